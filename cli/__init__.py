@@ -1,0 +1,60 @@
+"""The `kernelfit` command. Each sub-command lives in one module and is imported only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from kernelfit import __version__
+from kernelfit.errors import KernelfitError
+
+# command -> (module inside this package, one-line help). The help stands here so that `kernelfit --help`
+# imports none of the modules.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "solve": ("solve", "Interpolate a data set exactly and certify the answer."),
+    "predict": ("predict", "Apply a saved solution to new rows."),
+    "plan": ("plan", "Print tiles, bytes, flops and predicted time before anything is allocated."),
+    "bench": ("bench", "Measure solve time against n on this machine."),
+    "datasets": ("datasets", "List, fetch, verify and locate data sets."),
+    "features": ("features", "List and show the feature maps."),
+    "reproduce": ("reproduce", "Reproduce the paper's kernel tables."),
+    "deep": ("deep", "The deep-net randomization tests."),
+    "expressivity": ("expressivity", "Fit any labels exactly with the paper's explicit networks."),
+    "info": ("info", "Show processor, BLAS, GPU, versions and the measured GEMM rate."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported on use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f".{COMMANDS[cmd_name][0]}", __name__)
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="kernelfit")
+def root() -> None:
+    """Exact kernel interpolation at scale, certified."""
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Run the command line; errors raised on purpose become one line on standard error and their exit code."""
+    try:
+        return root.main(args=arguments, prog_name="kernelfit", standalone_mode=True)
+    except KernelfitError as error:
+        click.echo(f"kernelfit: {error}", err=True)
+        sys.exit(error.exit_code)

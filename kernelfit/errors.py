@@ -1,0 +1,64 @@
+"""The errors that kernelfit raises on purpose.
+
+Every message is one line: the argument, what came, what was expected, the remedy. The command line prints that
+line on standard error and exits with `exit_code`.
+"""
+
+from __future__ import annotations
+
+
+class KernelfitError(Exception):
+    """Base of all errors raised on purpose."""
+
+    exit_code = 2
+
+
+class InputError(KernelfitError, ValueError):
+    """An argument has the wrong type, shape, range or content."""
+
+
+class DataError(KernelfitError, ValueError):
+    """A data file is missing, truncated, corrupt, or of another layout than it claims."""
+
+
+class DuplicateRowsError(InputError):
+    """Equal rows carry different targets, so no function interpolates them.
+
+    `groups` holds the global row indices, one tuple for each set of equal rows with conflicting targets.
+    """
+
+    def __init__(self, message: str, groups: tuple[tuple[int, ...], ...] = ()) -> None:
+        super().__init__(message)
+        self.groups = groups
+
+
+class NotPositiveDefiniteError(KernelfitError, ArithmeticError):
+    """A pivot of the Cholesky factorisation is not positive.
+
+    `row` is the global row of the pivot, `pivot` its value before the square root, `neighbour` the nearest
+    other training row.
+    """
+
+    def __init__(self, message: str, row: int = -1, pivot: float = float("nan"), neighbour: int = -1) -> None:
+        super().__init__(message)
+        self.row = row
+        self.pivot = pivot
+        self.neighbour = neighbour
+
+
+class PlanError(KernelfitError):
+    """No tier can hold the problem within the memory and disk that were given."""
+
+
+class StorageError(KernelfitError, OSError):
+    """Panels or a solution could not be written, read or verified."""
+
+
+class DeviceError(KernelfitError, RuntimeError):
+    """The device that was asked for is missing, lost or out of memory."""
+
+
+class Interrupted(KernelfitError):  # noqa: N818 - an event, not a fault
+    """The run was asked to stop; what it finished is kept."""
+
+    exit_code = 130

@@ -1,0 +1,38 @@
+"""How long work tells the outside how far it is.
+
+The numerical code knows only the `Progress` protocol; `kernelfit.report.progress` draws it on a terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+Advance = Callable[[float], None]
+
+
+class Progress(Protocol):
+    """Receives the phases of a long computation."""
+
+    def phase(self, name: str, total: float, unit: str = "flop") -> AbstractContextManager[Advance]:
+        """Open a phase of `total` units (`flop`, `rows`, `bytes`, ...); call the result with each amount done."""
+        ...
+
+    def note(self, message: str) -> None:
+        """Report one line that the user should know (a fall-back, a rounded choice)."""
+        ...
+
+
+class Silent:
+    """Ignores phases and keeps the notes in `notes`."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    @contextmanager
+    def phase(self, name: str, total: float, unit: str = "flop") -> Iterator[Advance]:
+        yield lambda amount: None
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
