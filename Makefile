@@ -1,0 +1,51 @@
+# Two commands set everything up on a machine with Python >= 3.11 and make:
+#   make solve    make the virtual environment, install, interpolate the handwritten digits
+#   make test     install the development tools as well, run the tests
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+# The first interpreter that runs and is new enough; `make PYTHON=...` overrules it.
+PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13 python3.14 python; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
+
+.PHONY: solve test test-slow lint format clean help
+.DELETE_ON_ERROR:
+
+solve: $(VENV)/.installed
+	$(BIN)/kernelfit solve
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+
+test-slow: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest --slow $(PYTEST_OPTIONS)
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+
+help:
+	@sed -n 's/^#  *//p' Makefile
+
+# --prefer-binary: an older wheel rather than a source archive, so that nothing needs a compiler.
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install --quiet --prefer-binary --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(PIP) install --quiet --prefer-binary --constraint constraints.txt --editable '.[dev,deep]'
+	@touch $@
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "no Python >= 3.11 found; name one: make PYTHON=/path/to/python3" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
