@@ -1,0 +1,123 @@
+"""A data set in memory: rows, labels, and what they mean."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernelfit.errors import InputError
+
+Array = NDArray[np.generic]
+
+_ROW_TYPES = (np.dtype(np.uint8), np.dtype(np.float32), np.dtype(np.float64))
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Training and test rows with their labels; checked when it is made.
+
+    Attributes
+    ----------
+    name : what the user asked for, or the stem of the user's file.
+    X_train, X_test : (n_train, d), (n_test, d), uint8, float32 or float64; an image is one row in C order
+        (height, width, channel).
+    y_train, y_test : int64 class codes 0..c-1 of shape (n,) when `classes` is given; otherwise float64 targets
+        of shape (n,) or (n, k).
+    classes : the c class names in the order of the codes; None for regression.
+    image_shape : (height, width, channels) with product d; None when rows are not images.
+    scale : multiply X by it to reach the working range (1/255 for bytes, 1/16 for digits, 1 otherwise).
+    notes : what the user should know, one line each.
+
+    Raises
+    ------
+    InputError : shapes, dtypes or codes disagree, fewer than two training rows or two classes, no test rows.
+    """
+
+    name: str
+    X_train: Array
+    y_train: Array
+    X_test: Array
+    y_test: Array
+    classes: tuple[str, ...] | None
+    image_shape: tuple[int, int, int] | None
+    scale: float
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        self._check_rows("train", self.X_train, self.y_train)
+        self._check_rows("test", self.X_test, self.y_test)
+        if self.X_train.shape[1] != self.X_test.shape[1]:
+            raise InputError(
+                f"{self.name}: training rows have {self.X_train.shape[1]} features and test rows "
+                f"{self.X_test.shape[1]}; both need the same features"
+            )
+        if self.y_train.shape[1:] != self.y_test.shape[1:]:
+            raise InputError(
+                f"{self.name}: y_train has shape {self.y_train.shape} and y_test {self.y_test.shape}; "
+                "both need the same number of targets"
+            )
+        if len(self.X_train) < 2:
+            raise InputError(
+                f"{self.name}: {len(self.X_train)} training row(s); an interpolant needs at least 2, give more rows"
+            )
+        if len(self.X_test) < 1:
+            raise InputError(
+                f"{self.name}: 0 test rows; give at least one, or leave `test` out to hold rows out"
+            )
+        if self.image_shape is not None and math.prod(self.image_shape) != self.n_features:
+            raise InputError(
+                f"{self.name}: image_shape {self.image_shape} has {math.prod(self.image_shape)} values, "
+                f"the rows have {self.n_features}"
+            )
+        if not (math.isfinite(self.scale) and self.scale > 0):
+            raise InputError(f"{self.name}: scale = {self.scale}; it must be a positive number")
+        if self.classes is not None and int(self.y_train.min()) == int(self.y_train.max()):
+            only = self.classes[int(self.y_train[0])]
+            raise InputError(
+                f"{self.name}: all {self.n_train} training rows are of one class ({only!r}); "
+                "classification needs at least 2, take more rows"
+            )
+
+    def _check_rows(self, part: str, X: Array, y: Array) -> None:
+        if X.ndim != 2 or X.shape[1] == 0 or X.dtype not in _ROW_TYPES:
+            raise InputError(
+                f"{self.name}: X_{part} has shape {X.shape} and dtype {X.dtype}; "
+                "expected (n, d) of uint8, float32 or float64"
+            )
+        if len(y) != len(X):
+            raise InputError(
+                f"{self.name}: {len(X)} {part} rows but {len(y)} labels; give one label for each row"
+            )
+        if self.classes is None:
+            if y.ndim not in (1, 2) or y.dtype != np.float64:
+                raise InputError(
+                    f"{self.name}: y_{part} has shape {y.shape} and dtype {y.dtype}; "
+                    "regression expects float64 of shape (n,) or (n, k)"
+                )
+            return
+        if y.ndim != 1 or y.dtype != np.int64:
+            raise InputError(
+                f"{self.name}: y_{part} has shape {y.shape} and dtype {y.dtype}; classification expects int64 (n,)"
+            )
+        if len(y) and not (0 <= int(y.min()) and int(y.max()) < len(self.classes)):
+            raise InputError(
+                f"{self.name}: y_{part} has codes {y.min()} to {y.max()}; expected 0 to {len(self.classes) - 1}"
+            )
+
+    @property
+    def n_train(self) -> int:
+        """Number of training rows."""
+        return len(self.X_train)
+
+    @property
+    def n_test(self) -> int:
+        """Number of test rows."""
+        return len(self.X_test)
+
+    @property
+    def n_features(self) -> int:
+        """Number of columns of X."""
+        return int(self.X_train.shape[1])

@@ -1,0 +1,36 @@
+"""One wording for every fault of a data file: the file, what was expected, what was found."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kernelfit.errors import DataError
+
+
+def damaged(path: Path | str, expected: str, found: str, remedy: str = "") -> DataError:
+    """The error for a file that is not what it claims, always on one line."""
+    message = f"{path}: expected {expected}, found {found}"
+    if remedy:
+        message = f"{message}; {remedy}"
+    return DataError(" ".join(message.split()))
+
+
+@contextmanager
+def reading(path: Path | str, what: str) -> Iterator[None]:
+    """Turn what the decoders raise on a broken file into one `DataError` that names `path`."""
+    try:
+        yield
+    except DataError:
+        raise
+    except FileNotFoundError as error:
+        raise damaged(path, what, "no such file") from error
+    except EOFError as error:
+        raise damaged(path, what, "a file that ends too early", "fetch it again") from error
+    except MemoryError as error:
+        raise damaged(path, what, "more than this machine's memory holds") from error
+    except (OSError, ValueError, TypeError, zlib.error, ArithmeticError, LookupError, SyntaxError) as error:
+        reason = str(error) or type(error).__name__
+        raise damaged(path, what, f"a file that does not decode ({reason})") from error

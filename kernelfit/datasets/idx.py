@@ -1,0 +1,71 @@
+"""IDX, the format of MNIST: two zero bytes, a type byte, the number of axes, big-endian sizes, then the bytes.
+
+Source: Y. LeCun, C. Cortes, C. Burges, "The MNIST database", section "File formats".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import struct
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .compressed import largest_content, open_plain_or_gzip, read_exactly
+from .faults import damaged, reading
+
+_UNSIGNED_BYTE = 0x08
+
+
+def read_idx(path: Path, ndim: int) -> tuple[NDArray[np.uint8], str]:
+    """Read an IDX file of unsigned bytes, plain or gzipped.
+
+    Parameters: `ndim` is the number of axes that the file must have (3 for images, 1 for labels).
+    Returns the array and the sha256 of the unzipped content.
+    Raises DataError when the header, the sizes or the length disagree. The sizes in the header are compared with
+    the size of the file before anything is allocated.
+    """
+    with reading(path, "an IDX file"), open_plain_or_gzip(path) as stream:
+        header = stream.read(4 + 4 * ndim)
+        if len(header) < 4 + 4 * ndim:
+            raise damaged(path, f"an IDX header of {4 + 4 * ndim} bytes", f"{len(header)} bytes")
+        expected = bytes((0, 0, _UNSIGNED_BYTE, ndim))
+        if header[:4] != expected:
+            raise damaged(
+                path, f"the IDX magic {expected.hex()} (unsigned bytes, {ndim} axes)", f"{header[:4].hex()}"
+            )
+        shape = struct.unpack(f">{ndim}I", header[4:])
+        n_bytes = math.prod(shape)
+        limit = largest_content(path) - len(header)
+        if n_bytes > limit:
+            raise damaged(
+                path,
+                f"{n_bytes} bytes for the shape {shape} in its header",
+                f"a file that holds at most {max(limit, 0)}",
+                "the file is truncated or its header is wrong; fetch it again",
+            )
+        content = read_exactly(stream, n_bytes, path, f"shape {shape}")
+        if stream.read(1):
+            raise damaged(
+                path, f"{n_bytes} bytes for the shape {shape} in its header", "more bytes after them"
+            )
+    digest = hashlib.sha256(header)
+    digest.update(content)
+    return content.reshape(shape), digest.hexdigest()
+
+
+def read_images_and_labels(
+    images_path: Path, labels_path: Path
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], tuple[str, str]]:
+    """Read a pair of IDX files: images (n, height, width), labels (n,), and their two sha256 digests."""
+    images, images_digest = read_idx(images_path, 3)
+    labels, labels_digest = read_idx(labels_path, 1)
+    if len(images) != len(labels):
+        raise damaged(
+            labels_path, f"{len(images)} labels, one for each image of {images_path.name}", f"{len(labels)}"
+        )
+    if images.size == 0:
+        raise damaged(images_path, "at least one image", f"the shape {images.shape}")
+    return images, labels, (images_digest, labels_digest)

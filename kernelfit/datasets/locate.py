@@ -1,0 +1,65 @@
+"""Where the files of a data set lie: `data_dir`, then $KERNELFIT_DATA, then the cache folder."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from kernelfit.errors import InputError
+
+from .registry import Layout, Spec
+
+VARIABLE = "KERNELFIT_DATA"
+
+
+@dataclass(frozen=True)
+class Located:
+    """The files of a data set, in the order of `layout.files`."""
+
+    layout: Layout
+    paths: tuple[Path, ...]
+
+    @property
+    def folder(self) -> Path:
+        return self.paths[0].parent
+
+
+def cache_folder() -> Path:
+    """Where downloads go when the user names no folder."""
+    import pooch
+
+    return Path(pooch.os_cache("kernelfit"))
+
+
+def data_folders(data_dir: Path | None) -> list[Path]:
+    """The folders to search, in order. Raises InputError for a named folder that is none."""
+    folders: list[Path] = []
+    variable = os.environ.get(VARIABLE)
+    for label, value in (("data_dir", data_dir), (f"${VARIABLE}", variable)):
+        if value:
+            folder = Path(value).expanduser()
+            if not folder.is_dir():
+                raise InputError(f"{label} = {folder}: not a folder; name one that exists")
+            folders.append(folder)
+    return [*folders, cache_folder()]
+
+
+def locate(spec: Spec, data_dir: Path | None = None) -> Located | None:
+    """The first complete set of files of `spec`, or None. A file may be there as `X.gz` or as `X`."""
+    for root in data_folders(data_dir):
+        for layout in spec.layouts:
+            for folder in layout.folders:
+                paths = [_present(root / folder, name) for name in layout.files]
+                found = tuple(path for path in paths if path is not None)
+                if len(found) == len(paths):
+                    return Located(layout, found)
+    return None
+
+
+def _present(folder: Path, name: str) -> Path | None:
+    for candidate in (name, name.removesuffix(".gz"), f"{name}.gz"):
+        path = folder / candidate
+        if path.is_file():
+            return path
+    return None
