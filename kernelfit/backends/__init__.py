@@ -1,1 +1,1 @@
-"""(package)"""
+"""Where arithmetic runs. A backend is passed explicitly; none is global."""

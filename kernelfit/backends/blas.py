@@ -1,0 +1,157 @@
+"""BLAS and LAPACK on C-ordered blocks, in place, without the GIL.
+
+The routines are SciPy's own (`scipy.linalg.cython_blas`, `cython_lapack`), called by address. Compared with the
+f2py wrappers in `scipy.linalg.blas` they work on strided blocks in place instead of copying them, and ctypes
+releases the GIL for the length of the call, so that several threads can each run a single-threaded BLAS call.
+
+All matrices are C-ordered with unit column stride; the row stride is the leading dimension. A C-ordered matrix is
+the Fortran-ordered transpose of itself, which is why the operands change places below.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Matrix = NDArray[Any]
+
+_PREFIX = {np.dtype(np.float64): "d", np.dtype(np.float32): "s"}
+_SCALAR: dict[np.dtype[Any], Any] = {
+    np.dtype(np.float64): ctypes.c_double,
+    np.dtype(np.float32): ctypes.c_float,
+}
+
+
+@cache
+def _routine(module: str, name: str, arguments: int) -> Callable[..., None]:
+    """The routine `name` of `scipy.linalg.cython_blas` or `cython_lapack` as a ctypes function."""
+    from scipy.linalg import cython_blas, cython_lapack
+
+    capsule = {"blas": cython_blas, "lapack": cython_lapack}[module].__pyx_capi__[name]
+    get_name = ctypes.pythonapi.PyCapsule_GetName
+    get_name.restype, get_name.argtypes = ctypes.c_char_p, [ctypes.py_object]
+    get_pointer = ctypes.pythonapi.PyCapsule_GetPointer
+    get_pointer.restype, get_pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    address = get_pointer(capsule, get_name(capsule))
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * arguments)(address)
+
+
+def _int(value: int) -> Any:
+    return ctypes.byref(ctypes.c_int(value))
+
+
+def _layout(matrix: Matrix) -> tuple[int, Any]:
+    """Address and leading dimension of a C-ordered matrix with unit column stride."""
+    rows, columns = matrix.shape
+    item = matrix.itemsize
+    if columns > 1 and matrix.strides[1] != item:
+        raise ValueError("a BLAS operand needs unit column stride")
+    stride = matrix.strides[0] // item if rows > 1 else max(1, columns)
+    return matrix.ctypes.data, _int(stride)
+
+
+def gemm(
+    alpha: float,
+    a: Matrix,
+    b: Matrix,
+    beta: float,
+    c: Matrix,
+    *,
+    transpose_a: bool = False,
+    transpose_b: bool = False,
+) -> None:
+    """C <- alpha op(A) op(B) + beta C, in place. Shapes: op(A) (m, k), op(B) (k, n), C (m, n); one dtype."""
+    m, n = c.shape
+    k = a.shape[0] if transpose_a else a.shape[1]
+    if m == 0 or n == 0:
+        return
+    if k == 0:
+        c *= beta
+        return
+    scalar = _SCALAR[c.dtype]
+    a_address, a_stride = _layout(a)
+    b_address, b_stride = _layout(b)
+    c_address, c_stride = _layout(c)
+    _routine("blas", _PREFIX[c.dtype] + "gemm", 13)(
+        b"T" if transpose_b else b"N",
+        b"T" if transpose_a else b"N",
+        _int(n),
+        _int(m),
+        _int(k),
+        ctypes.byref(scalar(alpha)),
+        b_address,
+        b_stride,
+        a_address,
+        a_stride,
+        ctypes.byref(scalar(beta)),
+        c_address,
+        c_stride,
+    )
+
+
+# Below this size the triangular solve itself is as fast as the products that a further split would create
+# (measured on AVX-512 with OpenBLAS 0.3.30: 45.6 GFLOP/s a core with 64, 42.7 with 512, at width 2,048).
+_TRSM_BASE = 64
+
+
+def solve_right_lower_transposed(l: Matrix, x: Matrix) -> None:  # noqa: E741 - L is the field's name
+    """X <- X L^-T in place, L lower triangular (w, w), X (m, w), by recursion to small triangles plus GEMM."""
+    width = l.shape[0]
+    if width > _TRSM_BASE:
+        half = _TRSM_BASE
+        while 2 * half < width:
+            half *= 2
+        solve_right_lower_transposed(l[:half, :half], x[:, :half])
+        gemm(-1.0, x[:, :half], l[half:, :half], 1.0, x[:, half:], transpose_b=True)
+        solve_right_lower_transposed(l[half:, half:], x[:, half:])
+        return
+    _trsm(b"L", b"T", l, x)
+
+
+def solve_left_lower(l: Matrix, x: Matrix, *, transposed: bool = False) -> None:  # noqa: E741
+    """X <- L^-1 X (or L^-T X) in place, L lower triangular (w, w), X (w, c)."""
+    _trsm(b"R", b"T" if transposed else b"N", l, x)
+
+
+def _trsm(side: bytes, transposition: bytes, l: Matrix, x: Matrix) -> None:  # noqa: E741
+    if 0 in x.shape:
+        return
+    scalar = _SCALAR[x.dtype]
+    l_address, l_stride = _layout(l)
+    x_address, x_stride = _layout(x)
+    _routine("blas", _PREFIX[x.dtype] + "trsm", 11)(
+        side,
+        b"U",
+        transposition,
+        b"N",
+        _int(x.shape[1]),
+        _int(x.shape[0]),
+        ctypes.byref(scalar(1.0)),
+        l_address,
+        l_stride,
+        x_address,
+        x_stride,
+    )
+
+
+def potrf(a: Matrix) -> int:
+    """A = L L^T in place in the lower triangle; 0, or the 1-based order of the first minor that is not positive.
+
+    The strictly upper triangle is left as it was. LAPACK's `info`; a NaN pivot counts as not positive.
+    """
+    info = ctypes.c_int(0)
+    address, stride = _layout(a)
+    _routine("lapack", _PREFIX[a.dtype] + "potrf", 5)(b"U", _int(a.shape[0]), address, stride, ctypes.byref(info))
+    if info.value < 0:
+        raise ValueError(f"LAPACK potrf refused its argument {-info.value}")
+    if info.value == 0:
+        # Some LAPACK builds compare `pivot <= 0`, which a NaN passes.
+        bad = np.flatnonzero(~(np.diagonal(a) > 0))
+        if bad.size:
+            return int(bad[0]) + 1
+    return info.value

@@ -1,0 +1,281 @@
+"""How K is cut into panels, and what a solve costs: pure arithmetic, no array is allocated here.
+
+K is of order n. Column panel j covers columns [j w, (j+1) w) and all rows from its first column on; it is stored
+as one C-ordered block of (n - j w) x w numbers, whose top w x w square holds the diagonal block (its strictly upper
+triangle is zero). Together the panels hold n^2/2 + n w/2 numbers, never n^2.
+
+Work inside a panel is dealt out in strips of rows. A strip is always computed by one thread in one order, so the
+factor does not depend on the number of threads, nor on whether panels live in memory or on disk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from kernelfit.errors import InputError, PlanError
+
+#: order up to which a panel of that width is used. Wide panels keep GEMM near its peak (two threads of AVX-512
+#: OpenBLAS: 94 % of the peak with inner dimension 512, 98 % with 1,024, 100 % with 2,048), narrow ones keep the
+#: serial diagonal block short; both matter less the larger n is.
+_WIDTHS = ((1_500, 128), (4_000, 256), (16_000, 512), (32_000, 1_024))
+_WIDEST = 2_048
+_TALLEST_STRIP = 1_024
+_SHORTEST_STRIP = 128
+
+
+@dataclass(frozen=True)
+class PanelLayout:
+    """Column panels of a lower triangle of order `n` with panels of `width` columns."""
+
+    n: int
+    width: int
+
+    @classmethod
+    def of_order(cls, n: int) -> PanelLayout:
+        """The layout used for a K of order n; it depends on n alone."""
+        if n < 1:
+            raise InputError(f"n: got {n} rows, expected at least 1")
+        width = next((width for order, width in _WIDTHS if n <= order), _WIDEST)
+        return cls(n, min(width, n))
+
+    @property
+    def count(self) -> int:
+        return -(-self.n // self.width)
+
+    def start(self, j: int) -> int:
+        """First row and column of panel j."""
+        return j * self.width
+
+    def stop(self, j: int) -> int:
+        """One past the last column of panel j."""
+        return min(self.n, (j + 1) * self.width)
+
+    def shape(self, j: int) -> tuple[int, int]:
+        return self.n - self.start(j), self.stop(j) - self.start(j)
+
+    @property
+    def elements(self) -> int:
+        """Numbers in all panels."""
+        return sum(rows * columns for rows, columns in map(self.shape, range(self.count)))
+
+    def panel_of(self, row: int) -> int:
+        return row // self.width
+
+    def strips(self, first: int, last: int | None = None) -> list[tuple[int, int]]:
+        """Strips of rows covering [first, last): tall ones first, shorter ones towards the end.
+
+        Tall strips run at GEMM's full rate; short ones at the end let all threads finish together. Heights depend
+        on the number of rows alone.
+        """
+        strips = []
+        last = self.n if last is None else last
+        while first < last:
+            remaining = last - first
+            height = min(_TALLEST_STRIP, max(_SHORTEST_STRIP, remaining // 6 // 64 * 64), remaining)
+            strips.append((first, first + height))
+            first += height
+        return strips
+
+    def factor_flops(self) -> float:
+        return self.n**3 / 3.0
+
+    def stream_elements(self) -> int:
+        """Numbers read back while factoring: panel j reads rows from its own first row on of every panel before."""
+        return sum((self.n - self.start(j)) * self.start(j) for j in range(self.count))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a solve will do and need; `kernelfit plan` prints it.
+
+    Bytes of `memory` are the peak of arrays together with the interpreter's own `_INTERPRETER` bytes; seconds are
+    predicted from a measured GEMM rate where one is given.
+    """
+
+    n: int
+    d: int
+    n_rhs: int
+    precision: str
+    tier: str
+    panel_width: int
+    panels: int
+    threads: int
+    bytes_factor: int
+    bytes_points: int
+    bytes_workspace: int
+    bytes_memory: int
+    bytes_disk: int
+    bytes_read: int
+    bytes_written: int
+    memory_limit: int
+    gram_cached: bool
+    flops_gram: float
+    flops_factor: float
+    flops_solve: float
+    flops_certify: float
+    flops_refine: float
+    predicted_seconds: float | None
+
+    @property
+    def layout(self) -> PanelLayout:
+        return PanelLayout(self.n, self.panel_width)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+#: what Python, NumPy, SciPy, Numba and their compiled code occupy before any data (resident, measured)
+_INTERPRETER = 300_000_000
+#: iterations of refinement assumed when predicting time for mixed precision
+_REFINEMENTS = 6
+TIERS = ("auto", "ram", "disk")
+PRECISIONS = ("float64", "float32", "mixed")
+
+
+def make_plan(
+    *,
+    n: int,
+    d: int,
+    n_rhs: int,
+    threads: int,
+    memory_limit: int,
+    disk_free: int = 0,
+    precision: str = "float64",
+    tier: str = "auto",
+    points_bytes: int | None = None,
+    exact_points: bool = False,
+    gemm_rate: float | None = None,
+    panel_width: int | None = None,
+) -> Plan:
+    """Choose tier and panels for K of order n, or raise `PlanError` with the bytes that are missing.
+
+    `memory_limit` and `disk_free` in bytes, `gemm_rate` in float64 flop/s.
+    """
+    if tier not in TIERS:
+        raise InputError(f"tier: got {tier!r}, expected one of {', '.join(TIERS)}")
+    if precision not in PRECISIONS:
+        raise InputError(f"precision: got {precision!r}, expected one of {', '.join(PRECISIONS)}")
+    layout = PanelLayout.of_order(n) if panel_width is None else PanelLayout(n, min(panel_width, n))
+    width = layout.width
+    size = 8 if precision == "float64" else 4
+    factor = layout.elements * size
+    points = points_bytes if points_bytes is not None else n * d * 8
+    # Each thread: inner products, a tile for rounding and a converted block of rows; one block of columns shared.
+    height = min(_TALLEST_STRIP, n)
+    workspace = threads * height * (width * 16 + d * 8) + width * d * 8 + 12 * n * max(n_rhs, 2) * 8
+    held = _INTERPRETER + points + workspace
+    # Panels on disk: one being built, and one being read ahead while another is in use.
+    buffers = 3 * n * width * size
+    cache = layout.elements * 8 if precision == "mixed" else 0
+    in_memory, on_disk = held + factor, held + buffers
+    if tier == "auto":
+        tier = "ram" if in_memory <= memory_limit else "disk"
+    needed = in_memory if tier == "ram" else on_disk
+    if needed > memory_limit:
+        raise PlanError(
+            f"memory: {needed:,} bytes needed on the {tier} tier for n = {n:,} in {precision}, got {memory_limit:,}: "
+            f"{needed - memory_limit:,} missing; "
+            + _what_fits(n, d, memory_limit, in_memory, on_disk, tier, precision, disk_free, factor)
+        )
+    if tier == "disk" and factor > disk_free:
+        raise PlanError(
+            f"disk: {factor:,} bytes needed for the factor of n = {n:,}, {disk_free:,} free: "
+            f"{factor - disk_free:,} missing; free some, or give --memory {in_memory:,} bytes"
+        )
+    gram_cached = precision == "mixed" and tier == "ram" and needed + cache <= memory_limit
+    if gram_cached:
+        needed += cache
+    pairs = n * (n + 1) / 2.0
+    flops_gram = pairs * (2.0 * d + 1.0)
+    flops_solve = 2.0 * n * n * n_rhs
+    flops_certify = flops_gram + flops_solve
+    per_refinement = flops_solve * 2 + (0.0 if gram_cached else flops_gram)
+    flops_refine = _REFINEMENTS * per_refinement if precision == "mixed" else 0.0
+    seconds = None
+    if gemm_rate:
+        # Single precision doubles the rate of products; solves with few right-hand sides move bytes instead
+        # (about 20 GB/s), four passes over the factor.
+        gram_rate = gemm_rate * (2.0 if exact_points else 1.0)
+        factor_rate = gemm_rate * (1.0 if precision == "float64" else 2.0)
+        seconds = (
+            layout.factor_flops() / (0.95 * factor_rate)
+            + 2.0 * flops_gram / (0.8 * gram_rate)
+            + flops_refine / (0.8 * gram_rate)
+            + 6.0 * factor / 20e9
+        )
+    on_tier_disk = tier == "disk"
+    return Plan(
+        n=n,
+        d=d,
+        n_rhs=n_rhs,
+        precision=precision,
+        tier=tier,
+        panel_width=width,
+        panels=layout.count,
+        threads=threads,
+        bytes_factor=factor,
+        bytes_points=points,
+        bytes_workspace=workspace + (buffers if on_tier_disk else 0),
+        bytes_memory=needed,
+        bytes_disk=factor if on_tier_disk else 0,
+        bytes_read=layout.stream_elements() * size if on_tier_disk else 0,
+        bytes_written=factor if on_tier_disk else 0,
+        memory_limit=memory_limit,
+        gram_cached=gram_cached,
+        flops_gram=flops_gram,
+        flops_factor=layout.factor_flops(),
+        flops_solve=flops_solve,
+        flops_certify=flops_certify,
+        flops_refine=flops_refine,
+        predicted_seconds=seconds,
+    )
+
+
+def _what_fits(
+    n: int,
+    d: int,
+    limit: int,
+    in_memory: int,
+    on_disk: int,
+    tier: str,
+    precision: str,
+    disk_free: int,
+    factor: int,
+) -> str:
+    """One clause that says what would fit instead."""
+    if tier == "ram" and on_disk <= limit and factor <= disk_free:
+        return f"--tier disk fits with {on_disk:,} bytes"
+    if precision == "float64" and in_memory - factor // 2 <= limit:
+        return f"--precision mixed fits with {in_memory - factor // 2:,} bytes"
+    smallest = min(in_memory, on_disk)
+    fits = largest_order(d, limit)
+    if fits < 1:
+        return f"nothing of this width fits; give --memory {smallest:,} bytes or more"
+    return f"n = {fits:,} rows fit in memory in float64, or give --memory {smallest:,} bytes"
+
+
+def largest_order(d: int, memory_limit: int) -> int:
+    """The largest n whose float64 factor, rows and workspace fit into `memory_limit` bytes, by bisection."""
+    low, high = 0, 10_000_000
+    while low < high:
+        middle = (low + high + 1) // 2
+        layout = PanelLayout.of_order(middle)
+        n_bytes = layout.elements * 8 + middle * d * 8 + _INTERPRETER + layout.width * d * 8
+        low, high = (middle, high) if n_bytes <= memory_limit else (low, middle - 1)
+    return low
+
+
+def parse_bytes(text: str, name: str = "memory") -> int:
+    """Bytes from `8GB`, `512MiB`, `2e9`; powers of ten without an i, of two with it."""
+    units = {"": 1, "B": 1, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
+    stripped = text.strip().upper()
+    number = stripped.rstrip("BKMGTI")
+    unit = stripped[len(number) :].removesuffix("B") if stripped[len(number) :] != "B" else "B"
+    try:
+        value = float(number) * units[unit]
+        if not 0 < value < 2**63:
+            raise ValueError(text)
+        return int(value)
+    except (ValueError, KeyError, OverflowError):
+        raise InputError(f"{name}: got {text!r}, expected a size such as 8GB, 512MiB or 2000000000") from None

@@ -1,0 +1,198 @@
+"""The rows that a kernel compares, and their inner products.
+
+Images come as bytes. Inner products of small integers are exact in float32 as long as no partial sum passes
+2^24, so they can be computed by SGEMM at twice the rate of DGEMM with no rounding at all: centre the integers
+(255 levels become -128 ... 127) and cut the features into chunks of at most 2^24 / (r_1 r_2) columns, r the
+largest magnitude on each side; 1,024 columns for bytes. Chunks are added in float64. Everything else goes
+through DGEMM in float64, whatever the dtype of the rows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kernelfit.backends import blas
+from kernelfit.errors import InputError
+
+Float = NDArray[np.float64]
+
+_EXACT_FLOAT32 = 2.0**24
+# A chunk shorter than this spends its time on adding up chunks; DGEMM is then the better road.
+_SHORTEST_CHUNK = 128
+# Float rows that are bytes divided by one of these are recognised and stored as bytes again.
+_DIVISORS = (1, 255, 256, 16)
+
+
+class Points:
+    """n rows of d features, `scale * values`, with what tiles need to know of each row.
+
+    Attributes
+    ----------
+    values : (n, d) int16, uint8, float32 or float64; the rows before scaling
+    scale : the factor that brings `values` to the kernel's domain
+    exact : whether inner products are formed exactly from integers
+    centre : the integer subtracted before exact products (0 for floats)
+    sq_norms : (n,) float64, |values_i - centre|^2
+    sq_norms_origin : (n,) float64, |values_i|^2
+    domain_sq_norms : (n,) float64, |scale values_i|^2
+    offsets : (n,) float64 o with <v_i, v_j> = <v_i - c, v_j - c> + o_i + o_j
+    """
+
+    def __init__(
+        self, rows: ArrayLike, scale: float | None = None, like: Points | None = None, name: str = "X"
+    ) -> None:
+        values = np.asarray(rows)
+        if values.ndim == 1:
+            raise InputError(f"{name}: got a 1-d array of {values.size}, expected rows (n, d); use reshape(-1, 1)")
+        if values.ndim != 2:
+            raise InputError(f"{name}: got {values.ndim} dimensions, expected rows (n, d); flatten each row")
+        if values.dtype == bool:
+            values = values.astype(np.uint8)
+        if values.dtype.kind not in "uif":
+            raise InputError(f"{name}: got dtype {values.dtype}, expected integers or floats; convert it first")
+        if values.shape[1] == 0:
+            raise InputError(f"{name}: got 0 features, expected at least one column")
+        if scale is not None and not (np.isfinite(scale) and scale > 0):
+            raise InputError(f"scale: got {scale}, expected a finite number > 0")
+        self.scale = 1.0 if scale is None else float(scale)
+        if values.dtype.kind == "f":
+            if values.dtype.itemsize not in (4, 8):
+                values = values.astype(np.float64)
+            _refuse_non_finite(values, name)
+            if scale is None:
+                values, self.scale = _as_bytes(values, like)
+        elif values.dtype != np.uint8:
+            low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
+            values = values.astype(np.int16 if -(2**15) <= low and high < 2**15 else np.float64)
+        self.values = np.ascontiguousarray(values)
+        self.centre, self._reach = self._integer_range(like)
+        self.exact = values.dtype.kind in "ui" and self._chunk(self._reach) >= _SHORTEST_CHUNK
+        if like is not None:
+            if like.shape[1] != self.shape[1]:
+                raise InputError(f"{name}: got {self.shape[1]} features, expected {like.shape[1]} as in training")
+            same = like.exact and self.exact and like.scale == self.scale
+            if not (same and _chunk_length(self._reach, like._reach) >= _SHORTEST_CHUNK):
+                self.exact = False
+        if not self.exact:
+            self.centre = 0
+        self._row_sums()
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.values.shape[0], self.values.shape[1]
+
+    @property
+    def nbytes(self) -> int:
+        return int(self.values.nbytes + 4 * self.sq_norms.nbytes)
+
+    @property
+    def arithmetic(self) -> str:
+        """How inner products are formed: `exact integers in float32` or `float64`."""
+        return "exact integers in float32" if self.exact else "float64"
+
+    def block(self, start: int, stop: int, exact: bool) -> NDArray[Any]:
+        """Rows start:stop ready for GEMM: centred float32 integers, or scaled float64."""
+        values = self.values[start:stop]
+        if exact:
+            return np.subtract(values, np.float32(self.centre), dtype=np.float32)
+        if self.scale == 1.0:
+            return values.astype(np.float64, copy=False)
+        return np.multiply(values, self.scale, dtype=np.float64)
+
+    def scaled(self, start: int, stop: int) -> Float:
+        """Rows start:stop in the kernel's domain, float64."""
+        return self.block(start, stop, exact=False)
+
+    def _integer_range(self, like: Points | None) -> tuple[int, int]:
+        if self.values.dtype.kind not in "ui" or self.values.size == 0:
+            return (like.centre, 1) if like is not None else (0, 1)
+        low, high = int(self.values.min()), int(self.values.max())
+        centre = like.centre if like is not None and like.exact else (low + high + 1) // 2
+        return centre, max(abs(low - centre), abs(high - centre), 1)
+
+    def _chunk(self, other_reach: int) -> int:
+        return _chunk_length(self._reach, other_reach)
+
+    def _row_sums(self) -> None:
+        n = self.shape[0]
+        self.sq_norms = np.empty(n)
+        self.offsets = np.zeros(n)
+        for start in range(0, n, 1024):
+            block = self.block(start, start + 1024, self.exact).astype(np.float64, copy=False)
+            rows = slice(start, start + 1024)
+            self.sq_norms[rows] = np.einsum("ij,ij->i", block, block)
+            if self.exact:
+                # <v, v'> = <v - c, v' - c> + c (s + s') + c^2 d, with s the sum of the centred row.
+                self.offsets[rows] = self.centre * block.sum(axis=1) + 0.5 * self.centre**2 * self.shape[1]
+        self.sq_norms_origin = self.sq_norms + 2.0 * self.offsets
+        # Blocks that are not exact are already scaled.
+        self.domain_sq_norms = self.sq_norms_origin * (self.scale**2 if self.exact else 1.0)
+
+
+def _chunk_length(reach: int, other: int) -> int:
+    """Columns whose products of centred integers add up without rounding in float32."""
+    return int(_EXACT_FLOAT32 / (reach * other))
+
+
+def _refuse_non_finite(values: NDArray[Any], name: str) -> None:
+    for start in range(0, values.shape[0], 4096):
+        bad = ~np.isfinite(values[start : start + 4096])
+        if bad.any():
+            row, column = (int(index) for index in np.argwhere(bad)[0])
+            raise InputError(
+                f"{name}: got {values[start + row, column]} at row {start + row}, column {column}, "
+                "expected finite numbers; drop or fill such rows"
+            )
+
+
+def _as_bytes(values: NDArray[Any], like: Points | None) -> tuple[NDArray[Any], float]:
+    """Bytes and the factor that gives `values` back exactly, or `values` and 1 where there is none."""
+    if like is not None:
+        divisors = tuple(divisor for divisor in _DIVISORS if like.exact and like.scale == 1.0 / divisor)
+    else:
+        divisors = _DIVISORS
+    if values.size == 0:
+        return values, 1.0
+    for divisor in divisors:
+        if _on_byte_grid(values[: min(64, len(values))], divisor) and _on_byte_grid(values, divisor):
+            return np.rint(values * divisor).astype(np.uint8), 1.0 / divisor
+    return values, 1.0
+
+
+def _on_byte_grid(values: NDArray[Any], divisor: int) -> bool:
+    for start in range(0, values.shape[0], 4096):
+        block = values[start : start + 4096]
+        levels = np.rint(block * divisor)
+        if levels.min(initial=0) < 0 or levels.max(initial=0) > 255:
+            return False
+        levels = levels.astype(values.dtype)
+        inverse = values.dtype.type(1.0 / divisor)
+        if not np.all((levels / values.dtype.type(divisor) == block) | (levels * inverse == block)):
+            return False
+    return True
+
+
+def inner_products(rows: NDArray[Any], columns: NDArray[Any], out: NDArray[Any], chunk: int) -> None:
+    """out <- rows columns^T. Shapes (h, d), (w, d), (h, w).
+
+    Float32 operands are centred integers and are multiplied in chunks of `chunk` features; `out` is then float32
+    when one chunk is enough and float64 otherwise. Float64 operands give a float64 result.
+    """
+    features = rows.shape[1]
+    if rows.dtype == out.dtype and (rows.dtype == np.float64 or features <= chunk):
+        blas.gemm(1.0, rows, columns, 0.0, out, transpose_b=True)
+        return
+    part = np.empty(out.shape, np.float32)
+    out[...] = 0.0
+    for start in range(0, features, chunk):
+        stop = min(start + chunk, features)
+        blas.gemm(1.0, rows[:, start:stop], columns[:, start:stop], 0.0, part, transpose_b=True)
+        out += part
+
+
+def chunk_length(rows: Points, columns: Points) -> int:
+    """Features per exact float32 product between two sets of rows."""
+    return _chunk_length(rows._reach, columns._reach)

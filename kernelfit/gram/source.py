@@ -1,0 +1,117 @@
+"""Where the entries of a symmetric K come from: a kernel and its rows, or an array that is already there."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kernelfit.backends.cpu import CpuBackend
+from kernelfit.errors import InputError
+from kernelfit.gram.points import Points
+from kernelfit.gram.tile import ColumnBlock, evaluate
+from kernelfit.kernels.base import Float, Kernel
+
+
+class Columns(Protocol):
+    """Columns start:stop of K, ready to give any of their rows."""
+
+    def fill(self, start: int, stop: int, out: NDArray[Any]) -> None:
+        """out <- K[start:stop, columns], with an exact diagonal; out has the block's width or less, from its left."""
+        ...
+
+
+class GramSource(Protocol):
+    """A symmetric matrix of order n that can be read block by block, as often as needed."""
+
+    n: int
+    #: floating point operations to form one entry
+    flops_per_entry: float
+
+    def diagonal(self) -> Float:
+        """(n,) float64."""
+        ...
+
+    def columns(self, start: int, stop: int, backend: CpuBackend) -> Columns: ...
+
+
+class KernelGram:
+    """K_ij = k(x_i, x_j), generated where it is used and never stored."""
+
+    def __init__(self, kernel: Kernel, points: Points) -> None:
+        kernel.compile()
+        self.kernel, self.points = kernel, points
+        self.n = points.shape[0]
+        # Twice d for the inner product; the epilogue counts as one.
+        self.flops_per_entry = 2.0 * points.shape[1] + 1.0
+        self._diagonal = kernel.diagonal(points)
+
+    def diagonal(self) -> Float:
+        return self._diagonal
+
+    def columns(self, start: int, stop: int, backend: CpuBackend) -> Columns:
+        return _KernelColumns(self, start, stop, backend)
+
+
+class _KernelColumns:
+    def __init__(self, gram: KernelGram, start: int, stop: int, backend: CpuBackend) -> None:
+        self._gram, self._backend, self._start = gram, backend, start
+        self._block = ColumnBlock(gram.points, start, stop, gram.points.exact)
+
+    def fill(self, start: int, stop: int, out: NDArray[Any]) -> None:
+        block = self._block
+        if out.shape[1] < block.stop - block.start:
+            block = _narrow(block, out.shape[1])
+        evaluate(self._gram.kernel, self._gram.points, start, stop, block, out, self._backend)
+        set_diagonal(out, start, self._start, self._gram.diagonal())
+
+
+def _narrow(block: ColumnBlock, width: int) -> ColumnBlock:
+    """The first `width` columns of a block, without converting them again."""
+    part = object.__new__(ColumnBlock)
+    part.points, part.start, part.stop, part.exact = block.points, block.start, block.start + width, block.exact
+    part.values = block.values[:width]
+    return part
+
+
+class ArrayGram:
+    """A Gram matrix given as an array (n, n); only its lower triangle is read."""
+
+    def __init__(self, gram: ArrayLike) -> None:
+        array = np.asarray(gram)
+        if array.ndim != 2 or array.shape[0] != array.shape[1]:
+            raise InputError(f"gram: got shape {array.shape}, expected a square (n, n) array")
+        if array.dtype.kind != "f":
+            raise InputError(f"gram: got dtype {array.dtype}, expected float64 or float32; use astype(float)")
+        self._array = array
+        self.n = array.shape[0]
+        self.flops_per_entry = 0.0
+        for start in range(0, self.n, 1024):
+            rows = array[start : start + 1024]
+            if not np.isfinite(rows).all():
+                row, column = (int(index) for index in np.argwhere(~np.isfinite(rows))[0])
+                raise InputError(f"gram: got {rows[row, column]} at ({start + row}, {column}), expected finite numbers")
+
+    def diagonal(self) -> Float:
+        return np.diagonal(self._array).astype(np.float64)
+
+    def columns(self, start: int, stop: int, backend: CpuBackend) -> Columns:
+        return _ArrayColumns(self._array, start)
+
+
+class _ArrayColumns:
+    def __init__(self, array: NDArray[Any], start: int) -> None:
+        self._array, self._start = array, start
+
+    def fill(self, start: int, stop: int, out: NDArray[Any]) -> None:
+        out[...] = self._array[start:stop, self._start : self._start + out.shape[1]]
+
+
+def set_diagonal(out: NDArray[Any], row: int, column: int, diagonal: Float) -> None:
+    """Put the entries of `diagonal` that lie in the tile whose corner is (row, column) into `out`."""
+    first = max(row, column)
+    last = min(row + out.shape[0], column + out.shape[1])
+    if first < last:
+        index = np.arange(first, last)
+        out[index - row, index - column] = diagonal[first:last]

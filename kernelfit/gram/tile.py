@@ -1,0 +1,77 @@
+"""One tile of K between two sets of rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernelfit.backends.cpu import CpuBackend
+from kernelfit.gram.points import Points, chunk_length, inner_products
+from kernelfit.kernels.base import Float, Kernel
+
+
+class ColumnBlock:
+    """Columns start:stop of K's second argument, converted once and shared by all tiles of a panel."""
+
+    def __init__(self, points: Points, start: int, stop: int, exact: bool) -> None:
+        self.points, self.start, self.stop, self.exact = points, start, stop, exact
+        self.values = points.block(start, stop, exact)
+
+
+class KernelTile:
+    """Rows a:b of one set against a block of columns; satisfies `kernelfit.kernels.base.Tile`."""
+
+    def __init__(self, rows: Points, start: int, stop: int, columns: ColumnBlock, backend: CpuBackend) -> None:
+        exact = columns.exact
+        self._rows, self._start, self._stop = rows, start, stop
+        self._columns, self._backend = columns, backend
+        self._dot: NDArray[Any] | None = None
+        self.unit = rows.scale * columns.points.scale if exact else 1.0
+        here, there = slice(start, stop), slice(columns.start, columns.stop)
+        self.sq_rows, self.offset_rows, self.origin_rows = _row_vectors(rows, here, exact)
+        self.sq_cols, self.offset_cols, self.origin_cols = _row_vectors(columns.points, there, exact)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self._stop - self._start, self._columns.stop - self._columns.start
+
+    def dot(self) -> NDArray[Any]:
+        if self._dot is None:
+            rows = self._rows.block(self._start, self._stop, self._columns.exact)
+            chunk = chunk_length(self._rows, self._columns.points)
+            single = self._columns.exact and rows.shape[1] <= chunk
+            out = self._backend.scratch("dot", *self.shape, np.float32 if single else np.float64)
+            inner_products(rows, self._columns.values, out, chunk)
+            self._dot = out
+        return self._dot
+
+    def coordinates(self) -> tuple[Float, Float]:
+        points = self._columns.points
+        columns = points.scaled(self._columns.start, self._columns.stop)
+        return self._rows.scaled(self._start, self._stop), columns
+
+    def scratch(self, name: str) -> Float:
+        return self._backend.scratch(name, *self.shape, np.float64)
+
+
+def _row_vectors(points: Points, rows: slice, exact: bool) -> tuple[Float, Float, Float]:
+    """|x - c|^2, the offset and |x|^2 of some rows, in the units of the tile."""
+    if exact:
+        return points.sq_norms[rows], points.offsets[rows], points.sq_norms_origin[rows]
+    norms = points.domain_sq_norms[rows]
+    return norms, np.zeros_like(norms), norms
+
+
+def evaluate(
+    kernel: Kernel, rows: Points, start: int, stop: int, columns: ColumnBlock, out: NDArray[Any], backend: CpuBackend
+) -> None:
+    """out <- k(rows[start:stop], columns), shape (stop - start, width), rounded to the dtype of `out`."""
+    tile = KernelTile(rows, start, stop, columns, backend)
+    if out.dtype == np.float64:
+        kernel.evaluate(tile, out)
+    else:
+        exact = backend.scratch("tile", *tile.shape, np.float64)
+        kernel.evaluate(tile, exact)
+        out[...] = exact

@@ -1,0 +1,131 @@
+"""Kernels of the coordinates themselves: the Laplacian, and any function that the user writes."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from kernelfit.errors import InputError
+from kernelfit.kernels.base import Float, Kernel, Rows, Tile, positive
+from kernelfit.kernels.elementary import exp_nonpositive
+
+
+class Laplacian(Kernel):
+    """k(x, x') = exp(-gamma |x - x'|_1), gamma > 0 in 1 / units of x.
+
+    Strictly positive definite on distinct rows. The same as `sklearn.metrics.pairwise.laplacian_kernel`.
+    """
+
+    name = "laplacian"
+    stationary = True
+
+    def __init__(self, gamma: float) -> None:
+        self.gamma = positive("gamma", gamma)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return {"gamma": self.gamma}
+
+    def evaluate(self, tile: Tile, out: Float) -> None:
+        rows, columns = tile.coordinates()
+        _laplacian(rows, columns, self.gamma, out)
+
+
+class Pairwise(Kernel):
+    """The user's own kernel: `function(x, y) -> float` on two 1-d float64 arrays, compiled by Numba.
+
+    The function must be symmetric and positive semi-definite; neither is proved here, but a pivot that is not
+    positive stops the factorisation. It may use what Numba compiles: loops, `math`, NumPy on 1-d arrays.
+
+    >>> import math
+    >>> def triangular(x, y):
+    ...     return math.exp(-abs(x[0] - y[0]))
+    >>> Pairwise(triangular).name
+    'pairwise'
+    """
+
+    name = "pairwise"
+
+    def __init__(self, function: Callable[[Any, Any], float]) -> None:
+        if not callable(function):
+            raise InputError(f"function: got {function!r}, expected a Python function of two 1-d arrays")
+        self.function = function
+        python = getattr(function, "py_func", function)
+        self._label = getattr(python, "__name__", "function")
+        try:
+            source = inspect.getsource(python)
+        except (OSError, TypeError):  # defined at a prompt: its byte code is all there is
+            source = repr(getattr(python, "__code__", python))
+        self._digest = hashlib.sha256(source.encode()).hexdigest()[:16]
+        self._compiled: Any = None
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return {"function": self._label, "source_sha256": self._digest}
+
+    def compile(self) -> None:
+        if self._compiled is not None:
+            return
+        scalar = self.function if hasattr(self.function, "py_func") else njit(nogil=True)(self.function)
+
+        @njit(nogil=True, error_model="numpy")
+        def fill(rows: Any, columns: Any, out: Any) -> None:
+            for i in range(out.shape[0]):
+                for j in range(out.shape[1]):
+                    out[i, j] = scalar(rows[i], columns[j])
+
+        try:
+            fill(np.zeros((1, 1)), np.zeros((1, 1)), np.empty((1, 1)))
+        except Exception as error:
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise InputError(
+                f"function: Numba cannot compile {self._label}: {reason}; use loops, math and NumPy on 1-d arrays"
+            ) from None
+        self._compiled = fill
+
+    def evaluate(self, tile: Tile, out: Float) -> None:
+        self.compile()
+        rows, columns = tile.coordinates()
+        self._compiled(rows, columns, out)
+
+    def diagonal(self, points: Rows) -> Float:
+        self.compile()
+        n = points.shape[0]
+        out = np.empty(n)
+        one = np.empty((1, 1))
+        for start in range(0, n, 1024):
+            block = points.scaled(start, min(start + 1024, n))
+            for i in range(block.shape[0]):
+                self._compiled(block[i : i + 1], block[i : i + 1], one)
+                out[start + i] = one[0, 0]
+        return out
+
+
+# Columns of coordinates visited at a time, so that a block of rows and of columns stays in the first-level cache.
+_FEATURES = 256
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "nsz"})
+def _laplacian(rows: Any, columns: Any, gamma: float, out: Any) -> None:
+    h, w, d = rows.shape[0], columns.shape[0], rows.shape[1]
+    for i in range(h):
+        for j in range(w):
+            out[i, j] = 0.0
+    for first in range(0, d, _FEATURES):
+        last = min(first + _FEATURES, d)
+        for j_first in range(0, w, 16):
+            j_last = min(j_first + 16, w)
+            for i in range(h):
+                for j in range(j_first, j_last):
+                    total = 0.0
+                    for k in range(first, last):
+                        total += abs(rows[i, k] - columns[j, k])
+                    out[i, j] += total
+    for i in range(h):
+        for j in range(w):
+            out[i, j] = exp_nonpositive(-gamma * out[i, j])
