@@ -1,0 +1,64 @@
+"""`kernelfit info`: what this machine has, and how fast it multiplies matrices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from kernelfit.report import environment, gemm_rate, json_output
+
+from .options import json_option
+
+
+def gather(measure: bool) -> dict[str, Any]:
+    """The machine's description and, on request, its float64 and float32 GEMM rates in GFLOP/s."""
+    record = environment.describe()
+    if measure:
+        record["gemm_gflops"] = {
+            np.dtype(dtype).name: gemm_rate.measure(dtype) / 1e9 for dtype in (np.float64, np.float32)
+        }
+    record["peak_rss_bytes"] = environment.peak_rss_bytes()
+    return record
+
+
+def table(record: dict[str, Any]) -> Table:
+    """The record as a person reads it."""
+    rows = Table(show_header=False, box=None, pad_edge=False)
+    rows.add_column(style="bold")
+    rows.add_column(overflow="fold")
+    processor = record["processor"]
+    rows.add_row("System", record["system"])
+    rows.add_row(
+        "Processor",
+        f"{processor['model']}, {processor['cores']} cores, {processor['memory_bytes'] / 1e9:.1f} GB",
+    )
+    for pool in record["blas"]:
+        rows.add_row("BLAS", "{name} {version}, {threads} threads, {architecture} ({file})".format(**pool))
+    for device in record["gpu"]:
+        memory = device["memory_bytes"] / 1e9
+        rows.add_row("GPU", f"{device['name']}, {memory:.1f} GB, driver {device['driver']}")
+    if not record["gpu"]:
+        rows.add_row("GPU", "none found")
+    for dtype, rate in record.get("gemm_gflops", {}).items():
+        rows.add_row(f"GEMM {dtype}", f"{rate:.1f} GFLOP/s")
+    rows.add_row("Versions", ", ".join(f"{name} {version}" for name, version in record["versions"].items()))
+    return rows
+
+
+@click.command(name="info")
+@click.option(
+    "--gemm/--no-gemm", default=True, show_default=True, help="Measure the GEMM rate (some seconds)."
+)
+@json_option
+def command(gemm: bool, json_target: str | None) -> None:
+    """Show processor, BLAS, GPU, versions and the measured GEMM rate."""
+    json_output.check_target(json_target)
+    record = gather(gemm)
+    if json_target is not None:
+        json_output.write(record, json_target)
+    if json_target != json_output.STDOUT:
+        Console().print(table(record))

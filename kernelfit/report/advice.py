@@ -1,0 +1,50 @@
+"""What to try after a result: at most three commands that follow from what the result shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kernelfit.report import paper
+
+MOST = 3
+# Below this many rows a single-precision factor saves too little time to be worth naming.
+MIXED_PAYS_FROM = 20_000
+# Solutions lose about log10(condition) of float64's 16 digits.
+ILL_CONDITIONED = 1e12
+
+
+def next_steps(record: dict[str, Any]) -> list[str]:
+    """The next commands, most useful first."""
+    steps = []
+    condition = record["condition_estimate"]
+    if condition is not None and condition > ILL_CONDITIONED:
+        steps.append("--ridge 1e-8   K is nearly singular: a small ridge makes the weights stable")
+    if record["dataset"] == "digits":
+        steps.append(
+            "kernelfit solve --dataset mnist --n 10000   the paper's data (kernelfit datasets fetch mnist)"
+        )
+    row = paper.find(record["dataset"], record["features"])
+    if row is not None and record["n_train"] < row.n_train:
+        steps.append(
+            f"--n {row.n_train}   the whole training set, as in the paper (kernelfit plan shows the cost)"
+        )
+    if record["features"] == "none":
+        better = next(
+            (
+                other
+                for other in paper.ROWS
+                if other.dataset == record["dataset"] and other.features != "none"
+            ),
+            None,
+        )
+        if better is not None:
+            steps.append(f"--features {better.features}   the paper's {100 * better.test_error:.2g} % row")
+    if record["loo_error"] is None:
+        steps.append(
+            "--loo   leave-one-out error in closed form: compare kernels without touching the test rows"
+        )
+    if record["precision"] == "float64" and record["n_train"] >= MIXED_PAYS_FROM:
+        steps.append("--precision mixed   float32 factor, refined to the same backward error")
+    if record.get("out") is None:
+        steps.append("--out DIR   keep the solution, then kernelfit predict DIR --rows FILE")
+    return steps[:MOST]

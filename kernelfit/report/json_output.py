@@ -1,0 +1,96 @@
+"""Results as strict JSON (RFC 8259): no NaN, no Infinity, no half-written file."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kernelfit.errors import InputError
+
+STDOUT = "-"
+
+
+def plain(value: Any) -> Any:
+    """`value` in JSON's own types: NumPy scalars and arrays, dataclasses, paths and tuples are converted.
+
+    NaN and the infinities become None: JSON has no word for them, and a reader that meets `null` knows that
+    there is no figure. Raises `InputError` for what has no plain form.
+    """
+    if value is None or isinstance(value, (str, bool)):
+        return value
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Enum):
+        return plain(value.value)
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item) for item in value]
+    raise InputError(
+        f"result: {type(value).__name__} has no JSON form; expected numbers, strings, lists, mappings"
+    )
+
+
+def dumps(record: Any) -> str:
+    """The JSON text of `record`, indented, ending in a newline."""
+    return json.dumps(plain(record), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def check_target(target: str | None) -> None:
+    """Raise `InputError` now, before hours of work, where `target` cannot be written later."""
+    if target is None or target == STDOUT:
+        return
+    path = Path(target)
+    if path.is_dir():
+        raise InputError(f"--json: {target} is a folder; expected a file name or - for standard output")
+    if not path.parent.is_dir():
+        raise InputError(f"--json: the folder {path.parent} does not exist; make it first")
+    if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+        raise InputError(f"--json: {target} cannot be written; name a file in a folder that you may write to")
+
+
+def write(record: Any, target: str | Path) -> None:
+    """Write `record` to a file, whole or not at all; `-` is standard output."""
+    text = dumps(record)
+    if str(target) == STDOUT:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        return
+    path = Path(target)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,112 @@
+"""Progress of a long run on a terminal: a bar with percentage, rate and time left; plain lines elsewhere.
+
+Everything goes to standard error, so that standard output can carry a result.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, ProgressColumn, Task, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+from rich.text import Text
+
+from kernelfit.progress import Advance
+
+# Where bars cannot be redrawn, a line every so many seconds shows that the run lives and fills no log file.
+PLAIN_INTERVAL = 10.0
+
+
+def format_rate(rate: float, unit: str) -> str:
+    """`rate` units per second as a person reads it: GFLOP/s, GB/s, anything else as it is."""
+    if unit == "flop":
+        return f"{rate / 1e9:.1f} GFLOP/s"
+    if unit == "bytes":
+        return f"{rate / 1e9:.2f} GB/s"
+    return f"{rate:,.0f} {unit}/s"
+
+
+class RateColumn(ProgressColumn):
+    """The recent rate of a phase in its own unit."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else format_rate(speed, task.fields["unit"]), style="cyan")
+
+
+class TerminalProgress:
+    """Draws the phases of a computation on standard error (a `kernelfit.progress.Progress`).
+
+    `notes` keeps every note, so that a result can repeat them. Phases may be nested; bars vanish when they
+    are done, because the result repeats the times.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console if console is not None else Console(stderr=True)
+        self.notes: list[str] = []
+        self._bars: Bars | None = None
+
+    @contextmanager
+    def phase(self, name: str, total: float, unit: str = "flop") -> Iterator[Advance]:
+        """Open a phase of `total` units; the value is called with each amount done."""
+        lines = self._bar(name, total, unit) if self.console.is_terminal else self._lines(name, total, unit)
+        with lines as advance:
+            yield advance
+
+    def note(self, message: str) -> None:
+        """Print one line that the user should know, and keep it."""
+        self.notes.append(message)
+        # highlight and markup off: a note may hold brackets and numbers that mean nothing to rich.
+        self.console.print(f"note: {message}", highlight=False, markup=False, soft_wrap=True)
+
+    @contextmanager
+    def _bar(self, name: str, total: float, unit: str) -> Iterator[Advance]:
+        outermost = self._bars is None
+        if self._bars is None:
+            self._bars = Bars(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=30),
+                TaskProgressColumn(),
+                RateColumn(),
+                TimeRemainingColumn(compact=True),
+                console=self.console,
+                transient=True,
+            )
+            self._bars.start()
+        bars = self._bars
+        task = bars.add_task(name, total=total, unit=unit)
+        try:
+            yield lambda amount: bars.advance(task, amount)
+        finally:
+            bars.remove_task(task)
+            if outermost:
+                self._bars = None
+                bars.stop()
+
+    @contextmanager
+    def _lines(self, name: str, total: float, unit: str) -> Iterator[Advance]:
+        start = last = time.monotonic()
+        done = 0.0
+
+        def advance(amount: float) -> None:
+            nonlocal done, last
+            done += amount
+            now = time.monotonic()
+            if now - last >= PLAIN_INTERVAL and 0 < done < total:
+                last = now
+                seconds = now - start
+                left = seconds * (total - done) / done
+                self._print(
+                    f"{name}: {done / total:.0%}, {format_rate(done / seconds, unit)}, {left:.0f} s left"
+                )
+
+        yield advance
+        seconds = time.monotonic() - start
+        if seconds >= PLAIN_INTERVAL and done > 0:
+            self._print(f"{name}: done in {seconds:.1f} s, {format_rate(done / seconds, unit)}")
+
+    def _print(self, line: str) -> None:
+        self.console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,195 @@
+"""Results as tables that a person reads at a glance. Every function takes the record that goes into JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from kernelfit.report import advice, paper
+
+MISSING = "–"
+
+
+def percent(fraction: float | None) -> str:
+    """0.0122 -> 1.22 %."""
+    return MISSING if fraction is None else f"{100 * fraction:.2f} %"
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """Significant digits, no needless zeros."""
+    return MISSING if value is None else f"{value:.{digits}g}"
+
+
+def seconds(value: float | None) -> str:
+    """0.0123 -> 12 ms, 1.5 -> 1.50 s, 763 -> 12 min 43 s, 7500 -> 2 h 05 min."""
+    if value is None:
+        return MISSING
+    if value < 0.9995:
+        return f"{1000 * value:.0f} ms"
+    if value < 119.5:
+        return f"{value:.2f} s" if value < 9.995 else f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    if minutes < 120:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def size(n_bytes: float | None) -> str:
+    """Bytes in powers of ten: 14.4 GB."""
+    if n_bytes is None:
+        return MISSING
+    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if n_bytes >= 0.9995 * scale:
+            return f"{n_bytes / scale:.3g} {unit}"
+    return f"{n_bytes:.0f} B"
+
+
+def rate(flop_per_second: float | None) -> str:
+    """flop/s as GFLOP/s."""
+    return MISSING if flop_per_second is None else f"{flop_per_second / 1e9:.1f} GFLOP/s"
+
+
+def kernel_formula(kernel: dict[str, Any]) -> str:
+    """{"name": "gaussian", "gamma": 0.02} -> gaussian(gamma=0.02)."""
+    if kernel["name"] in ("sum", "product"):
+        sign = " + " if kernel["name"] == "sum" else " * "
+        return sign.join(kernel_formula(kernel[side]) for side in ("left", "right"))
+    inside = ", ".join(
+        f"{name}={number(value, 6) if isinstance(value, float) else value}"
+        for name, value in kernel.items()
+        if name != "name" and not isinstance(value, dict)
+    )
+    return f"{kernel['name']}({inside})"
+
+
+def solve_table(record: dict[str, Any]) -> RenderableType:
+    """The result of `kernelfit solve`: errors, norm and certificate, with the paper's figures beside ours."""
+    row = paper.find(record["dataset"], record["features"])
+    headline = Text.assemble(
+        (record["dataset"], "bold"),
+        f"  n = {record['n_train']:,}  {kernel_formula(record['kernel'])}  ridge = {number(record['ridge'])}",
+    )
+    parts: list[RenderableType] = [headline, _answers(record, row), _times(record)]
+    if row is not None:
+        rows_note = "" if record["n_train"] >= row.n_train else f"; theirs from {row.n_train:,} rows"
+        parts.append(Text(f"paper: {paper.TITLE}{rows_note}", style="dim"))
+    steps = advice.next_steps(record)
+    if steps:
+        parts.append(Text("try next", style="bold"))
+        parts.extend(Text(f"  {step}") for step in steps)
+    return Group(*parts)
+
+
+def _answers(record: dict[str, Any], row: paper.PaperRow | None) -> Table:
+    table = Table(box=None, pad_edge=False, show_header=row is not None)
+    table.add_column("", style="bold", no_wrap=True)
+    table.add_column("here", justify="right", style="green", no_wrap=True)
+    if row is not None:
+        table.add_column("paper", justify="right", no_wrap=True)
+    table.add_column("", style="dim")
+
+    def add(label: str, here: str, theirs: str = "", meaning: str = "") -> None:
+        table.add_row(label, here, *([theirs] if row is not None else []), meaning)
+
+    ridge = bool(record["ridge"])
+    if record["test_error"] is not None:
+        theirs = None if row is None else (row.test_error_with_ridge if ridge else row.test_error)
+        add(
+            "test error",
+            percent(record["test_error"]),
+            percent(theirs) if theirs else "",
+            f"{record['n_test']:,} rows",
+        )
+        add("train error", percent(record["train_error"]))
+    else:
+        add("test RMSE", number(record["test_rmse"]), "", f"{record['n_test']:,} rows")
+        add("test R²", number(record["test_r2"]))
+        add("train RMSE", number(record["train_rmse"]))
+    if record["loo_error"] is not None:
+        loo = record["loo_error"]
+        add("leave-one-out", percent(loo) if record["test_error"] is not None else number(loo))
+    norm = None if row is None or ridge else row.rkhs_norm
+    add(
+        "RKHS norm",
+        number(record["rkhs_norm"]),
+        number(norm) if norm else "",
+        "complexity of the interpolant",
+    )
+    add("backward error", number(record["backward_error"], 2), "", "against a freshly computed K")
+    add("condition", number(record["condition_estimate"], 2), "", "1-norm estimate")
+    at = "" if record["min_pivot_row"] is None else f"at training row {record['min_pivot_row']:,}"
+    add("smallest pivot", number(record["min_pivot"], 3), "", at)
+    add("log det K", number(record["log_det"], 6))
+    if record["jitter"]:
+        add("jitter", number(record["jitter"]), "", "added to the diagonal of the factor")
+    return table
+
+
+def _times(record: dict[str, Any]) -> Text:
+    shown = [(name, value) for name, value in record["seconds"].items() if name != "total" and value]
+    total = seconds(record["seconds"]["total"])
+    phases = ", ".join(f"{name} {seconds(value)}" for name, value in shown)
+    text = Text.assemble(("time ", "bold"), total, f"  ({phases})" if phases else "")
+    if record["gflops_factor"] is not None:
+        text.append(f"  factor {record['gflops_factor']:.1f} GFLOP/s")
+    text.append(f"  peak memory {size(record['peak_rss_bytes'])}")
+    text.append(f"  {record['precision']}, {record['tier']}, {record['device']}")
+    return text
+
+
+def plan_table(plan: dict[str, Any]) -> Table:
+    """The plan of a solve: what it will occupy, do and take."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(style="dim")
+    table.add_row("rows, features", f"{plan['n']:,} x {plan['d']:,}", f"{plan['n_rhs']} right-hand sides")
+    table.add_row("precision", plan["precision"], "")
+    table.add_row("tier", plan["tier"], "where the factor lives")
+    table.add_row("panels", f"{plan['panels']:,}", f"of {plan['panel_width']:,} columns")
+    table.add_row("threads", str(plan["threads"]), "")
+    full = plan["n"] ** 2 * 8
+    table.add_row("factor", size(plan["bytes_factor"]), f"the whole of K would be {size(full)}")
+    table.add_row("rows", size(plan["bytes_points"]), "")
+    table.add_row("workspace", size(plan["bytes_workspace"]), "")
+    table.add_row("memory", size(plan["bytes_memory"]), f"limit {size(plan['memory_limit'])}")
+    if plan["bytes_disk"]:
+        traffic = f"read {size(plan['bytes_read'])}, written {size(plan['bytes_written'])}"
+        table.add_row("disk", size(plan["bytes_disk"]), traffic)
+    for name in ("gram", "factor", "solve", "certify", "refine"):
+        flops = plan[f"flops_{name}"]
+        if flops:
+            table.add_row(f"{name} flops", number(flops, 3), "")
+    if plan["predicted_seconds"] is not None:
+        table.add_row("predicted time", seconds(plan["predicted_seconds"]), "from the measured GEMM rate")
+    return table
+
+
+def bench_table(record: dict[str, Any]) -> RenderableType:
+    """Solve times against n, with the share of the GEMM rate and what the fit predicts."""
+    table = Table(pad_edge=False, box=None)
+    for heading in ("n", "gram", "factor", "solve", "total", "factor rate", "share of GEMM"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in record["rows"]:
+        table.add_row(
+            f"{row['n']:,}",
+            *(seconds(row["seconds"][name]) for name in ("gram", "factor", "solve", "total")),
+            rate(row["factor_flops_per_second"]),
+            percent(row["share_of_gemm"]),
+        )
+    lines: list[RenderableType] = [table]
+    gemm = (
+        f"GEMM {rate(record['gemm_flops_per_second'])} ({record['precision']}, {record['threads']} threads)"
+    )
+    lines.append(Text(gemm, style="dim"))
+    if record["fit"] is not None:
+        lines.append(Text(f"total time grows as n^{record['fit']['exponent']:.2f} over the last sizes"))
+    for prediction in record["predictions"]:
+        memory = size(prediction["bytes_memory"])
+        lines.append(
+            Text(f"n = {prediction['n']:,}: {seconds(prediction['seconds'])} predicted, {memory} of memory")
+        )
+    return Group(*lines)
