@@ -31,9 +31,15 @@ def test_a_bare_checkout_names_the_install_command(bare_checkout: Path, argument
     if arguments[0] == "-c":
         code += arguments[1]
     else:
-        code += f"import runpy; sys.argv = {arguments[1:]!r}; runpy.run_module('kernelfit', run_name='__main__')"
+        code += (
+            f"import runpy; sys.argv = {arguments[1:]!r}; runpy.run_module('kernelfit', run_name='__main__')"
+        )
     done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, cwd=bare_checkout, check=False
+        [sys.executable, "-I", "-S", "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=bare_checkout,
+        check=False,
     )
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
@@ -42,5 +48,7 @@ def test_a_bare_checkout_names_the_install_command(bare_checkout: Path, argument
 
 
 def test_the_module_runs_as_the_command_does() -> None:
-    done = subprocess.run([sys.executable, "-m", "kernelfit", "--version"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "kernelfit", "--version"], capture_output=True, text=True, check=True
+    )
     assert done.stdout.startswith("kernelfit, version")

@@ -34,7 +34,9 @@ def wheel_names(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     wheels = tmp_path_factory.mktemp("wheels")
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*build, "--wheel-dir", str(wheels), str(copy)], check=True, capture_output=True, text=True)
+    subprocess.run(
+        [*build, "--wheel-dir", str(wheels), str(copy)], check=True, capture_output=True, text=True
+    )
     (wheel,) = wheels.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         return archive.namelist()
@@ -65,7 +67,9 @@ def test_the_package_list_equals_the_folders(settings: dict[str, Any]) -> None:
         ".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "kernelfit").rglob("__init__.py")
     }
     for package, folder in SHIPPED_FROM_TOP.items():
-        inner = {path.parent.relative_to(ROOT / folder).parts for path in (ROOT / folder).rglob("__init__.py")}
+        inner = {
+            path.parent.relative_to(ROOT / folder).parts for path in (ROOT / folder).rglob("__init__.py")
+        }
         folders |= {".".join((package, *parts)) for parts in inner}
     listed = settings["tool"]["setuptools"]["packages"]
     assert sorted(listed) == sorted(folders)
