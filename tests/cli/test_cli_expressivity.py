@@ -1,0 +1,43 @@
+"""`kernelfit expressivity`."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from kernelfit.cli import root
+from kernelfit.errors import InputError
+
+
+def run(*arguments):
+    result = CliRunner().invoke(root, ["expressivity", *arguments], catch_exceptions=True)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_json_has_exactly_the_promised_keys():
+    result = run("--dataset", "digits", "--n", "400", "--depth", "2,3,5", "--json", "-")
+    record = json.loads(result.stdout)
+    assert list(record) == ["depths"]
+    assert [row["depth"] for row in record["depths"]] == [2, 3, 5]
+    for row in record["depths"]:
+        assert list(row) == ["depth", "width", "weights", "accuracy", "max_error", "seconds"]
+        assert row["accuracy"] == 1.0
+        assert row["max_error"] < 1e-6
+    assert record["depths"][0]["weights"] == 2 * 400 + 64
+
+
+def test_table_and_file(tmp_path):
+    target = tmp_path / "out.json"
+    result = run(
+        "--dataset", "digits", "--n", "100", "--labels", "true", "--depth", "2", "--json", str(target)
+    )
+    assert "100.00%" in result.stdout
+    assert json.loads(target.read_text())["depths"][0]["width"] == 100
+
+
+@pytest.mark.parametrize("depth", ["", "two", "2;3"])
+def test_depths_that_are_no_numbers(depth):
+    with pytest.raises(InputError, match="--depth: got"):
+        run("--dataset", "digits", "--depth", depth)
