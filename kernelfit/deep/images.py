@@ -48,7 +48,7 @@ def centre_crop(dataset: Dataset, side: int = CROP) -> Dataset:
 
 
 def whiten(images: NDArray[Any], scale: float) -> NDArray[np.float32]:
-    """Each row (n, d): x = scale * image, then (x - mean(x)) / max(std(x), 1 / sqrt(d)) over all its d values.
+    """Whitened rows (x - mean(x)) / max(std(x), 1 / sqrt(d)) of x = scale * image; images (n, d).
 
     The std is the population's (divided by d). The NumPy reference of `kernelfit.deep.batches.whiten`.
     """

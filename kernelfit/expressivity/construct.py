@@ -1,12 +1,14 @@
 """Theorem 1 and Corollary 1: networks that take any values on any finite sample, at any depth.
 
-plain        depth k: k - 1 hidden layers, each with the hinges of one block of ceil(n / (k-1)) sorted points; a
-             layer passes on t >= 0 and the running sum as the difference of two units. Width <= ceil(n / (k-1)) + 3.
-clipped      t is first clipped to the block's interval (two units, one layer more), so that a block adds a bounded
+plain        depth k: k - 1 hidden layers, each with the hinges of one block of ceil(n / (k-1)) sorted points;
+             a layer passes on t >= 0 and the running sum as the difference of two units.
+             Width <= ceil(n / (k-1)) + 3.
+clipped      t is first clipped to the block's interval (two units, one layer more), so that a block adds
+             a bounded
              amount outside its interval: k - 2 blocks, width <= ceil(n / (k-2)) + 5, and small running sums.
-multiplexer  the paper's own: the block's value o passes through gates max(+-o - M (1 - indicator), 0), where the
-             indicator of the block's interval is one hinge function of the clipped t and M > max |o| over the sample.
-             k - 3 blocks, width <= ceil(n / (k-3)) + 10.
+multiplexer  the paper's own: the block's value o passes through gates max(+-o - M (1 - indicator), 0), where
+             the indicator of the block's interval is a hinge function of the clipped t and M > max |o| over
+             the sample. k - 3 blocks, width <= ceil(n / (k-3)) + 10.
 
 (The widths are for one output; c outputs carry 2 c sums instead of 2, and 2 c gates.)
 """
@@ -76,7 +78,7 @@ class LayerBuilder:
     hinges: tuple[int, int, NDArray, NDArray] | None = None
 
     def unit(self, reads: dict[int, Any], offset: Any, adds: dict[int, Any]) -> None:
-        """A service unit max(sum reads[k] signal_k - offset, 0), added with factors `adds`; offset None is 0."""
+        """A unit max(sum reads[k] signal_k - offset, 0), added with factors `adds`; offset None is 0."""
         self.units.append((reads, offset, adds))
 
     def carry(self, signal: int, offset: Any = None) -> None:
@@ -124,14 +126,18 @@ def fit(
     theta: float | Fraction = Fraction(1, 4),
     seed: int = 0,
 ) -> Network:
-    """A ReLU network of exactly `depth` weight layers with network(X[i]) = y[i] for every i: O(n d + n log n).
+    """A ReLU network of exactly `depth` weight layers with network(X[i]) = y[i] for every i.
+
+    Time O(n d + n log n), memory O(n + d).
 
     Parameters
     ----------
-    X : (n, d), integers (pixels; projections are then exact) or float64. float32 is refused: it merges projections.
-    y : (n,) or (n, c), any real targets (class codes, one-hot rows, ...). An object array of `Fraction` makes every
-        step, and `predict`, exact.
-    depth : >= 2 ("plain"), 3 ("clipped") or 4 ("multiplexer"), and at most that many blocks as different rows.
+    X : (n, d), integers (pixels; projections are then exact) or float64. float32 is refused: it merges
+        projections.
+    y : (n,) or (n, c), any real targets (class codes, one-hot rows, ...). An object array of `Fraction` makes
+        every         step, and `predict`, exact.
+    depth : >= 2 ("plain"), 3 ("clipped") or 4 ("multiplexer"), and at most that many blocks as different
+        rows.
     theta : place of each bias in its gap, in (0, 1); stable below 1/2.
     seed : of the projection.
 
@@ -202,7 +208,7 @@ def _plain(x: NDArray, y: NDArray, theta: Any, blocks: list[NDArray]) -> list[La
 
 
 def _clipped(x: NDArray, y: NDArray, theta: Any, blocks: list[NDArray]) -> list[Layer]:
-    """Each block adds what its points need above the last value of the block before, and is constant elsewhere."""
+    """Each block adds what its points need above the last value before it, and is constant elsewhere."""
     signals = Signals(y.shape[1])
     ends = [x[0] - typical_gap(x), *(x[block[-1]] for block in blocks)]
     layers = []
@@ -224,7 +230,7 @@ def _clipped(x: NDArray, y: NDArray, theta: Any, blocks: list[NDArray]) -> list[
 
 
 def _clip(layer: LayerBuilder, j: int, origin: Any, left: Any, right: Any, *, last: bool) -> None:
-    """Units of layer j that make min(max(t, left), right) - left, and carry t - origin while later blocks need it."""
+    """Units of layer j for min(max(t, left), right) - left; t - origin is carried while blocks need it."""
     signals = layer.signals
     shift = left if j == 0 else left - origin
     layer.unit({signals.position: 1}, shift, {signals.clipped: 1})
@@ -254,8 +260,8 @@ def _multiplexer(x: NDArray, y: NDArray, theta: Any, blocks: list[NDArray]) -> l
             layer.hinges = (signals.clipped, signals.block.start, b, w)
             beyond = y[block[-1]] + w.sum(axis=0) * (right - x[block[-1]])
             gates.append(1 + max(abs(value) for value in [*y[block].ravel(), *beyond]))
-            # The indicator rises from 0 at `left` to 1 at the first point and falls to 0 between the last point and
-            # `right`: exactly 0 or 1 on the sample.
+            # The indicator rises from 0 at `left` to 1 at the first point and falls to 0 between the last
+            # point and `right`: exactly 0 or 1 on the sample.
             up, down = 1 / u[0], 1 / (right - x[block[-1]])
             layer.unit({signals.clipped: 1}, None, {signals.indicator: up})
             layer.unit({signals.clipped: 1}, u[0], {signals.indicator: -up})
@@ -273,7 +279,7 @@ def _multiplexer(x: NDArray, y: NDArray, theta: Any, blocks: list[NDArray]) -> l
 
 
 def _surroundings(x: NDArray, block: NDArray, gap: Any) -> tuple[Any, Any]:
-    """The last point before a block and the first after it (one typical gap away at the ends of the sample)."""
+    """The last point before a block and the first after it (one typical gap away at the ends)."""
     left = x[block[0] - 1] if block[0] > 0 else x[0] - gap
     right = x[block[-1] + 1] if block[-1] + 1 < len(x) else x[-1] + gap
     return left, right

@@ -4,8 +4,8 @@ After Zhang, Bengio, Hardt, Recht, Vinyals, "Understanding deep learning require
 (2016), Section 4 and Appendix B.
 
 Given x_1 < ... < x_n the sum  c(x) = sum_j w_j max(x - b_j, 0)  with  b_1 < x_1 < b_2 < x_2 < ... < b_n < x_n
-takes any values y_1 ... y_n: the matrix A_ij = max(x_i - b_j, 0) is lower triangular with a positive diagonal.
-The triangular system is never formed. With s_i the slope of c right of b_i and v_i = c(b_i),
+takes any values y_1 ... y_n: the matrix A_ij = max(x_i - b_j, 0) is lower triangular with a positive
+diagonal. The triangular system is never formed. With s_i the slope of c right of b_i and v_i = c(b_i),
 
     v_1 = 0,   s_i = (y_i - v_i) / (x_i - b_i),   v_{i+1} = y_i + s_i (b_{i+1} - x_i),   w = diff([0, s]).
 
@@ -23,7 +23,7 @@ from kernelfit.errors import InputError
 
 
 def typical_gap(x: NDArray) -> object:
-    """The (upper) median of the gaps of sorted `x` (n,), or 1 where n = 1: an element of `x`'s own number type."""
+    """The (upper) median of the gaps of sorted `x` (n,), or 1 where n = 1, in `x`'s own number type."""
     gaps = sorted(x[1:] - x[:-1])
     return gaps[len(gaps) // 2] if gaps else x[0] - x[0] + 1
 
@@ -71,8 +71,8 @@ def hinge_weights(x: NDArray, b: NDArray, y: NDArray) -> NDArray:
 class Lemma1:
     """What Lemma 1 says of A_ij = max(x_i - b_j, 0), and what it does not.
 
-    `smallest_eigenvalue` is min_i (x_i - b_i), the smallest diagonal entry: positive, so A is invertible. A is
-    not symmetric, so this does *not* bound the weights; `smallest_singular_value` does:
+    `smallest_eigenvalue` is min_i (x_i - b_i), the smallest diagonal entry: positive, so A is invertible. A
+    is not symmetric, so this does *not* bound the weights; `smallest_singular_value` does:
     ||w|| <= ||y|| / smallest_singular_value.
     """
 
@@ -81,7 +81,7 @@ class Lemma1:
 
 
 def lemma1(x: NDArray, b: NDArray) -> Lemma1:
-    """Eigenvalue and singular value of the n x n matrix of Lemma 1, formed densely: for n up to a few thousand."""
+    """Eigenvalue and singular value of the matrix of Lemma 1, formed densely: for n up to 5000."""
     if len(x) > 5000:
         raise InputError(
             f"x: got {len(x)} points, expected at most 5000 (the matrix is formed); pass a subset"

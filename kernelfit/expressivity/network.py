@@ -47,7 +47,7 @@ class Layer:
         return len(self.bias) + len(self.offset)
 
     def forward(self, signal: NDArray) -> NDArray:
-        """Signals (rows, r) -> next signals (rows, r); rows must be sorted by the signal that the hinges read.
+        """Signals (rows, r) -> next signals (rows, r); rows sorted by the signal that the hinges read.
 
         Tiles of (rows, units) only; a unit whose bias exceeds every signal of a tile is zero and is skipped.
         """
@@ -68,8 +68,8 @@ class Layer:
 class Network:
     """A fully explicit ReLU network z -> c outputs; see `kernelfit.expressivity.fit`.
 
-    a (d,) is the shared projection; `position` is the signal that receives t = <a, z>; the outputs are the first
-    c signals after the last layer.
+    a (d,) is the shared projection; `position` is the signal that receives t = <a, z>; the outputs are the
+    first c signals after the last layer.
     """
 
     a: NDArray
@@ -95,7 +95,7 @@ class Network:
 
     @property
     def n_weights(self) -> int:
-        """Stored numbers: a (d), a bias and c weights per hinge, and what the service units keep of the sample.
+        """Stored numbers: a (d), a bias and c weights per hinge, and what service units keep of the sample.
 
         The projection is shared, as in the paper's own count: depth 2 with one output has exactly 2 n + d.
         Wires that are 1 or -1 by construction are not counted.
@@ -103,7 +103,7 @@ class Network:
         return len(self.a) + sum(layer.bias.size + layer.weight.size + layer.stored for layer in self.layers)
 
     def predict(self, X: NDArray) -> NDArray:
-        """Outputs (n,) or (n, c) for X (n, d), by running every layer; memory O(rows of a block * signals)."""
+        """Outputs (n,) or (n, c) for X (n, d), by running every layer on blocks of rows."""
         X = check_rows(X)
         if X.shape[1] != len(self.a):
             raise InputError(f"X: got {X.shape[1]} columns, expected {len(self.a)} as in the fitted sample")

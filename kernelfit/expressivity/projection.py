@@ -22,7 +22,7 @@ REDRAWS = 16  # a tie has probability below 1e-3 at n = 50,000, so sixteen in a 
 
 @dataclass(frozen=True)
 class Projection:
-    """`a` (d,), and the sample it separates: positions `t` (n',) ascending, `rows` (n',) where each came from."""
+    """`a` (d,) and the sample it separates: positions `t` (n',) ascending, `rows` (n',) they came from."""
 
     a: NDArray
     t: NDArray
@@ -42,8 +42,8 @@ def check_rows(X: NDArray) -> NDArray:
         return X
     if X.dtype != np.float64:
         raise InputError(
-            f"X: got {X.dtype}, whose projections of different rows merge; expected integers (pixels) or float64: "
-            "pass the integer pixels, or X.astype(float64)"
+            f"X: got {X.dtype}, whose projections of different rows merge; expected integers (pixels) or "
+            "float64: pass the integer pixels, or X.astype(float64)"
         )
     if not np.isfinite(X).all():
         raise InputError("X: got NaN or infinite entries, expected finite numbers; drop or repair those rows")
@@ -65,7 +65,7 @@ def draw(X: NDArray, seed: int) -> NDArray[np.float64]:
     rng = np.random.default_rng(seed)
     d = X.shape[1]
     if X.dtype.kind == "f":
-        return rng.standard_normal(d)
+        return rng.standard_normal((d,))
     largest = max(abs(int(X.max())), abs(int(X.min())), 1)
     bound = 2**EXACT_BITS // (d * largest)
     if bound < 1:
@@ -96,7 +96,8 @@ def separate(X: NDArray, y: NDArray, seed: int) -> Projection:
         rows = order[first_of_run]
         return Projection(a=a, t=t[rows], rows=rows)
     raise InputError(
-        f"X: {REDRAWS} random projections all merged different rows; expected rows that differ by more than rounding"
+        f"X: {REDRAWS} random projections all merged different rows; expected rows that differ by more "
+        "than rounding"
     )
 
 
@@ -111,7 +112,7 @@ def _refuse_conflicts(pairs: list[tuple[int, int]], y: NDArray) -> None:
     bad = tuple(tuple(sorted(group)) for group in groups if any((y[i] != y[group[0]]).any() for i in group))
     if bad:
         raise DuplicateRowsError(
-            f"X: {len(bad)} sets of equal rows have different targets (the first: rows {', '.join(map(str, bad[0]))}), "
-            "which no function of X fits; drop or relabel them",
+            f"X: {len(bad)} sets of equal rows have different targets (first: rows "
+            f"{', '.join(map(str, bad[0]))}), which no function of X fits; drop or relabel them",
             groups=bad,
         )

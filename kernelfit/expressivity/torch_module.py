@@ -1,4 +1,4 @@
-"""The explicit network as a torch module. Imported only by `Network.to_torch`: everything else here is NumPy."""
+"""The explicit network as a torch module. Imported only by `Network.to_torch`; the rest is NumPy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from kernelfit.expressivity.network import Layer, Network
 
 
 class ExplicitLayer(nn.Module):
-    """One `Layer`: bias (m,) and weight (m, c) of the hinges are parameters, the service wiring are buffers."""
+    """One `Layer`: bias (m,) and weight (m, c) of the hinges are parameters, the wiring are buffers."""
 
     def __init__(self, layer: Layer) -> None:
         super().__init__()

@@ -44,7 +44,8 @@ def test_random_labels_in_float64_with_counted_size(rng, variant, depth):
     hinges = sum(len(layer.bias) for layer in network.layers)
     assert hinges == n
     stored = {
-        # what the service units keep: x_1; two ends a block and the origin; and five numbers an indicator + 2 gates
+        # what the service units keep: x_1; two ends a block and the origin; and five numbers an indicator + 2
+        # gates
         "plain": int(depth > 2),
         "clipped": 2 * blocks + int(blocks > 1),
         "multiplexer": 2 * blocks + int(blocks > 1) + blocks * (3 + 2 + 4 * c),

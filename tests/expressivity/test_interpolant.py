@@ -52,7 +52,7 @@ def test_theta_above_one_half_overflows_at_50_000_points(rng):
     y = rng.integers(0, 10, (50_000, 1)).astype(float)
     for theta in (0.25, 0.45):
         assert np.isfinite(hinge_weights(x, biases(x, theta, x[0] - 1.0), y)).all()
-    with pytest.raises(InputError, match="theta: .*overflow"):
+    with pytest.raises(InputError, match=r"theta: .*overflow"):
         hinge_weights(x, biases(x, 0.6, x[0] - 1.0), y)
 
 
