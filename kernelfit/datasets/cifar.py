@@ -23,7 +23,8 @@ N_FEATURES = 3072
 RECORD = 1 + N_FEATURES
 N_CLASSES = 10
 
-# The official archives unzip to 184 MB (binary) and 186 MB (Python) in eight or nine members of at most 31 MB.
+# The official archives unzip to 184 MB (binary) and 186 MB (Python) in eight or nine members of at most 31
+# MB.
 _ARCHIVE_LIMIT = 256 << 20
 _MEMBER_LIMIT = 40 << 20
 
@@ -50,8 +51,8 @@ def read_python_batch(path: Path) -> Batch:
 def read_archive(path: Path, names: tuple[str, ...], decode: Callable[[bytes, Path], Batch]) -> list[Batch]:
     """Read the members called `names`, in that order, straight from a .tar.gz; nothing is written to disk.
 
-    Only the last part of a member's name counts, so a member cannot point anywhere. Raises DataError for a member
-    that is missing, double, not a regular file, or larger than any official one.
+    Only the last part of a member's name counts, so a member cannot point anywhere. Raises DataError for a
+    member that is missing, double, not a regular file, or larger than any official one.
     """
     found: dict[str, Batch] = {}
     with reading(path, "a .tar.gz archive of CIFAR-10"), gzip.open(path) as unzipped:
@@ -61,7 +62,9 @@ def read_archive(path: Path, names: tuple[str, ...], decode: Callable[[bytes, Pa
             for member in archive:
                 name = member.name.rsplit("/", 1)[-1]
                 if not 0 <= member.size <= _MEMBER_LIMIT:
-                    raise damaged(path, f"members of at most {_MEMBER_LIMIT} bytes", f"{name!r} of {member.size}")
+                    raise damaged(
+                        path, f"members of at most {_MEMBER_LIMIT} bytes", f"{name!r} of {member.size}"
+                    )
                 if name not in names:
                     continue
                 stream = archive.extractfile(member) if member.isreg() else None
@@ -90,7 +93,9 @@ def decode_python(content: bytes, path: Path) -> Batch:
         raise damaged(path, f"'data' of shape (n, {N_FEATURES})", found)
     if not isinstance(labels, list) or len(labels) != len(data):
         raise damaged(path, f"'labels', a list of {len(data)}", f"{type(labels).__name__}")
-    wrong = next((row for row, label in enumerate(labels) if type(label) is not int or not 0 <= label < N_CLASSES), -1)
+    wrong = next(
+        (row for row, label in enumerate(labels) if type(label) is not int or not 0 <= label < N_CLASSES), -1
+    )
     if wrong >= 0:
         raise damaged(path, "labels 0 to 9", f"label {str(labels[wrong])[:20]} in row {wrong}")
     return _interleave(data), np.asarray(labels, dtype=np.int64)
@@ -98,7 +103,9 @@ def decode_python(content: bytes, path: Path) -> Batch:
 
 def _check_binary_size(size: int, path: Path) -> None:
     if size == 0 or size % RECORD or size > _MEMBER_LIMIT:
-        raise damaged(path, f"a multiple of {RECORD} bytes, the label and 3 x 32 x 32 pixels", f"{size} bytes")
+        raise damaged(
+            path, f"a multiple of {RECORD} bytes, the label and 3 x 32 x 32 pixels", f"{size} bytes"
+        )
 
 
 def _interleave(planes: NDArray[np.uint8]) -> NDArray[np.uint8]:

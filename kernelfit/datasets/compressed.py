@@ -6,7 +6,7 @@ import gzip
 import hashlib
 import io
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +19,19 @@ DEFLATE_RATIO = 1032
 _BLOCK = 1 << 20
 
 
+class Readable(Protocol):
+    """A stream that fills a buffer."""
+
+    def readinto(self, buffer: memoryview, /) -> int | None: ...
+
+
 def is_gzip(path: Path) -> bool:
     """Whether the file starts with gzip's two magic bytes, whatever its name."""
     with path.open("rb") as stream:
         return stream.read(2) == b"\x1f\x8b"
 
 
-def open_plain_or_gzip(path: Path) -> IO[bytes]:
+def open_plain_or_gzip(path: Path) -> gzip.GzipFile | io.BufferedReader:
     """Open `path` for reading, unzipping when its content is gzip."""
     return gzip.open(path, "rb") if is_gzip(path) else path.open("rb")
 
@@ -36,17 +42,17 @@ def largest_content(path: Path) -> int:
     return size * DEFLATE_RATIO if is_gzip(path) else size
 
 
-def read_exactly(stream: IO[bytes], n_bytes: int, path: Path, what: str) -> NDArray[np.uint8]:
+def read_exactly(stream: Readable, n_bytes: int, path: Path, what: str) -> NDArray[np.uint8]:
     """Read `n_bytes` bytes into a fresh array.
 
     The pages of the array are touched only as data arrive, so a stream that ends early costs no memory.
     Raises DataError when the stream ends early. The caller has checked `n_bytes` against `largest_content`.
     """
     content = np.empty(n_bytes, dtype=np.uint8)
-    view = memoryview(content)
+    view = content.data
     done = 0
     while done < n_bytes:
-        count = stream.readinto(view[done : done + _BLOCK])  # type: ignore[attr-defined]
+        count = stream.readinto(view[done : done + _BLOCK])
         if not count:
             raise damaged(
                 path, f"{n_bytes} bytes of {what}", f"{done}", "the file is truncated; fetch it again"

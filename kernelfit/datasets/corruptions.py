@@ -1,10 +1,11 @@
 """The corruptions of the randomization tests: labels and pixels that carry less and less of the truth.
 
-Each is a pure function of arrays and a seed: the same seed gives the same corruption in every epoch and on every
-machine. Test labels stay clean in all of them. Source: C. Zhang, S. Bengio, M. Hardt, B. Recht, O. Vinyals,
-"Understanding deep learning requires rethinking generalization" (2016), Section 2.
+Each is a pure function of arrays and a seed: the same seed gives the same corruption in every epoch and on
+every machine. Test labels stay clean in all of them. Source: C. Zhang, S. Bengio, M. Hardt, B. Recht, O.
+Vinyals, "Understanding deep learning requires rethinking generalization" (2016), Section 2.
 
-An image is a row of `height * width` positions with `channels` values each; a position moves with all its channels.
+An image is a row of `height * width` positions with `channels` values each; a position moves with all its
+channels.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ _BLOCK_ROWS = 2048
 def corrupt_labels(y: NDArray[np.int64], p: float, n_classes: int, seed: int) -> NDArray[np.int64]:
     """Partially corrupted labels: each one is, with probability `p`, replaced by a uniformly drawn class.
 
-    The drawn class may be the true one, so a fraction p (1 - 1/c) of the labels changes (0.9 p for ten classes).
-    For one seed the corrupted labels at p are among those at any larger p, and the labels of the first rows do not
-    depend on how many rows follow.
+    The drawn class may be the true one, so a fraction p (1 - 1/c) of the labels changes (0.9 p for ten
+    classes). For one seed the corrupted labels at p are among those at any larger p, and the labels of the
+    first rows do not depend on how many rows follow.
     """
     if not 0 <= p <= 1:
         raise InputError(f"p = {p}; the share of corrupted labels is a number from 0 to 1")
@@ -46,7 +47,8 @@ def random_labels(y: NDArray[np.int64], n_classes: int, seed: int) -> NDArray[np
 
 
 def shuffle_pixels(X: Array, seed: int, channels: int = 1) -> Array:
-    """One permutation of the positions for all rows; the same seed gives training and test the same permutation.
+    """One permutation of the positions for all rows; the same seed gives training and test the same
+    permutation.
 
     X: (n, positions * channels). Returns an array of the same shape and dtype.
     """
@@ -59,8 +61,8 @@ def shuffle_pixels(X: Array, seed: int, channels: int = 1) -> Array:
 def random_pixels(X: Array, seed: int, channels: int = 1) -> Array:
     """Another permutation of the positions for each row.
 
-    X: (n, positions * channels). Returns an array of the same shape and dtype. The first rows do not depend on how
-    many rows follow.
+    X: (n, positions * channels). Returns an array of the same shape and dtype. The first rows do not depend
+    on how many rows follow.
     """
     positions = _positions(X, channels)
     rng = np.random.default_rng(seed)
@@ -94,8 +96,8 @@ def gaussian(
 ) -> NDArray[np.float32]:
     """`n` images of independent normal values with the given mean and standard deviation of each channel.
 
-    Returns float32 (n, positions * channels). Pass `channel_statistics` of the training rows, so that the images
-    have the first two moments of the data and nothing else.
+    Returns float32 (n, positions * channels). Pass `channel_statistics` of the training rows, so that the
+    images have the first two moments of the data and nothing else.
     """
     images = np.random.default_rng(seed).standard_normal((n, positions * len(mean)), dtype=np.float32)
     images *= np.tile(std, positions).astype(np.float32)
@@ -105,7 +107,9 @@ def gaussian(
 
 def _positions(X: Array, channels: int) -> int:
     if X.ndim != 2 or channels < 1 or X.shape[1] % channels:
-        raise InputError(f"X has shape {X.shape}; expected (n, positions * channels) with {channels} channel(s)")
+        raise InputError(
+            f"X has shape {X.shape}; expected (n, positions * channels) with {channels} channel(s)"
+        )
     return X.shape[1] // channels
 
 
@@ -120,7 +124,9 @@ def _true(dataset: Dataset, p: float, seed: int) -> Dataset:
 def _labels(dataset: Dataset, p: float, seed: int) -> Dataset:
     if dataset.classes is None:
         raise InputError(f"{dataset.name} has numeric targets; random labels need a classification data set")
-    return dataclasses.replace(dataset, y_train=corrupt_labels(dataset.y_train, p, len(dataset.classes), seed))
+    return dataclasses.replace(
+        dataset, y_train=corrupt_labels(dataset.y_train, p, len(dataset.classes), seed)
+    )
 
 
 def _random_labels(dataset: Dataset, p: float, seed: int) -> Dataset:

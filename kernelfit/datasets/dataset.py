@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit.errors import InputError
 
-Array = NDArray[np.generic]
+Array = NDArray[Any]
 
 _ROW_TYPES = (np.dtype(np.uint8), np.dtype(np.float32), np.dtype(np.float64))
 
@@ -24,7 +25,8 @@ class Dataset:
     name : what the user asked for, or the stem of the user's file.
     X_train, X_test : (n_train, d), (n_test, d), uint8, float32 or float64; an image is one row in C order
         (height, width, channel).
-    y_train, y_test : int64 class codes 0..c-1 of shape (n,) when `classes` is given; otherwise float64 targets
+    y_train, y_test : int64 class codes 0..c-1 of shape (n,) when `classes` is given; otherwise float64
+        targets
         of shape (n,) or (n, k).
     classes : the c class names in the order of the codes; None for regression.
     image_shape : (height, width, channels) with product d; None when rows are not images.
@@ -61,7 +63,7 @@ class Dataset:
             )
         if len(self.X_train) < 2:
             raise InputError(
-                f"{self.name}: {len(self.X_train)} training row(s); an interpolant needs at least 2, give more rows"
+                f"{self.name}: {len(self.X_train)} training row(s); an interpolant needs at least 2, take more"
             )
         if len(self.X_test) < 1:
             raise InputError(
@@ -100,11 +102,13 @@ class Dataset:
             return
         if y.ndim != 1 or y.dtype != np.int64:
             raise InputError(
-                f"{self.name}: y_{part} has shape {y.shape} and dtype {y.dtype}; classification expects int64 (n,)"
+                f"{self.name}: y_{part} has shape {y.shape} and dtype {y.dtype}; "
+                "classification expects int64 of shape (n,)"
             )
-        if len(y) and not (0 <= int(y.min()) and int(y.max()) < len(self.classes)):
+        if len(y) and not (int(y.min()) >= 0 and int(y.max()) < len(self.classes)):
             raise InputError(
-                f"{self.name}: y_{part} has codes {y.min()} to {y.max()}; expected 0 to {len(self.classes) - 1}"
+                f"{self.name}: y_{part} has codes {y.min()} to {y.max()}; "
+                f"expected 0 to {len(self.classes) - 1}"
             )
 
     @property

@@ -1,4 +1,5 @@
-"""IDX, the format of MNIST: two zero bytes, a type byte, the number of axes, big-endian sizes, then the bytes.
+"""IDX, the format of MNIST: two zero bytes, a type byte, the number of axes, big-endian sizes, then the
+bytes.
 
 Source: Y. LeCun, C. Cortes, C. Burges, "The MNIST database", section "File formats".
 """
@@ -24,8 +25,8 @@ def read_idx(path: Path, ndim: int) -> tuple[NDArray[np.uint8], str]:
 
     Parameters: `ndim` is the number of axes that the file must have (3 for images, 1 for labels).
     Returns the array and the sha256 of the unzipped content.
-    Raises DataError when the header, the sizes or the length disagree. The sizes in the header are compared with
-    the size of the file before anything is allocated.
+    Raises DataError when the header, the sizes or the length disagree. The sizes in the header are compared
+    with the size of the file before anything is allocated.
     """
     with reading(path, "an IDX file"), open_plain_or_gzip(path) as stream:
         header = stream.read(4 + 4 * ndim)
@@ -52,7 +53,7 @@ def read_idx(path: Path, ndim: int) -> tuple[NDArray[np.uint8], str]:
                 path, f"{n_bytes} bytes for the shape {shape} in its header", "more bytes after them"
             )
     digest = hashlib.sha256(header)
-    digest.update(content)
+    digest.update(content.data)
     return content.reshape(shape), digest.hexdigest()
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from pathlib import Path
+from typing import Any
 
-from kernelfit.errors import DataError, InputError
+from kernelfit.errors import InputError
 from kernelfit.progress import Progress
 
-from .dataset import Array, Dataset
+from .dataset import Dataset
 from .digits import load_digits
+from .download import fetch
 from .locate import locate
 from .official import read_official
-from .registry import REGISTRY
+from .own import read_own
+from .registry import DIGITS, REGISTRY, Spec
 
 
 def load(
@@ -27,32 +30,79 @@ def load(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Load a data set."""
-    if name == "digits":
-        dataset = load_digits()
+    """Load a data set by name, or the user's own from a path.
+
+    Parameters
+    ----------
+    name : `digits`, `mnist`, `fashion-mnist` or `cifar10`; or the path of an NPZ, HDF5 or CSV file, of a
+        folder of
+        images, or of a folder with four IDX files. With `train` given, only a name for the result.
+    n_train, n_test : take the first rows of each part; None takes all.
+    data_dir : a folder to look in first; then come $KERNELFIT_DATA and the cache folder. What is found
+        nowhere is
+        downloaded to `data_dir`, or to the cache folder.
+    train, test : the user's own files. Without a test part, 20 % of the rows are held out.
+    seed : chooses the rows held out.
+    progress : receives the notes of the data set and the state of downloads.
+
+    Raises
+    ------
+    InputError : an unknown name, a path that is no data set, or more rows than there are.
+    DataError : a file that is missing, truncated, corrupt, of another shape, or mislabelled.
+    """
+    if train is not None:
+        title = Path(train).stem if name in REGISTRY else name
+        dataset = read_own(title, _existing("train", train), _existing("test", test) if test else None, seed)
     elif name in REGISTRY:
-        located = locate(REGISTRY[name], data_dir)
-        if located is None:
-            raise DataError(f"{name}: no files found; set $KERNELFIT_DATA or give data_dir")
-        dataset = read_official(REGISTRY[name], located)
+        if test is not None:
+            raise InputError(f"test = {test}: given without train; {name} has test rows of its own")
+        dataset = _load_known(REGISTRY[name], data_dir, progress)
     else:
-        close = difflib.get_close_matches(name, REGISTRY, n=1)
-        raise InputError(f"dataset {name!r} unknown; expected one of {', '.join(REGISTRY)} {close}")
-    for note in dataset.notes if progress is not None else ():
-        progress.note(note)  # type: ignore[union-attr]
-    return first_rows(dataset, n_train, n_test)
+        path = _own_path(name)
+        dataset = read_own(path.stem, path, _existing("test", test) if test else None, seed)
+    if progress is not None:
+        for note in dataset.notes:
+            progress.note(note)
+    return _first_rows(dataset, n_train, n_test)
 
 
-def first_rows(dataset: Dataset, n_train: int | None, n_test: int | None) -> Dataset:
-    """The first `n_train` training rows and `n_test` test rows, copied so that the rest can be freed."""
-    changes: dict[str, Array] = {}
+def _load_known(spec: Spec, data_dir: Path | None, progress: Progress | None) -> Dataset:
+    if spec is DIGITS:
+        return load_digits()
+    located = locate(spec, data_dir)
+    if located is None:
+        fetch(spec, data_dir, progress)
+        located = locate(spec, data_dir)
+        assert located is not None, "fetch returns only when every file is in place"
+    return read_official(spec, located)
+
+
+def _existing(argument: str, path: Path) -> Path:
+    path = Path(path).expanduser()
+    if not path.exists():
+        raise InputError(f"{argument} = {path}: no such file or folder; give the path of a data set")
+    return path
+
+
+def _own_path(name: str) -> Path:
+    path = Path(name).expanduser()
+    if path.exists():
+        return path
+    close = difflib.get_close_matches(name, REGISTRY, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else "give one of them or a path that exists"
+    raise InputError(f"dataset = {name!r}: neither one of {', '.join(REGISTRY)} nor an existing path; {hint}")
+
+
+def _first_rows(dataset: Dataset, n_train: int | None, n_test: int | None) -> Dataset:
+    """The first rows of each part, copied so that the rest can be freed."""
+    changes: dict[str, Any] = {}
     for part, wanted, available in (("train", n_train, dataset.n_train), ("test", n_test, dataset.n_test)):
         if wanted is None or wanted == available:
             continue
         if not 1 <= wanted <= available:
             raise InputError(
-                f"n_{part} = {wanted}: {dataset.name} has {available} {part} rows; give 1 to {available}"
+                f"n_{part} = {wanted}: {dataset.name} has {available} {part} rows, give 1 to {available}"
             )
         for field in (f"X_{part}", f"y_{part}"):
             changes[field] = getattr(dataset, field)[:wanted].copy()
-    return dataclasses.replace(dataset, **changes) if changes else dataset  # type: ignore[arg-type]
+    return dataclasses.replace(dataset, **changes) if changes else dataset

@@ -55,14 +55,17 @@ def _read_idx_set(spec: Spec, located: Located) -> tuple[Part, Part, tuple[str, 
 
 
 def _idx_notes(spec: Spec, located: Located, digests: list[str]) -> tuple[str, ...]:
-    """Compare digests: of the unzipped content where the official one is known, else of the file as served."""
+    """Compare digests, of the unzipped content where the official one is known, else of the file itself."""
     owner = {file.content_sha256: other.name for other in REGISTRY.values() for file in other.downloads}
     notes: list[str] = []
     for remote, path, digest in zip(spec.downloads, located.paths, digests, strict=True):
         # Sets in this format share their file names, so one can lie where the other is looked for.
         if owner.get(digest, spec.name) != spec.name:
             raise damaged(
-                path, spec.name, f"the official {owner[digest]}", f"put {spec.name} into a folder of that name"
+                path,
+                spec.name,
+                f"the official {owner[digest]}",
+                f"put {spec.name} into a folder of that name",
             )
         if remote.content_sha256 is not None:
             if digest != remote.content_sha256:
@@ -105,9 +108,7 @@ def _member_names(kind: str) -> tuple[str, ...]:
     return layout.files
 
 
-def _cifar_notes(
-    spec: Spec, located: Located, X: NDArray[np.uint8], y: NDArray[np.int64]
-) -> tuple[str, ...]:
+def _cifar_notes(spec: Spec, located: Located, X: NDArray[np.uint8], y: NDArray[np.int64]) -> tuple[str, ...]:
     official = dict(located.layout.digests)
     foreign = []
     for path in located.paths:
@@ -120,9 +121,10 @@ def _cifar_notes(
     counts = np.bincount(y, minlength=len(spec.classes))
     means = X.sum(axis=0, dtype=np.int64).reshape(-1, 3).sum(axis=0) / (255 * X.size / 3)
     return (
-        f"{len(foreign)} of {len(located.paths)} files are of another origin, so rows may stand in another order "
-        f"than the official one: {foreign[0]}; training images of a class {counts.min()} to {counts.max()} "
-        f"(official 5000), pixel means {means[0]:.4f}/{means[1]:.4f}/{means[2]:.4f} (official .4914/.4822/.4465)",
+        f"{len(foreign)} of {len(located.paths)} files are of another origin, so rows may stand in another "
+        f"order than the official one: {foreign[0]}; training images of a class {counts.min()} to "
+        f"{counts.max()} (official 5000), pixel means {means[0]:.4f}/{means[1]:.4f}/{means[2]:.4f} "
+        "(official .4914/.4822/.4465)",
     )
 
 

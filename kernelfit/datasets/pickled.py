@@ -1,9 +1,9 @@
 """The Python batches of CIFAR-10, unpickled without giving the pickle anything to call.
 
-A pickle is a program. Before it runs, its opcodes are read once: only those that build dictionaries, lists, strings,
-numbers and NumPy arrays pass, and every length and memo index must fit the file. When it runs, the five names that
-such a file may import resolve to inert records of this module, never to the real objects; the one array is then
-built here, after its shape was compared with its bytes.
+A pickle is a program. Before it runs, its opcodes are read once: only those that build dictionaries, lists,
+strings, numbers and NumPy arrays pass, and every length and memo index must fit the file. When it runs, the
+five names that such a file may import resolve to inert records of this module, never to the real objects; the
+one array is then built here, after its shape was compared with its bytes.
 """
 
 from __future__ import annotations
@@ -21,20 +21,63 @@ from numpy.typing import NDArray
 from .faults import damaged
 
 _ALLOWED = frozenset(
-    "PROTO FRAME MARK STOP POP NONE NEWTRUE NEWFALSE "
-    "INT BININT BININT1 BININT2 LONG LONG1 FLOAT BINFLOAT "
-    "STRING SHORT_BINSTRING BINSTRING BINBYTES SHORT_BINBYTES BINBYTES8 "
-    "UNICODE SHORT_BINUNICODE BINUNICODE "
-    "EMPTY_DICT DICT SETITEM SETITEMS EMPTY_LIST LIST APPEND APPENDS "
-    "EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 "
-    "GET BINGET LONG_BINGET PUT BINPUT LONG_BINPUT MEMOIZE "
-    "GLOBAL STACK_GLOBAL REDUCE BUILD".split()
+    [
+        "PROTO",
+        "FRAME",
+        "MARK",
+        "STOP",
+        "POP",
+        "NONE",
+        "NEWTRUE",
+        "NEWFALSE",
+        "INT",
+        "BININT",
+        "BININT1",
+        "BININT2",
+        "LONG",
+        "LONG1",
+        "FLOAT",
+        "BINFLOAT",
+        "STRING",
+        "SHORT_BINSTRING",
+        "BINSTRING",
+        "BINBYTES",
+        "SHORT_BINBYTES",
+        "BINBYTES8",
+        "UNICODE",
+        "SHORT_BINUNICODE",
+        "BINUNICODE",
+        "EMPTY_DICT",
+        "DICT",
+        "SETITEM",
+        "SETITEMS",
+        "EMPTY_LIST",
+        "LIST",
+        "APPEND",
+        "APPENDS",
+        "EMPTY_TUPLE",
+        "TUPLE",
+        "TUPLE1",
+        "TUPLE2",
+        "TUPLE3",
+        "GET",
+        "BINGET",
+        "LONG_BINGET",
+        "PUT",
+        "BINPUT",
+        "LONG_BINPUT",
+        "MEMOIZE",
+        "GLOBAL",
+        "STACK_GLOBAL",
+        "REDUCE",
+        "BUILD",
+    ]
 )
 _MEMO_WRITES = frozenset(("PUT", "BINPUT", "LONG_BINPUT"))
 
 
 class _Record:
-    """Stands where the pickle expects a callable's result: keeps the arguments and the state, does nothing."""
+    """Stands where the pickle expects the result of a call: keeps arguments and state, does nothing."""
 
     def __init__(self, *arguments: Any) -> None:
         self.arguments = arguments
@@ -82,33 +125,38 @@ class _Unpickler(pickle.Unpickler):
 def read_pickled_batch(content: bytes, path: Path | str) -> dict[str, Any]:
     """The dictionary in a pickled batch: keys as text, arrays as NumPy arrays.
 
-    Raises DataError naming `path` for anything but a dictionary of plain values and byte arrays, above all for a
-    pickle that asks for any other name or opcode.
+    Raises DataError naming `path` for anything but a dictionary of plain values and byte arrays, above all
+    for a pickle that asks for any other name or opcode.
     """
     try:
         _check_opcodes(content)
         loaded = _Unpickler(io.BytesIO(content), encoding="bytes").load()
         if not isinstance(loaded, dict):
             raise pickle.UnpicklingError(f"it holds a {type(loaded).__name__}")
-        return {_text(key): _array(value) if isinstance(value, _Array) else value for key, value in loaded.items()}
+        return {
+            _text(key): _array(value) if isinstance(value, _Array) else value for key, value in loaded.items()
+        }
     except Exception as error:  # a hostile pickle can make the decoder raise anything at all
         reason = str(error) or type(error).__name__
         raise damaged(
-            path, "a CIFAR-10 batch pickled from a dictionary of lists and byte arrays", f"a pickle where {reason}"
+            path,
+            "a CIFAR-10 batch pickled from a dictionary of lists and byte arrays",
+            f"a pickle where {reason}",
         ) from error
 
 
 def _check_opcodes(content: bytes) -> None:
-    count = 0
-    for opcode, argument, position in pickletools.genops(io.BytesIO(content)):
+    end = 0
+    for count, (opcode, argument, position) in enumerate(pickletools.genops(content)):
+        place = -1 if position is None else position
         if opcode.name not in _ALLOWED:
-            raise pickle.UnpicklingError(f"opcode {opcode.name} stands at byte {position}")
+            raise pickle.UnpicklingError(f"opcode {opcode.name} stands at byte {place}")
         # The memo is an array as long as its largest index: one forged index would ask for gigabytes.
-        if opcode.name in _MEMO_WRITES and int(argument) > 2 * count + 256:
-            raise pickle.UnpicklingError(f"memo index {argument} stands at byte {position}")
-        count += 1
-    if position + 1 != len(content):
-        raise pickle.UnpicklingError(f"{len(content) - position - 1} bytes follow its end")
+        if opcode.name in _MEMO_WRITES and int(argument or 0) > 2 * count + 256:
+            raise pickle.UnpicklingError(f"memo index {argument} stands at byte {place}")
+        end = place + 1
+    if end != len(content):
+        raise pickle.UnpicklingError(f"{len(content) - end} bytes follow its end")
 
 
 def _text(value: Any) -> str:

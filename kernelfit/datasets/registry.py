@@ -1,9 +1,9 @@
 """The data sets known by name: their files, where to get them, and how to recognise them.
 
-Digests and sizes of the files as downloaded. MNIST: published with its mirrors, and the digests of the unzipped
-content were recomputed from the files. Fashion-MNIST: the sha256 that belong to the MD5 sums in its authors' README.
-CIFAR-10: the archives' MD5 sums stand on the authors' page (c58f30108f718f92721af3b95e74349a for Python,
-c32a1d4ab5d03f1284b67883e8d87530 for binary); sha256 as pinned by Keras and MLDatasets.jl.
+Digests and sizes of the files as downloaded. MNIST: published with its mirrors, and the digests of the
+unzipped content were recomputed from the files. Fashion-MNIST: the sha256 that belong to the MD5 sums in its
+authors' README. CIFAR-10: the archives' MD5 sums stand on the authors' page (c58f30108f718f92721af3b95e74349a
+for Python, c32a1d4ab5d03f1284b67883e8d87530 for binary); sha256 as pinned by Keras and MLDatasets.jl.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file to download: `sha256` and `size` (bytes) as served, `mirrors` complete addresses in order of trial."""
+    """A file to download: `sha256` and `size` (bytes) as served, `mirrors` addresses in order of trial."""
 
     name: str
     sha256: str
@@ -199,8 +199,12 @@ CIFAR10 = Spec(
             _CIFAR_BINARY_FILES,
             _md5(
                 _CIFAR_BINARY_FILES,
-                "5dd7e06a14cb22eb9f671a540d1b7c25 5ea93a67294ea407fff1d09f752e9692 942cd6a4bcdd0dd3c604fbe906cb4421 "
-                "ae636b3ba5c66a11e91e8cb52e771fcb 53f37980c15c3d472c316c40844f3f0d 803d5f7f4d78ea53de84dbe85f74fb6d",
+                "5dd7e06a14cb22eb9f671a540d1b7c25 "
+                "5ea93a67294ea407fff1d09f752e9692 "
+                "942cd6a4bcdd0dd3c604fbe906cb4421 "
+                "ae636b3ba5c66a11e91e8cb52e771fcb "
+                "53f37980c15c3d472c316c40844f3f0d "
+                "803d5f7f4d78ea53de84dbe85f74fb6d",
             ),
         ),
         Layout(
@@ -209,8 +213,12 @@ CIFAR10 = Spec(
             _CIFAR_BATCHES,
             _md5(
                 _CIFAR_BATCHES,
-                "c99cafc152244af753f735de768cd75f d4bba439e000b95fd0a9bffe97cbabec 54ebc095f3ab1f0389bbae665268c751 "
-                "634d18415352ddfa80567beed471001a 482c414d41f54cd18b22e5b47cb7c3cb 40351d587109b95175f43aff81a1287e",
+                "c99cafc152244af753f735de768cd75f "
+                "d4bba439e000b95fd0a9bffe97cbabec "
+                "54ebc095f3ab1f0389bbae665268c751 "
+                "634d18415352ddfa80567beed471001a "
+                "482c414d41f54cd18b22e5b47cb7c3cb "
+                "40351d587109b95175f43aff81a1287e",
             ),
         ),
         Layout(

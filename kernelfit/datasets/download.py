@@ -1,0 +1,126 @@
+"""Fetching official files with pooch: checked by sha256, from several mirrors, with retry and progress."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kernelfit.errors import DataError
+from kernelfit.progress import Advance, Progress, Silent
+
+from .locate import VARIABLE, cache_folder
+from .registry import RemoteFile, Spec
+
+# Attempts at one mirror after the first; pooch waits 1, 2, ... seconds between them.
+RETRIES = 2
+# Seconds without a byte after which an attempt counts as failed.
+TIMEOUT = 30.0
+_CHUNK = 1 << 16
+
+
+def fetch(
+    spec: Spec, data_dir: Path | None = None, progress: Progress | None = None, retries: int = RETRIES
+) -> Path:
+    """Download what is missing of `spec` and return the folder that then holds it all.
+
+    Files go to `data_dir`/NAME, or to the cache folder when `data_dir` is None. A file that is there and has
+    the official sha256 stays as it is. A download lands under its name only after its sha256 was checked.
+    Raises DataError, one line with every mirror's answer, when a file cannot be had.
+    """
+    report = progress if progress is not None else Silent()
+    folder = (data_dir.expanduser() if data_dir is not None else cache_folder()) / spec.name
+    for remote in spec.downloads:
+        _fetch_file(remote, folder, report, retries)
+    return folder
+
+
+def _fetch_file(remote: RemoteFile, folder: Path, progress: Progress, retries: int) -> None:
+    import pooch
+    import requests.exceptions
+
+    answers = []
+    for url in remote.mirrors:
+        store = pooch.create(
+            path=folder,
+            base_url="",
+            registry={remote.name: f"sha256:{remote.sha256}"},
+            urls={remote.name: url},
+            retry_if_failed=retries,
+        )
+        try:
+            with _quiet_pooch(), progress.phase(f"download {remote.name}", remote.size, "bytes") as advance:
+                meter = _Meter(remote, advance)
+                # Servers must not unzip on the way: the digest is that of the file as it is.
+                downloader = pooch.HTTPDownloader(
+                    progressbar=meter,
+                    chunk_size=_CHUNK,
+                    timeout=TIMEOUT,
+                    headers={"Accept-Encoding": "identity"},
+                )
+                store.fetch(remote.name, downloader=downloader)
+            return
+        except (requests.exceptions.RequestException, ValueError) as error:
+            answers.append(f"{url}: {_reason(error)}")
+            progress.note(f"no {remote.name} from {url}: {_reason(error)}")
+        except OSError as error:
+            raise DataError(
+                f"{folder}: cannot store {remote.name} there ({error}); name another data_dir"
+            ) from error
+    raise DataError(
+        f"{remote.name}: expected sha256 {remote.sha256[:12]}..., found it nowhere ({'; '.join(answers)}); "
+        f"download it elsewhere and set ${VARIABLE} or --data-dir to its folder"
+    )
+
+
+def _reason(error: Exception) -> str:
+    import requests.exceptions
+
+    if isinstance(error, requests.exceptions.ConnectionError):
+        return "no connection"
+    if isinstance(error, requests.exceptions.Timeout):
+        return "no answer in time"
+    if isinstance(error, ValueError) and "hash" in str(error):
+        return "a file of another sha256"
+    return " ".join(str(error).split())[:120]
+
+
+class _Meter:
+    """What pooch takes for a progress bar: passes bytes on and stops a server that sends far too many."""
+
+    def __init__(self, remote: RemoteFile, advance: Advance) -> None:
+        self.total = 0
+        self._remote = remote
+        self._advance = advance
+        self._received = 0
+        self._shown = 0
+
+    def update(self, amount: int) -> None:
+        self._received += amount
+        if self._received > self._remote.size + 2 * _CHUNK:
+            raise ValueError(f"more than the {self._remote.size} bytes of the official file")
+        shown = min(self._received, self._remote.size)
+        if shown > self._shown:
+            self._advance(shown - self._shown)
+            self._shown = shown
+
+    def reset(self) -> None:
+        self._received = 0
+
+    def close(self) -> None:
+        self._received = 0
+
+
+@contextmanager
+def _quiet_pooch() -> Iterator[None]:
+    """Keep pooch's own log lines off standard error; what matters goes through Progress."""
+    import pooch
+
+    logger: logging.Logger = pooch.get_logger()
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,126 @@
+"""The user's own data: one file or folder, or a training and a test one."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from kernelfit.errors import InputError
+
+from .csv import read_csv
+from .dataset import Dataset
+from .hdf5 import read_hdf5
+from .idx import read_images_and_labels
+from .image_folder import read_image_folder
+from .labels import encode_labels
+from .npz import read_npz
+from .registry import IDX_FILES
+from .rows import Rows
+
+TEST_SHARE = 0.2
+
+_READERS: dict[str, Callable[[Path], tuple[Rows, Rows | None]]] = {
+    ".npz": read_npz,
+    ".h5": read_hdf5,
+    ".hdf5": read_hdf5,
+    ".csv": read_csv,
+    ".tsv": read_csv,
+    ".txt": read_csv,
+}
+
+
+def read_own(name: str, train: Path, test: Path | None, seed: int) -> Dataset:
+    """Read the user's data; without a test part, hold 20 % of the rows out, chosen by `seed`, and say so.
+
+    Raises InputError for a path that is no data set, DataError for a file that is not what it claims.
+    """
+    rows, own_test = _read(train, "train")
+    notes: list[str] = []
+    if test is not None:
+        if own_test is not None:
+            notes.append(f"the test part of {train.name} is left aside for {test.name}")
+        own_test, further = _read(test, "test")
+        if further is not None:
+            raise InputError(
+                f"test = {test}: it has a training and a test part of its own; give one with X and y"
+            )
+    if own_test is None:
+        rows, own_test, note = _hold_out(rows, seed)
+        notes.append(note)
+    elif rows.class_names is not None:
+        # Image folders stand sorted by class; the first n rows would all be of one.
+        rows = _take(rows, np.random.default_rng(seed).permutation(len(rows.X)))
+        notes.append(f"training images are in an order drawn by seed {seed}")
+    return _assemble(name, rows, own_test, notes)
+
+
+def _read(path: Path, argument: str) -> tuple[Rows, Rows | None]:
+    if path.is_dir():
+        paths = [_idx_file(path, file) for file in IDX_FILES]
+        if all(file is not None for file in paths):
+            return _read_idx_folder([file for file in paths if file is not None])
+        return read_image_folder(path)
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise InputError(
+            f"{argument} = {path}: format {path.suffix or 'without a suffix'} is not known; "
+            f"expected one of {', '.join(_READERS)}, or a folder of images"
+        )
+    return reader(path)
+
+
+def _idx_file(folder: Path, name: str) -> Path | None:
+    return next((folder / n for n in (name, name.removesuffix(".gz")) if (folder / n).is_file()), None)
+
+
+def _read_idx_folder(paths: list[Path]) -> tuple[Rows, Rows]:
+    parts = []
+    for images_path, labels_path in (paths[:2], paths[2:]):
+        images, labels, _ = read_images_and_labels(images_path, labels_path)
+        shape = (images.shape[1], images.shape[2], 1)
+        parts.append(
+            Rows(images_path, images.reshape(len(images), -1), labels, shape, label_name=labels_path.name)
+        )
+    return parts[0], parts[1]
+
+
+def _hold_out(rows: Rows, seed: int) -> tuple[Rows, Rows, str]:
+    n = len(rows.X)
+    n_test = max(1, round(TEST_SHARE * n))
+    order = np.random.default_rng(seed).permutation(n)
+    note = (
+        f"{rows.path.name} has no test part: {n_test} of {n} rows (20 %), chosen by seed {seed}, are held out"
+    )
+    return _take(rows, order[n_test:]), _take(rows, order[:n_test]), note
+
+
+def _take(rows: Rows, index: np.ndarray) -> Rows:
+    return dataclasses.replace(rows, X=rows.X[index], y=rows.y[index])
+
+
+def _assemble(name: str, train: Rows, test: Rows, notes: list[str]) -> Dataset:
+    if (train.X.dtype == np.uint8) != (test.X.dtype == np.uint8):
+        raise InputError(
+            f"train and test: X has dtype {train.X.dtype} in {train.path.name} and {test.X.dtype} in "
+            f"{test.path.name}; bytes are scaled by 1/255 and other numbers are not, so give both alike"
+        )
+    if train.image_shape != test.image_shape and None not in (train.image_shape, test.image_shape):
+        raise InputError(
+            f"train and test: images of shape {train.image_shape} and {test.image_shape}; give one shape"
+        )
+    common = np.result_type(train.X, test.X)
+    codes, classes, label_notes = encode_labels([train, test])
+    return Dataset(
+        name=name,
+        X_train=train.X.astype(common, copy=False),
+        y_train=codes[0],
+        X_test=test.X.astype(common, copy=False),
+        y_test=codes[1],
+        classes=classes,
+        image_shape=train.image_shape or test.image_shape,
+        scale=1 / 255 if common == np.uint8 else 1.0,
+        notes=(*notes, *train.notes, *test.notes, *label_notes),
+    )

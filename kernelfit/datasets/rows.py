@@ -1,0 +1,114 @@
+"""What every reader of the user's files returns: rows of numbers with their raw labels."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kernelfit.errors import DataError
+
+from .dataset import Array
+from .faults import damaged
+
+ImageShape = tuple[int, int, int]
+
+# Rows examined at a time for NaN and infinity, so that no second array of the size of X is made.
+_BLOCK_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class Rows:
+    """One part of a file: X (n, d) of uint8, float32 or float64, and y as it stands in the file.
+
+    `class_names` is given when the file names its classes; y then holds their indices. `label_name` is what
+    the file calls its labels.
+    """
+
+    path: Path
+    X: Array
+    y: Array
+    image_shape: ImageShape | None = None
+    class_names: tuple[str, ...] | None = None
+    label_name: str = "y"
+    notes: tuple[str, ...] = ()
+
+
+def make_rows(path: Path, X: Array, y: Array, X_name: str, y_name: str) -> Rows:
+    """Bring arrays from a file into the form of `Rows`, or raise a DataError that names what is wrong.
+
+    X may be (n, d), images (n, height, width) or (n, height, width, channels); images with their channels
+    first are turned, with a note. y may be (n,), (n, 1) or, for several targets, (n, k).
+    """
+    check_type(path, X_name, X.dtype)
+    check_type(path, y_name, y.dtype, labels=True)
+    if X.ndim not in (2, 3, 4) or X.size == 0:
+        raise damaged(path, f"{X_name} of shape (n, d), (n, h, w) or (n, h, w, c)", f"shape {X.shape}")
+    if y.ndim not in (1, 2) or len(y) != len(X) or y.size == 0:
+        raise damaged(path, f"{y_name} with {len(X)} rows like {X_name}", f"shape {y.shape}")
+    notes: tuple[str, ...] = ()
+    image_shape: ImageShape | None = None
+    if X.ndim == 3:
+        X = X[..., None]
+    if X.ndim == 4:
+        if X.shape[3] > 4 >= X.shape[1]:
+            notes = (f"{path.name}: {X_name} has shape {X.shape}, read as (n, channels, height, width)",)
+            X = X.transpose(0, 2, 3, 1)
+        image_shape = (X.shape[1], X.shape[2], X.shape[3])
+    X = np.ascontiguousarray(working_type(X)).reshape(len(X), -1)
+    check_finite(path, X, X_name)
+    check_finite(path, y.reshape(len(y), -1), y_name)
+    return Rows(path, X, y, image_shape, None, y_name, notes)
+
+
+def check_type(path: Path, name: str, dtype: np.dtype[np.generic], *, labels: bool = False) -> None:
+    """Raise DataError unless `dtype` is boolean, integer or real of at most 8 bytes."""
+    if dtype.kind in "biuf" and dtype.itemsize <= 8:
+        return
+    if labels and dtype.kind in "USTO":
+        raise text_labels(path, name)
+    raise damaged(path, f"numbers in {name}", f"dtype {dtype}", "convert it to float64")
+
+
+def text_labels(path: Path, name: str, example: str = "") -> DataError:
+    """The error for labels that are text."""
+    return damaged(
+        path,
+        f"numbers in the label column {name}",
+        f"text{example}",
+        "encode the classes as integers 0, 1, 2, ..., or use KernelClassifier from Python, "
+        "which accepts strings",
+    )
+
+
+def working_type(X: Array) -> Array:
+    """X in the smallest of uint8, float32 and float64 that holds its type exactly (64-bit integers round)."""
+    if X.dtype == np.uint8:
+        return X
+    small = X.dtype.kind == "b" or X.dtype.itemsize <= (4 if X.dtype.kind == "f" else 2)
+    return X.astype(np.float32 if small else np.float64, copy=False)
+
+
+def check_finite(path: Path, X: Array, name: str, columns: tuple[str, ...] = ()) -> None:
+    """Raise DataError naming the first row and column of X (n, d) that is NaN or infinite."""
+    if X.dtype.kind != "f":
+        return
+    for start in range(0, len(X), _BLOCK_ROWS):
+        block = X[start : start + _BLOCK_ROWS]
+        finite = np.isfinite(block)
+        if not finite.all():
+            row, column = (int(index) for index in np.argwhere(~finite)[0])
+            where = f"column {columns[column]!r}" if columns else f"column {column}"
+            raise damaged(
+                path,
+                f"finite numbers in {name}",
+                f"{block[row, column]} in row {start + row}, {where} (counted from 0)",
+                "fill or drop it",
+            )
+
+
+def values_in(shape: tuple[int, ...]) -> int:
+    """Number of values in an array, in Python's unbounded integers."""
+    return math.prod(int(size) for size in shape)
