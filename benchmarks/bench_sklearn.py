@@ -1,0 +1,95 @@
+"""kernelfit beside scikit-learn's KernelRidge(alpha=0): time, peak memory, and the same predictions.
+
+    python -m benchmarks.bench_sklearn --out benchmarks/results/sklearn.json
+
+MNIST pixels / 255, gaussian kernel, one-hot targets, all test rows. Each measurement has its own process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import isolated
+from kernelfit.report import environment, gemm_rate, json_output
+
+GAMMA = 0.02
+# Of the larger of |p| and 1: both solve the same system of condition 1e6 or so to round-off.
+SAME = 1e-6
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--n", default="10000,15000", help="training rows, separated by commas")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    rows = [compare(int(n), arguments.repeats) for n in arguments.n.split(",")]
+    record = {
+        "benchmark": "sklearn",
+        "command": "python -m benchmarks.bench_sklearn " + shlex.join(sys.argv[1:]),
+        "gemm_flops_per_second": gemm_rate.measure(),
+        "environment": environment.describe(),
+        "rows": rows,
+    }
+    print_table(rows)
+    if arguments.out:
+        json_output.write(record, arguments.out)
+
+
+def compare(n: int, repeats: int) -> dict[str, Any]:
+    """Both libraries on the first n rows: medians of `repeats` runs each, and the largest difference."""
+    row: dict[str, Any] = {"n": n}
+    with tempfile.TemporaryDirectory() as folder:
+        for library in ("kernelfit", "sklearn"):
+            saved = Path(folder) / f"{library}.npy"
+            runs = [
+                isolated.run("benchmarks.one_fit", library=library, n=n, gamma=GAMMA, predictions=saved)
+                for _ in range(repeats)
+            ]
+            failures = [run["failed"] for run in runs if "failed" in run]
+            row[library] = {"failed": failures[0]} if failures else summary(runs)
+        if all("failed" not in row[library] for library in ("kernelfit", "sklearn")):
+            ours, theirs = (np.load(Path(folder) / f"{name}.npy") for name in ("kernelfit", "sklearn"))
+            difference = float(np.max(np.abs(ours - theirs) / np.maximum(1.0, np.abs(theirs))))
+            row["largest_difference"] = difference
+            row["same_predictions"] = difference < SAME
+            row["speedup"] = row["sklearn"]["seconds"] / row["kernelfit"]["seconds"]
+            row["memory_ratio"] = row["kernelfit"]["peak_rss_bytes"] / row["sklearn"]["peak_rss_bytes"]
+    return row
+
+
+def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Medians over the runs, and the fit times one by one."""
+    medians = {name: statistics.median(run[name] for run in runs) for name in runs[0]}
+    return {**medians, "fit_seconds_all": [run["fit_seconds"] for run in runs]}
+
+
+def print_table(rows: list[dict[str, Any]]) -> None:
+    print(f"{'n':>7} {'library':>10} {'fit s':>8} {'predict s':>10} {'peak GB':>8} {'test error':>11}")
+    for row in rows:
+        for library in ("kernelfit", "sklearn"):
+            result = row[library]
+            if "failed" in result:
+                print(f"{row['n']:>7} {library:>10}   {result['failed']}")
+                continue
+            print(
+                f"{row['n']:>7} {library:>10} {result['fit_seconds']:>8.2f} "
+                f"{result['predict_seconds']:>10.2f} {result['peak_rss_bytes'] / 1e9:>8.2f} {100 * result['test_error']:>9.2f} %"
+            )
+        if "speedup" in row:
+            print(
+                f"        {row['speedup']:.2f}x faster, {row['memory_ratio']:.2f}x the memory, "
+                f"largest difference {row['largest_difference']:.1e}"
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""One fit and one prediction on MNIST by one library; prints a JSON object. Run by `bench_sklearn`."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernelfit import datasets
+from kernelfit.report.environment import peak_rss_bytes
+from kernelfit.report.json_output import plain
+
+
+def main() -> None:
+    import json
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--library", choices=("kernelfit", "sklearn"), required=True)
+    parser.add_argument("--n", type=int, required=True)
+    parser.add_argument("--gamma", type=float, required=True)
+    parser.add_argument("--predictions", type=Path, required=True)
+    arguments = parser.parse_args()
+    data = datasets.load("mnist", n_train=arguments.n)
+    assert data.classes is not None
+    targets = np.eye(len(data.classes))[data.y_train]
+    fit = {"kernelfit": fit_kernelfit, "sklearn": fit_sklearn}[arguments.library]
+    record, predictions = fit(data, targets, arguments.gamma)
+    np.save(arguments.predictions, predictions)
+    record["seconds"] = record["fit_seconds"] + record["predict_seconds"]
+    record["test_error"] = float(np.mean(predictions.argmax(axis=1) != data.y_test))
+    record["peak_rss_bytes"] = peak_rss_bytes()
+    print(json.dumps(plain(record)))
+
+
+def fit_kernelfit(
+    data: datasets.Dataset, targets: NDArray[np.float64], gamma: float
+) -> tuple[dict[str, Any], NDArray[Any]]:
+    import kernelfit
+
+    start = time.perf_counter()
+    solution = kernelfit.solve(data.X_train, targets, kernel="gaussian", gamma=gamma, scale=data.scale)
+    fitted = time.perf_counter()
+    predictions = solution.predict(data.X_test)
+    return {"fit_seconds": fitted - start, "predict_seconds": time.perf_counter() - fitted}, predictions
+
+
+def fit_sklearn(
+    data: datasets.Dataset, targets: NDArray[np.float64], gamma: float
+) -> tuple[dict[str, Any], NDArray[Any]]:
+    from sklearn.kernel_ridge import KernelRidge
+
+    train, test = data.X_train * data.scale, data.X_test * data.scale
+    start = time.perf_counter()
+    model = KernelRidge(alpha=0.0, kernel="rbf", gamma=gamma).fit(train, targets)
+    fitted = time.perf_counter()
+    predictions = model.predict(test)
+    return {"fit_seconds": fitted - start, "predict_seconds": time.perf_counter() - fitted}, predictions
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""What a person reads: numbers in the right form, the paper's figure beside ours, what to try next."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console, RenderableType
+
+from kernelfit.errors import InputError
+from kernelfit.report import advice, figures, paper, tables
+
+
+def text_of(item: RenderableType) -> str:
+    out = io.StringIO()
+    Console(file=out, width=140).print(item)
+    return out.getvalue()
+
+
+def solve_record(**changes: Any) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "dataset": "mnist",
+        "n_train": 10_000,
+        "n_test": 10_000,
+        "n_features": 784,
+        "features": "none",
+        "kernel": {"name": "gaussian", "gamma": 0.02},
+        "ridge": 0.0,
+        "jitter": 0.0,
+        "precision": "float64",
+        "device": "cpu",
+        "tier": "ram",
+        "n_rhs": 10,
+        "test_error": 0.0266,
+        "train_error": 0.0,
+        "rkhs_norm": 60.5,
+        "backward_error": 3.1e-16,
+        "condition_estimate": 1.2e6,
+        "min_pivot": 4.0e-3,
+        "min_pivot_row": 1234,
+        "log_det": -12345.6,
+        "loo_error": None,
+        "seconds": {"load": 0.1, "features": 0.0, "gram": 1.0, "factor": 4.0, "total": 5.5},
+        "gflops_factor": 95.0,
+        "peak_rss_bytes": 900_000_000,
+    }
+    return {**record, **changes}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "–"),
+        (0.0123, "12 ms"),
+        (0.9999, "1.00 s"),
+        (12.34, "12.3 s"),
+        (763, "12 min 43 s"),
+        (7500, "2 h 05 min"),
+    ],
+)
+def test_seconds(value: float | None, text: str) -> None:
+    assert tables.seconds(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, "–"), (12, "12 B"), (999_999, "1 MB"), (14_400_000_000, "14.4 GB")]
+)
+def test_sizes(value: float | None, text: str) -> None:
+    assert tables.size(value) == text
+
+
+def test_kernels_read_as_formulas() -> None:
+    left = {"name": "gaussian", "gamma": 0.02}
+    right = {"name": "polynomial", "degree": 3, "gamma": 1.0, "coef0": 0.0}
+    assert tables.kernel_formula(left) == "gaussian(gamma=0.02)"
+    both = tables.kernel_formula({"name": "sum", "left": left, "right": right})
+    assert both == "gaussian(gamma=0.02) + polynomial(degree=3, gamma=1, coef0=0)"
+
+
+def test_the_papers_figure_stands_beside_ours() -> None:
+    text = text_of(tables.solve_table(solve_record()))
+    (line,) = [line for line in text.splitlines() if line.startswith("test error")]
+    assert "2.66 %" in line
+    assert "1.20 %" in line
+    assert "theirs from 60,000 rows" in text
+    (line,) = [line for line in text.splitlines() if line.startswith("RKHS norm")]
+    assert "60.5" in line
+    assert "220" in line
+
+
+def test_a_ridge_is_compared_with_the_papers_ridge_row_only() -> None:
+    record = solve_record(dataset="cifar10", features="random-conv", ridge=1e-3, test_error=0.2)
+    text = text_of(tables.solve_table(record))
+    assert "15.00 %" in text
+    assert "17.00 %" not in text
+
+
+def test_no_column_for_a_paper_that_has_no_such_row() -> None:
+    text = text_of(tables.solve_table(solve_record(dataset="mine")))
+    assert "paper" not in text
+
+
+def test_regression_shows_its_own_measures() -> None:
+    record = solve_record(
+        dataset="mine", test_error=None, train_error=None, test_rmse=0.5, test_r2=0.9, train_rmse=0.0
+    )
+    text = text_of(tables.solve_table(record))
+    assert "test RMSE" in text
+    assert "test error" not in text
+
+
+def test_advice_follows_from_the_result() -> None:
+    assert any("--n 60000" in step for step in advice.next_steps(solve_record()))
+    assert any("--features gabor" in step for step in advice.next_steps(solve_record()))
+    assert not any("--n " in step for step in advice.next_steps(solve_record(n_train=60_000)))
+    assert "ridge" in advice.next_steps(solve_record(condition_estimate=1e15))[0]
+    assert "mnist" in advice.next_steps(solve_record(dataset="digits"))[0]
+    assert len(advice.next_steps(solve_record(condition_estimate=1e15))) <= advice.MOST
+
+
+def test_the_papers_rows_are_fractions_and_unique() -> None:
+    assert len({(row.dataset, row.features) for row in paper.ROWS}) == len(paper.ROWS)
+    assert all(0 < row.test_error < 1 for row in paper.ROWS)
+    assert paper.find("digits", "none") is None
+
+
+def bench_record() -> dict[str, Any]:
+    rows = [
+        {
+            "n": n,
+            "seconds": {
+                "gram": n**2 / 1e8,
+                "factor": n**3 / 1e11,
+                "solve": 0.0,
+                "total": n**3 / 1e11 + n**2 / 1e8,
+            },
+            "factor_flops_per_second": 9.0e10,
+            "share_of_gemm": 0.9,
+        }
+        for n in (1000, 2000, 4000)
+    ]
+    return {
+        "rows": rows,
+        "precision": "float64",
+        "threads": 2,
+        "gemm_flops_per_second": 1e11,
+        "fit": {"exponent": 2.7, "coefficient": 1e-9},
+        "predictions": [{"n": 8000, "seconds": 6.0, "bytes_memory": 600_000_000}],
+    }
+
+
+def test_the_bench_table_names_sizes_shares_and_predictions() -> None:
+    text = text_of(tables.bench_table(bench_record()))
+    assert "4,000" in text
+    assert "90.00 %" in text
+    assert "n^2.70" in text
+    assert "n = 8,000" in text
+
+
+@pytest.mark.parametrize("ending", figures.FORMATS)
+def test_the_bench_figure_is_written_whole(tmp_path: Path, ending: str) -> None:
+    target = tmp_path / f"bench{ending}"
+    figures.check_target(target)
+    figures.save(figures.bench(bench_record()), target)
+    assert target.stat().st_size > 5000
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_figure_of_unknown_kind_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"\.png, \.svg, \.pdf"):
+        figures.check_target(tmp_path / "bench.txt")
+    with pytest.raises(InputError, match="not a folder"):
+        figures.check_target(tmp_path / "none" / "bench.png")
