@@ -82,7 +82,8 @@ def print_table(rows: list[dict[str, Any]]) -> None:
                 continue
             print(
                 f"{row['n']:>7} {library:>10} {result['fit_seconds']:>8.2f} "
-                f"{result['predict_seconds']:>10.2f} {result['peak_rss_bytes'] / 1e9:>8.2f} {100 * result['test_error']:>9.2f} %"
+                f"{result['predict_seconds']:>10.2f} {result['peak_rss_bytes'] / 1e9:>8.2f} "
+                f"{100 * result['test_error']:>9.2f} %"
             )
         if "speedup" in row:
             print(
