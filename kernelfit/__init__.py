@@ -1,12 +1,54 @@
-"""Exact kernel interpolation at scale, certified."""
+"""Exact kernel interpolation at scale, certified.
 
-from importlib.util import find_spec
+    >>> import kernelfit
+    >>> solution = kernelfit.solve(X, Y, kernel="gaussian", gamma=0.02)  # doctest: +SKIP
+    >>> solution.predict(X_test), solution.certificate.backward_error    # doctest: +SKIP
+
+What is exported here is imported when it is first used, so that `import kernelfit` stays fast.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kernelfit.certificate import Certificate
+    from kernelfit.estimators import KernelClassifier, KernelInterpolator
+    from kernelfit.solution import Solution
+    from kernelfit.solver import solve
 
 __version__ = "0.1.0"
 
-# A checkout holds the command beside this folder, not inside it: only an installation brings them together.
-if find_spec("kernelfit.cli") is None:
-    raise ImportError(
-        "kernelfit is not installed: run `python -m pip install -e .` in the folder that holds pyproject.toml, "
-        "or `make solve`, which does it in a virtual environment"
-    )
+__all__ = [
+    "Certificate",
+    "KernelClassifier",
+    "KernelInterpolator",
+    "Solution",
+    "__version__",
+    "load",
+    "solve",
+]
+
+_HOMES = {
+    "Certificate": "kernelfit.certificate",
+    "KernelClassifier": "kernelfit.estimators",
+    "KernelInterpolator": "kernelfit.estimators",
+    "Solution": "kernelfit.solution",
+    "solve": "kernelfit.solver",
+}
+
+
+def load(path: str, function: Any = None) -> Solution:
+    """Read a solution that `Solution.save` wrote."""
+    from kernelfit.solution import Solution
+
+    return Solution.load(path, function)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'kernelfit' has no attribute {name!r}")

@@ -146,7 +146,9 @@ def potrf(a: Matrix) -> int:
     """
     info = ctypes.c_int(0)
     address, stride = _layout(a)
-    _routine("lapack", _PREFIX[a.dtype] + "potrf", 5)(b"U", _int(a.shape[0]), address, stride, ctypes.byref(info))
+    _routine("lapack", _PREFIX[a.dtype] + "potrf", 5)(
+        b"U", _int(a.shape[0]), address, stride, ctypes.byref(info)
+    )
     if info.value < 0:
         raise ValueError(f"LAPACK potrf refused its argument {-info.value}")
     if info.value == 0:

@@ -39,7 +39,9 @@ class CpuBackend:
 
     def __init__(self, threads: int | None = None) -> None:
         if threads is not None and threads < 1:
-            raise InputError(f"threads: got {threads}, expected a whole number >= 1; leave it out to use all cores")
+            raise InputError(
+                f"threads: got {threads}, expected a whole number >= 1; leave it out to use all cores"
+            )
         self.threads = threads or available_threads()
         self._pool: ThreadPoolExecutor | None = None
         self._limits: Any = None

@@ -21,7 +21,7 @@ from kernelfit.errors import InputError, PlanError
 _WIDTHS = ((1_500, 128), (4_000, 256), (16_000, 512), (32_000, 1_024))
 _WIDEST = 2_048
 _TALLEST_STRIP = 1_024
-_SHORTEST_STRIP = 128
+_SHORTEST_STRIP = 256
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class PanelLayout:
         last = self.n if last is None else last
         while first < last:
             remaining = last - first
-            height = min(_TALLEST_STRIP, max(_SHORTEST_STRIP, remaining // 6 // 64 * 64), remaining)
+            height = min(_TALLEST_STRIP, max(_SHORTEST_STRIP, remaining // 4 // 64 * 64), remaining)
             strips.append((first, first + height))
             first += height
         return strips
@@ -268,7 +268,18 @@ def largest_order(d: int, memory_limit: int) -> int:
 
 def parse_bytes(text: str, name: str = "memory") -> int:
     """Bytes from `8GB`, `512MiB`, `2e9`; powers of ten without an i, of two with it."""
-    units = {"": 1, "B": 1, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
+    units = {
+        "": 1,
+        "B": 1,
+        "K": 1e3,
+        "M": 1e6,
+        "G": 1e9,
+        "T": 1e12,
+        "KI": 2**10,
+        "MI": 2**20,
+        "GI": 2**30,
+        "TI": 2**40,
+    }
     stripped = text.strip().upper()
     number = stripped.rstrip("BKMGTI")
     unit = stripped[len(number) :].removesuffix("B") if stripped[len(number) :] != "B" else "B"

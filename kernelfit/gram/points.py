@@ -46,13 +46,17 @@ class Points:
     ) -> None:
         values = np.asarray(rows)
         if values.ndim == 1:
-            raise InputError(f"{name}: got a 1-d array of {values.size}, expected rows (n, d); use reshape(-1, 1)")
+            raise InputError(
+                f"{name}: got a 1-d array of {values.size}, expected rows (n, d); use reshape(-1, 1)"
+            )
         if values.ndim != 2:
             raise InputError(f"{name}: got {values.ndim} dimensions, expected rows (n, d); flatten each row")
         if values.dtype == bool:
             values = values.astype(np.uint8)
         if values.dtype.kind not in "uif":
-            raise InputError(f"{name}: got dtype {values.dtype}, expected integers or floats; convert it first")
+            raise InputError(
+                f"{name}: got dtype {values.dtype}, expected integers or floats; convert it first"
+            )
         if values.shape[1] == 0:
             raise InputError(f"{name}: got 0 features, expected at least one column")
         if scale is not None and not (np.isfinite(scale) and scale > 0):
@@ -72,7 +76,9 @@ class Points:
         self.exact = values.dtype.kind in "ui" and self._chunk(self._reach) >= _SHORTEST_CHUNK
         if like is not None:
             if like.shape[1] != self.shape[1]:
-                raise InputError(f"{name}: got {self.shape[1]} features, expected {like.shape[1]} as in training")
+                raise InputError(
+                    f"{name}: got {self.shape[1]} features, expected {like.shape[1]} as in training"
+                )
             same = like.exact and self.exact and like.scale == self.scale
             if not (same and _chunk_length(self._reach, like._reach) >= _SHORTEST_CHUNK):
                 self.exact = False

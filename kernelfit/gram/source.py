@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from kernelfit.backends.cpu import CpuBackend
 from kernelfit.errors import InputError
+from kernelfit.gram.plan import PanelLayout
 from kernelfit.gram.points import Points
 from kernelfit.gram.tile import ColumnBlock, evaluate
 from kernelfit.kernels.base import Float, Kernel
@@ -70,7 +72,12 @@ class _KernelColumns:
 def _narrow(block: ColumnBlock, width: int) -> ColumnBlock:
     """The first `width` columns of a block, without converting them again."""
     part = object.__new__(ColumnBlock)
-    part.points, part.start, part.stop, part.exact = block.points, block.start, block.start + width, block.exact
+    part.points, part.start, part.stop, part.exact = (
+        block.points,
+        block.start,
+        block.start + width,
+        block.exact,
+    )
     part.values = block.values[:width]
     return part
 
@@ -91,7 +98,9 @@ class ArrayGram:
             rows = array[start : start + 1024]
             if not np.isfinite(rows).all():
                 row, column = (int(index) for index in np.argwhere(~np.isfinite(rows))[0])
-                raise InputError(f"gram: got {rows[row, column]} at ({start + row}, {column}), expected finite numbers")
+                raise InputError(
+                    f"gram: got {rows[row, column]} at ({start + row}, {column}), expected finite numbers"
+                )
 
     def diagonal(self) -> Float:
         return np.diagonal(self._array).astype(np.float64)
@@ -106,6 +115,45 @@ class _ArrayColumns:
 
     def fill(self, start: int, stop: int, out: NDArray[Any]) -> None:
         out[...] = self._array[start:stop, self._start : self._start + out.shape[1]]
+
+
+class PanelGram:
+    """A Gram matrix given as packed column panels of its lower triangle, as `kernelfit.gram.plan` lays them out."""
+
+    def __init__(self, layout: PanelLayout, panels: Sequence[NDArray[Any]]) -> None:
+        shapes = [panel.shape for panel in panels]
+        expected = [layout.shape(j) for j in range(layout.count)]
+        if shapes != expected:
+            raise InputError(
+                f"gram: got panels of shapes {shapes[:3]}..., expected {expected[:3]}... for {layout}"
+            )
+        self.layout, self.panels = layout, panels
+        self.n = layout.n
+        self.flops_per_entry = 0.0
+
+    def diagonal(self) -> Float:
+        return np.concatenate([np.diagonal(panel) for panel in self.panels]).astype(np.float64)
+
+    def columns(self, start: int, stop: int, backend: CpuBackend) -> Columns:
+        j = self.layout.panel_of(start)
+        if (start, stop) != (self.layout.start(j), self.layout.stop(j)):
+            raise ValueError(f"columns {start}:{stop} are not a panel of {self.layout}")
+        return _PanelColumns(self.panels[j], start)
+
+
+class _PanelColumns:
+    def __init__(self, panel: NDArray[Any], start: int) -> None:
+        self._panel, self._start = panel, start
+
+    def fill(self, start: int, stop: int, out: NDArray[Any]) -> None:
+        out[...] = self._panel[start - self._start : stop - self._start, : out.shape[1]]
+        # The panel's diagonal block holds its lower triangle only; a product wants both.
+        width = out.shape[1]
+        inside = min(stop - self._start, width) - (start - self._start)
+        if inside > 0:
+            corner = start - self._start
+            square = out[:inside, corner : corner + inside]
+            square[...] = np.tril(square) + np.tril(square, -1).T
 
 
 def set_diagonal(out: NDArray[Any], row: int, column: int, diagonal: Float) -> None:

@@ -23,7 +23,9 @@ class ColumnBlock:
 class KernelTile:
     """Rows a:b of one set against a block of columns; satisfies `kernelfit.kernels.base.Tile`."""
 
-    def __init__(self, rows: Points, start: int, stop: int, columns: ColumnBlock, backend: CpuBackend) -> None:
+    def __init__(
+        self, rows: Points, start: int, stop: int, columns: ColumnBlock, backend: CpuBackend
+    ) -> None:
         exact = columns.exact
         self._rows, self._start, self._stop = rows, start, stop
         self._columns, self._backend = columns, backend
@@ -65,7 +67,13 @@ def _row_vectors(points: Points, rows: slice, exact: bool) -> tuple[Float, Float
 
 
 def evaluate(
-    kernel: Kernel, rows: Points, start: int, stop: int, columns: ColumnBlock, out: NDArray[Any], backend: CpuBackend
+    kernel: Kernel,
+    rows: Points,
+    start: int,
+    stop: int,
+    columns: ColumnBlock,
+    out: NDArray[Any],
+    backend: CpuBackend,
 ) -> None:
     """out <- k(rows[start:stop], columns), shape (stop - start, width), rounded to the dtype of `out`."""
     tile = KernelTile(rows, start, stop, columns, backend)

@@ -1,8 +1,8 @@
 """Kernels k(x, x'), one family per file.
 
-    >>> from kernelfit.kernels import Gaussian, Linear
-    >>> Gaussian(gamma=0.5) + Linear()
-    Sum(Gaussian(gamma=0.5), Linear())
+>>> from kernelfit.kernels import Gaussian, Linear
+>>> Gaussian(gamma=0.5) + Linear()
+Sum(Gaussian(gamma=0.5), Linear())
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""(package)"""
+"""Dense linear algebra on panels: one algorithm a file."""

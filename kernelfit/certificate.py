@@ -1,0 +1,64 @@
+"""What a solve can say about itself, from quantities computed afresh after it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """Evidence about K alpha = Y, A = K + ridge I.
+
+    Attributes
+    ----------
+    backward_error : max over columns of |y - A alpha|_inf / (|A|_inf |alpha|_inf + |y|_inf), K formed afresh
+    residual : max |Y - A alpha|
+    norm : |A|_1
+    condition_estimate : |A|_1 times an estimate of |A^-1|_1 (a lower bound, nearly always within a factor of 3)
+    min_pivot, min_pivot_row : the least pivot L_ii^2 and its row
+    weak_pivots : how many pivots are below 10 n u K_ii
+    log_det : log det (A + jitter I); None on the primal road, where A is singular
+    jitter : what was added to the diagonal besides the ridge
+    interpolates : ridge = 0 and the equations without the jitter hold to rounding
+    refinements : products with K that refinement took; 0 where none was needed
+    factor_precision : `float64` or `float32`; min_pivot, log_det and the condition come from that factor
+    rank : rank of K where the primal road found it, else n
+    consistent : whether an interpolant exists (always, once a factor does)
+    rkhs_norm, rkhs_norm_per_column : |f| and |f_c| with |f_c|^2 = alpha_c^T K alpha_c
+    """
+
+    backward_error: float
+    residual: float
+    norm: float
+    condition_estimate: float
+    min_pivot: float | None
+    min_pivot_row: int | None
+    weak_pivots: int
+    log_det: float | None
+    jitter: float
+    interpolates: bool
+    refinements: int
+    factor_precision: str
+    rank: int
+    consistent: bool
+    rkhs_norm: float
+    rkhs_norm_per_column: tuple[float, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def rkhs_norms(alpha: Float, fitted: Float) -> Float:
+    """|f_c| (c,) from alpha (n, c) and K alpha (n, c); a negative square is a rounding error of a zero function."""
+    norms: Float = np.sqrt(np.maximum(np.einsum("ij,ij->j", alpha, fitted), 0.0))
+    return norms
+
+
+#: A residual of this many units of backward error is rounding.
+INTERPOLATES = 1e-13

@@ -1,0 +1,197 @@
+"""Left-looking panel Cholesky with the Gram fused in: K + shift I = L L^T.
+
+For each column panel J of width w:
+
+    P = K[J:, J] + shift I           generated where it is used
+    P = P - L[J:, k] L[J, k]^T       for every earlier panel k, streamed if it lives elsewhere
+    P_J = L_JJ L_JJ^T                the diagonal block
+    P below = P L_JJ^-T              and the panel is written once
+
+K is never stored; only the lower triangle is formed. Flops: n^3/3 for the factor, n^2 d for K with d features.
+Backward error: |K - L L^T| <= c n u |L| |L^T| (Higham, Accuracy and Stability, theorem 10.3).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernelfit.backends import blas
+from kernelfit.backends.cpu import CpuBackend
+from kernelfit.errors import NotPositiveDefiniteError
+from kernelfit.gram.plan import PanelLayout
+from kernelfit.gram.source import GramSource
+from kernelfit.progress import Progress, Silent
+from kernelfit.storage.panels import Batch, PanelStore
+
+# Rows of a strip inside the diagonal block: short enough that computing whole rectangles wastes little above the
+# diagonal, tall enough for GEMM.
+_DIAGONAL_STRIP = 256
+# Pivots below this multiple of n u K_jj have lost all but one or two digits.
+_WEAK = 10.0
+
+Span = tuple[int, int]
+
+
+@dataclass
+class Pivots:
+    """What the diagonal of L tells; filled panel by panel.
+
+    `smallest` is the least pivot L_ii^2 and `row` where it stands; `weak` counts pivots below 10 n u K_ii;
+    `log_det` = 2 sum log L_ii.
+    """
+
+    smallest: float = math.inf
+    row: int = -1
+    weak: int = 0
+    log_det: float = 0.0
+    seconds_gram: float = 0.0
+    seconds_factor: float = 0.0
+    done: list[int] = field(default_factory=list)
+
+    def add(self, diagonal: NDArray[Any], first_row: int, threshold: NDArray[Any]) -> None:
+        lower = diagonal.astype(np.float64)
+        pivots = lower**2
+        least = int(np.argmin(pivots))
+        if pivots[least] < self.smallest:
+            self.smallest, self.row = float(pivots[least]), first_row + least
+        self.weak += int(np.count_nonzero(pivots < threshold))
+        self.log_det += 2.0 * float(np.log(lower).sum())
+
+
+def factor(
+    source: GramSource,
+    shift: float,
+    store: PanelStore,
+    backend: CpuBackend,
+    progress: Progress | None = None,
+) -> Pivots:
+    """Fill `store` with the panels of L, K + shift I = L L^T, in the dtype of the store.
+
+    Raises `NotPositiveDefiniteError` with the global row and the pivot at the first pivot that is not positive.
+    """
+    layout = store.layout
+    progress = progress or Silent()
+    pivots = Pivots()
+    diagonal = source.diagonal()
+    unit_roundoff = float(np.finfo(store.dtype).eps) / 2.0
+    threshold = _WEAK * layout.n * unit_roundoff * np.abs(diagonal)
+    with progress.phase("factor", layout.factor_flops(), "flop") as advance:
+        for j in range(layout.count):
+            started = time.perf_counter()
+            panel = store.begin(j)
+            _generate(source, shift, layout, j, panel, backend)
+            generated = time.perf_counter()
+            strips = panel_strips(layout, j)
+            for batch in store.stream(range(j), first_row=layout.start(j)):
+                _update(panel, layout, j, strips, batch, backend, advance)
+            _factor_diagonal(panel, layout, j)
+            _solve_below(panel, layout, j, backend, advance)
+            first, last = layout.start(j), layout.stop(j)
+            pivots.add(np.diagonal(panel), first, threshold[first:last])
+            store.finish(j)
+            pivots.done.append(j)
+            pivots.seconds_gram += generated - started
+            pivots.seconds_factor += time.perf_counter() - generated
+    return pivots
+
+
+def panel_strips(layout: PanelLayout, j: int) -> list[Span]:
+    """Global row strips of panel j: those below the diagonal block first (tall), then those of the block (short)."""
+    first, last = layout.start(j), layout.stop(j)
+    inside = [(a, min(a + _DIAGONAL_STRIP, last)) for a in range(first, last, _DIAGONAL_STRIP)]
+    return layout.strips(last) + inside[::-1]
+
+
+def _columns_of(strip: Span, first: int, width: int) -> int:
+    """Columns of the panel that a strip needs: all of them, or in the diagonal block those up to its last row."""
+    return min(width, strip[1] - first)
+
+
+def _generate(
+    source: GramSource, shift: float, layout: PanelLayout, j: int, panel: NDArray[Any], backend: CpuBackend
+) -> None:
+    first, last = layout.start(j), layout.stop(j)
+    columns = source.columns(first, last, backend)
+
+    def generate(strip: Span) -> None:
+        width = _columns_of(strip, first, last - first)
+        columns.fill(strip[0], strip[1], panel[strip[0] - first : strip[1] - first, :width])
+
+    backend.run(generate, panel_strips(layout, j))
+    if shift:
+        index = np.arange(last - first)
+        panel[index, index] += panel.dtype.type(shift)
+
+
+def _update(
+    panel: NDArray[Any],
+    layout: PanelLayout,
+    j: int,
+    strips: list[Span],
+    batch: Batch,
+    backend: CpuBackend,
+    advance: Any,
+) -> None:
+    """P <- P - L[J:, k] L[J, k]^T for the panels k of a batch; their rows begin at the first row of panel j."""
+    first = layout.start(j)
+
+    def update(strip: Span) -> None:
+        rows = slice(strip[0] - first, strip[1] - first)
+        width = _columns_of(strip, first, panel.shape[1])
+        target = panel[rows, :width]
+        flops = 0.0
+        for _, earlier in batch:
+            blas.gemm(-1.0, earlier[rows], earlier[:width], 1.0, target, transpose_b=True)
+            # Of the diagonal block only the lower triangle counts.
+            below = strip[0] >= first + panel.shape[1]
+            counted = width if below else 0.5 * (strip[0] + strip[1] - 2 * first)
+            flops += 2.0 * (strip[1] - strip[0]) * counted * earlier.shape[1]
+        advance(flops)
+
+    backend.run(update, strips)
+
+
+def _factor_diagonal(panel: NDArray[Any], layout: PanelLayout, j: int) -> None:
+    width = panel.shape[1]
+    block = panel[:width]
+    saved = block.copy()
+    info = blas.potrf(block)
+    if info:
+        row = info - 1
+        pivot = _pivot(saved, row)
+        raise NotPositiveDefiniteError(
+            f"K: the pivot of row {layout.start(j) + row} is {pivot:.3g}, expected > 0; "
+            "K is not positive definite in this arithmetic",
+            row=layout.start(j) + row,
+            pivot=pivot,
+        )
+    block[...] = np.tril(block)
+
+
+def _pivot(block: NDArray[Any], row: int) -> float:
+    """a_rr - |l_r|^2 for the first row whose leading minor is not positive definite."""
+    if row == 0:
+        return float(block[0, 0])
+    leading = np.ascontiguousarray(block[:row, :row])
+    blas.potrf(leading)
+    l_row = np.ascontiguousarray(block[row, :row]).reshape(-1, 1)
+    blas.solve_left_lower(leading, l_row)
+    return float(block[row, row] - float(l_row[:, 0].astype(np.float64) @ l_row[:, 0].astype(np.float64)))
+
+
+def _solve_below(panel: NDArray[Any], layout: PanelLayout, j: int, backend: CpuBackend, advance: Any) -> None:
+    width = panel.shape[1]
+    first = layout.start(j)
+    advance(width**3 / 3.0)
+
+    def solve(strip: Span) -> None:
+        blas.solve_right_lower_transposed(panel[:width], panel[strip[0] - first : strip[1] - first])
+        advance(float(strip[1] - strip[0]) * width * width)
+
+    backend.run(solve, layout.strips(layout.stop(j)))

@@ -1,0 +1,54 @@
+"""Closed-form leave-one-out from the factor.
+
+Leaving row i out of the training set and predicting it again leaves the residual
+
+    y_i - f_{-i}(x_i) = alpha_i / (K^-1)_ii          (Rasmussen and Williams 2006, equation 5.12)
+
+for K + ridge I = L L^T as well. (K^-1)_ii = sum_k (L^-1)_ki^2 is summed over block columns of L^-1, which are found
+by forward substitution of w columns of the identity at a time: n^3/3 flops in all, n w numbers at once.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernelfit.backends.cpu import CpuBackend
+from kernelfit.linalg.triangular import eliminate_lower
+from kernelfit.progress import Progress, Silent
+from kernelfit.storage.panels import PanelStore
+
+Float = NDArray[np.float64]
+
+
+def inverse_diagonal(store: PanelStore, backend: CpuBackend, progress: Progress | None = None) -> Float:
+    """diag((L L^T)^-1), shape (n,), float64."""
+    layout = store.layout
+    diagonal = np.empty(layout.n)
+    with (progress or Silent()).phase("leave-one-out", layout.n**3 / 3.0, "flop") as advance:
+        for j in range(layout.count):
+            first, last = layout.start(j), layout.stop(j)
+            width = last - first
+            columns = np.zeros((layout.n - first, width), store.dtype)
+            columns[np.arange(width), np.arange(width)] = 1.0
+            for batch in store.stream(range(j, layout.count)):
+                for k, panel in batch:
+                    rows = columns[layout.start(k) - first :]
+                    eliminate_lower(panel, rows, layout.strips(0, panel.shape[0] - panel.shape[1]), backend)
+                    advance(2.0 * panel.shape[0] * panel.shape[1] * width)
+            diagonal[first:last] = _squared_column_norms(columns)
+    return diagonal
+
+
+def _squared_column_norms(columns: NDArray[np.floating]) -> Float:
+    total = np.zeros(columns.shape[1])
+    for start in range(0, len(columns), 1024):
+        block = columns[start : start + 1024].astype(np.float64, copy=False)
+        total += np.einsum("ij,ij->j", block, block)
+    return total
+
+
+def leave_one_out_predictions(targets: Float, alpha: Float, inverse: Float) -> Float:
+    """f_{-i}(x_i) = y_i - alpha_i / (K^-1)_ii. Shapes (n, c), (n, c), (n,)."""
+    predictions: Float = targets - alpha / inverse[:, None]
+    return predictions

@@ -1,0 +1,99 @@
+"""What is checked before n^3/3 flops are spent: targets, and rows that occur twice."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kernelfit.errors import DuplicateRowsError, InputError
+from kernelfit.gram.points import Points
+
+Float = NDArray[np.float64]
+
+# Rows of a message list at most this many groups.
+_LISTED = 5
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """Groups of equal rows, each in ascending order, the first row of a group being the one that is kept."""
+
+    groups: tuple[tuple[int, ...], ...]
+
+    @property
+    def dropped(self) -> NDArray[np.int64]:
+        """Every row of a group but its first, ascending."""
+        return np.array(sorted(row for group in self.groups for row in group[1:]), dtype=np.int64)
+
+
+def as_targets(targets: ArrayLike, n: int) -> Float:
+    """Targets as a C-ordered float64 (n, c), or an error that names what is wrong."""
+    array = np.asarray(targets)
+    if array.dtype.kind not in "buif":
+        raise InputError(
+            f"Y: got dtype {array.dtype}, expected numbers; encode classes as one-hot columns, or use KernelClassifier"
+        )
+    if array.ndim not in (1, 2):
+        raise InputError(f"Y: got {array.ndim} dimensions, expected (n,) or (n, c)")
+    if array.shape[0] != n:
+        raise InputError(f"Y: got {array.shape[0]} rows, expected {n} as in X")
+    if array.ndim == 2 and array.shape[1] == 0:
+        raise InputError("Y: got 0 columns, expected at least one right-hand side")
+    result = np.array(array.reshape(n, -1), dtype=np.float64, order="C")
+    if not np.isfinite(result).all():
+        row, column = (int(index) for index in np.argwhere(~np.isfinite(result))[0])
+        raise InputError(
+            f"Y: got {result[row, column]} at row {row}, column {column}, expected finite numbers"
+        )
+    return result
+
+
+def find_duplicates(points: Points) -> Duplicates:
+    """Exactly equal rows, by a 128-bit hash of each row's bytes; n d bytes read."""
+    seen: dict[bytes, list[int]] = {}
+    values = points.values
+    if values.dtype.kind == "f":
+        # -0.0 and 0.0 are equal numbers with different bytes.
+        for start in range(0, len(values), 4096):
+            for offset, row in enumerate(values[start : start + 4096] + 0.0):
+                seen.setdefault(_digest(row), []).append(start + offset)
+    else:
+        for index, row in enumerate(values):
+            seen.setdefault(_digest(row), []).append(index)
+    return Duplicates(tuple(tuple(group) for group in seen.values() if len(group) > 1))
+
+
+def _digest(row: NDArray[np.generic]) -> bytes:
+    return hashlib.blake2b(row.tobytes(), digest_size=16).digest()
+
+
+def refuse_conflicts(duplicates: Duplicates, targets: Float) -> None:
+    """Raise where equal rows carry different targets: nothing interpolates them."""
+    conflicts = tuple(
+        group for group in duplicates.groups if (targets[list(group)] != targets[group[0]]).any()
+    )
+    if conflicts:
+        listed = "; ".join(", ".join(map(str, group)) for group in conflicts[:_LISTED])
+        more = f" and {len(conflicts) - _LISTED} more groups" if len(conflicts) > _LISTED else ""
+        raise DuplicateRowsError(
+            f"X: equal rows carry different targets, which no function interpolates: rows {listed}{more}; "
+            "drop all but one of each, or give ridge > 0",
+            conflicts,
+        )
+
+
+def nearest_neighbour(points: Points, row: int) -> tuple[int, float]:
+    """The other row nearest to `row` and its Euclidean distance in the kernel's domain; (-1, inf) if it is alone."""
+    target = points.scaled(row, row + 1)
+    best, distance = -1, float("inf")
+    for start in range(0, points.shape[0], 1024):
+        gaps = ((points.scaled(start, start + 1024) - target) ** 2).sum(axis=1)
+        if start <= row < start + len(gaps):
+            gaps[row - start] = np.inf
+        nearest = int(np.argmin(gaps))
+        if gaps[nearest] < distance:
+            best, distance = start + nearest, float(gaps[nearest])
+    return best, float(np.sqrt(distance))
