@@ -58,7 +58,7 @@ class DeviceError(KernelfitError, RuntimeError):
     """The device that was asked for is missing, lost or out of memory."""
 
 
-class Interrupted(KernelfitError):  # noqa: N818 - an event, not a fault
+class Interrupted(KernelfitError):
     """The run was asked to stop; what it finished is kept."""
 
     exit_code = 130

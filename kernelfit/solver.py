@@ -299,6 +299,9 @@ class _System:
             self._temporary.cleanup()
             self._temporary = None
 
+    def _unit_roundoff(self) -> float:
+        return float(np.finfo(np.float64 if self.plan.precision == "float64" else np.float32).eps) / 2.0
+
     def _open_store(self, dtype: Any) -> PanelStore:
         if self.plan.tier == "ram":
             return RamPanels(self.plan.layout, dtype)
@@ -370,7 +373,7 @@ class _System:
         scale = float(np.mean(np.abs(self.source.diagonal())))
         message += (
             f"; drop one of such rows, take a kernel that falls off faster (larger gamma), or give ridge or jitter "
-            f"(about {1e-10 * scale:.0e} of float64's, {1e-5 * scale:.0e} of float32's reach)"
+            f"(in {self.plan.precision} from about {10 * self.source.n * self._unit_roundoff() * scale:.0e})"
         )
         return NotPositiveDefiniteError(message, error.row, error.pivot, neighbour)
 

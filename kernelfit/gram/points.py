@@ -70,7 +70,7 @@ class Points:
                 values, self.scale = _as_bytes(values, like)
         elif values.dtype != np.uint8:
             low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
-            values = values.astype(np.int16 if -(2**15) <= low and high < 2**15 else np.float64)
+            values = values.astype(np.int16 if low >= -(2**15) and high < 2**15 else np.float64)
         self.values = np.ascontiguousarray(values)
         self.centre, self._reach = self._integer_range(like)
         self.exact = values.dtype.kind in "ui" and self._chunk(self._reach) >= _SHORTEST_CHUNK

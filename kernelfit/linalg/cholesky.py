@@ -166,8 +166,8 @@ def _factor_diagonal(panel: NDArray[Any], layout: PanelLayout, j: int) -> None:
         row = info - 1
         pivot = _pivot(saved, row)
         raise NotPositiveDefiniteError(
-            f"K: the pivot of row {layout.start(j) + row} is {pivot:.3g}, expected > 0; "
-            "K is not positive definite in this arithmetic",
+            f"K: the pivot of row {layout.start(j) + row} is {pivot:.3g}, not above rounding error, expected a positive "
+            "number; K is not positive definite in this arithmetic",
             row=layout.start(j) + row,
             pivot=pivot,
         )

@@ -110,8 +110,6 @@ class DiskPanels:
             return
         future.result()
         self._writing = None
-        rows, columns = self.layout.shape(j)
-        del rows, columns
         block = self._building.pop(j)
         base = block.base
         self._free.append(base if isinstance(base, np.ndarray) else block.reshape(-1))
@@ -166,7 +164,7 @@ def _create(path: Path, layout: PanelLayout, dtype: np.dtype[Any]) -> list[int]:
 
 def _transfer(call: Any, descriptor: int, array: NDArray[Any], offset: int, path: Path) -> None:
     """Move all bytes of a contiguous array; short transfers are continued, an end of file is an error."""
-    view = memoryview(array).cast("B")
+    view = memoryview(array.data).cast("B")
     verb = "read" if call is os.preadv else "write"
     done = 0
     while done < len(view):
