@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
-from typing import Any
+from typing import NoReturn
 
 import click
 
 from kernelfit import __version__
-from kernelfit.errors import KernelfitError
+from kernelfit.errors import Interrupted, KernelfitError
 
 # command -> (module inside this package, one-line help). The help stands here so that `kernelfit --help`
 # imports none of the modules.
@@ -51,10 +52,30 @@ def root() -> None:
     """Exact kernel interpolation at scale, certified."""
 
 
-def main(arguments: list[str] | None = None) -> Any:
-    """Run the command line; errors raised on purpose become one line on standard error and their exit code."""
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit; whatever goes wrong on the user's side is one line on standard error."""
     try:
-        return root.main(args=arguments, prog_name="kernelfit", standalone_mode=True)
-    except KernelfitError as error:
-        click.echo(f"kernelfit: {error}", err=True)
+        code = root.main(args=arguments, prog_name="kernelfit", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
         sys.exit(error.exit_code)
+    except click.ClickException as error:
+        _fail(error.format_message(), error.exit_code)
+    except KernelfitError as error:
+        _fail(str(error), error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("interrupted", Interrupted.exit_code)
+    except BrokenPipeError:
+        # The reader of standard output went away (`| head`): not an error, but nothing more can be written.
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - lives until exit
+        sys.exit(1)
+    except MemoryError as error:
+        _fail(f"out of memory ({error}); give --memory a limit, or take fewer rows with --n", 2)
+    except OSError as error:
+        _fail(str(error), 2)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    click.echo(f"kernelfit: {' '.join(message.split())}", err=True)
+    sys.exit(code)

@@ -10,6 +10,7 @@ What is exported here is imported when it is first used, so that `import kernelf
 from __future__ import annotations
 
 import importlib
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
     from kernelfit.solver import solve
 
 __version__ = "0.1.0"
+
+# A checkout holds the command beside this folder, not inside it: only an installation brings them together.
+if find_spec("kernelfit.cli") is None:
+    raise ImportError(
+        "kernelfit is not installed: run `python -m pip install -e .` in the folder that holds pyproject.toml, "
+        "or `make solve`, which does it in a virtual environment"
+    )
 
 __all__ = [
     "Certificate",
