@@ -36,8 +36,8 @@ def corrupt_labels(y: NDArray[np.int64], p: float, n_classes: int, seed: int) ->
         raise InputError(f"p = {p}; the share of corrupted labels is a number from 0 to 1")
     if n_classes < 2:
         raise InputError(f"n_classes = {n_classes}; random labels need at least 2 classes")
-    chosen = np.random.default_rng([seed, 0]).random(len(y)) < p
-    drawn = np.random.default_rng([seed, 1]).integers(n_classes, size=len(y), dtype=np.int64)
+    chosen = _generator(seed, 0).random(len(y)) < p
+    drawn = _generator(seed, 1).integers(n_classes, size=len(y), dtype=np.int64)
     return np.where(chosen, drawn, y)
 
 
@@ -53,7 +53,7 @@ def shuffle_pixels(X: Array, seed: int, channels: int = 1) -> Array:
     X: (n, positions * channels). Returns an array of the same shape and dtype.
     """
     positions = _positions(X, channels)
-    order = np.random.default_rng(seed).permutation(positions)
+    order = _generator(seed).permutation(positions)
     columns = (order[:, None] * channels + np.arange(channels)).ravel()
     return np.take(X, columns, axis=1)
 
@@ -65,7 +65,7 @@ def random_pixels(X: Array, seed: int, channels: int = 1) -> Array:
     on how many rows follow.
     """
     positions = _positions(X, channels)
-    rng = np.random.default_rng(seed)
+    rng = _generator(seed)
     images = X.reshape(len(X), positions, channels)
     shuffled = np.empty_like(images)
     identity = np.arange(positions)
@@ -99,10 +99,16 @@ def gaussian(
     Returns float32 (n, positions * channels). Pass `channel_statistics` of the training rows, so that the
     images have the first two moments of the data and nothing else.
     """
-    images = np.random.default_rng(seed).standard_normal((n, positions * len(mean)), dtype=np.float32)
+    images = _generator(seed).standard_normal((n, positions * len(mean)), dtype=np.float32)
     images *= np.tile(std, positions).astype(np.float32)
     images += np.tile(mean, positions).astype(np.float32)
     return images
+
+
+def _generator(seed: int, *stream: int) -> np.random.Generator:
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise InputError(f"seed = {seed!r}; expected an integer from 0")
+    return np.random.default_rng([int(seed), *stream])
 
 
 def _positions(X: Array, channels: int) -> int:

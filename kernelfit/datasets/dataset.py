@@ -63,7 +63,7 @@ class Dataset:
             )
         if len(self.X_train) < 2:
             raise InputError(
-                f"{self.name}: {len(self.X_train)} training row(s); an interpolant needs at least 2, take more"
+                f"{self.name}: {len(self.X_train)} training row(s); an interpolant needs 2 or more"
             )
         if len(self.X_test) < 1:
             raise InputError(

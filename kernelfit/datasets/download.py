@@ -68,10 +68,17 @@ def _fetch_file(remote: RemoteFile, folder: Path, progress: Progress, retries: i
             raise DataError(
                 f"{folder}: cannot store {remote.name} there ({error}); name another data_dir"
             ) from error
+    _remove_if_empty(folder)
     raise DataError(
         f"{remote.name}: expected sha256 {remote.sha256[:12]}..., found it nowhere ({'; '.join(answers)}); "
         f"download it elsewhere and set ${VARIABLE} or --data-dir to its folder"
     )
+
+
+def _remove_if_empty(folder: Path) -> None:
+    """A fetch that brought nothing leaves nothing."""
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def _reason(error: Exception) -> str:

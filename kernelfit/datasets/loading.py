@@ -20,7 +20,7 @@ from .registry import DIGITS, REGISTRY, Spec
 
 
 def load(
-    name: str,
+    name: str | Path,
     *,
     n_train: int | None = None,
     n_test: int | None = None,
@@ -50,6 +50,9 @@ def load(
     InputError : an unknown name, a path that is no data set, or more rows than there are.
     DataError : a file that is missing, truncated, corrupt, of another shape, or mislabelled.
     """
+    name = str(name)
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise InputError(f"seed = {seed!r}; expected an integer from 0")
     if train is not None:
         title = Path(train).stem if name in REGISTRY else name
         dataset = read_own(title, _existing("train", train), _existing("test", test) if test else None, seed)
@@ -74,7 +77,8 @@ def _load_known(spec: Spec, data_dir: Path | None, progress: Progress | None) ->
         fetch(spec, data_dir, progress)
         located = locate(spec, data_dir)
         assert located is not None, "fetch returns only when every file is in place"
-    return read_official(spec, located)
+    dataset, _ = read_official(spec, located)
+    return dataset
 
 
 def _existing(argument: str, path: Path) -> Path:
@@ -99,7 +103,7 @@ def _first_rows(dataset: Dataset, n_train: int | None, n_test: int | None) -> Da
     for part, wanted, available in (("train", n_train, dataset.n_train), ("test", n_test, dataset.n_test)):
         if wanted is None or wanted == available:
             continue
-        if not 1 <= wanted <= available:
+        if not isinstance(wanted, int) or not 1 <= wanted <= available:
             raise InputError(
                 f"n_{part} = {wanted}: {dataset.name} has {available} {part} rows, give 1 to {available}"
             )

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from kernelfit.errors import InputError
+from kernelfit.errors import DataError, InputError
 
 from .registry import Layout, Spec
 
@@ -60,6 +60,11 @@ def locate(spec: Spec, data_dir: Path | None = None) -> Located | None:
 def _present(folder: Path, name: str) -> Path | None:
     for candidate in (name, name.removesuffix(".gz"), f"{name}.gz"):
         path = folder / candidate
-        if path.is_file():
-            return path
+        try:
+            if path.is_file():
+                return path
+        except OSError as error:
+            raise DataError(
+                f"{path}: cannot be looked at ({error.strerror}); give read permission"
+            ) from error
     return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -67,7 +68,7 @@ def _read_member(
                 )
         with archive.open(info) as stream:
             stream.read(offset)
-            content = read_exactly(stream, n_bytes, path, key)
+            content = read_exactly(cast(zipfile.ZipExtFile, stream), n_bytes, path, key)
             stream.read(1)  # reaching the end makes zipfile compare the checksum
     except (zipfile.BadZipFile, NotImplementedError) as error:
         raise damaged(

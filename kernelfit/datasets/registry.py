@@ -75,7 +75,7 @@ def _idx_downloads(
 
 DIGITS = Spec(
     name="digits",
-    title="scikit-learn's handwritten digits (default, needs no file)",
+    title="scikit-learn's digits",
     n_train=1437,
     n_test=360,
     image_shape=(8, 8, 1),
@@ -85,7 +85,7 @@ DIGITS = Spec(
 
 MNIST = Spec(
     name="mnist",
-    title="MNIST handwritten digits",
+    title="handwritten digits",
     n_train=60000,
     n_test=10000,
     image_shape=(28, 28, 1),
@@ -124,7 +124,7 @@ MNIST = Spec(
 
 FASHION_MNIST = Spec(
     name="fashion-mnist",
-    title="Fashion-MNIST articles of clothing",
+    title="articles of clothing",
     n_train=60000,
     n_test=10000,
     image_shape=(28, 28, 1),
@@ -186,7 +186,7 @@ def _md5(names: tuple[str, ...], digests: str) -> tuple[tuple[str, str], ...]:
 
 CIFAR10 = Spec(
     name="cifar10",
-    title="CIFAR-10 colour photographs",
+    title="colour photographs",
     n_train=50000,
     n_test=10000,
     image_shape=(32, 32, 3),
