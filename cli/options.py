@@ -1,8 +1,21 @@
-"""Options that several commands share, each defined once."""
+"""Options that several commands share, each defined once, and how they become arguments of `kernelfit.solve`."""
 
 from __future__ import annotations
 
+import inspect
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
 import click
+from click.core import ParameterSource
+
+from kernelfit.errors import InputError
+from kernelfit.gram.plan import PRECISIONS, TIERS
+from kernelfit.kernels import KERNELS, parameter_names
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 json_option = click.option(
     "--json",
@@ -10,3 +23,144 @@ json_option = click.option(
     metavar="FILE|-",
     help="Also write the result as JSON; with -, standard output holds only that.",
 )
+
+data_dir_option = click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    help="Folder to look in before $KERNELFIT_DATA and the cache; downloads go there.",
+)
+
+_DATA = (
+    click.option(
+        "--dataset", default="digits", show_default=True, help="Name (kernelfit datasets list) or path."
+    ),
+    click.option(
+        "--train", type=click.Path(path_type=Path), help="Your own training rows: NPZ, HDF5, CSV, folder."
+    ),
+    click.option(
+        "--test", type=click.Path(path_type=Path), help="Your own test rows; else a fifth is held out."
+    ),
+    click.option("--n", "n_train", type=int, metavar="ROWS", help="Take the first ROWS training rows."),
+    click.option("--n-test", type=int, metavar="ROWS", help="Take the first ROWS test rows."),
+    data_dir_option,
+)
+
+_SOLVER = (
+    click.option(
+        "--ridge", type=float, default=0.0, show_default=True, help="Added to the diagonal; 0 interpolates."
+    ),
+    click.option(
+        "--jitter",
+        type=float,
+        default=0.0,
+        show_default=True,
+        help="Added for the factor only, then refined away.",
+    ),
+    click.option("--precision", type=click.Choice(PRECISIONS), default="float64", show_default=True),
+    click.option(
+        "--tier", type=click.Choice(TIERS), default="auto", show_default=True, help="Where the factor lives."
+    ),
+    click.option(
+        "--memory", metavar="SIZE", help="Memory to stay within, such as 8GB; else what is available."
+    ),
+    click.option(
+        "--scratch",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="Folder for panels of the disk tier.",
+    ),
+    click.option(
+        "--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:i]", help="Where to compute."
+    ),
+    click.option("--threads", type=int, metavar="COUNT", help="Threads to use; else every core."),
+    click.option("--seed", type=int, default=0, show_default=True, help="For every choice drawn at random."),
+)
+
+
+def data_options(function: Function) -> Function:
+    """--dataset, --train, --test, --n, --n-test, --data-dir."""
+    return _apply(_DATA, function)
+
+
+def solver_options(function: Function) -> Function:
+    """--ridge, --jitter, --precision, --tier, --memory, --scratch, --device, --threads, --seed."""
+    return _apply(_SOLVER, function)
+
+
+def kernel_options(function: Function) -> Function:
+    """--kernel, --gamma-factor, and one option for every parameter that some kernel has."""
+    options = [
+        click.option("--kernel", type=click.Choice(list(KERNELS)), default="gaussian", show_default=True),
+        click.option("--gamma", metavar="NUMBER|median|auto", help=_gamma_help()),
+        click.option(
+            "--gamma-factor",
+            type=float,
+            default=1.0,
+            show_default=True,
+            help="With the median rule: times this.",
+        ),
+    ]
+    for name, (kind, users) in _parameters().items():
+        options.append(click.option(_flag(name), type=kind, help=f"Of the kernels {', '.join(users)}."))
+    return _apply(tuple(options), function)
+
+
+def kernel_arguments(values: dict[str, Any]) -> dict[str, Any]:
+    """The arguments `kernel`, `gamma`, `gamma_factor`, `parameters` of `kernelfit.solve`, taken out of `values`."""
+    kernel, gamma, factor = values.pop("kernel"), values.pop("gamma"), values.pop("gamma_factor")
+    given = {name: values.pop(name) for name in _parameters()}
+    parameters = {name: value for name, value in given.items() if value is not None}
+    known = parameter_names(kernel)
+    for name in parameters:
+        if name not in known:
+            owned = ", ".join(_flag(parameter) for parameter in known) or "none"
+            raise InputError(f"{_flag(name)}: the {kernel} kernel does not have it; its parameters: {owned}")
+    if gamma is not None and "gamma" not in known:
+        raise InputError(
+            f"--gamma: the {kernel} kernel does not have it; leave it out or take --kernel gaussian"
+        )
+    return {"kernel": kernel, "gamma": gamma, "gamma_factor": factor, "parameters": parameters}
+
+
+def command_line(context: click.Context) -> str:
+    """The command as a shell line: what the user gave, in the order of the options."""
+    words = context.command_path.split()
+    for parameter in context.command.params:
+        if context.get_parameter_source(str(parameter.name)) is not ParameterSource.COMMANDLINE:
+            continue
+        value = context.params.get(str(parameter.name))
+        values = list(value) if isinstance(value, tuple) else [value]
+        if isinstance(parameter, click.Argument):
+            words += [str(item) for item in values]
+        elif isinstance(parameter, click.Option) and parameter.is_flag:
+            words.append(parameter.opts[0] if value else parameter.secondary_opts[0])
+        else:
+            for item in values:
+                words += [parameter.opts[0], str(item)]
+    return shlex.join(words)
+
+
+def _apply(options: tuple[Callable[[Any], Any], ...], function: Function) -> Function:
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def _flag(parameter: str) -> str:
+    return f"--{parameter.replace('_', '-')}"
+
+
+def _gamma_help() -> str:
+    users = ", ".join(name for name in KERNELS if "gamma" in parameter_names(name))
+    return f"Of the kernels {users}. auto: least leave-one-out error on training rows.  [default: median]"
+
+
+def _parameters() -> dict[str, tuple[type, list[str]]]:
+    """Parameter -> (its type, the kernels that have it), `gamma` left out: it takes words as well."""
+    found: dict[str, tuple[type, list[str]]] = {}
+    for kernel, cls in KERNELS.items():
+        for name, definition in inspect.signature(cls).parameters.items():
+            if name != "gamma":
+                kind = int if isinstance(definition.default, int) else float
+                found.setdefault(name, (kind, []))[1].append(kernel)
+    return found

@@ -39,7 +39,7 @@ def next_steps(record: dict[str, Any]) -> list[str]:
         )
         if better is not None:
             steps.append(f"--features {better.features}   the paper's {100 * better.test_error:.2g} % row")
-    if record["loo_error"] is None:
+    if record["loo_error"] is None and record["loo_rmse"] is None:
         steps.append(
             "--loo   leave-one-out error in closed form: compare kernels without touching the test rows"
         )

@@ -109,8 +109,9 @@ def _answers(record: dict[str, Any], row: paper.PaperRow | None) -> Table:
         add("test R²", number(record["test_r2"]))
         add("train RMSE", number(record["train_rmse"]))
     if record["loo_error"] is not None:
-        loo = record["loo_error"]
-        add("leave-one-out", percent(loo) if record["test_error"] is not None else number(loo))
+        add("leave-one-out error", percent(record["loo_error"]))
+    elif record["loo_rmse"] is not None:
+        add("leave-one-out RMSE", number(record["loo_rmse"]))
     norm = None if row is None or ridge else row.rkhs_norm
     add(
         "RKHS norm",

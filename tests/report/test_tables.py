@@ -42,6 +42,7 @@ def solve_record(**changes: Any) -> dict[str, Any]:
         "min_pivot_row": 1234,
         "log_det": -12345.6,
         "loo_error": None,
+        "loo_rmse": None,
         "seconds": {"load": 0.1, "features": 0.0, "gram": 1.0, "factor": 4.0, "total": 5.5},
         "gflops_factor": 95.0,
         "peak_rss_bytes": 900_000_000,

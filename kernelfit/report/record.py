@@ -1,0 +1,94 @@
+"""The record of one solve: the keys that `--json` promises. Keys may be added; none is renamed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernelfit.datasets import Dataset
+from kernelfit.evaluation import coefficient_of_determination, compare
+from kernelfit.report import environment
+from kernelfit.solution import Solution
+
+Float = NDArray[np.float64]
+
+#: Phases in the order in which they run.
+PHASES = ("load", "features", "gram", "factor", "solve", "predict", "certify", "loo")
+
+
+def solve_record(
+    *,
+    dataset: Dataset,
+    features: str,
+    n_features: int,
+    solution: Solution,
+    predictions: Float,
+    left_out: Float | None,
+    seconds: dict[str, float],
+    seed: int,
+    command: str,
+) -> dict[str, Any]:
+    """Errors as fractions in [0, 1], times in seconds, sizes in bytes.
+
+    `predictions` (n_test, c) are scores of the test rows, `left_out` (n, c) leave-one-out scores of the training
+    rows that were kept, `seconds` what the caller measured (`load`, `features`, `total`). For regression the error
+    rates are None and root mean squares stand beside them.
+    """
+    classification = dataset.classes is not None
+    certificate, plan = solution.certificate, solution.plan
+    kept = dataset.y_train[solution.kept]
+    test_error, test_rmse = compare(predictions, dataset.y_test, classification)
+    train_error, train_rmse = compare(solution.fitted, kept, classification)
+    loo_error, loo_rmse = (None, None) if left_out is None else compare(left_out, kept, classification)
+    r2 = None if classification else coefficient_of_determination(predictions, dataset.y_test)
+    # The certificate counts rows that were kept; the reader counts rows of the data set.
+    weakest = certificate.min_pivot_row
+    weakest = None if weakest is None else int(solution.kept[weakest])
+    measured = {**solution.seconds, **seconds}
+    return {
+        "dataset": dataset.name,
+        "task": "classification" if classification else "regression",
+        "n_train": dataset.n_train,
+        "n_test": dataset.n_test,
+        "n_distinct": len(solution.kept),
+        "n_classes": len(dataset.classes) if dataset.classes is not None else None,
+        "n_features": n_features,
+        "features": features,
+        "kernel": solution.kernel.describe() if solution.kernel is not None else {"name": "precomputed"},
+        "ridge": solution.ridge,
+        "jitter": certificate.jitter,
+        "precision": solution.precision,
+        "factor_precision": certificate.factor_precision,
+        "device": solution.device,
+        "tier": plan.tier,
+        "n_rhs": plan.n_rhs,
+        "test_error": test_error,
+        "train_error": train_error,
+        "loo_error": loo_error,
+        "test_rmse": test_rmse,
+        "test_r2": r2,
+        "train_rmse": train_rmse,
+        "loo_rmse": loo_rmse,
+        "rkhs_norm": certificate.rkhs_norm,
+        "rkhs_norm_per_class": list(certificate.rkhs_norm_per_column),
+        "backward_error": certificate.backward_error,
+        "residual": certificate.residual,
+        "interpolates": certificate.interpolates,
+        "condition_estimate": certificate.condition_estimate,
+        "min_pivot": certificate.min_pivot,
+        "min_pivot_row": weakest,
+        "weak_pivots": certificate.weak_pivots,
+        "log_det": certificate.log_det,
+        "rank": certificate.rank,
+        "refinements": certificate.refinements,
+        "seconds": {name: measured.get(name, 0.0) for name in (*PHASES, "total")},
+        "gflops_factor": solution.gflops_factor,
+        "peak_rss_bytes": environment.peak_rss_bytes(),
+        "plan": plan.as_dict(),
+        "seed": seed,
+        "notes": [*dataset.notes, *solution.notes],
+        "versions": environment.versions(),
+        "command": command,
+    }
