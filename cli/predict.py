@@ -1,0 +1,202 @@
+"""`kernelfit predict`: a saved solution applied to new rows."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from kernelfit import datasets
+from kernelfit.errors import DataError, InputError
+from kernelfit.evaluation import compare
+from kernelfit.report import environment, json_output, tables
+from kernelfit.report.progress import TerminalProgress
+from kernelfit.solution import Solution
+
+from .options import command_line, data_dir_option, json_option
+from .output_folder import RESULT, SOLUTION
+
+Array = NDArray[Any]
+#: how many predictions the table shows
+SHOWN = 10
+
+
+@click.command(name="predict")
+@click.argument("saved", metavar="DIR", type=click.Path(path_type=Path))
+@click.option(
+    "--rows", type=click.Path(path_type=Path), metavar="FILE", help="Rows without labels: NPY or CSV."
+)
+@click.option(
+    "--dataset", help="Or the test rows of a data set: a name or path, with labels to compare with."
+)
+@click.option("--n-test", type=int, metavar="ROWS", help="Take the first ROWS test rows of the data set.")
+@data_dir_option
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write scores (NPY), or classes or values (CSV).",
+)
+@click.option("--threads", type=int, metavar="COUNT", help="Threads to use; else every core.")
+@json_option
+@click.pass_context
+def command(
+    context: click.Context,
+    saved: Path,
+    rows: Path | None,
+    dataset: str | None,
+    n_test: int | None,
+    data_dir: Path | None,
+    out: Path | None,
+    threads: int | None,
+    json_target: str | None,
+) -> None:
+    """Apply the solution in DIR (from solve --out) to new rows."""
+    json_output.check_target(json_target)
+    if (rows is None) == (dataset is None):
+        raise InputError("--rows, --dataset: give one of them, the rows to predict")
+    _check_out(out)
+    progress = TerminalProgress()
+    started = time.perf_counter()
+    solution, meta = read_saved(saved)
+    solution.threads = threads
+    truth: Array | None = None
+    if rows is not None:
+        X = read_rows(rows)
+    else:
+        data = datasets.load(str(dataset), n_test=n_test, data_dir=data_dir, progress=progress)
+        X, truth = data.X_test, data.y_test
+    scores = solution.predict(X, progress)
+    scores = scores.reshape(len(scores), -1)
+    classes: list[str] | None = meta.get("classes")
+    predictions = scores if classes is None else np.array(classes)[scores.argmax(axis=1)]
+    error, rmse = (None, None) if truth is None else compare(scores, truth, classes is not None)
+    record = {
+        "solution": str(saved),
+        "n_rows": len(scores),
+        "test_error": error,
+        "test_rmse": rmse,
+        "predictions": predictions,
+        "seconds": {"predict": solution.seconds["predict"], "total": time.perf_counter() - started},
+        "peak_rss_bytes": environment.peak_rss_bytes(),
+        "versions": environment.versions(),
+        "command": command_line(context),
+    }
+    if out is not None:
+        write_predictions(out, scores, predictions)
+    if json_target is not None:
+        json_output.write(record, json_target)
+    if json_target != json_output.STDOUT:
+        Console().print(_table(record, predictions, classes is not None))
+
+
+def read_saved(saved: Path) -> tuple[Solution, dict[str, Any]]:
+    """The solution in a folder made by `solve --out`, with its result; or a solution file alone."""
+    if saved.is_file():
+        return Solution.load(saved), {}
+    if not (saved / SOLUTION).is_file():
+        raise InputError(f"DIR: {saved} holds no {SOLUTION}; make one with kernelfit solve --out {saved}")
+    try:
+        meta: Any = json.loads((saved / RESULT).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{saved / RESULT}: cannot be read ({error}); solve again with --out") from None
+    if not isinstance(meta, dict):
+        raise DataError(
+            f"{saved / RESULT}: got {type(meta).__name__}, expected the record that solve --out writes"
+        )
+    return Solution.load(saved / SOLUTION), meta
+
+
+def read_rows(path: Path) -> Array:
+    """Rows (m, d) from an NPY file or from a CSV file of numbers, with or without one header line."""
+    if not path.is_file():
+        raise InputError(f"--rows: {path} is no file; give an NPY or CSV file of rows")
+    kind = path.suffix.lower()
+    try:
+        if kind == ".npy":
+            # Mapped, so that a header that claims more than the file holds is refused before memory is taken.
+            values: Array = np.array(np.load(path, mmap_mode="r", allow_pickle=False))
+        elif kind in (".csv", ".tsv", ".txt"):
+            values = _read_numbers(path, "\t" if kind == ".tsv" else ",")
+        else:
+            raise InputError(f"--rows: got {path}, expected a name ending in .npy or .csv")
+    except (OSError, ValueError, EOFError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise DataError(
+            f"{path}: cannot be read as rows of numbers ({error}); expected one row a line"
+        ) from None
+    return values.reshape(len(values), -1) if values.ndim > 2 else values
+
+
+def _read_numbers(path: Path, delimiter: str) -> Array:
+    with path.open(encoding="utf-8") as file:
+        first = file.readline().split(delimiter)
+    try:
+        [float(cell) for cell in first]
+        header = 0
+    except ValueError:
+        header = 1
+    return np.loadtxt(path, delimiter=delimiter, skiprows=header, ndmin=2, encoding="utf-8")
+
+
+def write_predictions(out: Path, scores: Array, predictions: Array) -> None:
+    """Scores as NPY, predictions as CSV; the file appears whole or not at all."""
+    handle, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            if out.suffix.lower() == ".npy":
+                np.save(file, scores)
+            else:
+                columns = predictions.reshape(len(predictions), -1)
+                lines = (",".join(_cell(value) for value in row) for row in columns.tolist())
+                file.write(("\n".join(lines) + "\n").encode())
+        os.chmod(name, 0o644)
+        os.replace(name, out)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _cell(value: Any) -> str:
+    text = repr(value) if isinstance(value, float) else str(value)
+    return f'"{text}"' if any(mark in text for mark in ',"\n') else text
+
+
+def _check_out(out: Path | None) -> None:
+    if out is None:
+        return
+    if out.suffix.lower() not in (".npy", ".csv"):
+        raise InputError(f"--out: got {out}, expected a name ending in .npy or .csv")
+    if out.is_dir() or not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
+        raise InputError(f"--out: {out} cannot be written; name a file in a folder that you may write to")
+
+
+def _table(record: dict[str, Any], predictions: Array, classification: bool) -> Table:
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row("rows", f"{record['n_rows']:,}")
+    if record["test_error"] is not None:
+        table.add_row("test error", tables.percent(record["test_error"]))
+    if record["test_rmse"] is not None:
+        table.add_row("test RMSE", tables.number(record["test_rmse"]))
+    if classification:
+        counts = Counter(predictions.tolist())
+        table.add_row("classes", ", ".join(f"{name}: {count:,}" for name, count in sorted(counts.items())))
+        first = ", ".join(predictions[:SHOWN].tolist())
+    else:
+        first = ", ".join(tables.number(float(row[0])) for row in predictions[:SHOWN])
+    table.add_row("first", first + (", ..." if record["n_rows"] > SHOWN else ""))
+    table.add_row("time", tables.seconds(record["seconds"]["predict"]))
+    return table
