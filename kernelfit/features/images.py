@@ -1,0 +1,149 @@
+"""What all feature maps share: rows of pixels in, float32 features out, as scikit-learn transformers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from kernelfit.errors import InputError
+from kernelfit.progress import Progress, Silent
+
+Float32 = NDArray[np.float32]
+ImageShape = tuple[int, int, int]
+RowTask = Callable[[NDArray[Any], Float32, Any], None]
+
+#: float64 stands first: what is neither bytes nor a float is converted to it
+_DTYPES = [np.float64, np.float32, np.uint8]
+
+
+def infer_shape(d: int) -> ImageShape:
+    """A square grey image where d is a square number, else one row of d grey pixels."""
+    side = math.isqrt(d)
+    return (side, side, 1) if side * side == d else (1, d, 1)
+
+
+def check_shape(image_shape: Any, d: int) -> ImageShape:
+    """`image_shape` as (height, width, channels) with product d; None is inferred."""
+    if image_shape is None:
+        return infer_shape(d)
+    shape = tuple(image_shape)
+    if len(shape) == 2:
+        shape = (*shape, 1)
+    if len(shape) != 3 or any(int(side) != side or side < 1 for side in shape):
+        raise InputError(
+            f"image_shape: got {image_shape!r}, expected (height, width, channels), whole numbers >= 1"
+        )
+    if math.prod(shape) != d:
+        raise InputError(
+            f"image_shape: got {image_shape!r} with {math.prod(shape)} values, expected {d} as each row of X has; "
+            "give the shape of the images in C order (height, width, channels)"
+        )
+    return int(shape[0]), int(shape[1]), int(shape[2])
+
+
+def check_number(
+    name: str, value: Any, above: float = 0.0, inclusive: bool = False, whole: bool = False
+) -> None:
+    """Refuse what is no finite number > `above` (or >= it), or no whole one."""
+    good = isinstance(value, (int, float, np.integer, np.floating)) and math.isfinite(value)
+    good = good and (value >= above if inclusive else value > above) and (not whole or int(value) == value)
+    if not good:
+        kind = "a whole number" if whole else "a finite number"
+        raise InputError(f"{name}: got {value!r}, expected {kind} {'>=' if inclusive else '>'} {above:g}")
+
+
+class ImageFeatures(TransformerMixin, BaseEstimator):
+    """Base of the feature maps: X (n, height * width * channels) -> Z (n, n_features) float32.
+
+    A subclass sets its options up in `_fit` and gives the computation of a few rows by `_task`. `X` is uint8,
+    float32 or float64, its rows in C order (height, width, channel); the constructor's `scale` multiplies it.
+
+    Attributes after `fit`
+    ----------------------
+    image_shape_ : (height, width, channels)
+    n_features_out_ : columns of Z
+    """
+
+    image_shape: Any
+    scale: float
+    threads: int | None
+    image_shape_: ImageShape
+    n_features_out_: int
+
+    #: rows computed by one task, chosen by the subclass so that its blocks stay in cache
+    _rows_per_task = 64
+
+    def fit(self, X: ArrayLike, y: Any = None, *, progress: Progress | None = None) -> ImageFeatures:
+        """Take the image shape from X and prepare the filters; `y` is ignored."""
+        rows = validate_data(self, X, dtype=_DTYPES)
+        self.image_shape_ = check_shape(self.image_shape, rows.shape[1])
+        check_number("scale", self.scale)
+        self._fit(rows, progress or Silent())
+        return self
+
+    def transform(self, X: ArrayLike, *, progress: Progress | None = None) -> Float32:
+        """Z (n, n_features_out_) float32."""
+        rows = self._validated(X)
+        features = np.empty((len(rows), self.n_features_out_), np.float32)
+        self._compute(self._task(), rows, features, progress or Silent())
+        return features
+
+    def blocks(self, X: ArrayLike, rows_per_block: int = 1024) -> Iterator[tuple[slice, Float32]]:
+        """The features of consecutive rows, `rows_per_block` at a time: pairs (rows, Z[rows])."""
+        check_number("rows_per_block", rows_per_block, 1, inclusive=True, whole=True)
+        rows = self._validated(X)
+        for start in range(0, len(rows), rows_per_block):
+            part = slice(start, min(start + rows_per_block, len(rows)))
+            features = np.empty((part.stop - start, self.n_features_out_), np.float32)
+            self._compute(self._task(), rows[part], features, Silent())
+            yield part, features
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
+        """One name for each column of Z."""
+        check_is_fitted(self)
+        return np.array(self._names(), dtype=object)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = []  # float32 out, whatever comes in
+        return tags
+
+    def _validated(self, X: ArrayLike) -> NDArray[Any]:
+        check_is_fitted(self)
+        rows: NDArray[Any] = validate_data(self, X, dtype=_DTYPES, reset=False)
+        return rows
+
+    def _compute(self, compute: RowTask, rows: NDArray[Any], features: Float32, progress: Progress) -> None:
+        """features <- Z of `rows`: `compute` on a few rows at a time, on one pool of threads."""
+        from kernelfit.backends.cpu import CpuBackend
+
+        starts = range(0, len(rows), self._rows_per_task)
+        with CpuBackend(self.threads) as backend, progress.phase("features", len(rows), "rows") as advance:
+
+            def task(start: int) -> None:
+                part = slice(start, min(start + self._rows_per_task, len(rows)))
+                compute(rows[part], features[part], backend)
+                advance(part.stop - start)
+
+            backend.run(task, starts)
+
+    def _images(self, rows: NDArray[Any]) -> Float32:
+        """(n, height, width, channels) float32 in the working range."""
+        images = np.multiply(rows, np.float32(self.scale), dtype=np.float32, casting="unsafe")
+        return images.reshape(len(rows), *self.image_shape_)
+
+    def _fit(self, rows: NDArray[Any], progress: Progress) -> None:
+        raise NotImplementedError
+
+    def _task(self) -> RowTask:
+        """What computes some rows of Z on one thread: (rows, features, backend), features being written."""
+        raise NotImplementedError
+
+    def _names(self) -> list[str]:
+        raise NotImplementedError

@@ -1,0 +1,127 @@
+"""Compiled inner loops of the random convolution net: patches in, thresholded and pooled responses out.
+
+Both run without the GIL on one thread and touch one image at a time, so that everything they read was just
+written by the matrix product next to them and is still in the second-level cache.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Float32 = NDArray[np.float32]
+
+# A patch whose values differ from their mean by less than this share of their length is flat: rounding, no contrast.
+FLAT = 1e-5
+
+
+@njit(nogil=True, cache=True)
+def extract(image: Float32, size_y: int, size_x: int, sums: NDArray[np.float64], out: Float32) -> None:
+    """out[p] <- patch p of `image` with its mean removed and divided by its length; zeros where it is flat.
+
+    image (height, width, channels); sums (2, height, width) scratch; out ((height - size_y + 1)
+    (width - size_x + 1), size_y size_x channels), each patch in C order (row, column, channel).
+    """
+    height, width, channels = image.shape
+    down, across = height - size_y + 1, width - size_x + 1
+    line = size_x * channels
+    values = size_y * line
+    # Sums and sums of squares over a line of each patch. In float64 the variance survives the subtraction below.
+    for y in range(height):
+        for x in range(width):
+            total, squares = 0.0, 0.0
+            for k in range(channels):
+                value = np.float64(image[y, x, k])
+                total += value
+                squares += value * value
+            sums[0, y, x], sums[1, y, x] = total, squares
+        for x in range(across):
+            total, squares = 0.0, 0.0
+            for j in range(size_x):
+                total += sums[0, y, x + j]
+                squares += sums[1, y, x + j]
+            sums[0, y, x], sums[1, y, x] = total, squares
+    lines = image.reshape(height, width * channels)
+    for y in range(down):
+        for x in range(across):
+            total, squares = 0.0, 0.0
+            for i in range(size_y):
+                total += sums[0, y + i, x]
+                squares += sums[1, y + i, x]
+            variance = squares - total * total / values
+            mean = np.float32(total / values)
+            factor = np.float32(1.0 / np.sqrt(variance) if variance > FLAT * FLAT * squares else 0.0)
+            patch = out[y * across + x]
+            for i in range(size_y):
+                source = lines[y + i]
+                for k in range(line):
+                    patch[i * line + k] = (source[x * channels + k] - mean) * factor
+
+
+@njit(nogil=True, cache=True, fastmath={"nnan", "nsz", "reassoc", "contract"})
+def pool(
+    responses: Float32,
+    width: int,
+    rows: NDArray[np.intp],
+    columns: NDArray[np.intp],
+    row_windows: NDArray[np.intp],
+    column_windows: NDArray[np.intp],
+    above: Float32,
+    below: Float32,
+    sums: Float32,
+    out: Float32,
+) -> None:
+    """out <- window averages of max(r - above, 0) and max(-r - below, 0).
+
+    responses (positions, filters), position = y width + x; above, below (filters,). `rows` and `columns` are the
+    sorted cuts that split the response image into cells no window boundary crosses; window w covers the cells
+    row_windows[w, 0] : row_windows[w, 1]. Each response is read once: it is added to its cell, and the cells are
+    added up to windows. sums (2 (windows + 1), filters) is scratch; out (filters * 2 * windows,), ordered (filter,
+    sign, window), windows in C order.
+    """
+    filters = responses.shape[1]
+    down, across = row_windows.shape[0], column_windows.shape[0]
+    windows = down * across
+    sums[...] = np.float32(0)
+    positive, negative = sums[2 * windows], sums[2 * windows + 1]
+    zero = np.float32(0)
+    for a in range(rows.size - 1):
+        for b in range(columns.size - 1):
+            positive[:] = zero
+            negative[:] = zero
+            for y in range(rows[a], rows[a + 1]):
+                x = columns[b]
+                # Three responses a pass share one load and store of the cell's sums; cells of the usual windows
+                # (15 wide, 6 apart) are multiples of three wide.
+                while x + 3 <= columns[b + 1]:
+                    p = y * width + x
+                    for f in range(filters):
+                        t, u = above[f], below[f]
+                        r0, r1, r2 = responses[p, f], responses[p + 1, f], responses[p + 2, f]
+                        positive[f] += max(r0 - t, zero) + max(r1 - t, zero) + max(r2 - t, zero)
+                        negative[f] -= min(r0 + u, zero) + min(r1 + u, zero) + min(r2 + u, zero)
+                    x += 3
+                while x < columns[b + 1]:
+                    p = y * width + x
+                    for f in range(filters):
+                        positive[f] += max(responses[p, f] - above[f], zero)
+                        negative[f] -= min(responses[p, f] + below[f], zero)
+                    x += 1
+            for v in range(down):
+                if row_windows[v, 0] <= a < row_windows[v, 1]:
+                    for w in range(across):
+                        if column_windows[w, 0] <= b < column_windows[w, 1]:
+                            place = v * across + w
+                            for f in range(filters):
+                                sums[place, f] += positive[f]
+                                sums[windows + place, f] += negative[f]
+    for v in range(down):
+        height = rows[row_windows[v, 1]] - rows[row_windows[v, 0]]
+        for w in range(across):
+            length = columns[column_windows[w, 1]] - columns[column_windows[w, 0]]
+            share = np.float32(1) / np.float32(height * length)
+            place = v * across + w
+            for f in range(filters):
+                out[2 * windows * f + place] = sums[place, f] * share
+                out[2 * windows * f + windows + place] = sums[windows + place, f] * share

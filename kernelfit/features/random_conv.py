@@ -1,0 +1,258 @@
+"""A one-layer convolution net with random filters: patches, whitening, two-sided threshold, average pooling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kernelfit.errors import InputError
+from kernelfit.features.images import Float32, ImageFeatures, RowTask, check_number
+from kernelfit.features.patches import extract, pool
+from kernelfit.features.pooling import cells, halves, windows
+from kernelfit.features.whitening import Float64, contrast_normalise, zca
+from kernelfit.progress import Progress, Silent
+
+DRAWS = ("patches", "gaussian", "laplace")
+POOLINGS = ("grid", "quadrants")
+
+# Filters whose responses to one 32 x 32 image (729 x 256 float32: 0.7 MB) stay in a second-level cache of 1 MB.
+_FILTERS_PER_PRODUCT = 256
+
+
+class RandomConv(ImageFeatures):
+    r"""Z = average over windows of max(r - t, 0) and max(-r - t, 0), r = <f, W (c(p) - mean)> for each filter f.
+
+    p runs over all patches of `patch_size` x `patch_size` pixels; c removes a patch's mean and divides by its
+    length; W is the ZCA whitening of such patches of the training images (eigenvalues + `zca`); filters f have
+    length 1. Coates & Ng, "Learning feature representations with k-means" (2012), with filters drawn instead of
+    learnt. Columns are ordered (filter, sign, window), so that a block of filters is a block of columns.
+
+    The features depend on the pixels' ratios alone, so there is no `scale` to give.
+
+    Parameters
+    ----------
+    image_shape : (height, width[, channels]); None: a square grey image, or one row of pixels
+    n_filters : filters; features are 2 windows n_filters
+    patch_size : pixels; at most the image's own height and width (`patch_shape_` says what was used)
+    threshold : t
+    zca : added to the eigenvalues of the patches' covariance (whose trace is at most 1)
+    draw : `patches` (whitened training patches), `gaussian` or `laplace` (independent entries)
+    pooling : `grid` (windows of `pool_size` every `pool_stride`: 3 x 3 of them on 27 x 27 responses) or
+        `quadrants`; windows larger than the response image are cut to it
+    n_patches : training patches that the mean and covariance are taken over
+    random_state : seed of every draw
+    threads : threads; None for every core
+
+    Attributes
+    ----------
+    filters_ : (n_filters, d) in the whitened space, float64, d = patch height * width * channels
+    mean_, whitening_ : (d,), (d, d) of the contrast-normalised patches, float64
+    windows_ : (windows,) number of pooling windows is `n_windows_`
+    default_gamma_factor : c of the recommended gamma = c / (median squared distance); the linear kernel is usual
+    """
+
+    default_gamma_factor = 1.0
+    _rows_per_task = 16
+
+    def __init__(
+        self,
+        image_shape: tuple[int, ...] | None = None,
+        n_filters: int = 3000,
+        patch_size: int = 6,
+        threshold: float = 1.0,
+        zca: float = 1e-2,
+        draw: str = "patches",
+        pooling: str = "grid",
+        pool_size: int = 15,
+        pool_stride: int = 6,
+        n_patches: int = 100_000,
+        random_state: int = 0,
+        threads: int | None = None,
+    ) -> None:
+        self.image_shape = image_shape
+        self.n_filters = n_filters
+        self.patch_size = patch_size
+        self.threshold = threshold
+        self.zca = zca
+        self.draw = draw
+        self.pooling = pooling
+        self.pool_size = pool_size
+        self.pool_stride = pool_stride
+        self.n_patches = n_patches
+        self.random_state = random_state
+        self.threads = threads
+
+    scale = 1.0
+
+    def _fit(self, rows: NDArray[Any], progress: Progress) -> None:
+        self._check()
+        height, width, channels = self.image_shape_
+        down, across = min(self.patch_size, height), min(self.patch_size, width)
+        self.patch_shape_ = (down, across, channels)
+        responses = (height - down + 1, width - across + 1)
+        if self.pooling == "quadrants":
+            bounds = [halves(side) for side in responses]
+        else:
+            bounds = [windows(side, self.pool_size, self.pool_stride) for side in responses]
+        (self._row_cuts, self._row_windows), (self._column_cuts, self._column_windows) = map(cells, bounds)
+        self.windows_ = (len(bounds[0]), len(bounds[1]))
+        self.n_windows_ = len(bounds[0]) * len(bounds[1])
+        self.n_features_out_ = 2 * self.n_windows_ * self.n_filters
+        with progress.phase("filters", 1, "draws") as advance:
+            rng = np.random.default_rng(self.random_state)
+            patches = self._draw_patches(rows, self.n_patches, rng)
+            self.mean_ = patches.mean(axis=0)
+            patches -= self.mean_
+            self.whitening_ = zca(patches.T @ patches.copy() / len(patches), self.zca)
+            del patches
+            self.filters_ = self._draw_filters(rows, rng)
+            advance(1)
+        # Whitening is linear, so it is folded into the filters and its shift into the thresholds:
+        # r = <W f, c(p)> - <W f, mean>.
+        folded = self.filters_ @ self.whitening_
+        shift = folded @ self.mean_
+        self._folded = np.ascontiguousarray(folded.T, np.float32)
+        self._above = (self.threshold + shift).astype(np.float32)
+        self._below = (self.threshold - shift).astype(np.float32)
+
+    def _check(self) -> None:
+        for name in ("n_filters", "patch_size", "pool_size", "pool_stride", "n_patches"):
+            check_number(name, getattr(self, name), 1, inclusive=True, whole=True)
+        check_number("threshold", self.threshold, 0, inclusive=True)
+        check_number("zca", self.zca, 0, inclusive=True)
+        for name, choices in (("draw", DRAWS), ("pooling", POOLINGS)):
+            if getattr(self, name) not in choices:
+                raise InputError(f"{name}: got {getattr(self, name)!r}, expected one of {', '.join(choices)}")
+
+    def _draw_patches(self, rows: NDArray[Any], count: int, rng: np.random.Generator) -> Float64:
+        """(count, d) contrast-normalised patches at random places of random training images."""
+        height, width, channels = self.image_shape_
+        down, across, _ = self.patch_shape_
+        images = rows.reshape(len(rows), height, width, channels)
+        image = rng.integers(len(rows), size=count)[:, None, None]
+        y = rng.integers(height - down + 1, size=count)[:, None, None] + np.arange(down)[:, None]
+        x = rng.integers(width - across + 1, size=count)[:, None, None] + np.arange(across)
+        return contrast_normalise(images[image, y, x].reshape(count, -1))
+
+    def _draw_filters(self, rows: NDArray[Any], rng: np.random.Generator) -> Float64:
+        """(n_filters, d) of length 1; a flat patch has no direction and is drawn anew, ten times at most."""
+        d = len(self.mean_)
+        if self.draw == "gaussian":
+            filters = rng.standard_normal((self.n_filters, d))
+        elif self.draw == "laplace":
+            filters = rng.laplace(size=(self.n_filters, d))
+        else:
+            raw = self._draw_patches(rows, self.n_filters, rng)
+            for _ in range(10):
+                flat = np.flatnonzero(~raw.any(axis=1))
+                if len(flat) == 0:
+                    break
+                raw[flat] = self._draw_patches(rows, len(flat), rng)
+            filters = (raw - self.mean_) @ self.whitening_
+        lengths = np.sqrt(np.einsum("ij,ij->i", filters, filters))
+        unit: Float64 = filters / np.where(lengths > 0, lengths, 1.0)[:, None]
+        return unit
+
+    def blocks(self, X: ArrayLike, filters_per_block: int = 256) -> Iterator[tuple[slice, Float32]]:
+        """The features of consecutive filters, for all rows: pairs (columns, Z[:, columns])."""
+        check_number("filters_per_block", filters_per_block, 1, inclusive=True, whole=True)
+        rows = self._validated(X)
+        for start in range(0, self.n_filters, filters_per_block):
+            stop = min(start + filters_per_block, self.n_filters)
+            yield self.columns(start, stop), self.filter_block(rows, start, stop)
+
+    def columns(self, start: int, stop: int) -> slice:
+        """The columns of Z that belong to filters start:stop."""
+        return slice(2 * self.n_windows_ * start, 2 * self.n_windows_ * stop)
+
+    def filter_block(
+        self,
+        X: NDArray[Any],
+        start: int,
+        stop: int,
+        out: Float32 | None = None,
+        progress: Progress | None = None,
+    ) -> Float32:
+        """Z[:, columns(start, stop)] (n, 2 windows (stop - start)) for rows X that were validated already.
+
+        `out`, if given, receives the block: C-ordered float32 of that shape.
+        """
+        shape = (len(X), 2 * self.n_windows_ * (stop - start))
+        if out is None:
+            out = np.empty(shape, np.float32)
+        elif out.shape != shape or out.dtype != np.float32 or not out.flags.c_contiguous:
+            raise InputError(f"out: got {out.dtype} {out.shape}, expected C-ordered float32 {shape}")
+        self._compute(_Part(self, start, stop).rows, X, out, progress or Silent())
+        return out
+
+    def _task(self) -> RowTask:
+        return _Part(self, 0, self.n_filters).rows
+
+    @property
+    def flops_per_image(self) -> float:
+        """Floating point operations of the products of one image with all filters: 2 positions d n_filters."""
+        height, width, _ = self.image_shape_
+        down, across, _ = self.patch_shape_
+        return 2.0 * (height - down + 1) * (width - across + 1) * len(self.mean_) * self.n_filters
+
+    def _names(self) -> list[str]:
+        return [
+            f"random_conv_f{filter_}_{sign}_y{y}_x{x}"
+            for filter_ in range(self.n_filters)
+            for sign in ("above", "below")
+            for y in range(self.windows_[0])
+            for x in range(self.windows_[1])
+        ]
+
+
+class _Part:
+    """Filters start:stop of a fitted net, cut into products whose responses stay in cache."""
+
+    def __init__(self, net: RandomConv, start: int, stop: int) -> None:
+        self._net = net
+        count = -(-(stop - start) // _FILTERS_PER_PRODUCT)
+        edges = [start + (stop - start) * i // count for i in range(count + 1)]
+        self._products = [
+            (
+                a - start,
+                b - start,
+                np.ascontiguousarray(net._folded[:, a:b]),
+                net._above[a:b],
+                net._below[a:b],
+            )
+            for a, b in pairwise(edges)
+        ]
+
+    def rows(self, rows: NDArray[Any], features: Float32, backend: Any) -> None:
+        net = self._net
+        height, width, channels = net.image_shape_
+        down, across, _ = net.patch_shape_
+        row, positions, d = width - across + 1, (height - down + 1) * (width - across + 1), len(net.mean_)
+        widest = max(b - a for a, b, *_ in self._products)
+        patches = backend.scratch("patches", positions, d, np.float32)
+        line_sums = backend.scratch("line sums", 2 * height, width, np.float64).reshape(2, height, width)
+        for index, pixels in enumerate(rows):
+            image = pixels.astype(np.float32).reshape(height, width, channels)
+            extract(image, down, across, line_sums, patches)
+            for a, b, folded, above, below in self._products:
+                responses = backend.scratch("responses", positions, widest, np.float32).reshape(-1)
+                responses = responses[: positions * (b - a)].reshape(positions, b - a)
+                sums = backend.scratch("window sums", 2 * (net.n_windows_ + 1), b - a, np.float32)
+                np.matmul(patches, folded, out=responses)
+                out = features[index, net.columns(a, b)]
+                pool(
+                    responses,
+                    row,
+                    net._row_cuts,
+                    net._column_cuts,
+                    net._row_windows,
+                    net._column_windows,
+                    above,
+                    below,
+                    sums,
+                    out,
+                )

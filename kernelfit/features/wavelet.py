@@ -1,0 +1,151 @@
+"""Wavelet energies: moduli of a 2-D wavelet transform's coefficients, pooled on the transform's own grids."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernelfit.errors import InputError
+from kernelfit.features.images import Float32, ImageFeatures, RowTask, check_number
+from kernelfit.features.pooling import averaging
+from kernelfit.progress import Progress
+
+TRANSFORMS = ("discrete", "stationary")
+_BANDS = ("horizontal", "vertical", "diagonal")
+
+
+class Wavelet(ImageFeatures):
+    r"""Z = averages over `pool` x `pool` coefficients of |w|, for every band and level, and of the approximation.
+
+    w are the coefficients of PyWavelets' 2-D transform of each channel: `discrete` (`pywt.wavedec2`, halved at
+    each level; levels past `pywt.dwtn_max_level` see mostly the border, and are allowed) or `stationary`
+    (`pywt.swt2`, every level at full size: not changed by a shift). `modulus` False keeps the signs, and with
+    `pool` 1 the features are then the coefficients themselves.
+
+    Differences from PyWavelets: for `stationary` the image is padded on the right and below, in `mode`, to the
+    next multiple of 2^levels that the transform needs; the bands follow one another from the coarsest to the
+    finest, each as (horizontal, vertical, diagonal), after the approximation.
+
+    Parameters
+    ----------
+    image_shape : (height, width[, channels]); None: a square grey image, or one row of pixels
+    scale : factor from X to the working range (1/255 for bytes)
+    transform_kind : `discrete` or `stationary`
+    wavelet : any discrete wavelet of `pywt.wavelist(kind="discrete")`
+    levels : 0 takes the image alone; None the most that the image allows (`pywt.dwtn_max_level`), at least 1
+    mode : how the image continues past its border (`pywt.Modes`)
+    modulus, pool : see above; pool counts coefficients
+    threads : threads; None for every core
+
+    Attributes
+    ----------
+    levels_ : the number of levels used
+    default_gamma_factor : c of the recommended gamma = c / (median squared distance of rows of Z)
+    """
+
+    default_gamma_factor = 1.0
+    _rows_per_task = 128
+
+    def __init__(
+        self,
+        image_shape: tuple[int, ...] | None = None,
+        scale: float = 1.0,
+        transform_kind: str = "discrete",
+        wavelet: str = "db2",
+        levels: int | None = 2,
+        mode: str = "zero",
+        modulus: bool = True,
+        pool: int = 1,
+        threads: int | None = None,
+    ) -> None:
+        self.image_shape = image_shape
+        self.scale = scale
+        self.transform_kind = transform_kind
+        self.wavelet = wavelet
+        self.levels = levels
+        self.mode = mode
+        self.modulus = modulus
+        self.pool = pool
+        self.threads = threads
+
+    def _fit(self, rows: NDArray[Any], progress: Progress) -> None:
+        import pywt
+
+        check_number("pool", self.pool, 1, inclusive=True, whole=True)
+        if self.transform_kind not in TRANSFORMS:
+            raise InputError(
+                f"transform_kind: got {self.transform_kind!r}, expected one of {', '.join(TRANSFORMS)}"
+            )
+        if self.mode not in pywt.Modes.modes:
+            raise InputError(f"mode: got {self.mode!r}, expected one of {', '.join(pywt.Modes.modes)}")
+        if self.wavelet not in pywt.wavelist(kind="discrete"):
+            raise InputError(
+                f"wavelet: got {self.wavelet!r}, expected a discrete wavelet such as haar, db2, sym4, coif1, bior2.2"
+            )
+        height, width, channels = self.image_shape_
+        if self.levels is None:
+            self.levels_ = max(1, pywt.dwtn_max_level((height, width), self.wavelet))
+        else:
+            check_number("levels", self.levels, 0, inclusive=True, whole=True)
+            self.levels_ = int(self.levels)
+        if 2**self.levels_ > 2 * max(height, width):
+            raise InputError(
+                f"levels: got {self.levels_}, expected 2^levels <= 2 x {max(height, width)} pixels; lower it"
+            )
+        bands = self._bands(np.zeros((1, height, width, channels), np.float32))
+        self._grids = [(-(-band.shape[1] // self.pool), -(-band.shape[2] // self.pool)) for _, band in bands]
+        self._labels = [label for label, _ in bands]
+        self.n_features_out_ = channels * sum(down * across for down, across in self._grids)
+
+    def _bands(self, images: Float32) -> list[tuple[str, Float32]]:
+        """Pairs (label, coefficients (n, rows, columns, channels))."""
+        import pywt
+
+        axes = (1, 2)
+        no_details: list[tuple[Float32, ...]] = []
+        if self.transform_kind == "discrete":
+            approximation, details = images, no_details
+            for _ in range(self.levels_):
+                approximation, triple = pywt.dwt2(approximation, self.wavelet, mode=self.mode, axes=axes)
+                details.insert(0, triple)
+        elif self.levels_ == 0:
+            approximation, details = images, no_details
+        else:
+            multiple = 2**self.levels_
+            padding = [(0, -side % multiple) for side in images.shape[1:3]]
+            padded = pywt.pad(images, [(0, 0), *padding, (0, 0)], self.mode)
+            coefficients = pywt.swt2(padded, self.wavelet, level=self.levels_, trim_approx=True, axes=axes)
+            approximation, details = coefficients[0], coefficients[1:]
+        bands = [("approximation", approximation)]
+        for index, triple in enumerate(details):
+            level = self.levels_ - index
+            bands += [(f"{name}{level}", band) for name, band in zip(_BANDS, triple, strict=True)]
+        return bands
+
+    def _task(self) -> RowTask:
+        return self._transform_rows
+
+    def _transform_rows(self, rows: NDArray[Any], features: Float32, backend: Any) -> None:
+        start = 0
+        for label, band in self._bands(self._images(rows)):
+            if self.modulus and label != "approximation":
+                band = np.abs(band)
+            # (down, rows) x (n, rows, columns, channels) x (across, columns) -> (n, down, across, channels)
+            pooled = np.einsum(
+                "ar,nrwc,bw->nabc", averaging(band.shape[1], self.pool), band, averaging(band.shape[2], self.pool),
+                optimize=True,
+            )  # fmt: skip
+            stop = start + pooled[0].size
+            features[:, start:stop] = pooled.reshape(len(rows), -1)
+            start = stop
+
+    def _names(self) -> list[str]:
+        return [
+            f"wavelet_{label}_y{y}_x{x}_c{channel}"
+            for label, (down, across) in zip(self._labels, self._grids, strict=True)
+            for y in range(down)
+            for x in range(across)
+            for channel in range(self.image_shape_[2])
+        ]

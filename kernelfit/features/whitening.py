@@ -1,0 +1,117 @@
+"""Contrast normalisation and ZCA whitening, for whole images and for patches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernelfit.features.images import Float32, ImageFeatures, RowTask, check_number
+from kernelfit.features.patches import FLAT
+from kernelfit.progress import Progress
+
+Float64 = NDArray[np.float64]
+
+
+def contrast_normalise(rows: NDArray[Any]) -> Float64:
+    """(x - mean x) / |x - mean x| for each row x; zeros for a row that is flat to rounding."""
+    values = rows.astype(np.float64)
+    before = np.sqrt(np.einsum("ij,ij->i", values, values))
+    values -= values.mean(axis=1, keepdims=True)
+    after = np.sqrt(np.einsum("ij,ij->i", values, values))
+    values *= np.where(after > FLAT * before, 1.0 / np.where(after > 0, after, 1.0), 0.0)[:, None]
+    return values
+
+
+def zca(covariance: Float64, epsilon: float) -> Float64:
+    """W = V (Lambda + epsilon)^(-1/2) V^T for covariance = V Lambda V^T: symmetric, so that images stay images.
+
+    Bell & Sejnowski (1997). A negative eigenvalue (rounding) counts as zero; with epsilon 0 the directions whose
+    eigenvalue is below d eps times the largest are dropped, as in a pseudo-inverse.
+    """
+    eigenvalues, vectors = np.linalg.eigh(covariance)
+    eigenvalues = np.maximum(eigenvalues, 0.0)
+    shifted = eigenvalues + epsilon
+    smallest = len(eigenvalues) * np.finfo(np.float64).eps * eigenvalues[-1]
+    kept = shifted > smallest
+    inverse_roots = np.where(kept, 1.0 / np.sqrt(np.where(kept, shifted, 1.0)), 0.0)
+    whitening: Float64 = (vectors * inverse_roots) @ vectors.T
+    return whitening
+
+
+class Whitening(ImageFeatures):
+    """Z = (c(x) - mean) W: each image contrast-normalised by c, then whitened (ZCA) over the training images.
+
+    c(x) = (x - mean x) / |x - mean x|; W as in `zca`. Contrast and whitening can each be turned off.
+
+    Parameters
+    ----------
+    image_shape, scale, threads : as in every feature map; contrast normalisation makes the result independent
+        of `scale`
+    contrast : remove each image's mean and divide by its length
+    whiten : apply W
+    epsilon : added to the eigenvalues of the covariance of the normalised images (whose trace is at most 1)
+
+    Attributes
+    ----------
+    mean_ : (d,) ; whitening_ : (d, d), both float32
+    """
+
+    default_gamma_factor = 1.0
+    _rows_per_task = 256
+
+    def __init__(
+        self,
+        image_shape: tuple[int, ...] | None = None,
+        scale: float = 1.0,
+        contrast: bool = True,
+        whiten: bool = True,
+        epsilon: float = 1e-3,
+        threads: int | None = None,
+    ) -> None:
+        self.image_shape = image_shape
+        self.scale = scale
+        self.contrast = contrast
+        self.whiten = whiten
+        self.epsilon = epsilon
+        self.threads = threads
+
+    def _fit(self, rows: NDArray[Any], progress: Progress) -> None:
+        check_number("epsilon", self.epsilon, 0, inclusive=True)
+        d = rows.shape[1]
+        self.n_features_out_ = d
+        self.mean_ = np.zeros(d, np.float32)
+        self.whitening_ = np.eye(d, dtype=np.float32)
+        if not self.whiten:
+            return
+        total, moments = np.zeros(d), np.zeros((d, d))
+        with progress.phase("covariance", len(rows), "rows") as advance:
+            for start in range(0, len(rows), 2048):
+                block = self._normalised(rows[start : start + 2048])
+                total += block.sum(axis=0)
+                # A copy keeps NumPy on GEMM: its SYRK crashes for large d on some processors.
+                moments += block.T @ block.copy()
+                advance(len(block))
+        mean = total / len(rows)
+        self.mean_ = mean.astype(np.float32)
+        self.whitening_ = zca(moments / len(rows) - np.outer(mean, mean), self.epsilon).astype(np.float32)
+
+    def _normalised(self, rows: NDArray[Any]) -> Float64:
+        values = rows * np.float64(self.scale)
+        return contrast_normalise(values) if self.contrast else values
+
+    def _task(self) -> RowTask:
+        return self._transform_rows
+
+    def _transform_rows(self, rows: NDArray[Any], features: Float32, backend: Any) -> None:
+        values = self._normalised(rows)
+        if self.whiten:
+            np.matmul((values - self.mean_).astype(np.float32), self.whitening_, out=features)
+        else:
+            features[...] = values
+
+    def _names(self) -> list[str]:
+        height, width, channels = self.image_shape_
+        places = [(y, x) for y in range(height) for x in range(width)]
+        return [f"whitening_y{y}_x{x}_c{channel}" for y, x in places for channel in range(channels)]

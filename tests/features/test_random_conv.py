@@ -1,0 +1,158 @@
+"""The fused convolution kernel against a plain NumPy reference in float64."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kernelfit.errors import InputError
+from kernelfit.features.random_conv import RandomConv
+
+
+def reference(net: RandomConv, rows: np.ndarray) -> np.ndarray:
+    """The documented formula, patch by patch, in float64."""
+    height, width, channels = net.image_shape_
+    down, across, _ = net.patch_shape_
+    whitened = []
+    for image in rows.astype(np.float64).reshape(len(rows), height, width, channels):
+        for y in range(height - down + 1):
+            for x in range(width - across + 1):
+                patch = image[y : y + down, x : x + across].ravel()
+                patch = patch - patch.mean()
+                length = np.linalg.norm(patch)
+                patch = patch / length if length > 1e-9 else np.zeros_like(patch)
+                whitened.append((patch - net.mean_) @ net.whitening_)
+    shape = (len(rows), height - down + 1, width - across + 1, net.n_filters)
+    responses = (np.array(whitened) @ net.filters_.T).reshape(shape)
+    features = []
+    for sign in (1, -1):
+        active = np.maximum(sign * responses - net.threshold, 0)
+        for top, bottom in reference_windows(net, shape[1]):
+            for left, right in reference_windows(net, shape[2]):
+                features.append(active[:, top:bottom, left:right].mean(axis=(1, 2)))
+    # (sign and window, n, filter) -> (n, filter, sign and window)
+    return np.array(features).transpose(1, 2, 0).reshape(len(rows), -1)
+
+
+def reference_windows(net: RandomConv, length: int) -> list[tuple[int, int]]:
+    if net.pooling == "quadrants":
+        middle = -(-length // 2)
+        return [(0, middle), (middle, length)] if length > 1 else [(0, 1)]
+    if length <= net.pool_size:
+        return [(0, length)]
+    return [(start, start + net.pool_size) for start in range(0, length - net.pool_size + 1, net.pool_stride)]
+
+
+CASES = {
+    "colour, the paper's sizes": ((32, 32, 3), 2, {"n_filters": 5}),
+    "grey, quadrants, odd": ((19, 17, 1), 3, {"n_filters": 7, "pooling": "quadrants"}),
+    "one image, one filter": ((32, 32, 3), 1, {"n_filters": 1, "n_patches": 50}),
+    "many filters, several products": ((13, 11, 1), 2, {"n_filters": 600, "pool_size": 5, "pool_stride": 2}),
+    "image smaller than the patch": ((1, 10, 1), 4, {"n_filters": 3}),
+    "patch as large as the image": ((6, 6, 3), 5, {"n_filters": 4}),
+    "windows that leave a rest": ((28, 28, 1), 2, {"n_filters": 9}),
+    "windows with gaps": ((16, 16, 1), 2, {"n_filters": 4, "pool_size": 2, "pool_stride": 5}),
+    "no threshold, gaussian": ((12, 12, 2), 3, {"n_filters": 8, "threshold": 0.0, "draw": "gaussian"}),
+    "laplace, even patch": (
+        (12, 9, 1),
+        3,
+        {"n_filters": 8, "threshold": 0.3, "draw": "laplace", "patch_size": 4},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_equals_plain_numpy(case: str, rng: np.random.Generator) -> None:
+    shape, n, options = CASES[case]
+    rows = rng.integers(0, 256, (n, int(np.prod(shape))), dtype=np.uint8)
+    net = RandomConv(image_shape=shape, threads=2, **{"n_patches": 500, **options}).fit(rows)
+    expected = reference(net, rows)
+    got = net.transform(rows)
+    assert got.dtype == np.float32
+    assert got.shape == expected.shape == (n, net.n_features_out_)
+    assert expected.max() > 0
+    assert np.abs(got - expected).max() <= 1e-5 * np.abs(expected).max()
+
+
+def test_threshold_is_active(rng: np.random.Generator) -> None:
+    """The cases above would miss an error in t if no response ever passed or failed it."""
+    rows = rng.integers(0, 256, (5, 27 * 27), dtype=np.uint8)
+    dense, sparse = (
+        RandomConv(n_filters=20, threshold=t, n_patches=500, pool_size=1, pool_stride=1)
+        .fit(rows)
+        .transform(rows)
+        for t in (0.0, 1.0)
+    )
+    assert 0.05 < (sparse > 0).mean() < (dense > 0).mean()
+    assert np.allclose(sparse, np.maximum(dense - 1, 0), atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+def test_dtypes_and_strides_agree(dtype: type, rng: np.random.Generator) -> None:
+    rows = rng.integers(0, 256, (6, 2 * 12 * 12), dtype=np.uint8)[:, ::2]
+    net = RandomConv(n_filters=6, n_patches=300).fit(rows)
+    expected = net.transform(np.ascontiguousarray(rows))
+    unit = 1.0 if dtype is np.uint8 else 1.0 / 255
+    assert np.allclose(net.transform((rows * unit).astype(dtype)), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_flat_patches_give_the_response_of_zero(rng: np.random.Generator) -> None:
+    rows = rng.integers(0, 256, (4, 100), dtype=np.uint8)
+    net = RandomConv(n_filters=5, n_patches=300).fit(rows)
+    flat = np.stack([np.zeros(100), np.full(100, 0.1), np.full(100, 1e6 / 3)])
+    features = net.transform(flat)
+    assert np.isfinite(features).all()
+    assert np.array_equal(features[0], features[1])
+    assert np.array_equal(features[0], features[2])
+
+
+def test_blocks_of_filters_join_to_the_transform(rng: np.random.Generator) -> None:
+    rows = rng.integers(0, 256, (5, 20 * 20 * 3), dtype=np.uint8)
+    net = RandomConv(image_shape=(20, 20, 3), n_filters=10, pooling="quadrants", n_patches=300).fit(rows)
+    parts = list(net.blocks(rows, filters_per_block=4))
+    assert [(part.start, part.stop) for part, _ in parts] == [(0, 32), (32, 64), (64, 80)]
+    joined = np.hstack([block for _, block in parts])
+    assert np.allclose(joined, net.transform(rows), rtol=1e-6, atol=1e-7)
+    out = np.empty((5, 32), np.float32)
+    assert net.filter_block(rows, 4, 8, out=out) is out
+    assert np.array_equal(out, parts[1][1])
+    with pytest.raises(InputError, match=r"out: got float64"):
+        net.filter_block(rows, 4, 8, out=out.astype(np.float64))
+
+
+def test_the_answer_does_not_depend_on_threads_and_the_seed_fixes_it(rng: np.random.Generator) -> None:
+    rows = rng.integers(0, 256, (40, 144), dtype=np.uint8)
+    one, three, other = (
+        RandomConv(n_filters=6, n_patches=300, threads=threads, random_state=seed).fit(rows).transform(rows)
+        for threads, seed in ((1, 0), (3, 0), (1, 1))
+    )
+    assert np.array_equal(one, three)
+    assert not np.allclose(one, other)
+
+
+@pytest.mark.parametrize("draw", ["patches", "gaussian", "laplace"])
+def test_filters_have_length_one_and_patches_are_white(draw: str, rng: np.random.Generator) -> None:
+    rows = rng.integers(0, 256, (50, 20 * 20), dtype=np.uint8)
+    net = RandomConv(n_filters=12, n_patches=5000, zca=1e-9, draw=draw).fit(rows)
+    assert np.allclose(np.linalg.norm(net.filters_, axis=1), 1)
+    d = len(net.mean_)
+    patches = net._draw_patches(rows, 20_000, np.random.default_rng(5))
+    whitened = (patches - net.mean_) @ net.whitening_
+    # One direction (the constant patch) has been removed by the contrast normalisation.
+    assert np.trace(np.cov(whitened.T)) == pytest.approx(d - 1, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_filters": 0}, "n_filters: got 0, expected a whole number >= 1"),
+        ({"threshold": -1}, "threshold: got -1, expected a finite number >= 0"),
+        ({"zca": float("nan")}, "zca: got nan"),
+        ({"draw": "kmeans"}, "draw: got 'kmeans', expected one of patches, gaussian, laplace"),
+        ({"pooling": "max"}, "pooling: got 'max', expected one of grid, quadrants"),
+        ({"image_shape": (3, 5)}, r"image_shape: got \(3, 5\) with 15 values, expected 100"),
+    ],
+)
+def test_refuses(options: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        RandomConv(**options).fit(np.zeros((2, 100)))
