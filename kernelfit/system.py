@@ -1,0 +1,216 @@
+"""A factored system: what depends on K but not on the right-hand sides, and what it does with right-hand sides."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernelfit.backends.cpu import CpuBackend
+from kernelfit.certificate import INTERPOLATES, Certificate, rkhs_norms
+from kernelfit.errors import NotPositiveDefiniteError
+from kernelfit.gram.plan import Plan
+from kernelfit.gram.points import Points
+from kernelfit.gram.source import GramSource, PanelGram
+from kernelfit.linalg.cholesky import Pivots, factor
+from kernelfit.linalg.condition import inverse_norm
+from kernelfit.linalg.conjugate_gradients import Refinement, backward_error, refine
+from kernelfit.linalg.leave_one_out import inverse_diagonal
+from kernelfit.linalg.product import symmetric_product
+from kernelfit.linalg.triangular import solve_factored
+from kernelfit.preflight import nearest_neighbour
+from kernelfit.progress import Progress
+from kernelfit.storage.disk import DiskPanels
+from kernelfit.storage.panels import PanelStore, RamPanels
+
+Float = NDArray[np.float64]
+
+# A refined solution is as good as a float64 factor's when its backward error is below ten units of roundoff.
+_AS_GOOD_AS_FLOAT64 = 10.0 * 0.5 * float(np.finfo(np.float64).eps)
+
+
+class NotRefined(Exception):
+    """Refinement did not reach float64's backward error."""
+
+
+class FactoredSystem:
+    """A = K + ridge I with its factor: the part of a solve that does not depend on the right-hand sides."""
+
+    def __init__(
+        self,
+        source: GramSource,
+        points: Points | None,
+        plan: Plan,
+        ridge: float,
+        jitter: float,
+        backend: CpuBackend,
+        directory: str | Path | None,
+        condition: bool,
+    ) -> None:
+        self.source, self.points, self.plan = source, points, plan
+        self.ridge, self.jitter = ridge, jitter
+        self.backend, self.directory, self.condition = backend, directory, condition
+        self.seconds = dict.fromkeys(("gram", "factor", "solve", "certify"), 0.0)
+        self.pivots = Pivots()
+        self._inverse_norm: float | None = None
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._products: GramSource = source
+        self.store: PanelStore | None = None
+
+    def factorise(self, progress: Progress) -> None:
+        """K + (ridge + jitter) I = L L^T into panels of the planned tier and precision."""
+        plan = self.plan
+        dtype = np.float64 if plan.precision == "float64" else np.float32
+        if plan.gram_cached:
+            self._products = self._cache_gram(progress)
+        self.store = self._open_store(dtype)
+        try:
+            pivots = factor(self._products, self.ridge + self.jitter, self.store, self.backend, progress)
+        except NotPositiveDefiniteError as error:
+            raise self._explain(error) from None
+        self.pivots = pivots
+        self.seconds["gram"] += pivots.seconds_gram
+        self.seconds["factor"] += pivots.seconds_factor
+
+    def solve(self, targets: Float, progress: Progress) -> tuple[Float, Float, Certificate]:
+        """alpha, K alpha formed afresh, and the certificate."""
+        with self.backend:
+            started = time.perf_counter()
+            refined: Refinement | None = None
+            norm = 0.0
+            if self.plan.precision == "mixed" or self.jitter > 0:
+                refined = self._refine(targets, progress)
+                alpha = refined.solution
+            else:
+                alpha = self._precondition(targets)
+            solved = time.perf_counter()
+            fitted, norm = self._product(alpha, self.source, progress, "certify", with_norm=True)
+            norm += self.ridge
+            residual = targets - fitted - self.ridge * alpha
+            error = backward_error(residual, norm, alpha, targets)
+            if self.plan.precision == "mixed" and not error <= _AS_GOOD_AS_FLOAT64:
+                raise NotRefined(
+                    f"backward error {error:.1e} after {refined.iterations if refined else 0} products"
+                )
+            if self._inverse_norm is None and self.condition:
+                assert self.store is not None
+                self._inverse_norm = inverse_norm(self.store, self.backend)
+            self.seconds["solve"] += solved - started
+            self.seconds["certify"] += time.perf_counter() - solved
+        norms = rkhs_norms(alpha, fitted)
+        n = self.source.n
+        certificate = Certificate(
+            backward_error=error,
+            residual=float(np.abs(residual).max(initial=0.0)),
+            norm=norm,
+            condition_estimate=norm * self._inverse_norm if self._inverse_norm is not None else float("nan"),
+            min_pivot=self.pivots.smallest,
+            min_pivot_row=self.pivots.row,
+            weak_pivots=self.pivots.weak,
+            log_det=self.pivots.log_det,
+            jitter=self.jitter,
+            interpolates=self.ridge == 0 and error <= INTERPOLATES,
+            refinements=refined.iterations if refined else 0,
+            factor_precision="float64" if self.plan.precision == "float64" else "float32",
+            rank=n,
+            consistent=True,
+            rkhs_norm=float(np.sqrt(np.sum(norms**2))),
+            rkhs_norm_per_column=tuple(float(value) for value in norms),
+        )
+        return alpha, fitted, certificate
+
+    def inverse_diagonal(self, progress: Progress) -> Float:
+        assert self.store is not None
+        with self.backend:
+            return inverse_diagonal(self.store, self.backend, progress)
+
+    def close(self) -> None:
+        if self.store is not None:
+            self.store.close()
+            self.store = None
+        self._products = self.source
+        if self._temporary is not None:
+            self._temporary.cleanup()
+            self._temporary = None
+
+    def _unit_roundoff(self) -> float:
+        return float(np.finfo(np.float64 if self.plan.precision == "float64" else np.float32).eps) / 2.0
+
+    def _open_store(self, dtype: Any) -> PanelStore:
+        if self.plan.tier == "ram":
+            return RamPanels(self.plan.layout, dtype)
+        if self.directory is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="kernelfit-")
+            folder = Path(self._temporary.name)
+        else:
+            folder = Path(self.directory)
+            folder.mkdir(parents=True, exist_ok=True)
+        return DiskPanels(self.plan.layout, dtype, folder / "factor.h5")
+
+    def _cache_gram(self, progress: Progress) -> PanelGram:
+        """K in float64 panels in memory, where the plan has room for it beside a float32 factor."""
+        layout = self.plan.layout
+        started = time.perf_counter()
+        panels: list[NDArray[Any]] = []
+        with progress.phase("gram", self.plan.flops_gram, "flop") as advance:
+            for j in range(layout.count):
+                panel = np.empty(layout.shape(j))
+                first = layout.start(j)
+                columns = self.source.columns(first, layout.stop(j), self.backend)
+
+                def fill(
+                    strip: tuple[int, int],
+                    panel: NDArray[Any] = panel,
+                    first: int = first,
+                    columns: Any = columns,
+                ) -> None:
+                    columns.fill(strip[0], strip[1], panel[strip[0] - first : strip[1] - first])
+                    advance((strip[1] - strip[0]) * panel.shape[1] * self.source.flops_per_entry)
+
+                self.backend.run(fill, layout.strips(first))
+                panels.append(panel)
+        self.seconds["gram"] += time.perf_counter() - started
+        return PanelGram(layout, panels)
+
+    def _precondition(self, vectors: Float) -> Float:
+        """(L L^T)^-1 V in the precision of the factor."""
+        assert self.store is not None
+        block = np.array(vectors, self.store.dtype, order="C")
+        solve_factored(self.store, block, self.backend)
+        return block.astype(np.float64, copy=False)
+
+    def _product(
+        self, vectors: Float, source: GramSource, progress: Progress, name: str, with_norm: bool = False
+    ) -> tuple[Float, float]:
+        return symmetric_product(
+            source, self.plan.layout, vectors, self.backend, with_norm=with_norm, progress=progress, name=name
+        )
+
+    def _refine(self, targets: Float, progress: Progress) -> Refinement:
+        """Conjugate gradients on K + ridge I, without the jitter, preconditioned by the factor."""
+
+        def product(vectors: Float) -> Float:
+            values, _ = self._product(vectors, self._products, progress, "refine")
+            return values + self.ridge * vectors
+
+        norm = self._product(np.zeros((self.source.n, 1)), self._products, progress, "norm", with_norm=True)[
+            1
+        ]
+        return refine(product, self._precondition, targets, norm + self.ridge)
+
+    def _explain(self, error: NotPositiveDefiniteError) -> NotPositiveDefiniteError:
+        message = f"{error}"
+        neighbour = -1
+        if self.points is not None and self.points.shape[0] > 1:
+            neighbour, distance = nearest_neighbour(self.points, error.row)
+            message += f"; its nearest row is {neighbour} at distance {distance:.3g}"
+        scale = float(np.mean(np.abs(self.source.diagonal())))
+        message += (
+            f"; drop one of such rows, take a kernel that falls off faster (larger gamma), or give ridge or jitter "
+            f"(in {self.plan.precision} from about {10 * self.source.n * self._unit_roundoff() * scale:.0e})"
+        )
+        return NotPositiveDefiniteError(message, error.row, error.pivot, neighbour)
