@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kernelfit.errors import DuplicateRowsError, InputError
-from kernelfit.gram.points import Points
+from kernelfit.gram.points import Points, as_array
 
 Float = NDArray[np.float64]
 
@@ -31,7 +31,7 @@ class Duplicates:
 
 def as_targets(targets: ArrayLike, n: int) -> Float:
     """Targets as a C-ordered float64 (n, c), or an error that names what is wrong."""
-    array = np.asarray(targets)
+    array = as_array(targets, "Y")
     if array.dtype.kind not in "buif":
         raise InputError(
             f"Y: got dtype {array.dtype}, expected numbers; encode classes as one-hot columns, or use KernelClassifier"
@@ -42,7 +42,7 @@ def as_targets(targets: ArrayLike, n: int) -> Float:
         raise InputError(f"Y: got {array.shape[0]} rows, expected {n} as in X")
     if array.ndim == 2 and array.shape[1] == 0:
         raise InputError("Y: got 0 columns, expected at least one right-hand side")
-    result = np.array(array.reshape(n, -1), dtype=np.float64, order="C")
+    result = np.array(array.reshape(n, 1 if array.ndim == 1 else array.shape[1]), dtype=np.float64, order="C")
     if not np.isfinite(result).all():
         row, column = (int(index) for index in np.argwhere(~np.isfinite(result))[0])
         raise InputError(

@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from numbers import Integral
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -38,11 +39,13 @@ class CpuBackend:
     name = "cpu"
 
     def __init__(self, threads: int | None = None) -> None:
-        if threads is not None and threads < 1:
+        if threads is not None and (
+            isinstance(threads, bool) or not isinstance(threads, Integral) or threads < 1
+        ):
             raise InputError(
-                f"threads: got {threads}, expected a whole number >= 1; leave it out to use all cores"
+                f"threads: got {threads!r}, expected a whole number >= 1; leave it out to use all cores"
             )
-        self.threads = threads or available_threads()
+        self.threads = available_threads() if threads is None else int(threads)
         self._pool: ThreadPoolExecutor | None = None
         self._limits: Any = None
         self._depth = 0

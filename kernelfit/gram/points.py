@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from kernelfit.backends import blas
 from kernelfit.errors import InputError
+from kernelfit.kernels.base import positive
 
 Float = NDArray[np.float64]
 
@@ -44,7 +45,7 @@ class Points:
     def __init__(
         self, rows: ArrayLike, scale: float | None = None, like: Points | None = None, name: str = "X"
     ) -> None:
-        values = np.asarray(rows)
+        values = as_array(rows, name)
         if values.ndim == 1:
             raise InputError(
                 f"{name}: got a 1-d array of {values.size}, expected rows (n, d); use reshape(-1, 1)"
@@ -59,9 +60,7 @@ class Points:
             )
         if values.shape[1] == 0:
             raise InputError(f"{name}: got 0 features, expected at least one column")
-        if scale is not None and not (np.isfinite(scale) and scale > 0):
-            raise InputError(f"scale: got {scale}, expected a finite number > 0")
-        self.scale = 1.0 if scale is None else float(scale)
+        self.scale = 1.0 if scale is None else positive("scale", scale)
         if values.dtype.kind == "f":
             if values.dtype.itemsize not in (4, 8):
                 values = values.astype(np.float64)
@@ -85,6 +84,7 @@ class Points:
         if not self.exact:
             self.centre = 0
         self._row_sums()
+        _refuse_overflow(self, name)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -143,6 +143,17 @@ def _chunk_length(reach: int, other: int) -> int:
     return int(_EXACT_FLOAT32 / (reach * other))
 
 
+def as_array(values: ArrayLike, name: str) -> NDArray[Any]:
+    """`values` as an array, or an error that names the argument."""
+    try:
+        return np.asarray(values)
+    except (ValueError, TypeError, OverflowError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"{name}: cannot be made an array ({reason}), expected rows of equal length"
+        ) from None
+
+
 def _refuse_non_finite(values: NDArray[Any], name: str) -> None:
     for start in range(0, values.shape[0], 4096):
         bad = ~np.isfinite(values[start : start + 4096])
@@ -152,6 +163,16 @@ def _refuse_non_finite(values: NDArray[Any], name: str) -> None:
                 f"{name}: got {values[start + row, column]} at row {start + row}, column {column}, "
                 "expected finite numbers; drop or fill such rows"
             )
+
+
+def _refuse_overflow(points: Points, name: str) -> None:
+    # A factor of four leaves room for the squared distance of two such rows.
+    bad = np.flatnonzero(~(4.0 * points.domain_sq_norms < np.inf))
+    if bad.size:
+        raise InputError(
+            f"{name}: the squared norm of row {bad[0]} overflows, expected magnitudes below about 1e150; "
+            "rescale X or give scale"
+        )
 
 
 def _as_bytes(values: NDArray[Any], like: Points | None) -> tuple[NDArray[Any], float]:
@@ -171,8 +192,11 @@ def _as_bytes(values: NDArray[Any], like: Points | None) -> tuple[NDArray[Any], 
 def _on_byte_grid(values: NDArray[Any], divisor: int) -> bool:
     for start in range(0, values.shape[0], 4096):
         block = values[start : start + 4096]
+        # Ruled out before the product, which could overflow.
+        if block.min(initial=0) < 0 or block.max(initial=0) > 255 / divisor * (1 + 1e-6):
+            return False
         levels = np.rint(block * divisor)
-        if levels.min(initial=0) < 0 or levels.max(initial=0) > 255:
+        if levels.max(initial=0) > 255:
             return False
         levels = levels.astype(values.dtype)
         inverse = values.dtype.type(1.0 / divisor)
