@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from kernelfit.backends.cpu import CpuBackend
 from kernelfit.errors import InputError
 from kernelfit.gram.plan import PanelLayout
-from kernelfit.gram.points import Points
+from kernelfit.gram.points import Points, as_array
 from kernelfit.gram.tile import ColumnBlock, evaluate
 from kernelfit.kernels.base import Float, Kernel
 
@@ -47,7 +47,14 @@ class KernelGram:
         self.n = points.shape[0]
         # Twice d for the inner product; the epilogue counts as one.
         self.flops_per_entry = 2.0 * points.shape[1] + 1.0
-        self._diagonal = kernel.diagonal(points)
+        with np.errstate(over="ignore"):
+            self._diagonal = kernel.diagonal(points)
+        bad = np.flatnonzero(~np.isfinite(self._diagonal))
+        if bad.size:
+            raise InputError(
+                f"kernel: k(x, x) is {self._diagonal[bad[0]]} at row {bad[0]}, expected a finite number; "
+                f"rescale X or change the parameters of {kernel!r}"
+            )
 
     def diagonal(self) -> Float:
         return self._diagonal
@@ -86,7 +93,7 @@ class ArrayGram:
     """A Gram matrix given as an array (n, n); only its lower triangle is read."""
 
     def __init__(self, gram: ArrayLike) -> None:
-        array = np.asarray(gram)
+        array = as_array(gram, "gram")
         if array.ndim != 2 or array.shape[0] != array.shape[1]:
             raise InputError(f"gram: got shape {array.shape}, expected a square (n, n) array")
         if array.dtype.kind != "f":
@@ -115,6 +122,7 @@ class _ArrayColumns:
 
     def fill(self, start: int, stop: int, out: NDArray[Any]) -> None:
         out[...] = self._array[start:stop, self._start : self._start + out.shape[1]]
+        _mirror(out, start, self._start)
 
 
 class PanelGram:
@@ -147,13 +155,19 @@ class _PanelColumns:
 
     def fill(self, start: int, stop: int, out: NDArray[Any]) -> None:
         out[...] = self._panel[start - self._start : stop - self._start, : out.shape[1]]
-        # The panel's diagonal block holds its lower triangle only; a product wants both.
-        width = out.shape[1]
-        inside = min(stop - self._start, width) - (start - self._start)
-        if inside > 0:
-            corner = start - self._start
-            square = out[:inside, corner : corner + inside]
-            square[...] = np.tril(square) + np.tril(square, -1).T
+        _mirror(out, start, self._start)
+
+
+def _mirror(out: NDArray[Any], row: int, column: int) -> None:
+    """Only the lower triangle of K is given; fill what lies above the diagonal in the tile with corner (row, column).
+
+    That is possible within the square that the tile's own rows span; nobody reads further right.
+    """
+    corner = row - column
+    inside = min(out.shape[0], out.shape[1] - corner)
+    if inside > 0:
+        square = out[:inside, corner : corner + inside]
+        square[...] = np.tril(square) + np.tril(square, -1).T
 
 
 def set_diagonal(out: NDArray[Any], row: int, column: int, diagonal: Float) -> None:
