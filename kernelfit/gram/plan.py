@@ -161,22 +161,24 @@ def make_plan(
     size = 8 if precision == "float64" else 4
     factor = layout.elements * size
     points = points_bytes if points_bytes is not None else n * d * 8
-    # Each thread: inner products, a tile for rounding and a converted block of rows; one block of columns shared.
-    height = min(_TALLEST_STRIP, n)
-    workspace = threads * height * (width * 16 + d * 8) + width * d * 8 + 12 * n * max(n_rhs, 2) * 8
+    workspace = _workspace(layout, d, n_rhs, threads)
     held = _INTERPRETER + points + workspace
     # Panels on disk: one being built, and one being read ahead while another is in use.
     buffers = 3 * n * width * size
     cache = layout.elements * 8 if precision == "mixed" else 0
     in_memory, on_disk = held + factor, held + buffers
     if tier == "auto":
-        tier = "ram" if in_memory <= memory_limit else "disk"
+        # A small factor takes less room than the buffers that a disk wants.
+        tier = "ram" if in_memory <= max(memory_limit, on_disk) else "disk"
     needed = in_memory if tier == "ram" else on_disk
     if needed > memory_limit:
+        largest = largest_order(
+            d, memory_limit, size=size, row_bytes=points / n, n_rhs=n_rhs, threads=threads
+        )
         raise PlanError(
             f"memory: {needed:,} bytes needed on the {tier} tier for n = {n:,} in {precision}, got {memory_limit:,}: "
             f"{needed - memory_limit:,} missing; "
-            + _what_fits(n, d, memory_limit, in_memory, on_disk, tier, precision, disk_free, factor)
+            + _what_fits(n, memory_limit, in_memory, on_disk, tier, precision, disk_free, factor, largest)
         )
     if tier == "disk" and factor > disk_free:
         raise PlanError(
@@ -232,9 +234,19 @@ def make_plan(
     )
 
 
+def _workspace(layout: PanelLayout, d: int, n_rhs: int, threads: int) -> int:
+    """Bytes beside the rows and the factor.
+
+    Each thread: inner products, a tile for rounding and a converted block of rows; one block of columns shared;
+    targets, solution, residual and the vectors of refinement.
+    """
+    height = min(_TALLEST_STRIP, layout.n)
+    per_thread = height * (layout.width * 16 + d * 8)
+    return threads * per_thread + layout.width * d * 8 + 12 * layout.n * max(n_rhs, 2) * 8
+
+
 def _what_fits(
     n: int,
-    d: int,
     limit: int,
     in_memory: int,
     on_disk: int,
@@ -242,27 +254,41 @@ def _what_fits(
     precision: str,
     disk_free: int,
     factor: int,
+    largest: int,
 ) -> str:
     """One clause that says what would fit instead."""
     if tier == "ram" and on_disk <= limit and factor <= disk_free:
         return f"--tier disk fits with {on_disk:,} bytes"
+    if tier == "disk" and in_memory <= limit:
+        return f"--tier ram fits with {in_memory:,} bytes"
     if precision == "float64" and in_memory - factor // 2 <= limit:
-        return f"--precision mixed fits with {in_memory - factor // 2:,} bytes"
+        return f"--tier ram --precision mixed fits with {in_memory - factor // 2:,} bytes"
     smallest = min(in_memory, on_disk)
-    fits = largest_order(d, limit)
-    if fits < 1:
+    if largest < 1:
         return f"nothing of this width fits; give --memory {smallest:,} bytes or more"
-    return f"n = {fits:,} rows fit in memory in float64, or give --memory {smallest:,} bytes"
+    return f"n = {largest:,} rows fit in memory in {precision}, or give --memory {smallest:,} bytes"
 
 
-def largest_order(d: int, memory_limit: int) -> int:
-    """The largest n whose float64 factor, rows and workspace fit into `memory_limit` bytes, by bisection."""
+def largest_order(
+    d: int,
+    memory_limit: int,
+    *,
+    size: int = 8,
+    row_bytes: float | None = None,
+    n_rhs: int = 1,
+    threads: int = 1,
+) -> int:
+    """The largest n that the ram tier holds in `memory_limit` bytes, by bisection; 0 where there is none.
+
+    `size` is that of one number of the factor, `row_bytes` that of one stored row (8 d by default).
+    """
+    row_bytes = 8.0 * d if row_bytes is None else row_bytes
     low, high = 0, 10_000_000
     while low < high:
         middle = (low + high + 1) // 2
         layout = PanelLayout.of_order(middle)
-        n_bytes = layout.elements * 8 + middle * d * 8 + _INTERPRETER + layout.width * d * 8
-        low, high = (middle, high) if n_bytes <= memory_limit else (low, middle - 1)
+        needed = layout.elements * size + middle * row_bytes + _workspace(layout, d, n_rhs, threads)
+        low, high = (middle, high) if _INTERPRETER + needed <= memory_limit else (low, middle - 1)
     return low
 
 
@@ -270,7 +296,6 @@ def parse_bytes(text: str, name: str = "memory") -> int:
     """Bytes from `8GB`, `512MiB`, `2e9`; powers of ten without an i, of two with it."""
     units = {
         "": 1,
-        "B": 1,
         "K": 1e3,
         "M": 1e6,
         "G": 1e9,
@@ -282,10 +307,10 @@ def parse_bytes(text: str, name: str = "memory") -> int:
     }
     stripped = text.strip().upper()
     number = stripped.rstrip("BKMGTI")
-    unit = stripped[len(number) :].removesuffix("B") if stripped[len(number) :] != "B" else "B"
+    unit = stripped[len(number) :].removesuffix("B")
     try:
         value = float(number) * units[unit]
-        if not 0 < value < 2**63:
+        if not 1 <= value < 2**63:
             raise ValueError(text)
         return int(value)
     except (ValueError, KeyError, OverflowError):
