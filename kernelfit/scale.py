@@ -12,7 +12,7 @@ from kernelfit.errors import InputError
 from kernelfit.gram.plan import PanelLayout
 from kernelfit.gram.points import Points
 from kernelfit.gram.source import KernelGram
-from kernelfit.kernels import Gaussian, Kernel, Laplacian, Linear, Polynomial
+from kernelfit.kernels import Kernel, build
 from kernelfit.linalg.cholesky import factor
 from kernelfit.linalg.leave_one_out import inverse_diagonal, leave_one_out_predictions
 from kernelfit.linalg.triangular import solve_factored
@@ -101,15 +101,11 @@ def leave_one_out_gamma(
 
 def build_with_gamma(name: str, gamma: float, parameters: dict[str, Any]) -> Kernel:
     """The kernel of that name with that gamma and the other parameters."""
-    if name == "gaussian":
-        return Gaussian(gamma)
-    if name == "laplacian":
-        return Laplacian(gamma)
-    if name == "polynomial":
-        return Polynomial(gamma=gamma, **parameters)
-    if name == "linear":
-        return Linear()
-    raise InputError(f"gamma: the {name} kernel has none, expected one of {', '.join(GAMMA_KERNELS)}")
+    if name not in GAMMA_KERNELS:
+        raise InputError(f"gamma: the {name} kernel has none, expected one of {', '.join(GAMMA_KERNELS)}")
+    if "gamma" in parameters:
+        raise InputError("parameters: got gamma there, expected it as the argument gamma; move it")
+    return build(name, gamma=gamma, **parameters)
 
 
 def _leave_one_out_error(

@@ -61,7 +61,7 @@ class RationalQuadratic(Kernel):
         return {"alpha": self.alpha, "length_scale": self.length_scale}
 
     def evaluate(self, tile: Tile, out: Float) -> None:
-        rate = 1.0 / (2.0 * self.alpha * self.length_scale**2)
+        rate = 0.5 / self.alpha / self.length_scale / self.length_scale
         _rational_quadratic(tile.dot(), tile.sq_rows, tile.sq_cols, tile.unit, rate, self.alpha, out)
 
 

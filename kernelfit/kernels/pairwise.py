@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import re
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import njit
+from numba import njit, types
 
 from kernelfit.errors import InputError
 from kernelfit.kernels.base import Float, Kernel, Rows, Tile, positive
@@ -80,11 +81,13 @@ class Pairwise(Kernel):
                     out[i, j] = scalar(rows[i], columns[j])
 
         try:
-            fill(np.zeros((1, 1)), np.zeros((1, 1)), np.empty((1, 1)))
+            # Compiled for its types without being called: the user's function may want more than one feature.
+            rows = types.float64[:, ::1]
+            fill.compile((rows, rows, types.float64[:, ::1]))
         except Exception as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise InputError(
-                f"function: Numba cannot compile {self._label}: {reason}; use loops, math and NumPy on 1-d arrays"
+                f"function: Numba cannot compile {self._label}: {_reason(error)}; use loops, math and NumPy on 1-d "
+                "arrays"
             ) from None
         self._compiled = fill
 
@@ -104,6 +107,13 @@ class Pairwise(Kernel):
                 self._compiled(block[i : i + 1], block[i : i + 1], one)
                 out[start + i] = one[0, 0]
         return out
+
+
+def _reason(error: Exception) -> str:
+    """The line of Numba's message that tells what is wrong, without its colours and its trail of passes."""
+    lines = [re.sub("\x1b\\[[0-9;]*m", "", line).strip() for line in str(error).splitlines()]
+    telling = [line for line in lines if line and not line.startswith("Failed in nopython mode")]
+    return telling[0] if telling else type(error).__name__
 
 
 # Columns of coordinates visited at a time, so that a block of rows and of columns stays in the first-level cache.
