@@ -15,7 +15,7 @@ from kernelfit.backends.cpu import CpuBackend
 from kernelfit.certificate import Certificate
 from kernelfit.errors import InputError
 from kernelfit.gram.plan import PanelLayout, Plan
-from kernelfit.gram.points import Points
+from kernelfit.gram.points import Points, as_array
 from kernelfit.gram.tile import ColumnBlock, evaluate
 from kernelfit.kernels.base import Kernel
 from kernelfit.progress import Progress, Silent
@@ -56,6 +56,8 @@ class Solution:
     ridge : what was added to the diagonal on purpose
     seconds : gram, factor, solve, certify
     kept : (n,) indices of the rows of X that were kept; rows that repeat another are left out when ridge = 0
+    rows_given : rows of X before any were left out (None: as many as were kept)
+    duplicates : groups of equal rows of X, of which the first was kept
     notes : what the user should know
     weights : (d, c) on the primal road of the linear kernel, else None
     """
@@ -79,6 +81,8 @@ class Solution:
     threads: int | None = None
     device: str = "cpu"
     factor: Factored | None = None
+    rows_given: int | None = None
+    duplicates: tuple[tuple[int, ...], ...] = ()
 
     @property
     def rkhs_norm(self) -> float:
@@ -97,7 +101,7 @@ class Solution:
         """
         started = time.perf_counter()
         if self.kernel is None:
-            values = self._predict_from_gram(np.asarray(X, dtype=np.float64))
+            values = self._predict_from_gram(as_array(X, "X"))
         else:
             assert self.points is not None
             rows = Points(X, self.input_scale, like=self.points)
@@ -113,16 +117,21 @@ class Solution:
         return float(r2_score(Y, self.predict(X)))
 
     def solve(self, Y: ArrayLike, progress: Progress | None = None) -> Solution:
-        """The solution for other right-hand sides (n, c) of the same factor; Y has the rows of the first Y."""
-        from kernelfit.preflight import as_targets
+        """The solution for other right-hand sides of the same factor.
+
+        Y has the rows of the first Y, or those of them that were kept: (n,) or (n, c).
+        """
+        from kernelfit.preflight import Duplicates, as_targets, refuse_conflicts
 
         factor = self._factor_or_raise("solve")
-        given = np.asarray(Y)
-        rows = given.shape[0] if given.ndim else 0
-        if rows > len(self.kept):
-            targets = as_targets(given, max(rows, int(self.kept.max()) + 1))[self.kept]
-        else:
+        given = as_array(Y, "Y")
+        if given.shape[:1] == (len(self.kept),):
             targets = as_targets(given, len(self.kept))
+        else:
+            rows = self.rows_given or max((*given.shape[:1], int(self.kept.max()) + 1))
+            every = as_targets(given, rows)
+            refuse_conflicts(Duplicates(self.duplicates), every)
+            targets = np.ascontiguousarray(every[self.kept])
         started = time.perf_counter()
         alpha, fitted, certificate = factor.solve(targets, progress or Silent())
         seconds = dict.fromkeys(self.seconds, 0.0) | {"solve": time.perf_counter() - started}
@@ -178,12 +187,14 @@ class Solution:
             )
         return self.factor
 
-    def _predict_from_gram(self, gram: Float) -> Float:
+    def _predict_from_gram(self, gram: NDArray[Any]) -> Float:
+        if gram.dtype.kind not in "buif":
+            raise InputError(f"X: got dtype {gram.dtype}, expected numbers k(test, training)")
         if gram.ndim != 2 or gram.shape[1] not in (len(self.kept), int(self.kept.max()) + 1):
             raise InputError(
                 f"X: got shape {gram.shape}, expected (m, {len(self.kept)}) values k(test, training)"
             )
-        values: Float = gram @ self.alpha
+        values: Float = gram.astype(np.float64, copy=False) @ self.alpha
         return values
 
     def _predict(self, rows: Points, backend: CpuBackend, progress: Progress) -> Float:
