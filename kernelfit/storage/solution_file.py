@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kernelfit.certificate import Certificate
-from kernelfit.errors import DataError, StorageError
+from kernelfit.errors import DataError, KernelfitError, StorageError
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.points import Points
 
@@ -45,16 +46,29 @@ def write(solution: Solution, path: Path) -> None:
                 file["rows"] = solution.points.values
             if solution.weights is not None:
                 file["weights"] = solution.weights
+            file.attrs["blake2b"] = _digest(file)
             file.flush()
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
         os.replace(temporary, path)
+        temporary = None
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
         raise StorageError(
             f"{path}: cannot write the solution: {error.strerror or error}; choose another place"
         ) from None
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def _digest(file: Any) -> str:
+    """A hash of the text and of every array, so that one flipped bit is found."""
+    digest = hashlib.blake2b(str(file.attrs["meta"]).encode(), digest_size=32)
+    for name in sorted(file):
+        array = np.ascontiguousarray(file[name][()])
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        digest.update(array.reshape(-1).view(np.uint8))
+    return digest.hexdigest()
 
 
 def _meta(solution: Solution) -> dict[str, Any]:
@@ -84,9 +98,18 @@ def read(path: Path, function: Any = None) -> Solution:
     try:
         with h5py.File(path, "r") as file:
             return _read(file, path, function)
-    except DataError:
+    except KernelfitError:
         raise
-    except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError, MemoryError) as error:
+    except (
+        OSError,
+        KeyError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        RuntimeError,
+        MemoryError,
+        ArithmeticError,
+    ) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DataError(
             f"{path}: not a readable solution ({reason}); write it again with Solution.save"
@@ -109,6 +132,8 @@ def _read(file: Any, path: Path, function: Any) -> Solution:
     for name in file:
         if file[name].dtype.kind not in "iuf" or file[name].size * file[name].dtype.itemsize > size:
             raise DataError(f"{path}: data set {name!r} claims more bytes than the file has; it is damaged")
+    if file.attrs.get("blake2b") != _digest(file):
+        raise DataError(f"{path}: its contents do not match their checksum; it is damaged, use another copy")
     meta = json.loads(file.attrs["meta"])
     arrays = {name: file[name][()] for name in _ARRAYS}
     n = len(arrays["kept"])
