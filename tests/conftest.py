@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+
+from kernelfit.backends.cpu import CpuBackend
+from kernelfit.gram.plan import PanelLayout
+from kernelfit.storage.disk import DiskPanels
+from kernelfit.storage.panels import PanelStore, RamPanels
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -26,11 +35,95 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(20161110)
 
 
+def _data_folders() -> list[Path]:
+    candidates = [os.environ.get("KERNELFIT_DATA"), Path(__file__).parents[2] / "shared" / "data"]
+    return [Path(candidate) for candidate in candidates if candidate and Path(candidate).is_dir()]
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """A folder that holds real data sets; skips where there is none."""
-    candidates = [os.environ.get("KERNELFIT_DATA"), Path(__file__).parents[2] / "shared" / "data"]
-    for candidate in candidates:
-        if candidate and Path(candidate).is_dir():
-            return Path(candidate)
+    for folder in _data_folders():
+        return folder
     pytest.skip("no data sets: neither $KERNELFIT_DATA nor ../shared/data is a folder")
+
+
+@pytest.fixture(scope="session")
+def mnist_dir() -> Path:
+    """A folder in which `load("mnist", data_dir=...)` finds MNIST; skips where there is none."""
+    for folder in _data_folders():
+        if (folder / "mnist").is_dir():
+            return folder
+    pytest.skip("no MNIST: neither $KERNELFIT_DATA nor ../shared/data has a folder mnist")
+
+
+@pytest.fixture(scope="session")
+def cifar10_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which `load("cifar10", data_dir=...)` finds CIFAR-10; skips where there is none.
+
+    Where only lossless mosaics lie, they are unpacked once into the session's temporary folder.
+    """
+    folders = _data_folders()
+    for folder in folders:
+        if (folder / "cifar-10-batches-bin").is_dir() or (folder / "cifar-10-batches-py").is_dir():
+            return folder
+    for folder in folders:
+        script = folder / "unpack_cifar10.py"
+        if script.is_file():
+            target = tmp_path_factory.mktemp("cifar10")
+            subprocess.run([sys.executable, str(script), str(target)], check=True, capture_output=True)
+            return target
+    pytest.skip("no CIFAR-10: neither $KERNELFIT_DATA nor ../shared/data holds its batches")
+
+
+@pytest.fixture(scope="session")
+def tolerance() -> Callable[..., float]:
+    """`tolerance(dtype, n=1)`: the normwise relative error allowed to n operations in that dtype, 8 n eps.
+
+    Bounds on backward errors of factorisations and solves have the form c n eps with a small c (Higham 2002,
+    theorems 10.3 and 10.4).
+    """
+
+    def allowed(dtype: Any, n: int = 1, factor: float = 8.0) -> float:
+        return factor * n * float(np.finfo(dtype).eps)
+
+    return allowed
+
+
+@pytest.fixture
+def backend() -> Iterator[CpuBackend]:
+    with CpuBackend(2) as opened:
+        yield opened
+
+
+@pytest.fixture
+def make_store(tmp_path: Path) -> Iterator[Callable[..., PanelStore]]:
+    """`make_store(tier, layout, dtype)`: an empty store of panels, closed when the test ends."""
+    opened: list[PanelStore] = []
+
+    def make(tier: str, layout: PanelLayout, dtype: Any = np.float64) -> PanelStore:
+        if tier == "ram":
+            store: PanelStore = RamPanels(layout, dtype)
+        else:
+            store = DiskPanels(layout, dtype, tmp_path / f"factor-{len(opened)}.h5")
+        opened.append(store)
+        return store
+
+    yield make
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture(scope="session")
+def dense() -> Callable[[PanelStore], np.ndarray]:
+    """`dense(store)`: the lower triangular matrix (n, n) that the store holds."""
+
+    def assemble(store: PanelStore) -> np.ndarray:
+        layout = store.layout
+        matrix = np.zeros((layout.n, layout.n), store.dtype)
+        for batch in store.stream(range(layout.count)):
+            for k, panel in batch:
+                matrix[layout.start(k) :, layout.start(k) : layout.stop(k)] = panel
+        return matrix
+
+    return assemble

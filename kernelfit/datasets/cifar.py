@@ -54,9 +54,25 @@ def read_archive(path: Path, names: tuple[str, ...], decode: Callable[[bytes, Pa
     Only the last part of a member's name counts, so a member cannot point anywhere. Raises DataError for a
     member that is missing, double, not a regular file, or larger than any official one.
     """
+    with reading(path, "a .tar.gz archive of CIFAR-10"):
+        try:
+            found = _decode_members(path, names, decode)
+        except tarfile.TarError as error:
+            raise damaged(
+                path, "a .tar.gz archive of CIFAR-10", f"one that does not unpack ({error})"
+            ) from error
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise damaged(path, f"the members {', '.join(names)}", f"no {', '.join(missing)}", "fetch it again")
+    return [found[name] for name in names]
+
+
+def _decode_members(
+    path: Path, names: tuple[str, ...], decode: Callable[[bytes, Path], Batch]
+) -> dict[str, Batch]:
     found: dict[str, Batch] = {}
-    with reading(path, "a .tar.gz archive of CIFAR-10"), gzip.open(path) as unzipped:
-        # tarfile wants an object with read() and takes sizes from the archive: the bound stops a bomb.
+    # tarfile takes sizes from the archive on trust: the bound stops a bomb.
+    with gzip.open(path) as unzipped:
         bounded = cast(IO[bytes], BoundedReader(cast(IO[bytes], unzipped), _ARCHIVE_LIMIT, path))
         with tarfile.open(fileobj=bounded, mode="r|") as archive:
             for member in archive:
@@ -71,10 +87,7 @@ def read_archive(path: Path, names: tuple[str, ...], decode: Callable[[bytes, Pa
                 if stream is None or name in found:
                     raise damaged(path, f"one regular file {name}", "a link or a second one of that name")
                 found[name] = decode(stream.read(), path / name)
-    missing = [name for name in names if name not in found]
-    if missing:
-        raise damaged(path, f"the members {', '.join(names)}", f"no {', '.join(missing)}", "fetch it again")
-    return [found[name] for name in names]
+    return found
 
 
 def decode_binary(content: bytes, path: Path) -> Batch:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +20,9 @@ def damaged(path: Path | str, expected: str, found: str, remedy: str = "") -> Da
     return DataError(" ".join(message.split()))
 
 
+_DECODER_ERRORS = (zlib.error, struct.error, csv.Error)
+
+
 @contextmanager
 def reading(path: Path | str, what: str) -> Iterator[None]:
     """Turn what the decoders raise on a broken file into one `DataError` that names `path`."""
@@ -31,6 +36,14 @@ def reading(path: Path | str, what: str) -> Iterator[None]:
         raise damaged(path, what, "a file that ends too early", "fetch it again") from error
     except MemoryError as error:
         raise damaged(path, what, "more than this machine's memory holds") from error
-    except (OSError, ValueError, TypeError, zlib.error, ArithmeticError, LookupError, SyntaxError) as error:
+    except (
+        *_DECODER_ERRORS,
+        OSError,
+        ValueError,
+        TypeError,
+        ArithmeticError,
+        LookupError,
+        SyntaxError,
+    ) as error:
         reason = str(error) or type(error).__name__
         raise damaged(path, what, f"a file that does not decode ({reason})") from error

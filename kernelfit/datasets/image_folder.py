@@ -10,11 +10,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from .compressed import DEFLATE_RATIO
 from .faults import damaged, reading
 from .rows import ImageShape, Rows
 
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".webp", ".pgm", ".ppm"))
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "PPM")
+# Deflate packs at most 1032 bytes of 8 one-bit pixels each into one; JPEG spends a bit on each block of 64.
+_PIXELS_PER_BYTE = 8 * DEFLATE_RATIO
 # An image of more pixels makes rows of more features than a dense kernel on them has a use for, and a file of
 # a few hundred bytes can claim any size.
 _PIXEL_LIMIT = 1 << 24
@@ -75,8 +78,9 @@ def _header(path: Path) -> tuple[str, tuple[int, int]]:
         raise damaged(
             path, f"an image ({', '.join(_FORMATS)})", str(error) or type(error).__name__
         ) from error
-    if size[0] * size[1] > _PIXEL_LIMIT:
-        raise damaged(path, f"at most {_PIXEL_LIMIT} pixels", f"{size[0]} x {size[1]}")
+    limit = min(_PIXEL_LIMIT, _PIXELS_PER_BYTE * path.stat().st_size)
+    if size[0] * size[1] > limit:
+        raise damaged(path, f"at most {limit} pixels in a file of its size", f"{size[0]} x {size[1]}")
     if mode in ("I", "F") or mode.startswith("I;"):
         raise damaged(path, "8 bits a channel", f"mode {mode}", "convert it to 8 bits")
     return mode, size

@@ -39,7 +39,7 @@ def read_npz(path: Path) -> tuple[Rows, Rows | None]:
 def _open(path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, NotImplementedError) as error:
         raise damaged(path, "an NPZ file", f"no zip archive ({error})") from error
 
 

@@ -1,0 +1,135 @@
+"""HDF5 files: data in this very file, as much of it as the shape claims."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from kernelfit.datasets.hdf5 import read_hdf5
+from kernelfit.errors import DataError
+
+X = np.arange(12.0).reshape(4, 3)
+y = np.array([0, 1, 0, 1])
+
+
+@pytest.mark.parametrize("options", [{}, {"chunks": (2, 2)}, {"compression": "gzip"}, {"compression": "lzf"}])
+def test_one_part(tmp_path: Path, options: dict[str, object]) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("X", data=X.astype(">f4"), **options)
+        file["y"] = y
+    train, test = read_hdf5(tmp_path / "a.h5")
+    assert test is None
+    assert train.X.dtype == np.float32
+    assert train.X.dtype.isnative
+    np.testing.assert_array_equal(train.X, X)
+
+
+def test_both_parts(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["X_train"], file["y_train"] = np.zeros((4, 2, 2, 3), np.uint8), y
+        file["X_test"], file["y_test"] = np.zeros((1, 2, 2, 3), np.uint8), y[:1]
+    train, test = read_hdf5(tmp_path / "a.h5")
+    assert train.image_shape == (2, 2, 3)
+    assert test is not None
+    assert test.X.shape == (1, 12)
+
+
+def external_link(file: h5py.File) -> None:
+    file["X"] = h5py.ExternalLink("/etc/passwd", "/X")
+
+
+def external_storage(file: h5py.File) -> None:
+    Path(file.filename).with_name("raw").write_bytes(X.tobytes())
+    file.create_dataset(
+        "X", (4, 3), "<f8", external=[(str(Path(file.filename).with_name("raw")), 0, X.nbytes)]
+    )
+
+
+def virtual(file: h5py.File) -> None:
+    other = Path(file.filename).with_name("other.h5")
+    with h5py.File(other, "w") as source:
+        source["X"] = X
+    layout = h5py.VirtualLayout((4, 3), "<f8")
+    layout[:] = h5py.VirtualSource(str(other), "X", (4, 3))
+    file.create_virtual_dataset("X", layout)
+
+
+def group(file: h5py.File) -> None:
+    file.create_group("X")
+
+
+def dangling(file: h5py.File) -> None:
+    file["X"] = h5py.SoftLink("/nowhere")
+
+
+def empty(file: h5py.File) -> None:
+    file["X"] = h5py.Empty("f8")
+
+
+def never_written(file: h5py.File) -> None:
+    file.create_dataset("X", (10**9, 10**3), "f8", chunks=(100, 100), compression="gzip")
+
+
+def partly_written(file: h5py.File) -> None:
+    file.create_dataset("X", (4, 3000), "f8", chunks=(4, 30))[:, :30] = 1
+
+
+def text(file: h5py.File) -> None:
+    file["X"] = np.array([[b"a"] * 3] * 4)
+
+
+def nan(file: h5py.File) -> None:
+    file["X"] = np.where(X == 4, np.nan, X)
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (external_link, "X in the file itself, found a link to another file"),
+        (external_storage, "X in the file itself, found data kept in other files"),
+        (virtual, "X in the file itself, found data kept in other files"),
+        (group, "X, an array, found Group"),
+        (dangling, "an HDF5 file, found one that does not decode"),
+        (empty, "X, an array, found Dataset without a shape"),
+        (never_written, "8000000000000 bytes for X .* found 0 stored"),
+        (partly_written, "96000 bytes for X .* found 960 stored"),
+        (text, "numbers in X"),
+        (nan, "found nan in row 1, column 1"),
+    ],
+)
+def test_wrong_content_is_named(tmp_path: Path, write: Callable[[h5py.File], None], message: str) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        write(file)
+        file["y"] = y
+    with pytest.raises(DataError, match=message) as caught:
+        read_hdf5(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_text_labels_name_the_remedy(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["X"] = X
+        file["y"] = ["cat", "dog", "cat", "dog"]
+    with pytest.raises(DataError, match="label column y, found text; encode the classes as integers"):
+        read_hdf5(tmp_path / "a.h5")
+
+
+@pytest.mark.parametrize("keep", [0, 100, -200])
+def test_a_truncated_file_is_refused(tmp_path: Path, keep: int) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["X"], file["y"] = np.zeros((100, 10)), np.arange(100) % 2
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(DataError, match="expected an HDF5 file, found"):
+        read_hdf5(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="found no such file"):
+        read_hdf5(tmp_path / "a.h5")

@@ -1,0 +1,95 @@
+"""Labels: whole numbers are classes, anything else is a regression target."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kernelfit.datasets.labels import encode_labels
+from kernelfit.datasets.rows import Rows
+from kernelfit.errors import DataError, InputError
+
+
+def rows(y: Any, names: tuple[str, ...] | None = None, path: str = "a.npz") -> Rows:
+    y = np.asarray(y)
+    return Rows(Path(path), np.zeros((len(y), 1)), y, None, names)
+
+
+def test_codes_follow_the_order_of_the_values_over_both_parts() -> None:
+    (train, test), classes, notes = encode_labels([rows([30, -5, 30, -5, 7, 7]), rows([7, -5])])
+    assert train.tolist() == [2, 0, 2, 0, 1, 1]
+    assert test.tolist() == [1, 0]
+    assert classes == ("-5", "7", "30")
+    assert notes == ()
+    assert train.dtype == np.int64
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2", "u8", "i8", "f4", "f8", "?"])
+def test_every_type_of_whole_number_is_a_class(dtype: str) -> None:
+    (train, _), classes, _ = encode_labels([rows(np.array([1, 0, 1, 0], dtype)), rows(np.array([1], dtype))])
+    assert train.tolist() == [1, 0, 1, 0]
+    assert classes == ("0", "1")
+
+
+def test_a_column_of_labels_is_flattened() -> None:
+    (train, _), classes, _ = encode_labels([rows([[1], [0], [1], [0]]), rows([[1]])])
+    assert train.tolist() == [1, 0, 1, 0]
+    assert classes == ("0", "1")
+
+
+@pytest.mark.parametrize("y", [[0.5, 1, 2], [[1.0, 2], [3, 4], [5, 6]], [[1, 0], [0, 1], [1, 0]]])
+def test_anything_else_is_a_target(y: Any) -> None:
+    (train, test), classes, _ = encode_labels([rows(y), rows(y[:1])])
+    assert classes is None
+    assert train.dtype == np.float64
+    np.testing.assert_array_equal(train, y)
+    np.testing.assert_array_equal(test, y[:1])
+
+
+def test_whole_test_targets_stay_targets_when_training_targets_have_fractions() -> None:
+    (_, test), classes, _ = encode_labels([rows([0.5, 1.5]), rows([1.0, 2.0])])
+    assert classes is None
+    assert test.tolist() == [1.0, 2.0]
+
+
+def test_the_largest_unsigned_codes_keep_apart_from_negative_ones() -> None:
+    big = np.array([2**64 - 1, 0, 2**64 - 1, 0], np.uint64)
+    (train, test), classes, _ = encode_labels([rows(big), rows(np.array([-1], np.int64))])
+    assert classes == ("-1", "0", str(2**64 - 1))
+    assert train.tolist() == [2, 1, 2, 1]
+    assert test.tolist() == [0]
+
+
+def test_codes_past_the_exact_range_of_floats_are_refused() -> None:
+    with pytest.raises(DataError, match=r"class codes in y up to 2\^53"):
+        encode_labels([rows([1.0, 1e300]), rows([1.0])])
+
+
+def test_many_classes_and_unseen_ones_are_noted() -> None:
+    _, _, notes = encode_labels([rows([1, 2, 3, 4]), rows([9])])
+    assert "5 different integers in 4 rows" in notes[0]
+    assert "the class '9', which no training row has" in notes[1]
+
+
+def test_named_classes_are_matched_by_name() -> None:
+    (_, test), classes, _ = encode_labels([rows([0, 1, 2], ("a", "b", "c")), rows([0, 1], ("b", "c"))])
+    assert classes == ("a", "b", "c")
+    assert test.tolist() == [1, 2]
+    with pytest.raises(DataError, match="the further class 'd'"):
+        encode_labels([rows([0, 1], ("a", "b")), rows([0], ("d",))])
+    with pytest.raises(InputError, match="one names its classes and the other does not"):
+        encode_labels([rows([0, 1], ("a", "b")), rows([0])])
+
+
+@given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=30))
+def test_classes_and_codes_give_the_labels_back(values: list[int]) -> None:
+    y = np.array(values, np.int64)
+    (train, test), classes, _ = encode_labels([rows(y), rows(y[:1])])
+    assert classes is not None
+    assert [int(classes[code]) for code in train] == values
+    assert int(classes[test[0]]) == values[0]

@@ -1,0 +1,187 @@
+"""`load`: from a name or a path to a Dataset."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+from kernelfit.datasets import load
+from kernelfit.errors import DataError, InputError
+from kernelfit.progress import Silent
+
+X = np.random.default_rng(0).normal(size=(50, 3))
+y = np.arange(50) % 3
+
+
+@pytest.fixture
+def npz(tmp_path: Path) -> Path:
+    np.savez(tmp_path / "mine.npz", X=X, y=y)
+    return tmp_path / "mine.npz"
+
+
+def test_digits_need_no_file_and_split_at_1437() -> None:
+    dataset = load("digits")
+    assert dataset.X_train.shape == (1437, 64)
+    assert dataset.X_test.shape == (360, 64)
+    assert dataset.X_train.dtype == np.uint8
+    assert (dataset.X_train.min(), dataset.X_train.max()) == (0, 16)
+    assert dataset.scale == 1 / 16
+    assert dataset.image_shape == (8, 8, 1)
+    assert dataset.classes == tuple("0123456789")
+
+
+def test_the_first_rows_are_taken(npz: Path) -> None:
+    whole, part = load("digits"), load("digits", n_train=100, n_test=7)
+    np.testing.assert_array_equal(part.X_train, whole.X_train[:100])
+    np.testing.assert_array_equal(part.y_train, whole.y_train[:100])
+    np.testing.assert_array_equal(part.X_test, whole.X_test[:7])
+    assert part.X_train.base is None, "a view would keep all the rows in memory"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"n_train": 1438}, "n_train = 1438: digits has 1437 train rows, give 1 to 1437"),
+        ({"n_train": 0}, "n_train = 0"),
+        ({"n_train": 1}, "1 training row"),
+        ({"n_train": 2.5}, "n_train = 2.5"),
+        ({"n_test": 0}, "n_test = 0"),
+        ({"n_test": 361}, "n_test = 361: digits has 360 test rows"),
+        ({"seed": -1}, "seed = -1"),
+        ({"test": Path("x.npz")}, "test = x.npz: given without train"),
+    ],
+)
+def test_wrong_arguments_are_one_line(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        load("digits", **arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_name_offers_the_nearest() -> None:
+    with pytest.raises(InputError, match="did you mean 'mnist'"):
+        load("mnits")
+    with pytest.raises(InputError, match="give one of them or a path that exists"):
+        load("/no/such/file.npz")
+
+
+def test_one_file_holds_out_a_fifth_by_seed_and_says_so(npz: Path) -> None:
+    report = Silent()
+    dataset = load(str(npz), seed=3, progress=report)
+    assert (dataset.name, dataset.n_train, dataset.n_test) == ("mine", 40, 10)
+    assert dataset.notes == (
+        "mine.npz has no test part: 10 of 50 rows (20 %), chosen by seed 3, are held out",
+    )
+    assert report.notes == list(dataset.notes)
+    together = np.concatenate([dataset.X_train, dataset.X_test])
+    np.testing.assert_array_equal(np.sort(together, axis=0), np.sort(X, axis=0))
+    for rows, codes in ((dataset.X_train, dataset.y_train), (dataset.X_test, dataset.y_test)):
+        for row, code in zip(rows, codes, strict=True):
+            assert y[np.flatnonzero((row == X).all(axis=1))[0]] == code
+    np.testing.assert_array_equal(load(npz, seed=3).X_test, dataset.X_test)
+    assert (load(npz, seed=4).X_test != dataset.X_test).any()
+
+
+def test_two_files_keep_their_order(npz: Path, tmp_path: Path) -> None:
+    np.savetxt(tmp_path / "test.csv", np.column_stack([X[:5], y[:5]]), delimiter=",")
+    for dataset in (
+        load("digits", train=npz, test=tmp_path / "test.csv"),
+        load(npz, test=tmp_path / "test.csv"),
+    ):
+        assert dataset.name == "mine"
+        np.testing.assert_array_equal(dataset.X_train, X)
+        np.testing.assert_allclose(dataset.X_test, X[:5])
+        assert dataset.notes == ()
+    assert load("my title", train=npz).name == "my title"
+
+
+def test_hdf5_with_both_parts(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.hdf5", "w") as file:
+        file["X_train"], file["y_train"], file["X_test"], file["y_test"] = X, X[:, 0], X[:4], X[:4, 0]
+    dataset = load(tmp_path / "a.hdf5")
+    assert dataset.classes is None
+    assert dataset.scale == 1.0
+    np.testing.assert_array_equal(dataset.y_test, X[:4, 0])
+
+
+def test_an_idx_folder_is_read_whatever_its_sizes(files: Any) -> None:
+    dataset = load(files.idx_set("kuzushiji", 30, 10, zipped=False))
+    assert (dataset.name, dataset.n_train, dataset.n_test) == ("kuzushiji", 30, 10)
+    assert dataset.scale == 1 / 255
+    assert dataset.image_shape == (28, 28, 1)
+
+
+def test_image_folders_are_mixed_by_seed(tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        for name, value in (("cat", 10), ("dog", 200)):
+            for index in range(10):
+                path = tmp_path / "pets" / part / name / f"{index}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(np.full((4, 4), value + index, np.uint8)).save(path)
+    dataset = load(tmp_path / "pets", n_train=10)
+    assert dataset.classes == ("cat", "dog")
+    assert 0 < dataset.y_train.sum() < 10, "the first rows hold both classes"
+    assert ((dataset.X_train[:, 0] >= 200) == dataset.y_train).all()
+    assert "an order drawn by seed 0" in dataset.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "error", "message"),
+    [
+        ({"X": X, "y": np.ones(50, int)}, InputError, "all 40 training rows are of one class \\('1'\\)"),
+        ({"X": X[:1], "y": y[:1]}, InputError, "0 training row"),
+        ({"X": X[:2], "y": y[:2]}, InputError, "1 training row"),
+        ({"X_train": X, "y_train": y, "X_test": X[:0], "y_test": y[:0]}, DataError, "X_test .* found shape"),
+        (
+            {"X_train": X, "y_train": y, "X_test": X[:, :2], "y_test": y},
+            InputError,
+            "3 features and test rows 2",
+        ),
+        ({"X": X, "y": np.array(["a"] * 50)}, DataError, "KernelClassifier"),
+        ({"X": np.where(X[7, 1] == X, np.nan, X), "y": y}, DataError, "found nan in row 7, column 1"),
+    ],
+)
+def test_bad_data_is_one_line(
+    tmp_path: Path, arrays: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(error, match=message) as caught:
+        load(tmp_path / "a.npz")
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_do_not_fit_each_other_are_refused(npz: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "bytes.npz", X=np.zeros((4, 3), np.uint8), y=y[:4])
+    with pytest.raises(InputError, match="bytes are scaled by 1/255 and other numbers are not"):
+        load("", train=npz, test=tmp_path / "bytes.npz")
+    np.savez(tmp_path / "two.npz", X_train=X, y_train=y, X_test=X[:4], y_test=y[:4])
+    with pytest.raises(InputError, match="it has a training and a test part of its own"):
+        load("", train=npz, test=tmp_path / "two.npz")
+    assert "left aside for mine.npz" in load("", train=tmp_path / "two.npz", test=npz).notes[0]
+    np.savez(tmp_path / "wide.npz", X=np.zeros((4, 2, 6), np.uint8), y=y[:4])
+    np.savez(tmp_path / "high.npz", X=np.zeros((4, 6, 2), np.uint8), y=y[:4])
+    with pytest.raises(InputError, match="give one shape"):
+        load("", train=tmp_path / "wide.npz", test=tmp_path / "high.npz")
+
+
+def test_unknown_formats_and_missing_files_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.xls").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"format \.xls is not known; expected one of \.npz"):
+        load(tmp_path / "a.xls")
+    with pytest.raises(InputError, match="no such file or folder"):
+        load("digits", train=tmp_path / "none.npz")
+
+
+def test_importing_the_room_is_cheap() -> None:
+    code = (
+        "import sys, kernelfit.datasets, kernelfit.datasets.corruptions; "
+        "print(sorted({'sklearn', 'h5py', 'PIL', 'pooch', 'requests', 'torch', 'numba', 'pandas'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
