@@ -41,6 +41,7 @@ def command() -> None:
 @json_option
 def list_(data_dir: Path | None, json_target: str | None) -> None:
     """Show every data set known by name and where it lies."""
+    json_output.check_target(json_target)
     records = [{**_describe(spec), **_place(spec, data_dir)} for spec in REGISTRY.values()]
     _show(records, json_target, _list_table)
 
@@ -51,6 +52,7 @@ def list_(data_dir: Path | None, json_target: str | None) -> None:
 @json_option
 def fetch(name: str, data_dir: Path | None, json_target: str | None) -> None:
     """Download a data set, unless it is there already."""
+    json_output.check_target(json_target)
     spec = REGISTRY[name]
     fetched = False
     if spec.downloads and locate(spec, data_dir) is None:
@@ -69,6 +71,7 @@ def verify(names: tuple[str, ...], strict: bool, data_dir: Path | None, json_tar
 
     The status is `official`, `other origin` (readable, but not the official bytes) or `damaged`.
     """
+    json_output.check_target(json_target)
     records = [_verify(REGISTRY[name], data_dir) for name in names or REGISTRY]
     if not names:
         records = [record for record in records if record["status"] != MISSING]
@@ -85,6 +88,7 @@ def verify(names: tuple[str, ...], strict: bool, data_dir: Path | None, json_tar
 @json_option
 def path(name: str | None, data_dir: Path | None, json_target: str | None) -> None:
     """Print the folder in which NAME lies; without NAME, the folders that are searched, in order."""
+    json_output.check_target(json_target)
     if name is None:
         folders = [str(folder) for folder in data_folders(data_dir)]
         _print_lines(folders, {"folders": folders}, json_target)
@@ -152,7 +156,6 @@ def _how_to_get(name: str) -> str:
 def _show(
     records: list[dict[str, Any]], target: str | None, table: Callable[[list[dict[str, Any]]], Table]
 ) -> None:
-    json_output.check_target(target)
     if target is not None:
         json_output.write(records, target)
     if target != json_output.STDOUT:
@@ -160,7 +163,6 @@ def _show(
 
 
 def _print_lines(lines: list[str], record: dict[str, Any], target: str | None) -> None:
-    json_output.check_target(target)
     if target is not None:
         json_output.write(record, target)
     if target != json_output.STDOUT:

@@ -1,9 +1,8 @@
 """The handwritten digits that come with scikit-learn: the default data set, which needs no file.
 
 1,797 images of 8 x 8 pixels with values 0..16, from the test part of "Optical Recognition of Handwritten
-Digits" (E. Alpaydin, C. Kaynak, UCI). The first 1,437 rows (80 %) in the stored order train, the last 360
-test. The stored order goes writer by writer, so the test digits are by other hands than most of the training
-digits: a harder and more honest split than a shuffled one.
+Digits" (E. Alpaydin, C. Kaynak, UCI), which 13 people wrote. The first 1,437 rows (80 %) in the stored order
+train, the last 360 test: a shuffled split would put every hand on both sides.
 """
 
 from __future__ import annotations

@@ -97,11 +97,21 @@ class _Meter:
     """What pooch takes for a progress bar: passes bytes on and stops a server that sends far too many."""
 
     def __init__(self, remote: RemoteFile, advance: Advance) -> None:
-        self.total = 0
+        self._total = 0
         self._remote = remote
         self._advance = advance
         self._received = 0
         self._shown = 0
+
+    @property
+    def total(self) -> int:
+        """What the server says it will send; pooch sets it when an attempt begins."""
+        return self._total
+
+    @total.setter
+    def total(self, value: int) -> None:
+        self._total = value
+        self._received = 0
 
     def update(self, amount: int) -> None:
         self._received += amount

@@ -73,12 +73,14 @@ def _load_known(spec: Spec, data_dir: Path | None, progress: Progress | None) ->
     if spec is DIGITS:
         return load_digits()
     located = locate(spec, data_dir)
+    notes: tuple[str, ...] = ()
     if located is None:
-        fetch(spec, data_dir, progress)
+        folder = fetch(spec, data_dir, progress)
         located = locate(spec, data_dir)
         assert located is not None, "fetch returns only when every file is in place"
+        notes = (f"{spec.name} was downloaded to {folder}",)
     dataset, _ = read_official(spec, located)
-    return dataset
+    return dataclasses.replace(dataset, notes=(*notes, *dataset.notes)) if notes else dataset
 
 
 def _existing(argument: str, path: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,13 @@ def test_wrong_arguments_are_one_line_and_exit_2(tmp_path: Path) -> None:
     assert isinstance(run("list", "--data-dir", tmp_path / "none").exception, InputError)
     assert run("path", "imagenet").exit_code == 2
     done = subprocess.run(
-        ["kernelfit", "datasets", "list", "--data-dir", str(tmp_path / "none")],
+        [
+            str(Path(sys.executable).with_name("kernelfit")),
+            "datasets",
+            "list",
+            "--data-dir",
+            str(tmp_path / "none"),
+        ],
         capture_output=True,
         text=True,
     )

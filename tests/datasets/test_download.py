@@ -136,7 +136,10 @@ def test_what_is_there_is_not_fetched_again(spec: Spec, server: Server, tmp_path
 
 
 @pytest.mark.parametrize("cut", [False, True])
-def test_a_passing_fault_is_tried_again(spec: Spec, server: Server, tmp_path: Path, cut: bool) -> None:
+def test_a_passing_fault_is_tried_again(
+    spec: Spec, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: bool
+) -> None:
+    monkeypatch.setattr(download, "_CHUNK", 64)  # several chunks, so that a cut comes after some of them
     server.failures, server.cut = 2, cut
     report = Counter()
     fetch(spec, tmp_path, report)
@@ -194,8 +197,8 @@ def test_load_fetches_what_it_does_not_find(
         monkeypatch.setattr(module, "cache_folder", lambda: tmp_path / "cache")
     dataset = load("mnist")
     assert dataset.X_train.shape == (20, 784)
-    assert dataset.notes == ()
+    assert dataset.notes == (f"mnist was downloaded to {tmp_path / 'cache' / 'mnist'}",)
     assert (tmp_path / "cache" / "mnist" / IDX_FILES[0]).is_file()
     server.requests.clear()
-    load("mnist")
+    assert load("mnist").notes == ()
     assert server.requests == []
