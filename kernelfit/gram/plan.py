@@ -18,7 +18,7 @@ from kernelfit.errors import InputError, PlanError
 #: order up to which a panel of that width is used. Wide panels keep GEMM near its peak (two threads of AVX-512
 #: OpenBLAS: 94 % of the peak with inner dimension 512, 98 % with 1,024, 100 % with 2,048), narrow ones keep the
 #: serial diagonal block short; both matter less the larger n is.
-_WIDTHS = ((1_500, 128), (4_000, 256), (16_000, 512), (32_000, 1_024))
+_WIDTHS = ((1_500, 128), (4_000, 256), (8_000, 512), (32_000, 1_024))
 _WIDEST = 2_048
 _TALLEST_STRIP = 1_024
 _SHORTEST_STRIP = 256

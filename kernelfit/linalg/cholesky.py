@@ -90,7 +90,7 @@ def factor(
             strips = panel_strips(layout, j)
             for batch in store.stream(range(j), first_row=layout.start(j)):
                 _update(panel, layout, j, strips, batch, backend, advance)
-            _factor_diagonal(panel, layout, j)
+            _factor_diagonal(panel, layout, j, backend)
             _solve_below(panel, layout, j, backend, advance)
             first, last = layout.start(j), layout.stop(j)
             pivots.add(np.diagonal(panel), first, threshold[first:last])
@@ -157,21 +157,42 @@ def _update(
     backend.run(update, strips)
 
 
-def _factor_diagonal(panel: NDArray[Any], layout: PanelLayout, j: int) -> None:
+def _factor_diagonal(panel: NDArray[Any], layout: PanelLayout, j: int, backend: CpuBackend) -> None:
+    """P_J = L_JJ L_JJ^T, by the same algorithm on narrow columns so that all threads take part."""
     width = panel.shape[1]
     block = panel[:width]
-    saved = block.copy()
-    info = blas.potrf(block)
-    if info:
-        row = info - 1
-        pivot = _pivot(saved, row)
-        raise NotPositiveDefiniteError(
-            f"K: the pivot of row {layout.start(j) + row} is {pivot:.3g}, not above rounding error, expected a positive "
-            "number; K is not positive definite in this arithmetic",
-            row=layout.start(j) + row,
-            pivot=pivot,
-        )
-    block[...] = np.tril(block)
+    for start in range(0, width, _DIAGONAL_STRIP):
+        stop = min(start + _DIAGONAL_STRIP, width)
+        strips = [(a, min(a + _DIAGONAL_STRIP, width)) for a in range(start, width, _DIAGONAL_STRIP)]
+        top = block[start:stop, start:stop]
+
+        def update(strip: Span, start: int = start, stop: int = stop) -> None:
+            rows = slice(*strip)
+            left = block[start:stop, :start]
+            blas.gemm(-1.0, block[rows, :start], left, 1.0, block[rows, start:stop], transpose_b=True)
+
+        def solve(strip: Span, start: int = start, stop: int = stop, top: NDArray[Any] = top) -> None:
+            blas.solve_right_lower_transposed(top, block[slice(*strip), start:stop])
+
+        if start:
+            backend.run(update, strips)
+        saved = top.copy()
+        info = blas.potrf(top)
+        if info:
+            raise _not_positive(saved, info - 1, layout.start(j) + start)
+        top[...] = np.tril(top)
+        block[start:stop, stop:] = 0.0
+        backend.run(solve, strips[1:])
+
+
+def _not_positive(block: NDArray[Any], row: int, first: int) -> NotPositiveDefiniteError:
+    pivot = _pivot(block, row)
+    return NotPositiveDefiniteError(
+        f"K: the pivot of row {first + row} is {pivot:.3g}, not above rounding error, expected a positive number; "
+        "K is not positive definite in this arithmetic",
+        row=first + row,
+        pivot=pivot,
+    )
 
 
 def _pivot(block: NDArray[Any], row: int) -> float:
