@@ -1,0 +1,197 @@
+"""HDF5 files of plain arrays and one JSON text: written whole or not at all, read without trusting what they claim."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernelfit.errors import DataError, KernelfitError, StorageError
+
+Built = TypeVar("Built")
+
+_HASHED_AT_ONCE = 2**24
+#: what h5py and the checks below may raise on a damaged file
+_UNREADABLE = (
+    OSError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+    MemoryError,
+    ArithmeticError,
+)
+
+
+def write(
+    path: Path,
+    *,
+    form: str,
+    version: int,
+    meta: Mapping[str, Any],
+    arrays: Mapping[str, NDArray[Any]],
+    seal: Callable[[str], None] | None = None,
+) -> None:
+    """Write `arrays` and `meta` to `path`, which appears whole or stays as it was.
+
+    `seal` is called with the digest of the finished file before it takes its name. Raises `StorageError`.
+    """
+    import h5py
+
+    from kernelfit import __version__
+
+    text = json.dumps(meta)
+    temporary: Path | None = None
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        temporary = Path(name)
+        os.close(handle)
+        with h5py.File(temporary, "w") as file:
+            file.attrs["format"] = form
+            file.attrs["version"] = version
+            file.attrs["kernelfit"] = __version__
+            file.attrs["meta"] = text
+            file.attrs["blake2b"] = _digest(text, arrays)
+            for key, array in arrays.items():
+                file[key] = array
+        temporary.chmod(0o644)
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        if seal is not None:
+            seal(file_digest(temporary))
+        os.replace(temporary, path)
+        sync_folder(path.parent)
+        temporary = None
+    except OSError as error:
+        if isinstance(error, StorageError):
+            raise
+        raise storage_error("write", path, error) from None
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def read(
+    path: Path,
+    build: Callable[[dict[str, Any], dict[str, NDArray[Any]]], Built],
+    *,
+    form: str,
+    version: int,
+    remedy: str,
+) -> Built:
+    """What `build` makes of the meta and arrays of a file that `write` wrote, after its digest has been checked.
+
+    Nothing is read that the file is too short to hold, that lies in another file, or that is not a plain array.
+    Raises `DataError`; `remedy` closes its message.
+    """
+    import h5py
+
+    if not path.is_file():
+        raise DataError(f"{path}: no such file, expected a {form}; {remedy}")
+    try:
+        with h5py.File(path, "r") as file:
+            meta, arrays = _read(file, path, form, version, remedy)
+        return build(meta, arrays)
+    except KernelfitError:
+        raise
+    except _UNREADABLE as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise DataError(f"{path}: not a readable {form} ({reason}); {remedy}") from None
+
+
+def _read(
+    file: Any, path: Path, form: str, version: int, remedy: str
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    import h5py
+
+    found = file.attrs.get("format")
+    if not isinstance(found, str) or found != form:
+        raise DataError(f"{path}: format is {found!r}, expected {form!r}; is it another file?")
+    if int(file.attrs["version"]) > version:
+        raise DataError(
+            f"{path}: version {int(file.attrs['version'])}, expected at most {version}; update kernelfit"
+        )
+    text = file.attrs["meta"]
+    if not isinstance(text, str):
+        raise DataError(f"{path}: its description is not text; {remedy}")
+    size = path.stat().st_size
+    arrays = {}
+    for key in file:
+        dataset: Any = file.get(key) if isinstance(file.get(key, getlink=True), h5py.HardLink) else None
+        plain = (
+            isinstance(dataset, h5py.Dataset)
+            and dataset.dtype.kind in "iuf"
+            and dataset.dtype.isnative
+            and dataset.chunks is None
+            and dataset.external is None
+            and not dataset.is_virtual
+        )
+        if not plain:
+            raise DataError(f"{path}: {key!r} is not a plain array; {remedy}")
+        if dataset.size * dataset.dtype.itemsize > size:
+            raise DataError(f"{path}: {key!r} claims more bytes than the file has; it is damaged; {remedy}")
+        arrays[str(key)] = np.asarray(dataset[()])
+    if file.attrs["blake2b"] != _digest(text, arrays):
+        raise DataError(f"{path}: its contents do not match their checksum, it is damaged; {remedy}")
+    meta = json.loads(text)
+    if not isinstance(meta, dict):
+        raise DataError(f"{path}: its description is not an object; {remedy}")
+    return meta, arrays
+
+
+def array_digest(array: NDArray[Any]) -> str:
+    """128 bits of BLAKE2b over dtype, shape and bytes."""
+    digest = hashlib.blake2b(f"{array.dtype.str} {array.shape}".encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """128 bits of BLAKE2b over a file."""
+    digest = hashlib.blake2b(digest_size=16)
+    with open(path, "rb") as file:
+        while block := file.read(_HASHED_AT_ONCE):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _digest(text: str, arrays: Mapping[str, NDArray[Any]]) -> str:
+    parts = [text, *(f"{key} {array_digest(arrays[key])}" for key in sorted(arrays))]
+    return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+_REMEDIES = {
+    "ENOSPC": "free space or choose another place",
+    "EDQUOT": "raise the quota or choose another place",
+    "EFBIG": "raise the limit of the size of files or choose another place",
+    "EACCES": "choose a place that you may write",
+    "EPERM": "choose a place that you may write",
+    "EROFS": "choose a place that can be written",
+    "ENOENT": "it was removed or was never there",
+}
+
+
+def storage_error(verb: str, path: Path, error: OSError) -> StorageError:
+    """One line that says what could not be done to which file, and what helps."""
+    import errno
+
+    name = errno.errorcode.get(error.errno or 0, "")
+    reason = os.strerror(error.errno) if error.errno else str(error).splitlines()[0]
+    return StorageError(f"{path}: cannot {verb}: {reason}; {_REMEDIES.get(name, 'check the disk')}")
