@@ -1,0 +1,207 @@
+"""The estimators as scikit-learn sees them, and in agreement with KernelRidge."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.linalg import LinAlgWarning
+from sklearn.base import clone
+from sklearn.datasets import load_digits, make_friedman1
+from sklearn.kernel_ridge import KernelRidge
+from sklearn.metrics.pairwise import rbf_kernel
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import kernelfit
+from kernelfit import KernelClassifier, KernelInterpolator
+from kernelfit.errors import DuplicateRowsError, InputError, NotPositiveDefiniteError
+from kernelfit.kernels import Gaussian
+
+
+@pytest.mark.filterwarnings("ignore::scipy.linalg.LinAlgWarning")
+@parametrize_with_checks([KernelInterpolator(), KernelClassifier()])
+def test_scikit_learn_conventions(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+@pytest.fixture(scope="module")
+def friedman() -> tuple[np.ndarray, np.ndarray]:
+    X, y = make_friedman1(n_samples=300, noise=0.1, random_state=0)
+    return X, y
+
+
+@pytest.mark.parametrize("ridge", [0.0, 1e-3, 1.0])
+def test_agreement_with_kernel_ridge(friedman: tuple[np.ndarray, np.ndarray], ridge: float) -> None:
+    X, y = friedman
+    targets = np.column_stack([y, np.cos(y)])
+    ours = KernelInterpolator(gamma=0.5, ridge=ridge, singular="raise").fit(X[:200], targets[:200])
+    theirs = KernelRidge(alpha=ridge, kernel="rbf", gamma=0.5).fit(X[:200], targets[:200])
+    assert_allclose(ours.predict(X[200:]), theirs.predict(X[200:]), rtol=1e-7, atol=1e-7)
+    assert_allclose(ours.score(X[200:], targets[200:]), theirs.score(X[200:], targets[200:]), rtol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "params", "theirs"),
+    [
+        ("laplacian", {}, {"kernel": "laplacian"}),
+        ("polynomial", {"degree": 2, "coef0": 1.0}, {"kernel": "poly", "degree": 2, "coef0": 1.0}),
+        ("linear", {}, {"kernel": "linear"}),
+    ],
+)
+def test_agreement_for_other_kernels(
+    friedman: tuple[np.ndarray, np.ndarray], kernel: str, params: dict[str, Any], theirs: dict[str, Any]
+) -> None:
+    X, y = friedman
+    gamma = None if kernel == "linear" else 0.3
+    ours = KernelInterpolator(kernel, gamma=gamma, kernel_params=params, ridge=0.1).fit(X[:200], y[:200])
+    reference = KernelRidge(alpha=0.1, gamma=gamma, **theirs).fit(X[:200], y[:200])
+    assert_allclose(ours.predict(X[200:]), reference.predict(X[200:]), rtol=1e-7)
+
+
+def test_it_interpolates(friedman: tuple[np.ndarray, np.ndarray]) -> None:
+    X, y = friedman
+    model = KernelInterpolator().fit(X, y)
+    assert_allclose(model.predict(X), y, atol=1e-9)
+    assert model.ridge_ == 0
+    assert model.solution_.certificate.interpolates
+
+
+def test_a_precomputed_gram_is_sliced_on_both_sides(friedman: tuple[np.ndarray, np.ndarray]) -> None:
+    X, y = friedman
+    gram = rbf_kernel(X, gamma=0.5)
+    given = cross_val_score(KernelInterpolator("precomputed", ridge=0.01), gram, y, cv=3)
+    computed = cross_val_score(KernelInterpolator(gamma=0.5, ridge=0.01), X, y, cv=3)
+    assert_allclose(given, computed, rtol=1e-6)
+    with pytest.raises(InputError, match="square"):
+        KernelInterpolator("precomputed").fit(X, y)
+
+
+def test_a_kernel_object_and_a_function_of_the_users() -> None:
+    X = np.random.default_rng(0).standard_normal((40, 3))
+    y = X[:, 0]
+    named = KernelInterpolator(gamma=0.3).fit(X, y).predict(X)
+    assert_allclose(KernelInterpolator(Gaussian(0.3)).fit(X, y).predict(X), named, rtol=1e-9)
+
+    def gaussian(a: Any, b: Any) -> float:
+        total = 0.0
+        for k in range(a.shape[0]):
+            total += (a[k] - b[k]) ** 2
+        return np.exp(-0.3 * total)
+
+    assert_allclose(KernelInterpolator(gaussian).fit(X, y).predict(X), named, rtol=1e-9)
+
+
+def test_digits_by_cross_validation() -> None:
+    X, y = load_digits(return_X_y=True)
+    scores = cross_val_score(KernelClassifier(scale=1 / 16), X, y, cv=3)
+    assert scores.mean() > 0.95
+
+
+def test_pipeline_and_grid_search_over_kernels() -> None:
+    X, y = load_digits(return_X_y=True)
+    X, y = X[:300], y[:300]
+    search = GridSearchCV(
+        make_pipeline(StandardScaler(), KernelClassifier(ridge=1e-6)),
+        [
+            {"kernelclassifier__kernel": ["gaussian"], "kernelclassifier__gamma_factor": [0.3, 1.0]},
+            {
+                "kernelclassifier__kernel": ["matern"],
+                "kernelclassifier__kernel_params": [{"length_scale": 10.0}],
+            },
+        ],
+        cv=3,
+        error_score="raise",
+    ).fit(X, y)
+    assert search.best_score_ > 0.9
+    assert len(search.cv_results_["params"]) == 3
+
+
+def test_data_frames_and_string_classes() -> None:
+    X, y = load_digits(return_X_y=True, as_frame=True)
+    names = np.array(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
+    labels = pd.Series(names[y])
+    model = KernelClassifier(scale=1 / 16).fit(X[:500], labels[:500])
+    assert_array_equal(model.classes_, np.sort(names))
+    assert_array_equal(model.feature_names_in_, X.columns)
+    assert model.n_features_in_ == 64
+    assert model.score(X[500:800], labels[500:800]) > 0.9
+    assert model.decision_function(X[:3]).shape == (3, 10)
+    with pytest.raises(ValueError, match="feature names"):
+        model.predict(X[:3].rename(columns={"pixel_0_0": "other"}))
+
+
+def test_two_classes_have_one_decision() -> None:
+    X, y = load_digits(n_class=2, return_X_y=True)
+    model = KernelClassifier(scale=1 / 16).fit(X, y == 1)
+    decision = model.decision_function(X)
+    assert decision.shape == (len(X),)
+    assert_array_equal(model.predict(X), decision > 0)
+    assert_array_equal(model.predict(X), y == 1)
+
+
+def test_pickling_keeps_predictions_and_drops_the_factor(friedman: tuple[np.ndarray, np.ndarray]) -> None:
+    X, y = friedman
+    model = KernelInterpolator(keep_factor=True).fit(X, y)
+    assert model.solution_.leave_one_out().shape == y.shape
+    copy = pickle.loads(pickle.dumps(model))
+    assert_array_equal(copy.predict(X), model.predict(X))
+    assert copy.solution_.factor is None
+    assert model.solution_.factor is not None
+
+
+def test_the_factor_is_given_back_unless_asked_for(friedman: tuple[np.ndarray, np.ndarray]) -> None:
+    X, y = friedman
+    model = KernelInterpolator().fit(X, y)
+    with pytest.raises(InputError, match="no factor"):
+        model.solution_.leave_one_out()
+
+
+def test_conflicting_duplicates_are_an_error_that_lists_them() -> None:
+    X = np.array([[0.0], [1.0], [2.0], [1.0]])
+    with pytest.raises(DuplicateRowsError, match="1, 3"):
+        KernelInterpolator().fit(X, [0.0, 1.0, 2.0, 3.0])
+    with pytest.raises(DuplicateRowsError, match="1, 3"):
+        KernelClassifier().fit(X, ["a", "b", "b", "a"])
+    # With equal labels, or with a ridge, there is a solution.
+    assert_array_equal(KernelClassifier().fit(X, ["a", "b", "b", "b"]).predict(X), ["a", "b", "b", "b"])
+    assert_allclose(
+        KernelInterpolator(ridge=1e-6).fit(X, [0.0, 1.0, 2.0, 3.0]).predict([[1.0]]), [2.0], atol=1e-3
+    )
+
+
+def test_a_ridge_that_was_not_asked_for_is_never_silent() -> None:
+    # 60 points on a line under a wide gaussian: K is positive definite, but not in floating point.
+    X = np.linspace(0, 1, 60).reshape(-1, 1)
+    y = np.sin(5 * X).ravel()
+    with pytest.warns(LinAlgWarning, match="ridge = "):
+        model = KernelInterpolator(gamma=1.0).fit(X, y)
+    assert 0 < model.ridge_ <= 1e-8
+    assert_allclose(model.predict(X), y, atol=1e-5)
+    with pytest.raises(NotPositiveDefiniteError):
+        KernelInterpolator(gamma=1.0, singular="raise").fit(X, y)
+    with pytest.raises(InputError, match="singular"):
+        KernelInterpolator(singular="ignore").fit(X, y)
+
+
+def test_one_class_is_refused() -> None:
+    with pytest.raises(InputError, match="one class"):
+        KernelClassifier().fit([[0.0], [1.0]], ["a", "a"])
+
+
+def test_parameters_are_cloned_and_repeated_fits_agree(friedman: tuple[np.ndarray, np.ndarray]) -> None:
+    X, y = friedman
+    model = KernelInterpolator(gamma="auto", random_state=3)
+    first = model.fit(X, y).predict(X[:5])
+    assert_array_equal(clone(model).fit(X, y).predict(X[:5]), first)
+
+
+def test_the_estimators_are_on_the_packages_face() -> None:
+    assert kernelfit.KernelInterpolator is KernelInterpolator
+    assert kernelfit.KernelClassifier is KernelClassifier
