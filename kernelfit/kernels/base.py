@@ -64,6 +64,8 @@ class Kernel:
     name: ClassVar[str] = ""
     #: k depends on x, x' through |x - x'| only, so that k(x, x) = 1
     stationary: ClassVar[bool] = False
+    #: `evaluate` needs inner products and norms only, not the coordinates
+    of_inner_products: bool = True
 
     @property
     def parameters(self) -> dict[str, Any]:

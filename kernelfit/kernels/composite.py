@@ -15,6 +15,7 @@ class _Composite(Kernel):
                 raise InputError(f"{name}: got {term!r}, expected a kernel")
         self.left = left
         self.right = right
+        self.of_inner_products = left.of_inner_products and right.of_inner_products
 
     @property
     def parameters(self) -> dict[str, Any]:

@@ -55,14 +55,19 @@ class RationalQuadratic(Kernel):
     def __init__(self, alpha: float = 1.0, length_scale: float = 1.0) -> None:
         self.alpha = positive("alpha", alpha)
         self.length_scale = positive("length_scale", length_scale)
+        # Divided one by one: the square of an extreme length scale overflows.
+        self._rate = 0.5 / self.alpha / self.length_scale / self.length_scale
+        if math.isinf(self._rate):
+            raise InputError(
+                f"length_scale: got {length_scale}, expected one whose square is not lost to rounding"
+            )
 
     @property
     def parameters(self) -> dict[str, Any]:
         return {"alpha": self.alpha, "length_scale": self.length_scale}
 
     def evaluate(self, tile: Tile, out: Float) -> None:
-        rate = 0.5 / self.alpha / self.length_scale / self.length_scale
-        _rational_quadratic(tile.dot(), tile.sq_rows, tile.sq_cols, tile.unit, rate, self.alpha, out)
+        _rational_quadratic(tile.dot(), tile.sq_rows, tile.sq_cols, tile.unit, self._rate, self.alpha, out)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

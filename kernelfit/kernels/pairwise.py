@@ -24,6 +24,7 @@ class Laplacian(Kernel):
 
     name = "laplacian"
     stationary = True
+    of_inner_products = False
 
     def __init__(self, gamma: float) -> None:
         self.gamma = positive("gamma", gamma)
@@ -51,6 +52,7 @@ class Pairwise(Kernel):
     """
 
     name = "pairwise"
+    of_inner_products = False
 
     def __init__(self, function: Callable[[Any, Any], float]) -> None:
         if not callable(function):

@@ -59,7 +59,7 @@ def test_gemm_with_an_empty_inner_dimension_scales():
 
 
 def test_a_block_without_unit_column_stride_is_refused(rng):
-    with pytest.raises(ValueError, match="unit column stride"):
+    with pytest.raises(ValueError, match=r"unit column stride"):
         blas.gemm(1.0, rng.standard_normal((4, 4)).T, np.eye(4), 0.0, np.empty((4, 4)))
 
 

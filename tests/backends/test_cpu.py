@@ -24,7 +24,7 @@ def test_the_default_is_every_core_of_the_process():
 
 @pytest.mark.parametrize("threads", [0, -1, 1.5, "2", True])
 def test_threads_must_be_a_whole_number(threads):
-    with pytest.raises(InputError, match="^threads: got .*expected a whole number >= 1.*$"):
+    with pytest.raises(InputError, match=r"^threads: got .*expected a whole number >= 1.*$"):
         CpuBackend(threads)
 
 
@@ -52,7 +52,7 @@ def test_the_first_error_stops_the_rest_and_the_backend_stays_usable():
         seen.append(item)
 
     with CpuBackend(2) as backend:
-        with pytest.raises(ZeroDivisionError, match="item 3"):
+        with pytest.raises(ZeroDivisionError, match=r"item 3"):
             backend.run(task, range(5_000))
         stopped = len(seen)
         assert stopped < 5_000
@@ -63,7 +63,7 @@ def test_the_first_error_stops_the_rest_and_the_backend_stays_usable():
 
 
 def test_a_closed_backend_refuses_to_run():
-    with pytest.raises(RuntimeError, match="not open"):
+    with pytest.raises(RuntimeError, match=r"not open"):
         CpuBackend(1).run(print, [1])
 
 

@@ -1,0 +1,42 @@
+"""exp by polynomial against correctly rounded values, and the clamped distance."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal, localcontext
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from numba import njit
+
+from kernelfit.kernels.elementary import exp_nonpositive, squared_distance
+
+
+@given(st.floats(-708.0, 0.0))
+def test_exp_is_right_to_three_parts_in_ten_to_the_sixteen(x):
+    with localcontext() as context:
+        context.prec = 50
+        exact = Decimal(x).exp()
+        assert abs(Decimal(exp_nonpositive(x)) / exact - 1) < Decimal("3e-16")
+
+
+def test_exp_of_zero_is_one_and_small_arguments_stop_at_exp_minus_708():
+    assert exp_nonpositive(0.0) == exp_nonpositive(-0.0) == 1.0
+    floor = exp_nonpositive(-708.0)
+    assert floor == exp_nonpositive(-1e300) == exp_nonpositive(-math.inf)
+    assert 0 < floor < 4e-308
+
+
+def test_exp_decreases_with_its_argument():
+    @njit
+    def table(x):
+        return np.array([exp_nonpositive(value) for value in x])
+
+    x = -np.linspace(0.0, 60.0, 200_001)
+    assert (np.diff(table(x)) < 0).all()
+
+
+def test_a_distance_that_cancelled_below_zero_is_zero():
+    assert squared_distance(1.0 + 1e-15, 1.0, 1.0, 2.0) == 0.0
+    assert squared_distance(0.5, 1.0, 1.0, 2.0) == 2.0
