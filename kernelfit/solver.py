@@ -141,6 +141,10 @@ def solve(
             tier=tier,
             points_bytes=points.nbytes if points is not None else 0,
             exact_points=points is not None and points.exact,
+            cacheable_products=points is not None
+            and points.single_product
+            and resolved is not None
+            and resolved.of_inner_products,
         )
         system = FactoredSystem(source, points, plan, ridge, jitter, backend, directory, condition)
         try:

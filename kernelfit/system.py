@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from kernelfit.backends.cpu import CpuBackend
 from kernelfit.certificate import INTERPOLATES, Certificate, rkhs_norms
 from kernelfit.errors import NotPositiveDefiniteError
+from kernelfit.gram.cache import cache
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.points import Points
-from kernelfit.gram.source import GramSource, PanelGram
+from kernelfit.gram.source import GramSource
 from kernelfit.linalg.cholesky import Pivots, factor
 from kernelfit.linalg.condition import inverse_norm
 from kernelfit.linalg.conjugate_gradients import Refinement, backward_error, refine
@@ -65,8 +66,10 @@ class FactoredSystem:
         """K + (ridge + jitter) I = L L^T into panels of the planned tier and precision."""
         plan = self.plan
         dtype = np.float64 if plan.precision == "float64" else np.float32
-        if plan.gram_cached:
-            self._products = self._cache_gram(progress)
+        if plan.cache != "none":
+            started = time.perf_counter()
+            self._products = cache(self.source, plan.layout, plan.cache, self.backend, progress)
+            self.seconds["gram"] += time.perf_counter() - started
         self.store = self._open_store(dtype)
         try:
             pivots = factor(self._products, self.ridge + self.jitter, self.store, self.backend, progress)
@@ -151,31 +154,6 @@ class FactoredSystem:
             folder.mkdir(parents=True, exist_ok=True)
         return DiskPanels(self.plan.layout, dtype, folder / "factor.h5")
 
-    def _cache_gram(self, progress: Progress) -> PanelGram:
-        """K in float64 panels in memory, where the plan has room for it beside a float32 factor."""
-        layout = self.plan.layout
-        started = time.perf_counter()
-        panels: list[NDArray[Any]] = []
-        with progress.phase("gram", self.plan.flops_gram, "flop") as advance:
-            for j in range(layout.count):
-                panel = np.empty(layout.shape(j))
-                first = layout.start(j)
-                columns = self.source.columns(first, layout.stop(j), self.backend)
-
-                def fill(
-                    strip: tuple[int, int],
-                    panel: NDArray[Any] = panel,
-                    first: int = first,
-                    columns: Any = columns,
-                ) -> None:
-                    columns.fill(strip[0], strip[1], panel[strip[0] - first : strip[1] - first])
-                    advance((strip[1] - strip[0]) * panel.shape[1] * self.source.flops_per_entry)
-
-                self.backend.run(fill, layout.strips(first))
-                panels.append(panel)
-        self.seconds["gram"] += time.perf_counter() - started
-        return PanelGram(layout, panels)
-
     def _precondition(self, vectors: Float) -> Float:
         """(L L^T)^-1 V in the precision of the factor."""
         assert self.store is not None
@@ -193,14 +171,15 @@ class FactoredSystem:
     def _refine(self, targets: Float, progress: Progress) -> Refinement:
         """Conjugate gradients on K + ridge I, without the jitter, preconditioned by the factor."""
 
+        start = self._precondition(targets)
+        applied, norm = self._product(start, self._products, progress, "refine", with_norm=True)
+
         def product(vectors: Float) -> Float:
             values, _ = self._product(vectors, self._products, progress, "refine")
             return values + self.ridge * vectors
 
-        norm = self._product(np.zeros((self.source.n, 1)), self._products, progress, "norm", with_norm=True)[
-            1
-        ]
-        return refine(product, self._precondition, targets, norm + self.ridge)
+        residual = targets - applied - self.ridge * start
+        return refine(product, self._precondition, targets, norm + self.ridge, start, residual)
 
     def _explain(self, error: NotPositiveDefiniteError) -> NotPositiveDefiniteError:
         message = f"{error}"

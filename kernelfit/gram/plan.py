@@ -90,7 +90,8 @@ class Plan:
     """What a solve will do and need; `kernelfit plan` prints it.
 
     Bytes of `memory` are the peak of arrays together with the interpreter's own `_INTERPRETER` bytes; seconds are
-    predicted from a measured GEMM rate where one is given.
+    predicted from a measured GEMM rate where one is given. `cache` tells what mixed precision keeps in memory between
+    refinements: `none`, `inner products` (float32, exact) or `gram` (float64).
     """
 
     n: int
@@ -109,7 +110,7 @@ class Plan:
     bytes_read: int
     bytes_written: int
     memory_limit: int
-    gram_cached: bool
+    cache: str
     flops_gram: float
     flops_factor: float
     flops_solve: float
@@ -145,12 +146,14 @@ def make_plan(
     tier: str = "auto",
     points_bytes: int | None = None,
     exact_points: bool = False,
+    cacheable_products: bool = False,
     gemm_rate: float | None = None,
     panel_width: int | None = None,
 ) -> Plan:
     """Choose tier and panels for K of order n, or raise `PlanError` with the bytes that are missing.
 
-    `memory_limit` and `disk_free` in bytes, `gemm_rate` in float64 flop/s.
+    `memory_limit` and `disk_free` in bytes, `gemm_rate` in float64 flop/s. `cacheable_products`: inner products are
+    exact in float32, so that mixed precision may keep them (or else K in float64) between refinements.
     """
     if tier not in TIERS:
         raise InputError(f"tier: got {tier!r}, expected one of {', '.join(TIERS)}")
@@ -165,7 +168,6 @@ def make_plan(
     held = _INTERPRETER + points + workspace
     # Panels on disk: one being built, and one being read ahead while another is in use.
     buffers = 3 * n * width * size
-    cache = layout.elements * 8 if precision == "mixed" else 0
     in_memory, on_disk = held + factor, held + buffers
     if tier == "auto":
         # A small factor takes less room than the buffers that a disk wants.
@@ -185,14 +187,17 @@ def make_plan(
             f"disk: {factor:,} bytes needed for the factor of n = {n:,}, {disk_free:,} free: "
             f"{factor - disk_free:,} missing; free some, or give --memory {in_memory:,} bytes"
         )
-    gram_cached = precision == "mixed" and tier == "ram" and needed + cache <= memory_limit
-    if gram_cached:
-        needed += cache
+    cache = "none"
+    if precision == "mixed" and tier == "ram":
+        cache_bytes = layout.elements * (4 if cacheable_products else 8)
+        if needed + cache_bytes <= memory_limit:
+            cache = "inner products" if cacheable_products else "gram"
+            needed += cache_bytes
     pairs = n * (n + 1) / 2.0
     flops_gram = pairs * (2.0 * d + 1.0)
     flops_solve = 2.0 * n * n * n_rhs
     flops_certify = flops_gram + flops_solve
-    per_refinement = flops_solve * 2 + (0.0 if gram_cached else flops_gram)
+    per_refinement = flops_solve * 2 + (flops_gram if cache == "none" else 0.0)
     flops_refine = _REFINEMENTS * per_refinement if precision == "mixed" else 0.0
     seconds = None
     if gemm_rate:
@@ -224,7 +229,7 @@ def make_plan(
         bytes_read=layout.stream_elements() * size if on_tier_disk else 0,
         bytes_written=factor if on_tier_disk else 0,
         memory_limit=memory_limit,
-        gram_cached=gram_cached,
+        cache=cache,
         flops_gram=flops_gram,
         flops_factor=layout.factor_flops(),
         flops_solve=flops_solve,

@@ -95,6 +95,11 @@ class Points:
         return int(self.values.nbytes + 4 * self.sq_norms.nbytes)
 
     @property
+    def single_product(self) -> bool:
+        """Whether one float32 product of all features holds inner products among these rows exactly."""
+        return self.exact and self.shape[1] <= chunk_length(self, self)
+
+    @property
     def arithmetic(self) -> str:
         """How inner products are formed: `exact integers in float32` or `float64`."""
         return "exact integers in float32" if self.exact else "float64"

@@ -12,7 +12,7 @@ from kernelfit.backends.cpu import CpuBackend
 from kernelfit.errors import InputError
 from kernelfit.gram.plan import PanelLayout
 from kernelfit.gram.points import Points, as_array
-from kernelfit.gram.tile import ColumnBlock, evaluate
+from kernelfit.gram.tile import ColumnBlock, evaluate, narrow
 from kernelfit.kernels.base import Float, Kernel
 
 
@@ -69,24 +69,9 @@ class _KernelColumns:
         self._block = ColumnBlock(gram.points, start, stop, gram.points.exact)
 
     def fill(self, start: int, stop: int, out: NDArray[Any]) -> None:
-        block = self._block
-        if out.shape[1] < block.stop - block.start:
-            block = _narrow(block, out.shape[1])
+        block = narrow(self._block, out.shape[1])
         evaluate(self._gram.kernel, self._gram.points, start, stop, block, out, self._backend)
         set_diagonal(out, start, self._start, self._gram.diagonal())
-
-
-def _narrow(block: ColumnBlock, width: int) -> ColumnBlock:
-    """The first `width` columns of a block, without converting them again."""
-    part = object.__new__(ColumnBlock)
-    part.points, part.start, part.stop, part.exact = (
-        block.points,
-        block.start,
-        block.start + width,
-        block.exact,
-    )
-    part.values = block.values[:width]
-    return part
 
 
 class ArrayGram:

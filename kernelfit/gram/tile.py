@@ -13,23 +13,41 @@ from kernelfit.kernels.base import Float, Kernel
 
 
 class ColumnBlock:
-    """Columns start:stop of K's second argument, converted once and shared by all tiles of a panel."""
+    """Columns start:stop of K's second argument, converted once and shared by all tiles of a panel.
 
-    def __init__(self, points: Points, start: int, stop: int, exact: bool) -> None:
+    `convert=False` leaves the conversion out, for tiles whose inner products are known already.
+    """
+
+    def __init__(self, points: Points, start: int, stop: int, exact: bool, convert: bool = True) -> None:
         self.points, self.start, self.stop, self.exact = points, start, stop, exact
-        self.values = points.block(start, stop, exact)
+        self.values: NDArray[Any] = points.block(start, stop, exact) if convert else np.empty((0, 0))
+
+
+def narrow(block: ColumnBlock, width: int) -> ColumnBlock:
+    """The first `width` columns of a block, without converting them again."""
+    if width == block.stop - block.start:
+        return block
+    part = ColumnBlock(block.points, block.start, block.start + width, block.exact, convert=False)
+    part.values = block.values[:width]
+    return part
 
 
 class KernelTile:
     """Rows a:b of one set against a block of columns; satisfies `kernelfit.kernels.base.Tile`."""
 
     def __init__(
-        self, rows: Points, start: int, stop: int, columns: ColumnBlock, backend: CpuBackend
+        self,
+        rows: Points,
+        start: int,
+        stop: int,
+        columns: ColumnBlock,
+        backend: CpuBackend,
+        dot: NDArray[Any] | None = None,
     ) -> None:
         exact = columns.exact
         self._rows, self._start, self._stop = rows, start, stop
         self._columns, self._backend = columns, backend
-        self._dot: NDArray[Any] | None = None
+        self._dot = dot
         self.unit = rows.scale * columns.points.scale if exact else 1.0
         here, there = slice(start, stop), slice(columns.start, columns.stop)
         self.sq_rows, self.offset_rows, self.origin_rows = _row_vectors(rows, here, exact)
@@ -74,10 +92,15 @@ def evaluate(
     columns: ColumnBlock,
     out: NDArray[Any],
     backend: CpuBackend,
+    dot: NDArray[Any] | None = None,
 ) -> None:
-    """out <- k(rows[start:stop], columns), shape (stop - start, width), rounded to the dtype of `out`."""
-    tile = KernelTile(rows, start, stop, columns, backend)
-    if out.dtype == np.float64:
+    """out <- k(rows[start:stop], columns), shape (stop - start, width), rounded to the dtype of `out`.
+
+    `dot` holds the inner products where they are known already, as `KernelTile.dot` would form them.
+    """
+    tile = KernelTile(rows, start, stop, columns, backend, dot)
+    # Numba vectorises loops over contiguous blocks only.
+    if out.dtype == np.float64 and out.flags.c_contiguous:
         kernel.evaluate(tile, out)
     else:
         exact = backend.scratch("tile", *tile.shape, np.float64)

@@ -42,17 +42,20 @@ def refine(
     precondition: Callable[[Float], Float],
     targets: Float,
     norm: float,
+    start: Float,
+    residual: Float,
     *,
     target: float = 0.5 * np.finfo(np.float64).eps,
     max_iterations: int = 60,
 ) -> Refinement:
     """Solve K A = Y for Y (n, c), given V -> K V and R -> M^-1 R with M near K; `norm` is |K|_inf.
 
+    `start` (n, c) is a first solution, such as M^-1 Y, and `residual` Y - K start.
+
     Stops when the backward error is at most `target`, when a restart from the true residual brings no further
     gain, or after `max_iterations` products with K.
     """
-    solution = precondition(targets)
-    residual = targets - product(solution)
+    solution = start
     iterations = 1
     error = best = backward_error(residual, norm, solution, targets)
     best_solution, best_residual = solution.copy(), residual
