@@ -1,0 +1,279 @@
+"""The planner: pure arithmetic, checked against its own memory formula; no array of the planned size exists."""
+
+from __future__ import annotations
+
+import re
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kernelfit.errors import InputError, PlanError
+from kernelfit.gram import plan as planning
+from kernelfit.gram.plan import PanelLayout, largest_order, make_plan, parse_bytes
+from kernelfit.linalg.cholesky import panel_strips
+
+orders = st.integers(1, 100_000)
+GB = 10**9
+
+
+CACHED = {"none": 0, "inner products": 4, "gram": 8}  # bytes of one number kept between refinements
+
+
+def covered(strips):
+    return sorted(row for a, b in strips for row in range(a, b))
+
+
+@pytest.mark.parametrize("n", [1, 2, 19, 111, 128, 129, 1500, 1501, 4001])
+def test_panels_cover_every_column_once(n):
+    layout = PanelLayout.of_order(n)
+    columns = [c for j in range(layout.count) for c in range(layout.start(j), layout.stop(j))]
+    assert columns == list(range(n))
+    assert all(
+        layout.panel_of(c) == j for j in range(layout.count) for c in range(layout.start(j), layout.stop(j))
+    )
+
+
+@settings(deadline=None)
+@given(orders, st.integers(1, 5000))
+def test_panels_hold_the_lower_triangle_and_no_more_than_half_a_panel_beside(n, width):
+    layout = PanelLayout(n, min(width, n))
+    exact = sum((n - layout.start(j)) * (layout.stop(j) - layout.start(j)) for j in range(layout.count))
+    assert layout.elements == exact
+    assert n * (n + 1) // 2 <= layout.elements <= n * (n + layout.width) // 2
+
+
+@given(orders)
+def test_the_layout_depends_on_n_alone_and_is_sane(n):
+    layout = PanelLayout.of_order(n)
+    assert layout == PanelLayout.of_order(n)
+    assert 1 <= layout.width <= min(n, 2048)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(0, 9000), st.integers(0, 9000), st.integers(1, 3000))
+def test_strips_cover_every_row_once(first, rows, width):
+    n = first + rows
+    if n == 0:
+        return
+    layout = PanelLayout(n, min(width, n))
+    assert covered(layout.strips(first)) == list(range(first, n))
+    heights = [b - a for a, b in layout.strips(first)]
+    assert all(0 < height <= 1024 for height in heights)
+    j = layout.count - 1 if first == 0 else layout.panel_of(min(first, n - 1))
+    assert covered(panel_strips(layout, j)) == list(range(layout.start(j), n))
+
+
+def test_no_order_below_one():
+    with pytest.raises(InputError, match=r"^n: got 0 rows, expected at least 1$"):
+        PanelLayout.of_order(0)
+
+
+def plan_of(n=20_000, **changes):
+    arguments = {"n": n, "d": 784, "n_rhs": 10, "threads": 2, "memory_limit": 10**13, "disk_free": 10**13}
+    return make_plan(**arguments | changes)
+
+
+def test_nothing_of_the_planned_size_is_allocated():
+    plan_of(1000)
+    tracemalloc.start()
+    plan_of(1_000_000, tier="disk")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2_000_000
+
+
+@pytest.mark.parametrize("precision", ["float64", "float32", "mixed"])
+@pytest.mark.parametrize("tier", ["ram", "disk"])
+@pytest.mark.parametrize("n", [1, 100, 1501, 60_000])
+def test_bytes_add_up(n, tier, precision):
+    plan = plan_of(n, tier=tier, precision=precision, points_bytes=n * 784)
+    size = 8 if precision == "float64" else 4
+    elements = PanelLayout.of_order(n).elements
+    assert plan.bytes_factor == elements * size
+    cache = elements * CACHED[plan.cache]
+    held = planning._INTERPRETER + n * 784 + plan.bytes_workspace + cache
+    assert plan.bytes_memory == held + (plan.bytes_factor if tier == "ram" else 0)
+    assert plan.bytes_disk == plan.bytes_written == (plan.bytes_factor if tier == "disk" else 0)
+    assert (plan.bytes_read > 0) == (tier == "disk" and plan.panels > 1)
+    assert plan.flops_factor == n**3 / 3
+    assert plan.layout == PanelLayout.of_order(n)
+    assert plan.as_dict()["bytes_memory"] == plan.bytes_memory
+
+
+def test_mnist_needs_half_of_what_the_full_matrix_would():
+    plan = plan_of(60_000, points_bytes=60_000 * 784)
+    assert plan.bytes_memory <= 16.6e9
+    assert plan.bytes_memory < 0.6 * 8 * 60_000**2
+
+
+def test_stream_elements_is_what_the_factorisation_reads():
+    layout = PanelLayout(111, 19)
+    read = sum(
+        (111 - layout.start(j)) * (layout.stop(k) - layout.start(k))
+        for j in range(layout.count)
+        for k in range(j)
+    )
+    assert layout.stream_elements() == read
+
+
+def test_auto_takes_memory_where_it_fits_and_disk_where_it_does_not():
+    ram, disk = plan_of(tier="ram").bytes_memory, plan_of(tier="disk").bytes_memory
+    assert disk < ram
+    assert plan_of(memory_limit=ram).tier == "ram"
+    assert plan_of(memory_limit=ram - 1).tier == "disk"
+    assert plan_of(memory_limit=disk).tier == "disk"
+    with pytest.raises(PlanError):
+        plan_of(memory_limit=disk - 1)
+
+
+@pytest.mark.parametrize(("products", "kept"), [(False, "gram"), (True, "inner products")])
+def test_mixed_precision_keeps_what_there_is_room_for(products, kept):
+    roomy = plan_of(precision="mixed", tier="ram", cacheable_products=products)
+    assert roomy.cache == kept
+    tight = plan_of(precision="mixed", memory_limit=roomy.bytes_memory - 1, cacheable_products=products)
+    assert tight.cache == "none"
+    assert roomy.bytes_memory - tight.bytes_memory == roomy.layout.elements * CACHED[kept]
+    assert tight.flops_refine > roomy.flops_refine
+    assert plan_of(precision="mixed", tier="disk", cacheable_products=products).cache == "none"
+    assert plan_of(precision="float64", cacheable_products=products).cache == "none"
+
+
+def numbers(text):
+    return [int(found.replace(",", "")) for found in re.findall(r"\d[\d,]*", text)]
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    n=st.integers(1, 300_000),
+    d=st.integers(1, 4000),
+    n_rhs=st.integers(1, 50),
+    threads=st.integers(1, 16),
+    limit=st.integers(10**6, 2 * 10**11),
+    tier=st.sampled_from(["auto", "ram", "disk"]),
+    precision=st.sampled_from(["float64", "float32", "mixed"]),
+    disk_free=st.sampled_from([0, 10**10, 10**13]),
+)
+def test_a_plan_fits_or_its_refusal_says_what_is_missing_and_what_would_fit(
+    n, d, n_rhs, threads, limit, tier, precision, disk_free
+):
+    arguments = {
+        "n": n, "d": d, "n_rhs": n_rhs, "threads": threads, "precision": precision, "tier": tier,
+        "disk_free": disk_free, "points_bytes": n * d,
+    }  # fmt: skip
+    try:
+        plan = make_plan(memory_limit=limit, **arguments)
+    except PlanError as error:
+        message = str(error)
+        assert "\n" not in message
+        needed, missing = numbers(message)[0], numbers(message.split("missing")[0])[-1]
+        free = limit if message.startswith("memory:") else disk_free
+        assert missing == needed - free > 0
+        advice = message.split("; ", 1)[1]
+        if found := re.search(r"--tier (\w+)(?: --precision (\w+))? fits with ([\d,]+) bytes", advice):
+            suggestion = {"tier": found[1], "precision": found[2] or precision}
+            enough = make_plan(memory_limit=limit, **arguments | suggestion)
+            kept = enough.layout.elements * CACHED[enough.cache]
+            assert [enough.bytes_memory - kept] == numbers(found[3])
+        if found := re.search(r"n = ([\d,]+) rows fit", advice):
+            smaller = int(found[1].replace(",", ""))
+            assert smaller < n or tier == "disk"
+            less = arguments | {"n": smaller, "points_bytes": smaller * d, "tier": "ram"}
+            assert make_plan(memory_limit=limit, **less).bytes_memory >= 0.0
+            more = arguments | {"n": smaller + 1, "points_bytes": (smaller + 1) * d, "tier": "ram"}
+            with pytest.raises(PlanError):
+                make_plan(memory_limit=limit, **more)
+        if found := re.search(r"give --memory ([\d,]+)", advice):
+            enough = int(found[1].replace(",", ""))
+            assert make_plan(memory_limit=enough, **arguments | {"tier": "auto", "disk_free": 10**15})
+    else:
+        assert plan.bytes_memory <= limit
+        assert plan.bytes_disk <= disk_free
+
+
+def test_a_refused_plan_reads_well():
+    with pytest.raises(
+        PlanError,
+        match=r"^memory: [\d,]+ bytes needed on the ram tier for n = 60,000 in float64, got 8,000,000,000: "
+        r"[\d,]+ missing; --tier disk fits with [\d,]+ bytes$",
+    ):
+        plan_of(60_000, memory_limit=8 * GB, tier="ram")
+    with pytest.raises(
+        PlanError, match=r"^disk: [\d,]+ bytes needed .* 5 free: [\d,]+ missing; .*--memory [\d,]+"
+    ):
+        plan_of(60_000, memory_limit=8 * GB, disk_free=5)
+
+
+def test_largest_order_grows_with_memory_and_is_zero_where_nothing_fits():
+    found = [largest_order(784, limit) for limit in (10**8, GB, 4 * GB, 16 * GB, 64 * GB)]
+    assert found[0] == 0
+    assert found == sorted(found)
+    assert 55_000 < found[3] < 63_000  # 8 n^2 / 2 bytes
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "says"),
+    [
+        ("tier", "tape", "tier: got 'tape', expected one of auto, ram, disk"),
+        ("precision", "half", "precision: got 'half', expected one of float64, float32, mixed"),
+        ("n", 0, "n: got 0 rows, expected at least 1"),
+    ],
+)
+def test_unknown_choices_are_named(argument, value, says):
+    with pytest.raises(InputError, match=re.escape(says)):
+        plan_of(**{argument: value})
+
+
+def test_predicted_seconds_scale_with_the_rate():
+    assert plan_of().predicted_seconds is None
+    slow, fast = (plan_of(60_000, gemm_rate=rate).predicted_seconds for rate in (5e10, 1e11))
+    assert slow > 1.8 * (fast - 6 * 8 * PanelLayout.of_order(60_000).elements / 20e9)
+    assert plan_of(60_000, gemm_rate=1e11).predicted_seconds > 60_000**3 / 3 / 1e11
+    assert plan_of(60_000, gemm_rate=1e11, precision="float32").predicted_seconds < fast
+
+
+UNITS = {"": 1, "B": 1, "K": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
+         "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "Gi": 2**30}  # fmt: skip
+
+
+@given(st.integers(1, 10**6), st.sampled_from(sorted(UNITS)), st.booleans(), st.sampled_from(["", " ", "  "]))
+def test_sizes_are_read(number, unit, small, gap):
+    text = f"{gap}{number}{gap}{unit.lower() if small else unit}{gap}"
+    assert parse_bytes(text) == number * UNITS[unit]
+
+
+@pytest.mark.parametrize(("text", "expected"), [("8GB", 8 * 10**9), ("2e9", 2 * 10**9), ("0.5GiB", 2**29)])
+def test_sizes_with_points_and_exponents(text, expected):
+    assert parse_bytes(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["", "GB", "-1GB", "0", "nan", "inf", "1e400", "8XB", "8BB", "8GBB", "8 G B", "ten", "0.4"]
+)
+def test_what_is_no_size_is_refused(text):
+    with pytest.raises(
+        InputError, match=r"^memory: got .*expected a size such as 8GB, 512MiB or 2000000000$"
+    ):
+        parse_bytes(text)
+
+
+@given(st.text(max_size=12))
+def test_any_text_is_a_size_or_one_line(text):
+    try:
+        size = parse_bytes(text, "--memory")
+    except InputError as error:
+        message = str(error)
+    else:
+        assert 1 <= size < 2**63
+        return
+    assert message.startswith("--memory: got ")
+    assert len(message.splitlines()) == 1
+
+
+def test_the_plan_holds_plain_numbers():
+    import json
+
+    assert json.loads(json.dumps(plan_of(gemm_rate=1e11).as_dict()))["n"] == 20_000
+    assert not any(isinstance(value, np.generic) for value in plan_of().as_dict().values())

@@ -1,0 +1,108 @@
+"""Gram sources: every corner, ragged widths, and triangles of which only the lower half is given."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kernelfit.errors import InputError
+from kernelfit.gram.plan import PanelLayout
+from kernelfit.gram.points import Points
+from kernelfit.gram.source import ArrayGram, KernelGram, PanelGram, set_diagonal
+from kernelfit.kernels import Gaussian, Polynomial
+from kernelfit.linalg.cholesky import panel_strips
+
+N, WIDTH = 83, 19
+
+
+@pytest.fixture
+def matrix(rng):
+    x = rng.standard_normal((N, N))
+    return x @ x.T + N * np.eye(N)
+
+
+def panels_of(matrix, layout, dtype=np.float64):
+    """Packed panels with NaN above the diagonal, where nobody may look."""
+    lower = matrix.astype(dtype)
+    lower[np.triu_indices(len(matrix), 1)] = np.nan
+    return [lower[layout.start(j) :, layout.start(j) : layout.stop(j)].copy() for j in range(layout.count)]
+
+
+def sources(kind, rng, matrix):
+    layout = PanelLayout(N, WIDTH)
+    if kind == "kernel":
+        x = rng.standard_normal((N, 5))
+        distances = ((x[:, None] - x[None]) ** 2).sum(-1)
+        return KernelGram(Gaussian(0.3), Points(x)), np.exp(-0.3 * distances)
+    if kind == "array":
+        lower = matrix.copy()
+        lower[np.triu_indices(N, 1)] = 1e9  # not the other half of K
+        return ArrayGram(lower), matrix
+    return PanelGram(layout, panels_of(matrix, layout)), matrix
+
+
+@pytest.mark.parametrize("kind", ["kernel", "array", "panels"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_every_tile_of_the_lower_triangle(rng, backend, matrix, kind, dtype):
+    source, expected = sources(kind, rng, matrix)
+    layout = PanelLayout(N, WIDTH)
+    assert source.n == N
+    np.testing.assert_allclose(source.diagonal(), np.diag(expected), rtol=1e-14)
+    for j in range(layout.count):
+        first, last = layout.start(j), layout.stop(j)
+        columns = source.columns(first, last, backend)
+        cuts = [(a, min(a + 7, N)) for a in range(first, N, 7)] + [(first, N), *panel_strips(layout, j)]
+        for start, stop in cuts:
+            width = min(last, stop) - first
+            out = np.full((stop - start, width), np.nan, dtype)
+            columns.fill(start, stop, out)
+            np.testing.assert_allclose(
+                out, expected[start:stop, first : first + width], rtol=5 * np.finfo(dtype).eps, atol=1e-15
+            )
+            if kind == "kernel":
+                inside = np.arange(max(start, first), min(stop, last))
+                assert (out[inside - start, inside - first] == 1).all()
+
+
+def test_a_diagonal_is_put_where_the_tile_meets_it():
+    diagonal = np.arange(10.0)
+    for row, column, shape in [
+        (0, 0, (10, 10)),
+        (3, 0, (4, 5)),
+        (0, 3, (5, 4)),
+        (6, 2, (4, 3)),
+        (2, 7, (4, 3)),
+    ]:
+        out = np.full(shape, -1.0)
+        set_diagonal(out, row, column, diagonal)
+        for i in range(shape[0]):
+            for j in range(shape[1]):
+                assert out[i, j] == (diagonal[row + i] if row + i == column + j else -1.0)
+
+
+def test_arrays_that_are_refused():
+    for bad, says in [
+        (np.ones((2, 3)), "gram: got shape (2, 3)"),
+        (np.ones(4), "gram: got shape (4,)"),
+        (np.eye(2, dtype=int), "gram: got dtype int64"),
+        ([["a"]], "gram: got dtype <U1"),
+        ([[1.0], [2.0, 3.0]], "gram: cannot be made an array"),
+    ]:
+        with pytest.raises(InputError) as caught:
+            ArrayGram(bad)
+        assert str(caught.value).startswith(says)
+    gram = np.eye(3000)
+    gram[2500, 7] = np.nan
+    with pytest.raises(InputError, match=r"^gram: got nan at \(2500, 7\), expected finite numbers$"):
+        ArrayGram(gram)
+
+
+def test_panels_of_other_shapes_are_refused(matrix):
+    layout = PanelLayout(N, WIDTH)
+    with pytest.raises(InputError, match=r"^gram: got panels of shapes"):
+        PanelGram(layout, panels_of(matrix, PanelLayout(N, WIDTH + 1)))
+
+
+def test_an_infinite_diagonal_is_refused_before_any_work():
+    with pytest.raises(InputError, match=r"^kernel: k\(x, x\) is inf at row 1, expected a finite number"):
+        KernelGram(Polynomial(3), Points(np.array([[1.0], [1e120]])))

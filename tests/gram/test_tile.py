@@ -1,0 +1,85 @@
+"""One tile between two sets of rows: any corner, exact or not, in both dtypes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+
+from kernelfit.gram.points import Points
+from kernelfit.gram.tile import ColumnBlock, KernelTile, evaluate
+from kernelfit.kernels import Gaussian, Laplacian, Linear, NeuralTangent, Polynomial
+
+
+def exact_rows(rng, n, d):
+    return rng.integers(0, 256, (n, d), dtype=np.uint8), 1 / 255
+
+
+def float_rows(rng, n, d):
+    return rng.standard_normal((n, d)), None
+
+
+@pytest.mark.parametrize("make", [exact_rows, float_rows])
+@pytest.mark.parametrize("d", [3, 1500])
+def test_the_invariants_that_kernels_rely_on(rng, backend, make, d):
+    x, scale = make(rng, 30, d)
+    y, _ = make(rng, 21, d)
+    columns = Points(x, scale)
+    rows = Points(y, scale, like=columns)
+    tile = KernelTile(rows, 4, 20, ColumnBlock(columns, 7, 30, rows.exact and columns.exact), backend)
+    a, b = y[4:20] * (scale or 1.0), x[7:30] * (scale or 1.0)
+    assert tile.shape == (16, 23)
+    dot = tile.dot().astype(np.float64)
+    assert tile.dot() is tile.dot()
+    inner = tile.unit * (dot + tile.offset_rows[:, None] + tile.offset_cols)
+    distance = tile.unit * (tile.sq_rows[:, None] + tile.sq_cols - 2 * dot)
+    np.testing.assert_allclose(inner, a @ b.T, rtol=1e-12, atol=1e-12 * d)
+    np.testing.assert_allclose(distance, cdist(a, b, "sqeuclidean"), rtol=1e-12, atol=1e-12 * d)
+    np.testing.assert_allclose(tile.unit * tile.origin_rows, (a**2).sum(1), rtol=1e-13)
+    np.testing.assert_allclose(tile.unit * tile.origin_cols, (b**2).sum(1), rtol=1e-13)
+    for got, expected in zip(tile.coordinates(), (a, b), strict=True):
+        assert np.array_equal(got, expected)
+
+
+@pytest.mark.parametrize(
+    "kernel", [Gaussian(0.01), Laplacian(0.01), Polynomial(), NeuralTangent(2)], ids=repr
+)
+def test_a_float32_tile_is_the_rounded_float64_tile(rng, backend, kernel):
+    x, scale = exact_rows(rng, 40, 50)
+    points = Points(x, scale)
+    block = ColumnBlock(points, 3, 31, points.exact)
+    wide, narrow = np.empty((22, 28)), np.empty((22, 28), np.float32)
+    evaluate(kernel, points, 11, 33, block, wide, backend)
+    evaluate(kernel, points, 11, 33, block, narrow, backend)
+    assert np.array_equal(narrow, wide.astype(np.float32))
+
+
+def test_exact_distances_are_rounded_once(rng, backend):
+    """The gaussian of bytes equals exp of the exactly known distance to the last digits, with no cancellation."""
+    x = rng.integers(100, 103, (50, 2000)).astype(np.uint8)
+    points = Points(x, 1 / 255)
+    out = np.empty((50, 50))
+    evaluate(Gaussian(1.0), points, 0, 50, ColumnBlock(points, 0, 50, True), out, backend)
+    integers = cdist(x.astype(np.int64), x.astype(np.int64), "sqeuclidean")
+    np.testing.assert_allclose(out, np.exp(-integers / 255**2), rtol=1e-15)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 19), (19, 1)])
+def test_tiles_of_one_row_or_column(rng, backend, shape):
+    h, w = shape
+    x = rng.standard_normal((20, 4))
+    points = Points(x)
+    out = np.empty((h, w))
+    evaluate(Linear(), points, 20 - h, 20, ColumnBlock(points, 0, w, False), out, backend)
+    np.testing.assert_allclose(out, x[20 - h :] @ x[:w].T, rtol=1e-13, atol=1e-14)
+
+
+def test_a_strided_target_is_filled_in_place(rng, backend):
+    x = rng.standard_normal((20, 4))
+    points = Points(x)
+    whole = np.full((12, 15), np.nan)
+    evaluate(Gaussian(0.5), points, 0, 10, ColumnBlock(points, 5, 17, False), whole[1:11, 2:14], backend)
+    np.testing.assert_allclose(
+        whole[1:11, 2:14], np.exp(-0.5 * cdist(x[:10], x[5:17], "sqeuclidean")), rtol=1e-12
+    )
+    assert np.isnan(whole).sum() == whole.size - 120
