@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -26,7 +27,9 @@ from kernelfit.linalg.triangular import solve_factored
 from kernelfit.preflight import nearest_neighbour
 from kernelfit.progress import Progress
 from kernelfit.storage.disk import DiskPanels
+from kernelfit.storage.panel_file import PanelFile
 from kernelfit.storage.panels import PanelStore, RamPanels
+from kernelfit.storage.write_behind import WriteBehind
 
 Float = NDArray[np.float64]
 
@@ -58,7 +61,6 @@ class FactoredSystem:
         self.seconds = dict.fromkeys(("gram", "factor", "solve", "certify"), 0.0)
         self.pivots = Pivots()
         self._inverse_norm: float | None = None
-        self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._products: GramSource = source
         self.store: PanelStore | None = None
 
@@ -136,9 +138,6 @@ class FactoredSystem:
             self.store.close()
             self.store = None
         self._products = self.source
-        if self._temporary is not None:
-            self._temporary.cleanup()
-            self._temporary = None
 
     def _unit_roundoff(self) -> float:
         return float(np.finfo(np.float64 if self.plan.precision == "float64" else np.float32).eps) / 2.0
@@ -146,13 +145,11 @@ class FactoredSystem:
     def _open_store(self, dtype: Any) -> PanelStore:
         if self.plan.tier == "ram":
             return RamPanels(self.plan.layout, dtype)
-        if self.directory is None:
-            self._temporary = tempfile.TemporaryDirectory(prefix="kernelfit-")
-            folder = Path(self._temporary.name)
-        else:
-            folder = Path(self.directory)
-            folder.mkdir(parents=True, exist_ok=True)
-        return DiskPanels(self.plan.layout, dtype, folder / "factor.h5")
+        folder = Path(self.directory) if self.directory is not None else Path(tempfile.gettempdir())
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"kernelfit-{os.getpid()}-{id(self):x}.h5"
+        file = PanelFile.create(path, self.plan.layout, dtype, named=False)
+        return DiskPanels(file, self.plan.rows_at_once, WriteBehind(file))
 
     def _precondition(self, vectors: Float) -> Float:
         """(L L^T)^-1 V in the precision of the factor."""

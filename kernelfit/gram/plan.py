@@ -91,7 +91,9 @@ class Plan:
 
     Bytes of `memory` are the peak of arrays together with the interpreter's own `_INTERPRETER` bytes; seconds are
     predicted from a measured GEMM rate where one is given. `cache` tells what mixed precision keeps in memory between
-    refinements: `none`, `inner products` (float32, exact) or `gram` (float64).
+    refinements: `none`, `inner products` (float32, exact) or `gram` (float64). On the disk tier `rows_at_once` rows of
+    a panel are read at a time, `bytes_read` bytes while factoring and `bytes_read_solve` for each solve with the
+    factor, whatever its right-hand sides; `bytes_written` are written once.
     """
 
     n: int
@@ -107,7 +109,9 @@ class Plan:
     bytes_workspace: int
     bytes_memory: int
     bytes_disk: int
+    rows_at_once: int
     bytes_read: int
+    bytes_read_solve: int
     bytes_written: int
     memory_limit: int
     cache: str
@@ -149,11 +153,13 @@ def make_plan(
     cacheable_products: bool = False,
     gemm_rate: float | None = None,
     panel_width: int | None = None,
+    kept: bool = False,
 ) -> Plan:
     """Choose tier and panels for K of order n, or raise `PlanError` with the bytes that are missing.
 
     `memory_limit` and `disk_free` in bytes, `gemm_rate` in float64 flop/s. `cacheable_products`: inner products are
-    exact in float32, so that mixed precision may keep them (or else K in float64) between refinements.
+    exact in float32, so that mixed precision may keep them (or else K in float64) between refinements. `kept`: the
+    factor is written to a folder that outlives the solve, on the ram tier too.
     """
     if tier not in TIERS:
         raise InputError(f"tier: got {tier!r}, expected one of {', '.join(TIERS)}")
@@ -166,8 +172,7 @@ def make_plan(
     points = points_bytes if points_bytes is not None else n * d * 8
     workspace = _workspace(layout, d, n_rhs, threads)
     held = _INTERPRETER + points + workspace
-    # Panels on disk: one being built, and one being read ahead while another is in use.
-    buffers = 3 * n * width * size
+    rows_at_once, buffers = _disk_buffers(layout, size, threads, memory_limit - held)
     in_memory, on_disk = held + factor, held + buffers
     if tier == "auto":
         # A small factor takes less room than the buffers that a disk wants.
@@ -182,10 +187,12 @@ def make_plan(
             f"{needed - memory_limit:,} missing; "
             + _what_fits(n, memory_limit, in_memory, on_disk, tier, precision, disk_free, factor, largest)
         )
-    if tier == "disk" and factor > disk_free:
+    on_disk_too = tier == "disk" or kept
+    if on_disk_too and factor > disk_free:
+        remedy = "choose another folder" if kept else f"give --memory {in_memory:,} bytes"
         raise PlanError(
             f"disk: {factor:,} bytes needed for the factor of n = {n:,}, {disk_free:,} free: "
-            f"{factor - disk_free:,} missing; free some, or give --memory {in_memory:,} bytes"
+            f"{factor - disk_free:,} missing; free some, or {remedy}"
         )
     cache = "none"
     if precision == "mixed" and tier == "ram":
@@ -225,9 +232,11 @@ def make_plan(
         bytes_points=points,
         bytes_workspace=workspace + (buffers if on_tier_disk else 0),
         bytes_memory=needed,
-        bytes_disk=factor if on_tier_disk else 0,
+        rows_at_once=rows_at_once if on_tier_disk else n,
+        bytes_disk=factor if on_disk_too else 0,
         bytes_read=layout.stream_elements() * size if on_tier_disk else 0,
-        bytes_written=factor if on_tier_disk else 0,
+        bytes_read_solve=2 * factor if on_tier_disk else 0,
+        bytes_written=factor if on_disk_too else 0,
         memory_limit=memory_limit,
         cache=cache,
         flops_gram=flops_gram,
@@ -248,6 +257,21 @@ def _workspace(layout: PanelLayout, d: int, n_rhs: int, threads: int) -> int:
     height = min(_TALLEST_STRIP, layout.n)
     per_thread = height * (layout.width * 16 + d * 8)
     return threads * per_thread + layout.width * d * 8 + 12 * layout.n * max(n_rhs, 2) * 8
+
+
+def _disk_buffers(layout: PanelLayout, size: int, threads: int, memory: int) -> tuple[int, int]:
+    """Rows of a panel to read at once, and bytes of all blocks of the disk tier when `memory` bytes are left for them.
+
+    One panel is being built; of finished panels two blocks of rows are held, one in use and one being read ahead,
+    each with the square at the top of its panel.
+    """
+    row = layout.width * size
+    fixed = layout.n * row + 2 * layout.width * row
+    # All threads wait for each other at the end of a block: with this many strips each, they wait little.
+    wanted = min(layout.n, 16 * threads * _TALLEST_STRIP)
+    least = min(layout.n, _TALLEST_STRIP)
+    rows = max(least, min(wanted, (memory - fixed) // (2 * row)))
+    return rows, fixed + 2 * rows * row
 
 
 def _what_fits(

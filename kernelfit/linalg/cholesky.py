@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,6 @@ class Pivots:
     log_det: float = 0.0
     seconds_gram: float = 0.0
     seconds_factor: float = 0.0
-    done: list[int] = field(default_factory=list)
 
     def add(self, diagonal: NDArray[Any], first_row: int, threshold: NDArray[Any]) -> None:
         lower = diagonal.astype(np.float64)
@@ -70,8 +70,13 @@ def factor(
     store: PanelStore,
     backend: CpuBackend,
     progress: Progress | None = None,
+    *,
+    first_panel: int = 0,
+    after_panel: Callable[[int], None] | None = None,
 ) -> Pivots:
     """Fill `store` with the panels of L, K + shift I = L L^T, in the dtype of the store.
+
+    Panels before `first_panel` are in the store already; `after_panel` is called when each of the others is finished.
 
     Raises `NotPositiveDefiniteError` with the global row and the pivot at the first pivot that is not positive.
     """
@@ -81,8 +86,15 @@ def factor(
     diagonal = source.diagonal()
     unit_roundoff = float(np.finfo(store.dtype).eps) / 2.0
     threshold = _WEAK * layout.n * unit_roundoff * np.abs(diagonal)
+
+    def rows_of(j: int) -> Span:
+        return layout.start(j), layout.stop(j)
+
     with progress.phase("factor", layout.factor_flops(), "flop") as advance:
-        for j in range(layout.count):
+        for j in range(first_panel):
+            pivots.add(store.diagonal(j), layout.start(j), threshold[slice(*rows_of(j))])
+            advance(panel_flops(layout, j))
+        for j in range(first_panel, layout.count):
             started = time.perf_counter()
             panel = store.begin(j)
             _generate(source, shift, layout, j, panel, backend)
@@ -91,14 +103,27 @@ def factor(
             for batch in store.stream(range(j), first_row=layout.start(j)):
                 _update(panel, layout, j, strips, batch, backend, advance)
             _factor_diagonal(panel, layout, j, backend)
-            _solve_below(panel, layout, j, backend, advance)
-            first, last = layout.start(j), layout.stop(j)
-            pivots.add(np.diagonal(panel), first, threshold[first:last])
-            store.finish(j)
-            pivots.done.append(j)
-            pivots.seconds_gram += generated - started
-            pivots.seconds_factor += time.perf_counter() - generated
+            store.settle(j, rows_of(j))
+            _solve_below(panel, store, j, backend, advance)
+            pivots.add(np.diagonal(panel), layout.start(j), threshold[slice(*rows_of(j))])
+            seconds = generated - started, time.perf_counter() - generated
+            store.finish(j, seconds)
+            pivots.seconds_gram += seconds[0]
+            pivots.seconds_factor += seconds[1]
+            if after_panel is not None:
+                after_panel(j)
+        started = time.perf_counter()
+        store.flush()
+        pivots.seconds_factor += time.perf_counter() - started
     return pivots
+
+
+def panel_flops(layout: PanelLayout, j: int) -> float:
+    """Flops of panel j, as `factor` counts them."""
+    rows, width = layout.shape(j)
+    below = rows - width
+    update = 2.0 * layout.start(j) * width * (below + 0.5 * width)
+    return update + width**3 / 3.0 + float(below) * width * width
 
 
 def panel_strips(layout: PanelLayout, j: int) -> list[Span]:
@@ -138,7 +163,7 @@ def _update(
     backend: CpuBackend,
     advance: Any,
 ) -> None:
-    """P <- P - L[J:, k] L[J, k]^T for the panels k of a batch; their rows begin at the first row of panel j."""
+    """P <- P - L[J:, k] L[J, k]^T for the panels k of a batch and the rows that it holds."""
     first = layout.start(j)
 
     def update(strip: Span) -> None:
@@ -146,15 +171,16 @@ def _update(
         width = _columns_of(strip, first, panel.shape[1])
         target = panel[rows, :width]
         flops = 0.0
-        for _, earlier in batch:
-            blas.gemm(-1.0, earlier[rows], earlier[:width], 1.0, target, transpose_b=True)
+        for piece in batch:
+            blas.gemm(-1.0, piece.rows(strip), piece.top[:width], 1.0, target, transpose_b=True)
             # Of the diagonal block only the lower triangle counts.
             below = strip[0] >= first + panel.shape[1]
             counted = width if below else 0.5 * (strip[0] + strip[1] - 2 * first)
-            flops += 2.0 * (strip[1] - strip[0]) * counted * earlier.shape[1]
+            flops += 2.0 * (strip[1] - strip[0]) * counted * piece.top.shape[1]
         advance(flops)
 
-    backend.run(update, strips)
+    # All pieces of a batch hold the same rows.
+    backend.run(update, [strip for strip in strips if batch[0].has(strip)])
 
 
 def _factor_diagonal(panel: NDArray[Any], layout: PanelLayout, j: int, backend: CpuBackend) -> None:
@@ -206,13 +232,14 @@ def _pivot(block: NDArray[Any], row: int) -> float:
     return float(block[row, row] - float(l_row[:, 0].astype(np.float64) @ l_row[:, 0].astype(np.float64)))
 
 
-def _solve_below(panel: NDArray[Any], layout: PanelLayout, j: int, backend: CpuBackend, advance: Any) -> None:
-    width = panel.shape[1]
+def _solve_below(panel: NDArray[Any], store: PanelStore, j: int, backend: CpuBackend, advance: Any) -> None:
+    layout, width = store.layout, panel.shape[1]
     first = layout.start(j)
     advance(width**3 / 3.0)
 
     def solve(strip: Span) -> None:
         blas.solve_right_lower_transposed(panel[:width], panel[strip[0] - first : strip[1] - first])
+        store.settle(j, strip)
         advance(float(strip[1] - strip[0]) * width * width)
 
     backend.run(solve, layout.strips(layout.stop(j)))

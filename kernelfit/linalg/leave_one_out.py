@@ -32,10 +32,10 @@ def inverse_diagonal(store: PanelStore, backend: CpuBackend, progress: Progress 
             columns = np.zeros((layout.n - first, width), store.dtype)
             columns[np.arange(width), np.arange(width)] = 1.0
             for batch in store.stream(range(j, layout.count)):
-                for k, panel in batch:
-                    rows = columns[layout.start(k) - first :]
-                    eliminate_lower(panel, rows, layout.strips(0, panel.shape[0] - panel.shape[1]), backend)
-                    advance(2.0 * panel.shape[0] * panel.shape[1] * width)
+                for piece in batch:
+                    eliminate_lower(piece, columns, layout, backend, origin=first)
+                    height = len(piece.below) + (len(piece.top) if piece.begins else 0)
+                    advance(2.0 * height * piece.top.shape[1] * width)
             diagonal[first:last] = _squared_column_norms(columns)
     return diagonal
 

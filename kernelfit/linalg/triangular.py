@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from kernelfit.backends import blas
 from kernelfit.backends.cpu import CpuBackend
-from kernelfit.storage.panels import PanelStore
+from kernelfit.gram.plan import PanelLayout
+from kernelfit.storage.panels import PanelStore, Piece
 
 Span = tuple[int, int]
 
@@ -18,55 +19,55 @@ def solve_lower(store: PanelStore, rhs: NDArray[Any], backend: CpuBackend) -> No
     """B <- L^-1 B in place. B (n, c), C-ordered, in the dtype of the store. n^2 c flops, n^2/2 numbers read."""
     layout = store.layout
     for batch in store.stream(range(layout.count)):
-        for k, panel in batch:
-            eliminate_lower(
-                panel, rhs[layout.start(k) :], layout.strips(0, panel.shape[0] - panel.shape[1]), backend
-            )
+        for piece in batch:
+            eliminate_lower(piece, rhs, layout, backend)
 
 
-def eliminate_lower(panel: NDArray[Any], rhs: NDArray[Any], strips: list[Span], backend: CpuBackend) -> None:
-    """One step of forward substitution: rows of `rhs` (m, c) belong to the rows of `panel` (m, w)."""
-    width = panel.shape[1]
-    solved = rhs[:width]
-    blas.solve_left_lower(panel[:width], solved)
-    below, target = panel[width:], rhs[width:]
+def eliminate_lower(
+    piece: Piece, rhs: NDArray[Any], layout: PanelLayout, backend: CpuBackend, origin: int = 0
+) -> None:
+    """A step of forward substitution with rows of one panel; `rhs` (m, c) holds rows `origin` on."""
+    solved = rhs[piece.first - origin : piece.first - origin + len(piece.top)]
+    if piece.begins:
+        blas.solve_left_lower(piece.top, solved)
 
     def subtract(strip: Span) -> None:
-        rows = slice(*strip)
-        blas.gemm(-1.0, below[rows], solved, 1.0, target[rows])
+        blas.gemm(-1.0, piece.rows(strip), solved, 1.0, rhs[strip[0] - origin : strip[1] - origin])
 
-    backend.run(subtract, strips)
+    backend.run(subtract, _below(piece, layout))
+
+
+def _below(piece: Piece, layout: PanelLayout) -> list[Span]:
+    """The strips below the diagonal block that a piece holds."""
+    return [strip for strip in layout.strips(piece.first + len(piece.top)) if piece.has(strip)]
 
 
 def solve_lower_transposed(store: PanelStore, rhs: NDArray[Any], backend: CpuBackend) -> None:
     """B <- L^-T B in place. B (n, c), C-ordered, in the dtype of the store. n^2 c flops, n^2/2 numbers read."""
     layout = store.layout
     for batch in store.stream(reversed(range(layout.count))):
-        for k, panel in batch:
-            width = panel.shape[1]
-            first = layout.start(k)
-            below, known = panel[width:], rhs[first + width :]
-            strips = layout.strips(0, below.shape[0])
-            parts: list[NDArray[Any] | None] = [None] * len(strips)
+        for piece in batch:
+            _eliminate_transposed(piece, rhs, layout, backend)
 
-            def multiply(
-                index: int,
-                below: NDArray[Any] = below,
-                known: NDArray[Any] = known,
-                strips: list[Span] = strips,
-                parts: list[NDArray[Any] | None] = parts,
-            ) -> None:
-                rows = slice(*strips[index])
-                part = np.empty((below.shape[1], known.shape[1]), known.dtype)
-                blas.gemm(1.0, below[rows], known[rows], 0.0, part, transpose_a=True)
-                parts[index] = part
 
-            backend.run(multiply, range(len(strips)))
-            target = rhs[first : first + width]
-            # Added in a fixed order, so that the sum does not depend on which thread was first.
-            for part in parts:
-                target -= part
-            blas.solve_left_lower(panel[:width], target, transposed=True)
+def _eliminate_transposed(piece: Piece, rhs: NDArray[Any], layout: PanelLayout, backend: CpuBackend) -> None:
+    """A step of back substitution with rows of one panel, after those of all later panels."""
+    target = rhs[piece.first : piece.first + len(piece.top)]
+    strips = _below(piece, layout)
+    parts: list[NDArray[Any] | None] = [None] * len(strips)
+
+    def multiply(index: int) -> None:
+        start, stop = strips[index]
+        part = np.empty(target.shape, target.dtype)
+        blas.gemm(1.0, piece.rows(strips[index]), rhs[start:stop], 0.0, part, transpose_a=True)
+        parts[index] = part
+
+    backend.run(multiply, range(len(strips)))
+    # Added in a fixed order, so that the sum does not depend on which thread was first.
+    for part in parts:
+        target -= part
+    if piece.ends:
+        blas.solve_left_lower(piece.top, target, transposed=True)
 
 
 def solve_factored(store: PanelStore, rhs: NDArray[Any], backend: CpuBackend) -> None:

@@ -1,0 +1,184 @@
+"""The factor's file: HDF5 that anyone can open with h5py, with raw reads and writes underneath.
+
+Every panel is a contiguous data set `panels/00000`, `panels/00001`, ... of shape (n - j w, w). All are laid out and
+allocated when the file is created, so that a full disk is found before the work and HDF5's own metadata is never
+written again. Their bytes are then moved by pread and pwrite at the offsets that HDF5 reports.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from kernelfit.errors import StorageError
+from kernelfit.gram.plan import PanelLayout
+from kernelfit.storage.hdf5 import storage_error
+
+Span = tuple[int, int]
+
+# Offsets of data sets are multiples of this, the block size of common file systems.
+_ALIGNMENT = 4096
+# One system call moves at most 2 GiB on Linux.
+_LARGEST_TRANSFER = 2**30
+
+
+class PanelFile:
+    """Panels of `layout` in the file `path`, each at its byte offset."""
+
+    def __init__(
+        self, path: Path, layout: PanelLayout, dtype: DTypeLike, offsets: Sequence[int], *, writable: bool
+    ) -> None:
+        self.path, self.layout, self.dtype, self.offsets = path, layout, np.dtype(dtype), tuple(offsets)
+        self.bytes_read = 0
+        self.bytes_written = 0
+        try:
+            self._descriptor = os.open(path, (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC)
+        except OSError as error:
+            raise storage_error("open the factor", path, error) from None
+
+    @classmethod
+    def create(cls, path: Path, layout: PanelLayout, dtype: DTypeLike, *, named: bool = True) -> PanelFile:
+        """A new file with all its blocks reserved; without a name it vanishes with the process that made it."""
+        try:
+            offsets = lay_out(path, layout, np.dtype(dtype))
+            file = cls(path, layout, dtype, offsets, writable=True)
+            try:
+                os.posix_fallocate(file._descriptor, 0, os.fstat(file._descriptor).st_size)
+                os.fsync(file._descriptor)
+            except OSError:
+                file.close()
+                raise
+            if not named:
+                os.unlink(path)
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            raise (
+                error if isinstance(error, StorageError) else storage_error("reserve panels", path, error)
+            ) from None
+        return file
+
+    def read(self, j: int, rows: Span, out: NDArray[Any]) -> None:
+        """out <- these rows of panel j; `out` is contiguous."""
+        view, offset = memoryview(out.reshape(-1).data).cast("B"), self._offset(j, rows)
+        self._transfer(os.preadv, "read panels", view, offset)
+        self.bytes_read += len(view)
+
+    def write(self, j: int, rows: Span, block: NDArray[Any]) -> None:
+        """Put these rows of panel j into the file; `block` is contiguous."""
+        view, offset = memoryview(block.reshape(-1).data).cast("B"), self._offset(j, rows)
+        self._transfer(os.pwritev, "write panels", view, offset)
+        self.bytes_written += len(view)
+
+    def sync(self) -> None:
+        """Return when what was written is on the disk, under the name it was opened by."""
+        try:
+            os.fdatasync(self._descriptor)
+        except OSError as error:
+            raise storage_error("write panels", self.path, error) from None
+        require_in_place(self.path, self._descriptor)
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def metadata_digest(self) -> str:
+        """A hash of every byte that lies outside the panels."""
+        digest = hashlib.blake2b(digest_size=16)
+        for start, stop in metadata_spans(self.layout, self.dtype, self.offsets):
+            digest.update(os.pread(self._descriptor, stop - start, start))
+        return digest.hexdigest()
+
+    def repair_metadata(self) -> None:
+        """Write HDF5's metadata again, as it was laid out."""
+        twin = self.path.with_name(f".{self.path.name}.layout")
+        try:
+            if tuple(lay_out(twin, self.layout, self.dtype)) != self.offsets:
+                raise StorageError(
+                    f"{self.path}: its HDF5 metadata is damaged and this h5py would lay the file out otherwise; "
+                    "use the version that wrote it"
+                )
+            with open(twin, "rb") as source:
+                for start, stop in metadata_spans(self.layout, self.dtype, self.offsets):
+                    source.seek(start)
+                    view = memoryview(source.read(stop - start))
+                    self._transfer(os.pwritev, "write metadata", view, start)
+            os.ftruncate(self._descriptor, max(os.fstat(self._descriptor).st_size, twin.stat().st_size))
+            os.posix_fallocate(self._descriptor, 0, os.fstat(self._descriptor).st_size)
+            self.sync()
+        except OSError as error:
+            raise (
+                error if isinstance(error, StorageError) else storage_error("repair", self.path, error)
+            ) from None
+        finally:
+            twin.unlink(missing_ok=True)
+
+    def _offset(self, j: int, rows: Span) -> int:
+        width = self.layout.shape(j)[1]
+        return self.offsets[j] + (rows[0] - self.layout.start(j)) * width * self.dtype.itemsize
+
+    def _transfer(self, call: Any, verb: str, view: memoryview, offset: int) -> None:
+        """Move all bytes; short transfers are continued, an end of file is an error."""
+        done = 0
+        while done < len(view):
+            try:
+                moved = call(self._descriptor, [view[done : done + _LARGEST_TRANSFER]], offset + done)
+            except OSError as error:
+                raise storage_error(verb, self.path, error) from None
+            if moved == 0:
+                raise StorageError(
+                    f"{self.path}: ended at byte {offset + done}, {len(view) - done} more expected; truncated?"
+                )
+            done += moved
+
+
+def lay_out(path: Path, layout: PanelLayout, dtype: np.dtype[Any]) -> list[int]:
+    """Create the HDF5 file with its data sets, whose blocks are not reserved yet, and return their offsets."""
+    import h5py
+
+    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    access.set_alignment(_ALIGNMENT, _ALIGNMENT)
+    file_id = h5py.h5f.create(os.fsencode(path), h5py.h5f.ACC_TRUNC, fapl=access)
+    with h5py.File(file_id) as file:
+        group = file.create_group("panels")
+        group.attrs["n"] = layout.n
+        group.attrs["width"] = layout.width
+        creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        creation.set_layout(h5py.h5d.CONTIGUOUS)
+        creation.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        creation.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+        offsets = []
+        for j in range(layout.count):
+            space = h5py.h5s.create_simple(layout.shape(j))
+            kind = h5py.h5t.py_create(dtype)
+            dataset = h5py.h5d.create(group.id, f"{j:05d}".encode(), kind, space, creation)
+            offsets.append(int(dataset.get_offset()))
+    return offsets
+
+
+def metadata_spans(layout: PanelLayout, dtype: np.dtype[Any], offsets: Sequence[int]) -> list[Span]:
+    """Byte ranges between the panels, from the start of the file to the end of the last panel."""
+    spans, position = [], 0
+    for offset, j in sorted((offset, j) for j, offset in enumerate(offsets)):
+        if offset > position:
+            spans.append((position, offset))
+        rows, columns = layout.shape(j)
+        position = offset + rows * columns * dtype.itemsize
+    return spans
+
+
+def require_in_place(path: Path, descriptor: int) -> None:
+    """Raise where `path` is no longer the file that was opened."""
+    ours = os.fstat(descriptor)
+    try:
+        there = os.stat(path)
+    except OSError as error:
+        raise storage_error("go on", path, error) from None
+    if (ours.st_dev, ours.st_ino) != (there.st_dev, there.st_ino):
+        raise StorageError(f"{path}: it was replaced by another file while the run went on; start again")

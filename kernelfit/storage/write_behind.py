@@ -1,0 +1,84 @@
+"""Writing behind the arithmetic: a thread of its own writes rows, checks them, and records finished panels."""
+
+from __future__ import annotations
+
+import zlib
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from numpy.typing import NDArray
+
+from kernelfit.storage.journal import Journal, PanelRecord
+from kernelfit.storage.panel_file import PanelFile
+
+Span = tuple[int, int]
+
+
+class WriteBehind:
+    """Writes rows of panels to `file` in the order in which they come.
+
+    With a journal, a finished panel is made durable and then recorded with a CRC-32 of each block of rows; without
+    one nothing is synced, as nobody will read the file after this process. The first error is kept, nothing is
+    written after it, and it is raised at the next call.
+    """
+
+    def __init__(self, file: PanelFile, journal: Journal | None = None) -> None:
+        self.file, self.journal = file, journal
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="kernelfit-write")
+        self._writes: list[Future[None]] = []
+        self._last: Future[None] | None = None
+        self._error: BaseException | None = None
+        self._checksums: list[tuple[int, int, int]] = []
+
+    def write(self, j: int, rows: Span, block: NDArray[Any]) -> None:
+        """Rows of panel j; `block` must stay as it is until `wait` returns."""
+        self._writes.append(self._thread.submit(self._guarded, self._write, j, rows, block))
+
+    def finish(self, j: int, seconds: tuple[float, float]) -> None:
+        """All rows of panel j have been handed over."""
+        self._last = self._thread.submit(self._guarded, self._record, j, seconds)
+
+    def wait(self) -> None:
+        """Return when the blocks handed over are no longer needed."""
+        while self._writes:
+            self._writes.pop().result()
+        self.raise_error()
+
+    def flush(self) -> None:
+        """Return when every finished panel is durable and recorded."""
+        self.wait()
+        if self._last is not None:
+            self._last.result()
+        self.raise_error()
+
+    def raise_error(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=True)
+        self._writes.clear()
+        self.file.close()
+
+    def _guarded(self, task: Any, *arguments: Any) -> None:
+        if self._error is None:
+            try:
+                task(*arguments)
+            except BaseException as error:
+                self._error = error
+
+    def _write(self, j: int, rows: Span, block: NDArray[Any]) -> None:
+        self.file.write(j, rows, block)
+        if self.journal is not None:
+            self._checksums.append((*rows, checksum(block)))
+
+    def _record(self, j: int, seconds: tuple[float, float]) -> None:
+        if self.journal is not None:
+            self.file.sync()
+            self.journal.append(PanelRecord(j, tuple(sorted(self._checksums)), seconds).as_dict())
+            self._checksums.clear()
+
+
+def checksum(block: NDArray[Any]) -> int:
+    """CRC-32 of a contiguous block."""
+    return zlib.crc32(memoryview(block.reshape(-1).data).cast("B"))
