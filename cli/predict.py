@@ -71,14 +71,29 @@ def command(
     solution, meta = read_saved(saved)
     solution.threads = threads
     truth: Array | None = None
+    classes: tuple[str, ...] | None = tuple(meta["classes"]) if meta.get("classes") else None
     if rows is not None:
         X = read_rows(rows)
     else:
         data = datasets.load(str(dataset), n_test=n_test, data_dir=data_dir, progress=progress)
         X, truth = data.X_test, data.y_test
+        if not meta:
+            classes = data.classes
+        if classes != data.classes:
+            raise InputError(
+                f"--dataset: {dataset} has classes {data.classes}, the solution {classes}; give its own data"
+            )
     scores = solution.predict(X, progress)
     scores = scores.reshape(len(scores), -1)
-    classes: list[str] | None = meta.get("classes")
+    columns = scores.shape[1]
+    if classes is not None:
+        columns = len(classes)
+    elif truth is not None:
+        columns = truth.size // len(truth)
+    if scores.shape[1] != columns:
+        raise InputError(
+            f"DIR: the solution in {saved} has {scores.shape[1]} outputs, the data {columns}; give its own"
+        )
     predictions = scores if classes is None else np.array(classes)[scores.argmax(axis=1)]
     error, rmse = (None, None) if truth is None else compare(scores, truth, classes is not None)
     record = {

@@ -1,0 +1,206 @@
+"""Bad input at the command line: one clear line, exit code 2, nothing half-written."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import kernelfit.cli
+from kernelfit.errors import InputError
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
+    """Run the command as the console script does, in an empty folder; (exit code, output, error lines)."""
+    monkeypatch.chdir(tmp_path)
+
+    def invoke(*arguments: str) -> tuple[int, str, list[str]]:
+        with pytest.raises(SystemExit) as stop:
+            kernelfit.cli.main(list(arguments))
+        captured = capfd.readouterr()
+        return int(stop.value.code or 0), captured.out, captured.err.splitlines()
+
+    return invoke
+
+
+def dataset(folder: Path, **changes: np.ndarray) -> str:
+    rng = np.random.default_rng(0)
+    arrays = {
+        "X_train": rng.standard_normal((30, 3)),
+        "y_train": np.arange(30) % 3,
+        "X_test": rng.standard_normal((10, 3)),
+        "y_test": np.arange(10) % 3,
+    }
+    path = folder / "data.npz"
+    np.savez(path, **{**arrays, **changes})
+    return str(path)
+
+
+def with_conflict(folder: Path) -> str:
+    X = np.random.default_rng(0).standard_normal((30, 3))
+    X[9] = X[5]
+    return dataset(folder, X_train=X)
+
+
+def with_nan(folder: Path) -> str:
+    X = np.random.default_rng(0).standard_normal((30, 3))
+    X[4, 1] = np.nan
+    return dataset(folder, X_train=X)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (with_conflict, ["5, 9", "different"]),
+        (with_nan, ["nan", "row 4"]),
+        (lambda folder: dataset(folder, y_train=np.zeros(30, int), y_test=np.zeros(10, int)), ["class"]),
+        (
+            lambda folder: dataset(folder, X_train=np.ones((1, 3)), y_train=np.zeros(1, int)),
+            ["1 training row"],
+        ),
+        (lambda folder: dataset(folder, X_test=np.empty((0, 3)), y_test=np.empty(0, int)), ["(0, 3)"]),
+        (
+            lambda folder: dataset(folder, y_train=np.array(["a", "b", "c"] * 10)),
+            ["text", "KernelClassifier"],
+        ),
+        (lambda folder: dataset(folder, X_test=np.ones((10, 4))), ["3", "4", "features"]),
+    ],
+    ids=["conflict", "nan", "one class", "one row", "no test rows", "strings", "other width"],
+)
+def test_data_that_cannot_be_solved(run, tmp_path: Path, make, words: list[str]) -> None:  # type: ignore[no-untyped-def]
+    path = make(tmp_path)
+    code, out, errors = run("solve", "--train", path, "--out", "kept", "--json", "result.json")
+    assert (code, out) == (2, "")
+    assert len([line for line in errors if not line.startswith("note:")]) == 1
+    assert errors[-1].startswith("kernelfit: ")
+    for word in words:
+        assert word in errors[-1]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["data.npz"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--gamma", "-1"], ["gamma", "-1", "> 0"]),
+        (["--gamma", "wide"], ["gamma", "'wide'", "median"]),
+        (["--gamma", "nan"], ["gamma", "nan"]),
+        (["--ridge", "-0.5"], ["ridge", "-0.5", ">= 0"]),
+        (["--jitter", "-1"], ["jitter", "-1"]),
+        (["--n", "0"], ["0", "1437"]),
+        (["--n", "1"], ["1 training row"]),
+        (["--n", "5000"], ["5000", "1437"]),
+        (["--n", "many"], ["--n", "many"]),
+        (["--memory", "1MB"], ["1,000,000", "missing"]),
+        (["--memory", "much"], ["memory", "'much'", "8GB"]),
+        (["--kernel", "gausian"], ["gausian", "gaussian"]),
+        (["--kernel", "linear", "--gamma", "1"], ["--gamma", "linear"]),
+        (["--kernel", "gaussian", "--nu", "1.5"], ["--nu", "gaussian"]),
+        (["--kernel", "matern", "--nu", "2"], ["nu", "0.5, 1.5, 2.5"]),
+        (["--precision", "half"], ["half", "float32"]),
+        (["--dataset", "minst"], ["minst", "mnist"]),
+        (["--device", "abacus"], ["device", "abacus"]),
+        (["--threads", "0"], ["threads", "0"]),
+        (["--json", "no/such/folder.json"], ["--json", "no/such"]),
+        (["--frobnicate"], ["--frobnicate"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) and value[0].startswith("--") else None,
+)
+def test_options_that_make_no_sense(run, tmp_path: Path, arguments: list[str], words: list[str]) -> None:  # type: ignore[no-untyped-def]
+    code, out, errors = run("solve", "--out", "kept", *arguments)
+    assert (code, out) == (2, "")
+    assert len(errors) == 1
+    for word in words:
+        assert word in errors[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_output_folder_in_use_is_left_alone(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "notes.txt").write_text("mine")
+    code, out, errors = run("solve", "--out", "kept")
+    assert (code, out, len(errors)) == (2, "", 1)
+    assert "kept" in errors[0]
+    assert (tmp_path / "kept" / "notes.txt").read_text() == "mine"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["kept"]
+
+
+def test_a_folder_that_cannot_be_made_stops_before_the_work(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "file").write_text("")
+    code, out, errors = run("solve", "--out", "file/kept", "--dataset", "nothing is loaded")
+    assert (code, out, len(errors)) == (2, "", 1)
+    assert "--out" in errors[0]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_read_only_place_stops_before_the_work(
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # type: ignore[no-untyped-def]
+    # The refusal is injected: permission bits do not bind a super-user, who may be running this.
+    from kernelfit.cli import output_folder
+
+    def refuse(**_: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(output_folder.tempfile, "mkdtemp", refuse)
+    code, out, errors = run("solve", "--out", "kept", "--dataset", "nothing is loaded")
+    assert (code, out, len(errors)) == (2, "", 1)
+    assert "Permission denied" in errors[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_while_saving_leaves_nothing(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    from kernelfit.solution import Solution
+
+    def fail(self: Solution, path: Path) -> None:
+        Path(path).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Solution, "save", fail)
+    code, out, errors = run("solve", "--n", "100", "--out", "kept", "--json", "result.json")
+    assert (code, out, len(errors)) == (2, "", 1)
+    assert "No space left" in errors[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupt_is_one_line_and_130(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    from kernelfit.cli import solve
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(solve, "solve", interrupt)
+    code, out, errors = run("solve", "--out", "kept")
+    assert (code, out) == (130, "")
+    assert errors[-1] == "kernelfit: interrupted"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_closed_pipe_is_not_a_traceback() -> None:
+    line = f"{sys.executable} -m kernelfit solve --n 100 --json - | head -c 1"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+    assert done.stdout == "{"
+    assert "Traceback" not in done.stderr
+
+
+def test_a_missing_command_and_no_command(run) -> None:  # type: ignore[no-untyped-def]
+    code, _, errors = run("slove")
+    assert code == 2
+    assert len(errors) == 1
+    code, _, errors = run()
+    assert code == 2
+    assert any("solve" in line for line in errors)
+
+
+def test_errors_are_one_line_however_they_were_raised(run, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    from kernelfit.cli import info
+
+    def fail(measure: bool) -> None:
+        raise InputError("first\nsecond")
+
+    monkeypatch.setattr(info, "gather", fail)
+    code, out, errors = run("info")
+    assert (code, out, errors) == (2, "", ["kernelfit: first second"])

@@ -1,0 +1,172 @@
+"""`kernelfit plan`, `bench` and `info`: figures about a solve and about the machine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from kernelfit.cli import root
+from kernelfit.errors import InputError, PlanError
+from kernelfit.progress import Silent
+from kernelfit.report import gemm_rate, scaling
+
+
+@pytest.fixture(autouse=True)
+def small_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    """GEMM rates from products of order 256: their value is not what is tested here."""
+    monkeypatch.setattr(gemm_rate.measure, "__defaults__", (np.float64, None, 256))
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(root, list(arguments), catch_exceptions=False)
+
+
+def read(*arguments: str) -> dict[str, Any]:
+    result = invoke(*arguments, "--json", "-")
+    assert result.exit_code == 0, result.stderr
+    record: dict[str, Any] = json.loads(result.stdout)
+    return record
+
+
+def test_a_plan_of_the_whole_of_mnist_needs_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("KERNELFIT_DATA", str(tmp_path))
+    plan = read("plan", "--dataset", "mnist", "--no-gemm", "--memory", "24GB")
+    assert (plan["n"], plan["d"], plan["n_rhs"], plan["tier"]) == (60_000, 784, 10, "ram")
+    assert plan["bytes_memory"] <= 16.6e9
+    assert plan["flops_factor"] == pytest.approx(60_000**3 / 3)
+    assert plan["predicted_seconds"] is None
+
+
+def test_a_plan_from_numbers_alone() -> None:
+    plan = read("plan", "--n", "5000", "--d", "30", "--rhs", "3", "--no-gemm")
+    assert (plan["n"], plan["d"], plan["n_rhs"]) == (5000, 30, 3)
+
+
+def test_a_plan_is_the_plan_of_the_solve() -> None:
+    plan = read("plan", "--n", "300", "--no-gemm", "--memory", "2GB")
+    solved = read("solve", "--n", "300", "--memory", "2GB")["plan"]
+    for key in ("n", "d", "n_rhs", "tier", "panels", "panel_width", "bytes_factor", "flops_factor"):
+        assert plan[key] == solved[key]
+
+
+def test_a_measured_rate_predicts_a_time() -> None:
+    plan = read("plan", "--dataset", "mnist", "--memory", "24GB")
+    assert 1 < plan["predicted_seconds"] < 1e5
+    text = invoke("plan", "--n", "300").stdout
+    assert "predicted time" in text
+
+
+def test_a_plan_that_does_not_fit_says_what_would() -> None:
+    with pytest.raises(PlanError, match=r"[\d,]+ missing; .*fit"):
+        invoke("plan", "--dataset", "mnist", "--no-gemm", "--memory", "2GB", "--tier", "ram")
+
+
+@pytest.mark.parametrize(
+    "options", [["--d", "5"], ["--n", "0", "--d", "5"], ["--n", "70000", "--dataset", "mnist"]]
+)
+def test_plans_of_nothing_are_refused(options: list[str]) -> None:
+    with pytest.raises(InputError, match="--n"):
+        invoke("plan", "--no-gemm", *options)
+
+
+def test_bench_measures_checks_and_predicts(tmp_path: Path) -> None:
+    figure = tmp_path / "bench.svg"
+    options = [
+        "--sizes",
+        "300,150,300",
+        "--d",
+        "20",
+        "--repeats",
+        "2",
+        "--n",
+        "5000",
+        "--figure",
+        str(figure),
+    ]
+    record = read("bench", *options)
+    assert [row["n"] for row in record["rows"]] == [150, 300]
+    for row in record["rows"]:
+        phases = [row["seconds"][name] for name in scaling.PHASES]
+        assert all(value >= 0 for value in phases)
+        assert row["backward_error"] < 1e-13
+        assert row["share_of_gemm"] == pytest.approx(
+            row["factor_flops_per_second"] / record["gemm_flops_per_second"]
+        )
+        assert len(row["seconds_total_all"]) == 2
+    assert [prediction["n"] for prediction in record["predictions"]] == [600, 5000]
+    assert record["environment"]["versions"]["numpy"] == np.__version__
+    assert record["command"].endswith("--json -")
+    assert figure.stat().st_size > 5000
+
+
+def test_bench_on_a_data_set_by_name() -> None:
+    record = read("bench", "--sizes", "200", "--dataset", "digits", "--gamma", "0.1", "--repeats", "1")
+    assert record["kernel"] == {"name": "gaussian", "gamma": 0.1}
+    assert record["fit"] is None
+    assert "n = 400" in invoke("bench", "--sizes", "200", "--dataset", "digits", "--repeats", "1").stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        (["--sizes", "many"], "--sizes"),
+        (["--sizes", "1"], "--sizes"),
+        (["--repeats", "0"], "--repeats"),
+        (["--n", "0"], "--n"),
+        (["--d", "0"], "--d"),
+        (["--figure", "bench.txt"], "--figure"),
+        (["--dataset", "digits", "--sizes", "3000"], "1437"),
+    ],
+)
+def test_bench_refuses_what_it_cannot_measure(options: list[str], match: str) -> None:
+    with pytest.raises(InputError, match=match):
+        invoke("bench", *options)
+
+
+def synthetic_row(n: int, factor: float, rest: float) -> dict[str, Any]:
+    return {"n": n, "seconds": {"factor": factor, "total": factor + rest}}
+
+
+def test_the_fitted_exponent_of_a_pure_power() -> None:
+    rows = [synthetic_row(n, 3e-9 * n**2.5, 0.0) for n in (1000, 2000, 4000, 8000)]
+    fit = scaling.fit_power(rows)
+    assert fit is not None
+    assert fit["exponent"] == pytest.approx(2.5)
+    assert fit["coefficient"] == pytest.approx(3e-9)
+
+
+def test_predictions_follow_the_powers_of_their_phases() -> None:
+    work = scaling.Workload(np.zeros((10, 4)), 1.0, "gaussian")
+    rows = [synthetic_row(1000, 2.0, 3.0), synthetic_row(500, 9.0, 9.0)]
+    prediction = scaling.predict(rows, 2000, work, memory_limit=10**6, threads=2)
+    assert prediction["seconds"] == pytest.approx(2.0 * 8 + 3.0 * 4)
+    assert prediction["fits"] is False
+    assert scaling.predict(rows, 2000, work, memory_limit=10**10, threads=2)["fits"] is True
+
+
+def test_a_wrong_answer_has_no_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scaling, "LARGEST_BACKWARD_ERROR", -1.0)
+    work = scaling.Workload(scaling.synthetic_rows(50, 3, 0), 1.0, "gaussian")
+    with pytest.raises(InputError, match="backward error"):
+        scaling.measure(work, 50, 1, Silent())
+
+
+def test_info_in_both_forms() -> None:
+    record = read("info", "--no-gemm")
+    assert record["processor"]["cores"] >= 1
+    assert "gemm_gflops" not in record
+    text = invoke("info", "--no-gemm").stdout
+    for word in ("Processor", "BLAS", "GPU", "Versions", "numpy"):
+        assert word in text
+    assert "GEMM" not in text
+
+
+def test_info_measures_both_rates() -> None:
+    record = read("info")
+    assert set(record["gemm_gflops"]) == {"float64", "float32"}
+    assert all(0.1 < rate < 1e5 for rate in record["gemm_gflops"].values())

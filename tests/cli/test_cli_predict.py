@@ -1,0 +1,150 @@
+"""`kernelfit predict`: what was kept answers for new rows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from kernelfit import datasets
+from kernelfit.cli import root
+from kernelfit.errors import DataError, InputError, KernelfitError
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(root, list(arguments), catch_exceptions=False)
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("kept") / "digits"
+    assert invoke("solve", "--n", "400", "--out", str(out)).exit_code == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def smooth(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray, np.ndarray]:
+    """A kept regression with two targets, its rows and its targets."""
+    folder = tmp_path_factory.mktemp("smooth")
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-1, 1, (120, 2))
+    Y = np.column_stack([np.sin(X[:, 0]), X[:, 1] ** 2])
+    np.savez(folder / "data.npz", X_train=X[:100], y_train=Y[:100], X_test=X[100:], y_test=Y[100:])
+    out = folder / "kept"
+    arguments = ["--train", str(folder / "data.npz"), "--gamma", "1", "--ridge", "1e-10", "--out", str(out)]
+    assert invoke("solve", *arguments).exit_code == 0
+    return out, X[100:], Y[100:]
+
+
+def predict(*arguments: str) -> dict[str, Any]:
+    result = invoke("predict", *arguments, "--json", "-")
+    assert result.exit_code == 0, result.stderr
+    record: dict[str, Any] = json.loads(result.stdout)
+    return record
+
+
+def test_a_data_set_gives_the_error_of_the_solve(digits: Path) -> None:
+    kept = json.loads((digits / "result.json").read_text())
+    record = predict(str(digits), "--dataset", "digits")
+    assert record["test_error"] == kept["test_error"]
+    assert record["n_rows"] == 360
+    assert set(record["predictions"]) <= set(map(str, range(10)))
+
+
+@pytest.mark.parametrize("kind", ["npy", "csv", "csv with header", "tsv"])
+def test_rows_from_a_file(digits: Path, tmp_path: Path, kind: str) -> None:
+    data = datasets.load("digits", n_test=25)
+    path = tmp_path / f"rows.{kind[:3]}"
+    if kind == "npy":
+        np.save(path, data.X_test)
+    else:
+        header = ",".join(f"pixel{k}" for k in range(64)) if kind == "csv with header" else ""
+        mark = "\t" if kind == "tsv" else ","
+        np.savetxt(path, data.X_test, delimiter=mark, fmt="%d", header=header, comments="")
+    record = predict(str(digits), "--rows", str(path))
+    assert record["test_error"] is None
+    assert (
+        record["predictions"] == predict(str(digits), "--dataset", "digits", "--n-test", "25")["predictions"]
+    )
+
+
+def test_regression_values_and_files(smooth: tuple[Path, np.ndarray, np.ndarray], tmp_path: Path) -> None:
+    kept, X, Y = smooth
+    np.save(tmp_path / "rows.npy", X)
+    scores = tmp_path / "scores.npy"
+    record = predict(str(kept), "--rows", str(tmp_path / "rows.npy"), "--out", str(scores))
+    assert np.allclose(record["predictions"], Y, atol=0.02)
+    assert np.array_equal(np.load(scores), record["predictions"])
+    text = tmp_path / "values.csv"
+    predict(str(kept), "--rows", str(tmp_path / "rows.npy"), "--out", str(text))
+    assert np.array_equal(np.loadtxt(text, delimiter=","), record["predictions"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["rows.npy", "scores.npy", "values.csv"]
+
+
+def test_the_table_counts_classes(digits: Path) -> None:
+    text = invoke("predict", str(digits), "--dataset", "digits").stdout
+    assert "test error" in text
+    assert "classes" in text
+
+
+def test_a_solution_file_alone_takes_its_classes_from_the_data(digits: Path, tmp_path: Path) -> None:
+    kept = json.loads((digits / "result.json").read_text())
+    assert predict(str(digits / "solution.h5"), "--dataset", "digits")["test_error"] == kept["test_error"]
+    np.save(tmp_path / "rows.npy", np.zeros((5, 64)))
+    record = predict(str(digits / "solution.h5"), "--rows", str(tmp_path / "rows.npy"))
+    assert np.shape(record["predictions"]) == (5, 10)
+
+
+def test_data_of_another_kind_are_refused(digits: Path, smooth: tuple[Path, np.ndarray, np.ndarray]) -> None:
+    own = str(smooth[0].parent / "data.npz")
+    assert predict(str(smooth[0]), "--dataset", own)["test_rmse"] < 0.02
+    refused(InputError, "classes", str(digits), "--dataset", own)
+    refused(InputError, "classes", str(smooth[0]), "--dataset", "digits")
+
+
+def refused(error: type[KernelfitError], match: str, *arguments: str) -> None:
+    with pytest.raises(error, match=match):
+        invoke("predict", *arguments)
+
+
+def test_bad_input_is_named(digits: Path, tmp_path: Path) -> None:
+    wide = tmp_path / "wide.npy"
+    np.save(wide, np.zeros((3, 7)))
+    refused(InputError, "7 features, expected 64", str(digits), "--rows", str(wide))
+    refused(InputError, "give one of them", str(digits))
+    refused(InputError, "give one of them", str(digits), "--rows", str(wide), "--dataset", "digits")
+    refused(InputError, "no file", str(digits), "--rows", str(tmp_path / "none.npy"))
+    refused(InputError, r"solution\.h5", str(tmp_path), "--rows", str(wide))
+    refused(InputError, r"\.npy or \.csv", str(digits), "--rows", str(wide), "--out", str(tmp_path / "a.txt"))
+    words = tmp_path / "words.csv"
+    words.write_text("1,2\n3,four\n")
+    refused(DataError, "words.csv", str(digits), "--rows", str(words))
+
+
+def test_a_forged_header_takes_no_memory(digits: Path, tmp_path: Path) -> None:
+    path = tmp_path / "forged.npy"
+    header = np.lib.format.header_data_from_array_1_0(np.zeros((1, 1))) | {"shape": (10**12, 64)}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        file.write(bytes(64))
+    refused(DataError, "forged.npy", str(digits), "--rows", str(path))
+
+
+def test_pickled_objects_are_never_loaded(digits: Path, tmp_path: Path) -> None:
+    path = tmp_path / "objects.npy"
+    np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    refused(DataError, "objects.npy", str(digits), "--rows", str(path))
+
+
+def test_a_damaged_result_is_named(digits: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (kept / "solution.h5").write_bytes((digits / "solution.h5").read_bytes())
+    (kept / "result.json").write_text("[1, 2")
+    refused(DataError, "result.json", str(kept), "--dataset", "digits")
+    (kept / "result.json").write_text("[1, 2]")
+    refused(DataError, "expected the record", str(kept), "--dataset", "digits")
