@@ -5,7 +5,11 @@ Either ROOT/cat/1.png, ROOT/dog/1.png, ..., or the same under ROOT/train and ROO
 
 from __future__ import annotations
 
+import mmap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +17,9 @@ from numpy.typing import NDArray
 from .compressed import DEFLATE_RATIO
 from .faults import damaged, reading
 from .rows import ImageShape, Rows
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".webp", ".pgm", ".ppm"))
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "PPM")
@@ -67,12 +74,27 @@ def _holds_images(folder: Path) -> bool:
     return folder.is_dir() and bool(_images(folder))
 
 
-def _header(path: Path) -> tuple[str, tuple[int, int]]:
-    """Mode and (width, height) from the file's header; no pixel is decoded."""
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """The image, its pixels not decoded yet.
+
+    Pillow asks its stream for as many bytes as a chunk of the file claims, and an ordinary stream allocates them all
+    before it reads; a memory map gives no more than there are.
+    """
     from PIL import Image
 
+    with (
+        path.open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+        Image.open(cast(IO[bytes], content), formats=_FORMATS) as image,
+    ):
+        yield image
+
+
+def _header(path: Path) -> tuple[str, tuple[int, int]]:
+    """Mode and (width, height) from the file's header; no pixel is decoded."""
     try:
-        with Image.open(path, formats=_FORMATS) as image:
+        with _opened(path) as image:
             mode, size = image.mode, image.size
     except Exception as error:  # Pillow's decoders raise whatever their format's fault provokes
         raise damaged(
@@ -88,8 +110,6 @@ def _header(path: Path) -> tuple[str, tuple[int, int]]:
 
 def _decode(path: Path, expected: ImageShape) -> tuple[NDArray[np.uint8], bool]:
     """The pixels as one row, and whether the mode had to be changed."""
-    from PIL import Image
-
     height, width, channels = expected
     mode, size = _header(path)
     if size != (width, height):
@@ -98,7 +118,7 @@ def _decode(path: Path, expected: ImageShape) -> tuple[NDArray[np.uint8], bool]:
         )
     wanted = "L" if channels == 1 else "RGB"
     try:
-        with Image.open(path, formats=_FORMATS) as image:
+        with _opened(path) as image:
             pixels = np.asarray(image.convert(wanted), dtype=np.uint8)
     except Exception as error:  # as above
         raise damaged(path, "an image that decodes", str(error) or type(error).__name__) from error

@@ -7,7 +7,9 @@ import io
 import pickle
 import struct
 import tarfile
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -86,14 +88,18 @@ def files(tmp_path: Path) -> Files:
     return Files(tmp_path)
 
 
+@contextmanager
+def _memory_below(limit: int) -> Iterator[None]:
+    tracemalloc.start()
+    try:
+        yield
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < limit
+
+
 @pytest.fixture
-def one_line() -> Callable[[BaseException], str]:
-    """The text of an error, after asserting that it is one line."""
-
-    def text(error: BaseException) -> str:
-        message = str(error)
-        assert "\n" not in message
-        assert message
-        return message
-
-    return text
+def memory_below() -> Callable[[int], AbstractContextManager[None]]:
+    """`with memory_below(n):` fails when Python and NumPy hold n bytes or more at any moment in between."""
+    return _memory_below

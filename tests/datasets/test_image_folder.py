@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import struct
 import zlib
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -105,6 +107,18 @@ def test_an_image_that_claims_a_billion_pixels_is_not_decoded(tmp_path: Path) ->
     content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"at most \d+ pixels in a file of its size, found 8000 x 8000"):
+        read_image_folder(tmp_path)
+
+
+def test_a_chunk_that_claims_gigabytes_allocates_nothing(tmp_path: Path, memory_below: Any) -> None:
+    path = save(tmp_path / "a/1.png", grey(1))
+    content = path.read_bytes()
+    at = content.index(b"IDAT") - 4
+    path.write_bytes(content[:at] + b"\x7f\xff\xff\xff" + content[at + 4 :])
+    with (
+        memory_below(16 << 20),
+        suppress(DataError),
+    ):  # the pixels themselves are whole, so Pillow may well return them
         read_image_folder(tmp_path)
 
 
