@@ -67,7 +67,7 @@ def test_a_damaged_gzip_is_refused(files: Any) -> None:
 
 
 @pytest.mark.parametrize("zipped", [False, True])
-def test_a_forged_size_allocates_nothing(files: Any, zipped: bool) -> None:
+def test_a_forged_size_allocates_nothing(files: Any, memory_below: Any, zipped: bool) -> None:
     content = files.idx_bytes(IMAGES, shape=(60000, 2**20, 2**20))
     path = files.bytes("images", gzip.compress(content) if zipped else content)
     with (
@@ -77,7 +77,7 @@ def test_a_forged_size_allocates_nothing(files: Any, zipped: bool) -> None:
         read_idx(path, 3)
 
 
-def test_a_gzip_bomb_is_not_unpacked_beyond_its_header(files: Any) -> None:
+def test_a_gzip_bomb_is_not_unpacked_beyond_its_header(files: Any, memory_below: Any) -> None:
     bomb = gzip.compress(files.idx_bytes(IMAGES) + bytes(64 << 20))
     path = files.bytes("images.gz", bomb)
     with memory_below(4 << 20), pytest.raises(DataError, match="more bytes after them"):

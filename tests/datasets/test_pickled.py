@@ -102,7 +102,7 @@ def test_other_programs_and_wrecks_are_refused(content: bytes, message: str) -> 
         b"\x80\x04\x95" + struct.pack("<Q", 1 << 60) + b"}.",  # a frame of an exabyte
     ],
 )
-def test_a_forged_size_allocates_nothing(content: bytes) -> None:
+def test_a_forged_size_allocates_nothing(content: bytes, memory_below: Any) -> None:
     with memory_below(4 << 20), pytest.raises(DataError):
         read_pickled_batch(content, "batch")
 
