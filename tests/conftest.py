@@ -15,7 +15,9 @@ import pytest
 from kernelfit.backends.cpu import CpuBackend
 from kernelfit.gram.plan import PanelLayout
 from kernelfit.storage.disk import DiskPanels
+from kernelfit.storage.panel_file import PanelFile
 from kernelfit.storage.panels import PanelStore, RamPanels
+from kernelfit.storage.write_behind import WriteBehind
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -105,7 +107,8 @@ def make_store(tmp_path: Path) -> Iterator[Callable[..., PanelStore]]:
         if tier == "ram":
             store: PanelStore = RamPanels(layout, dtype)
         else:
-            store = DiskPanels(layout, dtype, tmp_path / f"factor-{len(opened)}.h5")
+            file = PanelFile.create(tmp_path / f"factor-{len(opened)}.h5", layout, dtype)
+            store = DiskPanels(file, 1_024, WriteBehind(file))
         opened.append(store)
         return store
 
@@ -122,8 +125,10 @@ def dense() -> Callable[[PanelStore], np.ndarray]:
         layout = store.layout
         matrix = np.zeros((layout.n, layout.n), store.dtype)
         for batch in store.stream(range(layout.count)):
-            for k, panel in batch:
-                matrix[layout.start(k) :, layout.start(k) : layout.stop(k)] = panel
+            for piece in batch:
+                columns = slice(layout.start(piece.k), layout.stop(piece.k))
+                matrix[piece.first : piece.first + len(piece.top), columns] = piece.top
+                matrix[piece.start : piece.stop, columns] = piece.below
         return matrix
 
     return assemble

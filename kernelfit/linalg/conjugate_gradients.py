@@ -29,12 +29,16 @@ class Refinement:
 
 
 def backward_error(residual: Float, norm: float, solution: Float, targets: Float) -> float:
-    """max over columns c of |r_c|_inf / (|K|_inf |a_c|_inf + |y_c|_inf); Rigal and Gaches' normwise error."""
+    """max over columns c of |r_c|_inf / (|K|_inf |a_c|_inf + |y_c|_inf); Rigal and Gaches' normwise error.
+
+    0 for a column of zeros; NaN where anything is not finite.
+    """
     if residual.size == 0:
         return 0.0
     top = np.abs(residual).max(axis=0)
     bottom = norm * np.abs(solution).max(axis=0) + np.abs(targets).max(axis=0)
-    return float(np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0).max())
+    with np.errstate(invalid="ignore"):
+        return float(np.divide(top, bottom, out=np.zeros_like(top), where=bottom != 0).max())
 
 
 def refine(
@@ -71,7 +75,7 @@ def refine(
             best, best_solution, best_residual = error, solution.copy(), residual
         if not gained:
             break
-    return Refinement(best_solution, best_residual, iterations, best, best <= target)
+    return Refinement(best_solution, best_residual, iterations, best, bool(best <= target))
 
 
 def _recurrence(

@@ -1,0 +1,48 @@
+"""Closed-form leave-one-out against really leaving rows out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.linalg import cho_factor, cho_solve
+from scipy.spatial.distance import cdist
+from threadpoolctl import threadpool_limits
+
+import kernelfit
+from kernelfit.gram.plan import PanelLayout
+from kernelfit.gram.source import ArrayGram
+from kernelfit.linalg.cholesky import factor
+from kernelfit.linalg.leave_one_out import inverse_diagonal, leave_one_out_predictions
+
+
+@pytest.mark.parametrize("tier", ["ram", "disk"])
+@pytest.mark.parametrize(("n", "width"), [(1, 1), (2, 1), (19, 5), (111, 37), (300, 64)])
+def test_the_diagonal_of_the_inverse(rng, backend, make_store, tier, n, width):
+    x = rng.standard_normal((n, n + 5))
+    k = x @ x.T + np.eye(n)
+    store = make_store(tier, PanelLayout(n, width))
+    factor(ArrayGram(k), 0.0, store, backend)
+    np.testing.assert_allclose(inverse_diagonal(store, backend), np.diag(np.linalg.inv(k)), rtol=1e-9)
+
+
+def test_predictions_by_hand():
+    # With two rows the prediction of one by the other is k_12 / k_22 y_2.
+    k, y = np.array([[2.0, 1.0], [1.0, 4.0]]), np.array([[3.0], [8.0]])
+    alpha, inverse = np.linalg.solve(k, y), np.diag(np.linalg.inv(k))
+    np.testing.assert_allclose(leave_one_out_predictions(y, alpha, inverse), [[2.0], [1.5]])
+
+
+@pytest.mark.parametrize(("ridge", "rows"), [(0.0, 50), (0.1, 10)])
+def test_equals_leaving_rows_out_of_two_thousand(rng, ridge, rows):
+    n = 2000
+    x = rng.standard_normal((n, 10))
+    y = np.stack([np.sin(x[:, 0]), x[:, 1] * x[:, 2]], axis=1)
+    predictions = kernelfit.solve(x, y, gamma=0.1, ridge=ridge).leave_one_out()
+    k = np.exp(-0.1 * cdist(x, x, "sqeuclidean"))
+    with threadpool_limits(1):
+        for row in rng.choice(n, rows, replace=False):
+            others = np.delete(np.arange(n), row)
+            a = k[np.ix_(others, others)]
+            a[np.diag_indices(n - 1)] += ridge
+            alone = k[row, others] @ cho_solve(cho_factor(a, lower=True, overwrite_a=True), y[others])
+            np.testing.assert_allclose(predictions[row], alone, rtol=1e-8, atol=1e-8)

@@ -1,0 +1,44 @@
+"""The primal road of the linear kernel against the pseudo-inverse."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kernelfit.linalg.minimum_norm import minimum_norm
+
+
+@pytest.mark.parametrize(
+    ("n", "d", "rank"), [(20, 7, 7), (20, 7, 4), (7, 20, 7), (1, 1, 1), (30, 1, 1), (9, 9, 9)]
+)
+@pytest.mark.parametrize("consistent", [True, False])
+def test_weights_and_alpha(rng, n, d, rank, consistent):
+    x = rng.standard_normal((n, rank)) @ rng.standard_normal((rank, d))
+    y = x @ rng.standard_normal((d, 3)) if consistent else rng.standard_normal((n, 3))
+    found = minimum_norm(x, y)
+    inverse = np.linalg.pinv(x)
+    np.testing.assert_allclose(found.weights, inverse @ y, rtol=1e-8, atol=1e-9)
+    np.testing.assert_allclose(x.T @ found.alpha, found.weights, rtol=1e-8, atol=1e-9)
+    np.testing.assert_allclose(found.alpha, np.linalg.pinv(x @ x.T, rcond=1e-10) @ y, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found.residual, y - x @ found.weights, atol=1e-12)
+    assert found.rank == rank
+    values = np.linalg.svd(x, compute_uv=False)
+    assert found.condition == pytest.approx((values[0] / values[rank - 1]) ** 2, rel=1e-6)
+    assert found.consistent == (consistent or rank == n)
+    assert found.backward_error < 1e-14
+
+
+def test_large_and_small_units_do_not_change_the_verdict(rng):
+    x, w = rng.standard_normal((40, 5)), rng.standard_normal((5, 2))
+    for unit in (1e-150, 1.0, 1e100):
+        assert minimum_norm(x * unit, x @ w).consistent
+        assert not minimum_norm(x * unit, rng.standard_normal((40, 2))).consistent
+
+
+def test_a_zero_matrix():
+    found = minimum_norm(np.zeros((4, 2)), np.ones((4, 1)))
+    assert found.rank == 0
+    assert not found.consistent
+    assert (found.weights == 0).all()
+    assert np.array_equal(found.residual, np.ones((4, 1)))
+    assert minimum_norm(np.zeros((4, 2)), np.zeros((4, 1))).consistent
