@@ -14,8 +14,12 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from kernelfit.certificate import Certificate
+    from kernelfit.checking import check
     from kernelfit.estimators import KernelClassifier, KernelInterpolator
+    from kernelfit.runs import resume
     from kernelfit.solution import Solution
     from kernelfit.solver import solve
 
@@ -34,7 +38,10 @@ __all__ = [
     "KernelInterpolator",
     "Solution",
     "__version__",
+    "check",
     "load",
+    "open",
+    "resume",
     "solve",
 ]
 
@@ -43,6 +50,8 @@ _HOMES = {
     "KernelClassifier": "kernelfit.estimators",
     "KernelInterpolator": "kernelfit.estimators",
     "Solution": "kernelfit.solution",
+    "check": "kernelfit.checking",
+    "resume": "kernelfit.runs",
     "solve": "kernelfit.solver",
 }
 
@@ -52,6 +61,13 @@ def load(path: str, function: Any = None) -> Solution:
     from kernelfit.solution import Solution
 
     return Solution.load(path, function)
+
+
+def open(folder: str | Path, **given: Any) -> Solution:
+    """The solution of a finished run in `folder`, with its factor; see `kernelfit.runs.open_run`."""
+    from kernelfit.runs import open_run
+
+    return open_run(folder, **given)
 
 
 def __getattr__(name: str) -> Any:

@@ -59,6 +59,10 @@ class DeviceError(KernelfitError, RuntimeError):
 
 
 class Interrupted(KernelfitError):
-    """The run was asked to stop; what it finished is kept."""
+    """The run was asked to stop; what it finished is kept. The exit code is 128 plus the number of the signal."""
 
     exit_code = 130
+
+    def __init__(self, message: str = "interrupted", exit_code: int = 130) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code

@@ -58,6 +58,7 @@ class Solution:
     kept : (n,) indices of the rows of X that were kept; rows that repeat another are left out when ridge = 0
     rows_given : rows of X before any were left out (None: as many as were kept)
     duplicates : groups of equal rows of X, of which the first was kept
+    traffic : bytes of the factor read from and written to a disk, by phase
     notes : what the user should know
     weights : (d, c) on the primal road of the linear kernel, else None
     """
@@ -83,6 +84,7 @@ class Solution:
     factor: Factored | None = None
     rows_given: int | None = None
     duplicates: tuple[tuple[int, ...], ...] = ()
+    traffic: dict[str, int] = field(default_factory=dict)
 
     @property
     def rkhs_norm(self) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +15,30 @@ from kernelfit.backends.cpu import CpuBackend
 from kernelfit.backends.memory import available_memory, free_disk
 from kernelfit.certificate import Certificate
 from kernelfit.errors import DeviceError, InputError, NotPositiveDefiniteError, PlanError
-from kernelfit.gram.plan import make_plan, parse_bytes
+from kernelfit.gram.plan import Plan, make_plan, parse_bytes
 from kernelfit.gram.points import Points
 from kernelfit.gram.source import ArrayGram, GramSource, KernelGram, PanelGram
+from kernelfit.interruption import Interruption
 from kernelfit.kernels import Kernel, Linear, build
 from kernelfit.linalg.minimum_norm import minimum_norm
 from kernelfit.preflight import (
+    Duplicates,
     as_targets,
     find_duplicates,
     refuse_conflicts,
 )
+from kernelfit.problem import Problem
 from kernelfit.progress import Progress, Silent
 from kernelfit.scale import GAMMA_KERNELS, build_with_gamma, leave_one_out_gamma, median_gamma
 from kernelfit.solution import Solution
+from kernelfit.storage.run_folder import (
+    SOLUTION,
+    Run,
+    make_folder,
+    open_run_folder,
+    refuse_occupied,
+    reserved,
+)
 from kernelfit.system import FactoredSystem, NotRefined
 
 Float = NDArray[np.float64]
@@ -46,6 +58,9 @@ def solve(
     tier: str = "auto",
     memory: int | str | None = None,
     directory: str | Path | None = None,
+    resume: bool = False,
+    scratch: str | Path | None = None,
+    panel_width: int | None = None,
     device: str = "auto",
     threads: int | None = None,
     scale: float | None = None,
@@ -69,7 +84,12 @@ def solve(
     precision : "float64", "float32" (factor, no refinement), or "mixed" (float32 factor, refined in float64)
     tier : "ram", "disk" or "auto"
     memory : bytes, or text such as "8GB"; by default what is available
-    directory : where panels go on the disk tier; by default a temporary folder that is removed
+    directory : a folder to keep the run in: rows, factor, journal and solution. A run that stops before its end goes on
+        with `kernelfit.resume`, and `kernelfit.open` answers more right-hand sides from the factor of one that ended
+    resume : go on with the run in `directory`, where there is one, if it is of the same rows, kernel, plan and
+        versions; other targets are welcome
+    scratch : where panels of the disk tier go when no directory is given; by default the system's temporary folder
+    panel_width : columns of a panel; by default chosen by n
     device : "auto" or "cpu"
     threads : by default all cores this process may use
     scale : factor applied to X before the kernel, such as 1/255 for bytes
@@ -85,7 +105,6 @@ def solve(
     progress = progress or Silent()
     _check_device(device)
     ridge, jitter = _non_negative("ridge", ridge), _non_negative("jitter", jitter)
-    single = np.ndim(Y) == 1
     notes: list[str] = []
 
     def note(message: str) -> None:
@@ -95,17 +114,20 @@ def solve(
     with CpuBackend(threads) as backend:
         source: GramSource
         points: Points | None = None
+        duplicates = Duplicates(())
         if isinstance(kernel, str) and kernel == "precomputed":
             source = X if isinstance(X, PanelGram) else ArrayGram(X)
             targets = as_targets(Y, source.n)
             kept = np.arange(source.n)
+            rows_given = source.n
             resolved: Kernel | None = None
         else:
             points = Points(X, scale)  # type: ignore[arg-type]
-            targets = as_targets(Y, points.shape[0])
-            if points.shape[0] == 0:
+            rows_given = points.shape[0]
+            targets = as_targets(Y, rows_given)
+            if rows_given == 0:
                 raise InputError("X: got 0 rows, expected at least 1")
-            points, targets, kept = _drop_duplicates(points, targets, ridge, note)
+            points, targets, kept, duplicates = _drop_duplicates(points, targets, ridge, note)
             resolved = _resolve_kernel(
                 kernel,
                 gamma,
@@ -119,24 +141,38 @@ def solve(
                 progress,
                 note,
             )
-            if (
-                isinstance(resolved, Linear)
-                and points.shape[1] < points.shape[0]
-                and ridge == 0
-                and jitter == 0
-            ):
-                return _solve_primal(
-                    points, targets, resolved, backend, memory, kept, note, notes, scale, single
-                )
             source = KernelGram(resolved, points)
+        problem = Problem(
+            source=source,
+            points=points,
+            kernel=resolved,
+            targets=targets,
+            ridge=ridge,
+            jitter=jitter,
+            precision=precision,
+            kept=kept,
+            rows_given=rows_given,
+            duplicates=duplicates.groups,
+            input_scale=scale,
+            single_target=np.ndim(Y) == 1,
+            condition=condition,
+        )
         limit = _memory_limit(memory)
+        if _is_primal(problem):
+            solution = _solve_primal(problem, backend, limit, note, notes)
+            if directory is not None:
+                folder, _ = make_folder(Path(directory))
+                refuse_occupied(folder)
+                solution.save(folder / SOLUTION)
+            return solution
+        place = Path(directory or scratch or tempfile.gettempdir())
         plan = make_plan(
             n=source.n,
             d=points.shape[1] if points is not None else 0,
             n_rhs=targets.shape[1],
             threads=backend.threads,
             memory_limit=limit,
-            disk_free=free_disk(Path(directory) if directory is not None else Path(tempfile.gettempdir())),
+            disk_free=free_disk(place) + reserved(place),
             precision=precision,
             tier=tier,
             points_bytes=points.nbytes if points is not None else 0,
@@ -145,97 +181,148 @@ def solve(
             and points.single_product
             and resolved is not None
             and resolved.of_inner_products,
+            panel_width=panel_width,
+            kept=directory is not None,
         )
-        system = FactoredSystem(source, points, plan, ridge, jitter, backend, directory, condition)
+        run = None
+        if directory is not None:
+            run = open_run_folder(Path(directory), problem, plan, notes, resume, progress)
+            plan = run.plan
+        return complete(problem, plan, backend, progress, notes, run=run, scratch=place)
+
+
+def complete(
+    problem: Problem,
+    plan: Plan,
+    backend: CpuBackend,
+    progress: Progress,
+    notes: list[str],
+    *,
+    run: Run | None = None,
+    scratch: Path | None = None,
+) -> Solution:
+    """Factor, solve, certify. With a run, panels that it has are not made again and the solution is written to it."""
+    with ExitStack() as stack:
+        stack.enter_context(backend)
+        interruption = None
+        if run is not None:
+            stack.callback(run.close)
+            interruption = stack.enter_context(Interruption(run.folder, progress))
+        system = FactoredSystem(problem, plan, backend, run=run, scratch=scratch)
         try:
-            system.factorise(progress)
-            alpha, fitted, certificate = system.solve(targets, progress)
+            alpha, fitted, certificate = _factor_and_solve(system, problem, interruption, progress)
         except (NotPositiveDefiniteError, NotRefined) as error:
-            if precision != "mixed":
+            system.close()
+            if plan.precision != "mixed":
+                raise
+            message = f"mixed precision fell back to float64: {error}"
+            notes.append(message)
+            progress.note(message)
+            system = _fall_back(system, problem)
+            try:
+                alpha, fitted, certificate = _factor_and_solve(system, problem, interruption, progress)
+            except BaseException:
                 system.close()
                 raise
-            system.close()
-            note(f"mixed precision fell back to float64: {error}")
-            system = _fall_back(system, limit)
-            system.factorise(progress)
-            alpha, fitted, certificate = system.solve(targets, progress)
         except BaseException:
             system.close()
             raise
-    if certificate.weak_pivots:
-        note(
-            f"{certificate.weak_pivots} pivots are below 10 n u K_ii: these rows are nearly dependent on earlier "
-            "ones; the backward error holds, alpha itself may have few correct digits"
+        if certificate.weak_pivots:
+            message = (
+                f"{certificate.weak_pivots} pivots are below 10 n u K_ii: these rows are nearly dependent on earlier "
+                "ones; the backward error holds, alpha itself may have few correct digits"
+            )
+            notes.append(message)
+            progress.note(message)
+        solution = Solution(
+            alpha=alpha,
+            targets=problem.targets,
+            fitted=fitted,
+            certificate=certificate,
+            plan=system.plan,
+            kernel=problem.kernel,
+            points=problem.points,
+            ridge=problem.ridge,
+            precision=problem.precision,
+            seconds=system.seconds,
+            kept=problem.kept,
+            rows_given=problem.rows_given,
+            duplicates=problem.duplicates,
+            notes=notes,
+            input_scale=problem.input_scale,
+            single_target=problem.single_target,
+            gflops_factor=system.plan.flops_factor / max(system.seconds["factor"], 1e-9) / 1e9,
+            threads=backend.threads,
+            factor=system,
+            traffic=system.traffic,
         )
-    return Solution(
-        alpha=alpha,
-        targets=targets,
-        fitted=fitted,
-        certificate=certificate,
-        plan=system.plan,
-        kernel=resolved,
-        points=points,
-        ridge=ridge,
-        precision=precision,
-        seconds=system.seconds,
-        kept=kept,
-        notes=notes,
-        input_scale=scale,
-        single_target=single,
-        gflops_factor=system.plan.flops_factor / max(system.seconds["factor"], 1e-9) / 1e9,
-        threads=threads,
-        factor=system,
-    )
+        if run is not None:
+            try:
+                run.finish(solution)
+            except BaseException:
+                system.close()
+                raise
+    return solution
 
 
-def _fall_back(system: FactoredSystem, limit: int) -> FactoredSystem:
-    plan = system.plan
+def _factor_and_solve(
+    system: FactoredSystem, problem: Problem, interruption: Interruption | None, progress: Progress
+) -> tuple[Float, Float, Certificate]:
+    if interruption is None:
+        system.factorise(progress)
+    else:
+        with interruption.panel_by_panel():
+            system.factorise(progress, interruption.after_panel)
+    return system.solve(problem.targets, progress)
+
+
+def _fall_back(system: FactoredSystem, problem: Problem) -> FactoredSystem:
+    """The same system in float64, its run begun again."""
+    plan, run = system.plan, system.run
+    place = run.folder if run is not None else system.scratch or Path(tempfile.gettempdir())
     try:
         plan = make_plan(
             n=plan.n,
             d=plan.d,
             n_rhs=plan.n_rhs,
             threads=plan.threads,
-            memory_limit=limit,
-            disk_free=free_disk(Path(system.directory or tempfile.gettempdir())),
+            memory_limit=plan.memory_limit,
+            disk_free=free_disk(place) + reserved(place),
             precision="float64",
             points_bytes=plan.bytes_points,
+            panel_width=plan.panel_width,
+            kept=run is not None,
         )
     except PlanError as error:
         raise PlanError(
             f"mixed precision cannot solve this system, and float64 does not fit: {error}"
         ) from None
-    follower = FactoredSystem(
-        system.source,
-        system.points,
-        plan,
-        system.ridge,
-        system.jitter,
-        system.backend,
-        system.directory,
-        system.condition,
-    )
+    if run is not None:
+        run.restart(plan)
+    follower = FactoredSystem(problem, plan, system.backend, run=run, scratch=system.scratch)
     follower.seconds = system.seconds
     return follower
 
 
-def _solve_primal(
-    points: Points,
-    targets: Float,
-    kernel: Kernel,
-    backend: CpuBackend,
-    memory: int | str | None,
-    kept: NDArray[np.int64],
-    note: Any,
-    notes: list[str],
-    scale: float | None,
-    single: bool,
-) -> Solution:
+def _is_primal(problem: Problem) -> bool:
+    points, kernel = problem.points, problem.kernel
+    return (
+        points is not None
+        and isinstance(kernel, Linear)
+        and points.shape[1] < points.shape[0]
+        and problem.ridge == 0
+        and problem.jitter == 0
+    )
+
+
+def _solve_primal(problem: Problem, backend: CpuBackend, limit: int, note: Any, notes: list[str]) -> Solution:
     """The linear kernel with d < n: minimum-norm weights by singular values, as K has no Cholesky factor."""
+    points, targets = problem.points, problem.targets
+    assert points is not None
     n, d = points.shape
     # The plan of the dual problem would be refused or wasteful; what counts here is X in float64, twice.
     plan = make_plan(
-        n=d, d=d, n_rhs=targets.shape[1], threads=backend.threads, memory_limit=_memory_limit(memory),
+        n=d, d=d, n_rhs=targets.shape[1], threads=backend.threads, memory_limit=limit,
         points_bytes=points.nbytes + 3 * n * d * 8,
     )  # fmt: skip
     started = time.perf_counter()
@@ -269,35 +356,38 @@ def _solve_primal(
         fitted=targets - result.residual,
         certificate=certificate,
         plan=plan,
-        kernel=kernel,
+        kernel=problem.kernel,
         points=points,
         ridge=0.0,
         precision="float64",
         seconds={"gram": 0.0, "factor": factored, "solve": 0.0, "certify": 0.0},
-        kept=kept,
+        kept=problem.kept,
+        rows_given=problem.rows_given,
+        duplicates=problem.duplicates,
         notes=notes,
         weights=result.weights,
-        input_scale=scale,
-        single_target=single,
+        input_scale=problem.input_scale,
+        single_target=problem.single_target,
     )
 
 
 def _drop_duplicates(
     points: Points, targets: Float, ridge: float, note: Any
-) -> tuple[Points, Float, NDArray[np.int64]]:
+) -> tuple[Points, Float, NDArray[np.int64], Duplicates]:
     """With ridge = 0 equal rows make K singular: conflicting targets are an error, others keep their first row."""
     kept = np.arange(points.shape[0])
     if ridge > 0:
-        return points, targets, kept
+        return points, targets, kept, Duplicates(())
     duplicates = find_duplicates(points)
     if not duplicates.groups:
-        return points, targets, kept
+        return points, targets, kept, duplicates
     refuse_conflicts(duplicates, targets)
     dropped = duplicates.dropped
     listed = ", ".join(map(str, dropped[:10])) + (", ..." if len(dropped) > 10 else "")
     note(f"{len(dropped)} rows repeat an earlier row with the same target and were left out: {listed}")
     kept = np.setdiff1d(kept, dropped)
-    return Points(points.values[kept], points.scale), np.ascontiguousarray(targets[kept]), kept
+    distinct = Points(points.values[kept], points.scale)
+    return distinct, np.ascontiguousarray(targets[kept]), kept, duplicates
 
 
 def _resolve_kernel(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ from kernelfit.certificate import INTERPOLATES, Certificate, rkhs_norms
 from kernelfit.errors import NotPositiveDefiniteError
 from kernelfit.gram.cache import cache
 from kernelfit.gram.plan import Plan
-from kernelfit.gram.points import Points
 from kernelfit.gram.source import GramSource
 from kernelfit.linalg.cholesky import Pivots, factor
 from kernelfit.linalg.condition import inverse_norm
@@ -25,10 +25,12 @@ from kernelfit.linalg.leave_one_out import inverse_diagonal
 from kernelfit.linalg.product import symmetric_product
 from kernelfit.linalg.triangular import solve_factored
 from kernelfit.preflight import nearest_neighbour
+from kernelfit.problem import Problem
 from kernelfit.progress import Progress
 from kernelfit.storage.disk import DiskPanels
 from kernelfit.storage.panel_file import PanelFile
 from kernelfit.storage.panels import PanelStore, RamPanels
+from kernelfit.storage.run_folder import Run, make_folder
 from kernelfit.storage.write_behind import WriteBehind
 
 Float = NDArray[np.float64]
@@ -46,26 +48,44 @@ class FactoredSystem:
 
     def __init__(
         self,
-        source: GramSource,
-        points: Points | None,
+        problem: Problem,
         plan: Plan,
-        ridge: float,
-        jitter: float,
         backend: CpuBackend,
-        directory: str | Path | None,
-        condition: bool,
+        *,
+        run: Run | None = None,
+        scratch: Path | None = None,
     ) -> None:
-        self.source, self.points, self.plan = source, points, plan
-        self.ridge, self.jitter = ridge, jitter
-        self.backend, self.directory, self.condition = backend, directory, condition
+        self.source, self.points, self.plan = problem.source, problem.points, plan
+        self.ridge, self.jitter, self.condition = problem.ridge, problem.jitter, problem.condition
+        self.backend, self.run, self.scratch = backend, run, scratch
         self.seconds = dict.fromkeys(("gram", "factor", "solve", "certify"), 0.0)
+        #: bytes that the factor's panels moved to and from a disk, by phase
+        self.traffic = dict.fromkeys(("factor_read", "factor_written", "solve_read", "certify_read"), 0)
         self.pivots = Pivots()
         self._inverse_norm: float | None = None
-        self._products: GramSource = source
+        self._products: GramSource = self.source
         self.store: PanelStore | None = None
 
-    def factorise(self, progress: Progress) -> None:
-        """K + (ridge + jitter) I = L L^T into panels of the planned tier and precision."""
+    @classmethod
+    def of_factor(
+        cls,
+        problem: Problem,
+        plan: Plan,
+        backend: CpuBackend,
+        store: PanelStore,
+        pivots: Pivots,
+        inverse_norm: float | None,
+    ) -> FactoredSystem:
+        """The system of a factor that is there already."""
+        system = cls(problem, plan, backend)
+        system.store, system.pivots, system._inverse_norm = store, pivots, inverse_norm
+        return system
+
+    def factorise(self, progress: Progress, after_panel: Callable[[int], None] | None = None) -> None:
+        """K + (ridge + jitter) I = L L^T into panels of the planned tier and precision.
+
+        `after_panel` is called when a panel is finished.
+        """
         plan = self.plan
         dtype = np.float64 if plan.precision == "float64" else np.float32
         if plan.cache != "none":
@@ -73,18 +93,29 @@ class FactoredSystem:
             self._products = cache(self.source, plan.layout, plan.cache, self.backend, progress)
             self.seconds["gram"] += time.perf_counter() - started
         self.store = self._open_store(dtype)
+        before = self._moved()
+        finished, (gram, factored) = (self.run.finished, self.run.seconds) if self.run else (0, (0.0, 0.0))
         try:
-            pivots = factor(self._products, self.ridge + self.jitter, self.store, self.backend, progress)
+            self.pivots = factor(
+                self._products,
+                self.ridge + self.jitter,
+                self.store,
+                self.backend,
+                progress,
+                first_panel=finished,
+                after_panel=after_panel,
+            )
         except NotPositiveDefiniteError as error:
             raise self._explain(error) from None
-        self.pivots = pivots
-        self.seconds["gram"] += pivots.seconds_gram
-        self.seconds["factor"] += pivots.seconds_factor
+        self.seconds["gram"] += gram + self.pivots.seconds_gram
+        self.seconds["factor"] += factored + self.pivots.seconds_factor
+        self.traffic["factor_read"] += self._moved()[0] - before[0]
+        self.traffic["factor_written"] += self._moved()[1] - before[1]
 
     def solve(self, targets: Float, progress: Progress) -> tuple[Float, Float, Certificate]:
         """alpha, K alpha formed afresh, and the certificate."""
         with self.backend:
-            started = time.perf_counter()
+            started, read = time.perf_counter(), self._moved()[0]
             refined: Refinement | None = None
             norm = 0.0
             if self.plan.precision == "mixed" or self.jitter > 0:
@@ -92,7 +123,7 @@ class FactoredSystem:
                 alpha = refined.solution
             else:
                 alpha = self._precondition(targets)
-            solved = time.perf_counter()
+            solved, read_solving = time.perf_counter(), self._moved()[0]
             fitted, norm = self._product(alpha, self.source, progress, "certify", with_norm=True)
             norm += self.ridge
             residual = targets - fitted - self.ridge * alpha
@@ -106,6 +137,8 @@ class FactoredSystem:
                 self._inverse_norm = inverse_norm(self.store, self.backend)
             self.seconds["solve"] += solved - started
             self.seconds["certify"] += time.perf_counter() - solved
+            self.traffic["solve_read"] += read_solving - read
+            self.traffic["certify_read"] += self._moved()[0] - read_solving
         norms = rkhs_norms(alpha, fitted)
         n = self.source.n
         certificate = Certificate(
@@ -139,14 +172,19 @@ class FactoredSystem:
             self.store = None
         self._products = self.source
 
+    def _moved(self) -> tuple[int, int]:
+        assert self.store is not None
+        return self.store.bytes_read, self.store.bytes_written
+
     def _unit_roundoff(self) -> float:
         return float(np.finfo(np.float64 if self.plan.precision == "float64" else np.float32).eps) / 2.0
 
     def _open_store(self, dtype: Any) -> PanelStore:
+        if self.run is not None:
+            return self.run.open_store(dtype)
         if self.plan.tier == "ram":
             return RamPanels(self.plan.layout, dtype)
-        folder = Path(self.directory) if self.directory is not None else Path(tempfile.gettempdir())
-        folder.mkdir(parents=True, exist_ok=True)
+        folder, _ = make_folder(self.scratch or Path(tempfile.gettempdir()))
         path = folder / f"kernelfit-{os.getpid()}-{id(self):x}.h5"
         file = PanelFile.create(path, self.plan.layout, dtype, named=False)
         return DiskPanels(file, self.plan.rows_at_once, WriteBehind(file))

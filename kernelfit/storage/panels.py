@@ -58,6 +58,12 @@ class PanelStore(Protocol):
     dtype: np.dtype[Any]
     tier: str
 
+    @property
+    def bytes_read(self) -> int: ...
+
+    @property
+    def bytes_written(self) -> int: ...
+
     def begin(self, j: int) -> NDArray[Any]:
         """The block (n - j w, w) in which panel j is to be built."""
         ...

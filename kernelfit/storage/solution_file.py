@@ -48,6 +48,9 @@ def _meta(solution: Solution) -> dict[str, Any]:
         "rows_scale": solution.points.scale if solution.points is not None else None,
         "single_target": solution.single_target,
         "gflops_factor": solution.gflops_factor,
+        "rows_given": solution.rows_given,
+        "duplicates": solution.duplicates,
+        "traffic": solution.traffic,
     }
 
 
@@ -97,4 +100,7 @@ def _build(path: Path, function: Any, meta: dict[str, Any], arrays: dict[str, ND
         input_scale=meta["input_scale"],
         single_target=bool(meta["single_target"]),
         gflops_factor=meta["gflops_factor"],
+        rows_given=meta["rows_given"],
+        duplicates=tuple(tuple(int(row) for row in group) for group in meta["duplicates"]),
+        traffic=dict(meta["traffic"]),
     )

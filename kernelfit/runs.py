@@ -1,0 +1,163 @@
+"""Runs that are kept in a folder: going on with one, and using the factor of one that has ended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from kernelfit.backends.cpu import CpuBackend
+from kernelfit.errors import DataError, StorageError
+from kernelfit.gram.source import ArrayGram, GramSource, KernelGram, PanelGram
+from kernelfit.linalg.cholesky import Pivots
+from kernelfit.problem import Problem
+from kernelfit.progress import Progress, Silent
+from kernelfit.solution import Solution
+from kernelfit.solver import complete
+from kernelfit.storage import hdf5, journal, run_file, run_folder
+from kernelfit.storage.disk import DiskPanels
+from kernelfit.storage.lock import FolderLock
+from kernelfit.storage.run_folder import JOURNAL, LOCK, RUN, SOLUTION, Run
+from kernelfit.system import FactoredSystem
+
+# Rows of a panel read at once when the factor of a finished run is used.
+_ROWS_AT_ONCE = 8_192
+
+
+def resume(
+    folder: str | Path,
+    *,
+    function: Any = None,
+    gram: ArrayLike | PanelGram | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Solution:
+    """Go on with the run in `folder` from its first unfinished panel; bit for bit the answer of a run without a break.
+
+    What is found is verified first: panels from the first on that does not match its checksum are computed again, and
+    a run whose rows, kernel, plan or package versions are not what they were is refused. A finished run is opened.
+
+    Parameters
+    ----------
+    folder : what was given to `kernelfit.solve` as directory
+    function : the user's own kernel function, where the run has one
+    gram : the precomputed Gram matrix, where the run has one
+    threads : by default all cores this process may use; the answer does not depend on it
+
+    Raises
+    ------
+    DataError, StorageError, Interrupted, and what `kernelfit.solve` raises
+    """
+    folder = require_run(folder)
+    progress = progress or Silent()
+    lock = FolderLock(folder / LOCK)
+    try:
+        if _finished(folder):
+            try:
+                solution = open_run(folder, function=function, gram=gram, threads=threads)
+            except DataError as error:
+                progress.note(f"{error}; solved again from the factor")
+            else:
+                progress.note(f"{folder}: this run is finished already")
+                lock.release()
+                return solution
+        problem, plan, _, notes = run_file.read(folder / RUN, function, _source(gram))
+        run = Run.resume(folder, problem, plan, notes, lock, progress)
+    except BaseException:
+        lock.release()
+        raise
+    with CpuBackend(threads) as backend:
+        return complete(problem, plan, backend, progress, notes, run=run)
+
+
+def open_run(
+    folder: str | Path,
+    *,
+    function: Any = None,
+    gram: ArrayLike | PanelGram | None = None,
+    threads: int | None = None,
+    condition: bool = True,
+) -> Solution:
+    """The solution of a finished run, with its factor: new right-hand sides and leave-one-out without refactoring.
+
+    The factor is read from the disk as it is needed and never written: several processes may do so at once.
+    `function` and `gram` as in `resume`; without `condition` no condition number is estimated that the run did not.
+    Raises `DataError` or `StorageError`.
+    """
+    folder = require_run(folder)
+    contents = journal.read(folder / JOURNAL)
+    if contents.header is None and (folder / SOLUTION).exists() and not (folder / RUN).exists():
+        return Solution.load(folder / SOLUTION, function)  # of a linear kernel, which has no factor
+    if not _finished(folder):
+        raise StorageError(f"{folder}: holds {run_folder.state(folder)}; {run_folder.ways_on(folder)}")
+    if hdf5.file_digest(folder / SOLUTION) not in contents.solutions:
+        raise DataError(
+            f"{folder / SOLUTION}: does not match the journal's checksum, it is damaged; "
+            f"kernelfit resume {folder} writes it again"
+        )
+    solution = Solution.load(folder / SOLUTION, function)
+    plan, certificate = solution.plan, solution.certificate
+    file = run_folder.open_factor(
+        folder, plan.layout, run_folder.factor_dtype(plan), contents, writable=False
+    )
+    if file is None or len(contents.panels) != plan.panels:
+        raise DataError(
+            f"{folder}: its factor is missing or incomplete; kernelfit resume {folder} computes it again"
+        )
+    source = (
+        KernelGram(solution.kernel, solution.points) if solution.kernel and solution.points else _source(gram)
+    )
+    if source is None:
+        raise DataError(
+            f"gram: {folder} belongs to a precomputed Gram matrix, which is not stored; give it again"
+        )
+    problem = Problem(
+        source=source,
+        points=solution.points,
+        kernel=solution.kernel,
+        targets=solution.targets,
+        ridge=solution.ridge,
+        jitter=certificate.jitter,
+        precision=solution.precision,
+        kept=solution.kept,
+        rows_given=solution.rows_given or len(solution.kept),
+        duplicates=solution.duplicates,
+        condition=condition,
+    )
+    assert certificate.min_pivot is not None
+    assert certificate.min_pivot_row is not None
+    assert certificate.log_det is not None
+    pivots = Pivots(
+        certificate.min_pivot, certificate.min_pivot_row, certificate.weak_pivots, certificate.log_det
+    )
+    inverse_norm = certificate.condition_estimate / certificate.norm
+    solution.threads = threads
+    solution.factor = FactoredSystem.of_factor(
+        problem,
+        plan,
+        CpuBackend(threads),
+        DiskPanels(file, min(plan.n, _ROWS_AT_ONCE)),
+        pivots,
+        inverse_norm if np.isfinite(inverse_norm) else None,
+    )
+    return solution
+
+
+def require_run(folder: str | Path) -> Path:
+    """The absolute path of a folder that holds a run or a solution."""
+    folder = Path(folder).absolute()
+    if not any((folder / name).is_file() for name in (RUN, SOLUTION)):
+        raise DataError(
+            f"{folder}: holds no run, expected the folder that was given to kernelfit solve --out"
+        )
+    return folder
+
+
+def _finished(folder: Path) -> bool:
+    return (folder / SOLUTION).exists() and bool(journal.read(folder / JOURNAL).solutions)
+
+
+def _source(gram: ArrayLike | PanelGram | None) -> GramSource | None:
+    return gram if gram is None or isinstance(gram, PanelGram) else ArrayGram(gram)

@@ -1,0 +1,54 @@
+"""One writer to a folder: an advisory lock that the system takes back when its holder dies."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from kernelfit.errors import StorageError
+from kernelfit.storage.hdf5 import storage_error
+
+
+class FolderLock:
+    """Holds `path` exclusively until `release`; raises `StorageError` at once where another process holds it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        while True:
+            try:
+                self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            except OSError as error:
+                raise storage_error("lock the folder", path, error) from None
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                holder = os.pread(self._descriptor, 32, 0).decode(errors="replace").strip()
+                os.close(self._descriptor)
+                if isinstance(error, BlockingIOError):
+                    raise StorageError(
+                        f"{path.parent}: process {holder or 'unknown'} is working in this folder; wait until it ends, "
+                        "or name another folder"
+                    ) from None
+                raise storage_error("lock the folder", path, error) from None
+            if self._in_place():
+                break
+            os.close(self._descriptor)  # its last holder removed it between our two calls
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+
+    def _in_place(self) -> bool:
+        try:
+            there = os.stat(self.path)
+        except FileNotFoundError:
+            return False
+        ours = os.fstat(self._descriptor)
+        return (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino)
+
+    def release(self, *, remove: bool = False) -> None:
+        """Let others in; `remove` takes the file away as well."""
+        if self._descriptor >= 0:
+            if remove:
+                self.path.unlink(missing_ok=True)
+            os.close(self._descriptor)
+            self._descriptor = -1
