@@ -1,0 +1,257 @@
+"""Solutions on disk: every kernel comes back, and no damaged or foreign file passes for one."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import pickle
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import kernelfit
+from kernelfit.errors import DataError, InputError, KernelfitError, StorageError
+from kernelfit.kernels import (
+    ArcCosine,
+    Cosine,
+    Gaussian,
+    Laplacian,
+    Linear,
+    Matern,
+    NeuralTangent,
+    Pairwise,
+    Polynomial,
+    RationalQuadratic,
+)
+
+
+def nearby(x, y):
+    return math.exp(-abs(x[0] - y[0]) - abs(x[1] - y[1]))
+
+
+KERNELS = [
+    Gaussian(0.5),
+    Laplacian(0.5),
+    Matern(2.5, 1.5),
+    RationalQuadratic(0.5, 2.0),
+    Polynomial(3, 0.5, 1.0),
+    Linear(),
+    Cosine(),
+    ArcCosine(0, 2),
+    ArcCosine(1, 1),
+    NeuralTangent(2),
+    Gaussian(0.5) * Laplacian(0.1) + Matern(),
+]
+
+
+@pytest.fixture
+def solution(rng):
+    return kernelfit.solve(rng.standard_normal((20, 3)), rng.standard_normal((20, 2)), kernel=Gaussian(0.5))
+
+
+def same(a, b):
+    for field in dataclasses.fields(kernelfit.Certificate):
+        first, second = getattr(a.certificate, field.name), getattr(b.certificate, field.name)
+        assert first == second or (math.isnan(first) and math.isnan(second))
+    for name in ("alpha", "targets", "fitted", "kept"):
+        assert np.array_equal(getattr(a, name), getattr(b, name))
+        assert getattr(a, name).dtype == getattr(b, name).dtype
+    for name in ("plan", "kernel", "ridge", "precision", "seconds", "notes", "input_scale", "single_target"):
+        assert getattr(a, name) == getattr(b, name)
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=repr)
+@pytest.mark.parametrize("rows", ["float64", "float32", "bytes", "grid"])
+def test_save_and_load_for_every_kernel(rng, tmp_path, kernel, rows):
+    x = {
+        "float64": lambda: rng.standard_normal((15, 6)),
+        "float32": lambda: rng.standard_normal((15, 6)).astype(np.float32),
+        "bytes": lambda: rng.integers(0, 256, (15, 6), dtype=np.uint8),
+        "grid": lambda: rng.integers(0, 17, (15, 6)) / 16,
+    }[rows]()
+    scale = 1 / 255 if rows == "bytes" else None
+    # A ridge keeps the kernels of low rank solvable.
+    solution = kernelfit.solve(x, rng.standard_normal((15, 2)), kernel=kernel, ridge=0.1, scale=scale)
+    solution.save(tmp_path / "solution.h5")
+    loaded = kernelfit.load(tmp_path / "solution.h5")
+    same(solution, loaded)
+    assert np.array_equal(loaded.predict(x[:7]), solution.predict(x[:7]))
+    assert loaded.points.exact == solution.points.exact
+    with pytest.raises(InputError, match=r"^leave_one_out: this solution has no factor"):
+        loaded.leave_one_out()
+
+
+def test_the_primal_road_a_single_target_and_a_given_gram(rng, tmp_path):
+    x, y = rng.standard_normal((20, 3)), rng.standard_normal(20)
+    primal = kernelfit.solve(x, y, kernel="linear")
+    assert primal.weights is not None
+    k = np.exp(-((x[:, None] - x[None]) ** 2).sum(-1))
+    given_gram = kernelfit.solve(k, y, kernel="precomputed")
+    for name, solution, test in [("primal", primal, x[:4]), ("gram", given_gram, k[:4])]:
+        solution.save(tmp_path / name)
+        loaded = kernelfit.load(tmp_path / name)
+        same(solution, loaded)
+        assert loaded.predict(test).shape == (4,)
+        assert np.array_equal(loaded.predict(test), solution.predict(test))
+
+
+def test_a_users_function_must_be_given_again(rng, tmp_path):
+    x = rng.standard_normal((12, 2))
+    solution = kernelfit.solve(x, rng.standard_normal(12), kernel=Pairwise(nearby))
+    solution.save(tmp_path / "own.h5")
+    loaded = kernelfit.load(tmp_path / "own.h5", nearby)
+    assert np.array_equal(loaded.predict(x), solution.predict(x))
+    with pytest.raises(InputError, match=r"^function: .*'nearby'.*give it again as function=$"):
+        kernelfit.load(tmp_path / "own.h5")
+    with pytest.raises(InputError, match=r"^function: its source differs"):
+        kernelfit.load(tmp_path / "own.h5", lambda x, y: 1.0)
+
+
+def test_many_right_hand_sides_and_long_notes(rng, tmp_path):
+    solution = kernelfit.solve(rng.standard_normal((5, 2)), rng.standard_normal((5, 6000)), gamma=1.0)
+    solution.notes.extend(["a note that is repeated"] * 5000)
+    solution.save(tmp_path / "wide.h5")
+    same(solution, kernelfit.load(tmp_path / "wide.h5"))
+
+
+def test_nothing_but_arrays_and_text_is_in_the_file(tmp_path, solution):
+    solution.save(tmp_path / "solution.h5")
+    with h5py.File(tmp_path / "solution.h5") as file:
+        assert all(file[name].dtype.kind in "iuf" for name in file)
+        assert all(isinstance(value, str | np.integer) for value in file.attrs.values())
+    assert pickle.dumps(solution.alpha)[:2] not in (tmp_path / "solution.h5").read_bytes()[:8]
+
+
+def test_a_file_that_is_there_is_replaced_whole(tmp_path, solution):
+    path = tmp_path / "solution.h5"
+    path.write_text("something older")
+    solution.save(path)
+    kernelfit.load(path)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["solution.h5"]
+
+
+def test_what_cannot_be_written_is_one_line_and_leaves_nothing(tmp_path, solution):
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "missing" / "solution.h5", tmp_path / "folder"):
+        with pytest.raises(StorageError) as caught:
+            solution.save(path)
+        assert str(path) in str(caught.value)
+        assert "\n" not in str(caught.value)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["folder"]
+    assert list((tmp_path / "folder").iterdir()) == []
+
+
+def test_a_save_that_fails_halfway_keeps_the_older_file(tmp_path, solution, monkeypatch):
+    path = tmp_path / "solution.h5"
+    solution.save(path)
+    before = path.read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(StorageError, match=r"solution\.h5: cannot write.*"):
+        solution.save(path)
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["solution.h5"]
+
+
+def assert_refused(path):
+    with pytest.raises(DataError) as caught:
+        kernelfit.load(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_foreign_files_are_refused(tmp_path, rng):
+    assert_refused(tmp_path / "missing.h5")
+    assert_refused(tmp_path)
+    for name, content in [
+        ("empty", b""),
+        ("text", b"hello"),
+        ("pickle", pickle.dumps({"a": 1})),
+        ("noise", rng.bytes(5000)),
+    ]:
+        (tmp_path / name).write_bytes(content)
+        assert_refused(tmp_path / name)
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["alpha"] = np.ones(3)
+    assert_refused(tmp_path / "other.h5")
+
+
+@pytest.mark.parametrize("name", ["alpha", "targets", "fitted", "kept", "rows"])
+@pytest.mark.parametrize("change", ["missing", "value", "shape", "dtype", "link", "group", "object"])
+def test_changed_data_sets_are_refused(tmp_path, solution, name, change):
+    path = tmp_path / "solution.h5"
+    solution.save(path)
+    with h5py.File(path, "r+") as file:
+        array = file[name][()]
+        if change == "value":
+            file[name][(0,) * array.ndim] = array.flat[0] + 1
+        else:
+            del file[name]
+            if change == "shape":
+                file[name] = array[:-1]
+            elif change == "dtype":
+                file[name] = array.astype(np.complex128)
+            elif change == "link":
+                file[name] = h5py.ExternalLink(str(tmp_path / "elsewhere.h5"), "/x")
+            elif change == "group":
+                file.create_group(name)
+            elif change == "object":
+                file[name] = ["text"] * len(array)
+    assert_refused(path)
+
+
+@pytest.mark.parametrize("name", ["format", "version", "meta", "blake2b"])
+@pytest.mark.parametrize("value", [None, 17, "17", "{}", "[", np.arange(3), b"\xff\xfe"])
+def test_changed_attributes_are_refused(tmp_path, solution, name, value):
+    path = tmp_path / "solution.h5"
+    solution.save(path)
+    with h5py.File(path, "r+") as file:
+        del file.attrs[name]
+        if value is not None:
+            file.attrs[name] = value
+    assert_refused(path)
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.floats(0, 1, exclude_max=True))
+def test_truncated_files_are_refused(tmp_path, solution, part):
+    path = tmp_path / "solution.h5"
+    solution.save(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(part * len(whole))])
+    assert_refused(path)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A path, the small solution that was saved there, and the bytes of the file."""
+    rng = np.random.default_rng(1)
+    saved = kernelfit.solve(rng.standard_normal((6, 2)), rng.standard_normal((6, 1)), gamma=0.5)
+    path = tmp_path_factory.mktemp("mutated") / "solution.h5"
+    saved.save(path)
+    return path, saved, path.read_bytes()
+
+
+@settings(deadline=None, max_examples=250)
+@given(st.data())
+def test_mutated_bytes_never_give_another_solution(small, data):
+    path, saved, whole = small
+    changed = bytearray(whole)
+    for _ in range(data.draw(st.integers(1, 4))):
+        position = data.draw(st.integers(0, len(whole) - 1))
+        changed[position] = data.draw(st.integers(0, 255))
+    path.write_bytes(bytes(changed))
+    try:
+        loaded = kernelfit.load(path)
+    except KernelfitError as error:
+        message = str(error)
+    else:  # a byte that nothing reads
+        same(saved, loaded)
+        return
+    assert len(message.splitlines()) == 1
