@@ -1,9 +1,13 @@
-"""The journal of a run: append-only lines, each with its own checksum, durable before the next step begins.
+"""The journal of a run: append-only lines, each with its own checksum.
 
     <CRC-32 of the rest, 8 hexadecimal digits> <JSON>\\n
 
 The first line names the run and where its panels lie in the factor's file; every further line records one finished
 panel or one written solution. What a crash leaves is a prefix of lines and perhaps one torn line, which is dropped.
+
+A panel is recorded as soon as all its rows have been handed to the system, so that the death of the process loses no
+finished panel; then the panel and the journal are synced, before the next record. When the power fails in between, the
+last record may stand for rows that never reached the disk: its checksums tell.
 """
 
 from __future__ import annotations
@@ -152,6 +156,7 @@ class Journal:
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
             try:
                 _write(descriptor, line({"format": FORMAT, "version": VERSION, **header}))
+                os.fsync(descriptor)
             finally:
                 os.close(descriptor)
             os.replace(temporary, path)
@@ -162,13 +167,20 @@ class Journal:
         return cls(path)
 
     def append(self, record: Mapping[str, Any]) -> None:
-        """Return when the record is on the disk."""
+        """Add a record, which the death of this process does not take away again."""
         before = os.fstat(self._descriptor).st_size
         try:
             _write(self._descriptor, line(record))
         except OSError as error:
             # Half a line would hide every line after it.
             os.ftruncate(self._descriptor, before)
+            raise storage_error("write the journal", self.path, error) from None
+
+    def sync(self) -> None:
+        """Return when what was appended is on the disk, under the name it was opened by."""
+        try:
+            os.fsync(self._descriptor)
+        except OSError as error:
             raise storage_error("write the journal", self.path, error) from None
         require_in_place(self.path, self._descriptor)
 
@@ -195,4 +207,3 @@ def _write(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
-    os.fsync(descriptor)

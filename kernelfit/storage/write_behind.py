@@ -17,16 +17,16 @@ Span = tuple[int, int]
 class WriteBehind:
     """Writes rows of panels to `file` in the order in which they come.
 
-    With a journal, a finished panel is made durable and then recorded with a CRC-32 of each block of rows; without
-    one nothing is synced, as nobody will read the file after this process. The first error is kept, nothing is
-    written after it, and it is raised at the next call.
+    With a journal, a finished panel is recorded with a CRC-32 of each block of rows and made durable; without one
+    nothing is synced, as nobody will read the file after this process. The first error is kept, nothing is written
+    after it, and it is raised at the next call.
     """
 
     def __init__(self, file: PanelFile, journal: Journal | None = None) -> None:
         self.file, self.journal = file, journal
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kernelfit-write")
         self._writes: list[Future[None]] = []
-        self._last: Future[None] | None = None
+        self._synced: Future[None] | None = None
         self._error: BaseException | None = None
         self._checksums: list[tuple[int, int, int]] = []
 
@@ -36,19 +36,20 @@ class WriteBehind:
 
     def finish(self, j: int, seconds: tuple[float, float]) -> None:
         """All rows of panel j have been handed over."""
-        self._last = self._thread.submit(self._guarded, self._record, j, seconds)
+        self._writes.append(self._thread.submit(self._guarded, self._record, j, seconds))
+        self._synced = self._thread.submit(self._guarded, self._sync)
 
     def wait(self) -> None:
-        """Return when the blocks handed over are no longer needed."""
+        """Return when the blocks handed over are no longer needed and finished panels are recorded."""
         while self._writes:
             self._writes.pop().result()
         self.raise_error()
 
     def flush(self) -> None:
-        """Return when every finished panel is durable and recorded."""
+        """Return when every finished panel is durable as well."""
         self.wait()
-        if self._last is not None:
-            self._last.result()
+        if self._synced is not None:
+            self._synced.result()
         self.raise_error()
 
     def raise_error(self) -> None:
@@ -74,9 +75,13 @@ class WriteBehind:
 
     def _record(self, j: int, seconds: tuple[float, float]) -> None:
         if self.journal is not None:
-            self.file.sync()
             self.journal.append(PanelRecord(j, tuple(sorted(self._checksums)), seconds).as_dict())
             self._checksums.clear()
+
+    def _sync(self) -> None:
+        if self.journal is not None:
+            self.file.sync()
+            self.journal.sync()
 
 
 def checksum(block: NDArray[Any]) -> int:
