@@ -113,11 +113,7 @@ class Run:
 
     def finish(self, solution: Solution) -> None:
         """Write the solution. The journal knows its checksum before it takes its name."""
-        assert self._journal is not None
-        record = self._journal
-        solution_file.write(
-            solution, self.folder / SOLUTION, lambda digest: record.append({"solution": digest})
-        )
+        solution_file.write(solution, self.folder / SOLUTION, self._seal)
 
     def close(self) -> None:
         """Let others write. The factor's file stays open as long as its store does."""
@@ -125,6 +121,11 @@ class Run:
             self._journal.close()
             self._journal = None
         self._lock.release()
+
+    def _seal(self, digest: str) -> None:
+        assert self._journal is not None
+        self._journal.append({"solution": digest})
+        self._journal.sync()
 
     def _lay_out(self) -> None:
         """A new file for the factor, a new journal, and last the file that makes this folder a run."""
