@@ -17,12 +17,25 @@ from kernelfit.report.progress import TerminalProgress
 from kernelfit.report.record import solve_record
 from kernelfit.solver import solve
 
-from .options import command_line, data_options, json_option, kernel_arguments, kernel_options, solver_options
+from .options import (
+    command_line,
+    data_options,
+    feature_options,
+    json_option,
+    kernel_arguments,
+    kernel_options,
+    solver_options,
+)
 from .output_folder import RESULT, SOLUTION, staged
+from .transformed import given_options, transform
+
+#: what `predict` needs to find the training rows again, on which features are fitted
+SOURCE = ("dataset", "train", "n_train", "data_dir", "seed")
 
 
 @click.command(name="solve")
 @data_options
+@feature_options
 @kernel_options
 @solver_options
 @click.option("--loo", is_flag=True, help="Also leave-one-out errors of the training rows, in closed form.")
@@ -53,6 +66,7 @@ def run(values: dict[str, Any], line: str, folder: Path | None) -> dict[str, Any
     started = time.perf_counter()
     progress = TerminalProgress()
     kernel = kernel_arguments(values)
+    settings = given_options(values["features"], values["feature_settings"], values["filters"])
     dataset = datasets.load(
         values["dataset"],
         n_train=values["n_train"],
@@ -64,8 +78,11 @@ def run(values: dict[str, Any], line: str, folder: Path | None) -> dict[str, Any
         progress=progress,
     )
     loaded = time.perf_counter()
+    rows = transform(dataset, values["features"], settings, values["threads"], progress)
+    if kernel["gamma_factor"] is None:
+        kernel["gamma_factor"] = rows.gamma_factor
     solution = solve(
-        dataset.X_train,
+        rows.X_train,
         training_targets(dataset),
         **kernel,
         ridge=values["ridge"],
@@ -73,29 +90,31 @@ def run(values: dict[str, Any], line: str, folder: Path | None) -> dict[str, Any
         precision=values["precision"],
         tier=values["tier"],
         memory=values["memory"],
-        directory=values["scratch"],
+        scratch=values["scratch"],
         device=values["device"],
         threads=values["threads"],
-        scale=dataset.scale,
+        scale=rows.scale,
         seed=values["seed"],
         progress=progress,
     )
-    predictions = solution.predict(dataset.X_test, progress)
+    predictions = solution.predict(rows.X_test, progress)
     left_out = solution.leave_one_out(progress) if values["loo"] else None
     record = solve_record(
         dataset=dataset,
-        features="none",
-        n_features=dataset.n_features,
+        features=rows.name,
+        n_features=rows.n_features,
         solution=solution,
         predictions=_columns(predictions),
         left_out=None if left_out is None else _columns(left_out),
-        seconds={"load": loaded - started, "features": 0.0, "total": time.perf_counter() - started},
+        seconds={"load": loaded - started, "features": rows.seconds, "total": time.perf_counter() - started},
         seed=values["seed"],
         command=line,
     )
     if folder is not None:
         solution.save(folder / SOLUTION)
-        json_output.write({**record, "classes": dataset.classes}, folder / RESULT)
+        source = {name: values[name] for name in SOURCE}
+        kept = {**record, "classes": dataset.classes, "feature_options": rows.settings, "source": source}
+        json_output.write(kept, folder / RESULT)
     solution.close()
     return record
 
