@@ -1,0 +1,59 @@
+"""The README's commands exist and its Python runs."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+
+from kernelfit.cli import root
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SHELL = "".join(re.findall(r"```\n(.*?)```", README, re.DOTALL))
+COMMANDS = [line.split("#")[0].strip() for line in SHELL.splitlines() if line.startswith("kernelfit ")]
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+LINKS = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_every_command_parses(line: str) -> None:
+    words = shlex.split(line)[1:]
+    command: click.Command = root
+    while isinstance(command, click.Group):
+        context = command.make_context(command.name, list(words), resilient_parsing=True)
+        _, found, words = command.resolve_command(context, words)
+        assert found is not None
+        command = found
+    command.make_context(command.name, list(words))
+
+
+def test_the_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
+    monkeypatch.chdir(tmp_path)
+    X = rng.standard_normal((90, 3))
+    names = {
+        "X": X,
+        "Y": X[:, :2],
+        "other_Y": X[:, 2:],
+        "X_new": X[:5],
+        "labels": np.where(X[:, 0] > 0, "yes", "no"),
+    }
+    assert len(BLOCKS) == 2
+    for block in BLOCKS:
+        exec(block, names)
+    assert (tmp_path / "solution.h5").is_file()
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_links_point_at_files(link: str) -> None:
+    assert (ROOT / link).is_file()
+
+
+def test_make_knows_the_two_commands() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"^make (\w+)", README, re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE)
