@@ -12,6 +12,7 @@ import click
 from click.core import ParameterSource
 
 from kernelfit.errors import InputError
+from kernelfit.features import names as feature_names
 from kernelfit.gram.plan import PRECISIONS, TIERS
 from kernelfit.kernels import KERNELS, parameter_names
 
@@ -90,14 +91,14 @@ def solver_options(function: Function) -> Function:
 def kernel_options(function: Function) -> Function:
     """--kernel, --gamma-factor, and one option for every parameter that some kernel has."""
     options = [
-        click.option("--kernel", type=click.Choice(list(KERNELS)), default="gaussian", show_default=True),
+        click.option(
+            "--kernel", type=click.Choice(list(KERNELS)), help="[default: gaussian; random-conv: linear]"
+        ),
         click.option("--gamma", metavar="NUMBER|median|auto", help=_gamma_help()),
         click.option(
             "--gamma-factor",
             type=float,
-            default=1.0,
-            show_default=True,
-            help="With the median rule: times this.",
+            help="With the median rule: times this.  [default: the features' own]",
         ),
     ]
     for name, (kind, users) in _parameters().items():
@@ -105,10 +106,29 @@ def kernel_options(function: Function) -> Function:
     return _apply(tuple(options), function)
 
 
+def feature_options(function: Function) -> Function:
+    """--features, --filters, --option."""
+    options = (
+        click.option(
+            "--features", type=click.Choice(["none", *feature_names()]), default="none", show_default=True
+        ),
+        click.option("--filters", type=int, metavar="COUNT", help="Filters of --features random-conv."),
+        click.option(
+            "--option",
+            "feature_settings",
+            multiple=True,
+            metavar="NAME=VALUE",
+            help="Of the features (kernelfit features list); repeatable.",
+        ),
+    )
+    return _apply(options, function)
+
+
 def kernel_arguments(values: dict[str, Any]) -> dict[str, Any]:
-    """The arguments `kernel`, `gamma`, `gamma_factor`, `parameters` of `kernelfit.solve`, taken out of `values`."""
-    kernel, gamma, factor = values.pop("kernel"), values.pop("gamma"), values.pop("gamma_factor")
-    given = {name: values.pop(name) for name in _parameters()}
+    """The arguments of `kernelfit.solve` that choose K; a `gamma_factor` that was not given is None."""
+    gamma, factor = values["gamma"], values["gamma_factor"]
+    kernel = values["kernel"] or ("linear" if values["features"] == "random-conv" else "gaussian")
+    given = {name: values[name] for name in _parameters()}
     parameters = {name: value for name, value in given.items() if value is not None}
     known = parameter_names(kernel)
     for name in parameters:

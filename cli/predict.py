@@ -19,12 +19,15 @@ from rich.table import Table
 from kernelfit import datasets
 from kernelfit.errors import DataError, InputError
 from kernelfit.evaluation import compare
+from kernelfit.progress import Progress
 from kernelfit.report import environment, json_output, tables
 from kernelfit.report.progress import TerminalProgress
 from kernelfit.solution import Solution
 
 from .options import command_line, data_dir_option, json_option
 from .output_folder import RESULT, SOLUTION
+from .solve import SOURCE
+from .transformed import NONE, fitted
 
 Array = NDArray[Any]
 #: how many predictions the table shows
@@ -83,7 +86,7 @@ def command(
             raise InputError(
                 f"--dataset: {dataset} has classes {data.classes}, the solution {classes}; give its own data"
             )
-    scores = solution.predict(X, progress)
+    scores = solution.predict(features_of(X, meta, threads, progress), progress)
     scores = scores.reshape(len(scores), -1)
     columns = scores.shape[1]
     if classes is not None:
@@ -130,6 +133,32 @@ def read_saved(saved: Path) -> tuple[Solution, dict[str, Any]]:
             f"{saved / RESULT}: got {type(meta).__name__}, expected the record that solve --out writes"
         )
     return Solution.load(saved / SOLUTION), meta
+
+
+def features_of(X: Array, meta: dict[str, Any], threads: int | None, progress: Progress) -> Array:
+    """The rows as the solution saw its training rows: features are fitted again, on the same rows."""
+    name = meta.get("features", NONE)
+    if name == NONE:
+        return X
+    source = {key: meta["source"][key] for key in SOURCE}
+    training = datasets.load(
+        source["dataset"],
+        n_train=source["n_train"],
+        n_test=1,
+        data_dir=_path(source["data_dir"]),
+        train=_path(source["train"]),
+        seed=source["seed"],
+    )
+    settings = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in meta["feature_options"].items()
+    }
+    transformed: Array = fitted(training, name, settings, threads, progress).transform(X, progress=progress)
+    return transformed
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(text)
 
 
 def read_rows(path: Path) -> Array:

@@ -106,6 +106,11 @@ def test_data_that_cannot_be_solved(run, tmp_path: Path, make, words: list[str])
         (["--threads", "0"], ["threads", "0"]),
         (["--json", "no/such/folder.json"], ["--json", "no/such"]),
         (["--frobnicate"], ["--frobnicate"]),
+        (["--features", "sift"], ["sift", "gabor"]),
+        (["--features", "gabor", "--filters", "9"], ["--filters", "gabor"]),
+        (["--features", "gabor", "--option", "stride"], ["stride", "NAME=VALUE"]),
+        (["--features", "gabor", "--option", "strid=2"], ["strid", "stride"]),
+        (["--option", "stride=2"], ["--option", "stride"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) and value[0].startswith("--") else None,
 )

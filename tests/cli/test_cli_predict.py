@@ -72,6 +72,14 @@ def test_rows_from_a_file(digits: Path, tmp_path: Path, kind: str) -> None:
     )
 
 
+def test_features_are_fitted_again_on_the_same_rows(tmp_path: Path) -> None:
+    out = tmp_path / "kept"
+    arguments = ["--n", "200", "--features", "gabor", "--option", "wavelengths=3,5", "--out", str(out)]
+    assert invoke("solve", *arguments).exit_code == 0
+    kept = json.loads((out / "result.json").read_text())
+    assert predict(str(out), "--dataset", "digits")["test_error"] == kept["test_error"]
+
+
 def test_regression_values_and_files(smooth: tuple[Path, np.ndarray, np.ndarray], tmp_path: Path) -> None:
     kept, X, Y = smooth
     np.save(tmp_path / "rows.npy", X)

@@ -208,6 +208,26 @@ def test_kernels_and_their_parameters(options: list[str], kernel: dict[str, Any]
     assert record["test_error"] < 0.2
 
 
+def test_features_come_before_the_kernel() -> None:
+    plain = solve("--n", "400")
+    record = solve("--n", "400", "--features", "gabor", "--option", "stride=2")
+    assert record["features"] == "gabor"
+    assert record["n_features"] != plain["n_features"]
+    assert record["seconds"]["features"] > 0
+    assert record["train_error"] == 0.0
+    assert record["test_error"] < 0.15
+
+
+def test_random_filters_take_the_linear_kernel() -> None:
+    record = solve("--n", "100", "--features", "random-conv", "--filters", "80", "--ridge", "1e-6")
+    assert record["kernel"] == {"name": "linear"}
+    assert record["n_features"] % (2 * 80) == 0
+    assert (
+        solve("--n", "100", "--features", "random-conv", "--kernel", "gaussian")["kernel"]["name"]
+        == "gaussian"
+    )
+
+
 def test_gamma_auto_never_sees_the_test_rows(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((80, 3)), rng.integers(0, 2, 80)
