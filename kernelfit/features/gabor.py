@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit.errors import InputError
-from kernelfit.features.images import Float32, ImageFeatures, RowTask, check_number
+from kernelfit.features.images import Float32, ImageFeatures, Picture, RowTask, check_number
 from kernelfit.features.pooling import gaussian_pooling
 from kernelfit.progress import Progress
 
@@ -215,14 +215,27 @@ class Gabor(ImageFeatures):
             lengths = np.sqrt(np.einsum("ij,ij->i", features, features, dtype=np.float64))
             features /= np.where(lengths > 0, lengths, 1.0).astype(np.float32)[:, None]
 
-    def _names(self) -> list[str]:
+    def filter_pictures(self) -> list[Picture]:
+        return [(label, psi.real) for label, psi in zip(self._labels(), self.filters_, strict=False)]
+
+    def map_pictures(self, row: NDArray[Any]) -> list[Picture]:
+        down, across = (len(pool) for pool in self._pool)
+        maps = self.transform(row).reshape(-1, down, across)
+        labels = [
+            f"c{channel} {label}" for channel in range(self.image_shape_[2]) for label in self._labels()
+        ]
+        return list(zip(labels, maps, strict=True))
+
+    def _labels(self) -> list[str]:
         labels = [f"w{w:g}_o{k}" for w in self.wavelengths for k in range(self.n_orientations)]
-        labels += ["low"] if self.low_pass else []
+        return labels + ["low"] * bool(self.low_pass)
+
+    def _names(self) -> list[str]:
         down, across = (len(pool) for pool in self._pool)
         return [
             f"gabor_c{channel}_{label}_y{y}_x{x}"
             for channel in range(self.image_shape_[2])
-            for label in labels
+            for label in self._labels()
             for y in range(down)
             for x in range(across)
         ]

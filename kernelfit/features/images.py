@@ -16,6 +16,7 @@ from kernelfit.progress import Progress, Silent
 
 Float32 = NDArray[np.float32]
 ImageShape = tuple[int, int, int]
+Picture = tuple[str, NDArray[Any]]
 RowTask = Callable[[NDArray[Any], Float32, Any], None]
 
 #: float64 stands first: what is neither bytes nor a float is converted to it
@@ -132,6 +133,14 @@ class ImageFeatures(TransformerMixin, BaseEstimator):
                 advance(part.stop - start)
 
             backend.run(task, starts)
+
+    def filter_pictures(self) -> list[Picture]:
+        """What the filters look like: pairs (label, (height, width) or (height, width, channels))."""
+        raise NotImplementedError
+
+    def map_pictures(self, row: NDArray[Any]) -> list[Picture]:
+        """The features of one image (1, d) laid out as maps: pairs (label, picture)."""
+        raise NotImplementedError
 
     def _images(self, rows: NDArray[Any]) -> Float32:
         """(n, height, width, channels) float32 in the working range."""

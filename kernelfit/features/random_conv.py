@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kernelfit.errors import InputError
-from kernelfit.features.images import Float32, ImageFeatures, RowTask, check_number
+from kernelfit.features.images import Float32, ImageFeatures, Picture, RowTask, check_number
 from kernelfit.features.patches import extract, pool
 from kernelfit.features.pooling import cells, halves, windows
 from kernelfit.features.whitening import Float64, contrast_normalise, zca
@@ -51,7 +51,7 @@ class RandomConv(ImageFeatures):
     ----------
     filters_ : (n_filters, d) in the whitened space, float64, d = patch height * width * channels
     mean_, whitening_ : (d,), (d, d) of the contrast-normalised patches, float64
-    windows_ : (windows,) number of pooling windows is `n_windows_`
+    windows_ : (down, across) pooling windows; `n_windows_` is their number
     default_gamma_factor : c of the recommended gamma = c / (median squared distance); the linear kernel is usual
     """
 
@@ -191,6 +191,15 @@ class RandomConv(ImageFeatures):
 
     def _task(self) -> RowTask:
         return _Part(self, 0, self.n_filters).rows
+
+    def filter_pictures(self) -> list[Picture]:
+        filters = self.filters_[:64].reshape(-1, *self.patch_shape_)
+        return [(f"f{index}", filter_) for index, filter_ in enumerate(filters)]
+
+    def map_pictures(self, row: NDArray[Any]) -> list[Picture]:
+        few = min(self.n_filters, 32)
+        maps = self.filter_block(self._validated(row), 0, few).reshape(few, 2, *self.windows_)
+        return [(f"f{f} {sign}", maps[f, s]) for f in range(few) for s, sign in enumerate(("above", "below"))]
 
     @property
     def flops_per_image(self) -> float:

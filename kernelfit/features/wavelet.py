@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit.errors import InputError
-from kernelfit.features.images import Float32, ImageFeatures, RowTask, check_number
+from kernelfit.features.images import Float32, ImageFeatures, Picture, RowTask, check_number
 from kernelfit.features.pooling import averaging
 from kernelfit.progress import Progress
 
@@ -140,6 +140,24 @@ class Wavelet(ImageFeatures):
             stop = start + pooled[0].size
             features[:, start:stop] = pooled.reshape(len(rows), -1)
             start = stop
+
+    def filter_pictures(self) -> list[Picture]:
+        import pywt
+
+        low, high = pywt.Wavelet(self.wavelet).filter_bank[:2]
+        products = {"approximation": (low, low), "horizontal": (high, low), "vertical": (low, high)}
+        products["diagonal"] = (high, high)
+        return [(f"{self.wavelet} {label}", np.outer(y, x)) for label, (y, x) in products.items()]
+
+    def map_pictures(self, row: NDArray[Any]) -> list[Picture]:
+        features = self.transform(row)[0]
+        pictures, start = [], 0
+        for label, grid in zip(self._labels, self._grids, strict=True):
+            shape = (*grid, self.image_shape_[2])
+            stop = start + int(np.prod(shape))
+            pictures.append((label, features[start:stop].reshape(shape)))
+            start = stop
+        return pictures
 
     def _names(self) -> list[str]:
         return [

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernelfit.features.images import Float32, ImageFeatures, RowTask, check_number
+from kernelfit.features.images import Float32, ImageFeatures, Picture, RowTask, check_number
 from kernelfit.features.patches import FLAT
 from kernelfit.progress import Progress
 
@@ -110,6 +110,21 @@ class Whitening(ImageFeatures):
             np.matmul((values - self.mean_).astype(np.float32), self.whitening_, out=features)
         else:
             features[...] = values
+
+    def filter_pictures(self) -> list[Picture]:
+        """Rows of W for pixels on a coarse grid: each a bump with a surround of the other sign."""
+        height, width, channels = self.image_shape_
+        places = [
+            (y, x, channel)
+            for y in np.unique(np.linspace(0, height - 1, 4).astype(int))
+            for x in np.unique(np.linspace(0, width - 1, 4).astype(int))
+            for channel in range(channels)
+        ]
+        rows = self.whitening_.reshape(height, width, channels, height, width, channels)
+        return [(f"y{y} x{x} c{channel}", rows[y, x, channel]) for y, x, channel in places]
+
+    def map_pictures(self, row: NDArray[Any]) -> list[Picture]:
+        return [("whitened", self.transform(row).reshape(self.image_shape_))]
 
     def _names(self) -> list[str]:
         height, width, channels = self.image_shape_

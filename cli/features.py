@@ -1,0 +1,130 @@
+"""`kernelfit features`: which feature maps there are, their options, and pictures of what they see."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from kernelfit.features import REGISTRY, names
+from kernelfit.report import json_output
+
+from .options import json_option
+from .output_folder import staged
+
+FILTERS, MAPS = "filters.png", "maps.png"
+
+
+@click.group(name="features")
+def command() -> None:
+    """List and show the feature maps."""
+
+
+@command.command(name="list")
+@json_option
+def list_(json_target: str | None) -> None:
+    """Show every feature map and its options with their defaults."""
+    from kernelfit.features.options import format_value, options
+
+    json_output.check_target(json_target)
+    records = [
+        {
+            "name": name,
+            "description": line,
+            "options": {option.name: option.default for option in options(name).values()},
+        }
+        for name, (_, _, line) in REGISTRY.items()
+    ]
+    table = Table(box=None, pad_edge=False)
+    for heading in ("Name", "What", "Options"):
+        table.add_column(heading, overflow="fold")
+    for record in records:
+        settings = record["options"]
+        text = " ".join(f"{key}={format_value(value)}" for key, value in settings.items())  # type: ignore[attr-defined]
+        table.add_row(str(record["name"]), str(record["description"]), text)
+    _finish(records, table, json_target)
+
+
+@command.command(name="show")
+@click.argument("name", type=click.Choice(names()))
+@click.option(
+    "--option", "-o", "texts", multiple=True, metavar="NAME=VALUE", help="One of its options; repeatable."
+)
+@click.option(
+    "--dataset", default="digits", show_default=True, help="Images to fit and draw: a name or a path."
+)
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Folder to look in first for the data set.")
+@click.option(
+    "--n", type=click.IntRange(2), default=1000, show_default=True, help="Training images to fit on."
+)
+@click.option(
+    "--images", type=click.IntRange(1, 16), default=3, show_default=True, help="Images to draw maps of."
+)
+@click.option("--out", type=click.Path(path_type=Path), help=f"New folder for {FILTERS} and {MAPS}.")
+@json_option
+def show(
+    name: str,
+    texts: tuple[str, ...],
+    dataset: str,
+    data_dir: Path | None,
+    n: int,
+    images: int,
+    out: Path | None,
+    json_target: str | None,
+) -> None:
+    """Show a feature map: its options, the number of its features on a data set, and pictures of both."""
+    from kernelfit.datasets import load
+    from kernelfit.errors import InputError
+    from kernelfit.features.options import format_value, make, options, pairs
+
+    json_output.check_target(json_target)
+    data = load(dataset, data_dir=data_dir)
+    if data.image_shape is None:
+        raise InputError(f"--dataset: {dataset} holds no images; name one that does, such as digits or mnist")
+    feature = make(name, image_shape=data.image_shape, scale=data.scale, given=pairs(texts))
+    known = options(name)
+    with staged(out) as folder:
+        rows = data.X_train[:n]
+        feature.fit(rows)
+        record: dict[str, Any] = {
+            "name": name,
+            "dataset": data.name,
+            "n_train": len(rows),
+            "image_shape": list(data.image_shape),
+            "n_features": feature.n_features_out_,
+            "default_gamma_factor": feature.default_gamma_factor,
+            "options": {key: getattr(feature, key) for key in known},
+            "pictures": [],
+        }
+        if folder is not None:
+            from kernelfit.report import feature_pictures, figures
+
+            figures.save(feature_pictures.filters(feature), folder / FILTERS)
+            figures.save(feature_pictures.maps(feature, rows, min(images, len(rows))), folder / MAPS)
+            assert out is not None
+            record["pictures"] = [str(out / FILTERS), str(out / MAPS)]
+    table = Table(title=f"{name}: {REGISTRY[name][2]}", box=None, pad_edge=False, title_justify="left")
+    for heading in ("Option", "Value", "Default", "Meaning"):
+        table.add_column(heading, overflow="fold")
+    for key, option in known.items():
+        table.add_row(key, format_value(getattr(feature, key)), format_value(option.default), option.help)
+    _finish(record, table, json_target)
+    if json_target != json_output.STDOUT:
+        height, width, channels = data.image_shape
+        Console().print(
+            f"{feature.n_features_out_:,} features of {height} x {width} x {channels} images ({data.name}); "
+            f"recommended gamma: {feature.default_gamma_factor:g} / median squared distance",
+            highlight=False,
+        )
+        for picture in record["pictures"]:
+            Console().print(f"picture: {picture}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _finish(record: Any, table: Table, json_target: str | None) -> None:
+    if json_target is not None:
+        json_output.write(record, json_target)
+    if json_target != json_output.STDOUT:
+        Console().print(table)
