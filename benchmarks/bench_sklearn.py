@@ -21,6 +21,7 @@ from benchmarks import isolated
 from kernelfit.report import environment, gemm_rate, json_output
 
 GAMMA = 0.02
+LIBRARIES = ("kernelfit", "sklearn")
 # Of the larger of |p| and 1: both solve the same system of condition 1e6 or so to round-off.
 SAME = 1e-6
 
@@ -47,17 +48,19 @@ def main() -> None:
 def compare(n: int, repeats: int) -> dict[str, Any]:
     """Both libraries on the first n rows: medians of `repeats` runs each, and the largest difference."""
     row: dict[str, Any] = {"n": n}
+    runs: dict[str, list[dict[str, Any]]] = {library: [] for library in LIBRARIES}
     with tempfile.TemporaryDirectory() as folder:
-        for library in ("kernelfit", "sklearn"):
+        # In turn, so that other load on the machine falls on both alike.
+        for library in LIBRARIES * repeats:
             saved = Path(folder) / f"{library}.npy"
-            runs = [
+            runs[library].append(
                 isolated.run("benchmarks.one_fit", library=library, n=n, gamma=GAMMA, predictions=saved)
-                for _ in range(repeats)
-            ]
-            failures = [run["failed"] for run in runs if "failed" in run]
-            row[library] = {"failed": failures[0]} if failures else summary(runs)
-        if all("failed" not in row[library] for library in ("kernelfit", "sklearn")):
-            ours, theirs = (np.load(Path(folder) / f"{name}.npy") for name in ("kernelfit", "sklearn"))
+            )
+        for library in LIBRARIES:
+            failures = [run["failed"] for run in runs[library] if "failed" in run]
+            row[library] = {"failed": failures[0]} if failures else summary(runs[library])
+        if all("failed" not in row[library] for library in LIBRARIES):
+            ours, theirs = (np.load(Path(folder) / f"{name}.npy") for name in LIBRARIES)
             difference = float(np.max(np.abs(ours - theirs) / np.maximum(1.0, np.abs(theirs))))
             row["largest_difference"] = difference
             row["same_predictions"] = difference < SAME
@@ -75,7 +78,7 @@ def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
 def print_table(rows: list[dict[str, Any]]) -> None:
     print(f"{'n':>7} {'library':>10} {'fit s':>8} {'predict s':>10} {'peak GB':>8} {'test error':>11}")
     for row in rows:
-        for library in ("kernelfit", "sklearn"):
+        for library in LIBRARIES:
             result = row[library]
             if "failed" in result:
                 print(f"{row['n']:>7} {library:>10}   {result['failed']}")

@@ -1,0 +1,110 @@
+"""The random convolution net beside this machine's own SGEMM rate, and beside a plain NumPy reference.
+
+    python -m benchmarks.bench_random_conv --out benchmarks/results/random_conv.json
+
+Random images of CIFAR-10's size: the work does not depend on what they show. A row is a number of filters a block;
+its rate counts the products of patches and filters alone (2 positions d filters), its share is against square SGEMMs
+measured right before and after it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from kernelfit.features.random_conv import RandomConv
+from kernelfit.report import environment, gemm_rate, json_output
+
+SHAPE = (32, 32, 3)
+CHECKED = 8  # images compared with the reference
+TOLERANCE = 1e-5
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--n", type=int, default=400, help="images")
+    parser.add_argument("--filters", default="256,512,3000", help="filters, separated by commas")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    images = np.random.default_rng(0).integers(0, 256, (arguments.n, 32 * 32 * 3), dtype=np.uint8)
+    rows = [measure(images, int(filters), arguments.repeats) for filters in arguments.filters.split(",")]
+    print(f"{'filters':>8} {'median s':>9} {'GFLOP/s':>8} {'SGEMM':>7} {'share':>7} {'difference':>11}")
+    for row in rows:
+        print(
+            f"{row['filters']:>8} {row['seconds']:>9.3f} {row['flops_per_second'] / 1e9:>8.1f} "
+            f"{row['sgemm_flops_per_second'] / 1e9:>7.1f} {100 * row['share_of_sgemm']:>6.1f} % "
+            f"{row['largest_difference']:>11.1e}"
+        )
+    record = {
+        "benchmark": "random_conv",
+        "command": "python -m benchmarks.bench_random_conv " + shlex.join(sys.argv[1:]),
+        "n": arguments.n,
+        "environment": environment.describe(),
+        "rows": rows,
+    }
+    if arguments.out:
+        json_output.write(record, arguments.out)
+    wrong = [row["filters"] for row in rows if not row["largest_difference"] <= TOLERANCE]
+    if wrong:
+        sys.exit(f"differs from the reference by more than {TOLERANCE:g} with {wrong} filters")
+
+
+def measure(images: NDArray[np.uint8], filters: int, repeats: int) -> dict[str, Any]:
+    """Median time of one block of `filters` filters for all images, SGEMM around it, and the check."""
+    net = RandomConv(image_shape=SHAPE, n_filters=filters, n_patches=20_000).fit(images)
+    out = net.filter_block(images, 0, filters)  # also the warm-up: compiles, and touches the pages of `out`
+    rate_before = gemm_rate.measure(np.float32)
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        net.filter_block(images, 0, filters, out=out)
+        times.append(time.perf_counter() - start)
+    rate = max(rate_before, gemm_rate.measure(np.float32))
+    expected = reference(net, images[:CHECKED])
+    seconds = statistics.median(times)
+    flops = net.flops_per_image * len(images) / seconds
+    return {
+        "filters": filters,
+        "seconds": seconds,
+        "seconds_all": times,
+        "flops_per_second": flops,
+        "sgemm_flops_per_second": rate,
+        "share_of_sgemm": flops / rate,
+        "largest_difference": float(np.abs(out[:CHECKED] - expected).max() / np.abs(expected).max()),
+    }
+
+
+def reference(net: RandomConv, rows: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """The net as its documentation defines it, step by step in float64."""
+    height, width, channels = SHAPE
+    images = rows.reshape(-1, height, width, channels).astype(np.float64)
+    size = net.patch_size
+    patches = sliding_window_view(images, (size, size), axis=(1, 2)).transpose(0, 1, 2, 4, 5, 3)
+    shape = patches.shape[:3]
+    patches = patches.reshape(*shape, -1) - patches.reshape(*shape, -1).mean(axis=-1, keepdims=True)
+    patches /= np.linalg.norm(patches, axis=-1, keepdims=True)
+    responses = (patches - net.mean_) @ net.whitening_ @ net.filters_.T
+    starts = range(0, shape[1] - net.pool_size + 1, net.pool_stride)
+    windows = [
+        np.maximum(sign * responses[:, y : y + net.pool_size, x : x + net.pool_size] - net.threshold, 0).mean(
+            (1, 2)
+        )
+        for sign in (1, -1)
+        for y in starts
+        for x in starts
+    ]
+    return np.array(windows).transpose(1, 2, 0).reshape(len(rows), -1)
+
+
+if __name__ == "__main__":
+    main()
