@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -70,9 +71,9 @@ def write(
         os.replace(temporary, path)
         sync_folder(path.parent)
         temporary = None
-    except OSError as error:
-        if isinstance(error, StorageError):
-            raise
+    except StorageError:
+        raise
+    except (OSError, RuntimeError) as error:
         raise storage_error("write", path, error) from None
     finally:
         if temporary is not None:
@@ -188,10 +189,16 @@ _REMEDIES = {
 }
 
 
-def storage_error(verb: str, path: Path, error: OSError) -> StorageError:
-    """One line that says what could not be done to which file, and what helps."""
+def storage_error(verb: str, path: Path, error: OSError | RuntimeError) -> StorageError:
+    """One line that says what could not be done to which file, and what helps.
+
+    HDF5 raises `RuntimeError` where closing a file fails, with the system's error number in its text.
+    """
     import errno
 
-    name = errno.errorcode.get(error.errno or 0, "")
-    reason = os.strerror(error.errno) if error.errno else str(error).splitlines()[0]
+    number = error.errno if isinstance(error, OSError) else None
+    if number is None and (told := re.search(r"errno = (\d+)", str(error))):
+        number = int(told[1])
+    name = errno.errorcode.get(number or 0, "")
+    reason = os.strerror(number) if number else (str(error).splitlines() or [type(error).__name__])[0]
     return StorageError(f"{path}: cannot {verb}: {reason}; {_REMEDIES.get(name, 'check the disk')}")
