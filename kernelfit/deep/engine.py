@@ -1,0 +1,389 @@
+"""The training engine: SGD with momentum on batches of a source, exactly resumable.
+
+One engine for every model and device. R runs of one shape may train side by side (multilayer perceptrons, stacked
+in one batched product); everything carries the leading dimension R, which is 1 for other models.
+
+A run is a function of its recipe: the order of rows in an epoch and every random draw come from generators that
+depend on (seed, epoch) alone, so that training resumed from a checkpoint repeats what it would have done, bit for
+bit on the CPU with the same number of threads.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from kernelfit.deep import checkpoint
+from kernelfit.deep.evaluate import evaluate, fresh_statistics
+from kernelfit.deep.graph import GraphedStep
+from kernelfit.deep.journal import Journal
+from kernelfit.deep.memorisation import Memory
+from kernelfit.deep.models import MLP, OneRun, StackedMLP, build, decayed_parameters
+from kernelfit.deep.parallel import Group, share_batch_norm
+from kernelfit.deep.recipe import Recipe
+from kernelfit.deep.sources import Source, epoch_generator, steps_per_epoch
+from kernelfit.deep.system import System
+from kernelfit.errors import DataError, InputError
+from kernelfit.progress import Progress, Silent
+
+WINDOW = 50  # steps averaged into one point of a loss curve
+AUXILIARY_WEIGHT = 0.4  # of Inception V3's second head
+
+
+@dataclass
+class Outcome:
+    """How a run ended. `status`: "finished" (all epochs), "fitted", "plateau", "stuck" or "diverged"."""
+
+    recipe: Recipe
+    status: str
+    rate: float
+    history: list[dict[str, Any]] = field(repr=False)
+
+    @property
+    def final(self) -> dict[str, Any]:
+        """The last epoch's record."""
+        return self.history[-1]
+
+    @property
+    def converged_step(self) -> int | None:
+        """Steps until the mean loss of a window first was at or below the recipe's threshold."""
+        for record in self.history:
+            steps = record["window_steps"]
+            for step, loss in zip(steps, record["window_losses"], strict=True):
+                if loss is not None and loss <= self.recipe.threshold:
+                    return int(step)
+        return None
+
+
+class Training:
+    """R runs with one shape, from fresh weights or from FOLDER/checkpoint.pt.
+
+    `recipes` agree in everything but seed, corruption, p and weight decay. `rate` is the rung of the ladder;
+    `logs` has a folder per run for its log (default: `folder`, for a single run).
+    """
+
+    def __init__(
+        self,
+        recipes: Sequence[Recipe],
+        source: Source,
+        *,
+        rate: float | None = None,
+        folder: Path | None = None,
+        logs: Sequence[Path] = (),
+        system: System | None = None,
+        group: Group | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self.recipes = list(recipes)
+        self.recipe = self.recipes[0]
+        self.source = source
+        self.rate = self.recipe.rates[0] if rate is None else rate
+        self.folder = folder
+        self.logs = list(logs) or ([folder] if folder is not None and len(recipes) == 1 else [])
+        self.system = system or System()
+        self.group = group or Group()
+        self.progress: Progress = progress or Silent()
+        self.device = self.system.resolve()
+        self.steps = steps_per_epoch(source.n, self.recipe.batch, self.group)
+        if self.steps == 0:
+            raise InputError(
+                f"n: {source.n} rows make no batch for {self.group.size} processes; give more rows"
+            )
+        self.members = [
+            build(
+                r.model, shape=source.shape, n_classes=source.n_classes, dropout=r.dropout, seed=r.seed
+            ).to(self.device)
+            for r in self.recipes
+        ]
+        self.model = self._stack()
+        self.decays = self._decays()
+        self.optimizer = torch.optim.SGD(
+            self.model.parameters(),
+            lr=torch.tensor(self.rate, device=self.device) if self.system.graph else self.rate,
+            momentum=self.recipe.momentum,
+            fused=True if self.device.type == "cuda" else None,
+        )
+        self.runner = self._runner()
+        self.memory = Memory.empty(len(self.recipes), source.n, self.device)
+        self.history: list[list[dict[str, Any]]] = [[] for _ in self.recipes]
+        self.status = "running"
+        self.epoch = 0
+        self.step = 0
+        self.seconds = 0.0
+        self.order = torch.zeros(len(self.recipes), source.n, dtype=torch.int64)
+        self.losses = torch.zeros(len(self.recipes), self.steps, device=self.device)
+        self.correct = torch.zeros(len(self.recipes), source.n, dtype=torch.int8, device=self.device)
+        self.graphed: GraphedStep | None = None
+
+    # Construction ---------------------------------------------------------------------------------------------
+
+    def _stack(self) -> nn.Module:
+        if len(self.members) == 1:
+            return OneRun(self.members[0])
+        if not all(isinstance(member, MLP) for member in self.members):
+            raise InputError(f"recipes: {self.recipe.model} runs cannot be stacked, only the MLPs; run them one by one")
+        return StackedMLP(self.members)  # type: ignore[arg-type]
+
+    def _decays(self) -> list[tuple[nn.Parameter, float | Tensor]]:
+        """Each decayed parameter with its coefficient; one coefficient per run where runs are stacked."""
+        values = [r.weight_decay for r in self.recipes]
+        if not any(values):
+            return []
+        if isinstance(self.model, StackedMLP):
+            coefficient = torch.tensor(values, device=self.device)[:, None, None]
+            return [(weight, coefficient) for weight in self.model.weights]
+        return [(weight, values[0]) for weight in decayed_parameters(self.recipe.model, self.members[0])]
+
+    def _runner(self) -> nn.Module:
+        """The model as the step calls it: channels last, over all processes, compiled, as the system says."""
+        model = self.model
+        if self.device.type == "cuda" and len(self.members) == 1:
+            model = model.to(memory_format=torch.channels_last)
+        if self.group.size > 1:
+            model = share_batch_norm(model, self.device.type)
+            # The buffers of the shared batch norm agree by themselves.
+            model = nn.parallel.DistributedDataParallel(model, broadcast_buffers=False)
+        if self.system.compile:
+            model = torch.compile(model)
+        return model
+
+    # One step -------------------------------------------------------------------------------------------------
+
+    def _train_step(self, x: Tensor, y: Tensor, rows: int | None = None) -> tuple[Tensor, Tensor]:
+        """Descend on one batch of `rows` rows over all processes; this process's share of each run's mean loss
+        (R,), and who was right (R, b).
+        """
+        rows = rows or self.recipe.batch
+        self.optimizer.zero_grad(set_to_none=not self.system.graph)
+        with self.system.autocast(self.device):
+            out = self.runner(x)
+        logits, auxiliary = out if isinstance(out, tuple) else (out, None)
+        loss = F.cross_entropy(logits.float().flatten(0, 1), y.flatten(), reduction="none").view(y.shape)
+        share = loss.sum(dim=1) / rows
+        objective = share.sum()
+        if auxiliary is not None:
+            second = F.cross_entropy(auxiliary.float().flatten(0, 1), y.flatten(), reduction="sum")
+            objective = objective + AUXILIARY_WEIGHT * second / rows
+        # Gradients are averaged over processes, and each holds its share of the mean: hence the factor.
+        (objective * self.group.size).backward()
+        with torch.no_grad():
+            for parameter, coefficient in self.decays:
+                if parameter.grad is not None:
+                    parameter.grad.add_(parameter * coefficient)
+        self.optimizer.step()
+        return share.detach(), logits.detach().argmax(dim=-1) == y
+
+    def _advance(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """One step, through the CUDA graph where that is on and the batch is full."""
+        batch = self.recipe.batch
+        rows = min(batch, self.source.n - self.step * batch)
+        if not self.system.graph or rows < batch or self.group.size > 1:
+            return self._train_step(x, y, rows)
+        if self.graphed is None:
+            self.graphed = GraphedStep(self._train_step, self.model, self.optimizer, x, y)
+        return self.graphed(x, y)
+
+    # Epochs ---------------------------------------------------------------------------------------------------
+
+    def run(self) -> list[Outcome]:
+        """Train to the end of the recipe and return how each run ended."""
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices), self.system.arithmetic(self.device):
+            resumed = self._resume()
+            journals = self._journals()
+            left = (self.recipe.epochs - self.epoch) * self.source.n * len(self.recipes)
+            name = f"{self.recipe.model} x {len(self.recipes)}" if len(self.recipes) > 1 else self.recipe.key
+            last_saved = time.monotonic()
+            with self.progress.phase(name, max(left, 1), "images") as advance:
+                while self.status == "running":
+                    started = time.monotonic()
+                    if not resumed:
+                        self._begin_epoch()
+                    resumed = False
+                    self._set_rate()
+                    batches = self.source.batches(
+                        self.epoch, self.order, self.step, self.recipe.batch, self.group
+                    )
+                    self.model.train()
+                    for x, y, rows in batches:
+                        if self.device.type == "cuda" and x.ndim == 5 and len(x) == 1:
+                            x = x[0].contiguous(memory_format=torch.channels_last)[None]
+                        share, right = self._advance(x, y)
+                        self.losses[:, self.step] = share
+                        self.correct.scatter_(1, rows, right.to(torch.int8))
+                        self.step += 1
+                        advance(self.recipe.batch * len(self.recipes))
+                        if self.group.size == 1 and time.monotonic() - last_saved >= self.system.checkpoint_seconds:
+                            now = time.monotonic()
+                            self.seconds += now - started
+                            started = now
+                            self._save()
+                            last_saved = time.monotonic()
+                    self._end_epoch(started, journals)
+                    if self.status != "running" or time.monotonic() - last_saved >= self.system.checkpoint_seconds:
+                        self._save()
+                        last_saved = time.monotonic()
+            for journal in journals:
+                journal.close()
+        if isinstance(self.model, StackedMLP):
+            self.model.write_to(self.members)  # type: ignore[arg-type]
+        return [
+            Outcome(recipe, self.status, self.rate, history)
+            for recipe, history in zip(self.recipes, self.history, strict=True)
+        ]
+
+    def _begin_epoch(self) -> None:
+        """Draw the order of rows and reseed: both functions of (seed, epoch)."""
+        self.step = 0
+        for r, recipe in enumerate(self.recipes):
+            generator = epoch_generator(recipe.seed, self.epoch, "order")
+            self.order[r] = torch.randperm(self.source.n, generator=generator)
+        draws = epoch_generator(self.recipe.seed, self.epoch, f"dropout of process {self.group.rank}")
+        torch.manual_seed(draws.initial_seed())
+        self.losses.zero_()
+        self.correct.zero_()
+
+    def _set_rate(self) -> None:
+        rate = self.rate * self.recipe.rate_decay ** (self.epoch // self.recipe.decay_every)
+        for group in self.optimizer.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
+
+    def _end_epoch(self, started: float, journals: list[Journal]) -> None:
+        """Collect the epoch from all processes, evaluate, decide whether to go on, log."""
+        losses = self.group.total(self.losses.clone())
+        self.memory.see(self.group.total(self.correct.clone()).bool(), self.epoch + 1)
+        rate = self.rate * self.recipe.rate_decay ** (self.epoch // self.recipe.decay_every)
+        self.epoch += 1
+        self.step = 0
+        diverged = not bool(torch.isfinite(losses).all())
+        last = self.epoch == self.recipe.epochs or diverged
+        figures: list[dict[str, Any]] = [{} for _ in self.recipes]
+        if last or self.epoch % self.system.evaluate_every == 0:
+            figures = self._evaluate()
+        self.seconds += time.monotonic() - started
+        for r, history in enumerate(self.history):
+            record = {
+                "epoch": self.epoch,
+                "step": self.epoch * self.steps,
+                "seconds": self.seconds,
+                "rate": rate,
+                "loss": float(losses[r].mean()),
+                "online_accuracy": float(self.memory.right[r].float().mean()),
+                **self.memory.summary(r, self.source.labels[r] != self.source.clean[r]),
+                **figures[r],
+                **self._windows(losses[r]),
+            }
+            if "test_accuracy" in record:
+                best = [old.get("best_test_accuracy", 0.0) for old in history]
+                record["best_test_accuracy"] = max([record["test_accuracy"], *best])
+            history.append(record)
+        self.status = self._decide(diverged)
+        for journal, history in zip(journals, self.history, strict=False):
+            journal.write(history[-1])
+
+    def _evaluate(self) -> list[dict[str, Any]]:
+        figures: list[dict[str, Any]] = [{} for _ in self.recipes]
+        with fresh_statistics(self.model, self.source, self.system, self.device, self.group):
+            for part in ("train", "test"):
+                found = evaluate(self.model, self.source, part, self.system, self.device, self.group)
+                for name, values in found.items():
+                    for r, value in enumerate(values):
+                        figures[r][f"{part}_{name}"] = value
+        return figures
+
+    def _windows(self, losses: Tensor) -> dict[str, Any]:
+        """Mean losses of windows of steps, each with the number of its last step."""
+        before = (self.epoch - 1) * self.steps
+        parts = losses.split(WINDOW)
+        ends = [before + min((k + 1) * WINDOW, self.steps) for k in range(len(parts))]
+        return {"window_steps": ends, "window_losses": [float(part.mean()) for part in parts]}
+
+    def _decide(self, diverged: bool) -> str:
+        recipe = self.recipe
+        records = [history[-1] for history in self.history]
+        if diverged:
+            return "diverged"
+        if recipe.stop_when_fitted and all(record.get("train_accuracy") == 1.0 for record in records):
+            return "fitted"
+        blind = torch.log(torch.tensor(float(self.source.n_classes))).item()
+        if len(recipe.rates) > 1 and self.epoch == recipe.ladder_patience:
+            if all(record["loss"] > blind - recipe.ladder_margin for record in records):
+                return "stuck"
+        if recipe.plateau and self.epoch > recipe.plateau:
+            earlier = min(record["loss"] for record in self.history[0][: -recipe.plateau])
+            recent = min(record["loss"] for record in self.history[0][-recipe.plateau :])
+            if recent > earlier * (1 - 1e-3):
+                return "plateau"
+        return "finished" if self.epoch >= recipe.epochs else "running"
+
+    # Files ----------------------------------------------------------------------------------------------------
+
+    def _journals(self) -> list[Journal]:
+        if not self.group.leads:
+            return []
+        return [
+            Journal(folder, history, tensorboard=self.system.tensorboard)
+            for folder, history in zip(self.logs, self.history, strict=False)
+        ]
+
+    def _save(self) -> None:
+        if self.folder is None or not self.group.leads:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        state = {
+            "recipes": [r.to_json() for r in self.recipes],
+            "digest": self.source.digest,
+            "rate": self.rate,
+            "status": self.status,
+            "epoch": self.epoch,
+            "step": self.step,
+            "seconds": self.seconds,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "labels": self.source.labels,
+            "order": self.order,
+            "losses": self.losses,
+            "correct": self.correct,
+            "memory": self.memory.state(),
+            "history": self.history,
+            "generator": torch.get_rng_state(),
+            "cuda_generator": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
+        }
+        checkpoint.save(state, self.folder / "checkpoint.pt")
+
+    def _resume(self) -> bool:
+        """Load the checkpoint where there is one; True when it stands inside an epoch (step > 0)."""
+        path = self.folder / "checkpoint.pt" if self.folder is not None else None
+        if path is None or not path.exists():
+            return False
+        state = checkpoint.load(path, self.device)
+        expected = [r.to_json() for r in self.recipes]
+        if state["recipes"] != expected or state["rate"] != self.rate:
+            raise DataError(f"checkpoint: {path} belongs to another recipe; use another folder")
+        same_labels = torch.equal(state["labels"], self.source.labels)
+        if state["digest"] != self.source.digest or not same_labels:
+            raise DataError(f"checkpoint: {path} was trained on other data than is loaded now; restore that data")
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.order = state["order"].cpu()
+        self.losses.copy_(state["losses"])
+        self.correct.copy_(state["correct"])
+        self.memory.restore(state["memory"])
+        self.history = state["history"]
+        self.status, self.epoch, self.step = state["status"], state["epoch"], state["step"]
+        self.seconds = state["seconds"]
+        torch.set_rng_state(state["generator"].cpu())
+        if state["cuda_generator"] is not None and self.device.type == "cuda":
+            torch.cuda.set_rng_state(state["cuda_generator"].cpu(), self.device)
+        self.progress.note(f"resumed {self.recipe.key} at epoch {self.epoch}, step {self.step}")
+        return self.step > 0

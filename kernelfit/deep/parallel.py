@@ -1,0 +1,94 @@
+"""Several processes as torchrun starts them: gloo on the CPU, NCCL on GPUs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
+
+
+@dataclass(frozen=True)
+class Group:
+    """This process among `size`."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes the files."""
+        return self.rank == 0
+
+    def total(self, value: Tensor) -> Tensor:
+        """The sum over processes, in every process."""
+        if self.size > 1:
+            dist.all_reduce(value)
+        return value
+
+    def wait(self) -> None:
+        """Until every process is here."""
+        if self.size > 1:
+            dist.barrier()
+
+
+@contextlib.contextmanager
+def joined(device_type: str) -> Iterator[Group]:
+    """The group that torchrun set up (its environment variables), or a group of one."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1 or dist.is_initialized():
+        yield Group(dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else Group()
+        return
+    if device_type == "cuda":
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    dist.init_process_group("nccl" if device_type == "cuda" else "gloo")
+    try:
+        yield Group(dist.get_rank(), size)
+    finally:
+        dist.destroy_process_group()
+
+
+class SharedBatchNorm(nn.BatchNorm2d):
+    """Batch normalisation over the batch of all processes, where torch's SyncBatchNorm refuses: on the CPU.
+
+    Same parameters and buffers as `nn.BatchNorm2d`, so that checkpoints fit both.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, c, h, w) -> the same; statistics of all processes while training."""
+        if not self.training:
+            return super().forward(x)
+        # Count, sum and sum of squares of each channel travel together: one exchange per layer.
+        count = x.new_full((1,), x.numel() / x.shape[1])
+        sums = torch.cat([x.sum(dim=(0, 2, 3)), x.square().sum(dim=(0, 2, 3)), count])
+        sums = all_reduce(sums)
+        mean, square = sums[: x.shape[1]] / sums[-1], sums[x.shape[1] : -1] / sums[-1]
+        variance = (square - mean.square()).clamp_min(0)
+        if self.track_running_stats and self.running_mean is not None and self.running_var is not None:
+            with torch.no_grad():
+                self.num_batches_tracked.add_(1)
+                share = self.momentum if self.momentum is not None else 1 / float(self.num_batches_tracked)
+                self.running_mean.lerp_(mean, share)
+                self.running_var.lerp_(variance * sums[-1] / (sums[-1] - 1), share)
+        x = (x - mean[:, None, None]) * (variance + self.eps).rsqrt()[:, None, None]
+        if self.affine:
+            x = x * self.weight[:, None, None] + self.bias[:, None, None]
+        return x
+
+
+def share_batch_norm(model: nn.Module, device_type: str) -> nn.Module:
+    """Replace every batch normalisation by one over all processes."""
+    if device_type == "cuda":
+        shared: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        return shared
+    for parent in list(model.modules()):
+        for name, layer in parent.named_children():
+            if type(layer) is nn.BatchNorm2d:
+                layer.__class__ = SharedBatchNorm
+                setattr(parent, name, layer)
+    return model

@@ -1,0 +1,175 @@
+"""A recipe: everything that decides the numbers of one run, with the paper's defaults.
+
+What the paper does not state is a field with a default and an entry in `CHOICES`, and every result lists it.
+Marks: C from the authors' linked or TensorFlow's code, R from independent replications, G a best guess.
+No torch here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from kernelfit.datasets.corruptions import CORRUPTIONS
+from kernelfit.errors import InputError
+
+# 4e-5 for Inception [C]; .004 on AlexNet's hidden linear layers [C]; 5e-4 the middle of the MLP's sweep [G].
+WEIGHT_DECAY = {
+    "inception": 4e-5,
+    "inception-no-bn": 4e-5,
+    "alexnet": 0.004,
+    "mlp-3x512": 5e-4,
+    "mlp-1x512": 5e-4,
+    "inception-v3": 4e-5,
+}
+MLP_WEIGHT_DECAYS = (4e-5, 5e-4, 4e-3)
+NO_BN_RATES = (0.1, 0.05, 0.02, 0.01)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A setting that the paper leaves open: the value here, where it comes from, and why."""
+
+    name: str
+    mark: str
+    reason: str
+
+
+CHOICES = (
+    Choice("batch", "R", "the paper names no batch size; replications use 128"),
+    Choice("epochs", "G", "100, and 200 for the MLPs: with the rate x 0.95 training is over by then"),
+    Choice("weight_decay", "C/G", "Inception and AlexNet from code; the MLP's is a guess within a published sweep"),
+    Choice("rates", "G", "without batch norm the rate is not stated: ladder, next rung on NaN or loss at ln c"),
+    Choice("ladder_patience", "G", "epochs after which a loss within ladder_margin of ln c counts as stuck"),
+    Choice("ladder_margin", "G", "see ladder_patience"),
+    Choice("plateau", "G", "stop after that many epochs without 0.1 % better loss; 0 trains all epochs"),
+    Choice("stop_when_fitted", "G", "off: the paper's runs have a fixed length"),
+    Choice("init", "C", "Inception He, cut at 2 std; AlexNet std .05/.04; MLP Glorot normal"),
+    Choice("batch_norm", "C", "eps .001, decay .9997; statistics recomputed on training data before evaluation"),
+    Choice("test_crop", "G", "centre crop at test time, also after training on random crops"),
+    Choice("augmentation", "G", "flip and rotation of the full image before the crop, bilinear, zero fill"),
+    Choice("last_batch", "G", "the ragged last batch of an epoch is kept"),
+    Choice("threshold", "R", "'converged' is the first window of 50 steps with mean loss <= 0.1"),
+    Choice("pixel_corruptions", "G", "act on the centre crop, before whitening; Gaussian uses the data's moments"),
+)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One run. `key` names it; two tables that need the same recipe share the run."""
+
+    model: str
+    corruption: str = "true"
+    p: float = 1.0  # share of corrupted labels, for "corrupt-labels" alone
+    crop: bool = False
+    augment: bool = False
+    weight_decay: float = 0.0
+    dropout: float = 0.0
+    seed: int = 0
+    dataset: str = "cifar10"
+    n: int | None = None
+    n_test: int | None = None
+    side: int = 28
+    epochs: int = 100
+    batch: int = 128
+    rates: tuple[float, ...] = (0.1,)  # the ladder of learning rates; mostly one
+    rate_decay: float = 0.95
+    decay_every: int = 1  # epochs
+    momentum: float = 0.9
+    ladder_patience: int = 10
+    ladder_margin: float = 0.002
+    plateau: int = 0
+    stop_when_fitted: bool = False
+    threshold: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.model not in WEIGHT_DECAY:
+            raise InputError(f"model: got {self.model!r}, expected one of {', '.join(WEIGHT_DECAY)}")
+        if self.corruption not in CORRUPTIONS:
+            raise InputError(
+                f"corruption: got {self.corruption!r}, expected one of {', '.join(CORRUPTIONS)}"
+            )
+        if self.crop and self.corruption in ("shuffled-pixels", "random-pixels", "gaussian"):
+            raise InputError(
+                f"crop: random crops of {self.corruption} images would leave the fixed centre crop; switch one off"
+            )
+        if not 0 <= self.p <= 1:
+            raise InputError(f"p: got {self.p}, expected a share in [0, 1]")
+        for name in ("epochs", "batch", "side"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name}: got {getattr(self, name)}, expected at least 1")
+        if not self.rates or min(self.rates) <= 0:
+            raise InputError(f"rates: got {self.rates}, expected positive learning rates")
+        if self.weight_decay < 0:
+            raise InputError(f"weight_decay: got {self.weight_decay}, expected 0 or more")
+
+    @property
+    def key(self) -> str:
+        """A readable name with a hash of every field: the run's folder."""
+        digest = hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:10]
+        words = [self.model, self.corruption]
+        if self.corruption == "corrupt-labels":
+            words.append(f"p{self.p:g}")
+        words += [name for name in ("crop", "augment") if getattr(self, name)]
+        words += ["wd"] if self.weight_decay else []
+        words += [f"seed{self.seed}", digest]
+        return "-".join(words)
+
+    @property
+    def uncorrupted(self) -> Recipe:
+        """The same run on the true data."""
+        return dataclasses.replace(self, corruption="true", p=1.0)
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields."""
+        record = dataclasses.asdict(self)
+        record["rates"] = list(self.rates)
+        return record
+
+    @classmethod
+    def from_json(cls, record: dict[str, Any]) -> Recipe:
+        """The inverse of `to_json`."""
+        return cls(**{**record, "rates": tuple(record["rates"])})
+
+
+def default(model: str, **changes: Any) -> Recipe:
+    """The paper's recipe for `model`, with `changes`; `weight_decay=True` takes the model's own coefficient.
+
+    SGD with momentum 0.9, rate 0.1 for Inception and 0.01 for AlexNet and the MLPs, times 0.95 each epoch.
+    `corrupt-labels` with p = 0 or 1 becomes `true` or `random-labels`, so that runs are shared.
+    """
+    if model not in WEIGHT_DECAY:
+        raise InputError(f"model: got {model!r}, expected one of {', '.join(WEIGHT_DECAY)}")
+    fields: dict[str, Any] = {"model": model}
+    if model.startswith("mlp"):
+        fields |= {"rates": (0.01,), "epochs": 200}
+    elif model == "alexnet":
+        fields |= {"rates": (0.01,)}
+    elif model == "inception-no-bn":
+        fields |= {"rates": NO_BN_RATES}
+    elif model == "inception-v3":
+        # [G] apart from the image size; the paper gives no schedule for ImageNet.
+        fields |= {"dataset": "imagenet", "side": 299, "rates": (0.045,), "rate_decay": 0.94, "decay_every": 2}
+    fields |= changes
+    if fields.get("weight_decay") is True:
+        fields["weight_decay"] = WEIGHT_DECAY[model]
+    if fields.get("weight_decay") is False:
+        fields["weight_decay"] = 0.0
+    if fields.get("corruption") == "corrupt-labels":
+        p = fields.get("p", 1.0)
+        if p in (0, 1):
+            fields |= {"corruption": "random-labels" if p else "true", "p": 1.0}
+    else:
+        fields["p"] = 1.0
+    return Recipe(**fields)
+
+
+def choices(recipe: Recipe) -> list[dict[str, Any]]:
+    """What is not the paper's word in this recipe: name, value where it is a field, mark, reason."""
+    fields = recipe.to_json()
+    return [
+        {"name": c.name, "value": fields.get(c.name), "mark": c.mark, "reason": c.reason} for c in CHOICES
+    ]

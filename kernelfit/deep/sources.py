@@ -1,0 +1,161 @@
+"""Where batches come from: whole data sets that live on the device, for one run or several at once.
+
+R runs train side by side; run r has its own inputs and labels. Everything a source hands out has the leading
+dimension R.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kernelfit.datasets import Dataset, load
+from kernelfit.datasets.corruptions import corrupt
+from kernelfit.deep.batches import prepare
+from kernelfit.deep.images import centre_crop, image_shape
+from kernelfit.deep.parallel import Group
+from kernelfit.deep.recipe import Recipe
+from kernelfit.errors import InputError
+from kernelfit.progress import Progress
+
+Batch = tuple[Tensor, Tensor, Tensor]  # inputs (R, b, ...), labels (R, b), row numbers (R, b)
+
+
+class Source(Protocol):
+    """Training and evaluation data of R runs."""
+
+    n: int
+    n_classes: int
+    shape: tuple[int, int, int]
+    labels: Tensor  # (R, n) as trained on, on the device
+    clean: Tensor  # (R, n) before corruption
+    digest: str  # of the corrupted data: the same after a resume, or the resume is refused
+
+    def batches(self, epoch: int, order: Tensor, first: int, batch: int, group: Group) -> Iterator[Batch]:
+        """The batches `first`, `first` + 1, ... of an epoch whose row order is `order` (R, n)."""
+        ...
+
+    def evaluation(self, part: str, rows: int, group: Group) -> Iterator[tuple[Tensor, Tensor]]:
+        """All rows of "train" (labels as trained on) or "test" (clean labels), without augmentation."""
+        ...
+
+
+def epoch_generator(seed: int, epoch: int, purpose: str) -> torch.Generator:
+    """A CPU generator that depends on these three alone, so that any epoch can be repeated."""
+    words = hashlib.sha256(f"{purpose}/{seed}/{epoch}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(words[:7], "little"))
+
+
+def local_rows(order: Tensor, step: int, batch: int, group: Group) -> Tensor:
+    """The rows (R, b) of this process in a global batch: every `size`-th, from its rank."""
+    return order[:, step * batch : (step + 1) * batch][:, group.rank :: group.size]
+
+
+def steps_per_epoch(n: int, batch: int, group: Group) -> int:
+    """Batches of an epoch; a ragged last one counts when every process gets a row of it."""
+    return n // batch + (n % batch >= group.size)
+
+
+class Resident:
+    """Data sets in device memory; equal inputs of several runs are held once."""
+
+    def __init__(self, recipes: Sequence[Recipe], datasets: Sequence[Dataset], device: torch.device) -> None:
+        self.device = device
+        self.recipes = recipes
+        first = recipes[0]
+        varied = first.crop or first.augment
+        if varied and len(recipes) > 1:
+            raise InputError("recipes: runs with random crops or augmentation cannot be stacked; run them one by one")
+        hasher = hashlib.sha256()
+        held: dict[bytes, tuple[Tensor, Tensor]] = {}
+        self.train_inputs: list[Tensor] = []
+        self.test_inputs: list[Tensor] = []
+        labels, clean, test_labels = [], [], []
+        self.raw: Tensor | None = None
+        for recipe, dataset in zip(recipes, datasets, strict=True):
+            given = dataset if varied else centre_crop(dataset, recipe.side)
+            corrupted = corrupt(given, recipe.corruption, p=recipe.p, seed=recipe.seed)
+            rows = np.ascontiguousarray(corrupted.X_train)
+            fingerprint = hashlib.sha256(rows.view(np.uint8).data).digest()
+            hasher.update(fingerprint + np.ascontiguousarray(corrupted.y_train).view(np.uint8).tobytes())
+            if fingerprint not in held:
+                images = _images(corrupted, corrupted.X_train).to(device)
+                if varied:
+                    self.raw = images
+                # Gaussian images are drawn in the data's own unit, as bytes are, so that one scale serves all.
+                held[fingerprint] = (
+                    prepare(images, dataset.scale, recipe.side),
+                    prepare(_images(corrupted, corrupted.X_test).to(device), dataset.scale, recipe.side),
+                )
+            train, test = held[fingerprint]
+            self.train_inputs.append(train)
+            self.test_inputs.append(test)
+            labels.append(torch.from_numpy(corrupted.y_train))
+            clean.append(torch.from_numpy(dataset.y_train))
+            test_labels.append(torch.from_numpy(corrupted.y_test))
+        self.labels = torch.stack(labels).to(device)
+        self.clean = torch.stack(clean).to(device)
+        self.test_labels = torch.stack(test_labels).to(device)
+        self.n = self.labels.shape[1]
+        self.n_classes = len(datasets[0].classes or ())
+        self.scale = datasets[0].scale
+        channels, height, width = self.train_inputs[0].shape[1:]
+        self.shape = (int(height), int(width), int(channels))
+        self.digest = hasher.hexdigest()
+
+    def batches(self, epoch: int, order: Tensor, first: int, batch: int, group: Group) -> Iterator[Batch]:
+        """See `Source`. Random crops and augmentation are drawn anew each epoch, for all rows at once."""
+        inputs = self.train_inputs
+        recipe = self.recipes[0]
+        if self.raw is not None:
+            generator = epoch_generator(recipe.seed, epoch, "augmentation")
+            inputs = [
+                prepare(
+                    self.raw,
+                    self.scale,
+                    recipe.side,
+                    crop=recipe.crop,
+                    augment=recipe.augment,
+                    generator=generator,
+                )
+            ]
+        order = order.to(self.device)
+        for step in range(first, steps_per_epoch(self.n, batch, group)):
+            rows = local_rows(order, step, batch, group)
+            x = torch.stack([source[index] for source, index in zip(inputs, rows, strict=True)])
+            yield x, self.labels.gather(1, rows), rows
+
+    def evaluation(self, part: str, rows: int, group: Group) -> Iterator[tuple[Tensor, Tensor]]:
+        """See `Source`."""
+        inputs = self.train_inputs if part == "train" else self.test_inputs
+        labels = self.labels if part == "train" else self.test_labels
+        for first in range(0, labels.shape[1], rows):
+            own = slice(first + group.rank, first + rows, group.size)
+            yield torch.stack([source[own] for source in inputs]), labels[:, own]
+
+
+def _images(dataset: Dataset, X: np.ndarray) -> Tensor:
+    """(n, channels, height, width) from rows in (height, width, channel) order."""
+    height, width, channels = image_shape(dataset)
+    return torch.from_numpy(np.ascontiguousarray(X)).view(len(X), height, width, channels).permute(0, 3, 1, 2)
+
+
+def load_resident(
+    recipes: Sequence[Recipe],
+    device: torch.device,
+    *,
+    data_dir: Path | None = None,
+    progress: Progress | None = None,
+) -> Resident:
+    """The data of `recipes` (all of one data set and size) on the device."""
+    first = recipes[0]
+    dataset = load(first.dataset, n_train=first.n, n_test=first.n_test, data_dir=data_dir, progress=progress)
+    if dataset.classes is None:
+        raise InputError(f"dataset: {dataset.name} has numeric targets; the networks here classify")
+    return Resident(recipes, [dataset] * len(recipes), device)

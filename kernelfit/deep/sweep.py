@@ -1,0 +1,176 @@
+"""Run recipes, each once, and keep what they gave: FOLDER/<key>/result.json.
+
+A sweep that is interrupted goes on where it was: finished recipes are read, the others resume from their checkpoint.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from kernelfit.deep.engine import Outcome, Training
+from kernelfit.deep.models import HIDDEN
+from kernelfit.deep.parallel import joined
+from kernelfit.deep.recipe import Recipe, choices
+from kernelfit.deep.sources import load_resident
+from kernelfit.deep.system import System
+from kernelfit.errors import DataError, InputError
+from kernelfit.progress import Progress, Silent
+from kernelfit.report import json_output
+from kernelfit.report.machine import describe
+
+STACK = 8  # MLP runs side by side; more would need more device memory for no more speed per run
+
+
+def record(outcome: Outcome) -> dict[str, Any]:
+    """What is kept of a run. Accuracies are fractions; `history` has one entry per epoch."""
+    recipe, final = outcome.recipe, outcome.final
+    kept = ("loss", "online_accuracy", "train_accuracy", "train_top5", "test_accuracy", "test_top5")
+    return {
+        "key": recipe.key,
+        "recipe": recipe.to_json(),
+        "status": outcome.status,
+        "rate": outcome.rate,
+        "rung": recipe.rates.index(outcome.rate),
+        "epochs": final["epoch"],
+        "steps": final["step"],
+        "seconds": final["seconds"],
+        "converged_step": outcome.converged_step,
+        **{name: final.get(name) for name in kept},
+        "best_test_accuracy": final.get("best_test_accuracy"),
+        "choices": choices(recipe),
+        "machine": describe(),
+        "history": outcome.history,
+    }
+
+
+def finished(recipe: Recipe, folder: Path) -> dict[str, Any] | None:
+    """The kept result of a recipe; None where it has not been finished in `folder`."""
+    path = folder / recipe.key / "result.json"
+    if not path.exists():
+        return None
+    try:
+        kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        known = Recipe.from_json(kept["recipe"])
+    except (ValueError, KeyError, TypeError):
+        raise DataError(f"result: {path} is not a result of this program; delete it to run again") from None
+    if known != recipe:
+        raise DataError(f"result: {path} belongs to another recipe; delete it to run again")
+    return kept
+
+
+def stackable(recipe: Recipe) -> bool:
+    """Whether a run may share a batched product with others."""
+    return recipe.model in HIDDEN and not (recipe.crop or recipe.augment or recipe.plateau) and len(recipe.rates) == 1
+
+
+def stacks(recipes: Sequence[Recipe], size: int = STACK) -> list[list[Recipe]]:
+    """Recipes in groups that train together: MLPs that differ in seed, corruption and weight decay only."""
+    groups: dict[Recipe, list[Recipe]] = {}
+    result: list[list[Recipe]] = []
+    for recipe in recipes:
+        if not stackable(recipe):
+            result.append([recipe])
+            continue
+        shape = dataclasses.replace(recipe, seed=0, corruption="true", p=1.0, weight_decay=0.0)
+        together = groups.setdefault(shape, [])
+        if not together:
+            result.append(together)
+        together.append(recipe)
+        if len(together) == size:
+            del groups[shape]
+    return result
+
+
+def run(
+    recipes: Sequence[Recipe],
+    folder: Path,
+    *,
+    system: System | None = None,
+    data_dir: Path | None = None,
+    stack: int = STACK,
+    progress: Progress | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Results by recipe key: those found in `folder`, and the others trained (or resumed) now."""
+    system = system or System()
+    told: Progress = progress or Silent()
+    wanted = list(dict.fromkeys(recipes))
+    results = {}
+    missing = []
+    for recipe in wanted:
+        kept = finished(recipe, folder)
+        if kept is None:
+            missing.append(recipe)
+        else:
+            results[recipe.key] = kept
+    if results:
+        told.note(f"{len(results)} of {len(wanted)} runs were found finished in {folder}")
+    with told.phase("runs", max(len(missing), 1), "runs") as advance:
+        for together in stacks(missing, stack):
+            outcomes, _ = train(together, folder, system=system, data_dir=data_dir, progress=told)
+            for outcome in outcomes:
+                results[outcome.recipe.key] = record(outcome)
+            advance(len(together))
+    return results
+
+
+def train(
+    recipes: Sequence[Recipe],
+    folder: Path,
+    *,
+    system: System,
+    data_dir: Path | None = None,
+    progress: Progress | None = None,
+) -> tuple[list[Outcome], list[nn.Module]]:
+    """Train one group of recipes, down the ladder of rates where there is one; outcomes and trained models.
+
+    Writes FOLDER/<key>/result.json and log.jsonl. Checkpoints lie in FOLDER/<key>/rate-<rate>, or in
+    FOLDER/stack-<hash> for several runs. Under torchrun the first process writes.
+    """
+    told: Progress = progress or Silent()
+    first = recipes[0]
+    if any(len(r.rates) > 1 for r in recipes) and len(recipes) > 1:
+        raise InputError("recipes: runs with a ladder of rates cannot be stacked; run them one by one")
+    device = system.resolve()
+    with joined(device.type) as group:
+        if first.dataset == "imagenet":
+            from kernelfit.deep.imagenet import Folders
+
+            source: Any = Folders(first, data_dir, device, workers=system.workers)
+        else:
+            source = load_resident(recipes, device, data_dir=data_dir, progress=told if group.leads else None)
+        for rung, rate in enumerate(first.rates):
+            if len(recipes) == 1:
+                place, logs = folder / first.key / f"rate-{rate:g}", [folder / first.key / f"rate-{rate:g}"]
+            else:
+                name = hashlib.sha256(" ".join(r.key for r in recipes).encode()).hexdigest()[:10]
+                place, logs = folder / f"stack-{name}", [folder / r.key for r in recipes]
+            training = Training(
+                recipes,
+                source,
+                rate=rate,
+                folder=place,
+                logs=logs,
+                system=system,
+                group=group,
+                progress=told if group.leads else None,
+            )
+            outcomes = training.run()
+            failed = outcomes[0].status in ("stuck", "diverged")
+            if not failed or rung + 1 == len(first.rates):
+                break
+            if group.leads:
+                told.note(f"{first.key}: {outcomes[0].status} at rate {rate:g}, going on with {first.rates[rung + 1]:g}")
+        if group.leads:
+            for outcome in outcomes:
+                target = folder / outcome.recipe.key / "result.json"
+                target.parent.mkdir(parents=True, exist_ok=True)
+                json_output.write(record(outcome), target)
+        group.wait()
+    return outcomes, training.members

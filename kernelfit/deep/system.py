@@ -1,0 +1,81 @@
+"""How a run uses the machine. None of this changes what is computed, only its speed and rounding."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from kernelfit.errors import DeviceError, InputError
+
+PRECISIONS = ("auto", "float32", "tf32", "bf16")
+
+
+@dataclass(frozen=True)
+class System:
+    """Device and speed switches.
+
+    device             "auto" (CUDA where there is one), "cpu", "cuda", "cuda:1"
+    precision          "auto": bf16 autocast with float32 master weights on CUDA, float32 on the CPU
+    compile, graph     torch.compile; one CUDA graph per full step. CUDA only
+    checkpoint_seconds seconds between checkpoints inside an epoch (the end of training is always kept)
+    evaluate_every     epochs between evaluations on the training and test set
+    evaluation_rows    rows per forward pass in evaluations
+    tensorboard        also write TensorBoard scalars
+    workers            loader processes for image folders
+    """
+
+    device: str = "auto"
+    precision: str = "auto"
+    compile: bool = False
+    graph: bool = False
+    checkpoint_seconds: float = 60.0
+    evaluate_every: int = 1
+    evaluation_rows: int = 1000
+    tensorboard: bool = False
+    workers: int = 0
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise InputError(f"precision: got {self.precision!r}, expected one of {', '.join(PRECISIONS)}")
+        if self.evaluate_every < 1:
+            raise InputError(f"evaluate_every: got {self.evaluate_every}, expected at least 1")
+
+    def resolve(self) -> torch.device:
+        """The torch device; DeviceError where CUDA is asked for and missing."""
+        name = self.device
+        if name == "auto":
+            name = "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            device = torch.device(name)
+        except RuntimeError:
+            raise InputError(f"device: got {self.device!r}, expected auto, cpu or cuda") from None
+        if device.type == "cuda" and not torch.cuda.is_available():
+            raise DeviceError(f"device: {self.device} was asked for, but torch sees no CUDA device; use cpu")
+        if device.type == "cpu" and (self.compile or self.graph):
+            raise InputError("compile, graph: these need a CUDA device; switch them off on the CPU")
+        if device.type == "cpu" and self.precision in ("tf32", "bf16"):
+            raise InputError(f"precision: {self.precision} needs a CUDA device; use float32 on the CPU")
+        return device
+
+    @contextlib.contextmanager
+    def arithmetic(self, device: torch.device) -> Iterator[None]:
+        """Set the matrix precision for a run and put the process back as it was afterwards."""
+        before = torch.get_float32_matmul_precision()
+        convolutions = torch.backends.cudnn.allow_tf32
+        if device.type == "cuda":
+            torch.set_float32_matmul_precision("highest" if self.precision == "float32" else "high")
+            torch.backends.cudnn.allow_tf32 = self.precision != "float32"
+        try:
+            yield
+        finally:
+            torch.set_float32_matmul_precision(before)
+            torch.backends.cudnn.allow_tf32 = convolutions
+
+    def autocast(self, device: torch.device) -> Any:
+        """bf16 autocast where the precision says so; float32 otherwise."""
+        half = device.type == "cuda" and self.precision in ("auto", "bf16")
+        return torch.autocast(device.type, dtype=torch.bfloat16, enabled=half)
