@@ -144,12 +144,16 @@ def lay_out(path: Path, layout: PanelLayout, dtype: np.dtype[Any]) -> list[int]:
 
     access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
     access.set_alignment(_ALIGNMENT, _ALIGNMENT)
-    file_id = h5py.h5f.create(os.fsencode(path), h5py.h5f.ACC_TRUNC, fapl=access)
+    # Without times the same layout gives the same bytes, which is how damaged metadata is repaired.
+    timeless = h5py.h5p.create(h5py.h5p.FILE_CREATE)
+    timeless.set_obj_track_times(False)
+    file_id = h5py.h5f.create(os.fsencode(path), h5py.h5f.ACC_TRUNC, fcpl=timeless, fapl=access)
     with h5py.File(file_id) as file:
         group = file.create_group("panels")
         group.attrs["n"] = layout.n
         group.attrs["width"] = layout.width
         creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        creation.set_obj_track_times(False)
         creation.set_layout(h5py.h5d.CONTIGUOUS)
         creation.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
         creation.set_fill_time(h5py.h5d.FILL_TIME_NEVER)

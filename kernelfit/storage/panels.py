@@ -117,7 +117,7 @@ class RamPanels:
 
     def begin(self, j: int) -> NDArray[Any]:
         if self._behind is not None:
-            self._behind.raise_error()
+            self._behind.wait()  # no more than one panel is ahead of the disk
         if j not in self._panels:
             rows, columns = self.layout.shape(j)
             try:
