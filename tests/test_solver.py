@@ -1,0 +1,626 @@
+"""The main road against SciPy and scikit-learn: precisions, tiers, repeated rows, refusals, inputs of every kind."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.linalg import cho_factor, cho_solve
+from sklearn.kernel_ridge import KernelRidge
+
+import kernelfit
+from kernelfit.errors import (
+    DeviceError,
+    DuplicateRowsError,
+    InputError,
+    KernelfitError,
+    NotPositiveDefiniteError,
+    PlanError,
+)
+from kernelfit.gram.plan import PanelLayout
+from kernelfit.gram.source import PanelGram
+from kernelfit.kernels import Gaussian, Linear, Pairwise
+from kernelfit.linalg.conjugate_gradients import backward_error
+from kernelfit.progress import Silent
+
+EPS = np.finfo(float).eps
+
+
+def gaussian_matrix(x, y, gamma):
+    return np.exp(-gamma * ((x[:, None, :] - y[None, :, :]) ** 2).sum(-1))
+
+
+@pytest.fixture
+def problem(rng):
+    x = rng.standard_normal((300, 6))
+    return x, np.stack([np.sin(x[:, 0]), np.sign(x[:, 1]), x[:, 2] ** 2], axis=1)
+
+
+@pytest.mark.parametrize("tier", ["ram", "disk"])
+@pytest.mark.parametrize("ridge", [0.0, 0.3])
+def test_equals_scipy(problem, tolerance, tier, ridge):
+    x, y = problem
+    solution = kernelfit.solve(x, y, gamma=0.5, ridge=ridge, tier=tier)
+    a = gaussian_matrix(x, x, 0.5) + ridge * np.eye(300)
+    alpha = cho_solve(cho_factor(a), y)
+    certificate = solution.certificate
+    error = tolerance(float, 300) * np.linalg.cond(a) * np.abs(alpha).max()
+    np.testing.assert_allclose(solution.alpha, alpha, atol=error)
+    np.testing.assert_allclose(solution.fitted, (a - ridge * np.eye(300)) @ alpha, atol=error)
+    assert solution.plan.tier == tier
+    assert certificate.backward_error < 1e-15
+    assert certificate.norm == pytest.approx(np.linalg.norm(a, 1), rel=1e-12)
+    exact = np.linalg.cond(a, 1)
+    assert exact / 3 <= certificate.condition_estimate <= exact * 1.001
+    pivots = np.diag(np.linalg.cholesky(a)) ** 2
+    assert certificate.min_pivot == pytest.approx(pivots.min(), rel=1e-9)
+    assert certificate.min_pivot_row == pivots.argmin()
+    assert certificate.log_det == pytest.approx(np.linalg.slogdet(a)[1], rel=1e-10)
+    assert certificate.interpolates == (ridge == 0)
+    assert certificate.rank == 300
+    per_column = np.sqrt(np.einsum("ij,ij->j", alpha, (a - ridge * np.eye(300)) @ alpha))
+    np.testing.assert_allclose(solution.rkhs_norm_per_column, per_column, rtol=1e-9)
+    assert solution.rkhs_norm == pytest.approx(np.linalg.norm(per_column), rel=1e-9)
+
+
+@pytest.mark.parametrize("ridge", [1e-8, 0.1, 10.0])
+def test_agrees_with_kernel_ridge(problem, rng, ridge):
+    x, y = problem
+    test = rng.standard_normal((40, 6))
+    reference = KernelRidge(alpha=ridge, kernel="rbf", gamma=0.5).fit(x, y)
+    solution = kernelfit.solve(x, y, gamma=0.5, ridge=ridge)
+    np.testing.assert_allclose(solution.predict(test), reference.predict(test), atol=1e-9)
+    np.testing.assert_allclose(solution.alpha, reference.dual_coef_, rtol=1e-6, atol=1e-8)
+
+
+def test_without_a_ridge_the_targets_are_met(problem):
+    x, y = problem
+    solution = kernelfit.solve(x, y, gamma=0.5)
+    np.testing.assert_allclose(solution.predict(x), y, atol=1e-10)
+    assert solution.score(x, y) == pytest.approx(1.0)
+    assert solution.notes == []
+
+
+def test_one_row():
+    solution = kernelfit.solve([[1.0, 2.0]], [3.0], gamma=1.0)
+    assert solution.alpha.tolist() == [[3.0]]
+    assert solution.predict([[1.0, 2.0]]).tolist() == [3.0]
+    assert solution.leave_one_out().tolist() == [0.0]
+    assert solution.certificate.condition_estimate == 1.0
+
+
+def test_results_do_not_depend_on_threads_or_tier(rng):
+    x, y = rng.standard_normal((1800, 3)), rng.standard_normal((1800, 2))
+    found = set()
+    for tier in ("ram", "disk"):
+        for threads in (1, 2, 3):
+            solution = kernelfit.solve(x, y, gamma=20.0, tier=tier, threads=threads)
+            certificate = {**solution.certificate.as_dict()}
+            found.add((solution.alpha.tobytes(), solution.fitted.tobytes(), json.dumps(certificate)))
+            solution.close()
+    assert len(found) == 1
+
+
+# Precisions
+
+
+def test_mixed_precision_gives_float64_norms(rng):
+    x = rng.standard_normal((700, 5))
+    y = np.sign(x[:, :2])
+    double = kernelfit.solve(x, y, gamma=0.5)
+    mixed = kernelfit.solve(x, y, gamma=0.5, precision="mixed")
+    assert double.certificate.condition_estimate > 1e4
+    assert mixed.certificate.factor_precision == "float32"
+    assert mixed.certificate.refinements > 0
+    assert mixed.rkhs_norm == pytest.approx(double.rkhs_norm, rel=1e-9)
+    np.testing.assert_allclose(mixed.rkhs_norm_per_column, double.rkhs_norm_per_column, rtol=1e-9)
+    assert mixed.certificate.backward_error <= 5 * EPS
+    assert mixed.certificate.interpolates
+    assert mixed.plan.precision == "mixed"
+
+
+def test_mixed_precision_without_room_for_a_cache_gives_the_same(rng):
+    x = rng.integers(0, 256, (500, 30), dtype=np.uint8)
+    y = rng.standard_normal((500, 2))
+    roomy = kernelfit.solve(x, y, gamma=1.0, scale=1 / 255, precision="mixed")
+    tight = kernelfit.solve(x, y, gamma=1.0, scale=1 / 255, precision="mixed", tier="disk")
+    assert roomy.plan.cache != "none"
+    assert tight.plan.cache == "none"
+    np.testing.assert_allclose(roomy.alpha, tight.alpha, rtol=1e-7, atol=1e-9)
+
+
+def test_mixed_precision_that_falls_back_says_so(rng):
+    x = np.linspace(0, 1, 60)[:, None]
+    y = np.sin(x)
+    progress = Silent()
+    solution = kernelfit.solve(
+        x, y, kernel="matern", parameters={"nu": 2.5}, precision="mixed", progress=progress
+    )
+    assert solution.certificate.factor_precision == "float64"
+    assert solution.plan.precision == "float64"
+    assert solution.certificate.backward_error < 1e-14
+    assert any(note.startswith("mixed precision fell back to float64: ") for note in solution.notes)
+    assert progress.notes == solution.notes
+    reference = kernelfit.solve(x, y, kernel="matern", parameters={"nu": 2.5})
+    assert np.array_equal(solution.alpha, reference.alpha)
+
+
+def test_single_precision_says_how_good_it_is(problem):
+    x, y = problem
+    solution = kernelfit.solve(x, y, gamma=2.0, precision="float32")
+    assert 1e-10 < solution.certificate.backward_error < 1e-5
+    assert solution.certificate.refinements == 0
+    assert not solution.certificate.interpolates
+    reference = kernelfit.solve(x, y, gamma=2.0)
+    np.testing.assert_allclose(solution.predict(x), reference.predict(x), atol=1e-3)
+
+
+def test_jitter_is_recorded_and_refined_away(problem):
+    x, y = problem
+    plain = kernelfit.solve(x, y, gamma=1.0)
+    shifted = kernelfit.solve(x, y, gamma=1.0, jitter=1e-4)
+    assert shifted.certificate.jitter == 1e-4
+    assert shifted.certificate.refinements > 0
+    assert shifted.certificate.interpolates
+    np.testing.assert_allclose(shifted.alpha, plain.alpha, rtol=1e-6, atol=1e-8)
+    assert plain.certificate.jitter == 0.0
+    assert shifted.certificate.log_det > plain.certificate.log_det
+
+
+def test_jitter_that_cannot_be_refined_away_is_no_interpolation():
+    x = np.linspace(0, 1, 200)[:, None]
+    y = np.sign(x - 0.5)
+    with pytest.raises(NotPositiveDefiniteError):
+        kernelfit.solve(x, y, gamma=1.0)
+    solution = kernelfit.solve(x, y, gamma=1.0, jitter=1e-6)
+    assert not solution.certificate.interpolates
+    assert solution.certificate.residual > 0.01
+    residual = backward_error(y - solution.fitted, solution.certificate.norm, solution.alpha, y)
+    assert solution.certificate.backward_error == pytest.approx(residual)
+
+
+def indefinite(x, y):
+    """1 on the diagonal, but 2 between neighbours: no kernel."""
+    distance = abs(x[0] - y[0])
+    return 1.0 if distance == 0.0 else 2.0 if distance < 1.0 else 0.0
+
+
+@pytest.mark.parametrize("tier", ["ram", "disk"])
+def test_a_pivot_that_is_not_positive_names_the_row_its_neighbour_and_what_to_do(tier):
+    x = 3.0 * np.arange(50)[:, None]
+    x[41] = x[17] + 0.5
+    with pytest.raises(NotPositiveDefiniteError) as caught:
+        kernelfit.solve(x, np.ones(50), kernel=Pairwise(indefinite), tier=tier)
+    assert (caught.value.row, caught.value.neighbour) == (41, 17)
+    assert caught.value.pivot == pytest.approx(-3.0)
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in ("row 41", "-3", "nearest row is 17 at distance 0.5", "larger gamma", "ridge"):
+        assert part in message
+
+
+def test_weak_pivots_are_noted(rng):
+    k = np.eye(40)
+    k[20, 10] = k[10, 20] = 1.0 - 5e-15
+    solution = kernelfit.solve(k, rng.standard_normal(40), kernel="precomputed")
+    assert solution.certificate.weak_pivots == 1
+    assert solution.certificate.min_pivot_row == 20
+    assert any("1 pivots are below" in note and "nearly dependent" in note for note in solution.notes)
+
+
+# Repeated rows
+
+
+def test_repeated_rows_with_equal_targets_are_left_out_and_noted(rng):
+    x, y = rng.standard_normal((30, 2)), rng.standard_normal((30, 1))
+    doubled, targets = np.concatenate([x, x[[3, 7]], x[[3]]]), np.concatenate([y, y[[3, 7]], y[[3]]])
+    solution = kernelfit.solve(doubled, targets, gamma=1.0)
+    assert solution.kept.tolist() == list(range(30))
+    assert solution.notes == [
+        "3 rows repeat an earlier row with the same target and were left out: 30, 31, 32"
+    ]
+    assert np.array_equal(solution.alpha, kernelfit.solve(x, y, gamma=1.0).alpha)
+    again = solution.solve(2 * targets)
+    np.testing.assert_allclose(again.alpha, 2 * solution.alpha, rtol=1e-12)
+    assert np.array_equal(solution.solve(2 * y).alpha, again.alpha)
+
+
+def test_repeated_rows_with_other_targets_are_an_error_that_lists_them(rng):
+    x, y = rng.standard_normal((30, 2)), rng.standard_normal((30, 1))
+    x[29], x[11] = x[4], x[4]
+    with pytest.raises(
+        DuplicateRowsError, match=r"rows 4, 11, 29; drop all but one of each, or give ridge > 0$"
+    ) as caught:
+        kernelfit.solve(x, y, gamma=1.0)
+    assert caught.value.groups == ((4, 11, 29),)
+
+
+def test_with_a_ridge_repeated_rows_stay(rng):
+    x, y = np.repeat(rng.standard_normal((10, 2)), 2, axis=0), rng.standard_normal((20, 1))
+    solution = kernelfit.solve(x, y, gamma=1.0, ridge=0.1)
+    assert len(solution.kept) == 20
+    reference = KernelRidge(alpha=0.1, kernel="rbf", gamma=1.0).fit(x, y)
+    np.testing.assert_allclose(solution.predict(x), reference.predict(x), atol=1e-10)
+
+
+# The same factor
+
+
+@pytest.mark.parametrize("precision", ["float64", "mixed"])
+@pytest.mark.parametrize("tier", ["ram", "disk"])
+def test_more_right_hand_sides_from_the_same_factor(problem, rng, precision, tier):
+    x, y = problem
+    first = kernelfit.solve(x, y[:, 0], gamma=1.0, precision=precision, tier=tier)
+    for targets in (y, rng.standard_normal(300)):
+        more, alone = first.solve(targets), kernelfit.solve(x, targets, gamma=1.0)
+        np.testing.assert_allclose(more.alpha, alone.alpha, rtol=1e-6, atol=1e-7)
+        assert more.certificate.backward_error <= 5 * EPS
+        assert more.predict(x[:3]).shape == targets[:3].shape
+        assert more.seconds["factor"] == 0.0
+    np.testing.assert_allclose(first.predict(x), y[:, 0], atol=1e-7)
+
+
+def test_right_hand_sides_of_other_lengths_are_refused(problem):
+    x, y = problem
+    solution = kernelfit.solve(x, y, gamma=1.0)
+    for rows in (0, 1, 299, 301):
+        with pytest.raises(InputError, match=rf"^Y: got {rows} rows, expected 300"):
+            solution.solve(np.ones((rows, 1)))
+    with pytest.raises(InputError, match=r"^Y: got dtype"):
+        solution.solve(["a"] * 300)
+
+
+def test_new_targets_of_repeated_rows_must_agree(rng):
+    x = rng.standard_normal((10, 2))
+    x[9] = x[2]
+    y = rng.standard_normal(10)
+    y[9] = y[2]
+    solution = kernelfit.solve(x, y, gamma=1.0)
+    with pytest.raises(DuplicateRowsError, match=r"rows 2, 9;"):
+        solution.solve(np.arange(10.0))
+
+
+def test_a_closed_solution_still_predicts(problem):
+    x, y = problem
+    solution = kernelfit.solve(x, y, gamma=1.0, tier="disk")
+    before = solution.predict(x)
+    solution.close()
+    solution.close()
+    assert np.array_equal(solution.predict(x), before)
+    for method in (solution.leave_one_out, lambda: solution.solve(y)):
+        with pytest.raises(InputError, match=r"this solution has no factor"):
+            method()
+
+
+@pytest.mark.parametrize("precision", ["float64", "mixed"])
+def test_leave_one_out_is_scored_by_leaving_out(problem, precision):
+    x, y = problem
+    predictions = kernelfit.solve(x, y, gamma=1.0, precision=precision).leave_one_out()
+    for row in (0, 17, 299):
+        others = np.delete(np.arange(300), row)
+        alone = kernelfit.solve(x[others], y[others], gamma=1.0).predict(x[[row]])[0]
+        np.testing.assert_allclose(
+            predictions[row], alone, rtol=1e-9 if precision == "float64" else 1e-3, atol=1e-4
+        )
+
+
+# Other roads
+
+
+def test_the_linear_kernel_with_few_features_goes_the_primal_way(rng):
+    x = rng.standard_normal((80, 5))
+    w = rng.standard_normal((5, 2))
+    solution = kernelfit.solve(x, x @ w, kernel="linear")
+    np.testing.assert_allclose(solution.weights, w, rtol=1e-10)
+    np.testing.assert_allclose(solution.predict(x[:6]), (x @ w)[:6], atol=1e-12)
+    assert solution.certificate.interpolates
+    assert solution.certificate.rank == 5
+    assert solution.rkhs_norm == pytest.approx(np.linalg.norm(w))
+    assert any("rank 5, consistent" in note for note in solution.notes)
+    noisy = kernelfit.solve(x, rng.standard_normal((80, 2)), kernel=Linear())
+    assert not noisy.certificate.interpolates
+    assert any("not consistent: least squares" in note for note in noisy.notes)
+    dual = kernelfit.solve(x, x @ w, kernel="linear", ridge=1e-3)
+    assert dual.weights is None
+    np.testing.assert_allclose(dual.predict(x), KernelRidge(alpha=1e-3).fit(x, x @ w).predict(x), atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["array", "lower", "float32", "panels"])
+def test_a_gram_matrix_that_is_given(problem, kind):
+    x, y = problem
+    k = gaussian_matrix(x, x, 1.0)
+    layout = PanelLayout.of_order(300)
+    given_gram = {
+        "array": k,
+        "lower": np.tril(k),
+        "float32": k.astype(np.float32),
+        "panels": PanelGram(
+            layout, [k[layout.start(j) :, layout.start(j) : layout.stop(j)] for j in range(layout.count)]
+        ),
+    }[kind]
+    solution = kernelfit.solve(given_gram, y, kernel="precomputed")
+    reference = kernelfit.solve(x, y, gamma=1.0)
+    np.testing.assert_allclose(
+        solution.alpha,
+        reference.alpha,
+        rtol=1e-2 if kind == "float32" else 1e-8,
+        atol=1e-3 if kind == "float32" else 1e-8,
+    )
+    assert solution.certificate.backward_error < 1e-15
+    np.testing.assert_allclose(
+        solution.predict(gaussian_matrix(x[:4], x, 1.0)), solution.fitted[:4], atol=1e-3
+    )
+    with pytest.raises(InputError, match=r"^X: got shape \(4, 6\), expected \(m, 300\)"):
+        solution.predict(x[:4])
+    with pytest.raises(InputError, match=r"^X: got dtype"):
+        solution.predict([["a"] * 300])
+
+
+def absolute(x, y):
+    return min(x[0], y[0])
+
+
+def test_a_users_kernel_on_every_tier(rng):
+    """min(x, y) is the kernel of Brownian motion: its interpolant joins the points by straight lines."""
+    x = np.sort(rng.random(80))[:, None] + 0.1
+    y = rng.standard_normal(80)
+    between = (x[:-1] + x[1:]) / 2
+    for tier in ("ram", "disk"):
+        solution = kernelfit.solve(x, y, kernel=Pairwise(absolute), tier=tier)
+        np.testing.assert_allclose(solution.predict(between), (y[:-1] + y[1:]) / 2, atol=1e-8)
+
+
+def test_bytes_floats_and_scales_give_the_same_function(rng):
+    x = rng.integers(0, 256, (120, 40), dtype=np.uint8)
+    y = rng.standard_normal((120, 2))
+    reference = kernelfit.solve(x, y, gamma=0.5, scale=1 / 255)
+    assert reference.points.exact
+    for other in (x / 255, (x / 255).astype(np.float32)):
+        solution = kernelfit.solve(other, y, gamma=0.5)
+        assert np.array_equal(solution.alpha, reference.alpha)
+        assert np.array_equal(solution.predict(other[:9]), reference.predict(x[:9]))
+    rounded = kernelfit.solve(x.astype(float), y, gamma=0.5, scale=1 / 255)
+    assert not rounded.points.exact
+    np.testing.assert_allclose(rounded.alpha, reference.alpha, rtol=1e-8)
+
+
+@pytest.mark.parametrize("gamma", [None, "median", "auto", 0.3, "0.3"])
+def test_gamma_by_rule_or_number(problem, gamma):
+    x, y = problem
+    solution = kernelfit.solve(x, y, gamma=gamma, ridge=1e-6)
+    if gamma in (0.3, "0.3"):
+        assert solution.kernel == Gaussian(0.3)
+    assert solution.kernel.gamma > 0
+    assert any("leave-one-out" in note for note in solution.notes) == (gamma == "auto")
+
+
+# Refusals
+
+
+def test_a_limit_of_memory_is_kept_or_refused(problem):
+    x, y = problem
+    with pytest.raises(
+        PlanError, match=r"^memory: [\d,]+ bytes needed .* got 1,000,000: [\d,]+ missing; .*--memory"
+    ):
+        kernelfit.solve(x, y, gamma=1.0, memory="1MB")
+    solution = kernelfit.solve(x, y, gamma=1.0, memory="2GB")
+    assert solution.plan.memory_limit == 2 * 10**9
+    assert solution.plan.bytes_memory <= 2 * 10**9
+
+
+REFUSED = [
+    ({"gamma": -1}, "gamma: got -1, expected a number > 0"),
+    ({"gamma": "wide"}, "gamma: got 'wide', expected a number > 0, 'median' or 'auto'"),
+    ({"gamma": np.nan}, "gamma: got nan, expected a finite number"),
+    ({"kernel": "rbf"}, "kernel: got 'rbf', expected one of gaussian"),
+    ({"kernel": Gaussian(1.0), "gamma": 2.0}, "gamma: the kernel is an object"),
+    ({"kernel": "linear", "gamma": 2.0}, "gamma: the linear kernel has none"),
+    ({"parameters": {"degree": 3}}, "degree: the gaussian kernel does not have it"),
+    ({"ridge": -1.0}, "ridge: got -1.0, expected a finite number >= 0"),
+    ({"ridge": np.nan}, "ridge: got nan, expected"),
+    ({"jitter": -1.0}, "jitter: got -1.0, expected"),
+    ({"precision": "half"}, "precision: got 'half', expected one of"),
+    ({"tier": "tape"}, "tier: got 'tape', expected one of"),
+    ({"memory": 0}, "memory: got 0, expected"),
+    ({"memory": "lots"}, "memory: got 'lots', expected"),
+    ({"threads": 0}, "threads: got 0, expected"),
+    ({"threads": "2"}, "threads: got '2', expected"),
+    ({"scale": -1.0}, "scale: got -1.0, expected"),
+    ({"device": "tpu"}, "device: got 'tpu', expected"),
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"), REFUSED, ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_arguments_that_are_refused_in_one_line(problem, arguments, says):
+    x, y = problem
+    with pytest.raises(InputError) as caught:
+        kernelfit.solve(x, y, **arguments)
+    assert str(caught.value).startswith(says)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_device_that_is_not_there(problem):
+    with pytest.raises(DeviceError, match=r"^device: got 'cuda"):
+        kernelfit.solve(*problem, device="cuda:7")
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "says"),
+    [
+        (np.ones(5), np.ones(5), "X: got a 1-d array of 5"),
+        (np.empty((0, 3)), np.empty((0, 1)), "X: got 0 rows"),
+        (np.empty((3, 0)), np.ones(3), "X: got 0 features"),
+        ([["a"], ["b"]], [1, 2], "X: got dtype <U1"),
+        ([[1.0], [np.nan]], [1, 2], "X: got nan at row 1, column 0"),
+        ([[1.0], [1e200]], [1, 2], "X: the squared norm of row 1 overflows"),
+        ([[1.0], [2.0]], ["a", "b"], "Y: got dtype <U1"),
+        ([[1.0], [2.0]], [1.0, np.inf], "Y: got inf at row 1, column 0"),
+        ([[1.0], [2.0]], [1.0], "Y: got 1 rows, expected 2 as in X"),
+        ([[1.0], [2.0, 3.0]], [1.0, 2.0], "X: cannot be made an array"),
+        ([[1.0], [2.0]], [[1.0], [2.0, 3.0]], "Y: cannot be made an array"),
+        (pd.DataFrame({"a": ["x", "y"]}), [1, 2], "X: got dtype "),
+    ],
+)
+def test_data_that_are_refused_in_one_line(x, y, says):
+    with pytest.raises(InputError) as caught:
+        kernelfit.solve(x, y, gamma=1.0)
+    assert str(caught.value).startswith(says)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        np.asfortranarray,
+        lambda x: np.repeat(x, 3, axis=0)[::3],
+        lambda x: x.tolist(),
+        pd.DataFrame,
+        lambda x: x.astype(np.longdouble),
+    ],
+    ids=["fortran", "strided", "list", "frame", "longdouble"],
+)
+def test_inputs_of_every_form_give_the_same(problem, convert):
+    x, y = problem
+    reference = kernelfit.solve(x, y, gamma=1.0)
+    solution = kernelfit.solve(convert(x), convert(y), gamma=1.0)
+    assert np.array_equal(solution.alpha, reference.alpha)
+    assert np.array_equal(solution.predict(convert(x)), reference.predict(x))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.int8, np.int64, np.uint16, bool])
+def test_inputs_of_every_dtype_are_solved(rng, dtype):
+    x = (rng.standard_normal((60, 8)) * 3).astype(dtype)
+    x, first = np.unique(x, axis=0, return_index=True)
+    y = rng.standard_normal(len(first)).astype(np.float32)
+    solution = kernelfit.solve(x, y, gamma=0.2)
+    wide = x.astype(float)
+    np.testing.assert_allclose(gaussian_matrix(wide, wide, 0.2) @ solution.alpha[:, 0], y, atol=1e-6)
+
+
+def test_x_and_y_are_left_as_they_were(problem):
+    x, y = problem
+    before = x.copy(), y.copy()
+    kernelfit.solve(x, y, gamma=1.0).predict(x)
+    assert np.array_equal(x, before[0])
+    assert np.array_equal(y, before[1])
+
+
+def test_predictions_of_no_rows_and_of_other_widths(problem):
+    x, y = problem
+    solution = kernelfit.solve(x, y, gamma=1.0)
+    assert solution.predict(np.empty((0, 6))).shape == (0, 3)
+    with pytest.raises(InputError, match=r"^X: got 5 features, expected 6 as in training$"):
+        solution.predict(np.ones((2, 5)))
+    with pytest.raises(InputError, match=r"^X: got nan at row 0, column 3"):
+        solution.predict(np.where(np.arange(6) == 3, np.nan, 1.0)[None])
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    n=st.integers(1, 60),
+    d=st.integers(1, 6),
+    columns=st.integers(1, 4),
+    ridge=st.sampled_from([0.0, 1e-3, 1.0]),
+    spread=st.sampled_from([1e-3, 1.0, 1e3]),
+    precision=st.sampled_from(["float64", "mixed", "float32"]),
+    seed=st.integers(0, 2**31),
+)
+def test_any_small_problem_is_solved_to_its_certificate_or_refused_in_one_line(
+    n, d, columns, ridge, spread, precision, seed
+):
+    rng = np.random.default_rng(seed)
+    x, y = rng.standard_normal((n, d)) * spread, rng.standard_normal((n, columns))
+    try:
+        solution = kernelfit.solve(x, y, kernel=Gaussian(1.0), ridge=ridge, precision=precision)
+    except KernelfitError as error:
+        message = str(error)
+    else:
+        k = gaussian_matrix(x, x, 1.0) + ridge * np.eye(n)
+        error = backward_error(y - k @ solution.alpha, np.linalg.norm(k, 1), solution.alpha, y)
+        # |x - y|^2 comes from inner products, so its error is of the order of eps |x|^2.
+        of_distances = 20 * EPS * float((x**2).sum(axis=1).max())
+        assert error <= (1e-5 if precision == "float32" else 1e-14) + of_distances
+        assert solution.certificate.backward_error == pytest.approx(
+            error, abs=4 * n * EPS + of_distances, rel=0.1
+        )
+        return
+    assert len(message.splitlines()) == 1
+
+
+# Real data and size
+
+
+def test_mnist_four_thousand(mnist_dir):
+    from kernelfit.datasets import load
+
+    data = load("mnist", n_train=4000, data_dir=mnist_dir)
+    labels = np.eye(10)[data.y_train]
+    solution = kernelfit.solve(data.X_train, labels, gamma=0.02, scale=data.scale)
+    assert solution.points.arithmetic == "exact integers in float32"
+    wrong = np.mean(solution.predict(data.X_test).argmax(axis=1) != data.y_test)
+    assert wrong == pytest.approx(0.0400, abs=0.0002)
+    assert solution.rkhs_norm == pytest.approx(39.4, abs=0.1)
+    assert solution.certificate.min_pivot == pytest.approx(1.0e-2, rel=0.1)
+    assert solution.certificate.backward_error < 1e-14
+    assert (solution.fitted.argmax(axis=1) == data.y_train).all()
+
+
+def run_python(code, timeout=250):
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=timeout)
+    assert finished.returncode == 0, finished.stderr
+    return json.loads(finished.stdout)
+
+
+@pytest.fixture(scope="module")
+def compiled():
+    """Numba's compiler needs more memory than a solve; afterwards its results are in the cache."""
+    run_python("""
+import kernelfit
+for kept in ("ram", "disk"):
+    kernelfit.solve([[0.0, 0.1], [1.0, 0.3]], [1.0, 2.0], gamma=1.0, tier=kept)
+print(0)
+""")
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("tier", ["ram", "disk"])
+def test_peak_memory_stays_below_the_plan(tier):
+    found = run_python(f"""
+import json
+import numpy as np
+import kernelfit
+rng = np.random.default_rng(0)
+x, y = rng.standard_normal((6000, 20)), rng.standard_normal((6000, 10))
+solution = kernelfit.solve(x, y, gamma=0.5, tier={tier!r}, condition=False)
+# Not getrusage: its peak includes that of the process which started this one.
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+peak = int(status["VmHWM"].split()[0]) * 1024
+print(json.dumps([peak, solution.plan.bytes_memory, solution.certificate.backward_error]))
+""")
+    peak, planned, error = found
+    assert error < 1e-14
+    assert peak <= 1.1 * planned
+    assert peak < 300_000_000 + 8 * 6000**2  # the full K alone
+
+
+def test_more_than_sixteen_thousand_rows_do_not_crash():
+    """LAPACK's own Cholesky with two threads has been seen to crash from this order on."""
+    found = run_python("""
+import json
+import numpy as np
+import kernelfit
+rng = np.random.default_rng(0)
+x, y = rng.standard_normal((16_500, 4)), rng.standard_normal((16_500, 1))
+solution = kernelfit.solve(x, y, gamma=1.0, ridge=1.0, precision="float32", condition=False, threads=2)
+print(json.dumps([len(solution.alpha), solution.certificate.backward_error]))
+""")
+    assert found[0] == 16_500
+    assert found[1] < 1e-6
