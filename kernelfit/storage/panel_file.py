@@ -91,7 +91,8 @@ class PanelFile:
     def metadata_digest(self) -> str:
         """A hash of every byte that lies outside the panels."""
         digest = hashlib.blake2b(digest_size=16)
-        for start, stop in metadata_spans(self.layout, self.dtype, self.offsets):
+        size = os.fstat(self._descriptor).st_size
+        for start, stop in metadata_spans(self.layout, self.dtype, self.offsets, size):
             digest.update(os.pread(self._descriptor, stop - start, start))
         return digest.hexdigest()
 
@@ -104,13 +105,14 @@ class PanelFile:
                     f"{self.path}: its HDF5 metadata is damaged and this h5py would lay the file out otherwise; "
                     "use the version that wrote it"
                 )
+            size = twin.stat().st_size
+            os.ftruncate(self._descriptor, size)
+            os.posix_fallocate(self._descriptor, 0, size)
             with open(twin, "rb") as source:
-                for start, stop in metadata_spans(self.layout, self.dtype, self.offsets):
+                for start, stop in metadata_spans(self.layout, self.dtype, self.offsets, size):
                     source.seek(start)
                     view = memoryview(source.read(stop - start))
                     self._transfer(os.pwritev, "write metadata", view, start)
-            os.ftruncate(self._descriptor, max(os.fstat(self._descriptor).st_size, twin.stat().st_size))
-            os.posix_fallocate(self._descriptor, 0, os.fstat(self._descriptor).st_size)
             self.sync()
         except OSError as error:
             raise (
@@ -166,15 +168,17 @@ def lay_out(path: Path, layout: PanelLayout, dtype: np.dtype[Any]) -> list[int]:
     return offsets
 
 
-def metadata_spans(layout: PanelLayout, dtype: np.dtype[Any], offsets: Sequence[int]) -> list[Span]:
-    """Byte ranges between the panels, from the start of the file to the end of the last panel."""
+def metadata_spans(
+    layout: PanelLayout, dtype: np.dtype[Any], offsets: Sequence[int], size: int
+) -> list[Span]:
+    """Byte ranges outside the panels of a file of `size` bytes."""
     spans, position = [], 0
     for offset, j in sorted((offset, j) for j, offset in enumerate(offsets)):
         if offset > position:
             spans.append((position, offset))
         rows, columns = layout.shape(j)
         position = offset + rows * columns * dtype.itemsize
-    return spans
+    return [*spans, (position, size)] if position < size else spans
 
 
 def require_in_place(path: Path, descriptor: int) -> None:
