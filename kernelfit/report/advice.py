@@ -18,16 +18,12 @@ def next_steps(record: dict[str, Any]) -> list[str]:
     steps = []
     condition = record["condition_estimate"]
     if condition is not None and condition > ILL_CONDITIONED:
-        steps.append("--ridge 1e-8   K is nearly singular: a small ridge makes the weights stable")
+        steps.append("--ridge 1e-8   K is nearly singular; a small ridge steadies alpha")
     if record["dataset"] == "digits":
-        steps.append(
-            "kernelfit solve --dataset mnist --n 10000   the paper's data (kernelfit datasets fetch mnist)"
-        )
+        steps.append("kernelfit solve --dataset mnist --n 10000   the paper's data")
     row = paper.find(record["dataset"], record["features"])
     if row is not None and record["n_train"] < row.n_train:
-        steps.append(
-            f"--n {row.n_train}   the whole training set, as in the paper (kernelfit plan shows the cost)"
-        )
+        steps.append(f"--n {row.n_train}   the whole training set (kernelfit plan shows the cost)")
     if record["features"] == "none":
         better = next(
             (
@@ -40,11 +36,9 @@ def next_steps(record: dict[str, Any]) -> list[str]:
         if better is not None:
             steps.append(f"--features {better.features}   the paper's {100 * better.test_error:.2g} % row")
     if record["loo_error"] is None and record["loo_rmse"] is None:
-        steps.append(
-            "--loo   leave-one-out error in closed form: compare kernels without touching the test rows"
-        )
+        steps.append("--loo   compare kernels by leave-one-out, without the test rows")
     if record["precision"] == "float64" and record["n_train"] >= MIXED_PAYS_FROM:
-        steps.append("--precision mixed   float32 factor, refined to the same backward error")
+        steps.append("--precision mixed   float32 factor, refined to the same accuracy")
     if record.get("out") is None:
-        steps.append("--out DIR   keep the solution, then kernelfit predict DIR --rows FILE")
+        steps.append("--out DIR   keep the solution for kernelfit predict")
     return steps[:MOST]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-TITLE = "Understanding deep learning requires rethinking generalization, Section 5"
+CITATION = "Zhang et al. (2016), Section 5"
 
 
 @dataclass(frozen=True)

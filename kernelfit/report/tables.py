@@ -75,7 +75,7 @@ def solve_table(record: dict[str, Any]) -> RenderableType:
     parts: list[RenderableType] = [headline, _answers(record, row), _times(record)]
     if row is not None:
         rows_note = "" if record["n_train"] >= row.n_train else f"; theirs from {row.n_train:,} rows"
-        parts.append(Text(f"paper: {paper.TITLE}{rows_note}", style="dim"))
+        parts.append(Text(f"paper: {paper.CITATION}{rows_note}", style="dim"))
     steps = advice.next_steps(record)
     if steps:
         parts.append(Text("try next", style="bold"))
@@ -130,14 +130,16 @@ def _answers(record: dict[str, Any], row: paper.PaperRow | None) -> Table:
 
 
 def _times(record: dict[str, Any]) -> Text:
-    shown = [(name, value) for name, value in record["seconds"].items() if name != "total" and value]
-    total = seconds(record["seconds"]["total"])
-    phases = ", ".join(f"{name} {seconds(value)}" for name, value in shown)
-    text = Text.assemble(("time ", "bold"), total, f"  ({phases})" if phases else "")
+    text = Text.assemble(("time ", "bold"), seconds(record["seconds"]["total"]))
     if record["gflops_factor"] is not None:
-        text.append(f"  factor {record['gflops_factor']:.1f} GFLOP/s")
-    text.append(f"  peak memory {size(record['peak_rss_bytes'])}")
-    text.append(f"  {record['precision']}, {record['tier']}, {record['device']}")
+        text.append(f"   factor {record['gflops_factor']:.1f} GFLOP/s")
+    text.append(f"   peak memory {size(record['peak_rss_bytes'])}")
+    text.append(f"   {record['precision']}, {record['tier']}, {record['device']}")
+    phases = [
+        f"{name} {seconds(value)}" for name, value in record["seconds"].items() if name != "total" and value
+    ]
+    if phases:
+        text.append("\n     " + ", ".join(phases), style="dim")
     return text
 
 
