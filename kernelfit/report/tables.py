@@ -139,7 +139,8 @@ def _times(record: dict[str, Any]) -> Text:
         f"{name} {seconds(value)}" for name, value in record["seconds"].items() if name != "total" and value
     ]
     if phases:
-        text.append("\n     " + ", ".join(phases), style="dim")
+        # No-break spaces keep a phase and its time on one line.
+        text.append("\n     " + ", ".join(phase.replace(" ", "\u00a0") for phase in phases), style="dim")
     return text
 
 
