@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -11,6 +12,8 @@ from rich.text import Text
 from kernelfit.report import advice, paper
 
 MISSING = "–"
+#: columns that a line of running text takes
+WIDTH = 80
 
 
 def percent(fraction: float | None) -> str:
@@ -139,8 +142,10 @@ def _times(record: dict[str, Any]) -> Text:
         f"{name} {seconds(value)}" for name, value in record["seconds"].items() if name != "total" and value
     ]
     if phases:
-        # No-break spaces keep a phase and its time on one line.
-        text.append("\n     " + ", ".join(phase.replace(" ", "\u00a0") for phase in phases), style="dim")
+        # textwrap takes a no-break space at its word, rich does not.
+        line = ", ".join(phase.replace(" ", "\u00a0") for phase in phases)
+        wrapped = textwrap.fill(line, WIDTH, initial_indent="     ", subsequent_indent="     ")
+        text.append("\n" + wrapped.replace("\u00a0", " "), style="dim")
     return text
 
 
