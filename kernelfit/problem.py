@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,7 @@ class Problem:
     input_scale : the factor that was given for X
     single_target : whether Y was given as (n,)
     condition : whether the condition number is to be estimated
+    remembered : JSON that a kept run carries for whoever goes on with it
     """
 
     source: GramSource
@@ -45,3 +47,4 @@ class Problem:
     input_scale: float | None = None
     single_target: bool = False
     condition: bool = True
+    remembered: dict[str, Any] = field(default_factory=dict)

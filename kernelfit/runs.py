@@ -145,6 +145,11 @@ def open_run(
     return solution
 
 
+def remembered(folder: str | Path) -> dict[str, Any]:
+    """What `kernelfit.solve` was told to remember with the run; empty where it cannot be read."""
+    return run_file.read_entry(require_run(folder) / RUN, "remembered") or {}
+
+
 def require_run(folder: str | Path) -> Path:
     """The absolute path of a folder that holds a run or a solution."""
     folder = Path(folder).absolute()

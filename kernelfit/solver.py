@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,7 @@ def solve(
     memory: int | str | None = None,
     directory: str | Path | None = None,
     resume: bool = False,
+    remember: Mapping[str, Any] | None = None,
     scratch: str | Path | None = None,
     panel_width: int | None = None,
     device: str = "auto",
@@ -88,6 +90,7 @@ def solve(
         with `kernelfit.resume`, and `kernelfit.open` answers more right-hand sides from the factor of one that ended
     resume : go on with the run in `directory`, where there is one, if it is of the same rows, kernel, plan and
         versions; other targets are welcome
+    remember : JSON to keep with the run, for whoever goes on with it: `kernelfit.runs.remembered`
     scratch : where panels of the disk tier go when no directory is given; by default the system's temporary folder
     panel_width : columns of a panel; by default chosen by n
     device : "auto" or "cpu"
@@ -156,6 +159,7 @@ def solve(
             input_scale=scale,
             single_target=np.ndim(Y) == 1,
             condition=condition,
+            remembered=dict(remember or {}),
         )
         limit = _memory_limit(memory)
         if _is_primal(problem):
@@ -206,7 +210,7 @@ def complete(
         stack.enter_context(backend)
         interruption = None
         if run is not None:
-            stack.callback(run.close)
+            stack.enter_context(run)
             interruption = stack.enter_context(Interruption(run.folder, progress))
         system = FactoredSystem(problem, plan, backend, run=run, scratch=scratch)
         try:
@@ -214,6 +218,8 @@ def complete(
         except (NotPositiveDefiniteError, NotRefined) as error:
             system.close()
             if plan.precision != "mixed":
+                if run is not None:
+                    run.discard()  # nothing in it would serve a run with another shift or kernel
                 raise
             message = f"mixed precision fell back to float64: {error}"
             notes.append(message)

@@ -42,6 +42,7 @@ def write(path: Path, problem: Problem, plan: Plan, identity: Mapping[str, Any],
         "single_target": problem.single_target,
         "condition": problem.condition,
         "notes": notes,
+        "remembered": problem.remembered,
     }
     hdf5.write(path, form=FORMAT, version=VERSION, meta=meta, arrays=arrays)
 
@@ -59,12 +60,10 @@ def read(
     )
 
 
-def read_identity(path: Path) -> dict[str, Any] | None:
-    """The identity that a run had at its start; None where the file is damaged."""
+def read_entry(path: Path, name: str) -> dict[str, Any] | None:
+    """`identity` or `remembered` alone; None where the file is damaged."""
     try:
-        return hdf5.read(
-            path, lambda meta, arrays: dict(meta["identity"]), form=FORMAT, version=VERSION, remedy=""
-        )
+        return hdf5.read(path, lambda meta, arrays: dict(meta[name]), form=FORMAT, version=VERSION, remedy="")
     except DataError:
         return None
 
@@ -104,5 +103,6 @@ def _build(
         input_scale=meta["input_scale"],
         single_target=bool(meta["single_target"]),
         condition=bool(meta["condition"]),
+        remembered=dict(meta["remembered"]),
     )
     return problem, plan, dict(meta["identity"]), [str(note) for note in meta["notes"]]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,6 +46,7 @@ class Run:
         self._lock = lock
         self._file: PanelFile | None = None
         self._journal: Journal | None = None
+        self._made = False
         #: panels that an earlier process finished, and the seconds they took for K and for the factor
         self.finished = 0
         self.seconds = (0.0, 0.0)
@@ -58,12 +60,12 @@ class Run:
             lock = FolderLock(folder / LOCK)
             refuse_occupied(folder)
             run = cls(folder, lock, problem, plan, notes)
+            run._made = made
             try:
                 run._lay_out()
             except BaseException:
                 run._close_files()
-                for name in (RUN, JOURNAL, FACTOR):
-                    (folder / name).unlink(missing_ok=True)
+                _clear(folder)
                 raise
         except BaseException:
             if lock is not None:
@@ -114,6 +116,24 @@ class Run:
     def finish(self, solution: Solution) -> None:
         """Write the solution. The journal knows its checksum before it takes its name."""
         solution_file.write(solution, self.folder / SOLUTION, self._seal)
+
+    def discard(self) -> None:
+        """Take everything away that the run put into its folder."""
+        self._close_files()
+        _clear(self.folder)
+        self._lock.release(remove=True)
+        if self._made:
+            remove_if_empty(self.folder)
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+        if isinstance(error, StorageError) and (self.folder / RUN).exists():
+            raise StorageError(f"{error}; then continue with kernelfit resume {self.folder}") from None
 
     def close(self) -> None:
         """Let others write. The factor's file stays open as long as its store does."""
@@ -176,6 +196,12 @@ class Run:
         self._journal = self._file = None
 
 
+def _clear(folder: Path) -> None:
+    # run.h5 first: without it the rest is no run.
+    for name in (RUN, JOURNAL, FACTOR):
+        (folder / name).unlink(missing_ok=True)
+
+
 def open_run_folder(
     folder: Path, problem: Problem, plan: Plan, notes: list[str], resume: bool, progress: Progress
 ) -> Run:
@@ -188,7 +214,7 @@ def open_run_folder(
         return Run.start(folder, problem, plan, notes)
     lock = FolderLock(folder / LOCK)
     try:
-        there = run_file.read_identity(folder / RUN)
+        there = run_file.read_entry(folder / RUN, "identity")
         described = identity(problem, plan)
         if there is not None:
             refuse_other(folder, described, there)
