@@ -29,7 +29,9 @@ def save(state: dict[str, Any], path: Path) -> None:
             os.close(descriptor)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise StorageError(f"checkpoint: {path} cannot be written ({error.strerror}); free space or use another --out") from error
+        raise StorageError(
+            f"checkpoint: {path} cannot be written ({error.strerror}); free space or use another --out"
+        ) from error
 
 
 def load(path: Path, device: torch.device) -> dict[str, Any]:
@@ -37,7 +39,9 @@ def load(path: Path, device: torch.device) -> dict[str, Any]:
     try:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:
-        raise DataError(f"checkpoint: {path} cannot be read ({type(error).__name__}); delete it to start over") from error
+        raise DataError(
+            f"checkpoint: {path} cannot be read ({type(error).__name__}); delete it to start over"
+        ) from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise DataError(f"checkpoint: {path} has another format than {FORMAT}; delete it to start over")
     return state

@@ -97,9 +97,9 @@ class Training:
                 f"n: {source.n} rows make no batch for {self.group.size} processes; give more rows"
             )
         self.members = [
-            build(
-                r.model, shape=source.shape, n_classes=source.n_classes, dropout=r.dropout, seed=r.seed
-            ).to(self.device)
+            build(r.model, shape=source.shape, n_classes=source.n_classes, dropout=r.dropout, seed=r.seed).to(
+                self.device
+            )
             for r in self.recipes
         ]
         self.model = self._stack()
@@ -128,8 +128,10 @@ class Training:
         if len(self.members) == 1:
             return OneRun(self.members[0])
         if not all(isinstance(member, MLP) for member in self.members):
-            raise InputError(f"recipes: {self.recipe.model} runs cannot be stacked, only the MLPs; run them one by one")
-        return StackedMLP(self.members)  # type: ignore[arg-type]
+            raise InputError(
+                f"recipes: {self.recipe.model} runs cannot be stacked, only the MLPs; run them one by one"
+            )
+        return StackedMLP(self.members)
 
     def _decays(self) -> list[tuple[nn.Parameter, float | Tensor]]:
         """Each decayed parameter with its coefficient; one coefficient per run where runs are stacked."""
@@ -220,20 +222,26 @@ class Training:
                         self.correct.scatter_(1, rows, right.to(torch.int8))
                         self.step += 1
                         advance(self.recipe.batch * len(self.recipes))
-                        if self.group.size == 1 and time.monotonic() - last_saved >= self.system.checkpoint_seconds:
+                        if (
+                            self.group.size == 1
+                            and time.monotonic() - last_saved >= self.system.checkpoint_seconds
+                        ):
                             now = time.monotonic()
                             self.seconds += now - started
                             started = now
                             self._save()
                             last_saved = time.monotonic()
                     self._end_epoch(started, journals)
-                    if self.status != "running" or time.monotonic() - last_saved >= self.system.checkpoint_seconds:
+                    if (
+                        self.status != "running"
+                        or time.monotonic() - last_saved >= self.system.checkpoint_seconds
+                    ):
                         self._save()
                         last_saved = time.monotonic()
             for journal in journals:
                 journal.close()
         if isinstance(self.model, StackedMLP):
-            self.model.write_to(self.members)  # type: ignore[arg-type]
+            self.model.write_to(self.members)
         return [
             Outcome(recipe, self.status, self.rate, history)
             for recipe, history in zip(self.recipes, self.history, strict=True)
@@ -277,7 +285,7 @@ class Training:
                 "step": self.epoch * self.steps,
                 "seconds": self.seconds,
                 "rate": rate,
-                "loss": float(losses[r].mean()),
+                "loss": float((losses[r] * self._rows_per_step()).sum() / self.source.n),
                 "online_accuracy": float(self.memory.right[r].float().mean()),
                 **self.memory.summary(r, self.source.labels[r] != self.source.clean[r]),
                 **figures[r],
@@ -301,6 +309,11 @@ class Training:
                         figures[r][f"{part}_{name}"] = value
         return figures
 
+    def _rows_per_step(self) -> Tensor:
+        """Rows of each batch of an epoch (steps,): the last one may be ragged."""
+        starts = torch.arange(self.steps, device=self.device) * self.recipe.batch
+        return (self.source.n - starts).clamp_max(self.recipe.batch)
+
     def _windows(self, losses: Tensor) -> dict[str, Any]:
         """Mean losses of windows of steps, each with the number of its last step."""
         before = (self.epoch - 1) * self.steps
@@ -316,9 +329,9 @@ class Training:
         if recipe.stop_when_fitted and all(record.get("train_accuracy") == 1.0 for record in records):
             return "fitted"
         blind = torch.log(torch.tensor(float(self.source.n_classes))).item()
-        if len(recipe.rates) > 1 and self.epoch == recipe.ladder_patience:
-            if all(record["loss"] > blind - recipe.ladder_margin for record in records):
-                return "stuck"
+        laddered = len(recipe.rates) > 1 and self.epoch == recipe.ladder_patience
+        if laddered and all(record["loss"] > blind - recipe.ladder_margin for record in records):
+            return "stuck"
         if recipe.plateau and self.epoch > recipe.plateau:
             earlier = min(record["loss"] for record in self.history[0][: -recipe.plateau])
             recent = min(record["loss"] for record in self.history[0][-recipe.plateau :])
@@ -372,7 +385,9 @@ class Training:
             raise DataError(f"checkpoint: {path} belongs to another recipe; use another folder")
         same_labels = torch.equal(state["labels"], self.source.labels)
         if state["digest"] != self.source.digest or not same_labels:
-            raise DataError(f"checkpoint: {path} was trained on other data than is loaded now; restore that data")
+            raise DataError(
+                f"checkpoint: {path} was trained on other data than is loaded now; restore that data"
+            )
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.order = state["order"].cpu()

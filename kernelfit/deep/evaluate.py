@@ -65,7 +65,9 @@ def evaluate(
             with system.autocast(device):
                 logits = model(x)
             logits = logits.float()
-            loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view(labels.shape)
+            loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view(
+                labels.shape
+            )
             best = logits.topk(min(5, logits.shape[-1]), dim=-1).indices == labels[..., None]
             batch = torch.stack(
                 [

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +32,7 @@ class MLP(nn.Module):
     def __init__(self, inputs: int, hidden: Sequence[int], n_classes: int, dropout: float = 0.0) -> None:
         super().__init__()
         widths = [inputs, *hidden, n_classes]
-        self.linears = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.linears = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         self.dropout = nn.Dropout(dropout)
         for linear in self.linears:
             nn.init.xavier_normal_(linear.weight)
@@ -171,7 +172,9 @@ def _inception_v3(n_classes: int, dropout: float) -> nn.Module:
     try:
         from torchvision.models import inception_v3
     except ImportError as error:
-        raise InputError(f"model: inception-v3 needs torchvision ({error}); pip install torchvision") from None
+        raise InputError(
+            f"model: inception-v3 needs torchvision ({error}); pip install torchvision"
+        ) from None
     model: nn.Module = inception_v3(
         weights=None, num_classes=n_classes, aux_logits=True, init_weights=True, dropout=dropout
     )

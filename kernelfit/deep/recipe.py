@@ -41,19 +41,29 @@ class Choice:
 CHOICES = (
     Choice("batch", "R", "the paper names no batch size; replications use 128"),
     Choice("epochs", "G", "100, and 200 for the MLPs: with the rate x 0.95 training is over by then"),
-    Choice("weight_decay", "C/G", "Inception and AlexNet from code; the MLP's is a guess within a published sweep"),
-    Choice("rates", "G", "without batch norm the rate is not stated: ladder, next rung on NaN or loss at ln c"),
+    Choice(
+        "weight_decay",
+        "C/G",
+        "Inception and AlexNet from code; the MLP's is a guess within a published sweep",
+    ),
+    Choice(
+        "rates", "G", "without batch norm the rate is not stated: ladder, next rung on NaN or loss at ln c"
+    ),
     Choice("ladder_patience", "G", "epochs after which a loss within ladder_margin of ln c counts as stuck"),
     Choice("ladder_margin", "G", "see ladder_patience"),
     Choice("plateau", "G", "stop after that many epochs without 0.1 % better loss; 0 trains all epochs"),
     Choice("stop_when_fitted", "G", "off: the paper's runs have a fixed length"),
     Choice("init", "C", "Inception He, cut at 2 std; AlexNet std .05/.04; MLP Glorot normal"),
-    Choice("batch_norm", "C", "eps .001, decay .9997; statistics recomputed on training data before evaluation"),
+    Choice(
+        "batch_norm", "C", "eps .001, decay .9997; statistics recomputed on training data before evaluation"
+    ),
     Choice("test_crop", "G", "centre crop at test time, also after training on random crops"),
     Choice("augmentation", "G", "flip and rotation of the full image before the crop, bilinear, zero fill"),
     Choice("last_batch", "G", "the ragged last batch of an epoch is kept"),
     Choice("threshold", "R", "'converged' is the first window of 50 steps with mean loss <= 0.1"),
-    Choice("pixel_corruptions", "G", "act on the centre crop, before whitening; Gaussian uses the data's moments"),
+    Choice(
+        "pixel_corruptions", "G", "act on the centre crop, before whitening; Gaussian uses the data's moments"
+    ),
 )
 
 
@@ -89,9 +99,7 @@ class Recipe:
         if self.model not in WEIGHT_DECAY:
             raise InputError(f"model: got {self.model!r}, expected one of {', '.join(WEIGHT_DECAY)}")
         if self.corruption not in CORRUPTIONS:
-            raise InputError(
-                f"corruption: got {self.corruption!r}, expected one of {', '.join(CORRUPTIONS)}"
-            )
+            raise InputError(f"corruption: got {self.corruption!r}, expected one of {', '.join(CORRUPTIONS)}")
         if self.crop and self.corruption in ("shuffled-pixels", "random-pixels", "gaussian"):
             raise InputError(
                 f"crop: random crops of {self.corruption} images would leave the fixed centre crop; switch one off"
@@ -152,7 +160,13 @@ def default(model: str, **changes: Any) -> Recipe:
         fields |= {"rates": NO_BN_RATES}
     elif model == "inception-v3":
         # [G] apart from the image size; the paper gives no schedule for ImageNet.
-        fields |= {"dataset": "imagenet", "side": 299, "rates": (0.045,), "rate_decay": 0.94, "decay_every": 2}
+        fields |= {
+            "dataset": "imagenet",
+            "side": 299,
+            "rates": (0.045,),
+            "rate_decay": 0.94,
+            "decay_every": 2,
+        }
     fields |= changes
     if fields.get("weight_decay") is True:
         fields["weight_decay"] = WEIGHT_DECAY[model]

@@ -71,7 +71,9 @@ class Resident:
         first = recipes[0]
         varied = first.crop or first.augment
         if varied and len(recipes) > 1:
-            raise InputError("recipes: runs with random crops or augmentation cannot be stacked; run them one by one")
+            raise InputError(
+                "recipes: runs with random crops or augmentation cannot be stacked; run them one by one"
+            )
         hasher = hashlib.sha256()
         held: dict[bytes, tuple[Tensor, Tensor]] = {}
         self.train_inputs: list[Tensor] = []

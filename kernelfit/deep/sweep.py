@@ -23,7 +23,7 @@ from kernelfit.deep.system import System
 from kernelfit.errors import DataError, InputError
 from kernelfit.progress import Progress, Silent
 from kernelfit.report import json_output
-from kernelfit.report.machine import describe
+from kernelfit.report.environment import describe
 
 STACK = 8  # MLP runs side by side; more would need more device memory for no more speed per run
 
@@ -67,7 +67,11 @@ def finished(recipe: Recipe, folder: Path) -> dict[str, Any] | None:
 
 def stackable(recipe: Recipe) -> bool:
     """Whether a run may share a batched product with others."""
-    return recipe.model in HIDDEN and not (recipe.crop or recipe.augment or recipe.plateau) and len(recipe.rates) == 1
+    return (
+        recipe.model in HIDDEN
+        and not (recipe.crop or recipe.augment or recipe.plateau)
+        and len(recipe.rates) == 1
+    )
 
 
 def stacks(recipes: Sequence[Recipe], size: int = STACK) -> list[list[Recipe]]:
@@ -166,7 +170,9 @@ def train(
             if not failed or rung + 1 == len(first.rates):
                 break
             if group.leads:
-                told.note(f"{first.key}: {outcomes[0].status} at rate {rate:g}, going on with {first.rates[rung + 1]:g}")
+                told.note(
+                    f"{first.key}: {outcomes[0].status} at rate {rate:g}, going on with {first.rates[rung + 1]:g}"
+                )
         if group.leads:
             for outcome in outcomes:
                 target = folder / outcome.recipe.key / "result.json"

@@ -1,0 +1,296 @@
+"""`kernelfit deep`: train one network, sweep over a grid, reproduce the paper's tables and figures."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kernelfit.errors import InputError
+
+Command = Callable[..., None]
+
+MODEL_NAMES = ("inception", "inception-no-bn", "alexnet", "mlp-3x512", "mlp-1x512", "inception-v3")
+CORRUPTION_NAMES = ("true", "random-labels", "corrupt-labels", "shuffled-pixels", "random-pixels", "gaussian")
+
+
+def _apply(options: list[Any], command: Command) -> Command:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def system_options(command: Command) -> Command:
+    """Options that decide speed, not numbers."""
+    options = [
+        click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda."),
+        click.option(
+            "--precision",
+            type=click.Choice(["auto", "float32", "tf32", "bf16"]),
+            default="auto",
+            show_default=True,
+        ),
+        click.option("--compile", "compiled", is_flag=True, help="torch.compile (CUDA)."),
+        click.option("--cuda-graph", "graph", is_flag=True, help="One CUDA graph per step (CUDA)."),
+        click.option("--checkpoint-seconds", default=60.0, show_default=True, help="Between checkpoints."),
+        click.option("--evaluate-every", default=1, show_default=True, help="Epochs between evaluations."),
+        click.option("--tensorboard", is_flag=True, help="Also write TensorBoard scalars."),
+        click.option("--workers", default=0, show_default=True, help="Loader processes for image folders."),
+        click.option("--threads", type=click.IntRange(min=1), help="CPU threads of torch."),
+        click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of the data sets."),
+        click.option("--json", "target", metavar="FILE|-", help="Write the result as JSON."),
+    ]
+    return _apply(options, command)
+
+
+def recipe_options(command: Command) -> Command:
+    """Options that belong to the recipe; what is not given keeps the paper's value."""
+    options = [
+        click.option("--dataset", help="Name or path of the data set  [default: cifar10]"),
+        click.option("--n", type=click.IntRange(min=1), help="First n training rows (default: all)."),
+        click.option("--n-test", type=click.IntRange(min=1), help="First test rows (default: all)."),
+        click.option("--side", type=click.IntRange(min=1), help="Side of the crop  [default: 28]"),
+        click.option("--epochs", type=click.IntRange(min=1)),
+        click.option("--batch", type=click.IntRange(min=1)),
+        click.option("--rate", "rates", help="Learning rate, or a ladder with commas."),
+        click.option("--rate-decay", type=float, help="Factor on the rate each epoch  [default: 0.95]"),
+        click.option("--dropout", type=float),
+        click.option("--crop", is_flag=True, help="Random crops of the full image."),
+        click.option(
+            "--augment", is_flag=True, help="Flips and rotations (image folders: windows, flips, colour)."
+        ),
+        click.option(
+            "--plateau", type=click.IntRange(min=0), help="Stop after so many epochs without progress."
+        ),
+        click.option("--stop-when-fitted", is_flag=True, help="Stop at 100 % train accuracy."),
+    ]
+    return _apply(options, command)
+
+
+def make_system(given: dict[str, Any]) -> Any:
+    """Take the system options out of `given` and build the `System`."""
+    import torch
+
+    from kernelfit.deep.system import System
+
+    threads = given.pop("threads")
+    if threads is not None:
+        torch.set_num_threads(threads)
+    return System(
+        device=given.pop("device"),
+        precision=given.pop("precision"),
+        compile=given.pop("compiled"),
+        graph=given.pop("graph"),
+        checkpoint_seconds=given.pop("checkpoint_seconds"),
+        evaluate_every=given.pop("evaluate_every"),
+        tensorboard=given.pop("tensorboard"),
+        workers=given.pop("workers"),
+    )
+
+
+def recipe_changes(given: dict[str, Any]) -> dict[str, Any]:
+    """The recipe fields that were given."""
+    changes = {name: value for name, value in given.items() if value is not None and value is not False}
+    if "rates" in changes:
+        changes["rates"] = _numbers("--rate", changes["rates"])
+    return changes
+
+
+def weight_decay(text: str) -> float | bool:
+    """'off', 'default' (the model's coefficient), or a number."""
+    if text in ("off", "default"):
+        return text == "default"
+    return _numbers("--weight-decay", text)[0]
+
+
+def _numbers(name: str, text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in str(text).split(","))
+    except ValueError:
+        raise InputError(f"{name}: got {text!r}, expected a number (several with commas)") from None
+
+
+def _seeds(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"--seeds: got {text!r}, expected whole numbers with commas") from None
+
+
+def _need_torch() -> None:
+    try:
+        import torch  # noqa: F401
+    except ImportError:
+        raise InputError("deep: torch is missing; pip install 'kernelfit[deep]'") from None
+
+
+@click.group("deep")
+def command() -> None:
+    """The deep-net randomization tests (needs the `deep` extra)."""
+
+
+@command.command("train")
+@click.option("--model", type=click.Choice(MODEL_NAMES), default="mlp-1x512", show_default=True)
+@click.option("--corruption", type=click.Choice(CORRUPTION_NAMES), default="true", show_default=True)
+@click.option("--p", type=float, default=1.0, help="Share of corrupted labels, for corrupt-labels.")
+@click.option("--weight-decay", "decay", default="off", show_default=True, help="off, default, or a number.")
+@click.option("--seed", default=0, show_default=True)
+@recipe_options
+@click.option(
+    "--images",
+    type=click.Path(path_type=Path),
+    help="Folder with train/ and val/ image folders (inception-v3).",
+)
+@click.option("--norms", "with_norms", is_flag=True, help="Norms and margins of the trained network.")
+@click.option("--kernels", "kernel_rows", default=0, help="Solve the network's kernels on so many rows.")
+@click.option("--rademacher", "draws", default=0, help="Empirical Rademacher complexity with so many draws.")
+@click.option("--out", default="deep-runs", show_default=True, type=click.Path(path_type=Path))
+@system_options
+def train_command(**given: Any) -> None:
+    """Train one network; an interrupted run goes on from its checkpoint. Works under torchrun."""
+    _need_torch()
+    from kernelfit.deep.analysis import analyse
+    from kernelfit.deep.recipe import default
+    from kernelfit.deep.sweep import finished, record, train
+    from kernelfit.report import json_output
+    from kernelfit.report.progress import TerminalProgress
+
+    system = make_system(given)
+    out, target, data_dir = given.pop("out"), given.pop("target"), given.pop("data_dir")
+    images = given.pop("images")
+    asked = {name: given.pop(name) for name in ("with_norms", "kernel_rows")}
+    asked["rademacher_draws"] = given.pop("draws")
+    decay = weight_decay(given.pop("decay"))
+    json_output.check_target(target)
+    if images is not None:
+        given["dataset"] = "imagenet"
+    recipe = default(given.pop("model"), weight_decay=decay, **recipe_changes(given))
+    progress = TerminalProgress()
+    result = finished(recipe, out)
+    if result is None or any(asked.values()):
+        outcomes, models = train([recipe], out, system=system, data_dir=images or data_dir, progress=progress)
+        result = record(outcomes[0])
+        if any(asked.values()):
+            result["analysis"] = analyse(
+                recipe, models[0], **asked, system=system, data_dir=data_dir, progress=progress
+            )
+    else:
+        progress.note(f"this run is finished in {out / recipe.key}")
+    if _leads():
+        _show([result], target)
+
+
+@command.command("sweep")
+@click.option("--model", "models", type=click.Choice(MODEL_NAMES), multiple=True, default=("mlp-1x512",))
+@click.option(
+    "--corruption", "corruptions", type=click.Choice(CORRUPTION_NAMES), multiple=True, default=("true",)
+)
+@click.option("--p", "shares", default="1", show_default=True, help="Shares for corrupt-labels, with commas.")
+@click.option("--weight-decay", "decays", multiple=True, default=("off",), help="off, default or numbers.")
+@click.option("--seeds", default="0", show_default=True, help="With commas.")
+@recipe_options
+@click.option("--stack", default=8, show_default=True, help="MLP runs trained in one batched product.")
+@click.option("--out", default="deep-runs", show_default=True, type=click.Path(path_type=Path))
+@system_options
+def sweep_command(**given: Any) -> None:
+    """Train every combination of the options; finished runs are read, interrupted ones resumed."""
+    _need_torch()
+    from kernelfit.deep.recipe import default
+    from kernelfit.deep.sweep import run
+    from kernelfit.report import json_output
+    from kernelfit.report.progress import TerminalProgress
+
+    system = make_system(given)
+    out, target, data_dir = given.pop("out"), given.pop("target"), given.pop("data_dir")
+    json_output.check_target(target)
+    stack = given.pop("stack")
+    models, corruptions = given.pop("models"), given.pop("corruptions")
+    shares = _numbers("--p", given.pop("shares"))
+    decays = [weight_decay(text) for text in given.pop("decays")]
+    seeds = _seeds(given.pop("seeds"))
+    changes = recipe_changes(given)
+    recipes = [
+        default(model, corruption=corruption, p=p, weight_decay=decay, seed=seed, **changes)
+        for model, corruption, decay, seed in itertools.product(models, corruptions, decays, seeds)
+        for p in (shares if corruption == "corrupt-labels" else (1.0,))
+    ]
+    results = run(recipes, out, system=system, data_dir=data_dir, stack=stack, progress=TerminalProgress())
+    _show([results[recipe.key] for recipe in dict.fromkeys(recipes)], target, many=True)
+
+
+@command.command("reproduce")
+@click.argument("what", type=click.Choice(["table1", "table2", "table4", "fig1", "fig2"]))
+@click.option("--epochs", type=click.IntRange(min=1), help="Scale down: epochs of every run.")
+@click.option("--n", type=click.IntRange(min=1), help="Scale down: first n training rows.")
+@click.option("--n-test", type=click.IntRange(min=1), help="Scale down: first test rows.")
+@click.option("--dataset", help="Another data set than the paper's CIFAR-10.")
+@click.option("--seeds", default="0", show_default=True, help="With commas; the paper's gate is five.")
+@click.option("--stack", default=8, show_default=True, help="MLP runs trained in one batched product.")
+@click.option("--images", type=click.Path(path_type=Path), help="table2: folder with train/ and val/.")
+@click.option("--out", default="deep-reproduction", show_default=True, type=click.Path(path_type=Path))
+@system_options
+def reproduce_command(**given: Any) -> None:
+    """Run or resume a table or figure of the paper and set it beside the paper's numbers."""
+    _need_torch()
+    from kernelfit.deep.reproduce import reproduce
+    from kernelfit.report import json_output
+    from kernelfit.report.progress import TerminalProgress
+
+    system = make_system(given)
+    out, target, data_dir = given.pop("out"), given.pop("target"), given.pop("data_dir")
+    json_output.check_target(target)
+    what, stack, images = given.pop("what"), given.pop("stack"), given.pop("images")
+    seeds = _seeds(given.pop("seeds"))
+    scale = recipe_changes(given)
+    if what == "table2":
+        data_dir = images
+    record = reproduce(
+        what,
+        out,
+        seeds=seeds,
+        scale=scale,
+        system=system,
+        data_dir=data_dir,
+        stack=stack,
+        progress=TerminalProgress(),
+    )
+    if target is not None:
+        json_output.write(record, target)
+    if target != json_output.STDOUT:
+        from rich.console import Console
+
+        from kernelfit.deep.tables import reproduction
+
+        console = Console()
+        for part in reproduction(record):
+            console.print(part)
+
+
+def _leads() -> bool:
+    """Whether this process reports: the first one under torchrun."""
+    import os
+
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _show(results: list[dict[str, Any]], target: str | None, *, many: bool = False) -> None:
+    from kernelfit.report import json_output
+
+    if target is not None:
+        json_output.write({"runs": results} if many else results[0], target)
+    if target != json_output.STDOUT:
+        from rich.console import Console
+
+        from kernelfit.deep.tables import analysis, memorisation, runs
+
+        console = Console()
+        console.print(runs(results))
+        learned = memorisation(results)
+        if learned is not None:
+            console.print(learned)
+        for result in results:
+            for part in analysis(result.get("analysis", {})):
+                console.print(part)

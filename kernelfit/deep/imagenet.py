@@ -1,0 +1,190 @@
+"""ImageNet in the standard layout: ROOT/train/<class>/*.JPEG and ROOT/val/<class>/*.JPEG.
+
+The number of an image is its place in the sorted list of paths. Corrupted labels are one array over these numbers,
+and every augmentation is drawn from (seed, epoch, number): both are the same in every epoch or repeat of it,
+whatever the number of loader processes, of training processes, or a resume in between.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageEnhance, UnidentifiedImageError
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from kernelfit.datasets.corruptions import corrupt_labels
+from kernelfit.deep.parallel import Group
+from kernelfit.deep.recipe import Recipe
+from kernelfit.deep.sources import Batch, local_rows, steps_per_epoch
+from kernelfit.errors import DataError, InputError
+
+SUFFIXES = {".jpeg", ".jpg", ".png", ".bmp", ".webp"}
+CENTRAL_SHARE = 0.875  # of the shorter side, for images that are not augmented
+AREA = (0.08, 1.0)  # share of the image that a random window covers
+ASPECT = (3 / 4, 4 / 3)
+TRIES = 10  # windows drawn before the central one is taken
+COLOUR = 0.4  # largest relative change of brightness, contrast and saturation
+
+
+def list_images(
+    root: Path, classes: Sequence[str] | None = None
+) -> tuple[list[Path], NDArray[np.int64], list[str]]:
+    """Paths (sorted), class codes and class names of ROOT/<class>/<image>; codes follow `classes` where given."""
+    if not root.is_dir():
+        raise DataError(
+            f"images: {root} is not a folder; expected ROOT/train/<class>/<image> and ROOT/val/..."
+        )
+    folders = sorted(path for path in root.iterdir() if path.is_dir())
+    names = list(classes) if classes is not None else [folder.name for folder in folders]
+    codes = {name: code for code, name in enumerate(names)}
+    paths: list[Path] = []
+    labels: list[int] = []
+    for folder in folders:
+        if folder.name not in codes:
+            raise DataError(f"images: {folder} is a class that train/ lacks; remove it or add it there")
+        images = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+        paths += images
+        labels += [codes[folder.name]] * len(images)
+    if not paths or len(names) < 2:
+        raise DataError(
+            f"images: {root} holds {len(paths)} images of {len(names)} classes; expected at least 2 classes"
+        )
+    return paths, np.array(labels, dtype=np.int64), names
+
+
+def read_image(path: Path) -> Image.Image:
+    """An RGB image; DataError naming the file where it cannot be decoded."""
+    try:
+        with Image.open(path) as image:
+            return image.convert("RGB")
+    except (OSError, UnidentifiedImageError) as error:
+        raise DataError(
+            f"images: {path} cannot be decoded ({type(error).__name__}); replace or remove it"
+        ) from None
+
+
+def central(image: Image.Image, side: int) -> Image.Image:
+    """The central 87.5 % square at side x side."""
+    length = round(CENTRAL_SHARE * min(image.size))
+    left, top = (image.width - length) // 2, (image.height - length) // 2
+    return image.resize((side, side), Image.Resampling.BILINEAR, box=(left, top, left + length, top + length))
+
+
+def augmented(image: Image.Image, side: int, rng: np.random.Generator) -> Image.Image:
+    """A random window (area and aspect), a flip, and a change of brightness, contrast and saturation."""
+    window = None
+    for _ in range(TRIES):
+        area = image.width * image.height * rng.uniform(*AREA)
+        aspect = np.exp(rng.uniform(np.log(ASPECT[0]), np.log(ASPECT[1])))
+        width, height = round((area * aspect) ** 0.5), round((area / aspect) ** 0.5)
+        if 0 < width <= image.width and 0 < height <= image.height:
+            left = rng.integers(image.width - width + 1)
+            top = rng.integers(image.height - height + 1)
+            window = (int(left), int(top), int(left + width), int(top + height))
+            break
+    image = (
+        central(image, side)
+        if window is None
+        else image.resize((side, side), Image.Resampling.BILINEAR, box=window)
+    )
+    if rng.random() < 0.5:
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    for change in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
+        image = change(image).enhance(rng.uniform(1 - COLOUR, 1 + COLOUR))
+    return image
+
+
+class ImageRows(Dataset):
+    """Images as float tensors (3, side, side) in [-1, 1], by (epoch, number); epoch -1 is never augmented."""
+
+    def __init__(self, paths: list[Path], side: int, seed: int, *, augment: bool) -> None:
+        self.paths = paths
+        self.side = side
+        self.seed = seed
+        self.augment = augment
+
+    def __getitem__(self, place: tuple[int, int]) -> Tensor:
+        """The image of this number as the epoch sees it."""
+        epoch, number = place
+        image = read_image(self.paths[number])
+        if self.augment and epoch >= 0:
+            image = augmented(image, self.side, np.random.default_rng([self.seed, epoch, number]))
+        else:
+            image = central(image, self.side)
+        pixels = torch.from_numpy(np.array(image, dtype=np.float32))
+        return pixels.permute(2, 0, 1) / 127.5 - 1
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+
+class Folders:
+    """A `Source` for one run that reads image folders through loader processes."""
+
+    def __init__(self, recipe: Recipe, root: Path | None, device: torch.device, *, workers: int = 0) -> None:
+        if root is None:
+            raise InputError("images: ImageNet needs the folder that holds train/ and val/; give it")
+        if recipe.corruption not in ("true", "corrupt-labels", "random-labels"):
+            raise InputError(
+                f"corruption: {recipe.corruption} is for resident data sets; image folders take label noise"
+            )
+        if recipe.crop:
+            raise InputError("crop: image folders have no crop of their own; use augment, which includes one")
+        self.device = device
+        self.workers = workers
+        train, clean, classes = list_images(root / "train")
+        test, test_labels, _ = list_images(root / "val", classes)
+        train, clean = train[: recipe.n], clean[: recipe.n]
+        test, test_labels = test[: recipe.n_test], test_labels[: recipe.n_test]
+        p = {"true": 0.0, "random-labels": 1.0}.get(recipe.corruption, recipe.p)
+        labels = corrupt_labels(clean, p, len(classes), recipe.seed)
+        self.rows = {
+            "train": ImageRows(train, recipe.side, recipe.seed, augment=recipe.augment),
+            "test": ImageRows(test, recipe.side, recipe.seed, augment=False),
+        }
+        self.labels = torch.from_numpy(labels)[None].to(device)
+        self.clean = torch.from_numpy(clean)[None].to(device)
+        self.test_labels = torch.from_numpy(test_labels)[None].to(device)
+        self.n = len(train)
+        self.n_classes = len(classes)
+        self.shape = (recipe.side, recipe.side, 3)
+        names = "\n".join(str(path.relative_to(root)) for path in train)
+        self.digest = hashlib.sha256(names.encode() + labels.tobytes()).hexdigest()
+
+    def _load(self, part: str, places: list[list[tuple[int, int]]]) -> Iterator[Tensor]:
+        """Batches of images; `places` has (epoch, number) of each row of each batch."""
+        loader: Any = DataLoader(
+            self.rows[part],
+            batch_sampler=places,
+            num_workers=self.workers,
+            pin_memory=self.device.type == "cuda",
+        )
+        for images in loader:
+            yield images.to(self.device, non_blocking=True)
+
+    def batches(self, epoch: int, order: Tensor, first: int, batch: int, group: Group) -> Iterator[Batch]:
+        """See `Source`."""
+        steps = range(first, steps_per_epoch(self.n, batch, group))
+        numbers = [local_rows(order, step, batch, group) for step in steps]
+        places = [[(epoch, int(number)) for number in rows[0]] for rows in numbers]
+        for images, rows in zip(self._load("train", places), numbers, strict=True):
+            rows = rows.to(self.device)
+            yield images[None], self.labels.gather(1, rows), rows
+
+    def evaluation(self, part: str, rows: int, group: Group) -> Iterator[tuple[Tensor, Tensor]]:
+        """See `Source`."""
+        labels = self.labels if part == "train" else self.test_labels
+        total = labels.shape[1]
+        owned = [
+            range(first + group.rank, min(first + rows, total), group.size) for first in range(0, total, rows)
+        ]
+        places = [[(-1, number) for number in own] for own in owned if len(own)]
+        for images, own in zip(self._load(part, places), [own for own in owned if len(own)], strict=True):
+            yield images[None], labels[:, list(own)]

@@ -1,0 +1,118 @@
+"""Run or resume what a table or figure of the paper needs, and set it beside the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from kernelfit.deep import compare, figures, grid
+from kernelfit.deep.recipe import CHOICES, Recipe, choices
+from kernelfit.deep.sweep import STACK, run
+from kernelfit.deep.system import System
+from kernelfit.errors import InputError
+from kernelfit.progress import Progress, Silent
+from kernelfit.report import json_output
+from kernelfit.report.environment import describe
+
+
+def reproduce(
+    target: str,
+    folder: Path,
+    *,
+    seeds: Sequence[int] = (0,),
+    scale: dict[str, Any] | None = None,
+    system: System | None = None,
+    data_dir: Path | None = None,
+    stack: int = STACK,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Table 1, 2 or 4 or figures 1 or 2 of the paper: trains what FOLDER/runs lacks and writes FOLDER/<target>.json.
+
+    `scale` are recipe fields that make the grid smaller (epochs, n, n_test, dataset); the record says so. For
+    `table2`, `data_dir` holds the image folders train/ and val/.
+    """
+    if target not in grid.TARGETS:
+        raise InputError(f"target: got {target!r}, expected one of {', '.join(grid.TARGETS)}")
+    if not seeds:
+        raise InputError("seeds: got none, expected at least one")
+    if target == "table2" and data_dir is None:
+        raise InputError(
+            "data_dir: table2 needs ImageNet's image folders train/ and val/; give their parent folder"
+        )
+    scale = dict(scale or {})
+    told: Progress = progress or Silent()
+    wanted = grid.recipes(target, seeds, scale)
+    note = compare.scaling_note(wanted, grid.recipes(target, seeds, {}))
+    if note is not None:
+        told.note(note)
+    results = run(wanted, folder / "runs", system=system, data_dir=data_dir, stack=stack, progress=told)
+    record: dict[str, Any] = {"target": target, "seeds": list(seeds), "scaled_down": note}
+    record |= _compose(target, seeds, scale, results, folder / "figures", note)
+    record["seconds"] = sum(results[r.key]["seconds"] for r in wanted)
+    record["choices"] = _all_choices(wanted)
+    record["machine"] = describe()
+    json_output.write(record, folder / f"{target}.json")
+    return record
+
+
+def _compose(
+    target: str,
+    seeds: Sequence[int],
+    scale: dict[str, Any],
+    results: compare.Results,
+    pictures: Path,
+    note: str | None,
+) -> dict[str, Any]:
+    """The part of the record that belongs to the target; figures are written on the way."""
+    if target == "table1":
+        return {"cells": compare.cells(grid.table1(seeds, scale), results)}
+    if target == "table4":
+        return {
+            "cells": compare.cells(grid.table4(seeds, scale), results),
+            "weight_decay_sweep": compare.cells(grid.weight_decay_sweep(seeds, scale), results),
+        }
+    if target == "table2":
+        cells = grid.table2(scale, seeds[0])
+        curves = compare.accuracy_curves({f"{c.row} {c.column[-3:]}": c.recipes for c in cells[2:4]}, results)
+        written = figures.save(
+            figures.accuracies("2a: ImageNet, early stopping", curves, note), pictures, "fig2a"
+        )
+        return {"cells": compare.cells(cells, results), "figure2a": curves, "figures": written}
+    if target == "fig1":
+        losses = compare.loss_curves(grid.figure1a(seeds, scale), results)
+        noise = compare.noise_curves(grid.figure1bc(seeds, scale), results)
+        written = figures.save(figures.losses(losses, note), pictures, "fig1a")
+        written += figures.save(figures.overfitting_time(noise, note), pictures, "fig1b")
+        written += figures.save(figures.test_errors(noise, note), pictures, "fig1c")
+        half = {model: by_p[0.5] for model, by_p in grid.figure1bc(seeds, scale).items()}
+        learned = compare.memorisation_curves(half, results)
+        written += figures.save(figures.memorisation(learned, note), pictures, "memorisation")
+        order = compare.convergence_order(losses)
+        return {
+            "figure1a": losses,
+            "order": order,
+            "figure1bc": noise,
+            "memorisation": learned,
+            "figures": written,
+        }
+    curves = compare.accuracy_curves(grid.figure2(seeds, scale), results)
+    title = "2b: with and without batch normalisation"
+    written = figures.save(figures.accuracies(title, curves, note), pictures, "fig2b")
+    stand_in = "CIFAR-10 in place of ImageNet; `table2` draws it for ImageNet"
+    plain = {"inception": curves["inception"]}
+    title = f"2a: early stopping\n({stand_in})"
+    written += figures.save(figures.accuracies(title, plain, note), pictures, "fig2a-cifar10")
+    return {"figure2b": curves, "figure2a": {"stand_in": stand_in, "curves": plain}, "figures": written}
+
+
+def _all_choices(recipes: Sequence[Recipe]) -> list[dict[str, Any]]:
+    """Every setting that the paper leaves open, with all values that it took in these runs."""
+    taken: dict[str, set[str]] = {choice.name: set() for choice in CHOICES}
+    for recipe in recipes:
+        for choice in choices(recipe):
+            if choice["value"] is not None:
+                taken[choice["name"]].add(str(choice["value"]))
+    return [
+        {"name": c.name, "values": sorted(taken[c.name]), "mark": c.mark, "reason": c.reason} for c in CHOICES
+    ]

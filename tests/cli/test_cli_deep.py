@@ -1,0 +1,96 @@
+"""`kernelfit deep`."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from kernelfit.cli import root
+from kernelfit.errors import InputError
+
+pytest.importorskip("torch")
+
+SMALL = ["--dataset", "digits", "--n", "100", "--n-test", "50", "--epochs", "2", "--device", "cpu"]
+
+
+def run(*arguments):
+    result = CliRunner().invoke(root, ["deep", *arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_names_agree_with_the_library():
+    from kernelfit.cli import deep
+    from kernelfit.datasets.corruptions import CORRUPTIONS
+    from kernelfit.deep.models import MODELS
+    from kernelfit.deep.system import PRECISIONS
+
+    assert deep.MODEL_NAMES == MODELS
+    assert set(deep.CORRUPTION_NAMES) == set(CORRUPTIONS)
+    choice = next(p for p in deep.train_command.params if p.name == "precision").type
+    assert tuple(choice.choices) == PRECISIONS
+
+
+def test_train_resumes_reports_and_analyses(tmp_path):
+    arguments = ["train", *SMALL, "--side", "8", "--corruption", "corrupt-labels", "--p", "0.5", "--norms"]
+    arguments += ["--kernels", "30", "--rademacher", "2", "--weight-decay", "default", "--out", str(tmp_path)]
+    record = json.loads(run(*arguments, "--json", "-").stdout)
+    assert record["recipe"]["weight_decay"] == 5e-4
+    assert record["recipe"]["p"] == 0.5
+    assert len(record["history"]) == 2
+    assert record["history"][-1]["corrupted_accuracy"] is not None
+    assert set(record["analysis"]) == {"norms", "margins", "kernels", "rademacher"}
+    assert [(k["network"], k["kernel"]) for k in record["analysis"]["kernels"]] == [
+        (state, kernel) for state in ("fresh", "trained") for kernel in ("tangent", "conjugate")
+    ]
+    assert {choice["name"] for choice in record["choices"]} >= {"batch", "weight_decay", "augmentation"}
+    result = run(*arguments)
+    for word in ("finished", "memorisation", "tangent, trained", "path norm", "standard error"):
+        assert word in result.stdout
+
+
+def test_sweep(tmp_path):
+    target = tmp_path / "sweep.json"
+    arguments = ["sweep", *SMALL, "--side", "8", "--corruption", "true", "--corruption", "corrupt-labels"]
+    arguments += ["--p", "0,0.5", "--seeds", "0,1", "--out", str(tmp_path), "--json", str(target)]
+    run(*arguments)
+    runs = json.loads(target.read_text())["runs"]
+    # true, and p = 0.5; p = 0 is the true labels again
+    assert sorted((r["recipe"]["corruption"], r["recipe"]["seed"]) for r in runs) == [
+        ("corrupt-labels", 0),
+        ("corrupt-labels", 1),
+        ("true", 0),
+        ("true", 1),
+    ]
+
+
+def test_reproduce_scaled_down(tmp_path):
+    arguments = ["reproduce", "fig2", "--dataset", "digits", "--n", "24", "--n-test", "10", "--epochs", "1"]
+    arguments += ["--device", "cpu", "--out", str(tmp_path)]
+    result = run(*arguments)
+    assert "scaled down: 1 epochs instead of 100, 24 training rows instead of all" in " ".join(
+        result.stdout.split()
+    )
+    assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == [
+        "fig2a-cifar10.png",
+        "fig2a-cifar10.svg",
+        "fig2b.png",
+        "fig2b.svg",
+    ]
+    assert json.loads((tmp_path / "fig2.json").read_text())["scaled_down"].startswith("scaled down")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "--weight-decay", "much"], "--weight-decay: got 'much'"),
+        (["train", "--rate", "fast"], "--rate: got 'fast'"),
+        (["sweep", "--seeds", "a"], "--seeds: got 'a'"),
+        (["reproduce", "table2"], "data_dir: table2 needs"),
+        (["train", "--json", "/nowhere/x.json"], "--json: the folder /nowhere does not exist"),
+    ],
+)
+def test_refusals(arguments, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        run(*arguments, "--out", str(tmp_path))

@@ -1,0 +1,68 @@
+"""Evaluation, batch-norm statistics, and what is known of single examples."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from kernelfit.deep.evaluate import evaluate, fresh_statistics  # noqa: E402
+from kernelfit.deep.memorisation import Memory  # noqa: E402
+from kernelfit.deep.models import OneRun, build  # noqa: E402
+from kernelfit.deep.parallel import Group  # noqa: E402
+from kernelfit.deep.recipe import default  # noqa: E402
+from kernelfit.deep.sources import load_resident  # noqa: E402
+from kernelfit.deep.system import System  # noqa: E402
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def source():
+    return load_resident([default("inception", dataset="digits", side=8, n=60, n_test=45)], CPU)
+
+
+def test_statistics_are_the_training_sets_within_and_the_old_ones_after(source):
+    model = OneRun(build("inception", shape=source.shape))
+    unit = model.model.stages[0]
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    with fresh_statistics(model, source, System(device="cpu"), CPU, Group()):
+        pre = unit.conv(torch.nn.functional.pad(source.train_inputs[0], (1, 1, 1, 1)))
+        torch.testing.assert_close(unit.norm.running_mean, pre.mean((0, 2, 3)), rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(unit.norm.running_var, pre.var((0, 2, 3)), rtol=1e-3, atol=1e-5)
+        assert not model.training
+        assert not unit.norm.training
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert unit.norm.momentum == pytest.approx(0.0003)
+
+
+@pytest.mark.parametrize("rows", [7, 45, 1000])
+def test_accuracies_and_loss_whatever_the_blocks(source, rows):
+    model = OneRun(build("mlp-1x512", shape=source.shape))
+    found = evaluate(model, source, "test", System(device="cpu", evaluation_rows=rows), CPU, Group())
+    with torch.no_grad():
+        logits = model.model(source.test_inputs[0])
+    labels = source.test_labels[0]
+    order = logits.argsort(descending=True)
+    assert found["accuracy"] == [pytest.approx((order[:, 0] == labels).float().mean().item())]
+    assert found["top5"] == [pytest.approx((order[:, :5] == labels[:, None]).any(1).float().mean().item())]
+    assert found["loss"] == [
+        pytest.approx(torch.nn.functional.cross_entropy(logits, labels).item(), rel=1e-5)
+    ]
+
+
+def test_what_was_learned_when_and_forgotten():
+    memory = Memory.empty(1, 4, CPU)
+    for epoch, row in enumerate([[0, 1, 0, 1], [1, 0, 0, 1], [1, 1, 0, 0]], start=1):
+        memory.see(torch.tensor([row]).bool(), epoch)
+    np.testing.assert_array_equal(memory.first_learned, [[2, 1, -1, 1]])
+    np.testing.assert_array_equal(memory.forgotten, [[0, 1, 0, 1]])
+    summary = memory.summary(0, torch.tensor([False, False, True, True]))
+    assert summary == {
+        "clean_accuracy": 1.0,
+        "clean_first_learned": 1.5,
+        "clean_forgotten": 0.5,
+        "corrupted_accuracy": 0.0,
+        "corrupted_first_learned": 1.0,
+        "corrupted_forgotten": 0.5,
+    }
+    assert memory.summary(0, torch.zeros(4, dtype=torch.bool))["corrupted_accuracy"] is None

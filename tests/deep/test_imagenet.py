@@ -1,0 +1,172 @@
+"""Image folders: labels, augmentation and refusals; two processes against one."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+torch = pytest.importorskip("torch")
+
+from kernelfit.deep.imagenet import Folders, central  # noqa: E402
+from kernelfit.deep.parallel import Group  # noqa: E402
+from kernelfit.deep.recipe import default  # noqa: E402
+from kernelfit.errors import DataError, InputError  # noqa: E402
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="session")
+def image_root(tmp_path_factory):
+    """Sixteen training and eight validation pictures in four classes, of different sizes."""
+    root, rng = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
+    for part, count in (("train", 4), ("val", 2)):
+        for code in range(4):
+            folder = root / part / f"n{code:08d}"
+            folder.mkdir(parents=True)
+            for k in range(count):
+                pixels = rng.integers(0, 256, (20 + 3 * k, 24, 3), dtype=np.uint8)
+                pixels[..., code % 3] //= 4
+                Image.fromarray(pixels).save(folder / f"{k}.png")
+    return root
+
+
+def recipe(**changes):
+    return default("inception-v3", **{"side": 12, "batch": 4, "epochs": 2, **changes})
+
+
+def rows_of(folders, epoch, group=None, first=0):
+    order = torch.arange(folders.n)[None]
+    return list(folders.batches(epoch, order, first, 4, group or Group()))
+
+
+def test_labels_follow_the_sorted_paths_and_stay(image_root):
+    true = Folders(recipe(), image_root, CPU)
+    assert true.labels[0].tolist() == [code for code in range(4) for _ in range(4)]
+    random = [Folders(recipe(corruption="random-labels"), image_root, CPU, workers=w) for w in (0, 2)]
+    assert torch.equal(random[0].labels, random[1].labels)
+    assert not torch.equal(random[0].labels, true.labels)
+    assert torch.equal(random[0].test_labels, true.test_labels)
+    for epoch in (0, 1):
+        labels = torch.cat([y[0] for _, y, _ in rows_of(random[0], epoch)])
+        assert torch.equal(labels, random[0].labels[0])
+
+
+def test_augmentation_depends_on_seed_epoch_and_image_alone(image_root):
+    alone, helped = (Folders(recipe(augment=True), image_root, CPU, workers=w) for w in (0, 2))
+    first = torch.cat([x[0] for x, _, _ in rows_of(alone, 0)])
+    assert torch.equal(first, torch.cat([x[0] for x, _, _ in rows_of(helped, 0)]))
+    assert torch.equal(first[8:], torch.cat([x[0] for x, _, _ in rows_of(alone, 0, first=2)]))
+    assert not torch.equal(first, torch.cat([x[0] for x, _, _ in rows_of(alone, 1)]))
+    plain = torch.cat([x[0] for x, _ in alone.evaluation("train", 5, Group())])
+    assert torch.equal(plain, torch.cat([x[0] for x, _, _ in rows_of(Folders(recipe(), image_root, CPU), 3)]))
+    assert first.shape == (16, 3, 12, 12)
+    assert -1 <= first.min() < first.max() <= 1
+
+
+def test_processes_share_the_rows_of_a_batch(image_root):
+    folders = Folders(recipe(), image_root, CPU)
+    parts = [[rows[0].tolist() for _, _, rows in rows_of(folders, 0, Group(rank, 2))] for rank in (0, 1)]
+    assert parts[0][0] == [0, 2]
+    assert parts[1][0] == [1, 3]
+    found = [torch.cat([y[0] for _, y in folders.evaluation("test", 3, Group(rank, 2))]) for rank in (0, 1)]
+    assert sorted(torch.cat(found).tolist()) == sorted(folders.test_labels[0].tolist())
+
+
+def test_the_central_square():
+    pixels = np.zeros((40, 80, 3), dtype=np.uint8)
+    pixels[3:37, 23:57] = 255  # 87.5 % of 40 is 35, from row 2 and column 22
+    assert np.asarray(central(Image.fromarray(pixels), 35)).mean() > 230
+
+
+def test_refusals(image_root, tmp_path):
+    with pytest.raises(InputError, match="images: ImageNet needs the folder"):
+        Folders(recipe(), None, CPU)
+    with pytest.raises(DataError, match="is not a folder"):
+        Folders(recipe(), tmp_path, CPU)
+    with pytest.raises(InputError, match="corruption: gaussian"):
+        Folders(recipe(corruption="gaussian"), image_root, CPU)
+    (tmp_path / "train" / "a").mkdir(parents=True)
+    with pytest.raises(DataError, match="holds 0 images"):
+        Folders(recipe(), tmp_path, CPU)
+    for part, name in (("train", "a"), ("train", "b"), ("val", "a")):
+        (tmp_path / part / name).mkdir(parents=True, exist_ok=True)
+        (tmp_path / part / name / "x.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"x\.png cannot be decoded"):
+        rows_of(Folders(recipe(), tmp_path, CPU), 0)
+    (tmp_path / "val" / "c").mkdir()
+    with pytest.raises(DataError, match="a class that train/ lacks"):
+        Folders(recipe(), tmp_path, CPU)
+
+
+PROCESS = """
+import json, sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+if {shim!r}:
+    sys.path.insert(0, {shim!r})
+    import conftest
+    kept = conftest.declare_operators()
+from kernelfit.deep import sweep, system, recipe
+run = recipe.Recipe.from_json(json.loads(sys.argv[2]))
+sweep.train([run], Path(sys.argv[1]), system=system.System(device="cpu"), data_dir=Path(sys.argv[3]))
+"""
+
+
+def losses_in(folder, run, root, processes, shim=""):
+    """Train in one or several fresh processes under torchrun; the result."""
+    folder.mkdir()
+    script = folder / "process.py"
+    script.write_text(PROCESS.format(shim=shim))
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        str(processes),
+    ]
+    command += [str(script), str(folder), json.dumps(run.to_json()), str(root)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads((folder / run.key / "result.json").read_text())
+
+
+def compare(one, two):
+    for single, shared in zip(one["history"], two["history"], strict=True):
+        assert shared["loss"] == pytest.approx(single["loss"], rel=1e-3)
+        assert shared["test_loss"] == pytest.approx(single["test_loss"], rel=1e-2)
+        assert shared["test_accuracy"] == pytest.approx(single["test_accuracy"], abs=0.13)
+
+
+def test_two_processes_give_the_loss_of_one(tmp_path, image_root):
+    # The small Inception has batch normalisation; a small rate keeps rounding from growing.
+    run = default(
+        "inception",
+        dataset="imagenet",
+        corruption="random-labels",
+        side=8,
+        batch=8,
+        epochs=2,
+        rates=(0.01,),
+        augment=True,
+    )
+    from kernelfit.deep import sweep
+    from kernelfit.deep.system import System
+
+    outcomes, _ = sweep.train([run], tmp_path / "one", system=System(device="cpu"), data_dir=image_root)
+    two = losses_in(tmp_path / "two", run, image_root, 2)
+    compare(sweep.record(outcomes[0]), two)
+
+
+@pytest.mark.slow
+def test_inception_v3_in_two_processes_gives_the_loss_of_one(tmp_path, image_root, torchvision_operators):
+    run = default("inception-v3", corruption="random-labels", batch=8, epochs=1, rates=(1e-3,))
+    shim = str(Path(__file__).parent)
+    one = losses_in(tmp_path / "one", run, image_root, 1, shim)
+    two = losses_in(tmp_path / "two", run, image_root, 2, shim)
+    compare(one, two)
