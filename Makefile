@@ -43,7 +43,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(PIP) install --quiet --prefer-binary --constraint constraints.txt --editable '.[dev,deep]'
+	$(PIP) install --quiet --prefer-binary --constraint constraints.txt --editable '.[dev,deep,imagenet]'
 	@touch $@
 
 $(BIN)/python:

@@ -93,7 +93,7 @@ def test_the_constraints_pin_every_dependency(settings: dict[str, Any]) -> None:
         if "==" in line
     }
     extras = settings["project"]["optional-dependencies"]
-    wanted = [*settings["project"]["dependencies"], *extras["dev"], *extras["deep"]]
+    wanted = [*settings["project"]["dependencies"], *extras["dev"], *extras["deep"], *extras["imagenet"]]
     for requirement in wanted:
         name = requirement.split(">")[0].split("[")[0].lower()
         assert name in pinned, f"constraints.txt does not pin {name}"
