@@ -16,6 +16,8 @@ from kernelfit.errors import Interrupted, KernelfitError
 # imports none of the modules.
 COMMANDS: dict[str, tuple[str, str]] = {
     "solve": ("solve", "Interpolate a data set exactly and certify the answer."),
+    "resume": ("resume", "Continue a run that stopped, from its first unfinished panel."),
+    "check": ("check", "Verify a run, finished or not, end to end."),
     "predict": ("predict", "Apply a saved solution to new rows."),
     "plan": ("plan", "Print tiles, bytes, flops and predicted time before anything is allocated."),
     "bench": ("bench", "Measure solve time against n on this machine."),

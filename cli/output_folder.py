@@ -1,18 +1,47 @@
-"""A result folder that appears whole or not at all."""
+"""Folders for results: one that a run is kept in, and one that appears whole or not at all."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kernelfit.errors import InputError
+import click
 
-SOLUTION = "solution.h5"
+from kernelfit.errors import InputError
+from kernelfit.storage import run_folder
+
+SOLUTION = run_folder.SOLUTION
 RESULT = "result.json"
+
+
+def claim(target: Path | None) -> bool:
+    """Find out before any work whether a run can be kept in `target`; True: an unfinished one is to be continued.
+
+    On a terminal the user is asked whether to continue it, elsewhere told how. Raises `InputError` where `target`
+    holds something else or cannot be written.
+    """
+    if target is None:
+        return False
+    target = target.absolute()
+    try:
+        if (target / run_folder.RUN).is_file():
+            return _continue(target)
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise InputError(f"--out: {target} exists and is not an empty folder; name a new one")
+        _require_writable(target)
+    except OSError as error:
+        if isinstance(error, InputError):
+            raise
+        reason = error.strerror or error
+        raise InputError(
+            f"--out: {target} cannot be written ({reason}); name a folder that you may write to"
+        ) from None
+    return False
 
 
 @contextmanager
@@ -47,7 +76,25 @@ def staged(target: Path | None) -> Iterator[Path | None]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _require_writable(folder: Path) -> None:
-    handle, name = tempfile.mkstemp(dir=folder)
-    os.close(handle)
-    os.unlink(name)
+def _continue(target: Path) -> bool:
+    found = run_folder.state(target)
+    if run_folder.is_finished(target):
+        raise InputError(f"--out: {target} holds {found}; name a new folder")
+    if is_terminal() and click.confirm(f"{target} holds {found}. Continue it?", err=True):
+        return True
+    raise InputError(
+        f"--out: {target} holds {found}; continue it with kernelfit resume {target}, or name a new folder"
+    )
+
+
+def is_terminal() -> bool:
+    """Whether somebody is there to be asked."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _require_writable(target: Path) -> None:
+    """Make and remove a folder where the run's folder will be, in the nearest place that exists."""
+    place = target
+    while not place.exists():
+        place = place.parent
+    os.rmdir(tempfile.mkdtemp(dir=place, prefix=".kernelfit-"))

@@ -54,7 +54,7 @@ def resume(
     progress = progress or Silent()
     lock = FolderLock(folder / LOCK)
     try:
-        if _finished(folder):
+        if run_folder.is_finished(folder):
             try:
                 solution = open_run(folder, function=function, gram=gram, threads=threads)
             except DataError as error:
@@ -90,7 +90,7 @@ def open_run(
     contents = journal.read(folder / JOURNAL)
     if contents.header is None and (folder / SOLUTION).exists() and not (folder / RUN).exists():
         return Solution.load(folder / SOLUTION, function)  # of a linear kernel, which has no factor
-    if not _finished(folder):
+    if not run_folder.is_finished(folder):
         raise StorageError(f"{folder}: holds {run_folder.state(folder)}; {run_folder.ways_on(folder)}")
     if hdf5.file_digest(folder / SOLUTION) not in contents.solutions:
         raise DataError(
@@ -158,10 +158,6 @@ def require_run(folder: str | Path) -> Path:
             f"{folder}: holds no run, expected the folder that was given to kernelfit solve --out"
         )
     return folder
-
-
-def _finished(folder: Path) -> bool:
-    return (folder / SOLUTION).exists() and bool(journal.read(folder / JOURNAL).solutions)
 
 
 def _source(gram: ArrayLike | PanelGram | None) -> GramSource | None:

@@ -263,19 +263,23 @@ def refuse_occupied(folder: Path) -> None:
         raise StorageError(f"{folder}: holds {SOLUTION} already; name another folder")
 
 
+def is_finished(folder: Path) -> bool:
+    """Whether a folder holds a solution that the journal knows."""
+    return (folder / SOLUTION).exists() and bool(journal.read(folder / JOURNAL).solutions)
+
+
 def state(folder: Path) -> str:
     """What a folder with run.h5 holds, in words."""
-    contents = journal.read(folder / JOURNAL)
-    if contents.solutions and (folder / SOLUTION).exists():
+    if is_finished(folder):
         return "a finished run"
+    contents = journal.read(folder / JOURNAL)
     offsets = (contents.header or {}).get("offsets")
     total = len(offsets) if isinstance(offsets, list) else "?"
     return f"an unfinished run ({len(contents.panels)} of {total} panels)"
 
 
 def ways_on(folder: Path) -> str:
-    contents = journal.read(folder / JOURNAL)
-    if contents.solutions and (folder / SOLUTION).exists():
+    if is_finished(folder):
         return "use its factor with kernelfit.open"
     return f"continue it with kernelfit resume {folder}"
 

@@ -157,18 +157,31 @@ def test_a_read_only_place_stops_before_the_work(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_failure_while_saving_leaves_nothing(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
-    from kernelfit.solution import Solution
+def test_a_failure_while_saving_leaves_a_run_to_go_on_with(
+    run,  # type: ignore[no-untyped-def]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from kernelfit.errors import StorageError
+    from kernelfit.storage import solution_file
 
-    def fail(self: Solution, path: Path) -> None:
-        Path(path).write_bytes(b"half")
-        raise OSError(28, "No space left on device")
+    def fail(*_: object) -> None:
+        raise StorageError("kept/solution.h5: cannot write: No space left on device; free space")
 
-    monkeypatch.setattr(Solution, "save", fail)
-    code, out, errors = run("solve", "--n", "100", "--out", "kept", "--json", "result.json")
+    with monkeypatch.context() as broken:
+        broken.setattr(solution_file, "write", fail)
+        code, out, errors = run("solve", "--n", "100", "--out", "kept", "--json", "result.json")
     assert (code, out, len(errors)) == (2, "", 1)
     assert "No space left" in errors[0]
-    assert list(tmp_path.iterdir()) == []
+    assert f"continue with kernelfit resume {tmp_path / 'kept'}" in errors[0]
+    assert not (tmp_path / "result.json").exists()
+    code, out, errors = run("solve", "--n", "100", "--out", "kept")
+    assert (code, out, len(errors)) == (2, "", 1)
+    assert "holds an unfinished run (1 of 1 panels)" in errors[0]
+    code, out, errors = run("resume", "kept", "--json", "-")
+    assert code == 0
+    assert (tmp_path / "kept" / "result.json").exists()
+    assert run("check", "kept")[0] == 0
 
 
 def test_an_interrupt_is_one_line_and_130(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]

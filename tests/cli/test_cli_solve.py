@@ -166,7 +166,8 @@ def test_out_keeps_solution_and_result(tmp_path: Path) -> None:
 
     out = tmp_path / "runs" / "first"
     record = solve("--n", "200", "--out", str(out))
-    assert sorted(path.name for path in out.iterdir()) == ["result.json", "solution.h5"]
+    files = ["factor.h5", "journal", "lock", "result.json", "run.h5", "solution.h5"]
+    assert sorted(path.name for path in out.iterdir()) == files
     assert [path.name for path in out.parent.iterdir()] == ["first"]
     kept = json.loads((out / "result.json").read_text())
     assert kept["test_error"] == record["test_error"]

@@ -1,0 +1,38 @@
+"""`kernelfit check`: a run, finished or not, verified end to end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from kernelfit.checking import check
+from kernelfit.errors import StorageError
+from kernelfit.report import json_output
+from kernelfit.report.progress import TerminalProgress
+from kernelfit.report.run_tables import check_table
+
+from .options import command_line, json_option
+
+
+@click.command(name="check")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--threads", type=int, metavar="COUNT", help="Threads to use; else every core.")
+@json_option
+@click.pass_context
+def command(context: click.Context, folder: Path, threads: int | None, json_target: str | None) -> None:
+    """Verify the run in DIR (from solve --out): what it began with, its journal, every panel, its solution.
+
+    Nothing is changed, and a run may be checked while it goes on. The exit code is 2 where something is damaged.
+    """
+    json_output.check_target(json_target)
+    found = check(folder, threads=threads, progress=TerminalProgress())
+    record = {**found.as_dict(), "command": command_line(context)}
+    if json_target is not None:
+        json_output.write(record, json_target)
+    if json_target != json_output.STDOUT:
+        Console().print(check_table(record))
+    if not found.ok:
+        more = f" and {len(found.problems) - 1} more" if len(found.problems) > 1 else ""
+        raise StorageError(f"{found.problems[0]}{more}")

@@ -1,0 +1,78 @@
+"""`kernelfit resume`: a run that stopped, continued."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from kernelfit import runs
+from kernelfit.errors import DataError, InputError
+from kernelfit.report import environment, json_output, tables
+from kernelfit.report.progress import TerminalProgress
+from kernelfit.report.run_tables import certified_table
+from kernelfit.solution import Solution
+
+from .options import command_line, json_option
+from .solve import Task
+
+
+@click.command(name="resume")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--threads", type=int, metavar="COUNT", help="Threads to use; else every core.")
+@json_option
+@click.pass_context
+def command(context: click.Context, folder: Path, threads: int | None, json_target: str | None) -> None:
+    """Continue the run in DIR (from solve --out) from its first unfinished panel.
+
+    Finished panels are verified first. The answer is, bit for bit, that of a run without a break.
+    """
+    json_output.check_target(json_target)
+    started = time.perf_counter()
+    progress = TerminalProgress()
+    remembered = runs.remembered(folder)
+    solution = runs.resume(folder, threads=threads, progress=progress)
+    try:
+        line = f"{remembered.get('command', 'kernelfit solve')}; {command_line(context)}"
+        task = None
+        if "options" in remembered:
+            try:
+                task = Task.recall(remembered["options"], threads, progress)
+            except (DataError, InputError) as error:
+                progress.note(f"no test error, as the data set cannot be read again: {error}")
+        if task is not None:
+            record = task.report(solution, line, folder, started, progress)
+        else:
+            record = certified(solution, line)
+    finally:
+        solution.close()
+    if json_target is not None:
+        json_output.write(record, json_target)
+    if json_target != json_output.STDOUT:
+        shown = certified_table(record) if task is None else tables.solve_table({**record, "out": folder})
+        Console().print(shown)
+
+
+def certified(solution: Solution, line: str) -> dict[str, Any]:
+    """The record of a solution whose data set is not at hand."""
+    return {
+        "n_train": len(solution.kept),
+        "kernel": solution.kernel.describe() if solution.kernel is not None else {"name": "precomputed"},
+        "ridge": solution.ridge,
+        "precision": solution.precision,
+        "device": solution.device,
+        "tier": solution.plan.tier,
+        "n_rhs": solution.alpha.shape[1],
+        **solution.certificate.as_dict(),
+        "rkhs_norm_per_class": list(solution.certificate.rkhs_norm_per_column),
+        "seconds": solution.seconds,
+        "gflops_factor": solution.gflops_factor,
+        "peak_rss_bytes": environment.peak_rss_bytes(),
+        "plan": solution.plan.as_dict(),
+        "notes": solution.notes,
+        "versions": environment.versions(),
+        "command": line,
+    }
