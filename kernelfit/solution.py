@@ -19,6 +19,7 @@ from kernelfit.gram.points import Points, as_array
 from kernelfit.gram.tile import ColumnBlock, evaluate
 from kernelfit.kernels.base import Kernel
 from kernelfit.progress import Progress, Silent
+from kernelfit.ridge import RidgeChoice
 
 Float = NDArray[np.float64]
 
@@ -61,6 +62,7 @@ class Solution:
     traffic : bytes of the factor read from and written to a disk, by phase
     notes : what the user should know
     weights : (d, c) on the primal road of the linear kernel, else None
+    ridge_choice : how ridge="auto" was decided, by the call that decided it; a file keeps only its line in the notes
     """
 
     alpha: Float
@@ -85,6 +87,7 @@ class Solution:
     rows_given: int | None = None
     duplicates: tuple[tuple[int, ...], ...] = ()
     traffic: dict[str, int] = field(default_factory=dict)
+    ridge_choice: RidgeChoice | None = None
 
     @property
     def rkhs_norm(self) -> float:

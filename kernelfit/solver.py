@@ -15,7 +15,13 @@ from numpy.typing import ArrayLike, NDArray
 from kernelfit.backends.cpu import CpuBackend
 from kernelfit.backends.memory import available_memory, free_disk
 from kernelfit.certificate import Certificate
-from kernelfit.errors import DeviceError, InputError, NotPositiveDefiniteError, PlanError
+from kernelfit.errors import (
+    DeviceError,
+    DuplicateRowsError,
+    InputError,
+    NotPositiveDefiniteError,
+    PlanError,
+)
 from kernelfit.gram.plan import Plan, make_plan, parse_bytes
 from kernelfit.gram.points import Points
 from kernelfit.gram.source import ArrayGram, GramSource, KernelGram, PanelGram
@@ -30,6 +36,7 @@ from kernelfit.preflight import (
 )
 from kernelfit.problem import Problem
 from kernelfit.progress import Progress, Silent
+from kernelfit.ridge import CANDIDATES, choose_ridge
 from kernelfit.scale import GAMMA_KERNELS, build_with_gamma, leave_one_out_gamma, median_gamma
 from kernelfit.solution import Solution
 from kernelfit.storage.run_folder import (
@@ -53,7 +60,7 @@ def solve(
     gamma: float | str | None = None,
     gamma_factor: float = 1.0,
     parameters: dict[str, Any] | None = None,
-    ridge: float = 0.0,
+    ridge: float | str = 0.0,
     jitter: float = 0.0,
     precision: str = "float64",
     tier: str = "auto",
@@ -81,7 +88,9 @@ def solve(
     gamma : for gaussian, laplacian and polynomial kernels given by name: a number, "median" (gamma_factor / median
         distance of the first 1,000 rows; the default) or "auto" (least leave-one-out error on a subsample)
     parameters : other parameters of a kernel given by name
-    ridge : >= 0; 0 interpolates
+    ridge : >= 0; 0 interpolates; "auto" takes the one of least leave-one-out error among 0 and half decades from 1e-6
+        to 1 of the mean diagonal of K (`Solution.ridge_choice`). Equal rows are then left out as with ridge 0, unless
+        their targets differ: nothing interpolates them, and 0 is not tried
     jitter : >= 0, added to the diagonal for the factorisation only; the solution is then refined against K without it
     precision : "float64", "float32" (factor, no refinement), or "mixed" (float32 factor, refined in float64)
     tier : "ram", "disk" or "auto"
@@ -96,7 +105,7 @@ def solve(
     device : "auto" or "cpu"
     threads : by default all cores this process may use
     scale : factor applied to X before the kernel, such as 1/255 for bytes
-    seed : for choices that draw rows (gamma="auto")
+    seed : for choices that draw rows (gamma="auto", ridge="auto")
     condition : whether to estimate the condition number (a few passes over the factor)
 
     Raises
@@ -107,7 +116,8 @@ def solve(
     """
     progress = progress or Silent()
     _check_device(device)
-    ridge, jitter = _non_negative("ridge", ridge), _non_negative("jitter", jitter)
+    choose = isinstance(ridge, str) and ridge == "auto"
+    ridge, jitter = _non_negative("ridge", 0.0 if choose else ridge), _non_negative("jitter", jitter)
     notes: list[str] = []
 
     def note(message: str) -> None:
@@ -118,6 +128,7 @@ def solve(
         source: GramSource
         points: Points | None = None
         duplicates = Duplicates(())
+        candidates = CANDIDATES
         if isinstance(kernel, str) and kernel == "precomputed":
             source = X if isinstance(X, PanelGram) else ArrayGram(X)
             targets = as_targets(Y, source.n)
@@ -130,7 +141,14 @@ def solve(
             targets = as_targets(Y, rows_given)
             if rows_given == 0:
                 raise InputError("X: got 0 rows, expected at least 1")
-            points, targets, kept, duplicates = _drop_duplicates(points, targets, ridge, note)
+            kept = np.arange(rows_given)
+            try:
+                points, targets, kept, duplicates = _drop_duplicates(points, targets, ridge, note)
+            except DuplicateRowsError as error:
+                if not choose:
+                    raise
+                candidates = tuple(relative for relative in CANDIDATES if relative > 0)
+                note(f"ridge 0 is not tried: {error}")
             resolved = _resolve_kernel(
                 kernel,
                 gamma,
@@ -145,6 +163,14 @@ def solve(
                 note,
             )
             source = KernelGram(resolved, points)
+        limit = _memory_limit(memory)
+        choice = None
+        if choose:
+            choice = choose_ridge(
+                source, targets, backend, limit, candidates=candidates, seed=seed, progress=progress
+            )
+            ridge = choice.ridge
+            note(choice.summary())
         problem = Problem(
             source=source,
             points=points,
@@ -161,9 +187,9 @@ def solve(
             condition=condition,
             remembered=dict(remember or {}),
         )
-        limit = _memory_limit(memory)
         if _is_primal(problem):
             solution = _solve_primal(problem, backend, limit, note, notes)
+            solution.ridge_choice = choice
             if directory is not None:
                 folder, _ = make_folder(Path(directory))
                 refuse_occupied(folder)
@@ -192,7 +218,9 @@ def solve(
         if directory is not None:
             run = open_run_folder(Path(directory), problem, plan, notes, resume, progress)
             plan = run.plan
-        return complete(problem, plan, backend, progress, notes, run=run, scratch=place)
+        solution = complete(problem, plan, backend, progress, notes, run=run, scratch=place)
+        solution.ridge_choice = choice
+        return solution
 
 
 def complete(
@@ -457,7 +485,12 @@ def _check_device(device: str) -> None:
         raise InputError(f"device: got {device!r}, expected auto or cpu")
 
 
-def _non_negative(name: str, value: float) -> float:
-    if not (np.isfinite(value) and value >= 0):
-        raise InputError(f"{name}: got {value}, expected a finite number >= 0")
-    return float(value)
+def _non_negative(name: str, value: float | str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = np.nan
+    if not (np.isfinite(number) and number >= 0):
+        words = " or 'auto'" if name == "ridge" else ""
+        raise InputError(f"{name}: got {value!r}, expected a finite number >= 0{words}")
+    return number

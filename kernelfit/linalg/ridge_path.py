@@ -1,0 +1,160 @@
+"""Leave-one-out predictions for many ridges from one Gram, by the cheaper of two roads.
+
+For every ridge r, with A = K + r I and alpha = A^-1 Y,
+
+    f_{-i}(x_i) = y_i - alpha_i / (A^-1)_ii          (Rasmussen and Williams 2006, equation 5.12)
+
+refactoring : K is kept and A factored anew: n^3/3 flops for the factor and n^3/3 for the diagonal of A^-1, for
+    every ridge, on all threads.
+eigenvalues : K = Q diag(s) Q^T once, about 9 n^3 flops; then alpha = Q (s + r)^-1 Q^T Y and
+    (A^-1)_ii = sum_k Q_ik^2 / (s_k + r) take 2 n^2 (c + 1) flops a ridge. LAPACK runs on one thread here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernelfit.backends.cpu import CpuBackend
+from kernelfit.errors import NotPositiveDefiniteError, PlanError
+from kernelfit.gram.cache import cache
+from kernelfit.gram.plan import PanelLayout
+from kernelfit.gram.source import GramSource, KernelGram, PanelGram
+from kernelfit.gram.submatrix import submatrix
+from kernelfit.linalg.cholesky import factor
+from kernelfit.linalg.leave_one_out import inverse_diagonal, leave_one_out_predictions
+from kernelfit.linalg.triangular import solve_factored
+from kernelfit.progress import Progress, Silent
+from kernelfit.storage.panels import RamPanels
+
+Float = NDArray[np.float64]
+
+REFACTORING, EIGENVALUES = "refactoring", "eigenvalues"
+#: all rows are used up to this many, whatever the ridges cost: n^3 is then seconds a ridge on two cores
+ALL_ROWS = 6_000
+# Cost of the two roads in units of n^3 flops at the rate of products on all threads. Measured on AVX-512 with OpenBLAS
+# (n = 1,000 and 2,000): the eigen-decomposition runs at half the rate of products of its one thread.
+_PER_RIDGE = 2.0 / 3.0
+_EIGENVALUES = 9.0 * 2.0
+
+
+@dataclass(frozen=True)
+class PathPlan:
+    """How many of the n rows the path is computed on, by which road, and what that takes."""
+
+    rows: int
+    of: int
+    method: str
+    flops: float
+    bytes: int
+
+
+def plan_path(n: int, n_ridges: int, n_rhs: int, threads: int, memory_limit: int) -> PathPlan:
+    """The cheaper road that fits into `memory_limit` bytes, for as many rows as the path may take.
+
+    Up to 6,000 rows all are used. Beyond, the path may take as long as the factorisation of all n rows, n^3/3 flops:
+    with 14 ridges that is a third of the rows. Fewer rows are used where the memory asks for it. Raises `PlanError`
+    where not even two rows fit.
+    """
+    cheapest = min(_PER_RIDGE * n_ridges, _EIGENVALUES * threads)
+    rows = min(n, max(ALL_ROWS, int(n * (3.0 * cheapest) ** (-1.0 / 3.0))))
+    while rows >= min(n, 2):
+        roads = sorted(
+            [
+                (_PER_RIDGE * n_ridges * rows**3, REFACTORING, _bytes_refactoring(rows, n_rhs)),
+                (_EIGENVALUES * threads * rows**3, EIGENVALUES, _bytes_eigenvalues(rows, n_rhs)),
+            ]
+        )
+        for _, method, needed in roads:
+            if needed <= memory_limit:
+                flops = (_PER_RIDGE * n_ridges if method == REFACTORING else 9.0) * rows**3
+                return PathPlan(rows, n, method, flops, needed)
+        rows = int(0.9 * rows)
+    raise PlanError(
+        f"memory: {_bytes_refactoring(2, n_rhs):,} bytes needed to choose a ridge on two rows, got {memory_limit:,}; "
+        "give the ridge as a number"
+    )
+
+
+def _bytes_refactoring(n: int, n_rhs: int) -> int:
+    """K in full (a subsample of a precomputed one), its factor in panels, columns of the inverse, targets."""
+    layout = PanelLayout.of_order(n)
+    return 8 * (n * n + layout.elements + n * layout.width + 4 * n * max(n_rhs, 2))
+
+
+def _bytes_eigenvalues(n: int, n_rhs: int) -> int:
+    """K, Q, and LAPACK's work."""
+    return 8 * (2 * n * n + 30 * n + 4 * n * max(n_rhs, 2))
+
+
+def leave_one_out_path(
+    source: GramSource,
+    targets: Float,
+    ridges: Sequence[float],
+    method: str,
+    backend: CpuBackend,
+    progress: Progress | None = None,
+) -> Iterator[Float | None]:
+    """f_{-i}(x_i) (n, c) for every ridge, in their order; None where K + ridge I is singular to rounding.
+
+    Singular means: a pivot (or the least eigenvalue) below 10 n u K_ii, where hardly a digit of A^-1 is right.
+    """
+    roads = {REFACTORING: _refactoring, EIGENVALUES: _eigenvalues}
+    with (progress or Silent()).phase("ridge path", len(ridges), "ridges") as advance:
+        for predictions in roads[method](source, targets, ridges, backend):
+            advance(1)
+            yield predictions
+
+
+def _refactoring(
+    source: GramSource, targets: Float, ridges: Sequence[float], backend: CpuBackend
+) -> Iterator[Float | None]:
+    layout = source.layout if isinstance(source, PanelGram) else PanelLayout.of_order(source.n)
+    if isinstance(source, KernelGram):
+        source = cache(source, layout, "gram", backend, Silent())
+    store = RamPanels(layout, np.float64)
+    for ridge in ridges:
+        try:
+            pivots = factor(source, ridge, store, backend)
+        except NotPositiveDefiniteError:
+            yield None
+            continue
+        if pivots.weak:
+            yield None
+            continue
+        alpha = targets.copy()
+        solve_factored(store, alpha, backend)
+        yield leave_one_out_predictions(targets, alpha, inverse_diagonal(store, backend))
+
+
+def _eigenvalues(
+    source: GramSource, targets: Float, ridges: Sequence[float], backend: CpuBackend
+) -> Iterator[Float | None]:
+    from scipy.linalg import eigh
+
+    gram = submatrix(source, np.arange(source.n), backend)
+    scale = float(np.abs(np.diagonal(gram)).max())
+    values, vectors = eigh(gram, driver="evr", overwrite_a=True, check_finite=False)
+    del gram
+    coordinates = vectors.T @ targets
+    threshold = 10.0 * source.n * np.finfo(np.float64).eps / 2.0 * scale
+    strips = PanelLayout.of_order(source.n).strips(0)
+    for ridge in ridges:
+        shifted = values + ridge
+        if not shifted[0] > threshold:
+            yield None
+            continue
+        alpha, inverse = np.empty_like(targets), np.empty(source.n)
+
+        def apply(
+            strip: tuple[int, int], shifted: Float = shifted, alpha: Float = alpha, inverse: Float = inverse
+        ) -> None:
+            rows = vectors[slice(*strip)]
+            alpha[slice(*strip)] = rows @ (coordinates / shifted[:, None])
+            inverse[slice(*strip)] = rows**2 @ (1.0 / shifted)
+
+        backend.run(apply, strips)
+        yield leave_one_out_predictions(targets, alpha, inverse)
