@@ -49,29 +49,33 @@ class CpuBackend:
         self._pool: ThreadPoolExecutor | None = None
         self._limits: Any = None
         self._depth = 0
+        # Several threads may use one solution, and with it one backend.
+        self._lock = threading.Lock()
         self._scratch = threading.local()
 
     def __enter__(self) -> CpuBackend:
-        if self._depth == 0:
-            # The pools must be loaded before they can be capped.
-            import scipy.linalg.cython_blas  # noqa: F401
-            from threadpoolctl import threadpool_limits
+        with self._lock:
+            if self._depth == 0:
+                # The pools must be loaded before they can be capped.
+                import scipy.linalg.cython_blas  # noqa: F401
+                from threadpoolctl import threadpool_limits
 
-            self._limits = threadpool_limits(1)
-            self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="kernelfit")
-        self._depth += 1
+                self._limits = threadpool_limits(1)
+                self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="kernelfit")
+            self._depth += 1
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._depth -= 1
-        if self._depth == 0:
-            assert self._pool is not None
-            self._pool.shutdown(wait=True, cancel_futures=True)
-            self._pool = None
-            self._scratch = threading.local()
-            self._limits.restore_original_limits()
+        with self._lock:
+            self._depth -= 1
+            if self._depth == 0:
+                assert self._pool is not None
+                self._pool.shutdown(wait=True, cancel_futures=True)
+                self._pool = None
+                self._scratch = threading.local()
+                self._limits.restore_original_limits()
 
     def run(self, task: Callable[[Item], None], items: Iterable[Item]) -> None:
         """Call `task` on every item, in order of start; the first error stops the rest and is raised."""

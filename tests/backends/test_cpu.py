@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -103,3 +104,19 @@ def test_scratch_belongs_to_the_thread_and_is_reused():
     with CpuBackend(2) as backend:
         backend.run(task, range(2))
     assert len(set(addresses.values())) == 2
+
+
+def test_several_threads_may_share_a_backend():
+    backend = CpuBackend(2)
+    before = blas_threads()
+    counts = [[] for _ in range(4)]
+
+    def use(seen):
+        for _ in range(50):
+            with backend:
+                backend.run(seen.append, range(3))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(use, counts))
+    assert [len(seen) for seen in counts] == [150] * 4
+    assert blas_threads() == before
