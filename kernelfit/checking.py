@@ -90,7 +90,11 @@ def check(
     elif contents.torn:
         found.notes.append("the journal's last line is not complete, as after a crash or while a run goes on")
     _check_factor(found, folder, plan, contents, progress)
-    if contents.solutions and found.ok and found.panels_verified == plan.panels:
+    if contents.solutions and not (folder / SOLUTION).exists():
+        found.notes.append(
+            "the solution that the journal knows of is not there; kernelfit resume writes it again"
+        )
+    elif contents.solutions and found.ok and found.panels_verified == plan.panels:
         found.finished = True
         _check_solution(found, folder, function, gram, threads, same_versions, progress)
     return found

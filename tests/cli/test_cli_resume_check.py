@@ -85,7 +85,6 @@ def test_a_stopped_run_is_offered_checked_and_continued(
         "rkhs_norm_per_class",
         "backward_error",
         "log_det",
-        "plan",
     )
     for key in same:
         assert record[key] == whole[key], key
