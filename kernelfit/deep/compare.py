@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kernelfit.datasets.corruptions import expected_test_error
-from kernelfit.deep.grid import Cell
+from kernelfit.deep.grid import REPLICATION_STEPS, Cell, within_gate
 from kernelfit.deep.recipe import Recipe
 
 Results = Mapping[str, dict[str, Any]]
@@ -45,6 +45,7 @@ def cells(wanted: Sequence[Cell], results: Results) -> list[dict[str, Any]]:
                     "spread": None if found["spread"] is None else 100 * found["spread"],
                     "seeds": found["seeds"],
                     "difference": None if ours is None or paper is None else ours - paper,
+                    "within_gate": None if ours is None else within_gate(cell, metric, ours),
                     "status": sorted({results[r.key]["status"] for r in cell.recipes}),
                     "rates": sorted({results[r.key]["rate"] for r in cell.recipes}),
                     "runs": [r.key for r in cell.recipes],
@@ -62,6 +63,7 @@ def loss_curves(runs: Mapping[str, Sequence[Recipe]], results: Results) -> dict[
             "steps": [step for record in history for step in record["window_steps"]],
             "losses": [loss for record in history for loss in record["window_losses"]],
             "converged_step": over_seeds(recipes, results, "converged_step"),
+            "replication_step": REPLICATION_STEPS.get(name),
             "train_accuracy": over_seeds(recipes, results, "train_accuracy"),
             "test_accuracy": over_seeds(recipes, results, "test_accuracy"),
         }

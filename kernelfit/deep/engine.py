@@ -44,6 +44,7 @@ class Outcome:
     recipe: Recipe
     status: str
     rate: float
+    n_classes: int
     history: list[dict[str, Any]] = field(repr=False)
 
     @property
@@ -243,7 +244,7 @@ class Training:
         if isinstance(self.model, StackedMLP):
             self.model.write_to(self.members)
         return [
-            Outcome(recipe, self.status, self.rate, history)
+            Outcome(recipe, self.status, self.rate, self.source.n_classes, history)
             for recipe, history in zip(self.recipes, self.history, strict=True)
         ]
 

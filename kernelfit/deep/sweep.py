@@ -14,6 +14,7 @@ from typing import Any
 
 from torch import nn
 
+from kernelfit.datasets.corruptions import expected_test_error
 from kernelfit.deep.engine import Outcome, Training
 from kernelfit.deep.models import HIDDEN
 from kernelfit.deep.parallel import joined
@@ -44,10 +45,20 @@ def record(outcome: Outcome) -> dict[str, Any]:
         "converged_step": outcome.converged_step,
         **{name: final.get(name) for name in kept},
         "best_test_accuracy": final.get("best_test_accuracy"),
+        "corrupted_test_error": _corrupted_error(outcome),
         "choices": choices(recipe),
         "machine": describe(),
         "history": outcome.history,
     }
+
+
+def _corrupted_error(outcome: Outcome) -> float | None:
+    """Beside the error on clean test labels: the one on test labels corrupted like the training labels."""
+    noise = {"random-labels": 1.0, "corrupt-labels": outcome.recipe.p}.get(outcome.recipe.corruption)
+    accuracy = outcome.final.get("test_accuracy")
+    if noise is None or accuracy is None:
+        return None
+    return expected_test_error(1 - accuracy, noise, outcome.n_classes)
 
 
 def finished(recipe: Recipe, folder: Path) -> dict[str, Any] | None:

@@ -70,12 +70,16 @@ def reproduction(record: dict[str, Any]) -> list[RenderableType]:
     if "weight_decay_sweep" in record:
         parts.append(_cells("weight decay that the paper leaves open", record["weight_decay_sweep"]))
     if "figure1a" in record:
-        table = _table("figure 1a", ("images and labels", "steps to loss 0.1", "train", "test"))
+        table = _table(
+            "figure 1a", ("images and labels", "steps to loss 0.1", "replication", "train", "test")
+        )
         for name in record["order"]:
             curve = record["figure1a"][name]
             step = curve["converged_step"]["mean"]
             train, test = curve["train_accuracy"]["mean"], curve["test_accuracy"]["mean"]
-            table.add_row(name, MISSING if step is None else f"{step:,.0f}", percent(train), percent(test))
+            told = curve["replication_step"]
+            steps = [MISSING if value is None else f"{value:,.0f}" for value in (step, told)]
+            table.add_row(name, *steps, percent(train), percent(test))
         parts.append(table)
     for model, points in record.get("figure1bc", {}).items():
         table = _table(

@@ -4,8 +4,8 @@ plain        depth k: k - 1 hidden layers, each with the hinges of one block of 
              a layer passes on t >= 0 and the running sum as the difference of two units.
              Width <= ceil(n / (k-1)) + 3.
 clipped      t is first clipped to the block's interval (two units, one layer more), so that a block adds
-             a bounded
-             amount outside its interval: k - 2 blocks, width <= ceil(n / (k-2)) + 5, and small running sums.
+             a bounded amount outside its interval: k - 2 blocks, width <= ceil(n / (k-2)) + 5, and small
+             running sums.
 multiplexer  the paper's own: the block's value o passes through gates max(+-o - M (1 - indicator), 0), where
              the indicator of the block's interval is a hinge function of the clipped t and M > max |o| over
              the sample. k - 3 blocks, width <= ceil(n / (k-3)) + 10.

@@ -40,6 +40,8 @@ def test_train_resumes_reports_and_analyses(tmp_path):
     assert record["recipe"]["p"] == 0.5
     assert len(record["history"]) == 2
     assert record["history"][-1]["corrupted_accuracy"] is not None
+    error = 1 - record["test_accuracy"]
+    assert record["corrupted_test_error"] == pytest.approx(1 - (0.5 * (1 - error) + 0.05))
     assert set(record["analysis"]) == {"norms", "margins", "kernels", "rademacher"}
     assert [(k["network"], k["kernel"]) for k in record["analysis"]["kernels"]] == [
         (state, kernel) for state in ("fresh", "trained") for kernel in ("tangent", "conjugate")

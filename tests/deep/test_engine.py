@@ -233,6 +233,7 @@ def test_the_ladder_goes_on_after_a_diverged_rate(tmp_path):
     assert outcomes[0].status == "finished"
     assert any("diverged at rate 1e+09, going on with 0.01" in note for note in told.notes)
     kept = sweep.finished(recipe, tmp_path)
+    assert kept["corrupted_test_error"] is None
     assert (kept["rung"], kept["rate"]) == (1, 0.01)
 
 

@@ -166,7 +166,7 @@ def test_weight_decay_acts_on_weights_and_in_alexnet_on_the_hidden_linear_layers
 def test_refusals():
     with pytest.raises(InputError, match="model: got 'vgg'"):
         build("vgg")
-    with pytest.raises(InputError, match="dropout: got 1.0"):
+    with pytest.raises(InputError, match=r"dropout: got 1\.0"):
         build("mlp-1x512", dropout=1.0)
 
 

@@ -94,6 +94,19 @@ def test_the_grid_holds_the_papers_cells():
     assert len(grid.table2({})) == 7
 
 
+def test_the_gate():
+    cells = {(c.row, c.column): c for c in grid.table1([0], {})}
+    alexnet, mlp = cells["alexnet", "crop no, decay no"], cells["mlp-1x512", "crop no, decay no"]
+    assert grid.within_gate(alexnet, "test_accuracy", 77.0)
+    assert not grid.within_gate(alexnet, "test_accuracy", 77.1)
+    assert grid.within_gate(mlp, "test_accuracy", 52.0)
+    random = cells["alexnet", "random labels"]
+    assert grid.within_gate(random, "test_accuracy", 10.9)
+    assert not grid.within_gate(random, "test_accuracy", 8.9)
+    failing = next(c for c in grid.table4([0], {}) if c.fails)
+    assert grid.within_gate(failing, "train_accuracy", 10.0) is None
+
+
 def test_scaling_down_is_said():
     full = grid.recipes("fig2", [0], {})
     assert compare.scaling_note(full, full) is None
