@@ -59,10 +59,14 @@ class Gabor(ImageFeatures):
     ----------
     image_shape : (height, width[, channels]); None: a square grey image, or one row of pixels
     scale : factor from X to the working range (1/255 for bytes)
-    wavelengths, n_orientations, bandwidth : the bank; bandwidth is sigma / wavelength
-    pool_sigma, stride : pixels
-    power : exponent of the pooled maps, in (0, 1]
-    low_pass, normalize : see above
+    wavelengths : of the filters, in pixels; at least 2
+    n_orientations : filters of each wavelength, evenly turned over half a circle
+    bandwidth : standard deviation of a filter's envelope / its wavelength
+    pool_sigma : standard deviation of the pooling, in pixels
+    stride : pixels between the places at which pooled maps are read
+    power : exponent of the pooled maps, in (0, 1]; 1 leaves them as they are
+    low_pass : add the pooled image itself as a map
+    normalize : divide each row of features by its length
     threads : threads; None for every core
 
     Attributes

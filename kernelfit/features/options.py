@@ -25,15 +25,17 @@ class Option:
     name: str
     default: Any
     help: str
+    optional: bool = False
 
     def parse(self, text: str) -> Any:
         """The value that `text` stands for, of the kind of the default; lists are separated by commas."""
+        if self.optional and text.strip().lower() == "none":
+            return None
         try:
             return _parse(text, self.default)
         except ValueError:
-            kind = {bool: "true or false", int: "a whole number", float: "a number"}.get(
-                type(self.default), "numbers"
-            )
+            kinds = {bool: "true or false", int: "a whole number", float: "a number"}
+            kind = kinds.get(type(self.default), "numbers separated by commas")
             raise InputError(
                 f"{self.name}: got {text!r}, expected {kind}, such as {format_value(self.default)}"
             ) from None
@@ -67,7 +69,12 @@ def options(name: str) -> dict[str, Option]:
     helps = _parameter_helps(cls)
     parameters = inspect.signature(cls).parameters.values()
     return {
-        parameter.name: Option(parameter.name, parameter.default, helps.get(parameter.name, ""))
+        parameter.name: Option(
+            parameter.name,
+            parameter.default,
+            helps.get(parameter.name, ""),
+            optional="None" in str(parameter.annotation),
+        )
         for parameter in parameters
         if parameter.name not in CONTEXT
     }

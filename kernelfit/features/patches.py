@@ -17,16 +17,28 @@ FLAT = 1e-5
 
 
 @njit(nogil=True, cache=True)
-def extract(image: Float32, size_y: int, size_x: int, sums: NDArray[np.float64], out: Float32) -> None:
-    """out[p] <- patch p of `image` with its mean removed and divided by its length; zeros where it is flat.
+def extract(
+    image: Float32,
+    size_y: int,
+    size_x: int,
+    sums: NDArray[np.float64],
+    shifted: Float32,
+    moments: Float32,
+    out: Float32,
+) -> None:
+    """out[:, p] <- patch p of `image` with its mean removed and divided by its length; zeros where it is flat.
 
-    image (height, width, channels); sums (2, height, width) scratch; out ((height - size_y + 1)
-    (width - size_x + 1), size_y size_x channels), each patch in C order (row, column, channel).
+    image (height, width, channels); out (channels size_y size_x, positions), position = y across + x with across =
+    width - size_x + 1, and the values of a patch in the order (channel, row, column). Scratch: sums (2, height,
+    width), shifted (height across), moments (2, positions).
+
+    Pixels moved by j columns, laid out with `across` pixels a line, hold one column of every patch in one run for
+    each row i: the loops that write `out` are as long as there are positions.
     """
     height, width, channels = image.shape
     down, across = height - size_y + 1, width - size_x + 1
-    line = size_x * channels
-    values = size_y * line
+    positions = down * across
+    values = size_y * size_x * channels
     # Sums and sums of squares over a line of each patch. In float64 the variance survives the subtraction below.
     for y in range(height):
         for x in range(width):
@@ -42,7 +54,7 @@ def extract(image: Float32, size_y: int, size_x: int, sums: NDArray[np.float64],
                 total += sums[0, y, x + j]
                 squares += sums[1, y, x + j]
             sums[0, y, x], sums[1, y, x] = total, squares
-    lines = image.reshape(height, width * channels)
+    mean, factor = moments[0], moments[1]
     for y in range(down):
         for x in range(across):
             total, squares = 0.0, 0.0
@@ -50,13 +62,18 @@ def extract(image: Float32, size_y: int, size_x: int, sums: NDArray[np.float64],
                 total += sums[0, y + i, x]
                 squares += sums[1, y + i, x]
             variance = squares - total * total / values
-            mean = np.float32(total / values)
-            factor = np.float32(1.0 / np.sqrt(variance) if variance > FLAT * FLAT * squares else 0.0)
-            patch = out[y * across + x]
+            mean[y * across + x] = total / values
+            factor[y * across + x] = 1.0 / np.sqrt(variance) if variance > FLAT * FLAT * squares else 0.0
+    for k in range(channels):
+        for j in range(size_x):
+            for y in range(height):
+                for x in range(across):
+                    shifted[y * across + x] = image[y, x + j, k]
             for i in range(size_y):
-                source = lines[y + i]
-                for k in range(line):
-                    patch[i * line + k] = (source[x * channels + k] - mean) * factor
+                source = shifted[i * across : i * across + positions]
+                target = out[(k * size_y + i) * size_x + j]
+                for p in range(positions):
+                    target[p] = (source[p] - mean[p]) * factor[p]
 
 
 @njit(nogil=True, cache=True, fastmath={"nnan", "nsz", "reassoc", "contract"})

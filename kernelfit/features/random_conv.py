@@ -38,11 +38,12 @@ class RandomConv(ImageFeatures):
     image_shape : (height, width[, channels]); None: a square grey image, or one row of pixels
     n_filters : filters; features are 2 windows n_filters
     patch_size : pixels; at most the image's own height and width (`patch_shape_` says what was used)
-    threshold : t
+    threshold : t, what a response must exceed in size to count
     zca : added to the eigenvalues of the patches' covariance (whose trace is at most 1)
     draw : `patches` (whitened training patches), `gaussian` or `laplace` (independent entries)
-    pooling : `grid` (windows of `pool_size` every `pool_stride`: 3 x 3 of them on 27 x 27 responses) or
-        `quadrants`; windows larger than the response image are cut to it
+    pooling : `grid` (3 x 3 windows on the 27 x 27 responses of 6 x 6 patches to 32 x 32 images) or `quadrants`
+    pool_size : side of the windows of `grid`, in responses; cut to the response image where larger
+    pool_stride : responses between the windows of `grid`
     n_patches : training patches that the mean and covariance are taken over
     random_state : seed of every draw
     threads : threads; None for every core
@@ -115,7 +116,9 @@ class RandomConv(ImageFeatures):
         # r = <W f, c(p)> - <W f, mean>.
         folded = self.filters_ @ self.whitening_
         shift = folded @ self.mean_
-        self._folded = np.ascontiguousarray(folded.T, np.float32)
+        # `extract` gives a patch channel by channel.
+        by_channel = folded.reshape(-1, *self.patch_shape_).transpose(3, 1, 2, 0).reshape(len(self.mean_), -1)
+        self._folded = np.ascontiguousarray(by_channel, np.float32)
         self._above = (self.threshold + shift).astype(np.float32)
         self._below = (self.threshold - shift).astype(np.float32)
 
@@ -242,16 +245,18 @@ class _Part:
         down, across, _ = net.patch_shape_
         row, positions, d = width - across + 1, (height - down + 1) * (width - across + 1), len(net.mean_)
         widest = max(b - a for a, b, *_ in self._products)
-        patches = backend.scratch("patches", positions, d, np.float32)
+        patches = backend.scratch("patches", d, positions, np.float32)
         line_sums = backend.scratch("line sums", 2 * height, width, np.float64).reshape(2, height, width)
+        shifted = backend.scratch("shifted", 1, height * row, np.float32)[0]
+        moments = backend.scratch("moments", 2, positions, np.float32)
         for index, pixels in enumerate(rows):
             image = pixels.astype(np.float32).reshape(height, width, channels)
-            extract(image, down, across, line_sums, patches)
+            extract(image, down, across, line_sums, shifted, moments, patches)
             for a, b, folded, above, below in self._products:
                 responses = backend.scratch("responses", positions, widest, np.float32).reshape(-1)
                 responses = responses[: positions * (b - a)].reshape(positions, b - a)
                 sums = backend.scratch("window sums", 2 * (net.n_windows_ + 1), b - a, np.float32)
-                np.matmul(patches, folded, out=responses)
+                np.matmul(patches.T, folded, out=responses)
                 out = features[index, net.columns(a, b)]
                 pool(
                     responses,

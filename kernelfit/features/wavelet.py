@@ -36,7 +36,8 @@ class Wavelet(ImageFeatures):
     wavelet : any discrete wavelet of `pywt.wavelist(kind="discrete")`
     levels : 0 takes the image alone; None the most that the image allows (`pywt.dwtn_max_level`), at least 1
     mode : how the image continues past its border (`pywt.Modes`)
-    modulus, pool : see above; pool counts coefficients
+    modulus : take the absolute values of the coefficients, the approximation's excepted
+    pool : side of the squares of coefficients that are averaged; 1 keeps every coefficient
     threads : threads; None for every core
 
     Attributes

@@ -41,8 +41,18 @@ def _sheet(pictures: list[Picture], title: str, columns: int | None = None, sign
 
     columns = min(columns or 8, 12)
     rows = -(-len(pictures) // columns)
-    figure = Figure(figsize=(1.15 * columns, 1.3 * rows + 0.4), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False)
+    # Fixed margins: the layout engines measure every axes many times, which takes minutes on a sheet this full.
+    height = 1.3 * rows + 0.4
+    figure = Figure(figsize=(1.15 * columns, height))
+    margins = {
+        "left": 0.01,
+        "right": 0.99,
+        "bottom": 0.02,
+        "top": 1 - 0.5 / height,
+        "wspace": 0.08,
+        "hspace": 0.25,
+    }
+    grid = figure.subplots(rows, columns, squeeze=False, gridspec_kw=margins)
     for axes in grid.flat:
         axes.set_axis_off()
     for axes, (label, picture) in zip(grid.flat, pictures, strict=False):
