@@ -48,7 +48,11 @@ _DATA = (
 
 _SOLVER = (
     click.option(
-        "--ridge", type=float, default=0.0, show_default=True, help="Added to the diagonal; 0 interpolates."
+        "--ridge",
+        metavar="NUMBER|auto",
+        default="0",
+        show_default=True,
+        help="Added to the diagonal; 0 interpolates. auto: least leave-one-out error on training rows.",
     ),
     click.option(
         "--jitter",

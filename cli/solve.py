@@ -12,11 +12,12 @@ import numpy as np
 from rich.console import Console
 
 from kernelfit import datasets
+from kernelfit.errors import DuplicateRowsError, NotPositiveDefiniteError
 from kernelfit.evaluation import training_targets
 from kernelfit.progress import Progress
 from kernelfit.report import json_output, tables
 from kernelfit.report.progress import TerminalProgress
-from kernelfit.report.record import solve_record
+from kernelfit.report.record import ridge_record, solve_record
 from kernelfit.solution import Solution
 from kernelfit.solver import solve
 
@@ -165,6 +166,11 @@ class Task:
             seed=self.values["seed"],
             command=line,
         )
+        if solution.ridge_choice is not None:
+            solution.close()  # the memory of its factor is wanted
+            without = record if solution.ridge == 0 else self._interpolate(solution, line, progress)
+            record |= ridge_record(solution.ridge_choice, without)
+            record["seconds"]["total"] = time.perf_counter() - started
         if out is not None:
             source = {name: self.values[name] for name in SOURCE}
             kept = {
@@ -175,6 +181,27 @@ class Task:
             }
             json_output.write(kept, out / RESULT)
         return record
+
+    def _interpolate(self, chosen: Solution, line: str, progress: Progress) -> dict[str, Any] | None:
+        """The record of the same solve without a ridge; None where no function interpolates."""
+        values = self.values
+        try:
+            solution = solve(
+                self.rows.X_train,
+                training_targets(self.dataset),
+                kernel=chosen.kernel or "precomputed",
+                **{name: values[name] for name in ("jitter", "precision", "tier", "memory", "scratch")},
+                threads=values["threads"],
+                scale=self.rows.scale,
+                progress=progress,
+            )
+        except (DuplicateRowsError, NotPositiveDefiniteError) as error:
+            progress.note(f"no solution without a ridge: {error}")
+            return None
+        try:
+            return self.report(solution, line, None, time.perf_counter(), progress)
+        finally:
+            solution.close()
 
 
 def _columns(scores: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:

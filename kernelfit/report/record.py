@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,37 @@ from numpy.typing import NDArray
 from kernelfit.datasets import Dataset
 from kernelfit.evaluation import coefficient_of_determination, compare
 from kernelfit.report import environment
+from kernelfit.ridge import RidgeChoice
 from kernelfit.solution import Solution
 
 Float = NDArray[np.float64]
 
 #: Phases in the order in which they run.
 PHASES = ("load", "features", "gram", "factor", "solve", "predict", "certify", "loo")
+
+#: What is repeated for the interpolating solution where a ridge was chosen.
+_OF_A_SOLUTION = (
+    "ridge",
+    "n_distinct",
+    "test_error",
+    "train_error",
+    "loo_error",
+    "test_rmse",
+    "test_r2",
+    "train_rmse",
+    "loo_rmse",
+    "rkhs_norm",
+    "rkhs_norm_per_class",
+    "backward_error",
+    "residual",
+    "interpolates",
+    "condition_estimate",
+    "min_pivot",
+    "min_pivot_row",
+    "weak_pivots",
+    "log_det",
+    "rank",
+)
 
 
 def solve_record(
@@ -92,3 +118,14 @@ def solve_record(
         "versions": environment.versions(),
         "command": command,
     }
+
+
+def ridge_record(choice: RidgeChoice, interpolation: dict[str, Any] | None) -> dict[str, Any]:
+    """The keys that `--ridge auto` adds: how the ridge was chosen, the whole path, and the solution without one.
+
+    `interpolation` is the record of the solve with ridge 0; None where no function interpolates.
+    """
+    path = [asdict(trial) for trial in choice.trials]
+    chosen = {key: value for key, value in asdict(choice).items() if key != "trials"}
+    kept = None if interpolation is None else {key: interpolation[key] for key in _OF_A_SOLUTION}
+    return {"interpolation": kept, "ridge_choice": {**chosen, "at_edge": choice.at_edge}, "ridge_path": path}

@@ -75,7 +75,10 @@ def solve_table(record: dict[str, Any]) -> RenderableType:
         (record["dataset"], "bold"),
         f"  n = {record['n_train']:,}  {kernel_formula(record['kernel'])}  ridge = {number(record['ridge'])}",
     )
-    parts: list[RenderableType] = [headline, _answers(record, row), _times(record)]
+    parts: list[RenderableType] = [headline, _answers(record, row)]
+    if "ridge_choice" in record:
+        parts.append(_without_ridge(record, row))
+    parts.append(_times(record))
     if row is not None:
         rows_note = "" if record["n_train"] >= row.n_train else f"; theirs from {row.n_train:,} rows"
         parts.append(Text(f"paper: {paper.CITATION}{rows_note}", style="dim"))
@@ -130,6 +133,25 @@ def _answers(record: dict[str, Any], row: paper.PaperRow | None) -> Table:
     if record["jitter"]:
         add("jitter", number(record["jitter"]), "", "added to the diagonal of the factor")
     return table
+
+
+def _without_ridge(record: dict[str, Any], row: paper.PaperRow | None) -> Text:
+    """How the ridge was chosen, and what the solution without one gives."""
+    choice, without = record["ridge_choice"], record["interpolation"]
+    if without is None:
+        return Text("ridge 0: no function interpolates these rows")
+    if choice["ridge"] == 0:
+        return Text(
+            f"ridge 0 of {len(record['ridge_path'])} has the least leave-one-out error: this interpolates"
+        )
+    error = (
+        percent(without["test_error"]) if without["test_error"] is not None else number(without["test_rmse"])
+    )
+    theirs = f" (paper {percent(row.test_error)})" if row is not None else ""
+    return Text(
+        f"without ridge: test error {error}{theirs}, norm {number(without['rkhs_norm'])}, "
+        f"backward error {number(without['backward_error'], 2)}"
+    )
 
 
 def _times(record: dict[str, Any]) -> Text:
