@@ -10,6 +10,7 @@ bit on the CPU with the same number of threads.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -31,7 +32,7 @@ from kernelfit.deep.recipe import Recipe
 from kernelfit.deep.sources import Source, epoch_generator, steps_per_epoch
 from kernelfit.deep.system import System
 from kernelfit.errors import DataError, InputError
-from kernelfit.progress import Progress, Silent
+from kernelfit.progress import Advance, Progress, Silent
 
 WINDOW = 50  # steps averaged into one point of a loss curve
 AUXILIARY_WEIGHT = 0.4  # of Inception V3's second head
@@ -118,6 +119,7 @@ class Training:
         self.epoch = 0
         self.step = 0
         self.seconds = 0.0
+        self.started = self.saved_at = time.monotonic()
         self.order = torch.zeros(len(self.recipes), source.n, dtype=torch.int64)
         self.losses = torch.zeros(len(self.recipes), self.steps, device=self.device)
         self.correct = torch.zeros(len(self.recipes), source.n, dtype=torch.int8, device=self.device)
@@ -199,54 +201,45 @@ class Training:
         """Train to the end of the recipe and return how each run ended."""
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices), self.system.arithmetic(self.device):
-            resumed = self._resume()
+            inside = self._resume()
             journals = self._journals()
             left = (self.recipe.epochs - self.epoch) * self.source.n * len(self.recipes)
             name = f"{self.recipe.model} x {len(self.recipes)}" if len(self.recipes) > 1 else self.recipe.key
-            last_saved = time.monotonic()
+            self.saved_at = time.monotonic()
             with self.progress.phase(name, max(left, 1), "images") as advance:
                 while self.status == "running":
-                    started = time.monotonic()
-                    if not resumed:
+                    self.started = time.monotonic()
+                    if not inside:
                         self._begin_epoch()
-                    resumed = False
-                    self._set_rate()
-                    batches = self.source.batches(
-                        self.epoch, self.order, self.step, self.recipe.batch, self.group
-                    )
-                    self.model.train()
-                    for x, y, rows in batches:
-                        if self.device.type == "cuda" and x.ndim == 5 and len(x) == 1:
-                            x = x[0].contiguous(memory_format=torch.channels_last)[None]
-                        share, right = self._advance(x, y)
-                        self.losses[:, self.step] = share
-                        self.correct.scatter_(1, rows, right.to(torch.int8))
-                        self.step += 1
-                        advance(self.recipe.batch * len(self.recipes))
-                        if (
-                            self.group.size == 1
-                            and time.monotonic() - last_saved >= self.system.checkpoint_seconds
-                        ):
-                            now = time.monotonic()
-                            self.seconds += now - started
-                            started = now
-                            self._save()
-                            last_saved = time.monotonic()
-                    self._end_epoch(started, journals)
-                    if (
-                        self.status != "running"
-                        or time.monotonic() - last_saved >= self.system.checkpoint_seconds
-                    ):
-                        self._save()
-                        last_saved = time.monotonic()
+                    inside = False
+                    self._train_epoch(advance)
+                    self._end_epoch(journals)
+                    self._save(now=self.status != "running")
             for journal in journals:
                 journal.close()
         if isinstance(self.model, StackedMLP):
             self.model.write_to(self.members)
         return [
-            Outcome(recipe, self.status, self.rate, self.source.n_classes, history)
+            Outcome(recipe, self._status(history), self.rate, self.source.n_classes, history)
             for recipe, history in zip(self.recipes, self.history, strict=True)
         ]
+
+    def _train_epoch(self, advance: Advance) -> None:
+        """The batches from `step` on."""
+        self._set_rate()
+        self.model.train()
+        for x, y, rows in self.source.batches(
+            self.epoch, self.order, self.step, self.recipe.batch, self.group
+        ):
+            if self.device.type == "cuda" and x.ndim == 5 and len(x) == 1:
+                x = x[0].contiguous(memory_format=torch.channels_last)[None]
+            share, right = self._advance(x, y)
+            self.losses[:, self.step] = share
+            self.correct.scatter_(1, rows, right.to(torch.int8))
+            self.step += 1
+            advance(rows.numel() * self.group.size)
+            if self.group.size == 1:  # processes would not stop at the same step
+                self._save()
 
     def _begin_epoch(self) -> None:
         """Draw the order of rows and reseed: both functions of (seed, epoch)."""
@@ -259,46 +252,51 @@ class Training:
         self.losses.zero_()
         self.correct.zero_()
 
+    def _rate(self) -> float:
+        """The learning rate of the present epoch."""
+        return self.rate * self.recipe.rate_decay ** (self.epoch // self.recipe.decay_every)
+
     def _set_rate(self) -> None:
-        rate = self.rate * self.recipe.rate_decay ** (self.epoch // self.recipe.decay_every)
+        rate = self._rate()
         for group in self.optimizer.param_groups:
             if isinstance(group["lr"], Tensor):
                 group["lr"].fill_(rate)
             else:
                 group["lr"] = rate
 
-    def _end_epoch(self, started: float, journals: list[Journal]) -> None:
-        """Collect the epoch from all processes, evaluate, decide whether to go on, log."""
+    def _end_epoch(self, journals: list[Journal]) -> None:
+        """Collect the epoch from all processes, decide whether to go on, evaluate, log."""
         losses = self.group.total(self.losses.clone())
         self.memory.see(self.group.total(self.correct.clone()).bool(), self.epoch + 1)
-        rate = self.rate * self.recipe.rate_decay ** (self.epoch // self.recipe.decay_every)
+        rate = self._rate()
         self.epoch += 1
         self.step = 0
-        diverged = not bool(torch.isfinite(losses).all())
-        last = self.epoch == self.recipe.epochs or diverged
-        figures: list[dict[str, Any]] = [{} for _ in self.recipes]
-        if last or self.epoch % self.system.evaluate_every == 0:
-            figures = self._evaluate()
-        self.seconds += time.monotonic() - started
         for r, history in enumerate(self.history):
-            record = {
-                "epoch": self.epoch,
-                "step": self.epoch * self.steps,
-                "seconds": self.seconds,
-                "rate": rate,
-                "loss": float((losses[r] * self._rows_per_step()).sum() / self.source.n),
-                "online_accuracy": float(self.memory.right[r].float().mean()),
-                **self.memory.summary(r, self.source.labels[r] != self.source.clean[r]),
-                **figures[r],
-                **self._windows(losses[r]),
-            }
-            if "test_accuracy" in record:
+            history.append(
+                {
+                    "epoch": self.epoch,
+                    "step": self.epoch * self.steps,
+                    "rate": rate,
+                    "loss": float((losses[r] * self._rows_per_step()).sum() / self.source.n),
+                    "online_accuracy": float(self.memory.right[r].float().mean()),
+                    **self.memory.summary(r, self.source.labels[r] != self.source.clean[r]),
+                    **self._windows(losses[r]),
+                }
+            )
+        records = [history[-1] for history in self.history]
+        self.status = self._decide(records)
+        if self.status != "running" or self.epoch % self.system.evaluate_every == 0:
+            for record, history, figures in zip(records, self.history, self._evaluate(), strict=True):
                 best = [old.get("best_test_accuracy", 0.0) for old in history]
-                record["best_test_accuracy"] = max([record["test_accuracy"], *best])
-            history.append(record)
-        self.status = self._decide(diverged)
-        for journal, history in zip(journals, self.history, strict=False):
-            journal.write(history[-1])
+                record |= {**figures, "best_test_accuracy": max([figures["test_accuracy"], *best])}
+            fitted = all(record["train_accuracy"] == 1.0 for record in records)
+            if self.recipe.stop_when_fitted and fitted:
+                self.status = "fitted"
+        self._count_seconds()
+        for record in records:
+            record["seconds"] = self.seconds
+        for journal, record in zip(journals, records, strict=False):
+            journal.write(record)
 
     def _evaluate(self) -> list[dict[str, Any]]:
         figures: list[dict[str, Any]] = [{} for _ in self.recipes]
@@ -322,16 +320,15 @@ class Training:
         ends = [before + min((k + 1) * WINDOW, self.steps) for k in range(len(parts))]
         return {"window_steps": ends, "window_losses": [float(part.mean()) for part in parts]}
 
-    def _decide(self, diverged: bool) -> str:
+    def _decide(self, records: list[dict[str, Any]]) -> str:
+        """Whether and why to stop, before any evaluation. Runs that diverged do not stop those beside them."""
         recipe = self.recipe
-        records = [history[-1] for history in self.history]
-        if diverged:
+        alive = [record["loss"] for record in records if math.isfinite(record["loss"])]
+        if not alive:
             return "diverged"
-        if recipe.stop_when_fitted and all(record.get("train_accuracy") == 1.0 for record in records):
-            return "fitted"
-        blind = torch.log(torch.tensor(float(self.source.n_classes))).item()
+        blind = math.log(self.source.n_classes)
         laddered = len(recipe.rates) > 1 and self.epoch == recipe.ladder_patience
-        if laddered and all(record["loss"] > blind - recipe.ladder_margin for record in records):
+        if laddered and min(alive) > blind - recipe.ladder_margin:
             return "stuck"
         if recipe.plateau and self.epoch > recipe.plateau:
             earlier = min(record["loss"] for record in self.history[0][: -recipe.plateau])
@@ -339,6 +336,10 @@ class Training:
             if recent > earlier * (1 - 1e-3):
                 return "plateau"
         return "finished" if self.epoch >= recipe.epochs else "running"
+
+    def _status(self, history: list[dict[str, Any]]) -> str:
+        """The end of one run among those trained together."""
+        return self.status if math.isfinite(history[-1]["loss"]) else "diverged"
 
     # Files ----------------------------------------------------------------------------------------------------
 
@@ -350,9 +351,18 @@ class Training:
             for folder, history in zip(self.logs, self.history, strict=False)
         ]
 
-    def _save(self) -> None:
+    def _count_seconds(self) -> None:
+        """Add the time since the last count: writing checkpoints does not count as training."""
+        self.seconds += time.monotonic() - self.started
+        self.started = time.monotonic()
+
+    def _save(self, *, now: bool = False) -> None:
+        """Write the checkpoint when it is due, or now."""
         if self.folder is None or not self.group.leads:
             return
+        if not now and time.monotonic() - self.saved_at < self.system.checkpoint_seconds:
+            return
+        self._count_seconds()
         self.folder.mkdir(parents=True, exist_ok=True)
         state = {
             "recipes": [r.to_json() for r in self.recipes],
@@ -374,6 +384,7 @@ class Training:
             "cuda_generator": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
         }
         checkpoint.save(state, self.folder / "checkpoint.pt")
+        self.saved_at = self.started = time.monotonic()
 
     def _resume(self) -> bool:
         """Load the checkpoint where there is one; True when it stands inside an epoch (step > 0)."""

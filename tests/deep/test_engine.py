@@ -243,6 +243,27 @@ def test_a_rate_at_which_nothing_is_learned_counts_as_stuck():
     assert outcome.final["epoch"] == 2
 
 
+def test_a_run_that_diverges_does_not_stop_those_beside_it():
+    training = Training(
+        [tiny(seed=0), tiny(seed=1)],
+        load_resident([tiny(seed=0), tiny(seed=1)], CPU),
+        system=System(device="cpu"),
+    )
+    with torch.no_grad():
+        training.model.weights[0][0].fill_(torch.inf)
+    broken, fine = training.run()
+    assert (broken.status, fine.status) == ("diverged", "finished")
+    assert fine.final["epoch"] == 3
+    assert np.isfinite(fine.final["train_loss"])
+
+
+def test_a_run_that_stops_early_is_evaluated(tmp_path):
+    _, (outcome,) = train(tiny(rates=(1e-9,), plateau=2, epochs=30), evaluate_every=20)
+    assert outcome.final["epoch"] == 3
+    assert "train_accuracy" not in outcome.history[1]
+    assert outcome.final["test_accuracy"] == outcome.final["best_test_accuracy"]
+
+
 def test_a_plateau_stops():
     _, (outcome,) = train(tiny(rates=(1e-9,), plateau=2, epochs=30))
     assert outcome.status == "plateau"
