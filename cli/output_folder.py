@@ -31,7 +31,7 @@ def claim(target: Path | None) -> bool:
     try:
         if (target / run_folder.RUN).is_file():
             return _continue(target)
-        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        if target.exists() and not (target.is_dir() and run_folder.is_vacant(target)):
             raise InputError(f"--out: {target} exists and is not an empty folder; name a new one")
         _require_writable(target)
     except OSError as error:

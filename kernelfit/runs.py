@@ -99,6 +99,7 @@ def open_run(
         )
     solution = Solution.load(folder / SOLUTION, function)
     plan, certificate = solution.plan, solution.certificate
+    run_file.require_sound(folder / SOLUTION, plan)
     file = run_folder.open_factor(
         folder, plan.layout, run_folder.factor_dtype(plan), contents, writable=False
     )

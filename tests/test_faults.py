@@ -147,6 +147,8 @@ def _kill_and_resume(
     found = kernelfit.check(folder)
     assert found.ok, f"seed {seed}: {found.problems}"
     assert found.finished, seed
+    files = {"factor.h5", "journal", "lock", "run.h5", "solution.h5"}
+    assert {path.name for path in folder.iterdir()} == files, seed
     return landed
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,8 @@ class PanelFile:
             self._descriptor = os.open(path, (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC)
         except OSError as error:
             raise storage_error("open the factor", path, error) from None
+        # A store that nobody closes must not keep gigabytes of an unnamed file.
+        self._release = weakref.finalize(self, os.close, self._descriptor)
 
     @classmethod
     def create(cls, path: Path, layout: PanelLayout, dtype: DTypeLike, *, named: bool = True) -> PanelFile:
@@ -84,9 +87,8 @@ class PanelFile:
         require_in_place(self.path, self._descriptor)
 
     def close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        self._release()
+        self._descriptor = -1
 
     def metadata_digest(self) -> str:
         """A hash of every byte that lies outside the panels."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit.errors import DataError, InputError
-from kernelfit.gram.plan import Plan
+from kernelfit.gram.plan import PRECISIONS, TIERS, Plan
 from kernelfit.gram.points import Points
 from kernelfit.gram.source import GramSource, KernelGram
 from kernelfit.kernels import from_description
@@ -60,6 +60,22 @@ def read(
     )
 
 
+def require_sound(path: Path, plan: Plan) -> None:
+    """Raise where a plan that was read is none that a planner makes."""
+    whole = all(
+        isinstance(value, int) for value in (plan.n, plan.panel_width, plan.panels, plan.rows_at_once)
+    )
+    if (
+        not whole
+        or not 1 <= plan.panel_width <= plan.n
+        or plan.panels != plan.layout.count
+        or plan.rows_at_once < 1
+        or plan.tier not in TIERS
+        or plan.precision not in PRECISIONS
+    ):
+        raise DataError(f"{path}: its plan makes no sense, it is damaged; start again in another folder")
+
+
 def read_entry(path: Path, name: str) -> dict[str, Any] | None:
     """`identity` or `remembered` alone; None where the file is damaged."""
     try:
@@ -72,6 +88,7 @@ def _build(
     path: Path, function: Any, gram: GramSource | None, meta: dict[str, Any], arrays: dict[str, NDArray[Any]]
 ) -> tuple[Problem, Plan, dict[str, Any], list[str]]:
     plan = Plan(**{key.name: meta["plan"][key.name] for key in fields(Plan)})
+    require_sound(path, plan)
     kernel = points = None
     source: GramSource
     if meta["kernel"] is not None:

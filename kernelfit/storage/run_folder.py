@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from kernelfit.solution import Solution
 
 RUN, FACTOR, JOURNAL, SOLUTION, LOCK = "run.h5", "factor.h5", "journal", "solution.h5", "lock"
+_UNFINISHED = tuple(f".{name}." for name in (RUN, FACTOR, JOURNAL, SOLUTION))
 
 
 class Run:
@@ -149,6 +150,7 @@ class Run:
 
     def _lay_out(self) -> None:
         """A new file for the factor, a new journal, and last the file that makes this folder a run."""
+        _sweep(self.folder)
         described = identity(self.problem, self.plan)
         dtype = factor_dtype(self.plan)
         self._file = PanelFile.create(self.folder / FACTOR, self.plan.layout, dtype)
@@ -159,6 +161,7 @@ class Run:
         run_file.write(self.folder / RUN, self.problem, self.plan, described, self.notes)
 
     def _take_up(self, progress: Progress) -> None:
+        _sweep(self.folder)
         contents = journal.read(self.folder / JOURNAL)
         described = identity(self.problem, self.plan)
         if contents.header is None:
@@ -194,6 +197,19 @@ class Run:
         if self._file is not None:
             self._file.close()
         self._journal = self._file = None
+
+
+def is_vacant(folder: Path) -> bool:
+    """Whether a folder holds nothing but what a start that was killed may have left."""
+    left = (*_UNFINISHED, FACTOR, JOURNAL, LOCK)
+    return all(path.is_file() and path.name.startswith(left) for path in folder.iterdir())
+
+
+def _sweep(folder: Path) -> None:
+    """Remove files that a killed process was about to give a name."""
+    for path in folder.iterdir():
+        if path.name.startswith(_UNFINISHED):
+            path.unlink(missing_ok=True)
 
 
 def _clear(folder: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -155,10 +157,22 @@ def test_leftovers_of_a_start_that_was_killed_are_no_run(tmp_path: Path) -> None
     kernelfit.solve(**problem(), directory=folder).close()
     for name in ("run.h5", "solution.h5"):
         (folder / name).unlink()
+    (folder / ".run.h5.half").write_text("torn")
+    assert run_folder.is_vacant(folder)
     with pytest.raises(DataError, match="holds no run"):
         kernelfit.resume(folder)
     kernelfit.solve(**problem(), directory=folder).close()
     assert kernelfit.check(folder).ok
+    assert not (folder / ".run.h5.half").exists()
+    assert not run_folder.is_vacant(folder)
+
+
+def test_a_store_that_is_forgotten_gives_its_disk_back(tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        kernelfit.solve(**problem(tier="disk"), scratch=tmp_path)
+        gc.collect()
+    assert len(os.listdir("/proc/self/fd")) <= before + 1
 
 
 def test_precomputed_grams_are_given_again(tmp_path: Path) -> None:
