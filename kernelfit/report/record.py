@@ -112,6 +112,7 @@ def solve_record(
         "seconds": {name: measured.get(name, 0.0) for name in (*PHASES, "total")},
         "gflops_factor": solution.gflops_factor,
         "peak_rss_bytes": environment.peak_rss_bytes(),
+        "traffic": solution.traffic,
         "plan": plan.as_dict(),
         "seed": seed,
         "notes": [*dataset.notes, *solution.notes],
