@@ -19,13 +19,13 @@ class Certificate:
     ----------
     backward_error : max over columns of |y - A alpha|_inf / (|A|_inf |alpha|_inf + |y|_inf), K formed afresh
     residual : max |Y - A alpha|
-    norm : |A|_1
+    norm : |A|_1; on the primal road |X|_F^2, which bounds |A|_2
     condition_estimate : |A|_1 times an estimate of |A^-1|_1 (a lower bound, nearly always within a factor of 3)
     min_pivot, min_pivot_row : the least pivot L_ii^2 and its row
     weak_pivots : how many pivots are below 10 n u K_ii
     log_det : log det (A + jitter I); None on the primal road, where A is singular
     jitter : what was added to the diagonal besides the ridge
-    interpolates : ridge = 0 and the equations without the jitter hold to rounding
+    interpolates : ridge = 0 and the equations without the jitter hold to rounding, see `interpolates`
     refinements : products with K that refinement took; 0 where none was needed
     factor_precision : `float64` or `float32`; min_pivot, log_det and the condition come from that factor
     rank : rank of K where the primal road found it, else n
@@ -60,5 +60,15 @@ def rkhs_norms(alpha: Float, fitted: Float) -> Float:
     return norms
 
 
-#: A residual of this many units of backward error is rounding.
-INTERPOLATES = 1e-13
+#: backward error, and residual relative to the largest target, that still count as rounding
+_ROUNDING = 1e-13
+_RESIDUAL = 1e-6
+
+
+def interpolates(backward_error: float, residual: Float, targets: Float) -> bool:
+    """Whether Y - K alpha is rounding: small beside |K| |alpha|, and beside Y itself.
+
+    A K that is singular to rounding allows an alpha so large that a residual beyond Y is still small beside it.
+    """
+    largest = float(np.abs(targets).max(initial=0.0))
+    return backward_error <= _ROUNDING and float(np.abs(residual).max(initial=0.0)) <= _RESIDUAL * largest

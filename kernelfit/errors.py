@@ -46,6 +46,10 @@ class NotPositiveDefiniteError(KernelfitError, ArithmeticError):
         self.neighbour = neighbour
 
 
+class RefinementError(KernelfitError, ArithmeticError):
+    """A solution did not reach the backward error that its precision promises."""
+
+
 class PlanError(KernelfitError):
     """No tier can hold the problem within the memory and disk that were given."""
 

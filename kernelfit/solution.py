@@ -160,6 +160,14 @@ class Solution:
         """
         from kernelfit.linalg.leave_one_out import leave_one_out_predictions
 
+        if self.weights is not None:
+            raise InputError(
+                "leave_one_out: the primal road has no factor; give ridge > 0, or use cross-validation"
+            )
+        if self.certificate.jitter > 0:
+            message = "leave-one-out is that of K + jitter I: the factor holds the jitter"
+            self.notes.append(message)
+            (progress or Silent()).note(message)
         started = time.perf_counter()
         inverse = self._factor_or_raise("leave_one_out").inverse_diagonal(progress or Silent())
         self.seconds["loo"] = self.seconds.get("loo", 0.0) + time.perf_counter() - started

@@ -21,6 +21,7 @@ from kernelfit.errors import (
     InputError,
     NotPositiveDefiniteError,
     PlanError,
+    RefinementError,
 )
 from kernelfit.gram.plan import Plan, make_plan, parse_bytes
 from kernelfit.gram.points import Points
@@ -47,7 +48,7 @@ from kernelfit.storage.run_folder import (
     refuse_occupied,
     reserved,
 )
-from kernelfit.system import FactoredSystem, NotRefined
+from kernelfit.system import FactoredSystem
 
 Float = NDArray[np.float64]
 
@@ -211,7 +212,7 @@ def solve(
             and points.single_product
             and resolved is not None
             and resolved.of_inner_products,
-            panel_width=panel_width,
+            panel_width=source.layout.width if isinstance(source, PanelGram) else panel_width,
             kept=directory is not None,
         )
         run = None
@@ -243,7 +244,7 @@ def complete(
         system = FactoredSystem(problem, plan, backend, run=run, scratch=scratch)
         try:
             alpha, fitted, certificate = _factor_and_solve(system, problem, interruption, progress)
-        except (NotPositiveDefiniteError, NotRefined) as error:
+        except (NotPositiveDefiniteError, RefinementError) as error:
             system.close()
             if plan.precision != "mixed":
                 if run is not None:
@@ -261,7 +262,8 @@ def complete(
         except BaseException:
             system.close()
             raise
-        if certificate.weak_pivots:
+        # Refinement has made up for the pivots that a float32 factor lost.
+        if certificate.weak_pivots and not certificate.refinements:
             message = (
                 f"{certificate.weak_pivots} pivots are below 10 n u K_ii: these rows are nearly dependent on earlier "
                 "ones; the backward error holds, alpha itself may have few correct digits"
@@ -443,12 +445,20 @@ def _resolve_kernel(
                 "gamma: the kernel is an object that has its parameters already; give them there"
             )
         return kernel
+    if not isinstance(kernel, str):
+        raise InputError(f"kernel: got {kernel!r}, expected a name or a Kernel of kernelfit.kernels")
     if kernel not in GAMMA_KERNELS:
         if gamma is not None:
             raise InputError(
                 f"gamma: the {kernel} kernel has none; expected one of {', '.join(GAMMA_KERNELS)}"
             )
         return build(kernel, **parameters)
+    if gamma_factor != 1.0 and gamma not in (None, "median"):
+        raise InputError(
+            f"gamma_factor: got {gamma_factor} beside gamma = {gamma!r}, expected the median rule; leave one out"
+        )
+    if not (np.isfinite(gamma_factor) and gamma_factor > 0):
+        raise InputError(f"gamma_factor: got {gamma_factor}, expected a number > 0")
     if gamma is None or gamma == "median":
         return build_with_gamma(kernel, median_gamma(points, kernel, gamma_factor), parameters)
     if gamma == "auto":
@@ -471,7 +481,7 @@ def _memory_limit(memory: int | str | None) -> int:
         return available_memory()
     if isinstance(memory, str):
         return parse_bytes(memory)
-    if memory <= 0:
+    if not 0 < memory < 2**63:
         raise InputError(f"memory: got {memory}, expected bytes > 0 or a size such as 8GB")
     return int(memory)
 

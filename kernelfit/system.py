@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit.backends.cpu import CpuBackend
-from kernelfit.certificate import INTERPOLATES, Certificate, rkhs_norms
-from kernelfit.errors import NotPositiveDefiniteError
+from kernelfit.certificate import Certificate, interpolates, rkhs_norms
+from kernelfit.errors import NotPositiveDefiniteError, RefinementError
 from kernelfit.gram.cache import cache
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.source import GramSource
@@ -39,10 +39,6 @@ Float = NDArray[np.float64]
 _AS_GOOD_AS_FLOAT64 = 10.0 * 0.5 * float(np.finfo(np.float64).eps)
 
 
-class NotRefined(Exception):
-    """Refinement did not reach float64's backward error."""
-
-
 class FactoredSystem:
     """A = K + ridge I with its factor: the part of a solve that does not depend on the right-hand sides."""
 
@@ -58,6 +54,7 @@ class FactoredSystem:
         self.source, self.points, self.plan = problem.source, problem.points, plan
         self.ridge, self.jitter, self.condition = problem.ridge, problem.jitter, problem.condition
         self.backend, self.run, self.scratch = backend, run, scratch
+        self._kept = problem.kept
         self.seconds = dict.fromkeys(("gram", "factor", "solve", "certify"), 0.0)
         #: bytes that the factor's panels moved to and from a disk, by phase
         self.traffic = dict.fromkeys(("factor_read", "factor_written", "solve_read", "certify_read"), 0)
@@ -128,9 +125,13 @@ class FactoredSystem:
             norm += self.ridge
             residual = targets - fitted - self.ridge * alpha
             error = backward_error(residual, norm, alpha, targets)
-            if self.plan.precision == "mixed" and not error <= _AS_GOOD_AS_FLOAT64:
-                raise NotRefined(
-                    f"backward error {error:.1e} after {refined.iterations if refined else 0} products"
+            if not np.isfinite(error) or (
+                self.plan.precision == "mixed" and not error <= _AS_GOOD_AS_FLOAT64
+            ):
+                raise RefinementError(
+                    f"alpha: backward error {error:.1e} in {self.plan.precision} precision after "
+                    f"{refined.iterations if refined else 0} products with K, expected at most "
+                    f"{_AS_GOOD_AS_FLOAT64:.1e}; solve in float64, or give ridge > 0"
                 )
             if self._inverse_norm is None and self.condition:
                 assert self.store is not None
@@ -151,7 +152,7 @@ class FactoredSystem:
             weak_pivots=self.pivots.weak,
             log_det=self.pivots.log_det,
             jitter=self.jitter,
-            interpolates=self.ridge == 0 and error <= INTERPOLATES,
+            interpolates=self.ridge == 0 and interpolates(error, residual, targets),
             refinements=refined.iterations if refined else 0,
             factor_precision="float64" if self.plan.precision == "float64" else "float32",
             rank=n,
@@ -217,14 +218,17 @@ class FactoredSystem:
         return refine(product, self._precondition, targets, norm + self.ridge, start, residual)
 
     def _explain(self, error: NotPositiveDefiniteError) -> NotPositiveDefiniteError:
-        message = f"{error}"
-        neighbour = -1
+        # Rows are counted as in X, of which equal rows may have been left out.
+        kept = self._kept
+        row, neighbour = int(kept[error.row]), -1
+        message = f"{error}".replace(f"the pivot of row {error.row} ", f"the pivot of row {row} ", 1)
         if self.points is not None and self.points.shape[0] > 1:
-            neighbour, distance = nearest_neighbour(self.points, error.row)
+            nearest, distance = nearest_neighbour(self.points, error.row)
+            neighbour = int(kept[nearest])
             message += f"; its nearest row is {neighbour} at distance {distance:.3g}"
         scale = float(np.mean(np.abs(self.source.diagonal())))
         message += (
             f"; drop one of such rows, take a kernel that falls off faster (larger gamma), or give ridge or jitter "
             f"(in {self.plan.precision} from about {10 * self.source.n * self._unit_roundoff() * scale:.0e})"
         )
-        return NotPositiveDefiniteError(message, error.row, error.pivot, neighbour)
+        return NotPositiveDefiniteError(message, row, error.pivot, neighbour)
