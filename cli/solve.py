@@ -76,7 +76,8 @@ def run(
     kernel = kernel_arguments(values)
     task = Task.load(values, progress)
     if kernel["gamma_factor"] is None:
-        kernel["gamma_factor"] = task.rows.gamma_factor
+        # The factor belongs to the median rule.
+        kernel["gamma_factor"] = task.rows.gamma_factor if kernel["gamma"] in (None, "median") else 1.0
     solution = solve(
         task.rows.X_train,
         training_targets(task.dataset),
