@@ -90,7 +90,7 @@ class ImageFeatures(TransformerMixin, BaseEstimator):
 
     def transform(self, X: ArrayLike, *, progress: Progress | None = None) -> Float32:
         """Z (n, n_features_out_) float32."""
-        rows = self._validated(X)
+        rows = self.validated(X)
         features = np.empty((len(rows), self.n_features_out_), np.float32)
         self._compute(self._task(), rows, features, progress or Silent())
         return features
@@ -98,7 +98,7 @@ class ImageFeatures(TransformerMixin, BaseEstimator):
     def blocks(self, X: ArrayLike, rows_per_block: int = 1024) -> Iterator[tuple[slice, Float32]]:
         """The features of consecutive rows, `rows_per_block` at a time: pairs (rows, Z[rows])."""
         check_number("rows_per_block", rows_per_block, 1, inclusive=True, whole=True)
-        rows = self._validated(X)
+        rows = self.validated(X)
         for start in range(0, len(rows), rows_per_block):
             part = slice(start, min(start + rows_per_block, len(rows)))
             features = np.empty((part.stop - start, self.n_features_out_), np.float32)
@@ -115,7 +115,8 @@ class ImageFeatures(TransformerMixin, BaseEstimator):
         tags.transformer_tags.preserves_dtype = []  # float32 out, whatever comes in
         return tags
 
-    def _validated(self, X: ArrayLike) -> NDArray[Any]:
+    def validated(self, X: ArrayLike) -> NDArray[Any]:
+        """The rows of X as `transform` reads them; InputError or ValueError where they are not like those of `fit`."""
         check_is_fitted(self)
         rows: NDArray[Any] = validate_data(self, X, dtype=_DTYPES, reset=False)
         return rows

@@ -163,7 +163,7 @@ class RandomConv(ImageFeatures):
     def blocks(self, X: ArrayLike, filters_per_block: int = 256) -> Iterator[tuple[slice, Float32]]:
         """The features of consecutive filters, for all rows: pairs (columns, Z[:, columns])."""
         check_number("filters_per_block", filters_per_block, 1, inclusive=True, whole=True)
-        rows = self._validated(X)
+        rows = self.validated(X)
         for start in range(0, self.n_filters, filters_per_block):
             stop = min(start + filters_per_block, self.n_filters)
             yield self.columns(start, stop), self.filter_block(rows, start, stop)
@@ -201,7 +201,7 @@ class RandomConv(ImageFeatures):
 
     def map_pictures(self, row: NDArray[Any]) -> list[Picture]:
         few = min(self.n_filters, 32)
-        maps = self.filter_block(self._validated(row), 0, few).reshape(few, 2, *self.windows_)
+        maps = self.filter_block(self.validated(row), 0, few).reshape(few, 2, *self.windows_)
         return [(f"f{f} {sign}", maps[f, s]) for f in range(few) for s, sign in enumerate(("above", "below"))]
 
     @property

@@ -1,0 +1,171 @@
+"""K += Z_b Z_b^T over blocks of filters: the Gram matrix of features that never exist all at once.
+
+One pass: each block of features is computed for the training and test rows, multiplied into the lower triangle of the
+training Gram (packed column panels) and into the test-train Gram, and forgotten. Every tile is one single-threaded
+product, and a tile belongs to one thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernelfit.backends import blas
+from kernelfit.backends.cpu import CpuBackend
+from kernelfit.errors import InputError
+from kernelfit.features.images import Float32
+from kernelfit.features.random_conv import RandomConv
+from kernelfit.progress import Progress, Silent
+
+#: bytes that a block of features may take unless `filters_per_block` is given
+BLOCK_BYTES = 10**9
+_MOST_FILTERS = 512
+_TILE_ROWS = 1024
+_TILE_COLUMNS = 2048
+
+
+class Layout(Protocol):
+    """Column panels of a lower triangle: `kernelfit.gram.plan.PanelLayout`."""
+
+    @property
+    def n(self) -> int: ...
+    @property
+    def count(self) -> int: ...
+    def start(self, j: int) -> int: ...
+    def stop(self, j: int) -> int: ...
+    def shape(self, j: int) -> tuple[int, int]: ...
+
+
+def filters_per_block(net: RandomConv, rows: int) -> int:
+    """Filters whose features of `rows` rows take at most `BLOCK_BYTES`, 512 at most; at least one."""
+    fitting = BLOCK_BYTES // (4 * 2 * net.n_windows_ * max(rows, 1))
+    return int(max(1, min(fitting, _MOST_FILTERS, net.n_filters)))
+
+
+def accumulate(
+    net: RandomConv,
+    train: NDArray[Any],
+    test: NDArray[Any],
+    layout: Layout,
+    panels: Sequence[NDArray[Any]],
+    cross: NDArray[Any],
+    *,
+    first_filter: int = 0,
+    per_block: int | None = None,
+    on_block: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """panels += Z Z^T (lower triangle), cross += Z_test Z^T, over the filters from `first_filter` on.
+
+    Parameters
+    ----------
+    net : fitted
+    train, test : (n, d), (m, d) rows as `net.transform` takes them; m may be 0
+    layout : of order n
+    panels : `layout.count` C-ordered panels of shapes `layout.shape(j)`, float32 or float64
+    cross : (m, n) C-ordered, of the panels' dtype
+    per_block : filters at a time; None for what `filters_per_block` says
+    on_block : called after each block with the number of filters done, when panels and cross are consistent
+
+    Products are float32; with float64 panels every product (over one block's features) is added in float64. What
+    lies above the diagonal in a panel's top square stays as it was, or is written with values that nobody reads.
+    """
+    progress = progress or Silent()
+    _check(train, test, layout, panels, cross, net, first_filter)
+    per_block = per_block or filters_per_block(net, len(train) + len(test))
+    z_train, z_test = (
+        np.empty((len(rows), per_block * 2 * net.n_windows_), np.float32) for rows in (train, test)
+    )
+    pairs = layout.n * (layout.n + 1) / 2 + float(layout.n) * len(test)
+    left = (net.n_filters - first_filter) * 2 * net.n_windows_
+    share = net.flops_per_image / net.n_filters
+    with (
+        CpuBackend(net.threads) as backend,
+        progress.phase(
+            "features", share * (net.n_filters - first_filter) * (len(train) + len(test))
+        ) as computed,
+        progress.phase("gram of features", 2.0 * pairs * left) as multiplied,
+    ):
+        for start in range(first_filter, net.n_filters, per_block):
+            stop = min(start + per_block, net.n_filters)
+            blocks = []
+            for rows, whole in ((train, z_train), (test, z_test)):
+                # A last, narrower block uses the front of the same memory.
+                shape = (len(rows), (stop - start) * 2 * net.n_windows_)
+                block = whole.reshape(-1)[: shape[0] * shape[1]].reshape(shape)
+                net.filter_block(rows, start, stop, out=block)
+                computed(share * (stop - start) * len(rows))
+                blocks.append(block)
+            _multiply(blocks[0], blocks[1], layout, panels, cross, backend, multiplied)
+            if on_block is not None:
+                on_block(stop)
+
+
+def _multiply(
+    z: Float32,
+    z_test: Float32,
+    layout: Layout,
+    panels: Sequence[NDArray[Any]],
+    cross: NDArray[Any],
+    backend: CpuBackend,
+    advance: Callable[[float], None],
+) -> None:
+    """One block's products, a tile a task; tall panels first, so that the threads finish together."""
+    tiles: list[tuple[NDArray[Any], Float32, Float32]] = []
+    for j in range(layout.count):
+        first, last = layout.start(j), layout.stop(j)
+        for top in range(first, layout.n, _TILE_ROWS):
+            bottom = min(top + _TILE_ROWS, layout.n)
+            # Rows inside the panel's top square reach their own diagonal only.
+            right = min(last, bottom)
+            tiles.append(
+                (panels[j][top - first : bottom - first, : right - first], z[top:bottom], z[first:right])
+            )
+    for top in range(0, len(z_test), _TILE_ROWS):
+        for left in range(0, layout.n, _TILE_COLUMNS):
+            rows, columns = slice(top, top + _TILE_ROWS), slice(left, left + _TILE_COLUMNS)
+            tiles.append((cross[rows, columns], z_test[rows], z[columns]))
+
+    def task(tile: tuple[NDArray[Any], Float32, Float32]) -> None:
+        out, rows, columns = tile
+        if out.dtype == np.float32:
+            blas.gemm(1.0, rows, columns, 1.0, out, transpose_b=True)
+        else:
+            product = backend.scratch("gram tile", out.shape[0], out.shape[1], np.float32)
+            blas.gemm(1.0, rows, columns, 0.0, product, transpose_b=True)
+            out += product
+        advance(2.0 * out.size * rows.shape[1])
+
+    backend.run(task, tiles)
+
+
+def _check(
+    train: NDArray[Any],
+    test: NDArray[Any],
+    layout: Layout,
+    panels: Sequence[NDArray[Any]],
+    cross: NDArray[Any],
+    net: RandomConv,
+    first_filter: int,
+) -> None:
+    if len(train) != layout.n:
+        raise InputError(f"layout: got order {layout.n}, expected {len(train)} as there are training rows")
+    expected = [layout.shape(j) for j in range(layout.count)]
+    if [panel.shape for panel in panels] != expected:
+        raise InputError(
+            f"panels: got {[panel.shape for panel in panels][:3]}..., expected {expected[:3]}..."
+        )
+    if cross.shape != (len(test), layout.n):
+        raise InputError(f"cross: got shape {cross.shape}, expected {(len(test), layout.n)}")
+    for name, array in (("cross", cross), *(("panels", panel) for panel in panels)):
+        if array.dtype not in (np.float32, np.float64) or array.dtype != cross.dtype:
+            raise InputError(
+                f"{name}: got dtype {array.dtype}, expected float32 or float64, the same for all"
+            )
+        if not array.flags.c_contiguous or not array.flags.writeable:
+            raise InputError(f"{name}: expected C-ordered arrays that may be written; use np.zeros(shape)")
+    if not 0 <= first_filter <= net.n_filters:
+        raise InputError(f"first_filter: got {first_filter}, expected 0 to {net.n_filters}")
