@@ -1,0 +1,197 @@
+"""The paper's Table 3: what kernels that fit every label reach on MNIST and CIFAR-10, with and without features.
+
+Every choice is made on training rows: gamma and ridge by leave-one-out in closed form, features by their defaults.
+For each row both solutions are reported, the interpolating one (ridge 0) and the one of the chosen ridge.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernelfit import __version__, datasets
+from kernelfit.datasets import Dataset
+from kernelfit.errors import DuplicateRowsError, NotPositiveDefiniteError
+from kernelfit.evaluation import training_targets
+from kernelfit.features.options import make
+from kernelfit.features.random_conv import RandomConv
+from kernelfit.progress import Progress, Silent
+from kernelfit.report.paper import ROWS, PaperRow
+from kernelfit.report.record import ridge_record, solve_record
+from kernelfit.solution import Solution
+from kernelfit.solver import solve
+from kernelfit.study.filter_grams import filter_grams
+
+Float = NDArray[np.float64]
+
+#: test rows whose predictions from a Gram are formed at once
+_TEST_ROWS = 1_024
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the figures of a row depend on: rows taken from the front (None: all), filters, precision, seed."""
+
+    n_train: int | None = None
+    n_test: int | None = None
+    filters: int = 32_000
+    precision: str = "float64"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Means:
+    """What they do not depend on: where the data lies, and what the computation may use."""
+
+    data_dir: Path | None = None
+    memory: int | str | None = None
+    tier: str = "auto"
+    scratch: Path | None = None
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Rows or Grams as `kernelfit.solve` and `Solution.predict` take them."""
+
+    train: Any
+    test: NDArray[Any]
+    arguments: dict[str, Any]
+    kernel: dict[str, Any] | None
+    n_features: int
+    options: dict[str, Any]
+
+
+def names() -> tuple[str, ...]:
+    """The rows of the table, such as `mnist-gabor`."""
+    return tuple(row.name for row in ROWS)
+
+
+def parameters(row: PaperRow, settings: Settings) -> dict[str, Any]:
+    """What must be equal for a finished row to be taken over; only what the row depends on."""
+    given = {"row": row.name, **asdict(settings), "version": __version__}
+    if row.filters is None:
+        del given["filters"]
+    return given
+
+
+def run_row(
+    row: PaperRow, settings: Settings, means: Means, command: str = "", progress: Progress | None = None
+) -> dict[str, Any]:
+    """Load, features, Gram, both solutions: the record of one row (`interpolation` and `chosen` as `kernelfit solve`
+    writes them; `interpolation` is None where K is singular to rounding)."""
+    progress = progress or Silent()
+    started = time.perf_counter()
+    dataset = datasets.load(
+        row.dataset,
+        n_train=settings.n_train,
+        n_test=settings.n_test,
+        data_dir=means.data_dir,
+        seed=settings.seed,
+        progress=progress,
+    )
+    loaded = time.perf_counter()
+    rows = _rows(row, dataset, settings, means, progress)
+    seconds = {"load": loaded - started, "features": time.perf_counter() - loaded}
+
+    def record_of(solution: Solution, began: float) -> dict[str, Any]:
+        scores = _scores(solution, rows.test, progress)
+        solution.close()
+        elapsed = {**seconds, "total": sum(seconds.values()) + time.perf_counter() - began}
+        record = solve_record(
+            dataset=dataset,
+            features=row.features,
+            n_features=rows.n_features,
+            solution=solution,
+            predictions=scores,
+            left_out=None,
+            seconds=elapsed,
+            seed=settings.seed,
+            command=command,
+        )
+        return {**record, "kernel": rows.kernel or record["kernel"]}
+
+    arguments: dict[str, Any] = {
+        "precision": settings.precision,
+        "memory": means.memory,
+        "tier": means.tier,
+        "scratch": means.scratch,
+        "threads": means.threads,
+        "seed": settings.seed,
+        "progress": progress,
+    }
+    targets = training_targets(dataset)
+    began = time.perf_counter()
+    solution = solve(rows.train, targets, ridge="auto", **rows.arguments, **arguments)
+    choice = solution.ridge_choice
+    assert choice is not None
+    chosen = record_of(solution, began)
+    notes = []
+    interpolation: dict[str, Any] | None = chosen
+    if choice.ridge > 0:
+        kernel = {} if solution.kernel is None else {"kernel": solution.kernel, "gamma": None}
+        began = time.perf_counter()
+        try:
+            interpolation = record_of(
+                solve(rows.train, targets, **{**rows.arguments, **kernel, **arguments}), began
+            )
+        except (DuplicateRowsError, NotPositiveDefiniteError) as error:
+            interpolation = None
+            notes.append(f"no solution without a ridge: {error}")
+            progress.note(notes[-1])
+    decided = ridge_record(choice, None)
+    return {
+        "row": row.name,
+        "parameters": parameters(row, settings),
+        "n_train": dataset.n_train,
+        "n_test": dataset.n_test,
+        "n_features": rows.n_features,
+        "filters": settings.filters if row.filters else None,
+        "feature_options": rows.options,
+        "interpolation": interpolation,
+        "chosen": chosen,
+        "ridge_choice": decided["ridge_choice"],
+        "ridge_path": decided["ridge_path"],
+        "seconds": time.perf_counter() - started,
+        "notes": notes,
+    }
+
+
+def _rows(row: PaperRow, dataset: Dataset, settings: Settings, means: Means, progress: Progress) -> _Rows:
+    gaussian = {"kernel": "gaussian", "gamma": "auto"}
+    if row.features == "none":
+        arguments = {**gaussian, "scale": dataset.scale}
+        d = dataset.n_features
+        return _Rows(dataset.X_train, dataset.X_test, arguments, None, d, {})
+    given = {} if row.filters is None else {"n_filters": settings.filters, "random_state": settings.seed}
+    feature = make(
+        row.features,
+        image_shape=dataset.image_shape,
+        scale=dataset.scale,
+        threads=means.threads,
+        given=given,
+    )
+    feature.fit(dataset.X_train, progress=progress)
+    options = feature.get_params()
+    if row.filters is None:
+        train = feature.transform(dataset.X_train, progress=progress)
+        test = feature.transform(dataset.X_test, progress=progress)
+        return _Rows(train, test, gaussian, None, train.shape[1], options)
+    assert isinstance(feature, RandomConv)
+    gram, cross, mean = filter_grams(feature, dataset.X_train, dataset.X_test, progress)
+    # The linear kernel of features divided by the square root of the mean of their squared lengths.
+    kernel = {"name": "linear", "divided_by": mean}
+    return _Rows(gram, cross, {"kernel": "precomputed"}, kernel, feature.n_features_out_, options)
+
+
+def _scores(solution: Solution, test: NDArray[Any], progress: Progress) -> Float:
+    """f at the test rows (m, c); from a Gram a few rows at a time, which are converted to float64."""
+    if solution.kernel is not None:
+        return solution.predict(test, progress)
+    parts = [solution.predict(test[start : start + _TEST_ROWS]) for start in range(0, len(test), _TEST_ROWS)]
+    return np.concatenate(parts)

@@ -1,0 +1,182 @@
+"""`kernelfit reproduce table3`: files, resuming row by row, what it says when it is smaller than the paper."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from rich.console import Console
+
+from kernelfit.cli import root
+from kernelfit.errors import InputError
+from kernelfit.report import paper
+from kernelfit.report import table3 as report
+
+SMALL = ("--n", "120", "--n-test", "60", "--filters", "8")
+
+
+def table3(*arguments: str) -> Result:
+    return CliRunner().invoke(root, ["reproduce", "table3", *arguments], catch_exceptions=False)
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Rows that were computed rather than taken over, in their order."""
+    from kernelfit.study import table3 as study
+
+    names: list[str] = []
+    run_row = study.run_row
+
+    def recording(row: Any, *arguments: Any) -> dict[str, Any]:
+        names.append(row.name)
+        return run_row(row, *arguments)
+
+    monkeypatch.setattr(study, "run_row", recording)
+    return names
+
+
+def test_mnist_rows_one_after_the_other(mnist_dir: Path, tmp_path: Path, computed: list[str]) -> None:
+    out = tmp_path / "t3"
+    common = ("--out", str(out), "--data-dir", str(mnist_dir), *SMALL)
+    first = table3(*common, "--row", "mnist-none", "--json", "-")
+    content = json.loads(first.stdout)
+    assert [row["row"] for row in content["rows"]] == ["mnist-none"]
+    assert content["missing"] == ["mnist-gabor", "cifar10-none", "cifar10-random-conv"]
+    assert content["rows"][0]["scaled_down"] == ["n = 120 of 60,000", "test rows 60 of 10,000"]
+    assert content["rows"][0]["paper"]["rkhs_norm"] == 220
+    assert content == json.loads((out / "table3.json").read_text())
+    second = table3(*common, "--row", "mnist-none", "--row", "mnist-gabor")
+    assert computed == ["mnist-none", "mnist-gabor"]
+    assert "mnist-none: finished before" in second.stderr
+    assert "n = 120 of 60,000" in second.stdout
+    assert "not computed yet: cifar10-none, cifar10-random-conv" in second.stdout
+    assert max(map(len, second.stdout.splitlines())) <= 80
+    assert (out / "table3.png").read_bytes().startswith(b"\x89PNG")
+    assert "mnist-gabor" in (out / "table3.txt").read_text()
+    rows = {row["row"]: row for row in json.loads((out / "table3.json").read_text())["rows"]}
+    assert 0 < rows["mnist-gabor"]["test_error"] <= rows["mnist-none"]["test_error"] < 0.5
+    assert sorted(path.name for path in out.iterdir()) == ["rows", "table3.json", "table3.png", "table3.txt"]
+
+
+def test_other_sizes_do_not_overwrite_finished_rows(
+    mnist_dir: Path, tmp_path: Path, computed: list[str]
+) -> None:
+    common = ("--out", str(tmp_path), "--data-dir", str(mnist_dir), "--n-test", "20", "--row", "mnist-none")
+    table3(*common, "--n", "60")
+    before = (tmp_path / "rows" / "mnist-none.json").read_bytes()
+    with pytest.raises(InputError, match="n_train 60, not 70; give the same options, or another folder"):
+        table3(*common, "--n", "70")
+    assert (tmp_path / "rows" / "mnist-none.json").read_bytes() == before
+    assert computed == ["mnist-none"]
+
+
+def test_a_row_that_fails_keeps_those_before_it(
+    mnist_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kernelfit.study import table3 as study
+
+    run_row = study.run_row
+
+    def failing(row: Any, *arguments: Any) -> dict[str, Any]:
+        if row.name == "mnist-gabor":
+            raise InputError("power cut")
+        return run_row(row, *arguments)
+
+    monkeypatch.setattr(study, "run_row", failing)
+    with pytest.raises(InputError, match="power cut"):
+        table3("--out", str(tmp_path), "--data-dir", str(mnist_dir), "--n", "60", "--n-test", "20")
+    assert [path.name for path in (tmp_path / "rows").iterdir()] == ["mnist-none.json"]
+
+
+def test_random_convolution_on_real_images(cifar10_dir: Path, tmp_path: Path) -> None:
+    arguments = (
+        "--out",
+        str(tmp_path),
+        "--data-dir",
+        str(cifar10_dir),
+        *SMALL,
+        "--row",
+        "cifar10-random-conv",
+    )
+    result = table3(*arguments, "--json", "-")
+    assert result.exit_code == 0, result.stderr
+    (row,) = json.loads(result.stdout)["rows"]
+    assert row["n_features"] == 8 * 18
+    assert "filters 8 of 32,000" in row["scaled_down"]
+    assert row["paper"]["test_error_with_ridge"] == 0.15
+    assert row["ridge"] >= 0
+    assert row["rkhs_norm_with_ridge"] <= row["rkhs_norm"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("--out", "x", "--row", "imagenet"), ("--out", "x", "--filters", "0")]
+)
+def test_wrong_options_exit_with_2(arguments: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(root, ["reproduce", "table3", *arguments])
+    assert result.exit_code == 2
+    assert not Path("x").exists()
+
+
+# The comparison itself
+
+
+def record(row: paper.PaperRow, **sizes: int) -> dict[str, Any]:
+    solution = {
+        "kernel": {"name": "gaussian", "gamma": 0.02},
+        "test_error": 0.02,
+        "rkhs_norm": 145.0,
+        "backward_error": 1e-16,
+        "ridge": 1e-3,
+        "peak_rss_bytes": 10**9,
+        "notes": ["a note"],
+    }
+    return {
+        "n_train": row.n_train,
+        "n_test": row.n_test,
+        "filters": row.filters,
+        "n_features": 784,
+        "interpolation": solution,
+        "chosen": solution,
+        "ridge_choice": {"relative": 1e-3, "rows": 6000},
+        "seconds": 60.0,
+        "notes": [],
+        **sizes,
+    }
+
+
+def test_full_sizes_are_not_called_smaller() -> None:
+    content = report.summary({row.name: record(row) for row in paper.ROWS})
+    assert content["missing"] == []
+    assert [row["scaled_down"] for row in content["rows"]] == [[]] * 4
+    text = render(content)
+    assert text.count("full size") == 4
+    assert "145" in text
+    assert "220" in text
+
+
+def test_every_smaller_size_is_said() -> None:
+    row = paper.ROWS[3]
+    small = record(row, n_train=5000, n_test=2000, filters=3000)
+    assert report.scaled_down(row, small) == [
+        "n = 5,000 of 50,000",
+        "test rows 2,000 of 10,000",
+        "filters 3,000 of 32,000",
+    ]
+
+
+def test_a_row_without_an_interpolant_is_still_shown() -> None:
+    without = record(paper.ROWS[3])
+    without["interpolation"] = None
+    content = report.summary({paper.ROWS[3].name: without})
+    assert "–" in render(content)
+    assert len(report.figure(content).axes) == 2
+
+
+def render(content: dict[str, Any]) -> str:
+    text = io.StringIO()
+    Console(file=text, width=100).print(report.table(content))
+    return text.getvalue()

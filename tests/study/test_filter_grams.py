@@ -1,0 +1,30 @@
+"""The streamed Grams of a random convolution net against its features held whole."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kernelfit.errors import InputError
+from kernelfit.features import RandomConv
+from kernelfit.gram.submatrix import submatrix
+from kernelfit.study.filter_grams import filter_grams
+
+
+def test_equals_the_products_of_the_features(rng, backend):
+    train, test = (rng.integers(0, 256, (count, 12 * 12 * 3), dtype=np.uint8) for count in (41, 7))
+    net = RandomConv(image_shape=(12, 12, 3), n_filters=9, n_patches=500).fit(train)
+    gram, cross, mean = filter_grams(net, train, test)
+    z, t = (net.transform(rows).astype(np.float64) for rows in (train, test))
+    k = z @ z.T
+    assert mean == pytest.approx(np.trace(k) / 41, rel=1e-6)
+    assert gram.diagonal().mean() == pytest.approx(1.0, rel=1e-6)
+    np.testing.assert_allclose(submatrix(gram, np.arange(41), backend), k / mean, rtol=1e-5)
+    np.testing.assert_allclose(cross, t @ z.T / mean, rtol=1e-5)
+
+
+def test_a_threshold_that_nothing_exceeds(rng):
+    rows = rng.integers(0, 256, (20, 64), dtype=np.uint8)
+    net = RandomConv(image_shape=(8, 8), n_filters=4, threshold=1e6, n_patches=100).fit(rows)
+    with pytest.raises(InputError, match="threshold: no response"):
+        filter_grams(net, rows, rows)
