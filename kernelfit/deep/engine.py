@@ -153,8 +153,7 @@ class Training:
             model = model.to(memory_format=torch.channels_last)
         if self.group.size > 1:
             model = share_batch_norm(model, self.device.type)
-            # The buffers of the shared batch norm agree by themselves.
-            model = nn.parallel.DistributedDataParallel(model, broadcast_buffers=False)
+            model = nn.parallel.DistributedDataParallel(model)
         if self.system.compile:
             model = torch.compile(model)
         return model

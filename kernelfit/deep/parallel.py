@@ -6,11 +6,11 @@ import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,22 @@ def joined(device_type: str) -> Iterator[Group]:
         dist.destroy_process_group()
 
 
+class _Total(torch.autograd.Function):
+    """The sum over processes, differentiable: the gradient is summed over them in turn."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor) -> Tensor:
+        total = value.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        total = gradient.clone()
+        dist.all_reduce(total)
+        return total
+
+
 class SharedBatchNorm(nn.BatchNorm2d):
     """Batch normalisation over the batch of all processes, where torch's SyncBatchNorm refuses: on the CPU.
 
@@ -63,19 +79,19 @@ class SharedBatchNorm(nn.BatchNorm2d):
         """(b, c, h, w) -> the same; statistics of all processes while training."""
         if not self.training:
             return super().forward(x)
-        # Count, sum and sum of squares of each channel travel together: one exchange per layer.
+        # Two exchanges, mean first: the mean of squares minus the squared mean would lose the small variances.
         count = x.new_full((1,), x.numel() / x.shape[1])
-        sums = torch.cat([x.sum(dim=(0, 2, 3)), x.square().sum(dim=(0, 2, 3)), count])
-        sums = all_reduce(sums)
-        mean, square = sums[: x.shape[1]] / sums[-1], sums[x.shape[1] : -1] / sums[-1]
-        variance = (square - mean.square()).clamp_min(0)
+        sums = _Total.apply(torch.cat([x.sum(dim=(0, 2, 3)), count]))
+        mean, total = sums[:-1] / sums[-1], sums[-1]
+        centred = x - mean[:, None, None]
+        variance = _Total.apply(centred.square().sum(dim=(0, 2, 3))) / total
         if self.track_running_stats and self.running_mean is not None and self.running_var is not None:
             with torch.no_grad():
                 self.num_batches_tracked.add_(1)
                 share = self.momentum if self.momentum is not None else 1 / float(self.num_batches_tracked)
                 self.running_mean.lerp_(mean, share)
-                self.running_var.lerp_(variance * sums[-1] / (sums[-1] - 1), share)
-        x = (x - mean[:, None, None]) * (variance + self.eps).rsqrt()[:, None, None]
+                self.running_var.lerp_(variance * total / (total - 1), share)
+        x = centred * (variance + self.eps).rsqrt()[:, None, None]
         if self.affine:
             x = x * self.weight[:, None, None] + self.bias[:, None, None]
         return x

@@ -131,7 +131,7 @@ def losses_in(folder, run, root, processes, shim=""):
         str(processes),
     ]
     command += [str(script), str(folder), json.dumps(run.to_json()), str(root)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=800)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads((folder / run.key / "result.json").read_text())
 
@@ -164,9 +164,70 @@ def test_two_processes_give_the_loss_of_one(tmp_path, image_root):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_inception_v3_in_two_processes_gives_the_loss_of_one(tmp_path, image_root, torchvision_operators):
-    run = default("inception-v3", corruption="random-labels", batch=8, epochs=1, rates=(1e-3,))
+    run = default("inception-v3", corruption="random-labels", batch=16, epochs=2, rates=(1e-3,))
     shim = str(Path(__file__).parent)
     one = losses_in(tmp_path / "one", run, image_root, 1, shim)
     two = losses_in(tmp_path / "two", run, image_root, 2, shim)
-    compare(one, two)
+    losses = [[record["loss"] for record in result["history"]] for result in (one, two)]
+    assert losses[1][0] == pytest.approx(losses[0][0], rel=1e-3)
+    # 94 normalisations of noise enlarge the rounding of float32: the gradients differ by per cents, those in
+    # float64 (below) do not.
+    assert losses[1][1] == pytest.approx(losses[0][1], rel=0.1)
+    labels = [
+        torch.load(tmp_path / name / run.key / "rate-0.001" / "checkpoint.pt", weights_only=True)["labels"]
+        for name in ("one", "two")
+    ]
+    assert torch.equal(*labels)
+
+
+GRADIENTS = """
+import copy, sys
+import torch
+torch.set_num_threads(1)
+sys.path.insert(0, {shim!r})
+import conftest
+kept = conftest.declare_operators()
+import torch.distributed as dist
+from torch.nn.functional import cross_entropy
+from kernelfit.deep.models import build
+from kernelfit.deep.parallel import share_batch_norm
+dist.init_process_group("gloo")
+rank = dist.get_rank()
+model = build("inception-v3", n_classes=4).double().train()
+shared = torch.nn.parallel.DistributedDataParallel(share_batch_norm(copy.deepcopy(model), "cpu"))
+x = torch.rand(4, 3, 299, 299, generator=torch.Generator().manual_seed(0), dtype=torch.double)
+y = torch.arange(4)
+def loss(net, x, y):
+    logits, auxiliary = net(x)
+    return (cross_entropy(logits, y, reduction="sum") + 0.4 * cross_entropy(auxiliary, y, reduction="sum")) / 4
+(2 * loss(shared, x[rank::2], y[rank::2])).backward()
+if rank == 0:
+    loss(model, x, y).backward()
+    pairs = list(zip(model.parameters(), shared.module.parameters(), strict=True))
+    off = sum((p.grad - q.grad).square().sum() for p, q in pairs) / sum(p.grad.square().sum() for p, _ in pairs)
+    assert off.sqrt() < 1e-9, off
+dist.barrier()
+dist.destroy_process_group()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_gradient_of_inception_v3_over_two_processes_is_that_of_one_in_float64(
+    tmp_path, torchvision_operators
+):
+    script = tmp_path / "process.py"
+    script.write_text(GRADIENTS.format(shim=str(Path(__file__).parent)))
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        str(script),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=800)
+    assert done.returncode == 0, done.stderr[-3000:]
