@@ -15,17 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit import __version__, datasets
+from kernelfit.backends.memory import available_memory
 from kernelfit.datasets import Dataset
 from kernelfit.errors import DuplicateRowsError, NotPositiveDefiniteError
 from kernelfit.evaluation import training_targets
 from kernelfit.features.options import make
 from kernelfit.features.random_conv import RandomConv
+from kernelfit.gram.plan import parse_bytes
 from kernelfit.progress import Progress, Silent
 from kernelfit.report.paper import ROWS, PaperRow
 from kernelfit.report.record import ridge_record, solve_record
 from kernelfit.solution import Solution
 from kernelfit.solver import solve
-from kernelfit.study.filter_grams import filter_grams
+from kernelfit.study.filter_grams import filter_grams, gram_bytes
 
 Float = NDArray[np.float64]
 
@@ -49,7 +51,7 @@ class Means:
     """What they do not depend on: where the data lies, and what the computation may use."""
 
     data_dir: Path | None = None
-    memory: int | str | None = None
+    memory: str | None = None
     tier: str = "auto"
     scratch: Path | None = None
     threads: int | None = None
@@ -57,7 +59,7 @@ class Means:
 
 @dataclass(frozen=True)
 class _Rows:
-    """Rows or Grams as `kernelfit.solve` and `Solution.predict` take them."""
+    """Rows or Grams as `kernelfit.solve` and `Solution.predict` take them; `bytes` is what Grams occupy."""
 
     train: Any
     test: NDArray[Any]
@@ -65,6 +67,7 @@ class _Rows:
     kernel: dict[str, Any] | None
     n_features: int
     options: dict[str, Any]
+    bytes: int = 0
 
 
 def names() -> tuple[str, ...]:
@@ -97,6 +100,8 @@ def run_row(
     )
     loaded = time.perf_counter()
     rows = _rows(row, dataset, settings, means, progress)
+    # Rows are counted by the plan of the solve, Grams that are there already are not.
+    memory = means.memory if means.memory is None else parse_bytes(means.memory) - rows.bytes
     seconds = {"load": loaded - started, "features": time.perf_counter() - loaded}
 
     def record_of(solution: Solution, began: float) -> dict[str, Any]:
@@ -118,7 +123,7 @@ def run_row(
 
     arguments: dict[str, Any] = {
         "precision": settings.precision,
-        "memory": means.memory,
+        "memory": memory,
         "tier": means.tier,
         "scratch": means.scratch,
         "threads": means.threads,
@@ -183,10 +188,12 @@ def _rows(row: PaperRow, dataset: Dataset, settings: Settings, means: Means, pro
         test = feature.transform(dataset.X_test, progress=progress)
         return _Rows(train, test, gaussian, None, train.shape[1], options)
     assert isinstance(feature, RandomConv)
-    gram, cross, mean = filter_grams(feature, dataset.X_train, dataset.X_test, progress)
+    limit = available_memory() if means.memory is None else parse_bytes(means.memory)
+    gram, cross, mean = filter_grams(feature, dataset.X_train, dataset.X_test, limit, progress)
     # The linear kernel of features divided by the square root of the mean of their squared lengths.
     kernel = {"name": "linear", "divided_by": mean}
-    return _Rows(gram, cross, {"kernel": "precomputed"}, kernel, feature.n_features_out_, options)
+    held = gram_bytes(dataset.n_train, dataset.n_test)
+    return _Rows(gram, cross, {"kernel": "precomputed"}, kernel, feature.n_features_out_, options, held)
 
 
 def _scores(solution: Solution, test: NDArray[Any], progress: Progress) -> Float:
