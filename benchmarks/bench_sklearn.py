@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks import isolated
+from benchmarks.one_fit import LIBRARIES
 from kernelfit.report import environment, gemm_rate, json_output
 
 GAMMA = 0.02
-LIBRARIES = ("kernelfit", "sklearn")
 # Of the larger of |p| and 1: both solve the same system of condition 1e6 or so to round-off.
 SAME = 1e-6
 
@@ -59,13 +59,17 @@ def compare(n: int, repeats: int) -> dict[str, Any]:
         for library in LIBRARIES:
             failures = [run["failed"] for run in runs[library] if "failed" in run]
             row[library] = {"failed": failures[0]} if failures else summary(runs[library])
-        if all("failed" not in row[library] for library in LIBRARIES):
-            ours, theirs = (np.load(Path(folder) / f"{name}.npy") for name in LIBRARIES)
-            difference = float(np.max(np.abs(ours - theirs) / np.maximum(1.0, np.abs(theirs))))
-            row["largest_difference"] = difference
-            row["same_predictions"] = difference < SAME
-            row["speedup"] = row["sklearn"]["seconds"] / row["kernelfit"]["seconds"]
-            row["memory_ratio"] = row["kernelfit"]["peak_rss_bytes"] / row["sklearn"]["peak_rss_bytes"]
+        theirs = row["sklearn"]
+        for library in LIBRARIES[:-1]:
+            ours = row[library]
+            if "failed" in ours or "failed" in theirs:
+                continue
+            reference = np.load(Path(folder) / "sklearn.npy")
+            gap = np.abs(np.load(Path(folder) / f"{library}.npy") - reference)
+            ours["largest_difference"] = float(np.max(gap / np.maximum(1.0, np.abs(reference))))
+            ours["same_predictions"] = ours["largest_difference"] < SAME
+            ours["speedup"] = theirs["seconds"] / ours["seconds"]
+            ours["memory_ratio"] = ours["peak_rss_bytes"] / theirs["peak_rss_bytes"]
     return row
 
 
@@ -76,23 +80,27 @@ def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:
-    print(f"{'n':>7} {'library':>10} {'fit s':>8} {'predict s':>10} {'peak GB':>8} {'test error':>11}")
+    print(
+        f"{'n':>7} {'library':>15} {'fit s':>8} {'predict s':>10} {'peak GB':>8} {'test error':>11} "
+        f"{'faster':>7} {'memory':>7} {'difference':>11}"
+    )
     for row in rows:
         for library in LIBRARIES:
             result = row[library]
             if "failed" in result:
-                print(f"{row['n']:>7} {library:>10}   {result['failed']}")
+                print(f"{row['n']:>7} {library:>15}   {result['failed']}")
                 continue
-            print(
-                f"{row['n']:>7} {library:>10} {result['fit_seconds']:>8.2f} "
+            line = (
+                f"{row['n']:>7} {library:>15} {result['fit_seconds']:>8.2f} "
                 f"{result['predict_seconds']:>10.2f} {result['peak_rss_bytes'] / 1e9:>8.2f} "
                 f"{100 * result['test_error']:>9.2f} %"
             )
-        if "speedup" in row:
-            print(
-                f"        {row['speedup']:.2f}x faster, {row['memory_ratio']:.2f}x the memory, "
-                f"largest difference {row['largest_difference']:.1e}"
-            )
+            if "speedup" in result:
+                line += (
+                    f" {result['speedup']:>6.2f}x {result['memory_ratio']:>6.2f}x "
+                    f"{result['largest_difference']:>11.1e}"
+                )
+            print(line)
 
 
 if __name__ == "__main__":
