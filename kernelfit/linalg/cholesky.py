@@ -84,8 +84,7 @@ def factor(
     progress = progress or Silent()
     pivots = Pivots()
     diagonal = source.diagonal()
-    unit_roundoff = float(np.finfo(store.dtype).eps) / 2.0
-    threshold = _WEAK * layout.n * unit_roundoff * np.abs(diagonal)
+    threshold = weak_threshold(diagonal, layout.n, store.dtype)
 
     def rows_of(j: int) -> Span:
         return layout.start(j), layout.stop(j)
@@ -205,13 +204,21 @@ def _factor_diagonal(panel: NDArray[Any], layout: PanelLayout, j: int, backend: 
         saved = top.copy()
         info = blas.potrf(top)
         if info:
-            raise _not_positive(saved, info - 1, layout.start(j) + start)
+            raise not_positive(saved, info - 1, layout.start(j) + start)
         top[...] = np.tril(top)
         block[start:stop, stop:] = 0.0
         backend.run(solve, strips[1:])
 
 
-def _not_positive(block: NDArray[Any], row: int, first: int) -> NotPositiveDefiniteError:
+def weak_threshold(diagonal: NDArray[np.float64], n: int, dtype: Any) -> NDArray[np.float64]:
+    """10 n u |K_ii| (n,): pivots below it are counted as weak."""
+    unit_roundoff = float(np.finfo(dtype).eps) / 2.0
+    threshold: NDArray[np.float64] = _WEAK * n * unit_roundoff * np.abs(diagonal)
+    return threshold
+
+
+def not_positive(block: NDArray[Any], row: int, first: int) -> NotPositiveDefiniteError:
+    """The error for pivot `row` of a diagonal block, as it was before it was factored, that begins at row `first`."""
     pivot = _pivot(block, row)
     return NotPositiveDefiniteError(
         f"K: the pivot of row {first + row} is {pivot:.3g}, not above rounding error, expected a positive number; "

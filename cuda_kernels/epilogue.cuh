@@ -1,0 +1,150 @@
+// k(x, x') from an inner product, an L1 distance or the user's own value, for every family of kernelfit.kernels.
+//
+// A kernel is a sum of products of terms; the table holds six numbers for each term: family, opens (1 where a new
+// product begins), order, a, b, c. Formulas and their symbols stand in kernelfit/kernels. No header of the standard
+// library is included, so that NVRTC compiles this file as it is.
+#pragma once
+
+namespace kernelfit {
+
+enum Family {
+    GAUSSIAN = 0,
+    MATERN = 1,
+    RATIONAL_QUADRATIC = 2,
+    POLYNOMIAL = 3,
+    COSINE = 4,
+    ARC_COSINE = 5,
+    NEURAL_TANGENT = 6,
+    LAPLACIAN = 7,
+    USER = 8,
+};
+
+constexpr int TABLE_ROW = 6;
+constexpr double PI = 3.14159265358979323846;
+
+// What is known of one pair of rows; see kernelfit.kernels.base.Tile.
+struct Pair {
+    double dot;
+    double l1;
+    double user;
+    double sq_row, sq_col;
+    double offset_row, offset_col;
+    double origin_row, origin_col;
+    double unit;
+};
+
+__host__ __device__ inline double clamped(double value, double low, double high) {
+    return value < low ? low : (value > high ? high : value);
+}
+
+// |x - x'|^2; rounding may carry it below zero, where it is clamped.
+__host__ __device__ inline double squared_distance(const Pair& pair) {
+    const double distance = pair.sq_row + pair.sq_col - 2.0 * pair.dot;
+    return pair.unit * (distance > 0.0 ? distance : 0.0);
+}
+
+// <x, x'> in units of `unit`.
+__host__ __device__ inline double inner_product(const Pair& pair) {
+    return pair.dot + pair.offset_row + pair.offset_col;
+}
+
+__host__ __device__ inline double cosine_of(const Pair& pair) {
+    const double product = pair.origin_row * pair.origin_col;
+    return product <= 0.0 ? 0.0 : clamped(inner_product(pair) / sqrt(product), -1.0, 1.0);
+}
+
+__host__ __device__ inline double kappa_0(double rho) { return 1.0 - acos(rho) / PI; }
+
+__host__ __device__ inline double kappa_1(double rho) {
+    return (sqrt((1.0 - rho) * (1.0 + rho)) + rho * (PI - acos(rho))) / PI;
+}
+
+__host__ __device__ inline double lengths(const Pair& pair) {
+    return pair.unit * sqrt(pair.origin_row * pair.origin_col);
+}
+
+__host__ __device__ inline double gaussian(const Pair& pair, double gamma) {
+    return exp(-gamma * squared_distance(pair));
+}
+
+// (1 + s (u + v s)) exp(-s), s = rate |x - x'|; order 0, 1, 2 is smoothness 1/2, 3/2, 5/2.
+__host__ __device__ inline double matern(const Pair& pair, int order, double rate) {
+    const double s = rate * sqrt(squared_distance(pair));
+    const double u = order >= 1 ? 1.0 : 0.0;
+    const double v = order == 2 ? 1.0 / 3.0 : 0.0;
+    return (1.0 + s * (u + v * s)) * exp(-s);
+}
+
+__host__ __device__ inline double rational_quadratic(const Pair& pair, double rate, double alpha) {
+    return exp(-alpha * log1p(rate * squared_distance(pair)));
+}
+
+__host__ __device__ inline double polynomial(const Pair& pair, int degree, double gamma, double coef0) {
+    const double base = gamma * pair.unit * inner_product(pair) + coef0;
+    double power = base;
+    for (int i = 1; i < degree; ++i) power *= base;
+    return power;
+}
+
+__host__ __device__ inline double arc_cosine(const Pair& pair, int order, int depth) {
+    double rho = cosine_of(pair);
+    for (int layer = 0; layer < depth; ++layer) {
+        rho = order == 0 ? kappa_0(rho) : kappa_1(rho);
+        rho = rho > 1.0 ? 1.0 : rho;
+    }
+    return order == 1 ? rho * lengths(pair) : rho;
+}
+
+__host__ __device__ inline double neural_tangent(const Pair& pair, int depth) {
+    double rho = cosine_of(pair);
+    double theta = rho;
+    for (int layer = 0; layer < depth; ++layer) {
+        const double derivative = kappa_0(rho);
+        rho = kappa_1(rho);
+        rho = rho > 1.0 ? 1.0 : rho;
+        theta = rho + theta * derivative;
+    }
+    return theta * lengths(pair);
+}
+
+__host__ __device__ inline double term_value(const double* term, const Pair& pair) {
+    const int order = static_cast<int>(term[2]);
+    switch (static_cast<int>(term[0])) {
+        case GAUSSIAN:
+            return gaussian(pair, term[3]);
+        case MATERN:
+            return matern(pair, order, term[3]);
+        case RATIONAL_QUADRATIC:
+            return rational_quadratic(pair, term[3], term[4]);
+        case POLYNOMIAL:
+            return polynomial(pair, order, term[3], term[4]);
+        case COSINE:
+            return cosine_of(pair);
+        case ARC_COSINE:
+            return arc_cosine(pair, order, static_cast<int>(term[3]));
+        case NEURAL_TANGENT:
+            return neural_tangent(pair, static_cast<int>(term[3]));
+        case LAPLACIAN:
+            return exp(-term[3] * pair.l1);
+        default:
+            return pair.user;
+    }
+}
+
+__host__ __device__ inline double evaluate(const double* table, long long terms, const Pair& pair) {
+    double total = 0.0;
+    double product = 0.0;
+    for (long long t = 0; t < terms; ++t) {
+        const double* term = table + t * TABLE_ROW;
+        const double value = term_value(term, pair);
+        if (term[1] != 0.0) {
+            total += product;
+            product = value;
+        } else {
+            product *= value;
+        }
+    }
+    return total + product;
+}
+
+}  // namespace kernelfit

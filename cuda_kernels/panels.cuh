@@ -1,0 +1,64 @@
+// Small passes over panels: clearing above the diagonal, identities, absolute and squared sums.
+#pragma once
+
+namespace kernelfit {
+
+// a_ij <- 0 for j > i, or with `identity` 1 on the diagonal and 0 elsewhere.
+template <typename T>
+__device__ void shape_square(T* a, long long stride, long long rows, long long columns, long long identity) {
+    const long long down = static_cast<long long>(gridDim.y) * blockDim.y;
+    const long long across = static_cast<long long>(gridDim.x) * blockDim.x;
+    for (long long i = static_cast<long long>(blockIdx.y) * blockDim.y + threadIdx.y; i < rows; i += down) {
+        for (long long j = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x; j < columns; j += across) {
+            if (identity != 0) {
+                a[i * stride + j] = static_cast<T>(i == j ? 1 : 0);
+            } else if (j > i) {
+                a[i * stride + j] = static_cast<T>(0);
+            }
+        }
+    }
+}
+
+// rows_i += sum_j |t_ij|, a warp for each row; always in the same order, so that the sum is always the same.
+__device__ inline void absolute_row_sums(const double* tile, long long stride, double* rows, long long height,
+                                         long long width) {
+    const int lane = static_cast<int>(threadIdx.x);
+    const long long i = static_cast<long long>(blockIdx.x) * blockDim.y + threadIdx.y;
+    __shared__ double parts[8][32];
+    double sum = 0.0;
+    if (i < height) {
+        for (long long j = lane; j < width; j += 32) sum += fabs(tile[i * stride + j]);
+    }
+    parts[threadIdx.y][lane] = sum;
+    __syncthreads();
+    if (lane == 0 && i < height) {
+        double total = 0.0;
+        for (int part = 0; part < 32; ++part) total += parts[threadIdx.y][part];
+        rows[i] += total;
+    }
+}
+
+// out_j += sum_i f(t_ij), f the absolute value or the square. 32 columns and 8 shares of the rows to a block.
+template <typename T>
+__device__ void column_sums(const T* tile, long long stride, double* out, long long height, long long width,
+                            long long squares) {
+    const int lane = static_cast<int>(threadIdx.x);
+    const long long j = static_cast<long long>(blockIdx.x) * 32 + lane;
+    __shared__ double parts[8][32];
+    double sum = 0.0;
+    if (j < width) {
+        for (long long i = threadIdx.y; i < height; i += 8) {
+            const double value = static_cast<double>(tile[i * stride + j]);
+            sum += squares != 0 ? value * value : fabs(value);
+        }
+    }
+    parts[threadIdx.y][lane] = sum;
+    __syncthreads();
+    if (threadIdx.y == 0 && j < width) {
+        double total = 0.0;
+        for (int part = 0; part < 8; ++part) total += parts[part][lane];
+        out[j] += total;
+    }
+}
+
+}  // namespace kernelfit

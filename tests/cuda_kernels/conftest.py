@@ -1,0 +1,101 @@
+"""The CUDA sources compiled as plain C++, so that the very code that runs on a card runs here."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kernelfit.backends.device import Block, Slab
+from kernelfit.backends.launches import Launch
+
+SOURCES = Path(__file__).parents[2] / "cuda_kernels"
+ENTRY = re.compile(
+    r'extern "C" __global__ void\s+__launch_bounds__\([\d, ]+\)\s+(\w+)\s*\(([^)]*)\)', re.DOTALL
+)
+
+
+def entry_points() -> dict[str, list[str]]:
+    """Source file -> its entry points, macros written out by the preprocessor of g++."""
+    compiler = shutil.which("g++")
+    if compiler is None:
+        pytest.skip("no g++: the CUDA sources cannot be preprocessed")
+    found = {}
+    for source in sorted(SOURCES.glob("*.cu")):
+        command = [compiler, "-x", "c++", "-std=c++17", "-E", "-P", f"-I{SOURCES}", str(source)]
+        text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        found[source.name] = [match[1] for match in ENTRY.finditer(text)]
+    return found
+
+
+class Emulated:
+    """Memory that kernels run on: a slab like a device's, and `launch`."""
+
+    def __init__(self, library: ctypes.CDLL, capacity: int = 8_000_000) -> None:
+        self._library = library
+        self.slab = Slab(capacity, "the emulator")
+        self.memory = np.full(capacity // 8, np.nan).view(np.uint8)
+
+    def put(self, array: Any, stride: int | None = None) -> Block:
+        """A block with the array in it; `stride` numbers between rows, the gap poisoned."""
+        array = np.asarray(array)
+        array = array.reshape(len(array), -1)
+        block = self.slab.take(*array.shape, array.dtype, stride)
+        self.view(block)[...] = array
+        return block
+
+    def empty(self, rows: int, columns: int, dtype: Any, stride: int | None = None) -> Block:
+        return self.slab.take(rows, columns, dtype, stride)
+
+    def view(self, block: Block) -> np.ndarray:
+        lo, hi = block.span
+        size = block.dtype.itemsize
+        return np.lib.stride_tricks.as_strided(
+            self.memory[lo:hi].view(block.dtype), (block.rows, block.columns), (block.stride * size, size)
+        )
+
+    def address(self, block: Block) -> int:
+        return int(self.memory.ctypes.data) + block.offset
+
+    def launch(self, launch: Launch, order: int = 0) -> None:
+        values = [np.array(argument) for argument in launch.arguments]
+        pointers = (ctypes.c_void_p * len(values))(*[value.ctypes.data for value in values])
+        shape = (ctypes.c_uint * 6)(*launch.grid, *launch.block)
+        expected = getattr(self._library, f"arity_{launch.entry}")()
+        assert len(values) == expected, f"{launch.entry} takes {expected} arguments, not {len(values)}"
+        assert {value.dtype.itemsize for value in values} == {8}
+        getattr(self._library, f"launch_{launch.entry}")(shape, pointers, order)
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+    entries = entry_points()
+    folder = tmp_path_factory.mktemp("emulated")
+    lines = ['#include "emulator.hpp"']
+    for source, names in entries.items():
+        lines.append(f'#include "{source}"')
+        for name in names:
+            lines.append(
+                f'extern "C" void launch_{name}(const unsigned* shape, void** arguments, int order) '
+                f"{{ emulator::launch(&{name}, shape, arguments, order); }}\n"
+                f'extern "C" int arity_{name}() {{ return emulator::arity(&{name}); }}'
+            )
+    (folder / "emulated.cpp").write_text("\n".join(lines))
+    target = folder / "emulated.so"
+    command = ["g++", "-std=c++17", "-O2", "-Wno-unknown-pragmas", "-fno-strict-aliasing", "-shared", "-fPIC"]
+    command += [f"-I{Path(__file__).parent}", f"-I{SOURCES}", str(folder / "emulated.cpp"), "-o", str(target)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return ctypes.CDLL(str(target))
+
+
+@pytest.fixture
+def emulated(library: ctypes.CDLL) -> Callable[[], Emulated]:
+    return lambda: Emulated(library)
