@@ -14,7 +14,6 @@ from kernelfit import datasets
 from kernelfit.report.environment import peak_rss_bytes
 from kernelfit.report.json_output import plain
 
-
 #: kernelfit with a float64 factor, with a float32 factor refined to float64's backward error, and KernelRidge
 LIBRARIES = ("kernelfit", "kernelfit-mixed", "sklearn")
 
@@ -46,10 +45,10 @@ def main() -> None:
 def fit_kernelfit(
     data: datasets.Dataset, targets: NDArray[np.float64], gamma: float, precision: str
 ) -> tuple[dict[str, Any], NDArray[Any]]:
-    import kernelfit
+    from kernelfit import solve
 
     start = time.perf_counter()
-    solution = kernelfit.solve(
+    solution = solve(
         data.X_train, targets, kernel="gaussian", gamma=gamma, scale=data.scale, precision=precision
     )
     fitted = time.perf_counter()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kernelfit.backends.cpu import CpuBackend
 from kernelfit.linalg.triangular import solve_factored
 from kernelfit.storage.panels import PanelStore
+
+Float = NDArray[np.float64]
 
 
 def inverse_norm(store: PanelStore, backend: CpuBackend) -> float:
@@ -17,17 +21,21 @@ def inverse_norm(store: PanelStore, backend: CpuBackend) -> float:
     Higham and Tisseur's block 1-norm estimator (SIAM J. Matrix Anal. Appl. 2000), `scipy.sparse.linalg.onenormest`
     with the solves as the operator; K^-1 is symmetric, so one product serves for the transpose.
     """
+
+    def solve(vectors: Float) -> Float:
+        block = np.array(vectors, store.dtype, order="C")
+        solve_factored(store, block, backend)
+        return block.astype(np.float64)
+
+    return inverse_norm_of(solve, store.layout.n)
+
+
+def inverse_norm_of(solve_columns: Callable[[Float], Float], n: int) -> float:
+    """The same from a function that solves for a block of right-hand sides (n, c), float64."""
     from scipy.sparse.linalg import LinearOperator, onenormest
 
-    n = store.layout.n
-
     def solve(vectors: Any) -> Any:
-        block = np.array(vectors, store.dtype, order="C", ndmin=2)
-        if vectors.ndim == 1:
-            block = block.reshape(-1, 1)
-        block = np.ascontiguousarray(block)
-        solve_factored(store, block, backend)
-        return block.astype(np.float64).reshape(vectors.shape)
+        return solve_columns(np.ascontiguousarray(vectors).reshape(n, -1)).reshape(vectors.shape)
 
     if n == 1:
         return float(abs(solve(np.ones((1, 1)))[0, 0]))

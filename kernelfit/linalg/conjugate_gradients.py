@@ -18,11 +18,13 @@ Float = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Refinement:
-    """The result of `refine`: solution (n, c), true residual Y - K A (n, c), products with K, and whether the
-    backward error max|R| / (|K| |A| + |Y|) came down to the target."""
+    """The result of `refine`: solution (n, c); true residual Y - K A (n, c); K A as `verify` gave it, None where the
+    start was good enough; products with K; and whether the backward error max|R| / (|K| |A| + |Y|) came down to the
+    target."""
 
     solution: Float
     residual: Float
+    applied: Float | None
     iterations: int
     backward_error: float
     converged: bool
@@ -49,17 +51,22 @@ def refine(
     start: Float,
     residual: Float,
     *,
+    verify: Callable[[Float], Float] | None = None,
     target: float = 0.5 * np.finfo(np.float64).eps,
     max_iterations: int = 60,
 ) -> Refinement:
     """Solve K A = Y for Y (n, c), given V -> K V and R -> M^-1 R with M near K; `norm` is |K|_inf.
+
+    `verify` is the product that true residuals are formed with, `product` where it is left out.
 
     `start` (n, c) is a first solution, such as M^-1 Y, and `residual` Y - K start.
 
     Stops when the backward error is at most `target`, when a restart from the true residual brings no further
     gain, or after `max_iterations` products with K.
     """
+    verify = verify or product
     solution = start
+    best_applied: Float | None = None
     iterations = 1
     error = best = backward_error(residual, norm, solution, targets)
     best_solution, best_residual = solution.copy(), residual
@@ -67,15 +74,16 @@ def refine(
         used, solution = _recurrence(
             product, precondition, solution, residual, targets, norm, target, max_iterations - iterations
         )
-        residual = targets - product(solution)
+        applied = verify(solution)
+        residual = targets - applied
         iterations += used + 1
         error = backward_error(residual, norm, solution, targets)
         gained = error < 0.5 * best
         if error < best:
-            best, best_solution, best_residual = error, solution.copy(), residual
+            best, best_solution, best_residual, best_applied = error, solution.copy(), residual, applied
         if not gained:
             break
-    return Refinement(best_solution, best_residual, iterations, best, bool(best <= target))
+    return Refinement(best_solution, best_residual, best_applied, iterations, best, bool(best <= target))
 
 
 def _recurrence(

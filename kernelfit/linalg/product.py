@@ -36,6 +36,7 @@ def symmetric_product(
     n = layout.n
     product = np.zeros_like(vectors)
     sums = np.zeros(n)
+    transposed = np.ascontiguousarray(vectors.T)
     pairs = n * (n + 1) / 2.0
     flops_per_entry = source.flops_per_entry + 4.0 * vectors.shape[1]
     with (progress or Silent()).phase(name, pairs * flops_per_entry, "flop") as advance:
@@ -60,8 +61,9 @@ def symmetric_product(
                 blas.gemm(1.0, tile, vectors[first : first + width], 1.0, product[start:stop])
                 # Columns left of the strip's own square have their mirror image above the diagonal.
                 left = min(width, start - first)
-                part = np.zeros((left, vectors.shape[1]))
-                blas.gemm(1.0, tile[:, :left], vectors[start:stop], 0.0, part, transpose_a=True)
+                # A few rows times the tile run nearly twice as fast as the transposed tile times a few columns.
+                part = np.zeros((vectors.shape[1], left))
+                blas.gemm(1.0, transposed[:, start:stop], tile[:, :left], 0.0, part)
                 column_sums = np.zeros(left)
                 if with_norm:
                     _absolute_sums(tile, left, sums[start:stop], column_sums)
@@ -70,8 +72,8 @@ def symmetric_product(
 
             backend.run(multiply, range(len(strips)))
             for part, column_sums in parts:
-                product[first : first + len(part)] += part
-                sums[first : first + len(part)] += column_sums
+                product[first : first + len(column_sums)] += part.T
+                sums[first : first + len(column_sums)] += column_sums
     return product, float(sums.max()) if with_norm else 0.0
 
 
