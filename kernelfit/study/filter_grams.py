@@ -1,4 +1,4 @@
-"""The Grams of a random convolution net in one pass over its filters, scaled to a mean diagonal of 1."""
+"""The Grams of a random convolution net in one pass over its filters."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def filter_grams(
     test: NDArray[Any],
     memory_limit: int,
     progress: Progress | None = None,
-) -> tuple[PanelGram, NDArray[np.float32], float]:
-    """K / s of the training rows (n, d), C / s (m, n) of the test rows, and s, the mean diagonal of K.
+) -> tuple[PanelGram, NDArray[np.float32]]:
+    """K = Z Z^T of the training rows (n, d), and C = Z_test Z^T (m, n).
 
     float32: 2 n^2 + 4 m n bytes (`gram_bytes`), and 1 GB for the block of features that is being multiplied. Raises
     `PlanError` where that exceeds `memory_limit` bytes.
@@ -39,12 +39,9 @@ def filter_grams(
     cross = np.zeros((m, n), np.float32)
     accumulate(feature, train, test, layout, panels, cross, progress=progress)
     gram = PanelGram(layout, panels)
-    mean = float(gram.diagonal().mean())
-    if not mean > 0:
+    if not gram.diagonal().any():
         raise InputError("threshold: no response of any filter exceeds it, so every feature is 0; lower it")
-    for block in (*panels, cross):
-        block /= np.float32(mean)
-    return gram, cross, mean
+    return gram, cross
 
 
 def gram_bytes(n: int, m: int) -> int:

@@ -189,11 +189,11 @@ def _rows(row: PaperRow, dataset: Dataset, settings: Settings, means: Means, pro
         return _Rows(train, test, gaussian, None, train.shape[1], options)
     assert isinstance(feature, RandomConv)
     limit = available_memory() if means.memory is None else parse_bytes(means.memory)
-    gram, cross, mean = filter_grams(feature, dataset.X_train, dataset.X_test, limit, progress)
-    # The linear kernel of features divided by the square root of the mean of their squared lengths.
-    kernel = {"name": "linear", "divided_by": mean}
+    gram, cross = filter_grams(feature, dataset.X_train, dataset.X_test, limit, progress)
     held = gram_bytes(dataset.n_train, dataset.n_test)
-    return _Rows(gram, cross, {"kernel": "precomputed"}, kernel, feature.n_features_out_, options, held)
+    return _Rows(
+        gram, cross, {"kernel": "precomputed"}, {"name": "linear"}, feature.n_features_out_, options, held
+    )
 
 
 def _scores(solution: Solution, test: NDArray[Any], progress: Progress) -> Float:
