@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit.errors import InputError
-from kernelfit.features.images import Float32, ImageFeatures, Picture, RowTask, check_number
+from kernelfit.features.images import Float32, ImageFeatures, Picture, RowTask, check_number, rows_within
 from kernelfit.features.pooling import gaussian_pooling
 from kernelfit.progress import Progress
 
@@ -76,7 +76,7 @@ class Gabor(ImageFeatures):
     default_gamma_factor : c of the recommended gamma = c / (median squared distance of rows of Z)
     """
 
-    default_gamma_factor = 1.0
+    default_gamma_factor = 0.5  # least leave-one-out error with the default bank: docs/features.md
 
     def __init__(
         self,
@@ -117,6 +117,8 @@ class Gabor(ImageFeatures):
         # Filters that reach further than the image see nothing there; wrap-around must not reach the image.
         reach = max(psi.shape[0] // 2 for psi in self.filters_)
         self._padded = tuple(scipy.fft.next_fast_len(side + min(reach, side - 1)) for side in (height, width))
+        down, across = self._padded
+        self._rows_per_task = rows_within(8 * down * across, 2**20, most=64)
         self._spectra = [self._spectrum(psi) for psi in self.filters_]
         self._pool = [gaussian_pooling(side, self.pool_sigma, self.stride) for side in (height, width)]
         self._cells = self._pool[0].shape[0] * self._pool[1].shape[0]

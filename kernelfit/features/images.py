@@ -59,6 +59,11 @@ def check_number(
         raise InputError(f"{name}: got {value!r}, expected {kind} {'>=' if inclusive else '>'} {above:g}")
 
 
+def rows_within(bytes_per_row: int, bytes_in_all: int, most: int) -> int:
+    """Rows, `most` at most and at least one, that take `bytes_in_all` or less."""
+    return max(1, min(most, bytes_in_all // max(bytes_per_row, 1)))
+
+
 class ImageFeatures(TransformerMixin, BaseEstimator):
     """Base of the feature maps: X (n, height * width * channels) -> Z (n, n_features) float32.
 
@@ -77,7 +82,7 @@ class ImageFeatures(TransformerMixin, BaseEstimator):
     image_shape_: ImageShape
     n_features_out_: int
 
-    #: rows computed by one task, chosen by the subclass so that its blocks stay in cache
+    #: rows computed by one task; a subclass lowers it in `_fit` so that the blocks of large images stay small
     _rows_per_task = 64
 
     def fit(self, X: ArrayLike, y: Any = None, *, progress: Progress | None = None) -> ImageFeatures:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit.errors import InputError
-from kernelfit.features.images import Float32, ImageFeatures, Picture, RowTask, check_number
+from kernelfit.features.images import Float32, ImageFeatures, Picture, RowTask, check_number, rows_within
 from kernelfit.features.pooling import averaging
 from kernelfit.progress import Progress
 
@@ -47,7 +47,6 @@ class Wavelet(ImageFeatures):
     """
 
     default_gamma_factor = 1.0
-    _rows_per_task = 128
 
     def __init__(
         self,
@@ -96,6 +95,8 @@ class Wavelet(ImageFeatures):
                 f"levels: got {self.levels_}, expected 2^levels <= 2 x {max(height, width)} pixels; lower it"
             )
         bands = self._bands(np.zeros((1, height, width, channels), np.float32))
+        per_row = 4 * sum(band[0].size for _, band in bands)
+        self._rows_per_task = rows_within(per_row, 2**21, most=128)
         self._grids = [(-(-band.shape[1] // self.pool), -(-band.shape[2] // self.pool)) for _, band in bands]
         self._labels = [label for label, _ in bands]
         self.n_features_out_ = channels * sum(down * across for down, across in self._grids)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernelfit.features.images import Float32, ImageFeatures, Picture, RowTask, check_number
+from kernelfit.features.images import Float32, ImageFeatures, Picture, RowTask, check_number, rows_within
 from kernelfit.features.patches import FLAT
 from kernelfit.progress import Progress
 
@@ -55,11 +55,10 @@ class Whitening(ImageFeatures):
 
     Attributes
     ----------
-    mean_ : (d,) ; whitening_ : (d, d), both float32
+    mean_ : (d,) ; whitening_ : (d, d), both float32; where `whiten` is on
     """
 
     default_gamma_factor = 1.0
-    _rows_per_task = 256
 
     def __init__(
         self,
@@ -81,8 +80,7 @@ class Whitening(ImageFeatures):
         check_number("epsilon", self.epsilon, 0, inclusive=True)
         d = rows.shape[1]
         self.n_features_out_ = d
-        self.mean_ = np.zeros(d, np.float32)
-        self.whitening_ = np.eye(d, dtype=np.float32)
+        self._rows_per_task = rows_within(8 * d, 2**21, most=256)
         if not self.whiten:
             return
         total, moments = np.zeros(d), np.zeros((d, d))
@@ -114,6 +112,10 @@ class Whitening(ImageFeatures):
     def filter_pictures(self) -> list[Picture]:
         """Rows of W for pixels on a coarse grid: each a bump with a surround of the other sign."""
         height, width, channels = self.image_shape_
+        if not self.whiten:
+            alone = np.zeros(self.image_shape_, np.float32)
+            alone[height // 2, width // 2] = 1
+            return [("no whitening", alone)]
         places = [
             (y, x, channel)
             for y in np.unique(np.linspace(0, height - 1, 4).astype(int))

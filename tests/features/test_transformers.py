@@ -128,3 +128,13 @@ def test_refuses_shapes(name: str, shape: tuple[int, ...], message: str) -> None
 def test_refuses_scales(name: str, scale: Any) -> None:
     with pytest.raises(InputError, match="scale: got"):
         small(name, scale=scale).fit(np.zeros((2, 64)))
+
+
+@pytest.mark.parametrize("name", ["gabor", "wavelet", "whitening"])
+def test_large_images_are_computed_a_few_at_a_time(name: str, rng: np.random.Generator) -> None:
+    options = {"whiten": False} if name == "whitening" else {}
+    little, large = (
+        small(name, **options).fit(rng.random((3, side * side)))._rows_per_task for side in (8, 400)
+    )
+    assert 64 <= little <= 256
+    assert large <= 4
