@@ -35,7 +35,7 @@ def noisy(tmp_path: Path, rng: np.random.Generator) -> Path:
 
 
 def test_both_solutions_are_reported(noisy: Path) -> None:
-    record = solve("--train", str(noisy), "--gamma", "3", "--ridge", "auto", "--loo")
+    record = solve("--train", str(noisy), "--gamma", "30", "--ridge", "auto", "--loo")
     without = record["interpolation"]
     assert record["ridge"] == record["ridge_choice"]["ridge"] > 0
     assert not record["interpolates"]
@@ -50,17 +50,17 @@ def test_both_solutions_are_reported(noisy: Path) -> None:
     assert path[record["ridge"]]["loo_error"] == record["loo_error"]
     assert any(note.startswith("ridge ") and "leave-one-out" in note for note in record["notes"])
     # The same figures as two solves with numbers.
-    alone = solve("--train", str(noisy), "--gamma", "3")
+    alone = solve("--train", str(noisy), "--gamma", "30")
     for key in ("test_error", "rkhs_norm", "min_pivot", "log_det"):
         assert without[key] == pytest.approx(alone[key], rel=1e-9)
-    again = solve("--train", str(noisy), "--gamma", "3", "--ridge", repr(record["ridge"]))
+    again = solve("--train", str(noisy), "--gamma", "30", "--ridge", repr(record["ridge"]))
     assert record["test_error"] == again["test_error"]
     assert record["rkhs_norm"] == pytest.approx(again["rkhs_norm"], rel=1e-9)
     assert "interpolation" not in again
 
 
 def test_the_table_shows_both(noisy: Path) -> None:
-    result = invoke("--train", str(noisy), "--gamma", "3", "--ridge", "auto")
+    result = invoke("--train", str(noisy), "--gamma", "30", "--ridge", "auto")
     assert result.exit_code == 0
     assert "without ridge: test error" in result.stdout
 
@@ -72,7 +72,7 @@ def test_rows_that_nothing_interpolates(noisy: Path, tmp_path: Path) -> None:
     arrays["y_train"][:2] = 0, 1
     conflicting = tmp_path / "conflicting.npz"
     np.savez(conflicting, **arrays)
-    record = solve("--train", str(conflicting), "--gamma", "3", "--ridge", "auto")
+    record = solve("--train", str(conflicting), "--gamma", "30", "--ridge", "auto")
     assert record["interpolation"] is None
     assert record["ridge"] > 0
     assert any(note.startswith("ridge 0 is not tried") for note in record["notes"])
