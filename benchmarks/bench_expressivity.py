@@ -9,6 +9,7 @@ benchmark fails unless every label is fitted with an error below 1e-3.
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import statistics
 import sys
@@ -51,6 +52,7 @@ def main() -> None:
         "d": data.n_features,
         "notes": data.notes,
         "peak_rss_bytes": environment.peak_rss_bytes(),
+        "load_average": os.getloadavg(),  # above the number of cores, other work shared the machine
         "environment": environment.describe(),
         "rows": rows,
     }

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 from kernelfit.deep.inception import Conv, same_pad
 from kernelfit.deep.models import MLP
 
-POWER_STEPS = 100  # of the power iteration for a convolution's operator norm
-TOLERANCE = 1e-5  # relative change of the estimate at which it stops earlier
+POWER_STEPS = 300  # of the power iteration for a convolution's operator norm
+TOLERANCE = 1e-7  # relative change of the estimate at which it stops earlier
 
 
 def margins(logits: Tensor, labels: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ def test_margins():
 
 @pytest.mark.parametrize(("stride", "padding"), [(1, 1), (2, 0)])
 def test_the_norm_of_a_convolution_is_that_of_its_matrix(stride, padding):
+    torch.manual_seed(0)
     layer = torch.nn.Conv2d(2, 3, 3, stride=stride, padding=padding, bias=False).double()
     columns = torch.eye(2 * 36, dtype=torch.double).view(-1, 2, 6, 6)
     matrix = layer(columns).detach().flatten(1).T
