@@ -66,7 +66,7 @@ def table(content: dict[str, Any]) -> RenderableType:
     """The summary as a person reads it, at most 80 columns wide."""
     grid = Table(box=None, pad_edge=False)
     grid.add_column("", style="bold", no_wrap=True)
-    for heading in ("error", "paper", "norm", "paper", "+ridge", "paper", "time"):
+    for heading in ("error", "paper", "norm", "paper", "+ridge", "paper"):
         grid.add_column(heading, justify="right", no_wrap=True)
     for row in content["rows"]:
         theirs = row["paper"]
@@ -78,7 +78,6 @@ def table(content: dict[str, Any]) -> RenderableType:
             number(theirs["rkhs_norm"]),
             percent(row["test_error_with_ridge"]),
             percent(theirs["test_error_with_ridge"]),
-            seconds(row["seconds"]),
         )
     lines: list[RenderableType] = [grid]
     for row in content["rows"]:
@@ -88,7 +87,7 @@ def table(content: dict[str, Any]) -> RenderableType:
             Text.assemble(
                 (f"{row['row']}: ", "bold"),
                 (size, "yellow" if row["scaled_down"] else ""),
-                f"; {kernel_formula(row['kernel'])}, {ridge}",
+                f"; {kernel_formula(row['kernel'])}, {ridge}; {seconds(row['seconds'])}",
             )
         )
     if content["missing"]:
