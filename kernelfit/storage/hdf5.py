@@ -1,4 +1,9 @@
-"""HDF5 files of plain arrays and one JSON text: written whole or not at all, read without trusting what they claim."""
+"""HDF5 files of plain arrays and one JSON text: written whole or not at all, read without trusting what they claim.
+
+HDF5 leaves the first bytes of a file to its user. There stand two lines, the kind of file and a BLAKE2b of all that
+follows: HDF5's own reader can loop forever on a damaged file, so it only gets to see whole ones. h5py opens them as any
+other file.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +24,8 @@ from kernelfit.errors import DataError, KernelfitError, StorageError
 Built = TypeVar("Built")
 
 _HASHED_AT_ONCE = 2**24
+# The smallest block that HDF5 leaves to its user.
+_HEAD = 512
 #: what h5py and the checks below may raise on a damaged file
 _UNREADABLE = (
     OSError,
@@ -49,20 +56,20 @@ def write(
 
     from kernelfit import __version__
 
-    text = json.dumps(meta)
     temporary: Path | None = None
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         temporary = Path(name)
         os.close(handle)
-        with h5py.File(temporary, "w") as file:
+        with h5py.File(temporary, "w", userblock_size=_HEAD) as file:
             file.attrs["format"] = form
             file.attrs["version"] = version
             file.attrs["kernelfit"] = __version__
-            file.attrs["meta"] = text
-            file.attrs["blake2b"] = _digest(text, arrays)
+            file.attrs["meta"] = json.dumps(meta)
             for key, array in arrays.items():
                 file[key] = array
+        with open(temporary, "r+b") as plain:
+            plain.write(_head(form, _digest_from(temporary, _HEAD)))
         temporary.chmod(0o644)
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
@@ -88,9 +95,10 @@ def read(
     version: int,
     remedy: str,
 ) -> Built:
-    """What `build` makes of the meta and arrays of a file that `write` wrote, after its digest has been checked.
+    """What `build` makes of the meta and arrays of a file that `write` wrote, after its checksum has been verified.
 
-    Nothing is read that the file is too short to hold, that lies in another file, or that is not a plain array.
+    Nothing is read that the file is too short to hold, that lies in another file, or that is not a plain array, so
+    that a file with a forged checksum does no harm either.
     Raises `DataError`; `remedy` closes its message.
     """
     import h5py
@@ -98,8 +106,9 @@ def read(
     if not path.is_file():
         raise DataError(f"{path}: no such file, expected a {form}; {remedy}")
     try:
+        _require_whole(path, form, remedy)
         with h5py.File(path, "r") as file:
-            meta, arrays = _read(file, path, form, version, remedy)
+            meta, arrays = _read(file, path, version, remedy)
         return build(meta, arrays)
     except KernelfitError:
         raise
@@ -108,14 +117,9 @@ def read(
         raise DataError(f"{path}: not a readable {form} ({reason}); {remedy}") from None
 
 
-def _read(
-    file: Any, path: Path, form: str, version: int, remedy: str
-) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+def _read(file: Any, path: Path, version: int, remedy: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     import h5py
 
-    found = file.attrs.get("format")
-    if not isinstance(found, str) or found != form:
-        raise DataError(f"{path}: format is {found!r}, expected {form!r}; is it another file?")
     if int(file.attrs["version"]) > version:
         raise DataError(
             f"{path}: version {int(file.attrs['version'])}, expected at most {version}; update kernelfit"
@@ -140,8 +144,6 @@ def _read(
         if dataset.size * dataset.dtype.itemsize > size:
             raise DataError(f"{path}: {key!r} claims more bytes than the file has; it is damaged; {remedy}")
         arrays[str(key)] = np.asarray(dataset[()])
-    if file.attrs["blake2b"] != _digest(text, arrays):
-        raise DataError(f"{path}: its contents do not match their checksum, it is damaged; {remedy}")
     meta = json.loads(text)
     if not isinstance(meta, dict):
         raise DataError(f"{path}: its description is not an object; {remedy}")
@@ -157,16 +159,31 @@ def array_digest(array: NDArray[Any]) -> str:
 
 def file_digest(path: Path) -> str:
     """128 bits of BLAKE2b over a file."""
+    return _digest_from(path, 0)
+
+
+def _digest_from(path: Path, start: int) -> str:
     digest = hashlib.blake2b(digest_size=16)
     with open(path, "rb") as file:
+        file.seek(start)
         while block := file.read(_HASHED_AT_ONCE):
             digest.update(block)
     return digest.hexdigest()
 
 
-def _digest(text: str, arrays: Mapping[str, NDArray[Any]]) -> str:
-    parts = [text, *(f"{key} {array_digest(arrays[key])}" for key in sorted(arrays))]
-    return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
+def _head(form: str, digest: str) -> bytes:
+    return f"{form}\nblake2b {digest}\n".encode()
+
+
+def _require_whole(path: Path, form: str, remedy: str) -> None:
+    with open(path, "rb") as file:
+        head = file.read(_HEAD)
+    expected = _head(form, "")[:-1]
+    if not head.startswith(expected):
+        first = head.split(b"\n")[0][:40]
+        raise DataError(f"{path}: begins with {first!r}, expected {form!r}; is it another file? {remedy}")
+    if not head.startswith(_head(form, _digest_from(path, _HEAD))):
+        raise DataError(f"{path}: its contents do not match their checksum, it is damaged; {remedy}")
 
 
 def sync_folder(folder: Path) -> None:
