@@ -110,8 +110,13 @@ class Solution:
         else:
             assert self.points is not None
             rows = Points(X, self.input_scale, like=self.points)
-            with CpuBackend(self.threads) as backend:
-                values = self._predict(rows, backend, progress or Silent())
+            # A factor on a device has the training rows there.
+            on_device = getattr(self.factor, "predict", None)
+            if on_device is not None:
+                values = on_device(rows, self.alpha, progress or Silent())
+            else:
+                with CpuBackend(self.threads) as backend:
+                    values = self._predict(rows, backend, progress or Silent())
         self.seconds["predict"] = self.seconds.get("predict", 0.0) + time.perf_counter() - started
         return values[:, 0] if self.single_target else values
 

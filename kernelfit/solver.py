@@ -12,17 +12,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from kernelfit.backends.choose import check_device, open_device
 from kernelfit.backends.cpu import CpuBackend
+from kernelfit.backends.device import Device
 from kernelfit.backends.memory import available_memory, free_disk
 from kernelfit.certificate import Certificate
+from kernelfit.device_system import DeviceSystem, plan_on_device
 from kernelfit.errors import (
-    DeviceError,
     DuplicateRowsError,
     InputError,
     NotPositiveDefiniteError,
     PlanError,
     RefinementError,
 )
+from kernelfit.gram.device_plan import DevicePlan
 from kernelfit.gram.plan import Plan, make_plan, parse_bytes
 from kernelfit.gram.points import Points
 from kernelfit.gram.source import ArrayGram, GramSource, KernelGram, PanelGram
@@ -71,7 +74,7 @@ def solve(
     remember: Mapping[str, Any] | None = None,
     scratch: str | Path | None = None,
     panel_width: int | None = None,
-    device: str = "auto",
+    device: str | Device = "auto",
     threads: int | None = None,
     scale: float | None = None,
     seed: int = 0,
@@ -93,7 +96,8 @@ def solve(
         from 1e-6 to 1 of the mean diagonal of K (`Solution.ridge_choice`). Equal rows are then left out as with ridge
         0, unless their targets differ: nothing interpolates them, and 0 is not tried
     jitter : >= 0, added to the diagonal for the factorisation only; the solution is then refined against K without it
-    precision : "float64", "float32" (factor, no refinement), or "mixed" (float32 factor, refined in float64)
+    precision : "float64", "float32" (factor, no refinement), "mixed" (float32 factor, refined in float64), or on a
+        device "tf32" (as mixed, with products on the tensor cores, for small condition numbers)
     tier : "ram", "disk" or "auto"
     memory : bytes, or text such as "8GB"; by default what is available
     directory : a folder to keep the run in: rows, factor, journal and solution. A run that stops before its end goes on
@@ -103,7 +107,8 @@ def solve(
     remember : JSON to keep with the run, for whoever goes on with it: `kernelfit.runs.remembered`
     scratch : where panels of the disk tier go when no directory is given; by default the system's temporary folder
     panel_width : columns of a panel; by default chosen by n
-    device : "auto" or "cpu"
+    device : "cpu", "cuda", "cuda:1", ..., "auto" (a card where there is one and n is large enough to pay for it), or an
+        open `kernelfit.backends.device.Device`, which the solution then owns
     threads : by default all cores this process may use
     scale : factor applied to X before the kernel, such as 1/255 for bytes
     seed : for choices that draw rows (gamma="auto", ridge="auto")
@@ -111,12 +116,12 @@ def solve(
 
     Raises
     ------
-    InputError, DuplicateRowsError, PlanError, NotPositiveDefiniteError, StorageError
+    InputError, DuplicateRowsError, PlanError, NotPositiveDefiniteError, StorageError, DeviceError
 
     Equivalent to `scipy.linalg.cho_solve(cho_factor(K + ridge * I), Y)` for a K that fits into memory twice.
     """
     progress = progress or Silent()
-    _check_device(device)
+    check_device(device)
     choose = isinstance(ridge, str) and ridge == "auto"
     ridge, jitter = _non_negative("ridge", 0.0 if choose else ridge), _non_negative("jitter", jitter)
     notes: list[str] = []
@@ -197,6 +202,22 @@ def solve(
                 solution.save(folder / SOLUTION)
             return solution
         place = Path(directory or scratch or tempfile.gettempdir())
+        opened = open_device(device, source.n, note)
+        if opened is not None:
+            solution = _solve_on_device(
+                problem,
+                opened,
+                backend,
+                progress,
+                notes,
+                memory=None if memory is None else limit,
+                directory=Path(directory) if directory is not None else None,
+                resume=resume,
+                place=place,
+                panel_width=panel_width,
+            )
+            solution.ridge_choice = choice
+            return solution
         plan = make_plan(
             n=source.n,
             d=points.shape[1] if points is not None else 0,
@@ -224,6 +245,48 @@ def solve(
         return solution
 
 
+def _solve_on_device(
+    problem: Problem,
+    device: Device,
+    backend: CpuBackend,
+    progress: Progress,
+    notes: list[str],
+    *,
+    memory: int | None,
+    directory: Path | None,
+    resume: bool,
+    place: Path,
+    panel_width: int | None,
+) -> Solution:
+    """Plan, factor, solve and certify on a device, which is closed where that fails."""
+    run = None
+    try:
+
+        def planned(width: int | None) -> tuple[Plan, DevicePlan]:
+            return plan_on_device(
+                problem,
+                device,
+                threads=backend.threads,
+                precision=problem.precision,
+                memory=memory,
+                place=place,
+                width=width,
+            )
+
+        plan, on_device = planned(panel_width)
+        if directory is not None:
+            run = open_run_folder(directory, problem, plan, notes, resume, progress)
+            if run.plan.panel_width != on_device.width:
+                plan, on_device = planned(run.plan.panel_width)
+        system = DeviceSystem(problem, plan, backend, device, on_device, run=run, scratch=place)
+    except BaseException:
+        if run is not None:
+            run.close()
+        device.close()
+        raise
+    return complete(problem, plan, backend, progress, notes, run=run, scratch=place, system=system)
+
+
 def complete(
     problem: Problem,
     plan: Plan,
@@ -233,27 +296,36 @@ def complete(
     *,
     run: Run | None = None,
     scratch: Path | None = None,
+    system: FactoredSystem | None = None,
 ) -> Solution:
-    """Factor, solve, certify. With a run, panels that it has are not made again and the solution is written to it."""
+    """Factor, solve, certify. With a run, panels that it has are not made again and the solution is written to it.
+
+    `system` is one that is not factored yet; by default one on the CPU is made.
+    """
     with ExitStack() as stack:
         stack.enter_context(backend)
         interruption = None
         if run is not None:
             stack.enter_context(run)
             interruption = stack.enter_context(Interruption(run.folder, progress))
-        system = FactoredSystem(problem, plan, backend, run=run, scratch=scratch)
+        if system is None:
+            system = FactoredSystem(problem, plan, backend, run=run, scratch=scratch)
         try:
             alpha, fitted, certificate = _factor_and_solve(system, problem, interruption, progress)
         except (NotPositiveDefiniteError, RefinementError) as error:
-            system.close()
             if plan.precision != "mixed":
+                system.close()
                 if run is not None:
                     run.discard()  # nothing in it would serve a run with another shift or kernel
                 raise
-            message = f"mixed precision fell back to float64: {error}"
+            message = f"{problem.precision} precision fell back to float64: {error}"
             notes.append(message)
             progress.note(message)
-            system = _fall_back(system, problem)
+            try:
+                system = _fall_back(system, problem)
+            except BaseException:
+                system.close()
+                raise
             try:
                 alpha, fitted, certificate = _factor_and_solve(system, problem, interruption, progress)
             except BaseException:
@@ -289,6 +361,7 @@ def complete(
             single_target=problem.single_target,
             gflops_factor=system.plan.flops_factor / max(system.seconds["factor"], 1e-9) / 1e9,
             threads=backend.threads,
+            device=system.device.name if isinstance(system, DeviceSystem) else "cpu",
             factor=system,
             traffic=system.traffic,
         )
@@ -314,6 +387,9 @@ def _factor_and_solve(
 
 def _fall_back(system: FactoredSystem, problem: Problem) -> FactoredSystem:
     """The same system in float64, its run begun again."""
+    if isinstance(system, DeviceSystem):
+        return system.fall_back()
+    system.close()
     plan, run = system.plan, system.run
     place = run.folder if run is not None else system.scratch or Path(tempfile.gettempdir())
     try:
@@ -484,15 +560,6 @@ def _memory_limit(memory: int | str | None) -> int:
     if not 0 < memory < 2**63:
         raise InputError(f"memory: got {memory}, expected bytes > 0 or a size such as 8GB")
     return int(memory)
-
-
-def _check_device(device: str) -> None:
-    if device not in ("auto", "cpu"):
-        if device.split(":")[0] == "cuda":
-            raise DeviceError(
-                f"device: got {device!r}, but this version solves on the CPU only; use --device cpu"
-            )
-        raise InputError(f"device: got {device!r}, expected auto or cpu")
 
 
 def _non_negative(name: str, value: float | str) -> float:

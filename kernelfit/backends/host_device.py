@@ -18,6 +18,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from kernelfit.backends import blas
 from kernelfit.backends.device import Block, DeviceRows, Epilogue, Slab, Span, Symmetric
+from kernelfit.backends.numba_device import functions_of
+from kernelfit.kernels import Pairwise
 from kernelfit.kernels.base import Kernel
 
 Clock = dict[int, int]
@@ -77,7 +79,9 @@ class HostDevice:
         self._memory = np.full(-(-capacity // 8), np.nan).view(np.uint8)
         self._streams: list[HostStream] = []
         self._host_clock: Clock = {}
-        self._accesses: dict[str, list[_Access]] = {"slab": [], "host": []}
+        # The latest of equal accesses by one stream stands for the earlier ones: they come before it.
+        self._accesses: dict[str, dict[Any, _Access]] = {"slab": {}, "host": {}}
+        self._user: dict[Any, Pairwise] = {}
         self._choose = np.random.default_rng(seed)
         #: bytes copied between host and device
         self.bytes_in = self.bytes_out = 0
@@ -218,10 +222,12 @@ class HostDevice:
         assert rows.coordinates is not None
         assert columns.coordinates is not None
         left, right = rows.coordinates, columns.coordinates
+        (function,) = functions_of(kernel)
+        compiled = self._user.setdefault(function, Pairwise(function))
 
         def run() -> None:
             result = np.empty((out.rows, out.columns))
-            kernel.evaluate(_HostTile(self, rows, columns, None, (out.rows, out.columns)), result)
+            compiled.evaluate(_HostTile(self, rows, columns, None, result.shape), result)
             self._view(out)[...] = result
 
         self._submit(stream, "user_values", [left, right], [out], run)
@@ -331,7 +337,7 @@ class HostDevice:
         access = _Access(span[0], span[1], pitch, width, writes, stream.index, stream.queued, what)
         known = self._accesses[space]
         lo, hi = span
-        for other in known:
+        for other in known.values():
             if other.hi <= lo or hi <= other.lo or other.stream == stream.index:
                 continue
             unordered = clock.get(other.stream, 0) < other.number
@@ -340,10 +346,12 @@ class HostDevice:
                     f"{what} {'writes' if writes else 'reads'} bytes {span} of the {space} with no order to "
                     f"{other.what}, which {'writes' if other.writes else 'reads'} {(other.lo, other.hi)}"
                 )
-        known.append(access)
-        if len(known) % _REMEMBERED == 0:
+        known[span, width, writes, stream.index] = access
+        if len(known) > _REMEMBERED:
             seen = self._host_clock
-            self._accesses[space] = [one for one in known if seen.get(one.stream, 0) < one.number]
+            self._accesses[space] = {
+                key: one for key, one in known.items() if seen.get(one.stream, 0) < one.number
+            }
 
     def _run_up_to(self, event: Clock) -> None:
         wanted = dict(event)

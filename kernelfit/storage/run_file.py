@@ -70,7 +70,7 @@ def require_sound(path: Path, plan: Plan) -> None:
         or not 1 <= plan.panel_width <= plan.n
         or plan.panels != plan.layout.count
         or plan.rows_at_once < 1
-        or plan.tier not in TIERS
+        or plan.tier not in (*TIERS, "device")
         or plan.precision not in PRECISIONS
     ):
         raise DataError(f"{path}: its plan makes no sense, it is damaged; start again in another folder")

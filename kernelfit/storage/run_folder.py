@@ -103,11 +103,17 @@ class Run:
         self.finished, self.seconds = 0, (0.0, 0.0)
         self._lay_out()
 
+    def behind(self) -> WriteBehind:
+        """What writes panels to the factor's file and records them."""
+        assert self._file is not None
+        return WriteBehind(self._file, self._journal)
+
     def open_store(self, dtype: Any) -> PanelStore:
         """The store of the planned tier, with the finished panels in it."""
         assert self._file is not None
-        behind = WriteBehind(self._file, self._journal)
-        if self.plan.tier == "disk":
+        behind = self.behind()
+        # A run that a device began goes on from the disk where there is no device.
+        if self.plan.tier in ("disk", "device"):
             return DiskPanels(self._file, self.plan.rows_at_once, behind)
         store = RamPanels(self.plan.layout, dtype, behind)
         for j in range(self.finished):

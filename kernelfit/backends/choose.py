@@ -1,0 +1,58 @@
+"""Which device a solve runs on: what was asked for, or with `auto` what is there and pays."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+from kernelfit.backends.device import Device
+from kernelfit.errors import DeviceError, InputError
+
+#: below this order opening a card takes longer than it saves
+WORTH_A_CARD = 4_096
+_CUDA = re.compile(r"cuda(?::(\d{1,3}))?")
+_DRIVER = Path("/proc/driver/nvidia/version")
+
+
+def check_device(device: str | Device) -> None:
+    """Raise `InputError` for what names no device."""
+    if isinstance(device, str) and device not in ("auto", "cpu") and _CUDA.fullmatch(device) is None:
+        raise InputError(f"device: got {device!r}, expected auto, cpu, cuda or cuda:0, cuda:1, ...")
+
+
+def open_device(device: str | Device, n: int, note: Callable[[str], None]) -> Device | None:
+    """The device to use, or None for the CPU. `auto` says through `note` what it chose, where there was a choice.
+
+    Raises `DeviceError` where a card was asked for and cannot be had.
+    """
+    check_device(device)
+    if not isinstance(device, str):
+        return device
+    match = _CUDA.fullmatch(device)
+    if match is not None:
+        return _open(int(match[1] or 0))
+    if device == "cpu" or not _DRIVER.exists():
+        return None
+    if find_spec("cupy") is None:
+        note(
+            "device auto: cpu; there is a card, but not CuPy: install kernelfit[cuda12] or kernelfit[cuda13]"
+        )
+        return None
+    if n < WORTH_A_CARD:
+        note(f"device auto: cpu, as {n:,} rows take less time than opening a card")
+        return None
+    try:
+        opened = _open(0)
+    except DeviceError as error:
+        note(f"device auto: cpu, as the card cannot be used ({error})")
+        return None
+    note(f"device auto: {opened.name} with {opened.slab.capacity:,} bytes free, as {n:,} rows pay for it")
+    return opened
+
+
+def _open(index: int) -> Device:
+    from kernelfit.backends.cuda import CudaDevice
+
+    return CudaDevice(index)

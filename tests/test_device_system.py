@@ -1,0 +1,202 @@
+"""kernelfit.solve on a device, on the stand-in, against the same solve on the CPU."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import kernelfit
+from kernelfit.backends.choose import open_device
+from kernelfit.backends.host_device import HostDevice
+from kernelfit.errors import DeviceError, InputError, NotPositiveDefiniteError, PlanError
+from kernelfit.gram.device_plan import make_device_plan
+from kernelfit.gram.residency import least_slots
+from kernelfit.kernels import Gaussian, Laplacian, Linear, Matern, Pairwise
+
+
+def problem(rng, n=150, d=9, c=3, data="floats"):
+    if data == "bytes":
+        X = rng.integers(0, 256, (n, d)).astype(np.uint8)
+        return X, rng.integers(0, 256, (20, d)).astype(np.uint8), rng.standard_normal((n, c)), 1 / 255
+    return rng.standard_normal((n, d)), rng.standard_normal((20, d)), rng.standard_normal((n, c)), None
+
+
+def distance(x, y):
+    total = 0.0
+    for k in range(x.shape[0]):
+        total += abs(x[k] - y[k])
+    return np.exp(-0.3 * total)
+
+
+@pytest.mark.parametrize("data", ["bytes", "floats"])
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        Gaussian(gamma=0.4),
+        Matern(nu=0.5),
+        Laplacian(gamma=0.3),
+        Gaussian(gamma=0.4) + Linear(),
+        Pairwise(distance),
+        Laplacian(gamma=0.3) * Gaussian(gamma=0.4) + Pairwise(distance),
+    ],
+    ids=repr,
+)
+def test_a_device_gives_the_solution_of_the_cpu(rng, tolerance, kernel, data):
+    X, X_test, Y, scale = problem(rng, data=data)
+    mine = kernelfit.solve(X, Y, kernel=kernel, scale=scale, device="cpu", ridge=1e-3)
+    theirs = kernelfit.solve(
+        X, Y, kernel=kernel, scale=scale, device=HostDevice(16_000_000), ridge=1e-3, panel_width=32
+    )
+    assert (mine.device, theirs.device) == ("cpu", "host")
+    assert theirs.plan.tier == "device"
+    assert theirs.certificate.backward_error <= tolerance(np.float64, 150)
+    for name in ("norm", "log_det", "rkhs_norm", "condition_estimate", "min_pivot"):
+        expected = getattr(mine.certificate, name)
+        assert getattr(theirs.certificate, name) == pytest.approx(expected, rel=1e-6), name
+    assert np.allclose(theirs.predict(X_test), mine.predict(X_test), rtol=1e-7, atol=1e-7)
+    assert np.allclose(theirs.leave_one_out(), mine.leave_one_out(), rtol=1e-6, atol=1e-6)
+    more = rng.standard_normal((150, 7))  # more columns than were planned
+    assert np.allclose(theirs.solve(more).alpha, mine.solve(more).alpha, rtol=1e-6, atol=1e-6)
+    floats = X_test / 3.0  # rows that are no bytes, where the training rows are
+    assert np.allclose(theirs.predict(floats), mine.predict(floats), rtol=1e-7, atol=1e-7)
+    theirs.close()
+
+
+def small_capacity(n, d, columns, width, spare_tiles, precision) -> int:
+    """Bytes for two panels in the making and `spare_tiles` more."""
+    rich = make_device_plan(
+        n=n, d=d, capacity=2**40, row_bytes=d * 8 + 32, columns=columns, width=width, precision=precision
+    )
+    count = -(-n // width)
+    return rich.bytes_fixed + (least_slots(count) + 8 + spare_tiles) * rich.bytes_tile
+
+
+@pytest.mark.parametrize(("precision", "iterations"), [("float64", 0), ("mixed", 2), ("tf32", 2)])
+@pytest.mark.parametrize("memory", [2_000_000_000, 1])
+def test_a_small_device_spills_and_gives_the_same_answer(
+    rng, tolerance, tmp_path, monkeypatch, precision, iterations, memory
+):
+    n, width = 209, 16
+    monkeypatch.setattr("kernelfit.gram.device_plan._PRODUCTS", 8 * width * 64)
+    X, X_test, Y, _ = problem(rng, n)
+    capacity = small_capacity(n, 9, 3, width, 5, precision)
+    given = {"kernel": "gaussian", "gamma": 0.5, "ridge": 0.1, "panel_width": width}
+    expected = kernelfit.solve(X, Y, device="cpu", **given)
+    solution = kernelfit.solve(
+        X, Y, device=HostDevice(capacity), precision=precision, memory=memory, scratch=tmp_path, **given
+    )
+    certificate = solution.certificate
+    assert certificate.backward_error <= tolerance(np.float64, n)
+    assert certificate.refinements >= iterations
+    assert certificate.factor_precision == ("float64" if precision == "float64" else "float32")
+    assert solution.traffic["device_out"] > 0
+    assert (solution.traffic["factor_written"] > 0) == (memory == 1)
+    assert np.allclose(solution.alpha, expected.alpha, rtol=1e-8, atol=1e-8)
+    assert np.allclose(solution.predict(X_test), expected.predict(X_test), rtol=1e-8, atol=1e-8)
+    assert np.allclose(solution.leave_one_out(), expected.leave_one_out(), rtol=1e-3, atol=1e-3)
+    solution.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_is_kept_and_taken_up_again_on_a_device_and_on_the_cpu(rng, tmp_path):
+    X, _, Y, _ = problem(rng, 200)
+    given = {"kernel": "gaussian", "gamma": 0.5, "ridge": 0.1, "panel_width": 32}
+    whole = kernelfit.solve(X, Y, device=HostDevice(16_000_000), directory=tmp_path / "a", **given)
+    whole.close()
+    opened = kernelfit.open(tmp_path / "a")
+    assert np.allclose(opened.solve(Y).alpha, whole.alpha, rtol=1e-9, atol=1e-9)
+    opened.close()
+    for path in (tmp_path / "b", tmp_path / "c"):
+
+        class Stop(Exception):
+            pass
+
+        class Stopping(HostDevice):
+            panels = 0
+
+            def potrf(self, *arguments):
+                self.panels += 1
+                if self.panels > 5:
+                    raise Stop
+                super().potrf(*arguments)
+
+        with pytest.raises(Stop):
+            kernelfit.solve(X, Y, device=Stopping(16_000_000), directory=path, **given)
+    again = kernelfit.solve(
+        X, Y, device=HostDevice(16_000_000), directory=tmp_path / "b", resume=True, **given
+    )
+    assert np.array_equal(again.alpha, whole.alpha)
+    on_cpu = kernelfit.resume(tmp_path / "c")
+    assert np.allclose(on_cpu.alpha, whole.alpha, rtol=1e-9, atol=1e-9)
+
+
+def test_what_tf32_cannot_refine_falls_back_and_says_so(rng):
+    X, _, Y, _ = problem(rng, 120, d=2)
+    solution = kernelfit.solve(
+        X,
+        Y,
+        kernel="gaussian",
+        gamma=0.5,
+        ridge=1e-6,
+        device=HostDevice(16_000_000),
+        precision="tf32",
+        panel_width=32,
+    )
+    assert any("tf32 precision fell back to float64" in note for note in solution.notes)
+    assert solution.certificate.backward_error <= 1e-13
+
+
+def test_a_singular_system_names_its_row_and_closes_the_device(rng):
+    X = rng.standard_normal((80, 2))
+    X[50] = X[20] + 1e-12
+    device = HostDevice(16_000_000)
+    with pytest.raises(NotPositiveDefiniteError, match="nearest row is"):
+        kernelfit.solve(X, X, kernel="gaussian", gamma=1e-4, device=device, panel_width=16)
+    assert device._memory.size == 0
+
+
+def test_too_small_a_device_says_how_much_is_missing(rng):
+    X, _, Y, _ = problem(rng)
+    with pytest.raises(PlanError, match=r"^device: [\d,]+ bytes needed .* missing"):
+        kernelfit.solve(X, Y, kernel="gaussian", device=HostDevice(50_000))
+
+
+def test_two_functions_of_the_user_are_refused_on_a_device(rng):
+    X, _, Y, _ = problem(rng)
+    kernel = Pairwise(distance) * Pairwise(distance)
+    with pytest.raises(InputError, match="at most one on a device"):
+        kernelfit.solve(X, Y, kernel=kernel, device=HostDevice(16_000_000))
+
+
+def test_names_of_devices():
+    notes: list[str] = []
+    assert open_device("cpu", 10, notes.append) is None
+    for name in ("gpu", "cuda:", "cuda:x", "cuda0", ""):
+        with pytest.raises(InputError, match="expected auto, cpu, cuda"):
+            open_device(name, 10, notes.append)
+
+
+def test_auto_says_what_it_chose_and_why(monkeypatch, tmp_path):
+    notes: list[str] = []
+    monkeypatch.setattr("kernelfit.backends.choose._DRIVER", tmp_path / "absent")
+    assert open_device("auto", 10**6, notes.append) is None
+    assert notes == []
+    (tmp_path / "there").write_text("")
+    monkeypatch.setattr("kernelfit.backends.choose._DRIVER", tmp_path / "there")
+    monkeypatch.setattr("kernelfit.backends.choose.find_spec", lambda name: None)
+    assert open_device("auto", 10**6, notes.append) is None
+    monkeypatch.setattr("kernelfit.backends.choose.find_spec", lambda name: object())
+    assert open_device("auto", 10, notes.append) is None
+
+    def refuse(index):
+        raise DeviceError("device: cuda:0 failed: gone")
+
+    monkeypatch.setattr("kernelfit.backends.choose._open", refuse)
+    assert open_device("auto", 10**6, notes.append) is None
+    assert [note.split(";")[0].split(" as ")[0] for note in notes] == [
+        "device auto: cpu",
+        "device auto: cpu,",
+        "device auto: cpu,",
+    ]
+    with pytest.raises(DeviceError, match="gone"):
+        open_device("cuda", 10, notes.append)
