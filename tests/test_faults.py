@@ -234,7 +234,7 @@ def test_files_that_may_not_grow(victims: Victims, alpha: np.ndarray[Any, Any], 
     child.kill(signal.SIGKILL)
     child.wait()
     codes = []
-    for index, limit in enumerate(np.geomspace(64, 1.01 * largest, 16).astype(int)):
+    for index, limit in enumerate(np.geomspace(64, 1.01 * largest, 10).astype(int)):
         fresh, continued = tmp_path / f"fresh{index}", tmp_path / f"continued{index}"
         shutil.copytree(begun, continued)
         for action, folder in (("solve", fresh), ("resume", continued)):
