@@ -77,6 +77,9 @@ def plan_on_device(
         host_memory=(available_memory() if memory is None else memory) // 2,
         disk_free=free_disk(place or Path(tempfile.gettempdir())),
         width=width,
+        work=lambda order: device.potrf_workspace(
+            order, np.float64 if precision == "float64" else np.float32
+        ),
     )
     # Flops and panels are those of any other tier; bytes are the device's own.
     plan = make_plan(

@@ -6,7 +6,9 @@ streams never share a workspace. Errors of the card become `DeviceError`s of one
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
+import threading
 from collections.abc import Callable
 from importlib import import_module
 from importlib.resources import files
@@ -17,7 +19,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from kernelfit.backends import launches
-from kernelfit.backends.device import Block, DeviceRows, Epilogue, Slab, Symmetric
+from kernelfit.backends.device import Block, DeviceRows, Epilogue, Slab, Symmetric, functions_of
 from kernelfit.backends.launches import Launch, Net
 from kernelfit.errors import DeviceError
 from kernelfit.kernels.base import Kernel
@@ -38,8 +40,9 @@ _TYPES = {
 }
 #: left to the libraries' own workspaces, the driver and the kernels' code
 SPARE = 2 * 2**30
-#: how exact products of bytes are formed: by cuBLAS, or by our own `dp4a` or `mma`
+#: how exact products of bytes are formed: by cuBLAS (`mma` where its rules on alignment forbid), by our `dp4a` or `mma`
 BYTE_PRODUCTS = ("cublas", "dp4a", "mma")
+_PAGE = 4_096
 
 
 class CudaStream:
@@ -65,7 +68,10 @@ class CudaDevice:
         self._index = index
         self._streams: list[CudaStream] = []
         self._pinned: dict[int, int] = {}
+        self._spare: list[int] = []
+        self._pinning = threading.Lock()
         self._modules: dict[str, Any] = {}
+        self._functions: dict[str, Any] = {}
         self._user: dict[Any, Any] = {}
         self._memory = 0
         try:
@@ -85,10 +91,10 @@ class CudaDevice:
         self._call(self._open, capacity)
 
     def _open(self, capacity: int | None) -> None:
-        self._runtime.setDevice(self._index)
         free, _ = self._runtime.memGetInfo()
-        wanted = max(0, free - SPARE) if capacity is None else capacity
-        if wanted > free:
+        wanted = free - SPARE if capacity is None else capacity
+        if not 0 < wanted <= free:
+            wanted = max(wanted, 2**20)
             raise DeviceError(
                 f"device: {wanted:,} bytes wanted on {self.name}, {free:,} free; give --device-memory less, or end "
                 "what else runs on the card"
@@ -133,22 +139,27 @@ class CudaDevice:
     # -- host memory and copies ---------------------------------------------------------------------------------
 
     def host(self, nbytes: int) -> NDArray[np.uint8]:
-        import ctypes
-
-        def make() -> int:
-            # May be called by a thread that has not chosen its card yet.
-            self._runtime.setDevice(self._index)
-            return int(self._runtime.hostAlloc(max(nbytes, 1), _PORTABLE))
-
-        address = self._call(make)
+        """Blocks given back are used again: pinning costs time by the gigabyte, and freeing stops the card."""
+        with self._pinning:
+            fitting = [
+                address for address in self._spare if nbytes <= self._pinned[address] <= 2 * nbytes + _PAGE
+            ]
+            address = min(fitting, key=lambda one: self._pinned[one], default=0)
+            if address:
+                self._spare.remove(address)
+        if not address:
+            size = max(1, -(-nbytes // _PAGE)) * _PAGE
+            address = int(self._call(self._runtime.hostAlloc, size, _PORTABLE))
+            with self._pinning:
+                self._pinned[address] = size
         array: NDArray[np.uint8] = np.ctypeslib.as_array((ctypes.c_uint8 * nbytes).from_address(address))
-        self._pinned[address] = nbytes
         return array
 
     def release_host(self, array: NDArray[np.uint8]) -> None:
         address = int(array.ctypes.data)
-        if self._pinned.pop(address, None) is not None:
-            self._call(self._runtime.freeHost, address)
+        with self._pinning:
+            if address in self._pinned and address not in self._spare:
+                self._spare.append(address)
 
     def copy_in(self, stream: CudaStream, host: NDArray[Any], block: Block) -> None:
         self._move(stream, host, block, _TO_DEVICE)
@@ -185,6 +196,8 @@ class CudaDevice:
 
     def copy(self, stream: CudaStream, source: Block, target: Block) -> None:
         line = source.columns * source.dtype.itemsize
+        if source.nbytes == 0:
+            return
         self._call(
             self._runtime.memcpy2DAsync,
             self._address(target),
@@ -200,6 +213,8 @@ class CudaDevice:
     def zero(self, stream: CudaStream, block: Block) -> None:
         if not block.contiguous:
             raise ValueError("zero: a block with gaps")
+        if block.nbytes == 0:
+            return
         self._call(self._runtime.memsetAsync, self._address(block), 0, block.nbytes, stream.stream.ptr)
 
     def set_identity(self, stream: CudaStream, block: Block) -> None:
@@ -224,8 +239,12 @@ class CudaDevice:
         if m == 0 or n == 0 or k == 0:
             return
         if a.dtype == np.int8:
-            if self.byte_products != "cublas":
-                self._launch(stream, launches.byte_products(self._address, a, b, c, self.byte_products))
+            how = self.byte_products
+            # What cuBLAS asks of integer products: n and every row a multiple of four numbers, four bytes of alignment.
+            if how == "cublas" and (n % 4 or k % 4 or c.stride % 4 or a.stride % 4 or b.stride % 4):
+                how = "mma"
+            if how != "cublas":
+                self._launch(stream, launches.byte_products(self._address, a, b, c, how))
                 return
             compute, scalar = _COMPUTE_32I, np.dtype(np.int32)
         elif a.dtype == np.float64:
@@ -320,15 +339,32 @@ class CudaDevice:
     def user_values(
         self, stream: CudaStream, kernel: Kernel, rows: DeviceRows, columns: DeviceRows, out: Block
     ) -> None:
-        from kernelfit.backends.numba_device import compile_pairwise, functions_of
-
         assert rows.coordinates is not None
         assert columns.coordinates is not None
         (function,) = functions_of(kernel)
         if function not in self._user:
+            try:
+                from kernelfit.backends.numba_device import compile_pairwise
+            except ImportError as error:
+                raise DeviceError(
+                    f"device: a function of your own needs numba-cuda, which cannot be imported "
+                    f"({_first_line(error)}); install kernelfit[cuda12] or kernelfit[cuda13], or use --device cpu"
+                ) from None
             self._user[function] = compile_pairwise(function)
         arrays = (self._array(block) for block in (rows.coordinates, columns.coordinates, out))
-        self._call(self._user[function], stream.stream.ptr, *arrays)
+        try:
+            self._call(self._user[function], stream.stream.ptr, *arrays)
+        except DeviceError:
+            raise
+        except (
+            Exception
+        ) as error:  # Numba's errors of typing, of lowering and of the card have no common base
+            if "cudadrv" in type(error).__module__:
+                raise device_error(self.name, error) from None
+            raise DeviceError(
+                f"device: Numba CUDA cannot compile {function.__name__} ({_first_line(error)}); use loops, indexing "
+                "and math only, or --device cpu"
+            ) from None
 
     def evaluate(
         self,
@@ -364,6 +400,7 @@ class CudaDevice:
         self._launch(stream, launches.patch_statistics(self._address, net, images, statistics))
 
     def close(self) -> None:
+        _quietly(self._runtime.setDevice, self._index)
         for stream in self._streams:
             _quietly(stream.stream.synchronize)
             _quietly(self._blas.destroy, stream.blas)
@@ -375,6 +412,7 @@ class CudaDevice:
         for address in list(self._pinned):
             _quietly(self._runtime.freeHost, address)
         self._pinned.clear()
+        self._spare.clear()
 
     # -- inside -------------------------------------------------------------------------------------------------
 
@@ -396,9 +434,12 @@ class CudaDevice:
     def _launch(self, stream: CudaStream, launch: Launch) -> None:
         if 0 in launch.grid:
             return
-        if launch.source not in self._modules:
-            self._modules[launch.source] = self._call(self._compile, launch.source)
-        function = self._call(self._modules[launch.source].get_function, launch.entry)
+        function = self._functions.get(launch.entry)
+        if function is None:
+            if launch.source not in self._modules:
+                self._modules[launch.source] = self._call(self._compile, launch.source)
+            function = self._call(self._modules[launch.source].get_function, launch.entry)
+            self._functions[launch.entry] = function
         self._on(stream, function, launch.grid, launch.block, launch.arguments)
 
     def _compile(self, source: str) -> Any:
@@ -407,7 +448,10 @@ class CudaDevice:
             code=(folder / source).read_text(encoding="utf-8"),
             options=("-std=c++17", f"-I{folder}", f"-DKERNELFIT_HEADERS={headers_digest(folder)}"),
         )
-        module.compile()
+        try:
+            module.compile()
+        except Exception as error:  # CuPy's CompileException is a bare Exception
+            raise RuntimeError(f"{source} does not compile: {_first_line(error)}") from None
         return module
 
     def _on(self, stream: CudaStream, call: Callable[..., Any], *arguments: Any) -> Any:
@@ -421,11 +465,13 @@ class CudaDevice:
 
     def _call(self, call: Callable[..., Any], *arguments: Any) -> Any:
         try:
+            # The current card belongs to the thread, and another device may have changed it.
+            self._runtime.setDevice(self._index)
             return call(*arguments)
         except DeviceError:
             raise
         except (RuntimeError, MemoryError) as error:
-            # CuPy's errors of runtime, driver, cuBLAS, cuSOLVER and compilation are RuntimeErrors or MemoryErrors.
+            # CuPy's errors of runtime, driver, cuBLAS, cuSOLVER and NVRTC are RuntimeErrors or MemoryErrors.
             raise device_error(self.name, error) from None
 
 

@@ -158,6 +158,17 @@ class Epilogue:
     table: Block
 
 
+def functions_of(kernel: Kernel) -> tuple[Any, ...]:
+    """The user's own functions in a kernel, as Python functions."""
+    from kernelfit.kernels import Pairwise, Product, Sum
+
+    if isinstance(kernel, (Sum, Product)):
+        return functions_of(kernel.left) + functions_of(kernel.right)
+    if isinstance(kernel, Pairwise):
+        return (getattr(kernel.function, "py_func", kernel.function),)
+    return ()
+
+
 @dataclass(frozen=True)
 class Symmetric:
     """The tile belongs to a symmetric K, its corner is (row, column), and its diagonal is `diagonal`[i] + shift,
@@ -168,10 +179,6 @@ class Symmetric:
     diagonal: Block
     shift: float
     both: bool
-
-
-class Stream(Protocol):
-    name: str
 
 
 class Device(Protocol):

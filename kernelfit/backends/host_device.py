@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from kernelfit.backends import blas
-from kernelfit.backends.device import Block, DeviceRows, Epilogue, Slab, Span, Symmetric
-from kernelfit.backends.numba_device import functions_of
+from kernelfit.backends.device import Block, DeviceRows, Epilogue, Slab, Span, Symmetric, functions_of
 from kernelfit.kernels import Pairwise
 from kernelfit.kernels.base import Kernel
 
@@ -106,7 +105,7 @@ class HostDevice:
         return np.full(-(-nbytes // 8), np.nan).view(np.uint8)[:nbytes]
 
     def release_host(self, array: NDArray[np.uint8]) -> None:
-        pass
+        array.fill(0xFF)  # a copy that still needs it reads NaN
 
     def close(self) -> None:
         self._memory = np.empty(0, np.uint8)

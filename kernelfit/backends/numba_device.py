@@ -1,24 +1,16 @@
-"""The user's own kernel function on a card, compiled by Numba CUDA."""
+"""The user's own kernel function on a card, compiled by Numba CUDA. Import this module only where one is used."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
-from kernelfit.errors import DeviceError
-from kernelfit.kernels import Pairwise, Product, Sum
-from kernelfit.kernels.base import Kernel
+# A global of this module and not of a function: Numba's simulator looks for it there.
+from numba import cuda
+from numba.core.errors import NumbaPerformanceWarning
 
 _SIDE = 16
-
-
-def functions_of(kernel: Kernel) -> tuple[Callable[[Any, Any], float], ...]:
-    """The user's own functions in a kernel, as Python functions."""
-    if isinstance(kernel, (Sum, Product)):
-        return functions_of(kernel.left) + functions_of(kernel.right)
-    if isinstance(kernel, Pairwise):
-        return (getattr(kernel.function, "py_func", kernel.function),)
-    return ()
 
 
 def compile_pairwise(function: Callable[[Any, Any], float]) -> Callable[..., None]:
@@ -26,13 +18,6 @@ def compile_pairwise(function: Callable[[Any, Any], float]) -> Callable[..., Non
 
     Rows arrive as 1-d device arrays; the function may use loops, indexing and `math`, not NumPy.
     """
-    try:
-        from numba import cuda
-    except ImportError as error:
-        raise DeviceError(
-            f"device: a function of your own needs numba-cuda, which cannot be imported ({error}); install "
-            "kernelfit[cuda12] or kernelfit[cuda13], or use --device cpu"
-        ) from None
     scalar = cuda.jit(device=True)(function)
 
     @cuda.jit
@@ -45,6 +30,9 @@ def compile_pairwise(function: Callable[[Any, Any], float]) -> Callable[..., Non
 
     def launch(stream: int, rows: Any, columns: Any, out: Any) -> None:
         blocks = tuple(min(65_535, -(-size // _SIDE)) for size in out.shape)
-        fill[blocks, (_SIDE, _SIDE), cuda.external_stream(stream) if stream else 0](rows, columns, out)
+        with warnings.catch_warnings():
+            # Small tiles do not fill a card; that is no news to whoever asked for them.
+            warnings.simplefilter("ignore", NumbaPerformanceWarning)
+            fill[blocks, (_SIDE, _SIDE), cuda.external_stream(stream) if stream else 0](rows, columns, out)
 
     return launch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -72,13 +73,14 @@ def make_device_plan(
     host_memory: int = 0,
     disk_free: int = 0,
     width: int | None = None,
-    work: int | None = None,
+    work: Callable[[int], int] | None = None,
     strip: int | None = None,
 ) -> DevicePlan:
     """Choose the width of panels and where tiles live, or raise `PlanError` with the bytes that are missing.
 
-    `row_bytes` are those of one row of points with its vectors, `columns` the right-hand sides, `work` the bytes that
-    potrf wants (one tile where it is not known). The width that is predicted to take least time is taken.
+    `row_bytes` are those of one row of points with its vectors, `columns` the right-hand sides, `work` gives the
+    bytes that potrf wants for a tile of some width (one tile where it is not known). The width that is predicted to
+    take least time is taken.
     """
     if precision not in ("float64", "float32", "mixed", "tf32"):
         raise InputError(f"precision: got {precision!r}, expected float64, float32, mixed or tf32")
@@ -97,7 +99,7 @@ def make_device_plan(
                     host_memory,
                     disk_free,
                     candidate,
-                    work,
+                    None if work is None else work(min(candidate, n)),
                     strip,
                 )
             )

@@ -134,6 +134,8 @@ def device_factor(
             check(0 if j + 1 == layout.count else 1)
         store.flush()
     device.slab.release(mark)
+    for array in (work.host_status, work.host_diagonal):
+        device.release_host(array.view(np.uint8))
     pivots.seconds_factor = time.perf_counter() - started
     return pivots
 

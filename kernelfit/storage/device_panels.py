@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,9 @@ from kernelfit.storage.panel_file import PanelFile
 from kernelfit.storage.write_behind import WriteBehind
 
 Span = tuple[int, int]
+
+# Most of the time of pinning goes into clearing pages, which threads do side by side.
+_PINNING_THREADS = 4
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ class DevicePanels:
         self._bounces_made = 0
         self._mirrored: deque[tuple[int, NDArray[Any], Any, tuple[float, float]]] = deque()
         self._mirrors: list[NDArray[np.uint8]] = []
-        self._allocator = ThreadPoolExecutor(1, thread_name_prefix="kernelfit-pin")
+        self._allocator = ThreadPoolExecutor(_PINNING_THREADS, thread_name_prefix="kernelfit-pin")
         # Pinning costs time by the gigabyte; it is done beside the arithmetic, before the tiles are needed.
         self._pinned: deque[Future[NDArray[np.uint8]]] = deque(
             self._allocator.submit(device.host, self._tile_bytes) for _ in range(host_slots)
@@ -169,10 +173,14 @@ class DevicePanels:
             self._behind.close()
         elif self._file is not None:
             self._file.close()
-        self._host.clear()
-        self._pinned.clear()
-        self._bounce.clear()
-        self._mirrored.clear()
+        with suppress(Exception):  # the card may be lost
+            self.device.synchronise()
+        pinned = [done.result() for done in self._pinned if not done.cancelled() and done.exception() is None]
+        bounced = [array for array, _ in self._bounce]
+        for array in (*self._host.values(), *pinned, *bounced, *self._mirrors):
+            self.device.release_host(array)
+        for held in (self._host, self._pinned, self._bounce, self._mirrors, self._mirrored):
+            held.clear()
 
     # -- inside -------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,173 @@
+"""`CudaDevice` line by line, with CuPy replaced by column-major routines on the host and the kernels emulated."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import kernelfit
+from kernelfit.backends.choose import open_device
+from kernelfit.backends.cuda import CudaDevice
+from kernelfit.backends.host_device import HostDevice
+from kernelfit.errors import DeviceError, NotPositiveDefiniteError
+from kernelfit.features import RandomConv
+from kernelfit.gram.device_gram import fetch, put
+from kernelfit.kernels import Gaussian, Laplacian, Linear
+
+
+@pytest.fixture
+def fake(monkeypatch, library):
+    spec = importlib.util.spec_from_file_location("fake_cupy", Path(__file__).with_name("fake_cupy.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    modules = module.modules(library)
+    for name, one in modules.items():
+        monkeypatch.setitem(sys.modules, name, one)
+    return modules
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_operations_are_those_of_the_stand_in(rng, tolerance, fake, dtype):
+    square = rng.standard_normal((20, 25))
+    square = square @ square.T + np.eye(20)
+    arrays = {"a": square, "x": rng.standard_normal((33, 20)), "b": rng.standard_normal((20, 4))}
+    results = []
+    for device in (HostDevice(4_000_000), CudaDevice(0, 4_000_000)):
+        stream = device.stream("main")
+        blocks = {}
+        for name, array in arrays.items():
+            whole = device.slab.take(*array.shape, dtype, stride=array.shape[1] + 3)
+            put(device, stream, array.astype(dtype), whole)
+            blocks[name] = whole
+        a, x, b = blocks.values()
+        status = device.slab.take(1, 1, np.int32)
+        work = device.slab.take(1, device.potrf_workspace(20, dtype) // np.dtype(dtype).itemsize, dtype)
+        spare = device.slab.take(20, 20, dtype)
+        device.copy(stream, a, spare)
+        device.potrf(stream, a, work, status)
+        device.solve_right(stream, a, x)
+        device.solve_left(stream, a, b)
+        product = device.slab.take(33, 4, dtype)
+        device.zero(stream, product)
+        device.gemm(stream, 2.0, x, b, 1.0, product)
+        device.gemm(stream, -1.0, x.part((3, 23)), x.part((5, 9)), 0.5, b, transpose_b=True)
+        device.gemm(stream, 1.0, x, product, 1.0, b, transpose_a=True)
+        device.solve_left(stream, a, b, transposed=True)
+        diagonal = a.diagonal()
+        sums = device.slab.take(20, 1, np.float64)
+        device.zero(stream, sums)
+        device.squared_column_sums(stream, x, sums)
+        results.append(
+            [fetch(device, stream, block) for block in (a, x, b, product, status, spare, diagonal, sums)]
+        )
+        if dtype == np.float64:
+            rows = device.slab.take(33, 1, np.float64)
+            device.zero(stream, rows)
+            device.absolute_sums(stream, x, 7, rows, sums)
+            results[-1] += [fetch(device, stream, rows), fetch(device, stream, sums)]
+        identity = x.part((0, 20))
+        device.set_identity(stream, identity)
+        results[-1].append(fetch(device, stream, x))
+        device.close()
+    for expected, found in zip(*results, strict=True):
+        assert np.allclose(found, expected, rtol=tolerance(dtype, 500), atol=tolerance(dtype, 500))
+
+
+@pytest.mark.parametrize("byte_products", ["cublas", "dp4a", "mma"])
+@pytest.mark.parametrize("data", ["bytes", "floats"])
+def test_a_solve_is_that_of_the_cpu(rng, tolerance, fake, data, byte_products):
+    n = 131  # ragged tiles of bytes, which cuBLAS does not take
+    if data == "bytes":
+        X, X_test = (rng.integers(0, 256, (m, 20)).astype(np.uint8) for m in (n, 9))
+    else:
+        X, X_test = rng.standard_normal((n, 20)), rng.standard_normal((9, 20))
+    Y = rng.standard_normal((n, 3))
+    kernel = Gaussian(gamma=0.2) + Linear() * Laplacian(gamma=0.1)
+    given = {"kernel": kernel, "ridge": 0.01, "scale": 1 / 255 if data == "bytes" else None}
+    expected = kernelfit.solve(X, Y, device="cpu", **given)
+    device = CudaDevice(0, 8_000_000, byte_products=byte_products)
+    solution = kernelfit.solve(X, Y, device=device, panel_width=48, **given)
+    assert solution.device == "cuda:0"
+    assert solution.certificate.backward_error <= tolerance(np.float64, n)
+    assert np.allclose(solution.alpha, expected.alpha, rtol=1e-8, atol=1e-8)
+    assert np.allclose(solution.predict(X_test), expected.predict(X_test), rtol=1e-8, atol=1e-8)
+    assert np.allclose(solution.leave_one_out(), expected.leave_one_out(), rtol=1e-7, atol=1e-7)
+    solution.close()
+    assert fake["cupy_backends.cuda.api.runtime"].blocks == {}
+
+
+@pytest.mark.parametrize("precision", ["mixed", "tf32"])
+def test_a_refined_solve(rng, tolerance, fake, precision):
+    X, Y = rng.standard_normal((100, 6)), rng.standard_normal((100, 2))
+    solution = kernelfit.solve(
+        X, Y, kernel="gaussian", gamma=0.3, ridge=0.1, device="cuda", precision=precision, panel_width=32
+    )
+    assert solution.certificate.backward_error <= tolerance(np.float64, 100)
+    solution.close()
+
+
+def test_failures_are_one_line_and_give_everything_back(rng, fake, monkeypatch):
+    runtime = fake["cupy_backends.cuda.api.runtime"]
+    with pytest.raises(DeviceError, match=r"^device: cuda:3 failed: cudaErrorInvalidDevice"):
+        open_device("cuda:3", 10, print)
+    with pytest.raises(DeviceError, match=r"bytes wanted on cuda:0, [\d,]+ free"):
+        CudaDevice(0, 2**40)
+    X = rng.standard_normal((60, 3))
+    X[40] = X[7] + 1e-13
+    with pytest.raises(NotPositiveDefiniteError, match="row 40"):
+        kernelfit.solve(X, X, kernel="gaussian", gamma=1e-3, device=CudaDevice(0, 8_000_000), panel_width=16)
+    assert runtime.blocks == {}
+
+    def lost(*arguments):
+        raise RuntimeError("CUBLAS_STATUS_EXECUTION_FAILED\ntrace")
+
+    monkeypatch.setattr(fake["cupy_backends.cuda.libs.cublas"], "gemmEx", lost)
+    with pytest.raises(DeviceError, match="may be lost: check nvidia-smi") as caught:
+        kernelfit.solve(X[:30], X[:30], kernel="gaussian", gamma=1.0, device=CudaDevice(0, 8_000_000))
+    assert "\n" not in str(caught.value)
+    assert runtime.blocks == {}
+
+
+def test_features_of_a_net(rng, fake):
+    from kernelfit.features.device_random_conv import DeviceNet
+
+    images = rng.integers(0, 256, (5, 12 * 12 * 3)).astype(np.uint8)
+    net = RandomConv(
+        (12, 12, 3), n_filters=70, patch_size=4, pool_size=5, pool_stride=2, n_patches=300, threads=1
+    )
+    net.fit(images)
+    device = CudaDevice(0, 8_000_000)
+    on_device = DeviceNet(device, net, images.dtype)
+    found = on_device.transform(images, rows_at_once=2)
+    expected = net.transform(images)
+    assert np.abs(found - expected).max() <= 2e-5
+    device.close()
+
+
+def test_host_memory_is_used_again(fake):
+    device = CudaDevice(0, 4_000_000)
+    first, second = device.host(100_000), device.host(100_000)
+    assert first.ctypes.data != second.ctypes.data
+    device.release_host(first)
+    assert device.host(90_000).ctypes.data == first.ctypes.data
+    assert device.host(10_000).ctypes.data not in (first.ctypes.data, second.ctypes.data)
+    assert fake["cupy_backends.cuda.api.runtime"].pinned == 3
+    device.close()
+    assert fake["cupy_backends.cuda.api.runtime"].blocks == {}
+
+
+def test_sources_that_do_not_compile_are_one_line(rng, fake, monkeypatch):
+    def fail(self):
+        raise Exception("gram.cu(12): error: expected a ;\nmore")
+
+    monkeypatch.setattr(fake["cupy"].RawModule, "compile", fail)
+    X = rng.standard_normal((30, 3))
+    with pytest.raises(
+        DeviceError, match=r"gram\.cu does not compile: gram\.cu\(12\).*update cupy"
+    ) as caught:
+        kernelfit.solve(X, X, kernel="gaussian", gamma=1.0, device=CudaDevice(0, 8_000_000))
+    assert "\n" not in str(caught.value)
