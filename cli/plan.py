@@ -15,6 +15,7 @@ from kernelfit.backends.memory import available_memory, free_disk
 from kernelfit.datasets import REGISTRY
 from kernelfit.errors import InputError
 from kernelfit.gram.plan import make_plan, parse_bytes
+from kernelfit.gram.points import speed_of_bytes
 from kernelfit.report import gemm_rate, json_output, tables
 
 from .options import command_line, data_options, json_option, solver_options
@@ -57,7 +58,7 @@ def command(
         precision=values["precision"],
         tier=values["tier"],
         points_bytes=n * d * (1 if exact else 8),
-        exact_points=exact,
+        gram_speed=speed_of_bytes() if exact else 1.0,
         gemm_rate=gemm_rate.measure(threads=threads) if gemm else None,
     )
     record = {**plan.as_dict(), "command": command_line(context)}

@@ -228,7 +228,6 @@ def solve(
             precision=precision,
             tier=tier,
             points_bytes=points.nbytes if points is not None else 0,
-            exact_points=points is not None and points.exact,
             cacheable_products=points is not None
             and points.single_product
             and resolved is not None

@@ -564,7 +564,7 @@ def test_mnist_four_thousand(mnist_dir):
     data = load("mnist", n_train=4000, data_dir=mnist_dir)
     labels = np.eye(10)[data.y_train]
     solution = kernelfit.solve(data.X_train, labels, gamma=0.02, scale=data.scale)
-    assert solution.points.arithmetic == "exact integers in float32"
+    assert solution.points.exact
     wrong = np.mean(solution.predict(data.X_test).argmax(axis=1) != data.y_test)
     assert wrong == pytest.approx(0.0400, abs=0.0002)
     assert solution.rkhs_norm == pytest.approx(39.4, abs=0.1)

@@ -18,7 +18,7 @@ from kernelfit.errors import InputError, PlanError
 #: order up to which a panel of that width is used. Wide panels keep GEMM near its peak (two threads of AVX-512
 #: OpenBLAS: 94 % of the peak with inner dimension 512, 98 % with 1,024, 100 % with 2,048), narrow ones keep the
 #: serial diagonal block short; both matter less the larger n is.
-_WIDTHS = ((1_500, 128), (4_000, 256), (8_000, 512), (32_000, 1_024))
+_WIDTHS = ((1_500, 128), (4_000, 256), (8_000, 512), (16_000, 768), (32_000, 1_024))
 _WIDEST = 2_048
 _TALLEST_STRIP = 1_024
 _SHORTEST_STRIP = 256
@@ -149,7 +149,7 @@ def make_plan(
     precision: str = "float64",
     tier: str = "auto",
     points_bytes: int | None = None,
-    exact_points: bool = False,
+    gram_speed: float = 1.0,
     cacheable_products: bool = False,
     gemm_rate: float | None = None,
     panel_width: int | None = None,
@@ -157,9 +157,10 @@ def make_plan(
 ) -> Plan:
     """Choose tier and panels for K of order n, or raise `PlanError` with the bytes that are missing.
 
-    `memory_limit` and `disk_free` in bytes, `gemm_rate` in float64 flop/s. `cacheable_products`: inner products are
-    exact in float32, so that mixed precision may keep them (or else K in float64) between refinements. `kept`: the
-    factor is written to a folder that outlives the solve, on the ram tier too.
+    `memory_limit` and `disk_free` in bytes, `gemm_rate` in float64 flop/s, of which inner products run at
+    `gram_speed` times. `cacheable_products`: inner products are exact in float32, so that mixed precision may keep them
+    (or else K in float64) between refinements. `kept`: the factor is written to a folder that outlives the solve, on
+    the ram tier too.
     """
     if tier not in TIERS:
         raise InputError(f"tier: got {tier!r}, expected one of {', '.join(TIERS)}")
@@ -210,7 +211,7 @@ def make_plan(
     if gemm_rate:
         # Single precision doubles the rate of products; solves with few right-hand sides move bytes instead
         # (about 20 GB/s), four passes over the factor.
-        gram_rate = gemm_rate * (2.0 if exact_points else 1.0)
+        gram_rate = gemm_rate * gram_speed
         factor_rate = gemm_rate * (1.0 if precision == "float64" else 2.0)
         seconds = (
             layout.factor_flops() / (0.95 * factor_rate)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kernelfit.backends import bytes_product
 from kernelfit.backends.cpu import CpuBackend
 from kernelfit.gram.points import Points, chunk_length, inner_products
 from kernelfit.kernels.base import Float, Kernel
@@ -20,7 +21,11 @@ class ColumnBlock:
 
     def __init__(self, points: Points, start: int, stop: int, exact: bool, convert: bool = True) -> None:
         self.points, self.start, self.stop, self.exact = points, start, stop, exact
-        self.values: NDArray[Any] = points.block(start, stop, exact) if convert else np.empty((0, 0))
+        self.values: NDArray[Any] | bytes_product.Packed = np.empty((0, 0))
+        if convert and exact and points.multiplies_bytes:
+            self.values = bytes_product.packed_columns(points.values[start:stop], points.centre)
+        elif convert:
+            self.values = points.block(start, stop, exact)
 
 
 def narrow(block: ColumnBlock, width: int) -> ColumnBlock:
@@ -28,7 +33,8 @@ def narrow(block: ColumnBlock, width: int) -> ColumnBlock:
     if width == block.stop - block.start:
         return block
     part = ColumnBlock(block.points, block.start, block.start + width, block.exact, convert=False)
-    part.values = block.values[:width]
+    # Of packed columns a product reads as many as it has.
+    part.values = block.values if isinstance(block.values, bytes_product.Packed) else block.values[:width]
     return part
 
 
@@ -59,11 +65,20 @@ class KernelTile:
 
     def dot(self) -> NDArray[Any]:
         if self._dot is None:
-            rows = self._rows.block(self._start, self._stop, self._columns.exact)
+            features = self._rows.shape[1]
             chunk = chunk_length(self._rows, self._columns.points)
-            single = self._columns.exact and rows.shape[1] <= chunk
+            single = self._columns.exact and features <= chunk
             out = self._backend.scratch("dot", *self.shape, np.float32 if single else np.float64)
-            inner_products(rows, self._columns.values, out, chunk)
+            columns = self._columns.values
+            if isinstance(columns, bytes_product.Packed):
+                height = self._stop - self._start
+                space = self._backend.scratch("bytes", 1, bytes_product.row_space(height, features), np.int8)
+                values = self._rows.values[self._start : self._stop]
+                rows = bytes_product.packed_rows(values, self._rows.centre, space)
+                bytes_product.multiply(rows, columns, out)
+            else:
+                block = self._rows.block(self._start, self._stop, self._columns.exact)
+                inner_products(block, columns, out, chunk)
             self._dot = out
         return self._dot
 

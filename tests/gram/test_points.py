@@ -59,7 +59,7 @@ def test_the_worst_case_of_a_chunk_is_still_exact(value):
 def test_small_integers_are_exact(rng, low, high, dtype):
     x = rng.integers(low, high + 1, (17, 1500)).astype(dtype)
     points = Points(x)
-    assert points.values.dtype == np.int16
+    assert points.values.dtype == (np.uint8 if low >= 0 and high <= 255 else np.int16)
     assert_exact(points, x)
 
 
@@ -155,6 +155,20 @@ def test_test_rows_far_outside_the_training_range_are_not_exact():
     rows = Points(test, like=points)
     assert not rows.exact
     assert np.array_equal(dots(rows, points, False), int64_dots(test, points.values))
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.int64])
+def test_test_rows_take_the_dtype_of_training_where_it_holds_them(rng, dtype):
+    pixels = rng.integers(0, 256, (6, 40)).astype(np.uint8)
+    points = Points(pixels)
+    assert Points(pixels.astype(dtype), like=points).values.dtype == np.uint8
+    signed = Points(pixels.astype(np.int16) - 200)
+    rows = Points(pixels, like=signed)
+    assert rows.values.dtype == np.int16
+    assert rows.exact
+    beyond = Points(pixels.astype(dtype) - 3, like=points)
+    assert not beyond.exact
+    assert np.array_equal(dots(beyond, points, False), int64_dots(beyond.values, pixels))
 
 
 def test_zero_rows_are_allowed():

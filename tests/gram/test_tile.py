@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
+from kernelfit.backends import bytes_product
 from kernelfit.gram.points import Points
 from kernelfit.gram.tile import ColumnBlock, KernelTile, evaluate
 from kernelfit.kernels import Gaussian, Laplacian, Linear, NeuralTangent, Polynomial
@@ -52,6 +53,23 @@ def test_a_float32_tile_is_the_rounded_float64_tile(rng, backend, kernel):
     evaluate(kernel, points, 11, 33, block, wide, backend)
     evaluate(kernel, points, 11, 33, block, narrow, backend)
     assert np.array_equal(narrow, wide.astype(np.float32))
+
+
+@pytest.mark.parametrize("d", [784, 3072])
+def test_both_exact_roads_give_the_same_bits(rng, backend, monkeypatch, d):
+    """Inner products of bytes by the CPU's own instruction, and of centred integers in float32."""
+    x, scale = exact_rows(rng, 90, d)
+    kernel, tiles = Gaussian(0.02), []
+    for available in (True, False):
+        if not available:
+            monkeypatch.setattr(bytes_product, "available", lambda: False)
+        elif not bytes_product.available():
+            pytest.skip("this CPU has one of the two roads")
+        points = Points(x, scale)
+        assert points.arithmetic == ("exact bytes in int32" if available else "exact integers in float32")
+        tiles.append(np.empty((60, 47)))
+        evaluate(kernel, points, 30, 90, ColumnBlock(points, 1, 48, points.exact), tiles[-1], backend)
+    assert np.array_equal(*tiles)
 
 
 def test_exact_distances_are_rounded_once(rng, backend):

@@ -1,0 +1,196 @@
+"""Exact inner products of bytes on CPUs with AVX-512 VNNI, at some four times the rate of SGEMM.
+
+`vpdpbusd` multiplies 64 unsigned by 64 signed bytes and adds them up by fours into 16 lanes of int32, in the time in
+which one single-precision instruction does 16 products. Rows are stored as x - 128, signed, columns as they are:
+
+    <x - c, y - c> = sum_k (x_k - 128) y_k + [d c^2 - c sum_k x_k] + [(128 - c) sum_k y_k]
+
+with the bracketed terms kept for each row and column. All of it is arithmetic modulo 2^32, so the result is exact
+whenever it fits int32: d <= `LONGEST`. Instruction: Intel 64 and IA-32 Architectures Software Developer's Manual,
+volume 2, VPDPBUSD.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+#: features up to which every centred inner product of bytes fits int32: 255^2 d < 2^31
+LONGEST = 33_025
+
+_LANES = 16  # of int32 in a register
+# A micro-tile of 14 x 32 sums takes 28 of the 32 registers; two hold bytes of the columns, and the rows' bytes are
+# broadcast from memory by the instruction itself. (8 x 48 and 6 x 64 measured the same within 1 %.)
+_HEIGHT = 14
+_VECTORS = 2
+_WIDTH = _VECTORS * _LANES
+_STEP = 4  # products that one lane adds up at once
+
+
+@cache
+def available() -> bool:
+    """Whether the CPU has the instruction and Numba compiles for it."""
+    from numba.core.registry import cpu_target
+
+    _, _, features = cpu_target.target_context.codegen().magic_tuple()
+    return "+avx512vnni" in features.split(",")
+
+
+class Packed:
+    """Bytes (m, d) in the order in which the product reads them, (panels, steps, panel height, 4), with what is to be
+    added to every inner product of a row, (m,) int32."""
+
+    def __init__(self, values: NDArray[Any], added: NDArray[np.int32]) -> None:
+        self.values, self.added = values, added
+
+
+def packed_rows(rows: NDArray[np.uint8], centre: int, space: NDArray[np.int8] | None = None) -> Packed:
+    """Rows (h, d) of the left factor; `space` is at least `row_space(h, d)` bytes to use, if given."""
+    shape = _shape(rows.shape, _HEIGHT)
+    size = int(np.prod(shape))
+    values = (np.empty(size, np.int8) if space is None else space.reshape(-1)[:size]).reshape(shape)
+    added = np.empty(rows.shape[0], np.int32)
+    _pack(rows, np.uint8(128), values.view(np.uint8), added)
+    added[:] = rows.shape[1] * centre**2 - centre * added
+    return Packed(values, added)
+
+
+def row_space(height: int, features: int) -> int:
+    """Bytes that `packed_rows` needs."""
+    return int(np.prod(_shape((height, features), _HEIGHT)))
+
+
+def packed_columns(columns: NDArray[np.uint8], centre: int) -> Packed:
+    """Rows (w, d) of the right factor, which are columns of the product."""
+    shape = _shape(columns.shape, _WIDTH)
+    size = int(np.prod(shape))
+    # Registers are loaded whole from cache lines.
+    unaligned = np.empty(size + 64, np.uint8)
+    start = -unaligned.ctypes.data % 64
+    values = unaligned[start : start + size].reshape(shape)
+    added = np.empty(columns.shape[0], np.int32)
+    _pack(columns, np.uint8(0), values, added)
+    added *= 128 - centre
+    return Packed(values, added)
+
+
+def multiply(rows: Packed, columns: Packed, out: NDArray[Any]) -> None:
+    """out (h, w) <- <x_i - c, y_j - c> for the first h rows and w columns; float32 or float64, rounded once."""
+    _multiply(rows.values, columns.values, rows.added, columns.added, out)
+
+
+def _shape(shape: tuple[int, ...], height: int) -> tuple[int, int, int, int]:
+    count, features = shape
+    return -(-count // height), -(-features // _STEP), height, _STEP
+
+
+@njit(cache=True, nogil=True)
+def _pack(source: Any, flip: Any, packed: Any, sums: Any) -> None:
+    """Panels of rows, four features at a time, bits of `flip` inverted, zeros beyond the edges; sums of each row."""
+    count, features = source.shape
+    height = packed.shape[2]
+    whole = features // 4
+    for panel in range(packed.shape[0]):
+        for within in range(height):
+            row = panel * height + within
+            if row >= count:
+                packed[panel, :, within] = 0
+                continue
+            values = source[row]
+            total = np.int32(0)
+            for k in range(features):
+                total += np.int32(values[k])
+            sums[row] = total
+            for step in range(whole):
+                packed[panel, step, within, 0] = values[4 * step] ^ flip
+                packed[panel, step, within, 1] = values[4 * step + 1] ^ flip
+                packed[panel, step, within, 2] = values[4 * step + 2] ^ flip
+                packed[panel, step, within, 3] = values[4 * step + 3] ^ flip
+            for step in range(whole, packed.shape[1]):
+                for k in range(4):
+                    column = 4 * step + k
+                    packed[panel, step, within, k] = values[column] ^ flip if column < features else 0
+
+
+@njit(cache=True, nogil=True)
+def _multiply(rows: Any, columns: Any, row_added: Any, column_added: Any, out: Any) -> None:
+    height, width = out.shape
+    steps = rows.shape[1]
+    sums = np.empty((_HEIGHT, _WIDTH), np.int32)
+    # A panel of columns stays in the first level of cache while the panels of rows go by.
+    for right in range(-(-width // _WIDTH)):
+        first = right * _WIDTH
+        count = min(_WIDTH, width - first)
+        for left in range(-(-height // _HEIGHT)):
+            _micro_tile(rows[left].ctypes.data, columns[right].ctypes.data, steps, sums.ctypes.data)
+            top = left * _HEIGHT
+            for i in range(min(_HEIGHT, height - top)):
+                added = row_added[top + i]
+                for j in range(count):
+                    # Wraps around modulo 2^32, and back.
+                    out[top + i, first + j] = np.int32(sums[i, j] + added + column_added[first + j])
+
+
+@intrinsic
+def _micro_tile(_context: Any, rows: Any, columns: Any, steps: Any, sums: Any) -> Any:
+    """sums (14, 32) int32 <- sum over steps of a panel of rows times a panel of columns; three addresses."""
+    signature = types.void(types.intp, types.intp, types.intp, types.intp)
+    return signature, _emit_micro_tile
+
+
+def _emit_micro_tile(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+    integer, index = ir.IntType(32), ir.IntType(64)
+    register = ir.VectorType(integer, _LANES)
+    rows = builder.inttoptr(arguments[0], integer.as_pointer())
+    columns = builder.inttoptr(arguments[1], register.as_pointer())
+    steps = arguments[2]
+    sums = builder.inttoptr(arguments[3], register.as_pointer())
+    dot = cgutils.get_or_insert_function(
+        builder.module,
+        ir.FunctionType(register, [register, register, register]),
+        "llvm.x86.avx512.vpdpbusd.512",
+    )
+    before = builder.block
+    loop, after = builder.append_basic_block("steps"), builder.append_basic_block("summed")
+    builder.branch(loop)
+
+    builder.position_at_end(loop)
+    step = builder.phi(index)
+    step.add_incoming(index(0), before)
+    old = [[builder.phi(register) for _ in range(_VECTORS)] for _ in range(_HEIGHT)]
+    first_vector, first_row = builder.mul(step, index(_VECTORS)), builder.mul(step, index(_HEIGHT))
+    loaded = []
+    for v in range(_VECTORS):
+        loaded.append(builder.load(builder.gep(columns, [builder.add(first_vector, index(v))])))
+        loaded[-1].align = 64
+    everywhere = ir.Constant(ir.VectorType(integer, _LANES), [0] * _LANES)
+    undefined = ir.Constant(register, ir.Undefined)
+    new = []
+    for i in range(_HEIGHT):
+        four_bytes = builder.load(builder.gep(rows, [builder.add(first_row, index(i))]))
+        four_bytes.align = 1
+        broadcast = builder.shuffle_vector(
+            builder.insert_element(undefined, four_bytes, integer(0)), undefined, everywhere
+        )
+        new.append([builder.call(dot, [old[i][v], loaded[v], broadcast]) for v in range(_VECTORS)])
+    following = builder.add(step, index(1))
+    step.add_incoming(following, loop)
+    for i in range(_HEIGHT):
+        for v in range(_VECTORS):
+            old[i][v].add_incoming(ir.Constant(register, None), before)
+            old[i][v].add_incoming(new[i][v], loop)
+    builder.cbranch(builder.icmp_signed("<", following, steps), loop, after)
+
+    builder.position_at_end(after)
+    for i in range(_HEIGHT):
+        for v in range(_VECTORS):
+            store = builder.store(new[i][v], builder.gep(sums, [index(i * _VECTORS + v)]))
+            store.align = 4
+    return context.get_dummy_value()
