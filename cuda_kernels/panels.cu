@@ -1,13 +1,25 @@
 #include "panels.cuh"
 
 extern "C" __global__ void __launch_bounds__(256)
-    shape_square_f64(double* a, long long stride, long long rows, long long columns, long long identity) {
-    kernelfit::shape_square(a, stride, rows, columns, identity);
+    shape_square_f64(double* a, long long stride, long long rows, long long columns, long long shape) {
+    kernelfit::shape_square(a, stride, rows, columns, shape);
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-    shape_square_f32(float* a, long long stride, long long rows, long long columns, long long identity) {
-    kernelfit::shape_square(a, stride, rows, columns, identity);
+    shape_square_f32(float* a, long long stride, long long rows, long long columns, long long shape) {
+    kernelfit::shape_square(a, stride, rows, columns, shape);
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+    add_panel_f64(const float* a, long long stride, double* out, long long out_stride, long long rows,
+                  long long columns) {
+    kernelfit::add_panel(a, stride, out, out_stride, rows, columns);
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+    add_panel_f32(const float* a, long long stride, float* out, long long out_stride, long long rows,
+                  long long columns) {
+    kernelfit::add_panel(a, stride, out, out_stride, rows, columns);
 }
 
 extern "C" __global__ void __launch_bounds__(256)

@@ -1,20 +1,35 @@
-// Small passes over panels: clearing above the diagonal, identities, absolute and squared sums.
+// Small passes over panels: what stands above the diagonal, identities, sums of panels, absolute and squared sums.
 #pragma once
 
 namespace kernelfit {
 
-// a_ij <- 0 for j > i, or with `identity` 1 on the diagonal and 0 elsewhere.
+// What `shape_square` does: zeros above the diagonal, the identity, or above the diagonal what stands below it.
+enum Shape { LOWER = 0, IDENTITY = 1, MIRRORED = 2 };
+
 template <typename T>
-__device__ void shape_square(T* a, long long stride, long long rows, long long columns, long long identity) {
+__device__ void shape_square(T* a, long long stride, long long rows, long long columns, long long shape) {
     const long long down = static_cast<long long>(gridDim.y) * blockDim.y;
     const long long across = static_cast<long long>(gridDim.x) * blockDim.x;
     for (long long i = static_cast<long long>(blockIdx.y) * blockDim.y + threadIdx.y; i < rows; i += down) {
         for (long long j = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x; j < columns; j += across) {
-            if (identity != 0) {
+            if (shape == IDENTITY) {
                 a[i * stride + j] = static_cast<T>(i == j ? 1 : 0);
             } else if (j > i) {
-                a[i * stride + j] = static_cast<T>(0);
+                a[i * stride + j] = shape == MIRRORED ? a[j * stride + i] : static_cast<T>(0);
             }
+        }
+    }
+}
+
+// out_ij += a_ij.
+template <typename T>
+__device__ void add_panel(const float* a, long long stride, T* out, long long out_stride, long long rows,
+                          long long columns) {
+    const long long down = static_cast<long long>(gridDim.y) * blockDim.y;
+    const long long across = static_cast<long long>(gridDim.x) * blockDim.x;
+    for (long long i = static_cast<long long>(blockIdx.y) * blockDim.y + threadIdx.y; i < rows; i += down) {
+        for (long long j = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x; j < columns; j += across) {
+            out[i * out_stride + j] += static_cast<T>(a[i * stride + j]);
         }
     }
 }

@@ -29,6 +29,7 @@ from kernelfit.gram.device_gram import (
     put_rows,
     require_supported,
 )
+from kernelfit.gram.device_panel_gram import DevicePanelGram, PanelsGram
 from kernelfit.gram.device_plan import DevicePlan, make_device_plan
 from kernelfit.gram.plan import Plan, make_plan
 from kernelfit.gram.points import Points
@@ -71,7 +72,7 @@ def plan_on_device(
         n=source.n,
         d=d,
         capacity=device.slab.capacity - device.slab.used,
-        row_bytes=gram_row_bytes(source),
+        row_bytes=16 if lies_on(device, source) else gram_row_bytes(source),
         columns=columns,
         precision=precision,
         host_memory=(available_memory() if memory is None else memory) // 2,
@@ -111,8 +112,13 @@ def plan_on_device(
     )
 
 
+def lies_on(device: Device, source: GramSource) -> bool:
+    """Whether the device holds K, which then owns it."""
+    return isinstance(source, DevicePanelGram) and source.device is device
+
+
 class DeviceSystem(FactoredSystem):
-    """`FactoredSystem` on a device, which it closes with itself."""
+    """`FactoredSystem` on a device, which it closes with itself unless K lies there."""
 
     store: DevicePanels | None  # type: ignore[assignment]
 
@@ -131,6 +137,7 @@ class DeviceSystem(FactoredSystem):
         self.device, self.on_device = device, on_device
         self._problem = problem
         self._gram: DeviceGram | None = None
+        self._mark = device.slab.mark()
 
     def factorise(self, progress: Progress, after_panel: Callable[[int], None] | None = None) -> None:
         """K + (ridge + jitter) I = L L^T into tiles of the device."""
@@ -275,7 +282,8 @@ class DeviceSystem(FactoredSystem):
 
     def close(self) -> None:
         self._release()
-        self.device.close()
+        if not lies_on(self.device, self.source):
+            self.device.close()
 
     # -- inside -------------------------------------------------------------------------------------------------
 
@@ -283,11 +291,13 @@ class DeviceSystem(FactoredSystem):
         if self.store is not None:
             self.store.close()
             self.store = None
-        self.device.slab.release(0)
+        self.device.slab.release(self._mark)
         self._gram = None
 
     def _make_gram(self) -> DeviceGram:
         plan, source = self.on_device, self.source
+        if isinstance(source, DevicePanelGram) and lies_on(self.device, source):
+            return PanelsGram(self._stream, source)
         if isinstance(source, KernelGram):
             return RowsGram(self.device, self._stream, source, max(plan.strip, plan.width), plan.width)
         return HostGram(self.device, source, self.backend, max(plan.strip, plan.width))

@@ -17,7 +17,7 @@ from kernelfit.backends.cpu import CpuBackend
 from kernelfit.backends.device import Device
 from kernelfit.backends.memory import available_memory, free_disk
 from kernelfit.certificate import Certificate
-from kernelfit.device_system import DeviceSystem, plan_on_device
+from kernelfit.device_system import DeviceSystem, lies_on, plan_on_device
 from kernelfit.errors import (
     DuplicateRowsError,
     InputError,
@@ -25,6 +25,7 @@ from kernelfit.errors import (
     PlanError,
     RefinementError,
 )
+from kernelfit.gram.device_panel_gram import DevicePanelGram
 from kernelfit.gram.device_plan import DevicePlan
 from kernelfit.gram.plan import Plan, make_plan, parse_bytes
 from kernelfit.gram.points import Points
@@ -202,6 +203,9 @@ def solve(
                 solution.save(folder / SOLUTION)
             return solution
         place = Path(directory or scratch or tempfile.gettempdir())
+        if isinstance(device, str) and device == "auto" and isinstance(source, DevicePanelGram):
+            device = source.device
+            note(f"device auto: {device.name}, where the Gram matrix lies")
         opened = open_device(device, source.n, note)
         if opened is not None:
             solution = _solve_on_device(
@@ -281,7 +285,8 @@ def _solve_on_device(
     except BaseException:
         if run is not None:
             run.close()
-        device.close()
+        if not lies_on(device, problem.source):
+            device.close()
         raise
     return complete(problem, plan, backend, progress, notes, run=run, scratch=place, system=system)
 

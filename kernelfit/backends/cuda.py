@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from kernelfit.backends import launches
-from kernelfit.backends.device import Block, DeviceRows, Epilogue, Slab, Symmetric, functions_of
-from kernelfit.backends.launches import Launch, Net
+from kernelfit.backends.device import Block, DeviceRows, Epilogue, Net, Slab, Symmetric, functions_of
+from kernelfit.backends.launches import Launch
 from kernelfit.errors import DeviceError
 from kernelfit.kernels.base import Kernel
 
@@ -218,7 +218,7 @@ class CudaDevice:
         self._call(self._runtime.memsetAsync, self._address(block), 0, block.nbytes, stream.stream.ptr)
 
     def set_identity(self, stream: CudaStream, block: Block) -> None:
-        self._launch(stream, launches.shape_square(self._address, block, True))
+        self._launch(stream, launches.shape_square(self._address, block, launches.IDENTITY))
 
     # -- linear algebra -----------------------------------------------------------------------------------------
 
@@ -327,7 +327,7 @@ class CudaDevice:
             work.columns,
             self._address(status),
         )
-        self._launch(stream, launches.shape_square(self._address, block, False))
+        self._launch(stream, launches.shape_square(self._address, block, launches.LOWER))
 
     # -- kernels of our own -------------------------------------------------------------------------------------
 
@@ -392,8 +392,13 @@ class CudaDevice:
     def squared_column_sums(self, stream: CudaStream, tile: Block, out: Block) -> None:
         self._launch(stream, launches.column_sums(self._address, tile, out, True))
 
+    def mirror(self, stream: CudaStream, block: Block) -> None:
+        self._launch(stream, launches.shape_square(self._address, block, launches.MIRRORED))
+
+    def add(self, stream: CudaStream, block: Block, out: Block) -> None:
+        self._launch(stream, launches.add_panel(self._address, block, out))
+
     def random_conv(self, stream: CudaStream, net: Net, images: Block, statistics: Block, out: Block) -> None:
-        """out (images, 2 windows filters) float32 from images and their `patch_statistics`."""
         self._launch(stream, launches.random_conv(self._address, net, images, statistics, out))
 
     def patch_statistics(self, stream: CudaStream, net: Net, images: Block, statistics: Block) -> None:

@@ -181,6 +181,29 @@ class Symmetric:
     both: bool
 
 
+@dataclass(frozen=True)
+class Net:
+    """A fitted random convolution net on the device: sizes, where each value of a patch lies from its first pixel
+    (d, 1) int64, folded filters (d, f), thresholds (f, 1), and the spans of the pooling windows (m, 2) int64."""
+
+    image: tuple[int, int, int]
+    patch: tuple[int, int]
+    places: Block
+    folded: Block
+    above: Block
+    below: Block
+    row_spans: Block
+    column_spans: Block
+
+    @property
+    def responses(self) -> tuple[int, int]:
+        return self.image[0] - self.patch[0] + 1, self.image[1] - self.patch[1] + 1
+
+    @property
+    def windows(self) -> int:
+        return self.row_spans.rows * self.column_spans.rows
+
+
 class Device(Protocol):
     """A device with its slab. Matrices are `Block`s; `host` arrays come from `host` and are contiguous.
 
@@ -291,6 +314,23 @@ class Device(Protocol):
 
     def squared_column_sums(self, stream: Any, tile: Block, out: Block) -> None:
         """out_j += sum_i t_ij^2. out (w, 1) float64."""
+        ...
+
+    def mirror(self, stream: Any, block: Block) -> None:
+        """b_ij <- b_ji above the diagonal of a square block."""
+        ...
+
+    def add(self, stream: Any, block: Block, out: Block) -> None:
+        """out += block, which is float32."""
+        ...
+
+    def patch_statistics(self, stream: Any, net: Net, images: Block, statistics: Block) -> None:
+        """statistics (images, 2 positions) float32: of every patch its mean and 1 / length, 0 where it is flat."""
+        ...
+
+    def random_conv(self, stream: Any, net: Net, images: Block, statistics: Block, out: Block) -> None:
+        """out (images, 2 windows filters) float32 from uint8 or float32 images and their `patch_statistics`; columns
+        are ordered (filter, sign, window)."""
         ...
 
     def close(self) -> None:

@@ -17,11 +17,14 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from kernelfit.backends import blas
-from kernelfit.backends.device import Block, DeviceRows, Epilogue, Slab, Span, Symmetric, functions_of
+from kernelfit.backends.device import Block, DeviceRows, Epilogue, Net, Slab, Span, Symmetric, functions_of
 from kernelfit.kernels import Pairwise
 from kernelfit.kernels.base import Kernel
 
 Clock = dict[int, int]
+
+# Of `cuda_kernels/random_conv.cuh`: a patch with less contrast than this share of its length is flat.
+_FLAT = 1e-5
 
 # Accesses remembered before those that the host has waited for are forgotten.
 _REMEMBERED = 256
@@ -283,6 +286,58 @@ class HostDevice:
             self._view(out)[:, 0] += np.einsum("ij,ij->j", values, values)
 
         self._submit(stream, "squared_column_sums", [tile], [out], run)
+
+    def mirror(self, stream: HostStream, block: Block) -> None:
+        def run() -> None:
+            view = self._view(block)
+            view[...] = np.tril(view) + np.tril(view, -1).T
+
+        self._submit(stream, "mirror", [], [block], run)
+
+    def add(self, stream: HostStream, block: Block, out: Block) -> None:
+        def run() -> None:
+            self._view(out)[...] += self._view(block)
+
+        self._submit(stream, "add", [block], [out], run)
+
+    def patch_statistics(self, stream: HostStream, net: Net, images: Block, statistics: Block) -> None:
+        def run() -> None:
+            patches = self._patches(net, images)
+            mean, squares = patches.mean(axis=2), (patches**2).sum(axis=2)
+            variance = squares - patches.shape[2] * mean**2
+            flat = ~(variance > _FLAT**2 * squares)
+            factor = np.where(flat, 0.0, 1.0 / np.sqrt(np.where(flat, 1.0, variance)))
+            self._view(statistics)[...] = np.stack([mean, factor], axis=2).reshape(images.rows, -1)
+
+        self._submit(stream, "patch_statistics", [images, net.places], [statistics], run)
+
+    def random_conv(self, stream: HostStream, net: Net, images: Block, statistics: Block, out: Block) -> None:
+        def run() -> None:
+            down, across = net.responses
+            each = self._view(statistics).reshape(images.rows, down * across, 2, 1).astype(np.float64)
+            patches = (self._patches(net, images) - each[:, :, 0]) * each[:, :, 1]
+            responses = (patches @ self._view(net.folded)).reshape(images.rows, down, across, -1)
+            signed = (
+                np.maximum(responses - self._view(net.above)[:, 0], 0),
+                np.maximum(-responses - self._view(net.below)[:, 0], 0),
+            )
+            pooled = [
+                half[:, top:bottom, left:right].mean(axis=(1, 2))
+                for half in signed
+                for top, bottom in self._view(net.row_spans)
+                for left, right in self._view(net.column_spans)
+            ]
+            self._view(out)[...] = np.stack(pooled, axis=2).reshape(images.rows, -1)
+
+        weights = [net.places, net.folded, net.above, net.below, net.row_spans, net.column_spans]
+        self._submit(stream, "random_conv", [images, statistics, *weights], [out], run)
+
+    def _patches(self, net: Net, images: Block) -> NDArray[np.float64]:
+        """(images, positions, values of a patch)."""
+        (_, width, channels), (down, across) = net.image, net.responses
+        corners = (np.arange(down)[:, None] * width + np.arange(across)) * channels
+        places = corners.reshape(-1, 1) + self._view(net.places)[:, 0]
+        return self._view(images)[:, places].astype(np.float64)
 
     # -- order --------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from kernelfit.backends.device import Block, DeviceRows, Epilogue, Symmetric
+from kernelfit.backends.device import Block, DeviceRows, Epilogue, Net, Symmetric
 from kernelfit.errors import InputError
 
 Address = Callable[[Block], int]
@@ -132,8 +132,12 @@ def byte_products(address: Address, rows: Block, columns: Block, out: Block, how
     )
 
 
-def shape_square(address: Address, block: Block, identity: bool) -> Launch:
-    """Zeros above the diagonal, or the identity."""
+#: what `shape_square` does; see `cuda_kernels/panels.cuh`
+LOWER, IDENTITY, MIRRORED = range(3)
+
+
+def shape_square(address: Address, block: Block, shape: int) -> Launch:
+    """Zeros above the diagonal, the identity, or the mirror image of what stands below."""
     return Launch(
         "panels.cu",
         f"shape_square_{_SHORT[block.dtype]}",
@@ -143,7 +147,23 @@ def shape_square(address: Address, block: Block, identity: bool) -> Launch:
             *_matrix(address, block),
             np.int64(block.rows),
             np.int64(block.columns),
-            np.int64(identity),
+            np.int64(shape),
+        ),
+    )
+
+
+def add_panel(address: Address, block: Block, out: Block) -> Launch:
+    """out += block, float32 to either."""
+    return Launch(
+        "panels.cu",
+        f"add_panel_{_SHORT[out.dtype]}",
+        _over(out.rows, out.columns),
+        (32, 8, 1),
+        (
+            *_matrix(address, block),
+            *_matrix(address, out),
+            np.int64(out.rows),
+            np.int64(out.columns),
         ),
     )
 
@@ -177,29 +197,6 @@ def column_sums(address: Address, tile: Block, out: Block, squares: bool) -> Lau
             np.int64(squares),
         ),
     )
-
-
-@dataclass(frozen=True)
-class Net:
-    """A fitted random convolution net on the device: sizes, where each value of a patch lies from its first pixel
-    (d, 1) int64, folded filters (d, f), thresholds (f, 1), and the spans of the pooling windows (m, 2) int64."""
-
-    image: tuple[int, int, int]
-    patch: tuple[int, int]
-    places: Block
-    folded: Block
-    above: Block
-    below: Block
-    row_spans: Block
-    column_spans: Block
-
-    @property
-    def responses(self) -> tuple[int, int]:
-        return self.image[0] - self.patch[0] + 1, self.image[1] - self.patch[1] + 1
-
-    @property
-    def windows(self) -> int:
-        return self.row_spans.rows * self.column_spans.rows
 
 
 def require_net(responses: tuple[int, int], windows: int) -> None:

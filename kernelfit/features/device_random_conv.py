@@ -2,36 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from kernelfit.backends.cuda import CudaDevice
-from kernelfit.backends.device import Block
-from kernelfit.backends.launches import Net, require_net
+from kernelfit.backends.device import Block, Device, Net
+from kernelfit.backends.launches import require_net
+from kernelfit.errors import DeviceError
+from kernelfit.features.accumulate import Layout
 from kernelfit.features.random_conv import RandomConv
 from kernelfit.gram.device_gram import fetch, put
-from kernelfit.gram.plan import PanelLayout
 from kernelfit.progress import Progress, Silent
+
+#: filters of one block: their features are as many columns of a product as fill a card
+_MOST_FILTERS = 256
 
 
 def net_arrays(net: RandomConv, start: int, stop: int) -> tuple[NDArray[Any], ...]:
-    """What `kernelfit.backends.launches.Net` holds of filters start:stop, as arrays, in its order."""
+    """The arrays of `kernelfit.backends.device.Net` for filters start:stop of a fitted net, in its order."""
     _, width, channels = net.image_shape_
     down, across, _ = net.patch_shape_
-    # Values of a patch are numbered (channel, row, column), as `kernelfit.features.patches.extract` has them.
-    channel, row, column = np.indices((channels, down, across)).reshape(3, -1)
+    # Values of a patch are numbered (channel, row, column), pixels of an image lie (row, column, channel).
+    channel, row, column = np.meshgrid(np.arange(channels), np.arange(down), np.arange(across), indexing="ij")
+    places = (row * width + column) * channels + channel
     spans = [
-        cuts[windows].astype(np.int64)
+        np.array([(cuts[a], cuts[b]) for a, b in windows], np.int64).reshape(-1, 2)
         for cuts, windows in (
             (net._row_cuts, net._row_windows),
             (net._column_cuts, net._column_windows),
         )
     ]
     return (
-        ((row * width + column) * channels + channel).astype(np.int64).reshape(-1, 1),
-        np.ascontiguousarray(net._folded[:, start:stop]),
+        places.astype(np.int64).reshape(-1, 1),
+        np.ascontiguousarray(net._folded[:, start:stop], np.float32),
         net._above[start:stop].reshape(-1, 1),
         net._below[start:stop].reshape(-1, 1),
         *spans,
@@ -39,18 +44,103 @@ def net_arrays(net: RandomConv, start: int, stop: int) -> tuple[NDArray[Any], ..
 
 
 class DeviceNet:
-    """A fitted `RandomConv` on a card; images are uint8 or float32 rows."""
+    """A fitted `RandomConv` on a device; images are uint8 or float32 rows."""
 
-    def __init__(self, device: CudaDevice, net: RandomConv, dtype: DTypeLike) -> None:
+    def __init__(self, device: Device, net: RandomConv, dtype: DTypeLike) -> None:
         self.device, self.net = device, net
         self.dtype = np.dtype(np.uint8 if np.dtype(dtype) == np.uint8 else np.float32)
-        self._stream = device.stream("main")
+        self._stream = device.stream("features")
         height, width, _ = net.image_shape_
         down, across, _ = net.patch_shape_
         self._responses = (height - down + 1, width - across + 1)
         require_net(self._responses, net.n_windows_)
 
-    def put_filters(self, start: int, stop: int) -> Net:
+    def transform(self, images: NDArray[Any], rows_at_once: int = 1_024) -> NDArray[np.float32]:
+        """Z (n, n_features_out_) float32, as `RandomConv.transform` gives it."""
+        device, mark = self.device, self.device.slab.mark()
+        shape = self._put_filters(0, self.net.n_filters)
+        features = np.empty((len(images), self.net.n_features_out_), np.float32)
+        for start in range(0, len(images), rows_at_once):
+            inner = device.slab.mark()
+            part = images[start : start + rows_at_once]
+            pixels, statistics = self._put_images([part], shape)
+            out = device.slab.take(len(part), self.net.n_features_out_, np.float32)
+            device.random_conv(self._stream, shape, pixels, statistics, out)
+            features[start : start + len(part)] = fetch(device, self._stream, out)
+            device.slab.release(inner)
+        device.slab.release(mark)
+        return features
+
+    def accumulate(
+        self,
+        train: NDArray[Any],
+        test: NDArray[Any],
+        layout: Layout,
+        panels: Sequence[Block],
+        cross: Block,
+        *,
+        first_filter: int = 0,
+        per_block: int | None = None,
+        on_block: Callable[[int], None] | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """`kernelfit.features.accumulate.accumulate` on the device: panels += Z Z^T, cross += Z_test Z^T, over the
+        filters from `first_filter` on; panels and cross are float32 or float64 blocks of the slab.
+
+        Products are float32 (or TF32, as the device has it: then Z is rounded to eleven bits before it is
+        multiplied). When it returns, the top squares of the panels hold both triangles.
+        """
+        device, stream, net = self.device, self._stream, self.net
+        mark = device.slab.mark()
+        n, rows = len(train), len(train) + len(test)
+        first = self._put_filters(0, min(_MOST_FILTERS, net.n_filters))
+        pixels, statistics = self._put_images([train, test], first)
+        product = self._scratch(layout, panels, cross)
+        columns = 2 * net.n_windows_
+        per_block = min(per_block or self._fitting(rows * columns * 4), net.n_filters)
+        features = device.slab.take(rows, columns * per_block, np.float32)
+        left = net.n_filters - first_filter
+        with (progress or Silent()).phase("features and gram", left, "filters") as advance:
+            for start in range(first_filter, net.n_filters, per_block):
+                stop = min(start + per_block, net.n_filters)
+                inner = device.slab.mark()
+                filters = self._put_filters(start, stop)
+                block = features.part(columns=(0, columns * (stop - start)))
+                device.random_conv(stream, filters, pixels, statistics, block)
+                for j, panel in enumerate(panels):
+                    below = block.part((layout.start(j), n))
+                    self._add(below, block.part((layout.start(j), layout.stop(j))), panel, product)
+                    if on_block is not None or stop == net.n_filters:
+                        device.mirror(stream, panel.part((0, panel.columns)))
+                for a in range(0, cross.rows, _CROSS_ROWS):
+                    b = min(a + _CROSS_ROWS, cross.rows)
+                    self._add(block.part((n + a, n + b)), block.part((0, n)), cross.part((a, b)), product)
+                # The filters of the next block are copied to where these are.
+                device.synchronise(device.record(stream))
+                device.slab.release(inner)
+                advance(stop - start)
+                if on_block is not None:
+                    on_block(stop)
+        device.slab.release(mark)
+
+    def _add(self, left: Block, right: Block, out: Block, product: Block | None) -> None:
+        """out += left right^T."""
+        device, stream = self.device, self._stream
+        if product is None:
+            device.gemm(stream, 1.0, left, right, 1.0, out, transpose_b=True)
+            return
+        part = Block(product.offset, out.rows, out.columns, out.columns, product.dtype)
+        device.gemm(stream, 1.0, left, right, 0.0, part, transpose_b=True)
+        device.add(stream, part, out)
+
+    def _scratch(self, layout: Layout, panels: Sequence[Block], cross: Block) -> Block | None:
+        """Where products are formed before they are added to float64 panels."""
+        if cross.dtype == np.float32:
+            return None
+        tallest = max(panel.rows * panel.columns for panel in panels)
+        return self.device.slab.take(1, max(tallest, min(_CROSS_ROWS, cross.rows) * layout.n), np.float32)
+
+    def _put_filters(self, start: int, stop: int) -> Net:
         """Filters start:stop, on top of the slab."""
         blocks = []
         for array in net_arrays(self.net, start, stop):
@@ -59,71 +149,30 @@ class DeviceNet:
             blocks.append(block)
         return Net(self.net.image_shape_, self.net.patch_shape_[:2], *blocks)
 
-    def put_images(self, images: NDArray[Any], shape: Net) -> tuple[Block, Block]:
+    def _put_images(self, sets: Sequence[NDArray[Any]], shape: Net) -> tuple[Block, Block]:
         """Images and the statistics of their patches, on top of the slab."""
-        pixels = self.device.slab.take(images.shape[0], images.shape[1], self.dtype)
-        put(self.device, self._stream, images, pixels)
+        count = sum(map(len, sets))
+        pixels = self.device.slab.take(count, sets[0].shape[1], self.dtype)
+        first = 0
+        for images in sets:
+            put(self.device, self._stream, images, pixels.part((first, first + len(images))))
+            first += len(images)
         positions = self._responses[0] * self._responses[1]
-        statistics = self.device.slab.take(len(images), 2 * positions, np.float32)
+        statistics = self.device.slab.take(count, 2 * positions, np.float32)
         self.device.patch_statistics(self._stream, shape, pixels, statistics)
         return pixels, statistics
 
-    def transform(self, images: NDArray[Any], rows_at_once: int = 1_024) -> NDArray[np.float32]:
-        """Z (n, n_features_out_) float32, as `RandomConv.transform` gives it."""
-        device, mark = self.device, self.device.slab.mark()
-        shape = self.put_filters(0, self.net.n_filters)
-        features = np.empty((len(images), self.net.n_features_out_), np.float32)
-        for start in range(0, len(images), rows_at_once):
-            inner = device.slab.mark()
-            part = images[start : start + rows_at_once]
-            pixels, statistics = self.put_images(part, shape)
-            out = device.slab.take(len(part), self.net.n_features_out_, np.float32)
-            device.random_conv(self._stream, shape, pixels, statistics, out)
-            features[start : start + len(part)] = fetch(device, self._stream, out)
-            device.slab.release(inner)
-        device.slab.release(mark)
-        return features
+    def _fitting(self, bytes_per_filter: int) -> int:
+        """Filters whose features and weights fit into what is left of the slab."""
+        weights = 4 * (len(self.net.mean_) + 2)
+        free = self.device.slab.capacity - self.device.slab.used - 2**16
+        fitting = free // (bytes_per_filter + weights)
+        if fitting < 1:
+            raise DeviceError(
+                f"device: {free + 2**16:,} bytes left on {self.device.name} beside the Gram, "
+                f"{bytes_per_filter + weights + 2**16:,} needed for the features of one filter; take fewer rows"
+            )
+        return int(min(_MOST_FILTERS, fitting))
 
-    def linear_gram(
-        self,
-        images: NDArray[Any],
-        test: NDArray[Any],
-        layout: PanelLayout,
-        filters_at_once: int = 256,
-        progress: Progress | None = None,
-    ) -> tuple[list[NDArray[np.float32]], NDArray[np.float32]]:
-        """Z Z^T / m as packed panels, and Z_test Z^T / m (test, n), with m the number of features.
 
-        Z is never held whole: K gains Z_b Z_b^T for one block b of filters at a time. Products and sums are float32.
-        """
-        device, stream, net = self.device, self._stream, self.net
-        mark = device.slab.mark()
-        n, tests = len(images), len(test)
-        panels = [device.slab.take(*layout.shape(j), np.float32) for j in range(layout.count)]
-        cross = device.slab.take(tests, n, np.float32)
-        for block in (*panels, cross):
-            device.zero(stream, block)
-        shape = self.put_filters(0, min(filters_at_once, net.n_filters))
-        pixels, statistics = self.put_images(np.concatenate([images, test]), shape)
-        features = device.slab.take(n + tests, 2 * net.n_windows_ * filters_at_once, np.float32)
-        share = 1.0 / net.n_features_out_
-        with (progress or Silent()).phase("features and gram", net.n_filters, "filters") as advance:
-            for start in range(0, net.n_filters, filters_at_once):
-                stop = min(start + filters_at_once, net.n_filters)
-                inner = device.slab.mark()
-                part = self.put_filters(start, stop)
-                block = features.part(columns=(0, 2 * net.n_windows_ * (stop - start)))
-                device.random_conv(stream, part, pixels, statistics, block)
-                rows, others = block.part((0, n)), block.part((n, n + tests))
-                for j, panel in enumerate(panels):
-                    below = rows.part((layout.start(j), n))
-                    top = rows.part((layout.start(j), layout.stop(j)))
-                    device.gemm(stream, share, below, top, 1.0, panel, transpose_b=True)
-                device.gemm(stream, share, others, rows, 1.0, cross, transpose_b=True)
-                # The filters of the next block are copied to where these are.
-                device.synchronise(device.record(stream))
-                device.slab.release(inner)
-                advance(stop - start)
-        result = [fetch(device, stream, panel) for panel in panels], fetch(device, stream, cross)
-        device.slab.release(mark)
-        return result
+_CROSS_ROWS = 2_048

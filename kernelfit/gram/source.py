@@ -131,10 +131,12 @@ class PanelGram:
         j = self.layout.panel_of(start)
         if (start, stop) != (self.layout.start(j), self.layout.stop(j)):
             raise ValueError(f"columns {start}:{stop} are not a panel of {self.layout}")
-        return _PanelColumns(self.panels[j], start)
+        return PanelColumns(self.panels[j], start)
 
 
-class _PanelColumns:
+class PanelColumns:
+    """Panel `panel` of a lower triangle, whose first row and column are `start`."""
+
     def __init__(self, panel: NDArray[Any], start: int) -> None:
         self._panel, self._start = panel, start
 

@@ -14,6 +14,7 @@ from kernelfit.backends.choose import open_device
 from kernelfit.backends.cuda import CudaDevice
 from kernelfit.backends.host_device import HostDevice
 from kernelfit.errors import DeviceError, NotPositiveDefiniteError
+from kernelfit.feature_gram import feature_gram
 from kernelfit.features import RandomConv
 from kernelfit.gram.device_gram import fetch, put
 from kernelfit.kernels import Gaussian, Laplacian, Linear
@@ -146,6 +147,18 @@ def test_features_of_a_net(rng, fake):
     expected = net.transform(images)
     assert np.abs(found - expected).max() <= 2e-5
     device.close()
+    for dtype in ("float32", "float64"):
+        mine = feature_gram(net, images, images[:2], dtype=dtype)
+        gram = feature_gram(
+            net, images, images[:2], dtype=dtype, device=CudaDevice(0, 8_000_000), per_block=33
+        )
+        assert np.allclose(gram.cross, mine.cross, rtol=1e-4, atol=1e-5)
+        solution = kernelfit.solve(gram.gram, np.eye(5), kernel="precomputed", ridge=0.1)
+        assert solution.device == "cuda:0"
+        assert solution.certificate.backward_error <= 1e-14
+        solution.close()
+        gram.gram.close()
+    assert fake["cupy_backends.cuda.api.runtime"].blocks == {}
 
 
 def test_host_memory_is_used_again(fake):

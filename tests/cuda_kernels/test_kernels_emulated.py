@@ -151,7 +151,7 @@ def test_products_of_bytes_are_exact(rng, emulated, shape, how, order):
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("shape", [(1, 1), (8, 32), (9, 33), (70, 45), (45, 100)])
+@pytest.mark.parametrize("shape", [(1, 1), (8, 32), (9, 33), (70, 45), (45, 100), (67, 67)])
 def test_passes_over_panels(rng, emulated, shape, dtype, order):
     memory = emulated()
     values = rng.standard_normal(shape).astype(dtype)
@@ -166,7 +166,14 @@ def test_passes_over_panels(rng, emulated, shape, dtype, order):
         assert np.allclose(memory.view(rows)[:, 0], 1 + np.abs(values).sum(1), rtol=1e-13)
         memory.launch(launches.column_sums(memory.address, block, columns, False), order)
         assert np.allclose(memory.view(columns)[:, 0], expected + np.abs(values).sum(0), rtol=1e-13)
-    memory.launch(launches.shape_square(memory.address, block, False), order)
+    total = memory.put(np.ones(shape), stride=shape[1] + 1)
+    if dtype == np.float32:
+        memory.launch(launches.add_panel(memory.address, block, total), order)
+        assert np.array_equal(memory.view(total), 1 + values.astype(np.float64))
+    if shape[0] == shape[1]:
+        memory.launch(launches.shape_square(memory.address, block, launches.MIRRORED), order)
+        assert np.array_equal(memory.view(block), np.tril(values) + np.tril(values, -1).T)
+    memory.launch(launches.shape_square(memory.address, block, launches.LOWER), order)
     assert np.array_equal(memory.view(block), np.tril(values))
-    memory.launch(launches.shape_square(memory.address, block, True), order)
+    memory.launch(launches.shape_square(memory.address, block, launches.IDENTITY), order)
     assert np.array_equal(memory.view(block), np.eye(*shape))
