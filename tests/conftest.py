@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import numpy as np
 import pytest
 
 from kernelfit.backends.cpu import CpuBackend
+from kernelfit.backends.cuda import CudaDevice
+from kernelfit.backends.host_device import HostDevice
 from kernelfit.gram.plan import PanelLayout
 from kernelfit.storage.disk import DiskPanels
 from kernelfit.storage.panel_file import PanelFile
@@ -96,6 +99,38 @@ def tolerance() -> Callable[..., float]:
 def backend() -> Iterator[CpuBackend]:
     with CpuBackend(2) as opened:
         yield opened
+
+
+@cache
+def _why_no_card() -> str | None:
+    """What keeps tests from a CUDA device; None where there is one."""
+    try:
+        from cupy.cuda import runtime
+
+        return None if runtime.getDeviceCount() else "no CUDA device: none is visible"
+    except ImportError as error:
+        return f"no CUDA device: {str(error).strip().splitlines()[0]}"
+    except RuntimeError as error:
+        return f"no CUDA device: {error}"
+
+
+@pytest.fixture(params=["host", pytest.param("cuda", marks=pytest.mark.gpu)])
+def make_device(request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
+    """`make_device(capacity)`: the stand-in for a device, and in a second round a card; closed when the test ends."""
+    opened: list[Any] = []
+    if request.param == "cuda" and (reason := _why_no_card()):
+        pytest.skip(reason)
+
+    def make(capacity: int, **options: Any) -> Any:
+        if request.param == "cuda":
+            opened.append(CudaDevice(0, capacity, **options))
+        else:
+            opened.append(HostDevice(capacity, seed=len(opened), **options))
+        return opened[-1]
+
+    yield make
+    for device in opened:
+        device.close()
 
 
 @pytest.fixture

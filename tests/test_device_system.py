@@ -7,7 +7,6 @@ import pytest
 
 import kernelfit
 from kernelfit.backends.choose import open_device
-from kernelfit.backends.host_device import HostDevice
 from kernelfit.errors import DeviceError, InputError, NotPositiveDefiniteError, PlanError
 from kernelfit.gram.device_plan import make_device_plan
 from kernelfit.gram.residency import least_slots
@@ -41,13 +40,14 @@ def distance(x, y):
     ],
     ids=repr,
 )
-def test_a_device_gives_the_solution_of_the_cpu(rng, tolerance, kernel, data):
+def test_a_device_gives_the_solution_of_the_cpu(rng, make_device, tolerance, kernel, data):
     X, X_test, Y, scale = problem(rng, data=data)
     mine = kernelfit.solve(X, Y, kernel=kernel, scale=scale, device="cpu", ridge=1e-3)
     theirs = kernelfit.solve(
-        X, Y, kernel=kernel, scale=scale, device=HostDevice(16_000_000), ridge=1e-3, panel_width=32
+        X, Y, kernel=kernel, scale=scale, device=make_device(16_000_000), ridge=1e-3, panel_width=32
     )
-    assert (mine.device, theirs.device) == ("cpu", "host")
+    assert mine.device == "cpu"
+    assert theirs.device in ("host", "cuda:0")
     assert theirs.plan.tier == "device"
     assert theirs.certificate.backward_error <= tolerance(np.float64, 150)
     for name in ("norm", "log_det", "rkhs_norm", "condition_estimate", "min_pivot"):
@@ -62,10 +62,18 @@ def test_a_device_gives_the_solution_of_the_cpu(rng, tolerance, kernel, data):
     theirs.close()
 
 
-def small_capacity(n, d, columns, width, spare_tiles, precision) -> int:
-    """Bytes for two panels in the making and `spare_tiles` more."""
+def small_capacity(device, n, d, columns, width, spare_tiles, precision) -> int:
+    """Bytes for two panels in the making and `spare_tiles` more, on such a device."""
+    kind = np.float64 if precision == "float64" else np.float32
     rich = make_device_plan(
-        n=n, d=d, capacity=2**40, row_bytes=d * 8 + 32, columns=columns, width=width, precision=precision
+        n=n,
+        d=d,
+        capacity=2**40,
+        row_bytes=d * 8 + 32,
+        columns=columns,
+        width=width,
+        precision=precision,
+        work=lambda order: device.potrf_workspace(order, kind),
     )
     count = -(-n // width)
     return rich.bytes_fixed + (least_slots(count) + 8 + spare_tiles) * rich.bytes_tile
@@ -74,16 +82,16 @@ def small_capacity(n, d, columns, width, spare_tiles, precision) -> int:
 @pytest.mark.parametrize(("precision", "iterations"), [("float64", 0), ("mixed", 2), ("tf32", 2)])
 @pytest.mark.parametrize("memory", [2_000_000_000, 1])
 def test_a_small_device_spills_and_gives_the_same_answer(
-    rng, tolerance, tmp_path, monkeypatch, precision, iterations, memory
+    rng, make_device, tolerance, tmp_path, monkeypatch, precision, iterations, memory
 ):
     n, width = 209, 16
     monkeypatch.setattr("kernelfit.gram.device_plan._PRODUCTS", 8 * width * 64)
     X, X_test, Y, _ = problem(rng, n)
-    capacity = small_capacity(n, 9, 3, width, 5, precision)
+    capacity = small_capacity(make_device(1_000_000), n, 9, 3, width, 5, precision)
     given = {"kernel": "gaussian", "gamma": 0.5, "ridge": 0.1, "panel_width": width}
     expected = kernelfit.solve(X, Y, device="cpu", **given)
     solution = kernelfit.solve(
-        X, Y, device=HostDevice(capacity), precision=precision, memory=memory, scratch=tmp_path, **given
+        X, Y, device=make_device(capacity), precision=precision, memory=memory, scratch=tmp_path, **given
     )
     certificate = solution.certificate
     assert certificate.backward_error <= tolerance(np.float64, n)
@@ -98,39 +106,36 @@ def test_a_small_device_spills_and_gives_the_same_answer(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_run_is_kept_and_taken_up_again_on_a_device_and_on_the_cpu(rng, tmp_path):
+def test_a_run_is_kept_and_taken_up_again_on_a_device_and_on_the_cpu(rng, make_device, monkeypatch, tmp_path):
     X, _, Y, _ = problem(rng, 200)
     given = {"kernel": "gaussian", "gamma": 0.5, "ridge": 0.1, "panel_width": 32}
-    whole = kernelfit.solve(X, Y, device=HostDevice(16_000_000), directory=tmp_path / "a", **given)
+    whole = kernelfit.solve(X, Y, device=make_device(16_000_000), directory=tmp_path / "a", **given)
     whole.close()
     opened = kernelfit.open(tmp_path / "a")
     assert np.allclose(opened.solve(Y).alpha, whole.alpha, rtol=1e-9, atol=1e-9)
     opened.close()
     for path in (tmp_path / "b", tmp_path / "c"):
+        device, panels = make_device(16_000_000), []
 
-        class Stop(Exception):
-            pass
+        def stop_after_five(*arguments, potrf=device.potrf, panels=panels):
+            panels.append(arguments)
+            if len(panels) > 5:
+                raise DeviceError("device: lost")
+            potrf(*arguments)
 
-        class Stopping(HostDevice):
-            panels = 0
-
-            def potrf(self, *arguments):
-                self.panels += 1
-                if self.panels > 5:
-                    raise Stop
-                super().potrf(*arguments)
-
-        with pytest.raises(Stop):
-            kernelfit.solve(X, Y, device=Stopping(16_000_000), directory=path, **given)
+        monkeypatch.setattr(device, "potrf", stop_after_five)
+        with pytest.raises(DeviceError, match="lost"):
+            kernelfit.solve(X, Y, device=device, directory=path, **given)
+        assert not np.any(device._memory)
     again = kernelfit.solve(
-        X, Y, device=HostDevice(16_000_000), directory=tmp_path / "b", resume=True, **given
+        X, Y, device=make_device(16_000_000), directory=tmp_path / "b", resume=True, **given
     )
     assert np.array_equal(again.alpha, whole.alpha)
     on_cpu = kernelfit.resume(tmp_path / "c")
     assert np.allclose(on_cpu.alpha, whole.alpha, rtol=1e-9, atol=1e-9)
 
 
-def test_what_tf32_cannot_refine_falls_back_and_says_so(rng):
+def test_what_tf32_cannot_refine_falls_back_and_says_so(rng, make_device):
     X, _, Y, _ = problem(rng, 120, d=2)
     solution = kernelfit.solve(
         X,
@@ -138,7 +143,7 @@ def test_what_tf32_cannot_refine_falls_back_and_says_so(rng):
         kernel="gaussian",
         gamma=0.5,
         ridge=1e-6,
-        device=HostDevice(16_000_000),
+        device=make_device(16_000_000),
         precision="tf32",
         panel_width=32,
     )
@@ -146,26 +151,26 @@ def test_what_tf32_cannot_refine_falls_back_and_says_so(rng):
     assert solution.certificate.backward_error <= 1e-13
 
 
-def test_a_singular_system_names_its_row_and_closes_the_device(rng):
+def test_a_singular_system_names_its_row_and_closes_the_device(rng, make_device):
     X = rng.standard_normal((80, 2))
     X[50] = X[20] + 1e-12
-    device = HostDevice(16_000_000)
+    device = make_device(16_000_000)
     with pytest.raises(NotPositiveDefiniteError, match="nearest row is"):
         kernelfit.solve(X, X, kernel="gaussian", gamma=1e-4, device=device, panel_width=16)
-    assert device._memory.size == 0
+    assert not np.any(device._memory)
 
 
-def test_too_small_a_device_says_how_much_is_missing(rng):
+def test_too_small_a_device_says_how_much_is_missing(rng, make_device):
     X, _, Y, _ = problem(rng)
     with pytest.raises(PlanError, match=r"^device: [\d,]+ bytes needed .* missing"):
-        kernelfit.solve(X, Y, kernel="gaussian", device=HostDevice(50_000))
+        kernelfit.solve(X, Y, kernel="gaussian", device=make_device(50_000))
 
 
-def test_two_functions_of_the_user_are_refused_on_a_device(rng):
+def test_two_functions_of_the_user_are_refused_on_a_device(rng, make_device):
     X, _, Y, _ = problem(rng)
     kernel = Pairwise(distance) * Pairwise(distance)
     with pytest.raises(InputError, match="at most one on a device"):
-        kernelfit.solve(X, Y, kernel=kernel, device=HostDevice(16_000_000))
+        kernelfit.solve(X, Y, kernel=kernel, device=make_device(16_000_000))
 
 
 def test_names_of_devices():

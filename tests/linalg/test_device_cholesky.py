@@ -9,7 +9,6 @@ import pytest
 
 from kernelfit.backends.cpu import CpuBackend
 from kernelfit.backends.device import Block
-from kernelfit.backends.host_device import HostDevice
 from kernelfit.errors import NotPositiveDefiniteError
 from kernelfit.gram.device_gram import HostGram, RowsGram, fetch, put
 from kernelfit.gram.plan import PanelLayout
@@ -66,11 +65,13 @@ def positive(rng, n: int) -> np.ndarray:
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize(("n", "width"), [(1, 1), (19, 19), (40, 8), (111, 16), (97, 32), (130, 13)])
-def test_factor_and_solves_have_a_small_backward_error(rng, tolerance, tmp_path, n, width, level, dtype):
+def test_factor_and_solves_have_a_small_backward_error(
+    rng, make_device, tolerance, tmp_path, n, width, level, dtype
+):
     layout = PanelLayout(n, width)
     matrix = positive(rng, n)
     targets = rng.standard_normal((n, 3))
-    device = HostDevice(8_000_000, seed=n)
+    device = make_device(8_000_000)
     stream = device.stream("main")
     with CpuBackend(1) as backend:
         store = open_store(device, layout, dtype, level, tmp_path)
@@ -96,10 +97,10 @@ def test_factor_and_solves_have_a_small_backward_error(rng, tolerance, tmp_path,
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_traffic_is_what_the_rehearsal_says(rng, tmp_path, level):
+def test_traffic_is_what_the_rehearsal_says(rng, make_device, tmp_path, level):
     n, width = 150, 11
     layout = PanelLayout(n, width)
-    device = HostDevice(8_000_000)
+    device = make_device(8_000_000)
     with CpuBackend(1) as backend:
         store = open_store(device, layout, np.float64, level, tmp_path)
         gram = HostGram(device, ArrayGram(positive(rng, n)), backend, n)
@@ -118,12 +119,12 @@ def test_traffic_is_what_the_rehearsal_says(rng, tmp_path, level):
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("row", [0, 5, 7, 8, 20, 39, 40, 63, 70])
 @pytest.mark.parametrize("value", [-3.0, -1e-6, np.nan])
-def test_a_pivot_that_is_not_positive_is_found_in_every_tile(rng, tmp_path, row, value, level):
+def test_a_pivot_that_is_not_positive_is_found_in_every_tile(rng, make_device, tmp_path, row, value, level):
     n, width = 71, 8
     factor = np.tril(rng.uniform(0.1, 0.3, (n, n)), -1) / n + np.eye(n)
     matrix = factor @ factor.T
     matrix[row, row] += value - 1.0
-    device = HostDevice(8_000_000)
+    device = make_device(8_000_000)
     with CpuBackend(1) as backend:
         store = open_store(device, PanelLayout(n, width), np.float64, level, tmp_path)
         source = ArrayGram(np.nan_to_num(matrix, nan=0.0))
@@ -137,12 +138,12 @@ def test_a_pivot_that_is_not_positive_is_found_in_every_tile(rng, tmp_path, row,
 
 
 @pytest.mark.parametrize("scale", [None, 1 / 255])
-def test_rows_on_the_device_give_the_gram_of_the_cpu(rng, tmp_path, scale):
+def test_rows_on_the_device_give_the_gram_of_the_cpu(rng, make_device, tmp_path, scale):
     n, width = 90, 16
     rows = rng.integers(0, 256, (n, 30)).astype(np.uint8) if scale else rng.standard_normal((n, 30))
     points = Points(rows, scale)
     source = KernelGram(Gaussian(gamma=0.1), points)
-    device = HostDevice(8_000_000)
+    device = make_device(8_000_000)
     stream = device.stream("main")
     gram = RowsGram(device, stream, source, 20, width)
     assert gram.exact == (scale is not None)
@@ -155,7 +156,7 @@ def test_rows_on_the_device_give_the_gram_of_the_cpu(rng, tmp_path, scale):
     assert np.allclose(fetch(device, stream, out), expected, rtol=1e-14, atol=1e-15)
 
 
-def test_panels_taken_up_again_go_on_as_if_nothing_had_happened(rng, tmp_path):
+def test_panels_taken_up_again_go_on_as_if_nothing_had_happened(rng, make_device, tmp_path):
     from kernelfit.storage.write_behind import WriteBehind
 
     n, width = 120, 13
@@ -164,7 +165,7 @@ def test_panels_taken_up_again_go_on_as_if_nothing_had_happened(rng, tmp_path):
     targets = rng.standard_normal((n, 2))
     results = []
     for first in (0, 0, 4):
-        device = HostDevice(8_000_000)
+        device = make_device(8_000_000)
         stream = device.stream("main")
         path = tmp_path / f"factor-{min(len(results), 1)}.h5"
         if len(results) == 2:
