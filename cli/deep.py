@@ -13,6 +13,8 @@ from kernelfit.errors import InputError
 
 Command = Callable[..., None]
 
+TARGETS = ("table1", "table2", "table4", "fig1", "fig2")
+
 MODEL_NAMES = ("inception", "inception-no-bn", "alexnet", "mlp-3x512", "mlp-1x512", "inception-v3")
 CORRUPTION_NAMES = ("true", "random-labels", "corrupt-labels", "shuffled-pixels", "random-pixels", "gaussian")
 
@@ -66,6 +68,25 @@ def recipe_options(command: Command) -> Command:
             "--plateau", type=click.IntRange(min=0), help="Stop after so many epochs without progress."
         ),
         click.option("--stop-when-fitted", is_flag=True, help="Stop at 100 % train accuracy."),
+    ]
+    return _apply(options, command)
+
+
+def sweep_options(command: Command) -> Command:
+    """Options of commands that train many runs."""
+    options = [
+        click.option(
+            "--stack", default=8, show_default=True, help="MLP runs trained in one batched product."
+        ),
+        click.option(
+            "--at-once",
+            default=1,
+            show_default=True,
+            help="Runs whose steps take turns (CUDA: side by side).",
+        ),
+        click.option(
+            "--minutes", type=float, help="Save and end after so long; the same command then goes on."
+        ),
     ]
     return _apply(options, command)
 
@@ -172,15 +193,19 @@ def train_command(**given: Any) -> None:
     result = finished(recipe, out)
     if result is None or any(asked.values()):
         outcomes, models = train([recipe], out, system=system, data_dir=images or data_dir, progress=progress)
-        result = record(outcomes[0])
+        result = record(outcomes[0], system)
         if any(asked.values()):
             result["analysis"] = analyse(
                 recipe, models[0], **asked, system=system, data_dir=data_dir, progress=progress
             )
+            json_output.write(result["analysis"], out / recipe.key / "analysis.json")
     else:
         progress.note(f"this run is finished in {out / recipe.key}")
     if _leads():
-        _show([result], target)
+        if target is not None:
+            json_output.write(result, target)
+        if target != json_output.STDOUT:
+            _print_run(result, str(out / recipe.key))
 
 
 @command.command("sweep")
@@ -192,7 +217,7 @@ def train_command(**given: Any) -> None:
 @click.option("--weight-decay", "decays", multiple=True, default=("off",), help="off, default or numbers.")
 @click.option("--seeds", default="0", show_default=True, help="With commas.")
 @recipe_options
-@click.option("--stack", default=8, show_default=True, help="MLP runs trained in one batched product.")
+@sweep_options
 @click.option("--out", default="deep-runs", show_default=True, type=click.Path(path_type=Path))
 @system_options
 def sweep_command(**given: Any) -> None:
@@ -206,7 +231,7 @@ def sweep_command(**given: Any) -> None:
     system = make_system(given)
     out, target, data_dir = given.pop("out"), given.pop("target"), given.pop("data_dir")
     json_output.check_target(target)
-    stack = given.pop("stack")
+    how = {name: given.pop(name) for name in ("stack", "at_once", "minutes")}
     models, corruptions = given.pop("models"), given.pop("corruptions")
     shares = _numbers("--p", given.pop("shares"))
     decays = [weight_decay(text) for text in given.pop("decays")]
@@ -217,55 +242,88 @@ def sweep_command(**given: Any) -> None:
         for model, corruption, decay, seed in itertools.product(models, corruptions, decays, seeds)
         for p in (shares if corruption == "corrupt-labels" else (1.0,))
     ]
-    results = run(recipes, out, system=system, data_dir=data_dir, stack=stack, progress=TerminalProgress())
-    _show([results[recipe.key] for recipe in dict.fromkeys(recipes)], target, many=True)
+    results = run(recipes, out, system=system, data_dir=data_dir, **how, progress=TerminalProgress())
+    wanted = list(dict.fromkeys(recipes))
+    found = [results[recipe.key] for recipe in wanted if recipe.key in results]
+    if not _leads():
+        return
+    if target is not None:
+        unfinished = [recipe.key for recipe in wanted if recipe.key not in results]
+        json_output.write({"runs": found, "unfinished": unfinished}, target)
+    if target != json_output.STDOUT:
+        _print_runs(found, len(wanted))
 
 
 @command.command("reproduce")
-@click.argument("what", type=click.Choice(["table1", "table2", "table4", "fig1", "fig2"]))
+@click.argument(
+    "targets",
+    nargs=-1,
+    required=True,
+    type=click.Choice(TARGETS),
+    metavar=f"[{'|'.join(TARGETS)}]...",
+)
 @click.option("--epochs", type=click.IntRange(min=1), help="Scale down: epochs of every run.")
 @click.option("--n", type=click.IntRange(min=1), help="Scale down: first n training rows.")
 @click.option("--n-test", type=click.IntRange(min=1), help="Scale down: first test rows.")
 @click.option("--dataset", help="Another data set than the paper's CIFAR-10.")
 @click.option("--seeds", default="0", show_default=True, help="With commas; the paper's gate is five.")
-@click.option("--stack", default=8, show_default=True, help="MLP runs trained in one batched product.")
+@sweep_options
+@click.option("--plan", "only_plan", is_flag=True, help="Only show the runs and their arithmetic.")
 @click.option("--images", type=click.Path(path_type=Path), help="table2: folder with train/ and val/.")
 @click.option("--out", default="deep-reproduction", show_default=True, type=click.Path(path_type=Path))
 @system_options
 def reproduce_command(**given: Any) -> None:
-    """Run or resume a table or figure of the paper and set it beside the paper's numbers."""
+    """Run or resume tables and figures of the paper and set them beside the paper's numbers.
+
+    Runs that several of them need are trained once, and a run that was interrupted goes on. The first seed comes
+    before the second.
+    """
     _need_torch()
-    from kernelfit.deep.reproduce import reproduce
+    from kernelfit.deep import flops
+    from kernelfit.deep.reproduce import check, in_order, reproduce
     from kernelfit.report import json_output
     from kernelfit.report.progress import TerminalProgress
 
     system = make_system(given)
     out, target, data_dir = given.pop("out"), given.pop("target"), given.pop("data_dir")
     json_output.check_target(target)
-    what, stack, images = given.pop("what"), given.pop("stack"), given.pop("images")
+    targets = tuple(dict.fromkeys(given.pop("targets")))
+    how = {name: given.pop(name) for name in ("stack", "at_once", "minutes")}
+    images, only_plan = given.pop("images"), given.pop("only_plan")
     seeds = _seeds(given.pop("seeds"))
     scale = recipe_changes(given)
-    if what == "table2":
+    if "table2" in targets:
         data_dir = images
-    record = reproduce(
-        what,
-        out,
-        seeds=seeds,
-        scale=scale,
-        system=system,
-        data_dir=data_dir,
-        stack=stack,
-        progress=TerminalProgress(),
-    )
+    if only_plan:
+        check(targets, seeds, data_dir)
+        if "table2" in targets:
+            raise InputError("--plan: table2's arithmetic is not counted; leave it out")
+        wanted = in_order(targets, seeds, scale)
+        record: dict[str, Any] = flops.plan(wanted) | {"keys": [recipe.key for recipe in wanted]}
+    else:
+        records = reproduce(
+            targets,
+            out,
+            seeds=seeds,
+            scale=scale,
+            system=system,
+            data_dir=data_dir,
+            **how,
+            progress=TerminalProgress(),
+        )
+        record = records[targets[0]] if len(targets) == 1 else {"reproductions": records}
+    if not _leads():
+        return
     if target is not None:
         json_output.write(record, target)
     if target != json_output.STDOUT:
         from rich.console import Console
 
-        from kernelfit.deep.tables import reproduction
+        from kernelfit.deep.tables import plan, reproductions
 
         console = Console()
-        for part in reproduction(record):
+        parts = plan(record) if only_plan else reproductions(list(records.values()))
+        for part in parts:
             console.print(part)
 
 
@@ -276,21 +334,30 @@ def _leads() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def _show(results: list[dict[str, Any]], target: str | None, *, many: bool = False) -> None:
-    from kernelfit.report import json_output
+def _print_run(result: dict[str, Any], folder: str) -> None:
+    from rich.console import Console
 
-    if target is not None:
-        json_output.write({"runs": results} if many else results[0], target)
-    if target != json_output.STDOUT:
-        from rich.console import Console
+    from kernelfit.deep.tables import analysis, memorisation, run
 
-        from kernelfit.deep.tables import analysis, memorisation, runs
+    console = Console()
+    console.print(run(result, folder))
+    for part in (memorisation([result]), *analysis(result.get("analysis", {}))):
+        if part is not None:
+            console.print()
+            console.print(part)
 
-        console = Console()
-        console.print(runs(results))
-        learned = memorisation(results)
-        if learned is not None:
-            console.print(learned)
-        for result in results:
-            for part in analysis(result.get("analysis", {})):
-                console.print(part)
+
+def _print_runs(results: list[dict[str, Any]], wanted: int) -> None:
+    from rich.console import Console
+
+    from kernelfit.deep.tables import memorisation, runs
+
+    console = Console()
+    console.print(runs(results))
+    learned = memorisation(results)
+    if learned is not None:
+        console.print(learned)
+    if len(results) < wanted:
+        console.print(
+            f"{wanted - len(results)} of {wanted} runs are not finished: the same command goes on with them"
+        )

@@ -1,4 +1,7 @@
-"""Measured results beside the paper's: one record per cell, with mean and spread over seeds."""
+"""Measured results beside the paper's: one record per cell, with mean and spread over seeds.
+
+Runs that are not finished yet are left out; `seeds` says how many were there.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +24,16 @@ def mean_and_spread(values: Sequence[float | None]) -> tuple[float | None, float
     return statistics.fmean(known), statistics.stdev(known) if len(known) > 1 else None
 
 
+def done(recipes: Sequence[Recipe], results: Results) -> list[dict[str, Any]]:
+    """The results of those recipes that have one."""
+    return [results[r.key] for r in recipes if r.key in results]
+
+
 def over_seeds(recipes: Sequence[Recipe], results: Results, metric: str) -> dict[str, Any]:
-    """Mean and spread of a metric of the runs of all seeds."""
-    mean, spread = mean_and_spread([results[r.key][metric] for r in recipes])
-    return {"mean": mean, "spread": spread, "seeds": len(recipes)}
+    """Mean and spread of a metric of the finished runs of all seeds."""
+    found = done(recipes, results)
+    mean, spread = mean_and_spread([result[metric] for result in found])
+    return {"mean": mean, "spread": spread, "seeds": len(found)}
 
 
 def cells(wanted: Sequence[Cell], results: Results) -> list[dict[str, Any]]:
@@ -46,8 +55,8 @@ def cells(wanted: Sequence[Cell], results: Results) -> list[dict[str, Any]]:
                     "seeds": found["seeds"],
                     "difference": None if ours is None or paper is None else ours - paper,
                     "within_gate": None if ours is None else within_gate(cell, metric, ours),
-                    "status": sorted({results[r.key]["status"] for r in cell.recipes}),
-                    "rates": sorted({results[r.key]["rate"] for r in cell.recipes}),
+                    "status": sorted({result["status"] for result in done(cell.recipes, results)}),
+                    "rates": sorted({result["rate"] for result in done(cell.recipes, results)}),
                     "runs": [r.key for r in cell.recipes],
                 }
             )
@@ -55,10 +64,12 @@ def cells(wanted: Sequence[Cell], results: Results) -> list[dict[str, Any]]:
 
 
 def loss_curves(runs: Mapping[str, Sequence[Recipe]], results: Results) -> dict[str, dict[str, Any]]:
-    """Figure 1a: the first seed's window losses against steps, and the steps to the threshold over seeds."""
+    """Figure 1a: the first finished seed's window losses against steps, and the steps to the threshold over seeds."""
     curves = {}
     for name, recipes in runs.items():
-        history = results[recipes[0].key]["history"]
+        if not (found := done(recipes, results)):
+            continue
+        history = found[0]["history"]
         curves[name] = {
             "steps": [step for record in history for step in record["window_steps"]],
             "losses": [loss for record in history for loss in record["window_losses"]],
@@ -84,9 +95,13 @@ def noise_curves(
     """
     curves = {}
     for model, by_p in runs.items():
-        points = []
+        points: list[dict[str, Any]] = []
+        if not any(done(recipes, results) for recipes in by_p.values()):
+            continue
         base = over_seeds(by_p[min(by_p)], results, "converged_step")["mean"]
         for p, recipes in sorted(by_p.items()):
+            if not done(recipes, results):
+                continue
             steps = over_seeds(recipes, results, "converged_step")
             test = over_seeds(recipes, results, "test_accuracy")
             error = None if test["mean"] is None else 1 - test["mean"]
@@ -111,7 +126,9 @@ def memorisation_curves(runs: Mapping[str, Sequence[Recipe]], results: Results) 
     """Accuracy on clean and on corrupted examples against epochs, of the first seed, and what was learned when."""
     curves = {}
     for name, recipes in runs.items():
-        history = results[recipes[0].key]["history"]
+        if not (found := done(recipes, results)):
+            continue
+        history = found[0]["history"]
         curves[name] = {
             "epochs": [r["epoch"] for r in history],
             "clean": [r["clean_accuracy"] for r in history],
@@ -127,7 +144,9 @@ def accuracy_curves(runs: Mapping[str, Sequence[Recipe]], results: Results) -> d
     """Figures 2a and 2b: train and test accuracy against steps, with the best test accuracy so far."""
     curves = {}
     for name, recipes in runs.items():
-        history = [r for r in results[recipes[0].key]["history"] if r.get("test_accuracy") is not None]
+        if not (found := done(recipes, results)):
+            continue
+        history = [r for r in found[0]["history"] if r.get("test_accuracy") is not None]
         curves[name] = {
             "steps": [r["step"] for r in history],
             "train": [r["train_accuracy"] for r in history],

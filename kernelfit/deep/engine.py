@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -136,14 +136,13 @@ class Training:
             )
         return StackedMLP(self.members)
 
-    def _decays(self) -> list[tuple[nn.Parameter, float | Tensor]]:
+    def _decays(self) -> list[tuple[nn.Parameter, Tensor]]:
         """Each decayed parameter with its coefficient; one coefficient per run where runs are stacked."""
-        values = [r.weight_decay for r in self.recipes]
-        if not any(values):
+        values = torch.tensor([r.weight_decay for r in self.recipes], device=self.device)
+        if not values.any():
             return []
         if isinstance(self.model, StackedMLP):
-            coefficient = torch.tensor(values, device=self.device)[:, None, None]
-            return [(weight, coefficient) for weight in self.model.weights]
+            return [(weight, values[:, None, None]) for weight in self.model.weights]
         return [(weight, values[0]) for weight in decayed_parameters(self.recipe.model, self.members[0])]
 
     def _runner(self) -> nn.Module:
@@ -165,9 +164,12 @@ class Training:
         (R,), and who was right (R, b).
         """
         rows = rows or self.recipe.batch
-        self.optimizer.zero_grad(set_to_none=not self.system.graph)
+        # Inside a graph, gradients that are made anew lie in its own memory and need no clearing.
+        self.optimizer.zero_grad(set_to_none=True)
+        # A ragged last batch is not worth compiling the network for another shape.
+        ragged = rows < self.recipe.batch and self.group.size == 1
         with self.system.autocast(self.device):
-            out = self.runner(x)
+            out = (self.model if ragged else self.runner)(x)
         logits, auxiliary = out if isinstance(out, tuple) else (out, None)
         loss = F.cross_entropy(logits.float().flatten(0, 1), y.flatten(), reduction="none").view(y.shape)
         share = loss.sum(dim=1) / rows
@@ -180,7 +182,7 @@ class Training:
         with torch.no_grad():
             for parameter, coefficient in self.decays:
                 if parameter.grad is not None:
-                    parameter.grad.add_(parameter * coefficient)
+                    parameter.grad.addcmul_(parameter, coefficient)
         self.optimizer.step()
         return share.detach(), logits.detach().argmax(dim=-1) == y
 
@@ -198,32 +200,48 @@ class Training:
 
     def run(self) -> list[Outcome]:
         """Train to the end of the recipe and return how each run ended."""
-        devices = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices), self.system.arithmetic(self.device):
-            inside = self._resume()
-            journals = self._journals()
-            left = (self.recipe.epochs - self.epoch) * self.source.n * len(self.recipes)
-            name = f"{self.recipe.model} x {len(self.recipes)}" if len(self.recipes) > 1 else self.recipe.key
-            self.saved_at = time.monotonic()
+        with self.system.session(self.device):
+            for _ in self.steps_taken():
+                pass
+        return self.outcomes()
+
+    def outcomes(self) -> list[Outcome]:
+        """How each run ended, once training is over."""
+        return [
+            Outcome(recipe, self._status(history), self.rate, self.source.n_classes, history)
+            for recipe, history in zip(self.recipes, self.history, strict=True)
+        ]
+
+    def steps_taken(self) -> Iterator[None]:
+        """Train, pausing after every step, so that several trainings can take turns inside one `System.session`.
+
+        Closing the iterator saves a checkpoint, from which another one goes on.
+        """
+        inside = self._resume()
+        journals = self._journals()
+        left = (self.recipe.epochs - self.epoch) * self.source.n * len(self.recipes)
+        name = f"{self.recipe.model} x {len(self.recipes)}" if len(self.recipes) > 1 else self.recipe.key
+        self.saved_at = time.monotonic()
+        try:
             with self.progress.phase(name, max(left, 1), "images") as advance:
                 while self.status == "running":
                     self.started = time.monotonic()
                     if not inside:
                         self._begin_epoch()
                     inside = False
-                    self._train_epoch(advance)
+                    yield from self._train_epoch(advance)
                     self._end_epoch(journals)
                     self._save(now=self.status != "running")
+        except GeneratorExit:
+            self._save(now=True)
+            raise
+        finally:
             for journal in journals:
                 journal.close()
         if isinstance(self.model, StackedMLP):
             self.model.write_to(self.members)
-        return [
-            Outcome(recipe, self._status(history), self.rate, self.source.n_classes, history)
-            for recipe, history in zip(self.recipes, self.history, strict=True)
-        ]
 
-    def _train_epoch(self, advance: Advance) -> None:
+    def _train_epoch(self, advance: Advance) -> Iterator[None]:
         """The batches from `step` on."""
         self._set_rate()
         self.model.train()
@@ -239,6 +257,7 @@ class Training:
             advance(rows.numel() * self.group.size)
             if self.group.size == 1:  # processes would not stop at the same step
                 self._save()
+            yield
 
     def _begin_epoch(self) -> None:
         """Draw the order of rows and reseed: both functions of (seed, epoch)."""
@@ -265,7 +284,7 @@ class Training:
 
     def _end_epoch(self, journals: list[Journal]) -> None:
         """Collect the epoch from all processes, decide whether to go on, evaluate, log."""
-        losses = self.group.total(self.losses.clone())
+        losses = self.group.total(self.losses.clone()).cpu()
         self.memory.see(self.group.total(self.correct.clone()).bool(), self.epoch + 1)
         rate = self._rate()
         self.epoch += 1
@@ -286,8 +305,10 @@ class Training:
         self.status = self._decide(records)
         if self.status != "running" or self.epoch % self.system.evaluate_every == 0:
             for record, history, figures in zip(records, self.history, self._evaluate(), strict=True):
-                best = [old.get("best_test_accuracy", 0.0) for old in history]
-                record |= {**figures, "best_test_accuracy": max([figures["test_accuracy"], *best])}
+                record |= figures
+                for name in ("accuracy", "top5"):
+                    best = [old.get(f"best_test_{name}", 0.0) for old in history]
+                    record[f"best_test_{name}"] = max([figures[f"test_{name}"], *best])
             fitted = all(record["train_accuracy"] == 1.0 for record in records)
             if self.recipe.stop_when_fitted and fitted:
                 self.status = "fitted"
@@ -309,7 +330,7 @@ class Training:
 
     def _rows_per_step(self) -> Tensor:
         """Rows of each batch of an epoch (steps,): the last one may be ragged."""
-        starts = torch.arange(self.steps, device=self.device) * self.recipe.batch
+        starts = torch.arange(self.steps) * self.recipe.batch
         return (self.source.n - starts).clamp_max(self.recipe.batch)
 
     def _windows(self, losses: Tensor) -> dict[str, Any]:
@@ -400,7 +421,7 @@ class Training:
                 f"checkpoint: {path} was trained on other data than is loaded now; restore that data"
             )
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self._load_momentum(state["optimizer"]["state"])
         self.order = state["order"].cpu()
         self.losses.copy_(state["losses"])
         self.correct.copy_(state["correct"])
@@ -413,3 +434,12 @@ class Training:
             torch.cuda.set_rng_state(state["cuda_generator"].cpu(), self.device)
         self.progress.note(f"resumed {self.recipe.key} at epoch {self.epoch}, step {self.step}")
         return self.step > 0
+
+    def _load_momentum(self, state: dict[int, Any]) -> None:
+        """Momentum alone: how this process holds the rate (a graph reads it from its tensor) and steps is its own
+        affair. Fused steps need momentum in the order in memory that the weights have here.
+        """
+        own = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state, "param_groups": own})
+        for parameter, kept in self.optimizer.state.items():
+            kept["momentum_buffer"] = torch.empty_like(parameter).copy_(kept["momentum_buffer"])

@@ -39,7 +39,8 @@ class GraphedStep:
                     state["momentum_buffer"].zero_()
         torch.cuda.set_rng_state(generator, x.device)
         self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):
+        # Other threads (loaders, TensorBoard) may go on meanwhile.
+        with torch.cuda.graph(self.graph, capture_error_mode="thread_local"):
             self.out = step(self.x, self.y)
 
     def __call__(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

@@ -56,6 +56,14 @@ TABLE2: dict[tuple[str, str], tuple[float, float, float, float, float | None, fl
     ("random-labels", "nny"): (87.81, 96.15, 0.12, 0.50, None, None),
     ("random-labels", "nnn"): (95.20, 99.14, 0.11, 0.56, None, None),
 }
+# Augmentation, dropout and weight decay, on (y) or off (n), in words
+SWITCHES = {
+    "yyy": "aug + dropout + decay",
+    "ynn": "aug",
+    "nny": "decay",
+    "nnn": "none",
+    "nyy": "dropout + decay",
+}
 FIGURE1A = ("true", "random-labels", "shuffled-pixels", "random-pixels", "gaussian")
 # Steps to a loss of 0.1 at batch 128 in an independent replication of figure 1a.
 REPLICATION_STEPS = {
@@ -108,7 +116,7 @@ def table1(seeds: Sequence[int], scale: dict[str, Any]) -> list[Cell]:
     cells = []
     for model, (true, random) in TABLE1.items():
         for (crop, decay), (train, test) in true.items():
-            name = f"crop {'yes' if crop else 'no'}, decay {'yes' if decay else 'no'}"
+            name = " + ".join(word for word, on in (("crop", crop), ("decay", decay)) if on) or "neither"
             runs = _seeds(seeds, model, scale, crop=crop, weight_decay=decay)
             cells.append(Cell(model, name, runs, {"train_accuracy": train, "test_accuracy": test}))
         runs = _seeds(seeds, model, scale, corruption="random-labels")
@@ -143,7 +151,7 @@ def weight_decay_sweep(seeds: Sequence[int], scale: dict[str, Any]) -> list[Cell
         for decay in decays:
             for labels in ("true", "random-labels"):
                 runs = _seeds(seeds, model, scale, corruption=labels, weight_decay=decay)
-                cells.append(Cell(model, f"{labels}, decay {decay:g}", runs, measured))
+                cells.append(Cell(model, f"{labels.replace('-labels', '')}, {decay:g}", runs, measured))
     return cells
 
 
@@ -161,9 +169,9 @@ def table2(scale: dict[str, Any], seed: int = 0) -> list[Cell]:
             weight_decay=decay,
             **scale,
         )
-        names = ("train_accuracy", "train_top5", "test_accuracy", "test_top5", "best_test_accuracy")
-        paper = dict(zip(names, numbers[:5], strict=True))
-        cells.append(Cell(labels, f"aug, dropout, decay {switches}", (recipe,), paper))
+        names = [f"{part}_{kind}" for part in ("train", "test", "best_test") for kind in ("accuracy", "top5")]
+        paper = dict(zip(names, numbers, strict=True))
+        cells.append(Cell(labels, SWITCHES[switches], (recipe,), paper))
     return cells
 
 

@@ -1,73 +1,36 @@
-"""ImageNet in the standard layout: ROOT/train/<class>/*.JPEG and ROOT/val/<class>/*.JPEG.
+"""ImageNet from class folders or from webdataset's shards (`kernelfit.deep.image_files`).
 
-The number of an image is its place in the sorted list of paths. Corrupted labels are one array over these numbers,
-and every augmentation is drawn from (seed, epoch, number): both are the same in every epoch or repeat of it,
-whatever the number of loader processes, of training processes, or a resume in between.
+Corrupted labels are one array over the images' numbers, and every augmentation is drawn from (seed, epoch, number):
+both are the same in every epoch or repeat of it, whatever the number of loader processes, of training processes, or
+a resume in between.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageEnhance, UnidentifiedImageError
+from PIL import Image, ImageEnhance
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from kernelfit.datasets.corruptions import corrupt_labels
+from kernelfit.deep.image_files import ImageFiles, decode, find_images
 from kernelfit.deep.parallel import Group
 from kernelfit.deep.recipe import Recipe
 from kernelfit.deep.sources import Batch, local_rows, steps_per_epoch
-from kernelfit.errors import DataError, InputError
+from kernelfit.errors import InputError
 
-SUFFIXES = {".jpeg", ".jpg", ".png", ".bmp", ".webp"}
 CENTRAL_SHARE = 0.875  # of the shorter side, for images that are not augmented
 AREA = (0.08, 1.0)  # share of the image that a random window covers
 ASPECT = (3 / 4, 4 / 3)
 TRIES = 10  # windows drawn before the central one is taken
 COLOUR = 0.4  # largest relative change of brightness, contrast and saturation
-
-
-def list_images(
-    root: Path, classes: Sequence[str] | None = None
-) -> tuple[list[Path], NDArray[np.int64], list[str]]:
-    """Paths (sorted), class codes and class names of ROOT/<class>/<image>; codes follow `classes` where given."""
-    if not root.is_dir():
-        raise DataError(
-            f"images: {root} is not a folder; expected ROOT/train/<class>/<image> and ROOT/val/..."
-        )
-    folders = sorted(path for path in root.iterdir() if path.is_dir())
-    names = list(classes) if classes is not None else [folder.name for folder in folders]
-    codes = {name: code for code, name in enumerate(names)}
-    paths: list[Path] = []
-    labels: list[int] = []
-    for folder in folders:
-        if folder.name not in codes:
-            raise DataError(f"images: {folder} is a class that train/ lacks; remove it or add it there")
-        images = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-        paths += images
-        labels += [codes[folder.name]] * len(images)
-    if not paths or len(names) < 2:
-        raise DataError(
-            f"images: {root} holds {len(paths)} images of {len(names)} classes; expected at least 2 classes"
-        )
-    return paths, np.array(labels, dtype=np.int64), names
-
-
-def read_image(path: Path) -> Image.Image:
-    """An RGB image; DataError naming the file where it cannot be decoded."""
-    try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
-    except (OSError, UnidentifiedImageError) as error:
-        raise DataError(
-            f"images: {path} cannot be decoded ({type(error).__name__}); replace or remove it"
-        ) from None
 
 
 def central(image: Image.Image, side: int) -> Image.Image:
@@ -104,8 +67,11 @@ def augmented(image: Image.Image, side: int, rng: np.random.Generator) -> Image.
 class ImageRows(Dataset):
     """Images as float tensors (3, side, side) in [-1, 1], by (epoch, number); epoch -1 is never augmented."""
 
-    def __init__(self, paths: list[Path], side: int, seed: int, *, augment: bool) -> None:
-        self.paths = paths
+    def __init__(
+        self, files: ImageFiles, chosen: NDArray[np.int64], side: int, seed: int, *, augment: bool
+    ) -> None:
+        self.files = files
+        self.chosen = chosen
         self.side = side
         self.seed = seed
         self.augment = augment
@@ -113,7 +79,7 @@ class ImageRows(Dataset):
     def __getitem__(self, place: tuple[int, int]) -> Tensor:
         """The image of this number as the epoch sees it."""
         epoch, number = place
-        image = read_image(self.paths[number])
+        image = decode(self.files, int(self.chosen[number]))
         if self.augment and epoch >= 0:
             image = augmented(image, self.side, np.random.default_rng([self.seed, epoch, number]))
         else:
@@ -122,11 +88,20 @@ class ImageRows(Dataset):
         return pixels.permute(2, 0, 1) / 127.5 - 1
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.chosen)
 
 
-class Folders:
-    """A `Source` for one run that reads image folders through loader processes."""
+def _spread(files: ImageFiles, n: int | None) -> NDArray[np.int64]:
+    """The numbers of `n` images at equal distances (the list runs class by class, so the first n would be few
+    classes); all for None.
+    """
+    total = len(files.labels)
+    count = total if n is None else min(n, total)
+    return np.arange(count, dtype=np.int64) * total // count
+
+
+class Images:
+    """A `Source` for one run that reads images through loader processes."""
 
     def __init__(self, recipe: Recipe, root: Path | None, device: torch.device, *, workers: int = 0) -> None:
         if root is None:
@@ -139,23 +114,23 @@ class Folders:
             raise InputError("crop: image folders have no crop of their own; use augment, which includes one")
         self.device = device
         self.workers = workers
-        train, clean, classes = list_images(root / "train")
-        test, test_labels, _ = list_images(root / "val", classes)
-        train, clean = train[: recipe.n], clean[: recipe.n]
-        test, test_labels = test[: recipe.n_test], test_labels[: recipe.n_test]
+        train = find_images(root / "train")
+        test = find_images(root / "val", train.classes)
+        chosen = {"train": _spread(train, recipe.n), "test": _spread(test, recipe.n_test)}
+        clean = train.labels[chosen["train"]]
         p = {"true": 0.0, "random-labels": 1.0}.get(recipe.corruption, recipe.p)
-        labels = corrupt_labels(clean, p, len(classes), recipe.seed)
+        labels = corrupt_labels(clean, p, len(train.classes), recipe.seed)
         self.rows = {
-            "train": ImageRows(train, recipe.side, recipe.seed, augment=recipe.augment),
-            "test": ImageRows(test, recipe.side, recipe.seed, augment=False),
+            "train": ImageRows(train, chosen["train"], recipe.side, recipe.seed, augment=recipe.augment),
+            "test": ImageRows(test, chosen["test"], recipe.side, recipe.seed, augment=False),
         }
         self.labels = torch.from_numpy(labels)[None].to(device)
         self.clean = torch.from_numpy(clean)[None].to(device)
-        self.test_labels = torch.from_numpy(test_labels)[None].to(device)
-        self.n = len(train)
-        self.n_classes = len(classes)
+        self.test_labels = torch.from_numpy(test.labels[chosen["test"]])[None].to(device)
+        self.n = len(clean)
+        self.n_classes = len(train.classes)
         self.shape = (recipe.side, recipe.side, 3)
-        names = "\n".join(str(path.relative_to(root)) for path in train)
+        names = "\n".join(train.name(int(number)) for number in chosen["train"])
         self.digest = hashlib.sha256(names.encode() + labels.tobytes()).hexdigest()
 
     def _load(self, part: str, places: list[list[tuple[int, int]]]) -> Iterator[Tensor]:

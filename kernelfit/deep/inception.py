@@ -41,7 +41,10 @@ class Conv(nn.Module):
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, *, norm: bool) -> None:
         super().__init__()
         self.kernel, self.stride = kernel, stride
-        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, bias=False)
+        # At stride 1 SAME is symmetric, and the convolution pads by itself without a copy of its input.
+        self.conv = nn.Conv2d(
+            inputs, outputs, kernel, stride, padding=kernel // 2 if stride == 1 else 0, bias=False
+        )
         self.norm = (
             nn.BatchNorm2d(outputs, eps=BN_EPSILON, momentum=1 - BN_DECAY, affine=False)
             if norm
@@ -54,7 +57,9 @@ class Conv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, h, w) -> (B, outputs, ceil(h / stride), ceil(w / stride))."""
-        x = self.norm(self.conv(same_pad(x, self.kernel, self.stride)))
+        if self.stride > 1:
+            x = same_pad(x, self.kernel, self.stride)
+        x = self.norm(self.conv(x))
         return F.relu(x + self.shift.to(x.dtype)[:, None, None])
 
 

@@ -52,11 +52,13 @@ class Memory:
         None where a subset is empty.
         """
         record: dict[str, float | None] = {}
+        # One look at each array on the host: every question to a device waits for it.
+        right, first, forgotten = (t[run].cpu() for t in (self.right, self.first_learned, self.forgotten))
+        corrupted = corrupted.cpu()
         for name, subset in (("clean", ~corrupted), ("corrupted", corrupted)):
-            first = self.first_learned[run][subset]
-            learned = first[first >= 0]
+            learned = first[subset & (first >= 0)]
             some = bool(subset.any())
-            record[f"{name}_accuracy"] = float(self.right[run][subset].float().mean()) if some else None
+            record[f"{name}_accuracy"] = float(right[subset].float().mean()) if some else None
             record[f"{name}_first_learned"] = float(learned.float().mean()) if len(learned) else None
-            record[f"{name}_forgotten"] = float(self.forgotten[run][subset].float().mean()) if some else None
+            record[f"{name}_forgotten"] = float(forgotten[subset].float().mean()) if some else None
         return record

@@ -171,9 +171,10 @@ def build(
 def _inception_v3(n_classes: int, dropout: float) -> nn.Module:
     try:
         from torchvision.models import inception_v3
-    except ImportError as error:
+    except (ImportError, RuntimeError) as error:  # RuntimeError: its operators were built for another torch
         raise InputError(
-            f"model: inception-v3 needs torchvision ({error}); pip install torchvision"
+            f"model: inception-v3 needs a torchvision that was built for this torch ({error}); "
+            "pip install 'kernelfit[imagenet]' from where torch came from"
         ) from None
     model: nn.Module = inception_v3(
         weights=None, num_classes=n_classes, aux_logits=True, init_weights=True, dropout=dropout

@@ -60,7 +60,7 @@ def layers(model: nn.Module, example: Tensor) -> dict[str, tuple[nn.Module, Tens
     inside = {id(m.conv) for m in model.modules() if isinstance(m, Conv)}
     for name, module in model.named_modules():
         if isinstance(module, Conv):
-            hooks.append(module.register_forward_pre_hook(watch(name, module.conv, True)))
+            hooks.append(module.register_forward_pre_hook(watch(name, module.conv, module.stride > 1)))
         elif isinstance(module, (nn.Linear, nn.Conv2d)) and id(module) not in inside:
             hooks.append(module.register_forward_pre_hook(watch(name, module, False)))
     try:

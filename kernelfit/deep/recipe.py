@@ -54,16 +54,32 @@ CHOICES = (
     Choice(
         "rates", "G", "without batch norm the rate is not stated: ladder, next rung on NaN or loss at ln c"
     ),
+    Choice(
+        "rate_decay",
+        "G",
+        "the paper's .95; .999 and up to 400 epochs for random labels under fresh crops or augmentation (Table 4)",
+    ),
     Choice("ladder_patience", "G", "epochs after which a loss within ladder_margin of ln c counts as stuck"),
     Choice("ladder_margin", "G", "see ladder_patience"),
     Choice("plateau", "G", "stop after that many epochs without 0.1 % better loss; 0 trains all epochs"),
     Choice("stop_when_fitted", "G", "off: the paper's runs have a fixed length"),
-    Choice("init", "C", "Inception He, cut at 2 std; AlexNet std .05/.04; MLP Glorot normal"),
+    Choice("init", "C", "Inception He, cut at 2 std; AlexNet std .05/.04, cut at 2 std; MLP Glorot normal"),
     Choice(
         "batch_norm", "C", "eps .001, decay .9997; statistics recomputed on training data before evaluation"
     ),
     Choice("test_crop", "G", "centre crop at test time, also after training on random crops"),
     Choice("augmentation", "G", "flip and rotation of the full image before the crop, bilinear, zero fill"),
+    Choice(
+        "dropout",
+        "C/G",
+        "0.2 before the last layer where Table 2 has dropout, as in TensorFlow's Inception V3",
+    ),
+    Choice(
+        "imagenet",
+        "C/G",
+        "rate .045 x 0.94 every 2 epochs, batch 128, second head at weight 0.4, images in [-1, 1]; augmentation: "
+        "random window, flip, brightness, contrast, saturation; test on the central 87.5 %",
+    ),
     Choice("last_batch", "G", "the ragged last batch of an epoch is kept"),
     Choice("threshold", "R", "'converged' is the first window of 50 steps with mean loss <= 0.1"),
     Choice(

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kernelfit.deep import compare, figures, grid
+from kernelfit.deep import compare, figures, flops, grid
 from kernelfit.deep.recipe import CHOICES, Recipe, choices
-from kernelfit.deep.sweep import STACK, run
+from kernelfit.deep.sweep import STACK, run, seconds_so_far
 from kernelfit.deep.system import System
 from kernelfit.errors import InputError
 from kernelfit.progress import Progress, Silent
@@ -17,7 +17,7 @@ from kernelfit.report.environment import describe
 
 
 def reproduce(
-    target: str,
+    targets: Sequence[str],
     folder: Path,
     *,
     seeds: Sequence[int] = (0,),
@@ -25,35 +25,85 @@ def reproduce(
     system: System | None = None,
     data_dir: Path | None = None,
     stack: int = STACK,
+    at_once: int = 1,
+    minutes: float | None = None,
     progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Table 1, 2 or 4 or figures 1 or 2 of the paper: trains what FOLDER/runs lacks and writes FOLDER/<target>.json.
+) -> dict[str, dict[str, Any]]:
+    """Tables 1, 2 or 4 or figures 1 or 2 of the paper by name: trains what FOLDER/runs lacks, writes
+    FOLDER/<target>.json and FOLDER/figures, and returns the records.
 
-    `scale` are recipe fields that make the grid smaller (epochs, n, n_test, dataset); the record says so. For
-    `table2`, `data_dir` holds the image folders train/ and val/.
+    `scale` are recipe fields that make the grid smaller (epochs, n, n_test, dataset); the records say so. For
+    `table2`, `data_dir` holds the image folders train/ and val/. With `minutes` the call ends in time, the records
+    name the runs that are not finished, and the same call goes on with them.
     """
-    if target not in grid.TARGETS:
-        raise InputError(f"target: got {target!r}, expected one of {', '.join(grid.TARGETS)}")
-    if not seeds:
-        raise InputError("seeds: got none, expected at least one")
-    if target == "table2" and data_dir is None:
+    scale = dict(scale or {})
+    told: Progress = progress or Silent()
+    check(targets, seeds, data_dir)
+    wanted = in_order(targets, seeds, scale)
+    for target in targets:
+        note = _scaling(target, seeds, scale)
+        if note is not None:
+            told.note(f"{target} is {note}")
+    runs = folder / "runs"
+    results = run(
+        wanted,
+        runs,
+        system=system,
+        data_dir=data_dir,
+        stack=stack,
+        at_once=at_once,
+        minutes=minutes,
+        progress=told,
+    )
+    records = {}
+    for target in targets:
+        own = grid.recipes(target, seeds, scale)
+        note = _scaling(target, seeds, scale)
+        record: dict[str, Any] = {"target": target, "seeds": list(seeds), "scaled_down": note}
+        record |= _compose(target, seeds, scale, results, folder / "figures", note)
+        record |= {
+            "runs": len(own),
+            "unfinished": [r.key for r in own if r.key not in results],
+            "precisions": sorted({results[r.key]["system"]["precision"] for r in own if r.key in results}),
+            "seconds_of_all_calls": seconds_so_far(runs),
+            "arithmetic": flops.plan(own) if {r.dataset for r in own} == {"cifar10"} else None,
+            "choices": _all_choices(own),
+            "machine": describe(),
+        }
+        json_output.write(record, folder / f"{target}.json")
+        records[target] = record
+    return records
+
+
+def check(targets: Sequence[str], seeds: Sequence[int], data_dir: Path | None) -> None:
+    """Raise InputError for targets that do not exist or cannot go together."""
+    for target in targets:
+        if target not in grid.TARGETS:
+            raise InputError(f"target: got {target!r}, expected one of {', '.join(grid.TARGETS)}")
+    if not targets or not seeds:
+        raise InputError("targets, seeds: got none, expected at least one of each")
+    if "table2" in targets and len(targets) > 1:
+        raise InputError("targets: table2 has another data set than the others; reproduce it by itself")
+    if "table2" in targets and data_dir is None:
         raise InputError(
             "data_dir: table2 needs ImageNet's image folders train/ and val/; give their parent folder"
         )
-    scale = dict(scale or {})
-    told: Progress = progress or Silent()
-    wanted = grid.recipes(target, seeds, scale)
-    note = compare.scaling_note(wanted, grid.recipes(target, seeds, {}))
-    if note is not None:
-        told.note(note)
-    results = run(wanted, folder / "runs", system=system, data_dir=data_dir, stack=stack, progress=told)
-    record: dict[str, Any] = {"target": target, "seeds": list(seeds), "scaled_down": note}
-    record |= _compose(target, seeds, scale, results, folder / "figures", note)
-    record["seconds"] = sum(results[r.key]["seconds"] for r in wanted)
-    record["choices"] = _all_choices(wanted)
-    record["machine"] = describe()
-    json_output.write(record, folder / f"{target}.json")
-    return record
+
+
+def in_order(targets: Sequence[str], seeds: Sequence[int], scale: dict[str, Any]) -> list[Recipe]:
+    """The runs of all targets, each once: the whole first seed before the second, one target after the other and,
+    within it, the least arithmetic first, so that a call that ends early leaves as many whole rows as it can.
+    """
+    found: list[Recipe] = []
+    for seed in seeds:
+        for target in targets:
+            runs = grid.recipes(target, [seed], scale)
+            found += runs if target == "table2" else sorted(runs, key=flops.of_run)
+    return list(dict.fromkeys(found))
+
+
+def _scaling(target: str, seeds: Sequence[int], scale: dict[str, Any]) -> str | None:
+    return compare.scaling_note(grid.recipes(target, seeds, scale), grid.recipes(target, seeds, {}))
 
 
 def _compose(
@@ -74,7 +124,7 @@ def _compose(
         }
     if target == "table2":
         cells = grid.table2(scale, seeds[0])
-        curves = compare.accuracy_curves({f"{c.row} {c.column[-3:]}": c.recipes for c in cells[2:4]}, results)
+        curves = compare.accuracy_curves({c.column: c.recipes for c in cells[2:4]}, results)
         written = figures.save(
             figures.accuracies("2a: ImageNet, early stopping", curves, note), pictures, "fig2a"
         )
@@ -100,7 +150,7 @@ def _compose(
     title = "2b: with and without batch normalisation"
     written = figures.save(figures.accuracies(title, curves, note), pictures, "fig2b")
     stand_in = "CIFAR-10 in place of ImageNet; `table2` draws it for ImageNet"
-    plain = {"inception": curves["inception"]}
+    plain = {name: curve for name, curve in curves.items() if name == "inception"}
     title = f"2a: early stopping\n({stand_in})"
     written += figures.save(figures.accuracies(title, plain, note), pictures, "fig2a-cifar10")
     return {"figure2b": curves, "figure2a": {"stand_in": stand_in, "curves": plain}, "figures": written}

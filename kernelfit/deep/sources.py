@@ -6,8 +6,9 @@ dimension R.
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -24,6 +25,7 @@ from kernelfit.deep.recipe import Recipe
 from kernelfit.errors import InputError
 from kernelfit.progress import Progress
 
+Fetch = Callable[[str, int | None, int | None], Dataset]  # name, n, n_test
 Batch = tuple[Tensor, Tensor, Tensor]  # inputs (R, b, ...), labels (R, b), row numbers (R, b)
 
 
@@ -142,6 +144,16 @@ class Resident:
             yield torch.stack([source[own] for source in inputs]), labels[:, own]
 
 
+def reader(data_dir: Path | None, progress: Progress | None) -> Fetch:
+    """A `Fetch` that reads each data set once, for sweeps."""
+
+    @functools.cache
+    def fetch(name: str, n: int | None, n_test: int | None) -> Dataset:
+        return load(name, n_train=n, n_test=n_test, data_dir=data_dir, progress=progress)
+
+    return fetch
+
+
 def _images(dataset: Dataset, X: np.ndarray) -> Tensor:
     """(n, channels, height, width) from rows in (height, width, channel) order."""
     height, width, channels = image_shape(dataset)
@@ -154,10 +166,11 @@ def load_resident(
     *,
     data_dir: Path | None = None,
     progress: Progress | None = None,
+    fetch: Fetch | None = None,
 ) -> Resident:
-    """The data of `recipes` (all of one data set and size) on the device."""
+    """The data of `recipes` (all of one data set and size) on the device; `fetch` reads data sets (default: `load`)."""
     first = recipes[0]
-    dataset = load(first.dataset, n_train=first.n, n_test=first.n_test, data_dir=data_dir, progress=progress)
+    dataset = (fetch or reader(data_dir, progress))(first.dataset, first.n, first.n_test)
     if dataset.classes is None:
         raise InputError(f"dataset: {dataset.name} has numeric targets; the networks here classify")
     return Resident(recipes, [dataset] * len(recipes), device)

@@ -62,20 +62,32 @@ class System:
         return device
 
     @contextlib.contextmanager
-    def arithmetic(self, device: torch.device) -> Iterator[None]:
-        """Set the matrix precision for a run and put the process back as it was afterwards."""
+    def session(self, device: torch.device) -> Iterator[None]:
+        """Within the block torch computes as this system says; generators and settings of the process are put
+        back afterwards. Trainings that take turns share one block.
+        """
         before = torch.get_float32_matmul_precision()
-        convolutions = torch.backends.cudnn.allow_tf32
-        if device.type == "cuda":
-            torch.set_float32_matmul_precision("highest" if self.precision == "float32" else "high")
-            torch.backends.cudnn.allow_tf32 = self.precision != "float32"
-        try:
-            yield
-        finally:
-            torch.set_float32_matmul_precision(before)
-            torch.backends.cudnn.allow_tf32 = convolutions
+        convolutions, search = torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark
+        cuda = device.type == "cuda"
+        with torch.random.fork_rng(devices=[device] if cuda else []):
+            if cuda:
+                torch.set_float32_matmul_precision("highest" if self.precision == "float32" else "high")
+                torch.backends.cudnn.allow_tf32 = self.precision != "float32"
+                torch.backends.cudnn.benchmark = True  # shapes never change
+            try:
+                yield
+            finally:
+                torch.set_float32_matmul_precision(before)
+                torch.backends.cudnn.allow_tf32 = convolutions
+                torch.backends.cudnn.benchmark = search
+
+    def resolved_precision(self, device: torch.device) -> str:
+        """What "auto" means on `device`: bf16 on CUDA, float32 on the CPU."""
+        if self.precision != "auto":
+            return self.precision
+        return "bf16" if device.type == "cuda" else "float32"
 
     def autocast(self, device: torch.device) -> Any:
         """bf16 autocast where the precision says so; float32 otherwise."""
-        half = device.type == "cuda" and self.precision in ("auto", "bf16")
+        half = self.resolved_precision(device) == "bf16"
         return torch.autocast(device.type, dtype=torch.bfloat16, enabled=half)

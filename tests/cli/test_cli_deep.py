@@ -67,6 +67,35 @@ def test_sweep(tmp_path):
     ]
 
 
+def test_the_plan_trains_nothing(tmp_path):
+    result = run("reproduce", "table1", "fig1", "--plan", "--out", str(tmp_path / "none"))
+    words = result.stdout.split()
+    assert "49" in words
+    assert "133" in words  # PFLOP
+    assert not (tmp_path / "none").exists()
+    record = json.loads(run("reproduce", "table4", "--plan", "--seeds", "0,1", "--json", "-").stdout)
+    assert record["runs"] == len(set(record["keys"])) == 42
+    with pytest.raises(InputError, match="table2's arithmetic"):
+        run("reproduce", "table2", "--plan", "--images", str(tmp_path))
+    with pytest.raises(InputError, match="reproduce it by itself"):
+        run("reproduce", "table2", "fig1", "--images", str(tmp_path), "--out", str(tmp_path / "none"))
+
+
+def test_reproduce_ends_in_time_and_says_what_is_missing(tmp_path):
+    target = tmp_path / "record.json"
+    arguments = ["reproduce", "table1", "fig1", *SMALL[:6], "--epochs", "1", "--device", "cpu"]
+    arguments += ["--minutes", "1e-9", "--out", str(tmp_path), "--json", str(target)]
+    result = run(*arguments)
+    assert "19 of 19 runs are not finished: the same command goes on with them" in result.stdout
+    assert "36 of 36 runs are not finished" in result.stdout
+    records = json.loads(target.read_text())["reproductions"]
+    assert set(records) == {"table1", "fig1"}
+    assert len(records["fig1"]["unfinished"]) == 36
+    assert {cell["ours"] for cell in records["table1"]["cells"]} == {None}
+    assert {cell["seeds"] for cell in records["table1"]["cells"]} == {0}
+    assert (tmp_path / "figures" / "fig1c.png").exists()
+
+
 def test_reproduce_scaled_down(tmp_path):
     arguments = ["reproduce", "fig2", "--dataset", "digits", "--n", "24", "--n-test", "10", "--epochs", "1"]
     arguments += ["--device", "cpu", "--out", str(tmp_path)]

@@ -130,6 +130,27 @@ def test_a_run_stopped_inside_an_epoch_resumes_bit_for_bit(tmp_path, monkeypatch
     )
 
 
+def test_a_checkpoint_of_another_machine_brings_its_momentum_and_not_its_switches(tmp_path):
+    recipe = tiny("alexnet", n=40, batch=16, epochs=2)
+    whole, _ = train(recipe)
+    train(dataclasses.replace(recipe, epochs=1), tmp_path)
+    path = tmp_path / "checkpoint.pt"
+    state = checkpoint.load(path, CPU)
+    state |= {"recipes": [recipe.to_json()], "status": "running"}
+    state["optimizer"]["param_groups"][0] |= {"lr": torch.tensor(7.0), "fused": True}
+    kept = state["optimizer"]["state"]
+    kept[0]["momentum_buffer"] = kept[0]["momentum_buffer"].contiguous(memory_format=torch.channels_last)
+    del state["format"]
+    checkpoint.save(state, path)
+    resumed, _ = train(recipe, tmp_path)
+    (group,) = resumed.optimizer.param_groups
+    assert isinstance(group["lr"], float)
+    assert group["fused"] is None
+    first = next(iter(resumed.model.parameters()))
+    assert resumed.optimizer.state[first]["momentum_buffer"].stride() == first.stride()
+    assert_same_weights(weights(whole), weights(resumed))
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path

@@ -1,8 +1,10 @@
 """Image folders: labels, augmentation and refusals; two processes against one."""
 
+import io
 import json
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,8 @@ from PIL import Image
 
 torch = pytest.importorskip("torch")
 
-from kernelfit.deep.imagenet import Folders, central  # noqa: E402
+from kernelfit.deep.image_files import find_images  # noqa: E402
+from kernelfit.deep.imagenet import Images, central  # noqa: E402
 from kernelfit.deep.parallel import Group  # noqa: E402
 from kernelfit.deep.recipe import default  # noqa: E402
 from kernelfit.errors import DataError, InputError  # noqa: E402
@@ -44,9 +47,9 @@ def rows_of(folders, epoch, group=None, first=0):
 
 
 def test_labels_follow_the_sorted_paths_and_stay(image_root):
-    true = Folders(recipe(), image_root, CPU)
+    true = Images(recipe(), image_root, CPU)
     assert true.labels[0].tolist() == [code for code in range(4) for _ in range(4)]
-    random = [Folders(recipe(corruption="random-labels"), image_root, CPU, workers=w) for w in (0, 2)]
+    random = [Images(recipe(corruption="random-labels"), image_root, CPU, workers=w) for w in (0, 2)]
     assert torch.equal(random[0].labels, random[1].labels)
     assert not torch.equal(random[0].labels, true.labels)
     assert torch.equal(random[0].test_labels, true.test_labels)
@@ -55,20 +58,96 @@ def test_labels_follow_the_sorted_paths_and_stay(image_root):
         assert torch.equal(labels, random[0].labels[0])
 
 
+@pytest.fixture(scope="session")
+def shard_root(tmp_path_factory, image_root):
+    """The same pictures as two uncompressed tars a part, in webdataset's format."""
+    root = tmp_path_factory.mktemp("shards")
+    for part in ("train", "val"):
+        (root / part).mkdir()
+        files = find_images(image_root / part)
+        half = len(files.labels) // 2
+        for shard in (0, 1):
+            with tarfile.open(root / part / f"x-{shard:06d}.tar", "w") as tar:
+                for number in range(shard * half, (shard + 1) * half):
+                    for suffix, data in (
+                        ("png", files.read(number)),
+                        ("cls", str(files.labels[number]).encode()),
+                    ):
+                        member = tarfile.TarInfo(f"some.folder/{number:05d}.{suffix}")
+                        member.size = len(data)
+                        tar.addfile(member, io.BytesIO(data))
+    return root
+
+
+def test_shards_hold_what_the_folders_hold(image_root, shard_root):
+    options = {"corruption": "random-labels", "augment": True}
+    folders = Images(recipe(**options), image_root, CPU)
+    shards = Images(recipe(**options), shard_root, CPU, workers=2)
+    assert torch.equal(folders.labels, shards.labels)
+    assert torch.equal(folders.test_labels, shards.test_labels)
+    assert (folders.n_classes, folders.shape) == (shards.n_classes, shards.shape)
+    for one, other in zip(rows_of(folders, 1), rows_of(shards, 1), strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+    # Read out of order too: from the second batch on, as after a resume.
+    late = rows_of(shards, 1, first=1)
+    assert torch.equal(late[0][0], rows_of(folders, 1)[1][0])
+
+
+def write_tar(path, members, mode="w"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, mode) as tar:
+        for name, data in members:
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+
+
+def test_shards_that_cannot_be_used(tmp_path):
+    train, val = tmp_path / "train" / "a.tar", tmp_path / "val" / "a.tar"
+    write_tar(train, [("a.jpg", b"x")])
+    with pytest.raises(DataError, match=r"no a\.cls beside a"):
+        Images(recipe(), tmp_path, CPU)
+    write_tar(train, [("a.jpg", b"x"), ("a.cls", b"first")])
+    with pytest.raises(DataError, match="cannot be read as an uncompressed tar"):
+        Images(recipe(), tmp_path, CPU)
+    write_tar(train, [("a.jpg", b"x"), ("a.cls", b"1")], "w:gz")
+    with pytest.raises(DataError, match="cannot be read as an uncompressed tar"):
+        Images(recipe(), tmp_path, CPU)
+    write_tar(train, [("a.jpg", b"x"), ("a.cls", b"0")])
+    with pytest.raises(DataError, match="1 images of 1 classes"):
+        Images(recipe(), tmp_path, CPU)
+    write_tar(train, [("a.jpg", b"x"), ("a.cls", b"1")])
+    write_tar(val, [("a.jpg", b"x"), ("a.cls", b"2")])
+    with pytest.raises(DataError, match="class codes 2 to 2, expected 0 to 1"):
+        Images(recipe(), tmp_path, CPU)
+    write_tar(val, [("a.jpg", b"x"), ("a.cls", b"0")])
+    with pytest.raises(DataError, match=r"a\.tar:a cannot be decoded"):
+        rows_of(Images(recipe(), tmp_path, CPU), 0)
+
+
+def test_fewer_images_are_taken_from_all_classes(image_root):
+    few = Images(recipe(n=4, n_test=4), image_root, CPU)
+    assert few.labels[0].tolist() == [0, 1, 2, 3]
+    assert few.test_labels[0].tolist() == [0, 1, 2, 3]
+    whole = Images(recipe(n=1000), image_root, CPU)
+    picked = torch.cat([x[0] for x, _, _ in rows_of(few, 0)])
+    assert torch.equal(picked, torch.cat([x[0] for x, _, _ in rows_of(whole, 0)])[::4])
+
+
 def test_augmentation_depends_on_seed_epoch_and_image_alone(image_root):
-    alone, helped = (Folders(recipe(augment=True), image_root, CPU, workers=w) for w in (0, 2))
+    alone, helped = (Images(recipe(augment=True), image_root, CPU, workers=w) for w in (0, 2))
     first = torch.cat([x[0] for x, _, _ in rows_of(alone, 0)])
     assert torch.equal(first, torch.cat([x[0] for x, _, _ in rows_of(helped, 0)]))
     assert torch.equal(first[8:], torch.cat([x[0] for x, _, _ in rows_of(alone, 0, first=2)]))
     assert not torch.equal(first, torch.cat([x[0] for x, _, _ in rows_of(alone, 1)]))
     plain = torch.cat([x[0] for x, _ in alone.evaluation("train", 5, Group())])
-    assert torch.equal(plain, torch.cat([x[0] for x, _, _ in rows_of(Folders(recipe(), image_root, CPU), 3)]))
+    assert torch.equal(plain, torch.cat([x[0] for x, _, _ in rows_of(Images(recipe(), image_root, CPU), 3)]))
     assert first.shape == (16, 3, 12, 12)
     assert -1 <= first.min() < first.max() <= 1
 
 
 def test_processes_share_the_rows_of_a_batch(image_root):
-    folders = Folders(recipe(), image_root, CPU)
+    folders = Images(recipe(), image_root, CPU)
     parts = [[rows[0].tolist() for _, _, rows in rows_of(folders, 0, Group(rank, 2))] for rank in (0, 1)]
     assert parts[0][0] == [0, 2]
     assert parts[1][0] == [1, 3]
@@ -84,22 +163,22 @@ def test_the_central_square():
 
 def test_refusals(image_root, tmp_path):
     with pytest.raises(InputError, match="images: ImageNet needs the folder"):
-        Folders(recipe(), None, CPU)
+        Images(recipe(), None, CPU)
     with pytest.raises(DataError, match="is not a folder"):
-        Folders(recipe(), tmp_path, CPU)
+        Images(recipe(), tmp_path, CPU)
     with pytest.raises(InputError, match="corruption: gaussian"):
-        Folders(recipe(corruption="gaussian"), image_root, CPU)
+        Images(recipe(corruption="gaussian"), image_root, CPU)
     (tmp_path / "train" / "a").mkdir(parents=True)
     with pytest.raises(DataError, match="holds 0 images"):
-        Folders(recipe(), tmp_path, CPU)
+        Images(recipe(), tmp_path, CPU)
     for part, name in (("train", "a"), ("train", "b"), ("val", "a")):
         (tmp_path / part / name).mkdir(parents=True, exist_ok=True)
         (tmp_path / part / name / "x.png").write_bytes(b"no picture")
     with pytest.raises(DataError, match=r"x\.png cannot be decoded"):
-        rows_of(Folders(recipe(), tmp_path, CPU), 0)
+        rows_of(Images(recipe(), tmp_path, CPU), 0)
     (tmp_path / "val" / "c").mkdir()
     with pytest.raises(DataError, match="a class that train/ lacks"):
-        Folders(recipe(), tmp_path, CPU)
+        Images(recipe(), tmp_path, CPU)
 
 
 PROCESS = """
@@ -160,7 +239,7 @@ def test_two_processes_give_the_loss_of_one(tmp_path, image_root):
 
     outcomes, _ = sweep.train([run], tmp_path / "one", system=System(device="cpu"), data_dir=image_root)
     two = losses_in(tmp_path / "two", run, image_root, 2)
-    compare(sweep.record(outcomes[0]), two)
+    compare(sweep.record(outcomes[0], System(device="cpu")), two)
 
 
 @pytest.mark.slow

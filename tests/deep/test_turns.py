@@ -1,0 +1,193 @@
+"""Trainings that take turns: the same results as one by one, and an end in time."""
+
+import json
+import time
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from kernelfit.deep import flops, grid, sweep  # noqa: E402
+from kernelfit.deep.recipe import default  # noqa: E402
+from kernelfit.deep.system import System  # noqa: E402
+from kernelfit.deep.turns import finish, take_turns  # noqa: E402
+from kernelfit.errors import InputError  # noqa: E402
+from kernelfit.progress import Silent  # noqa: E402
+
+CPU = torch.device("cpu")
+SMALL = {"dataset": "digits", "side": 8, "n": 60, "n_test": 20, "batch": 16, "epochs": 2}
+
+
+def job(name, steps, log, closed=None):
+    def begin():
+        try:
+            for step in range(steps):
+                log.append((name, step))
+                yield
+        except GeneratorExit:
+            closed.append(name)
+            raise
+        return name
+
+    return begin
+
+
+def test_steps_take_turns_and_a_free_place_is_filled():
+    log = []
+    jobs = [job("a", 2, log), job("b", 1, log), job("c", 2, log)]
+    assert list(take_turns(jobs, CPU, at_once=2)) == ["b", "a", "c"]
+    assert log == [("a", 0), ("b", 0), ("a", 1), ("c", 0), ("c", 1)]
+    assert finish(job("d", 3, log)()) == "d"
+
+
+def test_at_the_deadline_what_runs_is_closed_and_nothing_is_begun():
+    log, closed = [], []
+
+    def slow():
+        for _ in range(100):
+            time.sleep(0.02)
+            yield
+
+    jobs = [slow, job("b", 10_000_000, log, closed), job("c", 1, log, closed)]
+    found = list(take_turns(jobs, CPU, at_once=2, deadline=time.monotonic() + 0.1))
+    assert found == []
+    assert closed == ["b"]
+    assert ("c", 0) not in log
+
+
+def test_a_failure_closes_the_others():
+    closed = []
+
+    def broken():
+        yield
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        list(take_turns([job("a", 9, [], closed), broken], CPU, at_once=2))
+    assert closed == ["a"]
+
+
+def recipes():
+    return [
+        default("alexnet", **SMALL, crop=False, seed=1),
+        default("mlp-1x512", **SMALL),
+        default("mlp-1x512", **SMALL, corruption="random-labels"),
+        default("inception-no-bn", **{**SMALL, "n": 32, "rates": (1e9, 0.01)}),
+        default("alexnet", **{**SMALL, "side": 6}, crop=True, weight_decay=True),
+    ]
+
+
+def told(result):
+    """What must not depend on how runs were scheduled."""
+    history = [{k: v for k, v in record.items() if k != "seconds"} for record in result["history"]]
+    return result["status"], result["rate"], history
+
+
+def weights(folder):
+    found = {}
+    for path in sorted(folder.rglob("checkpoint.pt")):
+        state = torch.load(path, weights_only=True)["model"]
+        found[str(path.parent.relative_to(folder))] = state
+    return found
+
+
+def assert_same(one, other):
+    assert one.keys() == other.keys()
+    for key in one:
+        assert one[key].keys() == other[key].keys()
+        for name in one[key]:  # the first rate of the ladder ends in NaN
+            torch.testing.assert_close(one[key][name], other[key][name], rtol=0, atol=0, equal_nan=True)
+
+
+def test_runs_at_once_are_bit_for_bit_those_one_by_one(tmp_path):
+    alone = sweep.run(recipes(), tmp_path / "alone", system=System(device="cpu"))
+    beside = sweep.run(recipes(), tmp_path / "beside", system=System(device="cpu"), at_once=3)
+    assert {k: told(v) for k, v in alone.items()} == {k: told(v) for k, v in beside.items()}
+    assert_same(weights(tmp_path / "alone"), weights(tmp_path / "beside"))
+
+
+def test_a_sweep_that_ran_out_of_time_goes_on_where_it_was(tmp_path, monkeypatch):
+    whole = sweep.run(recipes(), tmp_path / "whole", system=System(device="cpu"))
+    told_to = Silent()
+    # Time runs out after a few turns, again and again.
+    clock = {"now": 0.0}
+    honest = time.monotonic
+    monkeypatch.setattr("kernelfit.deep.turns.time.monotonic", lambda: honest() + clock["now"])
+    part, calls = {}, 0
+    while len(part) < len(whole) and calls < 200:
+        calls += 1
+        turns = iter(range(4))
+
+        def tick(self, *, now=False, turns=turns, real=sweep.Training._save):
+            if next(turns, None) is None:
+                clock["now"] += 1e6
+            return real(self, now=now)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(sweep.Training, "_save", tick)
+            part = sweep.run(
+                recipes(),
+                tmp_path / "part",
+                system=System(device="cpu"),
+                at_once=2,
+                minutes=1,
+                progress=told_to,
+            )
+    assert calls > 2
+    assert {k: told(v) for k, v in whole.items()} == {k: told(v) for k, v in part.items()}
+    assert_same(weights(tmp_path / "whole"), weights(tmp_path / "part"))
+    lines = [json.loads(line) for line in (tmp_path / "part" / "sweep.jsonl").read_text().splitlines()]
+    assert len(lines) == calls
+    assert sorted(key for line in lines for key in line["finished"]) == sorted(whole)
+    assert sweep.seconds_so_far(tmp_path / "part") == pytest.approx(sum(line["seconds"] for line in lines))
+
+
+def test_refusals(tmp_path, monkeypatch):
+    with pytest.raises(InputError, match="at_once: got 0"):
+        sweep.run(recipes(), tmp_path, at_once=0)
+    with pytest.raises(InputError, match="minutes: got 0"):
+        sweep.run(recipes(), tmp_path, minutes=0)
+    with pytest.raises(InputError, match="with dropout draw from one generator"):
+        sweep.run([default("alexnet", **SMALL, dropout=0.5)], tmp_path, at_once=2)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(InputError, match="would stop at different steps"):
+        sweep.run(recipes(), tmp_path, minutes=1.0)
+
+
+def test_results_of_another_precision_are_not_taken_in_silence(tmp_path):
+    recipe = default("mlp-1x512", **SMALL)
+    sweep.run([recipe], tmp_path, system=System(device="cpu"))
+    path = tmp_path / recipe.key / "result.json"
+    kept = json.loads(path.read_text())
+    assert kept["system"]["precision"] == "float32"
+    kept["system"]["precision"] = "bf16"
+    path.write_text(json.dumps(kept))
+    progress = Silent()
+    sweep.run([recipe], tmp_path, system=System(device="cpu"), progress=progress)
+    assert any("trained in bf16, not in float32" in note for note in progress.notes)
+
+
+@pytest.mark.parametrize(
+    ("model", "tera"), [("inception", 61.06), ("alexnet", 7.16), ("mlp-3x512", 0.40), ("mlp-1x512", 0.24)]
+)
+def test_the_arithmetic_of_an_epoch(model, tera):
+    # An MLP by hand: weights are used forward and for their gradient, all but the first for the inputs' too.
+    assert flops.of_run(default(model), 1) / 1e12 == pytest.approx(tera, abs=0.005)
+    if model == "mlp-3x512":
+        first, others = 2352 * 512, 2 * 512 * 512 + 5120
+        assert flops.per_image(model, 28, 3, 10) == 4 * first + 6 * others
+
+
+def test_the_floor_of_table_1_and_figure_1():
+    wanted = dict.fromkeys([*grid.recipes("table1", [0], {}), *grid.recipes("fig1", [0], {})])
+    plan = flops.plan(list(wanted))
+    assert plan["runs"] == 49
+    assert plan["petaflop"] == pytest.approx(133, abs=0.5)
+    assert plan["floor_seconds"] == pytest.approx(168, abs=1)
+    assert {name: row["runs"] for name, row in plan["models"].items()} == {
+        "inception": 17,
+        "inception-no-bn": 3,
+        "alexnet": 14,
+        "mlp-3x512": 3,
+        "mlp-1x512": 12,
+    }
