@@ -53,9 +53,7 @@ def row_bytes(points: Points, kernel: Kernel | None, exact: bool) -> int:
     d, vectors = points.shape[1], 3 * 8 + 8
     products, coordinates = (True, False) if kernel is None else _needs(kernel)
     padded = -(-d // _PAD) * _PAD
-    return (
-        vectors + (padded if exact else 8 * d) * products + 8 * d * (coordinates and (exact or not products))
-    )
+    return vectors + (padded if exact else 8 * d) * products + 8 * d * coordinates
 
 
 def _needs(kernel: Kernel) -> tuple[bool, bool]:
@@ -77,22 +75,19 @@ def put_rows(
         padded = -(-d // _PAD) * _PAD
         values = slab.take(n, padded, np.int8)
         _put(device, stream, values, lambda a, b: _centred(points, first + a, first + b, padded))
-    if coordinates or (products and not exact):
+    elif products:
+        values = slab.take(n, d, np.float64)
+        _put(device, stream, values, lambda a, b: points.block(first + a, first + b, exact=False))
+    if coordinates:
         scaled = slab.take(n, d, np.float64)
         _put(device, stream, scaled, lambda a, b: points.scaled(first + a, first + b))
-    if products and not exact:
-        values = scaled
-    if exact:
-        vectors = (points.sq_norms, points.offsets, points.sq_norms_origin)
-    else:
-        norms = points.domain_sq_norms
-        vectors = (norms, np.zeros_like(norms), norms)
+    vectors = points.row_vectors(first, last, exact)
     blocks = []
     for vector in vectors:
         block = slab.take(n, 1, np.float64)
-        _put(device, stream, block, lambda a, b, vector=vector: vector[first + a : first + b].reshape(-1, 1))
+        _put(device, stream, block, lambda a, b, vector=vector: vector[a:b].reshape(-1, 1))
         blocks.append(block)
-    return DeviceRows(n, points.scale**2 if exact else 1.0, values, scaled if coordinates else None, *blocks)
+    return DeviceRows(n, points.scale**2 if exact else 1.0, values, scaled, *blocks)
 
 
 def put(device: Device, stream: Any, array: NDArray[Any], block: Block) -> None:

@@ -5,7 +5,9 @@ Images come as bytes. Inner products of small integers are exact in float32 as l
 (255 levels become -128 ... 127) and cut the features into chunks of at most 2^24 / (r_1 r_2) columns, r the
 largest magnitude on each side; 1,024 columns for bytes. Chunks are added in float64. Where the CPU multiplies bytes
 (`kernelfit.backends.bytes_product`), the same inner products are formed from the bytes themselves. Everything else
-goes through DGEMM in float64, whatever the dtype of the rows.
+goes through DGEMM in float64, whatever the dtype of the rows, less the mean of the training rows: a distance formed
+from inner products loses what its operands have in common, |x|^2 / |x - x'|^2 units of roundoff, and after centring
+only what is left of that.
 """
 
 from __future__ import annotations
@@ -37,8 +39,11 @@ class Points:
     scale : the factor that brings `values` to the kernel's domain
     exact : whether inner products are formed exactly from integers
     centre : the integer subtracted before exact products (0 for floats)
-    sq_norms : (n,) float64, |values_i - centre|^2
-    sq_norms_origin : (n,) float64, |values_i|^2
+    mean : (d,) float64, the mean of the training rows in the kernel's domain, subtracted before products in float64;
+        None where the training rows are exact
+    sq_norms : (n,) float64, |v_i - c|^2, with v_i the row and c what is subtracted: in units of `values` for exact
+        rows, in the kernel's domain for others
+    sq_norms_origin : (n,) float64, |v_i|^2 in the same units
     domain_sq_norms : (n,) float64, |scale values_i|^2
     offsets : (n,) float64 o with <v_i, v_j> = <v_i - c, v_j - c> + o_i + o_j
     """
@@ -62,6 +67,7 @@ class Points:
         if values.shape[1] == 0:
             raise InputError(f"{name}: got 0 features, expected at least one column")
         self.scale = 1.0 if scale is None else positive("scale", scale)
+        integers = values.dtype.kind in "ui"
         if values.dtype.kind == "f":
             if values.dtype.itemsize not in (4, 8):
                 values = values.astype(np.float64)
@@ -88,7 +94,13 @@ class Points:
                 self.exact = False
         if not self.exact:
             self.centre = 0
-        self._row_sums()
+        self.mean: Float | None = None
+        if like is not None:
+            self.mean = like.mean
+        elif not self.exact:
+            self.mean = self._mean(integers)
+        with np.errstate(over="ignore", invalid="ignore"):
+            self._row_sums()
         _refuse_overflow(self, name)
 
     @property
@@ -122,17 +134,36 @@ class Points:
         return "exact integers in float32" if self.exact else "float64"
 
     def block(self, start: int, stop: int, exact: bool) -> NDArray[Any]:
-        """Rows start:stop ready for GEMM: centred float32 integers, or scaled float64."""
-        values = self.values[start:stop]
+        """Rows start:stop ready for GEMM: centred float32 integers, or centred float64 in the kernel's domain."""
         if exact:
-            return np.subtract(values, np.float32(self.centre), dtype=np.float32)
+            return np.subtract(self.values[start:stop], np.float32(self.centre), dtype=np.float32)
+        scaled = self.scaled(start, stop)
+        return scaled if self.mean is None else scaled - self.mean
+
+    def scaled(self, start: int, stop: int) -> Float:
+        """Rows start:stop in the kernel's domain, float64."""
+        values = self.values[start:stop]
         if self.scale == 1.0:
             return values.astype(np.float64, copy=False)
         return np.multiply(values, self.scale, dtype=np.float64)
 
-    def scaled(self, start: int, stop: int) -> Float:
-        """Rows start:stop in the kernel's domain, float64."""
-        return self.block(start, stop, exact=False)
+    def row_vectors(self, start: int, stop: int, exact: bool) -> tuple[Float, Float, Float]:
+        """|v - c|^2, the offset and |v|^2 of each row that `block(start, stop, exact)` gives."""
+        rows = slice(start, stop)
+        if exact == self.exact:
+            return self.sq_norms[rows], self.offsets[rows], self.sq_norms_origin[rows]
+        # Exact rows beside others: neither is centred.
+        norms = self.domain_sq_norms[rows]
+        return norms, np.zeros_like(norms), norms
+
+    def _mean(self, integers: bool) -> Float:
+        n, d = self.shape
+        mean = np.zeros(d)
+        # Divided first: sums of large numbers may overflow where their mean does not.
+        for start in range(0, n, 1024):
+            mean += (self.values[start : start + 1024] / float(n)).sum(axis=0)
+        # Integers less an integer stay integers, whose products are exact below 2^53.
+        return self.scale * (np.rint(mean) if integers else mean)
 
     def _integer_range(self, like: Points | None) -> tuple[int, int]:
         if self.values.dtype.kind not in "ui" or self.values.size == 0:
@@ -145,18 +176,23 @@ class Points:
         return _chunk_length(self._reach, other_reach)
 
     def _row_sums(self) -> None:
-        n = self.shape[0]
-        self.sq_norms = np.empty(n)
-        self.offsets = np.zeros(n)
+        n, d = self.shape
+        self.sq_norms, self.offsets = np.empty(n), np.zeros(n)
+        self.sq_norms_origin = np.empty(n)
         for start in range(0, n, 1024):
-            block = self.block(start, start + 1024, self.exact).astype(np.float64, copy=False)
             rows = slice(start, start + 1024)
+            block = self.block(start, start + 1024, self.exact).astype(np.float64, copy=False)
             self.sq_norms[rows] = np.einsum("ij,ij->i", block, block)
             if self.exact:
                 # <v, v'> = <v - c, v' - c> + c (s + s') + c^2 d, with s the sum of the centred row.
-                self.offsets[rows] = self.centre * block.sum(axis=1) + 0.5 * self.centre**2 * self.shape[1]
-        self.sq_norms_origin = self.sq_norms + 2.0 * self.offsets
-        # Blocks that are not exact are already scaled.
+                self.offsets[rows] = self.centre * block.sum(axis=1) + 0.5 * self.centre**2 * d
+                self.sq_norms_origin[rows] = self.sq_norms[rows] + 2.0 * self.offsets[rows]
+            elif self.mean is None:
+                self.sq_norms_origin[rows] = self.sq_norms[rows]
+            else:
+                self.offsets[rows] = block @ self.mean + 0.5 * (self.mean @ self.mean)
+                scaled = self.scaled(start, start + 1024)
+                self.sq_norms_origin[rows] = np.einsum("ij,ij->i", scaled, scaled)
         self.domain_sq_norms = self.sq_norms_origin * (self.scale**2 if self.exact else 1.0)
 
 
@@ -164,7 +200,7 @@ def _integer_dtype(values: NDArray[Any], like: Points | None) -> Any:
     """Where integers are kept without loss: the dtype of `like` if it holds them, bytes, int16 or else float64."""
     low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
     signed_first = like is not None and like.values.dtype == np.int16
-    if 0 <= low and high <= 255 and not signed_first:
+    if low >= 0 and high <= 255 and not signed_first:
         return np.uint8
     return np.int16 if low >= -(2**15) and high < 2**15 else np.float64
 

@@ -55,9 +55,10 @@ class KernelTile:
         self._columns, self._backend = columns, backend
         self._dot = dot
         self.unit = rows.scale * columns.points.scale if exact else 1.0
-        here, there = slice(start, stop), slice(columns.start, columns.stop)
-        self.sq_rows, self.offset_rows, self.origin_rows = _row_vectors(rows, here, exact)
-        self.sq_cols, self.offset_cols, self.origin_cols = _row_vectors(columns.points, there, exact)
+        self.sq_rows, self.offset_rows, self.origin_rows = rows.row_vectors(start, stop, exact)
+        self.sq_cols, self.offset_cols, self.origin_cols = columns.points.row_vectors(
+            columns.start, columns.stop, exact
+        )
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -89,14 +90,6 @@ class KernelTile:
 
     def scratch(self, name: str) -> Float:
         return self._backend.scratch(name, *self.shape, np.float64)
-
-
-def _row_vectors(points: Points, rows: slice, exact: bool) -> tuple[Float, Float, Float]:
-    """|x - c|^2, the offset and |x|^2 of some rows, in the units of the tile."""
-    if exact:
-        return points.sq_norms[rows], points.offsets[rows], points.sq_norms_origin[rows]
-    norms = points.domain_sq_norms[rows]
-    return norms, np.zeros_like(norms), norms
 
 
 def evaluate(

@@ -4,7 +4,6 @@ run.h5        rows, targets and every choice made; a folder without it holds no 
 factor.h5     the panels of L
 journal       which panels are finished, with their checksums; see `kernelfit.storage.journal`
 solution.h5   the solution, once there is one
-gram.h5       K of streamed features, which is not computed again; before run.h5 there is, as far as it has come
 lock          held by the process that writes
 """
 
@@ -35,8 +34,7 @@ if TYPE_CHECKING:
     from kernelfit.solution import Solution
 
 RUN, FACTOR, JOURNAL, SOLUTION, LOCK = "run.h5", "factor.h5", "journal", "solution.h5", "lock"
-GRAM = "gram.h5"
-_UNFINISHED = tuple(f".{name}." for name in (RUN, FACTOR, JOURNAL, SOLUTION, GRAM))
+_UNFINISHED = tuple(f".{name}." for name in (RUN, FACTOR, JOURNAL, SOLUTION))
 
 
 class Run:
@@ -208,8 +206,8 @@ class Run:
 
 
 def is_vacant(folder: Path) -> bool:
-    """Whether a folder holds nothing but what a start that was killed may have left, a Gram's sums included."""
-    left = (*_UNFINISHED, FACTOR, JOURNAL, LOCK, GRAM)
+    """Whether a folder holds nothing but what a start that was killed may have left."""
+    left = (*_UNFINISHED, FACTOR, JOURNAL, LOCK)
     return all(path.is_file() and path.name.startswith(left) for path in folder.iterdir())
 
 

@@ -49,17 +49,16 @@ KERNELS = [
 def device_rows(memory, points: Points, rows: slice, exact: bool) -> DeviceRows:
     """Rows of points as `put_rows` lays them out."""
     scaled = memory.put(points.scaled(rows.start, rows.stop))
-    values = scaled
-    if exact:
+    if not exact:
+        values = memory.put(points.block(rows.start, rows.stop, exact=False))
+    else:
         d = points.shape[1]
         padded = np.zeros((rows.stop - rows.start, -(-d // 64) * 64), np.int8)
         padded[:, :d] = points.values[rows].astype(np.int16) - points.centre
         values = memory.put(padded)
-    if exact:
-        vectors = points.sq_norms, points.offsets, points.sq_norms_origin
-    else:
-        vectors = points.domain_sq_norms, np.zeros(points.shape[0]), points.domain_sq_norms
-    blocks = [memory.put(vector[rows].reshape(-1, 1)) for vector in vectors]
+    blocks = [
+        memory.put(vector.reshape(-1, 1)) for vector in points.row_vectors(rows.start, rows.stop, exact)
+    ]
     return DeviceRows(rows.stop - rows.start, points.scale**2 if exact else 1.0, values, scaled, *blocks)
 
 

@@ -21,7 +21,7 @@ def dots(rows: Points, columns: Points, exact: bool) -> np.ndarray:
     single = exact and first.shape[1] <= chunk
     out = np.full((rows.shape[0], columns.shape[0]), np.nan, np.float32 if single else np.float64)
     inner_products(first, second, out, chunk)
-    if not exact:
+    if exact != columns.exact:
         return out
     return out.astype(np.float64) + rows.offsets[:, None] + columns.offsets[None, :]
 

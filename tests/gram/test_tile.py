@@ -101,3 +101,24 @@ def test_a_strided_target_is_filled_in_place(rng, backend):
         whole[1:11, 2:14], np.exp(-0.5 * cdist(x[:10], x[5:17], "sqeuclidean")), rtol=1e-12
     )
     assert np.isnan(whole).sum() == whole.size - 120
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("offset", [0.0, 1e3, 1e5, -1e6])
+def test_a_common_offset_costs_distances_nothing(rng, backend, tolerance, dtype, offset):
+    """Rows far from the origin have the distances of the same rows around it."""
+    x = (rng.standard_normal((40, 30)) + offset * rng.random(30)).astype(dtype)
+    y = (rng.standard_normal((20, 30)) + offset * x[0] / (1 + abs(offset))).astype(dtype)
+    columns = Points(x)
+    rows = Points(y, like=columns)
+    tile = KernelTile(columns, 0, 40, ColumnBlock(columns, 0, 40, False), backend)
+    distance = np.maximum(tile.sq_rows[:, None] + tile.sq_cols - 2 * tile.dot(), 0)
+    exact = cdist(x.astype(np.float64), x.astype(np.float64), "sqeuclidean")
+    # What subtracting the mean rounds away is relative to the offset, once; not to its square.
+    bound = tolerance(np.float64, 30) * (np.abs(x).max() + exact.max())
+    assert np.abs(distance - exact).max() <= bound
+    tile = KernelTile(rows, 0, 20, ColumnBlock(columns, 0, 40, False), backend)
+    inner = tile.dot() + tile.offset_rows[:, None] + tile.offset_cols
+    expected = y.astype(np.float64) @ x.astype(np.float64).T
+    size = np.linalg.norm(y, axis=1)[:, None] * np.linalg.norm(x, axis=1)
+    assert (np.abs(inner - expected) <= tolerance(np.float64, 30) * size).all()
