@@ -52,7 +52,8 @@ _SOLVER = (
         metavar="NUMBER|auto",
         default="0",
         show_default=True,
-        help="Added to the diagonal; 0 interpolates. auto: least leave-one-out error on training rows.",
+        help="Added to the diagonal (random-conv: times its mean); 0 interpolates. auto: least leave-one-out error on "
+        "training rows.",
     ),
     click.option(
         "--jitter",

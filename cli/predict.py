@@ -16,13 +16,18 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from kernelfit import datasets
-from kernelfit.errors import DataError, InputError
+from kernelfit import datasets, feature_weights
+from kernelfit.errors import DataError, InputError, StorageError
 from kernelfit.evaluation import compare
+from kernelfit.features.images import ImageFeatures
+from kernelfit.features.random_conv import RandomConv
+from kernelfit.gram.points import Points
+from kernelfit.preflight import find_duplicates
 from kernelfit.progress import Progress
 from kernelfit.report import environment, json_output, tables
 from kernelfit.report.progress import TerminalProgress
 from kernelfit.solution import Solution
+from kernelfit.storage import hdf5
 
 from .options import command_line, data_dir_option, json_option
 from .output_folder import RESULT, SOLUTION
@@ -30,6 +35,8 @@ from .solve import SOURCE
 from .transformed import NONE, fitted
 
 Array = NDArray[Any]
+#: of streamed features, beside the solution
+WEIGHTS = "weights.h5"
 #: how many predictions the table shows
 SHOWN = 10
 
@@ -86,7 +93,10 @@ def command(
             raise InputError(
                 f"--dataset: {dataset} has classes {data.classes}, the solution {classes}; give its own data"
             )
-    scores = solution.predict(features_of(X, meta, threads, progress), progress)
+    if meta.get("streamed"):
+        scores = predict_streamed(saved, solution, X, meta, threads, progress)
+    else:
+        scores = solution.predict(features_of(X, meta, threads, progress), progress)
     scores = scores.reshape(len(scores), -1)
     columns = scores.shape[1]
     if classes is not None:
@@ -105,7 +115,7 @@ def command(
         "test_error": error,
         "test_rmse": rmse,
         "predictions": predictions,
-        "seconds": {"predict": solution.seconds["predict"], "total": time.perf_counter() - started},
+        "seconds": {"predict": solution.seconds.get("predict", 0.0), "total": time.perf_counter() - started},
         "peak_rss_bytes": environment.peak_rss_bytes(),
         "versions": environment.versions(),
         "command": command_line(context),
@@ -137,9 +147,40 @@ def read_saved(saved: Path) -> tuple[Solution, dict[str, Any]]:
 
 def features_of(X: Array, meta: dict[str, Any], threads: int | None, progress: Progress) -> Array:
     """The rows as the solution saw its training rows: features are fitted again, on the same rows."""
-    name = meta.get("features", NONE)
-    if name == NONE:
+    if meta.get("features", NONE) == NONE:
         return X
+    feature, _ = features_again(meta, threads, progress)
+    transformed: Array = feature.transform(X, progress=progress)
+    return transformed
+
+
+def predict_streamed(
+    saved: Path, solution: Solution, X: Array, meta: dict[str, Any], threads: int | None, progress: Progress
+) -> Array:
+    """f at the rows X by weights of the features, which the first call computes and keeps beside the solution."""
+    feature, rows = features_again(meta, threads, progress)
+    assert isinstance(feature, RandomConv)
+    digest, path = hdf5.file_digest(saved / SOLUTION), saved / WEIGHTS
+    w = feature_weights.read(path, digest, feature.n_features_out_)
+    if w is None:
+        if len(rows) != len(solution.alpha):  # equal rows were left out
+            rows = np.delete(rows, find_duplicates(Points(rows)).dropped, axis=0)
+        progress.note(f"the features' weights are computed from the training rows, once: {path}")
+        w = feature_weights.weights(feature, rows, solution.alpha, progress)
+        try:
+            feature_weights.write(path, w, digest)
+        except StorageError as error:
+            progress.note(f"the features' weights are not kept: {error}")
+    started = time.perf_counter()
+    scores = feature_weights.predict(feature, X, w, progress)
+    solution.seconds["predict"] = time.perf_counter() - started
+    return scores
+
+
+def features_again(
+    meta: dict[str, Any], threads: int | None, progress: Progress
+) -> tuple[ImageFeatures, Array]:
+    """The features fitted on the training rows, and these."""
     source = {key: meta["source"][key] for key in SOURCE}
     training = datasets.load(
         source["dataset"],
@@ -153,8 +194,7 @@ def features_of(X: Array, meta: dict[str, Any], threads: int | None, progress: P
         key: tuple(value) if isinstance(value, list) else value
         for key, value in meta["feature_options"].items()
     }
-    transformed: Array = fitted(training, name, settings, threads, progress).transform(X, progress=progress)
-    return transformed
+    return fitted(training, meta["features"], settings, threads, progress), training.X_train
 
 
 def _path(text: str | None) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,8 @@ def table3(
     """Put the paper's Table 3, its norms and its figure with a ridge beside what is measured here.
 
     MNIST without features and with Gabor filters, CIFAR-10 without features and behind a random convolution net.
-    Smaller sizes say so. An interrupted run goes on with the first row that is not finished.
+    Smaller sizes say so. An interrupted run goes on with the first row that is not finished, within the random
+    convolution net from the last block of filters that was kept.
     """
     from kernelfit.report import figures
     from kernelfit.report import table3 as report
@@ -96,6 +98,7 @@ def table3(
     for row in ROWS:
         if row.name not in records and (not chosen or row.name in chosen):
             progress.note(f"{row.name}: begun")
+            means = replace(means, checkpoint=finished.checkpoint(row.name))
             record: dict[str, Any] = json_output.plain(run_row(row, settings, means, line, progress))
             finished.write(row.name, record)
             records[row.name] = record

@@ -11,13 +11,17 @@ from rich.console import Console
 
 from kernelfit import runs
 from kernelfit.errors import DataError, InputError
+from kernelfit.progress import Progress
 from kernelfit.report import environment, json_output, tables
 from kernelfit.report.progress import TerminalProgress
 from kernelfit.report.run_tables import certified_table
 from kernelfit.solution import Solution
+from kernelfit.storage import gram_file
+from kernelfit.storage.run_folder import GRAM, RUN
 
 from .options import command_line, json_option
-from .solve import Task
+from .solve import Task, recalled, run
+from .streamed import is_streamed
 
 
 @click.command(name="resume")
@@ -33,27 +37,47 @@ def command(context: click.Context, folder: Path, threads: int | None, json_targ
     json_output.check_target(json_target)
     started = time.perf_counter()
     progress = TerminalProgress()
-    remembered = runs.remembered(folder)
-    solution = runs.resume(folder, threads=threads, progress=progress)
-    try:
-        line = f"{remembered.get('command', 'kernelfit solve')}; {command_line(context)}"
-        task = None
-        if "options" in remembered:
-            try:
-                task = Task.recall(remembered["options"], threads, progress)
-            except (DataError, InputError) as error:
-                progress.note(f"no test error, as the data set cannot be read again: {error}")
-        if task is not None:
-            record = task.report(solution, line, folder, started, progress)
-        else:
-            record = certified(solution, line)
-    finally:
-        solution.close()
+    record, task = _resumed(folder, threads, command_line(context), started, progress)
     if json_target is not None:
         json_output.write(record, json_target)
     if json_target != json_output.STDOUT:
-        shown = certified_table(record) if task is None else tables.solve_table({**record, "out": folder})
+        shown = certified_table(record) if not task else tables.solve_table({**record, "out": folder})
         Console().print(shown)
+
+
+def _resumed(
+    folder: Path, threads: int | None, line: str, started: float, progress: Progress
+) -> tuple[dict[str, Any], bool]:
+    """The record of the continued run, and whether it could be compared with its data set."""
+    folder = folder.absolute()
+    if (folder / GRAM).exists() and not (folder / RUN).exists():
+        # It stopped while K was summed up.
+        kept = gram_file.read(folder / GRAM).remembered
+        return run(recalled(kept["options"], threads), f"{kept['command']}; {line}", folder), True
+    remembered = runs.remembered(folder)
+    values = recalled(remembered["options"], threads) if "options" in remembered else None
+    line = f"{remembered.get('command', 'kernelfit solve')}; {line}"
+    # K that is summed up has to be there before its factor.
+    task = _task(values, folder, progress) if values is not None and is_streamed(values) else None
+    solution = runs.resume(folder, threads=threads, progress=progress)
+    try:
+        if values is not None and task is None:
+            task = _task(values, folder, progress)
+        if task is not None:
+            return task.report(solution, line, folder, started, progress), True
+        return certified(solution, line), False
+    finally:
+        solution.close()
+        if task is not None:
+            task.close()
+
+
+def _task(values: dict[str, Any], folder: Path, progress: Progress) -> Task | None:
+    try:
+        return Task.load(values, progress, folder)
+    except (DataError, InputError) as error:
+        progress.note(f"no test error, as the data set cannot be read again: {error}")
+        return None
 
 
 def certified(solution: Solution, line: str) -> dict[str, Any]:

@@ -9,17 +9,22 @@ from typing import Any
 
 import click
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 
 from kernelfit import datasets
-from kernelfit.errors import DuplicateRowsError, NotPositiveDefiniteError
+from kernelfit.backends.device import Device
+from kernelfit.errors import DuplicateRowsError, InputError, NotPositiveDefiniteError
 from kernelfit.evaluation import training_targets
+from kernelfit.gram.device_panel_gram import DevicePanelGram
+from kernelfit.gram.plan import parse_bytes
 from kernelfit.progress import Progress
 from kernelfit.report import json_output, tables
 from kernelfit.report.progress import TerminalProgress
-from kernelfit.report.record import ridge_record, solve_record
+from kernelfit.report.record import ridge_record, solve_record, streamed_record
 from kernelfit.solution import Solution
 from kernelfit.solver import solve
+from kernelfit.storage.run_folder import GRAM
 
 from .options import (
     command_line,
@@ -31,13 +36,14 @@ from .options import (
     solver_options,
 )
 from .output_folder import RESULT, claim
+from .streamed import FEATURES, is_streamed, relative_ridge, stream
 from .transformed import Transformed, given_options, transform
+
+Float = NDArray[np.float64]
 
 #: what `predict` needs to find the training rows again, on which features are fitted
 SOURCE = ("dataset", "train", "n_train", "data_dir", "seed")
-#: what else a continued run needs to report on
-_REPORTED = ("test", "n_test", "features", "feature_settings", "filters", "loo")
-_PATHS = ("train", "test", "data_dir")
+_PATHS = ("train", "test", "data_dir", "scratch")
 
 
 @click.command(name="solve")
@@ -74,24 +80,26 @@ def run(
     started = time.perf_counter()
     progress = TerminalProgress()
     kernel = kernel_arguments(values)
-    task = Task.load(values, progress)
+    if out is not None and (out / GRAM).exists() and not is_streamed(values):
+        raise InputError(f"--out: {out} holds {GRAM} of --features {FEATURES}; name a new folder")
+    task = Task.load(values, progress, out, line)
     if kernel["gamma_factor"] is None:
         # The factor belongs to the median rule.
         kernel["gamma_factor"] = task.rows.gamma_factor if kernel["gamma"] in (None, "median") else 1.0
     solution = solve(
         task.rows.X_train,
-        training_targets(task.dataset),
-        **kernel,
-        ridge=values["ridge"],
+        task.targets(),
+        **(kernel if task.rows.streamed is None else {"kernel": "precomputed"}),
+        ridge=task.ridge(),
         jitter=values["jitter"],
         precision=values["precision"],
         tier=values["tier"],
-        memory=values["memory"],
+        memory=task.memory(),
         directory=out,
         resume=resume,
-        remember={"options": task.remembered(), "command": line},
+        remember={"options": remembered(values), "command": line},
         scratch=values["scratch"],
-        device=values["device"],
+        device=task.device(),
         threads=values["threads"],
         scale=task.rows.scale,
         seed=values["seed"],
@@ -101,6 +109,23 @@ def run(
         return task.report(solution, line, out, started, progress)
     finally:
         solution.close()
+        task.close()
+
+
+def remembered(values: dict[str, Any]) -> dict[str, Any]:
+    """Every option as JSON, for whoever goes on with the run; paths hold from any folder."""
+    kept = dict(values)
+    for name in _PATHS:
+        kept[name] = None if values[name] is None else str(Path(values[name]).absolute())
+    if Path(values["dataset"]).exists():
+        kept["dataset"] = str(Path(values["dataset"]).absolute())
+    return kept
+
+
+def recalled(kept: dict[str, Any], threads: int | None) -> dict[str, Any]:
+    """The options that were `remembered`."""
+    paths = {name: kept.get(name) and Path(kept[name]) for name in _PATHS}
+    return {**kept, **paths, "threads": threads}
 
 
 @dataclass(frozen=True)
@@ -113,8 +138,10 @@ class Task:
     seconds_load: float
 
     @classmethod
-    def load(cls, values: dict[str, Any], progress: Progress) -> Task:
-        """Read the data set and compute its features."""
+    def load(
+        cls, values: dict[str, Any], progress: Progress, out: Path | None = None, line: str = ""
+    ) -> Task:
+        """Read the data set and compute its features; those that stream keep their Gram in `out`."""
         began = time.perf_counter()
         settings = given_options(values["features"], tuple(values["feature_settings"]), values["filters"])
         dataset = datasets.load(
@@ -128,29 +155,54 @@ class Task:
             progress=progress,
         )
         loaded = time.perf_counter() - began
-        rows = transform(dataset, values["features"], settings, values["threads"], progress)
+        rows = None
+        if is_streamed(values):
+            kept = {"options": remembered(values), "command": line}
+            rows = stream(dataset, settings, values, out, kept, progress)
+        if rows is None:
+            rows = transform(dataset, values["features"], settings, values["threads"], progress)
         return cls(dataset, rows, values, loaded)
 
-    def remembered(self) -> dict[str, Any]:
-        """The options that `load` and `report` need, as JSON; paths hold from any folder."""
-        values = {name: self.values[name] for name in (*SOURCE, *_REPORTED)}
-        for name in _PATHS:
-            values[name] = None if values[name] is None else str(Path(values[name]).absolute())
-        if Path(values["dataset"]).exists():
-            values["dataset"] = str(Path(values["dataset"]).absolute())
-        return values
+    def targets(self) -> Float:
+        """Y (n, c) of the rows that the kernel sees."""
+        targets = training_targets(self.dataset)
+        return targets if self.rows.kept is None else targets[self.rows.kept]
 
-    @classmethod
-    def recall(cls, remembered: dict[str, Any], threads: int | None, progress: Progress) -> Task:
-        """The task whose options were `remembered`."""
-        paths = {name: remembered[name] and Path(remembered[name]) for name in _PATHS}
-        return cls.load({**remembered, **paths, "threads": threads}, progress)
+    def ridge(self) -> float | str:
+        """What the solver adds to the diagonal; for streamed features it is given in units of their mean diagonal."""
+        given: str = self.values["ridge"]
+        if self.rows.streamed is None:
+            return given
+        relative = relative_ridge(given)
+        return "auto" if relative is None else relative * self.rows.streamed.mean_diagonal
+
+    def device(self) -> str | Device:
+        """The one that was asked for; a Gram that lies on one is solved there."""
+        gram = self.rows.X_train
+        asked: str = self.values["device"]
+        return gram.device if isinstance(gram, DevicePanelGram) else asked
+
+    def memory(self) -> str | int | None:
+        """What the solve may take beside Grams that are in memory."""
+        given: str | None = self.values["memory"]
+        if given is None or self.rows.streamed is None:
+            return given
+        return max(1, parse_bytes(given) - self.rows.streamed.plan.held)
+
+    def close(self) -> None:
+        """Give back a device or a file that holds a Gram."""
+        if self.rows.streamed is not None:
+            self.rows.streamed.close()
 
     def report(
         self, solution: Solution, line: str, out: Path | None, started: float, progress: Progress
     ) -> dict[str, Any]:
         """Errors, norms and times since `started`; with `out` the record is kept there for `predict`."""
-        predictions = solution.predict(self.rows.X_test, progress)
+        if self.rows.kept is not None:
+            # The Gram's rows, counted as those of the data set.
+            solution.kept, solution.rows_given = self.rows.kept, self.dataset.n_train
+            solution.notes[:0] = [text for text in self.rows.notes if text not in solution.notes]
+        predictions = self.rows.predict(solution, progress)
         left_out = solution.leave_one_out(progress) if self.values["loo"] else None
         record = solve_record(
             dataset=self.dataset,
@@ -167,6 +219,8 @@ class Task:
             seed=self.values["seed"],
             command=line,
         )
+        if self.rows.streamed is not None:
+            record = streamed_record(record, self.rows.streamed)
         if solution.ridge_choice is not None:
             solution.close()  # the memory of its factor is wanted
             without = record if solution.ridge == 0 else self._interpolate(solution, line, progress)
@@ -178,6 +232,7 @@ class Task:
                 **record,
                 "classes": self.dataset.classes,
                 "feature_options": self.rows.settings,
+                "streamed": self.rows.streamed is not None,
                 "source": source,
             }
             json_output.write(kept, out / RESULT)
@@ -189,9 +244,11 @@ class Task:
         try:
             solution = solve(
                 self.rows.X_train,
-                training_targets(self.dataset),
+                self.targets(),
                 kernel=chosen.kernel or "precomputed",
-                **{name: values[name] for name in ("jitter", "precision", "tier", "memory", "scratch")},
+                **{name: values[name] for name in ("jitter", "precision", "tier", "scratch")},
+                memory=self.memory(),
+                device=self.device(),
                 threads=values["threads"],
                 scale=self.rows.scale,
                 progress=progress,
@@ -205,5 +262,5 @@ class Task:
             solution.close()
 
 
-def _columns(scores: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _columns(scores: Float) -> Float:
     return scores.reshape(len(scores), -1)

@@ -1,4 +1,4 @@
-"""The rows that the kernel sees: those of the data set, or their features."""
+"""What the kernel sees: the rows of the data set, their features, or the Gram matrix of features that are streamed."""
 
 from __future__ import annotations
 
@@ -6,36 +6,48 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit.datasets import Dataset
 from kernelfit.errors import InputError
+from kernelfit.feature_gram import FeatureGram
 from kernelfit.features.images import ImageFeatures
 from kernelfit.features.options import make, options, pairs
+from kernelfit.gram.source import PanelGram
 from kernelfit.progress import Progress
+from kernelfit.solution import Solution
 
 NONE = "none"
 
 
 @dataclass(frozen=True)
 class Transformed:
-    """Training and test rows in the kernel's units once multiplied by `scale`.
+    """Training and test rows in the kernel's units once multiplied by `scale`; of `streamed` features their Grams.
 
     `settings` holds every option of the features, `gamma_factor` the one that suits them, `seconds` what fitting and
-    transforming took.
+    transforming took, `kept` the training rows that a Gram is of, where equal ones were left out, as `notes` say.
     """
 
-    X_train: NDArray[Any]
+    X_train: NDArray[Any] | PanelGram
     X_test: NDArray[Any]
-    scale: float
+    scale: float | None
     name: str
     settings: dict[str, Any]
     gamma_factor: float
     seconds: float
+    n_features: int
+    streamed: FeatureGram | None = None
+    kept: NDArray[np.int64] | None = None
+    notes: tuple[str, ...] = ()
 
-    @property
-    def n_features(self) -> int:
-        return int(self.X_train.shape[1])
+    def predict(self, solution: Solution, progress: Progress) -> NDArray[np.float64]:
+        """f at the test rows."""
+        return (
+            solution.predict(self.X_test, progress)
+            if self.streamed is None
+            else self.streamed.predict(solution)
+        )
 
 
 def transform(
@@ -47,14 +59,23 @@ def transform(
             raise InputError(
                 f"--option: got {', '.join(given)}, but --features none has no options; name features"
             )
-        return Transformed(dataset.X_train, dataset.X_test, dataset.scale, NONE, {}, 1.0, 0.0)
+        return Transformed(
+            dataset.X_train, dataset.X_test, dataset.scale, NONE, {}, 1.0, 0.0, dataset.n_features
+        )
     started = time.perf_counter()
     feature = fitted(dataset, name, given, threads, progress)
     train = feature.transform(dataset.X_train, progress=progress)
     test = feature.transform(dataset.X_test, progress=progress)
-    settings = {key: getattr(feature, key) for key in options(name)}
     factor = float(feature.default_gamma_factor)
-    return Transformed(train, test, 1.0, name, settings, factor, time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    return Transformed(
+        train, test, 1.0, name, settings_of(feature, name), factor, seconds, feature.n_features_out_
+    )
+
+
+def settings_of(feature: ImageFeatures, name: str) -> dict[str, Any]:
+    """Every option of the features `name`, by default or given."""
+    return {key: getattr(feature, key) for key in options(name)}
 
 
 def fitted(

@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike
 
 from kernelfit.errors import DataError, StorageError
 from kernelfit.gram.plan import PanelLayout, Plan
-from kernelfit.gram.source import ArrayGram, PanelGram
+from kernelfit.gram.source import PanelGram
 from kernelfit.problem import Problem
 from kernelfit.progress import Progress, Silent
-from kernelfit.runs import open_run, require_run
+from kernelfit.runs import gram_of, open_run, require_run
 from kernelfit.solution import Solution
 from kernelfit.storage import journal, run_file, run_folder
 from kernelfit.storage.identity import differences, identity
@@ -74,8 +74,7 @@ def check(
         found.finished = _readable(found, folder, function) is not None
         return found
     try:
-        source = gram if gram is None or isinstance(gram, PanelGram) else ArrayGram(gram)
-        problem, plan, _, _ = run_file.read(folder / RUN, function, source)
+        problem, plan, _, _ = run_file.read(folder / RUN, function, gram_of(folder, gram))
         contents = journal.read(folder / JOURNAL)
     except (DataError, StorageError) as error:
         found.problems.append(str(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,6 +84,28 @@ def refuse_conflicts(duplicates: Duplicates, targets: Float) -> None:
             "drop all but one of each, or give ridge > 0",
             conflicts,
         )
+
+
+def drop_duplicates(
+    points: Points, targets: Float, ridge: float, note: Callable[[str], None]
+) -> tuple[Points, Float, NDArray[np.int64], Duplicates]:
+    """Rows, targets, their indices, and what was found: with ridge = 0 equal rows make K singular.
+
+    Conflicting targets are an error, of others the first row is kept, which `note` is told.
+    """
+    kept = np.arange(points.shape[0])
+    if ridge > 0:
+        return points, targets, kept, Duplicates(())
+    duplicates = find_duplicates(points)
+    if not duplicates.groups:
+        return points, targets, kept, duplicates
+    refuse_conflicts(duplicates, targets)
+    dropped = duplicates.dropped
+    listed = ", ".join(map(str, dropped[:10])) + (", ..." if len(dropped) > 10 else "")
+    note(f"{len(dropped)} rows repeat an earlier row with the same target and were left out: {listed}")
+    kept = np.setdiff1d(kept, dropped)
+    distinct = Points(points.values[kept], points.scale)
+    return distinct, np.ascontiguousarray(targets[kept]), kept, duplicates
 
 
 def nearest_neighbour(points: Points, row: int) -> tuple[int, float]:

@@ -16,10 +16,10 @@ from kernelfit.problem import Problem
 from kernelfit.progress import Progress, Silent
 from kernelfit.solution import Solution
 from kernelfit.solver import complete
-from kernelfit.storage import hdf5, journal, run_file, run_folder
+from kernelfit.storage import gram_file, hdf5, journal, run_file, run_folder
 from kernelfit.storage.disk import DiskPanels
 from kernelfit.storage.lock import FolderLock
-from kernelfit.storage.run_folder import JOURNAL, LOCK, RUN, SOLUTION, Run
+from kernelfit.storage.run_folder import GRAM, JOURNAL, LOCK, RUN, SOLUTION, Run
 from kernelfit.system import FactoredSystem
 
 # Rows of a panel read at once when the factor of a finished run is used.
@@ -63,7 +63,7 @@ def resume(
                 progress.note(f"{folder}: this run is finished already")
                 lock.release()
                 return solution
-        problem, plan, _, notes = run_file.read(folder / RUN, function, _source(gram))
+        problem, plan, _, notes = run_file.read(folder / RUN, function, gram_of(folder, gram))
         run = Run.resume(folder, problem, plan, notes, lock, progress)
     except BaseException:
         lock.release()
@@ -108,7 +108,9 @@ def open_run(
             f"{folder}: its factor is missing or incomplete; kernelfit resume {folder} computes it again"
         )
     source = (
-        KernelGram(solution.kernel, solution.points) if solution.kernel and solution.points else _source(gram)
+        KernelGram(solution.kernel, solution.points)
+        if solution.kernel and solution.points
+        else gram_of(folder, gram)
     )
     if source is None:
         raise DataError(
@@ -161,5 +163,8 @@ def require_run(folder: str | Path) -> Path:
     return folder
 
 
-def _source(gram: ArrayLike | PanelGram | None) -> GramSource | None:
-    return gram if gram is None or isinstance(gram, PanelGram) else ArrayGram(gram)
+def gram_of(folder: Path, gram: ArrayLike | PanelGram | None) -> GramSource | None:
+    """A precomputed K: what was given, or the one that a run of streamed features keeps in its folder."""
+    if gram is not None:
+        return gram if isinstance(gram, PanelGram) else ArrayGram(gram)
+    return gram_file.read(folder / GRAM).gram() if (folder / GRAM).exists() else None

@@ -33,12 +33,7 @@ from kernelfit.gram.source import ArrayGram, GramSource, KernelGram, PanelGram
 from kernelfit.interruption import Interruption
 from kernelfit.kernels import Kernel, Linear, build
 from kernelfit.linalg.minimum_norm import minimum_norm
-from kernelfit.preflight import (
-    Duplicates,
-    as_targets,
-    find_duplicates,
-    refuse_conflicts,
-)
+from kernelfit.preflight import Duplicates, as_targets, drop_duplicates
 from kernelfit.problem import Problem
 from kernelfit.progress import Progress, Silent
 from kernelfit.ridge import CANDIDATES, choose_ridge
@@ -150,7 +145,7 @@ def solve(
                 raise InputError("X: got 0 rows, expected at least 1")
             kept = np.arange(rows_given)
             try:
-                points, targets, kept, duplicates = _drop_duplicates(points, targets, ridge, note)
+                points, targets, kept, duplicates = drop_duplicates(points, targets, ridge, note)
             except DuplicateRowsError as error:
                 if not choose:
                     raise
@@ -485,25 +480,6 @@ def _solve_primal(problem: Problem, backend: CpuBackend, limit: int, note: Any, 
         input_scale=problem.input_scale,
         single_target=problem.single_target,
     )
-
-
-def _drop_duplicates(
-    points: Points, targets: Float, ridge: float, note: Any
-) -> tuple[Points, Float, NDArray[np.int64], Duplicates]:
-    """With ridge = 0 equal rows make K singular: conflicting targets are an error, others keep their first row."""
-    kept = np.arange(points.shape[0])
-    if ridge > 0:
-        return points, targets, kept, Duplicates(())
-    duplicates = find_duplicates(points)
-    if not duplicates.groups:
-        return points, targets, kept, duplicates
-    refuse_conflicts(duplicates, targets)
-    dropped = duplicates.dropped
-    listed = ", ".join(map(str, dropped[:10])) + (", ..." if len(dropped) > 10 else "")
-    note(f"{len(dropped)} rows repeat an earlier row with the same target and were left out: {listed}")
-    kept = np.setdiff1d(kept, dropped)
-    distinct = Points(points.values[kept], points.scale)
-    return distinct, np.ascontiguousarray(targets[kept]), kept, duplicates
 
 
 def _resolve_kernel(

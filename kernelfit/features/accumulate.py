@@ -7,7 +7,9 @@ product, and a tile belongs to one thread.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -39,6 +41,14 @@ class Layout(Protocol):
     def shape(self, j: int) -> tuple[int, int]: ...
 
 
+@dataclass
+class Seconds:
+    """Time spent on features, and on their products."""
+
+    features: float = 0.0
+    gram: float = 0.0
+
+
 def filters_per_block(net: RandomConv, rows: int) -> int:
     """Filters whose features of `rows` rows take at most `BLOCK_BYTES`, 512 at most; at least one."""
     fitting = BLOCK_BYTES // (4 * 2 * net.n_windows_ * max(rows, 1))
@@ -56,6 +66,7 @@ def accumulate(
     first_filter: int = 0,
     per_block: int | None = None,
     on_block: Callable[[int], None] | None = None,
+    seconds: Seconds | None = None,
     progress: Progress | None = None,
 ) -> None:
     """panels += Z Z^T (lower triangle), cross += Z_test Z^T, over the filters from `first_filter` on.
@@ -66,14 +77,15 @@ def accumulate(
     train, test : (n, d), (m, d) rows as `net.transform` takes them; m may be 0
     layout : of order n
     panels : `layout.count` C-ordered panels of shapes `layout.shape(j)`, float32 or float64
-    cross : (m, n) C-ordered, of the panels' dtype
+    cross : (m, n) C-ordered, float32 or float64
     per_block : filters at a time; None for what `filters_per_block` says
     on_block : called after each block with the number of filters done, when panels and cross are consistent
+    seconds : receives the time that went by, block by block
 
-    Products are float32; with float64 panels every product (over one block's features) is added in float64. What
+    Products are float32; with float64 sums every product (over one block's features) is added in float64. What
     lies above the diagonal in a panel's top square stays as it was, or is written with values that nobody reads.
     """
-    progress = progress or Silent()
+    progress, seconds = progress or Silent(), seconds or Seconds()
     _check(train, test, layout, panels, cross, net, first_filter)
     per_block = per_block or filters_per_block(net, len(train) + len(test))
     z_train, z_test = (
@@ -91,6 +103,7 @@ def accumulate(
     ):
         for start in range(first_filter, net.n_filters, per_block):
             stop = min(start + per_block, net.n_filters)
+            began = time.perf_counter()
             blocks = []
             for rows, whole in ((train, z_train), (test, z_test)):
                 # A last, narrower block uses the front of the same memory.
@@ -99,7 +112,10 @@ def accumulate(
                 net.filter_block(rows, start, stop, out=block)
                 computed(share * (stop - start) * len(rows))
                 blocks.append(block)
+            computed_at = time.perf_counter()
             _multiply(blocks[0], blocks[1], layout, panels, cross, backend, multiplied)
+            seconds.features += computed_at - began
+            seconds.gram += time.perf_counter() - computed_at
             if on_block is not None:
                 on_block(stop)
 
@@ -161,10 +177,8 @@ def _check(
     if cross.shape != (len(test), layout.n):
         raise InputError(f"cross: got shape {cross.shape}, expected {(len(test), layout.n)}")
     for name, array in (("cross", cross), *(("panels", panel) for panel in panels)):
-        if array.dtype not in (np.float32, np.float64) or array.dtype != cross.dtype:
-            raise InputError(
-                f"{name}: got dtype {array.dtype}, expected float32 or float64, the same for all"
-            )
+        if array.dtype not in (np.float32, np.float64):
+            raise InputError(f"{name}: got dtype {array.dtype}, expected float32 or float64")
         if not array.flags.c_contiguous or not array.flags.writeable:
             raise InputError(f"{name}: expected C-ordered arrays that may be written; use np.zeros(shape)")
     if not 0 <= first_filter <= net.n_filters:

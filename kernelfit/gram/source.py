@@ -113,6 +113,8 @@ class _ArrayColumns:
 class PanelGram:
     """A Gram matrix given as packed column panels of its lower triangle, as `kernelfit.gram.plan` lays them out."""
 
+    layout: PanelLayout
+
     def __init__(self, layout: PanelLayout, panels: Sequence[NDArray[Any]]) -> None:
         shapes = [panel.shape for panel in panels]
         expected = [layout.shape(j) for j in range(layout.count)]
@@ -128,10 +130,71 @@ class PanelGram:
         return np.concatenate([np.diagonal(panel) for panel in self.panels]).astype(np.float64)
 
     def columns(self, start: int, stop: int, backend: CpuBackend) -> Columns:
+        return PanelColumns(self.panels[self._panel_of(start, stop)], start)
+
+    def _panel_of(self, start: int, stop: int) -> int:
         j = self.layout.panel_of(start)
         if (start, stop) != (self.layout.start(j), self.layout.stop(j)):
             raise ValueError(f"columns {start}:{stop} are not a panel of {self.layout}")
-        return PanelColumns(self.panels[j], start)
+        return j
+
+
+class PanelReader(Protocol):
+    """Panels that are read as they are needed, such as `kernelfit.storage.panel_file.PanelFile`."""
+
+    @property
+    def layout(self) -> PanelLayout: ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+
+    def read(self, j: int, rows: tuple[int, int], out: NDArray[Any]) -> None:
+        """out <- these rows of panel j; may be called by several threads at once."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class StoredGram(PanelGram):
+    """A Gram matrix whose packed panels stay where they are stored: a strip of rows is in memory at a time."""
+
+    def __init__(self, reader: PanelReader) -> None:
+        self.reader, self.layout = reader, reader.layout
+        self.n = reader.layout.n
+        self.flops_per_entry = 0.0
+        self._diagonal: Float | None = None
+
+    def diagonal(self) -> Float:
+        if self._diagonal is None:
+            self._diagonal = np.empty(self.n)
+            for j in range(self.layout.count):
+                first, last = self.layout.start(j), self.layout.stop(j)
+                for start in range(first, last, 256):
+                    stop = min(start + 256, last)
+                    rows = np.empty((stop - start, last - first), self.reader.dtype)
+                    self.reader.read(j, (start, stop), rows)
+                    self._diagonal[start:stop] = np.diagonal(rows, start - first)
+        return self._diagonal
+
+    def columns(self, start: int, stop: int, backend: CpuBackend) -> Columns:
+        return _StoredColumns(self.reader, self._panel_of(start, stop), backend)
+
+    def close(self) -> None:
+        """Close what the panels are read from."""
+        self.reader.close()
+
+
+class _StoredColumns:
+    def __init__(self, reader: PanelReader, j: int, backend: CpuBackend) -> None:
+        self._reader, self._j, self._backend = reader, j, backend
+
+    def fill(self, start: int, stop: int, out: NDArray[Any]) -> None:
+        layout = self._reader.layout
+        width = layout.shape(self._j)[1]
+        rows = self._backend.scratch("stored rows", stop - start, width, self._reader.dtype)
+        self._reader.read(self._j, (start, stop), rows)
+        out[...] = rows[:, : out.shape[1]]
+        _mirror(out, start, layout.start(self._j))
 
 
 class PanelColumns:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from kernelfit.evaluation import coefficient_of_determination, compare
 from kernelfit.report import environment
 from kernelfit.ridge import RidgeChoice
 from kernelfit.solution import Solution
+
+if TYPE_CHECKING:
+    from kernelfit.feature_gram import FeatureGram
 
 Float = NDArray[np.float64]
 
@@ -118,6 +121,26 @@ def solve_record(
         "notes": [*dataset.notes, *solution.notes],
         "versions": environment.versions(),
         "command": command,
+    }
+
+
+def streamed_record(record: dict[str, Any], streamed: FeatureGram) -> dict[str, Any]:
+    """The record of a solve with a Gram of streamed features: what its kernel is, and where the time went.
+
+    Two keys are added: `mean_diagonal` of K, and `ridge_relative`, the ridge in units of it. The record's own time for
+    features is that of fitting them.
+    """
+    spent = record["seconds"]
+    return {
+        **record,
+        "kernel": {"name": "linear"},
+        "mean_diagonal": streamed.mean_diagonal,
+        "ridge_relative": record["ridge"] / streamed.mean_diagonal,
+        "seconds": {
+            **spent,
+            "features": spent["features"] + streamed.seconds["features"],
+            "gram": streamed.seconds["gram"] + spent["gram"],
+        },
     }
 
 

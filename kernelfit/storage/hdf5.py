@@ -13,6 +13,7 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -101,6 +102,45 @@ def read(
     that a file with a forged checksum does no harm either.
     Raises `DataError`; `remedy` closes its message.
     """
+
+    def read_all(meta: dict[str, Any], datasets: dict[str, Any]) -> Built:
+        return build(meta, {key: np.asarray(dataset[()]) for key, dataset in datasets.items()})
+
+    return _with_datasets(path, read_all, form, version, remedy)
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Where an array lies in a file, C-ordered and whole: for pread at `offset`."""
+
+    offset: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+def locate(path: Path, *, form: str, version: int, remedy: str) -> tuple[dict[str, Any], dict[str, Extent]]:
+    """The meta of a file that `write` wrote and where its arrays lie, after its checksum has been verified.
+
+    As `read`, for arrays that are too large to be read at once.
+    """
+
+    def extents(meta: dict[str, Any], datasets: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Extent]]:
+        found = {}
+        for key, dataset in datasets.items():
+            offset = dataset.id.get_offset()
+            found[key] = Extent(int(offset) if offset is not None else -1, dataset.shape, dataset.dtype)
+        return meta, found
+
+    return _with_datasets(path, extents, form, version, remedy)
+
+
+def _with_datasets(
+    path: Path,
+    build: Callable[[dict[str, Any], dict[str, Any]], Built],
+    form: str,
+    version: int,
+    remedy: str,
+) -> Built:
     import h5py
 
     if not path.is_file():
@@ -108,8 +148,7 @@ def read(
     try:
         _require_whole(path, form, remedy)
         with h5py.File(path, "r") as file:
-            meta, arrays = _read(file, path, version, remedy)
-        return build(meta, arrays)
+            return build(*_read(file, path, version, remedy))
     except KernelfitError:
         raise
     except _UNREADABLE as error:
@@ -117,7 +156,8 @@ def read(
         raise DataError(f"{path}: not a readable {form} ({reason}); {remedy}") from None
 
 
-def _read(file: Any, path: Path, version: int, remedy: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+def _read(file: Any, path: Path, version: int, remedy: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The meta and the data sets of a file, once they are known to be what they should."""
     import h5py
 
     if int(file.attrs["version"]) > version:
@@ -128,7 +168,7 @@ def _read(file: Any, path: Path, version: int, remedy: str) -> tuple[dict[str, A
     if not isinstance(text, str):
         raise DataError(f"{path}: its description is not text; {remedy}")
     size = path.stat().st_size
-    arrays = {}
+    datasets = {}
     for key in file:
         dataset: Any = file.get(key) if isinstance(file.get(key, getlink=True), h5py.HardLink) else None
         plain = (
@@ -143,11 +183,11 @@ def _read(file: Any, path: Path, version: int, remedy: str) -> tuple[dict[str, A
             raise DataError(f"{path}: {key!r} is not a plain array; {remedy}")
         if dataset.size * dataset.dtype.itemsize > size:
             raise DataError(f"{path}: {key!r} claims more bytes than the file has; it is damaged; {remedy}")
-        arrays[str(key)] = np.asarray(dataset[()])
+        datasets[str(key)] = dataset
     meta = json.loads(text)
     if not isinstance(meta, dict):
         raise DataError(f"{path}: its description is not an object; {remedy}")
-    return meta, arrays
+    return meta, datasets
 
 
 def array_digest(array: NDArray[Any]) -> str:

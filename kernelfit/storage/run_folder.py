@@ -4,6 +4,7 @@ run.h5        rows, targets and every choice made; a folder without it holds no 
 factor.h5     the panels of L
 journal       which panels are finished, with their checksums; see `kernelfit.storage.journal`
 solution.h5   the solution, once there is one
+gram.h5       K of streamed features, which is not computed again; before run.h5 there is, as far as it has come
 lock          held by the process that writes
 """
 
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
     from kernelfit.solution import Solution
 
 RUN, FACTOR, JOURNAL, SOLUTION, LOCK = "run.h5", "factor.h5", "journal", "solution.h5", "lock"
-_UNFINISHED = tuple(f".{name}." for name in (RUN, FACTOR, JOURNAL, SOLUTION))
+GRAM = "gram.h5"
+_UNFINISHED = tuple(f".{name}." for name in (RUN, FACTOR, JOURNAL, SOLUTION, GRAM))
 
 
 class Run:
@@ -206,8 +208,8 @@ class Run:
 
 
 def is_vacant(folder: Path) -> bool:
-    """Whether a folder holds nothing but what a start that was killed may have left."""
-    left = (*_UNFINISHED, FACTOR, JOURNAL, LOCK)
+    """Whether a folder holds nothing but what a start that was killed may have left, a Gram's sums included."""
+    left = (*_UNFINISHED, FACTOR, JOURNAL, LOCK, GRAM)
     return all(path.is_file() and path.name.startswith(left) for path in folder.iterdir())
 
 

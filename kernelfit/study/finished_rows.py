@@ -46,6 +46,11 @@ class FinishedRows:
             )
         return record
 
+    def checkpoint(self, name: str) -> Path:
+        """Where the row `name` may keep what it has so far, until it is finished."""
+        return self.folder / f"{name}.unfinished.h5"
+
     def write(self, name: str, record: dict[str, Any]) -> None:
-        """Keep a row that is finished."""
+        """Keep a row that is finished, in place of its checkpoint."""
         json_output.write(record, self.folder / f"{name}.json")
+        self.checkpoint(name).unlink(missing_ok=True)

@@ -19,20 +19,17 @@ from kernelfit.backends.memory import available_memory
 from kernelfit.datasets import Dataset
 from kernelfit.errors import DuplicateRowsError, NotPositiveDefiniteError
 from kernelfit.evaluation import training_targets
+from kernelfit.feature_gram import FeatureGram, feature_gram, sums_dtype
 from kernelfit.features.options import make
 from kernelfit.features.random_conv import RandomConv
 from kernelfit.gram.plan import parse_bytes
 from kernelfit.progress import Progress, Silent
 from kernelfit.report.paper import ROWS, PaperRow
-from kernelfit.report.record import ridge_record, solve_record
+from kernelfit.report.record import ridge_record, solve_record, streamed_record
 from kernelfit.solution import Solution
 from kernelfit.solver import solve
-from kernelfit.study.filter_grams import filter_grams, gram_bytes
 
 Float = NDArray[np.float64]
-
-#: test rows whose predictions from a Gram are formed at once
-_TEST_ROWS = 1_024
 
 
 @dataclass(frozen=True)
@@ -48,26 +45,36 @@ class Settings:
 
 @dataclass(frozen=True)
 class Means:
-    """What they do not depend on: where the data lies, and what the computation may use."""
+    """What they do not depend on: where the data lies, and what the computation may use.
+
+    `checkpoint` is a file for the sums of a Gram that takes long, from which a row that was killed goes on.
+    """
 
     data_dir: Path | None = None
     memory: str | None = None
     tier: str = "auto"
     scratch: Path | None = None
     threads: int | None = None
+    checkpoint: Path | None = None
 
 
 @dataclass(frozen=True)
 class _Rows:
-    """Rows or Grams as `kernelfit.solve` and `Solution.predict` take them; `bytes` is what Grams occupy."""
+    """Rows or a Gram as `kernelfit.solve` takes them, and the test rows; `seconds` went by for features as such."""
 
     train: Any
     test: NDArray[Any]
     arguments: dict[str, Any]
-    kernel: dict[str, Any] | None
     n_features: int
     options: dict[str, Any]
-    bytes: int = 0
+    seconds: float = 0.0
+    streamed: FeatureGram | None = None
+
+    def predict(self, solution: Solution, progress: Progress) -> Float:
+        """f at the test rows (m, c)."""
+        if self.streamed is not None:
+            return self.streamed.predict(solution)
+        return solution.predict(self.test, progress)
 
 
 def names() -> tuple[str, ...]:
@@ -100,14 +107,16 @@ def run_row(
     )
     loaded = time.perf_counter()
     rows = _rows(row, dataset, settings, means, progress)
-    # Rows are counted by the plan of the solve, Grams that are there already are not.
-    memory = means.memory if means.memory is None else parse_bytes(means.memory) - rows.bytes
-    seconds = {"load": loaded - started, "features": time.perf_counter() - loaded}
+    # Rows are counted by the plan of the solve, what Grams hold already is not.
+    held = rows.streamed.plan.held if rows.streamed is not None else 0
+    memory = means.memory if means.memory is None else max(1, parse_bytes(means.memory) - held)
+    prepared = time.perf_counter() - started
+    seconds = {"load": loaded - started, "features": rows.seconds}
 
     def record_of(solution: Solution, began: float) -> dict[str, Any]:
-        scores = _scores(solution, rows.test, progress)
+        scores = rows.predict(solution, progress)
         solution.close()
-        elapsed = {**seconds, "total": sum(seconds.values()) + time.perf_counter() - began}
+        elapsed = {**seconds, "total": prepared + time.perf_counter() - began}
         record = solve_record(
             dataset=dataset,
             features=row.features,
@@ -119,7 +128,7 @@ def run_row(
             seed=settings.seed,
             command=command,
         )
-        return {**record, "kernel": rows.kernel or record["kernel"]}
+        return record if rows.streamed is None else streamed_record(record, rows.streamed)
 
     arguments: dict[str, Any] = {
         "precision": settings.precision,
@@ -149,6 +158,8 @@ def run_row(
             interpolation = None
             notes.append(f"no solution without a ridge: {error}")
             progress.note(notes[-1])
+    if rows.streamed is not None:
+        rows.streamed.close()
     decided = ridge_record(choice, None)
     return {
         "row": row.name,
@@ -172,8 +183,9 @@ def _rows(row: PaperRow, dataset: Dataset, settings: Settings, means: Means, pro
     if row.features == "none":
         arguments = {**gaussian, "scale": dataset.scale}
         d = dataset.n_features
-        return _Rows(dataset.X_train, dataset.X_test, arguments, None, d, {})
+        return _Rows(dataset.X_train, dataset.X_test, arguments, d, {})
     given = {} if row.filters is None else {"n_filters": settings.filters, "random_state": settings.seed}
+    began = time.perf_counter()
     feature = make(
         row.features,
         image_shape=dataset.image_shape,
@@ -186,19 +198,20 @@ def _rows(row: PaperRow, dataset: Dataset, settings: Settings, means: Means, pro
     if row.filters is None:
         train = feature.transform(dataset.X_train, progress=progress)
         test = feature.transform(dataset.X_test, progress=progress)
-        return _Rows(train, test, gaussian, None, train.shape[1], options)
+        return _Rows(train, test, gaussian, train.shape[1], options, time.perf_counter() - began)
     assert isinstance(feature, RandomConv)
+    fitted = time.perf_counter() - began
     limit = available_memory() if means.memory is None else parse_bytes(means.memory)
-    gram, cross = filter_grams(feature, dataset.X_train, dataset.X_test, limit, progress)
-    held = gram_bytes(dataset.n_train, dataset.n_test)
-    return _Rows(
-        gram, cross, {"kernel": "precomputed"}, {"name": "linear"}, feature.n_features_out_, options, held
+    streamed = feature_gram(
+        feature,
+        dataset.X_train,
+        dataset.X_test,
+        dtype=sums_dtype(settings.precision),
+        memory=limit,
+        checkpoint=means.checkpoint,
+        scratch=means.scratch,
+        device="auto",
+        progress=progress,
     )
-
-
-def _scores(solution: Solution, test: NDArray[Any], progress: Progress) -> Float:
-    """f at the test rows (m, c); from a Gram a few rows at a time, which are converted to float64."""
-    if solution.kernel is not None:
-        return solution.predict(test, progress)
-    parts = [solution.predict(test[start : start + _TEST_ROWS]) for start in range(0, len(test), _TEST_ROWS)]
-    return np.concatenate(parts)
+    precomputed = {"kernel": "precomputed"}
+    return _Rows(streamed.gram, streamed.cross, precomputed, streamed.n_features, options, fitted, streamed)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +19,7 @@ from kernelfit.cli import root
 from kernelfit.errors import InputError
 from kernelfit.report import paper
 from kernelfit.report import table3 as report
+from kernelfit.storage import gram_file
 
 SMALL = ("--n", "120", "--n-test", "60", "--filters", "8")
 
@@ -111,6 +116,29 @@ def test_random_convolution_on_real_images(cifar10_dir: Path, tmp_path: Path) ->
     assert row["paper"]["test_error_with_ridge"] == 0.15
     assert row["ridge"] >= 0
     assert row["rkhs_norm_with_ridge"] <= row["rkhs_norm"]
+    assert [path.name for path in (tmp_path / "rows").iterdir()] == ["cifar10-random-conv.json"]
+
+
+def test_a_killed_row_goes_on_within_its_filters(cifar10_dir: Path, tmp_path: Path) -> None:
+    arguments = ["--data-dir", str(cifar10_dir), "--n", "100", "--n-test", "20", "--filters", "3000"]
+    arguments += ["--row", "cifar10-random-conv"]
+    out, whole = tmp_path / "killed", tmp_path / "whole"
+    command = [sys.executable, "-m", "kernelfit", "reproduce", "table3", "--out", str(out), *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    sums = out / "rows" / "cifar10-random-conv.unfinished.h5"
+    while process.poll() is None and not sums.exists():
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    done = gram_file.read(sums).done
+    assert 0 < done < 3000
+    result = table3("--out", str(out), *arguments)
+    assert f"going on after {done} of 3000 filters" in result.stderr
+    table3("--out", str(whole), *arguments)
+    rows = [json.loads((folder / "rows/cifar10-random-conv.json").read_text()) for folder in (out, whole)]
+    for key in ("rkhs_norm", "test_error", "ridge", "log_det"):
+        assert rows[0]["chosen"][key] == rows[1]["chosen"][key]
+    assert not sums.exists()
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kernelfit.errors import InputError
-from kernelfit.features.accumulate import accumulate, filters_per_block
+from kernelfit.features.accumulate import Seconds, accumulate, filters_per_block
 from kernelfit.features.random_conv import RandomConv
 from kernelfit.gram.plan import PanelLayout
 
@@ -46,8 +46,11 @@ def dense(layout: PanelLayout, panels: list[np.ndarray]) -> np.ndarray:
 def test_equals_the_product_of_all_features(dtype: type, n: int, m: int, width: int) -> None:
     train, test = images(n), images(max(m, 1), 1)[:m]
     net, layout = fitted(train), PanelLayout(n, width)
-    panels, cross = zeros(layout, m, dtype)
-    accumulate(net, train, test, layout, panels, cross, per_block=3)
+    panels, _ = zeros(layout, 0, dtype)
+    cross = np.zeros((m, n), np.float32)
+    seconds = Seconds()
+    accumulate(net, train, test, layout, panels, cross, per_block=3, seconds=seconds)
+    assert min(seconds.features, seconds.gram) > 0
     z = net.transform(train).astype(np.float64)
     gram = z @ z.T.copy()
     assert np.allclose(dense(layout, panels), np.tril(gram), rtol=0, atol=2e-6 * gram.max())
@@ -133,8 +136,8 @@ def test_refuses() -> None:
         accumulate(net, train[:19], test, layout, panels, cross)
     with pytest.raises(InputError, match=r"cross: got shape \(2, 20\), expected \(3, 20\)"):
         accumulate(net, train, test, layout, panels, cross[:2])
-    with pytest.raises(InputError, match="panels: got dtype float64"):
-        accumulate(net, train, test, layout, zeros(layout, 0, np.float64)[0], cross)
+    with pytest.raises(InputError, match="panels: got dtype int64"):
+        accumulate(net, train, test, layout, zeros(layout, 0, np.int64)[0], cross)
     with pytest.raises(InputError, match="panels: got"):
         accumulate(net, train, test, layout, panels[:-1], cross)
     with pytest.raises(InputError, match="cross: expected C-ordered"):

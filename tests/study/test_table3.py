@@ -11,6 +11,7 @@ import pytest
 import kernelfit
 from kernelfit.datasets import Dataset
 from kernelfit.evaluation import training_targets
+from kernelfit.features import RandomConv
 from kernelfit.report.paper import ROWS, find
 from kernelfit.study import table3
 from kernelfit.study.table3 import Means, Settings, parameters, run_row
@@ -85,8 +86,6 @@ def test_pixels_are_what_solve_gives(images):
 
 
 def test_the_streamed_row_is_the_linear_kernel_of_the_features(images):
-    from kernelfit.features import RandomConv
-
     record = run_row(find("cifar10", "random-conv"), SETTINGS, Means())
     data = images["cifar10"]
     net = RandomConv(image_shape=SIZES["cifar10"], n_filters=120).fit(data.X_train)
@@ -97,6 +96,21 @@ def test_the_streamed_row_is_the_linear_kernel_of_the_features(images):
     wrong = (c @ alpha).argmax(axis=1) != data.y_test
     assert record["chosen"]["test_error"] == pytest.approx(wrong.mean())
     assert record["chosen"]["rkhs_norm"] == pytest.approx(np.sqrt(np.sum(alpha * (k @ alpha))), rel=1e-4)
+
+
+def test_a_row_goes_on_from_its_checkpoint(images, tmp_path, monkeypatch):
+    row, file = find("cifar10", "random-conv"), tmp_path / "sums.h5"
+    before = run_row(row, SETTINGS, Means())
+    first = run_row(row, SETTINGS, Means(checkpoint=file))
+    assert file.exists()
+    # The sums are complete: what follows them is computed again, they are not.
+    monkeypatch.setattr(RandomConv, "filter_block", None)
+    again = run_row(row, SETTINGS, Means(checkpoint=file))
+    for record in (first, again):
+        for key in ("rkhs_norm", "test_error", "backward_error", "mean_diagonal"):
+            assert record["chosen"][key] == before["chosen"][key]
+            assert record["interpolation"][key] == before["interpolation"][key]
+        assert record["ridge_path"] == before["ridge_path"]
 
 
 def test_no_choice_looks_at_the_test_rows(images):

@@ -1,0 +1,253 @@
+"""`kernelfit solve --features random-conv`: a Gram of features that never exist, kept, killed, continued, applied."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+import kernelfit
+from kernelfit.cli import root
+from kernelfit.datasets import load
+from kernelfit.errors import DataError, DuplicateRowsError, InputError, KernelfitError, PlanError
+from kernelfit.evaluation import training_targets
+from kernelfit.features import RandomConv
+from kernelfit.storage import gram_file
+
+STREAM = ("--n", "200", "--features", "random-conv", "--filters", "200")
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(root, arguments)
+
+
+def succeed(*arguments: str) -> dict[str, Any]:
+    result = invoke(*arguments, "--json", "-")
+    assert result.exit_code == 0, result.output or result.exception
+    record: dict[str, Any] = json.loads(result.stdout)
+    return record
+
+
+def failure(*arguments: str) -> KernelfitError:
+    result = invoke(*arguments)
+    assert isinstance(result.exception, KernelfitError), result.output
+    return result.exception
+
+
+@pytest.fixture
+def never_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A feature matrix that exists all at once is a failure."""
+
+    def transform(*_: Any, **__: Any) -> None:
+        pytest.fail("all features at once")
+
+    monkeypatch.setattr(RandomConv, "transform", transform)
+
+
+@pytest.mark.parametrize("options", [(), ("--tier", "disk"), ("--threads", "1")])
+def test_is_the_linear_kernel_of_the_features(never_whole: None, options: tuple[str, ...]) -> None:
+    record = succeed("solve", *STREAM, "--ridge", "1e-3", "--loo", *options)
+    data = load("digits", n_train=200)
+    net = RandomConv(image_shape=data.image_shape, n_filters=200).fit(data.X_train)
+    z, t = (
+        net.filter_block(net.validated(rows), 0, 200).astype(float) for rows in (data.X_train, data.X_test)
+    )
+    k = z @ z.T.copy()
+    mean = np.trace(k) / 200
+    assert record["mean_diagonal"] == pytest.approx(mean, rel=1e-5)
+    assert record["ridge_relative"] == 1e-3
+    assert record["ridge"] == pytest.approx(1e-3 * mean, rel=1e-5)
+    inverse = np.linalg.inv(k + 1e-3 * mean * np.eye(200))
+    alpha = inverse @ training_targets(data)
+    assert record["rkhs_norm"] == pytest.approx(np.sqrt(np.sum(alpha * (k @ alpha))), rel=1e-3)
+    assert record["test_error"] == pytest.approx(((t @ z.T @ alpha).argmax(1) != data.y_test).mean())
+    left_out = training_targets(data) - alpha / np.diagonal(inverse)[:, None]
+    assert record["loo_error"] == pytest.approx((left_out.argmax(1) != data.y_train).mean())
+    assert record["kernel"] == {"name": "linear"}
+    assert record["n_features"] == z.shape[1]
+    assert record["seconds"]["features"] > 0
+    assert record["seconds"]["gram"] > 0
+    assert record["backward_error"] < 1e-15
+
+
+def test_without_a_ridge_it_interpolates(never_whole: None) -> None:
+    record = succeed("solve", *STREAM)
+    assert (record["ridge"], record["ridge_relative"]) == (0, 0)
+    assert record["interpolates"]
+    assert record["train_error"] == 0
+
+
+def test_ridge_auto_reports_both_solutions(never_whole: None) -> None:
+    record = succeed("solve", *STREAM, "--ridge", "auto")
+    assert record["ridge_relative"] == pytest.approx(record["ridge_choice"]["relative"])
+    assert record["ridge_relative"] > 0
+    assert record["interpolation"]["train_error"] == 0
+    assert record["interpolation"]["rkhs_norm"] > record["rkhs_norm"]
+    number = succeed("solve", *STREAM, "--ridge", str(record["ridge_choice"]["relative"]))
+    assert number["rkhs_norm"] == pytest.approx(record["rkhs_norm"], rel=1e-9)
+
+
+def test_fewer_features_than_rows_take_the_primal_road() -> None:
+    record = succeed("solve", "--n", "200", "--features", "random-conv", "--filters", "10")
+    assert record["n_features"] < 200
+    assert record["rank"] <= record["n_features"]
+    assert not record["interpolates"]
+
+
+def test_other_kernels_of_the_features() -> None:
+    record = succeed("solve", *STREAM, "--kernel", "gaussian")
+    assert record["kernel"]["name"] == "gaussian"
+    assert "mean_diagonal" not in record
+
+
+def test_a_kept_run_predicts_is_checked_and_opened(never_whole: None, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    record = succeed("solve", *STREAM, "--ridge", "1e-3", "--out", str(out))
+    first = succeed("predict", str(out), "--dataset", "digits")
+    assert first["test_error"] == record["test_error"]
+    assert (out / "weights.h5").exists()
+    scores = tmp_path / "scores.npy"
+    second = succeed("predict", str(out), "--dataset", "digits", "--out", str(scores))
+    assert second["predictions"] == first["predictions"]
+    assert succeed("check", str(out))["ok"]
+    with_factor = kernelfit.open(out)
+    data = load("digits", n_train=200)
+    grams = gram_file.read(out / "gram.h5")
+    assert np.allclose(np.load(scores), grams.cross() @ with_factor.alpha, atol=1e-3)
+    again = with_factor.solve(training_targets(data))
+    assert np.array_equal(again.alpha, with_factor.alpha)
+    with_factor.close()
+
+
+def test_weights_of_another_solution_are_not_used(tmp_path: Path) -> None:
+    records = []
+    for name, ridge in (("a", "1e-3"), ("b", "1")):
+        succeed("solve", *STREAM, "--ridge", ridge, "--out", str(tmp_path / name))
+        records.append(succeed("predict", str(tmp_path / name), "--dataset", "digits")["predictions"])
+    assert records[0] != records[1]
+    (tmp_path / "b" / "weights.h5").write_bytes((tmp_path / "a" / "weights.h5").read_bytes())
+    assert succeed("predict", str(tmp_path / "b"), "--dataset", "digits")["predictions"] == records[1]
+
+
+def test_equal_rows_are_left_out(tmp_path: Path) -> None:
+    data = load("digits", n_train=150)
+    X, y = data.X_train.copy(), data.y_train.copy()
+    X[7], y[7] = X[3], y[3]
+    path = tmp_path / "rows.npz"
+    test = {"X_test": data.X_test.reshape(-1, 8, 8), "y_test": data.y_test}
+    np.savez(path, X_train=X.reshape(-1, 8, 8), y_train=y, **test)
+    common = ("--features", "random-conv", "--filters", "200", "--train", str(path))
+    out = tmp_path / "run"
+    record = succeed("solve", *common, "--out", str(out))
+    assert (record["n_train"], record["n_distinct"]) == (150, 149)
+    assert any("repeat an earlier row" in note for note in record["notes"])
+    rows = tmp_path / "test.npy"
+    np.save(rows, data.X_test)
+    predicted = succeed("predict", str(out), "--rows", str(rows))["predictions"]
+    wrong = np.mean([int(float(a)) != b for a, b in zip(predicted, data.y_test, strict=True)])
+    assert wrong == pytest.approx(record["test_error"])
+    y[7] = (y[3] + 1) % 10
+    np.savez(path, X_train=X.reshape(-1, 8, 8), y_train=y, **test)
+    assert isinstance(failure("solve", *common), DuplicateRowsError)
+    assert succeed("solve", *common, "--ridge", "1e-3")["n_distinct"] == 150
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "message"),
+    [
+        (("--ridge", "much"), InputError, "ridge: got 'much', expected a finite number >= 0 or 'auto'"),
+        (("--ridge", "-1"), InputError, "ridge: got '-1'"),
+        (("--device", "abacus"), InputError, "device: got 'abacus'"),
+        (("--memory", "300MB"), PlanError, "memory: "),
+    ],
+)
+def test_what_would_stop_the_solve_is_found_before_the_sums(
+    options: tuple[str, ...], kind: type, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RandomConv, "filter_block", None)
+    error = failure("solve", *STREAM, *options)
+    assert isinstance(error, kind)
+    assert str(error).startswith(message)
+
+
+@pytest.fixture
+def killed(tmp_path: Path) -> Path:
+    """A run that was killed while K was summed up, in a process of its own."""
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "kernelfit", "solve", *LONG, "--out", str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not (out / "gram.h5").exists():
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (out / "run.h5").exists()
+    return out
+
+
+LONG = ("--n", "200", "--features", "random-conv", "--filters", "20000", "--ridge", "1e-3")
+
+
+def test_a_killed_run_goes_on_within_its_sums(killed: Path) -> None:
+    begun = gram_file.read(killed / "gram.h5")
+    assert 0 < begun.done < 20000
+    result = invoke("resume", str(killed), "--json", "-")
+    assert result.exit_code == 0, result.output
+    assert f"going on after {begun.done} of 20000 filters" in result.stderr
+    record = json.loads(result.stdout)
+    whole = succeed("solve", *LONG, "--out", str(killed.parent / "whole"))
+    ours, theirs = (
+        kernelfit.load(str(folder / "solution.h5")) for folder in (killed, killed.parent / "whole")
+    )
+    assert np.array_equal(ours.alpha, theirs.alpha)
+    same = ("test_error", "rkhs_norm", "ridge", "mean_diagonal", "n_features", "log_det")
+    assert [record[key] for key in same] == [whole[key] for key in same]
+    assert sorted(path.name for path in killed.iterdir()) == [
+        "factor.h5",
+        "gram.h5",
+        "journal",
+        "lock",
+        "result.json",
+        "run.h5",
+        "solution.h5",
+    ]
+
+
+def test_the_same_command_goes_on_too_and_another_is_refused(killed: Path) -> None:
+    begun = gram_file.read(killed / "gram.h5")
+    other = failure("solve", *LONG[:-1], "0", "--n-test", "5", "--out", str(killed))
+    assert "the sums there differ in test; take another folder" in str(other)
+    assert "name a new folder" in str(failure("solve", "--n", "100", "--out", str(killed)))
+    result = invoke("solve", *LONG, "--out", str(killed), "--json", "-")
+    assert result.exit_code == 0, result.output
+    assert f"going on after {begun.done} of 20000 filters" in result.stderr
+
+
+def test_damaged_sums_are_an_error(killed: Path) -> None:
+    content = bytearray((killed / "gram.h5").read_bytes())
+    content[len(content) // 2] ^= 1
+    (killed / "gram.h5").write_bytes(content)
+    error = failure("resume", str(killed))
+    assert isinstance(error, DataError)
+    assert "do not match their checksum" in str(error)
+
+
+def test_stopped_after_the_sums_it_goes_on_with_the_factor(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    whole = succeed("solve", *STREAM, "--ridge", "1e-3", "--out", str(out))
+    (out / "solution.h5").unlink()
+    (out / "result.json").unlink()
+    lines = (out / "journal").read_bytes().splitlines(keepends=True)
+    (out / "journal").write_bytes(b"".join(lines[:2]))
+    record = succeed("resume", str(out))
+    assert record["rkhs_norm"] == whole["rkhs_norm"]
+    assert record["test_error"] == whole["test_error"]
+    assert record["ridge_relative"] == 1e-3
+    assert succeed("predict", str(out), "--dataset", "digits")["test_error"] == whole["test_error"]
