@@ -3,25 +3,68 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from typing import Any
 
+_LINES_OF_STDERR = 20
 
-def run(module: str, **arguments: Any) -> dict[str, Any]:
+
+def run(module: str, *positional: str, limit: float | None = None, **arguments: Any) -> dict[str, Any]:
     """Run `python -m module` with `--name value` arguments; the JSON object on its last line of output.
 
-    A process that dies gives {"failed": reason} instead of an exception: that a library crashes at some size
-    is a finding.
+    A process that dies, or lives longer than `limit` seconds, gives {"failed": reason} instead of an exception: that
+    a library crashes at some size is a finding. What the process had printed as JSON before is kept beside it.
     """
-    command = [sys.executable, "-m", module]
+    command = [sys.executable, "-m", module, *positional]
     for name, value in arguments.items():
         command += [f"--{name.replace('_', '-')}", str(value)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode < 0:
-        return {"failed": f"killed by signal {-done.returncode}"}
-    if done.returncode > 0:
-        lines = done.stderr.strip().splitlines()
-        return {"failed": lines[-1] if lines else f"exit code {done.returncode}"}
-    result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    return result
+    code, output, errors = finish(command, limit)
+    result = _last_object(output)
+    if code == 0 and result is not None:
+        return result
+    lines = errors.strip().splitlines()
+    if code is None:
+        reason = f"stopped after {limit:.0f} s"
+    elif code < 0:
+        reason = f"killed by signal {-code}"
+    elif code > 0:
+        reason = lines[-1] if lines else f"exit code {code}"
+    else:
+        reason = "printed no result"
+    failed: dict[str, Any] = {**(result or {}), "failed": reason}
+    if limit is not None:
+        failed["stderr"] = lines[-_LINES_OF_STDERR:]
+    return failed
+
+
+def finish(command: list[str], limit: float | None) -> tuple[int | None, str, str]:
+    """Exit code (None: stopped at the limit), output and errors; nothing that the command started is left behind."""
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        output, errors = process.communicate(timeout=limit)
+        return process.returncode, output, errors
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        output, errors = process.communicate()
+        return None, output, errors
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
+
+
+def _last_object(output: str) -> dict[str, Any] | None:
+    for line in reversed(output.splitlines()):
+        if line.startswith("{"):
+            try:
+                value = json.loads(line)
+            except json.JSONDecodeError:  # cut off when the process was stopped
+                continue
+            if isinstance(value, dict):
+                return value
+    return None

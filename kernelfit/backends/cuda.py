@@ -46,10 +46,27 @@ _PAGE = 4_096
 
 
 class CudaStream:
-    """A stream with its handles."""
+    """A stream; its library handles are made when they are first used, which takes a while."""
 
-    def __init__(self, name: str, stream: Any, blas: int, solver: int) -> None:
-        self.name, self.stream, self.blas, self.solver = name, stream, blas, solver
+    def __init__(
+        self, name: str, stream: Any, make_blas: Callable[[], int], make_solver: Callable[[], int]
+    ) -> None:
+        self.name, self.stream = name, stream
+        self._make = {"blas": make_blas, "solver": make_solver}
+        self.handles: dict[str, int] = {}
+
+    @property
+    def blas(self) -> int:
+        return self._handle("blas")
+
+    @property
+    def solver(self) -> int:
+        return self._handle("solver")
+
+    def _handle(self, library: str) -> int:
+        if library not in self.handles:
+            self.handles[library] = self._make[library]()
+        return self.handles[library]
 
 
 class CudaDevice:
@@ -102,13 +119,36 @@ class CudaDevice:
         self._memory = self._runtime.malloc(wanted)
         self.slab = Slab(wanted, self.name)
 
+    def describe(self) -> dict[str, Any]:
+        """Card, memory, compute capability, multiprocessors, and the versions that a figure depends on."""
+
+        def read() -> dict[str, Any]:
+            card = self._runtime.getDeviceProperties(self._index)
+            free, total = self._runtime.memGetInfo()
+            return {
+                "name": bytes(card["name"]).decode(),
+                "memory_bytes": int(total),
+                "free_bytes": int(free) + self.slab.capacity,
+                "compute_capability": f"{card['major']}.{card['minor']}",
+                "multiprocessors": int(card["multiProcessorCount"]),
+                "driver": int(self._runtime.driverGetVersion()),
+                "runtime": int(self._runtime.runtimeGetVersion()),
+                "cublas": int(self._blas.getVersion(self.stream("main").blas)),
+                "cusolver": ".".join(map(str, self._solver._getVersion())),
+                "cupy": str(self._cupy.__version__),
+            }
+
+        return dict(self._call(read))
+
     # -- order --------------------------------------------------------------------------------------------------
 
     def stream(self, name: str, *, urgent: bool = False) -> CudaStream:
         def make() -> CudaStream:
             # The smaller the number the more urgent; 0 is what everything else has.
             stream = self._cupy.cuda.Stream(non_blocking=True, priority=-1 if urgent else 0)
-            return CudaStream(name, stream, self._blas.create(), self._solver.create())
+            return CudaStream(
+                name, stream, lambda: self._call(self._blas.create), lambda: self._call(self._solver.create)
+            )
 
         for known in self._streams:
             if known.name == name:
@@ -174,7 +214,7 @@ class CudaDevice:
             return
         line = block.columns * block.dtype.itemsize
         pitch = block.stride * block.dtype.itemsize
-        there, here = self._address(block), int(host.ctypes.data)
+        there, here = self.address(block), int(host.ctypes.data)
         to_device = direction == _TO_DEVICE
         target, source = (there, here) if to_device else (here, there)
         pointer = stream.stream.ptr
@@ -200,9 +240,9 @@ class CudaDevice:
             return
         self._call(
             self._runtime.memcpy2DAsync,
-            self._address(target),
+            self.address(target),
             target.stride * target.dtype.itemsize,
-            self._address(source),
+            self.address(source),
             source.stride * source.dtype.itemsize,
             line,
             source.rows,
@@ -215,10 +255,10 @@ class CudaDevice:
             raise ValueError("zero: a block with gaps")
         if block.nbytes == 0:
             return
-        self._call(self._runtime.memsetAsync, self._address(block), 0, block.nbytes, stream.stream.ptr)
+        self._call(self._runtime.memsetAsync, self.address(block), 0, block.nbytes, stream.stream.ptr)
 
     def set_identity(self, stream: CudaStream, block: Block) -> None:
-        self._launch(stream, launches.shape_square(self._address, block, launches.IDENTITY))
+        self._launch(stream, launches.shape_square(self.address, block, launches.IDENTITY))
 
     # -- linear algebra -----------------------------------------------------------------------------------------
 
@@ -244,7 +284,7 @@ class CudaDevice:
             if how == "cublas" and (n % 4 or k % 4 or c.stride % 4 or a.stride % 4 or b.stride % 4):
                 how = "mma"
             if how != "cublas":
-                self._launch(stream, launches.byte_products(self._address, a, b, c, how))
+                self._launch(stream, launches.byte_products(self.address, a, b, c, how))
                 return
             compute, scalar = _COMPUTE_32I, np.dtype(np.int32)
         elif a.dtype == np.float64:
@@ -263,14 +303,14 @@ class CudaDevice:
             m,
             k,
             scalars[:1].ctypes.data,
-            self._address(b),
+            self.address(b),
             _TYPES[b.dtype],
             b.stride,
-            self._address(a),
+            self.address(a),
             _TYPES[a.dtype],
             a.stride,
             scalars[1:].ctypes.data,
-            self._address(c),
+            self.address(c),
             _TYPES[c.dtype],
             c.stride,
             compute,
@@ -300,9 +340,9 @@ class CudaDevice:
             x.columns,
             x.rows,
             one.ctypes.data,
-            self._address(lower),
+            self.address(lower),
             lower.stride,
-            self._address(x),
+            self.address(x),
             x.stride,
         )
 
@@ -321,20 +361,20 @@ class CudaDevice:
             stream.solver,
             _UPPER,
             block.rows,
-            self._address(block),
+            self.address(block),
             block.stride,
-            self._address(work),
+            self.address(work),
             work.columns,
-            self._address(status),
+            self.address(status),
         )
-        self._launch(stream, launches.shape_square(self._address, block, launches.LOWER))
+        self._launch(stream, launches.shape_square(self.address, block, launches.LOWER))
 
     # -- kernels of our own -------------------------------------------------------------------------------------
 
     def l1_distances(self, stream: CudaStream, rows: DeviceRows, columns: DeviceRows, out: Block) -> None:
         assert rows.coordinates is not None
         assert columns.coordinates is not None
-        self._launch(stream, launches.l1_distances(self._address, rows.coordinates, columns.coordinates, out))
+        self._launch(stream, launches.l1_distances(self.address, rows.coordinates, columns.coordinates, out))
 
     def user_values(
         self, stream: CudaStream, kernel: Kernel, rows: DeviceRows, columns: DeviceRows, out: Block
@@ -380,36 +420,36 @@ class CudaDevice:
     ) -> None:
         self._launch(
             stream,
-            launches.evaluate(self._address, epilogue, dot, l1, user, rows, columns, out, symmetric),
+            launches.evaluate(self.address, epilogue, dot, l1, user, rows, columns, out, symmetric),
         )
 
     def absolute_sums(self, stream: CudaStream, tile: Block, left: int, rows: Block, columns: Block) -> None:
-        self._launch(stream, launches.absolute_row_sums(self._address, tile, rows))
+        self._launch(stream, launches.absolute_row_sums(self.address, tile, rows))
         if left:
             part = tile.part(columns=(0, left))
-            self._launch(stream, launches.column_sums(self._address, part, columns, False))
+            self._launch(stream, launches.column_sums(self.address, part, columns, False))
 
     def squared_column_sums(self, stream: CudaStream, tile: Block, out: Block) -> None:
-        self._launch(stream, launches.column_sums(self._address, tile, out, True))
+        self._launch(stream, launches.column_sums(self.address, tile, out, True))
 
     def mirror(self, stream: CudaStream, block: Block) -> None:
-        self._launch(stream, launches.shape_square(self._address, block, launches.MIRRORED))
+        self._launch(stream, launches.shape_square(self.address, block, launches.MIRRORED))
 
     def add(self, stream: CudaStream, block: Block, out: Block) -> None:
-        self._launch(stream, launches.add_panel(self._address, block, out))
+        self._launch(stream, launches.add_panel(self.address, block, out))
 
     def random_conv(self, stream: CudaStream, net: Net, images: Block, statistics: Block, out: Block) -> None:
-        self._launch(stream, launches.random_conv(self._address, net, images, statistics, out))
+        self._launch(stream, launches.random_conv(self.address, net, images, statistics, out))
 
     def patch_statistics(self, stream: CudaStream, net: Net, images: Block, statistics: Block) -> None:
-        self._launch(stream, launches.patch_statistics(self._address, net, images, statistics))
+        self._launch(stream, launches.patch_statistics(self.address, net, images, statistics))
 
     def close(self) -> None:
         _quietly(self._runtime.setDevice, self._index)
         for stream in self._streams:
             _quietly(stream.stream.synchronize)
-            _quietly(self._blas.destroy, stream.blas)
-            _quietly(self._solver.destroy, stream.solver)
+            for library, handle in stream.handles.items():
+                _quietly((self._blas if library == "blas" else self._solver).destroy, handle)
         self._streams.clear()
         if self._memory:
             _quietly(self._runtime.free, self._memory)
@@ -421,7 +461,7 @@ class CudaDevice:
 
     # -- inside -------------------------------------------------------------------------------------------------
 
-    def _address(self, block: Block) -> int:
+    def address(self, block: Block) -> int:
         return self._memory + block.offset
 
     def _array(self, block: Block) -> Any:

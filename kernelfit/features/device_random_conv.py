@@ -71,6 +71,13 @@ class DeviceNet:
         device.slab.release(mark)
         return features
 
+    def prepared(self, images: NDArray[Any]) -> Callable[[], None]:
+        """Everything on top of the slab; the call queues the features of the images and nothing else, for timing."""
+        shape = self._put_filters(0, self.net.n_filters)
+        pixels, statistics = self._put_images([images], shape)
+        out = self.device.slab.take(len(images), self.net.n_features_out_, np.float32)
+        return lambda: self.device.random_conv(self._stream, shape, pixels, statistics, out)
+
     def accumulate(
         self,
         train: NDArray[Any],

@@ -42,6 +42,14 @@ class Runtime(ModuleType):
     def memGetInfo(self) -> tuple[int, int]:
         return self.free_bytes, self.free_bytes
 
+    def getDeviceProperties(self, device: int) -> dict[str, Any]:
+        return {"name": b"a card", "major": 9, "minor": 0, "multiProcessorCount": 132}
+
+    def driverGetVersion(self) -> int:
+        return 13_000
+
+    runtimeGetVersion = driverGetVersion
+
     def malloc(self, size: int) -> int:
         block = np.full(-(-size // 8) + 64, np.nan)
         address = -(-block.ctypes.data // 256) * 256
@@ -81,7 +89,10 @@ class Blas(ModuleType):
         return 1
 
     def destroy(self, handle: int) -> None:
-        pass
+        assert handle == 1
+
+    def getVersion(self, handle: int) -> int:
+        return 130_000
 
     def gemmEx(
         self,
@@ -147,7 +158,10 @@ class Solver(ModuleType):
         return 2
 
     def destroy(self, handle: int) -> None:
-        pass
+        assert handle == 2
+
+    def _getVersion(self) -> tuple[int, int, int]:
+        return 12, 0, 4
 
     def dpotrf_bufferSize(self, handle, uplo, n, A, lda) -> int:
         return 7
@@ -224,6 +238,7 @@ def modules(library: ctypes.CDLL) -> dict[str, ModuleType]:
             return launch
 
     cupy = ModuleType("cupy")
+    cupy.__version__ = "14.2.0"  # type: ignore[attr-defined]
     cupy.cuda = SimpleNamespace(Stream=Stream, Event=Event)  # type: ignore[attr-defined]
     cupy.RawModule = RawModule  # type: ignore[attr-defined]
     return {

@@ -184,3 +184,15 @@ def test_sources_that_do_not_compile_are_one_line(rng, fake, monkeypatch):
     ) as caught:
         kernelfit.solve(X, X, kernel="gaussian", gamma=1.0, device=CudaDevice(0, 8_000_000))
     assert "\n" not in str(caught.value)
+
+
+def test_a_card_describes_itself(fake):
+    device = CudaDevice(0, 4_000_000)
+    described = device.describe()
+    assert described["name"] == "a card"
+    assert (described["compute_capability"], described["cublas"], described["cusolver"]) == (
+        "9.0",
+        130_000,
+        "12.0.4",
+    )
+    device.close()

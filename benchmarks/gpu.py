@@ -1,0 +1,324 @@
+"""Everything that is claimed of a card, in one command and under nine minutes.
+
+    python -m benchmarks.gpu --out benchmarks/results/gpu.json
+
+Runs the tests marked `gpu` and every row below, each in a process of its own with a time limit, so that one that
+fails or hangs costs no other. The JSON is written anew after every row. Rows too large for the card are made smaller
+and say so. `--device host` tries the rows on the stand-in at sizes that show only that they run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import gpu_checks, isolated
+from benchmarks.gpu_setting import HOST
+from kernelfit.errors import InputError, KernelfitError
+from kernelfit.report import environment, json_output
+
+#: seconds for everything
+BUDGET = 530.0
+#: with less time left than this a row is not begun
+_LEAST = 5.0
+
+
+@dataclass(frozen=True)
+class Aim:
+    """`key` of a row's result is to be at least `low` and at most `high`; `unit` is how it is shown."""
+
+    key: str
+    words: str
+    low: float = -float("inf")
+    high: float = float("inf")
+    scale: float = 1.0
+    unit: str = ""
+
+    def met(self, result: dict[str, Any]) -> bool | None:
+        """None where there is no figure."""
+        value = result.get(self.key)
+        return None if value is None else self.low <= value <= self.high
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table. `limit` is in seconds; `check` runs it where it is no row of `benchmarks.gpu_row`."""
+
+    name: str
+    about: str
+    limit: float
+    aims: tuple[Aim, ...] = ()
+    check: Callable[[float], dict[str, Any]] | None = None
+
+
+def _rate(key: str, words: str, low: float = -float("inf")) -> Aim:
+    return Aim(key, words, low, scale=1e-12, unit=" T/s")
+
+
+ROWS = (
+    Row(
+        "rates",
+        "the card itself",
+        60,
+        (
+            _rate("float64_flops_per_second", "DGEMM"),
+            _rate("float32_flops_per_second", "SGEMM"),
+            _rate("tf32_flops_per_second", "TF32"),
+            _rate("int8_flops_per_second", "INT8"),
+            Aim("host_to_device_bytes_per_second", "to the card", scale=1e-9, unit=" GB/s"),
+            Aim("pin_bytes_per_second", "pinning", scale=1e-9, unit=" GB/s"),
+        ),
+    ),
+    Row(
+        "tests",
+        "tests marked gpu",
+        150,
+        (Aim("failures", "failures", high=0), Aim("passed", "passed", low=1)),
+        gpu_checks.gpu_tests,
+    ),
+    Row(
+        "in-core-60000",
+        "n 60,000 float64 in core",
+        60,
+        (
+            Aim("share_of_dgemm", "of DGEMM >= 0.85", 0.85),
+            Aim("backward_error", "backward error", high=1e-15),
+        ),
+    ),
+    Row(
+        "mnist",
+        "MNIST n 60,000, load to certificate",
+        60,
+        (
+            Aim("seconds_again", "<= 3 s", high=3.0, unit=" s"),
+            Aim("share_of_dgemm", "of DGEMM >= 0.75", 0.75),
+            Aim("test_error", "error 0.0122", 0.01215, 0.01225),
+            Aim("rkhs_norm", "norm 145.1", 145.05, 145.15),
+        ),
+    ),
+    Row(
+        "in-core-120000",
+        "n 120,000 float64 in core, and cuSOLVER Xpotrf",
+        110,
+        (
+            Aim("share_of_dgemm", "of DGEMM >= 0.93", 0.93),
+            Aim("against_whole", "of Xpotrf >= 1.1x", 1.1),
+            Aim("log_det_difference", "log det, relative", high=1e-10),
+        ),
+    ),
+    Row(
+        "budget-10gb",
+        "n 100,000 in 10 GB of the card",
+        90,
+        (Aim("share_of_in_core", "of in core >= 0.85", 0.85),),
+    ),
+    Row(
+        "larger-than-card",
+        "n 200,000 float64, larger than the card",
+        130,
+        (
+            Aim("share_of_dgemm", "of DGEMM >= 0.85", 0.85),
+            Aim("backward_error", "backward error", high=1e-15),
+        ),
+    ),
+    Row(
+        "precision",
+        "n 120,000 in TF32, refined, against float64",
+        90,
+        (
+            Aim("tf32_speedup", "TF32 >= 3x", 3.0),
+            Aim("mixed_speedup", "float32"),
+            Aim("tf32_backward_error", "backward error", high=1.2e-15),
+            Aim("condition_estimate", "condition <= 1e4", high=1e4),
+        ),
+    ),
+    Row(
+        "kernels",
+        "uint8 Gram and random-conv block",
+        60,
+        (
+            _rate("bytes_cublas_flops_per_second", "bytes, cuBLAS"),
+            _rate("bytes_mma_flops_per_second", "bytes, mma"),
+            Aim("bytes_mma_share_of_int8", "mma of INT8"),
+            Aim("gram_bytes_per_second", "Gram tile", scale=1e-12, unit=" TB/s"),
+            Aim("random_conv_share_of_sgemm", "random-conv of SGEMM"),
+        ),
+    ),
+    Row(
+        "random-conv",
+        "CIFAR-10, 32,000 filters, features to test error",
+        150,
+        (
+            Aim("seconds_to_test_error", "<= 60 s", high=60.0, unit=" s"),
+            Aim("test_error", "error 17 %", high=0.175),
+            Aim("test_error_ridge", "with ridge 15 %", high=0.155),
+        ),
+    ),
+    Row(
+        "memcheck",
+        "compute-sanitizer memcheck",
+        120,
+        (Aim("errors", "errors", high=0),),
+        lambda limit: gpu_checks.sanitizer("memcheck", limit),
+    ),
+    Row(
+        "racecheck",
+        "compute-sanitizer racecheck",
+        120,
+        (Aim("errors", "errors", high=0),),
+        lambda limit: gpu_checks.sanitizer("racecheck", limit),
+    ),
+)
+
+
+def main(given: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--out", required=True, type=Path, help="the JSON file")
+    parser.add_argument("--rows", default="", help=f"of {', '.join(row.name for row in ROWS)}; else all")
+    parser.add_argument("--budget", type=float, default=BUDGET, help="seconds for everything")
+    parser.add_argument("--device", default="cuda:0", help="cuda:0, cuda:1, ..., or host for a trial")
+    parser.add_argument("--data-dir", type=Path, help="where MNIST and CIFAR-10 lie")
+    arguments = parser.parse_args(given)
+    command = "python -m benchmarks.gpu " + shlex.join(sys.argv[1:] if given is None else given)
+    try:
+        rows = chosen(arguments.rows)
+        check_out(arguments.out)
+        require_card(arguments.device)
+    except KernelfitError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    record = measure(rows, arguments, command)
+    Console(width=120).print(table(record))
+    sys.exit(1 if any(row["status"] == "failed" for row in record["rows"]) else 0)
+
+
+def chosen(names: str) -> tuple[Row, ...]:
+    """The rows that are named, in the table's order; all without a name."""
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    unknown = sorted(set(wanted) - {row.name for row in ROWS})
+    if unknown:
+        raise InputError(
+            f"--rows: got {', '.join(unknown)}, expected some of {', '.join(row.name for row in ROWS)}"
+        )
+    return tuple(row for row in ROWS if not wanted or row.name in wanted)
+
+
+def check_out(path: Path) -> None:
+    """Raise before minutes of work where the result cannot be written."""
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise InputError(f"--out: got {path}, expected a file name in a folder that exists")
+
+
+def require_card(device: str) -> None:
+    """Raise in one line where the card cannot be used."""
+    if device == HOST:
+        return
+    from kernelfit.backends.choose import check_device
+    from kernelfit.backends.cuda import CudaDevice
+
+    check_device(device)
+    if not device.startswith("cuda"):
+        raise InputError(f"--device: got {device}, expected cuda:0, cuda:1, ..., or {HOST}")
+    CudaDevice(int(device.partition(":")[2] or 0), 2**20).close()
+
+
+def measure(rows: Sequence[Row], arguments: argparse.Namespace, command: str) -> dict[str, Any]:
+    """Run the rows within the budget; the record, which is also written after every row."""
+    started = time.perf_counter()
+    record: dict[str, Any] = {
+        "benchmark": "gpu",
+        "command": command,
+        "environment": environment.describe(),
+        "device": arguments.device,
+        "budget_seconds": arguments.budget,
+        "seconds": 0.0,
+        "rows": [],
+    }
+    for row in rows:
+        began = time.perf_counter()
+        left = arguments.budget - (began - started)
+        result = _result(row, min(row.limit, left), arguments)
+        seconds = time.perf_counter() - began
+        outcome = {
+            "name": row.name,
+            "about": row.about,
+            "status": status(row, result, arguments.device),
+            "seconds": seconds,
+            "aims": [
+                {"key": aim.key, "aim": aim.words, "value": result.get(aim.key), "met": aim.met(result)}
+                for aim in row.aims
+            ],
+            "result": result,
+        }
+        record["rows"].append(outcome)
+        record["seconds"] = time.perf_counter() - started
+        json_output.write(record, arguments.out)
+        print(f"{row.name}: {outcome['status']}, {seconds:.1f} s{_why(result)}", file=sys.stderr, flush=True)
+    return record
+
+
+def _result(row: Row, limit: float, arguments: argparse.Namespace) -> dict[str, Any]:
+    if limit < _LEAST:
+        return {"skipped": f"the budget of {arguments.budget:.0f} s was spent"}
+    if row.check is not None:
+        if arguments.device == HOST:
+            return {"skipped": "needs a card"}
+        return row.check(limit)
+    given = {"device": arguments.device}
+    if arguments.data_dir is not None:
+        given["data_dir"] = str(arguments.data_dir)
+    return isolated.run("benchmarks.gpu_row", row.name, limit=limit, **given)
+
+
+def status(row: Row, result: dict[str, Any], device: str) -> str:
+    """`failed`, `not run`, `below` an aim, or `met`; on the stand-in, whose figures mean nothing, `ran`."""
+    if "failed" in result:
+        return "failed"
+    if "skipped" in result and isinstance(result["skipped"], str):
+        return "not run"
+    if device == HOST:
+        return "ran"
+    return "below" if any(aim.met(result) is False for aim in row.aims) else "met"
+
+
+def _why(result: dict[str, Any]) -> str:
+    for key in ("failed", "skipped"):
+        if isinstance(result.get(key), str):
+            return f": {result[key]}"
+    return ""
+
+
+def table(record: dict[str, Any]) -> Table:
+    """The rows with their figures beside the aims."""
+    names = [gpu["name"] for gpu in record["environment"]["gpu"]] or [record["device"]]
+    made = Table(title=f"{', '.join(names)}: {record['seconds']:.0f} s")
+    for heading, justify in (("run", "left"), ("figures", "left"), ("", "left"), ("s", "right")):
+        made.add_column(heading, justify=justify)  # type: ignore[arg-type]
+    by_name = {row.name: row for row in ROWS}
+    for outcome in record["rows"]:
+        result, aims = outcome["result"], by_name[outcome["name"]].aims
+        lines = [f"{shown(aim, result)}  ({aim.words})" for aim in aims if result.get(aim.key) is not None]
+        lines += [str(note) for note in result.get("scaled", [])]
+        lines += [_why(result)[2:]] if _why(result) else []
+        made.add_row(outcome["about"], "\n".join(lines), outcome["status"], f"{outcome['seconds']:.0f}")
+    return made
+
+
+def shown(aim: Aim, result: dict[str, Any]) -> str:
+    """The figure of an aim, with a mark where it is missed."""
+    value = result[aim.key]
+    text = f"{value * aim.scale:.4g}" if isinstance(value, float) else str(value)
+    return f"{text}{aim.unit}" + (" !" if aim.met(result) is False else "")
+
+
+if __name__ == "__main__":
+    main()

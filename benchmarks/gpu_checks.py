@@ -1,0 +1,118 @@
+"""Rows of the GPU benchmark that run the tests marked `gpu`: as they are, and under compute-sanitizer."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+from benchmarks.isolated import finish
+
+#: what the checkers of memory and races run: every kernel of our own, at small sizes
+_SMALL = (
+    "tests/backends/test_device_operations.py",
+    "panels or l1 or bytes_are_exact or random_convolution or already or (tiles and (Gaussian or Neural))",
+)
+_LINES = 12
+
+
+def gpu_tests(limit: float, path: str = "tests") -> dict[str, Any]:
+    """Counts of the tests marked `gpu`, and the names of those that failed."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        command = [*_pytest("gpu"), f"--junitxml={report}", path]
+        code, output, _ = finish(command, limit)
+        result = counts(report.read_text(encoding="utf-8")) if report.exists() else {}
+    if code is None:
+        result["failed"] = f"stopped after {limit:.0f} s"
+    elif not result:
+        result["failed"] = f"pytest ended with exit code {code} and no report"
+    if "failed" in result or result["failures"]:
+        result["output"] = output.splitlines()[-_LINES * 4 :]
+    return result
+
+
+def sanitizer(tool: str, limit: float) -> dict[str, Any]:
+    """Errors that compute-sanitizer's `tool` reports while the small tests run."""
+    program = shutil.which("compute-sanitizer") or shutil.which("/usr/local/cuda/bin/compute-sanitizer")
+    if program is None:
+        return {"skipped": "compute-sanitizer is not on the path"}
+    path, expression = _SMALL
+    command = [program, "--tool", tool, "--target-processes", "all", "--error-exitcode", "99"]
+    # Libraries have findings of their own; what counts are kernels of this project.
+    command += ["--kernel-name", "regex:" + "|".join(KERNELS)] if tool == "racecheck" else []
+    code, output, errors = finish([*command, *_pytest("gpu"), "-k", expression, path], limit)
+    lines = (output + errors).splitlines()
+    summaries = [line for line in lines if "ERROR SUMMARY" in line or "RACECHECK SUMMARY" in line]
+    passed = next((line for line in reversed(lines) if " passed" in line), "")
+    result: dict[str, Any] = {"program": program, "summary": summaries[-1:], "tests": passed.strip("= ")}
+    if code is None:
+        result["failed"] = f"stopped after {limit:.0f} s"
+    elif not summaries:
+        result["failed"] = f"{tool} gave no summary: {lines[-1] if lines else f'exit code {code}'}"
+    else:
+        result["errors"] = errors_in(summaries[-1])
+    if result.get("errors", 1):
+        result["output"] = [line for line in lines if line.startswith("=========")][:40] or lines[-_LINES:]
+    return result
+
+
+#: the beginnings of the names of our entry points
+KERNELS = (
+    "evaluate_",
+    "l1_distances",
+    "byte_products_",
+    "shape_square_",
+    "add_panel_",
+    "absolute_row_sums",
+    "column_sums_",
+    "patch_statistics_",
+    "random_conv_",
+)
+
+
+def errors_in(summary: str) -> int:
+    """`ERROR SUMMARY: 0 errors`, `RACECHECK SUMMARY: 2 hazards displayed (1 errors, 1 warnings)`: the first number."""
+    words = summary.partition("SUMMARY:")[2].split()
+    return int(words[0]) if words and words[0].isdigit() else -1
+
+
+def counts(report: str) -> dict[str, Any]:
+    """From pytest's JUnit XML: tests run, passed, skipped, failures, their names and first lines."""
+    cases = list(ElementTree.fromstring(report).iter("testcase"))
+    skipped = [case for case in cases if case.find("skipped") is not None]
+    failed = [case for case in cases if case.find("failure") is not None or case.find("error") is not None]
+    return {
+        "passed": len(cases) - len(skipped) - len(failed),
+        "skipped": len(skipped),
+        "failures": len(failed),
+        "failing": [f"{case.get('name')}: {_first_line(case)}" for case in failed],
+    }
+
+
+def _first_line(case: ElementTree.Element) -> str:
+    for kind in ("failure", "error"):
+        found = case.find(kind)
+        if found is not None:
+            return (found.get("message") or "").splitlines()[0] if found.get("message") else ""
+    return ""
+
+
+def _pytest(marker: str) -> list[str]:
+    # Other versions of other packages have warnings of their own; they are no findings about the card.
+    return [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-m",
+        marker,
+        "-W",
+        "default",
+        "-p",
+        "no:cacheprovider",
+        "--maxfail=40",
+    ]

@@ -1,0 +1,236 @@
+"""Rows of the GPU benchmark that factor and solve: in core, spilled, larger than the card, in lower precision."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.gpu_setting import GAMMA, Setting, gemm_rate, in_core, least_capacity, plan
+from benchmarks.whole_matrix import factor_whole
+from kernelfit import datasets, solve
+from kernelfit.backends.memory import available_memory
+from kernelfit.errors import DataError
+from kernelfit.evaluation import training_targets
+from kernelfit.gram.points import Points
+from kernelfit.gram.source import KernelGram
+from kernelfit.kernels import Gaussian
+from kernelfit.solution import Solution
+
+Report = Callable[[dict[str, Any]], None]
+
+
+def in_core_factor(setting: Setting, report: Report, wanted: int) -> dict[str, Any]:
+    """The factor, its Gram tiles formed on the way, against DGEMM of this process."""
+    n = setting.n(wanted, in_core(0 if setting.small else setting.capacity()))
+    rate = _rate(setting, "float64")
+    _warm_up(setting)
+    record = {"n": n, **_solved(setting, setting.images(n), setting.open())}
+    report({**record, "dgemm_flops_per_second": rate})
+    rate = max(rate, _rate(setting, "float64"))
+    return {
+        **record,
+        "dgemm_flops_per_second": rate,
+        "share_of_dgemm": record["factor_flops_per_second"] / rate,
+    }
+
+
+def against_cusolver(setting: Setting, report: Report, wanted: int) -> dict[str, Any]:
+    """The same, then K as a whole matrix through cuSOLVER's Xpotrf, on as many rows as fit whole."""
+    record = in_core_factor(setting, report, wanted)
+    report(record)
+    capacity = 0 if setting.small else setting.capacity()
+    n = setting.n(wanted, lambda n: 8 * n * n + 2_500 * n + 3 * 2**30 < capacity)
+    rows, _, scale = setting.images(n)
+    mine = record
+    if n != record["n"]:
+        mine = _solved(setting, setting.images(n), setting.open())
+    source = KernelGram(Gaussian(gamma=GAMMA), Points(rows, scale))
+    device = setting.open()
+    try:
+        seconds, diagonal = factor_whole(
+            device, source, 64 if setting.small else 8_192, setting.width or 2_048
+        )
+    finally:
+        device.close()
+    log_det = 2.0 * float(np.log(diagonal).sum())
+    return {
+        **record,
+        "whole_n": n,
+        "seconds_whole": seconds,
+        "whole_flops_per_second": n**3 / 3.0 / seconds,
+        "against_whole": seconds / mine["seconds_factor"],
+        "log_det_difference": abs(log_det - mine["log_det"]) / abs(log_det),
+    }
+
+
+def mnist(setting: Setting, report: Report) -> dict[str, Any]:
+    """MNIST from the files to the certificate, twice in one process; then test error and norm."""
+    record: dict[str, Any] = {}
+    n = setting.n(60_000, in_core(0 if setting.small else setting.capacity()))
+    for run in ("first", "again"):
+        started = time.perf_counter()
+        try:
+            data = datasets.load("mnist", n_train=n, data_dir=setting.data_dir)
+        except DataError as error:
+            return {"n": n, "skipped": str(error)}
+        loaded = time.perf_counter()
+        solution = solve(
+            data.X_train,
+            training_targets(data),
+            gamma=GAMMA,
+            scale=data.scale,
+            device=setting.open(),
+            panel_width=setting.width,
+        )
+        solved = time.perf_counter()
+        record |= {
+            "n": n,
+            f"seconds_{run}": solved - started,
+            f"seconds_load_{run}": loaded - started,
+            f"seconds_solve_{run}": solved - loaded,
+            f"seconds_phases_{run}": solution.seconds,
+        }
+        if run == "again":
+            scores = solution.predict(data.X_test)
+            record |= {
+                **_described(solution),
+                "test_error": float(np.mean(scores.argmax(axis=1) != data.y_test)),
+                "seconds_predict": time.perf_counter() - solved,
+            }
+        solution.close()
+        report(record)
+    rate = _rate(setting, "float64")
+    share = n**3 / 3.0 / record["seconds_solve_again"] / rate
+    return {**record, "dgemm_flops_per_second": rate, "share_of_dgemm": share}
+
+
+def small_budget(setting: Setting, report: Report) -> dict[str, Any]:
+    """A factor that lives on the host for the most part against the same one in core."""
+    n = setting.n(100_000, in_core(0 if setting.small else setting.capacity()))
+    budget = (
+        least_capacity(n, 16, spare_tiles=4)
+        if setting.small
+        else max(int(1e10 * (n / 1e5) ** 2), least_capacity(n, 2_048))
+    )
+    data = setting.images(n)
+    _warm_up(setting)
+    record: dict[str, Any] = {"n": n, "in_core": _solved(setting, data, setting.open())}
+    report(record)
+    width = record["in_core"]["panel_width"]
+    record |= {
+        "budget_bytes": budget,
+        "spilled": _solved(setting, data, setting.open(budget), panel_width=width),
+    }
+    record["share_of_in_core"] = record["in_core"]["seconds_factor"] / record["spilled"]["seconds_factor"]
+    return record
+
+
+def larger_than_the_card(setting: Setting, report: Report) -> dict[str, Any]:
+    """A factor that no card of this size holds."""
+    wanted, capacity = 200_000, setting.capacity()
+    host = available_memory() // 2
+
+    def fits(n: int) -> bool:
+        return plan(n, capacity, host_memory=host) is not None
+
+    n = setting.n(wanted, fits)
+    if setting.small:
+        capacity = least_capacity(n, 16, spare_tiles=6)
+    elif in_core(capacity)(n):
+        capacity = int(0.86 * 4 * n * n)
+        setting.notes.append(f"{capacity:,} bytes of the card are used, as all of it would hold the factor")
+    rate = _rate(setting, "float64")
+    _warm_up(setting)
+    record = {"n": n, **_solved(setting, setting.images(n), setting.open(capacity))}
+    report(record)
+    rate = max(rate, _rate(setting, "float64"))
+    share = record["factor_flops_per_second"] / rate
+    return {**record, "dgemm_flops_per_second": rate, "share_of_dgemm": share}
+
+
+def low_precision(setting: Setting, report: Report) -> dict[str, Any]:
+    """TF32 and float32 factors, refined to float64's backward error, against float64; seconds of solve included.
+
+    The ridge holds the condition number near 1e4.
+    """
+    n = setting.n(120_000, in_core(0 if setting.small else setting.capacity()))
+    data, ridge = setting.images(n), 0.1 if setting.small else 2.0 * n / 120_000
+    _warm_up(setting)
+    record: dict[str, Any] = {"n": n, "ridge": ridge}
+    for precision in ("float64", "tf32", "mixed"):
+        made = _solved(
+            setting, data, setting.open(), precision=precision, ridge=ridge, condition=precision == "float64"
+        )
+        record[precision] = made
+        if precision != "float64":
+            record[f"{precision}_speedup"] = record["float64"]["seconds_all"] / made["seconds_all"]
+        report(record)
+    record["condition_estimate"] = record["float64"]["condition_estimate"]
+    record["tf32_backward_error"] = record["tf32"]["backward_error"]
+    return record
+
+
+def _solved(
+    setting: Setting,
+    data: tuple[NDArray[np.uint8], NDArray[np.float64], float],
+    device: Any,
+    *,
+    panel_width: int | None = None,
+    condition: bool = False,
+    **arguments: Any,
+) -> dict[str, Any]:
+    rows, targets, scale = data
+    solution = solve(
+        rows,
+        targets,
+        gamma=GAMMA,
+        scale=scale,
+        device=device,
+        panel_width=panel_width or setting.width,
+        condition=condition,
+        **arguments,
+    )
+    record = _described(solution)
+    solution.close()
+    return record
+
+
+def _described(solution: Solution) -> dict[str, Any]:
+    certificate, seconds = solution.certificate, solution.seconds
+    return {
+        "seconds_factor": seconds["factor"],
+        "seconds_all": seconds["factor"] + seconds["solve"] + seconds["certify"],
+        "seconds": seconds,
+        "factor_flops_per_second": solution.plan.flops_factor / seconds["factor"],
+        "backward_error": certificate.backward_error,
+        "refinements": certificate.refinements,
+        "condition_estimate": certificate.condition_estimate,
+        "rkhs_norm": certificate.rkhs_norm,
+        "log_det": certificate.log_det,
+        "panel_width": solution.plan.panel_width,
+        "traffic_bytes": solution.traffic,
+        "notes": solution.notes,
+    }
+
+
+def _warm_up(setting: Setting) -> None:
+    """Handles, workspaces and kernels are made on first use; a small solve uses them all."""
+    n = 32 if setting.small else 8_192
+    rng = np.random.default_rng(1)
+    rows = rng.integers(0, 256, (n, 784), dtype=np.uint8)
+    data = rows, rng.standard_normal((n, 10)), 1 / 255
+    _solved(
+        setting, data, setting.open(None if setting.small else 4 * 10**9), panel_width=setting.width or 2_048
+    )
+
+
+def _rate(setting: Setting, kind: str) -> float:
+    device = setting.open(None if setting.small else 3 * 10**9)
+    try:
+        return gemm_rate(device, kind, setting.order)
+    finally:
+        device.close()

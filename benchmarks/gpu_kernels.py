@@ -1,0 +1,183 @@
+"""Rows of the GPU benchmark that measure the card itself, and our own kernels against it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from benchmarks.gpu_setting import GAMMA, Setting, fill, gemm_rate, seconds_of
+from kernelfit import datasets, solve
+from kernelfit.errors import DataError, NotPositiveDefiniteError
+from kernelfit.evaluation import error_rate, training_targets
+from kernelfit.feature_gram import feature_gram
+from kernelfit.features import RandomConv
+from kernelfit.features.device_random_conv import DeviceNet
+from kernelfit.gram.device_gram import Strips, put_rows
+from kernelfit.gram.points import Points
+from kernelfit.kernels import Gaussian
+
+Report = Callable[[dict[str, Any]], None]
+#: tried in turn, of the mean diagonal of K; leave-one-out on training rows chooses
+_RIDGES = (0.0, 1e-3, 1e-2, 1e-1)
+
+
+def rates(setting: Setting, report: Report) -> dict[str, Any]:
+    """Products, copies, the link and pinning: what the other rows are judged by."""
+    small = setting.small
+    device = setting.open(None if small else 3 * 10**9)
+    record: dict[str, Any] = {"device": device.name}
+    if hasattr(device, "describe"):
+        record |= device.describe()
+    for kind in ("float64", "float32", "tf32", "int8"):
+        record[f"{kind}_flops_per_second"] = gemm_rate(device, kind, setting.order)
+        report(record)
+    stream, size = device.stream("main"), 80_000 if small else 2**30
+    a, b = (device.slab.take(1, size, np.uint8) for _ in range(2))
+    host = device.host(size)
+    device.zero(stream, a)
+    for name, copy, factor in (
+        ("copy", lambda: device.copy(stream, a, b), 2),
+        ("host_to_device", lambda: device.copy_in(stream, host, a), 1),
+        ("device_to_host", lambda: device.copy_out(stream, a, host), 1),
+    ):
+        record[f"{name}_bytes_per_second"] = factor * size / seconds_of(device, copy)
+    report(record)
+    started = time.perf_counter()
+    device.host(2 * size)
+    record["pin_bytes_per_second"] = 2 * size / (time.perf_counter() - started)
+    pieces = [size // 32] * 64
+    started = time.perf_counter()
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(device.host, pieces))
+    record["pin_by_four_threads_bytes_per_second"] = sum(pieces) / (time.perf_counter() - started)
+    device.close()
+    return record
+
+
+def own_kernels(setting: Setting, report: Report) -> dict[str, Any]:
+    """Exact products of bytes in three ways, whole Gram tiles, and the random convolution block, beside the rates."""
+    small = setting.small
+    device = setting.open(None if small else 12 * 10**9)
+    stream = device.stream("main")
+    sgemm = gemm_rate(device, "float32", setting.order)
+    int8 = gemm_rate(device, "int8", setting.order)
+    record: dict[str, Any] = {"sgemm_flops_per_second": sgemm, "int8_flops_per_second": int8}
+    height, width, d = (96, 64, 64) if small else (32_768, 2_048, 832)
+    mark, rng = device.slab.mark(), np.random.default_rng(0)
+    a, b = device.slab.take(height, d, np.int8), device.slab.take(width, d, np.int8)
+    c = device.slab.take(height, width, np.int32)
+    fill(device, stream, a, rng)
+    fill(device, stream, b, rng)
+    for how in ("cublas", "dp4a", "mma"):
+        device.byte_products = how
+        taken = seconds_of(device, lambda: device.gemm(stream, 1.0, a, b, 0.0, c, transpose_b=True))
+        rate = 2.0 * height * width * d / taken
+        record |= {f"bytes_{how}_flops_per_second": rate, f"bytes_{how}_share_of_int8": rate / int8}
+    device.byte_products = "cublas"
+    device.slab.release(mark)
+    report(record)
+    points = Points(rng.integers(0, 256, (height, 784), dtype=np.uint8), 1 / 255)
+    kernel = Gaussian(gamma=GAMMA)
+    rows = put_rows(device, stream, points, kernel, True)
+    strips = Strips(device, kernel, True, height, width)
+    strips.prepare(stream)
+    tile = device.slab.take(height, width, np.float64)
+    taken = seconds_of(device, lambda: strips.evaluate(stream, rows, rows.part((0, width)), tile))
+    # The least that must move: the products in int32 are written and read, K is written.
+    record |= {
+        "gram_entries_per_second": height * width / taken,
+        "gram_bytes_per_second": 16.0 * height * width / taken,
+    }
+    device.slab.release(mark)
+    report(record)
+    images = rng.integers(0, 256, (8 if small else 2_048, 32 * 32 * 3), dtype=np.uint8)
+    filters = 16 if small else 256
+    net = RandomConv((32, 32, 3), n_filters=filters, n_patches=1_000 if small else 20_000).fit(images)
+    on_device = DeviceNet(device, net, images.dtype)
+    block = on_device.prepared(images)
+    taken = seconds_of(device, block)
+    flops = net.flops_per_image * len(images) / taken
+    device.close()
+    return {**record, "random_conv_flops_per_second": flops, "random_conv_share_of_sgemm": flops / sgemm}
+
+
+def random_conv(setting: Setting, report: Report) -> dict[str, Any]:
+    """CIFAR-10 through random filters: features, their Gram, the interpolant, the test error; then with a ridge."""
+    train, targets, test, labels = _pictures(setting)
+    started = time.perf_counter()
+    net = RandomConv(
+        (32, 32, 3) if not setting.small else (10, 12, 3),
+        n_filters=20 if setting.small else 32_000,
+        patch_size=4 if setting.small else 6,
+        pool_size=4 if setting.small else 15,
+        n_patches=500 if setting.small else 100_000,
+    ).fit(train)
+    fitted = time.perf_counter()
+    device = setting.open(compute="tf32")
+    grams = feature_gram(net, train, test, device=device, panel_width=setting.width)
+    summed = time.perf_counter()
+    record: dict[str, Any] = {
+        "n": len(train),
+        "filters": net.n_filters,
+        "features": net.n_features_out_,
+        "products": "tf32",
+        "seconds_filters": fitted - started,
+        "seconds_gram": summed - fitted,
+        "ridges": [],
+    }
+    best = np.inf
+    try:
+        for ridge in _RIDGES:
+            report(record)
+            began = time.perf_counter()
+            try:
+                solution = solve(grams.gram, targets, kernel="precomputed", ridge=ridge, condition=False)
+            except NotPositiveDefiniteError as error:
+                record["ridges"].append({"ridge": ridge, "failed": str(error)})
+                continue
+            scores = solution.predict(grams.cross)
+            wrong = error_rate(scores, labels)
+            ended = time.perf_counter()
+            if "test_error" not in record:
+                record |= {
+                    "first_ridge": ridge,
+                    "test_error": wrong,
+                    "seconds_to_test_error": summed - started + ended - began,
+                }
+            left_out = solution.leave_one_out()
+            residual = float(np.mean((targets - left_out) ** 2))
+            record["ridges"].append(
+                {
+                    "ridge": ridge,
+                    "test_error": wrong,
+                    "leave_one_out_residual": residual,
+                    "leave_one_out_error": error_rate(left_out, targets.argmax(axis=1)),
+                    "backward_error": solution.certificate.backward_error,
+                    "rkhs_norm": solution.rkhs_norm,
+                    "seconds": ended - began,
+                    "seconds_factor": solution.seconds["factor"],
+                    "seconds_leave_one_out": solution.seconds["loo"],
+                }
+            )
+            solution.close()
+            if residual < best:
+                best = residual
+                record |= {"ridge": ridge, "test_error_ridge": wrong}
+    finally:
+        grams.gram.close()
+    return record
+
+
+def _pictures(setting: Setting) -> tuple[Any, Any, Any, Any]:
+    if setting.small:
+        rng = np.random.default_rng(0)
+        rows, labels = rng.integers(0, 256, (70, 360), dtype=np.uint8), rng.integers(0, 10, 70)
+        return rows[:60], np.eye(10)[labels[:60]], rows[60:], labels[60:]
+    data = datasets.load("cifar10", data_dir=setting.data_dir)
+    if data.image_shape != (32, 32, 3):
+        raise DataError(f"cifar10: images of {data.image_shape}, expected (32, 32, 3)")
+    return data.X_train, training_targets(data), data.X_test, data.y_test

@@ -1,0 +1,56 @@
+"""One row of the GPU benchmark in this process; `benchmarks.gpu` runs each in one of its own.
+
+    python -m benchmarks.gpu_row in-core-60000 --device cuda:0
+
+Prints JSON objects, one a line, the more the further it is; the last one is the result.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks import gpu_factor, gpu_kernels
+from benchmarks.gpu_setting import Setting
+from kernelfit.errors import KernelfitError
+from kernelfit.report import json_output
+
+Report = Callable[[dict[str, Any]], None]
+
+BODIES: dict[str, Callable[[Setting, Report], dict[str, Any]]] = {
+    "rates": gpu_kernels.rates,
+    "in-core-60000": partial(gpu_factor.in_core_factor, wanted=60_000),
+    "mnist": gpu_factor.mnist,
+    "in-core-120000": partial(gpu_factor.against_cusolver, wanted=120_000),
+    "budget-10gb": gpu_factor.small_budget,
+    "larger-than-card": gpu_factor.larger_than_the_card,
+    "precision": gpu_factor.low_precision,
+    "kernels": gpu_kernels.own_kernels,
+    "random-conv": gpu_kernels.random_conv,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("row", choices=BODIES)
+    parser.add_argument("--device", default="cuda:0")
+    parser.add_argument("--data-dir", type=Path)
+    arguments = parser.parse_args()
+    setting = Setting(arguments.device, arguments.data_dir)
+
+    def report(record: dict[str, Any]) -> None:
+        line = json_output.dumps({**record, "scaled": setting.notes}).replace("\n", "")
+        print(line, flush=True)
+
+    try:
+        report(BODIES[arguments.row](setting, report))
+    except KernelfitError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

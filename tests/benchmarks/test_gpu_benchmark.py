@@ -1,0 +1,276 @@
+"""The GPU benchmark without a GPU: choice of rows, budget, failures, record and table, and every row at small size."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from benchmarks import gpu, gpu_checks, gpu_row, gpu_setting, isolated, whole_matrix
+from benchmarks.gpu_setting import Setting, shifted
+from kernelfit.errors import InputError
+
+
+@pytest.fixture
+def without_data(monkeypatch, tmp_path):
+    """No MNIST to be found: rows are random bytes."""
+    monkeypatch.setenv("KERNELFIT_DATA", str(tmp_path))
+    return tmp_path
+
+
+def test_every_row_has_a_body_and_every_body_a_row():
+    names = [row.name for row in gpu.ROWS]
+    assert len(set(names)) == len(names)
+    assert {row.name for row in gpu.ROWS if row.check is None} == set(gpu_row.BODIES)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in gpu_row.BODIES if name not in ("mnist", "random-conv", "kernels")]
+)
+def test_rows_run_at_small_size(name, without_data):
+    setting, reports = Setting("host", without_data), []
+    result = gpu_row.BODIES[name](setting, reports.append)
+    aims = next(row.aims for row in gpu.ROWS if row.name == name)
+    for aim in aims:
+        assert np.isfinite(result[aim.key]), aim.key
+    if name == "in-core-120000":
+        assert result["log_det_difference"] < 1e-12
+    if name == "budget-10gb":
+        assert result["spilled"]["traffic_bytes"]["device_out"] > 0
+        assert result["in_core"]["traffic_bytes"]["device_out"] == 0
+        assert result["spilled"]["log_det"] == pytest.approx(result["in_core"]["log_det"], rel=1e-12)
+    if name == "precision":
+        assert result["tf32"]["refinements"] > 0
+        assert result["tf32"]["rkhs_norm"] == pytest.approx(result["float64"]["rkhs_norm"], rel=1e-9)
+    if name != "rates":
+        assert "random bytes instead of MNIST" in setting.notes[0]
+
+
+@pytest.mark.parametrize("name", ["kernels", "random-conv"])
+def test_a_row_in_a_process_of_its_own(name):
+    result = isolated.run("benchmarks.gpu_row", name, limit=250, device="host")
+    aims = next(row.aims for row in gpu.ROWS if row.name == name)
+    assert {aim.key for aim in aims} <= set(result), result
+    assert "failed" not in result
+
+
+def test_mnist_that_is_not_there_is_said(without_data, monkeypatch):
+    from kernelfit import datasets
+    from kernelfit.errors import DataError
+
+    def absent(*arguments, **options):
+        raise DataError("mnist: not found")
+
+    monkeypatch.setattr(datasets, "load", absent)
+    result = gpu_row.BODIES["mnist"](Setting("host", without_data), lambda record: None)
+    assert result["skipped"] == "mnist: not found"
+
+
+def test_without_a_card_one_line_and_exit_code_two(tmp_path):
+    if subprocess.run([sys.executable, "-c", "import cupy"], capture_output=True).returncode == 0:
+        pytest.skip("CuPy is there")
+    target = tmp_path / "gpu.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.gpu", "--out", str(target)], capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("device: cuda:0 needs CuPy")
+    assert done.stderr.count("\n") == 1
+    assert not target.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--rows", "rates,nothing"], "--rows: got nothing, expected some of rates"),
+        (["--device", "gpu"], "device: got 'gpu', expected"),
+        (["--device", "cpu"], "--device: got cpu"),
+        (["--out", "."], "--out: got ., expected a file name"),
+    ],
+)
+def test_bad_arguments_are_one_line(arguments, says, capsys, tmp_path):
+    with pytest.raises(SystemExit) as caught:
+        gpu.main(["--out", str(tmp_path / "gpu.json"), "--device", "host", *arguments])
+    assert caught.value.code == 2
+    assert says in capsys.readouterr().err
+
+
+@pytest.fixture
+def results(monkeypatch):
+    """Rows give what is put here instead of being run; the limits that they were run with."""
+    given: dict[str, dict] = {}
+    limits: list[float] = []
+
+    def run(module, name, *, limit, **arguments):
+        limits.append(limit)
+        time.sleep(given[name].pop("sleep", 0))
+        return given[name]
+
+    monkeypatch.setattr(isolated, "run", run)
+    monkeypatch.setattr(gpu, "require_card", lambda device: None)
+    given["limits"] = limits
+    return given
+
+
+def test_the_record_is_written_after_every_row_and_a_failure_costs_no_other(
+    results, tmp_path, capsys, monkeypatch
+):
+    target, seen = tmp_path / "gpu.json", []
+    results |= {
+        "in-core-60000": {"share_of_dgemm": 0.91, "backward_error": 1e-17, "n": 60_000},
+        "mnist": {"failed": "killed by signal 9", "stderr": ["last words"]},
+        "budget-10gb": {"share_of_in_core": 0.5, "scaled": ["n 50,000 instead of 100,000"]},
+        "larger-than-card": {"skipped": "no room"},
+    }
+    written = gpu.json_output.write
+    monkeypatch.setattr(
+        gpu.json_output, "write", lambda record, out: (seen.append(len(record["rows"])), written(record, out))
+    )
+    with pytest.raises(SystemExit) as caught:
+        gpu.main(["--out", str(target), "--rows", "mnist,in-core-60000,budget-10gb,larger-than-card"])
+    assert caught.value.code == 1
+    assert seen == [1, 2, 3, 4]
+    record = json.loads(target.read_text())
+    assert [row["status"] for row in record["rows"]] == ["met", "failed", "below", "not run"]
+    assert record["command"].startswith("python -m benchmarks.gpu --out ")
+    assert {"date", "gpu", "versions", "processor"} <= set(record["environment"])
+    assert record["rows"][1]["result"]["stderr"] == ["last words"]
+    output = capsys.readouterr().out
+    for text in (
+        "0.91  (of DGEMM >= 0.85)",
+        "killed by signal 9",
+        "0.5 !  (of in core >= 0.85)",
+        "n 50,000",
+        "no room",
+    ):
+        assert text in output
+
+
+def test_the_budget_cuts_limits_and_ends_the_rows(results, tmp_path, monkeypatch):
+    monkeypatch.setattr(gpu, "_LEAST", 0.3)
+    results |= {"rates": {"sleep": 0.3}, "in-core-60000": {"sleep": 0.3}, "mnist": {}, "kernels": {}}
+    with pytest.raises(SystemExit) as caught:
+        gpu.main(
+            [
+                "--out",
+                str(tmp_path / "gpu.json"),
+                "--rows",
+                "rates,in-core-60000,mnist,kernels",
+                "--budget",
+                "0.8",
+            ]
+        )
+    assert caught.value.code == 0
+    rows = json.loads((tmp_path / "gpu.json").read_text())["rows"]
+    assert [row["status"] for row in rows] == ["met", "met", "not run", "not run"]
+    assert "budget of 1 s was spent" in rows[-1]["result"]["skipped"]
+    assert results["limits"][0] <= 0.8
+    assert results["limits"][1] <= 0.5
+
+
+def test_a_process_is_stopped_at_its_limit_and_what_it_said_is_kept(tmp_path, monkeypatch):
+    (tmp_path / "slow_module.py").write_text(
+        "import subprocess, sys, time\n"
+        "print('{\"done\": 1}', flush=True)\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        "print('{\"cut off', flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    (tmp_path / "bad_module.py").write_text("import sys\nprint('{\"n\": 3}')\nsys.exit('device: lost')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    started = time.monotonic()
+    result = isolated.run("slow_module", limit=2.0)
+    assert time.monotonic() - started < 30
+    assert (result["done"], result["failed"]) == (1, "stopped after 2 s")
+    assert isolated.run("bad_module", limit=60.0) == {
+        "n": 3,
+        "failed": "device: lost",
+        "stderr": ["device: lost"],
+    }
+    assert isolated.run("bad_module") == {"n": 3, "failed": "device: lost"}
+
+
+def test_numbers_of_rows_shrink_to_what_fits():
+    setting = Setting("cuda:0")
+    assert setting.n(120_000, lambda n: True) == 120_000
+    assert setting.notes == []
+    capacity = 40 * 10**9
+    n = setting.n(120_000, gpu_setting.in_core(capacity))
+    assert gpu_setting.in_core(capacity)(n)
+    assert not gpu_setting.in_core(capacity)(n + 5_000)
+    assert setting.notes == [f"n {n:,} instead of 120,000: more does not fit this card"]
+
+
+def test_shifted_rows_are_distinct_and_move_by_one_pixel(rng):
+    rows = rng.integers(1, 256, (7, 784), dtype=np.uint8)
+    more = shifted(rows, 35)
+    assert len(np.unique(more, axis=0)) == 35
+    pictures = more.reshape(5, 7, 28, 28)
+    assert np.array_equal(pictures[1][:, 1:], pictures[0][:, :-1])
+    assert np.array_equal(pictures[4][:, :, :-1], pictures[0][:, :, 1:])
+    assert not pictures[1][:, 0].any()
+    assert not pictures[4][:, :, -1].any()
+    assert np.array_equal(shifted(rows, 9), more[:9])
+
+
+def test_what_checkers_and_test_reports_say():
+    assert gpu_checks.errors_in("========= ERROR SUMMARY: 0 errors") == 0
+    assert (
+        gpu_checks.errors_in("========= RACECHECK SUMMARY: 2 hazards displayed (1 errors, 1 warnings)") == 2
+    )
+    report = """<testsuites><testsuite><testcase name="a"/><testcase name="b"><skipped/></testcase>
+      <testcase name="c"><failure message="assert 1 == 2&#10;more"/></testcase></testsuite></testsuites>"""
+    assert gpu_checks.counts(report) == {
+        "passed": 1,
+        "skipped": 1,
+        "failures": 1,
+        "failing": ["c: assert 1 == 2"],
+    }
+
+
+def test_the_checkers_know_every_kernel():
+    from kernelfit.backends.cuda import sources
+
+    text = "".join(path.read_text() for path in sources().glob("*.cu*"))
+    for name in gpu_checks.KERNELS:
+        assert name in text
+
+
+def test_tests_marked_gpu_are_counted(monkeypatch):
+    """Without a card they are all skipped; the row says how many."""
+    monkeypatch.setattr(
+        gpu_checks,
+        "_pytest",
+        lambda marker: [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-m",
+            marker,
+            "-k",
+            "l1",
+        ],
+    )
+    result = gpu_checks.gpu_tests(200, "tests/backends/test_device_operations.py")
+    assert result["passed"] + result["skipped"] >= 4
+    assert result["failures"] == 0
+
+
+def test_a_loaded_library_is_found():
+    maps = "7f00-7f01 r-xp 00000000 08:01 12 /usr/lib/libcusolver.so.12\n7f02-7f03 rw-p 0 00:00 0\n"
+    assert str(whole_matrix.library_path("libcusolver.so", maps)) == "/usr/lib/libcusolver.so.12"
+    assert whole_matrix.library_path("libcusolver.so", "7f02-7f03 rw-p 0 00:00 0\n") is None
+
+
+def test_unknown_rows_are_refused():
+    with pytest.raises(InputError, match="expected some of"):
+        gpu.chosen("rates,,x")
+    assert [row.name for row in gpu.chosen("mnist, rates")] == ["rates", "mnist"]
