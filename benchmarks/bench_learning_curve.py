@@ -1,0 +1,173 @@
+"""Random convolution nets on CIFAR-10 towards the paper's 50,000 images and 32,000 filters: error by n and filters.
+
+    python -m benchmarks.bench_learning_curve --n 16000 --filters 8000 --out benchmarks/results/learning_curve.json
+
+One pass over the filters sums up K; the systems of the first rows, and of the filters done so far, are solved on the
+way. Filters are training patches drawn from all `--n` images without their labels. Each system is solved without a
+ridge and with `RIDGE` mean diagonals; no choice depends on a test label. The figure shows both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernelfit import datasets, solve
+from kernelfit.backends.cpu import CpuBackend
+from kernelfit.errors import NotPositiveDefiniteError
+from kernelfit.evaluation import error_rate, training_targets
+from kernelfit.features.accumulate import Seconds, accumulate, filters_per_block
+from kernelfit.features.random_conv import RandomConv
+from kernelfit.gram.plan import PanelLayout
+from kernelfit.gram.source import PanelGram
+from kernelfit.gram.submatrix import submatrix
+from kernelfit.report import environment, figures, json_output
+from kernelfit.report.progress import TerminalProgress
+
+#: of the mean diagonal of K
+RIDGE = 1e-3
+#: the paper's Table 3, with 50,000 images and 32,000 filters
+PAPER = {"interpolation": 0.17, "ridge": 0.15}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--n", type=int, default=16_000, help="training images, halved three times")
+    parser.add_argument("--filters", type=int, default=8_000, help="filters, halved three times")
+    parser.add_argument("--n-test", type=int, default=None, help="test images; all by default")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    started = time.perf_counter()
+    data = datasets.load("cifar10", n_train=arguments.n, n_test=arguments.n_test)
+    targets = training_targets(data)
+    progress = TerminalProgress()
+    net = RandomConv(data.image_shape, n_filters=arguments.filters, random_state=arguments.seed)
+    net.fit(data.X_train, progress=progress)
+    layout = PanelLayout.of_order(data.n_train)
+    panels = [np.zeros(layout.shape(j)) for j in range(layout.count)]
+    cross = np.zeros((data.n_test, data.n_train), np.float32)
+    seconds, rows = Seconds(), list[dict[str, Any]]()
+    print(
+        f"{'n':>7} {'filters':>8} {'features':>9} {'ridge 0':>9} {f'ridge {RIDGE:g}':>11} {'norm':>8} {'backward':>9}",
+        flush=True,
+    )
+
+    def after_block(filters: int) -> None:
+        if filters in halvings(arguments.filters):
+            gram = PanelGram(layout, panels)
+            for n in halvings(data.n_train):
+                rows.append(measure(gram, cross, targets, data.y_test, n, filters, net.n_windows_))
+                show(rows[-1])
+
+    smallest = halvings(arguments.filters)[0]
+    largest = filters_per_block(net, data.n_train + data.n_test)
+    per_block = max(size for size in range(1, smallest + 1) if smallest % size == 0 and size <= largest)
+    accumulate(
+        net, data.X_train, data.X_test, layout, panels, cross,
+        per_block=per_block, on_block=after_block, seconds=seconds, progress=progress,
+    )  # fmt: skip
+    record = {
+        "benchmark": "learning_curve",
+        "command": "python -m benchmarks.bench_learning_curve " + shlex.join(sys.argv[1:]),
+        "n_test": data.n_test,
+        "ridge_of_mean_diagonal": RIDGE,
+        "paper": {"n": 50_000, "filters": 32_000, **PAPER},
+        "feature_options": net.get_params(),
+        "seconds": {
+            "features": seconds.features,
+            "gram": seconds.gram,
+            "total": time.perf_counter() - started,
+        },
+        "environment": environment.describe(),
+        "notes": data.notes,
+        "rows": rows,
+    }
+    if arguments.out:
+        json_output.write(record, arguments.out)
+        figures.save(draw(rows), arguments.out.with_suffix(".png"))
+
+
+def halvings(largest: int) -> list[int]:
+    """Ascending: an eighth, a quarter, a half and the whole."""
+    return [largest // 8, largest // 4, largest // 2, largest]
+
+
+def measure(
+    gram: PanelGram,
+    cross: NDArray[np.float32],
+    targets: NDArray[np.float64],
+    labels: NDArray[Any],
+    n: int,
+    filters: int,
+    windows: int,
+) -> dict[str, Any]:
+    """Both solutions of the first n rows, from K of all rows and the filters so far."""
+    if n < gram.n:
+        with CpuBackend() as backend:
+            part: Any = submatrix(gram, np.arange(n), backend)
+    else:
+        part = gram
+    row: dict[str, Any] = {"n": n, "filters": filters, "n_features": 2 * windows * filters}
+    mean = float(gram.diagonal()[:n].mean())
+    for name, ridge in (("interpolation", 0.0), ("ridge", RIDGE * mean)):
+        try:
+            solution = solve(part, targets[:n], kernel="precomputed", ridge=ridge, condition=False)
+        except NotPositiveDefiniteError:
+            row[name] = None  # fewer features than rows
+            continue
+        # A few rows at a time, as they become float64.
+        scores = [solution.predict(rows[:, :n]) for rows in np.array_split(cross, 20)]
+        solution.close()
+        row[name] = {
+            "test_error": error_rate(np.concatenate(scores), labels),
+            "rkhs_norm": solution.rkhs_norm,
+            "backward_error": solution.certificate.backward_error,
+        }
+    return row
+
+
+def show(row: dict[str, Any]) -> None:
+    def percent(name: str) -> str:
+        return "singular" if row[name] is None else f"{100 * row[name]['test_error']:.2f} %"
+
+    shown = row["interpolation"] or row["ridge"]
+    print(
+        f"{row['n']:>7} {row['filters']:>8} {row['n_features']:>9} {percent('interpolation'):>9} "
+        f"{percent('ridge'):>11} {shown['rkhs_norm']:>8.2f} {shown['backward_error']:>9.1e}",
+        flush=True,
+    )
+
+
+def draw(rows: list[dict[str, Any]]) -> Any:
+    """Error against n, a line for each number of filters, without and with the ridge; the paper's figures as stars."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10.0, 4.2), layout="constrained")
+    for axes, name, title in zip(
+        figure.subplots(1, 2, sharey=True),
+        ("interpolation", "ridge"),
+        ("interpolation", f"ridge {RIDGE:g} of the mean diagonal"),
+        strict=True,
+    ):
+        for filters in sorted({row["filters"] for row in rows}):
+            line = [row for row in rows if row["filters"] == filters and row[name] is not None]
+            errors = [100 * row[name]["test_error"] for row in line]
+            axes.plot([row["n"] for row in line], errors, marker="o", label=f"{filters:,} filters")
+        axes.plot(50_000, 100 * PAPER[name], "k*", markersize=11, label="paper: 32,000 filters")
+        axes.set(xscale="log", xlabel="training images", title=title)
+        axes.grid(which="both", alpha=0.25)
+    figure.axes[0].set_ylabel("test error, %")
+    figure.axes[1].legend()
+    return figure
+
+
+if __name__ == "__main__":
+    main()
