@@ -135,11 +135,17 @@ def random_conv(setting: Setting, report: Report) -> dict[str, Any]:
             report(record)
             began = time.perf_counter()
             try:
-                solution = solve(grams.gram, targets, kernel="precomputed", ridge=ridge, condition=False)
+                solution = solve(
+                    grams.gram,
+                    targets,
+                    kernel="precomputed",
+                    ridge=ridge * grams.mean_diagonal,
+                    condition=False,
+                )
             except NotPositiveDefiniteError as error:
                 record["ridges"].append({"ridge": ridge, "failed": str(error)})
                 continue
-            scores = solution.predict(grams.cross)
+            scores = grams.predict(solution)
             wrong = error_rate(scores, labels)
             ended = time.perf_counter()
             if "test_error" not in record:
@@ -168,7 +174,7 @@ def random_conv(setting: Setting, report: Report) -> dict[str, Any]:
                 best = residual
                 record |= {"ridge": ridge, "test_error_ridge": wrong}
     finally:
-        grams.gram.close()
+        grams.close()
     return record
 
 

@@ -31,6 +31,15 @@ data_dir_option = click.option(
     help="Folder to look in before $KERNELFIT_DATA and the cache; downloads go there.",
 )
 
+device_option = click.option(
+    "--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:i]", help="Where to compute."
+)
+device_memory_option = click.option(
+    "--device-memory",
+    metavar="SIZE",
+    help="Bytes of the card to stay within, such as 10GB; else what is free.",
+)
+
 _DATA = (
     click.option(
         "--dataset", default="digits", show_default=True, help="Name (kernelfit datasets list) or path."
@@ -62,7 +71,13 @@ _SOLVER = (
         show_default=True,
         help="Added for the factor only, then refined away.",
     ),
-    click.option("--precision", type=click.Choice(PRECISIONS), default="float64", show_default=True),
+    click.option(
+        "--precision",
+        type=click.Choice((*PRECISIONS, "tf32")),
+        default="float64",
+        show_default=True,
+        help="mixed and tf32 (on a card) factor in fewer bits, then refine to float64.",
+    ),
     click.option(
         "--tier", type=click.Choice(TIERS), default="auto", show_default=True, help="Where the factor lives."
     ),
@@ -75,9 +90,8 @@ _SOLVER = (
         metavar="DIR",
         help="Folder for panels of the disk tier.",
     ),
-    click.option(
-        "--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:i]", help="Where to compute."
-    ),
+    device_option,
+    device_memory_option,
     click.option("--threads", type=int, metavar="COUNT", help="Threads to use; else every core."),
     click.option("--seed", type=int, default=0, show_default=True, help="For every choice drawn at random."),
 )
@@ -89,7 +103,7 @@ def data_options(function: Function) -> Function:
 
 
 def solver_options(function: Function) -> Function:
-    """--ridge, --jitter, --precision, --tier, --memory, --scratch, --device, --threads, --seed."""
+    """--ridge, --jitter, --precision, --tier, --memory, --scratch, --device, --device-memory, --threads, --seed."""
     return _apply(_SOLVER, function)
 
 

@@ -19,25 +19,37 @@ from kernelfit.solution import Solution
 from kernelfit.storage import gram_file
 from kernelfit.storage.run_folder import GRAM, RUN
 
-from .options import command_line, json_option
+from .options import command_line, device_memory_option, device_option, json_option
 from .solve import Task, recalled, run
 from .streamed import is_streamed
 
 
 @click.command(name="resume")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@device_option
+@device_memory_option
 @click.option("--threads", type=int, metavar="COUNT", help="Threads to use; else every core.")
 @json_option
 @click.pass_context
-def command(context: click.Context, folder: Path, threads: int | None, json_target: str | None) -> None:
+def command(
+    context: click.Context,
+    folder: Path,
+    device: str,
+    device_memory: str | None,
+    threads: int | None,
+    json_target: str | None,
+) -> None:
     """Continue the run in DIR (from solve --out) from its first unfinished panel.
 
-    Finished panels are verified first. The answer is, bit for bit, that of a run without a break.
+    Finished panels are verified first. The answer is, bit for bit, that of a run without a break, on a device of the
+    same kind; a run begun on a card goes on on the CPU as well, and the other way round.
     """
     json_output.check_target(json_target)
     started = time.perf_counter()
     progress = TerminalProgress()
-    record, task = _resumed(folder, threads, command_line(context), started, progress)
+    record, task = _resumed(
+        folder, (device, device_memory), threads, command_line(context), started, progress
+    )
     if json_target is not None:
         json_output.write(record, json_target)
     if json_target != json_output.STDOUT:
@@ -46,20 +58,28 @@ def command(context: click.Context, folder: Path, threads: int | None, json_targ
 
 
 def _resumed(
-    folder: Path, threads: int | None, line: str, started: float, progress: Progress
+    folder: Path,
+    device: tuple[str, str | None],
+    threads: int | None,
+    line: str,
+    started: float,
+    progress: Progress,
 ) -> tuple[dict[str, Any], bool]:
     """The record of the continued run, and whether it could be compared with its data set."""
     folder = folder.absolute()
+    where: dict[str, Any] = {"device": device[0], "device_memory": device[1]}
     if (folder / GRAM).exists() and not (folder / RUN).exists():
         # It stopped while K was summed up.
         kept = gram_file.read(folder / GRAM).remembered
-        return run(recalled(kept["options"], threads), f"{kept['command']}; {line}", folder), True
+        return run(
+            {**recalled(kept["options"], threads), **where}, f"{kept['command']}; {line}", folder
+        ), True
     remembered = runs.remembered(folder)
-    values = recalled(remembered["options"], threads) if "options" in remembered else None
+    values = {**recalled(remembered["options"], threads), **where} if "options" in remembered else None
     line = f"{remembered.get('command', 'kernelfit solve')}; {line}"
     # K that is summed up has to be there before its factor.
     task = _task(values, folder, progress) if values is not None and is_streamed(values) else None
-    solution = runs.resume(folder, threads=threads, progress=progress)
+    solution = runs.resume(folder, **where, threads=threads, progress=progress)
     try:
         if values is not None and task is None:
             task = _task(values, folder, progress)

@@ -100,6 +100,7 @@ def run(
         remember={"options": remembered(values), "command": line},
         scratch=values["scratch"],
         device=task.device(),
+        device_memory=task.device_memory(),
         threads=values["threads"],
         scale=task.rows.scale,
         seed=values["seed"],
@@ -182,6 +183,11 @@ class Task:
         asked: str = self.values["device"]
         return gram.device if isinstance(gram, DevicePanelGram) else asked
 
+    def device_memory(self) -> str | None:
+        """Of a device that the solve is to open."""
+        asked: str | None = self.values.get("device_memory")
+        return asked if isinstance(self.device(), str) else None
+
     def memory(self) -> str | int | None:
         """What the solve may take beside Grams that are in memory."""
         given: str | None = self.values["memory"]
@@ -249,6 +255,7 @@ class Task:
                 **{name: values[name] for name in ("jitter", "precision", "tier", "scratch")},
                 memory=self.memory(),
                 device=self.device(),
+                device_memory=self.device_memory(),
                 threads=values["threads"],
                 scale=self.rows.scale,
                 progress=progress,

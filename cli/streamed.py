@@ -15,7 +15,7 @@ from kernelfit.errors import DuplicateRowsError, InputError
 from kernelfit.evaluation import training_targets
 from kernelfit.feature_gram import feature_gram, require_solvable, sums_dtype
 from kernelfit.features.random_conv import RandomConv
-from kernelfit.gram.plan import parse_bytes
+from kernelfit.gram.plan import bytes_of, parse_bytes
 from kernelfit.gram.points import Points
 from kernelfit.preflight import drop_duplicates
 from kernelfit.progress import Progress
@@ -88,7 +88,9 @@ def stream(
         folder, _ = make_folder(out)
         lock = FolderLock(folder / LOCK)
     try:
-        device = open_device(values["device"], len(rows), note)
+        device = open_device(
+            values["device"], len(rows), note, bytes_of(values.get("device_memory"), "device_memory")
+        )
         if device is None:
             require_solvable(
                 net,

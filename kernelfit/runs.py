@@ -8,14 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from kernelfit.backends.choose import open_device
 from kernelfit.backends.cpu import CpuBackend
+from kernelfit.backends.device import Device
 from kernelfit.errors import DataError, StorageError
+from kernelfit.gram.plan import bytes_of
 from kernelfit.gram.source import ArrayGram, GramSource, KernelGram, PanelGram
 from kernelfit.linalg.cholesky import Pivots
 from kernelfit.problem import Problem
 from kernelfit.progress import Progress, Silent
 from kernelfit.solution import Solution
-from kernelfit.solver import complete
+from kernelfit.solver import complete, continue_on_device
 from kernelfit.storage import gram_file, hdf5, journal, run_file, run_folder
 from kernelfit.storage.disk import DiskPanels
 from kernelfit.storage.lock import FolderLock
@@ -31,10 +34,13 @@ def resume(
     *,
     function: Any = None,
     gram: ArrayLike | PanelGram | None = None,
+    device: str | Device = "auto",
+    device_memory: int | str | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Solution:
-    """Go on with the run in `folder` from its first unfinished panel; bit for bit the answer of a run without a break.
+    """Go on with the run in `folder` from its first unfinished panel; bit for bit the answer of a run without a break
+    where the device is of the same kind.
 
     What is found is verified first: panels from the first on that does not match its checksum are computed again, and
     a run whose rows, kernel, plan or package versions are not what they were is refused. A finished run is opened.
@@ -44,11 +50,12 @@ def resume(
     folder : what was given to `kernelfit.solve` as directory
     function : the user's own kernel function, where the run has one
     gram : the precomputed Gram matrix, where the run has one
+    device, device_memory : as for `kernelfit.solve`; any run goes on on any device
     threads : by default all cores this process may use; the answer does not depend on it
 
     Raises
     ------
-    DataError, StorageError, Interrupted, and what `kernelfit.solve` raises
+    DataError, StorageError, DeviceError, Interrupted, and what `kernelfit.solve` raises
     """
     folder = require_run(folder)
     progress = progress or Silent()
@@ -64,11 +71,21 @@ def resume(
                 lock.release()
                 return solution
         problem, plan, _, notes = run_file.read(folder / RUN, function, gram_of(folder, gram))
-        run = Run.resume(folder, problem, plan, notes, lock, progress)
+        opened = open_device(device, plan.n, progress.note, bytes_of(device_memory, "device_memory"))
+        if opened is None and plan.tier == "device":
+            progress.note(f"{folder}: begun on a device, goes on on the CPU")
+        try:
+            run = Run.resume(folder, problem, plan, notes, lock, progress)
+        except BaseException:
+            if opened is not None:
+                opened.close()
+            raise
     except BaseException:
         lock.release()
         raise
     with CpuBackend(threads) as backend:
+        if opened is not None:
+            return continue_on_device(run, opened, backend, progress, notes)
         return complete(problem, plan, backend, progress, notes, run=run)
 
 

@@ -27,7 +27,7 @@ from kernelfit.errors import (
 )
 from kernelfit.gram.device_panel_gram import DevicePanelGram
 from kernelfit.gram.device_plan import DevicePlan
-from kernelfit.gram.plan import Plan, make_plan, parse_bytes
+from kernelfit.gram.plan import Plan, bytes_of, make_plan
 from kernelfit.gram.points import Points
 from kernelfit.gram.source import ArrayGram, GramSource, KernelGram, PanelGram
 from kernelfit.interruption import Interruption
@@ -71,6 +71,7 @@ def solve(
     scratch: str | Path | None = None,
     panel_width: int | None = None,
     device: str | Device = "auto",
+    device_memory: int | str | None = None,
     threads: int | None = None,
     scale: float | None = None,
     seed: int = 0,
@@ -105,6 +106,7 @@ def solve(
     panel_width : columns of a panel; by default chosen by n
     device : "cpu", "cuda", "cuda:1", ..., "auto" (a card where there is one and n is large enough to pay for it), or an
         open `kernelfit.backends.device.Device`, which the solution then owns
+    device_memory : bytes of the card to stay within, or text such as "10GB"; by default what is free
     threads : by default all cores this process may use
     scale : factor applied to X before the kernel, such as 1/255 for bytes
     seed : for choices that draw rows (gamma="auto", ridge="auto")
@@ -165,7 +167,8 @@ def solve(
                 note,
             )
             source = KernelGram(resolved, points)
-        limit = _memory_limit(memory)
+        given = bytes_of(memory)
+        limit = available_memory() if given is None else given
         choice = None
         if choose:
             choice = choose_ridge(
@@ -201,7 +204,7 @@ def solve(
         if isinstance(device, str) and device == "auto" and isinstance(source, DevicePanelGram):
             device = source.device
             note(f"device auto: {device.name}, where the Gram matrix lies")
-        opened = open_device(device, source.n, note)
+        opened = open_device(device, source.n, note, bytes_of(device_memory, "device_memory"))
         if opened is not None:
             solution = _solve_on_device(
                 problem,
@@ -217,6 +220,12 @@ def solve(
             )
             solution.ridge_choice = choice
             return solution
+        if device_memory is not None:
+            note("device_memory: of no use, as the work is done on the CPU")
+        if precision == "tf32":
+            raise InputError(
+                "precision: got tf32 on the CPU, which has no such products; take mixed, or --device cuda"
+            )
         plan = make_plan(
             n=source.n,
             d=points.shape[1] if points is not None else 0,
@@ -284,6 +293,29 @@ def _solve_on_device(
             device.close()
         raise
     return complete(problem, plan, backend, progress, notes, run=run, scratch=place, system=system)
+
+
+def continue_on_device(
+    run: Run, device: Device, backend: CpuBackend, progress: Progress, notes: list[str]
+) -> Solution:
+    """Complete an open run on a device, which is closed where that fails, whatever the run was begun on."""
+    problem = run.problem
+    try:
+        plan, on_device = plan_on_device(
+            problem,
+            device,
+            threads=backend.threads,
+            precision=problem.precision,
+            place=run.folder,
+            width=run.plan.panel_width,
+        )
+        system = DeviceSystem(problem, plan, backend, device, on_device, run=run, scratch=run.folder)
+    except BaseException:
+        run.close()
+        if not lies_on(device, problem.source):
+            device.close()
+        raise
+    return complete(problem, plan, backend, progress, notes, run=run, scratch=run.folder, system=system)
 
 
 def complete(
@@ -530,16 +562,6 @@ def _resolve_kernel(
         except ValueError:
             raise InputError(f"gamma: got {gamma!r}, expected a number > 0, 'median' or 'auto'") from None
     return build_with_gamma(kernel, gamma, parameters)
-
-
-def _memory_limit(memory: int | str | None) -> int:
-    if memory is None:
-        return available_memory()
-    if isinstance(memory, str):
-        return parse_bytes(memory)
-    if not 0 < memory < 2**63:
-        raise InputError(f"memory: got {memory}, expected bytes > 0 or a size such as 8GB")
-    return int(memory)
 
 
 def _non_negative(name: str, value: float | str) -> float:

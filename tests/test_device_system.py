@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from kernelfit.errors import DeviceError, InputError, NotPositiveDefiniteError, 
 from kernelfit.gram.device_plan import make_device_plan
 from kernelfit.gram.residency import least_slots
 from kernelfit.kernels import Gaussian, Laplacian, Linear, Matern, Pairwise
+from kernelfit.progress import Silent
 
 
 def problem(rng, n=150, d=9, c=3, data="floats"):
@@ -131,7 +134,17 @@ def test_a_run_is_kept_and_taken_up_again_on_a_device_and_on_the_cpu(rng, make_d
         X, Y, device=make_device(16_000_000), directory=tmp_path / "b", resume=True, **given
     )
     assert np.array_equal(again.alpha, whole.alpha)
-    on_cpu = kernelfit.resume(tmp_path / "c")
+    for name in ("d", "e"):
+        shutil.copytree(tmp_path / "c", tmp_path / name)
+    progress = Silent()
+    resumed = kernelfit.resume(tmp_path / "d", device=make_device(16_000_000), progress=progress)
+    assert resumed.device == device.name
+    assert np.array_equal(resumed.alpha, whole.alpha)
+    assert not any("goes on on the CPU" in note for note in progress.notes)
+    resumed.close()
+    progress = Silent()
+    on_cpu = kernelfit.resume(tmp_path / "c", device="cpu", progress=progress)
+    assert any("begun on a device, goes on on the CPU" in note for note in progress.notes)
     assert np.allclose(on_cpu.alpha, whole.alpha, rtol=1e-9, atol=1e-9)
 
 
@@ -173,6 +186,36 @@ def test_two_functions_of_the_user_are_refused_on_a_device(rng, make_device):
         kernelfit.solve(X, Y, kernel=kernel, device=make_device(16_000_000))
 
 
+def test_a_run_of_the_cpu_goes_on_on_a_device(rng, make_device, monkeypatch, tmp_path):
+    X, _, Y, _ = problem(rng, 200)
+    given = {"kernel": "gaussian", "gamma": 0.5, "ridge": 0.1, "panel_width": 32, "device": "cpu"}
+    whole = kernelfit.solve(X, Y, **given)
+
+    def stop(system, targets, progress):
+        raise DeviceError("stopped")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("kernelfit.system.FactoredSystem.solve", stop)
+        with pytest.raises(DeviceError, match="stopped"):
+            kernelfit.solve(X, Y, directory=tmp_path / "run", **given)
+    solution = kernelfit.resume(tmp_path / "run", device=make_device(16_000_000))
+    assert solution.device != "cpu"
+    assert np.allclose(solution.alpha, whole.alpha, rtol=1e-9, atol=1e-9)
+
+
+def test_what_only_a_card_can_do_is_refused_on_the_cpu(rng, make_device):
+    X, _, Y, _ = problem(rng, 30)
+    with pytest.raises(InputError, match="tf32 on the CPU"):
+        kernelfit.solve(X, Y, device="cpu", precision="tf32")
+    with pytest.raises(InputError, match="device_memory: given for the CPU"):
+        kernelfit.solve(X, Y, device="cpu", device_memory="10GB")
+    with pytest.raises(InputError, match=r"device_memory: the device is open already"):
+        kernelfit.solve(X, Y, device=make_device(1_000_000), device_memory=10)
+    for wrong in ("much", -1):
+        with pytest.raises(InputError, match=r"^device_memory: got"):
+            kernelfit.solve(X, Y, device="cuda", device_memory=wrong)
+
+
 def test_names_of_devices():
     notes: list[str] = []
     assert open_device("cpu", 10, notes.append) is None
@@ -193,7 +236,7 @@ def test_auto_says_what_it_chose_and_why(monkeypatch, tmp_path):
     monkeypatch.setattr("kernelfit.backends.choose.find_spec", lambda name: object())
     assert open_device("auto", 10, notes.append) is None
 
-    def refuse(index):
+    def refuse(index, capacity):
         raise DeviceError("device: cuda:0 failed: gone")
 
     monkeypatch.setattr("kernelfit.backends.choose._open", refuse)

@@ -22,17 +22,26 @@ def check_device(device: str | Device) -> None:
         raise InputError(f"device: got {device!r}, expected auto, cpu, cuda or cuda:0, cuda:1, ...")
 
 
-def open_device(device: str | Device, n: int, note: Callable[[str], None]) -> Device | None:
+def open_device(
+    device: str | Device, n: int, note: Callable[[str], None], memory: int | None = None
+) -> Device | None:
     """The device to use, or None for the CPU. `auto` says through `note` what it chose, where there was a choice.
 
-    Raises `DeviceError` where a card was asked for and cannot be had.
+    `memory` are the bytes of the card to stay within; by default what is free. Raises `DeviceError` where a card was
+    asked for and cannot be had.
     """
     check_device(device)
     if not isinstance(device, str):
+        if memory is not None:
+            raise InputError(
+                "device_memory: the device is open already, with memory of its own; leave one out"
+            )
         return device
+    if device == "cpu" and memory is not None:
+        raise InputError("device_memory: given for the CPU, which has none; give --memory, or --device cuda")
     match = _CUDA.fullmatch(device)
     if match is not None:
-        return _open(int(match[1] or 0))
+        return _open(int(match[1] or 0), memory)
     if device == "cpu" or not _DRIVER.exists():
         return None
     if find_spec("cupy") is None:
@@ -44,7 +53,7 @@ def open_device(device: str | Device, n: int, note: Callable[[str], None]) -> De
         note(f"device auto: cpu, as {n:,} rows take less time than opening a card")
         return None
     try:
-        opened = _open(0)
+        opened = _open(0, memory)
     except DeviceError as error:
         note(f"device auto: cpu, as the card cannot be used ({error})")
         return None
@@ -52,7 +61,7 @@ def open_device(device: str | Device, n: int, note: Callable[[str], None]) -> De
     return opened
 
 
-def _open(index: int) -> Device:
+def _open(index: int, capacity: int | None) -> Device:
     from kernelfit.backends.cuda import CudaDevice
 
-    return CudaDevice(index)
+    return CudaDevice(index, capacity)

@@ -322,6 +322,17 @@ def largest_order(
     return low
 
 
+def bytes_of(memory: int | str | None, name: str = "memory") -> int | None:
+    """A limit given as bytes or as text; None where none is given."""
+    if memory is None:
+        return None
+    if isinstance(memory, str):
+        return parse_bytes(memory, name)
+    if not 0 < memory < 2**63:
+        raise InputError(f"{name}: got {memory}, expected bytes > 0 or a size such as 8GB")
+    return int(memory)
+
+
 def parse_bytes(text: str, name: str = "memory") -> int:
     """Bytes from `8GB`, `512MiB`, `2e9`; powers of ten without an i, of two with it."""
     units = {
