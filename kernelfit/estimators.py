@@ -49,7 +49,7 @@ class _KernelEstimator(BaseEstimator):
         gamma: float | str | None = None,
         gamma_factor: float = 1.0,
         kernel_params: dict[str, Any] | None = None,
-        ridge: float = 0.0,
+        ridge: float | str = 0.0,
         jitter: float = 0.0,
         singular: str = "ridge",
         precision: str = "float64",
@@ -98,7 +98,7 @@ class _KernelEstimator(BaseEstimator):
         try:
             self.solution_ = self._solve_with(X, targets, self.ridge)
         except NotPositiveDefiniteError as error:
-            if self.singular == "raise" or self.ridge > 0:
+            if self.singular == "raise" or self.ridge != 0:
                 raise
             self.solution_ = self._solve_with_least_ridge(X, targets, error)
         self.ridge_ = self.solution_.ridge
@@ -124,7 +124,7 @@ class _KernelEstimator(BaseEstimator):
             return solution
         raise refused
 
-    def _solve_with(self, X: NDArray[Any], targets: Float, ridge: float) -> Solution:
+    def _solve_with(self, X: NDArray[Any], targets: Float, ridge: float | str) -> Solution:
         kernel = self.kernel
         if not isinstance(kernel, (str, Kernel)):
             kernel = Pairwise(kernel)
@@ -174,14 +174,14 @@ class KernelInterpolator(RegressorMixin, MultiOutputMixin, _KernelEstimator):
     gamma : a number, "median" (gamma_factor / median distance; the default) or "auto" (least leave-one-out error
         on training rows), for the kernels that have a gamma
     kernel_params : other parameters of a kernel given by name
-    ridge : >= 0; 0 interpolates
+    ridge : >= 0; 0 interpolates; "auto" takes the one of least leave-one-out error on the training rows
     singular : what to do where ridge = 0 and K is not positive definite in floating point, as a smooth kernel on
         crowded rows is: "ridge" takes the smallest of 1e-12, 1e-10, 1e-8 that helps, with a `LinAlgWarning`, and
         records it in `ridge_`; "raise" raises `NotPositiveDefiniteError`
     jitter : see `kernelfit.solve`
     precision, tier, memory, device, threads, scale : see `kernelfit.solve`
     keep_factor : keep n^2/2 numbers, for `solution_.leave_one_out()` and `solution_.solve(Y)`
-    random_state : for gamma="auto", which draws a subsample
+    random_state : for gamma="auto" and ridge="auto", which may draw a subsample
     progress : receives progress and notes
 
     Attributes

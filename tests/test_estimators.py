@@ -190,6 +190,52 @@ def test_a_ridge_that_was_not_asked_for_is_never_silent() -> None:
         KernelInterpolator(singular="ignore").fit(X, y)
 
 
+def test_ridge_auto_is_the_best_of_its_path(friedman: tuple[np.ndarray, np.ndarray]) -> None:
+    X, y = friedman
+    noisy = y + np.random.default_rng(0).normal(scale=2.0, size=len(y))
+    model = KernelInterpolator(gamma=0.1, ridge="auto").fit(X, noisy)
+    assert model.ridge_ > 0
+    choice = model.solution_.ridge_choice
+    assert choice is not None
+    # An error for each ridge that was tried, from n models of n - 1 rows for the one that was taken.
+    errors = {trial.ridge: trial.loo_rmse for trial in choice.trials if trial.loo_rmse is not None}
+    assert errors[model.ridge_] == min(errors.values())
+    left_out = [
+        KernelInterpolator(gamma=0.1, ridge=model.ridge_)
+        .fit(np.delete(X, i, axis=0), np.delete(noisy, i))
+        .predict(X[i : i + 1])[0]
+        - noisy[i]
+        for i in range(0, 300, 10)
+    ]
+    closed = KernelInterpolator(gamma=0.1, ridge=model.ridge_, keep_factor=True).fit(X, noisy)
+    found = closed.solution_.leave_one_out()[::10] - noisy[::10]
+    assert_allclose(found, left_out, rtol=1e-6, atol=1e-8)
+    assert np.sqrt(np.mean((closed.solution_.leave_one_out() - noisy) ** 2)) == pytest.approx(
+        errors[model.ridge_], rel=1e-6
+    )
+    assert_array_equal(clone(model).fit(X, noisy).predict(X[:5]), model.predict(X[:5]))
+
+
+def test_ridge_auto_of_classes_that_are_partly_wrong() -> None:
+    X, y = load_digits(return_X_y=True)
+    X, y = X[:400] / 16, y[:400].copy()
+    y[::5] = np.random.default_rng(0).integers(0, 10, 80)
+    plain = KernelClassifier(gamma=0.05).fit(X[:300], y[:300])
+    model = KernelClassifier(gamma=0.05, ridge="auto").fit(X[:300], y[:300])
+    assert model.ridge_ > 0
+    assert plain.ridge_ == 0
+    truth = load_digits().target[300:400]
+    assert (model.predict(X[300:]) == truth).mean() > (plain.predict(X[300:]) == truth).mean()
+
+
+def test_ridge_auto_where_nothing_interpolates() -> None:
+    # Equal rows with different targets, and a kernel too wide for float64.
+    model = KernelInterpolator(gamma=0.1, ridge="auto").fit([[0.0], [0.0], [1.0]], [0.0, 1.0, 2.0])
+    assert model.ridge_ > 0
+    with pytest.raises(InputError, match="ridge: got 'some'"):
+        KernelInterpolator(ridge="some").fit([[0.0], [1.0]], [0.0, 1.0])
+
+
 def test_one_class_is_refused() -> None:
     with pytest.raises(InputError, match="one class"):
         KernelClassifier().fit([[0.0], [1.0]], ["a", "a"])

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from kernelfit.backends.cpu import CpuBackend
 from kernelfit.errors import InputError
 from kernelfit.features.images import Float32, ImageFeatures, Picture, RowTask, check_number
 from kernelfit.features.patches import extract, pool
@@ -103,7 +104,8 @@ class RandomConv(ImageFeatures):
         self.windows_ = (len(bounds[0]), len(bounds[1]))
         self.n_windows_ = len(bounds[0]) * len(bounds[1])
         self.n_features_out_ = 2 * self.n_windows_ * self.n_filters
-        with progress.phase("filters", 1, "draws") as advance:
+        # One-threaded products: the filters' bits do not depend on the number of cores.
+        with CpuBackend(self.threads), progress.phase("filters", 1, "draws") as advance:
             rng = np.random.default_rng(self.random_state)
             patches = self._draw_patches(rows, self.n_patches, rng)
             self.mean_ = patches.mean(axis=0)
@@ -111,11 +113,11 @@ class RandomConv(ImageFeatures):
             self.whitening_ = zca(patches.T @ patches.copy() / len(patches), self.zca)
             del patches
             self.filters_ = self._draw_filters(rows, rng)
+            # Whitening is linear, so it is folded into the filters and its shift into the thresholds:
+            # r = <W f, c(p)> - <W f, mean>.
+            folded = self.filters_ @ self.whitening_
+            shift = folded @ self.mean_
             advance(1)
-        # Whitening is linear, so it is folded into the filters and its shift into the thresholds:
-        # r = <W f, c(p)> - <W f, mean>.
-        folded = self.filters_ @ self.whitening_
-        shift = folded @ self.mean_
         # `extract` gives a patch channel by channel.
         by_channel = folded.reshape(-1, *self.patch_shape_).transpose(3, 1, 2, 0).reshape(len(self.mean_), -1)
         self._folded = np.ascontiguousarray(by_channel, np.float32)

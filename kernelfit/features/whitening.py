@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kernelfit.backends.cpu import CpuBackend
 from kernelfit.features.images import Float32, ImageFeatures, Picture, RowTask, check_number, rows_within
 from kernelfit.features.patches import FLAT
 from kernelfit.progress import Progress
@@ -84,16 +85,22 @@ class Whitening(ImageFeatures):
         if not self.whiten:
             return
         total, moments = np.zeros(d), np.zeros((d, d))
-        with progress.phase("covariance", len(rows), "rows") as advance:
+        # One-threaded products, strips of columns on all threads: the bits do not depend on their number.
+        with CpuBackend(self.threads) as backend, progress.phase("covariance", len(rows), "rows") as advance:
             for start in range(0, len(rows), 2048):
                 block = self._normalised(rows[start : start + 2048])
                 total += block.sum(axis=0)
-                # A copy keeps NumPy on GEMM: its SYRK crashes for large d on some processors.
-                moments += block.T @ block.copy()
+
+                def add(left: int, block: Float64 = block) -> None:
+                    columns = slice(left, min(left + 512, d))
+                    # A copy keeps NumPy on GEMM: its SYRK crashes for large d on some processors.
+                    moments[:, columns] += block.T @ block[:, columns].copy()
+
+                backend.run(add, range(0, d, 512))
                 advance(len(block))
-        mean = total / len(rows)
-        self.mean_ = mean.astype(np.float32)
-        self.whitening_ = zca(moments / len(rows) - np.outer(mean, mean), self.epsilon).astype(np.float32)
+            mean = total / len(rows)
+            self.mean_ = mean.astype(np.float32)
+            self.whitening_ = zca(moments / len(rows) - np.outer(mean, mean), self.epsilon).astype(np.float32)
 
     def _normalised(self, rows: NDArray[Any]) -> Float64:
         values = rows * np.float64(self.scale)

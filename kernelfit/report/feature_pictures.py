@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,8 +15,9 @@ if TYPE_CHECKING:
 
 Picture = tuple[str, NDArray[Any]]
 
-#: more pictures than this on one sheet are too small to see
+#: more pictures than this on one sheet, or in one of its lines, are too small to see
 MOST = 64
+ACROSS = 12
 
 
 def filters(feature: ImageFeatures) -> Figure:
@@ -24,22 +26,25 @@ def filters(feature: ImageFeatures) -> Figure:
 
 
 def maps(feature: ImageFeatures, rows: NDArray[Any], images: int) -> Figure:
-    """For each of the first rows: the image, then its feature maps, bright where the feature is large."""
-    pictures: list[Picture] = []
-    columns = 0
+    """For each of the first rows: the image, then its feature maps, bright where the feature is large.
+
+    Every image begins a line of the sheet.
+    """
+    pictures: list[Picture | None] = []
+    columns = 1
     for index in range(images):
         row = rows[index : index + 1]
         image = row[0].reshape(feature.image_shape_)
         own = [(f"image {index}", image), *feature.map_pictures(row)[: MOST // images]]
-        columns = len(own)
+        columns = min(len(own), ACROSS)
         pictures += own
+        pictures += [None] * (-len(own) % columns)
     return _sheet(pictures, f"{type(feature).__name__}: feature maps", columns=columns)
 
 
-def _sheet(pictures: list[Picture], title: str, columns: int | None = None, signed: bool = False) -> Figure:
+def _sheet(pictures: Sequence[Picture | None], title: str, columns: int = 8, signed: bool = False) -> Figure:
     from matplotlib.figure import Figure
 
-    columns = min(columns or 8, 12)
     rows = -(-len(pictures) // columns)
     # Fixed margins: the layout engines measure every axes many times, which takes minutes on a sheet this full.
     height = 1.3 * rows + 0.4
@@ -55,7 +60,10 @@ def _sheet(pictures: list[Picture], title: str, columns: int | None = None, sign
     grid = figure.subplots(rows, columns, squeeze=False, gridspec_kw=margins)
     for axes in grid.flat:
         axes.set_axis_off()
-    for axes, (label, picture) in zip(grid.flat, pictures, strict=False):
+    for axes, entry in zip(grid.flat, pictures, strict=False):
+        if entry is None:
+            continue
+        label, picture = entry
         _draw(axes, picture, signed)
         axes.set_title(label, fontsize=6)
     figure.suptitle(title, fontsize=10)

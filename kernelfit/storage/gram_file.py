@@ -126,7 +126,7 @@ def read(path: Path) -> Sums:
             and all(extents[_panel(j)].offset > 0 for j in range(layout.count))
             and extents["cross"].shape[1:] == (layout.n,)
         )
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise DataError(
             f"{path}: not a readable {FORM} ({type(error).__name__}: {error}); {_REMEDY}"
         ) from None

@@ -14,7 +14,8 @@ from click.testing import CliRunner, Result
 
 from kernelfit.cli import root
 from kernelfit.errors import InputError
-from kernelfit.features import names
+from kernelfit.features import RandomConv, names
+from kernelfit.report import feature_pictures
 
 
 @pytest.fixture(autouse=True)
@@ -113,3 +114,12 @@ def test_the_shell_gets_one_line_and_exit_code_2() -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("kernelfit: gabor: got option 'size'")
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_every_image_begins_a_line_of_its_maps(rng: np.random.Generator) -> None:
+    rows = rng.integers(0, 256, (6, 144), dtype=np.uint8)
+    feature = RandomConv(n_filters=40, n_patches=300, threads=1).fit(rows)
+    figure = feature_pictures.maps(feature, rows, 3)
+    first = [axes.get_title() for axes in figure.axes[:: feature_pictures.ACROSS]]
+    assert [title for title in first if title.startswith("image")] == ["image 0", "image 1", "image 2"]
+    assert sum(axes.get_title().startswith("image") for axes in figure.axes) == 3

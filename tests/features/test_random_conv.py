@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from typing import Any
+
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 
 from kernelfit.errors import InputError
 from kernelfit.features.random_conv import RandomConv
+from kernelfit.features.whitening import Whitening, zca
 
 
 def reference(net: RandomConv, rows: np.ndarray) -> np.ndarray:
@@ -156,3 +161,21 @@ def test_filters_have_length_one_and_patches_are_white(draw: str, rng: np.random
 def test_refuses(options: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         RandomConv(**options).fit(np.zeros((2, 100)))
+
+
+@pytest.mark.parametrize("kind", [RandomConv, Whitening])
+def test_fitting_keeps_to_its_threads(
+    kind: type, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def recording(*arguments: Any) -> Any:
+        seen.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+        return zca(*arguments)
+
+    monkeypatch.setattr(sys.modules[kind.__module__], "zca", recording)
+    rows = rng.integers(0, 256, (40, 100), dtype=np.uint8)
+    first, second = (kind(threads=threads).fit(rows) for threads in (1, 2))
+    assert set(seen) == {1}
+    assert np.array_equal(first.whitening_, second.whitening_)
+    assert np.array_equal(first.mean_, second.mean_)

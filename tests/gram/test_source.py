@@ -8,9 +8,10 @@ import pytest
 from kernelfit.errors import InputError
 from kernelfit.gram.plan import PanelLayout
 from kernelfit.gram.points import Points
-from kernelfit.gram.source import ArrayGram, KernelGram, PanelGram, set_diagonal
+from kernelfit.gram.source import ArrayGram, KernelGram, PanelGram, StoredGram, set_diagonal
 from kernelfit.kernels import Gaussian, Polynomial
 from kernelfit.linalg.cholesky import panel_strips
+from kernelfit.storage.panel_file import PanelFile
 
 N, WIDTH = 83, 19
 
@@ -28,8 +29,13 @@ def panels_of(matrix, layout, dtype=np.float64):
     return [lower[layout.start(j) :, layout.start(j) : layout.stop(j)].copy() for j in range(layout.count)]
 
 
-def sources(kind, rng, matrix):
+def sources(kind, rng, matrix, tmp_path):
     layout = PanelLayout(N, WIDTH)
+    if kind == "stored":
+        file = PanelFile.create(tmp_path / "panels.h5", layout, np.float64, named=False)
+        for j, panel in enumerate(panels_of(matrix, layout)):
+            file.write(j, (layout.start(j), N), panel)
+        return StoredGram(file), matrix
     if kind == "kernel":
         x = rng.standard_normal((N, 5))
         distances = ((x[:, None] - x[None]) ** 2).sum(-1)
@@ -41,10 +47,10 @@ def sources(kind, rng, matrix):
     return PanelGram(layout, panels_of(matrix, layout)), matrix
 
 
-@pytest.mark.parametrize("kind", ["kernel", "array", "panels"])
+@pytest.mark.parametrize("kind", ["kernel", "array", "panels", "stored"])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_every_tile_of_the_lower_triangle(rng, backend, matrix, kind, dtype):
-    source, expected = sources(kind, rng, matrix)
+def test_every_tile_of_the_lower_triangle(rng, backend, matrix, tmp_path, kind, dtype):
+    source, expected = sources(kind, rng, matrix, tmp_path)
     layout = PanelLayout(N, WIDTH)
     assert source.n == N
     np.testing.assert_allclose(source.diagonal(), np.diag(expected), rtol=1e-14)
