@@ -19,8 +19,10 @@ from kernelfit.deep.sources import Resident, load_resident
 from kernelfit.deep.system import System
 from kernelfit.errors import InputError
 from kernelfit.progress import Progress
+from kernelfit.report.environment import total_memory
 
 ROWS = 1000
+GRAMS = 3  # matrices of n x n that a solve with a given Gram holds
 # A conjugate kernel has at most as many independent rows as features; see `bridge.energies`.
 CONJUGATE_RIDGE = 1e-8
 
@@ -52,6 +54,10 @@ def analyse(
         recipe.model, shape=source.shape, n_classes=source.n_classes, dropout=recipe.dropout, seed=recipe.seed
     ).to(device)
     inputs = source.train_inputs[0]
+    if kernel_rows:
+        _check_gram("kernels", kernel_rows)
+    if rademacher_draws:
+        _check_gram("rademacher", source.n)
     if with_norms:
         found = norms.norms(model, initial, inputs[:1])
         logits = _logits(model, inputs)
@@ -62,6 +68,16 @@ def analyse(
     if rademacher_draws:
         record["rademacher"] = _rademacher(recipe, source, rademacher_draws, system, data_dir, progress)
     return record
+
+
+def _check_gram(name: str, n: int) -> None:
+    """Raise where Gram and factor of n rows would not fit beside everything else."""
+    needed = GRAMS * 8 * n**2
+    if needed > total_memory() / 2:
+        raise InputError(
+            f"{name}: the {n} x {n} Gram and its factor need {needed / 1e9:.2f} GB, more than half of the memory; "
+            "take fewer rows"
+        )
 
 
 def _logits(model: nn.Module, inputs: Tensor) -> Tensor:

@@ -58,12 +58,8 @@ def run(result: dict[str, Any], folder: str | None = None) -> Table:
     """One run, line by line."""
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_row("run", _name(result))
-    table.add_row(
-        "ended",
-        f"{_end(result)} after {result['epochs']:,} epochs, {result['steps']:,} steps; loss {result['loss']:.3g}"
-        if result["loss"] is not None
-        else _end(result),
-    )
+    length = f"{_count(result['epochs'], 'epoch')}, {_count(result['steps'], 'step')}"
+    table.add_row("ended", f"{_end(result)} after {length}; loss {number(result['loss'], 3)}")
     table.add_row("train", _with_top5(result, "train"))
     best = result["best_test_accuracy"]
     table.add_row("test", f"{_with_top5(result, 'test')}; best along training {percent(best)}")
@@ -78,10 +74,18 @@ def run(result: dict[str, Any], folder: str | None = None) -> Table:
     return table
 
 
+def _count(value: int, noun: str) -> str:
+    return f"{value:,} {noun}{'' if value == 1 else 's'}"
+
+
 def _with_top5(result: dict[str, Any], part: str) -> str:
     top5 = result[f"{part}_top5"]
     said = percent(result[f"{part}_accuracy"])
-    return said if top5 is None else f"{said} (top 5 {percent(top5)})"
+    return (
+        said
+        if top5 is None or result["recipe"]["dataset"] != "imagenet"
+        else f"{said} (top 5 {percent(top5)})"
+    )
 
 
 def runs(results: list[dict[str, Any]]) -> Table:
@@ -270,6 +274,10 @@ def analysis(record: dict[str, Any]) -> list[Table]:
                 f"{number(row['random_mean'])} ± {number(row['random_spread'], 2)}",
                 number(row["ratio"], 3),
             )
+        ridge = max(row["ridge"] for row in record["kernels"])
+        table.caption = (
+            f"random: mean and spread over draws; conjugate kernels with a ridge up to {number(ridge, 2)}"
+        )
         parts.append(table)
     if "rademacher" in record:
         table = _table("empirical Rademacher complexity", ("class", "mean", "standard error", "draws"))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
 
+from kernelfit.deep.models import MLP
 from kernelfit.errors import InputError
 
 BLOCK_BYTES = 1 << 28  # of Jacobian held at a time for each of the two row blocks
@@ -52,10 +53,41 @@ def tangent_gram(
 ) -> NDArray[np.float64]:
     """The empirical tangent kernel's Gram (n, n) of `inputs` (n, c, h, w), over all trainable parameters.
 
+    Multilayer perceptrons take the closed form of `dense_gram`, other networks `jacobian_gram`.
+    """
+    net = copy.deepcopy(model).to(dtype).eval()
+    return (dense_gram if isinstance(net, MLP) else jacobian_gram)(net, inputs.to(dtype))
+
+
+def dense_gram(net: MLP, inputs: Tensor) -> NDArray[np.float64]:
+    """Of a layer with inputs a and backward signals D_o = df_o / d(its outputs), the gradient of f_o is the outer
+    product D_o a^T, so that its part of the kernel is (<a, a'> + 1) sum_o <D_o, D_o'> (the 1 is the bias).
+    """
+    with torch.no_grad():
+        signals, active = [inputs.flatten(1)], []
+        for linear in net.linears[:-1]:
+            out = linear(signals[-1])
+            active.append(out > 0)
+            signals.append(torch.relu(out))
+        last = net.linears[-1]
+        classes = last.out_features
+        gram = classes * (signals[-1] @ signals[-1].T + 1)
+        below = last.weight.expand(len(inputs), -1, -1)  # (n, c, outputs of the layer below)
+        for k in reversed(range(len(active))):
+            backward = below * active[k][:, None]
+            flat = backward.flatten(1)
+            gram += (signals[k] @ signals[k].T + 1) * (flat @ flat.T)
+            below = backward @ net.linears[k].weight if k else backward
+    whole: NDArray[np.float64] = (gram / classes).double().cpu().numpy()
+    return whole
+
+
+def jacobian_gram(net: nn.Module, inputs: Tensor) -> NDArray[np.float64]:
+    """`tangent_gram` of any network (in evaluation mode, of the inputs' type), by its definition.
+
     Jacobians are made in blocks of rows and never held whole (n * c * parameters numbers); the price is that
     those of the left block are made again for each block above it.
     """
-    net = copy.deepcopy(model).to(dtype).eval()
     parameters = {name: p.detach() for name, p in net.named_parameters() if p.requires_grad}
     buffers = {name: b.detach() for name, b in net.named_buffers()}
 
@@ -63,7 +95,6 @@ def tangent_gram(
         out: Tensor = functional_call(net, (weights, buffers), (x[None],))[0]
         return out
 
-    inputs = inputs.to(dtype)
     with torch.no_grad():
         classes = net(inputs[:1]).shape[1]
     numbers = sum(p.numel() for p in parameters.values())

@@ -8,7 +8,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from kernelfit.datasets import load  # noqa: E402
-from kernelfit.deep import bridge, norms, rademacher, tangent  # noqa: E402
+from kernelfit.deep import analysis, bridge, norms, rademacher, tangent  # noqa: E402
 from kernelfit.deep.inception import SmallInception  # noqa: E402
 from kernelfit.deep.models import MLP, build  # noqa: E402
 from kernelfit.deep.recipe import default  # noqa: E402
@@ -97,8 +97,9 @@ def test_a_network_that_memorises_has_complexity_one():
         rademacher.of_network(recipe, data, draws=1)
 
 
-def test_the_tangent_kernel_is_the_gram_of_the_gradients(monkeypatch):
-    model = MLP(6, (5,), 3).double()
+@pytest.mark.parametrize("hidden", [(), (5,), (5, 4, 6)])
+def test_the_tangent_kernel_is_the_gram_of_the_gradients(monkeypatch, hidden):
+    model = MLP(6, hidden, 3).double()
     x = torch.randn(7, 6, dtype=torch.double)
     rows = []
     for k in range(7):
@@ -111,10 +112,11 @@ def test_the_tangent_kernel_is_the_gram_of_the_gradients(monkeypatch):
     jacobian = torch.stack(rows)
     expected = torch.einsum("iop,jop->ij", jacobian, jacobian).numpy() / 3
     np.testing.assert_allclose(tangent.tangent_gram(model, x), expected, rtol=1e-10)
+    np.testing.assert_allclose(tangent.jacobian_gram(model, x), expected, rtol=1e-10)
     # Ragged blocks of two rows give the same matrix.
     numbers = sum(p.numel() for p in model.parameters())
     monkeypatch.setattr(tangent, "BLOCK_BYTES", 2 * 8 * numbers * 3)
-    np.testing.assert_allclose(tangent.tangent_gram(model, x), expected, rtol=1e-10)
+    np.testing.assert_allclose(tangent.jacobian_gram(model, x), expected, rtol=1e-10)
 
 
 def test_the_tangent_kernel_of_a_convolutional_network_is_positive():
@@ -144,3 +146,14 @@ def test_energies_are_those_of_the_dense_solve_and_larger_for_random_labels():
     assert found.ratio > 1.5
     ridged = bridge.energies(gram, data.y_train, 10, draws=1, relative_ridge=0.1)
     assert ridged.true < found.true
+
+
+def test_a_gram_that_memory_cannot_hold_is_refused_before_any_training(monkeypatch):
+    recipe = default("mlp-1x512", dataset="digits", side=8, n=100, n_test=5, epochs=1)
+    monkeypatch.setattr(analysis, "total_memory", lambda: 100_000)
+    monkeypatch.setattr(rademacher, "of_network", lambda *_, **__: pytest.fail("trained"))
+    model = build("mlp-1x512", shape=(8, 8, 1))
+    with pytest.raises(InputError, match=r"rademacher: the 100 x 100 Gram .* need 0\.00 GB"):
+        analysis.analyse(recipe, model, rademacher_draws=2, system=System(device="cpu"))
+    with pytest.raises(InputError, match="kernels: the 50 x 50 Gram"):
+        analysis.analyse(recipe, model, kernel_rows=50, system=System(device="cpu"))

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -181,37 +182,31 @@ def test_refusals(image_root, tmp_path):
         Images(recipe(), tmp_path, CPU)
 
 
-PROCESS = """
-import json, sys
-from pathlib import Path
-import torch
-torch.set_num_threads(1)
-if {shim!r}:
-    sys.path.insert(0, {shim!r})
-    import conftest
-    kept = conftest.declare_operators()
-from kernelfit.deep import sweep, system, recipe
-run = recipe.Recipe.from_json(json.loads(sys.argv[2]))
-sweep.train([run], Path(sys.argv[1]), system=system.System(device="cpu"), data_dir=Path(sys.argv[3]))
+SHIM = """
+import sys
+sys.path.insert(0, {folder!r})
+import conftest
+kept = conftest.declare_operators()
 """
 
 
-def losses_in(folder, run, root, processes, shim=""):
-    """Train in one or several fresh processes under torchrun; the result."""
+def trained(folder, run, root, processes, *, shim=False, evaluate_every=1):
+    """What a user types, with torchrun for several processes; the result. `shim` makes torchvision importable."""
     folder.mkdir()
-    script = folder / "process.py"
-    script.write_text(PROCESS.format(shim=shim))
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node",
-        str(processes),
-    ]
-    command += [str(script), str(folder), json.dumps(run.to_json()), str(root)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=800)
+    path = [str(Path(__file__).parents[2])]
+    if shim:
+        (folder / "sitecustomize.py").write_text(SHIM.format(folder=str(Path(__file__).parent)))
+        path.insert(0, str(folder))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc-per-node", str(processes), str(Path(sys.executable).with_name("kernelfit"))]
+    command += ["deep", "train", "--model", run.model, "--images", str(root), "--corruption", run.corruption]
+    command += ["--side", str(run.side), "--batch", str(run.batch), "--epochs", str(run.epochs)]
+    command += ["--rate", str(run.rates[0]), "--device", "cpu", "--threads", "1", "--out", str(folder)]
+    command += ["--evaluate-every", str(evaluate_every)] + (["--augment"] if run.augment else [])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=800, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("ended") == 1  # one process reports
     return json.loads((folder / run.key / "result.json").read_text())
 
 
@@ -238,7 +233,7 @@ def test_two_processes_give_the_loss_of_one(tmp_path, image_root):
     from kernelfit.deep.system import System
 
     outcomes, _ = sweep.train([run], tmp_path / "one", system=System(device="cpu"), data_dir=image_root)
-    two = losses_in(tmp_path / "two", run, image_root, 2)
+    two = trained(tmp_path / "two", run, image_root, 2)
     compare(sweep.record(outcomes[0], System(device="cpu")), two)
 
 
@@ -246,9 +241,8 @@ def test_two_processes_give_the_loss_of_one(tmp_path, image_root):
 @pytest.mark.timeout(1800)
 def test_inception_v3_in_two_processes_gives_the_loss_of_one(tmp_path, image_root, torchvision_operators):
     run = default("inception-v3", corruption="random-labels", batch=16, epochs=2, rates=(1e-3,))
-    shim = str(Path(__file__).parent)
-    one = losses_in(tmp_path / "one", run, image_root, 1, shim)
-    two = losses_in(tmp_path / "two", run, image_root, 2, shim)
+    one = trained(tmp_path / "one", run, image_root, 1, shim=True, evaluate_every=2)
+    two = trained(tmp_path / "two", run, image_root, 2, shim=True, evaluate_every=2)
     losses = [[record["loss"] for record in result["history"]] for result in (one, two)]
     assert losses[1][0] == pytest.approx(losses[0][0], rel=1e-3)
     # 94 normalisations of noise enlarge the rounding of float32: the gradients differ by per cents, those in

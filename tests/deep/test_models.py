@@ -170,6 +170,23 @@ def test_refusals():
         build("mlp-1x512", dropout=1.0)
 
 
+def test_a_torchvision_of_another_torch_is_named(monkeypatch):
+    import builtins
+
+    honest = builtins.__import__
+
+    def broken(name, *arguments, **options):
+        if name.startswith("torchvision"):
+            raise RuntimeError("operator torchvision::nms does not exist")
+        return honest(name, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", broken)
+    with pytest.raises(
+        InputError, match=r"built for this torch \(operator torchvision::nms does not exist\)"
+    ):
+        build("inception-v3")
+
+
 @pytest.mark.slow
 def test_inception_v3_has_two_heads_while_training(torchvision_operators):
     model = build("inception-v3", n_classes=7)
