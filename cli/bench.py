@@ -42,7 +42,7 @@ SYNTHETIC = "synthetic"
 @click.option("--repeats", type=int, default=3, show_default=True, help="Solves a size; the median counts.")
 @click.option("--memory", metavar="SIZE", help="Memory to stay within, such as 8GB; else what is available.")
 @click.option("--threads", type=int, metavar="COUNT", help="Threads to use; else every core.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
     "--figure", type=click.Path(path_type=Path), metavar="FILE", help="Draw the curves: .png, .svg or .pdf."
 )

@@ -33,7 +33,13 @@ def parse_depths(text: str) -> list[int]:
 @click.option(
     "--theta", default=0.25, show_default=True, help="Place of a bias in its gap; stable below 0.5."
 )
-@click.option("--seed", default=0, show_default=True, help="Of the projection and of the random labels.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of the projection and of the random labels.",
+)
 @click.option("--json", "target", metavar="FILE|-", help="Write the result as JSON.")
 def command(
     name: str,

@@ -6,8 +6,10 @@ import json
 import os
 import tempfile
 import time
+import warnings
 from collections import Counter
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import click
@@ -142,7 +144,31 @@ def read_saved(saved: Path) -> tuple[Solution, dict[str, Any]]:
         raise DataError(
             f"{saved / RESULT}: got {type(meta).__name__}, expected the record that solve --out writes"
         )
+    if not _is_record(meta):
+        raise DataError(
+            f"{saved / RESULT}: is not the record that solve --out writes, it is damaged; solve again with --out"
+        )
     return Solution.load(saved / SOLUTION), meta
+
+
+def _is_record(meta: dict[str, Any]) -> bool:
+    """Whether what `predict` takes from the record is of the types that `solve` wrote."""
+    classes, features = meta.get("classes"), meta.get("features", NONE)
+    if classes is not None and not (
+        isinstance(classes, list) and all(isinstance(name, str) for name in classes)
+    ):
+        return False
+    if not isinstance(features, str):
+        return False
+    if features == NONE:
+        return True
+    source, options = meta.get("source"), meta.get("feature_options")
+    kinds = {"dataset": str, "train": str | None, "data_dir": str | None, "n_train": int | None, "seed": int}
+    return (
+        isinstance(options, dict)
+        and isinstance(source, dict)
+        and all(isinstance(source.get(name, ...), kinds[name]) for name in SOURCE)
+    )
 
 
 def features_of(X: Array, meta: dict[str, Any], threads: int | None, progress: Progress) -> Array:
@@ -214,11 +240,12 @@ def read_rows(path: Path) -> Array:
             values = _read_numbers(path, "\t" if kind == ".tsv" else ",")
         else:
             raise InputError(f"--rows: got {path}, expected a name ending in .npy or .csv")
-    except (OSError, ValueError, EOFError) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except (OSError, ValueError, TypeError, EOFError, ArithmeticError, SyntaxError, TokenError) as error:
+        reason = " ".join(str(error).split())
         raise DataError(
-            f"{path}: cannot be read as rows of numbers ({error}); expected one row a line"
+            f"{path}: cannot be read as rows of numbers ({reason}); expected one row a line"
         ) from None
     return values.reshape(len(values), -1) if values.ndim > 2 else values
 
@@ -231,7 +258,12 @@ def _read_numbers(path: Path, delimiter: str) -> Array:
         header = 0
     except ValueError:
         header = 1
-    return np.loadtxt(path, delimiter=delimiter, skiprows=header, ndmin=2, encoding="utf-8")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that there are no rows is said below
+        values = np.loadtxt(path, delimiter=delimiter, skiprows=header, ndmin=2, encoding="utf-8")
+    if not values.size:
+        raise ValueError("it has no rows")
+    return values
 
 
 def write_predictions(out: Path, scores: Array, predictions: Array) -> None:

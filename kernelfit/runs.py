@@ -104,12 +104,14 @@ def open_run(
     Raises `DataError` or `StorageError`.
     """
     folder = require_run(folder)
+    # In this order: a writer records the digest of a new solution before the solution takes its place.
+    digest = hdf5.file_digest(folder / SOLUTION) if (folder / SOLUTION).exists() else None
     contents = journal.read(folder / JOURNAL)
     if contents.header is None and (folder / SOLUTION).exists() and not (folder / RUN).exists():
         return Solution.load(folder / SOLUTION, function)  # of a linear kernel, which has no factor
     if not run_folder.is_finished(folder):
         raise StorageError(f"{folder}: holds {run_folder.state(folder)}; {run_folder.ways_on(folder)}")
-    if hdf5.file_digest(folder / SOLUTION) not in contents.solutions:
+    if digest not in contents.solutions:
         raise DataError(
             f"{folder / SOLUTION}: does not match the journal's checksum, it is damaged; "
             f"kernelfit resume {folder} writes it again"

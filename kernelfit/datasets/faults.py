@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import struct
+import tokenize
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,8 @@ def damaged(path: Path | str, expected: str, found: str, remedy: str = "") -> Da
     return DataError(" ".join(message.split()))
 
 
-_DECODER_ERRORS = (zlib.error, struct.error, csv.Error)
+# NumPy reads the header of an array as Python text.
+_DECODER_ERRORS = (zlib.error, struct.error, csv.Error, tokenize.TokenError, RecursionError)
 
 
 @contextmanager

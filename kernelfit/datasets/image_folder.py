@@ -6,6 +6,7 @@ Either ROOT/cat/1.png, ROOT/dog/1.png, ..., or the same under ROOT/train and ROO
 from __future__ import annotations
 
 import mmap
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,9 +87,11 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     with (
         path.open("rb") as file,
         mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
-        Image.open(cast(IO[bytes], content), formats=_FORMATS) as image,
+        warnings.catch_warnings(),
     ):
-        yield image
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # we refuse them much earlier
+        with Image.open(cast(IO[bytes], content), formats=_FORMATS) as image:
+            yield image
 
 
 def _header(path: Path) -> tuple[str, tuple[int, int]]:

@@ -27,6 +27,8 @@ Built = TypeVar("Built")
 _HASHED_AT_ONCE = 2**24
 # The smallest block that HDF5 leaves to its user.
 _HEAD = 512
+# The data set that holds the JSON text.
+_META = "meta"
 #: what h5py and the checks below may raise on a damaged file
 _UNREADABLE = (
     OSError,
@@ -63,10 +65,11 @@ def write(
         temporary = Path(name)
         os.close(handle)
         with h5py.File(temporary, "w", userblock_size=_HEAD) as file:
-            file.attrs["format"] = form
             file.attrs["version"] = version
-            file.attrs["kernelfit"] = __version__
-            file.attrs["meta"] = json.dumps(meta)
+            # Of fixed length: text of variable length lies in heaps, whose reader can loop on a forged file.
+            for name, text in (("format", form), ("kernelfit", __version__)):
+                file.attrs[name] = np.bytes_(text)
+            file[_META] = np.bytes_(json.dumps(meta))
             for key, array in arrays.items():
                 file[key] = array
         with open(temporary, "r+b") as plain:
@@ -164,16 +167,14 @@ def _read(file: Any, path: Path, version: int, remedy: str) -> tuple[dict[str, A
         raise DataError(
             f"{path}: version {int(file.attrs['version'])}, expected at most {version}; update kernelfit"
         )
-    text = file.attrs["meta"]
-    if not isinstance(text, str):
-        raise DataError(f"{path}: its description is not text; {remedy}")
     size = path.stat().st_size
+    text = None
     datasets = {}
     for key in file:
         dataset: Any = file.get(key) if isinstance(file.get(key, getlink=True), h5py.HardLink) else None
         plain = (
             isinstance(dataset, h5py.Dataset)
-            and dataset.dtype.kind in "iuf"
+            and dataset.dtype.kind in ("S" if key == _META else "iuf")
             and dataset.dtype.isnative
             and dataset.chunks is None
             and dataset.external is None
@@ -183,10 +184,13 @@ def _read(file: Any, path: Path, version: int, remedy: str) -> tuple[dict[str, A
             raise DataError(f"{path}: {key!r} is not a plain array; {remedy}")
         if dataset.size * dataset.dtype.itemsize > size:
             raise DataError(f"{path}: {key!r} claims more bytes than the file has; it is damaged; {remedy}")
-        datasets[str(key)] = dataset
-    meta = json.loads(text)
+        if key == _META:
+            text = dataset[()]
+        else:
+            datasets[str(key)] = dataset
+    meta = json.loads(text) if isinstance(text, bytes) else None
     if not isinstance(meta, dict):
-        raise DataError(f"{path}: its description is not an object; {remedy}")
+        raise DataError(f"{path}: its description is not a JSON object; {remedy}")
     return meta, datasets
 
 

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 RUN, FACTOR, JOURNAL, SOLUTION, LOCK = "run.h5", "factor.h5", "journal", "solution.h5", "lock"
 GRAM = "gram.h5"
+# HDF5's metadata take less than this for each panel, alignment included.
+_METADATA = 65_536
 _UNFINISHED = tuple(f".{name}." for name in (RUN, FACTOR, JOURNAL, SOLUTION, GRAM))
 
 
@@ -328,7 +330,8 @@ def open_factor(
     if (
         not isinstance(offsets, list)
         or len(offsets) != layout.count
-        or not all(isinstance(offset, int) and 0 <= offset < 2**62 for offset in offsets)
+        or not all(isinstance(offset, int) for offset in offsets)
+        or not _disjoint(offsets, layout, dtype)
     ):
         raise DataError(
             f"{folder / JOURNAL}: does not say where the panels are; start again in another folder"
@@ -336,6 +339,17 @@ def open_factor(
     if not (folder / FACTOR).exists():
         return None
     return PanelFile(folder / FACTOR, layout, dtype, offsets, writable=writable)
+
+
+def _disjoint(offsets: list[int], layout: PanelLayout, dtype: np.dtype[Any]) -> bool:
+    """Whether panels at these offsets lie beside each other in a file that is not much larger than they are."""
+    sizes = [rows * columns * dtype.itemsize for rows, columns in map(layout.shape, range(layout.count))]
+    position = 0
+    for offset, size in sorted(zip(offsets, sizes, strict=True)):
+        if offset < position:
+            return False
+        position = offset + size
+    return position <= sum(sizes) + _METADATA * (layout.count + 1)
 
 
 def verify(file: PanelFile, records: list[PanelRecord], progress: Progress) -> tuple[int, str | None]:

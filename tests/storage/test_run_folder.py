@@ -293,7 +293,9 @@ def test_a_forged_journal_cannot_make_us_read_elsewhere(tmp_path: Path) -> None:
     unsolved(folder)
     contents = journal.read(folder / "journal")
     assert contents.header is not None
-    for offsets in ([], [0], [-1] * 5, ["a"] * 5, [2**70] * 5, None):
+    sound = contents.header["offsets"]
+    far = [offset + 2**40 for offset in sound]
+    for offsets in ([], [0], [-1] * 5, ["a"] * 5, [2**70] * 5, None, far, [0, *sound[1:-1], sound[0]]):
         forged = journal.line({**contents.header, "offsets": offsets})
         (folder / "journal").write_bytes(forged)
         with pytest.raises(DataError, match="where the panels are"):
