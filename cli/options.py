@@ -32,7 +32,11 @@ data_dir_option = click.option(
 )
 
 device_option = click.option(
-    "--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:i]", help="Where to compute."
+    "--device",
+    default="auto",
+    show_default=True,
+    metavar="auto|cpu|cuda[:i]",
+    help="Where to compute; cuda:0,cuda:1 for both.",
 )
 device_memory_option = click.option(
     "--device-memory",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from kernelfit.backends.cpu import CpuBackend
 from kernelfit.backends.device import Block, Device
 from kernelfit.backends.memory import available_memory, free_disk
-from kernelfit.errors import NotPositiveDefiniteError
+from kernelfit.errors import NotPositiveDefiniteError, PlanError
 from kernelfit.gram.device_gram import (
     DeviceGram,
     HostGram,
@@ -34,7 +34,9 @@ from kernelfit.gram.device_plan import DevicePlan, make_device_plan
 from kernelfit.gram.plan import Plan, make_plan
 from kernelfit.gram.points import Points
 from kernelfit.gram.source import GramSource, KernelGram, PanelGram
+from kernelfit.linalg.cholesky import Pivots
 from kernelfit.linalg.condition import inverse_norm_of
+from kernelfit.linalg.dealt_cholesky import Member, dealt_factor
 from kernelfit.linalg.device_cholesky import device_factor
 from kernelfit.linalg.device_product import predict, symmetric_product
 from kernelfit.linalg.device_triangular import eliminate_lower, solve_factored
@@ -52,7 +54,7 @@ _UNLIMITED = 2**62
 
 def plan_on_device(
     problem: Problem,
-    device: Device,
+    devices: Sequence[Device],
     *,
     threads: int,
     precision: str,
@@ -61,7 +63,7 @@ def plan_on_device(
     width: int | None = None,
 ) -> tuple[Plan, DevicePlan]:
     """What the solve will need of the device, the host and the disk; raises `PlanError` where something is missing."""
-    source, points = problem.source, problem.points
+    source, points, device = problem.source, problem.points, devices[0]
     if isinstance(source, KernelGram):
         require_supported(source.kernel)
     columns = max(2, problem.targets.shape[1])
@@ -71,7 +73,7 @@ def plan_on_device(
     on_device = make_device_plan(
         n=source.n,
         d=d,
-        capacity=device.slab.capacity - device.slab.used,
+        capacity=min(one.slab.capacity - one.slab.used for one in devices),
         row_bytes=16 if lies_on(device, source) else gram_row_bytes(source),
         columns=columns,
         precision=precision,
@@ -82,6 +84,14 @@ def plan_on_device(
             order, np.float64 if precision == "float64" else np.float32
         ),
     )
+    if len(devices) > 1 and not on_device.in_core:
+        needed = on_device.bytes_fixed + on_device.layout.count * (on_device.layout.count + 1) // 2 * (
+            on_device.bytes_tile
+        )
+        raise PlanError(
+            f"device: {needed:,} bytes needed on each of {len(devices)} devices, which all keep the whole factor, got "
+            f"{on_device.capacity:,}; name one device, whose factor may spill, or give fewer rows"
+        )
     # Flops and panels are those of any other tier; bytes are the device's own.
     plan = make_plan(
         n=source.n,
@@ -117,8 +127,18 @@ def lies_on(device: Device, source: GramSource) -> bool:
     return isinstance(source, DevicePanelGram) and source.device is device
 
 
+def close_all(devices: Sequence[Device], source: GramSource) -> None:
+    """Close the devices but the one that holds K."""
+    for device in devices:
+        if not lies_on(device, source):
+            device.close()
+
+
 class DeviceSystem(FactoredSystem):
-    """`FactoredSystem` on a device, which it closes with itself unless K lies there."""
+    """`FactoredSystem` on a device, which it closes with itself unless K lies there.
+
+    `partners` are devices that build panels as well; everything after the factorisation is done by the first.
+    """
 
     store: DevicePanels | None  # type: ignore[assignment]
 
@@ -130,11 +150,13 @@ class DeviceSystem(FactoredSystem):
         device: Device,
         on_device: DevicePlan,
         *,
+        partners: Sequence[Device] = (),
         run: Run | None = None,
         scratch: Path | None = None,
     ) -> None:
         super().__init__(problem, plan, backend, run=run, scratch=scratch)
-        self.device, self.on_device = device, on_device
+        self.device, self.on_device, self.partners = device, on_device, tuple(partners)
+        self.name = "+".join(one.name for one in (device, *partners))
         self._problem = problem
         self._gram: DeviceGram | None = None
         self._mark = device.slab.mark()
@@ -142,11 +164,12 @@ class DeviceSystem(FactoredSystem):
     def factorise(self, progress: Progress, after_panel: Callable[[int], None] | None = None) -> None:
         """K + (ridge + jitter) I = L L^T into tiles of the device."""
         plan, device = self.on_device, self.device
-        device.compute = "tf32" if plan.precision == "tf32" else "float32"
+        for one in (device, *self.partners):
+            one.compute = "tf32" if plan.precision == "tf32" else "float32"
         dtype = np.dtype(np.float64 if self.plan.precision == "float64" else np.float32)
         started = time.perf_counter()
         self._stream = device.stream("main")
-        self._gram = self._make_gram()
+        self._gram = self._make_gram(device, self._stream)
         slab, n, columns = device.slab, plan.n, plan.columns
         self._vectors = slab.take(n, columns, np.float64)
         self._applied = slab.take(n, columns, np.float64)
@@ -167,16 +190,7 @@ class DeviceSystem(FactoredSystem):
         self.seconds["gram"] += time.perf_counter() - started
         finished, (gram, factored) = (self.run.finished, self.run.seconds) if self.run else (0, (0.0, 0.0))
         try:
-            self.pivots = device_factor(
-                self._gram,
-                self.ridge + self.jitter,
-                self.store,
-                device,
-                None,
-                progress,
-                first_panel=finished,
-                after_panel=after_panel,
-            )
+            self.pivots = self._factor(finished, progress, after_panel)
         except NotPositiveDefiniteError as error:
             raise self._explain(error) from None
         self.seconds["gram"] += gram
@@ -266,7 +280,7 @@ class DeviceSystem(FactoredSystem):
         self._release()
         plan, on_device = plan_on_device(
             self._problem,
-            self.device,
+            (self.device, *self.partners),
             threads=self.plan.threads,
             precision="float64",
             memory=self.plan.memory_limit,
@@ -275,17 +289,56 @@ class DeviceSystem(FactoredSystem):
         if self.run is not None:
             self.run.restart(plan)
         follower = DeviceSystem(
-            self._problem, plan, self.backend, self.device, on_device, run=self.run, scratch=self.scratch
+            self._problem,
+            plan,
+            self.backend,
+            self.device,
+            on_device,
+            partners=self.partners,
+            run=self.run,
+            scratch=self.scratch,
         )
         follower.seconds = self.seconds
         return follower
 
     def close(self) -> None:
         self._release()
-        if not lies_on(self.device, self.source):
-            self.device.close()
+        close_all((self.device, *self.partners), self.source)
 
     # -- inside -------------------------------------------------------------------------------------------------
+
+    def _factor(self, finished: int, progress: Progress, after_panel: Callable[[int], None] | None) -> Pivots:
+        assert self._gram is not None
+        assert self.store is not None
+        shift = self.ridge + self.jitter
+        if not self.partners:
+            return device_factor(
+                self._gram,
+                shift,
+                self.store,
+                self.device,
+                None,
+                progress,
+                first_panel=finished,
+                after_panel=after_panel,
+            )
+        marks = [one.slab.mark() for one in (self.device, *self.partners)]
+        members = [Member(self.device, self._gram, self.store)]
+        try:
+            for one in self.partners:
+                gram = self._make_gram(one, one.stream("main"))
+                plan = self.on_device
+                store = DevicePanels(
+                    one, plan.layout, self.store.dtype, slots=plan.slots, host_slots=0, staged=0
+                )
+                one.synchronise()
+                members.append(Member(one, gram, store))
+            return dealt_factor(members, shift, progress, first_panel=finished, after_panel=after_panel)
+        finally:
+            for member in members[1:]:
+                member.store.close()
+            for one, mark in zip((self.device, *self.partners), marks, strict=True):
+                one.slab.release(mark)
 
     def _release(self) -> None:
         if self.store is not None:
@@ -294,13 +347,13 @@ class DeviceSystem(FactoredSystem):
         self.device.slab.release(self._mark)
         self._gram = None
 
-    def _make_gram(self) -> DeviceGram:
+    def _make_gram(self, device: Device, stream: Any) -> DeviceGram:
         plan, source = self.on_device, self.source
-        if isinstance(source, DevicePanelGram) and lies_on(self.device, source):
-            return PanelsGram(self._stream, source)
+        if isinstance(source, DevicePanelGram) and lies_on(device, source):
+            return PanelsGram(stream, source)
         if isinstance(source, KernelGram):
-            return RowsGram(self.device, self._stream, source, max(plan.strip, plan.width), plan.width)
-        return HostGram(self.device, source, self.backend, max(plan.strip, plan.width))
+            return RowsGram(device, stream, source, max(plan.strip, plan.width), plan.width)
+        return HostGram(device, source, self.backend, max(plan.strip, plan.width))
 
     def _spill_file(self, dtype: np.dtype[Any]) -> PanelFile | None:
         if self.run is not None or not self.on_device.bytes_disk:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from kernelfit.backends.choose import open_device
+from kernelfit.backends.choose import open_devices
 from kernelfit.backends.cpu import CpuBackend
 from kernelfit.backends.device import Device
 from kernelfit.errors import DataError, StorageError
@@ -34,7 +35,7 @@ def resume(
     *,
     function: Any = None,
     gram: ArrayLike | PanelGram | None = None,
-    device: str | Device = "auto",
+    device: str | Device | Sequence[Device] = "auto",
     device_memory: int | str | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
@@ -71,20 +72,20 @@ def resume(
                 lock.release()
                 return solution
         problem, plan, _, notes = run_file.read(folder / RUN, function, gram_of(folder, gram))
-        opened = open_device(device, plan.n, progress.note, bytes_of(device_memory, "device_memory"))
-        if opened is None and plan.tier == "device":
+        opened = open_devices(device, plan.n, progress.note, bytes_of(device_memory, "device_memory"))
+        if not opened and plan.tier == "device":
             progress.note(f"{folder}: begun on a device, goes on on the CPU")
         try:
             run = Run.resume(folder, problem, plan, notes, lock, progress)
         except BaseException:
-            if opened is not None:
-                opened.close()
+            for one in opened:
+                one.close()
             raise
     except BaseException:
         lock.release()
         raise
     with CpuBackend(threads) as backend:
-        if opened is not None:
+        if opened:
             return continue_on_device(run, opened, backend, progress, notes)
         return complete(problem, plan, backend, progress, notes, run=run)
 

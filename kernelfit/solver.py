@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kernelfit.backends.choose import check_device, open_device
+from kernelfit.backends.choose import check_device, open_devices
 from kernelfit.backends.cpu import CpuBackend
 from kernelfit.backends.device import Device
 from kernelfit.backends.memory import available_memory, free_disk
 from kernelfit.certificate import Certificate
-from kernelfit.device_system import DeviceSystem, lies_on, plan_on_device
+from kernelfit.device_system import DeviceSystem, close_all, plan_on_device
 from kernelfit.errors import (
     DuplicateRowsError,
     InputError,
@@ -70,7 +70,7 @@ def solve(
     remember: Mapping[str, Any] | None = None,
     scratch: str | Path | None = None,
     panel_width: int | None = None,
-    device: str | Device = "auto",
+    device: str | Device | Sequence[Device] = "auto",
     device_memory: int | str | None = None,
     threads: int | None = None,
     scale: float | None = None,
@@ -105,7 +105,8 @@ def solve(
     scratch : where panels of the disk tier go when no directory is given; by default the system's temporary folder
     panel_width : columns of a panel; by default chosen by n
     device : "cpu", "cuda", "cuda:1", ..., "auto" (a card where there is one and n is large enough to pay for it), or an
-        open `kernelfit.backends.device.Device`, which the solution then owns
+        open `kernelfit.backends.device.Device`, which the solution then owns. "cuda:0,cuda:1" deals the panels out to
+        both cards, each of which keeps the whole factor; the first does the rest
     device_memory : bytes of the card to stay within, or text such as "10GB"; by default what is free
     threads : by default all cores this process may use
     scale : factor applied to X before the kernel, such as 1/255 for bytes
@@ -204,8 +205,8 @@ def solve(
         if isinstance(device, str) and device == "auto" and isinstance(source, DevicePanelGram):
             device = source.device
             note(f"device auto: {device.name}, where the Gram matrix lies")
-        opened = open_device(device, source.n, note, bytes_of(device_memory, "device_memory"))
-        if opened is not None:
+        opened = open_devices(device, source.n, note, bytes_of(device_memory, "device_memory"))
+        if opened:
             solution = _solve_on_device(
                 problem,
                 opened,
@@ -254,7 +255,7 @@ def solve(
 
 def _solve_on_device(
     problem: Problem,
-    device: Device,
+    devices: Sequence[Device],
     backend: CpuBackend,
     progress: Progress,
     notes: list[str],
@@ -272,7 +273,7 @@ def _solve_on_device(
         def planned(width: int | None) -> tuple[Plan, DevicePlan]:
             return plan_on_device(
                 problem,
-                device,
+                devices,
                 threads=backend.threads,
                 precision=problem.precision,
                 memory=memory,
@@ -285,35 +286,37 @@ def _solve_on_device(
             run = open_run_folder(directory, problem, plan, notes, resume, progress)
             if run.plan.panel_width != on_device.width:
                 plan, on_device = planned(run.plan.panel_width)
-        system = DeviceSystem(problem, plan, backend, device, on_device, run=run, scratch=place)
+        system = DeviceSystem(
+            problem, plan, backend, devices[0], on_device, partners=devices[1:], run=run, scratch=place
+        )
     except BaseException:
         if run is not None:
             run.close()
-        if not lies_on(device, problem.source):
-            device.close()
+        close_all(devices, problem.source)
         raise
     return complete(problem, plan, backend, progress, notes, run=run, scratch=place, system=system)
 
 
 def continue_on_device(
-    run: Run, device: Device, backend: CpuBackend, progress: Progress, notes: list[str]
+    run: Run, devices: Sequence[Device], backend: CpuBackend, progress: Progress, notes: list[str]
 ) -> Solution:
-    """Complete an open run on a device, which is closed where that fails, whatever the run was begun on."""
+    """Complete an open run on devices, which are closed where that fails, whatever the run was begun on."""
     problem = run.problem
     try:
         plan, on_device = plan_on_device(
             problem,
-            device,
+            devices,
             threads=backend.threads,
             precision=problem.precision,
             place=run.folder,
             width=run.plan.panel_width,
         )
-        system = DeviceSystem(problem, plan, backend, device, on_device, run=run, scratch=run.folder)
+        system = DeviceSystem(
+            problem, plan, backend, devices[0], on_device, partners=devices[1:], run=run, scratch=run.folder
+        )
     except BaseException:
         run.close()
-        if not lies_on(device, problem.source):
-            device.close()
+        close_all(devices, problem.source)
         raise
     return complete(problem, plan, backend, progress, notes, run=run, scratch=run.folder, system=system)
 
@@ -392,7 +395,7 @@ def complete(
             single_target=problem.single_target,
             gflops_factor=system.plan.flops_factor / max(system.seconds["factor"], 1e-9) / 1e9,
             threads=backend.threads,
-            device=system.device.name if isinstance(system, DeviceSystem) else "cpu",
+            device=system.name if isinstance(system, DeviceSystem) else "cpu",
             factor=system,
             traffic=system.traffic,
         )

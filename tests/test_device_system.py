@@ -186,6 +186,60 @@ def test_two_functions_of_the_user_are_refused_on_a_device(rng, make_device):
         kernelfit.solve(X, Y, kernel=kernel, device=make_device(16_000_000))
 
 
+@pytest.mark.parametrize("precision", ["float64", "tf32"])
+@pytest.mark.parametrize("data", ["bytes", "floats"])
+def test_panels_are_dealt_out_to_several_devices(rng, make_device, tolerance, tmp_path, data, precision):
+    X, X_test, Y, scale = problem(rng, data=data)
+    given = {"kernel": "gaussian", "gamma": 0.4, "scale": scale, "ridge": 0.1, "panel_width": 16}
+    alone = kernelfit.solve(X, Y, device=make_device(16_000_000), **given)
+    devices = [make_device(16_000_000) for _ in range(3)]
+    together = kernelfit.solve(X, Y, device=devices, precision=precision, directory=tmp_path / "run", **given)
+    assert together.device == "+".join(device.name for device in devices)
+    assert together.certificate.backward_error <= tolerance(np.float64, 150)
+    assert np.allclose(together.alpha, alone.alpha, rtol=1e-8, atol=1e-8)
+    assert np.allclose(together.predict(X_test), alone.predict(X_test), rtol=1e-8, atol=1e-8)
+    assert np.allclose(together.leave_one_out(), alone.leave_one_out(), rtol=1e-2, atol=1e-2)
+    together.close()
+    assert not any(np.any(device._memory) for device in devices)
+    opened = kernelfit.open(tmp_path / "run")  # every panel is in the file, whoever made it
+    assert np.allclose(opened.solve(Y).alpha, alone.alpha, rtol=1e-2, atol=1e-2)
+    opened.close()
+
+
+def test_a_dealt_run_is_taken_up_again(rng, make_device, monkeypatch, tmp_path):
+    X, _, Y, _ = problem(rng, 200)
+    given = {"kernel": "gaussian", "gamma": 0.5, "ridge": 0.1, "panel_width": 16}
+    whole = kernelfit.solve(X, Y, device=[make_device(16_000_000) for _ in range(2)], **given)
+    devices, panels = [make_device(16_000_000) for _ in range(2)], []
+
+    def stop_after_three(*arguments, potrf=devices[1].potrf):
+        panels.append(arguments)
+        if len(panels) > 3:
+            raise DeviceError("device: lost")
+        potrf(*arguments)
+
+    monkeypatch.setattr(devices[1], "potrf", stop_after_three)
+    with pytest.raises(DeviceError, match="lost"):
+        kernelfit.solve(X, Y, device=devices, directory=tmp_path / "run", **given)
+    assert not any(np.any(device._memory) for device in devices)
+    progress = Silent()
+    again = kernelfit.resume(
+        tmp_path / "run", device=[make_device(16_000_000) for _ in range(2)], progress=progress
+    )
+    assert np.array_equal(again.alpha, whole.alpha)
+
+
+def test_several_devices_that_cannot_be_had(rng, make_device):
+    X, _, Y, _ = problem(rng, 300)
+    with pytest.raises(PlanError, match=r"bytes needed on each of 2 devices"):
+        kernelfit.solve(
+            X, Y, kernel="gaussian", device=[make_device(16_000_000), make_device(400_000)], panel_width=16
+        )
+    for name in ("cuda:0,cuda:0", "cuda,cuda:0", "cuda:0,", "cuda:0,cpu"):
+        with pytest.raises(InputError, match="device: got"):
+            open_device(name, 10, print)
+
+
 def test_a_run_of_the_cpu_goes_on_on_a_device(rng, make_device, monkeypatch, tmp_path):
     X, _, Y, _ = problem(rng, 200)
     given = {"kernel": "gaussian", "gamma": 0.5, "ridge": 0.1, "panel_width": 32, "device": "cpu"}

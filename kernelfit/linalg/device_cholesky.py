@@ -58,6 +58,11 @@ class Workspace:
             device.host(layout.n * kind.itemsize).view(kind),
         )
 
+    def release(self, device: Device) -> None:
+        """Give back what is on the host."""
+        for array in (self.host_status, self.host_diagonal):
+            device.release_host(array.view(np.uint8))
+
 
 def device_factor(
     gram: DeviceGram,
@@ -93,7 +98,7 @@ def device_factor(
             while len(pending) > most:
                 j, event = pending.popleft()
                 device.synchronise(event)
-                _check(work, layout, j, device, urgent, pivots, threshold)
+                check_panel(work, layout, j, device, urgent, pivots, threshold)
                 advance(panel_flops(layout, j))
                 if after_panel is not None and j >= first_panel:
                     after_panel(j)
@@ -103,7 +108,7 @@ def device_factor(
             if rhs is not None:
                 device.wait(urgent, store.finished(j))
                 _carry(store.segments(j, j, urgent), rhs, layout, j, device, urgent)
-            _read_diagonal(store, j, work, layout, device, urgent)
+            read_diagonal(store, j, work, layout, device, urgent)
             store.used(j, device.record(urgent))
             pending.append((j, device.record(urgent)))
             check(0)
@@ -113,18 +118,8 @@ def device_factor(
             for target in targets:
                 gram.fill(updates, target.rows, (layout.start(j), layout.stop(j)), target.block, shift)
             for k in range(j):
-                _update(targets, store, layout, j, k, device, updates, diagonal_strips)
-            device.wait(urgent, device.record(updates))
-            top = targets[0].block.part((0, layout.shape(j)[1]))
-            device.copy(urgent, top, work.saved[j % 2].part((0, top.rows), (0, top.columns)))
-            device.potrf(urgent, top, work.potrf, work.status.part((j, j + 1)))
-            device.copy_out(urgent, work.status.part((j, j + 1)), work.host_status[j : j + 1])
-            for target in targets:
-                below = _below(target, j, top.rows)
-                if below.rows:
-                    solve_right(device, urgent, top, below)
-            _copy_diagonal(top, work, layout, j, device, urgent)
-            finished = device.record(urgent)
+                update_panel(targets, store, layout, j, k, device, updates, diagonal_strips)
+            finished = complete_panel(targets, layout, j, work, device, updates, urgent)
             store.finish(j, finished, (0.0, time.perf_counter() - began))
             if rhs is not None:
                 _carry(iter(targets), rhs, layout, j, device, urgent)
@@ -134,13 +129,36 @@ def device_factor(
             check(0 if j + 1 == layout.count else 1)
         store.flush()
     device.slab.release(mark)
-    for array in (work.host_status, work.host_diagonal):
-        device.release_host(array.view(np.uint8))
+    work.release(device)
     pivots.seconds_factor = time.perf_counter() - started
     return pivots
 
 
-def _check(
+def complete_panel(
+    targets: list[Segment],
+    layout: PanelLayout,
+    j: int,
+    work: Workspace,
+    device: Device,
+    updates: Any,
+    urgent: Any,
+) -> Any:
+    """Factor the diagonal block of an updated panel and solve below it, after what `updates` has to do; the event
+    after which the panel is complete and its status and diagonal are on the host."""
+    device.wait(urgent, device.record(updates))
+    top = targets[0].block.part((0, layout.shape(j)[1]))
+    device.copy(urgent, top, work.saved[j % 2].part((0, top.rows), (0, top.columns)))
+    device.potrf(urgent, top, work.potrf, work.status.part((j, j + 1)))
+    device.copy_out(urgent, work.status.part((j, j + 1)), work.host_status[j : j + 1])
+    for target in targets:
+        below = _below(target, j, top.rows)
+        if below.rows:
+            solve_right(device, urgent, top, below)
+    _copy_diagonal(top, work, layout, j, device, urgent)
+    return device.record(urgent)
+
+
+def check_panel(
     work: Workspace,
     layout: PanelLayout,
     j: int,
@@ -169,7 +187,7 @@ def _check(
     pivots.add(diagonal, first, threshold[first:last])
 
 
-def _update(
+def update_panel(
     targets: list[Segment],
     store: DevicePanels,
     layout: PanelLayout,
@@ -221,7 +239,7 @@ def _carry(segments: Any, rhs: Block, layout: PanelLayout, j: int, device: Devic
         eliminate_lower(device, stream, segment, rhs, layout)
 
 
-def _read_diagonal(
+def read_diagonal(
     store: DevicePanels, j: int, work: Workspace, layout: PanelLayout, device: Device, stream: Any
 ) -> None:
     """The diagonal of a panel that was loaded."""

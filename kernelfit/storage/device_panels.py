@@ -158,6 +158,10 @@ class DevicePanels:
                 yield segment
                 row = segment.stop
 
+    def resident(self, j: int) -> list[Segment]:
+        """What of panel j lies on the device."""
+        return list(self._resident(j, j))
+
     @property
     def bytes_read(self) -> int:
         return self._file.bytes_read if self._file is not None else 0
