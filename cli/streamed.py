@@ -67,6 +67,12 @@ def stream(
         notes.append(message)
         progress.note(message)
 
+    started = time.perf_counter()
+    net = fitted(dataset, FEATURES, given, values["threads"], progress)
+    assert isinstance(net, RandomConv)
+    if net.n_features_out_ < dataset.n_train and ridge == 0:
+        return None
+    seconds = time.perf_counter() - started
     targets = training_targets(dataset)
     rows, kept = dataset.X_train, np.arange(dataset.n_train)
     try:
@@ -77,12 +83,6 @@ def stream(
         if ridge is not None:
             raise
         note(f"ridge 0 will not do: {error}")
-    started = time.perf_counter()
-    net = fitted(dataset, FEATURES, given, values["threads"], progress)
-    assert isinstance(net, RandomConv)
-    if net.n_features_out_ < len(rows) and ridge == 0:
-        return None
-    seconds = time.perf_counter() - started
     lock = None
     if out is not None:
         folder, _ = make_folder(out)
@@ -113,6 +113,7 @@ def stream(
             checkpoint=None if out is None else out / GRAM,
             scratch=values["scratch"],
             remember=remembered,
+            way_on=f"continue with kernelfit resume {out}",
             device=device or "cpu",
             progress=progress,
         )

@@ -29,6 +29,7 @@ from kernelfit.features.random_conv import RandomConv
 from kernelfit.gram.device_panel_gram import DevicePanelGram
 from kernelfit.gram.plan import PanelLayout, make_plan
 from kernelfit.gram.source import PanelGram, StoredGram
+from kernelfit.interruption import Interruption
 from kernelfit.progress import Progress, Silent
 from kernelfit.solution import Solution
 from kernelfit.storage import gram_file
@@ -194,6 +195,7 @@ def feature_gram(
     checkpoint_share: float = CHECKPOINT_SHARE,
     scratch: str | Path | None = None,
     remember: Mapping[str, Any] | None = None,
+    way_on: str = "go on with the same checkpoint",
     device: str | Device = "cpu",
     progress: Progress | None = None,
 ) -> FeatureGram:
@@ -213,6 +215,7 @@ def feature_gram(
         read from it afterwards; it is deleted by whoever named it
     scratch : folder where a large K waits when there is no checkpoint; by default the system's temporary folder
     remember : JSON to keep in the checkpoint, for whoever goes on with it
+    way_on : how to do so, in the words that somebody reads who stops the work (SIGINT, SIGTERM)
     device : "cpu", "cuda", "cuda:1", ..., "auto", or an open device, which the result then owns
 
     Raises
@@ -221,6 +224,7 @@ def feature_gram(
     PlanError : what is needed exceeds `memory`, or the disk
     DeviceError : a device that cannot be had, is lost or is too small; a checkpoint stays
     DataError, StorageError : a checkpoint that cannot be read or written
+    Interrupted : asked to stop by a signal; with a checkpoint that is after a block of filters, which it has
     """
     progress = progress or Silent()
     kind = np.dtype(dtype)
@@ -250,7 +254,9 @@ def feature_gram(
             on_device=opened is not None,
         )
         _require_room(plan, memory, folder, path)
-        job = _Job(net, train_rows, test_rows, layout, kind, plan, path, checkpoint_share, remember or {})
+        job = _Job(
+            net, train_rows, test_rows, layout, kind, plan, path, checkpoint_share, remember or {}, way_on
+        )
         return job.run(
             opened, None if opened is not None and per_block is None else plan.per_block, folder, progress
         )
@@ -289,9 +295,10 @@ class _Job:
         path: Path | None,
         share: float,
         remember: Mapping[str, Any],
+        way_on: str,
     ) -> None:
         self.net, self.train, self.test, self.layout, self.kind = net, train, test, layout, kind
-        self.plan, self.path, self.remember = plan, path, dict(remember)
+        self.plan, self.path, self.remember, self.way_on = plan, path, dict(remember), way_on
         self.seconds = Seconds()
         self._identity = self._describe() if path is not None else {}
         self._pace = _Pace(share, (plan.gram + plan.cross) / _WRITING)
@@ -313,17 +320,8 @@ class _Job:
             sums.restore(found.panels(), found.cross())
             done = found.done
 
-        def after_block(filters: int) -> None:
-            if filters < self.net.n_filters and self._pace.due():
-                assert self.path is not None
-                with self._pace:
-                    self._write(self.path, filters, sums)
-
         if done < self.net.n_filters:
-            keep = None if self.path is None else after_block
-            sums.accumulate(self.net, self.train, self.test, done, per_block, keep, self.seconds, progress)
-            if self.path is not None:
-                self._write(self.path, self.net.n_filters, sums)
+            self._add(sums, done, per_block, progress)
         cross = sums.cross()
         if device is not None or not self.plan.stored:
             return self._result(sums.gram(), cross)
@@ -338,6 +336,26 @@ class _Job:
             return self._result(gram_file.read(Path(name)).gram(), cross)
         finally:
             os.unlink(name)  # what is open stays readable, and vanishes with this process
+
+    def _add(self, sums: Sums, done: int, per_block: int | None, progress: Progress) -> None:
+        """The filters from `done` on. With a file, the work can be stopped and gone on with."""
+        path = self.path
+        if path is None:
+            sums.accumulate(self.net, self.train, self.test, done, per_block, None, self.seconds, progress)
+            return
+        with Interruption(path.parent, progress, step="filter", way_on=self.way_on) as interruption:
+
+            def after_block(filters: int) -> None:
+                if filters < self.net.n_filters and (self._pace.due() or interruption.asked):
+                    with self._pace:
+                        self._write(path, filters, sums)
+                interruption.after(filters)
+
+            with interruption.step_by_step():
+                sums.accumulate(
+                    self.net, self.train, self.test, done, per_block, after_block, self.seconds, progress
+                )
+                self._write(path, self.net.n_filters, sums)
 
     def _take_up(self, progress: Progress) -> gram_file.Sums | None:
         """What is in the file, if it is of the same problem."""

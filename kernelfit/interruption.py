@@ -19,12 +19,16 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Interruption:
     """While open, SIGINT and SIGTERM raise `Interrupted` at a moment from which the run in `folder` can go on.
 
-    While panels are being made that is the end of the panel; a second signal, and any signal at other times, does
-    not wait. Signals are Python's main thread's affair: elsewhere this does nothing.
+    While panels are being made that is the end of the panel (or of another `step`); a second signal, and any signal at
+    other times, does not wait. `way_on` says how to go on. Signals are Python's main thread's affair: elsewhere this
+    does nothing.
     """
 
-    def __init__(self, folder: Path, progress: Progress) -> None:
-        self._folder, self._progress = folder, progress
+    def __init__(
+        self, folder: Path, progress: Progress, *, step: str = "panel", way_on: str | None = None
+    ) -> None:
+        self._folder, self._progress, self._step = folder, progress, step
+        self._way_on = way_on or f"continue with kernelfit resume {folder}"
         self._asked: int | None = None
         self._patient = False
         self._before: dict[int, Any] = {}
@@ -41,29 +45,35 @@ class Interruption:
             signal.signal(number, handler)
 
     @contextmanager
-    def panel_by_panel(self) -> Iterator[None]:
-        """Panels are being made."""
+    def step_by_step(self) -> Iterator[None]:
+        """Panels, or other steps, are being made."""
         self._patient = True
         try:
             yield
         finally:
             self._patient = False
 
-    def after_panel(self, j: int) -> None:
-        """A good moment to stop."""
+    @property
+    def asked(self) -> bool:
+        """Whether the next good moment is awaited."""
+        return self._asked is not None
+
+    def after(self, number: int) -> None:
+        """A good moment to stop: this panel, or step, is finished."""
         if self._asked is not None:
-            raise self._interrupted(self._asked, f"after panel {j}")
+            raise self._interrupted(self._asked, f"after {self._step} {number}")
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._patient and self._asked is None:
             self._asked = number
-            self._progress.note("stopping after this panel; once more to stop at once")
+            self._progress.note(f"stopping after this {self._step}; once more to stop at once")
             return
-        raise self._interrupted(number, "within a panel" if self._patient else "between panels and solution")
+        raise self._interrupted(
+            number, f"within a {self._step}" if self._patient else "between panels and solution"
+        )
 
     def _interrupted(self, number: int, moment: str) -> Interrupted:
         return Interrupted(
-            f"{self._folder}: stopped by {signal.Signals(number).name} {moment}; "
-            f"continue with kernelfit resume {self._folder}",
+            f"{self._folder}: stopped by {signal.Signals(number).name} {moment}; {self._way_on}",
             exit_code=128 + number,
         )

@@ -414,8 +414,8 @@ def _factor_and_solve(
     if interruption is None:
         system.factorise(progress)
     else:
-        with interruption.panel_by_panel():
-            system.factorise(progress, interruption.after_panel)
+        with interruption.step_by_step():
+            system.factorise(progress, interruption.after)
     return system.solve(problem.targets, progress)
 
 

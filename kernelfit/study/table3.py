@@ -210,6 +210,7 @@ def _rows(row: PaperRow, dataset: Dataset, settings: Settings, means: Means, pro
         memory=limit,
         checkpoint=means.checkpoint,
         scratch=means.scratch,
+        way_on="give the same command again",
         device="auto",
         progress=progress,
     )

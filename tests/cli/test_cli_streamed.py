@@ -230,6 +230,20 @@ def test_the_same_command_goes_on_too_and_another_is_refused(killed: Path) -> No
     assert f"going on after {begun.done} of 20000 filters" in result.stderr
 
 
+def test_asked_to_stop_it_keeps_the_block_it_is_at(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "kernelfit", "solve", *LONG, "--out", str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not (out / "gram.h5").exists():
+        time.sleep(0.001)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate()
+    assert process.returncode == 143, said
+    begun = gram_file.read(out / "gram.h5")
+    assert f"after filter {begun.done}; continue with kernelfit resume {out}" in said
+    assert begun.done < begun.of
+
+
 def test_damaged_sums_are_an_error(killed: Path) -> None:
     content = bytearray((killed / "gram.h5").read_bytes())
     content[len(content) // 2] ^= 1
