@@ -350,11 +350,11 @@ def test_epoch_generators_differ_by_seed_epoch_and_purpose():
 
 
 @pytest.mark.slow
-def test_512_cifar_images_with_random_labels(data_dir):
+def test_512_cifar_images_with_random_labels(cifar10_dir):
     recipe = default(
         "mlp-1x512", n=512, n_test=1000, epochs=60, corruption="random-labels", stop_when_fitted=True
     )
     training = Training(
-        [recipe], load_resident([recipe], CPU, data_dir=data_dir), system=System(device="cpu")
+        [recipe], load_resident([recipe], CPU, data_dir=cifar10_dir), system=System(device="cpu")
     )
     assert training.run()[0].final["train_accuracy"] == 1.0

@@ -218,3 +218,11 @@ def test_reproductions_write_json_tables_and_figures(target, tmp_path, monkeypat
     assert "scaled down" in text
     if target == "table4":
         assert "fails" in text
+    if target == "table1":
+        # 91 % train and 50 % test (10 % after random labels): five tests on random labels and MLP 1x512's two are near.
+        assert "7 of 38 means agree with the paper" in text
+        assert "2 seeds where the comparison asks for 5" in text
+        assert "99.90/81.22   91.00/50.00" in text
+    if target == "table2":
+        assert "best test top 1/5" in text
+        assert "72.57/91.31" in text

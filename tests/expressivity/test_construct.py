@@ -209,12 +209,12 @@ def test_any_small_sample_is_fitted(n, d, depth, variant, seed):
 
 
 @pytest.mark.slow
-def test_all_of_cifar10_with_random_labels(data_dir):
+def test_all_of_cifar10_with_random_labels(cifar10_dir):
     from kernelfit.datasets import load
     from kernelfit.datasets.corruptions import random_labels
     from kernelfit.deep.images import centre_crop
 
-    data = centre_crop(load("cifar10", data_dir=data_dir))
+    data = centre_crop(load("cifar10", data_dir=cifar10_dir))
     y = random_labels(data.y_train, 10, 0)
     for depth in (2, 17):
         network = fit(data.X_train, y, depth=depth)
