@@ -77,8 +77,8 @@ def arguments(rng: random.Random, kept: Path) -> list[str]:
     given = [option for option in options if rng.random() < 0.12]
     tail: list[str] = []
     if " ".join(words) in _SLOW:
-        tail += [rng.choice(("--frobnicate", "--n=many", "--seed=x", "one-word-too-many", "--threads"))]
-    elif rng.random() < 0.98:
+        tail += [rng.choice(("--frobnicate", "--no-such=1", "one-word-too-many"))]
+    else:
         tail += _sound(
             rng, words, {word for option in options for word in (*option.opts, *option.secondary_opts)}, kept
         )

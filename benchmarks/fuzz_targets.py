@@ -30,7 +30,7 @@ import kernelfit
 from benchmarks.fuzz_commands import arguments
 from benchmarks.fuzz_mutations import mutate, mutate_json
 from kernelfit.errors import KernelfitError
-from kernelfit.storage import hdf5, run_file, solution_file
+from kernelfit.storage import hdf5, identity, run_file, solution_file
 
 #: if any damaged file makes us run this, the file appears
 CANARY = "canary"
@@ -91,7 +91,9 @@ class RunTarget:
 
     def prepare(self, folder: Path) -> None:
         self._folder, self._whole = folder / "run", folder / "whole"
-        solution = kernelfit.solve(**_problem(), threads=1, directory=self._whole)
+        found = identity.versions()
+        identity.versions = lambda: found  # asked for twice an input, and half of its time
+        solution = kernelfit.solve(**_problem(), threads=1, directory=self._whole, condition=False)
         self._alpha = solution.alpha
         solution.close()
         (self._whole / "solution.h5").unlink()

@@ -41,7 +41,7 @@ def system_options(command: Command) -> Command:
         click.option("--evaluate-every", default=1, show_default=True, help="Epochs between evaluations."),
         click.option("--tensorboard", is_flag=True, help="Also write TensorBoard scalars."),
         click.option("--workers", default=0, show_default=True, help="Loader processes for image folders."),
-        click.option("--threads", type=click.IntRange(min=1), help="CPU threads of torch."),
+        click.option("--threads", type=click.IntRange(1, 1024), help="CPU threads of torch."),
         click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of the data sets."),
         click.option("--json", "target", metavar="FILE|-", help="Write the result as JSON."),
     ]

@@ -21,6 +21,13 @@ from kernelfit.storage import hdf5
 
 FORMAT = "kernelfit run"
 VERSION = 1
+#: annotation of a field of a plan -> what JSON gives for it
+_KINDS: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (int, float),
+    "str": (str,),
+    "float | None": (int, float, type(None)),
+}
 
 
 def write(path: Path, problem: Problem, plan: Plan, identity: Mapping[str, Any], notes: list[str]) -> None:
@@ -62,11 +69,9 @@ def read(
 
 def require_sound(path: Path, plan: Plan) -> None:
     """Raise where a plan that was read is none that a planner makes."""
-    whole = all(
-        isinstance(value, int) for value in (plan.n, plan.panel_width, plan.panels, plan.rows_at_once)
-    )
+    typed = all(isinstance(getattr(plan, key.name), _KINDS[str(key.type)]) for key in fields(Plan))
     if (
-        not whole
+        not typed
         or not 1 <= plan.panel_width <= plan.n
         or plan.panels != plan.layout.count
         or plan.rows_at_once < 1
