@@ -15,6 +15,7 @@ from kernelfit import datasets, solve
 from kernelfit.backends.memory import available_memory
 from kernelfit.errors import DataError
 from kernelfit.evaluation import training_targets
+from kernelfit.gram.device_plan import WIDTHS
 from kernelfit.gram.points import Points
 from kernelfit.gram.source import KernelGram
 from kernelfit.kernels import Gaussian
@@ -38,6 +39,19 @@ def in_core_factor(setting: Setting, report: Report, wanted: int) -> dict[str, A
     }
 
 
+def widths(setting: Setting, report: Report) -> dict[str, Any]:
+    """The first row, and the same factor in panels of every width that a plan may take."""
+    record = in_core_factor(setting, report, 60_000)
+    record["flops_per_second_by_width"] = {record["panel_width"]: record["factor_flops_per_second"]}
+    data = setting.images(record["n"])
+    for width in (16, 32) if setting.small else WIDTHS:
+        if width not in record["flops_per_second_by_width"]:
+            report(record)
+            made = _solved(setting, data, setting.open(), panel_width=width)
+            record["flops_per_second_by_width"][width] = made["factor_flops_per_second"]
+    return record
+
+
 def against_cusolver(setting: Setting, report: Report, wanted: int) -> dict[str, Any]:
     """The same, then K as a whole matrix through cuSOLVER's Xpotrf, on as many rows as fit whole."""
     record = in_core_factor(setting, report, wanted)
@@ -48,9 +62,13 @@ def against_cusolver(setting: Setting, report: Report, wanted: int) -> dict[str,
     mine = record
     if n != record["n"]:
         mine = _solved(setting, setting.images(n), setting.open())
+    few = KernelGram(Gaussian(gamma=GAMMA), Points(rows[: 16 if setting.small else 4_096], scale))
     source = KernelGram(Gaussian(gamma=GAMMA), Points(rows, scale))
     device = setting.open()
     try:
+        mark = device.slab.mark()
+        factor_whole(device, few, 64 if setting.small else 4_096, setting.width or 2_048)  # as a warm-up
+        device.slab.release(mark)
         seconds, diagonal = factor_whole(
             device, source, 64 if setting.small else 8_192, setting.width or 2_048
         )

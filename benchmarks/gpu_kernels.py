@@ -11,6 +11,7 @@ import numpy as np
 
 from benchmarks.gpu_setting import GAMMA, Setting, fill, gemm_rate, seconds_of
 from kernelfit import datasets, solve
+from kernelfit.backends.cuda import CudaDevice
 from kernelfit.errors import DataError, NotPositiveDefiniteError
 from kernelfit.evaluation import error_rate, training_targets
 from kernelfit.feature_gram import feature_gram
@@ -49,12 +50,40 @@ def rates(setting: Setting, report: Report) -> dict[str, Any]:
     started = time.perf_counter()
     device.host(2 * size)
     record["pin_bytes_per_second"] = 2 * size / (time.perf_counter() - started)
-    pieces = [size // 32] * 64
+    pieces = [size // 32] * 128
     started = time.perf_counter()
-    with ThreadPoolExecutor(4) as threads:
+    with ThreadPoolExecutor(8) as threads:
         list(threads.map(device.host, pieces))
-    record["pin_by_four_threads_bytes_per_second"] = sum(pieces) / (time.perf_counter() - started)
+    record["pin_by_eight_threads_bytes_per_second"] = sum(pieces) / (time.perf_counter() - started)
+    if isinstance(device, CudaDevice):
+        report(record)
+        record |= alternatives(device, size, setting.order)
     device.close()
+    return record
+
+
+def alternatives(device: CudaDevice, size: int, order: int) -> dict[str, float]:
+    """What was not taken: the runtime's own pinned memory, and SYRK for the diagonal."""
+    started = time.perf_counter()
+    address = device.runtime.hostAlloc(size, 1)
+    record = {"host_alloc_bytes_per_second": size / (time.perf_counter() - started)}
+    device.runtime.freeHost(address)
+    stream, mark = device.stream("main"), device.slab.mark()
+    a, c = (device.slab.take(order, order, np.float64) for _ in range(2))
+    fill(device, stream, a, np.random.default_rng(0))
+    device.zero(stream, c)
+    one, zero = np.ones(1), np.zeros(1)
+
+    def update() -> None:
+        with stream.stream:
+            # 1, 1: the upper triangle, and the transposed product, as cuBLAS counts columns.
+            device.blas.dsyrk(
+                stream.blas, 1, 1, order, order, one.ctypes.data, device.address(a), order,
+                zero.ctypes.data, device.address(c), order,
+            )  # fmt: skip
+
+    record["dsyrk_flops_per_second"] = float(order) ** 3 / seconds_of(device, update)
+    device.slab.release(mark)
     return record
 
 

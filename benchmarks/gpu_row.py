@@ -23,7 +23,7 @@ Report = Callable[[dict[str, Any]], None]
 
 BODIES: dict[str, Callable[[Setting, Report], dict[str, Any]]] = {
     "rates": gpu_kernels.rates,
-    "in-core-60000": partial(gpu_factor.in_core_factor, wanted=60_000),
+    "in-core-60000": gpu_factor.widths,
     "mnist": gpu_factor.mnist,
     "in-core-120000": partial(gpu_factor.against_cusolver, wanted=120_000),
     "budget-10gb": gpu_factor.small_budget,

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import mmap
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
@@ -43,6 +46,8 @@ SPARE = 2 * 2**30
 #: how exact products of bytes are formed: by cuBLAS (`mma` where its rules on alignment forbid), by our `dp4a` or `mma`
 BYTE_PRODUCTS = ("cublas", "dp4a", "mma")
 _PAGE = 4_096
+# From here on blocks come in whole huge pages.
+_REGISTERED = 2**21
 
 
 class CudaStream:
@@ -69,8 +74,23 @@ class CudaStream:
         return self.handles[library]
 
 
+@dataclass(frozen=True)
+class _Pinned:
+    """Host memory that the card reads and writes directly; `registered` where it was the system's before."""
+
+    memory: NDArray[np.uint8]
+    registered: bool = False
+
+    @property
+    def nbytes(self) -> int:
+        return self.memory.nbytes
+
+
 class CudaDevice:
-    """The protocol `kernelfit.backends.device.Device` on card `index`, with `capacity` bytes or all that is free."""
+    """The protocol `kernelfit.backends.device.Device` on card `index`, with `capacity` bytes or all that is free.
+
+    `runtime` and `blas` are CuPy's modules of the CUDA runtime and of cuBLAS.
+    """
 
     def __init__(
         self,
@@ -84,7 +104,7 @@ class CudaDevice:
         self.compute, self.byte_products = compute, byte_products
         self._index = index
         self._streams: list[CudaStream] = []
-        self._pinned: dict[int, int] = {}
+        self._pinned: dict[int, _Pinned] = {}
         self._spare: list[int] = []
         self._pinning = threading.Lock()
         self._modules: dict[str, Any] = {}
@@ -102,13 +122,13 @@ class CudaDevice:
                 "install kernelfit[cuda12] or kernelfit[cuda13], or use --device cpu"
             ) from None
         self._cupy: Any = cupy
-        self._runtime: Any = runtime
-        self._blas: Any = cublas
+        self.runtime: Any = runtime
+        self.blas: Any = cublas
         self._solver: Any = cusolver
         self._call(self._open, capacity)
 
     def _open(self, capacity: int | None) -> None:
-        free, _ = self._runtime.memGetInfo()
+        free, _ = self.runtime.memGetInfo()
         wanted = free - SPARE if capacity is None else capacity
         if not 0 < wanted <= free:
             wanted = max(wanted, 2**20)
@@ -116,24 +136,24 @@ class CudaDevice:
                 f"device: {wanted:,} bytes wanted on {self.name}, {free:,} free; give --device-memory less, or end "
                 "what else runs on the card"
             )
-        self._memory = self._runtime.malloc(wanted)
+        self._memory = self.runtime.malloc(wanted)
         self.slab = Slab(wanted, self.name)
 
     def describe(self) -> dict[str, Any]:
         """Card, memory, compute capability, multiprocessors, and the versions that a figure depends on."""
 
         def read() -> dict[str, Any]:
-            card = self._runtime.getDeviceProperties(self._index)
-            free, total = self._runtime.memGetInfo()
+            card = self.runtime.getDeviceProperties(self._index)
+            free, total = self.runtime.memGetInfo()
             return {
                 "name": bytes(card["name"]).decode(),
                 "memory_bytes": int(total),
                 "free_bytes": int(free) + self.slab.capacity,
                 "compute_capability": f"{card['major']}.{card['minor']}",
                 "multiprocessors": int(card["multiProcessorCount"]),
-                "driver": int(self._runtime.driverGetVersion()),
-                "runtime": int(self._runtime.runtimeGetVersion()),
-                "cublas": int(self._blas.getVersion(self.stream("main").blas)),
+                "driver": int(self.runtime.driverGetVersion()),
+                "runtime": int(self.runtime.runtimeGetVersion()),
+                "cublas": int(self.blas.getVersion(self.stream("main").blas)),
                 "cusolver": ".".join(map(str, self._solver._getVersion())),
                 "cupy": str(self._cupy.__version__),
             }
@@ -147,7 +167,7 @@ class CudaDevice:
             # The smaller the number the more urgent; 0 is what everything else has.
             stream = self._cupy.cuda.Stream(non_blocking=True, priority=-1 if urgent else 0)
             return CudaStream(
-                name, stream, lambda: self._call(self._blas.create), lambda: self._call(self._solver.create)
+                name, stream, lambda: self._call(self.blas.create), lambda: self._call(self._solver.create)
             )
 
         for known in self._streams:
@@ -181,25 +201,40 @@ class CudaDevice:
     def host(self, nbytes: int) -> NDArray[np.uint8]:
         """Blocks given back are used again: pinning costs time by the gigabyte, and freeing stops the card."""
         with self._pinning:
-            fitting = [
-                address for address in self._spare if nbytes <= self._pinned[address] <= 2 * nbytes + _PAGE
-            ]
-            address = min(fitting, key=lambda one: self._pinned[one], default=0)
+            fitting = [one for one in self._spare if nbytes <= self._pinned[one].nbytes <= 2 * nbytes + _PAGE]
+            address = min(fitting, key=lambda one: self._pinned[one].nbytes, default=0)
             if address:
                 self._spare.remove(address)
         if not address:
-            size = max(1, -(-nbytes // _PAGE)) * _PAGE
-            address = int(self._call(self._runtime.hostAlloc, size, _PORTABLE))
+            address, block = self._pin(max(1, nbytes))
             with self._pinning:
-                self._pinned[address] = size
-        array: NDArray[np.uint8] = np.ctypeslib.as_array((ctypes.c_uint8 * nbytes).from_address(address))
-        return array
+                self._pinned[address] = block
+        return self._pinned[address].memory[:nbytes]
 
     def release_host(self, array: NDArray[np.uint8]) -> None:
         address = int(array.ctypes.data)
         with self._pinning:
             if address in self._pinned and address not in self._spare:
                 self._spare.append(address)
+
+    def _pin(self, nbytes: int) -> tuple[int, _Pinned]:
+        """Large blocks are cleared here, by the calling thread, and registered then: `cudaHostAlloc` clears them under
+        a lock that every other call waits for."""
+        if nbytes >= _REGISTERED:
+            with suppress(
+                DeviceError
+            ):  # some systems register nothing; the runtime's own memory serves as well
+                pages = mmap.mmap(-1, -(-nbytes // _REGISTERED) * _REGISTERED)
+                with suppress(AttributeError, OSError):
+                    pages.madvise(mmap.MADV_HUGEPAGE)
+                memory = np.frombuffer(pages, np.uint8)
+                memory.fill(0)
+                address = int(memory.ctypes.data)
+                self._call(self.runtime.hostRegister, address, memory.nbytes, _PORTABLE)
+                return address, _Pinned(memory, registered=True)
+        size = -(-nbytes // _PAGE) * _PAGE
+        address = int(self._call(self.runtime.hostAlloc, size, _PORTABLE))
+        return address, _Pinned(np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(address)))
 
     def copy_in(self, stream: CudaStream, host: NDArray[Any], block: Block) -> None:
         self._move(stream, host, block, _TO_DEVICE)
@@ -219,11 +254,11 @@ class CudaDevice:
         target, source = (there, here) if to_device else (here, there)
         pointer = stream.stream.ptr
         if block.contiguous:
-            self._call(self._runtime.memcpyAsync, target, source, block.nbytes, direction, pointer)
+            self._call(self.runtime.memcpyAsync, target, source, block.nbytes, direction, pointer)
             return
         pitches = (pitch, line) if to_device else (line, pitch)
         self._call(
-            self._runtime.memcpy2DAsync,
+            self.runtime.memcpy2DAsync,
             target,
             pitches[0],
             source,
@@ -239,7 +274,7 @@ class CudaDevice:
         if source.nbytes == 0:
             return
         self._call(
-            self._runtime.memcpy2DAsync,
+            self.runtime.memcpy2DAsync,
             self.address(target),
             target.stride * target.dtype.itemsize,
             self.address(source),
@@ -255,7 +290,7 @@ class CudaDevice:
             raise ValueError("zero: a block with gaps")
         if block.nbytes == 0:
             return
-        self._call(self._runtime.memsetAsync, self.address(block), 0, block.nbytes, stream.stream.ptr)
+        self._call(self.runtime.memsetAsync, self.address(block), 0, block.nbytes, stream.stream.ptr)
 
     def set_identity(self, stream: CudaStream, block: Block) -> None:
         self._launch(stream, launches.shape_square(self.address, block, launches.IDENTITY))
@@ -295,7 +330,7 @@ class CudaDevice:
         # cuBLAS is column-major: C^T <- op(B)^T op(A)^T.
         self._on(
             stream,
-            self._blas.gemmEx,
+            self.blas.gemmEx,
             stream.blas,
             _YES if transpose_b else _NO,
             _YES if transpose_a else _NO,
@@ -328,7 +363,7 @@ class CudaDevice:
         if x.rows == 0 or x.columns == 0:
             return
         one = np.ones(1, x.dtype)
-        routine = self._blas.dtrsm if x.dtype == np.float64 else self._blas.strsm
+        routine = self.blas.dtrsm if x.dtype == np.float64 else self.blas.strsm
         self._on(
             stream,
             routine,
@@ -445,17 +480,17 @@ class CudaDevice:
         self._launch(stream, launches.patch_statistics(self.address, net, images, statistics))
 
     def close(self) -> None:
-        _quietly(self._runtime.setDevice, self._index)
+        _quietly(self.runtime.setDevice, self._index)
         for stream in self._streams:
             _quietly(stream.stream.synchronize)
             for library, handle in stream.handles.items():
-                _quietly((self._blas if library == "blas" else self._solver).destroy, handle)
+                _quietly((self.blas if library == "blas" else self._solver).destroy, handle)
         self._streams.clear()
         if self._memory:
-            _quietly(self._runtime.free, self._memory)
+            _quietly(self.runtime.free, self._memory)
             self._memory = 0
-        for address in list(self._pinned):
-            _quietly(self._runtime.freeHost, address)
+        for address, block in self._pinned.items():
+            _quietly(self.runtime.hostUnregister if block.registered else self.runtime.freeHost, address)
         self._pinned.clear()
         self._spare.clear()
 
@@ -511,7 +546,7 @@ class CudaDevice:
     def _call(self, call: Callable[..., Any], *arguments: Any) -> Any:
         try:
             # The current card belongs to the thread, and another device may have changed it.
-            self._runtime.setDevice(self._index)
+            self.runtime.setDevice(self._index)
             return call(*arguments)
         except DeviceError:
             raise

@@ -21,7 +21,7 @@ from kernelfit.storage.write_behind import WriteBehind
 Span = tuple[int, int]
 
 # Most of the time of pinning goes into clearing pages, which threads do side by side.
-_PINNING_THREADS = 4
+_PINNING_THREADS = 8
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,8 @@ def test_rows_run_at_small_size(name, without_data):
     if name == "precision":
         assert result["tf32"]["refinements"] > 0
         assert result["tf32"]["rkhs_norm"] == pytest.approx(result["float64"]["rkhs_norm"], rel=1e-9)
+    if name == "in-core-60000":
+        assert set(result["flops_per_second_by_width"]) == {16, 32}
     if name != "rates":
         assert "random bytes instead of MNIST" in setting.notes[0]
 
@@ -224,11 +226,14 @@ def test_what_checkers_and_test_reports_say():
         gpu_checks.errors_in("========= RACECHECK SUMMARY: 2 hazards displayed (1 errors, 1 warnings)") == 2
     )
     report = """<testsuites><testsuite><testcase name="a"/><testcase name="b"><skipped/></testcase>
-      <testcase name="c"><failure message="assert 1 == 2&#10;more"/></testcase></testsuite></testsuites>"""
+      <testcase name="c"><failure message="assert 1 == 2&#10;more"/></testcase>
+      <testcase name="tests.x"><error message="collection failure">no pooch</error></testcase>
+      </testsuite></testsuites>"""
     assert gpu_checks.counts(report) == {
         "passed": 1,
         "skipped": 1,
         "failures": 1,
+        "not_collected": ["tests.x"],
         "failing": ["c: assert 1 == 2"],
     }
 

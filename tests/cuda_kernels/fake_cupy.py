@@ -34,6 +34,7 @@ class Runtime(ModuleType):
         super().__init__("runtime")
         self.blocks: dict[int, Any] = {}
         self.pinned = 0
+        self.registers_nothing = False
 
     def setDevice(self, device: int) -> None:
         if device > 0:
@@ -61,8 +62,19 @@ class Runtime(ModuleType):
         self.pinned += 1
         return self.malloc(size)
 
+    def hostRegister(self, address: int, size: int, flags: int) -> None:
+        assert flags == 1
+        assert address % 4_096 == 0
+        if self.registers_nothing:
+            raise RuntimeError("cudaErrorNotSupported: operation not supported")
+        self.pinned += 1
+        self.blocks[address] = None
+
+    def hostUnregister(self, address: int) -> None:
+        assert self.blocks.pop(address) is None
+
     def free(self, address: int) -> None:
-        del self.blocks[address]
+        assert self.blocks.pop(address) is not None
 
     freeHost = free
 

@@ -161,16 +161,22 @@ def test_features_of_a_net(rng, fake):
     assert fake["cupy_backends.cuda.api.runtime"].blocks == {}
 
 
-def test_host_memory_is_used_again(fake):
+@pytest.mark.parametrize("registers_nothing", [False, True])
+@pytest.mark.parametrize("size", [100_000, 5_000_000])
+def test_host_memory_is_used_again(fake, size, registers_nothing):
+    runtime = fake["cupy_backends.cuda.api.runtime"]
+    runtime.registers_nothing = registers_nothing
     device = CudaDevice(0, 4_000_000)
-    first, second = device.host(100_000), device.host(100_000)
+    first, second = device.host(size), device.host(size)
+    assert first.nbytes == size
+    first[:] = 1
     assert first.ctypes.data != second.ctypes.data
     device.release_host(first)
-    assert device.host(90_000).ctypes.data == first.ctypes.data
-    assert device.host(10_000).ctypes.data not in (first.ctypes.data, second.ctypes.data)
-    assert fake["cupy_backends.cuda.api.runtime"].pinned == 3
+    assert device.host(size - size // 10).ctypes.data == first.ctypes.data
+    assert device.host(size // 10).ctypes.data not in (first.ctypes.data, second.ctypes.data)
+    assert runtime.pinned == 3
     device.close()
-    assert fake["cupy_backends.cuda.api.runtime"].blocks == {}
+    assert runtime.blocks == {}
 
 
 def test_sources_that_do_not_compile_are_one_line(rng, fake, monkeypatch):
