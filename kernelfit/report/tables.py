@@ -71,9 +71,12 @@ def kernel_formula(kernel: dict[str, Any]) -> str:
 def solve_table(record: dict[str, Any]) -> RenderableType:
     """The result of `kernelfit solve`: errors, norm and certificate, with the paper's figures beside ours."""
     row = paper.find(record["dataset"], record["features"])
+    relative = record.get("ridge_relative")
+    times_mean = f" ({relative:.3g} of the mean diagonal)" if relative else ""
     headline = Text.assemble(
         (record["dataset"], "bold"),
         f"  n = {record['n_train']:,}  {kernel_formula(record['kernel'])}  ridge = {number(record['ridge'])}",
+        times_mean,
     )
     parts: list[RenderableType] = [headline, _answers(record, row)]
     if "ridge_choice" in record:

@@ -95,6 +95,12 @@ def test_ridge_auto_reports_both_solutions(never_whole: None) -> None:
     assert number["rkhs_norm"] == pytest.approx(record["rkhs_norm"], rel=1e-9)
 
 
+def test_the_table_says_what_the_ridge_is_measured_in() -> None:
+    result = invoke("solve", *STREAM, "--ridge", "1e-3")
+    assert "(0.001 of the mean diagonal)" in result.stdout
+    assert "mean diagonal" not in invoke("solve", *STREAM).stdout
+
+
 def test_fewer_features_than_rows_take_the_primal_road() -> None:
     record = succeed("solve", "--n", "200", "--features", "random-conv", "--filters", "10")
     assert record["n_features"] < 200
