@@ -39,7 +39,7 @@ def _new(title: str, note: str | None) -> tuple[Figure, Axes]:
     axes = figure.subplots()
     axes.set_title(title, fontsize=11)
     if note is not None:
-        figure.supxlabel(textwrap.fill(note, 90), fontsize=7.5, color="0.35")
+        figure.supxlabel(textwrap.fill(note, 110), fontsize=7.5, color="0.35")
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
@@ -61,6 +61,13 @@ def _steps(curves: Mapping[str, Mapping[str, Any]]) -> tuple[int, str]:
     return (1000, "thousand steps") if last >= MANY_STEPS else (1, "steps")
 
 
+def _whole_numbers(axes: Axes) -> None:
+    """No fractions of a step or an epoch on the horizontal axis."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
 def _finish(axes: Axes) -> None:
     """A legend where anything was drawn; otherwise say that nothing was."""
     if axes.get_legend_handles_labels()[0]:
@@ -79,6 +86,7 @@ def losses(curves: Mapping[str, Mapping[str, Any]], note: str | None) -> Figure:
     axes.set(xlabel=name, ylabel="mean loss of up to 50 steps")
     axes.set_xlim(left=0)
     axes.set_ylim(bottom=0)
+    _whole_numbers(axes)
     _finish(axes)
     return figure
 
@@ -110,8 +118,7 @@ def test_errors(curves: Mapping[str, list[dict[str, Any]]], note: str | None) ->
             label=NAMES.get(model, model),
             **_style(index, 1),
         )
-    axes.axhline(0.9, color="0.35", linestyle=":", linewidth=1)
-    axes.annotate("chance", (0, 0.9), xytext=(2, 3), textcoords="offset points", fontsize=8, color="0.35")
+    axes.axhline(0.9, color="0.35", linestyle=":", linewidth=1, label="chance")
     axes.set(xlabel="share of corrupted labels", ylabel="test error", xlim=(-0.02, 1.02), ylim=(0, 1))
     _finish(axes)
     return figure
@@ -132,6 +139,7 @@ def memorisation(curves: Mapping[str, Mapping[str, Any]], note: str | None) -> F
         )
     axes.set(xlabel="epoch", ylabel="share right", ylim=(0, 1.02))
     axes.set_xlim(left=0)
+    _whole_numbers(axes)
     _finish(axes)
     return figure
 
@@ -154,6 +162,7 @@ def accuracies(name: str, curves: Mapping[str, Mapping[str, Any]], note: str | N
         axes.fill_between(steps, curve["test"], curve["best"], color=style["color"], alpha=0.25, linewidth=0)
     axes.set(xlabel=axis, ylabel="accuracy", ylim=(0, 1.02))
     axes.set_xlim(left=0)
+    _whole_numbers(axes)
     _finish(axes)
     return figure
 

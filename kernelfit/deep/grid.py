@@ -58,11 +58,11 @@ TABLE2: dict[tuple[str, str], tuple[float, float, float, float, float | None, fl
 }
 # Augmentation, dropout and weight decay, on (y) or off (n), in words
 SWITCHES = {
-    "yyy": "aug + dropout + decay",
+    "yyy": "aug, drop, decay",
     "ynn": "aug",
     "nny": "decay",
     "nnn": "none",
-    "nyy": "dropout + decay",
+    "nyy": "drop, decay",
 }
 FIGURE1A = ("true", "random-labels", "shuffled-pixels", "random-pixels", "gaussian")
 # Steps to a loss of 0.1 at batch 128 in an independent replication of figure 1a.

@@ -149,7 +149,7 @@ def _compose(
     curves = compare.accuracy_curves(grid.figure2(seeds, scale), results)
     title = "2b: with and without batch normalisation"
     written = figures.save(figures.accuracies(title, curves, note), pictures, "fig2b")
-    stand_in = "CIFAR-10 in place of ImageNet; `table2` draws it for ImageNet"
+    stand_in = "CIFAR-10 in place of ImageNet, for which table2 draws it"
     plain = {name: curve for name, curve in curves.items() if name == "inception"}
     title = f"2a: early stopping\n({stand_in})"
     written += figures.save(figures.accuracies(title, plain, note), pictures, "fig2a-cifar10")

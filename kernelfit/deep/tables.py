@@ -20,8 +20,8 @@ METRICS = {
     "online_accuracy": "train, online",
     "train_top5": "train top 5",
     "test_top5": "test top 5",
-    "best_test_accuracy": "best test",
-    "best_test_top5": "best test top 5",
+    "best_test_accuracy": "best",
+    "best_test_top5": "best top 5",
 }
 
 
@@ -233,7 +233,7 @@ def _cells(title: str, cells: list[dict[str, Any]]) -> Table:
     before: tuple[str, str] = ("", "")
     for row, column, pair in lines:
         words = {
-            "model": row if row != before[0] else "",
+            "model": row.removesuffix("-labels") if row != before[0] else "",
             "setting": column if (row, column) != before else "",
             "metric": _metric(pair),
             "paper": "fails" if pair[0]["paper_fails_to_converge"] else _pair(pair, "paper"),
@@ -251,9 +251,9 @@ def _pair(pair: list[dict[str, Any]], name: str, signed: bool = False) -> str:
 
 
 def _metric(pair: list[dict[str, Any]]) -> str:
-    """train/test, train top 1/5, ..."""
+    """train/test; train 1/5 for top 1 and top 5, ..."""
     names = [METRICS[cell["metric"]] for cell in pair]
-    return f"{names[0]} top 1/5" if names[-1] == f"{names[0]} top 5" else "/".join(names)
+    return f"{names[0]} 1/5" if names[-1] == f"{names[0]} top 5" else "/".join(names)
 
 
 def analysis(record: dict[str, Any]) -> list[Table]:

@@ -224,5 +224,5 @@ def test_reproductions_write_json_tables_and_figures(target, tmp_path, monkeypat
         assert "2 seeds where the comparison asks for 5" in text
         assert "99.90/81.22   91.00/50.00" in text
     if target == "table2":
-        assert "best test top 1/5" in text
+        assert "best 1/5" in text
         assert "72.57/91.31" in text
