@@ -13,7 +13,6 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -112,14 +111,15 @@ class CudaDevice:
         self._user: dict[Any, Any] = {}
         self._memory = 0
         try:
-            cupy = import_module("cupy")
-            runtime = import_module("cupy_backends.cuda.api.runtime")
-            cublas = import_module("cupy_backends.cuda.libs.cublas")
-            cusolver = import_module("cupy_backends.cuda.libs.cusolver")
+            import cupy
+            from cupy_backends.cuda.api import runtime
+
+            # By `from`, which finds and loads the CUDA library first; importing the submodule by name would not.
+            from cupy_backends.cuda.libs import cublas, cusolver
         except ImportError as error:
             raise DeviceError(
-                f"device: {self.name} needs CuPy, which cannot be imported ({_first_line(error)}); "
-                "install kernelfit[cuda12] or kernelfit[cuda13], or use --device cpu"
+                f"device: {self.name} needs CuPy and CUDA's libraries, which cannot be imported "
+                f"({_first_line(error)}); install kernelfit[cuda12] or kernelfit[cuda13], or use --device cpu"
             ) from None
         self._cupy: Any = cupy
         self.runtime: Any = runtime

@@ -253,13 +253,21 @@ def modules(library: ctypes.CDLL) -> dict[str, ModuleType]:
     cupy.__version__ = "14.2.0"  # type: ignore[attr-defined]
     cupy.cuda = SimpleNamespace(Stream=Stream, Event=Event)  # type: ignore[attr-defined]
     cupy.RawModule = RawModule  # type: ignore[attr-defined]
+    libs = ModuleType("cupy_backends.cuda.libs")
+    # CuPy loads a library of CUDA when its wrapper is asked for like this, and only then.
+    wrappers = {"cublas": Blas(), "cusolver": Solver()}
+
+    def load(name: str) -> ModuleType:
+        if name not in wrappers:
+            raise AttributeError(name)
+        return wrappers[name]
+
+    libs.__getattr__ = load  # type: ignore[method-assign]
     return {
         "cupy": cupy,
         "cupy_backends": ModuleType("cupy_backends"),
         "cupy_backends.cuda": ModuleType("cupy_backends.cuda"),
         "cupy_backends.cuda.api": ModuleType("cupy_backends.cuda.api"),
-        "cupy_backends.cuda.libs": ModuleType("cupy_backends.cuda.libs"),
+        "cupy_backends.cuda.libs": libs,
         "cupy_backends.cuda.api.runtime": Runtime(),
-        "cupy_backends.cuda.libs.cublas": Blas(),
-        "cupy_backends.cuda.libs.cusolver": Solver(),
     }

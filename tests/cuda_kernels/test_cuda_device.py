@@ -126,7 +126,7 @@ def test_failures_are_one_line_and_give_everything_back(rng, fake, monkeypatch):
     def lost(*arguments):
         raise RuntimeError("CUBLAS_STATUS_EXECUTION_FAILED\ntrace")
 
-    monkeypatch.setattr(fake["cupy_backends.cuda.libs.cublas"], "gemmEx", lost)
+    monkeypatch.setattr(fake["cupy_backends.cuda.libs"].cublas, "gemmEx", lost)
     with pytest.raises(DeviceError, match="may be lost: check nvidia-smi") as caught:
         kernelfit.solve(X[:30], X[:30], kernel="gaussian", gamma=1.0, device=CudaDevice(0, 8_000_000))
     assert "\n" not in str(caught.value)

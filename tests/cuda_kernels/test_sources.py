@@ -22,6 +22,7 @@ def test_source_compiles_without_warnings_or_spills(tmp_path: Path, source: str)
     command = [NVCC, *options, f"-I{cuda.sources()}", "-cubin", "-o", str(tmp_path / "kernel.cubin")]
     done = subprocess.run([*command, str(cuda.sources() / source)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    print("\n".join(line for line in done.stderr.splitlines() if "Used" in line or "spill" in line))
     spills = {int(count) for count in re.findall(r"(\d+) bytes spill", done.stdout + done.stderr)}
     assert spills <= {0}
 
