@@ -246,29 +246,28 @@ class _Part:
         height, width, channels = net.image_shape_
         down, across, _ = net.patch_shape_
         row, positions, d = width - across + 1, (height - down + 1) * (width - across + 1), len(net.mean_)
-        widest = max(b - a for a, b, *_ in self._products)
         patches = backend.scratch("patches", d, positions, np.float32)
         line_sums = backend.scratch("line sums", 2 * height, width, np.float64).reshape(2, height, width)
         shifted = backend.scratch("shifted", 1, height * row, np.float32)[0]
         moments = backend.scratch("moments", 2, positions, np.float32)
+        widest = max(b - a for a, b, *_ in self._products)
+        responses = backend.scratch("responses", positions, widest, np.float32).reshape(-1)
+        sums = backend.scratch("window sums", 2 * (net.n_windows_ + 1), widest, np.float32).reshape(-1)
+        products = [
+            (
+                folded,
+                responses[: positions * (b - a)].reshape(positions, b - a),
+                sums[: 2 * (net.n_windows_ + 1) * (b - a)].reshape(-1, b - a),
+                net.columns(a, b),
+                above,
+                below,
+            )
+            for a, b, folded, above, below in self._products
+        ]
+        cuts = (net._row_cuts, net._column_cuts, net._row_windows, net._column_windows)
         for index, pixels in enumerate(rows):
             image = pixels.astype(np.float32).reshape(height, width, channels)
             extract(image, down, across, line_sums, shifted, moments, patches)
-            for a, b, folded, above, below in self._products:
-                responses = backend.scratch("responses", positions, widest, np.float32).reshape(-1)
-                responses = responses[: positions * (b - a)].reshape(positions, b - a)
-                sums = backend.scratch("window sums", 2 * (net.n_windows_ + 1), b - a, np.float32)
-                np.matmul(patches.T, folded, out=responses)
-                out = features[index, net.columns(a, b)]
-                pool(
-                    responses,
-                    row,
-                    net._row_cuts,
-                    net._column_cuts,
-                    net._row_windows,
-                    net._column_windows,
-                    above,
-                    below,
-                    sums,
-                    out,
-                )
+            for folded, found, cells_and_windows, columns, above, below in products:
+                np.matmul(patches.T, folded, out=found)
+                pool(found, row, *cuts, above, below, cells_and_windows, features[index, columns])
