@@ -164,6 +164,13 @@ ROWS = (
         ),
     ),
     Row(
+        "deep-tests",
+        "tests of networks marked gpu",
+        90,
+        (Aim("failures", "failures", high=0), Aim("passed", "passed", low=1)),
+        lambda limit: gpu_checks.gpu_tests(limit, "tests/deep"),
+    ),
+    Row(
         "memcheck",
         "compute-sanitizer memcheck",
         120,

@@ -19,11 +19,12 @@ _SMALL = (
 _LINES = 12
 
 
-def gpu_tests(limit: float, path: str = "tests") -> dict[str, Any]:
-    """Counts of the tests marked `gpu`, and the names of those that failed."""
+def gpu_tests(limit: float, *paths: str) -> dict[str, Any]:
+    """Counts of the tests marked `gpu`, and the names of those that failed; by default all but those of networks."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        command = [*_pytest("gpu"), "--continue-on-collection-errors", f"--junitxml={report}", path]
+        command = [*_pytest("gpu"), "--continue-on-collection-errors", f"--junitxml={report}"]
+        command += list(paths) or ["tests", "--ignore=tests/deep"]
         code, output, _ = finish(command, limit)
         result = counts(report.read_text(encoding="utf-8")) if report.exists() else {}
     if code is None:

@@ -70,6 +70,10 @@ def test_mnist_that_is_not_there_is_said(without_data, monkeypatch):
     monkeypatch.setattr(datasets, "load", absent)
     result = gpu_row.BODIES["mnist"](Setting("host", without_data), lambda record: None)
     assert result["skipped"] == "mnist: not found"
+    setting = Setting("host", without_data)
+    rows, targets, _ = setting.images(30)
+    assert (rows.shape, targets.shape) == ((30, 784), (30, 10))
+    assert setting.notes == ["random bytes instead of MNIST: mnist: not found"]
 
 
 def test_without_a_card_one_line_and_exit_code_two(tmp_path):
