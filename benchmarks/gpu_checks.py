@@ -50,13 +50,15 @@ def sanitizer(tool: str, limit: float) -> dict[str, Any]:
     lines = (output + errors).splitlines()
     summaries = [line for line in lines if "ERROR SUMMARY" in line or "RACECHECK SUMMARY" in line]
     passed = next((line for line in reversed(lines) if " passed" in line), "")
-    result: dict[str, Any] = {"program": program, "summary": summaries[-1:], "tests": passed.strip("= ")}
+    result: dict[str, Any] = {"program": program, "summary": summaries, "tests": passed.strip("= ")}
     if code is None:
         result["failed"] = f"stopped after {limit:.0f} s"
     elif not summaries:
         result["failed"] = f"{tool} gave no summary: {lines[-1] if lines else f'exit code {code}'}"
+    elif not passed:
+        result["failed"] = f"no test ran under {tool}: {lines[-1]}"
     else:
-        result["errors"] = errors_in(summaries[-1])
+        result["errors"] = sum(map(errors_in, summaries))
     if result.get("errors", 1):
         result["output"] = [line for line in lines if line.startswith("=========")][:40] or lines[-_LINES:]
     return result
@@ -77,9 +79,9 @@ KERNELS = (
 
 
 def errors_in(summary: str) -> int:
-    """`ERROR SUMMARY: 0 errors`, `RACECHECK SUMMARY: 2 hazards displayed (1 errors, 1 warnings)`: the first number."""
+    """`ERROR SUMMARY: 0 errors`, `RACECHECK SUMMARY: 2 hazards displayed (1 errors, ...)`: the first number, else 1."""
     words = summary.partition("SUMMARY:")[2].split()
-    return int(words[0]) if words and words[0].isdigit() else -1
+    return int(words[0]) if words and words[0].isdigit() else 1
 
 
 def counts(report: str) -> dict[str, Any]:

@@ -207,6 +207,8 @@ def solve(
             note(f"device auto: {device.name}, where the Gram matrix lies")
         opened = open_devices(device, source.n, note, bytes_of(device_memory, "device_memory"))
         if opened:
+            if tier != "auto":
+                note(f"tier {tier}: of no use on a device, whose plan says where tiles live")
             solution = _solve_on_device(
                 problem,
                 opened,

@@ -229,6 +229,13 @@ def test_a_dealt_run_is_taken_up_again(rng, make_device, monkeypatch, tmp_path):
     assert np.array_equal(again.alpha, whole.alpha)
 
 
+def test_a_tier_is_of_no_use_on_a_device_and_that_is_said(rng, make_device):
+    X, _, Y, _ = problem(rng, 40)
+    solution = kernelfit.solve(X, Y, device=make_device(16_000_000), tier="disk")
+    assert "tier disk: of no use on a device, whose plan says where tiles live" in solution.notes
+    solution.close()
+
+
 def test_several_devices_that_cannot_be_had(rng, make_device):
     X, _, Y, _ = problem(rng, 300)
     with pytest.raises(PlanError, match=r"bytes needed on each of 2 devices"):

@@ -242,6 +242,29 @@ def test_what_checkers_and_test_reports_say():
     }
 
 
+@pytest.mark.parametrize(
+    ("output", "expected"),
+    [
+        ("==== ERROR SUMMARY: 0 errors\n7 passed in 3 s", {"errors": 0}),
+        ("==== ERROR SUMMARY: 2 errors\n==== ERROR SUMMARY: 1 error\n7 passed in 3 s", {"errors": 3}),
+        (
+            "==== ERROR SUMMARY: 0 errors\n7 skipped in 3 s",
+            {"failed": "no test ran under memcheck: 7 skipped in 3 s"},
+        ),
+        ("==== Device not supported", {"failed": "memcheck gave no summary: ==== Device not supported"}),
+    ],
+)
+def test_findings_of_a_checker(tmp_path, monkeypatch, output, expected):
+    program = tmp_path / "compute-sanitizer"
+    program.write_text(f"#!/bin/sh\ncat <<'END'\n{output}\nEND\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    result = gpu_checks.sanitizer("memcheck", 60)
+    assert result["program"] == str(program)
+    assert {key: result[key] for key in expected} == expected
+    assert ("output" in result) == (expected.get("errors") != 0)
+
+
 def test_the_checkers_know_every_kernel():
     from kernelfit.backends.cuda import sources
 
