@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,9 @@ from kernelfit.errors import Interrupted
 from kernelfit.progress import Progress
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# Seconds within which a second signal is the first one again: `timeout` and job schedulers send it to the process and
+# to its group.
+_SAME = 1.0
 
 
 class Interruption:
@@ -30,6 +34,7 @@ class Interruption:
         self._folder, self._progress, self._step = folder, progress, step
         self._way_on = way_on or f"continue with kernelfit resume {folder}"
         self._asked: int | None = None
+        self._asked_at = 0.0
         self._patient = False
         self._before: dict[int, Any] = {}
 
@@ -64,8 +69,11 @@ class Interruption:
             raise self._interrupted(self._asked, f"after {self._step} {number}")
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if self._asked is not None and now - self._asked_at < _SAME:
+            return
         if self._patient and self._asked is None:
-            self._asked = number
+            self._asked, self._asked_at = number, now
             self._progress.note(f"stopping after this {self._step}; once more to stop at once")
             return
         raise self._interrupted(

@@ -1,0 +1,53 @@
+"""Being asked to stop, once, twice at the same time, and again because it takes too long."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from kernelfit import interruption as module
+from kernelfit.errors import Interrupted
+from kernelfit.interruption import Interruption
+from kernelfit.progress import Silent
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_it_stops_after_the_step(clock: list[float]) -> None:
+    progress = Silent()
+    interruption = Interruption(Path("/run"), progress, step="filter", way_on="say please")
+    with interruption, interruption.step_by_step():
+        interruption.after(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)  # as to the group
+        assert interruption.asked
+        with pytest.raises(Interrupted, match="/run: stopped by SIGTERM after filter 2; say please") as error:
+            interruption.after(2)
+    assert error.value.exit_code == 143
+    assert progress.notes == ["stopping after this filter; once more to stop at once"]
+
+
+def test_asked_again_it_stops_at_once(clock: list[float]) -> None:
+    with Interruption(Path("/run"), Silent()) as interruption, interruption.step_by_step():
+        os.kill(os.getpid(), signal.SIGINT)
+        clock[0] += 1.5
+        with pytest.raises(Interrupted, match="SIGINT within a panel; continue with kernelfit resume /run"):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_between_steps_it_stops_at_once_and_signals_are_given_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with (
+        Interruption(Path("/run"), Silent()),
+        pytest.raises(Interrupted, match="between panels and solution"),
+    ):
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before
