@@ -10,12 +10,14 @@ import click
 from rich.console import Console
 
 from kernelfit import datasets
+from kernelfit.backends.choose import check_device
 from kernelfit.backends.cpu import CpuBackend
 from kernelfit.backends.memory import available_memory, free_disk
 from kernelfit.datasets import REGISTRY
 from kernelfit.errors import InputError
 from kernelfit.gram.plan import make_plan, parse_bytes
 from kernelfit.gram.points import speed_of_bytes
+from kernelfit.preflight import as_shift
 from kernelfit.report import gemm_rate, json_output, tables
 
 from .options import command_line, data_options, json_option, solver_options
@@ -45,6 +47,10 @@ def command(
     A plan that does not fit is refused with the bytes that are missing and what would fit.
     """
     json_output.check_target(json_target)
+    check_device(values["device"])
+    for name in ("ridge", "jitter"):
+        if values[name] != "auto":
+            as_shift(name, values[name])
     n, d, width, exact = shape(values, n_features)
     threads = CpuBackend(values["threads"]).threads
     memory = available_memory() if values["memory"] is None else parse_bytes(values["memory"])

@@ -120,3 +120,15 @@ def nearest_neighbour(points: Points, row: int) -> tuple[int, float]:
         if gaps[nearest] < distance:
             best, distance = start + nearest, float(gaps[nearest])
     return best, float(np.sqrt(distance))
+
+
+def as_shift(name: str, value: float | str) -> float:
+    """A ridge or a jitter as a number, or an error that names the argument."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = np.nan
+    if not (np.isfinite(number) and number >= 0):
+        words = " or 'auto'" if name == "ridge" else ""
+        raise InputError(f"{name}: got {value!r}, expected a finite number >= 0{words}")
+    return number

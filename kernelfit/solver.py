@@ -33,7 +33,7 @@ from kernelfit.gram.source import ArrayGram, GramSource, KernelGram, PanelGram
 from kernelfit.interruption import Interruption
 from kernelfit.kernels import Kernel, Linear, build
 from kernelfit.linalg.minimum_norm import minimum_norm
-from kernelfit.preflight import Duplicates, as_targets, drop_duplicates
+from kernelfit.preflight import Duplicates, as_shift, as_targets, drop_duplicates
 from kernelfit.problem import Problem
 from kernelfit.progress import Progress, Silent
 from kernelfit.ridge import CANDIDATES, choose_ridge
@@ -122,7 +122,7 @@ def solve(
     progress = progress or Silent()
     check_device(device)
     choose = isinstance(ridge, str) and ridge == "auto"
-    ridge, jitter = _non_negative("ridge", 0.0 if choose else ridge), _non_negative("jitter", jitter)
+    ridge, jitter = as_shift("ridge", 0.0 if choose else ridge), as_shift("jitter", jitter)
     notes: list[str] = []
 
     def note(message: str) -> None:
@@ -567,14 +567,3 @@ def _resolve_kernel(
         except ValueError:
             raise InputError(f"gamma: got {gamma!r}, expected a number > 0, 'median' or 'auto'") from None
     return build_with_gamma(kernel, gamma, parameters)
-
-
-def _non_negative(name: str, value: float | str) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = np.nan
-    if not (np.isfinite(number) and number >= 0):
-        words = " or 'auto'" if name == "ridge" else ""
-        raise InputError(f"{name}: got {value!r}, expected a finite number >= 0{words}")
-    return number

@@ -170,3 +170,16 @@ def test_info_measures_both_rates() -> None:
     record = read("info")
     assert set(record["gemm_gflops"]) == {"float64", "float32"}
     assert all(0.1 < rate < 1e5 for rate in record["gemm_gflops"].values())
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [
+        ("--ridge", "nan", "ridge: got 'nan', expected a finite number >= 0 or 'auto'$"),
+        ("--jitter", "-1", "jitter: got -1.0, expected a finite number >= 0"),
+        ("--device", "tpu", "device: got 'tpu', expected auto, cpu, cuda"),
+    ],
+)
+def test_a_plan_refuses_what_solve_would_refuse(option, value, says):
+    with pytest.raises(InputError, match=f"^{says}"):
+        invoke("plan", "--n", "100", "--d", "5", "--no-gemm", option, value)
