@@ -23,7 +23,8 @@ from rich.table import Table
 
 from benchmarks import gpu_checks, isolated
 from benchmarks.gpu_setting import HOST
-from kernelfit.errors import InputError, KernelfitError
+from kernelfit.backends.choose import check_device
+from kernelfit.errors import DeviceError, InputError, KernelfitError
 from kernelfit.report import environment, json_output
 
 #: seconds for everything
@@ -199,11 +200,11 @@ def main(given: Sequence[str] | None = None) -> None:
     try:
         rows = chosen(arguments.rows)
         check_out(arguments.out)
-        require_card(arguments.device)
+        card = require_card(arguments.device)
     except KernelfitError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-    record = measure(rows, arguments, command)
+    record = measure(rows, arguments, command, card)
     Console(width=120).print(table(record))
     sys.exit(1 if any(row["status"] == "failed" for row in record["rows"]) else 0)
 
@@ -225,20 +226,23 @@ def check_out(path: Path) -> None:
         raise InputError(f"--out: got {path}, expected a file name in a folder that exists")
 
 
-def require_card(device: str) -> None:
-    """Raise in one line where the card cannot be used."""
-    if device == HOST:
-        return
-    from kernelfit.backends.choose import check_device
-    from kernelfit.backends.cuda import CudaDevice
+def require_card(device: str) -> dict[str, Any]:
+    """What the card says of itself; raises in one line where it cannot be used.
 
-    check_device(device)
-    if not device.startswith("cuda"):
+    Asked in a process of its own: a context of this one would stand beside every row.
+    """
+    check_device(device if device != HOST else "cpu")
+    if device != HOST and not device.startswith("cuda"):
         raise InputError(f"--device: got {device}, expected cuda:0, cuda:1, ..., or {HOST}")
-    CudaDevice(int(device.partition(":")[2] or 0), 2**20).close()
+    card = isolated.run("benchmarks.gpu_row", "probe", limit=120, device=device)
+    if "failed" in card:
+        raise DeviceError(card["failed"])
+    return card
 
 
-def measure(rows: Sequence[Row], arguments: argparse.Namespace, command: str) -> dict[str, Any]:
+def measure(
+    rows: Sequence[Row], arguments: argparse.Namespace, command: str, card: dict[str, Any]
+) -> dict[str, Any]:
     """Run the rows within the budget; the record, which is also written after every row."""
     started = time.perf_counter()
     record: dict[str, Any] = {
@@ -246,6 +250,7 @@ def measure(rows: Sequence[Row], arguments: argparse.Namespace, command: str) ->
         "command": command,
         "environment": environment.describe(),
         "device": arguments.device,
+        "card": card,
         "budget_seconds": arguments.budget,
         "seconds": 0.0,
         "rows": [],

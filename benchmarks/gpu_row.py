@@ -16,12 +16,24 @@ from typing import Any
 
 from benchmarks import gpu_factor, gpu_kernels
 from benchmarks.gpu_setting import Setting
+from kernelfit.backends.cuda import CudaDevice
 from kernelfit.errors import KernelfitError
 from kernelfit.report import json_output
 
 Report = Callable[[dict[str, Any]], None]
 
+
+def probe(setting: Setting, report: Report) -> dict[str, Any]:
+    """What the device says of itself."""
+    device = setting.open(2**20)
+    try:
+        return device.describe() if isinstance(device, CudaDevice) else {"name": device.name}
+    finally:
+        device.close()
+
+
 BODIES: dict[str, Callable[[Setting, Report], dict[str, Any]]] = {
+    "probe": probe,
     "rates": gpu_kernels.rates,
     "in-core-60000": gpu_factor.widths,
     "mnist": gpu_factor.mnist,

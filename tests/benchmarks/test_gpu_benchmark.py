@@ -25,11 +25,11 @@ def without_data(monkeypatch, tmp_path):
 def test_every_row_has_a_body_and_every_body_a_row():
     names = [row.name for row in gpu.ROWS]
     assert len(set(names)) == len(names)
-    assert {row.name for row in gpu.ROWS if row.check is None} == set(gpu_row.BODIES)
+    assert {row.name for row in gpu.ROWS if row.check is None} == set(gpu_row.BODIES) - {"probe"}
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in gpu_row.BODIES if name not in ("mnist", "random-conv", "kernels")]
+    "name", [name for name in gpu_row.BODIES if name not in ("probe", "mnist", "random-conv", "kernels")]
 )
 def test_rows_run_at_small_size(name, without_data):
     setting, reports = Setting("host", without_data), []
@@ -58,6 +58,10 @@ def test_a_row_in_a_process_of_its_own(name):
     aims = next(row.aims for row in gpu.ROWS if row.name == name)
     assert {aim.key for aim in aims} <= set(result), result
     assert "failed" not in result
+
+
+def test_the_device_describes_itself():
+    assert gpu.require_card("host") == {"name": "host", "scaled": []}
 
 
 def test_mnist_that_is_not_there_is_said(without_data, monkeypatch):
@@ -118,7 +122,7 @@ def results(monkeypatch):
         return given[name]
 
     monkeypatch.setattr(isolated, "run", run)
-    monkeypatch.setattr(gpu, "require_card", lambda device: None)
+    monkeypatch.setattr(gpu, "require_card", lambda device: {"name": "a card"})
     given["limits"] = limits
     return given
 
@@ -145,6 +149,7 @@ def test_the_record_is_written_after_every_row_and_a_failure_costs_no_other(
     assert [row["status"] for row in record["rows"]] == ["met", "failed", "below", "not run"]
     assert record["command"].startswith("python -m benchmarks.gpu --out ")
     assert {"date", "gpu", "versions", "processor"} <= set(record["environment"])
+    assert record["card"] == {"name": "a card"}
     assert record["rows"][1]["result"]["stderr"] == ["last words"]
     output = capsys.readouterr().out
     for text in (
