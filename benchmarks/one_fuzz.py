@@ -13,6 +13,7 @@ import os
 import random
 import resource
 import sys
+import tempfile
 import time
 import traceback
 from pathlib import Path
@@ -41,6 +42,8 @@ class Guard:
 
     def __init__(self, folder: Path) -> None:
         self._folder = str(folder)
+        # The first call tries the folder out by writing to it.
+        tempfile.gettempdir()
         self.on = False
         self.seen: list[str] = []
         sys.addaudithook(self._hook)

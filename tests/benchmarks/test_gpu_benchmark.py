@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -112,18 +113,19 @@ def test_bad_arguments_are_one_line(arguments, says, capsys, tmp_path):
 
 @pytest.fixture
 def results(monkeypatch):
-    """Rows give what is put here instead of being run; the limits that they were run with."""
+    """Rows give what is put here instead of being run; the limits that they were run with, and a clock for them."""
     given: dict[str, dict] = {}
     limits: list[float] = []
+    now = [0.0]
 
     def run(module, name, *, limit, **arguments):
         limits.append(limit)
-        time.sleep(given[name].pop("sleep", 0))
+        now[0] += given[name].pop("takes", 0.0)
         return given[name]
 
     monkeypatch.setattr(isolated, "run", run)
     monkeypatch.setattr(gpu, "require_card", lambda device: {"name": "a card"})
-    given["limits"] = limits
+    given |= {"limits": limits, "now": now}
     return given
 
 
@@ -164,7 +166,8 @@ def test_the_record_is_written_after_every_row_and_a_failure_costs_no_other(
 
 def test_the_budget_cuts_limits_and_ends_the_rows(results, tmp_path, monkeypatch):
     monkeypatch.setattr(gpu, "_LEAST", 0.3)
-    results |= {"rates": {"sleep": 0.3}, "in-core-60000": {"sleep": 0.3}, "mnist": {}, "kernels": {}}
+    monkeypatch.setattr(gpu, "time", SimpleNamespace(perf_counter=lambda: results["now"][0]))
+    results |= {"rates": {"takes": 0.3}, "in-core-60000": {"takes": 0.3}, "mnist": {}, "kernels": {}}
     with pytest.raises(SystemExit) as caught:
         gpu.main(
             [
