@@ -89,6 +89,11 @@ def _read_idx_folder(paths: list[Path]) -> tuple[Rows, Rows]:
 
 def _hold_out(rows: Rows, seed: int) -> tuple[Rows, Rows, str]:
     n = len(rows.X)
+    if n < 2:
+        raise InputError(
+            f"train = {rows.path}: {n} row and no test part, expected 2 rows or more to hold some out; "
+            "give test rows of their own (test, --test)"
+        )
     n_test = max(1, round(TEST_SHARE * n))
     order = np.random.default_rng(seed).permutation(n)
     note = (

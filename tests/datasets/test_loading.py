@@ -71,6 +71,16 @@ def test_an_unknown_name_offers_the_nearest() -> None:
         load("/no/such/file.npz")
 
 
+@pytest.mark.parametrize("label", [0, 0.5])
+def test_one_row_has_nothing_to_hold_out(tmp_path: Path, label: float) -> None:
+    path = tmp_path / "one.npz"
+    np.savez(path, X=np.ones((1, 3)), y=np.array([label]))
+    with pytest.raises(InputError, match=r"1 row and no test part, expected 2 rows or more"):
+        load("mine", train=path)
+    with pytest.raises(InputError, match=r"1 training row\(s\); an interpolant needs 2 or more"):
+        load("mine", train=path, test=path)
+
+
 def test_one_file_holds_out_a_fifth_by_seed_and_says_so(npz: Path) -> None:
     report = Silent()
     dataset = load(str(npz), seed=3, progress=report)
@@ -135,7 +145,7 @@ def test_image_folders_are_mixed_by_seed(tmp_path: Path) -> None:
     ("arrays", "error", "message"),
     [
         ({"X": X, "y": np.ones(50, int)}, InputError, "all 40 training rows are of one class \\('1'\\)"),
-        ({"X": X[:1], "y": y[:1]}, InputError, "0 training row"),
+        ({"X": X[:1], "y": y[:1]}, InputError, "1 row and no test part"),
         ({"X": X[:2], "y": y[:2]}, InputError, "1 training row"),
         ({"X_train": X, "y_train": y, "X_test": X[:0], "y_test": y[:0]}, DataError, "X_test .* found shape"),
         (
