@@ -163,7 +163,10 @@ def draw(rows: list[dict[str, Any]]) -> Any:
             axes.plot([row["n"] for row in line], errors, marker="o", label=f"{filters:,} filters")
         axes.plot(50_000, 100 * PAPER[name], "k*", markersize=11, label="paper: 32,000 filters")
         axes.set(xscale="log", xlabel="training images", title=title)
-        axes.grid(which="both", alpha=0.25)
+        ticks = [*sorted({row["n"] for row in rows}), 50_000]
+        axes.set_xticks(ticks, [f"{n:,}" for n in ticks])
+        axes.set_xticks([], minor=True)
+        axes.grid(alpha=0.25)
     figure.axes[0].set_ylabel("test error, %")
     figure.axes[1].legend()
     return figure
