@@ -11,13 +11,13 @@ import numpy as np
 from kernelfit.backends.choose import check_device, open_device
 from kernelfit.backends.memory import available_memory
 from kernelfit.datasets import Dataset
-from kernelfit.errors import DuplicateRowsError, InputError
+from kernelfit.errors import DuplicateRowsError
 from kernelfit.evaluation import training_targets
 from kernelfit.feature_gram import feature_gram, require_solvable, sums_dtype
 from kernelfit.features.random_conv import RandomConv
 from kernelfit.gram.plan import bytes_of, parse_bytes
 from kernelfit.gram.points import Points
-from kernelfit.preflight import drop_duplicates
+from kernelfit.preflight import as_shift, drop_duplicates
 from kernelfit.progress import Progress
 from kernelfit.storage.lock import FolderLock
 from kernelfit.storage.run_folder import GRAM, LOCK, make_folder
@@ -34,15 +34,7 @@ def is_streamed(values: dict[str, Any]) -> bool:
 
 def relative_ridge(text: str) -> float | None:
     """`--ridge` in units of the mean diagonal of K; None for `auto`."""
-    if text == "auto":
-        return None
-    try:
-        number = float(text)
-    except ValueError:
-        number = np.nan
-    if not (np.isfinite(number) and number >= 0):
-        raise InputError(f"ridge: got {text!r}, expected a finite number >= 0 or 'auto'")
-    return number
+    return None if text == "auto" else as_shift("ridge", text)
 
 
 def stream(
