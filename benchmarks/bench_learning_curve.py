@@ -67,7 +67,7 @@ def main() -> None:
                 show(rows[-1])
 
     smallest = halvings(arguments.filters)[0]
-    largest = filters_per_block(net, data.n_train + data.n_test)
+    largest = filters_per_block(net, data.n_train, data.n_test)
     per_block = max(size for size in range(1, smallest + 1) if smallest % size == 0 and size <= largest)
     accumulate(
         net, data.X_train, data.X_test, layout, panels, cross,

@@ -56,6 +56,11 @@ def command() -> None:
     metavar="COUNT",
     help="Filters of the random convolution net.",
 )
+@click.option(
+    "--quantise",
+    is_flag=True,
+    help="Round their features to bytes: products are then exact, and faster on CPUs with AVX-512 VNNI.",
+)
 @data_dir_option
 @click.option("--precision", type=click.Choice(PRECISIONS), default="float64", show_default=True)
 @click.option("--tier", type=click.Choice(TIERS), default="auto", show_default=True)
@@ -83,7 +88,9 @@ def table3(
     from kernelfit.study.table3 import Means, Settings, parameters, run_row
 
     json_output.check_target(json_target)
-    settings = Settings(**{key: values[key] for key in ("n_train", "n_test", "filters", "precision", "seed")})
+    settings = Settings(
+        **{key: values[key] for key in ("n_train", "n_test", "filters", "quantise", "precision", "seed")}
+    )
     means = Means(**{key: values[key] for key in ("data_dir", "memory", "tier", "scratch", "threads")})
     line = command_line(context)
     progress = TerminalProgress()

@@ -24,7 +24,7 @@ from kernelfit.backends.device import Device
 from kernelfit.backends.memory import free_disk
 from kernelfit.errors import InputError, PlanError
 from kernelfit.feature_sums import DeviceSums, HostSums, Sums
-from kernelfit.features.accumulate import Seconds, filters_per_block
+from kernelfit.features.accumulate import Seconds, block_bytes, filters_per_block
 from kernelfit.features.random_conv import RandomConv
 from kernelfit.gram.device_panel_gram import DevicePanelGram
 from kernelfit.gram.plan import PanelLayout, make_plan
@@ -99,7 +99,7 @@ def plan_feature_gram(
     On a device K and the features are not in the host's memory, but for the while that a checkpoint takes.
     """
     layout = layout or PanelLayout.of_order(n)
-    per_block = min(per_block or filters_per_block(net, n + m), net.n_filters)
+    per_block = min(per_block or filters_per_block(net, n, m), net.n_filters)
     gram, cross = layout.elements * np.dtype(dtype).itemsize, 4 * m * n
     stored = checkpoint or (gram > IN_MEMORY and not on_device)
     return GramPlan(
@@ -108,7 +108,7 @@ def plan_feature_gram(
         per_block=per_block,
         gram=gram,
         cross=cross,
-        block=0 if on_device else 4 * (n + m) * per_block * 2 * net.n_windows_,
+        block=0 if on_device else per_block * block_bytes(net, n, m),
         on_device=on_device,
         rows=(n + m) * row_bytes,
         stored=stored,

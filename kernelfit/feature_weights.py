@@ -53,7 +53,7 @@ def predict(net: RandomConv, X: ArrayLike, w: Float, progress: Progress | None =
 
 def _pass(net: RandomConv, rows: NDArray[Any], add: Any, name: str, progress: Progress | None) -> None:
     """Call `add` with every block of features, cut into strips of rows, in float64."""
-    per_block = filters_per_block(net, len(rows))
+    per_block = filters_per_block(net, len(rows), 0)
     block = np.empty((len(rows), per_block * 2 * net.n_windows_), np.float32)
     height = max(1, _STRIP_BYTES // (8 * block.shape[1]))
     with (progress or Silent()).phase(name, float(net.n_filters) * len(rows), "filters x rows") as advance:

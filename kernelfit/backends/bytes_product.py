@@ -83,7 +83,15 @@ def packed_columns(columns: NDArray[np.uint8], centre: int) -> Packed:
 
 def multiply(rows: Packed, columns: Packed, out: NDArray[Any]) -> None:
     """out (h, w) <- <x_i - c, y_j - c> for the first h rows and w columns; float32 or float64, rounded once."""
-    _multiply(rows.values, columns.values, rows.added, columns.added, out)
+    _multiply(rows.values, columns.values, rows.added, columns.added, out, 1.0, False)
+
+
+def add_multiple(factor: float, rows: Packed, columns: Packed, out: NDArray[Any]) -> None:
+    """out (h, w) += factor <x_i - c, y_j - c> for the first h rows and w columns; float32 or float64.
+
+    With a power of two as `factor`, float64 sums of any number of such products are exact below 2^53 factor.
+    """
+    _multiply(rows.values, columns.values, rows.added, columns.added, out, factor, True)
 
 
 def _shape(shape: tuple[int, ...], height: int) -> tuple[int, int, int, int]:
@@ -120,7 +128,9 @@ def _pack(source: Any, flip: Any, packed: Any, sums: Any) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _multiply(rows: Any, columns: Any, row_added: Any, column_added: Any, out: Any) -> None:
+def _multiply(
+    rows: Any, columns: Any, row_added: Any, column_added: Any, out: Any, factor: float, add: bool
+) -> None:
     height, width = out.shape
     steps = rows.shape[1]
     sums = np.empty((_HEIGHT, _WIDTH), np.int32)
@@ -133,9 +143,14 @@ def _multiply(rows: Any, columns: Any, row_added: Any, column_added: Any, out: A
             top = left * _HEIGHT
             for i in range(min(_HEIGHT, height - top)):
                 added = row_added[top + i]
-                for j in range(count):
-                    # Wraps around modulo 2^32, and back.
-                    out[top + i, first + j] = np.int32(sums[i, j] + added + column_added[first + j])
+                # Sums wrap around modulo 2^32, and back.
+                if add:
+                    for j in range(count):
+                        product = np.int32(sums[i, j] + added + column_added[first + j])
+                        out[top + i, first + j] += factor * product
+                else:
+                    for j in range(count):
+                        out[top + i, first + j] = np.int32(sums[i, j] + added + column_added[first + j])
 
 
 @intrinsic

@@ -1,8 +1,8 @@
 """K += Z_b Z_b^T over blocks of filters: the Gram matrix of features that never exist all at once.
 
 One pass: each block of features is computed for the training and test rows, multiplied into the lower triangle of the
-training Gram (packed column panels) and into the test-train Gram, and forgotten. Every tile is one single-threaded
-product, and a tile belongs to one thread.
+training Gram (packed column panels) and into the test-train Gram, and forgotten. Features that are quantised stay
+bytes, and float64 sums of their products are exact.
 """
 
 from __future__ import annotations
@@ -15,18 +15,15 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from kernelfit.backends import blas
 from kernelfit.backends.cpu import CpuBackend
 from kernelfit.errors import InputError
-from kernelfit.features.images import Float32
+from kernelfit.features.block_products import block_products
 from kernelfit.features.random_conv import RandomConv
 from kernelfit.progress import Progress, Silent
 
 #: bytes that a block of features may take unless `filters_per_block` is given
 BLOCK_BYTES = 10**9
 _MOST_FILTERS = 512
-_TILE_ROWS = 1024
-_TILE_COLUMNS = 2048
 
 
 class Layout(Protocol):
@@ -49,9 +46,17 @@ class Seconds:
     gram: float = 0.0
 
 
-def filters_per_block(net: RandomConv, rows: int) -> int:
-    """Filters whose features of `rows` rows take at most `BLOCK_BYTES`, 512 at most; at least one."""
-    fitting = BLOCK_BYTES // (4 * 2 * net.n_windows_ * max(rows, 1))
+def block_bytes(net: RandomConv, n: int, m: int) -> int:
+    """Bytes of one filter's features of `n` training and `m` test rows while they are multiplied.
+
+    Bytes are held as they are and, those of the training rows, in the order in which products read them.
+    """
+    return 2 * net.n_windows_ * ((2 * n + m) if net.quantise else 4 * (n + m))
+
+
+def filters_per_block(net: RandomConv, n: int, m: int) -> int:
+    """Filters whose block takes at most `BLOCK_BYTES`, 512 at most; at least one."""
+    fitting = BLOCK_BYTES // max(block_bytes(net, n, m), 1)
     return int(max(1, min(fitting, _MOST_FILTERS, net.n_filters)))
 
 
@@ -82,15 +87,15 @@ def accumulate(
     on_block : called after each block with the number of filters done, when panels and cross are consistent
     seconds : receives the time that went by, block by block
 
-    Products are float32; with float64 sums every product (over one block's features) is added in float64. What
-    lies above the diagonal in a panel's top square stays as it was, or is written with values that nobody reads.
+    Products are float32; with float64 sums every product (over one block's features) is added in float64. Products of
+    quantised features are exact, and so are float64 sums of them: the same bits whatever the block. What lies above
+    the diagonal in a panel's top square stays as it was, or is written with values that nobody reads.
     """
     progress, seconds = progress or Silent(), seconds or Seconds()
     _check(train, test, layout, panels, cross, net, first_filter)
-    per_block = per_block or filters_per_block(net, len(train) + len(test))
-    z_train, z_test = (
-        np.empty((len(rows), per_block * 2 * net.n_windows_), np.float32) for rows in (train, test)
-    )
+    per_block = per_block or filters_per_block(net, len(train), len(test))
+    kind = np.uint8 if net.quantise else np.float32
+    z_train, z_test = (np.empty((len(rows), per_block * 2 * net.n_windows_), kind) for rows in (train, test))
     pairs = layout.n * (layout.n + 1) / 2 + float(layout.n) * len(test)
     left = (net.n_filters - first_filter) * 2 * net.n_windows_
     share = net.flops_per_image / net.n_filters
@@ -113,7 +118,7 @@ def accumulate(
                 computed(share * (stop - start) * len(rows))
                 blocks.append(block)
             computed_at = time.perf_counter()
-            _multiply(blocks[0], blocks[1], layout, panels, cross, backend, multiplied)
+            _multiply(blocks[0], blocks[1], net.step_, layout, panels, cross, backend, multiplied)
             seconds.features += computed_at - began
             seconds.gram += time.perf_counter() - computed_at
             if on_block is not None:
@@ -121,8 +126,9 @@ def accumulate(
 
 
 def _multiply(
-    z: Float32,
-    z_test: Float32,
+    z: NDArray[Any],
+    z_test: NDArray[Any],
+    step: float,
     layout: Layout,
     panels: Sequence[NDArray[Any]],
     cross: NDArray[Any],
@@ -130,29 +136,23 @@ def _multiply(
     advance: Callable[[float], None],
 ) -> None:
     """One block's products, a tile a task; tall panels first, so that the threads finish together."""
-    tiles: list[tuple[NDArray[Any], Float32, Float32]] = []
-    for j in range(layout.count):
-        first, last = layout.start(j), layout.stop(j)
-        for top in range(first, layout.n, _TILE_ROWS):
-            bottom = min(top + _TILE_ROWS, layout.n)
+    spans = [slice(layout.start(j), layout.stop(j)) for j in range(layout.count)]
+    products = block_products([z[span] for span in spans], step, backend)
+    tiles: list[tuple[NDArray[Any], NDArray[Any], int]] = []
+    for j, span in enumerate(spans):
+        for top in range(span.start, layout.n, products.height):
+            bottom = min(top + products.height, layout.n)
             # Rows inside the panel's top square reach their own diagonal only.
-            right = min(last, bottom)
-            tiles.append(
-                (panels[j][top - first : bottom - first, : right - first], z[top:bottom], z[first:right])
-            )
-    for top in range(0, len(z_test), _TILE_ROWS):
-        for left in range(0, layout.n, _TILE_COLUMNS):
-            rows, columns = slice(top, top + _TILE_ROWS), slice(left, left + _TILE_COLUMNS)
-            tiles.append((cross[rows, columns], z_test[rows], z[columns]))
+            width = min(span.stop, bottom) - span.start
+            tiles.append((panels[j][top - span.start : bottom - span.start, :width], z[top:bottom], j))
+    for j, span in enumerate(spans):
+        for top in range(0, len(z_test), products.height):
+            rows = slice(top, top + products.height)
+            tiles.append((cross[rows, span], z_test[rows], j))
 
-    def task(tile: tuple[NDArray[Any], Float32, Float32]) -> None:
-        out, rows, columns = tile
-        if out.dtype == np.float32:
-            blas.gemm(1.0, rows, columns, 1.0, out, transpose_b=True)
-        else:
-            product = backend.scratch("gram tile", out.shape[0], out.shape[1], np.float32)
-            blas.gemm(1.0, rows, columns, 0.0, product, transpose_b=True)
-            out += product
+    def task(tile: tuple[NDArray[Any], NDArray[Any], int]) -> None:
+        out, rows, panel = tile
+        products.add(rows, panel, out, backend)
         advance(2.0 * out.size * rows.shape[1])
 
     backend.run(task, tiles)

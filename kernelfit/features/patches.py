@@ -6,6 +6,8 @@ written by the matrix product next to them and is still in the second-level cach
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -142,3 +144,10 @@ def pool(
             for f in range(filters):
                 out[2 * windows * f + place] = sums[place, f] * share
                 out[2 * windows * f + windows + place] = sums[windows + place, f] * share
+
+
+@njit(nogil=True, cache=True)
+def round_to_steps(values: Float32, steps: np.float32, unit: np.float32, out: NDArray[Any]) -> None:
+    """out <- unit min(round(values steps), 255), halves to even; values >= 0, steps a power of two."""
+    for k in range(values.size):
+        out[k] = unit * min(np.rint(values[k] * steps), np.float32(255))

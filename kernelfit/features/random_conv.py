@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from kernelfit.backends.cpu import CpuBackend
 from kernelfit.errors import InputError
 from kernelfit.features.images import Float32, ImageFeatures, Picture, RowTask, check_number
-from kernelfit.features.patches import extract, pool
+from kernelfit.features.patches import extract, pool, round_to_steps
 from kernelfit.features.pooling import cells, halves, windows
 from kernelfit.features.whitening import Float64, contrast_normalise, zca
 from kernelfit.progress import Progress, Silent
@@ -22,6 +22,11 @@ POOLINGS = ("grid", "quadrants")
 
 # Filters whose responses to one 32 x 32 image (729 x 256 float32: 0.7 MB) stay in a second-level cache of 1 MB.
 _FILTERS_PER_PRODUCT = 256
+
+# The step of quantised features: from so many images and filters, with this share of features beyond 255 steps. In
+# CIFAR-10 a thousandth of the features is nine times as large as their root mean square, and more.
+_SAMPLED_IMAGES, _SAMPLED_FILTERS = 64, 1024
+_BEYOND = 1e-3
 
 
 class RandomConv(ImageFeatures):
@@ -46,6 +51,8 @@ class RandomConv(ImageFeatures):
     pool_size : side of the windows of `grid`, in responses; cut to the response image where larger
     pool_stride : responses between the windows of `grid`
     n_patches : training patches that the mean and covariance are taken over
+    quantise : round features to whole multiples of `step_`, 255 of them at most. A feature is then a byte, and
+        K = Z Z^T a sum of products of bytes: exact, and several times as fast on CPUs with AVX-512 VNNI
     random_state : seed of every draw
     threads : threads; None for every core
 
@@ -54,6 +61,8 @@ class RandomConv(ImageFeatures):
     filters_ : (n_filters, d) in the whitened space, float64, d = patch height * width * channels
     mean_, whitening_ : (d,), (d, d) of the contrast-normalised patches, float64
     windows_ : (down, across) pooling windows; `n_windows_` is their number
+    step_ : with `quantise` the least power of two so that no more than one in a thousand features of a sample of the
+        training images exceeds 255 steps; else 0
     default_gamma_factor : c of the recommended gamma = c / (median squared distance); the linear kernel is usual
     """
 
@@ -72,6 +81,7 @@ class RandomConv(ImageFeatures):
         pool_size: int = 15,
         pool_stride: int = 6,
         n_patches: int = 100_000,
+        quantise: bool = False,
         random_state: int = 0,
         threads: int | None = None,
     ) -> None:
@@ -85,6 +95,7 @@ class RandomConv(ImageFeatures):
         self.pool_size = pool_size
         self.pool_stride = pool_stride
         self.n_patches = n_patches
+        self.quantise = quantise
         self.random_state = random_state
         self.threads = threads
 
@@ -123,6 +134,9 @@ class RandomConv(ImageFeatures):
         self._folded = np.ascontiguousarray(by_channel, np.float32)
         self._above = (self.threshold + shift).astype(np.float32)
         self._below = (self.threshold - shift).astype(np.float32)
+        self.step_ = 0.0
+        if self.quantise:
+            self.step_ = self._fitting_step(rows[rng.integers(len(rows), size=_SAMPLED_IMAGES)])
 
     def _check(self) -> None:
         for name in ("n_filters", "patch_size", "pool_size", "pool_stride", "n_patches"):
@@ -162,6 +176,12 @@ class RandomConv(ImageFeatures):
         unit: Float64 = filters / np.where(lengths > 0, lengths, 1.0)[:, None]
         return unit
 
+    def _fitting_step(self, rows: NDArray[Any]) -> float:
+        """`step_`, from features of these rows; filters are drawn alike, so that the first ones stand for all."""
+        features = self.filter_block(rows, 0, min(self.n_filters, _SAMPLED_FILTERS))
+        largest = float(np.quantile(features, 1 - _BEYOND, method="higher"))
+        return 2.0 ** np.ceil(np.log2(largest / 255)) if largest > 0 else 1.0
+
     def blocks(self, X: ArrayLike, filters_per_block: int = 256) -> Iterator[tuple[slice, Float32]]:
         """The features of consecutive filters, for all rows: pairs (columns, Z[:, columns])."""
         check_number("filters_per_block", filters_per_block, 1, inclusive=True, whole=True)
@@ -179,18 +199,20 @@ class RandomConv(ImageFeatures):
         X: NDArray[Any],
         start: int,
         stop: int,
-        out: Float32 | None = None,
+        out: NDArray[Any] | None = None,
         progress: Progress | None = None,
-    ) -> Float32:
+    ) -> NDArray[Any]:
         """Z[:, columns(start, stop)] (n, 2 windows (stop - start)) for rows X that were validated already.
 
-        `out`, if given, receives the block: C-ordered float32 of that shape.
+        `out`, if given, receives the block: C-ordered float32 of that shape, or, with `quantise`, uint8: Z / step_.
         """
         shape = (len(X), 2 * self.n_windows_ * (stop - start))
+        kinds = (np.float32, np.uint8) if self.quantise else (np.float32,)
         if out is None:
             out = np.empty(shape, np.float32)
-        elif out.shape != shape or out.dtype != np.float32 or not out.flags.c_contiguous:
-            raise InputError(f"out: got {out.dtype} {out.shape}, expected C-ordered float32 {shape}")
+        elif out.shape != shape or out.dtype not in kinds or not out.flags.c_contiguous:
+            names = " or ".join(np.dtype(kind).name for kind in kinds)
+            raise InputError(f"out: got {out.dtype} {out.shape}, expected C-ordered {names} {shape}")
         self._compute(_Part(self, start, stop).rows, X, out, progress or Silent())
         return out
 
@@ -241,7 +263,7 @@ class _Part:
             for a, b in pairwise(edges)
         ]
 
-    def rows(self, rows: NDArray[Any], features: Float32, backend: Any) -> None:
+    def rows(self, rows: NDArray[Any], features: NDArray[Any], backend: Any) -> None:
         net = self._net
         height, width, channels = net.image_shape_
         down, across, _ = net.patch_shape_
@@ -265,9 +287,16 @@ class _Part:
             for a, b, folded, above, below in self._products
         ]
         cuts = (net._row_cuts, net._column_cuts, net._row_windows, net._column_windows)
+        pooled = backend.scratch("pooled", 1, 2 * net.n_windows_ * widest, np.float32)[0]
         for index, pixels in enumerate(rows):
             image = pixels.astype(np.float32).reshape(height, width, channels)
             extract(image, down, across, line_sums, shifted, moments, patches)
             for folded, found, cells_and_windows, columns, above, below in products:
                 np.matmul(patches.T, folded, out=found)
-                pool(found, row, *cuts, above, below, cells_and_windows, features[index, columns])
+                if net.step_ == 0:
+                    pool(found, row, *cuts, above, below, cells_and_windows, features[index, columns])
+                    continue
+                part = pooled[: columns.stop - columns.start]
+                pool(found, row, *cuts, above, below, cells_and_windows, part)
+                unit = 1.0 if features.dtype == np.uint8 else net.step_
+                round_to_steps(part, np.float32(1 / net.step_), np.float32(unit), features[index, columns])

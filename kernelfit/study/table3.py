@@ -34,11 +34,13 @@ Float = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Settings:
-    """What the figures of a row depend on: rows taken from the front (None: all), filters, precision, seed."""
+    """What the figures of a row depend on: rows taken from the front (None: all), filters and whether their features
+    are rounded to bytes, precision, seed."""
 
     n_train: int | None = None
     n_test: int | None = None
     filters: int = 32_000
+    quantise: bool = False
     precision: str = "float64"
     seed: int = 0
 
@@ -69,6 +71,7 @@ class _Rows:
     options: dict[str, Any]
     seconds: float = 0.0
     streamed: FeatureGram | None = None
+    note: str = ""
 
     def predict(self, solution: Solution, progress: Progress) -> Float:
         """f at the test rows (m, c)."""
@@ -86,7 +89,7 @@ def parameters(row: PaperRow, settings: Settings) -> dict[str, Any]:
     """What must be equal for a finished row to be taken over; only what the row depends on."""
     given = {"row": row.name, **asdict(settings), "version": __version__}
     if row.filters is None:
-        del given["filters"]
+        del given["filters"], given["quantise"]
     return given
 
 
@@ -145,7 +148,7 @@ def run_row(
     choice = solution.ridge_choice
     assert choice is not None
     chosen = record_of(solution, began)
-    notes = []
+    notes = [rows.note] if rows.note else []
     interpolation: dict[str, Any] | None = chosen
     if choice.ridge > 0:
         kernel = {} if solution.kernel is None else {"kernel": solution.kernel, "gamma": None}
@@ -184,7 +187,13 @@ def _rows(row: PaperRow, dataset: Dataset, settings: Settings, means: Means, pro
         arguments = {**gaussian, "scale": dataset.scale}
         d = dataset.n_features
         return _Rows(dataset.X_train, dataset.X_test, arguments, d, {})
-    given = {} if row.filters is None else {"n_filters": settings.filters, "random_state": settings.seed}
+    given = {}
+    if row.filters is not None:
+        given = {
+            "n_filters": settings.filters,
+            "quantise": settings.quantise,
+            "random_state": settings.seed,
+        }
     began = time.perf_counter()
     feature = make(
         row.features,
@@ -215,4 +224,7 @@ def _rows(row: PaperRow, dataset: Dataset, settings: Settings, means: Means, pro
         progress=progress,
     )
     precomputed = {"kernel": "precomputed"}
-    return _Rows(streamed.gram, streamed.cross, precomputed, streamed.n_features, options, fitted, streamed)
+    note = f"features rounded to 0 to 255 steps of {feature.step_:g}" if settings.quantise else ""
+    return _Rows(
+        streamed.gram, streamed.cross, precomputed, streamed.n_features, options, fitted, streamed, note
+    )

@@ -7,13 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kernelfit.backends import bytes_product
+from kernelfit.backends.cpu import CpuBackend
 from kernelfit.errors import InputError
-from kernelfit.features.accumulate import Seconds, accumulate, filters_per_block
+from kernelfit.features.accumulate import Seconds, accumulate, block_bytes, filters_per_block
+from kernelfit.features.block_products import block_products
 from kernelfit.features.random_conv import RandomConv
 from kernelfit.gram.plan import PanelLayout
 
 
-def fitted(rows: np.ndarray, n_filters: int = 7) -> RandomConv:
+def fitted(rows: np.ndarray, n_filters: int = 7, **options: Any) -> RandomConv:
     return RandomConv(
         image_shape=(10, 9, 2),
         n_filters=n_filters,
@@ -21,6 +24,7 @@ def fitted(rows: np.ndarray, n_filters: int = 7) -> RandomConv:
         n_patches=300,
         threshold=0.3,
         threads=2,
+        **options,
     ).fit(rows)
 
 
@@ -57,6 +61,58 @@ def test_equals_the_product_of_all_features(dtype: type, n: int, m: int, width: 
     if m:
         expected = net.transform(test).astype(np.float64) @ z.T
         assert np.allclose(cross, expected, rtol=0, atol=2e-6 * gram.max())
+
+
+@pytest.mark.parametrize("vnni", [True, False])
+@pytest.mark.parametrize(
+    ("n", "m", "width"), [(1, 1, 1), (19, 3, 5), (40, 0, 40), (111, 20, 16), (1100, 30, 600)]
+)
+def test_quantised_sums_are_exact(
+    vnni: bool, n: int, m: int, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both ways of multiplying bytes, against integers of Python's size; the block does not matter."""
+    if vnni and not bytes_product.available():
+        pytest.skip("this CPU, or Numba's target, has no AVX-512 VNNI")
+    monkeypatch.setattr(bytes_product, "available", lambda: vnni)
+    train, test = images(n), images(max(m, 1), 1)[:m]
+    net, layout = fitted(train, n_filters=70, quantise=True), PanelLayout(n, width)
+    steps = np.empty((n, net.n_features_out_), np.uint8)
+    net.filter_block(train, 0, 70, out=steps)
+    gram = steps.astype(np.int64) @ steps.astype(np.int64).T
+    assert gram.max() > 2**16
+    for per_block in (70, 33):
+        panels, cross = zeros(layout, m, np.float64)
+        accumulate(net, train, test, layout, panels, cross, per_block=per_block)
+        assert np.array_equal(dense(layout, panels), np.tril(gram) * net.step_**2)
+        if m:
+            tests = np.rint(net.transform(test) / net.step_).astype(np.int64)
+            assert np.array_equal(cross, tests @ steps.astype(np.int64).T * net.step_**2)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_both_ways_of_multiplying_bytes_give_the_same_bits(
+    dtype: type, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More features than one int32 sum may have, and largest bytes."""
+    if not bytes_product.available():
+        pytest.skip("this CPU, or Numba's target, has no AVX-512 VNNI")
+    features = bytes_product.LONGEST + 300
+    columns = [rng.integers(200, 256, (width, features), dtype=np.uint8) for width in (33, 5)]
+    rows = rng.integers(200, 256, (29, features), dtype=np.uint8)
+    rows[:3], columns[0][:2] = 255, 255
+    found = []
+    with CpuBackend(2) as backend:
+        for vnni in (True, False):
+            monkeypatch.setattr(bytes_product, "available", lambda vnni=vnni: vnni)
+            products = block_products(columns, 2.0**-5, backend)
+            outs = [np.full((29, width), 0.5, dtype) for width in (33, 4)]
+            for panel, out in enumerate(outs):
+                products.add(rows, panel, out, backend)
+            found.append(outs)
+    exact = rows.astype(np.int64) @ columns[0].astype(np.int64).T * 2.0**-10 + 0.5
+    assert np.allclose(found[0][0], exact, rtol=2 * np.finfo(dtype).eps, atol=0)
+    for one, other in zip(*found, strict=True):
+        assert np.array_equal(one, other)
 
 
 def test_can_be_taken_up_after_any_block() -> None:
@@ -121,11 +177,13 @@ def test_progress_adds_up() -> None:
 
 
 def test_blocks_fit_their_memory() -> None:
+    quantised = fitted(images(4), n_filters=600, quantise=True)
+    assert block_bytes(quantised, 100, 10) == 2 * quantised.n_windows_ * 210
     net = fitted(images(4), n_filters=600)
-    assert filters_per_block(net, 10) == 512
+    assert filters_per_block(net, 10, 2) == 512
     rows = 10_000_000
-    assert filters_per_block(net, rows) * 4 * 2 * net.n_windows_ * rows <= 10**9
-    assert filters_per_block(net, 10**12) == 1
+    assert filters_per_block(net, rows, 0) * 4 * 2 * net.n_windows_ * rows <= 10**9
+    assert filters_per_block(net, 10**12, 0) == 1
 
 
 def test_refuses() -> None:

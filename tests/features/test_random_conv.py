@@ -92,6 +92,46 @@ def test_threshold_is_active(rng: np.random.Generator) -> None:
     assert np.allclose(sparse, np.maximum(dense - 1, 0), atol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(32, 32, 3), (9, 11, 1)])
+def test_quantised_features_are_whole_multiples_of_the_step(shape, rng: np.random.Generator) -> None:
+    rows = rng.integers(0, 256, (30, int(np.prod(shape))), dtype=np.uint8)
+    options = {"image_shape": shape, "n_filters": 40, "n_patches": 500}
+    plain = RandomConv(**options).fit(rows)
+    net = RandomConv(**options, quantise=True).fit(rows)
+    assert np.array_equal(net.filters_, plain.filters_)
+    assert plain.step_ == 0
+    assert net.step_ == 2.0 ** round(np.log2(net.step_))
+    exact, rounded = plain.transform(rows), net.transform(rows)
+    assert np.array_equal(rounded, net.step_ * np.minimum(np.rint(exact / net.step_), 255))
+    assert (exact > 255 * net.step_).mean() <= 1e-3
+    assert (exact > 255 * net.step_ / 2).mean() > 1e-3  # a smaller step would cut more
+    steps = np.empty(rounded.shape, np.uint8)
+    net.filter_block(rows, 0, 40, out=steps)
+    assert np.array_equal(steps * np.float32(net.step_), rounded)
+    with pytest.raises(InputError, match=r"out: got uint8 .*, expected C-ordered float32"):
+        plain.filter_block(rows, 0, 40, out=steps)
+
+
+def test_features_beyond_255_steps_stay_there(rng: np.random.Generator) -> None:
+    rows = rng.integers(0, 256, (300, 12 * 12), dtype=np.uint8)
+    net = RandomConv(n_filters=200, n_patches=500, threshold=0.0, pooling="quadrants", quantise=True).fit(
+        rows
+    )
+    net.step_ /= 4
+    steps = np.empty((300, net.n_features_out_), np.uint8)
+    net.filter_block(rows, 0, 200, out=steps)
+    assert steps.max() == 255
+    assert (steps == 255).sum() > 10
+    assert net.transform(rows).max() == 255 * net.step_
+
+
+def test_a_step_without_any_feature(rng: np.random.Generator) -> None:
+    rows = rng.integers(0, 256, (5, 100), dtype=np.uint8)
+    net = RandomConv(n_filters=3, n_patches=300, threshold=1e3, quantise=True).fit(rows)
+    assert net.step_ == 1
+    assert not net.transform(rows).any()
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
 def test_dtypes_and_strides_agree(dtype: type, rng: np.random.Generator) -> None:
     rows = rng.integers(0, 256, (6, 2 * 12 * 12), dtype=np.uint8)[:, ::2]
