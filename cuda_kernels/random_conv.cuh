@@ -57,6 +57,11 @@ __host__ __device__ inline float below_threshold(float response, float threshold
     return -response > threshold ? -response - threshold : 0.0f;
 }
 
+// A feature, or, unless `step` is 0, the nearest of 0 to 255 steps.
+__host__ __device__ inline float in_steps(float feature, float step) {
+    return step == 0.0f ? feature : step * fminf(rintf(feature / step), 255.0f);
+}
+
 // out (images, out_stride), columns ordered (filter, sign, window). `folded` is (values, filters), row-major with rows
 // `folded_stride` apart. Windows are the products of `window_rows` row spans with `window_columns` column spans, given
 // as start, stop pairs. blockIdx.x is the image, blockIdx.y the group of filters.
@@ -64,7 +69,8 @@ template <typename P>
 __device__ void random_conv(const P* images, Patches shape, const float* statistics, const long long* places,
                             const float* folded, long long folded_stride, long long filters, const float* above,
                             const float* below, const long long* row_spans, long long window_rows,
-                            const long long* column_spans, long long window_columns, float* out, long long out_stride) {
+                            const long long* column_spans, long long window_columns, double step, float* out,
+                            long long out_stride) {
     __shared__ float buffer[CONV_POSITIONS * (CONV_FILTERS + 1)];
     __shared__ float sums[2 * CONV_WINDOWS][CONV_FILTERS];
     // Patches and filters are read from the buffer first, responses written to it when both are no longer needed.
@@ -167,8 +173,8 @@ __device__ void random_conv(const P* images, Patches shape, const float* statist
             const long long* row_span = row_spans + 2 * (w / window_columns);
             const long long* column_span = column_spans + 2 * (w % window_columns);
             const float area = static_cast<float>((row_span[1] - row_span[0]) * (column_span[1] - column_span[0]));
-            line[w] = sums[2 * w][f] / area;
-            line[windows + w] = sums[2 * w + 1][f] / area;
+            line[w] = in_steps(sums[2 * w][f] / area, static_cast<float>(step));
+            line[windows + w] = in_steps(sums[2 * w + 1][f] / area, static_cast<float>(step));
         }
     }
 }

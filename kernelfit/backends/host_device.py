@@ -327,7 +327,10 @@ class HostDevice:
                 for top, bottom in self._view(net.row_spans)
                 for left, right in self._view(net.column_spans)
             ]
-            self._view(out)[...] = np.stack(pooled, axis=2).reshape(images.rows, -1)
+            features = np.stack(pooled, axis=2).reshape(images.rows, -1)
+            if net.step:
+                features = net.step * np.minimum(np.rint(features / net.step), 255)
+            self._view(out)[...] = features
 
         weights = [net.places, net.folded, net.above, net.below, net.row_spans, net.column_spans]
         self._submit(stream, "random_conv", [images, statistics, *weights], [out], run)

@@ -240,6 +240,7 @@ def random_conv(address: Address, net: Net, images: Block, statistics: Block, ou
             np.int64(net.row_spans.rows),
             _pointer(address, net.column_spans),
             np.int64(net.column_spans.rows),
+            np.float64(net.step),
             *_matrix(address, out),
         ),
     )

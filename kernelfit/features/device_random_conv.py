@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,10 @@ def net_arrays(net: RandomConv, start: int, stop: int) -> tuple[NDArray[Any], ..
 
 
 class DeviceNet:
-    """A fitted `RandomConv` on a device; images are uint8 or float32 rows."""
+    """A fitted `RandomConv` on a device; images are uint8 or float32 rows.
+
+    Quantised features are float32 there: whole multiples of a power of two, at most 255, that TF32 does not round.
+    """
 
     def __init__(self, device: Device, net: RandomConv, dtype: DTypeLike) -> None:
         self.device, self.net = device, net
@@ -154,7 +158,8 @@ class DeviceNet:
             block = self.device.slab.take(array.shape[0], array.shape[1], array.dtype)
             put(self.device, self._stream, array, block)
             blocks.append(block)
-        return Net(self.net.image_shape_, self.net.patch_shape_[:2], *blocks)
+        net = Net(self.net.image_shape_, self.net.patch_shape_[:2], *blocks)
+        return replace(net, step=self.net.step_)
 
     def _put_images(self, sets: Sequence[NDArray[Any]], shape: Net) -> tuple[Block, Block]:
         """Images and the statistics of their patches, on top of the slab."""

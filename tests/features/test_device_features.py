@@ -40,6 +40,18 @@ def test_features_are_those_of_the_transformer(rng, make_device, dtype):
     assert np.abs(found - expected).max() <= 2e-5 * np.abs(expected).max()
 
 
+def test_quantised_features_are_those_of_the_transformer(rng, make_device):
+    rows = images(rng, 11)
+    net = fitted(rows, quantise=True)
+    found = DeviceNet(make_device(4_000_000), net, np.uint8).transform(rows)
+    expected = net.transform(rows)
+    assert expected.max() >= 100 * net.step_
+    # Where sums in another order fall on the other side of the middle between two steps, a step apart.
+    assert np.abs(found - expected).max() <= net.step_
+    assert (found == expected).mean() > 0.99
+    assert np.array_equal(found / net.step_, np.rint(found / net.step_))
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("per_block", [7, None])
 def test_the_gram_is_that_of_the_cpu_and_is_solved_where_it_lies(rng, make_device, dtype, per_block):
