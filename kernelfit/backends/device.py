@@ -183,20 +183,19 @@ class Symmetric:
 
 @dataclass(frozen=True)
 class Net:
-    """A fitted random convolution net on the device: sizes, where each value of a patch lies from its first pixel
-    (d, 1) int64, folded filters (d, f), thresholds (f, 1), and the spans of the pooling windows (m, 2) int64.
-
-    A `step` other than 0 rounds features to whole multiples of it, 255 at most."""
+    """A fitted random convolution net on the device: sizes, the step whose multiples features are (0: as they are),
+    where each value of a patch lies from its first pixel (d, 1) int64, folded filters (d, f), thresholds (f, 1), and
+    the spans of the pooling windows (m, 2) int64."""
 
     image: tuple[int, int, int]
     patch: tuple[int, int]
+    step: float
     places: Block
     folded: Block
     above: Block
     below: Block
     row_spans: Block
     column_spans: Block
-    step: float = 0.0
 
     @property
     def responses(self) -> tuple[int, int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -158,8 +157,7 @@ class DeviceNet:
             block = self.device.slab.take(array.shape[0], array.shape[1], array.dtype)
             put(self.device, self._stream, array, block)
             blocks.append(block)
-        net = Net(self.net.image_shape_, self.net.patch_shape_[:2], *blocks)
-        return replace(net, step=self.net.step_)
+        return Net(self.net.image_shape_, self.net.patch_shape_[:2], self.net.step_, *blocks)
 
     def _put_images(self, sets: Sequence[NDArray[Any]], shape: Net) -> tuple[Block, Block]:
         """Images and the statistics of their patches, on top of the slab."""

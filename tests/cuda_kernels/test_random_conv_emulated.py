@@ -32,7 +32,7 @@ def test_block_of_filters_is_that_of_the_transformer(rng, emulated, image_shape,
     expected = net.filter_block(images, start, stop)
     memory = emulated()
     blocks = [memory.put(array) for array in net_arrays(net, start, stop)]
-    device_net = launches.Net(net.image_shape_, net.patch_shape_[:2], *blocks, step=net.step_)
+    device_net = launches.Net(net.image_shape_, net.patch_shape_[:2], net.step_, *blocks)
     assert device_net.windows == net.n_windows_
     pixels = memory.put(images)
     positions = int(np.prod(device_net.responses))
