@@ -4,7 +4,8 @@
 
 Random images of CIFAR-10's size: the work does not depend on what they show. A row is a number of filters a block;
 its rate counts the products of patches and filters alone (2 positions d filters), its share is against square SGEMMs
-measured right before and after it.
+measured right before and after it. Then the products of a block of features with itself, K += Z Z^T: of float32, and of
+quantised features as bytes, which are compared with int64.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from kernelfit.backends.cpu import CpuBackend
+from kernelfit.features.accumulate import multiply
 from kernelfit.features.random_conv import RandomConv
+from kernelfit.gram.plan import PanelLayout
 from kernelfit.report import environment, gemm_rate, json_output
 
 SHAPE = (32, 32, 3)
@@ -33,6 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--n", type=int, default=400, help="images")
     parser.add_argument("--filters", default="256,512,3000", help="filters, separated by commas")
+    parser.add_argument("--gram-rows", type=int, default=8192, help="images of the products of features")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
@@ -45,18 +50,28 @@ def main() -> None:
             f"{row['sgemm_flops_per_second'] / 1e9:>7.1f} {100 * row['share_of_sgemm']:>6.1f} % "
             f"{row['largest_difference']:>11.1e}"
         )
+    products = measure_products(arguments.gram_rows, arguments.repeats)
+    print(f"products of {products['features']:,} features of {products['n']:,} images")
+    for kind in ("float32", "bytes"):
+        print(
+            f"{kind:>8} {products[kind]['seconds']:>9.3f} {products[kind]['flops_per_second'] / 1e9:>8.1f} "
+            f"{products['sgemm_flops_per_second'] / 1e9:>7.1f} {100 * products[kind]['share_of_sgemm']:>6.1f} %"
+        )
     record = {
         "benchmark": "random_conv",
         "command": "python -m benchmarks.bench_random_conv " + shlex.join(sys.argv[1:]),
         "n": arguments.n,
         "environment": environment.describe(),
         "rows": rows,
+        "products": products,
     }
     if arguments.out:
         json_output.write(record, arguments.out)
     wrong = [row["filters"] for row in rows if not row["largest_difference"] <= TOLERANCE]
     if wrong:
         sys.exit(f"differs from the reference by more than {TOLERANCE:g} with {wrong} filters")
+    if not products["bytes"]["exact"]:
+        sys.exit("products of bytes differ from those in int64")
 
 
 def measure(images: NDArray[np.uint8], filters: int, repeats: int) -> dict[str, Any]:
@@ -82,6 +97,39 @@ def measure(images: NDArray[np.uint8], filters: int, repeats: int) -> dict[str, 
         "share_of_sgemm": flops / rate,
         "largest_difference": float(np.abs(out[:CHECKED] - expected).max() / np.abs(expected).max()),
     }
+
+
+def measure_products(n: int, repeats: int, features: int = 9_216) -> dict[str, Any]:
+    """Median time of K += Z Z^T, lower triangle, for one block of features (n, features) as floats and as bytes.
+
+    The rate counts n^2 features operations.
+    """
+    layout = PanelLayout.of_order(n)
+    steps = np.random.default_rng(1).integers(0, 256, (n, features), dtype=np.uint8)
+    nobody = steps[:0]
+    rate_before = gemm_rate.measure(np.float32)
+    found: dict[str, Any] = {"n": n, "features": features}
+    with CpuBackend() as backend:
+        for kind, z, step in (("float32", steps.astype(np.float32), 0.0), ("bytes", steps, 0.5)):
+            panels = [np.zeros(layout.shape(j)) for j in range(layout.count)]
+            cross = np.zeros((0, n), np.float32)
+            times = []
+            for _ in range(repeats + 1):  # the first one compiles
+                for panel in panels:
+                    panel[...] = 0
+                start = time.perf_counter()
+                multiply(z, nobody, step, layout, panels, cross, backend, lambda amount: None)
+                times.append(time.perf_counter() - start)
+            seconds = statistics.median(times[1:])
+            found[kind] = {"seconds": seconds, "seconds_all": times[1:]}
+            found[kind]["flops_per_second"] = float(n) * n * features / seconds
+    rate = max(rate_before, gemm_rate.measure(np.float32))
+    for kind in ("float32", "bytes"):
+        found[kind]["share_of_sgemm"] = found[kind]["flops_per_second"] / rate
+    few = steps[: min(n, layout.width)][:CHECKED].astype(np.int64)
+    exact = np.array_equal(np.tril(panels[0][: len(few), : len(few)]), np.tril(few @ few.T) / 4)
+    found["bytes"]["exact"] = bool(exact)
+    return {**found, "sgemm_flops_per_second": rate}
 
 
 def reference(net: RandomConv, rows: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -118,14 +118,14 @@ def accumulate(
                 computed(share * (stop - start) * len(rows))
                 blocks.append(block)
             computed_at = time.perf_counter()
-            _multiply(blocks[0], blocks[1], net.step_, layout, panels, cross, backend, multiplied)
+            multiply(blocks[0], blocks[1], net.step_, layout, panels, cross, backend, multiplied)
             seconds.features += computed_at - began
             seconds.gram += time.perf_counter() - computed_at
             if on_block is not None:
                 on_block(stop)
 
 
-def _multiply(
+def multiply(
     z: NDArray[Any],
     z_test: NDArray[Any],
     step: float,
@@ -135,7 +135,7 @@ def _multiply(
     backend: CpuBackend,
     advance: Callable[[float], None],
 ) -> None:
-    """One block's products, a tile a task; tall panels first, so that the threads finish together."""
+    """Add one block's products to panels and cross, a tile a task; tall panels first: threads finish together."""
     spans = [slice(layout.start(j), layout.stop(j)) for j in range(layout.count)]
     products = block_products([z[span] for span in spans], step, backend)
     tiles: list[tuple[NDArray[Any], NDArray[Any], int]] = []
