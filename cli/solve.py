@@ -207,7 +207,7 @@ class Task:
         if self.rows.kept is not None:
             # The Gram's rows, counted as those of the data set.
             solution.kept, solution.rows_given = self.rows.kept, self.dataset.n_train
-            solution.notes[:0] = [text for text in self.rows.notes if text not in solution.notes]
+        solution.notes[:0] = [text for text in self.rows.notes if text not in solution.notes]
         predictions = self.rows.predict(solution, progress)
         left_out = solution.leave_one_out(progress) if self.values["loo"] else None
         record = solve_record(

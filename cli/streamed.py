@@ -62,6 +62,8 @@ def stream(
     started = time.perf_counter()
     net = fitted(dataset, FEATURES, given, values["threads"], progress)
     assert isinstance(net, RandomConv)
+    if net.quantise:
+        note(net.rounding)
     if net.n_features_out_ < dataset.n_train and ridge == 0:
         return None
     seconds = time.perf_counter() - started

@@ -14,6 +14,7 @@ from kernelfit.errors import InputError
 from kernelfit.feature_gram import FeatureGram
 from kernelfit.features.images import ImageFeatures
 from kernelfit.features.options import make, options, pairs
+from kernelfit.features.random_conv import RandomConv
 from kernelfit.gram.source import PanelGram
 from kernelfit.progress import Progress
 from kernelfit.solution import Solution
@@ -26,7 +27,8 @@ class Transformed:
     """Training and test rows in the kernel's units once multiplied by `scale`; of `streamed` features their Grams.
 
     `settings` holds every option of the features, `gamma_factor` the one that suits them, `seconds` what fitting and
-    transforming took, `kept` the training rows that a Gram is of, where equal ones were left out, as `notes` say.
+    transforming took, `kept` the training rows that a Gram is of, where equal ones were left out. `notes` say so, and
+    what else was done to the rows.
     """
 
     X_train: NDArray[Any] | PanelGram
@@ -68,8 +70,19 @@ def transform(
     test = feature.transform(dataset.X_test, progress=progress)
     factor = float(feature.default_gamma_factor)
     seconds = time.perf_counter() - started
+    notes = (feature.rounding,) if isinstance(feature, RandomConv) and feature.quantise else ()
+    for text in notes:
+        progress.note(text)
     return Transformed(
-        train, test, 1.0, name, settings_of(feature, name), factor, seconds, feature.n_features_out_
+        train,
+        test,
+        1.0,
+        name,
+        settings_of(feature, name),
+        factor,
+        seconds,
+        feature.n_features_out_,
+        notes=notes,
     )
 
 

@@ -229,6 +229,11 @@ class RandomConv(ImageFeatures):
         return [(f"f{f} {sign}", maps[f, s]) for f in range(few) for s, sign in enumerate(("above", "below"))]
 
     @property
+    def rounding(self) -> str:
+        """What `quantise` did, in words; empty without it."""
+        return f"features rounded to 0 to 255 steps of {self.step_:g}" if self.quantise else ""
+
+    @property
     def flops_per_image(self) -> float:
         """Floating point operations of the products of one image with all filters: 2 positions d n_filters."""
         height, width, _ = self.image_shape_

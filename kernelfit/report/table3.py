@@ -46,6 +46,7 @@ def _summary_row(row: PaperRow, record: dict[str, Any]) -> dict[str, Any]:
         "test_error_with_ridge": chosen["test_error"],
         "rkhs_norm_with_ridge": chosen["rkhs_norm"],
         "ridge_rows": record["ridge_choice"]["rows"],
+        "remarks": record["notes"],
         "seconds": record["seconds"],
         "peak_rss_bytes": chosen["peak_rss_bytes"],
         "notes": [*chosen["notes"], *record["notes"]],
@@ -87,7 +88,14 @@ def table(content: dict[str, Any]) -> RenderableType:
             Text.assemble(
                 (f"{row['row']}: ", "bold"),
                 (size, "yellow" if row["scaled_down"] else ""),
-                f"; {kernel_formula(row['kernel'])}, {ridge}; {seconds(row['seconds'])}",
+                "; ".join(
+                    [
+                        "",
+                        f"{kernel_formula(row['kernel'])}, {ridge}",
+                        *row["remarks"],
+                        seconds(row["seconds"]),
+                    ]
+                ),
             )
         )
     if content["missing"]:

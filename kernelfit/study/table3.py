@@ -224,7 +224,13 @@ def _rows(row: PaperRow, dataset: Dataset, settings: Settings, means: Means, pro
         progress=progress,
     )
     precomputed = {"kernel": "precomputed"}
-    note = f"features rounded to 0 to 255 steps of {feature.step_:g}" if settings.quantise else ""
     return _Rows(
-        streamed.gram, streamed.cross, precomputed, streamed.n_features, options, fitted, streamed, note
+        streamed.gram,
+        streamed.cross,
+        precomputed,
+        streamed.n_features,
+        options,
+        fitted,
+        streamed,
+        feature.rounding,
     )

@@ -78,6 +78,26 @@ def test_is_the_linear_kernel_of_the_features(never_whole: None, options: tuple[
     assert record["backward_error"] < 1e-15
 
 
+def test_rounding_to_bytes_is_reported_and_exact(never_whole: None, tmp_path: Path) -> None:
+    record = succeed(
+        "solve", *STREAM, "--ridge", "1e-3", "--option", "quantise=true", "--out", str(tmp_path / "run")
+    )
+    data = load("digits", n_train=200)
+    net = RandomConv(image_shape=data.image_shape, n_filters=200, quantise=True).fit(data.X_train)
+    assert f"features rounded to 0 to 255 steps of {net.step_:g}" in record["notes"]
+    z = net.filter_block(net.validated(data.X_train), 0, 200).astype(float)
+    k = np.diagonal(z @ z.T)
+    assert record["mean_diagonal"] == k.mean()
+    again = succeed("predict", str(tmp_path / "run"), "--dataset", "digits")
+    assert again["test_error"] == pytest.approx(record["test_error"], abs=1e-12)
+
+
+def test_rounding_is_reported_for_other_kernels_too() -> None:
+    options = ("--filters", "8", "--option", "quantise=true")
+    record = succeed("solve", "--n", "100", "--features", "random-conv", "--kernel", "gaussian", *options)
+    assert any("features rounded to 0 to 255 steps" in note for note in record["notes"])
+
+
 def test_without_a_ridge_it_interpolates(never_whole: None) -> None:
     record = succeed("solve", *STREAM)
     assert (record["ridge"], record["ridge_relative"]) == (0, 0)

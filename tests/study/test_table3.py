@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import kernelfit
 from kernelfit.datasets import Dataset
 from kernelfit.evaluation import training_targets
 from kernelfit.features import RandomConv
+from kernelfit.report import table3 as report
 from kernelfit.report.paper import ROWS, find
 from kernelfit.study import table3
 from kernelfit.study.table3 import Means, Settings, parameters, run_row
@@ -83,6 +86,24 @@ def test_pixels_are_what_solve_gives(images):
         assert record[key]["rkhs_norm"] == pytest.approx(solution.rkhs_norm, rel=1e-8)
         wrong = solution.predict(data.X_test).argmax(axis=1) != data.y_test
         assert record[key]["test_error"] == pytest.approx(wrong.mean())
+
+
+def test_rounding_to_bytes_is_a_setting_of_the_streamed_row_alone(images):
+    rounded = replace(SETTINGS, quantise=True)
+    row = find("cifar10", "random-conv")
+    record = run_row(row, rounded, Means())
+    assert record["parameters"]["quantise"]
+    assert record["feature_options"]["quantise"]
+    assert any("features rounded to 0 to 255 steps" in note for note in record["notes"])
+    plain = run_row(row, SETTINGS, Means())
+    assert plain["interpolation"]["rkhs_norm"] == pytest.approx(record["interpolation"]["rkhs_norm"], rel=0.3)
+    assert plain["interpolation"]["rkhs_norm"] != record["interpolation"]["rkhs_norm"]
+    assert parameters(row, SETTINGS) != parameters(row, rounded)
+    pixels = find("mnist", "none")
+    assert parameters(pixels, SETTINGS) == parameters(pixels, rounded)
+    text = io.StringIO()
+    Console(file=text, width=80).print(report.table(report.summary({row.name: record})))
+    assert "features rounded to 0 to 255 steps" in " ".join(text.getvalue().split())
 
 
 def test_the_streamed_row_is_the_linear_kernel_of_the_features(images):
