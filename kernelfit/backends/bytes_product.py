@@ -25,13 +25,15 @@ from numpy.typing import NDArray
 #: features up to which every centred inner product of bytes fits int32: 255^2 d < 2^31
 LONGEST = 33_025
 
-_LANES = 16  # of int32 in a register
+LANES = 16  # of int32 in a register
 # A micro-tile of 14 x 32 sums takes 28 of the 32 registers; two hold bytes of the columns, and the rows' bytes are
 # broadcast from memory by the instruction itself. (8 x 48 and 6 x 64 measured the same within 1 %.)
-_HEIGHT = 14
-_VECTORS = 2
-_WIDTH = _VECTORS * _LANES
-_STEP = 4  # products that one lane adds up at once
+HEIGHT = 14
+VECTORS = 2
+_WIDTH = VECTORS * LANES
+STEP = 4  # products that one lane adds up at once
+REGISTER = ir.VectorType(ir.IntType(32), LANES)
+_INDEX = ir.IntType(64)
 
 
 @cache
@@ -53,7 +55,7 @@ class Packed:
 
 def packed_rows(rows: NDArray[np.uint8], centre: int, space: NDArray[np.int8] | None = None) -> Packed:
     """Rows (h, d) of the left factor; `space` is at least `row_space(h, d)` bytes to use, if given."""
-    shape = _shape(rows.shape, _HEIGHT)
+    shape = _shape(rows.shape, HEIGHT)
     size = int(np.prod(shape))
     values = (np.empty(size, np.int8) if space is None else space.reshape(-1)[:size]).reshape(shape)
     added = np.empty(rows.shape[0], np.int32)
@@ -64,7 +66,7 @@ def packed_rows(rows: NDArray[np.uint8], centre: int, space: NDArray[np.int8] | 
 
 def row_space(height: int, features: int) -> int:
     """Bytes that `packed_rows` needs."""
-    return int(np.prod(_shape((height, features), _HEIGHT)))
+    return int(np.prod(_shape((height, features), HEIGHT)))
 
 
 def packed_columns(columns: NDArray[np.uint8], centre: int) -> Packed:
@@ -96,7 +98,7 @@ def add_multiple(factor: float, rows: Packed, columns: Packed, out: NDArray[Any]
 
 def _shape(shape: tuple[int, ...], height: int) -> tuple[int, int, int, int]:
     count, features = shape
-    return -(-count // height), -(-features // _STEP), height, _STEP
+    return -(-count // height), -(-features // STEP), height, STEP
 
 
 @njit(cache=True, nogil=True)
@@ -133,15 +135,15 @@ def _multiply(
 ) -> None:
     height, width = out.shape
     steps = rows.shape[1]
-    sums = np.empty((_HEIGHT, _WIDTH), np.int32)
+    sums = np.empty((HEIGHT, _WIDTH), np.int32)
     # A panel of columns stays in the first level of cache while the panels of rows go by.
     for right in range(-(-width // _WIDTH)):
         first = right * _WIDTH
         count = min(_WIDTH, width - first)
-        for left in range(-(-height // _HEIGHT)):
+        for left in range(-(-height // HEIGHT)):
             _micro_tile(rows[left].ctypes.data, columns[right].ctypes.data, steps, sums.ctypes.data)
-            top = left * _HEIGHT
-            for i in range(min(_HEIGHT, height - top)):
+            top = left * HEIGHT
+            for i in range(min(HEIGHT, height - top)):
                 added = row_added[top + i]
                 # Sums wrap around modulo 2^32, and back.
                 if add:
@@ -161,15 +163,27 @@ def _micro_tile(_context: Any, rows: Any, columns: Any, steps: Any, sums: Any) -
 
 
 def _emit_micro_tile(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-    integer, index = ir.IntType(32), ir.IntType(64)
-    register = ir.VectorType(integer, _LANES)
-    rows = builder.inttoptr(arguments[0], integer.as_pointer())
-    columns = builder.inttoptr(arguments[1], register.as_pointer())
-    steps = arguments[2]
-    sums = builder.inttoptr(arguments[3], register.as_pointer())
+    found = emit_sums(builder, arguments[0], arguments[1], arguments[2], signed_rows=True)
+    sums = builder.inttoptr(arguments[3], REGISTER.as_pointer())
+    for i in range(HEIGHT):
+        for v in range(VECTORS):
+            store = builder.store(found[i][v], builder.gep(sums, [_INDEX(i * VECTORS + v)]))
+            store.align = 4
+    return context.get_dummy_value()
+
+
+def emit_sums(builder: Any, rows: Any, columns: Any, steps: Any, *, signed_rows: bool) -> list[list[Any]]:
+    """LLVM code for sums over steps of four products of bytes: of `HEIGHT` rows with `VECTORS` registers of columns.
+
+    `rows`: address of (steps, HEIGHT, 4) bytes; `columns`: of (steps, VECTORS, 16, 4), aligned to a register. One side
+    is signed, the other is not. Returns the sums, registers of 16 int32; the builder stands behind the loop.
+    """
+    integer = ir.IntType(32)
+    rows = builder.inttoptr(rows, integer.as_pointer())
+    columns = builder.inttoptr(columns, REGISTER.as_pointer())
     dot = cgutils.get_or_insert_function(
         builder.module,
-        ir.FunctionType(register, [register, register, register]),
+        ir.FunctionType(REGISTER, [REGISTER, REGISTER, REGISTER]),
         "llvm.x86.avx512.vpdpbusd.512",
     )
     before = builder.block
@@ -177,35 +191,38 @@ def _emit_micro_tile(context: Any, builder: Any, _signature: Any, arguments: Any
     builder.branch(loop)
 
     builder.position_at_end(loop)
-    step = builder.phi(index)
-    step.add_incoming(index(0), before)
-    old = [[builder.phi(register) for _ in range(_VECTORS)] for _ in range(_HEIGHT)]
-    first_vector, first_row = builder.mul(step, index(_VECTORS)), builder.mul(step, index(_HEIGHT))
+    step = builder.phi(_INDEX)
+    step.add_incoming(_INDEX(0), before)
+    old = [[builder.phi(REGISTER) for _ in range(VECTORS)] for _ in range(HEIGHT)]
+    first_vector, first_row = builder.mul(step, _INDEX(VECTORS)), builder.mul(step, _INDEX(HEIGHT))
     loaded = []
-    for v in range(_VECTORS):
-        loaded.append(builder.load(builder.gep(columns, [builder.add(first_vector, index(v))])))
+    for v in range(VECTORS):
+        loaded.append(builder.load(builder.gep(columns, [builder.add(first_vector, _INDEX(v))])))
         loaded[-1].align = 64
-    everywhere = ir.Constant(ir.VectorType(integer, _LANES), [0] * _LANES)
-    undefined = ir.Constant(register, ir.Undefined)
+    everywhere = ir.Constant(ir.VectorType(integer, LANES), [0] * LANES)
+    undefined = ir.Constant(REGISTER, ir.Undefined)
     new = []
-    for i in range(_HEIGHT):
-        four_bytes = builder.load(builder.gep(rows, [builder.add(first_row, index(i))]))
+    for i in range(HEIGHT):
+        four_bytes = builder.load(builder.gep(rows, [builder.add(first_row, _INDEX(i))]))
         four_bytes.align = 1
         broadcast = builder.shuffle_vector(
             builder.insert_element(undefined, four_bytes, integer(0)), undefined, everywhere
         )
-        new.append([builder.call(dot, [old[i][v], loaded[v], broadcast]) for v in range(_VECTORS)])
-    following = builder.add(step, index(1))
+        # The first factor of the instruction is unsigned, the second signed.
+        new.append(
+            [
+                builder.call(
+                    dot, [old[i][v], *((loaded[v], broadcast) if signed_rows else (broadcast, loaded[v]))]
+                )
+                for v in range(VECTORS)
+            ]
+        )
+    following = builder.add(step, _INDEX(1))
     step.add_incoming(following, loop)
-    for i in range(_HEIGHT):
-        for v in range(_VECTORS):
-            old[i][v].add_incoming(ir.Constant(register, None), before)
+    for i in range(HEIGHT):
+        for v in range(VECTORS):
+            old[i][v].add_incoming(ir.Constant(REGISTER, None), before)
             old[i][v].add_incoming(new[i][v], loop)
     builder.cbranch(builder.icmp_signed("<", following, steps), loop, after)
-
     builder.position_at_end(after)
-    for i in range(_HEIGHT):
-        for v in range(_VECTORS):
-            store = builder.store(new[i][v], builder.gep(sums, [index(i * _VECTORS + v)]))
-            store.align = 4
-    return context.get_dummy_value()
+    return new

@@ -38,8 +38,34 @@ def extract(
     each row i: the loops that write `out` are as long as there are positions.
     """
     height, width, channels = image.shape
+    across = width - size_x + 1
+    positions = (height - size_y + 1) * across
+    mean, factor = moments[0], moments[1]
+    patch_statistics(image, size_y, size_x, sums, mean, factor)
+    for k in range(channels):
+        for j in range(size_x):
+            for y in range(height):
+                for x in range(across):
+                    shifted[y * across + x] = image[y, x + j, k]
+            for i in range(size_y):
+                source = shifted[i * across : i * across + positions]
+                target = out[(k * size_y + i) * size_x + j]
+                for p in range(positions):
+                    target[p] = (source[p] - mean[p]) * factor[p]
+
+
+@njit(nogil=True, cache=True)
+def patch_statistics(
+    image: NDArray[Any],
+    size_y: int,
+    size_x: int,
+    sums: NDArray[np.float64],
+    mean: Float32,
+    factor: Float32,
+) -> None:
+    """Mean and 1 / |p - mean p| of each patch p of `image`, 0 where it is flat; `sums` as in `extract`."""
+    height, width, channels = image.shape
     down, across = height - size_y + 1, width - size_x + 1
-    positions = down * across
     values = size_y * size_x * channels
     # Sums and sums of squares over a line of each patch. In float64 the variance survives the subtraction below.
     for y in range(height):
@@ -56,7 +82,6 @@ def extract(
                 total += sums[0, y, x + j]
                 squares += sums[1, y, x + j]
             sums[0, y, x], sums[1, y, x] = total, squares
-    mean, factor = moments[0], moments[1]
     for y in range(down):
         for x in range(across):
             total, squares = 0.0, 0.0
@@ -66,16 +91,6 @@ def extract(
             variance = squares - total * total / values
             mean[y * across + x] = total / values
             factor[y * across + x] = 1.0 / np.sqrt(variance) if variance > FLAT * FLAT * squares else 0.0
-    for k in range(channels):
-        for j in range(size_x):
-            for y in range(height):
-                for x in range(across):
-                    shifted[y * across + x] = image[y, x + j, k]
-            for i in range(size_y):
-                source = shifted[i * across : i * across + positions]
-                target = out[(k * size_y + i) * size_x + j]
-                for p in range(positions):
-                    target[p] = (source[p] - mean[p]) * factor[p]
 
 
 @njit(nogil=True, cache=True, fastmath={"nnan", "nsz", "reassoc", "contract"})
@@ -93,13 +108,13 @@ def pool(
 ) -> None:
     """out <- window averages of max(r - above, 0) and max(-r - below, 0).
 
-    responses (positions, filters), position = y width + x; above, below (filters,). `rows` and `columns` are the
-    sorted cuts that split the response image into cells no window boundary crosses; window w covers the cells
-    row_windows[w, 0] : row_windows[w, 1]. Each response is read once: it is added to its cell, and the cells are
-    added up to windows. sums (2 (windows + 1), filters) is scratch; out (filters * 2 * windows,), ordered (filter,
+    responses (positions or more, filters or more), position = y width + x; above, below (filters,). `rows` and
+    `columns` are the sorted cuts that split the response image into cells no window boundary crosses; window w covers
+    the cells row_windows[w, 0] : row_windows[w, 1]. Each response is read once: it is added to its cell, and the cells
+    are added up to windows. sums (2 (windows + 1), filters) is scratch; out (filters * 2 * windows,), ordered (filter,
     sign, window), windows in C order.
     """
-    filters = responses.shape[1]
+    filters = above.size
     down, across = row_windows.shape[0], column_windows.shape[0]
     windows = down * across
     sums[...] = np.float32(0)

@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from kernelfit.backends import bytes_product
 from kernelfit.backends.cpu import CpuBackend
 from kernelfit.errors import InputError
+from kernelfit.features.byte_responses import LONGEST_PATCH, PackedFilters, patch_words, whole_filters
 from kernelfit.features.images import Float32, ImageFeatures, Picture, RowTask, check_number
-from kernelfit.features.patches import extract, pool, round_to_steps
+from kernelfit.features.patches import pool, round_to_steps
 from kernelfit.features.pooling import cells, halves, windows
+from kernelfit.features.responses import ByteResponses, FloatResponses, Group, Responses
 from kernelfit.features.whitening import Float64, contrast_normalise, zca
 from kernelfit.progress import Progress, Silent
 
@@ -52,7 +55,8 @@ class RandomConv(ImageFeatures):
     pool_stride : responses between the windows of `grid`
     n_patches : training patches that the mean and covariance are taken over
     quantise : round features to whole multiples of `step_`, 255 of them at most. A feature is then a byte, and
-        K = Z Z^T a sum of products of bytes: exact, and several times as fast on CPUs with AVX-512 VNNI
+        K = Z Z^T a sum of products of bytes: exact, and several times as fast on CPUs with AVX-512 VNNI. There,
+        responses of images of bytes are products of bytes as well, of filters rounded to 16 bits
     random_state : seed of every draw
     threads : threads; None for every core
 
@@ -132,6 +136,7 @@ class RandomConv(ImageFeatures):
         # `extract` gives a patch channel by channel.
         by_channel = folded.reshape(-1, *self.patch_shape_).transpose(3, 1, 2, 0).reshape(len(self.mean_), -1)
         self._folded = np.ascontiguousarray(by_channel, np.float32)
+        self._whole, self._units = whole_filters(folded)
         self._above = (self.threshold + shift).astype(np.float32)
         self._below = (self.threshold - shift).astype(np.float32)
         self.step_ = 0.0
@@ -251,57 +256,51 @@ class RandomConv(ImageFeatures):
 
 
 class _Part:
-    """Filters start:stop of a fitted net, cut into products whose responses stay in cache."""
+    """Filters start:stop of a fitted net, cut into groups whose responses stay in cache."""
 
     def __init__(self, net: RandomConv, start: int, stop: int) -> None:
         self._net = net
         count = -(-(stop - start) // _FILTERS_PER_PRODUCT)
         edges = [start + (stop - start) * i // count for i in range(count + 1)]
-        self._products = [
-            (
+        self._groups = [
+            Group(
                 a - start,
-                b - start,
+                b - a,
                 np.ascontiguousarray(net._folded[:, a:b]),
+                PackedFilters(net._whole[a:b], net._units[a:b]),
                 net._above[a:b],
                 net._below[a:b],
             )
             for a, b in pairwise(edges)
         ]
+        self._widest = max(group.packed.width for group in self._groups)
+        self._words = patch_words(net.image_shape_, net.patch_shape_)
+        # Next to steps of 1/256 and the like, what rounding a filter to 16 bits does is nothing.
+        self._bytes = net.quantise and bytes_product.available() and len(net.mean_) <= LONGEST_PATCH
 
     def rows(self, rows: NDArray[Any], features: NDArray[Any], backend: Any) -> None:
         net = self._net
-        height, width, channels = net.image_shape_
-        down, across, _ = net.patch_shape_
-        row, positions, d = width - across + 1, (height - down + 1) * (width - across + 1), len(net.mean_)
-        patches = backend.scratch("patches", d, positions, np.float32)
-        line_sums = backend.scratch("line sums", 2 * height, width, np.float64).reshape(2, height, width)
-        shifted = backend.scratch("shifted", 1, height * row, np.float32)[0]
-        moments = backend.scratch("moments", 2, positions, np.float32)
-        widest = max(b - a for a, b, *_ in self._products)
-        responses = backend.scratch("responses", positions, widest, np.float32).reshape(-1)
-        sums = backend.scratch("window sums", 2 * (net.n_windows_ + 1), widest, np.float32).reshape(-1)
-        products = [
-            (
-                folded,
-                responses[: positions * (b - a)].reshape(positions, b - a),
-                sums[: 2 * (net.n_windows_ + 1) * (b - a)].reshape(-1, b - a),
-                net.columns(a, b),
-                above,
-                below,
-            )
-            for a, b, folded, above, below in self._products
-        ]
+        responses: Responses
+        shapes = (net.image_shape_, net.patch_shape_)
+        if self._bytes and rows.dtype == np.uint8:
+            responses = ByteResponses(*shapes, *self._words, self._widest, backend)
+        else:
+            responses = FloatResponses(*shapes, self._widest, backend)
+        across = net.image_shape_[1] - net.patch_shape_[1] + 1
         cuts = (net._row_cuts, net._column_cuts, net._row_windows, net._column_windows)
-        pooled = backend.scratch("pooled", 1, 2 * net.n_windows_ * widest, np.float32)[0]
+        sums = backend.scratch("window sums", 2 * (net.n_windows_ + 1), self._widest, np.float32).reshape(-1)
+        pooled = backend.scratch("pooled", 1, 2 * net.n_windows_ * self._widest, np.float32)[0]
         for index, pixels in enumerate(rows):
-            image = pixels.astype(np.float32).reshape(height, width, channels)
-            extract(image, down, across, line_sums, shifted, moments, patches)
-            for folded, found, cells_and_windows, columns, above, below in products:
-                np.matmul(patches.T, folded, out=found)
+            responses.take(pixels)
+            for group in self._groups:
+                found = responses.to(group)
+                columns = net.columns(group.first, group.first + group.count)
+                cells = sums[: 2 * (net.n_windows_ + 1) * group.count].reshape(-1, group.count)
                 if net.step_ == 0:
-                    pool(found, row, *cuts, above, below, cells_and_windows, features[index, columns])
+                    out = features[index, columns]
+                    pool(found, across, *cuts, group.above, group.below, cells, out)
                     continue
                 part = pooled[: columns.stop - columns.start]
-                pool(found, row, *cuts, above, below, cells_and_windows, part)
+                pool(found, across, *cuts, group.above, group.below, cells, part)
                 unit = 1.0 if features.dtype == np.uint8 else net.step_
                 round_to_steps(part, np.float32(1 / net.step_), np.float32(unit), features[index, columns])
