@@ -42,11 +42,19 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     images = np.random.default_rng(0).integers(0, 256, (arguments.n, 32 * 32 * 3), dtype=np.uint8)
-    rows = [measure(images, int(filters), arguments.repeats) for filters in arguments.filters.split(",")]
-    print(f"{'filters':>8} {'median s':>9} {'GFLOP/s':>8} {'SGEMM':>7} {'share':>7} {'difference':>11}")
+    counts = [int(filters) for filters in arguments.filters.split(",")]
+    rows = [
+        measure(images, filters, arguments.repeats, quantise)
+        for quantise in (False, True)
+        for filters in counts
+    ]
+    print(
+        f"{'features':>9} {'filters':>8} {'median s':>9} {'GFLOP/s':>8} {'SGEMM':>7} {'share':>7} {'difference':>11}"
+    )
     for row in rows:
         print(
-            f"{row['filters']:>8} {row['seconds']:>9.3f} {row['flops_per_second'] / 1e9:>8.1f} "
+            f"{'bytes' if row['quantise'] else 'float32':>9} {row['filters']:>8} {row['seconds']:>9.3f} "
+            f"{row['flops_per_second'] / 1e9:>8.1f} "
             f"{row['sgemm_flops_per_second'] / 1e9:>7.1f} {100 * row['share_of_sgemm']:>6.1f} % "
             f"{row['largest_difference']:>11.1e}"
         )
@@ -67,17 +75,21 @@ def main() -> None:
     }
     if arguments.out:
         json_output.write(record, arguments.out)
-    wrong = [row["filters"] for row in rows if not row["largest_difference"] <= TOLERANCE]
+    wrong = [row["filters"] for row in rows if not row["largest_difference"] <= row["tolerance"]]
     if wrong:
-        sys.exit(f"differs from the reference by more than {TOLERANCE:g} with {wrong} filters")
+        sys.exit(f"differs from the reference by more than it may with {wrong} filters")
     if not products["bytes"]["exact"]:
         sys.exit("products of bytes differ from those in int64")
 
 
-def measure(images: NDArray[np.uint8], filters: int, repeats: int) -> dict[str, Any]:
-    """Median time of one block of `filters` filters for all images, SGEMM around it, and the check."""
-    net = RandomConv(image_shape=SHAPE, n_filters=filters, n_patches=20_000).fit(images)
-    out = net.filter_block(images, 0, filters)  # also the warm-up: compiles, and touches the pages of `out`
+def measure(images: NDArray[np.uint8], filters: int, repeats: int, quantise: bool) -> dict[str, Any]:
+    """Median time of one block of `filters` filters for all images, SGEMM around it, and the check.
+
+    Differences are in units of the largest feature; of quantised features half a step is theirs.
+    """
+    net = RandomConv(image_shape=SHAPE, n_filters=filters, n_patches=20_000, quantise=quantise).fit(images)
+    out = np.empty((len(images), net.n_features_out_), np.uint8 if quantise else np.float32)
+    net.filter_block(images, 0, filters, out=out)  # the warm-up: compiles, and touches the pages of `out`
     rate_before = gemm_rate.measure(np.float32)
     times = []
     for _ in range(repeats):
@@ -86,16 +98,21 @@ def measure(images: NDArray[np.uint8], filters: int, repeats: int) -> dict[str, 
         times.append(time.perf_counter() - start)
     rate = max(rate_before, gemm_rate.measure(np.float32))
     expected = reference(net, images[:CHECKED])
+    found, largest = out[:CHECKED].astype(np.float64), np.abs(expected).max()
+    if quantise:
+        found, expected = found * net.step_, np.minimum(expected, 255 * net.step_)
     seconds = statistics.median(times)
     flops = net.flops_per_image * len(images) / seconds
     return {
+        "quantise": quantise,
         "filters": filters,
         "seconds": seconds,
         "seconds_all": times,
         "flops_per_second": flops,
         "sgemm_flops_per_second": rate,
         "share_of_sgemm": flops / rate,
-        "largest_difference": float(np.abs(out[:CHECKED] - expected).max() / np.abs(expected).max()),
+        "largest_difference": float(np.abs(found - expected).max() / largest),
+        "tolerance": TOLERANCE + float(0.5 * net.step_ / largest),
     }
 
 
