@@ -178,9 +178,14 @@ class CudaDevice:
         return made
 
     def record(self, stream: CudaStream) -> Any:
-        event = self._cupy.cuda.Event(block=False, disable_timing=False)
-        self._call(event.record, stream.stream)
-        return event
+        def make() -> Any:
+            # Made where the current card is this one: an event belongs to the card that is current when it is made, and
+            # a stream of another card does not take it.
+            event = self._cupy.cuda.Event(block=False, disable_timing=False)
+            event.record(stream.stream)
+            return event
+
+        return self._call(make)
 
     def wait(self, stream: CudaStream, event: Any) -> None:
         self._call(stream.stream.wait_event, event)

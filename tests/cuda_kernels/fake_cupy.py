@@ -13,6 +13,8 @@ import numpy as np
 import scipy.linalg
 
 _TYPES = {0: np.float32, 1: np.float64, 3: np.int8, 10: np.int32}
+#: the card that is current, of two
+CURRENT = [0]
 
 
 def column_major(address: int, rows: int, columns: int, stride: int, dtype: Any) -> np.ndarray:
@@ -37,8 +39,9 @@ class Runtime(ModuleType):
         self.registers_nothing = False
 
     def setDevice(self, device: int) -> None:
-        if device > 0:
+        if device > 1:
             raise RuntimeError("cudaErrorInvalidDevice: invalid device ordinal")
+        CURRENT[0] = device
 
     def memGetInfo(self) -> tuple[int, int]:
         return self.free_bytes, self.free_bytes
@@ -200,9 +203,10 @@ class Solver(ModuleType):
 
 class Stream:
     def __init__(self, null=False, non_blocking=False, ptds=False, *, priority=None) -> None:
-        self.ptr = id(self)
+        self.ptr, self.device_id = id(self), CURRENT[0]
 
     def __enter__(self) -> Stream:
+        assert self.device_id == CURRENT[0]
         return self
 
     def __exit__(self, *error: Any) -> None:
@@ -217,10 +221,12 @@ class Stream:
 
 class Event:
     def __init__(self, block=False, disable_timing=False, interprocess=False) -> None:
-        self.recorded = False
+        self.recorded, self.device_id = False, CURRENT[0]
 
     def record(self, stream: Stream | None = None) -> None:
         assert isinstance(stream, Stream)
+        if stream.device_id != self.device_id:
+            raise RuntimeError("cudaErrorInvalidResourceHandle: invalid resource handle")
         self.recorded = True
 
     def synchronize(self) -> None:

@@ -111,6 +111,19 @@ def test_a_refined_solve(rng, tolerance, fake, precision):
     solution.close()
 
 
+def test_two_cards_share_a_factor(rng, tolerance, fake):
+    X, Y = rng.standard_normal((100, 6)), rng.standard_normal((100, 2))
+    given = {"kernel": "gaussian", "gamma": 0.3, "ridge": 0.1}
+    expected = kernelfit.solve(X, Y, device="cpu", **given)
+    devices = [CudaDevice(index, 4_000_000) for index in (0, 1)]
+    solution = kernelfit.solve(X, Y, device=devices, panel_width=16, **given)
+    assert solution.device == "cuda:0+cuda:1"
+    assert solution.certificate.backward_error <= tolerance(np.float64, 100)
+    assert np.allclose(solution.alpha, expected.alpha, rtol=1e-9, atol=1e-9)
+    solution.close()
+    assert fake["cupy_backends.cuda.api.runtime"].blocks == {}
+
+
 def test_failures_are_one_line_and_give_everything_back(rng, fake, monkeypatch):
     runtime = fake["cupy_backends.cuda.api.runtime"]
     with pytest.raises(DeviceError, match=r"^device: cuda:3 failed: cudaErrorInvalidDevice"):
