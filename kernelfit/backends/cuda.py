@@ -229,10 +229,7 @@ class CudaDevice:
             with suppress(
                 DeviceError
             ):  # some systems register nothing; the runtime's own memory serves as well
-                pages = mmap.mmap(-1, -(-nbytes // _REGISTERED) * _REGISTERED)
-                with suppress(AttributeError, OSError):
-                    pages.madvise(mmap.MADV_HUGEPAGE)
-                memory = np.frombuffer(pages, np.uint8)
+                memory = _huge_pages(-(-nbytes // _REGISTERED) * _REGISTERED)
                 memory.fill(0)
                 address = int(memory.ctypes.data)
                 self._call(self.runtime.hostRegister, address, memory.nbytes, _PORTABLE)
@@ -558,6 +555,17 @@ class CudaDevice:
         except (RuntimeError, MemoryError) as error:
             # CuPy's errors of runtime, driver, cuBLAS, cuSOLVER and NVRTC are RuntimeErrors or MemoryErrors.
             raise device_error(self.name, error) from None
+
+
+def _huge_pages(nbytes: int) -> NDArray[np.uint8]:
+    """Memory of this process alone, in huge pages where the system has them, that no child inherits."""
+    # Python's default is shared memory, of which Linux makes huge pages nowhere unless told so for the whole system.
+    pages = mmap.mmap(-1, nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    # Without the second, a write after a fork could move a page away from where the card reads it.
+    for advice in ("MADV_HUGEPAGE", "MADV_DONTFORK"):
+        with suppress(AttributeError, OSError):
+            pages.madvise(getattr(mmap, advice))
+    return np.frombuffer(pages, np.uint8)
 
 
 def sources() -> Path:

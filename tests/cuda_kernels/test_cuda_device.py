@@ -192,6 +192,29 @@ def test_host_memory_is_used_again(fake, size, registers_nothing):
     assert runtime.blocks == {}
 
 
+def test_registered_memory_is_private_asks_for_huge_pages_and_stays_here_at_a_fork(fake):
+    maps = Path("/proc/self/smaps")
+    if not maps.is_file():
+        pytest.skip("no /proc/self/smaps: what the system knows of a mapping cannot be seen")
+    device = CudaDevice(0, 4_000_000)
+    address = device.host(5_000_000).ctypes.data
+    permissions, flags, inside = "", [], False
+    for line in maps.read_text().splitlines():
+        head, *rest = line.split()
+        if "-" in head:
+            low, high = (int(part, 16) for part in head.split("-"))
+            inside = low <= address < high
+            permissions = rest[0] if inside else permissions
+        elif inside and head == "VmFlags:":
+            flags = rest
+    device.close()
+    assert permissions == "rw-p"
+    if not flags:
+        pytest.skip("no flags of mappings: this system does not tell them")
+    assert "dc" in flags
+    assert "hg" in flags or not Path("/sys/kernel/mm/transparent_hugepage").is_dir()
+
+
 def test_sources_that_do_not_compile_are_one_line(rng, fake, monkeypatch):
     def fail(self):
         raise Exception("gram.cu(12): error: expected a ;\nmore")
