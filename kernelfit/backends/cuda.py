@@ -42,7 +42,8 @@ _TYPES = {
 }
 #: left to the libraries' own workspaces, the driver and the kernels' code
 SPARE = 2 * 2**30
-#: how exact products of bytes are formed: by cuBLAS (`mma` where its rules on alignment forbid), by our `dp4a` or `mma`
+#: how exact products of bytes are formed: by cuBLAS (`mma` where its rules on alignment forbid or it has no kernel for
+#: the shape), by our `dp4a` or `mma`
 BYTE_PRODUCTS = ("cublas", "dp4a", "mma")
 _PAGE = 4_096
 # From here on blocks come in whole huge pages.
@@ -101,6 +102,8 @@ class CudaDevice:
     ) -> None:
         self.name = f"cuda:{index}"
         self.compute, self.byte_products = compute, byte_products
+        #: m, n, k of products of bytes that cuBLAS did not take and `mma` formed
+        self.refused: set[tuple[int, int, int]] = set()
         self._index = index
         self._streams: list[CudaStream] = []
         self._pinned: dict[int, _Pinned] = {}
@@ -318,7 +321,8 @@ class CudaDevice:
         if a.dtype == np.int8:
             how = self.byte_products
             # What cuBLAS asks of integer products: n and every row a multiple of four numbers, four bytes of alignment.
-            if how == "cublas" and (n % 4 or k % 4 or c.stride % 4 or a.stride % 4 or b.stride % 4):
+            odd = n % 4 or k % 4 or c.stride % 4 or a.stride % 4 or b.stride % 4
+            if how == "cublas" and (odd or (m, n, k) in self.refused):
                 how = "mma"
             if how != "cublas":
                 self._launch(stream, launches.byte_products(self.address, a, b, c, how))
@@ -330,9 +334,7 @@ class CudaDevice:
             compute, scalar = (_COMPUTE_TF32 if self.compute == "tf32" else _COMPUTE_32F), a.dtype
         scalars = np.array([alpha, beta], scalar)
         # cuBLAS is column-major: C^T <- op(B)^T op(A)^T.
-        self._on(
-            stream,
-            self.blas.gemmEx,
+        arguments = (
             stream.blas,
             _YES if transpose_b else _NO,
             _YES if transpose_a else _NO,
@@ -353,6 +355,15 @@ class CudaDevice:
             compute,
             _DEFAULT_ALGORITHM,
         )
+        try:
+            self._on(stream, self.blas.gemmEx, *arguments)
+        except DeviceError as error:
+            if a.dtype != np.int8 or "NOT_SUPPORTED" not in str(error):
+                raise
+            # Beyond its rules on alignment cuBLAS has no kernel for some shapes on some cards, few rows above all; ours
+            # gives the same integers.
+            self.refused.add((m, n, k))
+            self._launch(stream, launches.byte_products(self.address, a, b, c, "mma"))
 
     def solve_right(self, stream: CudaStream, lower: Block, x: Block) -> None:
         self._trsm(stream, _LEFT, _YES, lower, x)

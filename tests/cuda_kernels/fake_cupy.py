@@ -142,7 +142,8 @@ class Blas(ModuleType):
         c = column_major(C, m, n, ldc, _TYPES[Ctype])
         if Atype == 3:  # what cuBLAS asks of its integer products
             assert (transa, transb) == (1, 0)
-            if any(value % 4 for value in (m, k, lda, ldb, ldc, A, B, C)):
+            # Its products of few columns are refused too: PyTorch's `_int_mm` asks for more than 16.
+            if n <= 16 or any(value % 4 for value in (m, k, lda, ldb, ldc, A, B, C)):
                 raise RuntimeError("CUBLAS_STATUS_NOT_SUPPORTED")
         kind = np.int32 if Atype == 3 else _TYPES[Atype]
         product = (a.T if transa else a).astype(kind) @ (b.T if transb else b).astype(kind)

@@ -101,6 +101,27 @@ def test_a_solve_is_that_of_the_cpu(rng, tolerance, fake, data, byte_products):
     assert fake["cupy_backends.cuda.api.runtime"].blocks == {}
 
 
+@pytest.mark.parametrize("rows", [16, 17])
+def test_products_of_bytes_that_cublas_refuses_are_formed_all_the_same(rng, fake, monkeypatch, rows):
+    a, b = (rng.integers(-128, 128, (count, 64)).astype(np.int8) for count in (rows, 8))
+    blas = fake["cupy_backends.cuda.libs"].cublas
+    asked, gemm = [], blas.gemmEx
+    monkeypatch.setattr(blas, "gemmEx", lambda *given: (asked.append(given), gemm(*given)))
+    device = CudaDevice(0, 1_000_000)
+    stream = device.stream("main")
+    left, right = (device.slab.take(*array.shape, np.int8) for array in (a, b))
+    out = device.slab.take(rows, 8, np.int32)
+    for array, block in ((a, left), (b, right)):
+        put(device, stream, array, block)
+    for _ in range(2):
+        device.zero(stream, out)
+        device.gemm(stream, 1.0, left, right, 0.0, out, transpose_b=True)
+        assert np.array_equal(fetch(device, stream, out), a.astype(np.int32) @ b.T.astype(np.int32))
+    # What was refused once is not asked for again.
+    assert (device.refused, len(asked)) == (({(16, 8, 64)}, 1) if rows == 16 else (set(), 2))
+    device.close()
+
+
 @pytest.mark.parametrize("precision", ["mixed", "tf32"])
 def test_a_refined_solve(rng, tolerance, fake, precision):
     X, Y = rng.standard_normal((100, 6)), rng.standard_normal((100, 2))
