@@ -11,8 +11,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmarks import gpu, gpu_checks, gpu_row, gpu_setting, isolated, whole_matrix
+from benchmarks import gpu, gpu_checks, gpu_kernels, gpu_row, gpu_setting, isolated, whole_matrix
 from benchmarks.gpu_setting import Setting, shifted
+from kernelfit.backends.cuda import CudaDevice
+from kernelfit.backends.device import Slab
 from kernelfit.errors import InputError
 
 
@@ -51,6 +53,39 @@ def test_rows_run_at_small_size(name, without_data):
         assert set(result["flops_per_second_by_width"]) == {16, 32}
     if name != "rates":
         assert "random bytes instead of MNIST" in setting.notes[0]
+
+
+class Paper(CudaDevice):
+    """A card of which only the slab is kept account of."""
+
+    def __init__(self, index=0, capacity=None, **options):
+        self.name, self.compute, self.byte_products, self.refused = "cuda:0", "float32", "cublas", set()
+        self.slab = Slab(capacity, self.name)
+        self.runtime = SimpleNamespace(hostAlloc=lambda *given: 1, freeHost=lambda *given: None)
+
+    def host(self, nbytes):
+        return np.empty(nbytes, np.uint8)
+
+    def describe(self):
+        return {}
+
+    def nothing(self, *arguments, **options):
+        pass
+
+    stream = record = synchronise = release_host = copy_in = copy_out = copy = zero = close = nothing
+    patch_statistics = random_conv = nothing
+
+
+@pytest.mark.parametrize("name", ["rates", "kernels"])
+def test_what_a_row_takes_of_a_card_at_its_full_size_is_there(name, monkeypatch):
+    monkeypatch.setattr(gpu_setting, "CudaDevice", Paper)
+    for module in (gpu_setting, gpu_kernels):
+        monkeypatch.setattr(module, "seconds_of", lambda device, work, repeats=5: 1.0)
+        monkeypatch.setattr(module, "fill", lambda *given: None)
+    result = gpu_row.BODIES[name](Setting("cuda:0"), lambda record: None)
+    aims = next(row.aims for row in gpu.ROWS if row.name == name)
+    assert {aim.key for aim in aims} <= set(result)
+    assert result["refused_by_cublas"] == []
 
 
 @pytest.mark.parametrize("name", ["kernels", "random-conv"])
