@@ -244,6 +244,27 @@ def test_a_process_is_stopped_at_its_limit_and_what_it_said_is_kept(tmp_path, mo
     assert isolated.run("bad_module") == {"n": 3, "failed": "device: lost"}
 
 
+def test_what_cannot_be_ended_is_not_waited_for(tmp_path, monkeypatch):
+    """A child that left the group of processes holds the output open."""
+    (tmp_path / "held_module.py").write_text(
+        "import subprocess, sys, time\n"
+        "print('{\"done\": 1}', flush=True)\n"
+        "sleep = [sys.executable, '-c', 'import time; time.sleep(20)']\n"
+        "subprocess.Popen(sleep, start_new_session=True)\n"
+        "time.sleep(60)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(isolated, "PATIENCE", 0.5)
+    started = time.monotonic()
+    result = isolated.run("held_module", limit=2.0)
+    assert time.monotonic() - started < 15
+    assert (result["done"], result["failed"]) == (1, "stopped after 2 s")
+
+
+def test_the_whole_run_ends_within_nine_minutes():
+    assert gpu.BUDGET + isolated.PATIENCE <= 9 * 60
+
+
 def test_numbers_of_rows_shrink_to_what_fits():
     setting = Setting("cuda:0")
     assert setting.n(120_000, lambda n: True) == 120_000
@@ -337,6 +358,23 @@ def test_tests_marked_gpu_are_counted(monkeypatch):
     result = gpu_checks.gpu_tests(200, "tests/backends/test_device_operations.py")
     assert result["passed"] + result["skipped"] >= 4
     assert result["failures"] == 0
+
+
+def test_tests_that_take_too_long_leave_a_report(tmp_path):
+    (tmp_path / "test_slow.py").write_text(
+        "import time\n"
+        "import pytest\n"
+        "@pytest.mark.gpu\n"
+        "@pytest.mark.parametrize('number', range(30))\n"
+        "def test_it(number):\n"
+        "    time.sleep(0.5)\n"
+        "    assert number\n"
+    )
+    result = gpu_checks.gpu_tests(14.0, str(tmp_path))
+    assert result["failed"] == "stopped after 4 s, before all tests had run"
+    assert 0 < result["passed"] < 29
+    assert result["failures"] == 1
+    assert result["failing"][0].startswith("test_it[0]: ")
 
 
 def test_a_loaded_library_is_found():
