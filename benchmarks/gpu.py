@@ -30,8 +30,8 @@ from kernelfit.report import environment, json_output
 #: seconds for everything, the probe of the card included; with what a process that is stopped at the end may take to be
 #: gone (`isolated.PATIENCE`) they are less than nine minutes
 BUDGET = 515.0
-#: with less time left than this a row is not begun
-_LEAST = 5.0
+#: with less time left than this a row is not begun: imports, a context and handles of the libraries take most of it
+_LEAST = 15.0
 
 
 @dataclass(frozen=True)

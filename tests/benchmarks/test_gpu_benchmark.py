@@ -329,6 +329,17 @@ def test_findings_of_a_checker(tmp_path, monkeypatch, output, expected):
     assert ("output" in result) == (expected.get("errors") != 0)
 
 
+@pytest.mark.parametrize("tool", ["memcheck", "racecheck"])
+def test_what_a_checker_is_asked(monkeypatch, tool):
+    asked = []
+    monkeypatch.setattr(gpu_checks.shutil, "which", lambda name: "/bin/compute-sanitizer")
+    monkeypatch.setattr(gpu_checks, "finish", lambda command, limit: (asked.append(command), (0, "", ""))[1])
+    gpu_checks.sanitizer(tool, 60)
+    assert asked[0][:3] == ["/bin/compute-sanitizer", "--tool", tool]
+    assert asked[0].count("--kernel-name") == len(gpu_checks.KERNELS)
+    assert asked[0][asked[0].index("--report-api-errors") + 1] == "no"
+
+
 def test_the_checkers_know_every_kernel():
     from kernelfit.backends.cuda import sources
 
