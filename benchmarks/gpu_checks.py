@@ -17,13 +17,21 @@ _SMALL = (
     "panels or l1 or bytes_are_exact or random_convolution or already or (tiles and (Gaussian or Neural))",
 )
 _LINES = 12
+#: seconds that are kept for the report, and that a single test may take
+_REPORT, _ONE_TEST = 10.0, 60
 
 
 def gpu_tests(limit: float, *paths: str) -> dict[str, Any]:
-    """Counts of the tests marked `gpu`, and the names of those that failed; by default all but those of networks."""
+    """Counts of the tests marked `gpu`, and the names of those that failed; by default all but those of networks.
+
+    Shortly before the limit no further test is begun, so that the report is written. Of a test that hangs for good the
+    output's last line has the name.
+    """
+    enough = max(1.0, limit - _REPORT)
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         command = [*_pytest("gpu"), "--continue-on-collection-errors", f"--junitxml={report}"]
+        command += [f"--session-timeout={enough}", f"--timeout={_ONE_TEST}"]
         command += list(paths) or ["tests", "--ignore=tests/deep"]
         code, output, _ = finish(command, limit)
         result = counts(report.read_text(encoding="utf-8")) if report.exists() else {}
@@ -31,8 +39,10 @@ def gpu_tests(limit: float, *paths: str) -> dict[str, Any]:
         result["failed"] = f"stopped after {limit:.0f} s"
     elif not result:
         result["failed"] = f"pytest ended with exit code {code} and no report"
+    elif "session-timeout" in output:
+        result["failed"] = f"stopped after {enough:.0f} s, before all tests had run"
     if "failed" in result or result["failures"]:
-        result["output"] = output.splitlines()[-_LINES * 4 :]
+        result["output"] = output.splitlines()[-_LINES * 12 :]
     return result
 
 
@@ -43,6 +53,9 @@ def sanitizer(tool: str, limit: float) -> dict[str, Any]:
         return {"skipped": "compute-sanitizer is not on the path"}
     path, expression = _SMALL
     command = [program, "--tool", tool, "--target-processes", "all", "--error-exitcode", "99"]
+    # Libraries ask the driver for functions that it may not have, and by default each of them is an error; where a call
+    # of ours fails, a test does.
+    command += ["--report-api-errors", "no"]
     # Libraries have findings of their own, and take their time; what counts are kernels of this project.
     for name in KERNELS:
         command += ["--kernel-name", f"kns={name}"]
@@ -116,7 +129,8 @@ def _pytest(marker: str) -> list[str]:
         sys.executable,
         "-m",
         "pytest",
-        "-q",
+        "-v",
+        "--tb=short",
         "-m",
         marker,
         "-W",

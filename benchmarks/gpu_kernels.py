@@ -35,8 +35,9 @@ def rates(setting: Setting, report: Report) -> dict[str, Any]:
         record |= device.describe()
     for kind in ("float64", "float32", "tf32", "int8"):
         record[f"{kind}_flops_per_second"] = gemm_rate(device, kind, setting.order)
+        record["refused_by_cublas"] = _refused(device)
         report(record)
-    stream, size = device.stream("main"), 80_000 if small else 2**30
+    stream, size, mark = device.stream("main"), 80_000 if small else 2**30, device.slab.mark()
     a, b = (device.slab.take(1, size, np.uint8) for _ in range(2))
     host = device.host(size)
     device.zero(stream, a)
@@ -46,6 +47,7 @@ def rates(setting: Setting, report: Report) -> dict[str, Any]:
         ("device_to_host", lambda: device.copy_out(stream, a, host), 1),
     ):
         record[f"{name}_bytes_per_second"] = factor * size / seconds_of(device, copy)
+    device.slab.release(mark)
     report(record)
     started = time.perf_counter()
     device.host(2 * size)
@@ -107,6 +109,7 @@ def own_kernels(setting: Setting, report: Report) -> dict[str, Any]:
         rate = 2.0 * height * width * d / taken
         record |= {f"bytes_{how}_flops_per_second": rate, f"bytes_{how}_share_of_int8": rate / int8}
     device.byte_products = "cublas"
+    record["refused_by_cublas"] = _refused(device)
     device.slab.release(mark)
     report(record)
     points = Points(rng.integers(0, 256, (height, 784), dtype=np.uint8), 1 / 255)
@@ -132,6 +135,11 @@ def own_kernels(setting: Setting, report: Report) -> dict[str, Any]:
     flops = net.flops_per_image * len(images) / taken
     device.close()
     return {**record, "random_conv_flops_per_second": flops, "random_conv_share_of_sgemm": flops / sgemm}
+
+
+def _refused(device: Any) -> list[list[int]]:
+    """m, n, k of the products of bytes that cuBLAS did not take: their rates are those of our own kernel."""
+    return sorted(map(list, getattr(device, "refused", ())))
 
 
 def random_conv(setting: Setting, report: Report) -> dict[str, Any]:

@@ -10,6 +10,8 @@ import sys
 from typing import Any
 
 _LINES_OF_STDERR = 20
+#: seconds that a stopped process gets to be gone: a driver first gives back tens of gigabytes
+PATIENCE = 20.0
 
 
 def run(module: str, *positional: str, limit: float | None = None, **arguments: Any) -> dict[str, Any]:
@@ -41,7 +43,10 @@ def run(module: str, *positional: str, limit: float | None = None, **arguments: 
 
 
 def finish(command: list[str], limit: float | None) -> tuple[int | None, str, str]:
-    """Exit code (None: stopped at the limit), output and errors; nothing that the command started is left behind."""
+    """Exit code (None: stopped at the limit), output and errors; nothing that the command started is left behind.
+
+    A process that the system cannot end within `PATIENCE` is waited for no longer.
+    """
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -50,12 +55,24 @@ def finish(command: list[str], limit: float | None) -> tuple[int | None, str, st
         return process.returncode, output, errors
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
-        output, errors = process.communicate()
+        try:
+            output, errors = process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired as expired:
+            output, errors = _text(expired.stdout), _text(expired.stderr)
+            for pipe in (process.stdout, process.stderr):
+                if pipe is not None:
+                    pipe.close()
+            process.poll()
         return None, output, errors
     except BaseException:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         raise
+
+
+def _text(said: str | bytes | None) -> str:
+    """What had come until a time ran out is in bytes, whatever was asked for."""
+    return said.decode(errors="replace") if isinstance(said, bytes) else said or ""
 
 
 def _last_object(output: str) -> dict[str, Any] | None:

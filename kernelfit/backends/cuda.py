@@ -42,7 +42,8 @@ _TYPES = {
 }
 #: left to the libraries' own workspaces, the driver and the kernels' code
 SPARE = 2 * 2**30
-#: how exact products of bytes are formed: by cuBLAS (`mma` where its rules on alignment forbid), by our `dp4a` or `mma`
+#: how exact products of bytes are formed: by cuBLAS (`mma` where its rules on alignment forbid or it has no kernel for
+#: the shape), by our `dp4a` or `mma`
 BYTE_PRODUCTS = ("cublas", "dp4a", "mma")
 _PAGE = 4_096
 # From here on blocks come in whole huge pages.
@@ -101,6 +102,8 @@ class CudaDevice:
     ) -> None:
         self.name = f"cuda:{index}"
         self.compute, self.byte_products = compute, byte_products
+        #: m, n, k of products of bytes that cuBLAS did not take and `mma` formed
+        self.refused: set[tuple[int, int, int]] = set()
         self._index = index
         self._streams: list[CudaStream] = []
         self._pinned: dict[int, _Pinned] = {}
@@ -178,9 +181,14 @@ class CudaDevice:
         return made
 
     def record(self, stream: CudaStream) -> Any:
-        event = self._cupy.cuda.Event(block=False, disable_timing=False)
-        self._call(event.record, stream.stream)
-        return event
+        def make() -> Any:
+            # Made where the current card is this one: an event belongs to the card that is current when it is made, and
+            # a stream of another card does not take it.
+            event = self._cupy.cuda.Event(block=False, disable_timing=False)
+            event.record(stream.stream)
+            return event
+
+        return self._call(make)
 
     def wait(self, stream: CudaStream, event: Any) -> None:
         self._call(stream.stream.wait_event, event)
@@ -224,10 +232,7 @@ class CudaDevice:
             with suppress(
                 DeviceError
             ):  # some systems register nothing; the runtime's own memory serves as well
-                pages = mmap.mmap(-1, -(-nbytes // _REGISTERED) * _REGISTERED)
-                with suppress(AttributeError, OSError):
-                    pages.madvise(mmap.MADV_HUGEPAGE)
-                memory = np.frombuffer(pages, np.uint8)
+                memory = _huge_pages(-(-nbytes // _REGISTERED) * _REGISTERED)
                 memory.fill(0)
                 address = int(memory.ctypes.data)
                 self._call(self.runtime.hostRegister, address, memory.nbytes, _PORTABLE)
@@ -316,7 +321,8 @@ class CudaDevice:
         if a.dtype == np.int8:
             how = self.byte_products
             # What cuBLAS asks of integer products: n and every row a multiple of four numbers, four bytes of alignment.
-            if how == "cublas" and (n % 4 or k % 4 or c.stride % 4 or a.stride % 4 or b.stride % 4):
+            odd = n % 4 or k % 4 or c.stride % 4 or a.stride % 4 or b.stride % 4
+            if how == "cublas" and (odd or (m, n, k) in self.refused):
                 how = "mma"
             if how != "cublas":
                 self._launch(stream, launches.byte_products(self.address, a, b, c, how))
@@ -328,9 +334,7 @@ class CudaDevice:
             compute, scalar = (_COMPUTE_TF32 if self.compute == "tf32" else _COMPUTE_32F), a.dtype
         scalars = np.array([alpha, beta], scalar)
         # cuBLAS is column-major: C^T <- op(B)^T op(A)^T.
-        self._on(
-            stream,
-            self.blas.gemmEx,
+        arguments = (
             stream.blas,
             _YES if transpose_b else _NO,
             _YES if transpose_a else _NO,
@@ -351,6 +355,15 @@ class CudaDevice:
             compute,
             _DEFAULT_ALGORITHM,
         )
+        try:
+            self._on(stream, self.blas.gemmEx, *arguments)
+        except DeviceError as error:
+            if a.dtype != np.int8 or "NOT_SUPPORTED" not in str(error):
+                raise
+            # Beyond its rules on alignment cuBLAS has no kernel for some shapes on some cards, few rows above all; ours
+            # gives the same integers.
+            self.refused.add((m, n, k))
+            self._launch(stream, launches.byte_products(self.address, a, b, c, "mma"))
 
     def solve_right(self, stream: CudaStream, lower: Block, x: Block) -> None:
         self._trsm(stream, _LEFT, _YES, lower, x)
@@ -553,6 +566,17 @@ class CudaDevice:
         except (RuntimeError, MemoryError) as error:
             # CuPy's errors of runtime, driver, cuBLAS, cuSOLVER and NVRTC are RuntimeErrors or MemoryErrors.
             raise device_error(self.name, error) from None
+
+
+def _huge_pages(nbytes: int) -> NDArray[np.uint8]:
+    """Memory of this process alone, in huge pages where the system has them, that no child inherits."""
+    # Python's default is shared memory, of which Linux makes huge pages nowhere unless told so for the whole system.
+    pages = mmap.mmap(-1, nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    # Without the second, a write after a fork could move a page away from where the card reads it.
+    for advice in ("MADV_HUGEPAGE", "MADV_DONTFORK"):
+        with suppress(AttributeError, OSError):
+            pages.madvise(getattr(mmap, advice))
+    return np.frombuffer(pages, np.uint8)
 
 
 def sources() -> Path:

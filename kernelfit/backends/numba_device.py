@@ -10,6 +10,15 @@ from typing import Any
 from numba import cuda
 from numba.core.errors import NumbaPerformanceWarning
 
+#: the classes of its remarks on speed: newer releases of numba-cuda have one of their own beside Numba's
+PERFORMANCE: tuple[type[Warning], ...] = (NumbaPerformanceWarning,)
+try:
+    from numba.cuda.core import errors as of_numba_cuda
+
+    PERFORMANCE += (of_numba_cuda.NumbaPerformanceWarning,)
+except (ImportError, AttributeError):
+    pass
+
 _SIDE = 16
 
 
@@ -32,7 +41,8 @@ def compile_pairwise(function: Callable[[Any, Any], float]) -> Callable[..., Non
         blocks = tuple(min(65_535, -(-size // _SIDE)) for size in out.shape)
         with warnings.catch_warnings():
             # Small tiles do not fill a card; that is no news to whoever asked for them.
-            warnings.simplefilter("ignore", NumbaPerformanceWarning)
+            for category in PERFORMANCE:
+                warnings.simplefilter("ignore", category)
             fill[blocks, (_SIDE, _SIDE), cuda.external_stream(stream) if stream else 0](rows, columns, out)
 
     return launch

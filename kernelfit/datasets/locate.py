@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,20 +35,26 @@ def cache_folder() -> Path:
 
 def data_folders(data_dir: Path | None) -> list[Path]:
     """The folders to search, in order. Raises InputError for a named folder that is none."""
-    folders: list[Path] = []
+    return list(_in_turn(data_dir))
+
+
+def _in_turn(data_dir: Path | None) -> Iterator[Path]:
+    """The named folders, then the cache; what tells where that is, is asked only when its turn comes."""
+    named: list[Path] = []
     variable = os.environ.get(VARIABLE)
     for label, value in (("data_dir", data_dir), (f"${VARIABLE}", variable)):
         if value:
             folder = Path(value).expanduser()
             if not folder.is_dir():
                 raise InputError(f"{label} = {folder}: not a folder; name one that exists")
-            folders.append(folder)
-    return [*folders, cache_folder()]
+            named.append(folder)
+    yield from named
+    yield cache_folder()
 
 
 def locate(spec: Spec, data_dir: Path | None = None) -> Located | None:
     """The first complete set of files of `spec`, or None. A file may be there as `X.gz` or as `X`."""
-    for root in data_folders(data_dir):
+    for root in _in_turn(data_dir):
         for layout in spec.layouts:
             for folder in layout.folders:
                 paths = [_present(root / folder, name) for name in layout.files]

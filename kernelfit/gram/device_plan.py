@@ -79,7 +79,7 @@ def make_device_plan(
     """Choose the width of panels and where tiles live, or raise `PlanError` with the bytes that are missing.
 
     `row_bytes` are those of one row of points with its vectors, `columns` the right-hand sides, `work` gives the
-    bytes that potrf wants for a tile of some width (one tile where it is not known). The width that is predicted to
+    bytes that potrf wants for a block of some order (one tile where it is not known). The width that is predicted to
     take least time is taken.
     """
     if precision not in ("float64", "float32", "mixed", "tf32"):
@@ -99,7 +99,7 @@ def make_device_plan(
                     host_memory,
                     disk_free,
                     candidate,
-                    None if work is None else work(min(candidate, n)),
+                    None if work is None else max(map(work, PanelLayout(n, min(candidate, n)).orders)),
                     strip,
                 )
             )

@@ -55,6 +55,11 @@ class PanelLayout:
         return self.n - self.start(j), self.stop(j) - self.start(j)
 
     @property
+    def orders(self) -> set[int]:
+        """Of the diagonal blocks: the width, and what is left for the last panel."""
+        return {self.width, self.shape(self.count - 1)[1]}
+
+    @property
     def elements(self) -> int:
         """Numbers in all panels."""
         return sum(rows * columns for rows, columns in map(self.shape, range(self.count)))

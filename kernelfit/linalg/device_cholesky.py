@@ -48,7 +48,8 @@ class Workspace:
     def take(cls, device: Device, layout: PanelLayout, dtype: Any) -> Workspace:
         kind = np.dtype(dtype)
         width = layout.width
-        work = device.potrf_workspace(width, kind)
+        # What a library wants is known for the order that it was asked about, and the last block is smaller.
+        work = max(device.potrf_workspace(order, kind) for order in layout.orders)
         slab = device.slab
         return cls(
             (slab.take(width, width, kind), slab.take(width, width, kind)),

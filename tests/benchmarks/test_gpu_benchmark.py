@@ -11,8 +11,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmarks import gpu, gpu_checks, gpu_row, gpu_setting, isolated, whole_matrix
+from benchmarks import gpu, gpu_checks, gpu_kernels, gpu_row, gpu_setting, isolated, whole_matrix
 from benchmarks.gpu_setting import Setting, shifted
+from kernelfit.backends.cuda import CudaDevice
+from kernelfit.backends.device import Slab
 from kernelfit.errors import InputError
 
 
@@ -51,6 +53,39 @@ def test_rows_run_at_small_size(name, without_data):
         assert set(result["flops_per_second_by_width"]) == {16, 32}
     if name != "rates":
         assert "random bytes instead of MNIST" in setting.notes[0]
+
+
+class Paper(CudaDevice):
+    """A card of which only the slab is kept account of."""
+
+    def __init__(self, index=0, capacity=None, **options):
+        self.name, self.compute, self.byte_products, self.refused = "cuda:0", "float32", "cublas", set()
+        self.slab = Slab(capacity, self.name)
+        self.runtime = SimpleNamespace(hostAlloc=lambda *given: 1, freeHost=lambda *given: None)
+
+    def host(self, nbytes):
+        return np.empty(nbytes, np.uint8)
+
+    def describe(self):
+        return {}
+
+    def nothing(self, *arguments, **options):
+        pass
+
+    stream = record = synchronise = release_host = copy_in = copy_out = copy = zero = close = nothing
+    patch_statistics = random_conv = nothing
+
+
+@pytest.mark.parametrize("name", ["rates", "kernels"])
+def test_what_a_row_takes_of_a_card_at_its_full_size_is_there(name, monkeypatch):
+    monkeypatch.setattr(gpu_setting, "CudaDevice", Paper)
+    for module in (gpu_setting, gpu_kernels):
+        monkeypatch.setattr(module, "seconds_of", lambda device, work, repeats=5: 1.0)
+        monkeypatch.setattr(module, "fill", lambda *given: None)
+    result = gpu_row.BODIES[name](Setting("cuda:0"), lambda record: None)
+    aims = next(row.aims for row in gpu.ROWS if row.name == name)
+    assert {aim.key for aim in aims} <= set(result)
+    assert result["refused_by_cublas"] == []
 
 
 @pytest.mark.parametrize("name", ["kernels", "random-conv"])
@@ -209,6 +244,27 @@ def test_a_process_is_stopped_at_its_limit_and_what_it_said_is_kept(tmp_path, mo
     assert isolated.run("bad_module") == {"n": 3, "failed": "device: lost"}
 
 
+def test_what_cannot_be_ended_is_not_waited_for(tmp_path, monkeypatch):
+    """A child that left the group of processes holds the output open."""
+    (tmp_path / "held_module.py").write_text(
+        "import subprocess, sys, time\n"
+        "print('{\"done\": 1}', flush=True)\n"
+        "sleep = [sys.executable, '-c', 'import time; time.sleep(20)']\n"
+        "subprocess.Popen(sleep, start_new_session=True)\n"
+        "time.sleep(60)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(isolated, "PATIENCE", 0.5)
+    started = time.monotonic()
+    result = isolated.run("held_module", limit=2.0)
+    assert time.monotonic() - started < 15
+    assert (result["done"], result["failed"]) == (1, "stopped after 2 s")
+
+
+def test_the_whole_run_ends_within_nine_minutes():
+    assert gpu.BUDGET + isolated.PATIENCE <= 9 * 60
+
+
 def test_numbers_of_rows_shrink_to_what_fits():
     setting = Setting("cuda:0")
     assert setting.n(120_000, lambda n: True) == 120_000
@@ -273,6 +329,17 @@ def test_findings_of_a_checker(tmp_path, monkeypatch, output, expected):
     assert ("output" in result) == (expected.get("errors") != 0)
 
 
+@pytest.mark.parametrize("tool", ["memcheck", "racecheck"])
+def test_what_a_checker_is_asked(monkeypatch, tool):
+    asked = []
+    monkeypatch.setattr(gpu_checks.shutil, "which", lambda name: "/bin/compute-sanitizer")
+    monkeypatch.setattr(gpu_checks, "finish", lambda command, limit: (asked.append(command), (0, "", ""))[1])
+    gpu_checks.sanitizer(tool, 60)
+    assert asked[0][:3] == ["/bin/compute-sanitizer", "--tool", tool]
+    assert asked[0].count("--kernel-name") == len(gpu_checks.KERNELS)
+    assert asked[0][asked[0].index("--report-api-errors") + 1] == "no"
+
+
 def test_the_checkers_know_every_kernel():
     from kernelfit.backends.cuda import sources
 
@@ -302,6 +369,23 @@ def test_tests_marked_gpu_are_counted(monkeypatch):
     result = gpu_checks.gpu_tests(200, "tests/backends/test_device_operations.py")
     assert result["passed"] + result["skipped"] >= 4
     assert result["failures"] == 0
+
+
+def test_tests_that_take_too_long_leave_a_report(tmp_path):
+    (tmp_path / "test_slow.py").write_text(
+        "import time\n"
+        "import pytest\n"
+        "@pytest.mark.gpu\n"
+        "@pytest.mark.parametrize('number', range(30))\n"
+        "def test_it(number):\n"
+        "    time.sleep(0.5)\n"
+        "    assert number\n"
+    )
+    result = gpu_checks.gpu_tests(14.0, str(tmp_path))
+    assert result["failed"] == "stopped after 4 s, before all tests had run"
+    assert 0 < result["passed"] < 29
+    assert result["failures"] == 1
+    assert result["failing"][0].startswith("test_it[0]: ")
 
 
 def test_a_loaded_library_is_found():

@@ -13,6 +13,8 @@ import numpy as np
 import scipy.linalg
 
 _TYPES = {0: np.float32, 1: np.float64, 3: np.int8, 10: np.int32}
+#: the card that is current, of two
+CURRENT = [0]
 
 
 def column_major(address: int, rows: int, columns: int, stride: int, dtype: Any) -> np.ndarray:
@@ -37,8 +39,9 @@ class Runtime(ModuleType):
         self.registers_nothing = False
 
     def setDevice(self, device: int) -> None:
-        if device > 0:
+        if device > 1:
             raise RuntimeError("cudaErrorInvalidDevice: invalid device ordinal")
+        CURRENT[0] = device
 
     def memGetInfo(self) -> tuple[int, int]:
         return self.free_bytes, self.free_bytes
@@ -139,7 +142,8 @@ class Blas(ModuleType):
         c = column_major(C, m, n, ldc, _TYPES[Ctype])
         if Atype == 3:  # what cuBLAS asks of its integer products
             assert (transa, transb) == (1, 0)
-            if any(value % 4 for value in (m, k, lda, ldb, ldc, A, B, C)):
+            # Its products of few columns are refused too: PyTorch's `_int_mm` asks for more than 16.
+            if n <= 16 or any(value % 4 for value in (m, k, lda, ldb, ldc, A, B, C)):
                 raise RuntimeError("CUBLAS_STATUS_NOT_SUPPORTED")
         kind = np.int32 if Atype == 3 else _TYPES[Atype]
         product = (a.T if transa else a).astype(kind) @ (b.T if transb else b).astype(kind)
@@ -176,13 +180,14 @@ class Solver(ModuleType):
         return 12, 0, 4
 
     def dpotrf_bufferSize(self, handle, uplo, n, A, lda) -> int:
-        return 7
+        # No word of the library's says that a smaller order wants no more.
+        return 7 + 300 // n
 
     spotrf_bufferSize = dpotrf_bufferSize
 
     def _potrf(self, dtype, uplo, n, A, lda, work, lwork, status) -> None:
         assert uplo == 1
-        assert lwork >= 7
+        assert lwork >= self.dpotrf_bufferSize(0, uplo, n, A, lda)
         column_major(work, lwork, 1, lwork, dtype)[...] = np.nan
         a = column_major(A, n, n, lda, dtype)
         potrf = scipy.linalg.lapack.dpotrf if dtype == np.float64 else scipy.linalg.lapack.spotrf
@@ -200,9 +205,10 @@ class Solver(ModuleType):
 
 class Stream:
     def __init__(self, null=False, non_blocking=False, ptds=False, *, priority=None) -> None:
-        self.ptr = id(self)
+        self.ptr, self.device_id = id(self), CURRENT[0]
 
     def __enter__(self) -> Stream:
+        assert self.device_id == CURRENT[0]
         return self
 
     def __exit__(self, *error: Any) -> None:
@@ -217,10 +223,12 @@ class Stream:
 
 class Event:
     def __init__(self, block=False, disable_timing=False, interprocess=False) -> None:
-        self.recorded = False
+        self.recorded, self.device_id = False, CURRENT[0]
 
     def record(self, stream: Stream | None = None) -> None:
         assert isinstance(stream, Stream)
+        if stream.device_id != self.device_id:
+            raise RuntimeError("cudaErrorInvalidResourceHandle: invalid resource handle")
         self.recorded = True
 
     def synchronize(self) -> None:

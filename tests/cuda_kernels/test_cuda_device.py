@@ -101,6 +101,27 @@ def test_a_solve_is_that_of_the_cpu(rng, tolerance, fake, data, byte_products):
     assert fake["cupy_backends.cuda.api.runtime"].blocks == {}
 
 
+@pytest.mark.parametrize("rows", [16, 17])
+def test_products_of_bytes_that_cublas_refuses_are_formed_all_the_same(rng, fake, monkeypatch, rows):
+    a, b = (rng.integers(-128, 128, (count, 64)).astype(np.int8) for count in (rows, 8))
+    blas = fake["cupy_backends.cuda.libs"].cublas
+    asked, gemm = [], blas.gemmEx
+    monkeypatch.setattr(blas, "gemmEx", lambda *given: (asked.append(given), gemm(*given)))
+    device = CudaDevice(0, 1_000_000)
+    stream = device.stream("main")
+    left, right = (device.slab.take(*array.shape, np.int8) for array in (a, b))
+    out = device.slab.take(rows, 8, np.int32)
+    for array, block in ((a, left), (b, right)):
+        put(device, stream, array, block)
+    for _ in range(2):
+        device.zero(stream, out)
+        device.gemm(stream, 1.0, left, right, 0.0, out, transpose_b=True)
+        assert np.array_equal(fetch(device, stream, out), a.astype(np.int32) @ b.T.astype(np.int32))
+    # What was refused once is not asked for again.
+    assert (device.refused, len(asked)) == (({(16, 8, 64)}, 1) if rows == 16 else (set(), 2))
+    device.close()
+
+
 @pytest.mark.parametrize("precision", ["mixed", "tf32"])
 def test_a_refined_solve(rng, tolerance, fake, precision):
     X, Y = rng.standard_normal((100, 6)), rng.standard_normal((100, 2))
@@ -109,6 +130,19 @@ def test_a_refined_solve(rng, tolerance, fake, precision):
     )
     assert solution.certificate.backward_error <= tolerance(np.float64, 100)
     solution.close()
+
+
+def test_two_cards_share_a_factor(rng, tolerance, fake):
+    X, Y = rng.standard_normal((100, 6)), rng.standard_normal((100, 2))
+    given = {"kernel": "gaussian", "gamma": 0.3, "ridge": 0.1}
+    expected = kernelfit.solve(X, Y, device="cpu", **given)
+    devices = [CudaDevice(index, 4_000_000) for index in (0, 1)]
+    solution = kernelfit.solve(X, Y, device=devices, panel_width=16, **given)
+    assert solution.device == "cuda:0+cuda:1"
+    assert solution.certificate.backward_error <= tolerance(np.float64, 100)
+    assert np.allclose(solution.alpha, expected.alpha, rtol=1e-9, atol=1e-9)
+    solution.close()
+    assert fake["cupy_backends.cuda.api.runtime"].blocks == {}
 
 
 def test_failures_are_one_line_and_give_everything_back(rng, fake, monkeypatch):
@@ -177,6 +211,29 @@ def test_host_memory_is_used_again(fake, size, registers_nothing):
     assert runtime.pinned == 3
     device.close()
     assert runtime.blocks == {}
+
+
+def test_registered_memory_is_private_asks_for_huge_pages_and_stays_here_at_a_fork(fake):
+    maps = Path("/proc/self/smaps")
+    if not maps.is_file():
+        pytest.skip("no /proc/self/smaps: what the system knows of a mapping cannot be seen")
+    device = CudaDevice(0, 4_000_000)
+    address = device.host(5_000_000).ctypes.data
+    permissions, flags, inside = "", [], False
+    for line in maps.read_text().splitlines():
+        head, *rest = line.split()
+        if "-" in head:
+            low, high = (int(part, 16) for part in head.split("-"))
+            inside = low <= address < high
+            permissions = rest[0] if inside else permissions
+        elif inside and head == "VmFlags:":
+            flags = rest
+    device.close()
+    assert permissions == "rw-p"
+    if not flags:
+        pytest.skip("no flags of mappings: this system does not tell them")
+    assert "dc" in flags
+    assert "hg" in flags or not Path("/sys/kernel/mm/transparent_hugepage").is_dir()
 
 
 def test_sources_that_do_not_compile_are_one_line(rng, fake, monkeypatch):

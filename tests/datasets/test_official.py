@@ -177,6 +177,19 @@ def test_the_folders_are_searched_in_order(files: Any, monkeypatch: pytest.Monke
     assert [folder.name for folder in data_folders(files.folder / "named")] == ["named", "variable", "cache"]
 
 
+def test_the_cache_folder_is_asked_for_only_where_nothing_is_found(files, monkeypatch) -> None:
+    """What finds it is a package that a machine without a network may lack."""
+
+    def absent() -> Path:
+        raise ImportError("No module named 'pooch'")
+
+    monkeypatch.setattr(locate_module, "cache_folder", absent)
+    named = files.idx_set("named/mnist")
+    assert found(SMALL_MNIST, files.folder / "named").folder == named
+    with pytest.raises(ImportError, match="pooch"):
+        locate(SMALL_MNIST)
+
+
 def test_a_folder_that_is_none_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match=r"data_dir = .*nowhere: not a folder"):
         locate(MNIST, tmp_path / "nowhere")

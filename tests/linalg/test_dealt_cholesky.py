@@ -22,7 +22,7 @@ def positive(rng, n):
 def members(make_device, layout, dtype, matrix, backend, count):
     made = []
     for _ in range(count):
-        device = make_device(4_000_000)
+        device = make_device(16_000_000)
         tiles = layout.count * (layout.count + 1) // 2
         store = DevicePanels(device, layout, dtype, slots=tiles, host_slots=0, staged=0)
         made.append(Member(device, HostGram(device, ArrayGram(matrix), backend, 24), store))

@@ -71,7 +71,7 @@ def test_factor_and_solves_have_a_small_backward_error(
     layout = PanelLayout(n, width)
     matrix = positive(rng, n)
     targets = rng.standard_normal((n, 3))
-    device = make_device(8_000_000)
+    device = make_device(16_000_000)
     stream = device.stream("main")
     with CpuBackend(1) as backend:
         store = open_store(device, layout, dtype, level, tmp_path)
@@ -100,7 +100,7 @@ def test_factor_and_solves_have_a_small_backward_error(
 def test_traffic_is_what_the_rehearsal_says(rng, make_device, tmp_path, level):
     n, width = 150, 11
     layout = PanelLayout(n, width)
-    device = make_device(8_000_000)
+    device = make_device(16_000_000)
     with CpuBackend(1) as backend:
         store = open_store(device, layout, np.float64, level, tmp_path)
         gram = HostGram(device, ArrayGram(positive(rng, n)), backend, n)
@@ -124,7 +124,7 @@ def test_a_pivot_that_is_not_positive_is_found_in_every_tile(rng, make_device, t
     factor = np.tril(rng.uniform(0.1, 0.3, (n, n)), -1) / n + np.eye(n)
     matrix = factor @ factor.T
     matrix[row, row] += value - 1.0
-    device = make_device(8_000_000)
+    device = make_device(16_000_000)
     with CpuBackend(1) as backend:
         store = open_store(device, PanelLayout(n, width), np.float64, level, tmp_path)
         source = ArrayGram(np.nan_to_num(matrix, nan=0.0))
@@ -143,7 +143,7 @@ def test_rows_on_the_device_give_the_gram_of_the_cpu(rng, make_device, tmp_path,
     rows = rng.integers(0, 256, (n, 30)).astype(np.uint8) if scale else rng.standard_normal((n, 30))
     points = Points(rows, scale)
     source = KernelGram(Gaussian(gamma=0.1), points)
-    device = make_device(8_000_000)
+    device = make_device(16_000_000)
     stream = device.stream("main")
     gram = RowsGram(device, stream, source, 20, width)
     assert gram.exact == (scale is not None)
@@ -165,7 +165,7 @@ def test_panels_taken_up_again_go_on_as_if_nothing_had_happened(rng, make_device
     targets = rng.standard_normal((n, 2))
     results = []
     for first in (0, 0, 4):
-        device = make_device(8_000_000)
+        device = make_device(16_000_000)
         stream = device.stream("main")
         path = tmp_path / f"factor-{min(len(results), 1)}.h5"
         if len(results) == 2:
