@@ -236,6 +236,9 @@ class Training:
             self._save(now=True)
             raise
         finally:
+            # Now and not when Python collects it: a graph takes the workspace of its stream along, in which the next
+            # run of that stream is captured.
+            self.graphed = None
             for journal in journals:
                 journal.close()
         if isinstance(self.model, StackedMLP):
