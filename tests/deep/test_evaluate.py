@@ -35,6 +35,30 @@ def test_statistics_are_the_training_sets_within_and_the_old_ones_after(source):
     assert unit.norm.momentum == pytest.approx(0.0003)
 
 
+def test_statistics_are_the_cumulative_average_without_a_question_to_the_device(source, monkeypatch):
+    model = OneRun(build("inception", shape=source.shape))
+    norm = model.model.stages[0].norm
+    system = System(device="cpu", evaluation_rows=25)
+    with fresh_statistics(model, source, system, CPU, Group()):
+        found = norm.running_mean.clone(), norm.running_var.clone()
+    norm.reset_running_stats()
+    norm.momentum = None
+    norm.train()
+    with torch.no_grad():
+        for first in (0, 25):
+            norm(model.model.stages[0].conv(source.train_inputs[0][first : first + 25]))
+    assert torch.equal(found[0], norm.running_mean)
+    assert torch.equal(found[1], norm.running_var)
+
+    def asked(self):
+        pytest.fail("the host asked a tensor for its value")
+
+    monkeypatch.setattr(torch.Tensor, "__float__", asked)
+    monkeypatch.setattr(torch.Tensor, "item", asked)
+    with fresh_statistics(model, source, system, CPU, Group()):
+        pass
+
+
 @pytest.mark.parametrize("rows", [7, 45, 1000])
 def test_accuracies_and_loss_whatever_the_blocks(source, rows):
     model = OneRun(build("mlp-1x512", shape=source.shape))
