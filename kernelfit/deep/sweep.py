@@ -22,7 +22,7 @@ from kernelfit.deep.journal import read as read_lines
 from kernelfit.deep.models import HIDDEN
 from kernelfit.deep.parallel import joined, processes
 from kernelfit.deep.recipe import Recipe, choices
-from kernelfit.deep.sources import Fetch, load_resident, reader
+from kernelfit.deep.sources import Fetch, Kept, load_resident, reader
 from kernelfit.deep.system import System
 from kernelfit.deep.turns import Job, finish, take_turns
 from kernelfit.errors import DataError, InputError
@@ -159,10 +159,18 @@ def run(
         told.note(f"{len(results)} of {len(wanted)} runs were found finished in {folder}")
         _note_other_precision(results, system, told)
     fetch = reader(data_dir, told)
+    kept_inputs: Kept = {}
     start = time.monotonic()
     jobs = (
         functools.partial(
-            training, group, folder, system=system, data_dir=data_dir, fetch=fetch, progress=told
+            training,
+            group,
+            folder,
+            system=system,
+            data_dir=data_dir,
+            fetch=fetch,
+            kept=kept_inputs,
+            progress=told,
         )
         for group in stacks(missing, stack)
     )
@@ -240,6 +248,7 @@ def training(
     system: System,
     data_dir: Path | None = None,
     fetch: Fetch | None = None,
+    kept: Kept | None = None,
     progress: Progress | None = None,
 ) -> Job[Trained]:
     """Train one group of recipes, down the ladder of rates where there is one, pausing after every step (inside one
@@ -260,7 +269,9 @@ def training(
             source: Any = Images(first, data_dir, device, workers=system.workers)
         else:
             speaks = told if group.leads else None
-            source = load_resident(recipes, device, data_dir=data_dir, progress=speaks, fetch=fetch)
+            source = load_resident(
+                recipes, device, data_dir=data_dir, progress=speaks, fetch=fetch, kept=kept
+            )
         for rung, rate in enumerate(first.rates):
             if len(recipes) == 1:
                 place, logs = folder / first.key / f"rate-{rate:g}", [folder / first.key / f"rate-{rate:g}"]

@@ -341,6 +341,34 @@ def test_tensorboard_scalars(tmp_path):
     assert list((tmp_path / "tensorboard").glob("events*"))
 
 
+def test_runs_that_differ_in_their_labels_alone_share_their_inputs_on_the_device(monkeypatch):
+    prepared = []
+    honest = sources.prepare
+
+    def watched(images, *arguments, **named):
+        prepared.append(len(images))
+        return honest(images, *arguments, **named)
+
+    monkeypatch.setattr(sources, "prepare", watched)
+    kept = {}
+    recipes = [
+        tiny("alexnet"),
+        tiny("alexnet", corruption="random-labels", seed=1),
+        tiny("alexnet", corruption="corrupt-labels", p=0.5),
+        tiny("alexnet", corruption="shuffled-pixels"),
+        tiny("alexnet", n=100),
+    ]
+    found = [load_resident([recipe], CPU, kept=kept) for recipe in recipes]
+    assert prepared == [150, 60] * 2 + [100, 60]
+    assert found[0].train_inputs[0] is found[1].train_inputs[0]
+    assert len(kept) == 2  # corrupted pixels are let go with their run
+    for recipe, source in zip(recipes, found, strict=True):
+        alone = load_resident([recipe], CPU)
+        assert source.digest == alone.digest
+        assert torch.equal(source.labels, alone.labels)
+        assert torch.equal(source.train_inputs[0], alone.train_inputs[0])
+
+
 def test_epoch_generators_differ_by_seed_epoch_and_purpose():
     places = [(0, 0, "order"), (0, 1, "order"), (1, 0, "order"), (0, 0, "augmentation")]
     draws = {float(torch.rand(1, generator=sources.epoch_generator(*place))) for place in places}
