@@ -335,6 +335,23 @@ def test_the_system_refuses_what_the_cpu_lacks(monkeypatch):
         System(device="cuda").resolve()
 
 
+def test_runs_of_one_network_share_what_was_compiled_and_mlps_are_not_compiled(monkeypatch):
+    from torch._dynamo.testing import CompileCounter
+
+    counter = CompileCounter()
+    honest = torch.compile
+    monkeypatch.setattr(System, "resolve", lambda self: CPU)  # which refuses to compile on the CPU
+    monkeypatch.setattr(torch, "compile", lambda model: honest(model, backend=counter, fullgraph=True))
+    torch.compiler.reset()
+    counts = []
+    for seed, model in enumerate(["inception", "inception", "alexnet", "inception", "alexnet", "mlp-1x512"]):
+        recipe = tiny(model, n=20, batch=8, epochs=2, seed=seed)
+        train(recipe, compile=True)
+        counts.append(counter.frame_count)
+    assert counts == [1, 1, 2, 2, 2, 2]
+    torch.compiler.reset()
+
+
 def test_tensorboard_scalars(tmp_path):
     pytest.importorskip("tensorboard")
     train(tiny(epochs=1), tmp_path, tensorboard=True)
