@@ -28,7 +28,7 @@ from kernelfit.deep.turns import Job, finish, take_turns
 from kernelfit.errors import DataError, InputError
 from kernelfit.progress import Progress, Silent
 from kernelfit.report import json_output
-from kernelfit.report.environment import describe
+from kernelfit.report.environment import describe, gpus
 
 Trained = tuple[list[Outcome], list[nn.Module]]
 
@@ -58,9 +58,15 @@ def record(outcome: Outcome, system: System) -> dict[str, Any]:
         "corrupted_test_error": _corrupted_error(outcome),
         "choices": choices(recipe),
         "system": _told(system),
-        "machine": describe(),
+        "machine": describe(_cards()),
         "history": outcome.history,
     }
+
+
+@functools.cache
+def _cards() -> list[dict[str, Any]]:
+    """The cards, asked for once: runs under way stand still meanwhile."""
+    return gpus()
 
 
 def _told(system: System) -> dict[str, Any]:
@@ -181,13 +187,13 @@ def run(
             deadline = None if minutes is None else start + 60 * minutes
             for outcomes, _ in take_turns(jobs, device, at_once=at_once, deadline=deadline):
                 for outcome in outcomes:
-                    results[outcome.recipe.key] = record(outcome, system)
+                    results[outcome.recipe.key] = finished(outcome.recipe, folder) or record(outcome, system)
                     done.append(outcome.recipe.key)
                 advance(len(outcomes))
     finally:
         if missing:
             line = {"seconds": time.monotonic() - start, "finished": done, "at_once": at_once, "stack": stack}
-            _note_call(folder, {**line, "system": _told(system), "machine": describe()})
+            _note_call(folder, {**line, "system": _told(system), "machine": describe(_cards())})
     return results
 
 
