@@ -295,6 +295,8 @@ class Training:
         """Collect the epoch from all processes, decide whether to go on, evaluate, log."""
         losses = self.group.total(self.losses.clone()).cpu()
         self.memory.see(self.group.total(self.correct.clone()).bool(), self.epoch + 1)
+        online = self.memory.right.double().mean(dim=1).tolist()
+        learned = self.memory.summaries(self.source.labels != self.source.clean)
         rate = self._rate()
         self.epoch += 1
         self.step = 0
@@ -305,8 +307,8 @@ class Training:
                     "step": self.epoch * self.steps,
                     "rate": rate,
                     "loss": float((losses[r] * self._rows_per_step()).sum() / self.source.n),
-                    "online_accuracy": float(self.memory.right[r].float().mean()),
-                    **self.memory.summary(r, self.source.labels[r] != self.source.clean[r]),
+                    "online_accuracy": online[r],
+                    **learned[r],
                     **self._windows(losses[r]),
                 }
             )

@@ -80,7 +80,7 @@ def test_what_was_learned_when_and_forgotten():
         memory.see(torch.tensor([row]).bool(), epoch)
     np.testing.assert_array_equal(memory.first_learned, [[2, 1, -1, 1]])
     np.testing.assert_array_equal(memory.forgotten, [[0, 1, 0, 1]])
-    summary = memory.summary(0, torch.tensor([False, False, True, True]))
+    (summary,) = memory.summaries(torch.tensor([[False, False, True, True]]))
     assert summary == {
         "clean_accuracy": 1.0,
         "clean_first_learned": 1.5,
@@ -89,4 +89,17 @@ def test_what_was_learned_when_and_forgotten():
         "corrupted_first_learned": 1.0,
         "corrupted_forgotten": 0.5,
     }
-    assert memory.summary(0, torch.zeros(4, dtype=torch.bool))["corrupted_accuracy"] is None
+    (summary,) = memory.summaries(torch.zeros(1, 4, dtype=torch.bool))
+    assert summary["corrupted_accuracy"] is None
+    assert summary["clean_accuracy"] == 0.5
+
+
+def test_runs_side_by_side_have_a_summary_each():
+    memory = Memory.empty(2, 3, CPU)
+    memory.see(torch.tensor([[True, True, False], [False, False, True]]), 1)
+    memory.see(torch.tensor([[True, False, True], [False, False, False]]), 2)
+    one, other = memory.summaries(torch.tensor([[True, False, False], [False, True, True]]))
+    assert (one["corrupted_accuracy"], one["clean_accuracy"]) == (1.0, 0.5)
+    assert (one["clean_first_learned"], one["clean_forgotten"]) == (1.5, 0.5)
+    assert (other["clean_first_learned"], other["corrupted_first_learned"]) == (None, 1.0)
+    assert (other["corrupted_accuracy"], other["corrupted_forgotten"]) == (0.0, 0.5)
