@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from kernelfit.deep import graph  # noqa: E402
+from kernelfit.deep import engine, graph  # noqa: E402
 from kernelfit.deep.engine import Training  # noqa: E402
 from kernelfit.deep.recipe import default  # noqa: E402
 from kernelfit.deep.sources import load_resident  # noqa: E402
@@ -113,3 +113,31 @@ def test_a_run_that_ends_gives_its_graph_back(stopped):
         for _ in steps:
             pass
     assert training.graphed is None
+
+
+def test_full_batches_go_through_one_graph_and_the_ragged_one_beside_it(monkeypatch):
+    made, replayed, rates = [], [], []
+
+    class Straight:
+        def __init__(self, step, model, optimizer, x, y):
+            made.append(x.shape)
+            self.step, self.optimizer = step, optimizer
+
+        def __call__(self, x, y):
+            replayed.append(x.shape[1])
+            rates.append(self.optimizer.param_groups[0]["lr"])
+            return self.step(x, y)
+
+    monkeypatch.setattr(engine, "GraphedStep", Straight)
+    monkeypatch.setattr(System, "resolve", lambda self: CPU)  # which refuses graphs on the CPU
+    recipe = default("alexnet", **SMALL, weight_decay=True)
+    results = []
+    for graphed in (False, True):
+        source = load_resident([recipe], CPU)
+        (outcome,) = Training([recipe], source, system=System(graph=graphed)).run()
+        results.append([(record["loss"], record["test_loss"]) for record in outcome.history])
+    assert results[1] == [pytest.approx(pair, rel=1e-5) for pair in results[0]]
+    assert made == [(1, 32, 1, 8, 8)]
+    assert replayed == [32] * 8  # 150 rows: four full batches an epoch, the fifth has 22
+    assert all(rate is rates[0] for rate in rates)  # a graph holds its address
+    assert float(rates[0]) == pytest.approx(0.01 * 0.95)
