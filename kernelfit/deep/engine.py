@@ -146,14 +146,18 @@ class Training:
         return [(weight, values[0]) for weight in decayed_parameters(self.recipe.model, self.members[0])]
 
     def _runner(self) -> nn.Module:
-        """The model as the step calls it: channels last, over all processes, compiled, as the system says."""
+        """The model as the step calls it: channels last, over all processes, compiled, as the system says.
+
+        MLPs stay as they are: their products are the libraries' either way, and every size of a stack would be compiled
+        anew while all other runs wait.
+        """
         model = self.model
         if self.device.type == "cuda" and len(self.members) == 1:
             model = model.to(memory_format=torch.channels_last)
         if self.group.size > 1:
             model = share_batch_norm(model, self.device.type)
             model = nn.parallel.DistributedDataParallel(model)
-        if self.system.compile:
+        if self.system.compile and not isinstance(self.members[0], MLP):
             model = torch.compile(model)
         return model
 
@@ -190,10 +194,14 @@ class Training:
         """One step, through the CUDA graph where that is on and the batch is full."""
         batch = self.recipe.batch
         rows = min(batch, self.source.n - self.step * batch)
-        if not self.system.graph or rows < batch or self.group.size > 1:
+        whole = self.system.graph and rows == batch and self.group.size == 1
+        if whole and self.graphed is not None:
+            return self.graphed(x, y)  # into inputs that are channels last already
+        if self.device.type == "cuda" and x.ndim == 5 and len(x) == 1:
+            x = x[0].contiguous(memory_format=torch.channels_last)[None]
+        if not whole:
             return self._train_step(x, y, rows)
-        if self.graphed is None:
-            self.graphed = GraphedStep(self._train_step, self.model, self.optimizer, x, y)
+        self.graphed = GraphedStep(self._train_step, self.model, self.optimizer, x, y)
         return self.graphed(x, y)
 
     # Epochs ---------------------------------------------------------------------------------------------------
@@ -236,6 +244,9 @@ class Training:
             self._save(now=True)
             raise
         finally:
+            # Now and not when Python collects it: a graph takes the workspace of its stream along, in which the next
+            # run of that stream is captured.
+            self.graphed = None
             for journal in journals:
                 journal.close()
         if isinstance(self.model, StackedMLP):
@@ -248,8 +259,6 @@ class Training:
         for x, y, rows in self.source.batches(
             self.epoch, self.order, self.step, self.recipe.batch, self.group
         ):
-            if self.device.type == "cuda" and x.ndim == 5 and len(x) == 1:
-                x = x[0].contiguous(memory_format=torch.channels_last)[None]
             share, right = self._advance(x, y)
             self.losses[:, self.step] = share
             self.correct.scatter_(1, rows, right.to(torch.int8))
@@ -286,6 +295,8 @@ class Training:
         """Collect the epoch from all processes, decide whether to go on, evaluate, log."""
         losses = self.group.total(self.losses.clone()).cpu()
         self.memory.see(self.group.total(self.correct.clone()).bool(), self.epoch + 1)
+        online = self.memory.right.double().mean(dim=1).tolist()
+        learned = self.memory.summaries(self.source.labels != self.source.clean)
         rate = self._rate()
         self.epoch += 1
         self.step = 0
@@ -296,8 +307,8 @@ class Training:
                     "step": self.epoch * self.steps,
                     "rate": rate,
                     "loss": float((losses[r] * self._rows_per_step()).sum() / self.source.n),
-                    "online_accuracy": float(self.memory.right[r].float().mean()),
-                    **self.memory.summary(r, self.source.labels[r] != self.source.clean[r]),
+                    "online_accuracy": online[r],
+                    **learned[r],
                     **self._windows(losses[r]),
                 }
             )

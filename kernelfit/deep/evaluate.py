@@ -34,13 +34,16 @@ def fresh_statistics(
     model.eval()
     for layer in norms:
         layer.reset_running_stats()
-        layer.momentum = None  # the cumulative average
         layer.train()
     rows = min(system.evaluation_rows, source.n)
     with torch.no_grad(), system.autocast(device):
         for k, (x, _) in enumerate(source.evaluation("train", rows, group)):
             # A short last batch would weigh as much as a full one.
             if k < source.n // rows:
+                # The cumulative average. torch's own (momentum None) reads its count back from the device in every
+                # layer and batch, and the host waits for it each time.
+                for layer in norms:
+                    layer.momentum = 1 / (k + 1)
                 model(x)
     for layer, decay in zip(norms, decays, strict=True):
         layer.momentum = decay

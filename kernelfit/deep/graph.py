@@ -22,12 +22,18 @@ class GraphedStep:
         weights = {name: value.clone() for name, value in model.state_dict().items()}
         momentum = {p: state["momentum_buffer"].clone() for p, state in optimizer.state.items()}
         generator = torch.cuda.get_rng_state(x.device)
-        side = torch.cuda.Stream(x.device)
-        side.wait_stream(torch.cuda.current_stream(x.device))
-        with torch.cuda.stream(side):
+        here = torch.cuda.current_stream(x.device)
+        # A run that has a stream of its own is captured in it. cuBLAS has one workspace per stream, and a graph keeps
+        # its address: graphs captured in one stream, torch's default, would write over each other's partial sums when
+        # they are replayed side by side, and the first one to be destroyed frees the workspace of them all.
+        shared = here == torch.cuda.default_stream(x.device)
+        stream = torch.cuda.Stream(x.device) if shared else here
+        # Libraries time their algorithms in the first step: alone, not beside what other runs have under way.
+        torch.cuda.synchronize(x.device)
+        with torch.cuda.stream(stream):
             for _ in range(WARM_UP):
                 step(self.x, self.y)
-        torch.cuda.current_stream(x.device).wait_stream(side)
+        here.wait_stream(stream)
         # In place, because the graph will hold the addresses. A momentum of zeros makes the next step the first.
         with torch.no_grad():
             for name, value in model.state_dict().items():
@@ -40,7 +46,7 @@ class GraphedStep:
         torch.cuda.set_rng_state(generator, x.device)
         self.graph = torch.cuda.CUDAGraph()
         # Other threads (loaders, TensorBoard) may go on meanwhile.
-        with torch.cuda.graph(self.graph, capture_error_mode="thread_local"):
+        with torch.cuda.graph(self.graph, stream=stream, capture_error_mode="thread_local"):
             self.out = step(self.x, self.y)
 
     def __call__(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

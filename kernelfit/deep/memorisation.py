@@ -45,20 +45,28 @@ class Memory:
         self.first_learned.copy_(state["first_learned"])
         self.forgotten.copy_(state["forgotten"])
 
-    def summary(self, run: int, corrupted: Tensor) -> dict[str, float | None]:
-        """Means over the clean and the corrupted examples of one run apart; `corrupted` (n,) bool.
+    def summaries(self, corrupted: Tensor) -> list[dict[str, float | None]]:
+        """Means over the clean and the corrupted examples of each run apart; `corrupted` (R, n) bool.
 
         accuracy (share right when last seen), first-learned epoch (of those ever learned), forgetting events.
         None where a subset is empty.
         """
-        record: dict[str, float | None] = {}
-        # One look at each array on the host: every question to a device waits for it.
-        right, first, forgotten = (t[run].cpu() for t in (self.right, self.first_learned, self.forgotten))
-        corrupted = corrupted.cpu()
-        for name, subset in (("clean", ~corrupted), ("corrupted", corrupted)):
-            learned = first[subset & (first >= 0)]
-            some = bool(subset.any())
-            record[f"{name}_accuracy"] = float(right[subset].float().mean()) if some else None
-            record[f"{name}_first_learned"] = float(learned.float().mean()) if len(learned) else None
-            record[f"{name}_forgotten"] = float(forgotten[subset].float().mean()) if some else None
-        return record
+        subsets = torch.stack([~corrupted, corrupted])  # (2, R, n)
+        learned = subsets & (self.first_learned >= 0)
+        counts = torch.stack(
+            [
+                subsets.sum(-1),
+                (subsets & self.right).sum(-1),
+                (subsets * self.forgotten).sum(-1),
+                learned.sum(-1),
+                (learned * self.first_learned).sum(-1),
+            ]
+        )
+        records: list[dict[str, float | None]] = [{} for _ in range(len(corrupted))]
+        # One look for all runs: every question to a device waits for it, and meanwhile no run moves.
+        for name, numbers in zip(("clean", "corrupted"), counts.transpose(0, 1).tolist(), strict=True):
+            for record, rows, right, forgotten, ever, epochs in zip(records, *numbers, strict=True):
+                record[f"{name}_accuracy"] = right / rows if rows else None
+                record[f"{name}_first_learned"] = epochs / ever if ever else None
+                record[f"{name}_forgotten"] = forgotten / rows if rows else None
+        return records

@@ -9,8 +9,9 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ from kernelfit.errors import InputError
 from kernelfit.progress import Progress
 
 Fetch = Callable[[str, int | None, int | None], Dataset]  # name, n, n_test
+LABEL_CORRUPTIONS = ("true", "random-labels", "corrupt-labels")  # these leave the images alone
 Batch = tuple[Tensor, Tensor, Tensor]  # inputs (R, b, ...), labels (R, b), row numbers (R, b)
 
 
@@ -64,10 +66,32 @@ def steps_per_epoch(n: int, batch: int, group: Group) -> int:
     return n // batch + (n % batch >= group.size)
 
 
-class Resident:
-    """Data sets in device memory; equal inputs of several runs are held once."""
+@dataclass(frozen=True)
+class Pictures:
+    """Network inputs on the device; `raw` are the stored images where crops or augmentation are drawn from them."""
 
-    def __init__(self, recipes: Sequence[Recipe], datasets: Sequence[Dataset], device: torch.device) -> None:
+    fingerprint: bytes
+    train: Tensor
+    test: Tensor
+    raw: Tensor | None
+
+
+Kept = dict[tuple[Any, ...], Pictures]
+
+
+class Resident:
+    """Data sets in device memory; equal inputs of several runs are held once.
+
+    `kept` carries inputs from one source to the next: most runs of a sweep differ in their labels alone.
+    """
+
+    def __init__(
+        self,
+        recipes: Sequence[Recipe],
+        datasets: Sequence[Dataset],
+        device: torch.device,
+        kept: Kept | None = None,
+    ) -> None:
         self.device = device
         self.recipes = recipes
         first = recipes[0]
@@ -77,32 +101,30 @@ class Resident:
                 "recipes: runs with random crops or augmentation cannot be stacked; run them one by one"
             )
         hasher = hashlib.sha256()
-        held: dict[bytes, tuple[Tensor, Tensor]] = {}
+        kept = {} if kept is None else kept
+        own: Kept = {}
         self.train_inputs: list[Tensor] = []
         self.test_inputs: list[Tensor] = []
         labels, clean, test_labels = [], [], []
         self.raw: Tensor | None = None
         for recipe, dataset in zip(recipes, datasets, strict=True):
-            given = dataset if varied else centre_crop(dataset, recipe.side)
-            corrupted = corrupt(given, recipe.corruption, p=recipe.p, seed=recipe.seed)
-            rows = np.ascontiguousarray(corrupted.X_train)
-            fingerprint = hashlib.sha256(rows.view(np.uint8).data).digest()
-            hasher.update(fingerprint + np.ascontiguousarray(corrupted.y_train).view(np.uint8).tobytes())
-            if fingerprint not in held:
-                images = _images(corrupted, corrupted.X_train).to(device)
-                if varied:
-                    self.raw = images
-                # Gaussian images are drawn in the data's own unit, as bytes are, so that one scale serves all.
-                held[fingerprint] = (
-                    prepare(images, dataset.scale, recipe.side),
-                    prepare(_images(corrupted, corrupted.X_test).to(device), dataset.scale, recipe.side),
-                )
-            train, test = held[fingerprint]
-            self.train_inputs.append(train)
-            self.test_inputs.append(test)
-            labels.append(torch.from_numpy(corrupted.y_train))
+            changes_labels = recipe.corruption in LABEL_CORRUPTIONS
+            # Pixels are corrupted for one run, and go with it.
+            shelf = kept if changes_labels else own
+            place: tuple[Any, ...] = (recipe.dataset, recipe.n, recipe.n_test, recipe.side, varied)
+            if not changes_labels:
+                place += (recipe.corruption, recipe.seed)
+            if place not in shelf:
+                shelf[place] = self._pictures(recipe, dataset, varied)
+            pictures = shelf[place]
+            y_train = _corrupted(recipe, dataset).y_train if changes_labels else dataset.y_train
+            hasher.update(pictures.fingerprint + np.ascontiguousarray(y_train).view(np.uint8).tobytes())
+            self.raw = pictures.raw
+            self.train_inputs.append(pictures.train)
+            self.test_inputs.append(pictures.test)
+            labels.append(torch.from_numpy(y_train))
             clean.append(torch.from_numpy(dataset.y_train))
-            test_labels.append(torch.from_numpy(corrupted.y_test))
+            test_labels.append(torch.from_numpy(dataset.y_test))
         self.labels = torch.stack(labels).to(device)
         self.clean = torch.stack(clean).to(device)
         self.test_labels = torch.stack(test_labels).to(device)
@@ -112,6 +134,22 @@ class Resident:
         channels, height, width = self.train_inputs[0].shape[1:]
         self.shape = (int(height), int(width), int(channels))
         self.digest = hasher.hexdigest()
+
+    def _pictures(self, recipe: Recipe, dataset: Dataset, varied: bool) -> Pictures:
+        given = dataset if varied else centre_crop(dataset, recipe.side)
+        corrupted = given if recipe.corruption in LABEL_CORRUPTIONS else _corrupted(recipe, given)
+        rows = np.ascontiguousarray(corrupted.X_train)
+        images = _images(corrupted, rows).to(self.device)
+        # Gaussian images are drawn in the data's own unit, as bytes are, so that one scale serves all.
+        pictures = Pictures(
+            hashlib.sha256(rows.view(np.uint8).data).digest(),
+            prepare(images, dataset.scale, recipe.side),
+            prepare(_images(corrupted, corrupted.X_test).to(self.device), dataset.scale, recipe.side),
+            images if varied else None,
+        )
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)  # runs in other streams may read them next
+        return pictures
 
     def batches(self, epoch: int, order: Tensor, first: int, batch: int, group: Group) -> Iterator[Batch]:
         """See `Source`. Random crops and augmentation are drawn anew each epoch, for all rows at once."""
@@ -132,7 +170,10 @@ class Resident:
         order = order.to(self.device)
         for step in range(first, steps_per_epoch(self.n, batch, group)):
             rows = local_rows(order, step, batch, group)
-            x = torch.stack([source[index] for source, index in zip(inputs, rows, strict=True)])
+            if all(source is inputs[0] for source in inputs):
+                x = inputs[0][rows]
+            else:
+                x = torch.stack([source[index] for source, index in zip(inputs, rows, strict=True)])
             yield x, self.labels.gather(1, rows), rows
 
     def evaluation(self, part: str, rows: int, group: Group) -> Iterator[tuple[Tensor, Tensor]]:
@@ -154,6 +195,10 @@ def reader(data_dir: Path | None, progress: Progress | None) -> Fetch:
     return fetch
 
 
+def _corrupted(recipe: Recipe, dataset: Dataset) -> Dataset:
+    return corrupt(dataset, recipe.corruption, p=recipe.p, seed=recipe.seed)
+
+
 def _images(dataset: Dataset, X: np.ndarray) -> Tensor:
     """(n, channels, height, width) from rows in (height, width, channel) order."""
     height, width, channels = image_shape(dataset)
@@ -167,10 +212,13 @@ def load_resident(
     data_dir: Path | None = None,
     progress: Progress | None = None,
     fetch: Fetch | None = None,
+    kept: Kept | None = None,
 ) -> Resident:
-    """The data of `recipes` (all of one data set and size) on the device; `fetch` reads data sets (default: `load`)."""
+    """The data of `recipes` (all of one data set and size) on the device; `fetch` reads data sets (default: `load`),
+    `kept` is shared by calls on one device whose inputs may be the same.
+    """
     first = recipes[0]
     dataset = (fetch or reader(data_dir, progress))(first.dataset, first.n, first.n_test)
     if dataset.classes is None:
         raise InputError(f"dataset: {dataset.name} has numeric targets; the networks here classify")
-    return Resident(recipes, [dataset] * len(recipes), device)
+    return Resident(recipes, [dataset] * len(recipes), device, kept)

@@ -22,13 +22,13 @@ from kernelfit.deep.journal import read as read_lines
 from kernelfit.deep.models import HIDDEN
 from kernelfit.deep.parallel import joined, processes
 from kernelfit.deep.recipe import Recipe, choices
-from kernelfit.deep.sources import Fetch, load_resident, reader
+from kernelfit.deep.sources import Fetch, Kept, load_resident, reader
 from kernelfit.deep.system import System
 from kernelfit.deep.turns import Job, finish, take_turns
 from kernelfit.errors import DataError, InputError
 from kernelfit.progress import Progress, Silent
 from kernelfit.report import json_output
-from kernelfit.report.environment import describe
+from kernelfit.report.environment import describe, gpus
 
 Trained = tuple[list[Outcome], list[nn.Module]]
 
@@ -58,9 +58,15 @@ def record(outcome: Outcome, system: System) -> dict[str, Any]:
         "corrupted_test_error": _corrupted_error(outcome),
         "choices": choices(recipe),
         "system": _told(system),
-        "machine": describe(),
+        "machine": describe(_cards()),
         "history": outcome.history,
     }
+
+
+@functools.cache
+def _cards() -> list[dict[str, Any]]:
+    """The cards, asked for once: runs under way stand still meanwhile."""
+    return gpus()
 
 
 def _told(system: System) -> dict[str, Any]:
@@ -159,10 +165,18 @@ def run(
         told.note(f"{len(results)} of {len(wanted)} runs were found finished in {folder}")
         _note_other_precision(results, system, told)
     fetch = reader(data_dir, told)
+    kept_inputs: Kept = {}
     start = time.monotonic()
     jobs = (
         functools.partial(
-            training, group, folder, system=system, data_dir=data_dir, fetch=fetch, progress=told
+            training,
+            group,
+            folder,
+            system=system,
+            data_dir=data_dir,
+            fetch=fetch,
+            kept=kept_inputs,
+            progress=told,
         )
         for group in stacks(missing, stack)
     )
@@ -173,13 +187,13 @@ def run(
             deadline = None if minutes is None else start + 60 * minutes
             for outcomes, _ in take_turns(jobs, device, at_once=at_once, deadline=deadline):
                 for outcome in outcomes:
-                    results[outcome.recipe.key] = record(outcome, system)
+                    results[outcome.recipe.key] = finished(outcome.recipe, folder) or record(outcome, system)
                     done.append(outcome.recipe.key)
                 advance(len(outcomes))
     finally:
         if missing:
             line = {"seconds": time.monotonic() - start, "finished": done, "at_once": at_once, "stack": stack}
-            _note_call(folder, {**line, "system": _told(system), "machine": describe()})
+            _note_call(folder, {**line, "system": _told(system), "machine": describe(_cards())})
     return results
 
 
@@ -240,6 +254,7 @@ def training(
     system: System,
     data_dir: Path | None = None,
     fetch: Fetch | None = None,
+    kept: Kept | None = None,
     progress: Progress | None = None,
 ) -> Job[Trained]:
     """Train one group of recipes, down the ladder of rates where there is one, pausing after every step (inside one
@@ -260,7 +275,9 @@ def training(
             source: Any = Images(first, data_dir, device, workers=system.workers)
         else:
             speaks = told if group.leads else None
-            source = load_resident(recipes, device, data_dir=data_dir, progress=speaks, fetch=fetch)
+            source = load_resident(
+                recipes, device, data_dir=data_dir, progress=speaks, fetch=fetch, kept=kept
+            )
         for rung, rate in enumerate(first.rates):
             if len(recipes) == 1:
                 place, logs = folder / first.key / f"rate-{rate:g}", [folder / first.key / f"rate-{rate:g}"]

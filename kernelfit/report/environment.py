@@ -112,13 +112,15 @@ def gpus() -> list[dict[str, Any]]:
     return devices
 
 
-def describe() -> dict[str, Any]:
-    """All of it, as a benchmark stores it beside its figures."""
+def describe(gpu: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    """All of it, as a benchmark stores it beside its figures. `gpu`: what `gpus` answered before, which starts a
+    program each time.
+    """
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "system": platform.platform(),
         "processor": processor(),
         "blas": blas(),
-        "gpu": gpus(),
+        "gpu": gpus() if gpu is None else gpu,
         "versions": versions(),
     }

@@ -335,10 +335,55 @@ def test_the_system_refuses_what_the_cpu_lacks(monkeypatch):
         System(device="cuda").resolve()
 
 
+def test_runs_of_one_network_share_what_was_compiled_and_mlps_are_not_compiled(monkeypatch):
+    from torch._dynamo.testing import CompileCounter
+
+    counter = CompileCounter()
+    honest = torch.compile
+    monkeypatch.setattr(System, "resolve", lambda self: CPU)  # which refuses to compile on the CPU
+    monkeypatch.setattr(torch, "compile", lambda model: honest(model, backend=counter, fullgraph=True))
+    torch.compiler.reset()
+    counts = []
+    for seed, model in enumerate(["inception", "inception", "alexnet", "inception", "alexnet", "mlp-1x512"]):
+        recipe = tiny(model, n=20, batch=8, epochs=2, seed=seed)
+        train(recipe, compile=True)
+        counts.append(counter.frame_count)
+    assert counts == [1, 1, 2, 2, 2, 2]
+    torch.compiler.reset()
+
+
 def test_tensorboard_scalars(tmp_path):
     pytest.importorskip("tensorboard")
     train(tiny(epochs=1), tmp_path, tensorboard=True)
     assert list((tmp_path / "tensorboard").glob("events*"))
+
+
+def test_runs_that_differ_in_their_labels_alone_share_their_inputs_on_the_device(monkeypatch):
+    prepared = []
+    honest = sources.prepare
+
+    def watched(images, *arguments, **named):
+        prepared.append(len(images))
+        return honest(images, *arguments, **named)
+
+    monkeypatch.setattr(sources, "prepare", watched)
+    kept = {}
+    recipes = [
+        tiny("alexnet"),
+        tiny("alexnet", corruption="random-labels", seed=1),
+        tiny("alexnet", corruption="corrupt-labels", p=0.5),
+        tiny("alexnet", corruption="shuffled-pixels"),
+        tiny("alexnet", n=100),
+    ]
+    found = [load_resident([recipe], CPU, kept=kept) for recipe in recipes]
+    assert prepared == [150, 60] * 2 + [100, 60]
+    assert found[0].train_inputs[0] is found[1].train_inputs[0]
+    assert len(kept) == 2  # corrupted pixels are let go with their run
+    for recipe, source in zip(recipes, found, strict=True):
+        alone = load_resident([recipe], CPU)
+        assert source.digest == alone.digest
+        assert torch.equal(source.labels, alone.labels)
+        assert torch.equal(source.train_inputs[0], alone.train_inputs[0])
 
 
 def test_epoch_generators_differ_by_seed_epoch_and_purpose():

@@ -35,6 +35,30 @@ def test_statistics_are_the_training_sets_within_and_the_old_ones_after(source):
     assert unit.norm.momentum == pytest.approx(0.0003)
 
 
+def test_statistics_are_the_cumulative_average_without_a_question_to_the_device(source, monkeypatch):
+    model = OneRun(build("inception", shape=source.shape))
+    norm = model.model.stages[0].norm
+    system = System(device="cpu", evaluation_rows=25)
+    with fresh_statistics(model, source, system, CPU, Group()):
+        found = norm.running_mean.clone(), norm.running_var.clone()
+    norm.reset_running_stats()
+    norm.momentum = None
+    norm.train()
+    with torch.no_grad():
+        for first in (0, 25):
+            norm(model.model.stages[0].conv(source.train_inputs[0][first : first + 25]))
+    assert torch.equal(found[0], norm.running_mean)
+    assert torch.equal(found[1], norm.running_var)
+
+    def asked(self):
+        pytest.fail("the host asked a tensor for its value")
+
+    monkeypatch.setattr(torch.Tensor, "__float__", asked)
+    monkeypatch.setattr(torch.Tensor, "item", asked)
+    with fresh_statistics(model, source, system, CPU, Group()):
+        pass
+
+
 @pytest.mark.parametrize("rows", [7, 45, 1000])
 def test_accuracies_and_loss_whatever_the_blocks(source, rows):
     model = OneRun(build("mlp-1x512", shape=source.shape))
@@ -56,7 +80,7 @@ def test_what_was_learned_when_and_forgotten():
         memory.see(torch.tensor([row]).bool(), epoch)
     np.testing.assert_array_equal(memory.first_learned, [[2, 1, -1, 1]])
     np.testing.assert_array_equal(memory.forgotten, [[0, 1, 0, 1]])
-    summary = memory.summary(0, torch.tensor([False, False, True, True]))
+    (summary,) = memory.summaries(torch.tensor([[False, False, True, True]]))
     assert summary == {
         "clean_accuracy": 1.0,
         "clean_first_learned": 1.5,
@@ -65,4 +89,17 @@ def test_what_was_learned_when_and_forgotten():
         "corrupted_first_learned": 1.0,
         "corrupted_forgotten": 0.5,
     }
-    assert memory.summary(0, torch.zeros(4, dtype=torch.bool))["corrupted_accuracy"] is None
+    (summary,) = memory.summaries(torch.zeros(1, 4, dtype=torch.bool))
+    assert summary["corrupted_accuracy"] is None
+    assert summary["clean_accuracy"] == 0.5
+
+
+def test_runs_side_by_side_have_a_summary_each():
+    memory = Memory.empty(2, 3, CPU)
+    memory.see(torch.tensor([[True, True, False], [False, False, True]]), 1)
+    memory.see(torch.tensor([[True, False, True], [False, False, False]]), 2)
+    one, other = memory.summaries(torch.tensor([[True, False, False], [False, True, True]]))
+    assert (one["corrupted_accuracy"], one["clean_accuracy"]) == (1.0, 0.5)
+    assert (one["clean_first_learned"], one["clean_forgotten"]) == (1.5, 0.5)
+    assert (other["clean_first_learned"], other["corrupted_first_learned"]) == (None, 1.0)
+    assert (other["corrupted_accuracy"], other["corrupted_forgotten"]) == (0.0, 0.5)

@@ -142,6 +142,18 @@ def test_a_sweep_that_ran_out_of_time_goes_on_where_it_was(tmp_path, monkeypatch
     assert sweep.seconds_so_far(tmp_path / "part") == pytest.approx(sum(line["seconds"] for line in lines))
 
 
+def test_the_cards_are_asked_for_once(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(sweep, "gpus", lambda: asked.append(1) or [{"name": "made"}])
+    sweep._cards.cache_clear()
+    found = sweep.run(recipes()[:3], tmp_path, system=System(device="cpu"), stack=1)
+    sweep._cards.cache_clear()
+    assert asked == [1]
+    assert all(result["machine"]["gpu"] == [{"name": "made"}] for result in found.values())
+    kept = [sweep.finished(recipe, tmp_path) for recipe in recipes()[:3]]
+    assert kept == list(found.values())
+
+
 def test_refusals(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="at_once: got 0"):
         sweep.run(recipes(), tmp_path, at_once=0)
