@@ -1,6 +1,7 @@
 """Random convolution nets on CIFAR-10 towards the paper's 50,000 images and 32,000 filters: error by n and filters.
 
     python -m benchmarks.bench_learning_curve --n 16000 --filters 8000 --out benchmarks/results/learning_curve.json
+    python -m benchmarks.bench_learning_curve --gram RUN/gram.h5 --n 25000   # by n, from the sums of a finished run
 
 One pass over the filters sums up K; the systems of the first rows, and of the filters done so far, are solved on the
 way. Filters are training patches drawn from all `--n` images without their labels. Each system is solved without a
@@ -31,6 +32,8 @@ from kernelfit.gram.submatrix import submatrix
 from kernelfit.report import environment, figures, json_output
 from kernelfit.report.paper import PaperRow, find
 from kernelfit.report.progress import TerminalProgress
+from kernelfit.storage import gram_file
+from kernelfit.storage.hdf5 import array_digest
 
 #: of the mean diagonal of K
 RIDGE = 1e-3
@@ -42,9 +45,62 @@ def main() -> None:
     parser.add_argument("--filters", type=int, default=8_000, help="filters, halved three times")
     parser.add_argument("--n-test", type=int, default=None, help="test images; all by default")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--gram", type=Path, help="sums that `kernelfit solve --features random-conv --out` kept"
+    )
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     started = time.perf_counter()
+    print(
+        f"{'n':>7} {'filters':>8} {'features':>9} {'ridge 0':>9} {f'ridge {RIDGE:g}':>11} {'norm':>8} {'backward':>9}",
+        flush=True,
+    )
+    found = summed(arguments) if arguments.gram is None else kept(arguments)
+    whole = paper()
+    record = {
+        "benchmark": "learning_curve",
+        "command": "python -m benchmarks.bench_learning_curve " + shlex.join(sys.argv[1:]),
+        "ridge_of_mean_diagonal": RIDGE,
+        "paper": {
+            "n": whole.n_train,
+            "filters": whole.filters,
+            "interpolation": whole.test_error,
+            "ridge": whole.test_error_with_ridge,
+        },
+        **found,
+        "environment": environment.describe(),
+    }
+    record["seconds"]["total"] = time.perf_counter() - started
+    if arguments.out:
+        json_output.write(record, arguments.out)
+        figures.save(draw(record["rows"]), arguments.out.with_suffix(".png"))
+
+
+def kept(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Halvings of `--n` rows, with all filters of a finished run."""
+    sums = gram_file.read(arguments.gram)
+    data = datasets.load("cifar10", n_train=sums.layout.n, n_test=len(sums.cross()))
+    mine = {"train": array_digest(data.X_train), "test": array_digest(data.X_test)}
+    if not sums.finished or any(sums.identity[key] != digest for key, digest in mine.items()):
+        sys.exit(f"{arguments.gram}: not the finished sums of these rows of CIFAR-10")
+    targets, cross, gram, rows = training_targets(data), sums.cross(), sums.gram(), []
+    # Fitted on a few rows, as it is asked for the number of its windows alone.
+    net = RandomConv(**{**sums.identity["net"], "n_patches": 1, "n_filters": 1, "quantise": False})
+    n_features = sums.of * net.fit(data.X_train[:2]).n_features_out_
+    for n in halvings(min(arguments.n, sums.layout.n)):
+        rows.append(measure(gram, cross, targets, data.y_test, n, sums.of, n_features))
+        show(rows[-1])
+    return {
+        "n_test": data.n_test,
+        "feature_options": sums.identity["net"],
+        "seconds": sums.seconds,
+        "notes": data.notes,
+        "rows": rows,
+    }
+
+
+def summed(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Halvings of `--n` rows and of `--filters` filters, in one pass over the filters."""
     data = datasets.load("cifar10", n_train=arguments.n, n_test=arguments.n_test)
     targets = training_targets(data)
     progress = TerminalProgress()
@@ -54,16 +110,14 @@ def main() -> None:
     panels = [np.zeros(layout.shape(j)) for j in range(layout.count)]
     cross = np.zeros((data.n_test, data.n_train), np.float32)
     seconds, rows = Seconds(), list[dict[str, Any]]()
-    print(
-        f"{'n':>7} {'filters':>8} {'features':>9} {'ridge 0':>9} {f'ridge {RIDGE:g}':>11} {'norm':>8} {'backward':>9}",
-        flush=True,
-    )
 
     def after_block(filters: int) -> None:
         if filters in halvings(arguments.filters):
             gram = PanelGram(layout, panels)
             for n in halvings(data.n_train):
-                rows.append(measure(gram, cross, targets, data.y_test, n, filters, net.n_windows_))
+                rows.append(
+                    measure(gram, cross, targets, data.y_test, n, filters, net.columns(0, filters).stop)
+                )
                 show(rows[-1])
 
     smallest = halvings(arguments.filters)[0]
@@ -73,31 +127,13 @@ def main() -> None:
         net, data.X_train, data.X_test, layout, panels, cross,
         per_block=per_block, on_block=after_block, seconds=seconds, progress=progress,
     )  # fmt: skip
-    whole = paper()
-    record = {
-        "benchmark": "learning_curve",
-        "command": "python -m benchmarks.bench_learning_curve " + shlex.join(sys.argv[1:]),
+    return {
         "n_test": data.n_test,
-        "ridge_of_mean_diagonal": RIDGE,
-        "paper": {
-            "n": whole.n_train,
-            "filters": whole.filters,
-            "interpolation": whole.test_error,
-            "ridge": whole.test_error_with_ridge,
-        },
         "feature_options": net.get_params(),
-        "seconds": {
-            "features": seconds.features,
-            "gram": seconds.gram,
-            "total": time.perf_counter() - started,
-        },
-        "environment": environment.describe(),
+        "seconds": {"features": seconds.features, "gram": seconds.gram},
         "notes": data.notes,
         "rows": rows,
     }
-    if arguments.out:
-        json_output.write(record, arguments.out)
-        figures.save(draw(rows), arguments.out.with_suffix(".png"))
 
 
 def paper() -> PaperRow:
@@ -119,7 +155,7 @@ def measure(
     labels: NDArray[Any],
     n: int,
     filters: int,
-    windows: int,
+    n_features: int,
 ) -> dict[str, Any]:
     """Both solutions of the first n rows, from K of all rows and the filters so far."""
     if n < gram.n:
@@ -127,7 +163,7 @@ def measure(
             part: Any = submatrix(gram, np.arange(n), backend)
     else:
         part = gram
-    row: dict[str, Any] = {"n": n, "filters": filters, "n_features": 2 * windows * filters}
+    row: dict[str, Any] = {"n": n, "filters": filters, "n_features": n_features}
     mean = float(gram.diagonal()[:n].mean())
     for name, ridge in (("interpolation", 0.0), ("ridge", RIDGE * mean)):
         try:
