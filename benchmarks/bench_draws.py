@@ -2,8 +2,8 @@
 
     python -m benchmarks.bench_draws --out benchmarks/results/draws.json
 
-CIFAR-10 is cut into disjoint sets of `--n` training rows and `--n-test` test rows. A net with filters of its own seed is
-drawn for each training set and interpolates it; its errors on every test set are reported, without and with a ridge
+CIFAR-10 is cut into disjoint sets of `--n` training rows and `--n-test` test rows. A net with filters of its own seed
+is drawn for each training set and interpolates it; its errors on every test set are reported, without and with a ridge
 (`RIDGE` mean diagonals). One measurement of this kind is one entry of the table: its scatter says what another
 measurement, on other rows, may give.
 """
