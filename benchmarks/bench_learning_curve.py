@@ -5,7 +5,7 @@
 
 One pass over the filters sums up K; the systems of the first rows, and of the filters done so far, are solved on the
 way. Filters are training patches drawn from all `--n` images without their labels. Each system is solved without a
-ridge and with `RIDGE` mean diagonals; no choice depends on a test label. The figure shows both.
+ridge and with `--ridge` mean diagonals; no choice depends on a test label. The figure shows both.
 """
 
 from __future__ import annotations
@@ -35,15 +35,13 @@ from kernelfit.report.progress import TerminalProgress
 from kernelfit.storage import gram_file
 from kernelfit.storage.hdf5 import array_digest
 
-#: of the mean diagonal of K
-RIDGE = 1e-3
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--n", type=int, default=16_000, help="training images, halved three times")
     parser.add_argument("--filters", type=int, default=8_000, help="filters, halved three times")
     parser.add_argument("--n-test", type=int, default=None, help="test images; all by default")
+    parser.add_argument("--ridge", type=float, default=1e-3, help="of the mean diagonal of K")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--gram", type=Path, help="sums that `kernelfit solve --features random-conv --out` kept"
@@ -51,8 +49,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     started = time.perf_counter()
+    with_ridge = f"ridge {arguments.ridge:g}"
     print(
-        f"{'n':>7} {'filters':>8} {'features':>9} {'ridge 0':>9} {f'ridge {RIDGE:g}':>11} {'norm':>8} {'backward':>9}",
+        f"{'n':>7} {'filters':>8} {'features':>9} {'ridge 0':>9} {with_ridge:>11} {'norm':>8} {'backward':>9}",
         flush=True,
     )
     found = summed(arguments) if arguments.gram is None else kept(arguments)
@@ -60,7 +59,7 @@ def main() -> None:
     record = {
         "benchmark": "learning_curve",
         "command": "python -m benchmarks.bench_learning_curve " + shlex.join(sys.argv[1:]),
-        "ridge_of_mean_diagonal": RIDGE,
+        "ridge_of_mean_diagonal": arguments.ridge,
         "paper": {
             "n": whole.n_train,
             "filters": whole.filters,
@@ -73,7 +72,7 @@ def main() -> None:
     record["seconds"]["total"] = time.perf_counter() - started
     if arguments.out:
         json_output.write(record, arguments.out)
-        figures.save(draw(record["rows"]), arguments.out.with_suffix(".png"))
+        figures.save(draw(record["rows"], arguments.ridge), arguments.out.with_suffix(".png"))
 
 
 def kept(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -88,7 +87,7 @@ def kept(arguments: argparse.Namespace) -> dict[str, Any]:
     net = RandomConv(**{**sums.identity["net"], "n_patches": 1, "n_filters": 1, "quantise": False})
     n_features = sums.of * net.fit(data.X_train[:2]).n_features_out_
     for n in halvings(min(arguments.n, sums.layout.n)):
-        rows.append(measure(gram, cross, targets, data.y_test, n, sums.of, n_features))
+        rows.append(measure(gram, cross, targets, data.y_test, n, sums.of, n_features, arguments.ridge))
         show(rows[-1])
     return {
         "n_test": data.n_test,
@@ -116,7 +115,16 @@ def summed(arguments: argparse.Namespace) -> dict[str, Any]:
             gram = PanelGram(layout, panels)
             for n in halvings(data.n_train):
                 rows.append(
-                    measure(gram, cross, targets, data.y_test, n, filters, net.columns(0, filters).stop)
+                    measure(
+                        gram,
+                        cross,
+                        targets,
+                        data.y_test,
+                        n,
+                        filters,
+                        net.columns(0, filters).stop,
+                        arguments.ridge,
+                    )
                 )
                 show(rows[-1])
 
@@ -156,6 +164,7 @@ def measure(
     n: int,
     filters: int,
     n_features: int,
+    relative: float,
 ) -> dict[str, Any]:
     """Both solutions of the first n rows, from K of all rows and the filters so far."""
     if n < gram.n:
@@ -165,7 +174,7 @@ def measure(
         part = gram
     row: dict[str, Any] = {"n": n, "filters": filters, "n_features": n_features}
     mean = float(gram.diagonal()[:n].mean())
-    for name, ridge in (("interpolation", 0.0), ("ridge", RIDGE * mean)):
+    for name, ridge in (("interpolation", 0.0), ("ridge", relative * mean)):
         try:
             solution = solve(part, targets[:n], kernel="precomputed", ridge=ridge, condition=False)
         except NotPositiveDefiniteError:
@@ -194,7 +203,7 @@ def show(row: dict[str, Any]) -> None:
     )
 
 
-def draw(rows: list[dict[str, Any]]) -> Any:
+def draw(rows: list[dict[str, Any]], ridge: float) -> Any:
     """Error against n, a line for each number of filters, without and with the ridge; the paper's figures as stars."""
     from matplotlib.figure import Figure
 
@@ -203,7 +212,7 @@ def draw(rows: list[dict[str, Any]]) -> Any:
     for axes, name, title, theirs in zip(
         figure.subplots(1, 2, sharey=True),
         ("interpolation", "ridge"),
-        ("interpolation", f"ridge {RIDGE:g} of the mean diagonal"),
+        ("interpolation", f"ridge {ridge:g} of the mean diagonal"),
         (whole.test_error, whole.test_error_with_ridge),
         strict=True,
     ):

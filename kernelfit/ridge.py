@@ -40,11 +40,9 @@ class RidgeTrial:
 
 @dataclass(frozen=True)
 class RidgeChoice:
-    """The ridge with the least leave-one-out error, and the whole path.
+    """The ridge with the least leave-one-out error (see `choose_ridge`), and the whole path.
 
-    Least is meant of the root mean square of the residuals, for classes too: one misclassified row more or less would
-    move the ridge by decades. `rows` of the `of` training rows were used, by `method` (see
-    `kernelfit.linalg.ridge_path`).
+    `rows` of the `of` training rows were used, by `method` (see `kernelfit.linalg.ridge_path`).
     """
 
     ridge: float
@@ -90,7 +88,11 @@ def choose_ridge(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> RidgeChoice:
-    """The candidate, times the mean diagonal of K, with the least squared leave-one-out residual of targets (n, c).
+    """The candidate, times the mean diagonal of K, with the least leave-one-out error of targets (n, c).
+
+    That is the mean squared residual. One-hot targets are classes, whose misclassified rows count: but where ridges
+    differ by less than the standard error of the least count, sqrt(p (1 - p) / n), chance would move the ridge by
+    decades, and among those the squared residual decides.
 
     Up to 6,000 rows all are used; beyond, as many rows (drawn by `seed`) as keep the path no longer than one
     factorisation of K. Raises `InputError` where every K + ridge I is singular to rounding.
@@ -120,7 +122,7 @@ def choose_ridge(
             f"ridge: 'auto' found K + ridge I singular for every ridge up to {max(ridges):.3g}; give a larger number"
         )
     # Of ridges that differ in a millionth of the error only, the smallest is taken: it stands first.
-    best = min(usable, key=lambda trial: float(f"{trial.loo_rmse:.6g}"))
+    best = min(_least_misclassified(usable, plan.rows), key=lambda trial: float(f"{trial.loo_rmse:.6g}"))
     return RidgeChoice(
         ridge=best.ridge,
         relative=best.relative,
@@ -130,3 +132,13 @@ def choose_ridge(
         method=plan.method,
         seconds=time.perf_counter() - started,
     )
+
+
+def _least_misclassified(trials: Sequence[RidgeTrial], rows: int) -> Sequence[RidgeTrial]:
+    """Those within one standard error of the least count; all where nothing is counted."""
+    counted = [trial.loo_error for trial in trials if trial.loo_error is not None]
+    if not counted:
+        return trials
+    least = min(counted)
+    most = least + np.sqrt(least * (1.0 - least) / rows)
+    return [trial for trial in trials if trial.loo_error is not None and trial.loo_error <= most]

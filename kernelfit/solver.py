@@ -89,9 +89,9 @@ def solve(
     gamma : for gaussian, laplacian and polynomial kernels given by name: a number, "median" (gamma_factor / median
         distance of the first 1,000 rows; the default) or "auto" (least leave-one-out error on a subsample)
     parameters : other parameters of a kernel given by name
-    ridge : >= 0; 0 interpolates; "auto" takes the one of least squared leave-one-out residual among 0 and half decades
-        from 1e-6 to 1 of the mean diagonal of K (`Solution.ridge_choice`). Equal rows are then left out as with ridge
-        0, unless their targets differ: nothing interpolates them, and 0 is not tried
+    ridge : >= 0; 0 interpolates; "auto" takes the one of least leave-one-out error among 0 and half decades from 1e-6
+        to 1 of the mean diagonal of K (`Solution.ridge_choice`, `kernelfit.ridge.choose_ridge`). Equal rows are then
+        left out as with ridge 0, unless their targets differ: nothing interpolates them, and 0 is not tried
     jitter : >= 0, added to the diagonal for the factorisation only; the solution is then refined against K without it
     precision : "float64", "float32" (factor, no refinement), "mixed" (float32 factor, refined in float64), or on a
         device "tf32" (as mixed, with products on the tensor cores, for small condition numbers)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import kernelfit
+from kernelfit import ridge as ridge_module
 from kernelfit.errors import InputError
 from kernelfit.gram.source import ArrayGram
 from kernelfit.linalg import ridge_path
@@ -60,13 +61,51 @@ def test_clean_targets_are_interpolated(rng):
     assert solution.certificate.interpolates
 
 
-def test_classes_are_chosen_by_residual_too_and_counted_beside_it(rng, backend):
+def chosen_by_hand(trials, rows):
+    """Of the ridges within a standard error of the least count the one of least residual."""
+    usable = [trial for trial in trials if trial.loo_rmse is not None]
+    least = min(trial.loo_error for trial in usable)
+    equal = [t for t in usable if t.loo_error <= least + np.sqrt(least * (1 - least) / rows)]
+    return min(equal, key=lambda trial: trial.loo_rmse)
+
+
+@pytest.mark.parametrize(
+    ("errors", "residuals", "expected"),
+    [
+        ((0.30, 0.20, 0.20), (0.5, 0.4, 0.3), 2),
+        ((0.30, 0.20, 0.21), (0.5, 0.4, 0.3), 2),  # within a standard error, 0.0126: the residual decides
+        ((0.30, 0.20, 0.22), (0.5, 0.4, 0.3), 1),  # beyond it
+        ((None, None, None), (0.5, 0.4, 0.3), 2),
+        ((0.0, 0.0, 0.001), (0.5, 0.4, 0.3), 1),
+    ],
+)
+def test_equals_are_those_within_a_standard_error(errors, residuals, expected, backend, rng, monkeypatch):
+    n, candidates = 1000, (0.0, 0.1, 1.0)
+    scripted = iter(zip(errors, residuals, strict=True))
+    monkeypatch.setattr(ridge_module, "leave_one_out_path", lambda *_: iter([np.zeros((n, 2))] * 3))
+    monkeypatch.setattr(ridge_module, "is_one_hot", lambda _: errors[0] is not None)
+    current: list[float] = []
+
+    def error_rate(*_):
+        current[:] = next(scripted)
+        return current[0]
+
+    def residual(_):
+        return current[1] if errors[0] is not None else next(scripted)[1]
+
+    monkeypatch.setattr(ridge_module, "error_rate", error_rate)
+    monkeypatch.setattr(ridge_module, "root_mean_square", residual)
+    choice = choose_ridge(ArrayGram(np.eye(n)), np.zeros((n, 2)), backend, 10**10, candidates=candidates)
+    assert choice.relative == candidates[expected]
+
+
+def test_classes_are_counted_and_the_residual_decides_among_equals(rng, backend):
     labels = rng.integers(0, 3, 200)
     x = np.eye(3)[labels] @ rng.standard_normal((3, 5)) + 0.7 * rng.standard_normal((200, 5))
     k = np.exp(-0.2 * ((x[:, None] - x) ** 2).sum(-1))
     choice = choose_ridge(ArrayGram(k), np.eye(3)[labels], backend, 10**10)
     usable = [trial for trial in choice.trials if trial.loo_rmse is not None]
-    assert choice.relative == min(usable, key=lambda trial: trial.loo_rmse).relative
+    assert choice.relative == chosen_by_hand(choice.trials, 200).relative
     inverse = np.linalg.inv(k + choice.ridge * np.eye(200))
     left_out = np.eye(3)[labels] - inverse @ np.eye(3)[labels] / np.diag(inverse)[:, None]
     mine = next(trial for trial in usable if trial.relative == choice.relative)

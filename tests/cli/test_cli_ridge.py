@@ -44,9 +44,10 @@ def test_both_solutions_are_reported(noisy: Path) -> None:
     assert without["train_error"] == 0
     assert record["rkhs_norm"] < without["rkhs_norm"]
     path = {trial["ridge"]: trial for trial in record["ridge_path"]}
-    assert path[record["ridge"]]["loo_rmse"] == min(
-        trial["loo_rmse"] for trial in path.values() if trial["loo_rmse"]
-    )
+    usable = [trial for trial in path.values() if trial["loo_rmse"]]
+    least = min(trial["loo_error"] for trial in usable)
+    equal = [t for t in usable if t["loo_error"] <= least + np.sqrt(least * (1 - least) / 120)]
+    assert path[record["ridge"]]["loo_rmse"] == min(trial["loo_rmse"] for trial in equal)
     assert path[record["ridge"]]["loo_error"] == record["loo_error"]
     assert any(note.startswith("ridge ") and "leave-one-out" in note for note in record["notes"])
     # The same figures as two solves with numbers.

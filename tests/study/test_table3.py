@@ -65,9 +65,12 @@ def test_a_row(images, row):
     assert without["train_error"] == 0
     assert chosen["ridge"] == record["ridge_choice"]["ridge"]
     assert chosen["rkhs_norm"] <= without["rkhs_norm"]
-    best = min(trial["loo_rmse"] for trial in record["ridge_path"] if trial["loo_rmse"] is not None)
-    mine = next(trial for trial in record["ridge_path"] if trial["ridge"] == chosen["ridge"])
-    assert mine["loo_rmse"] == pytest.approx(best, rel=1e-5)
+    path = [trial for trial in record["ridge_path"] if trial["loo_rmse"] is not None]
+    least = min(trial["loo_error"] for trial in path)
+    equal = [t for t in path if t["loo_error"] <= least + np.sqrt(least * (1 - least) / 110)]
+    mine = next(trial for trial in path if trial["ridge"] == chosen["ridge"])
+    assert mine in equal
+    assert mine["loo_rmse"] == pytest.approx(min(trial["loo_rmse"] for trial in equal), rel=1e-5)
     assert record["parameters"] == parameters(row, SETTINGS)
     assert (record["n_train"], record["n_test"]) == (110, 40)
     assert without["kernel"] == chosen["kernel"]
