@@ -60,13 +60,12 @@ def main() -> None:
         errors = np.array([row[name]["test_errors"] for row in rows])
         found = {
             "mean": errors.mean(),
-            "standard_deviation": errors.std(ddof=1),
+            "standard_deviation": errors.std(ddof=1) if errors.size > 1 else None,
             "of_training_sets": errors.mean(axis=1),
         }
         record[name] = found
-        print(
-            f"{name}: {100 * found['mean']:.2f} +- {100 * found['standard_deviation']:.2f} % over {errors.size}"
-        )
+        scatter = f" +- {100 * found['standard_deviation']:.2f}" if errors.size > 1 else ""
+        print(f"{name}: {100 * found['mean']:.2f}{scatter} % over {errors.size}")
     record |= {"seconds": time.perf_counter() - started, "environment": environment.describe()}
     record["notes"] = data.notes
     if arguments.out:
