@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kernelfit.errors import PlanError
@@ -113,6 +113,7 @@ def test_less_memory_takes_fewer_rows():
     threads=st.integers(1, 256),
     memory=st.integers(10**6, 10**12),
 )
+@example(n=25_204, ridges=38, rhs=1, threads=1, memory=469_200_000)  # no room for eigenvalues of as many rows
 def test_a_plan_keeps_its_promises(n, ridges, rhs, threads, memory):
     plan = plan_path(n, ridges, rhs, threads, memory)
     assert min(n, 2) <= plan.rows <= n
