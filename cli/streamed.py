@@ -62,10 +62,10 @@ def stream(
     started = time.perf_counter()
     net = fitted(dataset, FEATURES, given, values["threads"], progress)
     assert isinstance(net, RandomConv)
-    if net.quantise:
-        note(net.rounding)
     if net.n_features_out_ < dataset.n_train and ridge == 0:
         return None
+    if net.quantise:
+        note(net.rounding)
     seconds = time.perf_counter() - started
     targets = training_targets(dataset)
     rows, kept = dataset.X_train, np.arange(dataset.n_train)

@@ -92,6 +92,13 @@ def test_rounding_to_bytes_is_reported_and_exact(never_whole: None, tmp_path: Pa
     assert again["test_error"] == pytest.approx(record["test_error"], abs=1e-12)
 
 
+def test_rounding_is_reported_once_on_the_primal_road() -> None:
+    options = ("--n", "100", "--features", "random-conv", "--filters", "5", "--option", "quantise=true")
+    result = invoke("solve", *options)
+    assert result.exit_code == 0, result.output
+    assert result.output.count("features rounded to 0 to 255 steps") == 1
+
+
 def test_rounding_is_reported_for_other_kernels_too() -> None:
     options = ("--filters", "8", "--option", "quantise=true")
     record = succeed("solve", "--n", "100", "--features", "random-conv", "--kernel", "gaussian", *options)
