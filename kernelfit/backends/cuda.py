@@ -6,13 +6,8 @@ streams never share a workspace. Errors of the card become `DeviceError`s of one
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
-import mmap
-import threading
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -23,6 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 from kernelfit.backends import launches
 from kernelfit.backends.device import Block, DeviceRows, Epilogue, Net, Slab, Symmetric, functions_of
 from kernelfit.backends.launches import Launch
+from kernelfit.backends.pinned import PinnedMemory
 from kernelfit.errors import DeviceError
 from kernelfit.kernels.base import Kernel
 
@@ -33,7 +29,6 @@ _R_32F, _R_64F, _R_8I, _R_32I = 0, 1, 3, 10
 _COMPUTE_32F, _COMPUTE_64F, _COMPUTE_32I, _COMPUTE_TF32 = 68, 70, 72, 77
 _DEFAULT_ALGORITHM = -1
 _TO_DEVICE, _TO_HOST, _ON_DEVICE = 1, 2, 3
-_PORTABLE = 1
 _TYPES = {
     np.dtype(np.float64): _R_64F,
     np.dtype(np.float32): _R_32F,
@@ -45,9 +40,6 @@ SPARE = 2 * 2**30
 #: how exact products of bytes are formed: by cuBLAS (`mma` where its rules on alignment forbid or it has no kernel for
 #: the shape), by our `dp4a` or `mma`
 BYTE_PRODUCTS = ("cublas", "dp4a", "mma")
-_PAGE = 4_096
-# From here on blocks come in whole huge pages.
-_REGISTERED = 2**21
 
 
 class CudaStream:
@@ -74,18 +66,6 @@ class CudaStream:
         return self.handles[library]
 
 
-@dataclass(frozen=True)
-class _Pinned:
-    """Host memory that the card reads and writes directly; `registered` where it was the system's before."""
-
-    memory: NDArray[np.uint8]
-    registered: bool = False
-
-    @property
-    def nbytes(self) -> int:
-        return self.memory.nbytes
-
-
 class CudaDevice:
     """The protocol `kernelfit.backends.device.Device` on card `index`, with `capacity` bytes or all that is free.
 
@@ -106,9 +86,6 @@ class CudaDevice:
         self.refused: set[tuple[int, int, int]] = set()
         self._index = index
         self._streams: list[CudaStream] = []
-        self._pinned: dict[int, _Pinned] = {}
-        self._spare: list[int] = []
-        self._pinning = threading.Lock()
         self._modules: dict[str, Any] = {}
         self._functions: dict[str, Any] = {}
         self._user: dict[Any, Any] = {}
@@ -126,6 +103,7 @@ class CudaDevice:
             ) from None
         self._cupy: Any = cupy
         self.runtime: Any = runtime
+        self._pinned = PinnedMemory(runtime, self._call)
         self.blas: Any = cublas
         self._solver: Any = cusolver
         self._call(self._open, capacity)
@@ -207,39 +185,10 @@ class CudaDevice:
     # -- host memory and copies ---------------------------------------------------------------------------------
 
     def host(self, nbytes: int) -> NDArray[np.uint8]:
-        """Blocks given back are used again: pinning costs time by the gigabyte, and freeing stops the card."""
-        with self._pinning:
-            fitting = [one for one in self._spare if nbytes <= self._pinned[one].nbytes <= 2 * nbytes + _PAGE]
-            address = min(fitting, key=lambda one: self._pinned[one].nbytes, default=0)
-            if address:
-                self._spare.remove(address)
-        if not address:
-            address, block = self._pin(max(1, nbytes))
-            with self._pinning:
-                self._pinned[address] = block
-        return self._pinned[address].memory[:nbytes]
+        return self._pinned.take(nbytes)
 
     def release_host(self, array: NDArray[np.uint8]) -> None:
-        address = int(array.ctypes.data)
-        with self._pinning:
-            if address in self._pinned and address not in self._spare:
-                self._spare.append(address)
-
-    def _pin(self, nbytes: int) -> tuple[int, _Pinned]:
-        """Large blocks are cleared here, by the calling thread, and registered then: `cudaHostAlloc` clears them under
-        a lock that every other call waits for."""
-        if nbytes >= _REGISTERED:
-            with suppress(
-                DeviceError
-            ):  # some systems register nothing; the runtime's own memory serves as well
-                memory = _huge_pages(-(-nbytes // _REGISTERED) * _REGISTERED)
-                memory.fill(0)
-                address = int(memory.ctypes.data)
-                self._call(self.runtime.hostRegister, address, memory.nbytes, _PORTABLE)
-                return address, _Pinned(memory, registered=True)
-        size = -(-nbytes // _PAGE) * _PAGE
-        address = int(self._call(self.runtime.hostAlloc, size, _PORTABLE))
-        return address, _Pinned(np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(address)))
+        self._pinned.give_back(array)
 
     def copy_in(self, stream: CudaStream, host: NDArray[Any], block: Block) -> None:
         self._move(stream, host, block, _TO_DEVICE)
@@ -502,10 +451,7 @@ class CudaDevice:
         if self._memory:
             _quietly(self.runtime.free, self._memory)
             self._memory = 0
-        for address, block in self._pinned.items():
-            _quietly(self.runtime.hostUnregister if block.registered else self.runtime.freeHost, address)
-        self._pinned.clear()
-        self._spare.clear()
+        self._pinned.close()
 
     # -- inside -------------------------------------------------------------------------------------------------
 
@@ -566,17 +512,6 @@ class CudaDevice:
         except (RuntimeError, MemoryError) as error:
             # CuPy's errors of runtime, driver, cuBLAS, cuSOLVER and NVRTC are RuntimeErrors or MemoryErrors.
             raise device_error(self.name, error) from None
-
-
-def _huge_pages(nbytes: int) -> NDArray[np.uint8]:
-    """Memory of this process alone, in huge pages where the system has them, that no child inherits."""
-    # Python's default is shared memory, of which Linux makes huge pages nowhere unless told so for the whole system.
-    pages = mmap.mmap(-1, nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    # Without the second, a write after a fork could move a page away from where the card reads it.
-    for advice in ("MADV_HUGEPAGE", "MADV_DONTFORK"):
-        with suppress(AttributeError, OSError):
-            pages.madvise(getattr(mmap, advice))
-    return np.frombuffer(pages, np.uint8)
 
 
 def sources() -> Path:
