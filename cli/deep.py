@@ -34,6 +34,7 @@ def system_options(command: Command) -> Command:
             type=click.Choice(["auto", "float32", "tf32", "bf16"]),
             default="auto",
             show_default=True,
+            help="auto: bf16 on CUDA, float32 on the CPU.",
         ),
         click.option("--compile", "compiled", is_flag=True, help="torch.compile (CUDA)."),
         click.option("--cuda-graph", "graph", is_flag=True, help="One CUDA graph per step (CUDA)."),

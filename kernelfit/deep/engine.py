@@ -110,8 +110,10 @@ class Training:
             self.model.parameters(),
             lr=torch.tensor(self.rate, device=self.device) if self.system.graph else self.rate,
             momentum=self.recipe.momentum,
-            fused=True if self.device.type == "cuda" else None,
+            fused=True,
         )
+        # A single network of convolutions; MLPs see flat rows.
+        self.channels_last = len(self.members) == 1 and not isinstance(self.members[0], MLP)
         self.runner = self._runner()
         self.memory = Memory.empty(len(self.recipes), source.n, self.device)
         self.history: list[list[dict[str, Any]]] = [[] for _ in self.recipes]
@@ -152,7 +154,7 @@ class Training:
         anew while all other runs wait.
         """
         model = self.model
-        if self.device.type == "cuda" and len(self.members) == 1:
+        if self.channels_last:
             model = model.to(memory_format=torch.channels_last)
         if self.group.size > 1:
             model = share_batch_norm(model, self.device.type)
@@ -197,7 +199,7 @@ class Training:
         whole = self.system.graph and rows == batch and self.group.size == 1
         if whole and self.graphed is not None:
             return self.graphed(x, y)  # into inputs that are channels last already
-        if self.device.type == "cuda" and x.ndim == 5 and len(x) == 1:
+        if self.channels_last:
             x = x[0].contiguous(memory_format=torch.channels_last)[None]
         if not whole:
             return self._train_step(x, y, rows)

@@ -19,6 +19,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from kernelfit.deep.alexnet import SmallAlexNet
 from kernelfit.deep.inception import SmallInception
 from kernelfit.errors import InputError
 
@@ -93,50 +94,6 @@ class OneRun(nn.Module):
         """Logits, or (logits, auxiliary logits) from a model that has such a head and is training."""
         out = self.model(x[0])
         return (out[0][None], out[1][None]) if isinstance(out, tuple) else out[None]
-
-
-class SmallAlexNet(nn.Module):
-    """Two blocks of 5 x 5 convolution, ReLU, 3 x 3 max pool at stride 2, local response norm; then 384, 192."""
-
-    def __init__(self, shape: tuple[int, int, int], n_classes: int = 10, dropout: float = 0.0) -> None:
-        super().__init__()
-        height, width, channels = shape
-        # torch divides alpha by the size: .001 over 9 neighbours is TensorFlow's radius 4, alpha .001 / 9.
-        self.features = nn.Sequential(
-            nn.Conv2d(channels, 64, 5, padding=2),
-            nn.ReLU(),
-            nn.MaxPool2d(3, 2, ceil_mode=True),
-            nn.LocalResponseNorm(9, alpha=0.001, beta=0.75, k=1.0),
-            nn.Conv2d(64, 64, 5, padding=2),
-            nn.ReLU(),
-            nn.MaxPool2d(3, 2, ceil_mode=True),
-            nn.LocalResponseNorm(9, alpha=0.001, beta=0.75, k=1.0),
-        )
-        with torch.no_grad():
-            flat = self.features(torch.zeros(1, channels, height, width)).numel()
-        self.hidden = nn.ModuleList([nn.Linear(flat, 384), nn.Linear(384, 192)])
-        self.head = nn.Linear(192, n_classes)
-        self.dropout = nn.Dropout(dropout)
-        convolutions = [layer for layer in self.features if isinstance(layer, nn.Conv2d)]
-        for conv, bias in zip(convolutions, (0.0, 0.1), strict=True):
-            _cut_normal(conv, 0.05, bias)
-        for linear in self.hidden:
-            _cut_normal(linear, 0.04, 0.1)
-        _cut_normal(self.head, 1 / 192, 0.0)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, channels, height, width) -> logits (B, n_classes)."""
-        x = self.features(x).flatten(1)
-        for linear in self.hidden:
-            x = self.dropout(torch.relu(linear(x)))
-        logits: Tensor = self.head(x)
-        return logits
-
-
-def _cut_normal(layer: nn.Module, std: float, bias: float) -> None:
-    """TensorFlow's truncated normal (redrawn beyond two std), and a constant bias."""
-    nn.init.trunc_normal_(layer.weight, std=std, a=-2 * std, b=2 * std)
-    nn.init.constant_(layer.bias, bias)
 
 
 def build(

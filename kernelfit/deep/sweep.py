@@ -164,6 +164,7 @@ def run(
     if results:
         told.note(f"{len(results)} of {len(wanted)} runs were found finished in {folder}")
         _note_other_precision(results, system, told)
+    _note_caution(system, told)
     fetch = reader(data_dir, told)
     kept_inputs: Kept = {}
     start = time.monotonic()
@@ -220,6 +221,12 @@ def _note_other_precision(results: dict[str, dict[str, Any]], system: System, to
         )
 
 
+def _note_caution(system: System, told: Progress) -> None:
+    caution = system.caution(system.resolve())
+    if caution:
+        told.note(caution)
+
+
 def _note_call(folder: Path, line: dict[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "sweep.jsonl", "a", encoding="utf-8") as file:
@@ -243,6 +250,7 @@ def train(
     progress: Progress | None = None,
 ) -> Trained:
     """Train one group of recipes to the end; see `training`."""
+    _note_caution(system, progress or Silent())
     with system.session(system.resolve()):
         return finish(training(recipes, folder, system=system, data_dir=data_dir, progress=progress))
 

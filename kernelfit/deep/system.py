@@ -12,6 +12,7 @@ import torch
 from kernelfit.errors import DeviceError, InputError
 
 PRECISIONS = ("auto", "float32", "tf32", "bf16")
+BF16_UNITS = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")  # in torch's names of a processor's capabilities
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,8 @@ class System:
     """Device and speed switches.
 
     device             "auto" (CUDA where there is one), "cpu", "cuda", "cuda:1"
-    precision          "auto": bf16 autocast with float32 master weights on CUDA, float32 on the CPU
+    precision          "auto": bf16 autocast with float32 master weights on CUDA, float32 on the CPU. bf16 on the CPU is
+                       faster where the processor has it (AVX-512 BF16, AMX) and emulated elsewhere; tf32 needs CUDA
     compile, graph     torch.compile; one CUDA graph per full step. CUDA only
     checkpoint_seconds seconds between checkpoints inside an epoch (the end of training is always kept)
     evaluate_every     epochs between evaluations on the training and test set
@@ -57,8 +59,8 @@ class System:
             raise DeviceError(f"device: {self.device} was asked for, but torch sees no CUDA device; use cpu")
         if device.type == "cpu" and (self.compile or self.graph):
             raise InputError("compile, graph: these need a CUDA device; switch them off on the CPU")
-        if device.type == "cpu" and self.precision in ("tf32", "bf16"):
-            raise InputError(f"precision: {self.precision} needs a CUDA device; use float32 on the CPU")
+        if device.type == "cpu" and self.precision == "tf32":
+            raise InputError("precision: tf32 needs a CUDA device; use float32 or bf16 on the CPU")
         return device
 
     @contextlib.contextmanager
@@ -86,6 +88,18 @@ class System:
         if self.precision != "auto":
             return self.precision
         return "bf16" if device.type == "cuda" else "float32"
+
+    def caution(self, device: torch.device) -> str | None:
+        """A line for the user where the precision is slow on this device; None where it is not."""
+        if device.type != "cpu" or self.precision != "bf16":
+            return None
+        capabilities = getattr(torch.cpu, "get_capabilities", None)  # newer torch only
+        if capabilities is None:
+            return None
+        has = capabilities()
+        if any(has.get(name, False) for name in BF16_UNITS):
+            return None
+        return "precision: this processor has no bf16 instructions, which are emulated; float32 is faster"
 
     def autocast(self, device: torch.device) -> Any:
         """bf16 autocast where the precision says so; float32 otherwise."""

@@ -98,9 +98,10 @@ def test_every_epoch_sees_every_row_once_with_its_own_label(monkeypatch):
         {"model": "inception", "n": 24, "batch": 8, "epochs": 2},
     ],
 )
-def test_a_run_stopped_inside_an_epoch_resumes_bit_for_bit(tmp_path, monkeypatch, changes):
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_a_run_stopped_inside_an_epoch_resumes_bit_for_bit(tmp_path, monkeypatch, changes, precision):
     recipe = tiny(**changes)
-    whole, (expected,) = train(recipe)
+    whole, (expected,) = train(recipe, precision=precision)
 
     class Stop(Exception):
         pass
@@ -116,10 +117,10 @@ def test_a_run_stopped_inside_an_epoch_resumes_bit_for_bit(tmp_path, monkeypatch
 
     monkeypatch.setattr(checkpoint, "save", stop_after_some)
     with pytest.raises(Stop):
-        train(recipe, tmp_path, checkpoint_seconds=0.0)
+        train(recipe, tmp_path, checkpoint_seconds=0.0, precision=precision)
     assert saves[-1] == 2
     monkeypatch.setattr(checkpoint, "save", honest)
-    resumed, (outcome,) = train(recipe, tmp_path)
+    resumed, (outcome,) = train(recipe, tmp_path, precision=precision)
     assert_same_weights(weights(whole), weights(resumed))
     for name in ("right", "first_learned", "forgotten"):
         assert torch.equal(getattr(whole.memory, name), getattr(resumed.memory, name))
@@ -137,15 +138,15 @@ def test_a_checkpoint_of_another_machine_brings_its_momentum_and_not_its_switche
     path = tmp_path / "checkpoint.pt"
     state = checkpoint.load(path, CPU)
     state |= {"recipes": [recipe.to_json()], "status": "running"}
-    state["optimizer"]["param_groups"][0] |= {"lr": torch.tensor(7.0), "fused": True}
+    state["optimizer"]["param_groups"][0] |= {"lr": torch.tensor(7.0), "fused": None}
     kept = state["optimizer"]["state"]
-    kept[0]["momentum_buffer"] = kept[0]["momentum_buffer"].contiguous(memory_format=torch.channels_last)
+    kept[0]["momentum_buffer"] = kept[0]["momentum_buffer"].contiguous()
     del state["format"]
     checkpoint.save(state, path)
     resumed, _ = train(recipe, tmp_path)
     (group,) = resumed.optimizer.param_groups
     assert isinstance(group["lr"], float)
-    assert group["fused"] is None
+    assert group["fused"] is True
     first = next(iter(resumed.model.parameters()))
     assert resumed.optimizer.state[first]["momentum_buffer"].stride() == first.stride()
     assert_same_weights(weights(whole), weights(resumed))
@@ -323,7 +324,7 @@ def test_pixel_corruptions_act_on_the_crop_before_whitening():
 
 
 def test_the_system_refuses_what_the_cpu_lacks(monkeypatch):
-    for switch in ({"graph": True}, {"compile": True}, {"precision": "bf16"}):
+    for switch in ({"graph": True}, {"compile": True}, {"precision": "tf32"}):
         with pytest.raises(InputError, match="CUDA"):
             System(device="cpu", **switch).resolve()
     with pytest.raises(InputError, match="precision: got"):
@@ -333,6 +334,44 @@ def test_the_system_refuses_what_the_cpu_lacks(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(DeviceError, match="no CUDA device"):
         System(device="cuda").resolve()
+
+
+@pytest.mark.parametrize(
+    "recipes",
+    [
+        [tiny(seed=0), tiny(seed=1, weight_decay=0.004)],
+        [tiny("alexnet", n=64, batch=16, rates=(0.002,))],
+        [tiny("inception", n=24, batch=8, epochs=2, rates=(0.01,))],
+        [tiny("inception-no-bn", n=24, batch=8, epochs=2, rates=(0.01,))],
+    ],
+    ids=lambda recipes: recipes[0].model,
+)
+def test_bf16_rounds_and_stays_near_float32(recipes):
+    exact, fine = train(recipes)
+    rounded, coarse = train(recipes, precision="bf16")
+    for one, other in zip(fine, coarse, strict=True):
+        for record, near in zip(one.history, other.history, strict=True):
+            assert near["loss"] == pytest.approx(record["loss"], rel=0.05)
+    assert not torch.equal(next(exact.model.parameters()), next(rounded.model.parameters()))
+    # Weights, momentum and losses stay float32.
+    assert {value.dtype for value in rounded.model.parameters()} == {torch.float32}
+    states = rounded.optimizer.state.values()
+    assert {state["momentum_buffer"].dtype for state in states} == {torch.float32}
+    assert rounded.losses.dtype == torch.float32
+
+
+def test_emulated_bf16_is_told(tmp_path, monkeypatch):
+    for has, told in (({"avx2": True}, True), ({"avx512_bf16": True}, False), (None, False)):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", has and (lambda has=has: has), raising=False)
+        progress = Silent()
+        sweep.run(
+            [tiny(epochs=1)],
+            tmp_path / str(has),
+            system=System(device="cpu", precision="bf16"),
+            progress=progress,
+        )
+        assert any("no bf16 instructions" in note for note in progress.notes) is told
+        assert System(device="cpu").caution(CPU) is None
 
 
 def test_runs_of_one_network_share_what_was_compiled_and_mlps_are_not_compiled(monkeypatch):

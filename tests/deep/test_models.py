@@ -5,6 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from kernelfit.deep.alexnet import LocalResponseNorm  # noqa: E402
 from kernelfit.deep.inception import STAGES, Conv, Down, SmallInception, same_pad  # noqa: E402
 from kernelfit.deep.models import (  # noqa: E402
     MLP,
@@ -103,6 +104,31 @@ def test_local_response_normalisation_is_tensorflows(rng):
     # depth_radius 4, bias 1, alpha .001 / 9, beta .75: the sum runs over c - 4 ... c + 4 within the channels.
     sums = np.stack([(image[max(0, c - 4) : c + 5] ** 2).sum(axis=0) for c in range(64)])
     np.testing.assert_allclose(out, image / (1 + 0.001 / 9 * sums) ** 0.75, rtol=1e-12)
+
+
+@pytest.mark.parametrize("channels", [3, 9, 64])
+def test_local_response_normalisation_is_torchs(channels):
+    x = torch.randn(2, channels, 4, 5, generator=torch.Generator().manual_seed(channels)) * 30
+    # torch divides alpha by the size.
+    theirs = torch.nn.LocalResponseNorm(9, alpha=0.001, beta=0.75, k=1.0)
+    found = []
+    for layer in (theirs, LocalResponseNorm(channels)):
+        given = x.clone().requires_grad_()
+        out = layer(given)
+        out.square().sum().backward()
+        found.append((out.detach(), given.grad))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+
+
+def test_local_response_normalisation_of_bf16_sums_in_float32():
+    layer = LocalResponseNorm(64)
+    x = (torch.randn(2, 64, 4, 4, generator=torch.Generator().manual_seed(0)) * 30).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        out = layer(x)
+    assert out.dtype == torch.bfloat16
+    assert torch.equal(out, layer(x.float()).bfloat16())
+    assert not layer.state_dict()
 
 
 def test_batch_normalisation_has_a_shift_and_no_scale(rng):
