@@ -125,7 +125,10 @@ def weight_decay(text: str) -> float | bool:
     """'off', 'default' (the model's coefficient), or a number."""
     if text in ("off", "default"):
         return text == "default"
-    return _numbers("--weight-decay", text)[0]
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"--weight-decay: got {text!r}, expected off, default or a number") from None
 
 
 def _numbers(name: str, text: str) -> tuple[float, ...]:
@@ -215,7 +218,13 @@ def train_command(**given: Any) -> None:
     "--corruption", "corruptions", type=click.Choice(CORRUPTION_NAMES), multiple=True, default=("true",)
 )
 @click.option("--p", "shares", default="1", show_default=True, help="Shares for corrupt-labels, with commas.")
-@click.option("--weight-decay", "decays", multiple=True, default=("off",), help="off, default or numbers.")
+@click.option(
+    "--weight-decay",
+    "decays",
+    multiple=True,
+    default=("off",),
+    help="off, default or numbers, with commas or given again.",
+)
 @click.option("--seeds", default="0", show_default=True, help="With commas.")
 @recipe_options
 @sweep_options
@@ -235,7 +244,7 @@ def sweep_command(**given: Any) -> None:
     how = {name: given.pop(name) for name in ("stack", "at_once", "minutes")}
     models, corruptions = given.pop("models"), given.pop("corruptions")
     shares = _numbers("--p", given.pop("shares"))
-    decays = [weight_decay(text) for text in given.pop("decays")]
+    decays = [weight_decay(part) for text in given.pop("decays") for part in text.split(",")]
     seeds = _seeds(given.pop("seeds"))
     changes = recipe_changes(given)
     recipes = [

@@ -67,6 +67,15 @@ def test_sweep(tmp_path):
     ]
 
 
+def test_a_sweep_over_weight_decays(tmp_path):
+    target = tmp_path / "sweep.json"
+    arguments = ["sweep", *SMALL, "--side", "8", "--weight-decay", "off,default", "--weight-decay", "0.1"]
+    run(*arguments, "--precision", "bf16", "--out", str(tmp_path), "--json", str(target))
+    runs = json.loads(target.read_text())["runs"]
+    assert sorted(r["recipe"]["weight_decay"] for r in runs) == [0.0, 5e-4, 0.1]
+    assert {r["system"]["precision"] for r in runs} == {"bf16"}
+
+
 def test_the_plan_trains_nothing(tmp_path):
     result = run("reproduce", "table1", "fig1", "--plan", "--out", str(tmp_path / "none"))
     words = result.stdout.split()
@@ -116,6 +125,7 @@ def test_reproduce_scaled_down(tmp_path):
     ("arguments", "message"),
     [
         (["train", "--weight-decay", "much"], "--weight-decay: got 'much'"),
+        (["train", "--weight-decay", "off,0.1"], "--weight-decay: got 'off,0.1'"),
         (["train", "--rate", "fast"], "--rate: got 'fast'"),
         (["sweep", "--seeds", "a"], "--seeds: got 'a'"),
         (["reproduce", "table2"], "data_dir: table2 needs"),
