@@ -5,9 +5,9 @@ Images come as bytes. Inner products of small integers are exact in float32 as l
 (255 levels become -128 ... 127) and cut the features into chunks of at most 2^24 / (r_1 r_2) columns, r the
 largest magnitude on each side; 1,024 columns for bytes. Chunks are added in float64. Where the CPU multiplies bytes
 (`kernelfit.backends.bytes_product`), the same inner products are formed from the bytes themselves. Everything else
-goes through DGEMM in float64, whatever the dtype of the rows, less the mean of the training rows: a distance formed
+goes through DGEMM in float64, whatever the dtype of the rows, less the median of the training rows: a distance formed
 from inner products loses what its operands have in common, |x|^2 / |x - x'|^2 units of roundoff, and after centring
-only what is left of that.
+only what is left of that. The mean would not do: one row far out moves it away from all the others.
 """
 
 from __future__ import annotations
@@ -28,6 +28,11 @@ _EXACT_FLOAT32 = 2.0**24
 _SHORTEST_CHUNK = 128
 # Float rows that are bytes divided by one of these are recognised and stored as bytes again.
 _DIVISORS = (1, 255, 256, 16)
+# Rows whose median is the centre. Odd: the median is then one of their values, and integers less an integer stay
+# integers, whose products are exact below 2^53.
+_CENTRE_ROWS = 1_001
+# Columns whose median is taken at a time.
+_CENTRE_COLUMNS = 1_024
 
 
 class Points:
@@ -39,7 +44,7 @@ class Points:
     scale : the factor that brings `values` to the kernel's domain
     exact : whether inner products are formed exactly from integers
     centre : the integer subtracted before exact products (0 for floats)
-    mean : (d,) float64, the mean of the training rows in the kernel's domain, subtracted before products in float64;
+    median : (d,) float64, that of some training rows in the kernel's domain, subtracted before products in float64;
         None where the training rows are exact
     sq_norms : (n,) float64, |v_i - c|^2, with v_i the row and c what is subtracted: in units of `values` for exact
         rows, in the kernel's domain for others
@@ -67,7 +72,6 @@ class Points:
         if values.shape[1] == 0:
             raise InputError(f"{name}: got 0 features, expected at least one column")
         self.scale = 1.0 if scale is None else positive("scale", scale)
-        integers = values.dtype.kind in "ui"
         if values.dtype.kind == "f":
             if values.dtype.itemsize not in (4, 8):
                 values = values.astype(np.float64)
@@ -94,11 +98,11 @@ class Points:
                 self.exact = False
         if not self.exact:
             self.centre = 0
-        self.mean: Float | None = None
+        self.median: Float | None = None
         if like is not None:
-            self.mean = like.mean
+            self.median = like.median
         elif not self.exact:
-            self.mean = self._mean(integers)
+            self.median = self._median()
         with np.errstate(over="ignore", invalid="ignore"):
             self._row_sums()
         _refuse_overflow(self, name)
@@ -138,7 +142,7 @@ class Points:
         if exact:
             return np.subtract(self.values[start:stop], np.float32(self.centre), dtype=np.float32)
         scaled = self.scaled(start, stop)
-        return scaled if self.mean is None else scaled - self.mean
+        return scaled if self.median is None else scaled - self.median
 
     def scaled(self, start: int, stop: int) -> Float:
         """Rows start:stop in the kernel's domain, float64."""
@@ -156,14 +160,17 @@ class Points:
         norms = self.domain_sq_norms[rows]
         return norms, np.zeros_like(norms), norms
 
-    def _mean(self, integers: bool) -> Float:
+    def _median(self) -> Float:
         n, d = self.shape
-        mean = np.zeros(d)
-        # Divided first: sums of large numbers may overflow where their mean does not.
-        for start in range(0, n, 1024):
-            mean += (self.values[start : start + 1024] / float(n)).sum(axis=0)
-        # Integers less an integer stay integers, whose products are exact below 2^53.
-        return self.scale * (np.rint(mean) if integers else mean)
+        if n == 0:
+            return np.zeros(d)
+        count = min(n - 1 + n % 2, _CENTRE_ROWS)
+        sample = np.linspace(0, n - 1, count).astype(np.int64)
+        median = np.empty(d)
+        for start in range(0, d, _CENTRE_COLUMNS):
+            columns = slice(start, start + _CENTRE_COLUMNS)
+            median[columns] = np.median(self.values[sample, columns], axis=0)
+        return self.scale * median
 
     def _integer_range(self, like: Points | None) -> tuple[int, int]:
         if self.values.dtype.kind not in "ui" or self.values.size == 0:
@@ -187,10 +194,10 @@ class Points:
                 # <v, v'> = <v - c, v' - c> + c (s + s') + c^2 d, with s the sum of the centred row.
                 self.offsets[rows] = self.centre * block.sum(axis=1) + 0.5 * self.centre**2 * d
                 self.sq_norms_origin[rows] = self.sq_norms[rows] + 2.0 * self.offsets[rows]
-            elif self.mean is None:
+            elif self.median is None:
                 self.sq_norms_origin[rows] = self.sq_norms[rows]
             else:
-                self.offsets[rows] = block @ self.mean + 0.5 * (self.mean @ self.mean)
+                self.offsets[rows] = block @ self.median + 0.5 * (self.median @ self.median)
                 scaled = self.scaled(start, start + 1024)
                 self.sq_norms_origin[rows] = np.einsum("ij,ij->i", scaled, scaled)
         self.domain_sq_norms = self.sq_norms_origin * (self.scale**2 if self.exact else 1.0)

@@ -70,6 +70,14 @@ def test_wide_integers_go_through_float64(rng):
     assert np.array_equal(dots(points, points, False), int64_dots(x, x))  # below 2^53, so exact all the same
 
 
+@pytest.mark.parametrize("n", [1, 2, 5, 12])
+def test_wide_integers_kept_as_floats_give_the_same_bits(rng, n):
+    points = Points(rng.integers(-(10**6), 10**6, (n, 3)))
+    again = Points(points.values, points.scale)
+    assert np.array_equal(dots(again, again, False), dots(points, points, False))
+    assert np.array_equal(again.sq_norms, points.sq_norms)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("divisor", [1, 16, 255, 256])
 @pytest.mark.parametrize("form", ["quotient", "product"])

@@ -114,7 +114,7 @@ def test_a_common_offset_costs_distances_nothing(rng, backend, tolerance, dtype,
     tile = KernelTile(columns, 0, 40, ColumnBlock(columns, 0, 40, False), backend)
     distance = np.maximum(tile.sq_rows[:, None] + tile.sq_cols - 2 * tile.dot(), 0)
     exact = cdist(x.astype(np.float64), x.astype(np.float64), "sqeuclidean")
-    # What subtracting the mean rounds away is relative to the offset, once; not to its square.
+    # What subtracting the median rounds away is relative to the offset, once; not to its square.
     bound = tolerance(np.float64, 30) * (np.abs(x).max() + exact.max())
     assert np.abs(distance - exact).max() <= bound
     tile = KernelTile(rows, 0, 20, ColumnBlock(columns, 0, 40, False), backend)
@@ -122,3 +122,14 @@ def test_a_common_offset_costs_distances_nothing(rng, backend, tolerance, dtype,
     expected = y.astype(np.float64) @ x.astype(np.float64).T
     size = np.linalg.norm(y, axis=1)[:, None] * np.linalg.norm(x, axis=1)
     assert (np.abs(inner - expected) <= tolerance(np.float64, 30) * size).all()
+
+
+def test_a_row_far_out_costs_the_distances_of_others_nothing(rng, backend, tolerance):
+    x = rng.standard_normal((40, 30))
+    x[7] = 1e8
+    points = Points(x)
+    tile = KernelTile(points, 0, 40, ColumnBlock(points, 0, 40, False), backend)
+    distance = tile.sq_rows[:, None] + tile.sq_cols - 2.0 * tile.dot()
+    others = np.ix_(np.arange(40) != 7, np.arange(40) != 7)
+    exact = cdist(x, x, "sqeuclidean")[others]
+    assert np.abs(distance[others] - exact).max() <= tolerance(np.float64, 30) * exact.max()
