@@ -35,7 +35,11 @@ class Factored(Protocol):
         ...
 
     def inverse_diagonal(self, progress: Progress) -> Float:
-        """diag(A^-1) (n,)."""
+        """diag(A^-1) (n,), with the jitter in A."""
+        ...
+
+    def apply_inverse(self, vectors: Float) -> Float:
+        """A^-1 V (n, c) as the factor has it: with the jitter in A, and not refined."""
         ...
 
     def close(self) -> None: ...
@@ -161,7 +165,7 @@ class Solution:
     def leave_one_out(self, progress: Progress | None = None) -> Float:
         """f_{-i}(x_i) for every training row, (n, c) or (n,): the prediction of row i by the other n - 1 rows.
 
-        y_i - alpha_i / (A^-1)_ii; one more n^3/3 flops.
+        y_i - alpha_i / (A^-1)_ii; one more n^3/3 flops. Notes say where the factor is that of K + jitter I, or float32.
         """
         from kernelfit.linalg.leave_one_out import leave_one_out_predictions
 
@@ -169,14 +173,17 @@ class Solution:
             raise InputError(
                 "leave_one_out: the primal road has no factor; give ridge > 0, or use cross-validation"
             )
-        if self.certificate.jitter > 0:
-            message = "leave-one-out is that of K + jitter I: the factor holds the jitter"
-            self.notes.append(message)
-            (progress or Silent()).note(message)
+        progress = progress or Silent()
+        factor, alpha = self._factor_or_raise("leave_one_out"), self.alpha
         started = time.perf_counter()
-        inverse = self._factor_or_raise("leave_one_out").inverse_diagonal(progress or Silent())
+        if self.certificate.jitter > 0:
+            self._note("leave-one-out is that of K + jitter I: the factor holds the jitter", progress)
+            alpha = factor.apply_inverse(self.targets)
+        if self.certificate.factor_precision == "float32":
+            self._note("leave-one-out has the precision of the factor, float32", progress)
+        inverse = factor.inverse_diagonal(progress)
         self.seconds["loo"] = self.seconds.get("loo", 0.0) + time.perf_counter() - started
-        predictions = leave_one_out_predictions(self.targets, self.alpha, inverse)
+        predictions = leave_one_out_predictions(self.targets, alpha, inverse)
         return predictions[:, 0] if self.single_target else predictions
 
     def save(self, path: str | Path) -> None:
@@ -197,6 +204,11 @@ class Solution:
         if self.factor is not None:
             self.factor.close()
             self.factor = None
+
+    def _note(self, message: str, progress: Progress) -> None:
+        if message not in self.notes:
+            self.notes.append(message)
+            progress.note(message)
 
     def _factor_or_raise(self, method: str) -> Factored:
         if self.factor is None:

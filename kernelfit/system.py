@@ -170,6 +170,10 @@ class FactoredSystem:
         with self.backend:
             return inverse_diagonal(self.store, self.backend, progress)
 
+    def apply_inverse(self, vectors: Float) -> Float:
+        with self.backend:
+            return self._precondition(vectors)
+
     def close(self) -> None:
         if self.store is not None:
             self.store.close()

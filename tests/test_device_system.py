@@ -65,6 +65,15 @@ def test_a_device_gives_the_solution_of_the_cpu(rng, make_device, tolerance, ker
     theirs.close()
 
 
+def test_leave_one_out_with_jitter_is_that_of_the_cpu(rng, make_device):
+    X, _, Y, scale = problem(rng, data="floats")
+    mine, theirs = (
+        kernelfit.solve(X, Y, gamma=0.5, scale=scale, jitter=1e-2, device=device)
+        for device in ("cpu", make_device(16_000_000))
+    )
+    assert np.allclose(theirs.leave_one_out(), mine.leave_one_out(), rtol=1e-9, atol=1e-9)
+
+
 def small_capacity(device, n, d, columns, width, spare_tiles, precision) -> int:
     """Bytes for two panels in the making and `spare_tiles` more, on such a device."""
     kind = np.float64 if precision == "float64" else np.float32

@@ -46,3 +46,23 @@ def test_equals_leaving_rows_out_of_two_thousand(rng, ridge, rows):
             a[np.diag_indices(n - 1)] += ridge
             alone = k[row, others] @ cho_solve(cho_factor(a, lower=True, overwrite_a=True), y[others])
             np.testing.assert_allclose(predictions[row], alone, rtol=1e-8, atol=1e-8)
+
+
+def test_with_jitter_it_is_that_of_the_shifted_matrix(rng):
+    x = rng.standard_normal((150, 6))
+    y = np.stack([np.sin(x[:, 0]), x[:, 1] * x[:, 2]], axis=1)
+    shifted = kernelfit.solve(x, y, gamma=0.5, jitter=1e-2, device="cpu")
+    assert shifted.certificate.interpolates
+    expected = kernelfit.solve(x, y, gamma=0.5, ridge=1e-2, device="cpu").leave_one_out()
+    np.testing.assert_allclose(shifted.leave_one_out(), expected, rtol=1e-9, atol=1e-9)
+    assert any("leave-one-out is that of K + jitter I" in note for note in shifted.notes)
+
+
+def test_a_single_precision_factor_is_told(rng):
+    x = rng.standard_normal((150, 6))
+    solution = kernelfit.solve(x, x[:, 0], gamma=0.5, precision="mixed", device="cpu")
+    for _ in range(2):
+        solution.leave_one_out()
+    assert [note for note in solution.notes if "leave-one-out" in note] == [
+        "leave-one-out has the precision of the factor, float32"
+    ]
