@@ -28,7 +28,10 @@ _STRIP = 512
 
 
 class Factored(Protocol):
-    """What a solution needs of the factorisation behind it."""
+    """What a solution needs of the factorisation behind it, which it may share with others."""
+
+    @property
+    def closed(self) -> bool: ...
 
     def solve(self, targets: Float, progress: Progress) -> tuple[Float, Float, Certificate]:
         """alpha (n, c), K alpha (n, c) formed afresh, and the certificate of the solve."""
@@ -115,7 +118,8 @@ class Solution:
             assert self.points is not None
             rows = Points(X, self.input_scale, like=self.points)
             # A factor on a device has the training rows there.
-            on_device = getattr(self.factor, "predict", None)
+            open_factor = None if self.factor is None or self.factor.closed else self.factor
+            on_device = getattr(open_factor, "predict", None)
             if on_device is not None:
                 values = on_device(rows, self.alpha, progress or Silent())
             else:
@@ -200,7 +204,7 @@ class Solution:
         return read(Path(path), function)
 
     def close(self) -> None:
-        """Give back the memory or files of the factor; predictions stay possible."""
+        """Give back the memory or files of the factor, which other solutions may share; predictions stay possible."""
         if self.factor is not None:
             self.factor.close()
             self.factor = None
@@ -211,7 +215,7 @@ class Solution:
             progress.note(message)
 
     def _factor_or_raise(self, method: str) -> Factored:
-        if self.factor is None:
+        if self.factor is None or self.factor.closed:
             raise InputError(
                 f"{method}: this solution has no factor (closed, or loaded from a file); solve again"
             )

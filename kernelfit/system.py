@@ -78,6 +78,11 @@ class FactoredSystem:
         system.store, system.pivots, system._inverse_norm = store, pivots, inverse_norm
         return system
 
+    @property
+    def closed(self) -> bool:
+        """Whether the factor has been given back."""
+        return self.store is None
+
     def factorise(self, progress: Progress, after_panel: Callable[[int], None] | None = None) -> None:
         """K + (ridge + jitter) I = L L^T into panels of the planned tier and precision.
 

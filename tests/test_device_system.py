@@ -74,6 +74,15 @@ def test_leave_one_out_with_jitter_is_that_of_the_cpu(rng, make_device):
     assert np.allclose(theirs.leave_one_out(), mine.leave_one_out(), rtol=1e-9, atol=1e-9)
 
 
+def test_a_solution_whose_device_another_one_closed_still_predicts(rng, make_device):
+    X, X_test, Y, scale = problem(rng, data="floats")
+    first = kernelfit.solve(X, Y, gamma=0.5, scale=scale, device=make_device(16_000_000))
+    second = first.solve(2 * Y)
+    before = second.predict(X_test)
+    first.close()
+    assert np.allclose(second.predict(X_test), before, rtol=1e-9, atol=1e-9)
+
+
 def small_capacity(device, n, d, columns, width, spare_tiles, precision) -> int:
     """Bytes for two panels in the making and `spare_tiles` more, on such a device."""
     kind = np.float64 if precision == "float64" else np.float32

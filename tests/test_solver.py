@@ -296,6 +296,18 @@ def test_a_closed_solution_still_predicts(problem):
             method()
 
 
+def test_a_solution_whose_factor_another_one_closed_says_so(problem):
+    x, y = problem
+    first = kernelfit.solve(x, y, gamma=1.0)
+    second = first.solve(2 * y)
+    first.close()
+    for method in (second.leave_one_out, lambda: second.solve(y)):
+        with pytest.raises(InputError, match=r"this solution has no factor"):
+            method()
+    second.close()
+    np.testing.assert_allclose(second.predict(x), 2 * first.predict(x), rtol=1e-9)
+
+
 @pytest.mark.parametrize("precision", ["float64", "mixed"])
 def test_leave_one_out_is_scored_by_leaving_out(problem, precision):
     x, y = problem
