@@ -347,28 +347,20 @@ def complete(
         if system is None:
             system = FactoredSystem(problem, plan, backend, run=run, scratch=scratch)
         try:
-            alpha, fitted, certificate = _factor_and_solve(system, problem, interruption, progress)
-        except (NotPositiveDefiniteError, RefinementError) as error:
-            if plan.precision != "mixed":
-                system.close()
-                if run is not None:
-                    run.discard()  # nothing in it would serve a run with another shift or kernel
-                raise
-            message = f"{problem.precision} precision fell back to float64: {error}"
-            notes.append(message)
-            progress.note(message)
-            try:
-                system = _fall_back(system, problem)
-            except BaseException:
-                system.close()
-                raise
             try:
                 alpha, fitted, certificate = _factor_and_solve(system, problem, interruption, progress)
-            except BaseException:
-                system.close()
-                raise
-        except BaseException:
+            except (NotPositiveDefiniteError, RefinementError) as error:
+                if plan.precision != "mixed":
+                    raise
+                message = f"{problem.precision} precision fell back to float64: {error}"
+                notes.append(message)
+                progress.note(message)
+                system = _fall_back(system, problem)
+                alpha, fitted, certificate = _factor_and_solve(system, problem, interruption, progress)
+        except BaseException as error:
             system.close()
+            if run is not None and isinstance(error, NotPositiveDefiniteError):
+                run.discard()  # nothing in it would serve a run with another shift or kernel
             raise
         # Refinement has made up for the pivots that a float32 factor lost.
         if certificate.weak_pivots and not certificate.refinements:

@@ -131,11 +131,15 @@ class FactoredSystem:
             if fitted is None:
                 fitted, norm = self._product(alpha, self.source, progress, "certify", with_norm=True)
                 norm += self.ridge
-            residual = targets - fitted - self.ridge * alpha
-            error = backward_error(residual, norm, alpha, targets)
-            if not np.isfinite(error) or (
-                self.plan.precision == "mixed" and not error <= _AS_GOOD_AS_FLOAT64
-            ):
+            with np.errstate(over="ignore", invalid="ignore"):  # what overflowed is refused below
+                residual = targets - fitted - self.ridge * alpha
+                error = backward_error(residual, norm, alpha, targets)
+            if not np.isfinite(error):
+                raise RefinementError(
+                    f"alpha: overflows in {self.plan.precision} precision, with Y up to {np.abs(targets).max():.3g}; "
+                    "rescale Y, or give ridge > 0"
+                )
+            if self.plan.precision == "mixed" and not error <= _AS_GOOD_AS_FLOAT64:
                 raise RefinementError(
                     f"alpha: backward error {error:.1e} in {self.plan.precision} precision after "
                     f"{refined.iterations if refined else 0} products with K, expected at most "

@@ -15,7 +15,14 @@ import pytest
 
 import kernelfit
 from kernelfit.backends.cpu import CpuBackend
-from kernelfit.errors import DataError, InputError, PlanError, StorageError
+from kernelfit.errors import (
+    DataError,
+    InputError,
+    NotPositiveDefiniteError,
+    PlanError,
+    RefinementError,
+    StorageError,
+)
 from kernelfit.gram.plan import make_plan
 from kernelfit.kernels import Gaussian, Pairwise
 from kernelfit.storage import identity as identities
@@ -135,6 +142,24 @@ def test_other_targets_are_welcome(tmp_path: Path) -> None:
     assert solution.traffic["factor_written"] == 0
     np.testing.assert_array_equal(solution.alpha, kernelfit.solve(**problem(Y=other)).alpha)
     np.testing.assert_array_equal(kernelfit.open(folder).alpha, solution.alpha)
+    assert kernelfit.check(folder).ok
+
+
+@pytest.mark.parametrize("precision", ["float64", "mixed"])
+def test_a_run_that_no_factor_exists_for_is_taken_away(tmp_path: Path, precision: str) -> None:
+    X = np.linspace(0, 1, N)[:, None]  # one after the other, so that K is singular to rounding
+    with pytest.raises(NotPositiveDefiniteError):
+        kernelfit.solve(**problem(X=X, precision=precision), directory=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_targets_that_overflow_do_not_cost_the_factor(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    kernelfit.solve(**problem(), directory=folder).close()
+    with pytest.raises(RefinementError, match=r"alpha: overflows in float64 precision, with Y up to 1e\+308"):
+        kernelfit.solve(**problem(Y=np.full(N, 1e308)), directory=folder, resume=True)
+    solution = kernelfit.solve(**problem(), directory=folder, resume=True)
+    assert solution.traffic["factor_written"] == 0
     assert kernelfit.check(folder).ok
 
 
