@@ -233,7 +233,7 @@ def open_run_folder(
 ) -> Run:
     """The run of `problem` in `folder`: a new one, or with `resume` the one that is there, if it is the same.
 
-    The panels stay as they are whatever the targets; new targets replace those that were stored.
+    The panels stay as they are whatever the targets; new targets replace those that were stored, and their solution.
     """
     folder = folder.absolute()
     if not resume or not (folder / RUN).exists():
@@ -244,6 +244,8 @@ def open_run_folder(
         described = identity(problem, plan)
         if there is not None:
             refuse_other(folder, described, there)
+        # First: a kill from here on must not leave the solution of earlier targets beside run.h5 of these.
+        (folder / SOLUTION).unlink(missing_ok=True)
         run_file.write(folder / RUN, problem, plan, described, notes)
     except BaseException:
         lock.release()

@@ -145,6 +145,24 @@ def test_other_targets_are_welcome(tmp_path: Path) -> None:
     assert kernelfit.check(folder).ok
 
 
+def test_other_targets_that_are_killed_do_not_become_the_earlier_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, other = tmp_path / "run", np.arange(1.0 * N)
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    kernelfit.solve(**problem(), directory=folder).close()
+    with monkeypatch.context() as patch:
+        patch.setattr(run_folder.Run, "finish", killed)
+        with pytest.raises(KeyboardInterrupt):
+            kernelfit.solve(**problem(Y=other), directory=folder, resume=True)
+    solution = kernelfit.resume(folder)
+    np.testing.assert_array_equal(solution.targets[:, 0], other)
+    assert kernelfit.check(folder).ok
+
+
 @pytest.mark.parametrize("precision", ["float64", "mixed"])
 def test_a_run_that_no_factor_exists_for_is_taken_away(tmp_path: Path, precision: str) -> None:
     X = np.linspace(0, 1, N)[:, None]  # one after the other, so that K is singular to rounding
