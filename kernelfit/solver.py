@@ -32,6 +32,7 @@ from kernelfit.gram.points import Points
 from kernelfit.gram.source import ArrayGram, GramSource, KernelGram, PanelGram
 from kernelfit.interruption import Interruption
 from kernelfit.kernels import Kernel, Linear, build
+from kernelfit.kernels.base import positive, whole
 from kernelfit.linalg.minimum_norm import minimum_norm
 from kernelfit.preflight import Duplicates, as_shift, as_targets, drop_duplicates
 from kernelfit.problem import Problem
@@ -121,6 +122,8 @@ def solve(
     """
     progress = progress or Silent()
     check_device(device)
+    if panel_width is not None:
+        panel_width = whole("panel_width", panel_width, 1)
     choose = isinstance(ridge, str) and ridge == "auto"
     ridge, jitter = as_shift("ridge", 0.0 if choose else ridge), as_shift("jitter", jitter)
     notes: list[str] = []
@@ -135,6 +138,10 @@ def solve(
         duplicates = Duplicates(())
         candidates = CANDIDATES
         if isinstance(kernel, str) and kernel == "precomputed":
+            if gamma is not None or parameters:
+                raise InputError(
+                    "gamma: a precomputed Gram matrix is used as it is; leave the kernel's parameters out"
+                )
             source = X if isinstance(X, PanelGram) else ArrayGram(X)
             targets = as_targets(Y, source.n)
             kept = np.arange(source.n)
@@ -188,7 +195,7 @@ def solve(
             kept=kept,
             rows_given=rows_given,
             duplicates=duplicates.groups,
-            input_scale=scale,
+            input_scale=None if scale is None or points is None else float(scale),
             single_target=np.ndim(Y) == 1,
             condition=condition,
             remembered=dict(remember or {}),
@@ -524,6 +531,7 @@ def _resolve_kernel(
     progress: Progress,
     note: Any,
 ) -> Kernel:
+    gamma_factor = positive("gamma_factor", gamma_factor)
     if isinstance(kernel, Kernel):
         if gamma is not None or parameters:
             raise InputError(
@@ -542,8 +550,6 @@ def _resolve_kernel(
         raise InputError(
             f"gamma_factor: got {gamma_factor} beside gamma = {gamma!r}, expected the median rule; leave one out"
         )
-    if not (np.isfinite(gamma_factor) and gamma_factor > 0):
-        raise InputError(f"gamma_factor: got {gamma_factor}, expected a number > 0")
     if gamma is None or gamma == "median":
         return build_with_gamma(kernel, median_gamma(points, kernel, gamma_factor), parameters)
     if gamma == "auto":

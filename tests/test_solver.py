@@ -431,6 +431,11 @@ REFUSED = [
     ({"kernel": "rbf"}, "kernel: got 'rbf', expected one of gaussian"),
     ({"kernel": Gaussian(1.0), "gamma": 2.0}, "gamma: the kernel is an object"),
     ({"kernel": "linear", "gamma": 2.0}, "gamma: the linear kernel has none"),
+    ({"gamma_factor": "wide"}, "gamma_factor: got 'wide', expected a number"),
+    ({"gamma_factor": 0}, "gamma_factor: got 0, expected a number > 0"),
+    ({"panel_width": 0}, "panel_width: got 0, expected a whole number >= 1"),
+    ({"panel_width": -5}, "panel_width: got -5, expected a whole number >= 1"),
+    ({"panel_width": 2.5}, "panel_width: got 2.5, expected a whole number >= 1"),
     ({"parameters": {"degree": 3}}, "degree: the gaussian kernel does not have it"),
     ({"ridge": -1.0}, "ridge: got -1.0, expected a finite number >= 0"),
     ({"ridge": np.nan}, "ridge: got nan, expected"),
@@ -455,6 +460,13 @@ def test_arguments_that_are_refused_in_one_line(problem, arguments, says):
         kernelfit.solve(x, y, **arguments)
     assert str(caught.value).startswith(says)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("given", [{"gamma": 2.0}, {"parameters": {"degree": 2}}])
+def test_parameters_of_a_kernel_beside_a_precomputed_gram_are_refused(problem, given):
+    x, y = problem
+    with pytest.raises(InputError, match=r"^gamma: a precomputed Gram matrix is used as it is"):
+        kernelfit.solve(np.eye(len(x)), y, kernel="precomputed", **given)
 
 
 def test_a_device_that_is_not_there(problem):

@@ -84,6 +84,13 @@ def test_save_and_load_for_every_kernel(rng, tmp_path, kernel, rows):
         loaded.leave_one_out()
 
 
+def test_a_scale_of_any_type_of_number(rng, tmp_path):
+    x = rng.standard_normal((20, 3))
+    solution = kernelfit.solve(x, x[:, 0], kernel=Gaussian(0.5), scale=np.float32(0.5))
+    solution.save(tmp_path / "solution.h5")
+    assert np.array_equal(kernelfit.load(tmp_path / "solution.h5").predict(x), solution.predict(x))
+
+
 def test_the_primal_road_a_single_target_and_a_given_gram(rng, tmp_path):
     x, y = rng.standard_normal((20, 3)), rng.standard_normal(20)
     primal = kernelfit.solve(x, y, kernel="linear")
