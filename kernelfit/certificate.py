@@ -66,9 +66,9 @@ _RESIDUAL = 1e-6
 
 
 def interpolates(backward_error: float, residual: Float, targets: Float) -> bool:
-    """Whether Y - K alpha is rounding: small beside |K| |alpha|, and beside Y itself.
+    """Whether Y - K alpha is rounding in every column: small beside |K| |alpha|, and beside y itself.
 
-    A K that is singular to rounding allows an alpha so large that a residual beyond Y is still small beside it.
+    A K that is singular to rounding allows an alpha so large that a residual beyond y is still small beside it.
     """
-    largest = float(np.abs(targets).max(initial=0.0))
-    return backward_error <= _ROUNDING and float(np.abs(residual).max(initial=0.0)) <= _RESIDUAL * largest
+    met = np.abs(residual).max(axis=0) <= _RESIDUAL * np.abs(targets).max(axis=0)
+    return backward_error <= _ROUNDING and bool(met.all())
