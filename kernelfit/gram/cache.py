@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from kernelfit.backends.cpu import CpuBackend
 from kernelfit.errors import InputError
 from kernelfit.gram.plan import PanelLayout
-from kernelfit.gram.source import Columns, GramSource, KernelGram, PanelGram, set_diagonal
+from kernelfit.gram.source import Columns, GramSource, KernelGram, PanelGram, mirror, set_diagonal
 from kernelfit.gram.tile import ColumnBlock, KernelTile, evaluate, narrow
 from kernelfit.kernels.base import Float
 from kernelfit.progress import Progress
@@ -52,10 +52,12 @@ def _panels(
                 first: int = first,
                 columns: Any = columns,
             ) -> None:
-                columns.fill(strip[0], strip[1], panel[strip[0] - first : strip[1] - first])
-                advance((strip[1] - strip[0]) * panel.shape[1] * source.flops_per_entry)
+                width = min(panel.shape[1], strip[1] - first)
+                columns.fill(strip[0], strip[1], panel[strip[0] - first : strip[1] - first, :width])
+                advance((strip[1] - strip[0]) * width * source.flops_per_entry)
 
-            backend.run(fill, layout.strips(first))
+            # The tiles that products and the factor ask for, so that what is kept has the bits of what is not.
+            backend.run(fill, layout.panel_strips(j))
             panels.append(panel)
     return panels
 
@@ -92,6 +94,7 @@ class _ProductsColumns:
         dot = np.ascontiguousarray(self._panel[start - self._start : stop - self._start, : out.shape[1]])
         evaluate(gram.kernel, gram.points, start, stop, block, out, self._backend, dot)
         set_diagonal(out, start, self._start, gram.diagonal())
+        mirror(out, start, self._start)
 
 
 class _InnerProducts:

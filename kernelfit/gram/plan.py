@@ -22,6 +22,9 @@ _WIDTHS = ((1_500, 128), (4_000, 256), (8_000, 512), (16_000, 768), (32_000, 1_0
 _WIDEST = 2_048
 _TALLEST_STRIP = 1_024
 _SHORTEST_STRIP = 256
+#: rows of a strip inside a diagonal block: short enough that computing whole rectangles wastes little above the
+#: diagonal, tall enough for GEMM
+DIAGONAL_STRIP = 256
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,15 @@ class PanelLayout:
             strips.append((first, first + height))
             first += height
         return strips
+
+    def panel_strips(self, j: int) -> list[tuple[int, int]]:
+        """Strips of the rows of panel j: those below the diagonal block first (tall), then those of the block (short).
+
+        A strip of the diagonal block needs the columns up to its last row.
+        """
+        first, last = self.start(j), self.stop(j)
+        inside = [(a, min(a + DIAGONAL_STRIP, last)) for a in range(first, last, DIAGONAL_STRIP)]
+        return self.strips(last) + inside[::-1]
 
     def factor_flops(self) -> float:
         return self.n**3 / 3.0

@@ -72,6 +72,8 @@ class _KernelColumns:
         block = narrow(self._block, out.shape[1])
         evaluate(self._gram.kernel, self._gram.points, start, stop, block, out, self._backend)
         set_diagonal(out, start, self._start, self._gram.diagonal())
+        # A product rounds <x_i, x_j> and <x_j, x_i> in different ways, depending on its shape.
+        mirror(out, start, self._start)
 
 
 class ArrayGram:
@@ -107,7 +109,7 @@ class _ArrayColumns:
 
     def fill(self, start: int, stop: int, out: NDArray[Any]) -> None:
         out[...] = self._array[start:stop, self._start : self._start + out.shape[1]]
-        _mirror(out, start, self._start)
+        mirror(out, start, self._start)
 
 
 class PanelGram:
@@ -194,7 +196,7 @@ class _StoredColumns:
         rows = self._backend.scratch("stored rows", stop - start, width, self._reader.dtype)
         self._reader.read(self._j, (start, stop), rows)
         out[...] = rows[:, : out.shape[1]]
-        _mirror(out, start, layout.start(self._j))
+        mirror(out, start, layout.start(self._j))
 
 
 class PanelColumns:
@@ -205,17 +207,17 @@ class PanelColumns:
 
     def fill(self, start: int, stop: int, out: NDArray[Any]) -> None:
         out[...] = self._panel[start - self._start : stop - self._start, : out.shape[1]]
-        _mirror(out, start, self._start)
+        mirror(out, start, self._start)
 
 
-def _mirror(out: NDArray[Any], row: int, column: int) -> None:
-    """Only the lower triangle of K is given; fill what lies above the diagonal in the tile with corner (row, column).
+def mirror(out: NDArray[Any], row: int, column: int) -> None:
+    """Only the lower triangle of K counts; fill what lies above the diagonal in the tile with corner (row, column).
 
     That is possible within the square that the tile's own rows span; nobody reads further right.
     """
     corner = row - column
     inside = min(out.shape[0], out.shape[1] - corner)
-    if inside > 0:
+    if corner >= 0 and inside > 0:
         square = out[:inside, corner : corner + inside]
         square[...] = np.tril(square) + np.tril(square, -1).T
 

@@ -25,14 +25,11 @@ from numpy.typing import NDArray
 from kernelfit.backends import blas
 from kernelfit.backends.cpu import CpuBackend
 from kernelfit.errors import NotPositiveDefiniteError
-from kernelfit.gram.plan import PanelLayout
+from kernelfit.gram.plan import DIAGONAL_STRIP, PanelLayout
 from kernelfit.gram.source import GramSource
 from kernelfit.progress import Progress, Silent
 from kernelfit.storage.panels import Batch, PanelStore
 
-# Rows of a strip inside the diagonal block: short enough that computing whole rectangles wastes little above the
-# diagonal, tall enough for GEMM.
-_DIAGONAL_STRIP = 256
 # Pivots below this multiple of n u K_jj have lost all but one or two digits.
 _WEAK = 10.0
 
@@ -98,7 +95,7 @@ def factor(
             panel = store.begin(j)
             _generate(source, shift, layout, j, panel, backend)
             generated = time.perf_counter()
-            strips = panel_strips(layout, j)
+            strips = layout.panel_strips(j)
             for batch in store.stream(range(j), first_row=layout.start(j)):
                 _update(panel, layout, j, strips, batch, backend, advance)
             _factor_diagonal(panel, layout, j, backend)
@@ -125,13 +122,6 @@ def panel_flops(layout: PanelLayout, j: int) -> float:
     return update + width**3 / 3.0 + float(below) * width * width
 
 
-def panel_strips(layout: PanelLayout, j: int) -> list[Span]:
-    """Global row strips of panel j: those below the diagonal block first (tall), then those of the block (short)."""
-    first, last = layout.start(j), layout.stop(j)
-    inside = [(a, min(a + _DIAGONAL_STRIP, last)) for a in range(first, last, _DIAGONAL_STRIP)]
-    return layout.strips(last) + inside[::-1]
-
-
 def _columns_of(strip: Span, first: int, width: int) -> int:
     """Columns of the panel that a strip needs: all of them, or in the diagonal block those up to its last row."""
     return min(width, strip[1] - first)
@@ -147,7 +137,7 @@ def _generate(
         width = _columns_of(strip, first, last - first)
         columns.fill(strip[0], strip[1], panel[strip[0] - first : strip[1] - first, :width])
 
-    backend.run(generate, panel_strips(layout, j))
+    backend.run(generate, layout.panel_strips(j))
     if shift:
         index = np.arange(last - first)
         panel[index, index] += panel.dtype.type(shift)
@@ -186,9 +176,9 @@ def _factor_diagonal(panel: NDArray[Any], layout: PanelLayout, j: int, backend: 
     """P_J = L_JJ L_JJ^T, by the same algorithm on narrow columns so that all threads take part."""
     width = panel.shape[1]
     block = panel[:width]
-    for start in range(0, width, _DIAGONAL_STRIP):
-        stop = min(start + _DIAGONAL_STRIP, width)
-        strips = [(a, min(a + _DIAGONAL_STRIP, width)) for a in range(start, width, _DIAGONAL_STRIP)]
+    for start in range(0, width, DIAGONAL_STRIP):
+        stop = min(start + DIAGONAL_STRIP, width)
+        strips = [(a, min(a + DIAGONAL_STRIP, width)) for a in range(start, width, DIAGONAL_STRIP)]
         top = block[start:stop, start:stop]
 
         def update(strip: Span, start: int = start, stop: int = stop) -> None:

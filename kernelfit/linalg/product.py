@@ -12,7 +12,6 @@ from kernelfit.backends import blas
 from kernelfit.backends.cpu import CpuBackend
 from kernelfit.gram.plan import PanelLayout
 from kernelfit.gram.source import GramSource
-from kernelfit.linalg.cholesky import panel_strips
 from kernelfit.progress import Progress, Silent
 
 Float = NDArray[np.float64]
@@ -43,7 +42,7 @@ def symmetric_product(
         for j in range(layout.count):
             first, last = layout.start(j), layout.stop(j)
             columns = source.columns(first, last, backend)
-            strips = panel_strips(layout, j)
+            strips = layout.panel_strips(j)
             parts: list[Any] = [None] * len(strips)
 
             def multiply(

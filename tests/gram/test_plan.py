@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from kernelfit.errors import InputError, PlanError
 from kernelfit.gram import plan as planning
 from kernelfit.gram.plan import PanelLayout, largest_order, make_plan, parse_bytes
-from kernelfit.linalg.cholesky import panel_strips
 
 orders = st.integers(1, 100_000)
 GB = 10**9
@@ -63,7 +62,7 @@ def test_strips_cover_every_row_once(first, rows, width):
     heights = [b - a for a, b in layout.strips(first)]
     assert all(0 < height <= 1024 for height in heights)
     j = layout.count - 1 if first == 0 else layout.panel_of(min(first, n - 1))
-    assert covered(panel_strips(layout, j)) == list(range(layout.start(j), n))
+    assert covered(layout.panel_strips(j)) == list(range(layout.start(j), n))
 
 
 def test_no_order_below_one():

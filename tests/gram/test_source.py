@@ -10,7 +10,6 @@ from kernelfit.gram.plan import PanelLayout
 from kernelfit.gram.points import Points
 from kernelfit.gram.source import ArrayGram, KernelGram, PanelGram, StoredGram, set_diagonal
 from kernelfit.kernels import Gaussian, Polynomial
-from kernelfit.linalg.cholesky import panel_strips
 from kernelfit.storage.panel_file import PanelFile
 
 N, WIDTH = 83, 19
@@ -57,7 +56,7 @@ def test_every_tile_of_the_lower_triangle(rng, backend, matrix, tmp_path, kind, 
     for j in range(layout.count):
         first, last = layout.start(j), layout.stop(j)
         columns = source.columns(first, last, backend)
-        cuts = [(a, min(a + 7, N)) for a in range(first, N, 7)] + [(first, N), *panel_strips(layout, j)]
+        cuts = [(a, min(a + 7, N)) for a in range(first, N, 7)] + [(first, N), *layout.panel_strips(j)]
         for start, stop in cuts:
             width = min(last, stop) - first
             out = np.full((stop - start, width), np.nan, dtype)

@@ -134,6 +134,17 @@ def test_a_foreign_journal_is_refused(tmp_path: Path) -> None:
     assert not kernelfit.check(tmp_path / "ours").ok
 
 
+def test_a_mixed_run_that_kept_its_gram_in_memory_is_reproduced(tmp_path: Path) -> None:
+    rng = np.random.default_rng(7)
+    X, Y = rng.normal(size=(2_500, 5)), rng.normal(size=2_500)
+    solution = kernelfit.solve(X, Y, gamma=5.0, precision="mixed", directory=tmp_path / "run", device="cpu")
+    assert solution.plan.cache == "gram"
+    assert solution.certificate.refinements > 0
+    solution.close()
+    found = kernelfit.check(tmp_path / "run")
+    assert found.alpha_reproduced, found.problems
+
+
 def test_other_targets_are_welcome(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     kernelfit.solve(**problem(), directory=folder).close()
