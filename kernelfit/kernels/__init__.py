@@ -95,7 +95,8 @@ def from_description(description: dict[str, Any], function: Any = None) -> Kerne
         kernel = Pairwise(function)
         if kernel.parameters["source_sha256"] != parameters.get("source_sha256"):
             raise InputError(
-                f"function: its source differs from that of the saved kernel {parameters.get('function')!r}; "
+                f"function: its source or the numbers around it differ from the saved kernel's "
+                f"({parameters.get('function')!r}); "
                 "give the function that the solution was computed with"
             )
         return kernel

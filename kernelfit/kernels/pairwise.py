@@ -60,11 +60,7 @@ class Pairwise(Kernel):
         self.function = function
         python = getattr(function, "py_func", function)
         self._label = getattr(python, "__name__", "function")
-        try:
-            source = inspect.getsource(python)
-        except (OSError, TypeError):  # defined at a prompt: its byte code is all there is
-            source = repr(getattr(python, "__code__", python))
-        self._digest = hashlib.sha256(source.encode()).hexdigest()[:16]
+        self._digest = hashlib.sha256((_source(python) + _surroundings(python)).encode()).hexdigest()[:16]
         self._compiled: Any = None
 
     @property
@@ -109,6 +105,34 @@ class Pairwise(Kernel):
                 self._compiled(block[i : i + 1], block[i : i + 1], one)
                 out[start + i] = one[0, 0]
         return out
+
+
+def _source(function: Any) -> str:
+    try:
+        return inspect.getsource(function)
+    except (OSError, TypeError):  # defined at a prompt: its byte code is all there is
+        code = getattr(function, "__code__", None)
+        return repr(function) if code is None else f"{code.co_code.hex()} {code.co_consts} {code.co_names}"
+
+
+def _surroundings(function: Any) -> str:
+    """Numbers, texts and arrays from around a function and its defaults, which Numba compiles in: with others the same
+    source is another kernel."""
+    try:
+        around = inspect.getclosurevars(function)
+    except (TypeError, ValueError):  # no Python function
+        return ""
+    taken = {**around.globals, **around.nonlocals, "defaults": function.__defaults__}
+    return "".join(f"\n{name} = {text}" for name, value in sorted(taken.items()) if (text := _text(value)))
+
+
+def _text(value: Any) -> str:
+    """A value that is data, the same in every process; empty for anything else."""
+    if isinstance(value, (bool, int, float, complex, str, np.number)):
+        return repr(value)
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} {value.shape} {hashlib.sha256(value.tobytes()).hexdigest()}"
+    return ", ".join(map(_text, value)) if isinstance(value, tuple) else ""
 
 
 def _reason(error: Exception) -> str:

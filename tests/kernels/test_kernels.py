@@ -286,6 +286,37 @@ def test_a_function_numba_cannot_compile_is_one_line():
     assert "undefined_name" in str(caught.value)
 
 
+SCALES = np.array([1.0, 2.0])
+RATE = 0.5
+
+
+def around(rate=RATE):
+    def scaled(x, y, power=rate):
+        return math.exp(-rate * abs(x[0] - y[0]) * SCALES[0] ** power)
+
+    return scaled
+
+
+def test_the_same_source_with_other_numbers_around_it_is_another_kernel(monkeypatch):
+    first = Pairwise(around())
+    assert first == Pairwise(around(0.5))
+    assert first != Pairwise(around(0.7))
+    with pytest.raises(InputError, match=r"^function: its source or the numbers around it differ"):
+        from_description(first.describe(), around(0.7))
+    monkeypatch.setitem(globals(), "SCALES", 3 * SCALES)
+    assert first != Pairwise(around())
+
+
+def test_a_function_without_source_is_known_by_its_byte_code():
+    def defined(rate):
+        names: dict = {"rate": 1.0}
+        exec(f"def f(x, y):\n    return rate * {rate} * x[0] * y[0]", names)
+        return Pairwise(names["f"])
+
+    assert defined(2.0) == defined(2.0)
+    assert defined(2.0) != defined(3.0)
+
+
 def test_what_is_no_function_is_refused():
     with pytest.raises(InputError, match=r"^function: got 3, expected a Python function"):
         Pairwise(3)
@@ -321,7 +352,7 @@ def test_a_described_function_must_be_given_again():
     def other(x, y):
         return 1.0
 
-    with pytest.raises(InputError, match=r"^function: its source differs"):
+    with pytest.raises(InputError, match=r"^function: its source or the numbers around it differ"):
         from_description(description, other)
 
 
