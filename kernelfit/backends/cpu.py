@@ -30,10 +30,43 @@ def available_threads() -> int:
         return os.cpu_count() or 1
 
 
+class _BlasThreads:
+    """Caps the BLAS pools of NumPy and SciPy at one thread while anybody asks for it.
+
+    The pools belong to the process: of several backends that are open at once, the first caps them and the last one
+    gives them back, whatever the order in which they are closed.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._limits: Any = None
+
+    def cap(self) -> None:
+        with self._lock:
+            if self._users == 0:
+                # The pools must be loaded before they can be capped.
+                import scipy.linalg.cython_blas  # noqa: F401
+                from threadpoolctl import threadpool_limits
+
+                self._limits = threadpool_limits(1)
+            self._users += 1
+
+    def give_back(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                self._limits.restore_original_limits()
+
+
+_BLAS_THREADS = _BlasThreads()
+
+
 class CpuBackend:
     """Runs independent tile tasks on `threads` threads; use it as a context manager.
 
-    While it is open, the BLAS pools of NumPy and SciPy are capped at one thread each; they are restored on exit.
+    While any is open, the BLAS pools of NumPy and SciPy are capped at one thread each; they are restored when the last
+    one of the process is closed.
     """
 
     name = "cpu"
@@ -47,7 +80,6 @@ class CpuBackend:
             )
         self.threads = available_threads() if threads is None else int(threads)
         self._pool: ThreadPoolExecutor | None = None
-        self._limits: Any = None
         self._depth = 0
         # Several threads may use one solution, and with it one backend.
         self._lock = threading.Lock()
@@ -56,11 +88,7 @@ class CpuBackend:
     def __enter__(self) -> CpuBackend:
         with self._lock:
             if self._depth == 0:
-                # The pools must be loaded before they can be capped.
-                import scipy.linalg.cython_blas  # noqa: F401
-                from threadpoolctl import threadpool_limits
-
-                self._limits = threadpool_limits(1)
+                _BLAS_THREADS.cap()
                 self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="kernelfit")
             self._depth += 1
         return self
@@ -75,7 +103,7 @@ class CpuBackend:
                 self._pool.shutdown(wait=True, cancel_futures=True)
                 self._pool = None
                 self._scratch = threading.local()
-                self._limits.restore_original_limits()
+                _BLAS_THREADS.give_back()
 
     def run(self, task: Callable[[Item], None], items: Iterable[Item]) -> None:
         """Call `task` on every item, in order of start; the first error stops the rest and is raised."""

@@ -79,6 +79,17 @@ def test_blas_pools_are_capped_while_open_and_restored_after():
     assert blas_threads() == before
 
 
+def test_pools_are_restored_whatever_the_order_of_closing():
+    before = blas_threads()
+    first, second = CpuBackend(1), CpuBackend(1)
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert set(blas_threads()) == {1}  # the second still works
+    second.__exit__(None, None, None)
+    assert blas_threads() == before
+
+
 def test_pools_are_restored_after_an_error():
     before = blas_threads()
     with pytest.raises(KeyError), CpuBackend(2):
