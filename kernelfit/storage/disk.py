@@ -157,7 +157,8 @@ class DiskPanels:
                 del taken[index]
                 whole = block.base
                 assert isinstance(whole, np.ndarray)
-                self._free[whole.size].append(whole)
+                # A stream that an error left may end after the store has been closed and its blocks forgotten.
+                self._free.setdefault(whole.size, []).append(whole)
                 return
 
 

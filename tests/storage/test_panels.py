@@ -177,3 +177,12 @@ def test_a_folder_that_is_not_there_is_one_line(tmp_path):
         PanelFile.create(tmp_path / "missing" / "factor.h5", PanelLayout(3, 1), np.float64)
     assert "missing/factor.h5" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_stream_that_outlives_its_store_ends_quietly(rng, make_store):
+    store = make_store("disk", PanelLayout(111, 37))
+    put(store, rng.standard_normal((111, 111)))
+    stream = store.stream(range(3))
+    next(stream)
+    store.close()
+    stream.close()
