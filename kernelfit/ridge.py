@@ -84,6 +84,7 @@ def choose_ridge(
     backend: CpuBackend,
     memory_limit: int,
     *,
+    held: int = 0,
     candidates: Sequence[float] = CANDIDATES,
     seed: int = 0,
     progress: Progress | None = None,
@@ -95,10 +96,11 @@ def choose_ridge(
     decades, and among those the squared residual decides.
 
     Up to 6,000 rows all are used; beyond, as many rows (drawn by `seed`) as keep the path no longer than one
-    factorisation of K. Raises `InputError` where every K + ridge I is singular to rounding.
+    factorisation of K; fewer where `memory_limit` bytes, of which others hold `held`, ask for it. Raises `InputError`
+    where every K + ridge I is singular to rounding.
     """
     started = time.perf_counter()
-    plan = plan_path(source.n, len(candidates), targets.shape[1], backend.threads, memory_limit)
+    plan = plan_path(source.n, len(candidates), targets.shape[1], backend.threads, memory_limit, held)
     mean = float(np.mean(source.diagonal()))
     if not mean > 0:
         raise InputError(f"ridge: 'auto' needs a K of positive mean diagonal, got {mean}; give a number")

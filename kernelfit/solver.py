@@ -27,7 +27,7 @@ from kernelfit.errors import (
 )
 from kernelfit.gram.device_panel_gram import DevicePanelGram
 from kernelfit.gram.device_plan import DevicePlan
-from kernelfit.gram.plan import Plan, bytes_of, make_plan
+from kernelfit.gram.plan import INTERPRETER, Plan, bytes_of, make_plan
 from kernelfit.gram.points import Points
 from kernelfit.gram.source import ArrayGram, GramSource, KernelGram, PanelGram
 from kernelfit.interruption import Interruption
@@ -180,7 +180,14 @@ def solve(
         choice = None
         if choose:
             choice = choose_ridge(
-                source, targets, backend, limit, candidates=candidates, seed=seed, progress=progress
+                source,
+                targets,
+                backend,
+                limit,
+                held=INTERPRETER + (points.nbytes if points is not None else 0),
+                candidates=candidates,
+                seed=seed,
+                progress=progress,
             )
             ridge = choice.ridge
             note(choice.summary())

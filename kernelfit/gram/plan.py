@@ -106,7 +106,7 @@ class PanelLayout:
 class Plan:
     """What a solve will do and need; `kernelfit plan` prints it.
 
-    Bytes of `memory` are the peak of arrays together with the interpreter's own `_INTERPRETER` bytes; seconds are
+    Bytes of `memory` are the peak of arrays together with the interpreter's own `INTERPRETER` bytes; seconds are
     predicted from a measured GEMM rate where one is given. `cache` tells what mixed precision keeps in memory between
     refinements: `none`, `inner products` (float32, exact) or `gram` (float64). On the disk tier `rows_at_once` rows of
     a panel are read at a time, `bytes_read` bytes while factoring and `bytes_read_solve` for each solve with the
@@ -148,7 +148,7 @@ class Plan:
 
 
 #: what Python, NumPy, SciPy, Numba and their compiled code occupy before any data (resident, measured)
-_INTERPRETER = 300_000_000
+INTERPRETER = 300_000_000
 #: iterations of refinement assumed when predicting time for mixed precision
 _REFINEMENTS = 6
 TIERS = ("auto", "ram", "disk")
@@ -189,7 +189,7 @@ def make_plan(
     factor = layout.elements * size
     points = points_bytes if points_bytes is not None else n * d * 8
     workspace = _workspace(layout, d, n_rhs, threads)
-    held = _INTERPRETER + points + workspace
+    held = INTERPRETER + points + workspace
     rows_at_once, buffers = _disk_buffers(layout, size, threads, memory_limit - held)
     in_memory, on_disk = held + factor, held + buffers
     if tier == "auto":
@@ -335,7 +335,7 @@ def largest_order(
         middle = (low + high + 1) // 2
         layout = PanelLayout.of_order(middle)
         needed = layout.elements * size + middle * row_bytes + _workspace(layout, d, n_rhs, threads)
-        low, high = (middle, high) if _INTERPRETER + needed <= memory_limit else (low, middle - 1)
+        low, high = (middle, high) if INTERPRETER + needed <= memory_limit else (low, middle - 1)
     return low
 
 

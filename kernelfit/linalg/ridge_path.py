@@ -43,7 +43,7 @@ _EIGENVALUES = 9.0 * 2.0
 
 @dataclass(frozen=True)
 class PathPlan:
-    """How many of the n rows the path is computed on, by which road, and what that takes."""
+    """How many of the n rows the path is computed on, by which road, and what that takes, with what is held besides."""
 
     rows: int
     of: int
@@ -52,8 +52,9 @@ class PathPlan:
     bytes: int
 
 
-def plan_path(n: int, n_ridges: int, n_rhs: int, threads: int, memory_limit: int) -> PathPlan:
-    """The cheaper road that fits into `memory_limit` bytes, for as many rows as the path may take.
+def plan_path(n: int, n_ridges: int, n_rhs: int, threads: int, memory_limit: int, held: int = 0) -> PathPlan:
+    """The cheaper road that fits into `memory_limit` bytes, of which others hold `held`, for as many rows as the path
+    may take.
 
     Up to 6,000 rows all are used. Beyond, the path may take as long as the factorisation of all n rows, n^3/3 flops:
     with 14 ridges that is a third of the rows. Fewer rows are used where the memory asks for it. Raises `PlanError`
@@ -64,8 +65,8 @@ def plan_path(n: int, n_ridges: int, n_rhs: int, threads: int, memory_limit: int
     while rows >= min(n, 2):
         roads = sorted(
             [
-                (_PER_RIDGE * n_ridges * rows**3, REFACTORING, _bytes_refactoring(rows, n_rhs)),
-                (_EIGENVALUES * threads * rows**3, EIGENVALUES, _bytes_eigenvalues(rows, n_rhs)),
+                (_PER_RIDGE * n_ridges * rows**3, REFACTORING, held + _bytes_refactoring(rows, n_rhs)),
+                (_EIGENVALUES * threads * rows**3, EIGENVALUES, held + _bytes_eigenvalues(rows, n_rhs)),
             ]
         )
         for cost, method, needed in roads:
@@ -74,8 +75,9 @@ def plan_path(n: int, n_ridges: int, n_rhs: int, threads: int, memory_limit: int
                 flops = (_PER_RIDGE * n_ridges if method == REFACTORING else 9.0) * rows**3
                 return PathPlan(rows, n, method, flops, needed)
         rows = int(0.9 * rows)
+    least = held + _bytes_refactoring(2, n_rhs)
     raise PlanError(
-        f"memory: {_bytes_refactoring(2, n_rhs):,} bytes needed to choose a ridge on two rows, got {memory_limit:,}; "
+        f"memory: {least:,} bytes needed to choose a ridge on two rows, got {memory_limit:,}; "
         "give the ridge as a number"
     )
 
@@ -138,7 +140,8 @@ def _eigenvalues(
 
     gram = submatrix(source, np.arange(source.n), backend)
     scale = float(np.abs(np.diagonal(gram)).max())
-    values, vectors = eigh(gram, driver="evr", overwrite_a=True, check_finite=False)
+    # Transposed, K is in LAPACK's order and is overwritten; as it is, it would be copied.
+    values, vectors = eigh(gram.T, driver="evr", overwrite_a=True, check_finite=False)
     del gram
     coordinates = vectors.T @ targets
     threshold = 10.0 * source.n * np.finfo(np.float64).eps / 2.0 * scale

@@ -93,7 +93,7 @@ def test_bytes_add_up(n, tier, precision):
     elements = PanelLayout.of_order(n).elements
     assert plan.bytes_factor == elements * size
     cache = elements * CACHED[plan.cache]
-    held = planning._INTERPRETER + n * 784 + plan.bytes_workspace + cache
+    held = planning.INTERPRETER + n * 784 + plan.bytes_workspace + cache
     assert plan.bytes_memory == held + (plan.bytes_factor if tier == "ram" else 0)
     assert plan.bytes_disk == plan.bytes_written == (plan.bytes_factor if tier == "disk" else 0)
     assert (plan.bytes_read > 0) == (tier == "disk" and plan.panels > 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -104,6 +106,36 @@ def test_less_memory_takes_fewer_rows():
     assert tight.bytes <= 10**8
     with pytest.raises(PlanError, match=r"memory: .* give the ridge as a number"):
         plan_path(6_000, 14, 10, 2, 10)
+
+
+def test_what_others_hold_leaves_room_for_fewer_rows():
+    plan = plan_path(6_000, 14, 10, 2, 6 * 10**8, 3 * 10**8)
+    assert plan.bytes <= 6 * 10**8
+    assert plan.rows == plan_path(6_000, 14, 10, 2, 3 * 10**8).rows < 6_000
+    with pytest.raises(PlanError, match=r"memory: 300,0.* got 100,000,000; give the ridge"):
+        plan_path(6_000, 14, 10, 2, 10**8, 3 * 10**8)
+
+
+@pytest.mark.parametrize("ridges", [2, 60])
+def test_a_path_takes_no_more_memory_than_was_planned(rng, backend, ridges):
+    n = 700
+    plan = plan_path(n, ridges, 2, 1, 10**9)
+    assert plan.method == (REFACTORING if ridges == 2 else EIGENVALUES)
+
+    def run(rows):
+        source = KernelGram(Gaussian(0.5), Points(rng.standard_normal((rows, 3))))
+        targets = rng.standard_normal((rows, 2))
+        path = leave_one_out_path(source, targets, [0.1] * ridges, plan.method, backend)
+        assert sum(1 for _ in path) == ridges
+
+    run(9)  # what is imported and compiled does not count
+    tracemalloc.start()
+    try:
+        run(n)
+        # Threads keep blocks of a tile each, which are small beside a large K.
+        assert tracemalloc.get_traced_memory()[1] <= 1.25 * plan.bytes
+    finally:
+        tracemalloc.stop()
 
 
 @given(
