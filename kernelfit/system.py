@@ -165,7 +165,7 @@ class FactoredSystem:
             log_det=self.pivots.log_det,
             jitter=self.jitter,
             interpolates=self.ridge == 0 and interpolates(error, residual, targets),
-            refinements=refined.iterations if refined else 0,
+            refinements=refined.iterations if refined and refined.iterations > 1 else 0,
             factor_precision="float64" if self.plan.precision == "float64" else "float32",
             rank=n,
             consistent=True,

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import cho_factor, cho_solve
+from scipy.sparse import csr_matrix
 from sklearn.kernel_ridge import KernelRidge
 
 import kernelfit
@@ -169,6 +170,11 @@ def test_jitter_is_recorded_and_refined_away(problem):
     np.testing.assert_allclose(shifted.alpha, plain.alpha, rtol=1e-6, atol=1e-8)
     assert plain.certificate.jitter == 0.0
     assert shifted.certificate.log_det > plain.certificate.log_det
+
+
+def test_a_jitter_below_rounding_takes_no_refinement(problem):
+    x, y = problem
+    assert kernelfit.solve(x, y, gamma=1.0, jitter=1e-30).certificate.refinements == 0
 
 
 def test_jitter_that_cannot_be_refined_away_is_no_interpolation():
@@ -489,6 +495,10 @@ def test_a_device_that_is_not_there(problem):
         ([[1.0], [2.0, 3.0]], [1.0, 2.0], "X: cannot be made an array"),
         ([[1.0], [2.0]], [[1.0], [2.0, 3.0]], "Y: cannot be made an array"),
         (pd.DataFrame({"a": ["x", "y"]}), [1, 2], "X: got dtype "),
+        (csr_matrix([[1.0], [2.0]]), [1, 2], "X: got a sparse matrix, expected an array; use X.toarray()"),
+        ([[1.0], [2.0]], csr_matrix([[1.0], [2.0]]), "Y: got a sparse matrix, expected an array"),
+        (np.ma.masked_greater([[1.0], [2.0]], 1.5), [1, 2], "X: got masked entries"),
+        ([[1.0], [2.0]], np.ma.masked_greater([1.0, 2.0], 1.5), "Y: got masked entries"),
     ],
 )
 def test_data_that_are_refused_in_one_line(x, y, says):

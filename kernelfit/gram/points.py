@@ -219,6 +219,10 @@ def _chunk_length(reach: int, other: int) -> int:
 
 def as_array(values: ArrayLike, name: str) -> NDArray[Any]:
     """`values` as an array, or an error that names the argument."""
+    if hasattr(values, "toarray"):
+        raise InputError(f"{name}: got a sparse matrix, expected an array; use {name}.toarray()")
+    if np.ma.is_masked(values):
+        raise InputError(f"{name}: got masked entries, expected all to be there; drop or fill such rows")
     try:
         return np.asarray(values)
     except (ValueError, TypeError, OverflowError) as error:
