@@ -71,6 +71,8 @@ class Points:
             )
         if values.shape[1] == 0:
             raise InputError(f"{name}: got 0 features, expected at least one column")
+        # The other byte order, as FITS and IDX files have it, would make a file that is refused when it is read.
+        values = values.astype(values.dtype.newbyteorder("="), copy=False)
         self.scale = 1.0 if scale is None else positive("scale", scale)
         if values.dtype.kind == "f":
             if values.dtype.itemsize not in (4, 8):

@@ -84,6 +84,14 @@ def test_save_and_load_for_every_kernel(rng, tmp_path, kernel, rows):
         loaded.leave_one_out()
 
 
+@pytest.mark.parametrize("dtype", [">f8", ">f4", ">i4"])
+def test_rows_in_the_other_byte_order(rng, tmp_path, dtype):
+    x = (1000 * rng.standard_normal((20, 3))).astype(dtype)
+    solution = kernelfit.solve(x, x[:, 0], kernel=Gaussian(1e-4))
+    solution.save(tmp_path / "solution.h5")
+    assert np.array_equal(kernelfit.load(tmp_path / "solution.h5").predict(x), solution.predict(x))
+
+
 def test_a_scale_of_any_type_of_number(rng, tmp_path):
     x = rng.standard_normal((20, 3))
     solution = kernelfit.solve(x, x[:, 0], kernel=Gaussian(0.5), scale=np.float32(0.5))
