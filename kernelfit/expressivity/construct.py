@@ -134,8 +134,8 @@ def fit(
     ----------
     X : (n, d), integers (pixels; projections are then exact) or float64. float32 is refused: it merges
         projections.
-    y : (n,) or (n, c), any real targets (class codes, one-hot rows, ...). An object array of `Fraction` makes
-        every         step, and `predict`, exact.
+    y : (n,) or (n, c), any real targets (class codes, one-hot rows, ...). With an object array of `Fraction`, and
+        X of integers, every step and `predict` are exact.
     depth : >= 2 ("plain"), 3 ("clipped") or 4 ("multiplexer"), and at most that many blocks as different
         rows.
     theta : place of each bias in its gap, in (0, 1); stable below 1/2.
