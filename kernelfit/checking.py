@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from kernelfit.errors import DataError, StorageError
+from kernelfit.errors import DataError, RefinementError, StorageError
 from kernelfit.gram.plan import PanelLayout, Plan
 from kernelfit.gram.source import PanelGram
 from kernelfit.problem import Problem
@@ -179,8 +179,13 @@ def _check_solution(
     except (DataError, StorageError) as error:
         found.problems.append(str(error))
         return
-    again = stored.solve(stored.targets, progress)
-    stored.close()
+    try:
+        again = stored.solve(stored.targets, progress)
+    except RefinementError as error:
+        found.problems.append(f"{folder / SOLUTION}: the factor gives no solution: {error}")
+        return
+    finally:
+        stored.close()
     found.backward_error = again.certificate.backward_error
     found.alpha_reproduced = bool(np.array_equal(again.alpha, stored.alpha))
     if same_versions and not found.alpha_reproduced:

@@ -24,9 +24,10 @@ from kernelfit.errors import (
     StorageError,
 )
 from kernelfit.gram.plan import make_plan
+from kernelfit.gram.points import Points
 from kernelfit.kernels import Gaussian, Pairwise
 from kernelfit.storage import identity as identities
-from kernelfit.storage import journal, run_folder
+from kernelfit.storage import journal, run_folder, solution_file
 from kernelfit.storage.lock import FolderLock
 
 N, WIDTH = 150, 32
@@ -143,6 +144,19 @@ def test_a_mixed_run_that_kept_its_gram_in_memory_is_reproduced(tmp_path: Path) 
     solution.close()
     found = kernelfit.check(tmp_path / "run")
     assert found.alpha_reproduced, found.problems
+
+
+def test_a_mixed_run_whose_rows_are_others_is_found_out(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    solution = kernelfit.solve(**problem(precision="mixed"), directory=folder)
+    solution.points = Points(np.random.default_rng(8).normal(size=(N, 4)))
+    written = journal.Journal(folder / "journal")
+    solution_file.write(solution, folder / "solution.h5", lambda digest: written.append({"solution": digest}))
+    written.close()
+    solution.close()
+    found = kernelfit.check(folder)
+    assert not found.ok
+    assert "the factor gives no solution" in found.problems[0]
 
 
 def test_other_targets_are_welcome(tmp_path: Path) -> None:
