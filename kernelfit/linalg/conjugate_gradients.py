@@ -38,8 +38,10 @@ def backward_error(residual: Float, norm: float, solution: Float, targets: Float
     if residual.size == 0:
         return 0.0
     top = np.abs(residual).max(axis=0)
-    bottom = norm * np.abs(solution).max(axis=0) + np.abs(targets).max(axis=0)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
+        bottom = norm * np.abs(solution).max(axis=0) + np.abs(targets).max(axis=0)
+        if not np.isfinite(bottom).all():
+            return float("nan")
         return float(np.divide(top, bottom, out=np.zeros_like(top), where=bottom != 0).max())
 
 

@@ -86,6 +86,12 @@ def test_what_is_not_finite_is_no_small_error(value):
     assert np.isnan(backward_error(np.full((3, 2), np.nan), 1.0, whole, whole))
 
 
+def test_a_scale_that_overflows_makes_no_residual_small():
+    one = np.ones((3, 1))
+    assert np.isnan(backward_error(one, 1e10, 1e300 * one, one))
+    assert np.isnan(backward_error(one, np.inf, one, one))
+
+
 def test_backward_error_by_hand():
     assert backward_error(np.empty((0, 2)), 1.0, np.empty((0, 2)), np.empty((0, 2))) == 0.0
     residual, solution, targets = np.array([[1.0, 0.0]]), np.array([[2.0, 0.0]]), np.array([[4.0, 0.0]])
