@@ -43,6 +43,23 @@ __host__ __device__ inline double squared_distance(const Pair& pair) {
     return pair.unit * (distance > 0.0 ? distance : 0.0);
 }
 
+// A pair is close where |x - x'|^2 is below this part of |x|^2 + |x'|^2; see kernelfit.kernels.close_pairs.
+constexpr double CLOSE = 1.0 / 64.0;
+
+// The distance of a close pair from its rows (unit 1); the inner product moves into the offsets.
+__host__ __device__ inline void from_differences(Pair& pair, const double* row, const double* column,
+                                                 long long features) {
+    const double squares = pair.sq_row + pair.sq_col;
+    if (!(squares - 2.0 * pair.dot < CLOSE * squares)) return;
+    double distance = 0.0;
+    for (long long k = 0; k < features; ++k) distance += (row[k] - column[k]) * (row[k] - column[k]);
+    pair.offset_row += pair.dot + pair.offset_col;
+    pair.offset_col = 0.0;
+    pair.dot = 0.0;
+    pair.sq_row = distance;
+    pair.sq_col = 0.0;
+}
+
 // <x, x'> in units of `unit`.
 __host__ __device__ inline double inner_product(const Pair& pair) {
     return pair.dot + pair.offset_row + pair.offset_col;

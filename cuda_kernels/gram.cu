@@ -5,12 +5,14 @@
     extern "C" __global__ void __launch_bounds__(256)                                                                 \
         name(const In* dot, const double* l1, const double* user, long long input_stride, const double* sq_rows,      \
              const double* offset_rows, const double* origin_rows, const double* sq_cols, const double* offset_cols,  \
-             const double* origin_cols, double unit, const double* table, long long terms, const double* diagonal,    \
+             const double* origin_cols, double unit, const double* rows, long long row_stride, const double* cols,    \
+             long long col_stride, long long features, const double* table, long long terms, const double* diagonal,  \
              long long row, long long column, double shift, long long both, Out* out, long long out_stride,           \
              long long height, long long width) {                                                                     \
         kernelfit::evaluate_tile<In, Out>(dot, l1, user, input_stride, sq_rows, offset_rows, origin_rows, sq_cols,    \
-                                          offset_cols, origin_cols, unit, table, terms, diagonal, row, column, shift, \
-                                          both, out, out_stride, height, width);                                      \
+                                          offset_cols, origin_cols, unit, rows, row_stride, cols, col_stride,         \
+                                          features, table, terms, diagonal, row, column, shift, both, out,            \
+                                          out_stride, height, width);                                                 \
     }
 
 KERNELFIT_EVALUATE(evaluate_f64_f64, double, double)

@@ -11,14 +11,16 @@ constexpr int TILE_THREADS_Y = 8;
 
 // out_ij <- k(x_i, x_j), i < height, j < width. Null pointers stand for what the kernel does not use. Where
 // `diagonal` is given the tile belongs to a symmetric K with its corner at (row, column): entries on the diagonal are
-// diagonal[i] + shift, and those above it are zero unless `both` triangles are wanted. `dot` may be `out` itself.
+// diagonal[i] + shift, and those above it are zero unless `both` triangles are wanted. `dot` may be `out` itself. `rows`
+// and `cols` are given where products were rounded and distances count: close pairs are formed from them again.
 template <typename In, typename Out>
 __device__ void evaluate_tile(const In* dot, const double* l1, const double* user, long long input_stride,
                               const double* sq_rows, const double* offset_rows, const double* origin_rows,
                               const double* sq_cols, const double* offset_cols, const double* origin_cols, double unit,
-                              const double* table, long long terms, const double* diagonal, long long row,
-                              long long column, double shift, long long both, Out* out, long long out_stride,
-                              long long height, long long width) {
+                              const double* rows, long long row_stride, const double* cols, long long col_stride,
+                              long long features, const double* table, long long terms, const double* diagonal,
+                              long long row, long long column, double shift, long long both, Out* out,
+                              long long out_stride, long long height, long long width) {
     const long long down = static_cast<long long>(gridDim.y) * blockDim.y;
     const long long across = static_cast<long long>(gridDim.x) * blockDim.x;
     for (long long i = static_cast<long long>(blockIdx.y) * blockDim.y + threadIdx.y; i < height; i += down) {
@@ -41,6 +43,9 @@ __device__ void evaluate_tile(const In* dot, const double* l1, const double* use
                 pair.origin_row = origin_rows[i];
                 pair.origin_col = origin_cols[j];
                 pair.unit = unit;
+                if (rows != nullptr) {
+                    from_differences(pair, rows + i * row_stride, cols + j * col_stride, features);
+                }
                 value = evaluate(table, terms, pair);
             }
             out[i * out_stride + j] = static_cast<Out>(value);

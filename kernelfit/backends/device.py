@@ -158,6 +158,16 @@ class Epilogue:
     table: Block
 
 
+def floats_of(kernel: Kernel, rows: DeviceRows, columns: DeviceRows) -> tuple[Block, Block] | None:
+    """The float64 rows whose inner products a tile of distances comes from, for its close pairs; None where products
+    are exact, or no distance is asked for.
+    """
+    left, right = rows.values, columns.values
+    if left is None or right is None or left.dtype != np.float64 or not kernel.of_distances:
+        return None
+    return left, right
+
+
 def functions_of(kernel: Kernel) -> tuple[Any, ...]:
     """The user's own functions in a kernel, as Python functions."""
     from kernelfit.kernels import Pairwise, Product, Sum

@@ -17,8 +17,18 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from kernelfit.backends import blas
-from kernelfit.backends.device import Block, DeviceRows, Epilogue, Net, Slab, Span, Symmetric, functions_of
-from kernelfit.kernels import Pairwise
+from kernelfit.backends.device import (
+    Block,
+    DeviceRows,
+    Epilogue,
+    Net,
+    Slab,
+    Span,
+    Symmetric,
+    floats_of,
+    functions_of,
+)
+from kernelfit.kernels import Pairwise, close_pairs
 from kernelfit.kernels.base import Kernel
 
 Clock = dict[int, int]
@@ -253,12 +263,16 @@ class HostDevice:
         ]
         coordinates = [block for block in (rows.coordinates, columns.coordinates) if block is not None]
         diagonal = [symmetric.diagonal] if symmetric is not None else []
+        floats = floats_of(epilogue.kernel, rows, columns)
 
         def run() -> None:
             result = np.empty((out.rows, out.columns))
             products = None if dot is None else self._view(dot).astype(np.float64)
             tile = _HostTile(self, rows, columns, products, result.shape)
             epilogue.kernel.evaluate(tile, result)
+            if products is not None and floats is not None:
+                left, right = (self._view(block) for block in floats)
+                close_pairs.correct(epilogue.kernel, tile, left, right, result)
             if symmetric is not None:
                 i = symmetric.row + np.arange(out.rows)[:, None]
                 j = symmetric.column + np.arange(out.columns)[None, :]
@@ -269,7 +283,7 @@ class HostDevice:
                 result[at[:, 0], at[:, 1]] = exact[i[at[:, 0], 0]] + symmetric.shift
             self._view(out)[...] = result
 
-        reads = [*inputs, *vectors, *coordinates, *diagonal, epilogue.table]
+        reads = [*inputs, *vectors, *coordinates, *(floats or ()), *diagonal, epilogue.table]
         self._submit(stream, "evaluate", reads, [out], run)
 
     def absolute_sums(self, stream: HostStream, tile: Block, left: int, rows: Block, columns: Block) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from kernelfit.backends.device import Block, DeviceRows, Epilogue, Net, Symmetric
+from kernelfit.backends.device import Block, DeviceRows, Epilogue, Net, Symmetric, floats_of
 from kernelfit.errors import InputError
 
 Address = Callable[[Block], int]
@@ -75,6 +75,15 @@ def evaluate(
             np.float64(symmetric.shift),
             np.int64(symmetric.both),
         )
+    floats = floats_of(epilogue.kernel, rows, columns)
+    if floats is None:
+        differences = (_NULL, np.int64(0), _NULL, np.int64(0), np.int64(0))
+    else:
+        differences = (
+            *(_matrix(address, floats[0])),
+            *(_matrix(address, floats[1])),
+            np.int64(floats[0].columns),
+        )
     return Launch(
         "gram.cu",
         f"evaluate_{_SHORT[kind]}_{_SHORT[out.dtype]}",
@@ -85,6 +94,7 @@ def evaluate(
             np.int64(strides.pop() if strides else 0),
             *(_pointer(address, vector) for vector in vectors),
             np.float64(rows.unit),
+            *differences,
             _pointer(address, epilogue.table),
             np.int64(epilogue.table.rows),
             *corner,

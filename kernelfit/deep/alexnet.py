@@ -19,7 +19,7 @@ class LocalResponseNorm(nn.Module):
     """x_c / (1 + ALPHA sum_j x_j^2)^BETA, j from c - RADIUS to c + RADIUS within the channels.
 
     The sum is a product with a band matrix, a 1 x 1 convolution: torch's own layer slides a window of three dimensions,
-    which takes more than half of this network's step. Autocast is off inside: what arrives in bf16 is summed in float32.
+    which takes more than half of this network's step. Autocast is off inside: bf16 is summed in float32.
     """
 
     band: Tensor

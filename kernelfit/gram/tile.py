@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from kernelfit.backends import bytes_product
 from kernelfit.backends.cpu import CpuBackend
 from kernelfit.gram.points import Points, chunk_length, inner_products
+from kernelfit.kernels import close_pairs
 from kernelfit.kernels.base import Float, Kernel
 
 
@@ -54,6 +55,7 @@ class KernelTile:
         self._rows, self._start, self._stop = rows, start, stop
         self._columns, self._backend = columns, backend
         self._dot = dot
+        self.row_block: NDArray[Any] | None = None  # what was multiplied, where that was no bytes
         self.unit = rows.scale * columns.points.scale if exact else 1.0
         self.sq_rows, self.offset_rows, self.origin_rows = rows.row_vectors(start, stop, exact)
         self.sq_cols, self.offset_cols, self.origin_cols = columns.points.row_vectors(
@@ -78,8 +80,8 @@ class KernelTile:
                 rows = bytes_product.packed_rows(values, self._rows.centre, space)
                 bytes_product.multiply(rows, columns, out)
             else:
-                block = self._rows.block(self._start, self._stop, self._columns.exact)
-                inner_products(block, columns, out, chunk)
+                self.row_block = self._rows.block(self._start, self._stop, self._columns.exact)
+                inner_products(self.row_block, columns, out, chunk)
             self._dot = out
         return self._dot
 
@@ -108,9 +110,10 @@ def evaluate(
     """
     tile = KernelTile(rows, start, stop, columns, backend, dot)
     # Numba vectorises loops over contiguous blocks only.
-    if out.dtype == np.float64 and out.flags.c_contiguous:
-        kernel.evaluate(tile, out)
-    else:
-        exact = backend.scratch("tile", *tile.shape, np.float64)
-        kernel.evaluate(tile, exact)
-        out[...] = exact
+    direct = out.dtype == np.float64 and out.flags.c_contiguous
+    target = out if direct else backend.scratch("tile", *tile.shape, np.float64)
+    kernel.evaluate(tile, target)
+    if tile.row_block is not None and not columns.exact and isinstance(columns.values, np.ndarray):
+        close_pairs.correct(kernel, tile, tile.row_block, columns.values, target)
+    if not direct:
+        out[...] = target

@@ -66,6 +66,8 @@ class Kernel:
     stationary: ClassVar[bool] = False
     #: `evaluate` needs inner products and norms only, not the coordinates
     of_inner_products: bool = True
+    #: `evaluate` needs distances, formed from inner products
+    of_distances: bool = False
 
     @property
     def parameters(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ class _Composite(Kernel):
         self.left = left
         self.right = right
         self.of_inner_products = left.of_inner_products and right.of_inner_products
+        self.of_distances = left.of_distances or right.of_distances
 
     @property
     def parameters(self) -> dict[str, Any]:

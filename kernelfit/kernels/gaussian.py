@@ -19,6 +19,7 @@ class Gaussian(Kernel):
 
     name = "gaussian"
     stationary = True
+    of_distances = True
 
     def __init__(self, gamma: float) -> None:
         self.gamma = positive("gamma", gamma)

@@ -25,6 +25,7 @@ class Matern(Kernel):
 
     name = "matern"
     stationary = True
+    of_distances = True
 
     def __init__(self, nu: float = 1.5, length_scale: float = 1.0) -> None:
         if nu not in SMOOTHNESS:
@@ -51,6 +52,7 @@ class RationalQuadratic(Kernel):
 
     name = "rational-quadratic"
     stationary = True
+    of_distances = True
 
     def __init__(self, alpha: float = 1.0, length_scale: float = 1.0) -> None:
         self.alpha = positive("alpha", alpha)

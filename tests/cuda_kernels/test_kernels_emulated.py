@@ -99,6 +99,26 @@ def test_every_family_gives_the_tile_of_the_cpu(rng, emulated, kernel, data, dty
     assert np.abs(memory.view(out) - expected).max() <= allowed
 
 
+@pytest.mark.parametrize("kernel", [Matern(nu=0.5), Matern(nu=0.5) * (Cosine() + Linear())], ids=repr)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_close_pairs_are_formed_from_differences(rng, emulated, kernel, dtype):
+    x = rng.standard_normal((90, 7))
+    x[45:] = x[:45] + 10.0 ** rng.uniform(-9, -1, (45, 1)) * rng.standard_normal((45, 7))
+    points = Points(x)
+    rows, columns = slice(0, 61), slice(23, 90)
+    expected = expected_tile(kernel, points, rows, columns)
+    memory = emulated()
+    here, there = (device_rows(memory, points, part, False) for part in (rows, columns))
+    terms = program(kernel)
+    epilogue = Epilogue(kernel, terms, memory.put(table(terms)))
+    dot = memory.put(memory.view(here.values) @ memory.view(there.values).T)
+    out = memory.empty(61, 67, dtype, stride=71)
+    memory.launch(launches.evaluate(memory.address, epilogue, dot, None, None, here, there, out, None))
+    scale = np.abs(expected).max()
+    allowed = 1e-7 * scale if dtype == np.float32 else 2e-14 * scale
+    assert np.abs(memory.view(out) - expected).max() <= allowed
+
+
 @pytest.mark.parametrize("both", [False, True])
 @pytest.mark.parametrize(("row", "column"), [(0, 0), (10, 10), (20, 0), (16, 10), (10, 16)])
 def test_the_diagonal_is_exact_and_zeros_stand_above_it(rng, emulated, row, column, both):
