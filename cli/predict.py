@@ -87,7 +87,10 @@ def command(
     if rows is not None:
         X = read_rows(rows)
     else:
-        data = datasets.load(str(dataset), n_test=n_test, data_dir=data_dir, progress=progress)
+        # Of a data set without a test part the solve's seed holds out the rows that it did not train on.
+        data = datasets.load(
+            str(dataset), n_test=n_test, data_dir=data_dir, seed=meta.get("seed", 0), progress=progress
+        )
         X, truth = data.X_test, data.y_test
         if not meta:
             classes = data.classes

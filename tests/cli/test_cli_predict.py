@@ -55,6 +55,16 @@ def test_a_data_set_gives_the_error_of_the_solve(digits: Path) -> None:
     assert set(record["predictions"]) <= set(map(str, range(10)))
 
 
+def test_rows_held_out_by_the_solve_are_the_test_rows(tmp_path: Path, rng: np.random.Generator) -> None:
+    X = rng.normal(size=(60, 5))
+    np.savez(tmp_path / "own.npz", X=X, y=(X[:, 0] > 0).astype(int))
+    own, out = str(tmp_path / "own.npz"), tmp_path / "kept"
+    assert invoke("solve", "--train", own, "--seed", "5", "--out", str(out)).exit_code == 0
+    kept = json.loads((out / "result.json").read_text())
+    assert kept["test_error"] > 0  # rows that the solution was fitted to have none
+    assert predict(str(out), "--dataset", own)["test_error"] == kept["test_error"]
+
+
 @pytest.mark.parametrize("kind", ["npy", "csv", "csv with header", "tsv"])
 def test_rows_from_a_file(digits: Path, tmp_path: Path, kind: str) -> None:
     data = datasets.load("digits", n_test=25)
