@@ -77,6 +77,8 @@ def command(
     json_output.check_target(json_target)
     if (rows is None) == (dataset is None):
         raise InputError("--rows, --dataset: give one of them, the rows to predict")
+    if rows is not None and (n_test is not None or data_dir is not None):
+        raise InputError("--n-test, --data-dir: of use with --dataset alone; leave them out beside --rows")
     _check_out(out)
     progress = TerminalProgress()
     started = time.perf_counter()

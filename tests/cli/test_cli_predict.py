@@ -135,6 +135,8 @@ def test_bad_input_is_named(digits: Path, tmp_path: Path) -> None:
     refused(InputError, "7 features, expected 64", str(digits), "--rows", str(wide))
     refused(InputError, "give one of them", str(digits))
     refused(InputError, "give one of them", str(digits), "--rows", str(wide), "--dataset", "digits")
+    refused(InputError, "--n-test", str(digits), "--rows", str(wide), "--n-test", "1")
+    refused(InputError, "--data-dir", str(digits), "--rows", str(wide), "--data-dir", str(tmp_path))
     refused(InputError, "no file", str(digits), "--rows", str(tmp_path / "none.npy"))
     refused(InputError, r"solution\.h5", str(tmp_path), "--rows", str(wide))
     refused(InputError, r"\.npy or \.csv", str(digits), "--rows", str(wide), "--out", str(tmp_path / "a.txt"))
