@@ -252,6 +252,8 @@ def read_rows(path: Path) -> Array:
         raise DataError(
             f"{path}: cannot be read as rows of numbers ({reason}); expected one row a line"
         ) from None
+    if values.ndim and not len(values):
+        raise DataError(f"{path}: has no rows, shape {values.shape}; expected one or more")
     return values.reshape(len(values), -1) if values.ndim > 2 else values
 
 

@@ -145,6 +145,12 @@ def test_bad_input_is_named(digits: Path, tmp_path: Path) -> None:
     refused(DataError, "words.csv", str(digits), "--rows", str(words))
 
 
+@pytest.mark.parametrize("shape", [(0, 64), (0, 8, 8), (0,)])
+def test_a_file_without_rows_is_named(digits: Path, tmp_path: Path, shape: tuple[int, ...]) -> None:
+    np.save(tmp_path / "none.npy", np.zeros(shape))
+    refused(DataError, "none.npy: has no rows", str(digits), "--rows", str(tmp_path / "none.npy"))
+
+
 def test_a_forged_header_takes_no_memory(digits: Path, tmp_path: Path) -> None:
     path = tmp_path / "forged.npy"
     header = np.lib.format.header_data_from_array_1_0(np.zeros((1, 1))) | {"shape": (10**12, 64)}
