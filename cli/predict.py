@@ -19,7 +19,8 @@ from rich.console import Console
 from rich.table import Table
 
 from kernelfit import datasets, feature_weights
-from kernelfit.errors import DataError, InputError, StorageError
+from kernelfit.datasets import csv
+from kernelfit.errors import DataError, InputError, KernelfitError, StorageError
 from kernelfit.evaluation import compare
 from kernelfit.features.images import ImageFeatures
 from kernelfit.features.random_conv import RandomConv
@@ -242,10 +243,10 @@ def read_rows(path: Path) -> Array:
             # Mapped, so that a header that claims more than the file holds is refused before memory is taken.
             values: Array = np.array(np.load(path, mmap_mode="r", allow_pickle=False))
         elif kind in (".csv", ".tsv", ".txt"):
-            values = _read_numbers(path, "\t" if kind == ".tsv" else ",")
+            values = _read_numbers(path)
         else:
             raise InputError(f"--rows: got {path}, expected a name ending in .npy or .csv")
-    except InputError:
+    except KernelfitError:
         raise
     except (OSError, ValueError, TypeError, EOFError, ArithmeticError, SyntaxError, TokenError) as error:
         reason = " ".join(str(error).split())
@@ -257,17 +258,13 @@ def read_rows(path: Path) -> Array:
     return values.reshape(len(values), -1) if values.ndim > 2 else values
 
 
-def _read_numbers(path: Path, delimiter: str) -> Array:
-    with path.open(encoding="utf-8") as file:
-        first = file.readline().split(delimiter)
-    try:
-        [float(cell) for cell in first]
-        header = 0
-    except ValueError:
-        header = 1
+def _read_numbers(path: Path) -> Array:
+    delimiter, before = csv.layout(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that there are no rows is said below
-        values = np.loadtxt(path, delimiter=delimiter, skiprows=header, ndmin=2, encoding="utf-8")
+        values = np.loadtxt(
+            path, delimiter=delimiter, quotechar='"', skiprows=before, ndmin=2, encoding="utf-8-sig"
+        )
     if not values.size:
         raise ValueError("it has no rows")
     return values

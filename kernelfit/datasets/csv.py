@@ -57,6 +57,13 @@ def read_csv(path: Path) -> tuple[Rows, None]:
     return Rows(path, X, y, label_name=repr(names[label])), None
 
 
+def layout(path: Path) -> tuple[str, int]:
+    """The delimiter, and how many lines stand before the first row. Raises DataError where there is none."""
+    with reading(path, "a CSV file of numbers"):
+        delimiter, first, second = _first_lines(path)
+        return delimiter, _lines_to_skip(path) if _is_header(first, second) else 0
+
+
 def _first_lines(path: Path) -> tuple[str, list[str], list[str]]:
     """The delimiter and the cells of the first two lines that are not blank."""
     with path.open(encoding="utf-8-sig", newline="") as stream:

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from kernelfit import datasets
 from kernelfit.cli import root
+from kernelfit.cli.predict import read_rows
 from kernelfit.errors import DataError, InputError, KernelfitError
 
 
@@ -143,6 +144,26 @@ def test_bad_input_is_named(digits: Path, tmp_path: Path) -> None:
     words = tmp_path / "words.csv"
     words.write_text("1,2\n3,four\n")
     refused(DataError, "words.csv", str(digits), "--rows", str(words))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeff1,2\n3,4\n",
+        "\ufeffa,b\n1,2\n3,4\n",
+        "1;2\n3;4\n",
+        '"a","b"\n"1","2"\n"3","4"\n',
+        "0,b\n1,2\n3,4\n",
+    ],
+)
+def test_csv_rows_are_found_as_those_of_data_sets_are(tmp_path: Path, text: str) -> None:
+    (tmp_path / "rows.csv").write_text(text, encoding="utf-8")
+    assert read_rows(tmp_path / "rows.csv").tolist() == [[1, 2], [3, 4]]
+
+
+def test_a_first_row_with_a_missing_value_is_not_dropped(digits: Path, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("1,,3\n4,5,6\n")
+    refused(DataError, "rows.csv", str(digits), "--rows", str(tmp_path / "rows.csv"))
 
 
 @pytest.mark.parametrize("shape", [(0, 64), (0, 8, 8), (0,)])
