@@ -98,6 +98,7 @@ def test_data_that_cannot_be_solved(run, tmp_path: Path, make, words: list[str])
         (["--memory", "much"], ["memory", "'much'", "8GB"]),
         (["--kernel", "gausian"], ["gausian", "gaussian"]),
         (["--kernel", "linear", "--gamma", "1"], ["--gamma", "linear"]),
+        (["--kernel", "linear", "--gamma-factor", "2"], ["--gamma-factor", "linear"]),
         (["--kernel", "gaussian", "--nu", "1.5"], ["--nu", "gaussian"]),
         (["--kernel", "matern", "--nu", "2"], ["nu", "0.5, 1.5, 2.5"]),
         (["--precision", "half"], ["half", "float32"]),
