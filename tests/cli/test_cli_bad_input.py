@@ -109,6 +109,11 @@ def test_data_that_cannot_be_solved(run, tmp_path: Path, make, words: list[str])
         (["--frobnicate"], ["--frobnicate"]),
         (["--features", "sift"], ["sift", "gabor"]),
         (["--features", "gabor", "--filters", "9"], ["--filters", "gabor"]),
+        (
+            ["--features", "random-conv", "--filters", "9", "--option", "n-filters=8"],
+            ["--filters", "9", "n_filters=8"],
+        ),
+        (["--features", "gabor", "--option", "stride=2", "--option", "stride=3"], ["stride", "twice"]),
         (["--features", "gabor", "--option", "stride"], ["stride", "NAME=VALUE"]),
         (["--features", "gabor", "--option", "strid=2"], ["strid", "stride"]),
         (["--option", "stride=2"], ["--option", "stride"]),
