@@ -51,6 +51,8 @@ def command(
     for name in ("ridge", "jitter"):
         if values[name] != "auto":
             as_shift(name, values[name])
+    if n_rhs is not None and n_rhs < 1:
+        raise InputError(f"--rhs: got {n_rhs}, expected right-hand sides >= 1")
     n, d, width, exact = shape(values, n_features)
     threads = CpuBackend(values["threads"]).threads
     memory = available_memory() if values["memory"] is None else parse_bytes(values["memory"])

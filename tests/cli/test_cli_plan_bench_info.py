@@ -180,6 +180,7 @@ def test_info_measures_both_rates() -> None:
         ("--ridge", "nan", "ridge: got 'nan', expected a finite number >= 0 or 'auto'$"),
         ("--jitter", "-1", "jitter: got -1.0, expected a finite number >= 0"),
         ("--device", "tpu", "device: got 'tpu', expected auto, cpu, cuda"),
+        ("--rhs", "-3", "--rhs: got -3, expected right-hand sides >= 1"),
     ],
 )
 def test_a_plan_refuses_what_solve_would_refuse(option, value, says):
