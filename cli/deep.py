@@ -145,6 +145,12 @@ def _seeds(text: str) -> list[int]:
         raise InputError(f"--seeds: got {text!r}, expected whole numbers with commas") from None
 
 
+def _require_corrupt_labels(given: bool, corruptions: tuple[str, ...]) -> None:
+    """Raise where --p was given and no run takes it."""
+    if given and "corrupt-labels" not in corruptions:
+        raise InputError("--p: of use with --corruption corrupt-labels alone; leave it out or corrupt labels")
+
+
 def _need_torch() -> None:
     try:
         import torch  # noqa: F401
@@ -160,7 +166,9 @@ def command() -> None:
 @command.command("train")
 @click.option("--model", type=click.Choice(MODEL_NAMES), default="mlp-1x512", show_default=True)
 @click.option("--corruption", type=click.Choice(CORRUPTION_NAMES), default="true", show_default=True)
-@click.option("--p", type=float, default=1.0, help="Share of corrupted labels, for corrupt-labels.")
+@click.option(
+    "--p", type=float, default=1.0, show_default=True, help="Share of corrupted labels, for corrupt-labels."
+)
 @click.option("--weight-decay", "decay", default="off", show_default=True, help="off, default, or a number.")
 @click.option("--seed", default=0, show_default=True)
 @recipe_options
@@ -189,6 +197,7 @@ def train_command(**given: Any) -> None:
     asked = {name: given.pop(name) for name in ("with_norms", "kernel_rows")}
     asked["rademacher_draws"] = given.pop("draws")
     decay = weight_decay(given.pop("decay"))
+    _require_corrupt_labels(given["p"] != 1, (given["corruption"],))
     json_output.check_target(target)
     if images is not None:
         given["dataset"] = "imagenet"
@@ -244,6 +253,7 @@ def sweep_command(**given: Any) -> None:
     how = {name: given.pop(name) for name in ("stack", "at_once", "minutes")}
     models, corruptions = given.pop("models"), given.pop("corruptions")
     shares = _numbers("--p", given.pop("shares"))
+    _require_corrupt_labels(shares != (1.0,), corruptions)
     decays = [weight_decay(part) for text in given.pop("decays") for part in text.split(",")]
     seeds = _seeds(given.pop("seeds"))
     changes = recipe_changes(given)

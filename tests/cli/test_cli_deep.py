@@ -127,6 +127,8 @@ def test_reproduce_scaled_down(tmp_path):
         (["train", "--weight-decay", "much"], "--weight-decay: got 'much'"),
         (["train", "--weight-decay", "off,0.1"], "--weight-decay: got 'off,0.1'"),
         (["train", "--rate", "fast"], "--rate: got 'fast'"),
+        (["train", "--p", "0.5"], "--p: of use with --corruption corrupt-labels"),
+        (["sweep", "--p", "0.2,0.5", "--corruption", "random-labels"], "--p: of use with"),
         (["sweep", "--seeds", "a"], "--seeds: got 'a'"),
         (["reproduce", "table2"], "data_dir: table2 needs"),
         (["train", "--json", "/nowhere/x.json"], "--json: the folder /nowhere does not exist"),
