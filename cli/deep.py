@@ -178,8 +178,20 @@ def command() -> None:
     help="Folder with train/ and val/ image folders (inception-v3).",
 )
 @click.option("--norms", "with_norms", is_flag=True, help="Norms and margins of the trained network.")
-@click.option("--kernels", "kernel_rows", default=0, help="Solve the network's kernels on so many rows.")
-@click.option("--rademacher", "draws", default=0, help="Empirical Rademacher complexity with so many draws.")
+@click.option(
+    "--kernels",
+    "kernel_rows",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Solve the network's kernels on so many rows.",
+)
+@click.option(
+    "--rademacher",
+    "draws",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Empirical Rademacher complexity with so many draws.",
+)
 @click.option("--out", default="deep-runs", show_default=True, type=click.Path(path_type=Path))
 @system_options
 def train_command(**given: Any) -> None:

@@ -121,6 +121,13 @@ def test_reproduce_scaled_down(tmp_path):
     assert json.loads((tmp_path / "fig2.json").read_text())["scaled_down"].startswith("scaled down")
 
 
+@pytest.mark.parametrize("option", ["--kernels", "--rademacher"])
+def test_fewer_rows_or_draws_than_none_are_refused(option, tmp_path):
+    result = run("train", option, "-5", "--out", str(tmp_path))
+    assert result.exit_code == 2
+    assert option in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
