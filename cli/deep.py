@@ -212,6 +212,8 @@ def train_command(**given: Any) -> None:
     _require_corrupt_labels(given["p"] != 1, (given["corruption"],))
     json_output.check_target(target)
     if images is not None:
+        if given["dataset"] is not None or data_dir is not None:
+            raise InputError("--images: names the data set itself; leave --dataset and --data-dir out")
         given["dataset"] = "imagenet"
     recipe = default(given.pop("model"), weight_decay=decay, **recipe_changes(given))
     progress = TerminalProgress()
@@ -324,12 +326,18 @@ def reproduce_command(**given: Any) -> None:
     images, only_plan = given.pop("images"), given.pop("only_plan")
     seeds = _seeds(given.pop("seeds"))
     scale = recipe_changes(given)
+    if images is not None and "table2" not in targets:
+        raise InputError("--images: of use with table2 alone; leave it out")
     if "table2" in targets:
+        if data_dir is not None:
+            raise InputError("--data-dir: table2 takes its images from --images; leave it out")
         data_dir = images
     if only_plan:
         check(targets, seeds, data_dir)
         if "table2" in targets:
             raise InputError("--plan: table2's arithmetic is not counted; leave it out")
+        if scale.get("dataset", "cifar10") != "cifar10":
+            raise InputError("--plan: arithmetic is counted for cifar10 alone; leave --dataset out")
         wanted = in_order(targets, seeds, scale)
         record: dict[str, Any] = flops.plan(wanted) | {"keys": [recipe.key for recipe in wanted]}
     else:
