@@ -51,9 +51,18 @@ def plain(value: Any) -> Any:
     )
 
 
-def dumps(record: Any) -> str:
-    """The JSON text of `record`, indented, ending in a newline."""
-    return json.dumps(plain(record), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+def dumps(record: Any, encoding: str = "utf-8") -> str:
+    """The JSON text of `record`, indented, ending in a newline; escaped where `encoding` lacks a character.
+
+    UTF-8 lacks those that stand for the bytes of a file name that is not UTF-8.
+    """
+    values = plain(record)
+    text = json.dumps(values, indent=2, allow_nan=False, ensure_ascii=False)
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        text = json.dumps(values, indent=2, allow_nan=False, ensure_ascii=True)
+    return text + "\n"
 
 
 def check_target(target: str | None) -> None:
@@ -71,11 +80,11 @@ def check_target(target: str | None) -> None:
 
 def write(record: Any, target: str | Path) -> None:
     """Write `record` to a file, whole or not at all; `-` is standard output."""
-    text = dumps(record)
     if str(target) == STDOUT:
-        sys.stdout.write(text)
+        sys.stdout.write(dumps(record, getattr(sys.stdout, "encoding", None) or "utf-8"))
         sys.stdout.flush()
         return
+    text = dumps(record)
     path = Path(target)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

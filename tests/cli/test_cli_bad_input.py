@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -208,6 +210,36 @@ def test_a_closed_pipe_is_not_a_traceback() -> None:
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
     assert done.stdout == "{"
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_that_lacks_a_character_gets_the_result(tmp_path: Path, encoding: str) -> None:
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "caf\u00e9.npz", X=rng.normal(size=(40, 3)), y=rng.normal(size=40))
+    command = [sys.executable, "-m", "kernelfit", "solve", "--train", str(tmp_path / "caf\u00e9.npz")]
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = subprocess.run(command, capture_output=True, env=environment, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+    assert b"test R" in done.stdout  # R with a superscript
+    command += ["--json", "-"]
+    done = subprocess.run(command, capture_output=True, env=environment, cwd=tmp_path, check=False)
+    assert json.loads(done.stdout.decode(encoding))["dataset"] == "caf\u00e9"
+
+
+def test_a_file_name_that_is_not_utf8(tmp_path: Path) -> None:
+    name = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")
+    try:
+        Path(name + ".npz").write_bytes(b"")
+    except OSError:
+        pytest.skip("this file system takes names in UTF-8 alone")
+    rng = np.random.default_rng(0)
+    with open(name + ".npz", "wb") as file:
+        np.savez(file, X=rng.normal(size=(40, 3)), y=rng.normal(size=40))
+    command = [sys.executable, "-m", "kernelfit", "solve", "--train", name + ".npz", "--out", name]
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run(command, capture_output=True, env=environment, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((Path(name) / "result.json").read_text())["source"]["train"] == name + ".npz"
 
 
 def test_a_missing_command_and_no_command(run) -> None:  # type: ignore[no-untyped-def]
