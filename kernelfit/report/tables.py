@@ -216,7 +216,7 @@ def bench_table(record: dict[str, Any]) -> RenderableType:
         )
     lines: list[RenderableType] = [table]
     gemm = (
-        f"GEMM {rate(record['gemm_flops_per_second'])} ({record['precision']}, {record['threads']} threads)"
+        f"GEMM {rate(record['gemm_flops_per_second'])} ({record['gemm_dtype']}, {record['threads']} threads)"
     )
     lines.append(Text(gemm, style="dim"))
     if record["fit"] is not None:

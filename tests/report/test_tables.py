@@ -164,7 +164,8 @@ def bench_record() -> dict[str, Any]:
     ]
     return {
         "rows": rows,
-        "precision": "float64",
+        "precision": "mixed",
+        "gemm_dtype": "float32",
         "threads": 2,
         "gemm_flops_per_second": 1e11,
         "fit": {"exponent": 2.7, "coefficient": 1e-9},
@@ -178,6 +179,7 @@ def test_the_bench_table_names_sizes_shares_and_predictions() -> None:
     assert "90.00 %" in text
     assert "n^2.70" in text
     assert "n = 8,000" in text
+    assert "GEMM 100.0 GFLOP/s (float32, 2 threads)" in text
 
 
 def test_a_narrow_terminal_folds_figures_and_drops_none() -> None:
