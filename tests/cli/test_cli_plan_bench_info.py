@@ -121,6 +121,7 @@ def test_bench_on_a_data_set_by_name() -> None:
         (["--repeats", "0"], "--repeats"),
         (["--n", "0"], "--n"),
         (["--d", "0"], "--d"),
+        (["--d", "20", "--dataset", "digits"], "--d: of synthetic rows"),
         (["--figure", "bench.txt"], "--figure"),
         (["--dataset", "digits", "--sizes", "3000"], "1437"),
     ],
