@@ -15,10 +15,11 @@ from kernelfit.backends.cpu import CpuBackend
 from kernelfit.backends.memory import available_memory, free_disk
 from kernelfit.datasets import REGISTRY
 from kernelfit.errors import InputError
-from kernelfit.gram.plan import make_plan, parse_bytes
+from kernelfit.gram.plan import bytes_of, make_plan, parse_bytes
 from kernelfit.gram.points import speed_of_bytes
 from kernelfit.preflight import as_shift
 from kernelfit.report import gemm_rate, json_output, tables
+from kernelfit.report.progress import TerminalProgress
 
 from .options import command_line, data_options, json_option, solver_options
 
@@ -48,6 +49,13 @@ def command(
     """
     json_output.check_target(json_target)
     check_device(values["device"])
+    bytes_of(values["device_memory"], "device_memory")
+    if values["precision"] == "tf32":
+        raise InputError(
+            "--precision: got tf32, which cards alone have, and a plan is of the CPU; take mixed"
+        )
+    if values["device"].startswith("cuda") or values["device_memory"] is not None:
+        TerminalProgress().note("a plan is of the CPU: --device and --device-memory change nothing in it")
     for name in ("ridge", "jitter"):
         if values[name] != "auto":
             as_shift(name, values[name])
