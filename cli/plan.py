@@ -88,6 +88,10 @@ def shape(values: dict[str, Any], n_features: int | None) -> tuple[int, int, int
     """Rows, features, right-hand sides, and whether the rows are bytes."""
     name, n = values["dataset"], values["n_train"]
     if n_features is not None:
+        if values["train"] is not None:
+            raise InputError(
+                f"--d: got {n_features} beside --train, whose rows have their own; leave one out"
+            )
         if n is None or n < 1 or n_features < 1:
             raise InputError(f"--n, --d: got {n} and {n_features}, expected both >= 1")
         return n, n_features, 1, False

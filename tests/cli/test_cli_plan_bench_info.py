@@ -188,6 +188,7 @@ def test_info_measures_both_rates() -> None:
         ("--device", "tpu", "device: got 'tpu', expected auto, cpu, cuda"),
         ("--device-memory", "much", "device_memory: got 'much', expected a size"),
         ("--precision", "tf32", "--precision: got tf32, which cards alone have"),
+        ("--train", "rows.csv", "--d: got 5 beside --train"),
         ("--rhs", "-3", "--rhs: got -3, expected right-hand sides >= 1"),
     ],
 )
