@@ -87,7 +87,7 @@ def command(
     if json_target is not None:
         json_output.write(record, json_target)
     if json_target != json_output.STDOUT:
-        Console().print(tables.bench_table(record))
+        Console(markup=False).print(tables.bench_table(record))
 
 
 def run(orders: list[int], n_asked: int | None, values: dict[str, Any]) -> dict[str, Any]:

@@ -361,7 +361,7 @@ def reproduce_command(**given: Any) -> None:
 
         from kernelfit.deep.tables import plan, reproductions
 
-        console = Console()
+        console = Console(markup=False)
         parts = plan(record) if only_plan else reproductions(list(records.values()))
         for part in parts:
             console.print(part)
@@ -379,7 +379,7 @@ def _print_run(result: dict[str, Any], folder: str) -> None:
 
     from kernelfit.deep.tables import analysis, memorisation, run
 
-    console = Console()
+    console = Console(markup=False)
     console.print(run(result, folder))
     for part in (memorisation([result]), *analysis(result.get("analysis", {}))):
         if part is not None:
@@ -392,7 +392,7 @@ def _print_runs(results: list[dict[str, Any]], wanted: int) -> None:
 
     from kernelfit.deep.tables import memorisation, runs
 
-    console = Console()
+    console = Console(markup=False)
     console.print(runs(results))
     learned = memorisation(results)
     if learned is not None:

@@ -126,4 +126,4 @@ def _print(title: str, records: list[dict[str, float]]) -> None:
             f"{row['max_error']:.1e}",
             f"{row['seconds']:.2f}",
         )
-    Console().print(table)
+    Console(markup=False).print(table)

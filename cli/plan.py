@@ -81,7 +81,7 @@ def command(
     if json_target is not None:
         json_output.write(record, json_target)
     if json_target != json_output.STDOUT:
-        Console().print(tables.plan_table(record))
+        Console(markup=False).print(tables.plan_table(record))
 
 
 def shape(values: dict[str, Any], n_features: int | None) -> tuple[int, int, int, bool]:

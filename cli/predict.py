@@ -133,7 +133,7 @@ def command(
     if json_target is not None:
         json_output.write(record, json_target)
     if json_target != json_output.STDOUT:
-        Console().print(_table(record, predictions, classes is not None))
+        Console(markup=False).print(_table(record, predictions, classes is not None))
 
 
 def read_saved(saved: Path) -> tuple[Solution, dict[str, Any]]:

@@ -54,7 +54,7 @@ def command(
         json_output.write(record, json_target)
     if json_target != json_output.STDOUT:
         shown = certified_table(record) if not task else tables.solve_table({**record, "out": folder})
-        Console().print(shown)
+        Console(markup=False).print(shown)
 
 
 def _resumed(

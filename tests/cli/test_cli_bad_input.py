@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import kernelfit.cli
 from kernelfit.errors import InputError
@@ -240,6 +241,21 @@ def test_a_file_name_that_is_not_utf8(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, env=environment, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads((Path(name) / "result.json").read_text())["source"]["train"] == name + ".npz"
+
+
+def test_square_brackets_in_names_are_no_markup(run, tmp_path: Path, rng: np.random.Generator) -> None:  # type: ignore[no-untyped-def]
+    folder = "a[b]c[/d]"
+    for name in ("cat [x]", "dog"):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for k in range(6):
+            pixels = rng.integers(0, 255, (8, 8), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "pictures" / name / f"{k}.png")
+    assert run("solve", "--train", "pictures", "--out", f"{folder}/run")[0] == 0
+    code, out, _ = run("check", f"{folder}/run")
+    assert code == 0
+    assert folder in "".join(out.split())
+    assert "cat [x]" in run("predict", f"{folder}/run", "--dataset", "pictures")[1]
+    assert run("datasets", "list", "--data-dir", folder)[0] == 0
 
 
 def test_a_missing_command_and_no_command(run) -> None:  # type: ignore[no-untyped-def]
