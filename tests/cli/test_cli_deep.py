@@ -50,6 +50,7 @@ def test_train_resumes_reports_and_analyses(tmp_path):
     result = run(*arguments)
     for word in ("finished", "memorisation", "tangent, trained", "path norm", "standard error"):
         assert word in result.stdout
+    assert str(tmp_path / record["key"]) in "".join(result.stdout.split())  # folded, not cut
 
 
 def test_sweep(tmp_path):
