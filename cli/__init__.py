@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import importlib
+import io
 import os
 import sys
 from typing import NoReturn
@@ -56,6 +58,10 @@ def root() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit; whatever goes wrong on the user's side is one line on standard error."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A character that the terminal lacks must not cost the result; file names keep their bytes.
+        utf8 = codecs.lookup(sys.stdout.encoding).name == "utf-8"
+        sys.stdout.reconfigure(errors="surrogateescape" if utf8 else "replace")
     try:
         code = root.main(args=arguments, prog_name="kernelfit", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 import numpy as np
+from click.core import ParameterSource
 from rich.console import Console
 
 from kernelfit import datasets
@@ -65,6 +66,13 @@ def command(
     json_output.check_target(json_target)
     if figure is not None:
         figures.check_target(figure)
+    if (
+        values["dataset"] != SYNTHETIC
+        and context.get_parameter_source("n_features") is ParameterSource.COMMANDLINE
+    ):
+        raise InputError(
+            f"--d: of synthetic rows, {values['dataset']} has features of its own; leave one out"
+        )
     orders = parse_sizes(sizes)
     if n_asked is not None and n_asked < 1:
         raise InputError(f"--n: got {n_asked}, expected a number of rows >= 1")
@@ -79,7 +87,7 @@ def command(
     if json_target is not None:
         json_output.write(record, json_target)
     if json_target != json_output.STDOUT:
-        Console().print(tables.bench_table(record))
+        Console(markup=False).print(tables.bench_table(record))
 
 
 def run(orders: list[int], n_asked: int | None, values: dict[str, Any]) -> dict[str, Any]:

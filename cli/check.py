@@ -32,7 +32,7 @@ def command(context: click.Context, folder: Path, threads: int | None, json_targ
     if json_target is not None:
         json_output.write(record, json_target)
     if json_target != json_output.STDOUT:
-        Console().print(check_table(record))
+        Console(markup=False).print(check_table(record))
     if not found.ok:
         more = f" and {len(found.problems) - 1} more" if len(found.problems) > 1 else ""
         raise StorageError(f"{found.problems[0]}{more}")

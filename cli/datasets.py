@@ -9,6 +9,7 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from kernelfit.datasets.download import fetch as download
 from kernelfit.datasets.locate import Located, data_folders, locate
@@ -159,7 +160,7 @@ def _show(
     if target is not None:
         json_output.write(records, target)
     if target != json_output.STDOUT:
-        Console().print(table(records))
+        Console(markup=False).print(table(records))
 
 
 def _print_lines(lines: list[str], record: dict[str, Any], target: str | None) -> None:
@@ -203,7 +204,7 @@ def _verify_table(records: list[dict[str, Any]]) -> Table:
         colour = colours.get(status, "red")
         same = sum(file["official"] for file in record["files"])
         files = f"{same} of {len(record['files'])} official" if record["files"] else ""
-        table.add_row(record["name"], f"[{colour}]{status}[/{colour}]", files, record["reason"])
+        table.add_row(record["name"], Text(status, style=colour), files, record["reason"])
     return table
 
 

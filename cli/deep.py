@@ -145,6 +145,12 @@ def _seeds(text: str) -> list[int]:
         raise InputError(f"--seeds: got {text!r}, expected whole numbers with commas") from None
 
 
+def _require_corrupt_labels(given: bool, corruptions: tuple[str, ...]) -> None:
+    """Raise where --p was given and no run takes it."""
+    if given and "corrupt-labels" not in corruptions:
+        raise InputError("--p: of use with --corruption corrupt-labels alone; leave it out or corrupt labels")
+
+
 def _need_torch() -> None:
     try:
         import torch  # noqa: F401
@@ -160,7 +166,9 @@ def command() -> None:
 @command.command("train")
 @click.option("--model", type=click.Choice(MODEL_NAMES), default="mlp-1x512", show_default=True)
 @click.option("--corruption", type=click.Choice(CORRUPTION_NAMES), default="true", show_default=True)
-@click.option("--p", type=float, default=1.0, help="Share of corrupted labels, for corrupt-labels.")
+@click.option(
+    "--p", type=float, default=1.0, show_default=True, help="Share of corrupted labels, for corrupt-labels."
+)
 @click.option("--weight-decay", "decay", default="off", show_default=True, help="off, default, or a number.")
 @click.option("--seed", default=0, show_default=True)
 @recipe_options
@@ -170,8 +178,20 @@ def command() -> None:
     help="Folder with train/ and val/ image folders (inception-v3).",
 )
 @click.option("--norms", "with_norms", is_flag=True, help="Norms and margins of the trained network.")
-@click.option("--kernels", "kernel_rows", default=0, help="Solve the network's kernels on so many rows.")
-@click.option("--rademacher", "draws", default=0, help="Empirical Rademacher complexity with so many draws.")
+@click.option(
+    "--kernels",
+    "kernel_rows",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Solve the network's kernels on so many rows.",
+)
+@click.option(
+    "--rademacher",
+    "draws",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Empirical Rademacher complexity with so many draws.",
+)
 @click.option("--out", default="deep-runs", show_default=True, type=click.Path(path_type=Path))
 @system_options
 def train_command(**given: Any) -> None:
@@ -189,8 +209,11 @@ def train_command(**given: Any) -> None:
     asked = {name: given.pop(name) for name in ("with_norms", "kernel_rows")}
     asked["rademacher_draws"] = given.pop("draws")
     decay = weight_decay(given.pop("decay"))
+    _require_corrupt_labels(given["p"] != 1, (given["corruption"],))
     json_output.check_target(target)
     if images is not None:
+        if given["dataset"] is not None or data_dir is not None:
+            raise InputError("--images: names the data set itself; leave --dataset and --data-dir out")
         given["dataset"] = "imagenet"
     recipe = default(given.pop("model"), weight_decay=decay, **recipe_changes(given))
     progress = TerminalProgress()
@@ -244,6 +267,7 @@ def sweep_command(**given: Any) -> None:
     how = {name: given.pop(name) for name in ("stack", "at_once", "minutes")}
     models, corruptions = given.pop("models"), given.pop("corruptions")
     shares = _numbers("--p", given.pop("shares"))
+    _require_corrupt_labels(shares != (1.0,), corruptions)
     decays = [weight_decay(part) for text in given.pop("decays") for part in text.split(",")]
     seeds = _seeds(given.pop("seeds"))
     changes = recipe_changes(given)
@@ -302,12 +326,18 @@ def reproduce_command(**given: Any) -> None:
     images, only_plan = given.pop("images"), given.pop("only_plan")
     seeds = _seeds(given.pop("seeds"))
     scale = recipe_changes(given)
+    if images is not None and "table2" not in targets:
+        raise InputError("--images: of use with table2 alone; leave it out")
     if "table2" in targets:
+        if data_dir is not None:
+            raise InputError("--data-dir: table2 takes its images from --images; leave it out")
         data_dir = images
     if only_plan:
         check(targets, seeds, data_dir)
         if "table2" in targets:
             raise InputError("--plan: table2's arithmetic is not counted; leave it out")
+        if scale.get("dataset", "cifar10") != "cifar10":
+            raise InputError("--plan: arithmetic is counted for cifar10 alone; leave --dataset out")
         wanted = in_order(targets, seeds, scale)
         record: dict[str, Any] = flops.plan(wanted) | {"keys": [recipe.key for recipe in wanted]}
     else:
@@ -331,7 +361,7 @@ def reproduce_command(**given: Any) -> None:
 
         from kernelfit.deep.tables import plan, reproductions
 
-        console = Console()
+        console = Console(markup=False)
         parts = plan(record) if only_plan else reproductions(list(records.values()))
         for part in parts:
             console.print(part)
@@ -349,7 +379,7 @@ def _print_run(result: dict[str, Any], folder: str) -> None:
 
     from kernelfit.deep.tables import analysis, memorisation, run
 
-    console = Console()
+    console = Console(markup=False)
     console.print(run(result, folder))
     for part in (memorisation([result]), *analysis(result.get("analysis", {}))):
         if part is not None:
@@ -362,7 +392,7 @@ def _print_runs(results: list[dict[str, Any]], wanted: int) -> None:
 
     from kernelfit.deep.tables import memorisation, runs
 
-    console = Console()
+    console = Console(markup=False)
     console.print(runs(results))
     learned = memorisation(results)
     if learned is not None:

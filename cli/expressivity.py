@@ -29,7 +29,13 @@ def parse_depths(text: str) -> list[int]:
     "--variant", type=click.Choice(["plain", "clipped", "multiplexer"]), default="plain", show_default=True
 )
 @click.option("--n", type=click.IntRange(min=2), help="First n training rows (default: all).")
-@click.option("--crop", default=28, show_default=True, help="Side of the centre crop of images; 0 for none.")
+@click.option(
+    "--crop",
+    type=click.IntRange(min=0),
+    default=28,
+    show_default=True,
+    help="Side of the centre crop of images; 0 for none.",
+)
 @click.option(
     "--theta", default=0.25, show_default=True, help="Place of a bias in its gap; stable below 0.5."
 )
@@ -120,4 +126,4 @@ def _print(title: str, records: list[dict[str, float]]) -> None:
             f"{row['max_error']:.1e}",
             f"{row['seconds']:.2f}",
         )
-    Console().print(table)
+    Console(markup=False).print(table)

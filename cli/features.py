@@ -114,17 +114,17 @@ def show(
     _finish(record, table, json_target)
     if json_target != json_output.STDOUT:
         height, width, channels = data.image_shape
-        Console().print(
+        Console(markup=False).print(
             f"{feature.n_features_out_:,} features of {height} x {width} x {channels} images ({data.name}); "
             f"recommended gamma: {feature.default_gamma_factor:g} / median squared distance",
             highlight=False,
         )
         for picture in record["pictures"]:
-            Console().print(f"picture: {picture}", highlight=False, markup=False, soft_wrap=True)
+            Console(markup=False).print(f"picture: {picture}", highlight=False, soft_wrap=True)
 
 
 def _finish(record: Any, table: Table, json_target: str | None) -> None:
     if json_target is not None:
         json_output.write(record, json_target)
     if json_target != json_output.STDOUT:
-        Console().print(table)
+        Console(markup=False).print(table)

@@ -61,4 +61,4 @@ def command(gemm: bool, json_target: str | None) -> None:
     if json_target is not None:
         json_output.write(record, json_target)
     if json_target != json_output.STDOUT:
-        Console().print(table(record))
+        Console(markup=False).print(table(record))

@@ -158,10 +158,11 @@ def kernel_arguments(values: dict[str, Any]) -> dict[str, Any]:
         if name not in known:
             owned = ", ".join(_flag(parameter) for parameter in known) or "none"
             raise InputError(f"{_flag(name)}: the {kernel} kernel does not have it; its parameters: {owned}")
-    if gamma is not None and "gamma" not in known:
-        raise InputError(
-            f"--gamma: the {kernel} kernel does not have it; leave it out or take --kernel gaussian"
-        )
+    for name in ("gamma", "gamma_factor"):
+        if values[name] is not None and "gamma" not in known:
+            raise InputError(
+                f"{_flag(name)}: the {kernel} kernel has no gamma; leave it out or take --kernel gaussian"
+            )
     return {"kernel": kernel, "gamma": gamma, "gamma_factor": factor, "parameters": parameters}
 
 

@@ -15,10 +15,11 @@ from kernelfit.backends.cpu import CpuBackend
 from kernelfit.backends.memory import available_memory, free_disk
 from kernelfit.datasets import REGISTRY
 from kernelfit.errors import InputError
-from kernelfit.gram.plan import make_plan, parse_bytes
+from kernelfit.gram.plan import bytes_of, make_plan, parse_bytes
 from kernelfit.gram.points import speed_of_bytes
 from kernelfit.preflight import as_shift
 from kernelfit.report import gemm_rate, json_output, tables
+from kernelfit.report.progress import TerminalProgress
 
 from .options import command_line, data_options, json_option, solver_options
 
@@ -48,9 +49,18 @@ def command(
     """
     json_output.check_target(json_target)
     check_device(values["device"])
+    bytes_of(values["device_memory"], "device_memory")
+    if values["precision"] == "tf32":
+        raise InputError(
+            "--precision: got tf32, which cards alone have, and a plan is of the CPU; take mixed"
+        )
+    if values["device"].startswith("cuda") or values["device_memory"] is not None:
+        TerminalProgress().note("a plan is of the CPU: --device and --device-memory change nothing in it")
     for name in ("ridge", "jitter"):
         if values[name] != "auto":
             as_shift(name, values[name])
+    if n_rhs is not None and n_rhs < 1:
+        raise InputError(f"--rhs: got {n_rhs}, expected right-hand sides >= 1")
     n, d, width, exact = shape(values, n_features)
     threads = CpuBackend(values["threads"]).threads
     memory = available_memory() if values["memory"] is None else parse_bytes(values["memory"])
@@ -71,13 +81,17 @@ def command(
     if json_target is not None:
         json_output.write(record, json_target)
     if json_target != json_output.STDOUT:
-        Console().print(tables.plan_table(record))
+        Console(markup=False).print(tables.plan_table(record))
 
 
 def shape(values: dict[str, Any], n_features: int | None) -> tuple[int, int, int, bool]:
     """Rows, features, right-hand sides, and whether the rows are bytes."""
     name, n = values["dataset"], values["n_train"]
     if n_features is not None:
+        if values["train"] is not None:
+            raise InputError(
+                f"--d: got {n_features} beside --train, whose rows have their own; leave one out"
+            )
         if n is None or n < 1 or n_features < 1:
             raise InputError(f"--n, --d: got {n} and {n_features}, expected both >= 1")
         return n, n_features, 1, False

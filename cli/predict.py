@@ -19,7 +19,8 @@ from rich.console import Console
 from rich.table import Table
 
 from kernelfit import datasets, feature_weights
-from kernelfit.errors import DataError, InputError, StorageError
+from kernelfit.datasets import csv
+from kernelfit.errors import DataError, InputError, KernelfitError, StorageError
 from kernelfit.evaluation import compare
 from kernelfit.features.images import ImageFeatures
 from kernelfit.features.random_conv import RandomConv
@@ -77,6 +78,8 @@ def command(
     json_output.check_target(json_target)
     if (rows is None) == (dataset is None):
         raise InputError("--rows, --dataset: give one of them, the rows to predict")
+    if rows is not None and (n_test is not None or data_dir is not None):
+        raise InputError("--n-test, --data-dir: of use with --dataset alone; leave them out beside --rows")
     _check_out(out)
     progress = TerminalProgress()
     started = time.perf_counter()
@@ -87,7 +90,10 @@ def command(
     if rows is not None:
         X = read_rows(rows)
     else:
-        data = datasets.load(str(dataset), n_test=n_test, data_dir=data_dir, progress=progress)
+        # Of a data set without a test part the solve's seed holds out the rows that it did not train on.
+        data = datasets.load(
+            str(dataset), n_test=n_test, data_dir=data_dir, seed=meta.get("seed", 0), progress=progress
+        )
         X, truth = data.X_test, data.y_test
         if not meta:
             classes = data.classes
@@ -127,7 +133,7 @@ def command(
     if json_target is not None:
         json_output.write(record, json_target)
     if json_target != json_output.STDOUT:
-        Console().print(_table(record, predictions, classes is not None))
+        Console(markup=False).print(_table(record, predictions, classes is not None))
 
 
 def read_saved(saved: Path) -> tuple[Solution, dict[str, Any]]:
@@ -237,30 +243,28 @@ def read_rows(path: Path) -> Array:
             # Mapped, so that a header that claims more than the file holds is refused before memory is taken.
             values: Array = np.array(np.load(path, mmap_mode="r", allow_pickle=False))
         elif kind in (".csv", ".tsv", ".txt"):
-            values = _read_numbers(path, "\t" if kind == ".tsv" else ",")
+            values = _read_numbers(path)
         else:
             raise InputError(f"--rows: got {path}, expected a name ending in .npy or .csv")
-    except InputError:
+    except KernelfitError:
         raise
     except (OSError, ValueError, TypeError, EOFError, ArithmeticError, SyntaxError, TokenError) as error:
         reason = " ".join(str(error).split())
         raise DataError(
             f"{path}: cannot be read as rows of numbers ({reason}); expected one row a line"
         ) from None
+    if values.ndim and not len(values):
+        raise DataError(f"{path}: has no rows, shape {values.shape}; expected one or more")
     return values.reshape(len(values), -1) if values.ndim > 2 else values
 
 
-def _read_numbers(path: Path, delimiter: str) -> Array:
-    with path.open(encoding="utf-8") as file:
-        first = file.readline().split(delimiter)
-    try:
-        [float(cell) for cell in first]
-        header = 0
-    except ValueError:
-        header = 1
+def _read_numbers(path: Path) -> Array:
+    delimiter, before = csv.layout(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that there are no rows is said below
-        values = np.loadtxt(path, delimiter=delimiter, skiprows=header, ndmin=2, encoding="utf-8")
+        values = np.loadtxt(
+            path, delimiter=delimiter, quotechar='"', skiprows=before, ndmin=2, encoding="utf-8-sig"
+        )
     if not values.size:
         raise ValueError("it has no rows")
     return values

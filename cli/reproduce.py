@@ -112,13 +112,11 @@ def table3(
     content = {**report.summary(records), "command": line}
     json_output.write(content, out / SUMMARY)
     with (out / TEXT).open("w", encoding="utf-8") as file:
-        Console(file=file, width=_WIDTH).print(report.table(content))
+        Console(file=file, width=_WIDTH, markup=False).print(report.table(content))
     figures.save(report.figure(content), out / FIGURE)
     if json_target is not None:
         json_output.write(content, json_target)
     if json_target != json_output.STDOUT:
-        console = Console()
+        console = Console(markup=False)
         console.print(report.table(content))
-        console.print(
-            f"written: {out / SUMMARY}, {out / TEXT}, {out / FIGURE}", highlight=False, markup=False
-        )
+        console.print(f"written: {out / SUMMARY}, {out / TEXT}, {out / FIGURE}", highlight=False)

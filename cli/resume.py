@@ -17,7 +17,7 @@ from kernelfit.report.progress import TerminalProgress
 from kernelfit.report.run_tables import certified_table
 from kernelfit.solution import Solution
 from kernelfit.storage import gram_file
-from kernelfit.storage.run_folder import GRAM, RUN
+from kernelfit.storage.run_folder import GRAM, JOURNAL, RUN, SOLUTION
 
 from .options import command_line, device_memory_option, device_option, json_option
 from .solve import Task, recalled, run
@@ -54,7 +54,7 @@ def command(
         json_output.write(record, json_target)
     if json_target != json_output.STDOUT:
         shown = certified_table(record) if not task else tables.solve_table({**record, "out": folder})
-        Console().print(shown)
+        Console(markup=False).print(shown)
 
 
 def _resumed(
@@ -67,6 +67,10 @@ def _resumed(
 ) -> tuple[dict[str, Any], bool]:
     """The record of the continued run, and whether it could be compared with its data set."""
     folder = folder.absolute()
+    if (folder / SOLUTION).exists() and not any((folder / name).exists() for name in (RUN, JOURNAL)):
+        raise InputError(
+            f"DIR: {folder} holds the solution of a linear kernel, which has no factor; it is finished, use it"
+        )
     where: dict[str, Any] = {"device": device[0], "device_memory": device[1]}
     if (folder / GRAM).exists() and not (folder / RUN).exists():
         # It stopped while K was summed up.

@@ -70,7 +70,7 @@ def command(context: click.Context, out: Path | None, json_target: str | None, *
     if json_target is not None:
         json_output.write(record, json_target)
     if json_target != json_output.STDOUT:
-        Console().print(tables.solve_table({**record, "out": out}))
+        Console(markup=False).print(tables.solve_table({**record, "out": out}))
 
 
 def run(

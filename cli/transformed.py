@@ -112,5 +112,9 @@ def given_options(name: str, texts: tuple[str, ...], filters: int | None) -> dic
             raise InputError(
                 f"--filters: the features {name!r} do not count filters; take --features random-conv"
             )
+        if "n_filters" in given:
+            raise InputError(
+                f"--filters: got {filters} beside --option n_filters={given['n_filters']}; leave one out"
+            )
         given["n_filters"] = filters
     return given

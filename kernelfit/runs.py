@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from kernelfit.backends.choose import open_devices
+from kernelfit.backends.choose import check_device, open_devices
 from kernelfit.backends.cpu import CpuBackend
 from kernelfit.backends.device import Device
 from kernelfit.errors import DataError, StorageError
@@ -58,6 +58,8 @@ def resume(
     ------
     DataError, StorageError, DeviceError, Interrupted, and what `kernelfit.solve` raises
     """
+    check_device(device)
+    memory = bytes_of(device_memory, "device_memory")
     folder = require_run(folder)
     progress = progress or Silent()
     lock = FolderLock(folder / LOCK)
@@ -72,7 +74,7 @@ def resume(
                 lock.release()
                 return solution
         problem, plan, _, notes = run_file.read(folder / RUN, function, gram_of(folder, gram))
-        opened = open_devices(device, plan.n, progress.note, bytes_of(device_memory, "device_memory"))
+        opened = open_devices(device, plan.n, progress.note, memory)
         if not opened and plan.tier == "device":
             progress.note(f"{folder}: begun on a device, goes on on the CPU")
         try:

@@ -16,7 +16,7 @@ from kernelfit.backends.choose import check_device, open_devices
 from kernelfit.backends.cpu import CpuBackend
 from kernelfit.backends.device import Device
 from kernelfit.backends.memory import available_memory, free_disk
-from kernelfit.certificate import Certificate
+from kernelfit.certificate import Certificate, interpolates
 from kernelfit.device_system import DeviceSystem, close_all, plan_on_device
 from kernelfit.errors import (
     DuplicateRowsError,
@@ -381,6 +381,15 @@ def complete(
             message = (
                 f"{certificate.weak_pivots} pivots are below 10 n u K_ii: these rows are nearly dependent on earlier "
                 "ones; the backward error holds, alpha itself may have few correct digits"
+            )
+            notes.append(message)
+            progress.note(message)
+        residual = problem.targets - fitted - problem.ridge * alpha
+        if certificate.jitter > 0 and not interpolates(certificate.backward_error, residual, problem.targets):
+            message = (
+                f"jitter {certificate.jitter:g} was not refined away in {certificate.refinements} products with K: "
+                f"backward error {certificate.backward_error:.1e}, largest residual {certificate.residual:.1e}; "
+                "take a smaller jitter, or a ridge"
             )
             notes.append(message)
             progress.note(message)

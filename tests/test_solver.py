@@ -167,6 +167,7 @@ def test_jitter_is_recorded_and_refined_away(problem):
     assert shifted.certificate.jitter == 1e-4
     assert shifted.certificate.refinements > 0
     assert shifted.certificate.interpolates
+    assert shifted.notes == plain.notes
     np.testing.assert_allclose(shifted.alpha, plain.alpha, rtol=1e-6, atol=1e-8)
     assert plain.certificate.jitter == 0.0
     assert shifted.certificate.log_det > plain.certificate.log_det
@@ -185,6 +186,7 @@ def test_jitter_that_cannot_be_refined_away_is_no_interpolation():
     solution = kernelfit.solve(x, y, gamma=1.0, jitter=1e-6)
     assert not solution.certificate.interpolates
     assert solution.certificate.residual > 0.01
+    assert any(note.startswith("jitter 1e-06 was not refined away") for note in solution.notes)
     residual = backward_error(y - solution.fitted, solution.certificate.norm, solution.alpha, y)
     assert solution.certificate.backward_error == pytest.approx(residual)
 

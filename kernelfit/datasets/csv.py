@@ -1,9 +1,9 @@
 """CSV files of numbers: one row a line, one column the label.
 
 The delimiter is a comma, a semicolon or a tab, whichever the first line has most of. The first line is a
-header when none of its cells is a number, or when one of its cells is not a number and the cell below is. The
-label is the column called label, target or y (in this order of preference, whatever the case), otherwise the
-last one.
+header when none of its cells is a number, or when one of its cells is a name and the cell below a number. A cell
+that stands for a missing value is no name: such a line is a row, and refused as one. The label is the column called
+label, target or y (in this order of preference, whatever the case), otherwise the last one.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from .rows import Rows, check_finite, text_labels
 
 _LABEL_NAMES = ("label", "target", "y")
 _DELIMITERS = (",", ";", "\t")
+_MISSING = ("", "?", "-", "na", "n/a", "null", "none")
 
 
 def read_csv(path: Path) -> tuple[Rows, None]:
@@ -56,6 +57,13 @@ def read_csv(path: Path) -> tuple[Rows, None]:
     return Rows(path, X, y, label_name=repr(names[label])), None
 
 
+def layout(path: Path) -> tuple[str, int]:
+    """The delimiter, and how many lines stand before the first row. Raises DataError where there is none."""
+    with reading(path, "a CSV file of numbers"):
+        delimiter, first, second = _first_lines(path)
+        return delimiter, _lines_to_skip(path) if _is_header(first, second) else 0
+
+
 def _first_lines(path: Path) -> tuple[str, list[str], list[str]]:
     """The delimiter and the cells of the first two lines that are not blank."""
     with path.open(encoding="utf-8-sig", newline="") as stream:
@@ -81,10 +89,14 @@ def _is_number(cell: str) -> bool:
     return True
 
 
+def _is_name(cell: str) -> bool:
+    return not _is_number(cell) and cell.lower() not in _MISSING
+
+
 def _is_header(first: list[str], second: list[str]) -> bool:
     if not any(_is_number(cell) for cell in first):
         return True
-    return any(not _is_number(top) and _is_number(below) for top, below in zip(first, second, strict=False))
+    return any(_is_name(top) and _is_number(below) for top, below in zip(first, second, strict=False))
 
 
 def _label_column(names: tuple[str, ...]) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,10 +131,15 @@ class Recipe:
         for name in ("epochs", "batch", "side"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name}: got {getattr(self, name)}, expected at least 1")
-        if not self.rates or min(self.rates) <= 0:
+        # As comparisons that hold, so that NaN is refused.
+        if not self.rates or not all(0 < rate < math.inf for rate in self.rates):
             raise InputError(f"rates: got {self.rates}, expected positive learning rates")
-        if self.weight_decay < 0:
-            raise InputError(f"weight_decay: got {self.weight_decay}, expected 0 or more")
+        if not 0 < self.rate_decay < math.inf:
+            raise InputError(f"rate_decay: got {self.rate_decay}, expected a positive factor")
+        if not 0 <= self.weight_decay < math.inf:
+            raise InputError(f"weight_decay: got {self.weight_decay}, expected a number of 0 or more")
+        if self.seed < 0:
+            raise InputError(f"seed: got {self.seed}, expected 0 or more")
 
     @property
     def key(self) -> str:

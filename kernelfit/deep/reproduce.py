@@ -86,7 +86,7 @@ def check(targets: Sequence[str], seeds: Sequence[int], data_dir: Path | None) -
         raise InputError("targets: table2 has another data set than the others; reproduce it by itself")
     if "table2" in targets and data_dir is None:
         raise InputError(
-            "data_dir: table2 needs ImageNet's image folders train/ and val/; give their parent folder"
+            "data_dir: table2 needs ImageNet's image folders train/ and val/; give their parent folder (--images)"
         )
 
 

@@ -58,6 +58,8 @@ def _end(result: dict[str, Any]) -> str:
 def run(result: dict[str, Any], folder: str | None = None) -> Table:
     """One run, line by line."""
     table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     table.add_row("run", _name(result))
     length = f"{_count(result['epochs'], 'epoch')}, {_count(result['steps'], 'step')}"
     table.add_row("ended", f"{_end(result)} after {length}; loss {number(result['loss'], 3)}")

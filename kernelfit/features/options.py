@@ -119,11 +119,14 @@ def make(
 
 
 def pairs(texts: tuple[str, ...]) -> dict[str, str]:
-    """`("stride=3", "power=1")` as a mapping."""
-    mapping = {}
+    """`("stride=3", "power=1")` as a mapping; each name once, however it is spelt."""
+    mapping: dict[str, str] = {}
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key.strip():
             raise InputError(f"option: got {text!r}, expected NAME=VALUE")
-        mapping[key.strip()] = value
+        key = key.strip().replace("-", "_")
+        if key in mapping:
+            raise InputError(f"option: got {key} twice, {mapping[key]!r} and {value!r}; give it once")
+        mapping[key] = value
     return mapping

@@ -148,6 +148,7 @@ class RandomConv(ImageFeatures):
             check_number(name, getattr(self, name), 1, inclusive=True, whole=True)
         check_number("threshold", self.threshold, 0, inclusive=True)
         check_number("zca", self.zca, 0, inclusive=True)
+        check_number("random_state", self.random_state, 0, inclusive=True, whole=True)
         for name, choices in (("draw", DRAWS), ("pooling", POOLINGS)):
             if getattr(self, name) not in choices:
                 raise InputError(f"{name}: got {getattr(self, name)!r}, expected one of {', '.join(choices)}")

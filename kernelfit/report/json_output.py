@@ -51,9 +51,18 @@ def plain(value: Any) -> Any:
     )
 
 
-def dumps(record: Any) -> str:
-    """The JSON text of `record`, indented, ending in a newline."""
-    return json.dumps(plain(record), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+def dumps(record: Any, encoding: str = "utf-8") -> str:
+    """The JSON text of `record`, indented, ending in a newline; escaped where `encoding` lacks a character.
+
+    UTF-8 lacks those that stand for the bytes of a file name that is not UTF-8.
+    """
+    values = plain(record)
+    text = json.dumps(values, indent=2, allow_nan=False, ensure_ascii=False)
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        text = json.dumps(values, indent=2, allow_nan=False, ensure_ascii=True)
+    return text + "\n"
 
 
 def check_target(target: str | None) -> None:
@@ -65,18 +74,22 @@ def check_target(target: str | None) -> None:
         raise InputError(f"--json: {target} is a folder; expected a file name or - for standard output")
     if not path.parent.is_dir():
         raise InputError(f"--json: the folder {path.parent} does not exist; make it first")
-    if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+    missing_right = path.exists() and not os.access(path, os.W_OK)
+    if missing_right or not (_is_stream(path) or os.access(path.parent, os.W_OK)):
         raise InputError(f"--json: {target} cannot be written; name a file in a folder that you may write to")
 
 
 def write(record: Any, target: str | Path) -> None:
-    """Write `record` to a file, whole or not at all; `-` is standard output."""
-    text = dumps(record)
+    """Write `record` to a file, whole or not at all; `-` is standard output. Pipes and devices are written to."""
     if str(target) == STDOUT:
-        sys.stdout.write(text)
+        sys.stdout.write(dumps(record, getattr(sys.stdout, "encoding", None) or "utf-8"))
         sys.stdout.flush()
         return
+    text = dumps(record)
     path = Path(target)
+    if _is_stream(path):
+        path.write_text(text, encoding="utf-8")
+        return
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -88,6 +101,11 @@ def write(record: Any, target: str | Path) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether `path` is a pipe or a device, such as /dev/null: a file in its place would be the end of it."""
+    return path.exists() and not path.is_file()
 
 
 def _umask() -> int:

@@ -44,7 +44,7 @@ def check_table(record: dict[str, Any]) -> RenderableType:
 def _plain() -> Table:
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
-    table.add_column()
+    table.add_column(overflow="fold")
     return table
 
 

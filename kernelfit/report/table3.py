@@ -68,7 +68,7 @@ def table(content: dict[str, Any]) -> RenderableType:
     grid = Table(box=None, pad_edge=False)
     grid.add_column("", style="bold", no_wrap=True)
     for heading in ("error", "paper", "norm", "paper", "+ridge", "paper"):
-        grid.add_column(heading, justify="right", no_wrap=True)
+        grid.add_column(heading, justify="right", overflow="fold")
     for row in content["rows"]:
         theirs = row["paper"]
         grid.add_row(

@@ -206,7 +206,7 @@ def bench_table(record: dict[str, Any]) -> RenderableType:
     """Solve times against n, with the share of the GEMM rate and what the fit predicts."""
     table = Table(pad_edge=False, box=None)
     for heading in ("n", "gram", "factor", "solve", "total", "factor rate", "share of GEMM"):
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading, justify="right", overflow="fold")
     for row in record["rows"]:
         table.add_row(
             f"{row['n']:,}",
@@ -216,7 +216,7 @@ def bench_table(record: dict[str, Any]) -> RenderableType:
         )
     lines: list[RenderableType] = [table]
     gemm = (
-        f"GEMM {rate(record['gemm_flops_per_second'])} ({record['precision']}, {record['threads']} threads)"
+        f"GEMM {rate(record['gemm_flops_per_second'])} ({record['gemm_dtype']}, {record['threads']} threads)"
     )
     lines.append(Text(gemm, style="dim"))
     if record["fit"] is not None:

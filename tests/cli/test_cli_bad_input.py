@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import kernelfit.cli
 from kernelfit.errors import InputError
@@ -98,6 +101,7 @@ def test_data_that_cannot_be_solved(run, tmp_path: Path, make, words: list[str])
         (["--memory", "much"], ["memory", "'much'", "8GB"]),
         (["--kernel", "gausian"], ["gausian", "gaussian"]),
         (["--kernel", "linear", "--gamma", "1"], ["--gamma", "linear"]),
+        (["--kernel", "linear", "--gamma-factor", "2"], ["--gamma-factor", "linear"]),
         (["--kernel", "gaussian", "--nu", "1.5"], ["--nu", "gaussian"]),
         (["--kernel", "matern", "--nu", "2"], ["nu", "0.5, 1.5, 2.5"]),
         (["--precision", "half"], ["half", "float32"]),
@@ -108,6 +112,11 @@ def test_data_that_cannot_be_solved(run, tmp_path: Path, make, words: list[str])
         (["--frobnicate"], ["--frobnicate"]),
         (["--features", "sift"], ["sift", "gabor"]),
         (["--features", "gabor", "--filters", "9"], ["--filters", "gabor"]),
+        (
+            ["--features", "random-conv", "--filters", "9", "--option", "n-filters=8"],
+            ["--filters", "9", "n_filters=8"],
+        ),
+        (["--features", "gabor", "--option", "stride=2", "--option", "stride=3"], ["stride", "twice"]),
         (["--features", "gabor", "--option", "stride"], ["stride", "NAME=VALUE"]),
         (["--features", "gabor", "--option", "strid=2"], ["strid", "stride"]),
         (["--option", "stride=2"], ["--option", "stride"]),
@@ -202,6 +211,51 @@ def test_a_closed_pipe_is_not_a_traceback() -> None:
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
     assert done.stdout == "{"
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_that_lacks_a_character_gets_the_result(tmp_path: Path, encoding: str) -> None:
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "caf\u00e9.npz", X=rng.normal(size=(40, 3)), y=rng.normal(size=40))
+    command = [sys.executable, "-m", "kernelfit", "solve", "--train", str(tmp_path / "caf\u00e9.npz")]
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = subprocess.run(command, capture_output=True, env=environment, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+    assert b"test R" in done.stdout  # R with a superscript
+    command += ["--json", "-"]
+    done = subprocess.run(command, capture_output=True, env=environment, cwd=tmp_path, check=False)
+    assert json.loads(done.stdout.decode(encoding))["dataset"] == "caf\u00e9"
+
+
+def test_a_file_name_that_is_not_utf8(tmp_path: Path) -> None:
+    name = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")
+    try:
+        Path(name + ".npz").write_bytes(b"")
+    except OSError:
+        pytest.skip("this file system takes names in UTF-8 alone")
+    rng = np.random.default_rng(0)
+    with open(name + ".npz", "wb") as file:
+        np.savez(file, X=rng.normal(size=(40, 3)), y=rng.normal(size=40))
+    command = [sys.executable, "-m", "kernelfit", "solve", "--train", name + ".npz", "--out", name]
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run(command, capture_output=True, env=environment, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((Path(name) / "result.json").read_text())["source"]["train"] == name + ".npz"
+
+
+def test_square_brackets_in_names_are_no_markup(run, tmp_path: Path, rng: np.random.Generator) -> None:  # type: ignore[no-untyped-def]
+    folder = "a[b]c[/d]"
+    for name in ("cat [x]", "dog"):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for k in range(6):
+            pixels = rng.integers(0, 255, (8, 8), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "pictures" / name / f"{k}.png")
+    assert run("solve", "--train", "pictures", "--out", f"{folder}/run")[0] == 0
+    code, out, _ = run("check", f"{folder}/run")
+    assert code == 0
+    assert folder in "".join(out.split())
+    assert "cat [x]" in run("predict", f"{folder}/run", "--dataset", "pictures")[1]
+    assert run("datasets", "list", "--data-dir", folder)[0] == 0
 
 
 def test_a_missing_command_and_no_command(run) -> None:  # type: ignore[no-untyped-def]

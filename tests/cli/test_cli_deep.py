@@ -50,6 +50,7 @@ def test_train_resumes_reports_and_analyses(tmp_path):
     result = run(*arguments)
     for word in ("finished", "memorisation", "tangent, trained", "path norm", "standard error"):
         assert word in result.stdout
+    assert str(tmp_path / record["key"]) in "".join(result.stdout.split())  # folded, not cut
 
 
 def test_sweep(tmp_path):
@@ -121,14 +122,27 @@ def test_reproduce_scaled_down(tmp_path):
     assert json.loads((tmp_path / "fig2.json").read_text())["scaled_down"].startswith("scaled down")
 
 
+@pytest.mark.parametrize("option", ["--kernels", "--rademacher"])
+def test_fewer_rows_or_draws_than_none_are_refused(option, tmp_path):
+    result = run("train", option, "-5", "--out", str(tmp_path))
+    assert result.exit_code == 2
+    assert option in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["train", "--weight-decay", "much"], "--weight-decay: got 'much'"),
         (["train", "--weight-decay", "off,0.1"], "--weight-decay: got 'off,0.1'"),
         (["train", "--rate", "fast"], "--rate: got 'fast'"),
+        (["train", "--p", "0.5"], "--p: of use with --corruption corrupt-labels"),
+        (["sweep", "--p", "0.2,0.5", "--corruption", "random-labels"], "--p: of use with"),
         (["sweep", "--seeds", "a"], "--seeds: got 'a'"),
-        (["reproduce", "table2"], "data_dir: table2 needs"),
+        (["reproduce", "table2"], r"data_dir: table2 needs .*\(--images\)"),
+        (["reproduce", "table2", "--data-dir", "there"], "--data-dir: table2 takes"),
+        (["reproduce", "table1", "--images", "there"], "--images: of use with table2"),
+        (["reproduce", "table1", "--plan", "--dataset", "digits"], "--plan: .* cifar10 alone"),
+        (["train", "--images", "there", "--dataset", "digits"], "--images: names the data set"),
         (["train", "--json", "/nowhere/x.json"], "--json: the folder /nowhere does not exist"),
     ],
 )

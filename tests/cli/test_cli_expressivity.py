@@ -41,3 +41,9 @@ def test_table_and_file(tmp_path):
 def test_depths_that_are_no_numbers(depth):
     with pytest.raises(InputError, match="--depth: got"):
         run("--dataset", "digits", "--depth", depth)
+
+
+def test_a_crop_of_less_than_nothing_is_named():
+    result = run("--dataset", "digits", "--n", "20", "--crop", "-5")
+    assert result.exit_code == 2
+    assert "--crop" in result.stderr

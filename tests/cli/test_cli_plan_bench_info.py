@@ -68,6 +68,11 @@ def test_a_plan_that_does_not_fit_says_what_would() -> None:
         invoke("plan", "--dataset", "mnist", "--no-gemm", "--memory", "2GB", "--tier", "ram")
 
 
+def test_a_plan_for_a_card_says_that_it_is_of_the_cpu() -> None:
+    result = invoke("plan", "--n", "100", "--d", "5", "--no-gemm", "--device", "cuda")
+    assert "a plan is of the CPU" in result.stderr
+
+
 @pytest.mark.parametrize(
     "options", [["--d", "5"], ["--n", "0", "--d", "5"], ["--n", "70000", "--dataset", "mnist"]]
 )
@@ -121,6 +126,7 @@ def test_bench_on_a_data_set_by_name() -> None:
         (["--repeats", "0"], "--repeats"),
         (["--n", "0"], "--n"),
         (["--d", "0"], "--d"),
+        (["--d", "20", "--dataset", "digits"], "--d: of synthetic rows"),
         (["--figure", "bench.txt"], "--figure"),
         (["--dataset", "digits", "--sizes", "3000"], "1437"),
     ],
@@ -180,6 +186,10 @@ def test_info_measures_both_rates() -> None:
         ("--ridge", "nan", "ridge: got 'nan', expected a finite number >= 0 or 'auto'$"),
         ("--jitter", "-1", "jitter: got -1.0, expected a finite number >= 0"),
         ("--device", "tpu", "device: got 'tpu', expected auto, cpu, cuda"),
+        ("--device-memory", "much", "device_memory: got 'much', expected a size"),
+        ("--precision", "tf32", "--precision: got tf32, which cards alone have"),
+        ("--train", "rows.csv", "--d: got 5 beside --train"),
+        ("--rhs", "-3", "--rhs: got -3, expected right-hand sides >= 1"),
     ],
 )
 def test_a_plan_refuses_what_solve_would_refuse(option, value, says):

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from kernelfit import datasets
 from kernelfit.cli import root
+from kernelfit.cli.predict import read_rows
 from kernelfit.errors import DataError, InputError, KernelfitError
 
 
@@ -53,6 +54,16 @@ def test_a_data_set_gives_the_error_of_the_solve(digits: Path) -> None:
     assert record["test_error"] == kept["test_error"]
     assert record["n_rows"] == 360
     assert set(record["predictions"]) <= set(map(str, range(10)))
+
+
+def test_rows_held_out_by_the_solve_are_the_test_rows(tmp_path: Path, rng: np.random.Generator) -> None:
+    X = rng.normal(size=(60, 5))
+    np.savez(tmp_path / "own.npz", X=X, y=(X[:, 0] > 0).astype(int))
+    own, out = str(tmp_path / "own.npz"), tmp_path / "kept"
+    assert invoke("solve", "--train", own, "--seed", "5", "--out", str(out)).exit_code == 0
+    kept = json.loads((out / "result.json").read_text())
+    assert kept["test_error"] > 0  # rows that the solution was fitted to have none
+    assert predict(str(out), "--dataset", own)["test_error"] == kept["test_error"]
 
 
 @pytest.mark.parametrize("kind", ["npy", "csv", "csv with header", "tsv"])
@@ -125,12 +136,40 @@ def test_bad_input_is_named(digits: Path, tmp_path: Path) -> None:
     refused(InputError, "7 features, expected 64", str(digits), "--rows", str(wide))
     refused(InputError, "give one of them", str(digits))
     refused(InputError, "give one of them", str(digits), "--rows", str(wide), "--dataset", "digits")
+    refused(InputError, "--n-test", str(digits), "--rows", str(wide), "--n-test", "1")
+    refused(InputError, "--data-dir", str(digits), "--rows", str(wide), "--data-dir", str(tmp_path))
     refused(InputError, "no file", str(digits), "--rows", str(tmp_path / "none.npy"))
     refused(InputError, r"solution\.h5", str(tmp_path), "--rows", str(wide))
     refused(InputError, r"\.npy or \.csv", str(digits), "--rows", str(wide), "--out", str(tmp_path / "a.txt"))
     words = tmp_path / "words.csv"
     words.write_text("1,2\n3,four\n")
     refused(DataError, "words.csv", str(digits), "--rows", str(words))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeff1,2\n3,4\n",
+        "\ufeffa,b\n1,2\n3,4\n",
+        "1;2\n3;4\n",
+        '"a","b"\n"1","2"\n"3","4"\n',
+        "0,b\n1,2\n3,4\n",
+    ],
+)
+def test_csv_rows_are_found_as_those_of_data_sets_are(tmp_path: Path, text: str) -> None:
+    (tmp_path / "rows.csv").write_text(text, encoding="utf-8")
+    assert read_rows(tmp_path / "rows.csv").tolist() == [[1, 2], [3, 4]]
+
+
+def test_a_first_row_with_a_missing_value_is_not_dropped(digits: Path, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("1,,3\n4,5,6\n")
+    refused(DataError, "rows.csv", str(digits), "--rows", str(tmp_path / "rows.csv"))
+
+
+@pytest.mark.parametrize("shape", [(0, 64), (0, 8, 8), (0,)])
+def test_a_file_without_rows_is_named(digits: Path, tmp_path: Path, shape: tuple[int, ...]) -> None:
+    np.save(tmp_path / "none.npy", np.zeros(shape))
+    refused(DataError, "none.npy: has no rows", str(digits), "--rows", str(tmp_path / "none.npy"))
 
 
 def test_a_forged_header_takes_no_memory(digits: Path, tmp_path: Path) -> None:

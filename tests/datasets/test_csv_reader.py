@@ -57,6 +57,8 @@ def test_rows_and_labels(tmp_path: Path, text: str, X: list[list[float]], y: lis
         ("name,a,label\nbob,2,1\n", "a number in column 'name', found 'bob' in line 2; encode or drop"),
         ("a,b,y\n1,2,0\n3,,1\n", "a number in column 'b', found an empty cell in line 3"),
         ("a,b,y\n1,2,0\n\n3,x,1\n", "a number in column 'b', found 'x' in line 4"),
+        ("1,,0\n3,4,1\n", "a number in column '1', found an empty cell in line 1"),
+        ("NA,2,0\n3,4,1\n", "a number in column '0', found 'NA' in line 1"),
         ("a,b,y\n1,2,\n", "a number in column 'y', found an empty cell in line 2"),
         ("1,2,0\n3,4\n", "3 columns as in the first line, found 2 in line 2"),
         ("1,2,0\n3,4,5,6\n", "3 columns as in the first line, found 4 in line 2"),

@@ -49,6 +49,12 @@ def test_every_choice_is_reported():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"rates": (0.1, float("nan"))}, "rates"),
+        ({"rates": (float("inf"),)}, "rates"),
+        ({"rate_decay": -1.0}, "rate_decay"),
+        ({"rate_decay": float("nan")}, "rate_decay"),
+        ({"weight_decay": float("nan")}, "weight_decay"),
+        ({"seed": -1}, "seed"),
         ({"corruption": "noise"}, "corruption: got 'noise'"),
         ({"crop": True, "corruption": "gaussian"}, "crop: random crops of gaussian"),
         ({"corruption": "corrupt-labels", "p": 1.5}, "p: got 1.5"),

@@ -80,3 +80,5 @@ def test_pairs() -> None:
     for wrong in ("a", "=1"):
         with pytest.raises(InputError, match="expected NAME=VALUE"):
             pairs((wrong,))
+    with pytest.raises(InputError, match="pool_size twice, '3' and '4'"):
+        pairs(("pool-size=3", "pool_size=4"))

@@ -10,12 +10,12 @@ import pytest
 from rich.console import Console, RenderableType
 
 from kernelfit.errors import InputError
-from kernelfit.report import advice, figures, paper, tables
+from kernelfit.report import advice, figures, paper, table3, tables
 
 
-def text_of(item: RenderableType) -> str:
+def text_of(item: RenderableType, width: int = 140) -> str:
     out = io.StringIO()
-    Console(file=out, width=140).print(item)
+    Console(file=out, width=width).print(item)
     return out.getvalue()
 
 
@@ -127,6 +127,26 @@ def test_the_papers_rows_are_fractions_and_unique() -> None:
     assert paper.find("digits", "none") is None
 
 
+SUMMARY: dict[str, Any] = {
+    "rows": [
+        {
+            "row": "cifar10-random-conv",
+            "test_error": 0.2053,
+            "rkhs_norm": 49.06,
+            "test_error_with_ridge": 0.1853,
+            "paper": {"test_error": 0.17, "rkhs_norm": None, "test_error_with_ridge": 0.15},
+            "scaled_down": [],
+            "kernel": {"name": "linear"},
+            "ridge": 0.0,
+            "remarks": [],
+            "seconds": 1.0,
+        }
+    ],
+    "missing": [],
+    "paper": paper.CITATION,
+}
+
+
 def bench_record() -> dict[str, Any]:
     rows = [
         {
@@ -144,7 +164,8 @@ def bench_record() -> dict[str, Any]:
     ]
     return {
         "rows": rows,
-        "precision": "float64",
+        "precision": "mixed",
+        "gemm_dtype": "float32",
         "threads": 2,
         "gemm_flops_per_second": 1e11,
         "fit": {"exponent": 2.7, "coefficient": 1e-9},
@@ -158,6 +179,12 @@ def test_the_bench_table_names_sizes_shares_and_predictions() -> None:
     assert "90.00 %" in text
     assert "n^2.70" in text
     assert "n = 8,000" in text
+    assert "GEMM 100.0 GFLOP/s (float32, 2 threads)" in text
+
+
+def test_a_narrow_terminal_folds_figures_and_drops_none() -> None:
+    assert "\u2026" not in text_of(tables.bench_table(bench_record()), width=40)
+    assert "\u2026" not in text_of(table3.table(SUMMARY), width=40)
 
 
 @pytest.mark.parametrize("ending", figures.FORMATS)
