@@ -38,10 +38,22 @@ def system_options(command: Command) -> Command:
         ),
         click.option("--compile", "compiled", is_flag=True, help="torch.compile (CUDA)."),
         click.option("--cuda-graph", "graph", is_flag=True, help="One CUDA graph per step (CUDA)."),
-        click.option("--checkpoint-seconds", default=60.0, show_default=True, help="Between checkpoints."),
+        click.option(
+            "--checkpoint-seconds",
+            type=click.FloatRange(min=0),
+            default=60.0,
+            show_default=True,
+            help="Between checkpoints.",
+        ),
         click.option("--evaluate-every", default=1, show_default=True, help="Epochs between evaluations."),
         click.option("--tensorboard", is_flag=True, help="Also write TensorBoard scalars."),
-        click.option("--workers", default=0, show_default=True, help="Loader processes for image folders."),
+        click.option(
+            "--workers",
+            type=click.IntRange(min=0),
+            default=0,
+            show_default=True,
+            help="Loader processes for image folders.",
+        ),
         click.option("--threads", type=click.IntRange(1, 1024), help="CPU threads of torch."),
         click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of the data sets."),
         click.option("--json", "target", metavar="FILE|-", help="Write the result as JSON."),
@@ -77,7 +89,11 @@ def sweep_options(command: Command) -> Command:
     """Options of commands that train many runs."""
     options = [
         click.option(
-            "--stack", default=8, show_default=True, help="MLP runs trained in one batched product."
+            "--stack",
+            type=click.IntRange(min=1),
+            default=8,
+            show_default=True,
+            help="MLP runs trained in one batched product.",
         ),
         click.option(
             "--at-once",

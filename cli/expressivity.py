@@ -8,6 +8,8 @@ import click
 
 from kernelfit.errors import InputError
 
+from .options import command_line
+
 LABELS = ("true", "random")
 
 
@@ -47,7 +49,9 @@ def parse_depths(text: str) -> list[int]:
     help="Of the projection and of the random labels.",
 )
 @click.option("--json", "target", metavar="FILE|-", help="Write the result as JSON.")
+@click.pass_context
 def command(
+    context: click.Context,
     name: str,
     labels: str,
     depths: str,
@@ -102,7 +106,9 @@ def command(
             }
         )
     if target is not None:
-        json_output.write({"depths": records}, target)
+        about = {"dataset": data.name, "n": len(X), "d": X.shape[1], "labels": labels, "crop": crop}
+        about |= {"variant": variant, "theta": theta, "seed": seed, "command": command_line(context)}
+        json_output.write({"depths": records, **about}, target)
     if target != json_output.STDOUT:
         _print(
             f"{data.name}: {labels} labels on {len(X):,} rows of {X.shape[1]:,} values, {variant} networks",

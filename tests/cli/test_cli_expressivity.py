@@ -16,10 +16,12 @@ def run(*arguments):
     return result
 
 
-def test_json_has_exactly_the_promised_keys():
+def test_json_has_the_promised_keys():
     result = run("--dataset", "digits", "--n", "400", "--depth", "2,3,5", "--json", "-")
     record = json.loads(result.stdout)
-    assert list(record) == ["depths"]
+    about = {"dataset", "n", "d", "labels", "crop", "variant", "theta", "seed", "command"}
+    assert set(record) == {"depths"} | about
+    assert (record["dataset"], record["n"], record["d"]) == ("digits", 400, 64)
     assert [row["depth"] for row in record["depths"]] == [2, 3, 5]
     for row in record["depths"]:
         assert list(row) == ["depth", "width", "weights", "accuracy", "max_error", "seconds"]
