@@ -177,7 +177,7 @@ class FactoredSystem:
     def inverse_diagonal(self, progress: Progress) -> Float:
         assert self.store is not None
         with self.backend:
-            return inverse_diagonal(self.store, self.backend, progress)
+            return inverse_diagonal(self.store, self.backend, progress, at_once=self.plan.inverse_columns)
 
     def apply_inverse(self, vectors: Float) -> Float:
         with self.backend:

@@ -143,6 +143,18 @@ class Plan:
     def layout(self) -> PanelLayout:
         return PanelLayout(self.n, self.panel_width)
 
+    @property
+    def inverse_columns(self) -> int:
+        """Columns of L^-1 that leave-one-out may hold: a panel's, or what the memory has room for beside the factor.
+
+        On disk they take the place of the panel in the making, which is planned for.
+        """
+        if self.tier == "disk":
+            return self.panel_width
+        room = self.memory_limit - (self.bytes_memory - self.bytes_workspace)
+        size = 8 if self.precision == "float64" else 4
+        return max(_FEWEST_COLUMNS, min(self.panel_width, room // (self.n * size)))
+
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -151,6 +163,8 @@ class Plan:
 INTERPRETER = 300_000_000
 #: iterations of refinement assumed when predicting time for mixed precision
 _REFINEMENTS = 6
+# Columns of L^-1 at a time, at least: fewer would cost the products their speed and save little.
+_FEWEST_COLUMNS = 64
 TIERS = ("auto", "ram", "disk")
 PRECISIONS = ("float64", "float32", "mixed")
 

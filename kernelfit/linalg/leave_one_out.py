@@ -10,10 +10,13 @@ by forward substitution of w columns of the identity at a time: n^3/3 flops in a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit.backends.cpu import CpuBackend
+from kernelfit.gram.plan import PanelLayout
 from kernelfit.linalg.triangular import eliminate_lower
 from kernelfit.progress import Progress, Silent
 from kernelfit.storage.panels import PanelStore
@@ -21,23 +24,32 @@ from kernelfit.storage.panels import PanelStore
 Float = NDArray[np.float64]
 
 
-def inverse_diagonal(store: PanelStore, backend: CpuBackend, progress: Progress | None = None) -> Float:
-    """diag((L L^T)^-1), shape (n,), float64."""
+def inverse_diagonal(
+    store: PanelStore, backend: CpuBackend, progress: Progress | None = None, *, at_once: int | None = None
+) -> Float:
+    """diag((L L^T)^-1), shape (n,), float64; `at_once` columns of L^-1 are held at a time (default: a panel's)."""
     layout = store.layout
     diagonal = np.empty(layout.n)
     with (progress or Silent()).phase("leave-one-out", layout.n**3 / 3.0, "flop") as advance:
-        for j in range(layout.count):
-            first, last = layout.start(j), layout.stop(j)
-            width = last - first
+        for j, start, stop in _parts(layout, at_once or layout.width):
+            first, width = layout.start(j), stop - start
             columns = np.zeros((layout.n - first, width), store.dtype)
-            columns[np.arange(width), np.arange(width)] = 1.0
+            columns[np.arange(start, stop) - first, np.arange(width)] = 1.0
             for batch in store.stream(range(j, layout.count)):
                 for piece in batch:
                     eliminate_lower(piece, columns, layout, backend, origin=first)
                     height = len(piece.below) + (len(piece.top) if piece.begins else 0)
                     advance(2.0 * height * piece.top.shape[1] * width)
-            diagonal[first:last] = _squared_column_norms(columns)
+            diagonal[start:stop] = _squared_column_norms(columns)
+            del columns
     return diagonal
+
+
+def _parts(layout: PanelLayout, at_once: int) -> Iterator[tuple[int, int, int]]:
+    """Panel, first and last of its columns, at most `at_once` of them."""
+    for j in range(layout.count):
+        for start in range(layout.start(j), layout.stop(j), at_once):
+            yield j, start, min(start + at_once, layout.stop(j))
 
 
 def _squared_column_norms(columns: NDArray[np.floating]) -> Float:

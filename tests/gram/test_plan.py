@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import tracemalloc
 
@@ -100,6 +101,18 @@ def test_bytes_add_up(n, tier, precision):
     assert plan.flops_factor == n**3 / 3
     assert plan.layout == PanelLayout.of_order(n)
     assert plan.as_dict()["bytes_memory"] == plan.bytes_memory
+
+
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+@pytest.mark.parametrize("n", [10_000, 60_000, 200_000])
+def test_leave_one_out_takes_no_more_than_is_left(n, precision):
+    generous = plan_of(n, tier="ram", precision=precision, memory_limit=1000 * GB)
+    assert generous.inverse_columns == generous.panel_width
+    tight = dataclasses.replace(generous, memory_limit=generous.bytes_memory)
+    taken = tight.inverse_columns * n * (8 if precision == "float64" else 4)
+    assert 64 <= tight.inverse_columns <= tight.panel_width
+    assert tight.bytes_memory - tight.bytes_workspace + taken <= tight.memory_limit
+    assert plan_of(n, tier="disk", precision=precision).inverse_columns == generous.panel_width
 
 
 def test_mnist_needs_half_of_what_the_full_matrix_would():

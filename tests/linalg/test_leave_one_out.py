@@ -22,7 +22,11 @@ def test_the_diagonal_of_the_inverse(rng, backend, make_store, tier, n, width):
     k = x @ x.T + np.eye(n)
     store = make_store(tier, PanelLayout(n, width))
     factor(ArrayGram(k), 0.0, store, backend)
-    np.testing.assert_allclose(inverse_diagonal(store, backend), np.diag(np.linalg.inv(k)), rtol=1e-9)
+    expected = np.diag(np.linalg.inv(k))
+    np.testing.assert_allclose(inverse_diagonal(store, backend), expected, rtol=1e-9)
+    for at_once in (1, 7, width + 1):
+        found = inverse_diagonal(store, backend, at_once=at_once)
+        np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
 def test_predictions_by_hand():
