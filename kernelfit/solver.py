@@ -84,7 +84,8 @@ def solve(
     Parameters
     ----------
     X : (n, d) rows: floats, or integers such as the bytes of images (exact inner products); with
-        kernel="precomputed" the Gram matrix (n, n), or `PanelGram`
+        kernel="precomputed" the Gram matrix (n, n), or `PanelGram`. Not copied where it need not be: leave it as it is
+        while the solution is used
     Y : (n,) or (n, c) targets
     kernel : a name of `kernelfit.kernels.KERNELS`, a `Kernel`, or "precomputed"
     gamma : for gaussian, laplacian and polynomial kernels given by name: a number, "median" (gamma_factor / median
