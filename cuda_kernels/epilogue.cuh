@@ -52,6 +52,7 @@ __host__ __device__ inline void from_differences(Pair& pair, const double* row, 
     const double squares = pair.sq_row + pair.sq_col;
     if (!(squares - 2.0 * pair.dot < CLOSE * squares)) return;
     double distance = 0.0;
+#pragma unroll 1
     for (long long k = 0; k < features; ++k) distance += (row[k] - column[k]) * (row[k] - column[k]);
     pair.offset_row += pair.dot + pair.offset_col;
     pair.offset_col = 0.0;

@@ -1,8 +1,9 @@
 #include "gram.cuh"
 
-// The types of inner products and of K are in the names: i32, f64 in; f64, f32 out.
+// The types of inner products and of K are in the names: i32, f64 in; f64, f32 out. Two blocks at least on a
+// multiprocessor: left to itself the compiler aims for four on sm_100, and spills.
 #define KERNELFIT_EVALUATE(name, In, Out)                                                                             \
-    extern "C" __global__ void __launch_bounds__(256)                                                                 \
+    extern "C" __global__ void __launch_bounds__(256, 2)                                                              \
         name(const In* dot, const double* l1, const double* user, long long input_stride, const double* sq_rows,      \
              const double* offset_rows, const double* origin_rows, const double* sq_cols, const double* offset_cols,  \
              const double* origin_cols, double unit, const double* rows, long long row_stride, const double* cols,    \
