@@ -11,6 +11,8 @@ import click
 
 from kernelfit.errors import InputError
 
+from .options import command_line
+
 Command = Callable[..., None]
 
 TARGETS = ("table1", "table2", "table4", "fig1", "fig2")
@@ -167,6 +169,10 @@ def _require_corrupt_labels(given: bool, corruptions: tuple[str, ...]) -> None:
         raise InputError("--p: of use with --corruption corrupt-labels alone; leave it out or corrupt labels")
 
 
+def _typed() -> str:
+    return command_line(click.get_current_context())
+
+
 def _need_torch() -> None:
     try:
         import torch  # noqa: F401
@@ -246,7 +252,7 @@ def train_command(**given: Any) -> None:
         progress.note(f"this run is finished in {out / recipe.key}")
     if _leads():
         if target is not None:
-            json_output.write(result, target)
+            json_output.write({**result, "command": _typed()}, target)
         if target != json_output.STDOUT:
             _print_run(result, str(out / recipe.key))
 
@@ -299,7 +305,7 @@ def sweep_command(**given: Any) -> None:
         return
     if target is not None:
         unfinished = [recipe.key for recipe in wanted if recipe.key not in results]
-        json_output.write({"runs": found, "unfinished": unfinished}, target)
+        json_output.write({"runs": found, "unfinished": unfinished, "command": _typed()}, target)
     if target != json_output.STDOUT:
         _print_runs(found, len(wanted))
 
@@ -371,7 +377,7 @@ def reproduce_command(**given: Any) -> None:
     if not _leads():
         return
     if target is not None:
-        json_output.write(record, target)
+        json_output.write({**record, "command": _typed()}, target)
     if target != json_output.STDOUT:
         from rich.console import Console
 

@@ -75,6 +75,7 @@ def test_a_sweep_over_weight_decays(tmp_path):
     runs = json.loads(target.read_text())["runs"]
     assert sorted(r["recipe"]["weight_decay"] for r in runs) == [0.0, 5e-4, 0.1]
     assert {r["system"]["precision"] for r in runs} == {"bf16"}
+    assert "--weight-decay off,default --weight-decay 0.1" in json.loads(target.read_text())["command"]
 
 
 def test_the_plan_trains_nothing(tmp_path):
