@@ -96,6 +96,13 @@ def tolerance() -> Callable[..., float]:
 
 
 @pytest.fixture
+def problem(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """300 rows of six features and three targets."""
+    x = rng.standard_normal((300, 6))
+    return x, np.stack([np.sin(x[:, 0]), np.sign(x[:, 1]), x[:, 2] ** 2], axis=1)
+
+
+@pytest.fixture
 def backend() -> Iterator[CpuBackend]:
     with CpuBackend(2) as opened:
         yield opened
