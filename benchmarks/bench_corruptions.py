@@ -15,12 +15,13 @@ import sys
 import time
 from pathlib import Path
 
+from kernelfit.cpu import environment
 from kernelfit.deep.compare import convergence_order, loss_curves
 from kernelfit.deep.grid import FIGURE1A
 from kernelfit.deep.recipe import choices, default
 from kernelfit.deep.sweep import run
 from kernelfit.deep.system import System
-from kernelfit.report import environment, json_output
+from kernelfit.report import json_output
 from kernelfit.report.progress import TerminalProgress
 
 LEAST_ACCURACY = 0.999

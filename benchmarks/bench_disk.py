@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import isolated
-from kernelfit.report import environment, gemm_rate, json_output
+from kernelfit.cpu import environment
+from kernelfit.experiments import gemm_rate
+from kernelfit.report import json_output
 
 GAMMA = 0.02
 WHERE = ("ram", "disk", "journal")

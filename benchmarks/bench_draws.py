@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 
 from kernelfit import datasets, solve
-from kernelfit.evaluation import one_hot
-from kernelfit.feature_gram import feature_gram
+from kernelfit.cpu import environment
 from kernelfit.features.random_conv import RandomConv
-from kernelfit.report import environment, json_output
+from kernelfit.metrics import one_hot
+from kernelfit.report import json_output
+from kernelfit.streaming.gram import feature_gram
 
 #: of the mean diagonal of K
 RIDGE = 1e-3

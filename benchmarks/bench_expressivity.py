@@ -20,11 +20,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kernelfit.cpu import environment
 from kernelfit.datasets import load
 from kernelfit.datasets.corruptions import random_labels
 from kernelfit.deep.images import centre_crop
 from kernelfit.expressivity import fit
-from kernelfit.report import environment, json_output
+from kernelfit.report import json_output
 
 LARGEST_ERROR = 1e-3
 CASES = (("plain", 2), ("plain", 3), ("plain", 5), ("plain", 17), ("clipped", 17), ("multiplexer", 17))

@@ -21,7 +21,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from kernelfit.report import environment, json_output
+from kernelfit.cpu import environment
+from kernelfit.report import json_output
 
 #: outcomes that an input may have
 SOUND = ("accepted", "refused")

@@ -27,11 +27,13 @@ from typing import Any
 
 import kernelfit
 from benchmarks import isolated
+from kernelfit.cpu import environment
 from kernelfit.gram.plan import PanelLayout
 from kernelfit.linalg.cholesky import panel_flops
-from kernelfit.report import environment, json_output
-from kernelfit.storage import journal, run_file
-from kernelfit.storage.run_folder import JOURNAL, RUN, SOLUTION
+from kernelfit.report import json_output
+from kernelfit.runs import run_file
+from kernelfit.runs.folder import JOURNAL, RUN, SOLUTION
+from kernelfit.storage import journal
 
 GAMMA = 0.02
 

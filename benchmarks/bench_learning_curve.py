@@ -21,19 +21,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit import datasets, solve
-from kernelfit.backends.cpu import CpuBackend
+from kernelfit.cpu import environment
+from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import NotPositiveDefiniteError
-from kernelfit.evaluation import error_rate, training_targets
-from kernelfit.features.accumulate import Seconds, accumulate, filters_per_block
+from kernelfit.experiments.paper import PaperRow, find
 from kernelfit.features.random_conv import RandomConv
 from kernelfit.gram.plan import PanelLayout
 from kernelfit.gram.source import PanelGram
 from kernelfit.gram.submatrix import submatrix
-from kernelfit.report import environment, figures, json_output
-from kernelfit.report.paper import PaperRow, find
+from kernelfit.metrics import error_rate, training_targets
+from kernelfit.report import figures, json_output
 from kernelfit.report.progress import TerminalProgress
-from kernelfit.storage import gram_file
 from kernelfit.storage.hdf5 import array_digest
+from kernelfit.streaming import gram_file
+from kernelfit.streaming.accumulate import Seconds, accumulate, filters_per_block
 
 
 def main() -> None:

@@ -22,11 +22,13 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from kernelfit.backends.cpu import CpuBackend
-from kernelfit.features.accumulate import multiply
+from kernelfit.cpu import environment
+from kernelfit.cpu.pool import CpuBackend
+from kernelfit.experiments import gemm_rate
 from kernelfit.features.random_conv import RandomConv
 from kernelfit.gram.plan import PanelLayout
-from kernelfit.report import environment, gemm_rate, json_output
+from kernelfit.report import json_output
+from kernelfit.streaming.accumulate import multiply
 
 SHAPE = (32, 32, 3)
 CHECKED = 8  # images compared with the reference

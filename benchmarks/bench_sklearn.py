@@ -19,7 +19,9 @@ import numpy as np
 
 from benchmarks import isolated
 from benchmarks.one_fit import LIBRARIES
-from kernelfit.report import environment, gemm_rate, json_output
+from kernelfit.cpu import environment
+from kernelfit.experiments import gemm_rate
+from kernelfit.report import json_output
 
 GAMMA = 0.02
 # Of the larger of |p| and 1: both solve the same system of condition 1e6 or so to round-off.

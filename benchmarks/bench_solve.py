@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import isolated
-from kernelfit.report import environment, json_output
+from kernelfit.cpu import environment
+from kernelfit.report import json_output
 
 
 def main() -> None:

@@ -23,9 +23,10 @@ from rich.table import Table
 
 from benchmarks import gpu_checks, isolated
 from benchmarks.gpu_setting import HOST
-from kernelfit.backends.choose import check_device
+from kernelfit.cpu import environment
+from kernelfit.device.choose import check_device
 from kernelfit.errors import DeviceError, InputError, KernelfitError
-from kernelfit.report import environment, json_output
+from kernelfit.report import json_output
 
 #: seconds for everything, the probe of the card included; with what a process that is stopped at the end may take to be
 #: gone (`isolated.PATIENCE`) they are less than nine minutes

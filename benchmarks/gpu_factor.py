@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from benchmarks.gpu_setting import GAMMA, Setting, gemm_rate, in_core, least_capacity, plan
 from benchmarks.whole_matrix import factor_whole
 from kernelfit import datasets, solve
-from kernelfit.backends.memory import available_memory
+from kernelfit.cpu.memory import available_memory
+from kernelfit.device.plan import WIDTHS
 from kernelfit.errors import KernelfitError
-from kernelfit.evaluation import training_targets
-from kernelfit.gram.device_plan import WIDTHS
 from kernelfit.gram.points import Points
 from kernelfit.gram.source import KernelGram
 from kernelfit.kernels import Gaussian
-from kernelfit.solution import Solution
+from kernelfit.metrics import training_targets
+from kernelfit.solver.solution import Solution
 
 Report = Callable[[dict[str, Any]], None]
 

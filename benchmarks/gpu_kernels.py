@@ -11,15 +11,15 @@ import numpy as np
 
 from benchmarks.gpu_setting import GAMMA, Setting, fill, gemm_rate, seconds_of
 from kernelfit import datasets, solve
-from kernelfit.backends.cuda import CudaDevice
+from kernelfit.device.cuda import CudaDevice
+from kernelfit.device.gram import Strips, put_rows
 from kernelfit.errors import DataError, KernelfitError, NotPositiveDefiniteError
-from kernelfit.evaluation import error_rate, training_targets
-from kernelfit.feature_gram import feature_gram
 from kernelfit.features import RandomConv
-from kernelfit.features.device_random_conv import DeviceNet
-from kernelfit.gram.device_gram import Strips, put_rows
 from kernelfit.gram.points import Points
 from kernelfit.kernels import Gaussian
+from kernelfit.metrics import error_rate, training_targets
+from kernelfit.streaming.device_random_conv import DeviceNet
+from kernelfit.streaming.gram import feature_gram
 
 Report = Callable[[dict[str, Any]], None]
 #: tried in turn, of the mean diagonal of K; leave-one-out on training rows chooses

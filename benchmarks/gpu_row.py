@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks import gpu_factor, gpu_kernels
 from benchmarks.gpu_setting import Setting
-from kernelfit.backends.cuda import CudaDevice
+from kernelfit.device.cuda import CudaDevice
 from kernelfit.errors import KernelfitError
 from kernelfit.report import json_output
 

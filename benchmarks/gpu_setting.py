@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit import datasets
-from kernelfit.backends.cuda import CudaDevice
-from kernelfit.backends.host_device import HostDevice
+from kernelfit.device.cuda import CudaDevice
+from kernelfit.device.gram import put
+from kernelfit.device.host import HostDevice
+from kernelfit.device.plan import STAGED, DevicePlan, make_device_plan
+from kernelfit.device.residency import least_slots
 from kernelfit.errors import KernelfitError, PlanError
-from kernelfit.gram.device_gram import put
-from kernelfit.gram.device_plan import STAGED, DevicePlan, make_device_plan
-from kernelfit.gram.residency import least_slots
 
 HOST = "host"
 #: bytes of a row of 784 bytes with its vectors, and right-hand sides, for plans

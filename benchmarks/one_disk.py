@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from kernelfit import Solution, datasets, resume, solve
-from kernelfit.evaluation import training_targets
+from kernelfit.cpu import environment
+from kernelfit.metrics import training_targets
 from kernelfit.progress import Silent
-from kernelfit.report import environment
 from kernelfit.storage import write_behind
 from kernelfit.storage.journal import Journal
 from kernelfit.storage.panel_file import PanelFile

@@ -15,8 +15,9 @@ import time
 import numpy as np
 
 from kernelfit import datasets, solve
-from kernelfit.evaluation import training_targets
-from kernelfit.report import environment, gemm_rate
+from kernelfit.cpu import environment
+from kernelfit.experiments import gemm_rate
+from kernelfit.metrics import training_targets
 from kernelfit.report.progress import TerminalProgress
 
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from kernelfit.backends.cuda import CudaDevice
-from kernelfit.backends.device import Block
+from kernelfit.device.cuda import CudaDevice
+from kernelfit.device.gram import RowsGram, fetch
+from kernelfit.device.protocol import Block
 from kernelfit.errors import DeviceError
-from kernelfit.gram.device_gram import RowsGram, fetch
 from kernelfit.gram.source import KernelGram
 
 _R_64F = 1

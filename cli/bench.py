@@ -11,15 +11,17 @@ from click.core import ParameterSource
 from rich.console import Console
 
 from kernelfit import datasets
-from kernelfit.backends.cpu import CpuBackend
-from kernelfit.backends.memory import available_memory
+from kernelfit.cpu import environment
+from kernelfit.cpu.memory import available_memory
+from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
+from kernelfit.experiments import gemm_rate, scaling
 from kernelfit.gram.plan import PRECISIONS, parse_bytes
 from kernelfit.gram.points import Points
 from kernelfit.kernels import build
-from kernelfit.report import environment, figures, gemm_rate, json_output, scaling, tables
+from kernelfit.report import figures, json_output, tables
 from kernelfit.report.progress import TerminalProgress
-from kernelfit.scale import median_gamma
+from kernelfit.solver.gamma import median_gamma
 
 from .options import command_line, data_dir_option, json_option
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from kernelfit.checking import check
 from kernelfit.errors import StorageError
 from kernelfit.report import json_output
 from kernelfit.report.progress import TerminalProgress
 from kernelfit.report.run_tables import check_table
+from kernelfit.solver.check import check
 
 from .options import command_line, json_option
 

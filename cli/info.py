@@ -9,7 +9,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from kernelfit.report import environment, gemm_rate, json_output
+from kernelfit.cpu import environment
+from kernelfit.experiments import gemm_rate
+from kernelfit.report import json_output
 
 from .options import json_option
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from kernelfit.errors import InputError
-from kernelfit.storage import run_folder
+from kernelfit.runs import folder as run_folder
 
 SOLUTION = run_folder.SOLUTION
 RESULT = "result.json"

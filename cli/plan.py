@@ -10,16 +10,17 @@ import click
 from rich.console import Console
 
 from kernelfit import datasets
-from kernelfit.backends.choose import check_device
-from kernelfit.backends.cpu import CpuBackend
-from kernelfit.backends.memory import available_memory, free_disk
+from kernelfit.cpu.memory import available_memory, free_disk
+from kernelfit.cpu.pool import CpuBackend
 from kernelfit.datasets import REGISTRY
+from kernelfit.device.choose import check_device
 from kernelfit.errors import InputError
+from kernelfit.experiments import gemm_rate
 from kernelfit.gram.plan import bytes_of, make_plan, parse_bytes
 from kernelfit.gram.points import speed_of_bytes
-from kernelfit.preflight import as_shift
-from kernelfit.report import gemm_rate, json_output, tables
+from kernelfit.report import json_output, tables
 from kernelfit.report.progress import TerminalProgress
+from kernelfit.solver.inputs import as_shift
 
 from .options import command_line, data_options, json_option, solver_options
 

@@ -18,24 +18,26 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from kernelfit import datasets, feature_weights
+from kernelfit import datasets
+from kernelfit.cpu import environment
 from kernelfit.datasets import csv
 from kernelfit.errors import DataError, InputError, KernelfitError, StorageError
-from kernelfit.evaluation import compare
+from kernelfit.experiments.transformed import NONE, fitted
 from kernelfit.features.images import ImageFeatures
 from kernelfit.features.random_conv import RandomConv
 from kernelfit.gram.points import Points
-from kernelfit.preflight import find_duplicates
+from kernelfit.metrics import compare
 from kernelfit.progress import Progress
-from kernelfit.report import environment, json_output, tables
+from kernelfit.report import json_output, tables
 from kernelfit.report.progress import TerminalProgress
-from kernelfit.solution import Solution
+from kernelfit.solver.inputs import find_duplicates
+from kernelfit.solver.solution import Solution
 from kernelfit.storage import hdf5
+from kernelfit.streaming import weights as feature_weights
 
 from .options import command_line, data_dir_option, json_option
 from .output_folder import RESULT, SOLUTION
 from .solve import SOURCE
-from .transformed import NONE, fitted
 
 Array = NDArray[Any]
 #: of streamed features, beside the solution

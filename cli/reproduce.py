@@ -9,9 +9,9 @@ from typing import Any
 import click
 from rich.console import Console
 
+from kernelfit.experiments.paper import ROWS
 from kernelfit.gram.plan import PRECISIONS, TIERS
 from kernelfit.report import json_output
-from kernelfit.report.paper import ROWS
 
 from .options import command_line, data_dir_option, json_option
 
@@ -81,11 +81,11 @@ def table3(
     Smaller sizes say so. An interrupted run goes on with the first row that is not finished, within the random
     convolution net from the last block of filters that was kept.
     """
+    from kernelfit.experiments.finished_rows import FinishedRows
+    from kernelfit.experiments.table3 import Means, Settings, parameters, run_row
     from kernelfit.report import figures
     from kernelfit.report import table3 as report
     from kernelfit.report.progress import TerminalProgress
-    from kernelfit.study.finished_rows import FinishedRows
-    from kernelfit.study.table3 import Means, Settings, parameters, run_row
 
     json_output.check_target(json_target)
     settings = Settings(

@@ -9,19 +9,20 @@ from typing import Any
 import click
 from rich.console import Console
 
-from kernelfit import runs
+from kernelfit.cpu import environment
 from kernelfit.errors import DataError, InputError
+from kernelfit.experiments.streamed import is_streamed
 from kernelfit.progress import Progress
-from kernelfit.report import environment, json_output, tables
+from kernelfit.report import json_output, tables
 from kernelfit.report.progress import TerminalProgress
 from kernelfit.report.run_tables import certified_table
-from kernelfit.solution import Solution
-from kernelfit.storage import gram_file
-from kernelfit.storage.run_folder import GRAM, JOURNAL, RUN, SOLUTION
+from kernelfit.runs.folder import GRAM, JOURNAL, RUN, SOLUTION
+from kernelfit.solver import resume as runs
+from kernelfit.solver.solution import Solution
+from kernelfit.streaming import gram_file
 
 from .options import command_line, device_memory_option, device_option, json_option
 from .solve import Task, recalled, run
-from .streamed import is_streamed
 
 
 @click.command(name="resume")

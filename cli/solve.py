@@ -13,18 +13,20 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from kernelfit import datasets
-from kernelfit.backends.device import Device
+from kernelfit.device.panel_gram import DevicePanelGram
+from kernelfit.device.protocol import Device
 from kernelfit.errors import DuplicateRowsError, InputError, NotPositiveDefiniteError
-from kernelfit.evaluation import training_targets
-from kernelfit.gram.device_panel_gram import DevicePanelGram
+from kernelfit.experiments.record import ridge_record, solve_record, streamed_record
+from kernelfit.experiments.streamed import FEATURES, is_streamed, relative_ridge, stream
+from kernelfit.experiments.transformed import Transformed, given_options, transform
 from kernelfit.gram.plan import parse_bytes
+from kernelfit.metrics import training_targets
 from kernelfit.progress import Progress
 from kernelfit.report import json_output, tables
 from kernelfit.report.progress import TerminalProgress
-from kernelfit.report.record import ridge_record, solve_record, streamed_record
-from kernelfit.solution import Solution
-from kernelfit.solver import solve
-from kernelfit.storage.run_folder import GRAM
+from kernelfit.runs.folder import GRAM
+from kernelfit.solver.solution import Solution
+from kernelfit.solver.solve import solve
 
 from .options import (
     command_line,
@@ -36,8 +38,6 @@ from .options import (
     solver_options,
 )
 from .output_folder import RESULT, claim
-from .streamed import FEATURES, is_streamed, relative_ridge, stream
-from .transformed import Transformed, given_options, transform
 
 Float = NDArray[np.float64]
 

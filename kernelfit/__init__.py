@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kernelfit.certificate import Certificate
-    from kernelfit.checking import check
     from kernelfit.estimators import KernelClassifier, KernelInterpolator
-    from kernelfit.runs import resume
-    from kernelfit.solution import Solution
-    from kernelfit.solver import solve
+    from kernelfit.solver.certificate import Certificate
+    from kernelfit.solver.check import check
+    from kernelfit.solver.resume import resume
+    from kernelfit.solver.solution import Solution
+    from kernelfit.solver.solve import solve
 
 __version__ = "0.1.0"
 
@@ -46,26 +46,26 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Certificate": "kernelfit.certificate",
+    "Certificate": "kernelfit.solver.certificate",
     "KernelClassifier": "kernelfit.estimators",
     "KernelInterpolator": "kernelfit.estimators",
-    "Solution": "kernelfit.solution",
-    "check": "kernelfit.checking",
-    "resume": "kernelfit.runs",
-    "solve": "kernelfit.solver",
+    "Solution": "kernelfit.solver.solution",
+    "check": "kernelfit.solver.check",
+    "resume": "kernelfit.solver.resume",
+    "solve": "kernelfit.solver.solve",
 }
 
 
 def load(path: str, function: Any = None) -> Solution:
     """Read a solution that `Solution.save` wrote."""
-    from kernelfit.solution import Solution
+    from kernelfit.solver.solution import Solution
 
     return Solution.load(path, function)
 
 
 def open(folder: str | Path, **given: Any) -> Solution:
-    """The solution of a finished run in `folder`, with its factor; see `kernelfit.runs.open_run`."""
-    from kernelfit.runs import open_run
+    """The solution of a finished run in `folder`, with its factor; see `kernelfit.solver.resume.open_run`."""
+    from kernelfit.solver.resume import open_run
 
     return open_run(folder, **given)
 

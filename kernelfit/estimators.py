@@ -20,11 +20,11 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from kernelfit.errors import InputError, NotPositiveDefiniteError
-from kernelfit.evaluation import one_hot
 from kernelfit.kernels import Kernel, Pairwise
+from kernelfit.metrics import one_hot
 from kernelfit.progress import Progress
-from kernelfit.solution import Solution
-from kernelfit.solver import solve
+from kernelfit.solver.solution import Solution
+from kernelfit.solver.solve import solve
 
 Float = NDArray[np.float64]
 KernelLike = str | Kernel | Callable[[Any, Any], float]

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kernelfit.backends.cpu import CpuBackend
-from kernelfit.backends.cuda import CudaDevice
-from kernelfit.backends.host_device import HostDevice
+from kernelfit.cpu.pool import CpuBackend
+from kernelfit.device.cuda import CudaDevice
+from kernelfit.device.host import HostDevice
 from kernelfit.gram.plan import PanelLayout
 from kernelfit.storage.disk import DiskPanels
 from kernelfit.storage.panel_file import PanelFile

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from kernelfit.errors import DataError, KernelfitError
-from kernelfit.storage import identity
+from kernelfit.runs import identity
 
 ROOT = Path(__file__).parents[1]
 READERS = (

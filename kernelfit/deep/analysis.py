@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kernelfit.cpu.environment import total_memory
 from kernelfit.datasets import load
 from kernelfit.deep import bridge, norms, rademacher, tangent
 from kernelfit.deep.images import centre_crop
@@ -19,7 +20,6 @@ from kernelfit.deep.sources import Resident, load_resident
 from kernelfit.deep.system import System
 from kernelfit.errors import InputError
 from kernelfit.progress import Progress
-from kernelfit.report.environment import total_memory
 
 ROWS = 1000
 GRAMS = 3  # matrices of n x n that a solve with a given Gram holds

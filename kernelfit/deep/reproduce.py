@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from kernelfit.cpu.environment import describe
 from kernelfit.deep import compare, figures, flops, grid
 from kernelfit.deep.recipe import CHOICES, Recipe, choices
 from kernelfit.deep.sweep import STACK, run, seconds_so_far
@@ -13,7 +14,6 @@ from kernelfit.deep.system import System
 from kernelfit.errors import InputError
 from kernelfit.progress import Progress, Silent
 from kernelfit.report import json_output
-from kernelfit.report.environment import describe
 
 
 def reproduce(

@@ -16,6 +16,7 @@ from typing import Any
 
 from torch import nn
 
+from kernelfit.cpu.environment import describe, gpus
 from kernelfit.datasets.corruptions import expected_test_error
 from kernelfit.deep.engine import Outcome, Training
 from kernelfit.deep.journal import read as read_lines
@@ -28,7 +29,6 @@ from kernelfit.deep.turns import Job, finish, take_turns
 from kernelfit.errors import DataError, InputError
 from kernelfit.progress import Progress, Silent
 from kernelfit.report import json_output
-from kernelfit.report.environment import describe, gpus
 
 Trained = tuple[list[Outcome], list[nn.Module]]
 

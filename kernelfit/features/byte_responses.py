@@ -19,7 +19,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from kernelfit.backends.bytes_product import HEIGHT, LANES, REGISTER, STEP, emit_sums
+from kernelfit.cpu.bytes_product import HEIGHT, LANES, REGISTER, STEP, emit_sums
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]

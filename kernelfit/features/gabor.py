@@ -159,7 +159,7 @@ class Gabor(ImageFeatures):
 
     def _root_mean_squares(self, rows: NDArray[Any], progress: Progress) -> Float32:
         """Root mean square of each map over training rows spread evenly; 1 for a map that is zero."""
-        from kernelfit.backends.cpu import CpuBackend
+        from kernelfit.cpu.pool import CpuBackend
 
         rows = rows[:: -(-len(rows) // _ROWS_FOR_SCALES)]
         starts = range(0, len(rows), self._rows_per_task)

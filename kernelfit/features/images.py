@@ -128,7 +128,7 @@ class ImageFeatures(TransformerMixin, BaseEstimator):
 
     def _compute(self, compute: RowTask, rows: NDArray[Any], features: Float32, progress: Progress) -> None:
         """features <- Z of `rows`: `compute` on a few rows at a time, on one pool of threads."""
-        from kernelfit.backends.cpu import CpuBackend
+        from kernelfit.cpu.pool import CpuBackend
 
         starts = range(0, len(rows), self._rows_per_task)
         with CpuBackend(self.threads) as backend, progress.phase("features", len(rows), "rows") as advance:

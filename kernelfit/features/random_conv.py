@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kernelfit.backends import bytes_product
-from kernelfit.backends.cpu import CpuBackend
+from kernelfit.cpu import bytes_product
+from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
 from kernelfit.features.byte_responses import LONGEST_PATCH, PackedFilters, patch_words, whole_filters
 from kernelfit.features.images import Float32, ImageFeatures, Picture, RowTask, check_number

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from kernelfit.backends.bytes_product import HEIGHT
+from kernelfit.cpu.bytes_product import HEIGHT
 from kernelfit.features.byte_responses import PackedFilters, pack_patches, respond
 from kernelfit.features.images import Float32
 from kernelfit.features.patches import extract, patch_statistics

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernelfit.backends.cpu import CpuBackend
+from kernelfit.cpu.pool import CpuBackend
 from kernelfit.features.images import Float32, ImageFeatures, Picture, RowTask, check_number, rows_within
 from kernelfit.features.patches import FLAT
 from kernelfit.progress import Progress

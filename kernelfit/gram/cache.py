@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernelfit.backends.cpu import CpuBackend
+from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
 from kernelfit.gram.plan import PanelLayout
 from kernelfit.gram.source import Columns, GramSource, KernelGram, PanelGram, mirror, set_diagonal

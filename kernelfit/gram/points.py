@@ -4,7 +4,7 @@ Images come as bytes. Inner products of small integers are exact in float32 as l
 2^24, so they can be computed by SGEMM at twice the rate of DGEMM with no rounding at all: centre the integers
 (255 levels become -128 ... 127) and cut the features into chunks of at most 2^24 / (r_1 r_2) columns, r the
 largest magnitude on each side; 1,024 columns for bytes. Chunks are added in float64. Where the CPU multiplies bytes
-(`kernelfit.backends.bytes_product`), the same inner products are formed from the bytes themselves. Everything else
+(`kernelfit.cpu.bytes_product`), the same inner products are formed from the bytes themselves. Everything else
 goes through DGEMM in float64, whatever the dtype of the rows, less the median of the training rows: a distance formed
 from inner products loses what its operands have in common, |x|^2 / |x - x'|^2 units of roundoff, and after centring
 only what is left of that. The mean would not do: one row far out moves it away from all the others.
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kernelfit.backends import blas, bytes_product
+from kernelfit.cpu import blas, bytes_product
 from kernelfit.errors import InputError
 from kernelfit.kernels.base import positive
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernelfit.backends import bytes_product
-from kernelfit.backends.cpu import CpuBackend
+from kernelfit.cpu import bytes_product
+from kernelfit.cpu.pool import CpuBackend
 from kernelfit.gram.points import Points, chunk_length, inner_products
 from kernelfit.kernels import close_pairs
 from kernelfit.kernels.base import Float, Kernel

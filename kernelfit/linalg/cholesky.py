@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernelfit.backends import blas
-from kernelfit.backends.cpu import CpuBackend
+from kernelfit.cpu import blas
+from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import NotPositiveDefiniteError
 from kernelfit.gram.plan import DIAGONAL_STRIP, PanelLayout
 from kernelfit.gram.source import GramSource

@@ -8,8 +8,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from kernelfit.backends import blas
-from kernelfit.backends.cpu import CpuBackend
+from kernelfit.cpu import blas
+from kernelfit.cpu.pool import CpuBackend
 from kernelfit.gram.plan import PanelLayout
 from kernelfit.gram.source import GramSource
 from kernelfit.progress import Progress, Silent

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kernelfit.backends.cpu import CpuBackend
+from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import NotPositiveDefiniteError, PlanError
 from kernelfit.gram.cache import cache
 from kernelfit.gram.plan import PanelLayout

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernelfit.backends import blas
-from kernelfit.backends.cpu import CpuBackend
+from kernelfit.cpu import blas
+from kernelfit.cpu.pool import CpuBackend
 from kernelfit.gram.plan import PanelLayout
 from kernelfit.storage.panels import PanelStore, Piece
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kernelfit.report import paper
+from kernelfit.experiments import paper
 
 MOST = 3
 # Below this many rows a single-precision factor saves too little time to be worth naming.

@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from kernelfit.report.paper import CITATION, ROWS, PaperRow
+from kernelfit.experiments.paper import CITATION, ROWS, PaperRow
 from kernelfit.report.tables import kernel_formula, number, percent, seconds
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def summary(records: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    """Paper and measurement row by row; `records` maps names to what `kernelfit.study.table3.run_row` returned."""
+    """Paper and measurement row by row; `records`: name -> what `kernelfit.experiments.table3.run_row` returned."""
     return {
         "paper": CITATION,
         "rows": [_summary_row(row, records[row.name]) for row in ROWS if row.name in records],

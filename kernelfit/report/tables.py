@@ -9,7 +9,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from kernelfit.report import advice, paper
+from kernelfit.experiments import paper
+from kernelfit.report import advice
 
 MISSING = "–"
 #: columns that a line of running text takes

@@ -13,8 +13,8 @@ import pytest
 
 from benchmarks import gpu, gpu_checks, gpu_kernels, gpu_row, gpu_setting, isolated, whole_matrix
 from benchmarks.gpu_setting import Setting, shifted
-from kernelfit.backends.cuda import CudaDevice
-from kernelfit.backends.device import Slab
+from kernelfit.device.cuda import CudaDevice
+from kernelfit.device.protocol import Slab
 from kernelfit.errors import InputError
 
 
@@ -341,7 +341,7 @@ def test_what_a_checker_is_asked(monkeypatch, tool):
 
 
 def test_the_checkers_know_every_kernel():
-    from kernelfit.backends.cuda import sources
+    from kernelfit.device.cuda import sources
 
     text = "".join(path.read_text() for path in sources().glob("*.cu*"))
     for name in gpu_checks.KERNELS:

@@ -12,8 +12,8 @@ from click.testing import CliRunner, Result
 
 from kernelfit.cli import root
 from kernelfit.errors import InputError, PlanError
+from kernelfit.experiments import gemm_rate, scaling
 from kernelfit.progress import Silent
-from kernelfit.report import gemm_rate, scaling
 
 
 @pytest.fixture(autouse=True)

@@ -18,9 +18,9 @@ import kernelfit
 from kernelfit.cli import root
 from kernelfit.datasets import load
 from kernelfit.errors import DataError, DuplicateRowsError, InputError, KernelfitError, PlanError
-from kernelfit.evaluation import training_targets
 from kernelfit.features import RandomConv
-from kernelfit.storage import gram_file
+from kernelfit.metrics import training_targets
+from kernelfit.streaming import gram_file
 
 STREAM = ("--n", "200", "--features", "random-conv", "--filters", "200")
 

@@ -17,9 +17,9 @@ from rich.console import Console
 
 from kernelfit.cli import root
 from kernelfit.errors import InputError
-from kernelfit.report import paper
+from kernelfit.experiments import paper
 from kernelfit.report import table3 as report
-from kernelfit.storage import gram_file
+from kernelfit.streaming import gram_file
 
 SMALL = ("--n", "120", "--n-test", "60", "--filters", "8")
 
@@ -31,7 +31,7 @@ def table3(*arguments: str) -> Result:
 @pytest.fixture
 def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Rows that were computed rather than taken over, in their order."""
-    from kernelfit.study import table3 as study
+    from kernelfit.experiments import table3 as study
 
     names: list[str] = []
     run_row = study.run_row
@@ -83,7 +83,7 @@ def test_other_sizes_do_not_overwrite_finished_rows(
 def test_a_row_that_fails_keeps_those_before_it(
     mnist_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from kernelfit.study import table3 as study
+    from kernelfit.experiments import table3 as study
 
     run_row = study.run_row
 

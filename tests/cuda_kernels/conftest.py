@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kernelfit.backends.device import Block, Slab
-from kernelfit.backends.launches import Launch
+from kernelfit.device.launches import Launch
+from kernelfit.device.protocol import Block, Slab
 
 SOURCES = Path(__file__).parents[2] / "cuda_kernels"
 ENTRY = re.compile(

@@ -1,4 +1,4 @@
-"""What `kernelfit.backends.cuda` uses of CuPy, on host memory: same names, same arguments, column-major libraries.
+"""What `kernelfit.device.cuda` uses of CuPy, on host memory: same names, same arguments, column-major libraries.
 
 Signatures are those of CuPy 14.2. Copies and launches happen at once; order is what the host stand-in tests.
 """

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 import kernelfit
-from kernelfit.backends.choose import open_device
-from kernelfit.backends.cuda import CudaDevice
-from kernelfit.backends.host_device import HostDevice
+from kernelfit.device.choose import open_device
+from kernelfit.device.cuda import CudaDevice
+from kernelfit.device.gram import fetch, put
+from kernelfit.device.host import HostDevice
 from kernelfit.errors import DeviceError, NotPositiveDefiniteError
-from kernelfit.feature_gram import feature_gram
 from kernelfit.features import RandomConv
-from kernelfit.gram.device_gram import fetch, put
 from kernelfit.kernels import Gaussian, Laplacian, Linear
+from kernelfit.streaming.gram import feature_gram
 
 
 @pytest.fixture
@@ -168,7 +168,7 @@ def test_failures_are_one_line_and_give_everything_back(rng, fake, monkeypatch):
 
 
 def test_features_of_a_net(rng, fake):
-    from kernelfit.features.device_random_conv import DeviceNet
+    from kernelfit.streaming.device_random_conv import DeviceNet
 
     images = rng.integers(0, 256, (5, 12 * 12 * 3)).astype(np.uint8)
     net = RandomConv(

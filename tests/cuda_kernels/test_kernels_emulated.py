@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kernelfit.backends import launches
-from kernelfit.backends.cpu import CpuBackend
-from kernelfit.backends.device import DeviceRows, Epilogue, Symmetric
-from kernelfit.gram.epilogue import LAPLACIAN, program, table
+from kernelfit.cpu.pool import CpuBackend
+from kernelfit.device import launches
+from kernelfit.device.epilogue import LAPLACIAN, program, table
+from kernelfit.device.protocol import DeviceRows, Epilogue, Symmetric
 from kernelfit.gram.points import Points
 from kernelfit.gram.tile import ColumnBlock
 from kernelfit.gram.tile import evaluate as evaluate_on_cpu

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kernelfit.backends import launches
+from kernelfit.device import launches
 from kernelfit.features import RandomConv
-from kernelfit.features.device_random_conv import net_arrays
+from kernelfit.streaming.device_random_conv import net_arrays
 
 
 @pytest.mark.parametrize("order", [0, 1, 2])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kernelfit.backends import cuda, launches
+from kernelfit.device import cuda, launches
 
 NVCC = shutil.which("nvcc") or shutil.which("/usr/local/cuda/bin/nvcc")
 SOURCES = sorted(path.name for path in cuda.sources().glob("*.cu"))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
-from kernelfit.backends import bytes_product
+from kernelfit.cpu import bytes_product
 from kernelfit.errors import InputError
 from kernelfit.features.random_conv import RandomConv
 from kernelfit.features.whitening import Whitening, zca

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernelfit.backends import bytes_product
-from kernelfit.backends.cpu import CpuBackend
+from kernelfit.cpu import bytes_product
+from kernelfit.cpu.pool import CpuBackend
 from kernelfit.features.byte_responses import LONGEST_PATCH, PackedFilters, patch_words, whole_filters
 from kernelfit.features.responses import ByteResponses, FloatResponses, Group
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from kernelfit.backends import bytes_product
+from kernelfit.cpu import bytes_product
 from kernelfit.gram.points import Points
 from kernelfit.gram.tile import ColumnBlock, KernelTile, evaluate
 from kernelfit.kernels import Gaussian, Laplacian, Linear, NeuralTangent, Polynomial

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from kernelfit.backends.cpu import CpuBackend
+from kernelfit.cpu.pool import CpuBackend
 from kernelfit.gram.points import Points
 from kernelfit.gram.tile import ColumnBlock, evaluate
 from kernelfit.kernels import Kernel

@@ -13,7 +13,7 @@ from sklearn.gaussian_process.kernels import Matern as SklearnMatern
 from sklearn.gaussian_process.kernels import RationalQuadratic as SklearnRationalQuadratic
 from sklearn.metrics import pairwise
 
-from kernelfit.backends.cpu import CpuBackend
+from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
 from kernelfit.gram.points import Points
 from kernelfit.gram.source import KernelGram

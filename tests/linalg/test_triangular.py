@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kernelfit.backends.cpu import CpuBackend
+from kernelfit.cpu.pool import CpuBackend
 from kernelfit.gram.plan import PanelLayout
 from kernelfit.linalg.triangular import solve_factored, solve_lower, solve_lower_transposed
 

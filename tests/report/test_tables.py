@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console, RenderableType
 
 from kernelfit.errors import InputError
-from kernelfit.report import advice, figures, paper, table3, tables
+from kernelfit.experiments import paper
+from kernelfit.report import advice, figures, table3, tables
 
 
 def text_of(item: RenderableType, width: int = 140) -> str:

@@ -1,1 +1,0 @@
-"""Where arithmetic runs. A backend is passed explicitly; none is global."""

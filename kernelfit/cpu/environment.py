@@ -1,0 +1,126 @@
+"""What a figure was measured on: versions, processor, BLAS, GPU, memory. Nothing heavy is imported for it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from kernelfit.cpu.pool import available_threads
+
+# Packages whose version can change a result or a time.
+PACKAGES = ("kernelfit", "numpy", "scipy", "numba", "scikit-learn", "h5py")
+OPTIONAL_PACKAGES = ("torch", "cupy-cuda12x", "cupy-cuda13x", "numba-cuda")
+
+
+def versions() -> dict[str, str]:
+    """Name -> version of Python and of the packages above that are installed."""
+    found = {"python": platform.python_version()}
+    for name in (*PACKAGES, *OPTIONAL_PACKAGES):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def processor() -> dict[str, Any]:
+    """Model, cores that this process may use, and bytes of memory."""
+    return {"model": _processor_model(), "cores": available_threads(), "memory_bytes": total_memory()}
+
+
+def _processor_model() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:  # not Linux
+        pass
+    return platform.processor() or platform.machine()
+
+
+def total_memory() -> int:
+    """Physical memory in bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def peak_rss_bytes() -> int:
+    """Largest resident set of this process so far, in bytes.
+
+    `/proc/self/status` and not `getrusage`: a child of a large parent inherits that parent's `ru_maxrss`.
+    """
+    try:
+        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    except OSError:  # not Linux
+        pass
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def blas() -> list[dict[str, Any]]:
+    """The BLAS libraries that NumPy and SciPy load, with their threads."""
+    import numpy as np
+    import scipy.linalg.cython_blas  # noqa: F401 - loads SciPy's own library, so that it is seen
+    from threadpoolctl import threadpool_info
+
+    assert np is not None
+    return [
+        {
+            "name": pool["internal_api"],
+            "version": pool.get("version"),
+            "threads": pool["num_threads"],
+            "architecture": pool.get("architecture"),
+            "file": Path(pool["filepath"]).name,
+        }
+        for pool in threadpool_info()
+        if pool["user_api"] == "blas"
+    ]
+
+
+def gpus() -> list[dict[str, Any]]:
+    """The CUDA devices that the driver's own tool reports; empty where there is no driver."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return []
+    fields = ("name", "memory.total", "driver_version", "compute_cap")
+    query = [tool, f"--query-gpu={','.join(fields)}", "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    devices = []
+    for line in done.stdout.splitlines():
+        name, mebibytes, driver, capability = (part.strip() for part in line.split(","))
+        devices.append(
+            {
+                "name": name,
+                "memory_bytes": int(float(mebibytes)) * 2**20,
+                "driver": driver,
+                "compute_capability": capability,
+            }
+        )
+    return devices
+
+
+def describe(gpu: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    """All of it, as a benchmark stores it beside its figures. `gpu`: what `gpus` answered before, which starts a
+    program each time.
+    """
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "system": platform.platform(),
+        "processor": processor(),
+        "blas": blas(),
+        "gpu": gpus() if gpu is None else gpu,
+        "versions": versions(),
+    }

@@ -1,0 +1,256 @@
+"""Tiles of K on a device: from rows that lie there, or from any Gram source, filled on the host and copied in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernelfit.cpu.pool import CpuBackend
+from kernelfit.device.epilogue import PAIRWISE_FAMILIES, TABLE_ROW, USER, program, table
+from kernelfit.device.protocol import Block, Device, DeviceRows, Epilogue, Span, Symmetric
+from kernelfit.errors import InputError
+from kernelfit.gram.points import Points
+from kernelfit.gram.source import GramSource, KernelGram
+from kernelfit.kernels.base import Float, Kernel
+
+#: columns of int8 rows are padded to this, so that every row begins where the tensor cores want it
+_PAD = 64
+_EXACT_INT32 = 2**31
+
+
+class DeviceGram(Protocol):
+    """A symmetric K that can be formed block by block on a device."""
+
+    n: int
+    flops_per_entry: float
+
+    def diagonal(self) -> Float: ...
+
+    def fill(
+        self, stream: Any, rows: Span, columns: Span, out: Block, shift: float = 0.0, both: bool = False
+    ) -> None:
+        """out <- (K + shift I)[rows, columns], above the diagonal only where `both` triangles are asked for."""
+        ...
+
+
+def as_int8(points: Points, other: Points | None = None) -> bool:
+    """Whether inner products are exact in int32 from centred int8."""
+    if not points.exact or (other is not None and not (other.exact and other.centre == points.centre)):
+        return False
+    for one in (points, other):
+        if one is not None and one.values.size:
+            low, high = int(one.values.min()) - one.centre, int(one.values.max()) - one.centre
+            if low < -128 or high > 127:
+                return False
+    return points.shape[1] * 2**14 < _EXACT_INT32
+
+
+def row_bytes(points: Points, kernel: Kernel | None, exact: bool) -> int:
+    """Bytes of one row with its vectors, as `put_rows` lays it out."""
+    d, vectors = points.shape[1], 3 * 8 + 8
+    products, coordinates = (True, False) if kernel is None else _needs(kernel)
+    padded = -(-d // _PAD) * _PAD
+    return vectors + (padded if exact else 8 * d) * products + 8 * d * coordinates
+
+
+def _needs(kernel: Kernel) -> tuple[bool, bool]:
+    """Whether inner products, and coordinates, are wanted."""
+    families = {term.family for term in program(kernel)}
+    return bool(families - PAIRWISE_FAMILIES), bool(families & PAIRWISE_FAMILIES)
+
+
+def put_rows(
+    device: Device, stream: Any, points: Points, kernel: Kernel, exact: bool, rows: Span | None = None
+) -> DeviceRows:
+    """Copy rows of points to the device, and what tiles need to know of each; returns when they are there."""
+    products, coordinates = _needs(kernel)
+    first, last = rows if rows is not None else (0, points.shape[0])
+    n, d = last - first, points.shape[1]
+    slab = device.slab
+    values = scaled = None
+    if products and exact:
+        padded = -(-d // _PAD) * _PAD
+        values = slab.take(n, padded, np.int8)
+        _put(device, stream, values, lambda a, b: _centred(points, first + a, first + b, padded))
+    elif products:
+        values = slab.take(n, d, np.float64)
+        _put(device, stream, values, lambda a, b: points.block(first + a, first + b, exact=False))
+    if coordinates:
+        scaled = slab.take(n, d, np.float64)
+        _put(device, stream, scaled, lambda a, b: points.scaled(first + a, first + b))
+    vectors = points.row_vectors(first, last, exact)
+    blocks = []
+    for vector in vectors:
+        block = slab.take(n, 1, np.float64)
+        _put(device, stream, block, lambda a, b, vector=vector: vector[a:b].reshape(-1, 1))
+        blocks.append(block)
+    return DeviceRows(n, points.scale**2 if exact else 1.0, values, scaled, *blocks)
+
+
+def put(device: Device, stream: Any, array: NDArray[Any], block: Block) -> None:
+    """Copy an array to the device; returns when it is there."""
+    _put(device, stream, block, lambda a, b: array[a:b])
+
+
+def fetch(device: Device, stream: Any, block: Block) -> NDArray[Any]:
+    """A block of the device as an array of its own."""
+    result = np.empty((block.rows, block.columns), block.dtype)
+    for a, b in _chunks(block):
+        part = block.part((a, b))
+        buffer = device.host(part.nbytes)
+        device.copy_out(stream, part, buffer)
+        device.synchronise(device.record(stream))
+        result[a:b] = buffer.view(block.dtype).reshape(b - a, block.columns)
+        device.release_host(buffer)
+    return result
+
+
+def _put(device: Device, stream: Any, block: Block, make: Any) -> None:
+    for a, b in _chunks(block):
+        part = block.part((a, b))
+        buffer = device.host(part.nbytes)
+        buffer.view(block.dtype).reshape(b - a, block.columns)[...] = make(a, b)
+        device.copy_in(stream, buffer, part)
+        device.synchronise(device.record(stream))
+        device.release_host(buffer)
+
+
+def _chunks(block: Block) -> list[Span]:
+    height = max(1, 2**28 // max(1, block.columns * block.dtype.itemsize))
+    return [(a, min(a + height, block.rows)) for a in range(0, block.rows, height)]
+
+
+def _centred(points: Points, start: int, stop: int, padded: int) -> NDArray[np.int8]:
+    rows = np.zeros((stop - start, padded), np.int8)
+    rows[:, : points.shape[1]] = points.values[start:stop].astype(np.int16) - points.centre
+    return rows
+
+
+class Strips:
+    """Evaluates k between any two sets of rows on the device, a strip of inner products at a time."""
+
+    def __init__(self, device: Device, kernel: Kernel, exact: bool, height: int, width: int) -> None:
+        self.device, self.kernel, self.exact = device, kernel, exact
+        terms = program(kernel)
+        families = {term.family for term in terms}
+        slab = device.slab
+        self._products = bool(families - PAIRWISE_FAMILIES)
+        self._l1 = slab.take(height, width, np.float64) if families & PAIRWISE_FAMILIES - {USER} else None
+        self._user = slab.take(height, width, np.float64) if USER in families else None
+        self._dot = slab.take(height, width, np.int32 if exact else np.float64) if self._products else None
+        self._height, self._width = height, width
+        self.epilogue = Epilogue(kernel, terms, slab.take(len(terms), TABLE_ROW, np.float64))
+
+    def prepare(self, stream: Any) -> None:
+        """Copy the table of terms to the device."""
+        put(self.device, stream, table(self.epilogue.terms), self.epilogue.table)
+
+    def evaluate(
+        self,
+        stream: Any,
+        rows: DeviceRows,
+        columns: DeviceRows,
+        out: Block,
+        symmetric: Symmetric | None = None,
+    ) -> None:
+        """out_ij <- k(x_i, x_j); always on the same stream, whose strip of products is used again and again."""
+        device = self.device
+        for left in range(0, out.columns, self._width):
+            right = min(left + self._width, out.columns)
+            there = columns.part((left, right))
+            for a in range(0, out.rows, self._height):
+                b = min(a + self._height, out.rows)
+                here, target = rows.part((a, b)), out.part((a, b), (left, right))
+                corner = (
+                    None
+                    if symmetric is None
+                    else replace(symmetric, row=symmetric.row + a, column=symmetric.column + left)
+                )
+                dot = self._cut(self._dot, b - a, right - left)
+                if dot is not None:
+                    assert here.values is not None
+                    assert there.values is not None
+                    device.gemm(stream, 1.0, here.values, there.values, 0.0, dot, transpose_b=True)
+                l1 = self._cut(self._l1, b - a, right - left)
+                if l1 is not None:
+                    device.l1_distances(stream, here, there, l1)
+                user = self._cut(self._user, b - a, right - left)
+                if user is not None:
+                    device.user_values(stream, self.kernel, here, there, user)
+                device.evaluate(stream, self.epilogue, dot, l1, user, here, there, target, corner)
+
+    @staticmethod
+    def _cut(block: Block | None, rows: int, columns: int) -> Block | None:
+        """Packed rows: a strip is as narrow as its tile."""
+        return None if block is None else Block(block.offset, rows, columns, columns, block.dtype)
+
+
+class RowsGram:
+    """K_ij = k(x_i, x_j) from rows on the device."""
+
+    def __init__(self, device: Device, stream: Any, source: KernelGram, height: int, width: int) -> None:
+        self.n, self.flops_per_entry = source.n, source.flops_per_entry
+        self._source = source
+        self.exact = as_int8(source.points)
+        self.rows = put_rows(device, stream, source.points, source.kernel, self.exact)
+        self._diagonal = device.slab.take(source.n, 1, np.float64)
+        put(device, stream, source.diagonal().reshape(-1, 1), self._diagonal)
+        self.strips = Strips(device, source.kernel, self.exact, height, width)
+        self.strips.prepare(stream)
+
+    def diagonal(self) -> Float:
+        return self._source.diagonal()
+
+    def fill(
+        self, stream: Any, rows: Span, columns: Span, out: Block, shift: float = 0.0, both: bool = False
+    ) -> None:
+        symmetric = Symmetric(rows[0], columns[0], self._diagonal, shift, both)
+        self.strips.evaluate(stream, self.rows.part(rows), self.rows.part(columns), out, symmetric)
+
+
+class HostGram:
+    """Any Gram source: tiles are filled on the host and copied in, so the link sets the pace."""
+
+    def __init__(self, device: Device, source: GramSource, backend: CpuBackend, height: int) -> None:
+        self.n, self.flops_per_entry = source.n, source.flops_per_entry
+        self._device, self._source, self._backend, self._height = device, source, backend, height
+
+    def diagonal(self) -> Float:
+        return self._source.diagonal()
+
+    def fill(
+        self, stream: Any, rows: Span, columns: Span, out: Block, shift: float = 0.0, both: bool = False
+    ) -> None:
+        device = self._device
+        block = self._source.columns(columns[0], columns[1], self._backend)
+        for a in range(rows[0], rows[1], self._height):
+            b = min(a + self._height, rows[1])
+            values = np.empty((b - a, columns[1] - columns[0]))
+            block.fill(a, b, values)
+            if shift:
+                index = np.arange(max(a, columns[0]), min(b, columns[1]))
+                values[index - a, index - columns[0]] += shift
+            buffer = device.host(values.size * out.dtype.itemsize)
+            buffer.view(out.dtype).reshape(values.shape)[...] = values
+            device.copy_in(stream, buffer, out.part((a - rows[0], b - rows[0])))
+            device.synchronise(device.record(stream))
+            device.release_host(buffer)
+
+
+def gram_row_bytes(source: GramSource) -> int:
+    """Bytes of the slab for each row of K beside the factor."""
+    if isinstance(source, KernelGram):
+        return row_bytes(source.points, source.kernel, as_int8(source.points))
+    return 0
+
+
+def require_supported(kernel: Kernel) -> None:
+    """Raise where k cannot be formed on a device."""
+    if sum(term.family == USER for term in program(kernel)) > 1:
+        raise InputError(
+            f"kernel: {kernel!r} holds more than one function of the user, expected at most one on a device; "
+            "write them as one function, or use --device cpu"
+        )

@@ -1,0 +1,496 @@
+"""A device made of host memory, to test everything but the arithmetic of a card without one.
+
+It is stricter than a card. Memory is one slab, poisoned with NaN, that refuses to grow. Nothing that is queued runs
+until the host waits for an event, and then only what that event needs runs, in a random order that the streams and
+events allow: a missing wait leaves stale numbers behind. Two operations that touch the same bytes, one of them
+writing, without an order between them raise `Race` when the second is queued, whatever order they would have run in.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from kernelfit.cpu import blas
+from kernelfit.device.protocol import (
+    Block,
+    DeviceRows,
+    Epilogue,
+    Net,
+    Slab,
+    Span,
+    Symmetric,
+    floats_of,
+    functions_of,
+)
+from kernelfit.kernels import Pairwise, close_pairs
+from kernelfit.kernels.base import Kernel
+
+Clock = dict[int, int]
+
+# Of `cuda_kernels/random_conv.cuh`: a patch with less contrast than this share of its length is flat.
+_FLAT = 1e-5
+
+# Accesses remembered before those that the host has waited for are forgotten.
+_REMEMBERED = 256
+
+
+class Race(AssertionError):
+    """Two operations touch the same bytes, one of them writes, and nothing orders them."""
+
+
+@dataclass
+class HostStream:
+    """`clock` holds, for each stream, how many of its operations come before whatever is queued here next."""
+
+    index: int
+    name: str
+    clock: Clock = field(default_factory=dict)
+    queued: int = 0
+    pending: deque[tuple[int, Clock, Callable[[], None]]] = field(default_factory=deque)
+    finished: int = 0
+
+
+@dataclass(frozen=True)
+class _Access:
+    """`pitch` bytes between rows of `width` bytes, all within bytes lo:hi; by operation `number` of `stream`."""
+
+    lo: int
+    hi: int
+    pitch: int
+    width: int
+    writes: bool
+    stream: int
+    number: int
+    what: str
+
+    def meets(self, other: _Access) -> bool:
+        if self.hi <= other.lo or other.hi <= self.lo:
+            return False
+        if self.pitch != other.pitch or self.pitch == 0:
+            return True
+        # Rows of one matrix: only the columns can keep them apart.
+        mine, theirs = self.lo % self.pitch, other.lo % self.pitch
+        if max(mine + self.width, theirs + other.width) > self.pitch:
+            return True
+        return mine < theirs + other.width and theirs < mine + self.width
+
+
+class HostDevice:
+    """The protocol `kernelfit.device.protocol.Device` on `capacity` bytes of host memory."""
+
+    def __init__(self, capacity: int, *, seed: int = 0, compute: str = "float32") -> None:
+        self.name = "host"
+        self.compute = compute
+        self.slab = Slab(capacity, "the host stand-in")
+        self._memory = np.full(-(-capacity // 8), np.nan).view(np.uint8)
+        self._streams: list[HostStream] = []
+        self._host_clock: Clock = {}
+        # The latest of equal accesses by one stream stands for the earlier ones: they come before it.
+        self._accesses: dict[str, dict[Any, _Access]] = {"slab": {}, "host": {}}
+        self._user: dict[Any, Pairwise] = {}
+        self._choose = np.random.default_rng(seed)
+        #: bytes copied between host and device
+        self.bytes_in = self.bytes_out = 0
+
+    def stream(self, name: str, *, urgent: bool = False) -> HostStream:
+        self._streams.append(HostStream(len(self._streams), name))
+        return self._streams[-1]
+
+    def record(self, stream: HostStream) -> Clock:
+        return {**stream.clock, stream.index: stream.queued}
+
+    def wait(self, stream: HostStream, event: Clock) -> None:
+        _merge(stream.clock, event)
+
+    def synchronise(self, event: Clock | None = None) -> None:
+        if event is None:
+            event = {stream.index: stream.queued for stream in self._streams}
+        self._run_up_to(event)
+        _merge(self._host_clock, event)
+
+    def host(self, nbytes: int) -> NDArray[np.uint8]:
+        return np.full(-(-nbytes // 8), np.nan).view(np.uint8)[:nbytes]
+
+    def release_host(self, array: NDArray[np.uint8]) -> None:
+        array.fill(0xFF)  # a copy that still needs it reads NaN
+
+    def close(self) -> None:
+        self._memory = np.empty(0, np.uint8)
+
+    def read(self, block: Block) -> NDArray[Any]:
+        """What the block holds now; for tests."""
+        return self._view(block).copy()
+
+    # -- operations ---------------------------------------------------------------------------------------------
+
+    def copy_in(self, stream: HostStream, host: NDArray[Any], block: Block) -> None:
+        _same_size(host, block)
+        self.bytes_in += block.nbytes
+
+        def run() -> None:
+            self._view(block)[...] = host.view(block.dtype).reshape(block.rows, block.columns)
+
+        self._submit(stream, "copy_in", [], [block], run, host_reads=[host])
+
+    def copy_out(self, stream: HostStream, block: Block, host: NDArray[Any]) -> None:
+        _same_size(host, block)
+        self.bytes_out += block.nbytes
+
+        def run() -> None:
+            host.view(block.dtype).reshape(block.rows, block.columns)[...] = self._view(block)
+
+        self._submit(stream, "copy_out", [block], [], run, host_writes=[host])
+
+    def copy(self, stream: HostStream, source: Block, target: Block) -> None:
+        def run() -> None:
+            self._view(target)[...] = self._view(source)
+
+        self._submit(stream, "copy", [source], [target], run)
+
+    def zero(self, stream: HostStream, block: Block) -> None:
+        self._submit(stream, "zero", [], [block], lambda: self._view(block).fill(0))
+
+    def set_identity(self, stream: HostStream, block: Block) -> None:
+        def run() -> None:
+            self._view(block)[...] = np.eye(block.rows, block.columns)
+
+        self._submit(stream, "set_identity", [], [block], run)
+
+    def gemm(
+        self,
+        stream: HostStream,
+        alpha: float,
+        a: Block,
+        b: Block,
+        beta: float,
+        c: Block,
+        *,
+        transpose_a: bool = False,
+        transpose_b: bool = False,
+    ) -> None:
+        m, k = (a.columns, a.rows) if transpose_a else (a.rows, a.columns)
+        n, inner = (b.rows, b.columns) if transpose_b else (b.columns, b.rows)
+        if (m, n, k) != (c.rows, c.columns, inner):
+            raise ValueError(f"gemm: ({m}, {k}) times ({inner}, {n}) into ({c.rows}, {c.columns})")
+        if a.dtype != b.dtype or (c.dtype != a.dtype and (a.dtype, c.dtype) != (np.int8, np.int32)):
+            raise ValueError(f"gemm: {a.dtype} times {b.dtype} into {c.dtype}")
+
+        def run() -> None:
+            left, right, out = self._view(a), self._view(b), self._view(c)
+            if a.dtype == np.int8:
+                out[...] = left.astype(np.int32) @ right.astype(np.int32).T
+                return
+            if a.dtype == np.float32 and self.compute == "tf32":
+                left, right = _tf32(left), _tf32(right)
+            blas.gemm(alpha, left, right, beta, out, transpose_a=transpose_a, transpose_b=transpose_b)
+
+        self._submit(stream, "gemm", [a, b, *([c] if beta else [])], [c], run)
+
+    def solve_right(self, stream: HostStream, lower: Block, x: Block) -> None:
+        def run() -> None:
+            blas.solve_right_lower_transposed(self._view(lower), self._view(x))
+
+        self._submit(stream, "solve_right", [lower], [x], run)
+
+    def solve_left(self, stream: HostStream, lower: Block, x: Block, *, transposed: bool = False) -> None:
+        def run() -> None:
+            blas.solve_left_lower(self._view(lower), self._view(x), transposed=transposed)
+
+        self._submit(stream, "solve_left", [lower], [x], run)
+
+    def potrf_workspace(self, order: int, dtype: DTypeLike) -> int:
+        return order * np.dtype(dtype).itemsize
+
+    def potrf(self, stream: HostStream, block: Block, work: Block, status: Block) -> None:
+        def run() -> None:
+            view = self._view(block)
+            with np.errstate(invalid="ignore"):
+                self._view(status)[...] = blas.potrf(view)
+            view[...] = np.tril(view)
+
+        self._submit(stream, "potrf", [], [block, work, status], run)
+
+    def l1_distances(self, stream: HostStream, rows: DeviceRows, columns: DeviceRows, out: Block) -> None:
+        assert rows.coordinates is not None
+        assert columns.coordinates is not None
+        left, right = rows.coordinates, columns.coordinates
+
+        def run() -> None:
+            a, b, result = self._view(left), self._view(right), self._view(out)
+            for i, row in enumerate(a):
+                result[i] = np.abs(row - b).sum(axis=1)
+
+        self._submit(stream, "l1_distances", [left, right], [out], run)
+
+    def user_values(
+        self, stream: HostStream, kernel: Kernel, rows: DeviceRows, columns: DeviceRows, out: Block
+    ) -> None:
+        assert rows.coordinates is not None
+        assert columns.coordinates is not None
+        left, right = rows.coordinates, columns.coordinates
+        (function,) = functions_of(kernel)
+        compiled = self._user.setdefault(function, Pairwise(function))
+
+        def run() -> None:
+            result = np.empty((out.rows, out.columns))
+            compiled.evaluate(_HostTile(self, rows, columns, None, result.shape), result)
+            self._view(out)[...] = result
+
+        self._submit(stream, "user_values", [left, right], [out], run)
+
+    def evaluate(
+        self,
+        stream: HostStream,
+        epilogue: Epilogue,
+        dot: Block | None,
+        l1: Block | None,
+        user: Block | None,
+        rows: DeviceRows,
+        columns: DeviceRows,
+        out: Block,
+        symmetric: Symmetric | None,
+    ) -> None:
+        inputs = [block for block in (dot, l1, user) if block is not None]
+        vectors = [
+            *(rows.sq_norms, rows.offsets, rows.origin),
+            *(columns.sq_norms, columns.offsets, columns.origin),
+        ]
+        coordinates = [block for block in (rows.coordinates, columns.coordinates) if block is not None]
+        diagonal = [symmetric.diagonal] if symmetric is not None else []
+        floats = floats_of(epilogue.kernel, rows, columns)
+
+        def run() -> None:
+            result = np.empty((out.rows, out.columns))
+            products = None if dot is None else self._view(dot).astype(np.float64)
+            tile = _HostTile(self, rows, columns, products, result.shape)
+            epilogue.kernel.evaluate(tile, result)
+            if products is not None and floats is not None:
+                left, right = (self._view(block) for block in floats)
+                close_pairs.correct(epilogue.kernel, tile, left, right, result)
+            if symmetric is not None:
+                i = symmetric.row + np.arange(out.rows)[:, None]
+                j = symmetric.column + np.arange(out.columns)[None, :]
+                if not symmetric.both:
+                    result[i < j] = 0.0
+                exact = self._view(symmetric.diagonal)[:, 0]
+                at = np.argwhere(i == j)
+                result[at[:, 0], at[:, 1]] = exact[i[at[:, 0], 0]] + symmetric.shift
+            self._view(out)[...] = result
+
+        reads = [*inputs, *vectors, *coordinates, *(floats or ()), *diagonal, epilogue.table]
+        self._submit(stream, "evaluate", reads, [out], run)
+
+    def absolute_sums(self, stream: HostStream, tile: Block, left: int, rows: Block, columns: Block) -> None:
+        def run() -> None:
+            values = np.abs(self._view(tile))
+            self._view(rows)[:, 0] += values.sum(axis=1)
+            self._view(columns)[:left, 0] += values[:, :left].sum(axis=0)
+
+        self._submit(stream, "absolute_sums", [tile], [rows, columns], run)
+
+    def squared_column_sums(self, stream: HostStream, tile: Block, out: Block) -> None:
+        def run() -> None:
+            values = self._view(tile).astype(np.float64)
+            self._view(out)[:, 0] += np.einsum("ij,ij->j", values, values)
+
+        self._submit(stream, "squared_column_sums", [tile], [out], run)
+
+    def mirror(self, stream: HostStream, block: Block) -> None:
+        def run() -> None:
+            view = self._view(block)
+            view[...] = np.tril(view) + np.tril(view, -1).T
+
+        self._submit(stream, "mirror", [], [block], run)
+
+    def add(self, stream: HostStream, block: Block, out: Block) -> None:
+        def run() -> None:
+            self._view(out)[...] += self._view(block)
+
+        self._submit(stream, "add", [block], [out], run)
+
+    def patch_statistics(self, stream: HostStream, net: Net, images: Block, statistics: Block) -> None:
+        def run() -> None:
+            patches = self._patches(net, images)
+            mean, squares = patches.mean(axis=2), (patches**2).sum(axis=2)
+            variance = squares - patches.shape[2] * mean**2
+            flat = ~(variance > _FLAT**2 * squares)
+            factor = np.where(flat, 0.0, 1.0 / np.sqrt(np.where(flat, 1.0, variance)))
+            self._view(statistics)[...] = np.stack([mean, factor], axis=2).reshape(images.rows, -1)
+
+        self._submit(stream, "patch_statistics", [images, net.places], [statistics], run)
+
+    def random_conv(self, stream: HostStream, net: Net, images: Block, statistics: Block, out: Block) -> None:
+        def run() -> None:
+            down, across = net.responses
+            each = self._view(statistics).reshape(images.rows, down * across, 2, 1).astype(np.float64)
+            patches = (self._patches(net, images) - each[:, :, 0]) * each[:, :, 1]
+            responses = (patches @ self._view(net.folded)).reshape(images.rows, down, across, -1)
+            signed = (
+                np.maximum(responses - self._view(net.above)[:, 0], 0),
+                np.maximum(-responses - self._view(net.below)[:, 0], 0),
+            )
+            pooled = [
+                half[:, top:bottom, left:right].mean(axis=(1, 2))
+                for half in signed
+                for top, bottom in self._view(net.row_spans)
+                for left, right in self._view(net.column_spans)
+            ]
+            features = np.stack(pooled, axis=2).reshape(images.rows, -1)
+            if net.step:
+                features = net.step * np.minimum(np.rint(features / net.step), 255)
+            self._view(out)[...] = features
+
+        weights = [net.places, net.folded, net.above, net.below, net.row_spans, net.column_spans]
+        self._submit(stream, "random_conv", [images, statistics, *weights], [out], run)
+
+    def _patches(self, net: Net, images: Block) -> NDArray[np.float64]:
+        """(images, positions, values of a patch)."""
+        (_, width, channels), (down, across) = net.image, net.responses
+        corners = (np.arange(down)[:, None] * width + np.arange(across)) * channels
+        places = corners.reshape(-1, 1) + self._view(net.places)[:, 0]
+        return self._view(images)[:, places].astype(np.float64)
+
+    # -- order --------------------------------------------------------------------------------------------------
+
+    def _view(self, block: Block) -> NDArray[Any]:
+        lo, hi = block.span
+        flat = self._memory[lo:hi].view(block.dtype)
+        shape = (block.rows, block.columns)
+        return np.lib.stride_tricks.as_strided(
+            flat, shape, (block.stride * block.dtype.itemsize, block.dtype.itemsize)
+        )
+
+    def _submit(
+        self,
+        stream: HostStream,
+        what: str,
+        reads: Sequence[Block],
+        writes: Sequence[Block],
+        run: Callable[[], None],
+        host_reads: Sequence[NDArray[Any]] = (),
+        host_writes: Sequence[NDArray[Any]] = (),
+    ) -> None:
+        for block in (*reads, *writes):
+            if block.span[1] > self.slab.used:
+                raise Race(f"{what} uses bytes {block.span} beyond the {self.slab.used} taken")
+        _merge(stream.clock, self._host_clock)
+        stream.queued += 1
+        clock = {**stream.clock, stream.index: stream.queued - 1}
+        label = f"{what} on {stream.name}"
+        for space, blocks, writing in (("slab", reads, False), ("slab", writes, True)):
+            for block in blocks:
+                pitch = block.stride * block.dtype.itemsize
+                width = block.columns * block.dtype.itemsize
+                self._note(space, block.span, pitch, width, writing, stream, clock, label)
+        for arrays, writing in ((host_reads, False), (host_writes, True)):
+            for array in arrays:
+                lo = int(array.ctypes.data)
+                self._note("host", (lo, lo + array.nbytes), 0, 0, writing, stream, clock, label)
+        stream.pending.append((stream.queued, clock, run))
+
+    def _note(
+        self,
+        space: str,
+        span: Span,
+        pitch: int,
+        width: int,
+        writes: bool,
+        stream: HostStream,
+        clock: Clock,
+        what: str,
+    ) -> None:
+        access = _Access(span[0], span[1], pitch, width, writes, stream.index, stream.queued, what)
+        known = self._accesses[space]
+        lo, hi = span
+        for other in known.values():
+            if other.hi <= lo or hi <= other.lo or other.stream == stream.index:
+                continue
+            unordered = clock.get(other.stream, 0) < other.number
+            if unordered and (writes or other.writes) and access.meets(other):
+                raise Race(
+                    f"{what} {'writes' if writes else 'reads'} bytes {span} of the {space} with no order to "
+                    f"{other.what}, which {'writes' if other.writes else 'reads'} {(other.lo, other.hi)}"
+                )
+        known[span, width, writes, stream.index] = access
+        if len(known) > _REMEMBERED:
+            seen = self._host_clock
+            self._accesses[space] = {
+                key: one for key, one in known.items() if seen.get(one.stream, 0) < one.number
+            }
+
+    def _run_up_to(self, event: Clock) -> None:
+        wanted = dict(event)
+        while True:
+            # What the wanted operations themselves wait for is wanted as well.
+            behind = [stream for stream in self._streams if stream.finished < wanted.get(stream.index, 0)]
+            if not behind:
+                return
+            ready = []
+            for stream in behind:
+                _, clock, _ = stream.pending[0]
+                _merge(wanted, clock)
+                if all(self._streams[s].finished >= count for s, count in clock.items()):
+                    ready.append(stream)
+            if ready:
+                stream = ready[int(self._choose.integers(len(ready)))]
+                _, _, run = stream.pending.popleft()
+                run()
+                stream.finished += 1
+
+
+class _HostTile:
+    """`kernelfit.kernels.base.Tile` on what lies in the slab."""
+
+    def __init__(
+        self,
+        device: HostDevice,
+        rows: DeviceRows,
+        columns: DeviceRows,
+        dot: NDArray[Any] | None,
+        shape: tuple[int, int],
+    ) -> None:
+        self._device, self._rows, self._columns, self._dot = device, rows, columns, dot
+        self._shape = shape
+        self.unit = rows.unit
+        self.sq_rows, self.offset_rows, self.origin_rows = (
+            device.read(block)[:, 0] for block in (rows.sq_norms, rows.offsets, rows.origin)
+        )
+        self.sq_cols, self.offset_cols, self.origin_cols = (
+            device.read(block)[:, 0] for block in (columns.sq_norms, columns.offsets, columns.origin)
+        )
+
+    def dot(self) -> NDArray[Any]:
+        assert self._dot is not None
+        return self._dot
+
+    def coordinates(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        assert self._rows.coordinates is not None
+        assert self._columns.coordinates is not None
+        return self._device.read(self._rows.coordinates), self._device.read(self._columns.coordinates)
+
+    def scratch(self, name: str) -> NDArray[np.float64]:
+        return np.empty(self._shape)
+
+
+def _merge(clock: Clock, other: Clock) -> None:
+    for stream, count in other.items():
+        if count > clock.get(stream, 0):
+            clock[stream] = count
+
+
+def _same_size(host: NDArray[Any], block: Block) -> None:
+    if host.nbytes != block.nbytes or not host.flags.c_contiguous:
+        raise ValueError(f"copy of {host.nbytes} host bytes and a block of {block.nbytes}")
+
+
+def _tf32(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rounded to the ten explicit bits that TF32 has, to nearest."""
+    bits = np.ascontiguousarray(values).view(np.int32)
+    rounded: NDArray[np.float32] = ((bits + 0x1000) & ~np.int32(0x1FFF)).view(np.float32)
+    return rounded

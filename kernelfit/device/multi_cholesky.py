@@ -1,0 +1,204 @@
+"""The panel Cholesky of `kernelfit.device.cholesky` on several devices of one host: panels are dealt out.
+
+Panel J belongs to device J mod P. Every device keeps all panels, so that it has what its own panels are updated with:
+a panel is built once, then copied to the others through pinned host memory, n^2/2 numbers to each device in all. A
+device generates and updates panel J + P as far as it can while panel J travels and the others complete theirs.
+
+After the factorisation the first device has everything, and solves as if it had been alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernelfit.device.cholesky import (
+    DIAGONAL_STRIPS,
+    Workspace,
+    check_panel,
+    complete_panel,
+    read_diagonal,
+    update_panel,
+)
+from kernelfit.device.gram import DeviceGram
+from kernelfit.device.panels import DevicePanels, Segment
+from kernelfit.device.protocol import Device
+from kernelfit.gram.plan import PanelLayout
+from kernelfit.linalg.cholesky import Pivots, panel_flops, weak_threshold
+from kernelfit.progress import Progress, Silent
+
+#: bytes of a panel on their way at a time; two such pieces of pinned memory are in use
+_PIECE = 2**26
+
+
+@dataclass
+class Member:
+    """A device with its own copy of what K is made from, and of the factor."""
+
+    device: Device
+    gram: DeviceGram
+    store: DevicePanels
+    updates: Any = field(init=False)
+    urgent: Any = field(init=False)
+    outgoing: Any = field(init=False)
+    incoming: Any = field(init=False)
+    work: Workspace = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.updates = self.device.stream("updates")
+        self.urgent = self.device.stream("factor", urgent=True)
+        self.outgoing, self.incoming = self.device.stream("outgoing"), self.device.stream("incoming")
+        self.work = Workspace.take(self.device, self.store.layout, self.store.dtype)
+
+
+def dealt_factor(
+    members: Sequence[Member],
+    shift: float,
+    progress: Progress | None = None,
+    *,
+    first_panel: int = 0,
+    after_panel: Callable[[int], None] | None = None,
+) -> Pivots:
+    """Fill the store of every member with L, K + shift I = L L^T; their stores hold all tiles.
+
+    Panels before `first_panel` are in the first member's store already. Raises as `device_factor` does.
+    """
+    progress, store = progress or Silent(), members[0].store
+    layout, count = store.layout, len(members)
+    pivots, diagonal = Pivots(), members[0].gram.diagonal()
+    threshold = weak_threshold(diagonal, layout.n, store.dtype)
+    courier = _Courier(members)
+    begun: dict[int, list[Segment]] = {}
+    started = time.perf_counter()
+
+    def begin(i: int, available: int) -> None:
+        """Panel i as far as panels before `available` are there."""
+        for index, member in enumerate(members):
+            targets = member.store.begin(i, member.updates)
+            if index != i % count:
+                continue
+            begun[i] = targets
+            for target in targets:
+                columns = (layout.start(i), layout.stop(i))
+                member.gram.fill(member.updates, target.rows, columns, target.block, shift)
+            update(i, 0, available)
+
+    def update(i: int, first: int, last: int) -> None:
+        member = members[i % count]
+        for k in range(first, min(last, i)):
+            update_panel(begun[i], member.store, layout, i, k, member.device, member.updates, DIAGONAL_STRIPS)
+
+    with progress.phase("factor", layout.factor_flops(), "flop") as advance:
+        for j in range(first_panel):
+            first = members[0]
+            store.load(j, first.updates)
+            read_diagonal(store, j, first.work, layout, first.device, first.urgent)
+            first.device.synchronise(first.device.record(first.urgent))
+            check_panel(first.work, layout, j, first.device, first.urgent, pivots, threshold)
+            for member in members[1:]:
+                member.store.begin(j, member.updates)
+            courier.deliver(j, 0)
+            advance(panel_flops(layout, j))
+        for i in range(first_panel, min(first_panel + count, layout.count)):
+            begin(i, first_panel)
+        for j in range(first_panel, layout.count):
+            owner = members[j % count]
+            update(j, max(first_panel, j - count + 1), j)
+            finished = complete_panel(
+                begun.pop(j), layout, j, owner.work, owner.device, owner.updates, owner.urgent
+            )
+            owner.store.finish(j, finished)
+            if j + count < layout.count:
+                begin(j + count, j + 1)
+            owner.device.synchronise(finished)
+            check_panel(owner.work, layout, j, owner.device, owner.urgent, pivots, threshold)
+            courier.deliver(j, j % count)
+            advance(panel_flops(layout, j))
+            if after_panel is not None:
+                after_panel(j)
+        for member in members:
+            member.store.flush()
+            member.work.release(member.device)
+        courier.close()
+    pivots.seconds_factor = time.perf_counter() - started
+    return pivots
+
+
+class _Courier:
+    """Copies finished panels from device to device through two pieces of pinned host memory."""
+
+    def __init__(self, members: Sequence[Member]) -> None:
+        self._members = members
+        layout, size = members[0].store.layout, members[0].store.dtype.itemsize
+        self._nbytes = max(layout.width * size, min(_PIECE, layout.n * layout.width * size))
+        self._buffers = [members[0].device.host(self._nbytes) for _ in range(2)]
+        # What must have happened before a piece of memory may be written again.
+        self._readers: list[list[tuple[Device, Any]]] = [[], []]
+        self._turn = 0
+
+    def deliver(self, j: int, owner: int) -> None:
+        """Panel j, which is complete on the owner, to all others, where it then is finished."""
+        source = self._members[owner]
+        others = [member for index, member in enumerate(self._members) if index != owner]
+        if not others:
+            return
+        layout = source.store.layout
+        source.device.wait(source.outgoing, source.store.finished(j))
+        step = max(1, self._nbytes // (layout.shape(j)[1] * source.store.dtype.itemsize))
+        for top in range(layout.start(j), layout.n, step):
+            rows = (top, min(top + step, layout.n))
+            buffer = self._free()
+            for a, b, block in _pieces(source.store, j, rows):
+                piece = self._piece(buffer, layout, j, rows, a, b, block.dtype)
+                source.device.copy_out(source.outgoing, block, piece)
+            source.device.synchronise(source.device.record(source.outgoing))
+            for member in others:
+                for a, b, block in _pieces(member.store, j, rows):
+                    piece = self._piece(buffer, layout, j, rows, a, b, block.dtype)
+                    member.device.copy_in(member.incoming, piece, block)
+                self._readers[self._turn].append((member.device, member.device.record(member.incoming)))
+        for member in others:
+            member.store.finish(j, member.device.record(member.incoming))
+
+    def close(self) -> None:
+        for buffer, readers in zip(self._buffers, self._readers, strict=True):
+            for device, event in readers:
+                device.synchronise(event)
+            self._members[0].device.release_host(buffer)
+
+    def _free(self) -> NDArray[np.uint8]:
+        self._turn = 1 - self._turn
+        for device, event in self._readers[self._turn]:
+            device.synchronise(event)
+        self._readers[self._turn].clear()
+        return self._buffers[self._turn]
+
+    @staticmethod
+    def _piece(
+        buffer: NDArray[np.uint8],
+        layout: PanelLayout,
+        j: int,
+        rows: tuple[int, int],
+        a: int,
+        b: int,
+        dtype: np.dtype[Any],
+    ) -> NDArray[Any]:
+        """Rows a:b of panel j in a buffer that holds `rows`."""
+        width = layout.shape(j)[1]
+        line = width * dtype.itemsize
+        return buffer[(a - rows[0]) * line : (b - rows[0]) * line].view(dtype).reshape(b - a, width)
+
+
+def _pieces(store: DevicePanels, j: int, rows: tuple[int, int]) -> list[tuple[int, int, Any]]:
+    """(first row, last row, block) of what the store has of panel j between `rows`."""
+    found = []
+    for segment in store.resident(j):
+        a, b = max(rows[0], segment.rows[0]), min(rows[1], segment.rows[1])
+        if a < b:
+            found.append((a, b, segment.block.part((a - segment.rows[0], b - segment.rows[0]))))
+    return found

@@ -1,0 +1,78 @@
+"""A Gram matrix that lies on a device, as packed column panels: the features of images are summed up there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from kernelfit.cpu.pool import CpuBackend
+from kernelfit.device.epilogue import TABLE_ROW, program, table
+from kernelfit.device.gram import fetch, put
+from kernelfit.device.protocol import Block, Device, DeviceRows, Epilogue, Span, Symmetric
+from kernelfit.gram.plan import PanelLayout
+from kernelfit.gram.source import Columns, PanelColumns, PanelGram
+from kernelfit.kernels import Linear
+from kernelfit.kernels.base import Float
+
+
+class DevicePanelGram(PanelGram):
+    """K = `scale` times what the panels hold, float32 or float64; their top squares hold both triangles.
+
+    On its own device tiles never leave it; anywhere else panels are fetched as they are read.
+    """
+
+    def __init__(self, device: Device, layout: PanelLayout, panels: Sequence[Block], scale: float) -> None:
+        self.device, self.layout, self.blocks, self.scale = device, layout, panels, scale
+        self.n, self.flops_per_entry = layout.n, 0.0
+        self._stream = device.stream("panels")
+        self._diagonal = scale * np.concatenate(
+            [fetch(device, self._stream, block.diagonal())[:, 0].astype(np.float64) for block in panels]
+        )
+
+    def diagonal(self) -> Float:
+        return self._diagonal
+
+    def close(self) -> None:
+        """Give the device back; never raises."""
+        self.device.close()
+
+    def columns(self, start: int, stop: int, backend: CpuBackend) -> Columns:
+        j = self.layout.panel_of(start)
+        panel = self.scale * fetch(self.device, self._stream, self.blocks[j]).astype(np.float64)
+        return PanelColumns(panel, start)
+
+
+class PanelsGram:
+    """Tiles of a `DevicePanelGram` on its own device."""
+
+    def __init__(self, stream: Any, source: DevicePanelGram) -> None:
+        self.n, self.flops_per_entry = source.n, source.flops_per_entry
+        device = source.device
+        self._source, self._device = source, device
+        kernel = Linear()
+        self._epilogue = Epilogue(kernel, program(kernel), device.slab.take(1, TABLE_ROW, np.float64))
+        put(device, stream, table(self._epilogue.terms), self._epilogue.table)
+        self._exact = device.slab.take(self.n, 1, np.float64)
+        put(device, stream, source.diagonal().reshape(-1, 1), self._exact)
+        # The linear kernel of products that are there already: no shifts, no norms.
+        zeros = device.slab.take(self.n, 1, np.float64)
+        device.zero(stream, zeros)
+        self._rows = DeviceRows(self.n, source.scale, None, None, zeros, zeros, zeros)
+
+    def diagonal(self) -> Float:
+        return self._source.diagonal()
+
+    def fill(
+        self, stream: Any, rows: Span, columns: Span, out: Block, shift: float = 0.0, both: bool = False
+    ) -> None:
+        layout = self._source.layout
+        j = layout.panel_of(columns[0])
+        first = layout.start(j)
+        block = self._source.blocks[j].part(
+            (rows[0] - first, rows[1] - first), (columns[0] - first, columns[1] - first)
+        )
+        symmetric = Symmetric(rows[0], columns[0], self._exact, shift, both)
+        here, there = self._rows.part(rows), self._rows.part(columns)
+        self._device.evaluate(stream, self._epilogue, block, None, None, here, there, out, symmetric)

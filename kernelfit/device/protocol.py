@@ -1,0 +1,350 @@
+"""What the scheduler needs of a device: one slab of memory, streams, events, and a dozen operations.
+
+A device is storage first. All its memory is taken once, as one slab, and cut up by pure arithmetic; nothing is
+allocated in mid-run. Every operation is put on a stream and returns at once; operations on one stream run in order,
+those on different streams run in any order that `record` and `wait` leave open.
+
+Two implementations: `kernelfit.device.cuda` and, for tests, `kernelfit.device.host`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from kernelfit.errors import DeviceError
+
+if TYPE_CHECKING:
+    from kernelfit.kernels.base import Kernel
+
+Span = tuple[int, int]
+
+#: what cuBLAS, `cp.async` and coalesced access want of the start of a block, in bytes
+ALIGNMENT = 256
+
+
+@dataclass(frozen=True)
+class Block:
+    """A row-major matrix in the slab: `rows` x `columns` numbers, rows `stride` numbers apart, columns adjacent.
+
+    `offset` is in bytes from the start of the slab. All arithmetic is on Python's integers, which do not overflow.
+    """
+
+    offset: int
+    rows: int
+    columns: int
+    stride: int
+    dtype: np.dtype[Any]
+
+    def part(self, rows: Span | None = None, columns: Span | None = None) -> Block:
+        """Rows and columns a:b of this block."""
+        top, bottom = rows if rows is not None else (0, self.rows)
+        left, right = columns if columns is not None else (0, self.columns)
+        if not (0 <= top <= bottom <= self.rows and 0 <= left <= right <= self.columns):
+            raise ValueError(f"part {rows}, {columns} of a block {self.rows} x {self.columns}")
+        start = self.offset + (top * self.stride + left) * self.dtype.itemsize
+        return Block(start, bottom - top, right - left, self.stride, self.dtype)
+
+    def diagonal(self) -> Block:
+        """(m, 1), the entries (i, i)."""
+        return Block(self.offset, min(self.rows, self.columns), 1, self.stride + 1, self.dtype)
+
+    @property
+    def contiguous(self) -> bool:
+        return self.stride == self.columns or self.rows <= 1
+
+    @property
+    def span(self) -> Span:
+        """Bytes from the first entry to the end of the last one."""
+        if self.rows == 0 or self.columns == 0:
+            return self.offset, self.offset
+        last = (self.rows - 1) * self.stride + self.columns
+        return self.offset, self.offset + last * self.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its numbers, without what lies between rows."""
+        return self.rows * self.columns * self.dtype.itemsize
+
+
+def aligned(nbytes: int) -> int:
+    """`nbytes` rounded up to whole units of `ALIGNMENT`."""
+    return -(-nbytes // ALIGNMENT) * ALIGNMENT
+
+
+class Slab:
+    """Cuts blocks off one range of bytes, one after the other; what was taken last may be given back."""
+
+    def __init__(self, capacity: int, name: str) -> None:
+        self.capacity, self.name = capacity, name
+        self.used = 0
+
+    def take(self, rows: int, columns: int, dtype: DTypeLike, stride: int | None = None) -> Block:
+        """A block of its own; raises `DeviceError` where the slab is too small for it."""
+        kind = np.dtype(dtype)
+        stride = columns if stride is None else stride
+        needed = aligned(rows * stride * kind.itemsize)
+        if self.used + needed > self.capacity:
+            raise DeviceError(
+                f"device: {needed:,} bytes wanted on {self.name}, {self.capacity - self.used:,} of "
+                f"{self.capacity:,} left; give more device memory or fewer rows"
+            )
+        block = Block(self.used, rows, columns, stride, kind)
+        self.used += needed
+        return block
+
+    def mark(self) -> int:
+        return self.used
+
+    def release(self, mark: int) -> None:
+        """Give back everything taken since `mark`; nothing on the device may use it any more."""
+        self.used = mark
+
+
+@dataclass(frozen=True)
+class DeviceRows:
+    """Rows of points on the device, and what a tile needs to know of each.
+
+    `values` holds centred int8 (columns padded with zeros) or scaled float64, or None where no inner products are
+    wanted; `coordinates` scaled float64, or None; the vectors are (n, 1) float64 in the units of the tile, as
+    `kernelfit.kernels.base.Tile` has them.
+    """
+
+    n: int
+    unit: float
+    values: Block | None
+    coordinates: Block | None
+    sq_norms: Block
+    offsets: Block
+    origin: Block
+
+    def part(self, rows: Span) -> DeviceRows:
+        def cut(block: Block | None) -> Any:
+            return None if block is None else block.part(rows)
+
+        return DeviceRows(
+            rows[1] - rows[0],
+            self.unit,
+            cut(self.values),
+            cut(self.coordinates),
+            cut(self.sq_norms),
+            cut(self.offsets),
+            cut(self.origin),
+        )
+
+
+@dataclass(frozen=True)
+class Term:
+    """A factor of a product of kernels; see `cuda_kernels/epilogue.cuh` for the families and their numbers."""
+
+    family: int
+    #: whether a new product begins here, to be added to the ones before
+    opens: bool
+    order: int = 0
+    a: float = 0.0
+    b: float = 0.0
+    c: float = 0.0
+
+
+@dataclass(frozen=True)
+class Epilogue:
+    """k as a sum of products of terms, with the block that holds them on the device."""
+
+    kernel: Kernel
+    terms: tuple[Term, ...]
+    table: Block
+
+
+def floats_of(kernel: Kernel, rows: DeviceRows, columns: DeviceRows) -> tuple[Block, Block] | None:
+    """The float64 rows whose inner products a tile of distances comes from, for its close pairs; None where products
+    are exact, or no distance is asked for.
+    """
+    left, right = rows.values, columns.values
+    if left is None or right is None or left.dtype != np.float64 or not kernel.of_distances:
+        return None
+    return left, right
+
+
+def functions_of(kernel: Kernel) -> tuple[Any, ...]:
+    """The user's own functions in a kernel, as Python functions."""
+    from kernelfit.kernels import Pairwise, Product, Sum
+
+    if isinstance(kernel, (Sum, Product)):
+        return functions_of(kernel.left) + functions_of(kernel.right)
+    if isinstance(kernel, Pairwise):
+        return (getattr(kernel.function, "py_func", kernel.function),)
+    return ()
+
+
+@dataclass(frozen=True)
+class Symmetric:
+    """The tile belongs to a symmetric K, its corner is (row, column), and its diagonal is `diagonal`[i] + shift,
+    taken from (n, 1) float64. Unless `both` triangles are wanted, zeros stand above the diagonal."""
+
+    row: int
+    column: int
+    diagonal: Block
+    shift: float
+    both: bool
+
+
+@dataclass(frozen=True)
+class Net:
+    """A fitted random convolution net on the device: sizes, the step whose multiples features are (0: as they are),
+    where each value of a patch lies from its first pixel (d, 1) int64, folded filters (d, f), thresholds (f, 1), and
+    the spans of the pooling windows (m, 2) int64."""
+
+    image: tuple[int, int, int]
+    patch: tuple[int, int]
+    step: float
+    places: Block
+    folded: Block
+    above: Block
+    below: Block
+    row_spans: Block
+    column_spans: Block
+
+    @property
+    def responses(self) -> tuple[int, int]:
+        return self.image[0] - self.patch[0] + 1, self.image[1] - self.patch[1] + 1
+
+    @property
+    def windows(self) -> int:
+        return self.row_spans.rows * self.column_spans.rows
+
+
+class Device(Protocol):
+    """A device with its slab. Matrices are `Block`s; `host` arrays come from `host` and are contiguous.
+
+    Every method that takes a stream only queues its work. Errors of the device itself (lost, out of memory) are
+    raised as `DeviceError` by whichever call meets them first.
+    """
+
+    name: str
+    slab: Slab
+    #: `float32` or `tf32`: how products of float32 blocks are formed
+    compute: str
+
+    def stream(self, name: str, *, urgent: bool = False) -> Any:
+        """A new stream; work on an urgent one is preferred where both have some."""
+        ...
+
+    def record(self, stream: Any) -> Any:
+        """An event: everything put on the stream so far."""
+        ...
+
+    def wait(self, stream: Any, event: Any) -> None:
+        """What is put on `stream` from now on starts after the event."""
+        ...
+
+    def synchronise(self, event: Any | None = None) -> None:
+        """Return when the event, or everything, has happened."""
+        ...
+
+    def host(self, nbytes: int) -> NDArray[np.uint8]:
+        """Host memory that copies may use, pinned; it belongs to the device and goes with it."""
+        ...
+
+    def release_host(self, array: NDArray[np.uint8]) -> None: ...
+
+    def copy_in(self, stream: Any, host: NDArray[Any], block: Block) -> None:
+        """`host` must stay as it is until the copy has happened."""
+        ...
+
+    def copy_out(self, stream: Any, block: Block, host: NDArray[Any]) -> None: ...
+
+    def copy(self, stream: Any, source: Block, target: Block) -> None: ...
+
+    def zero(self, stream: Any, block: Block) -> None: ...
+
+    def set_identity(self, stream: Any, block: Block) -> None:
+        """1 where row = column, 0 elsewhere."""
+        ...
+
+    def gemm(
+        self,
+        stream: Any,
+        alpha: float,
+        a: Block,
+        b: Block,
+        beta: float,
+        c: Block,
+        *,
+        transpose_a: bool = False,
+        transpose_b: bool = False,
+    ) -> None:
+        """C <- alpha op(A) op(B) + beta C; all float64, all float32, or int8 operands and an int32 result."""
+        ...
+
+    def solve_right(self, stream: Any, lower: Block, x: Block) -> None:
+        """X <- X L^-T."""
+        ...
+
+    def solve_left(self, stream: Any, lower: Block, x: Block, *, transposed: bool = False) -> None:
+        """X <- L^-1 X or L^-T X."""
+        ...
+
+    def potrf_workspace(self, order: int, dtype: DTypeLike) -> int:
+        """Bytes that `potrf` needs beside the block."""
+        ...
+
+    def potrf(self, stream: Any, block: Block, work: Block, status: Block) -> None:
+        """A = L L^T in the lower triangle, zeros above; status (1, 1) int32 as LAPACK's info."""
+        ...
+
+    def l1_distances(self, stream: Any, rows: DeviceRows, columns: DeviceRows, out: Block) -> None:
+        """out_ij <- |x_i - x_j|_1, float64."""
+        ...
+
+    def user_values(
+        self, stream: Any, kernel: Kernel, rows: DeviceRows, columns: DeviceRows, out: Block
+    ) -> None:
+        """out_ij <- the user's own function of x_i and x_j, float64."""
+        ...
+
+    def evaluate(
+        self,
+        stream: Any,
+        epilogue: Epilogue,
+        dot: Block | None,
+        l1: Block | None,
+        user: Block | None,
+        rows: DeviceRows,
+        columns: DeviceRows,
+        out: Block,
+        symmetric: Symmetric | None,
+    ) -> None:
+        """out_ij <- k(x_i, x_j) from inner products, L1 distances and the user's values, whichever k needs."""
+        ...
+
+    def absolute_sums(self, stream: Any, tile: Block, left: int, rows: Block, columns: Block) -> None:
+        """rows_i += sum_j |t_ij|; columns_j += sum_i |t_ij| for j < left. Both (m, 1) float64."""
+        ...
+
+    def squared_column_sums(self, stream: Any, tile: Block, out: Block) -> None:
+        """out_j += sum_i t_ij^2. out (w, 1) float64."""
+        ...
+
+    def mirror(self, stream: Any, block: Block) -> None:
+        """b_ij <- b_ji above the diagonal of a square block."""
+        ...
+
+    def add(self, stream: Any, block: Block, out: Block) -> None:
+        """out += block, which is float32."""
+        ...
+
+    def patch_statistics(self, stream: Any, net: Net, images: Block, statistics: Block) -> None:
+        """statistics (images, 2 positions) float32: of every patch its mean and 1 / length, 0 where it is flat."""
+        ...
+
+    def random_conv(self, stream: Any, net: Net, images: Block, statistics: Block, out: Block) -> None:
+        """out (images, 2 windows filters) float32 from uint8 or float32 images and their `patch_statistics`; columns
+        are ordered (filter, sign, window)."""
+        ...
+
+    def close(self) -> None:
+        """Give everything back; never raises."""
+        ...

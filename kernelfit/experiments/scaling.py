@@ -1,0 +1,132 @@
+"""Solve time against n: measured sizes, a fitted exponent, and what larger sizes will take."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernelfit.errors import InputError
+from kernelfit.gram.plan import make_plan
+from kernelfit.kernels import Kernel
+from kernelfit.metrics import one_hot
+from kernelfit.progress import Progress
+from kernelfit.solver.solve import solve
+
+PHASES = ("gram", "factor", "solve", "certify")
+# A solution whose backward error is not of the order of rounding is no measurement of a correct solver.
+LARGEST_BACKWARD_ERROR = 1e-13
+# Small sizes are ruled by constant costs; the exponent is fitted over the largest ones.
+FITTED_SIZES = 4
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What is solved at every size: the first n of these rows, `n_rhs` one-hot columns of random labels."""
+
+    X: NDArray[Any]
+    scale: float
+    kernel: str | Kernel
+    n_rhs: int = 10
+    precision: str = "float64"
+    threads: int | None = None
+    memory: int | None = None
+    seed: int = 0
+
+
+def synthetic_rows(n: int, d: int, seed: int) -> NDArray[np.float64]:
+    """Standard normal rows (n, d): distinct, and a gaussian kernel of median width is well conditioned on them."""
+    return np.random.default_rng(seed).standard_normal((n, d))
+
+
+def measure(work: Workload, n: int, repeats: int, progress: Progress) -> dict[str, Any]:
+    """Medians over `repeats` solves of order n, after one small solve that compiles what is compiled on use.
+
+    Raises `InputError` when a solution is not correct: a wrong answer has no speed.
+    """
+    if n > len(work.X):
+        raise InputError(f"--sizes: got {n}, but there are {len(work.X)} rows; give smaller sizes")
+    _solve(work, min(n, 200), progress)
+    runs = [_solve(work, n, progress) for _ in range(repeats)]
+    seconds = {name: statistics.median(run["seconds"][name] for run in runs) for name in (*PHASES, "total")}
+    return {
+        "n": n,
+        "repeats": repeats,
+        "seconds": seconds,
+        "seconds_total_all": [run["seconds"]["total"] for run in runs],
+        "factor_flops_per_second": n**3 / 3 / seconds["factor"],
+        "backward_error": max(run["backward_error"] for run in runs),
+        "bytes_memory": runs[0]["bytes_memory"],
+        "tier": runs[0]["tier"],
+    }
+
+
+def _solve(work: Workload, n: int, progress: Progress) -> dict[str, Any]:
+    labels = np.random.default_rng(work.seed + 1).integers(0, work.n_rhs, n)
+    solution = solve(
+        work.X[:n],
+        one_hot(labels, work.n_rhs),
+        kernel=work.kernel,
+        precision=work.precision,
+        threads=work.threads,
+        memory=work.memory,
+        scale=work.scale,
+        progress=progress,
+    )
+    solution.close()
+    error = solution.certificate.backward_error
+    limit = LARGEST_BACKWARD_ERROR if work.precision != "float32" else 1e-6
+    if not error <= limit:
+        raise InputError(
+            f"bench: backward error {error:.1e} at n = {n}, expected at most {limit:.0e}; try a ridge"
+        )
+    seconds = {name: solution.seconds[name] for name in PHASES}
+    return {
+        "seconds": {**seconds, "total": sum(seconds.values())},
+        "backward_error": error,
+        "bytes_memory": solution.plan.bytes_memory,
+        "tier": solution.plan.tier,
+    }
+
+
+def fit_power(rows: list[dict[str, Any]]) -> dict[str, float] | None:
+    """total = coefficient n^exponent, least squares in the logarithms over the largest sizes; None below two."""
+    last = sorted(rows, key=lambda row: row["n"])[-FITTED_SIZES:]
+    if len({row["n"] for row in last}) < 2:
+        return None
+    n = np.log([row["n"] for row in last])
+    total = np.log([row["seconds"]["total"] for row in last])
+    exponent, constant = np.polyfit(n, total, 1)
+    return {"exponent": float(exponent), "coefficient": float(np.exp(constant))}
+
+
+def predict(
+    rows: list[dict[str, Any]], n: int, work: Workload, memory_limit: int, threads: int
+) -> dict[str, Any]:
+    """Seconds and bytes at n from the largest size measured: the factor grows as n^3, everything else as n^2.
+
+    The fitted power is not used here: between n^2 and n^3 it would underestimate larger sizes.
+    """
+    largest = max(rows, key=lambda row: row["n"])
+    ratio = n / largest["n"]
+    factor = largest["seconds"]["factor"]
+    rest = largest["seconds"]["total"] - factor
+    plan = make_plan(
+        n=n,
+        d=work.X.shape[1],
+        n_rhs=work.n_rhs,
+        threads=threads,
+        # What would be needed is told even where it does not fit here.
+        memory_limit=2**62,
+        precision=work.precision,
+        points_bytes=n * work.X.shape[1] * work.X.itemsize,
+    )
+    return {
+        "n": n,
+        "seconds": factor * ratio**3 + rest * ratio**2,
+        "bytes_memory": plan.bytes_memory,
+        "fits": plan.bytes_memory <= memory_limit,
+    }

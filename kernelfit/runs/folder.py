@@ -1,0 +1,388 @@
+"""The folder of a run: what is needed to go on with it, and what is left when it has ended.
+
+run.h5        rows, targets and every choice made; a folder without it holds no run
+factor.h5     the panels of L
+journal       which panels are finished, with their checksums; see `kernelfit.storage.journal`
+solution.h5   the solution, once there is one
+gram.h5       K of streamed features, which is not computed again; before run.h5 there is, as far as it has come
+lock          held by the process that writes
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kernelfit.errors import DataError, StorageError
+from kernelfit.gram.plan import PanelLayout, Plan
+from kernelfit.progress import Progress
+from kernelfit.runs import run_file
+from kernelfit.runs.identity import differences, identity
+from kernelfit.runs.lock import FolderLock
+from kernelfit.solver import solution_file
+from kernelfit.solver.problem import Problem
+from kernelfit.storage import journal
+from kernelfit.storage.disk import DiskPanels
+from kernelfit.storage.hdf5 import storage_error
+from kernelfit.storage.journal import Contents, Journal, PanelRecord
+from kernelfit.storage.panel_file import PanelFile
+from kernelfit.storage.panels import PanelStore, RamPanels
+from kernelfit.storage.write_behind import WriteBehind, checksum
+
+if TYPE_CHECKING:
+    from kernelfit.solver.solution import Solution
+
+RUN, FACTOR, JOURNAL, SOLUTION, LOCK = "run.h5", "factor.h5", "journal", "solution.h5", "lock"
+GRAM = "gram.h5"
+# HDF5's metadata take less than this for each panel, alignment included.
+_METADATA = 65_536
+_UNFINISHED = tuple(f".{name}." for name in (RUN, FACTOR, JOURNAL, SOLUTION, GRAM))
+
+
+class Run:
+    """A run that this process writes. Make one with `start` or `resume`; nobody else may write until `close`."""
+
+    def __init__(
+        self, folder: Path, lock: FolderLock, problem: Problem, plan: Plan, notes: list[str]
+    ) -> None:
+        self.folder, self.problem, self.plan, self.notes = folder, problem, plan, notes
+        self._lock = lock
+        self._file: PanelFile | None = None
+        self._journal: Journal | None = None
+        self._made = False
+        #: panels that an earlier process finished, and the seconds they took for K and for the factor
+        self.finished = 0
+        self.seconds = (0.0, 0.0)
+
+    @classmethod
+    def start(cls, folder: Path, problem: Problem, plan: Plan, notes: list[str]) -> Run:
+        """A new run; everything is laid out and reserved before this returns, or nothing is left behind."""
+        folder, made = make_folder(folder)
+        lock = None
+        try:
+            lock = FolderLock(folder / LOCK)
+            refuse_occupied(folder)
+            run = cls(folder, lock, problem, plan, notes)
+            run._made = made
+            try:
+                run._lay_out()
+            except BaseException:
+                run._close_files()
+                _clear(folder)
+                raise
+        except BaseException:
+            if lock is not None:
+                lock.release(remove=not (folder / RUN).exists())
+            if made:
+                remove_if_empty(folder)
+            raise
+        return run
+
+    @classmethod
+    def resume(
+        cls,
+        folder: Path,
+        problem: Problem,
+        plan: Plan,
+        notes: list[str],
+        lock: FolderLock,
+        progress: Progress,
+    ) -> Run:
+        """Go on with a run after checking that it is the same one and that its panels are what was recorded."""
+        run = cls(folder, lock, problem, plan, notes)
+        try:
+            run._take_up(progress)
+        except BaseException:
+            run.close()
+            raise
+        return run
+
+    def restart(self, plan: Plan) -> None:
+        """Forget the panels and begin with another plan."""
+        self._close_files()
+        (self.folder / JOURNAL).unlink(missing_ok=True)
+        self.plan = plan
+        self.finished, self.seconds = 0, (0.0, 0.0)
+        self._lay_out()
+
+    def behind(self) -> WriteBehind:
+        """What writes panels to the factor's file and records them."""
+        assert self._file is not None
+        return WriteBehind(self._file, self._journal)
+
+    def open_store(self, dtype: Any) -> PanelStore:
+        """The store of the planned tier, with the finished panels in it."""
+        assert self._file is not None
+        behind = self.behind()
+        # A run that a device began goes on from the disk where there is no device.
+        if self.plan.tier in ("disk", "device"):
+            return DiskPanels(self._file, self.plan.rows_at_once, behind)
+        store = RamPanels(self.plan.layout, dtype, behind)
+        for j in range(self.finished):
+            store.load(j)
+        return store
+
+    def finish(self, solution: Solution) -> None:
+        """Write the solution. The journal knows its checksum before it takes its name."""
+        solution_file.write(solution, self.folder / SOLUTION, self._seal)
+
+    def discard(self) -> None:
+        """Take everything away that the run put into its folder."""
+        self._close_files()
+        _clear(self.folder)
+        self._lock.release(remove=True)
+        if self._made:
+            remove_if_empty(self.folder)
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+        if isinstance(error, StorageError) and (self.folder / RUN).exists():
+            raise StorageError(f"{error}; then continue with kernelfit resume {self.folder}") from None
+
+    def close(self) -> None:
+        """Let others write. The factor's file stays open as long as its store does."""
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+        self._lock.release()
+
+    def _seal(self, digest: str) -> None:
+        assert self._journal is not None
+        self._journal.append({"solution": digest})
+        self._journal.sync()
+
+    def _lay_out(self) -> None:
+        """A new file for the factor, a new journal, and last the file that makes this folder a run."""
+        _sweep(self.folder)
+        described = identity(self.problem, self.plan)
+        dtype = factor_dtype(self.plan)
+        self._file = PanelFile.create(self.folder / FACTOR, self.plan.layout, dtype)
+        self._journal = Journal.create(
+            self.folder / JOURNAL,
+            {"identity": described, "offsets": self._file.offsets, "metadata": self._file.metadata_digest()},
+        )
+        run_file.write(self.folder / RUN, self.problem, self.plan, described, self.notes)
+
+    def _take_up(self, progress: Progress) -> None:
+        _sweep(self.folder)
+        contents = journal.read(self.folder / JOURNAL)
+        described = identity(self.problem, self.plan)
+        if contents.header is None:
+            lost = contents.damage or ("is cut short" if contents.torn else "is missing")
+            progress.note(f"{self.folder / JOURNAL}: {lost}; every panel is computed again")
+            self._lay_out()
+            return
+        refuse_other(self.folder, described, contents.header.get("identity"))
+        file = open_factor(self.folder, self.plan.layout, factor_dtype(self.plan), contents, writable=True)
+        if file is None:
+            progress.note(f"{self.folder / FACTOR}: missing; every panel is computed again")
+            self._lay_out()
+            return
+        self._file = file
+        good, fault = verify(file, contents.panels, progress)
+        for problem in (contents.damage and f"{self.folder / JOURNAL}: {contents.damage}", fault):
+            if problem:
+                progress.note(f"{problem}; panels from {good} on are computed again")
+        if file.metadata_digest() != contents.header.get("metadata"):
+            progress.note(f"{self.folder / FACTOR}: its HDF5 metadata was damaged and has been written again")
+            file.repair_metadata()
+        self._journal = Journal(self.folder / JOURNAL)
+        whole = good == len(contents.panels) and contents.damage is None
+        kept = contents.length if whole else (contents.ends[good - 1] if good else contents.ends_header)
+        self._journal.truncate(kept)
+        self.finished = good
+        records = contents.panels[:good]
+        self.seconds = (sum(r.seconds[0] for r in records), sum(r.seconds[1] for r in records))
+
+    def _close_files(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
+        if self._file is not None:
+            self._file.close()
+        self._journal = self._file = None
+
+
+def is_vacant(folder: Path) -> bool:
+    """Whether a folder holds nothing but what a start that was killed may have left, a Gram's sums included."""
+    left = (*_UNFINISHED, FACTOR, JOURNAL, LOCK, GRAM)
+    return all(path.is_file() and path.name.startswith(left) for path in folder.iterdir())
+
+
+def _sweep(folder: Path) -> None:
+    """Remove files that a killed process was about to give a name."""
+    for path in folder.iterdir():
+        if path.name.startswith(_UNFINISHED):
+            path.unlink(missing_ok=True)
+
+
+def _clear(folder: Path) -> None:
+    # run.h5 first: without it the rest is no run.
+    for name in (RUN, JOURNAL, FACTOR):
+        (folder / name).unlink(missing_ok=True)
+
+
+def open_run_folder(
+    folder: Path, problem: Problem, plan: Plan, notes: list[str], resume: bool, progress: Progress
+) -> Run:
+    """The run of `problem` in `folder`: a new one, or with `resume` the one that is there, if it is the same.
+
+    The panels stay as they are whatever the targets; new targets replace those that were stored, and their solution.
+    """
+    folder = folder.absolute()
+    if not resume or not (folder / RUN).exists():
+        return Run.start(folder, problem, plan, notes)
+    lock = FolderLock(folder / LOCK)
+    try:
+        there = run_file.read_entry(folder / RUN, "identity")
+        described = identity(problem, plan)
+        if there is not None:
+            refuse_other(folder, described, there)
+        # First: a kill from here on must not leave the solution of earlier targets beside run.h5 of these.
+        (folder / SOLUTION).unlink(missing_ok=True)
+        run_file.write(folder / RUN, problem, plan, described, notes)
+    except BaseException:
+        lock.release()
+        raise
+    return Run.resume(folder, problem, plan, notes, lock, progress)
+
+
+def factor_dtype(plan: Plan) -> np.dtype[Any]:
+    return np.dtype(np.float64 if plan.precision == "float64" else np.float32)
+
+
+def make_folder(folder: Path) -> tuple[Path, bool]:
+    """The folder's absolute path, and whether it had to be made."""
+    folder = folder.absolute()
+    try:
+        made = not folder.exists()
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error("make the folder", folder, error) from None
+    return folder, made
+
+
+def reserved(folder: Path) -> int:
+    """Bytes that an earlier factor in this folder holds and a new one may have."""
+    try:
+        return (folder / FACTOR).stat().st_blocks * 512
+    except OSError:
+        return 0
+
+
+def remove_if_empty(folder: Path) -> None:
+    try:
+        os.rmdir(folder)
+    except OSError:
+        return  # something is in it, or it is gone
+
+
+def refuse_occupied(folder: Path) -> None:
+    """Raise where a new run would overwrite an earlier one or its solution."""
+    if (folder / RUN).exists():
+        raise StorageError(f"{folder}: holds {state(folder)}; {ways_on(folder)}, or name another folder")
+    if (folder / SOLUTION).exists():
+        raise StorageError(f"{folder}: holds {SOLUTION} already; name another folder")
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a folder holds a solution that the journal knows."""
+    return (folder / SOLUTION).exists() and bool(journal.read(folder / JOURNAL).solutions)
+
+
+def state(folder: Path) -> str:
+    """What a folder with run.h5 holds, in words."""
+    if is_finished(folder):
+        return "a finished run"
+    contents = journal.read(folder / JOURNAL)
+    offsets = (contents.header or {}).get("offsets")
+    total = len(offsets) if isinstance(offsets, list) else "?"
+    return f"an unfinished run ({len(contents.panels)} of {total} panels)"
+
+
+def ways_on(folder: Path) -> str:
+    if is_finished(folder):
+        return "use its factor with kernelfit.open"
+    return f"continue it with kernelfit resume {folder}"
+
+
+def refuse_other(folder: Path, here: dict[str, Any], there: Any) -> None:
+    """Raise where the run in the folder is another one, with what differs."""
+    if not isinstance(there, dict):
+        raise DataError(f"{folder / JOURNAL}: does not say what it belongs to; start again in another folder")
+    found = differences(here, there)
+    if found:
+        listed = "; ".join(found[:6]) + (f"; and {len(found) - 6} more" if len(found) > 6 else "")
+        raise StorageError(
+            f"{folder}: holds another run: {listed}; name another folder, or restore what differs"
+        )
+
+
+def open_factor(
+    folder: Path, layout: PanelLayout, dtype: np.dtype[Any], contents: Contents, *, writable: bool
+) -> PanelFile | None:
+    """The factor's file with the offsets that the journal has; None where there is no such file."""
+    offsets = (contents.header or {}).get("offsets")
+    if (
+        not isinstance(offsets, list)
+        or len(offsets) != layout.count
+        or not all(isinstance(offset, int) for offset in offsets)
+        or not _disjoint(offsets, layout, dtype)
+    ):
+        raise DataError(
+            f"{folder / JOURNAL}: does not say where the panels are; start again in another folder"
+        )
+    if not (folder / FACTOR).exists():
+        return None
+    return PanelFile(folder / FACTOR, layout, dtype, offsets, writable=writable)
+
+
+def _disjoint(offsets: list[int], layout: PanelLayout, dtype: np.dtype[Any]) -> bool:
+    """Whether panels at these offsets lie beside each other in a file that is not much larger than they are."""
+    sizes = [rows * columns * dtype.itemsize for rows, columns in map(layout.shape, range(layout.count))]
+    position = 0
+    for offset, size in sorted(zip(offsets, sizes, strict=True)):
+        if offset < position:
+            return False
+        position = offset + size
+    return position <= sum(sizes) + _METADATA * (layout.count + 1)
+
+
+def verify(file: PanelFile, records: list[PanelRecord], progress: Progress) -> tuple[int, str | None]:
+    """How many panels, from the first on, are what the journal recorded, and what is wrong with the next one."""
+    layout = file.layout
+    total = sum(layout.shape(j)[0] * layout.shape(j)[1] for j in range(min(len(records), layout.count)))
+    with progress.phase("verify", float(total * file.dtype.itemsize), "bytes") as advance:
+        for record in records:
+            fault = _fault(file, record, advance)
+            if fault is not None:
+                return record.j, f"{file.path}: panel {record.j} {fault}"
+    return len(records), None
+
+
+def _fault(file: PanelFile, record: PanelRecord, advance: Any) -> str | None:
+    layout, row = file.layout, 0
+    if record.j >= layout.count:
+        return f"is beyond the last, {layout.count - 1}"
+    row, width = layout.start(record.j), layout.shape(record.j)[1]
+    for first, stop, expected in record.checksums:
+        if first != row or not first < stop <= layout.n:
+            return f"is recorded with rows {first} to {stop}, expected them from {row} on"
+        block = np.empty((stop - first, width), file.dtype)
+        try:
+            file.read(record.j, (first, stop), block)
+        except StorageError as error:
+            return f"cannot be read ({error})"
+        if checksum(block) != expected:
+            return f"does not match its checksum in rows {first} to {stop - 1}"
+        advance(float(block.nbytes))
+        row = stop
+    return None if row == layout.n else f"is recorded up to row {row}, expected {layout.n}"

@@ -1,0 +1,82 @@
+"""What makes two runs the same run: equal identities give the same factor, bit for bit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from kernelfit.cpu.pool import CpuBackend
+from kernelfit.gram.plan import Plan
+from kernelfit.gram.source import GramSource
+from kernelfit.solver.problem import Problem
+from kernelfit.storage.hdf5 import array_digest
+
+_PACKAGES = ("kernelfit", "numba", "numpy", "scipy")
+
+
+def identity(problem: Problem, plan: Plan) -> dict[str, Any]:
+    """Rows, kernel, plan, precision, shift and versions as JSON. Targets are left out: any may come later."""
+    if problem.points is not None:
+        rows = {"values": array_digest(problem.points.values), "scale": problem.points.scale}
+    else:
+        rows = {"gram": gram_digest(problem.source, plan)}
+    described = {
+        "rows": rows,
+        "kernel": problem.kernel.describe() if problem.kernel is not None else {"name": "precomputed"},
+        "ridge": problem.ridge,
+        "jitter": problem.jitter,
+        "plan": {"n": plan.n, "panel_width": plan.panel_width, "precision": plan.precision},
+        "versions": versions(),
+    }
+    same: dict[str, Any] = json.loads(json.dumps(described))
+    return same
+
+
+def versions() -> dict[str, str]:
+    """Versions of everything that does arithmetic."""
+    import scipy.linalg.cython_blas  # noqa: F401 - the library must be loaded before it can be asked
+    from threadpoolctl import threadpool_info
+
+    libraries = {
+        f"{pool['internal_api']} {pool['version']} {pool.get('architecture', '')}".strip()
+        for pool in threadpool_info()
+        if pool["user_api"] == "blas"
+    }
+    return {name: version(name) for name in _PACKAGES} | {"blas": ", ".join(sorted(libraries))}
+
+
+def gram_digest(source: GramSource, plan: Plan) -> str:
+    """A hash of the lower triangle of K."""
+    layout = plan.layout
+    digest = hashlib.blake2b(f"{layout.n}".encode(), digest_size=16)
+    with CpuBackend(1) as backend:
+        for j in range(layout.count):
+            first, last = layout.start(j), layout.stop(j)
+            columns = source.columns(first, last, backend)
+            for start, stop in [(first, last), *layout.strips(last)]:
+                tile = np.empty((stop - start, last - first))
+                columns.fill(start, stop, tile)
+                digest.update((np.tril(tile) if start == first else tile).data)
+    return digest.hexdigest()
+
+
+def differences(here: Mapping[str, Any], there: Mapping[str, Any]) -> list[str]:
+    """What differs between two identities: `name: value here, value there`."""
+    ours, theirs = _flat(here), _flat(there)
+    return [
+        f"{name} is {ours.get(name, 'absent')}, the run has {theirs.get(name, 'absent')}"
+        for name in sorted({*ours, *theirs})
+        if ours.get(name) != theirs.get(name)
+    ]
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat

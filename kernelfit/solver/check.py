@@ -1,0 +1,202 @@
+"""Verifying a run that is kept in a folder, finished or not, without changing anything in it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from kernelfit.errors import DataError, RefinementError, StorageError
+from kernelfit.gram.plan import PanelLayout, Plan
+from kernelfit.gram.source import PanelGram
+from kernelfit.progress import Progress, Silent
+from kernelfit.runs import folder as run_folder
+from kernelfit.runs import run_file
+from kernelfit.runs.folder import FACTOR, JOURNAL, RUN, SOLUTION
+from kernelfit.runs.identity import differences, identity
+from kernelfit.solver.problem import Problem
+from kernelfit.solver.resume import gram_of, open_run, require_run
+from kernelfit.solver.solution import Solution
+from kernelfit.storage import journal
+from kernelfit.storage.journal import Contents
+
+# A solution whose freshly computed backward error is beyond this multiple of the recorded one is another solution.
+_SAME_ERROR = 10.0
+
+
+@dataclass
+class Check:
+    """What `check` found.
+
+    `panels_verified` of `panels` match their checksums; `backward_error` is that of the stored alpha, from a factor
+    read back and K formed afresh (finished runs); `problems` are lines of text, none where all is well; `notes` are
+    worth knowing and no fault.
+    """
+
+    folder: str
+    finished: bool = False
+    panels: int = 0
+    panels_verified: int = 0
+    bytes_verified: int = 0
+    backward_error: float | None = None
+    alpha_reproduced: bool | None = None
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return not self.problems
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "ok": self.ok}
+
+
+def check(
+    folder: str | Path,
+    *,
+    function: Any = None,
+    gram: ArrayLike | PanelGram | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Check:
+    """Verify a run end to end: what it was started with, its journal, every finished panel, HDF5's view of the factor.
+
+    Of a finished run the solution is computed again from the factor and compared with the one that is stored. A run
+    that is going on may be checked: only panels that are finished are looked at. `function` and `gram` as in
+    `kernelfit.resume`. Raises `DataError` where the folder holds no run.
+    """
+    folder = require_run(folder)
+    progress = progress or Silent()
+    found = Check(str(folder))
+    if not (folder / RUN).exists():
+        found.notes.append("a solution without a factor")
+        found.finished = _readable(found, folder, function) is not None
+        return found
+    try:
+        problem, plan, _, _ = run_file.read(folder / RUN, function, gram_of(folder, gram))
+        contents = journal.read(folder / JOURNAL)
+    except (DataError, StorageError) as error:
+        found.problems.append(str(error))
+        return found
+    found.panels = plan.panels
+    if contents.header is None:
+        _missing_journal(found, folder, contents)
+        return found
+    same_versions = _compare_identity(found, problem, plan, contents)
+    if contents.damage is not None:
+        found.problems.append(f"{folder / JOURNAL}: {contents.damage}")
+    elif contents.torn:
+        found.notes.append("the journal's last line is not complete, as after a crash or while a run goes on")
+    _check_factor(found, folder, plan, contents, progress)
+    if contents.solutions and not (folder / SOLUTION).exists():
+        found.notes.append(
+            "the solution that the journal knows of is not there; kernelfit resume writes it again"
+        )
+    elif contents.solutions and found.ok and found.panels_verified == plan.panels:
+        found.finished = True
+        _check_solution(found, folder, function, gram, threads, same_versions, progress)
+    return found
+
+
+def _missing_journal(found: Check, folder: Path, contents: Contents) -> None:
+    if contents.damage is None and not contents.torn and not (folder / JOURNAL).exists():
+        found.notes.append("no panel is finished: the journal is not there yet")
+    else:
+        found.problems.append(f"{folder / JOURNAL}: {contents.damage or 'its first line is damaged'}")
+
+
+def _compare_identity(found: Check, problem: Problem, plan: Plan, contents: Contents) -> bool:
+    """Whether versions are those of the run; other differences are problems."""
+    there = (contents.header or {}).get("identity")
+    if not isinstance(there, dict):
+        found.problems.append("the journal does not say what it belongs to")
+        return False
+    differing = differences(identity(problem, plan), there)
+    versions = [line for line in differing if line.startswith("versions.")]
+    found.notes += versions
+    found.problems += [line for line in differing if line not in versions]
+    return not versions
+
+
+def _check_factor(found: Check, folder: Path, plan: Plan, contents: Contents, progress: Progress) -> None:
+    dtype = run_folder.factor_dtype(plan)
+    try:
+        file = run_folder.open_factor(folder, plan.layout, dtype, contents, writable=False)
+        if file is None:
+            found.problems.append(f"{folder / FACTOR}: missing")
+            return
+        try:
+            found.panels_verified, fault = run_folder.verify(file, contents.panels, progress)
+            found.bytes_verified = file.bytes_read
+            if fault is not None:
+                found.problems.append(fault)
+            if file.metadata_digest() != (contents.header or {}).get("metadata"):
+                found.problems.append(f"{file.path}: its HDF5 metadata is damaged")
+            else:
+                found.problems += _hdf5_view(file.path, plan.layout, dtype, file.offsets)
+        finally:
+            file.close()
+    except (DataError, StorageError) as error:
+        found.problems.append(str(error))
+
+
+def _hdf5_view(path: Path, layout: PanelLayout, dtype: np.dtype[Any], offsets: tuple[int, ...]) -> list[str]:
+    """What h5py sees otherwise than we do."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            for j in range(layout.count):
+                panel = file[f"panels/{j:05d}"]
+                seen = panel.shape, panel.dtype, panel.id.get_offset()
+                if seen != (layout.shape(j), dtype, offsets[j]):
+                    return [f"{path}: h5py sees panel {j} as {seen}"]
+    except (OSError, LookupError, RuntimeError) as error:
+        return [f"{path}: h5py cannot read it ({str(error).splitlines()[0]})"]
+    return []
+
+
+def _readable(found: Check, folder: Path, function: Any) -> Solution | None:
+    try:
+        return Solution.load(folder / SOLUTION, function)
+    except DataError as error:
+        found.problems.append(str(error))
+        return None
+
+
+def _check_solution(
+    found: Check,
+    folder: Path,
+    function: Any,
+    gram: ArrayLike | PanelGram | None,
+    threads: int | None,
+    same_versions: bool,
+    progress: Progress,
+) -> None:
+    try:
+        stored = open_run(folder, function=function, gram=gram, threads=threads, condition=False)
+    except (DataError, StorageError) as error:
+        found.problems.append(str(error))
+        return
+    try:
+        again = stored.solve(stored.targets, progress)
+    except RefinementError as error:
+        found.problems.append(f"{folder / SOLUTION}: the factor gives no solution: {error}")
+        return
+    finally:
+        stored.close()
+    found.backward_error = again.certificate.backward_error
+    found.alpha_reproduced = bool(np.array_equal(again.alpha, stored.alpha))
+    if same_versions and not found.alpha_reproduced:
+        found.problems.append(
+            f"{folder / SOLUTION}: the factor gives another alpha than the one that is stored"
+        )
+    limit = _SAME_ERROR * max(stored.certificate.backward_error, float(np.finfo(np.float64).eps))
+    if not found.backward_error <= limit:
+        found.problems.append(
+            f"{folder / SOLUTION}: backward error {found.backward_error:.1e}, recorded "
+            f"{stored.certificate.backward_error:.1e}"
+        )

@@ -1,0 +1,124 @@
+"""Choosing gamma from training rows: the median rule, and closed-form leave-one-out on a subsample."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernelfit.cpu.pool import CpuBackend
+from kernelfit.errors import InputError
+from kernelfit.gram.plan import PanelLayout
+from kernelfit.gram.points import Points
+from kernelfit.gram.source import KernelGram
+from kernelfit.kernels import Kernel, build
+from kernelfit.linalg.cholesky import factor
+from kernelfit.linalg.leave_one_out import inverse_diagonal, leave_one_out_predictions
+from kernelfit.linalg.triangular import solve_factored
+from kernelfit.progress import Progress, Silent
+from kernelfit.solver.inputs import find_duplicates
+from kernelfit.storage.panels import RamPanels
+
+Float = NDArray[np.float64]
+
+#: rows whose distances the median rule looks at
+MEDIAN_ROWS = 1_000
+#: rows of the subsample for leave-one-out: 0.3 s a candidate on two cores
+SUBSAMPLE = 4_000
+#: candidates gamma = 2^k / median, on the lattice that leave-one-out chooses from
+_POWERS = tuple(range(-6, 7))
+
+GAMMA_KERNELS = ("gaussian", "laplacian", "polynomial")
+
+
+def median_distance(points: Points, kernel: str = "gaussian") -> float:
+    """The median over pairs of the first 1,000 rows of |x - x'|^2 (gaussian), |x - x'|_1 (laplacian) or |x|^2."""
+    rows = points.scaled(0, min(MEDIAN_ROWS, points.shape[0]))
+    if kernel == "polynomial":
+        median = float(np.median(np.einsum("ij,ij->i", rows, rows)))
+    elif len(rows) < 2:
+        raise InputError("gamma: 'median' needs at least 2 rows, got 1; give a number")
+    else:
+        from scipy.spatial.distance import pdist
+
+        median = float(np.median(pdist(rows, "cityblock" if kernel == "laplacian" else "sqeuclidean")))
+    if not median > 0:
+        raise InputError(
+            f"gamma: the median distance of the first {len(rows)} rows is {median}; give gamma a number"
+        )
+    return median
+
+
+def median_gamma(points: Points, kernel: str = "gaussian", factor: float = 1.0) -> float:
+    """factor / median distance."""
+    return factor / median_distance(points, kernel)
+
+
+def leave_one_out_gamma(
+    points: Points,
+    targets: Float,
+    kernel: str,
+    parameters: dict[str, Any],
+    backend: CpuBackend,
+    *,
+    ridge: float = 0.0,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> tuple[float, dict[float, float]]:
+    """The gamma with the least mean squared leave-one-out residual, and that residual for every gamma tried.
+
+    Closed form on at most 4,000 distinct training rows drawn by `seed`; gamma = 2^k / median, k = -6 ... 6. A gamma
+    whose K is not positive definite in float64 is passed over. No test row is ever seen.
+    """
+    rng = np.random.default_rng(seed)
+    n = points.shape[0]
+    rows = np.sort(rng.choice(n, min(n, SUBSAMPLE), replace=False))
+    sample = Points(points.values[rows], points.scale)
+    kept = np.setdiff1d(np.arange(len(rows)), find_duplicates(sample).dropped)
+    sample = Points(sample.values[kept], points.scale)
+    y = targets[rows[kept]]
+    if len(kept) < 2:
+        raise InputError("gamma: 'auto' needs at least 2 distinct rows; give a number")
+    median = median_distance(points, kernel)
+    errors: dict[float, float] = {}
+    silent = Silent()
+    with (progress or silent).phase("choose gamma", len(_POWERS), "candidates") as advance:
+        for power in _POWERS:
+            gamma = 2.0**power / median
+            error = _leave_one_out_error(
+                build_with_gamma(kernel, gamma, parameters), sample, y, ridge, backend
+            )
+            if error is not None:
+                errors[gamma] = error
+            advance(1)
+    if not errors:
+        raise InputError(
+            "gamma: 'auto' found no gamma whose K is positive definite; give a number and a ridge > 0"
+        )
+    return min(errors, key=lambda gamma: errors[gamma]), errors
+
+
+def build_with_gamma(name: str, gamma: float, parameters: dict[str, Any]) -> Kernel:
+    """The kernel of that name with that gamma and the other parameters."""
+    if name not in GAMMA_KERNELS:
+        raise InputError(f"gamma: the {name} kernel has none, expected one of {', '.join(GAMMA_KERNELS)}")
+    if "gamma" in parameters:
+        raise InputError("parameters: got gamma there, expected it as the argument gamma; move it")
+    return build(name, gamma=gamma, **parameters)
+
+
+def _leave_one_out_error(
+    kernel: Kernel, points: Points, targets: Float, ridge: float, backend: CpuBackend
+) -> float | None:
+    store = RamPanels(PanelLayout.of_order(points.shape[0]), np.float64)
+    from kernelfit.errors import NotPositiveDefiniteError
+
+    try:
+        factor(KernelGram(kernel, points), ridge, store, backend)
+    except NotPositiveDefiniteError:
+        return None
+    alpha = targets.copy()
+    solve_factored(store, alpha, backend)
+    predictions = leave_one_out_predictions(targets, alpha, inverse_diagonal(store, backend))
+    return float(np.mean((targets - predictions) ** 2))

@@ -1,0 +1,195 @@
+"""Runs that are kept in a folder: going on with one, and using the factor of one that has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from kernelfit.cpu.pool import CpuBackend
+from kernelfit.device.choose import check_device, open_devices
+from kernelfit.device.protocol import Device
+from kernelfit.errors import DataError, StorageError
+from kernelfit.gram.plan import bytes_of
+from kernelfit.gram.source import ArrayGram, GramSource, KernelGram, PanelGram
+from kernelfit.linalg.cholesky import Pivots
+from kernelfit.progress import Progress, Silent
+from kernelfit.runs import folder as run_folder
+from kernelfit.runs import run_file
+from kernelfit.runs.folder import GRAM, JOURNAL, LOCK, RUN, SOLUTION, Run
+from kernelfit.runs.lock import FolderLock
+from kernelfit.solver.problem import Problem
+from kernelfit.solver.solution import Solution
+from kernelfit.solver.solve import complete, continue_on_device
+from kernelfit.solver.system import FactoredSystem
+from kernelfit.storage import hdf5, journal
+from kernelfit.storage.disk import DiskPanels
+from kernelfit.streaming import gram_file
+
+# Rows of a panel read at once when the factor of a finished run is used.
+_ROWS_AT_ONCE = 8_192
+
+
+def resume(
+    folder: str | Path,
+    *,
+    function: Any = None,
+    gram: ArrayLike | PanelGram | None = None,
+    device: str | Device | Sequence[Device] = "auto",
+    device_memory: int | str | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Solution:
+    """Go on with the run in `folder` from its first unfinished panel; bit for bit the answer of a run without a break
+    where the device is of the same kind.
+
+    What is found is verified first: panels from the first on that does not match its checksum are computed again, and
+    a run whose rows, kernel, plan or package versions are not what they were is refused. A finished run is opened.
+
+    Parameters
+    ----------
+    folder : what was given to `kernelfit.solve` as directory
+    function : the user's own kernel function, where the run has one
+    gram : the precomputed Gram matrix, where the run has one
+    device, device_memory : as for `kernelfit.solve`; any run goes on on any device
+    threads : by default all cores this process may use; the answer does not depend on it
+
+    Raises
+    ------
+    DataError, StorageError, DeviceError, Interrupted, and what `kernelfit.solve` raises
+    """
+    check_device(device)
+    memory = bytes_of(device_memory, "device_memory")
+    folder = require_run(folder)
+    progress = progress or Silent()
+    lock = FolderLock(folder / LOCK)
+    try:
+        if run_folder.is_finished(folder):
+            try:
+                solution = open_run(folder, function=function, gram=gram, threads=threads)
+            except DataError as error:
+                progress.note(f"{error}; solved again from the factor")
+            else:
+                progress.note(f"{folder}: this run is finished already")
+                lock.release()
+                return solution
+        problem, plan, _, notes = run_file.read(folder / RUN, function, gram_of(folder, gram))
+        opened = open_devices(device, plan.n, progress.note, memory)
+        if not opened and plan.tier == "device":
+            progress.note(f"{folder}: begun on a device, goes on on the CPU")
+        try:
+            run = Run.resume(folder, problem, plan, notes, lock, progress)
+        except BaseException:
+            for one in opened:
+                one.close()
+            raise
+    except BaseException:
+        lock.release()
+        raise
+    with CpuBackend(threads) as backend:
+        if opened:
+            return continue_on_device(run, opened, backend, progress, notes)
+        return complete(problem, plan, backend, progress, notes, run=run)
+
+
+def open_run(
+    folder: str | Path,
+    *,
+    function: Any = None,
+    gram: ArrayLike | PanelGram | None = None,
+    threads: int | None = None,
+    condition: bool = True,
+) -> Solution:
+    """The solution of a finished run, with its factor: new right-hand sides and leave-one-out without refactoring.
+
+    The factor is read from the disk as it is needed and never written: several processes may do so at once.
+    `function` and `gram` as in `resume`; without `condition` no condition number is estimated that the run did not.
+    Raises `DataError` or `StorageError`.
+    """
+    folder = require_run(folder)
+    # In this order: a writer records the digest of a new solution before the solution takes its place.
+    digest = hdf5.file_digest(folder / SOLUTION) if (folder / SOLUTION).exists() else None
+    contents = journal.read(folder / JOURNAL)
+    if contents.header is None and (folder / SOLUTION).exists() and not (folder / RUN).exists():
+        return Solution.load(folder / SOLUTION, function)  # of a linear kernel, which has no factor
+    if not run_folder.is_finished(folder):
+        raise StorageError(f"{folder}: holds {run_folder.state(folder)}; {run_folder.ways_on(folder)}")
+    if digest not in contents.solutions:
+        raise DataError(
+            f"{folder / SOLUTION}: does not match the journal's checksum, it is damaged; "
+            f"kernelfit resume {folder} writes it again"
+        )
+    solution = Solution.load(folder / SOLUTION, function)
+    plan, certificate = solution.plan, solution.certificate
+    run_file.require_sound(folder / SOLUTION, plan)
+    file = run_folder.open_factor(
+        folder, plan.layout, run_folder.factor_dtype(plan), contents, writable=False
+    )
+    if file is None or len(contents.panels) != plan.panels:
+        raise DataError(
+            f"{folder}: its factor is missing or incomplete; kernelfit resume {folder} computes it again"
+        )
+    source = (
+        KernelGram(solution.kernel, solution.points)
+        if solution.kernel and solution.points
+        else gram_of(folder, gram)
+    )
+    if source is None:
+        raise DataError(
+            f"gram: {folder} belongs to a precomputed Gram matrix, which is not stored; give it again"
+        )
+    problem = Problem(
+        source=source,
+        points=solution.points,
+        kernel=solution.kernel,
+        targets=solution.targets,
+        ridge=solution.ridge,
+        jitter=certificate.jitter,
+        precision=solution.precision,
+        kept=solution.kept,
+        rows_given=solution.rows_given or len(solution.kept),
+        duplicates=solution.duplicates,
+        condition=condition,
+    )
+    assert certificate.min_pivot is not None
+    assert certificate.min_pivot_row is not None
+    assert certificate.log_det is not None
+    pivots = Pivots(
+        certificate.min_pivot, certificate.min_pivot_row, certificate.weak_pivots, certificate.log_det
+    )
+    inverse_norm = certificate.condition_estimate / certificate.norm
+    solution.threads = threads
+    solution.factor = FactoredSystem.of_factor(
+        problem,
+        plan,
+        CpuBackend(threads),
+        DiskPanels(file, min(plan.n, _ROWS_AT_ONCE)),
+        pivots,
+        inverse_norm if np.isfinite(inverse_norm) else None,
+    )
+    return solution
+
+
+def remembered(folder: str | Path) -> dict[str, Any]:
+    """What `kernelfit.solve` was told to remember with the run; empty where it cannot be read."""
+    return run_file.read_entry(require_run(folder) / RUN, "remembered") or {}
+
+
+def require_run(folder: str | Path) -> Path:
+    """The absolute path of a folder that holds a run or a solution."""
+    folder = Path(folder).absolute()
+    if not any((folder / name).is_file() for name in (RUN, SOLUTION)):
+        raise DataError(
+            f"{folder}: holds no run, expected the folder that was given to kernelfit solve --out"
+        )
+    return folder
+
+
+def gram_of(folder: Path, gram: ArrayLike | PanelGram | None) -> GramSource | None:
+    """A precomputed K: what was given, or the one that a run of streamed features keeps in its folder."""
+    if gram is not None:
+        return gram if isinstance(gram, PanelGram) else ArrayGram(gram)
+    return gram_file.read(folder / GRAM).gram() if (folder / GRAM).exists() else None

@@ -1,0 +1,71 @@
+"""What is told of the machine."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import kernelfit
+from kernelfit.cpu import environment
+from kernelfit.experiments import gemm_rate
+from kernelfit.report import json_output
+
+
+def test_the_description_is_plain_and_complete() -> None:
+    record = environment.describe()
+    assert record["versions"]["kernelfit"] == kernelfit.__version__
+    assert record["versions"]["numpy"] == np.__version__
+    assert record["processor"]["cores"] >= 1
+    assert record["processor"]["memory_bytes"] > 2**28
+    assert record["blas"]
+    assert all(pool["threads"] >= 1 for pool in record["blas"])
+    json_output.dumps(record)
+
+
+def test_peak_memory_follows_an_allocation() -> None:
+    code = (
+        "from kernelfit.cpu.environment import peak_rss_bytes\n"
+        "import numpy as np\n"
+        "before = peak_rss_bytes(); block = np.ones(50_000_000); print(peak_rss_bytes() - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert 380e6 < int(done.stdout) < 480e6
+
+
+def test_peak_memory_is_the_childs_own() -> None:
+    block = np.ones(100_000_000)  # 800 MB that a child must not count as its own
+    code = "from kernelfit.cpu.environment import peak_rss_bytes; print(peak_rss_bytes())"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert int(done.stdout) < block.nbytes / 2
+
+
+def test_gpus_are_read_from_the_drivers_tool(monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(*_: Any, **__: Any) -> SimpleNamespace:
+        return SimpleNamespace(stdout="NVIDIA H200, 143771, 550.54, 9.0\n")
+
+    monkeypatch.setattr(environment.shutil, "which", lambda name: "/bin/nvidia-smi")
+    monkeypatch.setattr(environment.subprocess, "run", answer)
+    (device,) = environment.gpus()
+    assert device["name"] == "NVIDIA H200"
+    assert device["memory_bytes"] == 143771 * 2**20
+    assert device["compute_capability"] == "9.0"
+
+
+def test_a_broken_driver_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise subprocess.CalledProcessError(9, "nvidia-smi")
+
+    monkeypatch.setattr(environment.shutil, "which", lambda name: "/bin/nvidia-smi")
+    monkeypatch.setattr(environment.subprocess, "run", fail)
+    assert environment.gpus() == []
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_the_gemm_rate_is_a_rate(dtype: Any) -> None:
+    rate = gemm_rate.measure(dtype, threads=1, order=256)
+    assert 1e8 < rate < 1e14

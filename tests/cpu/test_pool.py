@@ -1,0 +1,133 @@
+"""The pool of threads: errors, order, scratch blocks, and the caps on other pools."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import scipy.linalg.cython_blas  # noqa: F401 - loads the pool that is to be capped
+from threadpoolctl import threadpool_info
+
+from kernelfit.cpu.pool import CpuBackend, available_threads
+from kernelfit.errors import InputError
+
+
+def blas_threads():
+    return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+
+def test_the_default_is_every_core_of_the_process():
+    assert CpuBackend().threads == available_threads() >= 1
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.5, "2", True])
+def test_threads_must_be_a_whole_number(threads):
+    with pytest.raises(InputError, match=r"^threads: got .*expected a whole number >= 1.*$"):
+        CpuBackend(threads)
+
+
+def test_every_item_is_run_once():
+    seen = []
+    with CpuBackend(3) as backend:
+        backend.run(seen.append, range(100))
+    assert sorted(seen) == list(range(100))
+
+
+def test_one_thread_runs_in_order():
+    seen = []
+    with CpuBackend(1) as backend:
+        backend.run(seen.append, range(100))
+    assert seen == list(range(100))
+
+
+def test_the_first_error_stops_the_rest_and_the_backend_stays_usable():
+    seen = []
+
+    def task(item):
+        if item == 3:
+            raise ZeroDivisionError("item 3")
+        time.sleep(0.001)
+        seen.append(item)
+
+    with CpuBackend(2) as backend:
+        with pytest.raises(ZeroDivisionError, match=r"item 3"):
+            backend.run(task, range(5_000))
+        stopped = len(seen)
+        assert stopped < 5_000
+        time.sleep(0.01)
+        assert len(seen) == stopped  # nothing is still running
+        backend.run(seen.append, ["after"])
+    assert seen[-1] == "after"
+
+
+def test_a_closed_backend_refuses_to_run():
+    with pytest.raises(RuntimeError, match=r"not open"):
+        CpuBackend(1).run(print, [1])
+
+
+def test_blas_pools_are_capped_while_open_and_restored_after():
+    before = blas_threads()
+    backend = CpuBackend(2)
+    with backend:
+        assert set(blas_threads()) == {1}
+        with backend:  # nested: still capped after the inner exit
+            pass
+        assert set(blas_threads()) == {1}
+    assert blas_threads() == before
+
+
+def test_pools_are_restored_whatever_the_order_of_closing():
+    before = blas_threads()
+    first, second = CpuBackend(1), CpuBackend(1)
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert set(blas_threads()) == {1}  # the second still works
+    second.__exit__(None, None, None)
+    assert blas_threads() == before
+
+
+def test_pools_are_restored_after_an_error():
+    before = blas_threads()
+    with pytest.raises(KeyError), CpuBackend(2):
+        raise KeyError
+    assert blas_threads() == before
+
+
+def test_scratch_belongs_to_the_thread_and_is_reused():
+    addresses = {}
+    barrier = threading.Barrier(2)
+
+    def task(item):
+        barrier.wait(timeout=60)
+        blocks = [backend.scratch("a", 30 - k, 20, np.float64) for k in range(3)]
+        assert {block.ctypes.data for block in blocks} == {blocks[0].ctypes.data}
+        assert blocks[1].shape == (29, 20)
+        assert blocks[1].flags.c_contiguous
+        other = backend.scratch("b", 30, 20, np.float64)
+        assert not np.shares_memory(other, blocks[0])
+        assert not np.shares_memory(backend.scratch("a", 30, 20, np.float32), blocks[0])
+        addresses[item] = blocks[0].ctypes.data
+
+    with CpuBackend(2) as backend:
+        backend.run(task, range(2))
+    assert len(set(addresses.values())) == 2
+
+
+def test_several_threads_may_share_a_backend():
+    backend = CpuBackend(2)
+    before = blas_threads()
+    counts = [[] for _ in range(4)]
+
+    def use(seen):
+        for _ in range(50):
+            with backend:
+                backend.run(seen.append, range(3))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(use, counts))
+    assert [len(seen) for seen in counts] == [150] * 4
+    assert blas_threads() == before

@@ -1,0 +1,393 @@
+"""Runs in folders from Python: what is kept, what is refused, what the factor answers later."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+import kernelfit
+from kernelfit.cpu.pool import CpuBackend
+from kernelfit.errors import (
+    DataError,
+    InputError,
+    NotPositiveDefiniteError,
+    PlanError,
+    RefinementError,
+    StorageError,
+)
+from kernelfit.gram.plan import make_plan
+from kernelfit.gram.points import Points
+from kernelfit.kernels import Gaussian, Pairwise
+from kernelfit.runs import folder as run_folder
+from kernelfit.runs import identity as identities
+from kernelfit.runs.lock import FolderLock
+from kernelfit.solver import solution_file
+from kernelfit.storage import journal
+
+N, WIDTH = 150, 32
+
+
+def problem(**changes: Any) -> dict[str, Any]:
+    rng = np.random.default_rng(5)
+    X, Y = rng.normal(size=(N, 4)), rng.normal(size=(N, 2))
+    return {"X": X, "Y": Y, "gamma": 0.5, "panel_width": WIDTH, **changes}
+
+
+def unsolved(folder: Path, **changes: Any) -> None:
+    """A run whose factor is finished and whose solution is not there."""
+    kernelfit.solve(**problem(**changes), directory=folder).close()
+    (folder / "solution.h5").unlink()
+
+
+@pytest.mark.parametrize("tier", ["disk", "ram"])
+@pytest.mark.parametrize("precision", ["float64", "float32", "mixed"])
+def test_an_opened_run_answers_without_factoring(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tier: str, precision: str
+) -> None:
+    given = problem(precision=precision, tier=tier, gamma=5.0)
+    whole = kernelfit.solve(**given)
+    kernelfit.solve(**given, directory=tmp_path / "run").close()
+    monkeypatch.setattr("kernelfit.solver.system.factor", None)
+    opened = kernelfit.open(tmp_path / "run")
+    np.testing.assert_array_equal(opened.alpha, whole.alpha)
+    np.testing.assert_array_equal(opened.predict(given["X"]), whole.predict(given["X"]))
+    np.testing.assert_array_equal(opened.leave_one_out(), whole.leave_one_out())
+    assert opened.certificate == whole.certificate
+    other = np.arange(3.0 * N).reshape(N, 3)
+    again, expected = opened.solve(other), whole.solve(other)
+    np.testing.assert_array_equal(again.alpha, expected.alpha)
+    assert again.certificate.log_det == expected.certificate.log_det
+    assert again.certificate.condition_estimate == pytest.approx(expected.certificate.condition_estimate)
+
+
+def test_the_factor_is_plain_hdf5(tmp_path: Path) -> None:
+    given = problem()
+    kernelfit.solve(**given, directory=tmp_path / "run").close()
+    factor = np.zeros((N, N))
+    with h5py.File(tmp_path / "run" / "factor.h5", "r") as file:
+        for j, panel in enumerate(file["panels"].values()):
+            factor[j * WIDTH :, j * WIDTH : j * WIDTH + panel.shape[1]] = panel[()]
+    distances = ((given["X"][:, None] - given["X"][None]) ** 2).sum(axis=2)
+    np.testing.assert_allclose(factor @ factor.T, np.exp(-0.5 * distances), atol=1e-13)
+
+
+def test_equal_rows_stay_known(tmp_path: Path) -> None:
+    given = problem()
+    X, Y = np.vstack([given["X"], given["X"][:1]]), np.vstack([given["Y"], given["Y"][:1]])
+    whole = kernelfit.solve(X, Y, gamma=0.5, directory=tmp_path / "run")
+    opened = kernelfit.open(tmp_path / "run")
+    np.testing.assert_array_equal(opened.kept, np.arange(N))
+    np.testing.assert_array_equal(opened.solve(2 * Y).alpha, whole.solve(2 * Y).alpha)
+    Y[-1] += 1
+    with pytest.raises(InputError, match="equal rows"):
+        opened.solve(Y)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"gamma": 0.6}, "kernel.gamma is 0.6, the run has 0.5"),
+        ({"ridge": 0.1}, "ridge is 0.1, the run has 0.0"),
+        ({"jitter": 0.1}, "jitter is 0.1, the run has 0.0"),
+        ({"panel_width": 16}, "plan.panel_width is 16, the run has 32"),
+        ({"precision": "float32"}, "plan.precision is float32, the run has float64"),
+        ({"X": problem()["X"] + 1}, "rows.values is"),
+        ({"kernel": "laplacian"}, "kernel.name is laplacian, the run has gaussian"),
+    ],
+)
+def test_another_problem_is_refused_with_what_differs(
+    tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    folder = tmp_path / "run"
+    unsolved(folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(StorageError, match="holds another run") as caught:
+        kernelfit.solve(**problem(**changes), directory=folder, resume=True)
+    assert words in str(caught.value)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_other_versions_are_refused_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "run"
+    unsolved(folder)
+    monkeypatch.setattr(identities, "version", lambda name: "0.0" if name == "numpy" else "9.9")
+    with pytest.raises(StorageError, match=r"versions\.numpy is 0\.0, the run has"):
+        kernelfit.resume(folder)
+    found = kernelfit.check(folder)
+    assert found.ok, found.problems
+    assert not found.finished
+    assert any("numpy" in note for note in found.notes)
+    assert any("solution" in note for note in found.notes)
+
+
+def test_a_foreign_journal_is_refused(tmp_path: Path) -> None:
+    unsolved(tmp_path / "ours")
+    unsolved(tmp_path / "theirs", gamma=0.7)
+    shutil.copy(tmp_path / "theirs" / "journal", tmp_path / "ours" / "journal")
+    with pytest.raises(StorageError, match=r"kernel\.gamma is 0\.5, the run has 0\.7"):
+        kernelfit.resume(tmp_path / "ours")
+    assert not kernelfit.check(tmp_path / "ours").ok
+
+
+def test_a_mixed_run_that_kept_its_gram_in_memory_is_reproduced(tmp_path: Path) -> None:
+    rng = np.random.default_rng(7)
+    X, Y = rng.normal(size=(2_500, 5)), rng.normal(size=2_500)
+    solution = kernelfit.solve(X, Y, gamma=5.0, precision="mixed", directory=tmp_path / "run", device="cpu")
+    assert solution.plan.cache == "gram"
+    assert solution.certificate.refinements > 0
+    solution.close()
+    found = kernelfit.check(tmp_path / "run")
+    assert found.alpha_reproduced, found.problems
+
+
+def test_a_mixed_run_whose_rows_are_others_is_found_out(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    solution = kernelfit.solve(**problem(precision="mixed"), directory=folder)
+    solution.points = Points(np.random.default_rng(8).normal(size=(N, 4)))
+    written = journal.Journal(folder / "journal")
+    solution_file.write(solution, folder / "solution.h5", lambda digest: written.append({"solution": digest}))
+    written.close()
+    solution.close()
+    found = kernelfit.check(folder)
+    assert not found.ok
+    assert "the factor gives no solution" in found.problems[0]
+
+
+def test_other_targets_are_welcome(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    kernelfit.solve(**problem(), directory=folder).close()
+    other = np.arange(1.0 * N)
+    solution = kernelfit.solve(**problem(Y=other, tier="disk"), directory=folder, resume=True)
+    assert solution.traffic["factor_written"] == 0
+    np.testing.assert_array_equal(solution.alpha, kernelfit.solve(**problem(Y=other)).alpha)
+    np.testing.assert_array_equal(kernelfit.open(folder).alpha, solution.alpha)
+    assert kernelfit.check(folder).ok
+
+
+def test_other_targets_that_are_killed_do_not_become_the_earlier_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, other = tmp_path / "run", np.arange(1.0 * N)
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    kernelfit.solve(**problem(), directory=folder).close()
+    with monkeypatch.context() as patch:
+        patch.setattr(run_folder.Run, "finish", killed)
+        with pytest.raises(KeyboardInterrupt):
+            kernelfit.solve(**problem(Y=other), directory=folder, resume=True)
+    solution = kernelfit.resume(folder)
+    np.testing.assert_array_equal(solution.targets[:, 0], other)
+    assert kernelfit.check(folder).ok
+
+
+@pytest.mark.parametrize("precision", ["float64", "mixed"])
+def test_a_run_that_no_factor_exists_for_is_taken_away(tmp_path: Path, precision: str) -> None:
+    X = np.linspace(0, 1, N)[:, None]  # one after the other, so that K is singular to rounding
+    with pytest.raises(NotPositiveDefiniteError):
+        kernelfit.solve(**problem(X=X, precision=precision), directory=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_targets_that_overflow_do_not_cost_the_factor(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    kernelfit.solve(**problem(), directory=folder).close()
+    with pytest.raises(RefinementError, match=r"alpha: overflows in float64 precision, with Y up to 1e\+308"):
+        kernelfit.solve(**problem(Y=np.full(N, 1e308)), directory=folder, resume=True)
+    solution = kernelfit.solve(**problem(), directory=folder, resume=True)
+    assert solution.traffic["factor_written"] == 0
+    assert kernelfit.check(folder).ok
+
+
+def test_a_new_run_leaves_an_earlier_one_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    kernelfit.solve(**problem(), directory=folder).close()
+    with pytest.raises(StorageError, match="holds a finished run"):
+        kernelfit.solve(**problem(), directory=folder)
+    (folder / "solution.h5").unlink()
+    with pytest.raises(
+        StorageError, match=r"unfinished run \(5 of 5 panels\); continue it with kernelfit resume"
+    ):
+        kernelfit.solve(**problem(), directory=folder)
+    with pytest.raises(StorageError, match="unfinished run"):
+        kernelfit.open(folder)
+
+
+def test_leftovers_of_a_start_that_was_killed_are_no_run(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    kernelfit.solve(**problem(), directory=folder).close()
+    for name in ("run.h5", "solution.h5"):
+        (folder / name).unlink()
+    (folder / ".run.h5.half").write_text("torn")
+    assert run_folder.is_vacant(folder)
+    with pytest.raises(DataError, match="holds no run"):
+        kernelfit.resume(folder)
+    kernelfit.solve(**problem(), directory=folder).close()
+    assert kernelfit.check(folder).ok
+    assert not (folder / ".run.h5.half").exists()
+    assert not run_folder.is_vacant(folder)
+
+
+def test_a_store_that_is_forgotten_gives_its_disk_back(tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        kernelfit.solve(**problem(tier="disk"), scratch=tmp_path)
+        gc.collect()
+    assert len(os.listdir("/proc/self/fd")) <= before + 1
+
+
+def test_precomputed_grams_are_given_again(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    factor = rng.normal(size=(N, N))
+    gram, y = factor @ factor.T + np.eye(N), rng.normal(size=N)
+    folder = tmp_path / "run"
+    whole = kernelfit.solve(gram, y, kernel="precomputed", panel_width=WIDTH, directory=folder)
+    with pytest.raises((DataError, InputError), match="gram"):
+        kernelfit.open(folder)
+    np.testing.assert_array_equal(kernelfit.open(folder, gram=gram).solve(y).alpha, whole.alpha)
+    assert kernelfit.check(folder, gram=gram).ok
+    (folder / "solution.h5").unlink()
+    with pytest.raises(InputError, match="gram"):
+        kernelfit.resume(folder)
+    gram[7, 3] += 1e-9
+    with pytest.raises(StorageError, match=r"rows\.gram"):
+        kernelfit.resume(folder, gram=gram)
+    gram[7, 3] -= 1e-9
+    gram[3, 7] += 1.0  # only the lower triangle counts
+    np.testing.assert_allclose(kernelfit.resume(folder, gram=gram).alpha, whole.alpha, rtol=1e-6)
+
+
+def similarity(x: Any, y: Any) -> float:
+    total = 0.0
+    for i in range(x.shape[0]):
+        total += (x[i] - y[i]) ** 2
+    return float(np.exp(-total))
+
+
+def test_a_users_own_kernel_is_given_again(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    given = problem(kernel=Pairwise(similarity))
+    del given["gamma"]
+    whole = kernelfit.solve(**given, directory=folder)
+    with pytest.raises(InputError, match="function"):
+        kernelfit.open(folder)
+    opened = kernelfit.open(folder, function=similarity)
+    np.testing.assert_array_equal(opened.solve(given["Y"]).alpha, whole.alpha)
+    (folder / "solution.h5").unlink()
+    np.testing.assert_array_equal(kernelfit.resume(folder, function=similarity).alpha, whole.alpha)
+
+
+def test_mixed_precision_that_falls_back_keeps_a_float64_run(tmp_path: Path) -> None:
+    given = problem(gamma=0.01, precision="mixed")
+    whole = kernelfit.solve(**given)
+    assert any("fell back" in note for note in whole.notes)
+    kept = kernelfit.solve(**given, directory=tmp_path / "run")
+    np.testing.assert_array_equal(kept.alpha, whole.alpha)
+    found = kernelfit.check(tmp_path / "run")
+    assert found.ok, found.problems
+    (tmp_path / "run" / "solution.h5").unlink()
+    np.testing.assert_array_equal(kernelfit.resume(tmp_path / "run").alpha, whole.alpha)
+
+
+def test_the_primal_road_keeps_its_solution(tmp_path: Path) -> None:
+    given = problem(kernel="linear")
+    del given["gamma"]
+    whole = kernelfit.solve(**given, directory=tmp_path / "run")
+    opened = kernelfit.open(tmp_path / "run")
+    np.testing.assert_array_equal(opened.predict(given["X"]), whole.predict(given["X"]))
+    assert kernelfit.check(tmp_path / "run").finished
+    with pytest.raises(StorageError, match=r"solution\.h5"):
+        kernelfit.solve(**given, directory=tmp_path / "run")
+
+
+def test_without_a_directory_nothing_stays(tmp_path: Path) -> None:
+    solution = kernelfit.solve(**problem(tier="disk"), scratch=tmp_path)
+    assert list(tmp_path.iterdir()) == []  # the file lost its name as soon as it was open
+    solution.leave_one_out()
+    solution.close()
+
+
+def test_a_lock_is_exclusive_and_goes_with_its_holder(tmp_path: Path) -> None:
+    first = FolderLock(tmp_path / "lock")
+    with pytest.raises(StorageError, match="is working in this folder"):
+        FolderLock(tmp_path / "lock")
+    first.release()
+    second = FolderLock(tmp_path / "lock")
+    second.release(remove=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_disk_for_the_factor_is_found_missing_before_the_work() -> None:
+    sizes = {"n": 10_000, "d": 10, "n_rhs": 1, "threads": 2, "memory_limit": 10**10}
+    assert make_plan(**sizes, disk_free=10**9, kept=True).bytes_written > 0
+    with pytest.raises(PlanError, match="choose another folder"):
+        make_plan(**sizes, disk_free=10**8, kept=True)
+
+
+@pytest.mark.parametrize("tier", ["disk", "ram"])
+def test_traffic_is_what_was_planned(tmp_path: Path, tier: str) -> None:
+    solution = kernelfit.solve(**problem(tier=tier), directory=tmp_path / "run")
+    plan = solution.plan
+    assert solution.traffic["factor_read"] == plan.bytes_read
+    assert solution.traffic["factor_written"] == plan.bytes_written
+    assert solution.traffic["solve_read"] == plan.bytes_read_solve
+    assert (plan.bytes_read > 0) == (tier == "disk")
+
+
+def test_identity_is_of_rows_kernel_plan_and_versions_but_not_of_targets(tmp_path: Path) -> None:
+    headers = []
+    for name, targets in (("a", problem()["Y"]), ("b", np.zeros(N))):
+        kernelfit.solve(**problem(Y=targets), directory=tmp_path / name).close()
+        headers.append(journal.read(tmp_path / name / "journal").header)
+    assert headers[0] is not None
+    assert headers[1] is not None
+    assert headers[0]["identity"] == headers[1]["identity"]
+    assert json.loads(json.dumps(headers[0]["identity"])) == headers[0]["identity"]
+    assert identities.differences({"a": {"b": 1}}, {"a": {"b": 2}, "c": 3}) == [
+        "a.b is 1, the run has 2",
+        "c is absent, the run has 3",
+    ]
+
+
+def test_a_forged_journal_cannot_make_us_read_elsewhere(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    unsolved(folder)
+    contents = journal.read(folder / "journal")
+    assert contents.header is not None
+    sound = contents.header["offsets"]
+    far = [offset + 2**40 for offset in sound]
+    for offsets in ([], [0], [-1] * 5, ["a"] * 5, [2**70] * 5, None, far, [0, *sound[1:-1], sound[0]]):
+        forged = journal.line({**contents.header, "offsets": offsets})
+        (folder / "journal").write_bytes(forged)
+        with pytest.raises(DataError, match="where the panels are"):
+            kernelfit.resume(folder)
+
+
+def test_gram_digest_sees_every_entry_of_the_lower_triangle() -> None:
+    from kernelfit.gram.source import ArrayGram
+
+    gram = np.eye(7)
+    plan = make_plan(n=7, d=0, n_rhs=1, threads=1, memory_limit=10**10, panel_width=3)
+    plain = identities.gram_digest(ArrayGram(gram), plan)
+    for i in range(7):
+        for j in range(7):
+            changed = gram.copy()
+            changed[i, j] += 1
+            assert (identities.gram_digest(ArrayGram(changed), plan) != plain) == (i >= j)
+    with CpuBackend(1):
+        assert identities.gram_digest(ArrayGram(gram), plan) == plain
+
+
+def test_names_of_the_folder(tmp_path: Path) -> None:
+    kernelfit.solve(**problem(kernel=Gaussian(0.5), gamma=None), directory=tmp_path / "run").close()
+    names = {run_folder.RUN, run_folder.FACTOR, run_folder.JOURNAL, run_folder.SOLUTION, run_folder.LOCK}
+    assert {path.name for path in (tmp_path / "run").iterdir()} == names

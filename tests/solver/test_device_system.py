@@ -1,0 +1,329 @@
+"""kernelfit.solve on a device, on the stand-in, against the same solve on the CPU."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+
+import kernelfit
+from kernelfit.device.choose import open_device
+from kernelfit.device.plan import make_device_plan
+from kernelfit.device.residency import least_slots
+from kernelfit.errors import DeviceError, InputError, NotPositiveDefiniteError, PlanError
+from kernelfit.kernels import Gaussian, Laplacian, Linear, Matern, Pairwise
+from kernelfit.progress import Silent
+
+
+def problem(rng, n=150, d=9, c=3, data="floats"):
+    if data == "bytes":
+        X = rng.integers(0, 256, (n, d)).astype(np.uint8)
+        return X, rng.integers(0, 256, (20, d)).astype(np.uint8), rng.standard_normal((n, c)), 1 / 255
+    return rng.standard_normal((n, d)), rng.standard_normal((20, d)), rng.standard_normal((n, c)), None
+
+
+def distance(x, y):
+    total = 0.0
+    for k in range(x.shape[0]):
+        total += abs(x[k] - y[k])
+    return np.exp(-0.3 * total)
+
+
+@pytest.mark.parametrize("data", ["bytes", "floats"])
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        Gaussian(gamma=0.4),
+        Matern(nu=0.5),
+        Laplacian(gamma=0.3),
+        Gaussian(gamma=0.4) + Linear(),
+        Pairwise(distance),
+        Laplacian(gamma=0.3) * Gaussian(gamma=0.4) + Pairwise(distance),
+    ],
+    ids=repr,
+)
+def test_a_device_gives_the_solution_of_the_cpu(rng, make_device, tolerance, kernel, data):
+    X, X_test, Y, scale = problem(rng, data=data)
+    mine = kernelfit.solve(X, Y, kernel=kernel, scale=scale, device="cpu", ridge=1e-3)
+    theirs = kernelfit.solve(
+        X, Y, kernel=kernel, scale=scale, device=make_device(16_000_000), ridge=1e-3, panel_width=32
+    )
+    assert mine.device == "cpu"
+    assert theirs.device in ("host", "cuda:0")
+    assert theirs.plan.tier == "device"
+    assert theirs.certificate.backward_error <= tolerance(np.float64, 150)
+    for name in ("norm", "log_det", "rkhs_norm", "condition_estimate", "min_pivot"):
+        expected = getattr(mine.certificate, name)
+        assert getattr(theirs.certificate, name) == pytest.approx(expected, rel=1e-6), name
+    assert np.allclose(theirs.predict(X_test), mine.predict(X_test), rtol=1e-7, atol=1e-7)
+    assert np.allclose(theirs.leave_one_out(), mine.leave_one_out(), rtol=1e-6, atol=1e-6)
+    more = rng.standard_normal((150, 7))  # more columns than were planned
+    assert np.allclose(theirs.solve(more).alpha, mine.solve(more).alpha, rtol=1e-6, atol=1e-6)
+    floats = X_test / 3.0  # rows that are no bytes, where the training rows are
+    assert np.allclose(theirs.predict(floats), mine.predict(floats), rtol=1e-7, atol=1e-7)
+    theirs.close()
+
+
+def test_leave_one_out_with_jitter_is_that_of_the_cpu(rng, make_device):
+    X, _, Y, scale = problem(rng, data="floats")
+    mine, theirs = (
+        kernelfit.solve(X, Y, gamma=0.5, scale=scale, jitter=1e-2, device=device)
+        for device in ("cpu", make_device(16_000_000))
+    )
+    assert np.allclose(theirs.leave_one_out(), mine.leave_one_out(), rtol=1e-9, atol=1e-9)
+
+
+def test_a_solution_whose_device_another_one_closed_still_predicts(rng, make_device):
+    X, X_test, Y, scale = problem(rng, data="floats")
+    first = kernelfit.solve(X, Y, gamma=0.5, scale=scale, device=make_device(16_000_000))
+    second = first.solve(2 * Y)
+    before = second.predict(X_test)
+    first.close()
+    assert np.allclose(second.predict(X_test), before, rtol=1e-9, atol=1e-9)
+
+
+def small_capacity(device, n, d, columns, width, spare_tiles, precision) -> int:
+    """Bytes for two panels in the making and `spare_tiles` more, on such a device."""
+    kind = np.float64 if precision == "float64" else np.float32
+    rich = make_device_plan(
+        n=n,
+        d=d,
+        capacity=2**40,
+        row_bytes=d * 8 + 32,
+        columns=columns,
+        width=width,
+        precision=precision,
+        work=lambda order: device.potrf_workspace(order, kind),
+    )
+    count = -(-n // width)
+    return rich.bytes_fixed + (least_slots(count) + 8 + spare_tiles) * rich.bytes_tile
+
+
+@pytest.mark.parametrize(("precision", "iterations"), [("float64", 0), ("mixed", 2), ("tf32", 2)])
+@pytest.mark.parametrize("memory", [2_000_000_000, 1])
+def test_a_small_device_spills_and_gives_the_same_answer(
+    rng, make_device, tolerance, tmp_path, monkeypatch, precision, iterations, memory
+):
+    n, width = 209, 16
+    monkeypatch.setattr("kernelfit.device.plan._PRODUCTS", 8 * width * 64)
+    X, X_test, Y, _ = problem(rng, n)
+    capacity = small_capacity(make_device(1_000_000), n, 9, 3, width, 5, precision)
+    given = {"kernel": "gaussian", "gamma": 0.5, "ridge": 0.1, "panel_width": width}
+    expected = kernelfit.solve(X, Y, device="cpu", **given)
+    solution = kernelfit.solve(
+        X, Y, device=make_device(capacity), precision=precision, memory=memory, scratch=tmp_path, **given
+    )
+    certificate = solution.certificate
+    assert certificate.backward_error <= tolerance(np.float64, n)
+    assert certificate.refinements >= iterations
+    assert certificate.factor_precision == ("float64" if precision == "float64" else "float32")
+    assert solution.traffic["device_out"] > 0
+    assert (solution.traffic["factor_written"] > 0) == (memory == 1)
+    assert np.allclose(solution.alpha, expected.alpha, rtol=1e-8, atol=1e-8)
+    assert np.allclose(solution.predict(X_test), expected.predict(X_test), rtol=1e-8, atol=1e-8)
+    assert np.allclose(solution.leave_one_out(), expected.leave_one_out(), rtol=1e-3, atol=1e-3)
+    solution.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_is_kept_and_taken_up_again_on_a_device_and_on_the_cpu(rng, make_device, monkeypatch, tmp_path):
+    X, _, Y, _ = problem(rng, 200)
+    given = {"kernel": "gaussian", "gamma": 0.5, "ridge": 0.1, "panel_width": 32}
+    whole = kernelfit.solve(X, Y, device=make_device(16_000_000), directory=tmp_path / "a", **given)
+    whole.close()
+    opened = kernelfit.open(tmp_path / "a")
+    assert np.allclose(opened.solve(Y).alpha, whole.alpha, rtol=1e-9, atol=1e-9)
+    opened.close()
+    for path in (tmp_path / "b", tmp_path / "c"):
+        device, panels = make_device(16_000_000), []
+
+        def stop_after_five(*arguments, potrf=device.potrf, panels=panels):
+            panels.append(arguments)
+            if len(panels) > 5:
+                raise DeviceError("device: lost")
+            potrf(*arguments)
+
+        monkeypatch.setattr(device, "potrf", stop_after_five)
+        with pytest.raises(DeviceError, match="lost"):
+            kernelfit.solve(X, Y, device=device, directory=path, **given)
+        assert not np.any(device._memory)
+    again = kernelfit.solve(
+        X, Y, device=make_device(16_000_000), directory=tmp_path / "b", resume=True, **given
+    )
+    assert np.array_equal(again.alpha, whole.alpha)
+    for name in ("d", "e"):
+        shutil.copytree(tmp_path / "c", tmp_path / name)
+    progress = Silent()
+    resumed = kernelfit.resume(tmp_path / "d", device=make_device(16_000_000), progress=progress)
+    assert resumed.device == device.name
+    assert np.array_equal(resumed.alpha, whole.alpha)
+    assert not any("goes on on the CPU" in note for note in progress.notes)
+    resumed.close()
+    progress = Silent()
+    on_cpu = kernelfit.resume(tmp_path / "c", device="cpu", progress=progress)
+    assert any("begun on a device, goes on on the CPU" in note for note in progress.notes)
+    assert np.allclose(on_cpu.alpha, whole.alpha, rtol=1e-9, atol=1e-9)
+
+
+def test_what_tf32_cannot_refine_falls_back_and_says_so(rng, make_device):
+    X, _, Y, _ = problem(rng, 120, d=2)
+    solution = kernelfit.solve(
+        X,
+        Y,
+        kernel="gaussian",
+        gamma=0.5,
+        ridge=1e-6,
+        device=make_device(16_000_000),
+        precision="tf32",
+        panel_width=32,
+    )
+    assert any("tf32 precision fell back to float64" in note for note in solution.notes)
+    assert solution.certificate.backward_error <= 1e-13
+
+
+def test_a_singular_system_names_its_row_and_closes_the_device(rng, make_device):
+    X = rng.standard_normal((80, 2))
+    X[50] = X[20] + 1e-12
+    device = make_device(16_000_000)
+    with pytest.raises(NotPositiveDefiniteError, match="nearest row is"):
+        kernelfit.solve(X, X, kernel="gaussian", gamma=1e-4, device=device, panel_width=16)
+    assert not np.any(device._memory)
+
+
+def test_too_small_a_device_says_how_much_is_missing(rng, make_device):
+    X, _, Y, _ = problem(rng)
+    with pytest.raises(PlanError, match=r"^device: [\d,]+ bytes needed .* missing"):
+        kernelfit.solve(X, Y, kernel="gaussian", device=make_device(50_000))
+
+
+def test_two_functions_of_the_user_are_refused_on_a_device(rng, make_device):
+    X, _, Y, _ = problem(rng)
+    kernel = Pairwise(distance) * Pairwise(distance)
+    with pytest.raises(InputError, match="at most one on a device"):
+        kernelfit.solve(X, Y, kernel=kernel, device=make_device(16_000_000))
+
+
+@pytest.mark.parametrize("precision", ["float64", "tf32"])
+@pytest.mark.parametrize("data", ["bytes", "floats"])
+def test_panels_are_dealt_out_to_several_devices(rng, make_device, tolerance, tmp_path, data, precision):
+    X, X_test, Y, scale = problem(rng, data=data)
+    given = {"kernel": "gaussian", "gamma": 0.4, "scale": scale, "ridge": 0.1, "panel_width": 16}
+    alone = kernelfit.solve(X, Y, device=make_device(16_000_000), **given)
+    devices = [make_device(16_000_000) for _ in range(3)]
+    together = kernelfit.solve(X, Y, device=devices, precision=precision, directory=tmp_path / "run", **given)
+    assert together.device == "+".join(device.name for device in devices)
+    assert together.certificate.backward_error <= tolerance(np.float64, 150)
+    assert np.allclose(together.alpha, alone.alpha, rtol=1e-8, atol=1e-8)
+    assert np.allclose(together.predict(X_test), alone.predict(X_test), rtol=1e-8, atol=1e-8)
+    assert np.allclose(together.leave_one_out(), alone.leave_one_out(), rtol=1e-2, atol=1e-2)
+    together.close()
+    assert not any(np.any(device._memory) for device in devices)
+    opened = kernelfit.open(tmp_path / "run")  # every panel is in the file, whoever made it
+    assert np.allclose(opened.solve(Y).alpha, alone.alpha, rtol=1e-2, atol=1e-2)
+    opened.close()
+
+
+def test_a_dealt_run_is_taken_up_again(rng, make_device, monkeypatch, tmp_path):
+    X, _, Y, _ = problem(rng, 200)
+    given = {"kernel": "gaussian", "gamma": 0.5, "ridge": 0.1, "panel_width": 16}
+    whole = kernelfit.solve(X, Y, device=[make_device(16_000_000) for _ in range(2)], **given)
+    devices, panels = [make_device(16_000_000) for _ in range(2)], []
+
+    def stop_after_three(*arguments, potrf=devices[1].potrf):
+        panels.append(arguments)
+        if len(panels) > 3:
+            raise DeviceError("device: lost")
+        potrf(*arguments)
+
+    monkeypatch.setattr(devices[1], "potrf", stop_after_three)
+    with pytest.raises(DeviceError, match="lost"):
+        kernelfit.solve(X, Y, device=devices, directory=tmp_path / "run", **given)
+    assert not any(np.any(device._memory) for device in devices)
+    progress = Silent()
+    again = kernelfit.resume(
+        tmp_path / "run", device=[make_device(16_000_000) for _ in range(2)], progress=progress
+    )
+    assert np.array_equal(again.alpha, whole.alpha)
+
+
+def test_a_tier_is_of_no_use_on_a_device_and_that_is_said(rng, make_device):
+    X, _, Y, _ = problem(rng, 40)
+    solution = kernelfit.solve(X, Y, device=make_device(16_000_000), tier="disk")
+    assert "tier disk: of no use on a device, whose plan says where tiles live" in solution.notes
+    solution.close()
+
+
+def test_several_devices_that_cannot_be_had(rng, make_device):
+    X, _, Y, _ = problem(rng, 300)
+    with pytest.raises(PlanError, match=r"bytes needed on each of 2 devices"):
+        kernelfit.solve(
+            X, Y, kernel="gaussian", device=[make_device(16_000_000), make_device(400_000)], panel_width=16
+        )
+    for name in ("cuda:0,cuda:0", "cuda,cuda:0", "cuda:0,", "cuda:0,cpu"):
+        with pytest.raises(InputError, match="device: got"):
+            open_device(name, 10, print)
+
+
+def test_a_run_of_the_cpu_goes_on_on_a_device(rng, make_device, monkeypatch, tmp_path):
+    X, _, Y, _ = problem(rng, 200)
+    given = {"kernel": "gaussian", "gamma": 0.5, "ridge": 0.1, "panel_width": 32, "device": "cpu"}
+    whole = kernelfit.solve(X, Y, **given)
+
+    def stop(system, targets, progress):
+        raise DeviceError("stopped")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("kernelfit.solver.system.FactoredSystem.solve", stop)
+        with pytest.raises(DeviceError, match="stopped"):
+            kernelfit.solve(X, Y, directory=tmp_path / "run", **given)
+    solution = kernelfit.resume(tmp_path / "run", device=make_device(16_000_000))
+    assert solution.device != "cpu"
+    assert np.allclose(solution.alpha, whole.alpha, rtol=1e-9, atol=1e-9)
+
+
+def test_what_only_a_card_can_do_is_refused_on_the_cpu(rng, make_device):
+    X, _, Y, _ = problem(rng, 30)
+    with pytest.raises(InputError, match="tf32 on the CPU"):
+        kernelfit.solve(X, Y, device="cpu", precision="tf32")
+    with pytest.raises(InputError, match="device_memory: given for the CPU"):
+        kernelfit.solve(X, Y, device="cpu", device_memory="10GB")
+    with pytest.raises(InputError, match=r"device_memory: the device is open already"):
+        kernelfit.solve(X, Y, device=make_device(1_000_000), device_memory=10)
+    for wrong in ("much", -1):
+        with pytest.raises(InputError, match=r"^device_memory: got"):
+            kernelfit.solve(X, Y, device="cuda", device_memory=wrong)
+
+
+def test_names_of_devices():
+    notes: list[str] = []
+    assert open_device("cpu", 10, notes.append) is None
+    for name in ("gpu", "cuda:", "cuda:x", "cuda0", ""):
+        with pytest.raises(InputError, match="expected auto, cpu, cuda"):
+            open_device(name, 10, notes.append)
+
+
+def test_auto_says_what_it_chose_and_why(monkeypatch, tmp_path):
+    notes: list[str] = []
+    monkeypatch.setattr("kernelfit.device.choose._DRIVER", tmp_path / "absent")
+    assert open_device("auto", 10**6, notes.append) is None
+    assert notes == []
+    (tmp_path / "there").write_text("")
+    monkeypatch.setattr("kernelfit.device.choose._DRIVER", tmp_path / "there")
+    monkeypatch.setattr("kernelfit.device.choose.find_spec", lambda name: None)
+    assert open_device("auto", 10**6, notes.append) is None
+    monkeypatch.setattr("kernelfit.device.choose.find_spec", lambda name: object())
+    assert open_device("auto", 10, notes.append) is None
+
+    def refuse(index, capacity):
+        raise DeviceError("device: cuda:0 failed: gone")
+
+    monkeypatch.setattr("kernelfit.device.choose._open", refuse)
+    assert open_device("auto", 10**6, notes.append) is None
+    assert [note.split(";")[0].split(" as ")[0] for note in notes] == [
+        "device auto: cpu",
+        "device auto: cpu,",
+        "device auto: cpu,",
+    ]
+    with pytest.raises(DeviceError, match="gone"):
+        open_device("cuda", 10, notes.append)

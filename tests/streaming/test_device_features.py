@@ -1,0 +1,118 @@
+"""The random convolution net and its Gram on a device, on the stand-in, against the CPU."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import kernelfit
+from kernelfit.errors import DeviceError, InputError
+from kernelfit.features import RandomConv
+from kernelfit.progress import Silent
+from kernelfit.streaming.device_random_conv import DeviceNet
+from kernelfit.streaming.gram import feature_gram
+
+
+def images(rng, n, dtype=np.uint8):
+    rows = rng.integers(0, 256, (n, 10 * 12 * 3)).astype(dtype)
+    rows[n // 2] = 7  # flat patches
+    return rows
+
+
+def fitted(rows, **options):
+    given = {
+        "n_filters": 30,
+        "patch_size": 4,
+        "pool_size": 4,
+        "pool_stride": 3,
+        "threads": 1,
+        "threshold": 0.2,
+    }
+    return RandomConv((10, 12, 3), n_patches=400, **{**given, **options}).fit(rows)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_features_are_those_of_the_transformer(rng, make_device, dtype):
+    rows = images(rng, 11, dtype)
+    net = fitted(rows, pooling="quadrants")
+    found = DeviceNet(make_device(4_000_000), net, dtype).transform(rows, rows_at_once=4)
+    expected = net.transform(rows)
+    assert np.abs(found - expected).max() <= 2e-5 * np.abs(expected).max()
+
+
+def test_quantised_features_are_those_of_the_transformer(rng, make_device):
+    rows = images(rng, 11)
+    net = fitted(rows, quantise=True)
+    found = DeviceNet(make_device(4_000_000), net, np.uint8).transform(rows)
+    expected = net.transform(rows)
+    assert expected.max() >= 100 * net.step_
+    # Where sums in another order fall on the other side of the middle between two steps, a step apart.
+    assert np.abs(found - expected).max() <= net.step_
+    assert (found == expected).mean() > 0.99
+    assert np.array_equal(found / net.step_, np.rint(found / net.step_))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("per_block", [7, None])
+def test_the_gram_is_that_of_the_cpu_and_is_solved_where_it_lies(rng, make_device, dtype, per_block):
+    train, test = images(rng, 70), images(rng, 9)
+    net = fitted(train)
+    targets = rng.standard_normal((70, 3))
+    given = {"dtype": dtype, "per_block": per_block, "panel_width": 16}
+    mine = feature_gram(net, train, test, **given)
+    device = make_device(16_000_000)
+    theirs = feature_gram(net, train, test, device=device, **given)
+    assert theirs.mean_diagonal == pytest.approx(mine.mean_diagonal, rel=1e-5)
+    assert np.abs(theirs.cross - mine.cross).max() <= 1e-5 * mine.mean_diagonal
+    for ridge in (0.1 * mine.mean_diagonal, 0.01 * mine.mean_diagonal):
+        expected = kernelfit.solve(mine.gram, targets, kernel="precomputed", ridge=ridge, device="cpu")
+        progress = Silent()
+        solution = kernelfit.solve(theirs.gram, targets, kernel="precomputed", ridge=ridge, progress=progress)
+        assert solution.device == device.name
+        assert any("where the Gram matrix lies" in note for note in progress.notes)
+        assert solution.certificate.backward_error <= 1e-14
+        found = solution.predict(theirs.cross)
+        assert np.allclose(found, expected.predict(mine.cross), rtol=0, atol=1e-3)
+        solution.close()
+        # Images, weights and right-hand sides go in, never K.
+        assert getattr(device, "bytes_in", 0) < 10 * 70 * 360
+    on_cpu = kernelfit.solve(theirs.gram, targets, kernel="precomputed", ridge=ridge, device="cpu")
+    assert np.allclose(on_cpu.alpha, solution.alpha, rtol=1e-9, atol=1e-9)
+    theirs.gram.close()
+
+
+def test_sums_are_taken_up_again(rng, make_device, monkeypatch, tmp_path):
+    train, test = images(rng, 40), images(rng, 5)
+    net = fitted(train)
+    given = {"panel_width": 16, "per_block": 8, "checkpoint": tmp_path / "sums.h5"}
+    whole = feature_gram(net, train, test, device=make_device(16_000_000), panel_width=16, per_block=8)
+
+    device, blocks = make_device(16_000_000), []
+    random_conv = device.random_conv
+
+    def lost(*arguments):
+        blocks.append(arguments)
+        if len(blocks) > 2:
+            raise DeviceError("device: lost")
+        random_conv(*arguments)
+
+    monkeypatch.setattr(device, "random_conv", lost)
+    with pytest.raises(DeviceError, match="lost"):
+        feature_gram(net, train, test, device=device, checkpoint_share=np.inf, **given)
+    assert not np.any(device._memory)
+    progress = Silent()
+    again = feature_gram(net, train, test, device=make_device(16_000_000), progress=progress, **given)
+    assert "going on after 16 of 30 filters" in progress.notes[0]
+    assert np.array_equal(again.cross, whole.cross)
+    assert np.array_equal(again.gram.diagonal(), whole.gram.diagonal())
+
+
+def test_too_small_a_device_and_too_wide_images_are_refused(rng, make_device):
+    train = images(rng, 40)
+    net = fitted(train)
+    with pytest.raises(DeviceError, match="bytes"):
+        feature_gram(net, train, train[:2], device=make_device(60_000))
+    wide = rng.integers(0, 256, (4, 140 * 6)).astype(np.uint8)
+    net = RandomConv((6, 140, 1), n_filters=3, patch_size=3, n_patches=50, threads=1).fit(wide)
+    with pytest.raises(InputError, match="at most 16 and 128 on a device"):
+        DeviceNet(make_device(4_000_000), net, np.uint8)

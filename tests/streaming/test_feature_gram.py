@@ -1,0 +1,296 @@
+"""Gram matrices of streamed features: solver, checkpoints, peak memory."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import kernelfit
+from kernelfit.cpu.pool import CpuBackend
+from kernelfit.errors import DataError, InputError, PlanError
+from kernelfit.features.random_conv import RandomConv
+from kernelfit.gram.source import StoredGram
+from kernelfit.gram.submatrix import submatrix
+from kernelfit.progress import Silent
+from kernelfit.streaming import gram as module
+from kernelfit.streaming import gram_file
+from kernelfit.streaming.gram import feature_gram, plan_feature_gram
+from kernelfit.streaming.sums import HostSums
+
+
+def images(n: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (n, 100), dtype=np.uint8)
+
+
+def fitted(rows: np.ndarray, **options: Any) -> RandomConv:
+    return RandomConv(**{"n_filters": 40, "n_patches": 400, "threshold": 0.2, "threads": 2, **options}).fit(
+        rows
+    )
+
+
+def dense(gram: Any) -> np.ndarray:
+    with CpuBackend(1) as backend:
+        return submatrix(gram, np.arange(gram.n), backend)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("stored", [False, True])
+def test_the_solver_interpolates_it(
+    dtype: str, stored: bool, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
+) -> None:
+    if stored:
+        monkeypatch.setattr(module, "IN_MEMORY", 0)
+    train, test, targets = images(50), images(8, 1), rng.standard_normal((50, 3))
+    net = fitted(train)
+    streamed = feature_gram(net, train, test, dtype=dtype, panel_width=16, per_block=7)
+    assert isinstance(streamed.gram, StoredGram) == stored == streamed.plan.stored
+    assert streamed.n_features == net.n_features_out_
+    z, z_test = (net.transform(rows).astype(np.float64) for rows in (train, test))
+    assert streamed.mean_diagonal == pytest.approx((z**2).sum(axis=1).mean(), rel=1e-5)
+    ridge = 0.01 * streamed.mean_diagonal
+    solution = kernelfit.solve(streamed.gram, targets, kernel="precomputed", ridge=ridge)
+    assert solution.certificate.backward_error < 1e-15
+    alpha = np.linalg.solve(z @ z.T.copy() + ridge * np.eye(50), targets)
+    expected = z_test @ z.T @ alpha
+    assert np.allclose(streamed.predict(solution), expected, atol=1e-3 * np.abs(expected).max())
+    streamed.close()
+
+
+def test_a_gram_on_the_disk_gives_the_same_bits(tmp_path: Path, rng: np.random.Generator) -> None:
+    train, targets = images(90), rng.standard_normal(90)
+    net = fitted(train, threshold=0.05)
+    given = {"panel_width": 32, "per_block": 16}
+    held = feature_gram(net, train, train[:5], **given)
+    kept = feature_gram(net, train, train[:5], **given, checkpoint=tmp_path / "sums.h5")
+    assert not isinstance(held.gram, StoredGram)
+    assert isinstance(kept.gram, StoredGram)
+    choose = [kernelfit.solve(g.gram, targets, kernel="precomputed", ridge="auto") for g in (held, kept)]
+    assert choose[0].ridge_choice is not None
+    assert choose[1].ridge_choice is not None
+    assert choose[0].ridge_choice.trials == choose[1].ridge_choice.trials
+    assert np.array_equal(choose[0].alpha, choose[1].alpha)
+    assert np.array_equal(choose[0].leave_one_out(), choose[1].leave_one_out())
+    assert np.array_equal(held.gram.diagonal(), kept.gram.diagonal())
+
+
+def test_a_large_gram_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "IN_MEMORY", 0)
+    train = images(30)
+    streamed = feature_gram(fitted(train), train, train[:2], scratch=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    assert streamed.gram.diagonal().shape == (30,)
+
+
+def test_no_test_rows() -> None:
+    train = images(20)
+    streamed = feature_gram(fitted(train), train, train[:0])
+    assert streamed.cross.shape == (0, 20)
+
+
+SUMS = """
+import sys
+import numpy as np
+from kernelfit.streaming.gram import feature_gram
+from kernelfit.features.random_conv import RandomConv
+rows = np.random.default_rng(0).integers(0, 256, (30, 100), dtype=np.uint8)
+options = {"quantise": len(sys.argv) > 2}
+net = RandomConv(n_filters=4000, n_patches=400, threshold=0.2, threads=2, **options).fit(rows)
+feature_gram(net, rows, rows[:5], per_block=8, checkpoint=sys.argv[1], checkpoint_share=np.inf)
+"""
+
+
+@pytest.mark.parametrize("quantise", [False, True])
+def test_killed_at_any_moment_it_goes_on_with_the_same_bits(tmp_path: Path, quantise: bool) -> None:
+    file = tmp_path / "sums.h5"
+    process = subprocess.Popen([sys.executable, "-c", SUMS, str(file), *["quantise"] * quantise])
+    while not file.exists():
+        assert process.poll() is None
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    begun = gram_file.read(file)
+    assert 0 < begun.done < begun.of == 4000
+    assert begun.done % 8 == 0
+    train = images(30)
+    net = fitted(train, n_filters=4000, quantise=quantise)
+    progress = Silent()
+    again = feature_gram(net, train, train[:5], per_block=8, checkpoint=file, progress=progress)
+    assert progress.notes == [f"{file}: going on after {begun.done} of 4000 filters"]
+    # Sums of bytes are exact: the block does not matter to K.
+    whole = feature_gram(net, train, train[:5], per_block=100 if quantise else 8)
+    assert np.array_equal(dense(whole.gram), dense(again.gram))
+    if quantise:
+        assert np.allclose(whole.cross, again.cross, rtol=1e-5, atol=0)
+    else:
+        assert np.array_equal(whole.cross, again.cross)
+    assert again.seconds["features"] > begun.seconds["features"] > 0
+
+
+def test_finished_sums_are_not_computed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train, file = images(30), tmp_path / "sums.h5"
+    net = fitted(train)
+    first = feature_gram(net, train, train[:4], checkpoint=file)
+    monkeypatch.setattr(RandomConv, "filter_block", None)
+    second = feature_gram(net, train, train[:4], checkpoint=file)
+    assert np.array_equal(first.cross, second.cross)
+    assert np.array_equal(dense(first.gram), dense(second.gram))
+    assert [path.name for path in tmp_path.iterdir()] == ["sums.h5"]
+
+
+class Stopped(Exception):
+    pass
+
+
+def test_checkpoints_cost_no_more_than_their_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = 0.0
+    written: list[tuple[int, float]] = []
+
+    def write(*_: Any, done: int, **__: Any) -> None:
+        nonlocal clock
+        written.append((done, clock))
+        clock += 6.0
+
+    def take_time(*arguments: Any) -> None:
+        nonlocal clock
+        on_block = arguments[6]
+        for done in range(1, 1000):
+            clock += 1.0
+            on_block(done)
+        raise Stopped
+
+    monkeypatch.setattr(module.gram_file, "write", write)
+    monkeypatch.setattr(HostSums, "accumulate", take_time)
+    monkeypatch.setattr(module.time, "monotonic", lambda: clock)
+    train = images(30)
+    with pytest.raises(Stopped):
+        feature_gram(fitted(train, n_filters=1000), train, train, checkpoint=tmp_path / "sums.h5")
+    # The first is cheap by estimate and comes at once; then 6 seconds of writing want 200 between.
+    assert [done for done, _ in written] == [1, 201, 401, 601, 801]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"train": images(30, 7)}, "differ in train;"),
+        ({"test": images(6, 1)}, "differ in test;"),
+        ({"net": {"random_state": 3}}, "differ in filters, net;"),
+        ({"net": {"threshold": 0.5}}, "differ in net;"),
+        ({"per_block": 9}, "differ in per_block;"),
+        ({"dtype": "float32"}, "differ in dtype;"),
+        ({"net": {"quantise": True}}, "differ in net;"),
+    ],
+)
+def test_refuses_other_sums(change: dict[str, Any], message: str, tmp_path: Path) -> None:
+    given: dict[str, Any] = {"train": images(30), "test": images(5, 1), "per_block": 8, "dtype": "float64"}
+    file = tmp_path / "sums.h5"
+    feature_gram(fitted(given["train"]), **given, checkpoint=file)
+    options = change.pop("net", {})
+    net = fitted(images(30), **options)
+    with pytest.raises(InputError, match=message):
+        feature_gram(net, **{**given, **change}, checkpoint=file)
+
+
+def test_a_damaged_checkpoint_is_an_error(tmp_path: Path) -> None:
+    train, file = images(30), tmp_path / "sums.h5"
+    net = fitted(train)
+    feature_gram(net, train, train[:2], checkpoint=file)
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(DataError, match="remove it to begin again"):
+        feature_gram(net, train, train[:2], checkpoint=file)
+
+
+def test_refuses() -> None:
+    train = images(10)
+    with pytest.raises(InputError, match="dtype: got int64, expected float32 or float64"):
+        feature_gram(fitted(train), train, train, dtype=int)
+    with pytest.raises(ValueError, match="NaN"):
+        feature_gram(fitted(train), train * np.nan, train)
+    with pytest.raises(ValueError, match="99 features"):
+        feature_gram(fitted(train), train, train[:, :99])
+    with pytest.raises(InputError, match="threshold: no response"):
+        feature_gram(fitted(train, threshold=1e6), train, train)
+
+
+def test_what_does_not_fit_is_refused_before_it_is_summed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = images(60)
+    net = fitted(train)
+    plan = plan_feature_gram(net, 60, 20, 100, checkpoint=True)
+    monkeypatch.setattr(HostSums, "accumulate", None)
+    with pytest.raises(PlanError, match=rf"memory: {plan.memory:,} bytes needed .* n = 60 and 20 test rows"):
+        feature_gram(net, train, train[:20], memory=plan.memory - 1)
+    monkeypatch.setattr(module, "free_disk", lambda folder: plan.disk - 1)
+    with pytest.raises(PlanError, match=r"disk: .* bytes needed in .*: 1 missing"):
+        feature_gram(net, train, train[:20], memory=plan.memory, checkpoint=tmp_path / "sums.h5")
+
+
+def test_the_plan_counts_what_there_is(tmp_path: Path) -> None:
+    train = images(60)
+    net = fitted(train)
+    held = feature_gram(net, train, train[:20], panel_width=16, per_block=7)
+    plan = held.plan
+    assert plan.gram == sum(panel.nbytes for panel in held.gram.panels)
+    assert plan.cross == held.cross.nbytes
+    assert plan.rows == 80 * 100
+    assert plan.block == net.filter_block(images(80), 0, 7).nbytes
+    assert plan.memory == plan.gram + plan.cross + plan.rows + plan.block
+    assert (plan.disk, plan.held) == (0, plan.gram + plan.cross + plan.rows)
+    kept = feature_gram(net, train, train[:20], panel_width=16, checkpoint=tmp_path / "sums.h5")
+    size = (tmp_path / "sums.h5").stat().st_size
+    assert size <= kept.plan.disk // 2 + 100_000
+    assert kept.plan.held == plan.cross + plan.rows
+
+
+@pytest.mark.parametrize(("n", "filters"), [(50_000, 32_000), (5_000, 3_000), (50_000, 3_000)])
+def test_full_size_fits_into_the_grams_and_two_gigabytes(n: int, filters: int) -> None:
+    net = RandomConv(image_shape=(32, 32, 3), n_filters=filters)
+    net.n_windows_ = 9
+    plan = plan_feature_gram(net, n, 10_000, 3072)
+    assert plan.memory <= plan.gram + plan.cross + 1.7e9
+    assert plan.stored == (n == 50_000)
+
+
+PEAK = """
+import resource, sys
+import numpy as np
+import kernelfit.streaming.gram as module
+from kernelfit import solve
+from kernelfit.streaming.gram import feature_gram
+from kernelfit.features.random_conv import RandomConv
+n, m = 6000, 500
+module.IN_MEMORY = 0
+rows = np.random.default_rng(0).integers(0, 256, (n, 144), dtype=np.uint8)
+options = {"quantise": len(sys.argv) > 1}
+net = RandomConv(n_filters=400, n_patches=2000, threads=2, threshold=0.3, **options).fit(rows)
+small = feature_gram(net, rows[:300], rows[:9], per_block=32)
+solve(small.gram, np.ones(300), kernel="precomputed", ridge=1.0, threads=2)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+grams = feature_gram(net, rows, rows[:m], per_block=32)
+summed = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+solution = solve(grams.gram, np.eye(10)[np.arange(n) % 10], kernel="precomputed", ridge=1.0, threads=2)
+grams.predict(solution)
+solved = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+print(summed - before, grams.plan.memory, solved - before, grams.plan.gram)
+"""
+
+
+@pytest.mark.parametrize("options", [[], ["quantise"]])
+def test_peak_memory_is_the_packed_gram_and_one_block(options: list[str]) -> None:
+    command = [sys.executable, "-c", PEAK, *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    summed, planned, solved, packed = map(int, done.stdout.split())
+    # Two threads' tiles and one temporary pass over a panel come on top.
+    assert summed <= planned + 60_000_000
+    # The factor takes the place of the sums: one packed triangle at a time, not two.
+    assert solved <= packed + 120_000_000
+    assert planned < 1.5 * packed < 6000 * 6000 * 8
