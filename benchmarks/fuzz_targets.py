@@ -95,7 +95,7 @@ class RunTarget:
         self._folder, self._whole = folder / "run", folder / "whole"
         found = identity.versions()
         identity.versions = lambda: found  # asked for twice an input, and half of its time
-        solution = kernelfit.solve(**_problem(), threads=1, directory=self._whole, condition=False)
+        solution = kernelfit.solve(**_problem(), threads=1, run_dir=self._whole, condition=False)
         self._alpha = solution.alpha
         solution.close()
         (self._whole / "solution.h5").unlink()

@@ -127,7 +127,7 @@ def _solve(arguments: argparse.Namespace, run: Path | None, scratch: Path, meter
         gamma=arguments.gamma,
         tier="ram" if arguments.where == "ram" else "disk",
         memory=None if arguments.where == "ram" else arguments.memory,
-        directory=run,
+        run_dir=run,
         scratch=scratch,
         scale=data.scale,
         progress=meter,

@@ -11,12 +11,13 @@ from click.core import ParameterSource
 from rich.console import Console
 
 from kernelfit import datasets
+from kernelfit.arguments import parse_bytes
 from kernelfit.cpu import environment
 from kernelfit.cpu.memory import available_memory
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
 from kernelfit.experiments import gemm_rate, scaling
-from kernelfit.gram.plan import PRECISIONS, parse_bytes
+from kernelfit.gram.plan import PRECISIONS
 from kernelfit.gram.points import Points
 from kernelfit.kernels import build
 from kernelfit.report import figures, json_output, tables

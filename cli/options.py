@@ -163,7 +163,7 @@ def kernel_arguments(values: dict[str, Any]) -> dict[str, Any]:
             raise InputError(
                 f"{_flag(name)}: the {kernel} kernel has no gamma; leave it out or take --kernel gaussian"
             )
-    return {"kernel": kernel, "gamma": gamma, "gamma_factor": factor, "parameters": parameters}
+    return {"kernel": kernel, "gamma": gamma, "gamma_factor": factor, "kernel_params": parameters}
 
 
 def command_line(context: click.Context) -> str:

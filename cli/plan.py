@@ -10,13 +10,14 @@ import click
 from rich.console import Console
 
 from kernelfit import datasets
+from kernelfit.arguments import bytes_of, parse_bytes
 from kernelfit.cpu.memory import available_memory, free_disk
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.datasets import REGISTRY
 from kernelfit.device.choose import check_device
 from kernelfit.errors import InputError
 from kernelfit.experiments import gemm_rate
-from kernelfit.gram.plan import bytes_of, make_plan, parse_bytes
+from kernelfit.gram.plan import make_plan
 from kernelfit.gram.points import speed_of_bytes
 from kernelfit.report import json_output, tables
 from kernelfit.report.progress import TerminalProgress

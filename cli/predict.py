@@ -14,7 +14,6 @@ from typing import Any
 
 import click
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -34,12 +33,12 @@ from kernelfit.solver.inputs import find_duplicates
 from kernelfit.solver.solution import Solution
 from kernelfit.storage import hdf5
 from kernelfit.streaming import weights as feature_weights
+from kernelfit.typing import Array
 
 from .options import command_line, data_dir_option, json_option
 from .output_folder import RESULT, SOLUTION
 from .solve import SOURCE
 
-Array = NDArray[Any]
 #: of streamed features, beside the solution
 WEIGHTS = "weights.h5"
 #: how many predictions the table shows

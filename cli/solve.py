@@ -8,18 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 
 from kernelfit import datasets
+from kernelfit.arguments import parse_bytes
 from kernelfit.device.panel_gram import DevicePanelGram
 from kernelfit.device.protocol import Device
 from kernelfit.errors import DuplicateRowsError, InputError, NotPositiveDefiniteError
 from kernelfit.experiments.record import ridge_record, solve_record, streamed_record
 from kernelfit.experiments.streamed import FEATURES, is_streamed, relative_ridge, stream
 from kernelfit.experiments.transformed import Transformed, given_options, transform
-from kernelfit.gram.plan import parse_bytes
 from kernelfit.metrics import training_targets
 from kernelfit.progress import Progress
 from kernelfit.report import json_output, tables
@@ -27,6 +25,7 @@ from kernelfit.report.progress import TerminalProgress
 from kernelfit.runs.folder import GRAM
 from kernelfit.solver.solution import Solution
 from kernelfit.solver.solve import solve
+from kernelfit.typing import Float
 
 from .options import (
     command_line,
@@ -38,8 +37,6 @@ from .options import (
     solver_options,
 )
 from .output_folder import RESULT, claim
-
-Float = NDArray[np.float64]
 
 #: what `predict` needs to find the training rows again, on which features are fitted
 SOURCE = ("dataset", "train", "n_train", "data_dir", "seed")
@@ -95,7 +92,7 @@ def run(
         precision=values["precision"],
         tier=values["tier"],
         memory=task.memory(),
-        directory=out,
+        run_dir=out,
         resume=resume,
         remember={"options": remembered(values), "command": line},
         scratch=values["scratch"],

@@ -25,8 +25,8 @@ from kernelfit.metrics import one_hot
 from kernelfit.progress import Progress
 from kernelfit.solver.solution import Solution
 from kernelfit.solver.solve import solve
+from kernelfit.typing import Float
 
-Float = NDArray[np.float64]
 KernelLike = str | Kernel | Callable[[Any, Any], float]
 
 # Bytes stay bytes (their inner products are exact), float32 stays float32; anything else becomes float64.
@@ -134,7 +134,7 @@ class _KernelEstimator(BaseEstimator):
             kernel=kernel,
             gamma=self.gamma,
             gamma_factor=self.gamma_factor,
-            parameters=self.kernel_params,
+            kernel_params=self.kernel_params,
             ridge=ridge,
             jitter=self.jitter,
             precision=self.precision,

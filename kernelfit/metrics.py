@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit.datasets import Dataset
-
-Float = NDArray[np.float64]
+from kernelfit.typing import Float
 
 
 def one_hot(codes: NDArray[np.int64], n_classes: int) -> Float:

@@ -182,8 +182,8 @@ def test_a_second_writer_is_refused_and_a_reader_sees_finished_panels(
     child.wait_for_panels(1)
     child.kill(signal.SIGSTOP)
     for attempt in (
-        lambda: kernelfit.solve(**victim.problem(), directory=folder),
-        lambda: kernelfit.solve(**victim.problem(), directory=folder, resume=True),
+        lambda: kernelfit.solve(**victim.problem(), run_dir=folder),
+        lambda: kernelfit.solve(**victim.problem(), run_dir=folder, resume=True),
         lambda: kernelfit.resume(folder),
     ):
         with pytest.raises(StorageError, match=f"process {child.pid} is working") as caught:

@@ -39,7 +39,7 @@ def child(order: dict[str, Any], said: int) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (order["limit"], order["limit"]))
     try:
         if order["action"] == "solve":
-            kernelfit.solve(**problem(), tier=order["tier"], directory=Path(order["folder"]))
+            kernelfit.solve(**problem(), tier=order["tier"], run_dir=Path(order["folder"]))
         else:
             kernelfit.resume(order["folder"], threads=2)
     except KernelfitError as error:

@@ -76,7 +76,7 @@ class CpuBackend:
             isinstance(threads, bool) or not isinstance(threads, Integral) or threads < 1
         ):
             raise InputError(
-                f"threads: got {threads!r}, expected a whole number >= 1; leave it out to use all cores"
+                f"threads: got {threads!r}, expected an integer >= 1; leave it out to use all cores"
             )
         self.threads = available_threads() if threads is None else int(threads)
         self._pool: ThreadPoolExecutor | None = None

@@ -28,8 +28,6 @@ from kernelfit.gram.plan import PanelLayout
 from kernelfit.linalg.cholesky import Pivots, not_positive, panel_flops, weak_threshold
 from kernelfit.progress import Progress, Silent
 
-Span = tuple[int, int]
-
 #: the diagonal block is updated in so many strips of rows: the more, the less is computed above the diagonal
 DIAGONAL_STRIPS = 2
 

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device.epilogue import PAIRWISE_FAMILIES, TABLE_ROW, USER, program, table
-from kernelfit.device.protocol import Block, Device, DeviceRows, Epilogue, Span, Symmetric
+from kernelfit.device.protocol import Block, Device, DeviceRows, Epilogue, Symmetric
 from kernelfit.errors import InputError
 from kernelfit.gram.points import Points
 from kernelfit.gram.source import GramSource, KernelGram
-from kernelfit.kernels.base import Float, Kernel
+from kernelfit.kernels.base import Kernel
+from kernelfit.typing import Float, Span
 
 #: columns of int8 rows are padded to this, so that every row begins where the tensor cores want it
 _PAD = 64

@@ -23,13 +23,13 @@ from kernelfit.device.protocol import (
     Epilogue,
     Net,
     Slab,
-    Span,
     Symmetric,
     floats_of,
     functions_of,
 )
 from kernelfit.kernels import Pairwise, close_pairs
 from kernelfit.kernels.base import Kernel
+from kernelfit.typing import Span
 
 Clock = dict[int, int]
 

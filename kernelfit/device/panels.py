@@ -17,8 +17,7 @@ from kernelfit.device.residency import Move, Residency, Tile
 from kernelfit.gram.plan import PanelLayout
 from kernelfit.storage.panel_file import PanelFile
 from kernelfit.storage.write_behind import WriteBehind
-
-Span = tuple[int, int]
+from kernelfit.typing import Span
 
 # Most of the time of pinning goes into clearing pages, which threads do side by side.
 _PINNING_THREADS = 8

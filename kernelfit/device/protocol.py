@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from kernelfit.errors import DeviceError
+from kernelfit.typing import Span
 
 if TYPE_CHECKING:
     from kernelfit.kernels.base import Kernel
 
-Span = tuple[int, int]
 
 #: what cuBLAS, `cp.async` and coalesced access want of the start of a block, in bytes
 ALIGNMENT = 256

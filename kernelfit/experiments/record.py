@@ -5,19 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from kernelfit.cpu import environment
 from kernelfit.datasets import Dataset
 from kernelfit.metrics import coefficient_of_determination, compare
 from kernelfit.solver.ridge import RidgeChoice
 from kernelfit.solver.solution import Solution
+from kernelfit.typing import Float
 
 if TYPE_CHECKING:
     from kernelfit.streaming.gram import FeatureGram
 
-Float = NDArray[np.float64]
 
 #: Phases in the order in which they run.
 PHASES = ("load", "features", "gram", "factor", "solve", "predict", "certify", "loo")

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from kernelfit.arguments import bytes_of, parse_bytes
 from kernelfit.cpu.memory import available_memory
 from kernelfit.datasets import Dataset
 from kernelfit.device.choose import check_device, open_device
 from kernelfit.errors import DuplicateRowsError
 from kernelfit.experiments.transformed import Transformed, fitted, settings_of
 from kernelfit.features.random_conv import RandomConv
-from kernelfit.gram.plan import bytes_of, parse_bytes
 from kernelfit.gram.points import Points
 from kernelfit.metrics import training_targets
 from kernelfit.progress import Progress
@@ -63,8 +63,8 @@ def stream(
     assert isinstance(net, RandomConv)
     if net.n_features_out_ < dataset.n_train and ridge == 0:
         return None
-    if net.quantise:
-        note(net.rounding)
+    for text in net.notes:
+        note(text)
     seconds = time.perf_counter() - started
     targets = training_targets(dataset)
     rows, kept = dataset.X_train, np.arange(dataset.n_train)

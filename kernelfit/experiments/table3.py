@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit import __version__, datasets
+from kernelfit.arguments import parse_bytes
 from kernelfit.cpu.memory import available_memory
 from kernelfit.datasets import Dataset
 from kernelfit.errors import DuplicateRowsError, NotPositiveDefiniteError
@@ -22,14 +22,12 @@ from kernelfit.experiments.paper import ROWS, PaperRow
 from kernelfit.experiments.record import ridge_record, solve_record, streamed_record
 from kernelfit.features.options import make
 from kernelfit.features.random_conv import RandomConv
-from kernelfit.gram.plan import parse_bytes
 from kernelfit.metrics import training_targets
 from kernelfit.progress import Progress, Silent
 from kernelfit.solver.solution import Solution
 from kernelfit.solver.solve import solve
 from kernelfit.streaming.gram import FeatureGram, feature_gram, sums_dtype
-
-Float = NDArray[np.float64]
+from kernelfit.typing import Float
 
 
 @dataclass(frozen=True)
@@ -232,5 +230,5 @@ def _rows(row: PaperRow, dataset: Dataset, settings: Settings, means: Means, pro
         options,
         fitted,
         streamed,
-        feature.rounding,
+        "; ".join(feature.notes),
     )

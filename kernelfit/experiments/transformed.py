@@ -13,7 +13,6 @@ from kernelfit.datasets import Dataset
 from kernelfit.errors import InputError
 from kernelfit.features.images import ImageFeatures
 from kernelfit.features.options import make, options, pairs
-from kernelfit.features.random_conv import RandomConv
 from kernelfit.gram.source import PanelGram
 from kernelfit.progress import Progress
 from kernelfit.solver.solution import Solution
@@ -70,7 +69,7 @@ def transform(
     test = feature.transform(dataset.X_test, progress=progress)
     factor = float(feature.default_gamma_factor)
     seconds = time.perf_counter() - started
-    notes = (feature.rounding,) if isinstance(feature, RandomConv) and feature.quantise else ()
+    notes = feature.notes
     for text in notes:
         progress.note(text)
     return Transformed(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -82,8 +82,15 @@ class ImageFeatures(TransformerMixin, BaseEstimator):
     image_shape_: ImageShape
     n_features_out_: int
 
+    #: whether there may be too many features to hold at once, so that their Gram is summed over blocks of filters
+    streams: ClassVar[bool] = False
     #: rows computed by one task; a subclass lowers it in `_fit` so that the blocks of large images stay small
     _rows_per_task = 64
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of the features once they are fitted, such as that they were rounded."""
+        return ()
 
     def fit(self, X: ArrayLike, y: Any = None, *, progress: Progress | None = None) -> ImageFeatures:
         """Take the image shape from X and prepare the filters; `y` is ignored."""

@@ -73,6 +73,8 @@ class RandomConv(ImageFeatures):
     default_gamma_factor = 1.0
     _rows_per_task = 16
 
+    streams = True
+
     def __init__(
         self,
         image_shape: tuple[int, ...] | None = None,
@@ -235,9 +237,9 @@ class RandomConv(ImageFeatures):
         return [(f"f{f} {sign}", maps[f, s]) for f in range(few) for s, sign in enumerate(("above", "below"))]
 
     @property
-    def rounding(self) -> str:
-        """What `quantise` did, in words; empty without it."""
-        return f"features rounded to 0 to 255 steps of {self.step_:g}" if self.quantise else ""
+    def notes(self) -> tuple[str, ...]:
+        """What `quantise` did, in words."""
+        return (f"features rounded to 0 to 255 steps of {self.step_:g}",) if self.quantise else ()
 
     @property
     def flops_per_image(self) -> float:

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
 from kernelfit.gram.plan import PanelLayout
-from kernelfit.gram.source import Columns, GramSource, KernelGram, PanelGram, mirror, set_diagonal
+from kernelfit.gram.source import Columns, GramSource, KernelGram, PanelGram, Source, mirror, set_diagonal
 from kernelfit.gram.tile import ColumnBlock, KernelTile, evaluate, narrow
-from kernelfit.kernels.base import Float
 from kernelfit.progress import Progress
+from kernelfit.typing import Float
 
 
 def cache(
@@ -62,7 +62,7 @@ def _panels(
     return panels
 
 
-class ProductsGram:
+class ProductsGram(Source):
     """K_ij = k(x_i, x_j) from float32 panels of exact inner products."""
 
     def __init__(self, gram: KernelGram, layout: PanelLayout, panels: list[NDArray[Any]]) -> None:
@@ -97,7 +97,7 @@ class _ProductsColumns:
         mirror(out, start, self._start)
 
 
-class _InnerProducts:
+class _InnerProducts(Source):
     """The centred inner products behind a kernel, as a source of their own."""
 
     def __init__(self, gram: KernelGram) -> None:

@@ -351,39 +351,3 @@ def largest_order(
         needed = layout.elements * size + middle * row_bytes + _workspace(layout, d, n_rhs, threads)
         low, high = (middle, high) if INTERPRETER + needed <= memory_limit else (low, middle - 1)
     return low
-
-
-def bytes_of(memory: int | str | None, name: str = "memory") -> int | None:
-    """A limit given as bytes or as text; None where none is given."""
-    if memory is None:
-        return None
-    if isinstance(memory, str):
-        return parse_bytes(memory, name)
-    if not 0 < memory < 2**63:
-        raise InputError(f"{name}: got {memory}, expected bytes > 0 or a size such as 8GB")
-    return int(memory)
-
-
-def parse_bytes(text: str, name: str = "memory") -> int:
-    """Bytes from `8GB`, `512MiB`, `2e9`; powers of ten without an i, of two with it."""
-    units = {
-        "": 1,
-        "K": 1e3,
-        "M": 1e6,
-        "G": 1e9,
-        "T": 1e12,
-        "KI": 2**10,
-        "MI": 2**20,
-        "GI": 2**30,
-        "TI": 2**40,
-    }
-    stripped = text.strip().upper()
-    number = stripped.rstrip("BKMGTI")
-    unit = stripped[len(number) :].removesuffix("B")
-    try:
-        value = float(number) * units[unit]
-        if not 1 <= value < 2**63:
-            raise ValueError(text)
-        return int(value)
-    except (ValueError, KeyError, OverflowError):
-        raise InputError(f"{name}: got {text!r}, expected a size such as 8GB, 512MiB or 2000000000") from None

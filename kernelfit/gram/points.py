@@ -17,11 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from kernelfit.arguments import positive
 from kernelfit.cpu import blas, bytes_product
 from kernelfit.errors import InputError
-from kernelfit.kernels.base import positive
-
-Float = NDArray[np.float64]
+from kernelfit.typing import Float
 
 _EXACT_FLOAT32 = 2.0**24
 # A chunk shorter than this spends its time on adding up chunks; DGEMM is then the better road.

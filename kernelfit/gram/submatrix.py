@@ -12,7 +12,7 @@ from kernelfit.errors import InputError
 from kernelfit.gram.plan import PanelLayout
 from kernelfit.gram.points import Points
 from kernelfit.gram.source import ArrayGram, Columns, GramSource, KernelGram, PanelGram
-from kernelfit.kernels.base import Float
+from kernelfit.typing import Float
 
 # Rows and columns mirrored at a time.
 _BLOCK = 512

@@ -11,7 +11,8 @@ from kernelfit.cpu import bytes_product
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.gram.points import Points, chunk_length, inner_products
 from kernelfit.kernels import close_pairs
-from kernelfit.kernels.base import Float, Kernel
+from kernelfit.kernels.base import Kernel
+from kernelfit.typing import Float
 
 
 class ColumnBlock:

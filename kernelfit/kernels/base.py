@@ -11,9 +11,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from kernelfit.errors import InputError
-
-Float = NDArray[np.float64]
+from kernelfit.typing import Float
 
 
 class Tile(Protocol):
@@ -110,37 +108,3 @@ class Kernel:
     def __repr__(self) -> str:
         inside = ", ".join(f"{name}={value!r}" for name, value in self.parameters.items())
         return f"{type(self).__name__}({inside})"
-
-
-def positive(name: str, value: Any) -> float:
-    """`value` as a finite float > 0, or an error that names the parameter."""
-    number = finite(name, value)
-    if number <= 0:
-        raise InputError(f"{name}: got {value}, expected a number > 0")
-    return number
-
-
-def non_negative(name: str, value: Any) -> float:
-    """`value` as a finite float >= 0, or an error that names the parameter."""
-    number = finite(name, value)
-    if number < 0:
-        raise InputError(f"{name}: got {value}, expected a number >= 0")
-    return number
-
-
-def whole(name: str, value: Any, least: int) -> int:
-    """`value` as a whole number >= `least`, or an error that names the parameter."""
-    if isinstance(value, bool) or int(finite(name, value)) != value or value < least:
-        raise InputError(f"{name}: got {value!r}, expected a whole number >= {least}")
-    return int(value)
-
-
-def finite(name: str, value: Any) -> float:
-    """`value` as a finite float, or an error that names the parameter."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise InputError(f"{name}: got {value!r}, expected a number") from None
-    if not np.isfinite(number):
-        raise InputError(f"{name}: got {value}, expected a finite number")
-    return number

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from kernelfit.kernels.base import Float, Kernel, Tile
+from kernelfit.kernels.base import Kernel, Tile
+from kernelfit.typing import Float
 
 #: A pair is close where |x - x'|^2 is below this part of |x|^2 + |x'|^2.
 CLOSE = 1 / 64

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from kernelfit.errors import InputError
-from kernelfit.kernels.base import Float, Kernel, Rows, Tile
+from kernelfit.kernels.base import Kernel, Rows, Tile
+from kernelfit.typing import Float
 
 
 class _Composite(Kernel):

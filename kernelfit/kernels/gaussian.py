@@ -6,8 +6,10 @@ from typing import Any
 
 from numba import njit
 
-from kernelfit.kernels.base import Float, Kernel, Tile, positive
+from kernelfit.arguments import positive
+from kernelfit.kernels.base import Kernel, Tile
 from kernelfit.kernels.elementary import exp_nonpositive, squared_distance
+from kernelfit.typing import Float
 
 
 class Gaussian(Kernel):

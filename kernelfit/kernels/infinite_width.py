@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from kernelfit.arguments import integer
 from kernelfit.errors import InputError
-from kernelfit.kernels.base import Float, Kernel, Rows, Tile, whole
+from kernelfit.kernels.base import Kernel, Rows, Tile
 from kernelfit.kernels.inner_product import cosine_of
+from kernelfit.typing import Float
 
 
 class ArcCosine(Kernel):
@@ -28,7 +30,7 @@ class ArcCosine(Kernel):
         if order not in (0, 1):
             raise InputError(f"order: got {order!r}, expected 0 or 1")
         self.order = int(order)
-        self.depth = whole("depth", depth, 1)
+        self.depth = integer("depth", depth, 1)
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -66,7 +68,7 @@ class NeuralTangent(Kernel):
     name = "ntk"
 
     def __init__(self, depth: int = 1) -> None:
-        self.depth = whole("depth", depth, 1)
+        self.depth = integer("depth", depth, 1)
 
     @property
     def parameters(self) -> dict[str, Any]:

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from kernelfit.kernels.base import Float, Kernel, Rows, Tile, non_negative, positive, whole
+from kernelfit.arguments import integer, non_negative, positive
+from kernelfit.kernels.base import Kernel, Rows, Tile
+from kernelfit.typing import Float
 
 
 class Linear(Kernel):
@@ -37,7 +39,7 @@ class Polynomial(Kernel):
     name = "polynomial"
 
     def __init__(self, degree: int = 3, gamma: float = 1.0, coef0: float = 1.0) -> None:
-        self.degree = whole("degree", degree, 1)
+        self.degree = integer("degree", degree, 1)
         self.gamma = positive("gamma", gamma)
         self.coef0 = non_negative("coef0", coef0)
 

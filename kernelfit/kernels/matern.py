@@ -7,9 +7,11 @@ from typing import Any
 
 from numba import njit
 
+from kernelfit.arguments import positive
 from kernelfit.errors import InputError
-from kernelfit.kernels.base import Float, Kernel, Tile, positive
+from kernelfit.kernels.base import Kernel, Tile
 from kernelfit.kernels.elementary import exp_nonpositive, squared_distance
+from kernelfit.typing import Float
 
 SMOOTHNESS = (0.5, 1.5, 2.5)
 

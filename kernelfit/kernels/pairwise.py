@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 from numba import njit, types
 
+from kernelfit.arguments import positive
 from kernelfit.errors import InputError
-from kernelfit.kernels.base import Float, Kernel, Rows, Tile, positive
+from kernelfit.kernels.base import Kernel, Rows, Tile
 from kernelfit.kernels.elementary import exp_nonpositive
+from kernelfit.typing import Float
 
 
 class Laplacian(Kernel):

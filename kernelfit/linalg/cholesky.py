@@ -29,11 +29,10 @@ from kernelfit.gram.plan import DIAGONAL_STRIP, PanelLayout
 from kernelfit.gram.source import GramSource
 from kernelfit.progress import Progress, Silent
 from kernelfit.storage.panels import Batch, PanelStore
+from kernelfit.typing import Span
 
 # Pivots below this multiple of n u K_jj have lost all but one or two digits.
 _WEAK = 10.0
-
-Span = tuple[int, int]
 
 
 @dataclass

@@ -6,13 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.linalg.triangular import solve_factored
 from kernelfit.storage.panels import PanelStore
-
-Float = NDArray[np.float64]
+from kernelfit.typing import Float
 
 
 def inverse_norm(store: PanelStore, backend: CpuBackend) -> float:

@@ -20,8 +20,7 @@ from kernelfit.gram.plan import PanelLayout
 from kernelfit.linalg.triangular import eliminate_lower
 from kernelfit.progress import Progress, Silent
 from kernelfit.storage.panels import PanelStore
-
-Float = NDArray[np.float64]
+from kernelfit.typing import Float
 
 
 def inverse_diagonal(

@@ -6,16 +6,13 @@ from typing import Any
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 from kernelfit.cpu import blas
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.gram.plan import PanelLayout
 from kernelfit.gram.source import GramSource
 from kernelfit.progress import Progress, Silent
-
-Float = NDArray[np.float64]
-Span = tuple[int, int]
+from kernelfit.typing import Float, Span
 
 
 def symmetric_product(

@@ -16,7 +16,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import NotPositiveDefiniteError, PlanError
@@ -29,8 +28,7 @@ from kernelfit.linalg.leave_one_out import inverse_diagonal, leave_one_out_predi
 from kernelfit.linalg.triangular import solve_factored
 from kernelfit.progress import Progress, Silent
 from kernelfit.storage.panels import RamPanels
-
-Float = NDArray[np.float64]
+from kernelfit.typing import Float
 
 REFACTORING, EIGENVALUES = "refactoring", "eigenvalues"
 #: all rows are used up to this many, whatever the ridges cost: n^3 is then seconds a ridge on two cores

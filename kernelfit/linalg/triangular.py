@@ -11,8 +11,7 @@ from kernelfit.cpu import blas
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.gram.plan import PanelLayout
 from kernelfit.storage.panels import PanelStore, Piece
-
-Span = tuple[int, int]
+from kernelfit.typing import Span
 
 
 def solve_lower(store: PanelStore, rhs: NDArray[Any], backend: CpuBackend) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kernelfit.cpu.memory import available_memory, free_disk
 from kernelfit.cpu.pool import CpuBackend
@@ -46,8 +45,7 @@ from kernelfit.runs.folder import Run, make_folder
 from kernelfit.solver.problem import Problem
 from kernelfit.solver.system import FactoredSystem
 from kernelfit.storage.panel_file import PanelFile, lay_out
-
-Float = NDArray[np.float64]
+from kernelfit.typing import Float
 
 _UNLIMITED = 2**62
 

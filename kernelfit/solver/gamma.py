@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
@@ -19,8 +18,7 @@ from kernelfit.linalg.triangular import solve_factored
 from kernelfit.progress import Progress, Silent
 from kernelfit.solver.inputs import find_duplicates
 from kernelfit.storage.panels import RamPanels
-
-Float = NDArray[np.float64]
+from kernelfit.typing import Float
 
 #: rows whose distances the median rule looks at
 MEDIAN_ROWS = 1_000
@@ -104,7 +102,7 @@ def build_with_gamma(name: str, gamma: float, parameters: dict[str, Any]) -> Ker
     if name not in GAMMA_KERNELS:
         raise InputError(f"gamma: the {name} kernel has none, expected one of {', '.join(GAMMA_KERNELS)}")
     if "gamma" in parameters:
-        raise InputError("parameters: got gamma there, expected it as the argument gamma; move it")
+        raise InputError("kernel_params: got gamma there, expected it as the argument gamma; move it")
     return build(name, gamma=gamma, **parameters)
 
 

@@ -11,8 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from kernelfit.errors import DuplicateRowsError, InputError
 from kernelfit.gram.points import Points, as_array
-
-Float = NDArray[np.float64]
+from kernelfit.typing import Float
 
 # Rows of a message list at most this many groups.
 _LISTED = 5

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from kernelfit.gram.points import Points
 from kernelfit.gram.source import GramSource
 from kernelfit.kernels.base import Kernel
-
-Float = NDArray[np.float64]
+from kernelfit.typing import Float
 
 
 @dataclass(frozen=True)

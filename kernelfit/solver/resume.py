@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from kernelfit.arguments import bytes_of
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device.choose import check_device, open_devices
 from kernelfit.device.protocol import Device
 from kernelfit.errors import DataError, StorageError
-from kernelfit.gram.plan import bytes_of
 from kernelfit.gram.source import ArrayGram, GramSource, KernelGram, PanelGram
 from kernelfit.linalg.cholesky import Pivots
 from kernelfit.progress import Progress, Silent

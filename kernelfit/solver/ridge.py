@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
@@ -16,8 +15,7 @@ from kernelfit.gram.submatrix import subsample
 from kernelfit.linalg.ridge_path import leave_one_out_path, plan_path
 from kernelfit.metrics import error_rate, root_mean_square
 from kernelfit.progress import Progress
-
-Float = NDArray[np.float64]
+from kernelfit.typing import Float
 
 #: multiples of the mean diagonal of K that are tried: none, and half decades from 1e-6 to 1
 CANDIDATES: tuple[float, ...] = (0.0, *(float(f"{10.0 ** (k / 2):.3g}") for k in range(-12, 1)))

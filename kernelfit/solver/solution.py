@@ -20,8 +20,7 @@ from kernelfit.kernels.base import Kernel
 from kernelfit.progress import Progress, Silent
 from kernelfit.solver.certificate import Certificate
 from kernelfit.solver.ridge import RidgeChoice
-
-Float = NDArray[np.float64]
+from kernelfit.typing import Float
 
 # Rows of a strip of test points.
 _STRIP = 512

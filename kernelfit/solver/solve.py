@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from kernelfit.arguments import bytes_of, integer, positive
 from kernelfit.cpu.memory import available_memory, free_disk
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device.choose import check_device, open_devices
-from kernelfit.device.panel_gram import DevicePanelGram
 from kernelfit.device.plan import DevicePlan
 from kernelfit.device.protocol import Device
 from kernelfit.errors import (
@@ -25,12 +25,10 @@ from kernelfit.errors import (
     PlanError,
     RefinementError,
 )
-from kernelfit.gram.plan import INTERPRETER, Plan, bytes_of, make_plan
+from kernelfit.gram.plan import INTERPRETER, Plan, make_plan
 from kernelfit.gram.points import Points
 from kernelfit.gram.source import ArrayGram, GramSource, KernelGram, PanelGram
-from kernelfit.interruption import Interruption
 from kernelfit.kernels import Kernel, Linear, build
-from kernelfit.kernels.base import positive, whole
 from kernelfit.linalg.minimum_norm import minimum_norm
 from kernelfit.progress import Progress, Silent
 from kernelfit.runs.folder import (
@@ -41,6 +39,7 @@ from kernelfit.runs.folder import (
     refuse_occupied,
     reserved,
 )
+from kernelfit.runs.interruption import Interruption
 from kernelfit.solver.certificate import Certificate, interpolates
 from kernelfit.solver.device_system import DeviceSystem, close_all, plan_on_device
 from kernelfit.solver.gamma import GAMMA_KERNELS, build_with_gamma, leave_one_out_gamma, median_gamma
@@ -49,8 +48,7 @@ from kernelfit.solver.problem import Problem
 from kernelfit.solver.ridge import CANDIDATES, choose_ridge
 from kernelfit.solver.solution import Solution
 from kernelfit.solver.system import FactoredSystem
-
-Float = NDArray[np.float64]
+from kernelfit.typing import Float
 
 
 def solve(
@@ -60,13 +58,13 @@ def solve(
     kernel: str | Kernel = "gaussian",
     gamma: float | str | None = None,
     gamma_factor: float = 1.0,
-    parameters: dict[str, Any] | None = None,
+    kernel_params: dict[str, Any] | None = None,
     ridge: float | str = 0.0,
     jitter: float = 0.0,
     precision: str = "float64",
     tier: str = "auto",
     memory: int | str | None = None,
-    directory: str | Path | None = None,
+    run_dir: str | Path | None = None,
     resume: bool = False,
     remember: Mapping[str, Any] | None = None,
     scratch: str | Path | None = None,
@@ -90,7 +88,7 @@ def solve(
     kernel : a name of `kernelfit.kernels.KERNELS`, a `Kernel`, or "precomputed"
     gamma : for gaussian, laplacian and polynomial kernels given by name: a number, "median" (gamma_factor / median
         distance of the first 1,000 rows; the default) or "auto" (least leave-one-out error on a subsample)
-    parameters : other parameters of a kernel given by name
+    kernel_params : other parameters of a kernel given by name
     ridge : >= 0; 0 interpolates; "auto" takes the one of least leave-one-out error among 0 and half decades from 1e-6
         to 1 of the mean diagonal of K (`Solution.ridge_choice`, `kernelfit.solver.ridge.choose_ridge`). Equal rows are
         then left out as with ridge 0, unless their targets differ: nothing interpolates them, and 0 is not tried
@@ -99,12 +97,12 @@ def solve(
         device "tf32" (as mixed, with products on the tensor cores, for small condition numbers)
     tier : "ram", "disk" or "auto"
     memory : bytes, or text such as "8GB"; by default what is available
-    directory : a folder to keep the run in: rows, factor, journal and solution. A run that stops before its end goes on
+    run_dir : a folder to keep the run in: rows, factor, journal and solution. A run that stops before its end goes on
         with `kernelfit.resume`, and `kernelfit.open` answers more right-hand sides from the factor of one that ended
-    resume : go on with the run in `directory`, where there is one, if it is of the same rows, kernel, plan and
+    resume : go on with the run in `run_dir`, where there is one, if it is of the same rows, kernel, plan and
         versions; other targets are welcome
     remember : JSON to keep with the run, for whoever goes on with it: `kernelfit.solver.resume.remembered`
-    scratch : where panels of the disk tier go when no directory is given; by default the system's temporary folder
+    scratch : where panels of the disk tier go when no run_dir is given; by default the system's temporary folder
     panel_width : columns of a panel; by default chosen by n
     device : "cpu", "cuda", "cuda:1", ..., "auto" (a card where there is one and n is large enough to pay for it), or an
         open `kernelfit.device.protocol.Device`, which the solution then owns. "cuda:0,cuda:1" deals the panels out to
@@ -124,7 +122,7 @@ def solve(
     progress = progress or Silent()
     check_device(device)
     if panel_width is not None:
-        panel_width = whole("panel_width", panel_width, 1)
+        panel_width = integer("panel_width", panel_width, 1)
     choose = isinstance(ridge, str) and ridge == "auto"
     ridge, jitter = as_shift("ridge", 0.0 if choose else ridge), as_shift("jitter", jitter)
     notes: list[str] = []
@@ -139,7 +137,7 @@ def solve(
         duplicates = Duplicates(())
         candidates = CANDIDATES
         if isinstance(kernel, str) and kernel == "precomputed":
-            if gamma is not None or parameters:
+            if gamma is not None or kernel_params:
                 raise InputError(
                     "gamma: a precomputed Gram matrix is used as it is; leave the kernel's parameters out"
                 )
@@ -166,7 +164,7 @@ def solve(
                 kernel,
                 gamma,
                 gamma_factor,
-                parameters or {},
+                kernel_params or {},
                 points,
                 targets,
                 ridge,
@@ -211,15 +209,15 @@ def solve(
         if _is_primal(problem):
             solution = _solve_primal(problem, backend, limit, note, notes)
             solution.ridge_choice = choice
-            if directory is not None:
-                folder, _ = make_folder(Path(directory))
+            if run_dir is not None:
+                folder, _ = make_folder(Path(run_dir))
                 refuse_occupied(folder)
                 solution.save(folder / SOLUTION)
             return solution
-        place = Path(directory or scratch or tempfile.gettempdir())
-        if isinstance(device, str) and device == "auto" and isinstance(source, DevicePanelGram):
+        place = Path(run_dir or scratch or tempfile.gettempdir())
+        if isinstance(device, str) and device == "auto" and source.device is not None:
+            note(f"device auto: {source.device.name}, where the Gram matrix lies")
             device = source.device
-            note(f"device auto: {device.name}, where the Gram matrix lies")
         opened = open_devices(device, source.n, note, bytes_of(device_memory, "device_memory"))
         if opened:
             if tier != "auto":
@@ -231,7 +229,7 @@ def solve(
                 progress,
                 notes,
                 memory=None if memory is None else limit,
-                directory=Path(directory) if directory is not None else None,
+                run_dir=Path(run_dir) if run_dir is not None else None,
                 resume=resume,
                 place=place,
                 panel_width=panel_width,
@@ -259,11 +257,11 @@ def solve(
             and resolved is not None
             and resolved.of_inner_products,
             panel_width=source.layout.width if isinstance(source, PanelGram) else panel_width,
-            kept=directory is not None,
+            kept=run_dir is not None,
         )
         run = None
-        if directory is not None:
-            run = open_run_folder(Path(directory), problem, plan, notes, resume, progress)
+        if run_dir is not None:
+            run = open_run_folder(Path(run_dir), problem, plan, notes, resume, progress)
             plan = run.plan
         solution = complete(problem, plan, backend, progress, notes, run=run, scratch=place)
         solution.ridge_choice = choice
@@ -278,7 +276,7 @@ def _solve_on_device(
     notes: list[str],
     *,
     memory: int | None,
-    directory: Path | None,
+    run_dir: Path | None,
     resume: bool,
     place: Path,
     panel_width: int | None,
@@ -299,8 +297,8 @@ def _solve_on_device(
             )
 
         plan, on_device = planned(panel_width)
-        if directory is not None:
-            run = open_run_folder(directory, problem, plan, notes, resume, progress)
+        if run_dir is not None:
+            run = open_run_folder(run_dir, problem, plan, notes, resume, progress)
             if run.plan.panel_width != on_device.width:
                 plan, on_device = planned(run.plan.panel_width)
         system = DeviceSystem(

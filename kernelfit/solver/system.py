@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import NotPositiveDefiniteError, RefinementError
@@ -32,8 +31,7 @@ from kernelfit.storage.disk import DiskPanels
 from kernelfit.storage.panel_file import PanelFile
 from kernelfit.storage.panels import PanelStore, RamPanels
 from kernelfit.storage.write_behind import WriteBehind
-
-Float = NDArray[np.float64]
+from kernelfit.typing import Float
 
 # A refined solution is as good as a float64 factor's when its backward error is below ten units of roundoff.
 _AS_GOOD_AS_FLOAT64 = 10.0 * 0.5 * float(np.finfo(np.float64).eps)

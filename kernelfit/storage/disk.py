@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit.storage.panel_file import PanelFile
-from kernelfit.storage.panels import Batch, Piece, Span
+from kernelfit.storage.panels import Batch, Piece
 from kernelfit.storage.write_behind import WriteBehind
+from kernelfit.typing import Span
 
 
 @dataclass(frozen=True)

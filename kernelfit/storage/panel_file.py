@@ -20,8 +20,7 @@ from numpy.typing import DTypeLike, NDArray
 from kernelfit.errors import StorageError
 from kernelfit.gram.plan import PanelLayout
 from kernelfit.storage.hdf5 import storage_error
-
-Span = tuple[int, int]
+from kernelfit.typing import Span
 
 # Offsets of data sets are multiples of this, the block size of common file systems.
 _ALIGNMENT = 4096

@@ -12,8 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 from kernelfit.errors import PlanError
 from kernelfit.gram.plan import PanelLayout
 from kernelfit.storage.write_behind import WriteBehind
-
-Span = tuple[int, int]
+from kernelfit.typing import Span
 
 
 @dataclass(frozen=True)

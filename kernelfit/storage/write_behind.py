@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from kernelfit.storage.journal import Journal, PanelRecord
 from kernelfit.storage.panel_file import PanelFile
-
-Span = tuple[int, int]
+from kernelfit.typing import Span
 
 
 class WriteBehind:

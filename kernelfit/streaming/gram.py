@@ -27,8 +27,8 @@ from kernelfit.errors import InputError, PlanError
 from kernelfit.features.random_conv import RandomConv
 from kernelfit.gram.plan import PanelLayout, make_plan
 from kernelfit.gram.source import PanelGram, StoredGram
-from kernelfit.interruption import Interruption
 from kernelfit.progress import Progress, Silent
+from kernelfit.runs.interruption import Interruption
 from kernelfit.solver.solution import Solution
 from kernelfit.storage.hdf5 import array_digest
 from kernelfit.streaming import gram_file

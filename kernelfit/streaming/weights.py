@@ -16,8 +16,7 @@ from kernelfit.features.random_conv import RandomConv
 from kernelfit.progress import Progress, Silent
 from kernelfit.storage import hdf5
 from kernelfit.streaming.accumulate import filters_per_block
-
-Float = NDArray[np.float64]
+from kernelfit.typing import Float
 
 _FORM = "kernelfit weights of features"
 _VERSION = 1

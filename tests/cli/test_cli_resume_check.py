@@ -134,7 +134,7 @@ def test_another_problem_is_refused_with_what_differs(
 
 def test_a_run_started_from_python(tmp_path: Path, rng: np.random.Generator) -> None:
     folder = tmp_path / "run"
-    kernelfit.solve(rng.normal(size=(50, 3)), rng.normal(size=50), gamma=1.0, directory=folder).close()
+    kernelfit.solve(rng.normal(size=(50, 3)), rng.normal(size=50), gamma=1.0, run_dir=folder).close()
     (folder / "solution.h5").unlink()
     shown = invoke("resume", str(folder))
     assert shown.exit_code == 0

@@ -25,7 +25,7 @@ def test_the_default_is_every_core_of_the_process():
 
 @pytest.mark.parametrize("threads", [0, -1, 1.5, "2", True])
 def test_threads_must_be_a_whole_number(threads):
-    with pytest.raises(InputError, match=r"^threads: got .*expected a whole number >= 1.*$"):
+    with pytest.raises(InputError, match=r"^threads: got .*expected an integer >= 1.*$"):
         CpuBackend(threads)
 
 

@@ -150,7 +150,7 @@ def test_scales_are_root_mean_squares_of_the_maps(rng: np.random.Generator) -> N
     [
         ({"wavelengths": ()}, "wavelengths: got none"),
         ({"wavelengths": (1.0,)}, "wavelengths: got 1.0, expected a finite number >= 2"),
-        ({"n_orientations": 2.5}, "n_orientations: got 2.5, expected a whole number >= 1"),
+        ({"n_orientations": 2.5}, "n_orientations: got 2.5, expected an integer >= 1"),
         ({"stride": 0}, "stride: got 0"),
         ({"bandwidth": -1}, "bandwidth: got -1"),
         ({"pool_sigma": 0}, "pool_sigma: got 0"),

@@ -196,10 +196,10 @@ def test_filters_have_length_one_and_patches_are_white(draw: str, rng: np.random
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n_filters": 0}, "n_filters: got 0, expected a whole number >= 1"),
+        ({"n_filters": 0}, "n_filters: got 0, expected an integer >= 1"),
         ({"threshold": -1}, "threshold: got -1, expected a finite number >= 0"),
         ({"zca": float("nan")}, "zca: got nan"),
-        ({"random_state": -1}, "random_state: got -1, expected a whole number >= 0"),
+        ({"random_state": -1}, "random_state: got -1, expected an integer >= 0"),
         ({"draw": "kmeans"}, "draw: got 'kmeans', expected one of patches, gaussian, laplace"),
         ({"pooling": "max"}, "pooling: got 'max', expected one of grid, quadrants"),
         ({"image_shape": (3, 5)}, r"image_shape: got \(3, 5\) with 15 values, expected 100"),

@@ -79,7 +79,7 @@ def test_no_level_is_the_image_and_none_the_most(rng: np.random.Generator) -> No
             "transform_kind: got 'dual-tree', expected one of discrete, stationary",
         ),
         ({"mode": "wrap"}, "mode: got 'wrap', expected one of zero"),
-        ({"levels": -1}, "levels: got -1, expected a whole number >= 0"),
+        ({"levels": -1}, "levels: got -1, expected an integer >= 0"),
         ({"levels": 9}, r"levels: got 9, expected 2\^levels <= 2 x 10 pixels"),
         ({"pool": 0}, "pool: got 0"),
     ],

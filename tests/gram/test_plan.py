@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kernelfit.arguments import parse_bytes
 from kernelfit.errors import InputError, PlanError
 from kernelfit.gram import plan as planning
-from kernelfit.gram.plan import PanelLayout, largest_order, make_plan, parse_bytes
+from kernelfit.gram.plan import PanelLayout, largest_order, make_plan
 
 orders = st.integers(1, 100_000)
 GB = 10**9

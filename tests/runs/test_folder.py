@@ -43,7 +43,7 @@ def problem(**changes: Any) -> dict[str, Any]:
 
 def unsolved(folder: Path, **changes: Any) -> None:
     """A run whose factor is finished and whose solution is not there."""
-    kernelfit.solve(**problem(**changes), directory=folder).close()
+    kernelfit.solve(**problem(**changes), run_dir=folder).close()
     (folder / "solution.h5").unlink()
 
 
@@ -54,7 +54,7 @@ def test_an_opened_run_answers_without_factoring(
 ) -> None:
     given = problem(precision=precision, tier=tier, gamma=5.0)
     whole = kernelfit.solve(**given)
-    kernelfit.solve(**given, directory=tmp_path / "run").close()
+    kernelfit.solve(**given, run_dir=tmp_path / "run").close()
     monkeypatch.setattr("kernelfit.solver.system.factor", None)
     opened = kernelfit.open(tmp_path / "run")
     np.testing.assert_array_equal(opened.alpha, whole.alpha)
@@ -70,7 +70,7 @@ def test_an_opened_run_answers_without_factoring(
 
 def test_the_factor_is_plain_hdf5(tmp_path: Path) -> None:
     given = problem()
-    kernelfit.solve(**given, directory=tmp_path / "run").close()
+    kernelfit.solve(**given, run_dir=tmp_path / "run").close()
     factor = np.zeros((N, N))
     with h5py.File(tmp_path / "run" / "factor.h5", "r") as file:
         for j, panel in enumerate(file["panels"].values()):
@@ -82,7 +82,7 @@ def test_the_factor_is_plain_hdf5(tmp_path: Path) -> None:
 def test_equal_rows_stay_known(tmp_path: Path) -> None:
     given = problem()
     X, Y = np.vstack([given["X"], given["X"][:1]]), np.vstack([given["Y"], given["Y"][:1]])
-    whole = kernelfit.solve(X, Y, gamma=0.5, directory=tmp_path / "run")
+    whole = kernelfit.solve(X, Y, gamma=0.5, run_dir=tmp_path / "run")
     opened = kernelfit.open(tmp_path / "run")
     np.testing.assert_array_equal(opened.kept, np.arange(N))
     np.testing.assert_array_equal(opened.solve(2 * Y).alpha, whole.solve(2 * Y).alpha)
@@ -110,7 +110,7 @@ def test_another_problem_is_refused_with_what_differs(
     unsolved(folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     with pytest.raises(StorageError, match="holds another run") as caught:
-        kernelfit.solve(**problem(**changes), directory=folder, resume=True)
+        kernelfit.solve(**problem(**changes), run_dir=folder, resume=True)
     assert words in str(caught.value)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
@@ -140,7 +140,7 @@ def test_a_foreign_journal_is_refused(tmp_path: Path) -> None:
 def test_a_mixed_run_that_kept_its_gram_in_memory_is_reproduced(tmp_path: Path) -> None:
     rng = np.random.default_rng(7)
     X, Y = rng.normal(size=(2_500, 5)), rng.normal(size=2_500)
-    solution = kernelfit.solve(X, Y, gamma=5.0, precision="mixed", directory=tmp_path / "run", device="cpu")
+    solution = kernelfit.solve(X, Y, gamma=5.0, precision="mixed", run_dir=tmp_path / "run", device="cpu")
     assert solution.plan.cache == "gram"
     assert solution.certificate.refinements > 0
     solution.close()
@@ -150,7 +150,7 @@ def test_a_mixed_run_that_kept_its_gram_in_memory_is_reproduced(tmp_path: Path) 
 
 def test_a_mixed_run_whose_rows_are_others_is_found_out(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    solution = kernelfit.solve(**problem(precision="mixed"), directory=folder)
+    solution = kernelfit.solve(**problem(precision="mixed"), run_dir=folder)
     solution.points = Points(np.random.default_rng(8).normal(size=(N, 4)))
     written = journal.Journal(folder / "journal")
     solution_file.write(solution, folder / "solution.h5", lambda digest: written.append({"solution": digest}))
@@ -163,9 +163,9 @@ def test_a_mixed_run_whose_rows_are_others_is_found_out(tmp_path: Path) -> None:
 
 def test_other_targets_are_welcome(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    kernelfit.solve(**problem(), directory=folder).close()
+    kernelfit.solve(**problem(), run_dir=folder).close()
     other = np.arange(1.0 * N)
-    solution = kernelfit.solve(**problem(Y=other, tier="disk"), directory=folder, resume=True)
+    solution = kernelfit.solve(**problem(Y=other, tier="disk"), run_dir=folder, resume=True)
     assert solution.traffic["factor_written"] == 0
     np.testing.assert_array_equal(solution.alpha, kernelfit.solve(**problem(Y=other)).alpha)
     np.testing.assert_array_equal(kernelfit.open(folder).alpha, solution.alpha)
@@ -180,11 +180,11 @@ def test_other_targets_that_are_killed_do_not_become_the_earlier_ones(
     def killed(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    kernelfit.solve(**problem(), directory=folder).close()
+    kernelfit.solve(**problem(), run_dir=folder).close()
     with monkeypatch.context() as patch:
         patch.setattr(run_folder.Run, "finish", killed)
         with pytest.raises(KeyboardInterrupt):
-            kernelfit.solve(**problem(Y=other), directory=folder, resume=True)
+            kernelfit.solve(**problem(Y=other), run_dir=folder, resume=True)
     solution = kernelfit.resume(folder)
     np.testing.assert_array_equal(solution.targets[:, 0], other)
     assert kernelfit.check(folder).ok
@@ -194,44 +194,44 @@ def test_other_targets_that_are_killed_do_not_become_the_earlier_ones(
 def test_a_run_that_no_factor_exists_for_is_taken_away(tmp_path: Path, precision: str) -> None:
     X = np.linspace(0, 1, N)[:, None]  # one after the other, so that K is singular to rounding
     with pytest.raises(NotPositiveDefiniteError):
-        kernelfit.solve(**problem(X=X, precision=precision), directory=tmp_path / "run")
+        kernelfit.solve(**problem(X=X, precision=precision), run_dir=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_targets_that_overflow_do_not_cost_the_factor(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    kernelfit.solve(**problem(), directory=folder).close()
+    kernelfit.solve(**problem(), run_dir=folder).close()
     with pytest.raises(RefinementError, match=r"alpha: overflows in float64 precision, with Y up to 1e\+308"):
-        kernelfit.solve(**problem(Y=np.full(N, 1e308)), directory=folder, resume=True)
-    solution = kernelfit.solve(**problem(), directory=folder, resume=True)
+        kernelfit.solve(**problem(Y=np.full(N, 1e308)), run_dir=folder, resume=True)
+    solution = kernelfit.solve(**problem(), run_dir=folder, resume=True)
     assert solution.traffic["factor_written"] == 0
     assert kernelfit.check(folder).ok
 
 
 def test_a_new_run_leaves_an_earlier_one_alone(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    kernelfit.solve(**problem(), directory=folder).close()
+    kernelfit.solve(**problem(), run_dir=folder).close()
     with pytest.raises(StorageError, match="holds a finished run"):
-        kernelfit.solve(**problem(), directory=folder)
+        kernelfit.solve(**problem(), run_dir=folder)
     (folder / "solution.h5").unlink()
     with pytest.raises(
         StorageError, match=r"unfinished run \(5 of 5 panels\); continue it with kernelfit resume"
     ):
-        kernelfit.solve(**problem(), directory=folder)
+        kernelfit.solve(**problem(), run_dir=folder)
     with pytest.raises(StorageError, match="unfinished run"):
         kernelfit.open(folder)
 
 
 def test_leftovers_of_a_start_that_was_killed_are_no_run(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    kernelfit.solve(**problem(), directory=folder).close()
+    kernelfit.solve(**problem(), run_dir=folder).close()
     for name in ("run.h5", "solution.h5"):
         (folder / name).unlink()
     (folder / ".run.h5.half").write_text("torn")
     assert run_folder.is_vacant(folder)
     with pytest.raises(DataError, match="holds no run"):
         kernelfit.resume(folder)
-    kernelfit.solve(**problem(), directory=folder).close()
+    kernelfit.solve(**problem(), run_dir=folder).close()
     assert kernelfit.check(folder).ok
     assert not (folder / ".run.h5.half").exists()
     assert not run_folder.is_vacant(folder)
@@ -250,7 +250,7 @@ def test_precomputed_grams_are_given_again(tmp_path: Path) -> None:
     factor = rng.normal(size=(N, N))
     gram, y = factor @ factor.T + np.eye(N), rng.normal(size=N)
     folder = tmp_path / "run"
-    whole = kernelfit.solve(gram, y, kernel="precomputed", panel_width=WIDTH, directory=folder)
+    whole = kernelfit.solve(gram, y, kernel="precomputed", panel_width=WIDTH, run_dir=folder)
     with pytest.raises((DataError, InputError), match="gram"):
         kernelfit.open(folder)
     np.testing.assert_array_equal(kernelfit.open(folder, gram=gram).solve(y).alpha, whole.alpha)
@@ -277,7 +277,7 @@ def test_a_users_own_kernel_is_given_again(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     given = problem(kernel=Pairwise(similarity))
     del given["gamma"]
-    whole = kernelfit.solve(**given, directory=folder)
+    whole = kernelfit.solve(**given, run_dir=folder)
     with pytest.raises(InputError, match="function"):
         kernelfit.open(folder)
     opened = kernelfit.open(folder, function=similarity)
@@ -290,7 +290,7 @@ def test_mixed_precision_that_falls_back_keeps_a_float64_run(tmp_path: Path) -> 
     given = problem(gamma=0.01, precision="mixed")
     whole = kernelfit.solve(**given)
     assert any("fell back" in note for note in whole.notes)
-    kept = kernelfit.solve(**given, directory=tmp_path / "run")
+    kept = kernelfit.solve(**given, run_dir=tmp_path / "run")
     np.testing.assert_array_equal(kept.alpha, whole.alpha)
     found = kernelfit.check(tmp_path / "run")
     assert found.ok, found.problems
@@ -301,12 +301,12 @@ def test_mixed_precision_that_falls_back_keeps_a_float64_run(tmp_path: Path) -> 
 def test_the_primal_road_keeps_its_solution(tmp_path: Path) -> None:
     given = problem(kernel="linear")
     del given["gamma"]
-    whole = kernelfit.solve(**given, directory=tmp_path / "run")
+    whole = kernelfit.solve(**given, run_dir=tmp_path / "run")
     opened = kernelfit.open(tmp_path / "run")
     np.testing.assert_array_equal(opened.predict(given["X"]), whole.predict(given["X"]))
     assert kernelfit.check(tmp_path / "run").finished
     with pytest.raises(StorageError, match=r"solution\.h5"):
-        kernelfit.solve(**given, directory=tmp_path / "run")
+        kernelfit.solve(**given, run_dir=tmp_path / "run")
 
 
 def test_without_a_directory_nothing_stays(tmp_path: Path) -> None:
@@ -335,7 +335,7 @@ def test_disk_for_the_factor_is_found_missing_before_the_work() -> None:
 
 @pytest.mark.parametrize("tier", ["disk", "ram"])
 def test_traffic_is_what_was_planned(tmp_path: Path, tier: str) -> None:
-    solution = kernelfit.solve(**problem(tier=tier), directory=tmp_path / "run")
+    solution = kernelfit.solve(**problem(tier=tier), run_dir=tmp_path / "run")
     plan = solution.plan
     assert solution.traffic["factor_read"] == plan.bytes_read
     assert solution.traffic["factor_written"] == plan.bytes_written
@@ -346,7 +346,7 @@ def test_traffic_is_what_was_planned(tmp_path: Path, tier: str) -> None:
 def test_identity_is_of_rows_kernel_plan_and_versions_but_not_of_targets(tmp_path: Path) -> None:
     headers = []
     for name, targets in (("a", problem()["Y"]), ("b", np.zeros(N))):
-        kernelfit.solve(**problem(Y=targets), directory=tmp_path / name).close()
+        kernelfit.solve(**problem(Y=targets), run_dir=tmp_path / name).close()
         headers.append(journal.read(tmp_path / name / "journal").header)
     assert headers[0] is not None
     assert headers[1] is not None
@@ -388,6 +388,6 @@ def test_gram_digest_sees_every_entry_of_the_lower_triangle() -> None:
 
 
 def test_names_of_the_folder(tmp_path: Path) -> None:
-    kernelfit.solve(**problem(kernel=Gaussian(0.5), gamma=None), directory=tmp_path / "run").close()
+    kernelfit.solve(**problem(kernel=Gaussian(0.5), gamma=None), run_dir=tmp_path / "run").close()
     names = {run_folder.RUN, run_folder.FACTOR, run_folder.JOURNAL, run_folder.SOLUTION, run_folder.LOCK}
     assert {path.name for path in (tmp_path / "run").iterdir()} == names

@@ -130,7 +130,7 @@ def test_a_small_device_spills_and_gives_the_same_answer(
 def test_a_run_is_kept_and_taken_up_again_on_a_device_and_on_the_cpu(rng, make_device, monkeypatch, tmp_path):
     X, _, Y, _ = problem(rng, 200)
     given = {"kernel": "gaussian", "gamma": 0.5, "ridge": 0.1, "panel_width": 32}
-    whole = kernelfit.solve(X, Y, device=make_device(16_000_000), directory=tmp_path / "a", **given)
+    whole = kernelfit.solve(X, Y, device=make_device(16_000_000), run_dir=tmp_path / "a", **given)
     whole.close()
     opened = kernelfit.open(tmp_path / "a")
     assert np.allclose(opened.solve(Y).alpha, whole.alpha, rtol=1e-9, atol=1e-9)
@@ -146,10 +146,10 @@ def test_a_run_is_kept_and_taken_up_again_on_a_device_and_on_the_cpu(rng, make_d
 
         monkeypatch.setattr(device, "potrf", stop_after_five)
         with pytest.raises(DeviceError, match="lost"):
-            kernelfit.solve(X, Y, device=device, directory=path, **given)
+            kernelfit.solve(X, Y, device=device, run_dir=path, **given)
         assert not np.any(device._memory)
     again = kernelfit.solve(
-        X, Y, device=make_device(16_000_000), directory=tmp_path / "b", resume=True, **given
+        X, Y, device=make_device(16_000_000), run_dir=tmp_path / "b", resume=True, **given
     )
     assert np.array_equal(again.alpha, whole.alpha)
     for name in ("d", "e"):
@@ -211,7 +211,7 @@ def test_panels_are_dealt_out_to_several_devices(rng, make_device, tolerance, tm
     given = {"kernel": "gaussian", "gamma": 0.4, "scale": scale, "ridge": 0.1, "panel_width": 16}
     alone = kernelfit.solve(X, Y, device=make_device(16_000_000), **given)
     devices = [make_device(16_000_000) for _ in range(3)]
-    together = kernelfit.solve(X, Y, device=devices, precision=precision, directory=tmp_path / "run", **given)
+    together = kernelfit.solve(X, Y, device=devices, precision=precision, run_dir=tmp_path / "run", **given)
     assert together.device == "+".join(device.name for device in devices)
     assert together.certificate.backward_error <= tolerance(np.float64, 150)
     assert np.allclose(together.alpha, alone.alpha, rtol=1e-8, atol=1e-8)
@@ -238,7 +238,7 @@ def test_a_dealt_run_is_taken_up_again(rng, make_device, monkeypatch, tmp_path):
 
     monkeypatch.setattr(devices[1], "potrf", stop_after_three)
     with pytest.raises(DeviceError, match="lost"):
-        kernelfit.solve(X, Y, device=devices, directory=tmp_path / "run", **given)
+        kernelfit.solve(X, Y, device=devices, run_dir=tmp_path / "run", **given)
     assert not any(np.any(device._memory) for device in devices)
     progress = Silent()
     again = kernelfit.resume(
@@ -276,7 +276,7 @@ def test_a_run_of_the_cpu_goes_on_on_a_device(rng, make_device, monkeypatch, tmp
     with monkeypatch.context() as patched:
         patched.setattr("kernelfit.solver.system.FactoredSystem.solve", stop)
         with pytest.raises(DeviceError, match="stopped"):
-            kernelfit.solve(X, Y, directory=tmp_path / "run", **given)
+            kernelfit.solve(X, Y, run_dir=tmp_path / "run", **given)
     solution = kernelfit.resume(tmp_path / "run", device=make_device(16_000_000))
     assert solution.device != "cpu"
     assert np.allclose(solution.alpha, whole.alpha, rtol=1e-9, atol=1e-9)

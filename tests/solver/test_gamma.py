@@ -109,7 +109,7 @@ def test_build_with_gamma_ignores_nothing():
     assert build_with_gamma("polynomial", 2.0, {"degree": 5}) == Polynomial(5, 2.0, 1.0)
     with pytest.raises(InputError, match=r"^degree: the gaussian kernel does not have it"):
         build_with_gamma("gaussian", 2.0, {"degree": 5})
-    with pytest.raises(InputError, match=r"^parameters: got gamma there"):
+    with pytest.raises(InputError, match=r"^kernel_params: got gamma there"):
         build_with_gamma("polynomial", 2.0, {"gamma": 1.0})
     with pytest.raises(InputError, match=r"^gamma: the linear kernel has none"):
         build_with_gamma("linear", 2.0, {})

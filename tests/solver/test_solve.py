@@ -129,14 +129,14 @@ def test_mixed_precision_that_falls_back_says_so(rng):
     y = np.sin(x)
     progress = Silent()
     solution = kernelfit.solve(
-        x, y, kernel="matern", parameters={"nu": 2.5}, precision="mixed", progress=progress
+        x, y, kernel="matern", kernel_params={"nu": 2.5}, precision="mixed", progress=progress
     )
     assert solution.certificate.factor_precision == "float64"
     assert solution.plan.precision == "float64"
     assert solution.certificate.backward_error < 1e-14
     assert any(note.startswith("mixed precision fell back to float64: ") for note in solution.notes)
     assert progress.notes == solution.notes
-    reference = kernelfit.solve(x, y, kernel="matern", parameters={"nu": 2.5})
+    reference = kernelfit.solve(x, y, kernel="matern", kernel_params={"nu": 2.5})
     assert np.array_equal(solution.alpha, reference.alpha)
 
 

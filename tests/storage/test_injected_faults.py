@@ -68,7 +68,7 @@ def unfinished(folder: Path, panels: int = 3, tier: str = "disk") -> None:
     """A run that was asked to stop while panel `panels` was being made."""
     stop = When(folder, panels, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(Interrupted) as caught:
-        kernelfit.solve(**problem(), directory=folder, tier=tier, progress=stop)
+        kernelfit.solve(**problem(), run_dir=folder, tier=tier, progress=stop)
     assert caught.value.exit_code == 143
     assert panels <= len(journal.read(folder / "journal").panels) <= panels + 1
 
@@ -131,7 +131,7 @@ def test_an_error_of_the_system_at_every_call(
 ) -> None:
     failing = Failing(name, number)
     monkeypatch.setattr(os, name, failing)
-    kernelfit.solve(**problem(), directory=tmp_path / "whole", tier=tier).close()
+    kernelfit.solve(**problem(), run_dir=tmp_path / "whole", tier=tier).close()
     calls = failing.calls
     raised = 0
     # Reads are many and alike.
@@ -141,7 +141,7 @@ def test_an_error_of_the_system_at_every_call(
         error = None
         folder = tmp_path / str(at)
         try:
-            solution = kernelfit.solve(**problem(), directory=folder, tier=tier)
+            solution = kernelfit.solve(**problem(), run_dir=folder, tier=tier)
             np.testing.assert_array_equal(solution.alpha, alpha)
             solution.close()
         except StorageError as caught:
@@ -170,7 +170,7 @@ def test_short_reads_and_writes_are_continued(
 
     for name in calls:
         monkeypatch.setattr(os, name, short(name))
-    solution = kernelfit.solve(**problem(), directory=tmp_path / "run", tier=tier)
+    solution = kernelfit.solve(**problem(), run_dir=tmp_path / "run", tier=tier)
     np.testing.assert_array_equal(solution.alpha, alpha)
     solution.close()
     assert kernelfit.check(tmp_path / "run").ok
@@ -221,7 +221,7 @@ def test_a_flipped_bit_is_found_and_repaired_or_named(
 
 def test_a_flipped_bit_in_a_finished_run(alpha: np.ndarray[Any, Any], tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    kernelfit.solve(**problem(), directory=folder).close()
+    kernelfit.solve(**problem(), run_dir=folder).close()
     data = bytearray((folder / "solution.h5").read_bytes())
     data[len(data) // 2] ^= 1
     (folder / "solution.h5").write_bytes(data)
@@ -252,7 +252,7 @@ def test_a_truncated_file(
 @pytest.mark.parametrize("file", ["run.h5", "solution.h5"])
 def test_a_truncated_description(alpha: np.ndarray[Any, Any], tmp_path: Path, file: str) -> None:
     folder = tmp_path / "run"
-    kernelfit.solve(**problem(), directory=folder).close()
+    kernelfit.solve(**problem(), run_dir=folder).close()
     if file == "run.h5":
         (folder / "solution.h5").unlink()
     os.truncate(folder / file, (folder / file).stat().st_size // 2)
@@ -260,7 +260,7 @@ def test_a_truncated_description(alpha: np.ndarray[Any, Any], tmp_path: Path, fi
     if file == "run.h5":
         with pytest.raises(KernelfitError, match=r"run\.h5: .*solve again with the same rows"):
             kernelfit.resume(folder)
-        solution = kernelfit.solve(**problem(), directory=folder, resume=True)
+        solution = kernelfit.solve(**problem(), run_dir=folder, resume=True)
         assert solution.traffic["factor_written"] == 0
         np.testing.assert_array_equal(solution.alpha, alpha)
         solution.close()
@@ -281,7 +281,7 @@ def test_a_file_that_is_removed_while_it_is_used(
             (folder / what).unlink()
 
     with pytest.raises(StorageError, match="removed") as caught:
-        kernelfit.solve(**problem(), directory=folder, tier=tier, progress=When(folder, 2, remove))
+        kernelfit.solve(**problem(), run_dir=folder, tier=tier, progress=When(folder, 2, remove))
     assert "\n" not in str(caught.value)
     if what != "folder":
         require_right_or_resumable(folder, alpha, None)
@@ -294,9 +294,7 @@ def test_a_pivot_that_is_not_positive_in_every_panel(tmp_path: Path, row: int, t
     gram = np.eye(N) + 0.001
     gram[row, row] = -1.0
     with pytest.raises(NotPositiveDefiniteError) as caught:
-        kernelfit.solve(
-            gram, np.ones(N), kernel="precomputed", panel_width=WIDTH, tier=tier, directory=folder
-        )
+        kernelfit.solve(gram, np.ones(N), kernel="precomputed", panel_width=WIDTH, tier=tier, run_dir=folder)
     assert caught.value.row == row
     assert "\n" not in str(caught.value)
     assert not folder.exists()

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from kernelfit import interruption as module
 from kernelfit.errors import Interrupted
-from kernelfit.interruption import Interruption
 from kernelfit.progress import Silent
+from kernelfit.runs import interruption as module
+from kernelfit.runs.interruption import Interruption
 
 
 @pytest.fixture

@@ -1,0 +1,79 @@
+"""Arguments of functions, checked: numbers and sizes, or an error that names the argument."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from kernelfit.errors import InputError
+
+
+def positive(name: str, value: Any) -> float:
+    """`value` as a finite float > 0, or an error that names the parameter."""
+    number = finite(name, value)
+    if number <= 0:
+        raise InputError(f"{name}: got {value}, expected a number > 0")
+    return number
+
+
+def non_negative(name: str, value: Any) -> float:
+    """`value` as a finite float >= 0, or an error that names the parameter."""
+    number = finite(name, value)
+    if number < 0:
+        raise InputError(f"{name}: got {value}, expected a number >= 0")
+    return number
+
+
+def integer(name: str, value: Any, minimum: int) -> int:
+    """`value` as an integer >= `minimum`, or an error that names the parameter."""
+    if isinstance(value, bool) or int(finite(name, value)) != value or value < minimum:
+        raise InputError(f"{name}: got {value!r}, expected an integer >= {minimum}")
+    return int(value)
+
+
+def finite(name: str, value: Any) -> float:
+    """`value` as a finite float, or an error that names the parameter."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise InputError(f"{name}: got {value!r}, expected a number") from None
+    if not np.isfinite(number):
+        raise InputError(f"{name}: got {value}, expected a finite number")
+    return number
+
+
+def bytes_of(memory: int | str | None, name: str = "memory") -> int | None:
+    """A limit given as bytes or as text; None where none is given."""
+    if memory is None:
+        return None
+    if isinstance(memory, str):
+        return parse_bytes(memory, name)
+    if not 0 < memory < 2**63:
+        raise InputError(f"{name}: got {memory}, expected bytes > 0 or a size such as 8GB")
+    return int(memory)
+
+
+def parse_bytes(text: str, name: str = "memory") -> int:
+    """Bytes from `8GB`, `512MiB`, `2e9`; powers of ten without an i, of two with it."""
+    units = {
+        "": 1,
+        "K": 1e3,
+        "M": 1e6,
+        "G": 1e9,
+        "T": 1e12,
+        "KI": 2**10,
+        "MI": 2**20,
+        "GI": 2**30,
+        "TI": 2**40,
+    }
+    stripped = text.strip().upper()
+    number = stripped.rstrip("BKMGTI")
+    unit = stripped[len(number) :].removesuffix("B")
+    try:
+        value = float(number) * units[unit]
+        if not 1 <= value < 2**63:
+            raise ValueError(text)
+        return int(value)
+    except (ValueError, KeyError, OverflowError):
+        raise InputError(f"{name}: got {text!r}, expected a size such as 8GB, 512MiB or 2000000000") from None

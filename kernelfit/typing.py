@@ -1,0 +1,21 @@
+"""Types that several rooms share: arrays, spans, and every option that is one of a fixed set of strings."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.float64]
+Array = NDArray[Any]
+#: first and one past the last of some rows or columns
+Span = tuple[int, int]
+
+#: in what numbers K is factored: float64; float32 without refinement; float32 refined in float64; or on a device with
+#: products on its tensor cores, refined likewise
+PrecisionName = Literal["float64", "float32", "mixed", "tf32"]
+#: where the factor lives on the CPU's side; `auto` takes memory where it fits
+Tier = Literal["auto", "ram", "disk"]
+#: what an estimator does where K has no Cholesky factor
+Singular = Literal["ridge", "raise"]
