@@ -65,6 +65,8 @@ def _panels(
 class ProductsGram(Source):
     """K_ij = k(x_i, x_j) from float32 panels of exact inner products."""
 
+    layout: PanelLayout
+
     def __init__(self, gram: KernelGram, layout: PanelLayout, panels: list[NDArray[Any]]) -> None:
         self.gram, self.layout, self.panels = gram, layout, panels
         self.n = gram.n

@@ -40,7 +40,7 @@ REFUSED = [
     ({"panel_width": 0}, "panel_width: got 0, expected an integer >= 1"),
     ({"panel_width": -5}, "panel_width: got -5, expected an integer >= 1"),
     ({"panel_width": 2.5}, "panel_width: got 2.5, expected an integer >= 1"),
-    ({"parameters": {"degree": 3}}, "degree: the gaussian kernel does not have it"),
+    ({"kernel_params": {"degree": 3}}, "degree: the gaussian kernel does not have it"),
     ({"ridge": -1.0}, "ridge: got -1.0, expected a finite number >= 0"),
     ({"ridge": np.nan}, "ridge: got nan, expected"),
     ({"jitter": -1.0}, "jitter: got -1.0, expected"),
@@ -66,7 +66,7 @@ def test_arguments_that_are_refused_in_one_line(problem, arguments, says):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("given", [{"gamma": 2.0}, {"parameters": {"degree": 2}}])
+@pytest.mark.parametrize("given", [{"gamma": 2.0}, {"kernel_params": {"degree": 2}}])
 def test_parameters_of_a_kernel_beside_a_precomputed_gram_are_refused(problem, given):
     x, y = problem
     with pytest.raises(InputError, match=r"^gamma: a precomputed Gram matrix is used as it is"):
