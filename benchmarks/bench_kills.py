@@ -28,7 +28,7 @@ from typing import Any
 import kernelfit
 from benchmarks import isolated
 from kernelfit.cpu import environment
-from kernelfit.gram.plan import PanelLayout
+from kernelfit.gram.layout import PanelLayout
 from kernelfit.linalg.cholesky import panel_flops
 from kernelfit.report import json_output
 from kernelfit.runs import run_file

@@ -26,7 +26,7 @@ from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import NotPositiveDefiniteError
 from kernelfit.experiments.paper import PaperRow, find
 from kernelfit.features.random_conv import RandomConv
-from kernelfit.gram.plan import PanelLayout
+from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.source import PanelGram
 from kernelfit.gram.submatrix import submatrix
 from kernelfit.metrics import error_rate, training_targets

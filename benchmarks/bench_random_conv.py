@@ -26,7 +26,7 @@ from kernelfit.cpu import environment
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.experiments import gemm_rate
 from kernelfit.features.random_conv import RandomConv
-from kernelfit.gram.plan import PanelLayout
+from kernelfit.gram.layout import PanelLayout
 from kernelfit.report import json_output
 from kernelfit.streaming.accumulate import multiply
 

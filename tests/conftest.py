@@ -16,7 +16,7 @@ import pytest
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device.cuda import CudaDevice
 from kernelfit.device.host import HostDevice
-from kernelfit.gram.plan import PanelLayout
+from kernelfit.gram.layout import PanelLayout
 from kernelfit.storage.disk import DiskPanels
 from kernelfit.storage.panel_file import PanelFile
 from kernelfit.storage.panels import PanelStore, RamPanels

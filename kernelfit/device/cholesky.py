@@ -24,7 +24,7 @@ from kernelfit.device.panels import DevicePanels, Segment
 from kernelfit.device.protocol import Block, Device
 from kernelfit.device.triangular import eliminate_lower, solve_right
 from kernelfit.errors import DeviceError
-from kernelfit.gram.plan import PanelLayout
+from kernelfit.gram.layout import PanelLayout
 from kernelfit.linalg.cholesky import Pivots, not_positive, panel_flops, weak_threshold
 from kernelfit.progress import Progress, Silent
 

@@ -28,7 +28,7 @@ from kernelfit.device.cholesky import (
 from kernelfit.device.gram import DeviceGram
 from kernelfit.device.panels import DevicePanels, Segment
 from kernelfit.device.protocol import Device
-from kernelfit.gram.plan import PanelLayout
+from kernelfit.gram.layout import PanelLayout
 from kernelfit.linalg.cholesky import Pivots, panel_flops, weak_threshold
 from kernelfit.progress import Progress, Silent
 

@@ -11,7 +11,7 @@ from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device.epilogue import TABLE_ROW, program, table
 from kernelfit.device.gram import fetch, put
 from kernelfit.device.protocol import Block, Device, DeviceRows, Epilogue, Symmetric
-from kernelfit.gram.plan import PanelLayout
+from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.source import Columns, PanelColumns, PanelGram
 from kernelfit.kernels import Linear
 from kernelfit.typing import Float, Span

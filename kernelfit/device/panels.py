@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from kernelfit.device.protocol import Block, Device
-from kernelfit.device.residency import Move, Residency, Tile
-from kernelfit.gram.plan import PanelLayout
+from kernelfit.device.residency import Move, Residency, TileIndex
+from kernelfit.gram.layout import PanelLayout
 from kernelfit.storage.panel_file import PanelFile
 from kernelfit.storage.write_behind import WriteBehind
 from kernelfit.typing import Span
@@ -69,8 +69,8 @@ class DevicePanels:
         self._stager = device.stream("staging")
         self._finished: dict[int, Any] = {}
         self._used: dict[int, Any] = {}
-        self._host: dict[Tile, NDArray[np.uint8]] = {}
-        self._spilled: dict[Tile, Any] = {}
+        self._host: dict[TileIndex, NDArray[np.uint8]] = {}
+        self._spilled: dict[TileIndex, Any] = {}
         self._bounce: deque[tuple[NDArray[np.uint8], Any]] = deque()
         self._bounces_made = 0
         self._mirrored: deque[tuple[int, NDArray[Any], Any, tuple[float, float]]] = deque()
@@ -238,7 +238,7 @@ class DevicePanels:
             self._host[move.tile] = array
             self._spilled[move.tile] = event
 
-    def _write(self, tile: Tile, array: NDArray[np.uint8]) -> None:
+    def _write(self, tile: TileIndex, array: NDArray[np.uint8]) -> None:
         if self._behind is None:
             assert self._file is not None
             i, k = tile
@@ -249,7 +249,7 @@ class DevicePanels:
         start, stop = self._rows(i)
         return (stop - start) * self.layout.shape(k)[1] * self.dtype.itemsize
 
-    def _stage(self, tile: Tile) -> tuple[int, Block, Any]:
+    def _stage(self, tile: TileIndex) -> tuple[int, Block, Any]:
         i, k = tile
         slot, used = self._free_staging.popleft()
         if used is not None:

@@ -9,7 +9,7 @@ from typing import Any
 from kernelfit.device.protocol import aligned
 from kernelfit.device.residency import least_slots, rehearse
 from kernelfit.errors import InputError, PlanError
-from kernelfit.gram.plan import PanelLayout
+from kernelfit.gram.layout import PanelLayout
 
 #: widths tried, the first that moves least in the least time is taken. Narrow panels waste less on diagonal tiles,
 #: wide ones are read less often from where they were spilled to.

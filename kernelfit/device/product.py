@@ -8,7 +8,7 @@ import numpy as np
 
 from kernelfit.device.gram import DeviceGram, Strips
 from kernelfit.device.protocol import Block, Device, DeviceRows
-from kernelfit.gram.plan import PanelLayout
+from kernelfit.gram.layout import PanelLayout
 from kernelfit.progress import Progress, Silent
 
 

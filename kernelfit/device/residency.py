@@ -18,14 +18,15 @@ from dataclasses import dataclass, field
 
 from kernelfit.errors import PlanError
 
-Tile = tuple[int, int]
+#: block row and column panel of a tile
+TileIndex = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class Move:
-    """Tile `tile` leaves `slot` for the host or the disk; without a slot it leaves the host for the disk."""
+    """The tile leaves `slot` for the host or the disk; without a slot it leaves the host for the disk."""
 
-    tile: Tile
+    tile: TileIndex
     slot: int | None
     to_disk: bool
 
@@ -47,9 +48,9 @@ class Residency:
     count: int
     slots: int
     host_slots: int
-    slot_of: dict[Tile, int] = field(default_factory=dict)
-    on_host: set[Tile] = field(default_factory=set)
-    on_disk: set[Tile] = field(default_factory=set)
+    slot_of: dict[TileIndex, int] = field(default_factory=dict)
+    on_host: set[TileIndex] = field(default_factory=set)
+    on_disk: set[TileIndex] = field(default_factory=set)
     traffic: Traffic = field(default_factory=Traffic)
 
     def __post_init__(self) -> None:
@@ -58,7 +59,7 @@ class Residency:
                 f"device: {self.slots} tiles fit, {least_slots(self.count)} needed for two panels of {self.count}"
             )
         self._free = list(range(self.slots))
-        self._by_row: list[Tile] = []
+        self._by_row: list[TileIndex] = []
         self.most_on_host = 0
 
     def begin(self, j: int) -> list[Move]:

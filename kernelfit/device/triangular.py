@@ -6,7 +6,7 @@ from typing import Any
 
 from kernelfit.device.panels import DevicePanels, Segment
 from kernelfit.device.protocol import Block, Device
-from kernelfit.gram.plan import PanelLayout
+from kernelfit.gram.layout import PanelLayout
 
 #: triangles of this order are left to the library; everything else of a solve becomes products
 TRIANGLE = 256

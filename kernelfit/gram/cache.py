@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
-from kernelfit.gram.plan import PanelLayout
+from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.source import Columns, GramSource, KernelGram, PanelGram, Source, mirror, set_diagonal
 from kernelfit.gram.tile import ColumnBlock, KernelTile, evaluate, narrow
 from kernelfit.progress import Progress

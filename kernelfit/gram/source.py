@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
-from kernelfit.gram.plan import PanelLayout
+from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.points import Points, as_array
 from kernelfit.gram.tile import ColumnBlock, evaluate, narrow
 from kernelfit.kernels.base import Kernel
@@ -153,7 +153,7 @@ class _ArrayColumns:
 
 
 class PanelGram(Source):
-    """A Gram matrix given as packed column panels of its lower triangle, as `kernelfit.gram.plan` lays them out."""
+    """A Gram matrix given as packed column panels of its lower triangle, as `kernelfit.gram.layout` lays them out."""
 
     layout: PanelLayout
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
-from kernelfit.gram.plan import PanelLayout
+from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.points import Points
 from kernelfit.gram.source import ArrayGram, Columns, GramSource, KernelGram, PanelGram
 from kernelfit.typing import Float

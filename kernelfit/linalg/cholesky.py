@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from kernelfit.cpu import blas
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import NotPositiveDefiniteError
-from kernelfit.gram.plan import DIAGONAL_STRIP, PanelLayout
+from kernelfit.gram.layout import DIAGONAL_STRIP, PanelLayout
 from kernelfit.gram.source import GramSource
 from kernelfit.progress import Progress, Silent
 from kernelfit.storage.panels import Batch, PanelStore

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit.cpu.pool import CpuBackend
-from kernelfit.gram.plan import PanelLayout
+from kernelfit.gram.layout import PanelLayout
 from kernelfit.linalg.triangular import eliminate_lower
 from kernelfit.progress import Progress, Silent
 from kernelfit.storage.panels import PanelStore

@@ -20,7 +20,7 @@ import numpy as np
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import NotPositiveDefiniteError, PlanError
 from kernelfit.gram.cache import cache
-from kernelfit.gram.plan import PanelLayout
+from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.source import GramSource, KernelGram, PanelGram
 from kernelfit.gram.submatrix import submatrix
 from kernelfit.linalg.cholesky import factor

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from kernelfit.cpu import blas
 from kernelfit.cpu.pool import CpuBackend
-from kernelfit.gram.plan import PanelLayout
+from kernelfit.gram.layout import PanelLayout
 from kernelfit.storage.panels import PanelStore, Piece
 from kernelfit.typing import Span
 

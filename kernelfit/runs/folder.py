@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kernelfit.errors import DataError, StorageError
-from kernelfit.gram.plan import PanelLayout, Plan
+from kernelfit.gram.layout import PanelLayout
+from kernelfit.gram.plan import Plan
 from kernelfit.progress import Progress
 from kernelfit.runs import run_file
 from kernelfit.runs.identity import differences, identity

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from kernelfit.errors import DataError, RefinementError, StorageError
-from kernelfit.gram.plan import PanelLayout, Plan
+from kernelfit.gram.layout import PanelLayout
+from kernelfit.gram.plan import Plan
 from kernelfit.gram.source import PanelGram
 from kernelfit.progress import Progress, Silent
 from kernelfit.runs import folder as run_folder

@@ -8,7 +8,7 @@ import numpy as np
 
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
-from kernelfit.gram.plan import PanelLayout
+from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.points import Points
 from kernelfit.gram.source import KernelGram
 from kernelfit.kernels import Kernel, build

@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from kernelfit.cpu import blas
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
-from kernelfit.gram.plan import PanelLayout, Plan
+from kernelfit.gram.layout import PanelLayout
+from kernelfit.gram.plan import Plan
 from kernelfit.gram.points import Points, as_array
 from kernelfit.gram.tile import ColumnBlock, evaluate
 from kernelfit.kernels.base import Kernel

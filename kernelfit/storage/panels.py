@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from kernelfit.errors import PlanError
-from kernelfit.gram.plan import PanelLayout
+from kernelfit.gram.layout import PanelLayout
 from kernelfit.storage.write_behind import WriteBehind
 from kernelfit.typing import Span
 

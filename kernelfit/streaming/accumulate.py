@@ -27,7 +27,7 @@ _MOST_FILTERS = 512
 
 
 class Layout(Protocol):
-    """Column panels of a lower triangle: `kernelfit.gram.plan.PanelLayout`."""
+    """Column panels of a lower triangle: `kernelfit.gram.layout.PanelLayout`."""
 
     @property
     def n(self) -> int: ...

@@ -25,7 +25,8 @@ from kernelfit.device.panel_gram import DevicePanelGram
 from kernelfit.device.protocol import Device
 from kernelfit.errors import InputError, PlanError
 from kernelfit.features.random_conv import RandomConv
-from kernelfit.gram.plan import PanelLayout, make_plan
+from kernelfit.gram.layout import PanelLayout
+from kernelfit.gram.plan import make_plan
 from kernelfit.gram.source import PanelGram, StoredGram
 from kernelfit.progress import Progress, Silent
 from kernelfit.runs.interruption import Interruption

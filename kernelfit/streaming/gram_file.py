@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit.errors import DataError
-from kernelfit.gram.plan import PanelLayout
+from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.source import StoredGram
 from kernelfit.storage import hdf5
 from kernelfit.storage.hdf5 import Extent

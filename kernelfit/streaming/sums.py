@@ -13,7 +13,7 @@ from kernelfit.device.gram import fetch, put
 from kernelfit.device.panel_gram import DevicePanelGram
 from kernelfit.device.protocol import Device
 from kernelfit.features.random_conv import RandomConv
-from kernelfit.gram.plan import PanelLayout
+from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.source import PanelGram
 from kernelfit.progress import Progress
 from kernelfit.streaming.accumulate import Seconds, accumulate

@@ -15,7 +15,7 @@ from kernelfit.device.protocol import Block
 from kernelfit.device.residency import least_slots, rehearse
 from kernelfit.device.triangular import solve_factored, solve_lower
 from kernelfit.errors import NotPositiveDefiniteError
-from kernelfit.gram.plan import PanelLayout
+from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.points import Points
 from kernelfit.gram.source import ArrayGram, KernelGram
 from kernelfit.kernels import Gaussian

@@ -10,7 +10,7 @@ from kernelfit.device.gram import HostGram, fetch
 from kernelfit.device.multi_cholesky import Member, dealt_factor
 from kernelfit.device.panels import DevicePanels
 from kernelfit.errors import NotPositiveDefiniteError
-from kernelfit.gram.plan import PanelLayout
+from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.source import ArrayGram
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from kernelfit.device.plan import STAGED, fixed_bytes, make_device_plan
 from kernelfit.device.residency import Residency, least_slots, rehearse
 from kernelfit.errors import InputError, PlanError
-from kernelfit.gram.plan import PanelLayout
+from kernelfit.gram.layout import PanelLayout
 
 
 @given(count=st.integers(1, 14), extra=st.integers(0, 60), host=st.integers(0, 40))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kernelfit.gram.cache import cache
-from kernelfit.gram.plan import PanelLayout
+from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.points import Points
 from kernelfit.gram.source import KernelGram
 from kernelfit.kernels import Gaussian, Polynomial

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kernelfit.errors import InputError
-from kernelfit.gram.plan import PanelLayout
+from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.points import Points
 from kernelfit.gram.source import ArrayGram, KernelGram, PanelGram
 from kernelfit.gram.submatrix import submatrix, subsample

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import NotPositiveDefiniteError
-from kernelfit.gram.plan import PanelLayout
+from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.points import Points
 from kernelfit.gram.source import ArrayGram, KernelGram
 from kernelfit.kernels import Gaussian

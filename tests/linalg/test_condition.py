@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kernelfit.gram.plan import PanelLayout
+from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.source import ArrayGram
 from kernelfit.linalg.cholesky import factor
 from kernelfit.linalg.condition import inverse_norm

@@ -9,7 +9,7 @@ from scipy.spatial.distance import cdist
 from threadpoolctl import threadpool_limits
 
 import kernelfit
-from kernelfit.gram.plan import PanelLayout
+from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.source import ArrayGram
 from kernelfit.linalg.cholesky import factor
 from kernelfit.linalg.leave_one_out import inverse_diagonal, leave_one_out_predictions

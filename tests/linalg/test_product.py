@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kernelfit.cpu.pool import CpuBackend
-from kernelfit.gram.plan import PanelLayout
+from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.points import Points
 from kernelfit.gram.source import ArrayGram, KernelGram, PanelGram
 from kernelfit.kernels import Gaussian

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kernelfit.cpu.pool import CpuBackend
-from kernelfit.gram.plan import PanelLayout
+from kernelfit.gram.layout import PanelLayout
 from kernelfit.linalg.triangular import solve_factored, solve_lower, solve_lower_transposed
 
 

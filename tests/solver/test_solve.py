@@ -18,7 +18,7 @@ from kernelfit.errors import (
     KernelfitError,
     NotPositiveDefiniteError,
 )
-from kernelfit.gram.plan import PanelLayout
+from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.source import PanelGram
 from kernelfit.kernels import Gaussian, Linear, Pairwise
 from kernelfit.linalg.conjugate_gradients import backward_error

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernelfit.errors import StorageError
-from kernelfit.gram.plan import PanelLayout
+from kernelfit.gram.layout import PanelLayout
 from kernelfit.storage.disk import DiskPanels
 from kernelfit.storage.panel_file import PanelFile
 from kernelfit.storage.panels import RamPanels

@@ -11,7 +11,7 @@ from kernelfit.cpu import bytes_product
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
 from kernelfit.features.random_conv import RandomConv
-from kernelfit.gram.plan import PanelLayout
+from kernelfit.gram.layout import PanelLayout
 from kernelfit.streaming.accumulate import Seconds, accumulate, block_bytes, filters_per_block
 from kernelfit.streaming.block_products import block_products
 

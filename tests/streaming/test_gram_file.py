@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from kernelfit.errors import DataError
-from kernelfit.gram.plan import PanelLayout
+from kernelfit.gram.layout import PanelLayout
 from kernelfit.storage import hdf5
 from kernelfit.streaming import gram_file
 
