@@ -11,8 +11,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmarks import gpu, gpu_checks, gpu_kernels, gpu_row, gpu_setting, isolated, whole_matrix
-from benchmarks.gpu_setting import Setting, shifted
+from benchmarks.children import isolated
+from benchmarks.gpu import acceptance, checks, kernels, rows, settings, whole_matrix
+from benchmarks.gpu.row import BODIES
+from benchmarks.gpu.settings import Setting, shifted
 from kernelfit.device.cuda import CudaDevice
 from kernelfit.device.protocol import Slab
 from kernelfit.errors import InputError
@@ -26,18 +28,18 @@ def without_data(monkeypatch, tmp_path):
 
 
 def test_every_row_has_a_body_and_every_body_a_row():
-    names = [row.name for row in gpu.ROWS]
+    names = [row.name for row in rows.ROWS]
     assert len(set(names)) == len(names)
-    assert {row.name for row in gpu.ROWS if row.check is None} == set(gpu_row.BODIES) - {"probe"}
+    assert {row.name for row in rows.ROWS if row.check is None} == set(BODIES) - {"probe"}
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in gpu_row.BODIES if name not in ("probe", "mnist", "random-conv", "kernels")]
+    "name", [name for name in BODIES if name not in ("probe", "mnist", "random-conv", "kernels")]
 )
 def test_rows_run_at_small_size(name, without_data):
     setting, reports = Setting("host", without_data), []
-    result = gpu_row.BODIES[name](setting, reports.append)
-    aims = next(row.aims for row in gpu.ROWS if row.name == name)
+    result = BODIES[name](setting, reports.append)
+    aims = next(row.aims for row in rows.ROWS if row.name == name)
     for aim in aims:
         assert np.isfinite(result[aim.key]), aim.key
     if name == "in-core-120000":
@@ -78,26 +80,26 @@ class Paper(CudaDevice):
 
 @pytest.mark.parametrize("name", ["rates", "kernels"])
 def test_what_a_row_takes_of_a_card_at_its_full_size_is_there(name, monkeypatch):
-    monkeypatch.setattr(gpu_setting, "CudaDevice", Paper)
-    for module in (gpu_setting, gpu_kernels):
+    monkeypatch.setattr(settings, "CudaDevice", Paper)
+    for module in (settings, kernels):
         monkeypatch.setattr(module, "seconds_of", lambda device, work, repeats=5: 1.0)
         monkeypatch.setattr(module, "fill", lambda *given: None)
-    result = gpu_row.BODIES[name](Setting("cuda:0"), lambda record: None)
-    aims = next(row.aims for row in gpu.ROWS if row.name == name)
+    result = BODIES[name](Setting("cuda:0"), lambda record: None)
+    aims = next(row.aims for row in rows.ROWS if row.name == name)
     assert {aim.key for aim in aims} <= set(result)
     assert result["refused_by_cublas"] == []
 
 
 @pytest.mark.parametrize("name", ["kernels", "random-conv"])
 def test_a_row_in_a_process_of_its_own(name):
-    result = isolated.run("benchmarks.gpu_row", name, limit=250, device="host")
-    aims = next(row.aims for row in gpu.ROWS if row.name == name)
+    result = isolated.run("benchmarks.gpu.row", name, limit=250, device="host")
+    aims = next(row.aims for row in rows.ROWS if row.name == name)
     assert {aim.key for aim in aims} <= set(result), result
     assert "failed" not in result
 
 
 def test_the_device_describes_itself():
-    assert gpu.require_card("host") == {"name": "host", "scaled": []}
+    assert acceptance.require_card("host") == {"name": "host", "scaled": []}
 
 
 def test_mnist_that_is_not_there_is_said(without_data, monkeypatch):
@@ -108,7 +110,7 @@ def test_mnist_that_is_not_there_is_said(without_data, monkeypatch):
         raise DataError("mnist: not found")
 
     monkeypatch.setattr(datasets, "load", absent)
-    result = gpu_row.BODIES["mnist"](Setting("host", without_data), lambda record: None)
+    result = BODIES["mnist"](Setting("host", without_data), lambda record: None)
     assert result["skipped"] == "mnist: not found"
     setting = Setting("host", without_data)
     rows, targets, _ = setting.images(30)
@@ -141,7 +143,7 @@ def test_without_a_card_one_line_and_exit_code_two(tmp_path):
 )
 def test_bad_arguments_are_one_line(arguments, says, capsys, tmp_path):
     with pytest.raises(SystemExit) as caught:
-        gpu.main(["--out", str(tmp_path / "gpu.json"), "--device", "host", *arguments])
+        acceptance.main(["--out", str(tmp_path / "gpu.json"), "--device", "host", *arguments])
     assert caught.value.code == 2
     assert says in capsys.readouterr().err
 
@@ -159,7 +161,7 @@ def results(monkeypatch):
         return given[name]
 
     monkeypatch.setattr(isolated, "run", run)
-    monkeypatch.setattr(gpu, "require_card", lambda device: {"name": "a card"})
+    monkeypatch.setattr(acceptance, "require_card", lambda device: {"name": "a card"})
     given |= {"limits": limits, "now": now}
     return given
 
@@ -174,12 +176,14 @@ def test_the_record_is_written_after_every_row_and_a_failure_costs_no_other(
         "budget-10gb": {"share_of_in_core": 0.5, "scaled": ["n 50,000 instead of 100,000"]},
         "larger-than-card": {"skipped": "no room"},
     }
-    written = gpu.json_output.write
+    written = acceptance.json_output.write
     monkeypatch.setattr(
-        gpu.json_output, "write", lambda record, out: (seen.append(len(record["rows"])), written(record, out))
+        acceptance.json_output,
+        "write",
+        lambda record, out: (seen.append(len(record["rows"])), written(record, out)),
     )
     with pytest.raises(SystemExit) as caught:
-        gpu.main(["--out", str(target), "--rows", "mnist,in-core-60000,budget-10gb,larger-than-card"])
+        acceptance.main(["--out", str(target), "--rows", "mnist,in-core-60000,budget-10gb,larger-than-card"])
     assert caught.value.code == 1
     assert seen == [1, 2, 3, 4]
     record = json.loads(target.read_text())
@@ -200,11 +204,11 @@ def test_the_record_is_written_after_every_row_and_a_failure_costs_no_other(
 
 
 def test_the_budget_cuts_limits_and_ends_the_rows(results, tmp_path, monkeypatch):
-    monkeypatch.setattr(gpu, "_LEAST", 0.3)
-    monkeypatch.setattr(gpu, "time", SimpleNamespace(perf_counter=lambda: results["now"][0]))
+    monkeypatch.setattr(acceptance, "_LEAST", 0.3)
+    monkeypatch.setattr(acceptance, "time", SimpleNamespace(perf_counter=lambda: results["now"][0]))
     results |= {"rates": {"takes": 0.3}, "in-core-60000": {"takes": 0.3}, "mnist": {}, "kernels": {}}
     with pytest.raises(SystemExit) as caught:
-        gpu.main(
+        acceptance.main(
             [
                 "--out",
                 str(tmp_path / "gpu.json"),
@@ -262,7 +266,7 @@ def test_what_cannot_be_ended_is_not_waited_for(tmp_path, monkeypatch):
 
 
 def test_the_whole_run_ends_within_nine_minutes():
-    assert gpu.BUDGET + isolated.PATIENCE <= 9 * 60
+    assert acceptance.BUDGET + isolated.PATIENCE <= 9 * 60
 
 
 def test_numbers_of_rows_shrink_to_what_fits():
@@ -270,9 +274,9 @@ def test_numbers_of_rows_shrink_to_what_fits():
     assert setting.n(120_000, lambda n: True) == 120_000
     assert setting.notes == []
     capacity = 40 * 10**9
-    n = setting.n(120_000, gpu_setting.in_core(capacity))
-    assert gpu_setting.in_core(capacity)(n)
-    assert not gpu_setting.in_core(capacity)(n + 5_000)
+    n = setting.n(120_000, settings.in_core(capacity))
+    assert settings.in_core(capacity)(n)
+    assert not settings.in_core(capacity)(n + 5_000)
     assert setting.notes == [f"n {n:,} instead of 120,000: more does not fit this card"]
 
 
@@ -289,15 +293,13 @@ def test_shifted_rows_are_distinct_and_move_by_one_pixel(rng):
 
 
 def test_what_checkers_and_test_reports_say():
-    assert gpu_checks.errors_in("========= ERROR SUMMARY: 0 errors") == 0
-    assert (
-        gpu_checks.errors_in("========= RACECHECK SUMMARY: 2 hazards displayed (1 errors, 1 warnings)") == 2
-    )
+    assert checks.errors_in("========= ERROR SUMMARY: 0 errors") == 0
+    assert checks.errors_in("========= RACECHECK SUMMARY: 2 hazards displayed (1 errors, 1 warnings)") == 2
     report = """<testsuites><testsuite><testcase name="a"/><testcase name="b"><skipped/></testcase>
       <testcase name="c"><failure message="assert 1 == 2&#10;more"/></testcase>
       <testcase name="tests.x"><error message="collection failure">no pooch</error></testcase>
       </testsuite></testsuites>"""
-    assert gpu_checks.counts(report) == {
+    assert checks.counts(report) == {
         "passed": 1,
         "skipped": 1,
         "failures": 1,
@@ -323,7 +325,7 @@ def test_findings_of_a_checker(tmp_path, monkeypatch, output, expected):
     program.write_text(f"#!/bin/sh\ncat <<'END'\n{output}\nEND\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    result = gpu_checks.sanitizer("memcheck", 60)
+    result = checks.sanitizer("memcheck", 60)
     assert result["program"] == str(program)
     assert {key: result[key] for key in expected} == expected
     assert ("output" in result) == (expected.get("errors") != 0)
@@ -332,11 +334,11 @@ def test_findings_of_a_checker(tmp_path, monkeypatch, output, expected):
 @pytest.mark.parametrize("tool", ["memcheck", "racecheck"])
 def test_what_a_checker_is_asked(monkeypatch, tool):
     asked = []
-    monkeypatch.setattr(gpu_checks.shutil, "which", lambda name: "/bin/compute-sanitizer")
-    monkeypatch.setattr(gpu_checks, "finish", lambda command, limit: (asked.append(command), (0, "", ""))[1])
-    gpu_checks.sanitizer(tool, 60)
+    monkeypatch.setattr(checks.shutil, "which", lambda name: "/bin/compute-sanitizer")
+    monkeypatch.setattr(checks, "finish", lambda command, limit: (asked.append(command), (0, "", ""))[1])
+    checks.sanitizer(tool, 60)
     assert asked[0][:3] == ["/bin/compute-sanitizer", "--tool", tool]
-    assert asked[0].count("--kernel-name") == len(gpu_checks.KERNELS)
+    assert asked[0].count("--kernel-name") == len(checks.KERNELS)
     assert asked[0][asked[0].index("--report-api-errors") + 1] == "no"
 
 
@@ -344,14 +346,14 @@ def test_the_checkers_know_every_kernel():
     from kernelfit.device.cuda import sources
 
     text = "".join(path.read_text() for path in sources().glob("*.cu*"))
-    for name in gpu_checks.KERNELS:
+    for name in checks.KERNELS:
         assert name in text
 
 
 def test_tests_marked_gpu_are_counted(monkeypatch):
     """Without a card they are all skipped; the row says how many."""
     monkeypatch.setattr(
-        gpu_checks,
+        checks,
         "_pytest",
         lambda marker: [
             sys.executable,
@@ -366,7 +368,7 @@ def test_tests_marked_gpu_are_counted(monkeypatch):
             "l1",
         ],
     )
-    result = gpu_checks.gpu_tests(200, "tests/backends/test_device_operations.py")
+    result = checks.gpu_tests(200, "tests/device/test_operations.py")
     assert result["passed"] + result["skipped"] >= 4
     assert result["failures"] == 0
 
@@ -381,7 +383,7 @@ def test_tests_that_take_too_long_leave_a_report(tmp_path):
         "    time.sleep(0.5)\n"
         "    assert number\n"
     )
-    result = gpu_checks.gpu_tests(14.0, str(tmp_path))
+    result = checks.gpu_tests(14.0, str(tmp_path))
     assert result["failed"] == "stopped after 4 s, before all tests had run"
     assert 0 < result["passed"] < 29
     assert result["failures"] == 1
@@ -396,5 +398,5 @@ def test_a_loaded_library_is_found():
 
 def test_unknown_rows_are_refused():
     with pytest.raises(InputError, match="expected some of"):
-        gpu.chosen("rates,,x")
-    assert [row.name for row in gpu.chosen("mnist, rates")] == ["rates", "mnist"]
+        rows.chosen("rates,,x")
+    assert [row.name for row in rows.chosen("mnist, rates")] == ["rates", "mnist"]

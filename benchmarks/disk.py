@@ -1,6 +1,6 @@
 """A factor larger than the memory given to it, beside the same factor in memory; and what the journal costs.
 
-    python -m benchmarks.bench_disk --n 40000 --memory 2GB --out benchmarks/results/disk.json
+    python -m benchmarks.disk --n 40000 --memory 2GB --out benchmarks/results/disk.json
 
 MNIST pixels / 255, gaussian kernel, one-hot targets. `ram`: the factor in memory; `disk`: in a file, without a
 journal; `journal`: in a file, every panel checksummed, synced and recorded. Each run has its own process, and the
@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks import isolated
+from benchmarks.children import isolated
 from kernelfit.cpu import environment
 from kernelfit.experiments import gemm_rate
 from kernelfit.report import json_output
@@ -39,7 +39,7 @@ def main() -> None:
     runs: dict[str, list[dict[str, Any]]] = {where: [] for where in WHERE}
     for where in WHERE * arguments.repeats:
         result = isolated.run(
-            "benchmarks.one_disk",
+            "benchmarks.children.disk",
             n=arguments.n,
             gamma=GAMMA,
             where=where,
@@ -52,7 +52,7 @@ def main() -> None:
         show(where, result)
     record = {
         "benchmark": "disk",
-        "command": "python -m benchmarks.bench_disk " + shlex.join(sys.argv[1:]),
+        "command": "python -m benchmarks.disk " + shlex.join(sys.argv[1:]),
         "n": arguments.n,
         "memory": arguments.memory,
         "gemm_flops_per_second": gemm_rate.measure(),

@@ -1,6 +1,6 @@
 """A run on disk that is killed with -9 again and again, beside one that is left alone; and what the journal costs.
 
-    python -m benchmarks.bench_kills --n 20000 --kills 10 --out benchmarks/results/kills.json
+    python -m benchmarks.fuzz.kills --n 20000 --kills 10 --out benchmarks/results/kills.json
 
 MNIST pixels / 255, gaussian kernel, one-hot targets. Kill i comes while a panel of the i-th part of the factor is
 being made, at a moment drawn by the seed; then the run is resumed. `lost` is the arithmetic done for panels that the
@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import kernelfit
-from benchmarks import isolated
+from benchmarks.children import isolated
 from kernelfit.cpu import environment
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.linalg.cholesky import panel_flops
@@ -53,7 +53,7 @@ def main() -> None:
     common = {"n": options.n, "gamma": GAMMA, "memory": options.memory, "folder": options.folder}
     undisturbed: dict[str, list[dict[str, Any]]] = {"disk": [], "journal": []}
     for where in tuple(undisturbed) * options.repeats:
-        undisturbed[where].append(_require(isolated.run("benchmarks.one_disk", where=where, **common)))
+        undisturbed[where].append(_require(isolated.run("benchmarks.children.disk", where=where, **common)))
     whole = undisturbed["journal"]
     panels = whole[0]["panels"]
     with tempfile.TemporaryDirectory(dir=options.folder) as place:
@@ -62,7 +62,7 @@ def main() -> None:
     cores = [run["journal_seconds"]["core"] / (run["threads"] * run["seconds"]["total"]) for run in whole]
     record = {
         "benchmark": "kills",
-        "command": "python -m benchmarks.bench_kills " + shlex.join(sys.argv[1:]),
+        "command": "python -m benchmarks.fuzz.kills " + shlex.join(sys.argv[1:]),
         "n": options.n,
         "memory": options.memory,
         "panels": panels,
@@ -107,7 +107,7 @@ def kill_and_resume(
         lost = max(0.0, done - kept) / panel_flops(layout, sound) if sound < layout.count else 0.0
         kills.append({"waited_for": target, "recorded": recorded, "sound": sound, "panels_lost": lost})
         print(f"{index:>5} {recorded:>9} {sound:>12} {lost:>6.2f}", flush=True)
-    last = isolated.run("benchmarks.one_disk", where="resume", run=folder, **_common(options))
+    last = isolated.run("benchmarks.children.disk", where="resume", run=folder, **_common(options))
     if not (folder / SOLUTION).exists():
         raise SystemExit(f"the run did not end: {last.get('failed')}")
     shutil.rmtree(folder)
@@ -129,7 +129,7 @@ def _common(options: argparse.Namespace) -> dict[str, Any]:
 
 def _command(options: argparse.Namespace, folder: Path) -> list[str]:
     where = "resume" if (folder / RUN).exists() else "journal"
-    words = [sys.executable, "-m", "benchmarks.one_disk", "--where", where, "--run", str(folder)]
+    words = [sys.executable, "-m", "benchmarks.children.disk", "--where", where, "--run", str(folder)]
     for name, value in _common(options).items():
         words += [f"--{name}", str(value)]
     return words

@@ -1,6 +1,6 @@
 """One solve of an image data set in a process of its own, beside the GEMM rate of the same process.
 
-    python -m benchmarks.one_solve --dataset mnist --n 10000 --precision float64 --gamma 0.02
+    python -m benchmarks.children.solve --dataset mnist --n 10000 --precision float64 --gamma 0.02
 
 Prints one JSON object on the last line. GEMM is measured before and after the solve; the larger rate counts.
 """

@@ -1,7 +1,7 @@
 """Random convolution nets on CIFAR-10 towards the paper's 50,000 images and 32,000 filters: error by n and filters.
 
-    python -m benchmarks.bench_learning_curve --n 16000 --filters 8000 --out benchmarks/results/learning_curve.json
-    python -m benchmarks.bench_learning_curve --gram RUN/gram.h5 --n 25000   # by n, from the sums of a finished run
+    python -m benchmarks.learning_curve --n 16000 --filters 8000 --out benchmarks/results/learning_curve.json
+    python -m benchmarks.learning_curve --gram RUN/gram.h5 --n 25000   # by n, from the sums of a finished run
 
 One pass over the filters sums up K; the systems of the first rows, and of the filters done so far, are solved on the
 way. Filters are training patches drawn from all `--n` images without their labels. Each system is solved without a
@@ -59,7 +59,7 @@ def main() -> None:
     whole = paper()
     record = {
         "benchmark": "learning_curve",
-        "command": "python -m benchmarks.bench_learning_curve " + shlex.join(sys.argv[1:]),
+        "command": "python -m benchmarks.learning_curve " + shlex.join(sys.argv[1:]),
         "ridge_of_mean_diagonal": arguments.ridge,
         "paper": {
             "n": whole.n_train,

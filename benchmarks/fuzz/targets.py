@@ -27,8 +27,8 @@ import numpy as np
 from PIL import Image
 
 import kernelfit
-from benchmarks.fuzz_commands import arguments
-from benchmarks.fuzz_mutations import mutate, mutate_json
+from benchmarks.fuzz.commands import arguments
+from benchmarks.fuzz.mutations import mutate, mutate_json
 from kernelfit.errors import KernelfitError
 from kernelfit.runs import identity, run_file
 from kernelfit.solver import solution_file

@@ -1,4 +1,4 @@
-"""One fit and one prediction on MNIST by one library; prints a JSON object. Run by `bench_sklearn`."""
+"""One fit and one prediction on MNIST by one library; prints a JSON object. Run by `benchmarks.peers.scikit_learn`."""
 
 from __future__ import annotations
 

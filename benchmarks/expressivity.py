@@ -1,6 +1,6 @@
 """Explicit networks that fit random labels on all of CIFAR-10: size, error, seconds, memory.
 
-    python -m benchmarks.bench_expressivity --out benchmarks/results/expressivity.json
+    python -m benchmarks.expressivity --out benchmarks/results/expressivity.json
 
 Seconds are the median of the repeats, for building the network and for running every layer on all rows. The
 benchmark fails unless every label is fitted with an error below 1e-3.
@@ -48,7 +48,7 @@ def main() -> None:
         )
     record = {
         "benchmark": "expressivity",
-        "command": "python -m benchmarks.bench_expressivity " + shlex.join(sys.argv[1:]),
+        "command": "python -m benchmarks.expressivity " + shlex.join(sys.argv[1:]),
         "n": data.n_train,
         "d": data.n_features,
         "notes": data.notes,

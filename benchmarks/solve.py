@@ -1,6 +1,6 @@
 """Whole solves of MNIST: time of each part, share of GEMM, peak memory, and the answer.
 
-    python -m benchmarks.bench_solve --runs 60000:float64,60000:mixed --out benchmarks/results/mnist.json
+    python -m benchmarks.solve --runs 60000:float64,60000:mixed --out benchmarks/results/mnist.json
 
 Pixels / 255, gaussian kernel, one-hot targets, all test rows. Each run has its own process.
 """
@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import isolated
+from benchmarks.children import isolated
 from kernelfit.cpu import environment
 from kernelfit.report import json_output
 
@@ -33,7 +33,7 @@ def main() -> None:
     for run in arguments.runs.split(","):
         n, precision = run.split(":")
         row = isolated.run(
-            "benchmarks.one_solve",
+            "benchmarks.children.solve",
             dataset=arguments.dataset,
             n=n,
             precision=precision,
@@ -43,7 +43,7 @@ def main() -> None:
         show(rows[-1])
     record = {
         "benchmark": "solve",
-        "command": "python -m benchmarks.bench_solve " + shlex.join(sys.argv[1:]),
+        "command": "python -m benchmarks.solve " + shlex.join(sys.argv[1:]),
         "environment": environment.describe(),
         "rows": rows,
     }

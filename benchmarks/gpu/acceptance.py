@@ -13,16 +13,16 @@ import argparse
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import gpu_checks, isolated
-from benchmarks.gpu_setting import HOST
+from benchmarks.children import isolated
+from benchmarks.gpu.rows import ROWS, Aim, Row, chosen
+from benchmarks.gpu.settings import HOST
 from kernelfit.cpu import environment
 from kernelfit.device.choose import check_device
 from kernelfit.errors import DeviceError, InputError, KernelfitError
@@ -33,161 +33,6 @@ from kernelfit.report import json_output
 BUDGET = 515.0
 #: with less time left than this a row is not begun: imports, a context and handles of the libraries take most of it
 _LEAST = 15.0
-
-
-@dataclass(frozen=True)
-class Aim:
-    """`key` of a row's result is to be at least `low` and at most `high`; `unit` is how it is shown."""
-
-    key: str
-    words: str
-    low: float = -float("inf")
-    high: float = float("inf")
-    scale: float = 1.0
-    unit: str = ""
-
-    def met(self, result: dict[str, Any]) -> bool | None:
-        """None where there is no figure."""
-        value = result.get(self.key)
-        return None if value is None else self.low <= value <= self.high
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row of the table. `limit` is in seconds; `check` runs it where it is no row of `benchmarks.gpu_row`."""
-
-    name: str
-    about: str
-    limit: float
-    aims: tuple[Aim, ...] = ()
-    check: Callable[[float], dict[str, Any]] | None = None
-
-
-def _rate(key: str, words: str, low: float = -float("inf")) -> Aim:
-    return Aim(key, words, low, scale=1e-12, unit=" T/s")
-
-
-ROWS = (
-    Row(
-        "rates",
-        "the card itself",
-        60,
-        (
-            _rate("float64_flops_per_second", "DGEMM"),
-            _rate("float32_flops_per_second", "SGEMM"),
-            _rate("tf32_flops_per_second", "TF32"),
-            _rate("int8_flops_per_second", "INT8"),
-            Aim("host_to_device_bytes_per_second", "to the card", scale=1e-9, unit=" GB/s"),
-            Aim("pin_bytes_per_second", "pinning", scale=1e-9, unit=" GB/s"),
-        ),
-    ),
-    Row(
-        "tests",
-        "tests marked gpu",
-        150,
-        (Aim("failures", "failures", high=0), Aim("passed", "passed", low=1)),
-        gpu_checks.gpu_tests,
-    ),
-    Row(
-        "in-core-60000",
-        "n 60,000 float64 in core",
-        60,
-        (
-            Aim("share_of_dgemm", "of DGEMM >= 0.85", 0.85),
-            Aim("backward_error", "backward error", high=1e-15),
-        ),
-    ),
-    Row(
-        "mnist",
-        "MNIST n 60,000, load to certificate",
-        60,
-        (
-            Aim("seconds_again", "<= 3 s", high=3.0, unit=" s"),
-            Aim("share_of_dgemm", "of DGEMM >= 0.75", 0.75),
-            Aim("test_error", "error 0.0122", 0.01215, 0.01225),
-            Aim("rkhs_norm", "norm 145.1", 145.05, 145.15),
-        ),
-    ),
-    Row(
-        "in-core-120000",
-        "n 120,000 float64 in core, and cuSOLVER Xpotrf",
-        110,
-        (
-            Aim("share_of_dgemm", "of DGEMM >= 0.93", 0.93),
-            Aim("against_whole", "of Xpotrf >= 1.1x", 1.1),
-            Aim("log_det_difference", "log det, relative", high=1e-10),
-        ),
-    ),
-    Row(
-        "budget-10gb",
-        "n 100,000 in 10 GB of the card",
-        90,
-        (Aim("share_of_in_core", "of in core >= 0.85", 0.85),),
-    ),
-    Row(
-        "larger-than-card",
-        "n 200,000 float64, larger than the card",
-        130,
-        (
-            Aim("share_of_dgemm", "of DGEMM >= 0.85", 0.85),
-            Aim("backward_error", "backward error", high=1e-15),
-        ),
-    ),
-    Row(
-        "precision",
-        "n 120,000 in TF32, refined, against float64",
-        90,
-        (
-            Aim("tf32_speedup", "TF32 >= 3x", 3.0),
-            Aim("mixed_speedup", "float32"),
-            Aim("tf32_backward_error", "backward error", high=1.2e-15),
-            Aim("condition_estimate", "condition <= 1e4", high=1e4),
-        ),
-    ),
-    Row(
-        "kernels",
-        "uint8 Gram and random-conv block",
-        60,
-        (
-            _rate("bytes_cublas_flops_per_second", "bytes, cuBLAS"),
-            _rate("bytes_mma_flops_per_second", "bytes, mma"),
-            Aim("bytes_mma_share_of_int8", "mma of INT8"),
-            Aim("gram_bytes_per_second", "Gram tile", scale=1e-12, unit=" TB/s"),
-            Aim("random_conv_share_of_sgemm", "random-conv of SGEMM"),
-        ),
-    ),
-    Row(
-        "random-conv",
-        "CIFAR-10, 32,000 filters, features to test error",
-        150,
-        (
-            Aim("seconds_to_test_error", "<= 60 s", high=60.0, unit=" s"),
-            Aim("test_error", "error 17 %", high=0.175),
-            Aim("test_error_ridge", "with ridge 15 %", high=0.155),
-        ),
-    ),
-    Row(
-        "deep-tests",
-        "tests of networks marked gpu",
-        90,
-        (Aim("failures", "failures", high=0), Aim("passed", "passed", low=1)),
-        lambda limit: gpu_checks.gpu_tests(limit, "tests/deep"),
-    ),
-    Row(
-        "memcheck",
-        "compute-sanitizer memcheck",
-        120,
-        (Aim("errors", "errors", high=0),),
-        lambda limit: gpu_checks.sanitizer("memcheck", limit),
-    ),
-    Row(
-        "racecheck",
-        "compute-sanitizer racecheck",
-        120,
-        (Aim("errors", "errors", high=0),),
-        lambda limit: gpu_checks.sanitizer("racecheck", limit),
-    ),
-)
 
 
 def main(given: Sequence[str] | None = None) -> None:
@@ -212,17 +57,6 @@ def main(given: Sequence[str] | None = None) -> None:
     sys.exit(1 if any(row["status"] == "failed" for row in record["rows"]) else 0)
 
 
-def chosen(names: str) -> tuple[Row, ...]:
-    """The rows that are named, in the table's order; all without a name."""
-    wanted = [name.strip() for name in names.split(",") if name.strip()]
-    unknown = sorted(set(wanted) - {row.name for row in ROWS})
-    if unknown:
-        raise InputError(
-            f"--rows: got {', '.join(unknown)}, expected some of {', '.join(row.name for row in ROWS)}"
-        )
-    return tuple(row for row in ROWS if not wanted or row.name in wanted)
-
-
 def check_out(path: Path) -> None:
     """Raise before minutes of work where the result cannot be written."""
     if path.is_dir() or not path.absolute().parent.is_dir():
@@ -237,7 +71,7 @@ def require_card(device: str) -> dict[str, Any]:
     check_device(device if device != HOST else "cpu")
     if device != HOST and not device.startswith("cuda"):
         raise InputError(f"--device: got {device}, expected cuda:0, cuda:1, ..., or {HOST}")
-    card = isolated.run("benchmarks.gpu_row", "probe", limit=120, device=device)
+    card = isolated.run("benchmarks.gpu.row", "probe", limit=120, device=device)
     if "failed" in card:
         raise DeviceError(card["failed"])
     return card
@@ -290,7 +124,7 @@ def _result(row: Row, limit: float, arguments: argparse.Namespace) -> dict[str, 
     given = {"device": arguments.device}
     if arguments.data_dir is not None:
         given["data_dir"] = str(arguments.data_dir)
-    return isolated.run("benchmarks.gpu_row", row.name, limit=limit, **given)
+    return isolated.run("benchmarks.gpu.row", row.name, limit=limit, **given)
 
 
 def status(row: Row, result: dict[str, Any], device: str) -> str:

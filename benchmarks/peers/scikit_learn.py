@@ -1,6 +1,6 @@
 """kernelfit beside scikit-learn's KernelRidge(alpha=0): time, peak memory, and the same predictions.
 
-    python -m benchmarks.bench_sklearn --out benchmarks/results/sklearn.json
+    python -m benchmarks.peers.scikit_learn --out benchmarks/results/sklearn.json
 
 MNIST pixels / 255, gaussian kernel, one-hot targets, all test rows. Each measurement has its own process.
 """
@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import isolated
-from benchmarks.one_fit import LIBRARIES
+from benchmarks.children import isolated
+from benchmarks.children.fit import LIBRARIES
 from kernelfit.cpu import environment
 from kernelfit.experiments import gemm_rate
 from kernelfit.report import json_output
@@ -37,7 +37,7 @@ def main() -> None:
     rows = [compare(int(n), arguments.repeats) for n in arguments.n.split(",")]
     record = {
         "benchmark": "sklearn",
-        "command": "python -m benchmarks.bench_sklearn " + shlex.join(sys.argv[1:]),
+        "command": "python -m benchmarks.peers.scikit_learn " + shlex.join(sys.argv[1:]),
         "gemm_flops_per_second": gemm_rate.measure(),
         "environment": environment.describe(),
         "rows": rows,
@@ -56,7 +56,7 @@ def compare(n: int, repeats: int) -> dict[str, Any]:
         for library in LIBRARIES * repeats:
             saved = Path(folder) / f"{library}.npy"
             runs[library].append(
-                isolated.run("benchmarks.one_fit", library=library, n=n, gamma=GAMMA, predictions=saved)
+                isolated.run("benchmarks.children.fit", library=library, n=n, gamma=GAMMA, predictions=saved)
             )
         for library in LIBRARIES:
             failures = [run["failed"] for run in runs[library] if "failed" in run]

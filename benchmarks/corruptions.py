@@ -1,6 +1,6 @@
 """A small network on true and corrupted data, to the end: does it fit everything, and in which order?
 
-    python -m benchmarks.bench_corruptions --out benchmarks/results/corruptions_cpu.json
+    python -m benchmarks.corruptions --out benchmarks/results/corruptions_cpu.json
 
 The five runs train side by side in one batched product, so the time is of all five. The benchmark fails unless
 every run reaches 99.9 % train accuracy.
@@ -71,7 +71,7 @@ def main() -> None:
         )
     record = {
         "benchmark": "corruptions",
-        "command": "python -m benchmarks.bench_corruptions " + shlex.join(sys.argv[1:]),
+        "command": "python -m benchmarks.corruptions " + shlex.join(sys.argv[1:]),
         "order": order,
         "seconds": max(results[r.key]["seconds"] for r in recipes.values()),
         "seconds_this_call": seconds,

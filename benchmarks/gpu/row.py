@@ -1,6 +1,6 @@
 """One row of the GPU benchmark in this process; `benchmarks.gpu` runs each in one of its own.
 
-    python -m benchmarks.gpu_row in-core-60000 --device cuda:0
+    python -m benchmarks.gpu.row in-core-60000 --device cuda:0
 
 Prints JSON objects, one a line, the more the further it is; the last one is the result.
 """
@@ -14,8 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import gpu_factor, gpu_kernels
-from benchmarks.gpu_setting import Setting
+from benchmarks.gpu import factor, kernels
+from benchmarks.gpu.settings import Setting
 from kernelfit.device.cuda import CudaDevice
 from kernelfit.errors import KernelfitError
 from kernelfit.report import json_output
@@ -34,15 +34,15 @@ def probe(setting: Setting, report: Report) -> dict[str, Any]:
 
 BODIES: dict[str, Callable[[Setting, Report], dict[str, Any]]] = {
     "probe": probe,
-    "rates": gpu_kernels.rates,
-    "in-core-60000": gpu_factor.widths,
-    "mnist": gpu_factor.mnist,
-    "in-core-120000": partial(gpu_factor.against_cusolver, wanted=120_000),
-    "budget-10gb": gpu_factor.small_budget,
-    "larger-than-card": gpu_factor.larger_than_the_card,
-    "precision": gpu_factor.low_precision,
-    "kernels": gpu_kernels.own_kernels,
-    "random-conv": gpu_kernels.random_conv,
+    "rates": kernels.rates,
+    "in-core-60000": factor.widths,
+    "mnist": factor.mnist,
+    "in-core-120000": partial(factor.against_cusolver, wanted=120_000),
+    "budget-10gb": factor.small_budget,
+    "larger-than-card": factor.larger_than_the_card,
+    "precision": factor.low_precision,
+    "kernels": kernels.own_kernels,
+    "random-conv": kernels.random_conv,
 }
 
 

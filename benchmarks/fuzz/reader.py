@@ -1,4 +1,4 @@
-"""A process that reads damaged inputs and says what came of each; run by `bench_fuzz`.
+"""A process that reads damaged inputs and says what came of each; run by `benchmarks.fuzz`.
 
 It takes no more memory than `--headroom` beyond what it holds when it begins, and while an input is read it may not
 start programs, open connections, load libraries, or write outside its own folder. One JSON line for each input:
@@ -19,7 +19,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from benchmarks.fuzz_targets import CANARY, targets
+from benchmarks.fuzz.targets import CANARY, targets
 from kernelfit.errors import KernelfitError
 
 _FORBIDDEN = (

@@ -1,6 +1,6 @@
 """How much the error of a small random convolution net depends on which rows and filters were drawn.
 
-    python -m benchmarks.bench_draws --out benchmarks/results/draws.json
+    python -m benchmarks.draws --out benchmarks/results/draws.json
 
 CIFAR-10 is cut into disjoint sets of `--n` training rows and `--n-test` test rows. A net with filters of its own seed
 is drawn for each training set and interpolates it; its errors on every test set are reported, without and with a ridge
@@ -49,7 +49,7 @@ def main() -> None:
         show(rows[-1])
     record: dict[str, Any] = {
         "benchmark": "draws",
-        "command": "python -m benchmarks.bench_draws " + shlex.join(sys.argv[1:]),
+        "command": "python -m benchmarks.draws " + shlex.join(sys.argv[1:]),
         "n": arguments.n,
         "n_test": arguments.n_test,
         "filters": arguments.filters,

@@ -1,6 +1,6 @@
 """Damaged inputs for every reader and the command line: no traceback, no hang, no runaway memory, no code that runs.
 
-    python -m benchmarks.bench_fuzz --inputs 10000 --out benchmarks/results/fuzz.json
+    python -m benchmarks.fuzz --inputs 10000 --out benchmarks/results/fuzz.json
 
 Every target is read in a process of its own under a limit on memory and, for each input, on time. Inputs follow from
 the seed alone: `--targets NAME --first INDEX --inputs 1` meets one again. The exit code is 1 where something is wrong.
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=20.0, help="seconds for one input")
     parser.add_argument("--out", type=Path, help="what is there already is kept or, with --first, added to")
     options = parser.parse_args()
-    from benchmarks.fuzz_targets import targets
+    from benchmarks.fuzz.targets import targets
 
     known = list(targets())
     chosen = options.targets.split(";") if options.targets else known
@@ -62,7 +62,7 @@ def main() -> None:
         if options.out:
             record = {
                 "benchmark": "fuzz",
-                "command": "python -m benchmarks.bench_fuzz " + shlex.join(sys.argv[1:]),
+                "command": "python -m benchmarks.fuzz " + shlex.join(sys.argv[1:]),
                 "seed": options.seed,
                 "seconds_allowed": options.limit,
                 "memory_allowed_bytes": HEADROOM,
@@ -127,7 +127,7 @@ def _process(
             "folder": folder,
             "headroom": HEADROOM,
         }
-        command = [sys.executable, "-m", "benchmarks.one_fuzz"]
+        command = [sys.executable, "-m", "benchmarks.fuzz.reader"]
         for key, value in words.items():
             command += [f"--{key}", str(value)]
         nowhere = str(Path(folder) / "nowhere")

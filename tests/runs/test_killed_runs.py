@@ -23,12 +23,12 @@ import kernelfit
 from kernelfit.errors import StorageError
 from kernelfit.storage import journal
 
-_VICTIM = Path(__file__).with_name("victim.py")
-_spec = importlib.util.spec_from_file_location("victim", _VICTIM)
+_SOLVER = Path(__file__).with_name("forking_solver.py")
+_spec = importlib.util.spec_from_file_location("forking_solver", _SOLVER)
 assert _spec is not None
 assert _spec.loader is not None
-victim = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(victim)
+forking_solver = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(forking_solver)
 
 
 @dataclass
@@ -59,12 +59,12 @@ class Child:
             time.sleep(0.001)
 
 
-class Victims:
+class SolverProcess:
     """Starts children one after the other."""
 
     def __init__(self) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, str(_VICTIM)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, str(_SOLVER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         assert self.process.stdout is not None
         assert self.process.stdout.readline() == "ready\n"
@@ -86,8 +86,8 @@ class Victims:
 
 
 @pytest.fixture(scope="module")
-def victims() -> Iterator[Victims]:
-    made = Victims()
+def solvers() -> Iterator[SolverProcess]:
+    made = SolverProcess()
     yield made
     made.close()
 
@@ -95,36 +95,36 @@ def victims() -> Iterator[Victims]:
 @pytest.fixture(scope="module")
 def alpha() -> np.ndarray[Any, Any]:
     """The answer of a run without a break."""
-    solution = kernelfit.solve(**victim.problem())
+    solution = kernelfit.solve(**forking_solver.problem())
     return solution.alpha
 
 
 @pytest.fixture(scope="module")
-def duration(victims: Victims, tmp_path_factory: pytest.TempPathFactory) -> float:
+def duration(solvers: SolverProcess, tmp_path_factory: pytest.TempPathFactory) -> float:
     """Seconds of an undisturbed run."""
     started = time.perf_counter()
-    assert victims.start("solve", tmp_path_factory.mktemp("whole") / "run").wait() == 0
+    assert solvers.start("solve", tmp_path_factory.mktemp("whole") / "run").wait() == 0
     return time.perf_counter() - started
 
 
 def test_a_killed_run_goes_on_to_the_same_bits(
-    victims: Victims, alpha: np.ndarray[Any, Any], duration: float, tmp_path: Path
+    solvers: SolverProcess, alpha: np.ndarray[Any, Any], duration: float, tmp_path: Path
 ) -> None:
     """Half of the kills come at a random time, half after a random number of panels; some runs are killed again."""
-    landed = [_kill_and_resume(victims, alpha, duration, tmp_path / str(seed), seed) for seed in range(24)]
+    landed = [_kill_and_resume(solvers, alpha, duration, tmp_path / str(seed), seed) for seed in range(24)]
     assert sum(landed) >= 20
 
 
 def _kill_and_resume(
-    victims: Victims, alpha: np.ndarray[Any, Any], duration: float, folder: Path, seed: int
+    solvers: SolverProcess, alpha: np.ndarray[Any, Any], duration: float, folder: Path, seed: int
 ) -> int:
     """How many kills came before the end of the run."""
     rng = np.random.default_rng(seed)
     action, tier, landed = "solve", ("disk", "ram")[seed // 2 % 2], 0
     for _ in range(1 + seed % 3):
-        child = victims.start(action, folder, tier)
+        child = solvers.start(action, folder, tier)
         if seed % 2:
-            child.wait_for_panels(min(victim.PANELS, child.panels() + int(rng.integers(0, 6))))
+            child.wait_for_panels(min(forking_solver.PANELS, child.panels() + int(rng.integers(0, 6))))
             time.sleep(rng.uniform(0, 0.01))
         else:
             time.sleep(rng.uniform(0, 0.8 * duration))
@@ -135,12 +135,12 @@ def _kill_and_resume(
         if (folder / "run.h5").exists():
             action = "resume"
     before = (folder / "journal").read_bytes() if action == "resume" else b""
-    last = victims.start(action, folder, tier)
+    last = solvers.start(action, folder, tier)
     assert last.wait() == 0, f"seed {seed}: {last.message}"
     # No panel that was recorded is made again: the journal only grows.
     after = (folder / "journal").read_bytes()
     assert after.startswith(before[: journal.parse(before).length]), seed
-    assert len(journal.parse(after).panels) == victim.PANELS, seed
+    assert len(journal.parse(after).panels) == forking_solver.PANELS, seed
     solution = kernelfit.open(folder)
     np.testing.assert_array_equal(solution.alpha, alpha, f"seed {seed}")
     solution.close()
@@ -155,35 +155,35 @@ def _kill_and_resume(
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("tier", ["disk", "ram"])
 def test_a_signal_stops_after_the_panel(
-    victims: Victims, alpha: np.ndarray[Any, Any], tmp_path: Path, number: int, code: int, tier: str
+    solvers: SolverProcess, alpha: np.ndarray[Any, Any], tmp_path: Path, number: int, code: int, tier: str
 ) -> None:
     folder = tmp_path / "run"
-    child = victims.start("solve", folder, tier)
+    child = solvers.start("solve", folder, tier)
     child.wait_for_panels(2)
     child.kill(number)
     assert child.wait() == code
     assert "\n" not in child.message
     assert f"kernelfit resume {folder}" in child.message
-    assert 2 <= child.panels() <= victim.PANELS
+    assert 2 <= child.panels() <= forking_solver.PANELS
     with pytest.raises(StorageError, match="unfinished run"):
         kernelfit.open(folder)
     found = kernelfit.check(folder)
     assert found.ok, found.problems
     assert (found.finished, found.panels_verified) == (False, child.panels())
-    assert victims.start("resume", folder).wait() == 0
+    assert solvers.start("resume", folder).wait() == 0
     np.testing.assert_array_equal(kernelfit.open(folder).alpha, alpha)
 
 
 def test_a_second_writer_is_refused_and_a_reader_sees_finished_panels(
-    victims: Victims, tmp_path: Path
+    solvers: SolverProcess, tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
-    child = victims.start("solve", folder)
+    child = solvers.start("solve", folder)
     child.wait_for_panels(1)
     child.kill(signal.SIGSTOP)
     for attempt in (
-        lambda: kernelfit.solve(**victim.problem(), run_dir=folder),
-        lambda: kernelfit.solve(**victim.problem(), run_dir=folder, resume=True),
+        lambda: kernelfit.solve(**forking_solver.problem(), run_dir=folder),
+        lambda: kernelfit.solve(**forking_solver.problem(), run_dir=folder, resume=True),
         lambda: kernelfit.resume(folder),
     ):
         with pytest.raises(StorageError, match=f"process {child.pid} is working") as caught:
@@ -194,7 +194,7 @@ def test_a_second_writer_is_refused_and_a_reader_sees_finished_panels(
     assert seen.panels_verified >= 1
     child.kill(signal.SIGCONT)
     finished = [seen.panels_verified]
-    while finished[-1] < victim.PANELS:
+    while finished[-1] < forking_solver.PANELS:
         found = kernelfit.check(folder)
         assert found.ok, found.problems
         finished.append(found.panels_verified)
@@ -202,9 +202,11 @@ def test_a_second_writer_is_refused_and_a_reader_sees_finished_panels(
     assert child.wait() == 0
 
 
-def test_many_readers_of_one_factor(victims: Victims, alpha: np.ndarray[Any, Any], tmp_path: Path) -> None:
+def test_many_readers_of_one_factor(
+    solvers: SolverProcess, alpha: np.ndarray[Any, Any], tmp_path: Path
+) -> None:
     folder = tmp_path / "run"
-    assert victims.start("solve", folder).wait() == 0
+    assert solvers.start("solve", folder).wait() == 0
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     code = (
         "import sys, numpy as np, kernelfit\n"
@@ -223,13 +225,13 @@ def test_many_readers_of_one_factor(victims: Victims, alpha: np.ndarray[Any, Any
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_files_that_may_not_grow(victims: Victims, alpha: np.ndarray[Any, Any], tmp_path: Path) -> None:
+def test_files_that_may_not_grow(solvers: SolverProcess, alpha: np.ndarray[Any, Any], tmp_path: Path) -> None:
     """The system refuses writes beyond a limit, wherever in a new run or in a continued one that falls."""
     whole = tmp_path / "whole"
-    assert victims.start("solve", whole).wait() == 0
+    assert solvers.start("solve", whole).wait() == 0
     largest = (whole / "factor.h5").stat().st_size
     begun = tmp_path / "begun"
-    child = victims.start("solve", begun)
+    child = solvers.start("solve", begun)
     child.wait_for_panels(2)
     child.kill(signal.SIGKILL)
     child.wait()
@@ -238,7 +240,7 @@ def test_files_that_may_not_grow(victims: Victims, alpha: np.ndarray[Any, Any], 
         fresh, continued = tmp_path / f"fresh{index}", tmp_path / f"continued{index}"
         shutil.copytree(begun, continued)
         for action, folder in (("solve", fresh), ("resume", continued)):
-            child = victims.start(action, folder, limit=int(limit))
+            child = solvers.start(action, folder, limit=int(limit))
             codes.append(child.wait())
             if codes[-1] != 0:
                 assert codes[-1] == 2, child.message
@@ -247,17 +249,17 @@ def test_files_that_may_not_grow(victims: Victims, alpha: np.ndarray[Any, Any], 
             if folder == fresh and not (folder / "run.h5").exists():
                 assert not folder.exists()  # untouched: it was not there before
                 continue
-            again = victims.start("resume", folder)
+            again = solvers.start("resume", folder)
             assert again.wait() == 0, again.message
             np.testing.assert_array_equal(kernelfit.open(folder).alpha, alpha)
     assert set(codes) == {0, 2}
     assert len(list(tmp_path.glob("fresh*"))) < len(list(tmp_path.glob("continued*")))
 
 
-def test_a_disk_that_is_full(victims: Victims, alpha: np.ndarray[Any, Any], tmp_path: Path) -> None:
+def test_a_disk_that_is_full(solvers: SolverProcess, alpha: np.ndarray[Any, Any], tmp_path: Path) -> None:
     """On a small file system of its own, where this process may mount one."""
     whole = tmp_path / "whole"
-    assert victims.start("solve", whole).wait() == 0
+    assert solvers.start("solve", whole).wait() == 0
     needed = sum(path.stat().st_size for path in whole.iterdir())
     place = tmp_path / "small"
     place.mkdir()
@@ -271,7 +273,7 @@ def test_a_disk_that_is_full(victims: Victims, alpha: np.ndarray[Any, Any], tmp_
             with open(ballast, "wb") as file:
                 os.posix_fallocate(file.fileno(), 0, int((4 - share) * needed))
             folder = place / "run"
-            child = victims.start("solve", folder)
+            child = solvers.start("solve", folder)
             code = child.wait()
             codes.add(code)
             ballast.unlink()
@@ -280,7 +282,7 @@ def test_a_disk_that_is_full(victims: Victims, alpha: np.ndarray[Any, Any], tmp_
                 assert "\n" not in child.message
                 assert "space" in child.message or "free" in child.message
                 if (folder / "run.h5").exists():
-                    assert victims.start("resume", folder).wait() == 0
+                    assert solvers.start("resume", folder).wait() == 0
             if folder.exists():
                 solution = kernelfit.open(folder)
                 np.testing.assert_array_equal(solution.alpha, alpha)

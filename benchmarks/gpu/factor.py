@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.gpu_setting import GAMMA, Setting, gemm_rate, in_core, least_capacity, plan
-from benchmarks.whole_matrix import factor_whole
+from benchmarks.gpu.settings import GAMMA, Setting, gemm_rate, in_core, least_capacity, plan
+from benchmarks.gpu.whole_matrix import factor_whole
 from kernelfit import datasets, solve
 from kernelfit.cpu.memory import available_memory
 from kernelfit.device.plan import WIDTHS

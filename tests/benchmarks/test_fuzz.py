@@ -1,4 +1,4 @@
-"""A few damaged inputs for every reader and the command line; `python -m benchmarks.bench_fuzz` reads many."""
+"""A few damaged inputs for every reader and the command line; `python -m benchmarks.fuzz` reads many."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from kernelfit.errors import DataError, KernelfitError
 from kernelfit.runs import identity
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 READERS = (
     "idx",
     "cifar binary",
@@ -43,7 +43,7 @@ def fuzz(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     monkeypatch.syspath_prepend(str(ROOT))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(identity, "versions", identity.versions)  # a target may replace it
-    from benchmarks import fuzz_targets
+    from benchmarks.fuzz import targets as fuzz_targets
 
     return fuzz_targets
 
@@ -75,7 +75,7 @@ def test_command_lines_and_pickles_in_a_guarded_process(tmp_path: Path) -> None:
     out = tmp_path / "fuzz.json"
     words = ["--inputs", "60", "--targets", "cifar pickle;command line", "--out", str(out)]
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.bench_fuzz", *words],
+        [sys.executable, "-m", "benchmarks.fuzz", *words],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -114,7 +114,7 @@ def _after(cause: BaseException) -> DataError:
     ],
 )
 def test_what_counts_as_wrong(fuzz: ModuleType, error: BaseException, outcome: str) -> None:
-    from benchmarks import one_fuzz
+    from benchmarks.fuzz import reader
 
     target: Any = _Raising(error)
-    assert one_fuzz._outcome(target, random.Random(0))[0] == outcome
+    assert reader._outcome(target, random.Random(0))[0] == outcome

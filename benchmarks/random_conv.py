@@ -1,6 +1,6 @@
 """The random convolution net beside this machine's own SGEMM rate, and beside a plain NumPy reference.
 
-    python -m benchmarks.bench_random_conv --out benchmarks/results/random_conv.json
+    python -m benchmarks.random_conv --out benchmarks/results/random_conv.json
 
 Random images of CIFAR-10's size: the work does not depend on what they show. A row is a number of filters a block;
 its rate counts the products of patches and filters alone (2 positions d filters), its share is against square SGEMMs
@@ -69,7 +69,7 @@ def main() -> None:
         )
     record = {
         "benchmark": "random_conv",
-        "command": "python -m benchmarks.bench_random_conv " + shlex.join(sys.argv[1:]),
+        "command": "python -m benchmarks.random_conv " + shlex.join(sys.argv[1:]),
         "n": arguments.n,
         "environment": environment.describe(),
         "rows": rows,

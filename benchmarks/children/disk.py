@@ -1,6 +1,6 @@
 """One solve of MNIST with its factor in memory, on disk, or on disk with a journal; or a run that is continued.
 
-Run by `bench_disk` and `bench_kills`. Prints one JSON object on the last line.
+Run by `benchmarks.disk` and `benchmarks.fuzz.kills`. Prints one JSON object on the last line.
 """
 
 from __future__ import annotations

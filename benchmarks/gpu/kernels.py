@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.gpu_setting import GAMMA, Setting, fill, gemm_rate, seconds_of
+from benchmarks.gpu.settings import GAMMA, Setting, fill, gemm_rate, seconds_of
 from kernelfit import datasets, solve
 from kernelfit.device.cuda import CudaDevice
 from kernelfit.device.gram import Strips, put_rows

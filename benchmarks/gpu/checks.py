@@ -9,11 +9,11 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
 
-from benchmarks.isolated import finish
+from benchmarks.children.isolated import finish
 
 #: what the checkers of memory and races run: every kernel of our own, at small sizes
 _SMALL = (
-    "tests/backends/test_device_operations.py",
+    "tests/device/test_operations.py",
     "panels or l1 or bytes_are_exact or random_convolution or already or (tiles and (Gaussian or Neural))",
 )
 _LINES = 12

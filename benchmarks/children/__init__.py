@@ -1,0 +1,1 @@
+"""Measurements that have a process of their own, started by other benchmarks."""

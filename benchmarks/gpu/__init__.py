@@ -1,0 +1,1 @@
+"""What is claimed of a GPU, measured and checked: `python -m benchmarks.gpu`."""

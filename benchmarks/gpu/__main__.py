@@ -1,0 +1,5 @@
+"""`python -m benchmarks.gpu`."""
+
+from benchmarks.gpu.acceptance import main
+
+main()

@@ -1,0 +1,1 @@
+"""The same problem solved by other libraries."""
