@@ -16,7 +16,7 @@ from kernelfit.features.byte_responses import LONGEST_PATCH, PackedFilters, patc
 from kernelfit.features.images import Float32, ImageFeatures, Picture, RowTask, check_number
 from kernelfit.features.patches import pool, round_to_steps
 from kernelfit.features.pooling import cells, halves, windows
-from kernelfit.features.responses import ByteResponses, FloatResponses, Group, Responses
+from kernelfit.features.responses import ByteResponses, FilterGroup, FloatResponses, Responses
 from kernelfit.features.whitening import Float64, contrast_normalise, zca
 from kernelfit.progress import Progress, Silent
 
@@ -24,7 +24,7 @@ DRAWS = ("patches", "gaussian", "laplace")
 POOLINGS = ("grid", "quadrants")
 
 # Filters whose responses to one 32 x 32 image (729 x 256 float32: 0.7 MB) stay in a second-level cache of 1 MB.
-_FILTERS_PER_PRODUCT = 256
+FILTERS_PER_GROUP = 256
 
 # The step of quantised features: from so many images and filters, with this share of features beyond 255 steps. In
 # CIFAR-10 a thousandth of the features is nine times as large as their root mean square, and more.
@@ -258,23 +258,39 @@ class RandomConv(ImageFeatures):
         ]
 
 
+def group_edges(n_filters: int) -> list[tuple[int, int]]:
+    """The filters of each group: every 512 of them, and the rest, in as few equal groups of at most 256 as will do.
+
+    It depends on nothing but the number of filters; blocks of 512 consist of whole groups.
+    """
+    edges: list[int] = [0]
+    for start in range(0, n_filters, 2 * FILTERS_PER_GROUP):
+        count = min(2 * FILTERS_PER_GROUP, n_filters - start)
+        groups = -(-count // FILTERS_PER_GROUP)
+        edges += [start + count * i // groups for i in range(1, groups + 1)]
+    return list(pairwise(edges))
+
+
 class _Part:
-    """Filters start:stop of a fitted net, cut into groups whose responses stay in cache."""
+    """Filters start:stop of a fitted net, in the groups that they belong to.
+
+    Where BLAS ends a product it may add up in another order than within it. So a group is always multiplied whole,
+    whichever of its filters are asked for: features have the same bits in every block, and in `transform`.
+    """
 
     def __init__(self, net: RandomConv, start: int, stop: int) -> None:
-        self._net = net
-        count = -(-(stop - start) // _FILTERS_PER_PRODUCT)
-        edges = [start + (stop - start) * i // count for i in range(count + 1)]
+        self._net, self._start, self._stop = net, start, stop
         self._groups = [
-            Group(
-                a - start,
-                b - a,
+            FilterGroup(
+                a,
+                b,
                 np.ascontiguousarray(net._folded[:, a:b]),
                 PackedFilters(net._whole[a:b], net._units[a:b]),
                 net._above[a:b],
                 net._below[a:b],
             )
-            for a, b in pairwise(edges)
+            for a, b in group_edges(net.n_filters)
+            if a < stop and b > start
         ]
         self._widest = max(group.packed.width for group in self._groups)
         self._words = patch_words(net.image_shape_, net.patch_shape_)
@@ -297,13 +313,15 @@ class _Part:
             responses.take(pixels)
             for group in self._groups:
                 found = responses.to(group)
-                columns = net.columns(group.first, group.first + group.count)
-                cells = sums[: 2 * (net.n_windows_ + 1) * group.count].reshape(-1, group.count)
+                width = group.stop - group.start
+                cells = sums[: 2 * (net.n_windows_ + 1) * width].reshape(-1, width)
+                whole = pooled[: 2 * net.n_windows_ * width]
+                pool(found, across, *cuts, group.above, group.below, cells, whole)
+                a, b = max(group.start, self._start), min(group.stop, self._stop)
+                columns = net.columns(a - group.start, b - group.start)
+                out = features[index, net.columns(a - self._start, b - self._start)]
                 if net.step_ == 0:
-                    out = features[index, columns]
-                    pool(found, across, *cuts, group.above, group.below, cells, out)
+                    out[...] = whole[columns]
                     continue
-                part = pooled[: columns.stop - columns.start]
-                pool(found, across, *cuts, group.above, group.below, cells, part)
                 unit = 1.0 if features.dtype == np.uint8 else net.step_
-                round_to_steps(part, np.float32(1 / net.step_), np.float32(unit), features[index, columns])
+                round_to_steps(whole[columns], np.float32(1 / net.step_), np.float32(unit), out)

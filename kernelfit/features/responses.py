@@ -19,11 +19,11 @@ from kernelfit.features.patches import extract, patch_statistics
 
 
 @dataclass(frozen=True)
-class Group:
-    """Filters first : first + count of a block: `folded` (d, count), values of a patch by channel, and `packed`."""
+class FilterGroup:
+    """Filters start:stop of a net: `folded` (d, stop - start), values of a patch by channel, and `packed`."""
 
-    first: int
-    count: int
+    start: int
+    stop: int
     folded: Float32
     packed: PackedFilters
     above: Float32
@@ -35,7 +35,7 @@ class Responses(Protocol):
         """Lay out the patches of an image, one row of the data."""
         ...
 
-    def to(self, group: Group) -> Float32:
+    def to(self, group: FilterGroup) -> Float32:
         """r (positions or more, filters or more)."""
         ...
 
@@ -60,8 +60,9 @@ class FloatResponses:
         image = pixels.astype(np.float32).reshape(self._image)
         extract(image, *self._patch[:2], self._sums, self._shifted, self._moments, self._patches)
 
-    def to(self, group: Group) -> Float32:
-        out: Float32 = self._out[: self._positions * group.count].reshape(self._positions, group.count)
+    def to(self, group: FilterGroup) -> Float32:
+        count = group.stop - group.start
+        out: Float32 = self._out[: self._positions * count].reshape(self._positions, count)
         np.matmul(self._patches.T, group.folded, out=out)
         return out
 
@@ -95,7 +96,7 @@ class ByteResponses:
         patch_statistics(pixels.reshape(self._image), *self._patch[:2], self._sums, mean, factor)
         pack_patches(pixels, self._corners, self._offsets, self._words, self._packed)
 
-    def to(self, group: Group) -> Float32:
+    def to(self, group: FilterGroup) -> Float32:
         shape = (len(self._corners), group.packed.width)
         out: Float32 = self._out[: shape[0] * shape[1]].reshape(shape)
         respond(self._packed, group.packed.values, group.packed.units, self._moments[1], out)

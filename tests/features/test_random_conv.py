@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_info
 
 from kernelfit.cpu import bytes_product
 from kernelfit.errors import InputError
-from kernelfit.features.random_conv import RandomConv
+from kernelfit.features.random_conv import FILTERS_PER_GROUP, RandomConv, group_edges
 from kernelfit.features.whitening import Whitening, zca
 
 
@@ -226,3 +226,26 @@ def test_fitting_keeps_to_its_threads(
     assert set(seen) == {1}
     assert np.array_equal(first.whitening_, second.whitening_)
     assert np.array_equal(first.mean_, second.mean_)
+
+
+@pytest.mark.parametrize("n_filters", [1, 3, 70, 257, 600])
+@pytest.mark.parametrize("quantise", [False, True])
+def test_a_filter_has_the_same_bits_in_every_block(
+    rng: np.random.Generator, n_filters: int, quantise: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """BLAS adds up in another order at the end of a product: with OpenBLAS's Haswell kernels in the last columns."""
+    monkeypatch.setattr(bytes_product, "available", lambda: False)
+    rows = rng.integers(0, 256, (8, 180), dtype=np.uint8)
+    net = RandomConv((10, 9, 2), n_filters, n_patches=300, threshold=0.2, quantise=quantise).fit(rows)
+    whole = net.transform(rows)
+    for per_block in (7, 33, 256, 512):
+        for columns, block in net.blocks(rows, per_block):
+            assert np.array_equal(block, whole[:, columns])
+
+
+@pytest.mark.parametrize("n_filters", [1, 255, 256, 257, 512, 513, 3000, 32_000])
+def test_groups_cover_the_filters_once(n_filters: int) -> None:
+    edges = group_edges(n_filters)
+    assert [a for a, _ in edges] == [0, *(b for _, b in edges[:-1])]
+    assert edges[-1][1] == n_filters
+    assert max(b - a for a, b in edges) <= FILTERS_PER_GROUP

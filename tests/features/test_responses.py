@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kernelfit.cpu import bytes_product
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.features.byte_responses import LONGEST_PATCH, PackedFilters, patch_words, whole_filters
-from kernelfit.features.responses import ByteResponses, FloatResponses, Group
+from kernelfit.features.responses import ByteResponses, FilterGroup, FloatResponses
 
 needs_vnni = pytest.mark.skipif(
     not bytes_product.available(), reason="this CPU, or Numba's target, has no AVX-512 VNNI"
@@ -25,12 +25,12 @@ SHAPES = [  # image, patch, filters
 ]
 
 
-def group_of(filters: np.ndarray, patch: tuple[int, int, int]) -> Group:
+def group_of(filters: np.ndarray, patch: tuple[int, int, int]) -> FilterGroup:
     by_channel = filters.reshape(-1, *patch).transpose(3, 1, 2, 0).reshape(-1, len(filters))
     packed = PackedFilters(*whole_filters(filters))
     nothing = np.zeros(len(filters), np.float32)
     folded = np.ascontiguousarray(by_channel, np.float32)
-    return Group(0, len(filters), folded, packed, nothing, nothing)
+    return FilterGroup(0, len(filters), folded, packed, nothing, nothing)
 
 
 def patches_of(image: np.ndarray, patch: tuple[int, int, int]) -> np.ndarray:

@@ -12,7 +12,7 @@ from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
 from kernelfit.features.random_conv import RandomConv
 from kernelfit.gram.layout import PanelLayout
-from kernelfit.streaming.accumulate import Seconds, accumulate, block_bytes, filters_per_block
+from kernelfit.streaming.accumulate import BLOCK_BYTES, Seconds, accumulate, block_bytes, filters_per_block
 from kernelfit.streaming.block_products import block_products
 
 
@@ -182,7 +182,7 @@ def test_blocks_fit_their_memory() -> None:
     net = fitted(images(4), n_filters=600)
     assert filters_per_block(net, 10, 2) == 512
     rows = 10_000_000
-    assert filters_per_block(net, rows, 0) * 4 * 2 * net.n_windows_ * rows <= 10**9
+    assert filters_per_block(net, rows, 0) * 4 * 2 * net.n_windows_ * rows <= BLOCK_BYTES
     assert filters_per_block(net, 10**12, 0) == 1
 
 
