@@ -17,7 +17,7 @@ from kernelfit.cpu.memory import available_memory
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
 from kernelfit.experiments import gemm_rate, scaling
-from kernelfit.gram.plan import PRECISIONS
+from kernelfit.gram.costs import PRECISIONS
 from kernelfit.gram.points import Points
 from kernelfit.kernels import build
 from kernelfit.report import figures, json_output, tables

@@ -13,7 +13,8 @@ from click.core import ParameterSource
 
 from kernelfit.errors import InputError
 from kernelfit.features import names as feature_names
-from kernelfit.gram.plan import PRECISIONS, TIERS
+from kernelfit.gram.costs import PRECISIONS
+from kernelfit.gram.placement import TIERS
 from kernelfit.kernels import KERNELS, parameter_names
 
 Function = TypeVar("Function", bound=Callable[..., Any])

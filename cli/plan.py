@@ -17,7 +17,8 @@ from kernelfit.datasets import REGISTRY
 from kernelfit.device.choose import check_device
 from kernelfit.errors import InputError
 from kernelfit.experiments import gemm_rate
-from kernelfit.gram.plan import make_plan
+from kernelfit.gram.costs import Costs
+from kernelfit.gram.placement import Limits, place
 from kernelfit.gram.points import speed_of_bytes
 from kernelfit.report import json_output, tables
 from kernelfit.report.progress import TerminalProgress
@@ -66,19 +67,18 @@ def command(
     n, d, width, exact = shape(values, n_features)
     threads = CpuBackend(values["threads"]).threads
     memory = available_memory() if values["memory"] is None else parse_bytes(values["memory"])
-    plan = make_plan(
+    costs = Costs.of(
         n=n,
         d=d,
         n_rhs=n_rhs if n_rhs is not None else width,
         threads=threads,
-        memory_limit=memory,
-        disk_free=free_disk(values["scratch"] or Path(tempfile.gettempdir())),
         precision=values["precision"],
-        tier=values["tier"],
         points_bytes=n * d * (1 if exact else 8),
-        gram_speed=speed_of_bytes() if exact else 1.0,
-        gemm_rate=gemm_rate.measure(threads=threads) if gemm else None,
     )
+    disk_free = free_disk(values["scratch"] or Path(tempfile.gettempdir()))
+    plan = place(costs, Limits(memory, disk_free), tier=values["tier"])
+    if gemm:
+        plan = plan.timed(gemm_rate.measure(threads=threads), speed_of_bytes() if exact else 1.0)
     record = {**plan.as_dict(), "command": command_line(context)}
     if json_target is not None:
         json_output.write(record, json_target)

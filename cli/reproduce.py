@@ -10,7 +10,8 @@ import click
 from rich.console import Console
 
 from kernelfit.experiments.paper import ROWS
-from kernelfit.gram.plan import PRECISIONS, TIERS
+from kernelfit.gram.costs import PRECISIONS
+from kernelfit.gram.placement import TIERS
 from kernelfit.report import json_output
 
 from .options import command_line, data_dir_option, json_option

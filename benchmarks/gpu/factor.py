@@ -153,7 +153,7 @@ def larger_than_the_card(setting: Setting, report: Report) -> dict[str, Any]:
     host = available_memory() // 2
 
     def fits(n: int) -> bool:
-        return plan(n, capacity, host_memory=host) is not None
+        return plan(n, capacity, host=host) is not None
 
     n = setting.n(wanted, fits)
     if setting.small:

@@ -16,8 +16,8 @@ from kernelfit import datasets
 from kernelfit.device.cuda import CudaDevice
 from kernelfit.device.gram import put
 from kernelfit.device.host import HostDevice
-from kernelfit.device.plan import STAGED, DevicePlan, make_device_plan
-from kernelfit.device.residency import least_slots
+from kernelfit.device.plan import STAGED, DeviceLimits, DevicePlan, DeviceSize, make_device_plan
+from kernelfit.device.residency import min_slots
 from kernelfit.errors import KernelfitError, PlanError
 
 HOST = "host"
@@ -112,14 +112,7 @@ def plan(
     """The plan for n rows of MNIST, None where they do not fit."""
     try:
         return make_device_plan(
-            n=n,
-            d=784,
-            capacity=capacity,
-            row_bytes=ROW_BYTES,
-            columns=COLUMNS,
-            precision=precision,
-            width=width,
-            **more,
+            DeviceSize(n, 784, ROW_BYTES, COLUMNS, precision), DeviceLimits(capacity, **more), width=width
         )
     except PlanError:
         return None
@@ -139,7 +132,7 @@ def least_capacity(n: int, width: int, spare_tiles: int = 8) -> int:
     """Bytes for two panels in the making and a few tiles more: nearly everything spills."""
     rich = plan(n, 2**50, width=width)
     assert rich is not None
-    return rich.bytes_fixed + (least_slots(rich.layout.count) + STAGED + spare_tiles) * rich.bytes_tile
+    return rich.bytes_fixed + (min_slots(rich.layout.count) + STAGED + spare_tiles) * rich.bytes_tile
 
 
 def gemm_rate(device: Any, kind: str, order: int, repeats: int = 5) -> float:

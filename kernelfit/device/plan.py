@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from kernelfit.device.protocol import aligned
-from kernelfit.device.residency import least_slots, rehearse
+from kernelfit.device.residency import Traffic, min_slots, rehearse
 from kernelfit.errors import InputError, PlanError
+from kernelfit.gram.costs import Costs
 from kernelfit.gram.layout import PanelLayout
+from kernelfit.gram.plan import Plan
 
 #: widths tried, the first that moves least in the least time is taken. Narrow panels waste less on diagonal tiles,
 #: wide ones are read less often from where they were spilled to.
@@ -20,6 +22,35 @@ STAGED = 8
 _PRODUCTS = 2**28
 #: assumed of the link between host and device, of the disk (bytes/s) and of products (flop/s), to choose a width
 _LINK, _DISK, _RATE = 50e9, 1.5e9, 60e12
+
+
+DEVICE_PRECISIONS = ("float64", "float32", "mixed", "tf32")
+
+
+@dataclass(frozen=True)
+class DeviceSize:
+    """K of order n from rows of d features that take `row_bytes` each with their vectors, and the right-hand sides
+    that are solved at once."""
+
+    n: int
+    d: int
+    row_bytes: int
+    columns: int
+    precision: str = "float64"
+
+    @property
+    def bytes_number(self) -> int:
+        """Of one number of the factor."""
+        return 8 if self.precision == "float64" else 4
+
+
+@dataclass(frozen=True)
+class DeviceLimits:
+    """Bytes that may be taken on the device, on the host and on the disk."""
+
+    device: int
+    host: int = 0
+    disk: int = 0
 
 
 @dataclass(frozen=True)
@@ -58,51 +89,47 @@ class DevicePlan:
     def in_core(self) -> bool:
         return self.bytes_out == 0
 
+    def as_plan(self, costs: Costs, memory_limit: int) -> Plan:
+        """The plan of the whole solve: flops and panels are those of any other tier, bytes are the device's own."""
+        return replace(
+            Plan.in_memory(costs, memory_limit),
+            tier="device",
+            bytes_workspace=self.bytes_fixed,
+            bytes_memory=costs.bytes_points + self.bytes_host,
+            bytes_disk=self.bytes_disk,
+            # For whoever resumes the run on the CPU, where its factor is on the disk.
+            rows_at_once=costs.max_rows_at_once,
+            bytes_read=self.bytes_disk_read,
+            bytes_read_solve=2 * self.bytes_disk,
+            bytes_written=self.bytes_disk,
+        )
+
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
 def make_device_plan(
+    size: DeviceSize,
+    limits: DeviceLimits,
     *,
-    n: int,
-    d: int,
-    capacity: int,
-    row_bytes: int,
-    columns: int,
-    precision: str = "float64",
-    host_memory: int = 0,
-    disk_free: int = 0,
     width: int | None = None,
-    work: Callable[[int], int] | None = None,
     strip: int | None = None,
+    work: Callable[[int], int] | None = None,
 ) -> DevicePlan:
     """Choose the width of panels and where tiles live, or raise `PlanError` with the bytes that are missing.
 
-    `row_bytes` are those of one row of points with its vectors, `columns` the right-hand sides, `work` gives the
-    bytes that potrf wants for a block of some order (one tile where it is not known). The width that is predicted to
-    take least time is taken.
+    `work` gives the bytes that potrf wants for a block of some order (one tile where it is not known). The width that
+    is predicted to take least time is taken, `strip` rows of inner products at a time.
     """
-    if precision not in ("float64", "float32", "mixed", "tf32"):
-        raise InputError(f"precision: got {precision!r}, expected float64, float32, mixed or tf32")
-    widths = (width,) if width is not None else tuple(w for w in WIDTHS if w <= n) or (n,)
+    if size.precision not in DEVICE_PRECISIONS:
+        expected = f"{', '.join(DEVICE_PRECISIONS[:-1])} or {DEVICE_PRECISIONS[-1]}"
+        raise InputError(f"precision: got {size.precision!r}, expected {expected}")
+    widths = (width,) if width is not None else tuple(w for w in WIDTHS if w <= size.n) or (size.n,)
     plans, refusals = [], []
     for candidate in widths:
+        layout = PanelLayout(size.n, min(candidate, size.n))
         try:
-            plans.append(
-                _plan(
-                    n,
-                    d,
-                    capacity,
-                    row_bytes,
-                    columns,
-                    precision,
-                    host_memory,
-                    disk_free,
-                    candidate,
-                    None if work is None else max(map(work, PanelLayout(n, min(candidate, n)).orders)),
-                    strip,
-                )
-            )
+            plans.append(_plan(size, limits, layout, strip, work))
         except PlanError as error:
             refusals.append(error)
     if not plans:
@@ -111,73 +138,71 @@ def make_device_plan(
 
 
 def _plan(
-    n: int,
-    d: int,
-    capacity: int,
-    row_bytes: int,
-    columns: int,
-    precision: str,
-    host_memory: int,
-    disk_free: int,
-    width: int,
-    work: int | None,
+    size: DeviceSize,
+    limits: DeviceLimits,
+    layout: PanelLayout,
     strip: int | None,
+    work: Callable[[int], int] | None,
 ) -> DevicePlan:
-    layout = PanelLayout(n, min(width, n))
-    size = 8 if precision == "float64" else 4
-    width = layout.width
-    tile = width * width * size
-    count = layout.count
+    n, width, count = layout.n, layout.width, layout.count
+    tile = width * width * size.bytes_number
     if strip is None:
         strip = max(1, min(n, max(width, _PRODUCTS // (8 * width)) // 64 * 64 or n))
-    fixed = fixed_bytes(layout, size, row_bytes, columns, strip, tile if work is None else work)
+    work_bytes = tile if work is None else max(map(work, layout.orders))
+    fixed = fixed_bytes(layout, size.bytes_number, size.row_bytes, size.columns, strip, work_bytes)
     total = count * (count + 1) // 2
-    in_core = fixed + total * tile
-    staged = 0 if in_core <= capacity else STAGED
-    slots = total if staged == 0 else (capacity - fixed - staged * tile) // tile
-    least = least_slots(count)
-    if slots < least:
-        needed = fixed + (staged + least) * tile
+    staged = 0 if fixed + total * tile <= limits.device else STAGED
+    slots = total if staged == 0 else (limits.device - fixed - staged * tile) // tile
+    if slots < min_slots(count):
+        needed = fixed + (staged + min_slots(count)) * tile
         raise PlanError(
-            f"device: {needed:,} bytes needed on the device for n = {n:,} in panels of {width}, got {capacity:,}: "
-            f"{needed - capacity:,} missing; give narrower panels, fewer rows, or --device cpu"
+            f"device: {needed:,} bytes needed on the device for n = {n:,} in panels of {width}, got "
+            f"{limits.device:,}: {needed - limits.device:,} missing; give narrower panels, fewer rows, or "
+            "--device cpu"
         )
-    host_slots = max(0, host_memory) // tile
-    rehearsed = rehearse(count, slots, host_slots)
+    rehearsed = rehearse(count, slots, max(0, limits.host) // tile)
     on_disk = len(rehearsed.on_disk) * tile
-    if on_disk > disk_free:
+    if on_disk > limits.disk:
         raise PlanError(
             f"device: {on_disk:,} bytes of the factor of n = {n:,} fit neither on the device nor in "
-            f"{host_memory:,} bytes of host memory, and {disk_free:,} are free on the disk: "
-            f"{on_disk - disk_free:,} missing; free some, or give more --memory"
+            f"{limits.host:,} bytes of host memory, and {limits.disk:,} are free on the disk: "
+            f"{on_disk - limits.disk:,} missing; free some, or give more --memory"
         )
     traffic = rehearsed.traffic
     bounce = 2 * tile if traffic.disk_written else 0
-    moved = tile * max(traffic.out, traffic.into) / _LINK
-    on_disk_seconds = tile * (traffic.disk_written + traffic.disk_read) / _DISK
-    # Squares on the diagonal are computed to three quarters where half would do, and potrf keeps its own pace.
-    arithmetic = (layout.factor_flops() + 0.25 * n * n * width) / _RATE + count * width**3 / 3.0 / 2e12 * 0.1
     return DevicePlan(
         n=n,
-        d=d,
-        precision=precision,
+        d=size.d,
+        precision=size.precision,
         width=width,
-        capacity=capacity,
+        capacity=limits.device,
         slots=slots,
-        host_slots=rehearsed.most_on_host,
+        host_slots=rehearsed.max_on_host,
         strip=strip,
         staged=staged,
-        columns=columns,
+        columns=size.columns,
         bytes_tile=tile,
         bytes_fixed=fixed,
         bytes_device=fixed + (slots + staged) * tile,
-        bytes_host=rehearsed.most_on_host * tile + bounce,
+        bytes_host=rehearsed.max_on_host * tile + bounce,
         bytes_disk=on_disk,
         bytes_out=traffic.out * tile,
         bytes_in=traffic.into * tile,
         bytes_disk_read=traffic.disk_read * tile,
-        seconds=max(arithmetic, moved, on_disk_seconds),
+        seconds=_seconds(layout, tile, traffic),
     )
+
+
+def _seconds(layout: PanelLayout, tile: int, traffic: Traffic) -> float:
+    """Of the factorisation: the longest of arithmetic, link and disk, which work side by side."""
+    n, width = layout.n, layout.width
+    moved = tile * max(traffic.out, traffic.into) / _LINK
+    on_disk = tile * (traffic.disk_written + traffic.disk_read) / _DISK
+    # Squares on the diagonal are computed to three quarters where half would do, and potrf keeps its own pace.
+    arithmetic = (
+        layout.factor_flops() + 0.25 * n * n * width
+    ) / _RATE + layout.count * width**3 / 3.0 / 2e12 * 0.1
+    return max(arithmetic, moved, on_disk)
 
 
 def fixed_bytes(layout: PanelLayout, size: int, row_bytes: int, columns: int, strip: int, work: int) -> int:

@@ -54,13 +54,13 @@ class Residency:
     traffic: Traffic = field(default_factory=Traffic)
 
     def __post_init__(self) -> None:
-        if self.slots < least_slots(self.count):
+        if self.slots < min_slots(self.count):
             raise PlanError(
-                f"device: {self.slots} tiles fit, {least_slots(self.count)} needed for two panels of {self.count}"
+                f"device: {self.slots} tiles fit, {min_slots(self.count)} needed for two panels of {self.count}"
             )
         self._free = list(range(self.slots))
         self._by_row: list[TileIndex] = []
-        self.most_on_host = 0
+        self.max_on_host = 0
 
     def begin(self, j: int) -> list[Move]:
         """Slots for panel j; what must leave first, in this order. Panel j - 1 may still be in the making."""
@@ -104,12 +104,12 @@ class Residency:
         to_disk = len(self.on_host) >= self.host_slots
         (self.on_disk if to_disk else self.on_host).add(tile)
         self.traffic.disk_written += to_disk
-        self.most_on_host = max(self.most_on_host, len(self.on_host))
+        self.max_on_host = max(self.max_on_host, len(self.on_host))
         moves.append(Move(tile, slot, to_disk))
         return moves
 
 
-def least_slots(count: int) -> int:
+def min_slots(count: int) -> int:
     """Two panels in the making at once."""
     return count if count == 1 else 2 * count - 1
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit.errors import InputError
-from kernelfit.gram.plan import make_plan
+from kernelfit.gram.costs import Costs
 from kernelfit.kernels import Kernel
 from kernelfit.metrics import one_hot
 from kernelfit.progress import Progress
@@ -114,19 +114,18 @@ def predict(
     ratio = n / largest["n"]
     factor = largest["seconds"]["factor"]
     rest = largest["seconds"]["total"] - factor
-    plan = make_plan(
+    costs = Costs.of(
         n=n,
         d=work.X.shape[1],
         n_rhs=work.n_rhs,
         threads=threads,
-        # What would be needed is told even where it does not fit here.
-        memory_limit=2**62,
         precision=work.precision,
         points_bytes=n * work.X.shape[1] * work.X.itemsize,
     )
+    needed = costs.bytes_held + costs.bytes_factor
     return {
         "n": n,
         "seconds": factor * ratio**3 + rest * ratio**2,
-        "bytes_memory": plan.bytes_memory,
-        "fits": plan.bytes_memory <= memory_limit,
+        "bytes_memory": needed,
+        "fits": needed <= memory_limit,
     }

@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit.errors import DataError, InputError
-from kernelfit.gram.plan import PRECISIONS, TIERS, Plan
+from kernelfit.gram.costs import PRECISIONS
+from kernelfit.gram.placement import TIERS
+from kernelfit.gram.plan import Plan
 from kernelfit.gram.points import Points
 from kernelfit.gram.source import GramSource, KernelGram
 from kernelfit.kernels import from_description

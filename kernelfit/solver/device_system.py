@@ -6,7 +6,6 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +29,13 @@ from kernelfit.device.gram import (
 from kernelfit.device.multi_cholesky import Member, dealt_factor
 from kernelfit.device.panel_gram import DevicePanelGram, PanelsGram
 from kernelfit.device.panels import DevicePanels
-from kernelfit.device.plan import DevicePlan, make_device_plan
+from kernelfit.device.plan import DeviceLimits, DevicePlan, DeviceSize, make_device_plan
 from kernelfit.device.product import predict, symmetric_product
 from kernelfit.device.protocol import Block, Device
 from kernelfit.device.triangular import eliminate_lower, solve_factored
 from kernelfit.errors import NotPositiveDefiniteError, PlanError
-from kernelfit.gram.plan import Plan, make_plan
+from kernelfit.gram.costs import Costs
+from kernelfit.gram.plan import Plan
 from kernelfit.gram.points import Points
 from kernelfit.gram.source import GramSource, KernelGram, PanelGram
 from kernelfit.linalg.cholesky import Pivots
@@ -46,8 +46,6 @@ from kernelfit.solver.problem import Problem
 from kernelfit.solver.system import FactoredSystem
 from kernelfit.storage.panel_file import PanelFile, lay_out
 from kernelfit.typing import Float
-
-_UNLIMITED = 2**62
 
 
 def plan_on_device(
@@ -68,15 +66,15 @@ def plan_on_device(
     d = points.shape[1] if points is not None else 0
     if isinstance(source, PanelGram):
         width = source.layout.width
+    row_bytes = 16 if lies_on(device, source) else gram_row_bytes(source)
+    limits = DeviceLimits(
+        device=min(one.slab.capacity - one.slab.used for one in devices),
+        host=(available_memory() if memory is None else memory) // 2,
+        disk=free_disk(place or Path(tempfile.gettempdir())),
+    )
     on_device = make_device_plan(
-        n=source.n,
-        d=d,
-        capacity=min(one.slab.capacity - one.slab.used for one in devices),
-        row_bytes=16 if lies_on(device, source) else gram_row_bytes(source),
-        columns=columns,
-        precision=precision,
-        host_memory=(available_memory() if memory is None else memory) // 2,
-        disk_free=free_disk(place or Path(tempfile.gettempdir())),
+        DeviceSize(source.n, d, row_bytes, columns, precision),
+        limits,
         width=width,
         work=lambda order: device.potrf_workspace(
             order, np.float64 if precision == "float64" else np.float32
@@ -90,34 +88,17 @@ def plan_on_device(
             f"device: {needed:,} bytes needed on each of {len(devices)} devices, which all keep the whole factor, got "
             f"{on_device.capacity:,}; name one device, whose factor may spill, or give fewer rows"
         )
-    # Flops and panels are those of any other tier; bytes are the device's own.
-    plan = make_plan(
+    costs = Costs.of(
         n=source.n,
         d=d,
         n_rhs=problem.targets.shape[1],
         threads=threads,
-        memory_limit=_UNLIMITED,
-        disk_free=_UNLIMITED,
-        precision="float64" if precision == "float64" else "float32",
-        tier="disk",
+        # TF32 is a way to form products: the factor is refined as that of mixed precision is.
+        precision="mixed" if precision == "tf32" else precision,
         points_bytes=points.nbytes if points is not None else 0,
         panel_width=on_device.width,
     )
-    return (
-        replace(
-            plan,
-            # TF32 is a way to form products: the factor is refined as that of mixed precision is.
-            precision="mixed" if precision == "tf32" else precision,
-            tier="device",
-            bytes_workspace=on_device.bytes_fixed,
-            bytes_memory=plan.bytes_points + on_device.bytes_host,
-            bytes_disk=on_device.bytes_disk,
-            bytes_read=on_device.bytes_disk_read,
-            bytes_written=on_device.bytes_disk,
-            memory_limit=memory if memory is not None else available_memory(),
-        ),
-        on_device,
-    )
+    return on_device.as_plan(costs, memory if memory is not None else available_memory()), on_device
 
 
 def lies_on(device: Device, source: GramSource) -> bool:

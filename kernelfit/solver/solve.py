@@ -25,7 +25,9 @@ from kernelfit.errors import (
     PlanError,
     RefinementError,
 )
-from kernelfit.gram.plan import INTERPRETER, Plan, make_plan
+from kernelfit.gram.costs import INTERPRETER
+from kernelfit.gram.placement import make_plan
+from kernelfit.gram.plan import Plan
 from kernelfit.gram.points import Points
 from kernelfit.gram.source import ArrayGram, GramSource, KernelGram, PanelGram
 from kernelfit.kernels import Kernel, Linear, build

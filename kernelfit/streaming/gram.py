@@ -25,8 +25,9 @@ from kernelfit.device.panel_gram import DevicePanelGram
 from kernelfit.device.protocol import Device
 from kernelfit.errors import InputError, PlanError
 from kernelfit.features.random_conv import RandomConv
+from kernelfit.gram.costs import Costs
 from kernelfit.gram.layout import PanelLayout
-from kernelfit.gram.plan import make_plan
+from kernelfit.gram.placement import Limits, place
 from kernelfit.gram.source import PanelGram, StoredGram
 from kernelfit.progress import Progress, Silent
 from kernelfit.runs.interruption import Interruption
@@ -135,18 +136,10 @@ def require_solvable(
     What a device has is not known here, so that the CPU's plan is asked.
     """
     plan = plan_feature_gram(net, n, m, row_bytes, dtype=sums_dtype(precision), checkpoint=kept)
-    make_plan(
-        n=n,
-        d=0,
-        n_rhs=n_rhs,
-        threads=CpuBackend(net.threads).threads,
-        memory_limit=memory - plan.held,
-        disk_free=free_disk(folder or Path(tempfile.gettempdir())) - (plan.gram + plan.cross),
-        precision=precision,
-        tier=tier,
-        points_bytes=0,
-        kept=kept,
-    )
+    threads = CpuBackend(net.threads).threads
+    costs = Costs.of(n=n, d=0, n_rhs=n_rhs, threads=threads, precision=precision, points_bytes=0)
+    disk_free = free_disk(folder or Path(tempfile.gettempdir())) - (plan.gram + plan.cross)
+    place(costs, Limits(memory - plan.held, disk_free), tier=tier, stored=kept)
 
 
 @dataclass

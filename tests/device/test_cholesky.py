@@ -12,7 +12,7 @@ from kernelfit.device.cholesky import device_factor
 from kernelfit.device.gram import HostGram, RowsGram, fetch, put
 from kernelfit.device.panels import DevicePanels
 from kernelfit.device.protocol import Block
-from kernelfit.device.residency import least_slots, rehearse
+from kernelfit.device.residency import min_slots, rehearse
 from kernelfit.device.triangular import solve_factored, solve_lower
 from kernelfit.errors import NotPositiveDefiniteError
 from kernelfit.gram.layout import PanelLayout
@@ -27,7 +27,7 @@ LEVELS = ("device", "host", "disk")
 def open_store(device, layout, dtype, level, tmp_path: Path) -> DevicePanels:
     """A store that keeps all tiles on the device, or as few as it can, the others on the host or on the disk."""
     count = layout.count
-    slots = count * (count + 1) // 2 if level == "device" else least_slots(count) + count // 3
+    slots = count * (count + 1) // 2 if level == "device" else min_slots(count) + count // 3
     host_slots = {"device": 0, "host": 10_000, "disk": 2}[level]
     rehearsed = rehearse(count, slots, host_slots)
     file = PanelFile.create(tmp_path / "spill.h5", layout, dtype) if level == "disk" else None
@@ -35,7 +35,7 @@ def open_store(device, layout, dtype, level, tmp_path: Path) -> DevicePanels:
         assert rehearsed.traffic.out
         assert (rehearsed.traffic.disk_written > 0) == (level == "disk")
     return DevicePanels(
-        device, layout, dtype, slots=slots, host_slots=rehearsed.most_on_host, staged=3, file=file
+        device, layout, dtype, slots=slots, host_slots=rehearsed.max_on_host, staged=3, file=file
     )
 
 
@@ -178,7 +178,7 @@ def test_panels_taken_up_again_go_on_as_if_nothing_had_happened(rng, make_device
             device,
             layout,
             np.float64,
-            slots=least_slots(count) + 2,
+            slots=min_slots(count) + 2,
             host_slots=3,
             staged=3,
             behind=WriteBehind(file),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernelfit.device.plan import STAGED, fixed_bytes, make_device_plan
-from kernelfit.device.residency import Residency, least_slots, rehearse
+from kernelfit.device.plan import STAGED, DeviceLimits, DeviceSize, fixed_bytes, make_device_plan
+from kernelfit.device.residency import Residency, min_slots, rehearse
 from kernelfit.errors import InputError, PlanError
 from kernelfit.gram.layout import PanelLayout
 
@@ -17,7 +18,7 @@ from kernelfit.gram.layout import PanelLayout
 @given(count=st.integers(1, 14), extra=st.integers(0, 60), host=st.integers(0, 40))
 @settings(max_examples=150, deadline=None)
 def test_every_tile_is_somewhere_and_every_slot_holds_one(count, extra, host):
-    residency = Residency(count, least_slots(count) + extra, host)
+    residency = Residency(count, min_slots(count) + extra, host)
     finished = 0
     for j in range(count):
         moves = residency.begin(j)
@@ -59,7 +60,7 @@ def test_rows_that_are_never_read_again_leave_first(count):
 def test_bytes_are_those_of_the_formula():
     n, d, width, columns = 100_000, 784, 2_048, 10
     plan = make_device_plan(
-        n=n, d=d, capacity=10**10, row_bytes=832 + 32, columns=columns, width=width, host_memory=64 * 10**9
+        DeviceSize(n, d, 832 + 32, columns), DeviceLimits(10**10, host=64 * 10**9), width=width
     )
     layout = PanelLayout(n, width)
     tile = 8 * width * width
@@ -70,7 +71,7 @@ def test_bytes_are_those_of_the_formula():
     traffic = rehearse(layout.count, plan.slots, 64 * 10**9 // tile)
     assert plan.bytes_out == traffic.traffic.out * tile
     assert plan.bytes_in == traffic.traffic.into * tile
-    assert plan.bytes_host == traffic.most_on_host * tile
+    assert plan.bytes_host == traffic.max_on_host * tile
     assert plan.bytes_disk == 0
 
 
@@ -78,22 +79,20 @@ def test_bytes_are_those_of_the_formula():
     ("n", "in_core"),
     [(60_000, True), (120_000, True), (200_000, False)],
 )
-def test_what_fits_a_card_of_140_gb(n, in_core):
-    plan = make_device_plan(
-        n=n, d=784, capacity=138 * 10**9, row_bytes=864, columns=10, host_memory=100 * 10**9
-    )
+def test_what_fits_a_device_of_140_gb(n, in_core):
+    plan = make_device_plan(DeviceSize(n, 784, 864, 10), DeviceLimits(138 * 10**9, host=100 * 10**9))
     assert plan.in_core == in_core
     assert plan.bytes_in == 0
     assert plan.bytes_device <= 138 * 10**9
 
 
 def test_what_is_missing_is_said():
-    common = {"d": 10, "row_bytes": 100, "columns": 2}
+    size = DeviceSize(50_000, 10, 100, 2)
     with pytest.raises(PlanError, match=r"^device: [\d,]+ bytes needed .*: [\d,]+ missing; ") as caught:
-        make_device_plan(n=50_000, capacity=10**8, **common)
+        make_device_plan(size, DeviceLimits(10**8))
     missing = int(re.search(r"([\d,]+) missing", str(caught.value))[1].replace(",", ""))
-    make_device_plan(n=50_000, capacity=10**8 + missing, width=1_024, host_memory=10**11, **common)
+    make_device_plan(size, DeviceLimits(10**8 + missing, host=10**11), width=1_024)
     with pytest.raises(PlanError, match="are free on the disk"):
-        make_device_plan(n=100_000, capacity=10**10, **common)
+        make_device_plan(replace(size, n=100_000), DeviceLimits(10**10))
     with pytest.raises(InputError, match="precision"):
-        make_device_plan(n=100, capacity=10**10, precision="float16", **common)
+        make_device_plan(replace(size, precision="float16"), DeviceLimits(10**10))

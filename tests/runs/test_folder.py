@@ -23,7 +23,7 @@ from kernelfit.errors import (
     RefinementError,
     StorageError,
 )
-from kernelfit.gram.plan import make_plan
+from kernelfit.gram.placement import make_plan
 from kernelfit.gram.points import Points
 from kernelfit.kernels import Gaussian, Pairwise
 from kernelfit.runs import folder as run_folder

@@ -9,8 +9,8 @@ import pytest
 
 import kernelfit
 from kernelfit.device.choose import open_device
-from kernelfit.device.plan import make_device_plan
-from kernelfit.device.residency import least_slots
+from kernelfit.device.plan import DeviceLimits, DeviceSize, make_device_plan
+from kernelfit.device.residency import min_slots
 from kernelfit.errors import DeviceError, InputError, NotPositiveDefiniteError, PlanError
 from kernelfit.kernels import Gaussian, Laplacian, Linear, Matern, Pairwise
 from kernelfit.progress import Silent
@@ -87,17 +87,13 @@ def small_capacity(device, n, d, columns, width, spare_tiles, precision) -> int:
     """Bytes for two panels in the making and `spare_tiles` more, on such a device."""
     kind = np.float64 if precision == "float64" else np.float32
     rich = make_device_plan(
-        n=n,
-        d=d,
-        capacity=2**40,
-        row_bytes=d * 8 + 32,
-        columns=columns,
+        DeviceSize(n, d, d * 8 + 32, columns, precision),
+        DeviceLimits(2**40),
         width=width,
-        precision=precision,
         work=lambda order: device.potrf_workspace(order, kind),
     )
     count = -(-n // width)
-    return rich.bytes_fixed + (least_slots(count) + 8 + spare_tiles) * rich.bytes_tile
+    return rich.bytes_fixed + (min_slots(count) + 8 + spare_tiles) * rich.bytes_tile
 
 
 @pytest.mark.parametrize(("precision", "iterations"), [("float64", 0), ("mixed", 2), ("tf32", 2)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import tracemalloc
 
@@ -11,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernelfit.arguments import parse_bytes
 from kernelfit.errors import InputError, PlanError
-from kernelfit.gram import plan as planning
+from kernelfit.gram.costs import INTERPRETER, Costs
 from kernelfit.gram.layout import PanelLayout
-from kernelfit.gram.plan import largest_order, make_plan
+from kernelfit.gram.placement import Limits, max_order, place
+from kernelfit.gram.plan import Plan
 
 GB = 10**9
 
@@ -23,9 +24,9 @@ GB = 10**9
 CACHED = {"none": 0, "inner products": 4, "gram": 8}  # bytes of one number kept between refinements
 
 
-def plan_of(n=20_000, **changes):
-    arguments = {"n": n, "d": 784, "n_rhs": 10, "threads": 2, "memory_limit": 10**13, "disk_free": 10**13}
-    return make_plan(**arguments | changes)
+def plan_of(n=20_000, memory=10**13, disk=10**13, tier="auto", cacheable_products=False, **changes):
+    costs = Costs.of(**{"n": n, "d": 784, "n_rhs": 10, "threads": 2} | changes)
+    return place(costs, Limits(memory, disk), tier=tier, cacheable_products=cacheable_products)
 
 
 def test_nothing_of_the_planned_size_is_allocated():
@@ -46,7 +47,7 @@ def test_bytes_add_up(n, tier, precision):
     elements = PanelLayout.of_order(n).elements
     assert plan.bytes_factor == elements * size
     cache = elements * CACHED[plan.cache]
-    held = planning.INTERPRETER + n * 784 + plan.bytes_workspace + cache
+    held = INTERPRETER + n * 784 + plan.bytes_workspace + cache
     assert plan.bytes_memory == held + (plan.bytes_factor if tier == "ram" else 0)
     assert plan.bytes_disk == plan.bytes_written == (plan.bytes_factor if tier == "disk" else 0)
     assert (plan.bytes_read > 0) == (tier == "disk" and plan.panels > 1)
@@ -58,7 +59,7 @@ def test_bytes_add_up(n, tier, precision):
 @pytest.mark.parametrize("precision", ["float64", "float32"])
 @pytest.mark.parametrize("n", [10_000, 60_000, 200_000])
 def test_leave_one_out_takes_no_more_than_is_left(n, precision):
-    generous = plan_of(n, tier="ram", precision=precision, memory_limit=1000 * GB)
+    generous = plan_of(n, tier="ram", precision=precision, memory=1000 * GB)
     assert generous.inverse_columns == generous.panel_width
     tight = dataclasses.replace(generous, memory_limit=generous.bytes_memory)
     taken = tight.inverse_columns * n * (8 if precision == "float64" else 4)
@@ -83,22 +84,32 @@ def test_stream_elements_is_what_the_factorisation_reads():
     assert layout.stream_elements() == read
 
 
+@pytest.mark.parametrize("precision", ["float64", "mixed"])
+def test_costs_need_no_memory(precision):
+    """Whoever wants the arithmetic alone asks no placement; what is placed costs the same."""
+    costs = Costs.of(n=20_000, d=784, n_rhs=10, threads=2, precision=precision)
+    nowhere = Plan.in_memory(costs, 0)
+    placed = plan_of(precision=precision, memory=nowhere.bytes_memory)
+    assert dataclasses.replace(nowhere, memory_limit=placed.memory_limit) == placed
+    assert costs.bytes_held + costs.bytes_factor == nowhere.bytes_memory
+
+
 def test_auto_takes_memory_where_it_fits_and_disk_where_it_does_not():
     ram = plan_of(tier="ram").bytes_memory
-    assert plan_of(memory_limit=ram).tier == "ram"
-    below = plan_of(memory_limit=ram - 1)
+    assert plan_of(memory=ram).tier == "ram"
+    below = plan_of(memory=ram - 1)
     assert below.tier == "disk"
     assert below.bytes_memory < ram
-    assert plan_of(memory_limit=ram // 2).tier == "disk"
+    assert plan_of(memory=ram // 2).tier == "disk"
     with pytest.raises(PlanError, match=r"^memory: "):
-        plan_of(memory_limit=400_000_000)
+        plan_of(memory=400_000_000)
 
 
 @pytest.mark.parametrize(("products", "kept"), [(False, "gram"), (True, "inner products")])
 def test_mixed_precision_keeps_what_there_is_room_for(products, kept):
     roomy = plan_of(precision="mixed", tier="ram", cacheable_products=products)
     assert roomy.cache == kept
-    tight = plan_of(precision="mixed", memory_limit=roomy.bytes_memory - 1, cacheable_products=products)
+    tight = plan_of(precision="mixed", memory=roomy.bytes_memory - 1, cacheable_products=products)
     assert tight.cache == "none"
     assert roomy.bytes_memory - tight.bytes_memory == roomy.layout.elements * CACHED[kept]
     assert tight.flops_refine > roomy.flops_refine
@@ -126,10 +137,10 @@ def test_a_plan_fits_or_its_refusal_says_what_is_missing_and_what_would_fit(
 ):
     arguments = {
         "n": n, "d": d, "n_rhs": n_rhs, "threads": threads, "precision": precision, "tier": tier,
-        "disk_free": disk_free, "points_bytes": n * d,
+        "disk": disk_free, "points_bytes": n * d,
     }  # fmt: skip
     try:
-        plan = make_plan(memory_limit=limit, **arguments)
+        plan = plan_of(memory=limit, **arguments)
     except PlanError as error:
         message = str(error)
         assert "\n" not in message
@@ -139,20 +150,20 @@ def test_a_plan_fits_or_its_refusal_says_what_is_missing_and_what_would_fit(
         advice = message.split("; ", 1)[1]
         if found := re.search(r"--tier (\w+)(?: --precision (\w+))? fits with ([\d,]+) bytes", advice):
             suggestion = {"tier": found[1], "precision": found[2] or precision}
-            enough = make_plan(memory_limit=limit, **arguments | suggestion)
+            enough = plan_of(memory=limit, **arguments | suggestion)
             kept = enough.layout.elements * CACHED[enough.cache]
             assert [enough.bytes_memory - kept] == numbers(found[3])
         if found := re.search(r"n = ([\d,]+) rows fit", advice):
             smaller = int(found[1].replace(",", ""))
             assert smaller < n or tier == "disk"
             less = arguments | {"n": smaller, "points_bytes": smaller * d, "tier": "ram"}
-            assert make_plan(memory_limit=limit, **less).bytes_memory >= 0.0
+            assert plan_of(memory=limit, **less).bytes_memory >= 0.0
             more = arguments | {"n": smaller + 1, "points_bytes": (smaller + 1) * d, "tier": "ram"}
             with pytest.raises(PlanError):
-                make_plan(memory_limit=limit, **more)
+                plan_of(memory=limit, **more)
         if found := re.search(r"give --memory ([\d,]+)", advice):
             enough = int(found[1].replace(",", ""))
-            assert make_plan(memory_limit=enough, **arguments | {"tier": "auto", "disk_free": 10**15})
+            assert plan_of(memory=enough, **arguments | {"tier": "auto", "disk": 10**15})
     else:
         assert plan.bytes_memory <= limit
         assert plan.bytes_disk <= disk_free
@@ -164,15 +175,16 @@ def test_a_refused_plan_reads_well():
         match=r"^memory: [\d,]+ bytes needed on the ram tier for n = 60,000 in float64, got 8,000,000,000: "
         r"[\d,]+ missing; --tier disk fits with [\d,]+ bytes$",
     ):
-        plan_of(60_000, memory_limit=8 * GB, tier="ram")
+        plan_of(60_000, memory=8 * GB, tier="ram")
     with pytest.raises(
         PlanError, match=r"^disk: [\d,]+ bytes needed .* 5 free: [\d,]+ missing; .*--memory [\d,]+"
     ):
-        plan_of(60_000, memory_limit=8 * GB, disk_free=5)
+        plan_of(60_000, memory=8 * GB, disk=5)
 
 
-def test_largest_order_grows_with_memory_and_is_zero_where_nothing_fits():
-    found = [largest_order(784, limit) for limit in (10**8, GB, 4 * GB, 16 * GB, 64 * GB)]
+def test_max_order_grows_with_memory_and_is_zero_where_nothing_fits():
+    costs = Costs.of(n=1, d=784, n_rhs=1)
+    found = [max_order(costs, limit) for limit in (10**8, GB, 4 * GB, 16 * GB, 64 * GB)]
     assert found[0] == 0
     assert found == sorted(found)
     assert 55_000 < found[3] < 63_000  # 8 n^2 / 2 bytes
@@ -193,52 +205,12 @@ def test_unknown_choices_are_named(argument, value, says):
 
 def test_predicted_seconds_scale_with_the_rate():
     assert plan_of().predicted_seconds is None
-    slow, fast = (plan_of(60_000, gemm_rate=rate).predicted_seconds for rate in (5e10, 1e11))
+    slow, fast = (plan_of(60_000).timed(rate).predicted_seconds for rate in (5e10, 1e11))
     assert slow > 1.8 * (fast - 6 * 8 * PanelLayout.of_order(60_000).elements / 20e9)
-    assert plan_of(60_000, gemm_rate=1e11).predicted_seconds > 60_000**3 / 3 / 1e11
-    assert plan_of(60_000, gemm_rate=1e11, precision="float32").predicted_seconds < fast
-
-
-UNITS = {"": 1, "B": 1, "K": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
-         "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "Gi": 2**30}  # fmt: skip
-
-
-@given(st.integers(1, 10**6), st.sampled_from(sorted(UNITS)), st.booleans(), st.sampled_from(["", " ", "  "]))
-def test_sizes_are_read(number, unit, small, gap):
-    text = f"{gap}{number}{gap}{unit.lower() if small else unit}{gap}"
-    assert parse_bytes(text) == number * UNITS[unit]
-
-
-@pytest.mark.parametrize(("text", "expected"), [("8GB", 8 * 10**9), ("2e9", 2 * 10**9), ("0.5GiB", 2**29)])
-def test_sizes_with_points_and_exponents(text, expected):
-    assert parse_bytes(text) == expected
-
-
-@pytest.mark.parametrize(
-    "text", ["", "GB", "-1GB", "0", "nan", "inf", "1e400", "8XB", "8BB", "8GBB", "8 G B", "ten", "0.4"]
-)
-def test_what_is_no_size_is_refused(text):
-    with pytest.raises(
-        InputError, match=r"^memory: got .*expected a size such as 8GB, 512MiB or 2000000000$"
-    ):
-        parse_bytes(text)
-
-
-@given(st.text(max_size=12))
-def test_any_text_is_a_size_or_one_line(text):
-    try:
-        size = parse_bytes(text, "--memory")
-    except InputError as error:
-        message = str(error)
-    else:
-        assert 1 <= size < 2**63
-        return
-    assert message.startswith("--memory: got ")
-    assert len(message.splitlines()) == 1
+    assert plan_of(60_000).timed(1e11).predicted_seconds > 60_000**3 / 3 / 1e11
+    assert plan_of(60_000, precision="float32").timed(1e11).predicted_seconds < fast
 
 
 def test_the_plan_holds_plain_numbers():
-    import json
-
-    assert json.loads(json.dumps(plan_of(gemm_rate=1e11).as_dict()))["n"] == 20_000
+    assert json.loads(json.dumps(plan_of().timed(1e11).as_dict()))["n"] == 20_000
     assert not any(isinstance(value, np.generic) for value in plan_of().as_dict().values())
