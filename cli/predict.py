@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import time
 import warnings
 from collections import Counter
@@ -31,7 +30,7 @@ from kernelfit.report import json_output, tables
 from kernelfit.report.progress import TerminalProgress
 from kernelfit.solver.inputs import find_duplicates
 from kernelfit.solver.solution import Solution
-from kernelfit.storage import hdf5
+from kernelfit.storage import atomic, hdf5
 from kernelfit.streaming import weights as feature_weights
 from kernelfit.typing import Array
 
@@ -273,20 +272,12 @@ def _read_numbers(path: Path) -> Array:
 
 def write_predictions(out: Path, scores: Array, predictions: Array) -> None:
     """Scores as NPY, predictions as CSV; the file appears whole or not at all."""
-    handle, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            if out.suffix.lower() == ".npy":
-                np.save(file, scores)
-            else:
-                columns = predictions.reshape(len(predictions), -1)
-                lines = (",".join(_cell(value) for value in row) for row in columns.tolist())
-                file.write(("\n".join(lines) + "\n").encode())
-        os.chmod(name, 0o644)
-        os.replace(name, out)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with atomic.replacing(out) as draft:
+        if out.suffix.lower() == ".npy":
+            np.save(draft, scores)
+            return
+        for row in predictions.reshape(len(predictions), -1).tolist():
+            draft.write((",".join(map(_cell, row)) + "\n").encode())
 
 
 def _cell(value: Any) -> str:

@@ -1,37 +1,22 @@
-"""Checkpoints that survive a kill at any moment: written to a temporary name, synced, then renamed."""
+"""Checkpoints that survive a kill at any moment: whole and old, or whole and new."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from kernelfit.errors import DataError, StorageError
+from kernelfit.errors import DataError
+from kernelfit.storage import atomic
 
 FORMAT = 1
 
 
 def save(state: dict[str, Any], path: Path) -> None:
     """Write `state` (tensors, numbers, strings, lists, dicts) so that `path` is at any time old or new, whole."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(temporary, "wb") as file:
-            torch.save({"format": FORMAT, **state}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        descriptor = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise StorageError(
-            f"checkpoint: {path} cannot be written ({error.strerror}); free space or use another --out"
-        ) from error
+    with atomic.replacing(path) as draft:
+        torch.save({"format": FORMAT, **state}, draft)
 
 
 def load(path: Path, device: torch.device) -> dict[str, Any]:

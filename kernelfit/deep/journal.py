@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from kernelfit.errors import InputError
 from kernelfit.report.json_output import plain
+from kernelfit.storage import atomic
 
 
 class Journal:
@@ -17,9 +17,7 @@ class Journal:
     def __init__(self, folder: Path, history: list[dict[str, Any]], *, tensorboard: bool = False) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / "log.jsonl"
-        temporary = self.path.with_name(f".log.{os.getpid()}")
-        temporary.write_text("".join(_line(record) for record in history), encoding="utf-8")
-        os.replace(temporary, self.path)
+        atomic.write_bytes(self.path, "".join(_line(record) for record in history).encode())
         self.scalars: Any = None
         if tensorboard:
             try:

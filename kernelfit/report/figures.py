@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kernelfit.errors import InputError
+from kernelfit.storage import atomic
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,12 +28,9 @@ def check_target(target: Path) -> None:
 
 def save(figure: Figure, target: Path) -> None:
     """Write `figure` to `target`, whole or not at all."""
-    temporary = target.with_name(f".{target.name}.{os.getpid()}{target.suffix}")
-    try:
-        figure.savefig(temporary, dpi=150, bbox_inches="tight")
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    image = io.BytesIO()
+    figure.savefig(image, format=target.suffix[1:].lower(), dpi=150, bbox_inches="tight")
+    atomic.write_bytes(target, image.getvalue())
 
 
 def bench(record: dict[str, Any]) -> Figure:

@@ -6,7 +6,6 @@ import json
 import math
 import os
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
@@ -16,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from kernelfit.errors import InputError
+from kernelfit.storage import atomic
+from kernelfit.storage.atomic import storage_error
 
 STDOUT = "-"
 
@@ -85,30 +86,17 @@ def write(record: Any, target: str | Path) -> None:
         sys.stdout.write(dumps(record, getattr(sys.stdout, "encoding", None) or "utf-8"))
         sys.stdout.flush()
         return
-    text = dumps(record)
+    data = dumps(record).encode()
     path = Path(target)
-    if _is_stream(path):
-        path.write_text(text, encoding="utf-8")
+    if not _is_stream(path):
+        atomic.write_bytes(path, data)
         return
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        path.write_bytes(data)
+    except OSError as error:
+        raise storage_error("write", path, error) from None
 
 
 def _is_stream(path: Path) -> bool:
     """Whether `path` is a pipe or a device, such as /dev/null: a file in its place would be the end of it."""
     return path.exists() and not path.is_file()
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -27,8 +27,8 @@ from kernelfit.runs.lock import FolderLock
 from kernelfit.solver import solution_file
 from kernelfit.solver.problem import Problem
 from kernelfit.storage import journal
+from kernelfit.storage.atomic import storage_error
 from kernelfit.storage.disk import DiskPanels
-from kernelfit.storage.hdf5 import storage_error
 from kernelfit.storage.journal import Contents, Journal, PanelRecord
 from kernelfit.storage.panel_file import PanelFile
 from kernelfit.storage.panels import PanelStore, RamPanels

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from kernelfit.errors import StorageError
-from kernelfit.storage.hdf5 import storage_error
+from kernelfit.storage.atomic import storage_error
 
 
 class FolderLock:

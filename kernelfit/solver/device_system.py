@@ -44,7 +44,7 @@ from kernelfit.progress import Progress, Silent
 from kernelfit.runs.folder import Run, make_folder
 from kernelfit.solver.problem import Problem
 from kernelfit.solver.system import FactoredSystem
-from kernelfit.storage.panel_file import PanelFile, lay_out
+from kernelfit.storage.panel_file import PanelFile
 from kernelfit.typing import Float
 
 
@@ -339,10 +339,7 @@ class DeviceSystem(FactoredSystem):
             return None
         folder, _ = make_folder(self._place())
         path = folder / f"kernelfit-{os.getpid()}-{id(self):x}.h5"
-        offsets = lay_out(path, self.on_device.layout, dtype)
-        file = PanelFile(path, self.on_device.layout, dtype, offsets, writable=True)
-        path.unlink()
-        return file
+        return PanelFile.create(path, self.on_device.layout, dtype, named=False, reserved=False)
 
     def _place(self) -> Path:
         if self.run is not None:

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import re
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kernelfit.errors import DataError, KernelfitError, StorageError
+from kernelfit.errors import DataError, KernelfitError
+from kernelfit.storage import atomic
+from kernelfit.storage.hdf5_layout import lay_out, reserve
+from kernelfit.typing import Array
 
 Built = TypeVar("Built")
 
@@ -55,40 +56,37 @@ def write(
 
     `seal` is called with the digest of the finished file before it takes its name. Raises `StorageError`.
     """
-    import h5py
+    parts = _parts(form, version, meta, {key: np.ascontiguousarray(array) for key, array in arrays.items()})
+    body = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        body.update(part)
+    with atomic.replacing(path, seal) as file:
+        file.write(_head(form, body.hexdigest()).ljust(_HEAD, b"\0"))
+        for part in parts:
+            file.write(part)
 
-    from kernelfit import __version__
 
-    temporary: Path | None = None
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        temporary = Path(name)
-        os.close(handle)
-        with h5py.File(temporary, "w", userblock_size=_HEAD) as file:
-            file.attrs["version"] = version
-            # Of fixed length: text of variable length lies in heaps, whose reader can loop on a forged file.
-            for name, text in (("format", form), ("kernelfit", __version__)):
-                file.attrs[name] = np.bytes_(text)
-            file[_META] = np.bytes_(json.dumps(meta))
-            for key, array in arrays.items():
-                file[key] = array
-        with open(temporary, "r+b") as plain:
-            plain.write(_head(form, _digest_from(temporary, _HEAD)))
-        temporary.chmod(0o644)
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
-        if seal is not None:
-            seal(file_digest(temporary))
-        os.replace(temporary, path)
-        sync_folder(path.parent)
-        temporary = None
-    except StorageError:
-        raise
-    except (OSError, RuntimeError) as error:
-        raise storage_error("write", path, error) from None
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+def _parts(
+    form: str, version: int, meta: Mapping[str, Any], arrays: Mapping[str, Array]
+) -> list[bytes | memoryview]:
+    """What follows the head: HDF5's metadata and the bytes of the arrays, from the first to the last."""
+
+    def fill(file: Any) -> dict[str, int | None]:
+        file.attrs["version"] = version
+        # Of fixed length: text of variable length lies in heaps, whose reader can loop on a forged file.
+        for name, text in (("format", form), ("kernelfit", package_version("kernelfit"))):
+            file.attrs[name] = np.bytes_(text)
+        file[_META] = np.bytes_(json.dumps(meta))
+        return {key: reserve(file, key, array.shape, array.dtype) for key, array in arrays.items()}
+
+    metadata, offsets = lay_out(fill, userblock=_HEAD)
+    parts: list[bytes | memoryview] = []
+    position = _HEAD
+    for offset, key in sorted((offset, key) for key, offset in offsets.items() if offset is not None):
+        array = arrays[key]
+        parts += [metadata.span(position, offset), array.reshape(-1).view(np.uint8).data]
+        position = offset + array.nbytes
+    return [*parts, metadata.span(position, metadata.size)]
 
 
 def read(
@@ -228,38 +226,3 @@ def _require_whole(path: Path, form: str, remedy: str) -> None:
         raise DataError(f"{path}: begins with {first!r}, expected {form!r}; is it another file? {remedy}")
     if not head.startswith(_head(form, _digest_from(path, _HEAD))):
         raise DataError(f"{path}: its contents do not match their checksum, it is damaged; {remedy}")
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-_REMEDIES = {
-    "ENOSPC": "free space or choose another place",
-    "EDQUOT": "raise the quota or choose another place",
-    "EFBIG": "raise the limit of the size of files or choose another place",
-    "EACCES": "choose a place that you may write",
-    "EPERM": "choose a place that you may write",
-    "EROFS": "choose a place that can be written",
-    "ENOENT": "it was removed or was never there",
-}
-
-
-def storage_error(verb: str, path: Path, error: OSError | RuntimeError) -> StorageError:
-    """One line that says what could not be done to which file, and what helps.
-
-    HDF5 raises `RuntimeError` where closing a file fails, with the system's error number in its text.
-    """
-    import errno
-
-    number = error.errno if isinstance(error, OSError) else None
-    if number is None and (told := re.search(r"errno = (\d+)", str(error))):
-        number = int(told[1])
-    name = errno.errorcode.get(number or 0, "")
-    reason = os.strerror(number) if number else (str(error).splitlines() or [type(error).__name__])[0]
-    return StorageError(f"{path}: cannot {verb}: {reason}; {_REMEDIES.get(name, 'check the disk')}")

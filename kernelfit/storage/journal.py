@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from kernelfit.errors import DataError
-from kernelfit.storage.hdf5 import storage_error, sync_folder
+from kernelfit.storage import atomic
+from kernelfit.storage.atomic import storage_error
 from kernelfit.storage.panel_file import require_in_place
 
 FORMAT = "kernelfit journal"
@@ -151,19 +152,7 @@ class Journal:
     @classmethod
     def create(cls, path: Path, header: Mapping[str, Any]) -> Journal:
         """A new journal; it appears with its first line or not at all."""
-        temporary = path.with_name(f".{path.name}.new")
-        try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-            try:
-                _write(descriptor, line({"format": FORMAT, "version": VERSION, **header}))
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            os.replace(temporary, path)
-            sync_folder(path.parent)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise storage_error("write the journal", path, error) from None
+        atomic.write_bytes(path, line({"format": FORMAT, "version": VERSION, **header}))
         return cls(path)
 
     def append(self, record: Mapping[str, Any]) -> None:

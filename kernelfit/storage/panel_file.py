@@ -19,13 +19,15 @@ from numpy.typing import DTypeLike, NDArray
 
 from kernelfit.errors import StorageError
 from kernelfit.gram.layout import PanelLayout
-from kernelfit.storage.hdf5 import storage_error
+from kernelfit.storage.atomic import storage_error
+from kernelfit.storage.hdf5_layout import Metadata, lay_out, reserve
 from kernelfit.typing import Span
 
 # Offsets of data sets are multiples of this, the block size of common file systems.
 _ALIGNMENT = 4096
 # One system call moves at most 2 GiB on Linux.
 _LARGEST_TRANSFER = 2**30
+_LARGEST_ZEROS = 2**20
 
 
 class PanelFile:
@@ -45,20 +47,28 @@ class PanelFile:
         self._release = weakref.finalize(self, os.close, self._descriptor)
 
     @classmethod
-    def create(cls, path: Path, layout: PanelLayout, dtype: DTypeLike, *, named: bool = True) -> PanelFile:
-        """A new file with all its blocks reserved; without a name it vanishes with the process that made it."""
+    def create(
+        cls, path: Path, layout: PanelLayout, dtype: DTypeLike, *, named: bool = True, reserved: bool = True
+    ) -> PanelFile:
+        """A new file; without a name it vanishes with the process that made it.
+
+        `reserved` gives it all its blocks now; else only panels that are written take room.
+        """
+        metadata, offsets = lay_out_panels(layout, np.dtype(dtype))
+        file = None
         try:
-            offsets = lay_out(path, layout, np.dtype(dtype))
+            path.unlink(missing_ok=True)
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
             file = cls(path, layout, dtype, offsets, writable=True)
-            try:
-                os.posix_fallocate(file._descriptor, 0, os.fstat(file._descriptor).st_size)
-                os.fsync(file._descriptor)
-            except OSError:
-                file.close()
-                raise
+            if reserved:
+                reserve_blocks(file._descriptor, metadata.size)
+            file._write_metadata(metadata)
+            os.fsync(file._descriptor)
             if not named:
                 os.unlink(path)
         except OSError as error:
+            if file is not None:
+                file.close()
             path.unlink(missing_ok=True)
             raise (
                 error if isinstance(error, StorageError) else storage_error("reserve panels", path, error)
@@ -99,28 +109,26 @@ class PanelFile:
 
     def repair_metadata(self) -> None:
         """Write HDF5's metadata again, as it was laid out."""
-        twin = self.path.with_name(f".{self.path.name}.layout")
+        metadata, offsets = lay_out_panels(self.layout, self.dtype)
+        if tuple(offsets) != self.offsets:
+            raise StorageError(
+                f"{self.path}: its HDF5 metadata is damaged and this h5py would lay the file out otherwise; "
+                "use the version that wrote it"
+            )
         try:
-            if tuple(lay_out(twin, self.layout, self.dtype)) != self.offsets:
-                raise StorageError(
-                    f"{self.path}: its HDF5 metadata is damaged and this h5py would lay the file out otherwise; "
-                    "use the version that wrote it"
-                )
-            size = twin.stat().st_size
-            os.ftruncate(self._descriptor, size)
-            os.posix_fallocate(self._descriptor, 0, size)
-            with open(twin, "rb") as source:
-                for start, stop in metadata_spans(self.layout, self.dtype, self.offsets, size):
-                    source.seek(start)
-                    view = memoryview(source.read(stop - start))
-                    self._transfer(os.pwritev, "write metadata", view, start)
-            self.sync()
+            os.ftruncate(self._descriptor, metadata.size)
+            reserve_blocks(self._descriptor, metadata.size)
+            self._write_metadata(metadata)
         except OSError as error:
             raise (
                 error if isinstance(error, StorageError) else storage_error("repair", self.path, error)
             ) from None
-        finally:
-            twin.unlink(missing_ok=True)
+        self.sync()
+
+    def _write_metadata(self, metadata: Metadata) -> None:
+        """Write what lies outside the panels."""
+        for start, stop in metadata_spans(self.layout, self.dtype, self.offsets, metadata.size):
+            self._transfer(os.pwritev, "write metadata", memoryview(metadata.span(start, stop)), start)
 
     def _offset(self, j: int, rows: Span) -> int:
         width = self.layout.shape(j)[1]
@@ -141,32 +149,29 @@ class PanelFile:
             done += moved
 
 
-def lay_out(path: Path, layout: PanelLayout, dtype: np.dtype[Any]) -> list[int]:
-    """Create the HDF5 file with its data sets, whose blocks are not reserved yet, and return their offsets."""
-    import h5py
+def lay_out_panels(layout: PanelLayout, dtype: np.dtype[Any]) -> tuple[Metadata, list[int]]:
+    """The metadata of the file and the offset of every panel; the same layout gives the same bytes."""
 
-    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
-    access.set_alignment(_ALIGNMENT, _ALIGNMENT)
-    # Without times the same layout gives the same bytes, which is how damaged metadata is repaired.
-    timeless = h5py.h5p.create(h5py.h5p.FILE_CREATE)
-    timeless.set_obj_track_times(False)
-    file_id = h5py.h5f.create(os.fsencode(path), h5py.h5f.ACC_TRUNC, fcpl=timeless, fapl=access)
-    with h5py.File(file_id) as file:
+    def fill(file: Any) -> list[int]:
         group = file.create_group("panels")
         group.attrs["n"] = layout.n
         group.attrs["width"] = layout.width
-        creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-        creation.set_obj_track_times(False)
-        creation.set_layout(h5py.h5d.CONTIGUOUS)
-        creation.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-        creation.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-        offsets = []
-        for j in range(layout.count):
-            space = h5py.h5s.create_simple(layout.shape(j))
-            kind = h5py.h5t.py_create(dtype)
-            dataset = h5py.h5d.create(group.id, f"{j:05d}".encode(), kind, space, creation)
-            offsets.append(int(dataset.get_offset()))
-    return offsets
+        offsets = [reserve(group, f"{j:05d}", layout.shape(j), dtype) for j in range(layout.count)]
+        return [offset for offset in offsets if offset is not None]
+
+    return lay_out(fill, alignment=_ALIGNMENT)
+
+
+def reserve_blocks(descriptor: int, size: int) -> None:
+    """Give a file all its blocks now, so that no later write finds the disk full."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size)
+        return
+    # macOS lacks it: what is not there yet is written, as zeros.
+    zeros = bytes(_LARGEST_ZEROS)
+    position = os.fstat(descriptor).st_size
+    while position < size:
+        position += os.pwrite(descriptor, zeros[: size - position], position)
 
 
 def metadata_spans(
