@@ -11,7 +11,6 @@ from typing import NoReturn
 
 import click
 
-from kernelfit import __version__
 from kernelfit.errors import Interrupted, KernelfitError
 
 # command -> (module inside this package, one-line help). The help stands here so that `kernelfit --help`
@@ -51,7 +50,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="kernelfit")
+@click.version_option(package_name="kernelfit", prog_name="kernelfit")
 def root() -> None:
     """Exact kernel interpolation at scale, certified."""
 

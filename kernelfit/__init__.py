@@ -14,16 +14,18 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from kernelfit import datasets, deep, errors, expressivity, features, kernels, metrics, progress
     from kernelfit.estimators import KernelClassifier, KernelInterpolator
     from kernelfit.solver.certificate import Certificate
     from kernelfit.solver.check import check
+    from kernelfit.solver.resume import open_run as open
     from kernelfit.solver.resume import resume
     from kernelfit.solver.solution import Solution
+    from kernelfit.solver.solution_file import read as load
     from kernelfit.solver.solve import solve
+    from kernelfit.streaming.gram import feature_gram
 
-__version__ = "0.1.0"
+    __version__: str
 
 # A checkout holds the command beside this folder, not inside it: only an installation brings them together.
 if find_spec("kernelfit.cli") is None:
@@ -39,40 +41,49 @@ __all__ = [
     "Solution",
     "__version__",
     "check",
+    "datasets",
+    "deep",
+    "errors",
+    "expressivity",
+    "feature_gram",
+    "features",
+    "kernels",
     "load",
+    "metrics",
     "open",
+    "progress",
     "resume",
     "solve",
 ]
 
+#: where a public name is defined, and as what
 _HOMES = {
-    "Certificate": "kernelfit.solver.certificate",
-    "KernelClassifier": "kernelfit.estimators",
-    "KernelInterpolator": "kernelfit.estimators",
-    "Solution": "kernelfit.solver.solution",
-    "check": "kernelfit.solver.check",
-    "resume": "kernelfit.solver.resume",
-    "solve": "kernelfit.solver.solve",
+    "Certificate": ("kernelfit.solver.certificate", "Certificate"),
+    "KernelClassifier": ("kernelfit.estimators", "KernelClassifier"),
+    "KernelInterpolator": ("kernelfit.estimators", "KernelInterpolator"),
+    "Solution": ("kernelfit.solver.solution", "Solution"),
+    "check": ("kernelfit.solver.check", "check"),
+    "feature_gram": ("kernelfit.streaming.gram", "feature_gram"),
+    "load": ("kernelfit.solver.solution_file", "read"),
+    "open": ("kernelfit.solver.resume", "open_run"),
+    "resume": ("kernelfit.solver.resume", "resume"),
+    "solve": ("kernelfit.solver.solve", "solve"),
 }
 
 
-def load(path: str, function: Any = None) -> Solution:
-    """Read a solution that `Solution.save` wrote."""
-    from kernelfit.solver.solution import Solution
-
-    return Solution.load(path, function)
-
-
-def open(folder: str | Path, **given: Any) -> Solution:
-    """The solution of a finished run in `folder`, with its factor; see `kernelfit.solver.resume.open_run`."""
-    from kernelfit.solver.resume import open_run
-
-    return open_run(folder, **given)
-
-
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        value = getattr(importlib.import_module(_HOMES[name]), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module 'kernelfit' has no attribute {name!r}")
+    if name not in __all__:
+        raise AttributeError(f"module 'kernelfit' has no attribute {name!r}")
+    if name == "__version__":
+        value: Any = importlib.import_module("importlib.metadata").version("kernelfit")
+    elif name in _HOMES:
+        module, attribute = _HOMES[name]
+        value = getattr(importlib.import_module(module), attribute)
+    else:
+        value = importlib.import_module(f"kernelfit.{name}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

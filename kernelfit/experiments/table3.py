@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-from kernelfit import __version__, datasets
+from kernelfit import datasets
 from kernelfit.arguments import parse_bytes
 from kernelfit.cpu.memory import available_memory
 from kernelfit.datasets import Dataset
@@ -85,7 +86,7 @@ def names() -> tuple[str, ...]:
 
 def parameters(row: PaperRow, settings: Settings) -> dict[str, Any]:
     """What must be equal for a finished row to be taken over; only what the row depends on."""
-    given = {"row": row.name, **asdict(settings), "version": __version__}
+    given = {"row": row.name, **asdict(settings), "version": version("kernelfit")}
     if row.filters is None:
         del given["filters"], given["quantise"]
     return given

@@ -54,8 +54,12 @@ def _meta(solution: Solution) -> dict[str, Any]:
     }
 
 
-def read(path: Path, function: Any = None) -> Solution:
-    """Read what `write` wrote; every array is checked against the file's size and the others' shapes."""
+def read(path: str | Path, function: Any = None) -> Solution:
+    """Read a solution that `Solution.save` or `solve --out` wrote; `function` is the user's own kernel, if it has one.
+
+    Every array is checked against the file's size and the others' shapes. Raises `DataError`.
+    """
+    path = Path(path)
     return hdf5.read(
         path,
         partial(_build, path, function),
