@@ -13,7 +13,7 @@ from kernelfit.device.epilogue import PAIRWISE_FAMILIES, TABLE_ROW, USER, progra
 from kernelfit.device.protocol import Block, Device, DeviceRows, Epilogue, Symmetric
 from kernelfit.errors import InputError
 from kernelfit.gram.points import Points
-from kernelfit.gram.source import GramSource, KernelGram
+from kernelfit.gram.protocol import GramSource
 from kernelfit.kernels.base import Kernel
 from kernelfit.typing import Float, Span
 
@@ -35,6 +35,25 @@ class DeviceGram(Protocol):
     ) -> None:
         """out <- (K + shift I)[rows, columns], above the diagonal only where `both` triangles are asked for."""
         ...
+
+    def resident(self, exact: bool) -> tuple[DeviceRows, Strips] | None:
+        """The training rows on the device and what evaluates k of them, where inner products are formed likewise."""
+        ...
+
+
+def open_gram(
+    device: Device, stream: Any, source: GramSource, backend: CpuBackend, height: int, width: int
+) -> DeviceGram:
+    """Tiles of any source on a device: from where K lies there, from rows copied there, or filled on the host.
+
+    Strips of inner products are `height` x `width` at most.
+    """
+    tiles: DeviceGram | None = source.device_tiles(device, stream)
+    if tiles is not None:
+        return tiles
+    if source.kernel is not None:
+        return RowsGram(device, stream, source, height, width)
+    return HostGram(device, source, backend, height)
 
 
 def as_int8(points: Points, other: Points | None = None) -> bool:
@@ -192,7 +211,9 @@ class Strips:
 class RowsGram:
     """K_ij = k(x_i, x_j) from rows on the device."""
 
-    def __init__(self, device: Device, stream: Any, source: KernelGram, height: int, width: int) -> None:
+    def __init__(self, device: Device, stream: Any, source: GramSource, height: int, width: int) -> None:
+        if source.points is None or source.kernel is None:
+            raise ValueError("rows of a K that is not generated")
         self.n, self.flops_per_entry = source.n, source.flops_per_entry
         self._source = source
         self.exact = as_int8(source.points)
@@ -210,6 +231,9 @@ class RowsGram:
     ) -> None:
         symmetric = Symmetric(rows[0], columns[0], self._diagonal, shift, both)
         self.strips.evaluate(stream, self.rows.part(rows), self.rows.part(columns), out, symmetric)
+
+    def resident(self, exact: bool) -> tuple[DeviceRows, Strips] | None:
+        return (self.rows, self.strips) if exact == self.exact else None
 
 
 class HostGram:
@@ -240,12 +264,16 @@ class HostGram:
             device.synchronise(device.record(stream))
             device.release_host(buffer)
 
+    def resident(self, exact: bool) -> tuple[DeviceRows, Strips] | None:
+        return None
+
 
 def gram_row_bytes(source: GramSource) -> int:
     """Bytes of the slab for each row of K beside the factor."""
-    if isinstance(source, KernelGram):
+    if source.points is not None and source.kernel is not None:
         return row_bytes(source.points, source.kernel, as_int8(source.points))
-    return 0
+    # Where K lies on a device, its diagonal and a vector of zeros.
+    return 0 if source.device is None else 16
 
 
 def require_supported(kernel: Kernel) -> None:

@@ -9,10 +9,11 @@ import numpy as np
 
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device.epilogue import TABLE_ROW, program, table
-from kernelfit.device.gram import fetch, put
+from kernelfit.device.gram import Strips, fetch, put
 from kernelfit.device.protocol import Block, Device, DeviceRows, Epilogue, Symmetric
 from kernelfit.gram.layout import PanelLayout
-from kernelfit.gram.source import Columns, PanelColumns, PanelGram
+from kernelfit.gram.protocol import Columns
+from kernelfit.gram.source import PanelColumns, PanelGram
 from kernelfit.kernels import Linear
 from kernelfit.typing import Float, Span
 
@@ -42,6 +43,9 @@ class DevicePanelGram(PanelGram):
         j = self.layout.panel_of(start)
         panel = self.scale * fetch(self.device, self._stream, self.blocks[j]).astype(np.float64)
         return PanelColumns(panel, start)
+
+    def device_tiles(self, device: Any, stream: Any) -> Any:
+        return PanelsGram(stream, self) if device is self.device else None
 
 
 class PanelsGram:
@@ -76,3 +80,6 @@ class PanelsGram:
         symmetric = Symmetric(rows[0], columns[0], self._exact, shift, both)
         here, there = self._rows.part(rows), self._rows.part(columns)
         self._device.evaluate(stream, self._epilogue, block, None, None, here, there, out, symmetric)
+
+    def resident(self, exact: bool) -> tuple[DeviceRows, Strips] | None:
+        return None

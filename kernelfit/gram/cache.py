@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
 from kernelfit.gram.layout import PanelLayout
-from kernelfit.gram.source import Columns, GramSource, KernelGram, PanelGram, Source, mirror, set_diagonal
+from kernelfit.gram.points import Points
+from kernelfit.gram.protocol import Columns, GramSource
+from kernelfit.gram.source import PanelGram, Source, mirror, set_diagonal
 from kernelfit.gram.tile import ColumnBlock, KernelTile, evaluate, narrow
+from kernelfit.kernels.base import Kernel
 from kernelfit.progress import Progress
 from kernelfit.typing import Float
 
@@ -27,12 +30,10 @@ def cache(
     """A source of the same K that reads from memory; `what` is `inner products` or `gram`, as `Plan.cache` says."""
     if what == "gram":
         return PanelGram(layout, _panels(source, layout, np.float64, backend, progress))
-    if what == "inner products" and isinstance(source, KernelGram):
-        products = _InnerProducts(source)
-        return ProductsGram(source, layout, _panels(products, layout, np.float32, backend, progress))
-    raise InputError(
-        f"cache: got {what!r} for {type(source).__name__}, expected 'gram' or 'inner products' of a kernel"
-    )
+    if what == "inner products" and source.points is not None and source.kernel is not None:
+        products = _panels(_InnerProducts(source, source.points), layout, np.float32, backend, progress)
+        return ProductsGram(source, layout, products)
+    raise InputError(f"cache: got {what!r}, expected 'gram', or 'inner products' of a K with a kernel")
 
 
 def _panels(
@@ -66,14 +67,19 @@ class ProductsGram(Source):
     """K_ij = k(x_i, x_j) from float32 panels of exact inner products."""
 
     layout: PanelLayout
+    points: Points
+    kernel: Kernel
 
-    def __init__(self, gram: KernelGram, layout: PanelLayout, panels: list[NDArray[Any]]) -> None:
-        self.gram, self.layout, self.panels = gram, layout, panels
-        self.n = gram.n
+    def __init__(self, source: GramSource, layout: PanelLayout, panels: list[NDArray[Any]]) -> None:
+        if source.points is None or source.kernel is None:
+            raise ValueError("inner products of a K that is not generated")
+        self.points, self.kernel, self.layout, self.panels = source.points, source.kernel, layout, panels
+        self.n = source.n
         self.flops_per_entry = 1.0
+        self._diagonal = source.diagonal()
 
     def diagonal(self) -> Float:
-        return self.gram.diagonal()
+        return self._diagonal
 
     def columns(self, start: int, stop: int, backend: CpuBackend) -> Columns:
         j = self.layout.panel_of(start)
@@ -87,25 +93,25 @@ class _ProductsColumns:
         self._source, self._backend = source, backend
         self._panel = source.panels[j]
         self._start = source.layout.start(j)
-        points = source.gram.points
+        points = source.points
         self._block = ColumnBlock(points, self._start, source.layout.stop(j), points.exact, convert=False)
 
     def fill(self, start: int, stop: int, out: NDArray[Any]) -> None:
-        gram = self._source.gram
+        source = self._source
         block = narrow(self._block, out.shape[1])
         dot = np.ascontiguousarray(self._panel[start - self._start : stop - self._start, : out.shape[1]])
-        evaluate(gram.kernel, gram.points, start, stop, block, out, self._backend, dot)
-        set_diagonal(out, start, self._start, gram.diagonal())
+        evaluate(source.kernel, source.points, start, stop, block, out, self._backend, dot)
+        set_diagonal(out, start, self._start, source.diagonal())
         mirror(out, start, self._start)
 
 
 class _InnerProducts(Source):
     """The centred inner products behind a kernel, as a source of their own."""
 
-    def __init__(self, gram: KernelGram) -> None:
-        self._points = gram.points
-        self.n = gram.n
-        self.flops_per_entry = gram.flops_per_entry
+    def __init__(self, source: GramSource, points: Points) -> None:
+        self._points = points
+        self.n = source.n
+        self.flops_per_entry = source.flops_per_entry
 
     def diagonal(self) -> Float:
         return self._points.sq_norms

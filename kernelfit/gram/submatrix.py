@@ -1,4 +1,4 @@
-"""Some rows and columns of K: a smaller Gram of the same kernel."""
+"""Some rows and columns of K as an array."""
 
 from __future__ import annotations
 
@@ -10,20 +10,11 @@ from numpy.typing import NDArray
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
 from kernelfit.gram.layout import PanelLayout
-from kernelfit.gram.points import Points
-from kernelfit.gram.source import ArrayGram, Columns, GramSource, KernelGram, PanelGram
+from kernelfit.gram.protocol import Columns, GramSource
 from kernelfit.typing import Float
 
 # Rows and columns mirrored at a time.
 _BLOCK = 512
-
-
-def subsample(source: GramSource, rows: NDArray[np.int64], backend: CpuBackend) -> GramSource:
-    """K[rows, rows] for ascending rows: generated where it is used when K is, else a copy."""
-    if isinstance(source, KernelGram):
-        points = source.points
-        return KernelGram(source.kernel, Points(points.values[rows], points.scale))
-    return ArrayGram(submatrix(source, rows, backend))
 
 
 def submatrix(source: GramSource, rows: NDArray[np.int64], backend: CpuBackend) -> Float:
@@ -32,7 +23,7 @@ def submatrix(source: GramSource, rows: NDArray[np.int64], backend: CpuBackend) 
         raise InputError(
             "rows: got row numbers that do not ascend, expected each once and in order; sort them"
         )
-    layout = source.layout if isinstance(source, PanelGram) else PanelLayout.of_order(source.n)
+    layout = source.layout or PanelLayout.of_order(source.n)
     part = np.empty((len(rows), len(rows)))
     for j in range(layout.count):
         first, last = layout.start(j), layout.stop(j)

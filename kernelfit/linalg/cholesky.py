@@ -26,7 +26,7 @@ from kernelfit.cpu import blas
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import NotPositiveDefiniteError
 from kernelfit.gram.layout import DIAGONAL_STRIP, PanelLayout
-from kernelfit.gram.source import GramSource
+from kernelfit.gram.protocol import GramSource
 from kernelfit.progress import Progress, Silent
 from kernelfit.storage.panels import Batch, PanelStore
 from kernelfit.typing import Span

@@ -10,7 +10,7 @@ from numba import njit
 from kernelfit.cpu import blas
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.gram.layout import PanelLayout
-from kernelfit.gram.source import GramSource
+from kernelfit.gram.protocol import GramSource
 from kernelfit.progress import Progress, Silent
 from kernelfit.typing import Float, Span
 

@@ -1,10 +1,10 @@
-"""Leave-one-out predictions for many ridges from one Gram, by the cheaper of two roads.
+"""Leave-one-out predictions for many ridges from one Gram, by the cheaper of two methods.
 
 For every ridge r, with A = K + r I and alpha = A^-1 Y,
 
     f_{-i}(x_i) = y_i - alpha_i / (A^-1)_ii          (Rasmussen and Williams 2006, equation 5.12)
 
-refactoring : K is kept and A factored anew: n^3/3 flops for the factor and n^3/3 for the diagonal of A^-1, for
+refactoring : K is stored and A factored anew: n^3/3 flops for the factor and n^3/3 for the diagonal of A^-1, for
     every ridge, on all threads.
 eigenvalues : K = Q diag(s) Q^T once, about 9 n^3 flops; then alpha = Q (s + r)^-1 Q^T Y and
     (A^-1)_ii = sum_k Q_ik^2 / (s_k + r) take 2 n^2 (c + 1) flops a ridge. LAPACK runs on one thread here.
@@ -21,7 +21,7 @@ from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import NotPositiveDefiniteError, PlanError
 from kernelfit.gram.cache import cache
 from kernelfit.gram.layout import PanelLayout
-from kernelfit.gram.source import GramSource, KernelGram, PanelGram
+from kernelfit.gram.protocol import GramSource
 from kernelfit.gram.submatrix import submatrix
 from kernelfit.linalg.cholesky import factor
 from kernelfit.linalg.leave_one_out import inverse_diagonal, leave_one_out_predictions
@@ -33,7 +33,7 @@ from kernelfit.typing import Float
 REFACTORING, EIGENVALUES = "refactoring", "eigenvalues"
 #: all rows are used up to this many, whatever the ridges cost: n^3 is then seconds a ridge on two cores
 ALL_ROWS = 6_000
-# Cost of the two roads in units of n^3 flops at the rate of products on all threads. Measured on AVX-512 with OpenBLAS
+# Cost of the methods in units of n^3 flops at the rate of products on all threads. Measured on AVX-512 with OpenBLAS
 # (n = 1,000 and 2,000): the eigen-decomposition runs at half the rate of products of its one thread.
 _PER_RIDGE = 2.0 / 3.0
 _EIGENVALUES = 9.0 * 2.0
@@ -41,7 +41,7 @@ _EIGENVALUES = 9.0 * 2.0
 
 @dataclass(frozen=True)
 class PathPlan:
-    """How many of the n rows the path is computed on, by which road, and what that takes, with what is held besides."""
+    """How many of the n rows the path is computed on, by which method, and what that takes, with what is held."""
 
     rows: int
     of: int
@@ -51,7 +51,7 @@ class PathPlan:
 
 
 def plan_path(n: int, n_ridges: int, n_rhs: int, threads: int, memory_limit: int, held: int = 0) -> PathPlan:
-    """The cheaper road that fits into `memory_limit` bytes, of which others hold `held`, for as many rows as the path
+    """The cheaper method that fits into `memory_limit` bytes, of which others hold `held`, for as many rows as the path
     may take.
 
     Up to 6,000 rows all are used. Beyond, the path may take as long as the factorisation of all n rows, n^3/3 flops:
@@ -61,21 +61,21 @@ def plan_path(n: int, n_ridges: int, n_rhs: int, threads: int, memory_limit: int
     cheapest = min(_PER_RIDGE * n_ridges, _EIGENVALUES * threads)
     rows = min(n, max(ALL_ROWS, int(n * (3.0 * cheapest) ** (-1.0 / 3.0))))
     while rows >= min(n, 2):
-        roads = sorted(
+        methods = sorted(
             [
                 (_PER_RIDGE * n_ridges * rows**3, REFACTORING, held + _bytes_refactoring(rows, n_rhs)),
                 (_EIGENVALUES * threads * rows**3, EIGENVALUES, held + _bytes_eigenvalues(rows, n_rhs)),
             ]
         )
-        for cost, method, needed in roads:
-            # Where memory forbids the cheaper road, the other one takes fewer rows for the same time.
+        for cost, method, needed in methods:
+            # Where memory forbids the cheaper method, the other one takes fewer rows for the same time.
             if needed <= memory_limit and (rows <= ALL_ROWS or cost <= n**3 / 3.0 * (1 + 1e-9)):
                 flops = (_PER_RIDGE * n_ridges if method == REFACTORING else 9.0) * rows**3
                 return PathPlan(rows, n, method, flops, needed)
         rows = int(0.9 * rows)
-    least = held + _bytes_refactoring(2, n_rhs)
+    needed = held + _bytes_refactoring(2, n_rhs)
     raise PlanError(
-        f"memory: {least:,} bytes needed to choose a ridge on two rows, got {memory_limit:,}; "
+        f"memory: {needed:,} bytes needed to choose a ridge on two rows, got {memory_limit:,}; "
         "give the ridge as a number"
     )
 
@@ -103,9 +103,9 @@ def leave_one_out_path(
 
     Singular means: a pivot (or the least eigenvalue) below 10 n u K_ii, where hardly a digit of A^-1 is right.
     """
-    roads = {REFACTORING: _refactoring, EIGENVALUES: _eigenvalues}
+    methods = {REFACTORING: _refactoring, EIGENVALUES: _eigenvalues}
     with (progress or Silent()).phase("ridge path", len(ridges), "ridges") as advance:
-        for predictions in roads[method](source, targets, ridges, backend):
+        for predictions in methods[method](source, targets, ridges, backend):
             advance(1)
             yield predictions
 
@@ -113,8 +113,8 @@ def leave_one_out_path(
 def _refactoring(
     source: GramSource, targets: Float, ridges: Sequence[float], backend: CpuBackend
 ) -> Iterator[Float | None]:
-    layout = source.layout if isinstance(source, PanelGram) else PanelLayout.of_order(source.n)
-    if isinstance(source, KernelGram):
+    layout = source.layout or PanelLayout.of_order(source.n)
+    if source.kernel is not None:  # it would be formed anew for every ridge
         source = cache(source, layout, "gram", backend, Silent())
     store = RamPanels(layout, np.float64)
     for ridge in ridges:

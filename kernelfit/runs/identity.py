@@ -12,7 +12,7 @@ import numpy as np
 
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.gram.plan import Plan
-from kernelfit.gram.source import GramSource
+from kernelfit.gram.protocol import GramSource
 from kernelfit.solver.problem import Problem
 from kernelfit.storage.hdf5 import array_digest
 

@@ -16,7 +16,8 @@ from kernelfit.gram.costs import PRECISIONS
 from kernelfit.gram.placement import TIERS
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.points import Points
-from kernelfit.gram.source import GramSource, KernelGram
+from kernelfit.gram.protocol import GramSource
+from kernelfit.gram.source import KernelGram
 from kernelfit.kernels import from_description
 from kernelfit.solver.problem import Problem
 from kernelfit.storage import hdf5

@@ -16,18 +16,16 @@ from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device.cholesky import device_factor
 from kernelfit.device.gram import (
     DeviceGram,
-    HostGram,
-    RowsGram,
     Strips,
     as_int8,
     fetch,
     gram_row_bytes,
+    open_gram,
     put,
     put_rows,
     require_supported,
 )
 from kernelfit.device.multi_cholesky import Member, dealt_factor
-from kernelfit.device.panel_gram import DevicePanelGram, PanelsGram
 from kernelfit.device.panels import DevicePanels
 from kernelfit.device.plan import DeviceLimits, DevicePlan, DeviceSize, make_device_plan
 from kernelfit.device.product import predict, symmetric_product
@@ -37,7 +35,7 @@ from kernelfit.errors import NotPositiveDefiniteError, PlanError
 from kernelfit.gram.costs import Costs
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.points import Points
-from kernelfit.gram.source import GramSource, KernelGram, PanelGram
+from kernelfit.gram.protocol import GramSource
 from kernelfit.linalg.cholesky import Pivots
 from kernelfit.linalg.condition import inverse_norm_of
 from kernelfit.progress import Progress, Silent
@@ -60,20 +58,19 @@ def plan_on_device(
 ) -> tuple[Plan, DevicePlan]:
     """What the solve will need of the device, the host and the disk; raises `PlanError` where something is missing."""
     source, points, device = problem.source, problem.points, devices[0]
-    if isinstance(source, KernelGram):
+    if source.kernel is not None:
         require_supported(source.kernel)
     columns = max(2, problem.targets.shape[1])
     d = points.shape[1] if points is not None else 0
-    if isinstance(source, PanelGram):
+    if source.layout is not None:
         width = source.layout.width
-    row_bytes = 16 if lies_on(device, source) else gram_row_bytes(source)
     limits = DeviceLimits(
         device=min(one.slab.capacity - one.slab.used for one in devices),
         host=(available_memory() if memory is None else memory) // 2,
         disk=free_disk(place or Path(tempfile.gettempdir())),
     )
     on_device = make_device_plan(
-        DeviceSize(source.n, d, row_bytes, columns, precision),
+        DeviceSize(source.n, d, gram_row_bytes(source), columns, precision),
         limits,
         width=width,
         work=lambda order: device.potrf_workspace(
@@ -101,15 +98,10 @@ def plan_on_device(
     return on_device.as_plan(costs, memory if memory is not None else available_memory()), on_device
 
 
-def lies_on(device: Device, source: GramSource) -> bool:
-    """Whether the device holds K, which then owns it."""
-    return isinstance(source, DevicePanelGram) and source.device is device
-
-
 def close_all(devices: Sequence[Device], source: GramSource) -> None:
     """Close the devices but the one that holds K."""
     for device in devices:
-        if not lies_on(device, source):
+        if source.device is not device:
             device.close()
 
 
@@ -219,14 +211,14 @@ class DeviceSystem(FactoredSystem):
     def predict(self, rows: Points, alpha: Float, progress: Progress) -> Float:
         """k(rows, training rows) alpha (m, c), strip by strip."""
         assert self.points is not None
-        assert isinstance(self.source, KernelGram)
+        assert self.source.kernel is not None
         device, stream, kernel = self.device, self._stream, self.source.kernel
         exact = as_int8(self.points, rows)
-        resident = isinstance(self._gram, RowsGram) and self._gram.exact == exact
+        resident = self._gram.resident(exact) if self._gram is not None else None
         values = np.zeros((rows.shape[0], alpha.shape[1]))
         mark = device.slab.mark()
         # Both sets of rows go over in strips, in what room is left.
-        height = self._strip_of_rows(resident)
+        height = self._strip_of_rows(resident is not None)
         with progress.phase("predict", float(rows.shape[0]) * self.on_device.n, "entries") as advance:
             for a in range(0, rows.shape[0], height):
                 b = min(a + height, rows.shape[0])
@@ -236,8 +228,7 @@ class DeviceSystem(FactoredSystem):
                 for first in range(0, self.on_device.n, step):
                     last = min(first + step, self.on_device.n)
                     if resident:
-                        assert isinstance(self._gram, RowsGram)
-                        train, strips = self._gram.rows, self._gram.strips
+                        train, strips = resident
                     else:
                         train = put_rows(device, stream, self.points, kernel, exact, (first, last))
                         strips = Strips(device, kernel, exact, height, min(height, self.on_device.width))
@@ -327,12 +318,8 @@ class DeviceSystem(FactoredSystem):
         self._gram = None
 
     def _make_gram(self, device: Device, stream: Any) -> DeviceGram:
-        plan, source = self.on_device, self.source
-        if isinstance(source, DevicePanelGram) and lies_on(device, source):
-            return PanelsGram(stream, source)
-        if isinstance(source, KernelGram):
-            return RowsGram(device, stream, source, max(plan.strip, plan.width), plan.width)
-        return HostGram(device, source, self.backend, max(plan.strip, plan.width))
+        plan = self.on_device
+        return open_gram(device, stream, self.source, self.backend, max(plan.strip, plan.width), plan.width)
 
     def _spill_file(self, dtype: np.dtype[Any]) -> PanelFile | None:
         if self.run is not None or not self.on_device.bytes_disk:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit.gram.points import Points
-from kernelfit.gram.source import GramSource
+from kernelfit.gram.protocol import GramSource
 from kernelfit.kernels.base import Kernel
 from kernelfit.typing import Float
 

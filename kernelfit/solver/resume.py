@@ -14,7 +14,8 @@ from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device.choose import check_device, open_devices
 from kernelfit.device.protocol import Device
 from kernelfit.errors import DataError, StorageError
-from kernelfit.gram.source import ArrayGram, GramSource, KernelGram, PanelGram
+from kernelfit.gram.protocol import GramSource
+from kernelfit.gram.source import KernelGram, PanelGram, as_source
 from kernelfit.linalg.cholesky import Pivots
 from kernelfit.progress import Progress, Silent
 from kernelfit.runs import folder as run_folder
@@ -191,5 +192,5 @@ def require_run(folder: str | Path) -> Path:
 def gram_of(folder: Path, gram: ArrayLike | PanelGram | None) -> GramSource | None:
     """A precomputed K: what was given, or the one that a run of streamed features keeps in its folder."""
     if gram is not None:
-        return gram if isinstance(gram, PanelGram) else ArrayGram(gram)
+        return as_source(gram)
     return gram_file.read(folder / GRAM).gram() if (folder / GRAM).exists() else None

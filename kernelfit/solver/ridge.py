@@ -10,8 +10,7 @@ import numpy as np
 
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
-from kernelfit.gram.source import GramSource
-from kernelfit.gram.submatrix import subsample
+from kernelfit.gram.protocol import GramSource
 from kernelfit.linalg.ridge_path import leave_one_out_path, plan_path
 from kernelfit.metrics import error_rate, root_mean_square
 from kernelfit.progress import Progress
@@ -104,7 +103,7 @@ def choose_ridge(
         raise InputError(f"ridge: 'auto' needs a K of positive mean diagonal, got {mean}; give a number")
     if plan.rows < source.n:
         rows = np.sort(np.random.default_rng(seed).choice(source.n, plan.rows, replace=False))
-        source, targets = subsample(source, rows, backend), np.ascontiguousarray(targets[rows])
+        source, targets = source.subset(rows, backend), np.ascontiguousarray(targets[rows])
     one_hot = is_one_hot(targets)
     classes = targets.argmax(axis=1)
     trials = []

@@ -29,7 +29,8 @@ from kernelfit.gram.costs import INTERPRETER
 from kernelfit.gram.placement import make_plan
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.points import Points
-from kernelfit.gram.source import ArrayGram, GramSource, KernelGram, PanelGram
+from kernelfit.gram.protocol import GramSource
+from kernelfit.gram.source import KernelGram, PanelGram, as_source
 from kernelfit.kernels import Kernel, Linear, build
 from kernelfit.linalg.minimum_norm import minimum_norm
 from kernelfit.progress import Progress, Silent
@@ -143,7 +144,7 @@ def solve(
                 raise InputError(
                     "gamma: a precomputed Gram matrix is used as it is; leave the kernel's parameters out"
                 )
-            source = X if isinstance(X, PanelGram) else ArrayGram(X)
+            source = as_source(X)
             targets = as_targets(Y, source.n)
             kept = np.arange(source.n)
             rows_given = source.n
@@ -258,7 +259,7 @@ def solve(
             and points.single_product
             and resolved is not None
             and resolved.of_inner_products,
-            panel_width=source.layout.width if isinstance(source, PanelGram) else panel_width,
+            panel_width=source.layout.width if source.layout is not None else panel_width,
             kept=run_dir is not None,
         )
         run = None

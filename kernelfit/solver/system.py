@@ -15,7 +15,7 @@ from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import NotPositiveDefiniteError, RefinementError
 from kernelfit.gram.cache import cache
 from kernelfit.gram.plan import Plan
-from kernelfit.gram.source import GramSource
+from kernelfit.gram.protocol import GramSource
 from kernelfit.linalg.cholesky import Pivots, factor
 from kernelfit.linalg.condition import inverse_norm
 from kernelfit.linalg.conjugate_gradients import Refinement, backward_error, refine

@@ -9,7 +9,7 @@ from kernelfit.errors import InputError
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.points import Points
 from kernelfit.gram.source import ArrayGram, KernelGram, PanelGram
-from kernelfit.gram.submatrix import submatrix, subsample
+from kernelfit.gram.submatrix import submatrix
 from kernelfit.kernels import Gaussian
 
 
@@ -35,7 +35,7 @@ def test_equals_indexing(rng, backend, kind, rows):
     part = submatrix(source, np.array(rows), backend)
     np.testing.assert_allclose(part, expected, rtol=1e-12)
     np.testing.assert_array_equal(part, part.T)
-    smaller = subsample(source, np.array(rows), backend)
+    smaller = source.subset(np.array(rows), backend)
     np.testing.assert_allclose(submatrix(smaller, np.arange(len(rows)), backend), expected, rtol=1e-12)
 
 
