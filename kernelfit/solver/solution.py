@@ -166,6 +166,12 @@ class Solution:
             }
         )
 
+    def inverse_diagonal(self, progress: Progress | None = None) -> Float:
+        """diag((K + ridge I)^-1) (n,), as the factor has it (with a jitter in it); n^3/3 flops."""
+        if self.weights is not None:
+            raise InputError("inverse_diagonal: the primal path has no factor; give ridge > 0")
+        return self._factor_or_raise("inverse_diagonal").inverse_diagonal(progress or Silent())
+
     def leave_one_out(self, progress: Progress | None = None) -> Float:
         """f_{-i}(x_i) for every training row, (n, c) or (n,): the prediction of row i by the other n - 1 rows.
 

@@ -1,0 +1,251 @@
+"""How the interpolant changes while its training labels lose their meaning: one factor, many labellings.
+
+A fraction p of the training labels is replaced by classes drawn uniformly (`datasets.corruptions.corrupt_labels`), for
+several p and several draws. The rows, and so K and its factor, stay the same: every labelling is c more right-hand
+sides, 2 n^2 c flops for the solve and as many for its certificate, where a new factor would take n^3/3. Test labels
+stay clean. The kernel's counterpart of Figure 1c in Zhang, Bengio, Hardt, Recht and Vinyals (2016).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kernelfit.arguments import finite, integer
+from kernelfit.datasets.corruptions import corrupt_labels
+from kernelfit.errors import InputError
+from kernelfit.linalg.leave_one_out import leave_one_out_predictions
+from kernelfit.metrics import error_rate, one_hot
+from kernelfit.progress import Progress, Silent
+from kernelfit.solver.solution import Solution
+from kernelfit.typing import Float
+
+#: fractions of labels that are replaced, as in the paper's Figure 1c
+LEVELS: tuple[float, ...] = tuple(float(f"{index / 10:g}") for index in range(11))
+# Right-hand sides solved at a time: enough that K, formed again for the certificate, is shared by many; no more, since
+# six blocks of n numbers each are held for every column.
+_COLUMNS = 256
+
+Labelling = tuple[float, int]
+
+
+@dataclass(frozen=True)
+class LabelTrial:
+    """What one labelling gave.
+
+    Attributes
+    ----------
+    p, seed : the fraction of replaced labels, and the draw
+    changed : the fraction of training labels that differ from the true ones; some (1 - 1/c) p
+    test_error : on clean test labels
+    train_error : on the labels that were fitted; 0 for an interpolant
+    rkhs_norm : |f| = sqrt(sum_c alpha_c^T K alpha_c)
+    margin : mean over training rows of (f_y - max_{c != y} f_c) / |f|, y the label that was fitted
+    backward_error : of the labelling's own solve, see `kernelfit.Certificate`; the largest over the columns that were
+        solved together
+    loo_error : the fraction of rows that the others, with their fitted labels, do not predict; None where not asked
+    """
+
+    p: float
+    seed: int
+    changed: float
+    test_error: float
+    train_error: float
+    rkhs_norm: float
+    margin: float
+    backward_error: float
+    loo_error: float | None
+
+
+@dataclass(frozen=True)
+class LabelStudy:
+    """The trials in the order of p, then seed, and the seconds of this call.
+
+    `seconds`: solve (with certificates), predict, loo (diag(K^-1), once for all labellings).
+    """
+
+    trials: tuple[LabelTrial, ...]
+    seconds: dict[str, float]
+
+    def summary(self) -> list[dict[str, Any]]:
+        """For each p: the mean over seeds of every figure, and the standard deviation as NAME_std (0 for one seed)."""
+        names = [name for name in LabelTrial.__annotations__ if name not in ("p", "seed")]
+        rows = []
+        for p in sorted({trial.p for trial in self.trials}):
+            trials = [trial for trial in self.trials if trial.p == p]
+            row: dict[str, Any] = {"p": p, "seeds": len(trials)}
+            for name in names:
+                values = [getattr(trial, name) for trial in trials]
+                if None in values:
+                    row |= {name: None, f"{name}_std": None}
+                    continue
+                deviation = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+                row |= {name: float(np.mean(values)), f"{name}_std": deviation}
+            rows.append(row)
+        return rows
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON: the trials, and their summary."""
+        return {
+            "trials": [asdict(trial) for trial in self.trials],
+            "summary": self.summary(),
+            "seconds": self.seconds,
+        }
+
+
+@dataclass(frozen=True)
+class LabelledRows:
+    """What is labelled anew: class codes 0..c-1 of the training rows (n,), and test rows with theirs.
+
+    `X_test` is what `Solution.predict` takes: rows (m, d), or for a precomputed Gram k(test, training) (m, n).
+    """
+
+    y_train: NDArray[np.int64]
+    X_test: ArrayLike
+    y_test: NDArray[np.int64]
+    n_classes: int
+
+    def checked(self) -> LabelledRows:
+        """The same with labels as int64 codes. Raises `InputError` for labels that are none."""
+        n_classes = integer("n_classes", self.n_classes, 2)
+        y_train, y_test = (_codes(name, getattr(self, name), n_classes) for name in ("y_train", "y_test"))
+        if np.shape(self.X_test)[:1] != y_test.shape:
+            raise InputError(
+                f"X_test: got shape {np.shape(self.X_test)}, expected {len(y_test)} rows as y_test has labels"
+            )
+        return LabelledRows(y_train, self.X_test, y_test, n_classes)
+
+
+def study_labels(
+    solution: Solution,
+    rows: LabelledRows,
+    *,
+    levels: Sequence[float] = LEVELS,
+    seeds: Sequence[int] = (0,),
+    loo: bool = False,
+    finished: Iterable[LabelTrial] = (),
+    after_group: Callable[[Sequence[LabelTrial]], None] | None = None,
+    progress: Progress | None = None,
+) -> LabelStudy:
+    """Fit every labelling by the factor of `solution`, and say what became of error, norm and margin.
+
+    Parameters
+    ----------
+    solution : with its factor, of the training rows; its own targets play no part
+    rows : labels and test rows
+    levels : fractions p in [0, 1]; at p = 0 the seeds agree, so that the first alone is solved
+    seeds : draws of the corrupted labels
+    loo : also leave-one-out errors; diag(K^-1) takes n^3/3 flops, once
+    finished : trials of an earlier call that are taken over
+    after_group : is told every trial there is, after each group of right-hand sides; to store them
+
+    Raises
+    ------
+    InputError : no factor, labels that are no class codes, levels or seeds out of range
+    """
+    progress = progress or Silent()
+    wanted = _labellings(levels, seeds)
+    rows = rows.checked()
+    if len(rows.y_train) != solution.rows_given:
+        raise InputError(
+            f"y_train: got {len(rows.y_train)} labels, expected {solution.rows_given} as the solution has rows"
+        )
+    done = {(trial.p, trial.seed): trial for trial in finished}
+    missing = [labelling for labelling in wanted if labelling not in done]
+    seconds = dict.fromkeys(("solve", "predict", "loo"), 0.0)
+    inverse = None
+    if loo and any(done.get(labelling) is None or done[labelling].loo_error is None for labelling in wanted):
+        missing = [
+            labelling for labelling in wanted if labelling not in done or done[labelling].loo_error is None
+        ]
+        started = time.perf_counter()
+        inverse = solution.inverse_diagonal(progress)
+        seconds["loo"] = time.perf_counter() - started
+    group = max(1, _COLUMNS // rows.n_classes)
+    with progress.phase("labellings", len(wanted), "labellings") as advance:
+        advance(len(wanted) - len(missing))
+        for start in range(0, len(missing), group):
+            part = missing[start : start + group]
+            for trial in _fit(solution, rows, part, inverse, seconds):
+                done[trial.p, trial.seed] = trial
+                advance(1)
+            if after_group is not None:
+                after_group([done[labelling] for labelling in wanted if labelling in done])
+    return LabelStudy(tuple(done[labelling] for labelling in wanted), seconds)
+
+
+def _labellings(levels: Sequence[float], seeds: Sequence[int]) -> list[Labelling]:
+    """Every (p, seed), ascending in p; p = 0 leaves nothing to draw, so that one seed stands for all."""
+    fractions = sorted({finite("levels", p) for p in levels})
+    if not fractions or fractions[0] < 0 or fractions[-1] > 1:
+        raise InputError(f"levels: got {list(levels)}, expected fractions of labels from 0 to 1")
+    draws = [integer("seeds", seed, 0) for seed in seeds]
+    if not draws or len(set(draws)) < len(draws):
+        raise InputError(f"seeds: got {list(seeds)}, expected one or more integers >= 0, each once")
+    return [(p, seed) for p in fractions for seed in (draws if p > 0 else draws[:1])]
+
+
+def _codes(name: str, labels: ArrayLike, n_classes: int) -> NDArray[np.int64]:
+    array = np.asarray(labels)
+    if array.ndim != 1 or array.dtype.kind not in "iu" or array.size == 0:
+        raise InputError(
+            f"{name}: got shape {array.shape}, {array.dtype}, expected class codes (n,), integers from 0; "
+            "take numpy.unique(labels, return_inverse=True)[1]"
+        )
+    if array.min() < 0 or array.max() >= n_classes:
+        raise InputError(
+            f"{name}: got codes from {array.min()} to {array.max()}, expected 0 to {n_classes - 1}"
+        )
+    return array.astype(np.int64)
+
+
+def _fit(
+    solution: Solution,
+    rows: LabelledRows,
+    labellings: Sequence[Labelling],
+    inverse: Float | None,
+    seconds: dict[str, float],
+) -> Iterable[LabelTrial]:
+    """The trials of some labellings, whose right-hand sides are solved together."""
+    c, true = rows.n_classes, rows.y_train[solution.kept]
+    codes = [corrupt_labels(rows.y_train, p, c, seed)[solution.kept] for p, seed in labellings]
+    started = time.perf_counter()
+    solved = solution.solve(np.hstack([one_hot(labels, c) for labels in codes]))
+    seconds["solve"] += time.perf_counter() - started
+    started = time.perf_counter()
+    scores = solved.predict(rows.X_test)
+    seconds["predict"] += time.perf_counter() - started
+    squares = np.square(solved.rkhs_norm_per_column)
+    for index, ((p, seed), labels) in enumerate(zip(labellings, codes, strict=True)):
+        columns = slice(index * c, (index + 1) * c)
+        norm = float(np.sqrt(squares[columns].sum()))
+        fitted = solved.fitted[:, columns]
+        left_out = None
+        if inverse is not None:
+            left_out = leave_one_out_predictions(
+                solved.targets[:, columns], solved.alpha[:, columns], inverse
+            )
+        yield LabelTrial(
+            p=p,
+            seed=seed,
+            changed=float(np.mean(labels != true)),
+            test_error=error_rate(scores[:, columns], rows.y_test),
+            train_error=error_rate(fitted, labels),
+            rkhs_norm=norm,
+            margin=_mean_margin(fitted, labels) / norm if norm > 0 else 0.0,
+            backward_error=solved.certificate.backward_error,
+            loo_error=None if left_out is None else error_rate(left_out, labels),
+        )
+
+
+def _mean_margin(scores: Float, labels: NDArray[np.int64]) -> float:
+    """The mean of f_y - max_{c != y} f_c over rows (n, c) with labels (n,)."""
+    index = np.arange(len(labels))
+    others = scores.copy()
+    others[index, labels] = -np.inf
+    return float(np.mean(scores[index, labels] - others.max(axis=1)))
