@@ -8,60 +8,53 @@ every run reaches 99.9 % train accuracy.
 
 from __future__ import annotations
 
-import argparse
-import os
-import shlex
-import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from kernelfit.cpu import environment
+from benchmarks import harness
 from kernelfit.deep.compare import convergence_order, loss_curves
 from kernelfit.deep.grid import FIGURE1A
 from kernelfit.deep.recipe import choices, default
 from kernelfit.deep.sweep import run
 from kernelfit.deep.system import System
-from kernelfit.report import json_output
 from kernelfit.report.progress import TerminalProgress
 
-LEAST_ACCURACY = 0.999
+MIN_ACCURACY = 0.999
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+def main(words: Sequence[str] | None = None) -> None:
+    parser = harness.parser(__doc__)
     parser.add_argument("--model", default="mlp-1x512")
     parser.add_argument("--n", type=int, default=5000)
     parser.add_argument("--epochs", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--evaluate-every", type=int, default=10)
     parser.add_argument("--runs", type=Path, required=True, help="folder for checkpoints and logs; resumable")
-    parser.add_argument("--out", type=Path)
-    arguments = parser.parse_args()
+    options = parser.parse_args(words)
     recipes = {
-        name: default(
-            arguments.model, corruption=name, n=arguments.n, epochs=arguments.epochs, seed=arguments.seed
-        )
+        name: default(options.model, corruption=name, n=options.n, epochs=options.epochs, seed=options.seed)
         for name in FIGURE1A
     }
     start = time.perf_counter()
-    system = System(evaluate_every=arguments.evaluate_every)
-    results = run(list(recipes.values()), arguments.runs, system=system, progress=TerminalProgress())
+    system = System(evaluate_every=options.evaluate_every)
+    results = run(list(recipes.values()), options.runs, system=system, progress=TerminalProgress())
     seconds = time.perf_counter() - start
     curves = loss_curves({name: (recipe,) for name, recipe in recipes.items()}, results)
     order = convergence_order(curves)
     rows = []
     for name in order:
-        kept = results[recipes[name].key]
+        outcome = results[recipes[name].key]
         row = {
             "corruption": name,
-            "steps_to_loss_0.1": kept["converged_step"],
-            "train_accuracy": kept["train_accuracy"],
-            "test_accuracy": kept["test_accuracy"],
-            "best_test_accuracy": kept["best_test_accuracy"],
-            "loss": kept["loss"],
-            "recipe": kept["recipe"],
+            "steps_to_loss_0.1": outcome["converged_step"],
+            "train_accuracy": outcome["train_accuracy"],
+            "test_accuracy": outcome["test_accuracy"],
+            "best_test_accuracy": outcome["best_test_accuracy"],
+            "loss": outcome["loss"],
+            "recipe": outcome["recipe"],
             "loss_curve": [
-                {"epoch": r["epoch"], "step": r["step"], "loss": r["loss"]} for r in kept["history"]
+                {"epoch": r["epoch"], "step": r["step"], "loss": r["loss"]} for r in outcome["history"]
             ],
         }
         rows.append(row)
@@ -69,22 +62,19 @@ def main() -> None:
             f"{name:>16} steps to loss 0.1: {row['steps_to_loss_0.1']!s:>6}  train {row['train_accuracy']:.4f}  "
             f"test {row['test_accuracy']:.4f}"
         )
-    record = {
-        "benchmark": "corruptions",
-        "command": "python -m benchmarks.corruptions " + shlex.join(sys.argv[1:]),
+    results_of_all = {
         "order": order,
         "seconds": max(results[r.key]["seconds"] for r in recipes.values()),
         "seconds_this_call": seconds,
         "choices": choices(recipes["true"]),
-        "load_average": os.getloadavg(),  # above the number of cores, other work shared the machine
-        "environment": environment.describe(),
         "rows": rows,
     }
-    if arguments.out:
-        json_output.write(record, arguments.out)
-    unfit = [row["corruption"] for row in rows if row["train_accuracy"] < LEAST_ACCURACY]
-    if unfit:
-        sys.exit(f"below {LEAST_ACCURACY:.1%} train accuracy: {', '.join(unfit)}")
+    faults = [
+        f"{row['corruption']}: train accuracy {row['train_accuracy']:.4f}, expected {MIN_ACCURACY}"
+        for row in rows
+        if row["train_accuracy"] < MIN_ACCURACY
+    ]
+    harness.finish("benchmarks.corruptions", words, options.out, results_of_all, faults)
 
 
 if __name__ == "__main__":

@@ -9,61 +9,55 @@ three take turns.
 
 from __future__ import annotations
 
-import argparse
-import shlex
 import statistics
-import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import harness
 from benchmarks.children import isolated
-from kernelfit.cpu import environment
 from kernelfit.experiments import gemm_rate
-from kernelfit.report import json_output
 
 GAMMA = 0.02
 WHERE = ("ram", "disk", "journal")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+def main(words: Sequence[str] | None = None) -> None:
+    parser = harness.parser(__doc__)
     parser.add_argument("--n", type=int, default=40_000)
     parser.add_argument("--memory", default="2GB", help="for the runs on disk")
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument(
         "--folder", type=Path, default=Path(tempfile.gettempdir()), help="on the disk to measure"
     )
-    parser.add_argument("--out", type=Path)
-    arguments = parser.parse_args()
+    options = parser.parse_args(words)
     runs: dict[str, list[dict[str, Any]]] = {where: [] for where in WHERE}
-    for where in WHERE * arguments.repeats:
+    for where in WHERE * options.repeats:
         result = isolated.run(
             "benchmarks.children.disk",
-            n=arguments.n,
+            n=options.n,
             gamma=GAMMA,
             where=where,
-            memory=arguments.memory,
-            folder=arguments.folder,
+            memory=options.memory,
+            folder=options.folder,
         )
         if "failed" in result:
             raise SystemExit(f"{where}: {result['failed']}")
         runs[where].append(result)
         show(where, result)
-    record = {
-        "benchmark": "disk",
-        "command": "python -m benchmarks.disk " + shlex.join(sys.argv[1:]),
-        "n": arguments.n,
-        "memory": arguments.memory,
+    ratios = summary(runs)
+    for name in ("disk_of_ram", "journal_of_ram", "journal_cost", "same_alpha"):
+        print(f"{name:>15} {ratios[name]}")
+    results = {
+        "n": options.n,
+        "memory": options.memory,
         "gemm_flops_per_second": gemm_rate.measure(),
-        "environment": environment.describe(),
-        **summary(runs),
+        **ratios,
         "runs": runs,
     }
-    for name in ("disk_of_ram", "journal_of_ram", "journal_cost", "same_alpha"):
-        print(f"{name:>15} {record[name]}")
-    if arguments.out:
-        json_output.write(record, arguments.out)
+    faults = [] if ratios["same_alpha"] else ["the answers differ"]
+    harness.finish("benchmarks.disk", words, options.out, results, faults)
 
 
 def summary(runs: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:

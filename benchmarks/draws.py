@@ -11,74 +11,75 @@ measurement, on other rows, may give.
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
 import time
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from benchmarks import harness
 from kernelfit import datasets, solve
-from kernelfit.cpu import environment
 from kernelfit.features.random_conv import RandomConv
 from kernelfit.metrics import one_hot
-from kernelfit.report import json_output
 from kernelfit.streaming.gram import feature_gram
 
 #: of the mean diagonal of K
 RIDGE = 1e-3
+MAX_BACKWARD_ERROR = 1e-14
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+def main(words: Sequence[str] | None = None) -> None:
+    parser = harness.parser(__doc__)
     parser.add_argument("--n", type=int, default=5_000, help="training rows of a set")
     parser.add_argument("--n-test", type=int, default=2_000, help="test rows of a set")
     parser.add_argument("--sets", type=int, default=5, help="training sets")
     parser.add_argument("--filters", type=int, default=3_000)
     parser.add_argument("--quantise", action="store_true")
-    parser.add_argument("--out", type=Path)
-    arguments = parser.parse_args()
+    options = parser.parse_args(words)
     started = time.perf_counter()
     data = datasets.load("cifar10")
-    if arguments.sets * arguments.n > data.n_train:
-        sys.exit(f"--sets: {arguments.sets} of {arguments.n:,} rows are more than {data.n_train:,}")
+    if options.sets * options.n > data.n_train:
+        parser.error(
+            f"--sets: got {options.sets} of {options.n:,} rows, expected at most {data.n_train:,} rows"
+        )
     rows = []
-    for number in range(arguments.sets):
-        rows.append(measure(data, number, arguments))
+    for number in range(options.sets):
+        rows.append(measure(data, number, options))
         show(rows[-1])
-    record: dict[str, Any] = {
-        "benchmark": "draws",
-        "command": "python -m benchmarks.draws " + shlex.join(sys.argv[1:]),
-        "n": arguments.n,
-        "n_test": arguments.n_test,
-        "filters": arguments.filters,
-        "quantise": arguments.quantise,
+    results: dict[str, Any] = {
+        "n": options.n,
+        "n_test": options.n_test,
+        "filters": options.filters,
+        "quantise": options.quantise,
         "ridge_of_mean_diagonal": RIDGE,
         "rows": rows,
     }
     for name in ("interpolation", "ridge"):
         errors = np.array([row[name]["test_errors"] for row in rows])
-        found = {
+        deviation = float(errors.std(ddof=1)) if errors.size > 1 else None
+        results[name] = {
             "mean": errors.mean(),
-            "standard_deviation": errors.std(ddof=1) if errors.size > 1 else None,
+            "standard_deviation": deviation,
             "of_training_sets": errors.mean(axis=1),
         }
-        record[name] = found
-        scatter = f" +- {100 * found['standard_deviation']:.2f}" if errors.size > 1 else ""
-        print(f"{name}: {100 * found['mean']:.2f}{scatter} % over {errors.size}")
-    record |= {"seconds": time.perf_counter() - started, "environment": environment.describe()}
-    record["notes"] = data.notes
-    if arguments.out:
-        json_output.write(json_output.plain(record), arguments.out)
+        scatter = "" if deviation is None else f" +- {100 * deviation:.2f}"
+        print(f"{name}: {100 * errors.mean():.2f}{scatter} % over {errors.size}")
+    results |= {"seconds": time.perf_counter() - started, "notes": data.notes}
+    faults = [
+        f"rows from {row['first_row']}, {name}: backward error {row[name]['backward_error']:.1e}"
+        for row in rows
+        for name in ("interpolation", "ridge")
+        if not row[name]["backward_error"] <= MAX_BACKWARD_ERROR
+    ]
+    harness.finish("benchmarks.draws", words, options.out, results, faults)
 
 
-def measure(data: datasets.Dataset, number: int, arguments: argparse.Namespace) -> dict[str, Any]:
+def measure(data: datasets.Dataset, number: int, options: argparse.Namespace) -> dict[str, Any]:
     """Training set `number`, filters of the seed `number`: errors on every test set, and norms."""
-    part = slice(number * arguments.n, (number + 1) * arguments.n)
+    part = slice(number * options.n, (number + 1) * options.n)
     train = data.X_train[part]
     net = RandomConv(
-        data.image_shape, n_filters=arguments.filters, quantise=arguments.quantise, random_state=number
+        data.image_shape, n_filters=options.filters, quantise=options.quantise, random_state=number
     )
     grams = feature_gram(net.fit(train), train, data.X_test)
     assert data.classes is not None
@@ -87,9 +88,9 @@ def measure(data: datasets.Dataset, number: int, arguments: argparse.Namespace) 
     for name, ridge in (("interpolation", 0.0), ("ridge", RIDGE * grams.mean_diagonal)):
         solution = solve(grams.gram, targets, kernel="precomputed", ridge=ridge, condition=False)
         wrong = grams.predict(solution).argmax(axis=1) != data.y_test
-        starts = range(0, len(wrong) - arguments.n_test + 1, arguments.n_test)
+        starts = range(0, len(wrong) - options.n_test + 1, options.n_test)
         row[name] = {
-            "test_errors": [float(wrong[start : start + arguments.n_test].mean()) for start in starts],
+            "test_errors": [float(wrong[start : start + options.n_test].mean()) for start in starts],
             "rkhs_norm": solution.rkhs_norm,
             "backward_error": solution.certificate.backward_error,
         }

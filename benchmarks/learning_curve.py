@@ -11,17 +11,17 @@ ridge and with `--ridge` mean diagonals; no choice depends on a test label. The 
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import harness
 from kernelfit import datasets, solve
-from kernelfit.cpu import environment
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import NotPositiveDefiniteError
 from kernelfit.experiments.paper import PaperRow, find
@@ -30,65 +30,73 @@ from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.source import PanelGram
 from kernelfit.gram.submatrix import submatrix
 from kernelfit.metrics import error_rate, training_targets
-from kernelfit.report import figures, json_output
+from kernelfit.report import figures
 from kernelfit.report.progress import TerminalProgress
 from kernelfit.storage.hdf5 import array_digest
 from kernelfit.streaming import gram_file
 from kernelfit.streaming.accumulate import Seconds, accumulate, filters_per_block
 
+MAX_BACKWARD_ERROR = 1e-14
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+
+def main(words: Sequence[str] | None = None) -> None:
+    parser = harness.parser(__doc__)
     parser.add_argument("--n", type=int, default=16_000, help="training images, halved three times")
     parser.add_argument("--filters", type=int, default=8_000, help="filters, halved three times")
     parser.add_argument("--n-test", type=int, default=None, help="test images; all by default")
     parser.add_argument("--ridge", type=float, default=1e-3, help="of the mean diagonal of K")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
-        "--gram", type=Path, help="sums that `kernelfit solve --features random-conv --out` kept"
+        "--gram", type=Path, help="sums that `kernelfit solve --features random-conv --out` stored"
     )
-    parser.add_argument("--out", type=Path)
-    arguments = parser.parse_args()
+    options = parser.parse_args(words)
     started = time.perf_counter()
-    with_ridge = f"ridge {arguments.ridge:g}"
+    with_ridge = f"ridge {options.ridge:g}"
     print(
         f"{'n':>7} {'filters':>8} {'features':>9} {'ridge 0':>9} {with_ridge:>11} {'norm':>8} {'backward':>9}",
         flush=True,
     )
-    found = summed(arguments) if arguments.gram is None else kept(arguments)
+    measured = summed(options) if options.gram is None else stored(options)
+    measured["seconds"]["total"] = time.perf_counter() - started
     whole = paper()
-    record = {
-        "benchmark": "learning_curve",
-        "command": "python -m benchmarks.learning_curve " + shlex.join(sys.argv[1:]),
-        "ridge_of_mean_diagonal": arguments.ridge,
+    results = {
+        "ridge_of_mean_diagonal": options.ridge,
         "paper": {
             "n": whole.n_train,
             "filters": whole.filters,
             "interpolation": whole.test_error,
             "ridge": whole.test_error_with_ridge,
         },
-        **found,
-        "environment": environment.describe(),
+        **measured,
     }
-    record["seconds"]["total"] = time.perf_counter() - started
-    if arguments.out:
-        json_output.write(record, arguments.out)
-        figures.save(draw(record["rows"], arguments.ridge), arguments.out.with_suffix(".png"))
+    if options.out:
+        figures.save(draw(measured["rows"], options.ridge), options.out.with_suffix(".png"))
+    harness.finish("benchmarks.learning_curve", words, options.out, results, faults(measured["rows"]))
 
 
-def kept(arguments: argparse.Namespace) -> dict[str, Any]:
+def faults(rows: list[dict[str, Any]]) -> list[str]:
+    """Solutions that solve their system less exactly than they must."""
+    return [
+        f"n {row['n']}, {row['filters']} filters, {name}: backward error {row[name]['backward_error']:.1e}"
+        for row in rows
+        for name in ("interpolation", "ridge")
+        if row[name] is not None and not row[name]["backward_error"] <= MAX_BACKWARD_ERROR
+    ]
+
+
+def stored(options: argparse.Namespace) -> dict[str, Any]:
     """Halvings of `--n` rows, with all filters of a finished run."""
-    sums = gram_file.read(arguments.gram)
+    sums = gram_file.read(options.gram)
     data = datasets.load("cifar10", n_train=sums.layout.n, n_test=len(sums.cross()))
     mine = {"train": array_digest(data.X_train), "test": array_digest(data.X_test)}
     if not sums.finished or any(sums.identity[key] != digest for key, digest in mine.items()):
-        sys.exit(f"{arguments.gram}: not the finished sums of these rows of CIFAR-10")
+        sys.exit(f"{options.gram}: not the finished sums of these rows of CIFAR-10")
     targets, cross, gram, rows = training_targets(data), sums.cross(), sums.gram(), []
     # Fitted on a few rows, as it is asked for the number of its windows alone.
     net = RandomConv(**{**sums.identity["net"], "n_patches": 1, "n_filters": 1, "quantise": False})
     n_features = sums.of * net.fit(data.X_train[:2]).n_features_out_
-    for n in halvings(min(arguments.n, sums.layout.n)):
-        rows.append(measure(gram, cross, targets, data.y_test, n, sums.of, n_features, arguments.ridge))
+    for n in halvings(min(options.n, sums.layout.n)):
+        rows.append(measure(gram, cross, targets, data.y_test, n, sums.of, n_features, options.ridge))
         show(rows[-1])
     return {
         "n_test": data.n_test,
@@ -99,12 +107,12 @@ def kept(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def summed(arguments: argparse.Namespace) -> dict[str, Any]:
+def summed(options: argparse.Namespace) -> dict[str, Any]:
     """Halvings of `--n` rows and of `--filters` filters, in one pass over the filters."""
-    data = datasets.load("cifar10", n_train=arguments.n, n_test=arguments.n_test)
+    data = datasets.load("cifar10", n_train=options.n, n_test=options.n_test)
     targets = training_targets(data)
     progress = TerminalProgress()
-    net = RandomConv(data.image_shape, n_filters=arguments.filters, random_state=arguments.seed)
+    net = RandomConv(data.image_shape, n_filters=options.filters, random_state=options.seed)
     net.fit(data.X_train, progress=progress)
     layout = PanelLayout.of_order(data.n_train)
     panels = [np.zeros(layout.shape(j)) for j in range(layout.count)]
@@ -112,7 +120,7 @@ def summed(arguments: argparse.Namespace) -> dict[str, Any]:
     seconds, rows = Seconds(), list[dict[str, Any]]()
 
     def after_block(filters: int) -> None:
-        if filters in halvings(arguments.filters):
+        if filters in halvings(options.filters):
             gram = PanelGram(layout, panels)
             for n in halvings(data.n_train):
                 rows.append(
@@ -124,12 +132,12 @@ def summed(arguments: argparse.Namespace) -> dict[str, Any]:
                         n,
                         filters,
                         net.columns(0, filters).stop,
-                        arguments.ridge,
+                        options.ridge,
                     )
                 )
                 show(rows[-1])
 
-    smallest = halvings(arguments.filters)[0]
+    smallest = halvings(options.filters)[0]
     largest = filters_per_block(net, data.n_train, data.n_test)
     per_block = max(size for size in range(1, smallest + 1) if smallest % size == 0 and size <= largest)
     accumulate(

@@ -10,24 +10,19 @@ quantised features as bytes, which are compared with int64.
 
 from __future__ import annotations
 
-import argparse
-import shlex
-import statistics
-import sys
-import time
-from pathlib import Path
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from kernelfit.cpu import environment
+from benchmarks import harness
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.experiments import gemm_rate
 from kernelfit.features.random_conv import RandomConv
 from kernelfit.gram.layout import PanelLayout
-from kernelfit.report import json_output
 from kernelfit.streaming.accumulate import multiply
 
 SHAPE = (32, 32, 3)
@@ -35,18 +30,17 @@ CHECKED = 8  # images compared with the reference
 TOLERANCE = 1e-5
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+def main(words: Sequence[str] | None = None) -> None:
+    parser = harness.parser(__doc__)
     parser.add_argument("--n", type=int, default=400, help="images")
     parser.add_argument("--filters", default="256,512,3000", help="filters, separated by commas")
     parser.add_argument("--gram-rows", type=int, default=8192, help="images of the products of features")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--out", type=Path)
-    arguments = parser.parse_args()
-    images = np.random.default_rng(0).integers(0, 256, (arguments.n, 32 * 32 * 3), dtype=np.uint8)
-    counts = [int(filters) for filters in arguments.filters.split(",")]
+    options = parser.parse_args(words)
+    images = np.random.default_rng(0).integers(0, 256, (options.n, 32 * 32 * 3), dtype=np.uint8)
+    counts = [int(filters) for filters in options.filters.split(",")]
     rows = [
-        measure(images, filters, arguments.repeats, quantise)
+        measure(images, filters, options.repeats, quantise)
         for quantise in (False, True)
         for filters in counts
     ]
@@ -60,28 +54,22 @@ def main() -> None:
             f"{row['sgemm_flops_per_second'] / 1e9:>7.1f} {100 * row['share_of_sgemm']:>6.1f} % "
             f"{row['largest_difference']:>11.1e}"
         )
-    products = measure_products(arguments.gram_rows, arguments.repeats)
+    products = measure_products(options.gram_rows, options.repeats)
     print(f"products of {products['features']:,} features of {products['n']:,} images")
-    for kind in ("float32", "bytes"):
+    for form in ("float32", "bytes"):
         print(
-            f"{kind:>8} {products[kind]['seconds']:>9.3f} {products[kind]['flops_per_second'] / 1e9:>8.1f} "
-            f"{products['sgemm_flops_per_second'] / 1e9:>7.1f} {100 * products[kind]['share_of_sgemm']:>6.1f} %"
+            f"{form:>8} {products[form]['seconds']:>9.3f} {products[form]['flops_per_second'] / 1e9:>8.1f} "
+            f"{products['sgemm_flops_per_second'] / 1e9:>7.1f} {100 * products[form]['share_of_sgemm']:>6.1f} %"
         )
-    record = {
-        "benchmark": "random_conv",
-        "command": "python -m benchmarks.random_conv " + shlex.join(sys.argv[1:]),
-        "n": arguments.n,
-        "environment": environment.describe(),
-        "rows": rows,
-        "products": products,
-    }
-    if arguments.out:
-        json_output.write(record, arguments.out)
-    wrong = [row["filters"] for row in rows if not row["largest_difference"] <= row["tolerance"]]
-    if wrong:
-        sys.exit(f"differs from the reference by more than it may with {wrong} filters")
+    faults = [
+        f"{row['filters']} filters: {row['largest_difference']:.1e} from the reference, expected {row['tolerance']:.1e}"
+        for row in rows
+        if not row["largest_difference"] <= row["tolerance"]
+    ]
     if not products["bytes"]["exact"]:
-        sys.exit("products of bytes differ from those in int64")
+        faults.append("products of bytes differ from those in int64")
+    results = {"n": options.n, "rows": rows, "products": products}
+    harness.finish("benchmarks.random_conv", words, options.out, results, faults)
 
 
 def measure(images: NDArray[np.uint8], filters: int, repeats: int, quantise: bool) -> dict[str, Any]:
@@ -91,29 +79,22 @@ def measure(images: NDArray[np.uint8], filters: int, repeats: int, quantise: boo
     """
     net = RandomConv(image_shape=SHAPE, n_filters=filters, n_patches=20_000, quantise=quantise).fit(images)
     out = np.empty((len(images), net.n_features_out_), np.uint8 if quantise else np.float32)
-    net.filter_block(images, 0, filters, out=out)  # the warm-up: compiles, and touches the pages of `out`
     rate_before = gemm_rate.measure(np.float32)
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        net.filter_block(images, 0, filters, out=out)
-        times.append(time.perf_counter() - start)
+    timing = harness.timed(lambda: net.filter_block(images, 0, filters, out=out), repeats)
     rate = max(rate_before, gemm_rate.measure(np.float32))
     expected = reference(net, images[:CHECKED])
-    found, largest = out[:CHECKED].astype(np.float64), np.abs(expected).max()
+    computed, largest = out[:CHECKED].astype(np.float64), np.abs(expected).max()
     if quantise:
-        found, expected = found * net.step_, np.minimum(expected, 255 * net.step_)
-    seconds = statistics.median(times)
-    flops = net.flops_per_image * len(images) / seconds
+        computed, expected = computed * net.step_, np.minimum(expected, 255 * net.step_)
+    flops = net.flops_per_image * len(images) / timing.median
     return {
         "quantise": quantise,
         "filters": filters,
-        "seconds": seconds,
-        "seconds_all": times,
+        **timing.describe(),
         "flops_per_second": flops,
         "sgemm_flops_per_second": rate,
         "share_of_sgemm": flops / rate,
-        "largest_difference": float(np.abs(found - expected).max() / largest),
+        "largest_difference": float(np.abs(computed - expected).max() / largest),
         "tolerance": TOLERANCE + float(0.5 * net.step_ / largest),
     }
 
@@ -125,30 +106,29 @@ def measure_products(n: int, repeats: int, features: int = 9_216) -> dict[str, A
     """
     layout = PanelLayout.of_order(n)
     steps = np.random.default_rng(1).integers(0, 256, (n, features), dtype=np.uint8)
-    nobody = steps[:0]
+    no_rows = steps[:0]
     rate_before = gemm_rate.measure(np.float32)
-    found: dict[str, Any] = {"n": n, "features": features}
+    results: dict[str, Any] = {"n": n, "features": features}
     with CpuBackend() as backend:
-        for kind, z, step in (("float32", steps.astype(np.float32), 0.0), ("bytes", steps, 0.5)):
+        for form, z, step in (("float32", steps.astype(np.float32), 0.0), ("bytes", steps, 0.5)):
             panels = [np.zeros(layout.shape(j)) for j in range(layout.count)]
             cross = np.zeros((0, n), np.float32)
-            times = []
-            for _ in range(repeats + 1):  # the first one compiles
-                for panel in panels:
-                    panel[...] = 0
-                start = time.perf_counter()
-                multiply(z, nobody, step, layout, panels, cross, backend, lambda amount: None)
-                times.append(time.perf_counter() - start)
-            seconds = statistics.median(times[1:])
-            found[kind] = {"seconds": seconds, "seconds_all": times[1:]}
-            found[kind]["flops_per_second"] = float(n) * n * features / seconds
-    rate = max(rate_before, gemm_rate.measure(np.float32))
-    for kind in ("float32", "bytes"):
-        found[kind]["share_of_sgemm"] = found[kind]["flops_per_second"] / rate
+            product = partial(multiply, z, no_rows, step, layout, panels, cross, backend, lambda amount: None)
+            timing = harness.timed(product, repeats, before=partial(clear, panels))
+            rate = float(n) * n * features / timing.median
+            results[form] = {**timing.describe(), "flops_per_second": rate}
+    sgemm = max(rate_before, gemm_rate.measure(np.float32))
+    for form in ("float32", "bytes"):
+        results[form]["share_of_sgemm"] = results[form]["flops_per_second"] / sgemm
     few = steps[: min(n, layout.width)][:CHECKED].astype(np.int64)
     exact = np.array_equal(np.tril(panels[0][: len(few), : len(few)]), np.tril(few @ few.T) / 4)
-    found["bytes"]["exact"] = bool(exact)
-    return {**found, "sgemm_flops_per_second": rate}
+    results["bytes"]["exact"] = bool(exact)
+    return {**results, "sgemm_flops_per_second": sgemm}
+
+
+def clear(panels: list[NDArray[np.float64]]) -> None:
+    for panel in panels:
+        panel[...] = 0
 
 
 def reference(net: RandomConv, rows: NDArray[np.uint8]) -> NDArray[np.float64]:

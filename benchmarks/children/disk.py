@@ -29,7 +29,7 @@ from kernelfit.storage.panel_file import PanelFile
 
 
 class Meter(Silent):
-    """Keeps the flops of the factor done so far in a file, which the death of this process leaves as it is."""
+    """Writes the flops of the factor done so far in a file, which the death of this process leaves as it is."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("--memory")
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument(
-        "--run", type=Path, help="keep the run of `journal` here; or continue the one that is here"
+        "--run", type=Path, help="store the run of `journal` here; or resume the one that is here"
     )
     arguments = parser.parse_args()
     spent = Spent()

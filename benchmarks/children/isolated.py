@@ -18,7 +18,7 @@ def run(module: str, *positional: str, limit: float | None = None, **arguments: 
     """Run `python -m module` with `--name value` arguments; the JSON object on its last line of output.
 
     A process that dies, or lives longer than `limit` seconds, gives {"failed": reason} instead of an exception: that
-    a library crashes at some size is a finding. What the process had printed as JSON before is kept beside it.
+    a library crashes at some size is a result. What the process had printed as JSON before stands beside it.
     """
     command = [sys.executable, "-m", module, *positional]
     for name, value in arguments.items():

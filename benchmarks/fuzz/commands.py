@@ -68,41 +68,44 @@ _TEXTS = (
 _SLOW = ("bench", "info", "reproduce table3", "deep train", "deep sweep", "deep reproduce")
 
 
-def arguments(rng: random.Random, kept: Path) -> list[str]:
-    """The words of one command line. `kept` holds `data.npz`, `rows.npy` and the finished run `run`."""
+def arguments(rng: random.Random, stored: Path) -> list[str]:
+    """The words of one command line. `stored` holds `data.npz`, `rows.npy` and the finished run `run`."""
     words, command = _command(rng)
     if command is None:
         return words
     options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
-    given = [option for option in options if rng.random() < 0.12]
+    chosen = [option for option in options if rng.random() < 0.12]
     tail: list[str] = []
     if " ".join(words) in _SLOW:
         tail += [rng.choice(("--frobnicate", "--no-such=1", "one-word-too-many"))]
     else:
         tail += _sound(
-            rng, words, {word for option in options for word in (*option.opts, *option.secondary_opts)}, kept
+            rng,
+            words,
+            {word for option in options for word in (*option.opts, *option.secondary_opts)},
+            stored,
         )
-    for option in given:
+    for option in chosen:
         # Other data would be the digits, which are sound but ten times slower, or sets that are not there.
         if option.opts[0] in ("--train", "--dataset", "--rows", "--gemm") and rng.random() < 0.8:
             continue
-        tail += _option(rng, option, kept)
+        tail += _option(rng, option, stored)
     for argument in command.params:
         if isinstance(argument, click.Argument) and rng.random() < 0.95:
-            tail.append(_path(rng, kept) if rng.random() < 0.9 else rng.choice(_TEXTS))
+            tail.append(_path(rng, stored) if rng.random() < 0.9 else rng.choice(_TEXTS))
     if rng.random() < 0.03:
         tail.insert(rng.randint(0, len(tail)), rng.choice((*_TEXTS, "--no-such-option", "-q")))
     return words + tail
 
 
-def _sound(rng: random.Random, words: list[str], options: set[str], kept: Path) -> list[str]:
+def _sound(rng: random.Random, words: list[str], options: set[str], stored: Path) -> list[str]:
     """Options that give the command small data, and spare it what takes seconds."""
-    given = ["--no-gemm"] if "--no-gemm" in options else []
+    chosen = ["--no-gemm"] if "--no-gemm" in options else []
     if "--train" in options:
-        return [*given, "--train", str(kept / "data.npz")]
+        return [*chosen, "--train", str(stored / "data.npz")]
     if "--rows" in options and rng.random() < 0.5:
-        return [*given, "--rows", str(kept / "rows.npy")]
-    return [*given, "--dataset", str(kept / "data.npz")] if "--dataset" in options else given
+        return [*chosen, "--rows", str(stored / "rows.npy")]
+    return [*chosen, "--dataset", str(stored / "data.npz")] if "--dataset" in options else chosen
 
 
 def _command(rng: random.Random) -> tuple[list[str], click.Command | None]:
@@ -122,41 +125,41 @@ def _command(rng: random.Random) -> tuple[list[str], click.Command | None]:
     return words, command
 
 
-def _option(rng: random.Random, option: click.Option, kept: Path) -> list[str]:
+def _option(rng: random.Random, option: click.Option, stored: Path) -> list[str]:
     name = rng.choice([*option.opts, *option.secondary_opts])
     if option.is_flag:
         return [name]
-    value = _value(rng, option, kept)
+    value = _value(rng, option, stored)
     if rng.random() < 0.05:
         return [name]  # its value is missing
     return [f"{name}={value}"] if rng.random() < 0.5 else [name, value]
 
 
-def _value(rng: random.Random, option: click.Option, kept: Path) -> str:
+def _value(rng: random.Random, option: click.Option, stored: Path) -> str:
     if rng.random() < 0.1:
         return rng.choice((*_TEXTS, *_NUMBERS))
-    kind = option.type
-    if isinstance(kind, click.Choice):
-        return rng.choice([*map(str, kind.choices), "nonsense"])
-    if isinstance(kind, click.Path):
-        return _path(rng, kept)
-    if isinstance(kind, click.types.IntParamType | click.IntRange):
+    parameter = option.type
+    if isinstance(parameter, click.Choice):
+        return rng.choice([*map(str, parameter.choices), "nonsense"])
+    if isinstance(parameter, click.Path):
+        return _path(rng, stored)
+    if isinstance(parameter, click.types.IntParamType | click.IntRange):
         return rng.choice(_INTEGERS)
-    if isinstance(kind, click.types.FloatParamType | click.FloatRange):
+    if isinstance(parameter, click.types.FloatParamType | click.FloatRange):
         return rng.choice(_NUMBERS)
     if option.name == "json_target":
-        return rng.choice(("-", "result.json", _path(rng, kept)))
+        return rng.choice(("-", "result.json", _path(rng, stored)))
     return rng.choice((*_TEXTS, *_NUMBERS))
 
 
-def _path(rng: random.Random, kept: Path) -> str:
+def _path(rng: random.Random, stored: Path) -> str:
     places = (
-        kept / "run",
-        kept / "data.npz",
-        kept / "rows.npy",
-        kept / "run" / "solution.h5",
-        kept,
-        kept / "no",
+        stored / "run",
+        stored / "data.npz",
+        stored / "rows.npy",
+        stored / "run" / "solution.h5",
+        stored,
+        stored / "no",
     )
     return str(
         rng.choice((*places, "new", "/dev/null", "/proc/no/such/place", "/proc/self/status", "x" * 300, ""))

@@ -8,20 +8,20 @@ the seed alone: `--targets NAME --first INDEX --inputs 1` meets one again. The e
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import select
-import shlex
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kernelfit.cpu import environment
+from benchmarks import harness
+from benchmarks.fuzz.targets import targets
 from kernelfit.report import json_output
 
 #: outcomes that an input may have
@@ -32,21 +32,19 @@ HEADROOM = 768 << 20
 _START = 300.0
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+def main(words: Sequence[str] | None = None) -> None:
+    parser = harness.parser(__doc__)
     parser.add_argument("--inputs", type=int, default=1_000, help="for each target")
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--targets", help="names, separated by semicolons; else all")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--limit", type=float, default=20.0, help="seconds for one input")
-    parser.add_argument("--out", type=Path, help="what is there already is kept or, with --first, added to")
-    options = parser.parse_args()
-    from benchmarks.fuzz.targets import targets
-
+    options = parser.parse_args(words)
     known = list(targets())
     chosen = options.targets.split(";") if options.targets else known
     if unknown := [name for name in chosen if name not in known]:
         parser.error(f"--targets: {', '.join(unknown)} not known, expected some of {'; '.join(known)}")
+    # What the file holds of other targets stays; with --first, this piece is added to its target.
     rows: dict[str, dict[str, Any]] = {}
     if options.out and options.out.exists():
         rows = json.loads(options.out.read_text())["targets"]
@@ -60,16 +58,13 @@ def main() -> None:
         bad += len(new["wrong"])
         rows[name] = joined(rows[name], new) if options.first and name in rows else new
         if options.out:
-            record = {
-                "benchmark": "fuzz",
-                "command": "python -m benchmarks.fuzz " + shlex.join(sys.argv[1:]),
+            results = {
                 "seed": options.seed,
                 "seconds_allowed": options.limit,
                 "memory_allowed_bytes": HEADROOM,
-                "environment": environment.describe(),
                 "targets": {key: rows[key] for key in known if key in rows},
             }
-            json_output.write(record, options.out)
+            json_output.write(harness.record("benchmarks.fuzz", words, results), options.out)
     sys.exit(1 if bad else 0)
 
 
@@ -81,8 +76,8 @@ def fuzz(name: str, first: int, stop: int, seed: int, limit: float) -> dict[str,
     slowest, grown = 0.0, 0
     index = first
     while index < stop:
-        reached, found, death = _process(name, index, stop, seed, limit)
-        for record in found:
+        reached, lines, death = _process(name, index, stop, seed, limit)
+        for record in lines:
             outcomes[record["outcome"]] += 1
             slowest, grown = max(slowest, record["seconds"]), max(grown, record["grown"])
             if record["outcome"] not in SOUND:
@@ -141,33 +136,33 @@ def _process(
         }
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=surroundings, bufsize=1)
         assert process.stdout is not None
-        found: list[dict[str, Any]] = []
+        lines: list[dict[str, Any]] = []
         try:
             while True:
-                wait = limit if found or first > stop else _START
+                wait = limit if lines or first > stop else _START
                 if not select.select([process.stdout], [], [], wait)[0]:
-                    return first + _inputs(found), _records(found), "hang"
+                    return first + _inputs(lines), _records(lines), "hang"
                 line = process.stdout.readline()
                 if not line:
                     break
-                found.append(json.loads(line))
+                lines.append(json.loads(line))
             code = process.wait()
         finally:
             process.kill()
             process.wait()
             process.stdout.close()
-    if not found:
+    if not lines:
         raise SystemExit(f"{name}: the process could not begin (exit code {code})")
-    reached = first + _inputs(found)
-    return reached, _records(found), None if reached == stop else f"died with code {code}"
+    reached = first + _inputs(lines)
+    return reached, _records(lines), None if reached == stop else f"died with code {code}"
 
 
-def _records(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [record for record in found if "outcome" in record]
+def _records(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [record for record in lines if "outcome" in record]
 
 
-def _inputs(found: list[dict[str, Any]]) -> int:
-    return len(_records(found))
+def _inputs(lines: list[dict[str, Any]]) -> int:
+    return len(_records(lines))
 
 
 def show(name: str, row: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@
 MNIST pixels / 255, gaussian kernel, one-hot targets. Kill i comes while a panel of the i-th part of the factor is
 being made, at a moment drawn by the seed; then the run is resumed. `lost` is the arithmetic done for panels that the
 next process has to make again, in panels: at most one. What the journal costs is measured twice: the core's time that
-checksums, records and syncs took within the undisturbed run, and the difference to a run that keeps none.
+checksums, records and syncs took within the undisturbed run, and the difference to a run without one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import os
 import random
-import shlex
 import shutil
 import signal
 import statistics
@@ -22,15 +21,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import kernelfit
+from benchmarks import harness
 from benchmarks.children import isolated
-from kernelfit.cpu import environment
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.linalg.cholesky import panel_flops
-from kernelfit.report import json_output
 from kernelfit.runs import run_file
 from kernelfit.runs.folder import JOURNAL, RUN, SOLUTION
 from kernelfit.storage import journal
@@ -38,8 +37,8 @@ from kernelfit.storage import journal
 GAMMA = 0.02
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+def main(words: Sequence[str] | None = None) -> None:
+    parser = harness.parser(__doc__)
     parser.add_argument("--n", type=int, default=20_000)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--memory", default="2GB")
@@ -48,37 +47,35 @@ def main() -> None:
     parser.add_argument(
         "--folder", type=Path, default=Path(tempfile.gettempdir()), help="on the disk to measure"
     )
-    parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     common = {"n": options.n, "gamma": GAMMA, "memory": options.memory, "folder": options.folder}
     undisturbed: dict[str, list[dict[str, Any]]] = {"disk": [], "journal": []}
     for where in tuple(undisturbed) * options.repeats:
         undisturbed[where].append(_require(isolated.run("benchmarks.children.disk", where=where, **common)))
     whole = undisturbed["journal"]
     panels = whole[0]["panels"]
-    with tempfile.TemporaryDirectory(dir=options.folder) as place:
-        kills, last = kill_and_resume(options, Path(place) / "run", panels)
+    with tempfile.TemporaryDirectory(dir=options.folder) as scratch:
+        kills, last = kill_and_resume(options, Path(scratch) / "run", panels)
     seconds = {name: statistics.median(map(_factoring, runs)) for name, runs in undisturbed.items()}
     cores = [run["journal_seconds"]["core"] / (run["threads"] * run["seconds"]["total"]) for run in whole]
-    record = {
-        "benchmark": "kills",
-        "command": "python -m benchmarks.fuzz.kills " + shlex.join(sys.argv[1:]),
+    results = {
         "n": options.n,
         "memory": options.memory,
         "panels": panels,
         "kills": kills,
-        "most_panels_lost": max((kill["panels_lost"] for kill in kills), default=0),
+        "max_panels_lost": max((kill["panels_lost"] for kill in kills), default=0),
         "same_alpha": len({run["alpha"] for run in (last, *whole, *undisturbed["disk"])}) == 1,
         "journal_share_of_cores": statistics.median(cores),
         "journal_cost_of_factor": seconds["journal"] / seconds["disk"] - 1.0,
-        "environment": environment.describe(),
         "undisturbed": undisturbed,
         "last": last,
     }
-    for name in ("most_panels_lost", "same_alpha", "journal_share_of_cores", "journal_cost_of_factor"):
-        print(f"{name:>23} {record[name]}")
-    if options.out:
-        json_output.write(record, options.out)
+    for name in ("max_panels_lost", "same_alpha", "journal_share_of_cores", "journal_cost_of_factor"):
+        print(f"{name:>23} {results[name]}")
+    faults = [] if results["same_alpha"] else ["the answers differ"]
+    if results["max_panels_lost"] > 1:
+        faults.append(f"{results['max_panels_lost']:.2f} panels lost by one kill, expected at most 1")
+    harness.finish("benchmarks.fuzz.kills", words, options.out, results, faults)
 
 
 def kill_and_resume(
@@ -87,7 +84,7 @@ def kill_and_resume(
     """What was lost at each kill, and the run that came to its end."""
     rng = random.Random(options.seed)
     kills: list[dict[str, Any]] = []
-    print(f"{'kill':>5} {'recorded':>9} {'found sound':>12} {'lost':>6}")
+    print(f"{'kill':>5} {'recorded':>9} {'sound':>12} {'lost':>6}")
     for index in range(options.kills):
         # One kill in each part of the factor, so that panels of every height are met.
         target = int((index + rng.random()) * panels / options.kills)
@@ -103,8 +100,8 @@ def kill_and_resume(
         (done,) = struct.unpack("d", folder.with_suffix(".flops").read_bytes())
         recorded = len(journal.read(folder / JOURNAL).panels)
         layout, sound = verified(folder)
-        kept = sum(panel_flops(layout, j) for j in range(sound))
-        lost = max(0.0, done - kept) / panel_flops(layout, sound) if sound < layout.count else 0.0
+        sound_flops = sum(panel_flops(layout, j) for j in range(sound))
+        lost = max(0.0, done - sound_flops) / panel_flops(layout, sound) if sound < layout.count else 0.0
         kills.append({"waited_for": target, "recorded": recorded, "sound": sound, "panels_lost": lost})
         print(f"{index:>5} {recorded:>9} {sound:>12} {lost:>6.2f}", flush=True)
     last = isolated.run("benchmarks.children.disk", where="resume", run=folder, **_common(options))
@@ -116,11 +113,11 @@ def kill_and_resume(
 
 def verified(folder: Path) -> tuple[PanelLayout, int]:
     """How the run is cut into panels, and how many of them match their checksums."""
-    found = kernelfit.check(folder)
-    if found.problems:
-        raise SystemExit(f"after a kill: {found.problems[0]}")
+    report = kernelfit.check(folder)
+    if report.problems:
+        raise SystemExit(f"after a kill: {report.problems[0]}")
     _, plan, _, _ = run_file.read(folder / RUN)
-    return plan.layout, found.panels_verified
+    return plan.layout, report.panels_verified
 
 
 def _common(options: argparse.Namespace) -> dict[str, Any]:

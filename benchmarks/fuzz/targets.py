@@ -93,8 +93,8 @@ class RunTarget:
 
     def prepare(self, folder: Path) -> None:
         self._folder, self._whole = folder / "run", folder / "whole"
-        found = identity.versions()
-        identity.versions = lambda: found  # asked for twice an input, and half of its time
+        versions = identity.versions()
+        identity.versions = lambda: versions  # asked for twice an input, and half of its time
         solution = kernelfit.solve(**_problem(), threads=1, run_dir=self._whole, condition=False)
         self._alpha = solution.alpha
         solution.close()
@@ -110,8 +110,8 @@ class RunTarget:
         self._folder.mkdir()
         for name, data in self._bytes.items():
             (self._folder / name).write_bytes(content if name == self._file else data)
-        found = kernelfit.check(self._folder, threads=1)
-        if any("\n" in line for line in found.problems):
+        report = kernelfit.check(self._folder, threads=1)
+        if any("\n" in line for line in report.problems):
             raise Wrong("a problem of more than one line")
         solution = kernelfit.resume(self._folder, threads=1)
         try:
@@ -122,7 +122,7 @@ class RunTarget:
                 raise Wrong("another alpha")
         finally:
             solution.close()
-        return found.ok
+        return report.ok
 
 
 class SolutionTarget:
@@ -153,23 +153,23 @@ class CommandTarget:
 
     def prepare(self, folder: Path) -> None:
         self._folder = folder / "commands"
-        self._kept = folder / "kept"
-        self._kept.mkdir()
+        self._stored = folder / "stored"
+        self._stored.mkdir()
         rng = np.random.default_rng(2)
         np.savez(
-            self._kept / "data.npz",
+            self._stored / "data.npz",
             X_train=rng.normal(size=(24, 3)),
             y_train=np.arange(24) % 3,
             X_test=rng.normal(size=(6, 3)),
             y_test=np.arange(6) % 3,
         )
-        np.save(self._kept / "rows.npy", rng.normal(size=(4, 3)))
-        self._invoke(["solve", "--train", str(self._kept / "data.npz"), "--out", str(self._kept / "run")])
+        np.save(self._stored / "rows.npy", rng.normal(size=(4, 3)))
+        self._invoke(["solve", "--train", str(self._stored / "data.npz"), "--out", str(self._stored / "run")])
 
     def run(self, rng: random.Random) -> bool:
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir()
-        return self._invoke(arguments(rng, self._kept))
+        return self._invoke(arguments(rng, self._stored))
 
     def _invoke(self, words: list[str]) -> bool:
         from kernelfit import cli
@@ -201,8 +201,8 @@ class ResultTarget:
     def prepare(self, folder: Path) -> None:
         self._commands = CommandTarget()
         self._commands.prepare(folder)
-        self._run = folder / "kept" / "run"
-        self._rows = str(folder / "kept" / "rows.npy")
+        self._run = folder / "stored" / "run"
+        self._rows = str(folder / "stored" / "rows.npy")
         self._record = json.loads((self._run / "result.json").read_text())
         self._bytes = (self._run / "result.json").read_bytes()
 
@@ -224,11 +224,11 @@ class ImagesTarget:
     def prepare(self, folder: Path) -> None:
         self._root = folder / "images"
         self._originals = {}
-        for kind in ("PNG", "JPEG", "BMP", "PPM", "WEBP"):
+        for form in ("PNG", "JPEG", "BMP", "PPM", "WEBP"):
             for mode in ("L", "RGB"):
                 stream = io.BytesIO()
-                Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).convert(mode).save(stream, kind)
-                self._originals[f"{mode}.{kind.lower()}"] = stream.getvalue()
+                Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).convert(mode).save(stream, form)
+                self._originals[f"{mode}.{form.lower()}"] = stream.getvalue()
         for name, content in self._originals.items():
             path = self._root / ("cat" if name[0] == "L" else "dog") / name
             path.parent.mkdir(parents=True, exist_ok=True)

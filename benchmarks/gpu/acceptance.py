@@ -1,16 +1,15 @@
-"""Everything that is claimed of a card, in one command and under nine minutes.
+"""Everything that is claimed of a GPU, in one command and under nine minutes.
 
     python -m benchmarks.gpu --out benchmarks/results/gpu.json
 
 Runs the tests marked `gpu` and every row below, each in a process of its own with a time limit, so that one that
-fails or hangs costs no other. The JSON is written anew after every row. Rows too large for the card are made smaller
+fails or hangs costs no other. The JSON is written anew after every row. Rows too large for the device are made smaller
 and say so. `--device host` tries the rows on the stand-in at sizes that show only that they run.
 """
 
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import harness
 from benchmarks.children import isolated
 from benchmarks.gpu.rows import ROWS, Aim, Row, chosen
 from benchmarks.gpu.settings import HOST
@@ -28,31 +28,31 @@ from kernelfit.device.choose import check_device
 from kernelfit.errors import DeviceError, InputError, KernelfitError
 from kernelfit.report import json_output
 
-#: seconds for everything, the probe of the card included; with what a process that is stopped at the end may take to be
-#: gone (`isolated.PATIENCE`) they are less than nine minutes
+#: seconds for everything, the probe of the device included; with the seconds that a process stopped at the end may take
+#: to be gone (`isolated.PATIENCE`) they are less than nine minutes
 BUDGET = 515.0
 #: with less time left than this a row is not begun: imports, a context and handles of the libraries take most of it
-_LEAST = 15.0
+_MIN_LEFT = 15.0
 
 
-def main(given: Sequence[str] | None = None) -> None:
+def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--out", required=True, type=Path, help="the JSON file")
     parser.add_argument("--rows", default="", help=f"of {', '.join(row.name for row in ROWS)}; else all")
     parser.add_argument("--budget", type=float, default=BUDGET, help="seconds for everything")
     parser.add_argument("--device", default="cuda:0", help="cuda:0, cuda:1, ..., or host for a trial")
     parser.add_argument("--data-dir", type=Path, help="where MNIST and CIFAR-10 lie")
-    arguments = parser.parse_args(given)
-    command = "python -m benchmarks.gpu " + shlex.join(sys.argv[1:] if given is None else given)
+    arguments = parser.parse_args(words)
+    command = harness.command("benchmarks.gpu", words)
     started = time.perf_counter()
     try:
         rows = chosen(arguments.rows)
         check_out(arguments.out)
-        card = require_card(arguments.device)
+        properties = device_properties(arguments.device)
     except KernelfitError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-    record = measure(rows, arguments, command, card, started)
+    record = measure(rows, arguments, command, properties, started)
     Console(width=120).print(table(record))
     sys.exit(1 if any(row["status"] == "failed" for row in record["rows"]) else 0)
 
@@ -63,22 +63,26 @@ def check_out(path: Path) -> None:
         raise InputError(f"--out: got {path}, expected a file name in a folder that exists")
 
 
-def require_card(device: str) -> dict[str, Any]:
-    """What the card says of itself; raises in one line where it cannot be used.
+def device_properties(device: str) -> dict[str, Any]:
+    """What the device says of itself; raises in one line where it cannot be used.
 
     Asked in a process of its own: a context of this one would stand beside every row.
     """
     check_device(device if device != HOST else "cpu")
     if device != HOST and not device.startswith("cuda"):
         raise InputError(f"--device: got {device}, expected cuda:0, cuda:1, ..., or {HOST}")
-    card = isolated.run("benchmarks.gpu.row", "probe", limit=120, device=device)
-    if "failed" in card:
-        raise DeviceError(card["failed"])
-    return card
+    properties = isolated.run("benchmarks.gpu.row", "probe", limit=120, device=device)
+    if "failed" in properties:
+        raise DeviceError(properties["failed"])
+    return properties
 
 
 def measure(
-    rows: Sequence[Row], arguments: argparse.Namespace, command: str, card: dict[str, Any], started: float
+    rows: Sequence[Row],
+    arguments: argparse.Namespace,
+    command: str,
+    properties: dict[str, Any],
+    started: float,
 ) -> dict[str, Any]:
     """Run the rows within the budget since `started`; the record, which is also written after every row."""
     record: dict[str, Any] = {
@@ -86,7 +90,7 @@ def measure(
         "command": command,
         "environment": environment.describe(),
         "device": arguments.device,
-        "card": card,
+        "properties": properties,
         "budget_seconds": arguments.budget,
         "seconds": 0.0,
         "rows": [],
@@ -115,16 +119,16 @@ def measure(
 
 
 def _result(row: Row, limit: float, arguments: argparse.Namespace) -> dict[str, Any]:
-    if limit < _LEAST:
+    if limit < _MIN_LEFT:
         return {"skipped": f"the budget of {arguments.budget:.0f} s was spent"}
     if row.check is not None:
         if arguments.device == HOST:
-            return {"skipped": "needs a card"}
+            return {"skipped": "needs a GPU"}
         return row.check(limit)
-    given = {"device": arguments.device}
+    options = {"device": arguments.device}
     if arguments.data_dir is not None:
-        given["data_dir"] = str(arguments.data_dir)
-    return isolated.run("benchmarks.gpu.row", row.name, limit=limit, **given)
+        options["data_dir"] = str(arguments.data_dir)
+    return isolated.run("benchmarks.gpu.row", row.name, limit=limit, **options)
 
 
 def status(row: Row, result: dict[str, Any], device: str) -> str:

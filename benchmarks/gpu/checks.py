@@ -17,7 +17,7 @@ _SMALL = (
     "panels or l1 or bytes_are_exact or random_convolution or already or (tiles and (Gaussian or Neural))",
 )
 _LINES = 12
-#: seconds that are kept for the report, and that a single test may take
+#: seconds reserved for the report, and that a single test may take
 _REPORT, _ONE_TEST = 10.0, 60
 
 
@@ -102,7 +102,7 @@ def counts(report: str) -> dict[str, Any]:
     cases = list(ElementTree.fromstring(report).iter("testcase"))
     skipped = [case for case in cases if case.find("skipped") is not None]
     failed = [case for case in cases if case.find("failure") is not None or case.find("error") is not None]
-    # Files of tests that need packages which this machine lacks; none of them is about the card.
+    # Files of tests that need packages which this machine lacks; none of them is about the device.
     missing = [case for case in failed if _first_line(case) == "collection failure"]
     failed = [case for case in failed if case not in missing]
     skipped_files = [str(case.get("name")) for case in missing]
@@ -116,15 +116,15 @@ def counts(report: str) -> dict[str, Any]:
 
 
 def _first_line(case: ElementTree.Element) -> str:
-    for kind in ("failure", "error"):
-        found = case.find(kind)
-        if found is not None:
-            return (found.get("message") or "").splitlines()[0] if found.get("message") else ""
+    for tag in ("failure", "error"):
+        element = case.find(tag)
+        if element is not None:
+            return next(iter((element.get("message") or "").splitlines()), "")
     return ""
 
 
 def _pytest(marker: str) -> list[str]:
-    # Other versions of other packages have warnings of their own; they are no findings about the card.
+    # Other versions of other packages have warnings of their own; they are no findings about the device.
     return [
         sys.executable,
         "-m",

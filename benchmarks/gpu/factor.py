@@ -1,4 +1,4 @@
-"""Rows of the GPU benchmark that factor and solve: in core, spilled, larger than the card, in lower precision."""
+"""Rows of the GPU benchmark that factor and solve: in core, spilled, larger than the device, in lower precision."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.gpu.settings import GAMMA, Setting, gemm_rate, in_core, least_capacity, plan
+from benchmarks.gpu.settings import GAMMA, Setting, gemm_rate, in_core, min_capacity, plan
 from benchmarks.gpu.whole_matrix import factor_whole
 from kernelfit import datasets, solve
 from kernelfit.cpu.memory import available_memory
@@ -130,13 +130,13 @@ def mnist(setting: Setting, report: Report) -> dict[str, Any]:
 
 
 def small_budget(setting: Setting, report: Report) -> dict[str, Any]:
-    """A factor that lives on the host for the most part against the same one in core, each as its own plan has it:
+    """A factor that lives mostly on the host against the same one in core, each as its own plan has it:
     wide panels are read less often over the link, narrow ones compute less above the diagonal."""
     n = setting.n(100_000, in_core(0 if setting.small else setting.capacity()))
     budget = (
-        least_capacity(n, 16, spare_tiles=4)
+        min_capacity(n, 16, spare_tiles=4)
         if setting.small
-        else max(int(1e10 * (n / 1e5) ** 2), least_capacity(n, 2_048))
+        else max(int(1e10 * (n / 1e5) ** 2), min_capacity(n, 2_048))
     )
     data = setting.images(n)
     _warm_up(setting)
@@ -147,8 +147,8 @@ def small_budget(setting: Setting, report: Report) -> dict[str, Any]:
     return record
 
 
-def larger_than_the_card(setting: Setting, report: Report) -> dict[str, Any]:
-    """A factor that no card of this size holds."""
+def larger_than_the_device(setting: Setting, report: Report) -> dict[str, Any]:
+    """A factor that no device of this size holds."""
     wanted, capacity = 200_000, setting.capacity()
     host = available_memory() // 2
 
@@ -157,10 +157,10 @@ def larger_than_the_card(setting: Setting, report: Report) -> dict[str, Any]:
 
     n = setting.n(wanted, fits)
     if setting.small:
-        capacity = least_capacity(n, 16, spare_tiles=6)
+        capacity = min_capacity(n, 16, spare_tiles=6)
     elif in_core(capacity)(n):
         capacity = int(0.86 * 4 * n * n)
-        setting.notes.append(f"{capacity:,} bytes of the card are used, as all of it would hold the factor")
+        setting.notes.append(f"{capacity:,} bytes of the device are used, as all of it would hold the factor")
     rate = _rate(setting, "float64")
     _warm_up(setting)
     record = {"n": n, **_solved(setting, setting.images(n), setting.open(capacity))}
@@ -246,9 +246,9 @@ def _warm_up(setting: Setting) -> None:
     )
 
 
-def _rate(setting: Setting, kind: str) -> float:
+def _rate(setting: Setting, arithmetic: str) -> float:
     device = setting.open(None if setting.small else 3 * 10**9)
     try:
-        return gemm_rate(device, kind, setting.order)
+        return gemm_rate(device, arithmetic, setting.order)
     finally:
         device.close()

@@ -1,4 +1,4 @@
-"""Rows of the GPU benchmark that measure the card itself, and our own kernels against it."""
+"""Rows of the GPU benchmark that measure the device itself, and our own kernels against it."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def rates(setting: Setting, report: Report) -> dict[str, Any]:
     record: dict[str, Any] = {"device": device.name}
     if hasattr(device, "describe"):
         record |= device.describe()
-    for kind in ("float64", "float32", "tf32", "int8"):
-        record[f"{kind}_flops_per_second"] = gemm_rate(device, kind, setting.order)
+    for arithmetic in ("float64", "float32", "tf32", "int8"):
+        record[f"{arithmetic}_flops_per_second"] = gemm_rate(device, arithmetic, setting.order)
         record["refused_by_cublas"] = _refused(device)
         report(record)
     stream, size, mark = device.stream("main"), 80_000 if small else 2**30, device.slab.mark()

@@ -39,7 +39,7 @@ BODIES: dict[str, Callable[[Setting, Report], dict[str, Any]]] = {
     "mnist": factor.mnist,
     "in-core-120000": partial(factor.against_cusolver, wanted=120_000),
     "budget-10gb": factor.small_budget,
-    "larger-than-card": factor.larger_than_the_card,
+    "larger-than-device": factor.larger_than_the_device,
     "precision": factor.low_precision,
     "kernels": kernels.own_kernels,
     "random-conv": kernels.random_conv,

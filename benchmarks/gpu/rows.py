@@ -45,14 +45,14 @@ def _rate(key: str, words: str, low: float = -float("inf")) -> Aim:
 ROWS = (
     Row(
         "rates",
-        "the card itself",
+        "the device itself",
         60,
         (
             _rate("float64_flops_per_second", "DGEMM"),
             _rate("float32_flops_per_second", "SGEMM"),
             _rate("tf32_flops_per_second", "TF32"),
             _rate("int8_flops_per_second", "INT8"),
-            Aim("host_to_device_bytes_per_second", "to the card", scale=1e-9, unit=" GB/s"),
+            Aim("host_to_device_bytes_per_second", "to the device", scale=1e-9, unit=" GB/s"),
             Aim("pin_bytes_per_second", "pinning", scale=1e-9, unit=" GB/s"),
         ),
     ),
@@ -95,13 +95,13 @@ ROWS = (
     ),
     Row(
         "budget-10gb",
-        "n 100,000 in 10 GB of the card",
+        "n 100,000 in 10 GB of device memory",
         90,
         (Aim("share_of_in_core", "of in core >= 0.85", 0.85),),
     ),
     Row(
-        "larger-than-card",
-        "n 200,000 float64, larger than the card",
+        "larger-than-device",
+        "n 200,000 float64, larger than the device",
         130,
         (
             Aim("share_of_dgemm", "of DGEMM >= 0.85", 0.85),

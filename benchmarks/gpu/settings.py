@@ -1,4 +1,4 @@
-"""What every row of the GPU benchmark runs on: a card, or the stand-in at sizes that show only that it runs."""
+"""What every row of the GPU benchmark runs on: a GPU, or the stand-in at sizes that show only that it runs."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Setting:
         while n > 5_000 and not fits(n):
             n -= 5_000
         if n < wanted:
-            self.notes.append(f"n {n:,} instead of {wanted:,}: more does not fit this card")
+            self.notes.append(f"n {n:,} instead of {wanted:,}: more does not fit this device")
         return n
 
     def images(self, n: int) -> tuple[NDArray[np.uint8], NDArray[np.float64], float]:
@@ -128,21 +128,21 @@ def in_core(capacity: int, precision: str = "float64") -> Callable[[int], bool]:
     return fits
 
 
-def least_capacity(n: int, width: int, spare_tiles: int = 8) -> int:
+def min_capacity(n: int, width: int, spare_tiles: int = 8) -> int:
     """Bytes for two panels in the making and a few tiles more: nearly everything spills."""
     rich = plan(n, 2**50, width=width)
     assert rich is not None
     return rich.bytes_fixed + (min_slots(rich.layout.count) + STAGED + spare_tiles) * rich.bytes_tile
 
 
-def gemm_rate(device: Any, kind: str, order: int, repeats: int = 5) -> float:
-    """Median flop/s of square products; kind: float64, float32, tf32, int8. Random operands."""
-    dtype = np.dtype({"tf32": "float32"}.get(kind, kind))
+def gemm_rate(device: Any, arithmetic: str, order: int, repeats: int = 5) -> float:
+    """Median flop/s of square products; `arithmetic`: float64, float32, tf32, int8. Random operands."""
+    dtype = np.dtype({"tf32": "float32"}.get(arithmetic, arithmetic))
     stream, mark, compute = device.stream("main"), device.slab.mark(), device.compute
-    device.compute = "tf32" if kind == "tf32" else "float32"
+    device.compute = "tf32" if arithmetic == "tf32" else "float32"
     rng = np.random.default_rng(0)
     a, b = (device.slab.take(order, order, dtype) for _ in range(2))
-    c = device.slab.take(order, order, np.int32 if kind == "int8" else dtype)
+    c = device.slab.take(order, order, np.int32 if arithmetic == "int8" else dtype)
     for block in (a, b):
         fill(device, stream, block, rng)
 

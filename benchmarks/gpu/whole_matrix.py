@@ -1,6 +1,6 @@
 """K as one square matrix on a device and its factorisation by one call: what packed panels are compared with.
 
-On a card that call is cuSOLVER's 64-bit `cusolverDnXpotrf`, which CuPy does not wrap, through ctypes on the library
+On a GPU that call is cuSOLVER's 64-bit `cusolverDnXpotrf`, which CuPy does not wrap, through ctypes on the library
 that CuPy has loaded. On the stand-in it is LAPACK's potrf.
 """
 

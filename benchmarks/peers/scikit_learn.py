@@ -7,44 +7,39 @@ MNIST pixels / 255, gaussian kernel, one-hot targets, all test rows. Each measur
 
 from __future__ import annotations
 
-import argparse
-import shlex
 import statistics
-import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks import harness
 from benchmarks.children import isolated
 from benchmarks.children.fit import LIBRARIES
-from kernelfit.cpu import environment
 from kernelfit.experiments import gemm_rate
-from kernelfit.report import json_output
 
 GAMMA = 0.02
 # Of the larger of |p| and 1: both solve the same system of condition 1e6 or so to round-off.
 SAME = 1e-6
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+def main(words: Sequence[str] | None = None) -> None:
+    parser = harness.parser(__doc__)
     parser.add_argument("--n", default="10000,15000", help="training rows, separated by commas")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--out", type=Path)
-    arguments = parser.parse_args()
-    rows = [compare(int(n), arguments.repeats) for n in arguments.n.split(",")]
-    record = {
-        "benchmark": "sklearn",
-        "command": "python -m benchmarks.peers.scikit_learn " + shlex.join(sys.argv[1:]),
-        "gemm_flops_per_second": gemm_rate.measure(),
-        "environment": environment.describe(),
-        "rows": rows,
-    }
+    options = parser.parse_args(words)
+    rows = [compare(int(n), options.repeats) for n in options.n.split(",")]
     print_table(rows)
-    if arguments.out:
-        json_output.write(record, arguments.out)
+    faults = [
+        f"n {row['n']}, {library}: predictions differ by {row[library]['largest_difference']:.1e}"
+        for row in rows
+        for library in LIBRARIES[:-1]
+        if not row[library].get("same_predictions", True)
+    ]
+    results = {"gemm_flops_per_second": gemm_rate.measure(), "rows": rows}
+    harness.finish("benchmarks.peers.scikit_learn", words, options.out, results, faults)
 
 
 def compare(n: int, repeats: int) -> dict[str, Any]:

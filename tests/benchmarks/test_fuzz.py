@@ -82,9 +82,9 @@ def test_command_lines_and_pickles_in_a_guarded_process(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    found = json.loads(out.read_text())["targets"]
-    assert list(found) == ["cifar pickle", "command line"]
-    for row in found.values():
+    rows = json.loads(out.read_text())["targets"]
+    assert list(rows) == ["cifar pickle", "command line"]
+    for row in rows.values():
         assert sum(row["outcomes"].values()) == row["inputs"] == 60
         assert row["wrong"] == []
 

@@ -58,7 +58,7 @@ def test_rows_run_at_small_size(name, without_data):
 
 
 class Paper(CudaDevice):
-    """A card of which only the slab is kept account of."""
+    """A GPU of which only the slab is accounted for."""
 
     def __init__(self, index=0, capacity=None, **options):
         self.name, self.compute, self.byte_products, self.refused = "cuda:0", "float32", "cublas", set()
@@ -79,7 +79,7 @@ class Paper(CudaDevice):
 
 
 @pytest.mark.parametrize("name", ["rates", "kernels"])
-def test_what_a_row_takes_of_a_card_at_its_full_size_is_there(name, monkeypatch):
+def test_what_a_row_takes_of_a_gpu_at_its_full_size_is_there(name, monkeypatch):
     monkeypatch.setattr(settings, "CudaDevice", Paper)
     for module in (settings, kernels):
         monkeypatch.setattr(module, "seconds_of", lambda device, work, repeats=5: 1.0)
@@ -99,7 +99,7 @@ def test_a_row_in_a_process_of_its_own(name):
 
 
 def test_the_device_describes_itself():
-    assert acceptance.require_card("host") == {"name": "host", "scaled": []}
+    assert acceptance.device_properties("host") == {"name": "host", "scaled": []}
 
 
 def test_mnist_that_is_not_there_is_said(without_data, monkeypatch):
@@ -118,7 +118,7 @@ def test_mnist_that_is_not_there_is_said(without_data, monkeypatch):
     assert setting.notes == ["random bytes instead of MNIST: mnist: not found"]
 
 
-def test_without_a_card_one_line_and_exit_code_two(tmp_path):
+def test_without_a_gpu_one_line_and_exit_code_two(tmp_path):
     if subprocess.run([sys.executable, "-c", "import cupy"], capture_output=True).returncode == 0:
         pytest.skip("CuPy is there")
     target = tmp_path / "gpu.json"
@@ -151,19 +151,19 @@ def test_bad_arguments_are_one_line(arguments, says, capsys, tmp_path):
 @pytest.fixture
 def results(monkeypatch):
     """Rows give what is put here instead of being run; the limits that they were run with, and a clock for them."""
-    given: dict[str, dict] = {}
+    outcomes: dict[str, dict] = {}
     limits: list[float] = []
     now = [0.0]
 
     def run(module, name, *, limit, **arguments):
         limits.append(limit)
-        now[0] += given[name].pop("takes", 0.0)
-        return given[name]
+        now[0] += outcomes[name].pop("takes", 0.0)
+        return outcomes[name]
 
     monkeypatch.setattr(isolated, "run", run)
-    monkeypatch.setattr(acceptance, "require_card", lambda device: {"name": "a card"})
-    given |= {"limits": limits, "now": now}
-    return given
+    monkeypatch.setattr(acceptance, "device_properties", lambda device: {"name": "a GPU"})
+    outcomes |= {"limits": limits, "now": now}
+    return outcomes
 
 
 def test_the_record_is_written_after_every_row_and_a_failure_costs_no_other(
@@ -174,7 +174,7 @@ def test_the_record_is_written_after_every_row_and_a_failure_costs_no_other(
         "in-core-60000": {"share_of_dgemm": 0.91, "backward_error": 1e-17, "n": 60_000},
         "mnist": {"failed": "killed by signal 9", "stderr": ["last words"]},
         "budget-10gb": {"share_of_in_core": 0.5, "scaled": ["n 50,000 instead of 100,000"]},
-        "larger-than-card": {"skipped": "no room"},
+        "larger-than-device": {"skipped": "no room"},
     }
     written = acceptance.json_output.write
     monkeypatch.setattr(
@@ -183,14 +183,16 @@ def test_the_record_is_written_after_every_row_and_a_failure_costs_no_other(
         lambda record, out: (seen.append(len(record["rows"])), written(record, out)),
     )
     with pytest.raises(SystemExit) as caught:
-        acceptance.main(["--out", str(target), "--rows", "mnist,in-core-60000,budget-10gb,larger-than-card"])
+        acceptance.main(
+            ["--out", str(target), "--rows", "mnist,in-core-60000,budget-10gb,larger-than-device"]
+        )
     assert caught.value.code == 1
     assert seen == [1, 2, 3, 4]
     record = json.loads(target.read_text())
     assert [row["status"] for row in record["rows"]] == ["met", "failed", "below", "not run"]
     assert record["command"].startswith("python -m benchmarks.gpu --out ")
     assert {"date", "gpu", "versions", "processor"} <= set(record["environment"])
-    assert record["card"] == {"name": "a card"}
+    assert record["properties"] == {"name": "a GPU"}
     assert record["rows"][1]["result"]["stderr"] == ["last words"]
     output = capsys.readouterr().out
     for text in (
@@ -204,7 +206,7 @@ def test_the_record_is_written_after_every_row_and_a_failure_costs_no_other(
 
 
 def test_the_budget_cuts_limits_and_ends_the_rows(results, tmp_path, monkeypatch):
-    monkeypatch.setattr(acceptance, "_LEAST", 0.3)
+    monkeypatch.setattr(acceptance, "_MIN_LEFT", 0.3)
     monkeypatch.setattr(acceptance, "time", SimpleNamespace(perf_counter=lambda: results["now"][0]))
     results |= {"rates": {"takes": 0.3}, "in-core-60000": {"takes": 0.3}, "mnist": {}, "kernels": {}}
     with pytest.raises(SystemExit) as caught:
@@ -277,7 +279,7 @@ def test_numbers_of_rows_shrink_to_what_fits():
     n = setting.n(120_000, settings.in_core(capacity))
     assert settings.in_core(capacity)(n)
     assert not settings.in_core(capacity)(n + 5_000)
-    assert setting.notes == [f"n {n:,} instead of 120,000: more does not fit this card"]
+    assert setting.notes == [f"n {n:,} instead of 120,000: more does not fit this device"]
 
 
 def test_shifted_rows_are_distinct_and_move_by_one_pixel(rng):
@@ -351,7 +353,7 @@ def test_the_checkers_know_every_kernel():
 
 
 def test_tests_marked_gpu_are_counted(monkeypatch):
-    """Without a card they are all skipped; the row says how many."""
+    """Without a GPU they are all skipped; the row says how many."""
     monkeypatch.setattr(
         checks,
         "_pytest",

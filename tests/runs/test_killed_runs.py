@@ -144,9 +144,9 @@ def _kill_and_resume(
     solution = kernelfit.open(folder)
     np.testing.assert_array_equal(solution.alpha, alpha, f"seed {seed}")
     solution.close()
-    found = kernelfit.check(folder)
-    assert found.ok, f"seed {seed}: {found.problems}"
-    assert found.finished, seed
+    report = kernelfit.check(folder)
+    assert report.ok, f"seed {seed}: {report.problems}"
+    assert report.finished, seed
     files = {"factor.h5", "journal", "lock", "run.h5", "solution.h5"}
     assert {path.name for path in folder.iterdir()} == files, seed
     return landed
@@ -167,9 +167,9 @@ def test_a_signal_stops_after_the_panel(
     assert 2 <= child.panels() <= forking_solver.PANELS
     with pytest.raises(StorageError, match="unfinished run"):
         kernelfit.open(folder)
-    found = kernelfit.check(folder)
-    assert found.ok, found.problems
-    assert (found.finished, found.panels_verified) == (False, child.panels())
+    report = kernelfit.check(folder)
+    assert report.ok, report.problems
+    assert (report.finished, report.panels_verified) == (False, child.panels())
     assert solvers.start("resume", folder).wait() == 0
     np.testing.assert_array_equal(kernelfit.open(folder).alpha, alpha)
 
@@ -195,9 +195,9 @@ def test_a_second_writer_is_refused_and_a_reader_sees_finished_panels(
     child.kill(signal.SIGCONT)
     finished = [seen.panels_verified]
     while finished[-1] < forking_solver.PANELS:
-        found = kernelfit.check(folder)
-        assert found.ok, found.problems
-        finished.append(found.panels_verified)
+        report = kernelfit.check(folder)
+        assert report.ok, report.problems
+        finished.append(report.panels_verified)
     assert finished == sorted(finished)
     assert child.wait() == 0
 
@@ -261,18 +261,18 @@ def test_a_disk_that_is_full(solvers: SolverProcess, alpha: np.ndarray[Any, Any]
     whole = tmp_path / "whole"
     assert solvers.start("solve", whole).wait() == 0
     needed = sum(path.stat().st_size for path in whole.iterdir())
-    place = tmp_path / "small"
-    place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={4 * needed}", "tmpfs", str(place)]
+    mounted = tmp_path / "small"
+    mounted.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={4 * needed}", "tmpfs", str(mounted)]
     if shutil.which("mount") is None or subprocess.run(command, check=False, capture_output=True).returncode:
         pytest.skip("this process may not mount a file system")
     try:
         codes = set()
         for share in (0.1, 0.9, 0.97, 1.02, 1.1, 1.5):
-            ballast = place / "ballast"
+            ballast = mounted / "ballast"
             with open(ballast, "wb") as file:
                 os.posix_fallocate(file.fileno(), 0, int((4 - share) * needed))
-            folder = place / "run"
+            folder = mounted / "run"
             child = solvers.start("solve", folder)
             code = child.wait()
             codes.add(code)
@@ -290,4 +290,4 @@ def test_a_disk_that_is_full(solvers: SolverProcess, alpha: np.ndarray[Any, Any]
                 shutil.rmtree(folder)
         assert codes == {0, 2}
     finally:
-        subprocess.run(["umount", "--lazy", str(place)], check=True)
+        subprocess.run(["umount", "--lazy", str(mounted)], check=True)

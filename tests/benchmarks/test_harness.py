@@ -1,0 +1,95 @@
+"""What every benchmark shares, and that every benchmark is on the list and uses it."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import harness, random_conv
+from benchmarks.__main__ import BENCHMARKS, about, main
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_warm_up_does_not_count_and_what_comes_before_is_called_each_time():
+    calls: list[str] = []
+    timing = harness.timed(
+        lambda: calls.append("work"), repeats=3, warm_up=2, before=lambda: calls.append("before")
+    )
+    assert calls == ["before", "work"] * 5
+    assert len(timing.seconds) == 3
+
+
+def test_median_and_spread():
+    timing = harness.Timing((4.0, 1.0, 2.0))
+    assert timing.median == 2.0
+    assert timing.spread == 1.5
+    assert timing.describe() == {"seconds": 2.0, "seconds_spread": 1.5, "seconds_all": [4.0, 1.0, 2.0]}
+
+
+def test_a_record_has_the_command_the_versions_and_the_hardware(tmp_path):
+    out = tmp_path / "out.json"
+    harness.finish("benchmarks.peers.scikit_learn", ["--n", "a b"], out, {"rows": [1]}, [])
+    record = json.loads(out.read_text())
+    assert record["benchmark"] == "scikit_learn"
+    assert record["command"] == "python -m benchmarks.peers.scikit_learn --n 'a b'"
+    assert (record["rows"], record["faults"]) == ([1], [])
+    assert {"date", "versions", "processor", "gpu", "blas"} <= set(record["environment"])
+
+
+def test_a_wrong_result_is_recorded_and_ends_with_exit_code_one(tmp_path, capsys):
+    out = tmp_path / "out.json"
+    code = (
+        "from benchmarks import harness; from pathlib import Path\n"
+        f"harness.finish('benchmarks.x', [], Path({str(out)!r}), {{}}, ['one', 'two'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "one\ntwo\n")
+    assert json.loads(out.read_text())["faults"] == ["one", "two"]
+
+
+def test_every_benchmark_is_on_the_list():
+    """A file of `benchmarks` with `main(words)` that is neither a child nor a `__main__`."""
+    files = {
+        "benchmarks." + ".".join(path.relative_to(ROOT / "benchmarks").with_suffix("").parts)
+        for path in (ROOT / "benchmarks").rglob("*.py")
+        if "def main(words:" in path.read_text(encoding="utf-8") and path.name != "__main__.py"
+    }
+    assert files == set(BENCHMARKS.values())
+
+
+@pytest.mark.parametrize("name", [name for name in BENCHMARKS if name != "corruptions"])
+def test_every_benchmark_shows_its_options(name, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["run", name, "--help"])
+    assert caught.value.code == 0
+    assert "--out" in capsys.readouterr().out
+    module = BENCHMARKS[name]
+    assert about(module) == importlib.import_module(module).__doc__.splitlines()[0]
+
+
+def test_the_list_has_a_line_for_each(capsys):
+    main(["list"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(BENCHMARKS)
+
+
+def test_an_unknown_name_is_one_line():
+    with pytest.raises(SystemExit, match=r"got 'run nothing', expected `list` or `run NAME`"):
+        main(["run", "nothing"])
+
+
+def test_a_benchmark_at_small_size(tmp_path, monkeypatch):
+    monkeypatch.setattr(random_conv.gemm_rate, "measure", lambda dtype: 1e9)
+    out = tmp_path / "out.json"
+    words = ["--n", "9", "--filters", "16", "--gram-rows", "64", "--repeats", "1", "--out", str(out)]
+    random_conv.main(words)
+    record = json.loads(out.read_text())
+    assert [row["quantise"] for row in record["rows"]] == [False, True]
+    assert record["products"]["bytes"]["exact"] is True
+    assert record["faults"] == []
