@@ -8,13 +8,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
 
+from kernelfit.device.cuda import CudaDevice
 from kernelfit.device.protocol import Device
 from kernelfit.errors import DeviceError, InputError
 
-#: below this order opening a card takes longer than it saves
-WORTH_A_CARD = 4_096
+#: below this order opening a GPU takes longer than it saves
+MIN_ROWS = 4_096
 _CUDA = re.compile(r"cuda(:\d{1,3})?(,cuda:\d{1,3})*")
-_DRIVER = Path("/proc/driver/nvidia/version")
+#: either says that NVIDIA's driver is loaded: containers often show the device file and not /proc/driver
+_DRIVER_FILES = (Path("/proc/driver/nvidia/version"), Path("/dev/nvidiactl"))
 
 
 def check_device(device: str | Device | Sequence[Device]) -> None:
@@ -27,7 +29,7 @@ def check_device(device: str | Device | Sequence[Device]) -> None:
         )
     indices = _indices(device)
     if len(set(indices)) < len(indices):
-        raise InputError(f"device: got {device!r}, expected each card once")
+        raise InputError(f"device: got {device!r}, expected each GPU once")
 
 
 def open_device(
@@ -36,9 +38,8 @@ def open_device(
     """The device to use, or None for the CPU, as `open_devices`, for work that one device does."""
     opened = open_devices(device, n, note, memory)
     if len(opened) > 1:
-        for one in opened:
-            one.close()
-        raise InputError(f"device: got {device!r}, expected one card: features are summed on one")
+        close_devices(opened)
+        raise InputError(f"device: got {device!r}, expected one GPU: features are summed on one")
     return opened[0] if opened else None
 
 
@@ -47,30 +48,38 @@ def open_devices(
 ) -> tuple[Device, ...]:
     """The devices to use, none for the CPU. `auto` says through `note` what it chose, where there was a choice.
 
-    `memory` are the bytes of each card to stay within; by default what is free. Raises `DeviceError` where a card was
+    `memory` are the bytes of each GPU to stay within; by default what is free. Raises `DeviceError` where a GPU was
     asked for and cannot be had.
     """
     check_device(device)
     if not isinstance(device, str):
         if memory is not None:
             raise InputError(
-                "device_memory: the device is open already, with memory of its own; leave one out"
+                f"device_memory: got {memory:,} for a device that is open already, with memory of its own; "
+                "leave one out"
             )
         return tuple(device) if isinstance(device, (tuple, list)) else (cast(Device, device),)
     if device == "cpu" and memory is not None:
-        raise InputError("device_memory: given for the CPU, which has none; give --memory, or --device cuda")
+        raise InputError(
+            f"device_memory: got {memory:,} for the CPU, which has none; give memory, or device cuda"
+        )
     if device.startswith("cuda"):
         opened: list[Device] = []
         try:
             for index in _indices(device):
-                opened.append(_open(index, memory))
+                opened.append(CudaDevice(index, memory))
         except BaseException:
-            for one in opened:
-                one.close()
+            close_devices(opened)
             raise
         return tuple(opened)
     chosen = _choose(device, n, note, memory)
     return () if chosen is None else (chosen,)
+
+
+def close_devices(devices: Sequence[Device]) -> None:
+    """Give all of them back; never raises."""
+    for device in devices:
+        device.close()
 
 
 def _indices(device: str) -> list[int]:
@@ -78,26 +87,18 @@ def _indices(device: str) -> list[int]:
 
 
 def _choose(device: str, n: int, note: Callable[[str], None], memory: int | None) -> Device | None:
-    if device == "cpu" or not _DRIVER.exists():
+    if device == "cpu" or not any(file.exists() for file in _DRIVER_FILES):
         return None
     if find_spec("cupy") is None:
-        note(
-            "device auto: cpu; there is a card, but not CuPy: install kernelfit[cuda12] or kernelfit[cuda13]"
-        )
+        note("device auto: cpu; there is a GPU, but not CuPy: install kernelfit[cuda12] or kernelfit[cuda13]")
         return None
-    if n < WORTH_A_CARD:
-        note(f"device auto: cpu, as {n:,} rows take less time than opening a card")
+    if n < MIN_ROWS:
+        note(f"device auto: cpu, as {n:,} rows take less time than opening a GPU")
         return None
     try:
-        opened = _open(0, memory)
+        opened = CudaDevice(0, memory)
     except DeviceError as error:
-        note(f"device auto: cpu, as the card cannot be used ({error})")
+        note(f"device auto: cpu, as the GPU cannot be used ({error})")
         return None
     note(f"device auto: {opened.name} with {opened.slab.capacity:,} bytes free, as {n:,} rows pay for it")
     return opened
-
-
-def _open(index: int, capacity: int | None) -> Device:
-    from kernelfit.device.cuda import CudaDevice
-
-    return CudaDevice(index, capacity)

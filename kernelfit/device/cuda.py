@@ -17,6 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from kernelfit.device import launches
 from kernelfit.device.launches import Launch
+from kernelfit.device.numba_cuda import compile_pairwise
 from kernelfit.device.pinned import PinnedMemory
 from kernelfit.device.protocol import Block, DeviceRows, Epilogue, Net, Slab, Symmetric, functions_of
 from kernelfit.errors import DeviceError
@@ -381,13 +382,12 @@ class CudaDevice:
         (function,) = functions_of(kernel)
         if function not in self._user:
             try:
-                from kernelfit.device.numba_cuda import compile_pairwise
+                self._user[function] = compile_pairwise(function)
             except ImportError as error:
                 raise DeviceError(
                     f"device: a function of your own needs numba-cuda, which cannot be imported "
                     f"({_first_line(error)}); install kernelfit[cuda12] or kernelfit[cuda13], or use --device cpu"
                 ) from None
-            self._user[function] = compile_pairwise(function)
         arrays = (self._array(block) for block in (rows.coordinates, columns.coordinates, out))
         try:
             self._call(self._user[function], stream.stream.ptr, *arrays)
@@ -400,7 +400,7 @@ class CudaDevice:
                 raise device_error(self.name, error) from None
             raise DeviceError(
                 f"device: Numba CUDA cannot compile {function.__name__} ({_first_line(error)}); use loops, indexing "
-                "and math only, or --device cpu"
+                "and math.exp (math, not numpy, whose functions it has not), or --device cpu"
             ) from None
 
     def evaluate(

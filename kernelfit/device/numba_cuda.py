@@ -1,4 +1,4 @@
-"""The user's own kernel function on a card, compiled by Numba CUDA. Import this module only where one is used."""
+"""The user's own kernel function on a GPU, compiled by Numba CUDA, which is loaded where one is compiled."""
 
 from __future__ import annotations
 
@@ -6,27 +6,23 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-# A global of this module and not of a function: Numba's simulator looks for it there.
-from numba import cuda
+import numpy as np
 from numba.core.errors import NumbaPerformanceWarning
 
-#: the classes of its remarks on speed: newer releases of numba-cuda have one of their own beside Numba's
-PERFORMANCE: tuple[type[Warning], ...] = (NumbaPerformanceWarning,)
-try:
-    from numba.cuda.core import errors as of_numba_cuda
-
-    PERFORMANCE += (of_numba_cuda.NumbaPerformanceWarning,)
-except (ImportError, AttributeError):
-    pass
-
 _SIDE = 16
+
+#: `numba.cuda` once it is loaded. A global, as Numba's simulator looks for it among the globals of a kernel.
+cuda: Any = None
 
 
 def compile_pairwise(function: Callable[[Any, Any], float]) -> Callable[..., None]:
     """A launcher (stream pointer, rows (h, d), columns (w, d), out (h, w)) of out_ij <- function(rows_i, columns_j).
 
-    Rows arrive as 1-d device arrays; the function may use loops, indexing and `math`, not NumPy.
+    Rows arrive as 1-d device arrays; the function may use loops, indexing and `math`, not NumPy. Raises `ImportError`
+    where Numba CUDA is not installed.
     """
+    load()
+    remarks = performance_warnings()
     scalar = cuda.jit(device=True)(function)
 
     @cuda.jit
@@ -40,9 +36,30 @@ def compile_pairwise(function: Callable[[Any, Any], float]) -> Callable[..., Non
     def launch(stream: int, rows: Any, columns: Any, out: Any) -> None:
         blocks = tuple(min(65_535, -(-size // _SIDE)) for size in out.shape)
         with warnings.catch_warnings():
-            # Small tiles do not fill a card; that is no news to whoever asked for them.
-            for category in PERFORMANCE:
+            # Small tiles do not fill a GPU; that is no news to whoever asked for them.
+            for category in remarks:
                 warnings.simplefilter("ignore", category)
             fill[blocks, (_SIDE, _SIDE), cuda.external_stream(stream) if stream else 0](rows, columns, out)
 
     return launch
+
+
+def load() -> None:
+    """Load `numba.cuda`."""
+    global cuda
+    # NumPy 2.5 removed `row_stack`, and every release of numba-cuda up to 0.30.4 names it when it first compiles.
+    if not hasattr(np, "row_stack"):
+        setattr(np, "row_stack", np.vstack)  # noqa: B010 - as an attribute, ruff and mypy know only one NumPy
+    from numba import cuda as loaded
+
+    cuda = loaded
+
+
+def performance_warnings() -> tuple[type[Warning], ...]:
+    """The classes of remarks on speed: newer releases of numba-cuda have one of their own beside Numba's."""
+    try:
+        from numba.cuda.core import errors
+    except ImportError:
+        return (NumbaPerformanceWarning,)
+    own = getattr(errors, "NumbaPerformanceWarning", NumbaPerformanceWarning)
+    return (NumbaPerformanceWarning, own)

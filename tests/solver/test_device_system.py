@@ -282,9 +282,9 @@ def test_what_only_a_card_can_do_is_refused_on_the_cpu(rng, make_device):
     X, _, Y, _ = problem(rng, 30)
     with pytest.raises(InputError, match="tf32 on the CPU"):
         kernelfit.solve(X, Y, device="cpu", precision="tf32")
-    with pytest.raises(InputError, match="device_memory: given for the CPU"):
+    with pytest.raises(InputError, match=r"device_memory: got .* for the CPU"):
         kernelfit.solve(X, Y, device="cpu", device_memory="10GB")
-    with pytest.raises(InputError, match=r"device_memory: the device is open already"):
+    with pytest.raises(InputError, match=r"device_memory: got .* for a device that is open already"):
         kernelfit.solve(X, Y, device=make_device(1_000_000), device_memory=10)
     for wrong in ("much", -1):
         with pytest.raises(InputError, match=r"^device_memory: got"):
@@ -297,29 +297,3 @@ def test_names_of_devices():
     for name in ("gpu", "cuda:", "cuda:x", "cuda0", ""):
         with pytest.raises(InputError, match="expected auto, cpu, cuda"):
             open_device(name, 10, notes.append)
-
-
-def test_auto_says_what_it_chose_and_why(monkeypatch, tmp_path):
-    notes: list[str] = []
-    monkeypatch.setattr("kernelfit.device.choose._DRIVER", tmp_path / "absent")
-    assert open_device("auto", 10**6, notes.append) is None
-    assert notes == []
-    (tmp_path / "there").write_text("")
-    monkeypatch.setattr("kernelfit.device.choose._DRIVER", tmp_path / "there")
-    monkeypatch.setattr("kernelfit.device.choose.find_spec", lambda name: None)
-    assert open_device("auto", 10**6, notes.append) is None
-    monkeypatch.setattr("kernelfit.device.choose.find_spec", lambda name: object())
-    assert open_device("auto", 10, notes.append) is None
-
-    def refuse(index, capacity):
-        raise DeviceError("device: cuda:0 failed: gone")
-
-    monkeypatch.setattr("kernelfit.device.choose._open", refuse)
-    assert open_device("auto", 10**6, notes.append) is None
-    assert [note.split(";")[0].split(" as ")[0] for note in notes] == [
-        "device auto: cpu",
-        "device auto: cpu,",
-        "device auto: cpu,",
-    ]
-    with pytest.raises(DeviceError, match="gone"):
-        open_device("cuda", 10, notes.append)

@@ -1,0 +1,61 @@
+"""Which device is taken; whether a GPU is there is what the driver's files say."""
+
+from __future__ import annotations
+
+import pytest
+
+from kernelfit.device import choose
+from kernelfit.errors import DeviceError, InputError
+
+
+class Opened:
+    name = "cuda:0"
+
+    class slab:
+        capacity = 10**9
+
+
+@pytest.fixture
+def driver(tmp_path, monkeypatch):
+    """The two files of the driver, neither of which is there."""
+    files = (tmp_path / "version", tmp_path / "nvidiactl")
+    monkeypatch.setattr(choose, "_DRIVER_FILES", files)
+    monkeypatch.setattr(choose, "find_spec", lambda name: object())
+    monkeypatch.setattr(choose, "CudaDevice", lambda index, memory: Opened)
+    return files
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_auto_sees_a_gpu_by_either_file_of_the_driver(driver, which):
+    """A container shows /dev/nvidiactl, and often not /proc/driver."""
+    notes = []
+    assert choose.open_devices("auto", 10**5, notes.append) == ()
+    assert notes == []
+    driver[which].touch()
+    assert choose.open_devices("auto", 10**5, notes.append) == (Opened,)
+    assert notes == ["device auto: cuda:0 with 1,000,000,000 bytes free, as 100,000 rows pay for it"]
+
+
+def test_auto_says_why_it_takes_the_cpu(driver, monkeypatch):
+    driver[1].touch()
+    notes = []
+    assert choose.open_devices("auto", 100, notes.append) == ()
+    assert notes == ["device auto: cpu, as 100 rows take less time than opening a GPU"]
+
+    def lost(index, memory):
+        raise DeviceError("device: cuda:0 failed")
+
+    monkeypatch.setattr(choose, "CudaDevice", lost)
+    with pytest.raises(DeviceError, match="failed"):
+        choose.open_devices("cuda", 10, notes.append)
+    assert choose.open_devices("auto", 10**5, notes.append) == ()
+    assert notes[1] == "device auto: cpu, as the GPU cannot be used (device: cuda:0 failed)"
+    monkeypatch.setattr(choose, "find_spec", lambda name: None)
+    assert choose.open_devices("auto", 10**5, notes.append) == ()
+    assert notes[2].startswith("device auto: cpu; there is a GPU, but not CuPy")
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:x", "cuda:0,cpu", "", "cuda:0,cuda:0"])
+def test_what_is_no_device_is_refused(device):
+    with pytest.raises(InputError, match=r"^device: got "):
+        choose.check_device(device)
