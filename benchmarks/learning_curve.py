@@ -23,13 +23,14 @@ from numpy.typing import NDArray
 from benchmarks import harness
 from kernelfit import datasets, solve
 from kernelfit.cpu.pool import CpuBackend
+from kernelfit.datasets import training_targets
 from kernelfit.errors import NotPositiveDefiniteError
 from kernelfit.experiments.paper import PaperRow, find
 from kernelfit.features.random_conv import RandomConv
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.source import PanelGram
 from kernelfit.gram.submatrix import submatrix
-from kernelfit.metrics import error_rate, training_targets
+from kernelfit.metrics import error_rate
 from kernelfit.report import figures
 from kernelfit.report.progress import TerminalProgress
 from kernelfit.storage.hdf5 import array_digest

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import time
+from typing import get_args
 
 import click
+import numpy as np
+from rich.console import Console
+from rich.table import Table
 
+from kernelfit.datasets import load
+from kernelfit.datasets.corruptions import random_labels
+from kernelfit.deep.images import centre_crop
 from kernelfit.errors import InputError
+from kernelfit.expressivity import fit
+from kernelfit.report import json_output
+from kernelfit.report.progress import TerminalProgress
+from kernelfit.typing import Variant
 
 from .options import command_line
 
@@ -18,18 +29,14 @@ def parse_depths(text: str) -> list[int]:
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
-        raise InputError(
-            f"--depth: got {text!r}, expected whole numbers with commas, such as 2,3,17"
-        ) from None
+        raise InputError(f"--depth: got {text!r}, expected integers with commas, such as 2,3,17") from None
 
 
 @click.command("expressivity")
 @click.option("--dataset", "name", default="cifar10", show_default=True, help="Name or path of the data set.")
 @click.option("--labels", type=click.Choice(LABELS), default="random", show_default=True)
 @click.option("--depth", "depths", default="2,3,5,17", show_default=True, help="Weight layers, with commas.")
-@click.option(
-    "--variant", type=click.Choice(["plain", "clipped", "multiplexer"]), default="plain", show_default=True
-)
+@click.option("--variant", type=click.Choice(get_args(Variant)), default="plain", show_default=True)
 @click.option("--n", type=click.IntRange(min=2), help="First n training rows (default: all).")
 @click.option(
     "--crop",
@@ -39,7 +46,7 @@ def parse_depths(text: str) -> list[int]:
     help="Side of the centre crop of images; 0 for none.",
 )
 @click.option(
-    "--theta", default=0.25, show_default=True, help="Place of a bias in its gap; stable below 0.5."
+    "--theta", default=0.25, show_default=True, help="Position of a bias in its gap; stable below 0.5."
 )
 @click.option(
     "--seed",
@@ -55,7 +62,7 @@ def command(
     name: str,
     labels: str,
     depths: str,
-    variant: str,
+    variant: Variant,
     n: int | None,
     crop: int,
     theta: float,
@@ -66,15 +73,6 @@ def command(
 
     The default fits random labels on the centre crops of all CIFAR-10 training images.
     """
-    import numpy as np
-
-    from kernelfit.datasets import load
-    from kernelfit.datasets.corruptions import random_labels
-    from kernelfit.deep.images import centre_crop
-    from kernelfit.expressivity import fit
-    from kernelfit.report import json_output
-    from kernelfit.report.progress import TerminalProgress
-
     wanted = parse_depths(depths)
     json_output.check_target(target)
     progress = TerminalProgress()
@@ -117,9 +115,6 @@ def command(
 
 
 def _print(title: str, records: list[dict[str, float]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     table = Table(title=title)
     for column in ("depth", "width", "weights", "accuracy", "largest error", "seconds"):
         table.add_column(column, justify="right")

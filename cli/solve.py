@@ -12,13 +12,13 @@ from rich.console import Console
 
 from kernelfit import datasets
 from kernelfit.arguments import parse_bytes
+from kernelfit.datasets import training_targets
 from kernelfit.device.panel_gram import DevicePanelGram
 from kernelfit.device.protocol import Device
 from kernelfit.errors import DuplicateRowsError, InputError, NotPositiveDefiniteError
 from kernelfit.experiments.record import ridge_record, solve_record, streamed_record
 from kernelfit.experiments.streamed import FEATURES, is_streamed, relative_ridge, stream
 from kernelfit.experiments.transformed import Transformed, given_options, transform
-from kernelfit.metrics import training_targets
 from kernelfit.progress import Progress
 from kernelfit.report import json_output, tables
 from kernelfit.report.progress import TerminalProgress

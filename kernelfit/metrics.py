@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernelfit.datasets import Dataset
 from kernelfit.typing import Float
 
 
@@ -16,13 +15,6 @@ def one_hot(codes: NDArray[np.int64], n_classes: int) -> Float:
     targets = np.zeros((len(codes), n_classes))
     targets[np.arange(len(codes)), codes] = 1.0
     return targets
-
-
-def training_targets(dataset: Dataset) -> Float:
-    """What K alpha is to equal: one-hot classes (n, c), or the regression targets as they are."""
-    if dataset.classes is None:
-        return np.asarray(dataset.y_train, dtype=np.float64)
-    return one_hot(np.asarray(dataset.y_train, dtype=np.int64), len(dataset.classes))
 
 
 def error_rate(scores: Float, codes: NDArray[Any]) -> float:

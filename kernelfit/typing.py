@@ -19,3 +19,18 @@ PrecisionName = Literal["float64", "float32", "mixed", "tf32"]
 Tier = Literal["auto", "ram", "disk"]
 #: what an estimator does where K has no Cholesky factor
 Singular = Literal["ridge", "raise"]
+#: how gamma is chosen from the training rows: by their median distance, or by leave-one-out
+GammaRule = Literal["median", "auto"]
+#: how the ridge is chosen: by leave-one-out
+RidgeRule = Literal["auto"]
+#: of `kernelfit.datasets.corruptions`
+Corruption = Literal[
+    "true", "random-labels", "corrupt-labels", "shuffled-pixels", "random-pixels", "gaussian"
+]
+#: where the filters of `RandomConv` come from, and how its responses are pooled
+Draw = Literal["patches", "gaussian", "laplace"]
+Pooling = Literal["grid", "quadrants"]
+#: of `Wavelet`: decimated at each level or not, and how an image continues past its border
+WaveletTransform = Literal["discrete", "stationary"]
+#: of `kernelfit.expressivity.fit`
+Variant = Literal["plain", "clipped", "multiplexer"]

@@ -21,7 +21,7 @@ from typing import Any
 
 from kernelfit import Solution, datasets, resume, solve
 from kernelfit.cpu import environment
-from kernelfit.metrics import training_targets
+from kernelfit.datasets import training_targets
 from kernelfit.progress import Silent
 from kernelfit.storage import write_behind
 from kernelfit.storage.journal import Journal

@@ -16,8 +16,8 @@ import numpy as np
 
 from kernelfit import datasets, solve
 from kernelfit.cpu import environment
+from kernelfit.datasets import training_targets
 from kernelfit.experiments import gemm_rate
-from kernelfit.metrics import training_targets
 from kernelfit.report.progress import TerminalProgress
 
 

@@ -13,12 +13,12 @@ from benchmarks.gpu.settings import GAMMA, Setting, gemm_rate, in_core, min_capa
 from benchmarks.gpu.whole_matrix import factor_whole
 from kernelfit import datasets, solve
 from kernelfit.cpu.memory import available_memory
+from kernelfit.datasets import training_targets
 from kernelfit.device.plan import WIDTHS
 from kernelfit.errors import KernelfitError
 from kernelfit.gram.points import Points
 from kernelfit.gram.source import KernelGram
 from kernelfit.kernels import Gaussian
-from kernelfit.metrics import training_targets
 from kernelfit.solver.solution import Solution
 
 Report = Callable[[dict[str, Any]], None]

@@ -11,13 +11,14 @@ import numpy as np
 
 from benchmarks.gpu.settings import GAMMA, Setting, fill, gemm_rate, seconds_of
 from kernelfit import datasets, solve
+from kernelfit.datasets import training_targets
 from kernelfit.device.cuda import CudaDevice
 from kernelfit.device.gram import Strips, put_rows
 from kernelfit.errors import DataError, KernelfitError, NotPositiveDefiniteError
 from kernelfit.features import RandomConv
 from kernelfit.gram.points import Points
 from kernelfit.kernels import Gaussian
-from kernelfit.metrics import error_rate, training_targets
+from kernelfit.metrics import error_rate
 from kernelfit.streaming.device_random_conv import DeviceNet
 from kernelfit.streaming.gram import feature_gram
 

@@ -1,7 +1,7 @@
 """Data sets: known ones by name, and the user's own files."""
 
-from .dataset import Dataset
+from .dataset import Dataset, training_targets
 from .loading import load
 from .registry import REGISTRY, Spec
 
-__all__ = ["REGISTRY", "Dataset", "Spec", "load"]
+__all__ = ["REGISTRY", "Dataset", "Spec", "load", "training_targets"]

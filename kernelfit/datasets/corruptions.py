@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit.errors import InputError
+from kernelfit.typing import Corruption
 
 from .dataset import Array, Dataset
 
@@ -176,7 +177,7 @@ def _part_seeds(seed: int) -> tuple[int, int]:
     return int(train), int(test)
 
 
-CORRUPTIONS: dict[str, Callable[[Dataset, float, int], Dataset]] = {
+CORRUPTIONS: dict[Corruption, Callable[[Dataset, float, int], Dataset]] = {
     "true": _true,
     "random-labels": _random_labels,
     "corrupt-labels": _labels,
@@ -186,7 +187,7 @@ CORRUPTIONS: dict[str, Callable[[Dataset, float, int], Dataset]] = {
 }
 
 
-def corrupt(dataset: Dataset, name: str, *, p: float = 1.0, seed: int = 0) -> Dataset:
+def corrupt(dataset: Dataset, name: Corruption, *, p: float = 1.0, seed: int = 0) -> Dataset:
     """The data set under a corruption of `CORRUPTIONS`; `p` counts for `corrupt-labels` alone.
 
     Raises InputError for an unknown name, a p outside [0, 1], or label noise on numeric targets.

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from kernelfit.errors import InputError
-from kernelfit.typing import Array
+from kernelfit.metrics import one_hot
+from kernelfit.typing import Array, Float
 
 _ROW_TYPES = (np.dtype(np.uint8), np.dtype(np.float32), np.dtype(np.float64))
 
@@ -122,3 +123,10 @@ class Dataset:
     def n_features(self) -> int:
         """Number of columns of X."""
         return int(self.X_train.shape[1])
+
+
+def training_targets(dataset: Dataset) -> Float:
+    """What K alpha is to equal: one-hot classes (n, c), or the regression targets as they are."""
+    if dataset.classes is None:
+        return np.asarray(dataset.y_train, dtype=np.float64)
+    return one_hot(np.asarray(dataset.y_train, dtype=np.int64), len(dataset.classes))

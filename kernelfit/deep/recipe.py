@@ -16,6 +16,7 @@ from typing import Any
 
 from kernelfit.datasets.corruptions import CORRUPTIONS
 from kernelfit.errors import InputError
+from kernelfit.typing import Corruption
 
 # 4e-5 for Inception [C]; .004 on AlexNet's hidden linear layers [C]; 5e-4 the middle of the MLP's sweep [G].
 WEIGHT_DECAY = {
@@ -94,7 +95,7 @@ class Recipe:
     """One run. `key` names it; two tables that need the same recipe share the run."""
 
     model: str
-    corruption: str = "true"
+    corruption: Corruption = "true"
     p: float = 1.0  # share of corrupted labels, for "corrupt-labels" alone
     crop: bool = False
     augment: bool = False

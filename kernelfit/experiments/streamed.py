@@ -10,13 +10,12 @@ import numpy as np
 
 from kernelfit.arguments import bytes_of, parse_bytes
 from kernelfit.cpu.memory import available_memory
-from kernelfit.datasets import Dataset
+from kernelfit.datasets import Dataset, training_targets
 from kernelfit.device.choose import check_device, open_device
 from kernelfit.errors import DuplicateRowsError
 from kernelfit.experiments.transformed import Transformed, fitted, settings_of
 from kernelfit.features.random_conv import RandomConv
 from kernelfit.gram.points import Points
-from kernelfit.metrics import training_targets
 from kernelfit.progress import Progress
 from kernelfit.runs.folder import GRAM, LOCK, make_folder
 from kernelfit.runs.lock import FolderLock

@@ -17,13 +17,12 @@ from numpy.typing import NDArray
 from kernelfit import datasets
 from kernelfit.arguments import parse_bytes
 from kernelfit.cpu.memory import available_memory
-from kernelfit.datasets import Dataset
+from kernelfit.datasets import Dataset, training_targets
 from kernelfit.errors import DuplicateRowsError, NotPositiveDefiniteError
 from kernelfit.experiments.paper import ROWS, PaperRow
 from kernelfit.experiments.record import ridge_record, solve_record, streamed_record
 from kernelfit.features.options import make
 from kernelfit.features.random_conv import RandomConv
-from kernelfit.metrics import training_targets
 from kernelfit.progress import Progress, Silent
 from kernelfit.solver.solution import Solution
 from kernelfit.solver.solve import solve

@@ -26,6 +26,7 @@ from kernelfit.errors import InputError
 from kernelfit.expressivity.interpolant import biases, hinge_weights, typical_gap
 from kernelfit.expressivity.network import Layer, Network
 from kernelfit.expressivity.projection import check_rows, separate
+from kernelfit.typing import Variant
 
 # variant -> hidden layers that are not the first sight of a block
 EXTRA_LAYERS = {"plain": 0, "clipped": 1, "multiplexer": 2}
@@ -122,7 +123,7 @@ def fit(
     y: NDArray,
     *,
     depth: int = 2,
-    variant: str = "plain",
+    variant: Variant = "plain",
     theta: float | Fraction = Fraction(1, 4),
     seed: int = 0,
 ) -> Network:
@@ -138,7 +139,7 @@ def fit(
         X of integers, every step and `predict` are exact.
     depth : >= 2 ("plain"), 3 ("clipped") or 4 ("multiplexer"), and at most that many blocks as different
         rows.
-    theta : place of each bias in its gap, in (0, 1); stable below 1/2.
+    theta : position of each bias in its gap, in (0, 1); stable below 1/2.
     seed : of the projection.
 
     Raises InputError, and DuplicateRowsError where equal rows have different targets.
@@ -151,25 +152,25 @@ def fit(
         raise InputError(f"variant: got {variant!r}, expected one of {', '.join(EXTRA_LAYERS)}")
     if not 0 < theta < 1:
         raise InputError(f"theta: got {theta}, expected a number in (0, 1); below 0.5 is stable")
-    least = 2 + EXTRA_LAYERS[variant]
-    if depth < least:
+    minimum = 2 + EXTRA_LAYERS[variant]
+    if depth < minimum:
         raise InputError(
-            f"depth: got {depth}, expected at least {least} for variant {variant!r}; use a deeper network"
+            f"depth: got {depth}, expected an integer >= {minimum} for variant {variant!r}; use a deeper network"
         )
-    found = separate(X, y, seed)
+    projected = separate(X, y, seed)
     blocks = depth - 1 - EXTRA_LAYERS[variant]
-    if blocks > len(found.rows):
+    if blocks > len(projected.rows):
         raise InputError(
-            f"depth: got {depth}, which makes {blocks} blocks of {len(found.rows)} different rows; "
-            f"expected at most {len(found.rows) + 1 + EXTRA_LAYERS[variant]}"
+            f"depth: got {depth}, which makes {blocks} blocks of {len(projected.rows)} different rows; "
+            f"expected at most {len(projected.rows) + 1 + EXTRA_LAYERS[variant]}"
         )
-    y = y[found.rows]
+    y = y[projected.rows]
     exact = y.dtype == object
-    x = np.array([Fraction(value) for value in found.t], dtype=object) if exact else found.t
-    place: Any = Fraction(theta) if exact else float(theta)
+    x = np.array([Fraction(value) for value in projected.t], dtype=object) if exact else projected.t
+    share: Any = Fraction(theta) if exact else float(theta)
     build = {"plain": _plain, "clipped": _clipped, "multiplexer": _multiplexer}[variant]
-    layers = build(x, y, place, np.array_split(np.arange(len(x)), blocks))
-    a = np.array([Fraction(value) for value in found.a], dtype=object) if exact else found.a
+    layers = build(x, y, share, np.array_split(np.arange(len(x)), blocks))
+    a = np.array([Fraction(value) for value in projected.a], dtype=object) if exact else projected.a
     return Network(a, Signals(y.shape[1]).position, tuple(layers), len(x), variant)
 
 

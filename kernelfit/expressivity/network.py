@@ -8,16 +8,12 @@ wiring E that picks one combination of signals per unit. W itself, up to width x
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit.errors import InputError
 from kernelfit.expressivity.projection import check_rows, project
-
-if TYPE_CHECKING:
-    from torch import nn
 
 ROWS = 256  # rows and units of one tile of hidden activations: 256 x 1024 doubles, 2 MiB, stay in cache
 UNITS = 1024
@@ -120,10 +116,3 @@ class Network:
                 signal = layer.forward(signal)
             result[rows] = signal[:, : self.n_outputs]
         return result[:, 0] if self.n_outputs == 1 else result
-
-    def to_torch(self) -> nn.Module:
-        """The same network as a float64 `torch.nn.Module` (needs the `deep` extra)."""
-        from kernelfit.expressivity.torch_module import ExplicitNetwork
-
-        module: Any = ExplicitNetwork(self)
-        return module

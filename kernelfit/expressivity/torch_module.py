@@ -1,4 +1,4 @@
-"""The explicit network as a torch module. Imported only by `Network.to_torch`; the rest is NumPy."""
+"""The explicit network as a torch module: `ExplicitNetwork(network)`. Needs the `deep` extra; the rest is NumPy."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ExplicitLayer(nn.Module):
 
 
 class ExplicitNetwork(nn.Module):
-    """z (rows, d) float64 -> outputs (rows, c) float64."""
+    """The same function as `network.predict`, float64: z (rows, d) -> outputs (rows, c)."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()

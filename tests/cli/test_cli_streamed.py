@@ -16,10 +16,9 @@ from click.testing import CliRunner, Result
 
 import kernelfit
 from kernelfit.cli import root
-from kernelfit.datasets import load
+from kernelfit.datasets import load, training_targets
 from kernelfit.errors import DataError, DuplicateRowsError, InputError, KernelfitError, PlanError
 from kernelfit.features import RandomConv
-from kernelfit.metrics import training_targets
 from kernelfit.streaming import gram_file
 
 STREAM = ("--n", "200", "--features", "random-conv", "--filters", "200")

@@ -11,12 +11,11 @@ import pytest
 from rich.console import Console
 
 import kernelfit
-from kernelfit.datasets import Dataset
+from kernelfit.datasets import Dataset, training_targets
 from kernelfit.experiments import table3
 from kernelfit.experiments.paper import ROWS, find
 from kernelfit.experiments.table3 import Means, Settings, parameters, run_row
 from kernelfit.features import RandomConv
-from kernelfit.metrics import training_targets
 from kernelfit.report import table3 as report
 
 SIZES = {"mnist": (14, 14, 1), "cifar10": (12, 12, 3)}

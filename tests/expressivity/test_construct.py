@@ -161,9 +161,9 @@ def test_memory_is_linear_in_n(rng):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"depth": 1}, "depth: got 1, expected at least 2"),
-        ({"depth": 2, "variant": "clipped"}, "depth: got 2, expected at least 3"),
-        ({"depth": 3, "variant": "multiplexer"}, "depth: got 3, expected at least 4"),
+        ({"depth": 1}, "depth: got 1, expected an integer >= 2"),
+        ({"depth": 2, "variant": "clipped"}, "depth: got 2, expected an integer >= 3"),
+        ({"depth": 3, "variant": "multiplexer"}, "depth: got 3, expected an integer >= 4"),
         ({"depth": 40}, "depth: got 40, which makes 39 blocks of 20 different rows; expected at most 21"),
         ({"theta": 0.0}, "theta: got 0.0"),
         ({"theta": 1.0}, "theta: got 1.0"),

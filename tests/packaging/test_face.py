@@ -1,0 +1,88 @@
+"""What `import kernelfit` shows, and what a type checker finds in a call."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+import kernelfit
+from kernelfit import typing as options
+from kernelfit.datasets.corruptions import CORRUPTIONS
+from kernelfit.expressivity.construct import EXTRA_LAYERS
+from kernelfit.features import random_conv, wavelet
+
+ROOMS = ["datasets", "deep", "errors", "expressivity", "features", "kernels", "metrics", "progress"]
+
+
+def test_dir_shows_the_public_names_and_nothing_else() -> None:
+    assert dir(kernelfit) == sorted(kernelfit.__all__)
+    assert set(ROOMS) <= set(dir(kernelfit))
+
+
+@pytest.mark.parametrize("name", sorted(kernelfit.__all__))
+def test_every_name_works_at_once(name: str) -> None:
+    """In an interpreter that has imported nothing else."""
+    if name == "deep":
+        pytest.importorskip("torch")
+    code = f"import kernelfit; kernelfit.{name}; from kernelfit import {name}"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_name_that_is_none_is_refused() -> None:
+    with pytest.raises(AttributeError, match="module 'kernelfit' has no attribute 'solv'"):
+        kernelfit.solv  # noqa: B018
+
+
+@pytest.mark.parametrize("name", ["open", "load", "resume", "solve", "check"])
+def test_functions_have_signatures_of_their_own(name: str) -> None:
+    signature = inspect.signature(getattr(kernelfit, name))
+    assert all(parameter.annotation is not parameter.empty for parameter in signature.parameters.values())
+    assert not any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()), name
+    if name != "solve":
+        assert next(iter(signature.parameters.values())).annotation == "str | Path"
+
+
+def test_options_are_those_that_the_code_knows() -> None:
+    assert get_args(options.Corruption) == tuple(CORRUPTIONS)
+    assert get_args(options.Draw) == random_conv.DRAWS
+    assert get_args(options.Pooling) == random_conv.POOLINGS
+    assert get_args(options.WaveletTransform) == wavelet.TRANSFORMS
+    assert get_args(options.Variant) == tuple(EXTRA_LAYERS)
+
+
+SNIPPET = """
+import numpy as np
+import kernelfit
+from kernelfit.datasets.corruptions import corrupt
+from kernelfit.expressivity import fit
+
+X = Y = np.ones((3, 3))
+corrupt(kernelfit.datasets.load("digits"), "gaussian")
+corrupt(kernelfit.datasets.load("digits"), "gausian")  # wrong
+fit(X, Y, variant="clipped")
+fit(X, Y, variant="cliped")  # wrong
+kernelfit.open("folder")
+kernelfit.open(3)  # wrong
+"""
+
+
+def test_a_type_checker_finds_a_misspelt_option(tmp_path: Path) -> None:
+    pytest.importorskip("mypy")
+    path = tmp_path / "snippet.py"
+    path.write_text(SNIPPET, encoding="utf-8")
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--config-file", str(root / "pyproject.toml"), str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=root,
+    )
+    for number, line in enumerate(SNIPPET.splitlines(), start=1):
+        refused = f"snippet.py:{number}: error" in done.stdout
+        assert refused == line.endswith("# wrong"), f"{line}\n{done.stdout}"
