@@ -1,28 +1,22 @@
 // k(x, x') from an inner product, an L1 distance or the user's own value, for every family of kernelfit.kernels.
 //
-// A kernel is a sum of products of terms; the table holds six numbers for each term: family, opens (1 where a new
-// product begins), order, a, b, c. Formulas and their symbols stand in kernelfit/kernels. No header of the standard
+// A kernel is a sum of products of terms; the table holds five numbers for each term: family, opens (1 where a new
+// product begins), order, a, b. Formulas and their symbols stand in kernelfit/kernels: each class gives its own as a
+// C++ expression of `pair`, `order`, `a` and `b`, and kernelfit.device.epilogue.formulas puts them into the macro
+// KERNELFIT_FORMULAS in front of this file. What such expressions may call stands here. No header of the standard
 // library is included, so that NVRTC compiles this file as it is.
 #pragma once
 
+#ifndef KERNELFIT_FORMULAS
+#error "KERNELFIT_FORMULAS is not defined; include the output of python -m kernelfit.device.epilogue first"
+#endif
+
 namespace kernelfit {
 
-enum Family {
-    GAUSSIAN = 0,
-    MATERN = 1,
-    RATIONAL_QUADRATIC = 2,
-    POLYNOMIAL = 3,
-    COSINE = 4,
-    ARC_COSINE = 5,
-    NEURAL_TANGENT = 6,
-    LAPLACIAN = 7,
-    USER = 8,
-};
-
-constexpr int TABLE_ROW = 6;
+constexpr int TABLE_ROW = 5;
 constexpr double PI = 3.14159265358979323846;
 
-// What is known of one pair of rows; see kernelfit.kernels.base.Tile.
+// What is known of one pair of rows; see kernelfit.gram.tile.PairTile.
 struct Pair {
     double dot;
     double l1;
@@ -43,7 +37,7 @@ __host__ __device__ inline double squared_distance(const Pair& pair) {
     return pair.unit * (distance > 0.0 ? distance : 0.0);
 }
 
-// A pair is close where |x - x'|^2 is below this part of |x|^2 + |x'|^2; see kernelfit.kernels.close_pairs.
+// A pair is close where |x - x'|^2 is below this part of |x|^2 + |x'|^2; see kernelfit.gram.distances.
 constexpr double CLOSE = 1.0 / 64.0;
 
 // The distance of a close pair from its rows (unit 1); the inner product moves into the offsets.
@@ -81,27 +75,18 @@ __host__ __device__ inline double lengths(const Pair& pair) {
     return pair.unit * sqrt(pair.origin_row * pair.origin_col);
 }
 
-__host__ __device__ inline double gaussian(const Pair& pair, double gamma) {
-    return exp(-gamma * squared_distance(pair));
-}
-
-// (1 + s (u + v s)) exp(-s), s = rate |x - x'|; order 0, 1, 2 is smoothness 1/2, 3/2, 5/2.
-__host__ __device__ inline double matern(const Pair& pair, int order, double rate) {
-    const double s = rate * sqrt(squared_distance(pair));
+// (1 + s (u + v s)) exp(-s); order 0, 1, 2 is smoothness 1/2, 3/2, 5/2.
+__host__ __device__ inline double matern(double s, int order) {
     const double u = order >= 1 ? 1.0 : 0.0;
     const double v = order == 2 ? 1.0 / 3.0 : 0.0;
     return (1.0 + s * (u + v * s)) * exp(-s);
 }
 
-__host__ __device__ inline double rational_quadratic(const Pair& pair, double rate, double alpha) {
-    return exp(-alpha * log1p(rate * squared_distance(pair)));
-}
-
-__host__ __device__ inline double polynomial(const Pair& pair, int degree, double gamma, double coef0) {
-    const double base = gamma * pair.unit * inner_product(pair) + coef0;
-    double power = base;
-    for (int i = 1; i < degree; ++i) power *= base;
-    return power;
+// base^degree, degree >= 1.
+__host__ __device__ inline double power(double base, int degree) {
+    double result = base;
+    for (int i = 1; i < degree; ++i) result *= base;
+    return result;
 }
 
 __host__ __device__ inline double arc_cosine(const Pair& pair, int order, int depth) {
@@ -125,29 +110,22 @@ __host__ __device__ inline double neural_tangent(const Pair& pair, int depth) {
     return theta * lengths(pair);
 }
 
+#define KERNELFIT_CASE(family, ...) \
+    case family: \
+        return __VA_ARGS__;
+
 __host__ __device__ inline double term_value(const double* term, const Pair& pair) {
-    const int order = static_cast<int>(term[2]);
+    [[maybe_unused]] const int order = static_cast<int>(term[2]);
+    [[maybe_unused]] const double a = term[3];
+    [[maybe_unused]] const double b = term[4];
     switch (static_cast<int>(term[0])) {
-        case GAUSSIAN:
-            return gaussian(pair, term[3]);
-        case MATERN:
-            return matern(pair, order, term[3]);
-        case RATIONAL_QUADRATIC:
-            return rational_quadratic(pair, term[3], term[4]);
-        case POLYNOMIAL:
-            return polynomial(pair, order, term[3], term[4]);
-        case COSINE:
-            return cosine_of(pair);
-        case ARC_COSINE:
-            return arc_cosine(pair, order, static_cast<int>(term[3]));
-        case NEURAL_TANGENT:
-            return neural_tangent(pair, static_cast<int>(term[3]));
-        case LAPLACIAN:
-            return exp(-term[3] * pair.l1);
+        KERNELFIT_FORMULAS(KERNELFIT_CASE)
         default:
-            return pair.user;
+            return 0.0;  // no such family: kernelfit.device.epilogue names none
     }
 }
+
+#undef KERNELFIT_CASE
 
 __host__ __device__ inline double evaluate(const double* table, long long terms, const Pair& pair) {
     double total = 0.0;

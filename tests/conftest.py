@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -17,6 +18,21 @@ from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device.cuda import CudaDevice
 from kernelfit.device.host import HostDevice
 from kernelfit.gram.layout import PanelLayout
+from kernelfit.kernels import (
+    KERNELS,
+    ArcCosine,
+    Cosine,
+    Gaussian,
+    Kernel,
+    Laplacian,
+    Linear,
+    Matern,
+    NeuralTangent,
+    Pairwise,
+    Polynomial,
+    RationalQuadratic,
+    parameter_names,
+)
 from kernelfit.storage.disk import DiskPanels
 from kernelfit.storage.panel_file import PanelFile
 from kernelfit.storage.panels import PanelStore, RamPanels
@@ -38,6 +54,52 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(20161110)
+
+
+def triangular(x: Any, y: Any) -> float:
+    """A kernel as a user writes one; the same as `Laplacian(0.1)`."""
+    total = 0.0
+    for k in range(x.shape[0]):
+        total += abs(x[k] - y[k])
+    return math.exp(-0.1 * total)
+
+
+def kernels_under_test() -> list[Kernel]:
+    """One of every family and of every branch of its formula, sums and products; the only such list of the tests.
+
+    A family that the registry has and this list does not comes in with its defaults.
+    """
+    kernels: list[Kernel] = [
+        Gaussian(gamma=0.3),
+        Laplacian(gamma=0.1),
+        Matern(nu=0.5),
+        Matern(nu=1.5, length_scale=2.0),
+        Matern(nu=2.5),
+        RationalQuadratic(alpha=0.7, length_scale=1.5),
+        RationalQuadratic(length_scale=1e200),
+        Polynomial(degree=3, gamma=0.2, coef0=0.5),
+        Linear(),
+        Cosine(),
+        ArcCosine(order=0, depth=2),
+        ArcCosine(order=1, depth=3),
+        NeuralTangent(depth=2),
+        Pairwise(triangular),
+        Gaussian(gamma=0.1) + Linear() * Cosine(),
+        Matern(nu=0.5) * (Cosine() + Linear()),
+        (Gaussian(gamma=0.1) + Linear()) * (Cosine() + Laplacian(gamma=0.2)) + Pairwise(triangular),
+    ]
+    listed = {type(kernel) for kernel in kernels}
+    for family in KERNELS.values():
+        if family not in listed:
+            kernels.append(family(**({"gamma": 0.5} if "gamma" in parameter_names(family.name) else {})))
+    return kernels
+
+
+@pytest.fixture(params=kernels_under_test(), ids=repr)
+def any_kernel(request: pytest.FixtureRequest) -> Kernel:
+    """Every kernel of `kernels_under_test` in turn."""
+    kernel: Kernel = request.param
+    return kernel
 
 
 def _data_folders() -> list[Path]:

@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from kernelfit.device import launches
+from kernelfit.device.epilogue import formulas
 from kernelfit.device.launches import Launch
 from kernelfit.device.numba_cuda import compile_pairwise
 from kernelfit.device.pinned import PinnedMemory
-from kernelfit.device.protocol import Block, DeviceRows, Epilogue, Net, Slab, Symmetric, functions_of
+from kernelfit.device.protocol import Block, DeviceRows, Epilogue, Net, Slab, Symmetric
 from kernelfit.errors import DeviceError
 from kernelfit.kernels.base import Kernel
 
@@ -379,7 +380,7 @@ class CudaDevice:
     ) -> None:
         assert rows.coordinates is not None
         assert columns.coordinates is not None
-        (function,) = functions_of(kernel)
+        (function,) = set(kernel.functions())
         if function not in self._user:
             try:
                 self._user[function] = compile_pairwise(function)
@@ -484,7 +485,7 @@ class CudaDevice:
     def _compile(self, source: str) -> Any:
         folder = sources()
         module = self._cupy.RawModule(
-            code=(folder / source).read_text(encoding="utf-8"),
+            code=formulas() + (folder / source).read_text(encoding="utf-8"),
             options=("-std=c++17", f"-I{folder}", f"-DKERNELFIT_HEADERS={headers_digest(folder)}"),
         )
         try:

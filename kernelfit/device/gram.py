@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit.cpu.pool import CpuBackend
-from kernelfit.device.epilogue import PAIRWISE_FAMILIES, TABLE_ROW, USER, program, table
+from kernelfit.device.epilogue import TABLE_ROW, program, table
 from kernelfit.device.protocol import Block, Device, DeviceRows, Epilogue, Symmetric
 from kernelfit.errors import InputError
 from kernelfit.gram.points import Points
 from kernelfit.gram.protocol import GramSource
-from kernelfit.kernels.base import Kernel
+from kernelfit.kernels.base import COORDINATES, PRODUCTS, Kernel, Needs
 from kernelfit.typing import Float, Span
 
 #: columns of int8 rows are padded to this, so that every row begins where the tensor cores want it
@@ -78,8 +78,7 @@ def row_bytes(points: Points, kernel: Kernel | None, exact: bool) -> int:
 
 def _needs(kernel: Kernel) -> tuple[bool, bool]:
     """Whether inner products, and coordinates, are wanted."""
-    families = {term.family for term in program(kernel)}
-    return bool(families - PAIRWISE_FAMILIES), bool(families & PAIRWISE_FAMILIES)
+    return bool(kernel.needs & PRODUCTS), bool(kernel.needs & COORDINATES)
 
 
 def put_rows(
@@ -155,11 +154,10 @@ class Strips:
     def __init__(self, device: Device, kernel: Kernel, exact: bool, height: int, width: int) -> None:
         self.device, self.kernel, self.exact = device, kernel, exact
         terms = program(kernel)
-        families = {term.family for term in terms}
         slab = device.slab
-        self._products = bool(families - PAIRWISE_FAMILIES)
-        self._l1 = slab.take(height, width, np.float64) if families & PAIRWISE_FAMILIES - {USER} else None
-        self._user = slab.take(height, width, np.float64) if USER in families else None
+        self._products = bool(kernel.needs & PRODUCTS)
+        self._l1 = slab.take(height, width, np.float64) if Needs.L1_DISTANCES in kernel.needs else None
+        self._user = slab.take(height, width, np.float64) if Needs.FUNCTION in kernel.needs else None
         self._dot = slab.take(height, width, np.int32 if exact else np.float64) if self._products else None
         self._height, self._width = height, width
         self.epilogue = Epilogue(kernel, terms, slab.take(len(terms), TABLE_ROW, np.float64))
@@ -278,7 +276,8 @@ def gram_row_bytes(source: GramSource) -> int:
 
 def require_supported(kernel: Kernel) -> None:
     """Raise where k cannot be formed on a device."""
-    if sum(term.family == USER for term in program(kernel)) > 1:
+    program(kernel)
+    if len(set(kernel.functions())) > 1:
         raise InputError(
             f"kernel: {kernel!r} holds more than one function of the user, expected at most one on a device; "
             "write them as one function, or use --device cpu"

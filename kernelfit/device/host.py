@@ -25,9 +25,9 @@ from kernelfit.device.protocol import (
     Slab,
     Symmetric,
     floats_of,
-    functions_of,
 )
-from kernelfit.kernels import Pairwise, close_pairs
+from kernelfit.gram.tile import PairTile
+from kernelfit.kernels import Pairwise
 from kernelfit.kernels.base import Kernel
 from kernelfit.typing import Span
 
@@ -234,12 +234,12 @@ class HostDevice:
         assert rows.coordinates is not None
         assert columns.coordinates is not None
         left, right = rows.coordinates, columns.coordinates
-        (function,) = functions_of(kernel)
+        (function,) = set(kernel.functions())
         compiled = self._user.setdefault(function, Pairwise(function))
 
         def run() -> None:
             result = np.empty((out.rows, out.columns))
-            compiled.evaluate(_HostTile(self, rows, columns, None, result.shape), result)
+            compiled.evaluate(_HostTile(self, rows, columns, None, None), result)
             self._view(out)[...] = result
 
         self._submit(stream, "user_values", [left, right], [out], run)
@@ -268,11 +268,7 @@ class HostDevice:
         def run() -> None:
             result = np.empty((out.rows, out.columns))
             products = None if dot is None else self._view(dot).astype(np.float64)
-            tile = _HostTile(self, rows, columns, products, result.shape)
-            epilogue.kernel.evaluate(tile, result)
-            if products is not None and floats is not None:
-                left, right = (self._view(block) for block in floats)
-                close_pairs.correct(epilogue.kernel, tile, left, right, result)
+            epilogue.kernel.evaluate(_HostTile(self, rows, columns, products, floats), result)
             if symmetric is not None:
                 i = symmetric.row + np.arange(out.rows)[:, None]
                 j = symmetric.column + np.arange(out.columns)[None, :]
@@ -444,7 +440,7 @@ class HostDevice:
                 stream.finished += 1
 
 
-class _HostTile:
+class _HostTile(PairTile):
     """`kernelfit.kernels.base.Tile` on what lies in the slab."""
 
     def __init__(
@@ -453,10 +449,10 @@ class _HostTile:
         rows: DeviceRows,
         columns: DeviceRows,
         dot: NDArray[Any] | None,
-        shape: tuple[int, int],
+        floats: tuple[Block, Block] | None,
     ) -> None:
-        self._device, self._rows, self._columns, self._dot = device, rows, columns, dot
-        self._shape = shape
+        self._device, self._rows, self._columns = device, rows, columns
+        self._dot, self._floats = dot, floats
         self.unit = rows.unit
         self.sq_rows, self.offset_rows, self.origin_rows = (
             device.read(block)[:, 0] for block in (rows.sq_norms, rows.offsets, rows.origin)
@@ -469,13 +465,18 @@ class _HostTile:
         assert self._dot is not None
         return self._dot
 
+    def rounded(self) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+        if self._floats is None:
+            return None
+        return self._device.read(self._floats[0]), self._device.read(self._floats[1])
+
     def coordinates(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         assert self._rows.coordinates is not None
         assert self._columns.coordinates is not None
         return self._device.read(self._rows.coordinates), self._device.read(self._columns.coordinates)
 
     def scratch(self, name: str) -> NDArray[np.float64]:
-        return np.empty(self._shape)
+        return np.empty((self._rows.n, self._columns.n))
 
 
 def _merge(clock: Clock, other: Clock) -> None:

@@ -10,17 +10,14 @@ Two implementations: `kernelfit.device.cuda` and, for tests, `kernelfit.device.h
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from kernelfit.errors import DeviceError
+from kernelfit.kernels.base import Kernel, Needs
 from kernelfit.typing import Span
-
-if TYPE_CHECKING:
-    from kernelfit.kernels.base import Kernel
-
 
 #: what cuBLAS, `cp.async` and coalesced access want of the start of a block, in bytes
 ALIGNMENT = 256
@@ -138,7 +135,7 @@ class DeviceRows:
 
 @dataclass(frozen=True)
 class Term:
-    """A factor of a product of kernels; see `cuda_kernels/epilogue.cuh` for the families and their numbers."""
+    """A factor of a product of kernels: the number of its formula in `kernelfit.kernels.FAMILIES`, its constants."""
 
     family: int
     #: whether a new product begins here, to be added to the ones before
@@ -146,7 +143,6 @@ class Term:
     order: int = 0
     a: float = 0.0
     b: float = 0.0
-    c: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -163,20 +159,9 @@ def floats_of(kernel: Kernel, rows: DeviceRows, columns: DeviceRows) -> tuple[Bl
     are exact, or no distance is asked for.
     """
     left, right = rows.values, columns.values
-    if left is None or right is None or left.dtype != np.float64 or not kernel.of_distances:
+    if left is None or right is None or left.dtype != np.float64 or Needs.DISTANCES not in kernel.needs:
         return None
     return left, right
-
-
-def functions_of(kernel: Kernel) -> tuple[Any, ...]:
-    """The user's own functions in a kernel, as Python functions."""
-    from kernelfit.kernels import Pairwise, Product, Sum
-
-    if isinstance(kernel, (Sum, Product)):
-        return functions_of(kernel.left) + functions_of(kernel.right)
-    if isinstance(kernel, Pairwise):
-        return (getattr(kernel.function, "py_func", kernel.function),)
-    return ()
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from kernelfit.cpu import bytes_product
 from kernelfit.cpu.pool import CpuBackend
+from kernelfit.gram import distances
 from kernelfit.gram.points import Points, chunk_length, inner_products
-from kernelfit.kernels import close_pairs
 from kernelfit.kernels.base import Kernel
 from kernelfit.typing import Float
 
@@ -40,7 +40,55 @@ def narrow(block: ColumnBlock, width: int) -> ColumnBlock:
     return part
 
 
-class KernelTile:
+class PairTile:
+    """What `kernelfit.kernels.base.Tile` gives, from what is known of pairs; every quantity in units of `unit`.
+
+    |x_i - x_j|^2 = unit * (sq_rows_i + sq_cols_j - 2 dot_ij)
+    <x_i, x_j>    = unit * (dot_ij + offset_rows_i + offset_cols_j)
+    |x_i|^2       = unit * origin_rows_i
+    """
+
+    unit: float
+    sq_rows: Float
+    sq_cols: Float
+    offset_rows: Float
+    offset_cols: Float
+    origin_rows: Float
+    origin_cols: Float
+
+    def dot(self) -> NDArray[Any]:
+        """(h, w) float32 or float64 inner products, formed once for all terms of a kernel."""
+        raise NotImplementedError
+
+    def rounded(self) -> tuple[Float, Float] | None:
+        """The float64 rows that `dot` was formed from; None where it is exact."""
+        raise NotImplementedError
+
+    def coordinates(self) -> tuple[Float, Float]:
+        """The rows (h, d) and columns (w, d) themselves, float64, in the kernel's domain."""
+        raise NotImplementedError
+
+    def sq_distances(self, out: Float) -> None:
+        distances.sq_distances(self.dot(), self.sq_rows, self.sq_cols, self.unit, out)
+        rounded = self.rounded()
+        if rounded is not None:
+            distances.correct_close(self.sq_rows, self.sq_cols, *rounded, out)
+
+    def inner_products(self, out: Float, factor: float = 1.0) -> None:
+        distances.inner_products(self.dot(), self.offset_rows, self.offset_cols, factor * self.unit, out)
+
+    def cosines(self, out: Float) -> None:
+        distances.inner_products(self.dot(), self.offset_rows, self.offset_cols, 1.0, out)
+        distances.cosines(out, self.origin_rows, self.origin_cols)
+
+    def lengths(self) -> tuple[Float, Float]:
+        return np.sqrt(self.unit * self.origin_rows), np.sqrt(self.unit * self.origin_cols)
+
+    def l1_distances(self, out: Float) -> None:
+        distances.l1_distances(*self.coordinates(), out)
+
+
+class KernelTile(PairTile):
     """Rows a:b of one set against a block of columns; satisfies `kernelfit.kernels.base.Tile`."""
 
     def __init__(
@@ -56,7 +104,7 @@ class KernelTile:
         self._rows, self._start, self._stop = rows, start, stop
         self._columns, self._backend = columns, backend
         self._dot = dot
-        self.row_block: NDArray[Any] | None = None  # what was multiplied, where that was no bytes
+        self._row_block: NDArray[Any] | None = None  # what was multiplied, where that was no bytes
         self.unit = rows.scale * columns.points.scale if exact else 1.0
         self.sq_rows, self.offset_rows, self.origin_rows = rows.row_vectors(start, stop, exact)
         self.sq_cols, self.offset_cols, self.origin_cols = columns.points.row_vectors(
@@ -81,10 +129,18 @@ class KernelTile:
                 rows = bytes_product.packed_rows(values, self._rows.centre, space)
                 bytes_product.multiply(rows, columns, out)
             else:
-                self.row_block = self._rows.block(self._start, self._stop, self._columns.exact)
-                inner_products(self.row_block, columns, out, chunk)
+                self._row_block = self._rows.block(self._start, self._stop, self._columns.exact)
+                inner_products(self._row_block, columns, out, chunk)
             self._dot = out
         return self._dot
+
+    def rounded(self) -> tuple[Float, Float] | None:
+        if self._columns.exact:
+            return None
+        columns = self._columns.values
+        assert self._row_block is not None
+        assert isinstance(columns, np.ndarray)
+        return self._row_block, columns
 
     def coordinates(self) -> tuple[Float, Float]:
         points = self._columns.points
@@ -114,7 +170,5 @@ def evaluate(
     direct = out.dtype == np.float64 and out.flags.c_contiguous
     target = out if direct else backend.scratch("tile", *tile.shape, np.float64)
     kernel.evaluate(tile, target)
-    if tile.row_block is not None and not columns.exact and isinstance(columns.values, np.ndarray):
-        close_pairs.correct(kernel, tile, tile.row_block, columns.values, target)
     if not direct:
         out[...] = target

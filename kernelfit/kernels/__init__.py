@@ -7,19 +7,25 @@ Sum(Gaussian(gamma=0.5), Linear())
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from typing import Any
 
 from kernelfit.errors import InputError
-from kernelfit.kernels.base import Kernel
-from kernelfit.kernels.composite import Product, Sum
+from kernelfit.kernels.arc_cosine import ArcCosine
+from kernelfit.kernels.base import Kernel, Needs, Product, Sum
+from kernelfit.kernels.cosine import Cosine
 from kernelfit.kernels.gaussian import Gaussian
-from kernelfit.kernels.infinite_width import ArcCosine, NeuralTangent
-from kernelfit.kernels.inner_product import Cosine, Linear, Polynomial
-from kernelfit.kernels.matern import Matern, RationalQuadratic
-from kernelfit.kernels.pairwise import Laplacian, Pairwise
+from kernelfit.kernels.laplacian import Laplacian
+from kernelfit.kernels.linear import Linear
+from kernelfit.kernels.matern import Matern
+from kernelfit.kernels.neural_tangent import NeuralTangent
+from kernelfit.kernels.pairwise import Pairwise
+from kernelfit.kernels.polynomial import Polynomial
+from kernelfit.kernels.rational_quadratic import RationalQuadratic
 
 __all__ = [
+    "FAMILIES",
     "KERNELS",
     "ArcCosine",
     "Cosine",
@@ -28,6 +34,7 @@ __all__ = [
     "Laplacian",
     "Linear",
     "Matern",
+    "Needs",
     "NeuralTangent",
     "Pairwise",
     "Polynomial",
@@ -36,44 +43,58 @@ __all__ = [
     "Sum",
     "build",
     "from_description",
+    "named",
     "parameter_names",
 ]
 
+#: the registry: a kernel is one file of this folder and one line here
+FAMILIES: tuple[type[Kernel], ...] = (
+    Gaussian,
+    Laplacian,
+    Matern,
+    RationalQuadratic,
+    Polynomial,
+    Linear,
+    Cosine,
+    ArcCosine,
+    NeuralTangent,
+    Pairwise,
+    Sum,
+    Product,
+)
+
 #: name -> class, for every kernel that is built from numbers alone
-KERNELS: dict[str, type[Kernel]] = {
-    kernel.name: kernel
-    for kernel in (
-        Gaussian,
-        Laplacian,
-        Matern,
-        RationalQuadratic,
-        Polynomial,
-        Linear,
-        Cosine,
-        ArcCosine,
-        NeuralTangent,
-    )
-}
+KERNELS: dict[str, type[Kernel]] = {family.name: family for family in FAMILIES if family.of_numbers}
+
+
+def named(name: str) -> type[Kernel]:
+    """The class of that name, or of that alias; an unknown name is an error that suggests the nearest."""
+    if name in KERNELS:
+        return KERNELS[name]
+    aliases = {alias: family for family in KERNELS.values() for alias in family.aliases}
+    if name in aliases:
+        return aliases[name]
+    near = difflib.get_close_matches(name, [*KERNELS, *aliases], 1)
+    remedy = f"; did you mean {near[0]!r}?" if near else ""
+    raise InputError(f"kernel: got {name!r}, expected one of {', '.join(KERNELS)}{remedy}")
 
 
 def parameter_names(name: str) -> tuple[str, ...]:
     """The names of a kernel's parameters."""
-    if name not in KERNELS:
-        raise InputError(f"kernel: got {name!r}, expected one of {', '.join(KERNELS)}")
-    return tuple(inspect.signature(KERNELS[name]).parameters)
+    return tuple(inspect.signature(named(name)).parameters)
 
 
 def build(name: str, **parameters: Any) -> Kernel:
     """The kernel of that name; parameters left out take their defaults."""
-    known = parameter_names(name)
+    family, known = named(name), parameter_names(name)
     for parameter in parameters:
         if parameter not in known:
             expected = f"one of {', '.join(known)}" if known else "no parameters"
             raise InputError(f"{parameter}: the {name} kernel does not have it, expected {expected}")
-    for parameter, definition in inspect.signature(KERNELS[name]).parameters.items():
+    for parameter, definition in inspect.signature(family).parameters.items():
         if definition.default is inspect.Parameter.empty and parameter not in parameters:
             raise InputError(f"{parameter}: the {name} kernel needs it, got nothing; give a number")
-    return KERNELS[name](**parameters)
+    return family(**parameters)
 
 
 def from_description(description: dict[str, Any], function: Any = None) -> Kernel:
@@ -82,22 +103,8 @@ def from_description(description: dict[str, Any], function: Any = None) -> Kerne
     A `pairwise` kernel is code, which a description does not hold: give its `function` again.
     """
     parameters = dict(description)
-    name = parameters.pop("name", None)
-    if name in ("sum", "product"):
-        terms = (from_description(parameters[side], function) for side in ("left", "right"))
-        return Sum(*terms) if name == "sum" else Product(*terms)
-    if name == "pairwise":
-        if function is None:
-            raise InputError(
-                f"function: the saved kernel is the user's own function {parameters.get('function')!r}, whose code "
-                "is not saved; give it again as function="
-            )
-        kernel = Pairwise(function)
-        if kernel.parameters["source_sha256"] != parameters.get("source_sha256"):
-            raise InputError(
-                f"function: its source or the numbers around it differ from the saved kernel's "
-                f"({parameters.get('function')!r}); "
-                "give the function that the solution was computed with"
-            )
-        return kernel
-    return build(str(name), **parameters)
+    name = str(parameters.pop("name", None))
+    for family in FAMILIES:
+        if family.name == name and not family.of_numbers:
+            return family.from_parameters(parameters, from_description, function)
+    return build(name, **parameters)

@@ -1,41 +1,66 @@
-"""What a kernel is: a formula for one tile of K, with sums and products.
+"""What a kernel is: a formula of two rows, for one tile of K at a time; sums and products of kernels.
 
-A kernel sees a `Tile` (inner products of a block of rows with a block of columns, and their norms) and writes
-k(x_i, x_j) for all pairs into a float64 block. It never sees the whole of K.
+A kernel asks its `Tile` for what its formula reads of every pair of rows (`Needs`) and writes k(x_i, x_j) into a
+float64 block. It never sees the whole of K. How distances and inner products are formed, and what is done for pairs
+that are close together, is the tile's business alone.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Protocol
+from collections.abc import Callable
+from enum import Flag, auto
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from kernelfit.errors import InputError
 from kernelfit.typing import Float
 
 
+class Needs(Flag):
+    """What a kernel reads of a pair of rows."""
+
+    #: <x, x'>, |x| and |x'|
+    INNER_PRODUCTS = auto()
+    #: |x - x'|^2, formed from inner products
+    DISTANCES = auto()
+    #: |x - x'|_1
+    L1_DISTANCES = auto()
+    #: the value of the user's own function of x and x'
+    FUNCTION = auto()
+
+
+#: what is formed by a matrix product
+PRODUCTS = Needs.INNER_PRODUCTS | Needs.DISTANCES
+#: what is formed from the coordinates of the rows
+COORDINATES = Needs.L1_DISTANCES | Needs.FUNCTION
+
+
 class Tile(Protocol):
-    """Pairs of rows x_i (i < h) and columns x_j (j < w); every quantity in units of `unit`.
+    """Pairs of rows x_i (i < h) and columns x_j (j < w) in the kernel's domain; every `out` is (h, w) float64."""
 
-    |x_i - x_j|^2 = unit * (sq_rows_i + sq_cols_j - 2 dot_ij)
-    <x_i, x_j>    = unit * (dot_ij + offset_rows_i + offset_cols_j)
-    |x_i|^2       = unit * origin_rows_i
-    """
+    def sq_distances(self, out: Float) -> None:
+        """out_ij <- |x_i - x_j|^2, never below zero."""
+        ...
 
-    unit: float
-    sq_rows: Float
-    sq_cols: Float
-    offset_rows: Float
-    offset_cols: Float
-    origin_rows: Float
-    origin_cols: Float
+    def inner_products(self, out: Float, factor: float = 1.0) -> None:
+        """out_ij <- factor <x_i, x_j>."""
+        ...
 
-    def dot(self) -> NDArray[Any]:
-        """(h, w) float32 or float64 inner products, formed once for all terms of a kernel."""
+    def cosines(self, out: Float) -> None:
+        """out_ij <- <x_i, x_j> / (|x_i| |x_j|), within [-1, 1]; 0 where a row is zero."""
+        ...
+
+    def lengths(self) -> tuple[Float, Float]:
+        """|x_i| (h,) and |x_j| (w,)."""
+        ...
+
+    def l1_distances(self, out: Float) -> None:
+        """out_ij <- |x_i - x_j|_1."""
         ...
 
     def coordinates(self) -> tuple[Float, Float]:
-        """The rows (h, d) and columns (w, d) themselves, float64, in the kernel's domain."""
+        """The rows (h, d) and columns (w, d) themselves, float64."""
         ...
 
     def scratch(self, name: str) -> Float:
@@ -56,21 +81,46 @@ class Rows(Protocol):
         ...
 
 
+class Constants(NamedTuple):
+    """The numbers of a formula, computed once: the CPU and a device read the same."""
+
+    order: int = 0
+    a: float = 0.0
+    b: float = 0.0
+
+
 class Kernel:
-    """Base of all kernels. A subclass gives `name`, `parameters`, `evaluate` and `diagonal`."""
+    """Base of all kernels.
+
+    A subclass gives `name`, `needs`, `parameters`, `evaluate`, `diagonal` (unless `stationary`) and, to run on a
+    device, `device_formula` and `constants`. A line in `kernelfit.kernels.FAMILIES` does the rest.
+    """
 
     name: ClassVar[str] = ""
-    #: k depends on x, x' through |x - x'| only, so that k(x, x) = 1
+    #: other names that `kernel=` takes for it
+    aliases: ClassVar[tuple[str, ...]] = ()
+    #: k depends on x, x' through x - x' only, and k(x, x) = 1
     stationary: ClassVar[bool] = False
-    #: `evaluate` needs inner products and norms only, not the coordinates
-    of_inner_products: bool = True
-    #: `evaluate` needs distances, formed from inner products
-    of_distances: bool = False
+    #: k(x, x') = <x, x'>: what K solves, weights of the features solve too
+    linear: ClassVar[bool] = False
+    #: whether numbers alone define it, so that a name and parameters can stand for it
+    of_numbers: ClassVar[bool] = True
+    #: k as a C++ expression of `pair` and of the constants `order`, `a`, `b`; see `cuda_kernels/epilogue.cuh`
+    device_formula: ClassVar[str] = ""
+    #: what `evaluate` asks its tile for
+    needs: Needs
+    #: blocks of scratch that a tile of this kernel takes beside its own
+    nesting: int = 0
 
     @property
     def parameters(self) -> dict[str, Any]:
         """The kernel's parameters by name, as plain numbers and strings."""
         raise NotImplementedError(f"{type(self).__name__} does not define its parameters")
+
+    @property
+    def constants(self) -> Constants:
+        """The numbers that `device_formula` reads."""
+        return Constants()
 
     def evaluate(self, tile: Tile, out: Float) -> None:
         """out_ij <- k(x_i, x_j). Shape (h, w), float64."""
@@ -82,21 +132,37 @@ class Kernel:
             return np.ones(points.shape[0])
         raise NotImplementedError(f"{type(self).__name__} does not define its diagonal")
 
-    def describe(self) -> dict[str, Any]:
-        """The kernel as JSON: its name and parameters; `kernelfit.kernels.from_description` is the inverse."""
-        return {"name": self.name, **self.parameters}
+    @classmethod
+    def gamma_multiplies(cls, rows: Float) -> Float:
+        """What gamma multiplies in k, for the pairs of some rows (h, d) or for each; their median gives gamma."""
+        raise InputError(f"gamma: the {cls.name} kernel has no median rule, got none; give a number")
 
     def compile(self) -> None:
         """Compile what the kernel needs before threads ask for it."""
 
-    def __add__(self, other: Kernel) -> Kernel:
-        from kernelfit.kernels.composite import Sum
+    def products(self) -> list[list[Kernel]]:
+        """k as a sum of products of kernels that are no sums or products themselves."""
+        return [[self]]
 
+    def functions(self) -> tuple[Callable[..., float], ...]:
+        """The user's own Python functions in it."""
+        return ()
+
+    def describe(self) -> dict[str, Any]:
+        """The kernel as JSON: its name and parameters; `kernelfit.kernels.from_description` is the inverse."""
+        return {"name": self.name, **self.parameters}
+
+    @classmethod
+    def from_parameters(
+        cls, parameters: dict[str, Any], build: Callable[..., Kernel], function: Any
+    ) -> Kernel:
+        """The kernel whose `parameters` these are; `build(description, function)` makes the kernels inside it."""
+        return cls(**parameters)
+
+    def __add__(self, other: Kernel) -> Kernel:
         return Sum(self, other)
 
     def __mul__(self, other: Kernel) -> Kernel:
-        from kernelfit.kernels.composite import Product
-
         return Product(self, other)
 
     def __eq__(self, other: object) -> bool:
@@ -108,3 +174,80 @@ class Kernel:
     def __repr__(self) -> str:
         inside = ", ".join(f"{name}={value!r}" for name, value in self.parameters.items())
         return f"{type(self).__name__}({inside})"
+
+
+class _Composite(Kernel):
+    """Of two terms; positive semi-definite when both are."""
+
+    of_numbers = False
+
+    def __init__(self, left: Kernel, right: Kernel) -> None:
+        for name, term in (("left", left), ("right", right)):
+            if not isinstance(term, Kernel):
+                raise InputError(f"{name}: got {term!r}, expected a kernel")
+        self.left = left
+        self.right = right
+        self.needs = left.needs | right.needs
+        self.nesting = 1 + max(left.nesting, right.nesting)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return {"left": self.left.describe(), "right": self.right.describe()}
+
+    @classmethod
+    def from_parameters(
+        cls, parameters: dict[str, Any], build: Callable[..., Kernel], function: Any
+    ) -> Kernel:
+        return cls(build(parameters["left"], function), build(parameters["right"], function))
+
+    def compile(self) -> None:
+        self.left.compile()
+        self.right.compile()
+
+    def functions(self) -> tuple[Callable[..., float], ...]:
+        return self.left.functions() + self.right.functions()
+
+    def _evaluate_right(self, tile: Tile) -> Float:
+        # Each level of nesting on the right needs a block of its own.
+        block = tile.scratch(f"right-{self.nesting}")
+        self.right.evaluate(tile, block)
+        return block
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.left!r}, {self.right!r})"
+
+
+class Sum(_Composite):
+    """k(x, x') = k_1(x, x') + k_2(x, x')."""
+
+    name = "sum"
+
+    def evaluate(self, tile: Tile, out: Float) -> None:
+        self.left.evaluate(tile, out)
+        out += self._evaluate_right(tile)
+
+    def diagonal(self, points: Rows) -> Float:
+        total: Float = self.left.diagonal(points) + self.right.diagonal(points)
+        return total
+
+    def products(self) -> list[list[Kernel]]:
+        return self.left.products() + self.right.products()
+
+
+class Product(_Composite):
+    """k(x, x') = k_1(x, x') k_2(x, x')."""
+
+    name = "product"
+
+    def evaluate(self, tile: Tile, out: Float) -> None:
+        self.left.evaluate(tile, out)
+        out *= self._evaluate_right(tile)
+
+    def diagonal(self, points: Rows) -> Float:
+        total: Float = self.left.diagonal(points) * self.right.diagonal(points)
+        return total
+
+    def products(self) -> list[list[Kernel]]:
+        """Sums inside are multiplied out: (a + b) c = a c + b c."""
+        right = self.right.products()
+        return [[*a, *b] for a in self.left.products() for b in right]

@@ -6,10 +6,12 @@ branches and takes 1.4 ns, with the same result to one unit in the last place.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from numba import njit, types
 from numba.extending import intrinsic
+
+from kernelfit.typing import Float
 
 
 @intrinsic
@@ -57,7 +59,9 @@ def exp_nonpositive(x: float) -> float:
     return p * _bits_to_double((_double_to_bits(shifted) + 1023) << 52)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def squared_distance(dot: float, sq_row: float, sq_col: float, unit: float) -> float:
-    """|x - x'|^2 from inner products; rounding may carry it below zero, where it is clamped."""
-    return unit * max(sq_row + sq_col - 2.0 * dot, 0.0)
+def pair_distances(rows: Float, metric: Literal["cityblock", "sqeuclidean"]) -> Float:
+    """(h (h - 1) / 2,) distances between all pairs of rows (h, d)."""
+    from scipy.spatial.distance import pdist  # SciPy's slowest import, wanted by the median rule alone
+
+    distances: Float = pdist(rows, metric)
+    return distances

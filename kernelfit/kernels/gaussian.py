@@ -7,8 +7,8 @@ from typing import Any
 from numba import njit
 
 from kernelfit.arguments import positive
-from kernelfit.kernels.base import Kernel, Tile
-from kernelfit.kernels.elementary import exp_nonpositive, squared_distance
+from kernelfit.kernels.base import Constants, Kernel, Needs, Tile
+from kernelfit.kernels.elementary import exp_nonpositive, pair_distances
 from kernelfit.typing import Float
 
 
@@ -20,8 +20,10 @@ class Gaussian(Kernel):
     """
 
     name = "gaussian"
+    aliases = ("rbf",)
     stationary = True
-    of_distances = True
+    needs = Needs.DISTANCES
+    device_formula = "exp(-a * squared_distance(pair))"
 
     def __init__(self, gamma: float) -> None:
         self.gamma = positive("gamma", gamma)
@@ -30,12 +32,21 @@ class Gaussian(Kernel):
     def parameters(self) -> dict[str, Any]:
         return {"gamma": self.gamma}
 
+    @property
+    def constants(self) -> Constants:
+        return Constants(a=self.gamma)
+
     def evaluate(self, tile: Tile, out: Float) -> None:
-        _gaussian(tile.dot(), tile.sq_rows, tile.sq_cols, tile.unit, self.gamma, out)
+        tile.sq_distances(out)
+        _gaussian(self.gamma, out)
+
+    @classmethod
+    def gamma_multiplies(cls, rows: Float) -> Float:
+        return pair_distances(rows, "sqeuclidean")
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _gaussian(dot: Any, sq_rows: Any, sq_cols: Any, unit: float, gamma: float, out: Any) -> None:
+def _gaussian(gamma: float, out: Any) -> None:
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
-            out[i, j] = exp_nonpositive(-gamma * squared_distance(dot[i, j], sq_rows[i], sq_cols[j], unit))
+            out[i, j] = exp_nonpositive(-gamma * out[i, j])

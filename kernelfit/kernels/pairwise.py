@@ -1,4 +1,4 @@
-"""Kernels of the coordinates themselves: the Laplacian, and any function that the user writes."""
+"""Any kernel that the user writes as a function of two rows."""
 
 from __future__ import annotations
 
@@ -11,33 +11,9 @@ from typing import Any
 import numpy as np
 from numba import njit, types
 
-from kernelfit.arguments import positive
 from kernelfit.errors import InputError
-from kernelfit.kernels.base import Kernel, Rows, Tile
-from kernelfit.kernels.elementary import exp_nonpositive
+from kernelfit.kernels.base import Kernel, Needs, Rows, Tile
 from kernelfit.typing import Float
-
-
-class Laplacian(Kernel):
-    """k(x, x') = exp(-gamma |x - x'|_1), gamma > 0 in 1 / units of x.
-
-    Strictly positive definite on distinct rows. The same as `sklearn.metrics.pairwise.laplacian_kernel`.
-    """
-
-    name = "laplacian"
-    stationary = True
-    of_inner_products = False
-
-    def __init__(self, gamma: float) -> None:
-        self.gamma = positive("gamma", gamma)
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        return {"gamma": self.gamma}
-
-    def evaluate(self, tile: Tile, out: Float) -> None:
-        rows, columns = tile.coordinates()
-        _laplacian(rows, columns, self.gamma, out)
 
 
 class Pairwise(Kernel):
@@ -54,7 +30,9 @@ class Pairwise(Kernel):
     """
 
     name = "pairwise"
-    of_inner_products = False
+    of_numbers = False
+    needs = Needs.FUNCTION
+    device_formula = "pair.user"
 
     def __init__(self, function: Callable[[Any, Any], float]) -> None:
         if not callable(function):
@@ -68,6 +46,27 @@ class Pairwise(Kernel):
     @property
     def parameters(self) -> dict[str, Any]:
         return {"function": self._label, "source_sha256": self._digest}
+
+    @classmethod
+    def from_parameters(
+        cls, parameters: dict[str, Any], build: Callable[..., Kernel], function: Any
+    ) -> Kernel:
+        if function is None:
+            raise InputError(
+                f"function: the saved kernel is the user's own function {parameters.get('function')!r}, whose code "
+                "is not saved; give it again as function="
+            )
+        kernel = cls(function)
+        if kernel.parameters["source_sha256"] != parameters.get("source_sha256"):
+            raise InputError(
+                f"function: its source or the numbers around it differ from the saved kernel's "
+                f"({parameters.get('function')!r}); "
+                "give the function that the solution was computed with"
+            )
+        return kernel
+
+    def functions(self) -> tuple[Callable[..., float], ...]:
+        return (getattr(self.function, "py_func", self.function),)
 
     def compile(self) -> None:
         if self._compiled is not None:
@@ -142,28 +141,3 @@ def _reason(error: Exception) -> str:
     lines = [re.sub("\x1b\\[[0-9;]*m", "", line).strip() for line in str(error).splitlines()]
     telling = [line for line in lines if line and not line.startswith("Failed in nopython mode")]
     return telling[0] if telling else type(error).__name__
-
-
-# Columns of coordinates visited at a time, so that a block of rows and of columns stays in the first-level cache.
-_FEATURES = 256
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "nsz"})
-def _laplacian(rows: Any, columns: Any, gamma: float, out: Any) -> None:
-    h, w, d = rows.shape[0], columns.shape[0], rows.shape[1]
-    for i in range(h):
-        for j in range(w):
-            out[i, j] = 0.0
-    for first in range(0, d, _FEATURES):
-        last = min(first + _FEATURES, d)
-        for j_first in range(0, w, 16):
-            j_last = min(j_first + 16, w)
-            for i in range(h):
-                for j in range(j_first, j_last):
-                    total = 0.0
-                    for k in range(first, last):
-                        total += abs(rows[i, k] - columns[j, k])
-                    out[i, j] += total
-    for i in range(h):
-        for j in range(w):
-            out[i, j] = exp_nonpositive(-gamma * out[i, j])

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from kernelfit.cpu.pool import CpuBackend
-from kernelfit.errors import InputError
+from kernelfit.errors import InputError, NotPositiveDefiniteError
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.points import Points
 from kernelfit.gram.source import KernelGram
-from kernelfit.kernels import Kernel, build
+from kernelfit.kernels import KERNELS, Kernel, build, named, parameter_names
 from kernelfit.linalg.cholesky import factor
 from kernelfit.linalg.leave_one_out import inverse_diagonal, leave_one_out_predictions
 from kernelfit.linalg.triangular import solve_factored
@@ -27,20 +27,19 @@ SUBSAMPLE = 4_000
 #: candidates gamma = 2^k / median, on the lattice that leave-one-out chooses from
 _POWERS = tuple(range(-6, 7))
 
-GAMMA_KERNELS = ("gaussian", "laplacian", "polynomial")
+
+def gamma_kernels() -> tuple[str, ...]:
+    """The names of the kernels that have a gamma."""
+    return tuple(name for name in KERNELS if "gamma" in parameter_names(name))
 
 
 def median_distance(points: Points, kernel: str = "gaussian") -> float:
-    """The median over pairs of the first 1,000 rows of |x - x'|^2 (gaussian), |x - x'|_1 (laplacian) or |x|^2."""
+    """The median of what the kernel's gamma multiplies (`Kernel.gamma_multiplies`), for the first 1,000 rows."""
     rows = points.scaled(0, min(MEDIAN_ROWS, points.shape[0]))
-    if kernel == "polynomial":
-        median = float(np.median(np.einsum("ij,ij->i", rows, rows)))
-    elif len(rows) < 2:
+    multiplied = named(kernel).gamma_multiplies(rows)
+    if multiplied.size == 0:
         raise InputError("gamma: 'median' needs at least 2 rows, got 1; give a number")
-    else:
-        from scipy.spatial.distance import pdist
-
-        median = float(np.median(pdist(rows, "cityblock" if kernel == "laplacian" else "sqeuclidean")))
+    median = float(np.median(multiplied))
     if not median > 0:
         raise InputError(
             f"gamma: the median distance of the first {len(rows)} rows is {median}; give gamma a number"
@@ -99,8 +98,8 @@ def leave_one_out_gamma(
 
 def build_with_gamma(name: str, gamma: float, parameters: dict[str, Any]) -> Kernel:
     """The kernel of that name with that gamma and the other parameters."""
-    if name not in GAMMA_KERNELS:
-        raise InputError(f"gamma: the {name} kernel has none, expected one of {', '.join(GAMMA_KERNELS)}")
+    if "gamma" not in parameter_names(name):
+        raise InputError(f"gamma: the {name} kernel has none, expected one of {', '.join(gamma_kernels())}")
     if "gamma" in parameters:
         raise InputError("kernel_params: got gamma there, expected it as the argument gamma; move it")
     return build(name, gamma=gamma, **parameters)
@@ -110,8 +109,6 @@ def _leave_one_out_error(
     kernel: Kernel, points: Points, targets: Float, ridge: float, backend: CpuBackend
 ) -> float | None:
     store = RamPanels(PanelLayout.of_order(points.shape[0]), np.float64)
-    from kernelfit.errors import NotPositiveDefiniteError
-
     try:
         factor(KernelGram(kernel, points), ridge, store, backend)
     except NotPositiveDefiniteError:

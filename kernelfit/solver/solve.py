@@ -31,7 +31,8 @@ from kernelfit.gram.plan import Plan
 from kernelfit.gram.points import Points
 from kernelfit.gram.protocol import GramSource
 from kernelfit.gram.source import KernelGram, PanelGram, as_source
-from kernelfit.kernels import Kernel, Linear, build
+from kernelfit.kernels import Kernel, build, parameter_names
+from kernelfit.kernels.base import COORDINATES
 from kernelfit.linalg.minimum_norm import minimum_norm
 from kernelfit.progress import Progress, Silent
 from kernelfit.runs.folder import (
@@ -45,7 +46,7 @@ from kernelfit.runs.folder import (
 from kernelfit.runs.interruption import Interruption
 from kernelfit.solver.certificate import Certificate, interpolates
 from kernelfit.solver.device_system import DeviceSystem, close_all, plan_on_device
-from kernelfit.solver.gamma import GAMMA_KERNELS, build_with_gamma, leave_one_out_gamma, median_gamma
+from kernelfit.solver.gamma import build_with_gamma, gamma_kernels, leave_one_out_gamma, median_gamma
 from kernelfit.solver.inputs import Duplicates, as_shift, as_targets, drop_duplicates
 from kernelfit.solver.problem import Problem
 from kernelfit.solver.ridge import CANDIDATES, choose_ridge
@@ -258,7 +259,7 @@ def solve(
             cacheable_products=points is not None
             and points.single_product
             and resolved is not None
-            and resolved.of_inner_products,
+            and not resolved.needs & COORDINATES,
             panel_width=source.layout.width if source.layout is not None else panel_width,
             kept=run_dir is not None,
         )
@@ -473,7 +474,8 @@ def _is_primal(problem: Problem) -> bool:
     points, kernel = problem.points, problem.kernel
     return (
         points is not None
-        and isinstance(kernel, Linear)
+        and kernel is not None
+        and kernel.linear
         and points.shape[1] < points.shape[0]
         and problem.ridge == 0
         and problem.jitter == 0
@@ -558,10 +560,10 @@ def _resolve_kernel(
         return kernel
     if not isinstance(kernel, str):
         raise InputError(f"kernel: got {kernel!r}, expected a name or a Kernel of kernelfit.kernels")
-    if kernel not in GAMMA_KERNELS:
+    if "gamma" not in parameter_names(kernel):
         if gamma is not None:
             raise InputError(
-                f"gamma: the {kernel} kernel has none; expected one of {', '.join(GAMMA_KERNELS)}"
+                f"gamma: the {kernel} kernel has none; expected one of {', '.join(gamma_kernels())}"
             )
         return build(kernel, **parameters)
     if gamma_factor != 1.0 and gamma not in (None, "median"):

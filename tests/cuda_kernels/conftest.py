@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kernelfit.device.epilogue import formulas
 from kernelfit.device.launches import Launch
 from kernelfit.device.protocol import Block, Slab
 
@@ -22,14 +23,22 @@ ENTRY = re.compile(
 )
 
 
-def entry_points() -> dict[str, list[str]]:
+def formulas_header(folder: Path) -> Path:
+    """The formulas of the kernels, as they stand in front of every CUDA source."""
+    header = folder / "formulas.cuh"
+    header.write_text(formulas())
+    return header
+
+
+def entry_points(header: Path) -> dict[str, list[str]]:
     """Source file -> its entry points, macros written out by the preprocessor of g++."""
     compiler = shutil.which("g++")
     if compiler is None:
         pytest.skip("no g++: the CUDA sources cannot be preprocessed")
     found = {}
     for source in sorted(SOURCES.glob("*.cu")):
-        command = [compiler, "-x", "c++", "-std=c++17", "-E", "-P", f"-I{SOURCES}", str(source)]
+        command = [compiler, "-x", "c++", "-std=c++17", "-E", "-P", f"-I{SOURCES}"]
+        command += ["-include", str(header), str(source)]
         text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         found[source.name] = [match[1] for match in ENTRY.finditer(text)]
     return found
@@ -76,9 +85,9 @@ class Emulated:
 
 @pytest.fixture(scope="session")
 def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    entries = entry_points()
     folder = tmp_path_factory.mktemp("emulated")
-    lines = ['#include "emulator.hpp"']
+    entries = entry_points(formulas_header(folder))
+    lines = ['#include "emulator.hpp"', '#include "formulas.cuh"']
     for source, names in entries.items():
         lines.append(f'#include "{source}"')
         for name in names:

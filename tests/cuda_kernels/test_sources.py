@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kernelfit.device import cuda, launches
+from kernelfit.device.epilogue import formulas
 
 NVCC = shutil.which("nvcc") or shutil.which("/usr/local/cuda/bin/nvcc")
 SOURCES = sorted(path.name for path in cuda.sources().glob("*.cu"))
@@ -18,7 +19,19 @@ SOURCES = sorted(path.name for path in cuda.sources().glob("*.cu"))
 @pytest.mark.skipif(NVCC is None, reason="no nvcc: the CUDA sources cannot be compiled")
 @pytest.mark.parametrize("source", SOURCES)
 def test_source_compiles_without_warnings_or_spills(tmp_path: Path, source: str) -> None:
-    options = ["-std=c++17", "-O3", "-Werror", "all-warnings", "-Xptxas", "-v,-warn-spills", "-arch=sm_90"]
+    header = tmp_path / "formulas.cuh"
+    header.write_text(formulas())
+    options = [
+        "-include",
+        str(header),
+        "-std=c++17",
+        "-O3",
+        "-Werror",
+        "all-warnings",
+        "-Xptxas",
+        "-v,-warn-spills",
+    ]
+    options += ["-arch=sm_90"]
     command = [NVCC, *options, f"-I{cuda.sources()}", "-cubin", "-o", str(tmp_path / "kernel.cubin")]
     done = subprocess.run([*command, str(cuda.sources() / source)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -404,8 +404,15 @@ def test_extreme_length_scales_do_not_overflow(rng, cross, length_scale):
 
 def test_build_names_what_is_wrong():
     assert build("gaussian", gamma=2) == Gaussian(2.0)
-    with pytest.raises(InputError, match=r"^kernel: got 'rbf', expected one of gaussian, laplacian"):
-        build("rbf")
+    assert build("rbf", gamma=2) == Gaussian(2.0)
+    assert build("poly") == Polynomial()
+    assert build("laplace", gamma=3) == Laplacian(3.0)
+    with pytest.raises(InputError, match=r"^kernel: got 'gausian', expected .*; did you mean 'gaussian'\?$"):
+        build("gausian")
+    with pytest.raises(
+        InputError, match=r"^kernel: got 'zzz', expected one of gaussian, laplacian, .*, ntk$"
+    ):
+        build("zzz")
     with pytest.raises(
         InputError, match=r"^degree: the gaussian kernel does not have it, expected one of gamma$"
     ):

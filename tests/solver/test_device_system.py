@@ -195,7 +195,7 @@ def test_too_small_a_device_says_how_much_is_missing(rng, make_device):
 
 def test_two_functions_of_the_user_are_refused_on_a_device(rng, make_device):
     X, _, Y, _ = problem(rng)
-    kernel = Pairwise(distance) * Pairwise(distance)
+    kernel = Pairwise(distance) * Pairwise(lambda x, y: 1.0 + x[0] * y[0])
     with pytest.raises(InputError, match="at most one on a device"):
         kernelfit.solve(X, Y, kernel=kernel, device=make_device(16_000_000))
 

@@ -15,36 +15,13 @@ from hypothesis import strategies as st
 import kernelfit
 from kernelfit.errors import DataError, InputError, KernelfitError, StorageError
 from kernelfit.kernels import (
-    ArcCosine,
-    Cosine,
     Gaussian,
-    Laplacian,
-    Linear,
-    Matern,
-    NeuralTangent,
     Pairwise,
-    Polynomial,
-    RationalQuadratic,
 )
 
 
 def nearby(x, y):
     return math.exp(-abs(x[0] - y[0]) - abs(x[1] - y[1]))
-
-
-KERNELS = [
-    Gaussian(0.5),
-    Laplacian(0.5),
-    Matern(2.5, 1.5),
-    RationalQuadratic(0.5, 2.0),
-    Polynomial(3, 0.5, 1.0),
-    Linear(),
-    Cosine(),
-    ArcCosine(0, 2),
-    ArcCosine(1, 1),
-    NeuralTangent(2),
-    Gaussian(0.5) * Laplacian(0.1) + Matern(),
-]
 
 
 @pytest.fixture
@@ -63,9 +40,8 @@ def same(a, b):
         assert getattr(a, name) == getattr(b, name)
 
 
-@pytest.mark.parametrize("kernel", KERNELS, ids=repr)
 @pytest.mark.parametrize("rows", ["float64", "float32", "bytes", "grid"])
-def test_save_and_load_for_every_kernel(rng, tmp_path, kernel, rows):
+def test_save_and_load_for_every_kernel(rng, tmp_path, any_kernel, rows):
     x = {
         "float64": lambda: rng.standard_normal((15, 6)),
         "float32": lambda: rng.standard_normal((15, 6)).astype(np.float32),
@@ -74,9 +50,9 @@ def test_save_and_load_for_every_kernel(rng, tmp_path, kernel, rows):
     }[rows]()
     scale = 1 / 255 if rows == "bytes" else None
     # A ridge keeps the kernels of low rank solvable.
-    solution = kernelfit.solve(x, rng.standard_normal((15, 2)), kernel=kernel, ridge=0.1, scale=scale)
+    solution = kernelfit.solve(x, rng.standard_normal((15, 2)), kernel=any_kernel, ridge=0.1, scale=scale)
     solution.save(tmp_path / "solution.h5")
-    loaded = kernelfit.load(tmp_path / "solution.h5")
+    loaded = kernelfit.load(tmp_path / "solution.h5", function=next(iter(any_kernel.functions()), None))
     same(solution, loaded)
     assert np.array_equal(loaded.predict(x[:7]), solution.predict(x[:7]))
     assert loaded.points.exact == solution.points.exact

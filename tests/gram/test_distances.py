@@ -7,6 +7,7 @@ import pytest
 from scipy.spatial.distance import cdist
 
 import kernelfit
+from kernelfit.gram import distances
 from kernelfit.gram.points import Points
 from kernelfit.gram.tile import ColumnBlock, evaluate
 from kernelfit.kernels import (
@@ -16,9 +17,16 @@ from kernelfit.kernels import (
     Linear,
     Matern,
     NeuralTangent,
+    Pairwise,
     Polynomial,
-    close_pairs,
+    Product,
+    Sum,
 )
+
+
+def flat(x, y):
+    return 1.0 + 0.0 * x[0] * y[0]
+
 
 GAPS = 10.0 ** -np.arange(1.0, 12.0)
 
@@ -79,15 +87,6 @@ def test_new_rows_on_top_of_training_rows(rng, backend, dtype):
     np.testing.assert_allclose(out, np.exp(-wide_distances(x, x)).astype(float), rtol=0, atol=1e-14)
 
 
-def test_more_close_pairs_than_are_taken_at_a_time(rng, backend, monkeypatch):
-    monkeypatch.setattr(close_pairs, "_PAIRS", 1)
-    x = rng.standard_normal(4) + 1e-7 * rng.standard_normal((70, 4))
-    x = np.vstack([x, 10 + x, rng.standard_normal((5, 4))])
-    points = Points(x)
-    out = tile_of(Matern(nu=0.5), points, points, (0, 145), (0, 145), backend)
-    np.testing.assert_allclose(out, np.exp(-wide_distances(x, x)).astype(float), rtol=0, atol=1e-14)
-
-
 @pytest.mark.parametrize(
     "kernel",
     [
@@ -102,7 +101,7 @@ def test_other_terms_keep_their_inner_products(rng, backend, monkeypatch, kernel
     points = Points(x)
     arguments = (points, points, (0, 60), (0, 60), backend)
     out = tile_of(kernel, *arguments)
-    monkeypatch.setattr(close_pairs, "correct", lambda *_: None)
+    monkeypatch.setattr(distances, "correct_close", lambda *_: None)
     rounded = tile_of(kernel, *arguments)
     change = np.abs(out - rounded)
     assert 1e-9 < change.max() < 1e-4
@@ -110,11 +109,19 @@ def test_other_terms_keep_their_inner_products(rng, backend, monkeypatch, kernel
     assert (change[far] == 0).all()
 
 
-@pytest.mark.parametrize(
-    "kernel", [Polynomial(), Linear(), Laplacian(0.5), Gaussian(1.0) + Laplacian(0.5)], ids=repr
-)
-def test_kernels_without_distances_from_products_are_left_alone(kernel):
-    assert not (kernel.of_distances and kernel.of_inner_products)
+@pytest.mark.parametrize("part", [Laplacian(0.5), Pairwise(flat)], ids=repr)
+@pytest.mark.parametrize("combine", [Sum, Product])
+def test_terms_of_coordinates_do_not_cost_the_correction(rng, backend, part, combine):
+    x = rng.standard_normal((60, 3))
+    x[1::2] = x[::2] + 1e-6 * rng.standard_normal((30, 3))
+    points, all_rows = Points(x), (0, 60)
+    kernel = combine(part, Matern(nu=0.5))
+    kernel.compile()
+    out = tile_of(kernel, points, points, all_rows, all_rows, backend)
+    parts = [tile_of(term, points, points, all_rows, all_rows, backend) for term in (part, Matern(nu=0.5))]
+    np.testing.assert_allclose(parts[1], np.exp(-wide_distances(x, x)).astype(float), rtol=0, atol=1e-15)
+    expected = parts[0] + parts[1] if combine is Sum else parts[0] * parts[1]
+    np.testing.assert_allclose(out, expected, rtol=1e-15)
 
 
 @pytest.mark.parametrize("far", [1e3, 1e100])
@@ -135,3 +142,9 @@ def test_the_solution_of_close_pairs_is_that_of_the_exact_matrix(rng):
     k = np.exp(-wide_distances(x, x))
     residual = y - k @ alpha.astype(np.longdouble)
     assert np.abs(residual).max() <= 1e-13 * float(np.abs(k).sum(axis=1).max()) * np.abs(alpha).max()
+
+
+def test_a_distance_that_cancelled_below_zero_is_zero():
+    out = np.empty((1, 2))
+    distances.sq_distances(np.array([[1.0 + 1e-15, 0.5]]), np.ones(1), np.ones(2), 2.0, out)
+    assert out.tolist() == [[0.0, 2.0]]
