@@ -185,7 +185,7 @@ def _why_no_card() -> str | None:
 
 @pytest.fixture(params=["host", pytest.param("cuda", marks=pytest.mark.gpu)])
 def make_device(request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
-    """`make_device(capacity)`: the stand-in for a device, and in a second round a card; closed when the test ends."""
+    """`make_device(capacity)`: the stand-in for a device, and in a second round a GPU; closed when the test ends."""
     opened: list[Any] = []
     if request.param == "cuda" and (reason := _why_no_card()):
         pytest.skip(reason)

@@ -106,7 +106,7 @@ def _pack(source: Any, flip: Any, packed: Any, sums: Any) -> None:
     """Panels of rows, four features at a time, bits of `flip` inverted, zeros beyond the edges; sums of each row."""
     count, features = source.shape
     height = packed.shape[2]
-    whole = features // 4
+    full_steps = features // 4
     for panel in range(packed.shape[0]):
         for within in range(height):
             row = panel * height + within
@@ -118,12 +118,12 @@ def _pack(source: Any, flip: Any, packed: Any, sums: Any) -> None:
             for k in range(features):
                 total += np.int32(values[k])
             sums[row] = total
-            for step in range(whole):
+            for step in range(full_steps):
                 packed[panel, step, within, 0] = values[4 * step] ^ flip
                 packed[panel, step, within, 1] = values[4 * step + 1] ^ flip
                 packed[panel, step, within, 2] = values[4 * step + 2] ^ flip
                 packed[panel, step, within, 3] = values[4 * step + 3] ^ flip
-            for step in range(whole, packed.shape[1]):
+            for step in range(full_steps, packed.shape[1]):
                 for k in range(4):
                     column = 4 * step + k
                     packed[panel, step, within, k] = values[column] ^ flip if column < features else 0

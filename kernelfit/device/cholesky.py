@@ -34,7 +34,7 @@ DIAGONAL_STRIPS = 2
 
 @dataclass
 class Workspace:
-    """What the factorisation keeps on the device and the host beside the panels."""
+    """What the factorisation holds on the device and the host beside the panels."""
 
     saved: tuple[Block, Block]
     potrf: Block
@@ -67,7 +67,6 @@ def device_factor(
     gram: DeviceGram,
     shift: float,
     store: DevicePanels,
-    device: Device,
     rhs: Block | None = None,
     progress: Progress | None = None,
     *,
@@ -80,7 +79,7 @@ def device_factor(
     Panels before `first_panel` are in the store already. Raises `NotPositiveDefiniteError` like
     `kernelfit.linalg.cholesky.factor`, `DeviceError` where the device fails.
     """
-    layout, progress = store.layout, progress or Silent()
+    device, layout, progress = store.device, store.layout, progress or Silent()
     pivots = Pivots()
     diagonal = gram.diagonal()
     threshold = weak_threshold(diagonal, layout.n, store.dtype)
@@ -93,8 +92,8 @@ def device_factor(
 
     with progress.phase("factor", layout.factor_flops(), "flop") as advance:
 
-        def check(most: int) -> None:
-            while len(pending) > most:
+        def check(max_pending: int) -> None:
+            while len(pending) > max_pending:
                 j, event = pending.popleft()
                 device.synchronise(event)
                 check_panel(work, layout, j, device, urgent, pivots, threshold)

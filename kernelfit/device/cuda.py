@@ -1,7 +1,7 @@
-"""A CUDA card through CuPy: cuBLAS, cuSOLVER, and the kernels of `cuda_kernels/`, on one slab of device memory.
+"""A CUDA device through CuPy: cuBLAS, cuSOLVER, and the kernels of `cuda_kernels/`, on one slab of device memory.
 
 CuPy is imported when a device is opened, never before. Every stream has library handles of its own, so that two
-streams never share a workspace. Errors of the card become `DeviceError`s of one line.
+streams never share a workspace. Errors of the GPU become `DeviceError`s of one line.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class CudaStream:
 
 
 class CudaDevice:
-    """The protocol `kernelfit.device.protocol.Device` on card `index`, with `capacity` bytes or all that is free.
+    """The protocol `kernelfit.device.protocol.Device` on GPU `index`, with `capacity` bytes or all that is free.
 
     `runtime` and `blas` are CuPy's modules of the CUDA runtime and of cuBLAS.
     """
@@ -117,7 +117,7 @@ class CudaDevice:
             wanted = max(wanted, 2**20)
             raise DeviceError(
                 f"device: {wanted:,} bytes wanted on {self.name}, {free:,} free; give --device-memory less, or end "
-                "what else runs on the card"
+                "what else runs on the GPU"
             )
         self._memory = self.runtime.malloc(wanted)
         self.slab = Slab(wanted, self.name)
@@ -126,14 +126,14 @@ class CudaDevice:
         """Card, memory, compute capability, multiprocessors, and the versions that a figure depends on."""
 
         def read() -> dict[str, Any]:
-            card = self.runtime.getDeviceProperties(self._index)
+            properties = self.runtime.getDeviceProperties(self._index)
             free, total = self.runtime.memGetInfo()
             return {
-                "name": bytes(card["name"]).decode(),
+                "name": bytes(properties["name"]).decode(),
                 "memory_bytes": int(total),
                 "free_bytes": int(free) + self.slab.capacity,
-                "compute_capability": f"{card['major']}.{card['minor']}",
-                "multiprocessors": int(card["multiProcessorCount"]),
+                "compute_capability": f"{properties['major']}.{properties['minor']}",
+                "multiprocessors": int(properties["multiProcessorCount"]),
                 "driver": int(self.runtime.driverGetVersion()),
                 "runtime": int(self.runtime.runtimeGetVersion()),
                 "cublas": int(self.blas.getVersion(self.stream("main").blas)),
@@ -162,8 +162,8 @@ class CudaDevice:
 
     def record(self, stream: CudaStream) -> Any:
         def make() -> Any:
-            # Made where the current card is this one: an event belongs to the card that is current when it is made, and
-            # a stream of another card does not take it.
+            # Made where the current GPU is this one: an event belongs to the GPU that is current when it is made, and
+            # a stream of another GPU does not take it.
             event = self._cupy.cuda.Event(block=False, disable_timing=False)
             event.record(stream.stream)
             return event
@@ -311,7 +311,7 @@ class CudaDevice:
         except DeviceError as error:
             if a.dtype != np.int8 or "NOT_SUPPORTED" not in str(error):
                 raise
-            # Beyond its rules on alignment cuBLAS has no kernel for some shapes on some cards, few rows above all; ours
+            # Beyond its rules on alignment cuBLAS has no kernel for some shapes on some GPUs, few rows above all; ours
             # gives the same integers.
             self.refused.add((m, n, k))
             self._launch(stream, launches.byte_products(self.address, a, b, c, "mma"))
@@ -394,9 +394,7 @@ class CudaDevice:
             self._call(self._user[function], stream.stream.ptr, *arrays)
         except DeviceError:
             raise
-        except (
-            Exception
-        ) as error:  # Numba's errors of typing, of lowering and of the card have no common base
+        except Exception as error:  # Numba's errors of typing, of lowering and of the GPU have no common base
             if "cudadrv" in type(error).__module__:
                 raise device_error(self.name, error) from None
             raise DeviceError(
@@ -505,7 +503,7 @@ class CudaDevice:
 
     def _call(self, call: Callable[..., Any], *arguments: Any) -> Any:
         try:
-            # The current card belongs to the thread, and another device may have changed it.
+            # The current GPU belongs to the thread, and another device may have changed it.
             self.runtime.setDevice(self._index)
             return call(*arguments)
         except DeviceError:
@@ -529,17 +527,17 @@ def headers_digest(folder: Path) -> str:
 
 
 def device_error(name: str, error: BaseException) -> DeviceError:
-    """One line that says what the card or its libraries said, and what helps."""
+    """One line that says what the GPU or its libraries said, and what helps."""
     text = _first_line(error)
     lowered = text.lower()
     if isinstance(error, MemoryError) or "memoryallocation" in lowered or "out of memory" in lowered:
-        remedy = "give fewer rows or narrower panels, or end what else runs on the card"
+        remedy = "give fewer rows or narrower panels, or end what else runs on the GPU"
     elif "nodevice" in lowered or "insufficientdriver" in lowered or "invaliddevice" in lowered:
-        remedy = "check nvidia-smi, name another card, or use --device cpu"
+        remedy = "check nvidia-smi, name another GPU, or use --device cpu"
     elif "compil" in lowered or "nvrtc" in lowered:
         remedy = "the CUDA sources do not compile with this CUDA; update cupy or report it"
     else:
-        remedy = "the card may be lost: check nvidia-smi; a run with --out can be resumed"
+        remedy = "the GPU may be lost: check nvidia-smi; a run with --out can be resumed"
     return DeviceError(f"device: {name} failed: {text}; {remedy}")
 
 
@@ -549,7 +547,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def _quietly(call: Callable[..., Any], *arguments: Any) -> None:
-    """For closing: the card may be gone already."""
+    """For closing: the GPU may be gone already."""
     try:
         call(*arguments)
     except Exception:

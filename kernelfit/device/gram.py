@@ -25,6 +25,7 @@ _EXACT_INT32 = 2**31
 class DeviceGram(Protocol):
     """A symmetric K that can be formed block by block on a device."""
 
+    device: Device
     n: int
     flops_per_entry: float
 
@@ -213,7 +214,7 @@ class RowsGram:
         if source.points is None or source.kernel is None:
             raise ValueError("rows of a K that is not generated")
         self.n, self.flops_per_entry = source.n, source.flops_per_entry
-        self._source = source
+        self.device, self._source = device, source
         self.exact = as_int8(source.points)
         self.rows = put_rows(device, stream, source.points, source.kernel, self.exact)
         self._diagonal = device.slab.take(source.n, 1, np.float64)
@@ -239,7 +240,7 @@ class HostGram:
 
     def __init__(self, device: Device, source: GramSource, backend: CpuBackend, height: int) -> None:
         self.n, self.flops_per_entry = source.n, source.flops_per_entry
-        self._device, self._source, self._backend, self._height = device, source, backend, height
+        self.device, self._source, self._backend, self._height = device, source, backend, height
 
     def diagonal(self) -> Float:
         return self._source.diagonal()
@@ -247,7 +248,7 @@ class HostGram:
     def fill(
         self, stream: Any, rows: Span, columns: Span, out: Block, shift: float = 0.0, both: bool = False
     ) -> None:
-        device = self._device
+        device = self.device
         block = self._source.columns(columns[0], columns[1], self._backend)
         for a in range(rows[0], rows[1], self._height):
             b = min(a + self._height, rows[1])

@@ -1,6 +1,6 @@
-"""A device made of host memory, to test everything but the arithmetic of a card without one.
+"""A device made of host memory, to test everything but the arithmetic of a GPU without one.
 
-It is stricter than a card. Memory is one slab, poisoned with NaN, that refuses to grow. Nothing that is queued runs
+It is stricter than a GPU. Memory is one slab, poisoned with NaN, that refuses to grow. Nothing that is queued runs
 until the host waits for an event, and then only what that event needs runs, in a random order that the streams and
 events allow: a missing wait leaves stale numbers behind. Two operations that touch the same bytes, one of them
 writing, without an order between them raise `Race` when the second is queued, whatever order they would have run in.

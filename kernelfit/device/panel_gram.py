@@ -54,7 +54,7 @@ class PanelsGram:
     def __init__(self, stream: Any, source: DevicePanelGram) -> None:
         self.n, self.flops_per_entry = source.n, source.flops_per_entry
         device = source.device
-        self._source, self._device = source, device
+        self._source, self.device = source, device
         kernel = Linear()
         self._epilogue = Epilogue(kernel, program(kernel), device.slab.take(1, TABLE_ROW, np.float64))
         put(device, stream, table(self._epilogue.terms), self._epilogue.table)
@@ -79,7 +79,7 @@ class PanelsGram:
         )
         symmetric = Symmetric(rows[0], columns[0], self._exact, shift, both)
         here, there = self._rows.part(rows), self._rows.part(columns)
-        self._device.evaluate(stream, self._epilogue, block, None, None, here, there, out, symmetric)
+        self.device.evaluate(stream, self._epilogue, block, None, None, here, there, out, symmetric)
 
     def resident(self, exact: bool) -> tuple[DeviceRows, Strips] | None:
         return None

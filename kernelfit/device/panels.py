@@ -115,10 +115,10 @@ class DevicePanels:
         segments = self.begin(j, stream)
         buffer = self.device.host(rows * columns * self.dtype.itemsize)
         self._behind.file.read(j, (self.layout.start(j), self.layout.n), buffer)
-        whole = buffer.view(self.dtype).reshape(rows, columns)
+        panel = buffer.view(self.dtype).reshape(rows, columns)
         for segment in segments:
             first = self.layout.start(j)
-            part = whole[segment.rows[0] - first : segment.rows[1] - first]
+            part = panel[segment.rows[0] - first : segment.rows[1] - first]
             self.device.copy_in(stream, part, segment.block)
         self._finished[j] = self._used[j] = self.device.record(stream)
         self.device.synchronise(self._finished[j])
@@ -176,7 +176,7 @@ class DevicePanels:
             self._behind.close()
         elif self._file is not None:
             self._file.close()
-        with suppress(Exception):  # the card may be lost
+        with suppress(Exception):  # the GPU may be lost
             self.device.synchronise()
         pinned = [done.result() for done in self._pinned if not done.cancelled() and done.exception() is None]
         bounced = [array for array, _ in self._bounce]
@@ -292,18 +292,18 @@ class DevicePanels:
         if not self._mirrors:
             largest = self.layout.shape(j)
             self._mirrors.append(self.device.host(largest[0] * largest[1] * self.dtype.itemsize))
-        whole = self._mirrors[0][:nbytes].view(self.dtype).reshape(rows, columns)
+        panel = self._mirrors[0][:nbytes].view(self.dtype).reshape(rows, columns)
         self.device.wait(self._spilling, event)
         first = self.layout.start(j)
         for segment in self._resident(j, j):
-            part = whole[segment.rows[0] - first : segment.rows[1] - first]
+            part = panel[segment.rows[0] - first : segment.rows[1] - first]
             self.device.copy_out(self._spilling, segment.block, part)
-        self._mirrored.append((j, whole, self.device.record(self._spilling), seconds))
+        self._mirrored.append((j, panel, self.device.record(self._spilling), seconds))
 
     def _hand_over(self) -> None:
         assert self._behind is not None
         while self._mirrored:
-            j, whole, event, seconds = self._mirrored.popleft()
+            j, panel, event, seconds = self._mirrored.popleft()
             self.device.synchronise(event)
-            self._behind.write(j, (self.layout.start(j), self.layout.n), whole)
+            self._behind.write(j, (self.layout.start(j), self.layout.n), panel)
             self._behind.finish(j, seconds)

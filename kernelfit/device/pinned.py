@@ -1,4 +1,4 @@
-"""Host memory that a CUDA card reads and writes directly: pinned once, used again, given back at the end."""
+"""Host memory that a GPU reads and writes directly: pinned once, used again, given back at the end."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _REGISTERED = 2**21
 
 @dataclass(frozen=True)
 class _Pinned:
-    """Host memory that the card reads and writes directly; `registered` where it was the system's before."""
+    """Host memory that the GPU reads and writes directly; `registered` where it was the system's before."""
 
     memory: NDArray[np.uint8]
     registered: bool = False
@@ -34,7 +34,7 @@ class _Pinned:
 
 
 class PinnedMemory:
-    """The pinned blocks of one card. `runtime` is CuPy's module of the CUDA runtime, `call` turns the card's errors
+    """The pinned blocks of one GPU. `runtime` is CuPy's module of the CUDA runtime, `call` turns the GPU's errors
     into `DeviceError`s."""
 
     def __init__(self, runtime: Any, call: Callable[..., Any]) -> None:
@@ -44,10 +44,14 @@ class PinnedMemory:
         self._pinning = threading.Lock()
 
     def take(self, nbytes: int) -> NDArray[np.uint8]:
-        """Blocks given back are used again: pinning costs time by the gigabyte, and freeing stops the card."""
+        """Blocks given back are used again: pinning costs time by the gigabyte, and freeing stops the GPU."""
         with self._pinning:
-            fitting = [one for one in self._spare if nbytes <= self._pinned[one].nbytes <= 2 * nbytes + _PAGE]
-            address = min(fitting, key=lambda one: self._pinned[one].nbytes, default=0)
+            fitting = [
+                address
+                for address in self._spare
+                if nbytes <= self._pinned[address].nbytes <= 2 * nbytes + _PAGE
+            ]
+            address = min(fitting, key=lambda address: self._pinned[address].nbytes, default=0)
             if address:
                 self._spare.remove(address)
         if not address:
@@ -81,7 +85,7 @@ class PinnedMemory:
     def close(self) -> None:
         """Give every block back to the system; what still refers to one must not be used again."""
         for address, block in self._pinned.items():
-            with suppress(Exception):  # for closing: the card may be gone already
+            with suppress(Exception):  # for closing: the GPU may be gone already
                 (self._runtime.hostUnregister if block.registered else self._runtime.freeHost)(address)
         self._pinned.clear()
         self._spare.clear()
@@ -91,7 +95,7 @@ def _huge_pages(nbytes: int) -> NDArray[np.uint8]:
     """Memory of this process alone, in huge pages where the system has them, that no child inherits."""
     # Python's default is shared memory, of which Linux makes huge pages nowhere unless told so for the whole system.
     pages = mmap.mmap(-1, nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    # Without the second, a write after a fork could move a page away from where the card reads it.
+    # Without the second, a write after a fork could move a page away from where the GPU reads it.
     for advice in ("MADV_HUGEPAGE", "MADV_DONTFORK"):
         with suppress(AttributeError, OSError):
             pages.madvise(getattr(mmap, advice))

@@ -134,9 +134,9 @@ def _runs_first(free: list[int], wanted: int) -> list[int]:
             runs[-1].append(slot)
         else:
             runs.append([slot])
-    whole = [run for run in runs if len(run) >= wanted]
-    if whole:
-        return min(whole, key=len)[:wanted]
+    long_enough = [run for run in runs if len(run) >= wanted]
+    if long_enough:
+        return min(long_enough, key=len)[:wanted]
     runs.sort(key=lambda run: (-len(run), run[0]))
     chosen: list[int] = []
     for run in runs:

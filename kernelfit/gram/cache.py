@@ -1,7 +1,7 @@
 """What mixed precision keeps in memory between products with K, where the plan has room for it.
 
-Refinement multiplies by K a handful of times. Forming K again costs n^2 d flops each time; kept in packed panels, K
-costs its bytes only. Where inner products are exact in float32 (byte images) they are kept instead: half the bytes,
+Refinement multiplies by K a handful of times. Forming K again costs n^2 d flops each time; stored in packed panels, K
+costs its bytes only. Where inner products are exact in float32 (byte images) they are stored instead: half the bytes,
 nothing lost, and the kernel's formula is applied anew to every tile.
 """
 

@@ -53,9 +53,9 @@ class Pivots:
     def add(self, diagonal: NDArray[Any], first_row: int, threshold: NDArray[Any]) -> None:
         lower = diagonal.astype(np.float64)
         pivots = lower**2
-        least = int(np.argmin(pivots))
-        if pivots[least] < self.smallest:
-            self.smallest, self.row = float(pivots[least]), first_row + least
+        row = int(np.argmin(pivots))
+        if pivots[row] < self.smallest:
+            self.smallest, self.row = float(pivots[row]), first_row + row
         self.weak += int(np.count_nonzero(pivots < threshold))
         self.log_det += 2.0 * float(np.log(lower).sum())
 

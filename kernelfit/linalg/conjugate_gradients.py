@@ -44,28 +44,34 @@ def backward_error(residual: Float, norm: float, solution: Float, targets: Float
         return float(np.divide(top, bottom, out=np.zeros_like(top), where=bottom != 0).max())
 
 
+@dataclass(frozen=True)
+class Operators:
+    """V -> K V, R -> M^-1 R with M near K, and |K|_inf; `verify` is the product that true residuals are formed with,
+    `product` where it is left out."""
+
+    product: Callable[[Float], Float]
+    precondition: Callable[[Float], Float]
+    norm: float
+    verify: Callable[[Float], Float] | None = None
+
+
 def refine(
-    product: Callable[[Float], Float],
-    precondition: Callable[[Float], Float],
+    operators: Operators,
     targets: Float,
-    norm: float,
     start: Float,
     residual: Float,
     *,
-    verify: Callable[[Float], Float] | None = None,
     target: float = 0.5 * np.finfo(np.float64).eps,
     max_iterations: int = 60,
 ) -> Refinement:
-    """Solve K A = Y for Y (n, c), given V -> K V and R -> M^-1 R with M near K; `norm` is |K|_inf.
-
-    `verify` is the product that true residuals are formed with, `product` where it is left out.
+    """Solve K A = Y for Y (n, c).
 
     `start` (n, c) is a first solution, such as M^-1 Y, and `residual` Y - K start.
 
     Stops when the backward error is at most `target`, when a restart from the true residual brings no further
     gain, or after `max_iterations` products with K.
     """
-    verify = verify or product
+    verify, norm = operators.verify or operators.product, operators.norm
     solution = start
     best_applied: Float | None = None
     iterations = 1
@@ -73,7 +79,7 @@ def refine(
     best_solution, best_residual = solution.copy(), residual
     while error > target and iterations < max_iterations and np.isfinite(error):
         used, solution = _recurrence(
-            product, precondition, solution, residual, targets, norm, target, max_iterations - iterations
+            operators, solution, residual, targets, target, max_iterations - iterations
         )
         applied = verify(solution)
         residual = targets - applied
@@ -88,22 +94,20 @@ def refine(
 
 
 def _recurrence(
-    product: Callable[[Float], Float],
-    precondition: Callable[[Float], Float],
+    operators: Operators,
     start: Float,
     residual: Float,
     targets: Float,
-    norm: float,
     target: float,
-    most: int,
+    max_iterations: int,
 ) -> tuple[int, Float]:
     """Conjugate gradients from `start` until the recurrence's own residual meets the target; (products, solution)."""
     x, r = start.copy(), residual.copy()
-    z = precondition(r)
+    z = operators.precondition(r)
     p = z.copy()
     rho = np.einsum("ij,ij->j", r, z)
-    for iteration in range(1, most + 1):
-        q = product(p)
+    for iteration in range(1, max_iterations + 1):
+        q = operators.product(p)
         curvature = np.einsum("ij,ij->j", p, q)
         # A column that has converged, or whose curvature is lost to rounding, stands still.
         live = (curvature > 0) & (rho > 0)
@@ -111,10 +115,10 @@ def _recurrence(
         x += step * p
         r -= step * q
         # The recurrence's residual may run ahead of the true one; half the target leaves room for that.
-        if not live.any() or backward_error(r, norm, x, targets) <= 0.5 * target:
+        if not live.any() or backward_error(r, operators.norm, x, targets) <= 0.5 * target:
             return iteration, x
-        z = precondition(r)
+        z = operators.precondition(r)
         following = np.einsum("ij,ij->j", r, z)
         p = z + np.divide(following, rho, out=np.zeros_like(rho), where=rho > 0) * p
         rho = following
-    return most, x
+    return max_iterations, x

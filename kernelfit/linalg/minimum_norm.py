@@ -1,4 +1,4 @@
-"""The primal road for a linear kernel with fewer features than rows.
+"""The primal path for a linear kernel with fewer features than rows.
 
 K = X X^T then has rank at most d < n, and no Cholesky factor. The minimum-norm weights W = X^+ Y, X^+ the
 pseudo-inverse, give the interpolant when one exists and the least-squares fit otherwise.

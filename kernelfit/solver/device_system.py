@@ -28,7 +28,7 @@ from kernelfit.device.gram import (
 from kernelfit.device.multi_cholesky import Member, dealt_factor
 from kernelfit.device.panels import DevicePanels
 from kernelfit.device.plan import DeviceLimits, DevicePlan, DeviceSize, make_device_plan
-from kernelfit.device.product import predict, symmetric_product
+from kernelfit.device.product import predict, product_flops, symmetric_product
 from kernelfit.device.protocol import Block, Device
 from kernelfit.device.triangular import eliminate_lower, solve_factored
 from kernelfit.errors import NotPositiveDefiniteError, PlanError
@@ -38,7 +38,7 @@ from kernelfit.gram.points import Points
 from kernelfit.gram.protocol import GramSource
 from kernelfit.linalg.cholesky import Pivots
 from kernelfit.linalg.condition import inverse_norm_of
-from kernelfit.progress import Progress, Silent
+from kernelfit.progress import Progress
 from kernelfit.runs.folder import Run, make_folder
 from kernelfit.solver.problem import Problem
 from kernelfit.solver.system import FactoredSystem
@@ -286,7 +286,6 @@ class DeviceSystem(FactoredSystem):
                 self._gram,
                 shift,
                 self.store,
-                self.device,
                 None,
                 progress,
                 first_panel=finished,
@@ -370,18 +369,10 @@ class DeviceSystem(FactoredSystem):
             )
             put(device, self._stream, np.ascontiguousarray(vectors[:, a:b]), block)
             sums = self._sums if with_norm and a == 0 else None
-            symmetric_product(
-                device,
-                self._stream,
-                self._gram,
-                self.on_device.layout,
-                block,
-                applied,
-                self._tile,
-                sums,
-                progress or Silent(),
-                name,
-            )
+            with progress.phase(name, product_flops(self._gram), "flop") as advance:
+                symmetric_product(
+                    self._stream, self._gram, self.on_device.layout, block, applied, self._tile, sums, advance
+                )
             result[:, a:b] = fetch(device, self._stream, applied)
             if sums is not None:
                 norm = float(fetch(device, self._stream, sums).max())

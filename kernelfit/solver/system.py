@@ -18,7 +18,7 @@ from kernelfit.gram.plan import Plan
 from kernelfit.gram.protocol import GramSource
 from kernelfit.linalg.cholesky import Pivots, factor
 from kernelfit.linalg.condition import inverse_norm
-from kernelfit.linalg.conjugate_gradients import Refinement, backward_error, refine
+from kernelfit.linalg.conjugate_gradients import Operators, Refinement, backward_error, refine
 from kernelfit.linalg.leave_one_out import inverse_diagonal
 from kernelfit.linalg.product import symmetric_product
 from kernelfit.linalg.triangular import solve_factored
@@ -240,9 +240,8 @@ class FactoredSystem:
             return values + self.ridge * vectors
 
         residual = targets - applied - self.ridge * start
-        refined = refine(
-            product, self._precondition, targets, norm + self.ridge, start, residual, verify=verify
-        )
+        operators = Operators(product, self._precondition, norm + self.ridge, verify)
+        refined = refine(operators, targets, start, residual)
         return refined, norm + self.ridge, seconds
 
     def _explain(self, error: NotPositiveDefiniteError) -> NotPositiveDefiniteError:

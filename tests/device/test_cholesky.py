@@ -77,7 +77,7 @@ def test_factor_and_solves_have_a_small_backward_error(
         store = open_store(device, layout, dtype, level, tmp_path)
         gram = HostGram(device, ArrayGram(matrix), backend, 24)
         rhs = on_device(device, stream, targets, dtype)
-        pivots = device_factor(gram, 0.5, store, device, rhs)
+        pivots = device_factor(gram, 0.5, store, rhs)
     lower = assembled(device, store).astype(np.float64)
     assert np.all(np.triu(lower, 1) == 0)
     shifted = matrix + 0.5 * np.eye(n)
@@ -104,7 +104,7 @@ def test_traffic_is_what_the_rehearsal_says(rng, make_device, tmp_path, level):
     with CpuBackend(1) as backend:
         store = open_store(device, layout, np.float64, level, tmp_path)
         gram = HostGram(device, ArrayGram(positive(rng, n)), backend, n)
-        device_factor(gram, 0.0, store, device)
+        device_factor(gram, 0.0, store)
     expected = rehearse(layout.count, store.residency.slots, store.residency.host_slots)
     assert store.residency.traffic == expected.traffic
     assert (store.residency.on_host, store.residency.on_disk) == (expected.on_host, expected.on_disk)
@@ -130,7 +130,7 @@ def test_a_pivot_that_is_not_positive_is_found_in_every_tile(rng, make_device, t
         source = ArrayGram(np.nan_to_num(matrix, nan=0.0))
         source._array[row, row] = matrix[row, row]
         with pytest.raises(NotPositiveDefiniteError) as caught:
-            device_factor(HostGram(device, source, backend, 24), 0.0, store, device)
+            device_factor(HostGram(device, source, backend, 24), 0.0, store)
     assert caught.value.row == row
     if value < 0:
         assert caught.value.pivot == pytest.approx(value, abs=1e-9)
@@ -187,7 +187,7 @@ def test_panels_taken_up_again_go_on_as_if_nothing_had_happened(rng, make_device
         with CpuBackend(1) as backend:
             gram = HostGram(device, ArrayGram(matrix), backend, 24)
             rhs = on_device(device, stream, targets)
-            pivots = device_factor(gram, 0.0, store, device, rhs, first_panel=first, after_panel=seen.append)
+            pivots = device_factor(gram, 0.0, store, rhs, first_panel=first, after_panel=seen.append)
         assert seen == list(range(first, count))
         results.append(
             (assembled(device, store), fetch(device, stream, rhs), pivots.log_det, pivots.smallest)

@@ -1,4 +1,4 @@
-"""The factorisation on several devices of one host, on stand-ins, and on cards where there are several."""
+"""The factorisation on several devices of one host, on stand-ins, and on GPUs where there are several."""
 
 from __future__ import annotations
 

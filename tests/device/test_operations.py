@@ -1,4 +1,4 @@
-"""Every operation of a device against NumPy: one body for the stand-in and for a card."""
+"""Every operation of a device against NumPy: one body for the stand-in and for a GPU."""
 
 from __future__ import annotations
 
@@ -319,7 +319,7 @@ def test_host_memory_given_back_may_be_taken_again(bench):
 def test_numbers_beyond_two_to_the_thirty_second_byte(make_device):
     """Offsets that 32 bits do not hold, in every kernel that walks over a block."""
     if make_device(1).name == "host":
-        pytest.skip("on a card only: 20 GB")
+        pytest.skip("on a GPU only: 20 GB")
     order = 50_000
     bench = Workbench(make_device(21 * 10**9))
     device, stream = bench.device, bench.stream

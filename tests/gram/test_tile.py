@@ -64,7 +64,7 @@ def test_both_exact_roads_give_the_same_bits(rng, backend, monkeypatch, d):
         if not available:
             monkeypatch.setattr(bytes_product, "available", lambda: False)
         elif not bytes_product.available():
-            pytest.skip("this CPU has one of the two roads")
+            pytest.skip("this CPU has one of the two ways")
         points = Points(x, scale)
         assert points.arithmetic == ("exact bytes in int32" if available else "exact integers in float32")
         tiles.append(np.empty((60, 47)))

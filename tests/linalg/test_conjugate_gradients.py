@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kernelfit.linalg.conjugate_gradients import backward_error, refine
+from kernelfit.linalg.conjugate_gradients import Operators, backward_error, refine
 
 EPS = np.finfo(float).eps
 
@@ -22,7 +22,8 @@ def run(k, y, m, **options):
 
 def run_with(product, precondition, k, y, **options):
     start = precondition(y)
-    return refine(product, precondition, y, np.linalg.norm(k, 1), start, y - k @ start, **options)
+    operators = Operators(product, precondition, np.linalg.norm(k, 1))
+    return refine(operators, y, start, y - k @ start, **options)
 
 
 @pytest.mark.parametrize("exponent", [0, 2, 5])

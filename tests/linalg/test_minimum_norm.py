@@ -1,4 +1,4 @@
-"""The primal road of the linear kernel against the pseudo-inverse."""
+"""The primal path of the linear kernel against the pseudo-inverse."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many ridges from one Gram: both roads against leaving rows out one by one, and the plan that picks one."""
+"""Many ridges from one Gram: both methods against leaving rows out one by one, and the plan that picks one."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ def test_equals_leaving_rows_out(rng, backend, method, kind, n):
         np.testing.assert_allclose(predictions, left_out(k, y, ridge), rtol=1e-7, atol=1e-9)
 
 
-def test_both_roads_agree_on_ragged_panels(rng, backend):
+def test_both_methods_agree_on_ragged_panels(rng, backend):
     x, y = rng.standard_normal((700, 20)), rng.standard_normal((700, 3))
     source = ArrayGram(x @ x.T + 0.1 * np.eye(700))
-    roads = [
-        list(leave_one_out_path(source, y, RIDGES, road, backend)) for road in (REFACTORING, EIGENVALUES)
+    both = [
+        list(leave_one_out_path(source, y, RIDGES, method, backend)) for method in (REFACTORING, EIGENVALUES)
     ]
-    for one, other in zip(*roads, strict=True):
+    for one, other in zip(*both, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-8, atol=1e-9)
 
 
