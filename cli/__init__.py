@@ -6,8 +6,9 @@ import codecs
 import importlib
 import io
 import os
+import re
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -34,6 +35,15 @@ COMMANDS: dict[str, tuple[str, str]] = {
 class LazyGroup(click.Group):
     """A group whose commands are imported on use."""
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KernelfitError as error:
+            command = self.get_command(ctx, ctx.invoked_subcommand or "")
+            if command is not None:
+                error.args = (with_flags(str(error), command), *error.args[1:])
+            raise
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
@@ -47,6 +57,27 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+def with_flags(message: str, command: click.Command) -> str:
+    """The message of an error with the options that were typed in place of the Python arguments it begins with."""
+    start = re.match(r"(\w+(?:, \w+)*)(: | = )", message)
+    if start is None:
+        return message
+    names = start[1].split(", ")
+    flags = _flags(command)
+    return ", ".join(flags.get(name, name) for name in names) + message[start.end(1) :]
+
+
+def _flags(command: click.Command) -> dict[str, str]:
+    """Python argument -> option or argument on the command line, for a command and all below it."""
+    flags: dict[str, str] = {}
+    for below in command.commands.values() if isinstance(command, click.Group) else ():
+        flags |= _flags(below)
+    for parameter in command.params:
+        is_option = isinstance(parameter, click.Option)
+        flags[str(parameter.name)] = parameter.opts[0] if is_option else parameter.human_readable_name
+    return flags
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,4 +1,4 @@
-"""Options that several commands share, each defined once, and how they become arguments of `kernelfit.solve`."""
+"""Options that several commands share, each defined once. Their names are those of `Experiment`'s arguments."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from kernelfit.errors import InputError
+from kernelfit.datasets.corruptions import CORRUPTIONS
 from kernelfit.features import names as feature_names
 from kernelfit.gram.costs import PRECISIONS
 from kernelfit.gram.placement import TIERS
@@ -42,8 +42,10 @@ device_option = click.option(
 device_memory_option = click.option(
     "--device-memory",
     metavar="SIZE",
-    help="Bytes of the card to stay within, such as 10GB; else what is free.",
+    help="Bytes of the GPU to stay within, such as 10GB; else what is free.",
 )
+
+threads_option = click.option("--threads", type=int, metavar="COUNT", help="Threads to use; else every core.")
 
 _DATA = (
     click.option(
@@ -81,7 +83,7 @@ _SOLVER = (
         type=click.Choice((*PRECISIONS, "tf32")),
         default="float64",
         show_default=True,
-        help="mixed and tf32 (on a card) factor in fewer bits, then refine to float64.",
+        help="mixed and tf32 (on a GPU) factor in fewer bits, then refine to float64.",
     ),
     click.option(
         "--tier", type=click.Choice(TIERS), default="auto", show_default=True, help="Where the factor lives."
@@ -97,7 +99,7 @@ _SOLVER = (
     ),
     device_option,
     device_memory_option,
-    click.option("--threads", type=int, metavar="COUNT", help="Threads to use; else every core."),
+    threads_option,
     click.option("--seed", type=int, default=0, show_default=True, help="For every choice drawn at random."),
 )
 
@@ -107,6 +109,28 @@ def data_options(function: Function) -> Function:
     return _apply(_DATA, function)
 
 
+def corruption_options(function: Function) -> Function:
+    """--corruption, --corruption-p."""
+    decorators = (
+        click.option(
+            "--corruption",
+            type=click.Choice(list(CORRUPTIONS)),
+            default="true",
+            show_default=True,
+            help="Of training labels, or of the pixels of both parts.",
+        ),
+        click.option(
+            "--corruption-p",
+            type=float,
+            default=1.0,
+            show_default=True,
+            metavar="SHARE",
+            help="Of the labels, for corrupt-labels.",
+        ),
+    )
+    return _apply(decorators, function)
+
+
 def solver_options(function: Function) -> Function:
     """--ridge, --jitter, --precision, --tier, --memory, --scratch, --device, --device-memory, --threads, --seed."""
     return _apply(_SOLVER, function)
@@ -114,7 +138,7 @@ def solver_options(function: Function) -> Function:
 
 def kernel_options(function: Function) -> Function:
     """--kernel, --gamma-factor, and one option for every parameter that some kernel has."""
-    options = [
+    decorators = [
         click.option(
             "--kernel", type=click.Choice(list(KERNELS)), help="[default: gaussian; random-conv: linear]"
         ),
@@ -125,46 +149,29 @@ def kernel_options(function: Function) -> Function:
             help="With the median rule: times this.  [default: the features' own]",
         ),
     ]
-    for name, (kind, users) in _parameters().items():
-        options.append(click.option(_flag(name), type=kind, help=f"Of the kernels {', '.join(users)}."))
-    return _apply(tuple(options), function)
+    for name, (kind, users) in kernel_parameters().items():
+        decorators.append(click.option(_flag(name), type=kind, help=f"Of the kernels {', '.join(users)}."))
+    return _apply(tuple(decorators), function)
 
 
 def feature_options(function: Function) -> Function:
     """--features, --filters, --option."""
-    options = (
+    decorators = (
         click.option(
             "--features", type=click.Choice(["none", *feature_names()]), default="none", show_default=True
         ),
-        click.option("--filters", type=int, metavar="COUNT", help="Filters of --features random-conv."),
+        click.option(
+            "--filters", "n_filters", type=int, metavar="COUNT", help="Filters of --features random-conv."
+        ),
         click.option(
             "--option",
-            "feature_settings",
+            "feature_options",
             multiple=True,
             metavar="NAME=VALUE",
             help="Of the features (kernelfit features list); repeatable.",
         ),
     )
-    return _apply(options, function)
-
-
-def kernel_arguments(values: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of `kernelfit.solve` that choose K; a `gamma_factor` that was not given is None."""
-    gamma, factor = values["gamma"], values["gamma_factor"]
-    kernel = values["kernel"] or ("linear" if values["features"] == "random-conv" else "gaussian")
-    given = {name: values[name] for name in _parameters()}
-    parameters = {name: value for name, value in given.items() if value is not None}
-    known = parameter_names(kernel)
-    for name in parameters:
-        if name not in known:
-            owned = ", ".join(_flag(parameter) for parameter in known) or "none"
-            raise InputError(f"{_flag(name)}: the {kernel} kernel does not have it; its parameters: {owned}")
-    for name in ("gamma", "gamma_factor"):
-        if values[name] is not None and "gamma" not in known:
-            raise InputError(
-                f"{_flag(name)}: the {kernel} kernel has no gamma; leave it out or take --kernel gaussian"
-            )
-    return {"kernel": kernel, "gamma": gamma, "gamma_factor": factor, "kernel_params": parameters}
+    return _apply(decorators, function)
 
 
 def command_line(context: click.Context) -> str:
@@ -185,9 +192,9 @@ def command_line(context: click.Context) -> str:
     return shlex.join(words)
 
 
-def _apply(options: tuple[Callable[[Any], Any], ...], function: Function) -> Function:
-    for option in reversed(options):
-        function = option(function)
+def _apply(decorators: tuple[Callable[[Any], Any], ...], function: Function) -> Function:
+    for decorator in reversed(decorators):
+        function = decorator(function)
     return function
 
 
@@ -200,7 +207,7 @@ def _gamma_help() -> str:
     return f"Of the kernels {users}. auto: least leave-one-out error on training rows.  [default: median]"
 
 
-def _parameters() -> dict[str, tuple[type, list[str]]]:
+def kernel_parameters() -> dict[str, tuple[type, list[str]]]:
     """Parameter -> (its type, the kernels that have it), `gamma` left out: it takes words as well."""
     found: dict[str, tuple[type, list[str]]] = {}
     for kernel, cls in KERNELS.items():

@@ -1,4 +1,4 @@
-"""Folders for results: one that a run is kept in, and one that appears whole or not at all."""
+"""Folders for results: whether a run there is to be resumed, and one that appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -13,35 +13,15 @@ from pathlib import Path
 import click
 
 from kernelfit.errors import InputError
-from kernelfit.runs import folder as run_folder
-
-SOLUTION = run_folder.SOLUTION
-RESULT = "result.json"
+from kernelfit.experiments.run_dir import not_writable, require_writable, unfinished
 
 
-def claim(target: Path | None) -> bool:
-    """Find out before any work whether a run can be kept in `target`; True: an unfinished one is to be continued.
-
-    On a terminal the user is asked whether to continue it, elsewhere told how. Raises `InputError` where `target`
-    holds something else or cannot be written.
-    """
-    if target is None:
+def offer_to_resume(run_dir: Path | None) -> bool:
+    """Whether an unfinished run in this folder is to be continued; asked where somebody is there to answer."""
+    state = None if run_dir is None else unfinished(run_dir)
+    if state is None or not is_terminal():
         return False
-    target = target.absolute()
-    try:
-        if (target / run_folder.RUN).is_file():
-            return _continue(target)
-        if target.exists() and not (target.is_dir() and run_folder.is_vacant(target)):
-            raise InputError(f"--out: {target} exists and is not an empty folder; name a new one")
-        _require_writable(target)
-    except OSError as error:
-        if isinstance(error, InputError):
-            raise
-        reason = error.strerror or error
-        raise InputError(
-            f"--out: {target} cannot be written ({reason}); name a folder that you may write to"
-        ) from None
-    return False
+    return click.confirm(f"{run_dir} holds {state}. Continue it?", err=True)
 
 
 @contextmanager
@@ -62,12 +42,11 @@ def staged(target: Path | None) -> Iterator[Path | None]:
         temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
         if target.exists():
             # Moving a folder onto an empty one needs the right to change both.
-            _require_writable(target)
+            require_writable(target)
+    except InputError:
+        raise
     except OSError as error:
-        reason = error.strerror or error
-        raise InputError(
-            f"--out: {target} cannot be written ({reason}); name a folder that you may write to"
-        ) from None
+        raise not_writable("--out", target, error) from None
     try:
         yield temporary
         temporary.chmod(0o755)
@@ -76,25 +55,6 @@ def staged(target: Path | None) -> Iterator[Path | None]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _continue(target: Path) -> bool:
-    found = run_folder.state(target)
-    if run_folder.is_finished(target):
-        raise InputError(f"--out: {target} holds {found}; name a new folder")
-    if is_terminal() and click.confirm(f"{target} holds {found}. Continue it?", err=True):
-        return True
-    raise InputError(
-        f"--out: {target} holds {found}; continue it with kernelfit resume {target}, or name a new folder"
-    )
-
-
 def is_terminal() -> bool:
     """Whether somebody is there to be asked."""
     return sys.stdin.isatty() and sys.stderr.isatty()
-
-
-def _require_writable(target: Path) -> None:
-    """Make and remove a folder where the run's folder will be, in the nearest place that exists."""
-    place = target
-    while not place.exists():
-        place = place.parent
-    os.rmdir(tempfile.mkdtemp(dir=place, prefix=".kernelfit-"))

@@ -54,9 +54,7 @@ def command(
     check_device(values["device"])
     bytes_of(values["device_memory"], "device_memory")
     if values["precision"] == "tf32":
-        raise InputError(
-            "--precision: got tf32, which cards alone have, and a plan is of the CPU; take mixed"
-        )
+        raise InputError("--precision: got tf32, which GPUs alone have, and a plan is of the CPU; take mixed")
     if values["device"].startswith("cuda") or values["device_memory"] is not None:
         TerminalProgress().note("a plan is of the CPU: --device and --device-memory change nothing in it")
     for name in ("ridge", "jitter"):

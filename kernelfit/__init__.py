@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kernelfit import datasets, deep, errors, expressivity, features, kernels, metrics, progress
     from kernelfit.estimators import KernelClassifier, KernelInterpolator
+    from kernelfit.experiments.experiment import Experiment
     from kernelfit.solver.certificate import Certificate
     from kernelfit.solver.check import check
     from kernelfit.solver.resume import open_run as open
@@ -36,6 +37,7 @@ if find_spec("kernelfit.cli") is None:
 
 __all__ = [
     "Certificate",
+    "Experiment",
     "KernelClassifier",
     "KernelInterpolator",
     "Solution",
@@ -59,6 +61,7 @@ __all__ = [
 #: where a public name is defined, and as what
 _HOMES = {
     "Certificate": ("kernelfit.solver.certificate", "Certificate"),
+    "Experiment": ("kernelfit.experiments.experiment", "Experiment"),
     "KernelClassifier": ("kernelfit.estimators", "KernelClassifier"),
     "KernelInterpolator": ("kernelfit.estimators", "KernelInterpolator"),
     "Solution": ("kernelfit.solver.solution", "Solution"),

@@ -215,7 +215,7 @@ class ResultTarget:
         return self._commands._invoke(["predict", str(self._run), "--rows", self._rows])
 
     def _needed(self) -> dict[str, Any]:
-        return {key: self._record[key] for key in ("classes", "features", "feature_options", "source")}
+        return {key: self._record[key] for key in ("classes", "experiment")}
 
 
 class ImagesTarget:
@@ -451,12 +451,12 @@ def _csv() -> list[bytes]:
 
 def targets() -> dict[str, Any]:
     """Every target by its name."""
-    from kernelfit.cli.predict import read_rows
     from kernelfit.datasets.cifar import decode_python, read_archive, read_binary_batch, read_python_batch
     from kernelfit.datasets.csv import read_csv
     from kernelfit.datasets.hdf5 import read_hdf5
     from kernelfit.datasets.idx import read_idx
     from kernelfit.datasets.npz import read_npz
+    from kernelfit.experiments.new_rows import read_rows
 
     names = ("data_batch_1", "test_batch")
     opcodes = (b"c__builtin__\neval\n", b"cos\nsystem\n", b"R", b"b", b".", b"\x93", b"(", b"\x81")

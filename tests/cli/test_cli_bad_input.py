@@ -194,12 +194,12 @@ def test_a_failure_while_saving_leaves_a_run_to_go_on_with(
 
 
 def test_an_interrupt_is_one_line_and_130(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
-    from kernelfit.cli import solve
+    from kernelfit.experiments import experiment
 
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(solve, "solve", interrupt)
+    monkeypatch.setattr(experiment, "solve", interrupt)
     code, out, errors = run("solve", "--out", "kept")
     assert (code, out) == (130, "")
     assert errors[-1] == "kernelfit: interrupted"
@@ -240,7 +240,7 @@ def test_a_file_name_that_is_not_utf8(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
     done = subprocess.run(command, capture_output=True, env=environment, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stderr
-    assert json.loads((Path(name) / "result.json").read_text())["source"]["train"] == name + ".npz"
+    assert json.loads((Path(name) / "result.json").read_text())["experiment"]["train"] == name + ".npz"
 
 
 def test_square_brackets_in_names_are_no_markup(run, tmp_path: Path, rng: np.random.Generator) -> None:  # type: ignore[no-untyped-def]
@@ -265,6 +265,27 @@ def test_a_missing_command_and_no_command(run) -> None:  # type: ignore[no-untyp
     code, _, errors = run()
     assert code == 2
     assert any("solve" in line for line in errors)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "start"),
+    [
+        (["solve", "--n", "0"], "--n"),
+        (["solve", "--dataset", "nowhere"], "--dataset"),
+        (["solve", "--nu", "1"], "--nu: the gaussian kernel does not have it"),
+        (["solve", "--features", "random-conv", "--filters", "0"], "--filters: got 0"),
+        (["solve", "--option", "stride=2"], "--option: got stride"),
+        (["solve", "--corruption-p", "0.5"], "--corruption-p: got 0.5"),
+        (["solve", "--out", "."], "--out: "),
+        (["predict", ".", "--rows", "none.npy"], "DIR: "),
+        (["datasets", "list", "--data-dir", "none"], "--data-dir"),
+    ],
+)
+def test_errors_name_what_was_typed(run, tmp_path: Path, arguments: list[str], start: str) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "file").touch()
+    code, out, errors = run(*arguments)
+    assert (code, out, len(errors)) == (2, "", 1)
+    assert errors[0].startswith(f"kernelfit: {start}")
 
 
 def test_errors_are_one_line_however_they_were_raised(run, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]

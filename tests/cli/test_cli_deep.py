@@ -139,7 +139,7 @@ def test_fewer_rows_or_draws_than_none_are_refused(option, tmp_path):
         (["train", "--p", "0.5"], "--p: of use with --corruption corrupt-labels"),
         (["sweep", "--p", "0.2,0.5", "--corruption", "random-labels"], "--p: of use with"),
         (["sweep", "--seeds", "a"], "--seeds: got 'a'"),
-        (["reproduce", "table2"], r"data_dir: table2 needs .*\(--images\)"),
+        (["reproduce", "table2"], r"table2 needs .*\(--images\)"),
         (["reproduce", "table2", "--data-dir", "there"], "--data-dir: table2 takes"),
         (["reproduce", "table1", "--images", "there"], "--images: of use with table2"),
         (["reproduce", "table1", "--plan", "--dataset", "digits"], "--plan: .* cifar10 alone"),

@@ -183,11 +183,11 @@ def test_info_measures_both_rates() -> None:
 @pytest.mark.parametrize(
     ("option", "value", "says"),
     [
-        ("--ridge", "nan", "ridge: got 'nan', expected a finite number >= 0 or 'auto'$"),
-        ("--jitter", "-1", "jitter: got -1.0, expected a finite number >= 0"),
-        ("--device", "tpu", "device: got 'tpu', expected auto, cpu, cuda"),
-        ("--device-memory", "much", "device_memory: got 'much', expected a size"),
-        ("--precision", "tf32", "--precision: got tf32, which cards alone have"),
+        ("--ridge", "nan", "--ridge: got 'nan', expected a finite number >= 0 or 'auto'$"),
+        ("--jitter", "-1", "--jitter: got -1.0, expected a finite number >= 0"),
+        ("--device", "tpu", "--device: got 'tpu', expected auto, cpu, cuda"),
+        ("--device-memory", "much", "--device-memory: got 'much', expected a size"),
+        ("--precision", "tf32", "--precision: got tf32, which GPUs alone have"),
         ("--train", "rows.csv", "--d: got 5 beside --train"),
         ("--rhs", "-3", "--rhs: got -3, expected right-hand sides >= 1"),
     ],

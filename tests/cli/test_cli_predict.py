@@ -12,8 +12,8 @@ from click.testing import CliRunner, Result
 
 from kernelfit import datasets
 from kernelfit.cli import root
-from kernelfit.cli.predict import read_rows
 from kernelfit.errors import DataError, InputError, KernelfitError
+from kernelfit.experiments.new_rows import read_rows
 
 
 def invoke(*arguments: str) -> Result:

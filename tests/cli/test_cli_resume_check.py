@@ -171,8 +171,8 @@ def test_damage_is_reported_with_exit_code_2(tmp_path: Path) -> None:
 def test_a_finished_run_is_no_excuse_for_a_device_that_is_none(tmp_path: Path) -> None:
     folder = str(tmp_path / "run")
     assert invoke("solve", "--n", "50", "--out", folder).exit_code == 0
-    assert "device: got 'tpu'" in str(failure("resume", folder, "--device", "tpu"))
-    assert "device_memory: got 'much'" in str(failure("resume", folder, "--device-memory", "much"))
+    assert "--device: got 'tpu'" in str(failure("resume", folder, "--device", "tpu"))
+    assert "--device-memory: got 'much'" in str(failure("resume", folder, "--device-memory", "much"))
 
 
 def test_a_solution_without_a_factor_has_nothing_to_resume(tmp_path: Path) -> None:

@@ -195,10 +195,10 @@ def test_equal_rows_are_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "kind", "message"),
     [
-        (("--ridge", "much"), InputError, "ridge: got 'much', expected a finite number >= 0 or 'auto'"),
-        (("--ridge", "-1"), InputError, "ridge: got '-1'"),
-        (("--device", "abacus"), InputError, "device: got 'abacus'"),
-        (("--memory", "300MB"), PlanError, "memory: "),
+        (("--ridge", "much"), InputError, "--ridge: got 'much', expected a finite number >= 0 or 'auto'"),
+        (("--ridge", "-1"), InputError, "--ridge: got '-1'"),
+        (("--device", "abacus"), InputError, "--device: got 'abacus'"),
+        (("--memory", "300MB"), PlanError, "--memory: "),
     ],
 )
 def test_what_would_stop_the_solve_is_found_before_the_sums(

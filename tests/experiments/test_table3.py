@@ -47,7 +47,7 @@ def images(rng, monkeypatch):
             y_test=whole.y_test[:n_test],
         )
 
-    monkeypatch.setattr(table3.datasets, "load", load)
+    monkeypatch.setattr(kernelfit.datasets, "load", load)
     return loaded
 
 
@@ -149,7 +149,7 @@ def test_no_choice_looks_at_the_test_rows(images):
 
 def test_labels_that_nothing_fits_leave_the_ridge_alone(images):
     # Two equal images of different classes.
-    table3.datasets.load("cifar10")
+    kernelfit.datasets.load("cifar10")
     data = images["cifar10"]
     X, y = data.X_train.copy(), data.y_train.copy()
     X[1], y[0], y[1] = X[0], 0, 1

@@ -40,9 +40,10 @@ def test_the_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rng: n
         "Y": X[:, :2],
         "other_Y": X[:, 2:],
         "X_new": X[:5],
+        "new_images": rng.integers(0, 17, (5, 64)).astype(float),
         "labels": np.where(X[:, 0] > 0, "yes", "no"),
     }
-    assert len(BLOCKS) == 2
+    assert len(BLOCKS) == 3
     for block in BLOCKS:
         exec(block, names)
     assert (tmp_path / "solution.h5").is_file()

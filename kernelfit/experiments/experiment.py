@@ -1,0 +1,419 @@
+"""An experiment as one object: data set -> corruption -> features -> exact interpolation -> record.
+
+The command line is a parser of these arguments: whatever `kernelfit solve` does, `Experiment(...).run()` does.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from kernelfit.datasets import Dataset
+from kernelfit.errors import DataError, DuplicateRowsError, InputError, NotPositiveDefiniteError
+from kernelfit.experiments import record as records
+from kernelfit.experiments.prepare import Checkpoint, Prepared, prepare, stream
+from kernelfit.experiments.result import Result
+from kernelfit.experiments.run_dir import RESULT, claim
+from kernelfit.experiments.specs import (
+    NONE,
+    TRUE,
+    Corruption,
+    DataSpec,
+    FeatureSpec,
+    Inputs,
+    KernelSpec,
+    SolverSettings,
+)
+from kernelfit.progress import Progress, Silent
+from kernelfit.report import json_output
+from kernelfit.runs.folder import GRAM, JOURNAL, RUN, SOLUTION
+from kernelfit.solver import resume as runs
+from kernelfit.solver.solution import Solution
+from kernelfit.solver.solve import solve
+from kernelfit.streaming import gram_file
+from kernelfit.typing import Float
+
+Pathlike = str | Path | None
+
+
+class Experiment:
+    """(K + ridge I) alpha = Y for a data set, its features and a kernel: solved exactly, certified and reported.
+
+        >>> result = Experiment("digits", n_train=400, loo=True).run()
+        >>> result.record["train_error"], result.record["backward_error"] < 1e-13
+        (0.0, True)
+
+    Parameters
+    ----------
+    dataset : a name of `kernelfit.datasets.REGISTRY`, or the path of a file or folder
+    n_train, n_test : take the first rows of each part; None takes all
+    data_dir : a folder to look in first for known data sets
+    train, test : the user's own files in place of `dataset`
+    corruption : a name of `kernelfit.datasets.corruptions.CORRUPTIONS`; `corruption_p` is the share of labels that
+        "corrupt-labels" draws anew
+    features : "none", or a name of `kernelfit.features.REGISTRY`, with `feature_options` as its class takes them
+    kernel : a name of `kernelfit.kernels.KERNELS`; by default gaussian, or linear for features that stream
+    gamma, gamma_factor, kernel_params : as for `kernelfit.solve`; by default the factor that suits the features
+    ridge, jitter, precision, tier, memory, scratch, device, device_memory, threads : as for `kernelfit.solve`; for
+        features that stream the ridge is in units of the mean diagonal of K
+    seed : for rows held out, the corruption, and choices that draw rows
+    loo : whether to report leave-one-out errors, n^3/3 flops more
+
+    Raises
+    ------
+    InputError : an argument that makes no sense
+    """
+
+    def __init__(
+        self,
+        dataset: str | Path = "digits",
+        *,
+        n_train: int | None = None,
+        n_test: int | None = None,
+        data_dir: Pathlike = None,
+        train: Pathlike = None,
+        test: Pathlike = None,
+        corruption: str = TRUE,
+        corruption_p: float = 1.0,
+        features: str = NONE,
+        feature_options: Mapping[str, Any] | None = None,
+        kernel: str | None = None,
+        gamma: float | str | None = None,
+        gamma_factor: float | None = None,
+        kernel_params: Mapping[str, Any] | None = None,
+        ridge: float | str = 0.0,
+        jitter: float = 0.0,
+        precision: str = "float64",
+        tier: str = "auto",
+        memory: int | str | None = None,
+        scratch: Pathlike = None,
+        device: str = "auto",
+        device_memory: int | str | None = None,
+        threads: int | None = None,
+        seed: int = 0,
+        loo: bool = False,
+    ) -> None:
+        data = DataSpec(str(dataset), n_train, n_test, _path(data_dir), _path(train), _path(test))
+        mapped = FeatureSpec(features, dict(feature_options or {}))
+        self.inputs = Inputs(data, Corruption(corruption, corruption_p), mapped, seed)
+        name = kernel or ("linear" if mapped.streams else "gaussian")
+        self.kernel = KernelSpec(name, gamma, gamma_factor, dict(kernel_params or {}))
+        self.solver = SolverSettings(
+            ridge, jitter, precision, tier, memory, _path(scratch), device, device_memory, threads
+        )
+        self.loo = loo
+
+    @property
+    def streams(self) -> bool:
+        """Whether K is summed up over blocks of features that are never held all at once."""
+        return self.inputs.features.streams and self.kernel.name == "linear"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The constructor's arguments in JSON's types; paths hold from any folder. `Experiment(**it)` is this one."""
+        plain: dict[str, Any] = json_output.plain(
+            {
+                **self.inputs.data.as_dict(),
+                **self.inputs.corruption.as_dict(),
+                **self.inputs.features.as_dict(),
+                **self.kernel.as_dict(),
+                **self.solver.as_dict(),
+                "seed": self.inputs.seed,
+                "loo": self.loo,
+            }
+        )
+        return plain
+
+    def __repr__(self) -> str:
+        default = Experiment().as_dict()
+        given = self.as_dict() | {"feature_options": self.inputs.features.given}
+        given = {name: value for name, value in given.items() if value != default[name]}
+        if given.get("kernel") == "linear" and self.streams:
+            del given["kernel"]
+        return f"Experiment({', '.join(f'{name}={value!r}' for name, value in given.items())})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Experiment) and self.as_dict() == other.as_dict()
+
+    def run(
+        self,
+        run_dir: Pathlike = None,
+        *,
+        resume: bool = False,
+        checkpoint: Pathlike = None,
+        command: str = "",
+        progress: Progress | None = None,
+    ) -> Result:
+        """Load, prepare, solve and report.
+
+        Parameters
+        ----------
+        run_dir : a new folder to store the run in: factor, solution and record
+        resume : continue the unfinished run that is in `run_dir`, if it is of the same problem
+        checkpoint : a file for the sums of features that stream; by default in `run_dir`
+        command : what the record says it came from; by default this object and call
+
+        Raises
+        ------
+        InputError, DataError, and what `kernelfit.solve` raises
+        """
+        started = time.perf_counter()
+        progress = progress or Silent()
+        folder = _path(run_dir)
+        if folder is not None:
+            folder = claim(folder, resume=resume, streams=self.streams)
+        command = command or f"{self!r}.run({'' if folder is None else repr(str(folder))})"
+        remember = {"experiment": self.as_dict(), "command": command}
+        sums = folder / GRAM if checkpoint is None and folder is not None else _path(checkpoint)
+        task = _Task.load(self, Checkpoint(sums, folder, remember), command, progress)
+        try:
+            solution = solve(
+                task.prepared.X_train,
+                task.prepared.targets(task.dataset),
+                **task.kernel_arguments(),
+                **task.prepared.solver_arguments(self.solver),
+                run_dir=folder,
+                resume=resume,
+                remember=remember,
+                seed=self.inputs.seed,
+                progress=progress,
+            )
+            return task.report(solution, folder, started, progress)
+        finally:
+            task.close()
+
+    @staticmethod
+    def resume(
+        run_dir: str | Path,
+        *,
+        device: str = "auto",
+        device_memory: int | str | None = None,
+        threads: int | None = None,
+        command: str = "",
+        progress: Progress | None = None,
+    ) -> Result:
+        """Continue the run in `run_dir` from its first unfinished panel, or report a finished one anew.
+
+        Where the data set cannot be read again, or the run is of `kernelfit.solve`, the record holds the equations and
+        their certificate alone. Raises as `kernelfit.resume`.
+        """
+        started = time.perf_counter()
+        progress = progress or Silent()
+        folder = Path(run_dir).absolute()
+        if (folder / SOLUTION).exists() and not any((folder / name).exists() for name in (RUN, JOURNAL)):
+            raise InputError(
+                f"run_dir: {folder} holds the solution of a linear kernel, which has no factor; it is finished, use it"
+            )
+        where: dict[str, Any] = {"device": device, "device_memory": device_memory, "threads": threads}
+        then = command or "Experiment.resume"
+        if (folder / GRAM).exists() and not (folder / RUN).exists():
+            # It stopped while K was summed up.
+            remembered = gram_file.read(folder / GRAM).remembered
+            line = f"{remembered.get('command', 'kernelfit solve')}; {then}"
+            return _recalled(remembered, folder, where).run(folder, command=line, progress=progress)
+        remembered = runs.remembered(folder)
+        experiment = _recalled(remembered, folder, where) if "experiment" in remembered else None
+        command = f"{remembered.get('command', 'kernelfit solve')}; {then}"
+        # K that is summed up has to be there before its factor.
+        task = None
+        if experiment is not None and experiment.streams:
+            task = _task_or_none(experiment, folder, remembered, command, progress)
+        try:
+            solution = runs.resume(folder, **where, progress=progress)
+            try:
+                if experiment is not None and task is None:
+                    task = _task_or_none(experiment, folder, remembered, command, progress)
+                if task is not None:
+                    return task.report(solution, folder, started, progress)
+                return Result(records.run_record(solution, command), solution, run_dir=folder)
+            finally:
+                solution.close()
+        finally:
+            if task is not None:
+                task.close()
+
+    @staticmethod
+    def load(saved: str | Path, threads: int | None = None) -> Result:
+        """The result of a run that was stored in a folder, for new rows; or a solution file alone.
+
+        Raises `InputError` where there is none, `DataError` where its record is damaged.
+        """
+        saved = Path(saved)
+        alone = saved.is_file()
+        result = Result({}, Solution.load(saved)) if alone else _read_result(saved.absolute())
+        result.solution.threads = threads
+        return result
+
+
+class _Task:
+    """One run under way: the data set, what the kernel sees, and what is to be reported."""
+
+    def __init__(
+        self, experiment: Experiment, dataset: Dataset, prepared: Prepared, seconds_load: float, command: str
+    ) -> None:
+        self.experiment, self.dataset, self.prepared = experiment, dataset, prepared
+        self.command, self.seconds_load = command, seconds_load
+
+    @classmethod
+    def load(cls, experiment: Experiment, checkpoint: Checkpoint, command: str, progress: Progress) -> _Task:
+        """Read the data set and compute its features; those that stream store their sums in the checkpoint."""
+        began = time.perf_counter()
+        inputs, solver = experiment.inputs, experiment.solver
+        dataset = inputs.load(progress)
+        seconds = time.perf_counter() - began
+        if experiment.streams:
+            prepared = stream(dataset, inputs.features, solver, checkpoint, progress)
+        else:
+            prepared = prepare(dataset, inputs.features, solver.threads, progress)
+        return cls(experiment, dataset, prepared, seconds, command)
+
+    def kernel_arguments(self) -> dict[str, Any]:
+        """As `kernelfit.solve` takes them."""
+        if self.prepared.streamed is not None:
+            return {"kernel": "precomputed"}
+        return self.experiment.kernel.arguments(self.prepared.gamma_factor)
+
+    def report(self, solution: Solution, run_dir: Path | None, started: float, progress: Progress) -> Result:
+        """Errors, norms and times since `started`; the record is stored in `run_dir`. The factor is given back."""
+        features = self.experiment.inputs.features
+        try:
+            record = self._record(solution, started, progress)
+        finally:
+            choice = solution.ridge_choice
+            solution.close()  # the memory of its factor is wanted
+        without, remarks = None, list(self.prepared.notes if self.prepared.streamed is not None else ())
+        if choice is not None:
+            without = record
+            if solution.ridge > 0:
+                without, reason = self._interpolate(solution, progress)
+                remarks += [reason] if reason else []
+            record = record | records.ridge_record(choice, without)
+            record["seconds"]["total"] = time.perf_counter() - started
+        streamed = self.prepared.streamed is not None
+        if run_dir is not None:
+            stored = {
+                **record,
+                "classes": self.dataset.classes,
+                "streamed": streamed,
+                "experiment": self.experiment.as_dict(),
+            }
+            json_output.write(stored, run_dir / RESULT)
+        fitted = None if self.prepared.feature is None else (self.prepared.feature, self.prepared.rows)
+        return Result(
+            record=record,
+            solution=solution,
+            classes=self.dataset.classes,
+            inputs=self.experiment.inputs,
+            streamed=streamed,
+            run_dir=run_dir,
+            without_ridge=without,
+            remarks=tuple(remarks),
+            fitted=fitted if features else None,
+        )
+
+    def close(self) -> None:
+        """Give back a device or a file that holds a Gram."""
+        self.prepared.close()
+
+    def _record(self, solution: Solution, started: float, progress: Progress) -> dict[str, Any]:
+        predictions = self.prepared.predict(solution, progress)
+        left_out: Float | None = None
+        if self.experiment.loo:
+            left_out = solution.leave_one_out(progress).reshape(len(solution.alpha), -1)
+        inputs = self.experiment.inputs
+        record = records.solve_record(
+            self.dataset,
+            self.prepared,
+            solution,
+            predictions=predictions,
+            left_out=left_out,
+            seconds={"load": self.seconds_load, "total": time.perf_counter() - started},
+            about={"features": inputs.features.name, "seed": inputs.seed, "command": self.command},
+        )
+        return record | (inputs.corruption.as_dict() if inputs.corruption else {})
+
+    def _interpolate(self, chosen: Solution, progress: Progress) -> tuple[dict[str, Any] | None, str]:
+        """The record of the same solve without a ridge; or None and why no function interpolates."""
+        started = time.perf_counter()
+        arguments = self.prepared.solver_arguments(self.experiment.solver) | {"ridge": 0.0}
+        try:
+            solution = solve(
+                self.prepared.X_train,
+                self.prepared.targets(self.dataset),
+                kernel=chosen.kernel or "precomputed",
+                **arguments,
+                progress=progress,
+            )
+        except (DuplicateRowsError, NotPositiveDefiniteError) as error:
+            reason = f"no solution without a ridge: {error}"
+            progress.note(reason)
+            return None, reason
+        try:
+            return self._record(solution, started, progress), ""
+        finally:
+            solution.close()
+
+
+def _task_or_none(
+    experiment: Experiment, run_dir: Path, remembered: dict[str, Any], command: str, progress: Progress
+) -> _Task | None:
+    try:
+        return _Task.load(experiment, Checkpoint(run_dir / GRAM, run_dir, remembered), command, progress)
+    except (DataError, InputError) as error:
+        progress.note(f"no test error, as the data set cannot be read again: {error}")
+        return None
+
+
+def _recalled(remembered: Mapping[str, Any], run_dir: Path, where: Mapping[str, Any]) -> Experiment:
+    """The experiment that a run remembers, on the device and threads that are asked for now."""
+    try:
+        experiment = Experiment(**remembered["experiment"])
+    except (InputError, TypeError, LookupError, AttributeError) as error:
+        raise DataError(
+            f"{run_dir}: does not say what it is a run of ({error}); start again in another folder"
+        ) from None
+    resumed = copy.copy(experiment)
+    resumed.solver = replace(experiment.solver, **where)
+    return resumed
+
+
+def _read_result(run_dir: Path) -> Result:
+    path = run_dir / RESULT
+    if not (run_dir / SOLUTION).is_file():
+        raise InputError(
+            f"run_dir: {run_dir} holds no {SOLUTION}; make one with kernelfit solve --out {run_dir}"
+        )
+    try:
+        stored: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); solve again into another folder") from None
+    if not isinstance(stored, dict):
+        raise DataError(f"{path}: got {type(stored).__name__}, expected the record of a solve")
+    classes = stored.pop("classes", None)
+    named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
+    try:
+        if classes is not None and not named:
+            raise TypeError("classes are no names")
+        experiment = Experiment(**stored.pop("experiment"))
+    except (InputError, TypeError, ValueError, LookupError, AttributeError) as error:
+        raise DataError(
+            f"{path}: is not the record of a solve, it is damaged ({error}); solve again into another folder"
+        ) from None
+    streamed = stored.pop("streamed", False) is True
+    solution = Solution.load(run_dir / SOLUTION)
+    return Result(
+        record=stored,
+        solution=solution,
+        classes=None if classes is None else tuple(classes),
+        inputs=experiment.inputs,
+        streamed=streamed and experiment.streams,
+        run_dir=run_dir,
+    )
+
+
+def _path(path: Pathlike) -> Path | None:
+    return None if path is None else Path(path)

@@ -1,0 +1,248 @@
+"""From a data set to what the kernel sees: its rows, features of them, or the Gram matrix of features that stream."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernelfit.arguments import bytes_of
+from kernelfit.cpu.memory import available_memory
+from kernelfit.datasets import Dataset, training_targets
+from kernelfit.device.choose import open_device
+from kernelfit.errors import DuplicateRowsError
+from kernelfit.experiments.specs import FeatureSpec, SolverSettings
+from kernelfit.features.images import ImageFeatures
+from kernelfit.gram.points import Points
+from kernelfit.gram.source import PanelGram
+from kernelfit.progress import Progress
+from kernelfit.runs.folder import LOCK, make_folder
+from kernelfit.runs.lock import FolderLock
+from kernelfit.solver.inputs import drop_duplicates
+from kernelfit.solver.solution import Solution
+from kernelfit.streaming.gram import FeatureGram, feature_gram, require_solvable, sums_dtype
+from kernelfit.typing import Array, Float
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Training and test rows in the kernel's units once multiplied by `scale`; of `streamed` features their Grams.
+
+    Attributes
+    ----------
+    X_train, X_test : what `solve` and `predict` take
+    rows : the training rows of the data set that K is of, before features
+    feature : the fitted feature map, where there is one
+    kept : indices of `rows` in the data set, where equal rows were left out of a Gram
+    notes : what was done to the rows
+    seconds : for fitting and transforming
+    """
+
+    X_train: Array | PanelGram
+    X_test: Array
+    rows: Array
+    scale: float | None
+    n_features: int
+    feature: ImageFeatures | None = None
+    streamed: FeatureGram | None = None
+    kept: NDArray[np.int64] | None = None
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def gamma_factor(self) -> float:
+        """c of the gamma = c / median squared distance that suits these features."""
+        return float(getattr(self.feature, "default_gamma_factor", 1.0)) if self.streamed is None else 1.0
+
+    def targets(self, dataset: Dataset) -> Float:
+        """Y (n, c) of the rows that the kernel sees."""
+        targets = training_targets(dataset)
+        return targets if self.kept is None else targets[self.kept]
+
+    def solver_arguments(self, solver: SolverSettings) -> dict[str, Any]:
+        """What `kernelfit.solve` takes of the settings, beside Grams that are in memory, on the device they lie on."""
+        arguments: dict[str, Any] = {
+            "ridge": solver.ridge,
+            "jitter": solver.jitter,
+            "precision": solver.precision,
+            "tier": solver.tier,
+            "memory": solver.memory,
+            "scratch": solver.scratch,
+            "device": solver.device,
+            "device_memory": solver.device_memory,
+            "threads": solver.threads,
+            "scale": self.scale,
+        }
+        if self.streamed is None:
+            return arguments
+        if not solver.chooses_ridge:
+            arguments["ridge"] = float(solver.ridge) * self.streamed.mean_diagonal
+        memory = bytes_of(solver.memory)
+        if memory is not None:
+            arguments["memory"] = max(1, memory - self.streamed.plan.held)
+        device = self.streamed.gram.device
+        if device is not None:
+            arguments |= {"device": device, "device_memory": None}
+        return arguments
+
+    def predict(self, solution: Solution, progress: Progress) -> Float:
+        """f at the test rows (m, c)."""
+        streamed = self.streamed
+        scores = solution.predict(self.X_test, progress) if streamed is None else streamed.predict(solution)
+        return scores.reshape(len(scores), -1)
+
+    def close(self) -> None:
+        """Give back a device or a file that holds a Gram."""
+        if self.streamed is not None:
+            self.streamed.close()
+
+
+def prepare(dataset: Dataset, features: FeatureSpec, threads: int | None, progress: Progress) -> Prepared:
+    """Fit the features on the training rows and apply them to both parts; `none` passes rows through."""
+    if not features:
+        return Prepared(dataset.X_train, dataset.X_test, dataset.X_train, dataset.scale, dataset.n_features)
+    started = time.perf_counter()
+    feature = features.fit(dataset, threads, progress)
+    return _transformed(dataset, feature, started, progress)
+
+
+def _transformed(dataset: Dataset, feature: ImageFeatures, started: float, progress: Progress) -> Prepared:
+    train = feature.transform(dataset.X_train, progress=progress)
+    test = feature.transform(dataset.X_test, progress=progress)
+    seconds = time.perf_counter() - started
+    for text in feature.notes:
+        progress.note(text)
+    return Prepared(
+        train,
+        test,
+        dataset.X_train,
+        1.0,
+        feature.n_features_out_,
+        feature=feature,
+        notes=feature.notes,
+        seconds=seconds,
+    )
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where sums of streamed features are stored so that a run which stops can be resumed.
+
+    `file` holds the sums, `run_dir` the whole run where there is one; `remember` is stored with them, and `remedy`
+    tells whoever stops the work how to resume it.
+    """
+
+    file: Path | None = None
+    run_dir: Path | None = None
+    remember: Mapping[str, Any] | None = None
+
+    @property
+    def remedy(self) -> str:
+        if self.run_dir is not None:
+            return f"continue with kernelfit resume {self.run_dir}"
+        return "give the same command again"
+
+
+def stream(
+    dataset: Dataset,
+    features: FeatureSpec,
+    solver: SolverSettings,
+    checkpoint: Checkpoint,
+    progress: Progress,
+) -> Prepared:
+    """Fit features that stream and sum up their Grams, which `checkpoint` stores.
+
+    With fewer features than rows and no ridge K is singular, and the features fit into memory: they are computed as
+    such, for the primal path. What would stop the solve after hours of summing is looked for before.
+    """
+    started = time.perf_counter()
+    feature = features.fit(dataset, solver.threads, progress)
+    if feature.n_features_out_ < dataset.n_train and solver.ridge == 0:
+        return _transformed(dataset, feature, started, progress)
+    seconds = time.perf_counter() - started
+    notes: list[str] = []
+
+    def note(message: str) -> None:
+        notes.append(message)
+        progress.note(message)
+
+    for text in feature.notes:
+        note(text)
+    targets, kept = training_targets(dataset), np.arange(dataset.n_train)
+    rows = dataset.X_train
+    ridge = 0.0 if solver.chooses_ridge else float(solver.ridge)
+    try:
+        _, targets, kept, _ = drop_duplicates(Points(rows), targets, ridge, note)
+        rows = rows[kept] if len(kept) < len(rows) else rows
+    except DuplicateRowsError as error:
+        if not solver.chooses_ridge:
+            raise
+        note(f"ridge 0 will not do: {error}")
+    lock = None
+    if checkpoint.run_dir is not None:
+        folder, _ = make_folder(checkpoint.run_dir)
+        lock = FolderLock(folder / LOCK)
+    try:
+        grams = _grams(feature, rows, dataset.X_test, targets.shape[1], solver, checkpoint, note, progress)
+    finally:
+        if lock is not None:
+            lock.release()
+    return Prepared(
+        grams.gram,
+        grams.cross,
+        rows,
+        None,
+        grams.n_features,
+        feature=feature,
+        streamed=grams,
+        kept=kept,
+        notes=tuple(notes),
+        seconds=seconds,
+    )
+
+
+def _grams(
+    feature: Any,
+    rows: Array,
+    test: Array,
+    n_rhs: int,
+    solver: SolverSettings,
+    checkpoint: Checkpoint,
+    note: Callable[[str], None],
+    progress: Progress,
+) -> FeatureGram:
+    """The sums, on the device where there is one, else on the CPU if the solve that follows them fits there."""
+    given = bytes_of(solver.memory)
+    memory = available_memory() if given is None else given
+    device = open_device(solver.device, len(rows), note, bytes_of(solver.device_memory, "device_memory"))
+    if device is None:
+        require_solvable(
+            feature,
+            len(rows),
+            len(test),
+            rows[:1].nbytes,
+            n_rhs=n_rhs,
+            memory=memory,
+            precision=solver.precision,
+            tier=solver.tier,
+            folder=checkpoint.run_dir or solver.scratch,
+            kept=checkpoint.file is not None,
+        )
+    return feature_gram(
+        feature,
+        rows,
+        test,
+        dtype=sums_dtype(solver.precision),
+        memory=memory,
+        checkpoint=checkpoint.file,
+        scratch=solver.scratch,
+        remember=checkpoint.remember,
+        way_on=checkpoint.remedy,
+        device=device or "cpu",
+        progress=progress,
+    )

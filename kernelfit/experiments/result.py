@@ -1,0 +1,113 @@
+"""What an experiment gives: its record, and a function of new rows."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kernelfit.errors import InputError, StorageError
+from kernelfit.experiments.run_dir import WEIGHTS
+from kernelfit.experiments.specs import Inputs
+from kernelfit.features.images import ImageFeatures
+from kernelfit.gram.points import Points
+from kernelfit.progress import Progress, Silent
+from kernelfit.runs.folder import SOLUTION
+from kernelfit.solver.inputs import find_duplicates
+from kernelfit.solver.solution import Solution
+from kernelfit.storage import hdf5
+from kernelfit.streaming import weights as feature_weights
+from kernelfit.typing import Array, Float
+
+
+@dataclass
+class Result:
+    """A finished experiment.
+
+    Attributes
+    ----------
+    record : what `kernelfit solve --json` writes
+    solution : f, without its factor; `kernelfit.open(run_dir)` has that of a run that was stored
+    classes : names of the classes in the order of the scores' columns; None for regression
+    inputs : data set, corruption and features; None where a solution file stands alone
+    streamed : whether the solution's kernel is the linear one of features that stream
+    run_dir : the folder of the run, where it was stored
+    without_ridge : the record of the interpolating solution, where the ridge was chosen and one exists
+    remarks : why there is none, and what was done to the features
+    """
+
+    record: dict[str, Any]
+    solution: Solution
+    classes: tuple[str, ...] | None = None
+    inputs: Inputs | None = None
+    streamed: bool = False
+    run_dir: Path | None = None
+    without_ridge: dict[str, Any] | None = None
+    remarks: tuple[str, ...] = ()
+    #: the fitted features and the training rows that K is of; fitted again where a run is read from its folder
+    fitted: tuple[ImageFeatures, Array] | None = None
+    _weights: Float | None = None
+
+    def scores(self, rows: Array, progress: Progress | None = None) -> Float:
+        """f at the rows (m, d), which are as those of the data set before any features: (m, c)."""
+        progress = progress or Silent()
+        if self.streamed:
+            scores = self._streamed_scores(rows, progress)
+        elif self.inputs is None or not self.inputs.features:
+            scores = self.solution.predict(rows, progress)
+        else:
+            feature, _ = self._features(progress)
+            scores = self.solution.predict(feature.transform(rows, progress=progress), progress)
+        return scores.reshape(len(scores), -1)
+
+    def predict(self, rows: Array, progress: Progress | None = None) -> Array:
+        """The class of each row (m,) by name, or its targets (m, c)."""
+        return self.decided(self.scores(rows, progress))
+
+    def decided(self, scores: Float) -> Array:
+        """The class of the largest score in each row by name, (m,); for regression the scores as they are."""
+        if self.classes is None:
+            return scores
+        if scores.shape[1] != len(self.classes):
+            raise InputError(
+                f"scores: got {scores.shape[1]} columns, expected {len(self.classes)}, one for each class"
+            )
+        return np.array(self.classes)[scores.argmax(axis=1)]
+
+    def _features(self, progress: Progress) -> tuple[ImageFeatures, Array]:
+        if self.fitted is None:
+            assert self.inputs is not None
+            self.fitted = self.inputs.fit_again(self.solution.threads, progress)
+        return self.fitted
+
+    def _streamed_scores(self, rows: Array, progress: Progress) -> Float:
+        """By weights of the features, which the first call computes and stores beside the solution."""
+        feature, training = self._features(progress)
+        w = self._weights_of(feature, training, progress)
+        started = time.perf_counter()
+        scores = feature_weights.predict(feature, rows, w, progress)
+        self.solution.seconds["predict"] = time.perf_counter() - started
+        return scores
+
+    def _weights_of(self, feature: Any, training: Array, progress: Progress) -> Float:
+        if self._weights is not None:
+            return self._weights
+        path, digest = None, ""
+        if self.run_dir is not None:
+            path, digest = self.run_dir / WEIGHTS, hdf5.file_digest(self.run_dir / SOLUTION)
+            self._weights = feature_weights.read(path, digest, feature.n_features_out_)
+        if self._weights is None:
+            if len(training) != len(self.solution.alpha):  # equal rows were left out
+                training = np.delete(training, find_duplicates(Points(training)).dropped, axis=0)
+            where = "" if path is None else f": {path}"
+            progress.note(f"the features' weights are computed from the training rows, once{where}")
+            self._weights = feature_weights.weights(feature, training, self.solution.alpha, progress)
+            try:
+                if path is not None:
+                    feature_weights.write(path, self._weights, digest)
+            except StorageError as error:
+                progress.note(f"the features' weights are not stored: {error}")
+        return self._weights

@@ -1,0 +1,257 @@
+"""The parts of an experiment: which rows, what is done to them, their features, and the kernel of these.
+
+Each is checked when it is made, in the words of `Experiment`'s arguments, and reads no file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from kernelfit import datasets
+from kernelfit.datasets import Dataset
+from kernelfit.datasets.corruptions import CORRUPTIONS, corrupt
+from kernelfit.datasets.registry import REGISTRY
+from kernelfit.device.choose import check_device
+from kernelfit.errors import InputError
+from kernelfit.features import feature_class
+from kernelfit.features.images import ImageFeatures
+from kernelfit.features.options import make, options
+from kernelfit.kernels import parameter_names
+from kernelfit.progress import Progress
+from kernelfit.solver.inputs import as_shift
+from kernelfit.typing import Array
+
+NONE = "none"
+TRUE = "true"
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """Rows and labels: a data set by name or path, or the user's own `train` and `test` files, and how many of each."""
+
+    dataset: str = "digits"
+    n_train: int | None = None
+    n_test: int | None = None
+    data_dir: Path | None = None
+    train: Path | None = None
+    test: Path | None = None
+
+    def load(self, seed: int, progress: Progress | None = None) -> Dataset:
+        """The data set; `seed` chooses the rows held out where there is no test part."""
+        return datasets.load(
+            self.dataset,
+            n_train=self.n_train,
+            n_test=self.n_test,
+            data_dir=self.data_dir,
+            train=self.train,
+            test=self.test,
+            seed=seed,
+            progress=progress,
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """The arguments that make it anew, from whatever folder: paths are absolute."""
+        is_path = self.train is None and self.dataset not in REGISTRY and Path(self.dataset).exists()
+        return {
+            "dataset": str(Path(self.dataset).absolute()) if is_path else self.dataset,
+            "n_train": self.n_train,
+            "n_test": self.n_test,
+            **{name: absolute(getattr(self, name)) for name in ("data_dir", "train", "test")},
+        }
+
+
+@dataclass(frozen=True)
+class Corruption:
+    """One of `kernelfit.datasets.corruptions`; `p` is the share of labels of `corrupt-labels`."""
+
+    name: str = TRUE
+    p: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.name not in CORRUPTIONS:
+            raise InputError(f"corruption: got {self.name!r}, expected one of {', '.join(CORRUPTIONS)}")
+        if not 0 <= self.p <= 1:
+            raise InputError(f"corruption_p: got {self.p}, expected a share of the labels from 0 to 1")
+        if self.p != 1 and self.name != "corrupt-labels":
+            raise InputError(
+                f"corruption_p: got {self.p}, but {self.name} has no share; leave it out or take corrupt-labels"
+            )
+
+    def __bool__(self) -> bool:
+        return self.name != TRUE
+
+    def apply(self, dataset: Dataset, seed: int) -> Dataset:
+        """The data set as this corruption leaves it; the same seed always gives the same."""
+        return corrupt(dataset, self.name, p=self.p, seed=seed) if self else dataset
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"corruption": self.name, "corruption_p": self.p}
+
+
+@dataclass(frozen=True)
+class FeatureSpec:
+    """A feature map by name and all its options, those not given by their defaults; `none` leaves rows as they are."""
+
+    name: str = NONE
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        given = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in self.options.items()
+        }
+        if self.name == NONE:
+            if given:
+                raise InputError(
+                    f"feature_options: got {', '.join(given)}, but features 'none' has no options; name features"
+                )
+            return
+        feature = make(self.name, given=given)
+        object.__setattr__(self, "options", {key: getattr(feature, key) for key in options(self.name)})
+
+    def __bool__(self) -> bool:
+        return self.name != NONE
+
+    @property
+    def streams(self) -> bool:
+        """Whether there may be too many features to hold at once."""
+        return bool(self) and feature_class(self.name).streams
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The options that are not at their defaults."""
+        if not self:
+            return {}
+        known = options(self.name)
+        return {key: value for key, value in self.options.items() if value != known[key].default}
+
+    def fit(self, dataset: Dataset, threads: int | None, progress: Progress | None = None) -> ImageFeatures:
+        """The map, fitted on the training rows; the same rows and options always give the same features."""
+        if dataset.image_shape is None:
+            raise InputError(
+                f"features: {self.name} needs images, and {dataset.name} has none; take features 'none'"
+            )
+        feature = make(
+            self.name,
+            image_shape=dataset.image_shape,
+            scale=dataset.scale,
+            threads=threads,
+            given=self.options,
+        )
+        return feature.fit(dataset.X_train, progress=progress)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"features": self.name, "feature_options": dict(self.options)}
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What comes before the kernel. `seed` is for the rows held out and the corruption."""
+
+    data: DataSpec
+    corruption: Corruption
+    features: FeatureSpec
+    seed: int
+
+    def load(self, progress: Progress | None = None) -> Dataset:
+        """The data set, corrupted where that was asked for."""
+        dataset = self.data.load(self.seed, progress)
+        if self.corruption and progress is not None:
+            progress.note(f"corruption: {self.corruption.name}; test labels stay as they are")
+        return self.corruption.apply(dataset, self.seed)
+
+    def fit_again(self, threads: int | None, progress: Progress | None = None) -> tuple[ImageFeatures, Array]:
+        """The fitted features of a solve that is over, and its training rows."""
+        dataset = replace(self, data=replace(self.data, n_test=None)).load(progress)
+        return self.features.fit(dataset, threads, progress), dataset.X_train
+
+
+@dataclass(frozen=True)
+class KernelSpec:
+    """A kernel by name with its parameters; `gamma` may be "median" (the default) or "auto", as for `solve`."""
+
+    name: str = "gaussian"
+    gamma: float | str | None = None
+    gamma_factor: float | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        known = parameter_names(self.name)
+        for name in self.params:
+            if name not in known:
+                owned = ", ".join(known) or "none"
+                raise InputError(f"{name}: the {self.name} kernel does not have it; its parameters: {owned}")
+        for name in ("gamma", "gamma_factor"):
+            if getattr(self, name) is not None and "gamma" not in known:
+                raise InputError(
+                    f"{name}: the {self.name} kernel has no gamma; leave it out or take the gaussian kernel"
+                )
+
+    def arguments(self, features_factor: float) -> dict[str, Any]:
+        """As `kernelfit.solve` takes them. A factor belongs to the median rule; features may have their own."""
+        factor = self.gamma_factor
+        if factor is None:
+            factor = features_factor if self.gamma in (None, "median") else 1.0
+        return {
+            "kernel": self.name,
+            "gamma": self.gamma,
+            "gamma_factor": factor,
+            "kernel_params": dict(self.params),
+        }
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "kernel": self.name,
+            "gamma": self.gamma,
+            "gamma_factor": self.gamma_factor,
+            "kernel_params": dict(self.params),
+        }
+
+
+@dataclass(frozen=True)
+class SolverSettings:
+    """What `kernelfit.solve` is told besides rows, targets and kernel.
+
+    `ridge` is a number or "auto"; for features that stream it counts in units of the mean diagonal of K.
+    """
+
+    ridge: float | str = 0.0
+    jitter: float = 0.0
+    precision: str = "float64"
+    tier: str = "auto"
+    memory: int | str | None = None
+    scratch: Path | None = None
+    device: str = "auto"
+    device_memory: int | str | None = None
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.ridge != "auto":
+            object.__setattr__(self, "ridge", as_shift("ridge", self.ridge))
+        as_shift("jitter", self.jitter)
+        check_device(self.device)
+
+    @property
+    def chooses_ridge(self) -> bool:
+        """Whether the ridge is to be chosen by leave-one-out."""
+        return self.ridge == "auto"
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "ridge": self.ridge,
+            "jitter": self.jitter,
+            "precision": self.precision,
+            "tier": self.tier,
+            "memory": self.memory,
+            "scratch": absolute(self.scratch),
+            "device": self.device,
+            "device_memory": self.device_memory,
+            "threads": self.threads,
+        }
+
+
+def absolute(path: Path | None) -> str | None:
+    """A path as text that holds from any folder."""
+    return None if path is None else str(path.absolute())

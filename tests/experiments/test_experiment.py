@@ -1,0 +1,194 @@
+"""`Experiment`: the command line in Python, remembered as JSON, run, resumed and applied to new rows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import kernelfit
+from kernelfit import Experiment, datasets
+from kernelfit.cli import root
+from kernelfit.datasets.corruptions import corrupt
+from kernelfit.errors import DataError, InputError
+from kernelfit.report import json_output
+
+#: what differs between two runs of the same experiment
+_OF_THE_RUN = ("seconds", "command", "peak_rss_bytes", "gflops_factor")
+
+
+def command(*arguments: str) -> dict[str, Any]:
+    result = CliRunner().invoke(root, [*arguments, "--json", "-"], catch_exceptions=False)
+    assert result.exit_code == 0, result.stderr
+    record: dict[str, Any] = json.loads(result.stdout)
+    return record
+
+
+def without_run(record: dict[str, Any]) -> dict[str, Any]:
+    plan = {key: value for key, value in record["plan"].items() if key not in ("memory_limit", "disk_free")}
+    same = {key: value for key, value in record.items() if key not in _OF_THE_RUN} | {"plan": plan}
+    if "ridge_choice" in same:
+        same["ridge_choice"] = {**same["ridge_choice"], "seconds": None}
+    return json.loads(json.dumps(json_output.plain(same)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        (
+            {"features": "gabor", "loo": True},
+            ["--features", "gabor", "--loo"],
+        ),
+        (
+            {"features": "random-conv", "feature_options": {"n_filters": 100}, "ridge": "auto"},
+            ["--features", "random-conv", "--filters", "100", "--ridge", "auto"],
+        ),
+        (
+            {"kernel": "matern", "kernel_params": {"nu": 2.5, "length_scale": 2.0}, "ridge": 1e-3},
+            ["--kernel", "matern", "--nu", "2.5", "--length-scale", "2", "--ridge", "1e-3"],
+        ),
+        (
+            {"corruption": "corrupt-labels", "corruption_p": 0.5, "seed": 3},
+            ["--corruption", "corrupt-labels", "--corruption-p", "0.5", "--seed", "3"],
+        ),
+    ],
+    ids=["gabor", "random-conv", "matern", "labels"],
+)
+def test_python_and_the_command_line_do_the_same(
+    tmp_path: Path, arguments: dict[str, Any], options: list[str]
+) -> None:
+    result = Experiment("digits", n_train=300, memory="2GB", **arguments).run(tmp_path / "python")
+    typed = command("solve", "--n", "300", "--memory", "2GB", *options, "--out", str(tmp_path / "shell"))
+    assert without_run(result.record) == without_run(typed)
+    assert set(result.record["seconds"]) == set(typed["seconds"])
+    rows = datasets.load("digits", n_test=40).X_test
+    np.save(tmp_path / "rows.npy", rows)
+    shell = command("predict", str(tmp_path / "shell"), "--rows", str(tmp_path / "rows.npy"))
+    assert result.predict(rows).tolist() == shell["predictions"]
+    assert Experiment.load(tmp_path / "python").predict(rows).tolist() == shell["predictions"]
+
+
+def test_an_experiment_is_remembered_as_json() -> None:
+    experiment = Experiment(
+        "mnist",
+        n_train=50,
+        data_dir="/data",
+        features="gabor",
+        feature_options={"wavelengths": (3.0, 5.0)},
+        kernel="laplacian",
+        gamma="auto",
+        ridge="1e-3",
+        corruption="random-pixels",
+        seed=7,
+        loo=True,
+    )
+    text = json.dumps(experiment.as_dict(), allow_nan=False)
+    again = Experiment(**json.loads(text))
+    assert again == experiment
+    assert again.inputs == experiment.inputs
+    assert again.solver.ridge == 1e-3
+    assert eval(repr(experiment), {"Experiment": Experiment}) == experiment
+    assert "feature_options={'wavelengths': (3.0, 5.0)}" in repr(experiment)
+    assert repr(Experiment()) == "Experiment()"
+
+
+def test_paths_hold_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own.csv").write_text("1,2,0\n")
+    (tmp_path / "digits").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert Experiment("own.csv").as_dict()["dataset"] == str(tmp_path / "own.csv")
+    assert Experiment(train="own.csv").as_dict()["train"] == str(tmp_path / "own.csv")
+    # A known name is the data set, whatever folders there are.
+    assert Experiment("digits").as_dict()["dataset"] == "digits"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"ridge": -1}, "ridge: got -1"),
+        ({"jitter": float("nan")}, "jitter: got nan"),
+        ({"device": "tpu"}, "device: got 'tpu'"),
+        ({"features": "sift"}, "features: got 'sift'"),
+        ({"features": "gabor", "feature_options": {"strid": 2}}, "'strid'"),
+        ({"feature_options": {"stride": 2}}, "feature_options: got stride"),
+        ({"kernel": "gausian"}, "kernel: got 'gausian'"),
+        ({"kernel_params": {"nu": 1.5}}, "nu: the gaussian kernel does not have it; its parameters: gamma"),
+        ({"kernel": "linear", "gamma": 1}, "gamma: the linear kernel has no gamma"),
+        ({"corruption": "noise"}, "corruption: got 'noise'"),
+        ({"corruption_p": 0.5}, "corruption_p: got 0.5, but true has no share"),
+        ({"corruption": "corrupt-labels", "corruption_p": 2}, "corruption_p: got 2"),
+    ],
+)
+def test_arguments_are_checked_before_anything_is_read(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message.replace("(", r"\(")):
+        Experiment("nothing is loaded", **arguments)
+
+
+@pytest.mark.parametrize("name", ["random-labels", "shuffled-pixels", "random-pixels", "gaussian"])
+def test_a_corrupted_data_set_is_what_the_kernel_sees(tmp_path: Path, name: str) -> None:
+    result = Experiment("digits", n_train=200, corruption=name, gamma=0.1, seed=2).run(tmp_path / "run")
+    data = corrupt(datasets.load("digits", n_train=200), name, seed=2)
+    Y = np.eye(10)[data.y_train]
+    by_hand = kernelfit.solve(data.X_train, Y, gamma=0.1, scale=data.scale)
+    assert np.array_equal(result.solution.alpha, by_hand.alpha)
+    wrong = by_hand.predict(data.X_test).argmax(axis=1) != data.y_test
+    assert result.record["test_error"] == wrong.mean()
+    assert result.record["corruption"] == name
+    assert command("predict", str(tmp_path / "run"), "--dataset", "digits")["test_error"] == wrong.mean()
+
+
+def test_features_are_fitted_again_on_corrupted_rows(tmp_path: Path) -> None:
+    experiment = Experiment("digits", n_train=150, features="whitening", corruption="shuffled-pixels")
+    result = experiment.run(tmp_path / "run")
+    rows = datasets.load("digits", n_test=30).X_test
+    assert np.array_equal(Experiment.load(tmp_path / "run").scores(rows), result.scores(rows))
+
+
+def test_a_run_in_use_is_refused_and_an_unfinished_one_resumed(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    experiment = Experiment("digits", n_train=300, gamma=0.1)
+    whole = experiment.run(folder)
+    with pytest.raises(InputError, match=r"run_dir: .* holds a finished run; name a new folder"):
+        experiment.run(folder)
+    (folder / "solution.h5").unlink()
+    with pytest.raises(InputError, match="continue it with kernelfit resume"):
+        experiment.run(folder)
+    resumed = Experiment.resume(folder)
+    assert np.array_equal(resumed.solution.alpha, whole.solution.alpha)
+    assert resumed.record["test_error"] == whole.record["test_error"]
+    (folder / "solution.h5").unlink()
+    assert np.array_equal(experiment.run(folder, resume=True).solution.alpha, whole.solution.alpha)
+
+
+def test_a_run_of_solve_is_resumed_without_a_data_set(tmp_path: Path, rng: np.random.Generator) -> None:
+    folder = tmp_path / "run"
+    kernelfit.solve(rng.normal(size=(40, 3)), rng.normal(size=40), gamma=1.0, run_dir=folder).close()
+    (folder / "solution.h5").unlink()
+    record = Experiment.resume(folder).record
+    assert "test_error" not in record
+    assert record["n_train"] == 40
+    assert record["backward_error"] < 1e-13
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"classes": [1, 2]},
+        {"experiment": None},
+        {"experiment": {"datset": "digits"}},
+        {"experiment": {"features": 3}},
+        {"experiment": {"ridge": []}},
+        {"experiment": {"n_train": 1, "feature_options": [1]}},
+    ],
+)
+def test_a_damaged_record_is_named(tmp_path: Path, change: dict[str, Any]) -> None:
+    folder = tmp_path / "run"
+    Experiment("digits", n_train=60).run(folder)
+    record = json.loads((folder / "result.json").read_text())
+    (folder / "result.json").write_text(json.dumps({**record, **change}))
+    with pytest.raises(DataError, match=r"result\.json: is not the record of a solve"):
+        Experiment.load(folder)
