@@ -22,7 +22,7 @@ from kernelfit.experiments.run_dir import RESULT, claim
 from kernelfit.experiments.specs import (
     NONE,
     TRUE,
-    Corruption,
+    CorruptionSpec,
     DataSpec,
     FeatureSpec,
     Inputs,
@@ -36,7 +36,7 @@ from kernelfit.solver import resume as runs
 from kernelfit.solver.solution import Solution
 from kernelfit.solver.solve import solve
 from kernelfit.streaming import gram_file
-from kernelfit.typing import Float
+from kernelfit.typing import Corruption, Float, GammaRule, PrecisionName, RidgeRule, Tier
 
 Pathlike = str | Path | None
 
@@ -78,18 +78,18 @@ class Experiment:
         data_dir: Pathlike = None,
         train: Pathlike = None,
         test: Pathlike = None,
-        corruption: str = TRUE,
+        corruption: Corruption = TRUE,
         corruption_p: float = 1.0,
         features: str = NONE,
         feature_options: Mapping[str, Any] | None = None,
         kernel: str | None = None,
-        gamma: float | str | None = None,
+        gamma: float | GammaRule | None = None,
         gamma_factor: float | None = None,
         kernel_params: Mapping[str, Any] | None = None,
-        ridge: float | str = 0.0,
+        ridge: float | RidgeRule = 0.0,
         jitter: float = 0.0,
-        precision: str = "float64",
-        tier: str = "auto",
+        precision: PrecisionName = "float64",
+        tier: Tier = "auto",
         memory: int | str | None = None,
         scratch: Pathlike = None,
         device: str = "auto",
@@ -100,7 +100,7 @@ class Experiment:
     ) -> None:
         data = DataSpec(str(dataset), n_train, n_test, _path(data_dir), _path(train), _path(test))
         mapped = FeatureSpec(features, dict(feature_options or {}))
-        self.inputs = Inputs(data, Corruption(corruption, corruption_p), mapped, seed)
+        self.inputs = Inputs(data, CorruptionSpec(corruption, corruption_p), mapped, seed)
         name = kernel or ("linear" if mapped.streams else "gaussian")
         self.kernel = KernelSpec(name, gamma, gamma_factor, dict(kernel_params or {}))
         self.solver = SolverSettings(

@@ -22,10 +22,10 @@ from kernelfit.features.options import make, options
 from kernelfit.kernels import parameter_names
 from kernelfit.progress import Progress
 from kernelfit.solver.inputs import as_shift
-from kernelfit.typing import Array
+from kernelfit.typing import Array, Corruption, GammaRule, PrecisionName, RidgeRule, Tier
 
 NONE = "none"
-TRUE = "true"
+TRUE: Corruption = "true"
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,10 @@ class DataSpec:
 
 
 @dataclass(frozen=True)
-class Corruption:
+class CorruptionSpec:
     """One of `kernelfit.datasets.corruptions`; `p` is the share of labels of `corrupt-labels`."""
 
-    name: str = TRUE
+    name: Corruption = TRUE
     p: float = 1.0
 
     def __post_init__(self) -> None:
@@ -151,7 +151,7 @@ class Inputs:
     """What comes before the kernel. `seed` is for the rows held out and the corruption."""
 
     data: DataSpec
-    corruption: Corruption
+    corruption: CorruptionSpec
     features: FeatureSpec
     seed: int
 
@@ -173,7 +173,7 @@ class KernelSpec:
     """A kernel by name with its parameters; `gamma` may be "median" (the default) or "auto", as for `solve`."""
 
     name: str = "gaussian"
-    gamma: float | str | None = None
+    gamma: float | GammaRule | None = None
     gamma_factor: float | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
 
@@ -217,10 +217,10 @@ class SolverSettings:
     `ridge` is a number or "auto"; for features that stream it counts in units of the mean diagonal of K.
     """
 
-    ridge: float | str = 0.0
+    ridge: float | RidgeRule = 0.0
     jitter: float = 0.0
-    precision: str = "float64"
-    tier: str = "auto"
+    precision: PrecisionName = "float64"
+    tier: Tier = "auto"
     memory: int | str | None = None
     scratch: Path | None = None
     device: str = "auto"

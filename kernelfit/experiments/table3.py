@@ -16,6 +16,7 @@ from kernelfit.experiments.experiment import Experiment
 from kernelfit.experiments.paper import ROWS, PaperRow
 from kernelfit.experiments.record import OF_A_CHOICE
 from kernelfit.progress import Progress
+from kernelfit.typing import PrecisionName, Tier
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Settings:
     n_test: int | None = None
     filters: int = 32_000
     quantise: bool = False
-    precision: str = "float64"
+    precision: PrecisionName = "float64"
     seed: int = 0
 
 
@@ -40,7 +41,7 @@ class Means:
 
     data_dir: Path | None = None
     memory: str | None = None
-    tier: str = "auto"
+    tier: Tier = "auto"
     scratch: Path | None = None
     threads: int | None = None
     checkpoint: Path | None = None
