@@ -17,8 +17,8 @@ from kernelfit.cpu.memory import available_memory
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
 from kernelfit.experiments import gemm_rate, scaling
-from kernelfit.gram.costs import PRECISIONS
 from kernelfit.gram.points import Points
+from kernelfit.gram.precision import CPU_PRECISIONS
 from kernelfit.kernels import build
 from kernelfit.report import figures, json_output, tables
 from kernelfit.report.progress import TerminalProgress
@@ -42,7 +42,7 @@ SYNTHETIC = "synthetic"
 )
 @click.option("--gamma", type=float, help="Of the gaussian kernel; else 1 / median squared distance.")
 @click.option("--rhs", "n_rhs", type=int, default=10, show_default=True, help="Right-hand sides.")
-@click.option("--precision", type=click.Choice(PRECISIONS), default="float64", show_default=True)
+@click.option("--precision", type=click.Choice(CPU_PRECISIONS), default="float64", show_default=True)
 @click.option("--repeats", type=int, default=3, show_default=True, help="Solves a size; the median counts.")
 @click.option("--memory", metavar="SIZE", help="Memory to stay within, such as 8GB; else what is available.")
 @click.option("--threads", type=int, metavar="COUNT", help="Threads to use; else every core.")

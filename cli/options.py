@@ -13,8 +13,8 @@ from click.core import ParameterSource
 
 from kernelfit.datasets.corruptions import CORRUPTIONS
 from kernelfit.features import names as feature_names
-from kernelfit.gram.costs import PRECISIONS
 from kernelfit.gram.placement import TIERS
+from kernelfit.gram.precision import PRECISIONS
 from kernelfit.kernels import KERNELS, parameter_names
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -80,7 +80,7 @@ _SOLVER = (
     ),
     click.option(
         "--precision",
-        type=click.Choice((*PRECISIONS, "tf32")),
+        type=click.Choice(tuple(PRECISIONS)),
         default="float64",
         show_default=True,
         help="mixed and tf32 (on a GPU) factor in fewer bits, then refine to float64.",

@@ -10,8 +10,8 @@ import click
 from rich.console import Console
 
 from kernelfit.experiments.paper import ROWS
-from kernelfit.gram.costs import PRECISIONS
 from kernelfit.gram.placement import TIERS
+from kernelfit.gram.precision import CPU_PRECISIONS
 from kernelfit.report import json_output
 
 from .options import command_line, data_dir_option, json_option
@@ -63,7 +63,7 @@ def command() -> None:
     help="Round their features to bytes: products are then exact, and faster on CPUs with AVX-512 VNNI.",
 )
 @data_dir_option
-@click.option("--precision", type=click.Choice(PRECISIONS), default="float64", show_default=True)
+@click.option("--precision", type=click.Choice(CPU_PRECISIONS), default="float64", show_default=True)
 @click.option("--tier", type=click.Choice(TIERS), default="auto", show_default=True)
 @click.option("--memory", metavar="SIZE", help="Memory to stay within, such as 8GB; else what is available.")
 @click.option(

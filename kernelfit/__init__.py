@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from kernelfit.solver.check import check
     from kernelfit.solver.resume import open_run as open
     from kernelfit.solver.resume import resume
-    from kernelfit.solver.solution import Solution
-    from kernelfit.solver.solution_file import read as load
+    from kernelfit.solver.solution import Solution, load
     from kernelfit.solver.solve import solve
     from kernelfit.streaming.gram import feature_gram
 
@@ -67,7 +66,7 @@ _HOMES = {
     "Solution": ("kernelfit.solver.solution", "Solution"),
     "check": ("kernelfit.solver.check", "check"),
     "feature_gram": ("kernelfit.streaming.gram", "feature_gram"),
-    "load": ("kernelfit.solver.solution_file", "read"),
+    "load": ("kernelfit.solver.solution", "load"),
     "open": ("kernelfit.solver.resume", "open_run"),
     "resume": ("kernelfit.solver.resume", "resume"),
     "solve": ("kernelfit.solver.solve", "solve"),

@@ -88,7 +88,9 @@ class _KernelEstimator(BaseEstimator):
         """The state without the factor, which lives in panels that belong to this process."""
         state: dict[str, Any] = super().__getstate__()
         if "solution_" in state:
-            state = {**state, "solution_": dataclasses.replace(state["solution_"], factor=None)}
+            solution = state["solution_"]
+            problem = solution.problem.without_gram()
+            state = {**state, "solution_": dataclasses.replace(solution, problem=problem, factor=None)}
         return state
 
     def _solve(self, X: NDArray[Any], targets: Float) -> None:

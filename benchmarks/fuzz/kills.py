@@ -116,7 +116,7 @@ def verified(folder: Path) -> tuple[PanelLayout, int]:
     report = kernelfit.check(folder)
     if report.problems:
         raise SystemExit(f"after a kill: {report.problems[0]}")
-    _, plan, _, _ = run_file.read(folder / RUN)
+    plan = run_file.read(folder / RUN, lambda record: record.plan)
     return plan.layout, report.panels_verified
 
 

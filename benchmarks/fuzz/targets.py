@@ -30,8 +30,7 @@ import kernelfit
 from benchmarks.fuzz.commands import arguments
 from benchmarks.fuzz.mutations import mutate, mutate_json
 from kernelfit.errors import KernelfitError
-from kernelfit.runs import identity, run_file
-from kernelfit.solver import solution_file
+from kernelfit.runs import identity, run_file, solution_file
 from kernelfit.storage import hdf5
 
 #: if any damaged file makes us run this, the file appears

@@ -8,10 +8,11 @@ from typing import Any
 
 from kernelfit.device.protocol import aligned
 from kernelfit.device.residency import Traffic, min_slots, rehearse
-from kernelfit.errors import InputError, PlanError
+from kernelfit.errors import PlanError
 from kernelfit.gram.costs import Costs
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.plan import Plan
+from kernelfit.gram.precision import precision_of
 
 #: widths tried, the first that moves least in the least time is taken. Narrow panels waste less on diagonal tiles,
 #: wide ones are read less often from where they were spilled to.
@@ -22,9 +23,6 @@ STAGED = 8
 _PRODUCTS = 2**28
 #: assumed of the link between host and device, of the disk (bytes/s) and of products (flop/s), to choose a width
 _LINK, _DISK, _RATE = 50e9, 1.5e9, 60e12
-
-
-DEVICE_PRECISIONS = ("float64", "float32", "mixed", "tf32")
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ class DeviceSize:
     @property
     def bytes_number(self) -> int:
         """Of one number of the factor."""
-        return 8 if self.precision == "float64" else 4
+        return precision_of(self.precision).factor.itemsize
 
 
 @dataclass(frozen=True)
@@ -121,9 +119,7 @@ def make_device_plan(
     `work` gives the bytes that potrf wants for a block of some order (one tile where it is not known). The width that
     is predicted to take least time is taken, `strip` rows of inner products at a time.
     """
-    if size.precision not in DEVICE_PRECISIONS:
-        expected = f"{', '.join(DEVICE_PRECISIONS[:-1])} or {DEVICE_PRECISIONS[-1]}"
-        raise InputError(f"precision: got {size.precision!r}, expected {expected}")
+    precision_of(size.precision)
     widths = (width,) if width is not None else tuple(w for w in WIDTHS if w <= size.n) or (size.n,)
     plans, refusals = [], []
     for candidate in widths:

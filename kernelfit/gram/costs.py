@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kernelfit.errors import InputError
 from kernelfit.gram.layout import MAX_STRIP, PanelLayout
+from kernelfit.gram.precision import precision_of
 
 #: what Python, NumPy, SciPy, Numba and their compiled code occupy before any data (resident, measured)
 INTERPRETER = 300_000_000
-PRECISIONS = ("float64", "float32", "mixed")
 #: iterations of refinement assumed when predicting time for mixed precision
 _REFINEMENTS = 6
 
@@ -44,16 +43,15 @@ class Costs:
         panel_width: int | None = None,
     ) -> Costs:
         """By default the rows are float64, and panels are as wide as n asks for. Raises `InputError`."""
-        if precision not in PRECISIONS:
-            raise InputError(f"precision: got {precision!r}, expected one of {', '.join(PRECISIONS)}")
+        numbers = precision_of(precision)
         layout = PanelLayout.of_order(n) if panel_width is None else PanelLayout(n, min(panel_width, n))
         points = n * d * 8 if points_bytes is None else points_bytes
-        return cls(n, d, n_rhs, threads, precision, layout, points)
+        return cls(n, d, n_rhs, threads, numbers.of_plan, layout, points)
 
     @property
     def bytes_number(self) -> int:
         """Of one number of the factor."""
-        return 8 if self.precision == "float64" else 4
+        return precision_of(self.precision).factor.itemsize
 
     @property
     def bytes_factor(self) -> int:

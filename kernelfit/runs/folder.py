@@ -1,4 +1,4 @@
-"""The folder of a run: what is needed to go on with it, and what is left when it has ended.
+"""The folder of a run: what is needed to resume it, and what is left when it has ended.
 
 run.h5        rows, targets and every choice made; a folder without it holds no run
 factor.h5     the panels of L
@@ -11,47 +11,39 @@ lock          held by the process that writes
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from kernelfit.errors import DataError, StorageError
-from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.plan import Plan
+from kernelfit.gram.precision import precision_of
 from kernelfit.progress import Progress
-from kernelfit.runs import run_file
-from kernelfit.runs.identity import differences, identity
+from kernelfit.runs import run_file, solution_file
+from kernelfit.runs.identity import differences
 from kernelfit.runs.lock import FolderLock
-from kernelfit.solver import solution_file
-from kernelfit.solver.problem import Problem
+from kernelfit.runs.run_file import Record
+from kernelfit.runs.verify import open_factor, verify
 from kernelfit.storage import journal
 from kernelfit.storage.atomic import storage_error
 from kernelfit.storage.disk import DiskPanels
-from kernelfit.storage.journal import Contents, Journal, PanelRecord
+from kernelfit.storage.journal import Journal
 from kernelfit.storage.panel_file import PanelFile
 from kernelfit.storage.panels import PanelStore, RamPanels
-from kernelfit.storage.write_behind import WriteBehind, checksum
-
-if TYPE_CHECKING:
-    from kernelfit.solver.solution import Solution
+from kernelfit.storage.write_behind import WriteBehind
+from kernelfit.typing import Array
 
 RUN, FACTOR, JOURNAL, SOLUTION, LOCK = "run.h5", "factor.h5", "journal", "solution.h5", "lock"
 GRAM = "gram.h5"
-# HDF5's metadata take less than this for each panel, alignment included.
-_METADATA = 65_536
 _UNFINISHED = tuple(f".{name}." for name in (RUN, FACTOR, JOURNAL, SOLUTION, GRAM))
 
 
 class Run:
     """A run that this process writes. Make one with `start` or `resume`; nobody else may write until `close`."""
 
-    def __init__(
-        self, folder: Path, lock: FolderLock, problem: Problem, plan: Plan, notes: list[str]
-    ) -> None:
-        self.folder, self.problem, self.plan, self.notes = folder, problem, plan, notes
-        self._lock = lock
+    def __init__(self, folder: Path, lock: FolderLock, record: Record) -> None:
+        self.folder, self._lock, self._record = folder, lock, record
         self._file: PanelFile | None = None
         self._journal: Journal | None = None
         self._made = False
@@ -59,15 +51,19 @@ class Run:
         self.finished = 0
         self.seconds = (0.0, 0.0)
 
+    @property
+    def plan(self) -> Plan:
+        return self._record.plan
+
     @classmethod
-    def start(cls, folder: Path, problem: Problem, plan: Plan, notes: list[str]) -> Run:
+    def start(cls, folder: Path, record: Record) -> Run:
         """A new run; everything is laid out and reserved before this returns, or nothing is left behind."""
         folder, made = make_folder(folder)
         lock = None
         try:
             lock = FolderLock(folder / LOCK)
             refuse_occupied(folder)
-            run = cls(folder, lock, problem, plan, notes)
+            run = cls(folder, lock, record)
             run._made = made
             try:
                 run._lay_out()
@@ -84,17 +80,9 @@ class Run:
         return run
 
     @classmethod
-    def resume(
-        cls,
-        folder: Path,
-        problem: Problem,
-        plan: Plan,
-        notes: list[str],
-        lock: FolderLock,
-        progress: Progress,
-    ) -> Run:
-        """Go on with a run after checking that it is the same one and that its panels are what was recorded."""
-        run = cls(folder, lock, problem, plan, notes)
+    def resume(cls, folder: Path, record: Record, lock: FolderLock, progress: Progress) -> Run:
+        """Take up a run after checking that it is the same one and that its panels are what was recorded."""
+        run = cls(folder, lock, record)
         try:
             run._take_up(progress)
         except BaseException:
@@ -102,11 +90,11 @@ class Run:
             raise
         return run
 
-    def restart(self, plan: Plan) -> None:
+    def restart(self, record: Record) -> None:
         """Forget the panels and begin with another plan."""
         self._close_files()
         (self.folder / JOURNAL).unlink(missing_ok=True)
-        self.plan = plan
+        self._record = record
         self.finished, self.seconds = 0, (0.0, 0.0)
         self._lay_out()
 
@@ -119,7 +107,7 @@ class Run:
         """The store of the planned tier, with the finished panels in it."""
         assert self._file is not None
         behind = self.behind()
-        # A run that a device began goes on from the disk where there is no device.
+        # A run that a device began is resumed from the disk where there is no device.
         if self.plan.tier in ("disk", "device"):
             return DiskPanels(self._file, self.plan.rows_at_once, behind)
         store = RamPanels(self.plan.layout, dtype, behind)
@@ -127,9 +115,9 @@ class Run:
             store.load(j)
         return store
 
-    def finish(self, solution: Solution) -> None:
-        """Write the solution. The journal knows its checksum before it takes its name."""
-        solution_file.write(solution, self.folder / SOLUTION, self._seal)
+    def finish(self, meta: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
+        """Write the solution, as plain data. The journal knows its checksum before it takes its name."""
+        solution_file.write(self.folder / SOLUTION, meta, arrays, self._seal)
 
     def discard(self) -> None:
         """Take everything away that the run put into its folder."""
@@ -164,35 +152,37 @@ class Run:
     def _lay_out(self) -> None:
         """A new file for the factor, a new journal, and last the file that makes this folder a run."""
         _sweep(self.folder)
-        described = identity(self.problem, self.plan)
-        dtype = factor_dtype(self.plan)
+        dtype = precision_of(self.plan.precision).factor
         self._file = PanelFile.create(self.folder / FACTOR, self.plan.layout, dtype)
         self._journal = Journal.create(
             self.folder / JOURNAL,
-            {"identity": described, "offsets": self._file.offsets, "metadata": self._file.metadata_digest()},
+            {
+                "identity": self._record.identity,
+                "offsets": self._file.offsets,
+                "metadata": self._file.metadata_digest(),
+            },
         )
-        run_file.write(self.folder / RUN, self.problem, self.plan, described, self.notes)
+        run_file.write(self.folder / RUN, self._record)
 
     def _take_up(self, progress: Progress) -> None:
         _sweep(self.folder)
         contents = journal.read(self.folder / JOURNAL)
-        described = identity(self.problem, self.plan)
         if contents.header is None:
             lost = contents.damage or ("is cut short" if contents.torn else "is missing")
             progress.note(f"{self.folder / JOURNAL}: {lost}; every panel is computed again")
             self._lay_out()
             return
-        refuse_other(self.folder, described, contents.header.get("identity"))
-        file = open_factor(self.folder, self.plan.layout, factor_dtype(self.plan), contents, writable=True)
+        refuse_other(self.folder, self._record.identity, contents.header.get("identity"))
+        file = open_factor(self.folder / FACTOR, self.plan, contents, writable=True)
         if file is None:
             progress.note(f"{self.folder / FACTOR}: missing; every panel is computed again")
             self._lay_out()
             return
         self._file = file
         good, fault = verify(file, contents.panels, progress)
-        for problem in (contents.damage and f"{self.folder / JOURNAL}: {contents.damage}", fault):
-            if problem:
-                progress.note(f"{problem}; panels from {good} on are computed again")
+        for damage in (contents.damage and f"{self.folder / JOURNAL}: {contents.damage}", fault):
+            if damage:
+                progress.note(f"{damage}; panels from {good} on are computed again")
         if file.metadata_digest() != contents.header.get("metadata"):
             progress.note(f"{self.folder / FACTOR}: its HDF5 metadata was damaged and has been written again")
             file.repair_metadata()
@@ -231,33 +221,26 @@ def _clear(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def open_run_folder(
-    folder: Path, problem: Problem, plan: Plan, notes: list[str], resume: bool, progress: Progress
-) -> Run:
-    """The run of `problem` in `folder`: a new one, or with `resume` the one that is there, if it is the same.
+def open_run_folder(folder: Path, record: Record, resume: bool, progress: Progress) -> Run:
+    """The run of `record` in `folder`: a new one, or with `resume` the one that is there, if it is the same.
 
     The panels stay as they are whatever the targets; new targets replace those that were stored, and their solution.
     """
     folder = folder.absolute()
     if not resume or not (folder / RUN).exists():
-        return Run.start(folder, problem, plan, notes)
+        return Run.start(folder, record)
     lock = FolderLock(folder / LOCK)
     try:
         there = run_file.read_entry(folder / RUN, "identity")
-        described = identity(problem, plan)
         if there is not None:
-            refuse_other(folder, described, there)
+            refuse_other(folder, record.identity, there)
         # First: a kill from here on must not leave the solution of earlier targets beside run.h5 of these.
         (folder / SOLUTION).unlink(missing_ok=True)
-        run_file.write(folder / RUN, problem, plan, described, notes)
+        run_file.write(folder / RUN, record)
     except BaseException:
         lock.release()
         raise
-    return Run.resume(folder, problem, plan, notes, lock, progress)
-
-
-def factor_dtype(plan: Plan) -> np.dtype[Any]:
-    return np.dtype(np.float64 if plan.precision == "float64" else np.float32)
+    return Run.resume(folder, record, lock, progress)
 
 
 def make_folder(folder: Path) -> tuple[Path, bool]:
@@ -325,65 +308,3 @@ def refuse_other(folder: Path, here: dict[str, Any], there: Any) -> None:
         raise StorageError(
             f"{folder}: holds another run: {listed}; name another folder, or restore what differs"
         )
-
-
-def open_factor(
-    folder: Path, layout: PanelLayout, dtype: np.dtype[Any], contents: Contents, *, writable: bool
-) -> PanelFile | None:
-    """The factor's file with the offsets that the journal has; None where there is no such file."""
-    offsets = (contents.header or {}).get("offsets")
-    if (
-        not isinstance(offsets, list)
-        or len(offsets) != layout.count
-        or not all(isinstance(offset, int) for offset in offsets)
-        or not _disjoint(offsets, layout, dtype)
-    ):
-        raise DataError(
-            f"{folder / JOURNAL}: does not say where the panels are; start again in another folder"
-        )
-    if not (folder / FACTOR).exists():
-        return None
-    return PanelFile(folder / FACTOR, layout, dtype, offsets, writable=writable)
-
-
-def _disjoint(offsets: list[int], layout: PanelLayout, dtype: np.dtype[Any]) -> bool:
-    """Whether panels at these offsets lie beside each other in a file that is not much larger than they are."""
-    sizes = [rows * columns * dtype.itemsize for rows, columns in map(layout.shape, range(layout.count))]
-    position = 0
-    for offset, size in sorted(zip(offsets, sizes, strict=True)):
-        if offset < position:
-            return False
-        position = offset + size
-    return position <= sum(sizes) + _METADATA * (layout.count + 1)
-
-
-def verify(file: PanelFile, records: list[PanelRecord], progress: Progress) -> tuple[int, str | None]:
-    """How many panels, from the first on, are what the journal recorded, and what is wrong with the next one."""
-    layout = file.layout
-    total = sum(layout.shape(j)[0] * layout.shape(j)[1] for j in range(min(len(records), layout.count)))
-    with progress.phase("verify", float(total * file.dtype.itemsize), "bytes") as advance:
-        for record in records:
-            fault = _fault(file, record, advance)
-            if fault is not None:
-                return record.j, f"{file.path}: panel {record.j} {fault}"
-    return len(records), None
-
-
-def _fault(file: PanelFile, record: PanelRecord, advance: Any) -> str | None:
-    layout, row = file.layout, 0
-    if record.j >= layout.count:
-        return f"is beyond the last, {layout.count - 1}"
-    row, width = layout.start(record.j), layout.shape(record.j)[1]
-    for first, stop, expected in record.checksums:
-        if first != row or not first < stop <= layout.n:
-            return f"is recorded with rows {first} to {stop}, expected them from {row} on"
-        block = np.empty((stop - first, width), file.dtype)
-        try:
-            file.read(record.j, (first, stop), block)
-        except StorageError as error:
-            return f"cannot be read ({error})"
-        if checksum(block) != expected:
-            return f"does not match its checksum in rows {first} to {stop - 1}"
-        advance(float(block.nbytes))
-        row = stop
-    return None if row == layout.n else f"is recorded up to row {row}, expected {layout.n}"

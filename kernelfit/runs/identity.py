@@ -13,23 +13,22 @@ import numpy as np
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.protocol import GramSource
-from kernelfit.solver.problem import Problem
 from kernelfit.storage.hdf5 import array_digest
 
 _PACKAGES = ("kernelfit", "numba", "numpy", "scipy")
 
 
-def identity(problem: Problem, plan: Plan) -> dict[str, Any]:
+def identity(source: GramSource, plan: Plan, ridge: float, jitter: float) -> dict[str, Any]:
     """Rows, kernel, plan, precision, shift and versions as JSON. Targets are left out: any may come later."""
-    if problem.points is not None:
-        rows = {"values": array_digest(problem.points.values), "scale": problem.points.scale}
+    if source.points is not None:
+        rows = {"values": array_digest(source.points.values), "scale": source.points.scale}
     else:
-        rows = {"gram": gram_digest(problem.source, plan)}
+        rows = {"gram": gram_digest(source, plan)}
     described = {
         "rows": rows,
-        "kernel": problem.kernel.describe() if problem.kernel is not None else {"name": "precomputed"},
-        "ridge": problem.ridge,
-        "jitter": problem.jitter,
+        "kernel": source.kernel.describe() if source.kernel is not None else {"name": "precomputed"},
+        "ridge": ridge,
+        "jitter": jitter,
         "plan": {"n": plan.n, "panel_width": plan.panel_width, "precision": plan.precision},
         "versions": versions(),
     }

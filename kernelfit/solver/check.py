@@ -14,11 +14,11 @@ from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.source import PanelGram
 from kernelfit.progress import Progress, Silent
-from kernelfit.runs import folder as run_folder
-from kernelfit.runs import run_file
 from kernelfit.runs.folder import FACTOR, JOURNAL, RUN, SOLUTION
 from kernelfit.runs.identity import differences, identity
+from kernelfit.runs.verify import open_factor, verify
 from kernelfit.solver.problem import Problem
+from kernelfit.solver.problem_record import read_run
 from kernelfit.solver.resume import gram_of, open_run, require_run
 from kernelfit.solver.solution import Solution
 from kernelfit.storage import journal
@@ -77,7 +77,7 @@ def check(
         found.finished = _readable(found, folder, function) is not None
         return found
     try:
-        problem, plan, _, _ = run_file.read(folder / RUN, function, gram_of(folder, gram))
+        problem, plan, _ = read_run(folder / RUN, function, gram_of(folder, gram))
         contents = journal.read(folder / JOURNAL)
     except (DataError, StorageError) as error:
         found.problems.append(str(error))
@@ -115,7 +115,7 @@ def _compare_identity(found: Check, problem: Problem, plan: Plan, contents: Cont
     if not isinstance(there, dict):
         found.problems.append("the journal does not say what it belongs to")
         return False
-    differing = differences(identity(problem, plan), there)
+    differing = differences(identity(problem.source, plan, problem.ridge, problem.jitter), there)
     versions = [line for line in differing if line.startswith("versions.")]
     found.notes += versions
     found.problems += [line for line in differing if line not in versions]
@@ -123,21 +123,20 @@ def _compare_identity(found: Check, problem: Problem, plan: Plan, contents: Cont
 
 
 def _check_factor(found: Check, folder: Path, plan: Plan, contents: Contents, progress: Progress) -> None:
-    dtype = run_folder.factor_dtype(plan)
     try:
-        file = run_folder.open_factor(folder, plan.layout, dtype, contents, writable=False)
+        file = open_factor(folder / FACTOR, plan, contents, writable=False)
         if file is None:
             found.problems.append(f"{folder / FACTOR}: missing")
             return
         try:
-            found.panels_verified, fault = run_folder.verify(file, contents.panels, progress)
+            found.panels_verified, fault = verify(file, contents.panels, progress)
             found.bytes_verified = file.bytes_read
             if fault is not None:
                 found.problems.append(fault)
             if file.metadata_digest() != (contents.header or {}).get("metadata"):
                 found.problems.append(f"{file.path}: its HDF5 metadata is damaged")
             else:
-                found.problems += _hdf5_view(file.path, plan.layout, dtype, file.offsets)
+                found.problems += _hdf5_view(file.path, plan.layout, file.dtype, file.offsets)
         finally:
             file.close()
     except (DataError, StorageError) as error:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kernelfit.cpu.pool import CpuBackend
+from kernelfit.errors import InputError
 from kernelfit.gram.points import Points
+from kernelfit.gram.precision import Precision, precision_of
 from kernelfit.gram.protocol import GramSource
+from kernelfit.gram.source import Source
 from kernelfit.kernels.base import Kernel
+from kernelfit.solver.ridge import RidgeChoice
 from kernelfit.typing import Float
 
 
@@ -21,21 +26,19 @@ class Problem:
     Attributes
     ----------
     source : K (n, n)
-    points : the n rows, or None for a precomputed Gram
-    kernel : k, or None for a precomputed Gram
     targets : (n, c) Y
-    ridge, jitter, precision : as given to `kernelfit.solve`
+    ridge, jitter : >= 0
+    precision : a name of `kernelfit.gram.precision.PRECISIONS`
     kept : (n,) indices of the rows of X that were kept, out of `rows_given`
     duplicates : groups of equal rows of X, of which the first was kept
     input_scale : the factor that was given for X
     single_target : whether Y was given as (n,)
     condition : whether the condition number is to be estimated
-    remembered : JSON that a kept run carries for whoever goes on with it
+    remembered : JSON that a run carries for whoever resumes it
+    ridge_choice : how ridge="auto" was decided, for these targets; files store only its line in the notes
     """
 
     source: GramSource
-    points: Points | None
-    kernel: Kernel | None
     targets: Float
     ridge: float
     jitter: float
@@ -47,3 +50,59 @@ class Problem:
     single_target: bool = False
     condition: bool = True
     remembered: dict[str, Any] = field(default_factory=dict)
+    ridge_choice: RidgeChoice | None = None
+
+    @property
+    def n(self) -> int:
+        return self.source.n
+
+    @property
+    def points(self) -> Points | None:
+        """The n rows; None for a precomputed Gram."""
+        return self.source.points
+
+    @property
+    def kernel(self) -> Kernel | None:
+        """k; None for a precomputed Gram."""
+        return self.source.kernel
+
+    @property
+    def n_features(self) -> int:
+        """d; 0 for a precomputed Gram."""
+        return 0 if self.points is None else self.points.shape[1]
+
+    @property
+    def bytes_points(self) -> int:
+        return 0 if self.points is None else self.points.nbytes
+
+    @property
+    def shift(self) -> float:
+        """What the factor has on its diagonal beside K."""
+        return self.ridge + self.jitter
+
+    @property
+    def numbers(self) -> Precision:
+        return precision_of(self.precision)
+
+    def with_targets(self, targets: Float, single_target: bool) -> Problem:
+        """The same system with other right-hand sides, which had no part in the choice of its ridge."""
+        return replace(self, targets=targets, single_target=single_target, ridge_choice=None)
+
+    def without_gram(self) -> Problem:
+        """The same without a K that is stored: rows and kernel stay, an array, a file or a device is let go."""
+        return self if self.kernel is not None else replace(self, source=AbsentGram(self.n))
+
+
+class AbsentGram(Source):
+    """A precomputed K of order n that is not at hand: solutions predict without it."""
+
+    flops_per_entry = 0.0
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+    def diagonal(self) -> NoReturn:
+        raise InputError("gram: a precomputed Gram matrix is not stored with a solution; give it again")
+
+    def columns(self, start: int, stop: int, backend: CpuBackend) -> NoReturn:
+        self.diagonal()

@@ -1,8 +1,9 @@
-"""Runs that are kept in a folder: going on with one, and using the factor of one that has ended."""
+"""Runs that are kept in a folder: resuming one, and using the factor of one that has ended."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,19 @@ from kernelfit.device.choose import check_device, open_devices
 from kernelfit.device.protocol import Device
 from kernelfit.errors import DataError, StorageError
 from kernelfit.gram.protocol import GramSource
-from kernelfit.gram.source import KernelGram, PanelGram, as_source
+from kernelfit.gram.source import PanelGram, as_source
 from kernelfit.linalg.cholesky import Pivots
-from kernelfit.progress import Progress, Silent
+from kernelfit.progress import Notes, Progress, Silent
 from kernelfit.runs import folder as run_folder
 from kernelfit.runs import run_file
-from kernelfit.runs.folder import GRAM, JOURNAL, LOCK, RUN, SOLUTION, Run
+from kernelfit.runs.folder import FACTOR, GRAM, JOURNAL, LOCK, RUN, SOLUTION, Run
 from kernelfit.runs.lock import FolderLock
-from kernelfit.solver.problem import Problem
+from kernelfit.runs.verify import open_factor
+from kernelfit.solver.complete import complete
+from kernelfit.solver.cpu_system import CpuSystem
+from kernelfit.solver.place import place_again
+from kernelfit.solver.problem_record import read_run, record_of
 from kernelfit.solver.solution import Solution
-from kernelfit.solver.solve import complete, continue_on_device
-from kernelfit.solver.system import FactoredSystem
 from kernelfit.storage import hdf5, journal
 from kernelfit.storage.disk import DiskPanels
 from kernelfit.streaming import gram_file
@@ -44,7 +47,7 @@ def resume(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Solution:
-    """Go on with the run in `folder` from its first unfinished panel; bit for bit the answer of a run without a break
+    """Resume the run in `folder` from its first unfinished panel; bit for bit the answer of a run without a break
     where the device is of the same kind.
 
     What is found is verified first: panels from the first on that does not match its checksum are computed again, and
@@ -52,10 +55,10 @@ def resume(
 
     Parameters
     ----------
-    folder : what was given to `kernelfit.solve` as directory
+    folder : what was given to `kernelfit.solve` as run_dir
     function : the user's own kernel function, where the run has one
     gram : the precomputed Gram matrix, where the run has one
-    device, device_memory : as for `kernelfit.solve`; any run goes on on any device
+    device, device_memory : as for `kernelfit.solve`; any run can be resumed on any device
     threads : by default all cores this process may use; the answer does not depend on it
 
     Raises
@@ -77,23 +80,22 @@ def resume(
                 progress.note(f"{folder}: this run is finished already")
                 lock.release()
                 return solution
-        problem, plan, _, notes = run_file.read(folder / RUN, function, gram_of(folder, gram))
+        problem, plan, lines = read_run(folder / RUN, function, gram_of(folder, gram))
         opened = open_devices(device, plan.n, progress.note, memory)
         if not opened and plan.tier == "device":
-            progress.note(f"{folder}: begun on a device, goes on on the CPU")
+            progress.note(f"{folder}: begun on a device, resumed on the CPU")
         try:
-            run = Run.resume(folder, problem, plan, notes, lock, progress)
+            run = Run.resume(folder, record_of(problem, plan, lines), lock, progress)
         except BaseException:
-            for one in opened:
-                one.close()
+            for each in opened:
+                each.close()
             raise
     except BaseException:
         lock.release()
         raise
     with CpuBackend(threads) as backend:
-        if opened:
-            return continue_on_device(run, opened, backend, progress, notes)
-        return complete(problem, plan, backend, progress, notes, run=run)
+        notes = Notes(progress, lines)
+        return complete(place_again(run, problem, opened, backend, notes), notes)
 
 
 def open_run(
@@ -125,36 +127,20 @@ def open_run(
         )
     solution = Solution.load(folder / SOLUTION, function)
     plan, certificate = solution.plan, solution.certificate
-    run_file.require_sound(folder / SOLUTION, plan)
-    file = run_folder.open_factor(
-        folder, plan.layout, run_folder.factor_dtype(plan), contents, writable=False
-    )
+    file = open_factor(folder / FACTOR, plan, contents, writable=False)
     if file is None or len(contents.panels) != plan.panels:
         raise DataError(
             f"{folder}: its factor is missing or incomplete; kernelfit resume {folder} computes it again"
         )
-    source = (
-        KernelGram(solution.kernel, solution.points)
-        if solution.kernel and solution.points
-        else gram_of(folder, gram)
-    )
-    if source is None:
-        raise DataError(
-            f"gram: {folder} belongs to a precomputed Gram matrix, which is not stored; give it again"
-        )
-    problem = Problem(
-        source=source,
-        points=solution.points,
-        kernel=solution.kernel,
-        targets=solution.targets,
-        ridge=solution.ridge,
-        jitter=certificate.jitter,
-        precision=solution.precision,
-        kept=solution.kept,
-        rows_given=solution.rows_given or len(solution.kept),
-        duplicates=solution.duplicates,
-        condition=condition,
-    )
+    source = solution.problem.source
+    if solution.kernel is None:
+        precomputed = gram_of(folder, gram)
+        if precomputed is None:
+            raise DataError(
+                f"gram: {folder} belongs to a precomputed Gram matrix, which is not stored; give it again"
+            )
+        source = precomputed
+    solution.problem = replace(solution.problem, source=source, condition=condition)
     assert certificate.min_pivot is not None
     assert certificate.min_pivot_row is not None
     assert certificate.log_det is not None
@@ -163,8 +149,8 @@ def open_run(
     )
     inverse_norm = certificate.condition_estimate / certificate.norm
     solution.threads = threads
-    solution.factor = FactoredSystem.of_factor(
-        problem,
+    solution.factor = CpuSystem.of_factor(
+        solution.problem,
         plan,
         CpuBackend(threads),
         DiskPanels(file, min(plan.n, _ROWS_AT_ONCE)),

@@ -3,49 +3,32 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kernelfit.cpu import blas
 from kernelfit.cpu.pool import CpuBackend
-from kernelfit.errors import InputError
-from kernelfit.gram.layout import PanelLayout
+from kernelfit.errors import DataError, InputError
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.points import Points, as_array
-from kernelfit.gram.tile import ColumnBlock, evaluate
 from kernelfit.kernels.base import Kernel
+from kernelfit.linalg.leave_one_out import leave_one_out_predictions
 from kernelfit.progress import Progress, Silent
+from kernelfit.runs import solution_file
+from kernelfit.runs.run_file import plan_of
+from kernelfit.solver.answer import answer
 from kernelfit.solver.certificate import Certificate
+from kernelfit.solver.inputs import Duplicates, as_targets, refuse_conflicts
+from kernelfit.solver.predict import predict, strips_of
+from kernelfit.solver.problem import AbsentGram, Problem
+from kernelfit.solver.problem_record import arrays_of, meta_of, problem_of
 from kernelfit.solver.ridge import RidgeChoice
-from kernelfit.typing import Float
-
-# Rows of a strip of test points.
-_STRIP = 512
-
-
-class Factored(Protocol):
-    """What a solution needs of the factorisation behind it, which it may share with others."""
-
-    @property
-    def closed(self) -> bool: ...
-
-    def solve(self, targets: Float, progress: Progress) -> tuple[Float, Float, Certificate]:
-        """alpha (n, c), K alpha (n, c) formed afresh, and the certificate of the solve."""
-        ...
-
-    def inverse_diagonal(self, progress: Progress) -> Float:
-        """diag(A^-1) (n,), with the jitter in A."""
-        ...
-
-    def apply_inverse(self, vectors: Float) -> Float:
-        """A^-1 V (n, c) as the factor has it: with the jitter in A, and not refined."""
-        ...
-
-    def close(self) -> None: ...
+from kernelfit.solver.system import System
+from kernelfit.typing import Array, Float
 
 
 @dataclass
@@ -54,47 +37,79 @@ class Solution:
 
     Attributes
     ----------
+    problem : what was solved: K, targets, ridge, precision, rows that were kept
     alpha : (n, c) float64
-    points : the n training rows that were kept
-    kernel : k, or None for a precomputed Gram
-    targets : (n, c) Y
     fitted : (n, c) K alpha, formed afresh
     certificate : evidence about the solve
     plan : what was planned
-    ridge : what was added to the diagonal on purpose
     seconds : gram, factor, solve, certify
-    kept : (n,) indices of the rows of X that were kept; rows that repeat another are left out when ridge = 0
-    rows_given : rows of X before any were left out (None: as many as were kept)
-    duplicates : groups of equal rows of X, of which the first was kept
     traffic : bytes of the factor read from and written to a disk, by phase
     notes : what the user should know
-    weights : (d, c) on the primal road of the linear kernel, else None
-    ridge_choice : how ridge="auto" was decided, by the call that decided it; a file keeps only its line in the notes
+    weights : (d, c) of the linear kernel with fewer features than rows (its primal path), else None
+    gflops_factor, threads, device : how fast, by how many threads and where the factor was made
+    factor : the factored system; None where it was closed or comes from a file
+
+    The problem's `kernel`, `points`, `targets`, `ridge`, `precision`, `kept`, `rows_given`, `duplicates`,
+    `input_scale`, `single_target` and `ridge_choice` are read through properties (see `Problem`).
     """
 
+    problem: Problem
     alpha: Float
-    targets: Float
     fitted: Float
     certificate: Certificate
     plan: Plan
-    kernel: Kernel | None
-    points: Points | None
-    ridge: float
-    precision: str
     seconds: dict[str, float]
-    kept: NDArray[np.int64]
+    traffic: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     weights: Float | None = None
-    input_scale: float | None = None
-    single_target: bool = False
     gflops_factor: float | None = None
     threads: int | None = None
     device: str = "cpu"
-    factor: Factored | None = None
-    rows_given: int | None = None
-    duplicates: tuple[tuple[int, ...], ...] = ()
-    traffic: dict[str, int] = field(default_factory=dict)
-    ridge_choice: RidgeChoice | None = None
+    factor: System | None = None
+
+    @property
+    def kernel(self) -> Kernel | None:
+        return self.problem.kernel
+
+    @property
+    def points(self) -> Points | None:
+        return self.problem.points
+
+    @property
+    def targets(self) -> Float:
+        return self.problem.targets
+
+    @property
+    def ridge(self) -> float:
+        return self.problem.ridge
+
+    @property
+    def precision(self) -> str:
+        return self.problem.precision
+
+    @property
+    def kept(self) -> NDArray[np.int64]:
+        return self.problem.kept
+
+    @property
+    def rows_given(self) -> int:
+        return self.problem.rows_given
+
+    @property
+    def duplicates(self) -> tuple[tuple[int, ...], ...]:
+        return self.problem.duplicates
+
+    @property
+    def input_scale(self) -> float | None:
+        return self.problem.input_scale
+
+    @property
+    def single_target(self) -> bool:
+        return self.problem.single_target
+
+    @property
+    def ridge_choice(self) -> RidgeChoice | None:
+        return self.problem.ridge_choice
 
     @property
     def rkhs_norm(self) -> float:
@@ -115,16 +130,8 @@ class Solution:
         if self.kernel is None:
             values = self._predict_from_gram(as_array(X, "X"))
         else:
-            assert self.points is not None
             rows = Points(X, self.input_scale, like=self.points)
-            # A factor on a device has the training rows there.
-            open_factor = None if self.factor is None or self.factor.closed else self.factor
-            on_device = getattr(open_factor, "predict", None)
-            if on_device is not None:
-                values = on_device(rows, self.alpha, progress or Silent())
-            else:
-                with CpuBackend(self.threads) as backend:
-                    values = self._predict(rows, backend, progress or Silent())
+            values = self._predict(rows, self.kernel, progress or Silent())
         self.seconds["predict"] = self.seconds.get("predict", 0.0) + time.perf_counter() - started
         return values[:, 0] if self.single_target else values
 
@@ -139,31 +146,24 @@ class Solution:
 
         Y has the rows of the first Y, or those of them that were kept: (n,) or (n, c).
         """
-        from kernelfit.solver.inputs import Duplicates, as_targets, refuse_conflicts
-
         factor = self._factor_or_raise("solve")
         given = as_array(Y, "Y")
         if given.shape[:1] == (len(self.kept),):
             targets = as_targets(given, len(self.kept))
         else:
-            rows = self.rows_given or max((*given.shape[:1], int(self.kept.max()) + 1))
-            every = as_targets(given, rows)
+            every = as_targets(given, self.rows_given)
             refuse_conflicts(Duplicates(self.duplicates), every)
             targets = np.ascontiguousarray(every[self.kept])
-        started = time.perf_counter()
-        alpha, fitted, certificate = factor.solve(targets, progress or Silent())
-        seconds = dict.fromkeys(self.seconds, 0.0) | {"solve": time.perf_counter() - started}
-        return Solution(
-            **{
-                **self.__dict__,
-                "alpha": alpha,
-                "targets": targets,
-                "fitted": fitted,
-                "certificate": certificate,
-                "seconds": seconds,
-                "notes": list(self.notes),
-                "single_target": given.ndim == 1,
-            }
+        answered = answer(factor, targets, progress or Silent())
+        return replace(
+            self,
+            problem=self.problem.with_targets(targets, single_target=given.ndim == 1),
+            alpha=answered.alpha,
+            fitted=answered.fitted,
+            certificate=answered.certificate,
+            seconds=dict.fromkeys(factor.seconds, 0.0) | answered.seconds,
+            traffic=dict.fromkeys(factor.traffic, 0) | answered.traffic,
+            notes=list(self.notes),
         )
 
     def inverse_diagonal(self, progress: Progress | None = None) -> Float:
@@ -177,11 +177,9 @@ class Solution:
 
         y_i - alpha_i / (A^-1)_ii; one more n^3/3 flops. Notes say where the factor is that of K + jitter I, or float32.
         """
-        from kernelfit.linalg.leave_one_out import leave_one_out_predictions
-
         if self.weights is not None:
             raise InputError(
-                "leave_one_out: the primal road has no factor; give ridge > 0, or use cross-validation"
+                "leave_one_out: the primal path has no factor; give ridge > 0, or use cross-validation"
             )
         progress = progress or Silent()
         factor, alpha = self._factor_or_raise("leave_one_out"), self.alpha
@@ -198,29 +196,40 @@ class Solution:
 
     def save(self, path: str | Path) -> None:
         """Write alpha, training rows, kernel and certificate to an HDF5 file (no pickle; the factor is not saved)."""
-        from kernelfit.solver.solution_file import write
-
-        write(self, Path(path))
+        solution_file.write(Path(path), *self.as_data())
 
     @staticmethod
     def load(path: str | Path, function: Any = None) -> Solution:
         """Read what `save` wrote; a user's own kernel function must be given again."""
-        from kernelfit.solver.solution_file import read
+        return load(path, function)
 
-        return read(Path(path), function)
+    def as_data(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """JSON and arrays that a file holds; see `load`."""
+        meta = {
+            **meta_of(self.problem),
+            "certificate": self.certificate.as_dict(),
+            "plan": self.plan.as_dict(),
+            "seconds": self.seconds,
+            "traffic": self.traffic,
+            "notes": self.notes,
+            "gflops_factor": self.gflops_factor,
+        }
+        arrays = {**arrays_of(self.problem), "alpha": self.alpha, "fitted": self.fitted}
+        return meta, arrays if self.weights is None else {**arrays, "weights": self.weights}
 
     def close(self) -> None:
         """Give back the memory or files of the factor, which other solutions may share; predictions stay possible."""
         if self.factor is not None:
             self.factor.close()
             self.factor = None
+        self.problem = self.problem.without_gram()
 
     def _note(self, message: str, progress: Progress) -> None:
         if message not in self.notes:
             self.notes.append(message)
             progress.note(message)
 
-    def _factor_or_raise(self, method: str) -> Factored:
+    def _factor_or_raise(self, method: str) -> System:
         if self.factor is None or self.factor.closed:
             raise InputError(
                 f"{method}: this solution has no factor (closed, or loaded from a file); solve again"
@@ -237,30 +246,47 @@ class Solution:
         values: Float = gram.astype(np.float64, copy=False) @ self.alpha
         return values
 
-    def _predict(self, rows: Points, backend: CpuBackend, progress: Progress) -> Float:
+    def _predict(self, rows: Points, kernel: Kernel, progress: Progress) -> Float:
         assert self.points is not None
-        assert self.kernel is not None
-        m, n = rows.shape[0], self.points.shape[0]
-        values = np.zeros((m, self.alpha.shape[1]))
-        strips = [(a, min(a + _STRIP, m)) for a in range(0, m, _STRIP)]
         if self.weights is not None:
-            for start, stop in strips:
-                values[start:stop] = rows.scaled(start, stop) @ self.weights
+            values = np.zeros((rows.shape[0], self.alpha.shape[1]))
+            for a, b in strips_of(rows.shape[0]):
+                values[a:b] = rows.scaled(a, b) @ self.weights
             return values
-        layout = PanelLayout.of_order(n)
-        exact = rows.exact and self.points.exact
-        self.kernel.compile()
-        with progress.phase("predict", float(m) * n, "entries") as advance:
-            for j in range(layout.count):
-                columns = ColumnBlock(self.points, layout.start(j), layout.stop(j), exact)
+        if self.factor is not None and not self.factor.closed:
+            return self.factor.predict(rows, self.alpha, progress)  # a device has the training rows there
+        with CpuBackend(self.threads) as backend:
+            return predict(kernel, self.points, rows, self.alpha, backend, progress)
 
-                def accumulate(strip: tuple[int, int], columns: ColumnBlock = columns) -> None:
-                    start, stop = strip
-                    assert self.kernel is not None
-                    tile = backend.scratch("predict", stop - start, columns.stop - columns.start, np.float64)
-                    evaluate(self.kernel, rows, start, stop, columns, tile, backend)
-                    blas.gemm(1.0, tile, self.alpha[columns.start : columns.stop], 1.0, values[start:stop])
-                    advance(float(stop - start) * (columns.stop - columns.start))
 
-                backend.run(accumulate, strips)
-        return values
+def load(path: str | Path, function: Any = None) -> Solution:
+    """Read a solution that `Solution.save` or `solve --out` wrote; `function` is the user's own kernel, if it has one.
+
+    Every array is checked against the file's size and the others' shapes. Raises `DataError`.
+    """
+    path = Path(path)
+    return solution_file.read(path, partial(_from_data, path, function))
+
+
+def _from_data(path: Path, function: Any, meta: dict[str, Any], arrays: dict[str, Array]) -> Solution:
+    """The inverse of `Solution.as_data`; every shape is checked against the others."""
+    problem = problem_of(path, meta, arrays, function, AbsentGram(len(arrays["kept"])))
+    for name in ("alpha", "fitted"):
+        if arrays[name].shape != problem.targets.shape:
+            raise DataError(
+                f"{path}: {name} has shape {arrays[name].shape}, expected {problem.targets.shape} like the targets"
+            )
+    certificate = {key.name: meta["certificate"][key.name] for key in fields(Certificate)}
+    certificate["rkhs_norm_per_column"] = tuple(certificate["rkhs_norm_per_column"])
+    return Solution(
+        problem=problem,
+        alpha=np.ascontiguousarray(arrays["alpha"], np.float64),
+        fitted=np.ascontiguousarray(arrays["fitted"], np.float64),
+        certificate=Certificate(**certificate),
+        plan=plan_of(meta, path),
+        seconds=dict(meta["seconds"]),
+        traffic=dict(meta["traffic"]),
+        notes=list(meta["notes"]),
+        weights=np.ascontiguousarray(arrays["weights"]) if "weights" in arrays else None,
+        gflops_factor=meta["gflops_factor"],
+    )

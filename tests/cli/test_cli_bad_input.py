@@ -172,7 +172,7 @@ def test_a_failure_while_saving_leaves_a_run_to_go_on_with(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from kernelfit.errors import StorageError
-    from kernelfit.solver import solution_file
+    from kernelfit.runs import solution_file
 
     def fail(*_: object) -> None:
         raise StorageError("kept/solution.h5: cannot write: No space left on device; free space")

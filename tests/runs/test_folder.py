@@ -6,6 +6,7 @@ import gc
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,12 @@ from kernelfit.errors import (
 )
 from kernelfit.gram.placement import make_plan
 from kernelfit.gram.points import Points
+from kernelfit.gram.source import KernelGram
 from kernelfit.kernels import Gaussian, Pairwise
 from kernelfit.runs import folder as run_folder
 from kernelfit.runs import identity as identities
+from kernelfit.runs import solution_file
 from kernelfit.runs.lock import FolderLock
-from kernelfit.solver import solution_file
 from kernelfit.storage import journal
 
 N, WIDTH = 150, 32
@@ -55,7 +57,7 @@ def test_an_opened_run_answers_without_factoring(
     given = problem(precision=precision, tier=tier, gamma=5.0)
     whole = kernelfit.solve(**given)
     kernelfit.solve(**given, run_dir=tmp_path / "run").close()
-    monkeypatch.setattr("kernelfit.solver.system.factor", None)
+    monkeypatch.setattr("kernelfit.solver.cpu_system.factor", None)
     opened = kernelfit.open(tmp_path / "run")
     np.testing.assert_array_equal(opened.alpha, whole.alpha)
     np.testing.assert_array_equal(opened.predict(given["X"]), whole.predict(given["X"]))
@@ -151,9 +153,11 @@ def test_a_mixed_run_that_kept_its_gram_in_memory_is_reproduced(tmp_path: Path) 
 def test_a_mixed_run_whose_rows_are_others_is_found_out(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     solution = kernelfit.solve(**problem(precision="mixed"), run_dir=folder)
-    solution.points = Points(np.random.default_rng(8).normal(size=(N, 4)))
+    others = Points(np.random.default_rng(8).normal(size=(N, 4)))
+    solution.problem = replace(solution.problem, source=KernelGram(solution.kernel, others))
     written = journal.Journal(folder / "journal")
-    solution_file.write(solution, folder / "solution.h5", lambda digest: written.append({"solution": digest}))
+    seal = lambda digest: written.append({"solution": digest})  # noqa: E731
+    solution_file.write(folder / "solution.h5", *solution.as_data(), seal)
     written.close()
     solution.close()
     found = kernelfit.check(folder)

@@ -154,11 +154,11 @@ def test_a_run_is_kept_and_taken_up_again_on_a_device_and_on_the_cpu(rng, make_d
     resumed = kernelfit.resume(tmp_path / "d", device=make_device(16_000_000), progress=progress)
     assert resumed.device == device.name
     assert np.array_equal(resumed.alpha, whole.alpha)
-    assert not any("goes on on the CPU" in note for note in progress.notes)
+    assert not any("resumed on the CPU" in note for note in progress.notes)
     resumed.close()
     progress = Silent()
     on_cpu = kernelfit.resume(tmp_path / "c", device="cpu", progress=progress)
-    assert any("begun on a device, goes on on the CPU" in note for note in progress.notes)
+    assert any("begun on a device, resumed on the CPU" in note for note in progress.notes)
     assert np.allclose(on_cpu.alpha, whole.alpha, rtol=1e-9, atol=1e-9)
 
 
@@ -246,7 +246,7 @@ def test_a_dealt_run_is_taken_up_again(rng, make_device, monkeypatch, tmp_path):
 def test_a_tier_is_of_no_use_on_a_device_and_that_is_said(rng, make_device):
     X, _, Y, _ = problem(rng, 40)
     solution = kernelfit.solve(X, Y, device=make_device(16_000_000), tier="disk")
-    assert "tier disk: of no use on a device, whose plan says where tiles live" in solution.notes
+    assert "tier disk: ignored on a device, whose plan says where tiles live" in solution.notes
     solution.close()
 
 
@@ -266,11 +266,11 @@ def test_a_run_of_the_cpu_goes_on_on_a_device(rng, make_device, monkeypatch, tmp
     given = {"kernel": "gaussian", "gamma": 0.5, "ridge": 0.1, "panel_width": 32, "device": "cpu"}
     whole = kernelfit.solve(X, Y, **given)
 
-    def stop(system, targets, progress):
+    def stop(*arguments):
         raise DeviceError("stopped")
 
     with monkeypatch.context() as patched:
-        patched.setattr("kernelfit.solver.system.FactoredSystem.solve", stop)
+        patched.setattr("kernelfit.solver.complete.answer", stop)
         with pytest.raises(DeviceError, match="stopped"):
             kernelfit.solve(X, Y, run_dir=tmp_path / "run", **given)
     solution = kernelfit.resume(tmp_path / "run", device=make_device(16_000_000))

@@ -262,6 +262,26 @@ def test_more_right_hand_sides_from_the_same_factor(problem, rng, precision, tie
     np.testing.assert_allclose(first.predict(x), y[:, 0], atol=1e-7)
 
 
+def test_a_second_solve_leaves_what_the_first_one_took(problem, rng):
+    x, y = problem
+    first = kernelfit.solve(x, y, gamma=1.0, tier="disk")
+    before = dict(first.seconds), dict(first.traffic)
+    second = first.solve(rng.standard_normal((300, 2)))
+    assert (first.seconds, first.traffic) == before
+    assert second.traffic["solve_read"] == first.traffic["solve_read"] > 0
+    assert second.traffic["factor_written"] == 0
+    assert second.seconds["factor"] == 0.0 < second.seconds["certify"]
+
+
+def test_the_choice_of_a_ridge_stays_with_its_targets(problem, rng):
+    x, y = problem
+    first = kernelfit.solve(x, y, gamma=1.0, ridge="auto")
+    assert first.ridge_choice is not None
+    second = first.solve(rng.standard_normal((300, 2)))
+    assert second.ridge_choice is None
+    assert second.ridge == first.ridge
+
+
 def test_right_hand_sides_of_other_lengths_are_refused(problem):
     x, y = problem
     solution = kernelfit.solve(x, y, gamma=1.0)

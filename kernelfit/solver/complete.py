@@ -1,0 +1,93 @@
+"""Factor, solve, certify: from a system that is placed to its solution."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from kernelfit.errors import NotPositiveDefiniteError, RefinementError
+from kernelfit.gram.precision import precision_of
+from kernelfit.progress import Notes
+from kernelfit.runs.interruption import Interruption
+from kernelfit.solver.answer import Answer, answer
+from kernelfit.solver.certificate import interpolates
+from kernelfit.solver.problem import Problem
+from kernelfit.solver.solution import Solution
+from kernelfit.solver.system import System
+
+
+def complete(system: System, notes: Notes) -> Solution:
+    """Factor, solve, certify. With a run, panels that it has are not made again and the solution is written to it.
+
+    A refined precision that fails is followed by float64, with a note. The system is closed where this fails.
+    """
+    run, problem = system.run, system.problem
+    with ExitStack() as stack:
+        stack.enter_context(system.backend)
+        interruption = None
+        if run is not None:
+            stack.enter_context(run)
+            interruption = stack.enter_context(Interruption(run.folder, notes.progress))
+        try:
+            try:
+                answered = _factor_and_answer(system, interruption, notes)
+            except (NotPositiveDefiniteError, RefinementError) as error:
+                if not precision_of(system.plan.precision).refined:
+                    raise
+                notes.add(f"{problem.precision} precision fell back to float64: {error}")
+                system = system.fall_back(notes)
+                answered = _factor_and_answer(system, interruption, notes)
+            _remark(problem, answered, notes)
+            solution = _solution(system, answered, notes)
+            if run is not None:
+                run.finish(*solution.as_data())
+        except BaseException as error:
+            system.close()
+            if run is not None and isinstance(error, NotPositiveDefiniteError):
+                run.discard()  # nothing in it would serve a run with another shift or kernel
+            raise
+    return solution
+
+
+def _factor_and_answer(system: System, interruption: Interruption | None, notes: Notes) -> Answer:
+    if interruption is None:
+        system.factorise(notes.progress)
+    else:
+        with interruption.step_by_step():
+            system.factorise(notes.progress, interruption.after)
+    return answer(system, system.problem.targets, notes.progress)
+
+
+def _remark(problem: Problem, answered: Answer, notes: Notes) -> None:
+    """What the user should know of a certificate."""
+    certificate = answered.certificate
+    # Refinement has made up for the pivots that a float32 factor lost.
+    if certificate.weak_pivots and not certificate.refinements:
+        notes.add(
+            f"{certificate.weak_pivots} pivots are below 10 n u K_ii: these rows are nearly dependent on earlier "
+            "ones; the backward error holds, alpha itself may have few correct digits"
+        )
+    residual = problem.targets - answered.fitted - problem.ridge * answered.alpha
+    if certificate.jitter > 0 and not interpolates(certificate.backward_error, residual, problem.targets):
+        notes.add(
+            f"jitter {certificate.jitter:g} was not refined away in {certificate.refinements} products with K: "
+            f"backward error {certificate.backward_error:.1e}, largest residual {certificate.residual:.1e}; "
+            "take a smaller jitter, or a ridge"
+        )
+
+
+def _solution(system: System, answered: Answer, notes: Notes) -> Solution:
+    plan = system.plan
+    return Solution(
+        problem=system.problem,
+        alpha=answered.alpha,
+        fitted=answered.fitted,
+        certificate=answered.certificate,
+        plan=plan,
+        seconds=system.seconds | answered.seconds,
+        traffic=system.traffic | answered.traffic,
+        notes=notes.lines,
+        gflops_factor=plan.flops_factor / max(system.seconds["factor"], 1e-9) / 1e9,
+        threads=system.backend.threads,
+        device=system.name,
+        factor=system,
+    )

@@ -1,0 +1,76 @@
+"""What a solve needs of devices, of the host beside them and of the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from kernelfit.cpu.memory import available_memory, free_disk
+from kernelfit.device.gram import gram_row_bytes, require_supported
+from kernelfit.device.plan import DeviceLimits, DevicePlan, DeviceSize, make_device_plan
+from kernelfit.device.protocol import Device
+from kernelfit.errors import PlanError
+from kernelfit.gram.costs import Costs
+from kernelfit.gram.plan import Plan
+from kernelfit.gram.precision import precision_of
+from kernelfit.gram.protocol import GramSource
+from kernelfit.solver.problem import Problem
+
+
+def plan_on_device(
+    problem: Problem,
+    devices: Sequence[Device],
+    *,
+    threads: int,
+    folder: Path,
+    precision: str | None = None,
+    memory: int | None = None,
+    width: int | None = None,
+) -> tuple[Plan, DevicePlan]:
+    """The plan of the solve and of its devices, in the problem's precision unless another is named.
+
+    Raises `PlanError` with the bytes that are missing on the device, the host or the disk.
+    """
+    source, device = problem.source, devices[0]
+    numbers = precision_of(precision or problem.precision)
+    if source.kernel is not None:
+        require_supported(source.kernel)
+    columns = max(2, problem.targets.shape[1])
+    if source.layout is not None:
+        width = source.layout.width
+    limits = DeviceLimits(
+        device=min(each.slab.capacity - each.slab.used for each in devices),
+        host=(available_memory() if memory is None else memory) // 2,
+        disk=free_disk(folder),
+    )
+    on_device = make_device_plan(
+        DeviceSize(source.n, problem.n_features, gram_row_bytes(source), columns, numbers.name),
+        limits,
+        width=width,
+        work=lambda order: device.potrf_workspace(order, numbers.factor),
+    )
+    if len(devices) > 1 and not on_device.in_core:
+        needed = on_device.bytes_fixed + on_device.layout.count * (on_device.layout.count + 1) // 2 * (
+            on_device.bytes_tile
+        )
+        raise PlanError(
+            f"device: {needed:,} bytes needed on each of {len(devices)} devices, which all keep the whole factor, got "
+            f"{on_device.capacity:,}; name one device, whose factor may spill, or give fewer rows"
+        )
+    costs = Costs.of(
+        n=source.n,
+        d=problem.n_features,
+        n_rhs=problem.targets.shape[1],
+        threads=threads,
+        precision=numbers.of_plan,
+        points_bytes=problem.bytes_points,
+        panel_width=on_device.width,
+    )
+    return on_device.as_plan(costs, memory if memory is not None else available_memory()), on_device
+
+
+def close_all(devices: Sequence[Device], source: GramSource) -> None:
+    """Close the devices but the one that holds K."""
+    for device in devices:
+        if source.device is not device:
+            device.close()

@@ -1,0 +1,141 @@
+"""Where a problem is factored: tier, device and run folder, planned before anything is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from kernelfit.cpu.memory import free_disk
+from kernelfit.cpu.pool import CpuBackend
+from kernelfit.device.choose import open_devices
+from kernelfit.device.protocol import Device
+from kernelfit.errors import InputError
+from kernelfit.gram import placement
+from kernelfit.gram.costs import Costs
+from kernelfit.gram.placement import Limits
+from kernelfit.kernels.base import COORDINATES
+from kernelfit.progress import Notes
+from kernelfit.runs.folder import Run, open_run_folder, reserved
+from kernelfit.solver.cpu_system import CpuSystem
+from kernelfit.solver.device_plan import close_all, plan_on_device
+from kernelfit.solver.device_system import DeviceSystem
+from kernelfit.solver.problem import Problem
+from kernelfit.solver.problem_record import record_of
+from kernelfit.solver.resources import Resources
+from kernelfit.solver.system import System
+
+
+def place(
+    problem: Problem,
+    resources: Resources,
+    backend: CpuBackend,
+    notes: Notes,
+    run_dir: Path | None = None,
+    resume: bool = False,
+) -> System:
+    """A system that is not factored yet, on the devices or the tier that fit, its run open where one is wanted.
+
+    Raises `PlanError` with the bytes that are missing, `DeviceError` and `StorageError`.
+    """
+    device = resources.device
+    if isinstance(device, str) and device == "auto" and problem.source.device is not None:
+        device = problem.source.device
+        notes.add(f"device auto: {device.name}, where the Gram matrix lies")
+    devices = open_devices(device, problem.n, notes.add, resources.device_memory)
+    if devices:
+        if resources.tier != "auto":
+            notes.add(f"tier {resources.tier}: ignored on a device, whose plan says where tiles live")
+        return _on_device(problem, devices, resources, backend, notes, run_dir, resume)
+    if resources.device_memory is not None:
+        notes.add("device_memory: ignored, as the work is done on the CPU")
+    return _on_cpu(problem, resources, backend, notes, run_dir, resume)
+
+
+def place_again(
+    run: Run, problem: Problem, devices: Sequence[Device], backend: CpuBackend, notes: Notes
+) -> System:
+    """The system of an open run that is resumed: on `devices` where there are any, whatever it was begun on.
+
+    The run and the devices are closed where this fails.
+    """
+    if not devices:
+        return CpuSystem(problem, run.plan, backend, run.folder, run)
+    try:
+        plans = plan_on_device(
+            problem, devices, threads=backend.threads, folder=run.folder, width=run.plan.panel_width
+        )
+        return DeviceSystem(problem, plans, devices, backend, run.folder, run)
+    except BaseException:
+        run.close()
+        close_all(devices, problem.source)
+        raise
+
+
+def _on_cpu(
+    problem: Problem,
+    resources: Resources,
+    backend: CpuBackend,
+    notes: Notes,
+    run_dir: Path | None,
+    resume: bool,
+) -> CpuSystem:
+    if problem.numbers.tensor_cores:
+        raise InputError(
+            f"precision: got {problem.precision} on the CPU, which has no such products; take mixed, or a device"
+        )
+    folder = run_dir or resources.folder
+    layout, points, kernel = problem.source.layout, problem.points, problem.kernel
+    costs = Costs.of(
+        n=problem.n,
+        d=problem.n_features,
+        n_rhs=problem.targets.shape[1],
+        threads=backend.threads,
+        precision=problem.precision,
+        points_bytes=problem.bytes_points,
+        panel_width=resources.panel_width if layout is None else layout.width,
+    )
+    plan = placement.place(
+        costs,
+        Limits(resources.memory_limit, free_disk(folder) + reserved(folder)),
+        tier=resources.tier,
+        stored=run_dir is not None,
+        cacheable_products=points is not None
+        and points.single_product
+        and kernel is not None
+        and not kernel.needs & COORDINATES,
+    )
+    run = None
+    if run_dir is not None:
+        run = open_run_folder(run_dir, record_of(problem, plan, notes.lines), resume, notes.progress)
+    return CpuSystem(problem, plan, backend, folder, run)
+
+
+def _on_device(
+    problem: Problem,
+    devices: Sequence[Device],
+    resources: Resources,
+    backend: CpuBackend,
+    notes: Notes,
+    run_dir: Path | None,
+    resume: bool,
+) -> DeviceSystem:
+    """The devices, and the run, are closed where this fails."""
+    run, folder = None, run_dir or resources.folder
+    try:
+        plans = plan_on_device(
+            problem,
+            devices,
+            threads=backend.threads,
+            memory=resources.memory,
+            folder=folder,
+            width=resources.panel_width,
+        )
+        if run_dir is not None:
+            record = record_of(problem, plans[0], notes.lines)
+            run = open_run_folder(run_dir, record, resume, notes.progress)
+        return DeviceSystem(problem, plans, devices, backend, folder, run)
+    except BaseException:
+        if run is not None:
+            run.close()
+        close_all(devices, problem.source)
+        raise

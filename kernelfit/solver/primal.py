@@ -1,0 +1,74 @@
+"""The linear kernel with fewer features than rows: minimum-norm weights, as K has no Cholesky factor."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import numpy as np
+
+from kernelfit.cpu.pool import CpuBackend
+from kernelfit.gram import placement
+from kernelfit.gram.costs import Costs
+from kernelfit.gram.placement import Limits
+from kernelfit.linalg.minimum_norm import minimum_norm
+from kernelfit.progress import Notes
+from kernelfit.solver.certificate import Certificate
+from kernelfit.solver.problem import Problem
+from kernelfit.solver.solution import Solution
+
+
+def is_primal(problem: Problem) -> bool:
+    """Whether K = X X^T has rank d < n, and nothing is added to its diagonal."""
+    kernel = problem.kernel
+    return kernel is not None and kernel.linear and problem.n_features < problem.n and problem.shift == 0
+
+
+def solve_primal(problem: Problem, backend: CpuBackend, memory_limit: int, notes: Notes) -> Solution:
+    """The weights W (d, c) of least norm with X W = Y, by singular values, and alpha with W = X^T alpha."""
+    points, targets = problem.points, problem.targets
+    assert points is not None
+    n, d = points.shape
+    # The plan of the dual problem would be refused or wasteful; what counts here is X in float64, twice.
+    costs = Costs.of(
+        n=d,
+        d=d,
+        n_rhs=targets.shape[1],
+        threads=backend.threads,
+        points_bytes=points.nbytes + 3 * n * d * 8,
+    )
+    plan = placement.place(costs, Limits(memory_limit))
+    started = time.perf_counter()
+    result = minimum_norm(points.scaled(0, n), targets)
+    factored = time.perf_counter() - started
+    how = "consistent: the weights interpolate" if result.consistent else "not consistent: least squares"
+    notes.add(f"linear kernel with {d} features < {n} rows: minimum-norm weights, rank {result.rank}, {how}")
+    norms = np.sqrt(np.sum(result.weights**2, axis=0))
+    certificate = Certificate(
+        backward_error=result.backward_error,
+        residual=float(np.abs(result.residual).max(initial=0.0)),
+        norm=float(points.domain_sq_norms.sum()),
+        condition_estimate=result.condition,
+        min_pivot=None,
+        min_pivot_row=None,
+        weak_pivots=0,
+        log_det=None,
+        jitter=0.0,
+        interpolates=result.consistent,
+        refinements=0,
+        factor_precision="float64",
+        rank=result.rank,
+        consistent=result.consistent,
+        rkhs_norm=float(np.sqrt(np.sum(norms**2))),
+        rkhs_norm_per_column=tuple(float(value) for value in norms),
+    )
+    return Solution(
+        problem=replace(problem, precision="float64"),
+        alpha=result.alpha,
+        fitted=targets - result.residual,
+        certificate=certificate,
+        plan=plan,
+        seconds={"gram": 0.0, "factor": factored, "solve": 0.0, "certify": 0.0},
+        notes=notes.lines,
+        weights=result.weights,
+    )

@@ -1,0 +1,71 @@
+"""What a solve may use of the machine."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kernelfit.arguments import bytes_of, integer
+from kernelfit.cpu.memory import available_memory
+from kernelfit.device.choose import check_device
+from kernelfit.device.protocol import Device
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Memory, disk, threads and devices, as given to `kernelfit.solve`.
+
+    Attributes
+    ----------
+    memory : bytes to stay within; None: what is available
+    tier : "ram", "disk" or "auto"
+    scratch : folder for panels of the disk tier; None: the system's temporary folder
+    threads : None: all cores this process may use
+    device : "cpu", "auto", "cuda", ... or open devices
+    device_memory : bytes of a device to stay within; None: what is free
+    panel_width : columns of a panel; None: chosen by n
+    """
+
+    memory: int | None = None
+    tier: str = "auto"
+    scratch: Path | None = None
+    threads: int | None = None
+    device: str | Device | Sequence[Device] = "auto"
+    device_memory: int | None = None
+    panel_width: int | None = None
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        memory: int | str | None = None,
+        tier: str = "auto",
+        scratch: str | Path | None = None,
+        threads: int | None = None,
+        device: str | Device | Sequence[Device] = "auto",
+        device_memory: int | str | None = None,
+        panel_width: int | None = None,
+    ) -> Resources:
+        """The same from what users write: sizes as text, folders as text; raises `InputError`."""
+        check_device(device)
+        return cls(
+            memory=bytes_of(memory),
+            tier=tier,
+            scratch=None if scratch is None else Path(scratch),
+            threads=threads,
+            device=device,
+            device_memory=bytes_of(device_memory, "device_memory"),
+            panel_width=None if panel_width is None else integer("panel_width", panel_width, 1),
+        )
+
+    @property
+    def memory_limit(self) -> int:
+        """Bytes to stay within: those given, or what is available now."""
+        return available_memory() if self.memory is None else self.memory
+
+    @property
+    def folder(self) -> Path:
+        """Where panels of the disk tier go that no run keeps."""
+        return self.scratch or Path(tempfile.gettempdir())

@@ -1,0 +1,28 @@
+"""What to say of a K that is not positive definite."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kernelfit.errors import NotPositiveDefiniteError
+from kernelfit.gram.precision import precision_of
+from kernelfit.solver.inputs import nearest_neighbour
+from kernelfit.solver.problem import Problem
+
+
+def explained(error: NotPositiveDefiniteError, problem: Problem, precision: str) -> NotPositiveDefiniteError:
+    """The error of a factorisation in `precision` with the row as X counts it, its nearest row, and remedies."""
+    kept, points = problem.kept, problem.points  # equal rows of X may have been left out
+    row, neighbour = int(kept[error.row]), -1
+    message = f"{error}".replace(f"the pivot of row {error.row} ", f"the pivot of row {row} ", 1)
+    if points is not None and points.shape[0] > 1:
+        nearest, distance = nearest_neighbour(points, error.row)
+        neighbour = int(kept[nearest])
+        message += f"; its nearest row is {neighbour} at distance {distance:.3g}"
+    scale = float(np.mean(np.abs(problem.source.diagonal())))
+    shift = 10 * problem.n * precision_of(precision).unit_roundoff * scale
+    message += (
+        f"; drop one of such rows, take a kernel that falls off faster (larger gamma), or give ridge or jitter "
+        f"(in {precision} from about {shift:.0e})"
+    )
+    return NotPositiveDefiniteError(message, row, error.pivot, neighbour)
