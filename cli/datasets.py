@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from kernelfit.datasets.download import fetch as download
-from kernelfit.datasets.locate import Located, data_folders, locate
-from kernelfit.datasets.official import read_official
-from kernelfit.datasets.registry import REGISTRY, Spec
+from kernelfit.datasets.locate import data_folders, locate
+from kernelfit.datasets.registry import REGISTRY
+from kernelfit.datasets.spec import Located, Spec
 from kernelfit.errors import DataError
 from kernelfit.report import json_output
 from kernelfit.report.progress import TerminalProgress
@@ -131,7 +131,7 @@ def _verify(spec: Spec, data_dir: Path | None) -> dict[str, Any]:
     if located is None:
         return record | {"status": MISSING, "reason": _how_to_get(spec.name)}
     try:
-        dataset, checks = read_official(spec, located)
+        dataset, checks = spec.read(located)
     except DataError as error:
         return record | {"status": "damaged", "reason": str(error)}
     record["files"] = [

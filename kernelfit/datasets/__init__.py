@@ -2,6 +2,7 @@
 
 from .dataset import Dataset, training_targets
 from .loading import load
-from .registry import REGISTRY, Spec
+from .registry import REGISTRY
+from .spec import Spec
 
 __all__ = ["REGISTRY", "Dataset", "Spec", "load", "training_targets"]

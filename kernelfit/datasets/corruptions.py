@@ -34,9 +34,9 @@ def corrupt_labels(y: NDArray[np.int64], p: float, n_classes: int, seed: int) ->
     first rows do not depend on how many rows follow.
     """
     if not 0 <= p <= 1:
-        raise InputError(f"p = {p}; the share of corrupted labels is a number from 0 to 1")
+        raise InputError(f"p: got {p}, expected a share from 0 to 1")
     if n_classes < 2:
-        raise InputError(f"n_classes = {n_classes}; random labels need at least 2 classes")
+        raise InputError(f"n_classes: got {n_classes}, expected an integer >= 2")
     chosen = _generator(seed, 0).random(len(y)) < p
     drawn = _generator(seed, 1).integers(n_classes, size=len(y), dtype=np.int64)
     return np.where(chosen, drawn, y)
@@ -108,14 +108,14 @@ def gaussian(
 
 def _generator(seed: int, *stream: int) -> np.random.Generator:
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise InputError(f"seed = {seed!r}; expected an integer from 0")
+        raise InputError(f"seed: got {seed!r}, expected an integer >= 0")
     return np.random.default_rng([int(seed), *stream])
 
 
 def _positions(X: Array, channels: int) -> int:
     if X.ndim != 2 or channels < 1 or X.shape[1] % channels:
         raise InputError(
-            f"X has shape {X.shape}; expected (n, positions * channels) with {channels} channel(s)"
+            f"X: got shape {X.shape}, expected (n, positions * channels) with {channels} channel(s)"
         )
     return X.shape[1] // channels
 
@@ -130,7 +130,9 @@ def _true(dataset: Dataset, p: float, seed: int) -> Dataset:
 
 def _labels(dataset: Dataset, p: float, seed: int) -> Dataset:
     if dataset.classes is None:
-        raise InputError(f"{dataset.name} has numeric targets; random labels need a classification data set")
+        raise InputError(
+            f"dataset: got {dataset.name} with numeric targets, expected classes, which random labels are drawn from"
+        )
     return dataclasses.replace(
         dataset, y_train=corrupt_labels(dataset.y_train, p, len(dataset.classes), seed)
     )
@@ -193,7 +195,7 @@ def corrupt(dataset: Dataset, name: Corruption, *, p: float = 1.0, seed: int = 0
     Raises InputError for an unknown name, a p outside [0, 1], or label noise on numeric targets.
     """
     if name not in CORRUPTIONS:
-        raise InputError(f"corruption = {name!r}; expected one of {', '.join(CORRUPTIONS)}")
+        raise InputError(f"corruption: got {name!r}, expected one of {', '.join(CORRUPTIONS)}")
     return CORRUPTIONS[name](dataset, p, seed)
 
 
@@ -203,5 +205,5 @@ def expected_test_error(clean_error: float, p: float, n_classes: int) -> float:
     `clean_error` is e, the error on clean test labels, in [0, 1].
     """
     if not (0 <= p <= 1 and math.isfinite(clean_error)):
-        raise InputError(f"p = {p}, clean_error = {clean_error}; both are shares from 0 to 1")
+        raise InputError(f"p, clean_error: got {p} and {clean_error}, expected shares from 0 to 1")
     return 1 - ((1 - p) * (1 - clean_error) + p / n_classes)

@@ -51,61 +51,58 @@ class Dataset:
         self._check_rows("test", self.X_test, self.y_test)
         if self.X_train.shape[1] != self.X_test.shape[1]:
             raise InputError(
-                f"{self.name}: training rows have {self.X_train.shape[1]} features and test rows "
-                f"{self.X_test.shape[1]}; both need the same features"
+                f"X_test: got {self.X_test.shape[1]} columns, expected {self.X_train.shape[1]} as X_train of {self.name} has"
             )
         if self.y_train.shape[1:] != self.y_test.shape[1:]:
             raise InputError(
-                f"{self.name}: y_train has shape {self.y_train.shape} and y_test {self.y_test.shape}; "
-                "both need the same number of targets"
+                f"y_test: got shape {self.y_test.shape}, expected as many targets as y_train of {self.name} has, "
+                f"{self.y_train.shape}"
             )
         if len(self.X_train) < 2:
-            raise InputError(
-                f"{self.name}: {len(self.X_train)} training row(s); an interpolant needs 2 or more"
-            )
+            raise InputError(f"X_train: got {len(self.X_train)} row(s) in {self.name}, expected 2 or more")
         if len(self.X_test) < 1:
             raise InputError(
-                f"{self.name}: 0 test rows; give at least one, or leave `test` out to hold rows out"
+                f"X_test: got 0 rows in {self.name}, expected one or more; leave `test` out to hold rows out"
             )
         if self.image_shape is not None and math.prod(self.image_shape) != self.n_features:
             raise InputError(
-                f"{self.name}: image_shape {self.image_shape} has {math.prod(self.image_shape)} values, "
-                f"the rows have {self.n_features}"
+                f"image_shape: got {self.image_shape} with {math.prod(self.image_shape)} values, expected "
+                f"{self.n_features} as the rows of {self.name} have"
             )
         if not (math.isfinite(self.scale) and self.scale > 0):
-            raise InputError(f"{self.name}: scale = {self.scale}; it must be a positive number")
+            raise InputError(f"scale: got {self.scale} in {self.name}, expected a number > 0")
         if self.classes is not None and int(self.y_train.min()) == int(self.y_train.max()):
             only = self.classes[int(self.y_train[0])]
             raise InputError(
-                f"{self.name}: all {self.n_train} training rows are of one class ({only!r}); "
-                "classification needs at least 2, take more rows"
+                f"y_train: got {self.n_train} rows of one class ({only!r}) in {self.name}, expected 2 classes or more; "
+                "take more rows"
             )
 
     def _check_rows(self, part: str, X: Array, y: Array) -> None:
         if X.ndim != 2 or X.shape[1] == 0 or X.dtype not in _ROW_TYPES:
             raise InputError(
-                f"{self.name}: X_{part} has shape {X.shape} and dtype {X.dtype}; "
+                f"X_{part}: got shape {X.shape} and dtype {X.dtype} in {self.name}, "
                 "expected (n, d) of uint8, float32 or float64"
             )
         if len(y) != len(X):
             raise InputError(
-                f"{self.name}: {len(X)} {part} rows but {len(y)} labels; give one label for each row"
+                f"y_{part}: got {len(y)} labels in {self.name}, expected {len(X)}, one for each row"
             )
         if self.classes is None:
             if y.ndim not in (1, 2) or y.dtype != np.float64:
                 raise InputError(
-                    f"{self.name}: y_{part} has shape {y.shape} and dtype {y.dtype}; "
-                    "regression expects float64 of shape (n,) or (n, k)"
+                    f"y_{part}: got shape {y.shape} and dtype {y.dtype} in {self.name}, "
+                    "expected float64 of shape (n,) or (n, k) as there are no classes"
                 )
             return
         if y.ndim != 1 or y.dtype != np.int64:
             raise InputError(
-                f"{self.name}: y_{part} has shape {y.shape} and dtype {y.dtype}; "
-                "classification expects int64 of shape (n,)"
+                f"y_{part}: got shape {y.shape} and dtype {y.dtype} in {self.name}, "
+                "expected class codes, int64 of shape (n,)"
             )
         if len(y) and not (int(y.min()) >= 0 and int(y.max()) < len(self.classes)):
             raise InputError(
-                f"{self.name}: y_{part} has codes {y.min()} to {y.max()}; "
+                f"y_{part}: got codes {y.min()} to {y.max()} in {self.name}, "
                 f"expected 0 to {len(self.classes) - 1}"
             )
 

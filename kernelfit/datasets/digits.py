@@ -10,18 +10,19 @@ from __future__ import annotations
 import numpy as np
 
 from .dataset import Dataset
+from .spec import FileCheck, Located, Spec
 
 N_TRAIN = 1437
 
 
-def load_digits() -> Dataset:
+def read_digits(spec: Spec, located: Located | None) -> tuple[Dataset, tuple[FileCheck, ...]]:
     """The whole data set; X is uint8 with scale 1/16."""
     from sklearn import datasets as sklearn_datasets
 
     bunch = sklearn_datasets.load_digits()
     X = bunch.data.astype(np.uint8)
     y = bunch.target.astype(np.int64)
-    return Dataset(
+    dataset = Dataset(
         name="digits",
         X_train=X[:N_TRAIN],
         y_train=y[:N_TRAIN],
@@ -31,3 +32,16 @@ def load_digits() -> Dataset:
         image_shape=(8, 8, 1),
         scale=1 / 16,
     )
+    return dataset, ()
+
+
+DIGITS = Spec(
+    name="digits",
+    title="scikit-learn's digits",
+    n_train=N_TRAIN,
+    n_test=360,
+    image_shape=(8, 8, 1),
+    classes=tuple("0123456789"),
+    source="https://archive.ics.uci.edu/dataset/80",
+    reader=read_digits,
+)

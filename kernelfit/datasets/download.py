@@ -11,7 +11,7 @@ from kernelfit.errors import DataError
 from kernelfit.progress import Advance, Progress, Silent
 
 from .locate import VARIABLE, cache_folder
-from .registry import RemoteFile, Spec
+from .spec import RemoteFile, Spec
 
 # Attempts at one mirror after the first; pooch waits 1, 2, ... seconds between them.
 RETRIES = 2

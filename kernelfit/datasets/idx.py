@@ -18,6 +18,13 @@ from .compressed import largest_content, open_plain_or_gzip, read_exactly
 from .faults import damaged, reading
 
 _UNSIGNED_BYTE = 0x08
+#: training images and labels, test images and labels
+IDX_FILES = (
+    "train-images-idx3-ubyte.gz",
+    "train-labels-idx1-ubyte.gz",
+    "t10k-images-idx3-ubyte.gz",
+    "t10k-labels-idx1-ubyte.gz",
+)
 
 
 def read_idx(path: Path, ndim: int) -> tuple[NDArray[np.uint8], str]:

@@ -42,7 +42,7 @@ def _encode_named(parts: list[Rows]) -> tuple[list[Array], tuple[str, ...], tupl
     names = parts[0].class_names
     if names is None or any(part.class_names is None for part in parts):
         raise InputError(
-            "train and test: one names its classes and the other does not; give both in one format"
+            "train, test: got one that names its classes and one that does not, expected both in one format"
         )
     codes: list[Array] = []
     for part in parts:

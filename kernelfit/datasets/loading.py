@@ -1,4 +1,4 @@
-"""One road from a name or a path to a Dataset."""
+"""From a name or a path to a Dataset."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from kernelfit.errors import InputError
 from kernelfit.progress import Progress
 
 from .dataset import Dataset
-from .digits import load_digits
 from .download import fetch
 from .locate import locate
-from .official import read_official
 from .own import read_own
-from .registry import DIGITS, REGISTRY, Spec
+from .registry import REGISTRY
+from .spec import Spec
 
 
 def load(
@@ -52,13 +51,15 @@ def load(
     """
     name = str(name)
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise InputError(f"seed = {seed!r}; expected an integer from 0")
+        raise InputError(f"seed: got {seed!r}, expected an integer >= 0")
     if train is not None:
         title = Path(train).stem if name in REGISTRY else name
         dataset = read_own(title, _existing("train", train), _existing("test", test) if test else None, seed)
     elif name in REGISTRY:
         if test is not None:
-            raise InputError(f"test = {test}: given without train; {name} has test rows of its own")
+            raise InputError(
+                f"test: got {test} without train, expected none, as {name} has test rows of its own"
+            )
         dataset = _load_known(REGISTRY[name], data_dir, progress)
     else:
         path = _own_path(name)
@@ -70,8 +71,8 @@ def load(
 
 
 def _load_known(spec: Spec, data_dir: Path | None, progress: Progress | None) -> Dataset:
-    if spec is DIGITS:
-        return load_digits()
+    if not spec.layouts:
+        return spec.read(None)[0]
     located = locate(spec, data_dir)
     notes: tuple[str, ...] = ()
     if located is None:
@@ -79,14 +80,16 @@ def _load_known(spec: Spec, data_dir: Path | None, progress: Progress | None) ->
         located = locate(spec, data_dir)
         assert located is not None, "fetch returns only when every file is in place"
         notes = (f"{spec.name} was downloaded to {folder}",)
-    dataset, _ = read_official(spec, located)
+    dataset, _ = spec.read(located)
     return dataclasses.replace(dataset, notes=(*notes, *dataset.notes)) if notes else dataset
 
 
 def _existing(argument: str, path: Path) -> Path:
     path = Path(path).expanduser()
     if not path.exists():
-        raise InputError(f"{argument} = {path}: no such file or folder; give the path of a data set")
+        raise InputError(
+            f"{argument}: got {path}, expected a file or folder that exists; give the path of a data set"
+        )
     return path
 
 
@@ -95,8 +98,10 @@ def _own_path(name: str) -> Path:
     if path.exists():
         return path
     close = difflib.get_close_matches(name, REGISTRY, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else "give one of them or a path that exists"
-    raise InputError(f"dataset = {name!r}: neither one of {', '.join(REGISTRY)} nor an existing path; {hint}")
+    hint = f"did you mean {close[0]!r}?" if close else "check the spelling"
+    raise InputError(
+        f"dataset: got {name!r}, expected one of {', '.join(REGISTRY)} or a path that exists; {hint}"
+    )
 
 
 def _first_rows(dataset: Dataset, n_train: int | None, n_test: int | None) -> Dataset:
@@ -107,7 +112,7 @@ def _first_rows(dataset: Dataset, n_train: int | None, n_test: int | None) -> Da
             continue
         if not isinstance(wanted, int) or not 1 <= wanted <= available:
             raise InputError(
-                f"n_{part} = {wanted}: {dataset.name} has {available} {part} rows, give 1 to {available}"
+                f"n_{part}: got {wanted}, expected 1 to {available}, the {part} rows of {dataset.name}"
             )
         for field in (f"X_{part}", f"y_{part}"):
             changes[field] = getattr(dataset, field)[:wanted].copy()

@@ -4,26 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from kernelfit.errors import DataError, InputError
 
-from .registry import Layout, Spec
+from .spec import Located, Spec
 
 VARIABLE = "KERNELFIT_DATA"
-
-
-@dataclass(frozen=True)
-class Located:
-    """The files of a data set, in the order of `layout.files`."""
-
-    layout: Layout
-    paths: tuple[Path, ...]
-
-    @property
-    def folder(self) -> Path:
-        return self.paths[0].parent
 
 
 def cache_folder() -> Path:
@@ -46,7 +33,7 @@ def _in_turn(data_dir: Path | None) -> Iterator[Path]:
         if value:
             folder = Path(value).expanduser()
             if not folder.is_dir():
-                raise InputError(f"{label} = {folder}: not a folder; name one that exists")
+                raise InputError(f"{label}: got {folder}, expected a folder that exists")
             named.append(folder)
     yield from named
     yield cache_folder()

@@ -13,11 +13,10 @@ from kernelfit.errors import InputError
 from .csv import read_csv
 from .dataset import Dataset
 from .hdf5 import read_hdf5
-from .idx import read_images_and_labels
+from .idx import IDX_FILES, read_images_and_labels
 from .image_folder import read_image_folder
 from .labels import encode_labels
 from .npz import read_npz
-from .registry import IDX_FILES
 from .rows import Rows
 
 TEST_SHARE = 0.2
@@ -45,7 +44,7 @@ def read_own(name: str, train: Path, test: Path | None, seed: int) -> Dataset:
         own_test, further = _read(test, "test")
         if further is not None:
             raise InputError(
-                f"test = {test}: it has a training and a test part of its own; give one with X and y"
+                f"test: got {test} with a training and a test part of its own, expected X and y alone"
             )
     if own_test is None:
         rows, own_test, note = _hold_out(rows, seed)
@@ -66,7 +65,7 @@ def _read(path: Path, argument: str) -> tuple[Rows, Rows | None]:
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         raise InputError(
-            f"{argument} = {path}: format {path.suffix or 'without a suffix'} is not known; "
+            f"{argument}: got {path} with {f'the suffix {path.suffix}' if path.suffix else 'no suffix'}, "
             f"expected one of {', '.join(_READERS)}, or a folder of images"
         )
     return reader(path)
@@ -91,8 +90,8 @@ def _hold_out(rows: Rows, seed: int) -> tuple[Rows, Rows, str]:
     n = len(rows.X)
     if n < 2:
         raise InputError(
-            f"train = {rows.path}: {n} row and no test part, expected 2 rows or more to hold some out; "
-            "give test rows of their own (test, --test)"
+            f"train: got {rows.path} with {n} row and no test part, expected 2 rows or more to hold some out; "
+            "give test rows of their own"
         )
     n_test = max(1, round(TEST_SHARE * n))
     order = np.random.default_rng(seed).permutation(n)
@@ -109,12 +108,12 @@ def _take(rows: Rows, index: np.ndarray) -> Rows:
 def _assemble(name: str, train: Rows, test: Rows, notes: list[str]) -> Dataset:
     if (train.X.dtype == np.uint8) != (test.X.dtype == np.uint8):
         raise InputError(
-            f"train and test: X has dtype {train.X.dtype} in {train.path.name} and {test.X.dtype} in "
-            f"{test.path.name}; bytes are scaled by 1/255 and other numbers are not, so give both alike"
+            f"train, test: got X of dtype {train.X.dtype} in {train.path.name} and {test.X.dtype} in "
+            f"{test.path.name}, expected one of them in both, as bytes are scaled by 1/255 and other numbers are not"
         )
     if train.image_shape != test.image_shape and None not in (train.image_shape, test.image_shape):
         raise InputError(
-            f"train and test: images of shape {train.image_shape} and {test.image_shape}; give one shape"
+            f"train, test: got images of shape {train.image_shape} and {test.image_shape}, expected one shape"
         )
     common = np.result_type(train.X, test.X)
     codes, classes, label_notes = encode_labels([train, test])

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from kernelfit.cli import root
 from kernelfit.datasets import locate as locate_module
-from kernelfit.datasets.registry import IDX_FILES
+from kernelfit.datasets.idx import IDX_FILES
 from kernelfit.errors import DataError, InputError
 
 

@@ -17,7 +17,10 @@ import pytest
 from kernelfit.datasets import download, load
 from kernelfit.datasets import locate as locate_module
 from kernelfit.datasets.download import fetch
-from kernelfit.datasets.registry import IDX_FILES, MNIST, REGISTRY, Spec
+from kernelfit.datasets.idx import IDX_FILES
+from kernelfit.datasets.mnist import MNIST
+from kernelfit.datasets.registry import REGISTRY
+from kernelfit.datasets.spec import Spec
 from kernelfit.errors import DataError
 from kernelfit.progress import Advance, Silent
 

@@ -5,16 +5,24 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from kernelfit import datasets
+from kernelfit.cli import root
+from kernelfit.datasets import Dataset, mnist
 from kernelfit.datasets import locate as locate_module
+from kernelfit.datasets.cifar10 import CIFAR10
+from kernelfit.datasets.idx import IDX_FILES
 from kernelfit.datasets.locate import data_folders, locate
-from kernelfit.datasets.official import read_official
-from kernelfit.datasets.registry import CIFAR10, FASHION_MNIST, IDX_FILES, MNIST, REGISTRY, Spec
+from kernelfit.datasets.mnist import FASHION_MNIST, MNIST
+from kernelfit.datasets.registry import REGISTRY
+from kernelfit.datasets.spec import FileCheck, Located, Spec
 from kernelfit.errors import DataError, InputError
 
 SMALL_MNIST = dataclasses.replace(MNIST, n_train=20, n_test=10)
@@ -55,7 +63,7 @@ def found(spec: Spec, root: Path) -> Any:
 @pytest.mark.parametrize("zipped", [True, False])
 def test_mnist_is_found_in_its_usual_places(files: Any, folder: str, zipped: bool) -> None:
     files.idx_set(folder, zipped=zipped)
-    dataset, checks = read_official(SMALL_MNIST, found(SMALL_MNIST, files.folder))
+    dataset, checks = SMALL_MNIST.read(found(SMALL_MNIST, files.folder))
     assert dataset.X_train.shape == (20, 784)
     assert dataset.X_train.dtype == np.uint8
     assert dataset.y_train.dtype == np.int64
@@ -68,12 +76,12 @@ def test_mnist_is_found_in_its_usual_places(files: Any, folder: str, zipped: boo
 def test_official_bytes_carry_no_note_however_they_are_zipped(files: Any) -> None:
     folder = files.idx_set("mnist")
     spec = with_digests(SMALL_MNIST, folder)
-    assert read_official(spec, found(spec, files.folder))[0].notes == ()
+    assert spec.read(found(spec, files.folder))[0].notes == ()
     for name in IDX_FILES:
         path = folder / name
         (folder / name.removesuffix(".gz")).write_bytes(gzip.decompress(path.read_bytes()))
         path.unlink()
-    dataset, checks = read_official(spec, found(spec, files.folder))
+    dataset, checks = spec.read(found(spec, files.folder))
     assert dataset.notes == ()
     assert all(check.official for check in checks)
 
@@ -81,32 +89,32 @@ def test_official_bytes_carry_no_note_however_they_are_zipped(files: Any) -> Non
 def test_where_only_the_digest_of_the_file_is_known_that_is_compared(files: Any) -> None:
     folder = files.idx_set("fashion-mnist")
     spec = with_digests(SMALL_FASHION, folder)
-    assert read_official(spec, found(spec, files.folder))[0].notes == ()
+    assert spec.read(found(spec, files.folder))[0].notes == ()
     path = folder / IDX_FILES[0]
     path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()), 9, mtime=5))
-    notes = read_official(spec, found(spec, files.folder))[0].notes
+    notes = spec.read(found(spec, files.folder))[0].notes
     assert len(notes) == 1
     assert "sha256 of the file" in notes[0]
 
 
 def test_one_set_in_the_place_of_another_is_refused(files: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = files.idx_set("fashion-mnist")
-    monkeypatch.setitem(REGISTRY, "mnist", with_digests(SMALL_MNIST, folder))
+    monkeypatch.setattr(mnist, "IDX_SETS", (with_digests(SMALL_MNIST, folder), FASHION_MNIST))
     with pytest.raises(
         DataError, match="expected fashion-mnist, found the official mnist; put fashion-mnist into"
     ):
-        read_official(SMALL_FASHION, found(SMALL_FASHION, files.folder))
+        SMALL_FASHION.read(found(SMALL_FASHION, files.folder))
 
 
 def test_wrong_shapes_and_labels_are_named(files: Any) -> None:
     folder = files.idx_set("mnist")
     with pytest.raises(DataError, match=r"images of shape \(60000, 28, 28\), found \(20, 28, 28\)"):
-        read_official(MNIST, found(MNIST, files.folder))
+        MNIST.read(found(MNIST, files.folder))
     labels = np.zeros(20, np.uint8)
     labels[13] = 10
     (folder / IDX_FILES[1]).write_bytes(gzip.compress(files.idx_bytes(labels)))
     with pytest.raises(DataError, match=r"labels 0 to 9, found label 10 in row 13"):
-        read_official(SMALL_MNIST, found(SMALL_MNIST, files.folder))
+        SMALL_MNIST.read(found(SMALL_MNIST, files.folder))
 
 
 def cifar_files(files: Any, layout: str) -> dict[str, bytes]:
@@ -129,7 +137,7 @@ def test_cifar10_is_read_alike_from_all_four_layouts(files: Any, layout: str, pa
             files.bytes(f"{folder}/{name}", content)
     located = found(SMALL_CIFAR, files.folder)
     assert located.layout.kind == layout + ("-archive" if packed else "")
-    dataset, checks = read_official(SMALL_CIFAR, located)
+    dataset, checks = SMALL_CIFAR.read(located)
     expected = next(iter(cifar_files(files, "binary").values()))[1:3073]
     planes = np.frombuffer(expected, np.uint8).reshape(3, 32, 32)
     np.testing.assert_array_equal(dataset.X_train[0].reshape(32, 32, 3), planes.transpose(1, 2, 0))
@@ -148,7 +156,7 @@ def test_official_cifar_batches_carry_no_note(files: Any) -> None:
         digests.append((name, "md5:" + hashlib.md5(content).hexdigest()))
     layout = dataclasses.replace(CIFAR10.layouts[0], digests=tuple(digests))
     spec = dataclasses.replace(SMALL_CIFAR, layouts=(layout,))
-    dataset, checks = read_official(spec, found(spec, files.folder))
+    dataset, checks = spec.read(found(spec, files.folder))
     assert dataset.notes == ()
     assert all(check.official for check in checks)
 
@@ -158,7 +166,7 @@ def test_a_batch_of_another_length_is_refused(files: Any) -> None:
         files.bytes(f"cifar-10-batches-bin/{name}", content)
     files.bytes("cifar-10-batches-bin/data_batch_3.bin", files.cifar_binary(2))
     with pytest.raises(DataError, match="3 images in batch 3, found 2"):
-        read_official(SMALL_CIFAR, found(SMALL_CIFAR, files.folder))
+        SMALL_CIFAR.read(found(SMALL_CIFAR, files.folder))
 
 
 def test_the_folders_are_searched_in_order(files: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,3 +219,28 @@ def test_the_registry_is_whole() -> None:
             assert not layout.digests or [name for name, _ in layout.digests] == list(layout.files)
     digests = [file.sha256 for spec in REGISTRY.values() for file in spec.downloads]
     assert len(set(digests)) == len(digests) == 9
+
+
+def test_a_data_set_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A spec with its reader, and its line in the registry: `load` and the command know it."""
+    rng = np.random.default_rng(5)
+
+    def read_toy(spec: Spec, located: Located | None) -> tuple[Dataset, tuple[FileCheck, ...]]:
+        assert located is None
+        parts = [
+            (rng.integers(256, size=(rows, 4), dtype=np.uint8), np.arange(rows) % 2)
+            for rows in (spec.n_train, spec.n_test)
+        ]
+        return spec.dataset(parts[0], parts[1], ("made up",)), ()
+
+    toy = Spec("toy", "a toy", 30, 6, (2, 2, 1), ("even", "odd"), "nowhere", read_toy)
+    monkeypatch.setitem(REGISTRY, "toy", toy)
+    dataset = datasets.load("toy", n_train=20)
+    assert (dataset.n_train, dataset.n_test, dataset.classes) == (20, 6, ("even", "odd"))
+    assert datasets.training_targets(dataset).shape == (20, 2)
+    listed = CliRunner().invoke(root, ["datasets", "list", "--json", "-"], catch_exceptions=False)
+    assert [record["place"] for record in json.loads(listed.stdout) if record["name"] == "toy"] == [
+        "embedded"
+    ]
+    solved = CliRunner().invoke(root, ["solve", "--dataset", "toy", "--json", "-"], catch_exceptions=False)
+    assert json.loads(solved.stdout)["dataset"] == "toy"
