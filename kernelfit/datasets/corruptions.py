@@ -131,7 +131,7 @@ def _true(dataset: Dataset, p: float, seed: int) -> Dataset:
 def _labels(dataset: Dataset, p: float, seed: int) -> Dataset:
     if dataset.classes is None:
         raise InputError(
-            f"dataset: got {dataset.name} with numeric targets, expected classes, which random labels are drawn from"
+            f"dataset: got {dataset.name} with numeric targets, expected classes to draw labels from"
         )
     return dataclasses.replace(
         dataset, y_train=corrupt_labels(dataset.y_train, p, len(dataset.classes), seed)

@@ -51,7 +51,8 @@ class Dataset:
         self._check_rows("test", self.X_test, self.y_test)
         if self.X_train.shape[1] != self.X_test.shape[1]:
             raise InputError(
-                f"X_test: got {self.X_test.shape[1]} columns, expected {self.X_train.shape[1]} as X_train of {self.name} has"
+                f"X_test: got {self.X_test.shape[1]} columns in {self.name}, "
+                f"expected {self.X_train.shape[1]} as X_train has"
             )
         if self.y_train.shape[1:] != self.y_test.shape[1:]:
             raise InputError(

@@ -63,14 +63,14 @@ def with_nan(folder: Path) -> str:
         (lambda folder: dataset(folder, y_train=np.zeros(30, int), y_test=np.zeros(10, int)), ["class"]),
         (
             lambda folder: dataset(folder, X_train=np.ones((1, 3)), y_train=np.zeros(1, int)),
-            ["1 training row"],
+            ["X_train: got 1 row"],
         ),
         (lambda folder: dataset(folder, X_test=np.empty((0, 3)), y_test=np.empty(0, int)), ["(0, 3)"]),
         (
             lambda folder: dataset(folder, y_train=np.array(["a", "b", "c"] * 10)),
             ["text", "KernelClassifier"],
         ),
-        (lambda folder: dataset(folder, X_test=np.ones((10, 4))), ["3", "4", "features"]),
+        (lambda folder: dataset(folder, X_test=np.ones((10, 4))), ["3", "4", "columns"]),
     ],
     ids=["conflict", "nan", "one class", "one row", "no test rows", "strings", "other width"],
 )
@@ -94,7 +94,7 @@ def test_data_that_cannot_be_solved(run, tmp_path: Path, make, words: list[str])
         (["--ridge", "-0.5"], ["ridge", "-0.5", ">= 0"]),
         (["--jitter", "-1"], ["jitter", "-1"]),
         (["--n", "0"], ["0", "1437"]),
-        (["--n", "1"], ["1 training row"]),
+        (["--n", "1"], ["X_train: got 1 row"]),
         (["--n", "5000"], ["5000", "1437"]),
         (["--n", "many"], ["--n", "many"]),
         (["--memory", "1MB"], ["1,000,000", "missing"]),

@@ -135,4 +135,4 @@ def test_wrong_arguments_are_one_line_and_exit_2(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr == f"kernelfit: --data-dir = {tmp_path / 'none'}: not a folder; name one that exists\n"
+    assert done.stderr == f"kernelfit: --data-dir: got {tmp_path / 'none'}, expected a folder that exists\n"

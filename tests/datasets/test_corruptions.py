@@ -152,13 +152,13 @@ def test_test_rows_are_drawn_apart_from_training_rows(name: str) -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda d: corrupt(d, "blur"), "corruption = 'blur'; expected one of true, random-labels"),
-        (lambda d: corrupt(d, "corrupt-labels", p=1.5), "p = 1.5"),
-        (lambda d: corrupt(d, "corrupt-labels", p=float("nan")), "p = nan"),
-        (lambda d: corrupt(d, "random-labels", seed=-1), "seed = -1"),
-        (lambda d: corrupt_labels(d.y_train, 0.5, 1, 0), "n_classes = 1"),
+        (lambda d: corrupt(d, "blur"), "corruption: got 'blur', expected one of true, random-labels"),
+        (lambda d: corrupt(d, "corrupt-labels", p=1.5), "p: got 1.5"),
+        (lambda d: corrupt(d, "corrupt-labels", p=float("nan")), "p: got nan"),
+        (lambda d: corrupt(d, "random-labels", seed=-1), "seed: got -1"),
+        (lambda d: corrupt_labels(d.y_train, 0.5, 1, 0), "n_classes: got 1"),
         (lambda d: shuffle_pixels(d.X_train, 0, 7), r"positions \* channels\) with 7"),
-        (lambda d: expected_test_error(0.1, 2, 10), "p = 2"),
+        (lambda d: expected_test_error(0.1, 2, 10), "clean_error: got 2"),
     ],
 )
 def test_wrong_arguments_are_named(call: Callable[[Dataset], Any], message: str) -> None:
@@ -169,7 +169,7 @@ def test_wrong_arguments_are_named(call: Callable[[Dataset], Any], message: str)
 def test_label_noise_on_numbers_is_refused() -> None:
     dataset = make()
     numbers = Dataset(**{**vars(dataset), "classes": None, "y_train": np.zeros(50), "y_test": np.zeros(12)})
-    with pytest.raises(InputError, match="need a classification data set"):
+    with pytest.raises(InputError, match="got toy with numeric targets, expected classes"):
         corrupt(numbers, "random-labels")
 
 

@@ -82,7 +82,7 @@ def test_named_classes_are_matched_by_name() -> None:
     assert test.tolist() == [1, 2]
     with pytest.raises(DataError, match="the further class 'd'"):
         encode_labels([rows([0, 1], ("a", "b")), rows([0], ("d",))])
-    with pytest.raises(InputError, match="one names its classes and the other does not"):
+    with pytest.raises(InputError, match="one that names its classes and one that does not"):
         encode_labels([rows([0, 1], ("a", "b")), rows([0])])
 
 

@@ -199,10 +199,10 @@ def test_the_cache_folder_is_asked_for_only_where_nothing_is_found(files, monkey
 
 
 def test_a_folder_that_is_none_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(InputError, match=r"data_dir = .*nowhere: not a folder"):
+    with pytest.raises(InputError, match=r"data_dir: got .*nowhere, expected a folder"):
         locate(MNIST, tmp_path / "nowhere")
     monkeypatch.setenv("KERNELFIT_DATA", str(tmp_path / "gone"))
-    with pytest.raises(InputError, match=r"\$KERNELFIT_DATA = .*gone: not a folder"):
+    with pytest.raises(InputError, match=r"\$KERNELFIT_DATA: got .*gone, expected a folder"):
         locate(MNIST)
 
 
