@@ -2,21 +2,19 @@
 
 It is stricter than a GPU. Memory is one slab, poisoned with NaN, that refuses to grow. Nothing that is queued runs
 until the host waits for an event, and then only what that event needs runs, in a random order that the streams and
-events allow: a missing wait leaves stale numbers behind. Two operations that touch the same bytes, one of them
-writing, without an order between them raise `Race` when the second is queued, whatever order they would have run in.
+events allow: a missing wait leaves stale numbers behind, and raises `Race` (`kernelfit.device.host_streams`).
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from kernelfit.cpu import blas
+from kernelfit.device.host_streams import Access, Clock, HostStream, HostStreams, Race
 from kernelfit.device.protocol import (
     Block,
     DeviceRows,
@@ -29,56 +27,9 @@ from kernelfit.device.protocol import (
 from kernelfit.gram.tile import PairTile
 from kernelfit.kernels import Pairwise
 from kernelfit.kernels.base import Kernel
-from kernelfit.typing import Span
-
-Clock = dict[int, int]
 
 # Of `cuda_kernels/random_conv.cuh`: a patch with less contrast than this share of its length is flat.
 _FLAT = 1e-5
-
-# Accesses remembered before those that the host has waited for are forgotten.
-_REMEMBERED = 256
-
-
-class Race(AssertionError):
-    """Two operations touch the same bytes, one of them writes, and nothing orders them."""
-
-
-@dataclass
-class HostStream:
-    """`clock` holds, for each stream, how many of its operations come before whatever is queued here next."""
-
-    index: int
-    name: str
-    clock: Clock = field(default_factory=dict)
-    queued: int = 0
-    pending: deque[tuple[int, Clock, Callable[[], None]]] = field(default_factory=deque)
-    finished: int = 0
-
-
-@dataclass(frozen=True)
-class _Access:
-    """`pitch` bytes between rows of `width` bytes, all within bytes lo:hi; by operation `number` of `stream`."""
-
-    lo: int
-    hi: int
-    pitch: int
-    width: int
-    writes: bool
-    stream: int
-    number: int
-    what: str
-
-    def meets(self, other: _Access) -> bool:
-        if self.hi <= other.lo or other.hi <= self.lo:
-            return False
-        if self.pitch != other.pitch or self.pitch == 0:
-            return True
-        # Rows of one matrix: only the columns can keep them apart.
-        mine, theirs = self.lo % self.pitch, other.lo % self.pitch
-        if max(mine + self.width, theirs + other.width) > self.pitch:
-            return True
-        return mine < theirs + other.width and theirs < mine + self.width
 
 
 class HostDevice:
@@ -89,30 +40,22 @@ class HostDevice:
         self.compute = compute
         self.slab = Slab(capacity, "the host stand-in")
         self._memory = np.full(-(-capacity // 8), np.nan).view(np.uint8)
-        self._streams: list[HostStream] = []
-        self._host_clock: Clock = {}
-        # The latest of equal accesses by one stream stands for the earlier ones: they come before it.
-        self._accesses: dict[str, dict[Any, _Access]] = {"slab": {}, "host": {}}
+        self._streams = HostStreams(seed)
         self._user: dict[Any, Pairwise] = {}
-        self._choose = np.random.default_rng(seed)
         #: bytes copied between host and device
         self.bytes_in = self.bytes_out = 0
 
     def stream(self, name: str, *, urgent: bool = False) -> HostStream:
-        self._streams.append(HostStream(len(self._streams), name))
-        return self._streams[-1]
+        return self._streams.open(name)
 
     def record(self, stream: HostStream) -> Clock:
-        return {**stream.clock, stream.index: stream.queued}
+        return self._streams.record(stream)
 
     def wait(self, stream: HostStream, event: Clock) -> None:
-        _merge(stream.clock, event)
+        self._streams.wait(stream, event)
 
     def synchronise(self, event: Clock | None = None) -> None:
-        if event is None:
-            event = {stream.index: stream.queued for stream in self._streams}
-        self._run_up_to(event)
-        _merge(self._host_clock, event)
+        self._streams.synchronise(event)
 
     def host(self, nbytes: int) -> NDArray[np.uint8]:
         return np.full(-(-nbytes // 8), np.nan).view(np.uint8)[:nbytes]
@@ -352,7 +295,7 @@ class HostDevice:
         places = corners.reshape(-1, 1) + self._view(net.places)[:, 0]
         return self._view(images)[:, places].astype(np.float64)
 
-    # -- order --------------------------------------------------------------------------------------------------
+    # -- inside --------------------------------------------------------------------------------------------------
 
     def _view(self, block: Block) -> NDArray[Any]:
         lo, hi = block.span
@@ -375,69 +318,13 @@ class HostDevice:
         for block in (*reads, *writes):
             if block.span[1] > self.slab.used:
                 raise Race(f"{what} uses bytes {block.span} beyond the {self.slab.used} taken")
-        _merge(stream.clock, self._host_clock)
-        stream.queued += 1
-        clock = {**stream.clock, stream.index: stream.queued - 1}
-        label = f"{what} on {stream.name}"
-        for space, blocks, writing in (("slab", reads, False), ("slab", writes, True)):
-            for block in blocks:
-                pitch = block.stride * block.dtype.itemsize
-                width = block.columns * block.dtype.itemsize
-                self._note(space, block.span, pitch, width, writing, stream, clock, label)
-        for arrays, writing in ((host_reads, False), (host_writes, True)):
-            for array in arrays:
-                lo = int(array.ctypes.data)
-                self._note("host", (lo, lo + array.nbytes), 0, 0, writing, stream, clock, label)
-        stream.pending.append((stream.queued, clock, run))
-
-    def _note(
-        self,
-        space: str,
-        span: Span,
-        pitch: int,
-        width: int,
-        writes: bool,
-        stream: HostStream,
-        clock: Clock,
-        what: str,
-    ) -> None:
-        access = _Access(span[0], span[1], pitch, width, writes, stream.index, stream.queued, what)
-        known = self._accesses[space]
-        lo, hi = span
-        for other in known.values():
-            if other.hi <= lo or hi <= other.lo or other.stream == stream.index:
-                continue
-            unordered = clock.get(other.stream, 0) < other.number
-            if unordered and (writes or other.writes) and access.meets(other):
-                raise Race(
-                    f"{what} {'writes' if writes else 'reads'} bytes {span} of the {space} with no order to "
-                    f"{other.what}, which {'writes' if other.writes else 'reads'} {(other.lo, other.hi)}"
-                )
-        known[span, width, writes, stream.index] = access
-        if len(known) > _REMEMBERED:
-            seen = self._host_clock
-            self._accesses[space] = {
-                key: one for key, one in known.items() if seen.get(one.stream, 0) < one.number
-            }
-
-    def _run_up_to(self, event: Clock) -> None:
-        wanted = dict(event)
-        while True:
-            # What the wanted operations themselves wait for is wanted as well.
-            behind = [stream for stream in self._streams if stream.finished < wanted.get(stream.index, 0)]
-            if not behind:
-                return
-            ready = []
-            for stream in behind:
-                _, clock, _ = stream.pending[0]
-                _merge(wanted, clock)
-                if all(self._streams[s].finished >= count for s, count in clock.items()):
-                    ready.append(stream)
-            if ready:
-                stream = ready[int(self._choose.integers(len(ready)))]
-                _, _, run = stream.pending.popleft()
-                run()
-                stream.finished += 1
+        accesses = [
+            *(Access.of_block(block, False) for block in reads),
+            *(Access.of_block(block, True) for block in writes),
+            *(Access.of_host(array, False) for array in host_reads),
+            *(Access.of_host(array, True) for array in host_writes),
+        ]
+        self._streams.submit(stream, what, accesses, run)
 
 
 class _HostTile(PairTile):
@@ -477,12 +364,6 @@ class _HostTile(PairTile):
 
     def scratch(self, name: str) -> NDArray[np.float64]:
         return np.empty((self._rows.n, self._columns.n))
-
-
-def _merge(clock: Clock, other: Clock) -> None:
-    for stream, count in other.items():
-        if count > clock.get(stream, 0):
-            clock[stream] = count
 
 
 def _same_size(host: NDArray[Any], block: Block) -> None:
