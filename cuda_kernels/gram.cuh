@@ -2,55 +2,88 @@
 #pragma once
 
 #include "epilogue.cuh"
+#include "grid.cuh"
 
 namespace kernelfit {
 
-// Threads of a block of `evaluate_tile`: a warp lies along a row, so that loads and stores are adjacent.
-constexpr int TILE_THREADS_X = 32;
-constexpr int TILE_THREADS_Y = 8;
+// What is known of each row of one side of a tile; vectors as kernelfit.gram.tile.PairTile has them. `values` (rows of
+// `features` numbers, `stride` apart) are given where products were rounded and distances count: close pairs are formed
+// from them again.
+struct Side {
+    const double* sq_norms;
+    const double* offsets;
+    const double* origin;
+    const double* values;
+    long long stride;
+};
 
-// out_ij <- k(x_i, x_j), i < height, j < width. Null pointers stand for what the kernel does not use. Where
-// `diagonal` is given the tile belongs to a symmetric K with its corner at (row, column): entries on the diagonal are
-// diagonal[i] + shift, and those above it are zero unless `both` triangles are wanted. `dot` may be `out` itself. `rows`
-// and `cols` are given where products were rounded and distances count: close pairs are formed from them again.
+// The arguments of `evaluate_tile`; kernelfit.device.launches.TILE is the same in NumPy, checked by a test. Null
+// pointers stand for what the kernel does not use. `dot` (of In) may be `out` (of Out) itself. Where `diagonal` is given
+// the tile belongs to a symmetric K with its corner at (row, column): entries on the diagonal are diagonal[i] + shift,
+// and those above it are zero unless `both` triangles are wanted.
+struct TileArguments {
+    const void* dot;
+    const double* l1;
+    const double* user;
+    long long input_stride;
+    Side rows;
+    Side columns;
+    double unit;
+    long long features;
+    const double* table;
+    long long terms;
+    const double* diagonal;
+    long long row;
+    long long column;
+    double shift;
+    long long both;
+    void* out;
+    long long out_stride;
+    long long height;
+    long long width;
+};
+static_assert(sizeof(Side) == 5 * 8, "Side has padding");
+static_assert(sizeof(TileArguments) == 27 * 8, "TileArguments has padding");
+
+// out_ij <- k(x_i, x_j), i < height, j < width.
 template <typename In, typename Out>
-__device__ void evaluate_tile(const In* dot, const double* l1, const double* user, long long input_stride,
-                              const double* sq_rows, const double* offset_rows, const double* origin_rows,
-                              const double* sq_cols, const double* offset_cols, const double* origin_cols, double unit,
-                              const double* rows, long long row_stride, const double* cols, long long col_stride,
-                              long long features, const double* table, long long terms, const double* diagonal,
-                              long long row, long long column, double shift, long long both, Out* out,
-                              long long out_stride, long long height, long long width) {
-    const long long down = static_cast<long long>(gridDim.y) * blockDim.y;
-    const long long across = static_cast<long long>(gridDim.x) * blockDim.x;
-    for (long long i = static_cast<long long>(blockIdx.y) * blockDim.y + threadIdx.y; i < height; i += down) {
-        for (long long j = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x; j < width; j += across) {
-            double value;
-            if (diagonal != nullptr && row + i == column + j) {
-                value = diagonal[row + i] + shift;
-            } else if (diagonal != nullptr && both == 0 && row + i < column + j) {
-                value = 0.0;
-            } else {
-                const long long place = i * input_stride + j;
-                Pair pair;
-                pair.dot = dot != nullptr ? static_cast<double>(dot[place]) : 0.0;
-                pair.l1 = l1 != nullptr ? l1[place] : 0.0;
-                pair.user = user != nullptr ? user[place] : 0.0;
-                pair.sq_row = sq_rows[i];
-                pair.sq_col = sq_cols[j];
-                pair.offset_row = offset_rows[i];
-                pair.offset_col = offset_cols[j];
-                pair.origin_row = origin_rows[i];
-                pair.origin_col = origin_cols[j];
-                pair.unit = unit;
-                if (rows != nullptr) {
-                    from_differences(pair, rows + i * row_stride, cols + j * col_stride, features);
-                }
-                value = evaluate(table, terms, pair);
+__device__ void evaluate_tile(const TileArguments& tile) {
+    // Nothing of these is written to; `dot` may be.
+    const double* __restrict__ l1 = tile.l1;
+    const double* __restrict__ user = tile.user;
+    const double* __restrict__ table = tile.table;
+    const double* __restrict__ diagonal = tile.diagonal;
+    const In* dot = static_cast<const In*>(tile.dot);
+    Out* out = static_cast<Out*>(tile.out);
+    for_each_entry(tile.height, tile.width, [&](long long i, long long j) {
+        const long long row = tile.row + i;
+        const long long column = tile.column + j;
+        double value;
+        if (diagonal != nullptr && row == column) {
+            value = diagonal[row] + tile.shift;
+        } else if (diagonal != nullptr && tile.both == 0 && row < column) {
+            value = 0.0;
+        } else {
+            const long long place = i * tile.input_stride + j;
+            Pair pair;
+            pair.dot = dot != nullptr ? static_cast<double>(dot[place]) : 0.0;
+            pair.l1 = l1 != nullptr ? l1[place] : 0.0;
+            pair.user = user != nullptr ? user[place] : 0.0;
+            pair.sq_row = tile.rows.sq_norms[i];
+            pair.sq_col = tile.columns.sq_norms[j];
+            pair.offset_row = tile.rows.offsets[i];
+            pair.offset_col = tile.columns.offsets[j];
+            pair.origin_row = tile.rows.origin[i];
+            pair.origin_col = tile.columns.origin[j];
+            pair.unit = tile.unit;
+            if (tile.rows.values != nullptr) {
+                from_differences(pair, tile.rows.values + i * tile.rows.stride,
+                                 tile.columns.values + j * tile.columns.stride, tile.features);
             }
-            out[i * out_stride + j] = static_cast<Out>(value);
+            value = evaluate(table, tile.terms, pair);
         }
-    }
+        out[i * tile.out_stride + j] = static_cast<Out>(value);
+    });
 }
 
 // out_ij <- |x_i - x_j|_1. A block of 16 x 16 threads forms a tile of 64 x 64, four by four entries a thread, from
@@ -60,9 +93,9 @@ constexpr int L1_DEPTH = 16;
 constexpr int L1_SIDE = 16;
 constexpr int L1_EACH = L1_TILE / L1_SIDE;
 
-__device__ inline void l1_tile(const double* rows, long long row_stride, const double* cols, long long col_stride,
-                               long long features, double* out, long long out_stride, long long height,
-                               long long width) {
+__device__ inline void l1_tile(const double* __restrict__ rows, long long row_stride, const double* __restrict__ cols,
+                               long long col_stride, long long features, double* __restrict__ out,
+                               long long out_stride, long long height, long long width) {
     // One column more than is used keeps threads that read down a column on different banks.
     __shared__ double left[L1_DEPTH][L1_TILE + 1];
     __shared__ double right[L1_DEPTH][L1_TILE + 1];

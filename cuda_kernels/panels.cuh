@@ -1,6 +1,8 @@
 // Small passes over panels: what stands above the diagonal, identities, sums of panels, absolute and squared sums.
 #pragma once
 
+#include "grid.cuh"
+
 namespace kernelfit {
 
 // What `shape_square` does: zeros above the diagonal, the identity, or above the diagonal what stands below it.
@@ -8,35 +10,26 @@ enum Shape { LOWER = 0, IDENTITY = 1, MIRRORED = 2 };
 
 template <typename T>
 __device__ void shape_square(T* a, long long stride, long long rows, long long columns, long long shape) {
-    const long long down = static_cast<long long>(gridDim.y) * blockDim.y;
-    const long long across = static_cast<long long>(gridDim.x) * blockDim.x;
-    for (long long i = static_cast<long long>(blockIdx.y) * blockDim.y + threadIdx.y; i < rows; i += down) {
-        for (long long j = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x; j < columns; j += across) {
-            if (shape == IDENTITY) {
-                a[i * stride + j] = static_cast<T>(i == j ? 1 : 0);
-            } else if (j > i) {
-                a[i * stride + j] = shape == MIRRORED ? a[j * stride + i] : static_cast<T>(0);
-            }
+    for_each_entry(rows, columns, [=](long long i, long long j) {
+        if (shape == IDENTITY) {
+            a[i * stride + j] = static_cast<T>(i == j ? 1 : 0);
+        } else if (j > i) {
+            a[i * stride + j] = shape == MIRRORED ? a[j * stride + i] : static_cast<T>(0);
         }
-    }
+    });
 }
 
 // out_ij += a_ij.
 template <typename T>
-__device__ void add_panel(const float* a, long long stride, T* out, long long out_stride, long long rows,
-                          long long columns) {
-    const long long down = static_cast<long long>(gridDim.y) * blockDim.y;
-    const long long across = static_cast<long long>(gridDim.x) * blockDim.x;
-    for (long long i = static_cast<long long>(blockIdx.y) * blockDim.y + threadIdx.y; i < rows; i += down) {
-        for (long long j = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x; j < columns; j += across) {
-            out[i * out_stride + j] += static_cast<T>(a[i * stride + j]);
-        }
-    }
+__device__ void add_panel(const float* __restrict__ a, long long stride, T* __restrict__ out, long long out_stride,
+                          long long rows, long long columns) {
+    for_each_entry(rows, columns,
+                   [=](long long i, long long j) { out[i * out_stride + j] += static_cast<T>(a[i * stride + j]); });
 }
 
 // rows_i += sum_j |t_ij|, a warp for each row; always in the same order, so that the sum is always the same.
-__device__ inline void absolute_row_sums(const double* tile, long long stride, double* rows, long long height,
-                                         long long width) {
+__device__ inline void absolute_row_sums(const double* __restrict__ tile, long long stride, double* __restrict__ rows,
+                                         long long height, long long width) {
     const int lane = static_cast<int>(threadIdx.x);
     const long long i = static_cast<long long>(blockIdx.x) * blockDim.y + threadIdx.y;
     __shared__ double parts[8][32];
@@ -55,8 +48,8 @@ __device__ inline void absolute_row_sums(const double* tile, long long stride, d
 
 // out_j += sum_i f(t_ij), f the absolute value or the square. 32 columns and 8 shares of the rows to a block.
 template <typename T>
-__device__ void column_sums(const T* tile, long long stride, double* out, long long height, long long width,
-                            long long squares) {
+__device__ void column_sums(const T* __restrict__ tile, long long stride, double* __restrict__ out, long long height,
+                            long long width, long long squares) {
     const int lane = static_cast<int>(threadIdx.x);
     const long long j = static_cast<long long>(blockIdx.x) * 32 + lane;
     __shared__ double parts[8][32];

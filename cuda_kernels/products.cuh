@@ -41,8 +41,9 @@ __device__ inline void load_bytes(int (*tile)[BYTE_PITCH], const int* rows, long
     }
 }
 
-__device__ inline void byte_products_dp4a(const int* rows, const int* cols, long long words, int* out,
-                                          long long out_stride, long long height, long long width) {
+__device__ inline void byte_products_dp4a(const int* __restrict__ rows, const int* __restrict__ cols, long long words,
+                                          int* __restrict__ out, long long out_stride, long long height,
+                                          long long width) {
     __shared__ int left[BYTE_TILE][BYTE_PITCH];
     __shared__ int right[BYTE_TILE][BYTE_PITCH];
     constexpr int SIDE = 16;
@@ -85,8 +86,9 @@ __device__ inline void byte_products_dp4a(const int* rows, const int* cols, long
 }
 
 // Eight warps, four down and two across; each forms 32 x 64 entries as 2 x 8 fragments of 16 x 8.
-__device__ inline void byte_products_mma(const int* rows, const int* cols, long long words, int* out,
-                                         long long out_stride, long long height, long long width) {
+__device__ inline void byte_products_mma(const int* __restrict__ rows, const int* __restrict__ cols, long long words,
+                                         int* __restrict__ out, long long out_stride, long long height,
+                                         long long width) {
     __shared__ int left[BYTE_TILE][BYTE_PITCH];
     __shared__ int right[BYTE_TILE][BYTE_PITCH];
     constexpr int DOWN = 2;

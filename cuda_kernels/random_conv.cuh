@@ -2,6 +2,8 @@
 // patches nor responses are written to memory. See kernelfit.features.random_conv for the formula.
 #pragma once
 
+#include "grid.cuh"
+
 namespace kernelfit {
 
 constexpr int CONV_POSITIONS = 128;  // responses of one filter at a time: whole rows of the response image
@@ -24,11 +26,11 @@ struct Patches {
 
 // Mean and 1 / length of every patch, or 0 where it is flat, from sums in float64: (images, positions, 2).
 template <typename P>
-__device__ void patch_statistics(const P* images, Patches shape, float* statistics, long long count) {
+__device__ void patch_statistics(const P* __restrict__ images, Patches shape, float* __restrict__ statistics,
+                                 long long count) {
     const long long positions = shape.positions();
     const long long all = count * positions;
-    const long long step = static_cast<long long>(gridDim.x) * blockDim.x;
-    for (long long place = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x; place < all; place += step) {
+    for_each(all, [=](long long place) {
         const P* image = images + place / positions * shape.pixels();
         const long long y = place % positions / shape.across();
         const long long x = place % positions % shape.across();
@@ -46,7 +48,7 @@ __device__ void patch_statistics(const P* images, Patches shape, float* statisti
         const bool flat = !(variance > static_cast<double>(CONV_FLAT) * CONV_FLAT * squares);
         statistics[2 * place] = static_cast<float>(total / static_cast<double>(shape.values()));
         statistics[2 * place + 1] = flat ? 0.0f : static_cast<float>(1.0 / sqrt(variance));
-    }
+    });
 }
 
 __host__ __device__ inline float above_threshold(float response, float threshold) {

@@ -20,7 +20,7 @@ from kernelfit.device.epilogue import formulas
 from kernelfit.device.launches import Launch
 from kernelfit.device.numba_cuda import compile_pairwise
 from kernelfit.device.pinned import PinnedMemory
-from kernelfit.device.protocol import Block, DeviceRows, Epilogue, Net, Slab, Symmetric
+from kernelfit.device.protocol import Block, DeviceRows, Epilogue, Net, PairBlocks, Slab, Symmetric
 from kernelfit.errors import DeviceError
 from kernelfit.kernels.base import Kernel
 
@@ -406,9 +406,7 @@ class CudaDevice:
         self,
         stream: CudaStream,
         epilogue: Epilogue,
-        dot: Block | None,
-        l1: Block | None,
-        user: Block | None,
+        pairs: PairBlocks,
         rows: DeviceRows,
         columns: DeviceRows,
         out: Block,
@@ -416,7 +414,7 @@ class CudaDevice:
     ) -> None:
         self._launch(
             stream,
-            launches.evaluate(self.address, epilogue, dot, l1, user, rows, columns, out, symmetric),
+            launches.evaluate(self.address, epilogue, pairs, rows, columns, out, symmetric),
         )
 
     def absolute_sums(self, stream: CudaStream, tile: Block, left: int, rows: Block, columns: Block) -> None:

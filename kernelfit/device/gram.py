@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device.epilogue import TABLE_ROW, program, table
-from kernelfit.device.protocol import Block, Device, DeviceRows, Epilogue, Symmetric
+from kernelfit.device.protocol import Block, Device, DeviceRows, Epilogue, PairBlocks, Symmetric
 from kernelfit.errors import InputError
 from kernelfit.gram.points import Points
 from kernelfit.gram.protocol import GramSource
@@ -199,7 +199,8 @@ class Strips:
                 user = self._cut(self._user, b - a, right - left)
                 if user is not None:
                     device.user_values(stream, self.kernel, here, there, user)
-                device.evaluate(stream, self.epilogue, dot, l1, user, here, there, target, corner)
+                pairs = PairBlocks(dot, l1, user)
+                device.evaluate(stream, self.epilogue, pairs, here, there, target, corner)
 
     @staticmethod
     def _cut(block: Block | None, rows: int, columns: int) -> Block | None:

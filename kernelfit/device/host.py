@@ -20,6 +20,7 @@ from kernelfit.device.protocol import (
     DeviceRows,
     Epilogue,
     Net,
+    PairBlocks,
     Slab,
     Symmetric,
     floats_of,
@@ -191,15 +192,12 @@ class HostDevice:
         self,
         stream: HostStream,
         epilogue: Epilogue,
-        dot: Block | None,
-        l1: Block | None,
-        user: Block | None,
+        pairs: PairBlocks,
         rows: DeviceRows,
         columns: DeviceRows,
         out: Block,
         symmetric: Symmetric | None,
     ) -> None:
-        inputs = [block for block in (dot, l1, user) if block is not None]
         vectors = [
             *(rows.sq_norms, rows.offsets, rows.origin),
             *(columns.sq_norms, columns.offsets, columns.origin),
@@ -210,7 +208,7 @@ class HostDevice:
 
         def run() -> None:
             result = np.empty((out.rows, out.columns))
-            products = None if dot is None else self._view(dot).astype(np.float64)
+            products = None if pairs.dot is None else self._view(pairs.dot).astype(np.float64)
             epilogue.kernel.evaluate(_HostTile(self, rows, columns, products, floats), result)
             if symmetric is not None:
                 i = symmetric.row + np.arange(out.rows)[:, None]
@@ -222,7 +220,7 @@ class HostDevice:
                 result[at[:, 0], at[:, 1]] = exact[i[at[:, 0], 0]] + symmetric.shift
             self._view(out)[...] = result
 
-        reads = [*inputs, *vectors, *coordinates, *(floats or ()), *diagonal, epilogue.table]
+        reads = [*pairs.given(), *vectors, *coordinates, *(floats or ()), *diagonal, epilogue.table]
         self._submit(stream, "evaluate", reads, [out], run)
 
     def absolute_sums(self, stream: HostStream, tile: Block, left: int, rows: Block, columns: Block) -> None:

@@ -1,29 +1,30 @@
 """Every launch of a kernel of `cuda_kernels/` as data: source, entry point, grid, block and arguments.
 
-Nothing here needs a card, so that tests check the names and arguments against the sources, and run the same launches
-through the sources compiled for the host. All whole numbers are passed as 64-bit ones.
+Nothing here needs a GPU, so that tests check the names and arguments against the sources, and run the same launches
+through the sources compiled for the host. All integers are passed as 64-bit ones.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from kernelfit.device.protocol import Block, DeviceRows, Epilogue, Net, Symmetric, floats_of
+from kernelfit.device.protocol import Block, DeviceRows, Epilogue, Net, PairBlocks, Symmetric, floats_of
 from kernelfit.errors import InputError
 
 Address = Callable[[Block], int]
 Triple = tuple[int, int, int]
 
 #: limits of `cuda_kernels/random_conv.cuh`
-MOST_WINDOWS, WIDEST_RESPONSES = 16, 128
+MAX_WINDOWS, MAX_RESPONSES = 16, 128
 _BYTE_TILE, _L1_TILE, _CONV_FILTERS = 128, 64, 64
-# Grids are striding loops: this many blocks keep every multiprocessor of the largest card busy.
-_MOST_BLOCKS = 4_096
-_MOST_BLOCKS_Y = 65_535
+# Grids are striding loops: this many blocks keep every multiprocessor of the largest GPU busy.
+_MAX_BLOCKS = 4_096
+_MAX_BLOCKS_Y = 65_535
 
 _SHORT = {
     np.dtype(np.float64): "f64",
@@ -33,9 +34,45 @@ _SHORT = {
 }
 
 
+_POINTER, _INTEGER, _NUMBER = np.uint64, np.int64, np.float64
+_SIDE = np.dtype(
+    [
+        ("sq_norms", _POINTER),
+        ("offsets", _POINTER),
+        ("origin", _POINTER),
+        ("values", _POINTER),
+        ("stride", _INTEGER),
+    ]
+)
+#: `TileArguments` of `cuda_kernels/gram.cuh`, field for field
+TILE = np.dtype(
+    [
+        ("dot", _POINTER),
+        ("l1", _POINTER),
+        ("user", _POINTER),
+        ("input_stride", _INTEGER),
+        ("rows", _SIDE),
+        ("columns", _SIDE),
+        ("unit", _NUMBER),
+        ("features", _INTEGER),
+        ("table", _POINTER),
+        ("terms", _INTEGER),
+        ("diagonal", _POINTER),
+        ("row", _INTEGER),
+        ("column", _INTEGER),
+        ("shift", _NUMBER),
+        ("both", _INTEGER),
+        ("out", _POINTER),
+        ("out_stride", _INTEGER),
+        ("height", _INTEGER),
+        ("width", _INTEGER),
+    ]
+)
+
+
 @dataclass(frozen=True)
 class Launch:
-    """Arguments are addresses (np.uint64), whole numbers (np.int64) and float64."""
+    """Arguments are addresses (np.uint64), integers (np.int64), float64, or one structure: an array () of its dtype."""
 
     source: str
     entry: str
@@ -47,62 +84,36 @@ class Launch:
 def evaluate(
     address: Address,
     epilogue: Epilogue,
-    dot: Block | None,
-    l1: Block | None,
-    user: Block | None,
+    pairs: PairBlocks,
     rows: DeviceRows,
     columns: DeviceRows,
     out: Block,
     symmetric: Symmetric | None,
 ) -> Launch:
     """`Device.evaluate`; the inputs are packed, or strided alike."""
-    inputs = [block for block in (dot, l1, user) if block is not None]
-    strides = {block.stride for block in inputs}
+    strides = {block.stride for block in pairs.given()}
     if len(strides) > 1:
         raise ValueError(f"evaluate: inputs with strides {strides}")
-    kind = dot.dtype if dot is not None else np.dtype(np.float64)
-    vectors = (
-        *(rows.sq_norms, rows.offsets, rows.origin),
-        *(columns.sq_norms, columns.offsets, columns.origin),
-    )
-    if symmetric is None:
-        corner = (_NULL, np.int64(0), np.int64(0), np.float64(0.0), np.int64(0))
-    else:
-        corner = (
-            _pointer(address, symmetric.diagonal),
-            np.int64(symmetric.row),
-            np.int64(symmetric.column),
-            np.float64(symmetric.shift),
-            np.int64(symmetric.both),
-        )
     floats = floats_of(epilogue.kernel, rows, columns)
-    if floats is None:
-        differences = (_NULL, np.int64(0), _NULL, np.int64(0), np.int64(0))
-    else:
-        differences = (
-            *(_matrix(address, floats[0])),
-            *(_matrix(address, floats[1])),
-            np.int64(floats[0].columns),
-        )
-    return Launch(
-        "gram.cu",
-        f"evaluate_{_SHORT[kind]}_{_SHORT[out.dtype]}",
-        _over(out.rows, out.columns),
-        (32, 8, 1),
-        (
-            *(_pointer(address, block) for block in (dot, l1, user)),
-            np.int64(strides.pop() if strides else 0),
-            *(_pointer(address, vector) for vector in vectors),
-            np.float64(rows.unit),
-            *differences,
-            _pointer(address, epilogue.table),
-            np.int64(epilogue.table.rows),
-            *corner,
-            *_matrix(address, out),
-            np.int64(out.rows),
-            np.int64(out.columns),
-        ),
-    )
+    tile = np.zeros((), TILE)
+    for name in ("dot", "l1", "user"):
+        tile[name] = _pointer(address, getattr(pairs, name))
+    tile["input_stride"] = strides.pop() if strides else 0
+    for name, side, values in zip(("rows", "columns"), (rows, columns), floats or (None, None), strict=True):
+        vectors = (_pointer(address, vector) for vector in (side.sq_norms, side.offsets, side.origin))
+        tile[name] = (*vectors, _pointer(address, values), 0 if values is None else values.stride)
+    tile["unit"] = rows.unit
+    tile["features"] = 0 if floats is None else floats[0].columns
+    tile["table"], tile["terms"] = _pointer(address, epilogue.table), epilogue.table.rows
+    if symmetric is not None:
+        tile["diagonal"] = _pointer(address, symmetric.diagonal)
+        tile["row"], tile["column"] = symmetric.row, symmetric.column
+        tile["shift"], tile["both"] = symmetric.shift, symmetric.both
+    tile["out"], tile["out_stride"] = _matrix(address, out)
+    tile["height"], tile["width"] = out.rows, out.columns
+    dtype = pairs.dot.dtype if pairs.dot is not None else np.dtype(np.float64)
+    entry = f"evaluate_{_SHORT[dtype]}_{_SHORT[out.dtype]}"
+    return Launch("gram.cu", entry, _over(out.rows, out.columns), (32, 8, 1), (tile,))
 
 
 def l1_distances(address: Address, rows: Block, columns: Block, out: Block) -> Launch:
@@ -211,10 +222,10 @@ def column_sums(address: Address, tile: Block, out: Block, squares: bool) -> Lau
 
 def require_net(responses: tuple[int, int], windows: int) -> None:
     """Raise where the kernel has no room for such images or windows."""
-    if windows > MOST_WINDOWS or responses[1] > WIDEST_RESPONSES:
+    if windows > MAX_WINDOWS or responses[1] > MAX_RESPONSES:
         raise InputError(
             f"image_shape: {windows} pooling windows and {responses[1]} responses a row, expected at most "
-            f"{MOST_WINDOWS} and {WIDEST_RESPONSES} on a device; use --device cpu"
+            f"{MAX_WINDOWS} and {MAX_RESPONSES} on a device; use --device cpu"
         )
 
 
@@ -224,7 +235,7 @@ def patch_statistics(address: Address, net: Net, images: Block, statistics: Bloc
     return Launch(
         "random_conv.cu",
         f"patch_statistics_{_SHORT[images.dtype]}",
-        (min(_MOST_BLOCKS, -(-positions // 256)), 1, 1),
+        (min(_MAX_BLOCKS, -(-positions // 256)), 1, 1),
         (256, 1, 1),
         (*_image(address, net, images), _pointer(address, statistics), np.int64(images.rows)),
     )
@@ -268,7 +279,7 @@ def _matrix(address: Address, block: Block) -> tuple[np.uint64, np.int64]:
 
 
 def _image(address: Address, net: Net, images: Block) -> tuple[Any, ...]:
-    if not images.contiguous or images.columns != np.prod(net.image):
+    if not images.contiguous or images.columns != math.prod(net.image):
         raise ValueError(f"images of {images.columns} values, expected {net.image}")
     return (_pointer(address, images), *map(np.int64, net.image), *map(np.int64, net.patch))
 
@@ -276,11 +287,11 @@ def _image(address: Address, net: Net, images: Block) -> tuple[Any, ...]:
 def _over(rows: int, columns: int) -> Triple:
     """A grid of blocks of 32 x 8 threads for loops that stride over rows and columns."""
     across = -(-columns // 32)
-    return across, max(1, min(-(-rows // 8), _MOST_BLOCKS_Y)), 1
+    return across, max(1, min(-(-rows // 8), _MAX_BLOCKS_Y)), 1
 
 
 def _tiles(out: Block, side: int) -> Triple:
     down = -(-out.rows // side)
-    if down > _MOST_BLOCKS_Y:
+    if down > _MAX_BLOCKS_Y:
         raise ValueError(f"a tile of {out.rows} rows: too many for one launch")
     return -(-out.columns // side), down, 1

@@ -10,7 +10,7 @@ import numpy as np
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device.epilogue import TABLE_ROW, program, table
 from kernelfit.device.gram import Strips, fetch, put
-from kernelfit.device.protocol import Block, Device, DeviceRows, Epilogue, Symmetric
+from kernelfit.device.protocol import Block, Device, DeviceRows, Epilogue, PairBlocks, Symmetric
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.protocol import Columns
 from kernelfit.gram.source import PanelColumns, PanelGram
@@ -79,7 +79,7 @@ class PanelsGram:
         )
         symmetric = Symmetric(rows[0], columns[0], self._exact, shift, both)
         here, there = self._rows.part(rows), self._rows.part(columns)
-        self.device.evaluate(stream, self._epilogue, block, None, None, here, there, out, symmetric)
+        self.device.evaluate(stream, self._epilogue, PairBlocks(block), here, there, out, symmetric)
 
     def resident(self, exact: bool) -> tuple[DeviceRows, Strips] | None:
         return None

@@ -154,6 +154,19 @@ class Epilogue:
     table: Block
 
 
+@dataclass(frozen=True)
+class PairBlocks:
+    """What is known of every pair of a tile (h, w): inner products of `DeviceRows.values`, L1 distances, values of the
+    user's function; None where k does not ask."""
+
+    dot: Block | None = None
+    l1: Block | None = None
+    user: Block | None = None
+
+    def given(self) -> list[Block]:
+        return [block for block in (self.dot, self.l1, self.user) if block is not None]
+
+
 def floats_of(kernel: Kernel, rows: DeviceRows, columns: DeviceRows) -> tuple[Block, Block] | None:
     """The float64 rows whose inner products a tile of distances comes from, for its close pairs; None where products
     are exact, or no distance is asked for.
@@ -294,15 +307,13 @@ class Device(Protocol):
         self,
         stream: Any,
         epilogue: Epilogue,
-        dot: Block | None,
-        l1: Block | None,
-        user: Block | None,
+        pairs: PairBlocks,
         rows: DeviceRows,
         columns: DeviceRows,
         out: Block,
         symmetric: Symmetric | None,
     ) -> None:
-        """out_ij <- k(x_i, x_j) from inner products, L1 distances and the user's values, whichever k needs."""
+        """out_ij <- k(x_i, x_j) from what is known of the pairs."""
         ...
 
     def absolute_sums(self, stream: Any, tile: Block, left: int, rows: Block, columns: Block) -> None:

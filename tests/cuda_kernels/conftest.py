@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kernelfit.device import launches
 from kernelfit.device.epilogue import formulas
 from kernelfit.device.launches import Launch
 from kernelfit.device.protocol import Block, Slab
@@ -42,6 +43,16 @@ def entry_points(header: Path) -> dict[str, list[str]]:
         text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         found[source.name] = [match[1] for match in ENTRY.finditer(text)]
     return found
+
+
+def fields(structure: np.dtype) -> dict[str, int]:
+    """Name of every plain field of a structure, dotted where structures are nested -> its offset in bytes."""
+    offsets = {}
+    for name in structure.names:
+        inner, offset = structure.fields[name][:2]
+        nested = fields(inner) if inner.names else {"": 0}
+        offsets.update({f"{name}.{key}".rstrip("."): offset + extra for key, extra in nested.items()})
+    return offsets
 
 
 class Emulated:
@@ -79,7 +90,7 @@ class Emulated:
         shape = (ctypes.c_uint * 6)(*launch.grid, *launch.block)
         expected = getattr(self._library, f"arity_{launch.entry}")()
         assert len(values) == expected, f"{launch.entry} takes {expected} arguments, not {len(values)}"
-        assert {value.dtype.itemsize for value in values} == {8}
+        assert all(value.dtype.itemsize == 8 or value.dtype.names for value in values)
         getattr(self._library, f"launch_{launch.entry}")(shape, pointers, order)
 
 
@@ -96,6 +107,12 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
                 f"{{ emulator::launch(&{name}, shape, arguments, order); }}\n"
                 f'extern "C" int arity_{name}() {{ return emulator::arity(&{name}); }}'
             )
+    lines.append('extern "C" long long sizeof_tile() { return sizeof(kernelfit::TileArguments); }')
+    for name in fields(launches.TILE):
+        lines.append(
+            f'extern "C" long long offset_{name.replace(".", "_")}() '
+            f"{{ return __builtin_offsetof(kernelfit::TileArguments, {name}); }}"
+        )
     (folder / "emulated.cpp").write_text("\n".join(lines))
     target = folder / "emulated.so"
     command = ["g++", "-std=c++17", "-O2", "-Wno-unknown-pragmas", "-fno-strict-aliasing", "-shared", "-fPIC"]
@@ -103,6 +120,12 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-4000:]
     return ctypes.CDLL(str(target))
+
+
+@pytest.fixture
+def structure_fields() -> dict[str, int]:
+    """Dotted field -> offset of `launches.TILE`."""
+    return fields(launches.TILE)
 
 
 @pytest.fixture

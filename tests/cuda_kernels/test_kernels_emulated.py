@@ -11,7 +11,7 @@ import pytest
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device import launches
 from kernelfit.device.epilogue import program, table
-from kernelfit.device.protocol import DeviceRows, Epilogue, Symmetric
+from kernelfit.device.protocol import DeviceRows, Epilogue, PairBlocks, Symmetric
 from kernelfit.gram.points import Points
 from kernelfit.gram.tile import ColumnBlock
 from kernelfit.gram.tile import evaluate as evaluate_on_cpu
@@ -52,6 +52,13 @@ def expected_tile(kernel, points: Points, rows: slice, columns: slice) -> np.nda
     return out
 
 
+def test_the_structure_of_a_launch_is_the_same_in_numpy_and_in_cuda(library, structure_fields):
+    assert library.sizeof_tile() == launches.TILE.itemsize
+    assert len(structure_fields) == 27
+    for name, offset in structure_fields.items():
+        assert getattr(library, f"offset_{name.replace('.', '_')}")() == offset, name
+
+
 @pytest.mark.parametrize("data", ["bytes", "floats"])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_every_family_gives_the_tile_of_the_cpu(rng, emulated, any_kernel, data, dtype):
@@ -77,7 +84,9 @@ def test_every_family_gives_the_tile_of_the_cpu(rng, emulated, any_kernel, data,
     for function in set(kernel.functions()):
         user = memory.put(expected_tile(Pairwise(function), points, rows, columns))
     out = memory.empty(41, 67, dtype, stride=71)
-    memory.launch(launches.evaluate(memory.address, epilogue, dot, l1, user, here, there, out, None))
+    memory.launch(
+        launches.evaluate(memory.address, epilogue, PairBlocks(dot, l1, user), here, there, out, None)
+    )
     scale = np.abs(expected).max()
     allowed = 1e-7 * scale if dtype == np.float32 else 2e-14 * scale
     assert np.abs(memory.view(out) - expected).max() <= allowed
@@ -97,7 +106,7 @@ def test_close_pairs_are_formed_from_differences(rng, emulated, kernel, dtype):
     epilogue = Epilogue(kernel, terms, memory.put(table(terms)))
     dot = memory.put(memory.view(here.values) @ memory.view(there.values).T)
     out = memory.empty(61, 67, dtype, stride=71)
-    memory.launch(launches.evaluate(memory.address, epilogue, dot, None, None, here, there, out, None))
+    memory.launch(launches.evaluate(memory.address, epilogue, PairBlocks(dot), here, there, out, None))
     scale = np.abs(expected).max()
     allowed = 1e-7 * scale if dtype == np.float32 else 2e-14 * scale
     assert np.abs(memory.view(out) - expected).max() <= allowed
@@ -116,7 +125,7 @@ def test_the_diagonal_is_exact_and_zeros_stand_above_it(rng, emulated, row, colu
     diagonal = kernel.diagonal(points)
     out = memory.put(memory.view(here.values) @ memory.view(there.values).T)  # in place, as for float64
     corner = Symmetric(row, column, memory.put(diagonal.reshape(-1, 1)), 0.25, both)
-    memory.launch(launches.evaluate(memory.address, epilogue, out, None, None, here, there, out, corner))
+    memory.launch(launches.evaluate(memory.address, epilogue, PairBlocks(out), here, there, out, corner))
     i, j = np.arange(80)[rows, None], np.arange(80)[None, columns]
     expected = expected_tile(kernel, points, rows, columns)
     if not both:

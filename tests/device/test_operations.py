@@ -8,7 +8,7 @@ import pytest
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device.epilogue import TABLE_ROW, program, table
 from kernelfit.device.gram import Strips, as_int8, fetch, put, put_rows
-from kernelfit.device.protocol import Block, DeviceRows, Epilogue, Symmetric
+from kernelfit.device.protocol import Block, DeviceRows, Epilogue, PairBlocks, Symmetric
 from kernelfit.device.triangular import solve_right
 from kernelfit.features import RandomConv
 from kernelfit.gram.points import Points
@@ -262,7 +262,7 @@ def test_inner_products_that_are_there_already(rng, bench, kind):
     epilogue = Epilogue(Linear(), program(Linear()), block)
     put(device, stream, table(epilogue.terms), block)
     out = bench.empty(n, 40, np.float64)
-    device.evaluate(stream, epilogue, dot, None, None, rows, columns, out, None)
+    device.evaluate(stream, epilogue, PairBlocks(dot), rows, columns, out, None)
     assert np.allclose(bench.get(out), 0.5 * values.astype(np.float64), rtol=1e-15)
 
 
