@@ -35,7 +35,9 @@ from kernelfit.report import figures
 from kernelfit.report.progress import TerminalProgress
 from kernelfit.storage.hdf5 import array_digest
 from kernelfit.streaming import gram_file
-from kernelfit.streaming.accumulate import Seconds, accumulate, filters_per_block
+from kernelfit.streaming.host_sums import HostSums
+from kernelfit.streaming.plan import filters_per_block
+from kernelfit.streaming.sums import FeaturePass, Seconds
 
 MAX_BACKWARD_ERROR = 1e-14
 
@@ -141,10 +143,16 @@ def summed(options: argparse.Namespace) -> dict[str, Any]:
     smallest = halvings(options.filters)[0]
     largest = filters_per_block(net, data.n_train, data.n_test)
     per_block = max(size for size in range(1, smallest + 1) if smallest % size == 0 and size <= largest)
-    accumulate(
-        net, data.X_train, data.X_test, layout, panels, cross,
-        per_block=per_block, on_block=after_block, seconds=seconds, progress=progress,
-    )  # fmt: skip
+    features = FeaturePass(
+        net,
+        data.X_train,
+        data.X_test,
+        per_block=per_block,
+        on_block=after_block,
+        seconds=seconds,
+        progress=progress,
+    )
+    HostSums(layout, panels, cross).add(features)
     return {
         "n_test": data.n_test,
         "feature_options": net.get_params(),

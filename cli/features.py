@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from kernelfit.features import REGISTRY, names
+from kernelfit.features import names, summary
 from kernelfit.report import json_output
 
 from .options import json_option
@@ -33,10 +33,10 @@ def list_(json_target: str | None) -> None:
     records = [
         {
             "name": name,
-            "description": line,
+            "description": summary(name),
             "options": {option.name: option.default for option in options(name).values()},
         }
-        for name, (_, _, line) in REGISTRY.items()
+        for name in names()
     ]
     table = Table(box=None, pad_edge=False)
     for heading in ("Name", "What", "Options"):
@@ -106,7 +106,7 @@ def show(
             figures.save(feature_pictures.maps(feature, rows, min(images, len(rows))), folder / MAPS)
             assert out is not None
             record["pictures"] = [str(out / FILTERS), str(out / MAPS)]
-    table = Table(title=f"{name}: {REGISTRY[name][2]}", box=None, pad_edge=False, title_justify="left")
+    table = Table(title=f"{name}: {summary(name)}", box=None, pad_edge=False, title_justify="left")
     for heading in ("Option", "Value", "Default", "Meaning"):
         table.add_column(heading, overflow="fold")
     for key, option in known.items():

@@ -35,6 +35,8 @@ def integer(name: str, value: Any, minimum: int) -> int:
 def finite(name: str, value: Any) -> float:
     """`value` as a finite float, or an error that names the parameter."""
     try:
+        if isinstance(value, str):  # which float() reads, and the arithmetic that follows does not
+            raise TypeError
         number = float(value)
     except (TypeError, ValueError):
         raise InputError(f"{name}: got {value!r}, expected a number") from None

@@ -25,7 +25,9 @@ from kernelfit.runs.folder import LOCK, make_folder
 from kernelfit.runs.lock import FolderLock
 from kernelfit.solver.inputs import drop_duplicates
 from kernelfit.solver.solution import Solution
-from kernelfit.streaming.gram import FeatureGram, feature_gram, require_solvable, sums_dtype
+from kernelfit.streaming.gram import FeatureGram, feature_gram
+from kernelfit.streaming.plan import SolveRequest, require_solvable, sums_dtype
+from kernelfit.streaming.protocol import StreamingFeatures, streaming
 from kernelfit.typing import Array, Float
 
 
@@ -188,7 +190,7 @@ def stream(
         folder, _ = make_folder(checkpoint.run_dir)
         lock = FolderLock(folder / LOCK)
     try:
-        grams = _grams(feature, rows, dataset.X_test, targets.shape[1], solver, checkpoint, note, progress)
+        grams = _grams(streaming(feature), rows, dataset.X_test, targets.shape[1], solver, checkpoint, note, progress)
     finally:
         if lock is not None:
             lock.release()
@@ -207,7 +209,7 @@ def stream(
 
 
 def _grams(
-    feature: Any,
+    feature: StreamingFeatures,
     rows: Array,
     test: Array,
     n_rhs: int,
@@ -226,12 +228,14 @@ def _grams(
             len(rows),
             len(test),
             rows[:1].nbytes,
-            n_rhs=n_rhs,
-            memory=memory,
-            precision=solver.precision,
-            tier=solver.tier,
-            folder=checkpoint.run_dir or solver.scratch,
-            kept=checkpoint.file is not None,
+            SolveRequest(
+                n_rhs=n_rhs,
+                memory=memory,
+                precision=solver.precision,
+                tier=solver.tier,
+                folder=checkpoint.run_dir or solver.scratch,
+                stored=checkpoint.file is not None,
+            ),
         )
     return feature_gram(
         feature,
@@ -242,7 +246,7 @@ def _grams(
         checkpoint=checkpoint.file,
         scratch=solver.scratch,
         remember=checkpoint.remember,
-        way_on=checkpoint.remedy,
+        resume_hint=checkpoint.remedy,
         device=device or "cpu",
         progress=progress,
     )

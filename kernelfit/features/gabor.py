@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kernelfit.arguments import finite, integer, positive
+from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
-from kernelfit.features.images import Float32, ImageFeatures, Picture, RowTask, check_number, rows_within
+from kernelfit.features.images import Float32, ImageFeatures, Picture, RowTask, rows_within
 from kernelfit.features.pooling import gaussian_pooling
 from kernelfit.progress import Progress
 
@@ -128,11 +130,11 @@ class Gabor(ImageFeatures):
         self.scales_ = self._root_mean_squares(rows, progress)
 
     def _check(self) -> None:
-        check_number("n_orientations", self.n_orientations, 1, inclusive=True, whole=True)
-        check_number("stride", self.stride, 1, inclusive=True, whole=True)
-        check_number("bandwidth", self.bandwidth)
-        check_number("pool_sigma", self.pool_sigma)
-        check_number("power", self.power)
+        integer("n_orientations", self.n_orientations, 1)
+        integer("stride", self.stride, 1)
+        positive("bandwidth", self.bandwidth)
+        positive("pool_sigma", self.pool_sigma)
+        positive("power", self.power)
         if self.power > 1:
             raise InputError(
                 f"power: got {self.power}, expected a number in (0, 1]; 1 leaves the maps as they are"
@@ -140,7 +142,10 @@ class Gabor(ImageFeatures):
         if len(self.wavelengths) == 0:
             raise InputError("wavelengths: got none, expected at least one length in pixels")
         for wavelength in self.wavelengths:
-            check_number("wavelengths", wavelength, 2, inclusive=True)  # Nyquist
+            if finite("wavelengths", wavelength) < 2:
+                raise InputError(
+                    f"wavelengths: got {wavelength}, expected at least 2 pixels, the shortest wave that pixels hold"
+                )
 
     def _spectrum(self, psi: NDArray[np.complex128]) -> NDArray[np.complex64]:
         """The filter's transform on the padded grid, its centre at the origin, with an axis for the images."""
@@ -159,8 +164,6 @@ class Gabor(ImageFeatures):
 
     def _root_mean_squares(self, rows: NDArray[Any], progress: Progress) -> Float32:
         """Root mean square of each map over training rows spread evenly; 1 for a map that is zero."""
-        from kernelfit.cpu.pool import CpuBackend
-
         rows = rows[:: -(-len(rows) // _ROWS_FOR_SCALES)]
         starts = range(0, len(rows), self._rows_per_task)
         sums = np.zeros((len(starts), *self.scales_.shape))

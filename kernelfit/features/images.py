@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from kernelfit.arguments import integer, positive
+from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
 from kernelfit.progress import Progress, Silent
 
@@ -38,7 +40,7 @@ def check_shape(image_shape: Any, d: int) -> ImageShape:
         shape = (*shape, 1)
     if len(shape) != 3 or any(int(side) != side or side < 1 for side in shape):
         raise InputError(
-            f"image_shape: got {image_shape!r}, expected (height, width, channels), whole numbers >= 1"
+            f"image_shape: got {image_shape!r}, expected (height, width, channels), integers >= 1"
         )
     if math.prod(shape) != d:
         raise InputError(
@@ -46,17 +48,6 @@ def check_shape(image_shape: Any, d: int) -> ImageShape:
             "give the shape of the images in C order (height, width, channels)"
         )
     return int(shape[0]), int(shape[1]), int(shape[2])
-
-
-def check_number(
-    name: str, value: Any, above: float = 0.0, inclusive: bool = False, whole: bool = False
-) -> None:
-    """Refuse what is no finite number > `above` (or >= it), or no whole one."""
-    good = isinstance(value, (int, float, np.integer, np.floating)) and math.isfinite(value)
-    good = good and (value >= above if inclusive else value > above) and (not whole or int(value) == value)
-    if not good:
-        kind = "a whole number" if whole else "a finite number"
-        raise InputError(f"{name}: got {value!r}, expected {kind} {'>=' if inclusive else '>'} {above:g}")
 
 
 def rows_within(bytes_per_row: int, bytes_in_all: int, most: int) -> int:
@@ -96,7 +87,7 @@ class ImageFeatures(TransformerMixin, BaseEstimator):
         """Take the image shape from X and prepare the filters; `y` is ignored."""
         rows = validate_data(self, X, dtype=_DTYPES)
         self.image_shape_ = check_shape(self.image_shape, rows.shape[1])
-        check_number("scale", self.scale)
+        positive("scale", self.scale)
         self._fit(rows, progress or Silent())
         return self
 
@@ -109,7 +100,7 @@ class ImageFeatures(TransformerMixin, BaseEstimator):
 
     def blocks(self, X: ArrayLike, rows_per_block: int = 1024) -> Iterator[tuple[slice, Float32]]:
         """The features of consecutive rows, `rows_per_block` at a time: pairs (rows, Z[rows])."""
-        check_number("rows_per_block", rows_per_block, 1, inclusive=True, whole=True)
+        rows_per_block = integer("rows_per_block", rows_per_block, 1)
         rows = self.validated(X)
         for start in range(0, len(rows), rows_per_block):
             part = slice(start, min(start + rows_per_block, len(rows)))
@@ -135,8 +126,6 @@ class ImageFeatures(TransformerMixin, BaseEstimator):
 
     def _compute(self, compute: RowTask, rows: NDArray[Any], features: Float32, progress: Progress) -> None:
         """features <- Z of `rows`: `compute` on a few rows at a time, on one pool of threads."""
-        from kernelfit.cpu.pool import CpuBackend
-
         starts = range(0, len(rows), self._rows_per_task)
         with CpuBackend(self.threads) as backend, progress.phase("features", len(rows), "rows") as advance:
 

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
+from kernelfit.arguments import integer, non_negative
 from kernelfit.cpu import bytes_product
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
 from kernelfit.features.byte_responses import LONGEST_PATCH, PackedFilters, patch_words, whole_filters
-from kernelfit.features.images import Float32, ImageFeatures, Picture, RowTask, check_number
+from kernelfit.features.images import Picture, RowTask
 from kernelfit.features.patches import pool, round_to_steps
 from kernelfit.features.pooling import cells, halves, windows
 from kernelfit.features.responses import ByteResponses, FilterGroup, FloatResponses, Responses
+from kernelfit.features.streaming import StreamingImageFeatures
 from kernelfit.features.whitening import Float64, contrast_normalise, zca
-from kernelfit.progress import Progress, Silent
+from kernelfit.progress import Progress
 
 DRAWS = ("patches", "gaussian", "laplace")
 POOLINGS = ("grid", "quadrants")
@@ -32,7 +33,7 @@ _SAMPLED_IMAGES, _SAMPLED_FILTERS = 64, 1024
 _BEYOND = 1e-3
 
 
-class RandomConv(ImageFeatures):
+class RandomConv(StreamingImageFeatures):
     r"""Z = average over windows of max(r - t, 0) and max(-r - t, 0), r = <f, W (c(p) - mean)> for each filter f.
 
     p runs over all patches of `patch_size` x `patch_size` pixels; c removes a patch's mean and divides by its
@@ -72,8 +73,9 @@ class RandomConv(ImageFeatures):
 
     default_gamma_factor = 1.0
     _rows_per_task = 16
-
-    streams = True
+    filters_per_group = FILTERS_PER_GROUP
+    device_program = "random-conv"
+    all_zero_remedy = "lower threshold: no response of any filter exceeds it"
 
     def __init__(
         self,
@@ -147,10 +149,10 @@ class RandomConv(ImageFeatures):
 
     def _check(self) -> None:
         for name in ("n_filters", "patch_size", "pool_size", "pool_stride", "n_patches"):
-            check_number(name, getattr(self, name), 1, inclusive=True, whole=True)
-        check_number("threshold", self.threshold, 0, inclusive=True)
-        check_number("zca", self.zca, 0, inclusive=True)
-        check_number("random_state", self.random_state, 0, inclusive=True, whole=True)
+            integer(name, getattr(self, name), 1)
+        non_negative("threshold", self.threshold)
+        non_negative("zca", self.zca)
+        integer("random_state", self.random_state, 0)
         for name, choices in (("draw", DRAWS), ("pooling", POOLINGS)):
             if getattr(self, name) not in choices:
                 raise InputError(f"{name}: got {getattr(self, name)!r}, expected one of {', '.join(choices)}")
@@ -190,42 +192,37 @@ class RandomConv(ImageFeatures):
         largest = float(np.quantile(features, 1 - _BEYOND, method="higher"))
         return 2.0 ** np.ceil(np.log2(largest / 255)) if largest > 0 else 1.0
 
-    def blocks(self, X: ArrayLike, filters_per_block: int = 256) -> Iterator[tuple[slice, Float32]]:
-        """The features of consecutive filters, for all rows: pairs (columns, Z[:, columns])."""
-        check_number("filters_per_block", filters_per_block, 1, inclusive=True, whole=True)
-        rows = self.validated(X)
-        for start in range(0, self.n_filters, filters_per_block):
-            stop = min(start + filters_per_block, self.n_filters)
-            yield self.columns(start, stop), self.filter_block(rows, start, stop)
+    @property
+    def features_per_filter(self) -> int:  # type: ignore[override]
+        """Two signs, each averaged over every window."""
+        return 2 * self.n_windows_
 
-    def columns(self, start: int, stop: int) -> slice:
-        """The columns of Z that belong to filters start:stop."""
-        return slice(2 * self.n_windows_ * start, 2 * self.n_windows_ * stop)
+    def _block_task(self, start: int, stop: int) -> RowTask:
+        return _Part(self, start, stop).rows
 
-    def filter_block(
-        self,
-        X: NDArray[Any],
-        start: int,
-        stop: int,
-        out: NDArray[Any] | None = None,
-        progress: Progress | None = None,
-    ) -> NDArray[Any]:
-        """Z[:, columns(start, stop)] (n, 2 windows (stop - start)) for rows X that were validated already.
-
-        `out`, if given, receives the block: C-ordered float32 of that shape, or, with `quantise`, uint8: Z / step_.
-        """
-        shape = (len(X), 2 * self.n_windows_ * (stop - start))
-        kinds = (np.float32, np.uint8) if self.quantise else (np.float32,)
-        if out is None:
-            out = np.empty(shape, np.float32)
-        elif out.shape != shape or out.dtype not in kinds or not out.flags.c_contiguous:
-            names = " or ".join(np.dtype(kind).name for kind in kinds)
-            raise InputError(f"out: got {out.dtype} {out.shape}, expected C-ordered {names} {shape}")
-        self._compute(_Part(self, start, stop).rows, X, out, progress or Silent())
-        return out
-
-    def _task(self) -> RowTask:
-        return _Part(self, 0, self.n_filters).rows
+    def device_arrays(self, start: int, stop: int) -> tuple[NDArray[Any], ...]:
+        """The arrays of `kernelfit.device.protocol.Net` for filters start:stop, in its order."""
+        _, width, channels = self.image_shape_
+        down, across, _ = self.patch_shape_
+        # Values of a patch are numbered (channel, row, column), pixels of an image lie (row, column, channel).
+        channel, row, column = np.meshgrid(
+            np.arange(channels), np.arange(down), np.arange(across), indexing="ij"
+        )
+        offsets = (row * width + column) * channels + channel
+        spans = [
+            np.array([(cuts[a], cuts[b]) for a, b in windows], np.int64).reshape(-1, 2)
+            for cuts, windows in (
+                (self._row_cuts, self._row_windows),
+                (self._column_cuts, self._column_windows),
+            )
+        ]
+        return (
+            offsets.astype(np.int64).reshape(-1, 1),
+            np.ascontiguousarray(self._folded[:, start:stop], np.float32),
+            self._above[start:stop].reshape(-1, 1),
+            self._below[start:stop].reshape(-1, 1),
+            *spans,
+        )
 
     def filter_pictures(self) -> list[Picture]:
         filters = self.filters_[:64].reshape(-1, *self.patch_shape_)

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kernelfit.arguments import integer
 from kernelfit.errors import InputError
-from kernelfit.features.images import Float32, ImageFeatures, Picture, RowTask, check_number, rows_within
+from kernelfit.features.images import Float32, ImageFeatures, Picture, RowTask, rows_within
 from kernelfit.features.pooling import averaging
 from kernelfit.progress import Progress
 
@@ -73,7 +74,7 @@ class Wavelet(ImageFeatures):
     def _fit(self, rows: NDArray[Any], progress: Progress) -> None:
         import pywt
 
-        check_number("pool", self.pool, 1, inclusive=True, whole=True)
+        integer("pool", self.pool, 1)
         if self.transform_kind not in TRANSFORMS:
             raise InputError(
                 f"transform_kind: got {self.transform_kind!r}, expected one of {', '.join(TRANSFORMS)}"
@@ -88,7 +89,7 @@ class Wavelet(ImageFeatures):
         if self.levels is None:
             self.levels_ = max(1, pywt.dwtn_max_level((height, width), self.wavelet))
         else:
-            check_number("levels", self.levels, 0, inclusive=True, whole=True)
+            integer("levels", self.levels, 0)
             self.levels_ = int(self.levels)
         if 2**self.levels_ > 2 * max(height, width):
             raise InputError(

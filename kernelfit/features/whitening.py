@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kernelfit.arguments import non_negative
 from kernelfit.cpu.pool import CpuBackend
-from kernelfit.features.images import Float32, ImageFeatures, Picture, RowTask, check_number, rows_within
+from kernelfit.features.images import Float32, ImageFeatures, Picture, RowTask, rows_within
 from kernelfit.features.patches import FLAT
 from kernelfit.progress import Progress
 
@@ -78,7 +79,7 @@ class Whitening(ImageFeatures):
         self.threads = threads
 
     def _fit(self, rows: NDArray[Any], progress: Progress) -> None:
-        check_number("epsilon", self.epsilon, 0, inclusive=True)
+        non_negative("epsilon", self.epsilon)
         d = rows.shape[1]
         self.n_features_out_ = d
         self._rows_per_task = rows_within(8 * d, 2**21, most=256)

@@ -1,4 +1,4 @@
-"""Sums of Gram matrices over blocks of features in a file: as far as they have come, or finished.
+"""Sums of Gram matrices over blocks of features in a file: unfinished or finished.
 
 A finished one holds K of the training rows in packed panels, which `StoredGram` reads as they are needed, and the test
 rows' kernel. The file appears whole or stays as it was, and nothing is read before its checksum has been verified.
@@ -6,7 +6,7 @@ rows' kernel. The file appears whole or stays as it was, and nothing is read bef
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,24 +26,30 @@ _REMEDY = "remove it to begin again"
 
 
 @dataclass(frozen=True)
-class Sums:
-    """Sums over the first `done` of `of` filters, in the file `path`.
+class SumsRecord:
+    """Sums over the first `done` of `of` filters.
 
-    `identity` says of what; `remembered` is JSON for whoever goes on with them; `seconds` went by so far.
+    `identity` says of what; `remembered` is JSON for whoever resumes them; `seconds` went by so far.
     """
 
-    path: Path
-    layout: PanelLayout
     done: int
     of: int
     identity: dict[str, Any]
     remembered: dict[str, Any]
     seconds: dict[str, float]
-    extents: dict[str, Extent]
 
     @property
     def finished(self) -> bool:
         return self.done == self.of
+
+
+@dataclass(frozen=True)
+class StoredSums(SumsRecord):
+    """Sums in the file `path`, whose arrays lie at `extents`."""
+
+    path: Path
+    layout: PanelLayout
+    extents: dict[str, Extent]
 
     def panels(self) -> list[NDArray[Any]]:
         """Every panel, in memory."""
@@ -61,7 +67,7 @@ class Sums:
     def cross(self) -> NDArray[Any]:
         """(m, n), in memory."""
         extent = self.extents["cross"]
-        if extent.offset < 0:  # HDF5 gives no room to an array without rows
+        if extent.offset < 0:  # HDF5 gives no bytes to an array without rows
             return np.zeros(extent.shape, extent.dtype)
         with open(self.path, "rb") as file:
             file.seek(extent.offset)
@@ -82,46 +88,34 @@ def write(
     layout: PanelLayout,
     panels: list[NDArray[Any]],
     cross: NDArray[Any],
-    *,
-    done: int,
-    of: int,
-    identity: dict[str, Any],
-    remembered: dict[str, Any],
-    seconds: dict[str, float],
+    record: SumsRecord,
 ) -> None:
-    """Keep sums over `done` of `of` filters. Raises `StorageError`."""
-    meta = {
-        "done": done,
-        "of": of,
-        "layout": [layout.n, layout.width],
-        "identity": identity,
-        "remembered": remembered,
-        "seconds": seconds,
-    }
+    """Store sums in `path`, which appears whole or stays as it was. Raises `StorageError`."""
+    meta = {**asdict(record), "layout": [layout.n, layout.width]}
     arrays = {_panel(j): panel for j, panel in enumerate(panels)} | {"cross": cross}
     hdf5.write(path, form=FORM, version=VERSION, meta=meta, arrays=arrays)
 
 
-def read(path: Path) -> Sums:
+def read(path: Path) -> StoredSums:
     """The sums in a file, whose checksum is verified. Raises `DataError`."""
     meta, extents = hdf5.locate(path, form=FORM, version=VERSION, remedy=_REMEDY)
     try:
         layout = PanelLayout(*(int(value) for value in meta["layout"]))
-        sums = Sums(
-            path,
-            layout,
+        sums = StoredSums(
             int(meta["done"]),
             int(meta["of"]),
             dict(meta["identity"]),
             dict(meta["remembered"]),
             {name: float(value) for name, value in meta["seconds"].items()},
+            path,
+            layout,
             extents,
         )
-        kinds = {extents[_panel(j)].dtype for j in range(layout.count)}
+        dtypes = {extents[_panel(j)].dtype for j in range(layout.count)}
         sound = (
             0 <= sums.done <= sums.of
             and 1 <= layout.width <= layout.n
-            and len(kinds) == 1
+            and len(dtypes) == 1
             and all(extents[_panel(j)].shape == layout.shape(j) for j in range(layout.count))
             and all(extents[_panel(j)].offset > 0 for j in range(layout.count))
             and extents["cross"].shape[1:] == (layout.n,)
@@ -131,7 +125,7 @@ def read(path: Path) -> Sums:
             f"{path}: not a readable {FORM} ({type(error).__name__}: {error}); {_REMEDY}"
         ) from None
     if not sound:
-        raise DataError(f"{path}: its panels do not belong together; {_REMEDY}")
+        raise DataError(f"{path}: its panels do not fit each other; {_REMEDY}")
     return sums
 
 

@@ -1,30 +1,74 @@
-"""Where sums of Gram matrices over blocks of filters are formed: in host memory, or on a device."""
+"""Sums of Gram matrices over blocks of filters: one pass over the features, and where its sums are formed."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
-from kernelfit.device.gram import fetch, put
-from kernelfit.device.panel_gram import DevicePanelGram
-from kernelfit.device.protocol import Device
-from kernelfit.features.random_conv import RandomConv
-from kernelfit.gram.layout import PanelLayout
+from kernelfit.errors import InputError
 from kernelfit.gram.source import PanelGram
-from kernelfit.progress import Progress
-from kernelfit.streaming.accumulate import Seconds, accumulate
-from kernelfit.streaming.device_random_conv import DeviceNet
+from kernelfit.progress import Progress, Silent
+from kernelfit.streaming.protocol import StreamingFeatures
+
+
+@dataclass
+class Seconds:
+    """Time spent on features, and on their products."""
+
+    features: float = 0.0
+    gram: float = 0.0
+
+
+@dataclass(frozen=True)
+class FeaturePass:
+    """One pass over the features of training and test rows, block of filters by block.
+
+    Parameters
+    ----------
+    net : fitted
+    train, test : (n, d), (m, d) rows as `net.filter_block` takes them; m may be 0
+    first_filter : where the pass begins
+    per_block : filters at a time; None for what `kernelfit.streaming.plan.filters_per_block` says, or on a device for
+        what fits there
+    on_block : called after each block with the number of filters done, when the sums are consistent
+    seconds : receives the time that went by, block by block
+    """
+
+    net: StreamingFeatures
+    train: NDArray[Any]
+    test: NDArray[Any]
+    first_filter: int = 0
+    per_block: int | None = None
+    on_block: Callable[[int], None] | None = None
+    seconds: Seconds = field(default_factory=Seconds)
+    progress: Progress = field(default_factory=Silent)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.first_filter <= self.net.n_filters:
+            raise InputError(f"first_filter: got {self.first_filter}, expected 0 to {self.net.n_filters}")
+
+    def blocks(self, per_block: int) -> list[tuple[int, int]]:
+        """The filters of each block."""
+        count = self.net.n_filters
+        return [(a, min(a + per_block, count)) for a in range(self.first_filter, count, per_block)]
+
+    def finished(self, stop: int) -> None:
+        """The filters up to `stop` are in the sums."""
+        if self.on_block is not None:
+            self.on_block(stop)
 
 
 class Sums(Protocol):
-    """Panels of K and the test rows' kernel (m, n), zero at first."""
+    """Panels of K and the test rows' kernel (m, n), zero at first: in host memory, or on a device."""
+
+    #: whether K stays where it was summed, whatever its size
+    resident: bool
 
     def restore(self, panels: list[NDArray[Any]], cross: NDArray[Any]) -> None:
-        """Go on from these sums, which now belong to this object."""
+        """Begin with these sums, which now belong to this object."""
         ...
 
     def panels(self) -> list[NDArray[Any]]:
@@ -35,128 +79,14 @@ class Sums(Protocol):
         """The test rows' kernel as it is, in host memory."""
         ...
 
-    def accumulate(
-        self,
-        net: RandomConv,
-        train: NDArray[Any],
-        test: NDArray[Any],
-        first_filter: int,
-        per_block: int | None,
-        on_block: Callable[[int], None] | None,
-        seconds: Seconds,
-        progress: Progress,
-    ) -> None:
-        """Add the filters from `first_filter` on, as `kernelfit.streaming.accumulate.accumulate`."""
+    def add(self, features: FeaturePass) -> None:
+        """panels += Z Z^T (lower triangle), cross += Z_test Z^T, over the filters of the pass."""
         ...
 
     def gram(self) -> PanelGram:
-        """K, where it was summed up."""
+        """K, where it was summed."""
         ...
 
     def release(self) -> None:
         """Give back the memory of the panels."""
         ...
-
-
-class HostSums:
-    """Sums in host memory."""
-
-    def __init__(self, layout: PanelLayout, tests: int, kind: np.dtype[Any]) -> None:
-        self._layout = layout
-        self._panels = [np.zeros(layout.shape(j), kind) for j in range(layout.count)]
-        self._cross: NDArray[Any] = np.zeros((tests, layout.n), np.float32)
-
-    def restore(self, panels: list[NDArray[Any]], cross: NDArray[Any]) -> None:
-        self._panels, self._cross = panels, cross
-
-    def panels(self) -> list[NDArray[Any]]:
-        return self._panels
-
-    def cross(self) -> NDArray[Any]:
-        return self._cross
-
-    def accumulate(
-        self,
-        net: RandomConv,
-        train: NDArray[Any],
-        test: NDArray[Any],
-        first_filter: int,
-        per_block: int | None,
-        on_block: Callable[[int], None] | None,
-        seconds: Seconds,
-        progress: Progress,
-    ) -> None:
-        accumulate(
-            net,
-            train,
-            test,
-            self._layout,
-            self._panels,
-            self._cross,
-            first_filter=first_filter,
-            per_block=per_block,
-            on_block=on_block,
-            seconds=seconds,
-            progress=progress,
-        )
-
-    def gram(self) -> PanelGram:
-        return PanelGram(self._layout, self._panels)
-
-    def release(self) -> None:
-        self._panels = []
-
-
-class DeviceSums:
-    """Sums in the slab of a device, where those of the training rows stay."""
-
-    def __init__(self, device: Device, layout: PanelLayout, tests: int, kind: np.dtype[Any]) -> None:
-        self._device, self._layout = device, layout
-        self._stream = device.stream("sums")
-        self._panels = [device.slab.take(*layout.shape(j), kind) for j in range(layout.count)]
-        self._cross = device.slab.take(tests, layout.n, kind)
-        for block in (*self._panels, self._cross):
-            device.zero(self._stream, block)
-        device.synchronise(device.record(self._stream))
-
-    def restore(self, panels: list[NDArray[Any]], cross: NDArray[Any]) -> None:
-        for array, block in zip((*panels, cross), (*self._panels, self._cross), strict=True):
-            put(self._device, self._stream, array, block)
-
-    def panels(self) -> list[NDArray[Any]]:
-        return [fetch(self._device, self._stream, block) for block in self._panels]
-
-    def cross(self) -> NDArray[Any]:
-        return fetch(self._device, self._stream, self._cross)
-
-    def accumulate(
-        self,
-        net: RandomConv,
-        train: NDArray[Any],
-        test: NDArray[Any],
-        first_filter: int,
-        per_block: int | None,
-        on_block: Callable[[int], None] | None,
-        seconds: Seconds,
-        progress: Progress,
-    ) -> None:
-        began = time.perf_counter()
-        DeviceNet(self._device, net, train.dtype).accumulate(
-            train,
-            test,
-            self._layout,
-            self._panels,
-            self._cross,
-            first_filter=first_filter,
-            per_block=per_block,
-            on_block=on_block,
-            progress=progress,
-        )
-        # Features and products follow each other on one stream: their times are not known apart.
-        seconds.features += time.perf_counter() - began
-
-    def gram(self) -> PanelGram:
-        return DevicePanelGram(self._device, self._layout, self._panels, 1.0)
-
-    def release(self) -> None:
-        self._device.close()

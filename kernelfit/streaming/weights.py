@@ -5,6 +5,7 @@ One pass over the training rows' features gives w; new rows then need their own 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kernelfit.errors import DataError, InputError
-from kernelfit.features.random_conv import RandomConv
 from kernelfit.progress import Progress, Silent
 from kernelfit.storage import hdf5
-from kernelfit.streaming.accumulate import filters_per_block
+from kernelfit.streaming.plan import filters_per_block
+from kernelfit.streaming.protocol import StreamingFeatures
 from kernelfit.typing import Float
 
 _FORM = "kernelfit weights of features"
@@ -24,21 +25,23 @@ _VERSION = 1
 _STRIP_BYTES = 2**26
 
 
-def weights(net: RandomConv, train: ArrayLike, alpha: Float, progress: Progress | None = None) -> Float:
+def weights(
+    net: StreamingFeatures, train: ArrayLike, alpha: Float, progress: Progress | None = None
+) -> Float:
     """w = Z^T alpha (n_features, c) for the rows `train` (n, d) of the fitted net and alpha (n, c)."""
     rows = np.ascontiguousarray(net.validated(train))
     if len(rows) != len(alpha):
         raise InputError(f"alpha: got {len(alpha)} rows, expected {len(rows)} as there are training rows")
-    found = np.zeros((net.n_features_out_, alpha.shape[1]))
+    w = np.zeros((net.n_features_out_, alpha.shape[1]))
 
     def add(columns: slice, strip: slice, z: Float) -> None:
-        found[columns] += z.T @ alpha[strip]
+        w[columns] += z.T @ alpha[strip]
 
     _pass(net, rows, add, "weights", progress)
-    return found
+    return w
 
 
-def predict(net: RandomConv, X: ArrayLike, w: Float, progress: Progress | None = None) -> Float:
+def predict(net: StreamingFeatures, X: ArrayLike, w: Float, progress: Progress | None = None) -> Float:
     """f (m, c) at the rows X (m, d)."""
     rows = np.ascontiguousarray(net.validated(X))
     values = np.zeros((len(rows), w.shape[1]))
@@ -50,10 +53,16 @@ def predict(net: RandomConv, X: ArrayLike, w: Float, progress: Progress | None =
     return values
 
 
-def _pass(net: RandomConv, rows: NDArray[Any], add: Any, name: str, progress: Progress | None) -> None:
+def _pass(
+    net: StreamingFeatures,
+    rows: NDArray[Any],
+    add: Callable[[slice, slice, Float], None],
+    name: str,
+    progress: Progress | None,
+) -> None:
     """Call `add` with every block of features, cut into strips of rows, in float64."""
     per_block = filters_per_block(net, len(rows), 0)
-    block = np.empty((len(rows), per_block * 2 * net.n_windows_), np.float32)
+    block = np.empty((len(rows), per_block * net.features_per_filter), np.float32)
     height = max(1, _STRIP_BYTES // (8 * block.shape[1]))
     with (progress or Silent()).phase(name, float(net.n_filters) * len(rows), "filters x rows") as advance:
         for start in range(0, net.n_filters, per_block):
@@ -69,7 +78,7 @@ def _pass(net: RandomConv, rows: NDArray[Any], add: Any, name: str, progress: Pr
 
 
 def write(path: Path, w: Float, solution: str) -> None:
-    """Keep weights beside the solution of this digest. Raises `StorageError`."""
+    """Store weights beside the solution of this digest. Raises `StorageError`."""
     hdf5.write(path, form=_FORM, version=_VERSION, meta={"solution": solution}, arrays={"weights": w})
 
 

@@ -7,7 +7,6 @@ import pytest
 
 from kernelfit.device import launches
 from kernelfit.features import RandomConv
-from kernelfit.streaming.device_random_conv import net_arrays
 
 
 @pytest.mark.parametrize("order", [0, 1, 2])
@@ -31,7 +30,7 @@ def test_block_of_filters_is_that_of_the_transformer(rng, emulated, image_shape,
     start, stop = (0, 5) if options["n_filters"] == 5 else (1, options["n_filters"])
     expected = net.filter_block(images, start, stop)
     memory = emulated()
-    blocks = [memory.put(array) for array in net_arrays(net, start, stop)]
+    blocks = [memory.put(array) for array in net.device_arrays(start, stop)]
     device_net = launches.Net(net.image_shape_, net.patch_shape_[:2], net.step_, *blocks)
     assert device_net.windows == net.n_windows_
     pixels = memory.put(images)

@@ -102,7 +102,7 @@ def test_sums_are_taken_up_again(rng, make_device, monkeypatch, tmp_path):
     assert not np.any(device._memory)
     progress = Silent()
     again = feature_gram(net, train, test, device=make_device(16_000_000), progress=progress, **given)
-    assert "going on after 16 of 30 filters" in progress.notes[0]
+    assert "resumed after 16 of 30 filters" in progress.notes[0]
     assert np.array_equal(again.cross, whole.cross)
     assert np.array_equal(again.gram.diagonal(), whole.gram.diagonal())
 

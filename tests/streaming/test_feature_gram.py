@@ -19,10 +19,12 @@ from kernelfit.features.random_conv import RandomConv
 from kernelfit.gram.source import StoredGram
 from kernelfit.gram.submatrix import submatrix
 from kernelfit.progress import Silent
-from kernelfit.streaming import gram as module
-from kernelfit.streaming import gram_file
-from kernelfit.streaming.gram import feature_gram, plan_feature_gram
-from kernelfit.streaming.sums import HostSums
+from kernelfit.streaming import checkpoint, gram_file
+from kernelfit.streaming import plan as module
+from kernelfit.streaming.gram import feature_gram
+from kernelfit.streaming.host_sums import HostSums
+from kernelfit.streaming.plan import GramSizes, plan_feature_gram
+from kernelfit.streaming.sums import FeaturePass
 
 
 def images(n: int, seed: int = 0) -> np.ndarray:
@@ -107,7 +109,7 @@ feature_gram(net, rows, rows[:5], per_block=8, checkpoint=sys.argv[1], checkpoin
 
 
 @pytest.mark.parametrize("quantise", [False, True])
-def test_killed_at_any_moment_it_goes_on_with_the_same_bits(tmp_path: Path, quantise: bool) -> None:
+def test_killed_at_any_moment_it_is_resumed_with_the_same_bits(tmp_path: Path, quantise: bool) -> None:
     file = tmp_path / "sums.h5"
     process = subprocess.Popen([sys.executable, "-c", SUMS, str(file), *["quantise"] * quantise])
     while not file.exists():
@@ -122,7 +124,7 @@ def test_killed_at_any_moment_it_goes_on_with_the_same_bits(tmp_path: Path, quan
     net = fitted(train, n_filters=4000, quantise=quantise)
     progress = Silent()
     again = feature_gram(net, train, train[:5], per_block=8, checkpoint=file, progress=progress)
-    assert progress.notes == [f"{file}: going on after {begun.done} of 4000 filters"]
+    assert progress.notes == [f"{file}: resumed after {begun.done} of 4000 filters"]
     # Sums of bytes are exact: the block does not matter to K.
     whole = feature_gram(net, train, train[:5], per_block=100 if quantise else 8)
     assert np.array_equal(dense(whole.gram), dense(again.gram))
@@ -152,22 +154,21 @@ def test_checkpoints_cost_no_more_than_their_share(tmp_path: Path, monkeypatch: 
     clock = 0.0
     written: list[tuple[int, float]] = []
 
-    def write(*_: Any, done: int, **__: Any) -> None:
+    def write(*arguments: Any) -> None:
         nonlocal clock
-        written.append((done, clock))
+        written.append((arguments[-1].done, clock))
         clock += 6.0
 
-    def take_time(*arguments: Any) -> None:
+    def take_time(sums: HostSums, features: FeaturePass) -> None:
         nonlocal clock
-        on_block = arguments[6]
         for done in range(1, 1000):
             clock += 1.0
-            on_block(done)
+            features.finished(done)
         raise Stopped
 
-    monkeypatch.setattr(module.gram_file, "write", write)
-    monkeypatch.setattr(HostSums, "accumulate", take_time)
-    monkeypatch.setattr(module.time, "monotonic", lambda: clock)
+    monkeypatch.setattr(gram_file, "write", write)
+    monkeypatch.setattr(HostSums, "add", take_time)
+    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: clock)
     train = images(30)
     with pytest.raises(Stopped):
         feature_gram(fitted(train, n_filters=1000), train, train, checkpoint=tmp_path / "sums.h5")
@@ -216,7 +217,7 @@ def test_refuses() -> None:
         feature_gram(fitted(train), train * np.nan, train)
     with pytest.raises(ValueError, match="99 features"):
         feature_gram(fitted(train), train, train[:, :99])
-    with pytest.raises(InputError, match="threshold: no response"):
+    with pytest.raises(InputError, match="lower threshold: no response"):
         feature_gram(fitted(train, threshold=1e6), train, train)
 
 
@@ -225,8 +226,8 @@ def test_what_does_not_fit_is_refused_before_it_is_summed(
 ) -> None:
     train = images(60)
     net = fitted(train)
-    plan = plan_feature_gram(net, 60, 20, 100, checkpoint=True)
-    monkeypatch.setattr(HostSums, "accumulate", None)
+    plan = plan_feature_gram(net, GramSizes.of(60, 20, 100), checkpoint=True)
+    monkeypatch.setattr(HostSums, "add", None)
     with pytest.raises(PlanError, match=rf"memory: {plan.memory:,} bytes needed .* n = 60 and 20 test rows"):
         feature_gram(net, train, train[:20], memory=plan.memory - 1)
     monkeypatch.setattr(module, "free_disk", lambda folder: plan.disk - 1)
@@ -251,19 +252,10 @@ def test_the_plan_counts_what_there_is(tmp_path: Path) -> None:
     assert kept.plan.held == plan.cross + plan.rows
 
 
-@pytest.mark.parametrize(("n", "filters"), [(50_000, 32_000), (5_000, 3_000), (50_000, 3_000)])
-def test_full_size_fits_into_the_grams_and_two_gigabytes(n: int, filters: int) -> None:
-    net = RandomConv(image_shape=(32, 32, 3), n_filters=filters)
-    net.n_windows_ = 9
-    plan = plan_feature_gram(net, n, 10_000, 3072)
-    assert plan.memory <= plan.gram + plan.cross + 1.7e9
-    assert plan.stored == (n == 50_000)
-
-
 PEAK = """
 import resource, sys
 import numpy as np
-import kernelfit.streaming.gram as module
+import kernelfit.streaming.plan as module
 from kernelfit import solve
 from kernelfit.streaming.gram import feature_gram
 from kernelfit.features.random_conv import RandomConv

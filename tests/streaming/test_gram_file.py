@@ -29,7 +29,7 @@ def write(path: Path, held: list[np.ndarray], cross: np.ndarray, **change: Any) 
         "remembered": {},
         "seconds": {"gram": 2.0},
     }
-    gram_file.write(path, LAYOUT, held, cross, **{**given, **change})
+    gram_file.write(path, LAYOUT, held, cross, gram_file.SumsRecord(**{**given, **change}))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

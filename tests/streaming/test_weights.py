@@ -1,4 +1,4 @@
-"""The linear kernel's solution at new rows, by weights of features that never exist all at once."""
+"""The linear kernel's solution at new rows, by weights of features that are never all materialised."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from kernelfit.errors import InputError
 from kernelfit.features import RandomConv
-from kernelfit.streaming import accumulate as module
+from kernelfit.streaming import plan as module
 from kernelfit.streaming import weights as feature_weights
 
 

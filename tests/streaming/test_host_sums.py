@@ -12,8 +12,9 @@ from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
 from kernelfit.features.random_conv import RandomConv
 from kernelfit.gram.layout import PanelLayout
-from kernelfit.streaming.accumulate import BLOCK_BYTES, Seconds, accumulate, block_bytes, filters_per_block
 from kernelfit.streaming.block_products import block_products
+from kernelfit.streaming.host_sums import HostSums
+from kernelfit.streaming.sums import FeaturePass, Seconds
 
 
 def fitted(rows: np.ndarray, n_filters: int = 7, **options: Any) -> RandomConv:
@@ -34,6 +35,12 @@ def images(n: int, seed: int = 0) -> np.ndarray:
 
 def zeros(layout: PanelLayout, m: int, dtype: Any) -> tuple[list[np.ndarray], np.ndarray]:
     return [np.zeros(layout.shape(j), dtype) for j in range(layout.count)], np.zeros((m, layout.n), dtype)
+
+
+def accumulate(
+    net: RandomConv, train: Any, test: Any, layout: PanelLayout, panels: Any, cross: Any, **options: Any
+) -> None:
+    HostSums(layout, panels, cross).add(FeaturePass(net, train, test, **options))
 
 
 def dense(layout: PanelLayout, panels: list[np.ndarray]) -> np.ndarray:
@@ -174,16 +181,6 @@ def test_progress_adds_up() -> None:
     assert done["features"][1] == pytest.approx(done["features"][0])
     # Square diagonal tiles multiply a little more than the triangle that is counted.
     assert 1 <= done["gram of features"][1] / done["gram of features"][0] <= 2
-
-
-def test_blocks_fit_their_memory() -> None:
-    quantised = fitted(images(4), n_filters=600, quantise=True)
-    assert block_bytes(quantised, 100, 10) == 2 * quantised.n_windows_ * 210
-    net = fitted(images(4), n_filters=600)
-    assert filters_per_block(net, 10, 2) == 512
-    rows = 10_000_000
-    assert filters_per_block(net, rows, 0) * 4 * 2 * net.n_windows_ * rows <= BLOCK_BYTES
-    assert filters_per_block(net, 10**12, 0) == 1
 
 
 def test_refuses() -> None:

@@ -1,0 +1,129 @@
+"""K += Z_b Z_b^T over blocks of filters in the slab of a device, where K stays."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernelfit.device.gram import fetch, put
+from kernelfit.device.panel_gram import DevicePanelGram
+from kernelfit.device.protocol import Block, Device
+from kernelfit.errors import DeviceError
+from kernelfit.gram.layout import PanelLayout
+from kernelfit.gram.source import PanelGram
+from kernelfit.streaming.device_features import device_features
+from kernelfit.streaming.sums import FeaturePass
+
+#: filters of one block: their features are as many columns of a product as fill a device
+_MAX_FILTERS = 256
+# Rows of the test rows' kernel that are multiplied at a time.
+_CROSS_ROWS = 2_048
+# Bytes of the slab that blocks lose to alignment.
+_ALIGNMENT_ROOM = 2**16
+
+
+class DeviceSums:
+    """Sums in the slab of a device: `kernelfit.streaming.host_sums.HostSums` there.
+
+    Products are float32 (or TF32, as the device has it: then Z is rounded to eleven bits before it is multiplied).
+    After `add` the top squares of the panels hold both triangles.
+    """
+
+    resident = True
+
+    def __init__(self, device: Device, layout: PanelLayout, tests: int, dtype: np.dtype[Any]) -> None:
+        self._device, self._layout = device, layout
+        self._stream = device.stream("sums")
+        self._panels = [device.slab.take(*layout.shape(j), dtype) for j in range(layout.count)]
+        self._cross = device.slab.take(tests, layout.n, dtype)
+        for block in (*self._panels, self._cross):
+            device.zero(self._stream, block)
+        device.synchronise(device.record(self._stream))
+
+    def restore(self, panels: list[NDArray[Any]], cross: NDArray[Any]) -> None:
+        for array, block in zip((*panels, cross), (*self._panels, self._cross), strict=True):
+            put(self._device, self._stream, array, block)
+
+    def panels(self) -> list[NDArray[Any]]:
+        return [fetch(self._device, self._stream, block) for block in self._panels]
+
+    def cross(self) -> NDArray[Any]:
+        return fetch(self._device, self._stream, self._cross)
+
+    def gram(self) -> PanelGram:
+        return DevicePanelGram(self._device, self._layout, self._panels, 1.0)
+
+    def release(self) -> None:
+        self._device.close()
+
+    def add(self, features: FeaturePass) -> None:
+        began = time.perf_counter()
+        device, net = self._device, features.net
+        mark = device.slab.mark()
+        program = device_features(device, net, features.train.dtype)
+        program.put([features.train, features.test])
+        product = self._product()
+        rows, columns = len(features.train) + len(features.test), net.features_per_filter
+        bytes_per_filter = rows * columns * 4 + program.bytes_per_filter
+        per_block = min(features.per_block or self._fitting(bytes_per_filter), net.n_filters)
+        computed = device.slab.take(rows, columns * per_block, np.float32)
+        left = net.n_filters - features.first_filter
+        with features.progress.phase("features and gram", left, "filters") as advance:
+            for start, stop in features.blocks(per_block):
+                inner = device.slab.mark()
+                block = computed.part(columns=(0, columns * (stop - start)))
+                program.fill(self._stream, start, stop, block)
+                last = stop == net.n_filters
+                self._multiply(block, product, mirrored=last or features.on_block is not None)
+                # What the program has of the next block is copied to where it has this one's.
+                device.synchronise(device.record(self._stream))
+                device.slab.release(inner)
+                advance(stop - start)
+                features.finished(stop)
+        device.slab.release(mark)
+        # Features and products follow each other on one stream: their times are not known apart.
+        features.seconds.features += time.perf_counter() - began
+
+    def _multiply(self, block: Block, product: Block | None, mirrored: bool) -> None:
+        """Add the products of one block of features to the panels, and to the test rows' kernel."""
+        layout, n, cross = self._layout, self._layout.n, self._cross
+        for j, panel in enumerate(self._panels):
+            below = block.part((layout.start(j), n))
+            self._add(below, block.part((layout.start(j), layout.stop(j))), panel, product)
+            if mirrored:
+                self._device.mirror(self._stream, panel.part((0, panel.columns)))
+        for a in range(0, cross.rows, _CROSS_ROWS):
+            b = min(a + _CROSS_ROWS, cross.rows)
+            self._add(block.part((n + a, n + b)), block.part((0, n)), cross.part((a, b)), product)
+
+    def _add(self, left: Block, right: Block, out: Block, product: Block | None) -> None:
+        """out += left right^T."""
+        device, stream = self._device, self._stream
+        if product is None:
+            device.gemm(stream, 1.0, left, right, 1.0, out, transpose_b=True)
+            return
+        part = Block(product.offset, out.rows, out.columns, out.columns, product.dtype)
+        device.gemm(stream, 1.0, left, right, 0.0, part, transpose_b=True)
+        device.add(stream, part, out)
+
+    def _product(self) -> Block | None:
+        """Where products are formed before they are added to float64 panels."""
+        if self._cross.dtype == np.float32:
+            return None
+        largest = max(panel.rows * panel.columns for panel in self._panels)
+        strip = min(_CROSS_ROWS, self._cross.rows) * self._layout.n
+        return self._device.slab.take(1, max(largest, strip), np.float32)
+
+    def _fitting(self, bytes_per_filter: int) -> int:
+        """Filters whose features fit into what is left of the slab."""
+        free = self._device.slab.capacity - self._device.slab.used
+        fitting = (free - _ALIGNMENT_ROOM) // bytes_per_filter
+        if fitting < 1:
+            raise DeviceError(
+                f"device: {free:,} bytes left on {self._device.name} beside the Gram, "
+                f"{bytes_per_filter + _ALIGNMENT_ROOM:,} needed for the features of one filter; take fewer rows"
+            )
+        return int(min(_MAX_FILTERS, fitting))

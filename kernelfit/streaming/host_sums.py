@@ -1,0 +1,165 @@
+"""K += Z_b Z_b^T over blocks of filters in host memory: the Gram matrix of features that are never all materialised.
+
+One pass: each block of features is computed for the training and test rows, multiplied into the lower triangle of the
+training Gram (packed column panels) and into the test-train Gram, and forgotten. Features that are quantised stay
+bytes, and float64 sums of their products are exact.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernelfit.cpu.pool import CpuBackend
+from kernelfit.errors import InputError
+from kernelfit.gram.layout import PanelLayout
+from kernelfit.gram.source import PanelGram
+from kernelfit.streaming.block_products import block_products
+from kernelfit.streaming.plan import filters_per_block
+from kernelfit.streaming.sums import FeaturePass
+
+
+class HostSums:
+    """Sums in host memory.
+
+    Parameters
+    ----------
+    layout : of order n
+    panels : `layout.count` C-ordered panels of shapes `layout.shape(j)`, float32 or float64
+    cross : (m, n) C-ordered, float32 or float64
+
+    Products are float32; with float64 sums every product (over one block's features) is added in float64. Products of
+    quantised features are exact, and so are float64 sums of them: the same bits whatever the block. What lies above
+    the diagonal in a panel's top square stays as it was, or is written with values that nobody reads.
+    """
+
+    resident = False
+
+    def __init__(self, layout: PanelLayout, panels: list[NDArray[Any]], cross: NDArray[Any]) -> None:
+        self._layout = layout
+        self.restore(panels, cross)
+
+    @classmethod
+    def zeros(cls, layout: PanelLayout, tests: int, dtype: np.dtype[Any]) -> HostSums:
+        panels: list[NDArray[Any]] = [np.zeros(layout.shape(j), dtype) for j in range(layout.count)]
+        return cls(layout, panels, np.zeros((tests, layout.n), np.float32))
+
+    def restore(self, panels: list[NDArray[Any]], cross: NDArray[Any]) -> None:
+        _check(self._layout, panels, cross)
+        self._panels, self._cross = panels, cross
+
+    def panels(self) -> list[NDArray[Any]]:
+        return self._panels
+
+    def cross(self) -> NDArray[Any]:
+        return self._cross
+
+    def gram(self) -> PanelGram:
+        return PanelGram(self._layout, self._panels)
+
+    def release(self) -> None:
+        self._panels = []
+
+    def add(self, features: FeaturePass) -> None:
+        net, layout, seconds = features.net, self._layout, features.seconds
+        sets = (features.train, features.test)
+        if len(features.train) != layout.n:
+            raise InputError(
+                f"layout: got order {layout.n}, expected {len(features.train)} as there are training rows"
+            )
+        if len(features.test) != len(self._cross):
+            raise InputError(
+                f"cross: got shape {self._cross.shape}, expected {(len(features.test), layout.n)}"
+            )
+        per_block = features.per_block or filters_per_block(net, *map(len, sets))
+        memory = [_BlockMemory(len(rows), per_block * net.features_per_filter, net.step_) for rows in sets]
+        left = net.n_filters - features.first_filter
+        share = net.flops_per_image / net.n_filters
+        pairs = layout.n * (layout.n + 1) / 2 + float(layout.n) * len(features.test)
+        flops = 2.0 * pairs * left * net.features_per_filter
+        progress = features.progress
+        with (
+            CpuBackend(net.threads) as backend,
+            progress.phase("features", share * left * sum(map(len, sets))) as computed,
+            progress.phase("gram of features", flops) as multiplied,
+        ):
+            for start, stop in features.blocks(per_block):
+                began = time.perf_counter()
+                blocks = []
+                for rows, held in zip(sets, memory, strict=True):
+                    block = held.block((stop - start) * net.features_per_filter)
+                    net.filter_block(rows, start, stop, out=block)
+                    computed(share * (stop - start) * len(rows))
+                    blocks.append(block)
+                computed_at = time.perf_counter()
+                multiply(blocks, net.step_, layout, self._panels, self._cross, backend, multiplied)
+                seconds.features += computed_at - began
+                seconds.gram += time.perf_counter() - computed_at
+                features.finished(stop)
+
+
+class _BlockMemory:
+    """Memory of one block of features of some rows."""
+
+    def __init__(self, rows: int, columns: int, step: float) -> None:
+        self._rows = rows
+        self._values: NDArray[Any] = np.empty(rows * columns, np.uint8 if step else np.float32)
+
+    def block(self, columns: int) -> NDArray[Any]:
+        """(rows, columns); a last, narrower block uses the front of the same memory."""
+        return self._values[: self._rows * columns].reshape(self._rows, columns)
+
+
+def multiply(
+    blocks: Sequence[NDArray[Any]],
+    step: float,
+    layout: PanelLayout,
+    panels: Sequence[NDArray[Any]],
+    cross: NDArray[Any],
+    backend: CpuBackend,
+    advance: Callable[[float], None],
+) -> None:
+    """Add the products of one block's features (of training rows, of test rows) to panels and cross.
+
+    A task is a tile, those of tall panels first: threads finish together.
+    """
+    z, z_test = blocks
+    spans = [slice(layout.start(j), layout.stop(j)) for j in range(layout.count)]
+    products = block_products([z[span] for span in spans], step, backend)
+    tiles: list[tuple[NDArray[Any], NDArray[Any], int]] = []
+    for j, span in enumerate(spans):
+        for top in range(span.start, layout.n, products.height):
+            bottom = min(top + products.height, layout.n)
+            # Rows inside the panel's top square reach their own diagonal only.
+            width = min(span.stop, bottom) - span.start
+            tiles.append((panels[j][top - span.start : bottom - span.start, :width], z[top:bottom], j))
+    for j, span in enumerate(spans):
+        for top in range(0, len(z_test), products.height):
+            rows = slice(top, top + products.height)
+            tiles.append((cross[rows, span], z_test[rows], j))
+
+    def task(tile: tuple[NDArray[Any], NDArray[Any], int]) -> None:
+        out, rows, panel = tile
+        products.add(rows, panel, out, backend)
+        advance(2.0 * out.size * rows.shape[1])
+
+    backend.run(task, tiles)
+
+
+def _check(layout: PanelLayout, panels: list[NDArray[Any]], cross: NDArray[Any]) -> None:
+    expected = [layout.shape(j) for j in range(layout.count)]
+    if [panel.shape for panel in panels] != expected:
+        raise InputError(
+            f"panels: got {[panel.shape for panel in panels][:3]}..., expected {expected[:3]}..."
+        )
+    if cross.ndim != 2 or cross.shape[1] != layout.n:
+        raise InputError(f"cross: got shape {cross.shape}, expected (m, {layout.n})")
+    for name, array in (("cross", cross), *(("panels", panel) for panel in panels)):
+        if array.dtype not in (np.float32, np.float64):
+            raise InputError(f"{name}: got dtype {array.dtype}, expected float32 or float64")
+        if not array.flags.c_contiguous or not array.flags.writeable:
+            raise InputError(f"{name}: expected C-ordered arrays that may be written; use np.zeros(shape)")
