@@ -113,7 +113,9 @@ def measure_products(n: int, repeats: int, features: int = 9_216) -> dict[str, A
         for form, z, step in (("float32", steps.astype(np.float32), 0.0), ("bytes", steps, 0.5)):
             panels = [np.zeros(layout.shape(j)) for j in range(layout.count)]
             cross = np.zeros((0, n), np.float32)
-            product = partial(multiply, (z, no_rows), step, layout, panels, cross, backend, lambda amount: None)
+            product = partial(
+                multiply, (z, no_rows), step, layout, panels, cross, backend, lambda amount: None
+            )
             timing = harness.timed(product, repeats, before=partial(clear, panels))
             rate = float(n) * n * features / timing.median
             results[form] = {**timing.describe(), "flops_per_second": rate}

@@ -103,4 +103,4 @@ def reserve(group: Any, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> 
     kind = h5py.h5t.py_create(dtype, logical=True)
     dataset = h5py.h5d.create(group.id, name.encode(), kind, space, creation)
     offset = dataset.get_offset()
-    return None if offset is None else int(offset)
+    return None if offset is None or 0 in shape else int(offset)

@@ -149,7 +149,7 @@ def test_scales_are_root_mean_squares_of_the_maps(rng: np.random.Generator) -> N
     ("options", "message"),
     [
         ({"wavelengths": ()}, "wavelengths: got none"),
-        ({"wavelengths": (1.0,)}, "wavelengths: got 1.0, expected a finite number >= 2"),
+        ({"wavelengths": (1.0,)}, "wavelengths: got 1.0, expected at least 2 pixels"),
         ({"n_orientations": 2.5}, "n_orientations: got 2.5, expected an integer >= 1"),
         ({"stride": 0}, "stride: got 0"),
         ({"bandwidth": -1}, "bandwidth: got -1"),

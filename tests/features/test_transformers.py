@@ -115,7 +115,7 @@ def test_pickle_clone_and_progress(name: str, rng: np.random.Generator) -> None:
     [
         ((7, 8, 1), r"image_shape: got \(7, 8, 1\) with 56 values, expected 64"),
         ((64,), r"image_shape: got \(64,\), expected \(height, width, channels\)"),
-        ((-8, -8), "whole numbers >= 1"),
+        ((-8, -8), "integers >= 1"),
     ],
 )
 def test_refuses_shapes(name: str, shape: tuple[int, ...], message: str) -> None:

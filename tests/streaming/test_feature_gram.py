@@ -179,13 +179,13 @@ def test_checkpoints_cost_no_more_than_their_share(tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"train": images(30, 7)}, "differ in train;"),
-        ({"test": images(6, 1)}, "differ in test;"),
-        ({"net": {"random_state": 3}}, "differ in filters, net;"),
-        ({"net": {"threshold": 0.5}}, "differ in net;"),
-        ({"per_block": 9}, "differ in per_block;"),
-        ({"dtype": "float32"}, "differ in dtype;"),
-        ({"net": {"quantise": True}}, "differ in net;"),
+        ({"train": images(30, 7)}, "differ in train, expected"),
+        ({"test": images(6, 1)}, "differ in test, expected"),
+        ({"net": {"random_state": 3}}, "differ in filters, net, expected"),
+        ({"net": {"threshold": 0.5}}, "differ in net, expected"),
+        ({"per_block": 9}, "differ in per_block, expected"),
+        ({"dtype": "float32"}, "differ in dtype, expected"),
+        ({"net": {"quantise": True}}, "differ in net, expected"),
     ],
 )
 def test_refuses_other_sums(change: dict[str, Any], message: str, tmp_path: Path) -> None:
