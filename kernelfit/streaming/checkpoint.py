@@ -61,8 +61,8 @@ class Checkpoint:
         different = [key for key, value in self.identity.items() if sums.identity.get(key) != value]
         if different:
             raise InputError(
-                f"checkpoint: {self.path} holds sums that differ in {', '.join(different)}, expected those of the "
-                "same rows, features and sizes; name another file, or remove it"
+                f"{self.path}: holds sums that differ in {', '.join(different)}, expected those of the "
+                "same rows, features and sizes; choose another folder, or remove it"
             )
         if sums.finished:
             progress.note(f"{self.path}: K is complete, taken from there")

@@ -232,7 +232,7 @@ def test_a_killed_run_goes_on_within_its_sums(killed: Path) -> None:
     assert 0 < begun.done < 20000
     result = invoke("resume", str(killed), "--json", "-")
     assert result.exit_code == 0, result.output
-    assert f"going on after {begun.done} of 20000 filters" in result.stderr
+    assert f"resumed after {begun.done} of 20000 filters" in result.stderr
     record = json.loads(result.stdout)
     whole = succeed("solve", *LONG, "--out", str(killed.parent / "whole"))
     ours, theirs = (
@@ -255,11 +255,11 @@ def test_a_killed_run_goes_on_within_its_sums(killed: Path) -> None:
 def test_the_same_command_goes_on_too_and_another_is_refused(killed: Path) -> None:
     begun = gram_file.read(killed / "gram.h5")
     other = failure("solve", *LONG[:-1], "0", "--n-test", "5", "--out", str(killed))
-    assert "the sums there differ in test; take another folder" in str(other)
+    assert "holds sums that differ in test, expected" in str(other)
     assert "name a new folder" in str(failure("solve", "--n", "100", "--out", str(killed)))
     result = invoke("solve", *LONG, "--out", str(killed), "--json", "-")
     assert result.exit_code == 0, result.output
-    assert f"going on after {begun.done} of 20000 filters" in result.stderr
+    assert f"resumed after {begun.done} of 20000 filters" in result.stderr
 
 
 def test_asked_to_stop_it_keeps_the_block_it_is_at(tmp_path: Path) -> None:
