@@ -68,8 +68,8 @@ _SOLVER = (
         metavar="NUMBER|auto",
         default="0",
         show_default=True,
-        help="Added to the diagonal (random-conv: times its mean); 0 interpolates. auto: least leave-one-out error on "
-        "training rows.",
+        help="Added to the diagonal (streamed features: times its mean); 0 interpolates. auto: least leave-one-out "
+        "error on training rows.",
     ),
     click.option(
         "--jitter",
@@ -140,7 +140,9 @@ def kernel_options(function: Function) -> Function:
     """--kernel, --gamma-factor, and one option for every parameter that some kernel has."""
     decorators = [
         click.option(
-            "--kernel", type=click.Choice(list(KERNELS)), help="[default: gaussian; random-conv: linear]"
+            "--kernel",
+            type=click.Choice(list(KERNELS)),
+            help="[default: gaussian; of features that stream: linear]",
         ),
         click.option("--gamma", metavar="NUMBER|median|auto", help=_gamma_help()),
         click.option(
@@ -161,7 +163,7 @@ def feature_options(function: Function) -> Function:
             "--features", type=click.Choice(["none", *feature_names()]), default="none", show_default=True
         ),
         click.option(
-            "--filters", "n_filters", type=int, metavar="COUNT", help="Filters of --features random-conv."
+            "--filters", "n_filters", type=int, metavar="COUNT", help="Filters, of --features that have them."
         ),
         click.option(
             "--option",

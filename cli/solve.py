@@ -79,7 +79,7 @@ def _given_options(features: str, texts: tuple[str, ...], filters: int | None) -
         return given
     if "n_filters" not in (options(features) if features != "none" else {}):
         raise InputError(
-            f"--filters: the features {features!r} do not count filters; take --features random-conv"
+            f"--filters: the features {features!r} do not count filters; take some that do, such as random-conv"
         )
     if "n_filters" in given:
         raise InputError(

@@ -190,7 +190,9 @@ def stream(
         folder, _ = make_folder(checkpoint.run_dir)
         lock = FolderLock(folder / LOCK)
     try:
-        grams = _grams(streaming(feature), rows, dataset.X_test, targets.shape[1], solver, checkpoint, note, progress)
+        grams = _grams(
+            streaming(feature), rows, dataset.X_test, targets.shape[1], solver, checkpoint, note, progress
+        )
     finally:
         if lock is not None:
             lock.release()
