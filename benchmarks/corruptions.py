@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import harness
-from kernelfit.deep.compare import convergence_order, loss_curves
-from kernelfit.deep.grid import FIGURE1A
+from kernelfit.deep.paper.compare import convergence_order, loss_curves
 from kernelfit.deep.recipe import choices, default
-from kernelfit.deep.sweep import run
-from kernelfit.deep.system import System
+from kernelfit.deep.training.hardware import Hardware
+from kernelfit.deep.training.sweep import run
+from kernelfit.experiments.paper import FIGURE1A
 from kernelfit.report.progress import TerminalProgress
 
 MIN_ACCURACY = 0.999
@@ -37,8 +37,8 @@ def main(words: Sequence[str] | None = None) -> None:
         for name in FIGURE1A
     }
     start = time.perf_counter()
-    system = System(evaluate_every=options.evaluate_every)
-    results = run(list(recipes.values()), options.runs, system=system, progress=TerminalProgress())
+    hardware = Hardware(evaluate_every=options.evaluate_every)
+    results = run(list(recipes.values()), options.runs, hardware=hardware, progress=TerminalProgress())
     seconds = time.perf_counter() - start
     curves = loss_curves({name: (recipe,) for name, recipe in recipes.items()}, results)
     order = convergence_order(curves)

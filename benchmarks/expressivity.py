@@ -18,7 +18,7 @@ from benchmarks import harness
 from kernelfit.cpu import environment
 from kernelfit.datasets import load
 from kernelfit.datasets.corruptions import random_labels
-from kernelfit.deep.images import centre_crop
+from kernelfit.deep.data.images import centre_crop
 from kernelfit.expressivity import fit
 
 MAX_ERROR = 1e-3

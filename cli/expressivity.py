@@ -12,7 +12,7 @@ from rich.table import Table
 
 from kernelfit.datasets import load
 from kernelfit.datasets.corruptions import random_labels
-from kernelfit.deep.images import centre_crop
+from kernelfit.deep.data.images import centre_crop
 from kernelfit.errors import InputError
 from kernelfit.expressivity import fit
 from kernelfit.report import json_output

@@ -1,7 +1,11 @@
-"""`kernelfit reproduce`: the paper's kernel tables, computed anew beside the paper's figures."""
+"""`kernelfit reproduce`: tables and figures of the paper, computed anew beside the paper's numbers.
+
+Table 3 is kernels; the other tables and the figures are networks, which share runs: a command takes several of them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,30 +13,51 @@ from typing import Any
 import click
 from rich.console import Console
 
+from kernelfit import deep
+from kernelfit.deep.options import TARGETS, Target
+from kernelfit.deep.paper import tables
+from kernelfit.errors import InputError
+from kernelfit.experiments.finished_rows import FinishedRows
 from kernelfit.experiments.paper import ROWS
+from kernelfit.experiments.table3 import Means, Settings, parameters, run_row
 from kernelfit.gram.placement import TIERS
 from kernelfit.gram.precision import CPU_PRECISIONS
-from kernelfit.report import json_output
+from kernelfit.report import figures, json_output
+from kernelfit.report import table3 as report
+from kernelfit.report.progress import TerminalProgress
 
+from . import network_options as options
 from .options import command_line, data_dir_option, json_option
 
 SUMMARY, TEXT, FIGURE = "table3.json", "table3.txt", "table3.png"
 # Columns of the table in a file.
 _WIDTH = 100
+_OUT = "reproduction"
+
+_HELP: dict[Target, str] = {
+    "table1": "Table 1: networks fit true and random labels, with and without regularisers.",
+    "table2": "Table 2: Inception V3 on ImageNet (--images), true and random labels; also figure 2a.",
+    "table4": "Table 4: random labels under regularisers; also the weight decay that the paper leaves open.",
+    "fig1": "Figure 1: training loss, time to overfit and test error under corruptions.",
+    "fig2": "Figure 2: early stopping and batch normalisation along training, on CIFAR-10.",
+}
+_MORE = """Further targets may follow: runs that several of them need are trained once. What stands in the folder is not
+trained again, an interrupted run resumes, and the first seed comes before the second. Needs the `deep` extra."""
 
 
 @click.group(name="reproduce")
 def command() -> None:
-    """Reproduce the paper's kernel tables."""
+    """Reproduce the paper's tables and figures: table3 with kernels, the others with networks."""
 
 
 @command.command(name="table3")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    required=True,
+    default=_OUT,
+    show_default=True,
     metavar="DIR",
-    help=f"Folder for {SUMMARY}, {TEXT}, {FIGURE} and every finished row; rows found there are not repeated.",
+    help=f"Folder for {SUMMARY}, {TEXT}, {FIGURE} and every finished row; finished rows are not repeated.",
 )
 @click.option(
     "--row",
@@ -76,18 +101,12 @@ def command() -> None:
 def table3(
     context: click.Context, out: Path, chosen: tuple[str, ...], json_target: str | None, **values: Any
 ) -> None:
-    """Put the paper's Table 3, its norms and its figure with a ridge beside what is measured here.
+    """Table 3: kernels that fit every label, with its norms and its figure with a ridge.
 
     MNIST without features and with Gabor filters, CIFAR-10 without features and behind a random convolution net.
-    Smaller sizes say so. An interrupted run goes on with the first row that is not finished, within the random
-    convolution net from the last block of filters that was kept.
+    Smaller sizes say so. An interrupted call resumes with the first row that is not finished, within the random
+    convolution net from the last block of filters that was stored.
     """
-    from kernelfit.experiments.finished_rows import FinishedRows
-    from kernelfit.experiments.table3 import Means, Settings, parameters, run_row
-    from kernelfit.report import figures
-    from kernelfit.report import table3 as report
-    from kernelfit.report.progress import TerminalProgress
-
     json_output.check_target(json_target)
     settings = Settings(
         **{key: values[key] for key in ("n_train", "n_test", "filters", "quantise", "precision", "seed")}
@@ -96,13 +115,13 @@ def table3(
     line = command_line(context)
     progress = TerminalProgress()
     finished = FinishedRows(out)
-    # Rows of other parameters are found before anything is computed.
+    # Rows of other parameters are refused before anything is computed.
     records = {}
     for row in ROWS:
-        found = finished.read(row.name, parameters(row, settings))
-        if found is not None:
+        stored = finished.read(row.name, parameters(row, settings))
+        if stored is not None:
             progress.note(f"{row.name}: finished before, taken from {finished.folder}")
-            records[row.name] = found
+            records[row.name] = stored
     for row in ROWS:
         if row.name not in records and (not chosen or row.name in chosen):
             progress.note(f"{row.name}: begun")
@@ -111,13 +130,98 @@ def table3(
             finished.write(row.name, record)
             records[row.name] = record
     content = {**report.summary(records), "command": line}
-    json_output.write(content, out / SUMMARY)
-    with (out / TEXT).open("w", encoding="utf-8") as file:
-        Console(file=file, width=_WIDTH, markup=False).print(report.table(content))
-    figures.save(report.figure(content), out / FIGURE)
+    _write_table3(content, out)
     if json_target is not None:
         json_output.write(content, json_target)
     if json_target != json_output.STDOUT:
         console = Console(markup=False)
         console.print(report.table(content))
         console.print(f"written: {out / SUMMARY}, {out / TEXT}, {out / FIGURE}", highlight=False)
+
+
+def _write_table3(content: dict[str, Any], out: Path) -> None:
+    json_output.write(content, out / SUMMARY)
+    with (out / TEXT).open("w", encoding="utf-8") as file:
+        Console(file=file, width=_WIDTH, markup=False).print(report.table(content))
+    figures.save(report.figure(content), out / FIGURE)
+
+
+def _of_networks(target: Target) -> Callable[..., None]:
+    """The command of one target of networks."""
+
+    @command.command(name=target, help=f"{_HELP[target]}\n\n{_MORE}", short_help=_HELP[target])
+    @click.argument("more", nargs=-1, type=click.Choice(TARGETS), metavar=f"[{'|'.join(TARGETS)}]...")
+    @options.size_options
+    @options.schedule_options
+    @click.option("--plan", "only_plan", is_flag=True, help="Only show the runs and their arithmetic.")
+    @click.option("--images", type=click.Path(path_type=Path), help="table2: folder with train/ and val/.")
+    @click.option("--out", type=click.Path(path_type=Path), default=_OUT, show_default=True, metavar="DIR")
+    @options.hardware_options
+    @click.pass_context
+    def reproduce(context: click.Context, more: tuple[Target, ...], **values: Any) -> None:
+        _reproduce(context, (target, *more), **values)
+
+    return reproduce
+
+
+for _target in TARGETS:
+    _of_networks(_target)
+
+
+def _reproduce(
+    context: click.Context,
+    targets: tuple[Target, ...],
+    out: Path,
+    json_target: str | None,
+    data_dir: Path | None,
+    images: Path | None,
+    only_plan: bool,
+    **values: Any,
+) -> None:
+    json_output.check_target(json_target)
+    hardware = options.hardware(values)
+    schedule = {name: values.pop(name) for name in ("stack", "at_once", "minutes")}
+    seeds = options.seeds(values.pop("seeds"))
+    request = deep.Request(tuple(dict.fromkeys(targets)), seeds, options.recipe_changes(values))
+    data_dir = _image_folder(request.targets, images, data_dir)
+    if only_plan:
+        record = _plan(request)
+        parts = tables.plan(record)
+    else:
+        records = deep.reproduce(
+            request, out, hardware=hardware, data_dir=data_dir, **schedule, progress=TerminalProgress()
+        )
+        record = records[request.targets[0]] if len(records) == 1 else {"reproductions": records}
+        parts = tables.reproductions(list(records.values()))
+    if not options.leads():
+        return
+    if json_target is not None:
+        json_output.write({**record, "command": command_line(context)}, json_target)
+    if json_target != json_output.STDOUT:
+        console = Console(markup=False)
+        for part in parts:
+            console.print(part)
+
+
+def _image_folder(targets: tuple[Target, ...], images: Path | None, data_dir: Path | None) -> Path | None:
+    """Where the data lies: --images for Table 2, --data-dir for the others."""
+    if "table2" not in targets:
+        if images is not None:
+            raise InputError("--images: got a folder without table2, which alone takes it; leave it out")
+        return data_dir
+    if data_dir is not None:
+        raise InputError("--data-dir: table2 takes its images from --images; leave it out")
+    if images is None:
+        raise InputError(
+            "--images: table2 needs ImageNet's image folders train/ and val/; name their parent folder"
+        )
+    return images
+
+
+def _plan(request: deep.Request) -> dict[str, Any]:
+    if "table2" in request.targets:
+        raise InputError("--plan: table2's arithmetic is not counted; leave it out")
+    if request.scale.get("dataset", "cifar10") != "cifar10":
+        raise InputError("--plan: arithmetic is counted for cifar10 alone; leave --dataset out")
+    recipes = request.in_order()
+    return deep.plan(recipes) | {"keys": [recipe.key for recipe in recipes]}

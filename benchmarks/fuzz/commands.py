@@ -65,7 +65,18 @@ _TEXTS = (
     "$(touch canary)",
 )
 #: commands whose sound use takes long; they only get lines that cannot be sound
-_SLOW = ("bench", "info", "reproduce table3", "deep train", "deep sweep", "deep reproduce")
+_SLOW = (
+    "bench",
+    "info",
+    "reproduce table3",
+    "deep train",
+    "deep sweep",
+    "reproduce table1",
+    "reproduce table2",
+    "reproduce table4",
+    "reproduce fig1",
+    "reproduce fig2",
+)
 
 
 def arguments(rng: random.Random, stored: Path) -> list[str]:

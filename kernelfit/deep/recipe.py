@@ -82,7 +82,7 @@ CHOICES = (
         "rate .045 x 0.94 every 2 epochs, batch 128, second head at weight 0.4, images in [-1, 1]; augmentation: "
         "random window, flip, brightness, contrast, saturation; test on the central 87.5 %",
     ),
-    Choice("last_batch", "G", "the ragged last batch of an epoch is kept"),
+    Choice("last_batch", "G", "the ragged last batch of an epoch is trained on"),
     Choice("threshold", "R", "'converged' is the first window of 50 steps with mean loss <= 0.1"),
     Choice(
         "pixel_corruptions", "G", "act on the centre crop, before whitening; Gaussian uses the data's moments"

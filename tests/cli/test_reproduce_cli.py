@@ -31,16 +31,16 @@ def table3(*arguments: str) -> Result:
 @pytest.fixture
 def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Rows that were computed rather than taken over, in their order."""
-    from kernelfit.experiments import table3 as study
+    from kernelfit.cli import reproduce
 
     names: list[str] = []
-    run_row = study.run_row
+    run_row = reproduce.run_row
 
     def recording(row: Any, *arguments: Any) -> dict[str, Any]:
         names.append(row.name)
         return run_row(row, *arguments)
 
-    monkeypatch.setattr(study, "run_row", recording)
+    monkeypatch.setattr(reproduce, "run_row", recording)
     return names
 
 
@@ -83,16 +83,16 @@ def test_other_sizes_do_not_overwrite_finished_rows(
 def test_a_row_that_fails_keeps_those_before_it(
     mnist_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from kernelfit.experiments import table3 as study
+    from kernelfit.cli import reproduce
 
-    run_row = study.run_row
+    run_row = reproduce.run_row
 
     def failing(row: Any, *arguments: Any) -> dict[str, Any]:
         if row.name == "mnist-gabor":
             raise InputError("power cut")
         return run_row(row, *arguments)
 
-    monkeypatch.setattr(study, "run_row", failing)
+    monkeypatch.setattr(reproduce, "run_row", failing)
     with pytest.raises(InputError, match="power cut"):
         table3("--out", str(tmp_path), "--data-dir", str(mnist_dir), "--n", "60", "--n-test", "20")
     assert [path.name for path in (tmp_path / "rows").iterdir()] == ["mnist-none.json"]
@@ -141,9 +141,7 @@ def test_a_killed_row_goes_on_within_its_filters(cifar10_dir: Path, tmp_path: Pa
     assert not sums.exists()
 
 
-@pytest.mark.parametrize(
-    "arguments", [(), ("--out", "x", "--row", "imagenet"), ("--out", "x", "--filters", "0")]
-)
+@pytest.mark.parametrize("arguments", [("--out", "x", "--row", "imagenet"), ("--out", "x", "--filters", "0")])
 def test_wrong_options_exit_with_2(arguments: tuple[str, ...]) -> None:
     result = CliRunner().invoke(root, ["reproduce", "table3", *arguments])
     assert result.exit_code == 2

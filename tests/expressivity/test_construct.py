@@ -212,7 +212,7 @@ def test_any_small_sample_is_fitted(n, d, depth, variant, seed):
 def test_all_of_cifar10_with_random_labels(cifar10_dir):
     from kernelfit.datasets import load
     from kernelfit.datasets.corruptions import random_labels
-    from kernelfit.deep.images import centre_crop
+    from kernelfit.deep.data.images import centre_crop
 
     data = centre_crop(load("cifar10", data_dir=cifar10_dir))
     y = random_labels(data.y_train, 10, 0)

@@ -1,0 +1,194 @@
+"""Options that the commands about networks share, and how they become arguments of `kernelfit.deep`.
+
+Options of a command stay out of its result where the name says how the machine is used (`hardware_options`,
+`schedule_options`); those of a recipe decide its numbers (`recipe_options`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from kernelfit import deep
+from kernelfit.deep.options import PRECISIONS
+from kernelfit.errors import InputError
+
+from .options import data_dir_option, json_option
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_HARDWARE = (
+    click.option(
+        "--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:i]", help="Where to train."
+    ),
+    click.option(
+        "--precision",
+        type=click.Choice(PRECISIONS),
+        default="auto",
+        show_default=True,
+        help="auto: bf16 on CUDA, float32 on the CPU.",
+    ),
+    click.option("--compile", "compiled", is_flag=True, help="torch.compile (CUDA)."),
+    click.option("--cuda-graph", "graph", is_flag=True, help="One CUDA graph per step (CUDA)."),
+    click.option(
+        "--checkpoint-seconds",
+        type=click.FloatRange(min=0),
+        default=60.0,
+        show_default=True,
+        help="Between checkpoints.",
+    ),
+    click.option(
+        "--evaluate-every",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="Epochs between evaluations.",
+    ),
+    click.option("--tensorboard", is_flag=True, help="Also write TensorBoard scalars."),
+    click.option(
+        "--workers",
+        type=click.IntRange(min=0),
+        default=0,
+        show_default=True,
+        help="Loader processes for image folders.",
+    ),
+    click.option("--threads", type=click.IntRange(1, 1024), help="CPU threads of torch."),
+    data_dir_option,
+    json_option,
+)
+
+_SIZE = (
+    click.option("--dataset", help="Name or path of the data set  [default: cifar10]"),
+    click.option("--n", type=click.IntRange(min=1), help="First n training rows (default: all)."),
+    click.option("--n-test", type=click.IntRange(min=1), help="First test rows (default: all)."),
+    click.option("--epochs", type=click.IntRange(min=1), help="Epochs of every run."),
+)
+
+_RECIPE = (
+    *_SIZE,
+    click.option("--side", type=click.IntRange(min=1), help="Side of the crop  [default: 28]"),
+    click.option("--batch", type=click.IntRange(min=1), help="Rows of a step  [default: 128]"),
+    click.option("--rate", "rates", help="Learning rate, or a ladder with commas."),
+    click.option("--rate-decay", type=float, help="Factor on the rate each epoch  [default: 0.95]"),
+    click.option("--dropout", type=float, help="Share of units left out  [default: 0]"),
+    click.option("--crop", is_flag=True, help="Random crops of the full image."),
+    click.option(
+        "--augment", is_flag=True, help="Flips and rotations (image folders: windows, flips, colour)."
+    ),
+    click.option("--plateau", type=click.IntRange(min=0), help="Stop after so many epochs without progress."),
+    click.option("--stop-when-fitted", is_flag=True, help="Stop at 100 % train accuracy."),
+)
+
+_SCHEDULE = (
+    click.option("--seeds", default="0", show_default=True, help="With commas; the paper's gate is five."),
+    click.option(
+        "--stack",
+        type=click.IntRange(min=1),
+        default=8,
+        show_default=True,
+        help="MLP runs trained in one batched product.",
+    ),
+    click.option(
+        "--at-once",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="Runs whose steps take turns (CUDA: side by side).",
+    ),
+    click.option("--minutes", type=float, help="Save and end after so long; the same command resumes."),
+)
+
+
+def hardware_options(command: Command) -> Command:
+    """Options that decide speed and rounding, --data-dir and --json."""
+    return _apply(_HARDWARE, command)
+
+
+def size_options(command: Command) -> Command:
+    """--dataset, --n, --n-test, --epochs; what is not given keeps the paper's value."""
+    return _apply(_SIZE, command)
+
+
+def recipe_options(command: Command) -> Command:
+    """`size_options` and the other fields of a recipe; what is not given keeps the paper's value."""
+    return _apply(_RECIPE, command)
+
+
+def schedule_options(command: Command) -> Command:
+    """--seeds, --stack, --at-once, --minutes of commands that train many runs."""
+    return _apply(_SCHEDULE, command)
+
+
+def _apply(options: Sequence[Callable[[Any], Any]], command: Command) -> Command:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def hardware(values: dict[str, Any]) -> deep.Hardware:
+    """Take the options of `hardware_options` out of `values`, all but --data-dir and --json."""
+    made = deep.Hardware(
+        device=values.pop("device"),
+        precision=values.pop("precision"),
+        compile=values.pop("compiled"),
+        graph=values.pop("graph"),
+        checkpoint_seconds=values.pop("checkpoint_seconds"),
+        evaluate_every=values.pop("evaluate_every"),
+        tensorboard=values.pop("tensorboard"),
+        workers=values.pop("workers"),
+    )
+    made.use_threads(values.pop("threads"))
+    return made
+
+
+def recipe_changes(values: dict[str, Any]) -> dict[str, Any]:
+    """The recipe's fields among `values` that were given."""
+    changes = {name: value for name, value in values.items() if value is not None and value is not False}
+    if "rates" in changes:
+        changes["rates"] = numbers("--rate", changes["rates"])
+    return changes
+
+
+def weight_decay(text: str) -> float | bool:
+    """'off', 'default' (the model's coefficient), or a number."""
+    if text in ("off", "default"):
+        return text == "default"
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"--weight-decay: got {text!r}, expected off, default or a number") from None
+
+
+def numbers(flag: str, text: str) -> tuple[float, ...]:
+    """Numbers with commas."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"{flag}: got {text!r}, expected a number (several with commas)") from None
+
+
+def seeds(text: str) -> tuple[int, ...]:
+    """Distinct integers with commas."""
+    try:
+        values = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"--seeds: got {text!r}, expected integers with commas") from None
+    if len(set(values)) < len(values) or min(values) < 0:
+        raise InputError(f"--seeds: got {text!r}, expected distinct integers >= 0")
+    return values
+
+
+def require_corrupt_labels(given: bool, corruptions: Sequence[str]) -> None:
+    """Raise where --p was given and no run takes it."""
+    if given and "corrupt-labels" not in corruptions:
+        raise InputError(
+            "--p: got a share without --corruption corrupt-labels; leave it out or corrupt labels"
+        )
+
+
+def leads() -> bool:
+    """Whether this process reports: the first one under torchrun."""
+    return os.environ.get("RANK", "0") == "0"

@@ -1,0 +1,1 @@
+"""Past the paper: norms and margins, kernels of a network, Rademacher complexity."""

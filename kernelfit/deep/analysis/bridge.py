@@ -1,0 +1,73 @@
+"""The bridge to the solver: a network's kernel, solved exactly for true and for random labels.
+
+The energy y^T K^-1 y is the squared norm of the interpolant in the kernel's space; generalisation bounds grow with
+it. Labels are one-hot codes with their mean 1/c taken off, and the energy is summed over the c columns.
+"""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+import kernelfit
+from kernelfit.datasets.corruptions import random_labels
+from kernelfit.errors import InputError
+from kernelfit.progress import Progress
+
+
+@dataclass(frozen=True)
+class Energies:
+    """y^T K^-1 y for true labels and for draws of random labels; `ratio` is mean random / true."""
+
+    true: float
+    random: tuple[float, ...]
+    random_mean: float
+    random_spread: float | None
+    ratio: float
+    ridge: float
+    backward_error: float
+
+
+def centred_codes(y: NDArray[np.int64], n_classes: int) -> NDArray[np.float64]:
+    """One-hot rows minus 1/c: (n, c)."""
+    return np.eye(n_classes)[y] - 1 / n_classes
+
+
+def energies(
+    gram: NDArray[np.float64],
+    y: NDArray[np.int64],
+    n_classes: int,
+    *,
+    draws: int = 5,
+    relative_ridge: float = 0.0,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Energies:
+    """Factor `gram` (n, n) once and solve it for true labels and `draws` random ones.
+
+    `relative_ridge` times the mean diagonal is added to the diagonal: a conjugate kernel of fewer features than
+    rows is singular and needs it; then the energy is y^T (K + ridge I)^-1 y.
+    """
+    if draws < 1:
+        raise InputError(f"draws: got {draws}, expected at least 1")
+    ridge = relative_ridge * float(np.trace(gram)) / len(gram)
+    labels = [y, *(random_labels(y, n_classes, seed + k) for k in range(draws))]
+    targets = np.concatenate([centred_codes(one, n_classes) for one in labels], axis=1)
+    solution = kernelfit.solve(gram, targets, kernel="precomputed", ridge=ridge, progress=progress)
+    # alpha = (K + ridge I)^-1 Y, so the energy of a column is <y, alpha>.
+    per_column = np.einsum("ij,ij->j", targets, np.asarray(solution.alpha).reshape(targets.shape))
+    true, *random = per_column.reshape(draws + 1, n_classes).sum(axis=1).tolist()
+    mean = statistics.fmean(random)
+    spread = statistics.stdev(random) if draws > 1 else None
+    return Energies(
+        true=true,
+        random=tuple(random),
+        random_mean=mean,
+        random_spread=spread,
+        ratio=mean / true,
+        ridge=ridge,
+        backward_error=float(solution.certificate.backward_error),
+    )

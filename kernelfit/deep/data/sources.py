@@ -1,0 +1,225 @@
+"""Batches of data sets that live on the device, for one run or several at once.
+
+R runs train side by side; run r has its own inputs and labels. Everything a source hands out has the leading
+dimension R.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kernelfit.datasets import Dataset, load
+from kernelfit.datasets.corruptions import corrupt
+from kernelfit.deep.data.batches import prepare
+from kernelfit.deep.data.images import centre_crop, image_shape
+from kernelfit.deep.recipe import Recipe
+from kernelfit.deep.world import World
+from kernelfit.errors import InputError
+from kernelfit.progress import Progress
+
+Fetch = Callable[[str, int | None, int | None], Dataset]  # name, n, n_test
+LABEL_CORRUPTIONS = ("true", "random-labels", "corrupt-labels")  # these leave the images alone
+Batch = tuple[Tensor, Tensor, Tensor]  # inputs (R, b, ...), labels (R, b), row numbers (R, b)
+
+
+class Source(Protocol):
+    """Training and evaluation data of R runs."""
+
+    n: int
+    n_classes: int
+    shape: tuple[int, int, int]
+    labels: Tensor  # (R, n) as trained on, on the device
+    clean: Tensor  # (R, n) before corruption
+    digest: str  # of the corrupted data: the same after a resume, or the resume is refused
+
+    def batches(self, epoch: int, order: Tensor, first: int, batch: int, world: World) -> Iterator[Batch]:
+        """The batches `first`, `first` + 1, ... of an epoch whose row order is `order` (R, n)."""
+        ...
+
+    def evaluation(self, part: str, rows: int, world: World) -> Iterator[tuple[Tensor, Tensor]]:
+        """All rows of "train" (labels as trained on) or "test" (clean labels), without augmentation."""
+        ...
+
+
+def epoch_generator(seed: int, epoch: int, purpose: str) -> torch.Generator:
+    """A CPU generator that depends on these three alone, so that any epoch can be repeated."""
+    words = hashlib.sha256(f"{purpose}/{seed}/{epoch}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(words[:7], "little"))
+
+
+def local_rows(order: Tensor, step: int, batch: int, world: World) -> Tensor:
+    """The rows (R, b) of this process in a global batch: every `size`-th, from its rank."""
+    return order[:, step * batch : (step + 1) * batch][:, world.rank :: world.size]
+
+
+def steps_per_epoch(n: int, batch: int, world: World) -> int:
+    """Batches of an epoch; a ragged last one counts when every process gets a row of it."""
+    return n // batch + (n % batch >= world.size)
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Network inputs on the device; `raw` are the stored images where crops or augmentation are drawn from them."""
+
+    fingerprint: bytes
+    train: Tensor
+    test: Tensor
+    raw: Tensor | None
+
+
+class InputCache:
+    """Inputs carried from one source to the next: most runs of a sweep differ in their labels alone."""
+
+    def __init__(self) -> None:
+        self.pictures: dict[tuple[Any, ...], Pictures] = {}
+
+
+class Resident:
+    """Data sets in device memory; equal inputs of runs are held once, also by several sources of one `InputCache`."""
+
+    def __init__(
+        self,
+        recipes: Sequence[Recipe],
+        datasets: Sequence[Dataset],
+        device: torch.device,
+        inputs: InputCache | None = None,
+    ) -> None:
+        self.device = device
+        self.recipes = recipes
+        first = recipes[0]
+        varied = first.crop or first.augment
+        if varied and len(recipes) > 1:
+            raise InputError(
+                "recipes: runs with random crops or augmentation cannot be stacked; run them one by one"
+            )
+        hasher = hashlib.sha256()
+        shared = inputs or InputCache()
+        own = InputCache()
+        self.train_inputs: list[Tensor] = []
+        self.test_inputs: list[Tensor] = []
+        labels, clean, test_labels = [], [], []
+        self.raw: Tensor | None = None
+        for recipe, dataset in zip(recipes, datasets, strict=True):
+            changes_labels = recipe.corruption in LABEL_CORRUPTIONS
+            # Pixels are corrupted for one run, and go with it.
+            cache = (shared if changes_labels else own).pictures
+            key: tuple[Any, ...] = (recipe.dataset, recipe.n, recipe.n_test, recipe.side, varied)
+            if not changes_labels:
+                key += (recipe.corruption, recipe.seed)
+            if key not in cache:
+                cache[key] = self._pictures(recipe, dataset, varied)
+            pictures = cache[key]
+            y_train = _corrupted(recipe, dataset).y_train if changes_labels else dataset.y_train
+            hasher.update(pictures.fingerprint + np.ascontiguousarray(y_train).view(np.uint8).tobytes())
+            self.raw = pictures.raw
+            self.train_inputs.append(pictures.train)
+            self.test_inputs.append(pictures.test)
+            labels.append(torch.from_numpy(y_train))
+            clean.append(torch.from_numpy(dataset.y_train))
+            test_labels.append(torch.from_numpy(dataset.y_test))
+        self.labels = torch.stack(labels).to(device)
+        self.clean = torch.stack(clean).to(device)
+        self.test_labels = torch.stack(test_labels).to(device)
+        self.n = self.labels.shape[1]
+        self.n_classes = len(datasets[0].classes or ())
+        self.scale = datasets[0].scale
+        channels, height, width = self.train_inputs[0].shape[1:]
+        self.shape = (int(height), int(width), int(channels))
+        self.digest = hasher.hexdigest()
+
+    def _pictures(self, recipe: Recipe, dataset: Dataset, varied: bool) -> Pictures:
+        cropped = dataset if varied else centre_crop(dataset, recipe.side)
+        corrupted = cropped if recipe.corruption in LABEL_CORRUPTIONS else _corrupted(recipe, cropped)
+        rows = np.ascontiguousarray(corrupted.X_train)
+        images = _images(corrupted, rows).to(self.device)
+        # Gaussian images are drawn in the data's own unit, as bytes are, so that one scale serves all.
+        pictures = Pictures(
+            hashlib.sha256(rows.view(np.uint8).data).digest(),
+            prepare(images, dataset.scale, recipe.side),
+            prepare(_images(corrupted, corrupted.X_test).to(self.device), dataset.scale, recipe.side),
+            images if varied else None,
+        )
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)  # runs in other streams may read them next
+        return pictures
+
+    def batches(self, epoch: int, order: Tensor, first: int, batch: int, world: World) -> Iterator[Batch]:
+        """See `Source`. Random crops and augmentation are drawn anew each epoch, for all rows at once."""
+        inputs = self.train_inputs
+        recipe = self.recipes[0]
+        if self.raw is not None:
+            generator = epoch_generator(recipe.seed, epoch, "augmentation")
+            inputs = [
+                prepare(
+                    self.raw,
+                    self.scale,
+                    recipe.side,
+                    crop=recipe.crop,
+                    augment=recipe.augment,
+                    generator=generator,
+                )
+            ]
+        order = order.to(self.device)
+        for step in range(first, steps_per_epoch(self.n, batch, world)):
+            rows = local_rows(order, step, batch, world)
+            if all(source is inputs[0] for source in inputs):
+                x = inputs[0][rows]
+            else:
+                x = torch.stack([source[index] for source, index in zip(inputs, rows, strict=True)])
+            yield x, self.labels.gather(1, rows), rows
+
+    def evaluation(self, part: str, rows: int, world: World) -> Iterator[tuple[Tensor, Tensor]]:
+        """See `Source`."""
+        inputs = self.train_inputs if part == "train" else self.test_inputs
+        labels = self.labels if part == "train" else self.test_labels
+        for first in range(0, labels.shape[1], rows):
+            own = slice(first + world.rank, first + rows, world.size)
+            yield torch.stack([source[own] for source in inputs]), labels[:, own]
+
+
+def reader(data_dir: Path | None, progress: Progress | None) -> Fetch:
+    """A `Fetch` that reads each data set once, for sweeps."""
+
+    @functools.cache
+    def fetch(name: str, n: int | None, n_test: int | None) -> Dataset:
+        return load(name, n_train=n, n_test=n_test, data_dir=data_dir, progress=progress)
+
+    return fetch
+
+
+def _corrupted(recipe: Recipe, dataset: Dataset) -> Dataset:
+    return corrupt(dataset, recipe.corruption, p=recipe.p, seed=recipe.seed)
+
+
+def _images(dataset: Dataset, X: np.ndarray) -> Tensor:
+    """(n, channels, height, width) from rows in (height, width, channel) order."""
+    height, width, channels = image_shape(dataset)
+    return torch.from_numpy(np.ascontiguousarray(X)).view(len(X), height, width, channels).permute(0, 3, 1, 2)
+
+
+def load_resident(
+    recipes: Sequence[Recipe],
+    device: torch.device,
+    *,
+    data_dir: Path | None = None,
+    progress: Progress | None = None,
+    fetch: Fetch | None = None,
+    inputs: InputCache | None = None,
+) -> Resident:
+    """The data of `recipes` (all of one data set and size) on the device; `fetch` reads data sets (default: `load`),
+    `inputs` is shared by calls on one device whose inputs may be the same.
+    """
+    first = recipes[0]
+    dataset = (fetch or reader(data_dir, progress))(first.dataset, first.n, first.n_test)
+    if dataset.classes is None:
+        raise InputError(f"dataset: {dataset.name} has numeric targets; the networks here classify")
+    return Resident(recipes, [dataset] * len(recipes), device, inputs)

@@ -1,0 +1,85 @@
+"""The small AlexNet for 28 x 28 images: two convolutions with local response normalisation, three linear layers.
+
+1,387,786 parameters for CIFAR-10.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+# TensorFlow's radius 4, bias 1, alpha .001 / 9, beta .75
+RADIUS = 4
+ALPHA = 0.001 / 9
+BETA = 0.75
+
+
+class LocalResponseNorm(nn.Module):
+    """x_c / (1 + ALPHA sum_j x_j^2)^BETA, j from c - RADIUS to c + RADIUS within the channels.
+
+    The sum is a product with a band matrix, a 1 x 1 convolution: torch's own layer slides a window of three dimensions,
+    which takes more than half of this network's step. Autocast is off inside: bf16 is summed in float32.
+    """
+
+    band: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        channel = torch.arange(channels)
+        near = (channel[:, None] - channel).abs() <= RADIUS
+        self.register_buffer("band", near.float()[:, :, None, None], persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, channels, h, w) -> the same shape and type."""
+        with torch.autocast(x.device.type, enabled=False):
+            full = x.to(torch.promote_types(x.dtype, torch.float32))
+            sums = F.conv2d(full.square(), self.band.to(full.dtype))
+            return (full * (1 + ALPHA * sums).pow(-BETA)).to(x.dtype)
+
+
+class SmallAlexNet(nn.Module):
+    """Two blocks of 5 x 5 convolution, ReLU, 3 x 3 max pool at stride 2, local response norm; then 384, 192."""
+
+    def __init__(self, shape: tuple[int, int, int], n_classes: int = 10, dropout: float = 0.0) -> None:
+        super().__init__()
+        height, width, channels = shape
+        self.features = nn.Sequential(
+            nn.Conv2d(channels, 64, 5, padding=2),
+            nn.ReLU(),
+            nn.MaxPool2d(3, 2, ceil_mode=True),
+            LocalResponseNorm(64),
+            nn.Conv2d(64, 64, 5, padding=2),
+            nn.ReLU(),
+            nn.MaxPool2d(3, 2, ceil_mode=True),
+            LocalResponseNorm(64),
+        )
+        with torch.no_grad():
+            flat = self.features(torch.zeros(1, channels, height, width)).numel()
+        self.hidden = nn.ModuleList([nn.Linear(flat, 384), nn.Linear(384, 192)])
+        self.head = nn.Linear(192, n_classes)
+        self.dropout = nn.Dropout(dropout)
+        convolutions = [layer for layer in self.features if isinstance(layer, nn.Conv2d)]
+        for conv, bias in zip(convolutions, (0.0, 0.1), strict=True):
+            _cut_normal(conv, 0.05, bias)
+        for linear in self.hidden:
+            _cut_normal(linear, 0.04, 0.1)
+        _cut_normal(self.head, 1 / 192, 0.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, channels, height, width) -> logits (B, n_classes)."""
+        x = self.features(x).flatten(1)
+        for linear in self.hidden:
+            x = self.dropout(torch.relu(linear(x)))
+        logits: Tensor = self.head(x)
+        return logits
+
+    def decayed(self) -> list[nn.Parameter]:
+        """Weight decay acts on the two hidden linear layers alone, as in TensorFlow's code."""
+        return [linear.weight for linear in self.hidden]
+
+
+def _cut_normal(layer: nn.Module, std: float, bias: float) -> None:
+    """TensorFlow's truncated normal (redrawn beyond two std), and a constant bias."""
+    nn.init.trunc_normal_(layer.weight, std=std, a=-2 * std, b=2 * std)
+    nn.init.constant_(layer.bias, bias)

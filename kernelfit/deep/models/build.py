@@ -1,0 +1,74 @@
+"""The paper's models by name, with their parameter counts as the first test.
+
+    inception          1,649,402      small Inception, batch normalisation with shift only
+    inception-no-bn    1,649,402      the same with biases instead
+    alexnet            1,387,786      two convolutions with local response normalisation, three linear layers
+    mlp-3x512          1,735,178      three hidden layers of 512 ReLU
+    mlp-1x512          1,209,866      one
+    inception-v3                      torchvision's, for ImageNet
+
+Counts are for 28 x 28 x 3 inputs and ten classes.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from kernelfit.deep.models.alexnet import SmallAlexNet
+from kernelfit.deep.models.inception import SmallInception
+from kernelfit.deep.models.mlp import MLP
+from kernelfit.deep.options import MODELS
+from kernelfit.errors import InputError
+
+HIDDEN = {"mlp-1x512": (512,), "mlp-3x512": (512, 512, 512)}
+
+
+def build(
+    name: str,
+    *,
+    shape: tuple[int, int, int] = (28, 28, 3),
+    n_classes: int = 10,
+    dropout: float = 0.0,
+    seed: int = 0,
+) -> nn.Module:
+    """A freshly initialised model; the same seed gives the same weights.
+
+    shape is (height, width, channels) of the images; models take (B, channels, height, width) and return logits
+    (B, n_classes). `inception-v3` needs torchvision and returns (logits, auxiliary logits) while training.
+    Raises InputError for an unknown name.
+    """
+    if name not in MODELS:
+        raise InputError(f"model: got {name!r}, expected one of {', '.join(MODELS)}")
+    if not 0 <= dropout < 1:
+        raise InputError(f"dropout: got {dropout}, expected a share in [0, 1)")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if name in HIDDEN:
+            return MLP(math.prod(shape), HIDDEN[name], n_classes, dropout)
+        if name == "alexnet":
+            return SmallAlexNet(shape, n_classes, dropout)
+        if name == "inception-v3":
+            return _inception_v3(n_classes, dropout)
+        return SmallInception(shape[2], n_classes, norm=name == "inception", dropout=dropout)
+
+
+def _inception_v3(n_classes: int, dropout: float) -> nn.Module:
+    try:
+        from torchvision.models import inception_v3
+    except (ImportError, RuntimeError) as error:  # RuntimeError: its operators were built for another torch
+        raise InputError(
+            f"model: inception-v3 needs a torchvision that was built for this torch ({error}); "
+            "pip install 'kernelfit[imagenet]' from where torch came from"
+        ) from None
+    model: nn.Module = inception_v3(
+        weights=None, num_classes=n_classes, aux_logits=True, init_weights=True, dropout=dropout
+    )
+    return model
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Trainable numbers."""
+    return sum(parameter.numel() for parameter in model.parameters())

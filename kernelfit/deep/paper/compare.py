@@ -1,0 +1,175 @@
+"""Measured results beside the paper's: one record per cell, with mean and spread over seeds.
+
+Runs that are not finished yet are left out; `seeds` says how many were there.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kernelfit.datasets.corruptions import expected_test_error
+from kernelfit.deep.paper.grid import Cell, within_gate
+from kernelfit.deep.recipe import Recipe
+from kernelfit.experiments.paper import REPLICATION_STEPS
+
+Results = Mapping[str, dict[str, Any]]
+
+
+def mean_and_spread(values: Sequence[float | None]) -> tuple[float | None, float | None]:
+    """Mean, and standard deviation over seeds (None for fewer than two); None values are left out."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return None, None
+    return statistics.fmean(known), statistics.stdev(known) if len(known) > 1 else None
+
+
+def done(recipes: Sequence[Recipe], results: Results) -> list[dict[str, Any]]:
+    """The results of those recipes that have one."""
+    return [results[r.key] for r in recipes if r.key in results]
+
+
+def over_seeds(recipes: Sequence[Recipe], results: Results, metric: str) -> dict[str, Any]:
+    """Mean and spread of a metric of the finished runs of all seeds."""
+    finished = done(recipes, results)
+    mean, spread = mean_and_spread([result[metric] for result in finished])
+    return {"mean": mean, "spread": spread, "seeds": len(finished)}
+
+
+def cells(of: Sequence[Cell], results: Results) -> list[dict[str, Any]]:
+    """Rows of a table: paper, ours (both in per cent), and ours - paper, for each cell and metric."""
+    rows = []
+    for cell in of:
+        for metric, paper in cell.paper.items():
+            measured = over_seeds(cell.recipes, results, metric)
+            ours = None if measured["mean"] is None else 100 * measured["mean"]
+            rows.append(
+                {
+                    "row": cell.row,
+                    "column": cell.column,
+                    "metric": metric,
+                    "paper": paper,
+                    "paper_fails_to_converge": cell.fails,
+                    "ours": ours,
+                    "spread": None if measured["spread"] is None else 100 * measured["spread"],
+                    "seeds": measured["seeds"],
+                    "difference": None if ours is None or paper is None else ours - paper,
+                    "within_gate": None if ours is None else within_gate(cell, metric, ours),
+                    "status": sorted({result["status"] for result in done(cell.recipes, results)}),
+                    "rates": sorted({result["rate"] for result in done(cell.recipes, results)}),
+                    "runs": [r.key for r in cell.recipes],
+                }
+            )
+    return rows
+
+
+def loss_curves(runs: Mapping[str, Sequence[Recipe]], results: Results) -> dict[str, dict[str, Any]]:
+    """Figure 1a: the first finished seed's window losses against steps, and the steps to the threshold over seeds."""
+    curves = {}
+    for name, recipes in runs.items():
+        if not (finished := done(recipes, results)):
+            continue
+        history = finished[0]["history"]
+        curves[name] = {
+            "steps": [step for record in history for step in record["window_steps"]],
+            "losses": [loss for record in history for loss in record["window_losses"]],
+            "converged_step": over_seeds(recipes, results, "converged_step"),
+            "replication_step": REPLICATION_STEPS.get(name),
+            "train_accuracy": over_seeds(recipes, results, "train_accuracy"),
+            "test_accuracy": over_seeds(recipes, results, "test_accuracy"),
+        }
+    return curves
+
+
+def convergence_order(curves: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Names from the first to converge to the last; those that never did come last."""
+    steps = {name: curve["converged_step"]["mean"] for name, curve in curves.items()}
+    return sorted(steps, key=lambda name: (steps[name] is None, steps[name] or 0))
+
+
+def noise_curves(
+    runs: Mapping[str, Mapping[float, Sequence[Recipe]]], results: Results, n_classes: int = 10
+) -> dict[str, list[dict[str, Any]]]:
+    """Figures 1b and 1c: for each model and share p of corrupted labels, the time to overfit relative to p = 0
+    and the test error; beside it, the error on test labels corrupted alike.
+    """
+    curves = {}
+    for model, by_p in runs.items():
+        points: list[dict[str, Any]] = []
+        if not any(done(recipes, results) for recipes in by_p.values()):
+            continue
+        base = over_seeds(by_p[min(by_p)], results, "converged_step")["mean"]
+        for p, recipes in sorted(by_p.items()):
+            if not done(recipes, results):
+                continue
+            steps = over_seeds(recipes, results, "converged_step")
+            test = over_seeds(recipes, results, "test_accuracy")
+            error = None if test["mean"] is None else 1 - test["mean"]
+            points.append(
+                {
+                    "p": p,
+                    "converged_step": steps,
+                    "relative_time": steps["mean"] / base if steps["mean"] is not None and base else None,
+                    "test_error": error,
+                    "test_error_spread": test["spread"],
+                    "corrupted_test_error": None
+                    if error is None
+                    else expected_test_error(error, p, n_classes),
+                    "train_accuracy": over_seeds(recipes, results, "train_accuracy"),
+                }
+            )
+        curves[model] = points
+    return curves
+
+
+def memorisation_curves(runs: Mapping[str, Sequence[Recipe]], results: Results) -> dict[str, dict[str, Any]]:
+    """Accuracy on clean and on corrupted examples against epochs, of the first seed, and what was learned when."""
+    curves = {}
+    for name, recipes in runs.items():
+        if not (finished := done(recipes, results)):
+            continue
+        history = finished[0]["history"]
+        curves[name] = {
+            "epochs": [r["epoch"] for r in history],
+            "clean": [r["clean_accuracy"] for r in history],
+            "corrupted": [r["corrupted_accuracy"] for r in history],
+            "last": {
+                key: history[-1][key] for key in history[-1] if key.endswith(("_first_learned", "_forgotten"))
+            },
+        }
+    return curves
+
+
+def accuracy_curves(runs: Mapping[str, Sequence[Recipe]], results: Results) -> dict[str, dict[str, Any]]:
+    """Figures 2a and 2b: train and test accuracy against steps, with the best test accuracy so far."""
+    curves = {}
+    for name, recipes in runs.items():
+        if not (finished := done(recipes, results)):
+            continue
+        history = [r for r in finished[0]["history"] if r.get("test_accuracy") is not None]
+        curves[name] = {
+            "steps": [r["step"] for r in history],
+            "train": [r["train_accuracy"] for r in history],
+            "test": [r["test_accuracy"] for r in history],
+            "best": [r["best_test_accuracy"] for r in history],
+        }
+    return curves
+
+
+def scaling_note(recipes: Sequence[Recipe], full: Sequence[Recipe]) -> str | None:
+    """One line naming what was scaled down against the full recipes; None where nothing was."""
+    changes = []
+    for name, word in (("epochs", "epochs"), ("n", "training rows"), ("n_test", "test rows")):
+        ours = sorted({getattr(r, name) or 0 for r in recipes})
+        theirs = sorted({getattr(r, name) or 0 for r in full})
+        if ours != theirs:
+            changes.append(f"{_sizes(ours)} {word} instead of {_sizes(theirs)}")
+    datasets = {r.dataset for r in recipes} - {r.dataset for r in full}
+    if datasets:
+        changes.append(f"data set {', '.join(sorted(datasets))}")
+    return "scaled down: " + ", ".join(changes) if changes else None
+
+
+def _sizes(values: Sequence[int]) -> str:
+    return "/".join(f"{value:,}" if value else "all" for value in values)

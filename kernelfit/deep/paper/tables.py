@@ -1,0 +1,165 @@
+"""Readable tables of reproductions. No torch here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import groupby
+from typing import Any
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from kernelfit.deep.training.tables import count, new_table, points, share
+from kernelfit.report.tables import MISSING, number, seconds
+
+GATE_SEEDS = 5
+METRICS = {
+    "train_accuracy": "train",
+    "test_accuracy": "test",
+    "online_accuracy": "train, online",
+    "train_top5": "train top 5",
+    "test_top5": "test top 5",
+    "best_test_accuracy": "best",
+    "best_test_top5": "best top 5",
+}
+
+
+def plan(record: dict[str, Any]) -> list[RenderableType]:
+    """What a reproduction would train: runs and arithmetic by model, and the least time at the peak."""
+    table = new_table("to train", ("model", "runs", "epochs", "PFLOP", "at the peak"))
+    for model, row in record["models"].items():
+        floor = row["petaflop"] * 1e15 / record["peak_flops_per_second"]
+        table.add_row(
+            model, f"{row['runs']:,}", f"{row['epochs']:,}", number(row["petaflop"], 3), seconds(floor)
+        )
+    table.add_section()
+    floor = record["floor_seconds"]
+    table.add_row("all", f"{record['runs']:,}", "", number(record["petaflop"], 3), seconds(floor))
+    peak = record["peak_flops_per_second"] / 1e12
+    shares = ", ".join(f"{share:.0%} of it: {seconds(floor / share)}" for share in (0.3, 0.2, 0.1))
+    return [table, Text(f"the peak is {peak:g} TFLOP/s; at {shares} (evaluations come on top)")]
+
+
+def reproductions(records: list[dict[str, Any]]) -> list[RenderableType]:
+    """All records, and once the choices that the paper left open, with every value that they took."""
+    parts = [part for record in records for part in reproduction(record)]
+    taken: dict[tuple[str, str], set[str]] = {}
+    for record in records:
+        for choice in record["choices"]:
+            taken.setdefault((choice["name"], choice["mark"]), set()).update(choice["values"])
+    listed = (
+        f"{name} [{mark}] {', '.join(sorted(values))}".rstrip() for (name, mark), values in taken.items()
+    )
+    return [*parts, Text("not stated by the paper: " + "; ".join(listed))]
+
+
+def reproduction(record: dict[str, Any]) -> list[RenderableType]:
+    """Tables of paper, ours and difference (in per cent), or of the figure's curves; what was scaled down."""
+    parts: list[RenderableType] = []
+    if "cells" in record:
+        parts.append(_cells(record["target"], record["cells"]))
+    if "weight_decay_sweep" in record:
+        parts.append(_cells("weight decay that the paper leaves open", record["weight_decay_sweep"]))
+    if record.get("figure1a"):
+        parts.append(_figure1a(record["figure1a"], record["order"]))
+    for model, curve in record.get("figure1bc", {}).items():
+        parts.append(_figure1bc(model, curve))
+    if record.get("figure2b"):
+        parts.append(_figure2b(record["figure2b"]))
+    parts += [Text(line) for line in _remarks(record)]
+    return parts
+
+
+def _figure1a(curves: dict[str, dict[str, Any]], order: list[str]) -> Table:
+    columns = ("images and labels", "steps to loss .1", "replication", "train %", "test %")
+    table = new_table("figure 1a", columns)
+    for name in order:
+        curve = curves[name]
+        steps = [
+            MISSING if value is None else f"{value:,.0f}"
+            for value in (curve["converged_step"]["mean"], curve["replication_step"])
+        ]
+        accuracies = [share(curve[f"{part}_accuracy"]["mean"]) for part in ("train", "test")]
+        table.add_row(name.replace("-", " "), *steps, *accuracies)
+    return table
+
+
+def _figure1bc(model: str, curve: list[dict[str, Any]]) -> Table:
+    columns = ("p", "relative time", "train %", "test error %", "on corrupted labels %")
+    table = new_table(f"figures 1b, 1c: {model}", columns)
+    for point in curve:
+        table.add_row(
+            f"{point['p']:.1f}",
+            number(point["relative_time"], 3),
+            share(point["train_accuracy"]["mean"]),
+            share(point["test_error"]),
+            share(point["corrupted_test_error"]),
+        )
+    return table
+
+
+def _figure2b(curves: dict[str, dict[str, Any]]) -> Table:
+    table = new_table("figure 2b", ("model", "last test %", "best test %"))
+    for name, curve in curves.items():
+        table.add_row(name, share(curve["test"][-1]), share(curve["best"][-1]))
+    return table
+
+
+def _remarks(record: dict[str, Any]) -> Iterable[str]:
+    """What the reader of the tables must know."""
+    if record["unfinished"]:
+        yield (
+            f"{len(record['unfinished'])} of {record['runs']} runs are not finished: the same command resumes them"
+        )
+    judged = [cell["within_gate"] for cell in record.get("cells", []) if cell["within_gate"] is not None]
+    if record["target"] == "table1" and judged:
+        few = "" if len(record["seeds"]) >= GATE_SEEDS else f" where the comparison asks for {GATE_SEEDS}"
+        yield (
+            f"{sum(judged)} of {len(judged)} means agree with the paper (within 1 point, 1.5 for the MLPs; test after "
+            f"random labels 10 ± 0.9); {count(len(record['seeds']), 'seed')}{few}"
+        )
+    yield record["scaled_down"] or "at the paper's size"
+    if record.get("figures"):
+        yield "figures: " + ", ".join(path for path in map(str, record["figures"]) if path.endswith(".png"))
+    yield ""
+
+
+def _cells(title: str, cells: list[dict[str, Any]]) -> Table:
+    """A line for each cell of the paper's table, two metrics side by side as the paper prints them."""
+    lines: list[tuple[str, str, list[dict[str, Any]]]] = []
+    for (row, column), group in groupby(cells, key=lambda cell: (cell["row"], cell["column"])):
+        metrics_of = list(group)
+        lines += [(row, column, metrics_of[k : k + 2]) for k in range(0, len(metrics_of), 2)]
+    metrics = {_metric(pair) for _, _, pair in lines}
+    spread = any(cell["spread"] is not None for cell in cells)
+    paper = any(cell["paper"] is not None or cell["paper_fails_to_converge"] for cell in cells)
+    # A column that would say the same, or nothing, in every line is left out.
+    columns = ["model", "setting"] + ["metric"] * (len(metrics) > 1) + ["paper"] * paper
+    columns += ["ours"] + ["spread"] * spread + ["difference"] * paper
+    measured = f"{metrics.pop()} accuracy" if len(metrics) == 1 else "accuracy"
+    table = new_table(f"{title}: {measured} in %", tuple(columns), 2 + ("metric" in columns))
+    before: tuple[str, str] = ("", "")
+    for row, column, pair in lines:
+        words = {
+            "model": row.removesuffix("-labels") if row != before[0] else "",
+            "setting": column if (row, column) != before else "",
+            "metric": _metric(pair),
+            "paper": "fails" if pair[0]["paper_fails_to_converge"] else _pair(pair, "paper"),
+            "ours": _pair(pair, "ours"),
+            "spread": _pair(pair, "spread"),
+            "difference": _pair(pair, "difference", signed=True),
+        }
+        before = (row, column)
+        table.add_row(*(words[name] for name in columns))
+    return table
+
+
+def _pair(pair: list[dict[str, Any]], name: str, signed: bool = False) -> str:
+    return "/".join(points(cell[name], signed) for cell in pair)
+
+
+def _metric(pair: list[dict[str, Any]]) -> str:
+    """train/test; train 1/5 for top 1 and top 5, ..."""
+    names = [METRICS[cell["metric"]] for cell in pair]
+    return f"{names[0]} 1/5" if names[-1] == f"{names[0]} top 5" else "/".join(names)

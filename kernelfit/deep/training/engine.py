@@ -1,0 +1,398 @@
+"""The training engine: SGD with momentum on batches of a source, exactly resumable.
+
+One engine for every model and device. R runs of one shape may train side by side (multilayer perceptrons, stacked
+in one batched product); everything carries the leading dimension R, which is 1 for other models.
+
+A run is a function of its recipe: the order of rows in an epoch and every random draw come from generators that
+depend on (seed, epoch) alone, so that training resumed from a checkpoint repeats what it would have done, bit for
+bit on the CPU with the same number of threads.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from kernelfit.deep.data.sources import Source, epoch_generator, steps_per_epoch
+from kernelfit.deep.models.build import build
+from kernelfit.deep.models.runs import side_by_side
+from kernelfit.deep.recipe import Recipe
+from kernelfit.deep.training import checkpoint
+from kernelfit.deep.training.epoch_log import EpochLog
+from kernelfit.deep.training.evaluate import evaluate, fresh_statistics
+from kernelfit.deep.training.graph import GraphedStep
+from kernelfit.deep.training.hardware import Hardware
+from kernelfit.deep.training.memorisation import Memory
+from kernelfit.deep.training.outcome import Outcome
+from kernelfit.deep.training.stopping import status_after
+from kernelfit.deep.world import World, share_batch_norm
+from kernelfit.errors import DataError, InputError
+from kernelfit.progress import Advance, Progress, Silent
+
+WINDOW = 50  # steps averaged into one point of a loss curve
+AUXILIARY_WEIGHT = 0.4  # of Inception V3's second head
+
+
+class Training:
+    """R runs of one shape, from fresh weights or from FOLDER/checkpoint.pt.
+
+    `recipes` agree in everything but seed, corruption, p and weight decay. `rate` is the rung of the ladder;
+    `logs` has a folder per run for its log (default: `folder`, for a single run).
+    """
+
+    def __init__(
+        self,
+        recipes: Sequence[Recipe],
+        source: Source,
+        *,
+        rate: float | None = None,
+        folder: Path | None = None,
+        logs: Sequence[Path] = (),
+        hardware: Hardware | None = None,
+        world: World | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self.recipes = list(recipes)
+        self.recipe = self.recipes[0]
+        self.source = source
+        self.rate = self.recipe.rates[0] if rate is None else rate
+        self.folder = folder
+        self.logs = list(logs) or ([folder] if folder is not None and len(recipes) == 1 else [])
+        self.hardware = hardware or Hardware()
+        self.world = world or World()
+        self.progress: Progress = progress or Silent()
+        self.device = self.hardware.resolve()
+        self.steps = steps_per_epoch(source.n, self.recipe.batch, self.world)
+        if self.steps == 0:
+            raise InputError(
+                f"n: {source.n} rows make no batch for {self.world.size} processes; give more rows"
+            )
+        self.members = [
+            build(r.model, shape=source.shape, n_classes=source.n_classes, dropout=r.dropout, seed=r.seed).to(
+                self.device
+            )
+            for r in self.recipes
+        ]
+        self.model = side_by_side(self.members, self.recipe.model)
+        coefficients = torch.tensor([r.weight_decay for r in self.recipes], device=self.device)
+        self.decays = self.model.decayed(coefficients) if coefficients.any() else []
+        self.optimizer = torch.optim.SGD(
+            self.model.parameters(),
+            lr=torch.tensor(self.rate, device=self.device) if self.hardware.graph else self.rate,
+            momentum=self.recipe.momentum,
+            fused=True,
+        )
+        self.channels_last = not self.model.flat_inputs
+        self.runner = self._runner()
+        self.memory = Memory.empty(len(self.recipes), source.n, self.device)
+        self.history: list[list[dict[str, Any]]] = [[] for _ in self.recipes]
+        self.status = "running"
+        self.epoch = 0
+        self.step = 0
+        self.seconds = 0.0
+        self.started = self.saved_at = time.monotonic()
+        self.order = torch.zeros(len(self.recipes), source.n, dtype=torch.int64)
+        self.losses = torch.zeros(len(self.recipes), self.steps, device=self.device)
+        self.correct = torch.zeros(len(self.recipes), source.n, dtype=torch.int8, device=self.device)
+        self.graphed: GraphedStep | None = None
+
+    # Construction ---------------------------------------------------------------------------------------------
+
+    def _runner(self) -> nn.Module:
+        """The model as the step calls it: channels last, over all processes, compiled, as the hardware options say.
+
+        Networks of flat inputs stay as they are: their products are the libraries' either way, and every size of a
+        stack would be compiled anew while all other runs wait.
+        """
+        model = self.model
+        if self.channels_last:
+            model = model.to(memory_format=torch.channels_last)
+        if self.world.size > 1:
+            model = share_batch_norm(model, self.device.type)
+            model = nn.parallel.DistributedDataParallel(model)
+        if self.hardware.compile and not self.model.flat_inputs:
+            model = torch.compile(model)
+        return model
+
+    # One step -------------------------------------------------------------------------------------------------
+
+    def _train_step(self, x: Tensor, y: Tensor, rows: int | None = None) -> tuple[Tensor, Tensor]:
+        """Descend on one batch of `rows` rows over all processes; this process's share of each run's mean loss
+        (R,), and who was right (R, b).
+        """
+        rows = rows or self.recipe.batch
+        # Inside a graph, gradients that are made anew lie in its own memory and need no clearing.
+        self.optimizer.zero_grad(set_to_none=True)
+        # A ragged last batch is not worth compiling the network for another shape.
+        ragged = rows < self.recipe.batch and self.world.size == 1
+        with self.hardware.autocast(self.device):
+            out = (self.model if ragged else self.runner)(x)
+        logits, auxiliary = out if isinstance(out, tuple) else (out, None)
+        loss = F.cross_entropy(logits.float().flatten(0, 1), y.flatten(), reduction="none").view(y.shape)
+        share = loss.sum(dim=1) / rows
+        objective = share.sum()
+        if auxiliary is not None:
+            second = F.cross_entropy(auxiliary.float().flatten(0, 1), y.flatten(), reduction="sum")
+            objective = objective + AUXILIARY_WEIGHT * second / rows
+        # Gradients are averaged over processes, and each holds its share of the mean: hence the factor.
+        (objective * self.world.size).backward()
+        with torch.no_grad():
+            for parameter, coefficient in self.decays:
+                if parameter.grad is not None:
+                    parameter.grad.addcmul_(parameter, coefficient)
+        self.optimizer.step()
+        return share.detach(), logits.detach().argmax(dim=-1) == y
+
+    def _advance(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """One step, through the CUDA graph where that is on and the batch is full."""
+        batch = self.recipe.batch
+        rows = min(batch, self.source.n - self.step * batch)
+        full = self.hardware.graph and rows == batch and self.world.size == 1
+        if full and self.graphed is not None:
+            return self.graphed(x, y)  # into inputs that are channels last already
+        if self.channels_last:
+            x = x[0].contiguous(memory_format=torch.channels_last)[None]
+        if not full:
+            return self._train_step(x, y, rows)
+        self.graphed = GraphedStep(self._train_step, self.model, self.optimizer, x, y)
+        return self.graphed(x, y)
+
+    # Epochs ---------------------------------------------------------------------------------------------------
+
+    def run(self) -> list[Outcome]:
+        """Train to the end of the recipe and return how each run ended."""
+        with self.hardware.session(self.device):
+            for _ in self.steps_taken():
+                pass
+        return self.outcomes()
+
+    def outcomes(self) -> list[Outcome]:
+        """How each run ended, once training is over."""
+        return [
+            Outcome(recipe, self._status(history), self.rate, self.source.n_classes, history)
+            for recipe, history in zip(self.recipes, self.history, strict=True)
+        ]
+
+    def steps_taken(self) -> Iterator[None]:
+        """Train, pausing after every step, so that several trainings can take turns inside one `Hardware.session`.
+
+        Closing the iterator saves a checkpoint, from which another one resumes.
+        """
+        inside = self._resume()
+        logs = self._open_logs()
+        left = (self.recipe.epochs - self.epoch) * self.source.n * len(self.recipes)
+        name = f"{self.recipe.model} x {len(self.recipes)}" if len(self.recipes) > 1 else self.recipe.key
+        self.saved_at = time.monotonic()
+        try:
+            with self.progress.phase(name, max(left, 1), "images") as advance:
+                while self.status == "running":
+                    self.started = time.monotonic()
+                    if not inside:
+                        self._begin_epoch()
+                    inside = False
+                    yield from self._train_epoch(advance)
+                    self._end_epoch(logs)
+                    self._save(now=self.status != "running")
+        except GeneratorExit:
+            self._save(now=True)
+            raise
+        finally:
+            # Now and not when Python collects it: a graph takes the workspace of its stream along, in which the next
+            # run of that stream is captured.
+            self.graphed = None
+            for log in logs:
+                log.close()
+        self.model.write_to(self.members)
+
+    def _train_epoch(self, advance: Advance) -> Iterator[None]:
+        """The batches from `step` on."""
+        self._set_rate()
+        self.model.train()
+        for x, y, rows in self.source.batches(
+            self.epoch, self.order, self.step, self.recipe.batch, self.world
+        ):
+            share, right = self._advance(x, y)
+            self.losses[:, self.step] = share
+            self.correct.scatter_(1, rows, right.to(torch.int8))
+            self.step += 1
+            advance(rows.numel() * self.world.size)
+            if self.world.size == 1:  # processes would not stop at the same step
+                self._save()
+            yield
+
+    def _begin_epoch(self) -> None:
+        """Draw the order of rows and reseed: both functions of (seed, epoch)."""
+        self.step = 0
+        for r, recipe in enumerate(self.recipes):
+            generator = epoch_generator(recipe.seed, self.epoch, "order")
+            self.order[r] = torch.randperm(self.source.n, generator=generator)
+        draws = epoch_generator(self.recipe.seed, self.epoch, f"dropout of process {self.world.rank}")
+        torch.manual_seed(draws.initial_seed())
+        self.losses.zero_()
+        self.correct.zero_()
+
+    def _rate(self) -> float:
+        """The learning rate of the present epoch."""
+        return self.rate * self.recipe.rate_decay ** (self.epoch // self.recipe.decay_every)
+
+    def _set_rate(self) -> None:
+        rate = self._rate()
+        for group in self.optimizer.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
+
+    def _end_epoch(self, logs: list[EpochLog]) -> None:
+        """Collect the epoch from all processes, decide whether to continue, evaluate, log."""
+        losses = self.world.total(self.losses.clone()).cpu()
+        self.memory.see(self.world.total(self.correct.clone()).bool(), self.epoch + 1)
+        online = self.memory.right.double().mean(dim=1).tolist()
+        learned = self.memory.summaries(self.source.labels != self.source.clean)
+        rate = self._rate()
+        self.epoch += 1
+        self.step = 0
+        for r, history in enumerate(self.history):
+            history.append(
+                {
+                    "epoch": self.epoch,
+                    "step": self.epoch * self.steps,
+                    "rate": rate,
+                    "loss": float((losses[r] * self._rows_per_step()).sum() / self.source.n),
+                    "online_accuracy": online[r],
+                    **learned[r],
+                    **self._windows(losses[r]),
+                }
+            )
+        records = [history[-1] for history in self.history]
+        self.status = status_after(self.recipe, self.history, self.source.n_classes)
+        if self.status != "running" or self.epoch % self.hardware.evaluate_every == 0:
+            for record, history, figures in zip(records, self.history, self._evaluate(), strict=True):
+                record |= figures
+                for name in ("accuracy", "top5"):
+                    best = [old.get(f"best_test_{name}", 0.0) for old in history]
+                    record[f"best_test_{name}"] = max([figures[f"test_{name}"], *best])
+            fitted = all(record["train_accuracy"] == 1.0 for record in records)
+            if self.recipe.stop_when_fitted and fitted:
+                self.status = "fitted"
+        self._count_seconds()
+        for record in records:
+            record["seconds"] = self.seconds
+        for log, record in zip(logs, records, strict=False):
+            log.write(record)
+
+    def _evaluate(self) -> list[dict[str, Any]]:
+        figures: list[dict[str, Any]] = [{} for _ in self.recipes]
+        with fresh_statistics(self.model, self.source, self.hardware, self.device, self.world):
+            for part in ("train", "test"):
+                measured = evaluate(self.model, self.source, part, self.hardware, self.device, self.world)
+                for name, values in measured.items():
+                    for r, value in enumerate(values):
+                        figures[r][f"{part}_{name}"] = value
+        return figures
+
+    def _rows_per_step(self) -> Tensor:
+        """Rows of each batch of an epoch (steps,): the last one may be ragged."""
+        starts = torch.arange(self.steps) * self.recipe.batch
+        return (self.source.n - starts).clamp_max(self.recipe.batch)
+
+    def _windows(self, losses: Tensor) -> dict[str, Any]:
+        """Mean losses of windows of steps, each with the number of its last step."""
+        before = (self.epoch - 1) * self.steps
+        parts = losses.split(WINDOW)
+        ends = [before + min((k + 1) * WINDOW, self.steps) for k in range(len(parts))]
+        return {"window_steps": ends, "window_losses": [float(part.mean()) for part in parts]}
+
+    def _status(self, history: list[dict[str, Any]]) -> str:
+        """The end of one run among those trained together."""
+        return self.status if math.isfinite(history[-1]["loss"]) else "diverged"
+
+    # Files ----------------------------------------------------------------------------------------------------
+
+    def _open_logs(self) -> list[EpochLog]:
+        if not self.world.leads:
+            return []
+        return [
+            EpochLog(folder, history, tensorboard=self.hardware.tensorboard)
+            for folder, history in zip(self.logs, self.history, strict=False)
+        ]
+
+    def _count_seconds(self) -> None:
+        """Add the time since the last count: writing checkpoints does not count as training."""
+        self.seconds += time.monotonic() - self.started
+        self.started = time.monotonic()
+
+    def _save(self, *, now: bool = False) -> None:
+        """Write the checkpoint when it is due, or now."""
+        if self.folder is None or not self.world.leads:
+            return
+        if not now and time.monotonic() - self.saved_at < self.hardware.checkpoint_seconds:
+            return
+        self._count_seconds()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        state = {
+            "recipes": [r.to_json() for r in self.recipes],
+            "digest": self.source.digest,
+            "rate": self.rate,
+            "status": self.status,
+            "epoch": self.epoch,
+            "step": self.step,
+            "seconds": self.seconds,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "labels": self.source.labels,
+            "order": self.order,
+            "losses": self.losses,
+            "correct": self.correct,
+            "memory": self.memory.state(),
+            "history": self.history,
+            "generator": torch.get_rng_state(),
+            "cuda_generator": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
+        }
+        checkpoint.save(state, self.folder / "checkpoint.pt")
+        self.saved_at = self.started = time.monotonic()
+
+    def _resume(self) -> bool:
+        """Load the checkpoint where there is one; True when it stands inside an epoch (step > 0)."""
+        path = self.folder / "checkpoint.pt" if self.folder is not None else None
+        if path is None or not path.exists():
+            return False
+        state = checkpoint.load(path, self.device)
+        expected = [r.to_json() for r in self.recipes]
+        if state["recipes"] != expected or state["rate"] != self.rate:
+            raise DataError(f"checkpoint: {path} belongs to another recipe; use another folder")
+        same_labels = torch.equal(state["labels"], self.source.labels)
+        if state["digest"] != self.source.digest or not same_labels:
+            raise DataError(
+                f"checkpoint: {path} was trained on other data than is loaded now; restore that data"
+            )
+        self.model.load_state_dict(state["model"])
+        self._load_momentum(state["optimizer"]["state"])
+        self.order = state["order"].cpu()
+        self.losses.copy_(state["losses"])
+        self.correct.copy_(state["correct"])
+        self.memory.restore(state["memory"])
+        self.history = state["history"]
+        self.status, self.epoch, self.step = state["status"], state["epoch"], state["step"]
+        self.seconds = state["seconds"]
+        torch.set_rng_state(state["generator"].cpu())
+        if state["cuda_generator"] is not None and self.device.type == "cuda":
+            torch.cuda.set_rng_state(state["cuda_generator"].cpu(), self.device)
+        self.progress.note(f"resumed {self.recipe.key} at epoch {self.epoch}, step {self.step}")
+        return self.step > 0
+
+    def _load_momentum(self, saved: dict[int, Any]) -> None:
+        """Momentum alone: how this process holds the rate (a graph reads it from its tensor) and steps is its own
+        affair. Fused steps need momentum in the order in memory that the weights have here.
+        """
+        own = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": saved, "param_groups": own})
+        for parameter, state in self.optimizer.state.items():
+            state["momentum_buffer"] = torch.empty_like(parameter).copy_(state["momentum_buffer"])

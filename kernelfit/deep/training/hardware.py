@@ -1,0 +1,112 @@
+"""How a run uses the machine. None of this changes what is computed, only its speed and rounding."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from kernelfit.deep.options import PRECISIONS
+from kernelfit.errors import DeviceError, InputError
+
+BF16_UNITS = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")  # in torch's names of a processor's capabilities
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """Device and speed switches.
+
+    device             "auto" (CUDA where there is one), "cpu", "cuda", "cuda:1"
+    precision          "auto": bf16 autocast with float32 master weights on CUDA, float32 on the CPU. bf16 on the CPU is
+                       faster where the processor has it (AVX-512 BF16, AMX) and emulated elsewhere; tf32 needs CUDA
+    compile, graph     torch.compile; one CUDA graph per full step. CUDA only
+    checkpoint_seconds seconds between checkpoints inside an epoch (the end of training is always written)
+    evaluate_every     epochs between evaluations on the training and test set
+    evaluation_rows    rows per forward pass in evaluations
+    tensorboard        also write TensorBoard scalars
+    workers            loader processes for image folders
+    """
+
+    device: str = "auto"
+    precision: str = "auto"
+    compile: bool = False
+    graph: bool = False
+    checkpoint_seconds: float = 60.0
+    evaluate_every: int = 1
+    evaluation_rows: int = 1000
+    tensorboard: bool = False
+    workers: int = 0
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise InputError(f"precision: got {self.precision!r}, expected one of {', '.join(PRECISIONS)}")
+        if self.evaluate_every < 1:
+            raise InputError(f"evaluate_every: got {self.evaluate_every}, expected at least 1")
+
+    def use_threads(self, count: int | None) -> None:
+        """Have torch use `count` CPU threads in this process; None leaves the number as it is."""
+        if count is not None:
+            torch.set_num_threads(count)
+
+    def resolve(self) -> torch.device:
+        """The torch device; DeviceError where CUDA is asked for and missing."""
+        name = self.device
+        if name == "auto":
+            name = "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            device = torch.device(name)
+        except RuntimeError:
+            raise InputError(f"device: got {self.device!r}, expected auto, cpu or cuda") from None
+        if device.type == "cuda" and not torch.cuda.is_available():
+            raise DeviceError(f"device: {self.device} was asked for, but torch sees no CUDA device; use cpu")
+        if device.type == "cpu" and (self.compile or self.graph):
+            raise InputError("compile, graph: these need a CUDA device; switch them off on the CPU")
+        if device.type == "cpu" and self.precision == "tf32":
+            raise InputError("precision: tf32 needs a CUDA device; use float32 or bf16 on the CPU")
+        return device
+
+    @contextlib.contextmanager
+    def session(self, device: torch.device) -> Iterator[None]:
+        """Within the block torch computes as this system says; generators and settings of the process are put
+        back afterwards. Trainings that take turns share one block.
+        """
+        before = torch.get_float32_matmul_precision()
+        convolutions, search = torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark
+        cuda = device.type == "cuda"
+        with torch.random.fork_rng(devices=[device] if cuda else []):
+            if cuda:
+                torch.set_float32_matmul_precision("highest" if self.precision == "float32" else "high")
+                torch.backends.cudnn.allow_tf32 = self.precision != "float32"
+                torch.backends.cudnn.benchmark = True  # shapes never change
+            try:
+                yield
+            finally:
+                torch.set_float32_matmul_precision(before)
+                torch.backends.cudnn.allow_tf32 = convolutions
+                torch.backends.cudnn.benchmark = search
+
+    def resolved_precision(self, device: torch.device) -> str:
+        """What "auto" means on `device`: bf16 on CUDA, float32 on the CPU."""
+        if self.precision != "auto":
+            return self.precision
+        return "bf16" if device.type == "cuda" else "float32"
+
+    def caution(self, device: torch.device) -> str | None:
+        """A line for the user where the precision is slow on this device; None where it is not."""
+        if device.type != "cpu" or self.precision != "bf16":
+            return None
+        capabilities = getattr(torch.cpu, "get_capabilities", None)  # newer torch only
+        if capabilities is None:
+            return None
+        has = capabilities()
+        if any(has.get(name, False) for name in BF16_UNITS):
+            return None
+        return "precision: this processor has no bf16 instructions, which are emulated; float32 is faster"
+
+    def autocast(self, device: torch.device) -> Any:
+        """bf16 autocast where the precision says so; float32 otherwise."""
+        half = self.resolved_precision(device) == "bf16"
+        return torch.autocast(device.type, dtype=torch.bfloat16, enabled=half)

@@ -1,0 +1,34 @@
+"""How a run ended. No torch here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from kernelfit.deep.recipe import Recipe
+
+
+@dataclass
+class Outcome:
+    """`status`: "finished" (all epochs), "fitted", "plateau", "stuck", "diverged"; `history` has a record per epoch."""
+
+    recipe: Recipe
+    status: str
+    rate: float
+    n_classes: int
+    history: list[dict[str, Any]] = field(repr=False)
+
+    @property
+    def final(self) -> dict[str, Any]:
+        """The last epoch's record."""
+        return self.history[-1]
+
+    @property
+    def converged_step(self) -> int | None:
+        """Steps until the mean loss of a window first was at or below the recipe's threshold."""
+        for record in self.history:
+            steps = record["window_steps"]
+            for step, loss in zip(steps, record["window_losses"], strict=True):
+                if loss is not None and loss <= self.recipe.threshold:
+                    return int(step)
+        return None

@@ -1,0 +1,100 @@
+"""What is stored of a finished run: FOLDER/<key>/result.json. No torch here."""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kernelfit.cpu.environment import describe, gpus
+from kernelfit.datasets.corruptions import expected_test_error
+from kernelfit.deep.recipe import Recipe, choices
+from kernelfit.deep.training.outcome import Outcome
+from kernelfit.errors import DataError
+
+if TYPE_CHECKING:
+    from kernelfit.deep.training.hardware import Hardware  # which imports torch
+
+FIGURES = (
+    "loss",
+    "online_accuracy",
+    "train_accuracy",
+    "train_top5",
+    "test_accuracy",
+    "test_top5",
+    "best_test_accuracy",
+    "best_test_top5",
+)
+
+
+def record(outcome: Outcome, hardware: Hardware) -> dict[str, Any]:
+    """The stored result. Accuracies are fractions; `history` has one entry per epoch.
+
+    `seconds` are those of the run and of all that were trained beside it.
+    """
+    recipe, final = outcome.recipe, outcome.final
+    return {
+        "key": recipe.key,
+        "recipe": recipe.to_json(),
+        "status": outcome.status,
+        "rate": outcome.rate,
+        "rung": recipe.rates.index(outcome.rate),
+        "epochs": final["epoch"],
+        "steps": final["step"],
+        "seconds": final["seconds"],
+        "converged_step": outcome.converged_step,
+        **{name: final.get(name) for name in FIGURES},
+        "corrupted_test_error": _corrupted_error(outcome),
+        "choices": choices(recipe),
+        "system": settings(hardware),
+        "machine": machine(),
+        "history": outcome.history,
+    }
+
+
+def settings(hardware: Hardware) -> dict[str, Any]:
+    """How the machine was used, as far as it can change rounding or time."""
+    device = hardware.resolve()
+    return {
+        "device": device.type,
+        "precision": hardware.resolved_precision(device),
+        "compile": hardware.compile,
+        "graph": hardware.graph,
+        "evaluate_every": hardware.evaluate_every,
+    }
+
+
+def machine() -> dict[str, Any]:
+    """The machine, with its GPUs."""
+    return describe(_gpus())
+
+
+@functools.cache
+def _gpus() -> list[dict[str, Any]]:
+    """Asked for once: runs under way stand still meanwhile."""
+    return gpus()
+
+
+def _corrupted_error(outcome: Outcome) -> float | None:
+    """Beside the error on clean test labels: the one on test labels corrupted like the training labels."""
+    noise = {"random-labels": 1.0, "corrupt-labels": outcome.recipe.p}.get(outcome.recipe.corruption)
+    accuracy = outcome.final.get("test_accuracy")
+    if noise is None or accuracy is None:
+        return None
+    return expected_test_error(1 - accuracy, noise, outcome.n_classes)
+
+
+def finished(recipe: Recipe, folder: Path) -> dict[str, Any] | None:
+    """The stored result of a recipe; None where it has not been finished in `folder`."""
+    path = folder / recipe.key / "result.json"
+    if not path.exists():
+        return None
+    try:
+        stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        owner = Recipe.from_json(stored["recipe"])
+    except (ValueError, KeyError, TypeError):
+        raise DataError(f"result: {path} is not a result of this program; delete it to run again") from None
+    if owner != recipe:
+        raise DataError(f"result: {path} belongs to another recipe; delete it to run again")
+    return stored

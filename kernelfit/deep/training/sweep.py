@@ -1,0 +1,254 @@
+"""Run recipes, each once, and store what they gave: FOLDER/<key>/result.json.
+
+A sweep that is interrupted resumes: finished recipes are read, the others resume from their checkpoint.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from kernelfit.deep.data.imagenet import Images
+from kernelfit.deep.data.sources import Fetch, InputCache, Source, load_resident, reader
+from kernelfit.deep.models.build import HIDDEN
+from kernelfit.deep.recipe import Recipe
+from kernelfit.deep.training import epoch_log
+from kernelfit.deep.training.engine import Training
+from kernelfit.deep.training.hardware import Hardware
+from kernelfit.deep.training.outcome import Outcome
+from kernelfit.deep.training.results import finished, machine, record, settings
+from kernelfit.deep.training.turns import Job, finish, take_turns
+from kernelfit.deep.world import World, joined, processes
+from kernelfit.errors import InputError
+from kernelfit.progress import Progress, Silent
+from kernelfit.report import json_output
+
+Trained = tuple[list[Outcome], list[nn.Module]]
+
+STACK = 8  # MLP runs side by side; more would need more device memory for no more speed per run
+FAILED = ("stuck", "diverged")  # a ladder of rates goes to its next rung
+
+
+def stackable(recipe: Recipe) -> bool:
+    """Whether a run may share a batched product with others."""
+    return (
+        recipe.model in HIDDEN
+        and not (recipe.crop or recipe.augment or recipe.plateau)
+        and len(recipe.rates) == 1
+    )
+
+
+def stacks(recipes: Sequence[Recipe], size: int = STACK) -> list[list[Recipe]]:
+    """Recipes in groups that train together: MLPs that differ in seed, corruption and weight decay only."""
+    groups: dict[Recipe, list[Recipe]] = {}
+    result: list[list[Recipe]] = []
+    for recipe in recipes:
+        if not stackable(recipe):
+            result.append([recipe])
+            continue
+        shape = dataclasses.replace(recipe, seed=0, corruption="true", p=1.0, weight_decay=0.0)
+        together = groups.setdefault(shape, [])
+        if not together:
+            result.append(together)
+        together.append(recipe)
+        if len(together) == size:
+            del groups[shape]
+    return result
+
+
+def run(
+    recipes: Sequence[Recipe],
+    folder: Path,
+    *,
+    hardware: Hardware | None = None,
+    data_dir: Path | None = None,
+    stack: int = STACK,
+    at_once: int = 1,
+    minutes: float | None = None,
+    progress: Progress | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Results by recipe key: those stored in `folder`, and the others trained (or resumed) now, in the given order.
+
+    `stack` MLP runs share a batched product; of such stacks and of other runs, `at_once` train at a time. After
+    `minutes` no run is begun and those under way are saved: the result then lacks the unfinished ones, and the same
+    call resumes them. FOLDER/sweep.jsonl gets a line with the seconds of each call.
+    """
+    hardware = hardware or Hardware()
+    progress = progress or Silent()
+    unique = list(dict.fromkeys(recipes))
+    _check_turns(unique, at_once, minutes)
+    stored = {recipe: finished(recipe, folder) for recipe in unique}
+    results = {recipe.key: result for recipe, result in stored.items() if result is not None}
+    missing = [recipe for recipe, result in stored.items() if result is None]
+    if results:
+        progress.note(f"{len(results)} of {len(unique)} runs were finished before, in {folder}")
+        _note_other_precision(results, hardware, progress)
+    _note_caution(hardware, progress)
+    fetch, inputs = reader(data_dir, progress), InputCache()
+    begin = functools.partial(
+        training, hardware=hardware, data_dir=data_dir, fetch=fetch, inputs=inputs, progress=progress
+    )
+    jobs = (functools.partial(begin, group, folder) for group in stacks(missing, stack))
+    device = hardware.resolve()
+    start = time.monotonic()
+    done: list[str] = []
+    try:
+        with progress.phase("runs", max(len(missing), 1), "runs") as advance, hardware.session(device):
+            deadline = None if minutes is None else start + 60 * minutes
+            for outcomes, _ in take_turns(jobs, device, at_once=at_once, deadline=deadline):
+                for outcome in outcomes:
+                    results[outcome.recipe.key] = finished(outcome.recipe, folder) or record(
+                        outcome, hardware
+                    )
+                    done.append(outcome.recipe.key)
+                advance(len(outcomes))
+    finally:
+        if missing:
+            line = {"seconds": time.monotonic() - start, "finished": done, "at_once": at_once, "stack": stack}
+            _append_call(folder, {**line, "system": settings(hardware), "machine": machine()})
+    return results
+
+
+def _check_turns(recipes: Sequence[Recipe], at_once: int, minutes: float | None) -> None:
+    if at_once < 1:
+        raise InputError(f"at_once: got {at_once}, expected at least 1")
+    if minutes is not None and not minutes > 0:
+        raise InputError(f"minutes: got {minutes}, expected a positive number")
+    if at_once > 1 and any(recipe.dropout for recipe in recipes):
+        raise InputError("at_once: runs with dropout draw from one generator; train them one at a time")
+    if processes() > 1 and (at_once > 1 or minutes is not None):
+        raise InputError(
+            "at_once, minutes: processes of torchrun would stop at different steps; use them in one process"
+        )
+
+
+def _note_other_precision(results: dict[str, dict[str, Any]], hardware: Hardware, progress: Progress) -> None:
+    """Say so where results that are reused were computed with another precision than is asked for."""
+    ours = hardware.resolved_precision(hardware.resolve())
+    others = {stored.get("system", {}).get("precision", ours) for stored in results.values()} - {ours}
+    if others:
+        progress.note(
+            f"some of them were trained in {', '.join(sorted(others))}, not in {ours}; use another folder"
+        )
+
+
+def _note_caution(hardware: Hardware, progress: Progress) -> None:
+    caution = hardware.caution(hardware.resolve())
+    if caution:
+        progress.note(caution)
+
+
+def _append_call(folder: Path, line: dict[str, Any]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "sweep.jsonl", "a", encoding="utf-8") as file:
+        file.write(json.dumps(json_output.plain(line)) + "\n")
+
+
+def seconds_so_far(folder: Path) -> float:
+    """Seconds of all calls of `run` that trained anything in `folder`."""
+    path = folder / "sweep.jsonl"
+    if not path.exists():
+        return 0.0
+    return sum(float(line["seconds"]) for line in epoch_log.read(path))
+
+
+def train(
+    recipes: Sequence[Recipe],
+    folder: Path,
+    *,
+    hardware: Hardware,
+    data_dir: Path | None = None,
+    progress: Progress | None = None,
+) -> Trained:
+    """Train one group of recipes to the end; see `training`."""
+    _note_caution(hardware, progress or Silent())
+    with hardware.session(hardware.resolve()):
+        return finish(training(recipes, folder, hardware=hardware, data_dir=data_dir, progress=progress))
+
+
+def training(
+    recipes: Sequence[Recipe],
+    folder: Path,
+    *,
+    hardware: Hardware,
+    data_dir: Path | None = None,
+    fetch: Fetch | None = None,
+    inputs: InputCache | None = None,
+    progress: Progress | None = None,
+) -> Job[Trained]:
+    """Train one group of recipes, down the ladder of rates where there is one, pausing after every step (inside one
+    `Hardware.session`); outcomes and trained models.
+
+    Writes FOLDER/<key>/result.json and log.jsonl. Checkpoints lie in FOLDER/<key>/rate-<rate>, or in
+    FOLDER/stack-<hash> for several runs. Under torchrun the first process writes.
+    """
+    first = recipes[0]
+    if any(len(r.rates) > 1 for r in recipes) and len(recipes) > 1:
+        raise InputError("recipes: runs with a ladder of rates cannot be stacked; run them one by one")
+    device = hardware.resolve()
+    with joined(device.type) as world:
+        # Under torchrun one process speaks and writes for all.
+        progress = progress if world.leads and progress is not None else Silent()
+        source: Source
+        if first.dataset == "imagenet":
+            source = Images(first, data_dir, device, workers=hardware.workers)
+        else:
+            source = load_resident(
+                recipes, device, data_dir=data_dir, progress=progress, fetch=fetch, inputs=inputs
+            )
+        attempt = yield from _down_the_ladder(recipes, source, folder, hardware, world, progress)
+        outcomes = attempt.outcomes()
+        if world.leads:
+            for outcome in outcomes:
+                target = folder / outcome.recipe.key / "result.json"
+                target.parent.mkdir(parents=True, exist_ok=True)
+                json_output.write(record(outcome, hardware), target)
+        world.wait()
+    return outcomes, attempt.members
+
+
+def _down_the_ladder(
+    recipes: Sequence[Recipe],
+    source: Source,
+    folder: Path,
+    hardware: Hardware,
+    world: World,
+    progress: Progress,
+) -> Job[Training]:
+    """The first training, from the largest rate on, that is neither stuck nor diverged; else the last."""
+    first = recipes[0]
+    for rung, rate in enumerate(first.rates):
+        checkpoints, logs = _folders(recipes, folder, rate)
+        attempt = Training(
+            recipes,
+            source,
+            rate=rate,
+            folder=checkpoints,
+            logs=logs,
+            hardware=hardware,
+            world=world,
+            progress=progress,
+        )
+        yield from attempt.steps_taken()
+        status = attempt.outcomes()[0].status
+        if status not in FAILED or rung + 1 == len(first.rates):
+            break
+        progress.note(f"{first.key}: {status} at rate {rate:g}, trying {first.rates[rung + 1]:g}")
+    return attempt
+
+
+def _folders(recipes: Sequence[Recipe], folder: Path, rate: float) -> tuple[Path, list[Path]]:
+    """Where the checkpoint lies, and the log of each run."""
+    if len(recipes) == 1:
+        own = folder / recipes[0].key / f"rate-{rate:g}"
+        return own, [own]
+    name = hashlib.sha256(" ".join(r.key for r in recipes).encode()).hexdigest()[:10]
+    return folder / f"stack-{name}", [folder / r.key for r in recipes]

@@ -1,0 +1,117 @@
+"""Readable tables of runs. No torch here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+from kernelfit.report.tables import MISSING, number, percent, seconds
+
+
+def new_table(title: str, columns: tuple[str, ...], words: int = 1) -> Table:
+    """An empty table: the first `words` columns hold words, the others numbers."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index < words else "right", overflow="fold")
+    return table
+
+
+def points(value: float | None, signed: bool = False) -> str:
+    """Per cent without the sign, which the column's head has."""
+    if value is None:
+        return MISSING
+    return f"{value:+.2f}" if signed else f"{value:.2f}"
+
+
+def share(fraction: float | None) -> str:
+    """A fraction as `points`."""
+    return points(None if fraction is None else 100 * fraction)
+
+
+def count(value: int, noun: str) -> str:
+    """Such as `1 epoch`, `2,000 steps`."""
+    return f"{value:,} {noun}{'' if value == 1 else 's'}"
+
+
+def run(result: dict[str, Any], folder: str | None = None) -> Table:
+    """One run, line by line."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row("run", _name(result))
+    length = f"{count(result['epochs'], 'epoch')}, {count(result['steps'], 'step')}"
+    table.add_row("ended", f"{_end(result)} after {length}; loss {number(result['loss'], 3)}")
+    table.add_row("train", _with_top5(result, "train"))
+    best = result["best_test_accuracy"]
+    table.add_row("test", f"{_with_top5(result, 'test')}; best along training {percent(best)}")
+    if result["corrupted_test_error"] is not None:
+        table.add_row("", f"error {percent(result['corrupted_test_error'])} on test labels corrupted alike")
+    step, threshold = result["converged_step"], result["recipe"]["threshold"]
+    reached = "not reached in a window of steps" if step is None else f"after {step:,} steps"
+    table.add_row(f"loss {threshold:g}", reached)
+    table.add_row("time", seconds(result["seconds"]))
+    if folder is not None:
+        table.add_row("files", folder)
+    return table
+
+
+def _with_top5(result: dict[str, Any], part: str) -> str:
+    top5 = result[f"{part}_top5"]
+    said = percent(result[f"{part}_accuracy"])
+    return (
+        said
+        if top5 is None or result["recipe"]["dataset"] != "imagenet"
+        else f"{said} (top 5 {percent(top5)})"
+    )
+
+
+def runs(results: list[dict[str, Any]]) -> Table:
+    """One line per run."""
+    table = new_table(
+        "runs (accuracies in %)", ("run", "end", "epochs", "train", "test", "best", "steps to .1", "time"), 2
+    )
+    for result in results:
+        step = result["converged_step"]
+        table.add_row(
+            _name(result),
+            _end(result),
+            str(result["epochs"]),
+            share(result["train_accuracy"]),
+            share(result["test_accuracy"]),
+            share(result["best_test_accuracy"]),
+            MISSING if step is None else f"{step:,}",
+            seconds(result["seconds"]),
+        )
+    return table
+
+
+def memorisation(results: list[dict[str, Any]]) -> Table | None:
+    """Examples with clean and with corrupted labels apart, at the end of each run that has both."""
+    columns = ("run", "labels", "right", "learned in epoch", "forgotten")
+    table = new_table("memorisation (means over examples)", columns, 2)
+    for result in results:
+        last = result["history"][-1]
+        if last["corrupted_accuracy"] is None or last["clean_accuracy"] is None:
+            continue
+        for name in ("clean", "corrupted"):
+            table.add_row(
+                _name(result) if name == "clean" else "",
+                name,
+                percent(last[f"{name}_accuracy"]),
+                number(last[f"{name}_first_learned"], 3),
+                f"{number(last[f'{name}_forgotten'], 3)} times",
+            )
+    return table if table.row_count else None
+
+
+def _name(result: dict[str, Any]) -> str:
+    """The key without its hash."""
+    return str(result["key"].rsplit("-", 1)[0])
+
+
+def _end(result: dict[str, Any]) -> str:
+    """How a run ended; the rate where there was a ladder."""
+    ladder = len(result["recipe"]["rates"]) > 1
+    return f"{result['status']}, rate {result['rate']:g}" if ladder else str(result["status"])

@@ -1,0 +1,115 @@
+"""Several processes as torchrun starts them: gloo on the CPU, NCCL on GPUs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among `size`."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes the files."""
+        return self.rank == 0
+
+    def total(self, value: Tensor) -> Tensor:
+        """The sum over processes, in every process."""
+        if self.size > 1:
+            dist.all_reduce(value)
+        return value
+
+    def wait(self) -> None:
+        """Until every process is here."""
+        if self.size > 1:
+            dist.barrier()
+
+
+def processes() -> int:
+    """How many processes torchrun started; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+@contextlib.contextmanager
+def joined(device_type: str) -> Iterator[World]:
+    """The group that torchrun set up (its environment variables), or a group of one."""
+    size = processes()
+    if size == 1 or dist.is_initialized():
+        yield World(dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else World()
+        return
+    if device_type == "cuda":
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    dist.init_process_group("nccl" if device_type == "cuda" else "gloo")
+    try:
+        yield World(dist.get_rank(), size)
+    finally:
+        dist.destroy_process_group()
+
+
+class _Total(torch.autograd.Function):
+    """The sum over processes, differentiable: the gradient is summed over them in turn."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor) -> Tensor:
+        total = value.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        total = gradient.clone()
+        dist.all_reduce(total)
+        return total
+
+
+class SharedBatchNorm(nn.BatchNorm2d):
+    """Batch normalisation over the batch of all processes, where torch's SyncBatchNorm refuses: on the CPU.
+
+    Same parameters and buffers as `nn.BatchNorm2d`, so that checkpoints fit both.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, c, h, w) -> the same; statistics of all processes while training."""
+        if not self.training:
+            return super().forward(x)
+        # Two exchanges, mean first: the mean of squares minus the squared mean would lose the small variances.
+        count = x.new_full((1,), x.numel() / x.shape[1])
+        sums = _Total.apply(torch.cat([x.sum(dim=(0, 2, 3)), count]))
+        mean, total = sums[:-1] / sums[-1], sums[-1]
+        centred = x - mean[:, None, None]
+        variance = _Total.apply(centred.square().sum(dim=(0, 2, 3))) / total
+        if self.track_running_stats and self.running_mean is not None and self.running_var is not None:
+            with torch.no_grad():
+                self.num_batches_tracked.add_(1)
+                share = self.momentum if self.momentum is not None else 1 / float(self.num_batches_tracked)
+                self.running_mean.lerp_(mean, share)
+                self.running_var.lerp_(variance * total / (total - 1), share)
+        x = centred * (variance + self.eps).rsqrt()[:, None, None]
+        if self.affine:
+            x = x * self.weight[:, None, None] + self.bias[:, None, None]
+        return x
+
+
+def share_batch_norm(model: nn.Module, device_type: str) -> nn.Module:
+    """Replace every batch normalisation by one over all processes."""
+    if device_type == "cuda":
+        shared: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        return shared
+    for parent in list(model.modules()):
+        for name, layer in parent.named_children():
+            if type(layer) is nn.BatchNorm2d:
+                layer.__class__ = SharedBatchNorm
+                setattr(parent, name, layer)
+    return model

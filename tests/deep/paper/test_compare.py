@@ -1,0 +1,45 @@
+"""Ours beside the paper's: means, spreads, curves, what was scaled down."""
+
+import pytest
+
+from kernelfit.deep.paper import compare, grid
+
+
+def test_scaling_down_is_said():
+    full = grid.recipes("fig2", [0], {})
+    assert compare.scaling_note(full, full) is None
+    small = grid.recipes("fig2", [0], {"epochs": 2, "n": 500})
+    assert compare.scaling_note(small, full) == (
+        "scaled down: 2 epochs instead of 100, 500 training rows instead of all"
+    )
+
+
+def test_cells_have_mean_spread_and_difference(fake_results):
+    wanted = grid.table1([0, 1], {})
+    rows = compare.cells(wanted, fake_results([r for c in wanted for r in c.recipes]))
+    row = next(r for r in rows if r["row"] == "alexnet" and r["metric"] == "train_accuracy")
+    assert row["ours"] == pytest.approx(91.0)
+    assert row["spread"] == pytest.approx(2**0.5)
+    assert row["difference"] == pytest.approx(91.0 - 99.90)
+    assert row["seeds"] == 2
+
+
+def test_noise_curves_are_relative_to_clean_labels(fake_results):
+    runs = grid.figure1bc([0], {}, ["mlp-1x512"])
+    points = compare.noise_curves(
+        runs, fake_results([r for by in runs.values() for rs in by.values() for r in rs])
+    )
+    half = points["mlp-1x512"][5]
+    assert half["p"] == 0.5
+    assert half["relative_time"] == pytest.approx(1.5)
+    assert half["test_error"] == pytest.approx(0.7)
+    assert half["corrupted_test_error"] == pytest.approx(1 - (0.5 * 0.3 + 0.05))
+    assert points["mlp-1x512"][10]["relative_time"] is None
+
+
+def test_the_order_of_convergence_puts_the_unfinished_last(fake_results):
+    runs = grid.figure1a([0], {})
+    curves = compare.loss_curves(runs, fake_results([r for rs in runs.values() for r in rs]))
+    assert compare.convergence_order(curves)[0] == "true"
+    curves["gaussian"]["converged_step"]["mean"] = 5.0
+    assert compare.convergence_order(curves)[0] == "gaussian"

@@ -1,0 +1,66 @@
+"""Reproductions: records, tables and figures of made-up results."""
+
+import json
+
+import pytest
+from rich.console import Console
+
+pytest.importorskip("torch")
+
+from kernelfit.deep.options import TARGETS
+from kernelfit.deep.paper import reproduce, tables
+from kernelfit.deep.recipe import CHOICES
+from kernelfit.errors import InputError
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_reproductions_write_json_tables_and_figures(target, tmp_path, monkeypatch, fake_results):
+    monkeypatch.setattr(reproduce, "run", lambda recipes, folder, **_: fake_results(recipes))
+    request = reproduce.Request((target,), (0, 1), {"epochs": 3})
+    records = reproduce.reproduce(request, tmp_path, data_dir=tmp_path)
+    record = records[target]
+    kept = json.loads((tmp_path / f"{target}.json").read_text())
+    assert kept["scaled_down"].startswith("scaled down: 3 epochs")
+    assert {choice["name"] for choice in kept["choices"]} == {choice.name for choice in CHOICES}
+    names = {path.name for path in (tmp_path / "figures").glob("*")} if "figures" in kept else set()
+    expected = {
+        "fig1": {"fig1a", "fig1b", "fig1c", "memorisation"},
+        "fig2": {"fig2a-cifar10", "fig2b"},
+        "table2": {"fig2a"},
+    }.get(target, set())
+    assert names == {f"{name}.{suffix}" for name in expected for suffix in ("png", "svg")}
+    console = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    for part in tables.reproductions([record]):
+        console.print(part)
+    console.file.close()
+    text = console.export_text()
+    assert "scaled down" in text
+    if target == "table4":
+        assert "fails" in text
+    if target == "table1":
+        # 91 % train and 50 % test (10 % after random labels): five tests on random labels and MLP 1x512's two are near.
+        assert "7 of 38 means agree with the paper" in text
+        assert "2 seeds where the comparison asks for 5" in text
+        assert "99.90/81.22   91.00/50.00" in text
+    if target == "table2":
+        assert "best 1/5" in text
+        assert "72.57/91.31" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((("table3",),), "target: got 'table3', expected one of table1"),
+        (((),), "targets, seeds: got none"),
+        ((("table1",), (0, 1, 0)), "seeds: got 0, 1, 0, expected each of them once"),
+        ((("table2", "fig1"),), "reproduce it by itself"),
+    ],
+)
+def test_requests_that_make_no_sense(arguments, message):
+    with pytest.raises(InputError, match=message):
+        reproduce.Request(*arguments)
+
+
+def test_table2_needs_its_images(tmp_path):
+    with pytest.raises(InputError, match="data_dir: table2 needs"):
+        reproduce.reproduce(reproduce.Request(("table2",)), tmp_path)

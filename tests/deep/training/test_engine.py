@@ -1,0 +1,447 @@
+"""The training engine: memorising, exact resume, stacking, ladder, refusals."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from kernelfit.datasets import load  # noqa: E402
+from kernelfit.deep.data import sources  # noqa: E402
+from kernelfit.deep.data.sources import InputCache, Resident, load_resident  # noqa: E402
+from kernelfit.deep.recipe import default  # noqa: E402
+from kernelfit.deep.training import checkpoint, epoch_log, results, sweep  # noqa: E402
+from kernelfit.deep.training.engine import Training  # noqa: E402
+from kernelfit.deep.training.hardware import Hardware  # noqa: E402
+from kernelfit.errors import DataError, DeviceError, InputError  # noqa: E402
+from kernelfit.progress import Silent  # noqa: E402
+
+CPU = torch.device("cpu")
+SMALL = {"dataset": "digits", "side": 8, "n": 150, "n_test": 60, "batch": 32}
+
+
+def tiny(model="mlp-1x512", **changes):
+    return default(model, **{**SMALL, "epochs": 3, **changes})
+
+
+def train(recipes, folder=None, **hardware):
+    recipes = recipes if isinstance(recipes, list) else [recipes]
+    training = Training(
+        recipes, load_resident(recipes, CPU), folder=folder, hardware=Hardware(device="cpu", **hardware)
+    )
+    return training, training.run()
+
+
+def weights(training):
+    return {name: value.clone() for name, value in training.model.state_dict().items()}
+
+
+def assert_same_weights(one, other):
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_random_labels_are_memorised_and_stay_the_same():
+    recipe = tiny(
+        corruption="random-labels", epochs=200, rates=(0.05,), rate_decay=1.0, stop_when_fitted=True
+    )
+    training, (outcome,) = train(recipe)
+    assert outcome.status == "fitted"
+    assert outcome.final["train_accuracy"] == 1.0
+    assert outcome.final["epoch"] < 200
+    again = load_resident([recipe], CPU)
+    assert torch.equal(training.source.labels, again.labels)
+    assert (training.source.labels != training.source.clean).float().mean() > 0.8
+    # Clean test labels, and no better than guessing by much.
+    assert torch.equal(training.source.test_labels[0], torch.from_numpy(load("digits", n_test=60).y_test))
+    assert outcome.final["corrupted_accuracy"] > 0.95
+    assert outcome.final["corrupted_first_learned"] >= 1
+
+
+def test_every_epoch_sees_every_row_once_with_its_own_label(monkeypatch):
+    seen = []
+    honest = Resident.batches
+
+    def watched(self, *arguments):
+        for x, y, rows in honest(self, *arguments):
+            seen.append((rows[0].clone(), y[0].clone(), x[0].clone()))
+            yield x, y, rows
+
+    monkeypatch.setattr(Resident, "batches", watched)
+    training, _ = train(tiny(corruption="random-pixels", epochs=2))
+    half = len(seen) // 2
+    for part in (seen[:half], seen[half:]):
+        rows = torch.cat([rows for rows, _, _ in part])
+        assert torch.equal(rows.sort().values, torch.arange(150))
+        for where, y, x in part:
+            assert torch.equal(y, training.source.labels[0][where])
+            assert torch.equal(x, training.source.train_inputs[0][where])
+    assert not torch.equal(seen[0][0], seen[half][0])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"dropout": 0.5, "corruption": "random-labels"},
+        {
+            "model": "alexnet",
+            "crop": True,
+            "augment": True,
+            "side": 6,
+            "n": 40,
+            "batch": 16,
+            "weight_decay": True,
+        },
+        {"model": "inception", "n": 24, "batch": 8, "epochs": 2},
+    ],
+)
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_a_run_stopped_inside_an_epoch_resumes_bit_for_bit(tmp_path, monkeypatch, changes, precision):
+    recipe = tiny(**changes)
+    whole, (expected,) = train(recipe, precision=precision)
+
+    class Stop(Exception):
+        pass
+
+    saves = []
+    honest = checkpoint.save
+
+    def stop_after_some(state, path):
+        honest(state, path)
+        saves.append(state["step"])
+        if state["epoch"] == 1 and state["step"] == 2:
+            raise Stop
+
+    monkeypatch.setattr(checkpoint, "save", stop_after_some)
+    with pytest.raises(Stop):
+        train(recipe, tmp_path, checkpoint_seconds=0.0, precision=precision)
+    assert saves[-1] == 2
+    monkeypatch.setattr(checkpoint, "save", honest)
+    resumed, (outcome,) = train(recipe, tmp_path, precision=precision)
+    assert_same_weights(weights(whole), weights(resumed))
+    for name in ("right", "first_learned", "forgotten"):
+        assert torch.equal(getattr(whole.memory, name), getattr(resumed.memory, name))
+    plain = [{k: v for k, v in record.items() if k != "seconds"} for record in outcome.history]
+    assert plain == [{k: v for k, v in record.items() if k != "seconds"} for record in expected.history]
+    assert [record["epoch"] for record in epoch_log.read(tmp_path / "log.jsonl")] == list(
+        range(1, recipe.epochs + 1)
+    )
+
+
+def test_a_checkpoint_of_another_machine_brings_its_momentum_and_not_its_switches(tmp_path):
+    recipe = tiny("alexnet", n=40, batch=16, epochs=2)
+    whole, _ = train(recipe)
+    train(dataclasses.replace(recipe, epochs=1), tmp_path)
+    path = tmp_path / "checkpoint.pt"
+    state = checkpoint.load(path, CPU)
+    state |= {"recipes": [recipe.to_json()], "status": "running"}
+    state["optimizer"]["param_groups"][0] |= {"lr": torch.tensor(7.0), "fused": None}
+    kept = state["optimizer"]["state"]
+    kept[0]["momentum_buffer"] = kept[0]["momentum_buffer"].contiguous()
+    del state["format"]
+    checkpoint.save(state, path)
+    resumed, _ = train(recipe, tmp_path)
+    (group,) = resumed.optimizer.param_groups
+    assert isinstance(group["lr"], float)
+    assert group["fused"] is True
+    first = next(iter(resumed.model.parameters()))
+    assert resumed.optimizer.state[first]["momentum_buffer"].stride() == first.stride()
+    assert_same_weights(weights(whole), weights(resumed))
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from kernelfit.deep import recipe
+from kernelfit.deep.data import sources
+from kernelfit.deep.training import checkpoint, engine, hardware
+honest = checkpoint.save
+def save_then_die(state, path):
+    honest(state, path)
+    if (state["epoch"], state["step"]) == (1, 3):
+        os.kill(os.getpid(), signal.SIGKILL)
+checkpoint.save = save_then_die
+import json
+run = recipe.Recipe.from_json(json.loads(sys.argv[2]))
+source = sources.load_resident([run], torch.device("cpu"))
+now = hardware.Hardware(device="cpu", checkpoint_seconds=0.0)
+engine.Training([run], source, folder=Path(sys.argv[1]), hardware=now).run()
+"""
+
+
+def test_kill_9_inside_an_epoch(tmp_path):
+    recipe = tiny(corruption="random-labels", dropout=0.2)
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path), json.dumps(recipe.to_json())], check=False
+    )
+    assert done.returncode == -9
+    state = checkpoint.load(tmp_path / "checkpoint.pt", CPU)
+    assert (state["epoch"], state["step"]) == (1, 3)
+    resumed, _ = train(recipe, tmp_path)
+    whole, _ = train(recipe)
+    assert_same_weights(weights(whole), weights(resumed))
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path):
+    recipe = tiny()
+    first, (outcome,) = train(recipe, tmp_path)
+    second, (again,) = train(recipe, tmp_path)
+    assert again.history == outcome.history
+    assert_same_weights(weights(first), weights(second))
+
+
+def test_a_checkpoint_of_another_recipe_or_of_other_data_is_refused(tmp_path):
+    recipe = tiny()
+    train(recipe, tmp_path)
+    with pytest.raises(DataError, match="another recipe"):
+        train(dataclasses.replace(recipe, seed=1), tmp_path)
+    source = load_resident([recipe], CPU)
+    source.labels = (source.labels + 1) % 10
+    with pytest.raises(DataError, match="other data"):
+        Training([recipe], source, folder=tmp_path, hardware=Hardware(device="cpu")).run()
+    (tmp_path / "checkpoint.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(DataError, match="cannot be read"):
+        train(recipe, tmp_path)
+
+
+def test_stacked_runs_equal_single_ones():
+    recipes = [
+        tiny(seed=0),
+        tiny(seed=1, corruption="random-labels", weight_decay=0.004),
+        tiny(seed=2, corruption="gaussian"),
+        tiny(seed=3, corruption="shuffled-pixels"),
+    ]
+    stacked, outcomes = train(recipes)
+    for r, recipe in enumerate(recipes):
+        single, (alone,) = train(recipe)
+        assert outcomes[r].final["loss"] == pytest.approx(alone.final["loss"], rel=1e-4)
+        for one, other in zip(stacked.members[r].parameters(), single.members[0].parameters(), strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+
+
+def test_only_mlps_without_random_crops_are_stacked():
+    source = load_resident([tiny("alexnet")] * 2, CPU)
+    with pytest.raises(InputError, match="cannot be stacked"):
+        Training([tiny("alexnet"), tiny("alexnet", seed=1)], source, hardware=Hardware(device="cpu"))
+    with pytest.raises(InputError, match="cannot be stacked"):
+        load_resident([tiny(crop=True, side=6), tiny(crop=True, side=6, seed=1)], CPU)
+    recipes = [tiny(seed=s) for s in range(5)] + [tiny("alexnet"), tiny(n=100), tiny(plateau=2)]
+    assert [len(group) for group in sweep.stacks(recipes, size=3)] == [3, 2, 1, 1, 1]
+
+
+def test_weight_decay_is_the_gradient_of_half_the_squared_weights():
+    plain, _ = train(tiny(epochs=1, n=32))
+    decayed, _ = train(tiny(epochs=1, n=32, weight_decay=0.5))
+    start = Training([tiny(n=32)], load_resident([tiny(n=32)], CPU), hardware=Hardware(device="cpu"))
+    first, last = plain.members[0].linears[0], decayed.members[0].linears[0]
+    expected = first.weight - 0.01 * 0.5 * start.members[0].linears[0].weight
+    torch.testing.assert_close(last.weight, expected, rtol=1e-4, atol=1e-7)
+    assert torch.equal(first.bias, last.bias)
+
+
+def test_the_rate_falls_each_epoch():
+    _, (outcome,) = train(tiny(epochs=4))
+    assert [record["rate"] for record in outcome.history] == pytest.approx([0.01 * 0.95**k for k in range(4)])
+
+
+def test_the_ladder_goes_on_after_a_diverged_rate(tmp_path):
+    recipe = tiny(rates=(1e9, 0.01), epochs=2)
+    progress = Silent()
+    outcomes, _ = sweep.train([recipe], tmp_path, hardware=Hardware(device="cpu"), progress=progress)
+    assert outcomes[0].rate == 0.01
+    assert outcomes[0].status == "finished"
+    assert any("diverged at rate 1e+09, trying 0.01" in note for note in progress.notes)
+    kept = results.finished(recipe, tmp_path)
+    assert kept["corrupted_test_error"] is None
+    assert (kept["rung"], kept["rate"]) == (1, 0.01)
+
+
+def test_a_rate_at_which_nothing_is_learned_counts_as_stuck():
+    _, (outcome,) = train(tiny("alexnet", rates=(1e-9, 1e-8), epochs=5, ladder_patience=2, n=20, batch=10))
+    assert outcome.status == "stuck"
+    assert outcome.final["epoch"] == 2
+
+
+def test_a_run_that_diverges_does_not_stop_those_beside_it():
+    training = Training(
+        [tiny(seed=0), tiny(seed=1)],
+        load_resident([tiny(seed=0), tiny(seed=1)], CPU),
+        hardware=Hardware(device="cpu"),
+    )
+    with torch.no_grad():
+        training.model.weights[0][0].fill_(torch.inf)
+    broken, fine = training.run()
+    assert (broken.status, fine.status) == ("diverged", "finished")
+    assert fine.final["epoch"] == 3
+    assert np.isfinite(fine.final["train_loss"])
+
+
+def test_a_run_that_stops_early_is_evaluated(tmp_path):
+    _, (outcome,) = train(tiny(rates=(1e-9,), plateau=2, epochs=30), evaluate_every=20)
+    assert outcome.final["epoch"] == 3
+    assert "train_accuracy" not in outcome.history[1]
+    assert outcome.final["test_accuracy"] == outcome.final["best_test_accuracy"]
+
+
+def test_a_plateau_stops():
+    _, (outcome,) = train(tiny(rates=(1e-9,), plateau=2, epochs=30))
+    assert outcome.status == "plateau"
+    assert outcome.final["epoch"] == 3
+
+
+def test_converged_step_is_the_end_of_the_first_window_below_the_threshold():
+    _, (outcome,) = train(tiny(threshold=1e9))
+    assert outcome.converged_step == 5  # 150 rows in batches of 32: one window of 5 steps
+    _, (outcome,) = train(tiny(threshold=0.0))
+    assert outcome.converged_step is None
+
+
+def test_a_sweep_runs_each_recipe_once(tmp_path, monkeypatch):
+    recipes = [tiny(seed=0), tiny(seed=1), tiny(seed=0), tiny(corruption="random-labels")]
+    first = sweep.run(recipes, tmp_path, hardware=Hardware(device="cpu"))
+    assert len(first) == 3
+    monkeypatch.setattr(sweep, "train", lambda *_, **__: pytest.fail("trained again"))
+    progress = Silent()
+    second = sweep.run(recipes, tmp_path, hardware=Hardware(device="cpu"), progress=progress)
+    assert {key: value["loss"] for key, value in first.items()} == {k: v["loss"] for k, v in second.items()}
+    assert progress.notes == [f"3 of 3 runs were finished before, in {tmp_path}"]
+    (tmp_path / recipes[0].key / "result.json").write_text("{}")
+    with pytest.raises(DataError, match="is not a result"):
+        sweep.run(recipes, tmp_path, hardware=Hardware(device="cpu"))
+
+
+def test_pixel_corruptions_act_on_the_crop_before_whitening():
+    recipe = tiny(corruption="shuffled-pixels", side=6)
+    shuffled = load_resident([recipe], CPU).train_inputs[0].flatten(1)
+    true = load_resident([recipe.uncorrupted], CPU).train_inputs[0].flatten(1)
+    assert shuffled.shape == (150, 36)
+    torch.testing.assert_close(shuffled.sort(1).values, true.sort(1).values, rtol=1e-4, atol=1e-4)
+    moved = [int((true[:, k, None] - shuffled).abs().sum(0).argmin()) for k in range(36)]
+    assert moved != list(range(36))
+
+
+def test_the_system_refuses_what_the_cpu_lacks(monkeypatch):
+    for switch in ({"graph": True}, {"compile": True}, {"precision": "tf32"}):
+        with pytest.raises(InputError, match="CUDA"):
+            Hardware(device="cpu", **switch).resolve()
+    with pytest.raises(InputError, match="precision: got"):
+        Hardware(precision="fp8")
+    with pytest.raises(InputError, match="device: got"):
+        Hardware(device="abacus").resolve()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(DeviceError, match="no CUDA device"):
+        Hardware(device="cuda").resolve()
+
+
+@pytest.mark.parametrize(
+    "recipes",
+    [
+        [tiny(seed=0), tiny(seed=1, weight_decay=0.004)],
+        [tiny("alexnet", n=64, batch=16, rates=(0.002,))],
+        [tiny("inception", n=24, batch=8, epochs=2, rates=(0.01,))],
+        [tiny("inception-no-bn", n=24, batch=8, epochs=2, rates=(0.01,))],
+    ],
+    ids=lambda recipes: recipes[0].model,
+)
+def test_bf16_rounds_and_stays_near_float32(recipes):
+    exact, fine = train(recipes)
+    rounded, coarse = train(recipes, precision="bf16")
+    for one, other in zip(fine, coarse, strict=True):
+        for record, near in zip(one.history, other.history, strict=True):
+            assert near["loss"] == pytest.approx(record["loss"], rel=0.05)
+    assert not torch.equal(next(exact.model.parameters()), next(rounded.model.parameters()))
+    # Weights, momentum and losses stay float32.
+    assert {value.dtype for value in rounded.model.parameters()} == {torch.float32}
+    states = rounded.optimizer.state.values()
+    assert {state["momentum_buffer"].dtype for state in states} == {torch.float32}
+    assert rounded.losses.dtype == torch.float32
+
+
+def test_emulated_bf16_is_told(tmp_path, monkeypatch):
+    for has, told in (({"avx2": True}, True), ({"avx512_bf16": True}, False), (None, False)):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", has and (lambda has=has: has), raising=False)
+        progress = Silent()
+        sweep.run(
+            [tiny(epochs=1)],
+            tmp_path / str(has),
+            hardware=Hardware(device="cpu", precision="bf16"),
+            progress=progress,
+        )
+        assert any("no bf16 instructions" in note for note in progress.notes) is told
+        assert Hardware(device="cpu").caution(CPU) is None
+
+
+def test_runs_of_one_network_share_what_was_compiled_and_mlps_are_not_compiled(monkeypatch):
+    from torch._dynamo.testing import CompileCounter
+
+    counter = CompileCounter()
+    honest = torch.compile
+    monkeypatch.setattr(Hardware, "resolve", lambda self: CPU)  # which refuses to compile on the CPU
+    monkeypatch.setattr(torch, "compile", lambda model: honest(model, backend=counter, fullgraph=True))
+    torch.compiler.reset()
+    counts = []
+    for seed, model in enumerate(["inception", "inception", "alexnet", "inception", "alexnet", "mlp-1x512"]):
+        recipe = tiny(model, n=20, batch=8, epochs=2, seed=seed)
+        train(recipe, compile=True)
+        counts.append(counter.frame_count)
+    assert counts == [1, 1, 2, 2, 2, 2]
+    torch.compiler.reset()
+
+
+def test_tensorboard_scalars(tmp_path):
+    pytest.importorskip("tensorboard")
+    train(tiny(epochs=1), tmp_path, tensorboard=True)
+    assert list((tmp_path / "tensorboard").glob("events*"))
+
+
+def test_runs_that_differ_in_their_labels_alone_share_their_inputs_on_the_device(monkeypatch):
+    prepared = []
+    honest = sources.prepare
+
+    def watched(images, *arguments, **named):
+        prepared.append(len(images))
+        return honest(images, *arguments, **named)
+
+    monkeypatch.setattr(sources, "prepare", watched)
+    inputs = InputCache()
+    recipes = [
+        tiny("alexnet"),
+        tiny("alexnet", corruption="random-labels", seed=1),
+        tiny("alexnet", corruption="corrupt-labels", p=0.5),
+        tiny("alexnet", corruption="shuffled-pixels"),
+        tiny("alexnet", n=100),
+    ]
+    loaded = [load_resident([recipe], CPU, inputs=inputs) for recipe in recipes]
+    assert prepared == [150, 60] * 2 + [100, 60]
+    assert loaded[0].train_inputs[0] is loaded[1].train_inputs[0]
+    assert len(inputs.pictures) == 2  # corrupted pixels are let go with their run
+    for recipe, source in zip(recipes, loaded, strict=True):
+        alone = load_resident([recipe], CPU)
+        assert source.digest == alone.digest
+        assert torch.equal(source.labels, alone.labels)
+        assert torch.equal(source.train_inputs[0], alone.train_inputs[0])
+
+
+def test_epoch_generators_differ_by_seed_epoch_and_purpose():
+    keys = [(0, 0, "order"), (0, 1, "order"), (1, 0, "order"), (0, 0, "augmentation")]
+    draws = {float(torch.rand(1, generator=sources.epoch_generator(*key))) for key in keys}
+    assert len(draws) == 4
+    one, same = (torch.rand(3, generator=sources.epoch_generator(5, 6, "order")) for _ in range(2))
+    np.testing.assert_array_equal(one, same)
+
+
+@pytest.mark.slow
+def test_512_cifar_images_with_random_labels(cifar10_dir):
+    recipe = default(
+        "mlp-1x512", n=512, n_test=1000, epochs=60, corruption="random-labels", stop_when_fitted=True
+    )
+    training = Training(
+        [recipe], load_resident([recipe], CPU, data_dir=cifar10_dir), hardware=Hardware(device="cpu")
+    )
+    assert training.run()[0].final["train_accuracy"] == 1.0

@@ -1,0 +1,179 @@
+"""Trainings that take turns: the same results as one by one, and an end in time."""
+
+import json
+import time
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from kernelfit.deep.recipe import default  # noqa: E402
+from kernelfit.deep.training import results, sweep  # noqa: E402
+from kernelfit.deep.training.hardware import Hardware  # noqa: E402
+from kernelfit.deep.training.turns import finish, take_turns  # noqa: E402
+from kernelfit.errors import InputError  # noqa: E402
+from kernelfit.progress import Silent  # noqa: E402
+
+CPU = torch.device("cpu")
+SMALL = {"dataset": "digits", "side": 8, "n": 60, "n_test": 20, "batch": 16, "epochs": 2}
+
+
+def job(name, steps, log, closed=None):
+    def begin():
+        try:
+            for step in range(steps):
+                log.append((name, step))
+                yield
+        except GeneratorExit:
+            closed.append(name)
+            raise
+        return name
+
+    return begin
+
+
+def test_steps_take_turns_and_a_free_slot_is_filled():
+    log = []
+    jobs = [job("a", 2, log), job("b", 1, log), job("c", 2, log)]
+    assert list(take_turns(jobs, CPU, at_once=2)) == ["b", "a", "c"]
+    assert log == [("a", 0), ("b", 0), ("a", 1), ("c", 0), ("c", 1)]
+    assert finish(job("d", 3, log)()) == "d"
+
+
+def test_at_the_deadline_what_runs_is_closed_and_nothing_is_begun():
+    log, closed = [], []
+
+    def slow():
+        for _ in range(100):
+            time.sleep(0.02)
+            yield
+
+    jobs = [slow, job("b", 10_000_000, log, closed), job("c", 1, log, closed)]
+    found = list(take_turns(jobs, CPU, at_once=2, deadline=time.monotonic() + 0.1))
+    assert found == []
+    assert closed == ["b"]
+    assert ("c", 0) not in log
+
+
+def test_a_failure_closes_the_others():
+    closed = []
+
+    def broken():
+        yield
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        list(take_turns([job("a", 9, [], closed), broken], CPU, at_once=2))
+    assert closed == ["a"]
+
+
+def recipes():
+    return [
+        default("alexnet", **SMALL, crop=False, seed=1),
+        default("mlp-1x512", **SMALL),
+        default("mlp-1x512", **SMALL, corruption="random-labels"),
+        default("inception-no-bn", **{**SMALL, "n": 32, "rates": (1e9, 0.01)}),
+        default("alexnet", **{**SMALL, "side": 6}, crop=True, weight_decay=True),
+    ]
+
+
+def comparable(result):
+    """What must not depend on how runs were scheduled."""
+    history = [{k: v for k, v in record.items() if k != "seconds"} for record in result["history"]]
+    return result["status"], result["rate"], history
+
+
+def weights(folder):
+    found = {}
+    for path in sorted(folder.rglob("checkpoint.pt")):
+        state = torch.load(path, weights_only=True)["model"]
+        found[str(path.parent.relative_to(folder))] = state
+    return found
+
+
+def assert_same(one, other):
+    assert one.keys() == other.keys()
+    for key in one:
+        assert one[key].keys() == other[key].keys()
+        for name in one[key]:  # the first rate of the ladder ends in NaN
+            torch.testing.assert_close(one[key][name], other[key][name], rtol=0, atol=0, equal_nan=True)
+
+
+def test_runs_at_once_are_bit_for_bit_those_one_by_one(tmp_path):
+    alone = sweep.run(recipes(), tmp_path / "alone", hardware=Hardware(device="cpu"))
+    beside = sweep.run(recipes(), tmp_path / "beside", hardware=Hardware(device="cpu"), at_once=3)
+    assert {k: comparable(v) for k, v in alone.items()} == {k: comparable(v) for k, v in beside.items()}
+    assert_same(weights(tmp_path / "alone"), weights(tmp_path / "beside"))
+
+
+def test_a_sweep_that_ran_out_of_time_resumes(tmp_path, monkeypatch):
+    whole = sweep.run(recipes(), tmp_path / "whole", hardware=Hardware(device="cpu"))
+    progress = Silent()
+    # Time runs out after a few turns, again and again.
+    clock = {"now": 0.0}
+    honest = time.monotonic
+    monkeypatch.setattr("kernelfit.deep.training.turns.time.monotonic", lambda: honest() + clock["now"])
+    part, calls = {}, 0
+    while len(part) < len(whole) and calls < 200:
+        calls += 1
+        turns = iter(range(4))
+
+        def tick(self, *, now=False, turns=turns, real=sweep.Training._save):
+            if next(turns, None) is None:
+                clock["now"] += 1e6
+            return real(self, now=now)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(sweep.Training, "_save", tick)
+            part = sweep.run(
+                recipes(),
+                tmp_path / "part",
+                hardware=Hardware(device="cpu"),
+                at_once=2,
+                minutes=1,
+                progress=progress,
+            )
+    assert calls > 2
+    assert {k: comparable(v) for k, v in whole.items()} == {k: comparable(v) for k, v in part.items()}
+    assert_same(weights(tmp_path / "whole"), weights(tmp_path / "part"))
+    lines = [json.loads(line) for line in (tmp_path / "part" / "sweep.jsonl").read_text().splitlines()]
+    assert len(lines) == calls
+    assert sorted(key for line in lines for key in line["finished"]) == sorted(whole)
+    assert sweep.seconds_so_far(tmp_path / "part") == pytest.approx(sum(line["seconds"] for line in lines))
+
+
+def test_gpus_are_asked_for_once(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(results, "gpus", lambda: asked.append(1) or [{"name": "made"}])
+    results._gpus.cache_clear()
+    found = sweep.run(recipes()[:3], tmp_path, hardware=Hardware(device="cpu"), stack=1)
+    results._gpus.cache_clear()
+    assert asked == [1]
+    assert all(result["machine"]["gpu"] == [{"name": "made"}] for result in found.values())
+    kept = [results.finished(recipe, tmp_path) for recipe in recipes()[:3]]
+    assert kept == list(found.values())
+
+
+def test_refusals(tmp_path, monkeypatch):
+    with pytest.raises(InputError, match="at_once: got 0"):
+        sweep.run(recipes(), tmp_path, at_once=0)
+    with pytest.raises(InputError, match="minutes: got 0"):
+        sweep.run(recipes(), tmp_path, minutes=0)
+    with pytest.raises(InputError, match="with dropout draw from one generator"):
+        sweep.run([default("alexnet", **SMALL, dropout=0.5)], tmp_path, at_once=2)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(InputError, match="would stop at different steps"):
+        sweep.run(recipes(), tmp_path, minutes=1.0)
+
+
+def test_results_of_another_precision_are_not_taken_in_silence(tmp_path):
+    recipe = default("mlp-1x512", **SMALL)
+    sweep.run([recipe], tmp_path, hardware=Hardware(device="cpu"))
+    path = tmp_path / recipe.key / "result.json"
+    kept = json.loads(path.read_text())
+    assert kept["system"]["precision"] == "float32"
+    kept["system"]["precision"] = "bf16"
+    path.write_text(json.dumps(kept))
+    progress = Silent()
+    sweep.run([recipe], tmp_path, hardware=Hardware(device="cpu"), progress=progress)
+    assert any("trained in bf16, not in float32" in note for note in progress.notes)
