@@ -25,7 +25,7 @@ from kernelfit.metrics import one_hot
 from kernelfit.progress import Progress
 from kernelfit.solver.solution import Solution
 from kernelfit.solver.solve import solve
-from kernelfit.typing import Float
+from kernelfit.typing import Float, GammaRule, PrecisionName, RidgeRule, Singular, Tier
 
 KernelLike = str | Kernel | Callable[[Any, Any], float]
 
@@ -46,14 +46,14 @@ class _KernelEstimator(BaseEstimator):
         self,
         kernel: KernelLike = "gaussian",
         *,
-        gamma: float | str | None = None,
+        gamma: float | GammaRule | None = None,
         gamma_factor: float = 1.0,
         kernel_params: dict[str, Any] | None = None,
-        ridge: float | str = 0.0,
+        ridge: float | RidgeRule = 0.0,
         jitter: float = 0.0,
-        singular: str = "ridge",
-        precision: str = "float64",
-        tier: str = "auto",
+        singular: Singular = "ridge",
+        precision: PrecisionName = "float64",
+        tier: Tier = "auto",
         memory: int | str | None = None,
         device: str = "auto",
         threads: int | None = None,
@@ -126,7 +126,7 @@ class _KernelEstimator(BaseEstimator):
             return solution
         raise refused
 
-    def _solve_with(self, X: NDArray[Any], targets: Float, ridge: float | str) -> Solution:
+    def _solve_with(self, X: NDArray[Any], targets: Float, ridge: float | RidgeRule) -> Solution:
         kernel = self.kernel
         if not isinstance(kernel, (str, Kernel)):
             kernel = Pairwise(kernel)

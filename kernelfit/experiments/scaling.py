@@ -15,6 +15,7 @@ from kernelfit.kernels import Kernel
 from kernelfit.metrics import one_hot
 from kernelfit.progress import Progress
 from kernelfit.solver.solve import solve
+from kernelfit.typing import PrecisionName
 
 PHASES = ("gram", "factor", "solve", "certify")
 # A solution whose backward error is not of the order of rounding is no measurement of a correct solver.
@@ -31,7 +32,7 @@ class Workload:
     scale: float
     kernel: str | Kernel
     n_rhs: int = 10
-    precision: str = "float64"
+    precision: PrecisionName = "float64"
     threads: int | None = None
     memory: int | None = None
     seed: int = 0

@@ -20,6 +20,7 @@ from kernelfit.solver.pose import Request, pose
 from kernelfit.solver.primal import is_primal, solve_primal
 from kernelfit.solver.resources import Resources
 from kernelfit.solver.solution import Solution
+from kernelfit.typing import GammaRule, PrecisionName, RidgeRule, Tier
 
 
 def solve(
@@ -27,13 +28,13 @@ def solve(
     Y: ArrayLike,
     *,
     kernel: str | Kernel = "gaussian",
-    gamma: float | str | None = None,
+    gamma: float | GammaRule | None = None,
     gamma_factor: float = 1.0,
     kernel_params: dict[str, Any] | None = None,
-    ridge: float | str = 0.0,
+    ridge: float | RidgeRule = 0.0,
     jitter: float = 0.0,
-    precision: str = "float64",
-    tier: str = "auto",
+    precision: PrecisionName = "float64",
+    tier: Tier = "auto",
     memory: int | str | None = None,
     run_dir: str | Path | None = None,
     resume: bool = False,

@@ -62,6 +62,15 @@ from kernelfit.datasets.corruptions import corrupt
 from kernelfit.expressivity import fit
 
 X = Y = np.ones((3, 3))
+kernelfit.solve(X, Y, precision="mixed", tier="disk", gamma="median", ridge="auto")
+kernelfit.solve(X, Y, precision="mixd")  # wrong
+kernelfit.solve(X, Y, tier="dsk")  # wrong
+kernelfit.solve(X, Y, gamma="medain")  # wrong
+kernelfit.solve(X, Y, ridge="atuo")  # wrong
+kernelfit.KernelClassifier(precision="float32", singular="raise")
+kernelfit.KernelClassifier(precision="float46")  # wrong
+kernelfit.KernelClassifier(singular="rigde")  # wrong
+kernelfit.Experiment("digits", precision="mixd")  # wrong
 corrupt(kernelfit.datasets.load("digits"), "gaussian")
 corrupt(kernelfit.datasets.load("digits"), "gausian")  # wrong
 fit(X, Y, variant="clipped")

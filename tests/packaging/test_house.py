@@ -136,13 +136,13 @@ def parameters(function: ast.FunctionDef) -> int:
 
 
 def is_wide_by_rule(function: ast.FunctionDef, owner: ast.ClassDef | None) -> bool:
-    """The public API, constructors that scikit-learn reads, and what click calls with one argument an option."""
+    """The public API, constructors of it and those that scikit-learn reads, and what click calls with one argument an option."""
     decorators = " ".join(ast.unparse(decorator) for decorator in function.decorator_list)
     if owner is None:
         return function.name in WIDE or ".command(" in decorators or "click." in decorators
     bases = " ".join(ast.unparse(base) for base in owner.bases)
     return function.name == "__init__" and (
-        "ImageFeatures" in bases or "Estimator" in bases or "_Kernel" in bases
+        owner.name == "Experiment" or "ImageFeatures" in bases or "Estimator" in bases or "_Kernel" in bases
     )
 
 
@@ -228,11 +228,9 @@ MEASURES = {
 
 #: offenders that are still there
 LEFT = {
-    f"functions longer than {MAX_LINES} lines": 4,
-    f"functions of more than {MAX_PARAMETERS} parameters": 20,
-    "circles of imports": 2,
-    "late imports of our own modules": 33,
-    "imports upwards": 6,
+    f"functions of more than {MAX_PARAMETERS} parameters": 13,
+    "late imports of our own modules": 22,
+    "imports upwards": 2,
 }
 
 
