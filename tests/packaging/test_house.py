@@ -136,7 +136,7 @@ def parameters(function: ast.FunctionDef) -> int:
 
 
 def is_wide_by_rule(function: ast.FunctionDef, owner: ast.ClassDef | None) -> bool:
-    """The public API, constructors of it and those that scikit-learn reads, and what click calls with one argument an option."""
+    """The public API and its constructors, and what click calls with one argument an option."""
     decorators = " ".join(ast.unparse(decorator) for decorator in function.decorator_list)
     if owner is None:
         return function.name in WIDE or ".command(" in decorators or "click." in decorators
