@@ -272,7 +272,7 @@ def remove_if_empty(folder: Path) -> None:
 def refuse_occupied(folder: Path) -> None:
     """Raise where a new run would overwrite an earlier one or its solution."""
     if (folder / RUN).exists():
-        raise StorageError(f"{folder}: holds {state(folder)}; {ways_on(folder)}, or name another folder")
+        raise StorageError(f"{folder}: holds {state(folder)}; {remedy(folder)}, or name another folder")
     if (folder / SOLUTION).exists():
         raise StorageError(f"{folder}: holds {SOLUTION} already; name another folder")
 
@@ -292,7 +292,7 @@ def state(folder: Path) -> str:
     return f"an unfinished run ({len(contents.panels)} of {total} panels)"
 
 
-def ways_on(folder: Path) -> str:
+def remedy(folder: Path) -> str:
     if is_finished(folder):
         return "use its factor with kernelfit.open"
     return f"continue it with kernelfit resume {folder}"
@@ -302,9 +302,9 @@ def refuse_other(folder: Path, here: dict[str, Any], there: Any) -> None:
     """Raise where the run in the folder is another one, with what differs."""
     if not isinstance(there, dict):
         raise DataError(f"{folder / JOURNAL}: does not say what it belongs to; start again in another folder")
-    found = differences(here, there)
-    if found:
-        listed = "; ".join(found[:6]) + (f"; and {len(found) - 6} more" if len(found) > 6 else "")
+    differing = differences(here, there)
+    if differing:
+        listed = "; ".join(differing[:6]) + (f"; and {len(differing) - 6} more" if len(differing) > 6 else "")
         raise StorageError(
             f"{folder}: holds another run: {listed}; name another folder, or restore what differs"
         )

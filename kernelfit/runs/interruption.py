@@ -21,18 +21,18 @@ _SAME = 1.0
 
 
 class Interruption:
-    """While open, SIGINT and SIGTERM raise `Interrupted` at a moment from which the run in `folder` can go on.
+    """While open, SIGINT and SIGTERM raise `Interrupted` at a moment from which the run in `folder` can be resumed.
 
     While panels are being made that is the end of the panel (or of another `step`); a second signal, and any signal at
-    other times, does not wait. `way_on` says how to go on. Signals are Python's main thread's affair: elsewhere this
+    other times, does not wait. `remedy` says how to resume. Signals are Python's main thread's affair: elsewhere this
     does nothing.
     """
 
     def __init__(
-        self, folder: Path, progress: Progress, *, step: str = "panel", way_on: str | None = None
+        self, folder: Path, progress: Progress, *, step: str = "panel", remedy: str | None = None
     ) -> None:
         self._folder, self._progress, self._step = folder, progress, step
-        self._way_on = way_on or f"continue with kernelfit resume {folder}"
+        self._remedy = remedy or f"continue with kernelfit resume {folder}"
         self._asked: int | None = None
         self._asked_at = 0.0
         self._patient = False
@@ -82,6 +82,6 @@ class Interruption:
 
     def _interrupted(self, number: int, moment: str) -> Interrupted:
         return Interrupted(
-            f"{self._folder}: stopped by {signal.Signals(number).name} {moment}; {self._way_on}",
+            f"{self._folder}: stopped by {signal.Signals(number).name} {moment}; {self._remedy}",
             exit_code=128 + number,
         )

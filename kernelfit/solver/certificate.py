@@ -18,16 +18,16 @@ class Certificate:
     ----------
     backward_error : max over columns of |y - A alpha|_inf / (|A|_inf |alpha|_inf + |y|_inf), K formed afresh
     residual : max |Y - A alpha|
-    norm : |A|_1; on the primal road |X|_F^2, which bounds |A|_2
+    norm : |A|_1; on the primal path |X|_F^2, which bounds |A|_2
     condition_estimate : |A|_1 times an estimate of |A^-1|_1 (a lower bound, nearly always within a factor of 3)
     min_pivot, min_pivot_row : the least pivot L_ii^2 and its row
     weak_pivots : how many pivots are below 10 n u K_ii
-    log_det : log det (A + jitter I); None on the primal road, where A is singular
+    log_det : log det (A + jitter I); None on the primal path, where A is singular
     jitter : what was added to the diagonal besides the ridge
     interpolates : ridge = 0 and the equations without the jitter hold to rounding, see `interpolates`
     refinements : products with K that refinement took; 0 where none was needed
     factor_precision : `float64` or `float32`; min_pivot, log_det and the condition come from that factor
-    rank : rank of K where the primal road found it, else n
+    rank : rank of K as the primal path sees it, else n
     consistent : whether an interpolant exists (always, once a factor does)
     rkhs_norm, rkhs_norm_per_column : |f| and |f_c| with |f_c|^2 = alpha_c^T K alpha_c
     """

@@ -30,7 +30,7 @@ _SAME_ERROR = 10.0
 
 @dataclass
 class Check:
-    """What `check` found.
+    """What `check` finds.
 
     `panels_verified` of `panels` match their checksums; `backward_error` is that of the stored alpha, from a factor
     read back and K formed afresh (finished runs); `problems` are lines of text, none where all is well; `notes` are
@@ -66,81 +66,83 @@ def check(
     """Verify a run end to end: what it was started with, its journal, every finished panel, HDF5's view of the factor.
 
     Of a finished run the solution is computed again from the factor and compared with the one that is stored. A run
-    that is going on may be checked: only panels that are finished are looked at. `function` and `gram` as in
+    that another process writes may be checked: only finished panels are looked at. `function` and `gram` as in
     `kernelfit.resume`. Raises `DataError` where the folder holds no run.
     """
     folder = require_run(folder)
     progress = progress or Silent()
-    found = Check(str(folder))
+    report = Check(str(folder))
     if not (folder / RUN).exists():
-        found.notes.append("a solution without a factor")
-        found.finished = _readable(found, folder, function) is not None
-        return found
+        report.notes.append("a solution without a factor")
+        report.finished = _readable(report, folder, function) is not None
+        return report
     try:
         problem, plan, _ = read_run(folder / RUN, function, gram_of(folder, gram))
         contents = journal.read(folder / JOURNAL)
     except (DataError, StorageError) as error:
-        found.problems.append(str(error))
-        return found
-    found.panels = plan.panels
+        report.problems.append(str(error))
+        return report
+    report.panels = plan.panels
     if contents.header is None:
-        _missing_journal(found, folder, contents)
-        return found
-    same_versions = _compare_identity(found, problem, plan, contents)
+        _missing_journal(report, folder, contents)
+        return report
+    same_versions = _compare_identity(report, problem, plan, contents)
     if contents.damage is not None:
-        found.problems.append(f"{folder / JOURNAL}: {contents.damage}")
+        report.problems.append(f"{folder / JOURNAL}: {contents.damage}")
     elif contents.torn:
-        found.notes.append("the journal's last line is not complete, as after a crash or while a run goes on")
-    _check_factor(found, folder, plan, contents, progress)
+        report.notes.append(
+            "the journal's last line is not complete, as after a crash or while a run goes on"
+        )
+    _check_factor(report, folder, plan, contents, progress)
     if contents.solutions and not (folder / SOLUTION).exists():
-        found.notes.append(
+        report.notes.append(
             "the solution that the journal knows of is not there; kernelfit resume writes it again"
         )
-    elif contents.solutions and found.ok and found.panels_verified == plan.panels:
-        found.finished = True
-        _check_solution(found, folder, function, gram, threads, same_versions, progress)
-    return found
+    elif contents.solutions and report.ok and report.panels_verified == plan.panels:
+        report.finished = True
+        _check_solution(report, folder, function, gram, threads, same_versions, progress)
+    return report
 
 
-def _missing_journal(found: Check, folder: Path, contents: Contents) -> None:
+def _missing_journal(report: Check, folder: Path, contents: Contents) -> None:
     if contents.damage is None and not contents.torn and not (folder / JOURNAL).exists():
-        found.notes.append("no panel is finished: the journal is not there yet")
+        report.notes.append("no panel is finished: the journal is not there yet")
     else:
-        found.problems.append(f"{folder / JOURNAL}: {contents.damage or 'its first line is damaged'}")
+        report.problems.append(f"{folder / JOURNAL}: {contents.damage or 'its first line is damaged'}")
 
 
-def _compare_identity(found: Check, problem: Problem, plan: Plan, contents: Contents) -> bool:
+def _compare_identity(report: Check, problem: Problem, plan: Plan, contents: Contents) -> bool:
     """Whether versions are those of the run; other differences are problems."""
     there = (contents.header or {}).get("identity")
     if not isinstance(there, dict):
-        found.problems.append("the journal does not say what it belongs to")
+        report.problems.append("the journal does not say what it belongs to")
         return False
     differing = differences(identity(problem.source, plan, problem.ridge, problem.jitter), there)
     versions = [line for line in differing if line.startswith("versions.")]
-    found.notes += versions
-    found.problems += [line for line in differing if line not in versions]
+    report.notes += versions
+    report.problems += [line for line in differing if line not in versions]
     return not versions
 
 
-def _check_factor(found: Check, folder: Path, plan: Plan, contents: Contents, progress: Progress) -> None:
+def _check_factor(report: Check, folder: Path, plan: Plan, contents: Contents, progress: Progress) -> None:
     try:
         file = open_factor(folder / FACTOR, plan, contents, writable=False)
         if file is None:
-            found.problems.append(f"{folder / FACTOR}: missing")
+            report.problems.append(f"{folder / FACTOR}: missing")
             return
         try:
-            found.panels_verified, fault = verify(file, contents.panels, progress)
-            found.bytes_verified = file.bytes_read
+            report.panels_verified, fault = verify(file, contents.panels, progress)
+            report.bytes_verified = file.bytes_read
             if fault is not None:
-                found.problems.append(fault)
+                report.problems.append(fault)
             if file.metadata_digest() != (contents.header or {}).get("metadata"):
-                found.problems.append(f"{file.path}: its HDF5 metadata is damaged")
+                report.problems.append(f"{file.path}: its HDF5 metadata is damaged")
             else:
-                found.problems += _hdf5_view(file.path, plan.layout, file.dtype, file.offsets)
+                report.problems += _hdf5_view(file.path, plan.layout, file.dtype, file.offsets)
         finally:
             file.close()
     except (DataError, StorageError) as error:
-        found.problems.append(str(error))
+        report.problems.append(str(error))
 
 
 def _hdf5_view(path: Path, layout: PanelLayout, dtype: np.dtype[Any], offsets: tuple[int, ...]) -> list[str]:
@@ -159,16 +161,16 @@ def _hdf5_view(path: Path, layout: PanelLayout, dtype: np.dtype[Any], offsets: t
     return []
 
 
-def _readable(found: Check, folder: Path, function: Any) -> Solution | None:
+def _readable(report: Check, folder: Path, function: Any) -> Solution | None:
     try:
         return Solution.load(folder / SOLUTION, function)
     except DataError as error:
-        found.problems.append(str(error))
+        report.problems.append(str(error))
         return None
 
 
 def _check_solution(
-    found: Check,
+    report: Check,
     folder: Path,
     function: Any,
     gram: ArrayLike | PanelGram | None,
@@ -179,24 +181,24 @@ def _check_solution(
     try:
         stored = open_run(folder, function=function, gram=gram, threads=threads, condition=False)
     except (DataError, StorageError) as error:
-        found.problems.append(str(error))
+        report.problems.append(str(error))
         return
     try:
         again = stored.solve(stored.targets, progress)
     except RefinementError as error:
-        found.problems.append(f"{folder / SOLUTION}: the factor gives no solution: {error}")
+        report.problems.append(f"{folder / SOLUTION}: the factor gives no solution: {error}")
         return
     finally:
         stored.close()
-    found.backward_error = again.certificate.backward_error
-    found.alpha_reproduced = bool(np.array_equal(again.alpha, stored.alpha))
-    if same_versions and not found.alpha_reproduced:
-        found.problems.append(
+    report.backward_error = again.certificate.backward_error
+    report.alpha_reproduced = bool(np.array_equal(again.alpha, stored.alpha))
+    if same_versions and not report.alpha_reproduced:
+        report.problems.append(
             f"{folder / SOLUTION}: the factor gives another alpha than the one that is stored"
         )
     limit = _SAME_ERROR * max(stored.certificate.backward_error, float(np.finfo(np.float64).eps))
-    if not found.backward_error <= limit:
-        found.problems.append(
-            f"{folder / SOLUTION}: backward error {found.backward_error:.1e}, recorded "
+    if not report.backward_error <= limit:
+        report.problems.append(
+            f"{folder / SOLUTION}: backward error {report.backward_error:.1e}, recorded "
             f"{stored.certificate.backward_error:.1e}"
         )

@@ -88,9 +88,9 @@ def refuse_conflicts(duplicates: Duplicates, targets: Float) -> None:
 def drop_duplicates(
     points: Points, targets: Float, ridge: float, note: Callable[[str], None]
 ) -> tuple[Points, Float, NDArray[np.int64], Duplicates]:
-    """Rows, targets, their indices, and what was found: with ridge = 0 equal rows make K singular.
+    """Rows, targets, their indices, and the duplicates: with ridge = 0 equal rows make K singular.
 
-    Conflicting targets are an error, of others the first row is kept, which `note` is told.
+    Conflicting targets are an error, of others the first row is kept, with a line to `note`.
     """
     kept = np.arange(points.shape[0])
     if ridge > 0:

@@ -24,7 +24,7 @@ from kernelfit.solver.inputs import Duplicates, as_shift, as_targets, drop_dupli
 from kernelfit.solver.problem import Problem
 from kernelfit.solver.resources import Resources
 from kernelfit.solver.ridge import CANDIDATES, choose_ridge
-from kernelfit.typing import Float
+from kernelfit.typing import Float, PrecisionName, RidgeRule
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,14 @@ class Request:
     ridge: float = 0.0
     choose: bool = False
     jitter: float = 0.0
-    precision: str = "float64"
+    precision: PrecisionName = "float64"
     scale: float | None = None
     seed: int = 0
     condition: bool = True
     remember: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, *, ridge: float | str = 0.0, jitter: float = 0.0, **others: Any) -> Request:
+    def of(cls, *, ridge: float | RidgeRule = 0.0, jitter: float = 0.0, **others: Any) -> Request:
         """The same with numbers checked; raises `InputError`."""
         choose = isinstance(ridge, str) and ridge == "auto"
         request = cls(

@@ -16,7 +16,7 @@ from kernelfit.gram.protocol import GramSource
 from kernelfit.gram.source import Source
 from kernelfit.kernels.base import Kernel
 from kernelfit.solver.ridge import RidgeChoice
-from kernelfit.typing import Float
+from kernelfit.typing import Float, PrecisionName
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Problem:
     targets: Float
     ridge: float
     jitter: float
-    precision: str
+    precision: PrecisionName
     kept: NDArray[np.int64]
     rows_given: int
     duplicates: tuple[tuple[int, ...], ...] = ()

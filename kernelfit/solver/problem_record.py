@@ -11,6 +11,7 @@ import numpy as np
 from kernelfit.errors import DataError, InputError
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.points import Points
+from kernelfit.gram.precision import precision_of
 from kernelfit.gram.protocol import GramSource
 from kernelfit.gram.source import KernelGram
 from kernelfit.kernels import from_description
@@ -69,7 +70,7 @@ def problem_of(
         targets=targets,
         ridge=float(meta["ridge"]),
         jitter=float(meta["jitter"]),
-        precision=str(meta["precision"]),
+        precision=precision_of(meta["precision"]).name,
         kept=arrays["kept"].astype(np.int64, copy=False),
         rows_given=int(meta["rows_given"]),
         duplicates=tuple(tuple(int(row) for row in group) for group in meta["duplicates"]),

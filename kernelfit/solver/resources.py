@@ -11,6 +11,7 @@ from kernelfit.arguments import bytes_of, integer
 from kernelfit.cpu.memory import available_memory
 from kernelfit.device.choose import check_device
 from kernelfit.device.protocol import Device
+from kernelfit.typing import Tier
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Resources:
     """
 
     memory: int | None = None
-    tier: str = "auto"
+    tier: Tier = "auto"
     scratch: Path | None = None
     threads: int | None = None
     device: str | Device | Sequence[Device] = "auto"
@@ -41,7 +42,7 @@ class Resources:
         cls,
         *,
         memory: int | str | None = None,
-        tier: str = "auto",
+        tier: Tier = "auto",
         scratch: str | Path | None = None,
         threads: int | None = None,
         device: str | Device | Sequence[Device] = "auto",

@@ -50,7 +50,7 @@ def resume(
     """Resume the run in `folder` from its first unfinished panel; bit for bit the answer of a run without a break
     where the device is of the same kind.
 
-    What is found is verified first: panels from the first on that does not match its checksum are computed again, and
+    What is there is verified first: panels from the first on that does not match its checksum are computed again, and
     a run whose rows, kernel, plan or package versions are not what they were is refused. A finished run is opened.
 
     Parameters
@@ -119,7 +119,7 @@ def open_run(
     if contents.header is None and (folder / SOLUTION).exists() and not (folder / RUN).exists():
         return Solution.load(folder / SOLUTION, function)  # of a linear kernel, which has no factor
     if not run_folder.is_finished(folder):
-        raise StorageError(f"{folder}: holds {run_folder.state(folder)}; {run_folder.ways_on(folder)}")
+        raise StorageError(f"{folder}: holds {run_folder.state(folder)}; {run_folder.remedy(folder)}")
     if digest not in contents.solutions:
         raise DataError(
             f"{folder / SOLUTION}: does not match the journal's checksum, it is damaged; "
@@ -161,7 +161,7 @@ def open_run(
 
 
 def remembered(folder: str | Path) -> dict[str, Any]:
-    """What `kernelfit.solve` was told to remember with the run; empty where it cannot be read."""
+    """What `kernelfit.solve` was given as `remember`; empty where it cannot be read."""
     return run_file.read_entry(require_run(folder) / RUN, "remembered") or {}
 
 

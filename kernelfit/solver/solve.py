@@ -69,17 +69,17 @@ def solve(
         device "tf32" (as mixed, with products on the tensor cores, for small condition numbers)
     tier : "ram", "disk" or "auto"
     memory : bytes, or text such as "8GB"; by default what is available
-    run_dir : a folder to keep the run in: rows, factor, journal and solution. A run that stops before its end goes on
-        with `kernelfit.resume`, and `kernelfit.open` answers more right-hand sides from the factor of one that ended
-    resume : go on with the run in `run_dir`, where there is one, if it is of the same rows, kernel, plan and
-        versions; other targets are welcome
-    remember : JSON to keep with the run, for whoever goes on with it: `kernelfit.solver.resume.remembered`
+    run_dir : a folder for the run: rows, factor, journal and solution. A run that stops before its end is continued by
+        `kernelfit.resume`, and `kernelfit.open` answers more right-hand sides from the factor of one that ended
+    resume : continue the run in `run_dir`, where there is one, if it is of the same rows, kernel, plan and versions;
+        other targets are welcome
+    remember : JSON stored with the run, for whoever resumes it: `kernelfit.solver.resume.remembered`
     scratch : where panels of the disk tier go when no run_dir is given; by default the system's temporary folder
     panel_width : columns of a panel; by default chosen by n
-    device : "cpu", "cuda", "cuda:1", ..., "auto" (a card where there is one and n is large enough to pay for it), or an
+    device : "cpu", "cuda", "cuda:1", ..., "auto" (a GPU where there is one and n is large enough to pay for it), or an
         open `kernelfit.device.protocol.Device`, which the solution then owns. "cuda:0,cuda:1" deals the panels out to
-        both cards, each of which keeps the whole factor; the first does the rest
-    device_memory : bytes of the card to stay within, or text such as "10GB"; by default what is free
+        both devices, each of which holds the whole factor; the first does the rest
+    device_memory : bytes of the device to stay within, or text such as "10GB"; by default what is free
     threads : by default all cores this process may use
     scale : factor applied to X before the kernel, such as 1/255 for bytes
     seed : for choices that draw rows (gamma="auto", ridge="auto")

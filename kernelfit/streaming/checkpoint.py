@@ -88,7 +88,7 @@ class Checkpoint:
             gram_file.write(self.path, self.layout, sums.panels(), sums.cross(), self.record(features, done))
 
         with Interruption(
-            self.path.parent, features.progress, step="filter", way_on=self.resume_hint
+            self.path.parent, features.progress, step="filter", remedy=self.resume_hint
         ) as interruption:
 
             def after_block(done: int) -> None:

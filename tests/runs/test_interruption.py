@@ -23,7 +23,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def test_it_stops_after_the_step(clock: list[float]) -> None:
     progress = Silent()
-    interruption = Interruption(Path("/run"), progress, step="filter", way_on="say please")
+    interruption = Interruption(Path("/run"), progress, step="filter", remedy="say please")
     with interruption, interruption.step_by_step():
         interruption.after(1)
         os.kill(os.getpid(), signal.SIGTERM)

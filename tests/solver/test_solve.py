@@ -1,4 +1,4 @@
-"""The main road against SciPy and scikit-learn: precisions, tiers, repeated rows, more right-hand sides."""
+"""Solutions against SciPy and scikit-learn: precisions, tiers, repeated rows, more right-hand sides."""
 
 from __future__ import annotations
 
@@ -338,7 +338,7 @@ def test_leave_one_out_is_scored_by_leaving_out(problem, precision):
         )
 
 
-# Other roads
+# Other paths
 
 
 def test_the_linear_kernel_with_few_features_goes_the_primal_way(rng):

@@ -1,0 +1,158 @@
+"""The stages of a solve, each called alone: pose, place, factor, solve, certify."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kernelfit.cpu.pool import CpuBackend
+from kernelfit.errors import DuplicateRowsError, InputError, PlanError, StorageError
+from kernelfit.kernels import Gaussian
+from kernelfit.progress import Notes, Silent
+from kernelfit.solver.answer import certify, solve_targets
+from kernelfit.solver.complete import complete
+from kernelfit.solver.place import place
+from kernelfit.solver.pose import Request, pose
+from kernelfit.solver.primal import is_primal, solve_primal
+from kernelfit.solver.problem import AbsentGram, Problem
+from kernelfit.solver.resources import Resources
+
+N, GAMMA = 90, 0.5
+
+
+@pytest.fixture
+def rows(rng: np.random.Generator) -> np.ndarray:
+    return rng.standard_normal((N, 4))
+
+
+@pytest.fixture
+def targets(rng: np.random.Generator) -> np.ndarray:
+    return rng.standard_normal((N, 2))
+
+
+def posed(X: object, Y: object, **request: object) -> Problem:
+    asked = Request.of(**{"gamma": GAMMA, **request})
+    with CpuBackend(1) as backend:
+        return pose(X, Y, asked, Resources.of(device="cpu"), backend, Notes())  # type: ignore[arg-type]
+
+
+def test_pose_makes_every_choice(rows: np.ndarray, targets: np.ndarray) -> None:
+    problem = posed(np.vstack([rows, rows[:1]]), np.vstack([targets, targets[:1]]), jitter=1e-9, scale=2.0)
+    assert problem.kernel == Gaussian(GAMMA)
+    assert (problem.n, problem.n_features, problem.rows_given) == (N, 4, N + 1)
+    assert problem.duplicates == ((0, N),)
+    assert (problem.ridge, problem.jitter, problem.shift) == (0.0, 1e-9, 1e-9)
+    assert problem.input_scale == 2.0
+    assert not problem.single_target
+    assert problem.ridge_choice is None
+
+
+def test_pose_chooses_a_ridge_and_keeps_the_choice_with_the_problem(
+    rows: np.ndarray, targets: np.ndarray
+) -> None:
+    problem = posed(rows, targets, ridge="auto")
+    assert problem.ridge_choice is not None
+    assert problem.ridge == problem.ridge_choice.ridge
+    assert problem.with_targets(targets, single_target=False).ridge_choice is None
+
+
+def test_pose_refuses_conflicting_rows(rows: np.ndarray, targets: np.ndarray) -> None:
+    rows[7] = rows[3]
+    with pytest.raises(DuplicateRowsError, match="rows 3, 7"):
+        posed(rows, targets)
+
+
+def test_a_problem_lets_go_of_a_gram_that_is_stored(rows: np.ndarray, targets: np.ndarray) -> None:
+    generated = posed(rows, targets)
+    assert generated.without_gram() is generated
+    stored = posed(np.eye(N), targets, kernel="precomputed", gamma=None).without_gram()
+    assert stored.n == N
+    assert isinstance(stored.source, AbsentGram)
+    with pytest.raises(InputError, match=r"^gram: a precomputed Gram matrix is not stored"):
+        stored.source.diagonal()
+
+
+@pytest.mark.parametrize("tier", ["ram", "disk"])
+def test_factor_solve_and_certify_one_after_the_other(
+    rows: np.ndarray, targets: np.ndarray, tmp_path: Path, tier: str
+) -> None:
+    problem, silent = posed(rows, targets), Silent()
+    resources = Resources.of(device="cpu", tier=tier, scratch=tmp_path)  # type: ignore[arg-type]
+    with CpuBackend(1) as backend:
+        system = place(problem, resources, backend, Notes())
+        assert (system.name, system.plan.tier, system.closed) == ("cpu", tier, True)
+        system.factorise(silent)
+        solved = solve_targets(system, targets, silent)
+        fitted, certificate = certify(system, targets, solved, silent)
+        system.close()
+    K = np.exp(-GAMMA * ((rows[:, None] - rows[None]) ** 2).sum(-1))
+    np.testing.assert_allclose(solved.alpha, np.linalg.solve(K, targets), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(fitted, targets, atol=1e-9)
+    assert certificate.interpolates
+    assert solved.products == 0
+    assert system.closed
+
+
+def test_complete_is_what_the_stages_give(rows: np.ndarray, targets: np.ndarray) -> None:
+    problem, notes = posed(rows, targets), Notes()
+    with CpuBackend(1) as backend:
+        solution = complete(place(problem, Resources.of(device="cpu"), backend, notes), notes)
+    assert solution.problem is problem
+    assert solution.notes is notes.lines
+    np.testing.assert_array_equal(solution.targets, targets)
+    assert solution.traffic["factor_read"] == 0
+    assert set(solution.seconds) == {"gram", "factor", "solve", "certify"}
+
+
+def test_place_plans_before_anything_is_computed(
+    rows: np.ndarray, targets: np.ndarray, tmp_path: Path
+) -> None:
+    problem = posed(rows, targets)
+    with CpuBackend(1) as backend:
+        with pytest.raises(PlanError, match=r"^memory: "):
+            place(problem, Resources.of(device="cpu", memory="1MB"), backend, Notes(), tmp_path / "run")
+        assert not (tmp_path / "run").exists()
+        system = place(problem, Resources.of(device="cpu"), backend, Notes(), tmp_path / "run")
+        assert system.run is not None
+        with pytest.raises(StorageError, match="is working in this folder"):
+            place(problem, Resources.of(device="cpu"), backend, Notes(), tmp_path / "run", resume=True)
+        system.run.close()
+
+
+def test_a_linear_kernel_with_few_features_is_primal(rows: np.ndarray, targets: np.ndarray) -> None:
+    problem = posed(rows, rows[:, :2], kernel="linear", gamma=None)
+    assert is_primal(problem)
+    assert not is_primal(dataclasses.replace(problem, ridge=1e-3))
+    assert not is_primal(posed(rows, targets))
+    notes = Notes()
+    with CpuBackend(1) as backend:
+        solution = solve_primal(problem, backend, 10**10, notes)
+    np.testing.assert_allclose(solution.weights, np.eye(4, 2), atol=1e-12)
+    assert solution.factor is None
+    assert solution.notes == notes.lines != []
+
+
+def test_resources_are_checked_when_they_are_given() -> None:
+    resources = Resources.of(memory="2GB", device_memory="1GiB", scratch="somewhere", panel_width=3)
+    assert (resources.memory, resources.memory_limit, resources.device_memory) == (
+        2 * 10**9,
+        2 * 10**9,
+        2**30,
+    )
+    assert resources.folder == Path("somewhere")
+    with pytest.raises(InputError, match=r"^device: got"):
+        Resources.of(device="gpu")
+    with pytest.raises(InputError, match=r"^panel_width: got"):
+        Resources.of(panel_width=0)
+    assert Resources.of().memory_limit > 0
+
+
+def test_notes_are_recorded_and_shown_at_once() -> None:
+    shown = Silent()
+    notes = Notes(shown, ["earlier"])
+    notes.add("later")
+    assert notes.lines == ["earlier", "later"]
+    assert shown.notes == ["later"]
