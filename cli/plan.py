@@ -71,7 +71,7 @@ def command(
         n_rhs=n_rhs if n_rhs is not None else width,
         threads=threads,
         precision=values["precision"],
-        points_bytes=n * d * (1 if exact else 8),
+        bytes_points=n * d * (1 if exact else 8),
     )
     disk_free = free_disk(values["scratch"] or Path(tempfile.gettempdir()))
     plan = place(costs, Limits(memory, disk_free), tier=values["tier"])

@@ -121,7 +121,7 @@ def predict(
         n_rhs=work.n_rhs,
         threads=threads,
         precision=work.precision,
-        points_bytes=n * work.X.shape[1] * work.X.itemsize,
+        bytes_points=n * work.X.shape[1] * work.X.itemsize,
     )
     needed = costs.bytes_held + costs.bytes_factor
     return {

@@ -39,13 +39,13 @@ class Costs:
         n_rhs: int,
         threads: int = 1,
         precision: str = "float64",
-        points_bytes: int | None = None,
+        bytes_points: int | None = None,
         panel_width: int | None = None,
     ) -> Costs:
         """By default the rows are float64, and panels are as wide as n asks for. Raises `InputError`."""
         numbers = precision_of(precision)
         layout = PanelLayout.of_order(n) if panel_width is None else PanelLayout(n, min(panel_width, n))
-        points = n * d * 8 if points_bytes is None else points_bytes
+        points = n * d * 8 if bytes_points is None else bytes_points
         return cls(n, d, n_rhs, threads, numbers.of_plan, layout, points)
 
     @property

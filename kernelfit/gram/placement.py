@@ -116,32 +116,3 @@ def max_order(costs: Costs, memory: int) -> int:
         needed = INTERPRETER + smaller.bytes_factor + n * row_bytes + smaller.bytes_workspace
         low, high = (n, high) if needed <= memory else (low, n - 1)
     return low
-
-
-def make_plan(
-    *,
-    n: int,
-    d: int,
-    n_rhs: int,
-    threads: int,
-    memory_limit: int,
-    disk_free: int = 0,
-    precision: str = "float64",
-    tier: str = "auto",
-    points_bytes: int | None = None,
-    cacheable_products: bool = False,
-    panel_width: int | None = None,
-    kept: bool = False,
-) -> Plan:
-    """`place` with its arguments one by one."""
-    costs = Costs.of(
-        n=n,
-        d=d,
-        n_rhs=n_rhs,
-        threads=threads,
-        precision=precision,
-        points_bytes=points_bytes,
-        panel_width=panel_width,
-    )
-    limits = Limits(memory_limit, disk_free)
-    return place(costs, limits, tier=tier, stored=kept, cacheable_products=cacheable_products)

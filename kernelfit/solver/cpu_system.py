@@ -151,7 +151,7 @@ class CpuSystem:
                 d=plan.d,
                 n_rhs=plan.n_rhs,
                 threads=plan.threads,
-                points_bytes=plan.bytes_points,
+                bytes_points=plan.bytes_points,
                 panel_width=plan.panel_width,
             )
             limits = Limits(plan.memory_limit, free_disk(folder) + reserved(folder))

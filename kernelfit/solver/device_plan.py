@@ -63,7 +63,7 @@ def plan_on_device(
         n_rhs=problem.targets.shape[1],
         threads=threads,
         precision=numbers.of_plan,
-        points_bytes=problem.bytes_points,
+        bytes_points=problem.bytes_points,
         panel_width=on_device.width,
     )
     return on_device.as_plan(costs, memory if memory is not None else available_memory()), on_device

@@ -91,7 +91,7 @@ def _on_cpu(
         n_rhs=problem.targets.shape[1],
         threads=backend.threads,
         precision=problem.precision,
-        points_bytes=problem.bytes_points,
+        bytes_points=problem.bytes_points,
         panel_width=resources.panel_width if layout is None else layout.width,
     )
     plan = placement.place(

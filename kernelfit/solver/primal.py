@@ -35,7 +35,7 @@ def solve_primal(problem: Problem, backend: CpuBackend, memory_limit: int, notes
         d=d,
         n_rhs=targets.shape[1],
         threads=backend.threads,
-        points_bytes=points.nbytes + 3 * n * d * 8,
+        bytes_points=points.nbytes + 3 * n * d * 8,
     )
     plan = placement.place(costs, Limits(memory_limit))
     started = time.perf_counter()

@@ -161,6 +161,6 @@ def require_solvable(net: StreamingFeatures, n: int, m: int, row_bytes: int, sol
     """
     plan = plan_feature_gram(net, GramSizes.of(n, m, row_bytes, solve.precision), checkpoint=solve.stored)
     threads = CpuBackend(net.threads).threads
-    costs = Costs.of(n=n, d=0, n_rhs=solve.n_rhs, threads=threads, precision=solve.precision, points_bytes=0)
+    costs = Costs.of(n=n, d=0, n_rhs=solve.n_rhs, threads=threads, precision=solve.precision, bytes_points=0)
     disk_free = free_disk(solve.folder or Path(gettempdir())) - (plan.gram + plan.cross)
     place(costs, Limits(solve.memory - plan.held, disk_free), tier=solve.tier, stored=solve.stored)

@@ -42,7 +42,7 @@ def test_nothing_of_the_planned_size_is_allocated():
 @pytest.mark.parametrize("tier", ["ram", "disk"])
 @pytest.mark.parametrize("n", [1, 100, 1501, 60_000])
 def test_bytes_add_up(n, tier, precision):
-    plan = plan_of(n, tier=tier, precision=precision, points_bytes=n * 784)
+    plan = plan_of(n, tier=tier, precision=precision, bytes_points=n * 784)
     size = 8 if precision == "float64" else 4
     elements = PanelLayout.of_order(n).elements
     assert plan.bytes_factor == elements * size
@@ -69,7 +69,7 @@ def test_leave_one_out_takes_no_more_than_is_left(n, precision):
 
 
 def test_mnist_needs_half_of_what_the_full_matrix_would():
-    plan = plan_of(60_000, points_bytes=60_000 * 784)
+    plan = plan_of(60_000, bytes_points=60_000 * 784)
     assert plan.bytes_memory <= 16.6e9
     assert plan.bytes_memory < 0.6 * 8 * 60_000**2
 
@@ -137,7 +137,7 @@ def test_a_plan_fits_or_its_refusal_says_what_is_missing_and_what_would_fit(
 ):
     arguments = {
         "n": n, "d": d, "n_rhs": n_rhs, "threads": threads, "precision": precision, "tier": tier,
-        "disk": disk_free, "points_bytes": n * d,
+        "disk": disk_free, "bytes_points": n * d,
     }  # fmt: skip
     try:
         plan = plan_of(memory=limit, **arguments)
@@ -156,9 +156,9 @@ def test_a_plan_fits_or_its_refusal_says_what_is_missing_and_what_would_fit(
         if found := re.search(r"n = ([\d,]+) rows fit", advice):
             smaller = int(found[1].replace(",", ""))
             assert smaller < n or tier == "disk"
-            less = arguments | {"n": smaller, "points_bytes": smaller * d, "tier": "ram"}
+            less = arguments | {"n": smaller, "bytes_points": smaller * d, "tier": "ram"}
             assert plan_of(memory=limit, **less).bytes_memory >= 0.0
-            more = arguments | {"n": smaller + 1, "points_bytes": (smaller + 1) * d, "tier": "ram"}
+            more = arguments | {"n": smaller + 1, "bytes_points": (smaller + 1) * d, "tier": "ram"}
             with pytest.raises(PlanError):
                 plan_of(memory=limit, **more)
         if found := re.search(r"give --memory ([\d,]+)", advice):

@@ -24,7 +24,9 @@ from kernelfit.errors import (
     RefinementError,
     StorageError,
 )
-from kernelfit.gram.placement import make_plan
+from kernelfit.gram.costs import Costs
+from kernelfit.gram.placement import Limits, place
+from kernelfit.gram.plan import Plan
 from kernelfit.gram.points import Points
 from kernelfit.gram.source import KernelGram
 from kernelfit.kernels import Gaussian, Pairwise
@@ -331,10 +333,10 @@ def test_a_lock_is_exclusive_and_goes_with_its_holder(tmp_path: Path) -> None:
 
 
 def test_disk_for_the_factor_is_found_missing_before_the_work() -> None:
-    sizes = {"n": 10_000, "d": 10, "n_rhs": 1, "threads": 2, "memory_limit": 10**10}
-    assert make_plan(**sizes, disk_free=10**9, kept=True).bytes_written > 0
+    costs = Costs.of(n=10_000, d=10, n_rhs=1, threads=2)
+    assert place(costs, Limits(10**10, 10**9), stored=True).bytes_written > 0
     with pytest.raises(PlanError, match="choose another folder"):
-        make_plan(**sizes, disk_free=10**8, kept=True)
+        place(costs, Limits(10**10, 10**8), stored=True)
 
 
 @pytest.mark.parametrize("tier", ["disk", "ram"])
@@ -380,7 +382,7 @@ def test_gram_digest_sees_every_entry_of_the_lower_triangle() -> None:
     from kernelfit.gram.source import ArrayGram
 
     gram = np.eye(7)
-    plan = make_plan(n=7, d=0, n_rhs=1, threads=1, memory_limit=10**10, panel_width=3)
+    plan = Plan.in_memory(Costs.of(n=7, d=0, n_rhs=1, panel_width=3), 10**10)
     plain = identities.gram_digest(ArrayGram(gram), plan)
     for i in range(7):
         for j in range(7):
