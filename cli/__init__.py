@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "bench": ("bench", "Measure solve time against n on this machine."),
     "datasets": ("datasets", "List, fetch, verify and locate data sets."),
     "features": ("features", "List and show the feature maps."),
+    "study": ("study", "Ask many questions of one factor, such as random labels."),
     "reproduce": ("reproduce", "Reproduce the paper's tables and figures."),
     "deep": ("deep", "The deep-net randomization tests."),
     "expressivity": ("expressivity", "Fit any labels exactly with the paper's explicit networks."),

@@ -8,8 +8,9 @@ from __future__ import annotations
 import copy
 import json
 import time
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +168,22 @@ class Experiment:
         if folder is not None:
             folder = claim(folder, resume=resume, streams=self.streams)
         command = command or f"{self!r}.run({'' if folder is None else repr(str(folder))})"
+        with self._solved(folder, resume, checkpoint, command, progress) as (task, solution):
+            return task.report(solution, folder, started, progress)
+
+    @contextmanager
+    def solved(self, progress: Progress | None = None) -> Iterator[Solved]:
+        """The solution with its factor, for as long as the block lasts: to ask more of it than `run` reports.
+
+        Raises as `run`.
+        """
+        with self._solved(None, False, None, "", progress or Silent()) as (task, solution):
+            yield Solved(task.dataset, task.prepared, solution)
+
+    @contextmanager
+    def _solved(
+        self, folder: Path | None, resume: bool, checkpoint: Pathlike, command: str, progress: Progress
+    ) -> Iterator[tuple[_Task, Solution]]:
         remember = {"experiment": self.as_dict(), "command": command}
         sums = folder / GRAM if checkpoint is None and folder is not None else _path(checkpoint)
         task = _Task.load(self, Checkpoint(sums, folder, remember), command, progress)
@@ -182,7 +199,37 @@ class Experiment:
                 seed=self.inputs.seed,
                 progress=progress,
             )
-            return task.report(solution, folder, started, progress)
+            try:
+                yield task, solution
+            finally:
+                solution.close()
+        finally:
+            task.close()
+
+    @staticmethod
+    @contextmanager
+    def opened(
+        run_dir: str | Path, *, threads: int | None = None, progress: Progress | None = None
+    ) -> Iterator[tuple[Experiment, Solved]]:
+        """The experiment of a finished run, and its solution with the factor that is stored, while the block lasts.
+
+        Raises as `kernelfit.open`, and `InputError` where the run is no experiment's.
+        """
+        folder, progress = Path(run_dir).absolute(), progress or Silent()
+        remembered = runs.remembered(folder)
+        if "experiment" not in remembered:
+            raise InputError(
+                f"run_dir: {folder} does not say what data it is of, expected a run of an Experiment or of kernelfit "
+                "solve --out; take kernelfit.open"
+            )
+        experiment = _recalled(remembered, folder, {"threads": threads})
+        task = _Task.load(experiment, Checkpoint(folder / GRAM, folder, remembered), "", progress)
+        try:
+            solution = runs.open_run(folder, threads=threads)
+            try:
+                yield experiment, Solved(task.dataset, task.prepared, solution)
+            finally:
+                solution.close()
         finally:
             task.close()
 
@@ -237,6 +284,13 @@ class Experiment:
                 task.close()
 
     @staticmethod
+    def remembered(run_dir: str | Path) -> Experiment | None:
+        """The experiment that a run is of; None for a run of `kernelfit.solve`. Raises `DataError`."""
+        folder = Path(run_dir).absolute()
+        stored = runs.remembered(folder)
+        return _recalled(stored, folder, {}) if "experiment" in stored else None
+
+    @staticmethod
     def load(saved: str | Path, threads: int | None = None) -> Result:
         """The result of a run that was stored in a folder, for new rows; or a solution file alone.
 
@@ -247,6 +301,15 @@ class Experiment:
         result = Result({}, Solution.load(saved)) if alone else _read_result(saved.absolute())
         result.solution.threads = threads
         return result
+
+
+@dataclass(frozen=True)
+class Solved:
+    """A solved experiment with its factor: what further questions are asked of."""
+
+    dataset: Dataset
+    prepared: Prepared
+    solution: Solution
 
 
 class _Task:

@@ -5,37 +5,53 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from rich.console import Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
-from kernelfit.report.tables import number, percent
+from kernelfit.report.tables import MISSING, kernel_formula, seconds
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# What the columns of the table show of a summary's row, and how.
+# What the columns of the table show of a summary's row, in which unit, and the digits of a mean and of a deviation.
 _SHOWN = (
-    ("test error", "test_error", percent),
-    ("train", "train_error", percent),
-    ("left out", "loo_error", percent),
-    ("norm", "rkhs_norm", number),
-    ("margin", "margin", number),
+    ("test %", "test_error", 100.0, ".2f", ".2f"),
+    ("train %", "train_error", 100.0, ".2f", ".2f"),
+    ("loo %", "loo_error", 100.0, ".2f", ".2f"),
+    ("norm", "rkhs_norm", 1.0, ".5g", ".2g"),
+    ("margin", "margin", 1.0, ".3g", ".1g"),
 )
 
 
-def table(summary: list[dict[str, Any]]) -> Table:
-    """One line a level of corruption; with several seeds means, and standard deviations behind them."""
-    columns = [column for column in _SHOWN if summary[0][column[1]] is not None]
+def table(record: dict[str, Any]) -> RenderableType:
+    """The record of `kernelfit study labels`: a line a level; with several seeds means ± standard deviations."""
+    spent = ", ".join(f"{name} {seconds(value)}" for name, value in record["seconds"].items() if value)
+    rows = f"{record['n_train']:,} training and {record['n_test']:,} test rows of {record['dataset']}"
+    kernel = f"{kernel_formula(record['kernel'])}, ridge {record['ridge']:g}"
+    about = Text(f"{rows}; {kernel}; one factor for {len(record['trials'])} labellings", style="dim")
+    worst = max(trial["backward_error"] for trial in record["trials"])
+    time = Text(f"largest backward error {worst:.1e}; {spent}", style="dim")
+    return Group(_grid(record["summary"]), about, time)
+
+
+def _grid(summary: list[dict[str, Any]]) -> Table:
     grid = Table(box=None, pad_edge=False)
     grid.add_column("p", style="bold", no_wrap=True)
-    for heading, _, _ in columns:
+    columns = [column for column in _SHOWN if any(row[column[1]] is not None for row in summary)]
+    for heading, *_ in columns:
         grid.add_column(heading, justify="right", overflow="fold")
     for row in summary:
-        cells = []
-        for _, key, text in columns:
-            deviation = f" ± {text(row[f'{key}_std'])}" if row["seeds"] > 1 else ""
-            cells.append(f"{text(row[key])}{deviation}")
-        grid.add_row(f"{row['p']:g}", *cells)
+        grid.add_row(f"{row['p']:g}", *(_cell(row, *column[1:]) for column in columns))
     return grid
+
+
+def _cell(row: dict[str, Any], key: str, unit: float, digits: str, spread: str) -> str:
+    mean, deviation = row[key], row[f"{key}_std"]
+    if mean is None:
+        return MISSING
+    behind = f" ±{unit * deviation:{spread}}" if row["seeds"] > 1 else ""
+    return f"{unit * mean:{digits}}{behind}"
 
 
 def figure(summary: list[dict[str, Any]], n_classes: int) -> Figure:
@@ -52,7 +68,7 @@ def figure(summary: list[dict[str, Any]], n_classes: int) -> Figure:
         axes.errorbar(p, mean, yerr=bars, marker=marker, capsize=3, label=label)
 
     line(errors, "test_error", "test (clean labels)", "o", 100)
-    if summary[0]["loo_error"] is not None:
+    if all(row["loo_error"] is not None for row in summary):
         line(errors, "loo_error", "leave-one-out (fitted labels)", "s", 100)
     line(errors, "train_error", "train (fitted labels)", "^", 100)
     chance = 100 * (1 - 1 / n_classes)

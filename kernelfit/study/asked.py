@@ -1,0 +1,164 @@
+"""A study of labels asked of an experiment: solved now, or a run that is stored, whose folder keeps the answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from kernelfit.cpu import environment
+from kernelfit.errors import DataError, InputError
+from kernelfit.experiments.experiment import Experiment, Solved
+from kernelfit.experiments.run_dir import RESULT
+from kernelfit.progress import Progress, Silent
+from kernelfit.report import json_output
+from kernelfit.runs import folder as run_folder
+from kernelfit.study.labels import LEVELS, LabelledRows, LabelStudy, LabelTrial, study_labels
+
+#: the trials, in the folder of a run
+LABELS = "labels.json"
+
+
+def ask_labels(
+    experiment: Experiment,
+    *,
+    levels: Sequence[float] = LEVELS,
+    seeds: Sequence[int] = (0,),
+    loo: bool = False,
+    run_dir: str | Path | None = None,
+    command: str = "",
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Solve the experiment once and fit every labelling by its factor; the record of `kernelfit study labels`.
+
+    Parameters
+    ----------
+    experiment : of a classification data set
+    levels, seeds, loo : see `kernelfit.study.labels.study_labels`
+    run_dir : a new folder for the run and the trials; or one that holds a run of the same experiment, finished or not,
+        whose factor is used and whose trials are taken over
+    command : what the record says it came from
+
+    Raises
+    ------
+    InputError : levels or seeds out of range, regression, a folder of another experiment
+    DataError, StorageError, and what `Experiment.run` raises
+    """
+    progress = progress or Silent()
+    folder = None if run_dir is None else Path(run_dir).absolute()
+    with ExitStack() as stack:
+        if folder is None:
+            solved = stack.enter_context(experiment.solved(progress))
+        else:
+            solved = _stored(experiment, folder, stack, command, progress)
+        rows = _rows(solved)
+        about = {"dataset": solved.dataset.name, "n_classes": rows.n_classes, **_of_solution(solved)}
+
+        def record_of(content: dict[str, Any]) -> dict[str, Any]:
+            versions = environment.versions()
+            return {
+                **about,
+                **content,
+                "experiment": experiment.as_dict(),
+                "versions": versions,
+                "command": command,
+            }
+
+        finished = [] if folder is None else _finished(folder / LABELS)
+
+        def store(trials: Sequence[LabelTrial]) -> None:
+            if folder is not None:
+                # Labellings that were asked for earlier stay in the file.
+                every = {(trial.p, trial.seed): trial for trial in (*finished, *trials)}
+                study = LabelStudy(tuple(every[key] for key in sorted(every)), about["seconds"])
+                json_output.write(record_of(study.to_dict()), folder / LABELS)
+
+        study = study_labels(
+            solved.solution,
+            rows,
+            levels=levels,
+            seeds=seeds,
+            loo=loo,
+            finished=finished,
+            after_group=store,
+            progress=progress,
+        )
+        return record_of(study.to_dict() | {"seconds": {**about["seconds"], **study.seconds}})
+
+
+def _stored(
+    experiment: Experiment, folder: Path, stack: ExitStack, command: str, progress: Progress
+) -> Solved:
+    """The run in the folder with its factor: finished, resumed or new."""
+    if not run_folder.is_finished(folder) or not (folder / RESULT).exists():
+        unfinished = (folder / run_folder.RUN).exists()
+        if unfinished:
+            _refuse_other(experiment, folder)
+        if run_folder.is_finished(folder):  # it stopped between its solution and its record
+            Experiment.resume(folder, command=command, progress=progress)
+        else:
+            experiment.run(folder, resume=unfinished, command=command, progress=progress)
+    _refuse_other(experiment, folder)
+    _, solved = stack.enter_context(
+        Experiment.opened(folder, threads=experiment.solver.threads, progress=progress)
+    )
+    return solved
+
+
+def _refuse_other(experiment: Experiment, folder: Path) -> None:
+    other = Experiment.remembered(folder)
+    mine, theirs = experiment.as_dict(), {} if other is None else other.as_dict()
+    differing = [name for name in mine if name not in _WHERE and mine[name] != theirs.get(name)]
+    if differing:
+        listed = "; ".join(f"{name} {theirs.get(name)!r}, asked for {mine[name]!r}" for name in differing[:4])
+        raise InputError(
+            f"run_dir: {folder} holds a run of another experiment: {listed}; name another folder, or ask for the same"
+        )
+
+
+# What an experiment's numbers do not depend on, or what only adds to its record.
+_WHERE = ("tier", "memory", "scratch", "device", "device_memory", "threads", "data_dir", "loo")
+
+
+def _rows(solved: Solved) -> LabelledRows:
+    dataset, prepared = solved.dataset, solved.prepared
+    if dataset.classes is None:
+        raise InputError(
+            f"dataset: {dataset.name} has numeric targets, expected classes, whose labels are drawn anew"
+        )
+    y_train = dataset.y_train if prepared.kept is None else dataset.y_train[prepared.kept]
+    return LabelledRows(y_train, prepared.X_test, dataset.y_test, len(dataset.classes))
+
+
+def _of_solution(solved: Solved) -> dict[str, Any]:
+    solution = solved.solution
+    kernel = {"name": "linear"} if solution.kernel is None else solution.kernel.describe()
+    return {
+        "n_train": solved.dataset.n_train,
+        "n_test": solved.dataset.n_test,
+        "n_distinct": len(solution.kept),
+        "kernel": kernel,
+        "ridge": solution.ridge,
+        "precision": solution.precision,
+        "device": solution.device,
+        "seconds": {"gram": solution.seconds["gram"], "factor": solution.seconds["factor"]},
+        "notes": [*solved.dataset.notes, *solution.notes],
+    }
+
+
+def _finished(path: Path) -> list[LabelTrial]:
+    """The trials in the file; none where there is no file. Raises `DataError` where it is damaged."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))["trials"]
+        names = [field.name for field in fields(LabelTrial)]
+        return [LabelTrial(**{name: trial[name] for name in names}) for trial in stored]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise DataError(
+            f"{path}: is no record of a study ({reason}); remove it to compute it again"
+        ) from None
