@@ -108,12 +108,12 @@ def hardware_options(command: Command) -> Command:
 
 
 def size_options(command: Command) -> Command:
-    """--dataset, --n, --n-test, --epochs; what is not given keeps the paper's value."""
+    """--dataset, --n, --n-test, --epochs; what is left out keeps the paper's value."""
     return _apply(_SIZE, command)
 
 
 def recipe_options(command: Command) -> Command:
-    """`size_options` and the other fields of a recipe; what is not given keeps the paper's value."""
+    """`size_options` and the other fields of a recipe; what is left out keeps the paper's value."""
     return _apply(_RECIPE, command)
 
 
@@ -145,7 +145,7 @@ def hardware(values: dict[str, Any]) -> deep.Hardware:
 
 
 def recipe_changes(values: dict[str, Any]) -> dict[str, Any]:
-    """The recipe's fields among `values` that were given."""
+    """The recipe's fields among `values` that were set."""
     changes = {name: value for name, value in values.items() if value is not None and value is not False}
     if "rates" in changes:
         changes["rates"] = numbers("--rate", changes["rates"])
@@ -181,9 +181,9 @@ def seeds(text: str) -> tuple[int, ...]:
     return values
 
 
-def require_corrupt_labels(given: bool, corruptions: Sequence[str]) -> None:
-    """Raise where --p was given and no run takes it."""
-    if given and "corrupt-labels" not in corruptions:
+def require_corrupt_labels(has_share: bool, corruptions: Sequence[str]) -> None:
+    """Raise where --p has a value and no run takes it."""
+    if has_share and "corrupt-labels" not in corruptions:
         raise InputError(
             "--p: got a share without --corruption corrupt-labels; leave it out or corrupt labels"
         )

@@ -119,10 +119,10 @@ def test_random_convolution_on_real_images(cifar10_dir: Path, tmp_path: Path) ->
     assert [path.name for path in (tmp_path / "rows").iterdir()] == ["cifar10-random-conv.json"]
 
 
-def test_a_killed_row_goes_on_within_its_filters(cifar10_dir: Path, tmp_path: Path) -> None:
+def test_a_killed_row_resumes_within_its_filters(cifar10_dir: Path, tmp_path: Path) -> None:
     arguments = ["--data-dir", str(cifar10_dir), "--n", "100", "--n-test", "20", "--filters", "3000"]
     arguments += ["--row", "cifar10-random-conv"]
-    out, whole = tmp_path / "killed", tmp_path / "whole"
+    out, full = tmp_path / "killed", tmp_path / "full"
     command = [sys.executable, "-m", "kernelfit", "reproduce", "table3", "--out", str(out), *arguments]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     sums = out / "rows" / "cifar10-random-conv.unfinished.h5"
@@ -134,8 +134,8 @@ def test_a_killed_row_goes_on_within_its_filters(cifar10_dir: Path, tmp_path: Pa
     assert 0 < done < 3000
     result = table3("--out", str(out), *arguments)
     assert f"going on after {done} of 3000 filters" in result.stderr
-    table3("--out", str(whole), *arguments)
-    rows = [json.loads((folder / "rows/cifar10-random-conv.json").read_text()) for folder in (out, whole)]
+    table3("--out", str(full), *arguments)
+    rows = [json.loads((folder / "rows/cifar10-random-conv.json").read_text()) for folder in (out, full)]
     for key in ("rkhs_norm", "test_error", "ridge", "log_det"):
         assert rows[0]["chosen"][key] == rows[1]["chosen"][key]
     assert not sums.exists()

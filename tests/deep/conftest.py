@@ -29,7 +29,7 @@ OPERATORS = (
 
 
 def declare_operators() -> list[object]:
-    """Declare those of `OPERATORS` that are missing; the result must be kept alive."""
+    """Declare those of `OPERATORS` that are missing; the result must be held."""
     import torch
 
     library = torch.library.Library("torchvision", "FRAGMENT")
@@ -44,9 +44,9 @@ def declare_operators() -> list[object]:
 def torchvision_operators():
     """Makes `import torchvision` possible."""
     pytest.importorskip("torch")
-    kept = declare_operators()
+    library = declare_operators()
     yield
-    del kept
+    del library
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Images on the device: crop, rotation and flip, whitening, each one vectorised over the whole epoch.
+"""Images on the device: crop, rotation and flip, whitening, each one vectorised over all images of an epoch.
 
 The order is the paper's: rotate and flip the full image, crop, whiten.
 """

@@ -1,4 +1,4 @@
-"""Arithmetic of training, counted by torch, and the least time it takes: what a measured time stands beside."""
+"""Arithmetic of training, counted by torch, and the shortest time it takes: what a measured time stands beside."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def of_run(recipe: Recipe, epochs: int | None = None) -> float:
 
 
 def plan(recipes: Sequence[Recipe]) -> dict[str, Any]:
-    """The arithmetic of `recipes` by model and whole, and the seconds that it takes at `PEAK`."""
+    """The arithmetic of `recipes` by model and in all, and the seconds that it takes at `PEAK`."""
     models: dict[str, dict[str, Any]] = {}
     for recipe in recipes:
         row = models.setdefault(recipe.model, {"runs": 0, "epochs": 0, "petaflop": 0.0})

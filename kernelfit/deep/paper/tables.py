@@ -26,7 +26,7 @@ METRICS = {
 
 
 def plan(record: dict[str, Any]) -> list[RenderableType]:
-    """What a reproduction would train: runs and arithmetic by model, and the least time at the peak."""
+    """What a reproduction would train: runs and arithmetic by model, and the shortest time, at the peak."""
     table = new_table("to train", ("model", "runs", "epochs", "PFLOP", "at the peak"))
     for model, row in record["models"].items():
         floor = row["petaflop"] * 1e15 / record["peak_flops_per_second"]

@@ -45,7 +45,7 @@ class GraphedStep:
                     state["momentum_buffer"].zero_()
         torch.cuda.set_rng_state(generator, x.device)
         self.graph = torch.cuda.CUDAGraph()
-        # Other threads (loaders, TensorBoard) may go on meanwhile.
+        # Other threads (loaders, TensorBoard) may work meanwhile.
         with torch.cuda.graph(self.graph, stream=stream, capture_error_mode="thread_local"):
             self.out = step(self.x, self.y)
 

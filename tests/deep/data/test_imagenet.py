@@ -132,9 +132,9 @@ def test_fewer_images_are_taken_from_all_classes(image_root):
     few = Images(recipe(n=4, n_test=4), image_root, CPU)
     assert few.labels[0].tolist() == [0, 1, 2, 3]
     assert few.test_labels[0].tolist() == [0, 1, 2, 3]
-    whole = Images(recipe(n=1000), image_root, CPU)
+    full = Images(recipe(n=1000), image_root, CPU)
     picked = torch.cat([x[0] for x, _, _ in rows_of(few, 0)])
-    assert torch.equal(picked, torch.cat([x[0] for x, _, _ in rows_of(whole, 0)])[::4])
+    assert torch.equal(picked, torch.cat([x[0] for x, _, _ in rows_of(full, 0)])[::4])
 
 
 def test_augmentation_depends_on_seed_epoch_and_image_alone(image_root):
@@ -188,7 +188,7 @@ SHIM = """
 import sys
 sys.path.insert(0, {folder!r})
 import conftest
-kept = conftest.declare_operators()
+library = conftest.declare_operators()
 """
 
 
@@ -260,7 +260,7 @@ import torch
 torch.set_num_threads(1)
 sys.path.insert(0, {shim!r})
 import conftest
-kept = conftest.declare_operators()
+library = conftest.declare_operators()
 import torch.distributed as dist
 from torch.nn.functional import cross_entropy
 from kernelfit.deep.models.build import build

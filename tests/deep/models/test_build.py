@@ -109,10 +109,10 @@ def test_local_response_normalisation_is_torchs(channels):
     theirs = torch.nn.LocalResponseNorm(9, alpha=0.001, beta=0.75, k=1.0)
     found = []
     for layer in (theirs, LocalResponseNorm(channels)):
-        given = x.clone().requires_grad_()
-        out = layer(given)
+        inputs = x.clone().requires_grad_()
+        out = layer(inputs)
         out.square().sum().backward()
-        found.append((out.detach(), given.grad))
+        found.append((out.detach(), inputs.grad))
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 

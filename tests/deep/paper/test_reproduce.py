@@ -19,10 +19,10 @@ def test_reproductions_write_json_tables_and_figures(target, tmp_path, monkeypat
     request = reproduce.Request((target,), (0, 1), {"epochs": 3})
     records = reproduce.reproduce(request, tmp_path, data_dir=tmp_path)
     record = records[target]
-    kept = json.loads((tmp_path / f"{target}.json").read_text())
-    assert kept["scaled_down"].startswith("scaled down: 3 epochs")
-    assert {choice["name"] for choice in kept["choices"]} == {choice.name for choice in CHOICES}
-    names = {path.name for path in (tmp_path / "figures").glob("*")} if "figures" in kept else set()
+    stored = json.loads((tmp_path / f"{target}.json").read_text())
+    assert stored["scaled_down"].startswith("scaled down: 3 epochs")
+    assert {choice["name"] for choice in stored["choices"]} == {choice.name for choice in CHOICES}
+    names = {path.name for path in (tmp_path / "figures").glob("*")} if "figures" in stored else set()
     expected = {
         "fig1": {"fig1a", "fig1b", "fig1c", "memorisation"},
         "fig2": {"fig2a-cifar10", "fig2b"},

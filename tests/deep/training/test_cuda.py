@@ -1,4 +1,4 @@
-"""What a card adds: graphs, compiled networks, bf16, streams. Skipped where torch sees none."""
+"""What a GPU adds: graphs, compiled networks, bf16, streams. Skipped where torch sees none."""
 
 import dataclasses
 
@@ -68,7 +68,7 @@ def test_bf16_stays_near_float32():
 def test_a_graphed_run_resumes(tmp_path):
     hardware = dataclasses.replace(EXACT, graph=True, checkpoint_seconds=0.0)
     recipes = CASES[1]
-    (whole,) = train(recipes, hardware)
+    (full,) = train(recipes, hardware)
     source = load_resident(recipes, torch.device("cuda"))
     half = Training(recipes, source, folder=tmp_path, hardware=hardware)
     with hardware.session(torch.device("cuda")):
@@ -77,7 +77,7 @@ def test_a_graphed_run_resumes(tmp_path):
             next(steps)
         steps.close()
     (resumed,) = train(recipes, hardware, tmp_path)
-    assert losses([resumed])[0] == pytest.approx(losses([whole])[0], rel=2e-3)
+    assert losses([resumed])[0] == pytest.approx(losses([full])[0], rel=2e-3)
 
 
 def test_runs_side_by_side_are_those_one_by_one(tmp_path):

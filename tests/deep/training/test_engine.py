@@ -102,7 +102,7 @@ def test_every_epoch_sees_every_row_once_with_its_own_label(monkeypatch):
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_a_run_stopped_inside_an_epoch_resumes_bit_for_bit(tmp_path, monkeypatch, changes, precision):
     recipe = tiny(**changes)
-    whole, (expected,) = train(recipe, precision=precision)
+    full, (expected,) = train(recipe, precision=precision)
 
     class Stop(Exception):
         pass
@@ -122,9 +122,9 @@ def test_a_run_stopped_inside_an_epoch_resumes_bit_for_bit(tmp_path, monkeypatch
     assert saves[-1] == 2
     monkeypatch.setattr(checkpoint, "save", honest)
     resumed, (outcome,) = train(recipe, tmp_path, precision=precision)
-    assert_same_weights(weights(whole), weights(resumed))
+    assert_same_weights(weights(full), weights(resumed))
     for name in ("right", "first_learned", "forgotten"):
-        assert torch.equal(getattr(whole.memory, name), getattr(resumed.memory, name))
+        assert torch.equal(getattr(full.memory, name), getattr(resumed.memory, name))
     plain = [{k: v for k, v in record.items() if k != "seconds"} for record in outcome.history]
     assert plain == [{k: v for k, v in record.items() if k != "seconds"} for record in expected.history]
     assert [record["epoch"] for record in epoch_log.read(tmp_path / "log.jsonl")] == list(
@@ -134,14 +134,14 @@ def test_a_run_stopped_inside_an_epoch_resumes_bit_for_bit(tmp_path, monkeypatch
 
 def test_a_checkpoint_of_another_machine_brings_its_momentum_and_not_its_switches(tmp_path):
     recipe = tiny("alexnet", n=40, batch=16, epochs=2)
-    whole, _ = train(recipe)
+    full, _ = train(recipe)
     train(dataclasses.replace(recipe, epochs=1), tmp_path)
     path = tmp_path / "checkpoint.pt"
     state = checkpoint.load(path, CPU)
     state |= {"recipes": [recipe.to_json()], "status": "running"}
     state["optimizer"]["param_groups"][0] |= {"lr": torch.tensor(7.0), "fused": None}
-    kept = state["optimizer"]["state"]
-    kept[0]["momentum_buffer"] = kept[0]["momentum_buffer"].contiguous()
+    stored = state["optimizer"]["state"]
+    stored[0]["momentum_buffer"] = stored[0]["momentum_buffer"].contiguous()
     del state["format"]
     checkpoint.save(state, path)
     resumed, _ = train(recipe, tmp_path)
@@ -150,7 +150,7 @@ def test_a_checkpoint_of_another_machine_brings_its_momentum_and_not_its_switche
     assert group["fused"] is True
     first = next(iter(resumed.model.parameters()))
     assert resumed.optimizer.state[first]["momentum_buffer"].stride() == first.stride()
-    assert_same_weights(weights(whole), weights(resumed))
+    assert_same_weights(weights(full), weights(resumed))
 
 
 KILLED = """
@@ -184,8 +184,8 @@ def test_kill_9_inside_an_epoch(tmp_path):
     state = checkpoint.load(tmp_path / "checkpoint.pt", CPU)
     assert (state["epoch"], state["step"]) == (1, 3)
     resumed, _ = train(recipe, tmp_path)
-    whole, _ = train(recipe)
-    assert_same_weights(weights(whole), weights(resumed))
+    full, _ = train(recipe)
+    assert_same_weights(weights(full), weights(resumed))
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path):
@@ -257,9 +257,9 @@ def test_the_ladder_goes_on_after_a_diverged_rate(tmp_path):
     assert outcomes[0].rate == 0.01
     assert outcomes[0].status == "finished"
     assert any("diverged at rate 1e+09, trying 0.01" in note for note in progress.notes)
-    kept = results.finished(recipe, tmp_path)
-    assert kept["corrupted_test_error"] is None
-    assert (kept["rung"], kept["rate"]) == (1, 0.01)
+    stored = results.finished(recipe, tmp_path)
+    assert stored["corrupted_test_error"] is None
+    assert (stored["rung"], stored["rate"]) == (1, 0.01)
 
 
 def test_a_rate_at_which_nothing_is_learned_counts_as_stuck():
@@ -363,8 +363,8 @@ def test_bf16_rounds_and_stays_near_float32(recipes):
     assert rounded.losses.dtype == torch.float32
 
 
-def test_emulated_bf16_is_told(tmp_path, monkeypatch):
-    for has, told in (({"avx2": True}, True), ({"avx512_bf16": True}, False), (None, False)):
+def test_emulated_bf16_is_noted(tmp_path, monkeypatch):
+    for has, noted in (({"avx2": True}, True), ({"avx512_bf16": True}, False), (None, False)):
         monkeypatch.setattr(torch.cpu, "get_capabilities", has and (lambda has=has: has), raising=False)
         progress = Silent()
         sweep.run(
@@ -373,7 +373,7 @@ def test_emulated_bf16_is_told(tmp_path, monkeypatch):
             hardware=Hardware(device="cpu", precision="bf16"),
             progress=progress,
         )
-        assert any("no bf16 instructions" in note for note in progress.notes) is told
+        assert any("no bf16 instructions" in note for note in progress.notes) is noted
         assert Hardware(device="cpu").caution(CPU) is None
 
 

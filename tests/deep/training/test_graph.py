@@ -1,4 +1,4 @@
-"""The order of things around a CUDA graph, with a stand-in for the card; what a card computes is in test_cuda.py."""
+"""The order of things around a CUDA graph, with a stand-in for the GPU; what a GPU computes is in test_cuda.py."""
 
 import contextlib
 import types
@@ -30,7 +30,7 @@ class Graph:
 
 
 @pytest.fixture
-def card(monkeypatch):
+def gpu(monkeypatch):
     """A pretended torch.cuda; its `captured` has the stream of each capture."""
     default_stream = Stream()
     here = [default_stream]
@@ -64,12 +64,12 @@ def card(monkeypatch):
     return fake
 
 
-def make(card):
+def make(gpu):
     model = torch.nn.Linear(3, 2)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
 
     def step(x, y):
-        card.warmed.append(card.here[-1])
+        gpu.warmed.append(gpu.here[-1])
         optimizer.zero_grad(set_to_none=True)
         loss = torch.nn.functional.cross_entropy(model(x), y)
         loss.backward()
@@ -80,22 +80,22 @@ def make(card):
     graph.GraphedStep(step, model, optimizer, x, y)
 
 
-def test_a_run_with_a_stream_of_its_own_is_captured_there(card):
-    lane, other = Stream(), Stream()
-    for one in (lane, other, lane):
-        with card.stream(one):
-            make(card)
-    assert card.captured == [lane, other, lane]
+def test_a_run_with_a_stream_of_its_own_is_captured_there(gpu):
+    stream_of_run, other = Stream(), Stream()
+    for one in (stream_of_run, other, stream_of_run):
+        with gpu.stream(one):
+            make(gpu)
+    assert gpu.captured == [stream_of_run, other, stream_of_run]
     steps = graph.WARM_UP + 1  # the last one is the capture
-    assert card.warmed[: steps - 1] == [lane] * (steps - 1)
+    assert gpu.warmed[: steps - 1] == [stream_of_run] * (steps - 1)
 
 
-def test_the_default_stream_is_left_for_the_capture(card):
-    make(card)
-    (stream,) = card.captured
-    assert stream is not card.default
-    assert card.warmed[: graph.WARM_UP] == [stream] * graph.WARM_UP
-    assert card.default.waited == [stream]
+def test_the_default_stream_is_left_for_the_capture(gpu):
+    make(gpu)
+    (stream,) = gpu.captured
+    assert stream is not gpu.default
+    assert gpu.warmed[: graph.WARM_UP] == [stream] * graph.WARM_UP
+    assert gpu.default.waited == [stream]
 
 
 @pytest.mark.parametrize("stopped", [False, True])

@@ -107,14 +107,14 @@ def test_runs_at_once_are_bit_for_bit_those_one_by_one(tmp_path):
 
 
 def test_a_sweep_that_ran_out_of_time_resumes(tmp_path, monkeypatch):
-    whole = sweep.run(recipes(), tmp_path / "whole", hardware=Hardware(device="cpu"))
+    full = sweep.run(recipes(), tmp_path / "full", hardware=Hardware(device="cpu"))
     progress = Silent()
     # Time runs out after a few turns, again and again.
     clock = {"now": 0.0}
     honest = time.monotonic
     monkeypatch.setattr("kernelfit.deep.training.turns.time.monotonic", lambda: honest() + clock["now"])
     part, calls = {}, 0
-    while len(part) < len(whole) and calls < 200:
+    while len(part) < len(full) and calls < 200:
         calls += 1
         turns = iter(range(4))
 
@@ -134,11 +134,11 @@ def test_a_sweep_that_ran_out_of_time_resumes(tmp_path, monkeypatch):
                 progress=progress,
             )
     assert calls > 2
-    assert {k: comparable(v) for k, v in whole.items()} == {k: comparable(v) for k, v in part.items()}
-    assert_same(weights(tmp_path / "whole"), weights(tmp_path / "part"))
+    assert {k: comparable(v) for k, v in full.items()} == {k: comparable(v) for k, v in part.items()}
+    assert_same(weights(tmp_path / "full"), weights(tmp_path / "part"))
     lines = [json.loads(line) for line in (tmp_path / "part" / "sweep.jsonl").read_text().splitlines()]
     assert len(lines) == calls
-    assert sorted(key for line in lines for key in line["finished"]) == sorted(whole)
+    assert sorted(key for line in lines for key in line["finished"]) == sorted(full)
     assert sweep.seconds_so_far(tmp_path / "part") == pytest.approx(sum(line["seconds"] for line in lines))
 
 
@@ -150,8 +150,8 @@ def test_gpus_are_asked_for_once(tmp_path, monkeypatch):
     results._gpus.cache_clear()
     assert asked == [1]
     assert all(result["machine"]["gpu"] == [{"name": "made"}] for result in found.values())
-    kept = [results.finished(recipe, tmp_path) for recipe in recipes()[:3]]
-    assert kept == list(found.values())
+    stored = [results.finished(recipe, tmp_path) for recipe in recipes()[:3]]
+    assert stored == list(found.values())
 
 
 def test_refusals(tmp_path, monkeypatch):
@@ -170,10 +170,10 @@ def test_results_of_another_precision_are_not_taken_in_silence(tmp_path):
     recipe = default("mlp-1x512", **SMALL)
     sweep.run([recipe], tmp_path, hardware=Hardware(device="cpu"))
     path = tmp_path / recipe.key / "result.json"
-    kept = json.loads(path.read_text())
-    assert kept["system"]["precision"] == "float32"
-    kept["system"]["precision"] = "bf16"
-    path.write_text(json.dumps(kept))
+    stored = json.loads(path.read_text())
+    assert stored["system"]["precision"] == "float32"
+    stored["system"]["precision"] = "bf16"
+    path.write_text(json.dumps(stored))
     progress = Silent()
     sweep.run([recipe], tmp_path, hardware=Hardware(device="cpu"), progress=progress)
     assert any("trained in bf16, not in float32" in note for note in progress.notes)
