@@ -4,8 +4,8 @@ A filter whose values add up to zero cannot tell a patch from the patch less its
 
     r = <f, (p - mean p) / |p - mean p|> = <f, p> / |p - mean p|
 
-needs the bytes p as they are. f is rounded to whole multiples of its largest value / 32,600, q = 256 h + l with signed
-bytes h and l, and <q, p> = 256 <h, p> + <l, p> are two products of bytes for one of floats. The rounding moves a
+needs the bytes p as they are. f is rounded to integer multiples of its largest value / 32,600, q = 256 h + l with two
+signed bytes h and l, and <q, p> = 256 <h, p> + <l, p> are two products of bytes for one of floats. The rounding moves a
 response by some 1e-5 of the filter's largest value; what SGEMM rounds, this does not.
 """
 
@@ -32,35 +32,35 @@ _LARGEST = 32_600
 _CONSTANT = 1e-9
 
 
-def whole_filters(filters: Float64) -> tuple[NDArray[np.int16], Float32]:
-    """q (n, d) whole numbers that add up to zero in each row, and s (n,): f less its mean is s q, nearly."""
+def integer_filters(filters: Float64) -> tuple[NDArray[np.int16], Float32]:
+    """q (n, d) integers that add up to zero in each row, and s (n,): f less its mean is s q, nearly."""
     centred = filters - filters.mean(axis=1, keepdims=True)
     # What is left of a constant filter is rounding.
     centred[np.abs(centred).max(axis=1) <= _CONSTANT * np.abs(filters).max(axis=1)] = 0
     unit = np.maximum(np.abs(centred).max(axis=1), np.finfo(np.float32).tiny) / _LARGEST
     exact = centred / unit[:, None]
-    whole = np.rint(exact)
+    rounded = np.rint(exact)
     # A rest of at most d / 2 is spread over the values that rounding moved furthest its way.
-    rest = whole.sum(axis=1).astype(np.int64)
-    order = np.argsort(np.sign(rest)[:, None] * (exact - whole), axis=1, kind="stable")
-    places = np.arange(filters.shape[1]) < np.abs(rest)[:, None]
+    rest = rounded.sum(axis=1).astype(np.int64)
+    order = np.argsort(np.sign(rest)[:, None] * (exact - rounded), axis=1, kind="stable")
+    corrected = np.arange(filters.shape[1]) < np.abs(rest)[:, None]
     np.put_along_axis(
-        whole,
+        rounded,
         order,
-        np.take_along_axis(whole, order, axis=1) - places * np.sign(rest)[:, None],
+        np.take_along_axis(rounded, order, axis=1) - corrected * np.sign(rest)[:, None],
         axis=1,
     )
-    return whole.astype(np.int16), unit.astype(np.float32)
+    return rounded.astype(np.int16), unit.astype(np.float32)
 
 
 class PackedFilters:
     """Filters in groups of 16 in the order in which `respond` reads them, and the unit of each."""
 
-    def __init__(self, whole: NDArray[np.int16], units: Float32) -> None:
-        count, d = whole.shape
+    def __init__(self, values: NDArray[np.int16], units: Float32) -> None:
+        count, d = values.shape
         groups, steps = -(-count // LANES), -(-d // STEP)
         padded = np.zeros((groups * LANES, steps * STEP), np.int16)
-        padded[:count, :d] = whole
+        padded[:count, :d] = values
         high = (padded + 128) >> 8
         parts = np.stack([high, padded - 256 * high]).astype(np.int8)
         # (part, group, lane, step, four) -> (group, step, part, lane, four)
@@ -75,7 +75,7 @@ class PackedFilters:
 
     @property
     def width(self) -> int:
-        """Filters, a whole number of registers."""
+        """Filters, an integer number of registers."""
         return len(self.units)
 
 
@@ -176,12 +176,12 @@ def _emit_tile(context: Any, builder: Any, _signature: Any, arguments: Any) -> A
     everywhere = ir.Constant(ir.VectorType(integer, LANES), [0] * LANES)
     undefined = ir.Constant(floats, ir.Undefined)
     for i, (high, low) in enumerate(sums):
-        whole = builder.add(builder.shl(high, eight), low)
+        total = builder.add(builder.shl(high, eight), low)
         factor = builder.load(builder.gep(factors, [index(i)]))
         factor = builder.shuffle_vector(
             builder.insert_element(undefined, factor, integer(0)), undefined, everywhere
         )
-        value = builder.fmul(builder.fmul(builder.sitofp(whole, floats), unit), factor)
+        value = builder.fmul(builder.fmul(builder.sitofp(total, floats), unit), factor)
         line = builder.add(out, builder.mul(stride, index(i)))
         builder.store(value, builder.inttoptr(line, floats.as_pointer())).align = 4
     return context.get_dummy_value()

@@ -55,7 +55,7 @@ class Gabor(ImageFeatures):
     5. The image itself, pooled in the same way (`low_pass`), is one more map.
     6. `normalize`: each row of Z is divided by its Euclidean length.
 
-    The defaults are those of the least leave-one-out error on training rows of MNIST (docs/features.md).
+    The defaults are those of the smallest leave-one-out error on training rows of MNIST (docs/features.md).
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class Gabor(ImageFeatures):
     n_orientations : filters of each wavelength, evenly turned over half a circle
     bandwidth : standard deviation of a filter's envelope / its wavelength
     pool_sigma : standard deviation of the pooling, in pixels
-    stride : pixels between the places at which pooled maps are read
+    stride : pixels between the positions at which pooled maps are read
     power : exponent of the pooled maps, in (0, 1]; 1 leaves them as they are
     low_pass : add the pooled image itself as a map
     normalize : divide each row of features by its length
@@ -78,7 +78,7 @@ class Gabor(ImageFeatures):
     default_gamma_factor : c of the recommended gamma = c / (median squared distance of rows of Z)
     """
 
-    default_gamma_factor = 0.5  # least leave-one-out error with the default bank: docs/features.md
+    default_gamma_factor = 0.5  # smallest leave-one-out error with the default bank: docs/features.md
 
     def __init__(
         self,
@@ -120,7 +120,7 @@ class Gabor(ImageFeatures):
         reach = max(psi.shape[0] // 2 for psi in self.filters_)
         self._padded = tuple(scipy.fft.next_fast_len(side + min(reach, side - 1)) for side in (height, width))
         down, across = self._padded
-        self._rows_per_task = rows_within(8 * down * across, 2**20, most=64)
+        self._rows_per_task = rows_within(8 * down * across, 2**20, max_rows=64)
         self._spectra = [self._spectrum(psi) for psi in self.filters_]
         self._pool = [gaussian_pooling(side, self.pool_sigma, self.stride) for side in (height, width)]
         self._cells = self._pool[0].shape[0] * self._pool[1].shape[0]
@@ -215,7 +215,7 @@ class Gabor(ImageFeatures):
         maps = self._pooled(rows)
         maps /= self.scales_[:, :, None, None]
         if self.power != 1:
-            # Only the low-pass of an image with negative values has a sign; it is kept.
+            # Only the low-pass of an image with negative values has a sign, which stays.
             size = np.abs(maps)
             compressed = np.sqrt(size) if self.power == 0.5 else np.power(size, np.float32(self.power))
             maps = np.copysign(compressed, maps)

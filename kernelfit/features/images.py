@@ -50,9 +50,9 @@ def check_shape(image_shape: Any, d: int) -> ImageShape:
     return int(shape[0]), int(shape[1]), int(shape[2])
 
 
-def rows_within(bytes_per_row: int, bytes_in_all: int, most: int) -> int:
-    """Rows, `most` at most and at least one, that take `bytes_in_all` or less."""
-    return max(1, min(most, bytes_in_all // max(bytes_per_row, 1)))
+def rows_within(bytes_per_row: int, bytes_in_all: int, max_rows: int) -> int:
+    """Rows, `max_rows` at most and at least one, that take `bytes_in_all` or less."""
+    return max(1, min(max_rows, bytes_in_all // max(bytes_per_row, 1)))
 
 
 class ImageFeatures(TransformerMixin, BaseEstimator):

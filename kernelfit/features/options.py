@@ -28,16 +28,17 @@ class Option:
     optional: bool = False
 
     def parse(self, text: str) -> Any:
-        """The value that `text` stands for, of the kind of the default; lists are separated by commas."""
+        """The value that `text` stands for, of the type of the default; lists are separated by commas."""
         if self.optional and text.strip().lower() == "none":
             return None
         try:
             return _parse(text, self.default)
         except ValueError:
-            kinds = {bool: "true or false", int: "a whole number", float: "a number"}
-            kind = kinds.get(type(self.default), "numbers separated by commas")
+            expected = {bool: "true or false", int: "an integer", float: "a number"}.get(
+                type(self.default), "numbers separated by commas"
+            )
             raise InputError(
-                f"{self.name}: got {text!r}, expected {kind}, such as {format_value(self.default)}"
+                f"{self.name}: got {text!r}, expected {expected}, such as {format_value(self.default)}"
             ) from None
 
 

@@ -146,19 +146,19 @@ def pool(
                 if row_windows[v, 0] <= a < row_windows[v, 1]:
                     for w in range(across):
                         if column_windows[w, 0] <= b < column_windows[w, 1]:
-                            place = v * across + w
+                            cell = v * across + w
                             for f in range(filters):
-                                sums[place, f] += positive[f]
-                                sums[windows + place, f] += negative[f]
+                                sums[cell, f] += positive[f]
+                                sums[windows + cell, f] += negative[f]
     for v in range(down):
         height = rows[row_windows[v, 1]] - rows[row_windows[v, 0]]
         for w in range(across):
             length = columns[column_windows[w, 1]] - columns[column_windows[w, 0]]
             share = np.float32(1) / np.float32(height * length)
-            place = v * across + w
+            cell = v * across + w
             for f in range(filters):
-                out[2 * windows * f + place] = sums[place, f] * share
-                out[2 * windows * f + windows + place] = sums[windows + place, f] * share
+                out[2 * windows * f + cell] = sums[cell, f] * share
+                out[2 * windows * f + windows + cell] = sums[windows + cell, f] * share
 
 
 @njit(nogil=True, cache=True)

@@ -18,7 +18,7 @@ def grid(length: int, stride: int) -> NDArray[np.float64]:
 def gaussian_pooling(length: int, sigma: float, stride: int) -> Float32:
     """(cells, length): row i holds the Gaussian of standard deviation `sigma` (pixels) around grid position i.
 
-    The weights are those of a Gaussian whose sum over all whole pixels is 1; the part outside the image is lost,
+    The weights are those of a Gaussian whose sum over all pixels is 1; the part outside the image is lost,
     as if zeros surrounded it.
     """
     distance = np.arange(length) - grid(length, stride)[:, None]

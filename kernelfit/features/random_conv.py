@@ -12,7 +12,7 @@ from kernelfit.arguments import integer, non_negative
 from kernelfit.cpu import bytes_product
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
-from kernelfit.features.byte_responses import LONGEST_PATCH, PackedFilters, patch_words, whole_filters
+from kernelfit.features.byte_responses import LONGEST_PATCH, PackedFilters, integer_filters, patch_words
 from kernelfit.features.images import Picture, RowTask
 from kernelfit.features.patches import pool, round_to_steps
 from kernelfit.features.pooling import cells, halves, windows
@@ -55,7 +55,7 @@ class RandomConv(StreamingImageFeatures):
     pool_size : side of the windows of `grid`, in responses; cut to the response image where larger
     pool_stride : responses between the windows of `grid`
     n_patches : training patches that the mean and covariance are taken over
-    quantise : round features to whole multiples of `step_`, 255 of them at most. A feature is then a byte, and
+    quantise : round features to integer multiples of `step_`, 255 of them at most. A feature is then a byte, and
         K = Z Z^T a sum of products of bytes: exact, and several times as fast on CPUs with AVX-512 VNNI. There,
         responses of images of bytes are products of bytes as well, of filters rounded to 16 bits
     random_state : seed of every draw
@@ -66,7 +66,7 @@ class RandomConv(StreamingImageFeatures):
     filters_ : (n_filters, d) in the whitened space, float64, d = patch height * width * channels
     mean_, whitening_ : (d,), (d, d) of the contrast-normalised patches, float64
     windows_ : (down, across) pooling windows; `n_windows_` is their number
-    step_ : with `quantise` the least power of two so that no more than one in a thousand features of a sample of the
+    step_ : with `quantise` the smallest power of two so that no more than one in a thousand features of a sample of the
         training images exceeds 255 steps; else 0
     default_gamma_factor : c of the recommended gamma = c / (median squared distance); the linear kernel is usual
     """
@@ -140,7 +140,7 @@ class RandomConv(StreamingImageFeatures):
         # `extract` gives a patch channel by channel.
         by_channel = folded.reshape(-1, *self.patch_shape_).transpose(3, 1, 2, 0).reshape(len(self.mean_), -1)
         self._folded = np.ascontiguousarray(by_channel, np.float32)
-        self._whole, self._units = whole_filters(folded)
+        self._integers, self._units = integer_filters(folded)
         self._above = (self.threshold + shift).astype(np.float32)
         self._below = (self.threshold - shift).astype(np.float32)
         self.step_ = 0.0
@@ -158,7 +158,7 @@ class RandomConv(StreamingImageFeatures):
                 raise InputError(f"{name}: got {getattr(self, name)!r}, expected one of {', '.join(choices)}")
 
     def _draw_patches(self, rows: NDArray[Any], count: int, rng: np.random.Generator) -> Float64:
-        """(count, d) contrast-normalised patches at random places of random training images."""
+        """(count, d) contrast-normalised patches at random positions in random training images."""
         height, width, channels = self.image_shape_
         down, across, _ = self.patch_shape_
         images = rows.reshape(len(rows), height, width, channels)
@@ -282,7 +282,7 @@ class _Part:
                 a,
                 b,
                 np.ascontiguousarray(net._folded[:, a:b]),
-                PackedFilters(net._whole[a:b], net._units[a:b]),
+                PackedFilters(net._integers[a:b], net._units[a:b]),
                 net._above[a:b],
                 net._below[a:b],
             )
@@ -309,11 +309,11 @@ class _Part:
         for index, pixels in enumerate(rows):
             responses.take(pixels)
             for group in self._groups:
-                found = responses.to(group)
+                values = responses.to(group)
                 width = group.stop - group.start
                 cells = sums[: 2 * (net.n_windows_ + 1) * width].reshape(-1, width)
                 whole = pooled[: 2 * net.n_windows_ * width]
-                pool(found, across, *cuts, group.above, group.below, cells, whole)
+                pool(values, across, *cuts, group.above, group.below, cells, whole)
                 a, b = max(group.start, self._start), min(group.stop, self._stop)
                 columns = net.columns(a - group.start, b - group.start)
                 out = features[index, net.columns(a - self._start, b - self._start)]

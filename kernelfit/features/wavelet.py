@@ -97,7 +97,7 @@ class Wavelet(ImageFeatures):
             )
         bands = self._bands(np.zeros((1, height, width, channels), np.float32))
         per_row = 4 * sum(band[0].size for _, band in bands)
-        self._rows_per_task = rows_within(per_row, 2**21, most=128)
+        self._rows_per_task = rows_within(per_row, 2**21, max_rows=128)
         self._grids = [(-(-band.shape[1] // self.pool), -(-band.shape[2] // self.pool)) for _, band in bands]
         self._labels = [label for label, _ in bands]
         self.n_features_out_ = channels * sum(down * across for down, across in self._grids)

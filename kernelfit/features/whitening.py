@@ -36,8 +36,8 @@ def zca(covariance: Float64, epsilon: float) -> Float64:
     eigenvalues = np.maximum(eigenvalues, 0.0)
     shifted = eigenvalues + epsilon
     smallest = len(eigenvalues) * np.finfo(np.float64).eps * eigenvalues[-1]
-    kept = shifted > smallest
-    inverse_roots = np.where(kept, 1.0 / np.sqrt(np.where(kept, shifted, 1.0)), 0.0)
+    used = shifted > smallest
+    inverse_roots = np.where(used, 1.0 / np.sqrt(np.where(used, shifted, 1.0)), 0.0)
     whitening: Float64 = (vectors * inverse_roots) @ vectors.T
     return whitening
 
@@ -82,7 +82,7 @@ class Whitening(ImageFeatures):
         non_negative("epsilon", self.epsilon)
         d = rows.shape[1]
         self.n_features_out_ = d
-        self._rows_per_task = rows_within(8 * d, 2**21, most=256)
+        self._rows_per_task = rows_within(8 * d, 2**21, max_rows=256)
         if not self.whiten:
             return
         total, moments = np.zeros(d), np.zeros((d, d))
@@ -124,19 +124,19 @@ class Whitening(ImageFeatures):
             alone = np.zeros(self.image_shape_, np.float32)
             alone[height // 2, width // 2] = 1
             return [("no whitening", alone)]
-        places = [
+        positions = [
             (y, x, channel)
             for y in np.unique(np.linspace(0, height - 1, 4).astype(int))
             for x in np.unique(np.linspace(0, width - 1, 4).astype(int))
             for channel in range(channels)
         ]
         rows = self.whitening_.reshape(height, width, channels, height, width, channels)
-        return [(f"y{y} x{x} c{channel}", rows[y, x, channel]) for y, x, channel in places]
+        return [(f"y{y} x{x} c{channel}", rows[y, x, channel]) for y, x, channel in positions]
 
     def map_pictures(self, row: NDArray[Any]) -> list[Picture]:
         return [("whitened", self.transform(row).reshape(self.image_shape_))]
 
     def _names(self) -> list[str]:
         height, width, channels = self.image_shape_
-        places = [(y, x) for y in range(height) for x in range(width)]
-        return [f"whitening_y{y}_x{x}_c{channel}" for y, x in places for channel in range(channels)]
+        positions = [(y, x) for y in range(height) for x in range(width)]
+        return [f"whitening_y{y}_x{x}_c{channel}" for y, x in positions for channel in range(channels)]

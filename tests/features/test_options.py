@@ -44,7 +44,7 @@ def test_parses(name: str, text: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("stride", "2.5", r"stride: got '2.5', expected a whole number, such as \d"),
+        ("stride", "2.5", r"stride: got '2.5', expected an integer, such as \d"),
         ("power", "half", "power: got 'half', expected a number, such as 0.5"),
         ("normalize", "maybe", "normalize: got 'maybe', expected true or false, such as true"),
         ("wavelengths", "3;4", "wavelengths: got '3;4', expected numbers separated by commas, such as 3,"),

@@ -1,4 +1,4 @@
-"""Responses by SGEMM and by products of bytes, against the formula in float64 and whole numbers."""
+"""Responses by SGEMM and by products of bytes, against the formula in float64 and integers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kernelfit.cpu import bytes_product
 from kernelfit.cpu.pool import CpuBackend
-from kernelfit.features.byte_responses import LONGEST_PATCH, PackedFilters, patch_words, whole_filters
+from kernelfit.features.byte_responses import LONGEST_PATCH, PackedFilters, integer_filters, patch_words
 from kernelfit.features.responses import ByteResponses, FilterGroup, FloatResponses
 
 needs_vnni = pytest.mark.skipif(
@@ -27,7 +27,7 @@ SHAPES = [  # image, patch, filters
 
 def group_of(filters: np.ndarray, patch: tuple[int, int, int]) -> FilterGroup:
     by_channel = filters.reshape(-1, *patch).transpose(3, 1, 2, 0).reshape(-1, len(filters))
-    packed = PackedFilters(*whole_filters(filters))
+    packed = PackedFilters(*integer_filters(filters))
     nothing = np.zeros(len(filters), np.float32)
     folded = np.ascontiguousarray(by_channel, np.float32)
     return FilterGroup(0, len(filters), folded, packed, nothing, nothing)
@@ -44,15 +44,15 @@ def patches_of(image: np.ndarray, patch: tuple[int, int, int]) -> np.ndarray:
     )
 
 
-@pytest.mark.parametrize("kind", ["float", pytest.param("bytes", marks=needs_vnni)])
+@pytest.mark.parametrize("form", ["float", pytest.param("bytes", marks=needs_vnni)])
 @pytest.mark.parametrize(("shape", "patch", "count"), SHAPES)
-def test_are_those_of_the_formula(rng, kind, shape, patch, count):
+def test_are_those_of_the_formula(rng, form, shape, patch, count):
     filters = rng.standard_normal((count, int(np.prod(patch)))) * 10.0 ** rng.integers(-3, 4, (count, 1))
     group = group_of(filters, patch)
     with CpuBackend(1) as backend:
         responses = (
             ByteResponses(shape, patch, *patch_words(shape, patch), group.packed.width, backend)
-            if kind == "bytes"
+            if form == "bytes"
             else FloatResponses(shape, patch, count, backend)
         )
         for low in (0, 250):  # the second image has little contrast: a bright, nearly flat one
@@ -62,16 +62,16 @@ def test_are_those_of_the_formula(rng, kind, shape, patch, count):
             lengths = np.linalg.norm(centred, axis=1, keepdims=True)
             unit = centred / np.where(lengths > 0, lengths, 1)
             responses.take(image.reshape(-1))
-            found = responses.to(group)[: len(patches), :count]
+            computed = responses.to(group)[: len(patches), :count]
             # Patches have length 1: what rounding does to a filter bounds what it does to a response.
             moved = 1e-6 * np.linalg.norm(filters, axis=1)
-            if kind == "float":  # whose means are rounded before they are taken off
+            if form == "float":  # whose means are rounded before they are taken off
                 moved = moved * (1 + np.linalg.norm(patches, axis=1, keepdims=True) / np.maximum(lengths, 1))
-            if kind == "bytes":
-                whole, units = whole_filters(filters)
+            if form == "bytes":
+                whole, units = integer_filters(filters)
                 zero_mean = filters - filters.mean(axis=1, keepdims=True)
                 moved += np.linalg.norm(whole * units[:, None] - zero_mean, axis=1)
-            assert (np.abs(found - unit @ filters.T) <= moved).all()
+            assert (np.abs(computed - unit @ filters.T) <= moved).all()
 
 
 @needs_vnni
@@ -88,10 +88,10 @@ def test_the_longest_patches_do_not_overflow():
 
 
 @given(st.integers(1, 5), st.integers(1, 120), st.integers(-30, 30), st.integers(0, 2**32 - 1))
-def test_whole_filters_add_up_to_zero_and_are_near(count, d, scale, seed):
+def test_integer_filters_add_up_to_zero_and_are_near(count, d, scale, seed):
     filters = np.random.default_rng(seed).laplace(size=(count, d)) * 2.0**scale
     filters[0] = filters[0, 0]  # constant: nothing is left of it
-    whole, units = whole_filters(filters)
+    whole, units = integer_filters(filters)
     assert whole.dtype == np.int16
     assert (whole.sum(axis=1, dtype=np.int64) == 0).all()
     assert np.abs(whole.astype(int)).max() <= 32_639

@@ -35,21 +35,21 @@ def fitted(rows, **options):
 def test_features_are_those_of_the_transformer(rng, make_device, dtype):
     rows = images(rng, 11, dtype)
     net = fitted(rows, pooling="quadrants")
-    found = DeviceNet(make_device(4_000_000), net, dtype).transform(rows, rows_at_once=4)
+    values = DeviceNet(make_device(4_000_000), net, dtype).transform(rows, rows_at_once=4)
     expected = net.transform(rows)
-    assert np.abs(found - expected).max() <= 2e-5 * np.abs(expected).max()
+    assert np.abs(values - expected).max() <= 2e-5 * np.abs(expected).max()
 
 
 def test_quantised_features_are_those_of_the_transformer(rng, make_device):
     rows = images(rng, 11)
     net = fitted(rows, quantise=True)
-    found = DeviceNet(make_device(4_000_000), net, np.uint8).transform(rows)
+    values = DeviceNet(make_device(4_000_000), net, np.uint8).transform(rows)
     expected = net.transform(rows)
     assert expected.max() >= 100 * net.step_
     # Where sums in another order fall on the other side of the middle between two steps, a step apart.
-    assert np.abs(found - expected).max() <= net.step_
-    assert (found == expected).mean() > 0.99
-    assert np.array_equal(found / net.step_, np.rint(found / net.step_))
+    assert np.abs(values - expected).max() <= net.step_
+    assert (values == expected).mean() > 0.99
+    assert np.array_equal(values / net.step_, np.rint(values / net.step_))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -71,8 +71,8 @@ def test_the_gram_is_that_of_the_cpu_and_is_solved_where_it_lies(rng, make_devic
         assert solution.device == device.name
         assert any("where the Gram matrix lies" in note for note in progress.notes)
         assert solution.certificate.backward_error <= 1e-14
-        found = solution.predict(theirs.cross)
-        assert np.allclose(found, expected.predict(mine.cross), rtol=0, atol=1e-3)
+        values = solution.predict(theirs.cross)
+        assert np.allclose(values, expected.predict(mine.cross), rtol=0, atol=1e-3)
         solution.close()
         # Images, weights and right-hand sides go in, never K.
         assert getattr(device, "bytes_in", 0) < 10 * 70 * 360

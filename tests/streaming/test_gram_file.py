@@ -37,13 +37,13 @@ def write(path: Path, held: list[np.ndarray], cross: np.ndarray, **change: Any) 
 def test_reads_what_was_written(tmp_path: Path, rng: np.random.Generator, dtype: str, m: int) -> None:
     path, held, cross = tmp_path / "g.h5", panels(rng, dtype), rng.standard_normal((m, 23)).astype("float32")
     write(path, held, cross)
-    found = gram_file.read(path)
-    assert (found.done, found.of, found.finished) == (3, 7, False)
-    assert (found.identity, found.seconds) == ({"a": 1}, {"gram": 2.0})
-    assert all(np.array_equal(a, b) for a, b in zip(found.panels(), held, strict=True))
-    assert found.panels()[0].dtype == dtype
-    assert np.array_equal(found.cross(), cross)
-    gram = found.gram()
+    stored = gram_file.read(path)
+    assert (stored.done, stored.of, stored.finished) == (3, 7, False)
+    assert (stored.identity, stored.seconds) == ({"a": 1}, {"gram": 2.0})
+    assert all(np.array_equal(a, b) for a, b in zip(stored.panels(), held, strict=True))
+    assert stored.panels()[0].dtype == dtype
+    assert np.array_equal(stored.cross(), cross)
+    gram = stored.gram()
     assert np.array_equal(gram.diagonal(), np.concatenate([np.diagonal(panel) for panel in held]))
     path.unlink()  # what is open stays readable
     assert gram.diagonal().shape == (23,)

@@ -107,7 +107,7 @@ def test_both_ways_of_multiplying_bytes_give_the_same_bits(
     columns = [rng.integers(200, 256, (width, features), dtype=np.uint8) for width in (33, 5)]
     rows = rng.integers(200, 256, (29, features), dtype=np.uint8)
     rows[:3], columns[0][:2] = 255, 255
-    found = []
+    computed = []
     with CpuBackend(2) as backend:
         for vnni in (True, False):
             monkeypatch.setattr(bytes_product, "available", lambda vnni=vnni: vnni)
@@ -115,10 +115,10 @@ def test_both_ways_of_multiplying_bytes_give_the_same_bits(
             outs = [np.full((29, width), 0.5, dtype) for width in (33, 4)]
             for panel, out in enumerate(outs):
                 products.add(rows, panel, out, backend)
-            found.append(outs)
+            computed.append(outs)
     exact = rows.astype(np.int64) @ columns[0].astype(np.int64).T * 2.0**-10 + 0.5
-    assert np.allclose(found[0][0], exact, rtol=2 * np.finfo(dtype).eps, atol=0)
-    for one, other in zip(*found, strict=True):
+    assert np.allclose(computed[0][0], exact, rtol=2 * np.finfo(dtype).eps, atol=0)
+    for one, other in zip(*computed, strict=True):
         assert np.array_equal(one, other)
 
 
