@@ -13,6 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 Float32 = NDArray[np.float32]
+Cells = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]
 
 # A patch whose values differ from their mean by less than this share of their length is flat: rounding, no contrast.
 FLAT = 1e-5
@@ -97,23 +98,22 @@ def patch_statistics(
 def pool(
     responses: Float32,
     width: int,
-    rows: NDArray[np.intp],
-    columns: NDArray[np.intp],
-    row_windows: NDArray[np.intp],
-    column_windows: NDArray[np.intp],
-    above: Float32,
-    below: Float32,
+    cells: Cells,
+    thresholds: tuple[Float32, Float32],
     sums: Float32,
     out: Float32,
 ) -> None:
     """out <- window averages of max(r - above, 0) and max(-r - below, 0).
 
-    responses (positions or more, filters or more), position = y width + x; above, below (filters,). `rows` and
-    `columns` are the sorted cuts that split the response image into cells no window boundary crosses; window w covers
-    the cells row_windows[w, 0] : row_windows[w, 1]. Each response is read once: it is added to its cell, and the cells
+    responses (positions or more, filters or more), position = y width + x; thresholds: above, below (filters,). `cells`
+    are the rows, columns, row_windows and column_windows: `rows` and `columns` are the sorted cuts that split the
+    response image into cells no window boundary crosses; window w covers the cells row_windows[w, 0] :
+    row_windows[w, 1]. Each response is read once: it is added to its cell, and the cells
     are added up to windows. sums (2 (windows + 1), filters) is scratch; out (filters * 2 * windows,), ordered (filter,
     sign, window), windows in C order.
     """
+    rows, columns, row_windows, column_windows = cells
+    above, below = thresholds
     filters = above.size
     down, across = row_windows.shape[0], column_windows.shape[0]
     windows = down * across

@@ -313,7 +313,7 @@ class _Part:
                 width = group.stop - group.start
                 cells = sums[: 2 * (net.n_windows_ + 1) * width].reshape(-1, width)
                 whole = pooled[: 2 * net.n_windows_ * width]
-                pool(values, across, *cuts, group.above, group.below, cells, whole)
+                pool(values, across, cuts, (group.above, group.below), cells, whole)
                 a, b = max(group.start, self._start), min(group.stop, self._stop)
                 columns = net.columns(a - group.start, b - group.start)
                 out = features[index, net.columns(a - self._start, b - self._start)]
