@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +11,7 @@ import click
 
 from kernelfit.errors import InputError
 from kernelfit.experiments.run_dir import not_writable, require_writable, unfinished
+from kernelfit.storage import atomic
 
 
 def offer_to_resume(run_dir: Path | None) -> bool:
@@ -39,20 +37,14 @@ def staged(target: Path | None) -> Iterator[Path | None]:
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise InputError(f"--out: {target} exists and is not an empty folder; name a new one")
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
-        if target.exists():
-            # Moving a folder onto an empty one needs the right to change both.
-            require_writable(target)
+        # Moving a folder onto an empty one needs the right to change both.
+        require_writable(target if target.exists() else target.parent)
     except InputError:
         raise
     except OSError as error:
         raise not_writable("--out", target, error) from None
-    try:
+    with atomic.replacing_folder(target) as temporary:
         yield temporary
-        temporary.chmod(0o755)
-        os.replace(temporary, target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def is_terminal() -> bool:

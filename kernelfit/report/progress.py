@@ -57,7 +57,7 @@ class TerminalProgress:
             yield advance
 
     def note(self, message: str) -> None:
-        """Print one line that the user should know, and keep it."""
+        """Print one line that the user should know, and store it."""
         self.notes.append(message)
         # highlight and markup off: a note may hold brackets and numbers that mean nothing to rich.
         self.console.print(f"note: {message}", highlight=False, markup=False, soft_wrap=True)

@@ -148,9 +148,9 @@ def _bars(
     """Bars side by side, each with its value on it; what the paper does not give has no bar."""
     width = 0.8 / len(series)
     for index, (name, color, hatch, values) in enumerate(series):
-        places = [place for place, value in enumerate(values) if value]
+        positions = [position for position, value in enumerate(values) if value]
         heights = [value for value in values if value]
-        left = np.array(places) + (index - (len(series) - 1) / 2) * width
+        left = np.array(positions) + (index - (len(series) - 1) / 2) * width
         bars = axes.bar(left, heights, width, label=name, color=color, hatch=hatch)
         axes.bar_label(bars, labels=[f"{height:.3g}" for height in heights], fontsize=7)
     labels = [row["row"].replace("-", "\n", 1) + ("*" if row["scaled_down"] else "") for row in rows]

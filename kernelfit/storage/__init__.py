@@ -1,1 +1,1 @@
-"""Where the panels of a factor live. A tier is a place, not another algorithm."""
+"""Panels of a factor in memory and on disk, the journal, HDF5 and atomic files. Knows nothing of solves."""

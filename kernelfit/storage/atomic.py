@@ -11,6 +11,7 @@ import errno
 import hashlib
 import os
 import secrets
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -81,8 +82,7 @@ def replacing(path: Path, seal: Callable[[str], None] | None = None) -> Iterator
     `seal` is called with the BLAKE2b-128 of the finished file before it takes its name. The umask decides who may read
     it. Raises `StorageError`.
     """
-    # A name may have 255 bytes.
-    temporary = path.with_name(f".{path.name[:48]}.{secrets.token_hex(6)}")
+    temporary = _beside(path)
     descriptor = -1
     try:
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
@@ -104,10 +104,37 @@ def replacing(path: Path, seal: Callable[[str], None] | None = None) -> Iterator
             temporary.unlink(missing_ok=True)  # gone by now, unless something failed
 
 
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """A new folder that takes the place of `path`, which is absent or empty, when the block ends without an error.
+
+    Its files are written with `replacing`. Raises `StorageError` where it cannot be made or renamed.
+    """
+    temporary = _beside(path)
+    try:
+        temporary.mkdir()
+    except OSError as error:
+        raise storage_error("make the folder", path, error) from None
+    try:
+        yield temporary
+        try:
+            os.replace(temporary, path)
+            sync_folder(path.parent)
+        except OSError as error:
+            raise storage_error("write", path, error) from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Put `data` in place of what `path` holds. Raises `StorageError`."""
     with replacing(path) as draft:
         draft.write(data)
+
+
+def _beside(path: Path) -> Path:
+    """A name that nothing has, in the same folder; of at most 255 bytes."""
+    return path.with_name(f".{path.name[:48]}.{secrets.token_hex(6)}")
 
 
 def sync_folder(folder: Path) -> None:

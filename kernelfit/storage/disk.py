@@ -163,15 +163,15 @@ class DiskPanels:
                 return
 
 
-def grouped(strips: list[Span], most: int) -> list[Span]:
-    """Neighbouring strips joined into as few spans as hold at most `most` rows each, all of about one height.
+def grouped(strips: list[Span], max_rows: int) -> list[Span]:
+    """Neighbouring strips joined into as few spans as hold at most `max_rows` rows each, all of about one height.
 
-    A strip taller than `most` is a span of its own.
+    A strip taller than `max_rows` is a span of its own.
     """
     if not strips:
         return []
     total = strips[-1][1] - strips[0][0]
-    height = -(-total // -(-total // most))
+    height = -(-total // -(-total // max_rows))
     spans: list[Span] = []
     for start, stop in strips:
         if spans and stop - spans[-1][0] <= height:

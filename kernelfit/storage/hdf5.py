@@ -126,11 +126,11 @@ def locate(path: Path, *, form: str, version: int, remedy: str) -> tuple[dict[st
     """
 
     def extents(meta: dict[str, Any], datasets: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Extent]]:
-        found = {}
+        located = {}
         for key, dataset in datasets.items():
             offset = dataset.id.get_offset()
-            found[key] = Extent(int(offset) if offset is not None else -1, dataset.shape, dataset.dtype)
-        return meta, found
+            located[key] = Extent(int(offset) if offset is not None else -1, dataset.shape, dataset.dtype)
+        return meta, located
 
     return _with_datasets(path, extents, form, version, remedy)
 

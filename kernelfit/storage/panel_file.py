@@ -193,6 +193,6 @@ def require_in_place(path: Path, descriptor: int) -> None:
     try:
         there = os.stat(path)
     except OSError as error:
-        raise storage_error("go on", path, error) from None
+        raise storage_error("continue", path, error) from None
     if (ours.st_dev, ours.st_ino) != (there.st_dev, there.st_ino):
-        raise StorageError(f"{path}: it was replaced by another file while the run went on; start again")
+        raise StorageError(f"{path}: it was replaced by another file during the run; start again")

@@ -1,4 +1,4 @@
-"""The protocol that every place for panels follows, and panels in memory."""
+"""The protocol of stores of panels, and the store in memory."""
 
 from __future__ import annotations
 

@@ -109,3 +109,22 @@ def test_a_name_of_the_greatest_length(tmp_path: Path) -> None:
     path = tmp_path / ("n" * 255)
     atomic.write_bytes(path, b"x")
     assert path.read_bytes() == b"x"
+
+
+def test_a_folder_appears_with_all_its_files_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "folder"
+    with atomic.replacing_folder(target) as folder:
+        atomic.write_bytes(folder / "file", b"x")
+        assert not target.exists()
+    assert (target / "file").read_bytes() == b"x"
+
+    def refused(error: Exception) -> None:
+        with atomic.replacing_folder(tmp_path / "other") as folder:
+            atomic.write_bytes(folder / "file", b"x")
+            raise error
+
+    with pytest.raises(KeyError):
+        refused(KeyError())
+    with pytest.raises(StorageError, match="cannot write"), atomic.replacing_folder(target):
+        pass  # the target is not empty
+    assert list(tmp_path.iterdir()) == [target]
