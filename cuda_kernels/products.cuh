@@ -1,6 +1,6 @@
 // Exact inner products of centred bytes: out_ij = sum_k a_ik b_jk in int32, rows padded with zeros to a multiple of 64.
 //
-// Two ways: dp4a, four products an instruction on any card, and mma.sync m16n8k32 on the tensor cores. Both form a
+// Two ways: dp4a, four products an instruction on any GPU, and mma.sync m16n8k32 on the tensor cores. Both form a
 // tile of 128 x 128 per block from 64 columns at a time in shared memory.
 #pragma once
 

@@ -123,7 +123,7 @@ class CudaDevice:
         self.slab = Slab(wanted, self.name)
 
     def describe(self) -> dict[str, Any]:
-        """Card, memory, compute capability, multiprocessors, and the versions that a figure depends on."""
+        """Name, memory, compute capability, multiprocessors, and the versions that a figure depends on."""
 
         def read() -> dict[str, Any]:
             properties = self.runtime.getDeviceProperties(self._index)

@@ -23,7 +23,7 @@ from kernelfit.errors import InputError
 from kernelfit.typing import Float
 
 _EXACT_FLOAT32 = 2.0**24
-# A chunk shorter than this spends its time on adding up chunks; DGEMM is then the better road.
+# A chunk shorter than this spends its time on adding up chunks; DGEMM is then the better choice.
 _SHORTEST_CHUNK = 128
 # Float rows that are bytes divided by one of these are recognised and stored as bytes again.
 _DIVISORS = (1, 255, 256, 16)

@@ -80,7 +80,7 @@ def test_show_tells_values_defaults_and_meanings() -> None:
     [
         (("gabor", "-o", "size=3"), "gabor: got option 'size', expected one of wavelengths"),
         (("gabor", "-o", "stride"), "option: got 'stride', expected NAME=VALUE"),
-        (("gabor", "-o", "stride=x"), "stride: got 'x', expected a whole number"),
+        (("gabor", "-o", "stride=x"), "stride: got 'x', expected an integer"),
         (("random-conv", "-o", "n_filters=0"), "n_filters: got 0, expected an integer >= 1"),
         (("gabor", "--dataset", "nowhere"), "nowhere"),
     ],

@@ -1,4 +1,4 @@
-"""The CUDA sources compiled as plain C++, so that the very code that runs on a card runs here."""
+"""The CUDA sources compiled as plain C++, so that the very code that runs on a GPU runs here."""
 
 from __future__ import annotations
 

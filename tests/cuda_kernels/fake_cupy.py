@@ -13,7 +13,7 @@ import numpy as np
 import scipy.linalg
 
 _TYPES = {0: np.float32, 1: np.float64, 3: np.int8, 10: np.int32}
-#: the card that is current, of two
+#: the device that is current, of two
 CURRENT = [0]
 
 
@@ -47,7 +47,7 @@ class Runtime(ModuleType):
         return self.free_bytes, self.free_bytes
 
     def getDeviceProperties(self, device: int) -> dict[str, Any]:
-        return {"name": b"a card", "major": 9, "minor": 0, "multiProcessorCount": 132}
+        return {"name": b"a GPU", "major": 9, "minor": 0, "multiProcessorCount": 132}
 
     def driverGetVersion(self) -> int:
         return 13_000

@@ -252,7 +252,7 @@ def test_sources_that_do_not_compile_are_one_line(rng, fake, monkeypatch):
 def test_a_card_describes_itself(fake):
     device = CudaDevice(0, 4_000_000)
     described = device.describe()
-    assert described["name"] == "a card"
+    assert described["name"] == "a GPU"
     assert (described["compute_capability"], described["cublas"], described["cusolver"]) == (
         "9.0",
         130_000,

@@ -1,4 +1,4 @@
-"""Labels: whole numbers are classes, anything else is a regression target."""
+"""Labels: integers are classes, anything else is a regression target."""
 
 from __future__ import annotations
 
