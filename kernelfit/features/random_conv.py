@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +20,10 @@ from kernelfit.features.responses import ByteResponses, FilterGroup, FloatRespon
 from kernelfit.features.streaming import StreamingImageFeatures
 from kernelfit.features.whitening import Float64, contrast_normalise, zca
 from kernelfit.progress import Progress
+from kernelfit.typing import Draw, Pooling
 
-DRAWS = ("patches", "gaussian", "laplace")
-POOLINGS = ("grid", "quadrants")
+DRAWS: tuple[Draw, ...] = get_args(Draw)
+POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 
 # Filters whose responses to one 32 x 32 image (729 x 256 float32: 0.7 MB) stay in a second-level cache of 1 MB.
 FILTERS_PER_GROUP = 256
@@ -84,8 +85,8 @@ class RandomConv(StreamingImageFeatures):
         patch_size: int = 6,
         threshold: float = 1.0,
         zca: float = 1e-2,
-        draw: str = "patches",
-        pooling: str = "grid",
+        draw: Draw = "patches",
+        pooling: Pooling = "grid",
         pool_size: int = 15,
         pool_stride: int = 6,
         n_patches: int = 100_000,

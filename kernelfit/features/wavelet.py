@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,9 @@ from kernelfit.errors import InputError
 from kernelfit.features.images import Float32, ImageFeatures, Picture, RowTask, rows_within
 from kernelfit.features.pooling import averaging
 from kernelfit.progress import Progress
+from kernelfit.typing import WaveletTransform
 
-TRANSFORMS = ("discrete", "stationary")
+TRANSFORMS: tuple[WaveletTransform, ...] = get_args(WaveletTransform)
 _BANDS = ("horizontal", "vertical", "diagonal")
 
 
@@ -53,7 +54,7 @@ class Wavelet(ImageFeatures):
         self,
         image_shape: tuple[int, ...] | None = None,
         scale: float = 1.0,
-        transform_kind: str = "discrete",
+        transform_kind: WaveletTransform = "discrete",
         wavelet: str = "db2",
         levels: int | None = 2,
         mode: str = "zero",

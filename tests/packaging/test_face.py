@@ -60,6 +60,7 @@ import numpy as np
 import kernelfit
 from kernelfit.datasets.corruptions import corrupt
 from kernelfit.expressivity import fit
+from kernelfit.features import RandomConv, Wavelet
 
 X = Y = np.ones((3, 3))
 kernelfit.solve(X, Y, precision="mixed", tier="disk", gamma="median", ridge="auto")
@@ -75,6 +76,10 @@ corrupt(kernelfit.datasets.load("digits"), "gaussian")
 corrupt(kernelfit.datasets.load("digits"), "gausian")  # wrong
 fit(X, Y, variant="clipped")
 fit(X, Y, variant="cliped")  # wrong
+RandomConv(pooling="quadrants", draw="laplace")
+RandomConv(pooling="gird")  # wrong
+RandomConv(draw="patch")  # wrong
+Wavelet(transform_kind="discreet")  # wrong
 kernelfit.open("folder")
 kernelfit.open(3)  # wrong
 """

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-import kernelfit
 from kernelfit.datasets.corruptions import random_labels
 from kernelfit.errors import InputError
 from kernelfit.progress import Progress
+from kernelfit.solver.solve import solve
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def energies(
     ridge = relative_ridge * float(np.trace(gram)) / len(gram)
     labels = [y, *(random_labels(y, n_classes, seed + k) for k in range(draws))]
     targets = np.concatenate([centred_codes(one, n_classes) for one in labels], axis=1)
-    solution = kernelfit.solve(gram, targets, kernel="precomputed", ridge=ridge, progress=progress)
+    solution = solve(gram, targets, kernel="precomputed", ridge=ridge, progress=progress)
     # alpha = (K + ridge I)^-1 Y, so the energy of a column is <y, alpha>.
     per_column = np.einsum("ij,ij->j", targets, np.asarray(solution.alpha).reshape(targets.shape))
     true, *random = per_column.reshape(draws + 1, n_classes).sum(axis=1).tolist()
