@@ -13,26 +13,26 @@ from kernelfit.report.progress import TerminalProgress
 from kernelfit.report.run_tables import check_table
 from kernelfit.solver.check import check
 
-from .options import command_line, json_option
+from .options import command_line, json_option, threads_option
 
 
 @click.command(name="check")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--threads", type=int, metavar="COUNT", help="Threads to use; else every core.")
+@threads_option
 @json_option
 @click.pass_context
 def command(context: click.Context, folder: Path, threads: int | None, json_target: str | None) -> None:
     """Verify the run in DIR (from solve --out): what it began with, its journal, every panel, its solution.
 
-    Nothing is changed, and a run may be checked while it goes on. The exit code is 2 where something is damaged.
+    Nothing is changed, and a run may be checked while it is under way. The exit code is 2 where something is damaged.
     """
     json_output.check_target(json_target)
-    found = check(folder, threads=threads, progress=TerminalProgress())
-    record = {**found.as_dict(), "command": command_line(context)}
+    report = check(folder, threads=threads, progress=TerminalProgress())
+    record = {**report.as_dict(), "command": command_line(context)}
     if json_target is not None:
         json_output.write(record, json_target)
     if json_target != json_output.STDOUT:
         Console(markup=False).print(check_table(record))
-    if not found.ok:
-        more = f" and {len(found.problems) - 1} more" if len(found.problems) > 1 else ""
-        raise StorageError(f"{found.problems[0]}{more}")
+    if not report.ok:
+        more = f" and {len(report.problems) - 1} more" if len(report.problems) > 1 else ""
+        raise StorageError(f"{report.problems[0]}{more}")

@@ -19,16 +19,11 @@ from kernelfit.errors import DataError
 from kernelfit.report import json_output
 from kernelfit.report.progress import TerminalProgress
 
-from .options import json_option
+from .options import data_dir_option, json_option
 
 EMBEDDED = "embedded"
 MISSING = "missing"
 
-data_dir_option = click.option(
-    "--data-dir",
-    type=click.Path(path_type=Path),
-    help="Folder to look in before $KERNELFIT_DATA and the cache; downloads go there.",
-)
 _names = click.Choice(list(REGISTRY))
 
 

@@ -9,8 +9,11 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from kernelfit import datasets
+from kernelfit.errors import InputError
 from kernelfit.features import names, summary
-from kernelfit.report import json_output
+from kernelfit.features.options import format_value, make, options, pairs
+from kernelfit.report import feature_pictures, figures, json_output
 
 from .options import json_option
 from .output_folder import staged
@@ -27,8 +30,6 @@ def command() -> None:
 @json_option
 def list_(json_target: str | None) -> None:
     """Show every feature map and its options with their defaults."""
-    from kernelfit.features.options import format_value, options
-
     json_output.check_target(json_target)
     records = [
         {
@@ -76,12 +77,8 @@ def show(
     json_target: str | None,
 ) -> None:
     """Show a feature map: its options, the number of its features on a data set, and pictures of both."""
-    from kernelfit.datasets import load
-    from kernelfit.errors import InputError
-    from kernelfit.features.options import format_value, make, options, pairs
-
     json_output.check_target(json_target)
-    data = load(dataset, data_dir=data_dir)
+    data = datasets.load(dataset, data_dir=data_dir)
     if data.image_shape is None:
         raise InputError(f"--dataset: {dataset} holds no images; name one that does, such as digits or mnist")
     feature = make(name, image_shape=data.image_shape, scale=data.scale, given=pairs(texts))
@@ -100,8 +97,6 @@ def show(
             "pictures": [],
         }
         if folder is not None:
-            from kernelfit.report import feature_pictures, figures
-
             figures.save(feature_pictures.filters(feature), folder / FILTERS)
             figures.save(feature_pictures.maps(feature, rows, min(images, len(rows))), folder / MAPS)
             assert out is not None

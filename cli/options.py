@@ -211,10 +211,10 @@ def _gamma_help() -> str:
 
 def kernel_parameters() -> dict[str, tuple[type, list[str]]]:
     """Parameter -> (its type, the kernels that have it), `gamma` left out: it takes words as well."""
-    found: dict[str, tuple[type, list[str]]] = {}
+    parameters: dict[str, tuple[type, list[str]]] = {}
     for kernel, cls in KERNELS.items():
         for name, definition in inspect.signature(cls).parameters.items():
             if name != "gamma":
                 kind = int if isinstance(definition.default, int) else float
-                found.setdefault(name, (kind, []))[1].append(kernel)
-    return found
+                parameters.setdefault(name, (kind, []))[1].append(kernel)
+    return parameters

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kernelfit import datasets
+from kernelfit.arguments import bytes_of, integer
+from kernelfit.cpu import environment
+from kernelfit.cpu.memory import available_memory
+from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
+from kernelfit.experiments import gemm_rate
 from kernelfit.gram.costs import Costs
-from kernelfit.kernels import Kernel
+from kernelfit.gram.points import Points
+from kernelfit.kernels import Kernel, build
 from kernelfit.metrics import one_hot
-from kernelfit.progress import Progress
+from kernelfit.progress import Progress, Silent
+from kernelfit.solver.gamma import median_gamma
 from kernelfit.solver.solve import solve
 from kernelfit.typing import PrecisionName
 
+#: a data set of normal rows
+SYNTHETIC = "synthetic"
 PHASES = ("gram", "factor", "solve", "certify")
 # A solution whose backward error is not of the order of rounding is no measurement of a correct solver.
 LARGEST_BACKWARD_ERROR = 1e-13
@@ -38,6 +49,95 @@ class Workload:
     seed: int = 0
 
 
+@dataclass(frozen=True)
+class Scaling:
+    """Solves of a gaussian kernel at several sizes on this machine, and what larger ones will take.
+
+    Attributes
+    ----------
+    sizes : rows of each solve
+    ahead : a further size to predict, beside twice the largest one measured
+    dataset : "synthetic" normal rows with `n_features` columns, or a data set by name or path
+    gamma : None: 1 / median squared distance
+    repeats : solves a size, of which the median counts
+    """
+
+    sizes: tuple[int, ...] = (1000, 2000, 4000, 8000)
+    ahead: int | None = None
+    dataset: str = SYNTHETIC
+    n_features: int = 784
+    gamma: float | None = None
+    n_rhs: int = 10
+    precision: PrecisionName = "float64"
+    repeats: int = 3
+    memory: int | str | None = None
+    threads: int | None = None
+    seed: int = 0
+    data_dir: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not self.sizes or min(self.sizes) < 2:
+            raise InputError(f"sizes: got {', '.join(map(str, self.sizes))}, expected sizes >= 2")
+        object.__setattr__(self, "sizes", tuple(sorted(set(self.sizes))))
+        for name in ("ahead", "n_features", "n_rhs", "repeats"):
+            if getattr(self, name) is not None:
+                integer(name, getattr(self, name), 1)
+
+    def run(self, progress: Progress | None = None) -> dict[str, Any]:
+        """Measure every size beside the machine's own rate of matrix products, and predict the next ones."""
+        progress = progress or Silent()
+        threads = CpuBackend(self.threads).threads
+        given = bytes_of(self.memory)
+        limit = available_memory() if given is None else given
+        work = self.workload(limit, progress)
+        dtype = np.dtype(np.float64 if self.precision == "float64" else np.float32)
+        rate = gemm_rate.measure(dtype, threads)
+        rows = []
+        for n in self.sizes:
+            row = measure(work, n, self.repeats, progress)
+            rows.append({**row, "share_of_gemm": row["factor_flops_per_second"] / rate})
+        ahead = [2 * self.sizes[-1]]
+        ahead += [] if self.ahead in (None, *ahead) else [int(self.ahead or 0)]
+        return {
+            "benchmark": "solve time against n",
+            "dataset": self.dataset,
+            "n_features": int(work.X.shape[1]),
+            "kernel": work.kernel.describe() if not isinstance(work.kernel, str) else {"name": work.kernel},
+            "n_rhs": work.n_rhs,
+            "precision": work.precision,
+            "threads": threads,
+            "gemm_flops_per_second": rate,
+            "gemm_dtype": dtype.name,
+            "rows": rows,
+            "fit": fit_power(rows),
+            "predictions": [predict(rows, n, work, limit, threads) for n in ahead],
+            "peak_rss_bytes": environment.peak_rss_bytes(),
+            "environment": environment.describe(),
+        }
+
+    def workload(self, memory: int, progress: Progress) -> Workload:
+        """Rows and kernel, the same for every size, so that sizes differ in n alone."""
+        largest = self.sizes[-1]
+        if self.dataset == SYNTHETIC:
+            X, scale = synthetic_rows(largest, self.n_features, self.seed), 1.0
+        else:
+            data = datasets.load(self.dataset, n_train=largest, data_dir=self.data_dir, progress=progress)
+            X, scale = data.X_train, data.scale
+        gamma = self.gamma
+        if gamma is None:
+            gamma = median_gamma(Points(X[: min(1000, largest)], scale))
+        return Workload(
+            X=X,
+            scale=scale,
+            kernel=build("gaussian", gamma=gamma),
+            n_rhs=self.n_rhs,
+            precision=self.precision,
+            threads=self.threads,
+            memory=memory,
+            seed=self.seed,
+        )
+
+
 def synthetic_rows(n: int, d: int, seed: int) -> NDArray[np.float64]:
     """Standard normal rows (n, d): distinct, and a gaussian kernel of median width is well conditioned on them."""
     return np.random.default_rng(seed).standard_normal((n, d))
@@ -49,7 +149,7 @@ def measure(work: Workload, n: int, repeats: int, progress: Progress) -> dict[st
     Raises `InputError` when a solution is not correct: a wrong answer has no speed.
     """
     if n > len(work.X):
-        raise InputError(f"--sizes: got {n}, but there are {len(work.X)} rows; give smaller sizes")
+        raise InputError(f"sizes: got {n}, but there are {len(work.X)} rows; give smaller sizes")
     _solve(work, min(n, 200), progress)
     runs = [_solve(work, n, progress) for _ in range(repeats)]
     seconds = {name: statistics.median(run["seconds"][name] for run in runs) for name in (*PHASES, "total")}
@@ -82,7 +182,7 @@ def _solve(work: Workload, n: int, progress: Progress) -> dict[str, Any]:
     limit = LARGEST_BACKWARD_ERROR if work.precision != "float32" else 1e-6
     if not error <= limit:
         raise InputError(
-            f"bench: backward error {error:.1e} at n = {n}, expected at most {limit:.0e}; try a ridge"
+            f"sizes: got backward error {error:.1e} at n = {n}, expected at most {limit:.0e}; take another gamma"
         )
     seconds = {name: solution.seconds[name] for name in PHASES}
     return {

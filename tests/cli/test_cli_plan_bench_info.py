@@ -68,7 +68,7 @@ def test_a_plan_that_does_not_fit_says_what_would() -> None:
         invoke("plan", "--dataset", "mnist", "--no-gemm", "--memory", "2GB", "--tier", "ram")
 
 
-def test_a_plan_for_a_card_says_that_it_is_of_the_cpu() -> None:
+def test_a_plan_for_a_gpu_says_that_it_is_of_the_cpu() -> None:
     result = invoke("plan", "--n", "100", "--d", "5", "--no-gemm", "--device", "cuda")
     assert "a plan is of the CPU" in result.stderr
 
@@ -188,8 +188,8 @@ def test_info_measures_both_rates() -> None:
         ("--device", "tpu", "--device: got 'tpu', expected auto, cpu, cuda"),
         ("--device-memory", "much", "--device-memory: got 'much', expected a size"),
         ("--precision", "tf32", "--precision: got tf32, which GPUs alone have"),
-        ("--train", "rows.csv", "--d: got 5 beside --train"),
-        ("--rhs", "-3", "--rhs: got -3, expected right-hand sides >= 1"),
+        ("--train", "rows.csv", "--d: got 5 beside train"),
+        ("--rhs", "-3", "--rhs: got -3, expected an integer >= 1"),
     ],
 )
 def test_a_plan_refuses_what_solve_would_refuse(option, value, says):

@@ -47,7 +47,7 @@ def test_a_damaged_row_is_named(tmp_path: Path, text: str) -> None:
 
 def test_a_place_that_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match=r"--out: .* cannot be written"):
+    with pytest.raises(InputError, match=r"^out: .* cannot be written"):
         FinishedRows(tmp_path / "file")
 
 

@@ -1,0 +1,79 @@
+"""The plan of a solve before its rows are read: how many there are, and what the CPU would do with them."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from kernelfit.arguments import bytes_of, integer
+from kernelfit.cpu.memory import available_memory, free_disk
+from kernelfit.cpu.pool import CpuBackend
+from kernelfit.datasets import REGISTRY
+from kernelfit.errors import InputError
+from kernelfit.experiments import gemm_rate
+from kernelfit.experiments.specs import DataSpec, SolverSettings
+from kernelfit.gram.costs import Costs
+from kernelfit.gram.placement import Limits, place
+from kernelfit.gram.plan import Plan
+from kernelfit.gram.points import speed_of_bytes
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Rows, features, right-hand sides, and whether the rows are integers, whose products are faster."""
+
+    n: int
+    d: int
+    n_rhs: int
+    exact: bool = False
+
+
+def shape_of(data: DataSpec, seed: int = 0) -> Shape:
+    """Of the training rows. Data sets known by name are not read."""
+    spec = REGISTRY.get(data.dataset) if data.train is None else None
+    if spec is None:
+        dataset = data.load(seed)
+        n_rhs = 1 if dataset.y_train.ndim == 1 else int(dataset.y_train.shape[1])
+        if dataset.classes is not None:
+            n_rhs = len(dataset.classes)
+        return Shape(dataset.n_train, dataset.n_features, n_rhs, dataset.X_train.dtype.kind in "ui")
+    n = data.n_train
+    if n is not None and not 1 <= n <= spec.n_train:
+        raise InputError(
+            f"n_train: {data.dataset} has {spec.n_train} training rows, got {n}; give n_features for rows of your own"
+        )
+    height, columns, channels = spec.image_shape
+    return Shape(n or spec.n_train, height * columns * channels, len(spec.classes), True)
+
+
+def shape_of_numbers(data: DataSpec, n_features: int) -> Shape:
+    """Of `n_train` rows with `n_features` columns, in place of a data set."""
+    if data.train is not None:
+        raise InputError(
+            f"n_features: got {n_features} beside train, whose rows have their own; leave one out"
+        )
+    n = integer("n_train", data.n_train if data.n_train is not None else 0, 1)
+    return Shape(n, integer("n_features", n_features, 1), 1)
+
+
+def plan_solve(shape: Shape, solver: SolverSettings, *, predict_time: bool = True) -> Plan:
+    """The CPU's plan, with its time from the measured GEMM rate. Raises `PlanError` with what would fit."""
+    if solver.precision == "tf32":
+        raise InputError("precision: got tf32, which GPUs alone have, and a plan is of the CPU; take mixed")
+    threads = CpuBackend(solver.threads).threads
+    given = bytes_of(solver.memory)
+    costs = Costs.of(
+        n=shape.n,
+        d=shape.d,
+        n_rhs=shape.n_rhs,
+        threads=threads,
+        precision=solver.precision,
+        bytes_points=shape.n * shape.d * (1 if shape.exact else 8),
+    )
+    disk_free = free_disk(solver.scratch or Path(tempfile.gettempdir()))
+    limits = Limits(available_memory() if given is None else given, disk_free)
+    plan = place(costs, limits, tier=solver.tier)
+    if predict_time:
+        plan = plan.timed(gemm_rate.measure(threads=threads), speed_of_bytes() if shape.exact else 1.0)
+    return plan
