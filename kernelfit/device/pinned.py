@@ -93,7 +93,7 @@ class PinnedMemory:
 
 def _huge_pages(nbytes: int) -> NDArray[np.uint8]:
     """Memory of this process alone, in huge pages where the system has them, that no child inherits."""
-    # Python's default is shared memory, of which Linux makes huge pages nowhere unless told so for the whole system.
+    # Python's default is shared memory, of which Linux makes huge pages nowhere unless set so for the whole system.
     pages = mmap.mmap(-1, nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     # Without the second, a write after a fork could move a page away from where the GPU reads it.
     for advice in ("MADV_HUGEPAGE", "MADV_DONTFORK"):

@@ -28,7 +28,7 @@ def symmetric_product(
     advance: Callable[[float], None],
 ) -> None:
     """product <- K V for V (n, c) float64; sums (n, 1) <- sum_j |K_ij| where given. `tile` is scratch: float64, with
-    room for a diagonal block. `advance` is told of the flops done, `product_flops` in all.
+    room for a diagonal block. `advance` gets the flops done, `product_flops` in all.
 
     Only tiles of the lower triangle are formed; each serves its rows and, transposed, its columns.
     """

@@ -212,7 +212,7 @@ class KernelSpec:
 
 @dataclass(frozen=True)
 class SolverSettings:
-    """What `kernelfit.solve` is told besides rows, targets and kernel.
+    """What `kernelfit.solve` gets besides rows, targets and kernel.
 
     `ridge` is a number or "auto"; for features that stream it counts in units of the mean diagonal of K.
     """

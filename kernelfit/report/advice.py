@@ -6,7 +6,7 @@ from typing import Any
 
 from kernelfit.experiments import paper
 
-MOST = 3
+MAX_STEPS = 3
 # Below this many rows a single-precision factor saves too little time to be worth naming.
 MIXED_PAYS_FROM = 20_000
 # Solutions lose about log10(condition) of float64's 16 digits.
@@ -41,4 +41,4 @@ def next_steps(record: dict[str, Any]) -> list[str]:
         steps.append("--precision mixed   float32 factor, refined to the same accuracy")
     if record.get("out") is None:
         steps.append("--out DIR   keep the solution for kernelfit predict")
-    return steps[:MOST]
+    return steps[:MAX_STEPS]

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 Picture = tuple[str, NDArray[Any]]
 
 #: more pictures than this on one sheet, or in one of its lines, are too small to see
-MOST = 64
+MAX_PICTURES = 64
 ACROSS = 12
 
 
 def filters(feature: ImageFeatures) -> Figure:
     """One picture a filter; grey around zero, or colour stretched to the filter's own range."""
-    return _sheet(feature.filter_pictures()[:MOST], f"{type(feature).__name__}: filters", signed=True)
+    return _sheet(feature.filter_pictures()[:MAX_PICTURES], f"{type(feature).__name__}: filters", signed=True)
 
 
 def maps(feature: ImageFeatures, rows: NDArray[Any], images: int) -> Figure:
@@ -35,7 +35,7 @@ def maps(feature: ImageFeatures, rows: NDArray[Any], images: int) -> Figure:
     for index in range(images):
         row = rows[index : index + 1]
         image = row[0].reshape(feature.image_shape_)
-        own = [(f"image {index}", image), *feature.map_pictures(row)[: MOST // images]]
+        own = [(f"image {index}", image), *feature.map_pictures(row)[: MAX_PICTURES // images]]
         columns = min(len(own), ACROSS)
         pictures += own
         pictures += [None] * (-len(own) % columns)

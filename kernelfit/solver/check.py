@@ -91,7 +91,7 @@ def check(
         report.problems.append(f"{folder / JOURNAL}: {contents.damage}")
     elif contents.torn:
         report.notes.append(
-            "the journal's last line is not complete, as after a crash or while a run goes on"
+            "the journal's last line is not complete, as after a crash or while a run is in progress"
         )
     _check_factor(report, folder, plan, contents, progress)
     if contents.solutions and not (folder / SOLUTION).exists():

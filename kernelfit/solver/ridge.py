@@ -121,7 +121,7 @@ def choose_ridge(
             f"ridge: 'auto' found K + ridge I singular for every ridge up to {max(ridges):.3g}; give a larger number"
         )
     # Of ridges that differ in a millionth of the error only, the smallest is taken: it stands first.
-    best = min(_least_misclassified(usable, plan.rows), key=lambda trial: float(f"{trial.loo_rmse:.6g}"))
+    best = min(_min_misclassified(usable, plan.rows), key=lambda trial: float(f"{trial.loo_rmse:.6g}"))
     return RidgeChoice(
         ridge=best.ridge,
         relative=best.relative,
@@ -133,7 +133,7 @@ def choose_ridge(
     )
 
 
-def _least_misclassified(trials: Sequence[RidgeTrial], rows: int) -> Sequence[RidgeTrial]:
+def _min_misclassified(trials: Sequence[RidgeTrial], rows: int) -> Sequence[RidgeTrial]:
     """Those within one standard error of the least count; all where nothing is counted."""
     counted = [trial.loo_error for trial in trials if trial.loo_error is not None]
     if not counted:

@@ -142,7 +142,7 @@ def study_labels(
     seeds : draws of the corrupted labels
     loo : also leave-one-out errors; diag(K^-1) takes n^3/3 flops, once
     finished : trials of an earlier call that are taken over
-    after_group : is told every trial there is, after each group of right-hand sides; to store them
+    after_group : gets every trial there is, after each group of right-hand sides; to store them
 
     Raises
     ------

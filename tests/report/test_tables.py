@@ -119,7 +119,7 @@ def test_advice_follows_from_the_result() -> None:
     assert not any("--n " in step for step in advice.next_steps(solve_record(n_train=60_000)))
     assert "ridge" in advice.next_steps(solve_record(condition_estimate=1e15))[0]
     assert "mnist" in advice.next_steps(solve_record(dataset="digits"))[0]
-    assert len(advice.next_steps(solve_record(condition_estimate=1e15))) <= advice.MOST
+    assert len(advice.next_steps(solve_record(condition_estimate=1e15))) <= advice.MAX_STEPS
 
 
 def test_the_papers_rows_are_fractions_and_unique() -> None:
