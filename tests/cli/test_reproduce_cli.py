@@ -133,7 +133,7 @@ def test_a_killed_row_resumes_within_its_filters(cifar10_dir: Path, tmp_path: Pa
     done = gram_file.read(sums).done
     assert 0 < done < 3000
     result = table3("--out", str(out), *arguments)
-    assert f"going on after {done} of 3000 filters" in result.stderr
+    assert f"resumed after {done} of 3000 filters" in result.stderr
     table3("--out", str(full), *arguments)
     rows = [json.loads((folder / "rows/cifar10-random-conv.json").read_text()) for folder in (out, full)]
     for key in ("rkhs_norm", "test_error", "ridge", "log_det"):
