@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from kernelfit.cpu.pool import available_threads
+from kernelfit.cpu.threads import available_cores
 
 # Packages whose version can change a result or a time.
 PACKAGES = ("kernelfit", "numpy", "scipy", "numba", "scikit-learn", "h5py")
@@ -32,7 +32,7 @@ def versions() -> dict[str, str]:
 
 def processor() -> dict[str, Any]:
     """Model, cores that this process may use, and bytes of memory."""
-    return {"model": _processor_model(), "cores": available_threads(), "memory_bytes": total_memory()}
+    return {"model": _processor_model(), "cores": available_cores(), "memory_bytes": total_memory()}
 
 
 def _processor_model() -> str:

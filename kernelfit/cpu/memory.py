@@ -6,22 +6,23 @@ import os
 import shutil
 from pathlib import Path
 
+from kernelfit.cpu.control_group import free_memory
+
+#: what Python, NumPy, SciPy, Numba and their compiled code occupy before any data (resident, measured)
+INTERPRETER = 300_000_000
 # Left to the rest of the system when the limit is not given.
 _SPARE = 0.05
 
 
 def available_memory() -> int:
-    """Bytes this process may still take: the least of free physical memory and the control group's limit."""
-    candidates = [_free_physical()]
-    for limit, used in (
-        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-    ):
-        try:
-            candidates.append(int(Path(limit).read_text()) - int(Path(used).read_text()))
-        except (OSError, ValueError):  # no such group, or `max`
-            continue
-    return int(min(candidates) * (1.0 - _SPARE))
+    """Bytes that this process may hold for a solve, the interpreter's own among them.
+
+    The smaller of free physical memory and what the control group leaves, and what the interpreter occupies already.
+    """
+    free, group = _free_physical(), free_memory()
+    if group is not None:
+        free = min(free, group)
+    return int(free * (1.0 - _SPARE)) + min(resident_bytes(), INTERPRETER)
 
 
 def _free_physical() -> int:
@@ -29,9 +30,18 @@ def _free_physical() -> int:
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 1024
-    except OSError:
+    except OSError:  # not Linux
         pass
     return int(os.sysconf("SC_PAGE_SIZE")) * int(os.sysconf("SC_PHYS_PAGES")) * 3 // 4
+
+
+def resident_bytes() -> int:
+    """Bytes of physical memory that this process holds now; 0 where the system does not say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except (OSError, ValueError, IndexError):  # not Linux
+        return 0
+    return pages * int(os.sysconf("SC_PAGE_SIZE"))
 
 
 def free_disk(directory: Path) -> int:

@@ -6,7 +6,6 @@ tile is always computed by one thread in one order, so that results do not depen
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -17,49 +16,12 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from kernelfit.cpu.blas_threads import BLAS_THREADS
+from kernelfit.cpu.fork import renew_in_children
+from kernelfit.cpu.threads import available_threads
 from kernelfit.errors import InputError
 
 Item = TypeVar("Item")
-
-
-def available_threads() -> int:
-    """Cores that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
-        return os.cpu_count() or 1
-
-
-class _BlasThreads:
-    """Caps the BLAS pools of NumPy and SciPy at one thread while anybody asks for it.
-
-    The pools belong to the process: of several backends that are open at once, the first caps them and the last one
-    gives them back, whatever the order in which they are closed.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._users = 0
-        self._limits: Any = None
-
-    def cap(self) -> None:
-        with self._lock:
-            if self._users == 0:
-                # The pools must be loaded before they can be capped.
-                import scipy.linalg.cython_blas  # noqa: F401
-                from threadpoolctl import threadpool_limits
-
-                self._limits = threadpool_limits(1)
-            self._users += 1
-
-    def give_back(self) -> None:
-        with self._lock:
-            self._users -= 1
-            if self._users == 0:
-                self._limits.restore_original_limits()
-
-
-_BLAS_THREADS = _BlasThreads()
 
 
 class CpuBackend:
@@ -76,9 +38,14 @@ class CpuBackend:
             isinstance(threads, bool) or not isinstance(threads, Integral) or threads < 1
         ):
             raise InputError(
-                f"threads: got {threads!r}, expected an integer >= 1; leave it out to use all cores"
+                f"threads: got {threads!r}, expected an integer >= 1; leave it out for those available"
             )
         self.threads = available_threads() if threads is None else int(threads)
+        self.renew()
+        renew_in_children(self)
+
+    def renew(self) -> None:
+        """Closed, as it is when it is made; a forked child has neither the pool nor whoever opened it."""
         self._pool: ThreadPoolExecutor | None = None
         self._depth = 0
         # Several threads may use one solution, and with it one backend.
@@ -88,8 +55,10 @@ class CpuBackend:
     def __enter__(self) -> CpuBackend:
         with self._lock:
             if self._depth == 0:
-                _BLAS_THREADS.cap()
-                self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="kernelfit")
+                BLAS_THREADS.cap()
+                self._pool = ThreadPoolExecutor(
+                    self.threads, thread_name_prefix="kernelfit", initializer=BLAS_THREADS.cap_thread
+                )
             self._depth += 1
         return self
 
@@ -97,18 +66,20 @@ class CpuBackend:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._lock:
+            if self._pool is None:
+                return  # in a child that was forked while it was open
             self._depth -= 1
             if self._depth == 0:
-                assert self._pool is not None
                 self._pool.shutdown(wait=True, cancel_futures=True)
                 self._pool = None
                 self._scratch = threading.local()
-                _BLAS_THREADS.give_back()
+                BLAS_THREADS.give_back()
 
     def run(self, task: Callable[[Item], None], items: Iterable[Item]) -> None:
         """Call `task` on every item, in order of start; the first error stops the rest and is raised."""
         if self._pool is None:
             raise RuntimeError("the backend is not open: use it in a with statement")
+        BLAS_THREADS.hold()
         futures = [self._pool.submit(task, item) for item in items]
         try:
             finished, _ = wait(futures, return_when=FIRST_EXCEPTION)

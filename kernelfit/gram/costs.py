@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kernelfit.cpu.memory import INTERPRETER
 from kernelfit.gram.layout import MAX_STRIP, PanelLayout
 from kernelfit.gram.precision import precision_of
 
-#: what Python, NumPy, SciPy, Numba and their compiled code occupy before any data (resident, measured)
-INTERPRETER = 300_000_000
 #: iterations of refinement assumed when predicting time for mixed precision
 _REFINEMENTS = 6
 

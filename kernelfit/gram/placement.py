@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from kernelfit.cpu.memory import INTERPRETER
 from kernelfit.errors import InputError, PlanError
-from kernelfit.gram.costs import INTERPRETER, Costs
+from kernelfit.gram.costs import Costs
 from kernelfit.gram.plan import Plan
 
 TIERS = ("auto", "ram", "disk")

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kernelfit.cpu.memory import INTERPRETER
 from kernelfit.errors import InputError, PlanError
-from kernelfit.gram.costs import INTERPRETER, Costs
+from kernelfit.gram.costs import Costs
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.placement import Limits, max_order, place
 from kernelfit.gram.plan import Plan

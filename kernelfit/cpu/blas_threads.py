@@ -1,0 +1,144 @@
+"""The threads of the BLAS pools of NumPy and SciPy: one each while anybody here works, as many as before after that.
+
+OpenBLAS on its own threads has one number of threads for the whole process, whichever thread sets it. It is set by
+address and not with `threadpoolctl.threadpool_limits`, which from version 3.8 on obeys only the thread that limited
+first and says nothing to the others: a solve outside the main thread would multiply with as many threads as there are
+cores, and sums would be added in another order. Pools of OpenMP have a number for every thread that calls them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from kernelfit.cpu.fork import renew_in_children
+
+_PREFIXES, _SUFFIXES = ("", "scipy_"), ("", "64_", "_64")
+_BUILT_FOR = re.compile(r"MAX_THREADS=(\d+)")
+
+
+class Pool:
+    """One BLAS library of this process; `controller` is what threadpoolctl has of it."""
+
+    def __init__(self, controller: Any) -> None:
+        self.get: Callable[[], int | None] = controller.get_num_threads
+        self.set: Callable[[int], object] = controller.set_num_threads
+        #: whether its number of threads is that of the calling thread alone
+        self.per_thread = getattr(controller, "threading_layer", None) == "openmp"
+        #: threads that the library was built for, where it says so
+        self.built_for: int | None = None
+        if controller.internal_api != "openblas":
+            return
+        library = controller.dynlib
+        for prefix, suffix in itertools.product(_PREFIXES, _SUFFIXES):
+            setter = getattr(library, f"{prefix}openblas_set_num_threads{suffix}", None)
+            if setter is not None:
+                if not self.per_thread:
+                    self.set = setter
+                self.built_for = _built_for(getattr(library, f"{prefix}openblas_get_config{suffix}", None))
+
+
+def _built_for(get_config: Any) -> int | None:
+    from ctypes import c_char_p
+
+    if get_config is None:
+        return None
+    get_config.restype = c_char_p
+    match = _BUILT_FOR.search((get_config() or b"").decode("ascii", "replace"))
+    return int(match[1]) if match else None
+
+
+def pools() -> list[Pool]:
+    """The BLAS libraries that are loaded now, SciPy's among them."""
+    import scipy.linalg.cython_blas  # noqa: F401 - loads SciPy's library
+    from threadpoolctl import ThreadpoolController
+
+    return [Pool(library) for library in ThreadpoolController().lib_controllers if library.user_api == "blas"]
+
+
+class BlasThreads:
+    """Caps the pools at one thread while anybody asks for it.
+
+    Of several that ask at once, in any threads, the first caps them and the last gives them back, whatever the order.
+    What somebody else sets meanwhile is undone while it matters, and is what is given back.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._pools: list[Pool] = []
+        self._before: dict[Pool, int] = {}
+        self._thread = threading.local()
+        renew_in_children(self)
+
+    def cap(self) -> None:
+        with self._lock:
+            if self._users == 0:
+                self._pools, self._before = pools(), {}
+            self._users += 1
+            self._press()
+        self.cap_thread()
+
+    def cap_thread(self) -> None:
+        """For the calling thread, the pools that have a number for every thread."""
+        depth = getattr(self._thread, "depth", 0)
+        self._thread.depth = depth + 1
+        if depth == 0:
+            self._thread.before = [(pool, pool.get()) for pool in self._pools if pool.per_thread]
+            for pool, _ in self._thread.before:
+                pool.set(1)
+
+    def hold(self) -> None:
+        """Cap again what somebody else has set since."""
+        with self._lock:
+            self._press()
+
+    def give_back(self) -> None:
+        with self._lock:
+            self._users = max(0, self._users - 1)
+            if self._users == 0:
+                self._restore()
+        depth = getattr(self._thread, "depth", 0)
+        self._thread.depth = max(0, depth - 1)
+        if depth == 1:
+            for pool, count in self._thread.before:
+                pool.set(count)
+
+    def limit(self) -> int | None:
+        """The least number of threads that somebody else, or the environment, has set for the pools; None: no limit."""
+        with self._lock:
+            counts = []
+            for pool in self._pools if self._users else pools():
+                count = self._before.get(pool) or pool.get()
+                if self._users and pool.per_thread:
+                    continue  # what was before is known to the thread that capped it
+                if count and (pool.built_for is None or count < pool.built_for):
+                    counts.append(count)
+            return min(counts, default=None)
+
+    def renew(self) -> None:
+        """The threads that asked are not in a forked child."""
+        self._lock = threading.Lock()
+        self._users = 0
+        self._restore()
+
+    def _press(self) -> None:
+        for pool in self._pools:
+            count = pool.get()
+            if not pool.per_thread and count is not None and count != 1:
+                self._before[pool] = count
+                pool.set(1)
+
+    def _restore(self) -> None:
+        for pool, count in self._before.items():
+            # Another number is somebody else's, set since: it stands.
+            if pool.get() == 1:
+                pool.set(count)
+        self._pools, self._before = [], {}
+
+
+#: of this process
+BLAS_THREADS = BlasThreads()
