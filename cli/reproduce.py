@@ -5,6 +5,7 @@ Table 3 is kernels; the other tables and the figures are networks, which share r
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from kernelfit.gram.precision import CPU_PRECISIONS
 from kernelfit.report import figures, json_output
 from kernelfit.report import table3 as report
 from kernelfit.report.progress import TerminalProgress
+from kernelfit.storage import atomic
 
 from . import network_options as options
 from .options import command_line, data_dir_option, json_option
@@ -141,8 +143,9 @@ def table3(
 
 def _write_table3(content: dict[str, Any], out: Path) -> None:
     json_output.write(content, out / SUMMARY)
-    with (out / TEXT).open("w", encoding="utf-8") as file:
-        Console(file=file, width=_WIDTH, markup=False).print(report.table(content))
+    text = io.StringIO()
+    Console(file=text, width=_WIDTH, markup=False).print(report.table(content))
+    atomic.write_bytes(out / TEXT, text.getvalue().encode())
     figures.save(report.figure(content), out / FIGURE)
 
 

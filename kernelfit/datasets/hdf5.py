@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .compressed import DEFLATE_RATIO
 from .dataset import Array
@@ -13,6 +13,9 @@ from .rows import Rows, check_type, make_rows, values_in
 
 if TYPE_CHECKING:
     import h5py
+
+# Links to links; HDF5 itself follows 16.
+_LARGEST_CHAIN = 16
 
 
 def read_hdf5(path: Path) -> tuple[Rows, Rows | None]:
@@ -41,9 +44,7 @@ def read_hdf5(path: Path) -> tuple[Rows, Rows | None]:
 def _read(file: h5py.File, key: str, path: Path, *, labels: bool) -> Array:
     import h5py
 
-    if isinstance(file.get(key, getlink=True), h5py.ExternalLink):
-        raise damaged(path, f"{key} in the file itself", "a link to another file")
-    dataset = file[key]
+    dataset = _follow(file, key, path)
     if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
         raise damaged(path, f"{key}, an array", f"{type(dataset).__name__} without a shape")
     properties = dataset.id.get_create_plist()
@@ -53,6 +54,27 @@ def _read(file: h5py.File, key: str, path: Path, *, labels: bool) -> Array:
     _check_size(dataset, key, path)
     array: Array = dataset[()]
     return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _follow(file: h5py.File, key: str, path: Path) -> Any:
+    """The object under `key`; soft links are followed by hand, as one may lead through a link to another file."""
+    import h5py
+
+    names, node, links = [key], file["/"], 0
+    while names:
+        name = names.pop(0)
+        link = node.get(name, getlink=True) if isinstance(node, h5py.Group) else None
+        if isinstance(link, h5py.ExternalLink):
+            raise damaged(path, f"{key} in the file itself", "a link to another file")
+        if isinstance(link, h5py.SoftLink) and links < _LARGEST_CHAIN:
+            links += 1
+            names = [part for part in link.path.split("/") if part not in ("", ".")] + names
+            node = file["/"] if link.path.startswith("/") else node
+        elif isinstance(link, h5py.HardLink):
+            node = node[name]
+        else:
+            raise damaged(path, f"{key}, an array", "a link that leads nowhere")
+    return node
 
 
 def _check_size(dataset: h5py.Dataset, key: str, path: Path) -> None:

@@ -31,6 +31,7 @@ from kernelfit.storage.disk import DiskPanels
 from kernelfit.storage.journal import Journal
 from kernelfit.storage.panel_file import PanelFile
 from kernelfit.storage.panels import PanelStore, RamPanels
+from kernelfit.storage.regular import require_regular
 from kernelfit.storage.write_behind import WriteBehind
 from kernelfit.typing import Array
 
@@ -229,18 +230,28 @@ def open_run_folder(folder: Path, record: Record, resume: bool, progress: Progre
     folder = folder.absolute()
     if not resume or not (folder / RUN).exists():
         return Run.start(folder, record)
+    require_regular_files(folder)
     lock = FolderLock(folder / LOCK)
     try:
         there = run_file.read_entry(folder / RUN, "identity")
         if there is not None:
             refuse_other(folder, record.identity, there)
-        # First: a kill from here on must not leave the solution of earlier targets beside run.h5 of these.
-        (folder / SOLUTION).unlink(missing_ok=True)
-        run_file.write(folder / RUN, record)
+
+        def seal(_: str) -> None:
+            # Before the new run.h5 takes its name: a kill must not leave the solution of earlier targets beside it.
+            (folder / SOLUTION).unlink(missing_ok=True)
+
+        run_file.write(folder / RUN, record, seal)
     except BaseException:
         lock.release()
         raise
     return Run.resume(folder, record, lock, progress)
+
+
+def require_regular_files(folder: Path) -> None:
+    """Raise `StorageError` where a file of a run, which may come from elsewhere, is a symbolic link or a pipe."""
+    for name in (RUN, FACTOR, JOURNAL, SOLUTION, GRAM, LOCK):
+        require_regular(folder / name)
 
 
 def make_folder(folder: Path) -> tuple[Path, bool]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from kernelfit.errors import StorageError
 from kernelfit.storage.atomic import storage_error
+from kernelfit.storage.regular import open_regular
 
 
 class FolderLock:
@@ -16,10 +18,7 @@ class FolderLock:
     def __init__(self, path: Path) -> None:
         self.path = path
         while True:
-            try:
-                self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            except OSError as error:
-                raise storage_error("lock the folder", path, error) from None
+            self._descriptor = open_regular(path, os.O_RDWR | os.O_CREAT, "lock the folder")
             try:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
@@ -34,8 +33,9 @@ class FolderLock:
             if self._in_place():
                 break
             os.close(self._descriptor)  # its last holder removed it between our two calls
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+        with suppress(OSError):  # a full disk: who holds the lock is for others to read, no more
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
 
     def _in_place(self) -> bool:
         try:

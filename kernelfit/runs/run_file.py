@@ -46,10 +46,10 @@ class Record:
     arrays: dict[str, Array]
 
 
-def write(path: Path, record: Record) -> None:
-    """Write a record; the file appears whole or not at all."""
+def write(path: Path, record: Record, seal: Callable[[str], None] | None = None) -> None:
+    """Write a record; the file appears whole or not at all. `seal` is called before it takes its name."""
     meta = {"identity": record.identity, "plan": record.plan.as_dict(), **record.meta}
-    hdf5.write(path, form=FORMAT, version=VERSION, meta=meta, arrays=record.arrays)
+    hdf5.write(path, form=FORMAT, version=VERSION, meta=meta, arrays=record.arrays, seal=seal)
 
 
 def read(path: Path, build: Callable[[Record], Built]) -> Built:

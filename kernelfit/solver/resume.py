@@ -172,6 +172,7 @@ def require_run(folder: str | Path) -> Path:
         raise DataError(
             f"{folder}: holds no run, expected the folder that was given to kernelfit solve --out"
         )
+    run_folder.require_regular_files(folder)
     return folder
 
 

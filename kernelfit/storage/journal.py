@@ -16,6 +16,7 @@ import json
 import os
 import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from kernelfit.errors import DataError
 from kernelfit.storage import atomic
 from kernelfit.storage.atomic import storage_error
 from kernelfit.storage.panel_file import require_in_place
+from kernelfit.storage.regular import open_regular
 
 FORMAT = "kernelfit journal"
 VERSION = 1
@@ -72,17 +74,16 @@ class Contents:
 
 def read(path: Path) -> Contents:
     """What the journal says up to its first damaged line; an absent journal says nothing."""
-    try:
-        if path.stat().st_size > _LARGEST:
-            raise DataError(
-                f"{path}: has {path.stat().st_size:,} bytes, no journal is that long; is it another file?"
-            )
-        data = path.read_bytes()
-    except FileNotFoundError:
+    if not os.path.lexists(path):
         return Contents()
-    except OSError as error:
-        raise storage_error("read the journal", path, error) from None
-    return parse(data)
+    with os.fdopen(open_regular(path, os.O_RDONLY, "read the journal"), "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > _LARGEST:
+            raise DataError(f"{path}: has {size:,} bytes, no journal is that long; is it another file?")
+        try:
+            return parse(file.read())
+        except OSError as error:
+            raise storage_error("read the journal", path, error) from None
 
 
 def parse(data: bytes) -> Contents:
@@ -144,10 +145,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-        except OSError as error:
-            raise storage_error("open the journal", path, error) from None
+        self._descriptor = open_regular(path, os.O_WRONLY | os.O_APPEND, "open the journal")
 
     @classmethod
     def create(cls, path: Path, header: Mapping[str, Any]) -> Journal:
@@ -161,8 +159,9 @@ class Journal:
         try:
             _write(self._descriptor, line(record))
         except OSError as error:
-            # Half a line would hide every line after it.
-            os.ftruncate(self._descriptor, before)
+            # Half a line would hide every line after it; where even this fails it is the last one, and known as torn.
+            with suppress(OSError):
+                os.ftruncate(self._descriptor, before)
             raise storage_error("write the journal", self.path, error) from None
 
     def sync(self) -> None:

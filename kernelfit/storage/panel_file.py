@@ -21,6 +21,7 @@ from kernelfit.errors import StorageError
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.storage.atomic import storage_error
 from kernelfit.storage.hdf5_layout import Metadata, lay_out, reserve
+from kernelfit.storage.regular import open_regular
 from kernelfit.typing import Span
 
 # Offsets of data sets are multiples of this, the block size of common file systems.
@@ -39,10 +40,7 @@ class PanelFile:
         self.path, self.layout, self.dtype, self.offsets = path, layout, np.dtype(dtype), tuple(offsets)
         self.bytes_read = 0
         self.bytes_written = 0
-        try:
-            self._descriptor = os.open(path, (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC)
-        except OSError as error:
-            raise storage_error("open the factor", path, error) from None
+        self._descriptor = open_regular(path, os.O_RDWR if writable else os.O_RDONLY, "open the factor")
         # A store that nobody closes must not keep gigabytes of an unnamed file.
         self._release = weakref.finalize(self, os.close, self._descriptor)
 

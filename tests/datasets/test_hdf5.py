@@ -93,7 +93,7 @@ def nan(file: h5py.File) -> None:
         (external_storage, "X in the file itself, found data kept in other files"),
         (virtual, "X in the file itself, found data kept in other files"),
         (group, "X, an array, found Group"),
-        (dangling, "an HDF5 file, found one that does not decode"),
+        (dangling, "X, an array, found a link that leads nowhere"),
         (empty, "X, an array, found Dataset without a shape"),
         (never_written, "8000000000000 bytes for X .* found 0 stored"),
         (partly_written, "96000 bytes for X .* found 960 stored"),
@@ -133,3 +133,26 @@ def test_a_truncated_file_is_refused(tmp_path: Path, keep: int) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="found no such file"):
         read_hdf5(tmp_path / "a.h5")
+
+
+def test_soft_links_are_followed_within_the_file_alone(tmp_path: Path) -> None:
+    path, other = tmp_path / "a.h5", tmp_path / "other.h5"
+    with h5py.File(other, "w") as file:
+        file["X"] = np.arange(8.0).reshape(4, 2)
+    with h5py.File(path, "w") as file:
+        file["deep/X"] = np.arange(8.0).reshape(4, 2)
+        file["X"] = h5py.SoftLink("/also/X")
+        file["also"] = h5py.SoftLink("deep")
+        file["y"] = [0, 1, 0, 1]
+    rows, _ = read_hdf5(path)
+    np.testing.assert_array_equal(rows.X, np.arange(8.0).reshape(4, 2))
+    with h5py.File(path, "r+") as file:
+        del file["also"]
+        file["also"] = h5py.ExternalLink(str(other), "/")
+    with pytest.raises(DataError, match="expected X in the file itself, found a link to another file"):
+        read_hdf5(path)
+    with h5py.File(path, "r+") as file:
+        del file["also"]
+        file["also"] = h5py.SoftLink("/also")
+    with pytest.raises(DataError, match="found a link that leads nowhere"):
+        read_hdf5(path)
