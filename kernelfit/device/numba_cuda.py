@@ -23,15 +23,7 @@ def compile_pairwise(function: Callable[[Any, Any], float]) -> Callable[..., Non
     """
     load()
     remarks = performance_warnings()
-    scalar = cuda.jit(device=True)(function)
-
-    @cuda.jit
-    def fill(rows, columns, out):  # type: ignore[no-untyped-def]
-        i, j = cuda.grid(2)
-        down, across = cuda.gridsize(2)
-        for y in range(i, out.shape[0], down):
-            for x in range(j, out.shape[1], across):
-                out[y, x] = scalar(rows[y], columns[x])
+    fill = _filler(function)
 
     def launch(stream: int, rows: Any, columns: Any, out: Any) -> None:
         blocks = tuple(min(65_535, -(-size // _SIDE)) for size in out.shape)
@@ -44,13 +36,31 @@ def compile_pairwise(function: Callable[[Any, Any], float]) -> Callable[..., Non
     return launch
 
 
+def _filler(function: Callable[[Any, Any], float]) -> Any:
+    """The CUDA kernel that `compile_pairwise` launches."""
+    scalar = cuda.jit(device=True)(function)
+
+    @cuda.jit
+    def fill(rows, columns, out):  # type: ignore[no-untyped-def]
+        i, j = cuda.grid(2)
+        down, across = cuda.gridsize(2)
+        for y in range(i, out.shape[0], down):
+            for x in range(j, out.shape[1], across):
+                out[y, x] = scalar(rows[y], columns[x])
+
+    return fill
+
+
 def load() -> None:
     """Load `numba.cuda`."""
     global cuda
     # NumPy 2.5 removed `row_stack`, and every release of numba-cuda up to 0.30.4 names it when it first compiles.
     if not hasattr(np, "row_stack"):
         setattr(np, "row_stack", np.vstack)  # noqa: B010 - as an attribute, ruff and mypy know only one NumPy
-    from numba import cuda as loaded
+    with warnings.catch_warnings():
+        # numba-cuda calls what NumPy deprecates when it is imported; that is no news to whoever imports kernelfit.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from numba import cuda as loaded
 
     cuda = loaded
 
