@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from kernelfit import datasets
+from kernelfit.datasets.new_rows import read_rows
 from kernelfit.errors import InputError
 from kernelfit.experiments.experiment import Experiment
-from kernelfit.experiments.new_rows import read_rows
 from kernelfit.experiments.predictions import Predictions, check_target, predict, predict_test_rows
 from kernelfit.experiments.result import Result
 from kernelfit.progress import Progress
@@ -30,7 +30,10 @@ SHOWN = 10
 @click.command(name="predict")
 @click.argument("run_dir", metavar="DIR", type=click.Path(path_type=Path))
 @click.option(
-    "--rows", type=click.Path(path_type=Path), metavar="FILE", help="Rows without labels: NPY or CSV."
+    "--rows",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Rows, with labels or without: NPY, CSV, NPZ, HDF5, folder.",
 )
 @click.option(
     "--dataset", help="Or the test rows of a data set: a name or path, with labels to compare with."
@@ -41,7 +44,7 @@ SHOWN = 10
     "--out",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write scores (NPY), or classes or values (CSV).",
+    help="Write scores (NPY), or ids, classes and scores (CSV).",
 )
 @threads_option
 @json_option
@@ -61,7 +64,7 @@ def command(
     progress = TerminalProgress()
     result = Experiment.load(run_dir, values["threads"])
     if rows is not None:
-        predictions = predict(result, read_rows(rows), progress)
+        predictions = predict(result, read_rows(rows, result.columns, result.target), progress)
     else:
         predictions = _of_test_rows(result, dataset, values, progress)
     seconds = {

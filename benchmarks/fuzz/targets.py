@@ -454,8 +454,8 @@ def targets() -> dict[str, Any]:
     from kernelfit.datasets.csv import read_csv
     from kernelfit.datasets.hdf5 import read_hdf5
     from kernelfit.datasets.idx import read_idx
+    from kernelfit.datasets.new_rows import read_rows
     from kernelfit.datasets.npz import read_npz
-    from kernelfit.experiments.new_rows import read_rows
 
     names = ("data_batch_1", "test_batch")
     opcodes = (b"c__builtin__\neval\n", b"cos\nsystem\n", b"R", b"b", b".", b"\x93", b"(", b"\x81")

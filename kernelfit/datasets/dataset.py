@@ -30,6 +30,7 @@ class Dataset:
     image_shape : (height, width, channels) with product d; None when rows are not images.
     scale : multiply X by it to reach the working range (1/255 for bytes, 1/16 for digits, 1 otherwise).
     notes : what the user should know, one line each.
+    columns, target : of a table, the names of the features and of the label.
 
     Raises
     ------
@@ -45,6 +46,8 @@ class Dataset:
     image_shape: tuple[int, int, int] | None
     scale: float
     notes: tuple[str, ...] = ()
+    columns: tuple[str, ...] | None = None
+    target: str | None = None
 
     def __post_init__(self) -> None:
         self._check_rows("train", self.X_train, self.y_train)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _LARGEST_CHAIN = 16
 
 
-def read_hdf5(path: Path) -> tuple[Rows, Rows | None]:
+def read_hdf5(path: Path, unlabelled: bool = False) -> tuple[Rows, Rows | None]:
     """Read the training part and, where the file has one, the test part. Raises DataError.
 
     Data must lie in this very file: links to other files, external storage and virtual data sets are refused.
@@ -32,10 +32,10 @@ def read_hdf5(path: Path) -> tuple[Rows, Rows | None]:
         try:
             with h5py.File(path, "r") as file:
                 parts = []
-                for X_key, y_key in paired_keys(path, list(file)):
+                for X_key, y_key in paired_keys(path, list(file), unlabelled):
                     X = _read(file, X_key, path, labels=False)
-                    y = _read(file, y_key, path, labels=True)
-                    parts.append(make_rows(path, X, y, X_key, y_key))
+                    y = None if y_key is None else _read(file, y_key, path, labels=True)
+                    parts.append(make_rows(path, X, y, X_key, y_key or "y"))
         except (RuntimeError, KeyError) as error:  # what h5py makes of the library's complaints
             raise damaged(path, "an HDF5 file", f"one that does not decode ({error})") from error
         return parts[0], parts[1] if len(parts) > 1 else None

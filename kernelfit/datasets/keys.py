@@ -11,11 +11,12 @@ _PAIRS = (("x", "y"),)
 _SPLIT_PAIRS = (("x_train", "y_train"), ("x_test", "y_test"))
 
 
-def paired_keys(path: Path, keys: Iterable[str]) -> list[tuple[str, str]]:
+def paired_keys(path: Path, keys: Iterable[str], unlabelled: bool = False) -> list[tuple[str, str | None]]:
     """The (X, y) keys of the training part and, where present, of the test part; upper and lower case are
     alike.
 
-    Accepts X and y, or X_train and y_train with or without X_test and y_test. Raises DataError otherwise.
+    Accepts X and y, or X_train and y_train with or without X_test and y_test; `unlabelled` also X alone. Raises
+    DataError otherwise.
     """
     present: dict[str, str] = {}
     for key in keys:
@@ -28,6 +29,8 @@ def paired_keys(path: Path, keys: Iterable[str]) -> list[tuple[str, str]]:
             name for pair in pairs for name in pair if name in present and not set(pair) <= set(present)
         ]
         if complete and complete[0][0].lower() == pairs[0][0] and not lonely:
-            return complete
+            return [*complete]
+    if unlabelled and "x" in present and "y" not in present:
+        return [(present["x"], None)]
     found = ", ".join(sorted(repr(key[:40]) for key in present.values())[:8]) or "no array"
     raise damaged(path, "the arrays X and y, or X_train, y_train, X_test and y_test", found)

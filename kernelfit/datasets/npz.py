@@ -20,7 +20,7 @@ _HEADER_LIMIT = 1 << 14
 _ENCRYPTED = 0x1
 
 
-def read_npz(path: Path) -> tuple[Rows, Rows | None]:
+def read_npz(path: Path, unlabelled: bool = False) -> tuple[Rows, Rows | None]:
     """Read the training part and, where the file has one, the test part.
 
     Keys: X and y, or X_train, y_train, X_test, y_test. The size in the zip directory, the shape in the
@@ -29,10 +29,10 @@ def read_npz(path: Path) -> tuple[Rows, Rows | None]:
     with reading(path, "an NPZ file"), _open(path) as archive:
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
         parts = []
-        for X_key, y_key in paired_keys(path, members):
+        for X_key, y_key in paired_keys(path, members, unlabelled):
             X = _read_member(archive, members[X_key], path, X_key, labels=False)
-            y = _read_member(archive, members[y_key], path, y_key, labels=True)
-            parts.append(make_rows(path, X, y, X_key, y_key))
+            y = None if y_key is None else _read_member(archive, members[y_key], path, y_key, labels=True)
+            parts.append(make_rows(path, X, y, X_key, y_key or "y"))
         return parts[0], parts[1] if len(parts) > 1 else None
 
 

@@ -25,10 +25,9 @@ _READERS: dict[str, Callable[[Path], tuple[Rows, Rows | None]]] = {
     ".npz": read_npz,
     ".h5": read_hdf5,
     ".hdf5": read_hdf5,
-    ".csv": read_csv,
-    ".tsv": read_csv,
-    ".txt": read_csv,
 }
+#: suffixes of CSV files
+TABLES = (".csv", ".tsv", ".txt")
 
 
 def read_own(name: str, train: Path, test: Path | None, seed: int) -> Dataset:
@@ -36,12 +35,12 @@ def read_own(name: str, train: Path, test: Path | None, seed: int) -> Dataset:
 
     Raises InputError for a path that is no data set, DataError for a file that is not what it claims.
     """
-    rows, own_test = _read(train, "train")
+    rows, own_test = read_parts(train, "train")
     notes: list[str] = []
     if test is not None:
         if own_test is not None:
             notes.append(f"the test part of {train.name} is left aside for {test.name}")
-        own_test, further = _read(test, "test")
+        own_test, further = read_parts(test, "test", rows)
         if further is not None:
             raise InputError(
                 f"test: got {test} with a training and a test part of its own, expected X and y alone"
@@ -56,17 +55,21 @@ def read_own(name: str, train: Path, test: Path | None, seed: int) -> Dataset:
     return _assemble(name, rows, own_test, notes)
 
 
-def _read(path: Path, argument: str) -> tuple[Rows, Rows | None]:
+def read_parts(path: Path, argument: str, like: Rows | None = None) -> tuple[Rows, Rows | None]:
+    """The training part, and the test part where there is one; the columns of a table are those of the rows `like`."""
     if path.is_dir():
         paths = [_idx_file(path, file) for file in IDX_FILES]
         if all(file is not None for file in paths):
             return _read_idx_folder([file for file in paths if file is not None])
         return read_image_folder(path)
-    reader = _READERS.get(path.suffix.lower())
+    suffix = path.suffix.lower()
+    if suffix in TABLES:
+        return read_csv(path, like)
+    reader = _READERS.get(suffix)
     if reader is None:
         raise InputError(
             f"{argument}: got {path} with {f'the suffix {path.suffix}' if path.suffix else 'no suffix'}, "
-            f"expected one of {', '.join(_READERS)}, or a folder of images"
+            f"expected one of {', '.join((*_READERS, *TABLES))}, or a folder of images"
         )
     return reader(path)
 
@@ -126,5 +129,7 @@ def _assemble(name: str, train: Rows, test: Rows, notes: list[str]) -> Dataset:
         classes=classes,
         image_shape=train.image_shape or test.image_shape,
         scale=1 / 255 if common == np.uint8 else 1.0,
-        notes=(*notes, *train.notes, *test.notes, *label_notes),
+        notes=tuple(dict.fromkeys((*notes, *train.notes, *test.notes, *label_notes))),
+        columns=train.columns,
+        target=train.target,
     )

@@ -24,7 +24,8 @@ class Rows:
     """One part of a file: X (n, d) of uint8, float32 or float64, and y as it stands in the file.
 
     `class_names` is given when the file names its classes; y then holds their indices. `label_name` is what
-    the file calls its labels.
+    the file calls its labels. Of a table `columns` are the names of the features and `target` that of the label, 0, 1,
+    2, ... where it has no header. Without labels y is (n, 0). `ids` are what the file calls its rows.
     """
 
     path: Path
@@ -34,19 +35,28 @@ class Rows:
     class_names: tuple[str, ...] | None = None
     label_name: str = "y"
     notes: tuple[str, ...] = ()
+    columns: tuple[str, ...] | None = None
+    target: str | None = None
+    ids: tuple[str, ...] | None = None
+
+    @property
+    def labelled(self) -> bool:
+        """Whether there are labels."""
+        return self.y.size > 0
 
 
-def make_rows(path: Path, X: Array, y: Array, X_name: str, y_name: str) -> Rows:
+def make_rows(path: Path, X: Array, y: Array | None, X_name: str, y_name: str) -> Rows:
     """Bring arrays from a file into the form of `Rows`, or raise a DataError that names what is wrong.
 
     X may be (n, d), images (n, height, width) or (n, height, width, channels); images with their channels
-    first are turned, with a note. y may be (n,), (n, 1) or, for several targets, (n, k).
+    first are turned, with a note. y may be (n,), (n, 1), for several targets (n, k), or None.
     """
     check_type(path, X_name, X.dtype)
-    check_type(path, y_name, y.dtype, labels=True)
+    if y is not None:
+        check_type(path, y_name, y.dtype, labels=True)
     if X.ndim not in (2, 3, 4) or X.size == 0:
         raise damaged(path, f"{X_name} of shape (n, d), (n, h, w) or (n, h, w, c)", f"shape {X.shape}")
-    if y.ndim not in (1, 2) or len(y) != len(X) or y.size == 0:
+    if y is not None and (y.ndim not in (1, 2) or len(y) != len(X) or y.size == 0):
         raise damaged(path, f"{y_name} with {len(X)} rows like {X_name}", f"shape {y.shape}")
     notes: tuple[str, ...] = ()
     image_shape: ImageShape | None = None
@@ -59,7 +69,9 @@ def make_rows(path: Path, X: Array, y: Array, X_name: str, y_name: str) -> Rows:
         image_shape = (X.shape[1], X.shape[2], X.shape[3])
     X = np.ascontiguousarray(working_type(X)).reshape(len(X), -1)
     check_finite(path, X, X_name)
-    check_finite(path, y.reshape(len(y), -1), y_name)
+    if y is None:
+        y = np.empty((len(X), 0))
+    check_finite(path, y.reshape(len(X), -1), y_name)
     return Rows(path, X, y, image_shape, None, y_name, notes)
 
 

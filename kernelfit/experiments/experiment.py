@@ -361,6 +361,8 @@ class _Task:
             stored = {
                 **record,
                 "classes": self.dataset.classes,
+                "columns": self.dataset.columns,
+                "target": self.dataset.target,
                 "streamed": streamed,
                 "experiment": self.experiment.as_dict(),
             }
@@ -370,6 +372,8 @@ class _Task:
             record=record,
             solution=solution,
             classes=self.dataset.classes,
+            columns=self.dataset.columns,
+            target=self.dataset.target,
             inputs=self.experiment.inputs,
             streamed=streamed,
             run_dir=run_dir,
@@ -456,11 +460,11 @@ def _read_result(run_dir: Path) -> Result:
         raise DataError(f"{path}: cannot be read ({error}); solve again into another folder") from None
     if not isinstance(stored, dict):
         raise DataError(f"{path}: got {type(stored).__name__}, expected the record of a solve")
-    classes = stored.pop("classes", None)
-    named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
     try:
-        if classes is not None and not named:
-            raise TypeError("classes are no names")
+        classes, columns = (_names(stored.pop(key, None)) for key in ("classes", "columns"))
+        target = stored.pop("target", None)
+        if target is not None and not isinstance(target, str):
+            raise TypeError("target is no name")
         experiment = Experiment(**stored.pop("experiment"))
     except (InputError, TypeError, ValueError, LookupError, AttributeError) as error:
         raise DataError(
@@ -471,11 +475,21 @@ def _read_result(run_dir: Path) -> Result:
     return Result(
         record=stored,
         solution=solution,
-        classes=None if classes is None else tuple(classes),
+        classes=classes,
+        columns=columns,
+        target=target,
         inputs=experiment.inputs,
         streamed=streamed and experiment.streams,
         run_dir=run_dir,
     )
+
+
+def _names(stored: Any) -> tuple[str, ...] | None:
+    if stored is None:
+        return None
+    if not isinstance(stored, list) or not all(isinstance(name, str) for name in stored):
+        raise TypeError(f"got {str(stored)[:40]}, expected names")
+    return tuple(stored)
 
 
 def _path(path: Pathlike) -> Path | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from kernelfit.cpu import environment
 from kernelfit.datasets import Dataset
+from kernelfit.datasets.rows import Rows
 from kernelfit.errors import InputError
 from kernelfit.experiments.result import Result
 from kernelfit.metrics import compare
@@ -21,11 +22,16 @@ from kernelfit.typing import Array, Float
 
 @dataclass(frozen=True)
 class Predictions:
-    """Scores (m, c) of rows, what they decide, and for labelled rows the error (classes) or root mean square."""
+    """Scores (m, c) of rows, what they decide, and for labelled rows the error (classes) or root mean square.
+
+    `target` is what the training table calls its label, `ids` what the file calls its rows.
+    """
 
     scores: Float
     decided: Array
     classes: tuple[str, ...] | None
+    target: str | None = None
+    ids: tuple[str, ...] | None = None
     test_error: float | None = None
     test_rmse: float | None = None
 
@@ -44,19 +50,33 @@ class Predictions:
         }
 
     def write(self, path: Path) -> None:
-        """Scores as NPY, or what they decide as CSV; the file appears whole or not at all."""
+        """Scores (m, c) as NPY; or as CSV a header and for each row its id, its class and scores or its values. The
+        file appears whole or not at all."""
         with atomic.replacing(path) as draft:
             if path.suffix.lower() == ".npy":
                 np.save(draft, self.scores)
                 return
-            for row in self.decided.reshape(len(self.decided), -1).tolist():
-                draft.write((",".join(map(_cell, row)) + "\n").encode())
+            ids = self.ids or tuple(str(row) for row in range(len(self.scores)))
+            draft.write(_line(self._header()))
+            for row, (name, scores) in enumerate(zip(ids, self.scores.tolist(), strict=True)):
+                decided = [] if self.classes is None else [self.decided[row]]
+                draft.write(_line([name, *decided, *scores]))
+
+    def _header(self) -> list[str]:
+        # Of a table without a header the label is called by its number.
+        target = None if self.target is None or self.target.isdigit() else self.target
+        if self.classes is not None:
+            return ["id", target or "class", *(f"score {name}" for name in self.classes)]
+        columns = self.scores.shape[1]
+        name = target or "value"
+        return ["id", name] if columns == 1 else ["id", *(f"{name} {column}" for column in range(columns))]
 
 
-def predict(result: Result, rows: Array, progress: Progress) -> Predictions:
-    """Of rows without labels."""
-    scores = result.scores(rows, progress)
-    return Predictions(scores, result.decided(scores), result.classes)
+def predict(result: Result, rows: Rows, progress: Progress) -> Predictions:
+    """Of rows from a file, compared with their labels where they have some."""
+    for note in rows.notes:
+        progress.note(note)
+    return _compared(result, rows.X, _truth(result, rows, progress), rows.ids, progress)
 
 
 def predict_test_rows(result: Result, dataset: Dataset, progress: Progress) -> Predictions:
@@ -67,14 +87,51 @@ def predict_test_rows(result: Result, dataset: Dataset, progress: Progress) -> P
         raise InputError(
             f"dataset: {dataset.name} has classes {dataset.classes}, the solution {result.classes}; give its own data"
         )
-    scores = result.scores(dataset.X_test, progress)
-    columns = dataset.y_test.size // dataset.n_test if result.classes is None else len(result.classes)
+    if None not in (result.columns, dataset.columns) and result.columns != dataset.columns:
+        raise InputError(
+            f"dataset: got columns {', '.join(dataset.columns or ())}, expected {', '.join(result.columns or ())} as "
+            "trained on; give the file as rows, whose columns are found by their names"
+        )
+    return _compared(result, dataset.X_test, dataset.y_test, None, progress)
+
+
+def _compared(
+    result: Result, X: Array, truth: Array | None, ids: tuple[str, ...] | None, progress: Progress
+) -> Predictions:
+    scores = result.scores(X, progress)
+    decided = result.decided(scores)
+    predictions = Predictions(scores, decided, result.classes, result.target, ids)
+    if truth is None:
+        return predictions
+    columns = truth.size // len(truth) if result.classes is None else len(result.classes)
     if scores.shape[1] != columns:
         raise InputError(
             f"run_dir: the solution has {scores.shape[1]} outputs, the data {columns}; give its own data"
         )
-    error, rmse = compare(scores, dataset.y_test, result.classes is not None)
-    return Predictions(scores, result.decided(scores), result.classes, error, rmse)
+    error, rmse = compare(scores, truth, result.classes is not None)
+    return replace(predictions, test_error=error, test_rmse=rmse)
+
+
+def _truth(result: Result, rows: Rows, progress: Progress) -> Array | None:
+    """Class codes or targets of labelled rows; a class that the solution does not know is never right."""
+    if not rows.labelled:
+        return None
+    if result.classes is None:
+        return rows.y
+    labels = rows.y.reshape(-1)
+    if len(labels) != len(rows.X):
+        raise InputError(f"rows: got labels of shape {rows.y.shape} in {rows.path}, expected one class a row")
+    if rows.class_names is not None:
+        names = [rows.class_names[int(code)] for code in labels]
+    else:
+        names = [str(int(label)) if label == int(label) else str(label) for label in labels]
+    known = {name: code for code, name in enumerate(result.classes)}
+    strange = sorted({name for name in names if name not in known})
+    if strange:
+        progress.note(
+            f"{rows.path.name}: classes that were not trained on count as errors: {', '.join(strange)}"
+        )
+    return np.array([known.get(name, -1) for name in names], dtype=np.int64)
 
 
 def check_target(path: Path | None) -> None:
@@ -85,6 +142,10 @@ def check_target(path: Path | None) -> None:
         raise InputError(f"out: got {path}, expected a name ending in .npy or .csv")
     if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
         raise InputError(f"out: {path} cannot be written; name a file in a folder that you may write to")
+
+
+def _line(cells: list[Any]) -> bytes:
+    return (",".join(map(_cell, cells)) + "\n").encode()
 
 
 def _cell(value: Any) -> str:

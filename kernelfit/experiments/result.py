@@ -32,6 +32,7 @@ class Result:
     record : what `kernelfit solve --json` writes
     solution : f, without its factor; `kernelfit.open(run_dir)` has that of a run that was stored
     classes : names of the classes in the order of the scores' columns; None for regression
+    columns, target : of a table, the names of the features and of the label
     inputs : data set, corruption and features; None where a solution file stands alone
     streamed : whether the solution's kernel is the linear one of features that stream
     run_dir : the folder of the run, where it was stored
@@ -42,6 +43,8 @@ class Result:
     record: dict[str, Any]
     solution: Solution
     classes: tuple[str, ...] | None = None
+    columns: tuple[str, ...] | None = None
+    target: str | None = None
     inputs: Inputs | None = None
     streamed: bool = False
     run_dir: Path | None = None

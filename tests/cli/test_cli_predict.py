@@ -6,14 +6,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 from kernelfit import datasets
 from kernelfit.cli import root
+from kernelfit.datasets.new_rows import read_rows
 from kernelfit.errors import DataError, InputError, KernelfitError
-from kernelfit.experiments.new_rows import read_rows
 
 
 def invoke(*arguments: str) -> Result:
@@ -100,7 +101,10 @@ def test_regression_values_and_files(smooth: tuple[Path, np.ndarray, np.ndarray]
     assert np.array_equal(np.load(scores), record["predictions"])
     text = tmp_path / "values.csv"
     predict(str(kept), "--rows", str(tmp_path / "rows.npy"), "--out", str(text))
-    assert np.array_equal(np.loadtxt(text, delimiter=","), record["predictions"])
+    assert text.read_text().splitlines()[0] == "id,value 0,value 1"
+    written = np.loadtxt(text, delimiter=",", skiprows=1)
+    assert written[:, 0].tolist() == list(range(20))
+    assert np.array_equal(written[:, 1:], record["predictions"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["rows.npy", "scores.npy", "values.csv"]
 
 
@@ -158,7 +162,146 @@ def test_bad_input_is_named(digits: Path, tmp_path: Path) -> None:
 )
 def test_csv_rows_are_found_as_those_of_data_sets_are(tmp_path: Path, text: str) -> None:
     (tmp_path / "rows.csv").write_text(text, encoding="utf-8")
-    assert read_rows(tmp_path / "rows.csv").tolist() == [[1, 2], [3, 4]]
+    assert read_rows(tmp_path / "rows.csv").X.tolist() == [[1, 2], [3, 4]]
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray, np.ndarray]:
+    """A kept solution of a table with columns a, b, c of different meaning and the label price, and new rows of it."""
+    folder = tmp_path_factory.mktemp("table")
+    rng = np.random.default_rng(3)
+    X = rng.uniform(-1, 1, (120, 3))
+    y = X @ [1.0, 10.0, 100.0]
+    _table(folder / "train.csv", {"a": X[:100, 0], "b": X[:100, 1], "c": X[:100, 2], "price": y[:100]})
+    out = folder / "kept"
+    arguments = [
+        "--train",
+        str(folder / "train.csv"),
+        "--gamma",
+        "0.1",
+        "--ridge",
+        "1e-10",
+        "--out",
+        str(out),
+    ]
+    assert invoke("solve", *arguments).exit_code == 0
+    return out, X[100:], y[100:]
+
+
+def _table(path: Path, columns: dict[str, Any]) -> str:
+    lines = [",".join(columns), *(",".join(map(str, row)) for row in zip(*columns.values(), strict=True))]
+    path.write_text("\n".join(lines) + "\n")
+    return str(path)
+
+
+def test_columns_are_found_by_their_names(table: tuple[Path, np.ndarray, np.ndarray], tmp_path: Path) -> None:
+    kept, X, y = table
+    a, b, c = X.T
+    right = predict(str(kept), "--rows", _table(tmp_path / "abc.csv", {"a": a, "b": b, "c": c}))
+    assert np.allclose(np.ravel(right["predictions"]), y, atol=0.1)
+    for order in ("cba", "bca"):
+        columns = {name: dict(zip("abc", X.T, strict=True))[name] for name in order}
+        record = predict(str(kept), "--rows", _table(tmp_path / f"{order}.csv", columns))
+        assert record["predictions"] == right["predictions"]
+    refused(DataError, "found no c", str(kept), "--rows", _table(tmp_path / "ab.csv", {"a": a, "b": b}))
+    np.savetxt(tmp_path / "plain.csv", X, delimiter=",")
+    result = invoke("predict", str(kept), "--rows", str(tmp_path / "plain.csv"), "--json", "-")
+    assert "columns are taken in their order" in result.stderr
+    assert np.allclose(json.loads(result.stdout)["predictions"], right["predictions"])
+
+
+def test_a_label_column_scores_the_rows_and_others_are_left_aside(
+    table: tuple[Path, np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    kept, X, y = table
+    a, b, c = X.T
+    names = [f"house {row}" for row in range(len(y))]
+    columns = {"note": names, "price": y, "c": c, "id": names, "b": b, "a": a}
+    out = tmp_path / "predicted.csv"
+    path = _table(tmp_path / "labelled.csv", columns)
+    result = invoke("predict", str(kept), "--rows", path, "--out", str(out), "--json", "-")
+    record = json.loads(result.stdout)
+    assert "columns left aside, which the training rows lack: note" in result.stderr
+    assert record["test_rmse"] == pytest.approx(np.sqrt(np.mean((np.ravel(record["predictions"]) - y) ** 2)))
+    lines = out.read_text().splitlines()
+    assert lines[0] == "id,price"
+    assert [line.split(",")[0] for line in lines[1:]] == names
+    assert [float(line.split(",")[1]) for line in lines[1:]] == np.ravel(record["predictions"]).tolist()
+
+
+def test_a_test_table_has_its_columns_in_any_order(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    X, z = rng.uniform(-1, 1, (80, 2)), rng.uniform(-1, 1, (30, 2))
+    train = _table(tmp_path / "train.csv", {"a": X[:, 0], "b": X[:, 1], "y": X @ [1.0, 50.0]})
+    test = _table(tmp_path / "test.csv", {"y": z @ [1.0, 50.0], "b": z[:, 1], "a": z[:, 0]})
+    arguments = [
+        "solve",
+        "--train",
+        train,
+        "--test",
+        test,
+        "--gamma",
+        "0.1",
+        "--ridge",
+        "1e-10",
+        "--json",
+        "-",
+    ]
+    assert json.loads(invoke(*arguments).stdout)["test_rmse"] < 0.1
+
+
+def test_another_table_of_other_columns_is_no_data_set_of_the_solution(
+    table: tuple[Path, np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    kept, X, y = table
+    columns = {"c": X[:, 2], "b": X[:, 1], "a": X[:, 0], "price": y}
+    refused(InputError, "columns c, b, a", str(kept), "--dataset", _table(tmp_path / "other.csv", columns))
+
+
+def test_whatever_train_takes_is_predicted_and_scored(tmp_path: Path) -> None:
+    data = datasets.load("digits", n_train=150, n_test=40)
+    np.savez(tmp_path / "train.npz", X=data.X_train, y=data.y_train)
+    out = str(tmp_path / "run")
+    test = tmp_path / "test.npz"
+    np.savez(test, X=data.X_test, y=data.y_test)
+    arguments = ["--train", str(tmp_path / "train.npz"), "--test", str(test), "--out", out]
+    assert invoke("solve", *arguments).exit_code == 0
+    error = json.loads((tmp_path / "run" / "result.json").read_text())["test_error"]
+    np.savez(tmp_path / "unlabelled.npz", X=data.X_test)
+    with h5py.File(tmp_path / "test.h5", "w") as file:
+        file["X"], file["y"] = data.X_test, data.y_test
+    labels = [f"{row.tolist()[0]}" for row in data.y_test[:, None]]
+    columns = {f"p{k}": data.X_test[:, k] for k in range(64)} | {"label": labels}
+    records = [
+        predict(out, "--rows", str(path))
+        for path in (test, tmp_path / "test.h5", tmp_path / "unlabelled.npz")
+    ]
+    assert [record["test_error"] for record in records] == [error, error, None]
+    assert records[0]["predictions"] == records[1]["predictions"] == records[2]["predictions"]
+    table_kept = str(tmp_path / "of a table")
+    train = _table(
+        tmp_path / "train.csv",
+        {f"p{k}": data.X_train[:, k] for k in range(64)} | {"label": data.y_train},
+    )
+    path = _table(tmp_path / "test.csv", columns)
+    assert invoke("solve", "--train", train, "--test", path, "--out", table_kept).exit_code == 0
+    scored = tmp_path / "scored.csv"
+    record = predict(table_kept, "--rows", path, "--out", str(scored))
+    kept = json.loads((tmp_path / "of a table" / "result.json").read_text())
+    assert record["test_error"] == kept["test_error"]
+    header, first, *_ = scored.read_text().splitlines()
+    assert header == "id,label," + ",".join(f"score {k}" for k in range(10))
+    assert first.split(",")[:2] == ["0", record["predictions"][0]]
+
+
+def test_a_class_that_was_not_trained_on_is_an_error(digits: Path, tmp_path: Path) -> None:
+    data = datasets.load("digits", n_test=10)
+    labels = data.y_test.copy()
+    labels[:5] = 11
+    np.savez(tmp_path / "rows.npz", X=data.X_test, y=labels)
+    result = invoke("predict", str(digits), "--rows", str(tmp_path / "rows.npz"), "--json", "-")
+    assert json.loads(result.stdout)["test_error"] >= 0.5
+    assert "classes that were not trained on count as errors: 11" in result.stderr
 
 
 def test_a_first_row_with_a_missing_value_is_not_dropped(digits: Path, tmp_path: Path) -> None:

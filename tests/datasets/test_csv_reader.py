@@ -74,6 +74,22 @@ def test_a_bad_file_is_named_by_line_and_column(tmp_path: Path, text: str, messa
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("first", ["", "Unnamed: 0"])
+def test_the_index_that_pandas_writes_is_no_feature(tmp_path: Path, first: str) -> None:
+    rows, _ = read_csv(written(tmp_path, f"{first},a,price\n0,5,0.5\n1,6,0.25\n"))
+    assert rows.X.tolist() == [[5], [6]]
+    assert rows.columns == ("a",)
+    assert rows.target == "price"
+    assert any("counts the rows and is left out" in note for note in rows.notes)
+    rows, _ = read_csv(written(tmp_path, f"{first},a,price\n0,5,0.5\n3,6,0.25\n"))
+    assert rows.X.shape == (2, 2)
+
+
+def test_the_label_is_said(tmp_path: Path) -> None:
+    rows, _ = read_csv(written(tmp_path, "a,target,b\n1,2,3\n"))
+    assert rows.notes == ("a.csv: the label is column 'target'",)
+
+
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b"1,2\n\xff\xfe,4\n")
