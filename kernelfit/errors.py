@@ -36,11 +36,19 @@ class NotPositiveDefiniteError(KernelfitError, ArithmeticError):
     """A pivot of the Cholesky factorisation is not positive.
 
     `row` is the global row of the pivot, `pivot` its value before the square root, `neighbour` the nearest
-    other training row.
+    other training row, `mean_diagonal` that of |K|, in units of which a ridge is best given.
     """
 
-    def __init__(self, message: str, row: int = -1, pivot: float = float("nan"), neighbour: int = -1) -> None:
+    def __init__(
+        self,
+        message: str,
+        row: int = -1,
+        pivot: float = float("nan"),
+        neighbour: int = -1,
+        mean_diagonal: float = 1.0,
+    ) -> None:
         super().__init__(message)
+        self.mean_diagonal = mean_diagonal
         self.row = row
         self.pivot = pivot
         self.neighbour = neighbour

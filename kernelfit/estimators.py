@@ -31,7 +31,7 @@ KernelLike = str | Kernel | Callable[[Any, Any], float]
 
 # Bytes stay bytes (their inner products are exact), float32 stays float32; anything else becomes float64.
 _DTYPES = (np.float64, np.float32, np.uint8)
-# What singular="ridge" tries, for kernels of unit diagonal: from a little above rounding to where it would be seen.
+# What singular="ridge" tries, times the mean diagonal of K: from a little above rounding to where it would be seen.
 _RIDGES = (1e-12, 1e-10, 1e-8)
 
 
@@ -110,11 +110,15 @@ class _KernelEstimator(BaseEstimator):
     def _solve_with_least_ridge(
         self, X: NDArray[Any], targets: Float, refused: NotPositiveDefiniteError
     ) -> Solution:
-        """The smallest of a few ridges that lets a factor exist, with a warning."""
-        for ridge in _RIDGES:
+        """The smallest of a few ridges that lets a factor exist and the norm have digits, with a warning."""
+        for relative in _RIDGES:
+            ridge = relative * refused.mean_diagonal
             try:
                 solution = self._solve_with(X, targets, ridge)
             except NotPositiveDefiniteError:
+                continue
+            if np.isnan(solution.rkhs_norm) and relative < _RIDGES[-1]:
+                solution.close()
                 continue
             warnings.warn(
                 f"K is not positive definite in floating point, so ridge = {ridge:.0e} was added to its diagonal and "
@@ -178,8 +182,8 @@ class KernelInterpolator(RegressorMixin, MultiOutputMixin, _KernelEstimator):
     kernel_params : other parameters of a kernel given by name
     ridge : >= 0; 0 interpolates; "auto" takes the one of least leave-one-out error on the training rows
     singular : what to do where ridge = 0 and K is not positive definite in floating point, as a smooth kernel on
-        crowded rows is: "ridge" takes the smallest of 1e-12, 1e-10, 1e-8 that helps, with a `LinAlgWarning`, and
-        records it in `ridge_`; "raise" raises `NotPositiveDefiniteError`
+        crowded rows is: "ridge" takes the smallest of 1e-12, 1e-10, 1e-8 times the mean diagonal of K that helps, with
+        a `LinAlgWarning`, and records it in `ridge_`; "raise" raises `NotPositiveDefiniteError`
     jitter : see `kernelfit.solve`
     precision, tier, memory, device, threads, scale : see `kernelfit.solve`
     keep_factor : keep n^2/2 numbers, for `solution_.leave_one_out()` and `solution_.solve(Y)`

@@ -49,3 +49,8 @@ class Notes:
         """Record a line and show it."""
         self.lines.append(message)
         self.progress.note(message)
+
+    def extend(self, messages: Iterable[str]) -> None:
+        """Record some lines and show them."""
+        for message in messages:
+            self.add(message)

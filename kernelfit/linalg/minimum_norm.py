@@ -27,14 +27,21 @@ class MinimumNorm:
     backward_error: float
 
 
+# A residual beyond this fraction of its column's largest target is no rounding error, however large the weights.
+_MET = 1e-6
+
+
 def minimum_norm(rows: Float, targets: Float) -> MinimumNorm:
     """Solve by the singular value decomposition of X (n, d); singular values below n u |X| count as zero.
 
-    The backward error of a least-squares solution is measured on the normal equations,
-    |X^T R|_max / (|X|_2 (|X|_2 |W|_F + |R|_F)), R = Y - X W.
+    X and Y are brought to unit size by powers of two first, which loses nothing: squares of either would over- or
+    underflow. alpha, of the order of |Y| / |X|^2, may be infinite all the same. The backward error of a least-squares
+    solution is measured on the normal equations, |X^T R|_max / (|X|_2 (|X|_2 |W|_F + |R|_F)), R = Y - X W.
     """
     from scipy.linalg import svd
 
+    size, heights = _exponent(rows), _exponent(targets)
+    rows, targets = np.ldexp(rows, -size), np.ldexp(targets, -heights)
     left, values, right = svd(rows, full_matrices=False, lapack_driver="gesdd", check_finite=False)
     cut = max(rows.shape) * np.finfo(np.float64).eps * (values[0] if values.size else 0.0)
     rank = int(np.count_nonzero(values > cut))
@@ -46,10 +53,26 @@ def minimum_norm(rows: Float, targets: Float) -> MinimumNorm:
     largest = float(values[0]) if rank else 0.0
     scale = largest * (largest * float(np.linalg.norm(weights)) + float(np.linalg.norm(residual)))
     error = float(np.abs(rows.T @ residual).max()) / scale if scale > 0 else 0.0
-    size = np.abs(targets).max() + largest * float(np.abs(weights).max(initial=0.0))
-    # Residuals of a consistent system are rounding errors of the products that formed them.
-    consistent = bool(
-        np.abs(residual).max(initial=0.0) <= 100.0 * max(rows.shape) * np.finfo(np.float64).eps * size
-    )
     condition = float((values[0] / values[-1]) ** 2) if rank else float("inf")
+    consistent = _is_consistent(
+        residual, targets, largest * np.abs(weights).max(axis=0, initial=0.0), rows.shape
+    )
+    with np.errstate(over="ignore", under="ignore"):
+        weights, residual = np.ldexp(weights, heights - size), np.ldexp(residual, heights)
+        alpha = np.ldexp(alpha, heights - 2 * size)
     return MinimumNorm(weights, alpha, rank, condition, consistent, residual, error)
+
+
+def _is_consistent(residual: Float, targets: Float, products: Float, shape: tuple[int, ...]) -> bool:
+    """Whether every column's residual is a rounding error of X W, of size `products` (c,), and small beside its Y.
+
+    Weights that cancel make rounding errors of X W as large as Y itself: such a system has no solution in float64.
+    """
+    top, height = np.abs(residual).max(axis=0), np.abs(targets).max(axis=0)
+    rounding = 100.0 * max(shape) * np.finfo(np.float64).eps * (height + products)
+    return bool((top <= np.minimum(rounding, _MET * height)).all())
+
+
+def _exponent(values: Float) -> int:
+    """e with the largest entry in [2^(e-1), 2^e)."""
+    return int(np.frexp(np.abs(values).max(initial=0.0))[1])

@@ -1,11 +1,10 @@
-"""Products with K generated afresh: K V and the norm of K, without storing K."""
+"""Products with K generated afresh: K V, |K| |V| and the norm of K, without storing K."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from kernelfit.cpu import blas
 from kernelfit.cpu.pool import CpuBackend
@@ -13,6 +12,14 @@ from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.protocol import GramSource
 from kernelfit.progress import Progress, Silent
 from kernelfit.typing import Float, Span
+
+
+class Product(NamedTuple):
+    """K V (n, c); and where they are asked for |K|_1 = |K|_inf, and |K| |V| (n, c) of absolute values."""
+
+    values: Float
+    norm: float = 0.0
+    absolute: Float | None = None
 
 
 def symmetric_product(
@@ -24,23 +31,24 @@ def symmetric_product(
     with_norm: bool = False,
     progress: Progress | None = None,
     name: str = "certify",
-) -> tuple[Float, float]:
-    """K V (n, c) for V (n, c) float64, and |K|_1 = |K|_inf where asked for (0 otherwise).
+) -> Product:
+    """K V for V (n, c) float64; `with_norm` also |K|_1 and |K| |V|, which bounds the rounding errors of K V.
 
     Only tiles of the lower triangle are formed; each serves its rows and, transposed, its columns.
     """
-    n = layout.n
-    product = np.zeros_like(vectors)
-    sums = np.zeros(n)
-    transposed = np.ascontiguousarray(vectors.T)
+    n, c = layout.n, vectors.shape[1]
+    sums = [_Sums(vectors)]
+    if with_norm:
+        sums.append(_Sums(np.hstack([np.ones((n, 1)), np.abs(vectors)])))
     pairs = n * (n + 1) / 2.0
-    flops_per_entry = source.flops_per_entry + 4.0 * vectors.shape[1]
+    flops_per_entry = source.flops_per_entry + 4.0 * c
     with (progress or Silent()).phase(name, pairs * flops_per_entry, "flop") as advance:
         for j in range(layout.count):
             first, last = layout.start(j), layout.stop(j)
             columns = source.columns(first, last, backend)
             strips = layout.panel_strips(j)
-            parts: list[Any] = [None] * len(strips)
+            for each in sums:
+                each.parts = [None] * len(strips)
 
             def multiply(
                 index: int,
@@ -48,39 +56,47 @@ def symmetric_product(
                 last: int = last,
                 columns: Any = columns,
                 strips: list[Span] = strips,
-                parts: list[Any] = parts,
             ) -> None:
                 start, stop = strips[index]
                 width = min(last, stop) - first
                 tile = backend.scratch("product", stop - start, width, np.float64)
                 columns.fill(start, stop, tile)
-                blas.gemm(1.0, tile, vectors[first : first + width], 1.0, product[start:stop])
                 # Columns left of the strip's own square have their mirror image above the diagonal.
                 left = min(width, start - first)
-                # A few rows times the tile run nearly twice as fast as the transposed tile times a few columns.
-                part = np.zeros((vectors.shape[1], left))
-                blas.gemm(1.0, transposed[:, start:stop], tile[:, :left], 0.0, part)
-                column_sums = np.zeros(left)
+                sums[0].add(tile, (start, stop), first, left, index)
                 if with_norm:
-                    _absolute_sums(tile, left, sums[start:stop], column_sums)
-                parts[index] = (part, column_sums)
+                    np.abs(tile, out=tile)
+                    sums[1].add(tile, (start, stop), first, left, index)
                 advance((stop - start) * (left + 0.5 * (width - left)) * flops_per_entry)
 
             backend.run(multiply, range(len(strips)))
-            for part, column_sums in parts:
-                product[first : first + len(column_sums)] += part.T
-                sums[first : first + len(column_sums)] += column_sums
-    return product, float(sums.max()) if with_norm else 0.0
+            for each in sums:
+                each.add_mirrored(first)
+    if not with_norm:
+        return Product(sums[0].product)
+    absolute = sums[1].product
+    return Product(sums[0].product, float(absolute[:, 0].max()), absolute[:, 1:])
 
 
-@njit(cache=True, nogil=True)
-def _absolute_sums(tile: Any, left: int, row_sums: Any, column_sums: Any) -> None:
-    for i in range(tile.shape[0]):
-        total = 0.0
-        for j in range(left):
-            value = abs(tile[i, j])
-            total += value
-            column_sums[j] += value
-        for j in range(left, tile.shape[1]):
-            total += abs(tile[i, j])
-        row_sums[i] += total
+class _Sums:
+    """K V in the making, from tiles that several threads form."""
+
+    def __init__(self, vectors: Float) -> None:
+        self._vectors, self._transposed = vectors, np.ascontiguousarray(vectors.T)
+        self.product = np.zeros_like(vectors)
+        #: what the mirror images of a panel's tiles give, in the order of its strips
+        self.parts: list[Any] = []
+
+    def add(self, tile: Float, rows: Span, first: int, left: int, index: int) -> None:
+        """Rows [start, stop) of a panel that begins at `first`; its `left` first columns serve transposed as well."""
+        start, stop = rows
+        blas.gemm(1.0, tile, self._vectors[first : first + tile.shape[1]], 1.0, self.product[start:stop])
+        # A few rows times the tile run nearly twice as fast as the transposed tile times a few columns.
+        part = np.zeros((self._vectors.shape[1], left))
+        blas.gemm(1.0, self._transposed[:, start:stop], tile[:, :left], 0.0, part)
+        self.parts[index] = part
+
+    def add_mirrored(self, first: int) -> None:
+        """Add what the panel's mirror images gave, always in the same order."""
+        for part in self.parts:
+            self.product[first : first + part.shape[1]] += part.T

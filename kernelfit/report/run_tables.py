@@ -18,7 +18,9 @@ def certified_table(record: dict[str, Any]) -> RenderableType:
     table.add_row("kernel", f"{kernel_formula(record['kernel'])}  ridge = {number(record['ridge'])}")
     table.add_row("RKHS norm", number(record["rkhs_norm"]))
     table.add_row("backward error", number(record["backward_error"], 2))
+    table.add_row("of every entry", number(record["componentwise_backward_error"], 2))
     table.add_row("condition estimate", number(record["condition_estimate"], 2))
+    table.add_row("error of alpha", number(record["forward_error"], 2))
     table.add_row("log det", number(record["log_det"], 8))
     table.add_row(
         "factor", f"{seconds(record['seconds']['factor'])}, {number(record['gflops_factor'])} GFLOP/s"

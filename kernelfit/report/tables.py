@@ -23,8 +23,8 @@ def percent(fraction: float | None) -> str:
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """Significant digits, no needless zeros."""
-    return MISSING if value is None else f"{value:.{digits}g}"
+    """Significant digits, no needless zeros; nothing for what is not known."""
+    return MISSING if value is None or value != value else f"{value:.{digits}g}"
 
 
 def seconds(value: float | None) -> str:
@@ -127,10 +127,27 @@ def _answers(record: dict[str, Any], row: paper.PaperRow | None) -> Table:
         "RKHS norm",
         number(record["rkhs_norm"]),
         number(norm) if norm else "",
-        "complexity of the interpolant",
+        "not resolved" if number(record["rkhs_norm"]) == MISSING else "complexity of the interpolant",
     )
-    add("backward error", number(record["backward_error"], 2), "", "against a freshly computed K")
+    add(
+        "backward error",
+        number(record["backward_error"], 2),
+        "",
+        "exact for K and Y changed by this fraction",
+    )
+    add(
+        "  of every entry",
+        number(record["componentwise_backward_error"], 2),
+        "",
+        "of itself; rounding: 1.1e-16",
+    )
     add("condition", number(record["condition_estimate"], 2), "", "1-norm estimate")
+    add(
+        "error of alpha",
+        number(record["forward_error"], 2),
+        "",
+        "at most about this: condition x backward error",
+    )
     at = "" if record["min_pivot_row"] is None else f"at training row {record['min_pivot_row']:,}"
     add("smallest pivot", number(record["min_pivot"], 3), "", at)
     add("log det K", number(record["log_det"], 6))

@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 
 from kernelfit.errors import RefinementError
 from kernelfit.gram.precision import precision_of
 from kernelfit.linalg.conjugate_gradients import Operators, backward_error, refine
+from kernelfit.linalg.product import Product
 from kernelfit.progress import Progress
-from kernelfit.solver.certificate import Certificate, interpolates, rkhs_norms
+from kernelfit.solver.certificate import Certificate, componentwise_error, forward_error, interpolates
+from kernelfit.solver.norms import function_norms, rounding
+from kernelfit.solver.scaling import Exponents, exponents, scaled
 from kernelfit.solver.system import System
 from kernelfit.typing import Float
 
 # A refined solution is as good as a float64 factor's when its backward error is below ten units of roundoff.
 _AS_GOOD_AS_FLOAT64 = 10.0 * 0.5 * float(np.finfo(np.float64).eps)
+# Below this numbers have fewer than 52 bits in float64.
+_TINY = float(np.finfo(np.float64).tiny)
 
 
 @dataclass(frozen=True)
 class Solved:
     """alpha (n, c) before it is certified.
 
-    `applied` is A alpha with K formed afresh and `norm` |A|_1, where refinement has formed them; `seconds` are those
-    that it took.
+    `product` is K alpha with K formed afresh, where refinement has formed it; `products` how many products refinement
+    took, `seconds` what fresh ones took.
     """
 
     alpha: Float
-    applied: Float | None = None
-    norm: float = 0.0
+    product: Product | None = None
     products: int = 0
     seconds: float = 0.0
 
@@ -38,12 +44,14 @@ class Solved:
 class Answer:
     """alpha (n, c), K alpha (n, c) formed afresh, the certificate, and what this solve took.
 
-    `seconds` are `solve` and `certify`; `traffic` the bytes of the factor read by each.
+    `error` (c,) estimates the rounding error of the largest fitted value, u max_i (|K| |alpha|)_i; None where that is
+    not known. `seconds` are `solve` and `certify`; `traffic` the bytes of the factor read by each.
     """
 
     alpha: Float
     fitted: Float
     certificate: Certificate
+    error: Float | None
     seconds: dict[str, float]
     traffic: dict[str, int]
 
@@ -52,13 +60,21 @@ def answer(system: System, targets: Float, progress: Progress) -> Answer:
     """Solve A alpha = Y for targets (n, c) with the factor, and certify the solution. Raises `RefinementError`."""
     with system.backend:
         started, read = time.perf_counter(), system.bytes_read
-        solved = solve_targets(system, targets, progress)
+        powers = exponents(targets)
+        unit = scaled(targets, -powers)
+        solved = solve_targets(system, unit, progress)
         ended, read_solving = time.perf_counter(), system.bytes_read
-        fitted, certificate = certify(system, targets, solved, progress)
+        product, certificate = certify(system, unit, solved, powers, progress)
+        alpha, fitted = scaled(solved.alpha, powers), scaled(product.values, powers)
+        _require_representable(system, alpha, targets)
+        error = None
+        if product.absolute is not None:
+            error = scaled(rounding(len(alpha)) * product.absolute.max(axis=0), powers)
         return Answer(
-            solved.alpha,
+            alpha,
             fitted,
             certificate,
+            error,
             {
                 "solve": ended - started - solved.seconds,
                 "certify": time.perf_counter() - ended + solved.seconds,
@@ -84,56 +100,58 @@ def _refined(system: System, targets: Float, progress: Progress) -> Solved:
     """
     ridge = system.problem.ridge
     start = system.apply_inverse(targets)
-    applied, norm = system.product(start, progress, "refine", with_norm=True, fresh=False)
+    first = system.product(start, progress, "refine", with_norm=True, fresh=False)
+    verified: list[tuple[Float, Product]] = []
     seconds = 0.0
 
     def product(vectors: Float) -> Float:
-        values, _ = system.product(vectors, progress, "refine", fresh=False)
-        return values + ridge * vectors
+        return system.product(vectors, progress, "refine", fresh=False).values + ridge * vectors
 
     def verify(vectors: Float) -> Float:
-        nonlocal norm, seconds
+        nonlocal seconds
         began = time.perf_counter()
-        values, norm = system.product(vectors, progress, "certify", with_norm=True)
+        made = system.product(vectors, progress, "certify", with_norm=True)
         seconds += time.perf_counter() - began
-        return values + ridge * vectors
+        verified.append((made.values + ridge * vectors, made))
+        return verified[-1][0]
 
-    residual = targets - applied - ridge * start
-    operators = Operators(product, system.apply_inverse, norm + ridge, verify)
+    residual = targets - first.values - ridge * start
+    operators = Operators(product, system.apply_inverse, first.norm + ridge, verify)
     refined = refine(operators, targets, start, residual)
-    return Solved(refined.solution, refined.applied, norm + ridge, refined.iterations, seconds)
+    fresh = next((made for applied, made in verified if applied is refined.applied), None)
+    return Solved(refined.solution, fresh, refined.iterations, seconds)
 
 
-def certify(system: System, targets: Float, solved: Solved, progress: Progress) -> tuple[Float, Certificate]:
-    """K alpha formed afresh (n, c), and what can be said of the solution; raises `RefinementError` where it is none."""
-    problem, alpha, norm = system.problem, solved.alpha, solved.norm
-    precision = precision_of(system.plan.precision)
-    if solved.applied is None:
-        fitted, norm = system.product(alpha, progress, "certify", with_norm=True)
-        norm += problem.ridge
-    else:
-        fitted = solved.applied - problem.ridge * alpha
+def certify(
+    system: System, targets: Float, solved: Solved, powers: Exponents, progress: Progress
+) -> tuple[Product, Certificate]:
+    """K alpha formed afresh, and what can be said of the solution; raises `RefinementError` where it is none.
+
+    `targets` and alpha are 2^-powers times the user's, and so is the product; the certificate is of the user's.
+    """
+    problem, alpha = system.problem, solved.alpha
+    product = solved.product or system.product(alpha, progress, "certify", with_norm=True)
+    fitted, norm = product.values, product.norm + problem.ridge
     with np.errstate(over="ignore", invalid="ignore"):  # what overflowed is refused below
         residual = targets - fitted - problem.ridge * alpha
         error = backward_error(residual, norm, alpha, targets)
-    if not np.isfinite(error):
-        raise RefinementError(
-            f"alpha: overflows in {precision.name} precision, with Y up to {np.abs(targets).max():.3g}; "
-            "rescale Y, or give ridge > 0"
-        )
-    if precision.refined and not error <= _AS_GOOD_AS_FLOAT64:
-        raise RefinementError(
-            f"alpha: backward error {error:.1e} in {precision.name} precision after "
-            f"{solved.products} products with K, expected at most "
-            f"{_AS_GOOD_AS_FLOAT64:.1e}; solve in float64, or give ridge > 0"
-        )
+    _require_solution(system, solved, error, scaled(targets, powers))
     inverse, pivots = system.inverse_norm(), system.pivots
-    norms = rkhs_norms(alpha, fitted)
-    return fitted, Certificate(
+    condition = norm * inverse if inverse is not None else float("nan")
+    norms, norm_errors = function_norms(system, targets, alpha, fitted, product.absolute, norm)
+    norms = scaled(norms, powers)
+    componentwise = None
+    if product.absolute is not None:
+        sizes = product.absolute + problem.ridge * np.abs(alpha) + np.abs(targets)
+        componentwise = componentwise_error(residual, sizes)
+    precision = precision_of(system.plan.precision)
+    return product, Certificate(
         backward_error=error,
-        residual=float(np.abs(residual).max(initial=0.0)),
+        componentwise_backward_error=componentwise,
+        forward_error=forward_error(condition, error),
+        residual=float(scaled(np.abs(residual).max(axis=0, initial=0.0), powers).max(initial=0.0)),
         norm=norm,
-        condition_estimate=norm * inverse if inverse is not None else float("nan"),
+        condition_estimate=condition,
         min_pivot=pivots.smallest,
         min_pivot_row=pivots.row,
         weak_pivots=pivots.weak,
@@ -144,6 +162,38 @@ def certify(system: System, targets: Float, solved: Solved, progress: Progress) 
         factor_precision=precision.factor.name,
         rank=problem.n,
         consistent=True,
-        rkhs_norm=float(np.sqrt(np.sum(norms**2))),
+        rkhs_norm=math.hypot(*norms),
         rkhs_norm_per_column=tuple(float(value) for value in norms),
+        rkhs_norm_error=float(norm_errors.max(initial=0.0)),
+    )
+
+
+def _require_solution(system: System, solved: Solved, error: float, targets: Float) -> None:
+    """Raise where the backward error is not that of a solution in the system's precision."""
+    precision = precision_of(system.plan.precision)
+    if not np.isfinite(error):
+        _refuse_overflow(system, targets)
+    if precision.refined and not error <= _AS_GOOD_AS_FLOAT64:
+        raise RefinementError(
+            f"alpha: backward error {error:.1e} in {precision.name} precision after "
+            f"{solved.products} products with K, expected at most "
+            f"{_AS_GOOD_AS_FLOAT64:.1e}; solve in float64, or give ridge > 0"
+        )
+
+
+def _require_representable(system: System, alpha: Float, targets: Float) -> None:
+    """Raise where alpha leaves the range of float64 at the user's scale."""
+    if not np.isfinite(alpha).all():
+        _refuse_overflow(system, targets)
+    small = (np.abs(alpha).max(axis=0) < _TINY) & (targets != 0).any(axis=0)
+    if small.any():
+        raise RefinementError(
+            f"alpha: vanishes in float64, with Y of {np.abs(targets[:, small]).max():.3g}; rescale Y"
+        )
+
+
+def _refuse_overflow(system: System, targets: Float) -> NoReturn:
+    raise RefinementError(
+        f"alpha: overflows in {system.plan.precision} precision, with Y up to {np.abs(targets).max():.3g}; "
+        "rescale Y, or give ridge > 0"
     )

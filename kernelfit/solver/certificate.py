@@ -16,10 +16,18 @@ class Certificate:
 
     Attributes
     ----------
-    backward_error : max over columns of |y - A alpha|_inf / (|A|_inf |alpha|_inf + |y|_inf), K formed afresh
+    backward_error : max over columns of |y - A alpha|_inf / (|A|_inf |alpha|_inf + |y|_inf), K formed afresh: alpha
+        solves exactly a system whose entries differ from A and y by this fraction of the largest row of A and of the
+        largest target. The unit roundoff is 1.1e-16; rounding errors cancel, so that less is common
+    componentwise_backward_error : max_ij |y - A alpha| / (|A| |alpha| + |y|), Oettli and Prager's: every entry of A and
+        y differs by this fraction of itself, which is the stronger statement; None on a device
+    forward_error : the condition number times backward_error + u, at most 1: about how large an error of alpha may be
+        beside its largest entry. Nearly always too large; fitted values are far better than alpha. NaN without a
+        condition number
     residual : max |Y - A alpha|
     norm : |A|_1; on the primal path |X|_F^2, which bounds |A|_2
-    condition_estimate : |A|_1 times an estimate of |A^-1|_1 (a lower bound, nearly always within a factor of 3)
+    condition_estimate : |A|_1 |A^-1|_1; beyond n = 64 the second is estimated: a lower bound, nearly always within a
+        factor of 3
     min_pivot, min_pivot_row : the least pivot L_ii^2 and its row
     weak_pivots : how many pivots are below 10 n u K_ii
     log_det : log det (A + jitter I); None on the primal path, where A is singular
@@ -29,10 +37,14 @@ class Certificate:
     factor_precision : `float64` or `float32`; min_pivot, log_det and the condition come from that factor
     rank : rank of K as the primal path sees it, else n
     consistent : whether an interpolant exists (always, once a factor does)
-    rkhs_norm, rkhs_norm_per_column : |f| and |f_c| with |f_c|^2 = alpha_c^T K alpha_c
+    rkhs_norm, rkhs_norm_per_column : |f| and |f_c| with |f_c|^2 = alpha_c^T K alpha_c; NaN where no digit of it is
+        resolved (see `kernelfit.solver.norms`)
+    rkhs_norm_error : a bound of the relative rounding error of the norms, the worst column's
     """
 
     backward_error: float
+    componentwise_backward_error: float | None
+    forward_error: float
     residual: float
     norm: float
     condition_estimate: float
@@ -48,15 +60,22 @@ class Certificate:
     consistent: bool
     rkhs_norm: float
     rkhs_norm_per_column: tuple[float, ...]
+    rkhs_norm_error: float
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def rkhs_norms(alpha: Float, fitted: Float) -> Float:
-    """|f_c| (c,) from alpha (n, c) and K alpha (n, c); a negative square is a rounding error of a zero function."""
-    norms: Float = np.sqrt(np.maximum(np.einsum("ij,ij->j", alpha, fitted), 0.0))
-    return norms
+def forward_error(condition: float, backward: float) -> float:
+    """Of alpha, relative to its largest entry: entries of K are known to the unit roundoff at best."""
+    return float(np.minimum(1.0, condition * (backward + 0.5 * np.finfo(np.float64).eps)))
+
+
+def componentwise_error(residual: Float, size: Float) -> float:
+    """max |r| / (|A| |alpha| + |y|) over all entries of residual and size (n, c); 0 where both are 0."""
+    top = np.abs(residual)
+    ratios = np.divide(top, size, out=np.where(top > 0, np.inf, 0.0), where=size > 0)
+    return float(ratios.max(initial=0.0))
 
 
 #: backward error, and residual relative to the largest target, that still count as rounding

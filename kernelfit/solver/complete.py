@@ -9,8 +9,7 @@ from kernelfit.gram.precision import precision_of
 from kernelfit.progress import Notes
 from kernelfit.runs.interruption import Interruption
 from kernelfit.solver.answer import Answer, answer
-from kernelfit.solver.certificate import interpolates
-from kernelfit.solver.problem import Problem
+from kernelfit.solver.remarks import remark
 from kernelfit.solver.solution import Solution
 from kernelfit.solver.system import System
 
@@ -36,7 +35,7 @@ def complete(system: System, notes: Notes) -> Solution:
                 notes.add(f"{problem.precision} precision fell back to float64: {error}")
                 system = system.fall_back(notes)
                 answered = _factor_and_answer(system, interruption, notes)
-            _remark(problem, answered, notes)
+            remark(problem, answered, notes)
             solution = _solution(system, answered, notes)
             if run is not None:
                 run.finish(*solution.as_data())
@@ -55,24 +54,6 @@ def _factor_and_answer(system: System, interruption: Interruption | None, notes:
         with interruption.step_by_step():
             system.factorise(notes.progress, interruption.after)
     return answer(system, system.problem.targets, notes.progress)
-
-
-def _remark(problem: Problem, answered: Answer, notes: Notes) -> None:
-    """What the user should know of a certificate."""
-    certificate = answered.certificate
-    # Refinement has made up for the pivots that a float32 factor lost.
-    if certificate.weak_pivots and not certificate.refinements:
-        notes.add(
-            f"{certificate.weak_pivots} pivots are below 10 n u K_ii: these rows are nearly dependent on earlier "
-            "ones; the backward error holds, alpha itself may have few correct digits"
-        )
-    residual = problem.targets - answered.fitted - problem.ridge * answered.alpha
-    if certificate.jitter > 0 and not interpolates(certificate.backward_error, residual, problem.targets):
-        notes.add(
-            f"jitter {certificate.jitter:g} was not refined away in {certificate.refinements} products with K: "
-            f"backward error {certificate.backward_error:.1e}, largest residual {certificate.residual:.1e}; "
-            "take a smaller jitter, or a ridge"
-        )
 
 
 def _solution(system: System, answered: Answer, notes: Notes) -> Solution:

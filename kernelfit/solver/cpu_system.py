@@ -24,7 +24,7 @@ from kernelfit.gram.protocol import GramSource
 from kernelfit.linalg.cholesky import Pivots, factor
 from kernelfit.linalg.condition import inverse_norm
 from kernelfit.linalg.leave_one_out import inverse_diagonal
-from kernelfit.linalg.product import symmetric_product
+from kernelfit.linalg.product import Product, symmetric_product
 from kernelfit.linalg.triangular import solve_factored
 from kernelfit.progress import Notes, Progress
 from kernelfit.runs.folder import Run, make_folder, reserved
@@ -118,7 +118,7 @@ class CpuSystem:
 
     def product(
         self, vectors: Float, progress: Progress, name: str, *, with_norm: bool = False, fresh: bool = True
-    ) -> tuple[Float, float]:
+    ) -> Product:
         source = self.problem.source if fresh else self._products
         return symmetric_product(
             source, self.plan.layout, vectors, self.backend, with_norm=with_norm, progress=progress, name=name

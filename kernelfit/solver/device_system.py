@@ -34,6 +34,7 @@ from kernelfit.gram.points import Points
 from kernelfit.gram.precision import precision_of
 from kernelfit.linalg.cholesky import Pivots
 from kernelfit.linalg.condition import inverse_norm_of
+from kernelfit.linalg.product import Product
 from kernelfit.progress import Notes, Progress
 from kernelfit.runs.folder import Run, make_folder
 from kernelfit.solver.device_plan import close_all, plan_on_device
@@ -139,7 +140,7 @@ class DeviceSystem:
 
     def product(
         self, vectors: Float, progress: Progress, name: str, *, with_norm: bool = False, fresh: bool = True
-    ) -> tuple[Float, float]:
+    ) -> Product:
         assert self._gram is not None
         device, result, norm = self._device, np.empty_like(vectors), 0.0
         for a, b in self._column_chunks(vectors.shape[1]):
@@ -162,7 +163,7 @@ class DeviceSystem:
             result[:, a:b] = fetch(device, self._stream, applied)
             if sums is not None:
                 norm = float(fetch(device, self._stream, sums).max())
-        return result, norm
+        return Product(result, norm)
 
     def inverse_norm(self) -> float | None:
         if self._inverse_norm is None and self.problem.condition:

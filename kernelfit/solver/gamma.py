@@ -17,6 +17,7 @@ from kernelfit.linalg.leave_one_out import inverse_diagonal, leave_one_out_predi
 from kernelfit.linalg.triangular import solve_factored
 from kernelfit.progress import Progress, Silent
 from kernelfit.solver.inputs import find_duplicates
+from kernelfit.solver.scaling import common_exponent, scaled
 from kernelfit.storage.panels import RamPanels
 from kernelfit.typing import Float
 
@@ -75,14 +76,16 @@ def leave_one_out_gamma(
     kept = np.setdiff1d(np.arange(len(rows)), find_duplicates(sample).dropped)
     sample = Points(sample.values[kept], points.scale)
     y = targets[rows[kept]]
+    power = common_exponent(y)
+    y = scaled(y, -power)  # squares of what is far from 1 would be 0 or infinite
     if len(kept) < 2:
         raise InputError("gamma: 'auto' needs at least 2 distinct rows; give a number")
     median = median_distance(points, kernel)
     errors: dict[float, float] = {}
     silent = Silent()
     with (progress or silent).phase("choose gamma", len(_POWERS), "candidates") as advance:
-        for power in _POWERS:
-            gamma = 2.0**power / median
+        for exponent in _POWERS:
+            gamma = 2.0**exponent / median
             error = _leave_one_out_error(
                 build_with_gamma(kernel, gamma, parameters), sample, y, ridge, backend
             )
@@ -93,7 +96,8 @@ def leave_one_out_gamma(
         raise InputError(
             "gamma: 'auto' found no gamma whose K is positive definite; give a number and a ridge > 0"
         )
-    return min(errors, key=lambda gamma: errors[gamma]), errors
+    chosen = min(errors, key=lambda gamma: errors[gamma])
+    return chosen, {gamma: float(scaled(error, 2 * power)) for gamma, error in errors.items()}
 
 
 def build_with_gamma(name: str, gamma: float, parameters: dict[str, Any]) -> Kernel:

@@ -19,6 +19,7 @@ from kernelfit.gram.protocol import GramSource
 from kernelfit.gram.source import KernelGram, PanelGram, as_source
 from kernelfit.kernels import Kernel, build, parameter_names
 from kernelfit.progress import Notes
+from kernelfit.solver.entries import asymmetry, require_symmetric, within_range
 from kernelfit.solver.gamma import build_with_gamma, gamma_kernels, leave_one_out_gamma, median_gamma
 from kernelfit.solver.inputs import Duplicates, as_shift, as_targets, drop_duplicates
 from kernelfit.solver.problem import Problem
@@ -89,6 +90,8 @@ def pose(
                 "gamma: a precomputed Gram matrix is used as it is; leave the kernel's parameters out"
             )
         source = as_source(X)
+        if source.layout is None:
+            notes.extend(asymmetry(np.asarray(X)))
         targets, rows_given = as_targets(Y, source.n), source.n
         kept, duplicates = np.arange(source.n), Duplicates(())
     else:
@@ -96,6 +99,7 @@ def pose(
         rows_given = points.shape[0]
         rows = _distinct(points, Y, request, notes)
         source = KernelGram(resolve_kernel(request, rows, backend, notes), rows.points)
+        require_symmetric(source, backend)
         targets, kept, duplicates, candidates = rows.targets, rows.kept, rows.duplicates, rows.candidates
     problem = Problem(
         source=source,
@@ -111,6 +115,7 @@ def pose(
         condition=request.condition,
         remembered=dict(request.remember),
     )
+    problem = within_range(problem, notes)
     if not request.choose:
         return problem
     choice = choose_ridge(

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import replace
 
 import numpy as np
 
 from kernelfit.cpu.pool import CpuBackend
+from kernelfit.errors import InputError
 from kernelfit.gram import placement
 from kernelfit.gram.costs import Costs
 from kernelfit.gram.placement import Limits
 from kernelfit.linalg.minimum_norm import minimum_norm
 from kernelfit.progress import Notes
-from kernelfit.solver.certificate import Certificate
+from kernelfit.solver.certificate import Certificate, forward_error
 from kernelfit.solver.problem import Problem
 from kernelfit.solver.solution import Solution
 
@@ -39,13 +41,21 @@ def solve_primal(problem: Problem, backend: CpuBackend, memory_limit: int, notes
     )
     plan = placement.place(costs, Limits(memory_limit))
     started = time.perf_counter()
-    result = minimum_norm(points.scaled(0, n), targets)
+    rows = points.scaled(0, n)
+    result = minimum_norm(rows, targets)
     factored = time.perf_counter() - started
+    if not (np.isfinite(result.alpha).all() and np.isfinite(result.weights).all()):
+        raise InputError(
+            f"X: alpha overflows, with X up to {np.abs(rows).max():.3g} and Y up to {np.abs(targets).max():.3g}; "
+            "rescale X, as by scale"
+        )
     how = "consistent: the weights interpolate" if result.consistent else "not consistent: least squares"
     notes.add(f"linear kernel with {d} features < {n} rows: minimum-norm weights, rank {result.rank}, {how}")
-    norms = np.sqrt(np.sum(result.weights**2, axis=0))
+    norms = [math.hypot(*column) for column in result.weights.T]
     certificate = Certificate(
         backward_error=result.backward_error,
+        componentwise_backward_error=None,
+        forward_error=forward_error(np.sqrt(result.condition), result.backward_error),
         residual=float(np.abs(result.residual).max(initial=0.0)),
         norm=float(points.domain_sq_norms.sum()),
         condition_estimate=result.condition,
@@ -59,8 +69,9 @@ def solve_primal(problem: Problem, backend: CpuBackend, memory_limit: int, notes
         factor_precision="float64",
         rank=result.rank,
         consistent=result.consistent,
-        rkhs_norm=float(np.sqrt(np.sum(norms**2))),
-        rkhs_norm_per_column=tuple(float(value) for value in norms),
+        rkhs_norm=math.hypot(*norms),
+        rkhs_norm_per_column=tuple(norms),
+        rkhs_norm_error=0.0,
     )
     return Solution(
         problem=replace(problem, precision="float64"),

@@ -14,6 +14,7 @@ from kernelfit.gram.protocol import GramSource
 from kernelfit.linalg.ridge_path import leave_one_out_path, plan_path
 from kernelfit.metrics import error_rate, root_mean_square
 from kernelfit.progress import Progress
+from kernelfit.solver.scaling import common_exponent, scaled
 from kernelfit.typing import Float
 
 #: multiples of the mean diagonal of K that are tried: none, and half decades from 1e-6 to 1
@@ -106,6 +107,8 @@ def choose_ridge(
         source, targets = source.subset(rows, backend), np.ascontiguousarray(targets[rows])
     one_hot = is_one_hot(targets)
     classes = targets.argmax(axis=1)
+    power = common_exponent(targets)
+    targets = scaled(targets, -power)
     trials = []
     ridges = [relative * mean for relative in candidates]
     paths = leave_one_out_path(source, targets, ridges, plan.method, backend, progress)
@@ -113,7 +116,7 @@ def choose_ridge(
         error = rmse = None
         if predictions is not None:
             error = error_rate(predictions, classes) if one_hot else None
-            rmse = root_mean_square(targets - predictions)
+            rmse = float(scaled(root_mean_square(targets - predictions), power))
         trials.append(RidgeTrial(relative, ridge, error, rmse))
     usable = [trial for trial in trials if trial.loo_rmse is not None]
     if not usable:

@@ -25,4 +25,4 @@ def explained(error: NotPositiveDefiniteError, problem: Problem, precision: str)
         f"; drop one of such rows, take a kernel that falls off faster (larger gamma), or give ridge or jitter "
         f"(in {precision} from about {shift:.0e})"
     )
-    return NotPositiveDefiniteError(message, row, error.pivot, neighbour)
+    return NotPositiveDefiniteError(message, row, error.pivot, neighbour, scale)

@@ -27,6 +27,7 @@ from kernelfit.solver.predict import predict, strips_of
 from kernelfit.solver.problem import AbsentGram, Problem
 from kernelfit.solver.problem_record import arrays_of, meta_of, problem_of
 from kernelfit.solver.ridge import RidgeChoice
+from kernelfit.solver.scaling import exponents, scaled
 from kernelfit.solver.system import System
 from kernelfit.typing import Array, Float
 
@@ -182,16 +183,17 @@ class Solution:
                 "leave_one_out: the primal path has no factor; give ridge > 0, or use cross-validation"
             )
         progress = progress or Silent()
-        factor, alpha = self._factor_or_raise("leave_one_out"), self.alpha
+        factor, powers = self._factor_or_raise("leave_one_out"), exponents(self.targets)
+        targets, alpha = scaled(self.targets, -powers), scaled(self.alpha, -powers)
         started = time.perf_counter()
         if self.certificate.jitter > 0:
             self._note("leave-one-out is that of K + jitter I: the factor holds the jitter", progress)
-            alpha = factor.apply_inverse(self.targets)
+            alpha = factor.apply_inverse(targets)
         if self.certificate.factor_precision == "float32":
             self._note("leave-one-out has the precision of the factor, float32", progress)
         inverse = factor.inverse_diagonal(progress)
         self.seconds["loo"] = self.seconds.get("loo", 0.0) + time.perf_counter() - started
-        predictions = leave_one_out_predictions(self.targets, alpha, inverse)
+        predictions = scaled(leave_one_out_predictions(targets, alpha, inverse), powers)
         return predictions[:, 0] if self.single_target else predictions
 
     def save(self, path: str | Path) -> None:

@@ -9,6 +9,7 @@ from kernelfit.cpu.pool import CpuBackend
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.points import Points
 from kernelfit.linalg.cholesky import Pivots
+from kernelfit.linalg.product import Product
 from kernelfit.progress import Notes, Progress
 from kernelfit.runs.folder import Run
 from kernelfit.solver.problem import Problem
@@ -61,8 +62,8 @@ class System(Protocol):
 
     def product(
         self, vectors: Float, progress: Progress, name: str, *, with_norm: bool = False, fresh: bool = True
-    ) -> tuple[Float, float]:
-        """K V (n, c), and |K|_1 where asked for; `fresh`: from entries that are formed for this product."""
+    ) -> Product:
+        """K V (n, c); `with_norm` also |K|_1, and |K| |V| but on a device; `fresh`: K is formed for this product."""
         ...
 
     def inverse_norm(self) -> float | None:

@@ -8,7 +8,7 @@ import pytest
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.source import ArrayGram
 from kernelfit.linalg.cholesky import factor
-from kernelfit.linalg.condition import inverse_norm
+from kernelfit.linalg.condition import EXACT, inverse_norm, inverse_norm_of
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 5, 40, 200])
@@ -22,7 +22,7 @@ def test_within_a_factor_of_three_and_never_above(rng, backend, make_store, tier
     factor(ArrayGram(k), 0.0, store, backend)
     estimate = inverse_norm(store, backend) * np.linalg.norm(k, 1)
     exact = np.linalg.cond(k, 1)
-    assert exact / 3 <= estimate <= exact * (1 + 1e-6)
+    assert exact / (3 if n > EXACT else 1 + 1e-6) <= estimate <= exact * (1 + 1e-6)
 
 
 def test_the_global_generator_is_neither_used_nor_disturbed(rng, backend, make_store):
@@ -36,3 +36,29 @@ def test_the_global_generator_is_neither_used_nor_disturbed(rng, backend, make_s
         estimates.append(inverse_norm(store, backend))
         assert np.array_equal(np.random.get_state()[1], before)  # noqa: NPY002
     assert estimates[0] == estimates[1]
+
+
+def test_the_condition_of_small_problems_is_exact():
+    """The estimate was below a third of the truth for one in fifteen of these, and 1/140 for the worst."""
+    for seed in range(200):
+        random = np.random.default_rng(seed)
+        n = int(random.integers(3, 20))
+        x = random.standard_normal((n, 2)) * 10.0 ** random.integers(-2, 3)
+        k = np.exp(-np.abs(x[:, None] - x[None]).sum(-1) * 0.3)
+        inverse = np.linalg.inv(k)
+        exact = np.abs(inverse).sum(axis=0).max()
+        assert inverse_norm_of(lambda block, inverse=inverse: inverse @ block, n) == pytest.approx(
+            exact, rel=1e-9
+        )
+
+
+def test_the_estimate_for_larger_problems(rng):
+    ratios = []
+    for seed in range(60):
+        random = np.random.default_rng(seed)
+        a = random.standard_normal((90, 90)) * 10.0 ** random.uniform(-3, 0, 90)
+        inverse = a @ a.T
+        estimate = inverse_norm_of(lambda block, inverse=inverse: inverse @ block, 90)
+        ratios.append(estimate / np.linalg.norm(inverse, 1))
+    assert min(ratios) > 1 / 3
+    assert max(ratios) <= 1 + 1e-12

@@ -42,3 +42,28 @@ def test_a_zero_matrix():
     assert (found.weights == 0).all()
     assert np.array_equal(found.residual, np.ones((4, 1)))
     assert minimum_norm(np.zeros((4, 2)), np.zeros((4, 1))).consistent
+
+
+def test_weights_that_cancel_do_not_count_as_interpolation(rng):
+    """Residuals of 1.97 and 3.7 were called consistent, as the products of such weights are large."""
+    for units, n in (([1.0, 1e-13], 50), ([1.0, 1e-12, 1.0], 1000), ([1e12, 1.0, 1.0], 1000)):
+        x = rng.standard_normal((n, len(units))) * units
+        result = minimum_norm(x, rng.standard_normal((n, 1)))
+        assert np.abs(result.residual).max() > 0.1
+        assert not result.consistent
+
+
+@pytest.mark.parametrize("unit", [1e-155, 1e150])
+def test_the_units_of_rows_scale_the_weights_exactly(rng, unit):
+    x, w = rng.standard_normal((50, 2)), rng.standard_normal((2, 1))
+    power = 2.0 ** np.round(np.log2(unit))
+    plain, scaled = minimum_norm(x, x @ w), minimum_norm(x * power, x @ w)
+    assert np.array_equal(scaled.weights * power, plain.weights)
+    assert scaled.consistent
+    assert np.isfinite(minimum_norm(x * power, power * (x @ w)).alpha).all()
+
+
+def test_every_column_of_targets_must_be_met(rng):
+    x = rng.standard_normal((30, 3))
+    met = x @ rng.standard_normal((3, 1))
+    assert not minimum_norm(x, np.hstack([1e12 * met, rng.standard_normal((30, 1))])).consistent

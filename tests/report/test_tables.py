@@ -38,6 +38,8 @@ def solve_record(**changes: Any) -> dict[str, Any]:
         "train_error": 0.0,
         "rkhs_norm": 60.5,
         "backward_error": 3.1e-16,
+        "componentwise_backward_error": 2.2e-15,
+        "forward_error": 5.1e-10,
         "condition_estimate": 1.2e6,
         "min_pivot": 4.0e-3,
         "min_pivot_row": 1234,
@@ -202,3 +204,15 @@ def test_a_figure_of_unknown_kind_is_refused(tmp_path: Path) -> None:
         figures.check_target(tmp_path / "bench.txt")
     with pytest.raises(InputError, match="not a folder"):
         figures.check_target(tmp_path / "none" / "bench.png")
+
+
+def test_a_norm_without_digits_is_said_to_be_unresolved() -> None:
+    for value in (None, float("nan")):
+        assert "not resolved" in text_of(tables.solve_table(solve_record(rkhs_norm=value)))
+    assert "not resolved" not in text_of(tables.solve_table(solve_record()))
+
+
+def test_errors_are_explained() -> None:
+    text = text_of(tables.solve_table(solve_record()))
+    for words in ("exact for K and Y changed by this fraction", "2.2e-15", "5.1e-10", "condition x backward"):
+        assert words in text

@@ -1,0 +1,71 @@
+"""What the user should know of a solution that its certificate alone does not say in words."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kernelfit.kernels import parameter_names
+from kernelfit.progress import Notes
+from kernelfit.solver.answer import Answer
+from kernelfit.solver.certificate import interpolates
+from kernelfit.solver.gamma import median_gamma
+from kernelfit.solver.problem import Problem
+
+# Rounding errors of fitted values beyond this fraction of the largest target are worth a line.
+_VISIBLE = 1e-3
+# Sums of entries off the diagonal that are below this, beside entries of 1 on it, are none.
+_IDENTITY = 1e-12
+
+
+def remark(problem: Problem, answered: Answer, notes: Notes) -> None:
+    """Add what should be known of an answer."""
+    certificate = answered.certificate
+    # Refinement has made up for the pivots that a float32 factor lost.
+    if certificate.weak_pivots and not certificate.refinements:
+        notes.add(
+            f"{certificate.weak_pivots} pivots are below 10 n u K_ii: these rows are nearly dependent on earlier "
+            "ones; the backward error holds, alpha itself may have few correct digits"
+        )
+    residual = problem.targets - answered.fitted - problem.ridge * answered.alpha
+    if certificate.jitter > 0 and not interpolates(certificate.backward_error, residual, problem.targets):
+        notes.add(
+            f"jitter {certificate.jitter:g} was not refined away in {certificate.refinements} products with K: "
+            f"backward error {certificate.backward_error:.1e}, largest residual {certificate.residual:.1e}; "
+            "take a smaller jitter, or a ridge"
+        )
+    _remark_rounding(problem, answered, notes)
+    _remark_identity(problem, certificate.norm, notes)
+
+
+def _remark_rounding(problem: Problem, answered: Answer, notes: Notes) -> None:
+    """A norm without digits, and values whose digits cancel."""
+    if np.isnan(answered.certificate.rkhs_norm):
+        notes.add(
+            "the RKHS norm is not resolved: alpha^T K alpha is below its rounding error; give a larger ridge"
+        )
+    if answered.error is None:
+        return
+    largest = np.abs(problem.targets).max(axis=0)
+    lost = np.divide(answered.error, largest, out=np.zeros_like(largest), where=largest > 0).max(initial=0.0)
+    if lost > _VISIBLE:
+        notes.add(
+            f"fitted values and predictions may be off by {lost:.1g} of the largest target, as sums over a large "
+            "alpha cancel; give a larger ridge"
+        )
+
+
+def _remark_identity(problem: Problem, norm: float, notes: Notes) -> None:
+    """A kernel so narrow that no row sees another."""
+    kernel, points = problem.kernel, problem.points
+    if kernel is None or points is None or not kernel.stationary or problem.n < 2:
+        return
+    if norm - problem.ridge - 1.0 > _IDENTITY * (1.0 + problem.ridge):
+        return
+    remedy = ""
+    if "gamma" in parameter_names(kernel.name):
+        remedy = f"; the median rule would take gamma {median_gamma(points, kernel.name):.3g}"
+    elif "length_scale" in parameter_names(kernel.name):
+        remedy = f"; the median distance of rows is {median_gamma(points) ** -0.5:.3g}, for the length scale"
+    notes.add(
+        "kernel too narrow: K is the identity to rounding; predictions away from training rows are 0" + remedy
+    )

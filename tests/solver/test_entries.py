@@ -1,0 +1,133 @@
+"""Entries of K that float32 cannot hold, functions that are not symmetric, Grams whose triangles differ, identities."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import kernelfit
+from kernelfit.errors import InputError
+from kernelfit.kernels import Gaussian, Pairwise
+from kernelfit.solver.entries import asymmetry
+
+
+@pytest.mark.parametrize("unit", [1e20, 1e-20])
+def test_entries_beyond_float32(rng, unit):
+    """K above 3e38 gave alpha = 0."""
+    x, y = unit * rng.standard_normal((30, 40)), rng.standard_normal(30)
+    with pytest.raises(InputError, match=r"^precision: got float32, but K has entries of the order of"):
+        kernelfit.solve(x, y, kernel="linear", precision="float32")
+    mixed = kernelfit.solve(x, y, kernel="linear", precision="mixed")
+    assert mixed.plan.precision == "float64"
+    assert any(note.startswith("mixed precision fell back to float64: K has") for note in mixed.notes)
+    assert mixed.certificate.interpolates
+    np.testing.assert_array_equal(mixed.alpha, kernelfit.solve(x, y, kernel="linear").alpha)
+
+
+def lopsided(x, y):
+    return 2.0 if x[0] == y[0] else 0.01 + 0.001 * x[0]
+
+
+def rounded(x, y):
+    total = 0.0
+    for k in range(x.shape[0]):
+        total += x[k] * 0.1 * y[k]
+    return np.exp(total)
+
+
+@pytest.mark.parametrize("composite", [False, True])
+def test_a_function_that_is_not_symmetric_is_refused(rng, composite):
+    """Its lower triangle was solved: `interpolates=True` while predictions were off by 0.36."""
+    x = rng.standard_normal((200, 2))
+    kernel = Pairwise(lopsided)
+    with pytest.raises(
+        InputError, match=r"^kernel: got k\(x, y\) = .* expected a symmetric function; "
+    ) as caught:
+        kernelfit.solve(x, x[:, 0], kernel=kernel + Gaussian(1.0) if composite else kernel)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_function_that_is_symmetric_to_rounding_is_solved(rng):
+    x = rng.standard_normal((40, 60))
+    assert kernelfit.solve(x, x[:, 0], kernel=Pairwise(rounded)).certificate.interpolates
+
+
+def test_triangles_that_differ_are_noted(rng):
+    gram = np.eye(2_000)
+    gram[3, 1_900] = 0.5
+    notes = kernelfit.solve(gram, np.ones(2_000), kernel="precomputed").notes
+    assert notes == [
+        "gram: not symmetric, it has 0 at (1900, 3) and 0.5 at (3, 1900); only the lower triangle is read"
+    ]
+    gram[1_900, 3] = 0.5
+    assert list(asymmetry(gram)) == []
+    assert list(asymmetry(np.tril(gram))) == []
+    single = (gram * (1 + 1e-7 * rng.standard_normal(gram.shape))).astype(np.float32)
+    assert list(asymmetry(single)) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "remedy"),
+    [
+        ({"kernel": "gaussian", "gamma": 0.02}, "the median rule would take gamma"),
+        ({"kernel": "laplacian", "gamma": 0.1}, "the median rule would take gamma"),
+        ({"kernel": "matern", "kernel_params": {"nu": 0.5}}, "the median distance of rows is"),
+    ],
+)
+def test_a_kernel_that_sees_no_other_row_is_said_to_be_too_narrow(rng, given, remedy):
+    bytes_as_floats = rng.integers(0, 256, (80, 300)).astype(float)
+    y = rng.standard_normal(80)
+    solution = kernelfit.solve(bytes_as_floats, y, **given)
+    (note,) = [note for note in solution.notes if note.startswith("kernel too narrow: K is the identity")]
+    assert "predictions away from training rows are 0" in note
+    assert remedy in note
+    assert kernelfit.solve(bytes_as_floats, y, **given | {"ridge": 0.5}).notes == [note]
+    assert kernelfit.solve(bytes_as_floats / 255, y, **given).notes == []
+
+
+def test_componentwise_and_forward_errors(problem):
+    x, y = problem
+    solution = kernelfit.solve(x, y, gamma=0.5)
+    certificate = solution.certificate
+    K = np.exp(-0.5 * ((x[:, None] - x[None]) ** 2).sum(-1))
+    sizes = np.abs(K) @ np.abs(solution.alpha) + np.abs(y)
+    expected = np.max(np.abs(y - solution.fitted) / sizes)
+    assert certificate.componentwise_backward_error == pytest.approx(expected, rel=1e-6)
+    assert certificate.backward_error <= certificate.componentwise_backward_error <= 1e-13
+    alpha = np.linalg.solve(K.astype(float), y)
+    error = np.max(np.abs(solution.alpha - alpha)) / np.max(np.abs(alpha))
+    assert error <= 2 * certificate.forward_error < 1e-9
+    assert np.isnan(kernelfit.solve(x, y, gamma=0.5, condition=False).certificate.forward_error)
+
+
+@pytest.mark.parametrize("precision", ["float64", "mixed", "float32"])
+def test_the_condition_of_small_problems_is_exact(rng, precision):
+    x = rng.standard_normal((40, 2))
+    K = np.exp(-0.8 * np.abs(x[:, None] - x[None]).sum(-1))
+    certificate = kernelfit.solve(
+        x, x, kernel="laplacian", gamma=0.8, precision=precision, device="cpu"
+    ).certificate
+    exact = np.linalg.cond(K, 1)
+    assert certificate.condition_estimate == pytest.approx(
+        exact, rel=1e-9 if precision == "float64" else 1e-2
+    )
+
+
+def test_solves_leave_numpys_generator_alone(rng):
+    x, y = rng.standard_normal((150, 3)), rng.standard_normal(150)
+    before = np.random.get_state()  # noqa: NPY002
+    kernelfit.solve(x, y, gamma="auto", ridge="auto").leave_one_out()
+    after = np.random.get_state()  # noqa: NPY002
+    assert all(np.array_equal(one, other) for one, other in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("unit", [1e-155, 1e-158])
+def test_rows_so_small_that_alpha_overflows(rng, unit):
+    x = unit * rng.standard_normal((50, 2))
+    try:
+        solution = kernelfit.solve(x, x[:, 0] / unit, kernel="linear")
+    except InputError as error:
+        assert str(error).startswith("X: alpha overflows, with X up to ")  # noqa: PT017
+    else:
+        assert np.isfinite(solution.alpha).all()
+        assert np.isfinite(solution.rkhs_norm)

@@ -1,0 +1,114 @@
+"""RKHS norms where alpha^T K alpha is noise, and where Y is far from 1."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+import kernelfit
+from kernelfit.errors import RefinementError
+
+
+def ridge_norm(features: np.ndarray, targets: np.ndarray, ridge: float) -> float:
+    """|W| of ridge regression on explicit features, by singular values."""
+    left, values, _ = np.linalg.svd(features, full_matrices=False)
+    coordinates = (left.T @ targets.reshape(len(features), -1)) * (values / (values**2 + ridge))[:, None]
+    return float(np.linalg.norm(coordinates))
+
+
+@pytest.mark.parametrize("relative", [1e-4, 1e-6, 1e-8, 1e-10, 1e-12])
+@pytest.mark.parametrize("device", [False, True])
+def test_a_linear_kernel_with_a_small_ridge(make_device, relative, device):
+    """alpha^T K alpha gave 0.137, 0, 0, 0."""
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((200, 5)), rng.standard_normal(200)
+    ridge = relative * float(np.mean(np.sum(X**2, axis=1)))
+    where = make_device(16_000_000) if device else "cpu"
+    certificate = kernelfit.solve(X, y, kernel="linear", ridge=ridge, device=where).certificate
+    expected = ridge_norm(X, y, ridge)
+    assert certificate.rkhs_norm_error < 1e-5
+    assert certificate.rkhs_norm == pytest.approx(expected, rel=max(1e-9, certificate.rkhs_norm_error))
+    assert certificate.rkhs_norm == pytest.approx(0.166117, rel=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["float64", "mixed"])
+def test_digits_with_a_small_ridge(precision):
+    """72.5 came for the first column's norm."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    X, Y = digits.data / 16, np.eye(10)[digits.target]
+    ridge = 1e-10 * float(np.mean(np.sum(X**2, axis=1)))
+    solution = kernelfit.solve(X, Y, kernel="linear", ridge=ridge, precision=precision)
+    assert solution.rkhs_norm == pytest.approx(ridge_norm(X, Y, ridge), rel=1e-5)
+    for column in range(10):
+        expected = ridge_norm(X, Y[:, column], ridge)
+        assert solution.rkhs_norm_per_column[column] == pytest.approx(expected, rel=1e-5)
+
+
+def test_where_no_digit_holds_there_is_no_norm_and_that_is_said(rng):
+    X, y = rng.standard_normal((300, 2)), rng.standard_normal(300)
+    solution = kernelfit.solve(X, y, kernel="polynomial", gamma=0.8, ridge=1e-12)
+    assert math.isnan(solution.rkhs_norm)
+    assert solution.certificate.rkhs_norm_error >= 0.5
+    assert any("the RKHS norm is not resolved" in note for note in solution.notes)
+    assert any("fitted values and predictions may be off by" in note for note in solution.notes)
+
+
+def test_the_error_bounds_what_a_longer_product_finds(problem):
+    x, y = problem
+    solution = kernelfit.solve(x, y, gamma=0.02, ridge=1e-9)
+    certificate = solution.certificate
+    # A shift of the diagonal by rounding moves the exact norm by no more than the bound.
+    K = np.exp(-0.02 * ((x[:, None] - x[None]) ** 2).sum(-1)).astype(np.longdouble)
+    alpha = solution.alpha.astype(np.longdouble)
+    exact = np.sqrt(float((alpha * (K @ alpha)).sum()))
+    assert certificate.rkhs_norm == pytest.approx(exact, rel=max(10 * certificate.rkhs_norm_error, 1e-12))
+
+
+@pytest.mark.parametrize("precision", ["float64", "float32", "mixed"])
+@pytest.mark.parametrize("power", [-1000, -565, -200, 200, 515, 1000])
+def test_targets_of_any_size_have_the_same_digits(rng, power, precision):
+    """Y of 1e155 gave a norm that is no number, 1e-170 the norm 0, and 1e-60 in float32 alpha = 0."""
+    x, y = rng.standard_normal((60, 3)), rng.standard_normal((60, 2))
+    plain = kernelfit.solve(x, y, gamma=5.0, precision=precision)
+    y = np.ldexp(y, power)
+    scaled = kernelfit.solve(x, y, gamma=5.0, precision=precision)
+    assert np.array_equal(scaled.alpha, np.ldexp(plain.alpha, power))
+    assert np.array_equal(scaled.fitted, np.ldexp(plain.fitted, power))
+    assert np.array_equal(scaled.leave_one_out(), np.ldexp(plain.leave_one_out(), power))
+    assert scaled.rkhs_norm == pytest.approx(math.ldexp(plain.rkhs_norm, power), rel=1e-15)
+    for name in ("backward_error", "componentwise_backward_error", "interpolates", "rkhs_norm_error"):
+        assert getattr(scaled.certificate, name) == getattr(plain.certificate, name)
+    assert scaled.certificate.residual == math.ldexp(plain.certificate.residual, power)
+
+
+def test_columns_of_every_size_side_by_side(rng):
+    x, y = rng.standard_normal((60, 3)), rng.standard_normal((60, 3))
+    y = y * [1e-200, 0.0, 1e200]
+    solution = kernelfit.solve(x, y, gamma=5.0)
+    assert solution.certificate.interpolates
+    assert solution.rkhs_norm_per_column[1] == 0.0
+    for column in (0, 2):
+        alone = kernelfit.solve(x, y[:, column], gamma=5.0)
+        assert solution.rkhs_norm_per_column[column] == pytest.approx(alone.rkhs_norm, rel=1e-14)
+
+
+@pytest.mark.parametrize("power", [-700, 600])
+def test_rules_by_leave_one_out_do_not_depend_on_the_size_of_targets(rng, power):
+    x = rng.standard_normal((80, 3))
+    y = np.sin(x[:, :1]) + 0.1 * rng.standard_normal((80, 1))
+    plain = kernelfit.solve(x, y, gamma="auto", ridge="auto")
+    scaled = kernelfit.solve(x, np.ldexp(y, power), gamma="auto", ridge="auto")
+    assert (scaled.kernel, scaled.ridge) == (plain.kernel, plain.ridge)
+
+
+def test_an_alpha_that_leaves_the_range_of_float64_is_refused(rng):
+    x, y = rng.standard_normal((30, 3)), rng.standard_normal(30)
+    with pytest.raises(RefinementError, match=r"^alpha: overflows in float64 precision, with Y up to "):
+        kernelfit.solve(1e-60 * np.eye(30), 1e280 * y, kernel="precomputed")
+    with pytest.raises(RefinementError, match=r"^alpha: vanishes in float64, with Y of "):
+        kernelfit.solve(1e60 * np.eye(30), 1e-280 * y, kernel="precomputed")
+    assert kernelfit.solve(x, 1e-305 * y, gamma=5.0).certificate.interpolates
