@@ -218,7 +218,8 @@ def _counts_rows(layout: Layout, column: Array) -> bool:
 
 def layout_of(path: Path) -> Layout:
     """How the file is written. Raises DataError where it is empty, or a header alone."""
-    delimiter, first, second = _first_lines(path)
+    with reading(path, "a CSV file of numbers"):
+        delimiter, first, second = _first_lines(path)
     header = _is_header(first, second)
     if header and not second:
         raise damaged(path, "rows under the header", "none")
