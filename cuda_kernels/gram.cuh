@@ -6,29 +6,33 @@
 
 namespace kernelfit {
 
-// What is known of each row of one side of a tile; vectors as kernelfit.gram.tile.PairTile has them. `values` (rows of
-// `features` numbers, `stride` apart) are given where products were rounded and distances count: close pairs are formed
-// from them again.
+// What is known of each row of one side of a tile; vectors as kernelfit.gram.points.RowVectors has them, `powers` null
+// where all are 1. The coordinates (rows of `features` numbers, `stride` apart) are given where products were rounded:
+// close and parallel pairs are formed from them again.
 struct Side {
     const double* sq_norms;
     const double* offsets;
     const double* origin;
-    const double* values;
+    const double* powers;
+    const double* coordinates;
     long long stride;
 };
 
 // The arguments of `evaluate_tile`; kernelfit.device.launches.TILE is the same in NumPy, checked by a test. Null
-// pointers stand for what the kernel does not use. `dot` (of In) may be `out` (of Out) itself. Where `diagonal` is given
+// pointers stand for what the kernel does not use; without `inner`, `dot` serves inner products too. `dot` (of In) may be `out` (of Out) itself. Where `diagonal` is given
 // the tile belongs to a symmetric K with its corner at (row, column): entries on the diagonal are diagonal[i] + shift,
 // and those above it are zero unless `both` triangles are wanted.
 struct TileArguments {
     const void* dot;
+    const double* inner;
     const double* l1;
     const double* user;
     long long input_stride;
     Side rows;
     Side columns;
     double unit;
+    double length;
+    double inner_length;
     long long features;
     const double* table;
     long long terms;
@@ -42,13 +46,14 @@ struct TileArguments {
     long long height;
     long long width;
 };
-static_assert(sizeof(Side) == 5 * 8, "Side has padding");
-static_assert(sizeof(TileArguments) == 27 * 8, "TileArguments has padding");
+static_assert(sizeof(Side) == 6 * 8, "Side has padding");
+static_assert(sizeof(TileArguments) == 32 * 8, "TileArguments has padding");
 
 // out_ij <- k(x_i, x_j), i < height, j < width.
 template <typename In, typename Out>
 __device__ void evaluate_tile(const TileArguments& tile) {
     // Nothing of these is written to; `dot` may be.
+    const double* __restrict__ inner = tile.inner;
     const double* __restrict__ l1 = tile.l1;
     const double* __restrict__ user = tile.user;
     const double* __restrict__ table = tile.table;
@@ -65,21 +70,24 @@ __device__ void evaluate_tile(const TileArguments& tile) {
             value = 0.0;
         } else {
             const long long place = i * tile.input_stride + j;
+            const double product = dot != nullptr ? static_cast<double>(dot[place]) : 0.0;
+            const bool rounded = tile.rows.coordinates != nullptr;
             Pair pair;
-            pair.dot = dot != nullptr ? static_cast<double>(dot[place]) : 0.0;
             pair.l1 = l1 != nullptr ? l1[place] : 0.0;
             pair.user = user != nullptr ? user[place] : 0.0;
-            pair.sq_row = tile.rows.sq_norms[i];
-            pair.sq_col = tile.columns.sq_norms[j];
-            pair.offset_row = tile.rows.offsets[i];
-            pair.offset_col = tile.columns.offsets[j];
             pair.origin_row = tile.rows.origin[i];
             pair.origin_col = tile.columns.origin[j];
+            pair.power_row = tile.rows.powers != nullptr ? tile.rows.powers[i] : 1.0;
+            pair.power_col = tile.columns.powers != nullptr ? tile.columns.powers[j] : 1.0;
             pair.unit = tile.unit;
-            if (tile.rows.values != nullptr) {
-                from_differences(pair, tile.rows.values + i * tile.rows.stride,
-                                 tile.columns.values + j * tile.columns.stride, tile.features);
-            }
+            pair.length = tile.length;
+            pair.inner_length = tile.inner_length;
+            pair.row = rounded ? tile.rows.coordinates + i * tile.rows.stride : nullptr;
+            pair.column = rounded ? tile.columns.coordinates + j * tile.columns.stride : nullptr;
+            pair.features = tile.features;
+            pair.inner = (inner != nullptr ? inner[place] : product) + tile.rows.offsets[i] + tile.columns.offsets[j];
+            pair.sq_distance =
+                dot != nullptr ? sq_distance_of(pair, product, tile.rows.sq_norms[i], tile.columns.sq_norms[j]) : 0.0;
             value = evaluate(table, tile.terms, pair);
         }
         out[i * tile.out_stride + j] = static_cast<Out>(value);

@@ -14,6 +14,7 @@ from kernelfit.device.protocol import Block, Device, DeviceRows, Epilogue, PairB
 from kernelfit.errors import InputError
 from kernelfit.gram.points import Points
 from kernelfit.gram.protocol import GramSource
+from kernelfit.gram.tile import units
 from kernelfit.kernels.base import COORDINATES, PRODUCTS, Kernel, Needs
 from kernelfit.typing import Float, Span
 
@@ -71,43 +72,60 @@ def as_int8(points: Points, other: Points | None = None) -> bool:
 
 def row_bytes(points: Points, kernel: Kernel | None, exact: bool) -> int:
     """Bytes of one row with its vectors, as `put_rows` lays it out."""
-    d, vectors = points.shape[1], 3 * 8 + 8
-    products, coordinates = (True, False) if kernel is None else _needs(kernel)
+    d, vectors = points.shape[1], 4 * 8 + 8
+    needs = Needs.DISTANCES if kernel is None else kernel.needs
+    if not exact:
+        return vectors + 8 * d * (1 + _centred_apart(points, needs) + _inner_apart(points, needs))
     padded = -(-d // _PAD) * _PAD
-    return vectors + (padded if exact else 8 * d) * products + 8 * d * coordinates
+    return vectors + padded * bool(needs & PRODUCTS) + 8 * d * bool(needs & COORDINATES)
 
 
-def _needs(kernel: Kernel) -> tuple[bool, bool]:
-    """Whether inner products, and coordinates, are wanted."""
-    return bool(kernel.needs & PRODUCTS), bool(kernel.needs & COORDINATES)
+def _centred_apart(points: Points, needs: Needs) -> bool:
+    """Whether rows that are not exact lie on the device centred as well."""
+    return Needs.DISTANCES in needs and not points.centred_as_is
+
+
+def _inner_apart(points: Points, needs: Needs) -> bool:
+    """Whether they lie there over powers of two as well."""
+    return Needs.INNER_PRODUCTS in needs and not points.plain
 
 
 def put_rows(
     device: Device, stream: Any, points: Points, kernel: Kernel, exact: bool, rows: Span | None = None
 ) -> DeviceRows:
     """Copy rows of points to the device, and what tiles need to know of each; returns when they are there."""
-    products, coordinates = _needs(kernel)
     first, last = rows if rows is not None else (0, points.shape[0])
-    n, d = last - first, points.shape[1]
-    slab = device.slab
-    values = scaled = None
-    if products and exact:
+    n, d, needs = last - first, points.shape[1], kernel.needs
+
+    def put_part(columns: int, dtype: Any, make: Any) -> Block:
+        block = device.slab.take(n, columns, dtype)
+        _put(device, stream, block, lambda a, b: make(first + a, first + b))
+        return block
+
+    values = inner = coordinates = None
+    if exact and needs & PRODUCTS:
         padded = -(-d // _PAD) * _PAD
-        values = slab.take(n, padded, np.int8)
-        _put(device, stream, values, lambda a, b: _centred(points, first + a, first + b, padded))
-    elif products:
-        values = slab.take(n, d, np.float64)
-        _put(device, stream, values, lambda a, b: points.block(first + a, first + b, exact=False))
-    if coordinates:
-        scaled = slab.take(n, d, np.float64)
-        _put(device, stream, scaled, lambda a, b: points.scaled(first + a, first + b))
-    vectors = points.row_vectors(first, last, exact)
-    blocks = []
-    for vector in vectors:
-        block = slab.take(n, 1, np.float64)
-        _put(device, stream, block, lambda a, b, vector=vector: vector[a:b].reshape(-1, 1))
-        blocks.append(block)
-    return DeviceRows(n, points.scale**2 if exact else 1.0, values, scaled, *blocks)
+        values = put_part(padded, np.int8, lambda a, b: _centred(points, a, b, padded))
+    if not exact or needs & COORDINATES:
+        coordinates = put_part(d, np.float64, points.scaled)
+    if not exact:
+        values = inner = coordinates
+        if _centred_apart(points, needs):
+            values = put_part(d, np.float64, lambda a, b: points.block(a, b, exact=False))
+        if _inner_apart(points, needs):
+            inner = put_part(d, np.float64, points.about_origin)
+    vectors = points.row_vectors(0, points.shape[0], exact)
+    sq_norms, offsets, origin, powers = (
+        put_part(1, np.float64, lambda a, b, vector=vector: vector[a:b].reshape(-1, 1))
+        if vector is not vectors.powers or not (exact or points.plain)
+        else None
+        for vector in vectors
+    )
+    assert sq_norms is not None
+    assert offsets is not None
+    assert origin is not None
+    unit, length = units(points, points, exact)
+    return DeviceRows(n, unit, length, values, inner, coordinates, sq_norms, offsets, origin, powers)
 
 
 def put(device: Device, stream: Any, array: NDArray[Any], block: Block) -> None:
@@ -155,11 +173,15 @@ class Strips:
     def __init__(self, device: Device, kernel: Kernel, exact: bool, height: int, width: int) -> None:
         self.device, self.kernel, self.exact = device, kernel, exact
         terms = program(kernel)
-        slab = device.slab
-        self._products = bool(kernel.needs & PRODUCTS)
-        self._l1 = slab.take(height, width, np.float64) if Needs.L1_DISTANCES in kernel.needs else None
-        self._user = slab.take(height, width, np.float64) if Needs.FUNCTION in kernel.needs else None
-        self._dot = slab.take(height, width, np.int32 if exact else np.float64) if self._products else None
+        slab, needs = device.slab, kernel.needs
+
+        def strip(wanted: Any, dtype: Any = np.float64) -> Block | None:
+            return slab.take(height, width, dtype) if wanted else None
+
+        self._l1 = strip(Needs.L1_DISTANCES in needs)
+        self._user = strip(Needs.FUNCTION in needs)
+        self._dot = strip(needs & PRODUCTS, np.int32) if exact else strip(Needs.DISTANCES in needs)
+        self._inner = strip(Needs.INNER_PRODUCTS in needs and not exact)
         self._height, self._width = height, width
         self.epilogue = Epilogue(kernel, terms, slab.take(len(terms), TABLE_ROW, np.float64))
 
@@ -188,19 +210,31 @@ class Strips:
                     if symmetric is None
                     else replace(symmetric, row=symmetric.row + a, column=symmetric.column + left)
                 )
-                dot = self._cut(self._dot, b - a, right - left)
-                if dot is not None:
-                    assert here.values is not None
-                    assert there.values is not None
-                    device.gemm(stream, 1.0, here.values, there.values, 0.0, dot, transpose_b=True)
-                l1 = self._cut(self._l1, b - a, right - left)
-                if l1 is not None:
-                    device.l1_distances(stream, here, there, l1)
-                user = self._cut(self._user, b - a, right - left)
-                if user is not None:
-                    device.user_values(stream, self.kernel, here, there, user)
-                pairs = PairBlocks(dot, l1, user)
+                pairs = self._pairs(stream, here, there)
                 device.evaluate(stream, self.epilogue, pairs, here, there, target, corner)
+
+    def _pairs(self, stream: Any, rows: DeviceRows, columns: DeviceRows) -> PairBlocks:
+        """Form what k needs of every pair."""
+        device = self.device
+        dot, inner, l1, user = (
+            self._cut(block, rows.n, columns.n) for block in (self._dot, self._inner, self._l1, self._user)
+        )
+        if dot is not None:
+            assert rows.values is not None
+            assert columns.values is not None
+            device.gemm(stream, 1.0, rows.values, columns.values, 0.0, dot, transpose_b=True)
+        if inner is not None:
+            assert rows.inner is not None
+            assert columns.inner is not None
+            if dot is not None and (rows.inner, columns.inner) == (rows.values, columns.values):
+                inner = dot
+            else:
+                device.gemm(stream, 1.0, rows.inner, columns.inner, 0.0, inner, transpose_b=True)
+        if l1 is not None:
+            device.l1_distances(stream, rows, columns, l1)
+        if user is not None:
+            device.user_values(stream, self.kernel, rows, columns, user)
+        return PairBlocks(dot, inner, l1, user)
 
     @staticmethod
     def _cut(block: Block | None, rows: int, columns: int) -> Block | None:

@@ -25,6 +25,7 @@ from kernelfit.device.protocol import (
     Symmetric,
     floats_of,
 )
+from kernelfit.gram.points import RowVectors
 from kernelfit.gram.tile import PairTile
 from kernelfit.kernels import Pairwise
 from kernelfit.kernels.base import Kernel
@@ -183,7 +184,7 @@ class HostDevice:
 
         def run() -> None:
             result = np.empty((out.rows, out.columns))
-            compiled.evaluate(_HostTile(self, rows, columns, None, None), result)
+            compiled.evaluate(_HostTile(self, rows, columns, PairBlocks(), True), result)
             self._view(out)[...] = result
 
         self._submit(stream, "user_values", [left, right], [out], run)
@@ -198,18 +199,14 @@ class HostDevice:
         out: Block,
         symmetric: Symmetric | None,
     ) -> None:
-        vectors = [
-            *(rows.sq_norms, rows.offsets, rows.origin),
-            *(columns.sq_norms, columns.offsets, columns.origin),
-        ]
+        vectors = [*rows.vectors(), *columns.vectors()]
         coordinates = [block for block in (rows.coordinates, columns.coordinates) if block is not None]
         diagonal = [symmetric.diagonal] if symmetric is not None else []
         floats = floats_of(epilogue.kernel, rows, columns)
 
         def run() -> None:
             result = np.empty((out.rows, out.columns))
-            products = None if pairs.dot is None else self._view(pairs.dot).astype(np.float64)
-            epilogue.kernel.evaluate(_HostTile(self, rows, columns, products, floats), result)
+            epilogue.kernel.evaluate(_HostTile(self, rows, columns, pairs, floats is None), result)
             if symmetric is not None:
                 i = symmetric.row + np.arange(out.rows)[:, None]
                 j = symmetric.column + np.arange(out.columns)[None, :]
@@ -329,31 +326,26 @@ class _HostTile(PairTile):
     """`kernelfit.kernels.base.Tile` on what lies in the slab."""
 
     def __init__(
-        self,
-        device: HostDevice,
-        rows: DeviceRows,
-        columns: DeviceRows,
-        dot: NDArray[Any] | None,
-        floats: tuple[Block, Block] | None,
+        self, device: HostDevice, rows: DeviceRows, columns: DeviceRows, pairs: PairBlocks, exact: bool
     ) -> None:
-        self._device, self._rows, self._columns = device, rows, columns
-        self._dot, self._floats = dot, floats
-        self.unit = rows.unit
-        self.sq_rows, self.offset_rows, self.origin_rows = (
-            device.read(block)[:, 0] for block in (rows.sq_norms, rows.offsets, rows.origin)
+        self._device, self._rows, self._columns, self._pairs = device, rows, columns, pairs
+        self.unit, self.exact = columns.unit, exact
+        self.length = columns.length
+        self.rows, self.columns = self._vectors(rows), self._vectors(columns)
+
+    def _vectors(self, side: DeviceRows) -> RowVectors:
+        sq_norms, offsets, origin = (
+            self._device.read(block).ravel() for block in (side.sq_norms, side.offsets, side.origin)
         )
-        self.sq_cols, self.offset_cols, self.origin_cols = (
-            device.read(block)[:, 0] for block in (columns.sq_norms, columns.offsets, columns.origin)
-        )
+        powers = np.ones(side.n) if side.powers is None else self._device.read(side.powers).ravel()
+        return RowVectors(sq_norms, offsets, origin, powers)
 
     def dot(self) -> NDArray[Any]:
-        assert self._dot is not None
-        return self._dot
+        assert self._pairs.dot is not None
+        return self._device.read(self._pairs.dot).astype(np.float64)
 
-    def rounded(self) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-        if self._floats is None:
-            return None
-        return self._device.read(self._floats[0]), self._device.read(self._floats[1])
+    def inner(self) -> NDArray[Any]:
+        return self.dot() if self._pairs.inner is None else self._device.read(self._pairs.inner)
 
     def coordinates(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         assert self._rows.coordinates is not None

@@ -40,7 +40,8 @@ _SIDE = np.dtype(
         ("sq_norms", _POINTER),
         ("offsets", _POINTER),
         ("origin", _POINTER),
-        ("values", _POINTER),
+        ("powers", _POINTER),
+        ("coordinates", _POINTER),
         ("stride", _INTEGER),
     ]
 )
@@ -48,12 +49,15 @@ _SIDE = np.dtype(
 TILE = np.dtype(
     [
         ("dot", _POINTER),
+        ("inner", _POINTER),
         ("l1", _POINTER),
         ("user", _POINTER),
         ("input_stride", _INTEGER),
         ("rows", _SIDE),
         ("columns", _SIDE),
         ("unit", _NUMBER),
+        ("length", _NUMBER),
+        ("inner_length", _NUMBER),
         ("features", _INTEGER),
         ("table", _POINTER),
         ("terms", _INTEGER),
@@ -96,13 +100,13 @@ def evaluate(
         raise ValueError(f"evaluate: inputs with strides {strides}")
     floats = floats_of(epilogue.kernel, rows, columns)
     tile = np.zeros((), TILE)
-    for name in ("dot", "l1", "user"):
+    for name in ("dot", "inner", "l1", "user"):
         tile[name] = _pointer(address, getattr(pairs, name))
     tile["input_stride"] = strides.pop() if strides else 0
     for name, side, values in zip(("rows", "columns"), (rows, columns), floats or (None, None), strict=True):
-        vectors = (_pointer(address, vector) for vector in (side.sq_norms, side.offsets, side.origin))
-        tile[name] = (*vectors, _pointer(address, values), 0 if values is None else values.stride)
-    tile["unit"] = rows.unit
+        blocks = (side.sq_norms, side.offsets, side.origin, side.powers, values)
+        tile[name] = (*(_pointer(address, block) for block in blocks), 0 if values is None else values.stride)
+    tile["unit"], tile["length"], tile["inner_length"] = columns.unit, columns.length, columns.inner_length
     tile["features"] = 0 if floats is None else floats[0].columns
     tile["table"], tile["terms"] = _pointer(address, epilogue.table), epilogue.table.rows
     if symmetric is not None:

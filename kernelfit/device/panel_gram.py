@@ -63,7 +63,7 @@ class PanelsGram:
         # The linear kernel of products that are there already: no shifts, no norms.
         zeros = device.slab.take(self.n, 1, np.float64)
         device.zero(stream, zeros)
-        self._rows = DeviceRows(self.n, source.scale, None, None, zeros, zeros, zeros)
+        self._rows = DeviceRows(self.n, source.scale, 1.0, None, None, None, zeros, zeros, zeros, None)
 
     def diagonal(self) -> Float:
         return self._source.diagonal()

@@ -205,12 +205,12 @@ def fixed_bytes(layout: PanelLayout, size: int, row_bytes: int, columns: int, st
     """Bytes of the slab beside tiles of the factor.
 
     Rows and their vectors; right-hand sides in float64 and in the precision of the factor, products and absolute
-    sums; strips of inner products, L1 distances, the user's values and K, as wide as a panel; two diagonal tiles kept
+    sums; strips of both products, L1 distances, the user's values and K, as wide as a panel; two diagonal tiles kept
     for their pivots; what potrf wants; the status of every panel.
     """
     n, width = layout.n, layout.width
     vectors = 2 * aligned(n * columns * 8) + aligned(n * columns * size) + 2 * aligned(n * 8)
-    strips = 4 * aligned(max(strip, width) * width * 8)
+    strips = 5 * aligned(max(strip, width) * width * 8)
     # Every block begins at a multiple of the alignment; a table of terms and the blocks above come to fewer than 32.
     return (
         aligned(n * row_bytes)

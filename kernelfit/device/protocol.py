@@ -9,14 +9,14 @@ Two implementations: `kernelfit.device.cuda` and, for tests, `kernelfit.device.h
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from kernelfit.errors import DeviceError
-from kernelfit.kernels.base import Kernel, Needs
+from kernelfit.kernels.base import PRODUCTS, Kernel
 from kernelfit.typing import Span
 
 #: what cuBLAS, `cp.async` and coalesced access want of the start of a block, in bytes
@@ -103,33 +103,51 @@ class Slab:
 
 @dataclass(frozen=True)
 class DeviceRows:
-    """Rows of points on the device, and what a tile needs to know of each.
+    """Rows of points on the device, and what a tile needs to know of each; None where nothing reads it.
 
-    `values` holds centred int8 (columns padded with zeros) or scaled float64, or None where no inner products are
-    wanted; `coordinates` scaled float64, or None; the vectors are (n, 1) float64 in the units of the tile, as
-    `kernelfit.kernels.base.Tile` has them.
+    `values` holds centred int8 (columns padded with zeros), or centred float64 for distances; `inner` float64 rows for
+    products about the origin; `coordinates` the rows themselves, float64. Blocks with the same contents are the same.
+    The vectors are (n, 1) float64, and they, `unit` and `length` as `kernelfit.gram.tile.PairTile` has them.
     """
 
     n: int
     unit: float
+    length: float
     values: Block | None
+    inner: Block | None
     coordinates: Block | None
     sq_norms: Block
     offsets: Block
     origin: Block
+    powers: Block | None
+
+    @property
+    def exact(self) -> bool:
+        """Whether products are those of integers."""
+        return self.values is not None and self.values.dtype == np.int8
+
+    @property
+    def inner_length(self) -> float:
+        """The length that inner products and norms are in units of."""
+        return self.length if self.exact else 1.0
+
+    def vectors(self) -> list[Block]:
+        return [self.sq_norms, self.offsets, self.origin, *([] if self.powers is None else [self.powers])]
 
     def part(self, rows: Span) -> DeviceRows:
         def cut(block: Block | None) -> Any:
             return None if block is None else block.part(rows)
 
-        return DeviceRows(
-            rows[1] - rows[0],
-            self.unit,
-            cut(self.values),
-            cut(self.coordinates),
-            cut(self.sq_norms),
-            cut(self.offsets),
-            cut(self.origin),
+        return replace(
+            self,
+            n=rows[1] - rows[0],
+            values=cut(self.values),
+            inner=cut(self.inner),
+            coordinates=cut(self.coordinates),
+            sq_norms=cut(self.sq_norms),
+            offsets=cut(self.offsets),
+            origin=cut(self.origin),
+            powers=cut(self.powers),
         )
 
 
@@ -156,25 +174,25 @@ class Epilogue:
 
 @dataclass(frozen=True)
 class PairBlocks:
-    """What is known of every pair of a tile (h, w): inner products of `DeviceRows.values`, L1 distances, values of the
-    user's function; None where k does not ask."""
+    """What is known of every pair of a tile (h, w): products of `DeviceRows.values` and of `DeviceRows.inner`
+    (without these `dot` serves), L1 distances, values of the user's function; None where k does not ask."""
 
     dot: Block | None = None
+    inner: Block | None = None
     l1: Block | None = None
     user: Block | None = None
 
     def given(self) -> list[Block]:
-        return [block for block in (self.dot, self.l1, self.user) if block is not None]
+        return [block for block in (self.dot, self.inner, self.l1, self.user) if block is not None]
 
 
 def floats_of(kernel: Kernel, rows: DeviceRows, columns: DeviceRows) -> tuple[Block, Block] | None:
-    """The float64 rows whose inner products a tile of distances comes from, for its close pairs; None where products
-    are exact, or no distance is asked for.
+    """The float64 rows of a tile whose products were rounded, for its close and its parallel pairs; None where products
+    are exact, or none is asked for.
     """
-    left, right = rows.values, columns.values
-    if left is None or right is None or left.dtype != np.float64 or Needs.DISTANCES not in kernel.needs:
+    if not kernel.needs & PRODUCTS or rows.exact or rows.coordinates is None or columns.coordinates is None:
         return None
-    return left, right
+    return rows.coordinates, columns.coordinates
 
 
 @dataclass(frozen=True)

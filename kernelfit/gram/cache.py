@@ -19,7 +19,7 @@ from kernelfit.gram.points import Points
 from kernelfit.gram.protocol import Columns, GramSource
 from kernelfit.gram.source import PanelGram, Source, mirror, set_diagonal
 from kernelfit.gram.tile import ColumnBlock, KernelTile, evaluate, narrow
-from kernelfit.kernels.base import Kernel
+from kernelfit.kernels.base import Kernel, Needs
 from kernelfit.progress import Progress
 from kernelfit.typing import Float
 
@@ -94,7 +94,7 @@ class _ProductsColumns:
         self._panel = source.panels[j]
         self._start = source.layout.start(j)
         points = source.points
-        self._block = ColumnBlock(points, self._start, source.layout.stop(j), points.exact, convert=False)
+        self._block = ColumnBlock(points, self._start, source.layout.stop(j), points.exact)
 
     def fill(self, start: int, stop: int, out: NDArray[Any]) -> None:
         source = self._source
@@ -114,7 +114,7 @@ class _InnerProducts(Source):
         self.flops_per_entry = source.flops_per_entry
 
     def diagonal(self) -> Float:
-        return self._points.sq_norms
+        return self._points.vectors.sq_norms
 
     def columns(self, start: int, stop: int, backend: CpuBackend) -> Columns:
         return _InnerProductColumns(self._points, start, stop, backend)
@@ -123,7 +123,7 @@ class _InnerProducts(Source):
 class _InnerProductColumns:
     def __init__(self, points: Any, start: int, stop: int, backend: CpuBackend) -> None:
         self._points, self._backend = points, backend
-        self._block = ColumnBlock(points, start, stop, points.exact)
+        self._block = ColumnBlock(points, start, stop, points.exact, Needs.DISTANCES)
 
     def fill(self, start: int, stop: int, out: NDArray[Any]) -> None:
         block = narrow(self._block, out.shape[1])

@@ -1,8 +1,10 @@
-"""Distances and cosines of a tile, from inner products and from the rows themselves.
+"""Distances, inner products and angles of the pairs of a tile, from products and from the rows themselves.
 
 |x|^2 + |x'|^2 - 2 <x, x'> rounds to units of |x|^2 + |x'|^2, of which a short distance may be a small part; sum_k
-(x_k - x'_k)^2 rounds to units of itself. Kernels that are not smooth at zero feel it: Matern 1/2 takes the root. So
-pairs that lie close together are formed from differences.
+(x_k - x'_k)^2 rounds to units of itself, as long as nothing was rounded before it is subtracted. Kernels that are not
+smooth at zero feel it: Matern 1/2 takes the root. So pairs that lie close together are formed from differences of the
+rows as they came. An angle from its cosine has half of the digits near 0 and pi; there it is formed from what one row
+leaves of the other.
 """
 
 from __future__ import annotations
@@ -12,8 +14,14 @@ from typing import Any
 
 from numba import njit
 
+from kernelfit.kernels.elementary import fused
+
 #: A pair is close where |x - x'|^2 is below this part of |x|^2 + |x'|^2.
 CLOSE = 1 / 64
+#: A pair is parallel, or opposite, where tan^2 of half its angle, or the inverse, is below this.
+PARALLEL = 1 / 128
+#: Below d times this a sine is the round-off of two projections, 4 u^2: the rows are multiples of each other.
+PARALLEL_SINE = 4.0 * 2.0**-106
 # Columns of coordinates visited at a time, so that a block of rows and of columns stays in the first-level cache.
 _FEATURES = 256
 
@@ -27,8 +35,8 @@ def sq_distances(dot: Any, sq_rows: Any, sq_cols: Any, unit: float, out: Any) ->
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def correct_close(sq_rows: Any, sq_cols: Any, rows: Any, columns: Any, out: Any) -> None:
-    """Form |x_i - x_j|^2 anew, in `out` (h, w), for the close pairs of float64 rows (h, d) and columns (w, d)."""
+def correct_close(sq_rows: Any, sq_cols: Any, rows: Any, columns: Any, inverse: float, out: Any) -> None:
+    """Form |x_i - x_j|^2 inverse^2 anew, in `out` (h, w), for the close pairs of rows (h, d) and columns (w, d)."""
     for i in range(out.shape[0]):
         close = 0
         for j in range(out.shape[1]):  # without a branch: vectorised
@@ -37,36 +45,99 @@ def correct_close(sq_rows: Any, sq_cols: Any, rows: Any, columns: Any, out: Any)
             continue
         for j in range(out.shape[1]):
             if out[i, j] < CLOSE * (sq_rows[i] + sq_cols[j]):
-                out[i, j] = _sq_distance(rows, i, columns, j)
+                out[i, j] = _sq_distance(rows, i, columns, j, inverse)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
-def _sq_distance(rows: Any, i: int, columns: Any, j: int) -> float:
+def _sq_distance(rows: Any, i: int, columns: Any, j: int, inverse: float) -> float:
     total = 0.0
     for k in range(rows.shape[1]):
-        difference = rows[i, k] - columns[j, k]
+        difference = (rows[i, k] - columns[j, k]) * inverse
         total += difference * difference
     return total
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def inner_products(dot: Any, offset_rows: Any, offset_cols: Any, unit: float, out: Any) -> None:
-    """out_ij <- unit (dot_ij + o_i + o_j)."""
+def inner_products(dot: Any, rows: Any, columns: Any, factor: float, out: Any) -> None:
+    """out_ij <- factor (dot_ij + o_i + o_j) p_i p_j; rows and columns are `RowVectors`."""
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
-            out[i, j] = unit * (dot[i, j] + offset_rows[i] + offset_cols[j])
+            inner = dot[i, j] + rows.offsets[i] + columns.offsets[j]
+            out[i, j] = factor * inner * rows.powers[i] * columns.powers[j]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def cosines(inner: Any, origin_rows: Any, origin_cols: Any) -> None:
-    """inner_ij <- inner_ij / (|x_i| |x_j|), clamped to [-1, 1]; 0 where a row is zero. `origin` holds |x|^2."""
-    for i in range(inner.shape[0]):
-        for j in range(inner.shape[1]):
-            product = origin_rows[i] * origin_cols[j]
+def cosines(dot: Any, rows: Any, columns: Any, out: Any) -> None:
+    """out_ij <- the cosine of the angle between x_i and x_j; 0 where a row is zero."""
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            product = rows.origin[i] * columns.origin[j]
+            inner = dot[i, j] + rows.offsets[i] + columns.offsets[j]
+            out[i, j] = 0.0 if product <= 0.0 else min(1.0, max(-1.0, inner / math.sqrt(product)))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def half_tangents(dot: Any, rows: Any, columns: Any, out: Any) -> None:
+    """out_ij <- tan^2(theta_ij / 2): 0 where rows are parallel, inf where they are opposite, 1 where a row is zero.
+
+    sin^2 theta = (|x|^2 |x'|^2 - <x, x'>^2) / (|x|^2 |x'|^2), the difference without rounding: exact of integers.
+    """
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            inner = dot[i, j] + rows.offsets[i] + columns.offsets[j]
+            product = rows.origin[i] * columns.origin[j]
             if product <= 0.0:
-                inner[i, j] = 0.0
+                out[i, j] = 1.0
             else:
-                inner[i, j] = min(1.0, max(-1.0, inner[i, j] / math.sqrt(product)))
+                square = inner * inner
+                rest = fused(rows.origin[i], columns.origin[j], -product) - fused(inner, inner, -square)
+                sine = max(0.0, (product - square) + rest) / product
+                cosine = min(1.0, abs(inner) / math.sqrt(product))
+                tangent = sine / ((1.0 + cosine) * (1.0 + cosine))
+                out[i, j] = tangent if inner >= 0.0 else 1.0 / tangent
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def correct_parallel(dot: Any, rows: Any, columns: Any, left: Any, right: Any, out: Any) -> None:
+    """Form `half_tangents` anew for parallel and opposite pairs of rows `left` (h, d) and columns `right` (w, d)."""
+    floor = (left.shape[1] * PARALLEL_SINE) ** 2
+    for i in range(out.shape[0]):
+        near = 0
+        for j in range(out.shape[1]):  # without a branch: vectorised
+            near += (out[i, j] < PARALLEL) | (out[i, j] > 1.0 / PARALLEL)
+        if near == 0:
+            continue
+        p = 1.0 / rows.powers[i]
+        for j in range(out.shape[1]):
+            if out[i, j] < PARALLEL or out[i, j] > 1.0 / PARALLEL:
+                q = 1.0 / columns.powers[j]
+                times = dot[i, j] / rows.origin[i]
+                sine = _perpendicular(left, i, p, right, j, q, times, rows.origin[i]) / columns.origin[j]
+                sine = 0.0 if sine <= floor else sine
+                cosine = math.sqrt(max(0.0, 1.0 - sine))
+                tangent = sine / ((1.0 + cosine) * (1.0 + cosine))
+                out[i, j] = tangent if dot[i, j] >= 0.0 else 1.0 / tangent
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc"})
+def _perpendicular(
+    left: Any, i: int, p: float, right: Any, j: int, q: float, times: float, square: float
+) -> float:
+    """The square of what of b = q right_j is perpendicular to a = p left_i; `times` is about <a, b> / |a|^2.
+
+    b - times a is formed with one rounding, to units of itself; what is left of a in it is taken off once more.
+    """
+    along = 0.0
+    for k in range(left.shape[1]):
+        a = p * left[i, k]
+        along += fused(-times, a, q * right[j, k]) * a
+    again = along / square
+    total = 0.0
+    for k in range(left.shape[1]):
+        a = p * left[i, k]
+        rest = fused(-again, a, fused(-times, a, q * right[j, k]))
+        total += rest * rest
+    return total
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "nsz"})

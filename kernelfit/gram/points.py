@@ -4,15 +4,21 @@ Images come as bytes. Inner products of small integers are exact in float32 as l
 2^24, so they can be computed by SGEMM at twice the rate of DGEMM with no rounding at all: centre the integers
 (255 levels become -128 ... 127) and cut the features into chunks of at most 2^24 / (r_1 r_2) columns, r the
 largest magnitude on each side; 1,024 columns for bytes. Chunks are added in float64. Where the CPU multiplies bytes
-(`kernelfit.cpu.bytes_product`), the same inner products are formed from the bytes themselves. Everything else
-goes through DGEMM in float64, whatever the dtype of the rows, less the median of the training rows: a distance formed
-from inner products loses what its operands have in common, |x|^2 / |x - x'|^2 units of roundoff, and after centring
-only what is left of that. The mean would not do: one row far out moves it away from all the others.
+(`kernelfit.cpu.bytes_product`), the same inner products are formed from the bytes themselves.
+
+Everything else goes through DGEMM in float64, whatever the dtype of the rows, in one of two ways:
+
+- For distances, rows less the median of the training rows: a distance formed from inner products loses what its
+  operands have in common, |x|^2 / |x - x'|^2 units of roundoff, and after centring only what is left of that. The mean
+  would not do: one row far out moves it away from all the others.
+- For inner products and angles, rows about the origin: an offset taken off and added again leaves its own roundoff
+  behind, |c|^2 units of it. Where squares or products of squares could under- or overflow, each row is divided by a
+  power of two of its own, which rounds nothing.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,6 +38,25 @@ _DIVISORS = (1, 255, 256, 16)
 _CENTRE_ROWS = 1_001
 # Columns whose median is taken at a time.
 _CENTRE_COLUMNS = 1_024
+# Rows between 2^-this and 2^this are multiplied as they are: |x|^2 |x'|^2 is then far from both ends of float64.
+_PLAIN_EXPONENT = 200
+# Rows all below 2^-this have distances in units of a power of two near their own: squares would underflow.
+_SMALL_EXPONENT = 450
+# Integers up to this are float64 numbers.
+_EXACT_FLOAT64 = 2**53
+
+
+class RowVectors(NamedTuple):
+    """What a tile knows of each row x beside its products, (n,) float64 each; see `kernelfit.gram.tile.PairTile`."""
+
+    #: |x - c|^2, c what is subtracted before the products of distances
+    sq_norms: Float
+    #: o with <x, x'> = dot + o + o', where the products are those of centred integers; else 0
+    offsets: Float
+    #: |x / p|^2
+    origin: Float
+    #: p, the power of two that the row is divided by before products about the origin
+    powers: Float
 
 
 class Points:
@@ -43,13 +68,13 @@ class Points:
     scale : the factor that brings `values` to the kernel's domain
     exact : whether inner products are formed exactly from integers
     centre : the integer subtracted before exact products (0 for floats)
-    median : (d,) float64, that of some training rows in the kernel's domain, subtracted before products in float64;
-        None where the training rows are exact
-    sq_norms : (n,) float64, |v_i - c|^2, with v_i the row and c what is subtracted: in units of `values` for exact
-        rows, in the kernel's domain for others
-    sq_norms_origin : (n,) float64, |v_i|^2 in the same units
-    domain_sq_norms : (n,) float64, |scale values_i|^2
-    offsets : (n,) float64 o with <v_i, v_j> = <v_i - c, v_j - c> + o_i + o_j
+    median : (d,) float64, that of some training rows in the kernel's domain, subtracted before the products of
+        distances; None where the training rows are exact, or where it is zero
+    plain : whether products about the origin are formed from the rows as they are, all powers 1
+    length : distances of rows that are not exact are in units of this power of two; 1 but for tiny rows
+    lengths : (n,) float64, |x_i| in the kernel's domain
+    domain_sq_norms : (n,) float64, |x_i|^2 in the kernel's domain
+    vectors : what tiles know of each row: in units of `values` for exact rows, else in the kernel's domain
     """
 
     def __init__(
@@ -80,7 +105,7 @@ class Points:
             if scale is None:
                 values, self.scale = _as_bytes(values, like)
         else:
-            values = values.astype(_integer_dtype(values, like), copy=False)
+            values = _stored_integers(values, like, name)
         self.values = np.ascontiguousarray(values)
         self.centre, self._reach = self._integer_range(like)
         self.exact = values.dtype.kind in "ui" and self._chunk(self._reach) >= _SHORTEST_CHUNK
@@ -104,8 +129,13 @@ class Points:
             self.median = like.median
         elif not self.exact:
             self.median = self._median()
-        with np.errstate(over="ignore", invalid="ignore"):
-            self._row_sums()
+        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+            self.plain = True
+            self.length: float = self._length() if like is None else like.length
+            self.vectors = self._exact_vectors() if self.exact else self._vectors()
+            unscaled = self.scale if self.exact else 1.0
+            self.lengths = np.sqrt(self.vectors.origin) * self.vectors.powers * unscaled
+            self.domain_sq_norms = self.vectors.origin * self.vectors.powers**2 * unscaled**2
         _refuse_overflow(self, name)
 
     @property
@@ -114,7 +144,7 @@ class Points:
 
     @property
     def nbytes(self) -> int:
-        return int(self.values.nbytes + 4 * self.sq_norms.nbytes)
+        return int(self.values.nbytes + 6 * self.lengths.nbytes)
 
     @property
     def single_product(self) -> bool:
@@ -139,11 +169,20 @@ class Points:
         return "exact integers in float32" if self.exact else "float64"
 
     def block(self, start: int, stop: int, exact: bool) -> NDArray[Any]:
-        """Rows start:stop ready for GEMM: centred float32 integers, or centred float64 in the kernel's domain."""
+        """Rows start:stop ready for GEMM: centred float32 integers, or centred float64 in units of `length`."""
         if exact:
             return np.subtract(self.values[start:stop], np.float32(self.centre), dtype=np.float32)
         scaled = self.scaled(start, stop)
-        return scaled if self.median is None else scaled - self.median
+        if self.median is not None:
+            scaled = scaled - self.median
+        return scaled if self.length == 1.0 else scaled / self.length
+
+    def about_origin(self, start: int, stop: int) -> Float:
+        """Rows start:stop for products about the origin: in the kernel's domain, each over its power of two."""
+        scaled = self.scaled(start, stop)
+        if self.plain:
+            return scaled
+        return scaled / self.vectors.powers[start:stop, None]
 
     def scaled(self, start: int, stop: int) -> Float:
         """Rows start:stop in the kernel's domain, float64."""
@@ -152,26 +191,31 @@ class Points:
             return values.astype(np.float64, copy=False)
         return np.multiply(values, self.scale, dtype=np.float64)
 
-    def row_vectors(self, start: int, stop: int, exact: bool) -> tuple[Float, Float, Float]:
-        """|v - c|^2, the offset and |v|^2 of each row that `block(start, stop, exact)` gives."""
+    def row_vectors(self, start: int, stop: int, exact: bool) -> RowVectors:
+        """The vectors of rows start:stop that belong to `block(start, stop, exact)` and `about_origin(start, stop)`."""
         rows = slice(start, stop)
         if exact == self.exact:
-            return self.sq_norms[rows], self.offsets[rows], self.sq_norms_origin[rows]
+            return RowVectors(*(vector[rows] for vector in self.vectors))
         # Exact rows beside others: neither is centred.
         norms = self.domain_sq_norms[rows]
-        return norms, np.zeros_like(norms), norms
+        return RowVectors(norms, np.zeros_like(norms), norms, np.ones_like(norms))
 
-    def _median(self) -> Float:
+    @property
+    def centred_as_is(self) -> bool:
+        """Whether `block(exact=False)` gives the rows as they are."""
+        return self.median is None and self.length == 1.0
+
+    def _median(self) -> Float | None:
         n, d = self.shape
         if n == 0:
-            return np.zeros(d)
+            return None
         count = min(n - 1 + n % 2, _CENTRE_ROWS)
         sample = np.linspace(0, n - 1, count).astype(np.int64)
         median = np.empty(d)
         for start in range(0, d, _CENTRE_COLUMNS):
             columns = slice(start, start + _CENTRE_COLUMNS)
             median[columns] = np.median(self.values[sample, columns], axis=0)
-        return self.scale * median
+        return self.scale * median if median.any() else None
 
     def _integer_range(self, like: Points | None) -> tuple[int, int]:
         if self.values.dtype.kind not in "ui" or self.values.size == 0:
@@ -183,25 +227,74 @@ class Points:
     def _chunk(self, other_reach: int) -> int:
         return _chunk_length(self._reach, other_reach)
 
-    def _row_sums(self) -> None:
+    def _length(self) -> float:
+        """1, or where squares of the largest row would underflow the power of two just below it."""
+        if self.exact:
+            return 1.0
+        largest = max(
+            (
+                float(np.abs(self.scaled(a, a + 1024)).max(initial=0.0))
+                for a in range(0, len(self.values), 1024)
+            ),
+            default=0.0,
+        )
+        return 1.0 if largest == 0.0 or largest > 2.0**-_SMALL_EXPONENT else _power_below(largest)
+
+    def _exact_vectors(self) -> RowVectors:
         n, d = self.shape
-        self.sq_norms, self.offsets = np.empty(n), np.zeros(n)
-        self.sq_norms_origin = np.empty(n)
+        sq_norms, offsets = np.empty(n), np.empty(n)
         for start in range(0, n, 1024):
             rows = slice(start, start + 1024)
-            block = self.block(start, start + 1024, self.exact).astype(np.float64, copy=False)
-            self.sq_norms[rows] = np.einsum("ij,ij->i", block, block)
-            if self.exact:
-                # <v, v'> = <v - c, v' - c> + c (s + s') + c^2 d, with s the sum of the centred row.
-                self.offsets[rows] = self.centre * block.sum(axis=1) + 0.5 * self.centre**2 * d
-                self.sq_norms_origin[rows] = self.sq_norms[rows] + 2.0 * self.offsets[rows]
-            elif self.median is None:
-                self.sq_norms_origin[rows] = self.sq_norms[rows]
-            else:
-                self.offsets[rows] = block @ self.median + 0.5 * (self.median @ self.median)
-                scaled = self.scaled(start, start + 1024)
-                self.sq_norms_origin[rows] = np.einsum("ij,ij->i", scaled, scaled)
-        self.domain_sq_norms = self.sq_norms_origin * (self.scale**2 if self.exact else 1.0)
+            block = self.block(start, start + 1024, True).astype(np.float64)
+            sq_norms[rows] = np.einsum("ij,ij->i", block, block)
+            # <v, v'> = <v - c, v' - c> + c (s + s') + c^2 d, with s the sum of the centred row.
+            offsets[rows] = self.centre * block.sum(axis=1) + 0.5 * self.centre**2 * d
+        return RowVectors(sq_norms, offsets, sq_norms + 2.0 * offsets, np.ones(n))
+
+    def _vectors(self) -> RowVectors:
+        n = self.shape[0]
+        sq_norms, origin, powers = np.empty(n), np.empty(n), np.ones(n)
+        largest = np.empty(n)
+        for start in range(0, n, 1024):
+            largest[start : start + 1024] = np.abs(self.scaled(start, start + 1024)).max(axis=1, initial=0.0)
+        nonzero = largest[largest > 0.0]
+        self.plain = bool(((nonzero > 2.0**-_PLAIN_EXPONENT) & (nonzero < 2.0**_PLAIN_EXPONENT)).all())
+        if not self.plain:
+            powers[largest > 0.0] = _power_below(nonzero)
+        vectors = RowVectors(sq_norms, np.zeros(n), origin, powers)
+        self.vectors = vectors  # `about_origin` reads the powers
+        for start in range(0, n, 1024):
+            rows = slice(start, start + 1024)
+            block, plain = self.block(start, start + 1024, False), self.about_origin(start, start + 1024)
+            sq_norms[rows] = np.einsum("ij,ij->i", block, block)
+            origin[rows] = np.einsum("ij,ij->i", plain, plain)
+        return vectors
+
+
+def _power_below(magnitude: Any) -> Any:
+    """The largest power of two that is no larger, of numbers > 0."""
+    return np.ldexp(1.0, np.frexp(magnitude)[1] - 1)
+
+
+def _stored_integers(values: NDArray[Any], like: Points | None, name: str) -> NDArray[Any]:
+    """Integers as they are stored, without loss."""
+    dtype = _integer_dtype(values, like)
+    if dtype is not np.float64 or values.dtype.itemsize < 8:
+        return values.astype(dtype, copy=False)
+    for start in range(0, len(values), 4096):
+        block = values[start : start + 4096]
+        # Multiples of a power of two beyond 2^53 are float64 numbers too; the cast back must not overflow.
+        floats = block.astype(np.float64)
+        lost = floats >= float(np.iinfo(values.dtype).max)
+        lost |= np.where(lost, 0.0, floats).astype(values.dtype) != np.where(lost, 0, block)
+        if lost.any():
+            row, column = (int(index) for index in np.argwhere(lost)[0])
+            raise InputError(
+                f"{name}: got the integer {block[row, column]} at row {start + row}, column {column}, expected "
+                "integers that float64 holds, such as those up to 2^53; subtract an integer from the column first, "
+                f"as in {name} - {name}.min(axis=0)"
+            )
+    return values.astype(np.float64)
 
 
 def _integer_dtype(values: NDArray[Any], like: Points | None) -> Any:
@@ -265,7 +358,31 @@ def _as_bytes(values: NDArray[Any], like: Points | None) -> tuple[NDArray[Any], 
     for divisor in divisors:
         if _on_byte_grid(values[: min(64, len(values))], divisor) and _on_byte_grid(values, divisor):
             return np.rint(values * divisor).astype(np.uint8), 1.0 / divisor
+    for divisor in divisors if like is not None else ():
+        if divisor == 255:
+            values = _snapped(values)
     return values, 1.0
+
+
+def _snapped(values: NDArray[Any]) -> NDArray[Any]:
+    """float64 rows, with what is float32(k / 255) replaced by k / 255.
+
+    Training rows that were float32 multiples of 1 / 255 count as those multiples; so does a new row of theirs, whatever
+    its dtype and the rows beside it.
+    """
+    result = values.astype(np.float64)
+    for start in range(0, len(values), 4096):
+        block = result[start : start + 4096]
+        with np.errstate(over="ignore", invalid="ignore"):
+            levels = np.rint(block * 255.0)
+            on_grid = (
+                (levels >= 0) & (levels <= 255) & (block == (levels.astype(np.float32) / np.float32(255)))
+            )
+            on_grid |= (
+                (levels >= 0) & (levels <= 255) & (block == levels.astype(np.float32) * np.float32(1 / 255))
+            )
+        block[on_grid] = levels[on_grid] * (1.0 / 255)
+    return result
 
 
 def _on_byte_grid(values: NDArray[Any], divisor: int) -> bool:

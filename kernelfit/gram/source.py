@@ -79,7 +79,7 @@ class KernelGram(Source):
 class _KernelColumns:
     def __init__(self, gram: KernelGram, start: int, stop: int, backend: CpuBackend) -> None:
         self._gram, self._backend, self._start = gram, backend, start
-        self._block = ColumnBlock(gram.points, start, stop, gram.points.exact)
+        self._block = ColumnBlock(gram.points, start, stop, gram.points.exact, gram.kernel.needs)
 
     def fill(self, start: int, stop: int, out: NDArray[Any]) -> None:
         block = narrow(self._block, out.shape[1])

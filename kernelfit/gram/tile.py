@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,79 +11,112 @@ from numpy.typing import NDArray
 from kernelfit.cpu import bytes_product
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.gram import distances
-from kernelfit.gram.points import Points, chunk_length, inner_products
-from kernelfit.kernels.base import Kernel
+from kernelfit.gram.points import Points, RowVectors, chunk_length, inner_products
+from kernelfit.kernels.base import Kernel, Needs
 from kernelfit.typing import Float
 
 
 class ColumnBlock:
     """Columns start:stop of K's second argument, converted once and shared by all tiles of a panel.
 
-    `convert=False` leaves the conversion out, for tiles whose inner products are known already.
+    What `needs` names is converted at once, before threads ask for it; anything else when it is asked for.
     """
 
-    def __init__(self, points: Points, start: int, stop: int, exact: bool, convert: bool = True) -> None:
+    def __init__(
+        self, points: Points, start: int, stop: int, exact: bool, needs: Needs | None = None
+    ) -> None:
         self.points, self.start, self.stop, self.exact = points, start, stop, exact
-        self.values: NDArray[Any] | bytes_product.Packed = np.empty((0, 0))
-        if convert and exact and points.multiplies_bytes:
-            self.values = bytes_product.packed_columns(points.values[start:stop], points.centre)
-        elif convert:
-            self.values = points.block(start, stop, exact)
+        self._centred: NDArray[Any] | bytes_product.Packed | None = None
+        self._about_origin: Float | None = None
+        needs = needs or Needs(0)
+        shared = exact or shares_products(points)
+        if Needs.DISTANCES in needs or (Needs.INNER_PRODUCTS in needs and shared):
+            self.centred()
+        elif Needs.INNER_PRODUCTS in needs:
+            self.about_origin()
+
+    def centred(self) -> NDArray[Any] | bytes_product.Packed:
+        """`Points.block`, or bytes packed for the CPU's own products."""
+        if self._centred is None:
+            if self.exact and self.points.multiplies_bytes:
+                values = self.points.values[self.start : self.stop]
+                self._centred = bytes_product.packed_columns(values, self.points.centre)
+            else:
+                self._centred = self.points.block(self.start, self.stop, self.exact)
+        return self._centred
+
+    def about_origin(self) -> Float:
+        """`Points.about_origin`."""
+        if self._about_origin is None:
+            self._about_origin = self.points.about_origin(self.start, self.stop)
+        return self._about_origin
 
 
 def narrow(block: ColumnBlock, width: int) -> ColumnBlock:
     """The first `width` columns of a block, without converting them again."""
     if width == block.stop - block.start:
         return block
-    part = ColumnBlock(block.points, block.start, block.start + width, block.exact, convert=False)
+    part = ColumnBlock(block.points, block.start, block.start + width, block.exact)
     # Of packed columns a product reads as many as it has.
-    part.values = block.values if isinstance(block.values, bytes_product.Packed) else block.values[:width]
+    centred = block._centred
+    part._centred = centred[:width] if isinstance(centred, np.ndarray) else centred
+    part._about_origin = None if block._about_origin is None else block._about_origin[:width]
     return part
 
 
 class PairTile:
-    """What `kernelfit.kernels.base.Tile` gives, from what is known of pairs; every quantity in units of `unit`.
+    """What `kernelfit.kernels.base.Tile` gives, from what is known of pairs, in units that keep squares in range.
 
-    |x_i - x_j|^2 = unit * (sq_rows_i + sq_cols_j - 2 dot_ij)
-    <x_i, x_j>    = unit * (dot_ij + offset_rows_i + offset_cols_j)
-    |x_i|^2       = unit * origin_rows_i
+    |x_i - x_j|^2 = length^2 unit (sq_norms_i + sq_norms_j - 2 dot_ij)
+    <x_i, x_j>    = length'^2 unit (inner_ij + offsets_i + offsets_j) powers_i powers_j
+    |x_i|^2       = length'^2 unit powers_i^2 origin_i
+
+    with `RowVectors` for either side; length' is `length` for exact rows, 1 for others.
     """
 
     unit: float
-    sq_rows: Float
-    sq_cols: Float
-    offset_rows: Float
-    offset_cols: Float
-    origin_rows: Float
-    origin_cols: Float
+    length: float
+    exact: bool
+    rows: RowVectors
+    columns: RowVectors
 
     def dot(self) -> NDArray[Any]:
-        """(h, w) float32 or float64 inner products, formed once for all terms of a kernel."""
+        """(h, w) float32 or float64 products of centred rows, formed once for all terms of a kernel."""
         raise NotImplementedError
 
-    def rounded(self) -> tuple[Float, Float] | None:
-        """The float64 rows that `dot` was formed from; None where it is exact."""
+    def inner(self) -> NDArray[Any]:
+        """(h, w) products of rows about the origin; `dot` itself where rows are exact."""
         raise NotImplementedError
 
     def coordinates(self) -> tuple[Float, Float]:
         """The rows (h, d) and columns (w, d) themselves, float64, in the kernel's domain."""
         raise NotImplementedError
 
-    def sq_distances(self, out: Float) -> None:
-        distances.sq_distances(self.dot(), self.sq_rows, self.sq_cols, self.unit, out)
-        rounded = self.rounded()
-        if rounded is not None:
-            distances.correct_close(self.sq_rows, self.sq_cols, *rounded, out)
+    def sq_distances(self, out: Float) -> float:
+        distances.sq_distances(self.dot(), self.rows.sq_norms, self.columns.sq_norms, self.unit, out)
+        if not self.exact:
+            sq_norms = self.rows.sq_norms, self.columns.sq_norms
+            distances.correct_close(*sq_norms, *self.coordinates(), 1.0 / self.length, out)
+        return self.length
 
     def inner_products(self, out: Float, factor: float = 1.0) -> None:
-        distances.inner_products(self.dot(), self.offset_rows, self.offset_cols, factor * self.unit, out)
+        unit = factor * self.unit
+        if self.exact:
+            unit = unit * self.length * self.length
+        distances.inner_products(self.inner(), self.rows, self.columns, unit, out)
 
     def cosines(self, out: Float) -> None:
-        distances.inner_products(self.dot(), self.offset_rows, self.offset_cols, 1.0, out)
-        distances.cosines(out, self.origin_rows, self.origin_cols)
+        distances.cosines(self.inner(), self.rows, self.columns, out)
+
+    def half_tangents(self, out: Float) -> None:
+        distances.half_tangents(self.inner(), self.rows, self.columns, out)
+        if not self.exact:
+            distances.correct_parallel(self.inner(), self.rows, self.columns, *self.coordinates(), out)
 
     def lengths(self) -> tuple[Float, Float]:
-        return np.sqrt(self.unit * self.origin_rows), np.sqrt(self.unit * self.origin_cols)
+        unit = math.sqrt(self.unit) * (self.length if self.exact else 1.0)
+        left, right = (np.sqrt(side.origin) * side.powers * unit for side in (self.rows, self.columns))
+        return left, right
 
     def l1_distances(self, out: Float) -> None:
         distances.l1_distances(*self.coordinates(), out)
@@ -100,55 +134,66 @@ class KernelTile(PairTile):
         backend: CpuBackend,
         dot: NDArray[Any] | None = None,
     ) -> None:
-        exact = columns.exact
-        self._rows, self._start, self._stop = rows, start, stop
-        self._columns, self._backend = columns, backend
+        self.exact = columns.exact
+        self._points, self._start, self._stop = rows, start, stop
+        self._block, self._backend = columns, backend
         self._dot = dot
-        self._row_block: NDArray[Any] | None = None  # what was multiplied, where that was no bytes
-        self.unit = rows.scale * columns.points.scale if exact else 1.0
-        self.sq_rows, self.offset_rows, self.origin_rows = rows.row_vectors(start, stop, exact)
-        self.sq_cols, self.offset_cols, self.origin_cols = columns.points.row_vectors(
-            columns.start, columns.stop, exact
-        )
+        self._inner: NDArray[Any] | None = None
+        self.unit, self.length = units(rows, columns.points, self.exact)
+        self.rows = rows.row_vectors(start, stop, self.exact)
+        self.columns = columns.points.row_vectors(columns.start, columns.stop, self.exact)
 
     @property
     def shape(self) -> tuple[int, int]:
-        return self._stop - self._start, self._columns.stop - self._columns.start
+        return self._stop - self._start, self._block.stop - self._block.start
 
     def dot(self) -> NDArray[Any]:
         if self._dot is None:
-            features = self._rows.shape[1]
-            chunk = chunk_length(self._rows, self._columns.points)
-            single = self._columns.exact and features <= chunk
+            features = self._points.shape[1]
+            chunk = chunk_length(self._points, self._block.points)
+            single = self.exact and features <= chunk
             out = self._backend.scratch("dot", *self.shape, np.float32 if single else np.float64)
-            columns = self._columns.values
+            columns = self._block.centred()
             if isinstance(columns, bytes_product.Packed):
                 height = self._stop - self._start
                 space = self._backend.scratch("bytes", 1, bytes_product.row_space(height, features), np.int8)
-                values = self._rows.values[self._start : self._stop]
-                rows = bytes_product.packed_rows(values, self._rows.centre, space)
+                values = self._points.values[self._start : self._stop]
+                rows = bytes_product.packed_rows(values, self._points.centre, space)
                 bytes_product.multiply(rows, columns, out)
             else:
-                self._row_block = self._rows.block(self._start, self._stop, self._columns.exact)
-                inner_products(self._row_block, columns, out, chunk)
+                inner_products(self._points.block(self._start, self._stop, self.exact), columns, out, chunk)
             self._dot = out
         return self._dot
 
-    def rounded(self) -> tuple[Float, Float] | None:
-        if self._columns.exact:
-            return None
-        columns = self._columns.values
-        assert self._row_block is not None
-        assert isinstance(columns, np.ndarray)
-        return self._row_block, columns
+    def inner(self) -> NDArray[Any]:
+        if self.exact or (shares_products(self._points) and shares_products(self._block.points)):
+            return self.dot()
+        if self._inner is None:
+            self._inner = self._backend.scratch("inner", *self.shape, np.float64)
+            rows = self._points.about_origin(self._start, self._stop)
+            inner_products(rows, self._block.about_origin(), self._inner, 0)
+        return self._inner
 
     def coordinates(self) -> tuple[Float, Float]:
-        points = self._columns.points
-        columns = points.scaled(self._columns.start, self._columns.stop)
-        return self._rows.scaled(self._start, self._stop), columns
+        points = self._block.points
+        columns = points.scaled(self._block.start, self._block.stop)
+        return self._points.scaled(self._start, self._stop), columns
 
     def scratch(self, name: str) -> Float:
         return self._backend.scratch(name, *self.shape, np.float64)
+
+
+def shares_products(points: Points) -> bool:
+    """Whether one product of rows that are not exact serves distances and inner products."""
+    return points.centred_as_is and points.plain
+
+
+def units(rows: Points, columns: Points, exact: bool) -> tuple[float, float]:
+    """`unit` and `length` of a tile between two sets of rows."""
+    if not exact:
+        return 1.0, columns.length
+    unit = rows.scale * columns.scale
+    return (unit, 1.0) if unit >= np.finfo(float).tiny else (1.0, columns.scale)
 
 
 def evaluate(

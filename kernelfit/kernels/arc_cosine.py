@@ -42,7 +42,7 @@ class ArcCosine(Kernel):
         return Constants(self.order, float(self.depth))
 
     def evaluate(self, tile: Tile, out: Float) -> None:
-        tile.cosines(out)
+        tile.half_tangents(out)
         _arc_cosine(*tile.lengths(), self.order, self.depth, out)
 
     def diagonal(self, points: Rows) -> Float:
@@ -52,25 +52,63 @@ class ArcCosine(Kernel):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def kappa_1(rho: float) -> float:
-    """(sin theta + (pi - theta) cos theta) / pi with rho = cos theta."""
-    # (1 - rho)(1 + rho) keeps digits that 1 - rho^2 would lose.
-    return (math.sqrt((1.0 - rho) * (1.0 + rho)) + rho * (math.pi - math.acos(rho))) / math.pi
+def angles(tangent: float) -> tuple[float, float]:
+    """theta and pi - theta from tan^2(theta / 2); whichever is small has all its digits."""
+    if tangent <= 1.0:
+        theta = 2.0 * math.atan(math.sqrt(tangent))
+        return theta, math.pi - theta
+    rest = 2.0 * math.atan(math.sqrt(1.0 / tangent))
+    return math.pi - rest, rest
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def kappa_0(rho: float) -> float:
-    """1 - theta / pi with rho = cos theta."""
-    return 1.0 - math.acos(rho) / math.pi
+def _sine_less(theta: float, one_less_cosine: float) -> float:
+    """sin theta - theta cos theta; below 1/2 by its series, whose ninth term is 1e-19 of the first."""
+    if theta >= 0.5:
+        sine = math.sqrt(one_less_cosine * (2.0 - one_less_cosine))
+        return sine - theta * (1.0 - one_less_cosine)
+    square = theta * theta
+    series = 16.0 / 355687428096000.0
+    series = 14.0 / 1307674368000.0 - square * series
+    series = 12.0 / 6227020800.0 - square * series
+    series = 10.0 / 39916800.0 - square * series
+    series = 8.0 / 362880.0 - square * series
+    series = 6.0 / 5040.0 - square * series
+    series = 4.0 / 120.0 - square * series
+    series = 2.0 / 6.0 - square * series
+    return theta * square * series
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def step_layer(tangent: float) -> tuple[float, float]:
+    """kappa_0 = 1 - theta / pi, and tan^2 of half the angle whose cosine that is."""
+    theta, rest = angles(tangent)
+    return rest / math.pi, theta / (math.pi + rest)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def relu_layer(tangent: float) -> tuple[float, float]:
+    """kappa_1 = (sin theta + (pi - theta) cos theta) / pi, and tan^2 of half the angle whose cosine that is.
+
+    1 - kappa_1 = (1 - cos theta) - (sin theta - theta cos theta) / pi, which is formed without cancellation.
+    """
+    theta, rest = angles(tangent)
+    if rest < 0.5:
+        kappa = _sine_less(rest, 2.0 / (1.0 + tangent)) / math.pi
+        left = 1.0 - kappa
+    else:
+        one_less_cosine = 2.0 * tangent / (1.0 + tangent)
+        left = one_less_cosine - _sine_less(theta, one_less_cosine) / math.pi
+        kappa = 1.0 - left
+    return kappa, left / (1.0 + kappa)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _arc_cosine(length_rows: Any, length_cols: Any, order: int, depth: int, out: Any) -> None:
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
-            rho = out[i, j]
+            tangent = out[i, j]
+            kappa = 1.0
             for _ in range(depth):
-                rho = min(1.0, kappa_0(rho) if order == 0 else kappa_1(rho))
-            if order == 1:
-                rho *= length_rows[i] * length_cols[j]
-            out[i, j] = rho
+                kappa, tangent = step_layer(tangent) if order == 0 else relu_layer(tangent)
+            out[i, j] = kappa if order == 0 else kappa * (length_rows[i] * length_cols[j])

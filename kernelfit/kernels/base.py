@@ -39,8 +39,11 @@ COORDINATES = Needs.L1_DISTANCES | Needs.FUNCTION
 class Tile(Protocol):
     """Pairs of rows x_i (i < h) and columns x_j (j < w) in the kernel's domain; every `out` is (h, w) float64."""
 
-    def sq_distances(self, out: Float) -> None:
-        """out_ij <- |x_i - x_j|^2, never below zero."""
+    def sq_distances(self, out: Float) -> float:
+        """out_ij <- |x_i - x_j|^2 / s^2, never below zero; returns the length s.
+
+        s is 1 unless rows are so small that squares would underflow: give it to the constant that distances meet.
+        """
         ...
 
     def inner_products(self, out: Float, factor: float = 1.0) -> None:
@@ -49,6 +52,11 @@ class Tile(Protocol):
 
     def cosines(self, out: Float) -> None:
         """out_ij <- <x_i, x_j> / (|x_i| |x_j|), within [-1, 1]; 0 where a row is zero."""
+        ...
+
+    def half_tangents(self, out: Float) -> None:
+        """out_ij <- tan^2(theta / 2), theta the angle between x_i and x_j: 0 where they are parallel, inf where they
+        are opposite, 1 where a row is zero. It has all digits at both ends, which a cosine has not."""
         ...
 
     def lengths(self) -> tuple[Float, Float]:
@@ -72,6 +80,7 @@ class Rows(Protocol):
     """n rows of d features in the kernel's domain."""
 
     domain_sq_norms: Float
+    lengths: Float
 
     @property
     def shape(self) -> tuple[int, int]: ...

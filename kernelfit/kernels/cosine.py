@@ -28,4 +28,4 @@ class Cosine(Kernel):
         tile.cosines(out)
 
     def diagonal(self, points: Rows) -> Float:
-        return np.where(points.domain_sq_norms > 0, 1.0, 0.0)
+        return np.where(points.lengths > 0, 1.0, 0.0)

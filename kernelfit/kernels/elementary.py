@@ -30,14 +30,25 @@ def _double_to_bits(typing_context: Any, number: Any) -> Any:
     return types.int64(types.float64), generate
 
 
+@intrinsic
+def fused(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
+    """a b + c, rounded once."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.fma(*arguments)
+
+    return types.float64(types.float64, types.float64, types.float64), generate
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def exp_nonpositive(x: float) -> float:
-    """exp(x) for x <= 0, relative error below 3e-16; arguments below -708 give exp(-708) = 3e-308.
+    """exp(x) for x <= 0, relative error below 3e-16; arguments below -708 give 0, for at most 3e-308.
 
     x = k ln 2 + r with |r| <= ln(2)/2 (Cody and Waite's two-part ln 2), a Taylor polynomial of degree 13 in r
     (remainder (ln 2 / 2)^14 / 14! = 4e-18), and 2^k put into the exponent bits. Adding 1.5 * 2^52 rounds
     x / ln 2 to the nearest integer and leaves it in the low bits of the sum.
     """
+    lost = x < -708.0
     x = max(x, -708.0)
     shifted = x * 1.4426950408889634 + 6755399441055744.0
     k = shifted - 6755399441055744.0
@@ -56,7 +67,7 @@ def exp_nonpositive(x: float) -> float:
     p = p * r + 0.5
     p = p * r + 1.0
     p = p * r + 1.0
-    return p * _bits_to_double((_double_to_bits(shifted) + 1023) << 52)
+    return 0.0 if lost else p * _bits_to_double((_double_to_bits(shifted) + 1023) << 52)
 
 
 def pair_distances(rows: Float, metric: Literal["cityblock", "sqeuclidean"]) -> Float:

@@ -23,7 +23,7 @@ class Gaussian(Kernel):
     aliases = ("rbf",)
     stationary = True
     needs = Needs.DISTANCES
-    device_formula = "exp(-a * squared_distance(pair))"
+    device_formula = "exp(-squared_distance(pair, a))"
 
     def __init__(self, gamma: float) -> None:
         self.gamma = positive("gamma", gamma)
@@ -37,8 +37,8 @@ class Gaussian(Kernel):
         return Constants(a=self.gamma)
 
     def evaluate(self, tile: Tile, out: Float) -> None:
-        tile.sq_distances(out)
-        _gaussian(self.gamma, out)
+        length = tile.sq_distances(out)
+        _gaussian(self.gamma * length * length, out)
 
     @classmethod
     def gamma_multiplies(cls, rows: Float) -> Float:

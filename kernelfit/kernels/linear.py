@@ -14,7 +14,7 @@ class Linear(Kernel):
     name = "linear"
     linear = True
     needs = Needs.INNER_PRODUCTS
-    device_formula = "pair.unit * inner_product(pair)"
+    device_formula = "inner_product(pair, 1.0)"
 
     @property
     def parameters(self) -> dict[str, Any]:

@@ -28,7 +28,7 @@ class Matern(Kernel):
     name = "matern"
     stationary = True
     needs = Needs.DISTANCES
-    device_formula = "matern(a * sqrt(squared_distance(pair)), order)"
+    device_formula = "matern(distance(pair, a), order)"
 
     def __init__(self, nu: float = 1.5, length_scale: float = 1.0) -> None:
         if nu not in SMOOTHNESS:
@@ -46,8 +46,8 @@ class Matern(Kernel):
         return Constants(int(self.nu - 0.5), math.sqrt(2.0 * self.nu) / self.length_scale)
 
     def evaluate(self, tile: Tile, out: Float) -> None:
-        tile.sq_distances(out)
-        _matern(self.constants.a, self.constants.order, out)
+        length = tile.sq_distances(out)
+        _matern(self.constants.a * length, self.constants.order, out)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -57,5 +57,6 @@ def _matern(rate: float, order: int, out: Any) -> None:
     v = 1.0 / 3.0 if order == 2 else 0.0
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
-            s = rate * math.sqrt(out[i, j])
+            # Beyond 1e3 the exponential is 0, and s^2 may be infinite.
+            s = min(rate * math.sqrt(out[i, j]), 1e3)
             out[i, j] = (1.0 + s * (u + v * s)) * exp_nonpositive(-s)

@@ -7,7 +7,7 @@ from typing import Any
 from numba import njit
 
 from kernelfit.arguments import integer
-from kernelfit.kernels.arc_cosine import kappa_0, kappa_1
+from kernelfit.kernels.arc_cosine import relu_layer, step_layer
 from kernelfit.kernels.base import Constants, Kernel, Needs, Rows, Tile
 from kernelfit.typing import Float
 
@@ -38,7 +38,7 @@ class NeuralTangent(Kernel):
         return Constants(self.depth)
 
     def evaluate(self, tile: Tile, out: Float) -> None:
-        tile.cosines(out)
+        tile.half_tangents(out)
         _neural_tangent(*tile.lengths(), self.depth, out)
 
     def diagonal(self, points: Rows) -> Float:
@@ -50,10 +50,11 @@ class NeuralTangent(Kernel):
 def _neural_tangent(length_rows: Any, length_cols: Any, depth: int, out: Any) -> None:
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
-            rho = out[i, j]
-            theta = rho
+            tangent = out[i, j]
+            # The cosine, from whichever of 1 - cos and 1 + cos is small.
+            theta = 1.0 - 2.0 * tangent / (1.0 + tangent) if tangent <= 1.0 else 2.0 / (1.0 + tangent) - 1.0
             for _ in range(depth):
-                derivative = kappa_0(rho)
-                rho = min(1.0, kappa_1(rho))
-                theta = rho + theta * derivative
+                derivative = step_layer(tangent)[0]
+                kappa, tangent = relu_layer(tangent)
+                theta = kappa + theta * derivative
             out[i, j] = theta * (length_rows[i] * length_cols[j])

@@ -21,7 +21,7 @@ class Polynomial(Kernel):
     name = "polynomial"
     aliases = ("poly",)
     needs = Needs.INNER_PRODUCTS
-    device_formula = "power(a * pair.unit * inner_product(pair) + b, order)"
+    device_formula = "power(inner_product(pair, a) + b, order)"
 
     def __init__(self, degree: int = 3, gamma: float = 1.0, coef0: float = 1.0) -> None:
         self.degree = integer("degree", degree, 1)

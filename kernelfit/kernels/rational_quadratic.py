@@ -23,15 +23,13 @@ class RationalQuadratic(Kernel):
     name = "rational-quadratic"
     stationary = True
     needs = Needs.DISTANCES
-    device_formula = "exp(-b * log1p(a * squared_distance(pair)))"
+    device_formula = "rational_quadratic(distance(pair, a), b)"
 
     def __init__(self, alpha: float = 1.0, length_scale: float = 1.0) -> None:
         self.alpha = positive("alpha", alpha)
         self.length_scale = positive("length_scale", length_scale)
         if math.isinf(self.constants.a):
-            raise InputError(
-                f"length_scale: got {length_scale}, expected one whose square is not lost to rounding"
-            )
+            raise InputError(f"length_scale: got {length_scale}, expected one whose inverse float64 holds")
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -39,16 +37,23 @@ class RationalQuadratic(Kernel):
 
     @property
     def constants(self) -> Constants:
-        """1 / (2 alpha length_scale^2), divided one by one: the square of an extreme length scale overflows; alpha."""
-        return Constants(a=0.5 / self.alpha / self.length_scale / self.length_scale, b=self.alpha)
+        """1 / (sqrt(2 alpha) length_scale), whose square may be beyond float64, and alpha."""
+        return Constants(a=math.sqrt(0.5 / self.alpha) / self.length_scale, b=self.alpha)
 
     def evaluate(self, tile: Tile, out: Float) -> None:
-        tile.sq_distances(out)
-        _rational_quadratic(self.constants.a, self.constants.b, out)
+        length = tile.sq_distances(out)
+        _rational_quadratic(self.constants.a * length, self.constants.b, out)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _rational_quadratic(rate: float, alpha: float, out: Any) -> None:
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
-            out[i, j] = math.exp(-alpha * math.log1p(rate * out[i, j]))
+            root = rate * math.sqrt(out[i, j])
+            # The logarithm keeps digits of what is near 1, the power those of what is near 0; the root cannot overflow.
+            if root < 1.0:
+                out[i, j] = math.exp(-alpha * math.log1p(root * root))
+            elif root < 1e9:
+                out[i, j] = (1.0 + root * root) ** -alpha
+            else:
+                out[i, j] = root ** (-2.0 * alpha)

@@ -28,7 +28,7 @@ def predict(
     kernel.compile()
     with progress.phase("predict", float(m) * n, "entries") as advance:
         for j in range(layout.count):
-            columns = ColumnBlock(points, layout.start(j), layout.stop(j), exact)
+            columns = ColumnBlock(points, layout.start(j), layout.stop(j), exact, kernel.needs)
 
             def accumulate(strip: Span, columns: ColumnBlock = columns) -> None:
                 start, stop = strip

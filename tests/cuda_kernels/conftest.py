@@ -84,6 +84,20 @@ class Emulated:
     def address(self, block: Block) -> int:
         return int(self.memory.ctypes.data) + block.offset
 
+    # What `kernelfit.device.gram.put_rows` asks of a device; everything happens at once.
+
+    def host(self, nbytes: int) -> np.ndarray:
+        return np.empty(nbytes, np.uint8)
+
+    def release_host(self, array: np.ndarray) -> None: ...
+
+    def record(self, stream: Any) -> None: ...
+
+    def synchronise(self, event: Any = None) -> None: ...
+
+    def copy_in(self, stream: Any, host: np.ndarray, block: Block) -> None:
+        self.view(block)[...] = host.view(block.dtype).reshape(block.rows, block.columns)
+
     def launch(self, launch: Launch, order: int = 0) -> None:
         values = [np.array(argument) for argument in launch.arguments]
         pointers = (ctypes.c_void_p * len(values))(*[value.ctypes.data for value in values])

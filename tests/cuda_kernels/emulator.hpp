@@ -125,6 +125,11 @@ template <typename... A> int arity(void (*)(A...)) {
 
 inline void __syncthreads() { emulator::yield(); }
 
+inline double __dmul_rn(double a, double b) {
+  volatile double product = a * b;
+  return product;
+}
+
 namespace kernelfit {
 
 // Four signed bytes at a time, as the PTX instruction dp4a.s32.s32 has it.

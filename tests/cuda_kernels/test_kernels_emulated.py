@@ -11,6 +11,7 @@ import pytest
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device import launches
 from kernelfit.device.epilogue import program, table
+from kernelfit.device.gram import as_int8, put_rows
 from kernelfit.device.protocol import DeviceRows, Epilogue, PairBlocks, Symmetric
 from kernelfit.gram.points import Points
 from kernelfit.gram.tile import ColumnBlock
@@ -23,24 +24,43 @@ from kernelfit.kernels import (
     Needs,
     Pairwise,
 )
+from kernelfit.kernels.base import PRODUCTS
 
 ORDERS = (0, 1, 2)
 
 
-def device_rows(memory, points: Points, rows: slice, exact: bool) -> DeviceRows:
-    """Rows of points as `put_rows` lays them out."""
-    scaled = memory.put(points.scaled(rows.start, rows.stop))
-    if not exact:
-        values = memory.put(points.block(rows.start, rows.stop, exact=False))
-    else:
-        d = points.shape[1]
-        padded = np.zeros((rows.stop - rows.start, -(-d // 64) * 64), np.int8)
-        padded[:, :d] = points.values[rows].astype(np.int16) - points.centre
-        values = memory.put(padded)
-    blocks = [
-        memory.put(vector.reshape(-1, 1)) for vector in points.row_vectors(rows.start, rows.stop, exact)
-    ]
-    return DeviceRows(rows.stop - rows.start, points.scale**2 if exact else 1.0, values, scaled, *blocks)
+def pairs_of(
+    memory, kernel, points: Points, here: DeviceRows, there: DeviceRows, rows, columns
+) -> PairBlocks:
+    """What `Strips` forms of every pair, products by NumPy."""
+    dot = inner = l1 = user = None
+    if here.exact:
+        a, b = (memory.view(side.values).astype(np.int32) for side in (here, there))
+        dot = memory.put(a @ b.T)
+    elif kernel.needs & PRODUCTS:
+        if Needs.DISTANCES in kernel.needs:
+            dot = memory.put(memory.view(here.values) @ memory.view(there.values).T)
+        if Needs.INNER_PRODUCTS in kernel.needs:
+            inner = memory.put(memory.view(here.inner) @ memory.view(there.inner).T)
+    if Needs.L1_DISTANCES in kernel.needs:
+        l1 = memory.empty(here.n, there.n, np.float64)
+        memory.launch(launches.l1_distances(memory.address, here.coordinates, there.coordinates, l1))
+    for function in set(kernel.functions()):
+        user = memory.put(expected_tile(Pairwise(function), points, rows, columns))
+    return PairBlocks(dot, inner, l1, user)
+
+
+def device_tile(memory, kernel, points, rows: slice, columns: slice, dtype=None, corner=None) -> np.ndarray:
+    """k(rows, columns) by the kernels of `cuda_kernels/`; without a dtype, in place of the products."""
+    exact = as_int8(points)
+    here, there = (
+        put_rows(memory, None, points, kernel, exact, (part.start, part.stop)) for part in (rows, columns)
+    )
+    epilogue = Epilogue(kernel, program(kernel), memory.put(table(program(kernel))))
+    pairs = pairs_of(memory, kernel, points, here, there, rows, columns)
+    out = pairs.dot if dtype is None else memory.empty(here.n, there.n, dtype, stride=there.n + 4)
+    memory.launch(launches.evaluate(memory.address, epilogue, pairs, here, there, out, corner))
+    return memory.view(out)
 
 
 def expected_tile(kernel, points: Points, rows: slice, columns: slice) -> np.ndarray:
@@ -54,7 +74,7 @@ def expected_tile(kernel, points: Points, rows: slice, columns: slice) -> np.nda
 
 def test_the_structure_of_a_launch_is_the_same_in_numpy_and_in_cuda(library, structure_fields):
     assert library.sizeof_tile() == launches.TILE.itemsize
-    assert len(structure_fields) == 27
+    assert len(structure_fields) == 32
     for name, offset in structure_fields.items():
         assert getattr(library, f"offset_{name.replace('.', '_')}")() == offset, name
 
@@ -62,34 +82,16 @@ def test_the_structure_of_a_launch_is_the_same_in_numpy_and_in_cuda(library, str
 @pytest.mark.parametrize("data", ["bytes", "floats"])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_every_family_gives_the_tile_of_the_cpu(rng, emulated, any_kernel, data, dtype):
-    kernel = any_kernel
     if data == "bytes":
         points = Points(rng.integers(0, 256, (90, 37)).astype(np.uint8), 1 / 255)
     else:
         points = Points(rng.standard_normal((90, 37)))
     rows, columns = slice(20, 61), slice(3, 70)
-    expected = expected_tile(kernel, points, rows, columns)
-    memory = emulated()
-    exact = data == "bytes"
-    here, there = (device_rows(memory, points, part, exact) for part in (rows, columns))
-    terms = program(kernel)
-    epilogue = Epilogue(kernel, terms, memory.put(table(terms)))
-    a, b = memory.view(here.values), memory.view(there.values)
-    dot = memory.put(a.astype(np.int32) @ b.astype(np.int32).T if exact else a @ b.T)
-    l1 = None
-    if Needs.L1_DISTANCES in kernel.needs:
-        l1 = memory.empty(41, 67, np.float64)
-        memory.launch(launches.l1_distances(memory.address, here.coordinates, there.coordinates, l1))
-    user = None
-    for function in set(kernel.functions()):
-        user = memory.put(expected_tile(Pairwise(function), points, rows, columns))
-    out = memory.empty(41, 67, dtype, stride=71)
-    memory.launch(
-        launches.evaluate(memory.address, epilogue, PairBlocks(dot, l1, user), here, there, out, None)
-    )
+    expected = expected_tile(any_kernel, points, rows, columns)
+    got = device_tile(emulated(), any_kernel, points, rows, columns, dtype)
     scale = np.abs(expected).max()
     allowed = 1e-7 * scale if dtype == np.float32 else 2e-14 * scale
-    assert np.abs(memory.view(out) - expected).max() <= allowed
+    assert np.abs(got - expected).max() <= allowed
 
 
 @pytest.mark.parametrize("kernel", [Matern(nu=0.5), Matern(nu=0.5) * (Cosine() + Linear())], ids=repr)
@@ -100,16 +102,10 @@ def test_close_pairs_are_formed_from_differences(rng, emulated, kernel, dtype):
     points = Points(x)
     rows, columns = slice(0, 61), slice(23, 90)
     expected = expected_tile(kernel, points, rows, columns)
-    memory = emulated()
-    here, there = (device_rows(memory, points, part, False) for part in (rows, columns))
-    terms = program(kernel)
-    epilogue = Epilogue(kernel, terms, memory.put(table(terms)))
-    dot = memory.put(memory.view(here.values) @ memory.view(there.values).T)
-    out = memory.empty(61, 67, dtype, stride=71)
-    memory.launch(launches.evaluate(memory.address, epilogue, PairBlocks(dot), here, there, out, None))
+    got = device_tile(emulated(), kernel, points, rows, columns, dtype)
     scale = np.abs(expected).max()
     allowed = 1e-7 * scale if dtype == np.float32 else 2e-14 * scale
-    assert np.abs(memory.view(out) - expected).max() <= allowed
+    assert np.abs(got - expected).max() <= allowed
 
 
 @pytest.mark.parametrize("both", [False, True])
@@ -119,18 +115,13 @@ def test_the_diagonal_is_exact_and_zeros_stand_above_it(rng, emulated, row, colu
     points = Points(rng.standard_normal((80, 5)))
     memory = emulated()
     rows, columns = slice(row, row + 23), slice(column, column + 19)
-    here, there = (device_rows(memory, points, part, False) for part in (rows, columns))
-    terms = program(kernel)
-    epilogue = Epilogue(kernel, terms, memory.put(table(terms)))
     diagonal = kernel.diagonal(points)
-    out = memory.put(memory.view(here.values) @ memory.view(there.values).T)  # in place, as for float64
     corner = Symmetric(row, column, memory.put(diagonal.reshape(-1, 1)), 0.25, both)
-    memory.launch(launches.evaluate(memory.address, epilogue, PairBlocks(out), here, there, out, corner))
+    result = device_tile(memory, kernel, points, rows, columns, corner=corner)
     i, j = np.arange(80)[rows, None], np.arange(80)[None, columns]
     expected = expected_tile(kernel, points, rows, columns)
     if not both:
         expected[i < j] = 0.0
-    result = memory.view(out)
     assert np.allclose(result[i != j], expected[i != j], rtol=1e-14, atol=1e-14)
     assert np.array_equal(result[i == j], (diagonal + 0.25)[np.arange(80)[rows]][(i == j).any(1)])
 

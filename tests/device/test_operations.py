@@ -242,7 +242,7 @@ def test_l1_distances(rng, bench, shape):
     a, b = rng.standard_normal((height, d)), rng.standard_normal((width, d))
     vectors = [bench.put(np.zeros((max(height, width), 1)))] * 3
     rows, columns = (
-        DeviceRows(len(array), 1.0, None, bench.put(array, gap=gap), *vectors)
+        DeviceRows(len(array), 1.0, 1.0, None, None, bench.put(array, gap=gap), *vectors, None)
         for array, gap in ((a, 2), (b, 0))
     )
     out = bench.empty(height, width, np.float64, gap=3)
@@ -257,7 +257,9 @@ def test_inner_products_that_are_there_already(rng, bench, kind):
     values = rng.standard_normal((n, 40)).astype(kind)
     dot = bench.put(values, gap=7)
     zeros = bench.put(np.zeros((n + 40, 1)))
-    rows, columns = (DeviceRows(size, 0.5, None, None, zeros, zeros, zeros) for size in (n, 40))
+    rows, columns = (
+        DeviceRows(size, 0.5, 1.0, None, None, None, zeros, zeros, zeros, None) for size in (n, 40)
+    )
     block = device.slab.take(1, TABLE_ROW, np.float64)
     epilogue = Epilogue(Linear(), program(Linear()), block)
     put(device, stream, table(epilogue.terms), block)

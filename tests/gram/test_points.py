@@ -15,15 +15,17 @@ from kernelfit.gram.points import Points, as_array, chunk_length, inner_products
 
 def dots(rows: Points, columns: Points, exact: bool) -> np.ndarray:
     """<x_i, x_j> in units of both scales, put together as the kernels do."""
-    first = rows.block(0, rows.shape[0], exact)
-    second = columns.block(0, columns.shape[0], exact)
+    if exact:
+        first, second = rows.block(0, rows.shape[0], True), columns.block(0, columns.shape[0], True)
+    else:
+        first, second = rows.about_origin(0, rows.shape[0]), columns.about_origin(0, columns.shape[0])
     chunk = chunk_length(rows, columns)
     single = exact and first.shape[1] <= chunk
     out = np.full((rows.shape[0], columns.shape[0]), np.nan, np.float32 if single else np.float64)
     inner_products(first, second, out, chunk)
-    if exact != columns.exact:
+    if not exact:
         return out
-    return out.astype(np.float64) + rows.offsets[:, None] + columns.offsets[None, :]
+    return out.astype(np.float64) + rows.vectors.offsets[:, None] + columns.vectors.offsets[None, :]
 
 
 def int64_dots(x, y) -> np.ndarray:
@@ -34,9 +36,9 @@ def assert_exact(points: Points, integers: np.ndarray) -> None:
     assert points.exact
     assert np.array_equal(dots(points, points, True), int64_dots(integers, integers))
     squares = (integers.astype(np.int64) ** 2).sum(axis=1)
-    assert np.array_equal(points.sq_norms_origin, squares)
+    assert np.array_equal(points.vectors.origin, squares)
     centred = integers.astype(np.int64) - points.centre
-    assert np.array_equal(points.sq_norms, (centred**2).sum(axis=1))
+    assert np.array_equal(points.vectors.sq_norms, (centred**2).sum(axis=1))
     np.testing.assert_allclose(points.domain_sq_norms, squares * points.scale**2, rtol=1e-15)
 
 
@@ -75,7 +77,7 @@ def test_wide_integers_kept_as_floats_give_the_same_bits(rng, n):
     points = Points(rng.integers(-(10**6), 10**6, (n, 3)))
     again = Points(points.values, points.scale)
     assert np.array_equal(dots(again, again, False), dots(points, points, False))
-    assert np.array_equal(again.sq_norms, points.sq_norms)
+    assert np.array_equal(again.vectors.sq_norms, points.vectors.sq_norms)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -30,14 +30,14 @@ def test_the_invariants_that_kernels_rely_on(rng, backend, make, d):
     tile = KernelTile(rows, 4, 20, ColumnBlock(columns, 7, 30, rows.exact and columns.exact), backend)
     a, b = y[4:20] * (scale or 1.0), x[7:30] * (scale or 1.0)
     assert tile.shape == (16, 23)
-    dot = tile.dot().astype(np.float64)
     assert tile.dot() is tile.dot()
-    inner = tile.unit * (dot + tile.offset_rows[:, None] + tile.offset_cols)
-    distance = tile.unit * (tile.sq_rows[:, None] + tile.sq_cols - 2 * dot)
+    inner, distance = np.empty(tile.shape), np.empty(tile.shape)
+    tile.inner_products(inner)
+    assert tile.sq_distances(distance) == 1.0
     np.testing.assert_allclose(inner, a @ b.T, rtol=1e-12, atol=1e-12 * d)
     np.testing.assert_allclose(distance, cdist(a, b, "sqeuclidean"), rtol=1e-12, atol=1e-12 * d)
-    np.testing.assert_allclose(tile.unit * tile.origin_rows, (a**2).sum(1), rtol=1e-13)
-    np.testing.assert_allclose(tile.unit * tile.origin_cols, (b**2).sum(1), rtol=1e-13)
+    for got, expected in zip(tile.lengths(), (a, b), strict=True):
+        np.testing.assert_allclose(got, np.linalg.norm(expected, axis=1), rtol=1e-13)
     for got, expected in zip(tile.coordinates(), (a, b), strict=True):
         assert np.array_equal(got, expected)
 
@@ -56,7 +56,7 @@ def test_a_float32_tile_is_the_rounded_float64_tile(rng, backend, kernel):
 
 
 @pytest.mark.parametrize("d", [784, 3072])
-def test_both_exact_roads_give_the_same_bits(rng, backend, monkeypatch, d):
+def test_both_exact_ways_give_the_same_bits(rng, backend, monkeypatch, d):
     """Inner products of bytes by the CPU's own instruction, and of centred integers in float32."""
     x, scale = exact_rows(rng, 90, d)
     kernel, tiles = Gaussian(0.02), []
@@ -112,13 +112,15 @@ def test_a_common_offset_costs_distances_nothing(rng, backend, tolerance, dtype,
     columns = Points(x)
     rows = Points(y, like=columns)
     tile = KernelTile(columns, 0, 40, ColumnBlock(columns, 0, 40, False), backend)
-    distance = np.maximum(tile.sq_rows[:, None] + tile.sq_cols - 2 * tile.dot(), 0)
+    distance = np.empty((40, 40))
+    tile.sq_distances(distance)
     exact = cdist(x.astype(np.float64), x.astype(np.float64), "sqeuclidean")
     # What subtracting the median rounds away is relative to the offset, once; not to its square.
     bound = tolerance(np.float64, 30) * (np.abs(x).max() + exact.max())
     assert np.abs(distance - exact).max() <= bound
     tile = KernelTile(rows, 0, 20, ColumnBlock(columns, 0, 40, False), backend)
-    inner = tile.dot() + tile.offset_rows[:, None] + tile.offset_cols
+    inner = np.empty((20, 40))
+    tile.inner_products(inner)
     expected = y.astype(np.float64) @ x.astype(np.float64).T
     size = np.linalg.norm(y, axis=1)[:, None] * np.linalg.norm(x, axis=1)
     assert (np.abs(inner - expected) <= tolerance(np.float64, 30) * size).all()
@@ -129,7 +131,8 @@ def test_a_row_far_out_costs_the_distances_of_others_nothing(rng, backend, toler
     x[7] = 1e8
     points = Points(x)
     tile = KernelTile(points, 0, 40, ColumnBlock(points, 0, 40, False), backend)
-    distance = tile.sq_rows[:, None] + tile.sq_cols - 2.0 * tile.dot()
+    distance = np.empty((40, 40))
+    tile.sq_distances(distance)
     others = np.ix_(np.arange(40) != 7, np.arange(40) != 7)
     exact = cdist(x, x, "sqeuclidean")[others]
     assert np.abs(distance[others] - exact).max() <= tolerance(np.float64, 30) * exact.max()

@@ -88,7 +88,7 @@ def small_capacity(device, n, d, columns, width, spare_tiles, precision) -> int:
     """Bytes for two panels in the making and `spare_tiles` more, on such a device."""
     kind = np.float64 if precision == "float64" else np.float32
     rich = make_device_plan(
-        DeviceSize(n, d, d * 8 + 32, columns, precision),
+        DeviceSize(n, d, 2 * d * 8 + 40, columns, precision),
         DeviceLimits(2**40),
         width=width,
         work=lambda order: device.potrf_workspace(order, kind),
