@@ -20,7 +20,8 @@ class Certificate:
         solves exactly a system whose entries differ from A and y by this fraction of the largest row of A and of the
         largest target. The unit roundoff is 1.1e-16; rounding errors cancel, so that less is common
     componentwise_backward_error : max_ij |y - A alpha| / (|A| |alpha| + |y|), Oettli and Prager's: every entry of A and
-        y differs by this fraction of itself, which is the stronger statement; None on a device
+        y differs by this fraction of itself, which is the stronger statement; None for a K with negative entries on a
+        device
     forward_error : the condition number times backward_error + u, at most 1: about how large an error of alpha may be
         beside its largest entry. Nearly always too large; fitted values are far better than alpha. NaN without a
         condition number

@@ -35,8 +35,8 @@ def complete(system: System, notes: Notes) -> Solution:
                 notes.add(f"{problem.precision} precision fell back to float64: {error}")
                 system = system.fall_back(notes)
                 answered = _factor_and_answer(system, interruption, notes)
-            remark(problem, answered, notes)
-            solution = _solution(system, answered, notes)
+            remarks = remark(problem, answered, notes)
+            solution = _solution(system, answered, notes, remarks)
             if run is not None:
                 run.finish(*solution.as_data())
         except BaseException as error:
@@ -56,7 +56,7 @@ def _factor_and_answer(system: System, interruption: Interruption | None, notes:
     return answer(system, system.problem.targets, notes.progress)
 
 
-def _solution(system: System, answered: Answer, notes: Notes) -> Solution:
+def _solution(system: System, answered: Answer, notes: Notes, remarks: tuple[str, ...]) -> Solution:
     plan = system.plan
     return Solution(
         problem=system.problem,
@@ -67,6 +67,7 @@ def _solution(system: System, answered: Answer, notes: Notes) -> Solution:
         seconds=system.seconds | answered.seconds,
         traffic=system.traffic | answered.traffic,
         notes=notes.lines,
+        remarks=remarks,
         gflops_factor=plan.flops_factor / max(system.seconds["factor"], 1e-9) / 1e9,
         threads=system.backend.threads,
         device=system.name,

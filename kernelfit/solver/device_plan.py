@@ -35,7 +35,8 @@ def plan_on_device(
     numbers = precision_of(precision or problem.precision)
     if source.kernel is not None:
         require_supported(source.kernel)
-    columns = max(2, problem.targets.shape[1])
+    # The certificate's product: alpha, its absolute values, and ones.
+    columns = 2 * problem.targets.shape[1] + 1
     if source.layout is not None:
         width = source.layout.width
     limits = DeviceLimits(

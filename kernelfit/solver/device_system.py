@@ -44,6 +44,9 @@ from kernelfit.solver.singular import explained
 from kernelfit.storage.panel_file import PanelFile
 from kernelfit.typing import Float
 
+# Sums of entries and of their sizes agree to this where no entry is negative.
+_SAME_SUMS = 1e-11
+
 
 class DeviceSystem:
     """A `kernelfit.solver.system.System` on devices, which it closes with itself, but for the one that K lies on.
@@ -141,14 +144,27 @@ class DeviceSystem:
     def product(
         self, vectors: Float, progress: Progress, name: str, *, with_norm: bool = False, fresh: bool = True
     ) -> Product:
+        if not with_norm:
+            return Product(self._applied_to(vectors, progress, name)[0])
+        n, c = vectors.shape
+        stacked = np.hstack([np.ones((n, 1)), vectors, np.abs(vectors)])
+        applied, sums = self._applied_to(stacked, progress, name, with_sums=True)
+        # Where K has no negative entry, |K| |V| is K |V|, and the sums of its entries are those of their sizes.
+        positive = bool((sums - applied[:, 0] <= _SAME_SUMS * sums).all())
+        return Product(applied[:, 1 : c + 1], float(sums.max()), applied[:, c + 1 :] if positive else None)
+
+    def _applied_to(
+        self, vectors: Float, progress: Progress, name: str, *, with_sums: bool = False
+    ) -> tuple[Float, Float]:
+        """K V (n, c), as many columns at a time as are planned for, and sum_j |K_ij| (n,) where asked for."""
         assert self._gram is not None
-        device, result, norm = self._device, np.empty_like(vectors), 0.0
+        device, result, sums = self._device, np.empty_like(vectors), np.zeros(len(vectors))
         for a, b in self._column_chunks(vectors.shape[1]):
             block, applied = (
                 self._cut(whole, len(vectors), b - a) for whole in (self._vectors, self._applied)
             )
             put(device, self._stream, np.ascontiguousarray(vectors[:, a:b]), block)
-            sums = self._sums if with_norm and a == 0 else None
+            wanted = self._sums if with_sums and a == 0 else None
             with progress.phase(name, product_flops(self._gram), "flop") as advance:
                 symmetric_product(
                     self._stream,
@@ -157,13 +173,13 @@ class DeviceSystem:
                     block,
                     applied,
                     self._tile,
-                    sums,
+                    wanted,
                     advance,
                 )
             result[:, a:b] = fetch(device, self._stream, applied)
-            if sums is not None:
-                norm = float(fetch(device, self._stream, sums).max())
-        return Product(result, norm)
+            if wanted is not None:
+                sums = fetch(device, self._stream, wanted)[:, 0]
+        return result, sums
 
     def inverse_norm(self) -> float | None:
         if self._inverse_norm is None and self.problem.condition:

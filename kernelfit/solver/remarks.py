@@ -17,9 +17,9 @@ _VISIBLE = 1e-3
 _IDENTITY = 1e-12
 
 
-def remark(problem: Problem, answered: Answer, notes: Notes) -> None:
-    """Add what should be known of an answer."""
-    certificate = answered.certificate
+def remark(problem: Problem, answered: Answer, notes: Notes) -> tuple[str, ...]:
+    """Add what should be known of an answer; the lines that were added, which hold for these targets only."""
+    before, certificate = len(notes.lines), answered.certificate
     # Refinement has made up for the pivots that a float32 factor lost.
     if certificate.weak_pivots and not certificate.refinements:
         notes.add(
@@ -35,6 +35,7 @@ def remark(problem: Problem, answered: Answer, notes: Notes) -> None:
         )
     _remark_rounding(problem, answered, notes)
     _remark_identity(problem, certificate.norm, notes)
+    return tuple(notes.lines[before:])
 
 
 def _remark_rounding(problem: Problem, answered: Answer, notes: Notes) -> None:

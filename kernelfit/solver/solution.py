@@ -17,7 +17,7 @@ from kernelfit.gram.plan import Plan
 from kernelfit.gram.points import Points, as_array
 from kernelfit.kernels.base import Kernel
 from kernelfit.linalg.leave_one_out import leave_one_out_predictions
-from kernelfit.progress import Progress, Silent
+from kernelfit.progress import Notes, Progress, Silent
 from kernelfit.runs import solution_file
 from kernelfit.runs.run_file import plan_of
 from kernelfit.solver.answer import answer
@@ -26,10 +26,14 @@ from kernelfit.solver.inputs import Duplicates, as_targets, refuse_conflicts
 from kernelfit.solver.predict import predict, strips_of
 from kernelfit.solver.problem import AbsentGram, Problem
 from kernelfit.solver.problem_record import arrays_of, meta_of, problem_of
+from kernelfit.solver.remarks import remark
 from kernelfit.solver.ridge import RidgeChoice
 from kernelfit.solver.scaling import exponents, scaled
 from kernelfit.solver.system import System
 from kernelfit.typing import Array, Float
+
+# An error of leave-one-out beyond this fraction of the largest target is worth a line.
+_VISIBLE = 1e-3
 
 
 @dataclass
@@ -46,6 +50,7 @@ class Solution:
     seconds : gram, factor, solve, certify
     traffic : bytes of the factor read from and written to a disk, by phase
     notes : what the user should know
+    remarks : those of the notes that hold for these targets only
     weights : (d, c) of the linear kernel with fewer features than rows (its primal path), else None
     gflops_factor, threads, device : how fast, by how many threads and where the factor was made
     factor : the factored system; None where it was closed or comes from a file
@@ -62,6 +67,7 @@ class Solution:
     seconds: dict[str, float]
     traffic: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    remarks: tuple[str, ...] = ()
     weights: Float | None = None
     gflops_factor: float | None = None
     threads: int | None = None
@@ -156,15 +162,19 @@ class Solution:
             refuse_conflicts(Duplicates(self.duplicates), every)
             targets = np.ascontiguousarray(every[self.kept])
         answered = answer(factor, targets, progress or Silent())
+        problem = self.problem.with_targets(targets, single_target=given.ndim == 1)
+        notes = Notes(progress, (line for line in self.notes if line not in self.remarks))
+        remarks = remark(problem, answered, notes)
         return replace(
             self,
-            problem=self.problem.with_targets(targets, single_target=given.ndim == 1),
+            problem=problem,
             alpha=answered.alpha,
             fitted=answered.fitted,
             certificate=answered.certificate,
             seconds=dict.fromkeys(factor.seconds, 0.0) | answered.seconds,
             traffic=dict.fromkeys(factor.traffic, 0) | answered.traffic,
-            notes=list(self.notes),
+            notes=notes.lines,
+            remarks=remarks,
         )
 
     def inverse_diagonal(self, progress: Progress | None = None) -> Float:
@@ -193,6 +203,12 @@ class Solution:
             self._note("leave-one-out has the precision of the factor, float32", progress)
         inverse = factor.inverse_diagonal(progress)
         self.seconds["loo"] = self.seconds.get("loo", 0.0) + time.perf_counter() - started
+        lost = self.certificate.forward_error * np.abs(alpha).max(initial=0.0) / inverse.min(initial=np.inf)
+        if lost > _VISIBLE:
+            self._note(
+                f"leave-one-out may be off by {lost:.1g} of the largest target, as alpha has few correct digits",
+                progress,
+            )
         predictions = scaled(leave_one_out_predictions(targets, alpha, inverse), powers)
         return predictions[:, 0] if self.single_target else predictions
 
@@ -214,6 +230,7 @@ class Solution:
             "seconds": self.seconds,
             "traffic": self.traffic,
             "notes": self.notes,
+            "remarks": self.remarks,
             "gflops_factor": self.gflops_factor,
         }
         arrays = {**arrays_of(self.problem), "alpha": self.alpha, "fitted": self.fitted}
@@ -288,7 +305,8 @@ def _from_data(path: Path, function: Any, meta: dict[str, Any], arrays: dict[str
         plan=plan_of(meta, path),
         seconds=dict(meta["seconds"]),
         traffic=dict(meta["traffic"]),
-        notes=list(meta["notes"]),
+        notes=[str(note) for note in meta["notes"]],
+        remarks=tuple(str(note) for note in meta["remarks"]),
         weights=np.ascontiguousarray(arrays["weights"]) if "weights" in arrays else None,
         gflops_factor=meta["gflops_factor"],
     )

@@ -63,7 +63,10 @@ class System(Protocol):
     def product(
         self, vectors: Float, progress: Progress, name: str, *, with_norm: bool = False, fresh: bool = True
     ) -> Product:
-        """K V (n, c); `with_norm` also |K|_1, and |K| |V| but on a device; `fresh`: K is formed for this product."""
+        """K V (n, c); `with_norm` also |K|_1, and |K| |V| unless a device meets negative entries.
+
+        `fresh`: K is formed for this product.
+        """
         ...
 
     def inverse_norm(self) -> float | None:

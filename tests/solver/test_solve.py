@@ -282,6 +282,18 @@ def test_the_choice_of_a_ridge_stays_with_its_targets(problem, rng):
     assert second.ridge == first.ridge
 
 
+def test_remarks_on_targets_stay_with_them(rng):
+    x = np.hstack([np.ones((200, 1)), rng.standard_normal((200, 4))])
+    inside, outside = x @ np.arange(1.0, 6.0), rng.standard_normal(200)
+    first = kernelfit.solve(x, outside, kernel="linear", ridge=1e-10)
+    assert any("fitted values and predictions may be off" in note for note in first.notes)
+    second = first.solve(inside)
+    assert not any("fitted values" in note for note in second.notes)
+    assert any("fitted values" in note for note in second.solve(outside).notes)
+    first.leave_one_out()
+    assert any("leave-one-out may be off by" in note for note in first.notes)
+
+
 def test_right_hand_sides_of_other_lengths_are_refused(problem):
     x, y = problem
     solution = kernelfit.solve(x, y, gamma=1.0)
