@@ -37,7 +37,7 @@ def command() -> None:
 @click.option(
     "--p", type=float, default=1.0, show_default=True, help="Share of corrupted labels, for corrupt-labels."
 )
-@click.option("--weight-decay", "decay", default="off", show_default=True, help="off, default, or a number.")
+@click.option("--weight-decay", default="off", show_default=True, help="off, default, or a number.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @options.recipe_options
 @click.option(
@@ -76,6 +76,8 @@ def train_command(
             raise InputError("--images: names the data set itself; leave --dataset and --data-dir out")
         values["dataset"], data_dir = "imagenet", images
     recipe = _recipe(values)
+    if any(analyses.values()):
+        deep.check_analyses(recipe, **{name: analyses[name] for name in ANALYSES[1:]})
     progress = TerminalProgress()
     result = finished(recipe, out)
     if result is not None and not any(analyses.values()):
@@ -98,7 +100,7 @@ def train_command(
 
 def _recipe(values: dict[str, Any]) -> Recipe:
     options.require_corrupt_labels(values["p"] != 1, (values["corruption"],))
-    decay = options.weight_decay(values.pop("decay"))
+    decay = options.weight_decay(values.pop("weight_decay"))
     return default(values.pop("model"), weight_decay=decay, **options.recipe_changes(values))
 
 
@@ -110,7 +112,7 @@ def _recipe(values: dict[str, Any]) -> Recipe:
 @click.option("--p", "shares", default="1", show_default=True, help="Shares for corrupt-labels, with commas.")
 @click.option(
     "--weight-decay",
-    "decays",
+    "weight_decay",
     multiple=True,
     default=("off",),
     help="off, default or numbers, with commas or given again.",
@@ -147,7 +149,7 @@ def _recipes(values: dict[str, Any]) -> list[Recipe]:
     models, corruptions = values.pop("models"), values.pop("corruptions")
     shares = options.numbers("--p", values.pop("shares"))
     options.require_corrupt_labels(shares != (1.0,), corruptions)
-    decays = [options.weight_decay(part) for text in values.pop("decays") for part in text.split(",")]
+    decays = [options.weight_decay(part) for text in values.pop("weight_decay") for part in text.split(",")]
     seeds = options.seeds(values.pop("seeds"))
     changes = options.recipe_changes(values)
     recipes = (

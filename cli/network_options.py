@@ -65,11 +65,11 @@ _SIZE = (
     click.option("--n", type=click.IntRange(min=1), help="First n training rows (default: all)."),
     click.option("--n-test", type=click.IntRange(min=1), help="First test rows (default: all)."),
     click.option("--epochs", type=click.IntRange(min=1), help="Epochs of every run."),
+    click.option("--side", type=click.IntRange(min=1), help="Side of the crop  [default: 28]"),
 )
 
 _RECIPE = (
     *_SIZE,
-    click.option("--side", type=click.IntRange(min=1), help="Side of the crop  [default: 28]"),
     click.option("--batch", type=click.IntRange(min=1), help="Rows of a step  [default: 128]"),
     click.option("--rate", "rates", help="Learning rate, or a ladder with commas."),
     click.option("--rate-decay", type=float, help="Factor on the rate each epoch  [default: 0.95]"),
@@ -108,7 +108,7 @@ def hardware_options(command: Command) -> Command:
 
 
 def size_options(command: Command) -> Command:
-    """--dataset, --n, --n-test, --epochs; what is left out keeps the paper's value."""
+    """--dataset, --n, --n-test, --epochs, --side; what is left out keeps the paper's value."""
     return _apply(_SIZE, command)
 
 
@@ -173,7 +173,7 @@ def numbers(flag: str, text: str) -> tuple[float, ...]:
 def seeds(text: str) -> tuple[int, ...]:
     """Distinct integers with commas."""
     try:
-        values = tuple(int(part) for part in text.split(","))
+        values = tuple(int(part) for part in text.replace("_", "?").split(","))
     except ValueError:
         raise InputError(f"--seeds: got {text!r}, expected integers with commas") from None
     if len(set(values)) < len(values) or min(values) < 0:

@@ -10,8 +10,8 @@
 
 Imports go paper, analysis -> training -> data, models -> recipe -> options.
 
-`train`, `sweep`, `reproduce`, `plan`, `analyse`, `Hardware` and `Request` are here too. They load when they are named,
-and torch with them: it takes seconds, and the command line shows its help where torch is not installed.
+The names of `__all__` are here too. They load when they are named, and torch with them: it takes seconds, and the
+command line shows its help where torch is not installed.
 """
 
 from __future__ import annotations
@@ -22,19 +22,20 @@ from typing import TYPE_CHECKING, Any
 from kernelfit.errors import InputError
 
 if TYPE_CHECKING:
-    from kernelfit.deep.analysis.analyse import analyse
+    from kernelfit.deep.analysis.analyse import analyse, check_analyses
     from kernelfit.deep.paper.flops import plan
     from kernelfit.deep.paper.reproduce import Request, reproduce
     from kernelfit.deep.training.hardware import Hardware
     from kernelfit.deep.training.sweep import run as sweep
     from kernelfit.deep.training.sweep import train
 
-__all__ = ["Hardware", "Request", "analyse", "plan", "reproduce", "sweep", "train"]
+__all__ = ["Hardware", "Request", "analyse", "check_analyses", "plan", "reproduce", "sweep", "train"]
 
 _HOMES = {
     "Hardware": ("training.hardware", "Hardware"),
     "Request": ("paper.reproduce", "Request"),
     "analyse": ("analysis.analyse", "analyse"),
+    "check_analyses": ("analysis.analyse", "check_analyses"),
     "plan": ("paper.flops", "plan"),
     "reproduce": ("paper.reproduce", "reproduce"),
     "sweep": ("training.sweep", "run"),

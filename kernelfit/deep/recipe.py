@@ -139,8 +139,10 @@ class Recipe:
             raise InputError(f"rate_decay: got {self.rate_decay}, expected a positive factor")
         if not 0 <= self.weight_decay < math.inf:
             raise InputError(f"weight_decay: got {self.weight_decay}, expected a number of 0 or more")
-        if self.seed < 0:
-            raise InputError(f"seed: got {self.seed}, expected 0 or more")
+        if not 0 <= self.seed < 2**63:
+            raise InputError(f"seed: got {self.seed}, expected an integer from 0 to 2**63 - 1")
+        if not 0 <= self.dropout < 1:
+            raise InputError(f"dropout: got {self.dropout}, expected a share in [0, 1)")
 
     @property
     def key(self) -> str:

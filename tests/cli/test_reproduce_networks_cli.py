@@ -35,7 +35,18 @@ def test_the_plan_trains_nothing(tmp_path):
 def test_reproduce_ends_in_time_and_says_what_is_missing(tmp_path):
     target = tmp_path / "record.json"
     arguments = ["table1", "fig1", "--dataset", "digits", "--n", "100", "--n-test", "50", "--epochs", "1"]
-    arguments += ["--device", "cpu", "--minutes", "1e-9", "--out", str(tmp_path), "--json", str(target)]
+    arguments += [
+        "--side",
+        "6",
+        "--device",
+        "cpu",
+        "--minutes",
+        "1e-9",
+        "--out",
+        str(tmp_path),
+        "--json",
+        str(target),
+    ]
     result = reproduce(*arguments)
     assert "19 of 19 runs are not finished: the same command resumes them" in result.stdout
     assert "36 of 36 runs are not finished" in result.stdout
@@ -70,6 +81,10 @@ def test_reproduce_scaled_down(tmp_path):
         (["table2", "--data-dir", "there"], "--data-dir: table2 takes"),
         (["table1", "--images", "there"], "--images: got a folder without table2"),
         (["table1", "--plan", "--dataset", "digits"], "--plan: .* cifar10 alone"),
+        (
+            ["table4", "--dataset", "digits", "--n", "20"],
+            "crop: got images of 8 x 8 in digits, .* a side below 8",
+        ),
         (["table1", "--seeds", "0,0"], "--seeds: got '0,0', expected distinct"),
         (["table1", "--seeds", "-1"], "--seeds: got '-1', expected distinct integers >= 0"),
     ],

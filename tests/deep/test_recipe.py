@@ -54,6 +54,8 @@ def test_every_choice_is_reported():
         ({"rate_decay": float("nan")}, "rate_decay"),
         ({"weight_decay": float("nan")}, "weight_decay"),
         ({"seed": -1}, "seed"),
+        ({"seed": 2**63}, "seed: got 9223372036854775808"),
+        ({"dropout": 1.0}, "dropout: got 1.0"),
         ({"corruption": "noise"}, "corruption: got 'noise'"),
         ({"crop": True, "corruption": "gaussian"}, "crop: random crops of gaussian"),
         ({"corruption": "corrupt-labels", "p": 1.5}, "p: got 1.5"),

@@ -43,10 +43,7 @@ def analyse(
     Norms and margins are of the trained `model` on its own (corrupted) training data; kernels are of the fresh and of
     the trained network, solved for the true labels and for random ones.
     """
-    if recipe.dataset == "imagenet":
-        raise InputError(
-            "analysis: norms, kernels and Rademacher need a resident data set; use one such as cifar10"
-        )
+    check_analyses(recipe, kernel_rows=kernel_rows, rademacher_draws=rademacher_draws)
     record: dict[str, Any] = {}
     device = hardware.resolve()
     source = load_resident([recipe], device, data_dir=data_dir)
@@ -54,10 +51,10 @@ def analyse(
         recipe.model, shape=source.shape, n_classes=source.n_classes, dropout=recipe.dropout, seed=recipe.seed
     ).to(device)
     inputs = source.train_inputs[0]
-    if kernel_rows:
-        _check_gram("kernels", kernel_rows)
+    if kernel_rows > source.n:
+        raise InputError(f"kernel_rows: got {kernel_rows}, expected at most the {source.n} training rows")
     if rademacher_draws:
-        _check_gram("rademacher", source.n)
+        _check_gram("rademacher_draws", source.n)
     if with_norms:
         measured = norms.norms(model, initial, inputs[:1])
         logits = _logits(model, inputs)
@@ -68,6 +65,22 @@ def analyse(
     if rademacher_draws:
         record["rademacher"] = _rademacher(recipe, source, rademacher_draws, hardware, data_dir, progress)
     return record
+
+
+def check_analyses(recipe: Recipe, *, kernel_rows: int = 0, rademacher_draws: int = 0) -> None:
+    """Raise InputError, before any training, for analyses that cannot be made after it."""
+    if recipe.dataset == "imagenet":
+        raise InputError(
+            "analysis: norms, kernels and Rademacher need a resident data set; use one such as cifar10"
+        )
+    if rademacher_draws == 1:
+        raise InputError("rademacher_draws: got 1, expected at least 2 for an error bar")
+    if recipe.n is not None and kernel_rows > recipe.n:
+        raise InputError(f"kernel_rows: got {kernel_rows}, expected at most the {recipe.n} training rows")
+    if kernel_rows:
+        _check_gram("kernel_rows", kernel_rows)
+    if rademacher_draws and recipe.n is not None:
+        _check_gram("rademacher_draws", recipe.n)
 
 
 def _check_gram(name: str, n: int) -> None:
@@ -95,8 +108,6 @@ def _kernels(
     progress: Progress | None,
 ) -> list[dict[str, Any]]:
     """Energies of both kernels of the fresh and the trained network."""
-    if rows > source.n:
-        raise InputError(f"kernel rows: got {rows}, expected at most the {source.n} training rows")
     inputs = source.train_inputs[0][:rows]
     y = source.clean[0][:rows].cpu().numpy()
     records = []

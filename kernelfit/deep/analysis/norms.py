@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kernelfit.deep.models.inception import Conv, same_pad
+from kernelfit.deep.models.inception import Conv
 from kernelfit.deep.models.mlp import MLP
+from kernelfit.deep.models.same import same_pad
 
 POWER_STEPS = 300  # of the power iteration for a convolution's operator norm
 TOLERANCE = 1e-7  # relative change of the estimate at which it stops earlier
@@ -26,7 +27,7 @@ def margins(logits: Tensor, labels: Tensor) -> Tensor:
 def convolution_norm(layer: nn.Conv2d, shape: tuple[int, int, int], *, same: bool = False) -> float:
     """The operator norm of a convolution on inputs of `shape` (channels, height, width), by power iteration.
 
-    `same` pads as TensorFlow does (`inception.same_pad`). This is the norm of the linear map itself, not of its
+    `same` pads as TensorFlow does (`same_pad`). This is the norm of the linear map itself, not of its
     reshaped kernel, which can be smaller.
     """
     weight = layer.weight.detach().double()

@@ -3,14 +3,17 @@
     ROOT/train/<class>/<image>        ROOT/val/<class>/<image>
     ROOT/train/*.tar                  ROOT/val/*.tar        members <key>.jpg (png, ...) and <key>.cls, a class code
 
-Both give numbered images: place in the sorted list of paths, or in the sorted shards. Shards are indexed once, so that
+Both give numbered images: index in the sorted list of paths, or in the sorted shards. Shards are indexed once, so that
 any image can be read at any time: random labels, order and resume are those of a list and need no shuffle buffer.
 """
 
 from __future__ import annotations
 
 import io
+import os
+import stat
 import tarfile
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +21,13 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from kernelfit.errors import DataError
 
+MAX_CLASSES = 100_000  # ImageNet with all its classes has 21,841
+MAX_PIXELS = 1 << 26  # ImageNet's largest image has 61 million
+CODE_BYTES = 20  # of a class code in decimal digits, with white space
 SUFFIXES = {".jpeg", ".jpg", ".png", ".bmp", ".webp"}
 
 
@@ -62,10 +68,15 @@ class FolderFiles:
 
     def read(self, number: int) -> bytes:
         """The file."""
+        path = self.paths[number]
         try:
-            return self.paths[number].read_bytes()
+            # A pipe would be waited for; its absence of bytes says what it is.
+            with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    raise DataError(f"images: {path} is not a regular file; remove it")
+                return file.read()
         except OSError as error:
-            raise DataError(f"images: {self.paths[number]} cannot be read ({error.strerror})") from None
+            raise DataError(f"images: {path} cannot be read ({error.strerror})") from None
 
 
 @dataclass(frozen=True)
@@ -140,7 +151,7 @@ def _shards(shards: list[Path], classes: Sequence[str] | None) -> ShardFiles:
         raise DataError(
             f"images: {shards[0].parent} holds {len(keys)} images of {n_classes} classes; expected at least 2 classes"
         )
-    if min(labels, default=0) < 0 or max(labels, default=0) >= n_classes:
+    if max(labels, default=0) >= n_classes:
         raise DataError(
             f"images: {shards[0].parent} has class codes {min(labels)} to {max(labels)}, "
             f"expected 0 to {n_classes - 1} as in train/"
@@ -156,7 +167,7 @@ def _shards(shards: list[Path], classes: Sequence[str] | None) -> ShardFiles:
 
 
 def _members(shard: Path) -> tuple[dict[str, tuple[int, int]], dict[str, int]]:
-    """Place of each image and class code by key; a key is a member's path up to the first dot of its name."""
+    """Offset and bytes of images, and class codes, by key: a member's path up to the first dot of its name."""
     images: dict[str, tuple[int, int]] = {}
     codes: dict[str, int] = {}
     try:
@@ -168,9 +179,13 @@ def _members(shard: Path) -> tuple[dict[str, tuple[int, int]], dict[str, int]]:
                 if not member.isfile():
                     continue
                 if f".{extension.lower()}" in SUFFIXES:
+                    if key in images or member.issparse():
+                        raise ValueError(
+                            f"{member.name}: expected one image of this key, stored without holes"
+                        )
                     images[key] = (member.offset_data, member.size)
-                elif extension == "cls" and (file := tar.extractfile(member)) is not None:
-                    codes[key] = int(file.read())
+                elif extension == "cls":
+                    codes[key] = _class_code(tar, member)
     except (OSError, tarfile.TarError, ValueError) as error:
         raise DataError(
             f"images: {shard} cannot be read as an uncompressed tar of images and class codes ({error})"
@@ -178,12 +193,35 @@ def _members(shard: Path) -> tuple[dict[str, tuple[int, int]], dict[str, int]]:
     return images, codes
 
 
+def _class_code(tar: tarfile.TarFile, member: tarfile.TarInfo) -> int:
+    """What a .cls member holds; ValueError where that is no code from 0 to MAX_CLASSES - 1."""
+    file = tar.extractfile(member)
+    text = b"" if file is None else file.read(CODE_BYTES)
+    code = int(text) if text.strip().isdigit() else -1
+    if member.size > CODE_BYTES or not 0 <= code < MAX_CLASSES:
+        shown = text[:32].decode(errors="replace").strip()
+        raise ValueError(f"{member.name}: got {shown!r}, expected a class code from 0 to {MAX_CLASSES - 1}")
+    return code
+
+
 def decode(files: ImageFiles, number: int) -> Image.Image:
-    """An RGB image; DataError naming the file where it cannot be decoded."""
+    """An RGB image; DataError naming the file where it cannot be decoded or is larger than MAX_PIXELS."""
+    content = files.read(number)
     try:
-        with Image.open(io.BytesIO(files.read(number))) as image:
-            return image.convert("RGB")
-    except (OSError, UnidentifiedImageError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS is below its limit
+            with Image.open(io.BytesIO(content)) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise ValueError(f"{image.width} x {image.height} is more than {MAX_PIXELS:,} pixels")
+                if image.mode in ("I", "F") or image.mode.startswith("I;"):
+                    raise ValueError(f"mode {image.mode}, expected 8 bits a channel")
+                return image.convert("RGB")
+    except Image.DecompressionBombError:
         raise DataError(
-            f"images: {files.name(number)} cannot be decoded ({type(error).__name__}); replace or remove it"
+            f"images: {files.name(number)} has more than {MAX_PIXELS:,} pixels; replace or remove it"
+        ) from None
+    except Exception as error:  # Pillow's decoders raise whatever their format's fault provokes
+        reason = str(error) if type(error) is ValueError else type(error).__name__
+        raise DataError(
+            f"images: {files.name(number)} cannot be decoded ({reason}); replace or remove it"
         ) from None

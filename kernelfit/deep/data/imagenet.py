@@ -17,14 +17,14 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from kernelfit.datasets.corruptions import corrupt_labels
 from kernelfit.deep.data.image_files import ImageFiles, decode, find_images
 from kernelfit.deep.data.sources import Batch, local_rows, steps_per_epoch
 from kernelfit.deep.recipe import Recipe
 from kernelfit.deep.world import World
-from kernelfit.errors import InputError
+from kernelfit.errors import DataError, InputError
 
 CENTRAL_SHARE = 0.875  # of the shorter side, for images that are not augmented
 AREA = (0.08, 1.0)  # share of the image that a random window covers
@@ -76,10 +76,16 @@ class ImageRows(Dataset):
         self.seed = seed
         self.augment = augment
 
-    def __getitem__(self, index: tuple[int, int]) -> Tensor:
-        """The image of this number as the epoch sees it."""
+    def __getitem__(self, index: tuple[int, int]) -> Tensor | str:
+        """The image of this number as the epoch sees it, or what is wrong with it in words.
+
+        An exception would come out of a loader process with that process's traceback in its message.
+        """
         epoch, number = index
-        image = decode(self.files, int(self.chosen[number]))
+        try:
+            image = decode(self.files, int(self.chosen[number]))
+        except DataError as error:
+            return str(error)
         if self.augment and epoch >= 0:
             image = augmented(image, self.side, np.random.default_rng([self.seed, epoch, number]))
         else:
@@ -89,6 +95,12 @@ class ImageRows(Dataset):
 
     def __len__(self) -> int:
         return len(self.chosen)
+
+
+def _collate(rows: list[Tensor | str]) -> Tensor | str:
+    """A batch (b, 3, side, side), or what is wrong with its first damaged image."""
+    faults = [row for row in rows if isinstance(row, str)]
+    return faults[0] if faults else default_collate(rows)
 
 
 def _spread(files: ImageFiles, n: int | None) -> NDArray[np.int64]:
@@ -139,10 +151,26 @@ class Images:
             self.rows[part],
             batch_sampler=indices,
             num_workers=self.workers,
+            collate_fn=_collate,
             pin_memory=self.device.type == "cuda",
         )
-        for images in loader:
+        batches = iter(loader)
+        while (images := self._next(batches)) is not None:
             yield images.to(self.device, non_blocking=True)
+
+    def _next(self, batches: Iterator[Tensor | str]) -> Tensor | None:
+        """The next batch, None after the last; errors in one line."""
+        try:
+            images = next(batches, None)
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise InputError(
+                f"workers: a loader process ended ({str(error).splitlines()[0]}); take fewer of them"
+            ) from None
+        if isinstance(images, str):
+            raise DataError(images)
+        return images
 
     def batches(self, epoch: int, order: Tensor, first: int, batch: int, world: World) -> Iterator[Batch]:
         """See `Source`."""

@@ -27,6 +27,7 @@ from kernelfit.errors import InputError
 from kernelfit.progress import Progress
 
 Fetch = Callable[[str, int | None, int | None], Dataset]  # name, n, n_test
+LARGEST_VALUE = 1e15  # whitening sums squares in float32
 LABEL_CORRUPTIONS = ("true", "random-labels", "corrupt-labels")  # these leave the images alone
 Batch = tuple[Tensor, Tensor, Tensor]  # inputs (R, b, ...), labels (R, b), row numbers (R, b)
 
@@ -206,6 +207,25 @@ def _images(dataset: Dataset, X: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(X)).view(len(X), height, width, channels).permute(0, 3, 1, 2)
 
 
+def check_images(recipe: Recipe, dataset: Dataset) -> None:
+    """Raise InputError where networks cannot be trained on these images as the recipe asks."""
+    height, width, _ = image_shape(dataset)
+    if dataset.classes is None:
+        raise InputError(f"dataset: {dataset.name} has numeric targets, expected classes")
+    if recipe.crop and recipe.side >= min(height, width):
+        raise InputError(
+            f"crop: got images of {height} x {width} in {dataset.name}, expected more than the {recipe.side} x "
+            f"{recipe.side} of a crop; choose a side below {min(height, width)}"
+        )
+    for name, X in (("X_train", dataset.X_train), ("X_test", dataset.X_test)):
+        peak = float(np.abs(X).max(initial=0.0)) * dataset.scale if X.dtype.kind == "f" else 0.0
+        if not peak <= LARGEST_VALUE:
+            raise InputError(
+                f"{name}: got values up to {peak:.3g} in {dataset.name}, expected at most {LARGEST_VALUE:g}: their "
+                "squares overflow in float32; divide them by a constant"
+            )
+
+
 def load_resident(
     recipes: Sequence[Recipe],
     device: torch.device,
@@ -220,6 +240,6 @@ def load_resident(
     """
     first = recipes[0]
     dataset = (fetch or reader(data_dir, progress))(first.dataset, first.n, first.n_test)
-    if dataset.classes is None:
-        raise InputError(f"dataset: {dataset.name} has numeric targets; the networks here classify")
+    for recipe in recipes:
+        check_images(recipe, dataset)
     return Resident(recipes, [dataset] * len(recipes), device, inputs)

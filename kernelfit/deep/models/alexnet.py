@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from kernelfit.deep.models.same import SameMaxPool
+
 # TensorFlow's radius 4, bias 1, alpha .001 / 9, beta .75
 RADIUS = 4
 ALPHA = 0.001 / 9
@@ -47,11 +49,11 @@ class SmallAlexNet(nn.Module):
         self.features = nn.Sequential(
             nn.Conv2d(channels, 64, 5, padding=2),
             nn.ReLU(),
-            nn.MaxPool2d(3, 2, ceil_mode=True),
+            SameMaxPool(),
             LocalResponseNorm(64),
             nn.Conv2d(64, 64, 5, padding=2),
             nn.ReLU(),
-            nn.MaxPool2d(3, 2, ceil_mode=True),
+            SameMaxPool(),
             LocalResponseNorm(64),
         )
         with torch.no_grad():

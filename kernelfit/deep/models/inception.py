@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from kernelfit.deep.models.same import SameMaxPool, same_pad
+
 BN_EPSILON = 0.001
 BN_DECAY = 0.9997
 
@@ -27,12 +29,6 @@ STAGES: tuple[tuple[int, ...], ...] = (
     (176, 160),
     (176, 160),
 )
-
-
-def same_pad(x: Tensor, kernel: int, stride: int) -> Tensor:
-    """TensorFlow's SAME padding with zeros: the odd row and column go to the bottom and the right."""
-    height, width = (max(0, (-(-side // stride) - 1) * stride + kernel - side) for side in x.shape[-2:])
-    return F.pad(x, (width // 2, width - width // 2, height // 2, height - height // 2))
 
 
 class Conv(nn.Module):
@@ -82,11 +78,10 @@ class Down(nn.Module):
     def __init__(self, inputs: int, threes: int, *, norm: bool) -> None:
         super().__init__()
         self.three = Conv(inputs, threes, 3, 2, norm=norm)
-        # For the even sides 28 and 14, ceil_mode is SAME: the window overhangs at the bottom and the right only.
-        self.pool = nn.MaxPool2d(3, 2, ceil_mode=True)
+        self.pool = SameMaxPool()
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs, h, w) -> (B, threes + inputs, h / 2, w / 2)."""
+        """(B, inputs, h, w) -> (B, threes + inputs, ceil(h / 2), ceil(w / 2))."""
         return torch.cat([self.three(x), self.pool(x)], dim=1)
 
 

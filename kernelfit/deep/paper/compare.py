@@ -160,7 +160,12 @@ def accuracy_curves(runs: Mapping[str, Sequence[Recipe]], results: Results) -> d
 def scaling_note(recipes: Sequence[Recipe], full: Sequence[Recipe]) -> str | None:
     """One line naming what was scaled down against the full recipes; None where nothing was."""
     changes = []
-    for name, word in (("epochs", "epochs"), ("n", "training rows"), ("n_test", "test rows")):
+    for name, word in (
+        ("epochs", "epochs"),
+        ("n", "training rows"),
+        ("n_test", "test rows"),
+        ("side", "pixels a side"),
+    ):
         ours = sorted({getattr(r, name) or 0 for r in recipes})
         theirs = sorted({getattr(r, name) or 0 for r in full})
         if ours != theirs:

@@ -12,36 +12,55 @@ from kernelfit.storage import atomic
 
 
 class EpochLog:
-    """Appends to FOLDER/log.jsonl; after a resume, lines of epochs that will be repeated are dropped first."""
+    """FOLDER/log.jsonl and FOLDER/tensorboard: `history` at first, then what is written.
+
+    Both are begun anew with `history`, so that after a resume the epochs that are repeated stand there once.
+    """
 
     def __init__(self, folder: Path, history: list[dict[str, Any]], *, tensorboard: bool = False) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / "log.jsonl"
         atomic.write_bytes(self.path, "".join(_line(record) for record in history).encode())
-        self.scalars: Any = None
-        if tensorboard:
-            try:
-                from torch.utils.tensorboard import SummaryWriter
-            except ImportError:
-                raise InputError("tensorboard: the package is missing; pip install tensorboard") from None
-            self.scalars = SummaryWriter(
-                str(folder / "tensorboard"), purge_step=len(history) + 1 if history else None
-            )
+        self.scalars = _scalar_writer(folder / "tensorboard") if tensorboard else None
+        for record in history:
+            self._add_scalars(record)
 
     def write(self, record: dict[str, Any]) -> None:
-        """One epoch."""
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(_line(record))
-        if self.scalars is not None:
-            for name, value in record.items():
-                if isinstance(value, float):
-                    self.scalars.add_scalar(name, value, record["epoch"])
-            self.scalars.flush()
+        """One epoch. Raises StorageError where there is no room; the line that was cut short is left out by `read`."""
+        try:
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write(_line(record))
+            self._add_scalars(record)
+        except OSError as error:
+            raise atomic.storage_error("write", self.path, error) from None
+
+    def _add_scalars(self, record: dict[str, Any]) -> None:
+        if self.scalars is None:
+            return
+        for name, value in record.items():
+            if isinstance(value, float):
+                self.scalars.add_scalar(name, value, record["epoch"])
+        self.scalars.flush()
 
     def close(self) -> None:
         """Flush TensorBoard."""
-        if self.scalars is not None:
+        if self.scalars is None:
+            return
+        try:
             self.scalars.close()
+        except OSError as error:
+            raise atomic.storage_error("write", self.path.parent / "tensorboard", error) from None
+
+
+def _scalar_writer(folder: Path) -> Any:
+    """A TensorBoard writer into `folder`, emptied of the events of an earlier call."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise InputError("tensorboard: the package is missing; pip install tensorboard") from None
+    for events in folder.glob("events.out.tfevents.*"):
+        events.unlink(missing_ok=True)
+    return SummaryWriter(str(folder))
 
 
 def _line(record: dict[str, Any]) -> str:
@@ -54,6 +73,6 @@ def read(path: Path) -> list[dict[str, Any]]:
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
             records.append(json.loads(line))
-        except json.JSONDecodeError:
+        except ValueError:
             break
     return records

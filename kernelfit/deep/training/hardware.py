@@ -57,9 +57,19 @@ class Hardware:
         if name == "auto":
             name = "cuda" if torch.cuda.is_available() else "cpu"
         try:
-            device = torch.device(name)
+            device: torch.device | None = torch.device(name)
         except RuntimeError:
-            raise InputError(f"device: got {self.device!r}, expected auto, cpu or cuda") from None
+            device = None
+        if device is None or device.type not in ("cpu", "cuda"):
+            raise InputError(f"device: got {self.device!r}, expected auto, cpu or cuda[:i]")
+        if (
+            device.type == "cuda"
+            and device.index is not None
+            and device.index >= torch.cuda.device_count() > 0
+        ):
+            raise DeviceError(
+                f"device: got {self.device}, expected one of {torch.cuda.device_count()} CUDA devices"
+            )
         if device.type == "cuda" and not torch.cuda.is_available():
             raise DeviceError(f"device: {self.device} was asked for, but torch sees no CUDA device; use cpu")
         if device.type == "cpu" and (self.compile or self.graph):

@@ -17,7 +17,7 @@ from typing import Any
 from torch import nn
 
 from kernelfit.deep.data.imagenet import Images
-from kernelfit.deep.data.sources import Fetch, InputCache, Source, load_resident, reader
+from kernelfit.deep.data.sources import Fetch, InputCache, Source, check_images, load_resident, reader
 from kernelfit.deep.models.build import HIDDEN
 from kernelfit.deep.recipe import Recipe
 from kernelfit.deep.training import epoch_log
@@ -27,9 +27,10 @@ from kernelfit.deep.training.outcome import Outcome
 from kernelfit.deep.training.results import finished, machine, record, settings
 from kernelfit.deep.training.turns import Job, finish, take_turns
 from kernelfit.deep.world import World, joined, processes
-from kernelfit.errors import InputError
+from kernelfit.errors import InputError, StorageError
 from kernelfit.progress import Progress, Silent
 from kernelfit.report import json_output
+from kernelfit.storage import atomic
 
 Trained = tuple[list[Outcome], list[nn.Module]]
 
@@ -93,6 +94,9 @@ def run(
         _note_other_precision(results, hardware, progress)
     _note_caution(hardware, progress)
     fetch, inputs = reader(data_dir, progress), InputCache()
+    for recipe in missing:
+        if recipe.dataset != "imagenet":  # now, and not after the runs before it
+            check_images(recipe, fetch(recipe.dataset, recipe.n, recipe.n_test))
     begin = functools.partial(
         training, hardware=hardware, data_dir=data_dir, fetch=fetch, inputs=inputs, progress=progress
     )
@@ -100,6 +104,11 @@ def run(
     device = hardware.resolve()
     start = time.monotonic()
     done: list[str] = []
+
+    def call() -> dict[str, Any]:
+        line = {"seconds": time.monotonic() - start, "finished": done, "at_once": at_once, "stack": stack}
+        return {**line, "system": settings(hardware), "machine": machine()}
+
     try:
         with progress.phase("runs", max(len(missing), 1), "runs") as advance, hardware.session(device):
             deadline = None if minutes is None else start + 60 * minutes
@@ -110,10 +119,13 @@ def run(
                     )
                     done.append(outcome.recipe.key)
                 advance(len(outcomes))
-    finally:
-        if missing:
-            line = {"seconds": time.monotonic() - start, "finished": done, "at_once": at_once, "stack": stack}
-            _append_call(folder, {**line, "system": settings(hardware), "machine": machine()})
+    except StorageError:
+        raise  # where a checkpoint found no room the line finds none, and its error would take the place of the first
+    except BaseException:
+        _append_call(folder, call())
+        raise
+    if missing:
+        _append_call(folder, call())
     return results
 
 
@@ -147,9 +159,11 @@ def _note_caution(hardware: Hardware, progress: Progress) -> None:
 
 
 def _append_call(folder: Path, line: dict[str, Any]) -> None:
+    """Replace FOLDER/sweep.jsonl by itself and one line: half a line would hide those after it."""
+    path = folder / "sweep.jsonl"
+    calls = [*(epoch_log.read(path) if path.exists() else []), json_output.plain(line)]
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "sweep.jsonl", "a", encoding="utf-8") as file:
-        file.write(json.dumps(json_output.plain(line)) + "\n")
+    atomic.write_bytes(path, "".join(json.dumps(call) + "\n" for call in calls).encode())
 
 
 def seconds_so_far(folder: Path) -> float:

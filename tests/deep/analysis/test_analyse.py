@@ -154,7 +154,7 @@ def test_a_gram_that_memory_cannot_hold_is_refused_before_any_training(monkeypat
     monkeypatch.setattr(analyse, "total_memory", lambda: 100_000)
     monkeypatch.setattr(rademacher, "of_network", lambda *_, **__: pytest.fail("trained"))
     model = build("mlp-1x512", shape=(8, 8, 1))
-    with pytest.raises(InputError, match=r"rademacher: the 100 x 100 Gram .* need 0\.00 GB"):
+    with pytest.raises(InputError, match=r"rademacher_draws: the 100 x 100 Gram .* need 0\.00 GB"):
         analyse.analyse(recipe, model, rademacher_draws=2, hardware=Hardware(device="cpu"))
-    with pytest.raises(InputError, match="kernels: the 50 x 50 Gram"):
+    with pytest.raises(InputError, match="kernel_rows: the 50 x 50 Gram"):
         analyse.analyse(recipe, model, kernel_rows=50, hardware=Hardware(device="cpu"))

@@ -3,9 +3,11 @@
 import io
 import json
 import os
+import struct
 import subprocess
 import sys
 import tarfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +127,66 @@ def test_shards_that_cannot_be_used(tmp_path):
         Images(recipe(), tmp_path, CPU)
     write_tar(val, [("a.jpg", b"x"), ("a.cls", b"0")])
     with pytest.raises(DataError, match=r"a\.tar:a cannot be decoded"):
+        rows_of(Images(recipe(), tmp_path, CPU), 0)
+
+
+@pytest.mark.parametrize("code", [b"9" * 30, b"50000000", b"100000", b"-1", b"", b"1_0", b"0" * 10_000])
+def test_class_codes_that_would_build_absurd_networks(code, tmp_path):
+    write_tar(tmp_path / "train" / "a.tar", [("a.jpg", b"x"), ("a.cls", code)])
+    with pytest.raises(DataError, match=r"a\.tar cannot be read .* expected a class code from 0 to 99999"):
+        Images(recipe(), tmp_path, CPU)
+
+
+def test_two_images_of_one_key(tmp_path):
+    write_tar(tmp_path / "train" / "a.tar", [("a.jpg", b"x"), ("a.png", b"y"), ("a.cls", b"1")])
+    with pytest.raises(DataError, match=r"a\.png: expected one image of this key"):
+        Images(recipe(), tmp_path, CPU)
+
+
+def made_png(width, height):
+    """A PNG that claims to be of this size, in a few hundred bytes."""
+    out = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(out, "png")
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    start = out.getvalue()
+    body = b"IHDR" + header
+    return start[:8] + struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body)) + start[33:]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (made_png(30_000, 30_000), r"a/0\.png .* more than 67,108,864 pixels"),
+        (made_png(10_000, 10_000), r"a/0\.png cannot be decoded \(10000 x 10000 is more than"),
+        (made_png(12, 12), r"a/0\.png cannot be decoded"),
+        (b"", r"a/0\.png cannot be decoded"),
+    ],
+)
+def test_images_that_cannot_be_decoded_are_named_in_one_line(tmp_path, content, message, workers):
+    for part in ("train", "val"):
+        for name in ("a", "b"):
+            (tmp_path / part / name).mkdir(parents=True)
+            (tmp_path / part / name / "0.png").write_bytes(content)
+    with pytest.raises(DataError, match=message) as raised:
+        rows_of(Images(recipe(), tmp_path, CPU, workers=workers), 0)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_pipe_among_the_images_is_not_waited_for(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    os.mkfifo(tmp_path / "a" / "0.png")
+    with pytest.raises(DataError, match=r"a/0\.png is not a regular file"):
+        find_images(tmp_path).read(0)
+
+
+def test_sixteen_bits_are_not_cut_to_eight_in_silence(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / "train" / name).mkdir(parents=True)
+        Image.fromarray(np.full((9, 9), 40_000, dtype=np.uint16)).save(tmp_path / "train" / name / "0.png")
+    (tmp_path / "val").symlink_to(tmp_path / "train")
+    with pytest.raises(DataError, match="8 bits a channel"):
         rows_of(Images(recipe(), tmp_path, CPU), 0)
 
 

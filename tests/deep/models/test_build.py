@@ -7,10 +7,28 @@ torch = pytest.importorskip("torch")
 
 from kernelfit.deep.models.alexnet import LocalResponseNorm  # noqa: E402
 from kernelfit.deep.models.build import build, count_parameters  # noqa: E402
-from kernelfit.deep.models.inception import STAGES, Conv, Down, SmallInception, same_pad  # noqa: E402
+from kernelfit.deep.models.inception import STAGES, Conv, Down, SmallInception  # noqa: E402
 from kernelfit.deep.models.mlp import MLP, StackedMLP  # noqa: E402
 from kernelfit.deep.models.runs import decayed_parameters  # noqa: E402
+from kernelfit.deep.models.same import SameMaxPool, same_pad  # noqa: E402
 from kernelfit.errors import InputError  # noqa: E402
+
+
+@pytest.mark.parametrize("side", [1, 2, 3, 5, 6, 7])
+@pytest.mark.parametrize("model", ["alexnet", "inception"])
+def test_networks_take_images_of_any_side(model, side):
+    net = build(model, shape=(side, side + 2, 1), n_classes=3)
+    assert net(torch.zeros(2, 1, side, side + 2)).shape == (2, 3)
+
+
+@pytest.mark.parametrize("side", [1, 2, 3, 7, 14, 28])
+def test_same_pools_against_windows(side, rng):
+    x = rng.standard_normal((side, side))
+    total = max(0, (-(-side // 2) - 1) * 2 + 3 - side)
+    padded = np.pad(x, (total // 2, total - total // 2), constant_values=-np.inf)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3))[::2, ::2]
+    ours = SameMaxPool()(torch.from_numpy(x)[None, None])[0, 0].numpy()
+    np.testing.assert_array_equal(ours, windows.max(axis=(2, 3)))
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,14 @@ def test_gpus_are_asked_for_once(tmp_path, monkeypatch):
     assert stored == list(found.values())
 
 
+def test_half_a_line_does_not_hide_the_calls_after_it(tmp_path):
+    path = tmp_path / "sweep.jsonl"
+    path.write_text('{"seconds": 5.0, "finished": []}\n{"seconds": 7')
+    sweep.run([default("mlp-1x512", **SMALL)], tmp_path, hardware=Hardware(device="cpu"))
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [lines[0]["seconds"], len(lines)] == [5.0, 2]
+
+
 def test_refusals(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="at_once: got 0"):
         sweep.run(recipes(), tmp_path, at_once=0)
