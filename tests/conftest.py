@@ -102,6 +102,90 @@ def any_kernel(request: pytest.FixtureRequest) -> Kernel:
     return kernel
 
 
+# Rows that rounding is hard on.
+
+
+def clusters(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
+    """Around 0 and around points far out."""
+    centres = 10.0 ** rng.uniform(0, 15, (2, 1)) * rng.standard_normal((2, d))
+    centres = np.vstack([np.zeros((1, d)), centres])
+    return centres[rng.integers(0, 3, n)] + rng.standard_normal((n, d))
+
+
+def offsets(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
+    return rng.standard_normal((n, d)) + 10.0 ** rng.uniform(-3, 9, d)
+
+
+def time_stamps(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
+    x = rng.standard_normal((n, d))
+    x[: max(1, 2 * n // 3), 0] += 1.7e9
+    return x
+
+
+def mixed_scales(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
+    return rng.standard_normal((n, d)) * 10.0 ** rng.uniform(-8, 8, d)
+
+
+def mixed_rows(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
+    return rng.standard_normal((n, d)) * 10.0 ** rng.uniform(-150, 150, (n, 1))
+
+
+def tiny(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
+    return rng.standard_normal((n, d)) * 1e-150
+
+
+def huge(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
+    return rng.standard_normal((n, d)) * 1e149
+
+
+def near_equal(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
+    x = rng.standard_normal((n, d)) + rng.uniform(-3, 3)
+    x[1::2] = x[: n - n % 2 : 2] * (
+        1 + 10.0 ** rng.uniform(-16, -2, (n // 2, 1)) * rng.standard_normal((n // 2, d))
+    )
+    return x
+
+
+def near_parallel(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
+    """Multiples of one integer row, exact and nearly so, of either sign."""
+    row = rng.integers(-5, 6, d) + 0.5
+    x = row * rng.choice([-3.0, -1.0, 1.0, 3.0, 5.0], (n, 1))
+    x[1::2] += 10.0 ** rng.uniform(-17, -1, (n // 2, 1)) * rng.standard_normal((n // 2, d))
+    return x
+
+
+def with_zeros(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
+    x = rng.standard_normal((n, d)) * (rng.random((n, d)) < 0.4)
+    x[0] = 0.0
+    return x
+
+
+def grid_bytes(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
+    return rng.integers(0, 256, (n, d)).astype(np.uint8)
+
+
+_HARD_ROWS = (
+    clusters,
+    offsets,
+    time_stamps,
+    mixed_scales,
+    mixed_rows,
+    tiny,
+    huge,
+    near_equal,
+    near_parallel,
+    with_zeros,
+    grid_bytes,
+)
+
+
+@pytest.fixture(params=_HARD_ROWS, ids=lambda rows: rows.__name__)
+def hard_rows(request: pytest.FixtureRequest) -> Callable[[np.random.Generator, int, int], np.ndarray]:
+    """`hard_rows(rng, n, d)`: n rows of d features of one such kind after the other."""
+    rows: Callable[[np.random.Generator, int, int], np.ndarray] = request.param
+    return rows
+
+
 def _data_folders() -> list[Path]:
     candidates = [os.environ.get("KERNELFIT_DATA"), Path(__file__).parents[2] / "shared" / "data"]
     return [Path(candidate) for candidate in candidates if candidate and Path(candidate).is_dir()]

@@ -108,6 +108,20 @@ def test_close_pairs_are_formed_from_differences(rng, emulated, kernel, dtype):
     assert np.abs(got - expected).max() <= allowed
 
 
+def test_hard_rows_give_the_entries_of_the_cpu(rng, emulated, any_kernel, hard_rows):
+    """Relative to sqrt(k(x, x) k(x', x')), which no entry is beyond."""
+    for d in (1, 4):
+        points = Points(hard_rows(rng, 24, d))
+        rows, columns = slice(0, 16), slice(9, 24)
+        with np.errstate(over="ignore"):
+            diagonal = any_kernel.diagonal(points)
+            expected = expected_tile(any_kernel, points, rows, columns)
+            got = device_tile(emulated(), any_kernel, points, rows, columns, np.float64)
+        size = np.sqrt(diagonal[rows])[:, None] * np.sqrt(diagonal[columns])
+        inside = np.isfinite(size) & np.isfinite(expected)
+        assert (np.abs(got[inside] - expected[inside]) <= 1e-11 * size[inside] + 1e-300).all()
+
+
 @pytest.mark.parametrize("both", [False, True])
 @pytest.mark.parametrize(("row", "column"), [(0, 0), (10, 10), (20, 0), (16, 10), (10, 16)])
 def test_the_diagonal_is_exact_and_zeros_stand_above_it(rng, emulated, row, column, both):
