@@ -17,10 +17,12 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
+
+from kernelfit.cpu.jit import njit
 
 #: features up to which every centred inner product of bytes fits int32: 255^2 d < 2^31
 LONGEST = 33_025

@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from kernelfit.cpu.bytes_product import HEIGHT, LANES, REGISTER, STEP, emit_sums
+from kernelfit.cpu.jit import njit
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]

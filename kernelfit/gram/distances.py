@@ -12,8 +12,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from numba import njit
-
+from kernelfit.cpu.jit import njit
 from kernelfit.kernels.elementary import fused
 
 #: A pair is close where |x - x'|^2 is below this part of |x|^2 + |x'|^2.

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
+from kernelfit.cpu.jit import njit
 from kernelfit.typing import Float
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
-
 from kernelfit.arguments import positive
+from kernelfit.cpu.jit import njit
 from kernelfit.kernels.base import Constants, Kernel, Needs, Tile
 from kernelfit.kernels.elementary import exp_nonpositive, pair_distances
 from kernelfit.typing import Float

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from numba import njit
-
 from kernelfit.arguments import positive
+from kernelfit.cpu.jit import njit
 from kernelfit.errors import InputError
 from kernelfit.kernels.base import Constants, Kernel, Needs, Tile
 from kernelfit.kernels.elementary import exp_nonpositive

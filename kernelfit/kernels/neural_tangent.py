@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
-
 from kernelfit.arguments import integer
+from kernelfit.cpu.jit import njit
 from kernelfit.kernels.arc_cosine import relu_layer, step_layer
 from kernelfit.kernels.base import Constants, Kernel, Needs, Rows, Tile
 from kernelfit.typing import Float

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kernelfit.cpu.fork import renew_in_children
 from kernelfit.storage.panel_file import PanelFile
 from kernelfit.storage.panels import Batch, Piece
 from kernelfit.storage.write_behind import WriteBehind
@@ -41,9 +42,14 @@ class DiskPanels:
         self.layout, self.dtype = file.layout, file.dtype
         self._file, self._behind = file, behind
         self._rows_at_once = rows_at_once
-        self._reader = ThreadPoolExecutor(1, thread_name_prefix="kernelfit-read")
         self._building: NDArray[Any] | None = None
         self._free: dict[int, list[NDArray[Any]]] = {}
+        self.renew()
+        renew_in_children(self)
+
+    def renew(self) -> None:
+        """The reader is a thread, which a forked child does not have."""
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="kernelfit-read")
 
     @property
     def bytes_read(self) -> int:

@@ -88,7 +88,8 @@ class PanelFile:
     def sync(self) -> None:
         """Return when what was written is on the disk, under the name it was opened by."""
         try:
-            os.fdatasync(self._descriptor)
+            # macOS has no `fdatasync`, which leaves times out.
+            getattr(os, "fdatasync", os.fsync)(self._descriptor)
         except OSError as error:
             raise storage_error("write panels", self.path, error) from None
         require_in_place(self.path, self._descriptor)

@@ -8,6 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from kernelfit.cpu.fork import renew_in_children
 from kernelfit.storage.journal import Journal, PanelRecord
 from kernelfit.storage.panel_file import PanelFile
 from kernelfit.typing import Span
@@ -23,11 +24,16 @@ class WriteBehind:
 
     def __init__(self, file: PanelFile, journal: Journal | None = None) -> None:
         self.file, self.journal = file, journal
+        self._error: BaseException | None = None
+        self._checksums: list[tuple[int, int, int]] = []
+        self.renew()
+        renew_in_children(self)
+
+    def renew(self) -> None:
+        """The writer is a thread, which a forked child does not have; what it had to write its parent writes."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kernelfit-write")
         self._writes: list[Future[None]] = []
         self._synced: Future[None] | None = None
-        self._error: BaseException | None = None
-        self._checksums: list[tuple[int, int, int]] = []
 
     def write(self, j: int, rows: Span, block: NDArray[Any]) -> None:
         """Rows of panel j; `block` must stay as it is until `wait` returns."""
