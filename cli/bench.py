@@ -15,14 +15,14 @@ from kernelfit.gram.precision import CPU_PRECISIONS
 from kernelfit.report import figures, json_output, tables
 from kernelfit.report.progress import TerminalProgress
 
-from .options import command_line, data_dir_option, json_option, threads_option
+from .options import COUNT, command_line, data_dir_option, json_option, threads_option
 
 
 @click.command(name="bench")
 @click.option(
     "--sizes", default="1000,2000,4000,8000", show_default=True, help="Rows to solve, from 1000 upward."
 )
-@click.option("--n", "ahead", type=int, metavar="ROWS", help="Also predict this size.")
+@click.option("--n", "ahead", type=COUNT, metavar="ROWS", help="Also predict this size.")
 @click.option(
     "--dataset", default=SYNTHETIC, show_default=True, help="Rows: normal ones, or a data set by name."
 )
@@ -69,8 +69,8 @@ def command(
 
 
 def parse_sizes(text: str) -> tuple[int, ...]:
-    """`1000,2000` as integers."""
+    """`1000,2k` as integers."""
     try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
+        return tuple(COUNT.convert(part, None, None) for part in text.split(","))
+    except click.BadParameter:
         raise InputError(f"--sizes: got {text!r}, expected integers separated by commas") from None

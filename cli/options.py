@@ -5,17 +5,42 @@ from __future__ import annotations
 import inspect
 import shlex
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import click
 from click.core import ParameterSource
 
+from kernelfit.arguments import without_separators
 from kernelfit.datasets.corruptions import CORRUPTIONS
 from kernelfit.features import names as feature_names
 from kernelfit.gram.placement import TIERS
 from kernelfit.gram.precision import PRECISIONS
 from kernelfit.kernels import KERNELS, parameter_names
+
+
+class Count(click.ParamType):
+    """An integer that may be written 100000, 100_000, 100,000, 1e5 or 100k."""
+
+    name = "count"
+    _UNITS: ClassVar = {"": 1, "k": 10**3, "m": 10**6}
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        text = str(value).strip().lower()
+        unit = text[-1] if text[-1:] in ("k", "m") else ""
+        try:
+            number = Decimal(without_separators(text.removesuffix(unit))) * self._UNITS[unit]
+            if number != int(number):
+                raise ValueError(text)
+            return int(number)
+        except (ArithmeticError, ValueError):
+            self.fail(f"got {value!r}, expected an integer such as 50000, 5e4 or 50k", param, ctx)
+
+
+COUNT = Count()
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -57,8 +82,8 @@ _DATA = (
     click.option(
         "--test", type=click.Path(path_type=Path), help="Your own test rows; else a fifth is held out."
     ),
-    click.option("--n", "n_train", type=int, metavar="ROWS", help="Take the first ROWS training rows."),
-    click.option("--n-test", type=int, metavar="ROWS", help="Take the first ROWS test rows."),
+    click.option("--n", "n_train", type=COUNT, metavar="ROWS", help="Take the first ROWS training rows."),
+    click.option("--n-test", type=COUNT, metavar="ROWS", help="Take the first ROWS test rows."),
     data_dir_option,
 )
 

@@ -14,13 +14,17 @@ from kernelfit.experiments.specs import DataSpec, SolverSettings
 from kernelfit.report import json_output, tables
 from kernelfit.report.progress import TerminalProgress
 
-from .options import command_line, data_options, json_option, solver_options
+from .options import COUNT, command_line, data_options, json_option, solver_options
 
 
 @click.command(name="plan")
 @data_options
-@click.option("--d", "n_features", type=int, metavar="COUNT", help="Features a row, in place of a data set.")
-@click.option("--rhs", "n_rhs", type=int, metavar="COUNT", help="Right-hand sides; else one for each class.")
+@click.option(
+    "--d", "n_features", type=COUNT, metavar="COUNT", help="Features a row, in place of a data set."
+)
+@click.option(
+    "--rhs", "n_rhs", type=COUNT, metavar="COUNT", help="Right-hand sides; else one for each class."
+)
 @solver_options
 @click.option(
     "--gemm/--no-gemm", default=True, show_default=True, help="Measure the GEMM rate to predict the time."

@@ -21,7 +21,7 @@ from kernelfit.progress import Progress
 from kernelfit.report import json_output, tables
 from kernelfit.report.progress import TerminalProgress
 
-from .options import command_line, data_dir_option, json_option, threads_option
+from .options import COUNT, command_line, data_dir_option, json_option, threads_option
 
 #: how many predictions the table shows
 SHOWN = 10
@@ -38,7 +38,7 @@ SHOWN = 10
 @click.option(
     "--dataset", help="Or the test rows of a data set: a name or path, with labels to compare with."
 )
-@click.option("--n-test", type=int, metavar="ROWS", help="Take the first ROWS test rows of the data set.")
+@click.option("--n-test", type=COUNT, metavar="ROWS", help="Take the first ROWS test rows of the data set.")
 @data_dir_option
 @click.option(
     "--out",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ def bytes_of(memory: int | str | None, name: str = "memory") -> int | None:
 
 
 def parse_bytes(text: str, name: str = "memory") -> int:
-    """Bytes from `8GB`, `512MiB`, `2e9`; powers of ten without an i, of two with it."""
+    """Bytes from `8GB`, `512MiB`, `2e9`, `1,234,567 bytes`; powers of ten without an i, of two with it."""
     units = {
         "": 1,
         "K": 1e3,
@@ -69,7 +70,8 @@ def parse_bytes(text: str, name: str = "memory") -> int:
         "GI": 2**30,
         "TI": 2**40,
     }
-    stripped = text.strip().upper()
+    stripped = text.strip().upper().removesuffix("BYTES").strip()
+    stripped = without_separators(stripped)
     number = stripped.rstrip("BKMGTI")
     unit = stripped[len(number) :].removesuffix("B")
     try:
@@ -79,3 +81,8 @@ def parse_bytes(text: str, name: str = "memory") -> int:
         return int(value)
     except (ValueError, KeyError, OverflowError):
         raise InputError(f"{name}: got {text!r}, expected a size such as 8GB, 512MiB or 2000000000") from None
+
+
+def without_separators(text: str) -> str:
+    """`1,234,567` as `1234567`; any other comma stays, as it may stand for a decimal point."""
+    return text.replace(",", "") if re.match(r"\d{1,3}(,\d{3})+(?![\d,])", text) else text

@@ -19,13 +19,27 @@ def test_sizes_are_read(number, unit, small, gap):
     assert parse_bytes(text) == number * UNITS[unit]
 
 
-@pytest.mark.parametrize(("text", "expected"), [("8GB", 8 * 10**9), ("2e9", 2 * 10**9), ("0.5GiB", 2**29)])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("8GB", 8 * 10**9),
+        ("2e9", 2 * 10**9),
+        ("0.5GiB", 2**29),
+        ("1,234,567 bytes", 1234567),
+        ("12_000", 12000),
+        ("1,000GB", 10**12),
+    ],
+)
 def test_sizes_with_points_and_exponents(text, expected):
     assert parse_bytes(text) == expected
 
 
 @pytest.mark.parametrize(
-    "text", ["", "GB", "-1GB", "0", "nan", "inf", "1e400", "8XB", "8BB", "8GBB", "8 G B", "ten", "0.4"]
+    "text",
+    [
+        *("", "GB", "-1GB", "0", "nan", "inf", "1e400", "8XB", "8BB", "8GBB", "8 G B", "ten", "0.4"),
+        *("1,5GB", "1,50,000", "1,2345"),
+    ],
 )
 def test_what_is_no_size_is_refused(text):
     with pytest.raises(

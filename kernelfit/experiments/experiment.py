@@ -168,7 +168,9 @@ class Experiment:
         if folder is not None:
             folder = claim(folder, resume=resume, streams=self.streams)
         command = command or f"{self!r}.run({'' if folder is None else repr(str(folder))})"
+        resumed = resume or (folder is not None and (folder / GRAM).exists())
         with self._solved(folder, resume, checkpoint, command, progress) as (task, solution):
+            task.resumed = resumed
             return task.report(solution, folder, started, progress)
 
     @contextmanager
@@ -245,6 +247,9 @@ class Experiment:
     ) -> Result:
         """Continue the run in `run_dir` from its first unfinished panel, or report a finished one anew.
 
+        The record says `resumed`: its seconds of `features`, `gram` and `factor` are those of every process that worked
+        on the run, all others and `total` those of this one.
+
         Where the data set cannot be read again, or the run is of `kernelfit.solve`, the record holds the equations and
         their certificate alone. Raises as `kernelfit.resume`.
         """
@@ -275,8 +280,10 @@ class Experiment:
                 if experiment is not None and task is None:
                     task = _task_or_none(experiment, folder, remembered, command, progress)
                 if task is not None:
+                    task.resumed = True
                     return task.report(solution, folder, started, progress)
-                return Result(records.run_record(solution, command), solution, run_dir=folder)
+                record = {**records.run_record(solution, command), "resumed": True}
+                return Result(record, solution, run_dir=folder)
             finally:
                 solution.close()
         finally:
@@ -320,6 +327,8 @@ class _Task:
     ) -> None:
         self.experiment, self.dataset, self.prepared = experiment, dataset, prepared
         self.command, self.seconds_load = command, seconds_load
+        #: whether an earlier process did some of the work
+        self.resumed = False
 
     @classmethod
     def load(cls, experiment: Experiment, checkpoint: Checkpoint, command: str, progress: Progress) -> _Task:
@@ -401,7 +410,8 @@ class _Task:
             seconds={"load": self.seconds_load, "total": time.perf_counter() - started},
             about={"features": inputs.features.name, "seed": inputs.seed, "command": self.command},
         )
-        return record | (inputs.corruption.as_dict() if inputs.corruption else {})
+        record |= inputs.corruption.as_dict() if inputs.corruption else {}
+        return record | ({"resumed": True} if self.resumed else {})
 
     def _interpolate(self, chosen: Solution, progress: Progress) -> tuple[dict[str, Any] | None, str]:
         """The record of the same solve without a ridge; or None and why no function interpolates."""

@@ -23,7 +23,8 @@ def certified_table(record: dict[str, Any]) -> RenderableType:
     table.add_row("error of alpha", number(record["forward_error"], 2))
     table.add_row("log det", number(record["log_det"], 8))
     table.add_row(
-        "factor", f"{seconds(record['seconds']['factor'])}, {number(record['gflops_factor'])} GFLOP/s"
+        "factor",
+        f"{seconds(record['seconds']['factor'])} in all processes, {number(record['gflops_factor'])} GFLOP/s",
     )
     return Group(table, *_lines(record["notes"], "dim"))
 

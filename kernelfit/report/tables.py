@@ -176,7 +176,9 @@ def _without_ridge(record: dict[str, Any], row: paper.PaperRow | None) -> Text:
 
 
 def _times(record: dict[str, Any]) -> Text:
-    text = Text.assemble(("time ", "bold"), seconds(record["seconds"]["total"]))
+    resumed = record.get("resumed", False)
+    label = "time since resumed " if resumed else "time "
+    text = Text.assemble((label, "bold"), seconds(record["seconds"]["total"]))
     if record["gflops_factor"] is not None:
         text.append(f"   factor {record['gflops_factor']:.1f} GFLOP/s")
     text.append(f"   peak memory {size(record['peak_rss_bytes'])}")
@@ -189,6 +191,8 @@ def _times(record: dict[str, Any]) -> Text:
         line = ", ".join(phase.replace(" ", "\u00a0") for phase in phases)
         wrapped = textwrap.fill(line, WIDTH, initial_indent="     ", subsequent_indent="     ")
         text.append("\n" + wrapped.replace("\u00a0", " "), style="dim")
+    if resumed:
+        text.append("\n     features, gram and factor: of every process that worked on this run", style="dim")
     return text
 
 

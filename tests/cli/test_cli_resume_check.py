@@ -89,6 +89,11 @@ def test_a_stopped_run_is_offered_checked_and_continued(
     for key in same:
         assert record[key] == whole[key], key
     assert record["seconds"]["total"] > 0
+    assert record["resumed"]
+    assert "resumed" not in whole
+    shown = invoke("resume", str(stopped)).stdout
+    assert "time since resumed" in shown
+    assert "features, gram and factor: of every process that worked on this run" in shown
     assert f"resume {stopped}" in record["command"]
     assert json.loads((stopped / "result.json").read_text())["test_error"] == whole["test_error"]
     assert invoke("predict", str(stopped), "--dataset", "digits", "--json", "-").exit_code == 0

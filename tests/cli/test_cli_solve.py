@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from kernelfit.cli import root
+from kernelfit.errors import KernelfitError
 
 CONTRACT = [
     "dataset",
@@ -94,6 +95,26 @@ def test_the_contract_on_digits() -> None:
     assert np.sqrt(np.sum(norms**2)) == pytest.approx(record["rkhs_norm"], rel=1e-12)
     spent = [record["seconds"][name] for name in SECONDS if name != "total"]
     assert sum(spent) <= record["seconds"]["total"]
+
+
+@pytest.mark.parametrize("text", ["1000", "1e3", "1k", "1K", "1,000", "1_000", "0.001m"])
+def test_rows_are_counted_as_people_write_them(text: str) -> None:
+    assert solve("--n", text, "--n-test", "10", "--gamma", "0.1")["n_train"] == 1000
+
+
+@pytest.mark.parametrize("text", ["1,5k", "1.5", "k", "1e3k3", "nan", "inf", "-"])
+def test_what_is_no_count_of_rows_is_refused(text: str) -> None:
+    result = invoke(f"--n={text}")
+    assert result.exit_code == 2
+    assert "expected an integer such as 50000, 5e4 or 50k" in result.stderr
+
+
+def test_memory_takes_what_the_error_recommends() -> None:
+    with pytest.raises(KernelfitError, match="give --memory ") as refused:
+        invoke("--n", "1000", "--memory", "1MB")
+    recommended = str(refused.value).split("give --memory ")[1].removesuffix(" or more")
+    assert recommended.endswith(" bytes")
+    assert solve("--n", "1000", "--memory", recommended)["n_train"] == 1000
 
 
 def test_the_answer_is_that_of_a_dense_solve() -> None:
