@@ -83,7 +83,12 @@ _DATA = (
         "--test", type=click.Path(path_type=Path), help="Your own test rows; else a fifth is held out."
     ),
     click.option("--n", "n_train", type=COUNT, metavar="ROWS", help="Take the first ROWS training rows."),
-    click.option("--n-test", type=COUNT, metavar="ROWS", help="Take the first ROWS test rows."),
+    click.option(
+        "--n-test",
+        type=COUNT,
+        metavar="ROWS",
+        help="Take the first ROWS test rows; 0: none.",
+    ),
     data_dir_option,
 )
 
@@ -182,7 +187,7 @@ def kernel_options(function: Function) -> Function:
 
 
 def feature_options(function: Function) -> Function:
-    """--features, --filters, --option."""
+    """--features, --filters, --option, --standardise."""
     decorators = (
         click.option(
             "--features", type=click.Choice(["none", *feature_names()]), default="none", show_default=True
@@ -196,6 +201,11 @@ def feature_options(function: Function) -> Function:
             multiple=True,
             metavar="NAME=VALUE",
             help="Of the features (kernelfit features list); repeatable.",
+        ),
+        click.option(
+            "--standardise",
+            is_flag=True,
+            help="Bring each column to mean 0 and standard deviation 1 over the training rows.",
         ),
     )
     return _apply(decorators, function)

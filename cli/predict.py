@@ -11,13 +11,16 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from kernelfit import datasets
 from kernelfit.datasets.new_rows import read_rows
 from kernelfit.errors import InputError
 from kernelfit.experiments.experiment import Experiment
-from kernelfit.experiments.predictions import Predictions, check_target, predict, predict_test_rows
-from kernelfit.experiments.result import Result
-from kernelfit.progress import Progress
+from kernelfit.experiments.predictions import (
+    Predictions,
+    check_target,
+    predict,
+    predict_test_rows,
+    unseen_test_rows,
+)
 from kernelfit.report import json_output, tables
 from kernelfit.report.progress import TerminalProgress
 
@@ -66,7 +69,8 @@ def command(
     if rows is not None:
         predictions = predict(result, read_rows(rows, result.columns, result.target), progress)
     else:
-        predictions = _of_test_rows(result, dataset, values, progress)
+        data = unseen_test_rows(result, dataset, values["n_test"], values["data_dir"], progress)
+        predictions = predict_test_rows(result, data, progress)
     seconds = {
         "predict": result.solution.seconds.get("predict", 0.0),
         "total": time.perf_counter() - started,
@@ -78,18 +82,6 @@ def command(
         json_output.write(record, json_target)
     if json_target != json_output.STDOUT:
         Console(markup=False).print(_table(record, predictions))
-
-
-def _of_test_rows(result: Result, name: str, values: dict[str, Any], progress: Progress) -> Predictions:
-    # Of a data set without a test part the solve's seed holds out the rows that it did not train on.
-    seed = 0 if result.inputs is None else result.inputs.seed
-    data = datasets.load(
-        name, n_test=values["n_test"], data_dir=values["data_dir"], seed=seed, progress=progress
-    )
-    if result.inputs is not None and result.inputs.corruption:
-        progress.note(f"the test rows are corrupted as in the run: {result.inputs.corruption.name}")
-        data = result.inputs.corruption.apply(data, seed)
-    return predict_test_rows(result, data, progress)
 
 
 def _table(record: dict[str, Any], predictions: Predictions) -> Table:

@@ -34,7 +34,7 @@ class Dataset:
 
     Raises
     ------
-    InputError : shapes, dtypes or codes disagree, fewer than two training rows or two classes, no test rows.
+    InputError : shapes, dtypes or codes disagree, fewer than two training rows or two classes.
     """
 
     name: str
@@ -64,10 +64,6 @@ class Dataset:
             )
         if len(self.X_train) < 2:
             raise InputError(f"X_train: got {len(self.X_train)} row(s) in {self.name}, expected 2 or more")
-        if len(self.X_test) < 1:
-            raise InputError(
-                f"X_test: got 0 rows in {self.name}, expected one or more; leave `test` out to hold rows out"
-            )
         if self.image_shape is not None and math.prod(self.image_shape) != self.n_features:
             raise InputError(
                 f"image_shape: got {self.image_shape} with {math.prod(self.image_shape)} values, expected "

@@ -28,7 +28,7 @@ def encode_labels(parts: list[Rows]) -> tuple[list[Array], tuple[str, ...] | Non
     if any(y.ndim == 2 for y in labels) or not all(_whole(y) for y in labels):
         return [y.astype(np.float64) for y in labels], None, ()
     for part, y in zip(parts, labels, strict=True):
-        if y.dtype.kind == "f" and np.abs(y).max() > _LARGEST_EXACT:
+        if y.dtype.kind == "f" and np.abs(y).max(initial=0.0) > _LARGEST_EXACT:
             raise damaged(part.path, f"class codes in {part.label_name} up to 2^53", f"{np.abs(y).max():.0f}")
     integers = [y.astype(_code_type(y)) for y in labels]
     values = np.unique(np.concatenate([np.unique(y).astype(object) for y in integers]))

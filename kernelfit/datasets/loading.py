@@ -36,7 +36,8 @@ def load(
     name : `digits`, `mnist`, `fashion-mnist` or `cifar10`; or the path of an NPZ, HDF5 or CSV file, of a
         folder of
         images, or of a folder with four IDX files. With `train` given, only a name for the result.
-    n_train, n_test : take the first rows of each part; None takes all.
+    n_train, n_test : take the first rows of each part; None takes all. With n_test = 0 there are no test rows, and none
+        of the user's own are held out.
     data_dir : a folder to look in first; then come $KERNELFIT_DATA and the cache folder. What is found
         nowhere is
         downloaded to `data_dir`, or to the cache folder.
@@ -54,7 +55,8 @@ def load(
         raise InputError(f"seed: got {seed!r}, expected an integer >= 0")
     if train is not None:
         title = Path(train).stem if name in REGISTRY else name
-        dataset = read_own(title, _existing("train", train), _existing("test", test) if test else None, seed)
+        own_test = _existing("test", test) if test else None
+        dataset = read_own(title, _existing("train", train), own_test, seed, hold_out=n_test != 0)
     elif name in REGISTRY:
         if test is not None:
             raise InputError(
@@ -63,7 +65,8 @@ def load(
         dataset = _load_known(REGISTRY[name], data_dir, progress)
     else:
         path = _own_path(name)
-        dataset = read_own(path.stem, path, _existing("test", test) if test else None, seed)
+        own_test = _existing("test", test) if test else None
+        dataset = read_own(path.stem, path, own_test, seed, hold_out=n_test != 0)
     if progress is not None:
         for note in dataset.notes:
             progress.note(note)
@@ -110,9 +113,10 @@ def _first_rows(dataset: Dataset, n_train: int | None, n_test: int | None) -> Da
     for part, wanted, available in (("train", n_train, dataset.n_train), ("test", n_test, dataset.n_test)):
         if wanted is None or wanted == available:
             continue
-        if not isinstance(wanted, int) or not 1 <= wanted <= available:
+        least = 1 if part == "train" else 0
+        if not isinstance(wanted, int) or not least <= wanted <= available:
             raise InputError(
-                f"n_{part}: got {wanted}, expected 1 to {available}, the {part} rows of {dataset.name}"
+                f"n_{part}: got {wanted}, expected {least} to {available}, the {part} rows of {dataset.name}"
             )
         for field in (f"X_{part}", f"y_{part}"):
             changes[field] = getattr(dataset, field)[:wanted].copy()

@@ -30,8 +30,9 @@ _READERS: dict[str, Callable[[Path], tuple[Rows, Rows | None]]] = {
 TABLES = (".csv", ".tsv", ".txt")
 
 
-def read_own(name: str, train: Path, test: Path | None, seed: int) -> Dataset:
-    """Read the user's data; without a test part, hold 20 % of the rows out, chosen by `seed`, and say so.
+def read_own(name: str, train: Path, test: Path | None, seed: int, *, hold_out: bool = True) -> Dataset:
+    """Read the user's data; without a test part, hold 20 % of the rows out, chosen by `seed`, and say so. Without
+    `hold_out` there are no test rows then.
 
     Raises InputError for a path that is no data set, DataError for a file that is not what it claims.
     """
@@ -45,14 +46,14 @@ def read_own(name: str, train: Path, test: Path | None, seed: int) -> Dataset:
             raise InputError(
                 f"test: got {test} with a training and a test part of its own, expected X and y alone"
             )
-    if own_test is None:
+    if own_test is None and hold_out:
         rows, own_test, note = _hold_out(rows, seed)
         notes.append(note)
     elif rows.class_names is not None:
         # Image folders stand sorted by class; the first n rows would all be of one.
         rows = _take(rows, np.random.default_rng(seed).permutation(len(rows.X)))
         notes.append(f"training images are in an order drawn by seed {seed}")
-    return _assemble(name, rows, own_test, notes)
+    return _assemble(name, rows, own_test or _take(rows, np.arange(0)), notes)
 
 
 def read_parts(path: Path, argument: str, like: Rows | None = None) -> tuple[Rows, Rows | None]:

@@ -127,6 +127,8 @@ class Recipe:
             raise InputError(
                 f"crop: random crops of {self.corruption} images would leave the fixed centre crop; switch one off"
             )
+        if self.n_test is not None and self.n_test < 1:
+            raise InputError(f"n_test: got {self.n_test}, expected test rows >= 1")
         if not 0 <= self.p <= 1:
             raise InputError(f"p: got {self.p}, expected a share in [0, 1]")
         for name in ("epochs", "batch", "side"):

@@ -30,6 +30,7 @@ from kernelfit.experiments.specs import (
     KernelSpec,
     SolverSettings,
 )
+from kernelfit.experiments.standardisation import Standardisation
 from kernelfit.progress import Progress, Silent
 from kernelfit.report import json_output
 from kernelfit.runs.folder import GRAM, JOURNAL, RUN, SOLUTION
@@ -58,6 +59,8 @@ class Experiment:
     corruption : a name of `kernelfit.datasets.corruptions.CORRUPTIONS`; `corruption_p` is the share of labels that
         "corrupt-labels" draws anew
     features : "none", or a name of `kernelfit.features.REGISTRY`, with `feature_options` as its class takes them
+    standardise : whether each column of the rows, or of their features, is brought to mean 0 and standard deviation 1
+        over the training rows
     kernel : a name of `kernelfit.kernels.KERNELS`; by default gaussian, or linear for features that stream
     gamma, gamma_factor, kernel_params : as for `kernelfit.solve`; by default the factor that suits the features
     ridge, jitter, precision, tier, memory, scratch, device, device_memory, threads : as for `kernelfit.solve`; for
@@ -83,6 +86,7 @@ class Experiment:
         corruption_p: float = 1.0,
         features: str = NONE,
         feature_options: Mapping[str, Any] | None = None,
+        standardise: bool = False,
         kernel: str | None = None,
         gamma: float | GammaRule | None = None,
         gamma_factor: float | None = None,
@@ -101,13 +105,17 @@ class Experiment:
     ) -> None:
         data = DataSpec(str(dataset), n_train, n_test, _path(data_dir), _path(train), _path(test))
         mapped = FeatureSpec(features, dict(feature_options or {}))
-        self.inputs = Inputs(data, CorruptionSpec(corruption, corruption_p), mapped, seed)
+        self.inputs = Inputs(data, CorruptionSpec(corruption, corruption_p), mapped, seed, standardise)
         name = kernel or ("linear" if mapped.streams else "gaussian")
         self.kernel = KernelSpec(name, gamma, gamma_factor, dict(kernel_params or {}))
         self.solver = SolverSettings(
             ridge, jitter, precision, tier, memory, _path(scratch), device, device_memory, threads
         )
         self.loo = loo
+        if standardise and self.streams:
+            raise InputError(
+                "standardise: features that stream are never held all at once, expected False; or take another kernel"
+            )
 
     @property
     def streams(self) -> bool:
@@ -121,6 +129,7 @@ class Experiment:
                 **self.inputs.data.as_dict(),
                 **self.inputs.corruption.as_dict(),
                 **self.inputs.features.as_dict(),
+                "standardise": self.inputs.standardise,
                 **self.kernel.as_dict(),
                 **self.solver.as_dict(),
                 "seed": self.inputs.seed,
@@ -341,6 +350,7 @@ class _Task:
             prepared = stream(dataset, inputs.features, solver, checkpoint, progress)
         else:
             prepared = prepare(dataset, inputs.features, solver.threads, progress)
+            prepared = prepared.standardised() if inputs.standardise else prepared
         return cls(experiment, dataset, prepared, seconds, command)
 
     def kernel_arguments(self) -> dict[str, Any]:
@@ -366,6 +376,7 @@ class _Task:
             record = record | records.ridge_record(choice, without)
             record["seconds"]["total"] = time.perf_counter() - started
         streamed = self.prepared.streamed is not None
+        standardisation = self.prepared.standardisation
         if run_dir is not None:
             stored = {
                 **record,
@@ -373,6 +384,7 @@ class _Task:
                 "columns": self.dataset.columns,
                 "target": self.dataset.target,
                 "streamed": streamed,
+                "standardisation": standardisation and standardisation.as_dict(),
                 "experiment": self.experiment.as_dict(),
             }
             json_output.write(stored, run_dir / RESULT)
@@ -385,6 +397,7 @@ class _Task:
             target=self.dataset.target,
             inputs=self.experiment.inputs,
             streamed=streamed,
+            standardisation=standardisation,
             run_dir=run_dir,
             without_ridge=without,
             remarks=tuple(remarks),
@@ -410,6 +423,7 @@ class _Task:
             seconds={"load": self.seconds_load, "total": time.perf_counter() - started},
             about={"features": inputs.features.name, "seed": inputs.seed, "command": self.command},
         )
+        record |= {"standardise": True} if inputs.standardise else {}
         record |= inputs.corruption.as_dict() if inputs.corruption else {}
         return record | ({"resumed": True} if self.resumed else {})
 
@@ -476,6 +490,10 @@ def _read_result(run_dir: Path) -> Result:
         if target is not None and not isinstance(target, str):
             raise TypeError("target is no name")
         experiment = Experiment(**stored.pop("experiment"))
+        scaling = stored.pop("standardisation", None)
+        if experiment.inputs.standardise != (scaling is not None):
+            raise ValueError("standardisation and experiment do not belong together")
+        standardisation = None if scaling is None else Standardisation.from_dict(scaling)
     except (InputError, TypeError, ValueError, LookupError, AttributeError) as error:
         raise DataError(
             f"{path}: is not the record of a solve, it is damaged ({error}); solve again into another folder"
@@ -490,6 +508,7 @@ def _read_result(run_dir: Path) -> Result:
         target=target,
         inputs=experiment.inputs,
         streamed=streamed and experiment.streams,
+        standardisation=standardisation,
         run_dir=run_dir,
     )
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from kernelfit import datasets
 from kernelfit.cpu import environment
-from kernelfit.datasets import Dataset
+from kernelfit.datasets import REGISTRY, Dataset
 from kernelfit.datasets.rows import Rows
 from kernelfit.errors import InputError
 from kernelfit.experiments.result import Result
@@ -77,6 +78,24 @@ def predict(result: Result, rows: Rows, progress: Progress) -> Predictions:
     for note in rows.notes:
         progress.note(note)
     return _compared(result, rows.X, _truth(result, rows, progress), rows.ids, progress)
+
+
+def unseen_test_rows(
+    result: Result, name: str, n_test: int | None, data_dir: Path | None, progress: Progress
+) -> Dataset:
+    """The data set of that name or path with the test rows that the solution did not see, corrupted as in its run."""
+    inputs = result.inputs
+    seed = 0 if inputs is None else inputs.seed
+    if inputs is not None and inputs.data.n_test == 0 and name not in REGISTRY:
+        trained = inputs.data.as_dict()
+        if str(Path(name).absolute()) in (trained["train"], trained["dataset"]):
+            raise InputError(f"dataset: got {name}, all of whose rows were trained on, expected other rows")
+    # Of a data set without a test part the solve's seed holds out the rows that it did not train on.
+    dataset = datasets.load(name, n_test=n_test, data_dir=data_dir, seed=seed, progress=progress)
+    if inputs is None or not inputs.corruption:
+        return dataset
+    progress.note(f"the test rows are corrupted as in the run: {inputs.corruption.name}")
+    return inputs.corruption.apply(dataset, seed)
 
 
 def predict_test_rows(result: Result, dataset: Dataset, progress: Progress) -> Predictions:

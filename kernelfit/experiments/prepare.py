@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from kernelfit.datasets import Dataset, training_targets
 from kernelfit.device.choose import open_device
 from kernelfit.errors import DuplicateRowsError
 from kernelfit.experiments.specs import FeatureSpec, SolverSettings
+from kernelfit.experiments.standardisation import Standardisation
 from kernelfit.features.images import ImageFeatures
 from kernelfit.gram.points import Points
 from kernelfit.gram.source import PanelGram
@@ -40,6 +41,7 @@ class Prepared:
     X_train, X_test : what `solve` and `predict` take
     rows : the training rows of the data set that K is of, before features
     feature : the fitted feature map, where there is one
+    standardisation : what was done to the rows or features, where that was asked for
     kept : indices of `rows` in the data set, where equal rows were left out of a Gram
     notes : what was done to the rows
     seconds : for fitting and transforming
@@ -52,6 +54,7 @@ class Prepared:
     n_features: int
     feature: ImageFeatures | None = None
     streamed: FeatureGram | None = None
+    standardisation: Standardisation | None = None
     kept: NDArray[np.int64] | None = None
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
@@ -94,9 +97,23 @@ class Prepared:
 
     def predict(self, solution: Solution, progress: Progress) -> Float:
         """f at the test rows (m, c)."""
+        if len(self.X_test) == 0:
+            return np.zeros((0, solution.alpha.shape[1]))
         streamed = self.streamed
         scores = solution.predict(self.X_test, progress) if streamed is None else streamed.predict(solution)
         return scores.reshape(len(scores), -1)
+
+    def standardised(self) -> Prepared:
+        """Each column of what the kernel sees at mean 0 and standard deviation 1 over the training rows."""
+        assert isinstance(self.X_train, np.ndarray)
+        standardisation = Standardisation.of(self.X_train)
+        return replace(
+            self,
+            X_train=standardisation.apply(self.X_train),
+            X_test=standardisation.apply(self.X_test),
+            scale=1.0,
+            standardisation=standardisation,
+        )
 
     def close(self) -> None:
         """Give back a device or a file that holds a Gram."""
@@ -115,7 +132,9 @@ def prepare(dataset: Dataset, features: FeatureSpec, threads: int | None, progre
 
 def _transformed(dataset: Dataset, feature: ImageFeatures, started: float, progress: Progress) -> Prepared:
     train = feature.transform(dataset.X_train, progress=progress)
-    test = feature.transform(dataset.X_test, progress=progress)
+    test = np.empty((0, train.shape[1]), train.dtype)
+    if dataset.n_test > 0:
+        test = feature.transform(dataset.X_test, progress=progress)
     seconds = time.perf_counter() - started
     for text in feature.notes:
         progress.note(text)

@@ -68,7 +68,10 @@ def solve_record(
     certified = _certified(solution)
     if certified["min_pivot_row"] is not None:
         certified["min_pivot_row"] = int(kept[certified["min_pivot_row"]])
-    test_error, test_rmse = compare(predictions, dataset.y_test, classification)
+    test_error, test_rmse, test_r2 = None, None, None
+    if dataset.n_test > 0:
+        test_error, test_rmse = compare(predictions, dataset.y_test, classification)
+        test_r2 = None if classification else coefficient_of_determination(predictions, dataset.y_test)
     train_error, train_rmse = compare(solution.fitted, truth, classification)
     loo_error, loo_rmse = (None, None) if left_out is None else compare(left_out, truth, classification)
     measured = {"features": prepared.seconds, **solution.seconds, **seconds}
@@ -87,7 +90,7 @@ def solve_record(
         "train_error": train_error,
         "loo_error": loo_error,
         "test_rmse": test_rmse,
-        "test_r2": None if classification else coefficient_of_determination(predictions, dataset.y_test),
+        "test_r2": test_r2,
         "train_rmse": train_rmse,
         "loo_rmse": loo_rmse,
         **certified,

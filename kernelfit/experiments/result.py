@@ -12,6 +12,7 @@ import numpy as np
 from kernelfit.errors import InputError, StorageError
 from kernelfit.experiments.run_dir import WEIGHTS
 from kernelfit.experiments.specs import Inputs
+from kernelfit.experiments.standardisation import Standardisation
 from kernelfit.features.images import ImageFeatures
 from kernelfit.gram.points import Points
 from kernelfit.progress import Progress, Silent
@@ -35,6 +36,7 @@ class Result:
     columns, target : of a table, the names of the features and of the label
     inputs : data set, corruption and features; None where a solution file stands alone
     streamed : whether the solution's kernel is the linear one of features that stream
+    standardisation : of the rows or features, where that was asked for
     run_dir : the folder of the run, where it was stored
     without_ridge : the record of the interpolating solution, where the ridge was chosen and one exists
     remarks : why there is none, and what was done to the features
@@ -47,6 +49,7 @@ class Result:
     target: str | None = None
     inputs: Inputs | None = None
     streamed: bool = False
+    standardisation: Standardisation | None = None
     run_dir: Path | None = None
     without_ridge: dict[str, Any] | None = None
     remarks: tuple[str, ...] = ()
@@ -59,11 +62,13 @@ class Result:
         progress = progress or Silent()
         if self.streamed:
             scores = self._streamed_scores(rows, progress)
-        elif self.inputs is None or not self.inputs.features:
-            scores = self.solution.predict(rows, progress)
         else:
-            feature, _ = self._features(progress)
-            scores = self.solution.predict(feature.transform(rows, progress=progress), progress)
+            if self.inputs is not None and self.inputs.features:
+                feature, _ = self._features(progress)
+                rows = feature.transform(rows, progress=progress)
+            if self.standardisation is not None:
+                rows = self.standardisation.apply(np.asarray(rows))
+            scores = self.solution.predict(rows, progress)
         return scores.reshape(len(scores), -1)
 
     def predict(self, rows: Array, progress: Progress | None = None) -> Array:

@@ -6,7 +6,7 @@ Each is checked when it is made, in the words of `Experiment`'s arguments, and r
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +154,7 @@ class Inputs:
     corruption: CorruptionSpec
     features: FeatureSpec
     seed: int
+    standardise: bool = False
 
     def load(self, progress: Progress | None = None) -> Dataset:
         """The data set, corrupted where that was asked for."""
@@ -164,7 +165,7 @@ class Inputs:
 
     def fit_again(self, threads: int | None, progress: Progress | None = None) -> tuple[ImageFeatures, Array]:
         """The fitted features of a solve that is over, and its training rows."""
-        dataset = replace(self, data=replace(self.data, n_test=None)).load(progress)
+        dataset = self.load(progress)
         return self.features.fit(dataset, threads, progress), dataset.X_train
 
 

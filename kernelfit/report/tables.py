@@ -105,7 +105,7 @@ def _answers(record: dict[str, Any], row: paper.PaperRow | None) -> Table:
         table.add_row(label, here, *([theirs] if row is not None else []), meaning)
 
     ridge = bool(record["ridge"])
-    if record["test_error"] is not None:
+    if record["train_error"] is not None:
         theirs = None if row is None else (row.test_error_with_ridge if ridge else row.test_error)
         add(
             "test error",

@@ -129,6 +129,8 @@ def _rows(solved: Solved) -> LabelledRows:
         raise InputError(
             f"dataset: {dataset.name} has numeric targets, expected classes, whose labels are drawn anew"
         )
+    if dataset.n_test == 0:
+        raise InputError("n_test: got 0, expected test rows, on which the labellings are compared")
     y_train = dataset.y_train if prepared.kept is None else dataset.y_train[prepared.kept]
     return LabelledRows(y_train, prepared.X_test, dataset.y_test, len(dataset.classes))
 

@@ -148,6 +148,72 @@ def test_features_are_fitted_again_on_corrupted_rows(tmp_path: Path) -> None:
     assert np.array_equal(Experiment.load(tmp_path / "run").scores(rows), result.scores(rows))
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"features": "gabor"},
+        {"features": "random-conv", "feature_options": {"n_filters": 100}, "ridge": 1e-3},
+        {"corruption": "gaussian"},
+        {"kernel": "linear"},
+    ],
+)
+def test_all_rows_are_trained_on_without_test_rows(tmp_path: Path, arguments: dict[str, Any]) -> None:
+    data = datasets.load("digits", n_train=100)
+    path = tmp_path / "own.npz"
+    np.savez(path, X=data.X_train.reshape(-1, 8, 8), y=data.y_train)
+    result = Experiment(train=path, n_test=0, loo=arguments.get("kernel") is None, **arguments).run(
+        tmp_path / "run"
+    )
+    record = json.loads(json_output.dumps(result.record))
+    assert (record["n_train"], record["n_test"], record["test_error"]) == (100, 0, None)
+    assert not any("held out" in note for note in record["notes"])
+    again = Experiment.load(tmp_path / "run").predict(data.X_train)
+    assert again.tolist() == result.predict(data.X_train).tolist()
+    refused = CliRunner().invoke(root, ["predict", str(tmp_path / "run"), "--dataset", str(path)])
+    assert "all of whose rows were trained on" in str(refused.exception)
+    shown = CliRunner().invoke(root, ["solve", "--train", str(path), "--n-test", "0", "--gamma", "0.1"])
+    assert "test error" in shown.stdout
+    assert "0 rows" in shown.stdout
+
+
+def test_a_known_data_set_has_no_test_rows_when_none_are_asked_for() -> None:
+    assert datasets.load("digits", n_test=0).X_test.shape == (0, 64)
+
+
+@pytest.mark.parametrize("features", ["none", "gabor"])
+def test_standardised_columns_are_those_of_scikit_learn(tmp_path: Path, features: str) -> None:
+    from sklearn.preprocessing import StandardScaler
+
+    experiment = Experiment("digits", n_train=200, features=features, standardise=True, gamma=0.01)
+    result = experiment.run(tmp_path / "run")
+    data = datasets.load("digits", n_train=200)
+    seen, test = data.X_train, data.X_test
+    if features != "none":
+        feature = experiment.inputs.features.fit(data, None)
+        seen, test = feature.transform(seen), feature.transform(test)
+    scaler = StandardScaler().fit(seen.astype(np.float64))
+    by_hand = kernelfit.solve(scaler.transform(seen.astype(float)), np.eye(10)[data.y_train], gamma=0.01)
+    scores = by_hand.predict(scaler.transform(test.astype(float)))
+    assert np.allclose(result.scores(data.X_test), scores, atol=1e-8)
+    assert result.record["test_error"] == np.mean(scores.argmax(axis=1) != data.y_test)
+    assert result.record["standardise"]
+    loaded = Experiment.load(tmp_path / "run")
+    assert np.array_equal(loaded.scores(data.X_test), result.scores(data.X_test))
+    assert (
+        command("predict", str(tmp_path / "run"), "--dataset", "digits")["test_error"]
+        == result.record["test_error"]
+    )
+    typed = command("solve", "--n", "200", "--features", features, "--standardise", "--gamma", "0.01")
+    assert typed["rkhs_norm"] == result.record["rkhs_norm"]
+
+
+def test_features_that_stream_are_not_standardised() -> None:
+    with pytest.raises(InputError, match="standardise: features that stream"):
+        Experiment(features="random-conv", standardise=True)
+    assert not Experiment(features="random-conv", standardise=True, kernel="gaussian").streams
+
+
 def test_a_run_in_use_is_refused_and_an_unfinished_one_resumed(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     experiment = Experiment("digits", n_train=300, gamma=0.1)
@@ -183,6 +249,11 @@ def test_a_run_of_solve_is_resumed_without_a_data_set(tmp_path: Path, rng: np.ra
         {"experiment": {"features": 3}},
         {"experiment": {"ridge": []}},
         {"experiment": {"n_train": 1, "feature_options": [1]}},
+        {"standardisation": {"mean": [0.0], "scale": [1.0]}},
+        {"experiment": {"standardise": True}, "standardisation": {"mean": [0.0], "scale": [0.0]}},
+        {"experiment": {"standardise": True}, "standardisation": 3},
+        {"columns": {"a": 1}},
+        {"target": 3},
     ],
 )
 def test_a_damaged_record_is_named(tmp_path: Path, change: dict[str, Any]) -> None:

@@ -1,0 +1,45 @@
+"""Columns of mean 0 and standard deviation 1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kernelfit.errors import InputError
+from kernelfit.typing import Array, Float
+
+
+@dataclass(frozen=True)
+class Standardisation:
+    """z = (x - mean) / scale for each column, as `sklearn.preprocessing.StandardScaler`: `mean` (d,) and `scale` (d,)
+    are those of the training rows, and a constant column is only centred."""
+
+    mean: Float
+    scale: Float
+
+    @classmethod
+    def of(cls, rows: Array) -> Standardisation:
+        """That of the rows (n, d)."""
+        scale = rows.std(axis=0, dtype=np.float64)
+        return cls(rows.mean(axis=0, dtype=np.float64), np.where(scale > 0, scale, 1.0))
+
+    @classmethod
+    def from_dict(cls, stored: dict[str, Any]) -> Standardisation:
+        """The inverse of `as_dict`. Raises TypeError or ValueError for what is none."""
+        mean, scale = (np.array(stored[name], dtype=np.float64) for name in ("mean", "scale"))
+        if mean.ndim != 1 or mean.shape != scale.shape or not (np.isfinite(mean).all() and (scale > 0).all()):
+            raise ValueError("mean and scale do not belong together")
+        return cls(mean, scale)
+
+    def apply(self, rows: Array) -> Float:
+        """The rows (m, d), standardised, in float64."""
+        if rows.ndim != 2 or rows.shape[1] != len(self.mean):
+            raise InputError(f"X: got shape {rows.shape}, expected (m, {len(self.mean)})")
+        values: Float = np.asarray(rows, dtype=np.float64) - self.mean
+        values /= self.scale
+        return values
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"mean": self.mean.tolist(), "scale": self.scale.tolist()}
