@@ -19,6 +19,7 @@ BENCHMARKS = {
     "expressivity": "benchmarks.expressivity",
     "corruptions": "benchmarks.corruptions",
     "kills": "benchmarks.fuzz.kills",
+    "full-disk": "benchmarks.fuzz.full_disk",
     "fuzz": "benchmarks.fuzz.fuzz",
     "gpu": "benchmarks.gpu.acceptance",
 }
