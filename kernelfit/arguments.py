@@ -26,10 +26,12 @@ def non_negative(name: str, value: Any) -> float:
     return number
 
 
-def integer(name: str, value: Any, minimum: int) -> int:
-    """`value` as an integer >= `minimum`, or an error that names the parameter."""
+def integer(name: str, value: Any, minimum: int, maximum: int | None = None) -> int:
+    """`value` as an integer >= `minimum`, and <= `maximum` where there is one, or an error that names the parameter."""
     if isinstance(value, bool) or int(finite(name, value)) != value or value < minimum:
         raise InputError(f"{name}: got {value!r}, expected an integer >= {minimum}")
+    if maximum is not None and value > maximum:
+        raise InputError(f"{name}: got {value!r}, expected an integer from {minimum} to {maximum}")
     return int(value)
 
 

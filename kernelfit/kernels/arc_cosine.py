@@ -13,6 +13,9 @@ from kernelfit.errors import InputError
 from kernelfit.kernels.base import Constants, Kernel, Needs, Rows, Tile
 from kernelfit.typing import Float
 
+#: every layer is computed for every entry: a forged file would keep us busy for years
+MAX_DEPTH = 10_000
+
 
 class ArcCosine(Kernel):
     """Arc-cosine kernel of order 0 (step units) or 1 (ReLU units), composed `depth` times.
@@ -31,7 +34,7 @@ class ArcCosine(Kernel):
         if order not in (0, 1):
             raise InputError(f"order: got {order!r}, expected 0 or 1")
         self.order = int(order)
-        self.depth = integer("depth", depth, 1)
+        self.depth = integer("depth", depth, 1, MAX_DEPTH)
 
     @property
     def parameters(self) -> dict[str, Any]:

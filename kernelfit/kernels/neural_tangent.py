@@ -6,7 +6,7 @@ from typing import Any
 
 from kernelfit.arguments import integer
 from kernelfit.cpu.jit import njit
-from kernelfit.kernels.arc_cosine import relu_layer, step_layer
+from kernelfit.kernels.arc_cosine import MAX_DEPTH, relu_layer, step_layer
 from kernelfit.kernels.base import Constants, Kernel, Needs, Rows, Tile
 from kernelfit.typing import Float
 
@@ -26,7 +26,7 @@ class NeuralTangent(Kernel):
     device_formula = "neural_tangent(pair, order)"
 
     def __init__(self, depth: int = 1) -> None:
-        self.depth = integer("depth", depth, 1)
+        self.depth = integer("depth", depth, 1, MAX_DEPTH)
 
     @property
     def parameters(self) -> dict[str, Any]:

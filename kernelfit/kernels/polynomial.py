@@ -11,6 +11,9 @@ from kernelfit.cpu.jit import njit
 from kernelfit.kernels.base import Constants, Kernel, Needs, Rows, Tile
 from kernelfit.typing import Float
 
+# A power is that many products: a forged file would keep us busy for years.
+_MAX_DEGREE = 10_000
+
 
 class Polynomial(Kernel):
     """k(x, x') = (gamma <x, x'> + coef0)^degree, gamma > 0, coef0 >= 0, degree >= 1.
@@ -24,7 +27,7 @@ class Polynomial(Kernel):
     device_formula = "power(inner_product(pair, a) + b, order)"
 
     def __init__(self, degree: int = 3, gamma: float = 1.0, coef0: float = 1.0) -> None:
-        self.degree = integer("degree", degree, 1)
+        self.degree = integer("degree", degree, 1, _MAX_DEGREE)
         self.gamma = positive("gamma", gamma)
         self.coef0 = non_negative("coef0", coef0)
 

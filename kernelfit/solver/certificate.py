@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
 
 from kernelfit.typing import Float
+
+#: annotation of a field -> what JSON gives for it, or for each part of it
+_JSON_TYPES: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "bool": (bool,),
+    "str": (str,),
+    "float": (int, float),
+    "int | None": (int, type(None)),
+    "float | None": (int, float, type(None)),
+    "tuple[float, ...]": (int, float),
+}
 
 
 @dataclass(frozen=True)
@@ -65,6 +77,18 @@ class Certificate:
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+    @classmethod
+    def of_dict(cls, record: Mapping[str, Any]) -> Certificate:
+        """The inverse of `as_dict`, of JSON; raises `TypeError` where a field is of another type than it writes."""
+        values = {key.name: record[key.name] for key in fields(cls)}
+        values["rkhs_norm_per_column"] = tuple(values["rkhs_norm_per_column"])
+        for key in fields(cls):
+            value = values[key.name]
+            parts = value if isinstance(value, tuple) else (value,)
+            if not all(isinstance(part, _JSON_TYPES[str(key.type)]) for part in parts):
+                raise TypeError(f"certificate: {key.name} is {value!r}, expected {key.type}")
+        return cls(**values)
 
 
 def forward_error(condition: float, backward: float) -> float:

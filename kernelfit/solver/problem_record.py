@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,7 @@ def problem_of(
     path: Path, meta: dict[str, Any], arrays: dict[str, Array], function: Any, gram: GramSource | None
 ) -> Problem:
     """The problem that `meta_of` and `arrays_of` describe; a user's function, or a precomputed Gram, is given again."""
+    require_finite(path, arrays)
     source = gram
     if meta["kernel"] is not None:
         kernel = from_description(meta["kernel"], function)
@@ -79,6 +80,13 @@ def problem_of(
         condition=bool(meta["condition"]),
         remembered=dict(meta["remembered"]),
     )
+
+
+def require_finite(path: Path, arrays: Mapping[str, Array]) -> None:
+    """Raise `DataError` where an array holds a NaN or an infinity, which none that was written does."""
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise DataError(f"{path}: {name} holds values that are not finite, it is damaged or forged")
 
 
 def record_of(problem: Problem, plan: Plan, notes: Sequence[str]) -> Record:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -295,18 +295,21 @@ def _from_data(path: Path, function: Any, meta: dict[str, Any], arrays: dict[str
             raise DataError(
                 f"{path}: {name} has shape {arrays[name].shape}, expected {problem.targets.shape} like the targets"
             )
-    certificate = {key.name: meta["certificate"][key.name] for key in fields(Certificate)}
-    certificate["rkhs_norm_per_column"] = tuple(certificate["rkhs_norm_per_column"])
+    weights = np.ascontiguousarray(arrays["weights"], np.float64) if "weights" in arrays else None
+    if weights is not None and (
+        problem.points is None or weights.shape != (problem.points.shape[1], problem.targets.shape[1])
+    ):
+        raise DataError(f"{path}: weights have shape {weights.shape}, expected one row for each column of X")
     return Solution(
         problem=problem,
         alpha=np.ascontiguousarray(arrays["alpha"], np.float64),
         fitted=np.ascontiguousarray(arrays["fitted"], np.float64),
-        certificate=Certificate(**certificate),
+        certificate=Certificate.of_dict(meta["certificate"]),
         plan=plan_of(meta, path),
         seconds=dict(meta["seconds"]),
         traffic=dict(meta["traffic"]),
         notes=[str(note) for note in meta["notes"]],
         remarks=tuple(str(note) for note in meta["remarks"]),
-        weights=np.ascontiguousarray(arrays["weights"]) if "weights" in arrays else None,
+        weights=weights,
         gflops_factor=meta["gflops_factor"],
     )

@@ -18,6 +18,7 @@ from kernelfit.kernels import (
     Gaussian,
     Pairwise,
 )
+from kernelfit.runs import solution_file
 
 
 def nearby(x, y):
@@ -247,3 +248,55 @@ def test_mutated_bytes_never_give_another_solution(small, data):
         same(saved, loaded)
         return
     assert len(message.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("kernel", "words"),
+    [
+        (
+            {"name": "polynomial", "degree": 1e15, "gamma": 1.0, "coef0": 1.0},
+            "degree: got 1000000000000000.0",
+        ),
+        ({"name": "arc-cosine", "order": 1, "depth": 1e14}, "depth: got 100000000000000.0"),
+        ({"name": "ntk", "depth": 10**14}, "depth: got 100000000000000"),
+        ({"name": "gaussian", "gamma": math.nan}, "gamma: got nan"),
+    ],
+)
+def test_a_forged_kernel_is_one_line(tmp_path, solution, kernel, words):
+    """A whole file of a valid checksum; a power of that degree would take years."""
+    meta, arrays = solution.as_data()
+    solution_file.write(tmp_path / "forged.h5", {**meta, "kernel": kernel}, arrays)
+    with pytest.raises(KernelfitError) as caught:
+        kernelfit.load(tmp_path / "forged.h5")
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["alpha", "targets", "fitted", "rows"])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_values_that_are_not_finite_are_refused(tmp_path, solution, name, value):
+    meta, arrays = solution.as_data()
+    arrays[name] = arrays[name].copy()
+    arrays[name][3, 1] = value
+    solution_file.write(tmp_path / "forged.h5", meta, arrays)
+    assert_refused(tmp_path / "forged.h5")
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 1), (2, 2), (3, 2, 1), (0, 2)])
+def test_weights_of_another_shape_are_refused(rng, tmp_path, shape):
+    solution = kernelfit.solve(rng.standard_normal((20, 3)), rng.standard_normal((20, 2)), kernel="linear")
+    assert solution.weights is not None
+    meta, arrays = solution.as_data()
+    solution_file.write(tmp_path / "forged.h5", meta, {**arrays, "weights": np.ones(shape)})
+    assert_refused(tmp_path / "forged.h5")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("backward_error", "0"), ("min_pivot_row", [1]), ("rkhs_norm_per_column", 3), ("jitter", None)],
+)
+def test_a_forged_certificate_is_refused(tmp_path, solution, field, value):
+    meta, arrays = solution.as_data()
+    forged = {**meta["certificate"], field: value}
+    solution_file.write(tmp_path / "forged.h5", {**meta, "certificate": forged}, arrays)
+    assert_refused(tmp_path / "forged.h5")
