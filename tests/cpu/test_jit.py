@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
+
+import kernelfit
 
 SOLVE = """
 import numpy as np
@@ -50,3 +54,11 @@ def test_numba_turned_off_is_one_line():
     done = subprocess.run(solve, capture_output=True, text=True, timeout=280, env=off)
     assert done.returncode == 2
     assert done.stderr == "kernelfit: NUMBA_DISABLE_JIT: got 1, expected 0: kernels are compiled; unset it\n"
+
+
+def test_everything_compiled_for_the_cpu_goes_through_one_decorator():
+    """Another one would bring the traceback back where nothing can be stored."""
+    direct = re.compile(r"^from numba import .*\bnjit\b|numba\.njit|numba\.jit\b", re.MULTILINE)
+    root = Path(kernelfit.__file__).parent
+    users = {path.relative_to(root) for path in root.rglob("*.py") if direct.search(path.read_text("utf-8"))}
+    assert users == {Path("cpu", "jit.py")}
