@@ -11,6 +11,7 @@ import numpy as np
 
 from kernelfit.errors import RefinementError
 from kernelfit.gram.precision import precision_of
+from kernelfit.linalg.condition import EXACT
 from kernelfit.linalg.conjugate_gradients import Operators, backward_error, refine
 from kernelfit.linalg.product import Product
 from kernelfit.progress import Progress
@@ -136,8 +137,7 @@ def certify(
         residual = targets - fitted - problem.ridge * alpha
         error = backward_error(residual, norm, alpha, targets)
     _require_solution(system, solved, error, scaled(targets, powers))
-    inverse, pivots = system.inverse_norm(), system.pivots
-    condition = norm * inverse if inverse is not None else float("nan")
+    pivots, condition = system.pivots, norm * _inverse_norm(system, progress)
     norms, norm_errors = function_norms(system, targets, alpha, fitted, product.absolute, norm)
     norms = scaled(norms, powers)
     componentwise = None
@@ -148,7 +148,9 @@ def certify(
     return product, Certificate(
         backward_error=error,
         componentwise_backward_error=componentwise,
-        forward_error=forward_error(condition, error),
+        forward_error=forward_error(
+            condition, error, precision_of(system.plan.precision).unit_roundoff, problem.n
+        ),
         residual=float(scaled(np.abs(residual).max(axis=0, initial=0.0), powers).max(initial=0.0)),
         norm=norm,
         condition_estimate=condition,
@@ -166,6 +168,17 @@ def certify(
         rkhs_norm_per_column=tuple(float(value) for value in norms),
         rkhs_norm_error=float(norm_errors.max(initial=0.0)),
     )
+
+
+def _inverse_norm(system: System, progress: Progress) -> float:
+    """|A^-1|_1, NaN where it is not wanted; that of a float32 factor is off beyond 1e6: small ones are refined."""
+    if not system.problem.condition:
+        return float("nan")
+    n, single = system.problem.n, precision_of(system.plan.precision).factor == np.float32
+    if single and n <= EXACT:
+        inverse = _refined(system, np.eye(n), progress).alpha
+        return float(np.abs(inverse).sum(axis=0).max())
+    return system.inverse_norm()
 
 
 def _require_solution(system: System, solved: Solved, error: float, targets: Float) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from kernelfit.linalg.condition import EXACT
 from kernelfit.typing import Float
 
 #: annotation of a field -> what JSON gives for it, or for each part of it
@@ -35,8 +36,8 @@ class Certificate:
         y differs by this fraction of itself, which is the stronger statement; None for a K with negative entries on a
         device
     forward_error : the condition number times backward_error + u, at most 1: about how large an error of alpha may be
-        beside its largest entry. Nearly always too large; fitted values are far better than alpha. NaN without a
-        condition number
+        beside its largest entry. Nearly always too large; fitted values are far better than alpha. NaN where the
+        condition number is not known, as from a float32 factor beyond 1e6
     residual : max |Y - A alpha|
     norm : |A|_1; on the primal path |X|_F^2, which bounds |A|_2
     condition_estimate : |A|_1 |A^-1|_1; beyond n = 64 the second is estimated: a lower bound, nearly always within a
@@ -91,8 +92,13 @@ class Certificate:
         return cls(**values)
 
 
-def forward_error(condition: float, backward: float) -> float:
-    """Of alpha, relative to its largest entry: entries of K are known to the unit roundoff at best."""
+def forward_error(condition: float, backward: float, roundoff: float, n: int) -> float:
+    """Of alpha, relative to its largest entry: entries of K are known to the unit roundoff at best.
+
+    `roundoff` is that of the factor which the condition number was estimated from, NaN where that saturates.
+    """
+    if n > EXACT and condition * roundoff > _SATURATED:
+        return float("nan")
     return float(np.minimum(1.0, condition * (backward + 0.5 * np.finfo(np.float64).eps)))
 
 
@@ -103,6 +109,8 @@ def componentwise_error(residual: Float, size: Float) -> float:
     return float(ratios.max(initial=0.0))
 
 
+# Beyond this beside 1 / u a factor's own condition number says no more than that it is large.
+_SATURATED = 0.1
 #: backward error, and residual relative to the largest target, that still count as rounding
 _ROUNDING = 1e-13
 _RESIDUAL = 1e-6

@@ -124,9 +124,9 @@ class CpuSystem:
             source, self.plan.layout, vectors, self.backend, with_norm=with_norm, progress=progress, name=name
         )
 
-    def inverse_norm(self) -> float | None:
-        if self._inverse_norm is None and self.problem.condition:
-            self._inverse_norm = inverse_norm(self._panels, self.backend)
+    def inverse_norm(self) -> float:
+        if self._inverse_norm is None:
+            self._inverse_norm = inverse_norm(self._panels, self.backend, self.pivots.row)
         return self._inverse_norm
 
     def inverse_diagonal(self, progress: Progress) -> Float:

@@ -181,9 +181,9 @@ class DeviceSystem:
                 sums = fetch(device, self._stream, wanted)[:, 0]
         return result, sums
 
-    def inverse_norm(self) -> float | None:
-        if self._inverse_norm is None and self.problem.condition:
-            self._inverse_norm = inverse_norm_of(self.apply_inverse, self.problem.n)
+    def inverse_norm(self) -> float:
+        if self._inverse_norm is None:
+            self._inverse_norm = inverse_norm_of(self.apply_inverse, self.problem.n, self.pivots.row)
         return self._inverse_norm
 
     def inverse_diagonal(self, progress: Progress) -> Float:

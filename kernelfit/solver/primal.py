@@ -55,7 +55,7 @@ def solve_primal(problem: Problem, backend: CpuBackend, memory_limit: int, notes
     certificate = Certificate(
         backward_error=result.backward_error,
         componentwise_backward_error=None,
-        forward_error=forward_error(np.sqrt(result.condition), result.backward_error),
+        forward_error=forward_error(np.sqrt(result.condition), result.backward_error, 0.0, result.rank),
         residual=float(np.abs(result.residual).max(initial=0.0)),
         norm=float(points.domain_sq_norms.sum()),
         condition_estimate=result.condition,

@@ -69,8 +69,8 @@ class System(Protocol):
         """
         ...
 
-    def inverse_norm(self) -> float | None:
-        """|(L L^T)^-1|_1, estimated once; None where the problem does not ask for the condition number."""
+    def inverse_norm(self) -> float:
+        """|(L L^T)^-1|_1, estimated once."""
         ...
 
     def inverse_diagonal(self, progress: Progress) -> Float:

@@ -62,3 +62,16 @@ def test_the_estimate_for_larger_problems(rng):
         ratios.append(estimate / np.linalg.norm(inverse, 1))
     assert min(ratios) > 1 / 3
     assert max(ratios) <= 1 + 1e-12
+
+
+@pytest.mark.parametrize("tier", ["ram", "disk"])
+def test_two_rows_that_are_nearly_equal_are_never_missed(backend, make_store, tier):
+    """Signs that agree in both rows see nothing of them: a condition of 2e9 was estimated as 2."""
+    for first, second in ((0, 1), (3, 90), (50, 51), (98, 99)):
+        k = np.eye(100)
+        k[first, second] = k[second, first] = 1 - 1e-9
+        store = make_store(tier, PanelLayout(100, 19))
+        pivots = factor(ArrayGram(k), 0.0, store, backend)
+        assert pivots.row == second
+        estimate = inverse_norm(store, backend, pivots.row) * np.linalg.norm(k, 1)
+        assert estimate == pytest.approx(np.linalg.cond(k, 1), rel=1e-6)
