@@ -186,12 +186,25 @@ def kernel_options(function: Function) -> Function:
     return _apply(tuple(decorators), function)
 
 
+class FeatureName(click.ParamType):
+    """`none`, or a name of the registry as it is when the command runs."""
+
+    name = "features"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return f"[{'|'.join(('none', *feature_names()))}]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        known = ("none", *feature_names())
+        if value not in known:
+            self.fail(f"got {value!r}, expected one of {', '.join(known)}", param, ctx)
+        return str(value)
+
+
 def feature_options(function: Function) -> Function:
     """--features, --filters, --option, --standardise."""
     decorators = (
-        click.option(
-            "--features", type=click.Choice(["none", *feature_names()]), default="none", show_default=True
-        ),
+        click.option("--features", type=FeatureName(), default="none", show_default=True),
         click.option(
             "--filters", "n_filters", type=int, metavar="COUNT", help="Filters, of --features that have them."
         ),
