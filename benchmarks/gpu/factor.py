@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.gpu.settings import GAMMA, Setting, gemm_rate, in_core, min_capacity, plan
+from benchmarks import harness
+from benchmarks.gpu.settings import (
+    GAMMA,
+    Setting,
+    gemm_rate,
+    in_core,
+    min_capacity,
+    plan,
+    sustained_gemm_rate,
+)
 from benchmarks.gpu.whole_matrix import factor_whole
 from kernelfit import datasets, solve
 from kernelfit.cpu.memory import available_memory
 from kernelfit.datasets import training_targets
+from kernelfit.device.cholesky import DIAGONAL_STRIPS, device_factor
 from kernelfit.device.plan import WIDTHS
+from kernelfit.device.triangular import TRIANGLE, solve_right
 from kernelfit.errors import KernelfitError
 from kernelfit.gram.points import Points
 from kernelfit.gram.source import KernelGram
@@ -22,33 +34,110 @@ from kernelfit.kernels import Gaussian
 from kernelfit.solver.solution import Solution
 
 Report = Callable[[dict[str, Any]], None]
+#: seconds that DGEMM runs for a comparison at most: the clock has settled long before
+MAX_SUSTAINED = 20.0
+REPEATS = 5
 
 
 def in_core_factor(setting: Setting, report: Report, wanted: int) -> dict[str, Any]:
     """The factor, its Gram tiles formed on the way, against DGEMM of this process."""
     n = setting.n(wanted, in_core(0 if setting.small else setting.capacity()))
-    rate = _rate(setting, "float64")
     _warm_up(setting)
     record = {"n": n, **_solved(setting, setting.images(n), setting.open())}
-    report({**record, "dgemm_flops_per_second": rate})
-    rate = max(rate, _rate(setting, "float64"))
+    report(record)
+    return {**record, **against_dgemm(setting, record)}
+
+
+def against_dgemm(setting: Setting, record: dict[str, Any]) -> dict[str, float]:
+    """The factor's rate against DGEMM of this process, for as long (`MAX_SUSTAINED` at most) and for a moment."""
+    device = setting.open(None if setting.small else 3 * 10**9)
+    seconds = min(record["seconds_factor"], MAX_SUSTAINED)
+    try:
+        moment = gemm_rate(device, "float64", setting.order)
+        sustained = sustained_gemm_rate(device, "float64", setting.order, seconds)
+    finally:
+        device.close()
+    rate = record["factor_flops_per_second"]
     return {
-        **record,
-        "dgemm_flops_per_second": rate,
-        "share_of_dgemm": record["factor_flops_per_second"] / rate,
+        "dgemm_flops_per_second": sustained,
+        "dgemm_flops_per_second_for_a_moment": moment,
+        "share_of_dgemm": rate / sustained,
+        "share_of_dgemm_for_a_moment": rate / moment,
     }
 
 
 def widths(setting: Setting, report: Report) -> dict[str, Any]:
-    """The first row, and the same factor in panels of every width that a plan may take."""
+    """The first row, and the same factor in panels of every width that a plan may take; then, in the best of them, with
+    other triangles left to the library and other strips of the diagonal block."""
     record = in_core_factor(setting, report, 60_000)
-    record["flops_per_second_by_width"] = {record["panel_width"]: record["factor_flops_per_second"]}
-    data = setting.images(record["n"])
+    data, rate = setting.images(record["n"]), "factor_flops_per_second"
+    by_width = record["flops_per_second_by_width"] = {record["panel_width"]: record[rate]}
     for width in (16, 32) if setting.small else WIDTHS:
-        if width not in record["flops_per_second_by_width"]:
+        if width not in by_width:
             report(record)
-            made = _solved(setting, data, setting.open(), panel_width=width)
-            record["flops_per_second_by_width"][width] = made["factor_flops_per_second"]
+            by_width[width] = _solved(setting, data, setting.open(), panel_width=width)[rate]
+    best = max(by_width, key=lambda width: by_width[width])
+    record["flops_per_second_by_triangle"] = {TRIANGLE: by_width[best]}
+    record["flops_per_second_by_diagonal_strips"] = {DIAGONAL_STRIPS: by_width[best]}
+    for triangle, strips in (
+        *((triangle, DIAGONAL_STRIPS) for triangle in ((8,) if setting.small else (128, 512))),
+        *((TRIANGLE, strips) for strips in (1, 4)),
+    ):
+        report(record)
+        with constants(triangle, strips):
+            measured = _solved(setting, data, setting.open(), panel_width=best)[rate]
+        if triangle != TRIANGLE:
+            record["flops_per_second_by_triangle"][triangle] = measured
+        else:
+            record["flops_per_second_by_diagonal_strips"][strips] = measured
+    return record
+
+
+@contextmanager
+def constants(triangle: int, diagonal_strips: int) -> Iterator[None]:
+    """The factorisation on a device with other constants; they are defaults of its functions."""
+    defaults = solve_right.__defaults__
+    assert device_factor.__kwdefaults__ is not None
+    solve_right.__defaults__ = (triangle,)
+    device_factor.__kwdefaults__["diagonal_strips"] = diagonal_strips
+    try:
+        yield
+    finally:
+        solve_right.__defaults__ = defaults
+        device_factor.__kwdefaults__["diagonal_strips"] = DIAGONAL_STRIPS
+
+
+def right_hand_sides(setting: Setting, report: Report) -> dict[str, Any]:
+    """Solves with 1, 2 and 10 right-hand sides from one factor, certificates apart."""
+    n = setting.n(60_000, in_core(0 if setting.small else setting.capacity()))
+    rows, targets, scale = setting.images(n)
+    record: dict[str, Any] = {"n": n}
+    solution = solve(
+        rows,
+        targets,
+        gamma=GAMMA,
+        scale=scale,
+        device=setting.open(),
+        panel_width=setting.width,
+        condition=False,
+    )
+    try:
+        record |= {"seconds_factor": solution.seconds["factor"], "panel_width": solution.plan.panel_width}
+        for count in (1, 2, 10):
+            report(record)
+            answers = [solution.solve(targets[:, :count]) for _ in range(1 + REPEATS)][
+                1:
+            ]  # the first warms up
+            timing = harness.Timing(tuple(answer.seconds["solve"] for answer in answers))
+            record |= {
+                f"seconds_solve_{count}": timing.median,
+                f"spread_solve_{count}": timing.spread,
+                f"flops_per_second_{count}": 2.0 * n * n * count / timing.median,
+                f"backward_error_{count}": answers[-1].certificate.backward_error,
+            }
+    finally:
+        solution.close()
+    record["backward_error"] = max(record[f"backward_error_{count}"] for count in (1, 2, 10))
     return record
 
 
@@ -124,9 +213,9 @@ def mnist(setting: Setting, report: Report) -> dict[str, Any]:
             }
         solution.close()
         report(record)
-    rate = _rate(setting, "float64")
-    share = n**3 / 3.0 / record["seconds_solve_again"] / rate
-    return {**record, "dgemm_flops_per_second": rate, "share_of_dgemm": share}
+    seconds = record["seconds_solve_again"]
+    whole = {"seconds_factor": seconds, "factor_flops_per_second": n**3 / 3.0 / seconds}
+    return {**record, **against_dgemm(setting, whole)}
 
 
 def small_budget(setting: Setting, report: Report) -> dict[str, Any]:
@@ -161,13 +250,10 @@ def larger_than_the_device(setting: Setting, report: Report) -> dict[str, Any]:
     elif in_core(capacity)(n):
         capacity = int(0.86 * 4 * n * n)
         setting.notes.append(f"{capacity:,} bytes of the device are used, as all of it would hold the factor")
-    rate = _rate(setting, "float64")
     _warm_up(setting)
     record = {"n": n, **_solved(setting, setting.images(n), setting.open(capacity))}
     report(record)
-    rate = max(rate, _rate(setting, "float64"))
-    share = record["factor_flops_per_second"] / rate
-    return {**record, "dgemm_flops_per_second": rate, "share_of_dgemm": share}
+    return {**record, **against_dgemm(setting, record)}
 
 
 def low_precision(setting: Setting, report: Report) -> dict[str, Any]:
@@ -244,11 +330,3 @@ def _warm_up(setting: Setting) -> None:
     _solved(
         setting, data, setting.open(None if setting.small else 4 * 10**9), panel_width=setting.width or 2_048
     )
-
-
-def _rate(setting: Setting, arithmetic: str) -> float:
-    device = setting.open(None if setting.small else 3 * 10**9)
-    try:
-        return gemm_rate(device, arithmetic, setting.order)
-    finally:
-        device.close()

@@ -41,6 +41,7 @@ BODIES: dict[str, Callable[[Setting, Report], dict[str, Any]]] = {
     "budget-10gb": factor.small_budget,
     "larger-than-device": factor.larger_than_the_device,
     "precision": factor.low_precision,
+    "right-hand-sides": factor.right_hand_sides,
     "kernels": kernels.own_kernels,
     "random-conv": kernels.random_conv,
 }

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,19 +12,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import harness
 from kernelfit import datasets
 from kernelfit.device.cuda import CudaDevice
-from kernelfit.device.gram import put
+from kernelfit.device.gram import gram_row_bytes, put
 from kernelfit.device.host import HostDevice
 from kernelfit.device.plan import STAGED, DeviceLimits, DevicePlan, DeviceSize, make_device_plan
 from kernelfit.device.residency import min_slots
 from kernelfit.errors import KernelfitError, PlanError
+from kernelfit.gram.points import Points
+from kernelfit.gram.source import KernelGram
+from kernelfit.kernels import Gaussian
+from kernelfit.solver.device_plan import product_columns
 
 HOST = "host"
-#: bytes of a row of 784 bytes with its vectors, and right-hand sides, for plans
-ROW_BYTES, COLUMNS = 864, 10
 GAMMA = 0.02
+#: of MNIST
+TARGETS = 10
 _HOST_CAPACITY = 24_000_000
+#: products that are queued before they are waited for: some tenths of a second
+_QUEUED = 8
 
 
 @dataclass
@@ -110,10 +117,10 @@ def plan(
     n: int, capacity: int, precision: str = "float64", width: int = 2_048, **more: int
 ) -> DevicePlan | None:
     """The plan for n rows of MNIST, None where they do not fit."""
+    few = KernelGram(Gaussian(gamma=GAMMA), Points(np.zeros((2, 784), np.uint8), 1 / 255))
+    size = DeviceSize(n, 784, gram_row_bytes(few), product_columns(TARGETS), precision)
     try:
-        return make_device_plan(
-            DeviceSize(n, 784, ROW_BYTES, COLUMNS, precision), DeviceLimits(capacity, **more), width=width
-        )
+        return make_device_plan(size, DeviceLimits(capacity, **more), width=width)
     except PlanError:
         return None
 
@@ -135,8 +142,9 @@ def min_capacity(n: int, width: int, spare_tiles: int = 8) -> int:
     return rich.bytes_fixed + (min_slots(rich.layout.count) + STAGED + spare_tiles) * rich.bytes_tile
 
 
-def gemm_rate(device: Any, arithmetic: str, order: int, repeats: int = 5) -> float:
-    """Median flop/s of square products; `arithmetic`: float64, float32, tf32, int8. Random operands."""
+@contextmanager
+def products(device: Any, arithmetic: str, order: int) -> Iterator[Callable[[], None]]:
+    """What queues one square product of random operands; `arithmetic`: float64, float32, tf32, int8."""
     dtype = np.dtype({"tf32": "float32"}.get(arithmetic, arithmetic))
     stream, mark, compute = device.stream("main"), device.slab.mark(), device.compute
     device.compute = "tf32" if arithmetic == "tf32" else "float32"
@@ -145,15 +153,33 @@ def gemm_rate(device: Any, arithmetic: str, order: int, repeats: int = 5) -> flo
     c = device.slab.take(order, order, np.int32 if arithmetic == "int8" else dtype)
     for block in (a, b):
         fill(device, stream, block, rng)
-
-    def product() -> None:
-        device.gemm(stream, 1.0, a, b, 0.0, c, transpose_b=True)
-
     try:
-        return 2.0 * order**3 / seconds_of(device, product, repeats)
+        yield lambda: device.gemm(stream, 1.0, a, b, 0.0, c, transpose_b=True)
     finally:
         device.compute = compute
         device.slab.release(mark)
+
+
+def gemm_rate(device: Any, arithmetic: str, order: int, repeats: int = 5) -> float:
+    """Median flop/s of a few products: at the clock that a device has for a moment."""
+    with products(device, arithmetic, order) as product:
+        return 2.0 * order**3 / seconds_of(device, product, repeats)
+
+
+def sustained_gemm_rate(device: Any, arithmetic: str, order: int, seconds: float) -> float:
+    """flop/s of products that follow one another for `seconds`: at the clock that the limit of power leaves.
+
+    A factor that takes seconds is compared with this rate, not with that of a moment.
+    """
+    with products(device, arithmetic, order) as product:
+        seconds_of(device, product, 1)
+        done, started = 0, time.perf_counter()
+        while done == 0 or time.perf_counter() - started < seconds:
+            for _ in range(_QUEUED):
+                product()
+            device.synchronise()
+            done += _QUEUED
+        return 2.0 * order**3 * done / (time.perf_counter() - started)
 
 
 def fill(device: Any, stream: Any, block: Any, rng: np.random.Generator) -> None:
@@ -168,12 +194,9 @@ def fill(device: Any, stream: Any, block: Any, rng: np.random.Generator) -> None
 
 def seconds_of(device: Any, work: Callable[[], None], repeats: int = 5) -> float:
     """Median seconds of some queued work, after one warm-up."""
-    times = []
-    for index in range(repeats + 1):
-        device.synchronise()
-        started = time.perf_counter()
+
+    def finished() -> None:
         work()
         device.synchronise()
-        if index:
-            times.append(time.perf_counter() - started)
-    return statistics.median(times)
+
+    return harness.timed(finished, repeats, before=device.synchronise).median

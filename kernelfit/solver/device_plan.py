@@ -35,8 +35,7 @@ def plan_on_device(
     numbers = precision_of(precision or problem.precision)
     if source.kernel is not None:
         require_supported(source.kernel)
-    # The certificate's product: alpha, its absolute values, and ones.
-    columns = 2 * problem.targets.shape[1] + 1
+    columns = product_columns(problem.targets.shape[1])
     if source.layout is not None:
         width = source.layout.width
     limits = DeviceLimits(
@@ -68,6 +67,11 @@ def plan_on_device(
         panel_width=on_device.width,
     )
     return on_device.as_plan(costs, memory if memory is not None else available_memory()), on_device
+
+
+def product_columns(targets: int) -> int:
+    """Columns that K is multiplied with at once for the certificate: alpha, its absolute values, and ones."""
+    return 2 * targets + 1
 
 
 def close_all(devices: Sequence[Device], source: GramSource) -> None:

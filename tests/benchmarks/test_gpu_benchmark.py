@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from benchmarks.children import isolated
-from benchmarks.gpu import acceptance, checks, kernels, rows, settings, whole_matrix
+from benchmarks.gpu import acceptance, checks, factor, kernels, rows, settings, whole_matrix
 from benchmarks.gpu.row import BODIES
 from benchmarks.gpu.settings import Setting, shifted
 from kernelfit.device.cuda import CudaDevice
@@ -25,6 +27,42 @@ def without_data(monkeypatch, tmp_path):
     """No MNIST to be found: rows are random bytes."""
     monkeypatch.setenv("KERNELFIT_DATA", str(tmp_path))
     return tmp_path
+
+
+def test_constants_are_put_back():
+    defaults = factor.solve_right.__defaults__, dict(factor.device_factor.__kwdefaults__)
+    with factor.constants(8, 1):
+        assert factor.solve_right.__defaults__ == (8,)
+        assert factor.device_factor.__kwdefaults__["diagonal_strips"] == 1
+    assert (factor.solve_right.__defaults__, factor.device_factor.__kwdefaults__) == defaults
+
+
+def test_dgemm_is_timed_for_as_long_as_the_factor(monkeypatch):
+    now, asked = [0.0], []
+    monkeypatch.setattr(settings, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(settings, "seconds_of", lambda device, work, repeats=5: 1.0)
+
+    def gemm(*given, **options):
+        asked.append(now[0])
+        now[0] += 0.5
+
+    device = Setting("host").open()
+    monkeypatch.setattr(device, "gemm", gemm)
+    rate = settings.sustained_gemm_rate(device, "float64", 10, seconds=9.0)
+    device.close()
+    assert len(asked) == 24  # three times eight products of half a second
+    assert rate == pytest.approx(2 * 10**3 / 0.5)
+
+
+@pytest.mark.parametrize(("rows_of_call", "limit"), [(0, 600), (1, 600), (2, 600)])
+def test_a_call_of_the_documentation_fits_into_ten_minutes(rows_of_call, limit):
+    text = (Path(__file__).parents[2] / "docs" / "gpu.md").read_text(encoding="utf-8")
+    calls = re.findall(r"^\| \d \| `python -m benchmarks\.gpu --rows (\S+) --out", text, re.MULTILINE)
+    assert len(calls) == 3
+    assert set(",".join(calls).split(",")) == {row.name for row in rows.ROWS}
+    chosen = rows.chosen(calls[rows_of_call])
+    assert sum(row.limit for row in chosen) + acceptance._MIN_LEFT <= acceptance.BUDGET
+    assert limit >= acceptance.BUDGET + isolated.PATIENCE
 
 
 def test_every_row_has_a_body_and_every_body_a_row():
@@ -53,6 +91,8 @@ def test_rows_run_at_small_size(name, without_data):
         assert result["tf32"]["rkhs_norm"] == pytest.approx(result["float64"]["rkhs_norm"], rel=1e-9)
     if name == "in-core-60000":
         assert set(result["flops_per_second_by_width"]) == {16, 32}
+        assert set(result["flops_per_second_by_triangle"]) == {8, factor.TRIANGLE}
+        assert set(result["flops_per_second_by_diagonal_strips"]) == {1, 2, 4}
     if name != "rates":
         assert "random bytes instead of MNIST" in setting.notes[0]
 
