@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 from click.core import ParameterSource
-from rich.console import Console
 
 from kernelfit.errors import InputError
 from kernelfit.experiments.scaling import SYNTHETIC, Scaling
@@ -16,9 +15,10 @@ from kernelfit.report import figures, json_output, tables
 from kernelfit.report.progress import TerminalProgress
 
 from .options import COUNT, command_line, data_dir_option, json_option, threads_option
+from .output import GroupedCommand, emit
 
 
-@click.command(name="bench")
+@click.command(name="bench", cls=GroupedCommand)
 @click.option(
     "--sizes", default="1000,2000,4000,8000", show_default=True, help="Rows to solve, from 1000 upward."
 )
@@ -62,10 +62,7 @@ def command(
     record["command"] = command_line(context)
     if figure is not None:
         figures.save(figures.bench(record), figure)
-    if json_target is not None:
-        json_output.write(record, json_target)
-    if json_target != json_output.STDOUT:
-        Console(markup=False).print(tables.bench_table(record))
+    emit(record, json_target, tables.bench_table(record))
 
 
 def parse_sizes(text: str) -> tuple[int, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from kernelfit.errors import StorageError
 from kernelfit.report import json_output
@@ -14,6 +13,7 @@ from kernelfit.report.run_tables import check_table
 from kernelfit.solver.check import check
 
 from .options import command_line, json_option, threads_option
+from .output import emit
 
 
 @click.command(name="check")
@@ -29,10 +29,7 @@ def command(context: click.Context, folder: Path, threads: int | None, json_targ
     json_output.check_target(json_target)
     report = check(folder, threads=threads, progress=TerminalProgress())
     record = {**report.as_dict(), "command": command_line(context)}
-    if json_target is not None:
-        json_output.write(record, json_target)
-    if json_target != json_output.STDOUT:
-        Console(markup=False).print(check_table(record))
+    emit(record, json_target, check_table(record))
     if not report.ok:
         more = f" and {len(report.problems) - 1} more" if len(report.problems) > 1 else ""
         raise StorageError(f"{report.problems[0]}{more}")

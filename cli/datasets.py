@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -20,6 +19,7 @@ from kernelfit.report import json_output
 from kernelfit.report.progress import TerminalProgress
 
 from .options import data_dir_option, json_option
+from .output import emit
 
 EMBEDDED = "embedded"
 MISSING = "missing"
@@ -152,10 +152,7 @@ def _how_to_get(name: str) -> str:
 def _show(
     records: list[dict[str, Any]], target: str | None, table: Callable[[list[dict[str, Any]]], Table]
 ) -> None:
-    if target is not None:
-        json_output.write(records, target)
-    if target != json_output.STDOUT:
-        Console(markup=False).print(table(records))
+    emit(records, target, table(records))
 
 
 def _print_lines(lines: list[str], record: dict[str, Any], target: str | None) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from kernelfit import datasets
@@ -16,6 +15,8 @@ from kernelfit.features.options import format_value, make, options, pairs
 from kernelfit.report import feature_pictures, figures, json_output
 
 from .options import json_option
+from .output import emit
+from .output import show as show_text
 from .output_folder import staged
 
 FILTERS, MAPS = "filters.png", "maps.png"
@@ -46,7 +47,7 @@ def list_(json_target: str | None) -> None:
         settings = record["options"]
         text = " ".join(f"{key}={format_value(value)}" for key, value in settings.items())  # type: ignore[attr-defined]
         table.add_row(str(record["name"]), str(record["description"]), text)
-    _finish(records, table, json_target)
+    emit(records, json_target, table)
 
 
 @command.command(name="show")
@@ -106,20 +107,13 @@ def show(
         table.add_column(heading, overflow="fold")
     for key, option in known.items():
         table.add_row(key, format_value(getattr(feature, key)), format_value(option.default), option.help)
-    _finish(record, table, json_target)
+    emit(record, json_target, table)
     if json_target != json_output.STDOUT:
         height, width, channels = data.image_shape
-        Console(markup=False).print(
+        show_text(
             f"{feature.n_features_out_:,} features of {height} x {width} x {channels} images ({data.name}); "
             f"recommended gamma: {feature.default_gamma_factor:g} / median squared distance",
             highlight=False,
         )
         for picture in record["pictures"]:
-            Console(markup=False).print(f"picture: {picture}", highlight=False, soft_wrap=True)
-
-
-def _finish(record: Any, table: Table, json_target: str | None) -> None:
-    if json_target is not None:
-        json_output.write(record, json_target)
-    if json_target != json_output.STDOUT:
-        Console(markup=False).print(table)
+            click.echo(f"picture: {picture}")

@@ -6,7 +6,6 @@ from typing import Any
 
 import click
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from kernelfit.cpu import environment
@@ -14,6 +13,7 @@ from kernelfit.experiments import gemm_rate
 from kernelfit.report import json_output
 
 from .options import json_option
+from .output import emit
 
 
 def gather(measure: bool) -> dict[str, Any]:
@@ -60,7 +60,4 @@ def command(gemm: bool, json_target: str | None) -> None:
     """Show processor, BLAS, GPU, versions and the measured GEMM rate."""
     json_output.check_target(json_target)
     record = gather(gemm)
-    if json_target is not None:
-        json_output.write(record, json_target)
-    if json_target != json_output.STDOUT:
-        Console(markup=False).print(table(record))
+    emit(record, json_target, table(record))

@@ -182,7 +182,13 @@ def kernel_options(function: Function) -> Function:
         ),
     ]
     for name, (kind, users) in kernel_parameters().items():
-        decorators.append(click.option(_flag(name), type=kind, help=f"Of the kernels {', '.join(users)}."))
+        decorators.append(
+            click.option(
+                _flag(name),
+                type=kind,
+                help=_users_help(users),
+            )
+        )
     return _apply(tuple(decorators), function)
 
 
@@ -250,6 +256,10 @@ def _apply(decorators: tuple[Callable[[Any], Any], ...], function: Function) -> 
 
 def _flag(parameter: str) -> str:
     return f"--{parameter.replace('_', '-')}"
+
+
+def _users_help(users: list[str]) -> str:
+    return f"Of the kernel{'s' if len(users) > 1 else ''} {', '.join(users)}."
 
 
 def _gamma_help() -> str:

@@ -6,7 +6,6 @@ from dataclasses import fields, replace
 from typing import Any
 
 import click
-from rich.console import Console
 
 from kernelfit.arguments import bytes_of, integer
 from kernelfit.experiments.planning import plan_solve, shape_of, shape_of_numbers
@@ -15,9 +14,10 @@ from kernelfit.report import json_output, tables
 from kernelfit.report.progress import TerminalProgress
 
 from .options import COUNT, command_line, data_options, json_option, solver_options
+from .output import GroupedCommand, emit
 
 
-@click.command(name="plan")
+@click.command(name="plan", cls=GroupedCommand)
 @data_options
 @click.option(
     "--d", "n_features", type=COUNT, metavar="COUNT", help="Features a row, in place of a data set."
@@ -55,7 +55,4 @@ def command(
         shape = replace(shape, n_rhs=integer("n_rhs", n_rhs, 1))
     plan = plan_solve(shape, solver, predict_time=gemm)
     record = {**plan.as_dict(), "command": command_line(context)}
-    if json_target is not None:
-        json_output.write(record, json_target)
-    if json_target != json_output.STDOUT:
-        Console(markup=False).print(tables.plan_table(record))
+    emit(record, json_target, tables.plan_table(record))

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from kernelfit.datasets.new_rows import read_rows
@@ -25,12 +24,13 @@ from kernelfit.report import json_output, tables
 from kernelfit.report.progress import TerminalProgress
 
 from .options import COUNT, command_line, data_dir_option, json_option, threads_option
+from .output import GroupedCommand, emit
 
 #: how many predictions the table shows
 SHOWN = 10
 
 
-@click.command(name="predict")
+@click.command(name="predict", cls=GroupedCommand)
 @click.argument("run_dir", metavar="DIR", type=click.Path(path_type=Path))
 @click.option(
     "--rows",
@@ -78,10 +78,7 @@ def command(
     record = predictions.record(run_dir, seconds, command_line(context))
     if out is not None:
         predictions.write(out)
-    if json_target is not None:
-        json_output.write(record, json_target)
-    if json_target != json_output.STDOUT:
-        Console(markup=False).print(_table(record, predictions))
+    emit(record, json_target, _table(record, predictions))
 
 
 def _table(record: dict[str, Any], predictions: Predictions) -> Table:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from kernelfit.experiments.experiment import Experiment
 from kernelfit.report import json_output, tables
@@ -14,6 +13,7 @@ from kernelfit.report.progress import TerminalProgress
 from kernelfit.report.run_tables import certified_table
 
 from .options import command_line, device_memory_option, device_option, json_option, threads_option
+from .output import emit
 
 
 @click.command(name="resume")
@@ -31,13 +31,6 @@ def command(context: click.Context, run_dir: Path, json_target: str | None, **wh
     """
     json_output.check_target(json_target)
     result = Experiment.resume(run_dir, **where, command=command_line(context), progress=TerminalProgress())
-    if json_target is not None:
-        json_output.write(result.record, json_target)
-    if json_target != json_output.STDOUT:
-        compared = "dataset" in result.record
-        table = (
-            tables.solve_table({**result.record, "out": run_dir})
-            if compared
-            else certified_table(result.record)
-        )
-        Console(markup=False).print(table)
+    record = result.record
+    table = tables.solve_table({**record, "out": run_dir}) if "dataset" in record else certified_table(record)
+    emit(record, json_target, table)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from kernelfit.errors import InputError
 from kernelfit.experiments.experiment import Experiment
@@ -24,10 +23,11 @@ from .options import (
     kernel_parameters,
     solver_options,
 )
+from .output import GroupedCommand, emit
 from .output_folder import offer_to_resume
 
 
-@click.command(name="solve")
+@click.command(name="solve", cls=GroupedCommand)
 @data_options
 @corruption_options
 @feature_options
@@ -56,10 +56,7 @@ def command(context: click.Context, run_dir: Path | None, json_target: str | Non
         command=command_line(context),
         progress=TerminalProgress(),
     )
-    if json_target is not None:
-        json_output.write(result.record, json_target)
-    if json_target != json_output.STDOUT:
-        Console(markup=False).print(tables.solve_table({**result.record, "out": run_dir}))
+    emit(result.record, json_target, tables.solve_table({**result.record, "out": run_dir}))
 
 
 def experiment_arguments(values: dict[str, Any]) -> dict[str, Any]:
