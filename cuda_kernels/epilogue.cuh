@@ -115,7 +115,7 @@ __host__ __device__ inline double perpendicular(const Pair& pair) {
 // formed by intrinsics, which no compiler merges into a multiply-add.
 __host__ __device__ inline double half_tangent(const Pair& pair) {
     const double product = __dmul_rn(pair.origin_row, pair.origin_col);
-    if (product <= 0.0) return 1.0;
+    if (product <= 0.0) return pair.origin_row == pair.origin_col ? 0.0 : 1.0;
     const double square = __dmul_rn(pair.inner, pair.inner);
     const double rest = fma(pair.origin_row, pair.origin_col, -product) - fma(pair.inner, pair.inner, -square);
     double sine = ((product - square) + rest) / product;

@@ -77,7 +77,8 @@ def cosines(dot: Any, rows: Any, columns: Any, out: Any) -> None:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def half_tangents(dot: Any, rows: Any, columns: Any, out: Any) -> None:
-    """out_ij <- tan^2(theta_ij / 2): 0 where rows are parallel, inf where they are opposite, 1 where a row is zero.
+    """out_ij <- tan^2(theta_ij / 2): 0 where rows are parallel, inf where they are opposite, 1 where a row is zero, 0
+    where both are: as far as a row can tell, it is parallel to itself.
 
     sin^2 theta = (|x|^2 |x'|^2 - <x, x'>^2) / (|x|^2 |x'|^2), the difference without rounding: exact of integers.
     """
@@ -86,7 +87,7 @@ def half_tangents(dot: Any, rows: Any, columns: Any, out: Any) -> None:
             inner = dot[i, j] + rows.offsets[i] + columns.offsets[j]
             product = rows.origin[i] * columns.origin[j]
             if product <= 0.0:
-                out[i, j] = 1.0
+                out[i, j] = 0.0 if rows.origin[i] == columns.origin[j] else 1.0
             else:
                 square = inner * inner
                 rest = fused(rows.origin[i], columns.origin[j], -product) - fused(inner, inner, -square)
@@ -101,6 +102,8 @@ def correct_parallel(dot: Any, rows: Any, columns: Any, left: Any, right: Any, o
     """Form `half_tangents` anew for parallel and opposite pairs of rows `left` (h, d) and columns `right` (w, d)."""
     floor = (left.shape[1] * PARALLEL_SINE) ** 2
     for i in range(out.shape[0]):
+        if rows.origin[i] == 0.0:
+            continue
         near = 0
         for j in range(out.shape[1]):  # without a branch: vectorised
             near += (out[i, j] < PARALLEL) | (out[i, j] > 1.0 / PARALLEL)

@@ -339,7 +339,8 @@ def _refuse_non_finite(values: NDArray[Any], name: str) -> None:
 
 def _refuse_overflow(points: Points, name: str) -> None:
     # A factor of four leaves room for the squared distance of two such rows.
-    bad = np.flatnonzero(~(4.0 * points.domain_sq_norms < np.inf))
+    with np.errstate(over="ignore"):
+        bad = np.flatnonzero(~(4.0 * points.domain_sq_norms < np.inf))
     if bad.size:
         raise InputError(
             f"{name}: the squared norm of row {bad[0]} overflows, expected magnitudes below about 1e150; "

@@ -23,7 +23,7 @@ class ArcCosine(Kernel):
     With theta the angle between x and x': order 0: 1 - theta / pi; order 1: |x| |x'| J(theta) / pi,
     J = sin theta + (pi - theta) cos theta. Each further layer takes the angle from the layer before.
     Cho and Saul, Kernel methods for deep learning (2009), equations 3-6 and 13. A zero row counts as orthogonal
-    to all others.
+    to all others, and parallel to itself.
     """
 
     name = "arc-cosine"

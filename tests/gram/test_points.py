@@ -294,3 +294,9 @@ def test_what_is_stored_is_what_came(x):
     points = Points(x)
     eps = np.finfo(x.dtype).eps
     np.testing.assert_allclose(points.scaled(0, len(x)), x, rtol=eps, atol=0)
+
+
+def test_norms_whose_fourfold_overflows_are_refused_in_one_line():
+    """A RuntimeWarning came first."""
+    with pytest.raises(InputError, match="the squared norm of row 0 overflows"):
+        Points(np.full((2, 1), 1e154))

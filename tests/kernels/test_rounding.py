@@ -47,7 +47,7 @@ class Exact:
         self.l1 = mp.fsum(abs(p - q) for p, q in zip(a, b, strict=True))
         self.inner = mp.fsum(p * q for p, q in zip(a, b, strict=True))
         self.lengths = mp.sqrt(mp.fsum(p * p for p in a)) * mp.sqrt(mp.fsum(q * q for q in b))
-        self.angle = mp.pi / 2
+        self.angle = mp.pi / 2 if self.square else mpf(0)
         if self.lengths:
             minus = [p * self._norm(b) - q * self._norm(a) for p, q in zip(a, b, strict=True)]
             plus = [p * self._norm(b) + q * self._norm(a) for p, q in zip(a, b, strict=True)]
@@ -322,3 +322,15 @@ def test_integers_beyond_float64_are_refused_and_others_exact(rng, cross):
     np.testing.assert_allclose(
         cross(Laplacian(0.01), whole, whole), np.exp(-0.01 * np.abs(whole - whole.T)), rtol=1e-14
     )
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_a_zero_row_is_parallel_to_itself(rng, cross, depth):
+    """The diagonal of K said 1, predictions at that row 1/2: they missed its target, with `interpolates`."""
+    kernel, x = ArcCosine(order=0, depth=depth), rng.standard_normal((12, 3))
+    x[4] = 0
+    assert cross(kernel, x, x)[4, 4] == 1.0
+    y = rng.standard_normal(12)
+    solution = kernelfit.solve(x, y, kernel=kernel)
+    assert solution.certificate.interpolates
+    assert np.allclose(solution.predict(x), y, rtol=0, atol=1e-10)
