@@ -2,30 +2,26 @@
 
 |f|^2 = alpha^T K alpha is formed from K alpha, which is known to about u |K| |alpha|. Where K has no rank to speak of
 and the ridge is small, alpha is of the order |y| / ridge in directions that K does not see, and u |alpha|^T |K| |alpha|
-is larger than |f|^2. The same norm from quantities that those directions do not reach: with the shift s that the factor
-has, A = K + s I and g = K alpha,
-
-    |f|^2 = g^T K^+ g = g^T A^-1 g + s |A^-1 g|^2 + s^2 g^T A^-3 g + ...
-
-in which the third and all later terms together are at most the second where the eigenvalues of K that f uses are above
-2 s. g is taken as y - ridge alpha, whose part that K does not see is only rounding, and rid of that part by
-g <- g - s A^-1 g = K A^-1 g, again and again until the second term is small beside the first.
+is larger than |f|^2. No other form of entries of K does better: a change of K by its own rounding changes |f|^2 by as
+much. The linear kernel's K = X X^T comes from fewer numbers than it has: there |f| = |w| with the weights w of the
+ridge regression on X itself, from its singular values.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from kernelfit.gram.points import Points
 from kernelfit.solver.system import System
 from kernelfit.typing import Float
 
 _ROUNDOFF = 0.5 * float(np.finfo(np.float64).eps)
-#: a norm whose relative error may be larger is formed in the other way as well
+#: a linear kernel's norm whose relative error may be larger is formed from weights as well
 _WANTED = 1e-6
 #: a norm whose relative error may be larger has no digit
 UNRESOLVED = 0.5
-#: solves with the factor that the other way may take
-_SOLVES = 10
+# Rows whose features are factored at a time, at least.
+_STRIP = 1_024
 
 
 def function_norms(
@@ -36,13 +32,15 @@ def function_norms(
     `fitted` is K alpha (n, c), `absolute` |K| |alpha| (n, c) or None where it is not known, `norm` |K + ridge I|_1.
     """
     ridge = system.problem.ridge
-    sizes = np.abs(alpha)
+    sizes, residual = np.abs(alpha), np.abs(targets - fitted - ridge * alpha)
     spread = norm * sizes if absolute is None else absolute + ridge * sizes
     unit = rounding(len(alpha))
     squares = np.einsum("ij,ij->j", alpha, fitted)
-    errors = _relative(unit * np.einsum("ij,ij->j", sizes, spread), squares)
-    if system.problem.shift > 0 and (errors > _WANTED).any():
-        others, their_errors = _filtered(system, targets - ridge * alpha, norm)
+    # What alpha does not meet of the targets changes |f|^2 by twice its product with alpha.
+    errors = _relative(np.einsum("ij,ij->j", sizes, unit * spread + 2.0 * residual), squares)
+    kernel, points = system.problem.kernel, system.problem.points
+    if kernel is not None and points is not None and kernel.linear and (errors > _WANTED).any():
+        others, their_errors = _of_weights(points, targets, ridge)
         better = their_errors < errors
         squares, errors = np.where(better, others, squares), np.where(better, their_errors, errors)
     # A relative error e of the square is one of e / 2 of the norm, where e is small.
@@ -56,28 +54,36 @@ def rounding(n: int) -> float:
     return (8.0 + np.sqrt(n)) * _ROUNDOFF
 
 
-def _filtered(system: System, values: Float, norm: float) -> tuple[Float, Float]:
-    """|f_c|^2 (c,) by the series of the module, from g (n, c), and a bound of its relative error."""
-    shift = system.problem.shift
-    best = np.zeros(values.shape[1])
-    errors = np.full(values.shape[1], np.inf)
-    before = errors
-    for solves in range(1, _SOLVES + 1):
-        solved = system.apply_inverse(values)
-        with np.errstate(over="ignore", invalid="ignore"):
-            first = np.einsum("ij,ij->j", values, solved)
-            squared = np.einsum("ij,ij->j", solved, solved)
-            lost = 2.0 * (solves + 1) * shift * squared + rounding(len(values)) * norm * squared
-            now = _relative(lost, first)
-        better = now < errors
-        best = np.where(better, first + shift * squared, best)
-        errors = np.where(better, now, errors)
-        # Each step takes away most of what K does not see, or else it does nothing.
-        if (errors <= _WANTED).all() or not (squared < 0.5 * before)[errors > _WANTED].any():
-            break
-        before = squared
-        values = values - shift * solved
-    return best, errors
+def _of_weights(points: Points, targets: Float, ridge: float) -> tuple[Float, Float]:
+    """|w_c|^2 (c,) of ridge regression w = (X^T X + ridge I)^-1 X^T y on the rows X, and a bound of its relative error.
+
+    X = Q R strip by strip of its rows, with Q^T Y beside it, then R = U S V^T; singular values below n u |X| count as
+    zero. A change dX of X moves w by |dX| (|y - X w| / (s_min^2 + ridge) + |w| max_j s_j / (s_j^2 + ridge)).
+    """
+    n, d = points.shape
+    power = int(np.frexp(np.sqrt(points.domain_sq_norms.max(initial=0.0)))[1])
+    ridge = float(np.ldexp(ridge, -2 * power))
+    triangle: Float = np.zeros((0, d + targets.shape[1]))
+    height = max(_STRIP, d)
+    for start in range(0, n, height):
+        stop = min(start + height, n)
+        strip = np.hstack([np.ldexp(points.scaled(start, stop), -power), targets[start:stop]])
+        triangle = np.asarray(np.linalg.qr(np.vstack([triangle, strip]), mode="r"))
+    left, values, _ = np.linalg.svd(triangle[:d, :d], full_matrices=False)
+    used = values > n * 2 * _ROUNDOFF * values.max(initial=0.0)
+    left, values = left[:, used], values[used]
+    if not values.size:
+        return np.zeros(targets.shape[1]), np.zeros(targets.shape[1])
+    inner = left.T @ triangle[:d, d:]
+    shrunk = values**2 + ridge
+    weights = (values / shrunk)[:, None] * inner
+    rest = triangle[:, d:].copy()
+    rest[:d] -= left @ (values[:, None] * weights)
+    sizes, residuals = np.linalg.norm(weights, axis=0), np.linalg.norm(rest, axis=0)
+    moved = (8.0 + np.sqrt(n)) * 2 * _ROUNDOFF * values[0]
+    errors = moved * (residuals / shrunk.min() + sizes * (values / shrunk).max())
+    with np.errstate(over="ignore", under="ignore"):
+        return np.ldexp(sizes, -power) ** 2, 2.0 * _relative(errors, sizes)
 
 
 def _relative(errors: Float, squares: Float) -> Float:

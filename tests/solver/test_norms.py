@@ -112,3 +112,27 @@ def test_an_alpha_that_leaves_the_range_of_float64_is_refused(rng):
     with pytest.raises(RefinementError, match=r"^alpha: vanishes in float64, with Y of "):
         kernelfit.solve(1e60 * np.eye(30), 1e-280 * y, kernel="precomputed")
     assert kernelfit.solve(x, 1e-305 * y, gamma=5.0).certificate.interpolates
+
+
+@pytest.mark.parametrize("ridge", [1e-6, 1e-8])
+def test_eigenvalues_below_the_ridge_count_too(rng, ridge):
+    """The part of f in directions of small eigenvalues was left out, and the bound said 3e-6: 0.146 for 0.161."""
+    x, y = np.sort(rng.standard_normal((40, 1)), axis=0), rng.standard_normal(40)
+    K = (1 + np.longdouble(0.3) * (x @ x.T).astype(np.longdouble)) ** 3
+    K += np.longdouble(1e-9) * np.exp(-np.longdouble(3.0) * (x - x.T).astype(np.longdouble) ** 2)
+    solution = kernelfit.solve(np.asarray(K, np.float64), y, kernel="precomputed", ridge=ridge)
+    alpha = solution.alpha[:, 0].astype(np.longdouble)
+    exact = float(np.sqrt(alpha @ (K @ alpha)))
+    certificate = solution.certificate
+    if not math.isnan(certificate.rkhs_norm):
+        assert certificate.rkhs_norm == pytest.approx(exact, rel=max(1e-12, 4 * certificate.rkhs_norm_error))
+
+
+def test_the_bound_holds_what_refinement_leaves(rng):
+    """With a float32 factor alpha meets the targets to 1e-13 of |K| |alpha|: the norm feels it where alpha is large."""
+    x, y = rng.integers(0, 256, (10, 6)), rng.standard_normal(10)
+    exact = kernelfit.solve(x, y, kernel="laplacian", gamma=0.001, ridge=1e-9).certificate
+    mixed = kernelfit.solve(x, y, kernel="laplacian", gamma=0.001, ridge=1e-9, precision="mixed").certificate
+    assert mixed.rkhs_norm == pytest.approx(
+        exact.rkhs_norm, rel=4 * (mixed.rkhs_norm_error + exact.rkhs_norm_error)
+    )
