@@ -21,6 +21,7 @@ BENCHMARKS = {
     "kills": "benchmarks.fuzz.kills",
     "full-disk": "benchmarks.fuzz.full_disk",
     "fuzz": "benchmarks.fuzz.fuzz",
+    "problems": "benchmarks.fuzz.problems",
     "gpu": "benchmarks.gpu.acceptance",
 }
 

@@ -1,1 +1,3 @@
-"""Damaged inputs for every reader (`python -m benchmarks.fuzz`) and runs that are killed (`benchmarks.fuzz.kills`)."""
+"""Damaged inputs for every reader (`python -m benchmarks.fuzz`), runs that are killed (`.kills`), random problems
+against long double (`.problems`).
+"""
