@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +24,19 @@ from kernelfit.report.progress import TerminalProgress
 from . import network_options as options
 from .options import command_line
 
+_MODEL_HELP = f"{', '.join(MODELS)}, or package.module:function for a network of your own."
 ANALYSES = ("with_norms", "kernel_rows", "rademacher_draws")
 
 
 @click.group("deep")
 def command() -> None:
     """The deep-net randomization tests (needs the `deep` extra)."""
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # --model finds a module in the current folder, as `python -m` does
 
 
 @command.command("train")
-@click.option("--model", type=click.Choice(MODELS), default="mlp-1x512", show_default=True)
+@click.option("--model", default="mlp-1x512", show_default=True, metavar="NAME", help=_MODEL_HELP)
 @click.option("--corruption", type=click.Choice(list(CORRUPTIONS)), default="true", show_default=True)
 @click.option(
     "--p", type=float, default=1.0, show_default=True, help="Share of corrupted labels, for corrupt-labels."
@@ -105,7 +109,7 @@ def _recipe(values: dict[str, Any]) -> Recipe:
 
 
 @command.command("sweep")
-@click.option("--model", "models", type=click.Choice(MODELS), multiple=True, default=("mlp-1x512",))
+@click.option("--model", "models", multiple=True, default=("mlp-1x512",), metavar="NAME", help=_MODEL_HELP)
 @click.option(
     "--corruption", "corruptions", type=click.Choice(list(CORRUPTIONS)), multiple=True, default=("true",)
 )

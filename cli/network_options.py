@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from kernelfit import deep
-from kernelfit.deep.options import PRECISIONS
+from kernelfit.deep.options import OPTIMIZERS, PRECISIONS
 from kernelfit.errors import InputError
 
 from .options import data_dir_option, json_option
@@ -72,6 +72,10 @@ _RECIPE = (
     *_SIZE,
     click.option("--batch", type=click.IntRange(min=1), help="Rows of a step  [default: 128]"),
     click.option("--rate", "rates", help="Learning rate, or a ladder with commas."),
+    click.option("--optimizer", type=click.Choice(OPTIMIZERS), help="rmsprop: TensorFlow's.  [default: sgd]"),
+    click.option(
+        "--label-smoothing", type=float, help="Share of a label spread over all classes  [default: 0]"
+    ),
     click.option("--rate-decay", type=float, help="Factor on the rate each epoch  [default: 0.95]"),
     click.option("--dropout", type=float, help="Share of units left out  [default: 0]"),
     click.option("--crop", is_flag=True, help="Random crops of the full image."),

@@ -188,7 +188,7 @@ def _reproduce(
     request = deep.Request(tuple(dict.fromkeys(targets)), seeds, options.recipe_changes(values))
     data_dir = _image_folder(request.targets, images, data_dir)
     if only_plan:
-        record = _plan(request)
+        record = _plan(request, hardware, schedule["stack"])
         parts = tables.plan(record)
     else:
         records = deep.reproduce(
@@ -221,10 +221,10 @@ def _image_folder(targets: tuple[Target, ...], images: Path | None, data_dir: Pa
     return images
 
 
-def _plan(request: deep.Request) -> dict[str, Any]:
+def _plan(request: deep.Request, hardware: deep.Hardware, stack: int) -> dict[str, Any]:
     if "table2" in request.targets:
         raise InputError("--plan: table2's arithmetic is not counted; leave it out")
     if request.scale.get("dataset", "cifar10") != "cifar10":
         raise InputError("--plan: arithmetic is counted for cifar10 alone; leave --dataset out")
     recipes = request.in_order()
-    return deep.plan(recipes) | {"keys": [recipe.key for recipe in recipes]}
+    return deep.plan(recipes, hardware, stack=stack) | {"keys": [recipe.key for recipe in recipes]}

@@ -23,7 +23,7 @@ from kernelfit.errors import InputError
 
 if TYPE_CHECKING:
     from kernelfit.deep.analysis.analyse import analyse, check_analyses
-    from kernelfit.deep.paper.flops import plan
+    from kernelfit.deep.paper.plan import plan
     from kernelfit.deep.paper.reproduce import Request, reproduce
     from kernelfit.deep.training.hardware import Hardware
     from kernelfit.deep.training.sweep import run as sweep
@@ -36,7 +36,7 @@ _HOMES = {
     "Request": ("paper.reproduce", "Request"),
     "analyse": ("analysis.analyse", "analyse"),
     "check_analyses": ("analysis.analyse", "check_analyses"),
-    "plan": ("paper.flops", "plan"),
+    "plan": ("paper.plan", "plan"),
     "reproduce": ("paper.reproduce", "reproduce"),
     "sweep": ("training.sweep", "run"),
     "train": ("training.sweep", "train"),

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from kernelfit.datasets.corruptions import CORRUPTIONS
+from kernelfit.deep import own_network
+from kernelfit.deep.options import MODELS, OPTIMIZERS, Optimizer
 from kernelfit.errors import InputError
 from kernelfit.typing import Corruption
 
@@ -82,6 +84,12 @@ CHOICES = (
         "rate .045 x 0.94 every 2 epochs, batch 128, second head at weight 0.4, images in [-1, 1]; augmentation: "
         "random window, flip, brightness, contrast, saturation; test on the central 87.5 %",
     ),
+    Choice(
+        "optimizer",
+        "C",
+        "SGD with momentum as for CIFAR-10; public Inception V3 code has RMSProp (decay .9, momentum .9, epsilon 1)",
+    ),
+    Choice("label_smoothing", "C", "0; public Inception V3 code smooths by 0.1"),
     Choice("last_batch", "G", "the ragged last batch of an epoch is trained on"),
     Choice("threshold", "R", "'converged' is the first window of 50 steps with mean loss <= 0.1"),
     Choice(
@@ -117,10 +125,14 @@ class Recipe:
     plateau: int = 0
     stop_when_fitted: bool = False
     threshold: float = 0.1
+    optimizer: Optimizer = "sgd"
+    rms_decay: float = 0.9  # of the mean of squared gradients, for "rmsprop" alone
+    rms_epsilon: float = 1.0
+    label_smoothing: float = 0.0
+    network_source: str = ""  # of a network of one's own: the hash of its code
 
     def __post_init__(self) -> None:
-        if self.model not in WEIGHT_DECAY:
-            raise InputError(f"model: got {self.model!r}, expected one of {', '.join(WEIGHT_DECAY)}")
+        check_model(self.model)
         if self.corruption not in CORRUPTIONS:
             raise InputError(f"corruption: got {self.corruption!r}, expected one of {', '.join(CORRUPTIONS)}")
         if self.crop and self.corruption in ("shuffled-pixels", "random-pixels", "gaussian"):
@@ -143,20 +155,29 @@ class Recipe:
             raise InputError(f"weight_decay: got {self.weight_decay}, expected a number of 0 or more")
         if not 0 <= self.seed < 2**63:
             raise InputError(f"seed: got {self.seed}, expected an integer from 0 to 2**63 - 1")
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"dropout: got {self.dropout}, expected a share in [0, 1)")
+        if self.optimizer not in OPTIMIZERS:
+            raise InputError(f"optimizer: got {self.optimizer!r}, expected one of {', '.join(OPTIMIZERS)}")
+        for name in ("dropout", "label_smoothing", "momentum", "rms_decay"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"{name}: got {getattr(self, name)}, expected a share in [0, 1)")
+        if not 0 < self.rms_epsilon < math.inf:
+            raise InputError(f"rms_epsilon: got {self.rms_epsilon}, expected a positive number")
 
     @property
     def key(self) -> str:
         """A readable name with a hash of every field: the run's folder."""
         digest = hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:10]
-        words = [self.model, self.corruption]
+        return "-".join([*self.words, digest])
+
+    @property
+    def words(self) -> list[str]:
+        """What tells this run from its neighbours in a sweep, most fields left out."""
+        words = [self.model.replace(":", "-"), self.corruption]
         if self.corruption == "corrupt-labels":
             words.append(f"p{self.p:g}")
         words += [name for name in ("crop", "augment") if getattr(self, name)]
         words += ["wd"] if self.weight_decay else []
-        words += [f"seed{self.seed}", digest]
-        return "-".join(words)
+        return [*words, f"seed{self.seed}"]
 
     @property
     def uncorrupted(self) -> Recipe:
@@ -164,9 +185,13 @@ class Recipe:
         return dataclasses.replace(self, corruption="true", p=1.0)
 
     def to_json(self) -> dict[str, Any]:
-        """The fields."""
+        """The fields; those that were added later only where they differ from their default, so that the keys of older
+        runs stay."""
         record = dataclasses.asdict(self)
         record["rates"] = list(self.rates)
+        for name in ADDED_FIELDS:
+            if record[name] == getattr(Recipe, name):
+                del record[name]
         return record
 
     @classmethod
@@ -175,15 +200,28 @@ class Recipe:
         return cls(**{**record, "rates": tuple(record["rates"])})
 
 
+ADDED_FIELDS = ("optimizer", "rms_decay", "rms_epsilon", "label_smoothing", "network_source")
+
+
+def check_model(model: str) -> None:
+    """Raise InputError for a name that no network can have."""
+    if model not in MODELS and not own_network.is_own(model):
+        raise InputError(
+            f"model: got {model!r}, expected one of {', '.join(MODELS)}, or package.module:function for your own"
+        )
+
+
 def default(model: str, **changes: Any) -> Recipe:
     """The paper's recipe for `model`, with `changes`; `weight_decay=True` takes the model's own coefficient.
 
     SGD with momentum 0.9, rate 0.1 for Inception and 0.01 for AlexNet and the MLPs, times 0.95 each epoch.
+    A network of your own (`package.module:function`, see `kernelfit.deep.own_network`) is trained as the MLPs are.
     `corrupt-labels` with p = 0 or 1 becomes `true` or `random-labels`, so that runs are shared.
     """
-    if model not in WEIGHT_DECAY:
-        raise InputError(f"model: got {model!r}, expected one of {', '.join(WEIGHT_DECAY)}")
+    check_model(model)
     fields: dict[str, Any] = {"model": model}
+    if model not in MODELS:
+        fields |= {"rates": (0.01,), "network_source": own_network.source_digest(model)}
     if model.startswith("mlp"):
         fields |= {"rates": (0.01,), "epochs": 200}
     elif model == "alexnet":
@@ -201,6 +239,8 @@ def default(model: str, **changes: Any) -> Recipe:
         }
     fields |= changes
     if fields.get("weight_decay") is True:
+        if model not in WEIGHT_DECAY:
+            raise InputError(f"weight_decay: {model} has no coefficient of its own; give a number")
         fields["weight_decay"] = WEIGHT_DECAY[model]
     if fields.get("weight_decay") is False:
         fields["weight_decay"] = 0.0
@@ -215,7 +255,7 @@ def default(model: str, **changes: Any) -> Recipe:
 
 def choices(recipe: Recipe) -> list[dict[str, Any]]:
     """What is not the paper's word in this recipe: name, value where it is a field, mark, reason."""
-    fields = recipe.to_json()
+    fields = dataclasses.asdict(recipe) | {"rates": list(recipe.rates)}
     return [
         {"name": c.name, "value": fields.get(c.name), "mark": c.mark, "reason": c.reason} for c in CHOICES
     ]

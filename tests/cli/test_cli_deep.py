@@ -1,6 +1,11 @@
 """`kernelfit deep`."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -96,3 +101,52 @@ def test_fewer_rows_or_draws_than_none_are_refused(option, tmp_path):
 def test_refusals(arguments, message, tmp_path):
     with pytest.raises(InputError, match=message):
         run(*arguments, "--out", str(tmp_path))
+
+
+OWN = """
+from torch import nn
+
+def build(shape, n_classes):
+    height, width, channels = shape
+    return nn.Sequential(
+        nn.Conv2d(channels, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.3), nn.Flatten(),
+        nn.Linear(4 * height * width, n_classes))
+"""
+DYING = """
+import os, signal, sys
+from kernelfit.cli import main
+from kernelfit.deep.training import checkpoint
+honest = checkpoint.save
+def save_then_die(state, path):
+    honest(state, path)
+    if (state["epoch"], state["step"]) == (1, 2):
+        os.kill(os.getpid(), signal.SIGKILL)
+checkpoint.save = save_then_die
+main(sys.argv[1:])
+"""
+
+
+def test_a_network_of_ones_own_killed_inside_an_epoch_resumes_with_the_same_bits(tmp_path):
+    torch = pytest.importorskip("torch")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "nets.py").write_text(OWN)
+    arguments = ["deep", "train", "--model", "mine.nets:build", *SMALL[:6], "--epochs", "3", "--batch", "32"]
+    arguments += ["--device", "cpu", "--threads", "1", "--checkpoint-seconds", "0", "--out"]
+    path = [str(Path(__file__).parents[2])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
+
+    def call(out, *, code):
+        command = [sys.executable, *code, *arguments, out]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+
+    assert call("killed", code=("-c", DYING)).returncode == -signal.SIGKILL
+    for out in ("killed", "full"):
+        done = call(out, code=("-m", "kernelfit"))
+        assert done.returncode == 0, done.stderr
+        assert ("resumed" in done.stderr) == (out == "killed")
+    killed, full = (
+        torch.load(next((tmp_path / out).rglob("checkpoint.pt")), weights_only=True)["model"]
+        for out in ("killed", "full")
+    )
+    assert killed.keys() == full.keys()
+    assert all(torch.equal(killed[name], full[name]) for name in full)

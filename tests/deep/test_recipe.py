@@ -38,6 +38,12 @@ def test_the_key_names_every_field():
     assert default("mlp-1x512").key == base.key
 
 
+def test_keys_of_older_runs_stay():
+    assert default("mlp-1x512").key == "mlp-1x512-true-seed0-41c0f6d799"
+    assert "optimizer" not in default("mlp-1x512").to_json()
+    assert default("mlp-1x512", label_smoothing=0.1).to_json()["label_smoothing"] == 0.1
+
+
 def test_every_choice_is_reported():
     listed = choices(default("inception-no-bn"))
     assert {entry["name"] for entry in listed} == {choice.name for choice in CHOICES}
@@ -56,6 +62,9 @@ def test_every_choice_is_reported():
         ({"seed": -1}, "seed"),
         ({"seed": 2**63}, "seed: got 9223372036854775808"),
         ({"dropout": 1.0}, "dropout: got 1.0"),
+        ({"optimizer": "adam"}, "optimizer: got 'adam', expected one of sgd, rmsprop"),
+        ({"label_smoothing": 1.0}, "label_smoothing: got 1.0"),
+        ({"rms_epsilon": 0.0}, "rms_epsilon: got 0.0"),
         ({"corruption": "noise"}, "corruption: got 'noise'"),
         ({"crop": True, "corruption": "gaussian"}, "crop: random crops of gaussian"),
         ({"corruption": "corrupt-labels", "p": 1.5}, "p: got 1.5"),

@@ -17,10 +17,12 @@ import math
 import torch
 from torch import nn
 
+from kernelfit.deep import own_network
 from kernelfit.deep.models.alexnet import SmallAlexNet
 from kernelfit.deep.models.inception import SmallInception
 from kernelfit.deep.models.mlp import MLP
 from kernelfit.deep.options import MODELS
+from kernelfit.deep.recipe import check_model
 from kernelfit.errors import InputError
 
 HIDDEN = {"mlp-1x512": (512,), "mlp-3x512": (512, 512, 512)}
@@ -38,14 +40,16 @@ def build(
 
     shape is (height, width, channels) of the images; models take (B, channels, height, width) and return logits
     (B, n_classes). `inception-v3` needs torchvision and returns (logits, auxiliary logits) while training.
-    Raises InputError for an unknown name.
+    Any other name is `package.module:function`, a network of one's own (`kernelfit.deep.own_network`). Raises
+    InputError for an unknown name.
     """
-    if name not in MODELS:
-        raise InputError(f"model: got {name!r}, expected one of {', '.join(MODELS)}")
+    check_model(name)
     if not 0 <= dropout < 1:
         raise InputError(f"dropout: got {dropout}, expected a share in [0, 1)")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        if name not in MODELS:
+            return _own(name, shape, n_classes, dropout)
         if name in HIDDEN:
             return MLP(math.prod(shape), HIDDEN[name], n_classes, dropout)
         if name == "alexnet":
@@ -55,18 +59,47 @@ def build(
         return SmallInception(shape[2], n_classes, norm=name == "inception", dropout=dropout)
 
 
+def _own(name: str, shape: tuple[int, int, int], n_classes: int, dropout: float) -> nn.Module:
+    """A network of one's own, once it has answered two images with logits."""
+    model = own_network.make(name, shape=shape, n_classes=n_classes, dropout=dropout)
+    if not isinstance(model, nn.Module):
+        raise InputError(f"model: {name} gives {type(model).__name__}, expected an nn.Module")
+    height, width, channels = shape
+    model.eval()
+    try:
+        with torch.no_grad():
+            out = model(torch.zeros(2, channels, height, width))
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"model: {name} cannot take images of {channels} x {height} x {width} ({reason})"
+        ) from error
+    if not isinstance(out, torch.Tensor) or out.shape != (2, n_classes):
+        shown = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
+        raise InputError(
+            f"model: {name} gives {shown} for 2 images, expected logits of shape (2, {n_classes})"
+        )
+    return model.train()
+
+
 def _inception_v3(n_classes: int, dropout: float) -> nn.Module:
     try:
         from torchvision.models import inception_v3
     except (ImportError, RuntimeError) as error:  # RuntimeError: its operators were built for another torch
         raise InputError(
-            f"model: inception-v3 needs a torchvision that was built for this torch ({error}); "
-            "pip install 'kernelfit[imagenet]' from where torch came from"
+            f"model: inception-v3 needs a torchvision that was built for torch {torch.__version__} ({error}); "
+            f"pip install --force-reinstall --no-deps torchvision --index-url {wheels(torch.__version__)}"
         ) from None
     model: nn.Module = inception_v3(
         weights=None, num_classes=n_classes, aux_logits=True, init_weights=True, dropout=dropout
     )
     return model
+
+
+def wheels(version: str) -> str:
+    """Where torch of this version came from, and where a torchvision that fits it is: `2.8.0+cpu` from .../whl/cpu."""
+    build = version.partition("+")[2]
+    return f"https://download.pytorch.org/whl/{build}" if build else "https://pypi.org/simple"
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -16,6 +16,8 @@ from kernelfit.experiments.paper import REPLICATION_STEPS
 
 Results = Mapping[str, dict[str, Any]]
 
+FIT_ACCURACY = 0.99
+
 
 def mean_and_spread(values: Sequence[float | None]) -> tuple[float | None, float | None]:
     """Mean, and standard deviation over seeds (None for fewer than two); None values are left out."""
@@ -37,8 +39,11 @@ def over_seeds(recipes: Sequence[Recipe], results: Results, metric: str) -> dict
     return {"mean": mean, "spread": spread, "seeds": len(finished)}
 
 
-def cells(of: Sequence[Cell], results: Results) -> list[dict[str, Any]]:
-    """Rows of a table: paper, ours (both in per cent), and ours - paper, for each cell and metric."""
+def cells(of: Sequence[Cell], results: Results, *, judged: bool = True) -> list[dict[str, Any]]:
+    """Rows of a table: paper, ours (both in per cent), and ours - paper, for each cell and metric.
+
+    `judged`: say whether they agree, which runs of another size or data set than the paper's cannot.
+    """
     rows = []
     for cell in of:
         for metric, paper in cell.paper.items():
@@ -55,7 +60,7 @@ def cells(of: Sequence[Cell], results: Results) -> list[dict[str, Any]]:
                     "spread": None if measured["spread"] is None else 100 * measured["spread"],
                     "seeds": measured["seeds"],
                     "difference": None if ours is None or paper is None else ours - paper,
-                    "within_gate": None if ours is None else within_gate(cell, metric, ours),
+                    "within_gate": within_gate(cell, metric, ours) if judged and ours is not None else None,
                     "status": sorted({result["status"] for result in done(cell.recipes, results)}),
                     "rates": sorted({result["rate"] for result in done(cell.recipes, results)}),
                     "runs": [r.key for r in cell.recipes],
@@ -88,22 +93,38 @@ def convergence_order(curves: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return sorted(steps, key=lambda name: (steps[name] is None, steps[name] or 0))
 
 
+def accuracy_step(result: Mapping[str, Any]) -> int | None:
+    """Steps until the share of training examples that are right first was FIT_ACCURACY at the end of an epoch, as
+    evaluated then or, in epochs without an evaluation, as seen along the epoch."""
+    for record in result["history"]:
+        right = record.get("train_accuracy")
+        if (record["online_accuracy"] if right is None else right) >= FIT_ACCURACY:
+            return int(record["step"])
+    return None
+
+
 def noise_curves(
     runs: Mapping[str, Mapping[float, Sequence[Recipe]]], results: Results, n_classes: int = 10
 ) -> dict[str, list[dict[str, Any]]]:
     """Figures 1b and 1c: for each model and share p of corrupted labels, the time to overfit relative to p = 0
     and the test error; beside it, the error on test labels corrupted alike.
+
+    Overfit is a training loss at the recipe's threshold, as in figure 1a, or FIT_ACCURACY of the training labels:
+    runs that fit nearly all random labels may never bring their loss down.
     """
     curves = {}
     for model, by_p in runs.items():
         points: list[dict[str, Any]] = []
         if not any(done(recipes, results) for recipes in by_p.values()):
             continue
-        base = over_seeds(by_p[min(by_p)], results, "converged_step")["mean"]
+        clean = by_p[min(by_p)]
+        base = over_seeds(clean, results, "converged_step")["mean"]
+        base_right = mean_and_spread([accuracy_step(result) for result in done(clean, results)])[0]
         for p, recipes in sorted(by_p.items()):
             if not done(recipes, results):
                 continue
             steps = over_seeds(recipes, results, "converged_step")
+            right, _ = mean_and_spread([accuracy_step(result) for result in done(recipes, results)])
             test = over_seeds(recipes, results, "test_accuracy")
             error = None if test["mean"] is None else 1 - test["mean"]
             points.append(
@@ -111,6 +132,8 @@ def noise_curves(
                     "p": p,
                     "converged_step": steps,
                     "relative_time": steps["mean"] / base if steps["mean"] is not None and base else None,
+                    "accuracy_step": right,
+                    "relative_time_by_accuracy": right / base_right if right and base_right else None,
                     "test_error": error,
                     "test_error_spread": test["spread"],
                     "corrupted_test_error": None

@@ -92,14 +92,22 @@ def losses(curves: Mapping[str, Mapping[str, Any]], note: str | None) -> Figure:
 
 
 def overfitting_time(curves: Mapping[str, list[dict[str, Any]]], note: str | None) -> Figure:
-    """Figure 1b: steps to the threshold, relative to clean labels; runs that did not converge are left out."""
+    """Figure 1b: steps to a loss of 0.1 and to 99 % of the training labels, each relative to clean labels.
+
+    Runs that did not get there are left out.
+    """
     figure, axes = _new("1b: time to overfit, relative to clean labels", note)
     for index, (model, points) in enumerate(curves.items()):
-        shown = [point for point in points if point["relative_time"] is not None]
-        if shown:
-            x = [point["p"] for point in shown]
-            y = [point["relative_time"] for point in shown]
-            axes.plot(x, y, label=NAMES.get(model, model), **_style(index, 1))
+        for key, goal, line in (
+            ("relative_time", "loss 0.1", "-"),
+            ("relative_time_by_accuracy", "99 % right", "--"),
+        ):
+            shown = [point for point in points if point[key] is not None]
+            if shown:
+                x = [point["p"] for point in shown]
+                y = [point[key] for point in shown]
+                label = f"{NAMES.get(model, model)}: {goal}"
+                axes.plot(x, y, linestyle=line, label=label, **_style(index, 1))
     axes.set(xlabel="share of corrupted labels", ylabel="relative time", xlim=(-0.02, 1.02))
     axes.set_ylim(bottom=0)
     _finish(axes)

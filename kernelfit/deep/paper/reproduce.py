@@ -14,6 +14,7 @@ from kernelfit.deep.recipe import CHOICES, Recipe, choices
 from kernelfit.deep.training.hardware import Hardware
 from kernelfit.deep.training.sweep import STACK, run, seconds_so_far
 from kernelfit.errors import InputError
+from kernelfit.experiments.paper import TABLE2_ALEXNET_TOP5
 from kernelfit.progress import Progress, Silent
 from kernelfit.report import json_output
 
@@ -127,15 +128,17 @@ def _record(request: Request, target: Target, results: compare.Results, pictures
 
 
 def _table1(request: Request, results: compare.Results, pictures: Path, note: str | None) -> dict[str, Any]:
-    return {"cells": compare.cells(grid.table1(request.seeds, request.scale), results)}
+    return {"cells": compare.cells(grid.table1(request.seeds, request.scale), results, judged=note is None)}
 
 
 def _table2(request: Request, results: compare.Results, pictures: Path, note: str | None) -> dict[str, Any]:
     cells = grid.table2(request.seeds, request.scale)
-    curves = compare.accuracy_curves({c.column: c.recipes for c in cells[2:4]}, results)
+    # Fully regularised, with weight decay alone, with nothing.
+    curves = compare.accuracy_curves({c.column: c.recipes for c in (cells[0], *cells[2:4])}, results)
     figure = figures.accuracies("2a: ImageNet, early stopping", curves, note)
     return {
-        "cells": compare.cells(cells, results),
+        "cells": compare.cells(cells, results, judged=note is None),
+        "alexnet_2012_test_top5": TABLE2_ALEXNET_TOP5,
         "figure2a": curves,
         "figures": figures.save(figure, pictures, "fig2a"),
     }
@@ -144,8 +147,8 @@ def _table2(request: Request, results: compare.Results, pictures: Path, note: st
 def _table4(request: Request, results: compare.Results, pictures: Path, note: str | None) -> dict[str, Any]:
     sweep = grid.weight_decay_sweep(request.seeds, request.scale)
     return {
-        "cells": compare.cells(grid.table4(request.seeds, request.scale), results),
-        "weight_decay_sweep": compare.cells(sweep, results),
+        "cells": compare.cells(grid.table4(request.seeds, request.scale), results, judged=note is None),
+        "weight_decay_sweep": compare.cells(sweep, results, judged=False),
     }
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from kernelfit.deep.data.sources import Source, epoch_generator, steps_per_epoch
 from kernelfit.deep.models.build import build
 from kernelfit.deep.models.runs import side_by_side
 from kernelfit.deep.recipe import Recipe
-from kernelfit.deep.training import checkpoint
+from kernelfit.deep.training import checkpoint, optimizers
 from kernelfit.deep.training.epoch_log import EpochLog
 from kernelfit.deep.training.evaluate import evaluate, fresh_statistics
 from kernelfit.deep.training.graph import GraphedStep
@@ -83,11 +83,10 @@ class Training:
         self.model = side_by_side(self.members, self.recipe.model)
         coefficients = torch.tensor([r.weight_decay for r in self.recipes], device=self.device)
         self.decays = self.model.decayed(coefficients) if coefficients.any() else []
-        self.optimizer = torch.optim.SGD(
+        self.optimizer = optimizers.make(
+            self.recipe,
             self.model.parameters(),
-            lr=torch.tensor(self.rate, device=self.device) if self.hardware.graph else self.rate,
-            momentum=self.recipe.momentum,
-            fused=True,
+            torch.tensor(self.rate, device=self.device) if self.hardware.graph else self.rate,
         )
         self.channels_last = not self.model.flat_inputs
         self.runner = self._runner()
@@ -135,11 +134,16 @@ class Training:
         with self.hardware.autocast(self.device):
             out = (self.model if ragged else self.runner)(x)
         logits, auxiliary = out if isinstance(out, tuple) else (out, None)
-        loss = F.cross_entropy(logits.float().flatten(0, 1), y.flatten(), reduction="none").view(y.shape)
+        smoothing = self.recipe.label_smoothing
+        loss = F.cross_entropy(
+            logits.float().flatten(0, 1), y.flatten(), reduction="none", label_smoothing=smoothing
+        ).view(y.shape)
         share = loss.sum(dim=1) / rows
         objective = share.sum()
         if auxiliary is not None:
-            second = F.cross_entropy(auxiliary.float().flatten(0, 1), y.flatten(), reduction="sum")
+            second = F.cross_entropy(
+                auxiliary.float().flatten(0, 1), y.flatten(), reduction="sum", label_smoothing=smoothing
+            )
             objective = objective + AUXILIARY_WEIGHT * second / rows
         # Gradients are averaged over processes, and each holds its share of the mean: hence the factor.
         (objective * self.world.size).backward()
@@ -180,7 +184,7 @@ class Training:
             for recipe, history in zip(self.recipes, self.history, strict=True)
         ]
 
-    def steps_taken(self) -> Iterator[None]:
+    def steps_taken(self) -> Generator[None, None, None]:
         """Train, pausing after every step, so that several trainings can take turns inside one `Hardware.session`.
 
         Closing the iterator saves a checkpoint, from which another one resumes.
@@ -373,7 +377,12 @@ class Training:
             raise DataError(
                 f"checkpoint: {path} was trained on other data than is loaded now; restore that data"
             )
-        self.model.load_state_dict(state["model"])
+        try:
+            self.model.load_state_dict(state["model"])
+        except RuntimeError:
+            raise DataError(
+                f"checkpoint: {path} does not fit {self.recipe.model} as it is now; use another folder, or delete it"
+            ) from None
         self._load_momentum(state["optimizer"]["state"])
         self.order = state["order"].cpu()
         self.losses.copy_(state["losses"])
@@ -395,4 +404,5 @@ class Training:
         own = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": saved, "param_groups": own})
         for parameter, state in self.optimizer.state.items():
-            state["momentum_buffer"] = torch.empty_like(parameter).copy_(state["momentum_buffer"])
+            for name, value in state.items():
+                state[name] = torch.empty_like(parameter).copy_(value)

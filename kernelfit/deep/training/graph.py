@@ -20,7 +20,10 @@ class GraphedStep:
     ) -> None:
         self.x, self.y = x.clone(), y.clone()
         weights = {name: value.clone() for name, value in model.state_dict().items()}
-        momentum = {p: state["momentum_buffer"].clone() for p, state in optimizer.state.items()}
+        before = {
+            p: {name: value.clone() for name, value in state.items() if torch.is_tensor(value)}
+            for p, state in optimizer.state.items()
+        }
         generator = torch.cuda.get_rng_state(x.device)
         here = torch.cuda.current_stream(x.device)
         # A run that has a stream of its own is captured in it. cuBLAS has one workspace per stream, and a graph keeps
@@ -39,8 +42,9 @@ class GraphedStep:
             for name, value in model.state_dict().items():
                 value.copy_(weights[name])
             for p, state in optimizer.state.items():
-                if p in momentum:
-                    state["momentum_buffer"].copy_(momentum[p])
+                if p in before:
+                    for name, value in before[p].items():
+                        state[name].copy_(value)
                 else:
                     state["momentum_buffer"].zero_()
         torch.cuda.set_rng_state(generator, x.device)

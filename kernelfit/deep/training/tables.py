@@ -7,14 +7,22 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
+from kernelfit.deep.recipe import Recipe
 from kernelfit.report.tables import MISSING, number, percent, seconds
+
+LONGEST_WORD = len("corrupt-labels")  # in the name of a run
 
 
 def new_table(title: str, columns: tuple[str, ...], words: int = 1) -> Table:
     """An empty table: the first `words` columns hold words, the others numbers."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index < words else "right", overflow="fold")
+        table.add_column(
+            column,
+            justify="left" if index < words else "right",
+            overflow="fold",
+            min_width=None if index or words < 2 else LONGEST_WORD,
+        )
     return table
 
 
@@ -107,8 +115,9 @@ def memorisation(results: list[dict[str, Any]]) -> Table | None:
 
 
 def _name(result: dict[str, Any]) -> str:
-    """The key without its hash."""
-    return str(result["key"].rsplit("-", 1)[0])
+    """The key's words without its hash, with spaces, at which a narrow column breaks."""
+    recipe = Recipe.from_json(result["recipe"])
+    return " ".join(recipe.words)
 
 
 def _end(result: dict[str, Any]) -> str:

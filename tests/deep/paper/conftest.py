@@ -20,6 +20,7 @@ def _fake_results(recipes):
                 "window_steps": [10 * k],
                 "window_losses": [1 / k],
                 "train_accuracy": 0.9,
+                "online_accuracy": 0.9,
                 "test_accuracy": 0.1 * k,
                 "best_test_accuracy": 0.1 * k,
                 "clean_accuracy": 0.5,

@@ -37,6 +37,36 @@ def test_noise_curves_are_relative_to_clean_labels(fake_results):
     assert points["mlp-1x512"][10]["relative_time"] is None
 
 
+def test_time_to_overfit_by_accuracy():
+    """At p = 1 the loss never comes down to 0.1 while 99 % of the labels are fitted."""
+    history = [
+        {"step": 10, "online_accuracy": 0.98, "train_accuracy": 0.985},
+        {"step": 20, "online_accuracy": 0.991},
+        {"step": 30, "online_accuracy": 0.98, "train_accuracy": 0.995},
+    ]
+    assert compare.accuracy_step({"history": history}) == 20
+    assert compare.accuracy_step({"history": history[::2]}) == 30
+    assert compare.accuracy_step({"history": history[:1]}) is None
+    runs = grid.figure1bc([0], {}, ["mlp-1x512"])
+    results = {}
+    for p, (recipe,) in runs["mlp-1x512"].items():
+        results[recipe.key] = {
+            "converged_step": 100 if p == 0 else None,
+            "test_accuracy": 0.5,
+            "train_accuracy": 0.993,
+            "history": [{"step": round(100 * (1 + p)), "online_accuracy": 0.99}],
+        }
+    last = compare.noise_curves(runs, results)["mlp-1x512"][-1]
+    assert (last["relative_time"], last["relative_time_by_accuracy"]) == (None, 2.0)
+
+
+def test_cells_of_smaller_runs_are_not_judged(fake_results):
+    of = grid.table1([0], {"n": 500})
+    rows = compare.cells(of, fake_results([r for c in of for r in c.recipes]), judged=False)
+    assert {row["within_gate"] for row in rows} == {None}
+    assert all(row["ours"] is not None for row in rows)
+
+
 def test_the_order_of_convergence_puts_the_unfinished_last(fake_results):
     runs = grid.figure1a([0], {})
     curves = compare.loss_curves(runs, fake_results([r for rs in runs.values() for r in rs]))
