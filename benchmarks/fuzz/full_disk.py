@@ -28,14 +28,14 @@ from typing import Any
 
 import kernelfit
 from benchmarks import harness
-from benchmarks.fuzz.writers import WRITERS, Writer
+from benchmarks.fuzz.writers import WRITERS, Writer, warm_up
 from kernelfit.errors import KernelfitError
 
 STEP = 4096
 DISK = 2**26
 BALLAST = ".ballast"
-#: steps that must succeed before a writer's range counts as passed
-_BEYOND = 3
+#: faults after which a writer is given up
+_ENOUGH = 20
 
 
 @dataclass
@@ -117,6 +117,7 @@ def serve() -> None:
             importlib.import_module(module)
     for name in dir(kernelfit):
         getattr(kernelfit, name)
+    warm_up()
     while task := sys.stdin.readline():
         writer, folder, free, answer = json.loads(task)
         child = os.fork()
@@ -160,14 +161,14 @@ def one_step(writer: Writer, disk: Path, free: int | None) -> list[str]:
     return ["right" if refused is None else "refused", *faults]
 
 
-def sweep(name: str, step: int = STEP, disk_size: int = DISK) -> Sweep:
-    """Every amount of free space until the write succeeds a few times in a row."""
+def sweep(name: str, step: int = STEP, beyond: int = 3) -> Sweep:
+    """Every amount of free space until the write succeeds `beyond` times in a row."""
     sweep, started, succeeded, free = Sweep(), time.perf_counter(), 0, 0
-    with small_disk(disk_size) as disk, Zygote() as zygote, tempfile.TemporaryDirectory() as template:
+    with small_disk() as disk, Zygote() as zygote, tempfile.TemporaryDirectory() as template:
         made = zygote.do(name, Path(template), None)
         if made != (0, ["made"]):
             raise RuntimeError(f"{name}: what is there before could not be made: {made}")
-        while succeeded < _BEYOND and free < disk_size // 2:
+        while succeeded < beyond and free < DISK // 2 and len(sweep.faults) < _ENOUGH:
             for path in disk.iterdir():
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
             shutil.copytree(template, disk / "folder")
