@@ -146,7 +146,7 @@ def _answers(record: dict[str, Any], row: paper.PaperRow | None) -> Table:
         "error of alpha",
         number(record["forward_error"], 2),
         "",
-        "at most about this: condition x backward error",
+        "at most about condition x rounding",
     )
     at = "" if record["min_pivot_row"] is None else f"at training row {record['min_pivot_row']:,}"
     add("smallest pivot", number(record["min_pivot"], 3), "", at)

@@ -214,5 +214,5 @@ def test_a_norm_without_digits_is_said_to_be_unresolved() -> None:
 
 def test_errors_are_explained() -> None:
     text = text_of(tables.solve_table(solve_record()))
-    for words in ("exact for K and Y changed by this fraction", "2.2e-15", "5.1e-10", "condition x backward"):
+    for words in ("exact for K and Y changed by this fraction", "2.2e-15", "5.1e-10", "condition x rounding"):
         assert words in text
