@@ -16,6 +16,7 @@ from kernelfit.gram.placement import Limits
 from kernelfit.linalg.minimum_norm import minimum_norm
 from kernelfit.progress import Notes
 from kernelfit.solver.certificate import Certificate, forward_error
+from kernelfit.solver.norms import rounding
 from kernelfit.solver.problem import Problem
 from kernelfit.solver.solution import Solution
 
@@ -71,7 +72,7 @@ def solve_primal(problem: Problem, backend: CpuBackend, memory_limit: int, notes
         consistent=result.consistent,
         rkhs_norm=math.hypot(*norms),
         rkhs_norm_per_column=tuple(norms),
-        rkhs_norm_error=0.0,
+        rkhs_norm_error=float(min(1.0, rounding(n) * np.sqrt(result.condition))),
     )
     return Solution(
         problem=replace(problem, precision="float64"),

@@ -237,7 +237,7 @@ def _fit(
             test_error=error_rate(scores[:, columns], rows.y_test),
             train_error=error_rate(fitted, labels),
             rkhs_norm=norm,
-            margin=_mean_margin(fitted, labels) / norm if norm > 0 else 0.0,
+            margin=_mean_margin(fitted, labels) / norm if norm != 0 else 0.0,
             backward_error=solved.certificate.backward_error,
             loo_error=None if left_out is None else error_rate(left_out, labels),
         )
