@@ -34,13 +34,27 @@ def sq_distances(dot: Any, sq_rows: Any, sq_cols: Any, unit: float, out: Any) ->
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def any_close(sq_rows: Any, sq_cols: Any, sq_distances: Any) -> bool:
+    """Whether a pair is close."""
+    for i in range(sq_distances.shape[0]):  # noqa: SIM110 - Numba compiles no generator
+        if _close_in(sq_rows[i], sq_cols, sq_distances[i]):
+            return True
+    return False
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _close_in(sq_row: float, sq_cols: Any, sq_distances: Any) -> int:
+    close = 0
+    for j in range(len(sq_distances)):  # without a branch: vectorised
+        close += sq_distances[j] < CLOSE * (sq_row + sq_cols[j])
+    return close
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def correct_close(sq_rows: Any, sq_cols: Any, rows: Any, columns: Any, inverse: float, out: Any) -> None:
     """Form |x_i - x_j|^2 inverse^2 anew, in `out` (h, w), for the close pairs of rows (h, d) and columns (w, d)."""
     for i in range(out.shape[0]):
-        close = 0
-        for j in range(out.shape[1]):  # without a branch: vectorised
-            close += out[i, j] < CLOSE * (sq_rows[i] + sq_cols[j])
-        if close == 0:
+        if not _close_in(sq_rows[i], sq_cols, out[i]):
             continue
         for j in range(out.shape[1]):
             if out[i, j] < CLOSE * (sq_rows[i] + sq_cols[j]):
@@ -98,16 +112,28 @@ def half_tangents(dot: Any, rows: Any, columns: Any, out: Any) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def any_parallel(tangents: Any) -> bool:
+    """Whether a pair is parallel or opposite."""
+    for i in range(tangents.shape[0]):  # noqa: SIM110
+        if _parallel_in(tangents[i]):
+            return True
+    return False
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _parallel_in(tangents: Any) -> int:
+    near = 0
+    for j in range(len(tangents)):  # without a branch: vectorised
+        near += (tangents[j] < PARALLEL) | (tangents[j] > 1.0 / PARALLEL)
+    return near
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def correct_parallel(dot: Any, rows: Any, columns: Any, left: Any, right: Any, out: Any) -> None:
     """Form `half_tangents` anew for parallel and opposite pairs of rows `left` (h, d) and columns `right` (w, d)."""
     floor = (left.shape[1] * PARALLEL_SINE) ** 2
     for i in range(out.shape[0]):
-        if rows.origin[i] == 0.0:
-            continue
-        near = 0
-        for j in range(out.shape[1]):  # without a branch: vectorised
-            near += (out[i, j] < PARALLEL) | (out[i, j] > 1.0 / PARALLEL)
-        if near == 0:
+        if rows.origin[i] == 0.0 or not _parallel_in(out[i]):
             continue
         p = 1.0 / rows.powers[i]
         for j in range(out.shape[1]):

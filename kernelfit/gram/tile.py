@@ -28,6 +28,7 @@ class ColumnBlock:
         self.points, self.start, self.stop, self.exact = points, start, stop, exact
         self._centred: NDArray[Any] | bytes_product.Packed | None = None
         self._about_origin: Float | None = None
+        self._coordinates: Float | None = None
         needs = needs or Needs(0)
         shared = exact or shares_products(points)
         if Needs.DISTANCES in needs or (Needs.INNER_PRODUCTS in needs and shared):
@@ -51,6 +52,12 @@ class ColumnBlock:
             self._about_origin = self.points.about_origin(self.start, self.stop)
         return self._about_origin
 
+    def coordinates(self) -> Float:
+        """`Points.scaled`."""
+        if self._coordinates is None:
+            self._coordinates = self.points.scaled(self.start, self.stop)
+        return self._coordinates
+
 
 def narrow(block: ColumnBlock, width: int) -> ColumnBlock:
     """The first `width` columns of a block, without converting them again."""
@@ -61,6 +68,7 @@ def narrow(block: ColumnBlock, width: int) -> ColumnBlock:
     centred = block._centred
     part._centred = centred[:width] if isinstance(centred, np.ndarray) else centred
     part._about_origin = None if block._about_origin is None else block._about_origin[:width]
+    part._coordinates = None if block._coordinates is None else block._coordinates[:width]
     return part
 
 
@@ -94,8 +102,8 @@ class PairTile:
 
     def sq_distances(self, out: Float) -> float:
         distances.sq_distances(self.dot(), self.rows.sq_norms, self.columns.sq_norms, self.unit, out)
-        if not self.exact:
-            sq_norms = self.rows.sq_norms, self.columns.sq_norms
+        sq_norms = self.rows.sq_norms, self.columns.sq_norms
+        if not self.exact and distances.any_close(*sq_norms, out):
             distances.correct_close(*sq_norms, *self.coordinates(), 1.0 / self.length, out)
         return self.length
 
@@ -110,7 +118,7 @@ class PairTile:
 
     def half_tangents(self, out: Float) -> None:
         distances.half_tangents(self.inner(), self.rows, self.columns, out)
-        if not self.exact:
+        if not self.exact and distances.any_parallel(out):
             distances.correct_parallel(self.inner(), self.rows, self.columns, *self.coordinates(), out)
 
     def lengths(self) -> tuple[Float, Float]:
@@ -175,9 +183,7 @@ class KernelTile(PairTile):
         return self._inner
 
     def coordinates(self) -> tuple[Float, Float]:
-        points = self._block.points
-        columns = points.scaled(self._block.start, self._block.stop)
-        return self._points.scaled(self._start, self._stop), columns
+        return self._points.scaled(self._start, self._stop), self._block.coordinates()
 
     def scratch(self, name: str) -> Float:
         return self._backend.scratch(name, *self.shape, np.float64)

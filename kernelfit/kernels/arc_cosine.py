@@ -83,19 +83,17 @@ def _sine_less(theta: float, one_less_cosine: float) -> float:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def step_layer(tangent: float) -> tuple[float, float]:
+def step_layer(theta: float, rest: float) -> tuple[float, float]:
     """kappa_0 = 1 - theta / pi, and tan^2 of half the angle whose cosine that is."""
-    theta, rest = angles(tangent)
     return rest / math.pi, theta / (math.pi + rest)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def relu_layer(tangent: float) -> tuple[float, float]:
+def relu_layer(tangent: float, theta: float, rest: float) -> tuple[float, float]:
     """kappa_1 = (sin theta + (pi - theta) cos theta) / pi, and tan^2 of half the angle whose cosine that is.
 
     1 - kappa_1 = (1 - cos theta) - (sin theta - theta cos theta) / pi, which is formed without cancellation.
     """
-    theta, rest = angles(tangent)
     if rest < 0.5:
         kappa = _sine_less(rest, 2.0 / (1.0 + tangent)) / math.pi
         left = 1.0 - kappa
@@ -113,5 +111,6 @@ def _arc_cosine(length_rows: Any, length_cols: Any, order: int, depth: int, out:
             tangent = out[i, j]
             kappa = 1.0
             for _ in range(depth):
-                kappa, tangent = step_layer(tangent) if order == 0 else relu_layer(tangent)
+                theta, rest = angles(tangent)
+                kappa, tangent = step_layer(theta, rest) if order == 0 else relu_layer(tangent, theta, rest)
             out[i, j] = kappa if order == 0 else kappa * (length_rows[i] * length_cols[j])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from kernelfit.arguments import integer
 from kernelfit.cpu.jit import njit
-from kernelfit.kernels.arc_cosine import MAX_DEPTH, relu_layer, step_layer
+from kernelfit.kernels.arc_cosine import MAX_DEPTH, angles, relu_layer
 from kernelfit.kernels.base import Constants, Kernel, Needs, Rows, Tile
 from kernelfit.typing import Float
 
@@ -51,9 +52,9 @@ def _neural_tangent(length_rows: Any, length_cols: Any, depth: int, out: Any) ->
         for j in range(out.shape[1]):
             tangent = out[i, j]
             # The cosine, from whichever of 1 - cos and 1 + cos is small.
-            theta = 1.0 - 2.0 * tangent / (1.0 + tangent) if tangent <= 1.0 else 2.0 / (1.0 + tangent) - 1.0
+            total = 1.0 - 2.0 * tangent / (1.0 + tangent) if tangent <= 1.0 else 2.0 / (1.0 + tangent) - 1.0
             for _ in range(depth):
-                derivative = step_layer(tangent)[0]
-                kappa, tangent = relu_layer(tangent)
-                theta = kappa + theta * derivative
-            out[i, j] = theta * (length_rows[i] * length_cols[j])
+                theta, rest = angles(tangent)
+                kappa, tangent = relu_layer(tangent, theta, rest)
+                total = kappa + total * (rest / math.pi)
+            out[i, j] = total * (length_rows[i] * length_cols[j])

