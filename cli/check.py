@@ -28,7 +28,7 @@ def command(context: click.Context, folder: Path, threads: int | None, json_targ
     """
     json_output.check_target(json_target)
     report = check(folder, threads=threads, progress=TerminalProgress())
-    record = {**report.as_dict(), "command": command_line(context)}
+    record = {**report.to_dict(), "command": command_line(context)}
     emit(record, json_target, check_table(record))
     if not report.ok:
         more = f" and {len(report.problems) - 1} more" if len(report.problems) > 1 else ""

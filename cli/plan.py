@@ -54,5 +54,5 @@ def command(
     if n_rhs is not None:
         shape = replace(shape, n_rhs=integer("n_rhs", n_rhs, 1))
     plan = plan_solve(shape, solver, predict_time=gemm)
-    record = {**plan.as_dict(), "command": command_line(context)}
+    record = {**plan.to_dict(), "command": command_line(context)}
     emit(record, json_target, tables.plan_table(record))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -11,10 +13,12 @@ from kernelfit.errors import InputError
 from kernelfit.metrics import one_hot
 from kernelfit.typing import Array, Float
 
+# Class names that a summary lists.
+_LISTED = 10
 _ROW_TYPES = (np.dtype(np.uint8), np.dtype(np.float32), np.dtype(np.float64))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Dataset:
     """Training and test rows with their labels; checked when it is made.
 
@@ -105,6 +109,41 @@ class Dataset:
                 f"y_{part}: got codes {y.min()} to {y.max()} in {self.name}, "
                 f"expected 0 to {len(self.classes) - 1}"
             )
+
+    def summary(self) -> str:
+        """Sizes and meaning, a line for each."""
+        lines = {"rows": f"{self.n_train:,} to train on, {self.n_test:,} to test"}
+        shape = "" if self.image_shape is None else f", {' x '.join(map(str, self.image_shape))} images"
+        lines["features"] = f"{self.n_features:,} of {self.X_train.dtype}{shape}, times {self.scale:.6g}"
+        if self.classes is None:
+            lines["targets"] = str(self.y_train.size // self.n_train)
+        else:
+            more = f", ... {self.classes[-1]}" if len(self.classes) > _LISTED else ""
+            lines["classes"] = f"{len(self.classes)}: {', '.join(self.classes[:_LISTED])}{more}"
+        described = [f"  {name:<16}{value}" for name, value in lines.items()]
+        return "\n".join([f"Dataset {self.name}", *described, *(f"  note: {note}" for note in self.notes)])
+
+    def __repr__(self) -> str:
+        return self.summary()
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(self.summary())}</pre>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """All but the arrays, in JSON's types."""
+        return {
+            "name": self.name,
+            "n_train": self.n_train,
+            "n_test": self.n_test,
+            "n_features": self.n_features,
+            "dtype": str(self.X_train.dtype),
+            "classes": None if self.classes is None else list(self.classes),
+            "image_shape": None if self.image_shape is None else list(self.image_shape),
+            "scale": self.scale,
+            "columns": None if self.columns is None else list(self.columns),
+            "target": self.target,
+            "notes": list(self.notes),
+        }
 
     @property
     def n_train(self) -> int:

@@ -102,7 +102,7 @@ class DevicePlan:
             bytes_written=self.bytes_disk,
         )
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 

@@ -122,16 +122,16 @@ class Experiment:
         """Whether K is summed up over blocks of features that are never held all at once."""
         return self.inputs.features.streams and self.kernel.name == "linear"
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The constructor's arguments in JSON's types; paths hold from any folder. `Experiment(**it)` is this one."""
         plain: dict[str, Any] = json_output.plain(
             {
-                **self.inputs.data.as_dict(),
-                **self.inputs.corruption.as_dict(),
-                **self.inputs.features.as_dict(),
+                **self.inputs.data.to_dict(),
+                **self.inputs.corruption.to_dict(),
+                **self.inputs.features.to_dict(),
                 "standardise": self.inputs.standardise,
-                **self.kernel.as_dict(),
-                **self.solver.as_dict(),
+                **self.kernel.to_dict(),
+                **self.solver.to_dict(),
                 "seed": self.inputs.seed,
                 "loo": self.loo,
             }
@@ -139,15 +139,15 @@ class Experiment:
         return plain
 
     def __repr__(self) -> str:
-        default = Experiment().as_dict()
-        given = self.as_dict() | {"feature_options": self.inputs.features.given}
+        default = Experiment().to_dict()
+        given = self.to_dict() | {"feature_options": self.inputs.features.given}
         given = {name: value for name, value in given.items() if value != default[name]}
         if given.get("kernel") == "linear" and self.streams:
             del given["kernel"]
         return f"Experiment({', '.join(f'{name}={value!r}' for name, value in given.items())})"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Experiment) and self.as_dict() == other.as_dict()
+        return isinstance(other, Experiment) and self.to_dict() == other.to_dict()
 
     def run(
         self,
@@ -195,7 +195,7 @@ class Experiment:
     def _solved(
         self, folder: Path | None, resume: bool, checkpoint: Pathlike, command: str, progress: Progress
     ) -> Iterator[tuple[_Task, Solution]]:
-        remember = {"experiment": self.as_dict(), "command": command}
+        remember = {"experiment": self.to_dict(), "command": command}
         sums = folder / GRAM if checkpoint is None and folder is not None else _path(checkpoint)
         task = _Task.load(self, Checkpoint(sums, folder, remember), command, progress)
         try:
@@ -384,8 +384,8 @@ class _Task:
                 "columns": self.dataset.columns,
                 "target": self.dataset.target,
                 "streamed": streamed,
-                "standardisation": standardisation and standardisation.as_dict(),
-                "experiment": self.experiment.as_dict(),
+                "standardisation": standardisation and standardisation.to_dict(),
+                "experiment": self.experiment.to_dict(),
             }
             json_output.write(stored, run_dir / RESULT)
         fitted = None if self.prepared.feature is None else (self.prepared.feature, self.prepared.rows)
@@ -424,7 +424,7 @@ class _Task:
             about={"features": inputs.features.name, "seed": inputs.seed, "command": self.command},
         )
         record |= {"standardise": True} if inputs.standardise else {}
-        record |= inputs.corruption.as_dict() if inputs.corruption else {}
+        record |= inputs.corruption.to_dict() if inputs.corruption else {}
         return record | ({"resumed": True} if self.resumed else {})
 
     def _interpolate(self, chosen: Solution, progress: Progress) -> tuple[dict[str, Any] | None, str]:

@@ -87,7 +87,7 @@ def unseen_test_rows(
     inputs = result.inputs
     seed = 0 if inputs is None else inputs.seed
     if inputs is not None and inputs.data.n_test == 0 and name not in REGISTRY:
-        trained = inputs.data.as_dict()
+        trained = inputs.data.to_dict()
         if str(Path(name).absolute()) in (trained["train"], trained["dataset"]):
             raise InputError(f"dataset: got {name}, all of whose rows were trained on, expected other rows")
     # Of a data set without a test part the solve's seed holds out the rows that it did not train on.

@@ -98,7 +98,7 @@ def solve_record(
         "gflops_factor": solution.gflops_factor,
         "peak_rss_bytes": environment.peak_rss_bytes(),
         "traffic": solution.traffic,
-        "plan": plan.as_dict(),
+        "plan": plan.to_dict(),
         "seed": about["seed"],
         "notes": [*dataset.notes, *notes],
         "versions": environment.versions(),
@@ -110,15 +110,9 @@ def solve_record(
 def run_record(solution: Solution, command: str) -> dict[str, Any]:
     """The record of a solution whose data set is not at hand."""
     return {
-        "n_train": len(solution.kept),
-        **_equations(solution),
-        **solution.certificate.as_dict(),
+        **solution.to_dict(),
         "rkhs_norm_per_class": list(solution.certificate.rkhs_norm_per_column),
-        "seconds": solution.seconds,
-        "gflops_factor": solution.gflops_factor,
         "peak_rss_bytes": environment.peak_rss_bytes(),
-        "plan": solution.plan.as_dict(),
-        "notes": solution.notes,
         "versions": environment.versions(),
         "command": command,
     }
@@ -126,7 +120,7 @@ def run_record(solution: Solution, command: str) -> dict[str, Any]:
 
 def _certified(solution: Solution) -> dict[str, Any]:
     """The certificate under the record's names: columns are classes here."""
-    certified = solution.certificate.as_dict()
+    certified = solution.certificate.to_dict()
     certified["rkhs_norm_per_class"] = list(certified.pop("rkhs_norm_per_column"))
     for name in ("norm", "consistent"):
         del certified[name]
@@ -134,15 +128,8 @@ def _certified(solution: Solution) -> dict[str, Any]:
 
 
 def _equations(solution: Solution) -> dict[str, Any]:
-    kernel = solution.kernel
-    return {
-        "kernel": kernel.describe() if kernel is not None else {"name": "precomputed"},
-        "ridge": solution.ridge,
-        "precision": solution.precision,
-        "device": solution.device,
-        "tier": solution.plan.tier,
-        "n_rhs": solution.alpha.shape[1],
-    }
+    described = solution.to_dict()
+    return {key: described[key] for key in ("kernel", "ridge", "precision", "device", "tier", "n_rhs")}
 
 
 def _streamed(record: dict[str, Any], streamed: FeatureGram) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from kernelfit.streaming import weights as feature_weights
 from kernelfit.typing import Array, Float
 
 
-@dataclass
+@dataclass(repr=False)
 class Result:
     """A finished experiment.
 
@@ -56,6 +57,29 @@ class Result:
     #: the fitted features and the training rows that K is of; fitted again where a run is read from its folder
     fitted: tuple[ImageFeatures, Array] | None = None
     _weights: Float | None = None
+
+    def summary(self) -> str:
+        """The errors, and the solution, a line for each."""
+        record = self.record
+        lines = [f"Result of {record.get('dataset', self.run_dir or 'a solution file')}"]
+        for key in (
+            "train_error",
+            "test_error",
+            "loo_error",
+            "train_rmse",
+            "test_rmse",
+            "loo_rmse",
+            "test_r2",
+        ):
+            if record.get(key) is not None:
+                lines.append(f"  {key.replace('_', ' '):<16}{record[key]:.6g}")
+        return "\n".join([*lines, *self.solution.summary().splitlines()[1:]])
+
+    def __repr__(self) -> str:
+        return self.summary()
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(self.summary())}</pre>"
 
     def scores(self, rows: Array, progress: Progress | None = None) -> Float:
         """f at the rows (m, d), which are as those of the data set before any features: (m, c)."""

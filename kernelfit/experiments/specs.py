@@ -52,7 +52,7 @@ class DataSpec:
             progress=progress,
         )
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The arguments that make it anew, from whatever folder: paths are absolute."""
         is_path = self.train is None and self.dataset not in REGISTRY and Path(self.dataset).exists()
         return {
@@ -87,7 +87,7 @@ class CorruptionSpec:
         """The data set as this corruption leaves it; the same seed always gives the same."""
         return corrupt(dataset, self.name, p=self.p, seed=seed) if self else dataset
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         return {"corruption": self.name, "corruption_p": self.p}
 
 
@@ -142,7 +142,7 @@ class FeatureSpec:
         )
         return feature.fit(dataset.X_train, progress=progress)
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         return {"features": self.name, "feature_options": dict(self.options)}
 
 
@@ -202,7 +202,7 @@ class KernelSpec:
             "kernel_params": dict(self.params),
         }
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         return {
             "kernel": self.name,
             "gamma": self.gamma,
@@ -239,7 +239,7 @@ class SolverSettings:
         """Whether the ridge is to be chosen by leave-one-out."""
         return self.ridge == "auto"
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         return {
             "ridge": self.ridge,
             "jitter": self.jitter,

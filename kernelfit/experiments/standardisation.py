@@ -27,7 +27,7 @@ class Standardisation:
 
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> Standardisation:
-        """The inverse of `as_dict`. Raises TypeError or ValueError for what is none."""
+        """The inverse of `to_dict`. Raises TypeError or ValueError for what is none."""
         mean, scale = (np.array(stored[name], dtype=np.float64) for name in ("mean", "scale"))
         if mean.ndim != 1 or mean.shape != scale.shape or not (np.isfinite(mean).all() and (scale > 0).all()):
             raise ValueError("mean and scale do not belong together")
@@ -41,5 +41,5 @@ class Standardisation:
         values /= self.scale
         return values
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         return {"mean": self.mean.tolist(), "scale": self.scale.tolist()}

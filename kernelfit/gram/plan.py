@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from kernelfit.gram.layout import PanelLayout
 _MIN_COLUMNS = 64
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan:
     """What a solve will do and need; `kernelfit plan` prints it.
 
@@ -111,5 +112,26 @@ class Plan:
         )
         return replace(self, predicted_seconds=seconds)
 
-    def as_dict(self) -> dict[str, Any]:
+    def summary(self) -> str:
+        """What matters, a line for each; sizes in bytes."""
+        lines = {
+            "rows, features": f"{self.n:,} x {self.d:,}, {self.n_rhs} right-hand sides",
+            "factor": f"{self.precision}, {self.tier} tier, {self.bytes_factor:,} bytes",
+            "panels": f"{self.panels:,} of {self.panel_width:,} columns",
+            "memory": f"{self.bytes_memory:,} bytes of {self.memory_limit:,}",
+        }
+        if self.bytes_disk:
+            lines["disk"] = f"{self.bytes_disk:,} bytes, {self.bytes_read:,} read"
+        lines["flops"] = f"{self.flops_factor:.3g} of the factor, {self.flops_gram:.3g} of K"
+        if self.predicted_seconds is not None:
+            lines["time"] = f"{self.predicted_seconds:.3g} s predicted, {self.threads} threads"
+        return "\n".join(["Plan", *(f"  {name:<16}{value}" for name, value in lines.items())])
+
+    def __repr__(self) -> str:
+        return self.summary()
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(self.summary())}</pre>"
+
+    def to_dict(self) -> dict[str, Any]:
         return asdict(self)

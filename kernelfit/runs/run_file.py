@@ -48,7 +48,7 @@ class Record:
 
 def write(path: Path, record: Record, seal: Callable[[str], None] | None = None) -> None:
     """Write a record; the file appears whole or not at all. `seal` is called before it takes its name."""
-    meta = {"identity": record.identity, "plan": record.plan.as_dict(), **record.meta}
+    meta = {"identity": record.identity, "plan": record.plan.to_dict(), **record.meta}
     hdf5.write(path, form=FORMAT, version=VERSION, meta=meta, arrays=record.arrays, seal=seal)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -23,7 +24,7 @@ _JSON_TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Certificate:
     """Evidence about K alpha = Y, A = K + ridge I.
 
@@ -76,12 +77,36 @@ class Certificate:
     rkhs_norm_per_column: tuple[float, ...]
     rkhs_norm_error: float
 
-    def as_dict(self) -> dict[str, Any]:
+    def summary(self) -> str:
+        """What matters, a line for each."""
+        pivot = "none" if self.min_pivot is None else f"{self.min_pivot:.3g} at row {self.min_pivot_row}"
+        lines = {
+            "interpolates": "yes" if self.interpolates else "no",
+            "RKHS norm": f"{self.rkhs_norm:.6g}",
+            "backward error": f"{self.backward_error:.2g}",
+            "residual": f"{self.residual:.2g}",
+            "condition": f"{self.condition_estimate:.2g}",
+            "smallest pivot": pivot + (f", {self.weak_pivots} weak" if self.weak_pivots else ""),
+            "rank": f"{self.rank:,}",
+            "log det": "none" if self.log_det is None else f"{self.log_det:.6g}",
+            "factor": self.factor_precision
+            + (f", jitter {self.jitter:.3g}" if self.jitter else "")
+            + (f", refined {self.refinements} times" if self.refinements else ""),
+        }
+        return "\n".join(["Certificate", *(f"  {name:<16}{value}" for name, value in lines.items())])
+
+    def __repr__(self) -> str:
+        return self.summary()
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(self.summary())}</pre>"
+
+    def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
     def of_dict(cls, record: Mapping[str, Any]) -> Certificate:
-        """The inverse of `as_dict`, of JSON; raises `TypeError` where a field is of another type than it writes."""
+        """The inverse of `to_dict`, of JSON; raises `TypeError` where a field is of another type than it writes."""
         values = {key.name: record[key.name] for key in fields(cls)}
         values["rkhs_norm_per_column"] = tuple(values["rkhs_norm_per_column"])
         for key in fields(cls):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import time
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -36,7 +37,7 @@ from kernelfit.typing import Array, Float
 _VISIBLE = 1e-3
 
 
-@dataclass
+@dataclass(repr=False)
 class Solution:
     """f(x) = sum_i k(x, x_i) alpha_i, the interpolant of least RKHS norm (ridge = 0) or the ridge solution.
 
@@ -127,6 +128,44 @@ class Solution:
     def rkhs_norm_per_column(self) -> Float:
         """|f_c| (c,)."""
         return np.array(self.certificate.rkhs_norm_per_column)
+
+    def summary(self) -> str:
+        """What was solved, how well and in what time, a line for each."""
+        kernel = "a precomputed Gram matrix" if self.kernel is None else repr(self.kernel)
+        n, c = self.alpha.shape
+        lines = [
+            f"Solution of {n:,} rows, {c} right-hand side{'s' if c > 1 else ''}",
+            f"  {'kernel':<16}{kernel}, ridge {self.ridge:.6g}",
+            f"  {'where':<16}{self.precision}, {self.plan.tier} tier, {self.device}"
+            + ("" if self.factor is not None else ", without its factor"),
+        ]
+        lines += self.certificate.summary().splitlines()[1:]
+        spent = ", ".join(f"{name} {value:.3g}" for name, value in self.seconds.items() if value)
+        lines += [f"  {'seconds':<16}{spent}"] if spent else []
+        return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])
+
+    def __repr__(self) -> str:
+        return self.summary()
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(self.summary())}</pre>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """All but the arrays, in JSON's types: kernel, ridge, certificate, times, plan."""
+        return {
+            "n_train": len(self.kept),
+            "kernel": self.kernel.describe() if self.kernel is not None else {"name": "precomputed"},
+            "ridge": self.ridge,
+            "precision": self.precision,
+            "device": self.device,
+            "tier": self.plan.tier,
+            "n_rhs": self.alpha.shape[1],
+            **self.certificate.to_dict(),
+            "seconds": dict(self.seconds),
+            "gflops_factor": self.gflops_factor,
+            "plan": self.plan.to_dict(),
+            "notes": list(self.notes),
+        }
 
     def predict(self, X: ArrayLike, progress: Progress | None = None) -> Float:
         """f at the rows of X (m, d), in the units of the training rows: (m, c), or (m,) where Y was (n,).
@@ -225,8 +264,8 @@ class Solution:
         """JSON and arrays that a file holds; see `load`."""
         meta = {
             **meta_of(self.problem),
-            "certificate": self.certificate.as_dict(),
-            "plan": self.plan.as_dict(),
+            "certificate": self.certificate.to_dict(),
+            "plan": self.plan.to_dict(),
             "seconds": self.seconds,
             "traffic": self.traffic,
             "notes": self.notes,

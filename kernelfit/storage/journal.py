@@ -42,7 +42,7 @@ class PanelRecord:
     checksums: tuple[tuple[int, int, int], ...]
     seconds: tuple[float, float]
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         return {"panel": self.j, "checksums": self.checksums, "seconds": self.seconds}
 
     @classmethod

@@ -80,7 +80,7 @@ class WriteBehind:
 
     def _record(self, j: int, seconds: tuple[float, float]) -> None:
         if self.journal is not None:
-            self.journal.append(PanelRecord(j, tuple(sorted(self._checksums)), seconds).as_dict())
+            self.journal.append(PanelRecord(j, tuple(sorted(self._checksums)), seconds).to_dict())
             self._checksums.clear()
 
     def _sync(self) -> None:

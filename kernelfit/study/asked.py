@@ -62,7 +62,7 @@ def ask_labels(
             return {
                 **about,
                 **content,
-                "experiment": experiment.as_dict(),
+                "experiment": experiment.to_dict(),
                 "versions": versions,
                 "command": command,
             }
@@ -110,7 +110,7 @@ def _stored(
 
 def _refuse_other(experiment: Experiment, folder: Path) -> None:
     other = Experiment.remembered(folder)
-    mine, theirs = experiment.as_dict(), {} if other is None else other.as_dict()
+    mine, theirs = experiment.to_dict(), {} if other is None else other.to_dict()
     differing = [name for name in mine if name not in _WHERE and mine[name] != theirs.get(name)]
     if differing:
         listed = "; ".join(f"{name} {theirs.get(name)!r}, asked for {mine[name]!r}" for name in differing[:4])

@@ -86,7 +86,7 @@ def test_an_experiment_is_remembered_as_json() -> None:
         seed=7,
         loo=True,
     )
-    text = json.dumps(experiment.as_dict(), allow_nan=False)
+    text = json.dumps(experiment.to_dict(), allow_nan=False)
     again = Experiment(**json.loads(text))
     assert again == experiment
     assert again.inputs == experiment.inputs
@@ -100,10 +100,10 @@ def test_paths_hold_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "own.csv").write_text("1,2,0\n")
     (tmp_path / "digits").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert Experiment("own.csv").as_dict()["dataset"] == str(tmp_path / "own.csv")
-    assert Experiment(train="own.csv").as_dict()["train"] == str(tmp_path / "own.csv")
+    assert Experiment("own.csv").to_dict()["dataset"] == str(tmp_path / "own.csv")
+    assert Experiment(train="own.csv").to_dict()["train"] == str(tmp_path / "own.csv")
     # A known name is the data set, whatever folders there are.
-    assert Experiment("digits").as_dict()["dataset"] == "digits"
+    assert Experiment("digits").to_dict()["dataset"] == "digits"
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_bytes_add_up(n, tier, precision):
     assert (plan.bytes_read > 0) == (tier == "disk" and plan.panels > 1)
     assert plan.flops_factor == n**3 / 3
     assert plan.layout == PanelLayout.of_order(n)
-    assert plan.as_dict()["bytes_memory"] == plan.bytes_memory
+    assert plan.to_dict()["bytes_memory"] == plan.bytes_memory
 
 
 @pytest.mark.parametrize("precision", ["float64", "float32"])
@@ -213,5 +213,5 @@ def test_predicted_seconds_scale_with_the_rate():
 
 
 def test_the_plan_holds_plain_numbers():
-    assert json.loads(json.dumps(plan_of().timed(1e11).as_dict()))["n"] == 20_000
-    assert not any(isinstance(value, np.generic) for value in plan_of().as_dict().values())
+    assert json.loads(json.dumps(plan_of().timed(1e11).to_dict()))["n"] == 20_000
+    assert not any(isinstance(value, np.generic) for value in plan_of().to_dict().values())

@@ -90,7 +90,7 @@ def test_results_do_not_depend_on_threads_or_tier(rng):
     for tier in ("ram", "disk"):
         for threads in (1, 2, 3):
             solution = kernelfit.solve(x, y, gamma=20.0, tier=tier, threads=threads)
-            certificate = {**solution.certificate.as_dict()}
+            certificate = {**solution.certificate.to_dict()}
             found.add((solution.alpha.tobytes(), solution.fitted.tobytes(), json.dumps(certificate)))
             solution.close()
     assert len(found) == 1

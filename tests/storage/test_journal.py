@@ -23,7 +23,7 @@ PANELS = [
 def written(path: Path) -> bytes:
     made = Journal.create(path, HEADER)
     for panel in PANELS:
-        made.append(panel.as_dict())
+        made.append(panel.to_dict())
     made.append({"solution": "d"})
     made.sync()
     made.close()
@@ -90,7 +90,7 @@ def test_any_bytes_are_read_without_an_exception(data: bytes) -> None:
 )
 def test_any_record_with_a_right_checksum_is_read_without_an_exception(value: object, key: str) -> None:
     head = journal.line({"format": journal.FORMAT, "version": 1, **HEADER})
-    forged = {**PANELS[0].as_dict(), key: value}
+    forged = {**PANELS[0].to_dict(), key: value}
     contents = journal.parse(head + journal.line(forged))
     assert contents.header is not None
     assert len(contents.panels) <= 1
@@ -98,7 +98,7 @@ def test_any_record_with_a_right_checksum_is_read_without_an_exception(value: ob
 
 def test_a_record_out_of_order_is_damage() -> None:
     head = journal.line({"format": journal.FORMAT, "version": 1, **HEADER})
-    contents = journal.parse(head + journal.line(PANELS[1].as_dict()))
+    contents = journal.parse(head + journal.line(PANELS[1].to_dict()))
     assert contents.damage is not None
     assert "expected panel 0" in contents.damage
 
