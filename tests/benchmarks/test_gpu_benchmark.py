@@ -422,11 +422,11 @@ def test_tests_that_take_too_long_leave_a_report(tmp_path):
         "@pytest.mark.gpu\n"
         "@pytest.mark.parametrize('number', range(30))\n"
         "def test_it(number):\n"
-        "    time.sleep(0.5)\n"
+        "    time.sleep(1.0)\n"
         "    assert number\n"
     )
-    result = checks.gpu_tests(14.0, str(tmp_path))
-    assert result["failed"] == "stopped after 4 s, before all tests had run"
+    result = checks.gpu_tests(20.0, str(tmp_path))
+    assert result["failed"] == "stopped after 10 s, before all tests had run"
     assert 0 < result["passed"] < 29
     assert result["failures"] == 1
     assert result["failing"][0].startswith("test_it[0]: ")
