@@ -19,7 +19,7 @@ from kernelfit.errors import DataError, DuplicateRowsError, InputError, NotPosit
 from kernelfit.experiments import record as records
 from kernelfit.experiments.prepare import Checkpoint, Prepared, prepare, stream
 from kernelfit.experiments.result import Result
-from kernelfit.experiments.run_dir import RESULT, claim
+from kernelfit.experiments.run_dir import RESULT, WEIGHTS, claim
 from kernelfit.experiments.specs import (
     NONE,
     TRUE,
@@ -37,6 +37,7 @@ from kernelfit.runs.folder import GRAM, JOURNAL, RUN, SOLUTION
 from kernelfit.solver import resume as runs
 from kernelfit.solver.solution import Solution
 from kernelfit.solver.solve import solve
+from kernelfit.storage.regular import require_regular
 from kernelfit.streaming import gram_file
 from kernelfit.typing import Corruption, Float, GammaRule, PrecisionName, RidgeRule, Tier
 
@@ -478,6 +479,8 @@ def _read_result(run_dir: Path) -> Result:
         raise InputError(
             f"run_dir: {run_dir} holds no {SOLUTION}; make one with kernelfit solve --out {run_dir}"
         )
+    for name in (SOLUTION, RESULT, WEIGHTS):  # of a folder that may come from elsewhere
+        require_regular(run_dir / name)
     try:
         stored: Any = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import kernelfit
 from kernelfit import Experiment, datasets
 from kernelfit.cli import root
 from kernelfit.datasets.corruptions import corrupt
-from kernelfit.errors import DataError, InputError
+from kernelfit.errors import DataError, InputError, KernelfitError
 from kernelfit.report import json_output
 
 #: what differs between two runs of the same experiment
@@ -262,4 +263,23 @@ def test_a_damaged_record_is_named(tmp_path: Path, change: dict[str, Any]) -> No
     record = json.loads((folder / "result.json").read_text())
     (folder / "result.json").write_text(json.dumps({**record, **change}))
     with pytest.raises(DataError, match=r"result\.json: is not the record of a solve"):
+        Experiment.load(folder)
+
+
+@pytest.mark.parametrize("name", ["solution.h5", "result.json", "weights.h5"])
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_a_received_folder_holds_regular_files_or_is_refused(tmp_path: Path, name: str, kind: str) -> None:
+    """A pipe that nobody writes to would be waited for."""
+    folder = tmp_path / "run"
+    Experiment("digits", n_train=50).run(folder)
+    outside = tmp_path / "outside"
+    if (folder / name).exists():
+        (folder / name).rename(outside)
+    if kind == "link":
+        outside.touch()
+        (folder / name).symlink_to(outside)
+    else:
+        os.mkfifo(folder / name)
+    words = r"is a (symbolic link|pipe), expected a regular file|holds no solution\.h5"
+    with pytest.raises(KernelfitError, match=words):
         Experiment.load(folder)
