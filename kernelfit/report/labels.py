@@ -75,7 +75,8 @@ def figure(summary: list[dict[str, Any]], n_classes: int) -> Figure:
     errors.axhline(chance, color="k", linestyle=":", linewidth=1, label="chance")
     errors.set(xlabel="fraction of labels drawn at random", ylabel="error, %", ylim=(-2, 102))
     errors.legend()
-    line(norms, "rkhs_norm", "norm of the solution", "o")
+    if all(row["rkhs_norm"] is not None for row in summary):
+        line(norms, "rkhs_norm", "norm of the solution", "o")
     norms.set(xlabel="fraction of labels drawn at random", ylabel="RKHS norm", ylim=(0, None))
     for axes in (errors, norms):
         axes.grid(alpha=0.25)

@@ -44,8 +44,9 @@ class LabelTrial:
     changed : the fraction of training labels that differ from the true ones; some (1 - 1/c) p
     test_error : on clean test labels
     train_error : on the labels that were fitted; 0 for an interpolant
-    rkhs_norm : |f| = sqrt(sum_c alpha_c^T K alpha_c)
-    margin : mean over training rows of (f_y - max_{c != y} f_c) / |f|, y the label that was fitted
+    rkhs_norm : |f| = sqrt(sum_c alpha_c^T K alpha_c); None where float64 does not resolve it
+    margin : mean over training rows of (f_y - max_{c != y} f_c) / |f|, y the label that was fitted; None beside such a
+        norm, or one of 0
     backward_error : of the labelling's own solve, see `kernelfit.Certificate`; the largest over the columns that were
         solved together
     loo_error : the fraction of rows that the others, with their fitted labels, do not predict; None where not asked
@@ -56,8 +57,8 @@ class LabelTrial:
     changed: float
     test_error: float
     train_error: float
-    rkhs_norm: float
-    margin: float
+    rkhs_norm: float | None
+    margin: float | None
     backward_error: float
     loo_error: float | None
 
@@ -224,6 +225,7 @@ def _fit(
     for index, ((p, seed), labels) in enumerate(zip(labellings, codes, strict=True)):
         columns = slice(index * c, (index + 1) * c)
         norm = float(np.sqrt(squares[columns].sum()))
+        resolved = bool(np.isfinite(norm))
         fitted = solved.fitted[:, columns]
         left_out = None
         if inverse is not None:
@@ -236,8 +238,8 @@ def _fit(
             changed=float(np.mean(labels != true)),
             test_error=error_rate(scores[:, columns], rows.y_test),
             train_error=error_rate(fitted, labels),
-            rkhs_norm=norm,
-            margin=_mean_margin(fitted, labels) / norm if norm != 0 else 0.0,
+            rkhs_norm=norm if resolved else None,
+            margin=_mean_margin(fitted, labels) / norm if resolved and norm > 0 else None,
             backward_error=solved.certificate.backward_error,
             loo_error=None if left_out is None else error_rate(left_out, labels),
         )

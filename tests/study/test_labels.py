@@ -53,6 +53,15 @@ def test_random_labels_are_fitted_at_a_larger_norm_and_teach_nothing(rows, solut
     assert random.test_error > 0.5 > true.test_error
 
 
+def test_a_norm_that_is_not_resolved_is_none(rows, solution, monkeypatch):
+    monkeypatch.setattr(
+        type(solution), "rkhs_norm_per_column", property(lambda self: np.full(self.alpha.shape[1], np.nan))
+    )
+    study = study_labels(solution, rows[1], levels=(0,))
+    assert (study.trials[0].rkhs_norm, study.trials[0].margin) == (None, None)
+    assert (study.summary()[0]["rkhs_norm"], study.summary()[0]["margin_std"]) == (None, None)
+
+
 def test_the_summary_has_means_and_deviations(rows, solution):
     study = study_labels(solution, rows[1], levels=(0, 0.5), seeds=(0, 1, 2))
     clean, half = study.summary()
