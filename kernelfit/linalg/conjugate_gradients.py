@@ -111,9 +111,10 @@ def _recurrence(
         curvature = np.einsum("ij,ij->j", p, q)
         # A column that has converged, or whose curvature is lost to rounding, stands still.
         live = (curvature > 0) & (rho > 0)
-        step = np.divide(rho, curvature, out=np.zeros_like(rho), where=live)
-        x += step * p
-        r -= step * q
+        with np.errstate(over="ignore", invalid="ignore"):  # the backward error is no number then
+            step = np.divide(rho, curvature, out=np.zeros_like(rho), where=live)
+            x += step * p
+            r -= step * q
         # The recurrence's residual may run ahead of the true one; half the target leaves room for that.
         if not live.any() or backward_error(r, operators.norm, x, targets) <= 0.5 * target:
             return iteration, x

@@ -62,7 +62,10 @@ def _of_weights(points: Points, targets: Float, ridge: float) -> tuple[Float, Fl
     """
     n, d = points.shape
     power = int(np.frexp(np.sqrt(points.domain_sq_norms.max(initial=0.0)))[1])
-    ridge = float(np.ldexp(ridge, -2 * power))
+    with np.errstate(over="ignore", under="ignore"):
+        ridge = float(np.ldexp(ridge, -2 * power))
+    if not np.isfinite(ridge):  # beside which K is nothing
+        return np.zeros(targets.shape[1]), np.full(targets.shape[1], np.inf)
     triangle: Float = np.zeros((0, d + targets.shape[1]))
     height = max(_STRIP, d)
     for start in range(0, n, height):

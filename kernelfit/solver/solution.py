@@ -173,11 +173,16 @@ class Solution:
         For a precomputed Gram X is k(test row, training row), (m, n).
         """
         started = time.perf_counter()
+        # Sums over a large alpha that cancel must not overflow on their way.
+        coefficients = self.alpha if self.weights is None else self.weights
+        powers = exponents(coefficients)
+        coefficients = scaled(coefficients, -powers)
         if self.kernel is None:
-            values = self._predict_from_gram(as_array(X, "X"))
+            values = self._predict_from_gram(as_array(X, "X"), coefficients)
         else:
             rows = Points(X, self.input_scale, like=self.points)
-            values = self._predict(rows, self.kernel, progress or Silent())
+            values = self._predict(rows, coefficients, self.kernel, progress or Silent())
+        values = scaled(values, powers)
         self.seconds["predict"] = self.seconds.get("predict", 0.0) + time.perf_counter() - started
         return values[:, 0] if self.single_target else values
 
@@ -294,27 +299,28 @@ class Solution:
             )
         return self.factor
 
-    def _predict_from_gram(self, gram: NDArray[Any]) -> Float:
+    def _predict_from_gram(self, gram: NDArray[Any], alpha: Float) -> Float:
         if gram.dtype.kind not in "buif":
             raise InputError(f"X: got dtype {gram.dtype}, expected numbers k(test, training)")
         if gram.ndim != 2 or gram.shape[1] not in (len(self.kept), int(self.kept.max()) + 1):
             raise InputError(
                 f"X: got shape {gram.shape}, expected (m, {len(self.kept)}) values k(test, training)"
             )
-        values: Float = gram.astype(np.float64, copy=False) @ self.alpha
+        values: Float = gram.astype(np.float64, copy=False) @ alpha
         return values
 
-    def _predict(self, rows: Points, kernel: Kernel, progress: Progress) -> Float:
+    def _predict(self, rows: Points, coefficients: Float, kernel: Kernel, progress: Progress) -> Float:
+        """k(rows, training rows) alpha, or rows W, for alpha (n, c) or W (d, c)."""
         assert self.points is not None
         if self.weights is not None:
-            values = np.zeros((rows.shape[0], self.alpha.shape[1]))
+            values = np.zeros((rows.shape[0], coefficients.shape[1]))
             for a, b in strips_of(rows.shape[0]):
-                values[a:b] = rows.scaled(a, b) @ self.weights
+                values[a:b] = rows.scaled(a, b) @ coefficients
             return values
         if self.factor is not None and not self.factor.closed:
-            return self.factor.predict(rows, self.alpha, progress)  # a device has the training rows there
+            return self.factor.predict(rows, coefficients, progress)  # a device has the training rows there
         with CpuBackend(self.threads) as backend:
-            return predict(kernel, self.points, rows, self.alpha, backend, progress)
+            return predict(kernel, self.points, rows, coefficients, backend, progress)
 
 
 def load(path: str | Path, function: Any = None) -> Solution:

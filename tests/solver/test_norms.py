@@ -136,3 +136,22 @@ def test_the_bound_holds_what_refinement_leaves(rng):
     assert mixed.rkhs_norm == pytest.approx(
         exact.rkhs_norm, rel=4 * (mixed.rkhs_norm_error + exact.rkhs_norm_error)
     )
+
+
+@pytest.mark.parametrize("weights", [False, True])
+def test_predictions_do_not_overflow_on_their_way(rng, weights):
+    """Terms k(x, x_i) alpha_i of 1e309 that cancel gave predictions that are no numbers."""
+    x = rng.standard_normal((40, 3)) * 1e4
+    y = x @ np.ones(3) if weights else rng.standard_normal(40)
+    given = {"kernel": "linear", "ridge": 0.0 if weights else 1e-2}
+    plain, large = kernelfit.solve(x, y, **given), kernelfit.solve(x, np.ldexp(y, 980), **given)
+    np.testing.assert_allclose(np.ldexp(large.predict(x), -980), plain.predict(x), rtol=1e-12, atol=1e-9)
+
+
+def test_rows_beside_whose_ridge_k_is_nothing(rng):
+    x = 1e-160 * rng.standard_normal((7, 2))
+    solution = kernelfit.solve(x, np.ones(7), kernel="linear", ridge=1e-3)
+    np.testing.assert_allclose(solution.alpha, 1e3)
+    lost = kernelfit.solve(x, np.ones(7), kernel="linear", jitter=1e-8, precision="mixed")
+    assert not lost.certificate.interpolates
+    assert any("was not refined away" in note for note in lost.notes)
