@@ -70,7 +70,12 @@ device_memory_option = click.option(
     help="Bytes of the GPU to stay within, such as 10GB; else what is free.",
 )
 
-threads_option = click.option("--threads", type=int, metavar="COUNT", help="Threads to use; else every core.")
+threads_option = click.option(
+    "--threads",
+    type=int,
+    metavar="COUNT",
+    help="Threads to use; else the least of cores, CPU quota and OMP_NUM_THREADS.",
+)
 
 _DATA = (
     click.option(

@@ -96,7 +96,7 @@ def command() -> None:
 @click.option(
     "--scratch", type=click.Path(path_type=Path), metavar="DIR", help="Folder for panels of the disk tier."
 )
-@click.option("--threads", type=int, metavar="COUNT", help="Threads to use; else every core.")
+@click.option("--threads", type=int, metavar="COUNT", help="Threads to use; else those available.")
 @click.option("--seed", type=int, default=0, show_default=True, help="For every choice drawn at random.")
 @json_option
 @click.pass_context

@@ -22,7 +22,7 @@ def available_memory() -> int:
     free, group = _free_physical(), free_memory()
     if group is not None:
         free = min(free, group)
-    return int(free * (1.0 - _SPARE)) + min(resident_bytes(), INTERPRETER)
+    return int(max(0, free) * (1.0 - _SPARE)) + min(resident_bytes(), INTERPRETER)
 
 
 def _free_physical() -> int:

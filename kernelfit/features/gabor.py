@@ -69,7 +69,7 @@ class Gabor(ImageFeatures):
     power : exponent of the pooled maps, in (0, 1]; 1 leaves them as they are
     low_pass : add the pooled image itself as a map
     normalize : divide each row of features by its length
-    threads : threads; None for every core
+    threads : threads; None for those available to this process
 
     Attributes
     ----------

@@ -60,7 +60,7 @@ class RandomConv(StreamingImageFeatures):
         K = Z Z^T a sum of products of bytes: exact, and several times as fast on CPUs with AVX-512 VNNI. There,
         responses of images of bytes are products of bytes as well, of filters rounded to 16 bits
     random_state : seed of every draw
-    threads : threads; None for every core
+    threads : threads; None for those available to this process
 
     Attributes
     ----------

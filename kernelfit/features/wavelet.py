@@ -40,7 +40,7 @@ class Wavelet(ImageFeatures):
     mode : how the image continues past its border (`pywt.Modes`)
     modulus : take the absolute values of the coefficients, the approximation's excepted
     pool : side of the squares of coefficients that are averaged; 1 keeps every coefficient
-    threads : threads; None for every core
+    threads : threads; None for those available to this process
 
     Attributes
     ----------

@@ -23,7 +23,7 @@ class Resources:
     memory : bytes to stay within; None: what is available
     tier : "ram", "disk" or "auto"
     scratch : folder for panels of the disk tier; None: the system's temporary folder
-    threads : None: all cores this process may use
+    threads : None: as many as `kernelfit.cpu.threads.available_threads` allows
     device : "cpu", "auto", "cuda", ... or open devices
     device_memory : bytes of a device to stay within; None: what is free
     panel_width : columns of a panel; None: chosen by n

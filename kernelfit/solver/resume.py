@@ -59,7 +59,7 @@ def resume(
     function : the user's own kernel function, where the run has one
     gram : the precomputed Gram matrix, where the run has one
     device, device_memory : as for `kernelfit.solve`; any run can be resumed on any device
-    threads : by default all cores this process may use; the answer does not depend on it
+    threads : by default those available, as for `kernelfit.solve`; the answer does not depend on it
 
     Raises
     ------

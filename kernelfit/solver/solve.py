@@ -80,7 +80,8 @@ def solve(
         open `kernelfit.device.protocol.Device`, which the solution then owns. "cuda:0,cuda:1" deals the panels out to
         both devices, each of which holds the whole factor; the first does the rest
     device_memory : bytes of the device to stay within, or text such as "10GB"; by default what is free
-    threads : by default all cores this process may use
+    threads : by default the least of the cores this process may use, its container's quota, `OMP_NUM_THREADS`,
+        `OPENBLAS_NUM_THREADS` and the limits of threadpoolctl in force; the answer does not depend on it
     scale : factor applied to X before the kernel, such as 1/255 for bytes
     seed : for choices that draw rows (gamma="auto", ridge="auto")
     condition : whether to estimate the condition number (a few passes over the factor)
