@@ -12,7 +12,7 @@ from kernelfit.arguments import finite, integer, positive
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
 from kernelfit.features.images import Float32, ImageFeatures, Picture, RowTask, rows_within
-from kernelfit.features.pooling import gaussian_pooling
+from kernelfit.features.pooling import gaussian_pooling, pool_maps
 from kernelfit.progress import Progress
 
 # A filter is cut off where its envelope has fallen to exp(-3^2 / 2) = 1.1 % of its peak.
@@ -196,17 +196,10 @@ class Gabor(ImageFeatures):
                 # Rows outside the image are dropped before the second axis is transformed.
                 half = scipy.fft.ifft(spectrum * psi, axis=0, workers=1, overwrite_x=True)[:height]
                 response = scipy.fft.ifft(half, axis=1, workers=1)[:, :width]
-                maps[channel, index] = self._pool_maps(np.abs(response))
+                pool_maps(np.abs(response), *self._pool, maps[channel, index])
             if self.low_pass:
-                maps[channel, -1] = self._pool_maps(image)
+                pool_maps(image, *self._pool, maps[channel, -1])
         return maps
-
-    def _pool_maps(self, maps: Float32) -> Float32:
-        """(height, width, n) -> (cells, n), as products with the two pooling matrices."""
-        down, across = self._pool
-        height, width, n = maps.shape
-        rows = (down @ maps.reshape(height, width * n)).reshape(len(down), width, n)
-        return np.matmul(across, rows).reshape(self._cells, n)
 
     def _task(self) -> RowTask:
         return self._transform_rows

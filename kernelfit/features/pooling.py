@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from kernelfit.features.images import Float32
@@ -55,3 +58,32 @@ def averaging(length: int, size: int) -> Float32:
     runs = np.arange(length) // size
     members = np.arange(runs[-1] + 1)[:, None] == runs
     return (members / members.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+@njit(nogil=True, cache=True)
+def pool_maps(maps: Any, down: Any, across: Any, out: Any) -> None:
+    """out (cells, n) <- down map across^T of each of n maps (height, width, n), cells in C order; all float32.
+
+    Every sum has one order, wherever the map stands among the others. Products by BLAS have not: equal images would get
+    features that differ in their last bits, and pass for different ones.
+    """
+    height, width, n = maps.shape
+    line = np.empty((width, n), np.float32)
+    for i in range(down.shape[0]):
+        line[...] = np.float32(0)
+        for y in range(height):
+            weight = down[i, y]
+            if weight == 0:
+                continue
+            for x in range(width):
+                for k in range(n):
+                    line[x, k] += weight * maps[y, x, k]
+        for j in range(across.shape[0]):
+            cell = out[i * across.shape[0] + j]
+            cell[:] = np.float32(0)
+            for x in range(width):
+                weight = across[j, x]
+                if weight == 0:
+                    continue
+                for k in range(n):
+                    cell[k] += weight * line[x, k]

@@ -102,6 +102,7 @@ class Whitening(ImageFeatures):
             mean = total / len(rows)
             self.mean_ = mean.astype(np.float32)
             self.whitening_ = zca(moments / len(rows) - np.outer(mean, mean), self.epsilon).astype(np.float32)
+            self._whitening = self.whitening_.astype(np.float64)
 
     def _normalised(self, rows: NDArray[Any]) -> Float64:
         values = rows * np.float64(self.scale)
@@ -113,7 +114,8 @@ class Whitening(ImageFeatures):
     def _transform_rows(self, rows: NDArray[Any], features: Float32, backend: Any) -> None:
         values = self._normalised(rows)
         if self.whiten:
-            np.matmul((values - self.mean_).astype(np.float32), self.whitening_, out=features)
+            # In float32 BLAS would give equal images features that differ, by where each stands among the others.
+            features[...] = (values - self.mean_) @ self._whitening
         else:
             features[...] = values
 
