@@ -7,16 +7,14 @@ import pytest
 
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device.epilogue import TABLE_ROW, program, table
-from kernelfit.device.gram import Strips, as_int8, fetch, put, put_rows
-from kernelfit.device.protocol import Block, DeviceRows, Epilogue, PairBlocks, Symmetric
+from kernelfit.device.gram import Strips, as_int8, fetch, put, put_rows, row_bytes
+from kernelfit.device.protocol import ALIGNMENT, Block, DeviceRows, Epilogue, PairBlocks, Symmetric
 from kernelfit.device.triangular import solve_right
 from kernelfit.features import RandomConv
 from kernelfit.gram.points import Points
 from kernelfit.gram.tile import ColumnBlock
 from kernelfit.gram.tile import evaluate as evaluate_on_cpu
-from kernelfit.kernels import (
-    Linear,
-)
+from kernelfit.kernels import Cosine, Gaussian, Linear, Matern, NeuralTangent
 from kernelfit.streaming.device_random_conv import DeviceNet
 
 CAPACITY = 16_000_000
@@ -234,6 +232,27 @@ def test_tiles_of_every_family(rng, bench, any_kernel, data, dtype):
         found = bench.get(out)
         assert np.abs(found - wanted)[i != j].max() <= allowed
         assert np.array_equal(found[i == j], (exact_diagonal[rows[0] : rows[1]] + 0.25).astype(dtype))
+
+
+@pytest.mark.parametrize(
+    "kernel", [Matern(nu=0.5), NeuralTangent(2), Gaussian(gamma=0.1) + Linear() * Cosine()], ids=repr
+)
+def test_tiles_of_hard_rows(rng, bench, hard_rows, kernel):
+    """Rows that lie there centred, over powers of two, as they are, or as several of these; strips share products."""
+    points = Points(hard_rows(rng, 40, 3))
+    device, stream, exact = bench.device, bench.stream, as_int8(points)
+    strips = Strips(device, kernel, exact, 16, 16)
+    strips.prepare(stream)
+    mark = device.slab.mark()
+    on_device = put_rows(device, stream, points, kernel, exact)
+    assert device.slab.used - mark <= 40 * row_bytes(points, kernel, exact) + 8 * ALIGNMENT
+    rows, columns = (0, 33), (7, 40)
+    expected = expected_tile(kernel, points, rows, columns)
+    out = bench.empty(33, 33, np.float64)
+    strips.evaluate(stream, on_device.part(rows), on_device.part(columns), out)
+    diagonal = np.sqrt(kernel.diagonal(points))
+    size = diagonal[slice(*rows), None] * diagonal[slice(*columns)]
+    assert (np.abs(bench.get(out) - expected) <= 1e-11 * size + 1e-300).all()
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (64, 64, 16), (65, 130, 17), (7, 200, 5)])

@@ -52,6 +52,11 @@ class Exact:
             minus = [p * self._norm(b) - q * self._norm(a) for p, q in zip(a, b, strict=True)]
             plus = [p * self._norm(b) + q * self._norm(a) for p, q in zip(a, b, strict=True)]
             self.angle = 2 * mp.atan2(self._norm(minus), self._norm(plus))
+            # Rows that are multiples of each other leave the round-off of these digits.
+            if self.angle < mpf(10) ** -100:
+                self.angle = mpf(0)
+            elif mp.pi - self.angle < mpf(10) ** -100:
+                self.angle = +mp.pi
 
     @staticmethod
     def _norm(values: list[Any]) -> Any:
