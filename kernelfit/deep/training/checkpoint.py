@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
 from kernelfit.errors import DataError
 from kernelfit.storage import atomic
+from kernelfit.storage.regular import open_regular
 
 FORMAT = 1
 
@@ -20,13 +23,25 @@ def save(state: dict[str, Any], path: Path) -> None:
 
 
 def load(path: Path, device: torch.device) -> dict[str, Any]:
-    """Read a checkpoint onto `device`; DataError where it is not one."""
+    """Read a checkpoint onto `device`; DataError where it is not one, or is damaged."""
+    descriptor = open_regular(path, os.O_RDONLY, "read")
     try:
-        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:
+        with os.fdopen(descriptor, "rb") as file:
+            _check_sums(file)
+            state: dict[str, Any] = torch.load(file, map_location=device, weights_only=True)
+    except Exception as error:  # damaged bytes have torch raise anything
         raise DataError(
             f"checkpoint: {path} cannot be read ({type(error).__name__}); delete it to start over"
         ) from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise DataError(f"checkpoint: {path} has another format than {FORMAT}; delete it to start over")
     return state
+
+
+def _check_sums(file: BinaryIO) -> None:
+    """Raise BadZipFile where a member has not its CRC-32: torch writes these sums and never reads them."""
+    with zipfile.ZipFile(file) as members:
+        damaged = members.testzip()
+    if damaged is not None:
+        raise zipfile.BadZipFile(damaged)
+    file.seek(0)

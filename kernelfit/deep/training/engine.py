@@ -11,6 +11,7 @@ bit on the CPU with the same number of threads.
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
@@ -33,8 +34,9 @@ from kernelfit.deep.training.memorisation import Memory
 from kernelfit.deep.training.outcome import Outcome
 from kernelfit.deep.training.stopping import status_after
 from kernelfit.deep.world import World, share_batch_norm
-from kernelfit.errors import DataError, InputError
+from kernelfit.errors import DataError, InputError, StorageError
 from kernelfit.progress import Advance, Progress, Silent
+from kernelfit.runs.lock import FolderLock
 
 WINDOW = 50  # steps averaged into one point of a loss curve
 AUXILIARY_WEIGHT = 0.4  # of Inception V3's second head
@@ -189,6 +191,29 @@ class Training:
 
         Closing the iterator saves a checkpoint, from which another one resumes.
         """
+        locks = self._lock()
+        try:
+            yield from self._steps()
+        finally:
+            for lock in locks:
+                lock.release(remove=True)
+
+    def _lock(self) -> list[FolderLock]:
+        """The folders of these runs are this process's alone; StorageError where another one trains in them."""
+        if self.folder is None or not self.world.leads:
+            return []
+        locks: list[FolderLock] = []
+        try:
+            for folder in dict.fromkeys([self.folder, *self.logs]):
+                folder.mkdir(parents=True, exist_ok=True)
+                locks.append(FolderLock(folder / "lock"))
+        except StorageError:
+            for lock in locks:
+                lock.release(remove=True)
+            raise
+        return locks
+
+    def _steps(self) -> Generator[None, None, None]:
         inside = self._resume()
         logs = self._open_logs()
         left = (self.recipe.epochs - self.epoch) * self.source.n * len(self.recipes)
@@ -366,9 +391,23 @@ class Training:
     def _resume(self) -> bool:
         """Load the checkpoint where there is one; True when it stands inside an epoch (step > 0)."""
         path = self.folder / "checkpoint.pt" if self.folder is not None else None
-        if path is None or not path.exists():
+        if path is None or not os.path.lexists(path):
             return False
         state = checkpoint.load(path, self.device)
+        try:
+            self._check_owner(state, path)
+            self._restore(state)
+        except DataError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError):
+            raise DataError(
+                f"checkpoint: {path} does not fit {self.recipe.model} as it is now; use another folder, or delete it"
+            ) from None
+        self.progress.note(f"resumed {self.recipe.key} at epoch {self.epoch}, step {self.step}")
+        return self.step > 0
+
+    def _check_owner(self, state: dict[str, Any], path: Path) -> None:
+        """Raise DataError where the checkpoint is of another recipe or of other data."""
         expected = [r.to_json() for r in self.recipes]
         if state["recipes"] != expected or state["rate"] != self.rate:
             raise DataError(f"checkpoint: {path} belongs to another recipe; use another folder")
@@ -377,25 +416,25 @@ class Training:
             raise DataError(
                 f"checkpoint: {path} was trained on other data than is loaded now; restore that data"
             )
-        try:
-            self.model.load_state_dict(state["model"])
-        except RuntimeError:
-            raise DataError(
-                f"checkpoint: {path} does not fit {self.recipe.model} as it is now; use another folder, or delete it"
-            ) from None
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        """Take weights, momentum, order and history from the checkpoint; ValueError where they do not fit together."""
+        self.history = state["history"]
+        self.status, self.epoch, self.step = state["status"], state["epoch"], state["step"]
+        if [len(history) for history in self.history] != [self.epoch] * len(self.recipes):
+            raise ValueError("history")
+        if not 0 <= self.step <= self.steps or state["order"].shape != self.order.shape:
+            raise ValueError("step, order")
+        self.model.load_state_dict(state["model"])
         self._load_momentum(state["optimizer"]["state"])
         self.order = state["order"].cpu()
         self.losses.copy_(state["losses"])
         self.correct.copy_(state["correct"])
         self.memory.restore(state["memory"])
-        self.history = state["history"]
-        self.status, self.epoch, self.step = state["status"], state["epoch"], state["step"]
-        self.seconds = state["seconds"]
+        self.seconds = float(state["seconds"])
         torch.set_rng_state(state["generator"].cpu())
         if state["cuda_generator"] is not None and self.device.type == "cuda":
             torch.cuda.set_rng_state(state["cuda_generator"].cpu(), self.device)
-        self.progress.note(f"resumed {self.recipe.key} at epoch {self.epoch}, step {self.step}")
-        return self.step > 0
 
     def _load_momentum(self, saved: dict[int, Any]) -> None:
         """Momentum alone: how this process holds the rate (a graph reads it from its tensor) and steps is its own

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 
@@ -17,7 +18,7 @@ from kernelfit.deep.recipe import default  # noqa: E402
 from kernelfit.deep.training import checkpoint, epoch_log, results, sweep  # noqa: E402
 from kernelfit.deep.training.engine import Training  # noqa: E402
 from kernelfit.deep.training.hardware import Hardware  # noqa: E402
-from kernelfit.errors import DataError, DeviceError, InputError  # noqa: E402
+from kernelfit.errors import DataError, DeviceError, InputError, StorageError  # noqa: E402
 from kernelfit.progress import Silent  # noqa: E402
 
 CPU = torch.device("cpu")
@@ -132,6 +133,71 @@ def test_a_run_stopped_inside_an_epoch_resumes_bit_for_bit(tmp_path, monkeypatch
     )
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda state: state.pop("history"),
+        lambda state: state.pop("recipes"),
+        lambda state: state.update(epoch=99),
+        lambda state: state.update(step=-1),
+        lambda state: state.update(order=state["order"][:, :9]),
+        lambda state: state.update(model={}),
+        lambda state: state.update(memory=None),
+        lambda state: state.update(optimizer=[]),
+    ],
+)
+def test_a_checkpoint_that_contradicts_itself_is_refused_in_one_line(tmp_path, damage):
+    recipe = tiny(n=40, epochs=1)
+    train(recipe, tmp_path)
+    state = checkpoint.load(tmp_path / "checkpoint.pt", CPU)
+    del state["format"]
+    damage(state)
+    checkpoint.save(state, tmp_path / "checkpoint.pt")
+    with pytest.raises(DataError, match="does not fit mlp-1x512 as it is now; use another folder"):
+        train(recipe, tmp_path)
+
+
+def test_two_processes_do_not_train_in_one_folder(tmp_path):
+    recipe = tiny(n=40, epochs=1)
+    training = Training(
+        [recipe], load_resident([recipe], CPU), folder=tmp_path, hardware=Hardware(device="cpu")
+    )
+    with training.hardware.session(CPU):
+        steps = training.steps_taken()
+        next(steps)
+        with pytest.raises(StorageError, match=f"process {os.getpid()} is working in this folder"):
+            train(recipe, tmp_path)
+        steps.close()
+    train(recipe, tmp_path)
+    assert not (tmp_path / "lock").exists()
+
+
+def test_a_flipped_bit_in_a_checkpoint_is_seen(tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    checkpoint.save({"weights": torch.arange(1000.0)}, path)
+    content = bytearray(path.read_bytes())
+    for place in range(0, len(content), 97):
+        damaged = bytearray(content)
+        damaged[place] ^= 1
+        path.write_bytes(bytes(damaged))
+        try:
+            state = checkpoint.load(path, CPU)
+        except DataError:
+            continue
+        assert torch.equal(state["weights"], torch.arange(1000.0)), place
+
+
+def test_a_pipe_or_a_link_in_place_of_a_checkpoint(tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    os.mkfifo(path)
+    with pytest.raises(StorageError, match="is a pipe, expected a regular file"):
+        train(tiny(n=40, epochs=1), tmp_path)
+    path.unlink()
+    path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StorageError, match="is a symbolic link"):
+        train(tiny(n=40, epochs=1), tmp_path)
+
+
 def test_a_checkpoint_of_another_machine_brings_its_momentum_and_not_its_switches(tmp_path):
     recipe = tiny("alexnet", n=40, batch=16, epochs=2)
     full, _ = train(recipe)
@@ -168,6 +234,7 @@ def save_then_die(state, path):
         os.kill(os.getpid(), signal.SIGKILL)
 checkpoint.save = save_then_die
 import json
+import os
 run = recipe.Recipe.from_json(json.loads(sys.argv[2]))
 source = sources.load_resident([run], torch.device("cpu"))
 now = hardware.Hardware(device="cpu", checkpoint_seconds=0.0)
