@@ -44,7 +44,7 @@ def function_norms(
         better = their_errors < errors
         squares, errors = np.where(better, others, squares), np.where(better, their_errors, errors)
     # A relative error e of the square is one of e / 2 of the norm, where e is small.
-    errors = 0.5 * errors
+    errors = np.where(np.isfinite(squares), 0.5 * errors, np.inf)
     norms = np.where(errors < UNRESOLVED, np.sqrt(np.maximum(squares, 0.0)), np.nan)
     return norms, errors
 

@@ -155,3 +155,10 @@ def test_rows_beside_whose_ridge_k_is_nothing(rng):
     lost = kernelfit.solve(x, np.ones(7), kernel="linear", jitter=1e-8, precision="mixed")
     assert not lost.certificate.interpolates
     assert any("was not refined away" in note for note in lost.notes)
+
+
+def test_a_norm_whose_square_overflows_is_not_infinite(rng):
+    x, y = 1e-160 * rng.standard_normal((65, 5)), rng.standard_normal(65)
+    certificate = kernelfit.solve(x, y, kernel="linear", jitter=1e-8, precision="float32").certificate
+    assert math.isnan(certificate.rkhs_norm)
+    assert not certificate.interpolates
