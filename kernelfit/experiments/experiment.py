@@ -5,19 +5,18 @@ The command line is a parser of these arguments: whatever `kernelfit solve` does
 
 from __future__ import annotations
 
-import copy
 import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kernelfit.datasets import Dataset
-from kernelfit.errors import DataError, DuplicateRowsError, InputError, NotPositiveDefiniteError
+from kernelfit.errors import DataError, InputError
 from kernelfit.experiments import record as records
-from kernelfit.experiments.prepare import Checkpoint, Prepared, prepare, stream
+from kernelfit.experiments.prepare import Checkpoint, Prepared
 from kernelfit.experiments.result import Result
 from kernelfit.experiments.run_dir import RESULT, WEIGHTS, claim
 from kernelfit.experiments.specs import (
@@ -28,23 +27,24 @@ from kernelfit.experiments.specs import (
     FeatureSpec,
     Inputs,
     KernelSpec,
+    Settings,
     SolverSettings,
 )
 from kernelfit.experiments.standardisation import Standardisation
+from kernelfit.experiments.task import Task
 from kernelfit.progress import Progress, Silent
-from kernelfit.report import json_output
 from kernelfit.runs.folder import GRAM, JOURNAL, RUN, SOLUTION
 from kernelfit.solver import resume as runs
 from kernelfit.solver.solution import Solution
 from kernelfit.solver.solve import solve
 from kernelfit.storage.regular import require_regular
 from kernelfit.streaming import gram_file
-from kernelfit.typing import Corruption, Float, GammaRule, PrecisionName, RidgeRule, Tier
+from kernelfit.typing import Corruption, GammaRule, PrecisionName, RidgeRule, Tier
 
 Pathlike = str | Path | None
 
 
-class Experiment:
+class Experiment(Settings):
     """(K + ridge I) alpha = Y for a data set, its features and a kernel: solved exactly, certified and reported.
 
         >>> result = Experiment("digits", n_train=400, loo=True).run()
@@ -106,38 +106,20 @@ class Experiment:
     ) -> None:
         data = DataSpec(str(dataset), n_train, n_test, _path(data_dir), _path(train), _path(test))
         mapped = FeatureSpec(features, dict(feature_options or {}))
-        self.inputs = Inputs(data, CorruptionSpec(corruption, corruption_p), mapped, seed, standardise)
+        inputs = Inputs(data, CorruptionSpec(corruption, corruption_p), mapped, seed, standardise)
         name = kernel or ("linear" if mapped.streams else "gaussian")
-        self.kernel = KernelSpec(name, gamma, gamma_factor, dict(kernel_params or {}))
-        self.solver = SolverSettings(
-            ridge, jitter, precision, tier, memory, _path(scratch), device, device_memory, threads
+        super().__init__(
+            inputs,
+            KernelSpec(name, gamma, gamma_factor, dict(kernel_params or {})),
+            SolverSettings(
+                ridge, jitter, precision, tier, memory, _path(scratch), device, device_memory, threads
+            ),
+            loo,
         )
-        self.loo = loo
         if standardise and self.streams:
             raise InputError(
                 "standardise: features that stream are never held all at once, expected False; or take another kernel"
             )
-
-    @property
-    def streams(self) -> bool:
-        """Whether K is summed up over blocks of features that are never held all at once."""
-        return self.inputs.features.streams and self.kernel.name == "linear"
-
-    def to_dict(self) -> dict[str, Any]:
-        """The constructor's arguments in JSON's types; paths hold from any folder. `Experiment(**it)` is this one."""
-        plain: dict[str, Any] = json_output.plain(
-            {
-                **self.inputs.data.to_dict(),
-                **self.inputs.corruption.to_dict(),
-                **self.inputs.features.to_dict(),
-                "standardise": self.inputs.standardise,
-                **self.kernel.to_dict(),
-                **self.solver.to_dict(),
-                "seed": self.inputs.seed,
-                "loo": self.loo,
-            }
-        )
-        return plain
 
     def __repr__(self) -> str:
         default = Experiment().to_dict()
@@ -146,9 +128,6 @@ class Experiment:
         if given.get("kernel") == "linear" and self.streams:
             del given["kernel"]
         return f"Experiment({', '.join(f'{name}={value!r}' for name, value in given.items())})"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Experiment) and self.to_dict() == other.to_dict()
 
     def run(
         self,
@@ -195,10 +174,10 @@ class Experiment:
     @contextmanager
     def _solved(
         self, folder: Path | None, resume: bool, checkpoint: Pathlike, command: str, progress: Progress
-    ) -> Iterator[tuple[_Task, Solution]]:
+    ) -> Iterator[tuple[Task, Solution]]:
         remember = {"experiment": self.to_dict(), "command": command}
         sums = folder / GRAM if checkpoint is None and folder is not None else _path(checkpoint)
-        task = _Task.load(self, Checkpoint(sums, folder, remember), command, progress)
+        task = Task.load(self, Checkpoint(sums, folder, remember), command, progress)
         try:
             solution = solve(
                 task.prepared.X_train,
@@ -235,7 +214,7 @@ class Experiment:
                 "solve --out; take kernelfit.open"
             )
         experiment = _recalled(remembered, folder, {"threads": threads})
-        task = _Task.load(experiment, Checkpoint(folder / GRAM, folder, remembered), "", progress)
+        task = Task.load(experiment, Checkpoint(folder / GRAM, folder, remembered), "", progress)
         try:
             solution = runs.open_run(folder, threads=threads)
             try:
@@ -329,132 +308,11 @@ class Solved:
     solution: Solution
 
 
-class _Task:
-    """One run under way: the data set, what the kernel sees, and what is to be reported."""
-
-    def __init__(
-        self, experiment: Experiment, dataset: Dataset, prepared: Prepared, seconds_load: float, command: str
-    ) -> None:
-        self.experiment, self.dataset, self.prepared = experiment, dataset, prepared
-        self.command, self.seconds_load = command, seconds_load
-        #: whether an earlier process did some of the work
-        self.resumed = False
-
-    @classmethod
-    def load(cls, experiment: Experiment, checkpoint: Checkpoint, command: str, progress: Progress) -> _Task:
-        """Read the data set and compute its features; those that stream store their sums in the checkpoint."""
-        began = time.perf_counter()
-        inputs, solver = experiment.inputs, experiment.solver
-        dataset = inputs.load(progress)
-        seconds = time.perf_counter() - began
-        if experiment.streams:
-            prepared = stream(dataset, inputs.features, solver, checkpoint, progress)
-        else:
-            prepared = prepare(dataset, inputs.features, solver.threads, progress)
-            prepared = prepared.standardised() if inputs.standardise else prepared
-        return cls(experiment, dataset, prepared, seconds, command)
-
-    def kernel_arguments(self) -> dict[str, Any]:
-        """As `kernelfit.solve` takes them."""
-        if self.prepared.streamed is not None:
-            return {"kernel": "precomputed"}
-        return self.experiment.kernel.arguments(self.prepared.gamma_factor)
-
-    def report(self, solution: Solution, run_dir: Path | None, started: float, progress: Progress) -> Result:
-        """Errors, norms and times since `started`; the record is stored in `run_dir`. The factor is given back."""
-        features = self.experiment.inputs.features
-        try:
-            record = self._record(solution, started, progress)
-        finally:
-            choice = solution.ridge_choice
-            solution.close()  # the memory of its factor is wanted
-        without, remarks = None, list(self.prepared.notes if self.prepared.streamed is not None else ())
-        if choice is not None:
-            without = record
-            if solution.ridge > 0:
-                without, reason = self._interpolate(solution, progress)
-                remarks += [reason] if reason else []
-            record = record | records.ridge_record(choice, without)
-            record["seconds"]["total"] = time.perf_counter() - started
-        streamed = self.prepared.streamed is not None
-        standardisation = self.prepared.standardisation
-        if run_dir is not None:
-            stored = {
-                **record,
-                "classes": self.dataset.classes,
-                "columns": self.dataset.columns,
-                "target": self.dataset.target,
-                "streamed": streamed,
-                "standardisation": standardisation and standardisation.to_dict(),
-                "experiment": self.experiment.to_dict(),
-            }
-            json_output.write(stored, run_dir / RESULT)
-        fitted = None if self.prepared.feature is None else (self.prepared.feature, self.prepared.rows)
-        return Result(
-            record=record,
-            solution=solution,
-            classes=self.dataset.classes,
-            columns=self.dataset.columns,
-            target=self.dataset.target,
-            inputs=self.experiment.inputs,
-            streamed=streamed,
-            standardisation=standardisation,
-            run_dir=run_dir,
-            without_ridge=without,
-            remarks=tuple(remarks),
-            fitted=fitted if features else None,
-        )
-
-    def close(self) -> None:
-        """Give back a device or a file that holds a Gram."""
-        self.prepared.close()
-
-    def _record(self, solution: Solution, started: float, progress: Progress) -> dict[str, Any]:
-        predictions = self.prepared.predict(solution, progress)
-        left_out: Float | None = None
-        if self.experiment.loo:
-            left_out = solution.leave_one_out(progress).reshape(len(solution.alpha), -1)
-        inputs = self.experiment.inputs
-        record = records.solve_record(
-            self.dataset,
-            self.prepared,
-            solution,
-            predictions=predictions,
-            left_out=left_out,
-            seconds={"load": self.seconds_load, "total": time.perf_counter() - started},
-            about={"features": inputs.features.name, "seed": inputs.seed, "command": self.command},
-        )
-        record |= {"standardise": True} if inputs.standardise else {}
-        record |= inputs.corruption.to_dict() if inputs.corruption else {}
-        return record | ({"resumed": True} if self.resumed else {})
-
-    def _interpolate(self, chosen: Solution, progress: Progress) -> tuple[dict[str, Any] | None, str]:
-        """The record of the same solve without a ridge; or None and why no function interpolates."""
-        started = time.perf_counter()
-        arguments = self.prepared.solver_arguments(self.experiment.solver) | {"ridge": 0.0}
-        try:
-            solution = solve(
-                self.prepared.X_train,
-                self.prepared.targets(self.dataset),
-                kernel=chosen.kernel or "precomputed",
-                **arguments,
-                progress=progress,
-            )
-        except (DuplicateRowsError, NotPositiveDefiniteError) as error:
-            reason = f"no solution without a ridge: {error}"
-            progress.note(reason)
-            return None, reason
-        try:
-            return self._record(solution, started, progress), ""
-        finally:
-            solution.close()
-
-
 def _task_or_none(
     experiment: Experiment, run_dir: Path, remembered: dict[str, Any], command: str, progress: Progress
-) -> _Task | None:
+) -> Task | None:
     try:
-        return _Task.load(experiment, Checkpoint(run_dir / GRAM, run_dir, remembered), command, progress)
+        return Task.load(experiment, Checkpoint(run_dir / GRAM, run_dir, remembered), command, progress)
     except (DataError, InputError) as error:
         progress.note(f"no test error, as the data set cannot be read again: {error}")
         return None
@@ -468,9 +326,8 @@ def _recalled(remembered: Mapping[str, Any], run_dir: Path, where: Mapping[str, 
         raise DataError(
             f"{run_dir}: does not say what it is a run of ({error}); start again in another folder"
         ) from None
-    resumed = copy.copy(experiment)
-    resumed.solver = replace(experiment.solver, **where)
-    return resumed
+    # Outside: what is wrong with these is no fault of the run.
+    return Experiment(**{**experiment.to_dict(), **where})
 
 
 def _read_result(run_dir: Path) -> Result:

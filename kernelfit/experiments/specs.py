@@ -21,6 +21,7 @@ from kernelfit.features.images import ImageFeatures
 from kernelfit.features.options import make, options
 from kernelfit.kernels import parameter_names
 from kernelfit.progress import Progress
+from kernelfit.report import json_output
 from kernelfit.solver.inputs import as_shift
 from kernelfit.typing import Array, Corruption, GammaRule, PrecisionName, RidgeRule, Tier
 
@@ -251,6 +252,37 @@ class SolverSettings:
             "device_memory": self.device_memory,
             "threads": self.threads,
         }
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that an experiment is: what comes in, the kernel, how it is solved, and whether leave-one-out is reported."""
+
+    inputs: Inputs
+    kernel: KernelSpec
+    solver: SolverSettings
+    loo: bool = False
+
+    @property
+    def streams(self) -> bool:
+        """Whether K is summed up over blocks of features that are never held all at once."""
+        return self.inputs.features.streams and self.kernel.name == "linear"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The constructor's arguments in JSON's types; paths hold from any folder. `Experiment(**it)` is this one."""
+        plain: dict[str, Any] = json_output.plain(
+            {
+                **self.inputs.data.to_dict(),
+                **self.inputs.corruption.to_dict(),
+                **self.inputs.features.to_dict(),
+                "standardise": self.inputs.standardise,
+                **self.kernel.to_dict(),
+                **self.solver.to_dict(),
+                "seed": self.inputs.seed,
+                "loo": self.loo,
+            }
+        )
+        return plain
 
 
 def absolute(path: Path | None) -> str | None:

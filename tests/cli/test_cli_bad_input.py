@@ -166,7 +166,7 @@ def test_a_read_only_place_stops_before_the_work(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_failure_while_saving_leaves_a_run_to_go_on_with(
+def test_a_failure_while_saving_leaves_a_run_to_resume(
     run,  # type: ignore[no-untyped-def]
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -262,7 +262,7 @@ def test_gamma_auto_never_sees_the_test_rows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [["--precision", "mixed"], ["--tier", "disk"], ["--threads", "1"]])
-def test_every_road_gives_the_same_answer(options: list[str]) -> None:
+def test_every_path_gives_the_same_answer(options: list[str]) -> None:
     plain = solve("--n", "400", "--gamma", "0.1")
     other = solve("--n", "400", "--gamma", "0.1", *options)
     assert other["test_error"] == plain["test_error"]

@@ -91,7 +91,7 @@ def test_rounding_to_bytes_is_reported_and_exact(never_whole: None, tmp_path: Pa
     assert again["test_error"] == pytest.approx(record["test_error"], abs=1e-12)
 
 
-def test_rounding_is_reported_once_on_the_primal_road() -> None:
+def test_rounding_is_reported_once_on_the_primal_path() -> None:
     options = ("--n", "100", "--features", "random-conv", "--filters", "5", "--option", "quantise=true")
     result = invoke("solve", *options)
     assert result.exit_code == 0, result.output
@@ -127,7 +127,7 @@ def test_the_table_says_what_the_ridge_is_measured_in() -> None:
     assert "mean diagonal" not in invoke("solve", *STREAM).stdout
 
 
-def test_fewer_features_than_rows_take_the_primal_road() -> None:
+def test_fewer_features_than_rows_take_the_primal_path() -> None:
     record = succeed("solve", "--n", "200", "--features", "random-conv", "--filters", "10")
     assert record["n_features"] < 200
     assert record["rank"] <= record["n_features"]
@@ -227,7 +227,7 @@ def killed(tmp_path: Path) -> Path:
 LONG = ("--n", "200", "--features", "random-conv", "--filters", "20000", "--ridge", "1e-3")
 
 
-def test_a_killed_run_goes_on_within_its_sums(killed: Path) -> None:
+def test_a_killed_run_resumes_within_its_sums(killed: Path) -> None:
     begun = gram_file.read(killed / "gram.h5")
     assert 0 < begun.done < 20000
     result = invoke("resume", str(killed), "--json", "-")
@@ -252,7 +252,7 @@ def test_a_killed_run_goes_on_within_its_sums(killed: Path) -> None:
     ]
 
 
-def test_the_same_command_goes_on_too_and_another_is_refused(killed: Path) -> None:
+def test_the_same_command_resumes_too_and_another_is_refused(killed: Path) -> None:
     begun = gram_file.read(killed / "gram.h5")
     other = failure("solve", *LONG[:-1], "0", "--n-test", "5", "--out", str(killed))
     assert "holds sums that differ in test, expected" in str(other)
@@ -285,7 +285,7 @@ def test_damaged_sums_are_an_error(killed: Path) -> None:
     assert "do not match their checksum" in str(error)
 
 
-def test_stopped_after_the_sums_it_goes_on_with_the_factor(tmp_path: Path) -> None:
+def test_stopped_after_the_sums_it_resumes_with_the_factor(tmp_path: Path) -> None:
     out = tmp_path / "run"
     whole = succeed("solve", *STREAM, "--ridge", "1e-3", "--out", str(out))
     (out / "solution.h5").unlink()

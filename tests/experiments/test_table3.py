@@ -121,7 +121,7 @@ def test_the_streamed_row_is_the_linear_kernel_of_the_features(images):
     assert record["chosen"]["rkhs_norm"] == pytest.approx(np.sqrt(np.sum(alpha * (k @ alpha))), rel=1e-4)
 
 
-def test_a_row_goes_on_from_its_checkpoint(images, tmp_path, monkeypatch):
+def test_a_row_resumes_from_its_checkpoint(images, tmp_path, monkeypatch):
     row, file = find("cifar10", "random-conv"), tmp_path / "sums.h5"
     before = run_row(row, SETTINGS, Means())
     first = run_row(row, SETTINGS, Means(checkpoint=file))

@@ -1,0 +1,141 @@
+"""One run under way: from the data set to what is reported."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from kernelfit.datasets import Dataset
+from kernelfit.errors import DuplicateRowsError, NotPositiveDefiniteError
+from kernelfit.experiments import record as records
+from kernelfit.experiments.prepare import Checkpoint, Prepared, prepare, stream
+from kernelfit.experiments.result import Result
+from kernelfit.experiments.run_dir import RESULT
+from kernelfit.experiments.specs import Settings
+from kernelfit.progress import Progress
+from kernelfit.report import json_output
+from kernelfit.solver.solution import Solution
+from kernelfit.solver.solve import solve
+from kernelfit.typing import Float
+
+
+class Task:
+    """One run under way: the data set, what the kernel sees, and what is to be reported."""
+
+    def __init__(
+        self, settings: Settings, dataset: Dataset, prepared: Prepared, seconds_load: float, command: str
+    ) -> None:
+        self.settings, self.dataset, self.prepared = settings, dataset, prepared
+        self.command, self.seconds_load = command, seconds_load
+        #: whether an earlier process did some of the work
+        self.resumed = False
+
+    @classmethod
+    def load(cls, settings: Settings, checkpoint: Checkpoint, command: str, progress: Progress) -> Task:
+        """Read the data set and compute its features; those that stream store their sums in the checkpoint."""
+        began = time.perf_counter()
+        inputs, solver = settings.inputs, settings.solver
+        dataset = inputs.load(progress)
+        seconds = time.perf_counter() - began
+        if settings.streams:
+            prepared = stream(dataset, inputs.features, solver, checkpoint, progress)
+        else:
+            prepared = prepare(dataset, inputs.features, solver.threads, progress)
+            prepared = prepared.standardised() if inputs.standardise else prepared
+        return cls(settings, dataset, prepared, seconds, command)
+
+    def kernel_arguments(self) -> dict[str, Any]:
+        """As `kernelfit.solve` takes them."""
+        if self.prepared.streamed is not None:
+            return {"kernel": "precomputed"}
+        return self.settings.kernel.arguments(self.prepared.gamma_factor)
+
+    def report(self, solution: Solution, run_dir: Path | None, started: float, progress: Progress) -> Result:
+        """Errors, norms and times since `started`; the record is stored in `run_dir`. The factor is given back."""
+        features = self.settings.inputs.features
+        try:
+            record = self._record(solution, started, progress)
+        finally:
+            choice = solution.ridge_choice
+            solution.close()  # the memory of its factor is wanted
+        without, remarks = None, list(self.prepared.notes if self.prepared.streamed is not None else ())
+        if choice is not None:
+            without = record
+            if solution.ridge > 0:
+                without, reason = self._interpolate(solution, progress)
+                remarks += [reason] if reason else []
+            record = record | records.ridge_record(choice, without)
+            record["seconds"]["total"] = time.perf_counter() - started
+        streamed = self.prepared.streamed is not None
+        standardisation = self.prepared.standardisation
+        if run_dir is not None:
+            stored = {
+                **record,
+                "classes": self.dataset.classes,
+                "columns": self.dataset.columns,
+                "target": self.dataset.target,
+                "streamed": streamed,
+                "standardisation": standardisation and standardisation.to_dict(),
+                "experiment": self.settings.to_dict(),
+            }
+            json_output.write(stored, run_dir / RESULT)
+        fitted = None if self.prepared.feature is None else (self.prepared.feature, self.prepared.rows)
+        return Result(
+            record=record,
+            solution=solution,
+            classes=self.dataset.classes,
+            columns=self.dataset.columns,
+            target=self.dataset.target,
+            inputs=self.settings.inputs,
+            streamed=streamed,
+            standardisation=standardisation,
+            run_dir=run_dir,
+            without_ridge=without,
+            remarks=tuple(remarks),
+            fitted=fitted if features else None,
+        )
+
+    def close(self) -> None:
+        """Give back a device or a file that holds a Gram."""
+        self.prepared.close()
+
+    def _record(self, solution: Solution, started: float, progress: Progress) -> dict[str, Any]:
+        predictions = self.prepared.predict(solution, progress)
+        left_out: Float | None = None
+        if self.settings.loo:
+            left_out = solution.leave_one_out(progress).reshape(len(solution.alpha), -1)
+        inputs = self.settings.inputs
+        record = records.solve_record(
+            self.dataset,
+            self.prepared,
+            solution,
+            predictions=predictions,
+            left_out=left_out,
+            seconds={"load": self.seconds_load, "total": time.perf_counter() - started},
+            about={"features": inputs.features.name, "seed": inputs.seed, "command": self.command},
+        )
+        record |= {"standardise": True} if inputs.standardise else {}
+        record |= inputs.corruption.to_dict() if inputs.corruption else {}
+        return record | ({"resumed": True} if self.resumed else {})
+
+    def _interpolate(self, chosen: Solution, progress: Progress) -> tuple[dict[str, Any] | None, str]:
+        """The record of the same solve without a ridge; or None and why no function interpolates."""
+        started = time.perf_counter()
+        arguments = self.prepared.solver_arguments(self.settings.solver) | {"ridge": 0.0}
+        try:
+            solution = solve(
+                self.prepared.X_train,
+                self.prepared.targets(self.dataset),
+                kernel=chosen.kernel or "precomputed",
+                **arguments,
+                progress=progress,
+            )
+        except (DuplicateRowsError, NotPositiveDefiniteError) as error:
+            reason = f"no solution without a ridge: {error}"
+            progress.note(reason)
+            return None, reason
+        try:
+            return self._record(solution, started, progress), ""
+        finally:
+            solution.close()
