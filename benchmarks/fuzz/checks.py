@@ -19,6 +19,7 @@ import kernelfit
 from benchmarks.fuzz.random_problems import USER, RandomProblem
 from benchmarks.fuzz.reference import Entries, Factor, Long, U, entries
 from kernelfit.cpu.pool import CpuBackend
+from kernelfit.device.host import HostDevice
 from kernelfit.errors import (
     DuplicateRowsError,
     InputError,
@@ -54,7 +55,7 @@ def check(problem: RandomProblem) -> Outcome:
     with stay, warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("error")
         try:
-            run_dir = Path(folder) / "run" if problem.tier == "disk" else None
+            run_dir = Path(folder) / "run" if problem.tier == "disk" and not problem.device else None
             solution = called(problem.caller, lambda: solve(problem, run_dir=run_dir))
             _Comparison(problem, solution, outcome).run(Path(folder), run_dir)
             solution.close()
@@ -73,11 +74,11 @@ def solve(problem: RandomProblem, **changes: Any) -> Solution:
         "ridge": _times_diagonal(problem, problem.ridge),
         "jitter": _times_diagonal(problem, problem.jitter),
         "precision": problem.precision,
-        "tier": problem.tier,
+        "tier": "auto" if problem.device else problem.tier,
         "panel_width": problem.panel_width,
         "threads": problem.threads,
         "scale": problem.scale,
-        "device": "cpu",
+        "device": HostDevice(16_000_000, seed=problem.index) if problem.device else "cpu",
     }
     return kernelfit.solve(problem.X, problem.Y, **{**arguments, **changes})
 
@@ -200,7 +201,7 @@ class _Comparison:
             self._saved(folder)
         if run_dir is not None and not self.primal and not self.problem.kernel.functions():
             self._resumed(run_dir)
-        if self.problem.index % 8 == 3:
+        if self.problem.index % 8 == 3 and not self.problem.device:
             self._same_bits()
 
     def _kept(self) -> None:

@@ -45,6 +45,7 @@ class RandomProblem:
     """One problem, and how it is solved.
 
     `plain`: rows of ordinary size, which nothing may refuse. `caller`: the thread that solves, `main` or `other`.
+    `device`: on the host's stand-in for one.
     """
 
     index: int
@@ -60,6 +61,7 @@ class RandomProblem:
     panel_width: int
     threads: int
     caller: str
+    device: bool
     rows: str
     plain: bool
 
@@ -82,6 +84,7 @@ class RandomProblem:
             "panel_width": self.panel_width,
             "threads": self.threads,
             "caller": self.caller,
+            "device": self.device,
         }
 
 
@@ -112,6 +115,7 @@ def draw(seed: int, index: int) -> RandomProblem:
         panel_width=int(rng.integers(3, 17) if rng.random() < 0.5 else rng.integers(8, 65)),
         threads=int(rng.integers(1, 4)),
         caller="other" if rng.random() < 0.15 else "main",
+        device=rng.random() < 0.07,
         rows=name,
         plain=name not in ("extreme", "stamps"),
     )

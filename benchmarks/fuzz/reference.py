@@ -94,7 +94,9 @@ def entries(kernel: Kernel, x: Long, z: Long, rounded: bool = False) -> Entries:
     """k(x_i, z_j) of every family of `kernelfit.kernels`, sums and products."""
     pairs = Pairs(x, z, rounded)
     with np.errstate(under="ignore"):
-        return _entries(kernel.describe(), pairs)
+        result = _entries(kernel.describe(), pairs)
+    # Products of factors that float64 holds may be too small for it.
+    return Entries(result.values, result.tolerance + _TINY)
 
 
 def _entries(description: dict[str, Any], pairs: Pairs) -> Entries:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
-from kernelfit.errors import DataError
+from kernelfit.errors import DataError, StorageError
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.storage import hdf5
 from kernelfit.streaming import gram_file
@@ -83,3 +85,27 @@ def test_refuses_what_does_not_belong_together(
     hdf5.write(path, form=gram_file.FORM, version=1, meta={**whole, **meta}, arrays=content)
     with pytest.raises(DataError, match="remove it to begin again"):
         gram_file.read(path)
+
+
+@pytest.mark.parametrize("room", [0, 100, 600, 4_000, 5_000])
+def test_a_full_disk_leaves_the_sums_that_were_there(
+    tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    path, held, cross = tmp_path / "g.h5", panels(rng, "float64"), np.zeros((4, 23), "float32")
+    write(path, held, cross)
+    before, system_write, left = path.read_bytes(), os.write, room
+
+    def full(descriptor: int, data: Any) -> int:
+        nonlocal left
+        if left == 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written = system_write(descriptor, memoryview(data)[:left])
+        left -= written
+        return written
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(StorageError, match="cannot write: No space left on device; free space"):
+        write(path, [2 * panel for panel in held], cross, done=5)
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["g.h5"]
+    assert gram_file.read(path).done == 3
