@@ -57,16 +57,19 @@ def test_solves_in_a_pool_of_threads_give_blas_back():
     assert set(counts()) == {2}
 
 
-def test_the_bits_of_alpha_do_not_depend_on_the_calling_thread():
+@pytest.mark.parametrize("options", [{"precision": "float32"}, {}, {"kernel": "linear", "ridge": 0.0}])
+def test_bits_do_not_depend_on_the_calling_thread(options):
     rng = np.random.default_rng(1)
-    X, Y = rng.standard_normal((700, 5)), rng.standard_normal((700, 3))
+    X, Y, rows = rng.standard_normal((700, 5)), rng.standard_normal((700, 3)), rng.standard_normal((40, 5))
 
-    def alpha():
-        return kernelfit.solve(X, Y, precision="float32", ridge=1e-3).alpha
+    def answers():
+        solution = kernelfit.solve(X, Y, **{"ridge": 1e-3} | options)
+        return solution.alpha, solution.predict(rows), np.array(solution.certificate.rkhs_norm_per_column)
 
-    expected = alpha()
+    expected = answers()
     for _ in range(3):
-        assert np.array_equal(in_a_thread(alpha), expected)
+        for found, value in zip(in_a_thread(answers), expected, strict=True):
+            assert np.array_equal(found, value)
 
 
 @pytest.mark.parametrize("ends_first", ["limit", "solve"])
