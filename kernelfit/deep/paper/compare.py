@@ -69,16 +69,26 @@ def cells(of: Sequence[Cell], results: Results, *, judged: bool = True) -> list[
     return rows
 
 
-def loss_curves(runs: Mapping[str, Sequence[Recipe]], results: Results) -> dict[str, dict[str, Any]]:
-    """Figure 1a: the first finished seed's window losses against steps, and the steps to the threshold over seeds."""
+def loss_curves(
+    runs: Mapping[str, Sequence[Recipe]],
+    results: Results,
+    begun: Mapping[str, list[dict[str, Any]]] | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Figure 1a: the first finished seed's window losses against steps, and the steps to the threshold over seeds.
+
+    Where no seed is finished, the epochs so far of one that was `begun` (key -> history) are drawn instead.
+    """
     curves = {}
     for name, recipes in runs.items():
-        if not (finished := done(recipes, results)):
+        finished = done(recipes, results)
+        histories = [result["history"] for result in finished] or [(begun or {}).get(r.key) for r in recipes]
+        history = next((history for history in histories if history), None)
+        if history is None:
             continue
-        history = finished[0]["history"]
         curves[name] = {
             "steps": [step for record in history for step in record["window_steps"]],
             "losses": [loss for record in history for loss in record["window_losses"]],
+            "unfinished": not finished,
             "converged_step": over_seeds(recipes, results, "converged_step"),
             "replication_step": REPLICATION_STEPS.get(name),
             "train_accuracy": over_seeds(recipes, results, "train_accuracy"),

@@ -82,7 +82,8 @@ def losses(curves: Mapping[str, Mapping[str, Any]], note: str | None) -> Figure:
     unit, name = _steps(curves)
     for index, (label, curve) in enumerate(curves.items()):
         steps = [step / unit for step in curve["steps"]]
-        axes.plot(steps, curve["losses"], label=NAMES.get(label, label), **_style(index, len(steps)))
+        shown = f"{NAMES.get(label, label)} (unfinished)" if curve["unfinished"] else NAMES.get(label, label)
+        axes.plot(steps, curve["losses"], label=shown, **_style(index, len(steps)))
     axes.set(xlabel=name, ylabel="mean loss of up to 50 steps")
     axes.set_xlim(left=0)
     axes.set_ylim(bottom=0)

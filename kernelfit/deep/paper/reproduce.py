@@ -12,6 +12,7 @@ from kernelfit.deep.options import TARGETS, Target
 from kernelfit.deep.paper import compare, figures, flops, grid
 from kernelfit.deep.recipe import CHOICES, Recipe, choices
 from kernelfit.deep.training.hardware import Hardware
+from kernelfit.deep.training.results import history_so_far
 from kernelfit.deep.training.sweep import STACK, run, seconds_so_far
 from kernelfit.errors import InputError
 from kernelfit.experiments.paper import TABLE2_ALEXNET_TOP5
@@ -153,7 +154,11 @@ def _table4(request: Request, results: compare.Results, pictures: Path, note: st
 
 
 def _fig1(request: Request, results: compare.Results, pictures: Path, note: str | None) -> dict[str, Any]:
-    losses = compare.loss_curves(grid.figure1a(request.seeds, request.scale), results)
+    five = grid.figure1a(request.seeds, request.scale)
+    # With --minutes some of the five are under way: their curves are shown as far as they go.
+    unfinished = [recipe for recipes in five.values() for recipe in recipes if recipe.key not in results]
+    begun = {recipe.key: history_so_far(recipe, pictures.parent / "runs") for recipe in unfinished}
+    losses = compare.loss_curves(five, results, begun)
     runs = grid.figure1bc(request.seeds, request.scale)
     noise = compare.noise_curves(runs, results)
     learned = compare.memorisation_curves({model: by_p[0.5] for model, by_p in runs.items()}, results)

@@ -100,7 +100,8 @@ def _figure1a(curves: dict[str, dict[str, Any]], order: list[str]) -> Table:
             for value in (curve["converged_step"]["mean"], curve["replication_step"])
         ]
         accuracies = [share(curve[f"{part}_accuracy"]["mean"]) for part in ("train", "test")]
-        table.add_row(name.replace("-", " "), *steps, *accuracies)
+        words = name.replace("-", " ") + (", unfinished" if curve["unfinished"] else "")
+        table.add_row(words, *steps, *accuracies)
     return table
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kernelfit.cpu.environment import describe, gpus
 from kernelfit.datasets.corruptions import expected_test_error
 from kernelfit.deep.recipe import Recipe, choices
+from kernelfit.deep.training import epoch_log
 from kernelfit.deep.training.outcome import Outcome
 from kernelfit.errors import DataError
 
@@ -74,6 +75,14 @@ def machine() -> dict[str, Any]:
 def _gpus() -> list[dict[str, Any]]:
     """Asked for once: runs under way stand still meanwhile."""
     return gpus()
+
+
+def history_so_far(recipe: Recipe, folder: Path) -> list[dict[str, Any]]:
+    """The epochs in the log of a run that is not finished, on the last rung of its ladder that was tried."""
+    own = folder / recipe.key
+    logs = [own / "log.jsonl", *(own / f"rate-{rate:g}" / "log.jsonl" for rate in recipe.rates)]
+    there = [log for log in logs if log.is_file()]
+    return epoch_log.read(there[-1]) if there else []
 
 
 def _corrupted_error(outcome: Outcome) -> float | None:

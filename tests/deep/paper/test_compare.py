@@ -37,6 +37,18 @@ def test_noise_curves_are_relative_to_clean_labels(fake_results):
     assert points["mlp-1x512"][10]["relative_time"] is None
 
 
+def test_curves_of_unfinished_runs_go_as_far_as_they_were_trained(fake_results):
+    runs = grid.figure1a([0, 1], {})
+    results = fake_results(runs["true"])
+    begun = {runs["gaussian"][1].key: [{"window_steps": [50, 60], "window_losses": [2.0, 1.5]}]}
+    curves = compare.loss_curves(runs, results, begun)
+    assert list(curves) == ["true", "gaussian"]
+    assert (curves["true"]["unfinished"], curves["gaussian"]["unfinished"]) == (False, True)
+    assert (curves["gaussian"]["steps"], curves["gaussian"]["losses"]) == ([50, 60], [2.0, 1.5])
+    assert curves["gaussian"]["converged_step"]["mean"] is None
+    assert compare.convergence_order(curves) == ["true", "gaussian"]
+
+
 def test_time_to_overfit_by_accuracy():
     """At p = 1 the loss never comes down to 0.1 while 99 % of the labels are fitted."""
     history = [

@@ -154,6 +154,14 @@ def test_gpus_are_asked_for_once(tmp_path, monkeypatch):
     assert stored == list(found.values())
 
 
+def test_the_epochs_so_far_of_a_run_that_is_not_finished(tmp_path):
+    recipe = default("alexnet", **SMALL)
+    sweep.run([recipe], tmp_path, hardware=Hardware(device="cpu"))
+    (tmp_path / recipe.key / "result.json").unlink()
+    assert [record["epoch"] for record in results.history_so_far(recipe, tmp_path)] == [1, 2]
+    assert results.history_so_far(default("mlp-1x512", **SMALL), tmp_path) == []
+
+
 def test_half_a_line_does_not_hide_the_calls_after_it(tmp_path):
     path = tmp_path / "sweep.jsonl"
     path.write_text('{"seconds": 5.0, "finished": []}\n{"seconds": 7')
