@@ -1,4 +1,4 @@
-"""Everything that is claimed of a GPU, in one command and under nine minutes.
+"""Everything that is claimed of a GPU, row by row within a budget of time.
 
     python -m benchmarks.gpu --out benchmarks/results/gpu.json
 
