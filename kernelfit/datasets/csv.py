@@ -3,8 +3,8 @@
 The delimiter is a comma, a semicolon or a tab, whichever the first line has most of. The first line is a
 header when none of its cells is a number, or when one of its cells is a name and the cell below a number. A cell
 that stands for a missing value is no name: such a line is a row, and refused as one. The label is the column called
-label, target or y (in this order of preference, whatever the case), otherwise the last one. A first column without a
-name that counts the rows from 0, as pandas' `to_csv` writes it, is no feature.
+label, target or y (in this order of preference, whatever the case), otherwise the last one. A first column that
+counts the rows, without a name as pandas' `to_csv` writes it or called id or index, is no feature.
 """
 
 from __future__ import annotations
@@ -211,8 +211,9 @@ def _rows(
 def _counts_rows(layout: Layout, column: Array) -> bool:
     return (
         layout.header
-        and layout.first[0].lower() in ("", "unnamed: 0")
-        and np.array_equal(column, np.arange(len(column)))
+        and layout.first[0].lower() in _ID_NAMES
+        and column[0] in (0, 1)
+        and np.array_equal(column, column[0] + np.arange(len(column)))
     )
 
 

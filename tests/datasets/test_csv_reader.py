@@ -74,13 +74,15 @@ def test_a_bad_file_is_named_by_line_and_column(tmp_path: Path, text: str, messa
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("first", ["", "Unnamed: 0"])
+@pytest.mark.parametrize("first", ["", "Unnamed: 0", "Id", "index"])
 def test_the_index_that_pandas_writes_is_no_feature(tmp_path: Path, first: str) -> None:
     rows, _ = read_csv(written(tmp_path, f"{first},a,price\n0,5,0.5\n1,6,0.25\n"))
     assert rows.X.tolist() == [[5], [6]]
     assert rows.columns == ("a",)
     assert rows.target == "price"
     assert any("counts the rows and is left out" in note for note in rows.notes)
+    rows, _ = read_csv(written(tmp_path, f"{first},a,price\n1,5,0.5\n2,6,0.25\n"))
+    assert rows.X.tolist() == [[5], [6]]
     rows, _ = read_csv(written(tmp_path, f"{first},a,price\n0,5,0.5\n3,6,0.25\n"))
     assert rows.X.shape == (2, 2)
 
