@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from kernelfit.errors import InputError
+from kernelfit.errors import InputError, StorageError
 from kernelfit.report.json_output import plain
 from kernelfit.storage import atomic
+
+ROOM = 1 << 16  # bytes of scalars to begin with
 
 
 class EpochLog:
@@ -58,9 +60,18 @@ def _scalar_writer(folder: Path) -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise InputError("tensorboard: the package is missing; pip install tensorboard") from None
-    for events in folder.glob("events.out.tfevents.*"):
-        events.unlink(missing_ok=True)
-    return SummaryWriter(str(folder))
+    try:
+        folder.mkdir(exist_ok=True)
+        for events in folder.glob("events.out.tfevents.*"):
+            events.unlink(missing_ok=True)
+        # On a full disk its thread prints a traceback that nobody can catch: see that there is room first.
+        atomic.write_bytes(folder / ".room", bytes(ROOM))
+        (folder / ".room").unlink()
+        return SummaryWriter(str(folder))
+    except StorageError:
+        raise
+    except OSError as error:
+        raise atomic.storage_error("write", folder, error) from None
 
 
 def _line(record: dict[str, Any]) -> str:

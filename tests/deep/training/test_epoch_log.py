@@ -47,3 +47,23 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
     with pytest.raises(StorageError, match=r"log\.jsonl: cannot write: No space left on device; free space"):
         log.write(record(2))
     assert [line["epoch"] for line in epoch_log.read(tmp_path / "log.jsonl")] == [1]
+
+
+def test_tensorboard_is_not_begun_where_there_is_no_room(tmp_path, monkeypatch):
+    tensorboard = pytest.importorskip("torch.utils.tensorboard")
+    honest = epoch_log.atomic.write_bytes
+
+    def full(path, data):
+        if len(data) >= epoch_log.ROOM:
+            raise StorageError(f"{path}: cannot write: No space left on device; free space")
+        honest(path, data)
+
+    monkeypatch.setattr(epoch_log.atomic, "write_bytes", full)
+    monkeypatch.setattr(tensorboard, "SummaryWriter", lambda *_: pytest.fail("begun"))
+    with pytest.raises(StorageError, match="No space left"):
+        EpochLog(tmp_path, [], tensorboard=True)
+    monkeypatch.setattr(epoch_log.atomic, "write_bytes", honest)
+    (tmp_path / "tensorboard").rmdir()
+    (tmp_path / "tensorboard").write_text("a file")
+    with pytest.raises(StorageError, match="tensorboard: cannot write: File exists"):
+        EpochLog(tmp_path, [], tensorboard=True)
