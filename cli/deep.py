@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from kernelfit import deep
 from kernelfit.datasets.corruptions import CORRUPTIONS
@@ -23,6 +22,7 @@ from kernelfit.report.progress import TerminalProgress
 
 from . import network_options as options
 from .options import command_line
+from .output import show
 
 _MODEL_HELP = f"{', '.join(MODELS)}, or package.module:function for a network of your own."
 ANALYSES = ("with_norms", "kernel_rows", "rademacher_draws")
@@ -165,21 +165,17 @@ def _recipes(values: dict[str, Any]) -> list[Recipe]:
 
 
 def _print_run(result: dict[str, Any], folder: str) -> None:
-    console = Console(markup=False)
-    console.print(tables.run(result, folder))
+    show(tables.run(result, folder))
     for part in (tables.memorisation([result]), *analysis_tables(result.get("analysis", {}))):
         if part is not None:
-            console.print()
-            console.print(part)
+            show("")
+            show(part)
 
 
 def _print_runs(results: list[dict[str, Any]], total: int) -> None:
-    console = Console(markup=False)
-    console.print(tables.runs(results))
+    show(tables.runs(results))
     learned = tables.memorisation(results)
     if learned is not None:
-        console.print(learned)
+        show(learned)
     if len(results) < total:
-        console.print(
-            f"{total - len(results)} of {total} runs are not finished: the same command resumes them"
-        )
+        show(f"{total - len(results)} of {total} runs are not finished: the same command resumes them")

@@ -7,7 +7,6 @@ from typing import get_args
 
 import click
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from kernelfit.datasets import load
@@ -20,6 +19,7 @@ from kernelfit.report.progress import TerminalProgress
 from kernelfit.typing import Variant
 
 from .options import command_line
+from .output import show
 
 LABELS = ("true", "random")
 
@@ -127,4 +127,4 @@ def _print(title: str, records: list[dict[str, float]]) -> None:
             f"{row['max_error']:.1e}",
             f"{row['seconds']:.2f}",
         )
-    Console(markup=False).print(table)
+    show(table)

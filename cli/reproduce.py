@@ -30,6 +30,7 @@ from kernelfit.storage import atomic
 
 from . import network_options as options
 from .options import command_line, data_dir_option, json_option
+from .output import show
 
 SUMMARY, TEXT, FIGURE = "table3.json", "table3.txt", "table3.png"
 # Columns of the table in a file.
@@ -136,9 +137,8 @@ def table3(
     if json_target is not None:
         json_output.write(content, json_target)
     if json_target != json_output.STDOUT:
-        console = Console(markup=False)
-        console.print(report.table(content))
-        console.print(f"written: {out / SUMMARY}, {out / TEXT}, {out / FIGURE}", highlight=False)
+        show(report.table(content))
+        show(f"written: {out / SUMMARY}, {out / TEXT}, {out / FIGURE}", highlight=False)
 
 
 def _write_table3(content: dict[str, Any], out: Path) -> None:
@@ -201,9 +201,8 @@ def _reproduce(
     if json_target is not None:
         json_output.write({**record, "command": command_line(context)}, json_target)
     if json_target != json_output.STDOUT:
-        console = Console(markup=False)
         for part in parts:
-            console.print(part)
+            show(part)
 
 
 def _image_folder(targets: tuple[Target, ...], images: Path | None, data_dir: Path | None) -> Path | None:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from kernelfit.errors import InputError
 from kernelfit.experiments.experiment import Experiment
@@ -17,6 +16,7 @@ from kernelfit.study.asked import ask_labels
 from kernelfit.study.labels import LEVELS
 
 from .options import command_line, data_options, feature_options, json_option, kernel_options, solver_options
+from .output import GroupedCommand, emit
 from .solve import experiment_arguments
 
 
@@ -25,7 +25,7 @@ def command() -> None:
     """Questions that are asked of one factor: the rows are factored once, each answer costs O(n^2)."""
 
 
-@command.command(name="labels")
+@command.command(name="labels", cls=GroupedCommand)
 @data_options
 @feature_options
 @kernel_options
@@ -83,12 +83,9 @@ def labels(
         command=command_line(context),
         progress=TerminalProgress(),
     )
-    if json_target is not None:
-        json_output.write(record, json_target)
     if figure is not None:
         figures.save(report.figure(record["summary"], record["n_classes"]), figure)
-    if json_target != json_output.STDOUT:
-        Console(markup=False).print(report.table(record))
+    emit(record, json_target, report.table(record))
 
 
 def _fractions(text: str) -> list[float]:

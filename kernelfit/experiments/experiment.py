@@ -346,9 +346,7 @@ def _read_result(run_dir: Path) -> Result:
         raise DataError(f"{path}: got {type(stored).__name__}, expected the record of a solve")
     try:
         classes, columns = (_names(stored.pop(key, None)) for key in ("classes", "columns"))
-        target = stored.pop("target", None)
-        if target is not None and not isinstance(target, str):
-            raise TypeError("target is no name")
+        target, rows_digest = (_text(stored.pop(key, None)) for key in ("target", "rows_digest"))
         experiment = Experiment(**stored.pop("experiment"))
         scaling = stored.pop("standardisation", None)
         if experiment.inputs.standardise != (scaling is not None):
@@ -370,7 +368,14 @@ def _read_result(run_dir: Path) -> Result:
         streamed=streamed and experiment.streams,
         standardisation=standardisation,
         run_dir=run_dir,
+        rows_digest=rows_digest,
     )
+
+
+def _text(stored: Any) -> str | None:
+    if stored is not None and not isinstance(stored, str):
+        raise TypeError(f"got {str(stored)[:40]}, expected a text")
+    return stored
 
 
 def _names(stored: Any) -> tuple[str, ...] | None:

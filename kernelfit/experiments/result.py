@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from kernelfit.errors import InputError, StorageError
+from kernelfit.errors import DataError, InputError, StorageError
 from kernelfit.experiments.run_dir import WEIGHTS
 from kernelfit.experiments.specs import Inputs
 from kernelfit.experiments.standardisation import Standardisation
@@ -56,6 +56,8 @@ class Result:
     remarks: tuple[str, ...] = ()
     #: the fitted features and the training rows that K is of; fitted again where a run is read from its folder
     fitted: tuple[ImageFeatures, Array] | None = None
+    #: of the training rows that features were fitted on, where the run is read from its folder
+    rows_digest: str | None = None
     _weights: Float | None = None
 
     def summary(self) -> str:
@@ -112,7 +114,14 @@ class Result:
     def _features(self, progress: Progress) -> tuple[ImageFeatures, Array]:
         if self.fitted is None:
             assert self.inputs is not None
-            self.fitted = self.inputs.fit_again(self.solution.threads, progress)
+            fitted = self.inputs.fit_again(self.solution.threads, progress)
+            if self.rows_digest not in (None, hdf5.array_digest(fitted[1])):
+                data = self.inputs.data
+                raise DataError(
+                    f"{self.run_dir}: the training rows of {data.train or data.dataset} are not those its features "
+                    "were fitted on; restore the data, or solve again into another folder"
+                )
+            self.fitted = fitted
         return self.fitted
 
     def _streamed_scores(self, rows: Array, progress: Progress) -> Float:

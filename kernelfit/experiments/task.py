@@ -17,6 +17,7 @@ from kernelfit.progress import Progress
 from kernelfit.report import json_output
 from kernelfit.solver.solution import Solution
 from kernelfit.solver.solve import solve
+from kernelfit.storage.hdf5 import array_digest
 from kernelfit.typing import Float
 
 
@@ -76,6 +77,7 @@ class Task:
                 "columns": self.dataset.columns,
                 "target": self.dataset.target,
                 "streamed": streamed,
+                "rows_digest": array_digest(self.dataset.X_train) if features else None,
                 "standardisation": standardisation and standardisation.to_dict(),
                 "experiment": self.settings.to_dict(),
             }

@@ -283,3 +283,17 @@ def test_a_received_folder_holds_regular_files_or_is_refused(tmp_path: Path, nam
     words = r"is a (symbolic link|pipe), expected a regular file|holds no solution\.h5"
     with pytest.raises(KernelfitError, match=words):
         Experiment.load(folder)
+
+
+def test_features_are_not_fitted_again_on_other_rows(tmp_path):
+    X, y = np.random.default_rng(0).integers(0, 255, (60, 8, 8), dtype=np.uint8), np.arange(60) % 3
+    data = tmp_path / "mine.npz"
+    np.savez(data, X_train=X[:50], y_train=y[:50], X_test=X[50:], y_test=y[50:])
+    new = X[50:].reshape(10, 64)
+    result = Experiment(data, features="gabor").run(tmp_path / "run")
+    stored = Experiment.load(tmp_path / "run")
+    np.testing.assert_array_equal(stored.scores(new), result.scores(new))
+    X[7, 3, 3] ^= 1
+    np.savez(data, X_train=X[:50], y_train=y[:50], X_test=X[50:], y_test=y[50:])
+    with pytest.raises(DataError, match="are not those its features were fitted on"):
+        Experiment.load(tmp_path / "run").scores(new)
