@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from kernelfit.cpu import environment
-from kernelfit.report import json_output
+from kernelfit.storage import json_output
 
 
 @dataclass(frozen=True)

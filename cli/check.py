@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 
 from kernelfit.errors import StorageError
-from kernelfit.report import json_output
 from kernelfit.report.progress import TerminalProgress
 from kernelfit.report.run_tables import check_table
 from kernelfit.solver.check import check
+from kernelfit.storage import json_output
 
 from .options import command_line, json_option, threads_option
 from .output import emit

@@ -17,8 +17,8 @@ from kernelfit.deep.recipe import Recipe, default
 from kernelfit.deep.training import tables
 from kernelfit.deep.training.results import finished, record
 from kernelfit.errors import InputError
-from kernelfit.report import json_output
 from kernelfit.report.progress import TerminalProgress
+from kernelfit.storage import json_output
 
 from . import network_options as options
 from .options import command_line

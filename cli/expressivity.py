@@ -14,8 +14,8 @@ from kernelfit.datasets.corruptions import random_labels
 from kernelfit.deep.data.images import centre_crop
 from kernelfit.errors import InputError
 from kernelfit.expressivity import fit
-from kernelfit.report import json_output
 from kernelfit.report.progress import TerminalProgress
+from kernelfit.storage import json_output
 from kernelfit.typing import Variant
 
 from .options import command_line

@@ -12,7 +12,8 @@ from kernelfit import datasets
 from kernelfit.errors import InputError
 from kernelfit.features import names, summary
 from kernelfit.features.options import format_value, make, options, pairs
-from kernelfit.report import feature_pictures, figures, json_output
+from kernelfit.report import feature_pictures, figures
+from kernelfit.storage import json_output
 
 from .options import json_option
 from .output import emit

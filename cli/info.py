@@ -10,7 +10,7 @@ from rich.table import Table
 
 from kernelfit.cpu import environment
 from kernelfit.experiments import gemm_rate
-from kernelfit.report import json_output
+from kernelfit.storage import json_output
 
 from .options import json_option
 from .output import emit

@@ -11,7 +11,7 @@ import click
 from rich.console import Console, RenderableType
 
 from kernelfit.kernels import KERNELS, parameter_names
-from kernelfit.report import json_output
+from kernelfit.storage import json_output
 
 # Columns of what is piped: nobody looks at its width, and a name that is cut or wrapped is lost.
 _UNBOUNDED = 10_000

@@ -20,8 +20,9 @@ from kernelfit.experiments.predictions import (
     predict_test_rows,
     unseen_test_rows,
 )
-from kernelfit.report import json_output, tables
+from kernelfit.report import tables
 from kernelfit.report.progress import TerminalProgress
+from kernelfit.storage import json_output
 
 from .options import COUNT, command_line, data_dir_option, json_option, threads_option
 from .output import GroupedCommand, emit

@@ -8,9 +8,10 @@ from typing import Any
 import click
 
 from kernelfit.experiments.experiment import Experiment
-from kernelfit.report import json_output, tables
+from kernelfit.report import tables
 from kernelfit.report.progress import TerminalProgress
 from kernelfit.report.run_tables import certified_table
+from kernelfit.storage import json_output
 
 from .options import command_line, device_memory_option, device_option, json_option, threads_option
 from .output import emit

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from kernelfit import datasets
 from kernelfit.cpu.environment import peak_rss_bytes
-from kernelfit.report.json_output import plain
+from kernelfit.storage.json_output import plain
 
 #: kernelfit with a float64 factor, with a float32 factor refined to float64's backward error, and KernelRidge
 LIBRARIES = ("kernelfit", "kernelfit-mixed", "sklearn")

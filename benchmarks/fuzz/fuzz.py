@@ -22,7 +22,7 @@ from typing import Any
 
 from benchmarks import harness
 from benchmarks.fuzz.targets import targets
-from kernelfit.report import json_output
+from kernelfit.storage import json_output
 
 #: outcomes that an input may have
 SOUND = ("accepted", "refused")

@@ -21,9 +21,9 @@ from kernelfit.experiments.finished_rows import FinishedRows
 from kernelfit.experiments.predictions import Predictions
 from kernelfit.features import RandomConv
 from kernelfit.progress import Silent
-from kernelfit.report import figures, json_output
+from kernelfit.report import figures
 from kernelfit.runs.folder import JOURNAL, RUN
-from kernelfit.storage import atomic, journal
+from kernelfit.storage import atomic, journal, json_output
 from kernelfit.streaming import gram_file, weights
 from kernelfit.streaming.gram import feature_gram
 from kernelfit.typing import Float

@@ -26,7 +26,7 @@ from benchmarks.gpu.settings import HOST
 from kernelfit.cpu import environment
 from kernelfit.device.choose import check_device
 from kernelfit.errors import DeviceError, InputError, KernelfitError
-from kernelfit.report import json_output
+from kernelfit.storage import json_output
 
 #: seconds for everything, the probe of the device included; with the seconds that a process stopped at the end may take
 #: to be gone (`isolated.PATIENCE`) they are less than nine minutes

@@ -18,7 +18,7 @@ from benchmarks.gpu import factor, kernels
 from benchmarks.gpu.settings import Setting
 from kernelfit.device.cuda import CudaDevice
 from kernelfit.errors import KernelfitError
-from kernelfit.report import json_output
+from kernelfit.storage import json_output
 
 Report = Callable[[dict[str, Any]], None]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from kernelfit.errors import DataError, InputError
 from kernelfit.experiments.run_dir import not_writable, require_writable
-from kernelfit.report import json_output
+from kernelfit.storage import json_output
 
 
 class FinishedRows:

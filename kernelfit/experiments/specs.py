@@ -21,8 +21,8 @@ from kernelfit.features.images import ImageFeatures
 from kernelfit.features.options import make, options
 from kernelfit.kernels import parameter_names
 from kernelfit.progress import Progress
-from kernelfit.report import json_output
 from kernelfit.solver.inputs import as_shift
+from kernelfit.storage import json_output
 from kernelfit.typing import Array, Corruption, GammaRule, PrecisionName, RidgeRule, Tier
 
 NONE = "none"

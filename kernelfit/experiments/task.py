@@ -14,9 +14,9 @@ from kernelfit.experiments.result import Result
 from kernelfit.experiments.run_dir import RESULT
 from kernelfit.experiments.specs import Settings
 from kernelfit.progress import Progress
-from kernelfit.report import json_output
 from kernelfit.solver.solution import Solution
 from kernelfit.solver.solve import solve
+from kernelfit.storage import json_output
 from kernelfit.storage.hdf5 import array_digest
 from kernelfit.typing import Float
 

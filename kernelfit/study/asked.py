@@ -14,8 +14,8 @@ from kernelfit.errors import DataError, InputError
 from kernelfit.experiments.experiment import Experiment, Solved
 from kernelfit.experiments.run_dir import RESULT
 from kernelfit.progress import Progress, Silent
-from kernelfit.report import json_output
 from kernelfit.runs import folder as run_folder
+from kernelfit.storage import json_output
 from kernelfit.study.labels import LEVELS, LabelledRows, LabelStudy, LabelTrial, study_labels
 
 #: the trials, in the folder of a run

@@ -13,7 +13,7 @@ import pytest
 import kernelfit
 from kernelfit.cpu import environment
 from kernelfit.experiments import gemm_rate
-from kernelfit.report import json_output
+from kernelfit.storage import json_output
 
 
 def test_the_description_is_plain_and_complete() -> None:

@@ -16,7 +16,7 @@ from kernelfit import Experiment, datasets
 from kernelfit.cli import root
 from kernelfit.datasets.corruptions import corrupt
 from kernelfit.errors import DataError, InputError, KernelfitError
-from kernelfit.report import json_output
+from kernelfit.storage import json_output
 
 #: what differs between two runs of the same experiment
 _OF_THE_RUN = ("seconds", "command", "peak_rss_bytes", "gflops_factor")

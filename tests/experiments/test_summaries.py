@@ -12,7 +12,7 @@ import kernelfit
 from kernelfit import Experiment, datasets
 from kernelfit.gram.costs import Costs
 from kernelfit.gram.placement import Limits, place
-from kernelfit.report import json_output
+from kernelfit.storage import json_output
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from kernelfit.deep.training.sweep import STACK, run, seconds_so_far
 from kernelfit.errors import InputError
 from kernelfit.experiments.paper import TABLE2_ALEXNET_TOP5
 from kernelfit.progress import Progress, Silent
-from kernelfit.report import json_output
+from kernelfit.storage import json_output
 
 
 @dataclass(frozen=True)

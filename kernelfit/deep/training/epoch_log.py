@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from kernelfit.errors import InputError, StorageError
-from kernelfit.report.json_output import plain
 from kernelfit.storage import atomic
+from kernelfit.storage.json_output import plain
 
 ROOM = 1 << 16  # bytes of scalars to begin with
 

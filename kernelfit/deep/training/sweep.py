@@ -29,8 +29,7 @@ from kernelfit.deep.training.turns import Job, finish, take_turns
 from kernelfit.deep.world import World, joined, processes
 from kernelfit.errors import InputError, StorageError
 from kernelfit.progress import Progress, Silent
-from kernelfit.report import json_output
-from kernelfit.storage import atomic
+from kernelfit.storage import atomic, json_output
 
 Trained = tuple[list[Outcome], list[nn.Module]]
 

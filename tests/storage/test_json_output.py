@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernelfit.errors import InputError
-from kernelfit.report import json_output
+from kernelfit.storage import json_output
 
 
 @dataclass(frozen=True)
