@@ -137,12 +137,19 @@ class ImageFeatures(TransformerMixin, BaseEstimator):
             backend.run(task, starts)
 
     def filter_pictures(self) -> list[Picture]:
-        """What the filters look like: pairs (label, (height, width) or (height, width, channels))."""
-        raise NotImplementedError
+        """What the filters look like: pairs (label, (height, width) or (height, width, channels)).
+
+        Raises `InputError` where a map has none to show.
+        """
+        raise InputError(
+            f"features: {type(self).__name__} has no pictures of its filters; leave the pictures out"
+        )
 
     def map_pictures(self, row: NDArray[Any]) -> list[Picture]:
-        """The features of one image (1, d) laid out as maps: pairs (label, picture)."""
-        raise NotImplementedError
+        """The features of one image (1, d) laid out as maps: pairs (label, picture). Raises as `filter_pictures`."""
+        raise InputError(
+            f"features: {type(self).__name__} has no pictures of its maps; leave the pictures out"
+        )
 
     def _images(self, rows: NDArray[Any]) -> Float32:
         """(n, height, width, channels) float32 in the working range."""

@@ -16,6 +16,7 @@ import kernelfit
 from kernelfit import features
 from kernelfit.errors import DuplicateRowsError, InputError
 from kernelfit.features import Gabor, RandomConv, Wavelet, Whitening
+from kernelfit.features.images import ImageFeatures
 
 SMALL: dict[str, dict[str, Any]] = {
     "gabor": {"wavelengths": (3.0, 5.0), "n_orientations": 4},
@@ -161,3 +162,12 @@ def test_equal_images_with_other_labels_are_found_behind_features(rng: np.random
     features = small("gabor").fit_transform(rows)
     with pytest.raises(DuplicateRowsError, match="rows 3, 149"):
         kernelfit.solve(features, np.arange(150.0))
+
+
+def test_a_map_without_pictures_says_so(rng: np.random.Generator) -> None:
+    class Plain(ImageFeatures):
+        pass
+
+    for pictures in (Plain().filter_pictures, lambda: Plain().map_pictures(np.zeros((1, 4)))):
+        with pytest.raises(InputError, match=r"^features: Plain has no pictures"):
+            pictures()
