@@ -245,6 +245,7 @@ class Experiment(Settings):
         started = time.perf_counter()
         progress = progress or Silent()
         folder = Path(run_dir).absolute()
+        require_regular(folder / RESULT)
         if (folder / SOLUTION).exists() and not any((folder / name).exists() for name in (RUN, JOURNAL)):
             raise InputError(
                 f"run_dir: {folder} holds the solution of a linear kernel, which has no factor; it is finished, use it"

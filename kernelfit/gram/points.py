@@ -101,7 +101,7 @@ class Points:
         if values.dtype.kind == "f":
             if values.dtype.itemsize not in (4, 8):
                 values = values.astype(np.float64)
-            _refuse_non_finite(values, name)
+            refuse_non_finite(values, name)
             if scale is None:
                 values, self.scale = _as_bytes(values, like)
         else:
@@ -326,7 +326,7 @@ def as_array(values: ArrayLike, name: str) -> NDArray[Any]:
         ) from None
 
 
-def _refuse_non_finite(values: NDArray[Any], name: str) -> None:
+def refuse_non_finite(values: NDArray[Any], name: str) -> None:
     for start in range(0, values.shape[0], 4096):
         bad = ~np.isfinite(values[start : start + 4096])
         if bad.any():

@@ -43,6 +43,7 @@ class Pairwise(Kernel):
         self._label = getattr(python, "__name__", "function")
         self._digest = hashlib.sha256((_source(python) + _surroundings(python)).encode()).hexdigest()[:16]
         self._compiled: Any = None
+        self._copies = False
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -72,7 +73,9 @@ class Pairwise(Kernel):
     def compile(self) -> None:
         if self._compiled is not None:
             return
-        scalar = self.function if hasattr(self.function, "py_func") else njit(nogil=True)(self.function)
+        # Read-only, as some rows are the user's own array. Of a function compiled already the types are settled.
+        compiled = hasattr(self.function, "py_func")
+        scalar = self.function if compiled else njit(nogil=True)(self.function)
 
         @njit(nogil=True, error_model="numpy")
         def fill(rows: Any, columns: Any, out: Any) -> None:
@@ -82,31 +85,56 @@ class Pairwise(Kernel):
 
         try:
             # Compiled for its types without being called: the user's function may want more than one feature.
-            rows = types.float64[:, ::1]
-            fill.compile((rows, rows, types.float64[:, ::1]))
+            out = types.float64[:, ::1]
+            rows = out if compiled else types.Array(types.float64, 2, "C", readonly=True)
+            fill.compile((rows, rows, out))
         except Exception as error:
             raise InputError(
                 f"function: Numba cannot compile {self._label}: {_reason(error)}; use loops, math and NumPy on 1-d "
                 "arrays"
             ) from None
         self._compiled = fill
+        self._copies = compiled
+
+    def _given(self, rows: Float) -> Float:
+        """Rows as the function may have them: it cannot write into those that others read."""
+        if self._copies:
+            return rows.copy()
+        given = rows.view()
+        given.flags.writeable = False
+        return given
 
     def evaluate(self, tile: Tile, out: Float) -> None:
         self.compile()
         rows, columns = tile.coordinates()
-        self._compiled(rows, columns, out)
+        self._compiled(self._given(rows), self._given(columns), out)
 
     def diagonal(self, points: Rows) -> Float:
         self.compile()
         n = points.shape[0]
+        self._refuse_missing_features(points.scaled(0, min(n, 1)))
         out = np.empty(n)
         one = np.empty((1, 1))
         for start in range(0, n, 1024):
-            block = points.scaled(start, min(start + 1024, n))
+            block = self._given(points.scaled(start, min(start + 1024, n)))
             for i in range(block.shape[0]):
                 self._compiled(block[i : i + 1], block[i : i + 1], one)
                 out[start + i] = one[0, 0]
         return out
+
+    def _refuse_missing_features(self, rows: Float) -> None:
+        """Compiled code reads what lies beyond a row's end without a word; Python does not."""
+        (python,) = self.functions()
+        try:
+            for row in rows:
+                python(row.copy(), row.copy())
+        except IndexError as error:
+            raise InputError(
+                f"function: {self._label} reads what rows of {rows.shape[1]} features do not have ({error}); "
+                "give X the columns it expects"
+            ) from None
+        except Exception:  # what only compiled code can do, or does in another way
+            return
 
 
 def _source(function: Any) -> str:
@@ -140,5 +168,7 @@ def _text(value: Any) -> str:
 def _reason(error: Exception) -> str:
     """The line of Numba's message that tells what is wrong, without its colours and its trail of passes."""
     lines = [re.sub("\x1b\\[[0-9;]*m", "", line).strip() for line in str(error).splitlines()]
+    if "setitem" in str(error) and "readonly" in str(error):
+        return "it writes into a row, which is read-only"
     telling = [line for line in lines if line and not line.startswith("Failed in nopython mode")]
     return telling[0] if telling else type(error).__name__

@@ -34,13 +34,14 @@ _MET = 1e-6
 def minimum_norm(rows: Float, targets: Float) -> MinimumNorm:
     """Solve by the singular value decomposition of X (n, d); singular values below n u |X| count as zero.
 
-    X and Y are brought to unit size by powers of two first, which loses nothing: squares of either would over- or
-    underflow. alpha, of the order of |Y| / |X|^2, may be infinite all the same. The backward error of a least-squares
-    solution is measured on the normal equations, |X^T R|_max / (|X|_2 (|X|_2 |W|_F + |R|_F)), R = Y - X W.
+    X and each column of Y are brought to unit size by powers of two first, which loses nothing: squares of either would
+    over- or underflow, and a small column beside a large one would vanish. alpha, of the order of |Y| / |X|^2, may be
+    infinite all the same. The backward error of a least-squares solution is measured on the normal equations, the worst
+    column's |X^T r|_max / (|X|_2 (|X|_2 |w| + |r|)), r = y - X w.
     """
     from scipy.linalg import svd
 
-    size, heights = _exponent(rows), _exponent(targets)
+    size, heights = _exponent(rows), np.frexp(np.abs(targets).max(axis=0, initial=0.0))[1]
     rows, targets = np.ldexp(rows, -size), np.ldexp(targets, -heights)
     left, values, right = svd(rows, full_matrices=False, lapack_driver="gesdd", check_finite=False)
     cut = max(rows.shape) * np.finfo(np.float64).eps * (values[0] if values.size else 0.0)
@@ -51,8 +52,9 @@ def minimum_norm(rows: Float, targets: Float) -> MinimumNorm:
     alpha = left @ (coordinates / values[:, None] ** 2)
     residual = targets - rows @ weights
     largest = float(values[0]) if rank else 0.0
-    scale = largest * (largest * float(np.linalg.norm(weights)) + float(np.linalg.norm(residual)))
-    error = float(np.abs(rows.T @ residual).max()) / scale if scale > 0 else 0.0
+    scales = largest * (largest * np.linalg.norm(weights, axis=0) + np.linalg.norm(residual, axis=0))
+    gradients = np.abs(rows.T @ residual).max(axis=0)
+    error = float(np.divide(gradients, scales, out=np.zeros_like(scales), where=scales > 0).max(initial=0.0))
     condition = float((values[0] / values[-1]) ** 2) if rank else float("inf")
     consistent = _is_consistent(
         residual, targets, largest * np.abs(weights).max(axis=0, initial=0.0), rows.shape

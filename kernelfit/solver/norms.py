@@ -37,7 +37,13 @@ def function_norms(
     unit = rounding(len(alpha))
     squares = np.einsum("ij,ij->j", alpha, fitted)
     # What alpha does not meet of the targets changes |f|^2 by twice its product with alpha.
-    errors = _relative(np.einsum("ij,ij->j", sizes, unit * spread + 2.0 * residual), squares)
+    lost = np.einsum("ij,ij->j", sizes, unit * spread + 2.0 * residual)
+    if ridge > 0:
+        # The same change is 2 (A^-1 K alpha)^T (y - A alpha), |A^-1| <= 1 / ridge: far less where the ridge is large.
+        formed = np.einsum("ij,ij->j", sizes, unit * np.maximum(spread - ridge * sizes, 0.0))
+        missed = 2.0 * np.linalg.norm(residual + unit * spread, axis=0)
+        lost = np.minimum(lost, formed + np.linalg.norm(fitted, axis=0) * missed / ridge)
+    errors = _relative(lost, squares)
     kernel, points = system.problem.kernel, system.problem.points
     if kernel is not None and points is not None and kernel.linear and (errors > _WANTED).any():
         others, their_errors = _of_weights(points, targets, ridge)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kernelfit.arguments import positive
+from kernelfit.arguments import integer, positive
 from kernelfit.cpu.memory import INTERPRETER
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import DuplicateRowsError, InputError
@@ -59,6 +59,11 @@ class Request:
             **others,
         )
         precision_of(request.precision)
+        integer("seed", request.seed, 0)
+        if not isinstance(request.kernel_params, Mapping):
+            raise InputError(
+                f"kernel_params: got {request.kernel_params!r}, expected a dict of the kernel's parameters"
+            )
         return request
 
 
@@ -89,6 +94,8 @@ def pose(
             raise InputError(
                 "gamma: a precomputed Gram matrix is used as it is; leave the kernel's parameters out"
             )
+        if request.scale is not None:
+            raise InputError("scale: a precomputed Gram matrix is used as it is; leave scale out")
         source = as_source(X)
         if source.layout is None:
             notes.extend(asymmetry(np.asarray(X)))

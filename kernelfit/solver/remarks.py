@@ -15,6 +15,8 @@ from kernelfit.solver.problem import Problem
 _VISIBLE = 1e-3
 # Sums of entries off the diagonal that are below this, beside entries of 1 on it, are none.
 _IDENTITY = 1e-12
+# A ridge beyond this leaves too few digits of them beside it.
+_LARGE_RIDGE = 1e3
 
 
 def remark(problem: Problem, answered: Answer, notes: Notes) -> tuple[str, ...]:
@@ -59,6 +61,8 @@ def _remark_identity(problem: Problem, norm: float, notes: Notes) -> None:
     """A kernel so narrow that no row sees another."""
     kernel, points = problem.kernel, problem.points
     if kernel is None or points is None or not kernel.stationary or problem.n < 2:
+        return
+    if problem.ridge > _LARGE_RIDGE:
         return
     if norm - problem.ridge - 1.0 > _IDENTITY * (1.0 + problem.ridge):
         return

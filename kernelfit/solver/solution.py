@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import DataError, InputError
 from kernelfit.gram.plan import Plan
-from kernelfit.gram.points import Points, as_array
+from kernelfit.gram.points import Points, as_array, refuse_non_finite
 from kernelfit.kernels.base import Kernel
 from kernelfit.linalg.leave_one_out import leave_one_out_predictions
 from kernelfit.progress import Notes, Progress, Silent
@@ -183,6 +183,11 @@ class Solution:
             rows = Points(X, self.input_scale, like=self.points)
             values = self._predict(rows, coefficients, self.kernel, progress or Silent())
         values = scaled(values, powers)
+        if not np.isfinite(values).all():
+            row = int(np.argmin(np.isfinite(values).all(axis=1)))
+            raise InputError(
+                f"X: predictions of row {row} overflow in float64; rescale X, or Y of the solution"
+            )
         self.seconds["predict"] = self.seconds.get("predict", 0.0) + time.perf_counter() - started
         return values[:, 0] if self.single_target else values
 
@@ -306,6 +311,7 @@ class Solution:
             raise InputError(
                 f"X: got shape {gram.shape}, expected (m, {len(self.kept)}) values k(test, training)"
             )
+        refuse_non_finite(gram, "X")
         values: Float = gram.astype(np.float64, copy=False) @ alpha
         return values
 

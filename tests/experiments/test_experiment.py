@@ -297,3 +297,17 @@ def test_features_are_not_fitted_again_on_other_rows(tmp_path):
     np.savez(data, X_train=X[:50], y_train=y[:50], X_test=X[50:], y_test=y[50:])
     with pytest.raises(DataError, match="are not those its features were fitted on"):
         Experiment.load(tmp_path / "run").scores(new)
+
+
+def test_a_record_that_is_a_pipe_is_not_written_to_by_a_resume(tmp_path: Path) -> None:
+    """It was written as a stream, which waited for a reader for ever."""
+    folder = tmp_path / "run"
+    Experiment("digits", n_train=50).run(folder)
+    (folder / "result.json").unlink()
+    os.mkfifo(folder / "result.json")
+    reader = os.open(folder / "result.json", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with pytest.raises(KernelfitError, match="is a pipe, expected a regular file"):
+            Experiment.resume(folder)
+    finally:
+        os.close(reader)

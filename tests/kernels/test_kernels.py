@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba import njit
 from scipy.spatial.distance import cdist
 from sklearn.gaussian_process.kernels import Matern as SklearnMatern
 from sklearn.gaussian_process.kernels import RationalQuadratic as SklearnRationalQuadratic
@@ -284,6 +285,36 @@ def test_a_function_numba_cannot_compile_is_one_line():
     assert "\n" not in str(caught.value)
     assert "sends_mail" in str(caught.value)
     assert "undefined_name" in str(caught.value)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_function_cannot_write_into_the_rows(rng, compiled):
+    """A row of the caller's own X was changed, and K with it."""
+
+    def forgetful(x, y):
+        x[0] = 0.0
+        return math.exp(-abs(x[0] - y[0]))
+
+    x = rng.standard_normal((6, 2))
+    before = x.copy()
+    kernel = Pairwise(njit(forgetful) if compiled else forgetful)
+    if compiled:
+        kernel.diagonal(Points(x))
+    else:
+        with pytest.raises(InputError, match="it writes into a row, which is read-only"):
+            kernel.diagonal(Points(x))
+    assert np.array_equal(x, before)
+
+
+def test_a_function_that_reads_beyond_its_rows_is_refused(rng):
+    """Numba checks no bounds: K was what lay in memory, and a solution of it was said to interpolate."""
+
+    def beyond(x, y):
+        return math.exp(-abs(x[7] - y[7]))
+
+    x = rng.standard_normal((6, 3))
+    with pytest.raises(InputError, match=r"^function: beyond reads what rows of 3 features do not have"):
+        Pairwise(beyond).diagonal(Points(x))
 
 
 SCALES = np.array([1.0, 2.0])

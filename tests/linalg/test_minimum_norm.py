@@ -67,3 +67,15 @@ def test_every_column_of_targets_must_be_met(rng):
     x = rng.standard_normal((30, 3))
     met = x @ rng.standard_normal((3, 1))
     assert not minimum_norm(x, np.hstack([1e12 * met, rng.standard_normal((30, 1))])).consistent
+
+
+def test_a_small_column_beside_a_large_one_keeps_its_weights(rng):
+    """Weights of 0 came for the small one, and "consistent"."""
+    x, w = rng.standard_normal((12, 3)), rng.standard_normal((3, 1))
+    sizes = np.array([2.0**990, 1.0, 2.0**-990])
+    found = minimum_norm(x, x @ w * sizes)
+    assert found.consistent
+    np.testing.assert_allclose(found.weights / sizes, w.repeat(3, axis=1), rtol=1e-13)
+    assert not minimum_norm(
+        x, np.hstack([x @ w * 2.0**990, rng.standard_normal((12, 1)) * 2.0**-990])
+    ).consistent

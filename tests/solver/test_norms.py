@@ -161,3 +161,17 @@ def test_a_norm_whose_square_overflows_is_not_infinite(rng):
     certificate = kernelfit.solve(x, y, kernel="linear", jitter=1e-8, precision="float32").certificate
     assert math.isnan(certificate.rkhs_norm)
     assert not certificate.interpolates
+
+
+@pytest.mark.parametrize("ridge", [1e6, 1e13, 1e17, 1e100])
+def test_a_ridge_beside_which_k_is_nothing(problem, ridge):
+    """NaN came, with the advice to take a larger ridge, and that the kernel was too narrow."""
+    X, y = problem
+    y = y.reshape(len(X), -1)[:, 0]
+    solution = kernelfit.solve(X, y, gamma=0.3, ridge=ridge)
+    K = np.exp(-0.3 * np.sum((X[:, None] - X[None]) ** 2, axis=-1))
+    assert solution.rkhs_norm == pytest.approx(
+        math.sqrt(y @ K @ y) / ridge, rel=1e-3 if ridge < 1e9 else 1e-12
+    )
+    assert solution.certificate.rkhs_norm_error < 1e-12
+    assert solution.notes == []

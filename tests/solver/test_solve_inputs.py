@@ -54,6 +54,9 @@ REFUSED = [
     ({"threads": "2"}, "threads: got '2', expected"),
     ({"scale": -1.0}, "scale: got -1.0, expected"),
     ({"device": "tpu"}, "device: got 'tpu', expected"),
+    ({"gamma": "auto", "seed": -1}, "seed: got -1, expected an integer >= 0"),
+    ({"gamma": "auto", "seed": "a"}, "seed: got 'a', expected a number"),
+    ({"kernel": "matern", "kernel_params": [1.5]}, "kernel_params: got [1.5], expected a dict"),
 ]
 
 
@@ -73,6 +76,13 @@ def test_parameters_of_a_kernel_beside_a_precomputed_gram_are_refused(problem, g
     x, y = problem
     with pytest.raises(InputError, match=r"^gamma: a precomputed Gram matrix is used as it is"):
         kernelfit.solve(np.eye(len(x)), y, kernel="precomputed", **given)
+
+
+def test_a_scale_beside_a_precomputed_gram_is_refused(problem):
+    """It was left unused without a word."""
+    x, y = problem
+    with pytest.raises(InputError, match=r"^scale: a precomputed Gram matrix is used as it is"):
+        kernelfit.solve(np.eye(len(x)), y, kernel="precomputed", scale=2.0)
 
 
 def test_a_device_that_is_not_there(problem):
@@ -153,3 +163,20 @@ def test_predictions_of_no_rows_and_of_other_widths(problem):
         solution.predict(np.ones((2, 5)))
     with pytest.raises(InputError, match=r"^X: got nan at row 0, column 3"):
         solution.predict(np.where(np.arange(6) == 3, np.nan, 1.0)[None])
+
+
+def test_predictions_from_a_gram_with_a_gap(problem):
+    """NaN came."""
+    x, y = problem
+    solution = kernelfit.solve(rbf_kernel(x), y, kernel="precomputed")
+    rows = np.where(np.arange(len(x)) == 3, np.nan, 1.0)[None]
+    with pytest.raises(InputError, match=r"^X: got nan at row 0, column 3"):
+        solution.predict(rows)
+
+
+def test_predictions_that_overflow_are_refused(problem):
+    """NaN came, of entries of K that are infinite."""
+    x, y = problem
+    solution = kernelfit.solve(x, y, kernel="polynomial", ridge=0.1, gamma=1.0)
+    with pytest.raises(InputError, match=r"^X: predictions of row 1 overflow"):
+        solution.predict(x[:2] * [[1.0], [1e140]])
