@@ -69,6 +69,8 @@ KERNELS: dict[str, type[Kernel]] = {family.name: family for family in FAMILIES i
 
 def named(name: str) -> type[Kernel]:
     """The class of that name, or of that alias; an unknown name is an error that suggests the nearest."""
+    if not isinstance(name, str):
+        raise InputError(f"kernel: got {name!r}, expected the name of a kernel, one of {', '.join(KERNELS)}")
     if name in KERNELS:
         return KERNELS[name]
     aliases = {alias: family for family in KERNELS.values() for alias in family.aliases}

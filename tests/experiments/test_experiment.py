@@ -311,3 +311,9 @@ def test_a_record_that_is_a_pipe_is_not_written_to_by_a_resume(tmp_path: Path) -
             Experiment.resume(folder)
     finally:
         os.close(reader)
+
+
+def test_a_kernel_that_is_no_name_is_refused() -> None:
+    """A traceback of the search for a similar name came."""
+    with pytest.raises(InputError, match=r"^kernel: got Linear\(\), expected the name of a kernel"):
+        Experiment("digits", n_train=50, kernel=kernelfit.kernels.Linear())  # type: ignore[arg-type]
