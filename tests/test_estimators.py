@@ -164,7 +164,11 @@ def test_the_factor_is_given_back_unless_asked_for(friedman: tuple[np.ndarray, n
 
 
 def test_the_ridge_that_helps_is_in_units_of_the_diagonal_and_its_norm_is_right() -> None:
-    """An absolute ridge of 1e-12 gave a norm of 478,326, or 0, and predictions that were noise."""
+    """An absolute ridge of 1e-12 gave a norm of 478,326, or 0, and predictions that were noise.
+
+    Of K with ten eigenvalues above its rounding no form of float64 has the norm at such a ridge: it is said to be
+    unresolved, or it is right.
+    """
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((300, 2)), rng.standard_normal(300)
     with pytest.warns(LinAlgWarning, match="ridge = "):
@@ -176,7 +180,11 @@ def test_the_ridge_that_helps_is_in_units_of_the_diagonal_and_its_norm_is_right(
     coordinates = vectors.T @ y / (values + model.ridge_)
     norm = float(np.sqrt(np.sum(values * coordinates**2)))
     assert model.ridge_ >= 1e-13 * np.mean(np.diag(K))
-    assert_allclose(model.solution_.rkhs_norm, norm, rtol=1e-4)
+    if np.isnan(model.solution_.rkhs_norm):
+        assert any("norm is not resolved" in note for note in model.solution_.notes)
+        assert model.ridge_ == 1e-8 * np.mean(np.diag(K))  # the largest that is tried
+    else:
+        assert_allclose(model.solution_.rkhs_norm, norm, rtol=1e-4)
     assert_allclose(model.predict(X), vectors @ (values * coordinates), atol=5e-2)
 
 

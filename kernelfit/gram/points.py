@@ -125,10 +125,14 @@ class Points:
         if not self.exact:
             self.centre = 0
         self.median: Float | None = None
+        #: the median in units of `values`, where the training rows have the same
+        self._offset: Float | None = None
         if like is not None:
             self.median = like.median
+            self._offset = like._offset if like.scale == self.scale else None
         elif not self.exact:
-            self.median = self._median()
+            self._offset = self._median()
+            self.median = None if self._offset is None else self.scale * self._offset
         with np.errstate(over="ignore", invalid="ignore", under="ignore"):
             self.plain = True
             self.length: float = self._length() if like is None else like.length
@@ -172,9 +176,12 @@ class Points:
         """Rows start:stop ready for GEMM: centred float32 integers, or centred float64 in units of `length`."""
         if exact:
             return np.subtract(self.values[start:stop], np.float32(self.centre), dtype=np.float32)
-        scaled = self.scaled(start, stop)
-        if self.median is not None:
-            scaled = scaled - self.median
+        if self._offset is not None:  # off before the scale rounds what it leaves
+            scaled = (self.unscaled(start, stop) - self._offset) * self.scale
+        else:
+            scaled = self.scaled(start, stop)
+            if self.median is not None:
+                scaled = scaled - self.median
         return scaled if self.length == 1.0 else scaled / self.length
 
     def about_origin(self, start: int, stop: int) -> Float:
@@ -186,10 +193,13 @@ class Points:
 
     def scaled(self, start: int, stop: int) -> Float:
         """Rows start:stop in the kernel's domain, float64."""
-        values = self.values[start:stop]
         if self.scale == 1.0:
-            return values.astype(np.float64, copy=False)
-        return np.multiply(values, self.scale, dtype=np.float64)
+            return self.unscaled(start, stop)
+        return np.multiply(self.values[start:stop], self.scale, dtype=np.float64)
+
+    def unscaled(self, start: int, stop: int) -> Float:
+        """Rows start:stop as they came, float64: `scale` times their differences are those in the kernel's domain."""
+        return self.values[start:stop].astype(np.float64, copy=False)
 
     def row_vectors(self, start: int, stop: int, exact: bool) -> RowVectors:
         """The vectors of rows start:stop that belong to `block(start, stop, exact)` and `about_origin(start, stop)`."""
@@ -215,7 +225,7 @@ class Points:
         for start in range(0, d, _CENTRE_COLUMNS):
             columns = slice(start, start + _CENTRE_COLUMNS)
             median[columns] = np.median(self.values[sample, columns], axis=0)
-        return self.scale * median if median.any() else None
+        return median if median.any() else None
 
     def _integer_range(self, like: Points | None) -> tuple[int, int]:
         if self.values.dtype.kind not in "ui" or self.values.size == 0:

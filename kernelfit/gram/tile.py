@@ -29,6 +29,7 @@ class ColumnBlock:
         self._centred: NDArray[Any] | bytes_product.Packed | None = None
         self._about_origin: Float | None = None
         self._coordinates: Float | None = None
+        self._unscaled: Float | None = None
         needs = needs or Needs(0)
         shared = exact or shares_products(points)
         if Needs.DISTANCES in needs or (Needs.INNER_PRODUCTS in needs and shared):
@@ -58,6 +59,12 @@ class ColumnBlock:
             self._coordinates = self.points.scaled(self.start, self.stop)
         return self._coordinates
 
+    def unscaled(self) -> Float:
+        """`Points.unscaled`."""
+        if self._unscaled is None:
+            self._unscaled = self.points.unscaled(self.start, self.stop)
+        return self._unscaled
+
 
 def narrow(block: ColumnBlock, width: int) -> ColumnBlock:
     """The first `width` columns of a block, without converting them again."""
@@ -69,6 +76,7 @@ def narrow(block: ColumnBlock, width: int) -> ColumnBlock:
     part._centred = centred[:width] if isinstance(centred, np.ndarray) else centred
     part._about_origin = None if block._about_origin is None else block._about_origin[:width]
     part._coordinates = None if block._coordinates is None else block._coordinates[:width]
+    part._unscaled = None if block._unscaled is None else block._unscaled[:width]
     return part
 
 
@@ -100,11 +108,16 @@ class PairTile:
         """The rows (h, d) and columns (w, d) themselves, float64, in the kernel's domain."""
         raise NotImplementedError
 
+    def apart(self) -> tuple[Float, Float, float]:
+        """Rows (h, d), columns (w, d) and a factor: differences of rows times it are those in the kernel's domain."""
+        return *self.coordinates(), 1.0
+
     def sq_distances(self, out: Float) -> float:
         distances.sq_distances(self.dot(), self.rows.sq_norms, self.columns.sq_norms, self.unit, out)
         sq_norms = self.rows.sq_norms, self.columns.sq_norms
         if not self.exact and distances.any_close(*sq_norms, out):
-            distances.correct_close(*sq_norms, *self.coordinates(), 1.0 / self.length, out)
+            rows, columns, factor = self.apart()
+            distances.correct_close(*sq_norms, rows, columns, factor / self.length, out)
         return self.length
 
     def inner_products(self, out: Float, factor: float = 1.0) -> None:
@@ -127,7 +140,10 @@ class PairTile:
         return left, right
 
     def l1_distances(self, out: Float) -> None:
-        distances.l1_distances(*self.coordinates(), out)
+        rows, columns, factor = self.apart()
+        distances.l1_distances(rows, columns, out)
+        if factor != 1.0:
+            out *= factor
 
 
 class KernelTile(PairTile):
@@ -184,6 +200,13 @@ class KernelTile(PairTile):
 
     def coordinates(self) -> tuple[Float, Float]:
         return self._points.scaled(self._start, self._stop), self._block.coordinates()
+
+    def apart(self) -> tuple[Float, Float, float]:
+        # A scale that is no power of two rounds rows: what close ones differ in would be lost before it is subtracted.
+        scale = self._points.scale
+        if scale == 1.0 or scale != self._block.points.scale:
+            return *self.coordinates(), 1.0
+        return self._points.unscaled(self._start, self._stop), self._block.unscaled(), scale
 
     def scratch(self, name: str) -> Float:
         return self._backend.scratch(name, *self.shape, np.float64)

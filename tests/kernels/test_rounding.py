@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 from mpmath import mp, mpf
 
 import kernelfit
+from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
+from kernelfit.gram.tile import ColumnBlock, evaluate
 from kernelfit.kernels import (
     ArcCosine,
     Cosine,
@@ -341,3 +343,39 @@ def test_a_zero_row_is_parallel_to_itself(rng, cross, depth):
     solution = kernelfit.solve(x, y, kernel=kernel)
     assert solution.certificate.interpolates
     assert np.allclose(solution.predict(x), y, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("kernel", [Gaussian(0.7), Laplacian(0.7), Matern(0.5, 1.3), RationalQuadratic()])
+@pytest.mark.parametrize("rows", ["pairs", "clusters", "integers", "stamps"])
+def test_a_scale_rounds_nothing_before_rows_are_subtracted(kernel: Kernel, rows: str) -> None:
+    """Rows were multiplied by the scale first: of pairs 1e-9 apart half of the digits were left, of stamps fewer."""
+    rng = np.random.default_rng(0)
+    x: np.ndarray = rng.standard_normal((12, 3))
+    scale = {"pairs": 0.1, "clusters": 0.3, "integers": 0.1, "stamps": 1 / 86_400}[rows]
+    if rows == "pairs":
+        x[6:] = x[:6] + 1e-9 * rng.standard_normal((6, 3))
+    elif rows == "clusters":
+        x[6:] += 1e8
+    elif rows == "integers":
+        x = rng.integers(2**30, 2**30 + 40, (12, 3))
+    else:
+        x = 1_700_000_000 + rng.integers(0, 90_000, (12, 3)).astype(np.float64)
+    solution = kernelfit.solve(x, np.zeros(12), kernel=kernel, scale=scale, ridge=1.0, threads=1)
+    assert solution.points is not None
+    with CpuBackend(1) as backend:
+        block = ColumnBlock(solution.points, 0, 12, solution.points.exact)
+        out = np.empty((12, 12))
+        evaluate(kernel, solution.points, 0, 12, block, out, backend)
+    for i in range(12):
+        for j in range(i):
+            apart = [mpf(scale) * (mpf(float(p)) - mpf(float(q))) for p, q in zip(x[i], x[j], strict=True)]
+            square, l1 = mp.fsum(v * v for v in apart), mp.fsum(abs(v) for v in apart)
+            exact = {
+                "gaussian": lambda square=square: mp.exp(-mpf(0.7) * square),
+                "laplacian": lambda l1=l1: mp.exp(-mpf(0.7) * l1),
+                "matern": lambda square=square: mp.exp(-mp.sqrt(square) / mpf(1.3)),
+                "rational-quadratic": lambda square=square: 1 / (1 + square / 2),
+            }[kernel.name]()
+            # |log k| relative errors of the distance move k by that much.
+            bound = 64 * U * (1 + abs(mp.log(exact)))
+            assert abs(mpf(float(out[i, j])) - exact) <= bound * exact + mpf(10) ** -300, (i, j)
