@@ -113,15 +113,19 @@ def surroundings_stay(outcome: Outcome) -> Iterator[None]:
         _random_state() == state,
         "NumPy's global random state was changed",
     )
-    outcome.require(_limits() == limits, "the threads of BLAS are not what they were")
+    # The first solve of a process may load a library.
+    outcome.require(_limits().items() >= limits.items(), "the threads of BLAS are not what they were")
 
 
 def _random_state() -> bytes:
     return bytes(np.random.get_state()[1].tobytes())  # type: ignore[union-attr, index]  # noqa: NPY002
 
 
-def _limits() -> list[int]:
-    return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+def _limits() -> dict[str, int]:
+    return {pool["filepath"]: pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+
+_TINY = float(np.finfo(np.float64).tiny)
 
 
 def domain(rows: NDArray[Any], problem: RandomProblem) -> Long:
@@ -261,8 +265,10 @@ class _Comparison:
         size = np.abs(self.alpha)
         tolerance = cross.tolerance @ size + 4 * (self.n + 8) * U * (np.abs(cross.values) @ size)
         if self.primal:
-            # f = <x, w>, and w carries what rounding did to alpha.
-            weights = np.abs(domain(new, self.problem)) @ np.abs(self.x).T @ size
+            # f = <x, w>. Singular values give alpha right to units of its largest entry, that of the smallest row; and
+            # alpha, but not w, may be below what float64 holds.
+            largest = np.broadcast_to(np.maximum(size.max(axis=0), _TINY / U), size.shape)
+            weights = np.abs(domain(new, self.problem)) @ np.abs(self.x).T @ largest
             tolerance = tolerance + _BACKWARD * self.n * U * weights
         self._within(values.reshape(len(new), -1), cross.values @ self.alpha, tolerance, name)
 
