@@ -10,15 +10,27 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 
 import numpy as np
 
-from kernelfit import datasets, solve
-from kernelfit.cpu import environment
-from kernelfit.datasets import training_targets
 from kernelfit.experiments import gemm_rate
+from kernelfit.experiments.experiment import Experiment
 from kernelfit.report.progress import TerminalProgress
+
+#: what is taken from the record of the experiment as it stands there
+_TAKEN = (
+    "precision",
+    "tier",
+    "test_error",
+    "train_error",
+    "rkhs_norm",
+    "backward_error",
+    "condition_estimate",
+    "min_pivot",
+    "refinements",
+    "peak_rss_bytes",
+    "notes",
+)
 
 
 def main() -> None:
@@ -32,52 +44,35 @@ def main() -> None:
     arguments = parser.parse_args()
 
     before = {name: gemm_rate.measure(name) for name in ("float64", "float32")}
-    started = time.perf_counter()
-    data = datasets.load(arguments.dataset, n_train=arguments.n)
-    solution = solve(
-        data.X_train,
-        training_targets(data),
+    experiment = Experiment(
+        arguments.dataset,
+        n_train=arguments.n,
         kernel="gaussian",
         gamma=arguments.gamma,
         precision=arguments.precision,
         tier=arguments.tier,
         memory=arguments.memory,
-        scale=data.scale,
-        progress=TerminalProgress(),
     )
-    scores = solution.predict(data.X_test)
-    total = time.perf_counter() - started
-    peak = environment.peak_rss_bytes()
-    alpha = solution.alpha
-    certificate = solution.certificate
-    solution.close()
+    result = experiment.run(progress=TerminalProgress())
     rate = {name: max(before[name], gemm_rate.measure(name)) for name in before}
-    factor = solution.plan.flops_factor / solution.seconds["factor"]
-    peer = rate["float64" if certificate.factor_precision == "float64" else "float32"]
-    record = {
+    record, plan, seconds = result.record, result.record["plan"], result.record["seconds"]
+    factor = plan["flops_factor"] / seconds["factor"]
+    peer = rate["float64" if record["factor_precision"] == "float64" else "float32"]
+    taken = {name: record[name] for name in _TAKEN}
+    printed = {
         "n": arguments.n,
-        "precision": arguments.precision,
-        "tier": solution.plan.tier,
-        "cache": solution.plan.cache,
-        "gamma": solution.kernel.describe()["gamma"] if solution.kernel is not None else None,
-        "test_error": float(np.mean(scores.argmax(axis=1) != data.y_test)),
-        "train_error": float(np.mean(solution.fitted.argmax(axis=1) != data.y_train[solution.kept])),
-        "rkhs_norm": certificate.rkhs_norm,
-        "backward_error": certificate.backward_error,
-        "condition_estimate": certificate.condition_estimate,
-        "min_pivot": certificate.min_pivot,
-        "refinements": certificate.refinements,
-        "alpha_sum_of_squares": float(np.sum(alpha**2)),
-        "seconds": {**solution.seconds, "total": total},
-        "share_outside_factor": 1.0 - solution.seconds["factor"] / total,
+        **taken,
+        "cache": plan["cache"],
+        "gamma": record["kernel"]["gamma"],
+        "alpha_sum_of_squares": float(np.sum(result.solution.alpha**2)),
+        "seconds": seconds,
+        "share_outside_factor": 1.0 - seconds["factor"] / seconds["total"],
         "factor_flops_per_second": factor,
         "gemm_flops_per_second": rate,
         "factor_share_of_gemm": factor / peer,
-        "peak_rss_bytes": peak,
-        "planned_bytes": solution.plan.bytes_memory,
-        "notes": solution.notes,
+        "planned_bytes": plan["bytes_memory"],
     }
-    sys.stdout.write(json.dumps(record) + "\n")
+    sys.stdout.write(json.dumps(printed) + "\n")
 
 
 if __name__ == "__main__":
