@@ -1,19 +1,24 @@
 """A folder of images with one sub-folder for each class.
 
-Either ROOT/cat/1.png, ROOT/dog/1.png, ..., or the same under ROOT/train and ROOT/test.
+Either ROOT/cat/1.png, ROOT/dog/1.png, ..., or the same under ROOT/train and ROOT/test, by their usual names.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import mmap
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
+
+from kernelfit.errors import DataError
 
 from .compressed import DEFLATE_RATIO
 from .faults import damaged, reading
@@ -31,48 +36,120 @@ _PIXELS_PER_BYTE = 8 * DEFLATE_RATIO
 _PIXEL_LIMIT = 1 << 24
 
 
-def read_image_folder(root: Path) -> tuple[Rows, Rows | None]:
-    """Read the training part and, where ROOT has the sub-folders train and test, the test part.
+#: what the folders of the parts are called, in lower case; of several test parts the first counts
+TRAIN_NAMES = ("train", "training")
+TEST_NAMES = ("test", "testing", "val", "valid", "validation")
+# What systems leave beside images; whatever begins with a dot is hidden, too.
+_HIDDEN = frozenset(("thumbs.db", "desktop.ini", "__macosx", "@eadir"))
+# Suffixes, or sub-folders, that a message lists.
+_LISTED = 8
 
-    All images must have one size; grey ones give one channel, all others red, green and blue (a note says
-    when an image was turned into that). Rows stand by class, then by file name. Raises DataError.
+
+def read_image_folder(root: Path) -> tuple[Rows, Rows | None]:
+    """Read the training part and, where ROOT has a sub-folder of both parts (train and test or val), the test part.
+
+    All images must have one size once they are turned upright as their EXIF data say; grey ones give one channel, all
+    others red, green and blue. Hidden files are skipped; other files that are no images are, too, and a note counts
+    them, as one counts the images that were turned or converted. Rows stand by class, then by file name.
+    Raises DataError.
     """
-    train, test = root / "train", root / "test"
-    if train.is_dir() and test.is_dir():
-        rows = _read_part(train, None)
-        return rows, _read_part(test, rows.image_shape)
-    return _read_part(root, None), None
+    with reading(root, "a folder of images"):
+        folders = {path.name.lower(): path for path in _visible(root) if path.is_dir()}
+    train = next((folders[name] for name in TRAIN_NAMES if name in folders), None)
+    if train is None or not any(_holds_images(path) for path in _visible(train)):
+        return _read_part(root, None), None
+    rows = _read_part(train, None)
+    parts = [folders[name] for name in TEST_NAMES if name in folders]
+    tests = [part for part in parts if any(_holds_images(path) for path in _visible(part))]
+    notes = [
+        f"{part.name} is left aside" + ("" if part in tests else ": it has no sub-folders of classes")
+        for part in parts
+        if part not in tests[:1]
+    ]
+    rows = dataclasses.replace(rows, notes=(*rows.notes, *(f"{root}: {note}" for note in notes)))
+    return rows, _read_part(tests[0], rows.image_shape) if tests else None
 
 
 def _read_part(folder: Path, expected: ImageShape | None) -> Rows:
     with reading(folder, "a folder of images"):
-        names = tuple(sorted(entry.name for entry in folder.iterdir() if _holds_images(entry)))
+        names = tuple(sorted(entry.name for entry in _visible(folder) if _holds_images(entry)))
         files = [(code, path) for code, name in enumerate(names) for path in _images(folder / name)]
-    if not files:
-        raise damaged(folder, "sub-folders with images, one for each class", "none")
+        if not files:
+            raise _not_understood(folder)
+        skipped = [path for name in names for path in _visible(folder / name) if not _is_image(path)]
+        skipped += _images(folder)  # beside the classes, so of none
     if expected is None:
         sizes = {_header(path) for _, path in files}
-        channels = 1 if all(mode in ("1", "L") for mode, _ in sizes) else 3
-        width, height = _header(files[0][1])[1]
+        channels = 1 if all(header.mode in ("1", "L") for header in sizes) else 3
+        width, height = _header(files[0][1]).size
         expected = (height, width, channels)
     X = np.empty((len(files), expected[0] * expected[1] * expected[2]), dtype=np.uint8)
-    converted = 0
+    turned = converted = 0
     for row, (_, path) in enumerate(files):
-        pixels, changed = _decode(path, expected)
+        pixels, header = _decode(path, expected)
         X[row] = pixels
-        converted += changed
-    kind = "grey" if expected[2] == 1 else "red, green and blue"
-    notes = (f"{folder}: {converted} of {len(files)} images were turned into {kind}",) if converted else ()
+        turned += header.turned
+        converted += header.mode != _mode(expected)
+    colours = "grey" if expected[2] == 1 else "red, green and blue"
+    notes = []
+    if converted:
+        notes.append(f"{folder}: {converted} of {len(files)} images were turned into {colours}")
+    if turned:
+        notes.append(f"{folder}: {turned} of {len(files)} images were turned upright as their EXIF data say")
+    if skipped:
+        notes.append(f"{folder}: files skipped: {len(skipped)} ({_suffixes(skipped)})")
     y = np.array([code for code, _ in files], dtype=np.int64)
-    return Rows(folder, X, y, expected, names, "the folder names", notes)
+    return Rows(folder, X, y, expected, names, "the folder names", tuple(notes))
+
+
+def _not_understood(folder: Path) -> DataError:
+    """What was there and what is wanted, all on one line."""
+    entries = _visible(folder)
+    folders = [path.name for path in entries if path.is_dir()]
+    files = [path for path in entries if not path.is_dir()]
+    what = []
+    if folders:
+        more = f" and {len(folders) - _LISTED} more" if len(folders) > _LISTED else ""
+        what.append(f"the sub-folders {', '.join(folders[:_LISTED])}{more} without images of their own")
+    if files:
+        what.append(f"files ({_suffixes(files)})")
+    return DataError(
+        f"data folder: got {folder} with {' and '.join(what) or 'nothing in it'}, "
+        f"expected CLASS/IMAGE ({' '.join(sorted(SUFFIXES))}), train/CLASS/IMAGE with test or val beside it, "
+        "the four IDX files of MNIST, or a data set known by name as its authors or torchvision lay it out"
+    )
+
+
+def _suffixes(paths: list[Path]) -> str:
+    counts = Counter(path.suffix.lower() or "no suffix" for path in paths)
+    return ", ".join(f"{suffix} {count}" for suffix, count in counts.most_common(_LISTED))
+
+
+def _visible(folder: Path) -> list[Path]:
+    """What lies in a folder, sorted, without what systems hide there."""
+    entries = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [path for path in entries if not path.name.startswith(".") and path.name.lower() not in _HIDDEN]
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and path.is_file()
 
 
 def _images(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    return [path for path in _visible(folder) if _is_image(path)]
 
 
 def _holds_images(folder: Path) -> bool:
     return folder.is_dir() and bool(_images(folder))
+
+
+@dataclass(frozen=True)
+class _Header:
+    """Mode and (width, height) of an image as it stands upright, and whether it was stored otherwise."""
+
+    mode: str
+    size: tuple[int, int]
+    turned: bool
 
 
 @contextmanager
@@ -94,11 +171,21 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             yield image
 
 
-def _header(path: Path) -> tuple[str, tuple[int, int]]:
-    """Mode and (width, height) from the file's header; no pixel is decoded."""
+def _has_exif(image: Image.Image) -> bool:
+    """Whether an orientation may be stored; where none can be, Pillow would decode a whole PNG in search of one."""
+    return "exif" in image.info or "xmp" in image.info
+
+
+def _header(path: Path) -> _Header:
+    """What the file's header says; no pixel is decoded."""
+    from PIL import ExifTags
+
+    orientation = 1
     try:
         with _opened(path) as image:
             mode, size = image.mode, image.size
+            if _has_exif(image):
+                orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception as error:  # Pillow's decoders raise whatever their format's fault provokes
         raise damaged(
             path, f"an image ({', '.join(_FORMATS)})", str(error) or type(error).__name__
@@ -108,21 +195,32 @@ def _header(path: Path) -> tuple[str, tuple[int, int]]:
         raise damaged(path, f"at most {limit} pixels in a file of its size", f"{size[0]} x {size[1]}")
     if mode in ("I", "F") or mode.startswith("I;"):
         raise damaged(path, "8 bits a channel", f"mode {mode}", "convert it to 8 bits")
-    return mode, size
+    turned = orientation in range(2, 9)
+    # From 5 on rows and columns change places.
+    return _Header(mode, size[::-1] if turned and orientation >= 5 else size, turned)
 
 
-def _decode(path: Path, expected: ImageShape) -> tuple[NDArray[np.uint8], bool]:
-    """The pixels as one row, and whether the mode had to be changed."""
-    height, width, channels = expected
-    mode, size = _header(path)
-    if size != (width, height):
+def _mode(shape: ImageShape) -> str:
+    return "L" if shape[2] == 1 else "RGB"
+
+
+def _decode(path: Path, expected: ImageShape) -> tuple[NDArray[np.uint8], _Header]:
+    """The pixels as one row, upright, and the header of their file."""
+    from PIL import ImageOps
+
+    height, width, _ = expected
+    header = _header(path)
+    if header.size != (width, height):
         raise damaged(
-            path, f"{width} x {height} pixels like the first image", f"{size[0]} x {size[1]}", "resize it"
+            path,
+            f"{width} x {height} pixels like the first image",
+            f"{header.size[0]} x {header.size[1]}",
+            "resize it",
         )
-    wanted = "L" if channels == 1 else "RGB"
     try:
         with _opened(path) as image:
-            pixels = np.asarray(image.convert(wanted), dtype=np.uint8)
+            upright = ImageOps.exif_transpose(image) if header.turned else image
+            pixels = np.asarray(upright.convert(_mode(expected)), dtype=np.uint8)
     except Exception as error:  # as above
         raise damaged(path, "an image that decodes", str(error) or type(error).__name__) from error
-    return pixels.reshape(-1), mode != wanted
+    return pixels.reshape(-1), header

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from kernelfit.datasets.image_folder import read_image_folder
 from kernelfit.errors import DataError
@@ -39,7 +39,100 @@ def test_classes_and_files_stand_in_order(tmp_path: Path) -> None:
     assert rows.y.tolist() == [0, 1, 1]
     assert rows.X[:, 0].tolist() == [1, 2, 3]
     assert rows.image_shape == (3, 5, 1)
-    assert rows.notes == ()
+    assert rows.notes == (f"{tmp_path}: files skipped: 1 (.md 1)",)
+
+
+def test_what_systems_hide_is_no_class_and_no_image(tmp_path: Path) -> None:
+    for name in ("cat/1.png", "dog/1.png", "cat/._1.png", ".ipynb_checkpoints/1.png", "__MACOSX/1.png"):
+        save(tmp_path / name, grey(1))
+    for name in (".DS_Store", "cat/.DS_Store", "cat/Thumbs.db", "dog/desktop.ini"):
+        (tmp_path / name).write_bytes(b"hidden")
+    rows, _ = read_image_folder(tmp_path)
+    assert rows.class_names == ("cat", "dog")
+    assert (len(rows.X), rows.notes) == (2, ())
+
+
+def test_skipped_files_are_counted_by_their_suffix(tmp_path: Path) -> None:
+    save(tmp_path / "cat/1.png", grey(1))
+    save(tmp_path / "dog/1.png", grey(1))
+    save(tmp_path / "stray.png", grey(1))
+    for name in ("cat/2.gif", "dog/3.gif", "dog/labels"):
+        (tmp_path / name).write_bytes(b"x")
+    rows, _ = read_image_folder(tmp_path)
+    assert rows.notes == (f"{tmp_path}: files skipped: 4 (.gif 2, no suffix 1, .png 1)",)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp"])
+def test_images_stand_upright_as_their_exif_data_say(tmp_path: Path, suffix: str) -> None:
+    """Each of the eight orientations of one picture gives its rows again."""
+    upright = np.kron(np.array([[10, 60, 110], [160, 200, 240]], np.uint8), np.ones((16, 16), np.uint8))
+    stored = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.T,
+        6: upright.T[::-1],
+        7: upright.T[::-1, ::-1],
+        8: upright.T[:, ::-1],
+    }
+    for orientation, pixels in stored.items():
+        exif = Image.Exif()
+        exif[ExifTags.Base.Orientation] = orientation
+        path = tmp_path / f"{'ab'[orientation % 2]}/{orientation}.{suffix}"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(np.ascontiguousarray(pixels)).save(path, exif=exif, lossless=True, quality=100)
+    rows, _ = read_image_folder(tmp_path)
+    assert rows.image_shape is not None
+    assert rows.image_shape[:2] == upright.shape
+    grey_rows = rows.X.reshape(8, upright.size, -1)[:, :, 0].astype(int)
+    assert np.abs(grey_rows - upright.ravel()).max() <= 2
+    assert f"{tmp_path}: 7 of 8 images were turned upright as their EXIF data say" in rows.notes
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("train", "val"),
+        ("Train", "Test"),
+        ("training", "validation"),
+        ("TRAIN", "valid"),
+        ("train", "testing"),
+    ],
+)
+def test_parts_have_several_names(tmp_path: Path, train: str, test: str) -> None:
+    for number, part in enumerate((train, test)):
+        save(tmp_path / part / "a/1.png", grey(10 * number + 1))
+        save(tmp_path / part / "b/1.png", grey(10 * number + 2))
+    rows, own_test = read_image_folder(tmp_path)
+    assert own_test is not None
+    assert rows.X[:, 0].tolist() == [1, 2]
+    assert own_test.X[:, 0].tolist() == [11, 12]
+    assert rows.class_names == ("a", "b")
+
+
+def test_a_second_test_part_and_one_without_classes_are_left_aside_with_a_note(tmp_path: Path) -> None:
+    for part in ("train", "val"):
+        save(tmp_path / part / "a/1.png", grey(1))
+        save(tmp_path / part / "b/1.png", grey(2))
+    save(tmp_path / "test/1.png", grey(3))
+    rows, test = read_image_folder(tmp_path)
+    assert test is not None
+    assert test.path.name == "val"
+    assert rows.notes == (f"{tmp_path}: test is left aside: it has no sub-folders of classes",)
+    save(tmp_path / "test/a/1.png", grey(5))
+    rows, test = read_image_folder(tmp_path)
+    assert test is not None
+    assert test.path.name == "test"
+    assert rows.notes == (f"{tmp_path}: val is left aside",)
+
+
+def test_a_training_part_alone_has_no_test_part(tmp_path: Path) -> None:
+    save(tmp_path / "train/a/1.png", grey(1))
+    save(tmp_path / "train/b/1.png", grey(2))
+    rows, test = read_image_folder(tmp_path)
+    assert test is None
+    assert rows.class_names == ("a", "b")
 
 
 def test_colour_rows_are_height_width_channel(tmp_path: Path) -> None:
@@ -122,6 +215,16 @@ def test_a_chunk_that_claims_gigabytes_allocates_nothing(tmp_path: Path, memory_
         read_image_folder(tmp_path)
 
 
-def test_a_folder_without_images_says_what_is_expected(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="sub-folders with images, one for each class, found none"):
+def test_a_folder_that_is_not_understood_says_what_is_there_and_what_is_wanted(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"data folder: got .* with nothing in it, expected CLASS/IMAGE"):
         read_image_folder(tmp_path)
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "train.csv").write_text("a,b")
+    with pytest.raises(DataError) as caught:
+        read_image_folder(tmp_path)
+    message = str(caught.value)
+    assert "with the sub-folders masks without images of their own and files (.csv 1), expected" in message
+    assert (
+        "train/CLASS/IMAGE with test or val beside it, the four IDX files of MNIST, or a data set" in message
+    )
+    assert "\n" not in message

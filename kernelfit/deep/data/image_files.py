@@ -21,7 +21,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from kernelfit.errors import DataError
 
@@ -116,7 +116,7 @@ def find_images(root: Path, classes: Sequence[str] | None = None) -> ImageFiles:
 
 
 def _folders(root: Path, classes: Sequence[str] | None) -> FolderFiles:
-    folders = sorted(path for path in root.iterdir() if path.is_dir())
+    folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
     names = list(classes) if classes is not None else [folder.name for folder in folders]
     codes = {name: code for code, name in enumerate(names)}
     paths: list[Path] = []
@@ -124,7 +124,11 @@ def _folders(root: Path, classes: Sequence[str] | None) -> FolderFiles:
     for folder in folders:
         if folder.name not in codes:
             raise DataError(f"images: {folder} is a class that train/ lacks; remove it or add it there")
-        images = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+        images = sorted(
+            path
+            for path in folder.rglob("*")
+            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+        )
         paths += images
         labels += [codes[folder.name]] * len(images)
     if not paths or len(names) < 2:
@@ -205,7 +209,10 @@ def _class_code(tar: tarfile.TarFile, member: tarfile.TarInfo) -> int:
 
 
 def decode(files: ImageFiles, number: int) -> Image.Image:
-    """An RGB image; DataError naming the file where it cannot be decoded or is larger than MAX_PIXELS."""
+    """An RGB image, upright as its EXIF data say.
+
+    DataError naming the file where it cannot be decoded or is larger than MAX_PIXELS.
+    """
     content = files.read(number)
     try:
         with warnings.catch_warnings():
@@ -215,6 +222,7 @@ def decode(files: ImageFiles, number: int) -> Image.Image:
                     raise ValueError(f"{image.width} x {image.height} is more than {MAX_PIXELS:,} pixels")
                 if image.mode in ("I", "F") or image.mode.startswith("I;"):
                     raise ValueError(f"mode {image.mode}, expected 8 bits a channel")
+                ImageOps.exif_transpose(image, in_place=True)
                 return image.convert("RGB")
     except Image.DecompressionBombError:
         raise DataError(

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 torch = pytest.importorskip("torch")
 
-from kernelfit.deep.data.image_files import find_images  # noqa: E402
+from kernelfit.deep.data.image_files import decode, find_images  # noqa: E402
 from kernelfit.deep.data.imagenet import Images, central  # noqa: E402
 from kernelfit.deep.recipe import default  # noqa: E402
 from kernelfit.deep.training import results, sweep  # noqa: E402
@@ -61,6 +61,20 @@ def test_labels_follow_the_sorted_paths_and_stay(image_root):
     for epoch in (0, 1):
         labels = torch.cat([y[0] for _, y, _ in rows_of(random[0], epoch)])
         assert torch.equal(labels, random[0].labels[0])
+
+
+def test_images_stand_upright_and_hidden_files_are_no_images(tmp_path):
+    pixels = np.kron(np.array([[0, 255]], np.uint8), np.ones((8, 8), np.uint8))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    for name in ("a", "b", ".ipynb_checkpoints"):
+        (tmp_path / name).mkdir()
+        Image.fromarray(pixels).save(tmp_path / name / "1.png", exif=exif)
+        (tmp_path / name / "._1.png").write_bytes(b"a resource fork")
+    files = find_images(tmp_path)
+    assert files.classes == ["a", "b"]
+    assert [files.name(number) for number in range(len(files.labels))] == ["a/1.png", "b/1.png"]
+    np.testing.assert_array_equal(np.asarray(decode(files, 0))[..., 0], np.rot90(pixels, -1))
 
 
 @pytest.fixture(scope="session")
