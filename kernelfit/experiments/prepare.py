@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,6 @@ from kernelfit.device.choose import open_device
 from kernelfit.errors import DuplicateRowsError
 from kernelfit.experiments.specs import FeatureSpec, SolverSettings
 from kernelfit.experiments.standardisation import Standardisation
-from kernelfit.features.images import ImageFeatures
 from kernelfit.gram.points import Points
 from kernelfit.gram.source import PanelGram
 from kernelfit.progress import Progress
@@ -30,6 +29,9 @@ from kernelfit.streaming.gram import FeatureGram, feature_gram
 from kernelfit.streaming.plan import SolveRequest, require_solvable, sums_dtype
 from kernelfit.streaming.protocol import StreamingFeatures, streaming
 from kernelfit.typing import Array, Float
+
+if TYPE_CHECKING:  # scikit-learn comes with it
+    from kernelfit.features.images import ImageFeatures
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import html
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +14,6 @@ from kernelfit.errors import DataError, InputError, StorageError
 from kernelfit.experiments.run_dir import WEIGHTS
 from kernelfit.experiments.specs import Inputs
 from kernelfit.experiments.standardisation import Standardisation
-from kernelfit.features.images import ImageFeatures
 from kernelfit.gram.points import Points
 from kernelfit.progress import Progress, Silent
 from kernelfit.runs.folder import SOLUTION
@@ -23,6 +22,9 @@ from kernelfit.solver.solution import Solution
 from kernelfit.storage import hdf5
 from kernelfit.streaming import weights as feature_weights
 from kernelfit.typing import Array, Float
+
+if TYPE_CHECKING:  # scikit-learn comes with it
+    from kernelfit.features.images import ImageFeatures
 
 
 @dataclass(repr=False)

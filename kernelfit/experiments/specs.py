@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kernelfit import datasets
 from kernelfit.datasets import Dataset
@@ -17,13 +17,15 @@ from kernelfit.datasets.registry import REGISTRY
 from kernelfit.device.choose import check_device
 from kernelfit.errors import InputError
 from kernelfit.features import feature_class
-from kernelfit.features.images import ImageFeatures
 from kernelfit.features.options import make, options
 from kernelfit.kernels import parameter_names
 from kernelfit.progress import Progress
 from kernelfit.solver.inputs import as_shift
 from kernelfit.storage import json_output
 from kernelfit.typing import Array, Corruption, GammaRule, PrecisionName, RidgeRule, Tier
+
+if TYPE_CHECKING:  # scikit-learn comes with it
+    from kernelfit.features.images import ImageFeatures
 
 NONE = "none"
 TRUE: Corruption = "true"

@@ -6,11 +6,13 @@ import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kernelfit.errors import InputError
 from kernelfit.features import feature_class
-from kernelfit.features.images import ImageFeatures
+
+if TYPE_CHECKING:  # scikit-learn comes with it
+    from kernelfit.features.images import ImageFeatures
 
 #: given by the data set or the machine, not chosen as options
 CONTEXT = ("image_shape", "scale", "threads")

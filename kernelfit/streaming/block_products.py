@@ -6,14 +6,16 @@ A tile is out += Z_rows Z_columns^T. Every one is the work of one thread, so tha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit.cpu import blas, bytes_product
 from kernelfit.cpu.pool import CpuBackend
-from kernelfit.features.images import Float32
+
+if TYPE_CHECKING:  # scikit-learn comes with it
+    from kernelfit.features.images import Float32
 
 # 255^2 256 < 2^24: what SGEMM adds up of so many products of bytes is exact.
 _EXACT_IN_FLOAT32 = 256

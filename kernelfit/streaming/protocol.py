@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from numpy.typing import ArrayLike, NDArray
 
 from kernelfit.errors import InputError
-from kernelfit.features.images import ImageFeatures
 from kernelfit.progress import Progress
+
+if TYPE_CHECKING:  # scikit-learn comes with it
+    from kernelfit.features.images import ImageFeatures
 
 
 class StreamingFeatures(Protocol):

@@ -17,15 +17,20 @@ from benchmarks.children import isolated
 from benchmarks.gpu import acceptance, checks, factor, kernels, rows, settings, whole_matrix
 from benchmarks.gpu.row import BODIES
 from benchmarks.gpu.settings import Setting, shifted
+from kernelfit import datasets
 from kernelfit.device.cuda import CudaDevice
 from kernelfit.device.protocol import Slab
-from kernelfit.errors import InputError
+from kernelfit.errors import DataError, InputError
 
 
 @pytest.fixture
 def without_data(monkeypatch, tmp_path):
-    """No MNIST to be found: rows are random bytes."""
-    monkeypatch.setenv("KERNELFIT_DATA", str(tmp_path))
+    """No MNIST to be found, and none asked for over a network: rows are random bytes."""
+
+    def absent(*arguments, **options):
+        raise DataError("mnist: not found")
+
+    monkeypatch.setattr(datasets, "load", absent)
     return tmp_path
 
 
@@ -142,14 +147,7 @@ def test_the_device_describes_itself():
     assert acceptance.device_properties("host") == {"name": "host", "scaled": []}
 
 
-def test_mnist_that_is_not_there_is_said(without_data, monkeypatch):
-    from kernelfit import datasets
-    from kernelfit.errors import DataError
-
-    def absent(*arguments, **options):
-        raise DataError("mnist: not found")
-
-    monkeypatch.setattr(datasets, "load", absent)
+def test_mnist_that_is_not_there_is_said(without_data):
     result = BODIES["mnist"](Setting("host", without_data), lambda record: None)
     assert result["skipped"] == "mnist: not found"
     setting = Setting("host", without_data)
@@ -415,19 +413,20 @@ def test_tests_marked_gpu_are_counted(monkeypatch):
     assert result["failures"] == 0
 
 
-def test_tests_that_take_too_long_leave_a_report(tmp_path):
+def test_tests_that_take_too_long_leave_a_report(tmp_path, monkeypatch):
+    monkeypatch.setattr(checks, "_REPORT", 56.0)
     (tmp_path / "test_slow.py").write_text(
         "import time\n"
         "import pytest\n"
         "@pytest.mark.gpu\n"
-        "@pytest.mark.parametrize('number', range(30))\n"
+        "@pytest.mark.parametrize('number', range(100))\n"
         "def test_it(number):\n"
-        "    time.sleep(1.0)\n"
+        "    time.sleep(0.3)\n"
         "    assert number\n"
     )
-    result = checks.gpu_tests(20.0, str(tmp_path))
-    assert result["failed"] == "stopped after 10 s, before all tests had run"
-    assert 0 < result["passed"] < 29
+    result = checks.gpu_tests(60.0, str(tmp_path))
+    assert result["failed"] == "stopped after 4 s, before all tests had run"
+    assert 0 < result["passed"] < 99
     assert result["failures"] == 1
     assert result["failing"][0].startswith("test_it[0]: ")
 

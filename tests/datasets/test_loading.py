@@ -11,8 +11,9 @@ import h5py
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.datasets import load_digits
 
-from kernelfit.datasets import load
+from kernelfit.datasets import digits, load
 from kernelfit.errors import DataError, InputError
 from kernelfit.progress import Silent
 
@@ -24,6 +25,14 @@ y = np.arange(50) % 3
 def npz(tmp_path: Path) -> Path:
     np.savez(tmp_path / "mine.npz", X=X, y=y)
     return tmp_path / "mine.npz"
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_digits_are_those_of_scikit_learn(elsewhere: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if elsewhere:  # the package as in an archive, without files of its own
+        monkeypatch.setattr(digits, "find_spec", lambda name: None)
+    expected = load_digits()
+    assert np.array_equal(digits.read_table(), np.column_stack([expected.data, expected.target]))
 
 
 def test_digits_need_no_file_and_split_at_1437() -> None:

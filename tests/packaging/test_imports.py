@@ -37,6 +37,12 @@ def test_nothing_heavy_is_loaded(statement: str) -> None:
     assert loaded_after(statement).isdisjoint(HEAVY)
 
 
+def test_a_solve_of_pixels_needs_no_scikit_learn() -> None:
+    """Importing it takes longer than the solve; feature maps and estimators are its classes and load it."""
+    solve = "import kernelfit; assert kernelfit.Experiment(n_train=40, n_test=5).run().record['interpolates']"
+    assert loaded_after(solve).isdisjoint(set(HEAVY) - {"numba", "pooch"})
+
+
 def test_torch_is_imported_in_two_places_only() -> None:
     """Everything else must run where torch is not installed; inside a function an import is on demand."""
     torch_export = Path("kernelfit", "expressivity", "torch_module.py")
