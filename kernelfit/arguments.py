@@ -38,9 +38,12 @@ def integer(name: str, value: Any, minimum: int, maximum: int | None = None) -> 
 def finite(name: str, value: Any) -> float:
     """`value` as a finite float, or an error that names the parameter."""
     try:
-        if isinstance(value, str):  # which float() reads, and the arithmetic that follows does not
+        # Which float() reads: the arithmetic that follows does not, or means something else.
+        if isinstance(value, str | bytes | bool | np.bool_):
             raise TypeError
         number = float(value)
+    except OverflowError:
+        raise InputError(f"{name}: got {str(value)[:20]}..., expected a number of float64") from None
     except (TypeError, ValueError):
         raise InputError(f"{name}: got {value!r}, expected a number") from None
     if not np.isfinite(number):

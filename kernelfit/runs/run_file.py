@@ -12,17 +12,27 @@ from kernelfit.errors import DataError
 from kernelfit.gram.placement import TIERS
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.precision import CPU_PRECISIONS
-from kernelfit.storage import hdf5
+from kernelfit.storage import hdf5, schema
+from kernelfit.storage.schema import Rule
 from kernelfit.typing import Array
 
 FORMAT = "kernelfit run"
 VERSION = 1
 #: annotation of a field of a plan -> what JSON gives for it
-_JSON_TYPES: dict[str, tuple[type, ...]] = {
-    "int": (int,),
-    "float": (int, float),
-    "str": (str,),
-    "float | None": (int, float, type(None)),
+_RULES: dict[str, Rule] = {
+    "int": schema.integer(),
+    "float": schema.number(0.0),
+    "str": schema.TEXT,
+    "float | None": schema.optional(schema.number(0.0)),
+}
+#: what a stored plan holds
+PLAN = {key.name: _RULES[str(key.type)] for key in fields(Plan)} | {
+    "n": schema.integer(1),
+    "panel_width": schema.integer(1),
+    "rows_at_once": schema.integer(1),
+    "threads": schema.integer(1),
+    "tier": schema.one_of([*TIERS, "device"]),
+    "precision": schema.one_of(CPU_PRECISIONS),
 }
 
 Built = TypeVar("Built")
@@ -65,16 +75,10 @@ def read(path: Path, build: Callable[[Record], Built]) -> Built:
 
 def plan_of(meta: dict[str, Any], path: Path) -> Plan:
     """The plan in the meta of a file; raises `DataError` where it is none that a planner makes."""
+    schema.require(path, meta, {"plan": schema.OBJECT})
+    schema.require(path, meta["plan"], PLAN, "plan")
     plan = Plan(**{key.name: meta["plan"][key.name] for key in fields(Plan)})
-    typed = all(isinstance(getattr(plan, key.name), _JSON_TYPES[str(key.type)]) for key in fields(Plan))
-    if (
-        not typed
-        or not 1 <= plan.panel_width <= plan.n
-        or plan.panels != plan.layout.count
-        or plan.rows_at_once < 1
-        or plan.tier not in (*TIERS, "device")
-        or plan.precision not in CPU_PRECISIONS
-    ):
+    if not plan.panel_width <= plan.n or plan.panels != plan.layout.count:
         raise DataError(f"{path}: its plan makes no sense, it is damaged; start again in another folder")
     return plan
 
@@ -90,4 +94,5 @@ def read_entry(path: Path, name: str) -> dict[str, Any] | None:
 def _build(
     path: Path, build: Callable[[Record], Built], meta: dict[str, Any], arrays: dict[str, Array]
 ) -> Built:
-    return build(Record(plan_of(meta, path), dict(meta["identity"]), meta, arrays))
+    schema.require(path, meta, {"identity": schema.OBJECT, "notes": schema.sequence(schema.TEXT)})
+    return build(Record(plan_of(meta, path), meta["identity"], meta, arrays))

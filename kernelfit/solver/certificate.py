@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kernelfit.linalg.condition import EXACT
+from kernelfit.storage import schema
+from kernelfit.storage.schema import Rule
 from kernelfit.typing import Float
 
-#: annotation of a field -> what JSON gives for it, or for each part of it
-_JSON_TYPES: dict[str, tuple[type, ...]] = {
-    "int": (int,),
-    "bool": (bool,),
-    "str": (str,),
-    "float": (int, float),
-    "int | None": (int, type(None)),
-    "float | None": (int, float, type(None)),
-    "tuple[float, ...]": (int, float),
+#: annotation of a field -> what JSON gives for it
+_RULES: dict[str, Rule] = {
+    "int": schema.integer(),
+    "bool": schema.BOOLEAN,
+    "str": schema.one_of(("float64", "float32")),
+    "float": schema.number(0.0),
+    "int | None": schema.optional(schema.integer(-1)),
+    "float | None": schema.optional(schema.number(0.0)),
+    "tuple[float, ...]": schema.sequence(schema.number(0.0, finite=False), 1),
 }
 
 
@@ -105,15 +107,16 @@ class Certificate:
         return asdict(self)
 
     @classmethod
-    def of_dict(cls, record: Mapping[str, Any]) -> Certificate:
-        """The inverse of `to_dict`, of JSON; raises `TypeError` where a field is of another type than it writes."""
+    def of_dict(cls, path: Path, record: Any) -> Certificate:
+        """The inverse of `to_dict`, of JSON in the file `path`; raises `DataError` where a field breaks its rule."""
+        rules = {key.name: _RULES[str(key.type)] for key in fields(cls)}
+        # Not every system knows its condition number, nor resolves every norm.
+        unresolved = ("forward_error", "condition_estimate", "rkhs_norm", "rkhs_norm_error")
+        rules |= dict.fromkeys(unresolved, schema.number(0.0, finite=False))
+        rules["log_det"] = schema.optional(schema.number())
+        schema.require(path, record, rules, "certificate")
         values = {key.name: record[key.name] for key in fields(cls)}
         values["rkhs_norm_per_column"] = tuple(values["rkhs_norm_per_column"])
-        for key in fields(cls):
-            value = values[key.name]
-            parts = value if isinstance(value, tuple) else (value,)
-            if not all(isinstance(part, _JSON_TYPES[str(key.type)]) for part in parts):
-                raise TypeError(f"certificate: {key.name} is {value!r}, expected {key.type}")
         return cls(**values)
 
 

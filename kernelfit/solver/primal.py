@@ -21,12 +21,6 @@ from kernelfit.solver.problem import Problem
 from kernelfit.solver.solution import Solution
 
 
-def is_primal(problem: Problem) -> bool:
-    """Whether K = X X^T has rank d < n, and nothing is added to its diagonal."""
-    kernel = problem.kernel
-    return kernel is not None and kernel.linear and problem.n_features < problem.n and problem.shift == 0
-
-
 def solve_primal(problem: Problem, backend: CpuBackend, memory_limit: int, notes: Notes) -> Solution:
     """The weights W (d, c) of least norm with X W = Y, by singular values, and alpha with W = X^T alpha."""
     points, targets = problem.points, problem.targets

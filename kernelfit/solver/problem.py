@@ -93,6 +93,12 @@ class Problem:
         return self if self.kernel is not None else replace(self, source=AbsentGram(self.n))
 
 
+def is_primal(problem: Problem) -> bool:
+    """Whether K = X X^T has rank d < n, and nothing is added to its diagonal."""
+    kernel = problem.kernel
+    return kernel is not None and kernel.linear and problem.n_features < problem.n and problem.shift == 0
+
+
 class AbsentGram(Source):
     """A precomputed K of order n that is not at hand: solutions predict without it."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from kernelfit.errors import DataError, InputError
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.points import Points
-from kernelfit.gram.precision import precision_of
+from kernelfit.gram.precision import PRECISIONS
 from kernelfit.gram.protocol import GramSource
 from kernelfit.gram.source import KernelGram
 from kernelfit.kernels import from_description
@@ -19,7 +20,23 @@ from kernelfit.runs import run_file
 from kernelfit.runs.identity import identity
 from kernelfit.runs.run_file import Record
 from kernelfit.solver.problem import Problem
+from kernelfit.storage import schema
 from kernelfit.typing import Array
+
+#: what JSON holds of a problem
+META = {
+    "kernel": schema.optional(schema.OBJECT),
+    "rows_scale": schema.optional(schema.number(above=0.0)),
+    "ridge": schema.number(0.0),
+    "jitter": schema.number(0.0),
+    "precision": schema.one_of(PRECISIONS),
+    "rows_given": schema.integer(1),
+    "duplicates": schema.sequence(schema.sequence(schema.integer(), 2)),
+    "input_scale": schema.optional(schema.number(above=0.0)),
+    "single_target": schema.BOOLEAN,
+    "condition": schema.BOOLEAN,
+    "remembered": schema.OBJECT,
+}
 
 
 def meta_of(problem: Problem) -> dict[str, Any]:
@@ -50,43 +67,79 @@ def arrays_of(problem: Problem) -> dict[str, Array]:
 def problem_of(
     path: Path, meta: dict[str, Any], arrays: dict[str, Array], function: Any, gram: GramSource | None
 ) -> Problem:
-    """The problem that `meta_of` and `arrays_of` describe; a user's function, or a precomputed Gram, is given again."""
-    require_finite(path, arrays)
+    """The problem that `meta_of` and `arrays_of` describe; a user's function, or a precomputed Gram, is given again.
+
+    Raises `DataError` where a value breaks its rule or contradicts another.
+    """
+    schema.require(path, meta, META)
+    schema.require_array(path, arrays, "targets", "f", (None, None))
+    n, columns = arrays["targets"].shape
+    schema.require_array(path, arrays, "kept", "iu", (n,))
     source = gram
     if meta["kernel"] is not None:
-        kernel = from_description(meta["kernel"], function)
-        rows = arrays["rows"]
-        if rows.ndim != 2:
-            raise DataError(f"{path}: rows have shape {rows.shape}, expected two dimensions; it is damaged")
-        source = KernelGram(kernel, Points(rows, meta["rows_scale"]))
+        schema.require_array(path, arrays, "rows", "iuf", (n, None))
+        _require_scale(path, meta["rows_scale"], meta["input_scale"], arrays["rows"])
+        try:
+            kernel = from_description(meta["kernel"], function)
+        except InputError as error:
+            if str(error).startswith("function:"):  # which is not in the file
+                raise
+            raise DataError(f"{path}: kernel: {error}; it is damaged or forged") from None
+        source = KernelGram(kernel, Points(arrays["rows"], meta["rows_scale"]))
     if source is None:
         raise InputError(
             f"gram: {path} belongs to a precomputed Gram matrix, which is not stored; give it again"
         )
-    targets = np.ascontiguousarray(arrays["targets"], np.float64)
-    if not (source.n == len(arrays["kept"]) == len(targets)) or targets.ndim != 2:
-        raise DataError(f"{path}: rows and targets do not belong together; start again in another folder")
+    if source.n != n:
+        raise DataError(f"{path}: has {n} targets for {source.n} rows; start again in another folder")
+    if columns == 0 or (meta["single_target"] and columns > 1):
+        raise DataError(f"{path}: has {columns} columns of targets, expected one; it is damaged or forged")
+    kept = arrays["kept"].astype(np.int64, copy=False)
+    groups = tuple(tuple(group) for group in meta["duplicates"])
+    _require_partition(path, kept, groups, meta["rows_given"])
     return Problem(
         source=source,
-        targets=targets,
+        targets=np.ascontiguousarray(arrays["targets"], np.float64),
         ridge=float(meta["ridge"]),
         jitter=float(meta["jitter"]),
-        precision=precision_of(meta["precision"]).name,
-        kept=arrays["kept"].astype(np.int64, copy=False),
-        rows_given=int(meta["rows_given"]),
-        duplicates=tuple(tuple(int(row) for row in group) for group in meta["duplicates"]),
+        precision=meta["precision"],
+        kept=kept,
+        rows_given=meta["rows_given"],
+        duplicates=groups,
         input_scale=meta["input_scale"],
-        single_target=bool(meta["single_target"]),
-        condition=bool(meta["condition"]),
+        single_target=meta["single_target"],
+        condition=meta["condition"],
         remembered=dict(meta["remembered"]),
     )
 
 
-def require_finite(path: Path, arrays: Mapping[str, Array]) -> None:
-    """Raise `DataError` where an array holds a NaN or an infinity, which none that was written does."""
-    for name, array in arrays.items():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise DataError(f"{path}: {name} holds values that are not finite, it is damaged or forged")
+def _require_scale(path: Path, scale: float | None, given: float | None, rows: Array) -> None:
+    """Raise where rows have another scale than the one that was given; bytes that were recognised have their own."""
+    recognised = given is None and scale is not None and (scale == 1 or rows.dtype.kind != "f")
+    if scale is None or not (scale == given or recognised):
+        raise DataError(
+            f"{path}: rows_scale is {scale} where input_scale is {given}, expected the same; it is damaged or forged"
+        )
+
+
+def _require_partition(
+    path: Path, kept: Array, duplicates: tuple[tuple[int, ...], ...], rows_given: int
+) -> None:
+    """Raise where the rows that were kept are not all but the later ones of each group of equal rows."""
+    dropped = sorted(row for group in duplicates for row in group[1:])
+    ordered = all(a < b for group in duplicates for a, b in pairwise(group)) and all(
+        a < b for a, b in pairwise(dropped)
+    )
+    if (
+        not ordered
+        or len(kept) + len(dropped) != rows_given
+        or (dropped and dropped[-1] >= rows_given)
+        or not np.array_equal(kept, np.setdiff1d(np.arange(rows_given), dropped))
+        or not np.isin([group[0] for group in duplicates], kept).all()
+    ):
+        raise DataError(
+            f"{path}: kept, duplicates and rows_given do not belong together; it is damaged or forged"
+        )
 
 
 def record_of(problem: Problem, plan: Plan, notes: Sequence[str]) -> Record:
@@ -108,6 +161,6 @@ def read_run(
         problem = problem_of(path, record.meta, record.arrays, function, gram)
         if problem.n != record.plan.n:
             raise DataError(f"{path}: rows and plan do not belong together; start again in another folder")
-        return problem, record.plan, [str(note) for note in record.meta["notes"]]
+        return problem, record.plan, list(record.meta["notes"])
 
     return run_file.read(path, build)

@@ -25,14 +25,28 @@ from kernelfit.solver.answer import answer
 from kernelfit.solver.certificate import Certificate
 from kernelfit.solver.inputs import Duplicates, as_targets, refuse_conflicts
 from kernelfit.solver.predict import predict, strips_of
-from kernelfit.solver.problem import AbsentGram, Problem
+from kernelfit.solver.problem import AbsentGram, Problem, is_primal
 from kernelfit.solver.problem_record import arrays_of, meta_of, problem_of
 from kernelfit.solver.remarks import remark
 from kernelfit.solver.ridge import RidgeChoice
 from kernelfit.solver.scaling import exponents, scaled
 from kernelfit.solver.system import System
+from kernelfit.storage import schema
 from kernelfit.typing import Array, Float
 
+#: what a stored solution holds beside its problem, its plan and its certificate
+META = {
+    "seconds": schema.mapping(schema.number(0.0)),
+    "traffic": schema.mapping(schema.integer()),
+    "notes": schema.sequence(schema.TEXT),
+    "remarks": schema.sequence(schema.TEXT),
+    "gflops_factor": schema.optional(schema.number(0.0)),
+    "certificate": schema.OBJECT,
+}
+# Pairs of rows that are looked at when a solution is read, and rows at least.
+_SAMPLED_PAIRS, _MIN_SAMPLED = 2**16, 4
+# Residuals that differ by less, beside their parts, are equal; fitted values, beside |A| |alpha|, likewise.
+_EQUAL, _ROUNDED = 1e-14, 1e-12
 # An error of leave-one-out beyond this fraction of the largest target is worth a line.
 _VISIBLE = 1e-3
 
@@ -173,16 +187,11 @@ class Solution:
         For a precomputed Gram X is k(test row, training row), (m, n).
         """
         started = time.perf_counter()
-        # Sums over a large alpha that cancel must not overflow on their way.
-        coefficients = self.alpha if self.weights is None else self.weights
-        powers = exponents(coefficients)
-        coefficients = scaled(coefficients, -powers)
         if self.kernel is None:
-            values = self._predict_from_gram(as_array(X, "X"), coefficients)
+            powers = exponents(self.alpha)
+            values = scaled(self._predict_from_gram(as_array(X, "X"), scaled(self.alpha, -powers)), powers)
         else:
-            rows = Points(X, self.input_scale, like=self.points)
-            values = self._predict(rows, coefficients, self.kernel, progress or Silent())
-        values = scaled(values, powers)
+            values = self._at(Points(X, self.input_scale, like=self.points), progress or Silent())
         if not np.isfinite(values).all():
             row = int(np.argmin(np.isfinite(values).all(axis=1)))
             raise InputError(
@@ -315,6 +324,14 @@ class Solution:
         values: Float = gram.astype(np.float64, copy=False) @ alpha
         return values
 
+    def _at(self, rows: Points, progress: Progress) -> Float:
+        """f (m, c) at rows that are in the kernel's domain."""
+        assert self.kernel is not None
+        # Sums over a large alpha that cancel must not overflow on their way.
+        coefficients = self.alpha if self.weights is None else self.weights
+        powers = exponents(coefficients)
+        return scaled(self._predict(rows, scaled(coefficients, -powers), self.kernel, progress), powers)
+
     def _predict(self, rows: Points, coefficients: Float, kernel: Kernel, progress: Progress) -> Float:
         """k(rows, training rows) alpha, or rows W, for alpha (n, c) or W (d, c)."""
         assert self.points is not None
@@ -340,27 +357,69 @@ def load(path: str | Path, function: Any = None) -> Solution:
 
 def _from_data(path: Path, function: Any, meta: dict[str, Any], arrays: dict[str, Array]) -> Solution:
     """The inverse of `Solution.as_data`; every shape is checked against the others."""
+    schema.require_array(path, arrays, "kept", "iu", (None,))
     problem = problem_of(path, meta, arrays, function, AbsentGram(len(arrays["kept"])))
+    schema.require(path, meta, META)
     for name in ("alpha", "fitted"):
-        if arrays[name].shape != problem.targets.shape:
+        schema.require_array(path, arrays, name, "f", problem.targets.shape)
+    weights = None
+    if "weights" in arrays:
+        if not is_primal(problem):
             raise DataError(
-                f"{path}: {name} has shape {arrays[name].shape}, expected {problem.targets.shape} like the targets"
+                f"{path}: holds weights, which its kernel and ridge have not; it is damaged or forged"
             )
-    weights = np.ascontiguousarray(arrays["weights"], np.float64) if "weights" in arrays else None
-    if weights is not None and (
-        problem.points is None or weights.shape != (problem.points.shape[1], problem.targets.shape[1])
-    ):
-        raise DataError(f"{path}: weights have shape {weights.shape}, expected one row for each column of X")
-    return Solution(
+        schema.require_array(path, arrays, "weights", "f", (problem.n_features, problem.targets.shape[1]))
+        weights = np.ascontiguousarray(arrays["weights"], np.float64)
+    solution = Solution(
         problem=problem,
         alpha=np.ascontiguousarray(arrays["alpha"], np.float64),
         fitted=np.ascontiguousarray(arrays["fitted"], np.float64),
-        certificate=Certificate.of_dict(meta["certificate"]),
+        certificate=Certificate.of_dict(path, meta["certificate"]),
         plan=plan_of(meta, path),
         seconds=dict(meta["seconds"]),
         traffic=dict(meta["traffic"]),
-        notes=[str(note) for note in meta["notes"]],
-        remarks=tuple(str(note) for note in meta["remarks"]),
+        notes=list(meta["notes"]),
+        remarks=tuple(meta["remarks"]),
         weights=weights,
         gflops_factor=meta["gflops_factor"],
     )
+    _require_consistent(path, solution)
+    return solution
+
+
+def _require_consistent(path: Path, solution: Solution) -> None:
+    """Raise `DataError` where what is stored contradicts itself: alpha, weights, rows and kernel give other fitted
+    values than those that are stored, as seen in some rows, or these leave another residual.
+
+    A forged file has the checksum that it should have; and a function that was given again may be another one.
+    """
+    certificate, fitted, alpha = solution.certificate, solution.fitted, solution.alpha
+    if len(certificate.rkhs_norm_per_column) != alpha.shape[1]:
+        raise DataError(
+            f"{path}: has {len(certificate.rkhs_norm_per_column)} norms of {alpha.shape[1]} columns, it is damaged or "
+            "forged"
+        )
+    with np.errstate(all="ignore"):
+        parts = solution.targets, fitted, solution.ridge * alpha
+        rounding = _EQUAL * max(float(np.abs(part).max()) for part in parts)
+        residual = float(np.abs(parts[0] - parts[1] - parts[2]).max())
+        if not abs(residual - certificate.residual) <= rounding + _EQUAL * certificate.residual:
+            raise DataError(
+                f"{path}: its residual is {residual:.3g}, the certificate says {certificate.residual:.3g}; it is "
+                "damaged or forged"
+            )
+        points = solution.points
+        if points is None:
+            return
+        n = len(alpha)
+        sampled = min(n, max(_MIN_SAMPLED, _SAMPLED_PAIRS // n))
+        rows = np.unique(np.linspace(0, n - 1, sampled, dtype=np.int64))
+        again = solution._at(Points(points.values[rows], points.scale, like=points), Silent())
+        size = certificate.norm * np.abs(alpha).max()
+        if solution.weights is not None:
+            size = np.sqrt(certificate.norm * points.shape[1]) * np.abs(solution.weights).max()
+        if not np.abs(again - fitted[rows]).max() <= _ROUNDED * size + rounding:
+            raise DataError(
+                f"{path}: alpha does not give the fitted values that are stored; it is damaged or forged, or the "
+                "function is another one"
+            )

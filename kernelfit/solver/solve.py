@@ -17,7 +17,8 @@ from kernelfit.runs.folder import SOLUTION, make_folder, refuse_occupied
 from kernelfit.solver.complete import complete
 from kernelfit.solver.place import place
 from kernelfit.solver.pose import Request, pose
-from kernelfit.solver.primal import is_primal, solve_primal
+from kernelfit.solver.primal import solve_primal
+from kernelfit.solver.problem import is_primal
 from kernelfit.solver.resources import Resources
 from kernelfit.solver.solution import Solution
 from kernelfit.typing import GammaRule, PrecisionName, RidgeRule, Tier

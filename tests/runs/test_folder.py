@@ -6,7 +6,6 @@ import gc
 import json
 import os
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +26,6 @@ from kernelfit.errors import (
 from kernelfit.gram.costs import Costs
 from kernelfit.gram.placement import Limits, place
 from kernelfit.gram.plan import Plan
-from kernelfit.gram.points import Points
-from kernelfit.gram.source import KernelGram
 from kernelfit.kernels import Gaussian, Pairwise
 from kernelfit.runs import folder as run_folder
 from kernelfit.runs import identity as identities
@@ -154,9 +151,9 @@ def test_a_mixed_run_that_kept_its_gram_in_memory_is_reproduced(tmp_path: Path) 
 
 def test_a_mixed_run_whose_rows_are_others_is_found_out(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    solution = kernelfit.solve(**problem(precision="mixed"), run_dir=folder)
-    others = Points(np.random.default_rng(8).normal(size=(N, 4)))
-    solution.problem = replace(solution.problem, source=KernelGram(solution.kernel, others))
+    kernelfit.solve(**problem(precision="mixed"), run_dir=folder).close()
+    others = {"X": np.random.default_rng(8).normal(size=(N, 4))}
+    solution = kernelfit.solve(**problem(precision="mixed") | others)
     written = journal.Journal(folder / "journal")
     seal = lambda digest: written.append({"solution": digest})  # noqa: E731
     solution_file.write(folder / "solution.h5", *solution.as_data(), seal)
