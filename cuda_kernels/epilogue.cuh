@@ -26,6 +26,8 @@ struct Pair {
     double origin_row, origin_col;
     double power_row, power_col;
     double unit, length, inner_length;
+    // Times rows, columns, and their differences: in the kernel's domain. The last is 1 or the others are.
+    double factor_row, factor_col, factor;
     const double* row;
     const double* column;
     long long features;
@@ -44,11 +46,11 @@ constexpr double PARALLEL_SINE = 0x1p-104;
 
 // sum_k (x_k - x'_k)^2 / length^2.
 __host__ __device__ inline double from_differences(const Pair& pair) {
-    const double inverse = 1.0 / pair.length;
+    const double inverse = pair.factor / pair.length;
     double distance = 0.0;
 #pragma unroll 1
     for (long long k = 0; k < pair.features; ++k) {
-        const double difference = (pair.row[k] - pair.column[k]) * inverse;
+        const double difference = (pair.factor_row * pair.row[k] - pair.factor_col * pair.column[k]) * inverse;
         distance += difference * difference;
     }
     return distance;
@@ -91,8 +93,8 @@ __host__ __device__ inline double cosine_of(const Pair& pair) {
 
 // |what of x'/p' is perpendicular to x/p|^2; see kernelfit.gram.distances.
 __host__ __device__ inline double perpendicular(const Pair& pair) {
-    const double p = 1.0 / pair.power_row;
-    const double q = 1.0 / pair.power_col;
+    const double p = pair.factor * pair.factor_row / pair.power_row;
+    const double q = pair.factor * pair.factor_col / pair.power_col;
     const double times = pair.inner / pair.origin_row;
     double along = 0.0;
 #pragma unroll 1

@@ -7,15 +7,16 @@
 namespace kernelfit {
 
 // What is known of each row of one side of a tile; vectors as kernelfit.gram.points.RowVectors has them, `powers` null
-// where all are 1. The coordinates (rows of `features` numbers, `stride` apart) are given where products were rounded:
-// close and parallel pairs are formed from them again.
+// where all are 1. `apart` (rows of `features` numbers, `stride` apart, in the kernel's domain times `factor` and that of
+// the tile) is given where products were rounded: close and parallel pairs are formed from these rows again.
 struct Side {
     const double* sq_norms;
     const double* offsets;
     const double* origin;
     const double* powers;
-    const double* coordinates;
+    const double* apart;
     long long stride;
+    double factor;
 };
 
 // The arguments of `evaluate_tile`; kernelfit.device.launches.TILE is the same in NumPy, checked by a test. Null
@@ -33,6 +34,7 @@ struct TileArguments {
     double unit;
     double length;
     double inner_length;
+    double factor;
     long long features;
     const double* table;
     long long terms;
@@ -46,8 +48,8 @@ struct TileArguments {
     long long height;
     long long width;
 };
-static_assert(sizeof(Side) == 6 * 8, "Side has padding");
-static_assert(sizeof(TileArguments) == 32 * 8, "TileArguments has padding");
+static_assert(sizeof(Side) == 7 * 8, "Side has padding");
+static_assert(sizeof(TileArguments) == 35 * 8, "TileArguments has padding");
 
 // out_ij <- k(x_i, x_j), i < height, j < width.
 template <typename In, typename Out>
@@ -71,7 +73,7 @@ __device__ void evaluate_tile(const TileArguments& tile) {
         } else {
             const long long place = i * tile.input_stride + j;
             const double product = dot != nullptr ? static_cast<double>(dot[place]) : 0.0;
-            const bool rounded = tile.rows.coordinates != nullptr;
+            const bool rounded = tile.rows.apart != nullptr;
             Pair pair;
             pair.l1 = l1 != nullptr ? l1[place] : 0.0;
             pair.user = user != nullptr ? user[place] : 0.0;
@@ -82,8 +84,11 @@ __device__ void evaluate_tile(const TileArguments& tile) {
             pair.unit = tile.unit;
             pair.length = tile.length;
             pair.inner_length = tile.inner_length;
-            pair.row = rounded ? tile.rows.coordinates + i * tile.rows.stride : nullptr;
-            pair.column = rounded ? tile.columns.coordinates + j * tile.columns.stride : nullptr;
+            pair.factor_row = tile.rows.factor;
+            pair.factor_col = tile.columns.factor;
+            pair.factor = tile.factor;
+            pair.row = rounded ? tile.rows.apart + i * tile.rows.stride : nullptr;
+            pair.column = rounded ? tile.columns.apart + j * tile.columns.stride : nullptr;
             pair.features = tile.features;
             pair.inner = (inner != nullptr ? inner[place] : product) + tile.rows.offsets[i] + tile.columns.offsets[j];
             pair.sq_distance =
@@ -94,7 +99,7 @@ __device__ void evaluate_tile(const TileArguments& tile) {
     });
 }
 
-// out_ij <- |x_i - x_j|_1. A block of 16 x 16 threads forms a tile of 64 x 64, four by four entries a thread, from
+// out_ij <- factor |row_factor x_i - col_factor x_j|_1. A block of 16 x 16 threads forms a tile of 64 x 64, four by four entries a thread, from
 // 16 columns of both sets of rows at a time in shared memory.
 constexpr int L1_TILE = 64;
 constexpr int L1_DEPTH = 16;
@@ -102,8 +107,9 @@ constexpr int L1_SIDE = 16;
 constexpr int L1_EACH = L1_TILE / L1_SIDE;
 
 __device__ inline void l1_tile(const double* __restrict__ rows, long long row_stride, const double* __restrict__ cols,
-                               long long col_stride, long long features, double* __restrict__ out,
-                               long long out_stride, long long height, long long width) {
+                               long long col_stride, long long features, double row_factor, double col_factor,
+                               double factor, double* __restrict__ out, long long out_stride, long long height,
+                               long long width) {
     // One column more than is used keeps threads that read down a column on different banks.
     __shared__ double left[L1_DEPTH][L1_TILE + 1];
     __shared__ double right[L1_DEPTH][L1_TILE + 1];
@@ -116,8 +122,10 @@ __device__ inline void l1_tile(const double* __restrict__ rows, long long row_st
             const int line = place / L1_DEPTH;
             const int k = place % L1_DEPTH;
             const bool inside = start + k < features;
-            left[k][line] = inside && top + line < height ? rows[(top + line) * row_stride + start + k] : 0.0;
-            right[k][line] = inside && first + line < width ? cols[(first + line) * col_stride + start + k] : 0.0;
+            const bool below = inside && top + line < height;
+            const bool beside = inside && first + line < width;
+            left[k][line] = below ? row_factor * rows[(top + line) * row_stride + start + k] : 0.0;
+            right[k][line] = beside ? col_factor * cols[(first + line) * col_stride + start + k] : 0.0;
         }
         __syncthreads();
         for (int k = 0; k < L1_DEPTH; ++k) {
@@ -142,7 +150,7 @@ __device__ inline void l1_tile(const double* __restrict__ rows, long long row_st
         for (int j = 0; j < L1_EACH; ++j) {
             const long long y = top + threadIdx.y + i * L1_SIDE;
             const long long x = first + threadIdx.x + j * L1_SIDE;
-            if (y < height && x < width) out[y * out_stride + x] = sums[i][j];
+            if (y < height && x < width) out[y * out_stride + x] = factor * sums[i][j];
         }
     }
 }

@@ -371,15 +371,13 @@ class CudaDevice:
     # -- kernels of our own -------------------------------------------------------------------------------------
 
     def l1_distances(self, stream: CudaStream, rows: DeviceRows, columns: DeviceRows, out: Block) -> None:
-        assert rows.coordinates is not None
-        assert columns.coordinates is not None
-        self._launch(stream, launches.l1_distances(self.address, rows.coordinates, columns.coordinates, out))
+        self._launch(stream, launches.l1_distances(self.address, rows, columns, out))
 
     def user_values(
         self, stream: CudaStream, kernel: Kernel, rows: DeviceRows, columns: DeviceRows, out: Block
     ) -> None:
-        assert rows.coordinates is not None
-        assert columns.coordinates is not None
+        assert rows.domain is not None
+        assert columns.domain is not None
         (function,) = set(kernel.functions())
         if function not in self._user:
             try:
@@ -389,7 +387,7 @@ class CudaDevice:
                     f"device: a function of your own needs numba-cuda, which cannot be imported "
                     f"({_first_line(error)}); install kernelfit[cuda12] or kernelfit[cuda13], or use --device cpu"
                 ) from None
-        arrays = (self._array(block) for block in (rows.coordinates, columns.coordinates, out))
+        arrays = (self._array(block) for block in (rows.domain, columns.domain, out))
         try:
             self._call(self._user[function], stream.stream.ptr, *arrays)
         except DeviceError:

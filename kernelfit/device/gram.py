@@ -15,7 +15,7 @@ from kernelfit.errors import InputError
 from kernelfit.gram.points import Points
 from kernelfit.gram.protocol import GramSource
 from kernelfit.gram.tile import units
-from kernelfit.kernels.base import COORDINATES, PRODUCTS, Kernel, Needs
+from kernelfit.kernels.base import PRODUCTS, Kernel, Needs
 from kernelfit.typing import Float, Span
 
 #: columns of int8 rows are padded to this, so that every row begins where the tensor cores want it
@@ -74,20 +74,27 @@ def row_bytes(points: Points, kernel: Kernel | None, exact: bool) -> int:
     """Bytes of one row with its vectors, as `put_rows` lays it out."""
     d, vectors = points.shape[1], 4 * 8 + 8
     needs = Needs.DISTANCES if kernel is None else kernel.needs
-    if not exact:
-        return vectors + 8 * d * (1 + _centred_apart(points, needs) + _inner_apart(points, needs))
-    padded = -(-d // _PAD) * _PAD
-    return vectors + padded * bool(needs & PRODUCTS) + 8 * d * bool(needs & COORDINATES)
+    padded = -(-d // _PAD) * _PAD if exact and needs & PRODUCTS else 0
+    return vectors + padded + 8 * d * len(set(_float_rows(points, needs, exact).values()))
 
 
-def _centred_apart(points: Points, needs: Needs) -> bool:
-    """Whether rows that are not exact lie on the device centred as well."""
-    return Needs.DISTANCES in needs and not points.centred_as_is
-
-
-def _inner_apart(points: Points, needs: Needs) -> bool:
-    """Whether they lie there over powers of two as well."""
-    return Needs.INNER_PRODUCTS in needs and not points.plain
+def _float_rows(points: Points, needs: Needs, exact: bool) -> dict[str, str]:
+    """What of `DeviceRows` holds float64 rows -> the method of `Points` that makes them, `scaled` where it does."""
+    contents = {}
+    if needs & PRODUCTS and not exact:
+        if Needs.DISTANCES in needs:
+            contents["values"] = "scaled" if points.centred_as_is else "block"
+        if Needs.INNER_PRODUCTS in needs:
+            contents["inner"] = "scaled" if points.plain else "about_origin"
+        # Close pairs are subtracted; parallel ones are not.
+        contents["apart"] = "apart" if Needs.DISTANCES in needs else "scaled"
+    if Needs.L1_DISTANCES in needs:
+        contents["apart"] = "apart"
+    if Needs.FUNCTION in needs:
+        contents["domain"] = "scaled"
+    if points.factor == 1.0:
+        contents = {name: "scaled" if method == "apart" else method for name, method in contents.items()}
+    return contents
 
 
 def put_rows(
@@ -102,18 +109,18 @@ def put_rows(
         _put(device, stream, block, lambda a, b: make(first + a, first + b))
         return block
 
-    values = inner = coordinates = None
+    makers = {
+        "scaled": points.scaled,
+        "apart": points.apart,
+        "about_origin": points.about_origin,
+        "block": lambda a, b: points.block(a, b, exact=False),
+    }
+    contents = _float_rows(points, needs, exact)
+    blocks = {method: put_part(d, np.float64, makers[method]) for method in dict.fromkeys(contents.values())}
+    held: dict[str, Block | None] = {name: blocks[method] for name, method in contents.items()}
     if exact and needs & PRODUCTS:
         padded = -(-d // _PAD) * _PAD
-        values = put_part(padded, np.int8, lambda a, b: _centred(points, a, b, padded))
-    if not exact or needs & COORDINATES:
-        coordinates = put_part(d, np.float64, points.scaled)
-    if not exact:
-        values = inner = coordinates
-        if _centred_apart(points, needs):
-            values = put_part(d, np.float64, lambda a, b: points.block(a, b, exact=False))
-        if _inner_apart(points, needs):
-            inner = put_part(d, np.float64, points.about_origin)
+        held["values"] = put_part(padded, np.int8, lambda a, b: _centred(points, a, b, padded))
     vectors = points.row_vectors(0, points.shape[0], exact)
     sq_norms, offsets, origin, powers = (
         put_part(1, np.float64, lambda a, b, vector=vector: vector[a:b].reshape(-1, 1))
@@ -125,7 +132,20 @@ def put_rows(
     assert offsets is not None
     assert origin is not None
     unit, length = units(points, points, exact)
-    return DeviceRows(n, unit, length, values, inner, coordinates, sq_norms, offsets, origin, powers)
+    return DeviceRows(
+        n,
+        unit,
+        length,
+        held.get("values"),
+        held.get("inner"),
+        held.get("apart"),
+        sq_norms,
+        offsets,
+        origin,
+        powers,
+        points.factor if contents.get("apart") == "apart" else 1.0,
+        held.get("domain"),
+    )
 
 
 def put(device: Device, stream: Any, array: NDArray[Any], block: Block) -> None:

@@ -23,6 +23,7 @@ from kernelfit.device.protocol import (
     PairBlocks,
     Slab,
     Symmetric,
+    factors_of,
     floats_of,
 )
 from kernelfit.gram.points import RowVectors
@@ -162,23 +163,24 @@ class HostDevice:
         self._submit(stream, "potrf", [], [block, work, status], run)
 
     def l1_distances(self, stream: HostStream, rows: DeviceRows, columns: DeviceRows, out: Block) -> None:
-        assert rows.coordinates is not None
-        assert columns.coordinates is not None
-        left, right = rows.coordinates, columns.coordinates
+        assert rows.apart is not None
+        assert columns.apart is not None
+        left, right = rows.apart, columns.apart
+        of_rows, of_columns, of_differences = factors_of(rows, columns)
 
         def run() -> None:
-            a, b, result = self._view(left), self._view(right), self._view(out)
+            a, b, result = of_rows * self._view(left), of_columns * self._view(right), self._view(out)
             for i, row in enumerate(a):
-                result[i] = np.abs(row - b).sum(axis=1)
+                result[i] = of_differences * np.abs(row - b).sum(axis=1)
 
         self._submit(stream, "l1_distances", [left, right], [out], run)
 
     def user_values(
         self, stream: HostStream, kernel: Kernel, rows: DeviceRows, columns: DeviceRows, out: Block
     ) -> None:
-        assert rows.coordinates is not None
-        assert columns.coordinates is not None
-        left, right = rows.coordinates, columns.coordinates
+        assert rows.domain is not None
+        assert columns.domain is not None
+        left, right = rows.domain, columns.domain
         (function,) = set(kernel.functions())
         compiled = self._user.setdefault(function, Pairwise(function))
 
@@ -200,7 +202,8 @@ class HostDevice:
         symmetric: Symmetric | None,
     ) -> None:
         vectors = [*rows.vectors(), *columns.vectors()]
-        coordinates = [block for block in (rows.coordinates, columns.coordinates) if block is not None]
+        sides = (rows, columns)
+        coordinates = [block for side in sides for block in (side.apart, side.domain) if block is not None]
         diagonal = [symmetric.diagonal] if symmetric is not None else []
         floats = floats_of(epilogue.kernel, rows, columns)
 
@@ -348,9 +351,20 @@ class _HostTile(PairTile):
         return self.dot() if self._pairs.inner is None else self._device.read(self._pairs.inner)
 
     def coordinates(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        assert self._rows.coordinates is not None
-        assert self._columns.coordinates is not None
-        return self._device.read(self._rows.coordinates), self._device.read(self._columns.coordinates)
+        return self._domain(self._rows), self._domain(self._columns)
+
+    def apart(self) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+        of_rows, of_columns, factor = factors_of(self._rows, self._columns)
+        assert self._rows.apart is not None
+        assert self._columns.apart is not None
+        left, right = self._device.read(self._rows.apart), self._device.read(self._columns.apart)
+        return of_rows * left, of_columns * right, factor
+
+    def _domain(self, side: DeviceRows) -> NDArray[np.float64]:
+        if side.domain is not None:
+            return self._device.read(side.domain)
+        assert side.apart is not None
+        return side.factor * self._device.read(side.apart)
 
     def scratch(self, name: str) -> NDArray[np.float64]:
         return np.empty((self._rows.n, self._columns.n))

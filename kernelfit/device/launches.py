@@ -13,7 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from kernelfit.device.protocol import Block, DeviceRows, Epilogue, Net, PairBlocks, Symmetric, floats_of
+from kernelfit.device.protocol import (
+    Block,
+    DeviceRows,
+    Epilogue,
+    Net,
+    PairBlocks,
+    Symmetric,
+    factors_of,
+    floats_of,
+)
 from kernelfit.errors import InputError
 
 Address = Callable[[Block], int]
@@ -41,8 +50,9 @@ _SIDE = np.dtype(
         ("offsets", _POINTER),
         ("origin", _POINTER),
         ("powers", _POINTER),
-        ("coordinates", _POINTER),
+        ("apart", _POINTER),
         ("stride", _INTEGER),
+        ("factor", _NUMBER),
     ]
 )
 #: `TileArguments` of `cuda_kernels/gram.cuh`, field for field
@@ -58,6 +68,7 @@ TILE = np.dtype(
         ("unit", _NUMBER),
         ("length", _NUMBER),
         ("inner_length", _NUMBER),
+        ("factor", _NUMBER),
         ("features", _INTEGER),
         ("table", _POINTER),
         ("terms", _INTEGER),
@@ -103,9 +114,12 @@ def evaluate(
     for name in ("dot", "inner", "l1", "user"):
         tile[name] = _pointer(address, getattr(pairs, name))
     tile["input_stride"] = strides.pop() if strides else 0
-    for name, side, values in zip(("rows", "columns"), (rows, columns), floats or (None, None), strict=True):
-        blocks = (side.sq_norms, side.offsets, side.origin, side.powers, values)
-        tile[name] = (*(_pointer(address, block) for block in blocks), 0 if values is None else values.stride)
+    *factors, tile["factor"] = factors_of(rows, columns)
+    sides = zip(("rows", "columns"), (rows, columns), floats or (None, None), factors, strict=True)
+    for name, side, apart, factor in sides:
+        blocks = (side.sq_norms, side.offsets, side.origin, side.powers, apart)
+        stride = 0 if apart is None else apart.stride
+        tile[name] = (*(_pointer(address, block) for block in blocks), stride, factor)
     tile["unit"], tile["length"], tile["inner_length"] = columns.unit, columns.length, columns.inner_length
     tile["features"] = 0 if floats is None else floats[0].columns
     tile["table"], tile["terms"] = _pointer(address, epilogue.table), epilogue.table.rows
@@ -120,16 +134,19 @@ def evaluate(
     return Launch("gram.cu", entry, _over(out.rows, out.columns), (32, 8, 1), (tile,))
 
 
-def l1_distances(address: Address, rows: Block, columns: Block, out: Block) -> Launch:
+def l1_distances(address: Address, rows: DeviceRows, columns: DeviceRows, out: Block) -> Launch:
+    assert rows.apart is not None
+    assert columns.apart is not None
     return Launch(
         "gram.cu",
         "l1_distances",
         _tiles(out, _L1_TILE),
         (16, 16, 1),
         (
-            *_matrix(address, rows),
-            *_matrix(address, columns),
-            np.int64(rows.columns),
+            *_matrix(address, rows.apart),
+            *_matrix(address, columns.apart),
+            np.int64(rows.apart.columns),
+            *map(np.float64, factors_of(rows, columns)),
             *_matrix(address, out),
             np.int64(out.rows),
             np.int64(out.columns),

@@ -106,8 +106,9 @@ class DeviceRows:
     """Rows of points on the device, and what a tile needs to know of each; None where nothing reads it.
 
     `values` holds centred int8 (columns padded with zeros), or centred float64 for distances; `inner` float64 rows for
-    products about the origin; `coordinates` the rows themselves, float64. Blocks with the same contents are the same.
-    The vectors are (n, 1) float64, and they, `unit` and `length` as `kernelfit.gram.tile.PairTile` has them.
+    products about the origin; `apart` float64 rows to be subtracted: `factor` times their differences are in the
+    kernel's domain; `domain` float64 rows in that domain, for the user's function. Blocks with the same contents are
+    the same. The vectors are (n, 1) float64, and they, `unit` and `length` as `kernelfit.gram.tile.PairTile` has them.
     """
 
     n: int
@@ -115,11 +116,13 @@ class DeviceRows:
     length: float
     values: Block | None
     inner: Block | None
-    coordinates: Block | None
+    apart: Block | None
     sq_norms: Block
     offsets: Block
     origin: Block
     powers: Block | None
+    factor: float = 1.0
+    domain: Block | None = None
 
     @property
     def exact(self) -> bool:
@@ -143,11 +146,12 @@ class DeviceRows:
             n=rows[1] - rows[0],
             values=cut(self.values),
             inner=cut(self.inner),
-            coordinates=cut(self.coordinates),
+            apart=cut(self.apart),
             sq_norms=cut(self.sq_norms),
             offsets=cut(self.offsets),
             origin=cut(self.origin),
             powers=cut(self.powers),
+            domain=cut(self.domain),
         )
 
 
@@ -190,9 +194,17 @@ def floats_of(kernel: Kernel, rows: DeviceRows, columns: DeviceRows) -> tuple[Bl
     """The float64 rows of a tile whose products were rounded, for its close and its parallel pairs; None where products
     are exact, or none is asked for.
     """
-    if not kernel.needs & PRODUCTS or rows.exact or rows.coordinates is None or columns.coordinates is None:
+    if not kernel.needs & PRODUCTS or rows.exact or rows.apart is None or columns.apart is None:
         return None
-    return rows.coordinates, columns.coordinates
+    return rows.apart, columns.apart
+
+
+def factors_of(rows: DeviceRows, columns: DeviceRows) -> tuple[float, float, float]:
+    """Factors of rows, of columns, and of their differences: one product for each difference where both have the same,
+    and nothing is rounded before it is subtracted."""
+    if rows.factor == columns.factor:
+        return 1.0, 1.0, rows.factor
+    return rows.factor, columns.factor, 1.0
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,9 @@ class Points:
         distances; None where the training rows are exact, or where it is zero
     plain : whether products about the origin are formed from the rows as they are, all powers 1
     length : distances of rows that are not exact are in units of this power of two; 1 but for tiny rows
+    factor : what differences of the rows of `apart` are multiplied by, to be those in the kernel's domain. A scale that
+        is no power of two rounds rows, and what close ones differ in is lost before they are subtracted: so they are
+        subtracted as they came, unless sums of such differences could overflow
     lengths : (n,) float64, |x_i| in the kernel's domain
     domain_sq_norms : (n,) float64, |x_i|^2 in the kernel's domain
     vectors : what tiles know of each row: in units of `values` for exact rows, else in the kernel's domain
@@ -140,6 +143,8 @@ class Points:
             unscaled = self.scale if self.exact else 1.0
             self.lengths = np.sqrt(self.vectors.origin) * self.vectors.powers * unscaled
             self.domain_sq_norms = self.vectors.origin * self.vectors.powers**2 * unscaled**2
+            largest = 2.0 * float(np.sqrt(self.shape[1]) * self.lengths.max(initial=0.0))
+            self.factor: float = self.scale if largest < np.finfo(float).max * self.scale else 1.0
         _refuse_overflow(self, name)
 
     @property
@@ -198,8 +203,12 @@ class Points:
         return np.multiply(self.values[start:stop], self.scale, dtype=np.float64)
 
     def unscaled(self, start: int, stop: int) -> Float:
-        """Rows start:stop as they came, float64: `scale` times their differences are those in the kernel's domain."""
+        """Rows start:stop as they came, float64."""
         return self.values[start:stop].astype(np.float64, copy=False)
+
+    def apart(self, start: int, stop: int) -> Float:
+        """Rows start:stop to be subtracted, float64; `factor` times their differences are in the kernel's domain."""
+        return self.scaled(start, stop) if self.factor == 1.0 else self.unscaled(start, stop)
 
     def row_vectors(self, start: int, stop: int, exact: bool) -> RowVectors:
         """The vectors of rows start:stop that belong to `block(start, stop, exact)` and `about_origin(start, stop)`."""

@@ -29,7 +29,7 @@ class ColumnBlock:
         self._centred: NDArray[Any] | bytes_product.Packed | None = None
         self._about_origin: Float | None = None
         self._coordinates: Float | None = None
-        self._unscaled: Float | None = None
+        self._apart: Float | None = None
         needs = needs or Needs(0)
         shared = exact or shares_products(points)
         if Needs.DISTANCES in needs or (Needs.INNER_PRODUCTS in needs and shared):
@@ -59,11 +59,11 @@ class ColumnBlock:
             self._coordinates = self.points.scaled(self.start, self.stop)
         return self._coordinates
 
-    def unscaled(self) -> Float:
-        """`Points.unscaled`."""
-        if self._unscaled is None:
-            self._unscaled = self.points.unscaled(self.start, self.stop)
-        return self._unscaled
+    def apart(self) -> Float:
+        """`Points.apart`."""
+        if self._apart is None:
+            self._apart = self.points.apart(self.start, self.stop)
+        return self._apart
 
 
 def narrow(block: ColumnBlock, width: int) -> ColumnBlock:
@@ -76,7 +76,7 @@ def narrow(block: ColumnBlock, width: int) -> ColumnBlock:
     part._centred = centred[:width] if isinstance(centred, np.ndarray) else centred
     part._about_origin = None if block._about_origin is None else block._about_origin[:width]
     part._coordinates = None if block._coordinates is None else block._coordinates[:width]
-    part._unscaled = None if block._unscaled is None else block._unscaled[:width]
+    part._apart = None if block._apart is None else block._apart[:width]
     return part
 
 
@@ -202,11 +202,10 @@ class KernelTile(PairTile):
         return self._points.scaled(self._start, self._stop), self._block.coordinates()
 
     def apart(self) -> tuple[Float, Float, float]:
-        # A scale that is no power of two rounds rows: what close ones differ in would be lost before it is subtracted.
-        scale = self._points.scale
-        if scale == 1.0 or scale != self._block.points.scale:
+        factor = self._points.factor
+        if factor == 1.0 or factor != self._block.points.factor:
             return *self.coordinates(), 1.0
-        return self._points.unscaled(self._start, self._stop), self._block.unscaled(), scale
+        return self._points.apart(self._start, self._stop), self._block.apart(), factor
 
     def scratch(self, name: str) -> Float:
         return self._backend.scratch(name, *self.shape, np.float64)

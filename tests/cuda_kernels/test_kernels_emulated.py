@@ -17,8 +17,10 @@ from kernelfit.gram.points import Points
 from kernelfit.gram.tile import ColumnBlock
 from kernelfit.gram.tile import evaluate as evaluate_on_cpu
 from kernelfit.kernels import (
+    ArcCosine,
     Cosine,
     Gaussian,
+    Laplacian,
     Linear,
     Matern,
     Needs,
@@ -44,7 +46,7 @@ def pairs_of(
             inner = memory.put(memory.view(here.inner) @ memory.view(there.inner).T)
     if Needs.L1_DISTANCES in kernel.needs:
         l1 = memory.empty(here.n, there.n, np.float64)
-        memory.launch(launches.l1_distances(memory.address, here.coordinates, there.coordinates, l1))
+        memory.launch(launches.l1_distances(memory.address, here, there, l1))
     for function in set(kernel.functions()):
         user = memory.put(expected_tile(Pairwise(function), points, rows, columns))
     return PairBlocks(dot, inner, l1, user)
@@ -74,7 +76,7 @@ def expected_tile(kernel, points: Points, rows: slice, columns: slice) -> np.nda
 
 def test_the_structure_of_a_launch_is_the_same_in_numpy_and_in_cuda(library, structure_fields):
     assert library.sizeof_tile() == launches.TILE.itemsize
-    assert len(structure_fields) == 32
+    assert len(structure_fields) == 35
     for name, offset in structure_fields.items():
         assert getattr(library, f"offset_{name.replace('.', '_')}")() == offset, name
 
@@ -92,6 +94,16 @@ def test_every_family_gives_the_tile_of_the_cpu(rng, emulated, any_kernel, data,
     scale = np.abs(expected).max()
     allowed = 1e-7 * scale if dtype == np.float32 else 2e-14 * scale
     assert np.abs(got - expected).max() <= allowed
+
+
+@pytest.mark.parametrize("kernel", [Matern(nu=0.5), Laplacian(0.7), ArcCosine()], ids=repr)
+def test_rows_with_a_scale_are_subtracted_as_they_came(rng, emulated, kernel):
+    """Of pairs 1e-9 apart half of the digits were lost by the multiplication with 0.3."""
+    x = rng.standard_normal((40, 3))
+    x[20:] = x[:20] + 1e-9 * rng.standard_normal((20, 3))
+    points, rows, columns = Points(x, 0.3), slice(0, 25), slice(15, 40)
+    got = device_tile(emulated(), kernel, points, rows, columns, np.float64)
+    assert np.abs(got - expected_tile(kernel, points, rows, columns)).max() <= 1e-15
 
 
 @pytest.mark.parametrize("kernel", [Matern(nu=0.5), Matern(nu=0.5) * (Cosine() + Linear())], ids=repr)
@@ -147,10 +159,17 @@ def test_l1_distances(rng, emulated, shape, order):
     memory = emulated()
     a, b = rng.standard_normal((height, d)), rng.standard_normal((width, d))
     out = memory.empty(height, width, np.float64, stride=width + 3)
-    left, right = memory.put(a, stride=d + 2), memory.put(b)
-    memory.launch(launches.l1_distances(memory.address, left, right, out), order)
-    expected = np.abs(a[:, None] - b).sum(2)
-    assert np.allclose(memory.view(out), expected, rtol=1e-14)
+    zeros = memory.put(np.zeros(max(height, width)))
+    for factors in ((0.1, 0.1), (0.1, 0.3)):
+        rows, columns = (
+            DeviceRows(
+                len(x), 1.0, 1.0, None, None, memory.put(x, d + gap), zeros, zeros, zeros, None, factor
+            )
+            for x, gap, factor in ((a, 2, factors[0]), (b, 0, factors[1]))
+        )
+        memory.launch(launches.l1_distances(memory.address, rows, columns, out), order)
+        expected = np.abs(factors[0] * a[:, None] - factors[1] * b).sum(2)
+        assert np.allclose(memory.view(out), expected, rtol=1e-14)
 
 
 @pytest.mark.parametrize("order", ORDERS)

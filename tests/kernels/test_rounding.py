@@ -17,7 +17,10 @@ from mpmath import mp, mpf
 
 import kernelfit
 from kernelfit.cpu.pool import CpuBackend
+from kernelfit.device.gram import RowsGram, fetch
 from kernelfit.errors import InputError
+from kernelfit.gram.points import Points
+from kernelfit.gram.source import KernelGram
 from kernelfit.gram.tile import ColumnBlock, evaluate
 from kernelfit.kernels import (
     ArcCosine,
@@ -347,7 +350,10 @@ def test_a_zero_row_is_parallel_to_itself(rng, cross, depth):
 
 @pytest.mark.parametrize("kernel", [Gaussian(0.7), Laplacian(0.7), Matern(0.5, 1.3), RationalQuadratic()])
 @pytest.mark.parametrize("rows", ["pairs", "clusters", "integers", "stamps"])
-def test_a_scale_rounds_nothing_before_rows_are_subtracted(kernel: Kernel, rows: str) -> None:
+@pytest.mark.parametrize("device", [False, True])
+def test_a_scale_rounds_nothing_before_rows_are_subtracted(
+    make_device: Any, kernel: Kernel, rows: str, device: bool
+) -> None:
     """Rows were multiplied by the scale first: of pairs 1e-9 apart half of the digits were left, of stamps fewer."""
     rng = np.random.default_rng(0)
     x: np.ndarray = rng.standard_normal((12, 3))
@@ -360,12 +366,17 @@ def test_a_scale_rounds_nothing_before_rows_are_subtracted(kernel: Kernel, rows:
         x = rng.integers(2**30, 2**30 + 40, (12, 3))
     else:
         x = 1_700_000_000 + rng.integers(0, 90_000, (12, 3)).astype(np.float64)
-    solution = kernelfit.solve(x, np.zeros(12), kernel=kernel, scale=scale, ridge=1.0, threads=1)
-    assert solution.points is not None
-    with CpuBackend(1) as backend:
-        block = ColumnBlock(solution.points, 0, 12, solution.points.exact)
-        out = np.empty((12, 12))
-        evaluate(kernel, solution.points, 0, 12, block, out, backend)
+    points, out = Points(x, scale), np.empty((12, 12))
+    if device:
+        stand_in = make_device(1_000_000)
+        stream = stand_in.stream("main")
+        block = stand_in.slab.take(12, 12, np.float64)
+        gram = RowsGram(stand_in, stream, KernelGram(kernel, points), 7, 5)
+        gram.fill(stream, (0, 12), (0, 12), block, both=True)
+        out = fetch(stand_in, stream, block)
+    else:
+        with CpuBackend(1) as backend:
+            evaluate(kernel, points, 0, 12, ColumnBlock(points, 0, 12, points.exact), out, backend)
     for i in range(12):
         for j in range(i):
             apart = [mpf(scale) * (mpf(float(p)) - mpf(float(q))) for p, q in zip(x[i], x[j], strict=True)]
@@ -379,3 +390,13 @@ def test_a_scale_rounds_nothing_before_rows_are_subtracted(kernel: Kernel, rows:
             # |log k| relative errors of the distance move k by that much.
             bound = 64 * U * (1 + abs(mp.log(exact)))
             assert abs(mpf(float(out[i, j])) - exact) <= bound * exact + mpf(10) ** -300, (i, j)
+
+
+def test_a_scale_that_shrinks_rows_does_not_let_their_differences_overflow(
+    cross: Callable[..., np.ndarray],
+) -> None:
+    """Rows of 1e308 were subtracted before the scale of 1e-308: exp(-2) became 0."""
+    x = np.array([[1e308, -1e308, 0.0], [-1e308, 1e308, 1e300]])
+    np.testing.assert_allclose(
+        cross(Laplacian(0.5), x, x, 1e-308), np.exp(-np.array([[0, 2], [2, 0]])), rtol=1e-7
+    )
