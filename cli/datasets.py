@@ -24,6 +24,8 @@ from .output import emit
 EMBEDDED = "embedded"
 MISSING = "missing"
 
+_NUMBERS = ("Train", "Test", "Features", "Classes", "Download")
+
 _names = click.Choice(list(REGISTRY))
 
 
@@ -40,6 +42,36 @@ def list_(data_dir: Path | None, json_target: str | None) -> None:
     json_output.check_target(json_target)
     records = [{**_describe(spec), **_place(spec, data_dir)} for spec in REGISTRY.values()]
     _show(records, json_target, _list_table)
+
+
+@command.command(name="show")
+@click.argument("name", type=_names)
+@data_dir_option
+@json_option
+def show(name: str, data_dir: Path | None, json_target: str | None) -> None:
+    """Show what is known of a data set: its sizes, classes, source, licence, and whom to cite."""
+    json_output.check_target(json_target)
+    spec = REGISTRY[name]
+    record = {**_describe(spec), **_place(spec, data_dir)}
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column(overflow="fold")
+    rows = f"{spec.n_train:,} to train on, {spec.n_test:,} to test"
+    shape = " x ".join(map(str, spec.image_shape))
+    for title, text in (
+        ("Name", name),
+        ("Data", spec.title),
+        ("Rows", rows),
+        ("Features", f"{spec.n_features:,} ({shape})"),
+        ("Classes", f"{len(spec.classes)}: {', '.join(spec.classes)}"),
+        ("Source", spec.source),
+        ("Download", _megabytes(spec.download_bytes) or "none, it comes with scikit-learn"),
+        ("Licence", spec.licence),
+        ("Cite", spec.citation),
+        ("Place", record["place"]),
+    ):
+        table.add_row(title, text)
+    emit(record, json_target, table)
 
 
 @command.command(name="fetch")
@@ -105,6 +137,9 @@ def _describe(spec: Spec) -> dict[str, Any]:
         "image_shape": spec.image_shape,
         "classes": spec.classes,
         "source": spec.source,
+        "download_bytes": spec.download_bytes,
+        "licence": spec.licence,
+        "citation": spec.citation,
     }
 
 
@@ -165,7 +200,7 @@ def _print_lines(lines: list[str], record: dict[str, Any], target: str | None) -
 
 
 def _list_table(records: list[dict[str, Any]]) -> Table:
-    table = _table("Name", "Data", "Train", "Test", "Features", "Classes", "Place")
+    table = _table("Name", "Data", "Train", "Test", "Features", "Classes", "Download", "Licence", "Place")
     for record in records:
         table.add_row(
             record["name"],
@@ -174,9 +209,15 @@ def _list_table(records: list[dict[str, Any]]) -> Table:
             f"{record['n_test']:,}",
             f"{record['n_features']:,}",
             str(len(record["classes"])),
+            _megabytes(record["download_bytes"]),
+            record["licence"],
             record["place"],
         )
     return table
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.0f} MB" if size else ""
 
 
 def _place_table(records: list[dict[str, Any]]) -> Table:
@@ -203,7 +244,5 @@ def _verify_table(records: list[dict[str, Any]]) -> Table:
 def _table(*titles: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in titles:
-        table.add_column(
-            title, overflow="fold", justify="right" if title in ("Train", "Test", "Features") else "left"
-        )
+        table.add_column(title, overflow="fold", justify="right" if title in _NUMBERS else "left")
     return table

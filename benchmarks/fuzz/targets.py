@@ -450,7 +450,8 @@ def _csv() -> list[bytes]:
 
 def targets() -> dict[str, Any]:
     """Every target by its name."""
-    from kernelfit.datasets.cifar import decode_python, read_archive, read_binary_batch, read_python_batch
+    from kernelfit.datasets.archive import read_archive
+    from kernelfit.datasets.cifar import decode_python, read_binary_batch, read_python_batch
     from kernelfit.datasets.csv import read_csv
     from kernelfit.datasets.hdf5 import read_hdf5
     from kernelfit.datasets.idx import read_idx

@@ -6,80 +6,32 @@ c32a1d4ab5d03f1284b67883e8d87530 for binary); sha256 as pinned by Keras and MLDa
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+import dataclasses
 
-from .cifar import Batch, decode_binary, decode_python, read_archive, read_binary_batch, read_python_batch
-from .compressed import file_digest
+import numpy as np
+
+from .cifar import CIFAR10_FORMAT
+from .cifar_set import md5_digests, read_batches
 from .dataset import Dataset
-from .faults import damaged
-from .spec import FileCheck, Layout, Located, Part, RemoteFile, Spec
+from .spec import FileCheck, Layout, Located, RemoteFile, Spec
 
 
 def read_cifar10(spec: Spec, located: Located | None) -> tuple[Dataset, tuple[FileCheck, ...]]:
-    """The six batches as a data set."""
-    assert located is not None
-    train, test = _read_parts(spec, located)
-    checks = _cifar_checks(located)
-    return spec.dataset(train, test, _cifar_notes(spec, checks, *train)), checks
-
-
-def _read_parts(spec: Spec, located: Located) -> tuple[Part, Part]:
-    *train, test = _cifar_batches(located)
-    X = np.empty((spec.n_train, spec.n_features), dtype=np.uint8)
-    y = np.empty(spec.n_train, dtype=np.int64)
-    per_batch = spec.n_train // len(train)
-    for index, (rows, labels) in enumerate(train):
-        if len(rows) != per_batch:
-            raise damaged(located.folder, f"{per_batch} images in batch {index + 1}", f"{len(rows)}")
-        part = slice(index * per_batch, (index + 1) * per_batch)
-        X[part], y[part] = rows, labels
-    if len(test[0]) != spec.n_test:
-        raise damaged(located.folder, f"{spec.n_test} images in the test batch", f"{len(test[0])}")
-    return (X, y), test
-
-
-def _cifar_batches(located: Located) -> list[Batch]:
-    """The five training batches and the test batch."""
-    match located.layout.kind:
-        case "binary":
-            return [read_binary_batch(path) for path in located.paths]
-        case "python":
-            return [read_python_batch(path) for path in located.paths]
-    binary, python = (_member_names(kind) for kind in ("binary", "python"))
-    if located.layout.kind == "binary-archive":
-        return read_archive(located.paths[0], binary, decode_binary)
-    return read_archive(located.paths[0], python, decode_python)
-
-
-def _member_names(kind: str) -> tuple[str, ...]:
-    layout: Layout = next(layout for layout in CIFAR10.layouts if layout.kind == kind)
-    return layout.files
-
-
-def _cifar_checks(located: Located) -> tuple[FileCheck, ...]:
-    official = dict(located.layout.digests)
-    checks = []
-    for path in located.paths:
-        algorithm, expected = official[path.name].split(":")
-        checks.append(FileCheck(path, "file", algorithm, file_digest(path, algorithm), expected))
-    return tuple(checks)
-
-
-def _cifar_notes(
-    spec: Spec, checks: tuple[FileCheck, ...], X: NDArray[np.uint8], y: NDArray[np.int64]
-) -> tuple[str, ...]:
+    """The six batches as a data set; of files of another origin a note says how they differ."""
+    dataset, checks = read_batches(spec, located, CIFAR10_FORMAT, _CIFAR_BATCHES)
     foreign = [check for check in checks if not check.official]
     if not foreign:
-        return ()
-    counts = np.bincount(y, minlength=len(spec.classes))
+        return dataset, checks
+    X, counts = dataset.X_train, np.bincount(dataset.y_train, minlength=len(spec.classes))
     means = X.sum(axis=0, dtype=np.int64).reshape(-1, 3).sum(axis=0) / (255 * X.size / 3)
-    return (
-        f"{len(foreign)} of {len(checks)} files are of another origin, so rows may stand in another order than "
-        f"the official one: {foreign[0].note}; training images of a class {counts.min()} to "
-        f"{counts.max()} (official 5000), pixel means {means[0]:.4f}/{means[1]:.4f}/{means[2]:.4f} "
-        "(official .4914/.4822/.4465)",
-    )
+    return dataclasses.replace(
+        dataset,
+        notes=(
+            f"{dataset.notes[0]}; training images of a class {counts.min()} to "
+            f"{counts.max()} (official 5000), pixel means {means[0]:.4f}/{means[1]:.4f}/{means[2]:.4f} "
+            "(official .4914/.4822/.4465)",
+        ),
+    ), checks
 
 
 _CIFAR_BINARY = RemoteFile(
@@ -91,6 +43,7 @@ _CIFAR_BINARY = RemoteFile(
         "https://cave.cs.toronto.edu/kriz/cifar-10-binary.tar.gz",
     ),
 )
+CITATION = "A. Krizhevsky, Learning multiple layers of features from tiny images, 2009"
 _CIFAR_PYTHON_SHA256 = "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
 _CIFAR_BATCHES = (
     "data_batch_1",
@@ -104,10 +57,6 @@ _CIFAR_BINARY_FILES = tuple(f"{name}.bin" for name in _CIFAR_BATCHES)
 _CIFAR_FOLDERS = (".", "cifar10", "cifar-10")
 
 
-def _md5(names: tuple[str, ...], digests: str) -> tuple[tuple[str, str], ...]:
-    return tuple((name, f"md5:{digest}") for name, digest in zip(names, digests.split(), strict=True))
-
-
 CIFAR10 = Spec(
     name="cifar10",
     title="colour photographs",
@@ -116,13 +65,14 @@ CIFAR10 = Spec(
     image_shape=(32, 32, 3),
     classes=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
     source="https://www.cs.toronto.edu/~kriz/cifar.html",
+    citation=CITATION,
     reader=read_cifar10,
     layouts=(
         Layout(
             "binary",
             ("cifar-10-batches-bin", "cifar10/cifar-10-batches-bin", "cifar10", "."),
             _CIFAR_BINARY_FILES,
-            _md5(
+            md5_digests(
                 _CIFAR_BINARY_FILES,
                 "5dd7e06a14cb22eb9f671a540d1b7c25 "
                 "5ea93a67294ea407fff1d09f752e9692 "
@@ -136,7 +86,7 @@ CIFAR10 = Spec(
             "python",
             ("cifar-10-batches-py", "cifar10/cifar-10-batches-py", "cifar10", "."),
             _CIFAR_BATCHES,
-            _md5(
+            md5_digests(
                 _CIFAR_BATCHES,
                 "c99cafc152244af753f735de768cd75f "
                 "d4bba439e000b95fd0a9bffe97cbabec "

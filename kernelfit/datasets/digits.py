@@ -61,5 +61,7 @@ DIGITS = Spec(
     image_shape=(8, 8, 1),
     classes=tuple("0123456789"),
     source="https://archive.ics.uci.edu/dataset/80",
+    licence="CC BY 4.0",
+    citation="E. Alpaydin, C. Kaynak, Optical recognition of handwritten digits, UCI Machine Learning Repository, 1998",
     reader=read_digits,
 )

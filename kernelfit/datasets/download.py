@@ -25,12 +25,13 @@ def fetch(
 ) -> Path:
     """Download what is missing of `spec` and return the folder that then holds it all.
 
-    Files go to `data_dir`/NAME, or to the cache folder when `data_dir` is None. A file that is there and has
-    the official sha256 stays as it is. A download lands under its name only after its sha256 was checked.
+    Files go to `data_dir`/FOLDER (of the spec, else its name), or to the cache folder when `data_dir` is None. A file
+    that is there and has the official sha256 stays as it is. A download lands under its name only after its sha256
+    was checked.
     Raises DataError, one line with every mirror's answer, when a file cannot be had.
     """
     report = progress if progress is not None else Silent()
-    folder = (data_dir.expanduser() if data_dir is not None else cache_folder()) / spec.name
+    folder = (data_dir.expanduser() if data_dir is not None else cache_folder()) / (spec.folder or spec.name)
     for remote in spec.downloads:
         _fetch_file(remote, folder, report, retries)
     return folder

@@ -12,8 +12,8 @@ from kernelfit.progress import Progress
 
 from .dataset import Dataset
 from .download import fetch
-from .locate import locate
-from .own import read_own
+from .locate import locate, locate_in
+from .own import holds_idx, read_own
 from .registry import REGISTRY
 from .spec import Spec
 
@@ -33,9 +33,9 @@ def load(
 
     Parameters
     ----------
-    name : `digits`, `mnist`, `fashion-mnist` or `cifar10`; or the path of an NPZ, HDF5 or CSV file, of a
-        folder of
-        images, or of a folder with four IDX files. With `train` given, only a name for the result.
+    name : one of `REGISTRY` (digits, mnist, cifar10, ...); or the path of an NPZ, HDF5 or CSV file, of a folder of
+        images, of a folder with four IDX files, or of one that holds one of `REGISTRY` as its authors or torchvision
+        lay it out. With `train` given, only a name for the result.
     n_train, n_test : take the first rows of each part; None takes all. With n_test = 0 there are no test rows, and none
         of the user's own are held out.
     data_dir : a folder to look in first; then come $KERNELFIT_DATA and the cache folder. What is found
@@ -55,8 +55,7 @@ def load(
         raise InputError(f"seed: got {seed!r}, expected an integer >= 0")
     if train is not None:
         title = Path(train).stem if name in REGISTRY else name
-        own_test = _existing("test", test) if test else None
-        dataset = read_own(title, _existing("train", train), own_test, seed, hold_out=n_test != 0)
+        dataset = _load_own("train", title, _existing("train", train), test, seed, n_test)
     elif name in REGISTRY:
         if test is not None:
             raise InputError(
@@ -65,8 +64,7 @@ def load(
         dataset = _load_known(REGISTRY[name], data_dir, progress)
     else:
         path = _own_path(name)
-        own_test = _existing("test", test) if test else None
-        dataset = read_own(path.stem, path, own_test, seed, hold_out=n_test != 0)
+        dataset = _load_own("dataset", path.stem, path, test, seed, n_test)
     if progress is not None:
         for note in dataset.notes:
             progress.note(note)
@@ -85,6 +83,25 @@ def _load_known(spec: Spec, data_dir: Path | None, progress: Progress | None) ->
         notes = (f"{spec.name} was downloaded to {folder}",)
     dataset, _ = spec.read(located)
     return dataclasses.replace(dataset, notes=(*notes, *dataset.notes)) if notes else dataset
+
+
+def _load_own(
+    argument: str, title: str, path: Path, test: Path | None, seed: int, n_test: int | None
+) -> Dataset:
+    """The user's own files; a folder may hold a data set known by name, as torchvision's root does."""
+    own_test = _existing("test", test) if test else None
+    if path.is_dir() and own_test is None and not holds_idx(path):
+        located = {spec.name: locate_in(path, spec) for spec in REGISTRY.values() if spec.layouts}
+        names = [name for name, files in located.items() if files is not None]
+        if len(names) > 1:
+            raise InputError(
+                f"{argument}: got {path}, which holds {', '.join(names)}, expected one data set; give the name of one "
+                f"with data_dir={str(path)!r} (--data-dir)"
+            )
+        if names:
+            known, _ = REGISTRY[names[0]].read(located[names[0]])
+            return dataclasses.replace(known, notes=(f"{path} holds {names[0]}", *known.notes))
+    return read_own(title, path, own_test, seed, hold_out=n_test != 0)
 
 
 def _existing(argument: str, path: Path) -> Path:

@@ -40,25 +40,35 @@ def _in_turn(data_dir: Path | None) -> Iterator[Path]:
 
 
 def locate(spec: Spec, data_dir: Path | None = None) -> Located | None:
-    """The first complete set of files of `spec`, or None. A file may be there as `X.gz` or as `X`."""
-    for root in _in_turn(data_dir):
-        for layout in spec.layouts:
-            for folder in layout.folders:
-                paths = [_present(root / folder, name) for name in layout.files]
-                found = tuple(path for path in paths if path is not None)
-                if len(found) == len(paths):
-                    return Located(layout, found)
+    """The first complete set of files of `spec`, or None; see `present` for how they may be called."""
+    return next(filter(None, (locate_in(root, spec) for root in _in_turn(data_dir))), None)
+
+
+def locate_in(root: Path, spec: Spec) -> Located | None:
+    """The files of `spec` below one folder, or None."""
+    for layout in spec.layouts:
+        for folder in layout.folders:
+            paths = [present(root / folder, name) for name in layout.files]
+            files = tuple(path for path in paths if path is not None)
+            if len(files) == len(paths):
+                return Located(layout, files)
     return None
 
 
-def _present(folder: Path, name: str) -> Path | None:
-    for candidate in (name, name.removesuffix(".gz"), f"{name}.gz"):
-        path = folder / candidate
-        try:
-            if path.is_file():
-                return path
-        except OSError as error:
-            raise DataError(
-                f"{path}: cannot be looked at ({error.strerror}); give read permission"
-            ) from error
+def present(folder: Path, name: str) -> Path | None:
+    """The file `name` as it may lie in `folder`: zipped or not, and IDX files with a dot in their names.
+
+    `train-images-idx3-ubyte.gz` may be there as `train-images-idx3-ubyte`, `train-images.idx3-ubyte.gz` or
+    `train-images.idx3-ubyte`.
+    """
+    for spelling in (name, name.replace("-idx", ".idx")):
+        for candidate in (spelling, spelling.removesuffix(".gz"), f"{spelling}.gz"):
+            path = folder / candidate
+            try:
+                if path.is_file():
+                    return path
+            except OSError as error:
+                raise DataError(
+                    f"{path}: cannot be looked at ({error.strerror}); give read permission"
+                ) from error
     return None

@@ -1,75 +1,32 @@
-"""MNIST and Fashion-MNIST: four IDX files each, of the same names.
+"""MNIST and the sets in its format: Fashion-MNIST, KMNIST and QMNIST.
 
 Digests and sizes of the files as downloaded. MNIST: published with its mirrors, and the digests of the
 unzipped content were recomputed from the files. Fashion-MNIST: the sha256 that belong to the MD5 sums in its
-authors' README.
+authors' README. KMNIST and QMNIST: as pinned by TensorFlow Datasets.
 """
 
 from __future__ import annotations
 
-import numpy as np
-
-from .compressed import file_digest
-from .dataset import Dataset
-from .faults import damaged
-from .idx import IDX_FILES, read_images_and_labels
-from .spec import FileCheck, Layout, Located, Part, RemoteFile, Spec
+from .idx import IDX_FILES
+from .idx_set import IdxSet
+from .spec import Layout, RemoteFile, Spec
 
 
-def read_idx_set(spec: Spec, located: Located | None) -> tuple[Dataset, tuple[FileCheck, ...]]:
-    """The four files of `spec` as a data set."""
-    assert located is not None
-    train, test, checks = _read_parts(spec, located)
-    notes = tuple(check.note for check in checks if not check.official)
-    return spec.dataset(train, test, notes), checks
-
-
-def _read_parts(spec: Spec, located: Located) -> tuple[Part, Part, tuple[FileCheck, ...]]:
-    parts: list[Part] = []
-    digests: list[str] = []
-    n_classes = len(spec.classes)
-    for first, n_rows in ((0, spec.n_train), (2, spec.n_test)):
-        images_path, labels_path = located.paths[first : first + 2]
-        images, labels, pair = read_images_and_labels(images_path, labels_path)
-        expected = (n_rows, *spec.image_shape[:2])
-        if images.shape != expected:
-            raise damaged(images_path, f"images of shape {expected}", f"{images.shape}")
-        if int(labels.max()) >= n_classes:
-            row = int(np.argmax(labels >= n_classes))
-            raise damaged(labels_path, f"labels 0 to {n_classes - 1}", f"label {labels[row]} in row {row}")
-        parts.append((images.reshape(n_rows, -1), labels.astype(np.int64)))
-        digests.extend(pair)
-    return parts[0], parts[1], _idx_checks(spec, located, digests)
-
-
-def _idx_checks(spec: Spec, located: Located, digests: list[str]) -> tuple[FileCheck, ...]:
-    """Compare digests, of the unzipped content where the official one is known, else of the file itself."""
-    owner = {file.content_sha256: other.name for other in IDX_SETS for file in other.downloads}
-    checks: list[FileCheck] = []
-    for remote, path, digest in zip(spec.downloads, located.paths, digests, strict=True):
-        # Sets in this format share their file names, so one can lie where the other is looked for.
-        if owner.get(digest, spec.name) != spec.name:
-            raise damaged(
-                path,
-                spec.name,
-                f"the official {owner[digest]}",
-                f"put {spec.name} into a folder of that name",
-            )
-        if remote.content_sha256 is not None:
-            checks.append(FileCheck(path, "unzipped content", "sha256", digest, remote.content_sha256))
-        else:
-            checks.append(FileCheck(path, "file", "sha256", file_digest(path), remote.sha256))
-    return tuple(checks)
-
-
-def _idx_downloads(
-    mirrors: tuple[str, ...], rows: tuple[tuple[str, int, str | None], ...]
+def idx_downloads(
+    files: tuple[str, ...], mirrors: tuple[str, ...], rows: tuple[tuple[str, int, str | None], ...]
 ) -> tuple[RemoteFile, ...]:
+    """The files at all mirrors; a row has the sha256, the size and the sha256 of the unzipped content."""
     return tuple(
         RemoteFile(name, sha256, size, tuple(mirror + name for mirror in mirrors), content)
-        for name, (sha256, size, content) in zip(IDX_FILES, rows, strict=True)
+        for name, (sha256, size, content) in zip(files, rows, strict=True)
     )
 
+
+def _sharing_names() -> tuple[Spec, ...]:
+    return IDX_SETS
+
+
+_READER = IdxSet(rivals=_sharing_names)
 
 MNIST = Spec(
     name="mnist",
@@ -79,9 +36,13 @@ MNIST = Spec(
     image_shape=(28, 28, 1),
     classes=tuple("0123456789"),
     source="http://yann.lecun.com/exdb/mnist/",
-    reader=read_idx_set,
+    licence="CC BY-SA 3.0",
+    citation="Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, Gradient-based learning applied to document recognition, "
+    "Proc. IEEE 86, 1998",
+    reader=_READER,
     layouts=(Layout("idx", ("mnist", "MNIST", "MNIST/raw", "."), IDX_FILES),),
-    downloads=_idx_downloads(
+    downloads=idx_downloads(
+        IDX_FILES,
         (
             "https://ossci-datasets.s3.amazonaws.com/mnist/",
             "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -130,11 +91,15 @@ FASHION_MNIST = Spec(
         "Ankle boot",
     ),
     source="https://github.com/zalandoresearch/fashion-mnist",
-    reader=read_idx_set,
+    licence="MIT",
+    citation="H. Xiao, K. Rasul, R. Vollgraf, Fashion-MNIST: a novel image dataset for benchmarking machine learning "
+    "algorithms, arXiv:1708.07747, 2017",
+    reader=_READER,
     layouts=(
         Layout("idx", ("fashion-mnist", "fashion_mnist", "FashionMNIST/raw", "fashion", "."), IDX_FILES),
     ),
-    downloads=_idx_downloads(
+    downloads=idx_downloads(
+        IDX_FILES,
         (
             "https://fashion-mnist.s3.eu-central-1.amazonaws.com/",
             "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
@@ -148,5 +113,61 @@ FASHION_MNIST = Spec(
     ),
 )
 
+KMNIST = Spec(
+    name="kmnist",
+    title="cursive hiragana",
+    n_train=60000,
+    n_test=10000,
+    image_shape=(28, 28, 1),
+    classes=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
+    source="http://codh.rois.ac.jp/kmnist/",
+    licence="CC BY-SA 4.0",
+    citation="T. Clanuwat, M. Bober-Irizar, A. Kitamoto, A. Lamb, K. Yamamoto, D. Ha, Deep learning for classical "
+    "Japanese literature, arXiv:1812.01718, 2018",
+    reader=_READER,
+    layouts=(Layout("idx", ("kmnist", "KMNIST", "KMNIST/raw", "."), IDX_FILES),),
+    downloads=idx_downloads(
+        IDX_FILES,
+        ("http://codh.rois.ac.jp/kmnist/dataset/kmnist/",),
+        (
+            ("51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4", 18165135, None),
+            ("e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17", 29497, None),
+            ("edd7a857845ad6bb1d0ba43fe7e794d164fe2dce499a1694695a792adfac43c5", 3041136, None),
+            ("20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c", 5120, None),
+        ),
+    ),
+)
+
+_QMNIST_FILES = (
+    "qmnist-train-images-idx3-ubyte.gz",
+    "qmnist-train-labels-idx2-int.gz",
+    "qmnist-test-images-idx3-ubyte.gz",
+    "qmnist-test-labels-idx2-int.gz",
+)
+
+QMNIST = Spec(
+    name="qmnist",
+    title="MNIST made again, 60,000 test digits",
+    n_train=60000,
+    n_test=60000,
+    image_shape=(28, 28, 1),
+    classes=tuple("0123456789"),
+    source="https://github.com/facebookresearch/qmnist",
+    licence="BSD-3-Clause",
+    citation="C. Yadav, L. Bottou, Cold case: the lost MNIST digits, NeurIPS 2019",
+    reader=IdxSet(labels="integers"),
+    layouts=(Layout("idx", ("qmnist", "QMNIST", "QMNIST/raw", "."), _QMNIST_FILES),),
+    downloads=idx_downloads(
+        _QMNIST_FILES,
+        ("https://raw.githubusercontent.com/facebookresearch/qmnist/master/",),
+        (
+            ("9e26a7bf1683614e065d7b76460ccd52807165b3f22561fb782bd9f38c52b51d", 9704059, None),
+            ("2c05dc77f6b916b38e455e97ab129a42a444f3dbef09b278a366f82904e0dd9f", 463024, None),
+            ("43fc22bf7498b8fc98de98369d72f752d0deabc280a43a7bcc364ab19e57b375", 9742279, None),
+            ("9fbcbe594c3766fdf4f0b15c5165dc0d1e57ac604e01422608bb72c906030d06", 526800, None),
+        ),
+    ),
+)
+
 #: they share the names of their files
-IDX_SETS = (MNIST, FASHION_MNIST)
+IDX_SETS: tuple[Spec, ...] = (MNIST, FASHION_MNIST, KMNIST)

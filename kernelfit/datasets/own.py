@@ -16,6 +16,7 @@ from .hdf5 import read_hdf5
 from .idx import IDX_FILES, read_images_and_labels
 from .image_folder import read_image_folder
 from .labels import encode_labels
+from .locate import present
 from .npz import read_npz
 from .rows import Rows
 
@@ -56,10 +57,15 @@ def read_own(name: str, train: Path, test: Path | None, seed: int, *, hold_out: 
     return _assemble(name, rows, own_test or _take(rows, np.arange(0)), notes)
 
 
+def holds_idx(folder: Path) -> bool:
+    """Whether the four IDX files of MNIST's names lie there."""
+    return all(present(folder, file) is not None for file in IDX_FILES)
+
+
 def read_parts(path: Path, argument: str, like: Rows | None = None) -> tuple[Rows, Rows | None]:
     """The training part, and the test part where there is one; the columns of a table are those of the rows `like`."""
     if path.is_dir():
-        paths = [_idx_file(path, file) for file in IDX_FILES]
+        paths = [present(path, file) for file in IDX_FILES]
         if all(file is not None for file in paths):
             return _read_idx_folder([file for file in paths if file is not None])
         return read_image_folder(path)
@@ -73,10 +79,6 @@ def read_parts(path: Path, argument: str, like: Rows | None = None) -> tuple[Row
             f"expected one of {', '.join((*_READERS, *TABLES))}, or a folder of images"
         )
     return reader(path)
-
-
-def _idx_file(folder: Path, name: str) -> Path | None:
-    return next((folder / n for n in (name, name.removesuffix(".gz")) if (folder / n).is_file()), None)
 
 
 def _read_idx_folder(paths: list[Path]) -> tuple[Rows, Rows]:

@@ -1,4 +1,4 @@
-"""The Python batches of CIFAR-10, unpickled without giving the pickle anything to call.
+"""The Python batches of CIFAR-10 and CIFAR-100, unpickled without giving the pickle anything to call.
 
 A pickle is a program. Before it runs, its opcodes are read once: only those that build dictionaries, lists,
 strings, numbers and NumPy arrays pass, and every length and memo index must fit the file. When it runs, the
@@ -140,7 +140,7 @@ def read_pickled_batch(content: bytes, path: Path | str) -> dict[str, Any]:
         reason = str(error) or type(error).__name__
         raise damaged(
             path,
-            "a CIFAR-10 batch pickled from a dictionary of lists and byte arrays",
+            "a CIFAR batch pickled from a dictionary of lists and byte arrays",
             f"a pickle where {reason}",
         ) from error
 

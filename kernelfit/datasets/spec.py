@@ -53,13 +53,13 @@ class Located:
 
 @dataclass(frozen=True)
 class FileCheck:
-    """The digest of one file beside the official one; `of` says what was hashed."""
+    """The digest of one file beside the official one, None where none is published; `of` says what was hashed."""
 
     path: Path
     of: str
     algorithm: str
     found: str
-    expected: str
+    expected: str | None
 
     @property
     def official(self) -> bool:
@@ -68,6 +68,8 @@ class FileCheck:
     @property
     def note(self) -> str:
         """What is said of a file of another origin."""
+        if self.expected is None:
+            return f"{self.path.name}: no digest of it is published, so that its origin was not checked"
         # The first digits tell two digests apart; `kernelfit datasets verify --json` gives them whole.
         return (
             f"{self.path.name} is of another origin: {self.algorithm} of the {self.of} {self.found[:12]}..., "
@@ -81,7 +83,8 @@ class Spec:
 
     `reader` makes a Dataset of the located files, and compares them with the official ones; files of another origin
     are accepted with a note that names the difference. One that comes with a package has no layouts and no downloads,
-    and its reader gets None.
+    and its reader gets None. Downloads lie in a folder called `folder`, by default `name`; sets made of the same files
+    share it. `licence` is what the authors state of it, and `citation` whom to cite.
     """
 
     name: str
@@ -94,6 +97,14 @@ class Spec:
     reader: Reader
     layouts: tuple[Layout, ...] = ()
     downloads: tuple[RemoteFile, ...] = ()
+    folder: str | None = None
+    licence: str = "none stated"
+    citation: str = ""
+
+    @property
+    def download_bytes(self) -> int:
+        """Bytes to download."""
+        return sum(file.size for file in self.downloads)
 
     @property
     def n_features(self) -> int:

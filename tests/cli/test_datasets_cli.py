@@ -53,12 +53,34 @@ def mnist(tmp_path: Path) -> Path:
 def test_list_names_every_set_and_its_place(mnist: Path) -> None:
     records = {record["name"]: record for record in answer("list", "--data-dir", mnist.parent)}
     assert list(records) == list(REGISTRY)
-    assert [records[name]["place"] for name in records] == ["embedded", str(mnist), "missing", "missing"]
+    assert [records[name]["place"] for name in records] == [
+        "embedded",
+        str(mnist),
+        *["missing"] * (len(REGISTRY) - 2),
+    ]
     assert records["cifar10"]["image_shape"] == [32, 32, 3]
     assert records["mnist"]["layout"] == "idx"
     text = run("list", "--data-dir", mnist.parent).stdout
     assert "60,000" in text
     assert str(mnist) in text
+
+
+def test_list_and_show_name_size_licence_and_whom_to_cite() -> None:
+    record = answer("show", "stl10")
+    assert record["download_bytes"] == 2640397119
+    assert record["licence"] == "none stated"
+    assert "Coates" in record["citation"]
+    listed = next(line for line in run("list").stdout.splitlines() if line.startswith("svhn"))
+    assert "246 MB" in listed
+    assert "non-commercial use only" in listed
+    text = run("show", "kmnist").stdout
+    for expected in (
+        "60,000 to train on, 10,000 to test",
+        "10: o, ki, su",
+        "CC BY-SA 4.0",
+        "arXiv:1812.01718",
+    ):
+        assert expected in text
 
 
 def test_verify_tells_official_from_other_origin_and_damaged(mnist: Path) -> None:
@@ -116,7 +138,7 @@ def test_json_goes_to_a_file_beside_the_table(tmp_path: Path) -> None:
     target = tmp_path / "list.json"
     result = run("list", "--json", target)
     assert "digits" in result.stdout
-    assert len(json.loads(target.read_text())) == 4
+    assert len(json.loads(target.read_text())) == len(REGISTRY)
     assert isinstance(run("list", "--json", tmp_path).exception, InputError)
 
 

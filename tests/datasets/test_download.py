@@ -17,6 +17,7 @@ import pytest
 from kernelfit.datasets import download, load
 from kernelfit.datasets import locate as locate_module
 from kernelfit.datasets.download import fetch
+from kernelfit.datasets.emnist import EMNIST_BALANCED, EMNIST_DIGITS, EMNIST_LETTERS
 from kernelfit.datasets.idx import IDX_FILES
 from kernelfit.datasets.mnist import MNIST
 from kernelfit.datasets.registry import REGISTRY
@@ -126,6 +127,22 @@ def test_everything_arrives_and_progress_is_told_of_every_byte(spec: Spec, tmp_p
     assert report.phases == report.totals
     assert report.totals[f"download {IDX_FILES[0]}"] == spec.downloads[0].size
     assert report.notes == []
+
+
+def test_sets_of_the_same_files_are_downloaded_once(server: Server, tmp_path: Path) -> None:
+    content = b"one archive"
+    server.contents["gzip.zip"] = content
+    archive = dataclasses.replace(
+        EMNIST_LETTERS.downloads[0],
+        sha256=hashlib.sha256(content).hexdigest(),
+        size=len(content),
+        mirrors=(f"{server.url}gzip.zip",),
+    )
+    for spec in (EMNIST_LETTERS, EMNIST_BALANCED, EMNIST_DIGITS):
+        folder = fetch(dataclasses.replace(spec, downloads=(archive,)), tmp_path)
+        assert folder == tmp_path / "emnist"
+        assert locate_module.locate_in(tmp_path, spec) is not None
+    assert server.requests == ["/gzip.zip"]
 
 
 def test_what_is_there_is_not_fetched_again(spec: Spec, server: Server, tmp_path: Path) -> None:

@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from kernelfit.datasets.archive import read_archive
 from kernelfit.datasets.cifar import (
     decode_binary,
     decode_python,
-    read_archive,
     read_binary_batch,
     read_python_batch,
 )

@@ -1,0 +1,65 @@
+"""Members of a .tar.gz, read straight from it: nothing is written to disk."""
+
+from __future__ import annotations
+
+import gzip
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, TypeVar, cast
+
+from .compressed import BoundedReader
+from .faults import damaged, reading
+
+Content = TypeVar("Content")
+
+
+def read_archive(
+    path: Path,
+    names: tuple[str, ...],
+    decode: Callable[[bytes, Path], Content],
+    *,
+    max_member: int = 40 << 20,
+    max_content: int = 256 << 20,
+) -> list[Content]:
+    """Read the members called `names`, in that order, from a .tar.gz.
+
+    A member read may have `max_member` bytes, and all that the archive holds `max_content`. Only the last part of a
+    member's name counts, so a member cannot point anywhere. Raises DataError for a member that is missing, double, not
+    a regular file, or too large.
+    """
+    with reading(path, "a .tar.gz archive"):
+        try:
+            members = _decode_members(path, names, decode, max_member, max_content)
+        except tarfile.TarError as error:
+            raise damaged(path, "a .tar.gz archive", f"one that does not unpack ({error})") from error
+    missing = [name for name in names if name not in members]
+    if missing:
+        raise damaged(path, f"the members {', '.join(names)}", f"no {', '.join(missing)}", "fetch it again")
+    return [members[name] for name in names]
+
+
+def _decode_members(
+    path: Path,
+    names: tuple[str, ...],
+    decode: Callable[[bytes, Path], Content],
+    max_member: int,
+    max_content: int,
+) -> dict[str, Content]:
+    members: dict[str, Content] = {}
+    # tarfile takes sizes from the archive on trust: the bound stops a bomb.
+    with gzip.open(path) as unzipped:
+        bounded = cast(IO[bytes], BoundedReader(cast(IO[bytes], unzipped), max_content, path))
+        with tarfile.open(fileobj=bounded, mode="r|") as archive:
+            for member in archive:
+                name = member.name.rsplit("/", 1)[-1]
+                limit = max_member if name in names else max_content
+                if not 0 <= member.size <= limit:
+                    raise damaged(path, f"members of at most {limit} bytes", f"{name!r} of {member.size}")
+                if name not in names:
+                    continue
+                stream = archive.extractfile(member) if member.isreg() else None
+                if stream is None or name in members:
+                    raise damaged(path, f"one regular file {name}", "a link or a second one of that name")
+                members[name] = decode(stream.read(), path / name)
+    return members
