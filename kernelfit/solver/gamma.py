@@ -15,7 +15,7 @@ from kernelfit.kernels import KERNELS, Kernel, build, named, parameter_names
 from kernelfit.linalg.cholesky import factor
 from kernelfit.linalg.leave_one_out import inverse_diagonal, leave_one_out_predictions
 from kernelfit.linalg.triangular import solve_factored
-from kernelfit.progress import Progress, Silent
+from kernelfit.progress import ProgressLike, as_progress
 from kernelfit.solver.inputs import find_duplicates
 from kernelfit.solver.scaling import common_exponent, scaled
 from kernelfit.storage.panels import RamPanels
@@ -62,7 +62,7 @@ def leave_one_out_gamma(
     *,
     ridge: float = 0.0,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: ProgressLike = None,
 ) -> tuple[float, dict[float, float]]:
     """The gamma with the least mean squared leave-one-out residual, and that residual for every gamma tried.
 
@@ -82,8 +82,7 @@ def leave_one_out_gamma(
         raise InputError("gamma: 'auto' needs at least 2 distinct rows; give a number")
     median = median_distance(points, kernel)
     errors: dict[float, float] = {}
-    silent = Silent()
-    with (progress or silent).phase("choose gamma", len(_POWERS), "candidates") as advance:
+    with as_progress(progress).phase("choose gamma", len(_POWERS), "candidates") as advance:
         for exponent in _POWERS:
             gamma = 2.0**exponent / median
             error = _leave_one_out_error(
