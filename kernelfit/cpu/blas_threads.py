@@ -12,9 +12,11 @@ import itertools
 import re
 import threading
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from kernelfit.cpu.fork import renew_in_children
+from kernelfit.cpu.libraries import libraries_loaded
 
 _PREFIXES, _SUFFIXES = ("", "scipy_"), ("", "64_", "_64")
 _BUILT_FOR = re.compile(r"MAX_THREADS=(\d+)")
@@ -54,9 +56,18 @@ def _built_for(get_config: Any) -> int | None:
 def pools() -> list[Pool]:
     """The BLAS libraries that are loaded now, SciPy's among them."""
     import scipy.linalg.cython_blas  # noqa: F401 - loads SciPy's library
+
+    loaded = libraries_loaded()
+    return list(_pools.__wrapped__(None) if loaded is None else _pools(loaded))
+
+
+@lru_cache(maxsize=1)
+def _pools(loaded: int | None) -> tuple[Pool, ...]:
+    """Those of the first `loaded` libraries: to look through all of them takes milliseconds."""
     from threadpoolctl import ThreadpoolController
 
-    return [Pool(library) for library in ThreadpoolController().lib_controllers if library.user_api == "blas"]
+    libraries = ThreadpoolController().lib_controllers
+    return tuple(Pool(library) for library in libraries if library.user_api == "blas")
 
 
 class BlasThreads:
@@ -91,6 +102,14 @@ class BlasThreads:
             for pool, _ in self._thread.before:
                 pool.set(1)
 
+    def free_thread(self) -> None:
+        """Undo `cap_thread`, as often as it was called."""
+        depth = getattr(self._thread, "depth", 0)
+        self._thread.depth = max(0, depth - 1)
+        if depth == 1:
+            for pool, count in self._thread.before:
+                pool.set(count)
+
     def hold(self) -> None:
         """Cap again what somebody else has set since."""
         with self._lock:
@@ -101,11 +120,7 @@ class BlasThreads:
             self._users = max(0, self._users - 1)
             if self._users == 0:
                 self._restore()
-        depth = getattr(self._thread, "depth", 0)
-        self._thread.depth = max(0, depth - 1)
-        if depth == 1:
-            for pool, count in self._thread.before:
-                pool.set(count)
+        self.free_thread()
 
     def limit(self) -> int | None:
         """The least number of threads that somebody else, or the environment, has set for the pools; None: no limit."""

@@ -30,6 +30,12 @@ def hold_while_forking(acquire: Callable[[], object], release: Callable[[], obje
         os.register_at_fork(before=acquire, after_in_parent=release, after_in_child=release)
 
 
+def before_forking(prepare: Callable[[], object]) -> None:
+    """`prepare()` is called before every fork, in the thread that forks."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=prepare)
+
+
 def _renew_all() -> None:
     for renewable in list(_OBJECTS):
         renewable.renew()

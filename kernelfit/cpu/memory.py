@@ -19,7 +19,8 @@ def available_memory() -> int:
 
     The smaller of free physical memory and what the control group leaves, and what the interpreter occupies already.
     """
-    free, group = _free_physical(), free_memory()
+    free = _free_physical()
+    group = free_memory(enough=free)
     if group is not None:
         free = min(free, group)
     return int(max(0, free) * (1.0 - _SPARE)) + min(resident_bytes(), INTERPRETER)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from numbers import Integral
 from types import TracebackType
 from typing import Any, TypeVar
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from kernelfit.cpu.blas_threads import BLAS_THREADS
 from kernelfit.cpu.fork import renew_in_children
 from kernelfit.cpu.threads import available_threads
+from kernelfit.cpu.workers import WORKERS, Job
 from kernelfit.errors import InputError
 
 Item = TypeVar("Item")
@@ -45,8 +45,7 @@ class CpuBackend:
         renew_in_children(self)
 
     def renew(self) -> None:
-        """Closed, as it is when it is made; a forked child has neither the pool nor whoever opened it."""
-        self._pool: ThreadPoolExecutor | None = None
+        """Closed, as it is when it is made; a forked child has not whoever opened it."""
         self._depth = 0
         # Several threads may use one solution, and with it one backend.
         self._lock = threading.Lock()
@@ -56,9 +55,6 @@ class CpuBackend:
         with self._lock:
             if self._depth == 0:
                 BLAS_THREADS.cap()
-                self._pool = ThreadPoolExecutor(
-                    self.threads, thread_name_prefix="kernelfit", initializer=BLAS_THREADS.cap_thread
-                )
             self._depth += 1
         return self
 
@@ -66,36 +62,23 @@ class CpuBackend:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._lock:
-            if self._pool is None:
+            if self._depth == 0:
                 return  # in a child that was forked while it was open
             self._depth -= 1
             if self._depth == 0:
-                self._pool.shutdown(wait=True, cancel_futures=True)
-                self._pool = None
                 self._scratch = threading.local()
                 BLAS_THREADS.give_back()
 
     def run(self, task: Callable[[Item], None], items: Iterable[Item]) -> None:
-        """Call `task` on every item, in order of start; the first error stops the rest and is raised."""
-        if self._pool is None:
+        """Call `task` on every item, in order of start; the first error stops the rest and is raised.
+
+        The calling thread takes its share, and all of a single item.
+        """
+        if self._depth == 0:
             raise RuntimeError("the backend is not open: use it in a with statement")
         BLAS_THREADS.hold()
-        futures = [self._pool.submit(task, item) for item in items]
-        try:
-            finished, _ = wait(futures, return_when=FIRST_EXCEPTION)
-        except BaseException:
-            for future in futures:
-                future.cancel()
-            wait(futures)
-            raise
-        failed = [future for future in futures if future in finished and future.exception() is not None]
-        if failed:
-            for future in futures:
-                future.cancel()
-            wait(futures)
-            error = failed[0].exception()
-            assert error is not None
-            raise error
+        rest = list(items)
+        WORKERS.run(Job(task, rest), max(0, min(self.threads, len(rest)) - 1))
 
     def scratch(self, name: str, rows: int, columns: int, dtype: Any) -> NDArray[Any]:
         """An uninitialised (rows, columns) block that belongs to the calling thread, reused between tasks."""

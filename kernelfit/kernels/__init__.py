@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+from functools import cache
 from typing import Any
 
 from kernelfit.errors import InputError
@@ -83,18 +84,24 @@ def named(name: str) -> type[Kernel]:
 
 def parameter_names(name: str) -> tuple[str, ...]:
     """The names of a kernel's parameters."""
-    return tuple(inspect.signature(named(name)).parameters)
+    return tuple(_parameters(name))
+
+
+@cache
+def _parameters(name: str) -> dict[str, Any]:
+    """Name -> default of a kernel's parameters; `inspect.Parameter.empty` where one has none."""
+    return {key: parameter.default for key, parameter in inspect.signature(named(name)).parameters.items()}
 
 
 def build(name: str, **parameters: Any) -> Kernel:
     """The kernel of that name; parameters left out take their defaults."""
-    family, known = named(name), parameter_names(name)
+    family, known = named(name), _parameters(name)
     for parameter in parameters:
         if parameter not in known:
             expected = f"one of {', '.join(known)}" if known else "no parameters"
             raise InputError(f"{parameter}: the {name} kernel does not have it, expected {expected}")
-    for parameter, definition in inspect.signature(family).parameters.items():
-        if definition.default is inspect.Parameter.empty and parameter not in parameters:
+    for parameter, default in known.items():
+        if default is inspect.Parameter.empty and parameter not in parameters:
             raise InputError(f"{parameter}: the {name} kernel needs it, got nothing; give a number")
     return family(**parameters)
 
