@@ -4,6 +4,8 @@
 
 VENV ?= .venv
 BIN := $(VENV)/bin
+# In as many processes as there are cores, four at most; PYTEST_OPTIONS="-n 0" takes one, as a debugger wants.
+PYTEST = $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 # The first interpreter that runs and is new enough; `make PYTHON=...` overrules it.
@@ -17,10 +19,10 @@ solve: $(VENV)/.installed
 	$(BIN)/kernelfit solve
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+	$(PYTEST) $(PYTEST_OPTIONS)
 
 test-slow: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest --slow $(PYTEST_OPTIONS)
+	$(PYTEST) --slow $(PYTEST_OPTIONS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -35,7 +37,7 @@ clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
 help:
-	@sed -n 's/^#  *//p' Makefile
+	@sed -n '/^$$/q; s/^#  *//p' Makefile
 
 # --prefer-binary: an older wheel rather than a source archive, so that nothing needs a compiler.
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python

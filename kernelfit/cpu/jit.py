@@ -5,13 +5,14 @@ Everything compiled for the CPU is decorated with this `njit`.
 
 from __future__ import annotations
 
+import fcntl
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numba
-from numba.core.caching import FunctionCache
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.compiler_lock import global_compiler_lock
 
 from kernelfit.cpu.fork import hold_while_forking
@@ -47,6 +48,42 @@ def njit(*, cache: bool = False, **options: Any) -> Callable[[Callable[..., Any]
 class _Cache(FunctionCache):
     """Code that cannot be stored, on a full disk or in a folder that was taken away, is used all the same."""
 
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        self._cache_file = _OneAtATime(
+            cache_path=self._cache_path,
+            filename_base=self._impl.filename_base,
+            source_stamp=self._impl.locator.get_source_stamp(),
+        )
+
     def save_overload(self, sig: Any, data: Any) -> None:
         with suppress(OSError):
             super().save_overload(sig, data)
+
+
+class _OneAtATime(IndexDataCacheFile):
+    """The stored code of one function, which one process reads or writes at a time.
+
+    Numba reads its index, chooses a file name that is free, writes the index and then the file: of two processes that
+    compile for different types at once both may choose one name, and either would then run what the other compiled.
+    """
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        descriptor = -1
+        with suppress(OSError):  # no such folder, or a file system without locks
+            descriptor = os.open(self._cache_path, os.O_RDONLY)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)
+
+    def save(self, key: Any, data: Any) -> None:
+        with self._alone():
+            super().save(key, data)
+
+    def load(self, key: Any) -> Any:
+        with self._alone():
+            return super().load(key)

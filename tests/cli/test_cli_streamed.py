@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -210,10 +211,10 @@ def test_what_would_stop_the_solve_is_found_before_the_sums(
     assert str(error).startswith(message)
 
 
-@pytest.fixture
-def killed(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def killed_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that was killed while K was summed up, in a process of its own."""
-    out = tmp_path / "run"
+    out = tmp_path_factory.mktemp("killed") / "run"
     command = [sys.executable, "-m", "kernelfit", "solve", *LONG, "--out", str(out)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while process.poll() is None and not (out / "gram.h5").exists():
@@ -222,6 +223,12 @@ def killed(tmp_path: Path) -> Path:
     assert process.wait() == -signal.SIGKILL
     assert not (out / "run.h5").exists()
     return out
+
+
+@pytest.fixture
+def killed(killed_once: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(killed_once, tmp_path / "run"))
 
 
 LONG = ("--n", "200", "--features", "random-conv", "--filters", "20000", "--ridge", "1e-3")

@@ -6,9 +6,11 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import kernelfit
+from kernelfit.cpu import jit
 
 SOLVE = """
 import numpy as np
@@ -44,6 +46,46 @@ def test_a_full_disk_for_compiled_code(tmp_path):
     )
     done = run(full + SOLVE, NUMBA_CACHE_DIR=str(tmp_path))
     assert done.stdout == "solved\n", done.stderr[-2000:]
+
+
+def test_two_processes_that_store_compiled_code_at_once_store_both(tmp_path, monkeypatch):
+    """Two descriptors of one lock are as two processes. The second comes when the first has read the index."""
+    first, second = (jit._OneAtATime(str(tmp_path), "kernel", "stamp") for _ in range(2))
+    others = threading.Thread(target=second.save, args=("bytes", "code for bytes"))
+    honest = first._load_index
+
+    def load_index():
+        index = honest()
+        if not others.ident:
+            others.start()
+            others.join(0.3)
+        return index
+
+    monkeypatch.setattr(first, "_load_index", load_index)
+    first.save("float64", "code for float64")
+    others.join()
+    assert [first.load(key) for key in ("float64", "bytes")] == ["code for float64", "code for bytes"]
+
+
+def test_code_that_another_process_is_about_to_store_is_not_read_too_early(tmp_path, monkeypatch):
+    """The index names a file before it is written: one of an older source may stand there."""
+    stale, writer, reader = (
+        jit._OneAtATime(str(tmp_path), "kernel", stamp) for stamp in ("old", "new", "new")
+    )
+    stale.save("float64", "old code")
+    seen = []
+    others = threading.Thread(target=lambda: seen.append(reader.load("float64")))
+    honest = writer._save_data
+
+    def save_data(name, data):
+        others.start()
+        others.join(0.3)
+        honest(name, data)
+
+    monkeypatch.setattr(writer, "_save_data", save_data)
+    writer.save("float64", "new code")
+    others.join()
+    assert seen == ["new code"]
 
 
 def test_numba_turned_off_is_one_line():
