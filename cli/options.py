@@ -187,13 +187,13 @@ def kernel_options(function: Function) -> Function:
         ),
     ]
     for name, (kind, users) in kernel_parameters().items():
-        decorators.append(
-            click.option(
-                _flag(name),
-                type=kind,
-                help=_users_help(users),
+        if name == "length_scale":  # words are read where the rows are known
+            words = " median, or auto: least leave-one-out error on training rows."
+            decorators.append(
+                click.option(_flag(name), metavar="NUMBER|median|auto", help=_users_help(users) + words)
             )
-        )
+            continue
+        decorators.append(click.option(_flag(name), type=kind, help=_users_help(users)))
     return _apply(tuple(decorators), function)
 
 

@@ -22,7 +22,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_dat
 from kernelfit.errors import InputError, NotPositiveDefiniteError
 from kernelfit.kernels import Kernel, Pairwise
 from kernelfit.metrics import one_hot
-from kernelfit.progress import ProgressLike
+from kernelfit.progress import Progress
 from kernelfit.solver.solution import Solution
 from kernelfit.solver.solve import solve
 from kernelfit.typing import Float, GammaRule, PrecisionName, RidgeRule, Singular, Tier
@@ -60,7 +60,7 @@ class _KernelEstimator(BaseEstimator):
         scale: float | None = None,
         keep_factor: bool = False,
         random_state: int | np.random.RandomState | None = 0,
-        progress: ProgressLike = None,
+        progress: Progress | None = None,
     ) -> None:
         self.kernel = kernel
         self.gamma = gamma
@@ -179,8 +179,9 @@ class KernelInterpolator(RegressorMixin, MultiOutputMixin, _KernelEstimator):
         Numba), or "precomputed" (X is then the Gram matrix)
     gamma : a number, "median" (gamma_factor / median distance; the default) or "auto" (least leave-one-out error
         on training rows), for the kernels that have a gamma
-    kernel_params : other parameters of a kernel given by name
-    ridge : >= 0; 0 interpolates; "auto" takes the one of least leave-one-out error on the training rows
+    kernel_params : other parameters of a kernel given by name; `length_scale` may be "median" or "auto" as gamma may
+    ridge : >= 0; 0 interpolates; "auto" takes the one of least leave-one-out error on the training rows, and together
+        with an "auto" gamma or length scale the best pair of both (`solution_.gamma_choice`, `solution_.ridge_choice`)
     singular : what to do where ridge = 0 and K is not positive definite in floating point, as a smooth kernel on
         crowded rows is: "ridge" takes the smallest of 1e-12, 1e-10, 1e-8 times the mean diagonal of K that helps, with
         a `LinAlgWarning`, and records it in `ridge_`; "raise" raises `NotPositiveDefiniteError`
@@ -188,7 +189,7 @@ class KernelInterpolator(RegressorMixin, MultiOutputMixin, _KernelEstimator):
     precision, tier, memory, device, threads, scale : see `kernelfit.solve`
     keep_factor : keep n^2/2 numbers, for `solution_.leave_one_out()` and `solution_.solve(Y)`
     random_state : for gamma="auto" and ridge="auto", which may draw a subsample
-    progress : True shows bars and notes, in a notebook or on standard error; or a `kernelfit.progress.Progress`
+    progress : receives progress and notes
 
     Attributes
     ----------

@@ -10,6 +10,7 @@ from kernelfit.datasets import Dataset
 from kernelfit.experiments.prepare import Prepared
 from kernelfit.metrics import coefficient_of_determination, compare
 from kernelfit.solver.ridge import RidgeChoice
+from kernelfit.solver.search import GammaChoice
 from kernelfit.solver.solution import Solution
 from kernelfit.streaming.gram import FeatureGram
 from kernelfit.typing import Float
@@ -150,6 +151,12 @@ def _streamed(record: dict[str, Any], streamed: FeatureGram) -> dict[str, Any]:
             "gram": streamed.seconds["gram"] + spent["gram"],
         },
     }
+
+
+def gamma_record(choice: GammaChoice) -> dict[str, Any]:
+    """The keys that an "auto" gamma or length scale adds: how it was chosen, and every value tried."""
+    chosen = {key: value for key, value in asdict(choice).items() if key != "trials"}
+    return {"gamma_choice": chosen, "gamma_path": [asdict(trial) for trial in choice.trials]}
 
 
 def ridge_record(choice: RidgeChoice, interpolation: dict[str, Any] | None) -> dict[str, Any]:

@@ -58,8 +58,9 @@ class Task:
         try:
             record = self._record(solution, started, progress)
         finally:
-            choice = solution.ridge_choice
+            choice, width = solution.ridge_choice, solution.gamma_choice
             solution.close()  # the memory of its factor is wanted
+        record |= {} if width is None else records.gamma_record(width)
         without, remarks = None, list(self.prepared.notes if self.prepared.streamed is not None else ())
         if choice is not None:
             without = record

@@ -116,6 +116,8 @@ class Kernel:
     of_numbers: ClassVar[bool] = True
     #: k as a C++ expression of `pair` and of the constants `order`, `a`, `b`; see `cuda_kernels/epilogue.cuh`
     device_formula: ClassVar[str] = ""
+    #: the parameter that sets how wide k is: "gamma", "length_scale", or none
+    width_parameter: ClassVar[str] = ""
     #: what `evaluate` asks its tile for
     needs: Needs
     #: blocks of scratch that a tile of this kernel takes beside its own
@@ -145,6 +147,11 @@ class Kernel:
     def gamma_multiplies(cls, rows: Float) -> Float:
         """What gamma multiplies in k, for the pairs of some rows (h, d) or for each; their median gives gamma."""
         raise InputError(f"gamma: the {cls.name} kernel has no median rule, got none; give a number")
+
+    @classmethod
+    def length_scale_divides(cls, rows: Float) -> Float:
+        """What length_scale divides in k, for the pairs of some rows (h, d); their median gives length_scale."""
+        raise InputError(f"length_scale: the {cls.name} kernel has no median rule, got none; give a number")
 
     def compile(self) -> None:
         """Compile what the kernel needs before threads ask for it."""

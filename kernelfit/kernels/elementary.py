@@ -71,7 +71,7 @@ def exp_nonpositive(x: float) -> float:
     return 0.0 if lost else p * _bits_to_double((_double_to_bits(shifted) + 1023) << 52)
 
 
-def pair_distances(rows: Float, metric: Literal["cityblock", "sqeuclidean"]) -> Float:
+def pair_distances(rows: Float, metric: Literal["cityblock", "euclidean", "sqeuclidean"]) -> Float:
     """(h (h - 1) / 2,) distances between all pairs of rows (h, d)."""
     from scipy.spatial.distance import pdist  # SciPy's slowest import, wanted by the median rule alone
 

@@ -20,6 +20,7 @@ class Gaussian(Kernel):
 
     name = "gaussian"
     aliases = ("rbf",)
+    width_parameter = "gamma"
     stationary = True
     needs = Needs.DISTANCES
     device_formula = "exp(-squared_distance(pair, a))"

@@ -19,6 +19,7 @@ class Laplacian(Kernel):
 
     name = "laplacian"
     aliases = ("laplace",)
+    width_parameter = "gamma"
     stationary = True
     needs = Needs.L1_DISTANCES
     device_formula = "exp(-a * pair.l1)"

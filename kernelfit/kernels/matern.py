@@ -9,7 +9,7 @@ from kernelfit.arguments import positive
 from kernelfit.cpu.jit import njit
 from kernelfit.errors import InputError
 from kernelfit.kernels.base import Constants, Kernel, Needs, Tile
-from kernelfit.kernels.elementary import exp_nonpositive
+from kernelfit.kernels.elementary import exp_nonpositive, pair_distances
 from kernelfit.typing import Float
 
 SMOOTHNESS = (0.5, 1.5, 2.5)
@@ -25,6 +25,7 @@ class Matern(Kernel):
     """
 
     name = "matern"
+    width_parameter = "length_scale"
     stationary = True
     needs = Needs.DISTANCES
     device_formula = "matern(distance(pair, a), order)"
@@ -47,6 +48,10 @@ class Matern(Kernel):
     def evaluate(self, tile: Tile, out: Float) -> None:
         length = tile.sq_distances(out)
         _matern(self.constants.a * length, self.constants.order, out)
+
+    @classmethod
+    def length_scale_divides(cls, rows: Float) -> Float:
+        return pair_distances(rows, "euclidean")
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

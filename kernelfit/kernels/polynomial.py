@@ -23,6 +23,7 @@ class Polynomial(Kernel):
 
     name = "polynomial"
     aliases = ("poly",)
+    width_parameter = "gamma"
     needs = Needs.INNER_PRODUCTS
     device_formula = "power(inner_product(pair, a) + b, order)"
 

@@ -9,6 +9,7 @@ from kernelfit.arguments import positive
 from kernelfit.cpu.jit import njit
 from kernelfit.errors import InputError
 from kernelfit.kernels.base import Constants, Kernel, Needs, Tile
+from kernelfit.kernels.elementary import pair_distances
 from kernelfit.typing import Float
 
 
@@ -20,6 +21,7 @@ class RationalQuadratic(Kernel):
     """
 
     name = "rational-quadratic"
+    width_parameter = "length_scale"
     stationary = True
     needs = Needs.DISTANCES
     device_formula = "rational_quadratic(distance(pair, a), b)"
@@ -42,6 +44,10 @@ class RationalQuadratic(Kernel):
     def evaluate(self, tile: Tile, out: Float) -> None:
         length = tile.sq_distances(out)
         _rational_quadratic(self.constants.a * length, self.constants.b, out)
+
+    @classmethod
+    def length_scale_divides(cls, rows: Float) -> Float:
+        return pair_distances(rows, "euclidean")
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

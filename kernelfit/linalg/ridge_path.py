@@ -25,6 +25,7 @@ from kernelfit.gram.protocol import GramSource
 from kernelfit.gram.submatrix import submatrix
 from kernelfit.linalg.cholesky import factor
 from kernelfit.linalg.leave_one_out import inverse_diagonal, leave_one_out_predictions
+from kernelfit.linalg.spectrum import Spectrum
 from kernelfit.linalg.triangular import solve_factored
 from kernelfit.progress import Progress, Silent
 from kernelfit.storage.panels import RamPanels
@@ -140,23 +141,22 @@ def _eigenvalues(
     scale = float(np.abs(np.diagonal(gram)).max())
     # Transposed, K is in LAPACK's order and is overwritten; as it is, it would be copied.
     values, vectors = eigh(gram.T, driver="evr", overwrite_a=True, check_finite=False)
+    spectrum = Spectrum(values, vectors, scale)
     del gram
-    coordinates = vectors.T @ targets
-    threshold = 10.0 * source.n * np.finfo(np.float64).eps / 2.0 * scale
+    coordinates = spectrum.vectors.T @ targets
     strips = PanelLayout.of_order(source.n).strips(0)
     for ridge in ridges:
-        shifted = values + ridge
-        if not shifted[0] > threshold:
+        if not spectrum.is_regular(ridge):
             yield None
             continue
         alpha, inverse = np.empty_like(targets), np.empty(source.n)
 
         def apply(
-            strip: tuple[int, int], shifted: Float = shifted, alpha: Float = alpha, inverse: Float = inverse
+            strip: tuple[int, int], ridge: float = ridge, alpha: Float = alpha, inverse: Float = inverse
         ) -> None:
-            rows = vectors[slice(*strip)]
-            alpha[slice(*strip)] = rows @ (coordinates / shifted[:, None])
-            inverse[slice(*strip)] = rows**2 @ (1.0 / shifted)
+            rows = slice(*strip)
+            solved, diagonal = spectrum.solve(coordinates, [ridge], strip)
+            alpha[rows], inverse[rows] = solved[:, 0], diagonal[:, 0]
 
         backend.run(apply, strips)
         yield leave_one_out_predictions(targets, alpha, inverse)

@@ -1,4 +1,4 @@
-"""Choosing gamma from training rows: the median rule, and closed-form leave-one-out on a subsample."""
+"""The width of a kernel given by name: its gamma, or its length scale; the median rule for both."""
 
 from __future__ import annotations
 
@@ -6,27 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from kernelfit.cpu.pool import CpuBackend
-from kernelfit.errors import InputError, NotPositiveDefiniteError
-from kernelfit.gram.layout import PanelLayout
+from kernelfit.errors import InputError
 from kernelfit.gram.points import Points
-from kernelfit.gram.source import KernelGram
 from kernelfit.kernels import KERNELS, Kernel, build, named, parameter_names
-from kernelfit.linalg.cholesky import factor
-from kernelfit.linalg.leave_one_out import inverse_diagonal, leave_one_out_predictions
-from kernelfit.linalg.triangular import solve_factored
-from kernelfit.progress import ProgressLike, as_progress
-from kernelfit.solver.inputs import find_duplicates
-from kernelfit.solver.scaling import common_exponent, scaled
-from kernelfit.storage.panels import RamPanels
 from kernelfit.typing import Float
 
 #: rows whose distances the median rule looks at
 MEDIAN_ROWS = 1_000
-#: rows of the subsample for leave-one-out: 0.3 s a candidate on two cores
-SUBSAMPLE = 4_000
-#: candidates gamma = 2^k / median, on the lattice that leave-one-out chooses from
-_POWERS = tuple(range(-6, 7))
 
 
 def gamma_kernels() -> tuple[str, ...]:
@@ -35,15 +21,17 @@ def gamma_kernels() -> tuple[str, ...]:
 
 
 def median_distance(points: Points, kernel: str = "gaussian") -> float:
-    """The median of what the kernel's gamma multiplies (`Kernel.gamma_multiplies`), for the first 1,000 rows."""
-    rows = points.scaled(0, min(MEDIAN_ROWS, points.shape[0]))
-    multiplied = named(kernel).gamma_multiplies(rows)
-    if multiplied.size == 0:
-        raise InputError("gamma: 'median' needs at least 2 rows, got 1; give a number")
-    median = float(np.median(multiplied))
+    """The median of what the kernel's width parameter meets, for the first 1,000 rows: of what gamma multiplies
+    (`Kernel.gamma_multiplies`), or of what length_scale divides (`Kernel.length_scale_divides`)."""
+    parameter = named(kernel).width_parameter or "gamma"
+    compared = _compared(points, kernel)
+    if compared.size == 0:
+        raise InputError(f"{parameter}: 'median' needs at least 2 rows, got 1; give a number")
+    median = float(np.median(compared))
     if not median > 0:
+        rows = min(MEDIAN_ROWS, points.shape[0])
         raise InputError(
-            f"gamma: the median distance of the first {len(rows)} rows is {median}; give gamma a number"
+            f"{parameter}: the median distance of the first {rows} rows is {median}; give {parameter} a number"
         )
     return median
 
@@ -53,50 +41,25 @@ def median_gamma(points: Points, kernel: str = "gaussian", factor: float = 1.0) 
     return factor / median_distance(points, kernel)
 
 
-def leave_one_out_gamma(
-    points: Points,
-    targets: Float,
-    kernel: str,
-    parameters: dict[str, Any],
-    backend: CpuBackend,
-    *,
-    ridge: float = 0.0,
-    seed: int = 0,
-    progress: ProgressLike = None,
-) -> tuple[float, dict[float, float]]:
-    """The gamma with the least mean squared leave-one-out residual, and that residual for every gamma tried.
+class Widths:
+    """The values that a kernel's width parameter may take: 2^k from the median rule's, the kernel narrower with k.
 
-    Closed form on at most 4,000 distinct training rows drawn by `seed`; gamma = 2^k / median, k = -6 ... 6. A gamma
-    whose K is not positive definite in float64 is passed over. No test row is ever seen.
+    gamma = 2^k / median, or length_scale = 2^-k median; where most distances are 0 the median is of the others. Rounded
+    to six digits, so that what is printed is what was used.
     """
-    rng = np.random.default_rng(seed)
-    n = points.shape[0]
-    rows = np.sort(rng.choice(n, min(n, SUBSAMPLE), replace=False))
-    sample = Points(points.values[rows], points.scale)
-    kept = np.setdiff1d(np.arange(len(rows)), find_duplicates(sample).dropped)
-    sample = Points(sample.values[kept], points.scale)
-    y = targets[rows[kept]]
-    power = common_exponent(y)
-    y = scaled(y, -power)  # squares of what is far from 1 would be 0 or infinite
-    if len(kept) < 2:
-        raise InputError("gamma: 'auto' needs at least 2 distinct rows; give a number")
-    median = median_distance(points, kernel)
-    errors: dict[float, float] = {}
-    with as_progress(progress).phase("choose gamma", len(_POWERS), "candidates") as advance:
-        for exponent in _POWERS:
-            gamma = 2.0**exponent / median
-            error = _leave_one_out_error(
-                build_with_gamma(kernel, gamma, parameters), sample, y, ridge, backend
-            )
-            if error is not None:
-                errors[gamma] = error
-            advance(1)
-    if not errors:
-        raise InputError(
-            "gamma: 'auto' found no gamma whose K is positive definite; give a number and a ridge > 0"
-        )
-    chosen = min(errors, key=lambda gamma: errors[gamma])
-    return chosen, {gamma: float(scaled(error, 2 * power)) for gamma, error in errors.items()}
+
+    def __init__(self, points: Points, kernel: str) -> None:
+        self.parameter = named(kernel).width_parameter
+        compared = _compared(points, kernel)
+        positive = compared[compared > 0]
+        if positive.size == 0:
+            raise InputError(f"{self.parameter}: 'auto' needs at least 2 distinct rows; give a number")
+        self._median = float(np.median(compared)) or float(np.median(positive))
+
+    def at(self, exponent: float) -> float:
+        """The value 2^exponent from the median rule's."""
+        ratio = 2.0**exponent
+        return float(f"{ratio / self._median if self.parameter == 'gamma' else self._median / ratio:.6g}")
 
 
 def build_with_gamma(name: str, gamma: float, parameters: dict[str, Any]) -> Kernel:
@@ -108,15 +71,11 @@ def build_with_gamma(name: str, gamma: float, parameters: dict[str, Any]) -> Ker
     return build(name, gamma=gamma, **parameters)
 
 
-def _leave_one_out_error(
-    kernel: Kernel, points: Points, targets: Float, ridge: float, backend: CpuBackend
-) -> float | None:
-    store = RamPanels(PanelLayout.of_order(points.shape[0]), np.float64)
-    try:
-        factor(KernelGram(kernel, points), ridge, store, backend)
-    except NotPositiveDefiniteError:
-        return None
-    alpha = targets.copy()
-    solve_factored(store, alpha, backend)
-    predictions = leave_one_out_predictions(targets, alpha, inverse_diagonal(store, backend))
-    return float(np.mean((targets - predictions) ** 2))
+def _compared(points: Points, kernel: str) -> Float:
+    rows = points.scaled(0, min(MEDIAN_ROWS, points.shape[0]))
+    family = named(kernel)
+    return (
+        family.length_scale_divides(rows)
+        if family.width_parameter == "length_scale"
+        else family.gamma_multiplies(rows)
+    )

@@ -20,11 +20,13 @@ from kernelfit.gram.source import KernelGram, PanelGram, as_source
 from kernelfit.kernels import Kernel, build, parameter_names
 from kernelfit.progress import Notes
 from kernelfit.solver.entries import asymmetry, require_symmetric, within_range
-from kernelfit.solver.gamma import build_with_gamma, gamma_kernels, leave_one_out_gamma, median_gamma
+from kernelfit.solver.gamma import build_with_gamma, gamma_kernels, median_distance, median_gamma
 from kernelfit.solver.inputs import Duplicates, as_shift, as_targets, drop_duplicates
 from kernelfit.solver.problem import Problem
 from kernelfit.solver.resources import Resources
 from kernelfit.solver.ridge import CANDIDATES, choose_ridge
+from kernelfit.solver.search import Found, search
+from kernelfit.solver.trials import Asked
 from kernelfit.typing import Float, PrecisionName, RidgeRule
 
 
@@ -88,7 +90,7 @@ def pose(
 ) -> Problem:
     """(K + ridge I) alpha = Y with every choice made. Raises `InputError` and `DuplicateRowsError`."""
     source: GramSource
-    candidates = CANDIDATES
+    candidates, found = CANDIDATES, None
     if isinstance(request.kernel, str) and request.kernel == "precomputed":
         if request.gamma is not None or request.kernel_params:
             raise InputError(
@@ -105,7 +107,9 @@ def pose(
         points = Points(X, request.scale)  # type: ignore[arg-type]
         rows_given = points.shape[0]
         rows = _distinct(points, Y, request, notes)
-        source = KernelGram(resolve_kernel(request, rows, backend, notes), rows.points)
+        held = INTERPRETER + rows.points.nbytes
+        found = resolve_kernel(request, rows, backend, notes, resources.memory_limit - held)
+        source = KernelGram(found.kernel, rows.points)
         require_symmetric(source, backend)
         targets, kept, duplicates, candidates = rows.targets, rows.kept, rows.duplicates, rows.candidates
     problem = Problem(
@@ -121,10 +125,14 @@ def pose(
         single_target=np.ndim(Y) == 1,
         condition=request.condition,
         remembered=dict(request.remember),
+        gamma_choice=None if found is None else found.gamma_choice,
     )
     problem = within_range(problem, notes)
     if not request.choose:
         return problem
+    if found is not None and found.ridge_choice is not None:
+        notes.add(found.ridge_choice.summary())
+        return replace(problem, ridge=found.ridge_choice.ridge, ridge_choice=found.ridge_choice)
     choice = choose_ridge(
         source,
         targets,
@@ -155,8 +163,11 @@ def _distinct(points: Points, Y: ArrayLike, request: Request, notes: Notes) -> _
     return _Rows(points, targets, np.arange(n), Duplicates(()), positive_ridges)
 
 
-def resolve_kernel(request: Request, rows: _Rows, backend: CpuBackend, notes: Notes) -> Kernel:
-    """The kernel with every parameter a number: gamma given, by the median rule, or by leave-one-out."""
+def resolve_kernel(request: Request, rows: _Rows, backend: CpuBackend, notes: Notes, memory: int) -> Found:
+    """The kernel with every parameter a number: its width given, by the median rule, or by leave-one-out.
+
+    Where the ridge is chosen too, the two are chosen together; the search stays within `memory` bytes.
+    """
     kernel, gamma, parameters = request.kernel, request.gamma, dict(request.kernel_params)
     gamma_factor = positive("gamma_factor", request.gamma_factor)
     if isinstance(kernel, Kernel):
@@ -164,38 +175,48 @@ def resolve_kernel(request: Request, rows: _Rows, backend: CpuBackend, notes: No
             raise InputError(
                 "gamma: the kernel is an object that has its parameters already; give them there"
             )
-        return kernel
+        return Found(kernel)
     if not isinstance(kernel, str):
         raise InputError(f"kernel: got {kernel!r}, expected a name or a Kernel of kernelfit.kernels")
-    if "gamma" not in parameter_names(kernel):
-        if gamma is not None:
+    if "gamma" in parameter_names(kernel):
+        if gamma_factor != 1.0 and gamma not in (None, "median"):
             raise InputError(
-                f"gamma: the {kernel} kernel has none; expected one of {', '.join(gamma_kernels())}"
+                f"gamma_factor: got {gamma_factor} beside gamma = {gamma!r}, expected the median rule; leave one out"
             )
-        return build(kernel, **parameters)
-    if gamma_factor != 1.0 and gamma not in (None, "median"):
-        raise InputError(
-            f"gamma_factor: got {gamma_factor} beside gamma = {gamma!r}, expected the median rule; leave one out"
-        )
-    if gamma is None or gamma == "median":
-        return build_with_gamma(kernel, median_gamma(rows.points, kernel, gamma_factor), parameters)
-    if gamma == "auto":
-        chosen, errors = leave_one_out_gamma(
-            rows.points,
-            rows.targets,
-            kernel,
-            parameters,
-            backend,
-            ridge=request.ridge,
-            seed=request.seed,
-            progress=notes.progress,
-        )
-        edge = " (at the edge of the range tried)" if chosen in (min(errors), max(errors)) else ""
-        notes.add(f"gamma {chosen:.6g} by leave-one-out on training rows, {len(errors)} values tried{edge}")
-        return build_with_gamma(kernel, chosen, parameters)
-    if isinstance(gamma, str):
-        try:
-            gamma = float(gamma)
-        except ValueError:
-            raise InputError(f"gamma: got {gamma!r}, expected a number > 0, 'median' or 'auto'") from None
-    return build_with_gamma(kernel, gamma, parameters)
+        if gamma is None or gamma == "median":
+            return Found(
+                build_with_gamma(kernel, median_gamma(rows.points, kernel, gamma_factor), parameters)
+            )
+        if gamma != "auto":
+            return Found(build_with_gamma(kernel, _number("gamma", gamma), parameters))
+        build_with_gamma(kernel, 1.0, parameters)  # what is wrong with the others is said before any work
+    else:
+        if gamma is not None:
+            length = "; give length_scale" if "length_scale" in parameter_names(kernel) else ""
+            raise InputError(
+                f"gamma: the {kernel} kernel has none; expected one of {', '.join(gamma_kernels())}{length}"
+            )
+        length_scale = parameters.pop("length_scale", None)
+        if length_scale == "median":
+            length_scale = median_distance(rows.points, kernel)
+        if length_scale != "auto":
+            if length_scale is not None:
+                parameters["length_scale"] = _number("length_scale", length_scale)
+            return Found(build(kernel, **parameters))
+    asked = Asked(
+        kernel, parameters, None if request.choose else request.ridge, 0.0 in rows.candidates, request.seed
+    )
+    found = search(asked, rows.points, rows.targets, backend, memory, progress=notes.progress)
+    if found.gamma_choice is not None:
+        notes.add(found.gamma_choice.summary())
+    return found
+
+
+def _number(name: str, value: Any) -> Any:
+    """A number, also one that is text; the kernel checks its range."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return float(value)
+    except ValueError:
+        raise InputError(f"{name}: got {value!r}, expected a number > 0, 'median' or 'auto'") from None

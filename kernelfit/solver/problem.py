@@ -16,6 +16,7 @@ from kernelfit.gram.protocol import GramSource
 from kernelfit.gram.source import Source
 from kernelfit.kernels.base import Kernel
 from kernelfit.solver.ridge import RidgeChoice
+from kernelfit.solver.search import GammaChoice
 from kernelfit.typing import Float, PrecisionName
 
 
@@ -35,7 +36,8 @@ class Problem:
     single_target : whether Y was given as (n,)
     condition : whether the condition number is to be estimated
     remembered : JSON that a run carries for whoever resumes it
-    ridge_choice : how ridge="auto" was decided, for these targets; files store only its line in the notes
+    ridge_choice, gamma_choice : how ridge="auto", and gamma="auto" or length_scale="auto", were decided, for these
+        targets; files store only their lines in the notes
     """
 
     source: GramSource
@@ -51,6 +53,7 @@ class Problem:
     condition: bool = True
     remembered: dict[str, Any] = field(default_factory=dict)
     ridge_choice: RidgeChoice | None = None
+    gamma_choice: GammaChoice | None = None
 
     @property
     def n(self) -> int:
@@ -86,7 +89,9 @@ class Problem:
 
     def with_targets(self, targets: Float, single_target: bool) -> Problem:
         """The same system with other right-hand sides, which had no part in the choice of its ridge."""
-        return replace(self, targets=targets, single_target=single_target, ridge_choice=None)
+        return replace(
+            self, targets=targets, single_target=single_target, ridge_choice=None, gamma_choice=None
+        )
 
     def without_gram(self) -> Problem:
         """The same without a K that is stored: rows and kernel stay, an array, a file or a device is let go."""

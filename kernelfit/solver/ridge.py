@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,12 +14,21 @@ from kernelfit.errors import InputError
 from kernelfit.gram.protocol import GramSource
 from kernelfit.linalg.ridge_path import leave_one_out_path, plan_path
 from kernelfit.metrics import error_rate, root_mean_square
-from kernelfit.progress import ProgressLike, as_progress
+from kernelfit.progress import Progress
 from kernelfit.solver.scaling import common_exponent, scaled
 from kernelfit.typing import Float
 
+
+def half_decades(first: int, last: int) -> tuple[float, ...]:
+    """10^(k/2) for k = first ... last."""
+    return tuple(float(f"{10.0 ** (k / 2):.3g}") for k in range(first, last + 1))
+
+
 #: multiples of the mean diagonal of K that are tried: none, and half decades from 1e-6 to 1
-CANDIDATES: tuple[float, ...] = (0.0, *(float(f"{10.0 ** (k / 2):.3g}") for k in range(-12, 1)))
+CANDIDATES: tuple[float, ...] = (0.0, *half_decades(-12, 0))
+#: where the best lies at an end, further ones are, while the last step lowered the error by this fraction
+GAIN = 1e-3
+_LEAST, _LARGEST = 1e-14, 1e9
 
 
 @dataclass(frozen=True)
@@ -53,7 +63,8 @@ class RidgeChoice:
 
     @property
     def at_edge(self) -> bool:
-        """Whether the largest ridge tried was chosen, so that a still larger one might be better."""
+        """Whether the largest ridge tried was chosen: one half a decade below it is worse by less than a thousandth, or
+        no larger one may be tried."""
         return self.relative == max(trial.relative for trial in self.trials)
 
     def summary(self) -> str:
@@ -85,13 +96,15 @@ def choose_ridge(
     held: int = 0,
     candidates: Sequence[float] = CANDIDATES,
     seed: int = 0,
-    progress: ProgressLike = None,
+    progress: Progress | None = None,
 ) -> RidgeChoice:
     """The candidate, times the mean diagonal of K, with the least leave-one-out error of targets (n, c).
 
-    That is the mean squared residual. One-hot targets are classes, whose misclassified rows count: but where ridges
-    differ by less than the standard error of the least count, sqrt(p (1 - p) / n), chance would move the ridge by
-    decades, and among those the squared residual decides.
+    Where the best lies at an end of the candidates, half decades beyond are tried until it does not.
+
+    The error is the mean squared residual. One-hot targets are classes, whose misclassified rows count: but where
+    ridges differ by less than the standard error of the least count, sqrt(p (1 - p) / n), chance would move the ridge
+    by decades, and among those the squared residual decides.
 
     Up to 6,000 rows all are used; beyond, as many rows (drawn by `seed`) as keep the path no longer than one
     factorisation of K; fewer where `memory_limit` bytes, of which others hold `held`, ask for it. Raises `InputError`
@@ -109,22 +122,35 @@ def choose_ridge(
     classes = targets.argmax(axis=1)
     power = common_exponent(targets)
     targets = scaled(targets, -power)
-    trials = []
-    ridges = [relative * mean for relative in candidates]
-    paths = leave_one_out_path(source, targets, ridges, plan.method, backend, as_progress(progress))
-    for relative, ridge, predictions in zip(candidates, ridges, paths, strict=True):
-        error = rmse = None
-        if predictions is not None:
-            error = error_rate(predictions, classes) if one_hot else None
-            rmse = float(scaled(root_mean_square(targets - predictions), power))
-        trials.append(RidgeTrial(relative, ridge, error, rmse))
-    usable = [trial for trial in trials if trial.loo_rmse is not None]
-    if not usable:
-        raise InputError(
-            f"ridge: 'auto' found K + ridge I singular for every ridge up to {max(ridges):.3g}; give a larger number"
+
+    def judge(relatives: Sequence[float]) -> list[RidgeTrial]:
+        trials = []
+        ridges = [relative * mean for relative in relatives]
+        paths = leave_one_out_path(source, targets, ridges, plan.method, backend, progress)
+        for relative, ridge, predictions in zip(relatives, ridges, paths, strict=True):
+            error = rmse = None
+            if predictions is not None:
+                error = error_rate(predictions, classes) if one_hot else None
+                rmse = float(scaled(root_mean_square(targets - predictions), power))
+            trials.append(RidgeTrial(relative, ridge, error, rmse))
+        return trials
+
+    def best_of(trials: Sequence[RidgeTrial]) -> RidgeTrial | None:
+        usable = [trial for trial in trials if trial.loo_rmse is not None]
+        # Of ridges that differ in a millionth of the error only, the smallest is taken: it stands first.
+        return min(
+            min_misclassified(usable, plan.rows),
+            key=lambda trial: float(f"{trial.loo_rmse:.6g}"),
+            default=None,
         )
-    # Of ridges that differ in a millionth of the error only, the smallest is taken: it stands first.
-    best = min(_min_misclassified(usable, plan.rows), key=lambda trial: float(f"{trial.loo_rmse:.6g}"))
+
+    trials = extended(judge(candidates), judge, best_of)
+    best = best_of(trials)
+    if best is None:
+        raise InputError(
+            f"ridge: 'auto' found K + ridge I singular for every ridge up to {max(t.ridge for t in trials):.3g}; "
+            "give a larger number"
+        )
     return RidgeChoice(
         ridge=best.ridge,
         relative=best.relative,
@@ -136,7 +162,39 @@ def choose_ridge(
     )
 
 
-def _min_misclassified(trials: Sequence[RidgeTrial], rows: int) -> Sequence[RidgeTrial]:
+def extended(
+    trials: list[RidgeTrial],
+    judge: Callable[[Sequence[float]], list[RidgeTrial]],
+    best_of: Callable[[Sequence[RidgeTrial]], RidgeTrial | None],
+) -> list[RidgeTrial]:
+    """The trials, and further half decades while the best is the largest ridge or the smallest above 0; ascending."""
+    while True:
+        trials = sorted(trials, key=lambda trial: trial.relative)
+        positive = [trial for trial in trials if trial.relative > 0]
+        best = best_of(trials)
+        if best is None or len(positive) < 2:
+            return trials
+        first, last = positive[0], positive[-1]
+        if best is last and improves(last, positive[-2]) and last.relative < _LARGEST:
+            k = round(2 * math.log10(last.relative))
+            trials = trials + judge(half_decades(k + 1, k + 2))
+        elif best is first and improves(first, positive[1]) and first.relative > _LEAST:
+            k = round(2 * math.log10(first.relative))
+            trials = trials + judge(half_decades(k - 2, k - 1))
+        else:
+            return trials
+
+
+def improves(after: RidgeTrial, before: RidgeTrial) -> bool:
+    """Whether the error falls by more than a thousandth, or a row less is misclassified."""
+    if after.loo_rmse is None or before.loo_rmse is None:
+        return after.loo_rmse is not None
+    if after.loo_error is not None and before.loo_error is not None and after.loo_error < before.loo_error:
+        return True
+    return after.loo_rmse < (1.0 - GAIN) * before.loo_rmse
+
+
+def min_misclassified(trials: Sequence[RidgeTrial], rows: int) -> Sequence[RidgeTrial]:
     """Those within one standard error of the least count; all where nothing is counted."""
     counted = [trial.loo_error for trial in trials if trial.loo_error is not None]
     if not counted:

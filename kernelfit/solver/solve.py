@@ -12,7 +12,7 @@ from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device.protocol import Device
 from kernelfit.gram.source import PanelGram
 from kernelfit.kernels import Kernel
-from kernelfit.progress import Notes, ProgressLike
+from kernelfit.progress import Notes, Progress
 from kernelfit.runs.folder import SOLUTION, make_folder, refuse_occupied
 from kernelfit.solver.complete import complete
 from kernelfit.solver.place import place
@@ -48,7 +48,7 @@ def solve(
     scale: float | None = None,
     seed: int = 0,
     condition: bool = True,
-    progress: ProgressLike = None,
+    progress: Progress | None = None,
 ) -> Solution:
     """Solve (K + ridge I) alpha = Y, K_ij = k(x_i, x_j), by a Cholesky factorisation, and certify the answer.
 
@@ -60,11 +60,15 @@ def solve(
     Y : (n,) or (n, c) targets
     kernel : a name of `kernelfit.kernels.KERNELS`, a `Kernel`, or "precomputed"
     gamma : for gaussian, laplacian and polynomial kernels given by name: a number, "median" (gamma_factor / median
-        distance of the first 1,000 rows; the default) or "auto" (least leave-one-out error on a subsample)
-    kernel_params : other parameters of a kernel given by name
+        distance of the first 1,000 rows; the default) or "auto" (least leave-one-out error on at most 4,000 rows:
+        `Solution.gamma_choice`, `kernelfit.solver.search`)
+    kernel_params : other parameters of a kernel given by name; `length_scale`, of matern and rational-quadratic, may be
+        "median" or "auto" as gamma may
     ridge : >= 0; 0 interpolates; "auto" takes the one of least leave-one-out error among 0 and half decades from 1e-6
-        to 1 of the mean diagonal of K (`Solution.ridge_choice`, `kernelfit.solver.ridge.choose_ridge`). Equal rows are
-        then left out as with ridge 0, unless their targets differ: nothing interpolates them, and 0 is not tried
+        to 1 of the mean diagonal of K, or beyond where the best lies at an end (`Solution.ridge_choice`,
+        `kernelfit.solver.ridge.choose_ridge`); beside an "auto" gamma or length scale the two are chosen together.
+        Equal rows are then left out as with ridge 0, unless their targets differ: nothing interpolates them, and 0 is
+        not tried
     jitter : >= 0, added to the diagonal for the factorisation only; the solution is then refined against K without it
     precision : "float64", "float32" (factor, no refinement), "mixed" (float32 factor, refined in float64), or on a
         device "tf32" (as mixed, with products on the tensor cores, for small condition numbers)
@@ -86,8 +90,6 @@ def solve(
     scale : factor applied to X before the kernel, such as 1/255 for bytes
     seed : for choices that draw rows (gamma="auto", ridge="auto")
     condition : whether to estimate the condition number (a few passes over the factor)
-    progress : True shows bars and notes, in a notebook or on standard error; or an object of your own, a
-        `kernelfit.progress.Progress`
 
     Raises
     ------

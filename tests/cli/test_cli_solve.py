@@ -230,6 +230,19 @@ def test_kernels_and_their_parameters(options: list[str], kernel: dict[str, Any]
     assert record["test_error"] < 0.2
 
 
+def test_a_length_scale_and_a_ridge_that_are_chosen_are_recorded(regression: Path) -> None:
+    record = solve(
+        "--train", str(regression), "--kernel", "matern", "--length-scale", "auto", "--ridge", "auto"
+    )
+    choice = record["gamma_choice"]
+    assert choice["parameter"] == "length_scale"
+    assert record["kernel"]["length_scale"] == choice["value"]
+    assert choice["value"] in [trial["value"] for trial in record["gamma_path"]]
+    assert record["ridge_choice"]["ridge"] == record["ridge"]
+    result = CliRunner().invoke(root, ["solve", "--n", "30", "--kernel", "matern", "--length-scale", "wide"])
+    assert str(result.exception) == "--length-scale: got 'wide', expected a number > 0, 'median' or 'auto'"
+
+
 def test_features_come_before_the_kernel() -> None:
     plain = solve("--n", "400")
     record = solve("--n", "400", "--features", "gabor", "--option", "stride=2")

@@ -26,7 +26,8 @@ def test_the_choice_has_the_least_error_of_all_that_were_tried(noisy):
     choice = solution.ridge_choice
     assert choice is not None
     assert solution.ridge == choice.ridge > 0
-    assert [trial.relative for trial in choice.trials] == list(CANDIDATES)
+    # The best lies at the largest of the first candidates, so that larger ones are tried until it does not.
+    assert [trial.relative for trial in choice.trials] == [*CANDIDATES, 3.16, 10.0]
     usable = [trial for trial in choice.trials if trial.loo_rmse is not None]
     assert choice.relative == min(usable, key=lambda trial: trial.loo_rmse).relative
     assert (choice.rows, choice.of) == (250, 250)
@@ -94,6 +95,7 @@ def test_equals_are_those_within_a_standard_error(errors, residuals, expected, b
         return current[1] if errors[0] is not None else next(scripted)[1]
 
     monkeypatch.setattr(ridge_module, "error_rate", error_rate)
+    monkeypatch.setattr(ridge_module, "extended", lambda trials, *_: trials)
     monkeypatch.setattr(ridge_module, "root_mean_square", residual)
     choice = choose_ridge(ArrayGram(np.eye(n)), np.zeros((n, 2)), backend, 10**10, candidates=candidates)
     assert choice.relative == candidates[expected]
@@ -160,9 +162,21 @@ def test_the_largest_ridge_tried_is_reported_as_such(rng, backend):
     # Nothing but noise: the more it is shrunk, the better.
     k = np.exp(-((np.linspace(0, 1, 60)[:, None] - np.linspace(0, 1, 60)) ** 2) * 50)
     choice = choose_ridge(ArrayGram(k), rng.standard_normal((60, 1)), backend, 10**10)
-    assert choice.relative == 1.0
+    assert choice.relative == 1000.0
     assert choice.at_edge
+    assert choice.trials[-1].loo_rmse == pytest.approx(choice.trials[-2].loo_rmse, rel=1e-3)
     assert "the largest tried" in choice.summary()
+
+
+def test_candidates_go_on_where_the_best_is_the_smallest(rng, backend):
+    # Rank 2 of 40, and a target that it holds but for 1e-7: less than 1e-6 of the mean diagonal is best.
+    x = np.stack([np.ones(40), np.linspace(0, 1, 40)], axis=1)
+    y = x @ [1.0, 2.0] + 1e-8 * rng.standard_normal(40)
+    choice = choose_ridge(ArrayGram(x @ x.T), y[:, None], backend, 10**10)
+    assert choice.trials[0].loo_rmse is None
+    assert 0 < choice.relative < 1e-6
+    usable = [trial for trial in choice.trials if trial.loo_rmse is not None]
+    assert usable[0].relative < choice.relative or not usable[0].loo_rmse < 0.999 * usable[1].loo_rmse
 
 
 def test_equal_rows_with_different_targets_leave_ridge_zero_out(noisy):

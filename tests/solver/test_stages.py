@@ -16,8 +16,8 @@ from kernelfit.solver.answer import certify, solve_targets
 from kernelfit.solver.complete import complete
 from kernelfit.solver.place import place
 from kernelfit.solver.pose import Request, pose
-from kernelfit.solver.primal import is_primal, solve_primal
-from kernelfit.solver.problem import AbsentGram, Problem
+from kernelfit.solver.primal import solve_primal
+from kernelfit.solver.problem import AbsentGram, Problem, is_primal
 from kernelfit.solver.resources import Resources
 
 N, GAMMA = 90, 0.5
