@@ -18,7 +18,7 @@ from kernelfit.deep.recipe import choices, default
 from kernelfit.deep.training.hardware import Hardware
 from kernelfit.deep.training.sweep import run
 from kernelfit.experiments.paper import FIGURE1A
-from kernelfit.report.progress import TerminalProgress
+from kernelfit.progress import TerminalProgress
 
 MIN_ACCURACY = 0.999
 

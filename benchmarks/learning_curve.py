@@ -31,8 +31,8 @@ from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.source import PanelGram
 from kernelfit.gram.submatrix import submatrix
 from kernelfit.metrics import error_rate
+from kernelfit.progress import TerminalProgress
 from kernelfit.report import figures
-from kernelfit.report.progress import TerminalProgress
 from kernelfit.storage.hdf5 import array_digest
 from kernelfit.streaming import gram_file
 from kernelfit.streaming.host_sums import HostSums

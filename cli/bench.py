@@ -11,8 +11,8 @@ from click.core import ParameterSource
 from kernelfit.errors import InputError
 from kernelfit.experiments.scaling import SYNTHETIC, Scaling
 from kernelfit.gram.precision import CPU_PRECISIONS
+from kernelfit.progress import TerminalProgress
 from kernelfit.report import figures, tables
-from kernelfit.report.progress import TerminalProgress
 from kernelfit.storage import json_output
 
 from .options import COUNT, command_line, data_dir_option, json_option, threads_option

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from kernelfit.errors import StorageError
-from kernelfit.report.progress import TerminalProgress
+from kernelfit.progress import TerminalProgress
 from kernelfit.report.run_tables import check_table
 from kernelfit.solver.check import check
 from kernelfit.storage import json_output

@@ -15,7 +15,7 @@ from kernelfit.datasets.locate import data_folders, locate
 from kernelfit.datasets.registry import REGISTRY
 from kernelfit.datasets.spec import Located, Spec
 from kernelfit.errors import DataError
-from kernelfit.report.progress import TerminalProgress
+from kernelfit.progress import TerminalProgress
 from kernelfit.storage import json_output
 
 from .options import data_dir_option, json_option

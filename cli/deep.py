@@ -17,7 +17,7 @@ from kernelfit.deep.recipe import Recipe, default
 from kernelfit.deep.training import tables
 from kernelfit.deep.training.results import finished, record
 from kernelfit.errors import InputError
-from kernelfit.report.progress import TerminalProgress
+from kernelfit.progress import TerminalProgress
 from kernelfit.storage import json_output
 
 from . import network_options as options

@@ -14,7 +14,7 @@ from kernelfit.datasets.corruptions import random_labels
 from kernelfit.deep.data.images import centre_crop
 from kernelfit.errors import InputError
 from kernelfit.expressivity import fit
-from kernelfit.report.progress import TerminalProgress
+from kernelfit.progress import TerminalProgress
 from kernelfit.storage import json_output
 from kernelfit.typing import Variant
 

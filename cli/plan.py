@@ -10,8 +10,8 @@ import click
 from kernelfit.arguments import bytes_of, integer
 from kernelfit.experiments.planning import plan_solve, shape_of, shape_of_numbers
 from kernelfit.experiments.specs import DataSpec, SolverSettings
+from kernelfit.progress import TerminalProgress
 from kernelfit.report import tables
-from kernelfit.report.progress import TerminalProgress
 from kernelfit.storage import json_output
 
 from .options import COUNT, command_line, data_options, json_option, solver_options

@@ -20,8 +20,8 @@ from kernelfit.experiments.predictions import (
     predict_test_rows,
     unseen_test_rows,
 )
+from kernelfit.progress import TerminalProgress
 from kernelfit.report import tables
-from kernelfit.report.progress import TerminalProgress
 from kernelfit.storage import json_output
 
 from .options import COUNT, command_line, data_dir_option, json_option, threads_option

@@ -23,9 +23,9 @@ from kernelfit.experiments.paper import ROWS
 from kernelfit.experiments.table3 import Means, Settings, parameters, run_row
 from kernelfit.gram.placement import TIERS
 from kernelfit.gram.precision import CPU_PRECISIONS
+from kernelfit.progress import TerminalProgress
 from kernelfit.report import figures
 from kernelfit.report import table3 as report
-from kernelfit.report.progress import TerminalProgress
 from kernelfit.storage import atomic, json_output
 
 from . import network_options as options

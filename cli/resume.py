@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from kernelfit.experiments.experiment import Experiment
+from kernelfit.progress import TerminalProgress
 from kernelfit.report import tables
-from kernelfit.report.progress import TerminalProgress
 from kernelfit.report.run_tables import certified_table
 from kernelfit.storage import json_output
 

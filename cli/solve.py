@@ -10,8 +10,8 @@ import click
 from kernelfit.errors import InputError
 from kernelfit.experiments.experiment import Experiment
 from kernelfit.features.options import options, pairs
+from kernelfit.progress import TerminalProgress
 from kernelfit.report import tables
-from kernelfit.report.progress import TerminalProgress
 from kernelfit.storage import json_output
 
 from .options import (

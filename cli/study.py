@@ -9,9 +9,9 @@ import click
 
 from kernelfit.errors import InputError
 from kernelfit.experiments.experiment import Experiment
+from kernelfit.progress import TerminalProgress
 from kernelfit.report import figures
 from kernelfit.report import labels as report
-from kernelfit.report.progress import TerminalProgress
 from kernelfit.storage import json_output
 from kernelfit.study.asked import ask_labels
 from kernelfit.study.labels import LEVELS

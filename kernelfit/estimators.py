@@ -22,7 +22,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_dat
 from kernelfit.errors import InputError, NotPositiveDefiniteError
 from kernelfit.kernels import Kernel, Pairwise
 from kernelfit.metrics import one_hot
-from kernelfit.progress import Progress
+from kernelfit.progress import ProgressLike
 from kernelfit.solver.solution import Solution
 from kernelfit.solver.solve import solve
 from kernelfit.typing import Float, GammaRule, PrecisionName, RidgeRule, Singular, Tier
@@ -60,7 +60,7 @@ class _KernelEstimator(BaseEstimator):
         scale: float | None = None,
         keep_factor: bool = False,
         random_state: int | np.random.RandomState | None = 0,
-        progress: Progress | None = None,
+        progress: ProgressLike = None,
     ) -> None:
         self.kernel = kernel
         self.gamma = gamma
@@ -189,7 +189,7 @@ class KernelInterpolator(RegressorMixin, MultiOutputMixin, _KernelEstimator):
     precision, tier, memory, device, threads, scale : see `kernelfit.solve`
     keep_factor : keep n^2/2 numbers, for `solution_.leave_one_out()` and `solution_.solve(Y)`
     random_state : for gamma="auto" and ridge="auto", which may draw a subsample
-    progress : receives progress and notes
+    progress : True shows bars and notes, in a notebook or on standard error; or a `kernelfit.progress.Progress`
 
     Attributes
     ----------

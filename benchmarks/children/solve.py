@@ -15,7 +15,7 @@ import numpy as np
 
 from kernelfit.experiments import gemm_rate
 from kernelfit.experiments.experiment import Experiment
-from kernelfit.report.progress import TerminalProgress
+from kernelfit.progress import TerminalProgress
 
 #: what is taken from the record of the experiment as it stands there
 _TAKEN = (

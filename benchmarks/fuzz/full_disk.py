@@ -26,7 +26,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import kernelfit
 from benchmarks import harness
 from benchmarks.fuzz.writers import WRITERS, Writer, warm_up
 from kernelfit.errors import KernelfitError
@@ -34,6 +33,13 @@ from kernelfit.errors import KernelfitError
 STEP = 4096
 DISK = 2**26
 BALLAST = ".ballast"
+#: what only some writers load: torch, scikit-learn, matplotlib
+LIBRARIES = (
+    "kernelfit.deep.training.checkpoint",
+    "kernelfit.estimators",
+    "matplotlib.figure",
+    "matplotlib.backends.backend_agg",
+)
 #: faults after which a writer is given up
 _ENOUGH = 20
 
@@ -83,11 +89,14 @@ class Zygote:
     """A process that has imported everything and forks another for every task.
 
     What it forks does the task and returns from `main`, so that it exits as any interpreter does and what libraries do
-    at exit is done.
+    at exit is done. `libraries` are those beside kernelfit's own.
     """
 
+    def __init__(self, libraries: Sequence[str] = LIBRARIES) -> None:
+        self._libraries = ",".join(libraries)
+
     def __enter__(self) -> Zygote:
-        command = [sys.executable, "-m", "benchmarks.fuzz.full_disk", "--zygote"]
+        command = [sys.executable, "-m", "benchmarks.fuzz.full_disk", "--zygote", self._libraries]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         return self
 
@@ -106,17 +115,11 @@ class Zygote:
             return code, answer.read_text(errors="replace").splitlines() if answer.exists() else []
 
 
-def serve() -> None:
+def serve(libraries: Sequence[str]) -> None:
     """The zygote: a task a line on standard input, an exit code a line on standard output."""
-    for module in (
-        "kernelfit.deep.training.checkpoint",
-        "matplotlib.figure",
-        "matplotlib.backends.backend_agg",
-    ):
+    for module in libraries:
         with suppress(ImportError):
             importlib.import_module(module)
-    for name in dir(kernelfit):
-        getattr(kernelfit, name)
     warm_up()
     while task := sys.stdin.readline():
         writer, folder, free, answer = json.loads(task)
@@ -161,10 +164,10 @@ def one_step(writer: Writer, disk: Path, free: int | None) -> list[str]:
     return ["right" if refused is None else "refused", *faults]
 
 
-def sweep(name: str, step: int = STEP, beyond: int = 3) -> Sweep:
+def sweep(name: str, zygote: Zygote, step: int = STEP, beyond: int = 3) -> Sweep:
     """Every amount of free space until the write succeeds `beyond` times in a row."""
     sweep, started, succeeded, free = Sweep(), time.perf_counter(), 0, 0
-    with small_disk() as disk, Zygote() as zygote, tempfile.TemporaryDirectory() as template:
+    with small_disk() as disk, tempfile.TemporaryDirectory() as template:
         made = zygote.do(name, Path(template), None)
         if made != (0, ["made"]):
             raise RuntimeError(f"{name}: what is there before could not be made: {made}")
@@ -195,15 +198,16 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = harness.parser(__doc__)
     parser.add_argument("--writer", action="append", choices=list(WRITERS), help="this one alone; repeatable")
     parser.add_argument("--step", type=int, default=STEP, help="bytes")
-    parser.add_argument("--zygote", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--zygote", help=argparse.SUPPRESS)
     options = parser.parse_args(words)
-    if options.zygote:
-        serve()
+    if options.zygote is not None:
+        serve(options.zygote.split(",") if options.zygote else ())
         return
     results: dict[str, Any] = {}
     faults: list[str] = []
     for name in options.writer or WRITERS:
-        found = sweep(name, options.step)
+        with Zygote() as zygote:
+            found = sweep(name, zygote, options.step)
         steps = sum(found.outcomes.values())
         line = ", ".join(f"{number} {outcome}" for outcome, number in sorted(found.outcomes.items()))
         print(

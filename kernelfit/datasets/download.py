@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kernelfit.errors import DataError
-from kernelfit.progress import Advance, Progress, Silent
+from kernelfit.progress import Advance, Progress, ProgressLike, as_progress
 
 from .locate import VARIABLE, cache_folder
 from .spec import RemoteFile, Spec
@@ -21,7 +21,7 @@ _CHUNK = 1 << 16
 
 
 def fetch(
-    spec: Spec, data_dir: Path | None = None, progress: Progress | None = None, retries: int = RETRIES
+    spec: Spec, data_dir: Path | None = None, progress: ProgressLike = None, retries: int = RETRIES
 ) -> Path:
     """Download what is missing of `spec` and return the folder that then holds it all.
 
@@ -30,7 +30,7 @@ def fetch(
     was checked.
     Raises DataError, one line with every mirror's answer, when a file cannot be had.
     """
-    report = progress if progress is not None else Silent()
+    report = as_progress(progress)
     folder = (data_dir.expanduser() if data_dir is not None else cache_folder()) / (spec.folder or spec.name)
     for remote in spec.downloads:
         _fetch_file(remote, folder, report, retries)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kernelfit.errors import InputError
-from kernelfit.progress import Progress
+from kernelfit.progress import Progress, ProgressLike, as_progress
 
 from .dataset import Dataset
 from .download import fetch
@@ -27,7 +27,7 @@ def load(
     train: Path | None = None,
     test: Path | None = None,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: ProgressLike = None,
 ) -> Dataset:
     """Load a data set by name, or the user's own from a path.
 
@@ -51,6 +51,7 @@ def load(
     DataError : a file that is missing, truncated, corrupt, of another shape, or mislabelled.
     """
     name = str(name)
+    progress = as_progress(progress)
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise InputError(f"seed: got {seed!r}, expected an integer >= 0")
     if train is not None:
@@ -65,13 +66,12 @@ def load(
     else:
         path = _own_path(name)
         dataset = _load_own("dataset", path.stem, path, test, seed, n_test)
-    if progress is not None:
-        for note in dataset.notes:
-            progress.note(note)
+    for note in dataset.notes:
+        progress.note(note)
     return _first_rows(dataset, n_train, n_test)
 
 
-def _load_known(spec: Spec, data_dir: Path | None, progress: Progress | None) -> Dataset:
+def _load_known(spec: Spec, data_dir: Path | None, progress: Progress) -> Dataset:
     if not spec.layouts:
         return spec.read(None)[0]
     located = locate(spec, data_dir)

@@ -32,7 +32,7 @@ from kernelfit.experiments.specs import (
 )
 from kernelfit.experiments.standardisation import Standardisation
 from kernelfit.experiments.task import Task
-from kernelfit.progress import Progress, Silent
+from kernelfit.progress import Progress, ProgressLike, as_progress
 from kernelfit.runs.folder import GRAM, JOURNAL, RUN, SOLUTION
 from kernelfit.solver import resume as runs
 from kernelfit.solver.solution import Solution
@@ -136,7 +136,7 @@ class Experiment(Settings):
         resume: bool = False,
         checkpoint: Pathlike = None,
         command: str = "",
-        progress: Progress | None = None,
+        progress: ProgressLike = None,
     ) -> Result:
         """Load, prepare, solve and report.
 
@@ -152,7 +152,7 @@ class Experiment(Settings):
         InputError, DataError, and what `kernelfit.solve` raises
         """
         started = time.perf_counter()
-        progress = progress or Silent()
+        progress = as_progress(progress)
         folder = _path(run_dir)
         if folder is not None:
             folder = claim(folder, resume=resume, streams=self.streams)
@@ -163,12 +163,12 @@ class Experiment(Settings):
             return task.report(solution, folder, started, progress)
 
     @contextmanager
-    def solved(self, progress: Progress | None = None) -> Iterator[Solved]:
+    def solved(self, progress: ProgressLike = None) -> Iterator[Solved]:
         """The solution with its factor, for as long as the block lasts: to ask more of it than `run` reports.
 
         Raises as `run`.
         """
-        with self._solved(None, False, None, "", progress or Silent()) as (task, solution):
+        with self._solved(None, False, None, "", as_progress(progress)) as (task, solution):
             yield Solved(task.dataset, task.prepared, solution)
 
     @contextmanager
@@ -200,13 +200,13 @@ class Experiment(Settings):
     @staticmethod
     @contextmanager
     def opened(
-        run_dir: str | Path, *, threads: int | None = None, progress: Progress | None = None
+        run_dir: str | Path, *, threads: int | None = None, progress: ProgressLike = None
     ) -> Iterator[tuple[Experiment, Solved]]:
         """The experiment of a finished run, and its solution with the factor that is stored, while the block lasts.
 
         Raises as `kernelfit.open`, and `InputError` where the run is no experiment's.
         """
-        folder, progress = Path(run_dir).absolute(), progress or Silent()
+        folder, progress = Path(run_dir).absolute(), as_progress(progress)
         remembered = runs.remembered(folder)
         if "experiment" not in remembered:
             raise InputError(
@@ -232,7 +232,7 @@ class Experiment(Settings):
         device_memory: int | str | None = None,
         threads: int | None = None,
         command: str = "",
-        progress: Progress | None = None,
+        progress: ProgressLike = None,
     ) -> Result:
         """Continue the run in `run_dir` from its first unfinished panel, or report a finished one anew.
 
@@ -243,7 +243,7 @@ class Experiment(Settings):
         their certificate alone. Raises as `kernelfit.resume`.
         """
         started = time.perf_counter()
-        progress = progress or Silent()
+        progress = as_progress(progress)
         folder = Path(run_dir).absolute()
         require_regular(folder / RESULT)
         if (folder / SOLUTION).exists() and not any((folder / name).exists() for name in (RUN, JOURNAL)):

@@ -15,7 +15,7 @@ from kernelfit.experiments.run_dir import WEIGHTS
 from kernelfit.experiments.specs import Inputs
 from kernelfit.experiments.standardisation import Standardisation
 from kernelfit.gram.points import Points
-from kernelfit.progress import Progress, Silent
+from kernelfit.progress import Progress, ProgressLike, as_progress
 from kernelfit.runs.folder import SOLUTION
 from kernelfit.solver.inputs import find_duplicates
 from kernelfit.solver.solution import Solution
@@ -85,9 +85,9 @@ class Result:
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(self.summary())}</pre>"
 
-    def scores(self, rows: Array, progress: Progress | None = None) -> Float:
+    def scores(self, rows: Array, progress: ProgressLike = None) -> Float:
         """f at the rows (m, d), which are as those of the data set before any features: (m, c)."""
-        progress = progress or Silent()
+        progress = as_progress(progress)
         if self.streamed:
             scores = self._streamed_scores(rows, progress)
         else:
@@ -99,7 +99,7 @@ class Result:
             scores = self.solution.predict(rows, progress)
         return scores.reshape(len(scores), -1)
 
-    def predict(self, rows: Array, progress: Progress | None = None) -> Array:
+    def predict(self, rows: Array, progress: ProgressLike = None) -> Array:
         """The class of each row (m,) by name, or its targets (m, c)."""
         return self.decided(self.scores(rows, progress))
 

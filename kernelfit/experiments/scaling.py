@@ -21,7 +21,7 @@ from kernelfit.gram.costs import Costs
 from kernelfit.gram.points import Points
 from kernelfit.kernels import Kernel, build
 from kernelfit.metrics import one_hot
-from kernelfit.progress import Progress, Silent
+from kernelfit.progress import Progress, ProgressLike, as_progress
 from kernelfit.solver.gamma import median_gamma
 from kernelfit.solver.solve import solve
 from kernelfit.typing import PrecisionName
@@ -83,9 +83,9 @@ class Scaling:
             if getattr(self, name) is not None:
                 integer(name, getattr(self, name), 1)
 
-    def run(self, progress: Progress | None = None) -> dict[str, Any]:
+    def run(self, progress: ProgressLike = None) -> dict[str, Any]:
         """Measure every size beside the machine's own rate of matrix products, and predict the next ones."""
-        progress = progress or Silent()
+        progress = as_progress(progress)
         threads = CpuBackend(self.threads).threads
         given = bytes_of(self.memory)
         limit = available_memory() if given is None else given

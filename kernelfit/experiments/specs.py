@@ -19,7 +19,7 @@ from kernelfit.errors import InputError
 from kernelfit.features import feature_class
 from kernelfit.features.options import make, options
 from kernelfit.kernels import parameter_names
-from kernelfit.progress import Progress
+from kernelfit.progress import ProgressLike, as_progress
 from kernelfit.solver.inputs import as_shift
 from kernelfit.storage import json_output
 from kernelfit.typing import Array, Corruption, GammaRule, PrecisionName, RidgeRule, Tier
@@ -42,7 +42,7 @@ class DataSpec:
     train: Path | None = None
     test: Path | None = None
 
-    def load(self, seed: int, progress: Progress | None = None) -> Dataset:
+    def load(self, seed: int, progress: ProgressLike = None) -> Dataset:
         """The data set; `seed` chooses the rows held out where there is no test part."""
         return datasets.load(
             self.dataset,
@@ -130,7 +130,7 @@ class FeatureSpec:
         known = options(self.name)
         return {key: value for key, value in self.options.items() if value != known[key].default}
 
-    def fit(self, dataset: Dataset, threads: int | None, progress: Progress | None = None) -> ImageFeatures:
+    def fit(self, dataset: Dataset, threads: int | None, progress: ProgressLike = None) -> ImageFeatures:
         """The map, fitted on the training rows; the same rows and options always give the same features."""
         if dataset.image_shape is None:
             raise InputError(
@@ -159,15 +159,17 @@ class Inputs:
     seed: int
     standardise: bool = False
 
-    def load(self, progress: Progress | None = None) -> Dataset:
+    def load(self, progress: ProgressLike = None) -> Dataset:
         """The data set, corrupted where that was asked for."""
+        progress = as_progress(progress)
         dataset = self.data.load(self.seed, progress)
-        if self.corruption and progress is not None:
+        if self.corruption:
             progress.note(f"corruption: {self.corruption.name}; test labels stay as they are")
         return self.corruption.apply(dataset, self.seed)
 
-    def fit_again(self, threads: int | None, progress: Progress | None = None) -> tuple[ImageFeatures, Array]:
+    def fit_again(self, threads: int | None, progress: ProgressLike = None) -> tuple[ImageFeatures, Array]:
         """The fitted features of a solve that is over, and its training rows."""
+        progress = as_progress(progress)
         dataset = self.load(progress)
         return self.features.fit(dataset, threads, progress), dataset.X_train
 

@@ -15,7 +15,7 @@ from typing import Any
 from kernelfit.experiments.experiment import Experiment
 from kernelfit.experiments.paper import ROWS, PaperRow
 from kernelfit.experiments.record import OF_A_CHOICE
-from kernelfit.progress import Progress
+from kernelfit.progress import ProgressLike
 from kernelfit.typing import PrecisionName, Tier
 
 
@@ -61,7 +61,7 @@ def parameters(row: PaperRow, settings: Settings) -> dict[str, Any]:
 
 
 def run_row(
-    row: PaperRow, settings: Settings, means: Means, command: str = "", progress: Progress | None = None
+    row: PaperRow, settings: Settings, means: Means, command: str = "", progress: ProgressLike = None
 ) -> dict[str, Any]:
     """Load, features, Gram, both solutions: the record of one row (`interpolation` and `chosen` as `kernelfit solve`
     writes them; `interpolation` is None where K is singular to rounding)."""

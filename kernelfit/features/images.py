@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from kernelfit.arguments import integer, positive
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
-from kernelfit.progress import Progress, Silent
+from kernelfit.progress import Progress, ProgressLike, Silent, as_progress
 
 Float32 = NDArray[np.float32]
 ImageShape = tuple[int, int, int]
@@ -83,19 +83,19 @@ class ImageFeatures(TransformerMixin, BaseEstimator):
         """What the user should know of the features once they are fitted, such as that they were rounded."""
         return ()
 
-    def fit(self, X: ArrayLike, y: Any = None, *, progress: Progress | None = None) -> ImageFeatures:
+    def fit(self, X: ArrayLike, y: Any = None, *, progress: ProgressLike = None) -> ImageFeatures:
         """Take the image shape from X and prepare the filters; `y` is ignored."""
         rows = validate_data(self, X, dtype=_DTYPES)
         self.image_shape_ = check_shape(self.image_shape, rows.shape[1])
         positive("scale", self.scale)
-        self._fit(rows, progress or Silent())
+        self._fit(rows, as_progress(progress))
         return self
 
-    def transform(self, X: ArrayLike, *, progress: Progress | None = None) -> Float32:
+    def transform(self, X: ArrayLike, *, progress: ProgressLike = None) -> Float32:
         """Z (n, n_features_out_) float32."""
         rows = self.validated(X)
         features = np.empty((len(rows), self.n_features_out_), np.float32)
-        self._compute(self._task(), rows, features, progress or Silent())
+        self._compute(self._task(), rows, features, as_progress(progress))
         return features
 
     def blocks(self, X: ArrayLike, rows_per_block: int = 1024) -> Iterator[tuple[slice, Float32]]:

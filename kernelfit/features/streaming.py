@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from kernelfit.arguments import integer
 from kernelfit.errors import InputError
 from kernelfit.features.images import Float32, ImageFeatures, RowTask
-from kernelfit.progress import Progress, Silent
+from kernelfit.progress import ProgressLike, as_progress
 
 
 class StreamingImageFeatures(ImageFeatures):
@@ -66,7 +66,7 @@ class StreamingImageFeatures(ImageFeatures):
         start: int,
         stop: int,
         out: NDArray[Any] | None = None,
-        progress: Progress | None = None,
+        progress: ProgressLike = None,
     ) -> NDArray[Any]:
         """Z[:, columns(start, stop)] for rows X that were validated already.
 
@@ -79,7 +79,7 @@ class StreamingImageFeatures(ImageFeatures):
         elif out.shape != shape or out.dtype not in dtypes or not out.flags.c_contiguous:
             names = " or ".join(np.dtype(dtype).name for dtype in dtypes)
             raise InputError(f"out: got {out.dtype} {out.shape}, expected C-ordered {names} {shape}")
-        self._compute(self._block_task(start, stop), X, out, progress or Silent())
+        self._compute(self._block_task(start, stop), X, out, as_progress(progress))
         return out
 
     def _task(self) -> RowTask:

@@ -13,7 +13,7 @@ from kernelfit.errors import DataError, RefinementError, StorageError
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.source import PanelGram
-from kernelfit.progress import Progress, Silent
+from kernelfit.progress import Progress, ProgressLike, as_progress
 from kernelfit.runs.folder import FACTOR, JOURNAL, RUN, SOLUTION
 from kernelfit.runs.identity import differences, identity
 from kernelfit.runs.verify import open_factor, verify
@@ -61,7 +61,7 @@ def check(
     function: Any = None,
     gram: ArrayLike | PanelGram | None = None,
     threads: int | None = None,
-    progress: Progress | None = None,
+    progress: ProgressLike = None,
 ) -> Check:
     """Verify a run end to end: what it was started with, its journal, every finished panel, HDF5's view of the factor.
 
@@ -70,7 +70,7 @@ def check(
     `kernelfit.resume`. Raises `DataError` where the folder holds no run.
     """
     folder = require_run(folder)
-    progress = progress or Silent()
+    progress = as_progress(progress)
     report = Check(str(folder))
     if not (folder / RUN).exists():
         report.notes.append("a solution without a factor")

@@ -18,7 +18,7 @@ from kernelfit.errors import DataError, StorageError
 from kernelfit.gram.protocol import GramSource
 from kernelfit.gram.source import PanelGram, as_source
 from kernelfit.linalg.cholesky import Pivots
-from kernelfit.progress import Notes, Progress, Silent
+from kernelfit.progress import Notes, ProgressLike, as_progress
 from kernelfit.runs import folder as run_folder
 from kernelfit.runs import run_file
 from kernelfit.runs.folder import FACTOR, GRAM, JOURNAL, LOCK, RUN, SOLUTION, Run
@@ -45,7 +45,7 @@ def resume(
     device: str | Device | Sequence[Device] = "auto",
     device_memory: int | str | None = None,
     threads: int | None = None,
-    progress: Progress | None = None,
+    progress: ProgressLike = None,
 ) -> Solution:
     """Resume the run in `folder` from its first unfinished panel; bit for bit the answer of a run without a break
     where the device is of the same kind.
@@ -68,7 +68,7 @@ def resume(
     check_device(device)
     memory = bytes_of(device_memory, "device_memory")
     folder = require_run(folder)
-    progress = progress or Silent()
+    progress = as_progress(progress)
     lock = FolderLock(folder / LOCK)
     try:
         if run_folder.is_finished(folder):

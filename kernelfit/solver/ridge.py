@@ -14,7 +14,7 @@ from kernelfit.errors import InputError
 from kernelfit.gram.protocol import GramSource
 from kernelfit.linalg.ridge_path import leave_one_out_path, plan_path
 from kernelfit.metrics import error_rate, root_mean_square
-from kernelfit.progress import Progress
+from kernelfit.progress import ProgressLike, as_progress
 from kernelfit.solver.scaling import common_exponent, scaled
 from kernelfit.typing import Float
 
@@ -96,7 +96,7 @@ def choose_ridge(
     held: int = 0,
     candidates: Sequence[float] = CANDIDATES,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: ProgressLike = None,
 ) -> RidgeChoice:
     """The candidate, times the mean diagonal of K, with the least leave-one-out error of targets (n, c).
 
@@ -126,7 +126,7 @@ def choose_ridge(
     def judge(relatives: Sequence[float]) -> list[RidgeTrial]:
         trials = []
         ridges = [relative * mean for relative in relatives]
-        paths = leave_one_out_path(source, targets, ridges, plan.method, backend, progress)
+        paths = leave_one_out_path(source, targets, ridges, plan.method, backend, as_progress(progress))
         for relative, ridge, predictions in zip(relatives, ridges, paths, strict=True):
             error = rmse = None
             if predictions is not None:

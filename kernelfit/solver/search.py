@@ -27,7 +27,7 @@ from kernelfit.errors import InputError, PlanError
 from kernelfit.gram.points import Points
 from kernelfit.kernels import Kernel
 from kernelfit.linalg.ridge_path import EIGENVALUES
-from kernelfit.progress import Progress, Silent
+from kernelfit.progress import ProgressLike, as_progress
 from kernelfit.solver.gamma import Widths
 from kernelfit.solver.inputs import find_duplicates
 from kernelfit.solver.ridge import RidgeChoice, is_one_hot
@@ -102,7 +102,7 @@ def search(
     memory_limit: int,
     *,
     held: int = 0,
-    progress: Progress | None = None,
+    progress: ProgressLike = None,
 ) -> Found:
     """The width and, where it is asked for, the ridge of least leave-one-out error of targets (n, c).
 
@@ -119,7 +119,7 @@ def search(
     drawn = np.random.default_rng(asked.seed).permutation(n)
     one_hot, power = is_one_hot(targets), common_exponent(targets)
     total = 1 if widths is None else len(_COARSE) + 3
-    with (progress or Silent()).phase(f"choose {what.replace('_', ' ')}", total, "candidates") as advance:
+    with as_progress(progress).phase(f"choose {what.replace('_', ' ')}", total, "candidates") as advance:
 
         def on(rows: NDArray[np.int64]) -> Trials:
             rows = _distinct(points, targets, np.sort(rows))

@@ -18,7 +18,7 @@ from kernelfit.gram.plan import Plan
 from kernelfit.gram.points import Points, as_array, refuse_non_finite
 from kernelfit.kernels.base import Kernel
 from kernelfit.linalg.leave_one_out import leave_one_out_predictions
-from kernelfit.progress import Notes, Progress, Silent
+from kernelfit.progress import Notes, Progress, ProgressLike, Silent, as_progress
 from kernelfit.runs import solution_file
 from kernelfit.runs.run_file import plan_of
 from kernelfit.solver.answer import answer
@@ -186,7 +186,7 @@ class Solution:
             "notes": list(self.notes),
         }
 
-    def predict(self, X: ArrayLike, progress: Progress | None = None) -> Float:
+    def predict(self, X: ArrayLike, progress: ProgressLike = None) -> Float:
         """f at the rows of X (m, d), in the units of the training rows: (m, c), or (m,) where Y was (n,).
 
         For a precomputed Gram X is k(test row, training row), (m, n).
@@ -196,7 +196,7 @@ class Solution:
             powers = exponents(self.alpha)
             values = scaled(self._predict_from_gram(as_array(X, "X"), scaled(self.alpha, -powers)), powers)
         else:
-            values = self._at(Points(X, self.input_scale, like=self.points), progress or Silent())
+            values = self._at(Points(X, self.input_scale, like=self.points), as_progress(progress))
         if not np.isfinite(values).all():
             row = int(np.argmin(np.isfinite(values).all(axis=1)))
             raise InputError(
@@ -211,7 +211,7 @@ class Solution:
 
         return float(r2_score(Y, self.predict(X)))
 
-    def solve(self, Y: ArrayLike, progress: Progress | None = None) -> Solution:
+    def solve(self, Y: ArrayLike, progress: ProgressLike = None) -> Solution:
         """The solution for other right-hand sides of the same factor.
 
         Y has the rows of the first Y, or those of them that were kept: (n,) or (n, c).
@@ -224,7 +224,8 @@ class Solution:
             every = as_targets(given, self.rows_given)
             refuse_conflicts(Duplicates(self.duplicates), every)
             targets = np.ascontiguousarray(every[self.kept])
-        answered = answer(factor, targets, progress or Silent())
+        progress = as_progress(progress)
+        answered = answer(factor, targets, progress)
         problem = self.problem.with_targets(targets, single_target=given.ndim == 1)
         notes = Notes(progress, (line for line in self.notes if line not in self.remarks))
         remarks = remark(problem, answered, notes)
@@ -240,13 +241,13 @@ class Solution:
             remarks=remarks,
         )
 
-    def inverse_diagonal(self, progress: Progress | None = None) -> Float:
+    def inverse_diagonal(self, progress: ProgressLike = None) -> Float:
         """diag((K + ridge I)^-1) (n,), as the factor has it (with a jitter in it); n^3/3 flops."""
         if self.weights is not None:
             raise InputError("inverse_diagonal: the primal path has no factor; give ridge > 0")
-        return self._factor_or_raise("inverse_diagonal").inverse_diagonal(progress or Silent())
+        return self._factor_or_raise("inverse_diagonal").inverse_diagonal(as_progress(progress))
 
-    def leave_one_out(self, progress: Progress | None = None) -> Float:
+    def leave_one_out(self, progress: ProgressLike = None) -> Float:
         """f_{-i}(x_i) for every training row, (n, c) or (n,): the prediction of row i by the other n - 1 rows.
 
         y_i - alpha_i / (A^-1)_ii; one more n^3/3 flops. Notes say where the factor is that of K + jitter I, or float32.
@@ -255,7 +256,7 @@ class Solution:
             raise InputError(
                 "leave_one_out: the primal path has no factor; give ridge > 0, or use cross-validation"
             )
-        progress = progress or Silent()
+        progress = as_progress(progress)
         factor, powers = self._factor_or_raise("leave_one_out"), exponents(self.targets)
         targets, alpha = scaled(self.targets, -powers), scaled(self.alpha, -powers)
         started = time.perf_counter()

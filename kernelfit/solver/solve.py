@@ -12,7 +12,7 @@ from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device.protocol import Device
 from kernelfit.gram.source import PanelGram
 from kernelfit.kernels import Kernel
-from kernelfit.progress import Notes, Progress
+from kernelfit.progress import Notes, ProgressLike
 from kernelfit.runs.folder import SOLUTION, make_folder, refuse_occupied
 from kernelfit.solver.complete import complete
 from kernelfit.solver.place import place
@@ -48,7 +48,7 @@ def solve(
     scale: float | None = None,
     seed: int = 0,
     condition: bool = True,
-    progress: Progress | None = None,
+    progress: ProgressLike = None,
 ) -> Solution:
     """Solve (K + ridge I) alpha = Y, K_ij = k(x_i, x_j), by a Cholesky factorisation, and certify the answer.
 
@@ -90,6 +90,8 @@ def solve(
     scale : factor applied to X before the kernel, such as 1/255 for bytes
     seed : for choices that draw rows (gamma="auto", ridge="auto")
     condition : whether to estimate the condition number (a few passes over the factor)
+    progress : True shows bars and notes, in a notebook or on standard error; or an object of your own, a
+        `kernelfit.progress.Progress`
 
     Raises
     ------

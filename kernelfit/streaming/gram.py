@@ -23,7 +23,7 @@ from kernelfit.device.protocol import Device
 from kernelfit.errors import InputError
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.source import PanelGram
-from kernelfit.progress import Progress, Silent
+from kernelfit.progress import Progress, ProgressLike, as_progress
 from kernelfit.streaming import gram_file
 from kernelfit.streaming.checkpoint import Checkpoint, identity
 from kernelfit.streaming.device_sums import DeviceSums
@@ -95,7 +95,7 @@ def feature_gram(
     remember: Mapping[str, Any] | None = None,
     resume_hint: str = "resume with the same checkpoint",
     device: str | Device = "cpu",
-    progress: Progress | None = None,
+    progress: ProgressLike = None,
 ) -> FeatureGram:
     """K and K_test of the fitted `net`, block of filters by block; `GramPlan` says what is needed.
 
@@ -129,7 +129,7 @@ def feature_gram(
     for name, value in (("per_block", per_block), ("panel_width", panel_width)):
         if value is not None:
             integer(name, value, 1)
-    features = _pass(net, train, test, progress or Silent())
+    features = _pass(net, train, test, as_progress(progress))
     opened = open_device(device, len(features.train), features.progress.note)
     try:
         sizes = _sizes(features, np.dtype(dtype), panel_width, on_device=opened is not None)

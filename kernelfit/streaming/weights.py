@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kernelfit.errors import DataError, InputError
-from kernelfit.progress import Progress, Silent
+from kernelfit.progress import ProgressLike, as_progress
 from kernelfit.storage import hdf5
 from kernelfit.streaming.plan import filters_per_block
 from kernelfit.streaming.protocol import StreamingFeatures
@@ -25,9 +25,7 @@ _VERSION = 1
 _STRIP_BYTES = 2**26
 
 
-def weights(
-    net: StreamingFeatures, train: ArrayLike, alpha: Float, progress: Progress | None = None
-) -> Float:
+def weights(net: StreamingFeatures, train: ArrayLike, alpha: Float, progress: ProgressLike = None) -> Float:
     """w = Z^T alpha (n_features, c) for the rows `train` (n, d) of the fitted net and alpha (n, c)."""
     rows = np.ascontiguousarray(net.validated(train))
     if len(rows) != len(alpha):
@@ -41,7 +39,7 @@ def weights(
     return w
 
 
-def predict(net: StreamingFeatures, X: ArrayLike, w: Float, progress: Progress | None = None) -> Float:
+def predict(net: StreamingFeatures, X: ArrayLike, w: Float, progress: ProgressLike = None) -> Float:
     """f (m, c) at the rows X (m, d)."""
     rows = np.ascontiguousarray(net.validated(X))
     values = np.zeros((len(rows), w.shape[1]))
@@ -58,13 +56,13 @@ def _pass(
     rows: NDArray[Any],
     add: Callable[[slice, slice, Float], None],
     name: str,
-    progress: Progress | None,
+    progress: ProgressLike,
 ) -> None:
     """Call `add` with every block of features, cut into strips of rows, in float64."""
     per_block = filters_per_block(net, len(rows), 0)
     block = np.empty((len(rows), per_block * net.features_per_filter), np.float32)
     height = max(1, _STRIP_BYTES // (8 * block.shape[1]))
-    with (progress or Silent()).phase(name, float(net.n_filters) * len(rows), "filters x rows") as advance:
+    with as_progress(progress).phase(name, float(net.n_filters) * len(rows), "filters x rows") as advance:
         for start in range(0, net.n_filters, per_block):
             stop = min(start + per_block, net.n_filters)
             columns = net.columns(start, stop)

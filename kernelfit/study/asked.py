@@ -13,7 +13,7 @@ from kernelfit.cpu import environment
 from kernelfit.errors import DataError, InputError
 from kernelfit.experiments.experiment import Experiment, Solved
 from kernelfit.experiments.run_dir import RESULT
-from kernelfit.progress import Progress, Silent
+from kernelfit.progress import Progress, ProgressLike, as_progress
 from kernelfit.runs import folder as run_folder
 from kernelfit.storage import json_output
 from kernelfit.study.labels import LEVELS, LabelledRows, LabelStudy, LabelTrial, study_labels
@@ -30,7 +30,7 @@ def ask_labels(
     loo: bool = False,
     run_dir: str | Path | None = None,
     command: str = "",
-    progress: Progress | None = None,
+    progress: ProgressLike = None,
 ) -> dict[str, Any]:
     """Solve the experiment once and fit every labelling by its factor; the record of `kernelfit study labels`.
 
@@ -47,7 +47,7 @@ def ask_labels(
     InputError : levels or seeds out of range, regression, a folder of another experiment
     DataError, StorageError, and what `Experiment.run` raises
     """
-    progress = progress or Silent()
+    progress = as_progress(progress)
     folder = None if run_dir is None else Path(run_dir).absolute()
     with ExitStack() as stack:
         if folder is None:

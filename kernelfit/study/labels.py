@@ -21,7 +21,7 @@ from kernelfit.datasets.corruptions import corrupt_labels
 from kernelfit.errors import InputError
 from kernelfit.linalg.leave_one_out import leave_one_out_predictions
 from kernelfit.metrics import error_rate, one_hot
-from kernelfit.progress import Progress, Silent
+from kernelfit.progress import ProgressLike, as_progress
 from kernelfit.solver.solution import Solution
 from kernelfit.typing import Float
 
@@ -131,7 +131,7 @@ def study_labels(
     loo: bool = False,
     finished: Iterable[LabelTrial] = (),
     after_group: Callable[[Sequence[LabelTrial]], None] | None = None,
-    progress: Progress | None = None,
+    progress: ProgressLike = None,
 ) -> LabelStudy:
     """Fit every labelling by the factor of `solution`, and say what became of error, norm and margin.
 
@@ -149,7 +149,7 @@ def study_labels(
     ------
     InputError : no factor, labels that are no class codes, levels or seeds out of range
     """
-    progress = progress or Silent()
+    progress = as_progress(progress)
     wanted = _labellings(levels, seeds)
     rows = rows.checked()
     if len(rows.y_train) != solution.rows_given:

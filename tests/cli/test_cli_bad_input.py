@@ -222,9 +222,10 @@ def test_a_terminal_that_lacks_a_character_gets_the_result(tmp_path: Path, encod
     done = subprocess.run(command, capture_output=True, env=environment, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stderr
     assert b"test R" in done.stdout  # R with a superscript
-    command += ["--json", "-"]
-    done = subprocess.run(command, capture_output=True, env=environment, cwd=tmp_path, check=False)
-    assert json.loads(done.stdout.decode(encoding))["dataset"] == "caf\u00e9"
+    if encoding == "ascii":
+        command += ["--json", "-"]
+        done = subprocess.run(command, capture_output=True, env=environment, cwd=tmp_path, check=False)
+        assert json.loads(done.stdout.decode(encoding))["dataset"] == "caf\u00e9"
 
 
 def test_a_file_name_that_is_not_utf8(tmp_path: Path) -> None:

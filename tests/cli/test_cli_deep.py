@@ -126,24 +126,24 @@ main(sys.argv[1:])
 """
 
 
-def test_a_network_of_ones_own_killed_inside_an_epoch_resumes_with_the_same_bits(tmp_path):
+def test_a_network_of_ones_own_killed_inside_an_epoch_resumes_with_the_same_bits(tmp_path, monkeypatch):
     torch = pytest.importorskip("torch")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "nets.py").write_text(OWN)
-    arguments = ["deep", "train", "--model", "mine.nets:build", *SMALL[:6], "--epochs", "3", "--batch", "32"]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    arguments = ["train", "--model", "mine.nets:build", *SMALL[:6], "--epochs", "3", "--batch", "32"]
     arguments += ["--device", "cpu", "--threads", "1", "--checkpoint-seconds", "0", "--out"]
-    path = [str(Path(__file__).parents[2])]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
-
-    def call(out, *, code):
-        command = [sys.executable, *code, *arguments, out]
-        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-
-    assert call("killed", code=("-c", DYING)).returncode == -signal.SIGKILL
-    for out in ("killed", "full"):
-        done = call(out, code=("-m", "kernelfit"))
-        assert done.returncode == 0, done.stderr
-        assert ("resumed" in done.stderr) == (out == "killed")
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-c", DYING, "deep", *arguments, "killed"]
+    dead = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert dead.returncode == -signal.SIGKILL, dead.stderr
+    try:
+        for out in ("killed", "full"):
+            assert ("resumed" in run(*arguments, out).stderr) == (out == "killed")
+    finally:
+        for name in ("mine", "mine.nets"):
+            sys.modules.pop(name, None)
     killed, full = (
         torch.load(next((tmp_path / out).rglob("checkpoint.pt")), weights_only=True)["model"]
         for out in ("killed", "full")

@@ -120,7 +120,7 @@ def test_random_convolution_on_real_images(cifar10_dir: Path, tmp_path: Path) ->
 
 
 def test_a_killed_row_resumes_within_its_filters(cifar10_dir: Path, tmp_path: Path) -> None:
-    arguments = ["--data-dir", str(cifar10_dir), "--n", "100", "--n-test", "20", "--filters", "3000"]
+    arguments = ["--data-dir", str(cifar10_dir), "--n", "50", "--n-test", "10", "--filters", "3000"]
     arguments += ["--row", "cifar10-random-conv"]
     out, full = tmp_path / "killed", tmp_path / "full"
     command = [sys.executable, "-m", "kernelfit", "reproduce", "table3", "--out", str(out), *arguments]

@@ -5,6 +5,8 @@ Three orders of threads: a barrier that is missing shows as a result that depend
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -29,6 +31,8 @@ from kernelfit.kernels import (
 from kernelfit.kernels.base import PRODUCTS
 
 ORDERS = (0, 1, 2)
+#: a user's function is compiled anew for every kernel that holds it
+of_user = cache(Pairwise)
 
 
 def pairs_of(
@@ -48,7 +52,7 @@ def pairs_of(
         l1 = memory.empty(here.n, there.n, np.float64)
         memory.launch(launches.l1_distances(memory.address, here, there, l1))
     for function in set(kernel.functions()):
-        user = memory.put(expected_tile(Pairwise(function), points, rows, columns))
+        user = memory.put(expected_tile(of_user(function), points, rows, columns))
     return PairBlocks(dot, inner, l1, user)
 
 

@@ -110,9 +110,12 @@ def duration(solvers: SolverProcess, tmp_path_factory: pytest.TempPathFactory) -
 def test_a_killed_run_goes_on_to_the_same_bits(
     solvers: SolverProcess, alpha: np.ndarray[Any, Any], duration: float, tmp_path: Path
 ) -> None:
-    """Half of the kills come at a random time, half after a random number of panels; some runs are killed again."""
-    landed = [_kill_and_resume(solvers, alpha, duration, tmp_path / str(seed), seed) for seed in range(24)]
-    assert sum(landed) >= 20
+    """Half of the kills come at a random time, half after a random number of panels; some runs are killed again.
+
+    Twelve are one of each: when, on which tier, and how often.
+    """
+    landed = [_kill_and_resume(solvers, alpha, duration, tmp_path / str(seed), seed) for seed in range(12)]
+    assert sum(landed) >= 10
 
 
 def _kill_and_resume(
@@ -236,7 +239,7 @@ def test_files_that_may_not_grow(solvers: SolverProcess, alpha: np.ndarray[Any, 
     child.kill(signal.SIGKILL)
     child.wait()
     codes = []
-    for index, limit in enumerate(np.geomspace(64, 1.01 * largest, 10).astype(int)):
+    for index, limit in enumerate(np.geomspace(64, 1.01 * largest, 6).astype(int)):
         fresh, continued = tmp_path / f"fresh{index}", tmp_path / f"continued{index}"
         shutil.copytree(begun, continued)
         for action, folder in (("solve", fresh), ("resume", continued)):

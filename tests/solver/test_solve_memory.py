@@ -6,7 +6,12 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+
+import kernelfit
+from kernelfit.cpu import blas
+from kernelfit.gram.layout import PanelLayout
 
 
 def run_python(code, timeout=250):
@@ -47,6 +52,21 @@ print(json.dumps([peak, solution.plan.bytes_memory, solution.certificate.backwar
     assert peak < 300_000_000 + 8 * 6000**2  # the full K alone
 
 
+def test_lapack_is_given_blocks_of_one_panel(monkeypatch):
+    """Its own Cholesky with two threads has been seen to crash from 16,000 rows on; panels stay far below."""
+    orders = []
+    honest = blas.potrf
+    monkeypatch.setattr(blas, "potrf", lambda block: (orders.append(len(block)), honest(block))[1])
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((700, 4)), rng.standard_normal(700)
+    solution = kernelfit.solve(x, y, gamma=1.0, ridge=1.0, panel_width=64, condition=False, device="cpu")
+    assert len(orders) >= solution.plan.panels == 11
+    assert max(orders) <= 64
+    for n in (16_500, 60_000, 300_000):
+        assert PanelLayout.of_order(n).width <= 4_096
+
+
+@pytest.mark.slow
 def test_more_than_sixteen_thousand_rows_do_not_crash():
     """LAPACK's own Cholesky with two threads has been seen to crash from this order on."""
     found = run_python("""

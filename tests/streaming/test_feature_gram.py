@@ -263,7 +263,7 @@ n, m = 6000, 500
 module.IN_MEMORY = 0
 rows = np.random.default_rng(0).integers(0, 256, (n, 144), dtype=np.uint8)
 options = {"quantise": len(sys.argv) > 1}
-net = RandomConv(n_filters=400, n_patches=2000, threads=2, threshold=0.3, **options).fit(rows)
+net = RandomConv(n_filters=96, n_patches=2000, threads=2, threshold=0.3, **options).fit(rows)
 small = feature_gram(net, rows[:300], rows[:9], per_block=32)
 solve(small.gram, np.ones(300), kernel="precomputed", ridge=1.0, threads=2)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

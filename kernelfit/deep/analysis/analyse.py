@@ -19,7 +19,7 @@ from kernelfit.deep.models.build import build
 from kernelfit.deep.recipe import Recipe
 from kernelfit.deep.training.hardware import Hardware
 from kernelfit.errors import InputError
-from kernelfit.progress import Progress
+from kernelfit.progress import ProgressLike
 
 ROWS = 1000
 GRAMS = 3  # matrices of n x n that a solve of a precomputed Gram holds
@@ -36,7 +36,7 @@ def analyse(
     rademacher_draws: int = 0,
     hardware: Hardware,
     data_dir: Path | None = None,
-    progress: Progress | None = None,
+    progress: ProgressLike = None,
 ) -> dict[str, Any]:
     """The analyses that are asked for; `kernel_rows` are the first rows of the training set.
 
@@ -105,7 +105,7 @@ def _kernels(
     initial: nn.Module,
     model: nn.Module,
     rows: int,
-    progress: Progress | None,
+    progress: ProgressLike,
 ) -> list[dict[str, Any]]:
     """Energies of both kernels of the fresh and the trained network."""
     inputs = source.train_inputs[0][:rows]
@@ -136,7 +136,7 @@ def _rademacher(
     draws: int,
     hardware: Hardware,
     data_dir: Path | None,
-    progress: Progress | None,
+    progress: ProgressLike,
 ) -> dict[str, Any]:
     """The network's, and beside it that of the ball of the fresh network's conjugate kernel that holds the
     interpolant of the true labels.

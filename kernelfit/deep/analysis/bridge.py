@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from kernelfit.datasets.corruptions import random_labels
 from kernelfit.errors import InputError
-from kernelfit.progress import Progress
+from kernelfit.progress import ProgressLike
 from kernelfit.solver.solve import solve
 
 
@@ -44,7 +44,7 @@ def energies(
     draws: int = 5,
     relative_ridge: float = 0.0,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: ProgressLike = None,
 ) -> Energies:
     """Factor `gram` (n, n) once and solve it for true labels and `draws` random ones.
 

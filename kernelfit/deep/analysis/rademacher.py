@@ -22,7 +22,7 @@ from kernelfit.deep.training.engine import Training
 from kernelfit.deep.training.hardware import Hardware
 from kernelfit.deep.training.sweep import STACK, stackable
 from kernelfit.errors import InputError
-from kernelfit.progress import Progress
+from kernelfit.progress import ProgressLike
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def of_network(
     draws: int = 8,
     hardware: Hardware | None = None,
     folder: Path | None = None,
-    progress: Progress | None = None,
+    progress: ProgressLike = None,
 ) -> Rademacher:
     """Classifiers with values +1 and -1 that training reaches: 2 * train accuracy - 1 on random signs.
 

@@ -24,7 +24,7 @@ from kernelfit.deep.data.images import centre_crop, image_shape
 from kernelfit.deep.recipe import Recipe
 from kernelfit.deep.world import World
 from kernelfit.errors import InputError
-from kernelfit.progress import Progress
+from kernelfit.progress import ProgressLike
 
 Fetch = Callable[[str, int | None, int | None], Dataset]  # name, n, n_test
 LARGEST_VALUE = 1e15  # whitening sums squares in float32
@@ -187,7 +187,7 @@ class Resident:
             yield torch.stack([source[own] for source in inputs]), labels[:, own]
 
 
-def reader(data_dir: Path | None, progress: Progress | None) -> Fetch:
+def reader(data_dir: Path | None, progress: ProgressLike) -> Fetch:
     """A `Fetch` that reads each data set once, for sweeps."""
 
     @functools.cache
@@ -231,7 +231,7 @@ def load_resident(
     device: torch.device,
     *,
     data_dir: Path | None = None,
-    progress: Progress | None = None,
+    progress: ProgressLike = None,
     fetch: Fetch | None = None,
     inputs: InputCache | None = None,
 ) -> Resident:

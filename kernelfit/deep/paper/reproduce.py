@@ -16,7 +16,7 @@ from kernelfit.deep.training.results import history_so_far
 from kernelfit.deep.training.sweep import STACK, run, seconds_so_far
 from kernelfit.errors import InputError
 from kernelfit.experiments.paper import TABLE2_ALEXNET_TOP5
-from kernelfit.progress import Progress, Silent
+from kernelfit.progress import ProgressLike, as_progress
 from kernelfit.storage import json_output
 
 
@@ -69,7 +69,7 @@ def reproduce(
     stack: int = STACK,
     at_once: int = 1,
     minutes: float | None = None,
-    progress: Progress | None = None,
+    progress: ProgressLike = None,
 ) -> dict[Target, dict[str, Any]]:
     """Train what FOLDER/runs lacks of the request, write FOLDER/<target>.json and FOLDER/figures, and return the
     records by target.
@@ -77,7 +77,7 @@ def reproduce(
     For `table2`, `data_dir` holds the image folders train/ and val/. With `minutes` the call ends in time, the records
     name the runs that are not finished, and the same call resumes them.
     """
-    progress = progress or Silent()
+    progress = as_progress(progress)
     if "table2" in request.targets and data_dir is None:
         raise InputError(
             "data_dir: table2 needs ImageNet's image folders train/ and val/; name their parent folder"

@@ -35,7 +35,7 @@ from kernelfit.deep.training.outcome import Outcome
 from kernelfit.deep.training.stopping import status_after
 from kernelfit.deep.world import World, share_batch_norm
 from kernelfit.errors import DataError, InputError, StorageError
-from kernelfit.progress import Advance, Progress, Silent
+from kernelfit.progress import Advance, Progress, ProgressLike, as_progress
 from kernelfit.runs.lock import FolderLock
 
 WINDOW = 50  # steps averaged into one point of a loss curve
@@ -59,7 +59,7 @@ class Training:
         logs: Sequence[Path] = (),
         hardware: Hardware | None = None,
         world: World | None = None,
-        progress: Progress | None = None,
+        progress: ProgressLike = None,
     ) -> None:
         self.recipes = list(recipes)
         self.recipe = self.recipes[0]
@@ -69,7 +69,7 @@ class Training:
         self.logs = list(logs) or ([folder] if folder is not None and len(recipes) == 1 else [])
         self.hardware = hardware or Hardware()
         self.world = world or World()
-        self.progress: Progress = progress or Silent()
+        self.progress: Progress = as_progress(progress)
         self.device = self.hardware.resolve()
         self.steps = steps_per_epoch(source.n, self.recipe.batch, self.world)
         if self.steps == 0:

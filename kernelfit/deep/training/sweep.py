@@ -28,7 +28,7 @@ from kernelfit.deep.training.results import finished, machine, record, settings
 from kernelfit.deep.training.turns import Job, finish, take_turns
 from kernelfit.deep.world import World, joined, processes
 from kernelfit.errors import InputError, StorageError
-from kernelfit.progress import Progress, Silent
+from kernelfit.progress import Progress, ProgressLike, as_progress
 from kernelfit.storage import atomic, json_output
 
 Trained = tuple[list[Outcome], list[nn.Module]]
@@ -73,7 +73,7 @@ def run(
     stack: int = STACK,
     at_once: int = 1,
     minutes: float | None = None,
-    progress: Progress | None = None,
+    progress: ProgressLike = None,
 ) -> dict[str, dict[str, Any]]:
     """Results by recipe key: those stored in `folder`, and the others trained (or resumed) now, in the given order.
 
@@ -82,7 +82,7 @@ def run(
     call resumes them. FOLDER/sweep.jsonl gets a line with the seconds of each call.
     """
     hardware = hardware or Hardware()
-    progress = progress or Silent()
+    progress = as_progress(progress)
     unique = list(dict.fromkeys(recipes))
     _check_turns(unique, at_once, minutes)
     stored = {recipe: finished(recipe, folder) for recipe in unique}
@@ -179,10 +179,10 @@ def train(
     *,
     hardware: Hardware,
     data_dir: Path | None = None,
-    progress: Progress | None = None,
+    progress: ProgressLike = None,
 ) -> Trained:
     """Train one group of recipes to the end; see `training`."""
-    _note_caution(hardware, progress or Silent())
+    _note_caution(hardware, as_progress(progress))
     with hardware.session(hardware.resolve()):
         return finish(training(recipes, folder, hardware=hardware, data_dir=data_dir, progress=progress))
 
@@ -195,7 +195,7 @@ def training(
     data_dir: Path | None = None,
     fetch: Fetch | None = None,
     inputs: InputCache | None = None,
-    progress: Progress | None = None,
+    progress: ProgressLike = None,
 ) -> Job[Trained]:
     """Train one group of recipes, down the ladder of rates where there is one, pausing after every step (inside one
     `Hardware.session`); outcomes and trained models.
@@ -209,7 +209,7 @@ def training(
     device = hardware.resolve()
     with joined(device.type) as world:
         # Under torchrun one process speaks and writes for all.
-        progress = progress if world.leads and progress is not None else Silent()
+        progress = as_progress(progress if world.leads else None)
         source: Source
         if first.dataset == "imagenet":
             source = Images(first, data_dir, device, workers=hardware.workers)

@@ -1,11 +1,11 @@
 """How long work tells the outside how far it is.
 
-The numerical code knows only the `Progress` protocol; `kernelfit.report.progress` draws it on a terminal.
+The numerical code knows only the `Progress` protocol; `terminal` and `notebook` draw it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
@@ -36,21 +36,3 @@ class Silent:
 
     def note(self, message: str) -> None:
         self.notes.append(message)
-
-
-class Notes:
-    """Lines that the user should know: each is recorded in `lines` and shown by `progress` at once."""
-
-    def __init__(self, progress: Progress | None = None, lines: Iterable[str] = ()) -> None:
-        self.progress: Progress = progress or Silent()
-        self.lines = list(lines)
-
-    def add(self, message: str) -> None:
-        """Record a line and show it."""
-        self.lines.append(message)
-        self.progress.note(message)
-
-    def extend(self, messages: Iterable[str]) -> None:
-        """Record some lines and show them."""
-        for message in messages:
-            self.add(message)

@@ -8,13 +8,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, ProgressColumn, Task, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bars
-from rich.text import Text
+from kernelfit.progress.protocol import Advance
 
-from kernelfit.progress import Advance
+if TYPE_CHECKING:  # rich is imported when something is shown
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+    from rich.progress import Task
+    from rich.text import Text
 
 # Where bars cannot be redrawn, a line every so many seconds shows that the run lives and fills no log file.
 PLAIN_INTERVAL = 10.0
@@ -29,14 +31,6 @@ def format_rate(rate: float, unit: str) -> str:
     return f"{rate:,.0f} {unit}/s"
 
 
-class RateColumn(ProgressColumn):
-    """The recent rate of a phase in its own unit."""
-
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else format_rate(speed, task.fields["unit"]), style="cyan")
-
-
 class TerminalProgress:
     """Draws the phases of a computation on standard error (a `kernelfit.progress.Progress`).
 
@@ -45,7 +39,11 @@ class TerminalProgress:
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console if console is not None else Console(stderr=True)
+        if console is None:
+            from rich.console import Console
+
+            console = Console(stderr=True)
+        self.console = console
         self.notes: list[str] = []
         self._bars: Bars | None = None
 
@@ -66,15 +64,7 @@ class TerminalProgress:
     def _bar(self, name: str, total: float, unit: str) -> Iterator[Advance]:
         outermost = self._bars is None
         if self._bars is None:
-            self._bars = Bars(
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=30),
-                TaskProgressColumn(),
-                RateColumn(),
-                TimeRemainingColumn(compact=True),
-                console=self.console,
-                transient=True,
-            )
+            self._bars = _bars_on(self.console)
             self._bars.start()
         bars = self._bars
         task = bars.add_task(name, total=total, unit=unit)
@@ -110,3 +100,26 @@ class TerminalProgress:
 
     def _print(self, line: str) -> None:
         self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _bars_on(console: Console) -> Bars:
+    """Bars with percentage, rate in the phase's own unit, and time left."""
+    from rich import progress
+    from rich.text import Text
+
+    class RateColumn(progress.ProgressColumn):
+        """The recent rate of a phase."""
+
+        def render(self, task: Task) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text("" if speed is None else format_rate(speed, task.fields["unit"]), style="cyan")
+
+    return progress.Progress(
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(bar_width=30),
+        progress.TaskProgressColumn(),
+        RateColumn(),
+        progress.TimeRemainingColumn(compact=True),
+        console=console,
+        transient=True,
+    )

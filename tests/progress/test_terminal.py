@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from kernelfit.progress import Progress
-from kernelfit.report import progress as display
+from kernelfit.progress import terminal as display
 
 
 def console(terminal: bool) -> tuple[Console, io.StringIO]:
