@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, get_args
 
 import click
 from click.core import ParameterSource
@@ -18,6 +18,7 @@ from kernelfit.features import names as feature_names
 from kernelfit.gram.placement import TIERS
 from kernelfit.gram.precision import PRECISIONS
 from kernelfit.kernels import KERNELS, parameter_names
+from kernelfit.typing import TaskName
 
 
 class Count(click.ParamType):
@@ -41,6 +42,21 @@ class Count(click.ParamType):
 
 
 COUNT = Count()
+
+
+class Keys(click.ParamType):
+    """Names of arrays, X=NAME,y=NAME."""
+
+    name = "keys"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, str]:
+        if isinstance(value, dict):
+            return value
+        entries = [entry.partition("=") for entry in str(value).split(",")]
+        if not all(separator and name.strip() for _, separator, name in entries):
+            self.fail(f"got {value!r}, expected names of arrays such as X=data,y=target", param, ctx)
+        return {role.strip(): name.strip() for role, _, name in entries}
+
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -94,6 +110,25 @@ _DATA = (
         metavar="ROWS",
         help="Take the first ROWS test rows; 0: none.",
     ),
+    click.option(
+        "--target",
+        metavar="NAME|INDEX",
+        help="Label column of a table; else label, target, y, ..., or the last.",
+    ),
+    click.option(
+        "--drop", multiple=True, metavar="NAME,...", help="Columns of a table to leave out; repeatable."
+    ),
+    click.option(
+        "--task",
+        type=click.Choice(get_args(TaskName)),
+        help="What labels of your own files are; else guessed, with a note.",
+    ),
+    click.option(
+        "--keys",
+        type=Keys(),
+        metavar="X=NAME,y=NAME",
+        help="Arrays of an NPZ or HDF5 file; else found by name or shape.",
+    ),
     data_dir_option,
 )
 
@@ -140,7 +175,7 @@ _SOLVER = (
 
 
 def data_options(function: Function) -> Function:
-    """--dataset, --train, --test, --n, --n-test, --data-dir."""
+    """--dataset, --train, --test, --n, --n-test, --target, --drop, --task, --keys, --data-dir."""
     return _apply(_DATA, function)
 
 
@@ -249,7 +284,12 @@ def command_line(context: click.Context) -> str:
             words.append(parameter.opts[0] if value else parameter.secondary_opts[0])
         else:
             for item in values:
-                words += [parameter.opts[0], str(item)]
+                text = (
+                    ",".join(f"{key}={name}" for key, name in item.items())
+                    if isinstance(item, dict)
+                    else str(item)
+                )
+                words += [parameter.opts[0], text]
     return shlex.join(words)
 
 

@@ -19,7 +19,10 @@ _UNBOUNDED = 10_000
 _GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "Data",
-        ("dataset", "train", "test", "n_train", "n_test", "rows", "data_dir", "corruption", "corruption_p"),
+        (
+            *("dataset", "train", "test", "n_train", "n_test", "rows", "target", "drop", "task", "keys"),
+            *("data_dir", "corruption", "corruption_p"),
+        ),
     ),
     ("Features", ("features", "n_filters", "feature_options", "standardise", "n_features")),
     (

@@ -68,7 +68,8 @@ def command(
     progress = TerminalProgress()
     result = Experiment.load(run_dir, values["threads"])
     if rows is not None:
-        predictions = predict(result, read_rows(rows, result.columns, result.target), progress)
+        keys = None if result.inputs is None else result.inputs.data.keys
+        predictions = predict(result, read_rows(rows, result.table, keys), progress)
     else:
         data = unseen_test_rows(result, dataset, values["n_test"], values["data_dir"], progress)
         predictions = predict_test_rows(result, data, progress)

@@ -23,6 +23,8 @@ Singular = Literal["ridge", "raise"]
 GammaRule = Literal["median", "auto"]
 #: how the ridge is chosen: by leave-one-out
 RidgeRule = Literal["auto"]
+#: whether labels of the user's own files are classes or numbers
+TaskName = Literal["classification", "regression"]
 #: of `kernelfit.datasets.corruptions`
 Corruption = Literal[
     "true", "random-labels", "corrupt-labels", "shuffled-pixels", "random-pixels", "gaussian"

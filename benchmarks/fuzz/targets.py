@@ -452,11 +452,11 @@ def targets() -> dict[str, Any]:
     """Every target by its name."""
     from kernelfit.datasets.archive import read_archive
     from kernelfit.datasets.cifar import decode_python, read_binary_batch, read_python_batch
-    from kernelfit.datasets.csv import read_csv
     from kernelfit.datasets.hdf5 import read_hdf5
     from kernelfit.datasets.idx import read_idx
     from kernelfit.datasets.new_rows import read_rows
     from kernelfit.datasets.npz import read_npz
+    from kernelfit.datasets.table import read_table
 
     names = ("data_batch_1", "test_batch")
     opcodes = (b"c__builtin__\neval\n", b"cos\nsystem\n", b"R", b"b", b".", b"\x93", b"(", b"\x81")
@@ -473,7 +473,9 @@ def targets() -> dict[str, Any]:
         "npz": FileTarget("file.npz", read_npz, _npz, (b"PK\x03\x04", b"PK\x05\x06"), _zipped),
         "npy": FileTarget("file.npy", read_rows, _npy, _NPY_TOKENS),
         "hdf5": FileTarget("file.h5", read_hdf5, _hdf5, (b"TREE", b"SNOD", b"HEAP", b"GCOL", b"OHDR")),
-        "csv": FileTarget("file.csv", read_csv, _csv, (b",", b"\n", b'"', b"\r", b"1e999", b"\x00", b"\xff")),
+        "csv": FileTarget(
+            "file.csv", read_table, _csv, (b",", b"\n", b'"', b"\r", b"1e999", b"\x00", b"\xff")
+        ),
         "rows csv": FileTarget("rows.csv", read_rows, _csv, (b",", b"\n", b'"', b"\r", b"1e999", b"\x00")),
         "image folder": ImagesTarget(),
         "solution": SolutionTarget(_sealed_meta(solution_file.FORMAT), forged=True),

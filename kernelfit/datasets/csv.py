@@ -1,270 +1,286 @@
-"""CSV files of numbers: one row a line, one column the label.
+"""Tables as text: CSV and its relatives, one row a line.
 
-The delimiter is a comma, a semicolon or a tab, whichever the first line has most of. The first line is a
-header when none of its cells is a number, or when one of its cells is a name and the cell below a number. A cell
-that stands for a missing value is no name: such a line is a row, and refused as one. The label is the column called
-label, target or y (in this order of preference, whatever the case), otherwise the last one. A first column that
-counts the rows, without a name as pandas' `to_csv` writes it or called id or index, is no feature.
+The delimiter is the comma, semicolon, tab, bar or run of blanks that cuts the first lines into equally many cells, most
+of them numbers. The first line is a header when none of its cells is a number, when one of its cells is a name and the
+cell below a number, or when it counts 0, 1, 2, ..., as pandas writes the columns of a frame without names. A cell that
+stands for a missing value is no name: such a line is a row, and refused as one.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
-from dataclasses import dataclass
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
+from operator import itemgetter
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 
-from kernelfit.typing import Array
+from kernelfit.typing import Float
 
+from .cells import LARGEST_EXACT, Cells, Faults, Kind, classified, is_missing, is_number
 from .faults import damaged, reading
-from .rows import Rows, check_finite, text_labels
+from .text_file import TextFile, open_text
 
-_LABEL_NAMES = ("label", "target", "y")
-_ID_NAMES = ("id", "index", "unnamed: 0", "")
-_DELIMITERS = (",", ";", "\t")
-_MISSING = ("", "?", "-", "na", "n/a", "null", "none")
+_DELIMITERS = (",", ";", "\t", "|", " ")
+# Lines that the delimiter and the header are told by.
+_SAMPLE = 32
+# A header 0, 1, 2, ... of fewer columns could as well be a row.
+_SURE_COUNT = 4
 
 
 @dataclass(frozen=True)
-class Layout:
-    """How a file is written: its delimiter, the cells of its first line, whether these are names, and the lines before
-    the first row."""
+class TextTable:
+    """How a text file is a table: its delimiter, the names of its columns, whether these are a header of `skip` lines.
 
-    path: Path
+    `trailing` is whether every line ends in a delimiter.
+    """
+
+    file: TextFile
     delimiter: str
-    first: tuple[str, ...]
-    header: bool
+    names: tuple[str, ...]
+    named: bool
     skip: int
+    trailing: bool = False
+    notes: tuple[str, ...] = ()
+    decimal: str = "."
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """Of the columns: those of the header, else 0, 1, 2, ..."""
-        return self.first if self.header else tuple(str(index) for index in range(len(self.first)))
+    def path(self) -> Path:
+        return self.file.path
 
-    def numbers(self, columns: Sequence[int], label: int | None) -> Array:
-        """Some columns of every row (n, k) float64, or a DataError that names the cell which is no number."""
-        try:
-            # An absolute path: NumPy would take some relative ones for addresses on the network.
-            table: Array = np.loadtxt(
-                str(self.path.resolve()),
-                delimiter=self.delimiter,
-                comments=None,
-                quotechar='"',
-                skiprows=self.skip,
-                ndmin=2,
-                encoding="utf-8-sig",
-            )
-        except ValueError as error:
-            self._explain(columns, label)
-            if set(columns) == set(range(len(self.first))):
-                raise damaged(self.path, "numbers in every cell", str(error)) from error
-            table = self._some_numbers(columns)
-            return table
-        if table.shape[1] != len(self.first):
-            raise damaged(self.path, f"{len(self.first)} columns as in the first line", f"{table.shape[1]}")
-        return table[:, list(columns)]
+    def read(self, numeric: Sequence[int], label: int | None = None, texts: Sequence[int] = ()) -> Cells:
+        """Columns of numbers (n, k), the label, and columns as they stand, in one pass."""
+        cells = self._read(numeric, label, texts)
+        seen = {kind for faults in cells.faults.values() if not faults.get(Kind.TEXT) for kind in faults.seen}
+        if self.decimal == "." and seen & {Kind.COMMA, Kind.AMBIGUOUS}:
+            # Numbers read so far would be too many where the comma is the decimal one.
+            return replace(self, decimal=",").read(numeric, label, texts)
+        notes = list(self.notes)
+        if self.decimal == ",":
+            notes.append(f"{self.path.name}: commas are decimal commas")
+        if self.file.comments[self.notes_of_comments :]:
+            count = len(self.file.comments) - self.notes_of_comments
+            notes.append(f"{self.path.name}: {count} comment lines, which start with #, are left out")
+        if self.file.blank:
+            notes.append(f"{self.path.name}: {self.file.blank} lines without any value are left out")
+        return replace(cells, notes=tuple(notes))
 
-    def text(self, column: int) -> tuple[str, ...]:
-        """One column of every row as it stands in the file."""
-        return tuple(row[column].strip() for _, row in self._rows())
+    @property
+    def notes_of_comments(self) -> int:
+        """Comments that are no loss: the one that is the header."""
+        return 1 if self.named and not self.skip else 0
 
-    def _some_numbers(self, columns: Sequence[int]) -> Array:
-        rows = [[float(row[column]) for column in columns] for _, row in self._rows()]
-        return np.array(rows, dtype=np.float64).reshape(len(rows), len(columns))
+    def _read(self, numeric: Sequence[int], label: int | None, texts: Sequence[int]) -> Cells:
+        faults: dict[int, Faults] = {column: Faults() for column in numeric}
+        values, numbers = array("d"), array("q")
+        kept: dict[int, list[str]] = {column: [] for column in (*texts, *([] if label is None else [label]))}
+        pick = _picker(numeric)
+        plain = self.decimal == "."
+        for number, row, strange in self.rows():
+            numbers.append(number)
+            picked = pick(row)
+            for column, cells in kept.items():
+                cells.append(row[column].strip())
+            if plain and not strange:
+                try:
+                    values.extend(list(map(float, picked)))
+                    continue
+                except ValueError:
+                    pass
+            for column, cell in zip(numeric, picked, strict=True):
+                value, kind = classified(cell, self.decimal)
+                values.append(value)
+                if kind is not None:
+                    faults[column].add(kind, cell, f"line {number}")
+        X = np.frombuffer(values, dtype=np.float64).reshape(len(numbers), len(numeric))
+        self._look_again(X, numeric, numbers, faults)
+        labels = None if label is None else self._label(kept[label], numbers)
+        if label is not None and labels is not None:
+            faults[label] = labels[1]
+        return Cells(
+            numbers=X,
+            faults=faults,
+            label=None if labels is None else labels[0],
+            label_texts=() if label is None else tuple(kept[label]),
+            texts={column: tuple(kept[column]) for column in texts},
+            decimal=self.decimal,
+        )
 
-    def _rows(self) -> list[tuple[int, list[str]]]:
-        """Every row with the line it ends on."""
-        with self.path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, delimiter=self.delimiter)
-            numbered = [(reader.line_num, row) for row in reader if row]
-        return numbered[1:] if self.header else numbered
+    def _label(self, cells: list[str], numbers: Sequence[int]) -> tuple[Float, Faults]:
+        faults = Faults()
+        values = np.empty(len(cells))
+        for row, cell in enumerate(cells):
+            values[row], kind = classified(cell, self.decimal)
+            if kind is not None:
+                faults.add(kind, cell, f"line {numbers[row]}")
+        return values, faults
 
-    def _explain(self, columns: Sequence[int], label: int | None) -> None:
-        """Find the first line that is not a row of numbers and raise the DataError that names it."""
-        wanted = set(columns)
-        for line, row in self._rows():
-            if len(row) != len(self.first):
+    def _look_again(
+        self, X: Float, numeric: Sequence[int], numbers: Sequence[int], faults: dict[int, Faults]
+    ) -> None:
+        """What `float` reads and is no number of ours: nan, inf, and integers that it rounds."""
+        for index in np.flatnonzero(~np.isfinite(X).all(axis=0)).tolist():
+            column, values = numeric[index], X[:, index]
+            infinite = np.flatnonzero(np.isinf(values))
+            if len(infinite):
+                first = infinite[0]
+                faults[column].add(Kind.INFINITE, f"{values[first]}", f"line {numbers[first]}", len(infinite))
+            missing = np.flatnonzero(np.isnan(values))
+            if len(missing) and not faults[column].seen:
+                faults[column].add(Kind.MISSING, "nan", f"line {numbers[missing[0]]}", len(missing))
+        reach = np.maximum(X.max(axis=0, initial=0), -X.min(axis=0, initial=0))
+        large = [numeric[index] for index in np.flatnonzero(reach >= LARGEST_EXACT).tolist()]
+        if large:
+            for number, row, _ in self.rows():
+                for column in large:
+                    if classified(row[column], self.decimal)[1] is Kind.ROUNDED:
+                        faults[column].add(Kind.ROUNDED, row[column], f"line {number}")
+
+    def rows(self) -> Iterator[tuple[int, list[str], bool]]:
+        """Every row: its line, its cells, and whether `float` might read more into them than we do.
+
+        Raises DataError for one with more or fewer cells than there are columns.
+        """
+        width = len(self.names)
+        strange = False
+        at = 0
+
+        def lines() -> Iterator[str]:
+            nonlocal strange, at
+            for number, line in islice(self.file.lines(), self.skip, None):
+                strange = "_" in line or not line.isascii()
+                at = number
+                yield _joined(line, self.delimiter)
+
+        for row in _reader(lines(), self.delimiter):
+            if len(row) == width + 1 and self.trailing and not row[-1].strip():
+                row.pop()
+            if len(row) != width:
                 raise damaged(
                     self.path,
-                    f"{len(self.first)} columns as in the first line",
-                    f"{len(row)} in line {line}",
+                    f"{width} columns as in the first line",
+                    f"{len(row)} in line {at}",
+                    "mend the line",
                 )
-            for column, cell in enumerate(row):
-                if column in wanted and not _is_number(cell):
-                    self._refuse(cell, column, f"line {line}", label)
-
-    def _refuse(self, cell: str, column: int, where: str, label: int | None) -> NoReturn:
-        name = repr(self.names[column])
-        shown = repr(cell[:40]) if cell.strip() else "an empty cell"
-        if column == label and cell.strip():
-            raise text_labels(self.path, name, f" ({shown} in {where})")
-        raise damaged(self.path, f"a number in column {name}", f"{shown} in {where}", "encode or drop it")
+            yield at, row, strange
 
 
-def read_csv(path: Path, like: Rows | None = None) -> tuple[Rows, None]:
-    """Read X (n, d) float64 and the label column y (n,) float64. Raises DataError naming line and column.
-
-    With `like`, the columns are those of these rows, by their names.
-    """
-    with reading(path, "a CSV file of numbers"):
-        layout = layout_of(path)
-        names = layout.names
-        if len(names) < 2:
-            raise damaged(path, "at least 2 columns, features and label", f"{len(names)} in the first line")
-        if like is not None and like.columns is not None:
-            rows = read_columns(path, like.columns, like.target)
-            if not rows.labelled:
-                raise damaged(path, f"the label column {like.target!r} as in {like.path.name}", "none")
-            return rows, None
-        label = _label_column(names) if layout.header else len(names) - 1
-        table = layout.numbers(range(len(names)), label)
-    features = [column for column in range(len(names)) if column != label]
-    notes = [f"{path.name}: the label is column {names[label]!r}"]
-    if len(features) > 1 and features[0] == 0 and _counts_rows(layout, table[:, 0]):
-        features = features[1:]
-        notes.append(f"{path.name}: the first column counts the rows and is left out")
-    columns = tuple(names[column] for column in features)
-    return _rows(path, table[:, features], table[:, label], columns, names[label], notes), None
+def _picker(columns: Sequence[int]) -> Callable[[list[str]], Sequence[str]]:
+    if len(columns) == 1:
+        return lambda row: (row[columns[0]],)
+    return itemgetter(*columns) if columns else lambda row: ()
 
 
-def read_columns(path: Path, columns: tuple[str, ...], target: str | None) -> Rows:
-    """Rows whose features are `columns` in this order, found by their names; y where there is a column `target` too.
-
-    Without a header, columns are taken in their order. Others are left aside, with a note, one that is called id or
-    index is taken as such. Raises DataError where one is missing.
-    """
-    with reading(path, "a CSV file of numbers"):
-        layout = layout_of(path)
-        names, notes = layout.names, []
-        positional = columns == tuple(str(index) for index in range(len(columns)))
-        if layout.header and not positional:
-            features, label = _by_name(path, names, columns, target)
-        else:
-            features, label = _by_position(path, len(names), len(columns), positional)
-            if layout.header != (not positional):
-                notes.append(f"{path.name}: columns are taken in their order, as names are in one file alone")
-        wanted = features if label is None else [*features, label]
-        table = layout.numbers(wanted, label)
-    others = [column for column in range(len(names)) if column not in wanted]
-    ids = next((column for column in others if names[column].lower() in _ID_NAMES), None)
-    aside = [names[column] for column in others if column != ids]
-    if aside:
-        notes.append(f"{path.name}: columns left aside, which the training rows lack: {', '.join(aside)}")
-    X, y = table[:, : len(features)], None if label is None else table[:, -1]
-    return _rows(path, X, y, columns, target, notes, None if ids is None else layout.text(ids))
+def _joined(line: str, delimiter: str) -> str:
+    """The line as `csv` takes it: runs of blanks are one."""
+    return " ".join(line.split()) if delimiter == " " else line
 
 
-def _by_name(
-    path: Path, names: tuple[str, ...], columns: tuple[str, ...], target: str | None
-) -> tuple[list[int], int | None]:
-    missing = [name for name in columns if name not in names]
-    if missing:
-        raise damaged(
-            path, f"the columns that were trained on, {', '.join(columns)}", f"no {', '.join(missing)}"
-        )
-    label = names.index(target) if target is not None and target in names else None
-    if len(set(columns)) == len(columns) and all(names.count(name) == 1 for name in columns):
-        return [names.index(name) for name in columns], label
-    # Names that occur twice say nothing: then their order has to be the same.
-    features = [column for column in range(len(names)) if column != label]
-    if tuple(names[column] for column in features) != columns:
-        raise damaged(
-            path, f"the columns {', '.join(columns)}, of which some have one name", ", ".join(names)
-        )
-    return features, label
+def _reader(lines: Iterator[str], delimiter: str) -> Iterator[list[str]]:
+    return csv.reader(lines, delimiter=delimiter, skipinitialspace=delimiter != " ")
 
 
-def _by_position(path: Path, count: int, d: int, with_label: bool) -> tuple[list[int], int | None]:
-    if count != d and not (with_label and count == d + 1):
-        raise damaged(path, f"{d} columns, those that were trained on", f"{count}")
-    return list(range(d)), d if count == d + 1 else None
+def open_table(path: Path) -> TextTable:
+    """How the file is a table. Raises DataError where it is empty, a header alone, or no text."""
+    with reading(path, "a table as text"):
+        file = open_text(path)
+        sample = [line for _, line in islice(file.lines(), _SAMPLE)]
+        if not sample:
+            raise damaged(
+                path, "rows of numbers", "nothing but comments" if file.comments else "an empty file"
+            )
+        delimiter = _delimiter(sample)
+        rows = _cut(sample, delimiter)
+        table = _with_header(file, delimiter, rows)
+        if len(rows) == table.skip:
+            raise damaged(path, "rows under the header", "none")
+        return table
 
 
-def _rows(
-    path: Path,
-    X: Array,
-    y: Array | None,
-    columns: tuple[str, ...],
-    target: str | None,
-    notes: list[str],
-    ids: tuple[str, ...] | None = None,
-) -> Rows:
-    check_finite(path, X, "the features", columns)
-    if y is not None:
-        check_finite(path, y[:, None], "the labels", (str(target),))
-    return Rows(
-        path,
-        np.ascontiguousarray(X),
-        np.empty((len(X), 0)) if y is None else y.copy(),
-        label_name=repr(target),
-        notes=tuple(notes),
-        columns=columns,
-        target=target,
-        ids=ids,
+def _cut(sample: list[str], delimiter: str) -> list[list[str]]:
+    lines = (_joined(line, delimiter) for line in sample)
+    return [[cell.strip() for cell in row] for row in _reader(lines, delimiter)]
+
+
+def _delimiter(sample: list[str]) -> str:
+    """The one that cuts the sample into the largest share of numbers, with equally many cells in every line."""
+    best, best_score = "", (-1.0, 0)
+    for delimiter in _DELIMITERS:
+        try:
+            rows = _cut(sample, delimiter)
+        except csv.Error:  # a whole line of 100,000 columns is too long for one cell
+            continue
+        width = len(rows[-1])
+        # R writes the names of the columns, but none for that of its row names.
+        if width < 2 or len(rows[0]) not in (width, width - 1) or any(len(row) != width for row in rows[1:]):
+            continue
+        cells = [cell for row in rows[1:] or rows for cell in row]
+        score = (sum(is_number(cell) or is_missing(cell) for cell in cells) / len(cells), width)
+        if score > best_score:
+            best, best_score = delimiter, score
+    if best:
+        return best
+    # None does: the lines differ, and the first one says how many cells there should be.
+    return max(_DELIMITERS[:-1], key=sample[0].count)
+
+
+def _with_header(file: TextFile, delimiter: str, rows: list[list[str]]) -> TextTable:
+    first, second = rows[0], rows[1] if len(rows) > 1 else []
+    trailing = (
+        len(first) > 2 and all(not row[-1] for row in rows) and all(len(row) == len(first) for row in rows)
     )
+    if trailing:
+        rows = [row[:-1] for row in rows]
+        first, second = rows[0], rows[1] if len(rows) > 1 else []
+    named, skip, notes = _is_header(first, second), 1, list(file.notes)
+    name = file.path.name
+    if _counts(first):
+        named = _is_count_header(first, rows[1:])
+        meaning = "the names of its columns" if named else "a row"
+        notes.append(f"{name}: the first line, 0, 1, 2, ..., is taken as {meaning}")
+    elif not named and file.comments and (names := _commented(file.comments[-1], delimiter, first)):
+        named, skip, first = True, 0, names
+        notes.append(f"{name}: the comment above the first row is taken as the names of its columns")
+    if not named:
+        first, skip = [str(index) for index in range(len(first))], 0
+    elif skip and second and len(second) == len(first) + 1:
+        first = ["", *first]
+    return TextTable(file, delimiter, tuple(first), named, skip, trailing, tuple(notes))
 
 
-def _counts_rows(layout: Layout, column: Array) -> bool:
-    return (
-        layout.header
-        and layout.first[0].lower() in _ID_NAMES
-        and column[0] in (0, 1)
-        and np.array_equal(column, column[0] + np.arange(len(column)))
-    )
-
-
-def layout_of(path: Path) -> Layout:
-    """How the file is written. Raises DataError where it is empty, or a header alone."""
-    with reading(path, "a CSV file of numbers"):
-        delimiter, first, second = _first_lines(path)
-    header = _is_header(first, second)
-    if header and not second:
-        raise damaged(path, "rows under the header", "none")
-    return Layout(path, delimiter, tuple(first), header, _lines_to_skip(path) if header else 0)
-
-
-def _first_lines(path: Path) -> tuple[str, list[str], list[str]]:
-    """The delimiter and the cells of the first two lines that are not blank."""
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        lines = list(islice((line for line in stream if line.strip()), 2))
-    if not lines:
-        raise damaged(path, "rows of numbers", "an empty file")
-    delimiter = max(_DELIMITERS, key=lines[0].count)
-    rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter)]
-    return delimiter, rows[0], rows[1] if len(rows) > 1 else []
-
-
-def _lines_to_skip(path: Path) -> int:
-    """Lines up to and with the header; blank ones may stand before it."""
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        return next(number for number, line in enumerate(stream, start=1) if line.strip())
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+def _commented(comment: str, delimiter: str, row: list[str]) -> list[str]:
+    """The names in a comment line, such as NumPy's `savetxt` writes its header; none where it is prose."""
+    names = _cut([comment.lstrip("# ")], delimiter)[0]
+    if (
+        len(names) != len(row)
+        or len(set(names)) < len(names)
+        or any(is_number(name) or not name for name in names)
+    ):
+        return []
+    return names
 
 
 def _is_name(cell: str) -> bool:
-    return not _is_number(cell) and cell.lower() not in _MISSING
+    return not is_number(cell) and not is_missing(cell)
 
 
 def _is_header(first: list[str], second: list[str]) -> bool:
-    if not any(_is_number(cell) for cell in first):
+    if not any(is_number(cell) for cell in first):
         return True
-    return any(_is_name(top) and _is_number(below) for top, below in zip(first, second, strict=False))
+    return any(_is_name(top) and is_number(below) for top, below in zip(first, second, strict=False))
 
 
-def _label_column(names: tuple[str, ...]) -> int:
-    lowered = [name.lower() for name in names]
-    for name in _LABEL_NAMES:
-        if name in lowered:
-            return lowered.index(name)
-    return len(names) - 1
+def _counts(first: list[str]) -> bool:
+    """Whether the cells are 0, 1, 2, ..., with or without an empty one in front."""
+    numbers = first[1:] if first[0] == "" else first
+    return len(numbers) > 1 and numbers == [str(index) for index in range(len(numbers))]
+
+
+def _is_count_header(first: list[str], below: list[list[str]]) -> bool:
+    if first[0] == "" or len(first) >= _SURE_COUNT:
+        return bool(below)
+    # Integers above fractions or words are names; above integers they may as well be a row.
+    return any(not cell.isdigit() for row in below for cell in row)

@@ -13,6 +13,8 @@ from kernelfit.errors import InputError
 from kernelfit.metrics import one_hot
 from kernelfit.typing import Array, Float
 
+from .table_columns import TableColumns
+
 # Class names that a summary lists.
 _LISTED = 10
 _ROW_TYPES = (np.dtype(np.uint8), np.dtype(np.float32), np.dtype(np.float64))
@@ -34,7 +36,7 @@ class Dataset:
     image_shape : (height, width, channels) with product d; None when rows are not images.
     scale : multiply X by it to reach the working range (1/255 for bytes, 1/16 for digits, 1 otherwise).
     notes : what the user should know, one line each.
-    columns, target : of a table, the names of the features and of the label.
+    table : of a table, what its columns are; `columns` and `target` are the names of the features and of the label.
 
     Raises
     ------
@@ -50,8 +52,7 @@ class Dataset:
     image_shape: tuple[int, int, int] | None
     scale: float
     notes: tuple[str, ...] = ()
-    columns: tuple[str, ...] | None = None
-    target: str | None = None
+    table: TableColumns | None = None
 
     def __post_init__(self) -> None:
         self._check_rows("train", self.X_train, self.y_train)
@@ -144,6 +145,16 @@ class Dataset:
             "target": self.target,
             "notes": list(self.notes),
         }
+
+    @property
+    def columns(self) -> tuple[str, ...] | None:
+        """Of a table, the names of the features."""
+        return None if self.table is None else self.table.features
+
+    @property
+    def target(self) -> str | None:
+        """Of a table, the name of the label."""
+        return None if self.table is None else self.table.target
 
     @property
     def n_train(self) -> int:

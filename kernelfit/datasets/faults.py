@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kernelfit.errors import DataError
+from kernelfit.errors import DataError, InputError
 
 
 def damaged(path: Path | str, expected: str, found: str, remedy: str = "") -> DataError:
@@ -21,8 +21,8 @@ def damaged(path: Path | str, expected: str, found: str, remedy: str = "") -> Da
     return DataError(" ".join(message.split()))
 
 
-# NumPy reads the header of an array as Python text.
-_DECODER_ERRORS = (zlib.error, struct.error, csv.Error, tokenize.TokenError, RecursionError)
+#: what decoders raise on a broken file; NumPy reads the header of an array as Python text
+DECODER_ERRORS = (zlib.error, struct.error, csv.Error, tokenize.TokenError, RecursionError)
 
 
 @contextmanager
@@ -30,7 +30,7 @@ def reading(path: Path | str, what: str) -> Iterator[None]:
     """Turn what the decoders raise on a broken file into one `DataError` that names `path`."""
     try:
         yield
-    except DataError:
+    except (DataError, InputError):
         raise
     except FileNotFoundError as error:
         raise damaged(path, what, "no such file") from error
@@ -39,7 +39,7 @@ def reading(path: Path | str, what: str) -> Iterator[None]:
     except MemoryError as error:
         raise damaged(path, what, "more than this machine's memory holds") from error
     except (
-        *_DECODER_ERRORS,
+        *DECODER_ERRORS,
         OSError,
         ValueError,
         TypeError,

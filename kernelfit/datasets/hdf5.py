@@ -1,14 +1,19 @@
-"""HDF5 files with the arrays X and y, or X_train, y_train, X_test and y_test, at the top."""
+"""HDF5 files of arrays, MATLAB's among them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from kernelfit.typing import Array
+
 from .compressed import DEFLATE_RATIO
-from .dataset import Array
 from .faults import damaged, reading
-from .keys import paired_keys
+from .keys import Purpose, choose
 from .rows import Rows, check_type, make_rows, values_in
 
 if TYPE_CHECKING:
@@ -16,13 +21,19 @@ if TYPE_CHECKING:
 
 # Links to links; HDF5 itself follows 16.
 _LARGEST_CHAIN = 16
+# A file of more arrays holds something else.
+_MOST_ARRAYS = 10_000
 
 
-def read_hdf5(path: Path, unlabelled: bool = False) -> tuple[Rows, Rows | None]:
+def read_hdf5(
+    path: Path, keys: Mapping[str, str] | None = None, purpose: Purpose = "train"
+) -> tuple[Rows, Rows | None]:
     """Read the training part and, where the file has one, the test part. Raises DataError.
 
-    Data must lie in this very file: links to other files, external storage and virtual data sets are refused.
-    The shape is compared with the bytes stored before an array is allocated.
+    Arrays are those of `keys`, or X and y, X_train, y_train, X_test and y_test, and what else `keys.choose` knows, also
+    in groups. Data must lie in this very file: links to other files, external storage and virtual data sets are
+    refused. The shape is compared with the bytes stored before an array is allocated. MATLAB (-v7.3) stores columns
+    first: its arrays are turned, with a note.
     """
     import h5py
 
@@ -31,14 +42,65 @@ def read_hdf5(path: Path, unlabelled: bool = False) -> tuple[Rows, Rows | None]:
             raise FileNotFoundError(path)
         try:
             with h5py.File(path, "r") as file:
+                matlab = any("MATLAB_class" in node.attrs for node in _arrays(file).values())
+                shapes = {
+                    name: _shape_of(node, matlab) for name, node in (_arrays(file) | _linked(file)).items()
+                }
+                pairs, notes = choose(path, shapes, keys or {}, purpose)
+                if matlab:
+                    notes = (*notes, f"{path.name}: MATLAB stores columns first; its arrays are turned")
                 parts = []
-                for X_key, y_key in paired_keys(path, list(file), unlabelled):
-                    X = _read(file, X_key, path, labels=False)
-                    y = None if y_key is None else _read(file, y_key, path, labels=True)
-                    parts.append(make_rows(path, X, y, X_key, y_key or "y"))
+                for pair in pairs:
+                    X = _read(file, pair.X, path, labels=False)
+                    y = None if pair.y is None else _read(file, pair.y, path, labels=True)
+                    if matlab:
+                        X, y = _turned(X), None if y is None else _column(_turned(y))
+                    parts.append(make_rows(path, X, y, pair.X, pair.y or "y"))
         except (RuntimeError, KeyError) as error:  # what h5py makes of the library's complaints
             raise damaged(path, "an HDF5 file", f"one that does not decode ({error})") from error
-        return parts[0], parts[1] if len(parts) > 1 else None
+        first = replace(parts[0], notes=(*notes, *parts[0].notes))
+        return first, parts[1] if len(parts) > 1 else None
+
+
+def _arrays(file: h5py.File) -> dict[str, h5py.Dataset]:
+    """Every array of the file by its path, also in groups; links are not followed."""
+    import h5py
+
+    nodes: dict[str, h5py.Dataset] = {}
+
+    def visit(name: str, node: object) -> bool | None:
+        if isinstance(node, h5py.Dataset) and not name.startswith("#refs#"):
+            nodes[name] = node
+        return True if len(nodes) > _MOST_ARRAYS else None
+
+    file.visititems(visit)
+    return nodes
+
+
+def _linked(file: h5py.File) -> dict[str, None]:
+    """Names at the top that are links, or groups that are called like an array: read, or refused, when chosen."""
+    import h5py
+
+    links = (h5py.SoftLink, h5py.ExternalLink)
+    return {name: None for name in file if isinstance(file.get(name, getlink=True), links)}
+
+
+def _shape_of(node: h5py.Dataset | None, turned: bool) -> tuple[int, ...]:
+    shape = () if node is None or node.shape is None else tuple(node.shape)
+    if not turned:
+        return shape
+    shape = shape[::-1] if len(shape) < 3 else shape[:1] + shape[:0:-1]
+    return (shape[1], 1) if len(shape) == 2 and shape[0] == 1 else shape
+
+
+def _turned(values: Array) -> Array:
+    """(d, n) as (n, d); of images, whose last axis in MATLAB is that of the rows, (n, c, w, h) as (n, h, w, c)."""
+    return values.T if values.ndim < 3 else values.transpose(0, *range(values.ndim - 1, 0, -1))
+
+
+def _column(y: Array) -> Array:
+    """A row vector of MATLAB's as the column it stands for."""
+    return y.reshape(-1, 1) if y.ndim == 2 and y.shape[0] == 1 else y
 
 
 def _read(file: h5py.File, key: str, path: Path, *, labels: bool) -> Array:
@@ -50,8 +112,12 @@ def _read(file: h5py.File, key: str, path: Path, *, labels: bool) -> Array:
     properties = dataset.id.get_create_plist()
     if dataset.is_virtual or properties.get_external_count():
         raise damaged(path, f"{key} in the file itself", "data kept in other files")
-    check_type(path, key, dataset.dtype, labels=labels)
+    words = labels and h5py.check_string_dtype(dataset.dtype) is not None
+    if not words:
+        check_type(path, key, dataset.dtype, labels=labels)
     _check_size(dataset, key, path)
+    if words:
+        return np.array(dataset.asstr()[()], dtype=np.str_)
     array: Array = dataset[()]
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
@@ -60,7 +126,7 @@ def _follow(file: h5py.File, key: str, path: Path) -> Any:
     """The object under `key`; soft links are followed by hand, as one may lead through a link to another file."""
     import h5py
 
-    names, node, links = [key], file["/"], 0
+    names, node, links = [part for part in key.split("/") if part], file["/"], 0
     while names:
         name = names.pop(0)
         link = node.get(name, getlink=True) if isinstance(node, h5py.Group) else None

@@ -6,36 +6,112 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit.errors import InputError
+from kernelfit.typing import Array, TaskName
 
-from .dataset import Array
 from .faults import damaged
 from .rows import Rows
 
+# Integers of at most so many values are taken as classes,
+_FEW = 20
+# and more of them where they are consecutive and each stands for so many rows on average: codes are made to be, while
+# counts, ages and prices have gaps.
+_ROWS_OF_A_CLASS = 5
 # float64 holds every integer up to here, so codes that came through a float are exact.
 _LARGEST_EXACT = 2**53
 
 
-def encode_labels(parts: list[Rows]) -> tuple[list[Array], tuple[str, ...] | None, tuple[str, ...]]:
+def encode_labels(
+    parts: list[Rows], task: TaskName | None = None
+) -> tuple[list[Array], tuple[str, ...] | None, tuple[str, ...]]:
     """Encode the labels of training and test part alike.
 
-    Integers, and floats that are all whole, are class codes and become 0..c-1 in the order of their values
-    over all parts; anything else is a regression target in float64, and so is y of shape (n, k) with k > 1.
-    Returns the encoded labels, the class names (None for regression), and notes.
+    Text is classes, numbers with fractions are regression targets, and so is y of shape (n, k) with k > 1. Integers,
+    and floats that are all whole, are classes where there are at most 20 different ones, or where they are consecutive
+    and each stands for 5 rows or more on average; else they are targets. `task` takes the place of this guess. Classes
+    become codes 0..c-1 in the order of their values over all parts.
+
+    Returns the encoded labels, the class names (None for regression), and notes, in which a guess is said.
     """
     if any(part.class_names is not None for part in parts):
+        if task == "regression":
+            raise InputError(
+                f"task: got regression, but {parts[0].label_name} of {parts[0].path.name} holds text, expected numbers"
+            )
         return _encode_named(parts)
     labels = [part.y[:, 0] if part.y.ndim == 2 and part.y.shape[1] == 1 else part.y for part in parts]
-    if any(y.ndim == 2 for y in labels) or not all(_whole(y) for y in labels):
+    if any(y.ndim == 2 for y in labels):
+        return _encode_columns(parts, labels, task)
+    if task == "regression" or (task is None and not all(_whole(y) for y in labels)):
         return [y.astype(np.float64) for y in labels], None, ()
+    if not all(_whole(y) for y in labels):
+        return _encode_numbers(parts, labels)
     for part, y in zip(parts, labels, strict=True):
         if y.dtype.kind == "f" and np.abs(y).max(initial=0.0) > _LARGEST_EXACT:
             raise damaged(part.path, f"class codes in {part.label_name} up to 2^53", f"{np.abs(y).max():.0f}")
     integers = [y.astype(_code_type(y)) for y in labels]
     values = np.unique(np.concatenate([np.unique(y).astype(object) for y in integers]))
+    n = sum(len(y) for y in labels)
+    if task is None and not _are_classes(values, n):
+        note = (
+            f"{parts[0].path.name}: {parts[0].label_name} holds {len(values)} different integers in {n} rows, taken as "
+            "numbers (regression); --task classification takes them as classes"
+        )
+        return [y.astype(np.float64) for y in labels], None, (note,)
     lookup = {value: code for code, value in enumerate(values)}
     codes: list[Array] = [_recode(y, lookup) for y in integers]
     classes = tuple(str(value) for value in values)
-    return codes, classes, _class_notes(parts[0], codes, classes)
+    guess = () if task is not None or _are_flags(parts[0]) else (_guess_of_classes(parts[0], len(values), n),)
+    return codes, classes, (*guess, *_unseen(codes, classes))
+
+
+def _are_classes(values: NDArray[np.object_], n: int) -> bool:
+    """Whether n integers with these different values, in order, look like codes of classes."""
+    if len(values) <= _FEW:
+        return True
+    return bool(values[-1] - values[0] == len(values) - 1) and n >= _ROWS_OF_A_CLASS * len(values)
+
+
+def _are_flags(part: Rows) -> bool:
+    return part.y.dtype.kind == "b"
+
+
+def _guess_of_classes(part: Rows, count: int, n: int) -> str:
+    return (
+        f"{part.path.name}: {part.label_name} holds {count} different integers in {n} rows, taken as classes; "
+        "--task regression takes them as numbers"
+    )
+
+
+def _encode_columns(
+    parts: list[Rows], labels: list[Array], task: TaskName | None
+) -> tuple[list[Array], tuple[str, ...] | None, tuple[str, ...]]:
+    """y of several columns: targets, or with `task` classes where each row has a single 1 among zeros."""
+    one_hot = all(
+        y.ndim == 2 and bool(np.isin(y, (0, 1)).all()) and bool((y.sum(axis=1) == 1).all()) for y in labels
+    )
+    if task == "classification":
+        if not one_hot:
+            raise InputError(
+                f"task: got classification, but {parts[0].label_name} of {parts[0].path.name} has shape "
+                f"{parts[0].y.shape}, expected one label a row, or a single 1 among zeros"
+            )
+        width = labels[0].shape[1]
+        return [y.argmax(axis=1).astype(np.int64) for y in labels], tuple(map(str, range(width))), ()
+    note = (
+        f"{parts[0].path.name}: each row of {parts[0].label_name} is a single 1 among zeros, taken as "
+        f"{labels[0].shape[-1]} targets; --task classification takes them as classes"
+    )
+    return [y.astype(np.float64) for y in labels], None, (note,) if one_hot and task is None else ()
+
+
+def _encode_numbers(
+    parts: list[Rows], labels: list[Array]
+) -> tuple[list[Array], tuple[str, ...], tuple[str, ...]]:
+    """Classes that are called by numbers with fractions."""
+    values = np.unique(np.concatenate(labels))
+    codes: list[Array] = [np.searchsorted(values, y).astype(np.int64) for y in labels]
+    classes = tuple(repr(float(value)).removesuffix(".0") for value in values)
+    return codes, classes, _unseen(codes, classes)
 
 
 def _encode_named(parts: list[Rows]) -> tuple[list[Array], tuple[str, ...], tuple[str, ...]]:
@@ -67,15 +143,6 @@ def _recode(y: NDArray[np.generic], lookup: dict[int, int]) -> NDArray[np.int64]
     return np.array([lookup[int(value)] for value in present], dtype=np.int64)[inverse]
 
 
-def _class_notes(train: Rows, codes: list[Array], classes: tuple[str, ...]) -> tuple[str, ...]:
-    notes = []
-    if 2 * len(classes) > len(codes[0]):
-        notes.append(
-            f"{train.path.name}: {train.label_name} holds {len(classes)} different integers "
-            f"in {len(codes[0])} rows, "
-            "taken as class codes; add a fraction to the values if they are regression targets"
-        )
+def _unseen(codes: list[Array], classes: tuple[str, ...]) -> tuple[str, ...]:
     unseen = sorted(set(np.unique(codes[-1]).tolist()) - set(np.unique(codes[0]).tolist()))
-    if unseen:
-        notes.append(f"test rows hold the class {classes[unseen[0]]!r}, which no training row has")
-    return tuple(notes)
+    return (f"test rows hold the class {classes[unseen[0]]!r}, which no training row has",) if unseen else ()

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from kernelfit.errors import InputError
 from kernelfit.progress import Progress, ProgressLike, as_progress
+from kernelfit.typing import TaskName
 
 from .dataset import Dataset
 from .download import fetch
+from .file_options import FileOptions
 from .locate import locate, locate_in
 from .own import holds_idx, read_own
 from .registry import REGISTRY
@@ -26,6 +29,10 @@ def load(
     data_dir: Path | None = None,
     train: Path | None = None,
     test: Path | None = None,
+    target: str | int | None = None,
+    drop: str | Sequence[str | int] | None = None,
+    task: TaskName | None = None,
+    keys: Mapping[str, str] | None = None,
     seed: int = 0,
     progress: ProgressLike = None,
 ) -> Dataset:
@@ -42,6 +49,13 @@ def load(
         nowhere is
         downloaded to `data_dir`, or to the cache folder.
     train, test : the user's own files. Without a test part, 20 % of the rows are held out.
+    target, drop : of a table, the column of the labels and columns to leave out, by name or index; by default the
+        label is the column called label, target, y, class, labels, targets, classes, outcome or response, else the
+        last.
+    task : "classification" or "regression"; by default text labels and few different integers are classes. A guess
+        is a note.
+    keys : of NPZ and HDF5 files, the arrays, {"X": NAME, "y": NAME} or X_train, y_train, X_test, y_test; by default
+        found by their names or shapes.
     seed : chooses the rows held out.
     progress : receives the notes of the data set and the state of downloads.
 
@@ -52,20 +66,22 @@ def load(
     """
     name = str(name)
     progress = as_progress(progress)
+    options = FileOptions.of(target, drop, task, keys)
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise InputError(f"seed: got {seed!r}, expected an integer >= 0")
     if train is not None:
         title = Path(train).stem if name in REGISTRY else name
-        dataset = _load_own("train", title, _existing("train", train), test, seed, n_test)
+        dataset = _load_own("train", title, _existing("train", train), test, options, seed, n_test)
     elif name in REGISTRY:
         if test is not None:
             raise InputError(
                 f"test: got {test} without train, expected none, as {name} has test rows of its own"
             )
+        options.require_known(name)
         dataset = _load_known(REGISTRY[name], data_dir, progress)
     else:
         path = _own_path(name)
-        dataset = _load_own("dataset", path.stem, path, test, seed, n_test)
+        dataset = _load_own("dataset", path.stem, path, test, options, seed, n_test)
     for note in dataset.notes:
         progress.note(note)
     return _first_rows(dataset, n_train, n_test)
@@ -86,7 +102,13 @@ def _load_known(spec: Spec, data_dir: Path | None, progress: Progress) -> Datase
 
 
 def _load_own(
-    argument: str, title: str, path: Path, test: Path | None, seed: int, n_test: int | None
+    argument: str,
+    title: str,
+    path: Path,
+    test: Path | None,
+    options: FileOptions,
+    seed: int,
+    n_test: int | None,
 ) -> Dataset:
     """The user's own files; a folder may hold a data set known by name, as torchvision's root does."""
     own_test = _existing("test", test) if test else None
@@ -99,9 +121,10 @@ def _load_own(
                 f"with data_dir={str(path)!r} (--data-dir)"
             )
         if names:
+            options.require_known(names[0])
             known, _ = REGISTRY[names[0]].read(located[names[0]])
             return dataclasses.replace(known, notes=(f"{path} holds {names[0]}", *known.notes))
-    return read_own(title, path, own_test, seed, hold_out=n_test != 0)
+    return read_own(title, path, own_test, seed, hold_out=n_test != 0, options=options)
 
 
 def _existing(argument: str, path: Path) -> Path:

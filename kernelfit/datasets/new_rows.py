@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from tokenize import TokenError
 
@@ -11,35 +12,31 @@ import numpy as np
 from kernelfit.errors import DataError, InputError
 from kernelfit.typing import Array
 
-from .csv import layout_of, read_columns
-from .hdf5 import read_hdf5
-from .npz import read_npz
-from .own import TABLES, read_parts
+from .file_options import FileOptions
+from .own import ARRAYS, read_parts
 from .rows import Rows
+from .table import is_table, read_columns
+from .table_columns import TableColumns
 
 
-def read_rows(path: Path, columns: tuple[str, ...] | None = None, target: str | None = None) -> Rows:
-    """Rows (m, d) of an NPY, CSV, NPZ or HDF5 file or a folder, and their labels where they have some.
+def read_rows(path: Path, like: TableColumns | None = None, keys: Mapping[str, str] | None = None) -> Rows:
+    """Rows (m, d) of an NPY file, a table, an NPZ or HDF5 file or a folder, and their labels where they have some.
 
-    `columns` are the names of the features that were trained on, `target` that of the label: the columns of a CSV file
-    are found by them, whatever their order. Of a file with a training and a test part the test part is taken.
-    Raises InputError for what is no such file, DataError for a file that is not what it claims.
+    `like` are the columns that were trained on: those of a table are found by their names, whatever their order. `keys`
+    are the arrays of an NPZ or HDF5 file, where it has them. Of a file with a training and a test part the test part is
+    taken. Raises InputError for what is no such file, DataError for a file that is not what it claims.
     """
     if not path.exists():
         raise InputError(f"rows: got {path}, which is no file; give rows as NPY, CSV, NPZ, HDF5 or a folder")
     suffix = path.suffix.lower()
     if suffix == ".npy":
         return Rows(path, _array(path), np.empty((0, 0)))
-    if suffix in TABLES:
-        if columns is None:
-            columns = tuple(str(index) for index in range(len(layout_of(path).first)))
-        return read_columns(path, columns, target)
-    if suffix == ".npz":
-        rows, test = read_npz(path, unlabelled=True)
-    elif suffix in (".h5", ".hdf5"):
-        rows, test = read_hdf5(path, unlabelled=True)
+    if path.is_file() and is_table(path):
+        return read_columns(path, like)
+    if path.is_file() and suffix in ARRAYS:
+        rows, test = ARRAYS[suffix](path, keys or {}, "rows")
     else:
-        rows, test = read_parts(path, "rows")
+        rows, test = read_parts(path, "rows", FileOptions())
     if test is None:
         return rows
     return dataclasses.replace(test, notes=(*test.notes, f"{path.name}: its test part is predicted"))

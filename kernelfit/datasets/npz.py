@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 
+from kernelfit.typing import Array
+
 from .compressed import DEFLATE_RATIO, read_exactly
-from .dataset import Array
-from .faults import damaged, reading
-from .keys import paired_keys
+from .faults import DECODER_ERRORS, damaged, reading
+from .keys import Purpose, choose
 from .rows import Rows, check_type, make_rows, values_in
 
 # A .npy header is a dictionary of three entries; NumPy pads it to 64 or 128 bytes.
@@ -20,20 +23,46 @@ _HEADER_LIMIT = 1 << 14
 _ENCRYPTED = 0x1
 
 
-def read_npz(path: Path, unlabelled: bool = False) -> tuple[Rows, Rows | None]:
+def read_npz(
+    path: Path, keys: Mapping[str, str] | None = None, purpose: Purpose = "train"
+) -> tuple[Rows, Rows | None]:
     """Read the training part and, where the file has one, the test part.
 
-    Keys: X and y, or X_train, y_train, X_test, y_test. The size in the zip directory, the shape in the
-    array's header and the size of the file must agree before an array is allocated. Raises DataError.
+    Arrays are those of `keys`, or X and y, X_train, y_train, X_test and y_test, and what else `keys.choose` knows. The
+    size in the zip directory, the shape in the array's header and the size of the file must agree before an array is
+    allocated. Raises DataError.
     """
     with reading(path, "an NPZ file"), _open(path) as archive:
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        if len(members) < len(archive.infolist()):
+            raise damaged(path, "each array once", "two of one name")
+        shapes = {name: _shape_of(archive, info, path, name) for name, info in members.items()}
+        pairs, notes = choose(path, shapes, keys or {}, purpose)
         parts = []
-        for X_key, y_key in paired_keys(path, members, unlabelled):
-            X = _read_member(archive, members[X_key], path, X_key, labels=False)
-            y = None if y_key is None else _read_member(archive, members[y_key], path, y_key, labels=True)
-            parts.append(make_rows(path, X, y, X_key, y_key or "y"))
-        return parts[0], parts[1] if len(parts) > 1 else None
+        for pair in pairs:
+            X = _read_member(archive, members[pair.X], path, pair.X, labels=False)
+            y = None if pair.y is None else _read_member(archive, members[pair.y], path, pair.y, labels=True)
+            parts.append(make_rows(path, X, y, pair.X, pair.y or "y"))
+        first = replace(parts[0], notes=(*notes, *parts[0].notes))
+        return first, parts[1] if len(parts) > 1 else None
+
+
+def _shape_of(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, key: str) -> tuple[int, ...]:
+    """The shape that the header of a member claims; none where it is no array."""
+    try:
+        with archive.open(info) as stream:
+            return _read_header(stream.read(_HEADER_LIMIT), path, key)[0]
+    except (
+        *DECODER_ERRORS,
+        zipfile.BadZipFile,
+        NotImplementedError,
+        RuntimeError,
+        OSError,
+        ValueError,
+        SyntaxError,
+        EOFError,
+    ):
+        return ()  # damaged ones are named when they are read
 
 
 def _open(path: Path) -> zipfile.ZipFile:

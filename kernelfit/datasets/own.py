@@ -3,46 +3,69 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from kernelfit.errors import InputError
+from kernelfit.typing import TaskName
 
-from .csv import read_csv
 from .dataset import Dataset
+from .file_options import FileOptions
 from .hdf5 import read_hdf5
 from .idx import IDX_FILES, read_images_and_labels
 from .image_folder import read_image_folder
+from .keys import Purpose
 from .labels import encode_labels
 from .locate import present
 from .npz import read_npz
 from .rows import Rows
+from .table import TABLES, is_table, read_table
+from .table_columns import TableColumns
 
 TEST_SHARE = 0.2
 
-_READERS: dict[str, Callable[[Path], tuple[Rows, Rows | None]]] = {
+#: suffix -> reader of a file of arrays, as its keys name them, for a purpose
+ARRAYS: dict[str, Callable[[Path, Mapping[str, str], Purpose], tuple[Rows, Rows | None]]] = {
     ".npz": read_npz,
     ".h5": read_hdf5,
     ".hdf5": read_hdf5,
+    ".mat": read_hdf5,
 }
-#: suffixes of CSV files
-TABLES = (".csv", ".tsv", ".txt")
+#: what to do with files that are none of these
+_REMEDIES = {
+    ".npy": "it holds one array: store rows and labels together, numpy.savez('mine.npz', X=X, y=y)",
+    ".xlsx": "save the sheet as CSV",
+    ".xls": "save the sheet as CSV",
+    ".ods": "save the sheet as CSV",
+    ".zip": "unpack it",
+    ".pkl": "pickles run code when read; store arrays with numpy.savez, frames with to_csv or to_parquet",
+    ".pickle": "pickles run code when read; store arrays with numpy.savez, frames with to_csv or to_parquet",
+}
 
 
-def read_own(name: str, train: Path, test: Path | None, seed: int, *, hold_out: bool = True) -> Dataset:
-    """Read the user's data; without a test part, hold 20 % of the rows out, chosen by `seed`, and say so. Without
-    `hold_out` there are no test rows then.
+def read_own(
+    name: str,
+    train: Path,
+    test: Path | None,
+    seed: int,
+    *,
+    hold_out: bool = True,
+    options: FileOptions | None = None,
+) -> Dataset:
+    """Read the user's data as `options` say; without a test part, hold 20 % of the rows out, chosen by `seed`, and say
+    so. Without `hold_out` there are no test rows then.
 
     Raises InputError for a path that is no data set, DataError for a file that is not what it claims.
     """
-    rows, own_test = read_parts(train, "train")
+    options = options or FileOptions()
+    rows, own_test = read_parts(train, "train", options)
     notes: list[str] = []
     if test is not None:
         if own_test is not None:
             notes.append(f"the test part of {train.name} is left aside for {test.name}")
-        own_test, further = read_parts(test, "test", rows)
+        own_test, further = read_parts(test, "test", options, rows.columns)
         if further is not None:
             raise InputError(
                 f"test: got {test} with a training and a test part of its own, expected X and y alone"
@@ -54,7 +77,7 @@ def read_own(name: str, train: Path, test: Path | None, seed: int, *, hold_out: 
         # Image folders stand sorted by class; the first n rows would all be of one.
         rows = _take(rows, np.random.default_rng(seed).permutation(len(rows.X)))
         notes.append(f"training images are in an order drawn by seed {seed}")
-    return _assemble(name, rows, own_test or _take(rows, np.arange(0)), notes)
+    return _assemble(name, rows, own_test or _take(rows, np.arange(0)), notes, options.task)
 
 
 def holds_idx(folder: Path) -> bool:
@@ -62,23 +85,31 @@ def holds_idx(folder: Path) -> bool:
     return all(present(folder, file) is not None for file in IDX_FILES)
 
 
-def read_parts(path: Path, argument: str, like: Rows | None = None) -> tuple[Rows, Rows | None]:
-    """The training part, and the test part where there is one; the columns of a table are those of the rows `like`."""
+def read_parts(
+    path: Path, argument: Purpose, options: FileOptions, like: TableColumns | None = None
+) -> tuple[Rows, Rows | None]:
+    """The training part, and the test part where there is one; the columns of a table are those of `like`."""
     if path.is_dir():
+        options.require_images(path)
         paths = [present(path, file) for file in IDX_FILES]
         if all(file is not None for file in paths):
             return _read_idx_folder([file for file in paths if file is not None])
         return read_image_folder(path)
+    if is_table(path):
+        return read_table(path, options, like), None
     suffix = path.suffix.lower()
-    if suffix in TABLES:
-        return read_csv(path, like)
-    reader = _READERS.get(suffix)
+    reader = ARRAYS.get(suffix)
     if reader is None:
         raise InputError(
             f"{argument}: got {path} with {f'the suffix {path.suffix}' if path.suffix else 'no suffix'}, "
-            f"expected one of {', '.join((*_READERS, *TABLES))}, or a folder of images"
+            f"expected one of {', '.join((*ARRAYS, *TABLES))}, or a folder of images"
+            + (f"; {_REMEDIES[suffix]}" if suffix in _REMEDIES else "")
         )
-    return reader(path)
+    options.require_arrays(path)
+    keys, purpose = options.keys, argument
+    if purpose == "test":
+        keys = {role: name for role, name in keys.items() if role in ("X", "y")}
+    return reader(path, keys, purpose)
 
 
 def _read_idx_folder(paths: list[Path]) -> tuple[Rows, Rows]:
@@ -111,7 +142,7 @@ def _take(rows: Rows, index: np.ndarray) -> Rows:
     return dataclasses.replace(rows, X=rows.X[index], y=rows.y[index])
 
 
-def _assemble(name: str, train: Rows, test: Rows, notes: list[str]) -> Dataset:
+def _assemble(name: str, train: Rows, test: Rows, notes: list[str], task: TaskName | None) -> Dataset:
     if (train.X.dtype == np.uint8) != (test.X.dtype == np.uint8):
         raise InputError(
             f"train, test: got X of dtype {train.X.dtype} in {train.path.name} and {test.X.dtype} in "
@@ -122,7 +153,7 @@ def _assemble(name: str, train: Rows, test: Rows, notes: list[str]) -> Dataset:
             f"train, test: got images of shape {train.image_shape} and {test.image_shape}, expected one shape"
         )
     common = np.result_type(train.X, test.X)
-    codes, classes, label_notes = encode_labels([train, test])
+    codes, classes, label_notes = encode_labels([train, test], task)
     return Dataset(
         name=name,
         X_train=train.X.astype(common, copy=False),
@@ -133,6 +164,5 @@ def _assemble(name: str, train: Rows, test: Rows, notes: list[str]) -> Dataset:
         image_shape=train.image_shape or test.image_shape,
         scale=1 / 255 if common == np.uint8 else 1.0,
         notes=tuple(dict.fromkeys((*notes, *train.notes, *test.notes, *label_notes))),
-        columns=train.columns,
-        target=train.target,
+        table=train.columns,
     )

@@ -7,16 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from kernelfit.errors import DataError
+from kernelfit.typing import Array
 
-from .dataset import Array
 from .faults import damaged
+from .table_columns import TableColumns
 
 ImageShape = tuple[int, int, int]
 
 # Rows examined at a time for NaN and infinity, so that no second array of the size of X is made.
 _BLOCK_ROWS = 4096
+# Integers that float64 holds exactly go up to here.
+_LARGEST_EXACT = 2**53
 
 
 @dataclass(frozen=True)
@@ -24,8 +27,8 @@ class Rows:
     """One part of a file: X (n, d) of uint8, float32 or float64, and y as it stands in the file.
 
     `class_names` is given when the file names its classes; y then holds their indices. `label_name` is what
-    the file calls its labels. Of a table `columns` are the names of the features and `target` that of the label, 0, 1,
-    2, ... where it has no header. Without labels y is (n, 0). `ids` are what the file calls its rows.
+    the file calls its labels. `columns` are those of a table. Without labels y is (n, 0). `ids` are what the file calls
+    its rows.
     """
 
     path: Path
@@ -35,8 +38,7 @@ class Rows:
     class_names: tuple[str, ...] | None = None
     label_name: str = "y"
     notes: tuple[str, ...] = ()
-    columns: tuple[str, ...] | None = None
-    target: str | None = None
+    columns: TableColumns | None = None
     ids: tuple[str, ...] | None = None
 
     @property
@@ -58,6 +60,11 @@ def make_rows(path: Path, X: Array, y: Array | None, X_name: str, y_name: str) -
         raise damaged(path, f"{X_name} of shape (n, d), (n, h, w) or (n, h, w, c)", f"shape {X.shape}")
     if y is not None and (y.ndim not in (1, 2) or len(y) != len(X) or y.size == 0):
         raise damaged(path, f"{y_name} with {len(X)} rows like {X_name}", f"shape {y.shape}")
+    class_names = None
+    if y is not None and y.dtype.kind in "US":
+        if y.ndim == 2 and y.shape[1] > 1:
+            raise damaged(path, f"one label a row in {y_name}", f"text of shape {y.shape}")
+        y, class_names = named_classes(y.reshape(-1))
     notes: tuple[str, ...] = ()
     image_shape: ImageShape | None = None
     if X.ndim == 3:
@@ -67,32 +74,44 @@ def make_rows(path: Path, X: Array, y: Array | None, X_name: str, y_name: str) -
             notes = (f"{path.name}: {X_name} has shape {X.shape}, read as (n, channels, height, width)",)
             X = X.transpose(0, 2, 3, 1)
         image_shape = (X.shape[1], X.shape[2], X.shape[3])
+    _refuse_rounding(path, X, X_name)
     X = np.ascontiguousarray(working_type(X)).reshape(len(X), -1)
     check_finite(path, X, X_name)
     if y is None:
         y = np.empty((len(X), 0))
     check_finite(path, y.reshape(len(X), -1), y_name)
-    return Rows(path, X, y, image_shape, None, y_name, notes)
+    return Rows(path, X, y, image_shape, class_names, y_name, notes)
 
 
 def check_type(path: Path, name: str, dtype: np.dtype[np.generic], *, labels: bool = False) -> None:
-    """Raise DataError unless `dtype` is boolean, integer or real of at most 8 bytes."""
+    """Raise DataError unless `dtype` is boolean, integer or real of at most 8 bytes; labels may be text."""
     if dtype.kind in "biuf" and dtype.itemsize <= 8:
         return
-    if labels and dtype.kind in "USTO":
-        raise text_labels(path, name)
-    raise damaged(path, f"numbers in {name}", f"dtype {dtype}", "convert it to float64")
+    if labels and dtype.kind in "US":
+        return
+    remedy = "convert it to float64"
+    if dtype.kind == "O":
+        remedy = "such arrays are pickled, which runs code when read; store text as astype(str), numbers as float64"
+    raise damaged(path, f"numbers in {name}", f"dtype {dtype}", remedy)
 
 
-def text_labels(path: Path, name: str, example: str = "") -> DataError:
-    """The error for labels that are text."""
-    return damaged(
-        path,
-        f"numbers in the label column {name}",
-        f"text{example}",
-        "encode the classes as integers 0, 1, 2, ..., or use KernelClassifier from Python, "
-        "which accepts strings",
-    )
+def named_classes(labels: Array) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Indices (n,) and names, in the order of the letters, of labels that are text (n,), bytes as UTF-8."""
+    if labels.dtype.kind == "S":
+        labels = np.char.decode(labels, "utf-8")
+    names, codes = np.unique(np.char.strip(labels), return_inverse=True)
+    return codes.astype(np.int64), tuple(str(name) for name in names)
+
+
+def _refuse_rounding(path: Path, X: Array, name: str) -> None:
+    """Raise DataError where float64 does not hold the integers of X."""
+    if X.dtype.kind not in "iu" or X.dtype.itemsize < 8:
+        return
+    for value in X[np.abs(X.astype(np.float64)) >= _LARGEST_EXACT].tolist():
+        if int(float(value)) != value:
+            raise damaged(
+                path, f"integers up to 2^53 in {name}, as float64 holds", f"{value}", "subtract an offset"
+            )
 
 
 def working_type(X: Array) -> Array:

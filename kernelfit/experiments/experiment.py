@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kernelfit.datasets import Dataset
+from kernelfit.datasets.table_columns import TableColumns
 from kernelfit.errors import DataError, InputError
 from kernelfit.experiments import record as records
 from kernelfit.experiments.prepare import Checkpoint, Prepared
@@ -39,7 +40,7 @@ from kernelfit.solver.solution import Solution
 from kernelfit.solver.solve import solve
 from kernelfit.storage.regular import require_regular
 from kernelfit.streaming import gram_file
-from kernelfit.typing import Corruption, GammaRule, PrecisionName, RidgeRule, Tier
+from kernelfit.typing import Corruption, GammaRule, PrecisionName, RidgeRule, TaskName, Tier
 
 Pathlike = str | Path | None
 
@@ -57,6 +58,8 @@ class Experiment(Settings):
     n_train, n_test : take the first rows of each part; None takes all
     data_dir : a folder to look in first for known data sets
     train, test : the user's own files in place of `dataset`
+    target, drop, task, keys : how the user's own files are read: label column, columns to leave out, "classification"
+        or "regression", names of arrays; as for `kernelfit.datasets.load`
     corruption : a name of `kernelfit.datasets.corruptions.CORRUPTIONS`; `corruption_p` is the share of labels that
         "corrupt-labels" draws anew
     features : "none", or a name of `kernelfit.features.REGISTRY`, with `feature_options` as its class takes them
@@ -83,6 +86,10 @@ class Experiment(Settings):
         data_dir: Pathlike = None,
         train: Pathlike = None,
         test: Pathlike = None,
+        target: str | int | None = None,
+        drop: str | Sequence[str | int] | None = None,
+        task: TaskName | None = None,
+        keys: Mapping[str, str] | None = None,
         corruption: Corruption = TRUE,
         corruption_p: float = 1.0,
         features: str = NONE,
@@ -104,7 +111,18 @@ class Experiment(Settings):
         seed: int = 0,
         loo: bool = False,
     ) -> None:
-        data = DataSpec(str(dataset), n_train, n_test, _path(data_dir), _path(train), _path(test))
+        data = DataSpec(
+            str(dataset),
+            n_train,
+            n_test,
+            _path(data_dir),
+            _path(train),
+            _path(test),
+            target,
+            drop,
+            task,
+            keys,
+        )
         mapped = FeatureSpec(features, dict(feature_options or {}))
         inputs = Inputs(data, CorruptionSpec(corruption, corruption_p), mapped, seed, standardise)
         name = kernel or ("linear" if mapped.streams else "gaussian")
@@ -346,8 +364,9 @@ def _read_result(run_dir: Path) -> Result:
     if not isinstance(stored, dict):
         raise DataError(f"{path}: got {type(stored).__name__}, expected the record of a solve")
     try:
-        classes, columns = (_names(stored.pop(key, None)) for key in ("classes", "columns"))
-        target, rows_digest = (_text(stored.pop(key, None)) for key in ("target", "rows_digest"))
+        classes, table = _names(stored.pop("classes", None)), stored.pop("table", None)
+        table = None if table is None else TableColumns.of_dict(table)
+        rows_digest = _text(stored.pop("rows_digest", None))
         experiment = Experiment(**stored.pop("experiment"))
         scaling = stored.pop("standardisation", None)
         if experiment.inputs.standardise != (scaling is not None):
@@ -363,8 +382,7 @@ def _read_result(run_dir: Path) -> Result:
         record=stored,
         solution=solution,
         classes=classes,
-        columns=columns,
-        target=target,
+        table=table,
         inputs=experiment.inputs,
         streamed=streamed and experiment.streams,
         standardisation=standardisation,

@@ -20,6 +20,9 @@ from kernelfit.progress import Progress
 from kernelfit.storage import atomic
 from kernelfit.typing import Array, Float
 
+# Columns that a message lists.
+_LISTED = 8
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -91,7 +94,8 @@ def unseen_test_rows(
         if str(Path(name).absolute()) in (trained["train"], trained["dataset"]):
             raise InputError(f"dataset: got {name}, all of whose rows were trained on, expected other rows")
     # Of a data set without a test part the solve's seed holds out the rows that it did not train on.
-    dataset = datasets.load(name, n_test=n_test, data_dir=data_dir, seed=seed, progress=progress)
+    options = {} if name in REGISTRY or inputs is None else inputs.data.file_options(Path(name))
+    dataset = datasets.load(name, n_test=n_test, data_dir=data_dir, seed=seed, progress=progress, **options)
     if inputs is None or not inputs.corruption:
         return dataset
     progress.note(f"the test rows are corrupted as in the run: {inputs.corruption.name}")
@@ -106,11 +110,13 @@ def predict_test_rows(result: Result, dataset: Dataset, progress: Progress) -> P
         raise InputError(
             f"dataset: {dataset.name} has classes {dataset.classes}, the solution {result.classes}; give its own data"
         )
-    if None not in (result.columns, dataset.columns) and result.columns != dataset.columns:
-        raise InputError(
-            f"dataset: got columns {', '.join(dataset.columns or ())}, expected {', '.join(result.columns or ())} as "
-            "trained on; give the file as rows, whose columns are found by their names"
-        )
+    if result.table is not None and dataset.table is not None:
+        columns, expected = dataset.table.features, result.table.features
+        if columns != expected:
+            raise InputError(
+                f"dataset: got columns {_listed(columns)}, expected {_listed(expected)} as trained on; give the file "
+                "as rows, whose columns are found by their names"
+            )
     return _compared(result, dataset.X_test, dataset.y_test, None, progress)
 
 
@@ -119,7 +125,8 @@ def _compared(
 ) -> Predictions:
     scores = result.scores(X, progress)
     decided = result.decided(scores)
-    predictions = Predictions(scores, decided, result.classes, result.target, ids)
+    target = None if result.table is None else result.table.target
+    predictions = Predictions(scores, decided, result.classes, target, ids)
     if truth is None:
         return predictions
     columns = truth.size // len(truth) if result.classes is None else len(result.classes)
@@ -161,6 +168,11 @@ def check_target(path: Path | None) -> None:
         raise InputError(f"out: got {path}, expected a name ending in .npy or .csv")
     if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
         raise InputError(f"out: {path} cannot be written; name a file in a folder that you may write to")
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(names[:_LISTED]) + more
 
 
 def _line(cells: list[Any]) -> bytes:

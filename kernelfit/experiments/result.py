@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kernelfit.datasets.table_columns import TableColumns
 from kernelfit.errors import DataError, InputError, StorageError
 from kernelfit.experiments.run_dir import WEIGHTS
 from kernelfit.experiments.specs import Inputs
@@ -36,7 +37,7 @@ class Result:
     record : what `kernelfit solve --json` writes
     solution : f, without its factor; `kernelfit.open(run_dir)` has that of a run that was stored
     classes : names of the classes in the order of the scores' columns; None for regression
-    columns, target : of a table, the names of the features and of the label
+    table : what the columns of a table are
     inputs : data set, corruption and features; None where a solution file stands alone
     streamed : whether the solution's kernel is the linear one of features that stream
     standardisation : of the rows or features, where that was asked for
@@ -48,8 +49,7 @@ class Result:
     record: dict[str, Any]
     solution: Solution
     classes: tuple[str, ...] | None = None
-    columns: tuple[str, ...] | None = None
-    target: str | None = None
+    table: TableColumns | None = None
     inputs: Inputs | None = None
     streamed: bool = False
     standardisation: Standardisation | None = None

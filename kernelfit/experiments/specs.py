@@ -5,7 +5,7 @@ Each is checked when it is made, in the words of `Experiment`'s arguments, and r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 from kernelfit import datasets
 from kernelfit.datasets import Dataset
 from kernelfit.datasets.corruptions import CORRUPTIONS, corrupt
+from kernelfit.datasets.file_options import FileOptions
 from kernelfit.datasets.registry import REGISTRY
+from kernelfit.datasets.table import is_table
 from kernelfit.device.choose import check_device
 from kernelfit.errors import InputError
 from kernelfit.features import feature_class
@@ -22,7 +24,7 @@ from kernelfit.kernels import parameter_names
 from kernelfit.progress import ProgressLike, as_progress
 from kernelfit.solver.inputs import as_shift
 from kernelfit.storage import json_output
-from kernelfit.typing import Array, Corruption, GammaRule, PrecisionName, RidgeRule, Tier
+from kernelfit.typing import Array, Corruption, GammaRule, PrecisionName, RidgeRule, TaskName, Tier
 
 if TYPE_CHECKING:  # scikit-learn comes with it
     from kernelfit.features.images import ImageFeatures
@@ -33,7 +35,10 @@ TRUE: Corruption = "true"
 
 @dataclass(frozen=True)
 class DataSpec:
-    """Rows and labels: a data set by name or path, or the user's own `train` and `test` files, and how many of each."""
+    """Rows and labels: a data set by name or path, or the user's own `train` and `test` files, and how many of each.
+
+    `target`, `drop`, `task` and `keys` say how the user's own files are read, see `kernelfit.datasets.load`.
+    """
 
     dataset: str = "digits"
     n_train: int | None = None
@@ -41,6 +46,16 @@ class DataSpec:
     data_dir: Path | None = None
     train: Path | None = None
     test: Path | None = None
+    target: str | int | None = None
+    drop: str | Sequence[str | int] | None = None
+    task: TaskName | None = None
+    keys: Mapping[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        options = FileOptions.of(self.target, self.drop, self.task, self.keys)
+        object.__setattr__(self, "target", options.target)
+        object.__setattr__(self, "drop", options.drop)
+        object.__setattr__(self, "keys", dict(options.keys))
 
     def load(self, seed: int, progress: ProgressLike = None) -> Dataset:
         """The data set; `seed` chooses the rows held out where there is no test part."""
@@ -51,9 +66,20 @@ class DataSpec:
             data_dir=self.data_dir,
             train=self.train,
             test=self.test,
+            target=self.target,
+            drop=self.drop,
+            task=self.task,
+            keys=self.keys,
             seed=seed,
             progress=progress,
         )
+
+    def file_options(self, path: Path) -> dict[str, Any]:
+        """How another file of the user's own is read like this one; a folder of images has nothing to be said."""
+        if path.is_dir():
+            return {"task": self.task}
+        options = {"target": self.target, "drop": self.drop} if is_table(path) else {"keys": self.keys}
+        return {**options, "task": self.task}
 
     def to_dict(self) -> dict[str, Any]:
         """The arguments that make it anew, from whatever folder: paths are absolute."""
@@ -63,6 +89,10 @@ class DataSpec:
             "n_train": self.n_train,
             "n_test": self.n_test,
             **{name: absolute(getattr(self, name)) for name in ("data_dir", "train", "test")},
+            "target": self.target,
+            "drop": list(self.drop or ()),
+            "task": self.task,
+            "keys": dict(self.keys or {}),
         }
 
 

@@ -68,7 +68,7 @@ def with_nan(folder: Path) -> str:
         (lambda folder: dataset(folder, X_test=np.empty((0, 3)), y_test=np.empty(0, int)), ["(0, 3)"]),
         (
             lambda folder: dataset(folder, y_train=np.array(["a", "b", "c"] * 10)),
-            ["text", "KernelClassifier"],
+            ["names its classes"],
         ),
         (lambda folder: dataset(folder, X_test=np.ones((10, 4))), ["3", "4", "columns"]),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -92,7 +93,7 @@ def nan(file: h5py.File) -> None:
         (external_link, "X in the file itself, found a link to another file"),
         (external_storage, "X in the file itself, found data kept in other files"),
         (virtual, "X in the file itself, found data kept in other files"),
-        (group, "X, an array, found Group"),
+        (group, r"the arrays X and y, .* found 'y' \(4,\)"),
         (dangling, "X, an array, found a link that leads nowhere"),
         (empty, "X, an array, found Dataset without a shape"),
         (never_written, "8000000000000 bytes for X .* found 0 stored"),
@@ -112,12 +113,49 @@ def test_wrong_content_is_named(tmp_path: Path, write: Callable[[h5py.File], Non
     assert "\n" not in str(caught.value)
 
 
-def test_text_labels_name_the_remedy(tmp_path: Path) -> None:
+@pytest.mark.parametrize("labels", [["cat", "dog", "cat", "ox"], np.array([b"cat", b"dog", b"cat", b"ox"])])
+def test_text_labels_are_classes(tmp_path: Path, labels: Any) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["X"] = X
-        file["y"] = ["cat", "dog", "cat", "dog"]
-    with pytest.raises(DataError, match="label column y, found text; encode the classes as integers"):
-        read_hdf5(tmp_path / "a.h5")
+        file["y"] = labels
+    rows, _ = read_hdf5(tmp_path / "a.h5")
+    assert rows.class_names == ("cat", "dog", "ox")
+    assert rows.y.tolist() == [0, 1, 0, 2]
+
+
+def test_arrays_in_groups(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["train/images"], file["train/labels"] = X, y
+        file["test/images"], file["test/labels"] = X[:2] + 1, y[:2]
+        file["test/soft"] = h5py.SoftLink("/train/images")
+    train, test = read_hdf5(tmp_path / "a.h5")
+    assert test is not None
+    np.testing.assert_array_equal(train.X, X)
+    np.testing.assert_array_equal(test.X, X[:2] + 1)
+    assert train.notes == (
+        "a.h5: X is 'train/images', y is 'train/labels'; X is 'test/images', y is 'test/labels'",
+    )
+    train, test = read_hdf5(tmp_path / "a.h5", {"X": "/test/images", "y": "/test/labels"})
+    assert test is None
+    np.testing.assert_array_equal(train.X, X[:2] + 1)
+
+
+def test_matlab_stores_columns_first(tmp_path: Path) -> None:
+    images = np.arange(4 * 2 * 3 * 5, dtype=np.uint8).reshape(
+        4, 2, 3, 5
+    )  # n, channels, width, height in the file
+    for name, stored, expected in (
+        ("X", X.T, X),
+        ("images", images, images.transpose(0, 3, 2, 1).reshape(4, -1)),
+    ):
+        with h5py.File(tmp_path / "a.mat", "w") as file:
+            file[name], file["y"] = stored, y[None, :].astype(float)  # y is 4 x 1 in MATLAB
+            for node in file.values():
+                node.attrs["MATLAB_class"] = np.bytes_("double")
+        rows, _ = read_hdf5(tmp_path / "a.mat")
+        np.testing.assert_array_equal(rows.X, expected)
+        assert rows.y.reshape(-1).tolist() == y.tolist()
+        assert "a.mat: MATLAB stores columns first; its arrays are turned" in rows.notes
 
 
 @pytest.mark.parametrize("keep", [0, 100, -200])

@@ -25,7 +25,9 @@ def test_codes_follow_the_order_of_the_values_over_both_parts() -> None:
     assert train.tolist() == [2, 0, 2, 0, 1, 1]
     assert test.tolist() == [1, 0]
     assert classes == ("-5", "7", "30")
-    assert notes == ()
+    assert notes == (
+        "a.npz: y holds 3 different integers in 8 rows, taken as classes; --task regression takes them as numbers",
+    )
     assert train.dtype == np.int64
 
 
@@ -40,6 +42,48 @@ def test_a_column_of_labels_is_flattened() -> None:
     (train, _), classes, _ = encode_labels([rows([[1], [0], [1], [0]]), rows([[1]])])
     assert train.tolist() == [1, 0, 1, 0]
     assert classes == ("0", "1")
+
+
+@pytest.mark.parametrize(
+    ("y", "classes"),
+    [
+        (np.arange(200) % 20, True),  # few
+        (np.arange(210) % 21, True),  # consecutive, 10 rows each
+        (np.arange(104) % 21, False),  # consecutive, fewer than 5 rows each
+        (np.arange(420) % 42 * 2, False),  # many with gaps
+        (np.arange(1000.0) % 100 + 5, True),  # floats that are whole
+    ],
+)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_integers_are_classes_or_targets_and_the_guess_is_said(y: Any, classes: bool, sign: int) -> None:
+    (train, test), names, notes = encode_labels([rows(sign * y[:-9]), rows(sign * y[-9:])])
+    assert (names is not None) == classes
+    assert f"{len(set(y.tolist()))} different integers in {len(y)} rows, taken as " in notes[0]
+    for task in ("classification", "regression"):
+        (train, test), names, notes = encode_labels([rows(sign * y[:-9]), rows(sign * y[-9:])], task)
+        assert notes == ()
+        if task == "regression":
+            assert names is None
+            assert train.dtype == np.float64
+            np.testing.assert_array_equal(np.concatenate([train, test]), sign * y)
+        else:
+            assert names is not None
+            assert [float(names[code]) for code in (*train, *test)] == (sign * y).tolist()
+
+
+def test_what_a_task_makes_of_labels() -> None:
+    (train, _), names, _ = encode_labels([rows([0.5, 1, 0.5]), rows([1.0])], "classification")
+    assert (train.tolist(), names) == ([0, 1, 0], ("0.5", "1"))
+    one_hot = [[1, 0], [0, 1], [1, 0]]
+    (train, _), names, notes = encode_labels([rows(one_hot), rows(one_hot[:1])])
+    assert names is None
+    assert "a single 1 among zeros, taken as 2 targets; --task classification" in notes[0]
+    (train, _), names, _ = encode_labels([rows(one_hot), rows(one_hot[:1])], "classification")
+    assert (train.tolist(), names) == ([0, 1, 0], ("0", "1"))
+    with pytest.raises(InputError, match=r"task: got classification, but y of a\.npz has shape \(2, 2\)"):
+        encode_labels([rows([[1, 1], [0, 1]]), rows([[1, 1]])], "classification")
+    with pytest.raises(InputError, match=r"task: got regression, but y of a\.npz holds text"):
+        encode_labels([rows([0, 1], ("a", "b")), rows([0], ("a", "b"))], "regression")
 
 
 @pytest.mark.parametrize("y", [[0.5, 1, 2], [[1.0, 2], [3, 4], [5, 6]], [[1, 0], [0, 1], [1, 0]]])
@@ -72,7 +116,7 @@ def test_codes_past_the_exact_range_of_floats_are_refused() -> None:
 
 def test_many_classes_and_unseen_ones_are_noted() -> None:
     _, _, notes = encode_labels([rows([1, 2, 3, 4]), rows([9])])
-    assert "5 different integers in 4 rows" in notes[0]
+    assert "5 different integers in 5 rows" in notes[0]
     assert "the class '9', which no training row has" in notes[1]
 
 
@@ -89,7 +133,7 @@ def test_named_classes_are_matched_by_name() -> None:
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=30))
 def test_classes_and_codes_give_the_labels_back(values: list[int]) -> None:
     y = np.array(values, np.int64)
-    (train, test), classes, _ = encode_labels([rows(y), rows(y[:1])])
+    (train, test), classes, _ = encode_labels([rows(y), rows(y[:1])], "classification")
     assert classes is not None
     assert [int(classes[code]) for code in train] == values
     assert int(classes[test[0]]) == values[0]

@@ -73,13 +73,23 @@ def test_every_type_of_number_comes_in_its_working_type(tmp_path: Path, dtype: s
     ("arrays", "message"),
     [
         ({"X": X}, "expected the arrays X and y"),
-        ({"a": X, "b": y}, "found 'a', 'b'"),
-        ({"X_train": X, "y_train": y, "X_test": X}, "found 'X_test', 'X_train', 'y_train'"),
+        (
+            {"a": X, "b": y, "c": y},
+            r"found 'a' \(4, 3\), 'b' \(4,\), 'c' \(4,\); name them, as --keys X=NAME,y=NAME",
+        ),
+        (
+            {"X_train": X, "y_train": y, "X_test": X},
+            r"found 'X_test' \(4, 3\), 'X_train' \(4, 3\), 'y_train'",
+        ),
         ({"X": X, "x": X, "y": y}, "both 'X' and 'x'"),
         ({"X": X, "y": y[:2]}, r"y with 4 rows like X, found shape \(2,\)"),
         ({"X": X[0], "y": y}, r"X of shape \(n, d\).*found shape \(3,\)"),
         ({"X": X[:0], "y": y[:0]}, r"found shape \(0, 3\)"),
-        ({"X": X, "y": np.array(list("abab"))}, "label column y, found text; encode .* KernelClassifier"),
+        ({"X": X, "y": np.array([["a", "b"]] * 4)}, r"one label a row in y, found text of shape \(4, 2\)"),
+        (
+            {"X": np.full((4, 3), 2**53 + 1), "y": y},
+            "up to 2\\^53 in X, .*found 9007199254740993; subtract an offset",
+        ),
         ({"X": X.astype("U"), "y": y}, "numbers in X, found dtype"),
         ({"X": X.astype(complex), "y": y}, "numbers in X, found dtype complex128"),
         ({"X": np.where(X == 7, np.nan, X), "y": y}, "finite numbers in X, found nan in row 2, column 1"),
@@ -102,7 +112,7 @@ def test_object_arrays_are_refused_without_unpickling(tmp_path: Path) -> None:
     objects = np.empty(4, dtype=object)
     objects[:] = [Alarm() for _ in range(4)]
     np.savez(tmp_path / "a.npz", X=X, y=objects)
-    with pytest.raises(DataError, match="label column y, found text"):
+    with pytest.raises(DataError, match="numbers in y, found dtype object; such arrays are pickled"):
         read_npz(tmp_path / "a.npz")
     np.savez(tmp_path / "a.npz", X=objects.reshape(4, 1), y=y)
     with pytest.raises(DataError, match="numbers in X, found dtype object"):

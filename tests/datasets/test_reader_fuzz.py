@@ -22,11 +22,11 @@ from kernelfit.datasets.cifar import (
     read_binary_batch,
     read_python_batch,
 )
-from kernelfit.datasets.csv import read_csv
 from kernelfit.datasets.hdf5 import read_hdf5
 from kernelfit.datasets.idx import read_idx
 from kernelfit.datasets.image_folder import read_image_folder
 from kernelfit.datasets.npz import read_npz
+from kernelfit.datasets.table import read_table
 from kernelfit.errors import DataError
 
 # The fuzzed files hold a few kilobytes; a forged size would ask for thousands of times this.
@@ -85,7 +85,7 @@ READERS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "cifar archive": ("file.tar.gz", lambda path: read_archive(path, ARCHIVED, decode_python)),
     "npz": ("file.npz", read_npz),
     "hdf5": ("file.h5", read_hdf5),
-    "csv": ("file.csv", read_csv),
+    "csv": ("file.csv", read_table),
     "image": ("class/file.png", lambda path: read_image_folder(path.parents[1])),
 }
 

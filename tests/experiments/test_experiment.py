@@ -253,8 +253,10 @@ def test_a_run_of_solve_is_resumed_without_a_data_set(tmp_path: Path, rng: np.ra
         {"standardisation": {"mean": [0.0], "scale": [1.0]}},
         {"experiment": {"standardise": True}, "standardisation": {"mean": [0.0], "scale": [0.0]}},
         {"experiment": {"standardise": True}, "standardisation": 3},
-        {"columns": {"a": 1}},
-        {"target": 3},
+        {"table": {"a": 1}},
+        {"table": 3},
+        {"table": {"features": [3], "target": None, "every": [], "named": True, "text_labels": False}},
+        {"table": {"features": ["a"], "target": "y", "every": ["a"], "named": True, "text_labels": False}},
     ],
 )
 def test_a_damaged_record_is_named(tmp_path: Path, change: dict[str, Any]) -> None:

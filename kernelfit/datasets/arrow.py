@@ -1,0 +1,114 @@
+"""Columnar tables: Parquet, and Feather or Arrow files, through pyarrow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kernelfit.errors import DataError
+from kernelfit.typing import Float
+
+from .cells import LARGEST_EXACT, Cells, Faults, Kind
+from .faults import damaged, reading
+
+if TYPE_CHECKING:
+    import pyarrow
+
+#: suffixes of the formats
+ARROW = (".parquet", ".pq", ".feather", ".arrow")
+
+
+@dataclass(frozen=True)
+class ArrowTable:
+    """Columns that carry their types."""
+
+    path: Path
+    content: pyarrow.Table
+    names: tuple[str, ...]
+    named: bool = True
+
+    def read(self, numeric: Sequence[int], label: int | None = None, texts: Sequence[int] = ()) -> Cells:
+        """Columns of numbers (n, k), the label, and columns as they stand."""
+        numbers, faults = np.empty((self.content.num_rows, len(numeric))), {}
+        for index, column in enumerate(numeric):
+            numbers[:, index], faults[column] = self._column(column)
+        labels = None
+        if label is not None:
+            labels, faults[label] = self._column(label)
+        return Cells(
+            numbers=numbers,
+            faults=faults,
+            label=labels,
+            label_texts=() if label is None else self._texts(label),
+            texts={column: self._texts(column) for column in texts},
+        )
+
+    def _texts(self, column: int) -> tuple[str, ...]:
+        values = self.content.column(column).to_pylist()
+        return tuple("" if value is None else str(value) for value in values)
+
+    def _column(self, column: int) -> tuple[Float, Faults]:
+        """Values (n,) float64, NaN where there is none."""
+        import pyarrow.types as types
+
+        faults, values = Faults(), self.content.column(column)
+        kind = values.type.value_type if types.is_dictionary(values.type) else values.type
+        if not (
+            types.is_integer(kind)
+            or types.is_floating(kind)
+            or types.is_boolean(kind)
+            or types.is_decimal(kind)
+        ):
+            for row, value in enumerate(values):
+                if value.is_valid:
+                    faults.add(
+                        Kind.TEXT, str(value.as_py()), f"row {row}", values.length() - values.null_count
+                    )
+                    break
+            if values.null_count:
+                self._missing(faults, np.array([not value.is_valid for value in values]))
+            return np.full(self.content.num_rows, np.nan), faults
+        plain: Any = values.cast(kind) if types.is_dictionary(values.type) else values
+        missing = np.asarray(plain.is_null())
+        result = np.asarray(plain.cast("float64", safe=False).to_numpy(), dtype=np.float64).copy()
+        result[missing] = np.nan
+        self._missing(faults, np.isnan(result))
+        for row in np.flatnonzero(np.isinf(result))[:1]:
+            faults.add(Kind.INFINITE, str(result[row]), f"row {row}", int(np.isinf(result).sum()))
+        if types.is_integer(kind):
+            for index in np.flatnonzero(np.abs(result) >= LARGEST_EXACT).tolist():
+                if int(result[index]) != plain[index].as_py():
+                    faults.add(Kind.ROUNDED, str(plain[index].as_py()), f"row {index}")
+        return result, faults
+
+    @staticmethod
+    def _missing(faults: Faults, missing: Any) -> None:
+        for row in np.flatnonzero(missing)[:1]:
+            faults.add(Kind.MISSING, "null", f"row {row}", int(np.count_nonzero(missing)))
+
+
+def open_arrow(path: Path) -> ArrowTable:
+    """Read the file. Raises DataError for what is none, and where pyarrow is not installed."""
+    with reading(path, "a table that pyarrow reads"):
+        if not path.is_file():
+            raise FileNotFoundError(path)
+        try:
+            import pyarrow.feather
+            import pyarrow.parquet
+        except ImportError:
+            raise DataError(
+                f"{path}: {path.suffix} files are read by pyarrow, which is not installed; pip install "
+                "'kernelfit[tables]', or save the table as CSV"
+            ) from None
+        parquet = path.suffix.lower() in (".parquet", ".pq")
+        name = str(path.resolve())
+        content = pyarrow.parquet.ParquetFile(name).read() if parquet else pyarrow.feather.read_table(name)
+        if content.num_rows == 0 or content.num_columns == 0:
+            raise damaged(
+                path, "rows of numbers", f"{content.num_rows} rows of {content.num_columns} columns"
+            )
+        return ArrowTable(path, content, tuple(str(name) for name in content.column_names))

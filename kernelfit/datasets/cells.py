@@ -1,0 +1,162 @@
+"""What a cell of a table is: a number, or what stands there instead.
+
+Numbers are decimal: 12, -1.5, .5, 1e-3. Python's own `float` reads 1_000, words and the digits of every script as well;
+none of these is a number here. With decimal commas a comma stands where else the point does.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from pathlib import Path
+from typing import Protocol
+
+from kernelfit.typing import Float
+
+_POINT = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_COMMA = re.compile(r"[+-]?(?:\d+,\d*|,\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+#: 1,234 or 12,345: a comma that may separate thousands
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}", re.ASCII)
+_INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
+_GROUPED = re.compile(r"[+-]?\d{1,3}(?:[,.'\u00a0\u202f ]\d{3})+(?:[.,]\d*)?")
+_MISSING = frozenset(
+    ("", "?", "-", ".", "na", "n/a", "#n/a", "<na>", "nan", "-nan", "null", "none", "nil", "nat", "missing")
+)
+_BOOLEANS = {"true": 1.0, "false": 0.0}
+_INFINITE = frozenset(
+    f"{sign}{word}" for sign in ("", "+", "-") for word in ("inf", "infinity", "#inf", "1.#inf")
+)
+#: float64 holds every integer up to here
+LARGEST_EXACT = 2**53
+
+
+class Kind(Enum):
+    """What a cell holds that is not a plain number; `COMMA` and `BOOLEAN` have a value all the same."""
+
+    TEXT = auto()
+    MISSING = auto()
+    INFINITE = auto()
+    #: an integer that float64 does not hold
+    ROUNDED = auto()
+    #: a decimal comma, which can be nothing else
+    COMMA = auto()
+    #: a comma that is a decimal one or separates thousands
+    AMBIGUOUS = auto()
+    #: a decimal point where others are commas
+    POINT = auto()
+    BOOLEAN = auto()
+
+
+def classified(cell: str, decimal: str = ".") -> tuple[float, Kind | None]:
+    """The value of a cell, NaN where it has none, and what it is if not a plain number."""
+    cell = cell.strip()
+    if _POINT.fullmatch(cell):
+        if decimal == "," and "." in cell:
+            return math.nan, Kind.POINT
+        return _number(cell)
+    if _COMMA.fullmatch(cell):
+        kind = Kind.AMBIGUOUS if _THOUSANDS.fullmatch(cell) else Kind.COMMA
+        return float(cell.replace(",", ".")), kind
+    lowered = cell.lower()
+    if lowered in _MISSING:
+        return math.nan, Kind.MISSING
+    if lowered in _BOOLEANS:
+        return _BOOLEANS[lowered], Kind.BOOLEAN
+    return math.nan, Kind.INFINITE if lowered in _INFINITE else Kind.TEXT
+
+
+def _number(cell: str) -> tuple[float, Kind | None]:
+    value = float(cell)
+    if math.isinf(value):
+        return math.nan, Kind.INFINITE
+    if abs(value) >= LARGEST_EXACT and _INTEGER.fullmatch(cell) and int(cell) != value:
+        return value, Kind.ROUNDED
+    return value, None
+
+
+def is_number(cell: str) -> bool:
+    """Whether the cell is a number, with a decimal point or comma."""
+    return classified(cell)[1] in (None, Kind.ROUNDED, Kind.COMMA, Kind.AMBIGUOUS)
+
+
+def is_missing(cell: str) -> bool:
+    """Whether the cell stands for a missing value."""
+    return cell.strip().lower() in _MISSING
+
+
+def looks_grouped(cell: str) -> bool:
+    """Whether the cell is a number with separators of thousands."""
+    return _GROUPED.fullmatch(cell.strip()) is not None
+
+
+@dataclass
+class Seen:
+    """Cells of one kind in a column: how many, the first of them, and where it stands."""
+
+    count: int
+    cell: str
+    where: str
+
+    @property
+    def shown(self) -> str:
+        return repr(self.cell[:40]) if self.cell.strip() else "an empty cell"
+
+
+@dataclass
+class Faults:
+    """What the cells of a column hold beside plain numbers."""
+
+    seen: dict[Kind, Seen] = field(default_factory=dict)
+
+    def add(self, kind: Kind, cell: str, where: str, count: int = 1) -> None:
+        first = self.seen.get(kind)
+        if first is None:
+            self.seen[kind] = Seen(count, cell, where)
+        else:
+            first.count += count
+
+    def get(self, kind: Kind) -> Seen | None:
+        return self.seen.get(kind)
+
+
+@dataclass(frozen=True)
+class Cells:
+    """What was read of a table.
+
+    Attributes
+    ----------
+    numbers : (n, k) the columns that were asked for as numbers, NaN where a cell is none
+    faults : what these, and the label, hold beside plain numbers
+    label, label_texts : (n,) the label as numbers, NaN where it is none, and as it stands
+    texts : further columns as they stand
+    decimal : the decimal point or comma
+    notes : what was left out, and how numbers are written
+    """
+
+    numbers: Float
+    faults: Mapping[int, Faults]
+    label: Float | None = None
+    label_texts: tuple[str, ...] = ()
+    texts: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    decimal: str = "."
+    notes: tuple[str, ...] = ()
+
+
+class Table(Protocol):
+    """A file of named columns; `named` is whether the names are its own, else they are 0, 1, 2, ..."""
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    @property
+    def named(self) -> bool: ...
+
+    def read(self, numeric: Sequence[int], label: int | None = None, texts: Sequence[int] = ()) -> Cells:
+        """Columns of numbers, the label, and columns as they stand."""
+        ...

@@ -1,0 +1,97 @@
+"""What the user says of a file of his own: which column is the label, which are left out, and what labels mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import get_args
+
+from kernelfit.errors import InputError
+from kernelfit.typing import TaskName
+
+#: names that `keys` gives arrays
+ROLES = ("X", "y", "X_train", "y_train", "X_test", "y_test")
+
+
+@dataclass(frozen=True)
+class FileOptions:
+    """Of the user's own files.
+
+    Attributes
+    ----------
+    target : of a table, the column of the labels, by name or index
+    drop : of a table, columns that are left out, by name or index
+    task : whether labels are classes or numbers; None guesses, with a note
+    keys : of NPZ and HDF5 files, the arrays: {"X": ..., "y": ...}, or X_train, y_train, X_test, y_test
+    """
+
+    target: str | None = None
+    drop: tuple[str, ...] = ()
+    task: TaskName | None = None
+    keys: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        target: str | int | None = None,
+        drop: str | Sequence[str | int] | None = None,
+        task: TaskName | None = None,
+        keys: Mapping[str, str] | None = None,
+    ) -> FileOptions:
+        """The same as a user may write it. Raises `InputError`."""
+        if task is not None and task not in get_args(TaskName):
+            raise InputError(f"task: got {task!r}, expected one of {', '.join(get_args(TaskName))}")
+        names = (drop,) if isinstance(drop, str | int) else tuple(drop or ())
+        if not isinstance(target, str | int | None) or not all(isinstance(name, str | int) for name in names):
+            raise InputError(f"target, drop: got {target!r}, {drop!r}, expected names or indices of columns")
+        return cls(None if target is None else str(target), tuple(map(str, names)), task, _roles(keys or {}))
+
+    def __bool__(self) -> bool:
+        return self != FileOptions()
+
+    def require_known(self, name: str) -> None:
+        """Raise `InputError` where something is said of a data set that is known."""
+        if self:
+            raise InputError(
+                f"target, drop, task, keys: got some for {name}, whose rows and labels are known; leave them out"
+            )
+
+    def require_table(self, path: Path) -> None:
+        """Raise `InputError` where something is said that tables do not have."""
+        if self.keys:
+            raise InputError(
+                f"keys: got {', '.join(self.keys)}, but {path.name} is a table, which has columns; name its label with "
+                "target"
+            )
+
+    def require_arrays(self, path: Path) -> None:
+        """Raise `InputError` where something is said that files of arrays do not have."""
+        for name, value in (("target", self.target), ("drop", ", ".join(self.drop))):
+            if value:
+                raise InputError(
+                    f"{name}: got {value}, but {path.name} is no table; name its arrays with keys, as X=NAME,y=NAME"
+                )
+
+    def require_images(self, path: Path) -> None:
+        """Raise `InputError` where something is said that folders do not have."""
+        self.require_arrays(path)
+        if self.keys:
+            raise InputError(f"keys: got {', '.join(self.keys)}, but {path.name} is a folder; leave keys out")
+
+
+def _roles(keys: Mapping[str, str]) -> dict[str, str]:
+    known = {role.lower(): role for role in ROLES}
+    roles = {}
+    for role, name in keys.items():
+        if str(role).lower() not in known or not isinstance(name, str) or not name:
+            raise InputError(f"keys: got {role}={name}, expected X=NAME,y=NAME, or of {', '.join(ROLES)}")
+        roles[known[role.lower()]] = name
+    for part in ("", "_train", "_test"):
+        if f"y{part}" in roles and f"X{part}" not in roles:
+            raise InputError(f"keys: got y{part}={roles[f'y{part}']} without X{part}, expected both")
+    if "X" in roles and "X_train" in roles:
+        raise InputError("keys: got X and X_train, expected one of them")
+    if "X_test" in roles and not {"X", "X_train"} & set(roles):
+        raise InputError("keys: got X_test without X_train, expected both")
+    return roles

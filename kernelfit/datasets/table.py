@@ -1,0 +1,382 @@
+"""Rows and labels of a table: which column is the label, which are features, and what is left out.
+
+The label is the column that `target` names; else one called label, target, y, class, labels, targets, classes, outcome
+or response, in this order and whatever the case; else the last. Left out are the columns of `drop`, and a first column
+that names or counts the rows: one without a name, as pandas' `to_csv` writes its index, or called id or index. All
+others must hold numbers; true and false are 1 and 0.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from kernelfit.errors import InputError
+from kernelfit.typing import Array, Float
+
+from .arrow import ARROW, open_arrow
+from .cells import Cells, Faults, Kind, Table, looks_grouped
+from .csv import open_table
+from .faults import damaged, reading
+from .file_options import FileOptions
+from .rows import Rows, named_classes
+from .table_columns import TableColumns
+from .text_file import PACKED
+
+#: suffixes of tables as text, which may be packed
+TEXT = (".csv", ".tsv", ".txt", ".tab", ".dat", ".data")
+TABLES = (*TEXT, *ARROW)
+_LABELS = ("label", "target", "y", "class", "labels", "targets", "classes", "outcome", "response")
+_UNNAMED = ("", "unnamed: 0", "__index_level_0__")
+_IDS = (*_UNNAMED, "id", "index")
+# Names that a message lists.
+_LISTED = 8
+
+
+def suffix_of(path: Path) -> str:
+    """The suffix that says what the file holds, lower case: .csv of a.csv.gz."""
+    name = path.name.lower()
+    for packed in PACKED:
+        name = name.removesuffix(packed)
+    return Path(name).suffix
+
+
+def is_table(path: Path) -> bool:
+    """Whether the file's name is that of a table."""
+    return suffix_of(path) in TABLES and (suffix_of(path) in TEXT or path.suffix.lower() in ARROW)
+
+
+def read_table(path: Path, options: FileOptions | None = None, like: TableColumns | None = None) -> Rows:
+    """X (n, d) float64 and the labels. Raises DataError naming row and column, InputError for what was asked.
+
+    With `like`, the columns are these, by their names, and there must be labels.
+    """
+    options = options or FileOptions()
+    options.require_table(path)
+    with reading(path, "a table"):
+        table = _open(path)
+        if like is not None:
+            rows = _read_like(table, like)
+            if not rows.labelled:
+                raise damaged(path, f"the label column {like.target!r} that was trained on", "none")
+            return rows
+        if len(table.names) < 2:
+            raise damaged(
+                path, "at least 2 columns, features and label", f"{len(table.names)} in the first line"
+            )
+        return _read_new(table, options)
+
+
+def read_columns(path: Path, like: TableColumns | None) -> Rows:
+    """Rows whose features are those of `like`, found by their names, with y where there is a label column too.
+
+    Without a header, columns are taken in their order; without `like`, all of them. Others are left aside, with a
+    note; one that is called id or index names the rows. Raises DataError where one is missing.
+    """
+    with reading(path, "a table"):
+        table = _open(path)
+        if like is None:
+            names = tuple(str(index) for index in range(len(table.names)))
+            like = TableColumns(names, None, names)
+        return _read_like(table, like)
+
+
+def _open(path: Path) -> Table:
+    return open_arrow(path) if suffix_of(path) in ARROW else open_table(path)
+
+
+def _read_new(table: Table, options: FileOptions) -> Rows:
+    path, names = table.path, table.names
+    label, why = _label_column(table, options.target)
+    dropped = {_column(table, name, "drop") for entry in options.drop for name in _entries(entry, names)}
+    if label in dropped:
+        raise InputError(
+            f"drop: got {names[label]!r}, which is the label of {path.name}; name another with target"
+        )
+    features = [column for column in range(len(names)) if column != label and column not in dropped]
+    if not features:
+        raise InputError(
+            f"drop: got {_listed(options.drop)}, expected some column of {path.name} to be left beside the label"
+        )
+    ids = _is_id(table, features)
+    cells = table.read(features, label, features[:1] if ids else ())
+    _refuse_commas(table, cells, [*features, label])
+    notes = [f"{path.name}: the label is column {names[label]!r}{why}"]
+    if dropped:
+        notes.append(
+            f"{path.name}: columns left out: {_listed([names[column] for column in sorted(dropped)])}"
+        )
+    X = cells.numbers
+    if ids and len(features) > 1 and (what := _names_rows(table, cells, features[0])):
+        features, X = features[1:], X[:, 1:]
+        notes.append(f"{path.name}: the first column {what} and is left out")
+    _refuse(table, cells.faults, features, label)
+    columns = TableColumns(
+        tuple(names[column] for column in features), names[label], tuple(names), named=table.named
+    )
+    return _rows(table, X, cells, columns, label, notes)
+
+
+def _read_like(table: Table, like: TableColumns) -> Rows:
+    path, names, notes = table.path, table.names, []
+    if table.named and like.named:
+        features, label = _by_name(table, like)
+    else:
+        features, label = _by_position(table, like)
+        if table.named != like.named:
+            notes.append(f"{path.name}: columns are taken in their order, as names are in one file alone")
+    others = sorted(set(range(len(names))) - {*features, label})
+    ids = next((column for column in others if names[column].lower() in _IDS), None) if table.named else None
+    cells = table.read(features, label, () if ids is None else (ids,))
+    _refuse_commas(table, cells, [*features, *([] if label is None else [label])])
+    known = set(like.every)
+    aside = [names[column] for column in others if column != ids and names[column] not in known]
+    if aside:
+        notes.append(f"{path.name}: columns left aside, which the training rows lack: {_listed(aside)}")
+    _refuse(table, cells.faults, features, None)
+    if label is not None and (missing := cells.faults[label].get(Kind.MISSING)):
+        notes.append(
+            f"{path.name}: rows are not scored, as {missing.count} labels are missing, the first in {missing.where}"
+        )
+        label = None
+    return _rows(table, cells.numbers, cells, like, label, notes, None if ids is None else cells.texts[ids])
+
+
+def _rows(
+    table: Table,
+    X: Float,
+    cells: Cells,
+    columns: TableColumns,
+    label: int | None,
+    notes: list[str],
+    ids: tuple[str, ...] | None = None,
+) -> Rows:
+    y: Array = np.empty((len(X), 0))
+    classes = None
+    if label is not None:
+        assert cells.label is not None
+        faults = cells.faults[label]
+        if faults.get(Kind.TEXT) or faults.get(Kind.BOOLEAN) or columns.text_labels:
+            y, classes = named_classes(np.array(cells.label_texts))
+        else:
+            _refuse_cells(table, faults, label, "the label ")
+            y = cells.label
+    booleans = any(faults.get(Kind.BOOLEAN) for column, faults in cells.faults.items() if column != label)
+    if booleans:
+        notes.append(f"{table.path.name}: true and false are taken as 1 and 0")
+    return Rows(
+        table.path,
+        np.ascontiguousarray(X),
+        y,
+        class_names=classes,
+        label_name=f"column {columns.target!r}",
+        notes=(*notes, *cells.notes),
+        columns=columns if classes is None else columns.with_text_labels(),
+        ids=ids,
+    )
+
+
+def _label_column(table: Table, target: str | None) -> tuple[int, str]:
+    """The label's column, and why it is this one where that was a guess."""
+    if target is not None:
+        return _column(table, target, "target"), ""
+    lowered = [name.lower() for name in table.names]
+    if table.named:
+        for name in _LABELS:
+            if lowered.count(name) == 1:
+                return lowered.index(name), ""
+    return len(lowered) - 1, ", the last; --target names another"
+
+
+def _entries(entry: str, names: Sequence[str]) -> list[str]:
+    """What an entry of `drop` names: one column, or several between commas."""
+    if entry in names:
+        return [entry]
+    return [name.strip() for name in next(csv.reader([entry], skipinitialspace=True), [])]
+
+
+def _column(table: Table, wanted: str, argument: str) -> int:
+    """The column of that name, whatever its case, or of that index. Raises InputError."""
+    names = table.names
+    for same in (
+        [index for index, name in enumerate(names) if name == wanted],
+        [index for index, name in enumerate(names) if name.lower() == wanted.lower()],
+    ):
+        if len(same) == 1:
+            return same[0]
+        if same:
+            raise InputError(
+                f"{argument}: got {wanted!r}, but {len(same)} columns of {table.path.name} are called so; give an "
+                f"index, one of {', '.join(map(str, same[:_LISTED]))}"
+            )
+    try:
+        return range(len(names))[int(wanted)]
+    except ValueError:
+        close = difflib.get_close_matches(wanted, names, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"its columns are {_listed(names)}"
+        raise InputError(
+            f"{argument}: got {wanted!r}, expected a column of {table.path.name}; {hint}"
+        ) from None
+    except IndexError:
+        raise InputError(
+            f"{argument}: got {wanted}, expected a column of {table.path.name}, 0 to {len(names) - 1}"
+        ) from None
+
+
+def _is_id(table: Table, features: Sequence[int]) -> bool:
+    return bool(features) and features[0] == 0 and table.named and table.names[0].lower() in _IDS
+
+
+def _names_rows(table: Table, cells: Cells, column: int) -> str:
+    """What the first column, of a name that says so, does with the rows; nothing where it may be a feature."""
+    faults, values = cells.faults[column], cells.numbers[:, 0]
+    if faults.get(Kind.TEXT):
+        return "names the rows"
+    if faults.seen:
+        return ""
+    if values[0] in (0, 1) and np.array_equal(values, values[0] + np.arange(len(values))):
+        return "counts the rows"
+    # What is left of an index when rows were drawn from a frame.
+    different = len(np.unique(values)) == len(values) and bool((values == np.floor(values)).all())
+    return "numbers the rows" if different and table.names[0].lower() in _UNNAMED else ""
+
+
+def _by_name(table: Table, like: TableColumns) -> tuple[list[int], int | None]:
+    names, columns = table.names, like.features
+    where = {name: index for index, name in enumerate(names)}
+    missing = [name for name in columns if name not in where]
+    if missing:
+        raise damaged(
+            table.path, f"the columns that were trained on, {_listed(columns)}", f"no {_listed(missing)}"
+        )
+    label = where.get(like.target) if like.target is not None else None
+    if len(set(columns)) == len(columns) and all(
+        names.count(name) == 1 for name in _repeated(names) & set(columns)
+    ):
+        return [where[name] for name in columns], label
+    # Names that occur twice say nothing: then their order has to be the same.
+    features = [column for column in range(len(names)) if column != label]
+    if tuple(names[column] for column in features) != columns:
+        raise damaged(
+            table.path, f"the columns {_listed(columns)}, of which some have one name", _listed(names)
+        )
+    return features, label
+
+
+def _repeated(names: Sequence[str]) -> set[str]:
+    seen: set[str] = set()
+    return {name for name in names if name in seen or seen.add(name)}  # type: ignore[func-returns-value]
+
+
+def _by_position(table: Table, like: TableColumns) -> tuple[list[int], int | None]:
+    """Of columns without names: all of the training file's, all but its label, or the features alone."""
+    count, d = len(table.names), len(like.features)
+    if count == d:
+        return list(range(d)), None
+    label = like.every.index(like.target) if like.target is not None else None
+    kept = set(like.features)
+    features = [index for index, name in enumerate(like.every) if name in kept]
+    if count == len(like.every) and len(features) == d:
+        return features, label
+    if count == len(like.every) - 1 and label is not None and len(features) == d:
+        return [index - (index > label) for index in features], None
+    raise damaged(
+        table.path,
+        f"{d} columns, those that were trained on, or {len(like.every)} as the training file has",
+        f"{count}",
+    )
+
+
+def _refuse_commas(table: Table, cells: Cells, columns: Sequence[int]) -> None:
+    """Raise where commas may be decimal ones or separate thousands: 1,234 is read as neither."""
+    if cells.decimal == ".":
+        return
+    kinds = {kind for column in columns for kind in cells.faults[column].seen}
+    for column in columns:
+        faults = cells.faults[column]
+        point, unsure = faults.get(Kind.POINT), faults.get(Kind.AMBIGUOUS)
+        if point is not None:
+            raise damaged(
+                table.path,
+                "one decimal mark",
+                f"commas in some numbers and a point in {point.shown}, {point.where}, column {table.names[column]!r}",
+                "write numbers with decimal points and without separators of thousands",
+            )
+        if unsure is not None and Kind.COMMA not in kinds:
+            raise damaged(
+                table.path,
+                "decimal points, or decimal commas that are no separators of thousands",
+                f"{unsure.shown} in {unsure.where}, column {table.names[column]!r}",
+                "write numbers with decimal points and without separators",
+            )
+
+
+def _refuse(table: Table, faults: Mapping[int, Faults], features: Sequence[int], label: int | None) -> None:
+    """Raise for the first feature that is not of numbers alone; several columns of words are named at once."""
+    words = [column for column in features if faults[column].get(Kind.TEXT)]
+    if len(words) > 1:
+        first = faults[words[0]].seen[Kind.TEXT]
+        names = [table.names[column] for column in words]
+        hint = "" if label is None else ", name one that is the label with --target"
+        raise damaged(
+            table.path,
+            "numbers in every column but the label",
+            f"words in {len(words)} columns: {_listed(names)} ({first.shown} in {first.where})",
+            f"leave them out with --drop {_flag_value(names)}{hint}, or encode them (pandas.get_dummies)",
+        )
+    for column in features:
+        _refuse_cells(table, faults[column], column, "", label is not None)
+
+
+def _refuse_cells(table: Table, faults: Faults, column: int, what: str, training: bool = False) -> None:
+    name = repr(table.names[column])
+    text, missing = faults.get(Kind.TEXT), faults.get(Kind.MISSING)
+    drop = f" (--drop {_flag_value([table.names[column]])})" if training else ""
+    if text is not None:
+        if looks_grouped(text.cell):
+            remedy = "write numbers without separators of thousands"
+        else:
+            remedy = f"encode it, or leave the column out{drop}" + (
+                ", or name it as the label with --target" if training else ""
+            )
+        raise damaged(table.path, f"a number in {what}column {name}", f"{text.shown} in {text.where}", remedy)
+    if missing is not None:
+        more = f" and {missing.count - 1} more missing in this column" if missing.count > 1 else ""
+        remedy = f"fill it, or leave out the row or the column{drop}"
+        raise damaged(
+            table.path,
+            f"a number in {what}column {name}",
+            f"{missing.shown} in {missing.where}{more}",
+            remedy,
+        )
+    infinite, rounded = faults.get(Kind.INFINITE), faults.get(Kind.ROUNDED)
+    if infinite is not None:
+        raise damaged(
+            table.path,
+            f"finite numbers in {what}column {name}",
+            f"{infinite.shown} in {infinite.where}",
+            f"fill it, or leave out the row or the column{drop}",
+        )
+    if rounded is not None:
+        raise damaged(
+            table.path,
+            f"integers up to 2^53 in {what}column {name}, as float64 holds",
+            f"{rounded.shown} in {rounded.where}",
+            f"subtract an offset, or leave the column out{drop}",
+        )
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(name[:40] or "''" for name in names[:_LISTED])
+    return shown + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
+
+
+def _flag_value(names: Sequence[str]) -> str:
+    """Names as a shell takes them for `--drop`."""
+    plain = all(name and name.replace("_", "").replace("-", "").replace(".", "").isalnum() for name in names)
+    joined = ",".join(f'"{name}"' if "," in name else name for name in names)
+    return joined if plain else f"'{joined}'"

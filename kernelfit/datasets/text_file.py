@@ -1,0 +1,132 @@
+"""The lines of a text file: unpacked, decoded, without blank lines and comments.
+
+Compression (gzip, bzip2, xz) is told by the first bytes. The text is UTF-8, UTF-16 where it starts with a byte order
+mark, and else Latin-1, with a note. A line that starts with # is a comment.
+"""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import gzip
+import io
+import lzma
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, cast
+
+from .faults import damaged
+
+_BLOCK = 1 << 20
+# A quoted cell may hold line ends, but no table has one of more lines than this: the quote was a stray one.
+_LONGEST_CELL = 100
+# A quote within a cell, as in 24" or O"Neill, is a letter like others.
+_OPENING = re.compile(r'(?:^|[,;\t| ])"')
+_UTF16 = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+#: what files that are no text start with -> their name, and what to do
+_BINARY = {
+    b"PK\x03\x04": ("a zip archive or an Excel workbook", "unpack it, or save it as CSV"),
+    b"\xd0\xcf\x11\xe0": ("an Excel workbook", "save it as CSV"),
+    b"PAR1": ("a Parquet file", "call it .parquet"),
+    b"ARROW1": ("an Arrow file", "call it .arrow"),
+    b"\x89HDF": ("an HDF5 file", "call it .h5"),
+    b"\x93NUMPY": ("an array of NumPy", "call it .npy"),
+    b"%PDF": ("a PDF file", "save the table as CSV"),
+}
+#: suffixes of compressed text
+PACKED = (".gz", ".bz2", ".xz")
+
+
+@dataclass
+class TextFile:
+    """A text file that is read line by line; `comments` are its comment lines, `blank` counts lines of nothing but
+    delimiters, both once it was read to its end."""
+
+    path: Path
+    encoding: str
+    notes: tuple[str, ...] = ()
+    comments: list[str] = field(default_factory=list)
+    blank: int = 0
+
+    def lines(self) -> Iterator[tuple[int, str]]:
+        """Every line that holds cells, with its number from 1; one whose quoted cell holds line ends is whole."""
+        self.comments, self.blank = [], 0
+        with _opened(self.path) as stream, io.TextIOWrapper(stream, self.encoding, newline="") as text:
+            pending: list[str] = []
+            for number, line in enumerate(text, start=1):
+                if not pending:
+                    stripped = line.strip()
+                    if stripped.startswith("#"):
+                        self.comments.append(stripped)
+                        continue
+                    if not stripped.strip(",;\t| "):
+                        self.blank += bool(stripped)
+                        continue
+                if pending or (line.count('"') % 2 and _OPENING.search(line)):
+                    pending.append(line)
+                    whole = "".join(pending)
+                    if whole.count('"') % 2 and len(pending) <= _LONGEST_CELL:
+                        continue
+                    if whole.count('"') % 2:
+                        raise self._stray(number - len(pending) + 1)
+                    yield number - len(pending) + 1, whole
+                    pending = []
+                else:
+                    yield number, line
+            if pending:
+                raise self._stray(number - len(pending) + 1)
+
+    def _stray(self, line: int) -> Exception:
+        return damaged(
+            self.path, 'quotes " in pairs', f"one without its other in line {line}", "mend the line"
+        )
+
+
+def open_text(path: Path) -> TextFile:
+    """Find out how the text is encoded, reading all of it once. Raises DataError for what is no text."""
+    with _opened(path) as stream:
+        start = stream.read(_BLOCK)
+        for magic, (name, remedy) in _BINARY.items():
+            if start.startswith(magic):
+                raise damaged(path, "a table as text", name, remedy)
+        if start[:2] in _UTF16:
+            return TextFile(path, _UTF16[start[:2]])
+        decoder = codecs.getincrementaldecoder("utf-8-sig")()
+        valid, done, block = True, 0, start
+        while block:
+            if b"\x00" in block:
+                raise damaged(
+                    path,
+                    "a table as text",
+                    f"a zero byte at {done + block.index(0)}",
+                    "if it is UTF-16 without a byte order mark, save it as UTF-8",
+                )
+            if valid:
+                valid = _decodes(decoder, block)
+            done += len(block)
+            block = stream.read(_BLOCK)
+    if valid and _decodes(decoder, b"", final=True):
+        return TextFile(path, "utf-8-sig")
+    return TextFile(path, "latin-1", (f"{path.name}: is not UTF-8 and was read as Latin-1",))
+
+
+def _decodes(decoder: codecs.IncrementalDecoder, block: bytes, *, final: bool = False) -> bool:
+    try:
+        decoder.decode(block, final)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _opened(path: Path) -> IO[bytes]:
+    stream = path.open("rb")
+    start = stream.read(6)
+    stream.seek(0)
+    # Each closes the file below it only where it opened it: the path is handed over, not the stream.
+    for magic, opener in ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ\x00", lzma.open)):
+        if start.startswith(magic):
+            stream.close()
+            return cast(IO[bytes], opener(path, "rb"))
+    return stream

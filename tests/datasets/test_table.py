@@ -1,0 +1,346 @@
+"""Tables as text: header, label and features are found and said, bad cells are named by line and column."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kernelfit.datasets import load
+from kernelfit.datasets.file_options import FileOptions
+from kernelfit.datasets.table import is_table, read_columns, read_table
+from kernelfit.errors import DataError, InputError
+
+
+def written(tmp_path: Path, text: str, name: str = "a.csv") -> Path:
+    path = tmp_path / name
+    path.write_bytes(text.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "X", "y"),
+    [
+        ("1,2,0\n3,4,1\n", [[1, 2], [3, 4]], [0, 1]),
+        ("a,b,c\n1,2,0\n3,4,1\n", [[1, 2], [3, 4]], [0, 1]),
+        ("label,b,c\n0,1,2\n1,3,4\n", [[1, 2], [3, 4]], [0, 1]),
+        ("a,Y,b\n1,0,2\n", [[1, 2]], [0]),
+        ("y,target,b\n9,0,2\n", [[9, 2]], [0]),
+        ("0,1,label\n7,8,0\n", [[7, 8]], [0]),
+        ("1;2;0\n3;4;1", [[1, 2], [3, 4]], [0, 1]),
+        ("1\t2.5e3\t0.5\n", [[1, 2500]], [0.5]),
+        ("1|2|0.5\n3|4|1.5\n", [[1, 2], [3, 4]], [0.5, 1.5]),
+        ("  1   2.5\t0.5\n 3  4 1\n", [[1, 2.5], [3, 4]], [0.5, 1]),
+        ('\ufeff"a","b, or c","y"\r\n1,2,3\r\n', [[1, 2]], [3]),
+        ("\n\na,b\n\n1,2\n\n3,4\n", [[1], [3]], [2, 4]),
+        (" a , target , b \n1, 2, 3\n", [[1, 3]], [2]),
+        ("-1,+2,1e-3\n", [[-1, 2]], [0.001]),
+        ("a,b,y,\n1,2,3,\n4,5,6,\n", [[1, 2], [4, 5]], [3, 6]),
+        ("1,2,3\r4,5,6\r", [[1, 2], [4, 5]], [3, 6]),
+        ('"a\nb","y"\n"1","2"\n', [[1]], [2]),
+        ("a,y\nTrue,1\nFalse,2\n", [[1], [0]], [1, 2]),
+        ('"a" "b" "y"\n"r1" 1 2 0.5\n"r2" 3 4 1.5\n', [[1, 2], [3, 4]], [0.5, 1.5]),  # R's write.table
+    ],
+)
+def test_rows_and_labels(tmp_path: Path, text: str, X: list[list[float]], y: list[float]) -> None:
+    rows = read_table(written(tmp_path, text))
+    assert rows.X.tolist() == X
+    assert rows.y.tolist() == y
+    assert rows.X.dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "an empty file"),
+        ("\n \n", "an empty file"),
+        ("# only\n# comments\n", "nothing but comments"),
+        ("1\n2\n", "at least 2 columns"),
+        ("a,b\n", "rows under the header, found none"),
+        (
+            "name,a,label\nbob,2,1\n",
+            "a number in column 'name', found 'bob' in line 2; .*--drop name.*--target",
+        ),
+        ("a,b,y\n1,2,0\n3,,1\n", "a number in column 'b', found an empty cell in line 3"),
+        ("a,b,y\n1,?,0\n3,?,1\n", r"column 'b', found '\?' in line 2 and 1 more missing in this column"),
+        ("a,b,y\n1,2,0\n\n3,x,1\n", "a number in column 'b', found 'x' in line 4"),
+        ("1,,0\n3,4,1\n", "a number in column '1', found an empty cell in line 1"),
+        ("NA,2,0\n3,4,1\n", "a number in column '0', found 'NA' in line 1"),
+        ("a,b,y\n1,2,\n3,4,1\n", "a number in the label column 'y', found an empty cell in line 2"),
+        ("1,2,0\n3,4\n", "3 columns as in the first line, found 2 in line 2"),
+        ("1,2,0\n3,4,5,6\n", "3 columns as in the first line, found 4 in line 2"),
+        ("a,b,y\n1,nan,0\n", "a number in column 'b', found 'nan' in line 2"),
+        ("a,b,y\n1,2,0\n1,2,-inf\n", "finite numbers in the label column 'y', found '-inf' in line 3"),
+        ("a,b,y\n1,1e999,0\n", "finite numbers in column 'b', found 'inf' in line 2"),
+        ("a,b,y\n1,1_000,0\n", "a number in column 'b', found '1_000' in line 2"),
+        ("a,b,y\n1,0x10,0\n", "a number in column 'b', found '0x10'"),
+        ("a,b,y\n1,١٢,0\n", "a number in column 'b', found '١٢'"),
+        (
+            "a,b,y\n1,9007199254740993,0\n",
+            "integers up to 2\\^53 in column 'b'.*found '9007199254740993' in line 2",
+        ),
+        ('a,b,y\n1,"1,234",0\n', "separators of thousands, found '1,234' in line 2, column 'b'"),
+        ('a,b,y\n1,"1,234,567",0\n', "found '1,234,567' in line 2; write numbers without separators"),
+        ('a,b,y\n1,"1,234.5",0\n', "found '1,234.5' in line 2; write numbers without separators"),
+        ("a;b;y\n1,5;2.5;0\n", "commas in some numbers and a point in '2.5', line 2, column 'b'"),
+        ("a,b,y\n1,2,0\n" + "1,\x00,3\n", "a zero byte at 14"),
+        ('a,b,y\n1,"2,0\n3,4,5\n', 'quotes " in pairs, found one without its other in line 2'),
+        (
+            "job,a,town,y\nx,1,p,2\nz,1,q,2\n",
+            r"words in 2 columns: job, town \('x' in line 2\); .*--drop job,town",
+        ),
+    ],
+)
+def test_a_bad_file_is_named_by_line_and_column(tmp_path: Path, text: str, message: str) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(DataError, match=message) as caught:
+        read_table(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("first", ["", "Unnamed: 0", "Id", "index"])
+def test_the_index_that_pandas_writes_is_no_feature(tmp_path: Path, first: str) -> None:
+    rows = read_table(written(tmp_path, f"{first},a,price\n0,5,0.5\n1,6,0.25\n"))
+    assert rows.X.tolist() == [[5], [6]]
+    assert rows.columns is not None
+    assert (rows.columns.features, rows.columns.target) == (("a",), "price")
+    assert any("counts the rows and is left out" in note for note in rows.notes)
+    rows = read_table(written(tmp_path, f"{first},a,price\n1,5,0.5\n2,6,0.25\n"))
+    assert rows.X.tolist() == [[5], [6]]
+    rows = read_table(written(tmp_path, f"{first},a,price\nr1,5,0.5\nr2,6,0.25\n"))
+    assert rows.X.tolist() == [[5], [6]]
+    assert any("names the rows" in note for note in rows.notes)
+    # A frame whose rows were drawn leaves its index behind; another column called id may be a feature.
+    rows = read_table(written(tmp_path, f"{first},a,price\n7,5,0.5\n3,6,0.25\n"))
+    assert rows.X.shape == ((2, 1) if first in ("", "Unnamed: 0") else (2, 2))
+
+
+def test_a_first_column_of_another_name_is_a_feature(tmp_path: Path) -> None:
+    assert read_table(written(tmp_path, "t,a,price\n0,5,0.5\n1,6,0.25\n")).X.tolist() == [[0, 5], [1, 6]]
+
+
+def test_the_label_is_said(tmp_path: Path) -> None:
+    rows = read_table(written(tmp_path, "a,target,b\n1,2,3\n"))
+    assert rows.notes == ("a.csv: the label is column 'target'",)
+    rows = read_table(written(tmp_path, "a,b,c\n1,2,3\n"))
+    assert rows.notes == ("a.csv: the label is column 'c', the last; --target names another",)
+
+
+@pytest.mark.parametrize(
+    ("target", "X", "y"),
+    [
+        ("a", [[2, 3]], [1]),
+        ("B", [[1, 3]], [2]),
+        (1, [[1, 3]], [2]),
+        ("-1", [[1, 2]], [3]),
+        ("-3", [[2, 3]], [1]),
+    ],
+)
+def test_the_label_is_named_or_counted(
+    tmp_path: Path, target: str | int, X: list[list[float]], y: list[float]
+) -> None:
+    rows = read_table(written(tmp_path, "a,b,c\n1,2,3\n"), FileOptions.of(target=target))
+    assert (rows.X.tolist(), rows.y.tolist()) == (X, y)
+    rows = read_table(
+        written(tmp_path, "1,2,3\n"), FileOptions.of(target={"a": 0, "B": 1}.get(str(target), target))
+    )
+    assert (rows.X.tolist(), rows.y.tolist()) == (X, y)
+
+
+def test_columns_are_left_out(tmp_path: Path) -> None:
+    path = written(tmp_path, 'a,job,"b, or c",y\n1,cook,2,3\n4,smith,5,6\n')
+    for drop in ("job", ["job"], [1], "job,nothing"):
+        if drop == "job,nothing":
+            with pytest.raises(InputError, match=r"drop: got 'nothing', expected a column of a\.csv"):
+                read_table(path, FileOptions.of(drop=drop))
+            continue
+        rows = read_table(path, FileOptions.of(drop=drop))
+        assert rows.X.tolist() == [[1, 2], [4, 5]]
+        assert any("columns left out: job" in note for note in rows.notes)
+    assert read_table(path, FileOptions.of(drop='job,"b, or c"')).X.tolist() == [[1], [4]]
+    assert read_table(path, FileOptions.of(drop=["b, or c", "job"])).X.tolist() == [[1], [4]]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"target": "pric"}, r"target: got 'pric', expected a column of a\.csv; did you mean 'price'\?"),
+        ({"target": "zzz"}, "its columns are a, a, price"),
+        ({"target": 7}, "target: got 7, expected a column of a.csv, 0 to 2"),
+        ({"target": "a"}, "2 columns of a.csv are called so; give an index, one of 0, 1"),
+        ({"drop": "price"}, "drop: got 'price', which is the label"),
+        ({"keys": {"X": "a", "y": "b"}}, "keys: got X, y, but a.csv is a table"),
+    ],
+)
+def test_what_is_asked_of_columns_is_checked(
+    tmp_path: Path, options: dict[str, object], message: str
+) -> None:
+    path = written(tmp_path, "a,a,price\n1,2,3.5\n4,5,6.5\n")
+    with pytest.raises(InputError, match=message) as caught:
+        read_table(path, FileOptions.of(**options))  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
+
+
+def test_every_column_but_the_label_cannot_be_left_out(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="drop: got a,b, expected some column"):
+        read_table(written(tmp_path, "a,b,y\n1,2,3\n"), FileOptions.of(drop="a,b"))
+
+
+def test_labels_may_be_words(tmp_path: Path) -> None:
+    rows = read_table(written(tmp_path, "a,species\n1,setosa\n2, virginica\n3,setosa\n"))
+    assert rows.class_names == ("setosa", "virginica")
+    assert rows.y.tolist() == [0, 1, 0]
+    # Numbers among words are words, too, and so are true and false.
+    assert read_table(written(tmp_path, "a,y\n1,10\n2,x\n3,9\n")).class_names == ("10", "9", "x")
+    assert read_table(written(tmp_path, "a,y\n1,True\n2,False\n")).class_names == ("False", "True")
+
+
+def test_a_test_table_is_read_like_the_training_table(tmp_path: Path) -> None:
+    train = read_table(written(tmp_path, "a,y,b\n1,1,2\n3,x,4\n"), FileOptions.of(target="y"))
+    test = read_table(written(tmp_path, "b,a,y\n20,10,1\n", "b.csv"), None, train.columns)
+    assert test.X.tolist() == [[10, 20]]
+    assert test.class_names == ("1",)
+    with pytest.raises(DataError, match="the label column 'y' that was trained on, found none"):
+        read_table(written(tmp_path, "b,a\n20,10\n", "b.csv"), None, train.columns)
+
+
+@pytest.mark.parametrize(
+    ("train", "options", "rows", "X", "labelled"),
+    [
+        ("1,2,3,0.5\n", {}, "7,8,9\n", [[7, 8, 9]], False),
+        ("1,2,3,0.5\n", {}, "7,8,9,1\n", [[7, 8, 9]], True),
+        ("1,2,3,0.5\n", {"target": 0}, "7,8,9,1\n", [[8, 9, 1]], True),
+        ("1,2,3,0.5\n", {"target": 0}, "7,8,9\n", [[7, 8, 9]], False),
+        ("1,2,3,0.5\n", {"target": 0, "drop": "2"}, "7,8,9,1\n", [[8, 1]], True),
+        ("1,2,3,0.5\n", {"target": 0, "drop": "2"}, "8,9,1\n", [[8, 1]], False),
+        ("1,2,3,0.5\n", {"target": 0, "drop": "2"}, "8,1\n", [[8, 1]], False),
+        ("1,2,3,0.5\n", {"target": 3, "drop": "0"}, "a,b,c\n7,8,9\n", [[8, 9]], False),
+        ("a,b,c,y\n1,2,3,0.5\n", {"drop": "a"}, "7,8,9\n", [[8, 9]], False),
+    ],
+)
+def test_new_rows_without_names_are_read_by_position(
+    tmp_path: Path, train: str, options: dict[str, object], rows: str, X: list[list[float]], labelled: bool
+) -> None:
+    like = read_table(written(tmp_path, train), FileOptions.of(**options)).columns  # type: ignore[arg-type]
+    new = read_columns(written(tmp_path, rows, "new.csv"), like)
+    assert (new.X.tolist(), new.labelled) == (X, labelled)
+
+
+def test_new_rows_without_names_of_another_width_are_refused(tmp_path: Path) -> None:
+    like = read_table(written(tmp_path, "1,2,3,0.5\n"), FileOptions.of(drop="0")).columns
+    with pytest.raises(
+        DataError, match="2 columns, those that were trained on, or 4 as the training file has, found 5"
+    ):
+        read_columns(written(tmp_path, "1,2,3,4,5\n", "new.csv"), like)
+
+
+def test_a_label_that_new_rows_leave_empty_is_not_scored(tmp_path: Path) -> None:
+    like = read_table(written(tmp_path, "a,y\n1,0.5\n2,1.5\n")).columns
+    new = read_columns(written(tmp_path, "a,y\n1,\n2,?\n", "new.csv"), like)
+    assert (new.X.tolist(), new.labelled) == ([[1], [2]], False)
+    assert new.notes == ("new.csv: rows are not scored, as 2 labels are missing, the first in line 2",)
+
+
+@pytest.mark.parametrize(
+    ("text", "X"),
+    [
+        ("a;b;y\n1,5;2;0,5\n", [[1.5, 2]]),
+        ("1,5;2,25;0,5\n", [[1.5, 2.25]]),
+        ("1,5\t-,25\t0,5\n", [[1.5, -0.25]]),
+        ("1,5 2,25 0,5\n", [[1.5, 2.25]]),
+        ('"1,5","2","0,5"\n', [[1.5, 2]]),
+        ("a;b;y\n1;2;3\n" + "4;5;6\n" * 50 + "1,234;7,5;8\n", None),  # the first comma stands far below
+        ("a;y\n1,5e3;2\n", [[1500]]),
+    ],
+)
+def test_decimal_commas(tmp_path: Path, text: str, X: list[list[float]] | None) -> None:
+    rows = read_table(written(tmp_path, text))
+    if X is None:
+        X = [[1, 2], *([[4, 5]] * 50), [1.234, 7.5]]
+    assert rows.X.tolist() == X
+    assert any("decimal commas" in note for note in rows.notes)
+
+
+def test_comments_and_empty_lines_are_left_out_and_counted(tmp_path: Path) -> None:
+    text = "# measured in May\na,b,y\n1,2,3\n# a break\n,,\n4,5,6\n"
+    rows = read_table(written(tmp_path, text))
+    assert rows.X.tolist() == [[1, 2], [4, 5]]
+    assert "a.csv: 2 comment lines, which start with #, are left out" in rows.notes
+    assert "a.csv: 1 lines without any value are left out" in rows.notes
+
+
+def test_the_header_that_numpy_writes(tmp_path: Path) -> None:
+    np.savetxt(tmp_path / "a.txt", [[1.0, 2, 3], [4, 5, 6]], header="a target b")
+    rows = read_table(tmp_path / "a.txt")
+    assert rows.X.tolist() == [[1, 3], [4, 6]]
+    assert any("the comment above the first row is taken as the names" in note for note in rows.notes)
+    np.savetxt(tmp_path / "b.txt", [[1.0, 2, 3], [4, 5, 6]], header="as I measured it in May")
+    assert read_table(tmp_path / "b.txt").X.tolist() == [[1, 2], [4, 5]]
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("0,1,2,3\n5,6,7,8\n", True),
+        (",0,1\n0,6,7\n1,8,9\n", True),
+        ("0,1\n0.5,1.5\n", True),
+        ("0,1\n1,2\n", False),
+        ("0,1,2\n1,2,3\n", False),
+    ],
+)
+def test_a_header_that_counts_is_a_header_with_a_note(tmp_path: Path, text: str, named: bool) -> None:
+    rows = read_table(written(tmp_path, text))
+    assert rows.columns is not None
+    assert rows.columns.named == named
+    meaning = "the names of its columns" if named else "a row"
+    assert f"a.csv: the first line, 0, 1, 2, ..., is taken as {meaning}" in rows.notes
+
+
+def test_many_columns_are_read_and_messages_stay_short(tmp_path: Path) -> None:
+    names = [f"c{index}" for index in range(20_000)]
+    text = ",".join(names) + "\n" + ",".join(["1"] * 19_999 + ["0.5"]) + "\n"
+    path = written(tmp_path, text)
+    assert read_table(path).X.shape == (1, 19_999)
+    like = read_table(path).columns
+    with pytest.raises(DataError, match="and 19991 more") as caught:
+        read_columns(written(tmp_path, "x,y\n1,2\n", "new.csv"), like)
+    assert len(str(caught.value)) < 700
+
+
+def test_names_of_tables() -> None:
+    for name in (
+        "a.csv",
+        "A.CSV",
+        "a.tsv.gz",
+        "a.txt.xz",
+        "adult.data",
+        "a.csv.bz2",
+        "a.parquet",
+        "a.feather",
+    ):
+        assert is_table(Path(name)), name
+    for name in ("a.npz", "a.gz", "csv", "a.parquet.gz", "a.h5"):
+        assert not is_table(Path(name)), name
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="found no such file"):
+        read_table(tmp_path / "a.csv")
+
+
+def test_load_takes_what_is_said_of_a_table(tmp_path: Path) -> None:
+    lines = [f"{i},{i % 7},{'ab'[i % 2]},{i * 3 % 5}" for i in range(40)]
+    path = written(tmp_path, "n,m,kind,z\n" + "\n".join(lines) + "\n")
+    dataset = load(path, target="kind", drop=["z"])
+    assert dataset.classes == ("a", "b")
+    assert dataset.columns == ("n", "m")
+    assert dataset.target == "kind"
+    numbers = load(path, target="m", drop="kind", task="regression")
+    assert numbers.classes is None
+    assert numbers.y_train.max() == 6
+    with pytest.raises(InputError, match="task: got 'ordinal', expected one of classification, regression"):
+        load(path, task="ordinal")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="target, drop, task, keys: got some for digits"):
+        load("digits", target="label")

@@ -1,0 +1,77 @@
+"""Text is unpacked and decoded; what is no text is named."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from kernelfit.datasets import text_file
+from kernelfit.datasets.table import read_table
+from kernelfit.errors import DataError
+
+TEXT = "Größe,y\n1,0.5\n2,1.5\n"
+
+
+@pytest.mark.parametrize(
+    ("suffix", "pack"),
+    [
+        ("", bytes),
+        (".gz", gzip.compress),
+        (".bz2", bz2.compress),
+        (".xz", lzma.compress),
+        ("", gzip.compress),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+def test_packed_and_encoded_text(
+    tmp_path: Path, suffix: str, pack: Callable[[bytes], bytes], encoding: str
+) -> None:
+    path = tmp_path / f"a.csv{suffix}"
+    path.write_bytes(pack(TEXT.encode(encoding)))
+    rows = read_table(path)
+    assert rows.X.tolist() == [[1], [2]]
+    assert rows.columns is not None
+    assert rows.columns.features == ("Größe",)
+    assert any("was read as Latin-1" in note for note in rows.notes) == (encoding == "latin-1")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"PK\x03\x04rest", "a zip archive or an Excel workbook; unpack it, or save it as CSV"),
+        (b"\xd0\xcf\x11\xe0rest", "an Excel workbook; save it as CSV"),
+        (b"PAR1rest", r"a Parquet file; call it \.parquet"),
+        (b"\x89HDF\r\n", "an HDF5 file"),
+        (TEXT.encode("utf-16-le"), "a zero byte at .* save it as UTF-8"),
+        (gzip.compress(b"1,2\n" * 99)[:-9], "a file that ends too early"),
+        (b"\x1f\x8bnothing", "ends too early"),
+        (gzip.compress(TEXT.encode())[:12] + bytes(40), "does not decode"),
+    ],
+)
+def test_what_is_no_text_is_named(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message) as caught:
+        read_table(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_quote_within_a_cell_is_a_letter(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('a,y\n1,24" screen\n2,plain\n3,24" screen\n')
+    assert read_table(path).class_names == ('24" screen', "plain")
+
+
+def test_bytes_past_the_first_block_decide_the_encoding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_file, "_BLOCK", 16)
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"a,y\n" + b"1,x\n" * 20 + "2,é\n".encode("latin-1"))
+    rows = read_table(path)
+    assert rows.class_names == ("x", "é")
