@@ -41,8 +41,8 @@ __host__ __device__ inline double clamped(double value, double low, double high)
 constexpr double CLOSE = 1.0 / 64.0;
 // A pair is parallel, or opposite, where tan^2 of half its angle, or the inverse, is below this.
 constexpr double PARALLEL = 1.0 / 128.0;
-// Below d times this a sine is the round-off of two projections, 4 u^2: the rows are multiples of each other.
-constexpr double PARALLEL_SINE = 0x1p-104;
+// Below d times this a sine is the round-off of two projections, 16 u^2: the rows are multiples of each other.
+constexpr double PARALLEL_SINE = 0x1p-102;
 
 // sum_k (x_k - x'_k)^2 / length^2.
 __host__ __device__ inline double from_differences(const Pair& pair) {

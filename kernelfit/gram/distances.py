@@ -19,8 +19,8 @@ from kernelfit.kernels.elementary import fused
 CLOSE = 1 / 64
 #: A pair is parallel, or opposite, where tan^2 of half its angle, or the inverse, is below this.
 PARALLEL = 1 / 128
-#: Below d times this a sine is the round-off of two projections, 4 u^2: the rows are multiples of each other.
-PARALLEL_SINE = 4.0 * 2.0**-106
+#: Below d times this a sine is the round-off of two projections, 16 u^2: the rows are multiples of each other.
+PARALLEL_SINE = 16.0 * 2.0**-106
 # Columns of coordinates visited at a time, so that a block of rows and of columns stays in the first-level cache.
 _FEATURES = 256
 

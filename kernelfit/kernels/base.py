@@ -153,6 +153,14 @@ class Kernel:
         """What length_scale divides in k, for the pairs of some rows (h, d); their median gives length_scale."""
         raise InputError(f"length_scale: the {cls.name} kernel has no median rule, got none; give a number")
 
+    def feature_count(self, d: int) -> int | None:
+        """How many features z there are with k(x, x') = <z(x), z(x')>; None where there is no finite number of them."""
+        return None
+
+    def features(self, rows: Float) -> Float:
+        """z of rows (h, d) in the kernel's domain: (h, `feature_count(d)`)."""
+        raise NotImplementedError(f"{type(self).__name__} has no features")
+
     def compile(self) -> None:
         """Compile what the kernel needs before threads ask for it."""
 
@@ -246,6 +254,13 @@ class Sum(_Composite):
         total: Float = self.left.diagonal(points) + self.right.diagonal(points)
         return total
 
+    def feature_count(self, d: int) -> int | None:
+        left, right = self.left.feature_count(d), self.right.feature_count(d)
+        return None if left is None or right is None else left + right
+
+    def features(self, rows: Float) -> Float:
+        return np.hstack([self.left.features(rows), self.right.features(rows)])
+
     def products(self) -> list[list[Kernel]]:
         return self.left.products() + self.right.products()
 
@@ -262,6 +277,15 @@ class Product(_Composite):
     def diagonal(self, points: Rows) -> Float:
         total: Float = self.left.diagonal(points) * self.right.diagonal(points)
         return total
+
+    def feature_count(self, d: int) -> int | None:
+        left, right = self.left.feature_count(d), self.right.feature_count(d)
+        return None if left is None or right is None else left * right
+
+    def features(self, rows: Float) -> Float:
+        left, right = self.left.features(rows), self.right.features(rows)
+        products: Float = left[:, :, None] * right[:, None, :]
+        return products.reshape(len(rows), left.shape[1] * right.shape[1])
 
     def products(self) -> list[list[Kernel]]:
         """Sums inside are multiplied out: (a + b) c = a c + b c."""

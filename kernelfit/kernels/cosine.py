@@ -27,5 +27,15 @@ class Cosine(Kernel):
     def evaluate(self, tile: Tile, out: Float) -> None:
         tile.cosines(out)
 
+    def feature_count(self, d: int) -> int | None:
+        return d
+
+    def features(self, rows: Float) -> Float:
+        # Over a power of two first, so that no square under- or overflows.
+        units = np.ldexp(rows, -np.frexp(np.abs(rows).max(axis=1, initial=0.0))[1][:, None])
+        lengths = np.linalg.norm(units, axis=1)[:, None]
+        features: Float = np.divide(units, lengths, out=np.zeros_like(units), where=lengths > 0)
+        return features
+
     def diagonal(self, points: Rows) -> Float:
         return np.where(points.lengths > 0, 1.0, 0.0)

@@ -23,5 +23,11 @@ class Linear(Kernel):
     def evaluate(self, tile: Tile, out: Float) -> None:
         tile.inner_products(out)
 
+    def feature_count(self, d: int) -> int | None:
+        return d
+
+    def features(self, rows: Float) -> Float:
+        return rows
+
     def diagonal(self, points: Rows) -> Float:
         return points.domain_sq_norms.copy()

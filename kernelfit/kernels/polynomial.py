@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from itertools import combinations_with_replacement
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kernelfit.arguments import integer, non_negative, positive
 from kernelfit.cpu.jit import njit
@@ -13,6 +16,14 @@ from kernelfit.typing import Float
 
 # A power is that many products: a forged file would keep us busy for years.
 _MAX_DEGREE = 10_000
+# Beyond this features are not written down: how often a monomial occurs leaves the range of float64.
+_MAX_FEATURE_DEGREE = 64
+
+
+def _orders(monomial: NDArray[np.int64]) -> float:
+    """In how many orders the factors of a monomial can stand."""
+    counts = np.unique(monomial, return_counts=True)[1]
+    return float(math.factorial(len(monomial)) // math.prod(math.factorial(int(count)) for count in counts))
 
 
 class Polynomial(Kernel):
@@ -47,6 +58,21 @@ class Polynomial(Kernel):
     def diagonal(self, points: Rows) -> Float:
         powers: Float = (self.gamma * points.domain_sq_norms + self.coef0) ** self.degree
         return powers
+
+    def feature_count(self, d: int) -> int | None:
+        terms = d + (self.coef0 > 0)
+        return math.comb(terms + self.degree - 1, self.degree) if self.degree <= _MAX_FEATURE_DEGREE else None
+
+    def features(self, rows: Float) -> Float:
+        """Every monomial of degree `degree` in sqrt(gamma) x and sqrt(coef0), times the root of how often it occurs."""
+        terms = math.sqrt(self.gamma) * rows
+        if self.coef0 > 0:
+            terms = np.hstack([terms, np.full((len(rows), 1), math.sqrt(self.coef0))])
+        indices = np.array(list(combinations_with_replacement(range(terms.shape[1]), self.degree)))
+        features: Float = np.tile(np.sqrt([_orders(monomial) for monomial in indices]), (len(rows), 1))
+        for position in range(self.degree):
+            features *= terms[:, indices[:, position]]
+        return features
 
     @classmethod
     def gamma_multiplies(cls, rows: Float) -> Float:

@@ -69,7 +69,9 @@ def refine(
     `start` (n, c) is a first solution, such as M^-1 Y, and `residual` Y - K start.
 
     Stops when the backward error is at most `target`, when a restart from the true residual brings no further
-    gain, or after `max_iterations` products with K.
+    gain, or after `max_iterations` products with K. A K with negative eigenvalues makes solutions so large that their
+    backward error is small and their residual beyond Y: none is taken whose residual is larger than that of both
+    `start` and 0.
     """
     verify, norm = operators.verify or operators.product, operators.norm
     solution = start
@@ -77,6 +79,7 @@ def refine(
     iterations = 1
     error = best = backward_error(residual, norm, solution, targets)
     best_solution, best_residual = solution.copy(), residual
+    allowed = np.maximum(np.abs(residual).max(axis=0), np.abs(targets).max(axis=0))
     while error > target and iterations < max_iterations and np.isfinite(error):
         used, solution = _recurrence(
             operators, solution, residual, targets, target, max_iterations - iterations
@@ -86,7 +89,7 @@ def refine(
         iterations += used + 1
         error = backward_error(residual, norm, solution, targets)
         gained = error < 0.5 * best
-        if error < best:
+        if error < best and bool((np.abs(residual).max(axis=0) <= allowed).all()):
             best, best_solution, best_residual, best_applied = error, solution.copy(), residual, applied
         if not gained:
             break

@@ -18,7 +18,9 @@ def next_steps(record: dict[str, Any]) -> list[str]:
     steps = []
     condition = record["condition_estimate"]
     if condition is not None and condition > ILL_CONDITIONED:
-        steps.append("--ridge 1e-8   K is nearly singular; a small ridge steadies alpha")
+        # Of streamed features it is in units of the mean diagonal; elsewhere K may be of any size.
+        ridge = "1e-8" if "mean_diagonal" in record else "auto"
+        steps.append(f"--ridge {ridge}   K is nearly singular; a small ridge steadies alpha")
     if record["dataset"] == "digits":
         steps.append("kernelfit solve --dataset mnist --n 10000   the paper's data")
     row = paper.find(record["dataset"], record["features"])

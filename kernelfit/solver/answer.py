@@ -32,13 +32,14 @@ class Solved:
     """alpha (n, c) before it is certified.
 
     `product` is K alpha with K formed afresh, where refinement has formed it; `products` how many products refinement
-    took, `seconds` what fresh ones took.
+    took, `seconds` what fresh ones took, `error` its backward error.
     """
 
     alpha: Float
     product: Product | None = None
     products: int = 0
     seconds: float = 0.0
+    error: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def _refined(system: System, targets: Float, progress: Progress) -> Solved:
     operators = Operators(product, system.apply_inverse, first.norm + ridge, verify)
     refined = refine(operators, targets, start, residual)
     fresh = next((made for applied, made in verified if applied is refined.applied), None)
-    return Solved(refined.solution, fresh, refined.iterations, seconds)
+    return Solved(refined.solution, fresh, refined.iterations, seconds, refined.backward_error)
 
 
 def certify(
@@ -137,7 +138,7 @@ def certify(
         residual = targets - fitted - problem.ridge * alpha
         error = backward_error(residual, norm, alpha, targets)
     _require_solution(system, solved, error, scaled(targets, powers))
-    pivots, condition = system.pivots, norm * _inverse_norm(system, progress)
+    pivots, (condition, of_a) = system.pivots, _condition(system, norm, progress)
     norms, norm_errors = function_norms(system, targets, alpha, fitted, product.absolute, norm)
     norms = scaled(norms, powers)
     componentwise = None
@@ -148,9 +149,9 @@ def certify(
     return product, Certificate(
         backward_error=error,
         componentwise_backward_error=componentwise,
-        forward_error=forward_error(
-            condition, error, precision_of(system.plan.precision).unit_roundoff, problem.n
-        ),
+        forward_error=forward_error(condition, error, precision.unit_roundoff, problem.n)
+        if of_a
+        else math.nan,
         residual=float(scaled(np.abs(residual).max(axis=0, initial=0.0), powers).max(initial=0.0)),
         norm=norm,
         condition_estimate=condition,
@@ -170,15 +171,20 @@ def certify(
     )
 
 
-def _inverse_norm(system: System, progress: Progress) -> float:
-    """|A^-1|_1, NaN where it is not wanted; that of a float32 factor is off beyond 1e6: small ones are refined."""
-    if not system.problem.condition:
-        return float("nan")
-    n, single = system.problem.n, precision_of(system.plan.precision).factor == np.float32
-    if single and n <= EXACT:
-        inverse = _refined(system, np.eye(n), progress).alpha
-        return float(np.abs(inverse).sum(axis=0).max())
-    return system.inverse_norm()
+def _condition(system: System, norm: float, progress: Progress) -> tuple[float, bool]:
+    """The condition number of A, NaN where it is not wanted, else of A + jitter I; and whether it is that of A.
+
+    That of a float32 factor is off beyond 1e6. A^-1 of a small A is refined, where that succeeds.
+    """
+    problem = system.problem
+    if not problem.condition:
+        return math.nan, True
+    single = precision_of(system.plan.precision).factor == np.float32
+    if problem.n <= EXACT and (single or problem.jitter > 0):
+        inverse = _refined(system, np.eye(problem.n), progress)
+        if problem.jitter == 0 or inverse.error <= _AS_GOOD_AS_FLOAT64:
+            return max(1.0, norm * float(np.abs(inverse.alpha).sum(axis=0).max())), True
+    return max(1.0, (norm + problem.jitter) * system.inverse_norm()), problem.jitter == 0
 
 
 def _require_solution(system: System, solved: Solved, error: float, targets: Float) -> None:

@@ -40,11 +40,11 @@ class Certificate:
         device
     forward_error : the condition number times backward_error + u, at most 1: about how large an error of alpha may be
         beside its largest entry. Nearly always too large; fitted values are far better than alpha. NaN where the
-        condition number is not known, as from a float32 factor beyond 1e6
+        condition number is not known, as from a float32 factor beyond 1e6 or one that holds a jitter
     residual : max |Y - A alpha|
     norm : |A|_1; on the primal path |X|_F^2, which bounds |A|_2
     condition_estimate : |A|_1 |A^-1|_1; beyond n = 64 the second is estimated: a lower bound, nearly always within a
-        factor of 3
+        factor of 3. With a jitter that of A + jitter I beyond n = 64, and where refinement cannot take it away
     min_pivot, min_pivot_row : the least pivot L_ii^2 and its row
     weak_pivots : how many pivots are below 10 n u K_ii
     log_det : log det (A + jitter I); None on the primal path, where A is singular

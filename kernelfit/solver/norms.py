@@ -2,26 +2,30 @@
 
 |f|^2 = alpha^T K alpha is formed from K alpha, which is known to about u |K| |alpha|. Where K has no rank to speak of
 and the ridge is small, alpha is of the order |y| / ridge in directions that K does not see, and u |alpha|^T |K| |alpha|
-is larger than |f|^2. No other form of entries of K does better: a change of K by its own rounding changes |f|^2 by as
-much. The linear kernel's K = X X^T comes from fewer numbers than it has: there |f| = |w| with the weights w of the
-ridge regression on X itself, from its singular values.
+is larger than |f|^2. No other form of entries of K does better, neither |L^-1 y|^2 nor y^T alpha: a change of K by its
+own rounding changes |f|^2 by as much. Kernels of finitely many features z (linear, polynomial, cosine, their sums and
+products) come from fewer numbers than K has: there |f| = |w| with the weights w of the ridge regression on z itself,
+which are known to |w| times the root of K's condition number.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from kernelfit.gram.points import Points
+from kernelfit.linalg.ridge_weights import weight_norms
+from kernelfit.solver.problem import Problem
 from kernelfit.solver.system import System
 from kernelfit.typing import Float
 
 _ROUNDOFF = 0.5 * float(np.finfo(np.float64).eps)
-#: a linear kernel's norm whose relative error may be larger is formed from weights as well
+#: a norm whose square's relative error may be larger is formed from weights as well
 _WANTED = 1e-6
 #: a norm whose relative error may be larger has no digit
 UNRESOLVED = 0.5
-# Rows whose features are factored at a time, at least.
-_STRIP = 1_024
+# Features that are written down: R of so many takes 134 MB. Work that is allowed beside the factor's n^3 / 3.
+_MOST_FEATURES, _SMALL_WORK = 4_096, 1e9
 
 
 def function_norms(
@@ -31,28 +35,44 @@ def function_norms(
 
     `fitted` is K alpha (n, c), `absolute` |K| |alpha| (n, c) or None where it is not known, `norm` |K + ridge I|_1.
     """
-    ridge = system.problem.ridge
-    sizes, residual = np.abs(alpha), np.abs(targets - fitted - ridge * alpha)
-    spread = norm * sizes if absolute is None else absolute + ridge * sizes
-    unit = rounding(len(alpha))
+    problem = system.problem
+    ridge, sizes = problem.ridge, np.abs(alpha)
+    residual = np.abs(targets - fitted - ridge * alpha)
+    if absolute is not None:
+        lost = _lost(sizes, residual, absolute, fitted, ridge)
+    else:
+        # |K_ij| <= root of K_ii K_jj, and |alpha|^T |K| |alpha| <= |K|_1 |alpha|^2.
+        roots = np.sqrt(problem.source.diagonal())[:, None]
+        bounds = (roots * np.einsum("ij,ij->j", roots, sizes), max(norm - ridge, 0.0) * sizes)
+        lost = np.minimum(*(_lost(sizes, residual, bound, fitted, ridge) for bound in bounds))
     squares = np.einsum("ij,ij->j", alpha, fitted)
-    # What alpha does not meet of the targets changes |f|^2 by twice its product with alpha.
-    lost = np.einsum("ij,ij->j", sizes, unit * spread + 2.0 * residual)
-    if ridge > 0:
-        # The same change is 2 (A^-1 K alpha)^T (y - A alpha), |A^-1| <= 1 / ridge: far less where the ridge is large.
-        formed = np.einsum("ij,ij->j", sizes, unit * np.maximum(spread - ridge * sizes, 0.0))
-        missed = 2.0 * np.linalg.norm(residual + unit * spread, axis=0)
-        lost = np.minimum(lost, formed + np.linalg.norm(fitted, axis=0) * missed / ridge)
     errors = _relative(lost, squares)
-    kernel, points = system.problem.kernel, system.problem.points
-    if kernel is not None and points is not None and kernel.linear and (errors > _WANTED).any():
-        others, their_errors = _of_weights(points, targets, ridge)
-        better = their_errors < errors
-        squares, errors = np.where(better, others, squares), np.where(better, their_errors, errors)
+    features = _features(problem)
+    if features is not None and (errors > _WANTED).any():
+        largest = float(np.sqrt(problem.source.diagonal().max(initial=0.0)))
+        lengths, moved = weight_norms(features, largest, targets, ridge)
+        others = 2.0 * _relative(moved, lengths)
+        with np.errstate(over="ignore", under="ignore"):
+            squares = np.where(others < errors, lengths**2, squares)
+        errors = np.minimum(others, errors)
     # A relative error e of the square is one of e / 2 of the norm, where e is small.
     errors = np.where(np.isfinite(squares), 0.5 * errors, np.inf)
     norms = np.where(errors < UNRESOLVED, np.sqrt(np.maximum(squares, 0.0)), np.nan)
     return norms, errors
+
+
+def _lost(sizes: Float, residual: Float, absolute: Float, fitted: Float, ridge: float) -> Float:
+    """A bound of the error of alpha^T K alpha (c,), from |alpha|, |Y - A alpha|, |K| |alpha| and K alpha (n, c)."""
+    unit = rounding(len(sizes))
+    spread = absolute + ridge * sizes
+    # What alpha does not meet of the targets changes |f|^2 by twice its product with alpha.
+    lost: Float = np.einsum("ij,ij->j", sizes, unit * spread + 2.0 * residual)
+    if ridge > 0:
+        # The same change is 2 (A^-1 K alpha)^T (y - A alpha), |A^-1| <= 1 / ridge: far less where the ridge is large.
+        formed = np.einsum("ij,ij->j", sizes, unit * absolute)
+        missed = 2.0 * np.linalg.norm(residual + unit * spread, axis=0)
+        lost = np.minimum(lost, formed + np.linalg.norm(fitted, axis=0) * missed / ridge)
+    return lost
 
 
 def rounding(n: int) -> float:
@@ -60,39 +80,19 @@ def rounding(n: int) -> float:
     return (8.0 + np.sqrt(n)) * _ROUNDOFF
 
 
-def _of_weights(points: Points, targets: Float, ridge: float) -> tuple[Float, Float]:
-    """|w_c|^2 (c,) of ridge regression w = (X^T X + ridge I)^-1 X^T y on the rows X, and a bound of its relative error.
-
-    X = Q R strip by strip of its rows, with Q^T Y beside it, then R = U S V^T; singular values below n u |X| count as
-    zero. A change dX of X moves w by |dX| (|y - X w| / (s_min^2 + ridge) + |w| max_j s_j / (s_j^2 + ridge)).
-    """
-    n, d = points.shape
-    power = int(np.frexp(np.sqrt(points.domain_sq_norms.max(initial=0.0)))[1])
-    with np.errstate(over="ignore", under="ignore"):
-        ridge = float(np.ldexp(ridge, -2 * power))
-    if not np.isfinite(ridge):  # beside which K is nothing
-        return np.zeros(targets.shape[1]), np.full(targets.shape[1], np.inf)
-    triangle: Float = np.zeros((0, d + targets.shape[1]))
-    height = max(_STRIP, d)
-    for start in range(0, n, height):
-        stop = min(start + height, n)
-        strip = np.hstack([np.ldexp(points.scaled(start, stop), -power), targets[start:stop]])
-        triangle = np.asarray(np.linalg.qr(np.vstack([triangle, strip]), mode="r"))
-    left, values, _ = np.linalg.svd(triangle[:d, :d], full_matrices=False)
-    used = values > n * 2 * _ROUNDOFF * values.max(initial=0.0)
-    left, values = left[:, used], values[used]
-    if not values.size:
-        return np.zeros(targets.shape[1]), np.zeros(targets.shape[1])
-    inner = left.T @ triangle[:d, d:]
-    shrunk = values**2 + ridge
-    weights = (values / shrunk)[:, None] * inner
-    rest = triangle[:, d:].copy()
-    rest[:d] -= left @ (values[:, None] * weights)
-    sizes, residuals = np.linalg.norm(weights, axis=0), np.linalg.norm(rest, axis=0)
-    moved = (8.0 + np.sqrt(n)) * 2 * _ROUNDOFF * values[0]
-    errors = moved * (residuals / shrunk.min() + sizes * (values / shrunk).max())
-    with np.errstate(over="ignore", under="ignore"):
-        return np.ldexp(sizes, -power) ** 2, 2.0 * _relative(errors, sizes)
+def _features(problem: Problem) -> Callable[[int, int], Float] | None:
+    """Rows start:stop of the kernel's features; None where there are infinitely many, or too many beside n^3 / 3."""
+    kernel, points = problem.kernel, problem.points
+    if kernel is None or points is None:
+        return None
+    n, count = problem.n, kernel.feature_count(problem.n_features)
+    if (
+        count is None
+        or count > _MOST_FEATURES
+        or 4.0 * n * count * min(n, count) > max(n**3 / 3, _SMALL_WORK)
+    ):
+        return None
+    return lambda start, stop: kernel.features(points.scaled(start, stop))
 
 
 def _relative(errors: Float, squares: Float) -> Float:

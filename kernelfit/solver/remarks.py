@@ -44,7 +44,8 @@ def _remark_rounding(problem: Problem, answered: Answer, notes: Notes) -> None:
     """A norm without digits, and values whose digits cancel."""
     if np.isnan(answered.certificate.rkhs_norm):
         notes.add(
-            "the RKHS norm is not resolved: alpha^T K alpha is below its rounding error; give a larger ridge"
+            "the RKHS norm is not resolved: no digit of alpha^T K alpha is beyond its rounding error; give a larger "
+            "ridge"
         )
     if answered.error is None:
         return

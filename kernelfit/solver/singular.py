@@ -19,10 +19,23 @@ def explained(error: NotPositiveDefiniteError, problem: Problem, precision: str)
         nearest, distance = nearest_neighbour(points, error.row)
         neighbour = int(kept[nearest])
         message += f"; its nearest row is {neighbour} at distance {distance:.3g}"
-    scale = float(np.mean(np.abs(problem.source.diagonal())))
+    diagonal = np.abs(problem.source.diagonal())
+    scale = float(np.mean(diagonal))
     shift = 10 * problem.n * precision_of(precision).unit_roundoff * scale
-    message += (
-        f"; drop one of such rows, take a kernel that falls off faster (larger gamma), or give ridge or jitter "
-        f"(in {precision} from about {shift:.0e})"
-    )
+    if diagonal[error.row] == 0:
+        message += "; k(x, x) is 0 there, as of a row of zeros: leave it out, or give a ridge"
+    else:
+        message += f"; drop one of such rows, {_narrower(problem)}or give ridge or jitter"
+    if shift > 0:
+        message += f" (in {precision} from about {shift:.0e})"
     return NotPositiveDefiniteError(message, row, error.pivot, neighbour, scale)
+
+
+def _narrower(problem: Problem) -> str:
+    """That rows are told apart by a kernel that reaches less far; which parameter says so."""
+    kernel = problem.kernel
+    if kernel is None or not (kernel.stationary or kernel.functions()):
+        return ""
+    remedies = {"gamma": " (larger gamma)", "length_scale": " (smaller length_scale)"}
+    remedy = next((text for name, text in remedies.items() if name in kernel.parameters), "")
+    return f"take a kernel that falls off faster{remedy}, "

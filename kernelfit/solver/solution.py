@@ -267,7 +267,10 @@ class Solution:
             self._note("leave-one-out has the precision of the factor, float32", progress)
         inverse = factor.inverse_diagonal(progress)
         self.seconds["loo"] = self.seconds.get("loo", 0.0) + time.perf_counter() - started
-        lost = self.certificate.forward_error * np.abs(alpha).max(initial=0.0) / inverse.min(initial=np.inf)
+        error = self.certificate.forward_error
+        if self.certificate.jitter > 0:  # the certificate's is of A
+            error = self.certificate.condition_estimate * np.finfo(np.float64).eps
+        lost = error * np.abs(alpha).max(initial=0.0) / inverse.min(initial=np.inf)
         if lost > _VISIBLE:
             self._note(
                 f"leave-one-out may be off by {lost:.1g} of the largest target, as alpha has few correct digits",

@@ -473,3 +473,16 @@ def test_stationary_kernels_lie_in_the_unit_interval_for_any_rows(n, d, spread, 
             KernelGram(kernel, points).columns(0, n, backend).fill(0, n, k)
             assert ((k >= 0) & (k <= 1)).all()
             assert (np.diag(k) == 1).all()
+
+
+def test_features_of_a_kernel_give_its_values(rng, cross, any_kernel):
+    x, count = rng.standard_normal((9, 4)), any_kernel.feature_count(4)
+    x[2] = 0
+    if count is None:
+        with pytest.raises(NotImplementedError, match="has no features"):
+            any_kernel.features(x)
+        return
+    features = any_kernel.features(x)
+    assert features.shape == (9, count)
+    assert any_kernel.features(x[:0]).shape == (0, count)
+    assert np.allclose(features @ features.T, cross(any_kernel, x, x), rtol=1e-12, atol=1e-12)

@@ -400,3 +400,14 @@ def test_a_scale_that_shrinks_rows_does_not_let_their_differences_overflow(
     np.testing.assert_allclose(
         cross(Laplacian(0.5), x, x, 1e-308), np.exp(-np.array([[0, 2], [2, 0]])), rtol=1e-7
     )
+
+
+@pytest.mark.parametrize("depth", [2, 3, 5])
+def test_rows_of_one_feature_are_parallel(
+    rng: np.random.Generator, cross: Callable[..., np.ndarray], depth: int
+) -> None:
+    """Round-off of 5 u^2 counted as an angle, 3e-9 of k at depth 3, another one in every shape of tile."""
+    x = 750_208 + rng.standard_normal((40, 1))
+    assert np.array_equal(cross(ArcCosine(order=0, depth=depth), x, x), np.ones((40, 40)))
+    far = x * rng.integers(1, 2**20, (40, 1))
+    assert np.array_equal(cross(ArcCosine(order=0, depth=depth), x, far), np.ones((40, 40)))

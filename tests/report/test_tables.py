@@ -119,7 +119,9 @@ def test_advice_follows_from_the_result() -> None:
     assert any("--n 60000" in step for step in advice.next_steps(solve_record()))
     assert any("--features gabor" in step for step in advice.next_steps(solve_record()))
     assert not any("--n " in step for step in advice.next_steps(solve_record(n_train=60_000)))
-    assert "ridge" in advice.next_steps(solve_record(condition_estimate=1e15))[0]
+    assert "--ridge auto" in advice.next_steps(solve_record(condition_estimate=1e15))[0]
+    streamed = solve_record(condition_estimate=1e15, mean_diagonal=1e9)
+    assert "--ridge 1e-8" in advice.next_steps(streamed)[0]
     assert "mnist" in advice.next_steps(solve_record(dataset="digits"))[0]
     assert len(advice.next_steps(solve_record(condition_estimate=1e15))) <= advice.MAX_STEPS
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -168,6 +169,37 @@ def test_a_jitter_below_rounding_takes_no_refinement(problem):
     assert kernelfit.solve(x, y, gamma=1.0, jitter=1e-30).certificate.refinements == 0
 
 
+def test_a_jitter_beside_which_k_is_nothing_is_said(problem):
+    """The condition number was |K|_1 |(K + jitter I)^-1|_1, 1e-299."""
+    x, y = problem
+    solution = kernelfit.solve(x, y, gamma=1.0, jitter=1e300)
+    assert solution.certificate.condition_estimate == 1.0
+    assert math.isnan(solution.certificate.forward_error)
+    assert not solution.certificate.interpolates
+    assert any(note.startswith("jitter 1e+300 was not refined away") for note in solution.notes)
+
+
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_the_condition_number_of_a_small_problem_is_that_without_the_jitter(rng, precision):
+    x, y = rng.standard_normal((20, 3)), rng.standard_normal(20)
+    K = np.exp(-((x[:, None] - x[None]) ** 2).sum(axis=2))
+    certificate = kernelfit.solve(x, y, gamma=1.0, jitter=1.0, precision=precision).certificate
+    assert certificate.condition_estimate == pytest.approx(np.linalg.cond(K, 1), rel=1e-9)
+    assert certificate.forward_error < 1e-12
+
+
+def test_refinement_never_ends_beyond_the_targets():
+    """K with an eigenvalue of -1e-9: a residual of 760 times the targets had a small backward error."""
+    random = np.random.default_rng(0)
+    basis = np.linalg.qr(random.standard_normal((15, 15)))[0]
+    values = np.concatenate([np.geomspace(16, 1e-7, 14), [-1e-9]])
+    K = (basis * values) @ basis.T
+    y = 100 * random.standard_normal((15, 2))
+    for jitter in (1e-6, 1e-8):
+        solution = kernelfit.solve((K + K.T) / 2, y, kernel="precomputed", jitter=jitter)
+        assert (np.abs(y - solution.fitted).max(axis=0) <= np.abs(y).max(axis=0)).all()
+
+
 def test_jitter_that_cannot_be_refined_away_is_no_interpolation():
     x = np.linspace(0, 1, 200)[:, None]
     y = np.sign(x - 0.5)
@@ -197,7 +229,7 @@ def test_a_pivot_that_is_not_positive_names_the_row_its_neighbour_and_what_to_do
     assert caught.value.pivot == pytest.approx(-3.0)
     message = str(caught.value)
     assert "\n" not in message
-    for part in ("row 41", "-3", "nearest row is 17 at distance 0.5", "larger gamma", "ridge"):
+    for part in ("row 41", "-3", "nearest row is 17 at distance 0.5", "falls off faster", "ridge"):
         assert part in message
 
 
@@ -488,3 +520,14 @@ def test_mnist_four_thousand(mnist_dir):
     assert solution.certificate.min_pivot == pytest.approx(1.0e-2, rel=0.1)
     assert solution.certificate.backward_error < 1e-14
     assert (solution.fitted.argmax(axis=1) == data.y_train).all()
+
+
+@pytest.mark.parametrize("kernel", ["linear", "cosine", "arc-cosine"])
+def test_a_row_of_zeros_is_named_as_such(kernel):
+    """The advice was a ridge "from about 0e+00", and a larger gamma for kernels that have none."""
+    with pytest.raises(
+        NotPositiveDefiniteError, match=r"k\(x, x\) is 0 there, as of a row of zeros"
+    ) as caught:
+        kernelfit.solve(np.zeros((1, 3)), np.ones(1), kernel=kernel)
+    assert "0e+00" not in str(caught.value)
+    assert "gamma" not in str(caught.value)
