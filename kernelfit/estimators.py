@@ -6,7 +6,6 @@ work in `Pipeline`, `GridSearchCV` and `cross_val_score`.
 
 from __future__ import annotations
 
-import dataclasses
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -19,10 +18,11 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
-from kernelfit.errors import InputError, NotPositiveDefiniteError
+from kernelfit.errors import InputError
 from kernelfit.kernels import Kernel, Pairwise
 from kernelfit.metrics import one_hot
 from kernelfit.progress import ProgressLike
+from kernelfit.solver.least_ridge import SINGULAR
 from kernelfit.solver.solution import Solution
 from kernelfit.solver.solve import solve
 from kernelfit.typing import Float, GammaRule, PrecisionName, RidgeRule, Singular, Tier
@@ -31,8 +31,6 @@ KernelLike = str | Kernel | Callable[[Any, Any], float]
 
 # Bytes stay bytes (their inner products are exact), float32 stays float32; anything else becomes float64.
 _DTYPES = (np.float64, np.float32, np.uint8)
-# What singular="ridge" tries, times the mean diagonal of K: from a little above rounding to where it would be seen.
-_RIDGES = (1e-12, 1e-10, 1e-8)
 
 
 class _KernelEstimator(BaseEstimator):
@@ -84,65 +82,22 @@ class _KernelEstimator(BaseEstimator):
         tags.input_tags.pairwise = self.kernel == "precomputed"
         return tags
 
-    def __getstate__(self) -> dict[str, Any]:
-        """The state without the factor, which lives in panels that belong to this process."""
-        state: dict[str, Any] = super().__getstate__()
-        if "solution_" in state:
-            solution = state["solution_"]
-            problem = solution.problem.without_gram()
-            state = {**state, "solution_": dataclasses.replace(solution, problem=problem, factor=None)}
-        return state
-
-    def _solve(self, X: NDArray[Any], targets: Float) -> None:
+    def _solve(self, X: NDArray[Any], targets: Float, sample_weight: ArrayLike | None) -> None:
         """Fit `solution_` to targets (n,) or (n, c)."""
-        if self.singular not in ("ridge", "raise"):
-            raise InputError(f"singular: got {self.singular!r}, expected 'ridge' or 'raise'")
-        try:
-            self.solution_ = self._solve_with(X, targets, self.ridge)
-        except NotPositiveDefiniteError as error:
-            if self.singular == "raise" or self.ridge != 0:
-                raise
-            self.solution_ = self._solve_with_least_ridge(X, targets, error)
-        self.ridge_ = self.solution_.ridge
-        if not self.keep_factor:
-            self.solution_.close()
-
-    def _solve_with_least_ridge(
-        self, X: NDArray[Any], targets: Float, refused: NotPositiveDefiniteError
-    ) -> Solution:
-        """The smallest of a few ridges that lets a factor exist and the norm have digits, with a warning."""
-        for relative in _RIDGES:
-            ridge = relative * refused.mean_diagonal
-            try:
-                solution = self._solve_with(X, targets, ridge)
-            except NotPositiveDefiniteError:
-                continue
-            if np.isnan(solution.rkhs_norm) and relative < _RIDGES[-1]:
-                solution.close()
-                continue
-            warnings.warn(
-                f"K is not positive definite in floating point, so ridge = {ridge:.0e} was added to its diagonal and "
-                "the training points are met approximately; set ridge > 0 or a narrower kernel, or singular='raise' "
-                "to make this an error",
-                LinAlgWarning,
-                stacklevel=4,
-            )
-            return solution
-        raise refused
-
-    def _solve_with(self, X: NDArray[Any], targets: Float, ridge: float | RidgeRule) -> Solution:
         kernel = self.kernel
         if not isinstance(kernel, (str, Kernel)):
             kernel = Pairwise(kernel)
-        return solve(
+        self.solution_ = solve(
             X,
             targets,
+            sample_weight=sample_weight,
             kernel=kernel,
             gamma=self.gamma,
             gamma_factor=self.gamma_factor,
             kernel_params=self.kernel_params,
-            ridge=ridge,
+            ridge=self.ridge,
             jitter=self.jitter,
+            singular=self.singular,
             precision=self.precision,
             tier=self.tier,
             memory=self.memory,
@@ -154,6 +109,13 @@ class _KernelEstimator(BaseEstimator):
             condition=False,
             progress=self.progress,
         )
+        for note in self.solution_.notes:
+            if note.startswith(SINGULAR):
+                remedy = "set ridge > 0 or a narrower kernel, or singular='raise' to make this an error"
+                warnings.warn(f"{note.removeprefix(SINGULAR)}; {remedy}", LinAlgWarning, stacklevel=3)
+        self.ridge_ = self.solution_.ridge
+        if not self.keep_factor:
+            self.solution_.close()
 
     def _scores(self, X: ArrayLike) -> Float:
         check_is_fitted(self)
@@ -183,8 +145,9 @@ class KernelInterpolator(RegressorMixin, MultiOutputMixin, _KernelEstimator):
     ridge : >= 0; 0 interpolates; "auto" takes the one of least leave-one-out error on the training rows, and together
         with an "auto" gamma or length scale the best pair of both (`solution_.gamma_choice`, `solution_.ridge_choice`)
     singular : what to do where ridge = 0 and K is not positive definite in floating point, as a smooth kernel on
-        crowded rows is: "ridge" takes the smallest of 1e-12, 1e-10, 1e-8 times the mean diagonal of K that helps, with
-        a `LinAlgWarning`, and records it in `ridge_`; "raise" raises `NotPositiveDefiniteError`
+        crowded rows is, or equal rows carry different targets: "ridge" takes the smallest of 1e-12, 1e-10, 1e-8, 1e-6
+        times the mean diagonal of K that helps, with a `LinAlgWarning`, and records it in `ridge_`; "raise" raises
+        `NotPositiveDefiniteError` or `DuplicateRowsError`
     jitter : see `kernelfit.solve`
     precision, tier, memory, device, threads, scale : see `kernelfit.solve`
     keep_factor : keep n^2/2 numbers, for `solution_.leave_one_out()` and `solution_.solve(Y)`
@@ -207,13 +170,16 @@ class KernelInterpolator(RegressorMixin, MultiOutputMixin, _KernelEstimator):
     True
     """
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> KernelInterpolator:
-        """Solve for y (n,) or (n, c). Raises `DuplicateRowsError` where equal rows carry different targets."""
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> KernelInterpolator:
+        """Solve for y (n,) or (n, c), rows counting by `sample_weight` (n,) >= 0, or one number for all.
+
+        Without a ridge every target is met whatever its weight, but for rows of weight 0, which are left out.
+        """
         rows, targets = validate_data(
             self, X, y, dtype=_DTYPES, multi_output=True, y_numeric=True, ensure_min_samples=2
         )
         self._check_square(rows)
-        self._solve(rows, np.asarray(targets, dtype=np.float64))
+        self._solve(rows, np.asarray(targets, dtype=np.float64), sample_weight)
         return self
 
     def predict(self, X: ArrayLike) -> Float:
@@ -236,8 +202,8 @@ class KernelClassifier(ClassifierMixin, _KernelEstimator):
 
     classes_: NDArray[Any]
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> KernelClassifier:
-        """Solve for the one-hot labels. Raises `DuplicateRowsError` where equal rows carry different labels."""
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> KernelClassifier:
+        """Solve for the one-hot labels, rows counting by `sample_weight` as for `KernelInterpolator`."""
         rows, labels = validate_data(self, X, y, dtype=_DTYPES, ensure_min_samples=2)
         self._check_square(rows)
         labels = column_or_1d(labels, warn=True)
@@ -247,7 +213,7 @@ class KernelClassifier(ClassifierMixin, _KernelEstimator):
             raise InputError(
                 f"y: got one class only, {self.classes_[0]!r}; expected rows of at least 2 classes, give more rows"
             )
-        self._solve(rows, one_hot(codes, len(self.classes_)))
+        self._solve(rows, one_hot(codes, len(self.classes_)), sample_weight)
         return self
 
     def decision_function(self, X: ArrayLike) -> Float:

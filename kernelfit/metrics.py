@@ -17,9 +17,9 @@ def one_hot(codes: NDArray[np.int64], n_classes: int) -> Float:
     return targets
 
 
-def error_rate(scores: Float, codes: NDArray[Any]) -> float:
-    """The fraction of rows whose largest score (n, c) is not that of their class (n,)."""
-    return float(np.mean(scores.argmax(axis=1) != codes))
+def error_rate(scores: Float, codes: NDArray[Any], weights: Float | None = None) -> float:
+    """The fraction of rows whose largest score (n, c) is not that of their class (n,); row i counts weights_i times."""
+    return float(np.average(scores.argmax(axis=1) != codes, weights=weights))
 
 
 def root_mean_square(residuals: Float) -> float:

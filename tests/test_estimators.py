@@ -11,7 +11,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.linalg import LinAlgWarning
 from sklearn.base import clone
-from sklearn.datasets import load_digits, make_friedman1
+from sklearn.datasets import load_digits, load_iris, make_friedman1
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -191,9 +191,12 @@ def test_the_ridge_that_helps_is_in_units_of_the_diagonal_and_its_norm_is_right(
 def test_conflicting_duplicates_are_an_error_that_lists_them() -> None:
     X = np.array([[0.0], [1.0], [2.0], [1.0]])
     with pytest.raises(DuplicateRowsError, match="1, 3"):
-        KernelInterpolator().fit(X, [0.0, 1.0, 2.0, 3.0])
+        KernelInterpolator(singular="raise").fit(X, [0.0, 1.0, 2.0, 3.0])
     with pytest.raises(DuplicateRowsError, match="1, 3"):
-        KernelClassifier().fit(X, ["a", "b", "b", "a"])
+        KernelClassifier(singular="raise").fit(X, ["a", "b", "b", "a"])
+    with pytest.warns(LinAlgWarning, match=r"rows 1, 3; ridge = "):
+        model = KernelInterpolator().fit(X, [0.0, 1.0, 2.0, 3.0])
+    assert_allclose(model.predict(X), [0.0, 2.0, 2.0, 2.0], atol=1e-6)
     # With equal labels, or with a ridge, there is a solution.
     assert_array_equal(KernelClassifier().fit(X, ["a", "b", "b", "b"]).predict(X), ["a", "b", "b", "b"])
     assert_allclose(
@@ -276,3 +279,32 @@ def test_parameters_are_cloned_and_repeated_fits_agree(friedman: tuple[np.ndarra
 def test_the_estimators_are_on_the_packages_face() -> None:
     assert kernelfit.KernelInterpolator is KernelInterpolator
     assert kernelfit.KernelClassifier is KernelClassifier
+
+
+def test_folds_of_rounded_iris_hold_equal_flowers_of_two_species() -> None:
+    X, y = load_iris(return_X_y=True)
+    with pytest.warns(LinAlgWarning, match="equal rows carry different targets"):
+        scores = cross_val_score(KernelClassifier(), X.round(0), y, cv=5, error_score="raise")
+    assert scores.mean() > 0.85
+
+
+def test_a_polynomial_of_large_rows_gets_a_ridge_of_its_own_size() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 500, (120, 4)).astype(float)
+    y = X[:, 0] * X[:, 1] - X[:, 2]
+    with pytest.warns(LinAlgWarning, match="ridge = "):
+        model = KernelInterpolator("polynomial").fit(X, y)
+    assert model.score(X, y) > 1 - 1e-6
+
+
+def test_sample_weights_are_those_of_kernel_ridge(friedman: tuple[np.ndarray, np.ndarray]) -> None:
+    X, y = friedman
+    weights = np.random.default_rng(1).integers(0, 4, len(y))
+    ours = KernelInterpolator(gamma=0.5, ridge=0.1).fit(X, y, sample_weight=weights)
+    theirs = KernelRidge(kernel="rbf", gamma=0.5, alpha=0.1).fit(X, y, sample_weight=weights)
+    assert_allclose(ours.predict(X), theirs.predict(X), rtol=1e-9)
+    classes = y > np.median(y)
+    model = KernelClassifier(gamma=0.5, ridge=0.1).fit(X, classes, sample_weight=weights)
+    repeated = np.repeat(np.arange(len(y)), weights)
+    again = KernelClassifier(gamma=0.5, ridge=0.1).fit(X[repeated], classes[repeated])
+    assert_allclose(model.decision_function(X), again.decision_function(X), rtol=1e-7, atol=1e-9)

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernelfit.device.gram import DeviceGram
+from kernelfit.device.gram import DeviceGram, Shift
 from kernelfit.device.panels import DevicePanels, Segment
 from kernelfit.device.protocol import Block, Device
 from kernelfit.device.triangular import eliminate_lower, solve_right
@@ -65,7 +65,7 @@ class Workspace:
 
 def device_factor(
     gram: DeviceGram,
-    shift: float,
+    shift: Shift,
     store: DevicePanels,
     rhs: Block | None = None,
     progress: Progress | None = None,

@@ -23,6 +23,10 @@ _PAD = 64
 _EXACT_INT32 = 2**31
 
 
+#: what is added to the diagonal of K: one number, or (n,)
+Shift = float | Float
+
+
 class DeviceGram(Protocol):
     """A symmetric K that can be formed block by block on a device."""
 
@@ -33,9 +37,16 @@ class DeviceGram(Protocol):
     def diagonal(self) -> Float: ...
 
     def fill(
-        self, stream: Any, rows: Span, columns: Span, out: Block, shift: float = 0.0, both: bool = False
+        self, stream: Any, rows: Span, columns: Span, out: Block, shift: Shift = 0.0, both: bool = False
     ) -> None:
-        """out <- (K + shift I)[rows, columns], above the diagonal only where `both` triangles are asked for."""
+        """out <- (K + shift I)[rows, columns], above the diagonal only where `both` triangles are asked for.
+
+        A shift (n,) is one that `shift_by` was given.
+        """
+        ...
+
+    def shift_by(self, stream: Any, shift: Float) -> None:
+        """Take what a shift (n,) needs on the device: n float64, where tiles are formed there."""
         ...
 
     def resident(self, exact: bool) -> tuple[DeviceRows, Strips] | None:
@@ -262,6 +273,30 @@ class Strips:
         return None if block is None else Block(block.offset, rows, columns, columns, block.dtype)
 
 
+class Diagonals:
+    """The exact diagonal of K on a device, and the one with a shift for each row beside it."""
+
+    def __init__(self, device: Device, stream: Any, diagonal: Float) -> None:
+        self._device, self._values = device, diagonal
+        self._plain = self._put(stream, diagonal)
+        self._shifted: Block | None = None
+
+    def shift_by(self, stream: Any, shift: Float) -> None:
+        self._shifted = self._put(stream, self._values + shift)
+
+    def symmetric(self, corner: tuple[int, int], shift: Shift, both: bool) -> Symmetric:
+        """What a tile with that corner has on its diagonal."""
+        if not isinstance(shift, np.ndarray):
+            return Symmetric(*corner, self._plain, shift, both)
+        assert self._shifted is not None
+        return Symmetric(*corner, self._shifted, 0.0, both)
+
+    def _put(self, stream: Any, values: Float) -> Block:
+        block = self._device.slab.take(len(values), 1, np.float64)
+        put(self._device, stream, values.reshape(-1, 1), block)
+        return block
+
+
 class RowsGram:
     """K_ij = k(x_i, x_j) from rows on the device."""
 
@@ -272,8 +307,7 @@ class RowsGram:
         self.device, self._source = device, source
         self.exact = as_int8(source.points)
         self.rows = put_rows(device, stream, source.points, source.kernel, self.exact)
-        self._diagonal = device.slab.take(source.n, 1, np.float64)
-        put(device, stream, source.diagonal().reshape(-1, 1), self._diagonal)
+        self._diagonals = Diagonals(device, stream, source.diagonal())
         self.strips = Strips(device, source.kernel, self.exact, height, width)
         self.strips.prepare(stream)
 
@@ -281,10 +315,13 @@ class RowsGram:
         return self._source.diagonal()
 
     def fill(
-        self, stream: Any, rows: Span, columns: Span, out: Block, shift: float = 0.0, both: bool = False
+        self, stream: Any, rows: Span, columns: Span, out: Block, shift: Shift = 0.0, both: bool = False
     ) -> None:
-        symmetric = Symmetric(rows[0], columns[0], self._diagonal, shift, both)
+        symmetric = self._diagonals.symmetric((rows[0], columns[0]), shift, both)
         self.strips.evaluate(stream, self.rows.part(rows), self.rows.part(columns), out, symmetric)
+
+    def shift_by(self, stream: Any, shift: Float) -> None:
+        self._diagonals.shift_by(stream, shift)
 
     def resident(self, exact: bool) -> tuple[DeviceRows, Strips] | None:
         return (self.rows, self.strips) if exact == self.exact else None
@@ -301,7 +338,7 @@ class HostGram:
         return self._source.diagonal()
 
     def fill(
-        self, stream: Any, rows: Span, columns: Span, out: Block, shift: float = 0.0, both: bool = False
+        self, stream: Any, rows: Span, columns: Span, out: Block, shift: Shift = 0.0, both: bool = False
     ) -> None:
         device = self.device
         block = self._source.columns(columns[0], columns[1], self._backend)
@@ -309,14 +346,18 @@ class HostGram:
             b = min(a + self._height, rows[1])
             values = np.empty((b - a, columns[1] - columns[0]))
             block.fill(a, b, values)
-            if shift:
+            if np.any(shift):
                 index = np.arange(max(a, columns[0]), min(b, columns[1]))
-                values[index - a, index - columns[0]] += shift
+                values[index - a, index - columns[0]] += (
+                    shift[index] if isinstance(shift, np.ndarray) else shift
+                )
             buffer = device.host(values.size * out.dtype.itemsize)
             buffer.view(out.dtype).reshape(values.shape)[...] = values
             device.copy_in(stream, buffer, out.part((a - rows[0], b - rows[0])))
             device.synchronise(device.record(stream))
             device.release_host(buffer)
+
+    def shift_by(self, stream: Any, shift: Float) -> None: ...
 
     def resident(self, exact: bool) -> tuple[DeviceRows, Strips] | None:
         return None

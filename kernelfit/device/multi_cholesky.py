@@ -25,7 +25,7 @@ from kernelfit.device.cholesky import (
     read_diagonal,
     update_panel,
 )
-from kernelfit.device.gram import DeviceGram
+from kernelfit.device.gram import DeviceGram, Shift
 from kernelfit.device.panels import DevicePanels, Segment
 from kernelfit.device.protocol import Device
 from kernelfit.gram.layout import PanelLayout
@@ -58,7 +58,7 @@ class Member:
 
 def dealt_factor(
     members: Sequence[Member],
-    shift: float,
+    shift: Shift,
     progress: Progress | None = None,
     *,
     first_panel: int = 0,

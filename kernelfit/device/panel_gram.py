@@ -9,8 +9,8 @@ import numpy as np
 
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device.epilogue import TABLE_ROW, program, table
-from kernelfit.device.gram import Strips, fetch, put
-from kernelfit.device.protocol import Block, Device, DeviceRows, Epilogue, PairBlocks, Symmetric
+from kernelfit.device.gram import Diagonals, Shift, Strips, fetch, put
+from kernelfit.device.protocol import Block, Device, DeviceRows, Epilogue, PairBlocks
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.protocol import Columns
 from kernelfit.gram.source import PanelColumns, PanelGram
@@ -58,8 +58,7 @@ class PanelsGram:
         kernel = Linear()
         self._epilogue = Epilogue(kernel, program(kernel), device.slab.take(1, TABLE_ROW, np.float64))
         put(device, stream, table(self._epilogue.terms), self._epilogue.table)
-        self._exact = device.slab.take(self.n, 1, np.float64)
-        put(device, stream, source.diagonal().reshape(-1, 1), self._exact)
+        self._diagonals = Diagonals(device, stream, source.diagonal())
         # The linear kernel of products that are there already: no shifts, no norms.
         zeros = device.slab.take(self.n, 1, np.float64)
         device.zero(stream, zeros)
@@ -69,7 +68,7 @@ class PanelsGram:
         return self._source.diagonal()
 
     def fill(
-        self, stream: Any, rows: Span, columns: Span, out: Block, shift: float = 0.0, both: bool = False
+        self, stream: Any, rows: Span, columns: Span, out: Block, shift: Shift = 0.0, both: bool = False
     ) -> None:
         layout = self._source.layout
         j = layout.panel_of(columns[0])
@@ -77,9 +76,12 @@ class PanelsGram:
         block = self._source.blocks[j].part(
             (rows[0] - first, rows[1] - first), (columns[0] - first, columns[1] - first)
         )
-        symmetric = Symmetric(rows[0], columns[0], self._exact, shift, both)
+        symmetric = self._diagonals.symmetric((rows[0], columns[0]), shift, both)
         here, there = self._rows.part(rows), self._rows.part(columns)
         self.device.evaluate(stream, self._epilogue, PairBlocks(block), here, there, out, symmetric)
+
+    def shift_by(self, stream: Any, shift: Float) -> None:
+        self._diagonals.shift_by(stream, shift)
 
     def resident(self, exact: bool) -> tuple[DeviceRows, Strips] | None:
         return None

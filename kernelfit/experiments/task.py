@@ -105,7 +105,7 @@ class Task:
         predictions = self.prepared.predict(solution, progress)
         left_out: Float | None = None
         if self.settings.loo:
-            left_out = solution.leave_one_out(progress).reshape(len(solution.alpha), -1)
+            left_out = solution.leave_one_out(progress, distinct=True).reshape(len(solution.alpha), -1)
         inputs = self.settings.inputs
         record = records.solve_record(
             self.dataset,

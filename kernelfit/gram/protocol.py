@@ -45,6 +45,11 @@ class GramSource(Protocol):
         ...
 
     @property
+    def weights(self) -> Float | None:
+        """w (n,) where K is W^1/2 k W^1/2 of a matrix k; None where it is that itself."""
+        ...
+
+    @property
     def device(self) -> Any:
         """The device that holds K; None where it is in memory, on a disk or generated."""
         ...

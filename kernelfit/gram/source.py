@@ -28,6 +28,7 @@ class Source(ABC):
     layout: PanelLayout | None = None
     points: Points | None = None
     kernel: Kernel | None = None
+    weights: Float | None = None
     device: Any = None
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""Left-looking panel Cholesky with the Gram fused in: K + shift I = L L^T.
+"""Left-looking panel Cholesky with the Gram fused in: K + shift I = L L^T, or K + diag(shift).
 
 For each column panel J of width w:
 
@@ -29,7 +29,7 @@ from kernelfit.gram.layout import DIAGONAL_STRIP, PanelLayout
 from kernelfit.gram.protocol import GramSource
 from kernelfit.progress import Progress, Silent
 from kernelfit.storage.panels import Batch, PanelStore
-from kernelfit.typing import Span
+from kernelfit.typing import Float, Span
 
 # Pivots below this multiple of n u K_jj have lost all but one or two digits.
 _WEAK = 10.0
@@ -62,7 +62,7 @@ class Pivots:
 
 def factor(
     source: GramSource,
-    shift: float,
+    shift: float | Float,
     store: PanelStore,
     backend: CpuBackend,
     progress: Progress | None = None,
@@ -70,7 +70,7 @@ def factor(
     first_panel: int = 0,
     after_panel: Callable[[int], None] | None = None,
 ) -> Pivots:
-    """Fill `store` with the panels of L, K + shift I = L L^T, in the dtype of the store.
+    """Fill `store` with the panels of L, K + shift I = L L^T, in the dtype of the store; a shift (n,) is a diagonal.
 
     Panels before `first_panel` are in the store already; `after_panel` is called when each of the others is finished.
 
@@ -127,7 +127,12 @@ def _columns_of(strip: Span, first: int, width: int) -> int:
 
 
 def _generate(
-    source: GramSource, shift: float, layout: PanelLayout, j: int, panel: NDArray[Any], backend: CpuBackend
+    source: GramSource,
+    shift: float | Float,
+    layout: PanelLayout,
+    j: int,
+    panel: NDArray[Any],
+    backend: CpuBackend,
 ) -> None:
     first, last = layout.start(j), layout.stop(j)
     columns = source.columns(first, last, backend)
@@ -137,9 +142,9 @@ def _generate(
         columns.fill(strip[0], strip[1], panel[strip[0] - first : strip[1] - first, :width])
 
     backend.run(generate, layout.panel_strips(j))
-    if shift:
+    if np.any(shift):
         index = np.arange(last - first)
-        panel[index, index] += panel.dtype.type(shift)
+        panel[index, index] += np.asarray(shift if np.ndim(shift) == 0 else shift[first:last], panel.dtype)  # type: ignore[index]
 
 
 def _update(

@@ -15,11 +15,16 @@ from kernelfit.typing import Float, Span
 
 
 class Product(NamedTuple):
-    """K V (n, c); and where they are asked for |K|_1 = |K|_inf, and |K| |V| (n, c) of absolute values."""
+    """K V (n, c); and where they are asked for sum_j |K_ij| (n,), and |K| |V| (n, c) of absolute values."""
 
     values: Float
-    norm: float = 0.0
+    sums: Float = np.zeros(1)
     absolute: Float | None = None
+
+    @property
+    def norm(self) -> float:
+        """|K|_1 = |K|_inf."""
+        return float(self.sums.max())
 
 
 def symmetric_product(
@@ -75,7 +80,7 @@ def symmetric_product(
     if not with_norm:
         return Product(sums[0].product)
     absolute = sums[1].product
-    return Product(sums[0].product, float(absolute[:, 0].max()), absolute[:, 1:])
+    return Product(sums[0].product, absolute[:, 0], absolute[:, 1:])
 
 
 class _Sums:

@@ -14,17 +14,20 @@ from kernelfit.cpu.pool import CpuBackend
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.protocol import GramSource
 from kernelfit.storage.hdf5 import array_digest
+from kernelfit.typing import Float
 
 _PACKAGES = ("kernelfit", "numba", "numpy", "scipy")
 
 
-def identity(source: GramSource, plan: Plan, ridge: float, jitter: float) -> dict[str, Any]:
-    """Rows, kernel, plan, precision, shift and versions as JSON. Targets are left out: any may come later."""
+def identity(
+    source: GramSource, plan: Plan, ridge: float, jitter: float, weights: Float | None = None
+) -> dict[str, Any]:
+    """Rows, kernel, plan, precision, shift, weights and versions as JSON. Targets are left out: any may come later."""
     if source.points is not None:
         rows = {"values": array_digest(source.points.values), "scale": source.points.scale}
     else:
         rows = {"gram": gram_digest(source, plan)}
-    described = {
+    described: dict[str, Any] = {
         "rows": rows,
         "kernel": source.kernel.describe() if source.kernel is not None else {"name": "precomputed"},
         "ridge": ridge,
@@ -32,6 +35,8 @@ def identity(source: GramSource, plan: Plan, ridge: float, jitter: float) -> dic
         "plan": {"n": plan.n, "panel_width": plan.panel_width, "precision": plan.precision},
         "versions": versions(),
     }
+    if weights is not None:
+        described["weights"] = array_digest(weights)
     same: dict[str, Any] = json.loads(json.dumps(described))
     return same
 

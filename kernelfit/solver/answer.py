@@ -96,11 +96,11 @@ def solve_targets(system: System, targets: Float, progress: Progress) -> Solved:
 
 
 def _refined(system: System, targets: Float, progress: Progress) -> Solved:
-    """Conjugate gradients on A = K + ridge I, without the jitter, preconditioned by the factor.
+    """Conjugate gradients on A = K + ridge W^-1, without the jitter, preconditioned by the factor.
 
     True residuals are formed with K computed afresh, which is the certificate's product as well.
     """
-    ridge = system.problem.ridge
+    ridge = system.problem.ridges
     start = system.apply_inverse(targets)
     first = system.product(start, progress, "refine", with_norm=True, fresh=False)
     verified: list[tuple[Float, Product]] = []
@@ -118,7 +118,7 @@ def _refined(system: System, targets: Float, progress: Progress) -> Solved:
         return verified[-1][0]
 
     residual = targets - first.values - ridge * start
-    operators = Operators(product, system.apply_inverse, first.norm + ridge, verify)
+    operators = Operators(product, system.apply_inverse, system.problem.norm(first), verify)
     refined = refine(operators, targets, start, residual)
     fresh = next((made for applied, made in verified if applied is refined.applied), None)
     return Solved(refined.solution, fresh, refined.iterations, seconds, refined.backward_error)
@@ -133,9 +133,10 @@ def certify(
     """
     problem, alpha = system.problem, solved.alpha
     product = solved.product or system.product(alpha, progress, "certify", with_norm=True)
-    fitted, norm = product.values, product.norm + problem.ridge
+    ridges = problem.ridges
+    fitted, norm = product.values, problem.norm(product)
     with np.errstate(over="ignore", invalid="ignore"):  # what overflowed is refused below
-        residual = targets - fitted - problem.ridge * alpha
+        residual = targets - fitted - ridges * alpha
         error = backward_error(residual, norm, alpha, targets)
     _require_solution(system, solved, error, scaled(targets, powers))
     pivots, (condition, of_a) = system.pivots, _condition(system, norm, progress)
@@ -143,7 +144,7 @@ def certify(
     norms = scaled(norms, powers)
     componentwise = None
     if product.absolute is not None:
-        sizes = product.absolute + problem.ridge * np.abs(alpha) + np.abs(targets)
+        sizes = product.absolute + ridges * np.abs(alpha) + np.abs(targets)
         componentwise = componentwise_error(residual, sizes)
     precision = precision_of(system.plan.precision)
     return product, Certificate(

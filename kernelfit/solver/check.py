@@ -117,7 +117,9 @@ def _compare_identity(report: Check, problem: Problem, plan: Plan, contents: Con
     if not isinstance(there, dict):
         report.problems.append("the journal does not say what it belongs to")
         return False
-    differing = differences(identity(problem.source, plan, problem.ridge, problem.jitter), there)
+    differing = differences(
+        identity(problem.source, plan, problem.ridge, problem.jitter, problem.weights), there
+    )
     versions = [line for line in differing if line.startswith("versions.")]
     report.notes += versions
     report.problems += [line for line in differing if line not in versions]

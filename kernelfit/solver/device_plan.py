@@ -38,13 +38,14 @@ def plan_on_device(
     columns = product_columns(problem.targets.shape[1])
     if source.layout is not None:
         width = source.layout.width
+    row_bytes = gram_row_bytes(source) + (0 if problem.weights is None else 8)
     limits = DeviceLimits(
         device=min(each.slab.capacity - each.slab.used for each in devices),
         host=(available_memory() if memory is None else memory) // 2,
         disk=free_disk(folder),
     )
     on_device = make_device_plan(
-        DeviceSize(source.n, problem.n_features, gram_row_bytes(source), columns, numbers.name),
+        DeviceSize(source.n, problem.n_features, row_bytes, columns, numbers.name),
         limits,
         width=width,
         work=lambda order: device.potrf_workspace(order, numbers.factor),

@@ -151,7 +151,7 @@ class DeviceSystem:
         applied, sums = self._applied_to(stacked, progress, name, with_sums=True)
         # Where K has no negative entry, |K| |V| is K |V|, and the sums of its entries are those of their sizes.
         positive = bool((sums - applied[:, 0] <= _SAME_SUMS * sums).all())
-        return Product(applied[:, 1 : c + 1], float(sums.max()), applied[:, c + 1 :] if positive else None)
+        return Product(applied[:, 1 : c + 1], sums, applied[:, c + 1 :] if positive else None)
 
     def _applied_to(
         self, vectors: Float, progress: Progress, name: str, *, with_sums: bool = False
@@ -317,7 +317,10 @@ class DeviceSystem:
     def _make_gram(self, device: Device, stream: Any) -> DeviceGram:
         plan = self._on_device
         height = max(plan.strip, plan.width)
-        return open_gram(device, stream, self.problem.source, self.backend, height, plan.width)
+        gram = open_gram(device, stream, self.problem.source, self.backend, height, plan.width)
+        if isinstance(self.problem.shift, np.ndarray):
+            gram.shift_by(stream, self.problem.shift)
+        return gram
 
     def _spill_file(self, dtype: np.dtype[Any]) -> PanelFile | None:
         if self.run is not None or not self._on_device.bytes_disk:

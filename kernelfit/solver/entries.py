@@ -29,7 +29,7 @@ def within_range(problem: Problem, notes: Notes) -> Problem:
     """The problem, in float64 where float32 cannot hold K; raises `InputError` where float32 alone was asked for."""
     if problem.numbers.factor == np.float64:
         return problem
-    largest = float(np.abs(problem.source.diagonal()).max()) + problem.shift
+    largest = float(np.abs(problem.source.diagonal()).max() + np.max(problem.shift))
     if _RANGE[0] <= largest <= _RANGE[1]:
         return problem
     what = f"K has entries of the order of {largest:.3g}, which float32 holds from {_RANGE[0]:g} to {_RANGE[1]:g} only"

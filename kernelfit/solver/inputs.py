@@ -28,6 +28,12 @@ class Duplicates:
         """Every row of a group but its first, ascending."""
         return np.array(sorted(row for group in self.groups for row in group[1:]), dtype=np.int64)
 
+    def summary(self) -> str:
+        """One line about the rows that are left out."""
+        dropped = self.dropped
+        listed = ", ".join(map(str, dropped[:10])) + (", ..." if len(dropped) > 10 else "")
+        return f"{len(dropped)} rows repeat an earlier row with the same target and were left out: {listed}"
+
 
 def as_targets(targets: ArrayLike, n: int) -> Float:
     """Targets as a C-ordered float64 (n, c), or an error that names what is wrong."""
@@ -70,19 +76,25 @@ def _digest(row: NDArray[np.generic]) -> bytes:
     return hashlib.blake2b(row.tobytes(), digest_size=16).digest()
 
 
-def refuse_conflicts(duplicates: Duplicates, targets: Float) -> None:
-    """Raise where equal rows carry different targets: nothing interpolates them."""
+def refuse_conflicts(duplicates: Duplicates, targets: Float, rows: NDArray[np.int64] | None = None) -> None:
+    """Raise where equal rows carry different targets: nothing interpolates them. `rows` are their indices in X."""
     conflicts = tuple(
         group for group in duplicates.groups if (targets[list(group)] != targets[group[0]]).any()
     )
     if conflicts:
-        listed = "; ".join(", ".join(map(str, group)) for group in conflicts[:_LISTED])
-        more = f" and {len(conflicts) - _LISTED} more groups" if len(conflicts) > _LISTED else ""
+        if rows is not None:
+            conflicts = tuple(tuple(int(rows[i]) for i in group) for group in conflicts)
         raise DuplicateRowsError(
-            f"X: equal rows carry different targets, which no function interpolates: rows {listed}{more}; "
+            f"X: equal rows carry different targets, which no function interpolates: rows {listed(conflicts)}; "
             "drop all but one of each, or give ridge > 0",
             conflicts,
         )
+
+
+def listed(groups: tuple[tuple[int, ...], ...]) -> str:
+    """Groups of rows as text, `0, 3; 1, 5`, the first few of many."""
+    text = "; ".join(", ".join(map(str, group)) for group in groups[:_LISTED])
+    return text + (f" and {len(groups) - _LISTED} more groups" if len(groups) > _LISTED else "")
 
 
 def drop_duplicates(
@@ -99,10 +111,8 @@ def drop_duplicates(
     if not duplicates.groups:
         return points, targets, kept, duplicates
     refuse_conflicts(duplicates, targets)
-    dropped = duplicates.dropped
-    listed = ", ".join(map(str, dropped[:10])) + (", ..." if len(dropped) > 10 else "")
-    note(f"{len(dropped)} rows repeat an earlier row with the same target and were left out: {listed}")
-    kept = np.setdiff1d(kept, dropped)
+    note(duplicates.summary())
+    kept = np.setdiff1d(kept, duplicates.dropped)
     distinct = Points(points.values[kept], points.scale)
     return distinct, np.ascontiguousarray(targets[kept]), kept, duplicates
 

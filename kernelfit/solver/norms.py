@@ -36,21 +36,21 @@ def function_norms(
     `fitted` is K alpha (n, c), `absolute` |K| |alpha| (n, c) or None where it is not known, `norm` |K + ridge I|_1.
     """
     problem = system.problem
-    ridge, sizes = problem.ridge, np.abs(alpha)
+    ridge, sizes = problem.ridges, np.abs(alpha)
     residual = np.abs(targets - fitted - ridge * alpha)
     if absolute is not None:
         lost = _lost(sizes, residual, absolute, fitted, ridge)
     else:
         # |K_ij| <= root of K_ii K_jj, and |alpha|^T |K| |alpha| <= |K|_1 |alpha|^2.
         roots = np.sqrt(problem.source.diagonal())[:, None]
-        bounds = (roots * np.einsum("ij,ij->j", roots, sizes), max(norm - ridge, 0.0) * sizes)
+        bounds = (roots * np.einsum("ij,ij->j", roots, sizes), max(norm - problem.min_ridge, 0.0) * sizes)
         lost = np.minimum(*(_lost(sizes, residual, bound, fitted, ridge) for bound in bounds))
     squares = np.einsum("ij,ij->j", alpha, fitted)
     errors = _relative(lost, squares)
     features = _features(problem)
     if features is not None and (errors > _WANTED).any():
         largest = float(np.sqrt(problem.source.diagonal().max(initial=0.0)))
-        lengths, moved = weight_norms(features, largest, targets, ridge)
+        lengths, moved = weight_norms(features, largest, *_least_squares(problem, targets))
         others = 2.0 * _relative(moved, lengths)
         with np.errstate(over="ignore", under="ignore"):
             squares = np.where(others < errors, lengths**2, squares)
@@ -61,17 +61,18 @@ def function_norms(
     return norms, errors
 
 
-def _lost(sizes: Float, residual: Float, absolute: Float, fitted: Float, ridge: float) -> Float:
+def _lost(sizes: Float, residual: Float, absolute: Float, fitted: Float, ridge: float | Float) -> Float:
     """A bound of the error of alpha^T K alpha (c,), from |alpha|, |Y - A alpha|, |K| |alpha| and K alpha (n, c)."""
     unit = rounding(len(sizes))
     spread = absolute + ridge * sizes
     # What alpha does not meet of the targets changes |f|^2 by twice its product with alpha.
     lost: Float = np.einsum("ij,ij->j", sizes, unit * spread + 2.0 * residual)
-    if ridge > 0:
-        # The same change is 2 (A^-1 K alpha)^T (y - A alpha), |A^-1| <= 1 / ridge: far less where the ridge is large.
+    least = float(np.min(ridge))
+    if least > 0:
+        # The same change is 2 (A^-1 K alpha)^T (y - A alpha), |A^-1| <= 1 / least: far less where the ridge is large.
         formed = np.einsum("ij,ij->j", sizes, unit * absolute)
         missed = 2.0 * np.linalg.norm(residual + unit * spread, axis=0)
-        lost = np.minimum(lost, formed + np.linalg.norm(fitted, axis=0) * missed / ridge)
+        lost = np.minimum(lost, formed + np.linalg.norm(fitted, axis=0) * missed / least)
     return lost
 
 
@@ -92,7 +93,18 @@ def _features(problem: Problem) -> Callable[[int, int], Float] | None:
         or 4.0 * n * count * min(n, count) > max(n**3 / 3, _SMALL_WORK)
     ):
         return None
-    return lambda start, stop: kernel.features(points.scaled(start, stop))
+    if problem.weights is None:
+        return lambda start, stop: kernel.features(points.scaled(start, stop))
+    roots = np.sqrt(problem.weights / problem.weights.max())[:, None]
+    return lambda start, stop: kernel.features(points.scaled(start, stop)) * roots[start:stop]
+
+
+def _least_squares(problem: Problem, targets: Float) -> tuple[Float, float]:
+    """Targets and ridge of the least-squares problem whose rows are `_features`: of weight 1 at most."""
+    if problem.weights is None:
+        return targets, problem.ridge
+    largest = float(problem.weights.max())
+    return np.sqrt(problem.weights / largest)[:, None] * targets, problem.ridge / largest
 
 
 def _relative(errors: Float, squares: Float) -> Float:

@@ -21,13 +21,21 @@ from kernelfit.kernels import Kernel, build, parameter_names
 from kernelfit.progress import Notes
 from kernelfit.solver.entries import asymmetry, require_symmetric, within_range
 from kernelfit.solver.gamma import build_with_gamma, gamma_kernels, median_distance, median_gamma
-from kernelfit.solver.inputs import Duplicates, as_shift, as_targets, drop_duplicates
+from kernelfit.solver.inputs import (
+    Duplicates,
+    as_shift,
+    as_targets,
+    find_duplicates,
+    listed,
+    refuse_conflicts,
+)
 from kernelfit.solver.problem import Problem
 from kernelfit.solver.resources import Resources
-from kernelfit.solver.ridge import CANDIDATES, choose_ridge
+from kernelfit.solver.ridge import CANDIDATES, RidgeChoice, choose_ridge
 from kernelfit.solver.search import Found, search
 from kernelfit.solver.trials import Asked
-from kernelfit.typing import Float, PrecisionName, RidgeRule
+from kernelfit.solver.weights import WeightedGram, as_weights
+from kernelfit.typing import Float, PrecisionName, RidgeRule, Singular
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,7 @@ class Request:
     scale: float | None = None
     seed: int = 0
     condition: bool = True
+    singular: Singular = "raise"
     remember: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -61,6 +70,8 @@ class Request:
             **others,
         )
         precision_of(request.precision)
+        if request.singular not in ("ridge", "raise"):
+            raise InputError(f"singular: got {request.singular!r}, expected 'ridge' or 'raise'")
         integer("seed", request.seed, 0)
         if not isinstance(request.kernel_params, Mapping):
             raise InputError(
@@ -69,15 +80,32 @@ class Request:
         return request
 
 
+_NONE = Duplicates(())
+
+
 @dataclass(frozen=True)
 class _Rows:
-    """Distinct rows with their targets, and the ridges that are worth trying on them."""
+    """Rows that take part with their targets, indices and weights, those that repeat an earlier one left out.
+
+    `conflict` says that equal rows carry different targets, and which: then all rows are there.
+    """
 
     points: Points
     targets: Float
     kept: NDArray[np.int64]
-    duplicates: Duplicates
-    candidates: tuple[float, ...] = CANDIDATES
+    duplicates: Duplicates = _NONE
+    weights: Float | None = None
+    conflict: str = ""
+
+    def of(self, index: NDArray[np.int64]) -> _Rows:
+        """Some of them."""
+        return _Rows(
+            Points(self.points.values[index], self.points.scale),
+            np.ascontiguousarray(self.targets[index]),
+            self.kept[index],
+            self.duplicates,
+            None if self.weights is None else self.weights[index],
+        )
 
 
 def pose(
@@ -87,80 +115,184 @@ def pose(
     resources: Resources,
     backend: CpuBackend,
     notes: Notes,
+    sample_weight: ArrayLike | None = None,
 ) -> Problem:
-    """(K + ridge I) alpha = Y with every choice made. Raises `InputError` and `DuplicateRowsError`."""
-    source: GramSource
-    candidates, found = CANDIDATES, None
+    """(K + ridge W^-1) alpha = Y with every choice made. Raises `InputError` and `DuplicateRowsError`."""
     if isinstance(request.kernel, str) and request.kernel == "precomputed":
-        if request.gamma is not None or request.kernel_params:
-            raise InputError(
-                "gamma: a precomputed Gram matrix is used as it is; leave the kernel's parameters out"
-            )
-        if request.scale is not None:
-            raise InputError("scale: a precomputed Gram matrix is used as it is; leave scale out")
-        source = as_source(X)
-        if source.layout is None:
-            notes.extend(asymmetry(np.asarray(X)))
-        targets, rows_given = as_targets(Y, source.n), source.n
-        kept, duplicates = np.arange(source.n), Duplicates(())
+        problem, every = _pose_gram(X, Y, request, backend, notes, sample_weight), None
     else:
-        points = Points(X, request.scale)  # type: ignore[arg-type]
-        rows_given = points.shape[0]
-        rows = _distinct(points, Y, request, notes)
-        held = INTERPRETER + rows.points.nbytes
-        found = resolve_kernel(request, rows, backend, notes, resources.memory_limit - held)
-        source = KernelGram(found.kernel, rows.points)
-        require_symmetric(source, backend)
-        targets, kept, duplicates, candidates = rows.targets, rows.kept, rows.duplicates, rows.candidates
-    problem = Problem(
+        given = _given_rows(X, Y, request, notes, sample_weight)
+        problem, every = _pose_rows(given, Y, request, resources, backend, notes), given.every
+    problem = within_range(problem, notes)
+    if not request.choose:
+        return problem
+    choice = problem.ridge_choice or _chosen_ridge(problem, request, resources, backend, notes)
+    notes.add(choice.summary())
+    problem = replace(problem, ridge=choice.ridge, ridge_choice=choice)
+    if choice.ridge == 0 or every is None or not problem.duplicates:
+        return problem
+    # A row that occurs twice counts twice beside a ridge, however the ridge was found.
+    assert problem.kernel is not None
+    notes.add("rows that repeat another count beside the ridge that was chosen: all rows take part")
+    return replace(
+        problem,
+        source=KernelGram(problem.kernel, every.points),
+        targets=every.targets,
+        kept=every.kept,
+        duplicates=(),
+        weights=every.weights,
+    )
+
+
+def _pose_gram(
+    X: Any, Y: ArrayLike, request: Request, backend: CpuBackend, notes: Notes, sample_weight: ArrayLike | None
+) -> Problem:
+    """The problem of a Gram matrix that is there already; its ridge is 0 where it is still to be chosen."""
+    if request.gamma is not None or request.kernel_params:
+        raise InputError(
+            "gamma: a precomputed Gram matrix is used as it is; leave the kernel's parameters out"
+        )
+    if request.scale is not None:
+        raise InputError("scale: a precomputed Gram matrix is used as it is; leave scale out")
+    source: GramSource = as_source(X)
+    n = source.n
+    if source.layout is None:
+        notes.extend(asymmetry(np.asarray(X)))
+    targets, weights, kept = as_targets(Y, n), as_weights(sample_weight, n), np.arange(n)
+    if weights is not None:
+        kept = _weighted(weights, request, notes)
+        weights = weights[kept]
+        if len(kept) < n:
+            source, targets = source.subset(kept, backend), np.ascontiguousarray(targets[kept])
+    return _problem(Y, request, source, _Given(n, np.setdiff1d(np.arange(n), kept)), targets, kept, weights)
+
+
+def _given_rows(
+    X: Any, Y: ArrayLike, request: Request, notes: Notes, sample_weight: ArrayLike | None
+) -> _Given:
+    """Rows, targets and weights, checked, and those of weight 0 set apart."""
+    points = Points(X, request.scale)
+    n = points.shape[0]
+    targets = as_targets(Y, n)
+    if n == 0:
+        raise InputError("X: got 0 rows, expected at least 1")
+    weights = as_weights(sample_weight, n)
+    every = _Rows(points, targets, np.arange(n), weights=weights)
+    if weights is None or weights.all():
+        if weights is not None:
+            _weighted(weights, request, notes)
+        return _Given(n, np.zeros(0, np.int64), every)
+    every = every.of(_weighted(weights, request, notes))
+    return _Given(n, np.flatnonzero(weights == 0), every, Points(points.values[weights == 0], points.scale))
+
+
+def _pose_rows(
+    given: _Given, Y: ArrayLike, request: Request, resources: Resources, backend: CpuBackend, notes: Notes
+) -> Problem:
+    """The problem of rows and a kernel; its ridge is chosen where the kernel's width is, else 0 until it is."""
+    assert given.every is not None
+    rows = _distinct(given.every, request, notes)
+    memory = resources.memory_limit - INTERPRETER - rows.points.nbytes
+    found = resolve_kernel(request, rows, backend, notes, memory)
+    source = KernelGram(found.kernel, rows.points)
+    require_symmetric(source, backend)
+    given = replace(given, duplicates=rows.duplicates)
+    problem = _problem(Y, request, source, given, rows.targets, rows.kept, rows.weights)
+    return replace(
+        problem, conflict=rows.conflict, gamma_choice=found.gamma_choice, ridge_choice=found.ridge_choice
+    )
+
+
+def _chosen_ridge(
+    problem: Problem, request: Request, resources: Resources, backend: CpuBackend, notes: Notes
+) -> RidgeChoice:
+    source, weights = problem.source, problem.weights
+    return choose_ridge(
+        source if weights is None else WeightedGram(source, weights),
+        problem.targets,
+        backend,
+        resources.memory_limit,
+        held=INTERPRETER + problem.bytes_points,
+        candidates=tuple(c for c in CANDIDATES if c > 0) if problem.conflict else CANDIDATES,
+        seed=request.seed,
+        progress=notes.progress,
+    )
+
+
+@dataclass(frozen=True)
+class _Given:
+    """Of the `n` rows of X, the indices of those of weight 0 and they themselves, all others (None for a Gram matrix),
+    and the groups of equal ones."""
+
+    n: int
+    left_out: NDArray[np.int64]
+    every: _Rows | None = None
+    unweighted: Points | None = None
+    duplicates: Duplicates = _NONE
+
+
+def _problem(
+    Y: ArrayLike,
+    request: Request,
+    source: GramSource,
+    given: _Given,
+    targets: Float,
+    kept: NDArray[np.int64],
+    weights: Float | None,
+) -> Problem:
+    return Problem(
         source=source,
         targets=targets,
         ridge=request.ridge,
         jitter=request.jitter,
         precision=request.precision,
         kept=kept,
-        rows_given=rows_given,
-        duplicates=duplicates.groups,
+        rows_given=given.n,
+        duplicates=given.duplicates.groups,
         input_scale=None if request.scale is None or source.points is None else float(request.scale),
         single_target=np.ndim(Y) == 1,
         condition=request.condition,
         remembered=dict(request.remember),
-        gamma_choice=None if found is None else found.gamma_choice,
+        weights=weights,
+        unweighted=given.unweighted,
+        unweighted_rows=given.left_out,
     )
-    problem = within_range(problem, notes)
-    if not request.choose:
-        return problem
-    if found is not None and found.ridge_choice is not None:
-        notes.add(found.ridge_choice.summary())
-        return replace(problem, ridge=found.ridge_choice.ridge, ridge_choice=found.ridge_choice)
-    choice = choose_ridge(
-        source,
-        targets,
-        backend,
-        resources.memory_limit,
-        held=INTERPRETER + problem.bytes_points,
-        candidates=candidates,
-        seed=request.seed,
-        progress=notes.progress,
-    )
-    notes.add(choice.summary())
-    return replace(problem, ridge=choice.ridge, ridge_choice=choice)
 
 
-def _distinct(points: Points, Y: ArrayLike, request: Request, notes: Notes) -> _Rows:
+def _weighted(weights: Float, request: Request, notes: Notes) -> NDArray[np.int64]:
+    """Indices of the rows of weight > 0, with a line about what the weights do."""
+    used = np.flatnonzero(weights > 0)
+    if len(used) < len(weights):
+        notes.add(f"sample_weight: {len(weights) - len(used)} rows of weight 0 were left out")
+    if request.ridge == 0 and not request.choose and len(np.unique(weights[used])) > 1:
+        notes.add("sample_weight: without a ridge every target is met, whatever its weight")
+    return used
+
+
+def _distinct(rows: _Rows, request: Request, notes: Notes) -> _Rows:
     """Rows without those that repeat another, where no ridge lets them stay."""
-    n = points.shape[0]
-    targets = as_targets(Y, n)
-    if n == 0:
-        raise InputError("X: got 0 rows, expected at least 1")
+    if request.ridge > 0:
+        return rows
+    duplicates = find_duplicates(rows.points)
+    if not duplicates.groups:
+        return rows
+    groups = Duplicates(tuple(tuple(int(rows.kept[i]) for i in group) for group in duplicates.groups))
     try:
-        return _Rows(*drop_duplicates(points, targets, request.ridge, notes.add))
+        refuse_conflicts(duplicates, rows.targets, rows.kept)
     except DuplicateRowsError as error:
-        if not request.choose:
+        if not request.choose and request.singular == "raise":
             raise
-        notes.add(f"ridge 0 is not tried: {error}")
-    positive_ridges = tuple(relative for relative in CANDIDATES if relative > 0)
-    return _Rows(points, targets, np.arange(n), Duplicates(()), positive_ridges)
+        if request.choose:
+            notes.add(f"ridge 0 is not tried: {error}")
+        return replace(rows, conflict=f"equal rows carry different targets, rows {listed(error.groups)}")
+    notes.add(groups.summary())
+    weights = rows.weights
+    if weights is not None:  # a row counts as often as it occurs
+        weights = weights.copy()
+        for group in duplicates.groups:
+            weights[group[0]] = weights[list(group)].sum()
+    distinct = replace(rows, duplicates=groups, weights=weights)
+    return distinct.of(np.setdiff1d(np.arange(len(rows.kept)), duplicates.dropped))
 
 
 def resolve_kernel(request: Request, rows: _Rows, backend: CpuBackend, notes: Notes, memory: int) -> Found:
@@ -203,9 +335,8 @@ def resolve_kernel(request: Request, rows: _Rows, backend: CpuBackend, notes: No
             if length_scale is not None:
                 parameters["length_scale"] = _number("length_scale", length_scale)
             return Found(build(kernel, **parameters))
-    asked = Asked(
-        kernel, parameters, None if request.choose else request.ridge, 0.0 in rows.candidates, request.seed
-    )
+    ridge = None if request.choose else request.ridge
+    asked = Asked(kernel, parameters, ridge, not rows.conflict, request.seed, rows.weights)
     found = search(asked, rows.points, rows.targets, backend, memory, progress=notes.progress)
     if found.gamma_choice is not None:
         notes.add(found.gamma_choice.summary())

@@ -13,12 +13,25 @@ from kernelfit.errors import InputError
 from kernelfit.gram import placement
 from kernelfit.gram.costs import Costs
 from kernelfit.gram.placement import Limits
-from kernelfit.linalg.minimum_norm import minimum_norm
+from kernelfit.linalg.minimum_norm import MinimumNorm, minimum_norm
 from kernelfit.progress import Notes
 from kernelfit.solver.certificate import Certificate, forward_error
 from kernelfit.solver.norms import rounding
 from kernelfit.solver.problem import Problem
 from kernelfit.solver.solution import Solution
+from kernelfit.typing import Float
+
+
+def _weighted_minimum_norm(
+    rows: Float, targets: Float, weights: Float | None
+) -> tuple[Float, Float, MinimumNorm]:
+    """alpha, Y - X W and W. Where nothing meets all targets rows count by their weights: a ridge's limit at 0."""
+    if weights is None:
+        result = minimum_norm(rows, targets)
+        return result.alpha, result.residual, result
+    roots = np.sqrt(weights / weights.max())[:, None]
+    result = minimum_norm(rows * roots, targets * roots)
+    return result.alpha * roots, result.residual / roots, result
 
 
 def solve_primal(problem: Problem, backend: CpuBackend, memory_limit: int, notes: Notes) -> Solution:
@@ -37,9 +50,9 @@ def solve_primal(problem: Problem, backend: CpuBackend, memory_limit: int, notes
     plan = placement.place(costs, Limits(memory_limit))
     started = time.perf_counter()
     rows = points.scaled(0, n)
-    result = minimum_norm(rows, targets)
+    alpha, residual, result = _weighted_minimum_norm(rows, targets, problem.weights)
     factored = time.perf_counter() - started
-    if not (np.isfinite(result.alpha).all() and np.isfinite(result.weights).all()):
+    if not (np.isfinite(alpha).all() and np.isfinite(result.weights).all()):
         raise InputError(
             f"X: alpha overflows, with X up to {np.abs(rows).max():.3g} and Y up to {np.abs(targets).max():.3g}; "
             "rescale X, as by scale"
@@ -51,7 +64,7 @@ def solve_primal(problem: Problem, backend: CpuBackend, memory_limit: int, notes
         backward_error=result.backward_error,
         componentwise_backward_error=None,
         forward_error=forward_error(np.sqrt(result.condition), result.backward_error, 0.0, result.rank),
-        residual=float(np.abs(result.residual).max(initial=0.0)),
+        residual=float(np.abs(residual).max(initial=0.0)),
         norm=float(points.domain_sq_norms.sum()),
         condition_estimate=result.condition,
         min_pivot=None,
@@ -70,8 +83,8 @@ def solve_primal(problem: Problem, backend: CpuBackend, memory_limit: int, notes
     )
     return Solution(
         problem=replace(problem, precision="float64"),
-        alpha=result.alpha,
-        fitted=targets - result.residual,
+        alpha=alpha,
+        fitted=targets - residual,
         certificate=certificate,
         plan=plan,
         seconds={"gram": 0.0, "factor": factored, "solve": 0.0, "certify": 0.0},

@@ -15,14 +15,19 @@ from kernelfit.gram.precision import Precision, precision_of
 from kernelfit.gram.protocol import GramSource
 from kernelfit.gram.source import Source
 from kernelfit.kernels.base import Kernel
+from kernelfit.linalg.product import Product
 from kernelfit.solver.ridge import RidgeChoice
 from kernelfit.solver.search import GammaChoice
 from kernelfit.typing import Float, PrecisionName
 
 
+def _no_rows() -> NDArray[np.int64]:
+    return np.zeros(0, np.int64)
+
+
 @dataclass(frozen=True)
 class Problem:
-    """(K + ridge I) alpha = Y with the kernel's parameters known and equal rows left out.
+    """(K + ridge W^-1) alpha = Y with the kernel's parameters known and equal rows left out; W = I without weights.
 
     Attributes
     ----------
@@ -38,6 +43,9 @@ class Problem:
     remembered : JSON that a run carries for whoever resumes it
     ridge_choice, gamma_choice : how ridge="auto", and gamma="auto" or length_scale="auto", were decided, for these
         targets; files store only their lines in the notes
+    conflict : which equal rows carry different targets, where no ridge was given; such rows were kept
+    weights : (n,) > 0, the sample weights w_i of the rows that were kept; None where all weigh 1
+    unweighted : rows of X of weight 0, which have no part in the solve, and `unweighted_rows` their indices
     """
 
     source: GramSource
@@ -54,6 +62,10 @@ class Problem:
     remembered: dict[str, Any] = field(default_factory=dict)
     ridge_choice: RidgeChoice | None = None
     gamma_choice: GammaChoice | None = None
+    conflict: str = ""
+    weights: Float | None = None
+    unweighted: Points | None = None
+    unweighted_rows: NDArray[np.int64] = field(default_factory=_no_rows)
 
     @property
     def n(self) -> int:
@@ -79,9 +91,26 @@ class Problem:
         return 0 if self.points is None else self.points.nbytes
 
     @property
-    def shift(self) -> float:
-        """What the factor has on its diagonal beside K."""
-        return self.ridge + self.jitter
+    def ridges(self) -> float | Float:
+        """ridge / w_i (n, 1), what A has on its diagonal beside K; a number where all rows weigh the same."""
+        return self.ridge if self.weights is None or self.ridge == 0 else (self.ridge / self.weights)[:, None]
+
+    @property
+    def min_ridge(self) -> float:
+        """The least of `ridges`: |A^-1| is at most 1 / this."""
+        return float(np.min(self.ridges))
+
+    @property
+    def shift(self) -> float | Float:
+        """What the factor has on its diagonal beside K: a number, or (n,) with weights."""
+        ridges = self.ridges
+        return (ridges[:, 0] if isinstance(ridges, np.ndarray) else ridges) + self.jitter
+
+    def norm(self, product: Product) -> float:
+        """|A|_1 from the sums of |K_ij| that come with a product."""
+        if self.weights is None or self.ridge == 0:
+            return product.norm + self.ridge
+        return float((product.sums + self.shift - self.jitter).max())
 
     @property
     def numbers(self) -> Precision:
@@ -101,7 +130,9 @@ class Problem:
 def is_primal(problem: Problem) -> bool:
     """Whether K = X X^T has rank d < n, and nothing is added to its diagonal."""
     kernel = problem.kernel
-    return kernel is not None and kernel.linear and problem.n_features < problem.n and problem.shift == 0
+    return (
+        kernel is not None and kernel.linear and problem.n_features < problem.n and not np.any(problem.shift)
+    )
 
 
 class AbsentGram(Source):

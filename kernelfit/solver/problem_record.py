@@ -61,6 +61,12 @@ def arrays_of(problem: Problem) -> dict[str, Array]:
     arrays: dict[str, Array] = {"targets": problem.targets, "kept": problem.kept}
     if problem.points is not None:
         arrays["rows"] = problem.points.values
+    if problem.weights is not None:
+        arrays["weights_of_rows"] = problem.weights
+    if problem.unweighted is not None:
+        arrays["unweighted"] = problem.unweighted.values
+    if problem.unweighted_rows.size:
+        arrays["unweighted_rows"] = problem.unweighted_rows
     return arrays
 
 
@@ -96,7 +102,10 @@ def problem_of(
         raise DataError(f"{path}: has {columns} columns of targets, expected one; it is damaged or forged")
     kept = arrays["kept"].astype(np.int64, copy=False)
     groups = tuple(tuple(group) for group in meta["duplicates"])
-    _require_partition(path, kept, groups, meta["rows_given"])
+    unweighted = arrays.get("unweighted_rows", np.zeros(0)).astype(np.int64)
+    _require_partition(path, kept, groups, unweighted, meta["rows_given"])
+    _require_weights(path, arrays, source)
+    weights = arrays.get("weights_of_rows")
     return Problem(
         source=source,
         targets=np.ascontiguousarray(arrays["targets"], np.float64),
@@ -110,7 +119,25 @@ def problem_of(
         single_target=meta["single_target"],
         condition=meta["condition"],
         remembered=dict(meta["remembered"]),
+        weights=None if weights is None else np.ascontiguousarray(weights, np.float64),
+        unweighted=Points(arrays["unweighted"], meta["rows_scale"]) if "unweighted" in arrays else None,
+        unweighted_rows=unweighted,
     )
+
+
+def _require_weights(path: Path, arrays: dict[str, Array], source: GramSource) -> None:
+    """Raise where weights are not numbers > 0, one for each row, or rows of weight 0 are not like the others."""
+    if "weights_of_rows" in arrays:
+        schema.require_array(path, arrays, "weights_of_rows", "f", (source.n,))
+        if not (arrays["weights_of_rows"] > 0).all():
+            raise DataError(f"{path}: weights_of_rows hold a number <= 0; it is damaged or forged")
+    if "unweighted_rows" in arrays:
+        schema.require_array(path, arrays, "unweighted_rows", "iu", (None,))
+    if "unweighted" in arrays:
+        if source.points is None or "unweighted_rows" not in arrays:
+            raise DataError(f"{path}: holds rows of weight 0 without their indices; it is damaged or forged")
+        shape = (len(arrays["unweighted_rows"]), source.points.shape[1])
+        schema.require_array(path, arrays, "unweighted", "iuf", shape)
 
 
 def _require_scale(path: Path, scale: float | None, given: float | None, rows: Array) -> None:
@@ -123,17 +150,18 @@ def _require_scale(path: Path, scale: float | None, given: float | None, rows: A
 
 
 def _require_partition(
-    path: Path, kept: Array, duplicates: tuple[tuple[int, ...], ...], rows_given: int
+    path: Path, kept: Array, duplicates: tuple[tuple[int, ...], ...], unweighted: Array, rows_given: int
 ) -> None:
-    """Raise where the rows that were kept are not all but the later ones of each group of equal rows."""
-    dropped = sorted(row for group in duplicates for row in group[1:])
+    """Raise where the rows that were kept are not all but those of weight 0 and the later ones of each group of equal
+    rows."""
+    dropped = sorted([*unweighted.tolist(), *(row for group in duplicates for row in group[1:])])
     ordered = all(a < b for group in duplicates for a, b in pairwise(group)) and all(
         a < b for a, b in pairwise(dropped)
     )
     if (
         not ordered
         or len(kept) + len(dropped) != rows_given
-        or (dropped and dropped[-1] >= rows_given)
+        or (dropped and not 0 <= dropped[0] <= dropped[-1] < rows_given)
         or not np.array_equal(kept, np.setdiff1d(np.arange(rows_given), dropped))
         or not np.isin([group[0] for group in duplicates], kept).all()
     ):
@@ -146,7 +174,7 @@ def record_of(problem: Problem, plan: Plan, notes: Sequence[str]) -> Record:
     """What a run of `problem` stores before its first panel."""
     return Record(
         plan=plan,
-        identity=identity(problem.source, plan, problem.ridge, problem.jitter),
+        identity=identity(problem.source, plan, problem.ridge, problem.jitter, problem.weights),
         meta={**meta_of(problem), "notes": list(notes)},
         arrays=arrays_of(problem),
     )

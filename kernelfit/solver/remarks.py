@@ -28,7 +28,7 @@ def remark(problem: Problem, answered: Answer, notes: Notes) -> tuple[str, ...]:
             f"{certificate.weak_pivots} pivots are below 10 n u K_ii: these rows are nearly dependent on earlier "
             "ones; the backward error holds, alpha itself may have few correct digits"
         )
-    residual = problem.targets - answered.fitted - problem.ridge * answered.alpha
+    residual = problem.targets - answered.fitted - problem.ridges * answered.alpha
     if certificate.jitter > 0 and not interpolates(certificate.backward_error, residual, problem.targets):
         notes.add(
             f"jitter {certificate.jitter:g} was not refined away in {certificate.refinements} products with K: "
@@ -36,7 +36,7 @@ def remark(problem: Problem, answered: Answer, notes: Notes) -> tuple[str, ...]:
             "take a smaller jitter, or a ridge"
         )
     _remark_rounding(problem, answered, notes)
-    _remark_identity(problem, certificate.norm, notes)
+    _remark_identity(problem, answered, notes)
     return tuple(notes.lines[before:])
 
 
@@ -58,15 +58,19 @@ def _remark_rounding(problem: Problem, answered: Answer, notes: Notes) -> None:
         )
 
 
-def _remark_identity(problem: Problem, norm: float, notes: Notes) -> None:
+def _remark_identity(problem: Problem, answered: Answer, notes: Notes) -> None:
     """A kernel so narrow that no row sees another."""
     kernel, points = problem.kernel, problem.points
     if kernel is None or points is None or not kernel.stationary or problem.n < 2:
         return
-    if problem.ridge > _LARGE_RIDGE:
+    ridge = problem.ridge
+    if ridge > _LARGE_RIDGE:
         return
-    if norm - problem.ridge - 1.0 > _IDENTITY * (1.0 + problem.ridge):
-        return
+    if problem.weights is None or ridge == 0:
+        if answered.certificate.norm - ridge - 1.0 > _IDENTITY * (1.0 + ridge):
+            return
+    elif np.abs(answered.fitted - answered.alpha).max() > _IDENTITY * np.abs(answered.alpha).max():
+        return  # the norm of A says nothing of K where rows have ridges of their own
     remedy = ""
     if "gamma" in parameter_names(kernel.name):
         remedy = f"; the median rule would take gamma {median_gamma(points, kernel.name):.3g}"

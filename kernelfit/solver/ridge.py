@@ -104,7 +104,8 @@ def choose_ridge(
 
     The error is the mean squared residual. One-hot targets are classes, whose misclassified rows count: but where
     ridges differ by less than the standard error of the least count, sqrt(p (1 - p) / n), chance would move the ridge
-    by decades, and among those the squared residual decides.
+    by decades, and among those the squared residual decides. Where K has `weights` (n,) residuals and rows count w_i
+    times, and candidates are multiples of the mean of w_i K_ii.
 
     Up to 6,000 rows all are used; beyond, as many rows (drawn by `seed`) as keep the path no longer than one
     factorisation of K; fewer where `memory_limit` bytes, of which others hold `held`, ask for it. Raises `InputError`
@@ -122,6 +123,9 @@ def choose_ridge(
     classes = targets.argmax(axis=1)
     power = common_exponent(targets)
     targets = scaled(targets, -power)
+    total, weights = 1.0, source.weights
+    if weights is not None:
+        targets, total = np.sqrt(weights)[:, None] * targets, float(np.sqrt(weights.mean()))
 
     def judge(relatives: Sequence[float]) -> list[RidgeTrial]:
         trials = []
@@ -130,8 +134,8 @@ def choose_ridge(
         for relative, ridge, predictions in zip(relatives, ridges, paths, strict=True):
             error = rmse = None
             if predictions is not None:
-                error = error_rate(predictions, classes) if one_hot else None
-                rmse = float(scaled(root_mean_square(targets - predictions), power))
+                error = error_rate(predictions, classes, weights) if one_hot else None
+                rmse = float(scaled(root_mean_square(targets - predictions), power)) / total
             trials.append(RidgeTrial(relative, ridge, error, rmse))
         return trials
 

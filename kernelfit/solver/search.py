@@ -127,7 +127,8 @@ def search(
                 raise InputError(f"{what}: 'auto' needs at least 2 distinct rows; give a number")
             sample = Points(points.values[rows], points.scale)
             y = scaled(targets[rows], -power)
-            return Trials(asked, widths, sample, y, one_hot, backend, at_once, advance)
+            weighted = replace(asked, weights=None if asked.weights is None else asked.weights[rows])
+            return Trials(weighted, widths, sample, y, one_hot, backend, at_once, advance)
 
         coarse = trials = on(drawn[: count if widths is None else min(count, COARSE_ROWS)])
         if widths is None:

@@ -247,10 +247,13 @@ class Solution:
             raise InputError("inverse_diagonal: the primal path has no factor; give ridge > 0")
         return self._factor_or_raise("inverse_diagonal").inverse_diagonal(as_progress(progress))
 
-    def leave_one_out(self, progress: ProgressLike = None) -> Float:
-        """f_{-i}(x_i) for every training row, (n, c) or (n,): the prediction of row i by the other n - 1 rows.
+    def leave_one_out(self, progress: ProgressLike = None, *, distinct: bool = False) -> Float:
+        """f_{-i}(x_i) for every row of X, (n, c) or (n,): what the others predict at row i when it alone is left out.
 
-        y_i - alpha_i / (A^-1)_ii; one more n^3/3 flops. Notes say where the factor is that of K + jitter I, or float32.
+        y_i - alpha_i / (A^-1)_ii; one more n^3/3 flops. Of equal rows a copy stays, which an interpolant meets: their
+        prediction is their target. A row of weight 0 was left out to begin with; its prediction is f(x_i), NaN for
+        a precomputed Gram. With `distinct` only the rows `kept` are given, each left out with all of its copies. Notes
+        say where the factor is that of K + jitter I, or float32.
         """
         if self.weights is not None:
             raise InputError(
@@ -277,7 +280,24 @@ class Solution:
                 progress,
             )
         predictions = scaled(leave_one_out_predictions(targets, alpha, inverse), powers)
+        if not distinct:
+            predictions = self._for_every_row(predictions, progress)
         return predictions[:, 0] if self.single_target else predictions
+
+    def _for_every_row(self, predictions: Float, progress: Progress) -> Float:
+        """Leave-one-out predictions of the rows that were kept (n, c), with those of all other rows of X."""
+        if len(predictions) == self.rows_given:
+            return predictions
+        every = np.full((self.rows_given, predictions.shape[1]), np.nan)
+        every[self.kept] = predictions
+        for group in self.duplicates:
+            every[list(group)] = self.targets[np.searchsorted(self.kept, group[0])]
+        unweighted = self.problem.unweighted
+        if unweighted is not None:
+            assert self.kernel is not None
+            rows = Points(unweighted.values, unweighted.scale, like=self.points)
+            every[self.problem.unweighted_rows] = self._predict(rows, self.alpha, self.kernel, progress)
+        return every
 
     def save(self, path: str | Path) -> None:
         """Write alpha, training rows, kernel and certificate to an HDF5 file (no pickle; the factor is not saved)."""
@@ -310,6 +330,10 @@ class Solution:
             self.factor = None
         self.problem = self.problem.without_gram()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What pickle and copy take: all but the factor, whose panels belong to this process."""
+        return {**self.__dict__, "factor": None, "problem": self.problem.without_gram()}
+
     def _note(self, message: str, progress: Progress) -> None:
         if message not in self.notes:
             self.notes.append(message)
@@ -318,13 +342,15 @@ class Solution:
     def _factor_or_raise(self, method: str) -> System:
         if self.factor is None or self.factor.closed:
             raise InputError(
-                f"{method}: this solution has no factor (closed, or loaded from a file); solve again"
+                f"{method}: this solution has no factor (closed, copied, or loaded from a file); solve again"
             )
         return self.factor
 
     def _predict_from_gram(self, gram: NDArray[Any], alpha: Float) -> Float:
         if gram.dtype.kind not in "buif":
             raise InputError(f"X: got dtype {gram.dtype}, expected numbers k(test, training)")
+        if gram.ndim == 2 and gram.shape[1] == self.rows_given and self.problem.unweighted_rows.size:
+            gram = gram[:, self.kept]
         if gram.ndim != 2 or gram.shape[1] not in (len(self.kept), int(self.kept.max()) + 1):
             raise InputError(
                 f"X: got shape {gram.shape}, expected (m, {len(self.kept)}) values k(test, training)"
@@ -409,7 +435,7 @@ def _require_consistent(path: Path, solution: Solution) -> None:
             "forged"
         )
     with np.errstate(all="ignore"):
-        parts = solution.targets, fitted, solution.ridge * alpha
+        parts = solution.targets, fitted, solution.problem.ridges * alpha
         rounding = _EQUAL * max(float(np.abs(part).max()) for part in parts)
         residual = float(np.abs(parts[0] - parts[1] - parts[2]).max())
         if not abs(residual - certificate.residual) <= rounding + _EQUAL * certificate.residual:

@@ -15,19 +15,21 @@ from kernelfit.kernels import Kernel
 from kernelfit.progress import Notes, ProgressLike
 from kernelfit.runs.folder import SOLUTION, make_folder, refuse_occupied
 from kernelfit.solver.complete import complete
+from kernelfit.solver.least_ridge import with_least_ridge
 from kernelfit.solver.place import place
 from kernelfit.solver.pose import Request, pose
 from kernelfit.solver.primal import solve_primal
-from kernelfit.solver.problem import is_primal
+from kernelfit.solver.problem import Problem, is_primal
 from kernelfit.solver.resources import Resources
 from kernelfit.solver.solution import Solution
-from kernelfit.typing import GammaRule, PrecisionName, RidgeRule, Tier
+from kernelfit.typing import GammaRule, PrecisionName, RidgeRule, Singular, Tier
 
 
 def solve(
     X: ArrayLike | PanelGram,
     Y: ArrayLike,
     *,
+    sample_weight: ArrayLike | None = None,
     kernel: str | Kernel = "gaussian",
     gamma: float | GammaRule | None = None,
     gamma_factor: float = 1.0,
@@ -48,9 +50,12 @@ def solve(
     scale: float | None = None,
     seed: int = 0,
     condition: bool = True,
+    singular: Singular = "raise",
     progress: ProgressLike = None,
 ) -> Solution:
-    """Solve (K + ridge I) alpha = Y, K_ij = k(x_i, x_j), by a Cholesky factorisation, and certify the answer.
+    """Solve (K + ridge W^-1) alpha = Y, K_ij = k(x_i, x_j), by a Cholesky factorisation, and certify the answer.
+
+    W = I unless `sample_weight` gives its diagonal.
 
     Parameters
     ----------
@@ -58,6 +63,8 @@ def solve(
         kernel="precomputed" the Gram matrix (n, n), or `PanelGram`. Not copied where it need not be: leave it as it is
         while the solution is used
     Y : (n,) or (n, c) targets
+    sample_weight : (n,) >= 0, or one number: f minimises sum_i w_i |y_i - f(x_i)|^2 + ridge |f|^2. Without a ridge all
+        targets are met, whatever their weights; a row of weight 0 is left out either way
     kernel : a name of `kernelfit.kernels.KERNELS`, a `Kernel`, or "precomputed"
     gamma : for gaussian, laplacian and polynomial kernels given by name: a number, "median" (gamma_factor / median
         distance of the first 1,000 rows; the default) or "auto" (least leave-one-out error on at most 4,000 rows:
@@ -67,8 +74,8 @@ def solve(
     ridge : >= 0; 0 interpolates; "auto" takes the one of least leave-one-out error among 0 and half decades from 1e-6
         to 1 of the mean diagonal of K, or beyond where the best lies at an end (`Solution.ridge_choice`,
         `kernelfit.solver.ridge.choose_ridge`); beside an "auto" gamma or length scale the two are chosen together.
-        Equal rows are then left out as with ridge 0, unless their targets differ: nothing interpolates them, and 0 is
-        not tried
+        Equal rows are left out of the choice, unless their targets differ: nothing interpolates them, and 0 is not
+        tried
     jitter : >= 0, added to the diagonal for the factorisation only; the solution is then refined against K without it
     precision : "float64", "float32" (factor, no refinement), "mixed" (float32 factor, refined in float64), or on a
         device "tf32" (as mixed, with products on the tensor cores, for small condition numbers)
@@ -90,6 +97,9 @@ def solve(
     scale : factor applied to X before the kernel, such as 1/255 for bytes
     seed : for choices that draw rows (gamma="auto", ridge="auto")
     condition : whether to estimate the condition number (a few passes over the factor)
+    singular : what to do where ridge = 0 and K is not positive definite in floating point, or equal rows carry
+        different targets: "raise", or "ridge", which takes the smallest of 1e-12, 1e-10, 1e-8, 1e-6 times the mean
+        diagonal of K that helps, with a note
     progress : True shows bars and notes, in a notebook or on standard error; or an object of your own, a
         `kernelfit.progress.Progress`
 
@@ -119,14 +129,21 @@ def solve(
         scale=scale,
         seed=seed,
         condition=condition,
+        singular=singular,
         remember=remember or {},
     )
     notes = Notes(progress)
     folder = None if run_dir is None else Path(run_dir)
     with CpuBackend(threads) as backend:
-        problem = pose(X, Y, request, resources, backend, notes)
+        problem = pose(X, Y, request, resources, backend, notes, sample_weight)
         if not is_primal(problem):
-            return complete(place(problem, resources, backend, notes, folder, resume), notes)
+
+            def answered(problem: Problem, notes: Notes) -> Solution:
+                return complete(place(problem, resources, backend, notes, folder, resume), notes)
+
+            if singular == "raise" or request.ridge > 0 or request.choose:
+                return answered(problem, notes)
+            return with_least_ridge(problem, answered, notes, stored=folder is not None)
         solution = solve_primal(problem, backend, resources.memory_limit, notes)
         if folder is not None:
             folder, _ = make_folder(folder)

@@ -27,13 +27,17 @@ RIDGES = half_decades(-20, 6)
 
 @dataclass(frozen=True)
 class Asked:
-    """A kernel by name with its other parameters, and its ridge; or None, and whether 0 is among those tried."""
+    """A kernel by name with its other parameters, and its ridge; or None, and whether 0 is among those tried.
+
+    Row i counts `weights`_i times (see `kernelfit.solver.weights`).
+    """
 
     kernel: str
     parameters: dict[str, Any]
     ridge: float | None = None
     zero: bool = True
     seed: int = 0
+    weights: Float | None = None
 
     def with_width(self, widths: Widths | None, exponent: float) -> Kernel:
         """The kernel of width 2^exponent from the median rule's."""
@@ -58,7 +62,10 @@ class Trials:
         at_once: int,
         advance: Advance,
     ) -> None:
-        self._asked, self._widths, self._targets = asked, widths, targets
+        self._asked, self._widths = asked, widths
+        self._roots = None if asked.weights is None else np.sqrt(asked.weights)[:, None]
+        self._targets = targets if self._roots is None else self._roots * targets
+        self._total = 1.0 if asked.weights is None else float(np.sqrt(asked.weights.mean()))
         self._backend, self._at_once, self._advance = backend, at_once, advance
         self.rows = points.shape[0]
         self._classes = targets.argmax(axis=1) if one_hot else None
@@ -106,6 +113,8 @@ class Trials:
 
     def _try(self, exponent: float) -> None:
         gram = self._gram(self._asked.with_width(self._widths, exponent))
+        if self._roots is not None:
+            gram = gram * (self._roots * self._roots.T)
         mean = float(np.mean(np.diagonal(gram)))
         path: list[RidgeTrial] = []
         if mean > 0 and np.isfinite(gram).all():
@@ -140,9 +149,9 @@ class Trials:
         for relative, ridge, residuals in zip(relatives, ridges, left_out, strict=True):
             error = rmse = None
             if residuals is not None:
-                rmse = root_mean_square(residuals)
+                rmse = root_mean_square(residuals) / self._total
                 if self._classes is not None:
-                    error = error_rate(self._targets - residuals, self._classes)
+                    error = error_rate(self._targets - residuals, self._classes, self._asked.weights)
             trials.append(RidgeTrial(relative, ridge, error, rmse))
         return trials
 

@@ -190,13 +190,15 @@ def test_equal_rows_with_different_targets_leave_ridge_zero_out(noisy):
     assert progress.notes == solution.notes
 
 
-def test_equal_rows_with_equal_targets_are_left_out(noisy):
+def test_equal_rows_with_equal_targets_count_beside_a_ridge_only(noisy):
     x, y = noisy
     x[1], y[1] = x[0], y[0]
     solution = kernelfit.solve(x, y, gamma=5.0, ridge="auto")
     assert solution.ridge > 0
-    assert len(solution.kept) == 249
+    assert solution.ridge_choice.rows == 249
     assert "1 rows repeat" in solution.notes[0]
+    assert len(solution.kept) == 250
+    assert np.array_equal(solution.alpha, kernelfit.solve(x, y, gamma=5.0, ridge=solution.ridge).alpha)
 
 
 def test_a_linear_kernel_with_few_features_is_never_interpolated_by_rounding(rng):

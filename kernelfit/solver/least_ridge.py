@@ -1,0 +1,52 @@
+"""singular="ridge": the least of a few ridges that lets a factor exist and the norm have digits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from kernelfit.errors import NotPositiveDefiniteError
+from kernelfit.progress import Notes
+from kernelfit.solver.problem import Problem
+from kernelfit.solver.solution import Solution
+
+#: what is tried, times the mean diagonal of |K|: from a little above rounding to where it would be seen
+RIDGES = (1e-12, 1e-10, 1e-8, 1e-6)
+# Up to this a ridge beside which the norm has no digit is passed over.
+_FOR_THE_NORM = 1e-8
+#: how the line begins that says which ridge was added
+SINGULAR = "singular: "
+
+
+def with_least_ridge(
+    problem: Problem, complete: Callable[[Problem, Notes], Solution], notes: Notes, stored: bool = False
+) -> Solution:
+    """The solution without a ridge, or with the least of `RIDGES`; a `conflict` of targets rules none out.
+
+    A ridge beside which the norm has no digit is passed over for a larger one, unless the solution is `stored` by now.
+    Raises `NotPositiveDefiniteError`.
+    """
+    scale = float(np.mean(np.abs(problem.source.diagonal())))
+    why = problem.conflict or "K is not positive definite in floating point"
+    for relative in RIDGES if problem.conflict else (0.0, *RIDGES):
+        attempt = Notes(notes.progress, notes.lines)
+        if relative:
+            attempt.lines.append(
+                f"{SINGULAR}{why}; ridge = {relative * scale:.0e}, {relative:g} of the mean diagonal of K, was added "
+                "and targets are met approximately"
+            )
+        try:
+            solution = complete(replace(problem, ridge=relative * scale), attempt)
+        except NotPositiveDefiniteError:
+            if relative == RIDGES[-1]:
+                raise
+            continue
+        if 0 < relative < _FOR_THE_NORM and not stored and np.isnan(solution.rkhs_norm):
+            solution.close()
+            continue
+        if relative:
+            notes.progress.note(attempt.lines[len(notes.lines)])
+        return solution
+    raise AssertionError("the last ridge returns or raises")
