@@ -13,15 +13,17 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from benchmarks import harness
-from kernelfit import datasets, solve
-from kernelfit.features.random_conv import RandomConv
-from kernelfit.metrics import one_hot
-from kernelfit.streaming.gram import feature_gram
+from kernelfit import solve
+from kernelfit.datasets import Dataset
+from kernelfit.experiments.experiment import Experiment
+from kernelfit.experiments.prepare import Checkpoint, stream
+from kernelfit.progress import Silent
 
 #: of the mean diagonal of K
 RIDGE = 1e-3
@@ -37,7 +39,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--quantise", action="store_true")
     options = parser.parse_args(words)
     started = time.perf_counter()
-    data = datasets.load("cifar10")
+    data = experiment(options, 0).inputs.load()
     if options.sets * options.n > data.n_train:
         parser.error(
             f"--sets: got {options.sets} of {options.n:,} rows, expected at most {data.n_train:,} rows"
@@ -74,20 +76,27 @@ def main(words: Sequence[str] | None = None) -> None:
     harness.finish("benchmarks.draws", words, options.out, results, faults)
 
 
-def measure(data: datasets.Dataset, number: int, options: argparse.Namespace) -> dict[str, Any]:
+def experiment(options: argparse.Namespace, seed: int) -> Experiment:
+    """Of all rows; `measure` takes its training set out of them."""
+    net = {"n_filters": options.filters, "quantise": options.quantise, "random_state": seed}
+    return Experiment("cifar10", features="random-conv", feature_options=net)
+
+
+def measure(data: Dataset, number: int, options: argparse.Namespace) -> dict[str, Any]:
     """Training set `number`, filters of the seed `number`: errors on every test set, and norms."""
     part = slice(number * options.n, (number + 1) * options.n)
-    train = data.X_train[part]
-    net = RandomConv(
-        data.image_shape, n_filters=options.filters, quantise=options.quantise, random_state=number
-    )
-    grams = feature_gram(net.fit(train), train, data.X_test)
-    assert data.classes is not None
-    targets = one_hot(data.y_train[part], len(data.classes))
-    row: dict[str, Any] = {"first_row": part.start, "seed": number, "seconds": grams.seconds}
-    for name, ridge in (("interpolation", 0.0), ("ridge", RIDGE * grams.mean_diagonal)):
-        solution = solve(grams.gram, targets, kernel="precomputed", ridge=ridge, condition=False)
-        wrong = grams.predict(solution).argmax(axis=1) != data.y_test
+    taken = replace(data, X_train=data.X_train[part], y_train=data.y_train[part])
+    settings = replace(experiment(options, number).solver, ridge=RIDGE)
+    features = experiment(options, number).inputs.features
+    prepared = stream(taken, features, settings, Checkpoint(), Silent())
+    assert prepared.streamed is not None
+    row: dict[str, Any] = {"first_row": part.start, "seed": number, "seconds": prepared.streamed.seconds}
+    for name, ridge in (("interpolation", 0.0), ("ridge", RIDGE)):
+        arguments = prepared.solver_arguments(replace(settings, ridge=ridge))
+        solution = solve(
+            prepared.X_train, prepared.targets(taken), kernel="precomputed", condition=False, **arguments
+        )
+        wrong = prepared.predict(solution, Silent()).argmax(axis=1) != data.y_test
         starts = range(0, len(wrong) - options.n_test + 1, options.n_test)
         row[name] = {
             "test_errors": [float(wrong[start : start + options.n_test].mean()) for start in starts],
@@ -95,7 +104,7 @@ def measure(data: datasets.Dataset, number: int, options: argparse.Namespace) ->
             "backward_error": solution.certificate.backward_error,
         }
         solution.close()
-    grams.close()
+    prepared.close()
     return row
 
 

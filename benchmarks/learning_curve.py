@@ -21,10 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import harness
-from kernelfit import datasets, solve
+from kernelfit import solve
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.datasets import training_targets
 from kernelfit.errors import NotPositiveDefiniteError
+from kernelfit.experiments.experiment import Experiment
 from kernelfit.experiments.paper import PaperRow, find
 from kernelfit.features.random_conv import RandomConv
 from kernelfit.gram.layout import PanelLayout
@@ -37,6 +38,7 @@ from kernelfit.storage.hdf5 import array_digest
 from kernelfit.streaming import gram_file
 from kernelfit.streaming.host_sums import HostSums
 from kernelfit.streaming.plan import filters_per_block
+from kernelfit.streaming.protocol import streaming
 from kernelfit.streaming.sums import FeaturePass, Seconds
 
 MAX_BACKWARD_ERROR = 1e-14
@@ -90,7 +92,7 @@ def faults(rows: list[dict[str, Any]]) -> list[str]:
 def stored(options: argparse.Namespace) -> dict[str, Any]:
     """Halvings of `--n` rows, with all filters of a finished run."""
     sums = gram_file.read(options.gram)
-    data = datasets.load("cifar10", n_train=sums.layout.n, n_test=len(sums.cross()))
+    data = Experiment("cifar10", n_train=sums.layout.n, n_test=len(sums.cross())).inputs.load()
     mine = {"train": array_digest(data.X_train), "test": array_digest(data.X_test)}
     if not sums.finished or any(sums.identity[key] != digest for key, digest in mine.items()):
         sys.exit(f"{options.gram}: not the finished sums of these rows of CIFAR-10")
@@ -112,11 +114,18 @@ def stored(options: argparse.Namespace) -> dict[str, Any]:
 
 def summed(options: argparse.Namespace) -> dict[str, Any]:
     """Halvings of `--n` rows and of `--filters` filters, in one pass over the filters."""
-    data = datasets.load("cifar10", n_train=options.n, n_test=options.n_test)
-    targets = training_targets(data)
     progress = TerminalProgress()
-    net = RandomConv(data.image_shape, n_filters=options.filters, random_state=options.seed)
-    net.fit(data.X_train, progress=progress)
+    inputs = Experiment(
+        "cifar10",
+        n_train=options.n,
+        n_test=options.n_test,
+        features="random-conv",
+        feature_options={"n_filters": options.filters, "random_state": options.seed},
+    ).inputs
+    data = inputs.load(progress)
+    targets = training_targets(data)
+    fitted = inputs.features.fit(data, None, progress)
+    net = streaming(fitted)
     layout = PanelLayout.of_order(data.n_train)
     panels = [np.zeros(layout.shape(j)) for j in range(layout.count)]
     cross = np.zeros((data.n_test, data.n_train), np.float32)
@@ -155,7 +164,7 @@ def summed(options: argparse.Namespace) -> dict[str, Any]:
     HostSums(layout, panels, cross).add(features)
     return {
         "n_test": data.n_test,
-        "feature_options": net.get_params(),
+        "feature_options": fitted.get_params(),
         "seconds": {"features": seconds.features, "gram": seconds.gram},
         "notes": data.notes,
         "rows": rows,

@@ -19,9 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from kernelfit import Solution, datasets, resume, solve
-from kernelfit.cpu import environment
-from kernelfit.datasets import training_targets
+from kernelfit.experiments.experiment import Experiment
 from kernelfit.progress import Silent
 from kernelfit.storage import write_behind
 from kernelfit.storage.journal import Journal
@@ -91,22 +89,23 @@ def main() -> None:
         meter = Meter(run.with_suffix(".flops"))
         started = time.perf_counter()
         if arguments.where == "resume":
-            solution = resume(run, progress=meter)
+            result = Experiment.resume(run, progress=meter)
         else:
-            solution = _solve(arguments, run if arguments.where == "journal" else None, Path(folder), meter)
+            stored = run if arguments.where == "journal" else None
+            result = experiment(arguments, Path(folder)).run(stored, progress=meter)
         total = time.perf_counter() - started
-        solution.close()
+    solution, taken = result.solution, result.record
     plan = solution.plan
     record = {
         "alpha": hashlib.blake2b(solution.alpha.tobytes(), digest_size=16).hexdigest(),
-        "backward_error": solution.certificate.backward_error,
-        "seconds": {**solution.seconds, "total": total},
+        "backward_error": taken["backward_error"],
+        "seconds": {**taken["seconds"], "total": total},
         "factor_flops_per_second": plan.flops_factor
-        / (solution.seconds["factor"] + solution.seconds["gram"]),
+        / (taken["seconds"]["factor"] + taken["seconds"]["gram"]),
         "journal_seconds": {"clock": spent.clock, "core": spent.core},
         "threads": plan.threads,
         "panels": plan.panels,
-        "peak_rss_bytes": environment.peak_rss_bytes(),
+        "peak_rss_bytes": taken["peak_rss_bytes"],
         "planned_bytes": plan.bytes_memory,
         "traffic": solution.traffic,
         "planned_traffic": {
@@ -118,19 +117,18 @@ def main() -> None:
     sys.stdout.write(json.dumps(record) + "\n")
 
 
-def _solve(arguments: argparse.Namespace, run: Path | None, scratch: Path, meter: Meter) -> Solution:
-    data = datasets.load("mnist", n_train=arguments.n)
-    return solve(
-        data.X_train,
-        training_targets(data),
+def experiment(arguments: argparse.Namespace, scratch: Path) -> Experiment:
+    """MNIST and one test row: what is measured is the solve."""
+    in_memory = arguments.where == "ram"
+    return Experiment(
+        "mnist",
+        n_train=arguments.n,
+        n_test=1,
         kernel="gaussian",
         gamma=arguments.gamma,
-        tier="ram" if arguments.where == "ram" else "disk",
-        memory=None if arguments.where == "ram" else arguments.memory,
-        run_dir=run,
+        tier="ram" if in_memory else "disk",
+        memory=None if in_memory else arguments.memory,
         scratch=scratch,
-        scale=data.scale,
-        progress=meter,
     )
 
 

@@ -21,16 +21,18 @@ from benchmarks.gpu.settings import (
     sustained_gemm_rate,
 )
 from benchmarks.gpu.whole_matrix import factor_whole
-from kernelfit import datasets, solve
+from kernelfit import solve
 from kernelfit.cpu.memory import available_memory
-from kernelfit.datasets import training_targets
 from kernelfit.device.cholesky import DIAGONAL_STRIPS, device_factor
 from kernelfit.device.plan import WIDTHS
 from kernelfit.device.triangular import TRIANGLE, solve_right
 from kernelfit.errors import KernelfitError
+from kernelfit.experiments.prepare import prepare
 from kernelfit.gram.points import Points
 from kernelfit.gram.source import KernelGram
 from kernelfit.kernels import Gaussian
+from kernelfit.metrics import error_rate
+from kernelfit.progress import Silent
 from kernelfit.solver.solution import Solution
 
 Report = Callable[[dict[str, Any]], None]
@@ -181,17 +183,19 @@ def mnist(setting: Setting, report: Report) -> dict[str, Any]:
     for run in ("first", "again"):
         started = time.perf_counter()
         try:
-            data = datasets.load("mnist", n_train=n, data_dir=setting.data_dir)
+            experiment = setting.mnist(n)
+            data = experiment.inputs.load()
         except (KernelfitError, ImportError) as error:
             return {"n": n, "skipped": str(error)}
         loaded = time.perf_counter()
         device = setting.open()
         opened = time.perf_counter()
+        prepared = prepare(data, experiment.inputs.features, None, Silent())
         solution = solve(
-            data.X_train,
-            training_targets(data),
-            gamma=GAMMA,
-            scale=data.scale,
+            prepared.X_train,
+            prepared.targets(data),
+            **experiment.kernel.arguments(prepared.gamma_factor),
+            scale=prepared.scale,
             device=device,
             panel_width=setting.width,
         )
@@ -205,10 +209,10 @@ def mnist(setting: Setting, report: Report) -> dict[str, Any]:
             f"seconds_phases_{run}": solution.seconds,
         }
         if run == "again":
-            scores = solution.predict(data.X_test)
+            scores = prepared.predict(solution, Silent())
             record |= {
                 **_described(solution),
-                "test_error": float(np.mean(scores.argmax(axis=1) != data.y_test)),
+                "test_error": error_rate(scores, data.y_test),
                 "seconds_predict": time.perf_counter() - solved,
             }
         solution.close()

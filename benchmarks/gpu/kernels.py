@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.gpu.settings import GAMMA, Setting, fill, gemm_rate, seconds_of
-from kernelfit import datasets, solve
+from kernelfit import solve
 from kernelfit.datasets import training_targets
 from kernelfit.device.cuda import CudaDevice
 from kernelfit.device.gram import Strips, put_rows
 from kernelfit.errors import DataError, KernelfitError, NotPositiveDefiniteError
+from kernelfit.experiments.experiment import Experiment
 from kernelfit.features import RandomConv
 from kernelfit.gram.points import Points
 from kernelfit.kernels import Gaussian
@@ -224,7 +225,7 @@ def _pictures(setting: Setting) -> tuple[Any, Any, Any, Any]:
         rng = np.random.default_rng(0)
         rows, labels = rng.integers(0, 256, (70, 360), dtype=np.uint8), rng.integers(0, 10, 70)
         return rows[:60], np.eye(10)[labels[:60]], rows[60:], labels[60:]
-    data = datasets.load("cifar10", data_dir=setting.data_dir)
+    data = Experiment("cifar10", data_dir=setting.data_dir).inputs.load()
     if data.image_shape != (32, 32, 3):
         raise DataError(f"cifar10: images of {data.image_shape}, expected (32, 32, 3)")
     return data.X_train, training_targets(data), data.X_test, data.y_test

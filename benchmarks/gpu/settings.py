@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import harness
-from kernelfit import datasets
 from kernelfit.device.cuda import CudaDevice
 from kernelfit.device.gram import gram_row_bytes, put
 from kernelfit.device.host import HostDevice
 from kernelfit.device.plan import STAGED, DeviceLimits, DevicePlan, DeviceSize, make_device_plan
 from kernelfit.device.residency import min_slots
 from kernelfit.errors import KernelfitError, PlanError
+from kernelfit.experiments.experiment import Experiment
 from kernelfit.gram.points import Points
 from kernelfit.gram.source import KernelGram
 from kernelfit.kernels import Gaussian
@@ -78,13 +78,17 @@ class Setting:
             self.notes.append(f"n {n:,} instead of {wanted:,}: more does not fit this device")
         return n
 
+    def mnist(self, n: int, n_test: int | None = None) -> Experiment:
+        """What is loaded, prepared and solved where a row is of real images."""
+        return Experiment("mnist", n_train=n, n_test=n_test, data_dir=self.data_dir, gamma=GAMMA)
+
     def images(self, n: int) -> tuple[NDArray[np.uint8], NDArray[np.float64], float]:
         """n rows of MNIST, then the same shifted by one pixel each way; one-hot labels; the scale of the pixels.
 
         Random bytes where MNIST is not to be had, which is noted: the arithmetic is the same.
         """
         try:
-            data = datasets.load("mnist", n_train=min(n, 60_000), n_test=1, data_dir=self.data_dir)
+            data = self.mnist(min(n, 60_000), 1).inputs.load()
         except (KernelfitError, ImportError) as error:
             self.notes.append(f"random bytes instead of MNIST: {error}")
             rng = np.random.default_rng(0)
