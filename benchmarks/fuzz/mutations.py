@@ -19,6 +19,11 @@ _ODD = (
     "é\ud800",
     0.5,
     -0.0,
+    -1,
+    "1",
+    [1],
+    [[0, 1]],
+    10**400,
     1e308,
     -1e308,
     float("nan"),
@@ -68,10 +73,15 @@ def mutate(rng: random.Random, originals: list[bytes], tokens: tuple[bytes, ...]
     return bytes(data)
 
 
-def mutate_json(rng: random.Random, value: Any) -> Any:
-    """A copy with one to three of its values, at any depth, replaced, left out or doubled."""
+def forge(rng: random.Random, value: Any) -> Any:
+    """A copy with one of its values replaced, left out or doubled: what a checksum that was computed again allows."""
+    return mutate_json(rng, value, changes=1)
+
+
+def mutate_json(rng: random.Random, value: Any, changes: int = 3) -> Any:
+    """A copy with one to `changes` of its values, at any depth, replaced, left out or doubled."""
     copy = json.loads(json.dumps(value))
-    for _ in range(rng.randint(1, 3)):
+    for _ in range(rng.randint(1, changes)):
         holder = copy
         while isinstance(holder, dict | list) and holder:
             key = rng.choice(list(holder)) if isinstance(holder, dict) else rng.randrange(len(holder))

@@ -28,10 +28,11 @@ from PIL import Image
 
 import kernelfit
 from benchmarks.fuzz.commands import arguments
-from benchmarks.fuzz.mutations import mutate, mutate_json
+from benchmarks.fuzz.mutations import forge, mutate, mutate_json
 from kernelfit.errors import KernelfitError
-from kernelfit.runs import identity, run_file, solution_file
-from kernelfit.storage import hdf5
+from kernelfit.experiments import record
+from kernelfit.runs import identity, result_file, run_file, solution_file
+from kernelfit.storage import hdf5, json_output
 
 #: if any damaged file makes us run this, the file appears
 CANARY = "canary"
@@ -136,14 +137,19 @@ class SolutionTarget:
         solution.save(self._path)
         solution.close()
         self._alpha, self._data = solution.alpha, self._path.read_bytes()
-        kernelfit.load(self._path).predict(_problem()["X"])
+        self._answer = kernelfit.load(self._path).predict(_problem()["X"])
 
     def run(self, rng: random.Random) -> bool:
         self._path.write_bytes(self._damage(rng, self._data))
         loaded = kernelfit.load(self._path)
         if not self._forged and not np.array_equal(loaded.alpha, self._alpha):
             raise Wrong("another alpha")
-        loaded.predict(_problem()["X"][:5])
+        answer = loaded.predict(_problem()["X"])
+        # What is compared when a file is read is rounded, and so may be what was forged.
+        if not np.allclose(answer, self._answer.reshape(answer.shape), rtol=1e-6, atol=1e-6):
+            raise Wrong("another answer")
+        loaded.summary()
+        json_output.dumps(loaded.to_dict())
         return True
 
 
@@ -204,17 +210,33 @@ class ResultTarget:
         self._rows = str(folder / "stored" / "rows.npy")
         self._record = json.loads((self._run / "result.json").read_text())
         self._bytes = (self._run / "result.json").read_bytes()
+        loaded = kernelfit.Experiment.load(self._run)
+        self._alpha, self._classes = loaded.solution.alpha, loaded.classes
+        self._answer = loaded.predict(np.load(self._rows)).tolist()
 
     def run(self, rng: random.Random) -> bool:
-        forged = rng.random() < 0.6
-        content = (
-            _dumped(mutate_json(rng, self._needed())) if forged else mutate(rng, [self._bytes])
-        )  # most of the record is not read by `predict`
-        (self._run / "result.json").write_bytes(content)
-        return self._commands._invoke(["predict", str(self._run), "--rows", self._rows])
+        if rng.random() < 0.7:
+            kept = self._record if rng.random() < 0.5 else self._needed()
+            forged = self._record | forge(rng, kept)
+            for key in set(kept) - set(forged):
+                del forged[key]
+            result_file.write(self._run, forged, self._alpha)
+        else:
+            (self._run / "result.json").write_bytes(mutate(rng, [self._bytes]))
+        loaded = kernelfit.Experiment.load(self._run)
+        loaded.summary()
+        said = self._commands._invoke(["predict", str(self._run), "--rows", self._rows])
+        if said and loaded.classes != self._classes:
+            # Names may be forged, their number may not.
+            if len(loaded.classes or ()) != len(self._classes):
+                raise Wrong(f"classes {loaded.classes}")
+        elif said and loaded.predict(np.load(self._rows)).tolist() != self._answer:
+            raise Wrong("another answer")
+        return said
 
     def _needed(self) -> dict[str, Any]:
-        return {key: self._record[key] for key in ("classes", "experiment")}
+        """What is read for predictions; most of the record is not."""
+        return {key: self._record[key] for key in record.STORED}
 
 
 class ImagesTarget:
@@ -305,6 +327,7 @@ def _sealed_meta(form: str) -> Callable[[random.Random, bytes], bytes]:
     def damage(rng: random.Random, data: bytes) -> bytes:
         if rng.random() < 0.4:
             return mutate(rng, [data])
+        change = mutate_json if rng.random() < 0.3 else forge
         with h5py.File(io.BytesIO(data), "r") as file:
             meta = json.loads(file["meta"][()])
             arrays = {key: file[key][()] for key in file if key != "meta"}
@@ -312,9 +335,9 @@ def _sealed_meta(form: str) -> Callable[[random.Random, bytes], bytes]:
         stream = io.BytesIO()
         with h5py.File(stream, "w", userblock_size=hdf5._HEAD) as file:
             file.attrs["version"] = rng.choice((version, version, version, 0, -1, 99))
-            file["meta"] = np.bytes_(json.dumps(mutate_json(rng, meta)))
+            file["meta"] = np.bytes_(json.dumps(change(rng, meta)))
             for key, array in arrays.items():
-                file[key] = _odd_array(rng, array) if rng.random() < 0.2 else array
+                file[key] = _odd_array(rng, array) if rng.random() < 0.1 else array
         return _seal(form, stream.getvalue())
 
     return damage

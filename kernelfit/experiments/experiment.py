@@ -5,7 +5,6 @@ The command line is a parser of these arguments: whatever `kernelfit solve` does
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from kernelfit.errors import DataError, InputError
 from kernelfit.experiments import record as records
 from kernelfit.experiments.prepare import Checkpoint, Prepared
 from kernelfit.experiments.result import Result
-from kernelfit.experiments.run_dir import RESULT, WEIGHTS, claim
+from kernelfit.experiments.run_dir import claim
 from kernelfit.experiments.specs import (
     NONE,
     TRUE,
@@ -34,10 +33,12 @@ from kernelfit.experiments.specs import (
 from kernelfit.experiments.standardisation import Standardisation
 from kernelfit.experiments.task import Task
 from kernelfit.progress import Progress, ProgressLike, as_progress
-from kernelfit.runs.folder import GRAM, JOURNAL, RUN, SOLUTION
+from kernelfit.runs import result_file
+from kernelfit.runs.folder import GRAM, JOURNAL, RESULT, RUN, SOLUTION, WEIGHTS
 from kernelfit.solver import resume as runs
 from kernelfit.solver.solution import Solution
 from kernelfit.solver.solve import solve
+from kernelfit.storage import schema
 from kernelfit.storage.regular import require_regular
 from kernelfit.streaming import gram_file
 from kernelfit.typing import Corruption, GammaRule, PrecisionName, RidgeRule, TaskName, Tier
@@ -357,27 +358,24 @@ def _read_result(run_dir: Path) -> Result:
         )
     for name in (SOLUTION, RESULT, WEIGHTS):  # of a folder that may come from elsewhere
         require_regular(run_dir / name)
+    solution = Solution.load(run_dir / SOLUTION)
+    stored = result_file.read(run_dir, solution.alpha)
+    schema.require(path, stored, records.STORED)
+    rows_digest, scaling = stored.pop("rows_digest"), stored.pop("standardisation")
     try:
-        stored: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read ({error}); solve again into another folder") from None
-    if not isinstance(stored, dict):
-        raise DataError(f"{path}: got {type(stored).__name__}, expected the record of a solve")
-    try:
-        classes, table = _names(stored.pop("classes", None)), stored.pop("table", None)
+        classes, table = _names(stored.pop("classes")), stored.pop("table")
         table = None if table is None else TableColumns.of_dict(table)
-        rows_digest = _text(stored.pop("rows_digest", None))
         experiment = Experiment(**stored.pop("experiment"))
-        scaling = stored.pop("standardisation", None)
         if experiment.inputs.standardise != (scaling is not None):
             raise ValueError("standardisation and experiment do not belong together")
         standardisation = None if scaling is None else Standardisation.from_dict(scaling)
+        if classes is not None and len(classes) != solution.alpha.shape[1]:
+            raise ValueError(f"{len(classes)} classes, and alpha has {solution.alpha.shape[1]} columns")
     except (InputError, TypeError, ValueError, LookupError, AttributeError) as error:
         raise DataError(
             f"{path}: is not the record of a solve, it is damaged ({error}); solve again into another folder"
         ) from None
-    streamed = stored.pop("streamed", False) is True
-    solution = Solution.load(run_dir / SOLUTION)
+    streamed = stored.pop("streamed")
     return Result(
         record=stored,
         solution=solution,
@@ -391,18 +389,8 @@ def _read_result(run_dir: Path) -> Result:
     )
 
 
-def _text(stored: Any) -> str | None:
-    if stored is not None and not isinstance(stored, str):
-        raise TypeError(f"got {str(stored)[:40]}, expected a text")
-    return stored
-
-
-def _names(stored: Any) -> tuple[str, ...] | None:
-    if stored is None:
-        return None
-    if not isinstance(stored, list) or not all(isinstance(name, str) for name in stored):
-        raise TypeError(f"got {str(stored)[:40]}, expected names")
-    return tuple(stored)
+def _names(stored: list[str] | None) -> tuple[str, ...] | None:
+    return None if stored is None else tuple(stored)
 
 
 def _path(path: Pathlike) -> Path | None:

@@ -12,6 +12,7 @@ from kernelfit.metrics import coefficient_of_determination, compare
 from kernelfit.solver.ridge import RidgeChoice
 from kernelfit.solver.search import GammaChoice
 from kernelfit.solver.solution import Solution
+from kernelfit.storage import schema
 from kernelfit.streaming.gram import FeatureGram
 from kernelfit.typing import Float
 
@@ -43,6 +44,24 @@ _OF_A_SOLUTION = (
 )
 #: Keys that a choice of the ridge adds to a record.
 OF_A_CHOICE = ("interpolation", "ridge_choice", "ridge_path")
+#: what result.json holds of that, and what is read beside it for new rows
+STORED = {
+    "dataset": schema.TEXT,
+    "notes": schema.sequence(schema.TEXT),
+    "seconds": schema.mapping(schema.number(0.0)),
+    "interpolates": schema.BOOLEAN,
+    **{
+        key: schema.optional(schema.number())
+        for key in _OF_A_SOLUTION
+        if key not in ("interpolates", "rkhs_norm_per_class")
+    },
+    "classes": schema.optional(schema.sequence(schema.TEXT, 1)),
+    "table": schema.optional(schema.OBJECT),
+    "rows_digest": schema.optional(schema.TEXT),
+    "standardisation": schema.optional(schema.OBJECT),
+    "streamed": schema.BOOLEAN,
+    "experiment": schema.OBJECT,
+}
 
 
 def solve_record(

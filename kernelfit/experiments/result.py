@@ -12,12 +12,11 @@ import numpy as np
 
 from kernelfit.datasets.table_columns import TableColumns
 from kernelfit.errors import DataError, InputError, StorageError
-from kernelfit.experiments.run_dir import WEIGHTS
 from kernelfit.experiments.specs import Inputs
 from kernelfit.experiments.standardisation import Standardisation
 from kernelfit.gram.points import Points
 from kernelfit.progress import Progress, ProgressLike, as_progress
-from kernelfit.runs.folder import SOLUTION
+from kernelfit.runs.folder import SOLUTION, WEIGHTS
 from kernelfit.solver.inputs import find_duplicates
 from kernelfit.solver.solution import Solution
 from kernelfit.storage import hdf5

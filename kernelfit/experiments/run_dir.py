@@ -10,11 +10,6 @@ from kernelfit.errors import InputError
 from kernelfit.runs import folder as run_folder
 from kernelfit.runs.folder import GRAM, RUN
 
-#: the record of a run, beside its solution
-RESULT = "result.json"
-#: weights of streamed features, beside the solution
-WEIGHTS = "weights.h5"
-
 
 def unfinished(run_dir: Path) -> str | None:
     """What an unfinished run in this folder has so far, in words; None where there is none."""

@@ -11,12 +11,11 @@ from kernelfit.errors import DuplicateRowsError, NotPositiveDefiniteError
 from kernelfit.experiments import record as records
 from kernelfit.experiments.prepare import Checkpoint, Prepared, prepare, stream
 from kernelfit.experiments.result import Result
-from kernelfit.experiments.run_dir import RESULT
 from kernelfit.experiments.specs import Settings
 from kernelfit.progress import Progress
+from kernelfit.runs import result_file
 from kernelfit.solver.solution import Solution
 from kernelfit.solver.solve import solve
-from kernelfit.storage import json_output
 from kernelfit.storage.hdf5 import array_digest
 from kernelfit.typing import Float
 
@@ -81,7 +80,7 @@ class Task:
                 "standardisation": standardisation and standardisation.to_dict(),
                 "experiment": self.settings.to_dict(),
             }
-            json_output.write(stored, run_dir / RESULT)
+            result_file.write(run_dir, stored, solution.alpha)
         fitted = None if self.prepared.feature is None else (self.prepared.feature, self.prepared.rows)
         return Result(
             record=record,

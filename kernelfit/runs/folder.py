@@ -4,6 +4,8 @@ run.h5        rows, targets and every choice made; a folder without it holds no 
 factor.h5     the panels of L
 journal       which panels are finished, with their checksums; see `kernelfit.storage.journal`
 solution.h5   the solution, once there is one
+result.json   what was reported; see `kernelfit.runs.result_file`
+weights.h5    of features that stream, for new rows; computed anew where it is missing
 gram.h5       K of streamed features, which is not computed again; before run.h5 there is, as far as it has come
 lock          held by the process that writes
 """
@@ -36,7 +38,7 @@ from kernelfit.storage.write_behind import WriteBehind
 from kernelfit.typing import Array
 
 RUN, FACTOR, JOURNAL, SOLUTION, LOCK = "run.h5", "factor.h5", "journal", "solution.h5", "lock"
-GRAM = "gram.h5"
+GRAM, RESULT, WEIGHTS = "gram.h5", "result.json", "weights.h5"
 _UNFINISHED = tuple(f".{name}." for name in (RUN, FACTOR, JOURNAL, SOLUTION, GRAM))
 
 
@@ -250,7 +252,7 @@ def open_run_folder(folder: Path, record: Record, resume: bool, progress: Progre
 
 def require_regular_files(folder: Path) -> None:
     """Raise `StorageError` where a file of a run, which may come from elsewhere, is a symbolic link or a pipe."""
-    for name in (RUN, FACTOR, JOURNAL, SOLUTION, GRAM, LOCK):
+    for name in (RUN, FACTOR, JOURNAL, SOLUTION, GRAM, LOCK, RESULT, WEIGHTS):
         require_regular(folder / name)
 
 

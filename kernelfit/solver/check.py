@@ -14,15 +14,17 @@ from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.source import PanelGram
 from kernelfit.progress import Progress, ProgressLike, as_progress
-from kernelfit.runs.folder import FACTOR, JOURNAL, RUN, SOLUTION
+from kernelfit.runs import result_file
+from kernelfit.runs.folder import FACTOR, JOURNAL, RESULT, RUN, SOLUTION, WEIGHTS
 from kernelfit.runs.identity import differences, identity
 from kernelfit.runs.verify import open_factor, verify
 from kernelfit.solver.problem import Problem
-from kernelfit.solver.problem_record import read_run
-from kernelfit.solver.resume import gram_of, open_run, require_run
+from kernelfit.solver.problem_record import arrays_of, meta_of, of_another, read_run
+from kernelfit.solver.resume import gram_of, opened, require_run
 from kernelfit.solver.solution import Solution
 from kernelfit.storage import journal
 from kernelfit.storage.journal import Contents
+from kernelfit.streaming import weights
 
 # A solution whose freshly computed backward error is beyond this multiple of the recorded one is another solution.
 _SAME_ERROR = 10.0
@@ -72,13 +74,15 @@ def check(
     folder = require_run(folder)
     progress = as_progress(progress)
     report = Check(str(folder))
-    if not (folder / RUN).exists():
-        report.notes.append("a solution without a factor")
-        report.finished = _readable(report, folder, function) is not None
-        return report
     try:
-        problem, plan, _ = read_run(folder / RUN, function, gram_of(folder, gram))
         contents = journal.read(folder / JOURNAL)
+        if not (folder / RUN).exists() and contents.header is None:
+            report.notes.append("a solution without a factor")
+            stored = Solution.load(folder / SOLUTION, function)
+            report.finished = True
+            _check_result(report, folder, stored)
+            return report
+        problem, plan, _ = read_run(folder / RUN, function, gram_of(folder, gram))
     except (DataError, StorageError) as error:
         report.problems.append(str(error))
         return report
@@ -100,7 +104,7 @@ def check(
         )
     elif contents.solutions and report.ok and report.panels_verified == plan.panels:
         report.finished = True
-        _check_solution(report, folder, function, gram, threads, same_versions, progress)
+        _check_solution(report, folder, problem, (function, gram, threads), same_versions, progress)
     return report
 
 
@@ -163,29 +167,37 @@ def _hdf5_view(path: Path, layout: PanelLayout, dtype: np.dtype[Any], offsets: t
     return []
 
 
-def _readable(report: Check, folder: Path, function: Any) -> Solution | None:
+def _check_result(report: Check, folder: Path, solution: Solution) -> None:
+    """What stands beside a solution: the record, and weights of features that stream."""
     try:
-        return Solution.load(folder / SOLUTION, function)
-    except DataError as error:
+        if (folder / RESULT).exists():
+            result_file.read(folder, solution.alpha)
+        elif "experiment" in solution.problem.remembered:
+            report.notes.append(f"{RESULT} is not there; kernelfit resume writes it again")
+        if (folder / WEIGHTS).exists() and not weights.belong(folder / WEIGHTS, folder / SOLUTION):
+            report.notes.append(f"{WEIGHTS} is of another solution; kernelfit predict computes it again")
+    except (DataError, StorageError) as error:
         report.problems.append(str(error))
-        return None
 
 
 def _check_solution(
     report: Check,
     folder: Path,
-    function: Any,
-    gram: ArrayLike | PanelGram | None,
-    threads: int | None,
+    problem: Problem,
+    given: tuple[Any, ArrayLike | PanelGram | None, int | None],
     same_versions: bool,
     progress: Progress,
 ) -> None:
+    function, gram, threads = given
     try:
-        stored = open_run(folder, function=function, gram=gram, threads=threads, condition=False)
+        stored = opened(folder, function, gram, threads, condition=False, verified=True)
     except (DataError, StorageError) as error:
         report.problems.append(str(error))
         return
     try:
+        if differing := of_another(stored.problem, meta_of(problem), arrays_of(problem)):
+            report.problems.append(f"{folder / RUN}: its {differing} are not those of the solution")
+        _check_result(report, folder, stored)
         again = stored.solve(stored.targets, progress)
     except RefinementError as error:
         report.problems.append(f"{folder / SOLUTION}: the factor gives no solution: {error}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -37,6 +38,8 @@ META = {
     "condition": schema.BOOLEAN,
     "remembered": schema.OBJECT,
 }
+# Of these, what `kernelfit.runs.identity` does not compare.
+_BESIDE_IDENTITY = ("rows_given", "duplicates", "input_scale", "single_target", "remembered")
 
 
 def meta_of(problem: Problem) -> dict[str, Any]:
@@ -168,6 +171,16 @@ def _require_partition(
         raise DataError(
             f"{path}: kept, duplicates and rows_given do not belong together; it is damaged or forged"
         )
+
+
+def of_another(problem: Problem, meta: dict[str, Any], arrays: dict[str, Array]) -> str | None:
+    """What a record has otherwise than `problem` though its identity is the same; None where nothing is."""
+    ours = arrays_of(problem)
+    for name in ("targets", "kept"):
+        if name not in arrays or not np.array_equal(ours[name], arrays[name]):
+            return name
+    same, theirs = (json.loads(json.dumps(record)) for record in (meta_of(problem), meta))
+    return next((name for name in _BESIDE_IDENTITY if same[name] != theirs.get(name)), None)
 
 
 def record_of(problem: Problem, plan: Plan, notes: Sequence[str]) -> Record:

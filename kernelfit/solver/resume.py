@@ -15,21 +15,23 @@ from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device.choose import check_device, open_devices
 from kernelfit.device.protocol import Device
 from kernelfit.errors import DataError, StorageError
+from kernelfit.gram.plan import Plan
 from kernelfit.gram.protocol import GramSource
 from kernelfit.gram.source import PanelGram, as_source
 from kernelfit.linalg.cholesky import Pivots
-from kernelfit.progress import Notes, ProgressLike, as_progress
+from kernelfit.progress import Notes, Progress, ProgressLike, Silent, as_progress
 from kernelfit.runs import folder as run_folder
 from kernelfit.runs import run_file
 from kernelfit.runs.folder import FACTOR, GRAM, JOURNAL, LOCK, RUN, SOLUTION, Run
 from kernelfit.runs.lock import FolderLock
-from kernelfit.runs.verify import open_factor
+from kernelfit.runs.verify import open_factor, verify
 from kernelfit.solver.complete import complete
 from kernelfit.solver.cpu_system import CpuSystem
 from kernelfit.solver.place import place_again
-from kernelfit.solver.problem_record import read_run, record_of
+from kernelfit.solver.problem_record import of_another, read_run, record_of
 from kernelfit.solver.solution import Solution
 from kernelfit.storage import hdf5, journal
+from kernelfit.storage.atomic import storage_error
 from kernelfit.storage.disk import DiskPanels
 from kernelfit.streaming import gram_file
 
@@ -72,12 +74,8 @@ def resume(
     lock = FolderLock(folder / LOCK)
     try:
         if run_folder.is_finished(folder):
-            try:
-                solution = open_run(folder, function=function, gram=gram, threads=threads)
-            except DataError as error:
-                progress.note(f"{error}; solved again from the factor")
-            else:
-                progress.note(f"{folder}: this run is finished already")
+            solution = _finished(folder, function, gram, threads, progress)
+            if solution is not None:
                 lock.release()
                 return solution
         problem, plan, lines = read_run(folder / RUN, function, gram_of(folder, gram))
@@ -108,13 +106,26 @@ def open_run(
 ) -> Solution:
     """The solution of a finished run, with its factor: new right-hand sides and leave-one-out without refactoring.
 
-    The factor is read from the disk as it is needed and never written: several processes may do so at once.
+    The factor is read from the disk as it is needed and never written: several processes may do so at once. Before it
+    is used first, its panels are compared with their checksums.
     `function` and `gram` as in `resume`; without `condition` no condition number is estimated that the run did not.
     Raises `DataError` or `StorageError`.
     """
-    folder = require_run(folder)
+    return opened(require_run(folder), function, gram, threads, condition=condition)
+
+
+def opened(
+    folder: Path,
+    function: Any,
+    gram: ArrayLike | PanelGram | None,
+    threads: int | None,
+    *,
+    condition: bool = True,
+    verified: bool = False,
+) -> Solution:
+    """As `open_run`; with `verified` the caller has compared the panels with their checksums."""
     # In this order: a writer records the digest of a new solution before the solution takes its place.
-    digest = hdf5.file_digest(folder / SOLUTION) if (folder / SOLUTION).exists() else None
+    digest = _digest(folder / SOLUTION)
     contents = journal.read(folder / JOURNAL)
     if contents.header is None and (folder / SOLUTION).exists() and not (folder / RUN).exists():
         return Solution.load(folder / SOLUTION, function)  # of a linear kernel, which has no factor
@@ -147,17 +158,84 @@ def open_run(
     pivots = Pivots(
         certificate.min_pivot, certificate.min_pivot_row, certificate.weak_pivots, certificate.log_det
     )
+
+    def require_whole() -> None:
+        _, fault = verify(file, contents.panels, Silent())
+        if fault is not None:
+            raise DataError(f"{fault}; kernelfit resume {folder} computes it again")
+
     inverse_norm = certificate.condition_estimate / certificate.norm
     solution.threads = threads
     solution.factor = CpuSystem.of_factor(
         solution.problem,
         plan,
         CpuBackend(threads),
-        DiskPanels(file, min(plan.n, _ROWS_AT_ONCE)),
+        DiskPanels(file, min(plan.n, _ROWS_AT_ONCE), before_reading=None if verified else require_whole),
         pivots,
         inverse_norm if np.isfinite(inverse_norm) else None,
     )
     return solution
+
+
+def _digest(path: Path) -> str | None:
+    """That of a file; None where it is not there. Raises `StorageError` where it cannot be read."""
+    try:
+        return hdf5.file_digest(path)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise storage_error("read", path, error) from None
+
+
+def _finished(
+    folder: Path, function: Any, gram: ArrayLike | PanelGram | None, threads: int | None, progress: Progress
+) -> Solution | None:
+    """The solution of a finished run with its factor; None, and a note, where one of them is damaged."""
+    try:
+        solution = opened(folder, function, gram, threads, verified=True)
+    except DataError as error:
+        progress.note(f"{error}; solved again from the factor")
+        return None
+    try:
+        fault = _fault_of_factor(folder, solution.plan, progress)
+        if fault is None:
+            _restore_run_file(folder, solution, progress)
+            progress.note(f"{folder}: this run is finished already")
+            return solution
+    except BaseException:
+        solution.close()
+        raise
+    progress.note(fault)
+    solution.close()
+    return None
+
+
+def _fault_of_factor(folder: Path, plan: Plan, progress: Progress) -> str | None:
+    """What is wrong with a finished factor, or None."""
+    contents = journal.read(folder / JOURNAL)
+    file = open_factor(folder / FACTOR, plan, contents, writable=False)
+    assert file is not None
+    try:
+        return verify(file, contents.panels, progress)[1]
+    finally:
+        file.close()
+
+
+def _restore_run_file(folder: Path, solution: Solution, progress: Progress) -> None:
+    """run.h5 of a finished run from its solution, where it is damaged; raises where it is that of another run."""
+    header = journal.read(folder / JOURNAL).header
+    assert header is not None
+    try:
+        there = run_file.read(folder / RUN, lambda record: record)
+    except DataError as error:
+        plain = [line for line in solution.notes if line not in solution.remarks]
+        record = record_of(solution.problem, solution.plan, plain)
+        run_file.write(folder / RUN, replace(record, identity=header["identity"]))
+        progress.note(f"{error}; written again from the solution")
+        return
+    run_folder.refuse_other(folder, there.identity, header.get("identity"))
+    if differing := of_another(solution.problem, there.meta, there.arrays):
+        raise DataError(f"{folder / RUN}: its {differing} are not those of the solution; restore it")
 
 
 def remembered(folder: str | Path) -> dict[str, Any]:
@@ -168,7 +246,11 @@ def remembered(folder: str | Path) -> dict[str, Any]:
 def require_run(folder: str | Path) -> Path:
     """The absolute path of a folder that holds a run or a solution."""
     folder = Path(folder).absolute()
-    if not any((folder / name).is_file() for name in (RUN, SOLUTION)):
+    try:
+        holds = any((folder / name).is_file() for name in (RUN, SOLUTION))
+    except OSError as error:
+        raise storage_error("read", folder, error) from None
+    if not holds:
         raise DataError(
             f"{folder}: holds no run, expected the folder that was given to kernelfit solve --out"
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -38,10 +38,18 @@ class DiskPanels:
 
     tier = "disk"
 
-    def __init__(self, file: PanelFile, rows_at_once: int, behind: WriteBehind | None = None) -> None:
+    def __init__(
+        self,
+        file: PanelFile,
+        rows_at_once: int,
+        behind: WriteBehind | None = None,
+        *,
+        before_reading: Callable[[], None] | None = None,
+    ) -> None:
         self.layout, self.dtype = file.layout, file.dtype
         self._file, self._behind = file, behind
         self._rows_at_once = rows_at_once
+        self._before_reading = before_reading
         self._building: NDArray[Any] | None = None
         self._free: dict[int, list[NDArray[Any]]] = {}
         self.renew()
@@ -83,6 +91,7 @@ class DiskPanels:
         self._building = None
 
     def diagonal(self, j: int) -> NDArray[Any]:
+        self._prepare()
         width = self.layout.shape(j)[1]
         block = np.empty((width, width), self.dtype)
         self._file.read(j, (self.layout.start(j), self.layout.stop(j)), block)
@@ -94,6 +103,7 @@ class DiskPanels:
             return
         if self._behind is not None:
             self._behind.wait()
+        self._prepare()
         top: NDArray[Any] | None = None
         taken: list[NDArray[Any]] = []
         ahead = self._reader.submit(self._read, requests[0], taken)
@@ -124,6 +134,11 @@ class DiskPanels:
         self._file.close()
         self._free.clear()
         self._building = None
+
+    def _prepare(self) -> None:
+        if self._before_reading is not None:
+            self._before_reading()
+            self._before_reading = None
 
     def _block(self, j: int) -> NDArray[Any]:
         assert self._building is not None

@@ -94,3 +94,10 @@ def read(path: Path, solution: str, n_features: int) -> Float | None:
         return hdf5.read(path, build, form=_FORM, version=_VERSION, remedy="remove it")
     except DataError:
         return None
+
+
+def belong(path: Path, solution: Path) -> bool:
+    """Whether weights in a file are those of the solution in another one. Raises `DataError` where they are damaged."""
+    digest = hdf5.file_digest(solution)
+    same = lambda meta, arrays: bool(meta["solution"] == digest)  # noqa: E731
+    return hdf5.read(path, same, form=_FORM, version=_VERSION, remedy="remove it")

@@ -12,7 +12,6 @@ from typing import Any
 from kernelfit.cpu import environment
 from kernelfit.errors import DataError, InputError
 from kernelfit.experiments.experiment import Experiment, Solved
-from kernelfit.experiments.run_dir import RESULT
 from kernelfit.progress import Progress, ProgressLike, as_progress
 from kernelfit.runs import folder as run_folder
 from kernelfit.storage import json_output
@@ -93,7 +92,7 @@ def _stored(
     experiment: Experiment, folder: Path, stack: ExitStack, command: str, progress: Progress
 ) -> Solved:
     """The run in the folder with its factor: finished, resumed or new."""
-    if not run_folder.is_finished(folder) or not (folder / RESULT).exists():
+    if not run_folder.is_finished(folder) or not (folder / run_folder.RESULT).exists():
         unfinished = (folder / run_folder.RUN).exists()
         if unfinished:
             _refuse_other(experiment, folder)

@@ -16,6 +16,7 @@ from kernelfit import Experiment, datasets
 from kernelfit.cli import root
 from kernelfit.datasets.corruptions import corrupt
 from kernelfit.errors import DataError, InputError, KernelfitError
+from kernelfit.runs import result_file
 from kernelfit.storage import json_output
 
 #: what differs between two runs of the same experiment
@@ -257,15 +258,51 @@ def test_a_run_of_solve_is_resumed_without_a_data_set(tmp_path: Path, rng: np.ra
         {"table": 3},
         {"table": {"features": [3], "target": None, "every": [], "named": True, "text_labels": False}},
         {"table": {"features": ["a"], "target": "y", "every": ["a"], "named": True, "text_labels": False}},
+        {"test_error": 10**400},
+        {"test_error": "none"},
+        {"notes": "none"},
+        {"seconds": {"load": "1"}},
+        {"streamed": 1},
+        {"classes": ["a", "b"]},
+        {"rows_digest": 3},
     ],
 )
-def test_a_damaged_record_is_named(tmp_path: Path, change: dict[str, Any]) -> None:
-    folder = tmp_path / "run"
+def test_a_forged_record_is_named(stored_run: Path, change: dict[str, Any]) -> None:
+    alpha = kernelfit.load(stored_run / "solution.h5").alpha
+    record = json.loads((stored_run / "result.json").read_text())
+    try:
+        result_file.write(stored_run, {**record, **change}, alpha)
+        with pytest.raises(DataError, match=r"result\.json: .*(damaged|forged)") as caught:
+            Experiment.load(stored_run)
+        assert "\n" not in str(caught.value)
+    finally:
+        (stored_run / "result.json").write_text(json.dumps(record))
+
+
+@pytest.fixture(scope="module")
+def stored_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("stored") / "run"
     Experiment("digits", n_train=60).run(folder)
-    record = json.loads((folder / "result.json").read_text())
-    (folder / "result.json").write_text(json.dumps({**record, **change}))
-    with pytest.raises(DataError, match=r"result\.json: is not the record of a solve"):
-        Experiment.load(folder)
+    return folder
+
+
+@pytest.mark.parametrize("key", ["classes", "test_error", "notes"])
+def test_a_record_that_was_changed_is_refused(stored_run: Path, key: str) -> None:
+    """Classes in another order turned right scores into wrong answers."""
+    text = (stored_run / "result.json").read_text()
+    record = json.loads(text)
+    changed = {**record, key: [str(k) for k in reversed(range(10))] if key != "test_error" else 0.0}
+    try:
+        (stored_run / "result.json").write_text(json.dumps(changed))
+        with pytest.raises(
+            DataError, match=r"does not match its checksum: .*; kernelfit resume .* writes it again"
+        ):
+            Experiment.load(stored_run)
+        assert "result.json: does not match" in kernelfit.check(stored_run).problems[0]
+        (stored_run / "result.json").write_text(json.dumps(record, indent=7, sort_keys=True))
+        assert Experiment.load(stored_run).record["test_error"] == record["test_error"]
+    finally:
+        (stored_run / "result.json").write_text(text)
 
 
 @pytest.mark.parametrize("name", ["solution.h5", "result.json", "weights.h5"])
