@@ -48,7 +48,7 @@ OF_A_CHOICE = ("interpolation", "ridge_choice", "ridge_path")
 STORED = {
     "dataset": schema.TEXT,
     "notes": schema.sequence(schema.TEXT),
-    "seconds": schema.mapping(schema.number(0.0)),
+    "seconds": schema.mapping(schema.number()),
     "interpolates": schema.BOOLEAN,
     **{
         key: schema.optional(schema.number())

@@ -37,11 +37,11 @@ from kernelfit.typing import Array, Float
 
 #: what a stored solution holds beside its problem, its plan and its certificate
 META = {
-    "seconds": schema.mapping(schema.number(0.0)),
+    "seconds": schema.mapping(schema.number()),  # clocks may go backwards
     "traffic": schema.mapping(schema.integer()),
     "notes": schema.sequence(schema.TEXT),
     "remarks": schema.sequence(schema.TEXT),
-    "gflops_factor": schema.optional(schema.number(0.0)),
+    "gflops_factor": schema.optional(schema.number()),
     "certificate": schema.OBJECT,
 }
 # Pairs of rows that are looked at when a solution is read, and rows at least.

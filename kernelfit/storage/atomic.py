@@ -132,6 +132,20 @@ def write_bytes(path: Path, data: bytes) -> None:
         draft.write(data)
 
 
+def append(descriptor: int, data: bytes) -> None:
+    """Add `data` at the end of an open file, or leave it as it was: half a line hides the next. Raises `OSError`."""
+    before = os.fstat(descriptor).st_size
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+    except OSError:
+        # Where even this fails, the half line is the last one: readers leave it out.
+        with suppress(OSError):
+            os.ftruncate(descriptor, before)
+        raise
+
+
 def _beside(path: Path) -> Path:
     """A name that nothing has, in the same folder; of at most 255 bytes."""
     return path.with_name(f".{path.name[:48]}.{secrets.token_hex(6)}")

@@ -16,7 +16,6 @@ import json
 import os
 import zlib
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -155,13 +154,9 @@ class Journal:
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Add a record, which the death of this process does not take away again."""
-        before = os.fstat(self._descriptor).st_size
         try:
-            _write(self._descriptor, line(record))
+            atomic.append(self._descriptor, line(record))
         except OSError as error:
-            # Half a line would hide every line after it; where even this fails it is the last one, and known as torn.
-            with suppress(OSError):
-                os.ftruncate(self._descriptor, before)
             raise storage_error("write the journal", self.path, error) from None
 
     def sync(self) -> None:
@@ -189,9 +184,3 @@ class Journal:
 def line(record: Mapping[str, Any]) -> bytes:
     text = json.dumps(record, separators=(",", ":")).encode()
     return b"%08x %s\n" % (zlib.crc32(text), text)
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]

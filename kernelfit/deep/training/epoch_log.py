@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from kernelfit.errors import InputError, StorageError
 from kernelfit.storage import atomic
 from kernelfit.storage.json_output import plain
+from kernelfit.storage.regular import open_regular
 
 ROOM = 1 << 16  # bytes of scalars to begin with
 
@@ -28,13 +30,15 @@ class EpochLog:
             self._add_scalars(record)
 
     def write(self, record: dict[str, Any]) -> None:
-        """One epoch. Raises StorageError where there is no room; the line that was cut short is left out by `read`."""
+        """One epoch. Raises StorageError where there is no room; no half line is left behind."""
+        descriptor = open_regular(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, "write")
         try:
-            with open(self.path, "a", encoding="utf-8") as file:
-                file.write(_line(record))
+            atomic.append(descriptor, _line(record).encode())
             self._add_scalars(record)
         except OSError as error:
             raise atomic.storage_error("write", self.path, error) from None
+        finally:
+            os.close(descriptor)
 
     def _add_scalars(self, record: dict[str, Any]) -> None:
         if self.scalars is None:
@@ -79,11 +83,18 @@ def _line(record: dict[str, Any]) -> str:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """The epochs of a log; a last line cut short by a kill is left out."""
+    """The records of a log; a last line cut short by a kill is left out. Raises StorageError."""
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise atomic.storage_error("read", path, error) from None
     records = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in lines[:-1]:  # what follows the last end of a line is cut short, whatever it says
         try:
-            records.append(json.loads(line))
-        except ValueError:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
             break
+        if not isinstance(record, dict):
+            break
+        records.append(record)
     return records

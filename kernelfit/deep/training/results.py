@@ -102,7 +102,7 @@ def finished(recipe: Recipe, folder: Path) -> dict[str, Any] | None:
     try:
         stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         owner = Recipe.from_json(stored["recipe"])
-    except (ValueError, KeyError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise DataError(f"result: {path} is not a result of this program; delete it to run again") from None
     if owner != recipe:
         raise DataError(f"result: {path} belongs to another recipe; delete it to run again")

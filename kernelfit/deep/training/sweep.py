@@ -170,7 +170,10 @@ def seconds_so_far(folder: Path) -> float:
     path = folder / "sweep.jsonl"
     if not path.exists():
         return 0.0
-    return sum(float(line["seconds"]) for line in epoch_log.read(path))
+    seconds = [line.get("seconds") for line in epoch_log.read(path)]
+    if not all(isinstance(value, int | float) for value in seconds):
+        raise DataError(f"{path}: a line has no seconds, it is damaged; remove it")
+    return float(sum(seconds))
 
 
 def train(

@@ -1,6 +1,7 @@
 """The log of a run and its TensorBoard scalars."""
 
 import errno
+import os
 
 import pytest
 
@@ -37,16 +38,37 @@ def test_tensorboard_has_every_epoch_once_after_a_kill(tmp_path, stored):
     assert [line["epoch"] for line in epoch_log.read(tmp_path / "log.jsonl")] == [1, 2, 3, 4]
 
 
-def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
+def test_a_full_disk_is_one_line_and_leaves_no_half_line(tmp_path, monkeypatch):
     log = EpochLog(tmp_path, [record(1)])
+    honest, written = os.write, []
 
-    def full(*_, **__):
-        raise OSError(errno.ENOSPC, "No space left on device")
+    def full(descriptor, data):
+        if written:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written.append(honest(descriptor, data[:5]))
+        return 5
 
-    monkeypatch.setattr(epoch_log, "open", full, raising=False)
+    monkeypatch.setattr(os, "write", full)
     with pytest.raises(StorageError, match=r"log\.jsonl: cannot write: No space left on device; free space"):
         log.write(record(2))
-    assert [line["epoch"] for line in epoch_log.read(tmp_path / "log.jsonl")] == [1]
+    monkeypatch.undo()
+    assert (tmp_path / "log.jsonl").read_bytes().count(b"\n") == 1
+    log.write(record(2))
+    assert [line["epoch"] for line in epoch_log.read(tmp_path / "log.jsonl")] == [1, 2]
+
+
+@pytest.mark.parametrize("rest", [b'{"epoch": 2', b'{"epoch": 22}', b"\xff\n", b"3\n", b"[" * 10_000 + b"\n"])
+def test_what_a_kill_leaves_of_the_last_line_is_left_out(tmp_path, rest):
+    """A line without its end is cut short even where it reads as JSON."""
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b'{"epoch": 1}\n' + rest)
+    assert epoch_log.read(path) == [{"epoch": 1}]
+
+
+def test_a_log_that_cannot_be_read_is_one_line(tmp_path):
+    (tmp_path / "log.jsonl").mkdir()
+    with pytest.raises(StorageError, match=r"log\.jsonl: cannot read: Is a directory"):
+        epoch_log.read(tmp_path / "log.jsonl")
 
 
 def test_tensorboard_is_not_begun_where_there_is_no_room(tmp_path, monkeypatch):
