@@ -27,7 +27,7 @@ from kernelfit.deep.training.outcome import Outcome
 from kernelfit.deep.training.results import finished, machine, record, settings
 from kernelfit.deep.training.turns import Job, finish, take_turns
 from kernelfit.deep.world import World, joined, processes
-from kernelfit.errors import InputError, StorageError
+from kernelfit.errors import DataError, InputError, StorageError
 from kernelfit.progress import Progress, ProgressLike, as_progress
 from kernelfit.storage import atomic, json_output
 
@@ -170,10 +170,10 @@ def seconds_so_far(folder: Path) -> float:
     path = folder / "sweep.jsonl"
     if not path.exists():
         return 0.0
-    seconds = [line.get("seconds") for line in epoch_log.read(path)]
-    if not all(isinstance(value, int | float) for value in seconds):
+    lines = epoch_log.read(path)
+    if not all(isinstance(line.get("seconds"), int | float) for line in lines):
         raise DataError(f"{path}: a line has no seconds, it is damaged; remove it")
-    return float(sum(seconds))
+    return sum(float(line["seconds"]) for line in lines)
 
 
 def train(
