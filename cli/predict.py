@@ -91,7 +91,9 @@ def _table(record: dict[str, Any], predictions: Predictions) -> Table:
     if record["test_error"] is not None:
         table.add_row("test error", tables.percent(record["test_error"]))
     if record["test_rmse"] is not None:
-        table.add_row("test RMSE", tables.number(record["test_rmse"]))
+        table.add_row(
+            "test RMSE", f"{tables.number(record['test_rmse'])}   {tables.beside_rmse(record, 'test')}"
+        )
     decided = predictions.decided
     if predictions.classes is not None:
         counts = Counter(decided.tolist())

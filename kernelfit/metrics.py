@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -27,11 +28,33 @@ def root_mean_square(residuals: Float) -> float:
     return float(np.sqrt(np.mean(np.square(residuals))))
 
 
-def compare(scores: Float, truth: NDArray[Any], classification: bool) -> tuple[float | None, float | None]:
-    """(error rate, None) for class codes, (None, root mean square) for targets of the shape of the scores."""
+@dataclass(frozen=True)
+class Errors:
+    """How far scores are from the truth: the fraction of wrong classes, or for targets the root mean square, the
+    coefficient of determination R^2 and the mean absolute error; the others are None."""
+
+    error: float | None = None
+    rmse: float | None = None
+    r2: float | None = None
+    mae: float | None = None
+
+    def named(self, part: str) -> dict[str, float | None]:
+        """Under the names of a record: test_error, test_rmse, test_r2, test_mae for the part "test"."""
+        return {f"{part}_{name}": value for name, value in asdict(self).items()}
+
+
+def compare(scores: Float, truth: NDArray[Any], classification: bool) -> Errors:
+    """Of scores (m, c) and class codes (m,), or targets of the shape of the scores; no rows have no errors."""
+    if not len(scores):
+        return Errors()
     if classification:
-        return error_rate(scores, truth), None
-    return None, root_mean_square(scores - np.asarray(truth, dtype=np.float64).reshape(scores.shape))
+        return Errors(error_rate(scores, truth))
+    residuals = scores - np.asarray(truth, dtype=np.float64).reshape(scores.shape)
+    return Errors(
+        rmse=root_mean_square(residuals),
+        r2=coefficient_of_determination(scores, truth),
+        mae=float(np.mean(np.abs(residuals))),
+    )
 
 
 def coefficient_of_determination(scores: Float, truth: NDArray[Any]) -> float | None:

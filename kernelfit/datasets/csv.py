@@ -20,7 +20,7 @@ import numpy as np
 
 from kernelfit.typing import Float
 
-from .cells import LARGEST_EXACT, Cells, Faults, Kind, classified, is_missing, is_number
+from .cells import LARGEST_EXACT, Cells, Faults, Kind, classified, is_missing, is_number, looks_grouped
 from .faults import damaged, reading
 from .text_file import TextFile, open_text
 
@@ -183,8 +183,11 @@ def _reader(lines: Iterator[str], delimiter: str) -> Iterator[list[str]]:
     return csv.reader(lines, delimiter=delimiter, skipinitialspace=delimiter != " ")
 
 
-def open_table(path: Path) -> TextTable:
-    """How the file is a table. Raises DataError where it is empty, a header alone, or no text."""
+def open_table(path: Path, known: Sequence[str] = ()) -> TextTable:
+    """How the file is a table; a first line of some `known` names, though they be numbers, is a header.
+
+    Raises DataError where it is empty, a header alone, or no text.
+    """
     with reading(path, "a table as text"):
         file = open_text(path)
         sample = [line for _, line in islice(file.lines(), _SAMPLE)]
@@ -194,7 +197,7 @@ def open_table(path: Path) -> TextTable:
             )
         delimiter = _delimiter(sample)
         rows = _cut(sample, delimiter)
-        table = _with_header(file, delimiter, rows)
+        table = _with_header(file, delimiter, rows, frozenset(known))
         if len(rows) == table.skip:
             raise damaged(path, "rows under the header", "none")
         return table
@@ -218,7 +221,7 @@ def _delimiter(sample: list[str]) -> str:
         if width < 2 or len(rows[0]) not in (width, width - 1) or any(len(row) != width for row in rows[1:]):
             continue
         cells = [cell for row in rows[1:] or rows for cell in row]
-        score = (sum(is_number(cell) or is_missing(cell) for cell in cells) / len(cells), width)
+        score = (sum(map(_is_value, cells)) / len(cells), width)
         if score > best_score:
             best, best_score = delimiter, score
     if best:
@@ -227,7 +230,11 @@ def _delimiter(sample: list[str]) -> str:
     return max(_DELIMITERS[:-1], key=sample[0].count)
 
 
-def _with_header(file: TextFile, delimiter: str, rows: list[list[str]]) -> TextTable:
+def _is_value(cell: str) -> bool:
+    return is_number(cell) or is_missing(cell) or looks_grouped(cell)
+
+
+def _with_header(file: TextFile, delimiter: str, rows: list[list[str]], known: frozenset[str]) -> TextTable:
     first, second = rows[0], rows[1] if len(rows) > 1 else []
     trailing = (
         len(first) > 2 and all(not row[-1] for row in rows) and all(len(row) == len(first) for row in rows)
@@ -236,6 +243,8 @@ def _with_header(file: TextFile, delimiter: str, rows: list[list[str]]) -> TextT
         rows = [row[:-1] for row in rows]
         first, second = rows[0], rows[1] if len(rows) > 1 else []
     named, skip, notes = _is_header(first, second), 1, list(file.notes)
+    if not named and len(set(first)) == len(first) and known.issuperset(first):
+        named = True  # a frame without names whose columns were put in another order
     name = file.path.name
     if _counts(first):
         named = _is_count_header(first, rows[1:])

@@ -19,6 +19,7 @@ from .locate import locate, locate_in
 from .own import holds_idx, read_own
 from .registry import REGISTRY
 from .spec import Spec
+from .table import stem_of
 
 
 def load(
@@ -70,7 +71,7 @@ def load(
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise InputError(f"seed: got {seed!r}, expected an integer >= 0")
     if train is not None:
-        title = Path(train).stem if name in REGISTRY else name
+        title = stem_of(Path(train)) if name in REGISTRY else name
         dataset = _load_own("train", title, _existing("train", train), test, options, seed, n_test)
     elif name in REGISTRY:
         if test is not None:
@@ -81,7 +82,7 @@ def load(
         dataset = _load_known(REGISTRY[name], data_dir, progress)
     else:
         path = _own_path(name)
-        dataset = _load_own("dataset", path.stem, path, test, options, seed, n_test)
+        dataset = _load_own("dataset", stem_of(path), path, test, options, seed, n_test)
     for note in dataset.notes:
         progress.note(note)
     return _first_rows(dataset, n_train, n_test)

@@ -33,6 +33,8 @@ TABLES = (*TEXT, *ARROW)
 _LABELS = ("label", "target", "y", "class", "labels", "targets", "classes", "outcome", "response")
 _UNNAMED = ("", "unnamed: 0", "__index_level_0__")
 _IDS = (*_UNNAMED, "id", "index")
+# Classes may be called by numbers and words together, but not by more different numbers than these.
+_MOST_NUMBERS = 20
 # Names that a message lists.
 _LISTED = 8
 
@@ -50,6 +52,12 @@ def is_table(path: Path) -> bool:
     return suffix_of(path) in TABLES and (suffix_of(path) in TEXT or path.suffix.lower() in ARROW)
 
 
+def stem_of(path: Path) -> str:
+    """The file's name without the suffixes that say what it holds: a of a.csv.gz."""
+    name = Path(path.name)
+    return Path(name.stem).stem if name.suffix.lower() in PACKED and suffix_of(path) in TEXT else name.stem
+
+
 def read_table(path: Path, options: FileOptions | None = None, like: TableColumns | None = None) -> Rows:
     """X (n, d) float64 and the labels. Raises DataError naming row and column, InputError for what was asked.
 
@@ -58,7 +66,7 @@ def read_table(path: Path, options: FileOptions | None = None, like: TableColumn
     options = options or FileOptions()
     options.require_table(path)
     with reading(path, "a table"):
-        table = _open(path)
+        table = _open(path, like)
         if like is not None:
             rows = _read_like(table, like)
             if not rows.labelled:
@@ -78,15 +86,17 @@ def read_columns(path: Path, like: TableColumns | None) -> Rows:
     note; one that is called id or index names the rows. Raises DataError where one is missing.
     """
     with reading(path, "a table"):
-        table = _open(path)
+        table = _open(path, like)
         if like is None:
             names = tuple(str(index) for index in range(len(table.names)))
             like = TableColumns(names, None, names)
         return _read_like(table, like)
 
 
-def _open(path: Path) -> Table:
-    return open_arrow(path) if suffix_of(path) in ARROW else open_table(path)
+def _open(path: Path, like: TableColumns | None = None) -> Table:
+    if suffix_of(path) in ARROW:
+        return open_arrow(path)
+    return open_table(path, like.every if like is not None and like.named else ())
 
 
 def _read_new(table: Table, options: FileOptions) -> Rows:
@@ -118,6 +128,8 @@ def _read_new(table: Table, options: FileOptions) -> Rows:
     columns = TableColumns(
         tuple(names[column] for column in features), names[label], tuple(names), named=table.named
     )
+    if options.task != "classification":
+        _refuse_strange_words(table, cells, label)
     return _rows(table, X, cells, columns, label, notes)
 
 
@@ -177,6 +189,28 @@ def _rows(
         notes=(*notes, *cells.notes),
         columns=columns if classes is None else columns.with_text_labels(),
         ids=ids,
+    )
+
+
+def _refuse_strange_words(table: Table, cells: Cells, label: int) -> None:
+    """Raise where a label of words looks like one of numbers that were not understood."""
+    assert cells.label is not None
+    if not cells.faults[label].get(Kind.TEXT):
+        return
+    words = [(row, cell) for row, cell in enumerate(cells.label_texts) if np.isnan(cells.label[row])]
+    numbers = np.unique(cells.label[np.isfinite(cells.label)])
+    grouped = next(((row, cell) for row, cell in words if looks_grouped(cell)), None)
+    if grouped is None and not (len(numbers) > _MOST_NUMBERS and words):
+        return
+    row, cell = grouped or words[0]
+    remedy = "mend the cell" if grouped is None else "write numbers without separators of thousands"
+    raise damaged(
+        table.path,
+        f"numbers or words in the label column {table.names[label]!r}",
+        f"{cell[:40]!r} in row {row} (counted from 0) of what are else numbers"
+        if grouped is None
+        else f"{cell[:40]!r} in row {row} (counted from 0)",
+        f"{remedy}, or take them as they stand with --task classification",
     )
 
 

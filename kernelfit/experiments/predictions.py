@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from kernelfit.datasets import REGISTRY, Dataset
 from kernelfit.datasets.rows import Rows
 from kernelfit.errors import InputError
 from kernelfit.experiments.result import Result
-from kernelfit.metrics import compare
+from kernelfit.metrics import Errors, compare
 from kernelfit.progress import Progress
 from kernelfit.storage import atomic
 from kernelfit.typing import Array, Float
@@ -26,7 +26,7 @@ _LISTED = 8
 
 @dataclass(frozen=True)
 class Predictions:
-    """Scores (m, c) of rows, what they decide, and for labelled rows the error (classes) or root mean square.
+    """Scores (m, c) of rows, what they decide, and how far they are from labels where there are some.
 
     `target` is what the training table calls its label, `ids` what the file calls its rows.
     """
@@ -36,16 +36,14 @@ class Predictions:
     classes: tuple[str, ...] | None
     target: str | None = None
     ids: tuple[str, ...] | None = None
-    test_error: float | None = None
-    test_rmse: float | None = None
+    errors: Errors = field(default_factory=Errors)
 
     def record(self, saved: Path, seconds: dict[str, float], command: str) -> dict[str, Any]:
         """What `kernelfit predict --json` writes."""
         return {
             "solution": str(saved),
             "n_rows": len(self.scores),
-            "test_error": self.test_error,
-            "test_rmse": self.test_rmse,
+            **self.errors.named("test"),
             "predictions": self.decided,
             "seconds": seconds,
             "peak_rss_bytes": environment.peak_rss_bytes(),
@@ -134,8 +132,7 @@ def _compared(
         raise InputError(
             f"run_dir: the solution has {scores.shape[1]} outputs, the data {columns}; give its own data"
         )
-    error, rmse = compare(scores, truth, result.classes is not None)
-    return replace(predictions, test_error=error, test_rmse=rmse)
+    return replace(predictions, errors=compare(scores, truth, result.classes is not None))
 
 
 def _truth(result: Result, rows: Rows, progress: Progress) -> Array | None:

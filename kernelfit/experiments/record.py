@@ -8,7 +8,7 @@ from typing import Any
 from kernelfit.cpu import environment
 from kernelfit.datasets import Dataset
 from kernelfit.experiments.prepare import Prepared
-from kernelfit.metrics import coefficient_of_determination, compare
+from kernelfit.metrics import Errors, compare
 from kernelfit.solver.ridge import RidgeChoice
 from kernelfit.solver.search import GammaChoice
 from kernelfit.solver.solution import Solution
@@ -28,8 +28,13 @@ _OF_A_SOLUTION = (
     "loo_error",
     "test_rmse",
     "test_r2",
+    "test_mae",
     "train_rmse",
+    "train_r2",
+    "train_mae",
     "loo_rmse",
+    "loo_r2",
+    "loo_mae",
     "rkhs_norm",
     "rkhs_norm_per_class",
     "backward_error",
@@ -78,7 +83,8 @@ def solve_record(
 
     `predictions` (n_test, c) are scores of the test rows, `left_out` (n, c) leave-one-out scores of the training
     rows that were kept, `seconds` what the caller measured (`load`, `total`), `about` what it was asked for:
-    `features`, `seed`, `command`. For regression the error rates are None and root mean squares stand beside them.
+    `features`, `seed`, `command`. For regression the error rates are None, and root mean squares, R^2 and mean absolute
+    errors stand beside them.
     """
     classification = dataset.classes is not None
     plan = solution.plan
@@ -88,12 +94,9 @@ def solve_record(
     certified = _certified(solution)
     if certified["min_pivot_row"] is not None:
         certified["min_pivot_row"] = int(kept[certified["min_pivot_row"]])
-    test_error, test_rmse, test_r2 = None, None, None
-    if dataset.n_test > 0:
-        test_error, test_rmse = compare(predictions, dataset.y_test, classification)
-        test_r2 = None if classification else coefficient_of_determination(predictions, dataset.y_test)
-    train_error, train_rmse = compare(solution.fitted, truth, classification)
-    loo_error, loo_rmse = (None, None) if left_out is None else compare(left_out, truth, classification)
+    test = compare(predictions, dataset.y_test, classification)
+    train = compare(solution.fitted, truth, classification)
+    loo = Errors() if left_out is None else compare(left_out, truth, classification)
     measured = {"features": prepared.seconds, **solution.seconds, **seconds}
     notes = [*prepared.notes, *(text for text in solution.notes if text not in prepared.notes)]
     record = {
@@ -106,13 +109,9 @@ def solve_record(
         "n_features": prepared.n_features,
         "features": about["features"],
         **_equations(solution),
-        "test_error": test_error,
-        "train_error": train_error,
-        "loo_error": loo_error,
-        "test_rmse": test_rmse,
-        "test_r2": test_r2,
-        "train_rmse": train_rmse,
-        "loo_rmse": loo_rmse,
+        **test.named("test"),
+        **train.named("train"),
+        **loo.named("loo"),
         **certified,
         "seconds": {name: measured.get(name, 0.0) for name in (*PHASES, "total")},
         "gflops_factor": solution.gflops_factor,

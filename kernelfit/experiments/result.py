@@ -72,7 +72,12 @@ class Result:
             "train_rmse",
             "test_rmse",
             "loo_rmse",
+            "train_r2",
             "test_r2",
+            "loo_r2",
+            "train_mae",
+            "test_mae",
+            "loo_mae",
         ):
             if record.get(key) is not None:
                 lines.append(f"  {key.replace('_', ' '):<16}{record[key]:.6g}")

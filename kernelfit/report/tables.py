@@ -41,6 +41,11 @@ def seconds(value: float | None) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def beside_rmse(record: dict[str, Any], part: str) -> str:
+    """R² and the mean absolute error of a part: test, train or loo."""
+    return f"R² {number(record[f'{part}_r2'])}, MAE {number(record[f'{part}_mae'])}"
+
+
 def size(n_bytes: float | None) -> str:
     """Bytes in powers of ten: 14.4 GB."""
     if n_bytes is None:
@@ -115,13 +120,13 @@ def _answers(record: dict[str, Any], row: paper.PaperRow | None) -> Table:
         )
         add("train error", percent(record["train_error"]))
     else:
-        add("test RMSE", number(record["test_rmse"]), "", f"{record['n_test']:,} rows")
-        add("test R²", number(record["test_r2"]))
-        add("train RMSE", number(record["train_rmse"]))
+        rows = f", {record['n_test']:,} rows"
+        add("test RMSE", number(record["test_rmse"]), "", beside_rmse(record, "test") + rows)
+        add("train RMSE", number(record["train_rmse"]), "", beside_rmse(record, "train"))
     if record["loo_error"] is not None:
         add("leave-one-out error", percent(record["loo_error"]))
     elif record["loo_rmse"] is not None:
-        add("leave-one-out RMSE", number(record["loo_rmse"]))
+        add("leave-one-out RMSE", number(record["loo_rmse"]), "", beside_rmse(record, "loo"))
     norm = None if row is None or ridge else row.rkhs_norm
     add(
         "RKHS norm",

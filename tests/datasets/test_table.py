@@ -9,7 +9,7 @@ import pytest
 
 from kernelfit.datasets import load
 from kernelfit.datasets.file_options import FileOptions
-from kernelfit.datasets.table import is_table, read_columns, read_table
+from kernelfit.datasets.table import is_table, read_columns, read_table, stem_of
 from kernelfit.errors import DataError, InputError
 
 
@@ -197,6 +197,25 @@ def test_labels_may_be_words(tmp_path: Path) -> None:
     assert read_table(written(tmp_path, "a,y\n1,True\n2,False\n")).class_names == ("False", "True")
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a;y\n1;1.234,50\n2;1.299,00\n", "found '1.234,50' in row 0 .*without separators of thousands"),
+        (
+            "a,y\n" + "".join(f"{i},{i}.5\n" for i in range(30)) + "3,x\n",
+            "found 'x' in row 30 .*what are else numbers",
+        ),
+    ],
+)
+def test_words_among_numbers_are_no_classes_unasked(tmp_path: Path, text: str, message: str) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(DataError, match=message):
+        read_table(path)
+    rows = read_table(path, FileOptions.of(task="classification"))
+    assert rows.class_names is not None
+    assert len(rows.class_names) == len(rows.X)
+
+
 def test_a_test_table_is_read_like_the_training_table(tmp_path: Path) -> None:
     train = read_table(written(tmp_path, "a,y,b\n1,1,2\n3,x,4\n"), FileOptions.of(target="y"))
     test = read_table(written(tmp_path, "b,a,y\n20,10,1\n", "b.csv"), None, train.columns)
@@ -298,6 +317,12 @@ def test_a_header_that_counts_is_a_header_with_a_note(tmp_path: Path, text: str,
     assert f"a.csv: the first line, 0, 1, 2, ..., is taken as {meaning}" in rows.notes
 
 
+def test_columns_that_are_called_by_numbers_may_stand_in_another_order(tmp_path: Path) -> None:
+    train = read_table(written(tmp_path, "0,1,2,3\n5,6,7,0.5\n8,9,10,1.5\n"))
+    new = read_columns(written(tmp_path, "2,0,1\n70,50,60\n", "new.csv"), train.columns)
+    assert new.X.tolist() == [[50, 60, 70]]
+
+
 def test_many_columns_are_read_and_messages_stay_short(tmp_path: Path) -> None:
     names = [f"c{index}" for index in range(20_000)]
     text = ",".join(names) + "\n" + ",".join(["1"] * 19_999 + ["0.5"]) + "\n"
@@ -310,6 +335,12 @@ def test_many_columns_are_read_and_messages_stay_short(tmp_path: Path) -> None:
 
 
 def test_names_of_tables() -> None:
+    assert [stem_of(Path(name)) for name in ("a.csv", "a.b.csv.gz", "a.npz", "a.gz")] == [
+        "a",
+        "a.b",
+        "a",
+        "a",
+    ]
     for name in (
         "a.csv",
         "A.CSV",

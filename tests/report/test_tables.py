@@ -11,6 +11,7 @@ from rich.console import Console, RenderableType
 
 from kernelfit.errors import InputError
 from kernelfit.experiments import paper
+from kernelfit.metrics import Errors
 from kernelfit.report import advice, figures, table3, tables
 
 
@@ -107,11 +108,18 @@ def test_no_column_for_a_paper_that_has_no_such_row() -> None:
 
 
 def test_regression_shows_its_own_measures() -> None:
-    record = solve_record(
-        dataset="mine", test_error=None, train_error=None, test_rmse=0.5, test_r2=0.9, train_rmse=0.0
-    )
-    text = text_of(tables.solve_table(record))
-    assert "test RMSE" in text
+    measures = {
+        **Errors(rmse=0.5, r2=0.9, mae=0.4).named("test"),
+        **Errors(rmse=0.0, r2=1.0, mae=0.0).named("train"),
+        **Errors(rmse=0.7, r2=-0.25, mae=0.6).named("loo"),
+    }
+    text = text_of(tables.solve_table(solve_record(dataset="mine", **measures)))
+    lines = {line.split("  ")[0]: line for line in text.splitlines()}
+    assert "0.5" in lines["test RMSE"]
+    assert "R² 0.9, MAE 0.4" in lines["test RMSE"]
+    assert "R² 1, MAE 0" in lines["train RMSE"]
+    assert "0.7" in lines["leave-one-out RMSE"]
+    assert "R² -0.25, MAE 0.6" in lines["leave-one-out RMSE"]
     assert "test error" not in text
 
 

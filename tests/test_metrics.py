@@ -1,0 +1,31 @@
+"""Errors of scores, beside scikit-learn's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn import metrics as reference
+
+from kernelfit.metrics import Errors, compare
+
+
+@pytest.mark.parametrize("shape", [(30,), (30, 1), (30, 3)])
+def test_targets(rng: np.random.Generator, shape: tuple[int, ...]) -> None:
+    truth = rng.normal(size=shape)
+    scores = (truth + rng.normal(size=shape)).reshape(30, -1)
+    errors = compare(scores, truth, False)
+    flat = truth.reshape(30, -1)
+    assert errors.error is None
+    assert errors.rmse == pytest.approx(np.sqrt(reference.mean_squared_error(flat, scores)))
+    assert errors.mae == pytest.approx(reference.mean_absolute_error(flat, scores))
+    if scores.shape[1] == 1:
+        assert errors.r2 == pytest.approx(reference.r2_score(flat, scores))
+
+
+def test_classes_and_no_rows(rng: np.random.Generator) -> None:
+    scores, codes = rng.normal(size=(30, 4)), rng.integers(0, 4, 30)
+    errors = compare(scores, codes, True)
+    assert errors == Errors(error=np.mean(scores.argmax(axis=1) != codes))
+    assert compare(scores[:0], codes[:0], True) == compare(scores[:0], codes[:0], False) == Errors()
+    assert compare(np.ones((3, 1)), np.full(3, 2.0), False) == Errors(rmse=1.0, r2=None, mae=1.0)
+    assert errors.named("test")["test_error"] == errors.error
