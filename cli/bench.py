@@ -15,6 +15,7 @@ from kernelfit.progress import TerminalProgress
 from kernelfit.report import figures, tables
 from kernelfit.storage import json_output
 
+from . import completion
 from .options import COUNT, command_line, data_dir_option, json_option, threads_option
 from .output import GroupedCommand, emit
 
@@ -25,7 +26,11 @@ from .output import GroupedCommand, emit
 )
 @click.option("--n", "ahead", type=COUNT, metavar="ROWS", help="Also predict this size.")
 @click.option(
-    "--dataset", default=SYNTHETIC, show_default=True, help="Rows: normal ones, or a data set by name."
+    "--dataset",
+    default=SYNTHETIC,
+    show_default=True,
+    help="Rows: normal ones, or a data set by name.",
+    shell_complete=completion.datasets,
 )
 @click.option(
     "--d", "n_features", type=int, default=784, show_default=True, help="Features of synthetic rows."

@@ -13,10 +13,10 @@ from kernelfit.solver.check import check
 from kernelfit.storage import json_output
 
 from .options import command_line, json_option, threads_option
-from .output import emit
+from .output import GroupedCommand, emit
 
 
-@click.command(name="check")
+@click.command(name="check", cls=GroupedCommand)
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @threads_option
 @json_option

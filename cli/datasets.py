@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.table import Table
 from rich.text import Text
 
 from kernelfit.datasets.download import fetch as download
@@ -16,20 +15,19 @@ from kernelfit.datasets.registry import REGISTRY
 from kernelfit.datasets.spec import Located, Spec
 from kernelfit.errors import DataError
 from kernelfit.progress import TerminalProgress
+from kernelfit.report.grid import Grid, Pairs
 from kernelfit.storage import json_output
 
 from .options import data_dir_option, json_option
-from .output import emit
+from .output import CommandGroup, emit
 
 EMBEDDED = "embedded"
 MISSING = "missing"
 
-_NUMBERS = ("Train", "Test", "Features", "Classes", "Download")
-
 _names = click.Choice(list(REGISTRY))
 
 
-@click.group(name="datasets")
+@click.group(name="datasets", cls=CommandGroup)
 def command() -> None:
     """List, fetch, verify and locate data sets."""
 
@@ -53,9 +51,7 @@ def show(name: str, data_dir: Path | None, json_target: str | None) -> None:
     json_output.check_target(json_target)
     spec = REGISTRY[name]
     record = {**_describe(spec), **_place(spec, data_dir)}
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(no_wrap=True, style="bold")
-    table.add_column(overflow="fold")
+    table = Pairs()
     rows = f"{spec.n_train:,} to train on, {spec.n_test:,} to test"
     shape = " x ".join(map(str, spec.image_shape))
     for title, text in (
@@ -185,7 +181,7 @@ def _how_to_get(name: str) -> str:
 
 
 def _show(
-    records: list[dict[str, Any]], target: str | None, table: Callable[[list[dict[str, Any]]], Table]
+    records: list[dict[str, Any]], target: str | None, table: Callable[[list[dict[str, Any]]], Grid]
 ) -> None:
     emit(records, target, table(records))
 
@@ -199,8 +195,9 @@ def _print_lines(lines: list[str], record: dict[str, Any], target: str | None) -
             click.echo(line)
 
 
-def _list_table(records: list[dict[str, Any]]) -> Table:
-    table = _table("Name", "Data", "Train", "Test", "Features", "Classes", "Download", "Licence", "Place")
+def _list_table(records: list[dict[str, Any]]) -> Grid:
+    headings = ("Name", "Data", "Train", "Test", "Features", "Classes", "Download", "Licence", "Place")
+    table = Grid(headings, right=range(2, 7), words=(1, 7, 8), optional=(1, 7, 4, 5, 3, 6))
     for record in records:
         table.add_row(
             record["name"],
@@ -220,8 +217,8 @@ def _megabytes(size: int) -> str:
     return f"{size / 1e6:,.0f} MB" if size else ""
 
 
-def _place_table(records: list[dict[str, Any]]) -> Table:
-    table = _table("Name", "Downloaded", "Place")
+def _place_table(records: list[dict[str, Any]]) -> Grid:
+    table = Grid(("Name", "Downloaded", "Place"), words=(2,))
     for record in records:
         table.add_row(
             record["name"], "now" if record["fetched"] else "no need, it was there", record["place"]
@@ -229,8 +226,8 @@ def _place_table(records: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _verify_table(records: list[dict[str, Any]]) -> Table:
-    table = _table("Name", "Status", "Files", "Reason")
+def _verify_table(records: list[dict[str, Any]]) -> Grid:
+    table = Grid(("Name", "Status", "Files", "Reason"), words=(3,))
     colours = {"official": "green", "other origin": "yellow"}
     for record in records:
         status = record["status"]
@@ -238,11 +235,4 @@ def _verify_table(records: list[dict[str, Any]]) -> Table:
         same = sum(file["official"] for file in record["files"])
         files = f"{same} of {len(record['files'])} official" if record["files"] else ""
         table.add_row(record["name"], Text(status, style=colour), files, record["reason"])
-    return table
-
-
-def _table(*titles: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in titles:
-        table.add_column(title, overflow="fold", justify="right" if title in _NUMBERS else "left")
     return table

@@ -22,13 +22,13 @@ from kernelfit.storage import json_output
 
 from . import network_options as options
 from .options import command_line
-from .output import show
+from .output import CommandGroup, show
 
 _MODEL_HELP = f"{', '.join(MODELS)}, or package.module:function for a network of your own."
 ANALYSES = ("with_norms", "kernel_rows", "rademacher_draws")
 
 
-@click.group("deep")
+@click.group(name="deep", cls=CommandGroup)
 def command() -> None:
     """The deep-net randomization tests (needs the `deep` extra)."""
     if "" not in sys.path:

@@ -7,7 +7,6 @@ from typing import get_args
 
 import click
 import numpy as np
-from rich.table import Table
 
 from kernelfit.datasets import load
 from kernelfit.datasets.corruptions import random_labels
@@ -15,11 +14,13 @@ from kernelfit.deep.data.images import centre_crop
 from kernelfit.errors import InputError
 from kernelfit.expressivity import fit
 from kernelfit.progress import TerminalProgress
+from kernelfit.report.grid import Grid
 from kernelfit.storage import json_output
 from kernelfit.typing import Variant
 
+from . import completion
 from .options import command_line
-from .output import show
+from .output import GroupedCommand, show
 
 LABELS = ("true", "random")
 
@@ -32,8 +33,15 @@ def parse_depths(text: str) -> list[int]:
         raise InputError(f"--depth: got {text!r}, expected integers with commas, such as 2,3,17") from None
 
 
-@click.command("expressivity")
-@click.option("--dataset", "name", default="cifar10", show_default=True, help="Name or path of the data set.")
+@click.command(name="expressivity", cls=GroupedCommand)
+@click.option(
+    "--dataset",
+    "name",
+    default="cifar10",
+    show_default=True,
+    help="Name or path of the data set.",
+    shell_complete=completion.datasets,
+)
 @click.option("--labels", type=click.Choice(LABELS), default="random", show_default=True)
 @click.option("--depth", "depths", default="2,3,5,17", show_default=True, help="Weight layers, with commas.")
 @click.option("--variant", type=click.Choice(get_args(Variant)), default="plain", show_default=True)
@@ -115,9 +123,8 @@ def command(
 
 
 def _print(title: str, records: list[dict[str, float]]) -> None:
-    table = Table(title=title)
-    for column in ("depth", "width", "weights", "accuracy", "largest error", "seconds"):
-        table.add_column(column, justify="right")
+    headings = ("depth", "width", "weights", "accuracy", "largest error", "seconds")
+    table = Grid(headings, right=range(len(headings)), title=title)
     for row in records:
         table.add_row(
             f"{row['depth']}",

@@ -6,24 +6,25 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.table import Table
 
 from kernelfit import datasets
 from kernelfit.errors import InputError
 from kernelfit.features import names, summary
 from kernelfit.features.options import format_value, make, options, pairs
 from kernelfit.report import feature_pictures, figures
+from kernelfit.report.grid import Grid
 from kernelfit.storage import json_output
 
+from . import completion
 from .options import json_option
-from .output import emit
+from .output import CommandGroup, emit
 from .output import show as show_text
 from .output_folder import staged
 
 FILTERS, MAPS = "filters.png", "maps.png"
 
 
-@click.group(name="features")
+@click.group(name="features", cls=CommandGroup)
 def command() -> None:
     """List and show the feature maps."""
 
@@ -41,9 +42,7 @@ def list_(json_target: str | None) -> None:
         }
         for name in names()
     ]
-    table = Table(box=None, pad_edge=False)
-    for heading in ("Name", "What", "Options"):
-        table.add_column(heading, overflow="fold")
+    table = Grid(("Name", "What", "Options"), words=(1, 2))
     for record in records:
         settings = record["options"]
         text = " ".join(f"{key}={format_value(value)}" for key, value in settings.items())  # type: ignore[attr-defined]
@@ -54,10 +53,20 @@ def list_(json_target: str | None) -> None:
 @command.command(name="show")
 @click.argument("name", type=click.Choice(names()))
 @click.option(
-    "--option", "-o", "texts", multiple=True, metavar="NAME=VALUE", help="One of its options; repeatable."
+    "--option",
+    "-o",
+    "texts",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="One of its options; repeatable.",
+    shell_complete=completion.options_of_features,
 )
 @click.option(
-    "--dataset", default="digits", show_default=True, help="Images to fit and draw: a name or a path."
+    "--dataset",
+    default="digits",
+    show_default=True,
+    help="Images to fit and draw: a name or a path.",
+    shell_complete=completion.datasets,
 )
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Folder to look in first for the data set.")
 @click.option(
@@ -103,9 +112,8 @@ def show(
             figures.save(feature_pictures.maps(feature, rows, min(images, len(rows))), folder / MAPS)
             assert out is not None
             record["pictures"] = [str(out / FILTERS), str(out / MAPS)]
-    table = Table(title=f"{name}: {summary(name)}", box=None, pad_edge=False, title_justify="left")
-    for heading in ("Option", "Value", "Default", "Meaning"):
-        table.add_column(heading, overflow="fold")
+    headings = ("Option", "Value", "Default", "Meaning")
+    table = Grid(headings, words=(3,), title=f"{name}: {summary(name)}")
     for key, option in known.items():
         table.add_row(key, format_value(getattr(feature, key)), format_value(option.default), option.help)
     emit(record, json_target, table)

@@ -6,14 +6,14 @@ from typing import Any
 
 import click
 import numpy as np
-from rich.table import Table
 
 from kernelfit.cpu import environment
 from kernelfit.experiments import gemm_rate
+from kernelfit.report.grid import Pairs
 from kernelfit.storage import json_output
 
 from .options import json_option
-from .output import emit
+from .output import GroupedCommand, emit
 
 
 def gather(measure: bool) -> dict[str, Any]:
@@ -27,11 +27,9 @@ def gather(measure: bool) -> dict[str, Any]:
     return record
 
 
-def table(record: dict[str, Any]) -> Table:
+def table(record: dict[str, Any]) -> Pairs:
     """The record as a person reads it."""
-    rows = Table(show_header=False, box=None, pad_edge=False)
-    rows.add_column(style="bold")
-    rows.add_column(overflow="fold")
+    rows = Pairs()
     processor = record["processor"]
     rows.add_row("System", record["system"])
     rows.add_row(
@@ -51,7 +49,7 @@ def table(record: dict[str, Any]) -> Table:
     return rows
 
 
-@click.command(name="info")
+@click.command(name="info", cls=GroupedCommand)
 @click.option(
     "--gemm/--no-gemm", default=True, show_default=True, help="Measure the GEMM rate (some seconds)."
 )

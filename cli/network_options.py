@@ -16,6 +16,7 @@ from kernelfit import deep
 from kernelfit.deep.options import OPTIMIZERS, PRECISIONS
 from kernelfit.errors import InputError
 
+from . import completion
 from .options import data_dir_option, json_option
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -61,7 +62,11 @@ _HARDWARE = (
 )
 
 _SIZE = (
-    click.option("--dataset", help="Name or path of the data set  [default: cifar10]"),
+    click.option(
+        "--dataset",
+        help="Name or path of the data set  [default: cifar10]",
+        shell_complete=completion.datasets,
+    ),
     click.option("--n", type=click.IntRange(min=1), help="First n training rows (default: all)."),
     click.option("--n-test", type=click.IntRange(min=1), help="First test rows (default: all)."),
     click.option("--epochs", type=click.IntRange(min=1), help="Epochs of every run."),

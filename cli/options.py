@@ -20,6 +20,8 @@ from kernelfit.gram.precision import PRECISIONS
 from kernelfit.kernels import KERNELS, parameter_names
 from kernelfit.typing import TaskName
 
+from . import completion
+
 
 class Count(click.ParamType):
     """An integer that may be written 100000, 100_000, 100,000, 1e5 or 100k."""
@@ -78,6 +80,7 @@ device_option = click.option(
     default="auto",
     show_default=True,
     metavar="auto|cpu|cuda[:i]",
+    shell_complete=completion.words("auto", "cpu", "cuda"),
     help="Where to compute; cuda:0,cuda:1 for both.",
 )
 device_memory_option = click.option(
@@ -95,7 +98,11 @@ threads_option = click.option(
 
 _DATA = (
     click.option(
-        "--dataset", default="digits", show_default=True, help="Name (kernelfit datasets list) or path."
+        "--dataset",
+        default="digits",
+        show_default=True,
+        help="Name (kernelfit datasets list) or path.",
+        shell_complete=completion.datasets,
     ),
     click.option(
         "--train", type=click.Path(path_type=Path), help="Your own training rows: NPZ, HDF5, CSV, folder."
@@ -136,6 +143,7 @@ _SOLVER = (
     click.option(
         "--ridge",
         metavar="NUMBER|auto",
+        shell_complete=completion.words("auto"),
         default="0",
         show_default=True,
         help="Added to the diagonal (streamed features: times its mean); 0 interpolates. auto: least leave-one-out "
@@ -214,7 +222,12 @@ def kernel_options(function: Function) -> Function:
             type=click.Choice(list(KERNELS)),
             help="[default: gaussian; of features that stream: linear]",
         ),
-        click.option("--gamma", metavar="NUMBER|median|auto", help=_gamma_help()),
+        click.option(
+            "--gamma",
+            metavar="NUMBER|median|auto",
+            help=_gamma_help(),
+            shell_complete=completion.words("median", "auto"),
+        ),
         click.option(
             "--gamma-factor",
             type=float,
@@ -250,7 +263,13 @@ class FeatureName(click.ParamType):
 def feature_options(function: Function) -> Function:
     """--features, --filters, --option, --standardise."""
     decorators = (
-        click.option("--features", type=FeatureName(), default="none", show_default=True),
+        click.option(
+            "--features",
+            type=FeatureName(),
+            default="none",
+            show_default=True,
+            shell_complete=completion.features,
+        ),
         click.option(
             "--filters", "n_filters", type=int, metavar="COUNT", help="Filters, of --features that have them."
         ),
@@ -260,6 +279,7 @@ def feature_options(function: Function) -> Function:
             multiple=True,
             metavar="NAME=VALUE",
             help="Of the features (kernelfit features list); repeatable.",
+            shell_complete=completion.options_of_features,
         ),
         click.option(
             "--standardise",

@@ -16,15 +16,23 @@ from kernelfit.storage import json_output
 # Columns of what is piped: nobody looks at its width, and a name that is cut or wrapped is lost.
 _UNBOUNDED = 10_000
 
+#: heading -> the options below it, by the name of their Python argument
 _GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "Data",
         (
-            *("dataset", "train", "test", "n_train", "n_test", "rows", "target", "drop", "task", "keys"),
-            *("data_dir", "corruption", "corruption_p"),
+            *("dataset", "name", "train", "test", "n_train", "n_test", "n", "rows", "data_dir", "images"),
+            *("target", "drop", "task", "keys"),
+            *("corruption", "corruption_p", "corruptions", "shares", "p", "labels", "crop"),
         ),
     ),
-    ("Features", ("features", "n_filters", "feature_options", "standardise", "n_features")),
+    (
+        "Features",
+        (
+            *("features", "n_filters", "filters", "feature_options", "texts", "standardise", "n_features"),
+            "quantise",
+        ),
+    ),
     (
         "Kernel",
         (
@@ -34,21 +42,64 @@ _GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
             *sorted({name for kernel in KERNELS for name in parameter_names(kernel)}),
         ),
     ),
-    ("Solver", ("ridge", "jitter", "precision", "n_rhs", "sizes", "ahead", "repeats", "seed", "loo")),
-    ("Machine", ("tier", "memory", "scratch", "device", "device_memory", "threads", "predict_time")),
+    (
+        "Network",
+        (
+            *(
+                "model",
+                "models",
+                "epochs",
+                "side",
+                "batch",
+                "rates",
+                "optimizer",
+                "label_smoothing",
+                "rate_decay",
+            ),
+            *(
+                "dropout",
+                "augment",
+                "plateau",
+                "weight_decay",
+                "stop_when_fitted",
+                "depths",
+                "variant",
+                "theta",
+            ),
+        ),
+    ),
+    (
+        "Solver",
+        (
+            *("ridge", "jitter", "precision", "n_rhs", "sizes", "ahead", "repeats", "seed", "loo"),
+            *("levels", "seeds", "chosen", "with_norms", "kernel_rows", "rademacher_draws"),
+        ),
+    ),
+    (
+        "Machine",
+        (
+            *("tier", "memory", "scratch", "device", "device_memory", "threads", "gemm"),
+            *("stack", "at_once", "minutes", "compiled", "graph", "workers", "checkpoint_seconds"),
+        ),
+    ),
 )
 _REST = "Output"
 
 
+def known_options() -> set[str]:
+    """The options that have a place of their own in help; all others stand below Output."""
+    return {name for _, names in _GROUPS for name in names}
+
+
 class GroupedCommand(click.Command):
-    """A command whose help lists its options by what they are about."""
+    """A command whose help lists its options by what they are about; its arguments stand in the line of usage."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         headings = {name: heading for heading, names in _GROUPS for name in names}
         order = (*(heading for heading, _ in _GROUPS), _REST)
         entries: dict[str, list[tuple[str, str]]] = {heading: [] for heading in order}
         for parameter in self.get_params(ctx):
-            entry = parameter.get_help_record(ctx)
+            entry = None if isinstance(parameter, click.Argument) else parameter.get_help_record(ctx)
             if entry is not None:
                 entries[headings.get(str(parameter.name), _REST)].append(entry)
         for heading, lines in entries.items():
@@ -57,13 +108,24 @@ class GroupedCommand(click.Command):
                     formatter.write_dl(lines)
 
 
+class CommandGroup(click.Group):
+    """Commands with help in groups."""
+
+    command_class = GroupedCommand
+
+
 def show(renderable: RenderableType, *, highlight: bool = True) -> None:
-    """Print on standard output: as wide as the terminal, or as what is piped needs, without padding."""
-    if sys.stdout.isatty() or "COLUMNS" in os.environ:
+    """Print on standard output: as wide as the terminal, or as what is piped needs, without padding.
+
+    COLUMNS, where it is set, is the width of either.
+    """
+    if sys.stdout.isatty():
         Console(markup=False, highlight=highlight).print(renderable)
         return
     text = io.StringIO()
-    Console(file=text, markup=False, highlight=False, width=_UNBOUNDED).print(renderable)
+    columns = os.environ.get("COLUMNS", "")
+    width = int(columns) if columns.isdecimal() and int(columns) > 0 else _UNBOUNDED
+    Console(file=text, markup=False, highlight=False, width=width).print(renderable)
     click.echo("\n".join(line.rstrip() for line in text.getvalue().splitlines()))
 
 

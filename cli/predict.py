@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.table import Table
 
 from kernelfit.datasets.new_rows import read_rows
 from kernelfit.errors import InputError
@@ -22,8 +21,10 @@ from kernelfit.experiments.predictions import (
 )
 from kernelfit.progress import TerminalProgress
 from kernelfit.report import tables
+from kernelfit.report.grid import Pairs
 from kernelfit.storage import json_output
 
+from . import completion
 from .options import COUNT, command_line, data_dir_option, json_option, threads_option
 from .output import GroupedCommand, emit
 
@@ -40,7 +41,9 @@ SHOWN = 10
     help="Rows, with labels or without: NPY, CSV, NPZ, HDF5, folder.",
 )
 @click.option(
-    "--dataset", help="Or the test rows of a data set: a name or path, with labels to compare with."
+    "--dataset",
+    help="Or the test rows of a data set: a name or path, with labels to compare with.",
+    shell_complete=completion.datasets,
 )
 @click.option("--n-test", type=COUNT, metavar="ROWS", help="Take the first ROWS test rows of the data set.")
 @data_dir_option
@@ -83,10 +86,8 @@ def command(
     emit(record, json_target, _table(record, predictions))
 
 
-def _table(record: dict[str, Any], predictions: Predictions) -> Table:
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
+def _table(record: dict[str, Any], predictions: Predictions) -> Pairs:
+    table = Pairs()
     table.add_row("rows", f"{record['n_rows']:,}")
     if record["test_error"] is not None:
         table.add_row("test error", tables.percent(record["test_error"]))

@@ -30,7 +30,7 @@ from kernelfit.storage import atomic, json_output
 
 from . import network_options as options
 from .options import command_line, data_dir_option, json_option
-from .output import show
+from .output import CommandGroup, show
 
 SUMMARY, TEXT, FIGURE = "table3.json", "table3.txt", "table3.png"
 # Columns of the table in a file.
@@ -48,7 +48,7 @@ _MORE = """Further targets may follow: runs that several of them need are traine
 trained again, an interrupted run resumes, and the first seed comes before the second. Needs the `deep` extra."""
 
 
-@click.group(name="reproduce")
+@click.group(name="reproduce", cls=CommandGroup)
 def command() -> None:
     """Reproduce the paper's tables and figures: table3 with kernels, the others with networks."""
 

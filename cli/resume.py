@@ -14,10 +14,10 @@ from kernelfit.report.run_tables import certified_table
 from kernelfit.storage import json_output
 
 from .options import command_line, device_memory_option, device_option, json_option, threads_option
-from .output import emit
+from .output import GroupedCommand, emit
 
 
-@click.command(name="resume")
+@click.command(name="resume", cls=GroupedCommand)
 @click.argument("run_dir", metavar="DIR", type=click.Path(path_type=Path))
 @device_option
 @device_memory_option

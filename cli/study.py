@@ -17,16 +17,16 @@ from kernelfit.study.asked import ask_labels
 from kernelfit.study.labels import LEVELS
 
 from .options import command_line, data_options, feature_options, json_option, kernel_options, solver_options
-from .output import GroupedCommand, emit
+from .output import CommandGroup, emit
 from .solve import experiment_arguments
 
 
-@click.group(name="study")
+@click.group(name="study", cls=CommandGroup)
 def command() -> None:
     """Questions that are asked of one factor: the rows are factored once, each answer costs O(n^2)."""
 
 
-@command.command(name="labels", cls=GroupedCommand)
+@command.command(name="labels")
 @data_options
 @feature_options
 @kernel_options

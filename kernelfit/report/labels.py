@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from kernelfit.report.grid import Grid
 from kernelfit.report.tables import MISSING, kernel_formula, seconds
 
 if TYPE_CHECKING:
@@ -35,12 +35,12 @@ def table(record: dict[str, Any]) -> RenderableType:
     return Group(_grid(record["summary"]), about, time)
 
 
-def _grid(summary: list[dict[str, Any]]) -> Table:
-    grid = Table(box=None, pad_edge=False)
-    grid.add_column("p", style="bold", no_wrap=True)
+def _grid(summary: list[dict[str, Any]]) -> Grid:
     columns = [column for column in _SHOWN if any(row[column[1]] is not None for row in summary)]
-    for heading, *_ in columns:
-        grid.add_column(heading, justify="right", overflow="fold")
+    numbers = range(1, 1 + len(columns))
+    headings = ("p", *(heading for heading, *_ in columns))
+    optional = [headings.index(name) for name in ("margin", "train %") if name in headings]
+    grid = Grid(headings, right=numbers, optional=optional)
     for row in summary:
         grid.add_row(f"{row['p']:g}", *(_cell(row, *column[1:]) for column in columns))
     return grid

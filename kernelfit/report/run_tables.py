@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from kernelfit.report.grid import Pairs
 from kernelfit.report.tables import kernel_formula, number, seconds, size
 
 
 def certified_table(record: dict[str, Any]) -> RenderableType:
     """A solution without its data set: its equations and their certificate."""
-    table = _plain()
+    table = Pairs()
     table.add_row("rows, right-hand sides", f"{record['n_train']:,} x {record['n_rhs']}")
     table.add_row("kernel", f"{kernel_formula(record['kernel'])}  ridge = {number(record['ridge'])}")
     table.add_row("RKHS norm", number(record["rkhs_norm"]))
@@ -31,7 +31,7 @@ def certified_table(record: dict[str, Any]) -> RenderableType:
 
 def check_table(record: dict[str, Any]) -> RenderableType:
     """What was verified, what is wrong and what is worth knowing."""
-    table = _plain()
+    table = Pairs()
     table.add_row("run", f"{record['folder']}, {'finished' if record['finished'] else 'not finished'}")
     table.add_row(
         "panels verified",
@@ -42,13 +42,6 @@ def check_table(record: dict[str, Any]) -> RenderableType:
         table.add_row("solved again", f"backward error {number(record['backward_error'], 2)}, {bits}")
     verdict = Text("all is well", style="green") if record["ok"] else Text("damaged", style="bold red")
     return Group(table, *_lines(record["problems"], "red"), *_lines(record["notes"], "dim"), verdict)
-
-
-def _plain() -> Table:
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    return table
 
 
 def _lines(texts: list[str], style: str) -> list[Text]:

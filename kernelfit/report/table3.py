@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from kernelfit.experiments.paper import CITATION, ROWS, PaperRow
+from kernelfit.report.grid import Grid
 from kernelfit.report.tables import kernel_formula, number, percent, seconds
 
 if TYPE_CHECKING:
@@ -65,10 +65,7 @@ def scaled_down(row: PaperRow, record: dict[str, Any]) -> list[str]:
 
 def table(content: dict[str, Any]) -> RenderableType:
     """The summary as a person reads it, at most 80 columns wide."""
-    grid = Table(box=None, pad_edge=False)
-    grid.add_column("", style="bold", no_wrap=True)
-    for heading in ("error", "paper", "norm", "paper", "+ridge", "paper"):
-        grid.add_column(heading, justify="right", overflow="fold")
+    grid = Grid(("", "error", "paper", "norm", "paper", "+ridge", "paper"), right=range(1, 7))
     for row in content["rows"]:
         theirs = row["paper"]
         grid.add_row(

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from kernelfit.experiments import paper
 from kernelfit.report import advice
+from kernelfit.report.grid import Filled, Grid
 
 MISSING = "–"
-#: columns that a line of running text takes
-WIDTH = 80
 
 
 def percent(fraction: float | None) -> str:
@@ -87,7 +84,7 @@ def solve_table(record: dict[str, Any]) -> RenderableType:
     parts: list[RenderableType] = [headline, _answers(record, row)]
     if "ridge_choice" in record:
         parts.append(_without_ridge(record, row))
-    parts.append(_times(record))
+    parts += _times(record)
     if row is not None:
         rows_note = "" if record["n_train"] >= row.n_train else f"; theirs from {row.n_train:,} rows"
         parts.append(Text(f"paper: {paper.CITATION}{rows_note}", style="dim"))
@@ -98,16 +95,17 @@ def solve_table(record: dict[str, Any]) -> RenderableType:
     return Group(*parts)
 
 
-def _answers(record: dict[str, Any], row: paper.PaperRow | None) -> Table:
-    table = Table(box=None, pad_edge=False, show_header=row is not None)
-    table.add_column("", style="bold", no_wrap=True)
-    table.add_column("here", justify="right", style="green", no_wrap=True)
-    if row is not None:
-        table.add_column("paper", justify="right", no_wrap=True)
-    table.add_column("", style="dim")
+def _answers(record: dict[str, Any], row: paper.PaperRow | None) -> Grid:
+    middle = ("here",) if row is None else ("here", "paper")
+    meanings = 1 + len(middle)
+    numbers = range(1, meanings)
+    table = Grid(
+        ("", *middle, ""), right=numbers, words=(meanings,), optional=(meanings,), heads=row is not None
+    )
 
     def add(label: str, here: str, theirs: str = "", meaning: str = "") -> None:
-        table.add_row(label, here, *([theirs] if row is not None else []), meaning)
+        values = (Text(here, style="green"), Text(theirs))[: len(middle)]
+        table.add_row(Text(label, style="bold"), *values, Text(meaning, style="dim"))
 
     ridge = bool(record["ridge"])
     if record["train_error"] is not None:
@@ -180,7 +178,7 @@ def _without_ridge(record: dict[str, Any], row: paper.PaperRow | None) -> Text:
     )
 
 
-def _times(record: dict[str, Any]) -> Text:
+def _times(record: dict[str, Any]) -> list[RenderableType]:
     resumed = record.get("resumed", False)
     label = "time since resumed " if resumed else "time "
     text = Text.assemble((label, "bold"), seconds(record["seconds"]["total"]))
@@ -191,49 +189,49 @@ def _times(record: dict[str, Any]) -> Text:
     phases = [
         f"{name} {seconds(value)}" for name, value in record["seconds"].items() if name != "total" and value
     ]
+    parts: list[RenderableType] = [text]
     if phases:
-        # textwrap takes a no-break space at its word, rich does not.
-        line = ", ".join(phase.replace(" ", "\u00a0") for phase in phases)
-        wrapped = textwrap.fill(line, WIDTH, initial_indent="     ", subsequent_indent="     ")
-        text.append("\n" + wrapped.replace("\u00a0", " "), style="dim")
+        parts.append(Filled(phases, "     ", "dim"))
     if resumed:
-        text.append("\n     features, gram and factor: of every process that worked on this run", style="dim")
-    return text
+        parts.append(
+            Text("     features, gram and factor: of every process that worked on this run", style="dim")
+        )
+    return parts
 
 
-def plan_table(plan: dict[str, Any]) -> Table:
+def plan_table(plan: dict[str, Any]) -> Grid:
     """The plan of a solve: what it will occupy, do and take."""
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(justify="right", no_wrap=True)
-    table.add_column(style="dim")
-    table.add_row("rows, features", f"{plan['n']:,} x {plan['d']:,}", f"{plan['n_rhs']} right-hand sides")
-    table.add_row("precision", plan["precision"], "")
-    table.add_row("tier", plan["tier"], "where the factor lives")
-    table.add_row("panels", f"{plan['panels']:,}", f"of {plan['panel_width']:,} columns")
-    table.add_row("threads", str(plan["threads"]), "")
+    table = Grid(("", "", ""), right=(1,), words=(2,), optional=(2,), heads=False)
+
+    def add(name: str, value: str, meaning: str) -> None:
+        table.add_row(Text(name, style="bold"), value, Text(meaning, style="dim"))
+
+    add("rows, features", f"{plan['n']:,} x {plan['d']:,}", f"{plan['n_rhs']} right-hand sides")
+    add("precision", plan["precision"], "")
+    add("tier", plan["tier"], "where the factor lives")
+    add("panels", f"{plan['panels']:,}", f"of {plan['panel_width']:,} columns")
+    add("threads", str(plan["threads"]), "")
     full = plan["n"] ** 2 * 8
-    table.add_row("factor", size(plan["bytes_factor"]), f"the whole of K would be {size(full)}")
-    table.add_row("rows", size(plan["bytes_points"]), "")
-    table.add_row("workspace", size(plan["bytes_workspace"]), "")
-    table.add_row("memory", size(plan["bytes_memory"]), f"limit {size(plan['memory_limit'])}")
+    add("factor", size(plan["bytes_factor"]), f"the whole of K would be {size(full)}")
+    add("rows", size(plan["bytes_points"]), "")
+    add("workspace", size(plan["bytes_workspace"]), "")
+    add("memory", size(plan["bytes_memory"]), f"limit {size(plan['memory_limit'])}")
     if plan["bytes_disk"]:
         traffic = f"read {size(plan['bytes_read'])}, written {size(plan['bytes_written'])}"
-        table.add_row("disk", size(plan["bytes_disk"]), traffic)
+        add("disk", size(plan["bytes_disk"]), traffic)
     for name in ("gram", "factor", "solve", "certify", "refine"):
         flops = plan[f"flops_{name}"]
         if flops:
-            table.add_row(f"{name} flops", number(flops, 3), "")
+            add(f"{name} flops", number(flops, 3), "")
     if plan["predicted_seconds"] is not None:
-        table.add_row("predicted time", seconds(plan["predicted_seconds"]), "from the measured GEMM rate")
+        add("predicted time", seconds(plan["predicted_seconds"]), "from the measured GEMM rate")
     return table
 
 
 def bench_table(record: dict[str, Any]) -> RenderableType:
     """Solve times against n, with the share of the GEMM rate and what the fit predicts."""
-    table = Table(pad_edge=False, box=None)
-    for heading in ("n", "gram", "factor", "solve", "total", "factor rate", "share of GEMM"):
-        table.add_column(heading, justify="right", overflow="fold")
+    headings = ("n", "gram", "factor", "solve", "total", "factor rate", "share of GEMM")
+    table = Grid(headings, right=range(7), optional=(3, 1, 5))
     for row in record["rows"]:
         table.add_row(
             f"{row['n']:,}",

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from rich.table import Table
 
 from kernelfit.cli import root
-from kernelfit.cli.output import emit
+from kernelfit.cli.output import GroupedCommand, emit, known_options
 
 
 def run(*arguments: str) -> str:
@@ -24,7 +26,17 @@ def test_what_is_piped_is_neither_cut_nor_wrapped(monkeypatch: pytest.MonkeyPatc
     monkeypatch.delenv("COLUMNS", raising=False)
     name = "a" * 300
     lines = run("datasets", "list", "--data-dir", str(tmp_path)).splitlines()
-    assert lines[0].split() == ["Name", "Data", "Train", "Test", "Features", "Classes", "Place"]
+    assert lines[0].split() == [
+        "Name",
+        "Data",
+        "Train",
+        "Test",
+        "Features",
+        "Classes",
+        "Download",
+        "Licence",
+        "Place",
+    ]
     assert all(len(line.split()) >= 7 for line in lines)
     assert not any(line.endswith(" ") for line in lines)
     long = tmp_path / name[:100]
@@ -46,15 +58,45 @@ def test_a_record_is_written_and_shown_once(tmp_path: Path, capsys: pytest.Captu
     assert json.loads((tmp_path / "a.json").read_text()) == {"a": 1}
 
 
-@pytest.mark.parametrize("command", ["solve", "plan", "predict", "bench"])
-def test_help_comes_in_groups_and_names_every_option(command: str) -> None:
-    text = run(command, "--help")
-    headings = [line.removesuffix(":") for line in text.splitlines() if line.endswith(":") and line[0] != " "]
-    assert headings == [name for name in HEADINGS if name in headings]
-    assert {"Data", "Machine", "Output"} <= set(headings)
-    for parameter in root.get_command(None, command).params:  # type: ignore[attr-defined,arg-type]
-        if parameter.param_type_name == "option":
-            assert parameter.opts[0] in text
+def commands(
+    command: click.Command, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Every command that does something, with the words that call it."""
+    if isinstance(command, click.Group):
+        for name in command.list_commands(click.Context(command)):
+            below = command.get_command(click.Context(command), name)
+            assert below is not None
+            yield from commands(below, (*path, name))
+    else:
+        yield path, command
 
 
-HEADINGS = ["Data", "Features", "Kernel", "Solver", "Machine", "Output"]
+HEADINGS = ["Data", "Features", "Kernel", "Network", "Solver", "Machine", "Output"]
+
+
+def test_help_comes_in_groups_and_names_every_option_with_its_default() -> None:
+    for path, command in commands(root):
+        text = run(*path, "--help")
+        lines = text.splitlines()
+        headings = [line.removesuffix(":") for line in lines if line.endswith(":") and line[0] != " "]
+        assert headings == [name for name in HEADINGS if name in headings], path
+        assert "Output" in headings, path
+        words = " ".join(text.split())
+        for option in command.params:
+            if isinstance(option, click.Option):
+                assert option.opts[0] in text, path
+                if isinstance(option.default, (str, int, float)) and not isinstance(option.default, bool):
+                    assert f"[default: {option.default}" in words, (path, option.opts)
+
+
+def test_the_options_that_only_write_are_those_below_output() -> None:
+    """A new option is filed under what it is about: what is left over is listed here by name."""
+    written = {"run_dir", "out", "json_target", "target", "figure", "tensorboard", "help"}
+    written |= {"evaluate_every", "only_plan", "strict"}
+    left = set()
+    for path, command in commands(root):
+        for option in command.params:
+            if isinstance(option, click.Option) and str(option.name) not in known_options():
+                left.add(str(option.name))
+        assert isinstance(command, GroupedCommand), path
+    assert left <= written

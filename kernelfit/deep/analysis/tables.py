@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.table import Table
-
 from kernelfit.deep.training.tables import new_table
+from kernelfit.report.grid import Grid
 from kernelfit.report.tables import number
 
 
-def tables(record: dict[str, Any]) -> list[Table]:
+def tables(record: dict[str, Any]) -> list[Grid]:
     """Norms, margins, kernels and Rademacher complexity, as far as they were asked for."""
     parts = []
     if "norms" in record:
@@ -22,7 +21,7 @@ def tables(record: dict[str, Any]) -> list[Table]:
     return parts
 
 
-def _norms(norms: dict[str, Any], margins: dict[str, Any]) -> Table:
+def _norms(norms: dict[str, Any], margins: dict[str, Any]) -> Grid:
     table = new_table("norms", ("layer", "spectral", "Frobenius", "from initialisation"))
     for name, row in norms["layers"].items():
         table.add_row(name, number(row["spectral"]), number(row["frobenius"]), number(row["distance"]))
@@ -36,7 +35,7 @@ def _norms(norms: dict[str, Any], margins: dict[str, Any]) -> Table:
     return table
 
 
-def _kernels(rows: list[dict[str, Any]]) -> Table:
+def _kernels(rows: list[dict[str, Any]]) -> Grid:
     table = new_table("y^T K^-1 y", ("kernel", "rows", "true labels", "random labels", "ratio"))
     for row in rows:
         table.add_row(
@@ -53,7 +52,7 @@ def _kernels(rows: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _rademacher(classes: dict[str, dict[str, Any]]) -> Table:
+def _rademacher(classes: dict[str, dict[str, Any]]) -> Grid:
     table = new_table("empirical Rademacher complexity", ("class", "mean", "standard error", "draws"))
     for name, row in classes.items():
         table.add_row(

@@ -7,11 +7,11 @@ from itertools import groupby
 from typing import Any
 
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from kernelfit.deep.training.tables import count, new_table, points, share
 from kernelfit.experiments.paper import TABLE2_ALEXNET_TOP5
+from kernelfit.report.grid import Grid
 from kernelfit.report.tables import MISSING, number, seconds
 
 GATE_SEEDS = 5
@@ -41,7 +41,6 @@ def plan(record: dict[str, Any]) -> list[RenderableType]:
             *rate,
             seconds(row["seconds"]),
         )
-    table.add_section()
     total = record["seconds"]
     blank = [""] if measured else []
     table.add_row("all", f"{record['runs']:,}", "", number(record["petaflop"], 3), *blank, seconds(total))
@@ -90,7 +89,7 @@ def reproduction(record: dict[str, Any]) -> list[RenderableType]:
     return parts
 
 
-def _figure1a(curves: dict[str, dict[str, Any]], order: list[str]) -> Table:
+def _figure1a(curves: dict[str, dict[str, Any]], order: list[str]) -> Grid:
     columns = ("images and labels", "steps to loss .1", "replication", "train %", "test %")
     table = new_table("figure 1a", columns)
     for name in order:
@@ -105,7 +104,7 @@ def _figure1a(curves: dict[str, dict[str, Any]], order: list[str]) -> Table:
     return table
 
 
-def _figure1bc(model: str, curve: list[dict[str, Any]]) -> Table:
+def _figure1bc(model: str, curve: list[dict[str, Any]]) -> Grid:
     columns = ("p", "time to loss", "time to 99 %", "train %", "test error %", "corrupted alike %")
     table = new_table(f"figures 1b, 1c: {model}", columns)
     for point in curve:
@@ -120,7 +119,7 @@ def _figure1bc(model: str, curve: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _figure2b(curves: dict[str, dict[str, Any]]) -> Table:
+def _figure2b(curves: dict[str, dict[str, Any]]) -> Grid:
     table = new_table("figure 2b", ("model", "last test %", "best test %"))
     for name, curve in curves.items():
         table.add_row(name, share(curve["test"][-1]), share(curve["best"][-1]))
@@ -146,7 +145,7 @@ def _remarks(record: dict[str, Any]) -> Iterable[str]:
     yield ""
 
 
-def _cells(title: str, cells: list[dict[str, Any]]) -> Table:
+def _cells(title: str, cells: list[dict[str, Any]]) -> Grid:
     """A line for each cell of the paper's table, two metrics side by side as the paper prints them."""
     lines: list[tuple[str, str, list[dict[str, Any]]]] = []
     for (row, column), group in groupby(cells, key=lambda cell: (cell["row"], cell["column"])):

@@ -4,26 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich import box
-from rich.table import Table
-
 from kernelfit.deep.recipe import Recipe
+from kernelfit.report.grid import Grid, Pairs
 from kernelfit.report.tables import MISSING, number, percent, seconds
 
-LONGEST_WORD = len("corrupt-labels")  # in the name of a run
 
-
-def new_table(title: str, columns: tuple[str, ...], words: int = 1) -> Table:
+def new_table(title: str, columns: tuple[str, ...], words: int = 1) -> Grid:
     """An empty table: the first `words` columns hold words, the others numbers."""
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for index, column in enumerate(columns):
-        table.add_column(
-            column,
-            justify="left" if index < words else "right",
-            overflow="fold",
-            min_width=None if index or words < 2 else LONGEST_WORD,
-        )
-    return table
+    return Grid(columns, right=range(words, len(columns)), words=range(words), title=title)
 
 
 def points(value: float | None, signed: bool = False) -> str:
@@ -43,11 +31,9 @@ def count(value: int, noun: str) -> str:
     return f"{value:,} {noun}{'' if value == 1 else 's'}"
 
 
-def run(result: dict[str, Any], folder: str | None = None) -> Table:
+def run(result: dict[str, Any], folder: str | None = None) -> Grid:
     """One run, line by line."""
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
+    table = Pairs()
     table.add_row("run", _name(result))
     length = f"{count(result['epochs'], 'epoch')}, {count(result['steps'], 'step')}"
     table.add_row("ended", f"{_end(result)} after {length}; loss {number(result['loss'], 3)}")
@@ -75,7 +61,7 @@ def _with_top5(result: dict[str, Any], part: str) -> str:
     )
 
 
-def runs(results: list[dict[str, Any]]) -> Table:
+def runs(results: list[dict[str, Any]]) -> Grid:
     """One line per run."""
     table = new_table(
         "runs (accuracies in %)", ("run", "end", "epochs", "train", "test", "best", "steps to .1", "time"), 2
@@ -95,7 +81,7 @@ def runs(results: list[dict[str, Any]]) -> Table:
     return table
 
 
-def memorisation(results: list[dict[str, Any]]) -> Table | None:
+def memorisation(results: list[dict[str, Any]]) -> Grid | None:
     """Examples with clean and with corrupted labels apart, at the end of each run that has both."""
     columns = ("run", "labels", "right", "learned in epoch", "forgotten")
     table = new_table("memorisation (means over examples)", columns, 2)
@@ -111,7 +97,7 @@ def memorisation(results: list[dict[str, Any]]) -> Table | None:
                 number(last[f"{name}_first_learned"], 3),
                 f"{number(last[f'{name}_forgotten'], 3)} times",
             )
-    return table if table.row_count else None
+    return table if table.rows else None
 
 
 def _name(result: dict[str, Any]) -> str:
