@@ -150,7 +150,8 @@ class KernelInterpolator(RegressorMixin, MultiOutputMixin, _KernelEstimator):
         `NotPositiveDefiniteError` or `DuplicateRowsError`
     jitter : see `kernelfit.solve`
     precision, tier, memory, device, threads, scale : see `kernelfit.solve`
-    keep_factor : keep n^2/2 numbers, for `solution_.leave_one_out()` and `solution_.solve(Y)`
+    keep_factor : keep n^2/2 numbers, for `predict(X, return_std=True)`, `solution_.leave_one_out()` and
+        `solution_.solve(Y)`
     random_state : for gamma="auto" and ridge="auto", which may draw a subsample
     progress : True shows bars and notes, in a notebook or on standard error; or a `kernelfit.progress.Progress`
 
@@ -182,9 +183,21 @@ class KernelInterpolator(RegressorMixin, MultiOutputMixin, _KernelEstimator):
         self._solve(rows, np.asarray(targets, dtype=np.float64), sample_weight)
         return self
 
-    def predict(self, X: ArrayLike) -> Float:
-        """f at the rows of X: (m,) or (m, c), as y was."""
-        return self._scores(X)
+    def predict(self, X: ArrayLike, return_std: bool = False, return_cov: bool = False) -> Any:
+        """f at the rows of X: (m,) or (m, c), as y was.
+
+        With `return_std` also the standard deviation of the Gaussian process whose mean f is, of the shape of f; with
+        `return_cov` its covariance (m, m) or (m, m, c). They need the factor: keep_factor=True. They are those of
+        `sklearn.gaussian_process.GaussianProcessRegressor(alpha=ridge, optimizer=None)`.
+        """
+        if not (return_std or return_cov):
+            return self._scores(X)
+        check_is_fitted(self)
+        if self.solution_.factor is None:
+            what = "return_std" if return_std else "return_cov"
+            raise InputError(f"{what}: needs the factor, which was not kept; fit with keep_factor=True")
+        rows = validate_data(self, X, dtype=_DTYPES, reset=False)
+        return self.solution_.predict(rows, self.progress, return_std=return_std, return_cov=return_cov)
 
 
 class KernelClassifier(ClassifierMixin, _KernelEstimator):

@@ -25,7 +25,7 @@ from kernelfit.linalg.cholesky import Pivots, factor
 from kernelfit.linalg.condition import inverse_norm
 from kernelfit.linalg.leave_one_out import inverse_diagonal
 from kernelfit.linalg.product import Product, symmetric_product
-from kernelfit.linalg.triangular import solve_factored
+from kernelfit.linalg.triangular import solve_factored, solve_lower
 from kernelfit.progress import Notes, Progress
 from kernelfit.runs.folder import Run, make_folder, reserved
 from kernelfit.solver.predict import predict
@@ -114,6 +114,12 @@ class CpuSystem:
         with self.backend:
             block = np.array(vectors, self._panels.dtype, order="C")
             solve_factored(self._panels, block, self.backend)
+            return block.astype(np.float64, copy=False)
+
+    def apply_lower_inverse(self, vectors: Float) -> Float:
+        with self.backend:
+            block = np.array(vectors, self._panels.dtype, order="C")
+            solve_lower(self._panels, block, self.backend)
             return block.astype(np.float64, copy=False)
 
     def product(

@@ -27,7 +27,7 @@ from kernelfit.device.panels import DevicePanels
 from kernelfit.device.plan import DevicePlan
 from kernelfit.device.product import predict, product_flops, symmetric_product
 from kernelfit.device.protocol import Block, Device
-from kernelfit.device.triangular import eliminate_lower, solve_factored
+from kernelfit.device.triangular import eliminate_lower, solve_factored, solve_lower
 from kernelfit.errors import NotPositiveDefiniteError
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.points import Points
@@ -133,11 +133,17 @@ class DeviceSystem:
         }
 
     def apply_inverse(self, vectors: Float) -> Float:
+        return self._applied_by(solve_factored, vectors)
+
+    def apply_lower_inverse(self, vectors: Float) -> Float:
+        return self._applied_by(solve_lower, vectors)
+
+    def _applied_by(self, solve: Callable[..., None], vectors: Float) -> Float:
         result = np.empty_like(vectors)
         for a, b in self._column_chunks(vectors.shape[1]):
             block = self._cut(self._rhs, len(vectors), b - a)
             put(self._device, self._stream, np.ascontiguousarray(vectors[:, a:b]), block)
-            solve_factored(self._device, self._stream, self._panels, block)
+            solve(self._device, self._stream, self._panels, block)
             result[:, a:b] = fetch(self._device, self._stream, block)
         return result
 

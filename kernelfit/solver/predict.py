@@ -41,6 +41,27 @@ def predict(
     return values
 
 
+def cross_gram(
+    kernel: Kernel, points: Points, rows: Points, backend: CpuBackend, span: Span | None = None
+) -> Float:
+    """k(rows, points) (m, n) for rows (m, d), of which those of a span are taken, and points (n, d)."""
+    first, last = span or (0, rows.shape[0])
+    n = points.shape[0]
+    values = np.empty((last - first, n))
+    layout = PanelLayout.of_order(n)
+    exact = rows.exact and points.exact
+    kernel.compile()
+    for j in range(layout.count):
+        columns = ColumnBlock(points, layout.start(j), layout.stop(j), exact, kernel.needs)
+
+        def fill(strip: Span, columns: ColumnBlock = columns) -> None:
+            out = values[strip[0] : strip[1], columns.start : columns.stop]
+            evaluate(kernel, rows, first + strip[0], first + strip[1], columns, out, backend)
+
+        backend.run(fill, strips_of(last - first))
+    return values
+
+
 def strips_of(m: int) -> list[Span]:
     """[0, m) in strips."""
     return [(a, min(a + _STRIP, m)) for a in range(0, m, _STRIP)]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import html
+import math
 import time
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +17,7 @@ from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import DataError, InputError
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.points import Points, as_array, refuse_non_finite
+from kernelfit.gram.precision import precision_of
 from kernelfit.kernels.base import Kernel
 from kernelfit.linalg.leave_one_out import leave_one_out_predictions
 from kernelfit.progress import Notes, Progress, ProgressLike, Silent, as_progress
@@ -24,6 +26,7 @@ from kernelfit.runs.run_file import plan_of
 from kernelfit.solver.answer import answer
 from kernelfit.solver.certificate import Certificate
 from kernelfit.solver.inputs import Duplicates, as_targets, refuse_conflicts
+from kernelfit.solver.posterior import covariance, variances
 from kernelfit.solver.predict import predict, strips_of
 from kernelfit.solver.problem import AbsentGram, Problem, is_primal
 from kernelfit.solver.problem_record import arrays_of, meta_of, problem_of
@@ -186,17 +189,76 @@ class Solution:
             "notes": list(self.notes),
         }
 
-    def predict(self, X: ArrayLike, progress: ProgressLike = None) -> Float:
+    @overload
+    def predict(self, X: ArrayLike, progress: ProgressLike = None) -> Float: ...
+
+    @overload
+    def predict(
+        self, X: ArrayLike, progress: ProgressLike = None, *, return_std: bool, return_cov: bool = False
+    ) -> Any: ...
+
+    @overload
+    def predict(self, X: ArrayLike, progress: ProgressLike = None, *, return_cov: bool) -> Any: ...
+
+    def predict(
+        self,
+        X: ArrayLike,
+        progress: ProgressLike = None,
+        *,
+        return_std: bool = False,
+        return_cov: bool = False,
+    ) -> Any:
         """f at the rows of X (m, d), in the units of the training rows: (m, c), or (m,) where Y was (n,).
 
-        For a precomputed Gram X is k(test row, training row), (m, n).
+        For a precomputed Gram X is k(test row, training row), (m, n). With `return_std` also the standard deviation of
+        the Gaussian process whose mean f is, of the shape of f; with `return_cov` its covariance (m, m) or (m, m, c),
+        noise not counted, as `sklearn.gaussian_process.GaussianProcessRegressor` with alpha = ridge (see
+        `kernelfit.solver.posterior`); both need the factor, n^2 flops a row.
         """
+        if return_std and return_cov:
+            raise InputError("return_std: got True beside return_cov, expected one of them; call twice")
+        values = self._predicted(X, as_progress(progress))
+        if not (return_std or return_cov):
+            return values
+        return values, self._spread(X, "return_std" if return_std else "return_cov", as_progress(progress))
+
+    def _spread(self, X: ArrayLike, what: str, progress: Progress) -> Float:
+        """Standard deviations or covariances at the rows of X, for every target."""
+        if self.kernel is None:
+            raise InputError(
+                f"{what}: a precomputed Gram matrix does not tell k(x, x) of new rows; give the kernel"
+            )
+        if self.weights is not None:
+            raise InputError(f"{what}: the primal path has no factor; give ridge > 0")
+        factor, rows = self._factor_or_raise(what), Points(X, self.input_scale, like=self.points)
+        if self.certificate.factor_precision == "float32" and not precision_of(self.plan.precision).refined:
+            self._note("standard deviations have the precision of the factor, float32", progress)
+        spread = np.sqrt(variances(factor, rows, progress)) if what == "return_std" else None
+        spread = covariance(factor, rows, progress) if spread is None else spread
+        return spread if self.single_target else np.repeat(spread[..., None], self.targets.shape[1], axis=-1)
+
+    def log_marginal_likelihood(self) -> float:
+        """log p(Y | X) of the Gaussian process of covariance k and noise of variance ridge / w_i, summed over targets.
+
+        -1/2 y^T alpha - 1/2 log det (K + ridge W^-1) - n/2 log 2 pi (Rasmussen and Williams 2006, equation 2.30).
+        """
+        if self.certificate.log_det is None:
+            raise InputError("log_marginal_likelihood: K has no inverse on the primal path; give ridge > 0")
+        if self.certificate.jitter > 0:
+            self._note("the determinant of the likelihood holds the jitter, as the factor does", Silent())
+        if self.certificate.factor_precision == "float32":
+            self._note("the determinant of the likelihood has the precision of the factor, float32", Silent())
+        n, c = self.targets.shape
+        fit = float(np.einsum("ij,ij->", self.targets, self.alpha))
+        return -0.5 * (fit + c * (self.certificate.log_det + n * math.log(2.0 * math.pi)))
+
+    def _predicted(self, X: ArrayLike, progress: Progress) -> Float:
         started = time.perf_counter()
         if self.kernel is None:
             powers = exponents(self.alpha)
             values = scaled(self._predict_from_gram(as_array(X, "X"), scaled(self.alpha, -powers)), powers)
         else:
-            values = self._at(Points(X, self.input_scale, like=self.points), as_progress(progress))
+            values = self._at(Points(X, self.input_scale, like=self.points), progress)
         if not np.isfinite(values).all():
             row = int(np.argmin(np.isfinite(values).all(axis=1)))
             raise InputError(

@@ -60,6 +60,10 @@ class System(Protocol):
         """(L L^T)^-1 V (n, c) as the factor has it: with the jitter, in its precision, and not refined."""
         ...
 
+    def apply_lower_inverse(self, vectors: Float) -> Float:
+        """L^-1 V (n, c), as `apply_inverse`."""
+        ...
+
     def product(
         self, vectors: Float, progress: Progress, name: str, *, with_norm: bool = False, fresh: bool = True
     ) -> Product:
