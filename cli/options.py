@@ -261,7 +261,7 @@ class FeatureName(click.ParamType):
 
 
 def feature_options(function: Function) -> Function:
-    """--features, --filters, --option, --standardise."""
+    """--features, --filters, --option, --standardise, --centre."""
     decorators = (
         click.option(
             "--features",
@@ -285,6 +285,11 @@ def feature_options(function: Function) -> Function:
             "--standardise",
             is_flag=True,
             help="Bring each column to mean 0 and standard deviation 1 over the training rows.",
+        ),
+        click.option(
+            "--centre",
+            is_flag=True,
+            help="Subtract the mean of a regression's targets, and add it to predictions.",
         ),
     )
     return _apply(decorators, function)

@@ -29,8 +29,8 @@ _GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "Features",
         (
-            *("features", "n_filters", "filters", "feature_options", "texts", "standardise", "n_features"),
-            "quantise",
+            *("features", "n_filters", "filters", "feature_options", "texts", "standardise", "centre"),
+            *("n_features", "quantise"),
         ),
     ),
     (

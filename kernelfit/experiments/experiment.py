@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kernelfit.datasets import Dataset
 from kernelfit.datasets.table_columns import TableColumns
 from kernelfit.errors import DataError, InputError
@@ -66,6 +68,8 @@ class Experiment(Settings):
     features : "none", or a name of `kernelfit.features.REGISTRY`, with `feature_options` as its class takes them
     standardise : whether each column of the rows, or of their features, is brought to mean 0 and standard deviation 1
         over the training rows
+    centre : whether the mean of a regression's targets is subtracted from them, and added to all predictions: f has no
+        constant term of its own
     kernel : a name of `kernelfit.kernels.KERNELS`; by default gaussian, or linear for features that stream
     gamma, gamma_factor, kernel_params : as for `kernelfit.solve`; by default the factor that suits the features
     ridge, jitter, precision, tier, memory, scratch, device, device_memory, threads : as for `kernelfit.solve`; for
@@ -96,6 +100,7 @@ class Experiment(Settings):
         features: str = NONE,
         feature_options: Mapping[str, Any] | None = None,
         standardise: bool = False,
+        centre: bool = False,
         kernel: str | None = None,
         gamma: float | GammaRule | None = None,
         gamma_factor: float | None = None,
@@ -125,7 +130,7 @@ class Experiment(Settings):
             keys,
         )
         mapped = FeatureSpec(features, dict(feature_options or {}))
-        inputs = Inputs(data, CorruptionSpec(corruption, corruption_p), mapped, seed, standardise)
+        inputs = Inputs(data, CorruptionSpec(corruption, corruption_p), mapped, seed, standardise, centre)
         name = kernel or ("linear" if mapped.streams else "gaussian")
         super().__init__(
             inputs,
@@ -361,7 +366,9 @@ def _read_result(run_dir: Path) -> Result:
     solution = Solution.load(run_dir / SOLUTION)
     stored = result_file.read(run_dir, solution.alpha)
     schema.require(path, stored, records.STORED)
-    rows_digest, scaling = stored.pop("rows_digest"), stored.pop("standardisation")
+    rows_digest, scaling, mean = (
+        stored.pop(key) for key in ("rows_digest", "standardisation", "target_mean")
+    )
     try:
         classes, table = _names(stored.pop("classes")), stored.pop("table")
         table = None if table is None else TableColumns.of_dict(table)
@@ -371,6 +378,10 @@ def _read_result(run_dir: Path) -> Result:
         standardisation = None if scaling is None else Standardisation.from_dict(scaling)
         if classes is not None and len(classes) != solution.alpha.shape[1]:
             raise ValueError(f"{len(classes)} classes, and alpha has {solution.alpha.shape[1]} columns")
+        if experiment.inputs.centre != (mean is not None):
+            raise ValueError("target_mean and experiment do not belong together")
+        if mean is not None and len(mean) != solution.alpha.shape[1]:
+            raise ValueError(f"{len(mean)} means, and alpha has {solution.alpha.shape[1]} columns")
     except (InputError, TypeError, ValueError, LookupError, AttributeError) as error:
         raise DataError(
             f"{path}: is not the record of a solve, it is damaged ({error}); solve again into another folder"
@@ -384,6 +395,7 @@ def _read_result(run_dir: Path) -> Result:
         inputs=experiment.inputs,
         streamed=streamed and experiment.streams,
         standardisation=standardisation,
+        target_mean=None if mean is None else np.array(mean, dtype=np.float64),
         run_dir=run_dir,
         rows_digest=rows_digest,
     )

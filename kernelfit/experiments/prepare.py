@@ -15,7 +15,7 @@ from kernelfit.arguments import bytes_of
 from kernelfit.cpu.memory import available_memory
 from kernelfit.datasets import Dataset, training_targets
 from kernelfit.device.choose import open_device
-from kernelfit.errors import DuplicateRowsError
+from kernelfit.errors import DuplicateRowsError, InputError
 from kernelfit.experiments.specs import FeatureSpec, SolverSettings
 from kernelfit.experiments.standardisation import Standardisation
 from kernelfit.gram.points import Points
@@ -44,6 +44,7 @@ class Prepared:
     rows : the training rows of the data set that K is of, before features
     feature : the fitted feature map, where there is one
     standardisation : what was done to the rows or features, where that was asked for
+    target_mean : (c,) subtracted from the targets, where that was asked for
     kept : indices of `rows` in the data set, where equal rows were left out of a Gram
     notes : what was done to the rows
     seconds : for fitting and transforming
@@ -57,6 +58,7 @@ class Prepared:
     feature: ImageFeatures | None = None
     streamed: FeatureGram | None = None
     standardisation: Standardisation | None = None
+    target_mean: Float | None = None
     kept: NDArray[np.int64] | None = None
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
@@ -69,7 +71,14 @@ class Prepared:
     def targets(self, dataset: Dataset) -> Float:
         """Y (n, c) of the rows that the kernel sees."""
         targets = training_targets(dataset)
-        return targets if self.kept is None else targets[self.kept]
+        targets = targets if self.kept is None else targets[self.kept]
+        if self.target_mean is None:
+            return targets
+        return targets - (self.target_mean if targets.ndim == 2 else self.target_mean[0])
+
+    def restored(self, values: Float) -> Float:
+        """Values of f (m, c) in the units of the data set's targets."""
+        return values if self.target_mean is None else values + self.target_mean
 
     def solver_arguments(self, solver: SolverSettings) -> dict[str, Any]:
         """What `kernelfit.solve` takes of the settings, beside Grams that are in memory, on the device they lie on."""
@@ -103,7 +112,13 @@ class Prepared:
             return np.zeros((0, solution.alpha.shape[1]))
         streamed = self.streamed
         scores = solution.predict(self.X_test, progress) if streamed is None else streamed.predict(solution)
-        return scores.reshape(len(scores), -1)
+        return self.restored(scores.reshape(len(scores), -1))
+
+    def centred(self, dataset: Dataset) -> Prepared:
+        """With the targets less their mean over the training rows."""
+        if dataset.classes is not None:
+            raise InputError(f"centre: {dataset.name} has classes, which have no mean, expected False")
+        return replace(self, target_mean=np.atleast_1d(dataset.y_train.mean(axis=0)))
 
     def standardised(self) -> Prepared:
         """Each column of what the kernel sees at mean 0 and standard deviation 1 over the training rows."""

@@ -64,6 +64,7 @@ STORED = {
     "table": schema.optional(schema.OBJECT),
     "rows_digest": schema.optional(schema.TEXT),
     "standardisation": schema.optional(schema.OBJECT),
+    "target_mean": schema.optional(schema.sequence(schema.number(), 1)),
     "streamed": schema.BOOLEAN,
     "experiment": schema.OBJECT,
 }
@@ -95,7 +96,7 @@ def solve_record(
     if certified["min_pivot_row"] is not None:
         certified["min_pivot_row"] = int(kept[certified["min_pivot_row"]])
     test = compare(predictions, dataset.y_test, classification)
-    train = compare(solution.fitted, truth, classification)
+    train = compare(prepared.restored(solution.fitted), truth, classification)
     loo = Errors() if left_out is None else compare(left_out, truth, classification)
     measured = {"features": prepared.seconds, **solution.seconds, **seconds}
     notes = [*prepared.notes, *(text for text in solution.notes if text not in prepared.notes)]

@@ -40,6 +40,7 @@ class Result:
     inputs : data set, corruption and features; None where a solution file stands alone
     streamed : whether the solution's kernel is the linear one of features that stream
     standardisation : of the rows or features, where that was asked for
+    target_mean : (c,) that is added to f, where the targets were centred
     run_dir : the folder of the run, where it was stored
     without_ridge : the record of the interpolating solution, where the ridge was chosen and one exists
     remarks : why there is none, and what was done to the features
@@ -52,6 +53,7 @@ class Result:
     inputs: Inputs | None = None
     streamed: bool = False
     standardisation: Standardisation | None = None
+    target_mean: Float | None = None
     run_dir: Path | None = None
     without_ridge: dict[str, Any] | None = None
     remarks: tuple[str, ...] = ()
@@ -101,7 +103,8 @@ class Result:
             if self.standardisation is not None:
                 rows = self.standardisation.apply(np.asarray(rows))
             scores = self.solution.predict(rows, progress)
-        return scores.reshape(len(scores), -1)
+        scores = scores.reshape(len(scores), -1)
+        return scores if self.target_mean is None else scores + self.target_mean
 
     def predict(self, rows: Array, progress: ProgressLike = None) -> Array:
         """The class of each row (m,) by name, or its targets (m, c)."""

@@ -188,6 +188,7 @@ class Inputs:
     features: FeatureSpec
     seed: int
     standardise: bool = False
+    centre: bool = False
 
     def load(self, progress: ProgressLike = None) -> Dataset:
         """The data set, corrupted where that was asked for."""
@@ -310,6 +311,7 @@ class Settings:
                 **self.inputs.corruption.to_dict(),
                 **self.inputs.features.to_dict(),
                 "standardise": self.inputs.standardise,
+                "centre": self.inputs.centre,
                 **self.kernel.to_dict(),
                 **self.solver.to_dict(),
                 "seed": self.inputs.seed,

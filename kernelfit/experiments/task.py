@@ -43,6 +43,7 @@ class Task:
         else:
             prepared = prepare(dataset, inputs.features, solver.threads, progress)
             prepared = prepared.standardised() if inputs.standardise else prepared
+        prepared = prepared.centred(dataset) if inputs.centre else prepared
         return cls(settings, dataset, prepared, seconds, command)
 
     def kernel_arguments(self) -> dict[str, Any]:
@@ -69,7 +70,7 @@ class Task:
             record = record | records.ridge_record(choice, without)
             record["seconds"]["total"] = time.perf_counter() - started
         streamed = self.prepared.streamed is not None
-        standardisation = self.prepared.standardisation
+        standardisation, target_mean = self.prepared.standardisation, self.prepared.target_mean
         if run_dir is not None:
             stored = {
                 **record,
@@ -78,6 +79,7 @@ class Task:
                 "streamed": streamed,
                 "rows_digest": array_digest(self.dataset.X_train) if features else None,
                 "standardisation": standardisation and standardisation.to_dict(),
+                "target_mean": target_mean,
                 "experiment": self.settings.to_dict(),
             }
             result_file.write(run_dir, stored, solution.alpha)
@@ -90,6 +92,7 @@ class Task:
             inputs=self.settings.inputs,
             streamed=streamed,
             standardisation=standardisation,
+            target_mean=target_mean,
             run_dir=run_dir,
             without_ridge=without,
             remarks=tuple(remarks),
@@ -104,7 +107,8 @@ class Task:
         predictions = self.prepared.predict(solution, progress)
         left_out: Float | None = None
         if self.settings.loo:
-            left_out = solution.leave_one_out(progress, distinct=True).reshape(len(solution.alpha), -1)
+            left_out = solution.leave_one_out(progress, distinct=True)
+            left_out = self.prepared.restored(left_out.reshape(len(left_out), -1))
         inputs = self.settings.inputs
         record = records.solve_record(
             self.dataset,
@@ -116,6 +120,7 @@ class Task:
             about={"features": inputs.features.name, "seed": inputs.seed, "command": self.command},
         )
         record |= {"standardise": True} if inputs.standardise else {}
+        record |= {"centre": True} if inputs.centre else {}
         record |= inputs.corruption.to_dict() if inputs.corruption else {}
         return record | ({"resumed": True} if self.resumed else {})
 

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.preprocessing import StandardScaler
 
 import kernelfit
 from kernelfit import Experiment, datasets
@@ -210,6 +212,35 @@ def test_standardised_columns_are_those_of_scikit_learn(tmp_path: Path, features
     assert typed["rkhs_norm"] == result.record["rkhs_norm"]
 
 
+@pytest.mark.parametrize("columns", [1, 2])
+def test_centred_targets_are_those_of_scikit_learn(
+    tmp_path: Path, rng: np.random.Generator, columns: int
+) -> None:
+    X = rng.standard_normal((60, 3))
+    y = 1e3 + X @ rng.standard_normal((3, columns)) + 0.1 * rng.standard_normal((60, columns))
+    np.savez(tmp_path / "rows.npz", X=X, y=y if columns == 2 else y[:, 0])
+    experiment = Experiment(tmp_path / "rows.npz", n_test=0, centre=True, gamma=0.1, ridge=0.1, loo=True)
+    result = experiment.run(tmp_path / "run")
+    model = TransformedTargetRegressor(
+        kernelfit.KernelInterpolator(gamma=0.1, ridge=0.1), transformer=StandardScaler(with_std=False)
+    ).fit(X, y)
+    expected = model.predict(X)
+    for read in (result, Experiment.load(tmp_path / "run")):
+        np.testing.assert_allclose(read.scores(X), expected, rtol=1e-12)
+    record = result.record
+    assert record["centre"]
+    assert record["train_rmse"] == pytest.approx(np.sqrt(np.mean((expected - y) ** 2)), rel=1e-9)
+    inverse = np.linalg.inv(np.exp(-0.1 * ((X[:, None] - X) ** 2).sum(-1)) + 0.1 * np.eye(60))
+    left_out = inverse @ (y - y.mean(axis=0)) / np.diag(inverse)[:, None]
+    assert record["loo_rmse"] == pytest.approx(np.sqrt(np.mean(left_out**2)), rel=1e-9)
+    assert Experiment(**experiment.to_dict()).inputs.centre
+
+
+def test_classes_are_not_centred() -> None:
+    with pytest.raises(InputError, match=r"^centre: digits has classes, which have no mean, expected False$"):
+        Experiment("digits", n_train=50, centre=True).run()
+
+
 def test_features_that_stream_are_not_standardised() -> None:
     with pytest.raises(InputError, match="standardise: features that stream"):
         Experiment(features="random-conv", standardise=True)
@@ -254,6 +285,9 @@ def test_a_run_of_solve_is_resumed_without_a_data_set(tmp_path: Path, rng: np.ra
         {"standardisation": {"mean": [0.0], "scale": [1.0]}},
         {"experiment": {"standardise": True}, "standardisation": {"mean": [0.0], "scale": [0.0]}},
         {"experiment": {"standardise": True}, "standardisation": 3},
+        {"experiment": {"centre": True}},
+        {"experiment": {"centre": True}, "target_mean": ["x"]},
+        {"target_mean": [1.0]},
         {"table": {"a": 1}},
         {"table": 3},
         {"table": {"features": [3], "target": None, "every": [], "named": True, "text_labels": False}},
