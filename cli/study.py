@@ -1,7 +1,8 @@
-"""`kernelfit study`: questions that are asked of one factor."""
+"""`kernelfit study`: questions about interpolation, asked of one data set and kernel."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,23 @@ import click
 from kernelfit.errors import InputError
 from kernelfit.experiments.experiment import Experiment
 from kernelfit.progress import TerminalProgress
-from kernelfit.report import figures
+from kernelfit.report import figures, studies, study_figures
 from kernelfit.report import labels as report
 from kernelfit.storage import json_output
 from kernelfit.study.asked import ask_labels
+from kernelfit.study.descent import PASSES, STEPS
 from kernelfit.study.labels import LEVELS
+from kernelfit.study.questions import (
+    Study,
+    StudyName,
+    ask_complexity,
+    ask_curve,
+    ask_double_descent,
+    ask_inputs,
+    ask_interpolants,
+    ask_norms,
+    ask_sgd,
+)
 
 from .options import command_line, data_options, feature_options, json_option, kernel_options, solver_options
 from .output import CommandGroup, emit
@@ -23,7 +36,7 @@ from .solve import experiment_arguments
 
 @click.group(name="study", cls=CommandGroup)
 def command() -> None:
-    """Questions that are asked of one factor: the rows are factored once, each answer costs O(n^2)."""
+    """Why do functions that fit everything generalise? Questions to the interpolant, and to others beside it."""
 
 
 @command.command(name="labels")
@@ -87,6 +100,181 @@ def labels(
     if figure is not None:
         figures.save(report.figure(record["summary"], record["n_classes"]), figure)
     emit(record, json_target, report.table(record))
+
+
+def _question(name: StudyName, *more: Callable[[Any], Any]) -> Callable[[Callable[..., Any]], click.Command]:
+    """The command of one study: options of data, features, kernel and solver, its own, and where its record goes."""
+
+    def decorate(ask: Callable[..., dict[str, Any]]) -> click.Command:
+        def run(
+            context: click.Context,
+            out: Path | None,
+            figure: Path | None,
+            json_target: str | None,
+            **values: Any,
+        ) -> None:
+            json_output.check_target(json_target)
+            if figure is not None:
+                figures.check_target(figure)
+            asked = {option: values.pop(option) for option in own}
+            study = Study(
+                name,
+                Experiment(**experiment_arguments(values)),
+                out,
+                command=command_line(context),
+                progress=TerminalProgress(),
+                **asked,
+            )
+            record = ask(study, **{option: value for option, value in asked.items() if value is not None})
+            if figure is not None:
+                figures.save(study_figures.figure(record), figure)
+            emit(record, json_target, studies.table(record))
+
+        run.__doc__ = ask.__doc__
+        wrapped: Any = click.pass_context(run)
+        for option in (*_RECORD, *more):
+            wrapped = option(wrapped)
+        own = [parameter.name for parameter in wrapped.__click_params__[len(_RECORD) :]]
+        for group in (solver_options, kernel_options, feature_options, data_options):
+            wrapped = group(wrapped)
+        return command.command(name=name, cls=GroupedCommand)(wrapped)
+
+    return decorate
+
+
+class Numbers(click.ParamType):
+    """Numbers with commas between them."""
+
+    name = "numbers"
+
+    def __init__(self, make: Callable[[str], float]) -> None:
+        self.make = make
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[float]:
+        if not isinstance(value, str):
+            return list(value)
+        try:
+            return [self.make(part) for part in value.split(",")]
+        except ValueError:
+            self.fail(f"got {value!r}, expected numbers with commas, such as 1,2,5", param, ctx)
+
+
+class Names(click.ParamType):
+    """Names with commas between them."""
+
+    name = "names"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
+        return [part.strip() for part in value.split(",")] if isinstance(value, str) else list(value)
+
+
+class Draws(click.ParamType):
+    """A number of draws, as their seeds 0, 1, ..."""
+
+    name = "count"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
+        return list(range(click.IntRange(min=1).convert(value, param, ctx)))
+
+
+_RECORD = (
+    json_option,
+    click.option(
+        "--figure", type=click.Path(path_type=Path), metavar="FILE", help="Draw it: PNG, SVG or PDF."
+    ),
+    click.option(
+        "--out",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="Store every finished row and the record; what is there is not computed again.",
+    ),
+)
+_SEEDS = click.option("--seeds", type=Draws(), metavar="COUNT", default=1, show_default=True, help="Draws.")
+
+
+@_question("interpolants")
+def _interpolants(study: Study) -> dict[str, Any]:
+    """Other functions that fit every training label, beside the one of least norm.
+
+    Components that vanish on the training rows, bumps at random centres, random labels fitted at the test rows too: all
+    have training error 0 and the same Hessian. Their norms and test errors differ.
+    """
+    return ask_interpolants(study)
+
+
+@_question(
+    "sgd",
+    click.option(
+        "--steps", type=click.IntRange(2), default=STEPS, show_default=True, help="Steps of each method."
+    ),
+    click.option(
+        "--passes",
+        type=click.IntRange(2),
+        default=PASSES,
+        show_default=True,
+        help="Of stochastic descent.",
+    ),
+)
+def _sgd(study: Study, **options: int) -> dict[str, Any]:
+    """Where gradient descent, momentum, conjugate gradients and stochastic descent go.
+
+    From 0 they stay in the span of the training rows and go to the interpolant of least norm; from elsewhere to the
+    nearest one. Distances against steps, beside what theory says.
+    """
+    return ask_sgd(study, **options)
+
+
+@_question("complexity")
+def _complexity(study: Study) -> dict[str, Any]:
+    """What Rademacher complexity, margin bounds and stability say, for true and random labels; what is memorised."""
+    return ask_complexity(study)
+
+
+@_question(
+    "curve",
+    click.option(
+        "--sizes", type=Numbers(int), metavar="N,N,...", help="Numbers of rows.  [default: eight up to --n]"
+    ),
+    _SEEDS,
+)
+def _curve(study: Study, **options: Any) -> dict[str, Any]:
+    """Test error, norm and time against the number of training rows, and where they lead."""
+    return ask_curve(study, **options)
+
+
+@_question(
+    "double-descent",
+    click.option(
+        "--shares", type=Numbers(float), metavar="S,S,...", help="Numbers of random features, in units of n."
+    ),
+    _SEEDS,
+)
+def _double_descent(study: Study, **options: Any) -> dict[str, Any]:
+    """Test error against the number of random features, up to the interpolation threshold and past it."""
+    return ask_double_descent(study, **options)
+
+
+@_question(
+    "inputs",
+    click.option("--maps", type=Names(), default="none,gabor", show_default=True, help="Feature maps."),
+    _SEEDS,
+)
+def _inputs(study: Study, maps: list[str], seeds: list[int]) -> dict[str, Any]:
+    """Random labels, shuffled and random pixels, Gaussian noise, under feature maps: what an inductive bias loses."""
+    return ask_inputs(study, maps, seeds)
+
+
+@_question(
+    "norms",
+    click.option(
+        "--kernels", type=Names(), default="gaussian,laplacian,matern", show_default=True, help="Kernels."
+    ),
+    click.option("--maps", type=Names(), default="none,gabor", show_default=True, help="Feature maps."),
+    click.option("--ridges", type=Numbers(float), default="0,0.001,0.1", show_default=True, help="Ridges."),
+)
+def _norms(study: Study, kernels: list[str], maps: list[str], ridges: list[float]) -> dict[str, Any]:
+    """The norm against test error over kernels, features and ridges: does it predict generalisation?"""
+    return ask_norms(study, kernels, maps, ridges)
 
 
 def _fractions(text: str) -> list[float]:

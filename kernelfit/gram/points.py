@@ -147,6 +147,16 @@ class Points:
             self.factor: float = self.scale if largest < np.finfo(float).max * self.scale else 1.0
         _refuse_overflow(self, name)
 
+    def require_alike(self, other: Points) -> None:
+        """Raise `InputError` where distances between the two would be of rows less different medians."""
+        mine, theirs = self.median, other.median
+        alike = mine is theirs or (mine is not None and theirs is not None and np.array_equal(mine, theirs))
+        if not alike or self.length != other.length:
+            raise InputError(
+                "rows: are about another origin than the columns, expected the same; make them with "
+                "Points(rows, like=columns)"
+            )
+
     @property
     def shape(self) -> tuple[int, int]:
         return self.values.shape[0], self.values.shape[1]

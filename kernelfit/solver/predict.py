@@ -21,6 +21,7 @@ def predict(
     kernel: Kernel, points: Points, rows: Points, alpha: Float, backend: CpuBackend, progress: Progress
 ) -> Float:
     """k(rows, points) alpha: (m, c) for rows (m, d), points (n, d) and alpha (n, c)."""
+    rows.require_alike(points)
     m, n = rows.shape[0], points.shape[0]
     values = np.zeros((m, alpha.shape[1]))
     layout = PanelLayout.of_order(n)

@@ -15,7 +15,8 @@ from kernelfit.experiments.experiment import Experiment, Solved
 from kernelfit.progress import Progress, ProgressLike, as_progress
 from kernelfit.runs import folder as run_folder
 from kernelfit.storage import json_output
-from kernelfit.study.labels import LEVELS, LabelledRows, LabelStudy, LabelTrial, study_labels
+from kernelfit.study.labelled import labelled_rows
+from kernelfit.study.labels import LEVELS, LabelStudy, LabelTrial, study_labels
 
 #: the trials, in the folder of a run
 LABELS = "labels.json"
@@ -53,7 +54,7 @@ def ask_labels(
             solved = stack.enter_context(experiment.solved(progress))
         else:
             solved = _stored(experiment, folder, stack, command, progress)
-        rows = _rows(solved)
+        rows = labelled_rows(solved)
         about = {"dataset": solved.dataset.name, "n_classes": rows.n_classes, **_of_solution(solved)}
 
         def record_of(content: dict[str, Any]) -> dict[str, Any]:
@@ -120,18 +121,6 @@ def _refuse_other(experiment: Experiment, folder: Path) -> None:
 
 # What an experiment's numbers do not depend on, or what only adds to its record.
 _WHERE = ("tier", "memory", "scratch", "device", "device_memory", "threads", "data_dir", "loo")
-
-
-def _rows(solved: Solved) -> LabelledRows:
-    dataset, prepared = solved.dataset, solved.prepared
-    if dataset.classes is None:
-        raise InputError(
-            f"dataset: {dataset.name} has numeric targets, expected classes, whose labels are drawn anew"
-        )
-    if dataset.n_test == 0:
-        raise InputError("n_test: got 0, expected test rows, on which the labellings are compared")
-    y_train = dataset.y_train if prepared.kept is None else dataset.y_train[prepared.kept]
-    return LabelledRows(y_train, prepared.X_test, dataset.y_test, len(dataset.classes))
 
 
 def _of_solution(solved: Solved) -> dict[str, Any]:

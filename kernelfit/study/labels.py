@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from kernelfit.arguments import finite, integer
 from kernelfit.datasets.corruptions import corrupt_labels
@@ -23,6 +23,7 @@ from kernelfit.linalg.leave_one_out import leave_one_out_predictions
 from kernelfit.metrics import error_rate, one_hot
 from kernelfit.progress import ProgressLike, as_progress
 from kernelfit.solver.solution import Solution
+from kernelfit.study.labelled import LabelledRows
 from kernelfit.typing import Float
 
 #: fractions of labels that are replaced, as in the paper's Figure 1c
@@ -99,29 +100,6 @@ class LabelStudy:
         }
 
 
-@dataclass(frozen=True)
-class LabelledRows:
-    """What is labelled anew: class codes 0..c-1 of the training rows (n,), and test rows with theirs.
-
-    `X_test` is what `Solution.predict` takes: rows (m, d), or for a precomputed Gram k(test, training) (m, n).
-    """
-
-    y_train: NDArray[np.int64]
-    X_test: ArrayLike
-    y_test: NDArray[np.int64]
-    n_classes: int
-
-    def checked(self) -> LabelledRows:
-        """The same with labels as int64 codes. Raises `InputError` for labels that are none."""
-        n_classes = integer("n_classes", self.n_classes, 2)
-        y_train, y_test = (_codes(name, getattr(self, name), n_classes) for name in ("y_train", "y_test"))
-        if np.shape(self.X_test)[:1] != y_test.shape:
-            raise InputError(
-                f"X_test: got shape {np.shape(self.X_test)}, expected {len(y_test)} rows as y_test has labels"
-            )
-        return LabelledRows(y_train, self.X_test, y_test, n_classes)
-
-
 def study_labels(
     solution: Solution,
     rows: LabelledRows,
@@ -189,20 +167,6 @@ def _labellings(levels: Sequence[float], seeds: Sequence[int]) -> list[Labelling
     if not draws or len(set(draws)) < len(draws):
         raise InputError(f"seeds: got {list(seeds)}, expected one or more integers >= 0, each once")
     return [(p, seed) for p in fractions for seed in (draws if p > 0 else draws[:1])]
-
-
-def _codes(name: str, labels: ArrayLike, n_classes: int) -> NDArray[np.int64]:
-    array = np.asarray(labels)
-    if array.ndim != 1 or array.dtype.kind not in "iu" or array.size == 0:
-        raise InputError(
-            f"{name}: got shape {array.shape}, {array.dtype}, expected class codes (n,), integers from 0; "
-            "take numpy.unique(labels, return_inverse=True)[1]"
-        )
-    if array.min() < 0 or array.max() >= n_classes:
-        raise InputError(
-            f"{name}: got codes from {array.min()} to {array.max()}, expected 0 to {n_classes - 1}"
-        )
-    return array.astype(np.int64)
 
 
 def _fit(

@@ -7,7 +7,8 @@ import kernelfit
 from kernelfit.datasets.corruptions import corrupt_labels
 from kernelfit.errors import InputError
 from kernelfit.metrics import error_rate, one_hot
-from kernelfit.study.labels import LabelledRows, study_labels
+from kernelfit.study.labelled import LabelledRows
+from kernelfit.study.labels import study_labels
 
 
 @pytest.fixture

@@ -1,0 +1,236 @@
+"""The studies' records as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from kernelfit.report.tables import MISSING, kernel_formula
+
+Row = dict[str, Any]
+
+
+def table(record: Row) -> RenderableType:
+    """What a study gave, a line a row, and below it what the rows come to."""
+    return _TABLES[record["study"]](record)
+
+
+def _interpolants(record: Row) -> RenderableType:
+    hessian = record["hessian"]
+    lines = [
+        f"{hessian['parameters']:,} parameters; at every interpolant the loss has curvature along {hessian['rank']:,} "
+        f"of them, eigenvalues {hessian['largest']:.3g} to {hessian['smallest']:.3g}, and none along the other "
+        f"{hessian['parameters'] - hessian['rank']:,}",
+        *record["notes"],
+    ]
+    columns = (
+        ("interpolant", "name", str),
+        ("norm", "rkhs_norm", _digits(5)),
+        ("x least", "norm_ratio", _digits(3)),
+        ("train %", "train_error", _percent),
+        ("test %", "test_error", _percent),
+        ("misfit", "misfit", _power),
+        ("curvature", "curvature", _digits(10)),
+    )
+    return _whole(record, record["rows"], columns, lines)
+
+
+def _sgd(record: Row) -> RenderableType:
+    rows = [
+        {
+            **path,
+            "last": path["steps"][-1],
+            "limit": path["to_limit"][-1],
+            "least": path["to_least_norm"][-1],
+            "theory": None if path["predicted"] is None else path["predicted"][-1],
+            "span": max(path["outside"]),
+            "test": path["test_errors"][-1],
+            "early": f"{path['best'][1]:.2%} at {path['best'][0]}",
+        }
+        for path in record["rows"]
+    ]
+    columns = (
+        ("method", "method", str),
+        ("from", "start", str),
+        ("steps", "last", "{:,}".format),
+        ("to its limit", "limit", _power),
+        ("theory", "theory", _power),
+        ("1e-6 at", "reached", "{:,}".format),
+        ("to least norm", "least", _power),
+        ("out of span", "span", _power),
+        ("test %", "test", _percent),
+        ("least test", "early", str),
+    )
+    lines = [
+        f"condition {record['condition']:.3g}: by the spectrum gradient descent needs "
+        f"{record['steps_by_the_spectrum']:,} steps for 1e-6",
+        "theory is exact for gradient descent, a bound for the others; stochastic steps are passes over the rows",
+        "step x l_max: "
+        + "; ".join(
+            f"{row['step_times_l_max']:g} loss x {row['loss_ratio']:.2g} after {row['steps']}"
+            for row in record["step_sizes"]
+        ),
+    ]
+    return _whole(record, rows, columns, lines)
+
+
+def _complexity(record: Row) -> RenderableType:
+    columns = (
+        ("labels", "labels", str),
+        ("norm", "rkhs_norm", _digits(5)),
+        ("Rademacher", "rademacher", _digits(4)),
+        ("closed bound", "rademacher_closed", _digits(4)),
+        ("margin bound", "bound", _digits(4)),
+        ("bounded error", "binary_error", _digits(4)),
+        ("test %", "test_error", _percent),
+        ("loo %", "loo_error", _percent),
+        ("alignment", "alignment", _digits(3)),
+    )
+    by_ridge = (
+        ("ridge", "ridge", _digits(3)),
+        ("effective dimension", "effective_dimension", _digits(5)),
+        ("stability constant", "stability_constant", _digits(3)),
+        ("largest move, true", "largest_move_true", _digits(3)),
+        ("random", "largest_move_random", _digits(3)),
+        ("test %, true", "test_error_true", _percent),
+        ("random", "test_error_random", _percent),
+    )
+    bounds = [labelling["bound"] for labelling in record["labellings"]]
+    memory = record["memorisation"]
+    lines = [
+        f"margin bound at {1 - record['delta']:.0%}: "
+        + ("vacuous for both labellings" if min(bounds) >= 0.5 else "below a half for true labels"),
+        f"memorised most: rows {', '.join(map(str, memory['memorised'][:8])) or 'none'}; {memory['hanging_rows']} test "
+        "rows are right by one training row alone",
+    ]
+    return Group(
+        _grid(record["labellings"], columns), _grid(record["ridges"], by_ridge), *_below(record, lines)
+    )
+
+
+def _curve(record: Row) -> RenderableType:
+    columns = (
+        ("n", "n", "{:,}".format),
+        ("test %", "test_error", _percent),
+        ("norm", "rkhs_norm", _digits(5)),
+        ("seconds", "seconds", _digits(3)),
+    )
+    lines = [
+        f"{fit['quantity'].replace('_', ' ')}: {fit['limit']:.3g} + {fit['coefficient']:.3g} n^{-fit['power']:.3g}; "
+        + ", ".join(f"{value:.3g} at n = {int(n):,}" for n, value in fit["at"].items())
+        + " by extrapolation"
+        for fit in record["extrapolated"]
+    ]
+    return _whole(record, averages(record["rows"], "n"), columns, lines)
+
+
+def _double_descent(record: Row) -> RenderableType:
+    columns = (
+        ("features", "p", "{:,}".format),
+        ("/ n", "share", _digits(3)),
+        ("train %", "train_error", _percent),
+        ("test %", "test_error", _percent),
+        ("norm", "rkhs_norm", _digits(5)),
+    )
+    limit = record["kernel_limit"]
+    lines = [f"the kernel itself: test {limit['test_error']:.2%}, norm {limit['rkhs_norm']:.5g}"]
+    return _whole(record, averages(record["rows"], "p"), columns, lines)
+
+
+def _settings(record: Row) -> RenderableType:
+    columns = (
+        ("setting", "name", str),
+        ("train %", "train_error", _percent),
+        ("test %", "test_error", _percent),
+        ("loo %", "loo_error", _percent),
+        ("norm", "rkhs_norm", _digits(5)),
+        ("condition", "condition_estimate", _power),
+        ("seconds", "seconds", _digits(3)),
+    )
+    lines = [
+        f"norm against test error, {name}: rank correlation {found['correlation']:+.2f} over {found['count']} "
+        f"(p = {found['p_value']:.2g})"
+        for name, found in record["norm_against_test_error"].items()
+        if found is not None
+    ]
+    lines += [f"{row['name']}: {row['refused']}" for row in record["rows"] if "refused" in row]
+    return _whole(record, record["rows"], columns, lines)
+
+
+_TABLES: dict[str, Callable[[Row], RenderableType]] = {
+    "interpolants": _interpolants,
+    "sgd": _sgd,
+    "complexity": _complexity,
+    "curve": _curve,
+    "double-descent": _double_descent,
+    "inputs": _settings,
+    "norms": _settings,
+}
+
+
+def averages(rows: Sequence[Row], key: str) -> list[Row]:
+    """Means over seeds of the rows with the same `key`, with NAME_std; rows that were refused keep out."""
+    averaged = []
+    for value in sorted({row[key] for row in rows}):
+        group = [row for row in rows if row[key] == value and not row.get("refused")]
+        if not group:
+            continue
+        mean: Row = {key: value, "seeds": len(group)}
+        for name in group[0]:
+            values = [row[name] for row in group]
+            if name in (key, "seed") or not all(isinstance(each, int | float) for each in values):
+                continue
+            mean[name] = sum(values) / len(values)
+            squares = sum((each - mean[name]) ** 2 for each in values)
+            mean[f"{name}_std"] = (squares / (len(values) - 1)) ** 0.5 if len(values) > 1 else 0.0
+        averaged.append(mean)
+    return averaged
+
+
+def _whole(
+    record: Row, rows: Sequence[Row], columns: Sequence[tuple[str, str, Any]], lines: Sequence[str]
+) -> RenderableType:
+    return Group(_grid(rows, columns), *_below(record, lines))
+
+
+def _below(record: Row, lines: Sequence[str]) -> list[Text]:
+    about = record["dataset"]
+    if "n_train" in record:
+        about = (
+            f"{record['n_train']:,} training and {record['n_test']:,} test rows of {about}; "
+            f"{kernel_formula(record['kernel'])}"
+        )
+    return [Text(line, style="dim") for line in (*lines, about)]
+
+
+def _grid(rows: Sequence[Row], columns: Sequence[tuple[str, str, Any]]) -> Table:
+    grid = Table(box=None, pad_edge=False)
+    shown = [column for column in columns if any(row.get(column[1]) is not None for row in rows)]
+    for index, (heading, _, _) in enumerate(shown):
+        grid.add_column(heading, justify="left" if index == 0 else "right", overflow="fold")
+    for row in rows:
+        grid.add_row(*(_cell(row, key, form) for _, key, form in shown))
+    return grid
+
+
+def _cell(row: Row, key: str, form: Callable[[Any], str]) -> str:
+    if row.get(key) is None:
+        return MISSING
+    behind = f" ±{form(row[f'{key}_std'])}" if row.get("seeds", 1) > 1 and f"{key}_std" in row else ""
+    return f"{form(row[key])}{behind}"
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.2f}"
+
+
+def _power(value: float) -> str:
+    return f"{value:.1e}"
+
+
+def _digits(count: int) -> Callable[[float], str]:
+    return lambda value: f"{value:.{count}g}"

@@ -1,0 +1,99 @@
+"""Test error, norm and time against the number of training rows, for several draws of the rows; and where they lead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.optimize import curve_fit
+
+from kernelfit.cpu.pool import CpuBackend
+from kernelfit.metrics import error_rate, one_hot
+from kernelfit.progress import Silent
+from kernelfit.solver.predict import predict
+from kernelfit.solver.solve import solve
+from kernelfit.study.labelled import KernelRows
+
+# The smallest number of rows of a curve, and how many points it has by itself.
+_FEWEST, _POINTS = 50, 8
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """The interpolant of n training rows drawn at random; `seconds` for its solve, certificate included."""
+
+    n: int
+    seed: int
+    train_error: float
+    test_error: float
+    rkhs_norm: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Extrapolation:
+    """value(n) = limit + coefficient n^-power, fitted to the means; with standard errors of the fit."""
+
+    quantity: str
+    limit: float
+    coefficient: float
+    power: float
+    limit_error: float
+    power_error: float
+
+    def at(self, n: float) -> float:
+        """The value at n rows, beyond what was measured where n is."""
+        return float(self.limit + self.coefficient * n**-self.power)
+
+
+def sizes_up_to(n: int, points: int = _POINTS) -> list[int]:
+    """Numbers of rows up to n, each some factor more than the one before."""
+    return sorted({int(size) for size in np.rint(np.geomspace(min(_FEWEST, n), n, points))})
+
+
+def curve_point(rows: KernelRows, n: int, seed: int, threads: int | None = None) -> CurvePoint:
+    """The interpolant of n rows drawn at random: for one seed the larger sets hold the smaller ones."""
+    order = np.random.default_rng([seed, 80]).permutation(rows.n)
+    chosen = np.sort(order[:n])
+    points, codes = rows.rows(chosen), rows.y_train[chosen]
+    solved = solve(
+        points.values, one_hot(codes, rows.n_classes), kernel=rows.kernel, scale=points.scale, threads=threads
+    )
+    solved.close()
+    with CpuBackend(threads) as backend:
+        scores = predict(rows.kernel, points, rows.rows(slice(rows.n, None)), solved.alpha, backend, Silent())
+    return CurvePoint(
+        n=n,
+        seed=seed,
+        train_error=error_rate(solved.fitted, codes),
+        test_error=error_rate(scores, rows.y_test),
+        rkhs_norm=solved.rkhs_norm,
+        seconds=sum(solved.seconds.values()),
+    )
+
+
+def extrapolate(points: Sequence[CurvePoint], quantity: str) -> Extrapolation | None:
+    """The curve through the means of `test_error` or `rkhs_norm`; None for fewer than four sizes, or no fit."""
+    sizes = sorted({point.n for point in points})
+    if len(sizes) < 4:
+        return None
+    means = [np.mean([getattr(point, quantity) for point in points if point.n == n]) for n in sizes]
+    grows = means[-1] > means[0]
+
+    def model(n: Any, limit: float, coefficient: float, power: float) -> Any:
+        return limit + coefficient * n**-power
+
+    # A norm grows as a power of n; an error falls to a limit that is no less than 0.
+    bounds = ([0, 0, -2], [np.inf, np.inf, 0]) if grows else ([0, 0, 0], [np.inf, np.inf, 3])
+    first = (0.0, means[-1], -0.5) if grows else (0.5 * means[-1], means[0] * sizes[0] ** 0.5, 0.5)
+    try:
+        fitted, covariance = curve_fit(
+            model, np.array(sizes, float), np.array(means), p0=first, bounds=bounds, max_nfev=20_000
+        )
+    except (RuntimeError, ValueError):
+        return None
+    errors = np.sqrt(np.diag(covariance))
+    limit, coefficient, power = (float(value) for value in fitted)
+    return Extrapolation(quantity, limit, coefficient, power, float(errors[0]), float(errors[2]))

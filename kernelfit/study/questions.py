@@ -1,0 +1,284 @@
+"""The studies asked of an experiment: each gives one record, stored row by row where a folder is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from kernelfit.cpu import environment
+from kernelfit.errors import InputError
+from kernelfit.experiments.experiment import Experiment
+from kernelfit.experiments.finished_rows import FinishedRows
+from kernelfit.progress import Progress, Silent
+from kernelfit.storage import json_output
+from kernelfit.study import curve, descent, double_descent, settings
+from kernelfit.study.complexity import DELTA, Spectral, complexity
+from kernelfit.study.interpolants import SCALES, interpolants
+from kernelfit.study.labelled import KernelRows, kernel_rows
+from kernelfit.study.spectrum import ends
+
+StudyName = Literal["interpolants", "sgd", "complexity", "curve", "double-descent", "inputs", "norms"]
+STUDIES: tuple[StudyName, ...] = get_args(StudyName)
+
+
+class Study:
+    """One study of an experiment, its rows in a folder or in memory alone.
+
+    Parameters
+    ----------
+    name : of `STUDIES`
+    experiment : a classification data set with test rows
+    out : a folder for every finished row and the record; a row that is there is not computed again
+    command : what the record says it came from
+    options : what else the rows depend on
+
+    Raises
+    ------
+    InputError : a folder with rows of other parameters
+    """
+
+    def __init__(
+        self,
+        name: StudyName,
+        experiment: Experiment,
+        out: str | Path | None = None,
+        command: str = "",
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> None:
+        self.name, self.experiment, self.command = name, experiment, command
+        self.progress = progress or Silent()
+        self.options = options
+        self._out = None if out is None else Path(out).absolute()
+        self._rows = None if self._out is None else FinishedRows(self._out)
+        about = {key: value for key, value in experiment.to_dict().items() if key not in _WHERE}
+        self._parameters = {"study": name, **about, **options}
+
+    @property
+    def threads(self) -> int | None:
+        return self.experiment.solver.threads
+
+    def row(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """The row `name`: taken from the folder, or made and stored there."""
+        if self._rows is None:
+            return dict(json_output.plain(make()))
+        file = "".join(
+            letter if letter.isalnum() or letter in "-.=" else "_" for letter in f"{self.name} {name}"
+        )
+        stored = self._rows.read(file, self._parameters)
+        if stored is None:
+            stored = {"row": json_output.plain(make()), "parameters": json_output.plain(self._parameters)}
+            self._rows.write(file, stored)
+        return dict(stored["row"])
+
+    def record(self, content: dict[str, Any], about: dict[str, Any]) -> dict[str, Any]:
+        """The whole as JSON, written to the folder as NAME.json."""
+        record: dict[str, Any] = json_output.plain(
+            {
+                "study": self.name,
+                **about,
+                **content,
+                "options": self.options,
+                "experiment": self.experiment.to_dict(),
+                "versions": environment.versions(),
+                "command": self.command,
+            }
+        )
+        if self._out is not None:
+            json_output.write(record, self._out / f"{self.name}.json")
+        return record
+
+
+# What the numbers do not depend on, as the folder of a run has it.
+_WHERE = ("tier", "memory", "scratch", "device", "device_memory", "threads", "data_dir", "loo")
+
+
+def ask_interpolants(study: Study, scales: Sequence[float] = SCALES) -> dict[str, Any]:
+    """Other functions that fit the training labels; see `kernelfit.study.interpolants`."""
+    _interpolating(study)
+    with study.experiment.solved(study.progress) as solved:
+        rows = kernel_rows(solved)
+
+        def make() -> dict[str, Any]:
+            notes: list[str] = []
+            made = interpolants(
+                solved.solution,
+                rows,
+                seed=study.experiment.inputs.seed,
+                scales=tuple(scales),
+                notes=notes,
+                progress=study.progress,
+            )
+            curved = ends(solved.solution)
+            return {
+                "rows": [asdict(each) for each in made],
+                "hessian": {
+                    "parameters": rows.every.shape[0],
+                    "rank": rows.n,
+                    "largest": curved.largest / rows.n,
+                    "smallest": curved.smallest / rows.n,
+                },
+                "notes": notes,
+            }
+
+        return study.record(study.row("all", make), _about(solved.dataset.name, rows))
+
+
+def ask_sgd(study: Study, steps: int = descent.STEPS, passes: int = descent.PASSES) -> dict[str, Any]:
+    """Where gradient methods go; see `kernelfit.study.descent`."""
+    _interpolating(study)
+    rows, name = _kernel_rows(study)
+
+    def make() -> dict[str, Any]:
+        of = descent.Coordinates.of(rows, study.threads)
+        paths = descent.descend(
+            of, steps=steps, passes=passes, seed=study.experiment.inputs.seed, progress=study.progress
+        )
+        least, step = float(np.linalg.norm(of.least_norm)), 1.0 / of.largest
+        return {
+            "rows": [asdict(path) | {"reached": path.reached, "best": path.best} for path in paths],
+            "step_sizes": descent.step_sizes(of),
+            "condition": of.largest / of.smallest,
+            "least_norm": least,
+            "steps_by_the_spectrum": of.steps_to(descent.REACHED * least, step),
+            "coordinates_error": of.error,
+        }
+
+    return study.record(study.row("all", make), _about(name, rows))
+
+
+def ask_complexity(study: Study) -> dict[str, Any]:
+    """Bounds, spectrum, stability and memorisation; see `kernelfit.study.complexity`."""
+    _interpolating(study)
+    rows, name = _kernel_rows(study)
+
+    def make() -> dict[str, Any]:
+        return complexity(Spectral(rows, study.threads), seed=study.experiment.inputs.seed).to_dict()
+
+    return study.record({**study.row("all", make), "delta": DELTA}, _about(name, rows))
+
+
+def ask_curve(
+    study: Study, sizes: Sequence[int] | None = None, seeds: Sequence[int] = (0,)
+) -> dict[str, Any]:
+    """Test error, norm and time against n; see `kernelfit.study.curve`."""
+    _interpolating(study)
+    rows, name = _kernel_rows(study)
+    wanted = curve.sizes_up_to(rows.n) if sizes is None else sorted({int(size) for size in sizes})
+    if not wanted or wanted[0] < 2 or wanted[-1] > rows.n:
+        raise InputError(f"sizes: got {wanted}, expected numbers of rows from 2 to n_train = {rows.n}")
+    made = []
+    with study.progress.phase("curve", float(len(wanted) * len(seeds)), "solves") as advance:
+        for seed in seeds:
+            for n in wanted:
+                made.append(
+                    study.row(
+                        f"n={n} seed={seed}",
+                        partial(_curve_point, rows, n, seed, study.threads),
+                    )
+                )
+                advance(1.0)
+    points = [curve.CurvePoint(**row) for row in made]
+    fitted = [curve.extrapolate(points, quantity) for quantity in ("test_error", "rkhs_norm")]
+    beyond = [2 * wanted[-1], 10 * wanted[-1]]
+    extrapolated = [asdict(fit) | {"at": {n: fit.at(n) for n in beyond}} for fit in fitted if fit is not None]
+    return study.record({"rows": made, "extrapolated": extrapolated}, _about(name, rows))
+
+
+def ask_double_descent(
+    study: Study, shares: Sequence[float] = double_descent.SHARES, seeds: Sequence[int] = (0,)
+) -> dict[str, Any]:
+    """Test error against the number of random features; see `kernelfit.study.double_descent`."""
+    _interpolating(study)
+    rows, name = _kernel_rows(study)
+    counts, made = double_descent.counts_of(rows.n, shares), []
+    with study.progress.phase("features", float(len(counts) * len(seeds)), "fits") as advance:
+        for seed in seeds:
+            for p in counts:
+                made.append(
+                    study.row(
+                        f"p={p} seed={seed}",
+                        partial(_random_features, rows, p, seed, study.threads),
+                    )
+                )
+                advance(1.0)
+    limit = study.row("kernel", partial(_curve_point, rows, rows.n, 0, study.threads))
+    return study.record({"rows": made, "kernel_limit": limit}, _about(name, rows))
+
+
+def ask_inputs(
+    study: Study, features: Sequence[str] = ("none", "gabor"), seeds: Sequence[int] = (0,)
+) -> dict[str, Any]:
+    """Corruptions of labels and pixels under feature maps: what each inductive bias loses."""
+    return _settings(study, settings.corruption_settings(features, seeds))
+
+
+def ask_norms(
+    study: Study,
+    kernels: Sequence[str] = ("gaussian", "laplacian", "matern", "arc_cosine"),
+    features: Sequence[str] = ("none", "gabor"),
+    ridges: Sequence[float] = settings.RIDGES,
+) -> dict[str, Any]:
+    """Norm against test error over kernels, features and ridges, with rank correlations."""
+    return _settings(study, settings.norm_settings(kernels, features, ridges))
+
+
+def _curve_point(rows: KernelRows, n: int, seed: int, threads: int | None) -> dict[str, Any]:
+    return asdict(curve.curve_point(rows, n, seed, threads))
+
+
+def _random_features(rows: KernelRows, p: int, seed: int, threads: int | None) -> dict[str, Any]:
+    return asdict(double_descent.random_features(rows, p, seed, threads))
+
+
+def _settings(study: Study, wanted: Iterable[settings.Setting]) -> dict[str, Any]:
+    wanted, base = list(wanted), study.experiment.to_dict()
+    if study.experiment.inputs.features or study.experiment.inputs.corruption:
+        raise InputError(
+            "features, corruption: are what this study goes through, expected none; name maps instead"
+        )
+    for setting in wanted:  # refused before anything is computed
+        Experiment(**{**base, **setting.changes})
+    made = []
+    with study.progress.phase("settings", float(len(wanted)), "solves") as advance:
+        for setting in wanted:
+            made.append(study.row(setting.name, partial(settings.run_setting, base, setting, study.progress)))
+            advance(1.0)
+    correlations = {
+        "every setting": settings.rank_correlation(made, "rkhs_norm", "test_error"),
+        **{
+            f"features {feature}": settings.rank_correlation(
+                [row for row in made if row["features"] == feature], "rkhs_norm", "test_error"
+            )
+            for feature in dict.fromkeys(row["features"] for row in made)
+        },
+    }
+    data = study.experiment.inputs.data
+    return study.record({"rows": made, "norm_against_test_error": correlations}, {"dataset": data.dataset})
+
+
+def _kernel_rows(study: Study) -> tuple[KernelRows, str]:
+    """The rows, with the kernel's parameters as the experiment's own solve decides them."""
+    with study.experiment.solved(study.progress) as solved:
+        return kernel_rows(solved), solved.dataset.name
+
+
+def _interpolating(study: Study) -> None:
+    ridge = study.experiment.solver.ridge
+    if study.experiment.solver.chooses_ridge or float(ridge) != 0:
+        raise InputError(f"ridge: got {ridge}, expected 0: this study is of interpolants; leave it out")
+
+
+def _about(dataset: str, rows: KernelRows) -> dict[str, Any]:
+    return {
+        "dataset": dataset,
+        "n_train": rows.n,
+        "n_test": len(rows.y_test),
+        "n_classes": rows.n_classes,
+        "kernel": rows.kernel.describe(),
+    }

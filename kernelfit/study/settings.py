@@ -1,0 +1,98 @@
+"""The same data under other settings: corruptions of labels and pixels, features, kernels, ridges.
+
+Each setting is an `Experiment` of its own: other inputs have another K.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from kernelfit.datasets.corruptions import CORRUPTIONS
+from kernelfit.errors import NotPositiveDefiniteError
+from kernelfit.experiments.experiment import Experiment
+from kernelfit.progress import Progress
+
+#: what a setting's row shows of the experiment's record
+MEASURED = (
+    "train_error",
+    "test_error",
+    "loo_error",
+    "rkhs_norm",
+    "backward_error",
+    "condition_estimate",
+    "ridge",
+)
+#: ridges of `norms`, as arguments of an experiment
+RIDGES = (0.0, 1e-3, 1e-1)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is changed in an experiment, and how it is called in a table."""
+
+    name: str
+    changes: dict[str, Any]
+
+
+def corruption_settings(features: Iterable[str], seeds: Iterable[int]) -> list[Setting]:
+    """Every corruption under every feature map and seed; the data as they are once."""
+    draws = list(seeds)
+    return [
+        Setting(
+            f"{feature}, {corruption}" + (f", seed {seed}" if len(draws) > 1 else ""),
+            {"features": feature, "corruption": corruption, "seed": seed},
+        )
+        for feature in features
+        for corruption in CORRUPTIONS
+        # Labels that are drawn anew with p = 1 are random labels.
+        if corruption != "corrupt-labels"
+        for seed in (draws if corruption != "true" else draws[:1])
+    ]
+
+
+def norm_settings(
+    kernels: Iterable[str], features: Iterable[str], ridges: Iterable[float] = RIDGES
+) -> list[Setting]:
+    """Every kernel on every feature map with every ridge, in units of K's diagonal of 1."""
+    return [
+        Setting(
+            f"{feature}, {kernel}, ridge {ridge:g}", {"features": feature, "kernel": kernel, "ridge": ridge}
+        )
+        for feature in features
+        for kernel in kernels
+        for ridge in ridges
+    ]
+
+
+def run_setting(base: dict[str, Any], setting: Setting, progress: Progress | None = None) -> dict[str, Any]:
+    """The setting's changes and what came of them; or `refused`, where it has no solution, and why.
+
+    `base` holds the arguments of `Experiment` that all settings share.
+    """
+    row = {"name": setting.name, **setting.changes}
+    try:
+        record = Experiment(**{**base, **setting.changes}).run(progress=progress).record
+    except NotPositiveDefiniteError as error:
+        return row | {"refused": str(error)}
+    return row | {name: record.get(name) for name in MEASURED} | {"seconds": record["seconds"]["total"]}
+
+
+def rank_correlation(rows: Iterable[dict[str, Any]], first: str, second: str) -> dict[str, float] | None:
+    """Spearman's rank correlation of two measured quantities over settings, with its p-value; None for fewer than four.
+
+    `rows` whose quantity is not resolved keep out.
+    """
+    pairs = [
+        (row[first], row[second])
+        for row in rows
+        if all(isinstance(row.get(name), float) and np.isfinite(row[name]) for name in (first, second))
+    ]
+    if len(pairs) < 4:
+        return None
+    ranked = spearmanr(*zip(*pairs, strict=True))
+    return {"count": len(pairs), "correlation": float(ranked.statistic), "p_value": float(ranked.pvalue)}

@@ -1,0 +1,68 @@
+"""The ends of the spectrum of K: what the rates of descent and the curvature of a loss come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import eigvalsh
+from scipy.sparse.linalg import LinearOperator, eigsh
+
+from kernelfit.errors import InputError
+from kernelfit.progress import Silent
+from kernelfit.solver.solution import Solution
+from kernelfit.solver.system import System
+from kernelfit.typing import Float
+
+# Beyond this order eigenvalues come from products and solves.
+_DENSE = 64
+
+
+@dataclass(frozen=True)
+class Ends:
+    """The largest and the least eigenvalue of K, and how many products and solves they took."""
+
+    largest: float
+    smallest: float
+    products: int
+
+    @property
+    def condition(self) -> float:
+        """Their ratio, the condition number in the 2-norm."""
+        return self.largest / self.smallest
+
+
+def ends(solution: Solution) -> Ends:
+    """Both ends of K's spectrum by Lanczos, to six digits: products with K, and solves by the factor.
+
+    The least one is that of the factored matrix, K + ridge I + jitter I. Raises `InputError` without the factor.
+    """
+    system = solution.factor
+    if system is None or system.closed:
+        raise InputError("solution: has no factor (closed, or loaded from a file); solve again")
+    with system.backend:
+        return _ends(system)
+
+
+def _ends(system: System) -> Ends:
+    n, count = system.problem.n, 0
+    if n <= _DENSE:
+        whole = system.product(np.eye(n), Silent(), "spectrum").values
+        values = eigvalsh(0.5 * (whole + whole.T))
+        return Ends(float(values[-1]), float(values[0]), 1)
+
+    def multiply(vector: Float) -> Float:
+        nonlocal count
+        count += 1
+        return system.product(vector.reshape(n, 1), Silent(), "spectrum").values[:, 0]
+
+    def invert(vector: Float) -> Float:
+        nonlocal count
+        count += 1
+        return system.apply_inverse(vector.reshape(n, 1))[:, 0]
+
+    # Given, since Lanczos would draw it from NumPy's global state.
+    start = np.random.default_rng(0).standard_normal(n)
+    largest = eigsh(LinearOperator((n, n), multiply, dtype=float), 1, which="LA", v0=start, tol=1e-7)[0]
+    inverse = eigsh(LinearOperator((n, n), invert, dtype=float), 1, which="LA", v0=start, tol=1e-7)[0]
+    return Ends(float(largest[0]), 1.0 / float(inverse[0]), count)
