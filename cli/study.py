@@ -137,7 +137,7 @@ def _question(name: StudyName, *more: Callable[[Any], Any]) -> Callable[[Callabl
         own = [parameter.name for parameter in wrapped.__click_params__[len(_RECORD) :]]
         for group in (solver_options, kernel_options, feature_options, data_options):
             wrapped = group(wrapped)
-        return command.command(name=name, cls=GroupedCommand)(wrapped)
+        return command.command(name=name)(wrapped)
 
     return decorate
 
