@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from kernelfit.errors import InputError
+
+# Columns that a message lists.
+_LISTED = 8
 
 
 def positive(name: str, value: Any) -> float:
@@ -86,6 +90,39 @@ def parse_bytes(text: str, name: str = "memory") -> int:
         return int(value)
     except (ValueError, KeyError, OverflowError):
         raise InputError(f"{name}: got {text!r}, expected a size such as 8GB, 512MiB or 2000000000") from None
+
+
+def column_names(X: Any) -> tuple[str, ...] | None:
+    """Of a frame (pandas, polars), where all of them are text; None for arrays."""
+    columns = getattr(X, "columns", None)
+    if columns is None or callable(columns):
+        return None
+    names = tuple(columns)
+    return names if names and all(isinstance(name, str) for name in names) else None
+
+
+def in_order(name: str, X: Any, columns: tuple[str, ...] | None, note: Callable[[str], None]) -> Any:
+    """A frame with its columns in the order of those that were trained on; an array as it is.
+
+    Columns beside these are left aside, with a note. Raises `InputError` where one is missing.
+    """
+    own = column_names(X)
+    if columns is None or own is None or own == columns:
+        return X
+    there, wanted = set(own), set(columns)
+    missing = [column for column in columns if column not in there]
+    if missing or len(there) < len(own):
+        what = f"no column {_listed(missing)}" if missing else f"columns of one name, {_listed(own)}"
+        raise InputError(f"{name}: got {what}, expected the columns that were trained on, {_listed(columns)}")
+    others = [column for column in own if column not in wanted]
+    if others:
+        note(f"{name}: columns left aside, which the training rows lack: {_listed(others)}")
+    return X[list(columns)]
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_LISTED])
+    return f"{shown} and {len(names) - _LISTED} more" if len(names) > _LISTED else shown
 
 
 def without_separators(text: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kernelfit.arguments import in_order
 from kernelfit.datasets.table_columns import TableColumns
 from kernelfit.errors import DataError, InputError, StorageError
 from kernelfit.experiments.specs import Inputs
@@ -94,6 +95,7 @@ class Result:
     def scores(self, rows: Array, progress: ProgressLike = None) -> Float:
         """f at the rows (m, d), which are as those of the data set before any features: (m, c)."""
         progress = as_progress(progress)
+        rows = in_order("rows", rows, None if self.table is None else self.table.features, progress.note)
         if self.streamed:
             scores = self._streamed_scores(rows, progress)
         else:

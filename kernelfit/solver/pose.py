@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kernelfit.arguments import integer, positive
+from kernelfit.arguments import column_names, integer, positive
 from kernelfit.cpu.memory import INTERPRETER
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import DuplicateRowsError, InputError
@@ -123,6 +123,7 @@ def pose(
     else:
         given = _given_rows(X, Y, request, notes, sample_weight)
         problem, every = _pose_rows(given, Y, request, resources, backend, notes), given.every
+        problem = replace(problem, column_names=column_names(X))
     problem = within_range(problem, notes)
     if not request.choose:
         return problem

@@ -40,6 +40,7 @@ class Problem:
     input_scale : the factor that was given for X
     single_target : whether Y was given as (n,)
     condition : whether the condition number is to be estimated
+    column_names : of X, where it was a frame
     remembered : JSON that a run carries for whoever resumes it
     ridge_choice, gamma_choice : how ridge="auto", and gamma="auto" or length_scale="auto", were decided, for these
         targets; files store only their lines in the notes
@@ -59,6 +60,7 @@ class Problem:
     input_scale: float | None = None
     single_target: bool = False
     condition: bool = True
+    column_names: tuple[str, ...] | None = None
     remembered: dict[str, Any] = field(default_factory=dict)
     ridge_choice: RidgeChoice | None = None
     gamma_choice: GammaChoice | None = None

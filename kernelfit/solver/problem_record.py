@@ -36,10 +36,11 @@ META = {
     "input_scale": schema.optional(schema.number(above=0.0)),
     "single_target": schema.BOOLEAN,
     "condition": schema.BOOLEAN,
+    "column_names": schema.optional(schema.sequence(schema.TEXT, 1)),
     "remembered": schema.OBJECT,
 }
 # Of these, what `kernelfit.runs.identity` does not compare.
-_BESIDE_IDENTITY = ("rows_given", "duplicates", "input_scale", "single_target", "remembered")
+_BESIDE_IDENTITY = ("rows_given", "duplicates", "input_scale", "single_target", "column_names", "remembered")
 
 
 def meta_of(problem: Problem) -> dict[str, Any]:
@@ -55,6 +56,7 @@ def meta_of(problem: Problem) -> dict[str, Any]:
         "input_scale": problem.input_scale,
         "single_target": problem.single_target,
         "condition": problem.condition,
+        "column_names": None if problem.column_names is None else list(problem.column_names),
         "remembered": problem.remembered,
     }
 
@@ -121,11 +123,21 @@ def problem_of(
         input_scale=meta["input_scale"],
         single_target=meta["single_target"],
         condition=meta["condition"],
+        column_names=_column_names(path, meta["column_names"], source),
         remembered=dict(meta["remembered"]),
         weights=None if weights is None else np.ascontiguousarray(weights, np.float64),
         unweighted=Points(arrays["unweighted"], meta["rows_scale"]) if "unweighted" in arrays else None,
         unweighted_rows=unweighted,
     )
+
+
+def _column_names(path: Path, names: list[str] | None, source: GramSource) -> tuple[str, ...] | None:
+    """Raise where columns are named that X does not have."""
+    if names is None:
+        return None
+    if source.points is None or len(names) != source.points.shape[1]:
+        raise DataError(f"{path}: names {len(names)} columns, expected one name for each column of X")
+    return tuple(names)
 
 
 def _require_weights(path: Path, arrays: dict[str, Array], source: GramSource) -> None:

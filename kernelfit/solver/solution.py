@@ -13,6 +13,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from kernelfit.arguments import in_order
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import DataError, InputError
 from kernelfit.gram.plan import Plan
@@ -210,6 +211,8 @@ class Solution:
     ) -> Any:
         """f at the rows of X (m, d), in the units of the training rows: (m, c), or (m,) where Y was (n,).
 
+        The columns of a frame are found by their names where a frame was solved for, whatever their order.
+
         For a precomputed Gram X is k(test row, training row), (m, n). With `return_std` also the standard deviation of
         the Gaussian process whose mean f is, of the shape of f; with `return_cov` its covariance (m, m) or (m, m, c),
         noise not counted, as `sklearn.gaussian_process.GaussianProcessRegressor` with alpha = ridge (see
@@ -217,10 +220,12 @@ class Solution:
         """
         if return_std and return_cov:
             raise InputError("return_std: got True beside return_cov, expected one of them; call twice")
-        values = self._predicted(X, as_progress(progress))
+        progress = as_progress(progress)
+        X = in_order("X", X, self.problem.column_names, progress.note)
+        values = self._predicted(X, progress)
         if not (return_std or return_cov):
             return values
-        return values, self._spread(X, "return_std" if return_std else "return_cov", as_progress(progress))
+        return values, self._spread(X, "return_std" if return_std else "return_cov", progress)
 
     def _spread(self, X: ArrayLike, what: str, progress: Progress) -> Float:
         """Standard deviations or covariances at the rows of X, for every target."""

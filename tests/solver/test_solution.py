@@ -18,6 +18,7 @@ from kernelfit.kernels import (
     Gaussian,
     Pairwise,
 )
+from kernelfit.progress import Silent
 from kernelfit.runs import solution_file
 
 
@@ -300,3 +301,34 @@ def test_a_forged_certificate_is_refused(tmp_path, solution, field, value):
     forged = {**meta["certificate"], field: value}
     solution_file.write(tmp_path / "forged.h5", {**meta, "certificate": forged}, arrays)
     assert_refused(tmp_path / "forged.h5")
+
+
+def test_columns_of_a_frame_are_found_by_their_names(rng, tmp_path):
+    pandas = pytest.importorskip("pandas")
+    X = pandas.DataFrame(rng.normal(size=(20, 3)) * [1, 10, 100], columns=["a", "b", "c"])
+    solution = kernelfit.solve(X, X["a"] + X["c"], gamma=0.01)
+    right = solution.predict(X.to_numpy() + 1)
+    solution.save(tmp_path / "a.h5")
+    for kept in (solution, kernelfit.Solution.load(tmp_path / "a.h5"), pickle.loads(pickle.dumps(solution))):
+        assert np.array_equal(kept.predict((X + 1)[["c", "a", "b"]]), right)
+        report = Silent()
+        assert np.array_equal(kept.predict((X + 1).assign(z=0.0)[["z", "c", "a", "b"]], report), right)
+        assert report.notes == ["X: columns left aside, which the training rows lack: z"]
+        with pytest.raises(
+            InputError, match=r"X: got no column b, expected the columns .* trained on, a, b, c"
+        ):
+            kept.predict((X + 1)[["a", "c"]].assign(d=1.0))
+        with pytest.raises(InputError, match="X: got columns of one name, a, a, b, c"):
+            kept.predict((X + 1)[["a", "a", "b", "c"]])
+    # Names that are no text say nothing, as for scikit-learn.
+    solution = kernelfit.solve(X.set_axis([0, 1, 2], axis=1), X["a"], gamma=0.01)
+    turned = (X + 1)[["c", "a", "b"]]
+    assert np.array_equal(solution.predict(turned), solution.predict(turned.to_numpy()))
+
+
+def test_names_of_columns_that_a_file_forges_are_refused(tmp_path, rng):
+    solution = kernelfit.solve(rng.normal(size=(5, 2)), np.ones(5))
+    meta, arrays = solution.as_data()
+    solution_file.write(tmp_path / "a.h5", {**meta, "column_names": ["a"]}, arrays)
+    with pytest.raises(DataError, match="names 1 columns, expected one name for each column of X"):
+        kernelfit.Solution.load(tmp_path / "a.h5")
