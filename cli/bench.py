@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from kernelfit.errors import InputError
+from kernelfit.experiments.beside import PEERS
 from kernelfit.experiments.scaling import SYNTHETIC, Scaling
 from kernelfit.gram.precision import CPU_PRECISIONS
 from kernelfit.progress import TerminalProgress
@@ -43,18 +44,28 @@ from .output import GroupedCommand, emit
 @threads_option
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
+    "--beside",
+    metavar="NAMES",
+    help=f"Also the same systems by other libraries, separated by commas: {', '.join(PEERS)}.",
+)
+@click.option(
     "--figure", type=click.Path(path_type=Path), metavar="FILE", help="Draw the curves: .png, .svg or .pdf."
 )
 @data_dir_option
 @json_option
 @click.pass_context
 def command(
-    context: click.Context, figure: Path | None, json_target: str | None, sizes: str, **values: Any
+    context: click.Context,
+    figure: Path | None,
+    json_target: str | None,
+    sizes: str,
+    beside: str | None,
+    **values: Any,
 ) -> None:
     """Measure solve time against n: Gram, factor, solve and certificate apart.
 
     The factor's rate stands beside the GEMM rate of the same process, and larger sizes are predicted from the
-    largest one measured. Every solution is checked.
+    largest one measured. Every solution is checked. Other libraries solve in turn with this one.
     """
     json_output.check_target(json_target)
     if figure is not None:
@@ -64,7 +75,8 @@ def command(
         raise InputError(
             f"--d: of synthetic rows, {values['dataset']} has features of its own; leave one out"
         )
-    record = Scaling(parse_sizes(sizes), **values).run(TerminalProgress())
+    names = tuple(name.strip() for name in beside.split(",")) if beside else ()
+    record = Scaling(parse_sizes(sizes), beside=names, **values).run(TerminalProgress())
     record["command"] = command_line(context)
     if figure is not None:
         figures.save(figures.bench(record), figure)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import statistics
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from kernelfit import datasets
 from kernelfit.arguments import bytes_of, integer
@@ -17,6 +19,7 @@ from kernelfit.cpu.memory import available_memory
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
 from kernelfit.experiments import gemm_rate
+from kernelfit.experiments.beside import PEERS, System, backward_error, why_not
 from kernelfit.gram.costs import Costs
 from kernelfit.gram.points import Points
 from kernelfit.kernels import Kernel, build
@@ -24,7 +27,7 @@ from kernelfit.metrics import one_hot
 from kernelfit.progress import Progress, ProgressLike, as_progress
 from kernelfit.solver.gamma import median_gamma
 from kernelfit.solver.solve import solve
-from kernelfit.typing import PrecisionName
+from kernelfit.typing import Float, PrecisionName
 
 #: a data set of normal rows
 SYNTHETIC = "synthetic"
@@ -47,6 +50,11 @@ class Workload:
     threads: int | None = None
     memory: int | None = None
     seed: int = 0
+    beside: tuple[str, ...] = ()
+
+    def labels(self, n: int) -> NDArray[np.float64]:
+        """The targets of the first n rows."""
+        return one_hot(np.random.default_rng(self.seed + 1).integers(0, self.n_rhs, n), self.n_rhs)
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,7 @@ class Scaling:
     dataset : "synthetic" normal rows with `n_features` columns, or a data set by name or path
     gamma : None: 1 / median squared distance
     repeats : solves a size, of which the median counts
+    beside : other solvers of the same system to measure in turn with this one: "scikit-learn", "lapack"
     """
 
     sizes: tuple[int, ...] = (1000, 2000, 4000, 8000)
@@ -74,11 +83,15 @@ class Scaling:
     threads: int | None = None
     seed: int = 0
     data_dir: Path | None = None
+    beside: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.sizes or min(self.sizes) < 2:
             raise InputError(f"sizes: got {', '.join(map(str, self.sizes))}, expected sizes >= 2")
         object.__setattr__(self, "sizes", tuple(sorted(set(self.sizes))))
+        unknown = [name for name in self.beside if name not in PEERS]
+        if unknown:
+            raise InputError(f"beside: got {', '.join(unknown)}, expected some of {', '.join(PEERS)}")
         for name in ("ahead", "n_features", "n_rhs", "repeats"):
             if getattr(self, name) is not None:
                 integer(name, getattr(self, name), 1)
@@ -135,6 +148,7 @@ class Scaling:
             threads=self.threads,
             memory=memory,
             seed=self.seed,
+            beside=self.beside,
         )
 
 
@@ -150,8 +164,16 @@ def measure(work: Workload, n: int, repeats: int, progress: Progress) -> dict[st
     """
     if n > len(work.X):
         raise InputError(f"sizes: got {n}, but there are {len(work.X)} rows; give smaller sizes")
+    reason = why_not(n, available_memory() if work.memory is None else work.memory)
+    beside: dict[str, list[tuple[Float, float]]] = {name: [] for name in work.beside if reason is None}
     _solve(work, min(n, 200), progress)
-    runs = [_solve(work, n, progress) for _ in range(repeats)]
+    for name in beside:
+        _solve_beside(work, min(n, 200), name)
+    runs = []
+    for _ in range(repeats):  # in turn, so that other load on the machine falls on all alike
+        runs.append(_solve(work, n, progress))
+        for name, times in beside.items():
+            times.append(_solve_beside(work, n, name))
     seconds = {name: statistics.median(run["seconds"][name] for run in runs) for name in (*PHASES, "total")}
     return {
         "n": n,
@@ -162,14 +184,42 @@ def measure(work: Workload, n: int, repeats: int, progress: Progress) -> dict[st
         "backward_error": max(run["backward_error"] for run in runs),
         "bytes_memory": runs[0]["bytes_memory"],
         "tier": runs[0]["tier"],
+        "seconds_call": (ours := statistics.median(run["seconds_call"] for run in runs)),
+        "beside": {name: {"left_out": reason} for name in work.beside if reason is not None}
+        | {name: _compared(work, n, times, ours) for name, times in beside.items()},
+    }
+
+
+def _system(work: Workload, n: int) -> System:
+    assert not isinstance(work.kernel, str)
+    gamma = float(work.kernel.describe()["gamma"])
+    return System(np.multiply(work.X[:n], work.scale, dtype=np.float64), work.labels(n), gamma)
+
+
+def _solve_beside(work: Workload, n: int, name: str) -> tuple[Float, float]:
+    """alpha (n, c) and the seconds of the whole fit."""
+    system = _system(work, n)
+    with threadpool_limits(work.threads, user_api="blas"):
+        alpha, seconds = PEERS[name](system)
+    return alpha, sum(seconds.values())
+
+
+def _compared(work: Workload, n: int, times: list[tuple[Float, float]], ours: float) -> dict[str, Any]:
+    seconds = statistics.median(taken for _, taken in times)
+    return {
+        "seconds": seconds,
+        "seconds_all": [taken for _, taken in times],
+        "times_ours": seconds / ours,
+        "backward_error": backward_error(_system(work, n), times[-1][0]),
     }
 
 
 def _solve(work: Workload, n: int, progress: Progress) -> dict[str, Any]:
-    labels = np.random.default_rng(work.seed + 1).integers(0, work.n_rhs, n)
+    targets = work.labels(n)
+    started = time.perf_counter()
     solution = solve(
         work.X[:n],
-        one_hot(labels, work.n_rhs),
+        targets,
         kernel=work.kernel,
         precision=work.precision,
         threads=work.threads,
@@ -178,6 +228,7 @@ def _solve(work: Workload, n: int, progress: Progress) -> dict[str, Any]:
         progress=progress,
     )
     solution.close()
+    call = time.perf_counter() - started
     error = solution.certificate.backward_error
     limit = LARGEST_BACKWARD_ERROR if work.precision != "float32" else 1e-6
     if not error <= limit:
@@ -187,6 +238,7 @@ def _solve(work: Workload, n: int, progress: Progress) -> dict[str, Any]:
     seconds = {name: solution.seconds[name] for name in PHASES}
     return {
         "seconds": {**seconds, "total": sum(seconds.values())},
+        "seconds_call": call,
         "backward_error": error,
         "bytes_memory": solution.plan.bytes_memory,
         "tier": solution.plan.tier,

@@ -228,18 +228,31 @@ def plan_table(plan: dict[str, Any]) -> Grid:
     return table
 
 
+def _beside(other: dict[str, Any]) -> str:
+    """Seconds of another library, and how many times ours they are."""
+    return "left out" if "left_out" in other else f"{seconds(other['seconds'])} ({other['times_ours']:.2f}x)"
+
+
 def bench_table(record: dict[str, Any]) -> RenderableType:
     """Solve times against n, with the share of the GEMM rate and what the fit predicts."""
-    headings = ("n", "gram", "factor", "solve", "total", "factor rate", "share of GEMM")
-    table = Grid(headings, right=range(7), optional=(3, 1, 5))
+    beside = list(record["rows"][0]["beside"])
+    headings = ("n", "gram", "factor", "solve", "total", "factor rate", "share of GEMM", *beside)
+    table = Grid(headings, right=range(len(headings)), optional=(3, 1, 5))
     for row in record["rows"]:
         table.add_row(
             f"{row['n']:,}",
             *(seconds(row["seconds"][name]) for name in ("gram", "factor", "solve", "total")),
             rate(row["factor_flops_per_second"]),
             percent(row["share_of_gemm"]),
+            *(_beside(row["beside"][name]) for name in beside),
         )
     lines: list[RenderableType] = [table]
+    for reason in dict.fromkeys(
+        other.get("left_out") for row in record["rows"] for other in row["beside"].values()
+    ):
+        lines += [Text(f"left out: {reason}", style="dim")] if reason else []
+    if beside:
+        lines.append(Text("in brackets: times the whole call of this one, certificate included", style="dim"))
     gemm = (
         f"GEMM {rate(record['gemm_flops_per_second'])} ({record['gemm_dtype']}, {record['threads']} threads)"
     )

@@ -111,6 +111,21 @@ def test_bench_measures_checks_and_predicts(tmp_path: Path) -> None:
     assert figure.stat().st_size > 5000
 
 
+def test_bench_beside_other_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = ["--sizes", "60,90", "--d", "5", "--repeats", "2", "--beside", "scikit-learn,lapack"]
+    monkeypatch.setattr(scaling, "why_not", lambda n, memory: "too large" if n > 80 else None)
+    small, large = read("bench", *options)["rows"]
+    assert set(small["beside"]) == {"scikit-learn", "lapack"}
+    for other in small["beside"].values():
+        assert other["times_ours"] == pytest.approx(other["seconds"] / small["seconds_call"])
+        assert len(other["seconds_all"]) == 2
+        assert other["backward_error"] < 1e-14
+    assert large["beside"]["lapack"] == {"left_out": "too large"}
+    shown = invoke("bench", *options).stdout
+    for words in ("scikit-learn", "lapack", "left out: too large", "in brackets: times the whole call"):
+        assert words in shown
+
+
 def test_bench_on_a_data_set_by_name() -> None:
     record = read("bench", "--sizes", "200", "--dataset", "digits", "--gamma", "0.1", "--repeats", "1")
     assert record["kernel"] == {"name": "gaussian", "gamma": 0.1}
@@ -121,6 +136,7 @@ def test_bench_on_a_data_set_by_name() -> None:
 @pytest.mark.parametrize(
     ("options", "match"),
     [
+        (["--beside", "matlab"], "--beside: got matlab, expected some of scikit-learn, lapack"),
         (["--sizes", "many"], "--sizes"),
         (["--sizes", "1"], "--sizes"),
         (["--repeats", "0"], "--repeats"),
