@@ -26,6 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from kernelfit.arguments import positive
 from kernelfit.cpu import blas, bytes_product
 from kernelfit.errors import InputError
+from kernelfit.gram.arrays import as_array, refuse_non_finite
 from kernelfit.typing import Float
 
 _EXACT_FLOAT32 = 2.0**24
@@ -42,8 +43,6 @@ _CENTRE_COLUMNS = 1_024
 _PLAIN_EXPONENT = 200
 # Rows all below 2^-this have distances in units of a power of two near their own: squares would underflow.
 _SMALL_EXPONENT = 450
-# Integers up to this are float64 numbers.
-_EXACT_FLOAT64 = 2**53
 
 
 class RowVectors(NamedTuple):
@@ -338,32 +337,6 @@ def _integer_dtype(values: NDArray[Any], like: Points | None) -> Any:
 def _chunk_length(reach: int, other: int) -> int:
     """Columns whose products of centred integers add up without rounding in float32."""
     return int(_EXACT_FLOAT32 / (reach * other))
-
-
-def as_array(values: ArrayLike, name: str) -> NDArray[Any]:
-    """`values` as an array, or an error that names the argument."""
-    if hasattr(values, "toarray"):
-        raise InputError(f"{name}: got a sparse matrix, expected an array; use {name}.toarray()")
-    if np.ma.is_masked(values):
-        raise InputError(f"{name}: got masked entries, expected all to be there; drop or fill such rows")
-    try:
-        return np.asarray(values)
-    except (ValueError, TypeError, OverflowError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"{name}: cannot be made an array ({reason}), expected rows of equal length"
-        ) from None
-
-
-def refuse_non_finite(values: NDArray[Any], name: str) -> None:
-    for start in range(0, values.shape[0], 4096):
-        bad = ~np.isfinite(values[start : start + 4096])
-        if bad.any():
-            row, column = (int(index) for index in np.argwhere(bad)[0])
-            raise InputError(
-                f"{name}: got {values[start + row, column]} at row {start + row}, column {column}, "
-                "expected finite numbers; drop or fill such rows"
-            )
 
 
 def _refuse_overflow(points: Points, name: str) -> None:

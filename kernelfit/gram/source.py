@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
+from kernelfit.gram.arrays import as_array, exact_floats
 from kernelfit.gram.layout import PanelLayout
-from kernelfit.gram.points import Points, as_array
+from kernelfit.gram.points import Points
 from kernelfit.gram.protocol import Columns, GramSource
 from kernelfit.gram.submatrix import submatrix
 from kernelfit.gram.tile import ColumnBlock, evaluate, narrow
@@ -99,11 +100,11 @@ class ArrayGram(Source):
     """A Gram matrix given as an array (n, n); only its lower triangle is read."""
 
     def __init__(self, gram: ArrayLike) -> None:
-        array = as_array(gram, "gram")
+        array = exact_floats(as_array(gram, "gram"), "gram")
         if array.ndim != 2 or array.shape[0] != array.shape[1]:
             raise InputError(f"gram: got shape {array.shape}, expected a square (n, n) array")
         if array.dtype.kind != "f":
-            raise InputError(f"gram: got dtype {array.dtype}, expected float64 or float32; use astype(float)")
+            raise InputError(f"gram: got dtype {array.dtype}, expected numbers")
         self._array = array
         self.n = array.shape[0]
         self.flops_per_entry = 0.0

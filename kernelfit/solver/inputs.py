@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kernelfit.errors import DuplicateRowsError, InputError
-from kernelfit.gram.points import Points, as_array
+from kernelfit.gram.arrays import as_array
+from kernelfit.gram.points import Points
 from kernelfit.typing import Float
 
 # Rows of a message list at most this many groups.

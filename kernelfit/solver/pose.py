@@ -13,6 +13,7 @@ from kernelfit.arguments import column_names, integer, positive
 from kernelfit.cpu.memory import INTERPRETER
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import DuplicateRowsError, InputError
+from kernelfit.gram.arrays import as_array, exact_floats
 from kernelfit.gram.points import Points
 from kernelfit.gram.precision import precision_of
 from kernelfit.gram.protocol import GramSource
@@ -158,7 +159,7 @@ def _pose_gram(
     source: GramSource = as_source(X)
     n = source.n
     if source.layout is None:
-        notes.extend(asymmetry(np.asarray(X)))
+        notes.extend(asymmetry(exact_floats(as_array(X, "gram"), "gram")))
     targets, weights, kept = as_targets(Y, n), as_weights(sample_weight, n), np.arange(n)
     if weights is not None:
         kept = _weighted(weights, request, notes)

@@ -16,8 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 from kernelfit.arguments import in_order
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import DataError, InputError
+from kernelfit.gram.arrays import as_array, refuse_non_finite
 from kernelfit.gram.plan import Plan
-from kernelfit.gram.points import Points, as_array, refuse_non_finite
+from kernelfit.gram.points import Points
 from kernelfit.gram.precision import precision_of
 from kernelfit.kernels.base import Kernel
 from kernelfit.linalg.leave_one_out import leave_one_out_predictions

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
-from kernelfit.gram.points import as_array
+from kernelfit.gram.arrays import as_array
 from kernelfit.gram.protocol import Columns, GramSource
 from kernelfit.gram.source import Source
 from kernelfit.typing import Array, Float

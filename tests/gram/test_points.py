@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from kernelfit.errors import InputError
-from kernelfit.gram.points import Points, as_array, chunk_length, inner_products
+from kernelfit.gram.arrays import as_array
+from kernelfit.gram.points import Points, chunk_length, inner_products
 
 
 def dots(rows: Points, columns: Points, exact: bool) -> np.ndarray:
@@ -219,7 +220,8 @@ def test_half_floats_and_booleans(rng):
         (np.float64(3), "X: got 0 dimensions"),
         (np.ones((2, 2, 2)), "X: got 3 dimensions"),
         ([["a", "b"]], "X: got dtype <U1"),
-        (np.array([[1, None]], dtype=object), "X: got dtype object"),
+        (np.array([[1, None]], dtype=object), "X: got a missing value at row 0, column 1"),
+        (np.array([[1, "a"]], dtype=object), "X: got dtype object"),
         (np.ones((2, 2)) * 1j, "X: got dtype complex128"),
         (np.array([["2020-01-01"]], dtype="datetime64[D]"), "X: got dtype datetime64"),
         ([[1.0, 2.0], [3.0]], "X: cannot be made an array"),

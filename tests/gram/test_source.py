@@ -89,7 +89,7 @@ def test_arrays_that_are_refused():
     for bad, says in [
         (np.ones((2, 3)), "gram: got shape (2, 3)"),
         (np.ones(4), "gram: got shape (4,)"),
-        (np.eye(2, dtype=int), "gram: got dtype int64"),
+        (np.eye(2, dtype=complex), "gram: got dtype complex128"),
         ([["a"]], "gram: got dtype <U1"),
         ([[1.0], [2.0, 3.0]], "gram: cannot be made an array"),
     ]:

@@ -14,6 +14,7 @@ from sklearn.gaussian_process.kernels import Matern as SklearnMatern
 from sklearn.gaussian_process.kernels import RationalQuadratic as SklearnRationalQuadratic
 from sklearn.metrics import pairwise
 
+import kernelfit
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
 from kernelfit.gram.points import Points
@@ -315,6 +316,39 @@ def test_a_function_that_reads_beyond_its_rows_is_refused(rng):
     x = rng.standard_normal((6, 3))
     with pytest.raises(InputError, match=r"^function: beyond reads what rows of 3 features do not have"):
         Pairwise(beyond).diagonal(Points(x))
+
+
+@pytest.mark.parametrize(
+    "compiled", [None, {}, {"fastmath": True}, {"signature_or_function": "f8(f8[:], f8[:])"}]
+)
+def test_a_function_that_reads_beyond_some_rows_is_refused(rng, compiled):
+    """Only the first row was looked at: what lay in memory became an entry of K, or of a prediction."""
+
+    def sometimes(x, y):
+        return x[7] if x[0] > 5.0 and y[0] > 5.0 else math.exp(-abs(x[0] - y[0]))
+
+    x = rng.standard_normal((60, 3))
+    kernel = Pairwise(sometimes if compiled is None else njit(**compiled)(sometimes))
+    kernelfit.solve(x, np.ones(60), kernel=kernel, ridge=1.0)
+    x[[33, 41], 0] = 6.0
+    with pytest.raises(
+        InputError, match=r"^function: sometimes reads what rows of 3 features do not have; give X"
+    ):
+        kernelfit.solve(x, np.ones(60), kernel=kernel, ridge=1.0, threads=2)
+
+
+def test_what_a_function_raises_is_one_line(rng):
+    def picky(x, y):
+        if x[0] > 5.0:
+            raise ValueError("too far")
+        return math.exp(-abs(x[0] - y[0]))
+
+    x = rng.standard_normal((60, 3))
+    solution = kernelfit.solve(x, np.ones(60), kernel=Pairwise(picky), ridge=1.0)
+    with pytest.raises(
+        InputError, match=r"^function: picky raises ValueError \(too far\), expected a number"
+    ):
+        solution.predict(x + 9.0)
 
 
 SCALES = np.array([1.0, 2.0])

@@ -1,0 +1,86 @@
+"""What is given as numbers, as an array of numbers and without loss, or an error that names the argument."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kernelfit.errors import InputError
+from kernelfit.typing import Float
+
+# Integers up to this are float64 numbers.
+_EXACT_FLOAT64 = 2**53
+# Numbers that an array of objects may hold, integers first, and what pandas and Python have where one is missing.
+_NUMBERS = (int, np.bool_, np.integer, float, np.floating)
+_MISSING = ("NAType", "NoneType")
+
+
+def as_array(values: ArrayLike, name: str) -> NDArray[Any]:
+    """`values` as an array, or an error that names the argument."""
+    if hasattr(values, "toarray"):
+        raise InputError(f"{name}: got a sparse matrix, expected an array; use {name}.toarray()")
+    if np.ma.is_masked(values):
+        raise InputError(f"{name}: got masked entries, expected all to be there; drop or fill such rows")
+    try:
+        array = np.asarray(values)
+    except (ValueError, TypeError, OverflowError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"{name}: cannot be made an array ({reason}), expected rows of equal length"
+        ) from None
+    return _numbers(array, name) if array.dtype == object else array
+
+
+def _numbers(array: NDArray[Any], name: str) -> NDArray[Any]:
+    """Objects that are all numbers, as pandas gives for nullable columns: as integers or float64, without loss."""
+    types = set(map(type, array.ravel()))
+    if not all(issubclass(each, _NUMBERS) or each.__name__ in _MISSING for each in types):
+        return array
+    lost = np.array([type(entry).__name__ in _MISSING for entry in array.ravel()]).reshape(array.shape)
+    if lost.any():
+        raise InputError(
+            f"{name}: got a missing value at {_where(lost)}, expected all to be there; drop or fill such rows"
+        )
+    if all(issubclass(each, _NUMBERS[:3]) for each in types):
+        with suppress(OverflowError):
+            return array.astype(np.int64)
+    floats: Float = array.astype(np.float64)
+    lost = np.asarray(floats.astype(object) != array, dtype=bool) & (floats == floats)
+    if lost.any():
+        raise InputError(
+            f"{name}: float64 does not hold the number at {_where(lost)}; subtract or round first"
+        )
+    return floats
+
+
+def _where(marked: NDArray[np.bool_]) -> str:
+    """The first place that is marked, in words."""
+    names = ("row", "column") if marked.ndim <= 2 else ("index",) * marked.ndim
+    return ", ".join(f"{name} {index}" for name, index in zip(names, np.argwhere(marked)[0], strict=False))
+
+
+def exact_floats(array: NDArray[Any], name: str) -> NDArray[Any]:
+    """float64 for integers that it holds, others are refused; floats as they are."""
+    if array.dtype.kind not in "bui":
+        return array
+    for start in range(0, len(array), 1024):
+        block = array[start : start + 1024]
+        if block.size and max(abs(int(block.max())), abs(int(block.min()))) > _EXACT_FLOAT64:
+            raise InputError(
+                f"{name}: got integers beyond 2^53, expected such as float64 holds; use astype(float)"
+            )
+    return array.astype(np.float64)
+
+
+def refuse_non_finite(values: NDArray[Any], name: str) -> None:
+    for start in range(0, values.shape[0], 4096):
+        bad = ~np.isfinite(values[start : start + 4096])
+        if bad.any():
+            row, column = (int(index) for index in np.argwhere(bad)[0])
+            raise InputError(
+                f"{name}: got {values[start + row, column]} at row {start + row}, column {column}, "
+                "expected finite numbers; drop or fill such rows"
+            )

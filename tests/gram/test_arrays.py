@@ -1,0 +1,60 @@
+"""What is given as numbers: pandas' nullable columns, objects, integer Grams, and what float64 does not hold."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import kernelfit
+from kernelfit.errors import InputError
+from kernelfit.gram.arrays import as_array, exact_floats
+
+
+@pytest.fixture
+def frame(rng):
+    return pd.DataFrame(rng.standard_normal((20, 3)), columns=list("abc"))
+
+
+def test_nullable_columns_are_their_numbers(rng, frame):
+    """They were refused as objects."""
+    y = rng.standard_normal(20)
+    expected = kernelfit.solve(frame.to_numpy(), y, gamma=1.0)
+    nullable = kernelfit.solve(frame.astype("Float64"), y, gamma=1.0)
+    assert np.array_equal(nullable.alpha, expected.alpha)
+    assert np.array_equal(nullable.predict(frame.astype("Float64")), expected.predict(frame.to_numpy()))
+    whole = (100 * frame).round()
+    assert as_array(whole.astype("Int64"), "X").dtype == np.int64
+    mixed = pd.concat([whole.astype("Int64"), frame.astype("Float64").rename(columns=str.upper)], axis=1)
+    assert np.array_equal(as_array(mixed, "X"), np.hstack([whole.to_numpy(), frame.to_numpy()]))
+
+
+@pytest.mark.parametrize("missing", [pd.NA, None])
+def test_a_missing_value_is_named(frame, missing):
+    objects = frame.astype(object)
+    objects.iloc[3, 1] = missing
+    with pytest.raises(
+        InputError, match=r"^X: got a missing value at row 3, column 1, expected all to be there"
+    ):
+        kernelfit.solve(objects, np.ones(20))
+
+
+def test_objects_that_are_no_numbers_stay_objects():
+    for values in (["a", "2"], [1 + 2j, 1.0], [object(), 1.0]):
+        assert as_array(np.array(values, object), "X").dtype == object
+    with pytest.raises(InputError, match=r"^X: float64 does not hold the number at row 0, column 1"):
+        as_array(np.array([[0.5, 2**53 + 1]], object), "X")
+    assert as_array(np.array([[2**70], [0.5]], object), "X")[0, 0] == 2.0**70
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, bool, object])
+def test_a_gram_of_integers_is_exact(dtype):
+    """It was refused: `use astype(float)`."""
+    K = np.eye(3, dtype=int) if dtype is bool else np.array([[200, 1, 0], [1, 200, 3], [0, 3, 100]])
+    solution = kernelfit.solve(K.astype(dtype), np.ones(3), kernel="precomputed")
+    assert solution.notes == []
+    assert np.array_equal(
+        solution.alpha, kernelfit.solve(K.astype(float), np.ones(3), kernel="precomputed").alpha
+    )
+    with pytest.raises(InputError, match=r"^gram: got integers beyond 2\^53"):
+        exact_floats(np.array([[2**53 + 1]]), "gram")
