@@ -24,7 +24,7 @@ from kernelfit.errors import DataError, InputError
 def nothing_around(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KERNELFIT_DATA", raising=False)
     monkeypatch.setattr(locate_module, "cache_folder", lambda: tmp_path / "cache")
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", "400")
 
 
 def run(*arguments: str | Path) -> Result:
