@@ -25,7 +25,7 @@ from kernelfit.progress import ProgressLike
 from kernelfit.solver.least_ridge import SINGULAR
 from kernelfit.solver.solution import Solution
 from kernelfit.solver.solve import solve
-from kernelfit.typing import Float, GammaRule, PrecisionName, RidgeRule, Singular, Tier
+from kernelfit.typing import Float, GammaRule, PrecisionName, RidgeLike, Singular, Tier
 
 KernelLike = str | Kernel | Callable[[Any, Any], float]
 
@@ -37,7 +37,7 @@ class _KernelEstimator(BaseEstimator):
     """What both estimators share: parameters, the solve, and scores of new rows."""
 
     solution_: Solution
-    ridge_: float
+    ridge_: Any
     n_features_in_: int
 
     def __init__(
@@ -47,7 +47,7 @@ class _KernelEstimator(BaseEstimator):
         gamma: float | GammaRule | None = None,
         gamma_factor: float = 1.0,
         kernel_params: dict[str, Any] | None = None,
-        ridge: float | RidgeRule = 0.0,
+        ridge: RidgeLike = 0.0,
         jitter: float = 0.0,
         singular: Singular = "ridge",
         precision: PrecisionName = "float64",
@@ -142,8 +142,9 @@ class KernelInterpolator(RegressorMixin, MultiOutputMixin, _KernelEstimator):
     gamma : a number, "median" (gamma_factor / median distance; the default) or "auto" (least leave-one-out error
         on training rows), for the kernels that have a gamma
     kernel_params : other parameters of a kernel given by name; `length_scale` may be "median" or "auto" as gamma may
-    ridge : >= 0; 0 interpolates; "auto" takes the one of least leave-one-out error on the training rows, and together
-        with an "auto" gamma or length scale the best pair of both (`solution_.gamma_choice`, `solution_.ridge_choice`)
+    ridge : >= 0, or one for each target (c,); 0 interpolates; "auto" takes the one of least leave-one-out error on the
+        training rows, and together with an "auto" gamma or length scale the best pair of both
+        (`solution_.gamma_choice`, `solution_.ridge_choice`)
     singular : what to do where ridge = 0 and K is not positive definite in floating point, as a smooth kernel on
         crowded rows is, or equal rows carry different targets: "ridge" takes the smallest of 1e-12, 1e-10, 1e-8, 1e-6
         times the mean diagonal of K that helps, with a `LinAlgWarning`, and records it in `ridge_`; "raise" raises

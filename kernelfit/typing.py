@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -23,6 +24,8 @@ Singular = Literal["ridge", "raise"]
 GammaRule = Literal["median", "auto"]
 #: how the ridge is chosen: by leave-one-out
 RidgeRule = Literal["auto"]
+#: a ridge: a number, one for each target, or a rule
+RidgeLike = float | RidgeRule | Sequence[float] | NDArray[Any]
 #: whether labels of the user's own files are classes or numbers
 TaskName = Literal["classification", "regression"]
 #: of `kernelfit.datasets.corruptions`

@@ -26,6 +26,9 @@ _RULES: dict[str, Rule] = {
 }
 
 
+_PART = {"ridge": schema.number(0.0), "targets": schema.sequence(schema.integer(), 1)}
+
+
 @dataclass(frozen=True, repr=False)
 class Certificate:
     """Evidence about K alpha = Y, A = K + ridge I.
@@ -57,6 +60,8 @@ class Certificate:
     rkhs_norm, rkhs_norm_per_column : |f| and |f_c| with |f_c|^2 = alpha_c^T K alpha_c; NaN where no digit of it is
         resolved (see `kernelfit.solver.norms`)
     rkhs_norm_error : a bound of the relative rounding error of the norms, the worst column's
+    by_ridge : where targets have ridges of their own, the certificate of each ridge with its `ridge` and the columns of
+        its `targets`; the fields above are then the worst of them, and log_det None
     """
 
     backward_error: float
@@ -78,6 +83,7 @@ class Certificate:
     rkhs_norm: float
     rkhs_norm_per_column: tuple[float, ...]
     rkhs_norm_error: float
+    by_ridge: tuple[dict[str, Any], ...] = ()
 
     def summary(self) -> str:
         """What matters, a line for each."""
@@ -104,18 +110,26 @@ class Certificate:
         return f"<pre>{html.escape(self.summary())}</pre>"
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        record = asdict(self)
+        if not self.by_ridge:
+            del record["by_ridge"]
+        return record
 
     @classmethod
     def of_dict(cls, path: Path, record: Any) -> Certificate:
         """The inverse of `to_dict`, of JSON in the file `path`; raises `DataError` where a field breaks its rule."""
-        rules = {key.name: _RULES[str(key.type)] for key in fields(cls)}
+        rules = {key.name: _RULES[str(key.type)] for key in fields(cls) if key.name != "by_ridge"}
         # Not every system knows its condition number, nor resolves every norm.
         unresolved = ("forward_error", "condition_estimate", "rkhs_norm", "rkhs_norm_error")
         rules |= dict.fromkeys(unresolved, schema.number(0.0, finite=False))
         rules["log_det"] = schema.optional(schema.number())
         schema.require(path, record, rules, "certificate")
-        values = {key.name: record[key.name] for key in fields(cls)}
+        values = {name: record[name] for name in rules}
+        if "by_ridge" in record:
+            schema.require(path, record, {"by_ridge": schema.sequence(schema.OBJECT)}, "certificate")
+            for part in record["by_ridge"]:
+                schema.require(path, part, rules | _PART, "certificate: by_ridge")
+            values["by_ridge"] = tuple(record["by_ridge"])
         values["rkhs_norm_per_column"] = tuple(values["rkhs_norm_per_column"])
         return cls(**values)
 

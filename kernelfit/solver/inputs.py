@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -132,7 +133,7 @@ def nearest_neighbour(points: Points, row: int) -> tuple[int, float]:
     return best, float(np.sqrt(distance))
 
 
-def as_shift(name: str, value: float | str) -> float:
+def as_shift(name: str, value: Any) -> float:
     """A ridge or a jitter as a number, or an error that names the argument."""
     try:
         number = float(value)
@@ -142,3 +143,12 @@ def as_shift(name: str, value: float | str) -> float:
         words = " or 'auto'" if name == "ridge" else ""
         raise InputError(f"{name}: got {value!r}, expected a finite number >= 0{words}")
     return number
+
+
+def as_ridges(value: Any) -> tuple[float, ...] | None:
+    """A ridge for each target as numbers; None for a single one."""
+    if np.ndim(value) == 0:
+        return None
+    if np.ndim(value) != 1 or len(value) == 0:
+        raise InputError(f"ridge: got shape {np.shape(value)}, expected a number or one for each target (c,)")
+    return tuple(as_shift("ridge", each) for each in value)

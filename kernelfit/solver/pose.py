@@ -24,6 +24,7 @@ from kernelfit.solver.entries import asymmetry, require_symmetric, within_range
 from kernelfit.solver.gamma import build_with_gamma, gamma_kernels, median_distance, median_gamma
 from kernelfit.solver.inputs import (
     Duplicates,
+    as_ridges,
     as_shift,
     as_targets,
     find_duplicates,
@@ -36,14 +37,15 @@ from kernelfit.solver.ridge import CANDIDATES, RidgeChoice, choose_ridge
 from kernelfit.solver.search import Found, search
 from kernelfit.solver.trials import Asked
 from kernelfit.solver.weights import WeightedGram, as_weights
-from kernelfit.typing import Float, PrecisionName, RidgeRule, Singular
+from kernelfit.typing import Float, PrecisionName, RidgeLike, Singular
 
 
 @dataclass(frozen=True)
 class Request:
     """What is asked of the rows, before any of them is looked at; the arguments of `kernelfit.solve`.
 
-    `ridge` is 0 while `choose` is True: "auto" was asked for.
+    `ridge` is 0 while `choose` is True: "auto" was asked for. `ridges` are those of the targets where each has its own,
+    and `ridge` the least of them.
     """
 
     kernel: str | Kernel = "gaussian"
@@ -52,6 +54,7 @@ class Request:
     kernel_params: Mapping[str, Any] = field(default_factory=dict)
     ridge: float = 0.0
     choose: bool = False
+    ridges: tuple[float, ...] | None = None
     jitter: float = 0.0
     precision: PrecisionName = "float64"
     scale: float | None = None
@@ -61,18 +64,22 @@ class Request:
     remember: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, *, ridge: float | RidgeRule = 0.0, jitter: float = 0.0, **others: Any) -> Request:
+    def of(cls, *, ridge: RidgeLike = 0.0, jitter: float = 0.0, **others: Any) -> Request:
         """The same with numbers checked; raises `InputError`."""
         choose = isinstance(ridge, str) and ridge == "auto"
+        ridges = None if isinstance(ridge, str) else as_ridges(ridge)
         request = cls(
-            ridge=as_shift("ridge", 0.0 if choose else ridge),
+            ridge=as_shift("ridge", 0.0 if choose else ridge) if ridges is None else min(ridges),
             choose=choose,
+            ridges=ridges,
             jitter=as_shift("jitter", jitter),
             **others,
         )
         precision_of(request.precision)
         if request.singular not in ("ridge", "raise"):
             raise InputError(f"singular: got {request.singular!r}, expected 'ridge' or 'raise'")
+        if ridges is not None and "auto" in (request.gamma, request.kernel_params.get("length_scale")):
+            raise InputError("ridge: got one for each target beside gamma='auto'; give gamma, or one ridge")
         integer("seed", request.seed, 0)
         if not isinstance(request.kernel_params, Mapping):
             raise InputError(
@@ -126,6 +133,11 @@ def pose(
         problem, every = _pose_rows(given, Y, request, resources, backend, notes), given.every
         problem = replace(problem, column_names=column_names(X))
     problem = within_range(problem, notes)
+    columns = problem.targets.shape[1]
+    if request.ridges is not None and len(request.ridges) != columns:
+        raise InputError(
+            f"ridge: got {len(request.ridges)} numbers for {columns} targets, expected one or one for each"
+        )
     if not request.choose:
         return problem
     choice = problem.ridge_choice or _chosen_ridge(problem, request, resources, backend, notes)

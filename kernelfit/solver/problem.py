@@ -45,6 +45,7 @@ class Problem:
     ridge_choice, gamma_choice : how ridge="auto", and gamma="auto" or length_scale="auto", were decided, for these
         targets; files store only their lines in the notes
     conflict : which equal rows carry different targets, where no ridge was given; such rows were kept
+    ridge_per_target : (c,) where targets have ridges of their own, each solved apart; `ridge` is the largest
     weights : (n,) > 0, the sample weights w_i of the rows that were kept; None where all weigh 1
     unweighted : rows of X of weight 0, which have no part in the solve, and `unweighted_rows` their indices
     """
@@ -65,6 +66,7 @@ class Problem:
     ridge_choice: RidgeChoice | None = None
     gamma_choice: GammaChoice | None = None
     conflict: str = ""
+    ridge_per_target: tuple[float, ...] | None = None
     weights: Float | None = None
     unweighted: Points | None = None
     unweighted_rows: NDArray[np.int64] = field(default_factory=_no_rows)
@@ -94,8 +96,10 @@ class Problem:
 
     @property
     def ridges(self) -> float | Float:
-        """ridge / w_i (n, 1), what A has on its diagonal beside K; a number where all rows weigh the same."""
-        return self.ridge if self.weights is None or self.ridge == 0 else (self.ridge / self.weights)[:, None]
+        """ridge / w_i, what A has on its diagonal beside K: a number, (n, 1) with weights, (1, c) or (n, c) where
+        targets have their own."""
+        each = self.ridge if self.ridge_per_target is None else np.asarray(self.ridge_per_target)[None, :]
+        return each if self.weights is None or self.ridge == 0 else each / self.weights[:, None]
 
     @property
     def min_ridge(self) -> float:
@@ -132,9 +136,8 @@ class Problem:
 def is_primal(problem: Problem) -> bool:
     """Whether K = X X^T has rank d < n, and nothing is added to its diagonal."""
     kernel = problem.kernel
-    return (
-        kernel is not None and kernel.linear and problem.n_features < problem.n and not np.any(problem.shift)
-    )
+    shifted = bool(np.any(problem.ridges) or problem.jitter)
+    return kernel is not None and kernel.linear and problem.n_features < problem.n and not shifted
 
 
 class AbsentGram(Source):

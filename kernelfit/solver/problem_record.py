@@ -49,6 +49,7 @@ def meta_of(problem: Problem) -> dict[str, Any]:
         "kernel": problem.kernel.describe() if problem.kernel is not None else None,
         "rows_scale": problem.points.scale if problem.points is not None else None,
         "ridge": problem.ridge,
+        **({} if problem.ridge_per_target is None else {"ridge_per_target": problem.ridge_per_target}),
         "jitter": problem.jitter,
         "precision": problem.precision,
         "rows_given": problem.rows_given,
@@ -105,6 +106,13 @@ def problem_of(
         raise DataError(f"{path}: has {n} targets for {source.n} rows; start again in another folder")
     if columns == 0 or (meta["single_target"] and columns > 1):
         raise DataError(f"{path}: has {columns} columns of targets, expected one; it is damaged or forged")
+    per_target = meta.get("ridge_per_target")
+    if per_target is not None:
+        schema.require(path, meta, {"ridge_per_target": schema.sequence(schema.number(0.0), columns)})
+        if len(per_target) != columns or max(per_target) != meta["ridge"]:
+            raise DataError(
+                f"{path}: ridge_per_target does not fit its {columns} targets; it is damaged or forged"
+            )
     kept = arrays["kept"].astype(np.int64, copy=False)
     groups = tuple(tuple(group) for group in meta["duplicates"])
     unweighted = arrays.get("unweighted_rows", np.zeros(0)).astype(np.int64)
@@ -125,6 +133,7 @@ def problem_of(
         condition=meta["condition"],
         column_names=_column_names(path, meta["column_names"], source),
         remembered=dict(meta["remembered"]),
+        ridge_per_target=None if per_target is None else tuple(float(each) for each in per_target),
         weights=None if weights is None else np.ascontiguousarray(weights, np.float64),
         unweighted=Points(arrays["unweighted"], meta["rows_scale"]) if "unweighted" in arrays else None,
         unweighted_rows=unweighted,

@@ -108,8 +108,10 @@ class Solution:
         return self.problem.targets
 
     @property
-    def ridge(self) -> float:
-        return self.problem.ridge
+    def ridge(self) -> Any:
+        """A number; (c,) where targets have their own."""
+        per_target = self.problem.ridge_per_target
+        return self.problem.ridge if per_target is None else np.array(per_target)
 
     @property
     def precision(self) -> str:
@@ -159,7 +161,7 @@ class Solution:
         n, c = self.alpha.shape
         lines = [
             f"Solution of {n:,} rows, {c} right-hand side{'s' if c > 1 else ''}",
-            f"  {'kernel':<16}{kernel}, ridge {self.ridge:.6g}",
+            f"  {'kernel':<16}{kernel}, ridge {_text(self.ridge)}",
             f"  {'where':<16}{self.precision}, {self.plan.tier} tier, {self.device}"
             + ("" if self.factor is not None else ", without its factor"),
         ]
@@ -179,7 +181,7 @@ class Solution:
         return {
             "n_train": len(self.kept),
             "kernel": self.kernel.describe() if self.kernel is not None else {"name": "precomputed"},
-            "ridge": self.ridge,
+            "ridge": self.problem.ridge_per_target or self.problem.ridge,
             "precision": self.precision,
             "device": self.device,
             "tier": self.plan.tier,
@@ -248,7 +250,11 @@ class Solution:
 
         -1/2 y^T alpha - 1/2 log det (K + ridge W^-1) - n/2 log 2 pi (Rasmussen and Williams 2006, equation 2.30).
         """
-        if self.certificate.log_det is None:
+        if self.certificate.by_ridge:
+            determinants = [part["log_det"] for part in self.certificate.by_ridge for _ in part["targets"]]
+        else:
+            determinants = [self.certificate.log_det] * self.targets.shape[1]
+        if None in determinants:
             raise InputError("log_marginal_likelihood: K has no inverse on the primal path; give ridge > 0")
         if self.certificate.jitter > 0:
             self._note("the determinant of the likelihood holds the jitter, as the factor does", Silent())
@@ -256,7 +262,7 @@ class Solution:
             self._note("the determinant of the likelihood has the precision of the factor, float32", Silent())
         n, c = self.targets.shape
         fit = float(np.einsum("ij,ij->", self.targets, self.alpha))
-        return -0.5 * (fit + c * (self.certificate.log_det + n * math.log(2.0 * math.pi)))
+        return -0.5 * (fit + sum(determinants) + c * n * math.log(2.0 * math.pi))
 
     def _predicted(self, X: ArrayLike, progress: Progress) -> Float:
         started = time.perf_counter()
@@ -447,6 +453,10 @@ class Solution:
             return self.factor.predict(rows, coefficients, progress)  # a device has the training rows there
         with CpuBackend(self.threads) as backend:
             return predict(kernel, self.points, rows, coefficients, backend, progress)
+
+
+def _text(ridge: Any) -> str:
+    return f"{ridge:.6g}" if np.ndim(ridge) == 0 else ", ".join(f"{each:.6g}" for each in ridge)
 
 
 def load(path: str | Path, function: Any = None) -> Solution:

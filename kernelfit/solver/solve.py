@@ -10,10 +10,12 @@ from numpy.typing import ArrayLike
 
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device.protocol import Device
+from kernelfit.errors import InputError
 from kernelfit.gram.source import PanelGram
 from kernelfit.kernels import Kernel
 from kernelfit.progress import Notes, ProgressLike
 from kernelfit.runs.folder import SOLUTION, make_folder, refuse_occupied
+from kernelfit.solver.by_ridge import solve_by_ridge
 from kernelfit.solver.complete import complete
 from kernelfit.solver.least_ridge import with_least_ridge
 from kernelfit.solver.place import place
@@ -22,7 +24,7 @@ from kernelfit.solver.primal import solve_primal
 from kernelfit.solver.problem import Problem, is_primal
 from kernelfit.solver.resources import Resources
 from kernelfit.solver.solution import Solution
-from kernelfit.typing import GammaRule, PrecisionName, RidgeRule, Singular, Tier
+from kernelfit.typing import GammaRule, PrecisionName, RidgeLike, Singular, Tier
 
 
 def solve(
@@ -34,7 +36,7 @@ def solve(
     gamma: float | GammaRule | None = None,
     gamma_factor: float = 1.0,
     kernel_params: dict[str, Any] | None = None,
-    ridge: float | RidgeRule = 0.0,
+    ridge: RidgeLike = 0.0,
     jitter: float = 0.0,
     precision: PrecisionName = "float64",
     tier: Tier = "auto",
@@ -71,11 +73,11 @@ def solve(
         `Solution.gamma_choice`, `kernelfit.solver.search`)
     kernel_params : other parameters of a kernel given by name; `length_scale`, of matern and rational-quadratic, may be
         "median" or "auto" as gamma may
-    ridge : >= 0; 0 interpolates; "auto" takes the one of least leave-one-out error among 0 and half decades from 1e-6
-        to 1 of the mean diagonal of K, or beyond where the best lies at an end (`Solution.ridge_choice`,
-        `kernelfit.solver.ridge.choose_ridge`); beside an "auto" gamma or length scale the two are chosen together.
-        Equal rows are left out of the choice, unless their targets differ: nothing interpolates them, and 0 is not
-        tried
+    ridge : >= 0, or one for each target (c,), of which equal ones share a factor; 0 interpolates; "auto" takes the one
+        of least leave-one-out error among 0 and half decades from 1e-6 to 1 of the mean diagonal of K, or beyond where
+        the best lies at an end (`Solution.ridge_choice`, `kernelfit.solver.ridge.choose_ridge`); beside an "auto" gamma
+        or length scale the two are chosen together. Equal rows are left out of the choice, unless their targets differ:
+        nothing interpolates them, and 0 is not tried
     jitter : >= 0, added to the diagonal for the factorisation only; the solution is then refined against K without it
     precision : "float64", "float32" (factor, no refinement), "mixed" (float32 factor, refined in float64), or on a
         device "tf32" (as mixed, with products on the tensor cores, for small condition numbers)
@@ -134,19 +136,32 @@ def solve(
     )
     notes = Notes(progress)
     folder = None if run_dir is None else Path(run_dir)
+    if request.ridges is not None and folder is not None:
+        raise InputError("run_dir: got one for a ridge for each target; give each ridge a solve and a folder")
     with CpuBackend(threads) as backend:
         problem = pose(X, Y, request, resources, backend, notes, sample_weight)
-        if not is_primal(problem):
 
-            def answered(problem: Problem, notes: Notes) -> Solution:
-                return complete(place(problem, resources, backend, notes, folder, resume), notes)
+        def placed(problem: Problem, notes: Notes) -> Solution:
+            return complete(place(problem, resources, backend, notes, folder, resume), notes)
 
-            if singular == "raise" or request.ridge > 0 or request.choose:
-                return answered(problem, notes)
-            return with_least_ridge(problem, answered, notes, stored=folder is not None)
-        solution = solve_primal(problem, backend, resources.memory_limit, notes)
-        if folder is not None:
-            folder, _ = make_folder(folder)
-            refuse_occupied(folder)
-            solution.save(folder / SOLUTION)
-        return solution
+        def answered(problem: Problem, notes: Notes) -> Solution:
+            if is_primal(problem):
+                return _primal(problem, backend, resources, notes, folder)
+            if singular == "raise" or problem.ridge > 0 or request.choose:
+                return placed(problem, notes)
+            return with_least_ridge(problem, placed, notes, stored=folder is not None)
+
+        if request.ridges is not None:
+            return solve_by_ridge(problem, request.ridges, answered, notes)
+        return answered(problem, notes)
+
+
+def _primal(
+    problem: Problem, backend: CpuBackend, resources: Resources, notes: Notes, folder: Path | None
+) -> Solution:
+    solution = solve_primal(problem, backend, resources.memory_limit, notes)
+    if folder is not None:
+        folder, _ = make_folder(folder)
+        refuse_occupied(folder)
+        solution.save(folder / SOLUTION)
+    return solution

@@ -1,0 +1,197 @@
+"""A ridge for each target: (K + r_c W^-1) alpha_c = y_c. Targets of equal ridges share a factor; all of them one K."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kernelfit.errors import InputError
+from kernelfit.gram.points import Points, as_array
+from kernelfit.progress import Notes, Progress, ProgressLike, as_progress
+from kernelfit.solver.certificate import Certificate
+from kernelfit.solver.problem import Problem
+from kernelfit.solver.solution import Solution
+from kernelfit.typing import Float
+
+
+@dataclass(repr=False)
+class RidgesSolution(Solution):
+    """The solution for targets of several ridges; `parts` are those of one ridge each, with their columns of Y."""
+
+    parts: tuple[tuple[NDArray[np.int64], Solution], ...] = ()
+
+    def solve(self, Y: ArrayLike, progress: ProgressLike = None) -> Solution:
+        """The solution for other right-hand sides, as many as before, each with the ridge of its column."""
+        given = as_array(Y, "Y")
+        if given.ndim != 2 or given.shape[1] != self.alpha.shape[1]:
+            raise InputError(
+                f"Y: got shape {given.shape}, expected (n, {self.alpha.shape[1]}), as every target has a ridge"
+            )
+        parts = [(columns, part.solve(given[:, columns], progress)) for columns, part in self._parts("solve")]
+        problem = self.problem.with_targets(_gathered(parts, lambda part: part.targets), single_target=False)
+        return merged(problem, parts, Notes(progress))
+
+    def inverse_diagonal(self, progress: ProgressLike = None) -> Float:
+        """diag((K + r_c W^-1)^-1) (n, c), n^3/3 flops for each ridge."""
+        parts = self._parts("inverse_diagonal")
+        values = np.empty(self.alpha.shape)
+        for columns, part in parts:
+            values[:, columns] = part.inverse_diagonal(progress)[:, None]
+        return values
+
+    def leave_one_out(self, progress: ProgressLike = None, *, distinct: bool = False) -> Float:
+        """As `Solution.leave_one_out`, n^3/3 flops for each ridge."""
+        return _gathered(
+            self._parts("leave_one_out"), lambda part: part.leave_one_out(progress, distinct=distinct)
+        )
+
+    def close(self) -> None:
+        for _, part in self.parts:
+            part.close()
+        self.parts = ()
+        super().close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "parts": ()}
+
+    def _spread(self, X: ArrayLike, what: str, progress: Progress) -> Float:
+        if self.kernel is None:
+            return super()._spread(X, what, progress)
+        parts = self._parts(what)
+        shape = Points(X, self.input_scale, like=self.points).shape[:1] * (2 if what == "return_cov" else 1)
+        values = np.empty((*shape, self.alpha.shape[1]))
+        for columns, part in parts:
+            values[..., columns] = part._spread(X, what, as_progress(progress))
+        return values
+
+    def _parts(self, method: str) -> list[tuple[NDArray[np.int64], Solution]]:
+        if not self.parts or any(part.factor is None for _, part in self.parts):
+            self._factor_or_raise(method)
+        return list(self.parts)
+
+
+def solve_by_ridge(
+    problem: Problem,
+    ridges: tuple[float, ...],
+    answered: Callable[[Problem, Notes], Solution],
+    notes: Notes,
+) -> Solution:
+    """`answered` for the targets of each ridge in turn, in one solution.
+
+    Rows that repeat another, which were left out for a ridge of 0, count as often as they occur beside the others.
+    Factors stay while memory is planned to hold all of them, and are given back one by one otherwise.
+    """
+    of = np.asarray(ridges)
+    if problem.duplicates and problem.weights is None:
+        weights = np.ones(problem.n)
+        for group in problem.duplicates:
+            weights[np.searchsorted(problem.kept, group[0])] = len(group)
+        problem = replace(problem, weights=weights)
+    different = np.unique(of)
+    parts: list[tuple[NDArray[np.int64], Solution]] = []
+    for ridge in different:
+        columns = np.flatnonzero(of == ridge)
+        targets = np.ascontiguousarray(problem.targets[:, columns])
+        part = answered(
+            replace(problem, ridge=float(ridge), targets=targets, single_target=False),
+            Notes(notes.progress, notes.lines),
+        )
+        parts.append((columns, part))
+        plan = part.plan
+        if part.device != "cpu" or len(different) * plan.bytes_factor > plan.memory_limit // 2:
+            part.close()
+    if any(part.factor is None and part.weights is None for _, part in parts):
+        notes.add(
+            f"ridge: {len(different)} different ones, whose factors were given back one after the other; "
+            "leave-one-out and more right-hand sides need a solve of one ridge"
+        )
+    ridges = tuple(float(_ridge_of(parts, c)) for c in range(len(of)))
+    return merged(replace(problem, ridge=max(ridges), ridge_per_target=ridges), parts, notes)
+
+
+def _ridge_of(parts: list[tuple[NDArray[np.int64], Solution]], column: int) -> float:
+    """What a target was solved with: singular="ridge" may have added one."""
+    return next(part.problem.ridge for columns, part in parts if column in columns)
+
+
+def merged(problem: Problem, parts: list[tuple[NDArray[np.int64], Solution]], notes: Notes) -> RidgesSolution:
+    """One solution of several, each for some of the targets of `problem`."""
+    lines = list(notes.lines)
+    for _, part in parts:
+        lines += [line for line in part.notes if line not in lines]
+    first = parts[0][1]
+    seconds = {
+        name: sum(part.seconds.get(name, 0.0) for _, part in parts)
+        for name in dict.fromkeys(name for _, part in parts for name in part.seconds)
+    }
+    traffic = {
+        name: sum(part.traffic.get(name, 0) for _, part in parts)
+        for name in dict.fromkeys(name for _, part in parts for name in part.traffic)
+    }
+    return RidgesSolution(
+        problem=problem,
+        alpha=_gathered(parts, lambda part: part.alpha),
+        fitted=_gathered(parts, lambda part: part.fitted),
+        certificate=_certificate(parts),
+        plan=first.plan,
+        seconds=seconds,
+        traffic=traffic,
+        notes=lines,
+        remarks=tuple(line for _, part in parts for line in part.remarks),
+        gflops_factor=first.gflops_factor,
+        threads=first.threads,
+        device=first.device,
+        parts=tuple(parts),
+    )
+
+
+def _gathered(parts: list[tuple[NDArray[np.int64], Solution]], values: Callable[[Solution], Float]) -> Float:
+    """Columns (n, c) of all parts, each in its place."""
+    made = [(columns, values(part)) for columns, part in parts]
+    result = np.empty((len(made[0][1]), sum(len(columns) for columns, _ in made)))
+    for columns, part in made:
+        result[:, columns] = part
+    return result
+
+
+def _certificate(parts: list[tuple[NDArray[np.int64], Solution]]) -> Certificate:
+    """The worst of all parts in each field, and `by_ridge` the certificate of each."""
+    each = [part.certificate for _, part in parts]
+    first = each[0]
+
+    def worst(name: str) -> float:
+        return float(np.max([getattr(one, name) for one in each]))
+
+    norms = _gathered(parts, lambda part: part.rkhs_norm_per_column[None, :])[0]
+    weakest = min(each, key=lambda one: math.inf if one.min_pivot is None else one.min_pivot)
+    errors = [one.componentwise_backward_error for one in each]
+    known = [error for error in errors if error is not None]
+    return replace(
+        first,
+        backward_error=worst("backward_error"),
+        componentwise_backward_error=max(known) if len(known) == len(errors) else None,
+        forward_error=worst("forward_error"),
+        residual=worst("residual"),
+        norm=worst("norm"),
+        condition_estimate=worst("condition_estimate"),
+        min_pivot=weakest.min_pivot,
+        min_pivot_row=weakest.min_pivot_row,
+        weak_pivots=sum(one.weak_pivots for one in each),
+        log_det=None,
+        interpolates=all(one.interpolates for one in each),
+        refinements=max(one.refinements for one in each),
+        rank=min(one.rank for one in each),
+        consistent=all(one.consistent for one in each),
+        rkhs_norm=math.hypot(*norms),
+        rkhs_norm_per_column=tuple(float(norm) for norm in norms),
+        rkhs_norm_error=worst("rkhs_norm_error"),
+        by_ridge=tuple(
+            {"ridge": part.problem.ridge, "targets": columns.tolist(), **part.certificate.to_dict()}
+            for columns, part in parts
+        ),
+    )

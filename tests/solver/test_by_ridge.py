@@ -1,0 +1,121 @@
+"""A ridge for each target: every column is that of a solve of its own, and of scikit-learn's KernelRidge."""
+
+from __future__ import annotations
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.linalg import LinAlgWarning
+from sklearn.kernel_ridge import KernelRidge
+
+import kernelfit
+from kernelfit import KernelInterpolator
+from kernelfit.errors import InputError
+
+RIDGES = np.array([0.1, 2.0, 0.1, 0.0])
+
+
+@pytest.fixture(scope="module")
+def problem():
+    rng = np.random.default_rng(8)
+    return rng.standard_normal((60, 4)), rng.standard_normal((60, 4)), rng.standard_normal((20, 4))
+
+
+@pytest.fixture(scope="module")
+def solution(problem):
+    x, y, _ = problem
+    return kernelfit.solve(x, y, gamma=0.4, ridge=RIDGES)
+
+
+def test_columns_are_those_of_solves_of_their_own(problem, solution):
+    x, y, new = problem
+    deviations = solution.predict(new, return_std=True)[1]
+    left_out, likelihood = solution.leave_one_out(), 0.0
+    for c, ridge in enumerate(RIDGES):
+        one = kernelfit.solve(x, y[:, c], gamma=0.4, ridge=ridge)
+        assert_allclose(solution.alpha[:, c], one.alpha[:, 0], rtol=1e-12, atol=1e-14)
+        assert_allclose(left_out[:, c], one.leave_one_out(), rtol=1e-10, atol=1e-12)
+        assert_allclose(deviations[:, c], one.predict(new, return_std=True)[1], rtol=1e-12)
+        assert_allclose(solution.rkhs_norm_per_column[c], one.rkhs_norm, rtol=1e-12)
+        likelihood += one.log_marginal_likelihood()
+    assert_allclose(solution.log_marginal_likelihood(), likelihood, rtol=1e-13)
+    assert_array_equal(solution.ridge, RIDGES)
+    assert "ridge 0.1, 2, 0.1, 0" in solution.summary()
+
+
+def test_the_certificate_has_a_part_for_each_ridge(problem, solution):
+    x, y, _ = problem
+    parts = solution.certificate.by_ridge
+    assert [(part["ridge"], part["targets"]) for part in parts] == [(0.0, [3]), (0.1, [0, 2]), (2.0, [1])]
+    assert [part["interpolates"] for part in parts] == [True, False, False]
+    alone = kernelfit.solve(x, y[:, [1]], gamma=0.4, ridge=2.0).certificate
+    assert_allclose(parts[2]["condition_estimate"], alone.condition_estimate)
+    assert solution.certificate.backward_error == max(part["backward_error"] for part in parts) < 1e-15
+    assert not solution.certificate.interpolates
+
+
+def test_more_right_hand_sides_files_and_copies(problem, solution, tmp_path):
+    x, y, new = problem
+    more = solution.solve(y[:, ::-1])
+    assert_allclose(more.alpha, kernelfit.solve(x, y[:, ::-1], gamma=0.4, ridge=RIDGES).alpha, atol=1e-13)
+    with pytest.raises(InputError, match=r"Y: got shape \(60, 2\)"):
+        solution.solve(y[:, :2])
+    solution.save(tmp_path / "solution.h5")
+    loaded = kernelfit.load(tmp_path / "solution.h5")
+    assert json.dumps(loaded.certificate.to_dict()) == json.dumps(solution.certificate.to_dict())
+    assert_allclose(loaded.log_marginal_likelihood(), solution.log_marginal_likelihood())
+    for other in (loaded, pickle.loads(pickle.dumps(solution))):
+        assert_array_equal(other.predict(new), solution.predict(new))
+        assert_array_equal(other.ridge, RIDGES)
+        with pytest.raises(InputError, match="no factor"):
+            other.leave_one_out()
+
+
+def test_weights_and_equal_rows(problem):
+    x, y, new = problem
+    x, y = np.vstack([x, x[:5]]), np.vstack([y, y[:5]])
+    ours = kernelfit.solve(x, y, gamma=0.4, ridge=RIDGES)
+    theirs = KernelRidge(kernel="rbf", gamma=0.4, alpha=RIDGES[:3]).fit(x, y[:, :3])
+    assert_allclose(ours.predict(new)[:, :3], theirs.predict(new), rtol=1e-9, atol=1e-11)
+    weights = np.arange(1.0, 66.0)
+    ours = kernelfit.solve(x, y, gamma=0.4, ridge=RIDGES + 1, sample_weight=weights)
+    theirs = KernelRidge(kernel="rbf", gamma=0.4, alpha=RIDGES + 1).fit(x, y, sample_weight=weights)
+    assert_allclose(ours.predict(new), theirs.predict(new), rtol=1e-9, atol=1e-11)
+
+
+def test_the_estimator_is_kernel_ridge(problem):
+    x, y, new = problem
+    ours = KernelInterpolator(gamma=0.4, ridge=RIDGES + 0.1).fit(x, y)
+    theirs = KernelRidge(kernel="rbf", gamma=0.4, alpha=RIDGES + 0.1).fit(x, y)
+    assert_allclose(ours.predict(new), theirs.predict(new), rtol=1e-9, atol=1e-11)
+    assert_array_equal(ours.ridge_, RIDGES + 0.1)
+    x = np.linspace(0, 1, 60)[:, None]
+    with pytest.warns(LinAlgWarning, match="ridge = "):
+        model = KernelInterpolator(gamma=1.0, ridge=[0.0, 1.0]).fit(x, y[:, :2])
+    assert model.ridge_[0] > 0
+
+
+def test_a_linear_kernel_without_a_ridge_has_weights(problem):
+    x, y, _ = problem
+    ours = kernelfit.solve(x, y, kernel="linear", ridge=RIDGES)
+    assert_allclose(ours.predict(x)[:, 3], x @ np.linalg.lstsq(x, y[:, 3])[0], atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"ridge": [0.1, 0.2]}, "ridge: got 2 numbers for 4 targets"),
+        ({"ridge": [0.1, -1, 0, 0]}, "ridge: got -1, expected a finite number >= 0"),
+        ({"ridge": [[0.1]]}, r"ridge: got shape \(1, 1\)"),
+        ({"ridge": RIDGES, "gamma": "auto"}, "ridge: got one for each target beside gamma='auto'"),
+        ({"ridge": RIDGES, "run_dir": "run"}, "run_dir: got one for a ridge for each target"),
+    ],
+)
+def test_ridges_that_are_none(problem, options, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    x, y, _ = problem
+    with pytest.raises(InputError, match=message):
+        kernelfit.solve(x, y, **{"gamma": 0.4} | options)
