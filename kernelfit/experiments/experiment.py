@@ -33,7 +33,7 @@ from kernelfit.experiments.specs import (
     SolverSettings,
 )
 from kernelfit.experiments.standardisation import Standardisation
-from kernelfit.experiments.task import Task
+from kernelfit.experiments.task import Task, data_digest
 from kernelfit.progress import Progress, ProgressLike, as_progress
 from kernelfit.runs import result_file
 from kernelfit.runs.folder import GRAM, JOURNAL, RESULT, RUN, SOLUTION, WEIGHTS
@@ -202,6 +202,8 @@ class Experiment(Settings):
         remember = {"experiment": self.to_dict(), "command": command}
         sums = folder / GRAM if checkpoint is None and folder is not None else _path(checkpoint)
         task = Task.load(self, Checkpoint(sums, folder, remember), command, progress)
+        if folder is not None:
+            remember["data_digest"] = data_digest(task.dataset)
         try:
             solution = solve(
                 task.prepared.X_train,
@@ -337,10 +339,18 @@ def _task_or_none(
     experiment: Experiment, run_dir: Path, remembered: dict[str, Any], command: str, progress: Progress
 ) -> Task | None:
     try:
-        return Task.load(experiment, Checkpoint(run_dir / GRAM, run_dir, remembered), command, progress)
+        task = Task.load(experiment, Checkpoint(run_dir / GRAM, run_dir, remembered), command, progress)
     except (DataError, InputError) as error:
         progress.note(f"no test error, as the data set cannot be read again: {error}")
         return None
+    if remembered.get("data_digest", data_digest(task.dataset)) != data_digest(task.dataset):
+        data = experiment.inputs.data
+        progress.note(
+            f"no test error, as the training rows of {data.train or data.dataset} are no longer those of the run"
+        )
+        task.close()
+        return None
+    return task
 
 
 def _recalled(remembered: Mapping[str, Any], run_dir: Path, where: Mapping[str, Any]) -> Experiment:
@@ -366,8 +376,8 @@ def _read_result(run_dir: Path) -> Result:
     solution = Solution.load(run_dir / SOLUTION)
     stored = result_file.read(run_dir, solution.alpha)
     schema.require(path, stored, records.STORED)
-    rows_digest, scaling, mean = (
-        stored.pop(key) for key in ("rows_digest", "standardisation", "target_mean")
+    digest, rows_digest, scaling, mean = (
+        stored.pop(key) for key in ("data_digest", "rows_digest", "standardisation", "target_mean")
     )
     try:
         classes, table = _names(stored.pop("classes")), stored.pop("table")
@@ -398,6 +408,7 @@ def _read_result(run_dir: Path) -> Result:
         target_mean=None if mean is None else np.array(mean, dtype=np.float64),
         run_dir=run_dir,
         rows_digest=rows_digest,
+        data_digest=digest,
     )
 
 

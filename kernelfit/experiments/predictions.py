@@ -15,6 +15,7 @@ from kernelfit.datasets import REGISTRY, Dataset
 from kernelfit.datasets.rows import Rows
 from kernelfit.errors import InputError
 from kernelfit.experiments.result import Result
+from kernelfit.experiments.task import data_digest
 from kernelfit.metrics import Errors, compare
 from kernelfit.progress import Progress
 from kernelfit.storage import atomic
@@ -86,18 +87,30 @@ def unseen_test_rows(
 ) -> Dataset:
     """The data set of that name or path with the test rows that the solution did not see, corrupted as in its run."""
     inputs = result.inputs
-    seed = 0 if inputs is None else inputs.seed
-    if inputs is not None and inputs.data.n_test == 0 and name not in REGISTRY:
+    if inputs is None or name in REGISTRY:
+        seed = 0 if inputs is None else inputs.seed
+        dataset = datasets.load(name, n_test=n_test, data_dir=data_dir, seed=seed, progress=progress)
+    else:
         trained = inputs.data.to_dict()
-        if str(Path(name).absolute()) in (trained["train"], trained["dataset"]):
+        same = str(Path(name).absolute()) in (trained["train"], trained["dataset"])
+        if same and inputs.data.n_test == 0:
             raise InputError(f"dataset: got {name}, all of whose rows were trained on, expected other rows")
-    # Of a data set without a test part the solve's seed holds out the rows that it did not train on.
-    options = {} if name in REGISTRY or inputs is None else inputs.data.file_options(Path(name))
-    dataset = datasets.load(name, n_test=n_test, data_dir=data_dir, seed=seed, progress=progress, **options)
+        options = inputs.data.file_options(Path(name))
+        if result.record and result.classes is None:
+            options["task"] = "regression"  # fewer rows may hold few different integers
+        # Of a data set without a test part the solve's seed holds out the rows that it did not train on.
+        n_train, seed = inputs.data.n_train if same else None, inputs.seed
+        dataset = datasets.load(
+            name, n_train=n_train, n_test=n_test, data_dir=data_dir, seed=seed, progress=progress, **options
+        )
+        if same and not inputs.corruption and result.data_digest not in (None, data_digest(dataset)):
+            progress.note(
+                f"{name} has changed since it was trained on: rows held out of it now may have been trained on"
+            )
     if inputs is None or not inputs.corruption:
         return dataset
     progress.note(f"the test rows are corrupted as in the run: {inputs.corruption.name}")
-    return inputs.corruption.apply(dataset, seed)
+    return inputs.corruption.apply(dataset, inputs.seed)
 
 
 def predict_test_rows(result: Result, dataset: Dataset, progress: Progress) -> Predictions:

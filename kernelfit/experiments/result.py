@@ -60,6 +60,8 @@ class Result:
     remarks: tuple[str, ...] = ()
     #: the fitted features and the training rows that K is of; fitted again where a run is read from its folder
     fitted: tuple[ImageFeatures, Array] | None = None
+    #: of the training rows and labels, where the run is stored
+    data_digest: str | None = None
     #: of the training rows that features were fitted on, where the run is read from its folder
     rows_digest: str | None = None
     _weights: Float | None = None

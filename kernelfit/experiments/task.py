@@ -20,6 +20,11 @@ from kernelfit.storage.hdf5 import array_digest
 from kernelfit.typing import Float
 
 
+def data_digest(dataset: Dataset) -> str:
+    """128 bits that tell the training rows and labels from others."""
+    return array_digest(dataset.X_train) + array_digest(dataset.y_train)
+
+
 class Task:
     """One run under way: the data set, what the kernel sees, and what is to be reported."""
 
@@ -77,6 +82,7 @@ class Task:
                 "classes": self.dataset.classes,
                 "table": self.dataset.table and self.dataset.table.to_dict(),
                 "streamed": streamed,
+                "data_digest": data_digest(self.dataset),
                 "rows_digest": array_digest(self.dataset.X_train) if features else None,
                 "standardisation": standardisation and standardisation.to_dict(),
                 "target_mean": target_mean,
@@ -94,6 +100,7 @@ class Task:
             standardisation=standardisation,
             target_mean=target_mean,
             run_dir=run_dir,
+            data_digest=None if run_dir is None else stored["data_digest"],
             without_ridge=without,
             remarks=tuple(remarks),
             fitted=fitted if features else None,

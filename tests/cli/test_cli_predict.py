@@ -338,3 +338,78 @@ def test_a_damaged_result_is_named(digits: Path, tmp_path: Path) -> None:
     refused(DataError, "result.json", str(kept), "--dataset", "digits")
     (kept / "result.json").write_text("[1, 2]")
     refused(DataError, "expected the record", str(kept), "--dataset", "digits")
+
+
+def test_a_file_that_changed_is_said(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    X = rng.uniform(-1, 1, (40, 2))
+    columns = {"a": X[:, 0], "b": X[:, 1], "z": X @ [1.0, 5.0]}
+    own, out = _table(tmp_path / "own.csv", columns), str(tmp_path / "run")
+    assert invoke("solve", "--train", own, "--out", out).exit_code == 0
+    for command in (["predict", out, "--dataset", own], ["resume", out]):
+        assert "own.csv has changed" not in invoke(*command).stderr
+    _table(tmp_path / "own.csv", {name: values[::-1] for name, values in columns.items()})
+    result = invoke("predict", out, "--dataset", own)
+    assert "own.csv has changed since it was trained on" in result.stderr
+    result = invoke("resume", out, "--json", "-")
+    assert "no test error, as the training rows of" in result.stderr
+    assert "test_rmse" not in json.loads(result.stdout)
+
+
+def test_what_was_said_of_files_holds_for_those_that_are_predicted(tmp_path: Path) -> None:
+    rng = np.random.default_rng(6)
+    X = rng.uniform(-1, 1, (60, 2))
+    kinds = np.where(X[:, 0] > 0, "yes", "no")
+    columns = {"kind": kinds, "a": X[:, 0], "note": ["x"] * 60, "b": X[:, 1]}
+    own, out = _table(tmp_path / "own.csv", columns), str(tmp_path / "run")
+    assert invoke("solve", "--train", own, "--target", "kind", "--drop", "note", "--out", out).exit_code == 0
+    kept = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert "--target kind --drop note" in kept["command"]
+    assert predict(out, "--dataset", own)["test_error"] == kept["test_error"]
+    scored = predict(out, "--rows", own)
+    assert scored["test_error"] == pytest.approx(kept["test_error"] * 12 / 60)
+    assert set(scored["predictions"]) == {"yes", "no"}
+    # The label may stand anywhere, or nowhere.
+    assert (
+        predict(out, "--rows", _table(tmp_path / "new.csv", {"b": X[:, 1], "a": X[:, 0]}))["test_error"]
+        is None
+    )
+    resumed = invoke("resume", out, "--json", "-")
+    assert json.loads(resumed.stdout)["test_error"] == kept["test_error"]
+
+
+def test_arrays_of_other_names_are_predicted(tmp_path: Path) -> None:
+    data = datasets.load("digits", n_train=150, n_test=40)
+    own, out = tmp_path / "own.npz", str(tmp_path / "run")
+    np.savez(own, a=data.X_train, b=data.y_train, c=data.X_test, d=data.y_test)
+    keys = "X_train=a,y_train=b,X_test=c,y_test=d"
+    assert invoke("solve", "--train", str(own), "--keys", keys, "--out", out).exit_code == 0
+    kept = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert predict(out, "--rows", str(own))["test_error"] == kept["test_error"]
+    np.savez(tmp_path / "rows.npz", c=data.X_test)
+    assert predict(out, "--rows", str(tmp_path / "rows.npz"))["test_error"] is None
+    assert predict(out, "--dataset", str(own))["test_error"] == kept["test_error"]
+
+
+def test_diabetes_is_a_regression(tmp_path: Path) -> None:
+    from sklearn.datasets import load_diabetes
+    from sklearn.metrics import mean_absolute_error, r2_score
+
+    X, y = load_diabetes(return_X_y=True, scaled=False)
+    columns = {f"c{index}": X[:, index] for index in range(10)} | {"progression": y.astype(int)}
+    own, out = _table(tmp_path / "diabetes.csv", columns), str(tmp_path / "run")
+    result = invoke("solve", "--train", own, "--standardise", "--ridge", "1", "--loo", "--out", out)
+    assert "holds 214 different integers in 442 rows, taken as numbers (regression)" in result.stderr
+    for name in ("test RMSE", "train RMSE", "leave-one-out RMSE"):
+        line = next(line for line in result.stdout.splitlines() if line.startswith(name))
+        assert "R² " in line
+        assert "MAE " in line
+    kept = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert (kept["task"], kept["test_error"]) == ("regression", None)
+    assert kept["test_r2"] > 0.3
+    assert kept["loo_r2"] > 0.3
+    record = predict(out, "--rows", own)
+    predicted = np.ravel(record["predictions"])
+    assert record["test_r2"] == pytest.approx(r2_score(y, predicted))
+    assert record["test_mae"] == pytest.approx(mean_absolute_error(y, predicted))
+    assert invoke("solve", "--train", own, "--task", "classification", "--n", "40").exit_code == 0
