@@ -33,7 +33,7 @@ from kernelfit.study.labelled import KernelRows
 from kernelfit.typing import Float
 
 #: steps of the methods that take all rows at a time, and passes over the rows of stochastic descent
-STEPS, PASSES = 2000, 100
+STEPS, PASSES = 1000, 100
 # What a distance from the limit is called reached below, as a fraction of the limit's norm.
 REACHED = 1e-6
 # Step sizes beside 1 / l_max in the sweep, and steps of it.

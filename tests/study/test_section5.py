@@ -1,0 +1,60 @@
+"""`kernelfit reproduce section5`: claims beside their numbers, from the studies' records."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from kernelfit.cli import root
+from kernelfit.study import section5
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory):
+    out = tmp_path_factory.mktemp("section5")
+    arguments = [
+        "reproduce",
+        "section5",
+        "--dataset",
+        "digits",
+        "--n",
+        "150",
+        "--n-test",
+        "100",
+        "--threads",
+        "1",
+    ]
+    result = CliRunner().invoke(root, [*arguments, "--out", str(out)])
+    assert result.exit_code == 0, (result.output, result.exception)
+    stored = json.loads((out / "section5.json").read_text())
+    again = CliRunner().invoke(root, [*arguments, "--out", str(out), "--json", "-"])  # from the folder
+    assert json.loads(again.stdout) == stored
+    return stored, out
+
+
+def test_every_claim_has_its_number_and_holds(record):
+    claims = record[0]["claims"]
+    assert len(claims) == 9
+    for claim in claims[:8]:
+        assert claim["ours"]
+        assert claim["holds"], claim
+
+
+def test_numbers_are_those_of_the_studies(record):
+    stored, out = record
+    sgd = json.loads((out / "sgd.json").read_text())
+    interpolants = json.loads((out / "interpolants.json").read_text())
+    assert f"{sgd['steps_by_the_spectrum']:,}" in stored["claims"][1]["ours"]
+    assert f"least norm: test {interpolants['rows'][0]['test_error']:.2%}" in stored["claims"][3]["ours"]
+    assert "rank 150 of 250" in stored["claims"][4]["ours"]
+
+
+def test_the_papers_norms_stand_beside_mnists():
+    rows = {
+        name: {"rkhs_norm": norm, "test_error": error}
+        for name, norm, error in (("none", 60.0, 0.03), ("gabor", 90.0, 0.04))
+    }
+    (claim,) = section5._of_norms(rows, "mnist")
+    assert claim.paper == "norm 220 -> 390, error 1.2% -> 0.6%, n = 60,000"
+    assert not claim.holds  # the norm rose, and the error with it
+    assert section5._of_norms({**rows, "gabor": {"refused": "singular"}}, "mnist") == []
