@@ -28,7 +28,7 @@ def record(tmp_path_factory):
     assert result.exit_code == 0, (result.output, result.exception)
     stored = json.loads((out / "section5.json").read_text())
     again = CliRunner().invoke(root, [*arguments, "--out", str(out), "--json", "-"])  # from the folder
-    assert json.loads(again.stdout) == stored
+    assert json.loads(again.stdout)["claims"] == stored["claims"]
     return stored, out
 
 
