@@ -30,6 +30,7 @@ class ArrowTable:
     content: pyarrow.Table
     names: tuple[str, ...]
     named: bool = True
+    notes: tuple[str, ...] = ()
 
     def read(self, numeric: Sequence[int], label: int | None = None, texts: Sequence[int] = ()) -> Cells:
         """Columns of numbers (n, k), the label, and columns as they stand."""
@@ -45,6 +46,7 @@ class ArrowTable:
             label=labels,
             label_texts=() if label is None else self._texts(label),
             texts={column: self._texts(column) for column in texts},
+            notes=self.notes,
         )
 
     def _texts(self, column: int) -> tuple[str, ...]:
@@ -111,4 +113,17 @@ def open_arrow(path: Path) -> ArrowTable:
             raise damaged(
                 path, "rows of numbers", f"{content.num_rows} rows of {content.num_columns} columns"
             )
-        return ArrowTable(path, content, tuple(str(name) for name in content.column_names))
+        index = [name for name in _index_columns(content) if content.column_names.count(name) == 1]
+        notes = (f"{path.name}: the index, {', '.join(index)}, is left out",) if index else ()
+        if index:
+            content = content.drop_columns(index)
+        return ArrowTable(path, content, tuple(str(name) for name in content.column_names), notes=notes)
+
+
+def _index_columns(content: pyarrow.Table) -> list[str]:
+    """Columns that pandas wrote the index of a frame to."""
+    try:
+        stored = (content.schema.pandas_metadata or {}).get("index_columns", [])
+    except (ValueError, AttributeError):  # of another author
+        return []
+    return [name for name in stored if isinstance(name, str)] if isinstance(stored, list) else []

@@ -27,6 +27,8 @@ from .text_file import TextFile, open_text
 _DELIMITERS = (",", ";", "\t", "|", " ")
 # Lines that the delimiter and the header are told by.
 _SAMPLE = 32
+# Lines above a table that are looked for, to name them.
+_MOST_TITLES = 8
 # A header 0, 1, 2, ... of fewer columns could as well be a row.
 _SURE_COUNT = 4
 
@@ -84,6 +86,13 @@ class TextTable:
             picked = pick(row)
             for column, cells in kept.items():
                 cells.append(row[column].strip())
+            if label is not None and "\n" in row[label].strip():
+                raise damaged(
+                    self.path,
+                    "a label of one line",
+                    f"a line end in that of line {number}",
+                    "mend its quotes",
+                )
             if plain and not strange:
                 try:
                     values.extend(list(map(float, picked)))
@@ -196,6 +205,10 @@ def open_table(path: Path, known: Sequence[str] = ()) -> TextTable:
                 path, "rows of numbers", "nothing but comments" if file.comments else "an empty file"
             )
         delimiter = _delimiter(sample)
+        if not delimiter:
+            _refuse_title(path, sample)
+            # The lines differ, and the first one says how many cells there should be.
+            delimiter = max(_DELIMITERS[:-1], key=sample[0].count)
         rows = _cut(sample, delimiter)
         table = _with_header(file, delimiter, rows, frozenset(known))
         if len(rows) == table.skip:
@@ -209,7 +222,7 @@ def _cut(sample: list[str], delimiter: str) -> list[list[str]]:
 
 
 def _delimiter(sample: list[str]) -> str:
-    """The one that cuts the sample into the largest share of numbers, with equally many cells in every line."""
+    """The one that cuts every line into equally many cells, with the largest share of numbers; else ''."""
     best, best_score = "", (-1.0, 0)
     for delimiter in _DELIMITERS:
         try:
@@ -217,17 +230,29 @@ def _delimiter(sample: list[str]) -> str:
         except csv.Error:  # a whole line of 100,000 columns is too long for one cell
             continue
         width = len(rows[-1])
-        # R writes the names of the columns, but none for that of its row names.
-        if width < 2 or len(rows[0]) not in (width, width - 1) or any(len(row) != width for row in rows[1:]):
+        if (
+            min(width, len(rows[0])) < 2
+            or len(rows[0]) not in (width, width - 1)
+            or any(len(row) != width for row in rows[1:])
+        ):
             continue
         cells = [cell for row in rows[1:] or rows for cell in row]
         score = (sum(map(_is_value, cells)) / len(cells), width)
         if score > best_score:
             best, best_score = delimiter, score
-    if best:
-        return best
-    # None does: the lines differ, and the first one says how many cells there should be.
-    return max(_DELIMITERS[:-1], key=sample[0].count)
+    return best
+
+
+def _refuse_title(path: Path, sample: list[str]) -> None:
+    """Raise where lines stand above a table that are no part of it."""
+    for above in range(1, min(len(sample) - 1, _MOST_TITLES + 1)):
+        if _delimiter(sample[above:]):
+            raise damaged(
+                path,
+                "a table from its first line on",
+                f"{sample[0].strip()[:40]!r} above it",
+                f"delete {'that line' if above == 1 else f'the first {above} lines'}, or start it with #",
+            )
 
 
 def _is_value(cell: str) -> bool:
@@ -255,7 +280,8 @@ def _with_header(file: TextFile, delimiter: str, rows: list[list[str]], known: f
         notes.append(f"{name}: the comment above the first row is taken as the names of its columns")
     if not named:
         first, skip = [str(index) for index in range(len(first))], 0
-    elif skip and second and len(second) == len(first) + 1:
+    elif second and len(second) == len(first) + 1 and len({row[0] for row in rows[1:]}) == len(rows) - 1:
+        # R writes the names of the columns, but none for that of its row names.
         first = ["", *first]
     return TextTable(file, delimiter, tuple(first), named, skip, trailing, tuple(notes))
 

@@ -40,6 +40,9 @@ def read_hdf5(
     with reading(path, "an HDF5 file"):
         if not path.is_file():
             raise FileNotFoundError(path)
+        with path.open("rb") as stream:
+            if stream.read(10) == b"MATLAB 5.0":
+                raise damaged(path, "an HDF5 file", "a MATLAB file of an older format", "save it with -v7.3")
         try:
             with h5py.File(path, "r") as file:
                 matlab = any("MATLAB_class" in node.attrs for node in _arrays(file).values())

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -35,6 +36,8 @@ _UNNAMED = ("", "unnamed: 0", "__index_level_0__")
 _IDS = (*_UNNAMED, "id", "index")
 # Classes may be called by numbers and words together, but not by more different numbers than these.
 _MOST_NUMBERS = 20
+# An index and a value, as svmlight files have them.
+_SPARSE = re.compile(r"\d+:[+-]?[\d.eE+-]+")
 # Names that a message lists.
 _LISTED = 8
 
@@ -124,7 +127,7 @@ def _read_new(table: Table, options: FileOptions) -> Rows:
     if ids and len(features) > 1 and (what := _names_rows(table, cells, features[0])):
         features, X = features[1:], X[:, 1:]
         notes.append(f"{path.name}: the first column {what} and is left out")
-    _refuse(table, cells.faults, features, label)
+    _refuse(table, cells.faults, len(X), features, label)
     columns = TableColumns(
         tuple(names[column] for column in features), names[label], tuple(names), named=table.named
     )
@@ -149,7 +152,7 @@ def _read_like(table: Table, like: TableColumns) -> Rows:
     aside = [names[column] for column in others if column != ids and names[column] not in known]
     if aside:
         notes.append(f"{path.name}: columns left aside, which the training rows lack: {_listed(aside)}")
-    _refuse(table, cells.faults, features, None)
+    _refuse(table, cells.faults, len(cells.numbers), features, None)
     if label is not None and (missing := cells.faults[label].get(Kind.MISSING)):
         notes.append(
             f"{path.name}: rows are not scored, as {missing.count} labels are missing, the first in {missing.where}"
@@ -174,6 +177,8 @@ def _rows(
         faults = cells.faults[label]
         if faults.get(Kind.TEXT) or faults.get(Kind.BOOLEAN) or columns.text_labels:
             y, classes = named_classes(np.array(cells.label_texts))
+            if not columns.text_labels and np.isfinite(cells.label).any() and faults.get(Kind.TEXT):
+                notes.append(f"{table.path.name}: the label holds numbers and words, taken as classes")
         else:
             _refuse_cells(table, faults, label, "the label ")
             y = cells.label
@@ -349,9 +354,11 @@ def _refuse_commas(table: Table, cells: Cells, columns: Sequence[int]) -> None:
             )
 
 
-def _refuse(table: Table, faults: Mapping[int, Faults], features: Sequence[int], label: int | None) -> None:
-    """Raise for the first feature that is not of numbers alone; several columns of words are named at once."""
-    words = [column for column in features if faults[column].get(Kind.TEXT)]
+def _refuse(
+    table: Table, faults: Mapping[int, Faults], n: int, features: Sequence[int], label: int | None
+) -> None:
+    """Raise for the first feature that is not of numbers alone; several columns of words are named together."""
+    words = [column for column in features if (text := faults[column].get(Kind.TEXT)) and 2 * text.count > n]
     if len(words) > 1:
         first = faults[words[0]].seen[Kind.TEXT]
         names = [table.names[column] for column in words]
@@ -373,6 +380,10 @@ def _refuse_cells(table: Table, faults: Faults, column: int, what: str, training
     if text is not None:
         if looks_grouped(text.cell):
             remedy = "write numbers without separators of thousands"
+        elif _SPARSE.fullmatch(text.cell.strip()):
+            remedy = (
+                "sklearn.datasets.load_svmlight_file reads such files; store what it gives with numpy.savez"
+            )
         else:
             remedy = f"encode it, or leave the column out{drop}" + (
                 ", or name it as the label with --target" if training else ""

@@ -24,6 +24,10 @@ _BLOCK = 1 << 20
 _LONGEST_CELL = 100
 # A quote within a cell, as in 24" or O"Neill, is a letter like others.
 _OPENING = re.compile(r'(?:^|[,;\t| ])"')
+# Excel takes the delimiter from a first line such as sep=; - here it is found from the rows.
+_EXCEL_DELIMITER = re.compile(r'"?sep=.?"?', re.IGNORECASE)
+# A table of 100,000 columns has lines of some 2 MB; what is longer is no table, or a bomb.
+_LONGEST_LINE = 1 << 26
 _UTF16 = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 #: what files that are no text start with -> their name, and what to do
 _BINARY = {
@@ -55,7 +59,11 @@ class TextFile:
         self.comments, self.blank = [], 0
         with _opened(self.path) as stream, io.TextIOWrapper(stream, self.encoding, newline="") as text:
             pending: list[str] = []
-            for number, line in enumerate(text, start=1):
+            for number, line in enumerate(iter(lambda: text.readline(_LONGEST_LINE), ""), start=1):
+                if len(line) == _LONGEST_LINE:
+                    raise damaged(self.path, f"lines below {_LONGEST_LINE} letters", f"more in line {number}")
+                if number == 1 and _EXCEL_DELIMITER.fullmatch(line.rstrip()):
+                    continue
                 if not pending:
                     stripped = line.strip()
                     if stripped.startswith("#"):

@@ -158,6 +158,12 @@ def test_matlab_stores_columns_first(tmp_path: Path) -> None:
         assert "a.mat: MATLAB stores columns first; its arrays are turned" in rows.notes
 
 
+def test_an_older_matlab_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.mat").write_bytes(b"MATLAB 5.0 MAT-file, Platform: GLNXA64")
+    with pytest.raises(DataError, match=r"a MATLAB file of an older format; save it with -v7\.3"):
+        read_hdf5(tmp_path / "a.mat")
+
+
 @pytest.mark.parametrize("keep", [0, 100, -200])
 def test_a_truncated_file_is_refused(tmp_path: Path, keep: int) -> None:
     path = tmp_path / "a.h5"

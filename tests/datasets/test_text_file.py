@@ -7,6 +7,7 @@ import gzip
 import lzma
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,6 +60,18 @@ def test_what_is_no_text_is_named(tmp_path: Path, content: bytes, message: str) 
     with pytest.raises(DataError, match=message) as caught:
         read_table(path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_line_without_an_end_takes_no_memory(
+    tmp_path: Path, memory_below: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_file, "_LONGEST_LINE", 1 << 16)
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"1,2,3\n" + bytes([48]) * (24 << 20), 1))
+    with (
+        memory_below(8 << 20),
+        pytest.raises(DataError, match="lines below 65536 letters, found more in line 2"),
+    ):
+        read_table(tmp_path / "a.csv.gz")
 
 
 def test_a_quote_within_a_cell_is_a_letter(tmp_path: Path) -> None:

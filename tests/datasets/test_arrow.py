@@ -1,0 +1,116 @@
+"""Parquet and Feather, where pyarrow is installed; where it is not, the file is named with what to install."""
+
+from __future__ import annotations
+
+import builtins
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kernelfit.datasets.file_options import FileOptions
+from kernelfit.datasets.table import read_columns, read_table
+from kernelfit.errors import DataError
+
+
+def written(path: Path, **columns: Any) -> Path:
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.feather
+    import pyarrow.parquet
+
+    table = pa.table(columns)
+    write = pyarrow.parquet.write_table if path.suffix == ".parquet" else pyarrow.feather.write_feather
+    write(table, str(path))
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.feather", "a.arrow", "year=2026/a.parquet"])
+def test_columns_of_every_type_of_number(tmp_path: Path, name: str) -> None:
+    pa = pytest.importorskip("pyarrow")
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    path = written(
+        tmp_path / name,
+        i=pa.array([1, 2], pa.int8()),
+        f=pa.array([0.5, 1.5], pa.float32()),
+        b=[True, False],
+        d=pa.array(["1.25", "2.5"]).cast(pa.decimal128(5, 2)),
+        label=pa.array(["x", "y"]).dictionary_encode(),
+        k=pa.array([7, 8]).dictionary_encode(),
+    )
+    rows = read_table(path)
+    assert rows.X.tolist() == [[1, 0.5, 1, 1.25, 7], [2, 1.5, 0, 2.5, 8]]
+    assert (rows.class_names, rows.y.tolist()) == (("x", "y"), [0, 1])
+    new = read_columns(
+        written(tmp_path / "b.parquet", k=[9], d=[1.0], b=[True], f=[2.0], i=[3]), rows.columns
+    )
+    assert new.X.tolist() == [[3, 2, 1, 1, 9]]
+    assert not new.labelled
+
+
+def test_the_index_of_pandas_is_no_feature(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    frame = pandas.DataFrame({"a": [5.0, 6, 7], "price": [0.5, 1.5, 2.5]}, index=[9, 2, 4])
+    for index in (frame, frame.set_index(pandas.Index([9, 2, 4], name="house"))):
+        index.to_parquet(tmp_path / "a.parquet")
+        rows = read_table(tmp_path / "a.parquet")
+        assert rows.X.tolist() == [[5], [6], [7]]
+        assert rows.columns is not None
+        assert rows.columns.target == "price"
+        name = index.index.name or "__index_level_0__"
+        assert f"a.parquet: the index, {name}, is left out" in rows.notes
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ([1, None, None], "a number in column 'a', found 'null' in row 1 and 1 more missing in this column"),
+        (["p", "q", None], "a number in column 'a', found 'p' in row 0"),
+        ([1.0, float("nan"), 2], "found 'null' in row 1"),
+        ([1.0, 2, float("-inf")], "finite numbers in column 'a', found '-inf' in row 2"),
+        ([0, 2**53 + 1, 1], r"integers up to 2\^53 in column 'a'.* found '9007199254740993' in row 1"),
+        ([[1], [2], [3]], "a number in column 'a'"),
+    ],
+)
+def test_what_is_no_number_is_named_by_row_and_column(
+    tmp_path: Path, column: list[Any], message: str
+) -> None:
+    path = written(tmp_path / "a.parquet", a=column, b=[1, 2, 3], y=[0.5, 1.5, 2.5])
+    with pytest.raises(DataError, match=message):
+        read_table(path)
+    assert read_table(path, FileOptions.of(drop="a")).X.tolist() == [[1], [2], [3]]
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"ARROW1" * 20, bytes(100)])
+@pytest.mark.parametrize("name", ["a.parquet", "a.feather"])
+def test_damaged_files_are_one_line(tmp_path: Path, name: str, content: bytes) -> None:
+    pytest.importorskip("pyarrow")
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=name) as caught:
+        read_table(tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
+def test_without_pyarrow_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.parquet").write_bytes(b"PAR1")
+    plain = builtins.__import__
+
+    def without(name: str, *arguments: Any, **keywords: Any) -> Any:
+        if name.startswith("pyarrow"):
+            raise ImportError(name)
+        return plain(name, *arguments, **keywords)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(DataError, match=r"pip install 'kernelfit\[tables\]', or save the table as CSV"):
+        read_table(tmp_path / "a.parquet")
+
+
+def test_text_and_columns_give_the_same_rows(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(20, 2))
+    path = written(tmp_path / "a.parquet", a=values[:, 0], y=values[:, 1])
+    np.savetxt(tmp_path / "a.csv", values, delimiter=",", header="a,y", comments="", fmt="%.17g")
+    one, other = read_table(path), read_table(tmp_path / "a.csv")
+    assert np.array_equal(one.X, other.X)
+    assert np.array_equal(one.y, other.y)
+    assert one.columns == other.columns
