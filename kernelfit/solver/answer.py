@@ -95,6 +95,7 @@ def solve_targets(system: System, targets: Float, progress: Progress) -> Solved:
     return Solved(system.apply_inverse(targets))
 
 
+@np.errstate(over="ignore", invalid="ignore")  # the backward error is no number then
 def _refined(system: System, targets: Float, progress: Progress) -> Solved:
     """Conjugate gradients on A = K + ridge W^-1, without the jitter, preconditioned by the factor.
 
@@ -183,9 +184,13 @@ def _condition(system: System, norm: float, progress: Progress) -> tuple[float, 
     single = precision_of(system.plan.precision).factor == np.float32
     if problem.n <= EXACT and (single or problem.jitter > 0):
         inverse = _refined(system, np.eye(problem.n), progress)
-        if problem.jitter == 0 or inverse.error <= _AS_GOOD_AS_FLOAT64:
-            return max(1.0, norm * float(np.abs(inverse.alpha).sum(axis=0).max())), True
-    return max(1.0, (norm + problem.jitter) * system.inverse_norm()), problem.jitter == 0
+        if inverse.error <= _AS_GOOD_AS_FLOAT64 or (problem.jitter == 0 and np.isfinite(inverse.error)):
+            return _at_least_one(norm * float(np.abs(inverse.alpha).sum(axis=0).max())), True
+    return _at_least_one((norm + problem.jitter) * system.inverse_norm()), problem.jitter == 0
+
+
+def _at_least_one(condition: float) -> float:
+    return float(np.maximum(1.0, condition))  # NaN stays
 
 
 def _require_solution(system: System, solved: Solved, error: float, targets: Float) -> None:

@@ -149,3 +149,25 @@ def test_an_ill_conditioned_refined_system_does_not_promise_too_much():
         large, np.ones(100), kernel="precomputed", precision="mixed", jitter=5e-7, device="cpu"
     ).certificate
     assert np.isnan(unknown.forward_error)
+
+
+@pytest.mark.parametrize("device", [False, True])
+def test_what_float32_cannot_hold_of_a_graded_gram_warns_nobody(make_device, device):
+    """1 / 1e-41 overflows in float32: NumPy's warnings reached the user, and a condition number of 1 was claimed."""
+    where = make_device(1_000_000) if device else "cpu"
+    K, y = np.diag([1.0, 1e-20, 1e-41]), np.array([1.0, 2.0, 0.0])
+    solution = kernelfit.solve(K, y, kernel="precomputed", precision="mixed", device=where)
+    np.testing.assert_allclose(solution.alpha[:, 0], [1.0, 2e20, 0.0], rtol=1e-6)
+    assert not solution.certificate.condition_estimate < 1e38
+
+
+@pytest.mark.parametrize("precision", ["float64", "mixed", "float32"])
+def test_the_forward_error_bounds_the_error(rng, precision):
+    """It was half of |A^-1| |r| where |A| |alpha| is |y|: 3.8e-8 for 7.5e-8."""
+    K = np.eye(16) + 1e-12 * np.ones((16, 16))
+    y = rng.standard_normal((16, 40))
+    solution = kernelfit.solve(K, y, kernel="precomputed", precision=precision)
+    apart = np.longdouble(K[0, 0]) - np.longdouble(K[0, 1])
+    exact = (y - K[0, 1] * y.sum(axis=0, dtype=np.longdouble) / (apart + 16 * np.longdouble(K[0, 1]))) / apart
+    errors = np.abs(solution.alpha - exact).max(axis=0) / np.abs(exact).max(axis=0)
+    assert errors.max() <= solution.certificate.forward_error
