@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
+import functools
+import inspect
 import re
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -12,6 +15,38 @@ from kernelfit.errors import InputError
 
 # Columns that a message lists.
 _LISTED = 8
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def suggests_names(others: Mapping[str, str]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """A function whose unknown keywords are a TypeError that suggests the right one.
+
+    `others` are names that the same thing has elsewhere, with what it is called here.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        known = [name for name in inspect.signature(function).parameters if name != "self"]
+
+        @functools.wraps(function)
+        def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+            if not kwargs.keys() <= set(known):
+                unknown = next(name for name in kwargs if name not in known)
+                near = difflib.get_close_matches(unknown, known, 1)
+                if unknown in others:
+                    remedy = f"here it is called {others[unknown]}"
+                elif near:
+                    remedy = f"did you mean {near[0]}?"
+                else:
+                    remedy = f"expected one of {', '.join(known)}"
+                raise TypeError(f"{unknown}: got an argument of that name; {remedy}")
+            return function(*args, **kwargs)
+
+        return checked
+
+    return decorate
 
 
 def positive(name: str, value: Any) -> float:

@@ -87,11 +87,8 @@ def solve_by_ridge(
     Factors stay while memory is planned to hold all of them, and are given back one by one otherwise.
     """
     of = np.asarray(ridges)
-    if problem.duplicates and problem.weights is None:
-        weights = np.ones(problem.n)
-        for group in problem.duplicates:
-            weights[np.searchsorted(problem.kept, group[0])] = len(group)
-        problem = replace(problem, weights=weights)
+    if problem.duplicates:
+        problem = replace(problem, weights=problem.counts)
     different = np.unique(of)
     parts: list[tuple[NDArray[np.int64], Solution]] = []
     for ridge in different:

@@ -102,6 +102,16 @@ class Problem:
         return each if self.weights is None or self.ridge == 0 else each / self.weights[:, None]
 
     @property
+    def counts(self) -> Float:
+        """How often each row that was kept occurs (n,): as its weight says, or the rows that repeat it."""
+        if self.weights is not None:
+            return self.weights
+        counts = np.ones(self.n)
+        for group in self.duplicates:
+            counts[np.searchsorted(self.kept, group[0])] = len(group)
+        return counts
+
+    @property
     def min_ridge(self) -> float:
         """The least of `ridges`: |A^-1| is at most 1 / this."""
         return float(np.min(self.ridges))

@@ -26,7 +26,7 @@ from kernelfit.kernels import Gaussian
 
 
 @pytest.mark.filterwarnings("ignore::scipy.linalg.LinAlgWarning")
-@parametrize_with_checks([KernelInterpolator(), KernelClassifier()])
+@parametrize_with_checks([KernelInterpolator(), KernelClassifier(probability=True)])
 def test_scikit_learn_conventions(estimator: Any, check: Any) -> None:
     check(estimator)
 

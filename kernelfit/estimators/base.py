@@ -1,0 +1,139 @@
+"""What both estimators share: parameters, the solve, and scores of new rows."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import LinAlgWarning
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from kernelfit.arguments import suggests_names
+from kernelfit.errors import InputError
+from kernelfit.kernels import Kernel, Pairwise
+from kernelfit.progress import ProgressLike
+from kernelfit.solver.least_ridge import SINGULAR
+from kernelfit.solver.solution import Solution
+from kernelfit.solver.solve import solve
+from kernelfit.typing import Float, GammaRule, PrecisionName, RidgeLike, Singular, Tier
+
+KernelLike = str | Kernel | Callable[[Any, Any], float]
+
+#: what others call our parameters
+KERNEL_NAMES = {
+    "alpha": "ridge",
+    "C": "ridge, which is 1 / C",
+    "sigma": "gamma",
+    "length_scale": "kernel_params={'length_scale': ...}",
+    "degree": "kernel_params={'degree': ...}",
+    "coef0": "kernel_params={'coef0': ...}",
+    "n_jobs": "threads",
+    "verbose": "progress=True",
+}
+# Bytes stay bytes (their inner products are exact), float32 stays float32; anything else becomes float64.
+DTYPES = (np.float64, np.float32, np.uint8)
+
+
+class KernelEstimator(BaseEstimator):
+    """What both estimators share: parameters, the solve, and scores of new rows."""
+
+    solution_: Solution
+    ridge_: Any
+    n_features_in_: int
+
+    @suggests_names(KERNEL_NAMES)
+    def __init__(
+        self,
+        kernel: KernelLike = "gaussian",
+        *,
+        gamma: float | GammaRule | None = None,
+        gamma_factor: float = 1.0,
+        kernel_params: dict[str, Any] | None = None,
+        ridge: RidgeLike = 0.0,
+        jitter: float = 0.0,
+        singular: Singular = "ridge",
+        precision: PrecisionName = "float64",
+        tier: Tier = "auto",
+        memory: int | str | None = None,
+        device: str = "auto",
+        threads: int | None = None,
+        scale: float | None = None,
+        keep_factor: bool = False,
+        random_state: int | np.random.RandomState | None = 0,
+        progress: ProgressLike = None,
+    ) -> None:
+        self.kernel = kernel
+        self.gamma = gamma
+        self.gamma_factor = gamma_factor
+        self.kernel_params = kernel_params
+        self.ridge = ridge
+        self.jitter = jitter
+        self.singular = singular
+        self.precision = precision
+        self.tier = tier
+        self.memory = memory
+        self.device = device
+        self.threads = threads
+        self.scale = scale
+        self.keep_factor = keep_factor
+        self.random_state = random_state
+        self.progress = progress
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.pairwise = self.kernel == "precomputed"
+        return tags
+
+    def _solve(self, X: NDArray[Any], targets: Float, sample_weight: ArrayLike | None) -> None:
+        """Fit `solution_` to targets (n,) or (n, c)."""
+        kernel = self.kernel
+        if not isinstance(kernel, (str, Kernel)):
+            kernel = Pairwise(kernel)
+        self.solution_ = solve(
+            X,
+            targets,
+            sample_weight=sample_weight,
+            kernel=kernel,
+            gamma=self.gamma,
+            gamma_factor=self.gamma_factor,
+            kernel_params=self.kernel_params,
+            ridge=self.ridge,
+            jitter=self.jitter,
+            singular=self.singular,
+            precision=self.precision,
+            tier=self.tier,
+            memory=self.memory,
+            device=self.device,
+            threads=self.threads,
+            scale=self.scale,
+            seed=int(check_random_state(self.random_state).randint(2**31 - 1)),
+            # The certificate's condition number costs passes over the factor; ask kernelfit.solve for it.
+            condition=False,
+            progress=self.progress,
+        )
+        for note in self.solution_.notes:
+            if note.startswith(SINGULAR):
+                remedy = "set ridge > 0 or a narrower kernel, or singular='raise' to make this an error"
+                warnings.warn(f"{note.removeprefix(SINGULAR)}; {remedy}", LinAlgWarning, stacklevel=3)
+        self.ridge_ = self.solution_.ridge
+
+    def _let_go(self) -> None:
+        """Give the factor back, unless it is to be kept."""
+        if not self.keep_factor:
+            self.solution_.close()
+
+    def _scores(self, X: ArrayLike) -> Float:
+        check_is_fitted(self)
+        rows = validate_data(self, X, dtype=DTYPES, reset=False)
+        return self.solution_.predict(rows, self.progress)
+
+    def _check_square(self, X: NDArray[Any]) -> None:
+        if self.kernel == "precomputed" and X.shape[0] != X.shape[1]:
+            raise InputError(
+                f"X: got shape {X.shape}, expected the square Gram matrix (n, n) of the training rows"
+            )

@@ -1,0 +1,190 @@
+"""The classifier: of rows of one class each, or of several labels each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import ClassifierMixin
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+
+from kernelfit.arguments import suggests_names
+from kernelfit.errors import InputError
+from kernelfit.estimators.base import DTYPES, KERNEL_NAMES, KernelEstimator, KernelLike
+from kernelfit.estimators.calibration import inverse_temperature, probabilities
+from kernelfit.metrics import one_hot
+from kernelfit.progress import ProgressLike
+from kernelfit.typing import Float, GammaRule, PrecisionName, RidgeLike, Singular, Tier
+
+
+def _calibrated(model: KernelClassifier) -> bool:
+    if not model.probability:
+        raise AttributeError(
+            "predict_proba: got probability=False, expected KernelClassifier(probability=True)"
+        )
+    return True
+
+
+class KernelClassifier(ClassifierMixin, KernelEstimator):
+    """Interpolates one-hot labels and predicts the class of the largest score.
+
+    Labels y are (n,) numbers or strings; or an indicator matrix (n, L) of 0 and 1, dense or sparse, whose rows have any
+    number of L labels: -1 and 1 are then interpolated, and a label is predicted where its score is above 0.
+
+    Parameters
+    ----------
+    probability : whether `predict_proba` is wanted. It is calibrated by leave-one-out scores of the training rows (see
+        `kernelfit.estimators.calibration`), which cost as many flops as the factor, n^3/3
+
+    All other parameters are those of `KernelInterpolator`.
+
+    Attributes
+    ----------
+    classes_ : the labels, sorted; 0 ... L-1 for an indicator matrix
+    solution_ : `kernelfit.Solution`, one column of alpha for each class or label
+    ridge_ : the ridge that was used
+    inverse_temperature_ : what scores are multiplied with before the softmax, (L,) for an indicator matrix; with
+        probability=True
+    n_features_in_, feature_names_in_ : as in scikit-learn
+    """
+
+    classes_: NDArray[Any]
+    inverse_temperature_: Any
+
+    @suggests_names(KERNEL_NAMES)
+    def __init__(
+        self,
+        kernel: KernelLike = "gaussian",
+        *,
+        gamma: float | GammaRule | None = None,
+        gamma_factor: float = 1.0,
+        kernel_params: dict[str, Any] | None = None,
+        ridge: RidgeLike = 0.0,
+        jitter: float = 0.0,
+        singular: Singular = "ridge",
+        probability: bool = False,
+        precision: PrecisionName = "float64",
+        tier: Tier = "auto",
+        memory: int | str | None = None,
+        device: str = "auto",
+        threads: int | None = None,
+        scale: float | None = None,
+        keep_factor: bool = False,
+        random_state: int | np.random.RandomState | None = 0,
+        progress: ProgressLike = None,
+    ) -> None:
+        super().__init__(
+            kernel,
+            gamma=gamma,
+            gamma_factor=gamma_factor,
+            kernel_params=kernel_params,
+            ridge=ridge,
+            jitter=jitter,
+            singular=singular,
+            precision=precision,
+            tier=tier,
+            memory=memory,
+            device=device,
+            threads=threads,
+            scale=scale,
+            keep_factor=keep_factor,
+            random_state=random_state,
+            progress=progress,
+        )
+        self.probability = probability
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> KernelClassifier:
+        """Solve for the one-hot labels, rows counting by `sample_weight` as for `KernelInterpolator`."""
+        rows, labels = validate_data(self, X, y, dtype=DTYPES, multi_output=True, ensure_min_samples=2)
+        self._check_square(rows)
+        check_classification_targets(labels)
+        self._multilabel = type_of_target(labels, input_name="y") == "multilabel-indicator"
+        targets = self._indicated(labels) if self._multilabel else self._one_hot(labels)
+        self._solve(rows, targets, sample_weight)
+        if self.probability:
+            self._calibrate()
+        self._let_go()
+        return self
+
+    def decision_function(self, X: ArrayLike) -> Float:
+        """Scores (m, c); with two classes the second's score minus the first's, (m,); (m, L) for labels."""
+        scores = self._scores(X)
+        return scores[:, 1] - scores[:, 0] if self._is_binary else scores
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """The class of the largest score for every row of X (m,); an indicator matrix (m, L) for labels."""
+        scores = self.decision_function(X)
+        if self._multilabel:
+            return (scores > 0).astype(int)
+        codes = (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
+        return self.classes_[codes]
+
+    @available_if(_calibrated)
+    def predict_proba(self, X: ArrayLike) -> Float:
+        """The probability of every class (m, c), which add up to 1; of every label (m, L), each for itself."""
+        check_is_fitted(self, "inverse_temperature_")
+        scores = self._scores(X)
+        if not self._multilabel:
+            return probabilities(scores, self.inverse_temperature_)
+        return np.column_stack(
+            [
+                probabilities(_both(column), a)[:, 1]
+                for column, a in zip(scores.T, self.inverse_temperature_, strict=True)
+            ]
+        )
+
+    @available_if(_calibrated)
+    def predict_log_proba(self, X: ArrayLike) -> Float:
+        """The logarithm of `predict_proba`."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+    @property
+    def _is_binary(self) -> bool:
+        return not self._multilabel and len(self.classes_) == 2
+
+    def _one_hot(self, labels: NDArray[Any]) -> Float:
+        if np.ndim(labels) > 1 and labels.shape[1] > 1:
+            raise InputError(
+                f"y: got classes of shape {labels.shape}, expected (n,), or an indicator matrix of 0 and 1"
+            )
+        labels = column_or_1d(labels, warn=True)
+        self.classes_, codes = np.unique(labels, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise InputError(
+                f"y: got one class only, {self.classes_[0]!r}; expected rows of at least 2 classes, give more rows"
+            )
+        return one_hot(codes, len(self.classes_))
+
+    def _indicated(self, labels: Any) -> Float:
+        """-1 and 1 (n, L) for 0 and 1, or for any two numbers the smaller and the larger."""
+        dense = np.asarray(labels.toarray() if hasattr(labels, "toarray") else labels, dtype=np.float64)
+        self.classes_ = np.arange(dense.shape[1])
+        return np.where(dense > 0, 1.0, -1.0)
+
+    def _calibrate(self) -> None:
+        solution = self.solution_
+        scores = solution.leave_one_out(self.progress, distinct=True)
+        weights, targets = solution.problem.counts, solution.targets
+        if not self._multilabel:
+            self.inverse_temperature_ = inverse_temperature(scores, targets.argmax(axis=1), weights)
+            return
+        self.inverse_temperature_ = np.array(
+            [
+                inverse_temperature(_both(column), (target > 0).astype(np.int64), weights)
+                for column, target in zip(scores.T, targets.T, strict=True)
+            ]
+        )
+
+
+def _both(scores: Float) -> Float:
+    """Scores (m,) of a label as those of not having and having it (m, 2)."""
+    return np.column_stack([-scores, scores])

@@ -1,0 +1,112 @@
+"""Several labels a row, and probabilities."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import csr_array
+from sklearn.datasets import load_digits, make_multilabel_classification
+from sklearn.metrics import log_loss
+from sklearn.model_selection import cross_val_predict
+
+from kernelfit import KernelClassifier, KernelInterpolator
+from kernelfit.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    X, y = load_digits(return_X_y=True)
+    rows = np.random.default_rng(0).permutation(len(y))[:700]
+    return X[rows] / 16, y[rows]
+
+
+@pytest.fixture(scope="module")
+def tagged() -> tuple[np.ndarray, np.ndarray]:
+    X, Y = make_multilabel_classification(150, 8, n_classes=3, random_state=1)
+    return X / 10, Y
+
+
+def test_labels_are_interpolated_each_for_itself(tagged: tuple[np.ndarray, np.ndarray]) -> None:
+    X, Y = tagged
+    model = KernelClassifier(gamma=0.5, ridge=0.1).fit(X[:100], Y[:100])
+    signs = KernelInterpolator(gamma=0.5, ridge=0.1).fit(X[:100], 2.0 * Y[:100] - 1.0)
+    assert_array_equal(model.decision_function(X), signs.predict(X))
+    assert_array_equal(model.predict(X), signs.predict(X) > 0)
+    assert_array_equal(model.classes_, [0, 1, 2])
+    assert model.score(X[100:], Y[100:]) > 0.3  # all three right
+    sparse = KernelClassifier(gamma=0.5, ridge=0.1).fit(X[:100], csr_array(Y[:100]))
+    assert_array_equal(sparse.predict(X), model.predict(X))
+    # An interpolant meets every label.
+    assert_array_equal(KernelClassifier(gamma=5.0).fit(X, Y).predict(X), Y)
+    with pytest.raises(ValueError, match=r"y: got classes of shape \(150, 3\)"):
+        KernelClassifier().fit(X, Y + np.arange(3))
+
+
+def test_probabilities_of_digits(digits: tuple[np.ndarray, np.ndarray]) -> None:
+    X, y = digits
+    model = KernelClassifier(probability=True).fit(X[:500], y[:500])
+    p = model.predict_proba(X[500:])
+    assert p.shape == (200, 10)
+    assert_allclose(p.sum(axis=1), 1.0, rtol=1e-14)
+    assert_array_equal(model.classes_[p.argmax(axis=1)], model.predict(X[500:]))
+    assert log_loss(y[500:], p) < 0.15
+    # Neither half nor twice the temperature would have been better by much.
+    scores = model.decision_function(X[500:])
+    for factor in (0.5, 2.0):
+        other = np.exp(factor * model.inverse_temperature_ * scores)
+        assert log_loss(y[500:], p) < log_loss(y[500:], other / other.sum(axis=1, keepdims=True)) + 0.01
+    assert_allclose(model.predict_log_proba(X[500:]), np.log(p))
+    assert_array_equal(pickle.loads(pickle.dumps(model)).predict_proba(X[500:]), p)
+    assert model.solution_.factor is None
+
+
+def test_probabilities_of_two_classes_and_of_labels(tagged: tuple[np.ndarray, np.ndarray]) -> None:
+    X, Y = tagged
+    model = KernelClassifier(gamma=0.5, ridge=0.1, probability=True).fit(X, Y)
+    p = model.predict_proba(X)
+    assert p.shape == Y.shape
+    assert ((p > 0) & (p < 1)).all()
+    assert_array_equal(p > 0.5, model.predict(X) == 1)
+    one = KernelClassifier(gamma=0.5, ridge=0.1, probability=True).fit(X, Y[:, 1])
+    assert one.predict_proba(X).shape == (150, 2)
+    # -1 and 1 are twice as far apart as the two one-hot scores of a class.
+    assert_allclose(one.predict_proba(X)[:, 1], p[:, 1], rtol=1e-3)
+
+
+def test_probabilities_count_rows_by_their_weights(digits: tuple[np.ndarray, np.ndarray]) -> None:
+    X, y = digits
+    weights = np.random.default_rng(0).integers(0, 3, 300)
+    options = {"ridge": 0.1, "gamma": 0.05, "probability": True}
+    weighted = KernelClassifier(**options).fit(X[:300], y[:300], sample_weight=weights)
+    plain = KernelClassifier(**options).fit(X[:300][weights > 0], y[:300][weights > 0])
+    assert weighted.inverse_temperature_ != plain.inverse_temperature_
+    assert_allclose(weighted.inverse_temperature_, plain.inverse_temperature_, rtol=0.3)
+
+
+def test_probabilities_in_cross_validation(digits: tuple[np.ndarray, np.ndarray]) -> None:
+    X, y = digits
+    p = cross_val_predict(KernelClassifier(probability=True), X[:300], y[:300], method="predict_proba", cv=3)
+    assert log_loss(y[:300], p) < 0.4
+
+
+def test_probabilities_are_asked_for(digits: tuple[np.ndarray, np.ndarray]) -> None:
+    X, y = digits
+    model = KernelClassifier().fit(X[:50], y[:50])
+    assert not hasattr(model, "predict_proba")
+    with pytest.raises(AttributeError, match="predict_proba") as raised:
+        model.predict_proba(X)
+    assert "probability=True" in str(raised.value.__cause__)
+    with pytest.raises(InputError, match="primal path"):
+        KernelClassifier("linear", probability=True).fit(X[:, 20:24], y)
+
+
+def test_names_of_others_are_explained() -> None:
+    with pytest.raises(TypeError, match="alpha: got an argument of that name; here it is called ridge"):
+        KernelInterpolator(alpha=1.0)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="did you mean precision"):
+        KernelClassifier(precison="mixed")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="expected one of kernel, gamma"):
+        KernelClassifier(xyz=1)  # type: ignore[call-arg]
