@@ -18,6 +18,7 @@ BENCHMARKS = {
     "draws": "benchmarks.draws",
     "expressivity": "benchmarks.expressivity",
     "corruptions": "benchmarks.corruptions",
+    "grid-search": "benchmarks.grid_search",
     "kills": "benchmarks.fuzz.kills",
     "full-disk": "benchmarks.fuzz.full_disk",
     "fuzz": "benchmarks.fuzz.fuzz",

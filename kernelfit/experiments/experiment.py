@@ -386,6 +386,8 @@ def _read_result(run_dir: Path) -> Result:
         if experiment.inputs.standardise != (scaling is not None):
             raise ValueError("standardisation and experiment do not belong together")
         standardisation = None if scaling is None else Standardisation.from_dict(scaling)
+        if (classes is not None) != (stored["task"] == "classification"):
+            raise ValueError(f"classes {classes} of a {stored['task']}")
         if classes is not None and len(classes) != solution.alpha.shape[1]:
             raise ValueError(f"{len(classes)} classes, and alpha has {solution.alpha.shape[1]} columns")
         if experiment.inputs.centre != (mean is not None):

@@ -52,6 +52,7 @@ OF_A_CHOICE = ("interpolation", "ridge_choice", "ridge_path")
 #: what result.json holds of that, and what is read beside it for new rows
 STORED = {
     "dataset": schema.TEXT,
+    "task": schema.one_of(("classification", "regression")),
     "notes": schema.sequence(schema.TEXT),
     "seconds": schema.mapping(schema.number()),
     "interpolates": schema.BOOLEAN,

@@ -298,6 +298,8 @@ def test_a_run_of_solve_is_resumed_without_a_data_set(tmp_path: Path, rng: np.ra
         {"seconds": {"load": "1"}},
         {"streamed": 1},
         {"classes": ["a", "b"]},
+        {"classes": None},
+        {"task": "regression"},
         {"rows_digest": 3},
     ],
 )
