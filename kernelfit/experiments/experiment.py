@@ -5,6 +5,7 @@ The command line is a parser of these arguments: whatever `kernelfit solve` does
 
 from __future__ import annotations
 
+import html
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -46,6 +47,17 @@ from kernelfit.streaming import gram_file
 from kernelfit.typing import Corruption, GammaRule, PrecisionName, RidgeRule, TaskName, Tier
 
 Pathlike = str | Path | None
+
+
+# title -> settings whose values are named, and settings named with their values where they are not the default
+_SUMMARY: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
+    ("rows", (), ("n_train", "n_test", "test", "target", "drop", "task", "keys", "data_dir", "seed")),
+    ("corruption", (), ("corruption", "corruption_p")),
+    ("features", ("features",), ("feature_options", "standardise")),
+    ("kernel", ("kernel",), ("gamma", "gamma_factor", "kernel_params")),
+    ("solver", ("precision",), ("ridge", "jitter", "loo")),
+    ("machine", (), ("tier", "memory", "scratch", "device", "device_memory", "threads")),
+)
 
 
 class Experiment(Settings):
@@ -152,6 +164,25 @@ class Experiment(Settings):
         if given.get("kernel") == "linear" and self.streams:
             del given["kernel"]
         return f"Experiment({', '.join(f'{name}={value!r}' for name, value in given.items())})"
+
+    def summary(self) -> str:
+        """What goes in and how it is solved, a line for each; what is left to the defaults is not named."""
+        settings = self.to_dict() | {"feature_options": self.inputs.features.given}
+        default = Experiment().to_dict()
+        lines = [f"Experiment on {settings['train'] or settings['dataset']}"]
+        for title, named, names in _SUMMARY:
+            said = [f"{settings[name]}" for name in named]
+            said += [
+                f"{name} {settings[name]}"
+                for name in names
+                if settings[name] not in (None, {}, False, default[name])
+            ]
+            if said:
+                lines.append(f"  {title:<16}{', '.join(said)}")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(self.summary())}</pre>"
 
     def run(
         self,

@@ -20,7 +20,7 @@ from kernelfit.progress import Progress, ProgressLike, as_progress
 from kernelfit.runs.folder import SOLUTION, WEIGHTS
 from kernelfit.solver.inputs import find_duplicates
 from kernelfit.solver.solution import Solution
-from kernelfit.storage import hdf5
+from kernelfit.storage import hdf5, json_output
 from kernelfit.streaming import weights as feature_weights
 from kernelfit.typing import Array, Float
 
@@ -93,6 +93,11 @@ class Result:
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(self.summary())}</pre>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record, in JSON's types."""
+        plain: dict[str, Any] = json_output.plain(self.record)
+        return plain
 
     def scores(self, rows: Array, progress: ProgressLike = None) -> Float:
         """f at the rows (m, d), which are as those of the data set before any features: (m, c)."""

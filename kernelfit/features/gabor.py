@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from kernelfit.arguments import finite, integer, positive
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
-from kernelfit.features.images import Float32, ImageFeatures, Picture, RowTask, rows_within
+from kernelfit.features.images import Float32, ImageFeatures, Picture, RowTask, channel_titles, rows_within
 from kernelfit.features.pooling import gaussian_pooling, pool_maps
 from kernelfit.progress import Progress
 
@@ -218,15 +218,21 @@ class Gabor(ImageFeatures):
             features /= np.where(lengths > 0, lengths, 1.0).astype(np.float32)[:, None]
 
     def filter_pictures(self) -> list[Picture]:
-        return [(label, psi.real) for label, psi in zip(self._labels(), self.filters_, strict=False)]
+        return [(title, psi.real) for title, psi in zip(self._titles(), self.filters_, strict=False)]
 
     def map_pictures(self, row: NDArray[Any]) -> list[Picture]:
         down, across = (len(pool) for pool in self._pool)
         maps = self.transform(row).reshape(-1, down, across)
-        labels = [
-            f"c{channel} {label}" for channel in range(self.image_shape_[2]) for label in self._labels()
+        titles = [
+            f"{title}{colour}" for colour in channel_titles(self.image_shape_[2]) for title in self._titles()
         ]
-        return list(zip(labels, maps, strict=True))
+        return list(zip(titles, maps, strict=True))
+
+    def _titles(self) -> list[str]:
+        """The labels in words: wavelength in pixels, direction of the wave in degrees."""
+        turns = [f"{180 * k / self.n_orientations:g}°" for k in range(self.n_orientations)]
+        titles = [f"{w:g} px, {turn}" for w in self.wavelengths for turn in turns]
+        return titles + ["smoothed"] * bool(self.low_pass)
 
     def _labels(self) -> list[str]:
         labels = [f"w{w:g}_o{k}" for w in self.wavelengths for k in range(self.n_orientations)]

@@ -55,6 +55,15 @@ def rows_within(bytes_per_row: int, bytes_in_all: int, max_rows: int) -> int:
     return max(1, min(max_rows, bytes_in_all // max(bytes_per_row, 1)))
 
 
+def channel_titles(channels: int) -> tuple[str, ...]:
+    """What is added to the title of a picture of one channel: nothing for a grey image, else its colour."""
+    if channels == 1:
+        return ("",)
+    if channels == 3:
+        return (", red", ", green", ", blue")
+    return tuple(f", channel {channel}" for channel in range(channels))
+
+
 class ImageFeatures(TransformerMixin, BaseEstimator):
     """Base of the feature maps: X (n, height * width * channels) -> Z (n, n_features) float32.
 

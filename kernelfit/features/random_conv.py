@@ -227,12 +227,16 @@ class RandomConv(StreamingImageFeatures):
 
     def filter_pictures(self) -> list[Picture]:
         filters = self.filters_[:64].reshape(-1, *self.patch_shape_)
-        return [(f"f{index}", filter_) for index, filter_ in enumerate(filters)]
+        return [(f"filter {index}", filter_) for index, filter_ in enumerate(filters)]
 
     def map_pictures(self, row: NDArray[Any]) -> list[Picture]:
         few = min(self.n_filters, 32)
         maps = self.filter_block(self.validated(row), 0, few).reshape(few, 2, *self.windows_)
-        return [(f"f{f} {sign}", maps[f, s]) for f in range(few) for s, sign in enumerate(("above", "below"))]
+        return [
+            (f"filter {f}, {sign}", maps[f, s])
+            for f in range(few)
+            for s, sign in enumerate(("above", "below"))
+        ]
 
     @property
     def notes(self) -> tuple[str, ...]:

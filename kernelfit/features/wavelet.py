@@ -159,7 +159,7 @@ class Wavelet(ImageFeatures):
         for label, grid in zip(self._labels, self._grids, strict=True):
             shape = (*grid, self.image_shape_[2])
             stop = start + int(np.prod(shape))
-            pictures.append((label, features[start:stop].reshape(shape)))
+            pictures.append((_title(label), features[start:stop].reshape(shape)))
             start = stop
         return pictures
 
@@ -171,3 +171,9 @@ class Wavelet(ImageFeatures):
             for x in range(across)
             for channel in range(self.image_shape_[2])
         ]
+
+
+def _title(label: str) -> str:
+    """horizontal2 -> horizontal, level 2."""
+    name = label.rstrip("0123456789")
+    return f"{name}, level {label.removeprefix(name)}" if label != name else label

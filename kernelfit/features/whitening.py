@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from kernelfit.arguments import non_negative
 from kernelfit.cpu.pool import CpuBackend
-from kernelfit.features.images import Float32, ImageFeatures, Picture, RowTask, rows_within
+from kernelfit.features.images import Float32, ImageFeatures, Picture, RowTask, channel_titles, rows_within
 from kernelfit.features.patches import FLAT
 from kernelfit.progress import Progress
 
@@ -133,7 +133,8 @@ class Whitening(ImageFeatures):
             for channel in range(channels)
         ]
         rows = self.whitening_.reshape(height, width, channels, height, width, channels)
-        return [(f"y{y} x{x} c{channel}", rows[y, x, channel]) for y, x, channel in positions]
+        titles = channel_titles(channels)
+        return [(f"pixel {y}, {x}{titles[channel]}", rows[y, x, channel]) for y, x, channel in positions]
 
     def map_pictures(self, row: NDArray[Any]) -> list[Picture]:
         return [("whitened", self.transform(row).reshape(self.image_shape_))]

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kernelfit.errors import InputError
+from kernelfit.experiments.scaling import FITTED_SIZES
+from kernelfit.report import tables
 from kernelfit.storage import atomic
 
 if TYPE_CHECKING:
@@ -34,27 +36,61 @@ def save(figure: Figure, target: Path) -> None:
 
 
 def bench(record: dict[str, Any]) -> Figure:
-    """Seconds against n on logarithmic axes with the fitted power; the factor's share of the GEMM rate."""
+    """Seconds against n on logarithmic axes, beside n^3/3 flops at the measured GEMM rate; the factor's share of it.
+
+    The fitted power is drawn over the sizes it was fitted to and no further; what is predicted is a star.
+    """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10.0, 4.2), layout="constrained")
+    figure = Figure(figsize=(10.0, 4.8), layout="constrained")
     times, shares = figure.subplots(1, 2)
     n = np.array([row["n"] for row in record["rows"]], dtype=float)
+    ahead = [(prediction["n"], prediction["seconds"]) for prediction in record["predictions"]]
     for name, marker in (("gram", "s"), ("factor", "o"), ("solve", "^"), ("total", "D")):
         values = np.array([row["seconds"][name] for row in record["rows"]], dtype=float)
-        times.plot(n[values > 0], values[values > 0], marker=marker, label=name)
+        if (values > 0).any():
+            times.plot(n[values > 0], values[values > 0], marker=marker, label=name)
     if record["fit"] is not None:
-        fit = record["fit"]
-        grid = np.geomspace(n[0], max([n[-1], *(p["n"] for p in record["predictions"])]), 100)
-        times.plot(grid, fit["coefficient"] * grid ** fit["exponent"], "k:", label=f"n^{fit['exponent']:.2f}")
-    for prediction in record["predictions"]:
-        times.plot(prediction["n"], prediction["seconds"], "k*", markersize=11)
-    times.set(xscale="log", yscale="log", xlabel="training rows n", ylabel="seconds", title="solve time")
-    times.legend()
+        fit, fitted = record["fit"], n[-FITTED_SIZES:]
+        label = f"total, fitted: n^{fit['exponent']:.2f}"
+        times.plot(
+            fitted, fit["coefficient"] * fitted ** fit["exponent"], color="k", linewidth=0.8, label=label
+        )
+    rate = record["gemm_flops_per_second"]
+    grid = np.geomspace(n[0], max([n[-1], *(size for size, _ in ahead)]), 50)
+    model = f"n³/3 flops at {tables.rate(rate)}, the GEMM's"
+    times.plot(grid, grid**3 / 3 / rate, "k:", label=model)
+    if ahead:
+        times.plot(*zip(*ahead, strict=True), "k*", markersize=11, linestyle="none", label="total, predicted")
+    times.set(xscale="log", yscale="log", xlabel="training rows n", ylabel="seconds", title="time of a solve")
     times.grid(which="both", alpha=0.25)
     shares.plot(n, [100 * row["share_of_gemm"] for row in record["rows"]], marker="o")
     shares.axhline(100, color="k", linestyle=":", linewidth=1)
-    shares.set(xscale="log", xlabel="training rows n", ylabel="% of GEMM", title="rate of the factorisation")
+    shares.set(
+        xscale="log", xlabel="training rows n", ylabel="% of the GEMM's", title="rate of the factorisation"
+    )
     shares.set_ylim(0, 110)
     shares.grid(alpha=0.25)
+    _label_sizes(times, [*n, *(size for size, _ in ahead)])
+    _label_sizes(shares, list(n))
+    figure.legend(loc="outside lower center", ncols=4, fontsize=8)
+    figure.suptitle(_measured_on(record), fontsize=9)
     return figure
+
+
+def _label_sizes(axes: Any, sizes: list[float]) -> None:
+    """Ticks at the sizes themselves, in full."""
+    from matplotlib.ticker import NullFormatter
+
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xticks(sizes, [f"{size:,.0f}" for size in sizes], rotation=30)
+
+
+def _measured_on(record: dict[str, Any]) -> str:
+    """Rows, kernel and precision; the machine."""
+    processor = record["environment"]["processor"]
+    return (
+        f"{record['dataset']} rows of {record['n_features']:,} features, {tables.kernel_formula(record['kernel'])}, "
+        f"{record['n_rhs']} right-hand sides, {record['precision']}\n"
+        f"{processor['model']}, {record['threads']} of {processor['cores']} cores; GEMM in {record['gemm_dtype']}"
+    )

@@ -37,9 +37,30 @@ def test_one_screen(shown: dict[str, object], name: str) -> None:
     assert 3 <= len(text.splitlines()) <= 24
     assert max(map(len, text.splitlines())) <= 120
     assert value._repr_html_() == f"<pre>{html.escape(text)}</pre>"  # type: ignore[attr-defined]
-    if name != "Result":
-        record = value.to_dict()  # type: ignore[attr-defined]
-        assert json.loads(json_output.dumps(record)) == json_output.plain(record)
+    record = value.to_dict()  # type: ignore[attr-defined]
+    assert json.loads(json_output.dumps(record)) == json_output.plain(record)
+
+
+def test_an_experiment_says_what_goes_in_and_what_is_not_the_default() -> None:
+    assert Experiment().summary().splitlines() == [
+        "Experiment on digits",
+        "  features        none",
+        "  kernel          gaussian",
+        "  solver          float64",
+    ]
+    options = {"wavelengths": (3.0, 5.0)}
+    experiment = Experiment(
+        "mnist", n_train=30, gamma="auto", features="gabor", feature_options=options, loo=True
+    )
+    text = experiment.summary()
+    assert text.splitlines() == [
+        "Experiment on mnist",
+        "  rows            n_train 30",
+        "  features        gabor, feature_options {'wavelengths': (3.0, 5.0)}",
+        "  kernel          gaussian, gamma auto",
+        "  solver          float64, loo True",
+    ]
+    assert experiment._repr_html_() == f"<pre>{html.escape(text)}</pre>"
 
 
 def test_the_numbers_that_matter_are_there(shown: dict[str, object]) -> None:

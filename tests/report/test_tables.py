@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console, RenderableType
 
@@ -181,6 +182,11 @@ def bench_record() -> dict[str, Any]:
         "gemm_dtype": "float32",
         "threads": 2,
         "gemm_flops_per_second": 1e11,
+        "dataset": "mnist",
+        "n_features": 784,
+        "n_rhs": 10,
+        "kernel": {"name": "gaussian", "gamma": 0.02},
+        "environment": {"processor": {"model": "a processor", "cores": 4}},
         "fit": {"exponent": 2.7, "coefficient": 1e-9},
         "predictions": [{"n": 8000, "seconds": 6.0, "bytes_memory": 600_000_000}],
     }
@@ -207,6 +213,28 @@ def test_the_bench_figure_is_written_whole(tmp_path: Path, ending: str) -> None:
     figures.save(figures.bench(bench_record()), target)
     assert target.stat().st_size > 5000
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_the_bench_figure_draws_nothing_fitted_beyond_what_was_measured() -> None:
+    figure = figures.bench(bench_record())
+    times = figure.axes[0]
+    labels = [line.get_label() for line in times.lines]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == labels
+    drawn = dict(zip(labels, times.lines, strict=True))
+    fitted = drawn["total, fitted: n^2.70"].get_xdata()
+    assert (fitted.min(), fitted.max()) == (1000, 4000)
+    x, y = drawn["n³/3 flops at 100.0 GFLOP/s, the GEMM's"].get_data()
+    np.testing.assert_allclose(y, x**3 / 3 / 1e11)
+    assert x.max() == 8000
+    assert drawn["total, predicted"].get_xydata().tolist() == [[8000, 6.0]]
+    said = figure.get_suptitle()
+    for expected in (
+        "mnist rows of 784 features",
+        "gaussian(gamma=0.02)",
+        "mixed",
+        "a processor, 2 of 4 cores",
+    ):
+        assert expected in said
 
 
 def test_a_figure_of_unknown_kind_is_refused(tmp_path: Path) -> None:
