@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kernelfit.cpu import matrix_product
+
 Matrix = NDArray[Any]
 
 _PREFIX = {np.dtype(np.float64): "d", np.dtype(np.float32): "s"}
@@ -45,14 +47,19 @@ def _int(value: int) -> Any:
     return ctypes.byref(ctypes.c_int(value))
 
 
-def _layout(matrix: Matrix) -> tuple[int, Any]:
+def _rows_of(matrix: Matrix) -> tuple[int, int]:
     """Address and leading dimension of a C-ordered matrix with unit column stride."""
     rows, columns = matrix.shape
     item = matrix.itemsize
     if columns > 1 and matrix.strides[1] != item:
         raise ValueError("a BLAS operand needs unit column stride")
-    stride = matrix.strides[0] // item if rows > 1 else max(1, columns)
-    return matrix.ctypes.data, _int(stride)
+    return matrix.ctypes.data, matrix.strides[0] // item if rows > 1 else max(1, columns)
+
+
+def _layout(matrix: Matrix) -> tuple[int, Any]:
+    """The same for a routine of BLAS."""
+    address, stride = _rows_of(matrix)
+    return address, _int(stride)
 
 
 def gemm(
@@ -65,13 +72,20 @@ def gemm(
     transpose_a: bool = False,
     transpose_b: bool = False,
 ) -> None:
-    """C <- alpha op(A) op(B) + beta C, in place. Shapes: op(A) (m, k), op(B) (k, n), C (m, n); one dtype."""
+    """C <- alpha op(A) op(B) + beta C, in place. Shapes: op(A) (m, k), op(B) (k, n), C (m, n); one dtype.
+
+    A B^T, of which the factor is made, goes to `kernelfit.cpu.matrix_product` where that is the faster one.
+    """
     m, n = c.shape
     k = a.shape[0] if transpose_a else a.shape[1]
     if m == 0 or n == 0:
         return
     if k == 0:
         c *= beta
+        return
+    if transpose_b and not transpose_a and matrix_product.worth(m, n, k):
+        operands = _rows_of(a), _rows_of(b), beta, _rows_of(c)
+        matrix_product.add_product(alpha, *operands, (m, n, k), c.dtype)
         return
     scalar = _SCALAR[c.dtype]
     a_address, a_stride = _layout(a)

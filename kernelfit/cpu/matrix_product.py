@@ -1,0 +1,323 @@
+"""C + alpha A B^T by a micro-kernel of our own, on CPUs whose full-width AVX-512 OpenBLAS does not fill.
+
+On AMD's Zen 5 a core adds 2 x 8 products of float64 in a cycle. OpenBLAS 0.3.30 takes its kernel for Skylake there and
+reaches 60 GFLOP/s of a core whose registers do 134; this one reaches some 110 (`docs/performance.md`).
+
+The scheme is that of K. Goto and R. van de Geijn (ACM Trans. Math. Softw. 34, 2008) as in BLIS: columns of the product
+in blocks that the third level of cache holds, sums cut into runs of `_DEPTH` products, rows in blocks for the second
+level, and inside them tiles of 8 rows x 3 registers whose sums never leave the registers. Each entry adds its products
+in ascending order, `_DEPTH` at a time, wherever it lies: with alpha = +-1 its bits do not depend on how rows and
+columns are cut.
+"""
+
+from __future__ import annotations
+
+import threading
+from functools import cache
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+from kernelfit.cpu.jit import njit
+
+# A tile has 24 sums of a register each; 3 more hold columns, and the rows' numbers are broadcast by the instruction.
+_HEIGHT, _VECTORS = 8, 3
+_REGISTER = 64  # bytes
+_WIDTH = _VECTORS * _REGISTER  # bytes of a tile's row
+# Products added in registers before they are added to C: a tile's columns then take 36 KiB of the first level.
+_DEPTH = 192
+# Rows whose packed numbers the second level holds, and columns at a time.
+_ROWS, _COLUMNS = 384, 1_056
+#: fewer products than this are left to BLAS
+_WORTH = 64**3
+# CPUs on which it was measured to be faster than OpenBLAS.
+_CPUS = ("znver5",)
+
+_INDEX = ir.IntType(64)
+_THREAD = threading.local()
+
+
+@cache
+def available() -> bool:
+    """Whether this CPU is one of those that it was written for."""
+    from numba.core.registry import cpu_target
+
+    _, name, features = cpu_target.target_context.codegen().magic_tuple()
+    return name in _CPUS and "+avx512f" in features.split(",")
+
+
+def worth(m: int, n: int, k: int) -> bool:
+    """Whether a product of (m, k) by (k, n) is faster here than by BLAS."""
+    return min(m, n) >= 32 and k >= 16 and m * n * k >= _WORTH and available()
+
+
+def add_product(
+    alpha: float,
+    a: tuple[int, int],
+    b: tuple[int, int],
+    beta: float,
+    c: tuple[int, int],
+    shape: tuple[int, int, int],
+    dtype: Any,
+) -> None:
+    """C (m, n) <- alpha A B^T + beta C for A (m, k) and B (n, k), `shape` (m, n, k).
+
+    Operands are C-ordered: an address and the numbers from one row to the next.
+    """
+    _add_product(dtype.type(alpha), a, b, dtype.type(beta), c, shape, _packed())
+
+
+def _packed() -> tuple[int, int, int]:
+    """Addresses of the calling thread's packed rows, packed columns and one tile, each at the start of a line."""
+    block: NDArray[np.uint8] | None = getattr(_THREAD, "block", None)
+    if block is None:
+        block = _THREAD.block = np.empty(
+            (_ROWS + _COLUMNS) * _DEPTH * 8 + _HEIGHT * _WIDTH + _REGISTER, np.uint8
+        )
+    start = block.ctypes.data + -block.ctypes.data % _REGISTER
+    columns = start + _ROWS * _DEPTH * 8
+    return start, columns, columns + _COLUMNS * _DEPTH * 8
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _add_product(alpha: Any, a: Any, b: Any, beta: Any, c: Any, shape: Any, packed: Any) -> None:
+    m, n, k = shape
+    packed_rows, packed_columns, tile = packed
+    size = _size_of(alpha)
+    width = _WIDTH // size
+    line = c[1] * size
+    if beta != 1.0:
+        for i in range(m):
+            _scale(c[0] + i * line, n, beta)
+    for left in range(0, n, _COLUMNS):
+        columns = min(_COLUMNS, n - left)
+        for first in range(0, k, _DEPTH):
+            depth = min(_DEPTH, k - first)
+            _pack(b[0] + (left * b[1] + first) * size, b[1], columns, depth, packed_columns, width, alpha)
+            for top in range(0, m, _ROWS):
+                rows = min(_ROWS, m - top)
+                _pack(a[0] + (top * a[1] + first) * size, a[1], rows, depth, packed_rows, _HEIGHT, alpha)
+                target = c[0] + top * line + left * size
+                _add_block(alpha, packed_rows, packed_columns, (rows, columns, depth), (target, line), tile)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _add_block(alpha: Any, packed_rows: int, packed_columns: int, shape: Any, c: Any, tile: int) -> None:
+    """A block of C (address, bytes of a line) tile by tile; what does not fill one goes through `tile`."""
+    rows, columns, depth = shape
+    size = _size_of(alpha)
+    width = _WIDTH // size
+    for j in range(0, columns, width):
+        right = packed_columns + j * depth * size
+        for i in range(0, rows, _HEIGHT):
+            left = packed_rows + i * depth * size
+            target = c[0] + i * c[1] + j * size
+            if rows - i >= _HEIGHT and columns - j >= width:
+                _add_tile(alpha, left, right, depth, target, c[1])
+                continue
+            for number in range(_HEIGHT * width):
+                _clear(tile + number * size, alpha)
+            _add_tile(alpha, left, right, depth, tile, _WIDTH)
+            for line in range(min(_HEIGHT, rows - i)):
+                _add_line(target + line * c[1], tile + line * _WIDTH, min(width, columns - j), alpha)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _pack(source: int, stride: int, rows: int, depth: int, packed: int, width: int, like: Any) -> None:
+    """Rows in groups of `width`, the numbers of a group side by side for each of its `depth` columns; then zeros."""
+    size = _size_of(like)
+    line, step = stride * size, width * size
+    whole = depth // 8 * 8
+    for first in range(0, rows, width):
+        for within in range(0, width, 8):
+            begin = source + (first + within) * line
+            target = packed + (first * depth + within) * size
+            count = min(8, rows - first - within)
+            start = whole if count == 8 else 0
+            for column in range(0, start, 8):
+                _transpose(begin + column * size, line, target + column * step, step, like)
+            for column in range(start, depth):
+                for row in range(8):
+                    if row < count:
+                        _copy(begin + row * line + column * size, target + column * step + row * size, like)
+                    else:
+                        _clear(target + column * step + row * size, like)
+
+
+def _float_of(kind: Any) -> Any:
+    return ir.DoubleType() if kind == types.float64 else ir.FloatType()
+
+
+def _size(kind: Any) -> int:
+    return 8 if kind == types.float64 else 4
+
+
+@intrinsic
+def _size_of(_context: Any, like: Any) -> Any:
+    """Bytes of a number of this type."""
+    return types.intp(like), lambda context, builder, signature, arguments: _INDEX(_size(signature.args[0]))
+
+
+@intrinsic
+def _copy(_context: Any, source: Any, target: Any, like: Any) -> Any:
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = _float_of(signature.args[2]).as_pointer()
+        value = builder.load(builder.inttoptr(arguments[0], pointer))
+        builder.store(value, builder.inttoptr(arguments[1], pointer))
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp, like), emit
+
+
+@intrinsic
+def _clear(_context: Any, target: Any, like: Any) -> Any:
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        number = _float_of(signature.args[1])
+        builder.store(ir.Constant(number, 0.0), builder.inttoptr(arguments[0], number.as_pointer()))
+        return context.get_dummy_value()
+
+    return types.void(types.intp, like), emit
+
+
+@intrinsic
+def _get(_context: Any, source: Any, like: Any) -> Any:
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.load(builder.inttoptr(arguments[0], _float_of(signature.args[1]).as_pointer()))
+
+    return like(types.intp, like), emit
+
+
+@intrinsic
+def _set(_context: Any, target: Any, value: Any) -> Any:
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = _float_of(signature.args[1]).as_pointer()
+        builder.store(arguments[1], builder.inttoptr(arguments[0], pointer))
+        return context.get_dummy_value()
+
+    return types.void(types.intp, value), emit
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _scale(line: int, count: int, beta: Any) -> None:
+    """A line of numbers times beta; with 0 they are not read."""
+    size = _size_of(beta)
+    for j in range(count):
+        if beta == 0.0:
+            _clear(line + j * size, beta)
+        else:
+            _set(line + j * size, _get(line + j * size, beta) * beta)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _add_line(target: int, line: int, count: int, like: Any) -> None:
+    size = _size_of(like)
+    for j in range(count):
+        _set(target + j * size, _get(target + j * size, like) + _get(line + j * size, like))
+
+
+@intrinsic
+def _transpose(_context: Any, source: Any, stride: Any, target: Any, width: Any, like: Any) -> Any:
+    """8 x 8 numbers: rows `stride` bytes apart become columns of rows `width` bytes apart."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        number = _float_of(signature.args[4])
+        align = _size(signature.args[4])
+        vector = ir.VectorType(number, 8)
+        source, stride, target, width = arguments[:4]
+        lines = []
+        for row in range(8):
+            address = builder.add(source, builder.mul(stride, _INDEX(row)))
+            lines.append(builder.load(builder.inttoptr(address, vector.as_pointer())))
+            lines[-1].align = align
+        # Interleave lines that are 4, 2 and 1 apart: three times that is the transposed block.
+        for _ in range(3):
+            lines = [
+                builder.shuffle_vector(lines[i // 2], lines[i // 2 + 4], _interleaved(i % 2))
+                for i in range(8)
+            ]
+        for row in range(8):
+            address = builder.add(target, builder.mul(width, _INDEX(row)))
+            builder.store(lines[row], builder.inttoptr(address, vector.as_pointer())).align = align
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp, types.intp, types.intp, like), emit
+
+
+def _interleaved(half: int) -> Any:
+    """The lower or upper halves of two registers of 8, number by number in turn."""
+    order = [4 * half + i // 2 + 8 * (i % 2) for i in range(8)]
+    return ir.Constant(ir.VectorType(ir.IntType(32), 8), order)
+
+
+@intrinsic
+def _add_tile(
+    _context: Any, alpha: Any, rows: Any, columns: Any, depth: Any, target: Any, stride: Any
+) -> Any:
+    """A tile of C, lines `stride` bytes apart, plus alpha times the sum over `depth` of packed rows x columns."""
+    return types.void(alpha, types.intp, types.intp, types.intp, types.intp, types.intp), _emit_tile
+
+
+def _emit_tile(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    alpha, rows, columns, depth, target, stride = arguments
+    number, size = _float_of(signature.args[0]), _size(signature.args[0])
+    register = ir.VectorType(number, _REGISTER // size)
+    fma = _fma(builder.module, register)
+    sums = _emit_sums(builder, rows, columns, depth, register, fma)
+    factor = _everywhere(builder, alpha, register)
+    for i in range(_HEIGHT):
+        line = builder.inttoptr(builder.add(target, builder.mul(stride, _INDEX(i))), register.as_pointer())
+        for v in range(_VECTORS):
+            place = builder.gep(line, [_INDEX(v)])
+            before = builder.load(place)
+            before.align = size
+            builder.store(builder.call(fma, [factor, sums[i][v], before]), place).align = size
+    return context.get_dummy_value()
+
+
+def _fma(module: Any, register: Any) -> Any:
+    name = f"llvm.fma.v{register.count}f{512 // register.count}"
+    return module.globals.get(name) or ir.Function(module, ir.FunctionType(register, [register] * 3), name)
+
+
+def _everywhere(builder: Any, value: Any, register: Any) -> Any:
+    undefined = ir.Constant(register, ir.Undefined)
+    zeros = ir.Constant(ir.VectorType(ir.IntType(32), register.count), [0] * register.count)
+    return builder.shuffle_vector(
+        builder.insert_element(undefined, value, ir.IntType(32)(0)), undefined, zeros
+    )
+
+
+def _emit_sums(builder: Any, rows: Any, columns: Any, depth: Any, register: Any, fma: Any) -> list[list[Any]]:
+    """The loop over the products, 8 x 3 registers of sums; the builder stands behind it."""
+    rows = builder.inttoptr(rows, register.element.as_pointer())
+    columns = builder.inttoptr(columns, register.as_pointer())
+    before = builder.block
+    loop, after = builder.append_basic_block("products"), builder.append_basic_block("summed")
+    builder.branch(loop)
+    builder.position_at_end(loop)
+    step = builder.phi(_INDEX)
+    step.add_incoming(_INDEX(0), before)
+    sums = [[builder.phi(register) for _ in range(_VECTORS)] for _ in range(_HEIGHT)]
+    first_vector, first_row = builder.mul(step, _INDEX(_VECTORS)), builder.mul(step, _INDEX(_HEIGHT))
+    loaded = []
+    for v in range(_VECTORS):
+        loaded.append(builder.load(builder.gep(columns, [builder.add(first_vector, _INDEX(v))])))
+        loaded[-1].align = _REGISTER
+    following = []
+    for i in range(_HEIGHT):
+        value = builder.load(builder.gep(rows, [builder.add(first_row, _INDEX(i))]))
+        broadcast = _everywhere(builder, value, register)
+        following.append([builder.call(fma, [broadcast, loaded[v], sums[i][v]]) for v in range(_VECTORS)])
+    next_step = builder.add(step, _INDEX(1))
+    step.add_incoming(next_step, loop)
+    for i in range(_HEIGHT):
+        for v in range(_VECTORS):
+            sums[i][v].add_incoming(ir.Constant(register, None), before)
+            sums[i][v].add_incoming(following[i][v], loop)
+    builder.cbranch(builder.icmp_signed("<", next_step, depth), loop, after)
+    builder.position_at_end(after)
+    return following
