@@ -19,6 +19,7 @@ from kernelfit.errors import Interrupted, KernelfitError
 # imports none of the modules.
 COMMANDS: dict[str, tuple[str, str]] = {
     "solve": ("solve", "Interpolate a data set exactly and certify the answer."),
+    "fit": ("fit", "Compare kernels on your rows, fit the best and say how."),
     "resume": ("resume", "Continue a run that stopped, from its first unfinished panel."),
     "check": ("check", "Verify a run, finished or not, end to end."),
     "predict": ("predict", "Apply a saved solution to new rows."),

@@ -139,7 +139,7 @@ _DATA = (
     data_dir_option,
 )
 
-_SOLVER = (
+_EQUATIONS = (
     click.option(
         "--ridge",
         metavar="NUMBER|auto",
@@ -163,6 +163,9 @@ _SOLVER = (
         show_default=True,
         help="mixed and tf32 (on a GPU) factor in fewer bits, then refine to float64.",
     ),
+)
+
+_MACHINE = (
     click.option(
         "--tier", type=click.Choice(TIERS), default="auto", show_default=True, help="Where the factor lives."
     ),
@@ -185,6 +188,33 @@ _SOLVER = (
 def data_options(function: Function) -> Function:
     """--dataset, --train, --test, --n, --n-test, --target, --drop, --task, --keys, --data-dir."""
     return _apply(_DATA, function)
+
+
+def file_options(function: Function) -> Function:
+    """As `data_options`, but --dataset and --train, in whose place an argument stands."""
+    return _apply(_DATA[2:], function)
+
+
+def comparison_options(function: Function) -> Function:
+    """--kernels, --standardise/--as-they-are, --baselines/--no-baselines."""
+    decorators = (
+        click.option(
+            "--kernels",
+            metavar="NAME,...",
+            help="Of gaussian, laplacian, matern-1/2, ...  [default: all]",
+        ),
+        click.option(
+            "--standardise/--as-they-are",
+            default=None,
+            help="Columns of mean 0 and standard deviation 1, or not.  [default: what leave-one-out prefers]",
+        ),
+        click.option(
+            "--baselines/--no-baselines",
+            default=True,
+            help="Also ridge regression, kernel ridge regression and support vector machines of scikit-learn.",
+        ),
+    )
+    return _apply(decorators, function)
 
 
 def corruption_options(function: Function) -> Function:
@@ -211,7 +241,12 @@ def corruption_options(function: Function) -> Function:
 
 def solver_options(function: Function) -> Function:
     """--ridge, --jitter, --precision, --tier, --memory, --scratch, --device, --device-memory, --threads, --seed."""
-    return _apply(_SOLVER, function)
+    return _apply((*_EQUATIONS, *_MACHINE), function)
+
+
+def machine_options(function: Function) -> Function:
+    """--tier, --memory, --scratch, --device, --device-memory, --threads, --seed."""
+    return _apply(_MACHINE, function)
 
 
 def kernel_options(function: Function) -> Function:

@@ -36,7 +36,7 @@ _GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "Kernel",
         (
-            "kernel",
+            *("kernel", "kernels", "baselines"),
             "gamma",
             "gamma_factor",
             *sorted({name for kernel in KERNELS for name in parameter_names(kernel)}),

@@ -10,9 +10,12 @@ import click
 
 from kernelfit.errors import InputError
 from kernelfit.experiments.experiment import Experiment
+from kernelfit.experiments.fit import compare_experiment
+from kernelfit.experiments.leaderboard import ROWS
 from kernelfit.progress import TerminalProgress
 from kernelfit.report import figures, studies, study_figures
 from kernelfit.report import labels as report
+from kernelfit.report import leaderboard as leaderboard_report
 from kernelfit.storage import json_output
 from kernelfit.study.asked import ask_labels
 from kernelfit.study.descent import PASSES, STEPS
@@ -29,7 +32,16 @@ from kernelfit.study.questions import (
     ask_sgd,
 )
 
-from .options import command_line, data_options, feature_options, json_option, kernel_options, solver_options
+from .options import (
+    command_line,
+    comparison_options,
+    data_options,
+    feature_options,
+    json_option,
+    kernel_options,
+    machine_options,
+    solver_options,
+)
 from .output import CommandGroup, emit
 from .solve import experiment_arguments
 
@@ -37,6 +49,38 @@ from .solve import experiment_arguments
 @click.group(name="study", cls=CommandGroup)
 def command() -> None:
     """Why do functions that fit everything generalise? Questions to the interpolant, and to others beside it."""
+
+
+@command.command(name="kernels")
+@data_options
+@comparison_options
+@machine_options
+@json_option
+@click.pass_context
+def compare_kernels(
+    context: click.Context,
+    json_target: str | None,
+    kernels: str | None,
+    standardise: bool | None,
+    baselines: bool,
+    n_train: int | None,
+    **values: Any,
+) -> None:
+    """Which kernel predicts best: all on the same rows, each at its best width and ridge, by leave-one-out.
+
+    At most --n rows (2,000 unless it is given) are drawn by the seed. kernelfit fit then solves all rows with the best.
+    """
+    json_output.check_target(json_target)
+    board = compare_experiment(
+        Experiment(**values),
+        kernels=None if kernels is None else kernels.split(","),
+        standardise=standardise,
+        rows=ROWS if n_train is None else n_train,
+        baselines=baselines,
+        progress=TerminalProgress(),
+    )
+    record = {**board.to_dict(), "command": command_line(context)}
+    emit(record, json_target, leaderboard_report.table(record))
 
 
 @command.command(name="labels")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kernelfit import datasets, deep, errors, expressivity, features, kernels, metrics, progress
     from kernelfit.estimators import KernelClassifier, KernelInterpolator
     from kernelfit.experiments.experiment import Experiment
+    from kernelfit.experiments.leaderboard import leaderboard
     from kernelfit.solver.certificate import Certificate
     from kernelfit.solver.check import check
     from kernelfit.solver.resume import open_run as open
@@ -49,6 +50,7 @@ __all__ = [
     "feature_gram",
     "features",
     "kernels",
+    "leaderboard",
     "load",
     "metrics",
     "open",
@@ -66,6 +68,7 @@ _HOMES = {
     "Solution": ("kernelfit.solver.solution", "Solution"),
     "check": ("kernelfit.solver.check", "check"),
     "feature_gram": ("kernelfit.streaming.gram", "feature_gram"),
+    "leaderboard": ("kernelfit.experiments.leaderboard", "leaderboard"),
     "load": ("kernelfit.solver.solution", "load"),
     "open": ("kernelfit.solver.resume", "open_run"),
     "resume": ("kernelfit.solver.resume", "resume"),

@@ -24,8 +24,9 @@ def error_rate(scores: Float, codes: NDArray[Any], weights: Float | None = None)
 
 
 def root_mean_square(residuals: Float) -> float:
-    """sqrt(mean r^2) over all rows and columns."""
-    return float(np.sqrt(np.mean(np.square(residuals))))
+    """sqrt(mean r^2) over all rows and columns, also where squares are beyond float64."""
+    _, power = np.frexp(np.abs(residuals).max(initial=0.0))
+    return float(np.ldexp(np.sqrt(np.mean(np.square(np.ldexp(residuals, -power)))), power))
 
 
 @dataclass(frozen=True)
@@ -60,5 +61,7 @@ def compare(scores: Float, truth: NDArray[Any], classification: bool) -> Errors:
 def coefficient_of_determination(scores: Float, truth: NDArray[Any]) -> float | None:
     """R^2 = 1 - residual / total sum of squares over all columns; None where the truth is constant."""
     target = np.asarray(truth, dtype=np.float64).reshape(scores.shape)
+    _, power = np.frexp(max(np.abs(target).max(initial=0.0), np.abs(scores).max(initial=0.0)))
+    target, scores = np.ldexp(target, -power), np.ldexp(scores, -power)
     total = float(np.sum(np.square(target - target.mean(axis=0))))
     return 1.0 - float(np.sum(np.square(scores - target))) / total if total > 0 else None

@@ -22,6 +22,14 @@ def test_targets(rng: np.random.Generator, shape: tuple[int, ...]) -> None:
         assert errors.r2 == pytest.approx(reference.r2_score(flat, scores))
 
 
+@pytest.mark.parametrize("size", [1e-200, 1e200])
+def test_squares_beyond_float64(rng: np.random.Generator, size: float) -> None:
+    truth, noise = rng.normal(size=30), rng.normal(size=30)
+    plain, scaled = (compare(s * (truth + noise)[:, None], s * truth, False) for s in (1.0, size))
+    assert scaled.rmse == pytest.approx(size * plain.rmse, rel=1e-12)
+    assert scaled.r2 == pytest.approx(plain.r2, rel=1e-12)
+
+
 def test_classes_and_no_rows(rng: np.random.Generator) -> None:
     scores, codes = rng.normal(size=(30, 4)), rng.integers(0, 4, 30)
     errors = compare(scores, codes, True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from kernelfit.errors import DataError, InputError
 from kernelfit.experiments.run_dir import not_writable, require_writable
+from kernelfit.runs.folder import ROWS
 from kernelfit.storage import json_output
 
 
@@ -15,7 +16,7 @@ class FinishedRows:
     """DIR/rows/NAME.json, one file a row, each written whole or not at all."""
 
     def __init__(self, out: Path) -> None:
-        self.folder = out / "rows"
+        self.folder = out / ROWS
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             require_writable(self.folder)

@@ -31,9 +31,9 @@ class Spectrum:
         values, vectors = np.linalg.eigh(gram)
         return cls(values, vectors, scale)
 
-    def is_regular(self, ridge: float) -> bool:
-        """Whether the least eigenvalue of K + r I is above 10 n u K_ii: below, hardly a digit of A^-1 is right."""
-        threshold = 10.0 * len(self.values) * np.finfo(np.float64).eps / 2.0 * self.scale
+    def is_regular(self, ridge: float, margin: float = 10.0) -> bool:
+        """Whether the least eigenvalue of K + r I is above `margin` n u K_ii: below 10 A^-1 has hardly a digit."""
+        threshold = margin * len(self.values) * np.finfo(np.float64).eps / 2.0 * self.scale
         return bool(self.values[0] + ridge > threshold)
 
     def solve(
@@ -47,12 +47,12 @@ class Spectrum:
         alpha = (vectors @ weighted).reshape(len(vectors), len(ridges), c)
         return alpha, np.square(vectors) @ weights
 
-    def left_out(self, targets: Float, ridges: Sequence[float]) -> list[Float | None]:
-        """y_i - f_{-i}(x_i) (n, c) for every ridge; None where K + r I is singular to rounding."""
+    def left_out(self, targets: Float, ridges: Sequence[float], margin: float = 10.0) -> list[Float | None]:
+        """y_i - f_{-i}(x_i) (n, c) for every ridge; None where K + r I is not regular by that margin."""
         coordinates = self.vectors.T @ targets
         n, c = targets.shape
         residuals: list[Float | None] = [None] * len(ridges)
-        regular = [index for index, ridge in enumerate(ridges) if self.is_regular(ridge)]
+        regular = [index for index, ridge in enumerate(ridges) if self.is_regular(ridge, margin)]
         group = max(1, n // c)
         for start in range(0, len(regular), group):
             part = regular[start : start + group]

@@ -8,6 +8,7 @@ result.json   what was reported; see `kernelfit.runs.result_file`
 weights.h5    of features that stream, for new rows; computed anew where it is missing
 gram.h5       K of streamed features, which is not computed again; before run.h5 there is, as far as it has come
 lock          held by the process that writes
+rows/         what was compared before, where the run is of the best of it
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from kernelfit.storage.write_behind import WriteBehind
 from kernelfit.typing import Array
 
 RUN, FACTOR, JOURNAL, SOLUTION, LOCK = "run.h5", "factor.h5", "journal", "solution.h5", "lock"
-GRAM, RESULT, WEIGHTS = "gram.h5", "result.json", "weights.h5"
+GRAM, RESULT, WEIGHTS, ROWS = "gram.h5", "result.json", "weights.h5", "rows"
 _UNFINISHED = tuple(f".{name}." for name in (RUN, FACTOR, JOURNAL, SOLUTION, GRAM))
 
 
@@ -206,9 +207,13 @@ class Run:
 
 
 def is_vacant(folder: Path) -> bool:
-    """Whether a folder holds nothing but what a start that was killed may have left, a Gram's sums included."""
+    """Whether a folder holds nothing but what a start that was killed may have left, a Gram's sums included, and what
+    was found out before the run."""
     left = (*_UNFINISHED, FACTOR, JOURNAL, LOCK, GRAM)
-    return all(path.is_file() and path.name.startswith(left) for path in folder.iterdir())
+    return all(
+        path.name == ROWS if path.is_dir() else path.is_file() and path.name.startswith(left)
+        for path in folder.iterdir()
+    )
 
 
 def _sweep(folder: Path) -> None:

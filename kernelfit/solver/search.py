@@ -3,7 +3,8 @@
 Apart they go wrong: the gamma that interpolates best is no good start for a ridge. So every width that is tried is
 tried with all ridges, which one eigendecomposition of K serves (`kernelfit.linalg.spectrum`), and the pair of least
 leave-one-out error is taken: of squared residuals, or for one-hot targets of misclassified rows, the squared residuals
-deciding among equals.
+deciding among equals. Widths that differ by less than a thousandth of the error are equals, of which the nearest to the
+median rule's is taken; and no ridge is tried that leaves alpha fewer than some four digits.
 
 1. On at most 700 rows: widths 2^-8, 2^-6, ..., 2^6 from the median rule's, further while the best lies at an end.
 2. On a fifth of the n rows, but 1,500 to 4,000: the best width, an octave to either side, further while the best lies

@@ -23,6 +23,9 @@ from kernelfit.typing import Float
 
 #: multiples of the mean diagonal of K: one eigendecomposition serves as many as one likes
 RIDGES = half_decades(-20, 6)
+# Where a ridge may be had for the asking, none is taken that leaves alpha fewer than some four digits: the last ones of
+# a path towards ever wider kernels with ever smaller ridges gain a thousandth and cost all of them.
+_MARGIN = 1e4
 
 
 @dataclass(frozen=True)
@@ -92,9 +95,12 @@ class Trials:
         return {exponent: trial for exponent, trial in best.items() if trial is not None}
 
     def best(self) -> float | None:
-        """The k of least error, of equals the nearest to the median rule's."""
+        """The k of least error; of those that differ by less than a thousandth, the nearest to the median rule's."""
         usable = self.usable
-        return min(usable, key=lambda k: (*rank(usable[k])[:2], abs(k))) if usable else None
+        if not usable:
+            return None
+        least = min(usable.values(), key=rank)
+        return min((k for k in usable if not improves(least, usable[k])), key=abs)
 
     def best_but_for_chance(self) -> float | None:
         """The k of least squared residual, among those whose misclassified rows differ by chance from the least."""
@@ -145,7 +151,8 @@ class Trials:
         self, spectrum: Spectrum, relatives: Sequence[float], ridges: Sequence[float]
     ) -> list[RidgeTrial]:
         trials = []
-        left_out = spectrum.left_out(self._targets, ridges)
+        margin = 10.0 if self._asked.ridge is not None else _MARGIN
+        left_out = spectrum.left_out(self._targets, ridges, margin)
         for relative, ridge, residuals in zip(relatives, ridges, left_out, strict=True):
             error = rmse = None
             if residuals is not None:

@@ -21,7 +21,7 @@ MAX_PARAMETERS = 8
 MAX_FILES_AT_TOP = 9
 #: public functions that take every option of a solve, or of a data set, by name; constructors of estimators and
 #: feature maps, and click's callbacks, are recognised by their bases and decorators
-WIDE = {"solve", "resume", "open", "feature_gram", "load"}
+WIDE = {"leaderboard", "solve", "resume", "open", "feature_gram", "load"}
 #: module -> own modules it may import inside a function, with the reason
 LATE: dict[str, dict[str, str]] = {}
 #: a room imports from its own row and from rows below

@@ -1,0 +1,168 @@
+"""scikit-learn's models on the same rows: ridge regression, kernel ridge regression on a grid, SVR and SVC.
+
+Ridge regression and kernel ridge regression are chosen, and reported, by leave-one-out in closed form, the latter's
+grid on at most 1,000 rows; support vector machines are chosen by 3 folds on as many, and reported by 5 folds.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.gaussian_process.kernels import Matern, RationalQuadratic
+from sklearn.kernel_ridge import KernelRidge
+from sklearn.linear_model import RidgeCV
+from sklearn.metrics.pairwise import pairwise_kernels
+from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold, cross_val_predict
+from sklearn.multioutput import MultiOutputRegressor
+from sklearn.svm import SVC, SVR
+
+from kernelfit.cpu.pool import CpuBackend
+from kernelfit.experiments.compared import Compared, Entry
+from kernelfit.linalg.spectrum import Spectrum
+from kernelfit.typing import Array, Float
+
+#: rows on which the settings of kernel ridge regression and of support vector machines are chosen
+_ROWS = 1_000
+_RIDGES = np.logspace(-6, 2, 9)
+_ALPHAS = np.logspace(-3, 6, 19)
+_C = (1.0, 10.0, 100.0)
+# In units of what is usual: 1 / d for columns of variance 1.
+_WIDTHS = (0.01, 0.1, 1.0, 10.0)
+
+Gram = Callable[[Array, Array], Float]
+
+
+def _measured(
+    body: Callable[[Entry, Compared, int], Entry], entry: Entry, data: Compared, seed: int
+) -> Entry:
+    """What a baseline says, with its seconds; what goes wrong in it is no fault of the comparison."""
+    started = time.perf_counter()
+    try:
+        # More threads than one wait for each other longer than they work on matrices of this size.
+        with warnings.catch_warnings(), CpuBackend(1):
+            warnings.simplefilter("ignore")
+            scaled = replace(data, X=data.scale * data.X, X_test=data.scale * data.X_test, scale=1.0)
+            entry = body(entry, scaled, seed)
+    except (ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
+        entry = replace(entry, failed=" ".join(str(error).split()))
+    return replace(entry, seconds=time.perf_counter() - started)
+
+
+def ridge(data: Compared, seed: int) -> Entry:
+    """Ridge regression with an intercept; for classes of one-hot targets."""
+    return _measured(_ridge, Entry("Ridge", "scikit-learn", "leave-one-out"), data, seed)
+
+
+def _ridge(entry: Entry, data: Compared, seed: int) -> Entry:
+    model = RidgeCV(alphas=_ALPHAS).fit(data.X, data.targets)
+    # It tells squared residuals alone, while classes want predictions: y - (y - f) / (1 - h), with the diagonal
+    # h = 1/n + 1 - a diag((K + a I)^-1) of the hat matrix, K of the centred rows.
+    centred = data.X - data.X.mean(axis=0)
+    spectrum = Spectrum.of(centred @ centred.T)
+    _, inverse = spectrum.solve(spectrum.vectors.T @ data.targets, [float(model.alpha_)])
+    left = model.alpha_ * inverse - 1.0 / len(data.X)
+    residuals = data.targets - model.predict(data.X).reshape(data.targets.shape)
+    entry = entry.measured(data, data.targets - residuals / left)
+    entry = replace(entry, ridge=float(model.alpha_), settings=f"{len(_ALPHAS)} alphas")
+    return entry.tested(data, lambda rows: model.predict(rows).reshape(len(rows), -1))
+
+
+def kernel_ridge(data: Compared, seed: int) -> Entry:
+    """`KernelRidge` at the best of a grid of kernels, widths and ridges."""
+    return _measured(_kernel_ridge, Entry("KernelRidge grid", "scikit-learn", "leave-one-out"), data, seed)
+
+
+def _kernel_ridge(entry: Entry, data: Compared, seed: int) -> Entry:
+    small = data.drawn(_ROWS, seed)
+    trials: list[tuple[tuple[float, float], dict[str, Any], float, Gram]] = []
+    for description, gram in _grid(data.X.shape[1]):
+        k = gram(small.X, small.X)
+        for alpha, residuals in zip(
+            _RIDGES, Spectrum.of(k).left_out(small.targets, _RIDGES.tolist()), strict=True
+        ):
+            if residuals is not None:
+                ranked = entry.measured(small, small.targets - residuals).ranked
+                trials.append((ranked, description, float(alpha), gram))
+    _, description, alpha, gram = min(trials, key=lambda trial: trial[0])
+    k = gram(data.X, data.X)
+    model = KernelRidge(alpha=alpha, kernel="precomputed").fit(k, data.targets)
+    inverse = np.diag(np.linalg.inv(k + alpha * np.eye(len(k))))
+    dual = model.dual_coef_.reshape(data.targets.shape)
+    entry = entry.measured(data, data.targets - dual / inverse[:, None])
+    entry = replace(entry, kernel=description, ridge=alpha, settings=f"{len(trials)} settings")
+    return entry.tested(data, lambda rows: model.predict(gram(rows, data.X)).reshape(len(rows), -1))
+
+
+def _grid(d: int) -> Iterator[tuple[dict[str, Any], Gram]]:
+    """scikit-learn's kernels, their widths about what is usual for standardised columns."""
+
+    def pairwise(metric: str, **parameters: Any) -> tuple[dict[str, Any], Gram]:
+        return {"name": metric, **parameters}, lambda a, b: pairwise_kernels(
+            a, b, metric=metric, **parameters
+        )
+
+    for width in _WIDTHS:
+        gamma, length_scale = width / d, float(np.sqrt(d / width))
+        yield pairwise("rbf", gamma=gamma)
+        yield pairwise("laplacian", gamma=gamma)
+        yield pairwise("polynomial", gamma=gamma, degree=2)
+        yield pairwise("polynomial", gamma=gamma, degree=3)
+        for nu in (0.5, 1.5, 2.5):
+            yield {"name": "Matern", "nu": nu, "length_scale": length_scale}, Matern(length_scale, nu=nu)
+        yield (
+            {"name": "RationalQuadratic", "length_scale": length_scale},
+            RationalQuadratic(length_scale),
+        )
+    yield pairwise("linear")
+    yield pairwise("cosine")
+
+
+def support_vectors(data: Compared, seed: int) -> Entry:
+    """`SVC` for classes, else `SVR` of targets of variance 1, at the best of a small grid."""
+    name = "SVC" if data.classes is not None else "SVR"
+    return _measured(_support_vectors, Entry(name, "scikit-learn", "5-fold"), data, seed)
+
+
+def _support_vectors(entry: Entry, data: Compared, seed: int) -> Entry:
+    small = data.drawn(_ROWS, seed)
+    gammas = ["scale", *(width / data.X.shape[1] for width in _WIDTHS[:2])]
+    if data.classes is not None:
+        folds: Any = StratifiedKFold
+        model: Any = GridSearchCV(SVC(), {"C": _C, "gamma": gammas}, cv=_folds(folds, 3, small.y, seed))
+        best = model.fit(small.X, small.y).best_estimator_
+        decided = cross_val_predict(clone(best), data.X, data.y, cv=_folds(folds, 5, data.y, seed))
+        entry = replace(entry, loo_error=float(np.mean(decided != data.y)))
+        best.fit(data.X, data.y)
+        if len(data.X_test):
+            entry = replace(entry, test_error=float(np.mean(best.predict(data.X_test) != data.y_test)))
+    else:
+        spread = data.targets.std(axis=0)
+        spread = np.where(spread > 0, spread, 1.0)
+        grid = {"estimator__C": _C, "estimator__gamma": gammas}
+        search = GridSearchCV(MultiOutputRegressor(SVR()), grid, cv=_folds(KFold, 3, small.y, seed))
+        best = search.fit(small.X, small.targets / spread).best_estimator_
+        y = data.targets / spread
+        left_out = cross_val_predict(clone(best), data.X, y, cv=_folds(KFold, 5, data.y, seed))
+        entry = entry.measured(data, left_out.reshape(y.shape) * spread)
+        best.fit(data.X, y)
+        entry = entry.tested(data, lambda rows: best.predict(rows).reshape(len(rows), -1) * spread)
+    return replace(entry, settings=f"{len(_C) * len(gammas)} settings")
+
+
+def _folds(family: Any, count: int, y: Array, seed: int) -> Any:
+    rows = len(y) if family is KFold else int(np.unique(y, return_counts=True)[1].min())
+    return family(max(2, min(count, rows)), shuffle=True, random_state=seed % 2**32)
+
+
+#: name -> the model
+BASELINES: dict[str, Callable[[Compared, int], Entry]] = {
+    "sklearn-ridge": ridge,
+    "sklearn-kernel-ridge": kernel_ridge,
+    "sklearn-svm": support_vectors,
+}

@@ -1,0 +1,158 @@
+"""The kernel that suits a data set: all compared on some rows, the best fitted to all of them and stored as a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from kernelfit.experiments.compared import Compared, Entry
+from kernelfit.experiments.experiment import Experiment
+from kernelfit.experiments.finished_rows import FinishedRows
+from kernelfit.experiments.leaderboard import ROWS, Leaderboard, Means, candidates, compare
+from kernelfit.experiments.result import Result
+from kernelfit.experiments.run_dir import claim
+from kernelfit.progress import Notes, Progress, ProgressLike, as_progress
+from kernelfit.runs.folder import RUN
+from kernelfit.storage import json_output
+from kernelfit.storage.hdf5 import array_digest
+
+#: the comparison, in the folder of the winner's run
+LEADERBOARD = "leaderboard.json"
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The comparison, and the winner's run on all rows; None where it was not asked for."""
+
+    board: Leaderboard
+    result: Result | None
+
+    def record(self, command: str) -> dict[str, Any]:
+        """What `kernelfit fit --json` writes."""
+        return {
+            **self.board.to_dict(),
+            "result": None if self.result is None else self.result.record,
+            "command": command,
+        }
+
+
+def fit(
+    experiment: Experiment,
+    *,
+    kernels: Sequence[str] | None = None,
+    standardise: bool | None = None,
+    rows: int = ROWS,
+    baselines: bool = True,
+    run_dir: str | Path | None = None,
+    command: str = "",
+    progress: ProgressLike = None,
+) -> Fitted:
+    """Compare kernels on the data set of an experiment, and solve all of its rows with the best.
+
+    Parameters
+    ----------
+    experiment : its data, seed and machine count; its kernel and ridge are what is looked for
+    kernels, standardise, rows, baselines : see `kernelfit.leaderboard`
+    run_dir : a folder for the run. A call that stopped continues there: models that were compared are not fitted again
+
+    Raises
+    ------
+    InputError : options that make no sense, or a folder that holds the comparison of other rows
+    DataError, and what `Experiment.run` raises
+    """
+    progress = _Once(as_progress(progress))
+    folder = None if run_dir is None else claim(Path(run_dir), resume=True)
+    board = compare_experiment(
+        experiment,
+        kernels=kernels,
+        standardise=standardise,
+        rows=rows,
+        baselines=baselines,
+        run_dir=folder,
+        progress=progress,
+    )
+    winner = board.winner
+    chosen = {
+        "kernel": winner.kernel["name"],
+        "gamma": winner.gamma,
+        "kernel_params": winner.kernel_params,
+        "ridge": winner.ridge,
+        "standardise": winner.standardise,
+        "centre": not winner.classification,
+        "loo": True,
+    }
+    final = Experiment(**{**experiment.to_dict(), **chosen})
+    unfinished = folder is not None and (folder / RUN).is_file()
+    result = final.run(folder, resume=unfinished, command=command, progress=progress)
+    fitted = Fitted(board, result)
+    if folder is not None:
+        json_output.write(fitted.record(command), folder / LEADERBOARD)
+    return fitted
+
+
+def compare_experiment(
+    experiment: Experiment,
+    *,
+    kernels: Sequence[str] | None = None,
+    standardise: bool | None = None,
+    rows: int = ROWS,
+    baselines: bool = True,
+    run_dir: Path | None = None,
+    progress: ProgressLike = None,
+) -> Leaderboard:
+    """Kernels compared on the data set of an experiment; with `run_dir` what was compared there is not fitted again."""
+    progress = as_progress(progress)
+    solver, seed = experiment.solver, experiment.inputs.seed
+    chosen = candidates(kernels)
+    dataset = experiment.inputs.load(progress)
+    data = Compared.of(dataset)
+    finished = None
+    if run_dir is not None:
+        about = {
+            "rows": min(rows, len(data.X)),
+            "seed": seed,
+            "data": "-".join(array_digest(part) for part in (data.X, data.y, data.X_test, data.y_test)),
+            "version": version("kernelfit"),
+        }
+        finished = _finished(FinishedRows(run_dir), about)
+    return compare(
+        data,
+        chosen,
+        Means(seed, solver.threads, solver.memory),
+        standardise=standardise,
+        rows=rows,
+        baselines=baselines,
+        notes=Notes(progress, dataset.notes),
+        finished=finished,
+    )
+
+
+class _Once:
+    """A note that is repeated, since the data set is read again for the run, is shown once."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.phase, self._progress = progress.phase, progress
+        self._shown: set[str] = set()
+
+    def note(self, message: str) -> None:
+        if message not in self._shown:
+            self._shown.add(message)
+            self._progress.note(message)
+
+
+def _finished(store: FinishedRows, about: dict[str, Any]) -> Callable[[str, Callable[[], Entry]], Entry]:
+    """Entries as they were stored, or made and stored."""
+    names = {field.name for field in fields(Entry)}
+
+    def take(name: str, make: Callable[[], Entry]) -> Entry:
+        stored = store.read(name, about)
+        if stored is not None:
+            return Entry(**{key: value for key, value in stored.items() if key in names})
+        entry = make()
+        store.write(name, {"parameters": about, **asdict(entry)})
+        return entry
+
+    return take

@@ -1,0 +1,77 @@
+"""`kernelfit fit` and `kernelfit study kernels`: the table, the JSON, the run that predicts."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from sklearn.datasets import load_iris
+
+from kernelfit.cli import root
+
+
+def invoke(*arguments: str) -> Result:
+    result = CliRunner().invoke(root, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.stderr
+    return result
+
+
+@pytest.fixture(scope="module")
+def iris(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    data = load_iris()
+    path = tmp_path_factory.mktemp("iris") / "iris.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["sepal length", "sepal width", "petal length", "petal width", "species"])
+        for row, label in zip(data.data.tolist(), data.target_names[data.target], strict=True):
+            writer.writerow([*row, label])
+    return path
+
+
+def test_iris_with_text_labels(iris: Path, tmp_path: Path) -> None:
+    out, record_path = tmp_path / "run", tmp_path / "record.json"
+    options = ("--target", "species", "--kernels", "gaussian,polynomial-2,linear")
+    shown = invoke("fit", str(iris), *options, "--out", str(out), "--json", str(record_path)).stdout
+    record = json.loads(record_path.read_text())
+    assert record["task"] == "classification"
+    by_name = {entry["name"]: entry for entry in record["entries"]}
+    best = next(entry for entry in record["entries"] if entry["library"] == "kernelfit")
+    assert best["loo_error"] <= by_name["KernelRidge grid"]["loo_error"] + 0.02
+    assert record["result"]["loo_error"] == best["loo_error"]
+    for name in by_name:
+        assert name in shown
+    assert f"> {best['name']}" in shown
+    for line in record["code"]:
+        assert line in shown
+    # What is stored decides as the printed lines do.
+    data = load_iris()
+    predicted = json.loads(invoke("predict", str(out), "--rows", str(iris), "--json", "-").stdout)
+    assert predicted["test_error"] < 0.06
+    assert len(predicted["predictions"]) == len(data.target)
+
+
+def test_study_kernels_compares_and_solves_nothing(iris: Path) -> None:
+    result = invoke(
+        *("study", "kernels", "--dataset", str(iris), "--n", "60", "--kernels", "gaussian,arc-cosine"),
+        *("--as-they-are", "--no-baselines", "--json", "-"),
+    )
+    record = json.loads(result.stdout)
+    assert (record["rows"], record["of"]) == (60, 120)
+    assert {entry["name"] for entry in record["entries"]} == {"gaussian", "arc-cosine"}
+    assert all(entry["loo_error"] < 0.2 and entry["test_error"] < 0.2 for entry in record["entries"])
+    assert record["winner"]["standardise"] is False
+    assert "result" not in record
+    assert not np.isnan(record["winner"]["ridge"])
+
+
+def test_one_line_for_what_makes_no_sense(iris: Path) -> None:
+    for arguments, message in (
+        (("--kernels", "gausian"), "--kernels: got 'gausian', expected some of gaussian"),
+        (("--rows", "1"), "--rows: got 1, expected an integer >= 2"),
+    ):
+        result = CliRunner().invoke(root, ["fit", str(iris), *arguments])
+        assert message in str(result.exception)

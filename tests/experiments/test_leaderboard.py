@@ -1,0 +1,251 @@
+"""Kernels compared by leave-one-out: what each row says, who wins, and that the printed code makes the winner."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.linear_model import RidgeCV
+from sklearn.metrics import r2_score
+from sklearn.preprocessing import StandardScaler
+
+import kernelfit
+from kernelfit import Experiment
+from kernelfit.errors import InputError
+from kernelfit.experiments import baselines as baselines_module
+from kernelfit.experiments.compared import Compared, Entry, encoded
+from kernelfit.experiments.fit import LEADERBOARD, fit
+from kernelfit.experiments.leaderboard import CANDIDATES, Leaderboard
+
+FEW = ("gaussian", "linear", "ntk")
+
+
+def friedman(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
+    X = rng.random((n, 5))
+    y = 10 * np.sin(np.pi * X[:, 0] * X[:, 1]) + 20 * (X[:, 2] - 0.5) ** 2 + 10 * X[:, 3] + 5 * X[:, 4]
+    return X * [1, 1e3, 1, 1e-3, 1], 100 + y + 0.5 * rng.standard_normal(n)
+
+
+@pytest.fixture(scope="module")
+def regression() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    X, y = friedman(np.random.default_rng(0), 160)
+    return X[:120], y[:120], X[120:], y[120:]
+
+
+@pytest.fixture(scope="module")
+def board(regression: Any) -> Leaderboard:
+    return kernelfit.leaderboard(*regression)
+
+
+@pytest.fixture(scope="module")
+def classes() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(1)
+    labels = np.array(["a", "b", "c"])[np.arange(90) % 3]
+    return rng.standard_normal((90, 2)) + 2 * np.stack([labels == "b", labels == "c"], axis=1), labels
+
+
+def test_every_kernel_and_every_baseline_has_a_row(board: Leaderboard) -> None:
+    names = {entry.name for entry in board.entries}
+    assert names == {candidate.name for candidate in CANDIDATES} | {"Ridge", "KernelRidge grid", "SVR"}
+    errors = [entry.ranked for entry in board.entries]
+    assert errors == sorted(errors)
+    assert all(entry.failed is None and entry.seconds > 0 for entry in board.entries)
+    assert (board.rows, board.of, board.classes) == (120, 120, None)
+    # Columns of 1e-3 and 1e3 are of no use as they are.
+    assert board.winner.standardise
+    assert "columns are standardised" in board.notes[0]
+
+
+def test_the_winner_is_no_worse_than_the_grid_of_scikit_learn(board: Leaderboard) -> None:
+    grid = next(entry for entry in board.entries if entry.name == "KernelRidge grid")
+    assert board.best.loo_rmse is not None
+    assert grid.loo_rmse is not None
+    assert board.best.loo_rmse <= 1.02 * grid.loo_rmse
+
+
+@pytest.mark.parametrize("kernel", ["gaussian", "linear"])
+def test_a_row_is_what_leaving_rows_out_gives(board: Leaderboard, regression: Any, kernel: str) -> None:
+    X, y, X_test, y_test = regression
+    entry = next(entry for entry in board.entries if entry.name == kernel)
+    scaler = StandardScaler().fit(X)
+    Z, Z_test = scaler.transform(X), scaler.transform(X_test)
+
+    def k(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        assert entry.kernel is not None
+        if kernel == "linear":
+            return a @ b.T
+        return np.exp(-entry.kernel["gamma"] * ((a[:, None] - b) ** 2).sum(-1))
+
+    inverse = np.linalg.inv(k(Z, Z) + entry.ridge * np.eye(120))
+    alpha = inverse @ (y - y.mean())
+    assert entry.loo_rmse == pytest.approx(np.sqrt(np.mean((alpha / np.diag(inverse)) ** 2)), rel=1e-6)
+    assert entry.rkhs_norm == pytest.approx(np.sqrt(alpha @ k(Z, Z) @ alpha), rel=1e-6)
+    predictions = y.mean() + k(Z_test, Z) @ alpha
+    # The inverse of the line above loses half of the digits.
+    assert entry.test_rmse == pytest.approx(np.sqrt(np.mean((predictions - y_test) ** 2)), rel=1e-4)
+    assert entry.test_r2 == pytest.approx(r2_score(y_test, predictions), rel=1e-4)
+
+
+def test_ridge_is_that_of_ridge_cv(board: Leaderboard, regression: Any) -> None:
+    X, y, _, _ = regression
+    entry = next(entry for entry in board.entries if entry.name == "Ridge")
+    alphas = baselines_module._ALPHAS
+    model = RidgeCV(alphas=alphas, store_cv_results=True).fit(StandardScaler().fit_transform(X), y - y.mean())
+    squares = model.cv_results_[:, list(alphas).index(model.alpha_)]
+    assert entry.loo_rmse == pytest.approx(np.sqrt(squares.mean()), rel=1e-9)
+
+
+@pytest.mark.parametrize("task", ["regression", "classification"])
+@pytest.mark.parametrize("standardise", [False, True])
+def test_the_code_makes_the_winner(regression: Any, classes: Any, task: str, standardise: bool) -> None:
+    X, y = regression[:2] if task == "regression" else classes
+    board = kernelfit.leaderboard(X, y, kernels=FEW, standardise=standardise, baselines=False)
+    assert len(board.code()) <= 5
+    names = {"X_train": X, "y_train": y}
+    exec("\n".join(board.code()), names)
+    expected = board.estimator().fit(X, y).predict(X)
+    np.testing.assert_array_equal(names["model"].predict(X), expected)
+    if task == "classification":
+        assert np.mean(expected != y) < 0.3
+    else:
+        assert r2_score(y, expected) > (0.9 if standardise else 0.4)
+
+
+def test_classes_are_counted(classes: Any) -> None:
+    X, labels = classes
+    board = kernelfit.leaderboard(X, labels, X[:30], labels[:30], kernels=FEW)
+    assert board.classes == ("a", "b", "c")
+    assert {entry.name for entry in board.entries} == {*FEW, "Ridge", "KernelRidge grid", "SVC"}
+    for entry in board.entries:
+        assert entry.failed is None
+        assert 0 <= entry.loo_error <= 0.5
+        assert 0 <= entry.test_error <= 0.5
+        assert entry.by == ("5-fold" if entry.name == "SVC" else "leave-one-out")
+
+
+def test_the_best_of_a_draw_gets_its_width_from_all_rows(regression: Any) -> None:
+    X, y, _, _ = regression
+    board = kernelfit.leaderboard(X, y, kernels=["gaussian"], rows=60, baselines=False, standardise=True)
+    assert (board.rows, board.of) == (60, 120)
+    whole = kernelfit.leaderboard(X, y, kernels=["gaussian"], baselines=False, standardise=True)
+    assert board.winner == whole.winner
+    assert board.entries != whole.entries
+
+
+def test_a_draw_has_a_row_of_every_class() -> None:
+    y = np.array([0] * 500 + [1])
+    data = Compared(np.arange(501.0)[:, None], y, np.empty((0, 1)), y[:0], ("a", "b"))
+    assert set(data.drawn(10, 0).y) == {0, 1}
+    assert len(data.drawn(10, 0).y) == 10
+
+
+@pytest.mark.parametrize(
+    ("y", "classes", "note"),
+    [
+        (["x", "y", "x"], ("x", "y"), ""),
+        ([True, False, True], ("False", "True"), ""),
+        ([3, 5, 3], ("3", "5"), "taken as classes"),
+        ([3.0, 5.0, 3.0], ("3.0", "5.0"), "taken as classes"),
+        ([3.5, 5.0, 3.0], None, ""),
+        ([[3, 1], [5, 1], [3, 1]], None, ""),
+    ],
+)
+def test_what_labels_are_taken_for(y: list[Any], classes: tuple[str, ...] | None, note: str) -> None:
+    data, notes = encoded(np.eye(3), np.array(y), None, None, None)
+    assert data.classes == classes
+    assert note in " ".join(notes)
+    assert bool(notes) == bool(note)
+
+
+def test_many_integers_are_numbers_and_say_so() -> None:
+    data, notes = encoded(np.eye(30), np.arange(30), None, None, None)
+    assert data.classes is None
+    assert "taken as numbers; give task='classification'" in notes[0]
+    assert encoded(np.eye(30), np.arange(30), None, None, "classification")[0].classes is not None
+
+
+@pytest.mark.parametrize(
+    ("X", "y"),
+    [
+        (np.random.default_rng(0).standard_normal((3, 2)), np.array([1.0, 2.5, 3.0])),
+        (np.random.default_rng(0).standard_normal((10, 40)), np.full(10, 7.5)),
+        (1e140 * np.random.default_rng(0).standard_normal((12, 2)), 1e200 * np.sqrt(np.arange(12.0))),
+        (np.repeat(np.random.default_rng(0).standard_normal((8, 2)), 2, axis=0), np.arange(16) + 0.5),
+        (np.random.default_rng(0).standard_cauchy((30, 3)), np.random.default_rng(1).standard_cauchy(30)),
+    ],
+    ids=["three rows", "constant targets", "huge", "conflicting duplicates", "heavy tails"],
+)
+def test_hard_rows_give_a_winner(X: np.ndarray, y: np.ndarray) -> None:
+    board = kernelfit.leaderboard(X, y, kernels=("gaussian", "laplacian", "polynomial-2", "linear"))
+    assert board.best.failed is None
+    model = board.estimator()
+    if y.max() < 1e100:  # whose mean scikit-learn's scaler loses
+        assert np.isfinite(model.fit(X, y).predict(X)).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"kernels": ["gausian"]}, r"^kernels: got 'gausian', expected some of gaussian, "),
+        ({"kernels": []}, r"^kernels: got none"),
+        ({"rows": 1}, r"^rows: got 1, expected an integer >= 2"),
+        ({"task": "ranking"}, r"^task: got 'ranking'"),
+        ({"X_test": np.ones((2, 5))}, r"^X_test, y_test: got one of them"),
+        ({"X_test": np.ones((2, 4)), "y_test": np.ones(2)}, r"^X_test: got 4 features, expected 5"),
+        ({"y": np.ones(7)}, r"^y: got shape \(7,\) beside rows of shape \(120, 5\)"),
+        ({"y": np.array(["a"] * 120)}, r"^y: got 1 classes, expected at least 2"),
+        ({"y": np.array(["a", "b"] * 60), "task": "regression"}, r"^y: got dtype <U1, expected numbers"),
+        ({"X": np.ones((120, 5))}, r"^X: the gaussian kernel cannot be solved on these rows"),
+    ],
+)
+def test_refusals(regression: Any, arguments: dict[str, Any], message: str) -> None:
+    X, y, _, _ = regression
+    with pytest.raises(InputError, match=message):
+        kernelfit.leaderboard(**{"X": X, "y": y, **arguments})
+
+
+def test_a_model_that_fails_is_a_row_and_no_end(regression: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> Entry:
+        raise ValueError("no luck")
+
+    monkeypatch.setattr(baselines_module, "_ridge", fail)
+    board = kernelfit.leaderboard(*regression[:2], kernels=["linear"], standardise=True)
+    assert board.entries[-1].name == "Ridge"
+    assert board.entries[-1].failed == "no luck"
+    assert "–" in repr(board)
+
+
+def test_fit_stores_the_run_and_resumes_the_comparison(
+    regression: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, y, X_test, y_test = regression
+    np.savez(tmp_path / "rows.npz", X_train=X, y_train=y, X_test=X_test, y_test=y_test)
+    experiment, out = Experiment(tmp_path / "rows.npz"), tmp_path / "out"
+    options: dict[str, Any] = {"kernels": FEW, "baselines": False, "run_dir": out}
+    with monkeypatch.context() as patch:
+        patch.setattr(Experiment, "run", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            fit(experiment, **options)
+    assert sorted(path.name for path in (out / "rows").iterdir()) == [
+        "gaussian-raw.json",
+        "gaussian.json",
+        "linear.json",
+        "ntk.json",
+    ]
+    with pytest.raises(InputError, match=r"gaussian\.json was computed with .*seed 0, not 1"):
+        fit(Experiment(tmp_path / "rows.npz", seed=1), **options)
+    with monkeypatch.context() as patch:
+        patch.setattr("kernelfit.experiments.leaderboard.solve", None)  # nothing is compared again
+        fitted = fit(experiment, **options)
+    assert fitted.result is not None
+    assert fitted.result.record["loo_rmse"] == pytest.approx(fitted.board.best.loo_rmse, rel=1e-6)
+    assert fitted.result.record["test_rmse"] == pytest.approx(fitted.board.best.test_rmse, rel=1e-6)
+    assert (out / LEADERBOARD).is_file()
+    stored = Experiment.load(out)
+    names = {"X_train": X, "y_train": y}
+    exec("\n".join(fitted.board.code()), names)
+    np.testing.assert_allclose(stored.scores(X_test)[:, 0], names["model"].predict(X_test), rtol=1e-9)
+    with pytest.raises(InputError, match="holds a finished run"):
+        fit(experiment, **options)
