@@ -41,9 +41,9 @@ class Certificate:
     componentwise_backward_error : max_ij |y - A alpha| / (|A| |alpha| + |y|), Oettli and Prager's: every entry of A and
         y differs by this fraction of itself, which is the stronger statement; None for a K with negative entries on a
         device
-    forward_error : e / (1 - e), e the condition number times 2 (backward_error + u), at most 1: how large an error of
-        alpha may be beside its largest entry. Nearly always too large; fitted values are far better than alpha. NaN
-        where the condition number is not known, as from a float32 factor beyond 1e6 or one that holds a jitter
+    forward_error : e / (1 - e), e the condition number times 2 (backward_error + (8 + sqrt(n)) u), at most 1: how large
+        an error of alpha may be beside its largest entry. Nearly always too large; fitted values are far better than
+        alpha. NaN where the condition number is not known, as from a float32 factor beyond 1e6 or with a jitter
     residual : max |Y - A alpha|
     norm : |A|_1; on the primal path |X|_F^2, which bounds |A|_2
     condition_estimate : |A|_1 |A^-1|_1; beyond n = 64 the second is estimated: a lower bound, nearly always within a
@@ -136,13 +136,14 @@ class Certificate:
 
 def forward_error(condition: float, backward: float, roundoff: float, n: int) -> float:
     """Of alpha, relative to its largest entry: |A^-1| |r| with |r| <= backward (|A| |alpha| + |y|), |y| <= |A| |alpha|;
-    entries of K and residuals are known to the unit roundoff at best.
+    residuals are known to (8 + sqrt(n)) u.
 
     `roundoff` is that of the factor which the condition number was estimated from, NaN where that saturates.
     """
     if n > EXACT and condition * roundoff > _SATURATED:
         return float("nan")
-    moved = np.minimum(0.5, condition * (2.0 * backward + np.finfo(np.float64).eps))
+    known = (8.0 + np.sqrt(n)) * 0.5 * np.finfo(np.float64).eps
+    moved = np.minimum(0.5, 2.0 * condition * (backward + known))
     return float(moved / (1.0 - moved))
 
 
