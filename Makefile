@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13 python3.14 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
 
-.PHONY: solve test test-slow lint format clean help
+.PHONY: solve test test-slow lint docs format clean help
 .DELETE_ON_ERROR:
 
 solve: $(VENV)/.installed
@@ -29,12 +29,16 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Every example is run for its picture; what the pages say is tested in tests/docs.
+docs: $(VENV)/.installed-dev
+	$(BIN)/python -m mkdocs build --strict --quiet
+
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) build dist site docs/pictures *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
 help:
 	@sed -n '/^$$/q; s/^#  *//p' Makefile
@@ -45,7 +49,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(PIP) install --quiet --prefer-binary --constraint constraints.txt --editable '.[dev,deep,imagenet]'
+	$(PIP) install --quiet --prefer-binary --constraint constraints.txt --editable '.[dev,deep,docs,imagenet]'
 	@touch $@
 
 $(BIN)/python:
