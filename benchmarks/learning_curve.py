@@ -75,7 +75,7 @@ def main(words: Sequence[str] | None = None) -> None:
         **measured,
     }
     if options.out:
-        figures.save(draw(measured["rows"], options.ridge), options.out.with_suffix(".png"))
+        figures.save(plot(results), options.out.with_suffix(".png"))
     harness.finish("benchmarks.learning_curve", words, options.out, results, faults(measured["rows"]))
 
 
@@ -230,12 +230,12 @@ def show(row: dict[str, Any]) -> None:
     )
 
 
-def draw(rows: list[dict[str, Any]], ridge: float) -> Any:
+def plot(record: dict[str, Any]) -> Any:
     """Error against n, a line for each number of filters, without and with the ridge; the paper's figures as stars."""
     from matplotlib.figure import Figure
 
+    rows, ridge, whole = record["rows"], record["ridge_of_mean_diagonal"], paper()
     figure = Figure(figsize=(10.0, 4.2), layout="constrained")
-    whole = paper()
     for axes, name, title, theirs in zip(
         figure.subplots(1, 2, sharey=True),
         ("interpolation", "ridge"),

@@ -15,14 +15,19 @@ PATIENCE = 20.0
 
 
 def run(module: str, *positional: str, limit: float | None = None, **arguments: Any) -> dict[str, Any]:
-    """Run `python -m module` with `--name value` arguments; the JSON object on its last line of output.
+    """Run `python -m module` with `--name value` arguments; as `outcome`."""
+    command = [sys.executable, "-m", module, *positional]
+    for name, value in arguments.items():
+        command += [f"--{name.replace('_', '-')}", str(value)]
+    return outcome(command, limit)
+
+
+def outcome(command: list[str], limit: float | None = None) -> dict[str, Any]:
+    """The JSON object on the last line of the command's output.
 
     A process that dies, or lives longer than `limit` seconds, gives {"failed": reason} instead of an exception: that
     a library crashes at some size is a result. What the process had printed as JSON before stands beside it.
     """
-    command = [sys.executable, "-m", module, *positional]
-    for name, value in arguments.items():
-        command += [f"--{name.replace('_', '-')}", str(value)]
     code, output, errors = finish(command, limit)
     result = _last_object(output)
     if code == 0 and result is not None:

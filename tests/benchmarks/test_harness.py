@@ -34,10 +34,10 @@ def test_median_and_spread():
 
 def test_a_record_has_the_command_the_versions_and_the_hardware(tmp_path):
     out = tmp_path / "out.json"
-    harness.finish("benchmarks.peers.scikit_learn", ["--n", "a b"], out, {"rows": [1]}, [])
+    harness.finish("benchmarks.peers.compare", ["--n", "a b"], out, {"rows": [1]}, [])
     record = json.loads(out.read_text())
-    assert record["benchmark"] == "scikit_learn"
-    assert record["command"] == "python -m benchmarks.peers.scikit_learn --n 'a b'"
+    assert record["benchmark"] == "compare"
+    assert record["command"] == "python -m benchmarks.peers.compare --n 'a b'"
     assert (record["rows"], record["faults"]) == ([1], [])
     assert {"date", "versions", "processor", "gpu", "blas"} <= set(record["environment"])
 
@@ -80,7 +80,7 @@ def test_the_list_has_a_line_for_each(capsys):
 
 
 def test_an_unknown_name_is_one_line():
-    with pytest.raises(SystemExit, match=r"got 'run nothing', expected `list` or `run NAME`"):
+    with pytest.raises(SystemExit, match=r"got 'run nothing', expected `list`, `run NAME`"):
         main(["run", "nothing"])
 
 
@@ -93,3 +93,60 @@ def test_a_benchmark_at_small_size(tmp_path, monkeypatch):
     assert [row["quantise"] for row in record["rows"]] == [False, True]
     assert record["products"]["bytes"]["exact"] is True
     assert record["faults"] == []
+
+
+def test_a_record_is_shown_again_as_a_table_and_drawn(tmp_path, capsys):
+    results = ROOT / "benchmarks" / "results"
+    main(["table", str(results / "draws.json")])
+    out = capsys.readouterr().out
+    assert "filters: 3000" in out
+    assert "first_row" in out
+    main(["plot", str(results / "learning_curve.json"), str(tmp_path / "curve.png")])
+    assert (tmp_path / "curve.png").stat().st_size > 5_000
+
+
+def test_a_comparison_is_shown_and_drawn(tmp_path, capsys):
+    row = {
+        "exact": True,
+        "fit_seconds": 0.5,
+        "predict_seconds": 2.0,
+        "peak_rss_bytes": 3e8,
+        "test_error": 0.1,
+    }
+    rows = [
+        {"n": 50, "peer": "kernelfit", **row, "backward_error": 1e-17},
+        {"n": 50, "peer": "keops", **row, "backward_error": None, "exact": False, "largest_difference": 0.1},
+        {"n": 50, "peer": "jax", "failed": "no answer"},
+    ]
+    path = tmp_path / "peers.json"
+    path.write_text(
+        json.dumps({"benchmark": "compare", "rows": rows, "missing": {"cuml": "needs a CUDA device"}})
+    )
+    main(["table", str(path)])
+    out = capsys.readouterr().out
+    for words in (
+        "kernelfit  500.00 ms",
+        "2.00 s",
+        "jax   no answer",
+        "cuml: needs a CUDA device",
+        "1.0e-17",
+    ):
+        assert words in out
+    main(["plot", str(path), str(tmp_path / "peers.svg")])
+    assert "keops" in (tmp_path / "peers.svg").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["table", "nowhere.json"], "nowhere.json cannot be read"),
+        (["plot", "FILE", "x.png"], "draws has no figure; `table` shows its rows"),
+        (["draw"], "expected `list`, `run NAME`, `table FILE`"),
+    ],
+)
+def test_what_cannot_be_shown_is_one_line(words, message):
+    words = [
+        str(ROOT / "benchmarks" / "results" / "draws.json") if word == "FILE" else word for word in words
+    ]
+    with pytest.raises(SystemExit, match=message):
+        main(words)

@@ -1,0 +1,64 @@
+"""The libraries that kernelfit is compared with: what installs them, and why some are not here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Peer:
+    """`name` is one of `models.MODELS`; peers of one `environment` share it, and `requirements` install it.
+
+    `exact` says whether the system is solved to rounding. A peer without requirements is kernelfit itself, or is listed
+    with the reason in `missing`; a checkout given by path may stand in for that.
+    """
+
+    name: str
+    about: str
+    environment: str = ""
+    requirements: tuple[str, ...] = ()
+    exact: bool = True
+    missing: str = ""
+
+    @property
+    def ours(self) -> bool:
+        return self.name.startswith("kernelfit")
+
+
+PEERS = (
+    Peer("kernelfit", "kernelfit.solve, a float64 factor"),
+    Peer("kernelfit-mixed", "kernelfit.solve, a float32 factor refined to float64's backward error"),
+    Peer("scikit-learn", "KernelRidge", "scikit-learn", ("scikit-learn",)),
+    Peer("scikit-learn-gp", "GaussianProcessRegressor", "scikit-learn", ("scikit-learn",)),
+    Peer(
+        "scikit-learn-nystroem", "Nystroem, 2,000 components", "scikit-learn", ("scikit-learn",), exact=False
+    ),
+    Peer("scipy", "cho_factor and cho_solve", "scipy", ("scipy",)),
+    Peer("torch", "linalg.cholesky", "torch", ("torch", "numpy")),
+    Peer("gpytorch", "its Cholesky", "gpytorch", ("gpytorch", "torch")),
+    Peer("gpytorch-cg", "its conjugate gradients", "gpytorch", ("gpytorch", "torch"), exact=False),
+    Peer("himalaya", "KernelRidge, by eigenvalues", "himalaya", ("himalaya", "packaging")),
+    Peer("jax", "cho_factor, compiled", "jax", ("jax",)),
+    Peer("keops", "conjugate gradients, K never formed", "keops", ("pykeops",), exact=False),
+    Peer("eigenpro", "EigenPro", missing="in no package index; give a checkout"),
+    Peer("falkon", "Falkon", missing="in no package index; a checkout compiles against torch"),
+    Peer("askotch", "ASkotch", missing="published code without a package"),
+    Peer("torchkm", "TorchKM", missing="support vectors, DWD, logistic: no squared loss"),
+    Peer("neural-tangents", "neural-tangents", missing="kernels of networks alone, no gaussian one"),
+    Peer("cuml", "cuML", missing="needs a CUDA device"),
+    Peer("cupy", "CuPy", missing="needs a CUDA device"),
+    Peer("jaxmg", "JAXMg", missing="needs CUDA devices"),
+)
+
+
+def chosen(names: str) -> tuple[Peer, ...]:
+    """The peers that are named, separated by commas, in the catalogue's order; all without a name.
+
+    Raises `ValueError` with one line where one is unknown.
+    """
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    known = {peer.name for peer in PEERS}
+    unknown = sorted(set(wanted) - known)
+    if unknown:
+        raise ValueError(f"--peers: got {', '.join(unknown)}, expected some of {', '.join(sorted(known))}")
+    return tuple(peer for peer in PEERS if not wanted or peer.name in wanted)

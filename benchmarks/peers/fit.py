@@ -1,0 +1,73 @@
+"""One library in a process and an environment of its own: fits, predictions, peak memory. Prints a JSON object.
+
+    INTERPRETER benchmarks/peers/fit.py scikit-learn --problem problem.npz --repeats 5 --out answer.npz
+
+Runs without kernelfit, whose own fits are two of the models. The first fit, of few rows, loads and compiles.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from models import MODELS, Problem  # beside this file, which is run as a script
+
+WARM_UP_ROWS = 200
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("model", choices=MODELS)
+    parser.add_argument(
+        "--problem", type=Path, required=True, help="rows, targets, test rows, scale, gamma, ridge"
+    )
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--out", type=Path, required=True, help="predictions, and alpha where there is one")
+    arguments = parser.parse_args()
+    fit = MODELS[arguments.model]()
+    stored = np.load(arguments.problem)
+    training = problem_of(stored, stored["rows"], stored["targets"])
+    new = problem_of(stored, stored["test_rows"], None)
+    few = slice(WARM_UP_ROWS)
+    small = problem_of(stored, training.rows[few], training.Y[few])
+    fit(small).predict(problem_of(stored, new.rows[few], None))
+    seconds: dict[str, list[float]] = {"fit": [], "predict": []}
+    for _ in range(arguments.repeats):
+        started = time.perf_counter()
+        fitted = fit(training)
+        between = time.perf_counter()
+        predictions = fitted.predict(new)
+        seconds["fit"].append(between - started)
+        seconds["predict"].append(time.perf_counter() - between)
+    answer = {"predictions": np.asarray(predictions, dtype=np.float64)}
+    if fitted.alpha is not None:
+        answer["alpha"] = np.asarray(fitted.alpha, dtype=np.float64)
+    np.savez(arguments.out, **answer)
+    print(json.dumps({"seconds": seconds, "peak_rss_bytes": peak_rss_bytes()}))
+
+
+def problem_of(stored: Any, rows: Any, targets: Any) -> Problem:
+    """Rows in bytes and in float64, made before any time is taken."""
+    scale = float(stored["scale"])
+    X = np.multiply(rows, scale, dtype=np.float64)
+    return Problem(rows, X, targets, scale, float(stored["gamma"]), float(stored["ridge"]))
+
+
+def peak_rss_bytes() -> int:
+    """Of this process; getrusage's peak would include that of the process which started it on Linux."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        fields = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
+        return int(fields["VmHWM"].split()[0]) * 1024
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+if __name__ == "__main__":
+    main()

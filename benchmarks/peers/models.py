@@ -1,0 +1,237 @@
+"""One function a library: it fits the same system and gives back how it predicts. Runs without kernelfit.
+
+(K + ridge I) alpha = Y for K_ij = exp(-gamma |x_i - x_j|^2). Each imports its library when it is called, since every
+library has an environment of its own; the call that fits is timed, the import is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Pixels `rows` (n, d) in bytes and the same in float64 times `scale`, targets (n, c)."""
+
+    rows: Any
+    X: Any
+    Y: Any
+    scale: float
+    gamma: float
+    ridge: float
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """`predict` takes a `Problem` of new rows; alpha (n, c) where the library shows it."""
+
+    predict: Callable[[Problem], Any]
+    alpha: Any = None
+
+
+Fit = Callable[[Problem], Fitted]
+
+
+def kernelfit(precision: str) -> Fit:
+    from kernelfit import solve
+
+    def fit(problem: Problem) -> Fitted:
+        solution = solve(
+            problem.rows,
+            problem.Y,
+            gamma=problem.gamma,
+            ridge=problem.ridge,
+            scale=problem.scale,
+            precision=precision,
+        )
+        return Fitted(lambda new: solution.predict(new.rows), solution.alpha)
+
+    return fit
+
+
+def scikit_learn() -> Fit:
+    from sklearn.kernel_ridge import KernelRidge
+
+    def fit(problem: Problem) -> Fitted:
+        model = KernelRidge(alpha=problem.ridge, kernel="rbf", gamma=problem.gamma)
+        model.fit(problem.X, problem.Y)
+        return Fitted(lambda new: model.predict(new.X), model.dual_coef_)
+
+    return fit
+
+
+def scikit_learn_gp() -> Fit:
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import RBF
+
+    def fit(problem: Problem) -> Fitted:
+        kernel = RBF((2 * problem.gamma) ** -0.5, "fixed")
+        model = GaussianProcessRegressor(kernel, alpha=problem.ridge, optimizer=None, copy_X_train=False)
+        model.fit(problem.X, problem.Y)
+        return Fitted(lambda new: model.predict(new.X), model.alpha_)
+
+    return fit
+
+
+def scikit_learn_nystroem(components: int) -> Fit:
+    """Least squares on the Nystroem features of `components` random rows."""
+    from sklearn.kernel_approximation import Nystroem
+    from sklearn.linear_model import Ridge
+
+    def fit(problem: Problem) -> Fitted:
+        count = min(components, len(problem.X))
+        features = Nystroem(gamma=problem.gamma, n_components=count, random_state=0).fit(problem.X)
+        model = Ridge(alpha=max(problem.ridge, 1e-6), fit_intercept=False)
+        model.fit(features.transform(problem.X), problem.Y)
+        return Fitted(lambda new: model.predict(features.transform(new.X)))
+
+    return fit
+
+
+def scipy() -> Fit:
+    from scipy.linalg import cho_factor, cho_solve
+    from scipy.spatial.distance import cdist
+
+    def gram(a: Any, b: Any, gamma: float) -> Any:
+        block = cdist(a, b, "sqeuclidean") if len(a) * len(b) < 10_000 else _squares(a, b)
+        block *= -gamma
+        return np.exp(block, out=block)
+
+    def fit(problem: Problem) -> Fitted:
+        block = gram(problem.X, problem.X, problem.gamma)
+        np.fill_diagonal(block, 1.0 + problem.ridge)
+        alpha = cho_solve(cho_factor(block, lower=True, overwrite_a=True, check_finite=False), problem.Y)
+        return Fitted(lambda new: gram(new.X, problem.X, problem.gamma) @ alpha, alpha)
+
+    return fit
+
+
+def _squares(a: Any, b: Any) -> Any:
+    """|a - b|^2 of all pairs of rows by one matrix product, clamped at 0."""
+    block = a @ b.T
+    block *= -2.0
+    block += np.einsum("ij,ij->i", a, a)[:, None]
+    block += np.einsum("ij,ij->i", b, b)
+    return np.maximum(block, 0.0, out=block)
+
+
+def torch() -> Fit:
+    import torch
+
+    def gram(a: Any, b: Any, gamma: float) -> Any:
+        block = torch.addmm((b * b).sum(1), a, b.T, alpha=-2.0).add_((a * a).sum(1)[:, None])
+        return block.clamp_(min=0.0).mul_(-gamma).exp_()
+
+    def fit(problem: Problem) -> Fitted:
+        X, Y = torch.from_numpy(problem.X), torch.from_numpy(problem.Y)
+        block = gram(X, X, problem.gamma)
+        block.diagonal().fill_(1.0 + problem.ridge)
+        alpha = torch.cholesky_solve(Y, torch.linalg.cholesky(block))
+        return Fitted(
+            lambda new: (gram(torch.from_numpy(new.X), X, problem.gamma) @ alpha).numpy(), alpha.numpy()
+        )
+
+    return fit
+
+
+def gpytorch(conjugate_gradients: bool) -> Fit:
+    """Its kernel and its solve of a linear operator: by its Cholesky, or by preconditioned conjugate gradients."""
+    import torch
+    from gpytorch import settings
+    from gpytorch.kernels import RBFKernel
+
+    def fit(problem: Problem) -> Fitted:
+        X, Y = torch.from_numpy(problem.X), torch.from_numpy(problem.Y)
+        kernel = RBFKernel().double()
+        kernel.lengthscale = (2 * problem.gamma) ** -0.5
+        # An operator of K + ridge I; it decides by its order, unless told, how it solves.
+        chosen = settings.max_cholesky_size(1 if conjugate_gradients else 10**9)
+        precise = settings.cg_tolerance(1e-6), settings.max_cg_iterations(2_000)
+        with torch.no_grad(), chosen, precise[0], precise[1], settings.cholesky_jitter(double_value=0.0):
+            operator = kernel(X).add_diagonal(torch.tensor(problem.ridge, dtype=torch.float64))
+            alpha = operator.solve(Y)
+
+        def predict(new: Problem) -> Any:
+            with torch.no_grad():
+                return (kernel(torch.from_numpy(new.X), X) @ alpha).numpy()
+
+        return Fitted(predict, alpha.numpy())
+
+    return fit
+
+
+def himalaya() -> Fit:
+    from himalaya.kernel_ridge import KernelRidge
+
+    def fit(problem: Problem) -> Fitted:
+        model = KernelRidge(alpha=problem.ridge, kernel="rbf", kernel_params={"gamma": problem.gamma})
+        model.fit(problem.X, problem.Y)
+        return Fitted(lambda new: model.predict(new.X), model.dual_coef_)
+
+    return fit
+
+
+def jax() -> Fit:
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    import jax.numpy as jnp
+    from jax.scipy.linalg import cho_factor, cho_solve
+
+    @jax.jit
+    def gram(a: Any, b: Any, gamma: float) -> Any:
+        block = (a * a).sum(1)[:, None] + (b * b).sum(1) - 2.0 * a @ b.T
+        return jnp.exp(-gamma * jnp.maximum(block, 0.0))
+
+    @jax.jit
+    def solved(X: Any, Y: Any, gamma: float, ridge: float) -> Any:
+        block = jnp.fill_diagonal(gram(X, X, gamma), 1.0 + ridge, inplace=False)
+        return cho_solve(cho_factor(block, lower=True), Y)
+
+    def fit(problem: Problem) -> Fitted:
+        X = jnp.asarray(problem.X)
+        alpha = solved(X, jnp.asarray(problem.Y), problem.gamma, problem.ridge).block_until_ready()
+        return Fitted(
+            lambda new: np.asarray(gram(jnp.asarray(new.X), X, problem.gamma) @ alpha), np.asarray(alpha)
+        )
+
+    return fit
+
+
+def keops() -> Fit:
+    """Conjugate gradients on products with K that are formed on the fly."""
+    from pykeops.numpy import Vi, Vj
+    from pykeops.numpy.lazytensor.LazyTensor import LazyTensor  # noqa: F401  its backend is compiled on import
+
+    def gram(a: Any, b: Any, gamma: float) -> Any:
+        return (-gamma * ((Vi(a) - Vj(b)) ** 2).sum(-1)).exp()
+
+    def fit(problem: Problem) -> Fitted:
+        X = np.ascontiguousarray(problem.X)
+        alpha = gram(X, X, problem.gamma).solve(
+            Vi(np.ascontiguousarray(problem.Y)), alpha=max(problem.ridge, 1e-12), eps=1e-6
+        )
+        return Fitted(lambda new: gram(np.ascontiguousarray(new.X), X, problem.gamma) @ alpha, alpha)
+
+    return fit
+
+
+#: name -> what imports the library and gives the function that fits
+MODELS: dict[str, Callable[[], Fit]] = {
+    "kernelfit": lambda: kernelfit("float64"),
+    "kernelfit-mixed": lambda: kernelfit("mixed"),
+    "scikit-learn": scikit_learn,
+    "scikit-learn-gp": scikit_learn_gp,
+    "scikit-learn-nystroem": lambda: scikit_learn_nystroem(2_000),
+    "scipy": scipy,
+    "torch": torch,
+    "gpytorch": lambda: gpytorch(False),
+    "gpytorch-cg": lambda: gpytorch(True),
+    "himalaya": himalaya,
+    "jax": jax,
+    "keops": keops,
+}
