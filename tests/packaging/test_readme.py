@@ -17,7 +17,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 SHELL = "".join(re.findall(r"```\n(.*?)```", README, re.DOTALL))
 COMMANDS = [line.split("#")[0].strip() for line in SHELL.splitlines() if line.startswith("kernelfit ")]
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-LINKS = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
+LINK = re.compile(r"\]\(([^)]+)\)")
+PAGES = [*(ROOT / "docs").glob("*.md"), *(ROOT / "benchmarks").rglob("*.md"), ROOT / "CONTRIBUTING.md"]
 
 
 @pytest.mark.parametrize("line", COMMANDS)
@@ -49,9 +50,20 @@ def test_the_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rng: n
     assert (tmp_path / "solution.h5").is_file()
 
 
-@pytest.mark.parametrize("link", LINKS)
-def test_links_point_at_files(link: str) -> None:
-    assert (ROOT / link).is_file()
+def test_the_readme_reads_the_same_on_an_index() -> None:
+    """An index shows it alone: it links to no file beside it, and those it names exist."""
+    assert [link for link in LINK.findall(README) if "://" not in link and not link.startswith("#")] == []
+    named = re.findall(r"`([\w/.]+\.md)`", README)
+    assert len(named) >= 8
+    assert [name for name in named if not (ROOT / name).is_file()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_of_pages_point_at_files(page: Path) -> None:
+    targets = [
+        link.split("#")[0] for link in LINK.findall(page.read_text(encoding="utf-8")) if "://" not in link
+    ]
+    assert [target for target in targets if target and not (page.parent / target).exists()] == []
 
 
 def test_make_knows_the_two_commands() -> None:
