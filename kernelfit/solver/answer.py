@@ -184,8 +184,9 @@ def _condition(system: System, norm: float, progress: Progress) -> tuple[float, 
     single = precision_of(system.plan.precision).factor == np.float32
     if problem.n <= EXACT and (single or problem.jitter > 0):
         inverse = _refined(system, np.eye(problem.n), progress)
-        if inverse.error <= _AS_GOOD_AS_FLOAT64 or (problem.jitter == 0 and np.isfinite(inverse.error)):
+        if inverse.error <= _AS_GOOD_AS_FLOAT64:
             return _at_least_one(norm * float(np.abs(inverse.alpha).sum(axis=0).max())), True
+        return _at_least_one((norm + problem.jitter) * system.inverse_norm()), False
     return _at_least_one((norm + problem.jitter) * system.inverse_norm()), problem.jitter == 0
 
 

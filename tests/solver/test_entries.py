@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import kernelfit
-from kernelfit.errors import InputError
+from kernelfit.errors import InputError, NotPositiveDefiniteError
 from kernelfit.kernels import Gaussian, Pairwise
 from kernelfit.solver.entries import asymmetry
 
@@ -171,3 +171,18 @@ def test_the_forward_error_bounds_the_error(rng, precision):
     exact = (y - K[0, 1] * y.sum(axis=0, dtype=np.longdouble) / (apart + 16 * np.longdouble(K[0, 1]))) / apart
     errors = np.abs(solution.alpha - exact).max(axis=0) / np.abs(exact).max(axis=0)
     assert errors.max() <= solution.certificate.forward_error
+
+
+def test_a_singular_gram_that_float32_factors_has_no_forward_error():
+    """5e8 was claimed as the condition number of a K that has none, from an inverse that refinement did not reach."""
+    random = np.random.default_rng(6)
+    for _ in range(20):
+        Z = random.integers(-5, 6, (6, 5))
+        try:
+            certificate = kernelfit.solve(
+                Z @ Z.T, np.ones(6), kernel="precomputed", precision="float32"
+            ).certificate
+        except NotPositiveDefiniteError:
+            continue
+        assert np.isnan(certificate.forward_error) or certificate.forward_error == 1.0
+        assert certificate.condition_estimate > 1e5
