@@ -194,7 +194,10 @@ def _chunks(block: Block) -> list[Span]:
 
 def _centred(points: Points, start: int, stop: int, padded: int) -> NDArray[np.int8]:
     rows = np.zeros((stop - start, padded), np.int8)
-    rows[:, : points.shape[1]] = points.values[start:stop].astype(np.int16) - points.centre
+    # In the dtype of the values, where the difference wraps around: only its lowest eight bits count.
+    values = points.values[start:stop]
+    centre = np.array(points.centre).astype(values.dtype)
+    np.subtract(values, centre, out=rows[:, : points.shape[1]].view(np.uint8), casting="unsafe")
     return rows
 
 

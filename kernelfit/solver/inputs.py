@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from kernelfit.errors import DuplicateRowsError, InputError
 from kernelfit.gram.arrays import as_array
+from kernelfit.gram.equal_rows import equal_rows
 from kernelfit.gram.points import Points
 from kernelfit.typing import Float
 
@@ -60,22 +60,8 @@ def as_targets(targets: ArrayLike, n: int) -> Float:
 
 
 def find_duplicates(points: Points) -> Duplicates:
-    """Exactly equal rows, by a 128-bit hash of each row's bytes; n d bytes read."""
-    seen: dict[bytes, list[int]] = {}
-    values = points.values
-    if values.dtype.kind == "f":
-        # -0.0 and 0.0 are equal numbers with different bytes.
-        for start in range(0, len(values), 4096):
-            for offset, row in enumerate(values[start : start + 4096] + 0.0):
-                seen.setdefault(_digest(row), []).append(start + offset)
-    else:
-        for index, row in enumerate(values):
-            seen.setdefault(_digest(row), []).append(index)
-    return Duplicates(tuple(tuple(group) for group in seen.values() if len(group) > 1))
-
-
-def _digest(row: NDArray[np.generic]) -> bytes:
-    return hashlib.blake2b(row.tobytes(), digest_size=16).digest()
+    """Exactly equal rows; n d bytes read."""
+    return Duplicates(equal_rows(points.values))
 
 
 def refuse_conflicts(duplicates: Duplicates, targets: Float, rows: NDArray[np.int64] | None = None) -> None:

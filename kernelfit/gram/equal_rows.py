@@ -1,0 +1,59 @@
+"""Rows that are equal: by a 64-bit hash of each, and by their bytes where hashes agree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernelfit.cpu.jit import njit
+
+# Rows that are brought to words of 8 bytes at a time.
+_ROWS = 1_024
+# The odd multiplier of Knuth's MMIX generator.
+_MULTIPLIER = np.uint64(6_364_136_223_846_793_005)
+
+
+def equal_rows(values: NDArray[Any]) -> tuple[tuple[int, ...], ...]:
+    """Groups of equal rows of (n, d) numbers, each ascending, in the order of their first rows; 0.0 equals -0.0."""
+    hashes = np.empty(len(values), np.uint64)
+    for start, words in _words(values):
+        _hash(words, hashes[start : start + len(words)])
+    order = np.argsort(hashes, kind="stable")
+    repeated = hashes[order][1:] == hashes[order][:-1]
+    marked = np.zeros(len(values), dtype=bool)
+    marked[order[1:][repeated]] = marked[order[:-1][repeated]] = True
+    seen: dict[bytes, list[int]] = {}
+    for row in np.flatnonzero(marked):
+        seen.setdefault(_plain(values[row]).tobytes(), []).append(int(row))
+    return tuple(tuple(group) for group in seen.values() if len(group) > 1)
+
+
+def _plain(values: NDArray[Any]) -> NDArray[Any]:
+    """The same with 0.0 for -0.0, which has other bytes."""
+    return values + values.dtype.type(0) if values.dtype.kind == "f" else values
+
+
+def _words(values: NDArray[Any]) -> Iterator[tuple[int, NDArray[np.uint64]]]:
+    """Start of some rows, and these as words (h, d') of 8 bytes, zeros behind their ends."""
+    width = values.shape[1] * values.dtype.itemsize
+    whole = width % 8 == 0
+    padded = np.zeros((0 if whole else _ROWS, -(-width // 8) * 8), np.uint8)
+    for start in range(0, len(values), _ROWS):
+        block = np.ascontiguousarray(_plain(values[start : start + _ROWS]))
+        if not whole:
+            padded[: len(block), :width] = block.view(np.uint8).reshape(len(block), width)
+            block = padded[: len(block)]
+        yield start, block.view(np.uint64).reshape(len(block), -1)
+
+
+@njit(cache=True, nogil=True)
+def _hash(words: Any, out: Any) -> None:
+    for i in range(words.shape[0]):
+        value = np.uint64(0)
+        for k in range(words.shape[1]):
+            value = (value ^ words[i, k]) * _MULTIPLIER
+            value ^= value >> np.uint64(32)
+        out[i] = value
