@@ -5,10 +5,11 @@ Scores s (n, c) of rows that were left out are what new rows get. a minimises th
     -sum_i w_i sum_c t_ic log p_ic,    p_i = softmax(a s_i)
 
 (temperature scaling: Guo, Pleiss, Sun and Weinberger, On calibration of modern neural networks, ICML 2017). Targets t
-are those of Platt (Probabilistic outputs for support vector machines, 1999), (N_k + 1) / (N_k + 2) for the row's own
-class k of N_k rows, the rest shared by the others, so that a stays finite where no row is misclassified. One number
-leaves the order of classes as the scores have it: the class that is predicted is the most probable one. For two classes
-it is Platt's sigmoid of s_1 - s_0 without an offset.
+are 1 - 1 / (N + 2) for the row's own class, N = sum_i w_i, the rest shared by the others: by Laplace's rule of
+succession so likely is an error after N rows without one, and a stays finite where no row is misclassified. (Platt,
+Probabilistic outputs for support vector machines, 1999, takes the rows of a class for N; of many classes each would be
+doubted as much as a small sample.) One number leaves the order of classes as the scores have it: the class that is
+predicted is the most probable one.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ def inverse_temperature(scores: Float, codes: NDArray[np.int64], weights: Float 
     """a for leave-one-out scores (n, c) of rows of the classes `codes` (n,), in units of 1 / the scores' spread."""
     n, c = scores.shape
     weights = np.ones(n) if weights is None else weights
-    counts = np.bincount(codes, weights, c)[codes]
-    targets = np.repeat(1.0 / (counts + 2.0) / (c - 1), c).reshape(n, c)
-    targets[np.arange(n), codes] = (counts + 1.0) / (counts + 2.0)
+    doubt = 1.0 / (weights.sum() + 2.0)
+    targets = np.full((n, c), doubt / (c - 1))
+    targets[np.arange(n), codes] = 1.0 - doubt
     spread = float(np.std(scores)) or 1.0
 
     def loss(log_a: float) -> float:
