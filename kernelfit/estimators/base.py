@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,14 +14,11 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from kernelfit.arguments import suggests_names
 from kernelfit.errors import InputError
-from kernelfit.kernels import Kernel, Pairwise
 from kernelfit.progress import ProgressLike
 from kernelfit.solver.least_ridge import SINGULAR
 from kernelfit.solver.solution import Solution
-from kernelfit.solver.solve import solve
+from kernelfit.solver.solve import KernelLike, solve
 from kernelfit.typing import Float, GammaRule, PrecisionName, RidgeLike, Singular, Tier
-
-KernelLike = str | Kernel | Callable[[Any, Any], float]
 
 #: what others call our parameters
 KERNEL_NAMES = {
@@ -91,14 +87,11 @@ class KernelEstimator(BaseEstimator):
 
     def _solve(self, X: NDArray[Any], targets: Float, sample_weight: ArrayLike | None) -> None:
         """Fit `solution_` to targets (n,) or (n, c)."""
-        kernel = self.kernel
-        if not isinstance(kernel, (str, Kernel)):
-            kernel = Pairwise(kernel)
         self.solution_ = solve(
             X,
             targets,
             sample_weight=sample_weight,
-            kernel=kernel,
+            kernel=self.kernel,
             gamma=self.gamma,
             gamma_factor=self.gamma_factor,
             kernel_params=self.kernel_params,

@@ -21,8 +21,9 @@ class KernelInterpolator(RegressorMixin, MultiOutputMixin, KernelEstimator):
 
     Parameters
     ----------
-    kernel : a name of `kernelfit.kernels.KERNELS`, a `Kernel`, a Python function of two 1-d arrays (compiled by
-        Numba), or "precomputed" (X is then the Gram matrix)
+    kernel : a name of `kernelfit.kernels.KERNELS`, a `Kernel`, a function k(x, y, **kernel_params) of two 1-d arrays,
+        partial, method or callable object, a kernel object of `sklearn.gaussian_process.kernels`, or "precomputed" (X
+        is then the Gram matrix)
     gamma : a number, "median" (gamma_factor / median distance; the default) or "auto" (least leave-one-out error
         on training rows), for the kernels that have a gamma
     kernel_params : other parameters of a kernel given by name; `length_scale` may be "median" or "auto" as gamma may

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -16,6 +17,7 @@ from kernelfit.errors import InputError
 from kernelfit.kernels.arc_cosine import ArcCosine
 from kernelfit.kernels.base import Kernel, Needs, Product, Sum
 from kernelfit.kernels.cosine import Cosine
+from kernelfit.kernels.from_sklearn import FromSklearn, is_sklearn_kernel
 from kernelfit.kernels.gaussian import Gaussian
 from kernelfit.kernels.laplacian import Laplacian
 from kernelfit.kernels.linear import Linear
@@ -30,6 +32,7 @@ __all__ = [
     "KERNELS",
     "ArcCosine",
     "Cosine",
+    "FromSklearn",
     "Gaussian",
     "Kernel",
     "Laplacian",
@@ -45,6 +48,7 @@ __all__ = [
     "build",
     "from_description",
     "named",
+    "own_kernel",
     "parameter_names",
 ]
 
@@ -60,6 +64,7 @@ FAMILIES: tuple[type[Kernel], ...] = (
     ArcCosine,
     NeuralTangent,
     Pairwise,
+    FromSklearn,
     Sum,
     Product,
 )
@@ -80,6 +85,17 @@ def named(name: str) -> type[Kernel]:
     near = difflib.get_close_matches(name, [*KERNELS, *aliases], 1)
     remedy = f"; did you mean {near[0]!r}?" if near else ""
     raise InputError(f"kernel: got {name!r}, expected one of {', '.join(KERNELS)}{remedy}")
+
+
+def own_kernel(kernel: Any, parameters: Mapping[str, Any] | None = None) -> Kernel:
+    """The kernel that a callable of the user's stands for: one of scikit-learn's objects, or k(x, y, **parameters)."""
+    if is_sklearn_kernel(kernel):
+        if parameters:
+            raise InputError(
+                f"kernel_params: {kernel!r} is an object that has its parameters already; give them there"
+            )
+        return FromSklearn(kernel)
+    return Pairwise(kernel, parameters)
 
 
 def parameter_names(name: str) -> tuple[str, ...]:

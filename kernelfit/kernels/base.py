@@ -7,7 +7,7 @@ that are close together, is the tile's business alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import Flag, auto
 from typing import Any, ClassVar, NamedTuple, Protocol
 
@@ -172,6 +172,14 @@ class Kernel:
         """The user's own Python functions in it."""
         return ()
 
+    def has_noise(self, points: Rows) -> bool:
+        """Whether k(x_i, x_i) has something that k(x_i, x_j) of an equal row has not: such rows may be there twice."""
+        return False
+
+    def remarks(self) -> Iterator[str]:
+        """What the user should know of how it is formed, once it is compiled."""
+        yield from ()
+
     def describe(self) -> dict[str, Any]:
         """The kernel as JSON: its name and parameters; `kernelfit.kernels.from_description` is the inverse."""
         return {"name": self.name, **self.parameters}
@@ -230,6 +238,12 @@ class _Composite(Kernel):
 
     def functions(self) -> tuple[Callable[..., float], ...]:
         return self.left.functions() + self.right.functions()
+
+    def has_noise(self, points: Rows) -> bool:
+        return self.left.has_noise(points) or self.right.has_noise(points)
+
+    def remarks(self) -> Iterator[str]:
+        yield from dict.fromkeys([*self.left.remarks(), *self.right.remarks()])
 
     def _evaluate_right(self, tile: Tile) -> Float:
         # Each level of nesting on the right needs a block of its own.

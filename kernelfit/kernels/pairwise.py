@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,17 +14,21 @@ from numba import types
 from kernelfit.cpu.jit import njit
 from kernelfit.errors import InputError
 from kernelfit.kernels.base import Kernel, Needs, Rows, Tile
+from kernelfit.kernels.bound import bound
 from kernelfit.typing import Float
 
 # Options of Numba's that change what a function computes.
 _RULES = ("fastmath", "error_model")
+_WRITES = "it writes into a row, which is read-only"
 
 
 class Pairwise(Kernel):
-    """The user's own kernel: `function(x, y) -> float` on two 1-d float64 arrays, compiled by Numba.
+    """The user's own kernel: `function(x, y, **parameters) -> float` on two 1-d float64 arrays, compiled by Numba.
 
-    The function must be symmetric and positive semi-definite; neither is proved here, but a pivot that is not
-    positive stops the factorisation. It may use what Numba compiles: loops, `math`, NumPy on 1-d arrays.
+    A function, a `functools.partial`, a method or an object that is called; what Numba cannot compile, as the last two,
+    runs in Python, pair by pair, with a line in the notes of a solution. The function must be symmetric and positive
+    semi-definite; neither is proved here, but a pivot that is not positive stops the factorisation. Numba compiles
+    loops, `math` and NumPy on 1-d arrays.
 
     >>> import math
     >>> def triangular(x, y):
@@ -38,15 +42,20 @@ class Pairwise(Kernel):
     needs = Needs.FUNCTION
     device_formula = "pair.user"
 
-    def __init__(self, function: Callable[[Any, Any], float]) -> None:
-        if not callable(function):
-            raise InputError(f"function: got {function!r}, expected a Python function of two 1-d arrays")
+    def __init__(self, function: Callable[..., float], parameters: Mapping[str, Any] | None = None) -> None:
+        self._bound = bound(function, parameters or {})
         self.function = function
-        python = getattr(function, "py_func", function)
-        self._label = getattr(python, "__name__", "function")
-        self._digest = hashlib.sha256((_source(python) + _surroundings(python)).encode()).hexdigest()[:16]
+        python = getattr(self._bound.function, "py_func", self._bound.function)
+        self._label = self._bound.label
+        settled = "".join(f"\nsettled {_text(value)}" for value in (*self._bound.first, *self._bound.last))
+        text = _source(python) + _surroundings(python) + settled
+        self._digest = hashlib.sha256(text.encode()).hexdigest()[:16]
         self._compiled: Any = None
+        #: why it runs in Python, where it does
+        self._interpreted = ""
         self._copies = False
+        if not (self._bound.is_plain and self._bound.compilable):
+            self.device_formula = ""  # type: ignore[misc]
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -71,13 +80,27 @@ class Pairwise(Kernel):
         return kernel
 
     def functions(self) -> tuple[Callable[..., float], ...]:
-        return (getattr(self.function, "py_func", self.function),)
+        return (self._bound.of(getattr(self._bound.function, "py_func", self._bound.function)),)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What pickle and copy take: the function, which is compiled again where it is used."""
+        return {**self.__dict__, "_compiled": None}
+
+    def remarks(self) -> Iterator[str]:
+        if self._interpreted:
+            yield (
+                f"kernel: {self._label} runs in Python, pair by pair, as Numba cannot compile it "
+                f"({self._interpreted}); loops, math and NumPy on 1-d arrays would make it some hundred times as fast"
+            )
 
     def compile(self) -> None:
         if self._compiled is not None:
             return
+        if not self._bound.compilable:
+            self._interpret(f"a {type(self._bound.function).__name__} is no plain function")
+            return
         # Read-only, as some rows are the user's own array. Of a function compiled already the types are settled.
-        compiled = hasattr(self.function, "py_func")
+        compiled = hasattr(self._bound.function, "py_func")
 
         @njit(nogil=True, error_model="numpy")
         def fill(rows: Any, columns: Any, out: Any) -> None:
@@ -86,18 +109,34 @@ class Pairwise(Kernel):
                     out[i, j] = scalar(rows[i], columns[j])
 
         try:
-            scalar = _checked(self.function)
+            scalar = _checked(self._bound.function)
+            if not self._bound.is_plain:
+                scalar = njit(nogil=True)(self._bound.of(scalar))
             # Compiled for its types without being called: the user's function may want more than one feature.
             out = types.float64[:, ::1]
             rows = out if compiled else types.Array(types.float64, 2, "C", readonly=True)
             fill.compile((rows, rows, out))
         except Exception as error:
-            raise InputError(
-                f"function: Numba cannot compile {self._label}: {_reason(error)}; use loops, math and NumPy on 1-d "
-                "arrays"
-            ) from None
+            reason = _reason(error)
+            if reason == _WRITES:
+                raise InputError(
+                    f"function: Numba cannot compile {self._label}: {reason}; copy it first"
+                ) from None
+            self._interpret(reason)
+            return
         self._compiled = fill
         self._copies = compiled
+
+    def _interpret(self, reason: str) -> None:
+        """Take the function as it is, for the reason that is given."""
+        (function,) = self.functions()
+
+        def fill(rows: Float, columns: Float, out: Float) -> None:
+            for i, row in enumerate(rows):
+                for j, column in enumerate(columns):
+                    out[i, j] = function(row, column)
+
+        self._compiled, self._interpreted = fill, reason
 
     def _given(self, rows: Float) -> Float:
         """Rows as the function may have them: it cannot write into those that others read."""
@@ -132,7 +171,15 @@ class Pairwise(Kernel):
                 f"function: {self._label} reads what rows of {rows.shape[1]} features do not have; give X the columns "
                 "it expects"
             ) from None
-        except (ArithmeticError, ValueError, AssertionError, KeyError) as error:
+        except (
+            ArithmeticError,
+            AttributeError,
+            ValueError,
+            AssertionError,
+            KeyError,
+            NameError,
+            TypeError,
+        ) as error:
             raise InputError(
                 f"function: {self._label} raises {type(error).__name__} ({error}), expected a number for every pair of "
                 "rows"
@@ -186,6 +233,6 @@ def _reason(error: Exception) -> str:
     """The line of Numba's message that tells what is wrong, without its colours and its trail of passes."""
     lines = [re.sub("\x1b\\[[0-9;]*m", "", line).strip() for line in str(error).splitlines()]
     if "setitem" in str(error) and "readonly" in str(error):
-        return "it writes into a row, which is read-only"
+        return _WRITES
     telling = [line for line in lines if line and not line.startswith("Failed in nopython mode")]
     return telling[0] if telling else type(error).__name__

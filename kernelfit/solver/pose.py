@@ -18,7 +18,7 @@ from kernelfit.gram.points import Points
 from kernelfit.gram.precision import precision_of
 from kernelfit.gram.protocol import GramSource
 from kernelfit.gram.source import KernelGram, PanelGram, as_source
-from kernelfit.kernels import Kernel, build, parameter_names
+from kernelfit.kernels import Kernel, build, own_kernel, parameter_names
 from kernelfit.progress import Notes
 from kernelfit.solver.entries import asymmetry, require_symmetric, within_range
 from kernelfit.solver.gamma import build_with_gamma, gamma_kernels, median_distance, median_gamma
@@ -68,6 +68,9 @@ class Request:
         """The same with numbers checked; raises `InputError`."""
         choose = isinstance(ridge, str) and ridge == "auto"
         ridges = None if isinstance(ridge, str) else as_ridges(ridge)
+        kernel = others.get("kernel")
+        if callable(kernel) and not isinstance(kernel, (str, Kernel)):
+            others |= {"kernel": own_kernel(kernel, others.get("kernel_params")), "kernel_params": {}}
         request = cls(
             ridge=as_shift("ridge", 0.0 if choose else ridge) if ridges is None else min(ridges),
             choose=choose,
@@ -210,6 +213,7 @@ def _pose_rows(
     found = resolve_kernel(request, rows, backend, notes, memory)
     source = KernelGram(found.kernel, rows.points)
     require_symmetric(source, backend)
+    notes.extend(source.kernel.remarks())
     given = replace(given, duplicates=rows.duplicates)
     problem = _problem(Y, request, source, given, rows.targets, rows.kept, rows.weights)
     return replace(
@@ -285,7 +289,7 @@ def _weighted(weights: Float, request: Request, notes: Notes) -> NDArray[np.int6
 
 def _distinct(rows: _Rows, request: Request, notes: Notes) -> _Rows:
     """Rows without those that repeat another, where no ridge lets them stay."""
-    if request.ridge > 0:
+    if request.ridge > 0 or (isinstance(request.kernel, Kernel) and request.kernel.has_noise(rows.points)):
         return rows
     duplicates = find_duplicates(rows.points)
     if not duplicates.groups:
@@ -323,7 +327,9 @@ def resolve_kernel(request: Request, rows: _Rows, backend: CpuBackend, notes: No
             )
         return Found(kernel)
     if not isinstance(kernel, str):
-        raise InputError(f"kernel: got {kernel!r}, expected a name or a Kernel of kernelfit.kernels")
+        raise InputError(
+            f"kernel: got {kernel!r}, expected a name, a Kernel of kernelfit.kernels or a function k(x, y)"
+        )
     if "gamma" in parameter_names(kernel):
         if gamma_factor != 1.0 and gamma not in (None, "median"):
             raise InputError(

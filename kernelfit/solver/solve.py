@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,16 @@ from kernelfit.solver.resources import Resources
 from kernelfit.solver.solution import Solution
 from kernelfit.typing import GammaRule, PrecisionName, RidgeLike, Singular, Tier
 
+#: what stands for a kernel
+KernelLike = str | Kernel | Callable[..., Any]
+
 
 def solve(
     X: ArrayLike | PanelGram,
     Y: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
-    kernel: str | Kernel = "gaussian",
+    kernel: KernelLike = "gaussian",
     gamma: float | GammaRule | None = None,
     gamma_factor: float = 1.0,
     kernel_params: dict[str, Any] | None = None,
@@ -67,12 +70,14 @@ def solve(
     Y : (n,) or (n, c) targets
     sample_weight : (n,) >= 0, or one number: f minimises sum_i w_i |y_i - f(x_i)|^2 + ridge |f|^2. Without a ridge all
         targets are met, whatever their weights; a row of weight 0 is left out either way
-    kernel : a name of `kernelfit.kernels.KERNELS`, a `Kernel`, or "precomputed"
+    kernel : a name of `kernelfit.kernels.KERNELS`, a `Kernel`, "precomputed", a function k(x, y) of two 1-d arrays,
+        partial, method or callable object (compiled by Numba where that can be, with a note where not), or a kernel
+        object of `sklearn.gaussian_process.kernels`
     gamma : for gaussian, laplacian and polynomial kernels given by name: a number, "median" (gamma_factor / median
         distance of the first 1,000 rows; the default) or "auto" (least leave-one-out error on at most 4,000 rows:
         `Solution.gamma_choice`, `kernelfit.solver.search`)
-    kernel_params : other parameters of a kernel given by name; `length_scale`, of matern and rational-quadratic, may be
-        "median" or "auto" as gamma may
+    kernel_params : other parameters of a kernel given by name, or of a function; `length_scale`, of matern and
+        rational-quadratic, may be "median" or "auto" as gamma may
     ridge : >= 0, or one for each target (c,), of which equal ones share a factor; 0 interpolates; "auto" takes the one
         of least leave-one-out error among 0 and half decades from 1e-6 to 1 of the mean diagonal of K, or beyond where
         the best lies at an end (`Solution.ridge_choice`, `kernelfit.solver.ridge.choose_ridge`); beside an "auto" gamma

@@ -281,11 +281,14 @@ def test_a_function_numba_cannot_compile_is_one_line():
     def sends_mail(x, y):
         return undefined_name(x)  # noqa: F821
 
+    kernel = Pairwise(sends_mail)
+    kernel.compile()
     with pytest.raises(InputError) as caught:
-        Pairwise(sends_mail).compile()
-    assert "\n" not in str(caught.value)
-    assert "sends_mail" in str(caught.value)
-    assert "undefined_name" in str(caught.value)
+        kernel.diagonal(Points(np.eye(2)))
+    for line in (str(caught.value), *kernel.remarks()):
+        assert "\n" not in line
+        assert "sends_mail" in line
+        assert "undefined_name" in line
 
 
 @pytest.mark.parametrize("compiled", [False, True])

@@ -1,0 +1,132 @@
+"""Kernels of the user's own: functions, partials, methods, objects, and those of scikit-learn."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import math
+import pickle
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel, Matern, WhiteKernel
+
+import kernelfit
+from kernelfit import KernelInterpolator
+from kernelfit.errors import InputError
+from kernelfit.kernels import FromSklearn, Gaussian, Pairwise
+
+
+def bell(x, y, width=1.0, height=1.0):
+    total = 0.0
+    for k in range(x.shape[0]):
+        total += (x[k] - y[k]) ** 2
+    return height * math.exp(-total / (2.0 * width * width))
+
+
+def fixed_first(height, x, y, width):
+    return height * math.exp(-((x[0] - y[0]) ** 2) / (2.0 * width * width))
+
+
+class Bell:
+    def __init__(self, width):
+        self.width = width
+
+    def __call__(self, x, y):
+        return float(np.exp(-((x - y) ** 2).sum() / (2 * self.width**2)))
+
+    def method(self, x, y, height=1.0):
+        return height * self(x, y)
+
+
+@pytest.fixture(scope="module")
+def problem():
+    rng = np.random.default_rng(4)
+    return rng.standard_normal((25, 3)), rng.standard_normal(25), rng.standard_normal((7, 3))
+
+
+@pytest.mark.parametrize(
+    ("kernel", "params", "interpreted"),
+    [
+        (bell, {"width": 0.7}, False),
+        (functools.partial(bell, width=0.7), None, False),
+        (functools.partial(functools.partial(bell, height=1.0), width=3.0), {"width": 0.7}, False),
+        (Bell(0.7), None, True),
+        (Bell(0.7).method, {"height": 1.0}, True),
+        (lambda x, y: float(np.exp(-(np.subtract(*[x, y]) ** 2).sum() / (2 * 0.7**2))), None, True),
+        (RBF(0.7), None, False),
+        (1.0 * RBF(0.7) + 0.0 * WhiteKernel(), None, False),
+    ],
+)
+def test_all_of_them_are_the_gaussian(problem, kernel, params, interpreted):
+    x, y, new = problem
+    expected = kernelfit.solve(x, y, kernel=Gaussian(1 / (2 * 0.7**2)), ridge=0.1)
+    solution = kernelfit.solve(x, y, kernel=kernel, kernel_params=params, ridge=0.1)
+    assert_allclose(solution.predict(new), expected.predict(new), rtol=1e-10)
+    model = KernelInterpolator(kernel, kernel_params=params, ridge=0.1, keep_factor=True).fit(x, y)
+    assert_allclose(model.predict(new), expected.predict(new), rtol=1e-10)
+    assert_allclose(
+        model.predict(new, return_std=True)[1], expected.predict(new, return_std=True)[1], rtol=1e-9
+    )
+    assert any("runs in Python, pair by pair" in note for note in solution.notes) == interpreted
+    assert_allclose(copy.deepcopy(solution).predict(new), expected.predict(new), rtol=1e-10)
+
+
+def test_settled_arguments_before_the_rows_are_compiled_too(problem):
+    x, _, _ = problem
+    kernel = Pairwise(functools.partial(fixed_first, 2.0), {"width": 0.7})
+    kernel.compile()
+    assert not list(kernel.remarks())
+    assert_allclose(kernel.diagonal(kernelfit.gram.points.Points(x)), 2.0)
+    assert kernel != Pairwise(functools.partial(fixed_first, 3.0), {"width": 0.7})
+    assert kernel == Pairwise(functools.partial(fixed_first, 2.0, width=0.7))
+    with pytest.raises(InputError, match="kernel_params: got depth for bell, which does not take it"):
+        Pairwise(bell, {"depth": 3})
+
+
+def test_solutions_of_own_kernels_are_stored_and_pickled(problem, tmp_path):
+    x, y, new = problem
+    for kernel, params in ((bell, {"width": 0.7}), (Matern(0.7, nu=1.5), {}), (Bell(0.7), {})):
+        solution = kernelfit.solve(x, y, kernel=kernel, kernel_params=params, ridge=0.1)
+        solution.save(tmp_path / "solution.h5")
+        again = functools.partial(kernel, **params) if params else kernel
+        loaded = kernelfit.load(tmp_path / "solution.h5", again)
+        pickled = pickle.loads(pickle.dumps(solution))
+        for other in (loaded, pickled):
+            assert_allclose(other.predict(new), solution.predict(new), rtol=1e-12)
+        with pytest.raises(InputError, match="function: "):
+            kernelfit.load(tmp_path / "solution.h5")
+        with pytest.raises(InputError, match="function: "):
+            kernelfit.load(tmp_path / "solution.h5", Matern(0.8, nu=1.5) if kernel is not bell else bell)
+
+
+def test_noise_of_scikit_learns_stands_on_the_diagonal(problem):
+    x, y, new = problem
+    kernel = ConstantKernel(2.0) * RBF(0.9) + WhiteKernel(0.3)
+    x, y = np.vstack([x, x[:2]]), np.append(y, [5.0, 6.0])  # equal rows, which noise tells apart
+    theirs = GaussianProcessRegressor(kernel, alpha=0.0, optimizer=None).fit(x, y)
+    solution = kernelfit.solve(x, y, kernel=kernel)
+    assert solution.ridge == 0
+    assert len(solution.kept) == 27
+    mean, deviation = solution.predict(new, return_std=True)
+    expected = theirs.predict(new, return_std=True)
+    assert_allclose(mean, expected[0], rtol=1e-11)
+    assert_allclose(deviation, expected[1], rtol=1e-11)
+    assert_allclose(solution.log_marginal_likelihood(), theirs.log_marginal_likelihood_value_, rtol=1e-12)
+    assert any("formed by scikit-learn" in note for note in solution.notes)
+    with pytest.raises(InputError, match="kernel_params: "):
+        kernelfit.solve(x, y, kernel=kernel, kernel_params={"length_scale": 1.0})
+    with pytest.raises(InputError, match="kernel: got 3"):
+        FromSklearn(3)
+
+
+def test_a_function_that_fails_is_one_line(problem):
+    x, y, _ = problem
+
+    def wrong(x, y):
+        return "no number"
+
+    with pytest.raises(InputError, match="function: wrong raises ValueError"):
+        kernelfit.solve(x, y, kernel=wrong, ridge=1.0)
