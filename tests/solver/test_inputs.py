@@ -53,7 +53,8 @@ def test_no_rows_are_no_error_here():
     ("targets", "says"),
     [
         (["a", "b", "c"], "Y: got dtype <U1, expected numbers"),
-        (np.array([1, None, 2], dtype=object), "Y: got dtype object"),
+        (np.array([1, None, 2], dtype=object), "Y: got a missing value at row 1"),
+        (np.array([1, "a", 2], dtype=object), "Y: got dtype object"),
         (np.ones(3) * 1j, "Y: got dtype complex128"),
         (3.0, "Y: got 0 dimensions"),
         (np.ones((3, 1, 1)), "Y: got 3 dimensions"),
