@@ -53,7 +53,10 @@ class Widths:
         compared = _compared(points, kernel)
         positive = compared[compared > 0]
         if positive.size == 0:
-            raise InputError(f"{self.parameter}: 'auto' needs at least 2 distinct rows; give a number")
+            raise InputError(
+                f"{self.parameter}: 'auto' needs at least 2 distinct rows, at a distance that float64 holds; give a "
+                "number"
+            )
         self._median = float(np.median(compared)) or float(np.median(positive))
 
     def at(self, exponent: float) -> float:

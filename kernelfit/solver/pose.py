@@ -320,6 +320,7 @@ def resolve_kernel(request: Request, rows: _Rows, backend: CpuBackend, notes: No
     """
     kernel, gamma, parameters = request.kernel, request.gamma, dict(request.kernel_params)
     gamma_factor = positive("gamma_factor", request.gamma_factor)
+    _refuse_arrays(gamma, parameters)
     if isinstance(kernel, Kernel):
         if gamma is not None or parameters:
             raise InputError(
@@ -356,11 +357,24 @@ def resolve_kernel(request: Request, rows: _Rows, backend: CpuBackend, notes: No
                 parameters["length_scale"] = _number("length_scale", length_scale)
             return Found(build(kernel, **parameters))
     ridge = None if request.choose else request.ridge
+    numbers = precision_of(request.precision)
     asked = Asked(kernel, parameters, ridge, not rows.conflict, request.seed, rows.weights)
+    if not numbers.refined:
+        asked = replace(asked, roundoff=numbers.unit_roundoff)
     found = search(asked, rows.points, rows.targets, backend, memory, progress=notes.progress)
     if found.gamma_choice is not None:
         notes.add(found.gamma_choice.summary())
     return found
+
+
+def _refuse_arrays(gamma: Any, parameters: Mapping[str, Any]) -> None:
+    """Raise `InputError` where a width is given for each feature."""
+    for name, value in {"gamma": gamma, **parameters}.items():
+        if np.ndim(value) > 0:
+            raise InputError(
+                f"{name}: got an array of shape {np.shape(value)}, expected one number for all features; scale the "
+                "columns of X instead"
+            )
 
 
 def _number(name: str, value: Any) -> Any:

@@ -26,13 +26,15 @@ RIDGES = half_decades(-20, 6)
 # Where a ridge may be had for the asking, none is taken that leaves alpha fewer than some four digits: the last ones of
 # a path towards ever wider kernels with ever smaller ridges gain a thousandth and cost all of them.
 _MARGIN = 1e4
+_ROUNDOFF = float(np.finfo(np.float64).eps) / 2.0
 
 
 @dataclass(frozen=True)
 class Asked:
     """A kernel by name with its other parameters, and its ridge; or None, and whether 0 is among those tried.
 
-    Row i counts `weights`_i times (see `kernelfit.solver.weights`).
+    Row i counts `weights`_i times (see `kernelfit.solver.weights`). `roundoff` is that of the factor which the solve is
+    left with, u of float64 or of float32.
     """
 
     kernel: str
@@ -41,6 +43,13 @@ class Asked:
     zero: bool = True
     seed: int = 0
     weights: Float | None = None
+    roundoff: float = _ROUNDOFF
+
+    @property
+    def margin(self) -> float:
+        """Least eigenvalues of K + ridge I below this times n u K_ii, u of float64, count as 0."""
+        factor = 10.0 * self.roundoff / _ROUNDOFF
+        return factor if self.ridge is not None else max(_MARGIN, factor)
 
     def with_width(self, widths: Widths | None, exponent: float) -> Kernel:
         """The kernel of width 2^exponent from the median rule's."""
@@ -151,8 +160,7 @@ class Trials:
         self, spectrum: Spectrum, relatives: Sequence[float], ridges: Sequence[float]
     ) -> list[RidgeTrial]:
         trials = []
-        margin = 10.0 if self._asked.ridge is not None else _MARGIN
-        left_out = spectrum.left_out(self._targets, ridges, margin)
+        left_out = spectrum.left_out(self._targets, ridges, self._asked.margin)
         for relative, ridge, residuals in zip(relatives, ridges, left_out, strict=True):
             error = rmse = None
             if residuals is not None:

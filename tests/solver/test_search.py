@@ -207,7 +207,9 @@ def test_heavy_tails(rng):
 
 def test_rows_that_are_all_equal_are_refused():
     ones = np.ones((5, 2))
-    with pytest.raises(InputError, match=r"^gamma: 'auto' needs at least 2 distinct rows; give a number$"):
+    with pytest.raises(
+        InputError, match=r"^gamma: 'auto' needs at least 2 distinct rows, at a distance that float64"
+    ):
         kernelfit.solve(ones, np.ones(5), gamma="auto", ridge="auto")
     with pytest.raises(InputError, match=r"^gamma: 'auto' needs at least 2 distinct rows"):
         kernelfit.solve(ones, np.arange(5.0), gamma="auto", ridge="auto")
@@ -235,8 +237,25 @@ def test_less_memory_takes_fewer_rows(noisy, backend):
         search(asked(), Points(x), y[:, None], backend, 10)
 
 
+def test_a_float32_factor_gets_a_ridge_that_it_can_bear(rng):
+    x = rng.standard_normal((60, 3))
+    y = x @ [1.0, -2.0, 0.5] + 1e-4 * rng.standard_normal(60)
+    single, double = (
+        kernelfit.solve(x, y, gamma="auto", ridge="auto", precision=precision)
+        for precision in ("float32", "float64")
+    )
+    assert double.ridge < 1e-9
+    assert single.ridge > 600 * np.finfo(np.float32).eps / 2
+    assert single.score(x, y) > 0.9999
+
+
 def test_refusals(noisy):
     x, y = noisy
+    for given in ({"gamma": np.ones(2)}, {"kernel": "matern", "kernel_params": {"length_scale": [1.0, 2.0]}}):
+        with pytest.raises(
+            InputError, match=r"got an array of shape \(2,\), expected one number for all features"
+        ):
+            kernelfit.solve(x, y, **given)
     with pytest.raises(InputError, match=r"^gamma: the matern kernel has none; .*; give length_scale$"):
         kernelfit.solve(x, y, kernel="matern", gamma="auto")
     with pytest.raises(
