@@ -5,16 +5,19 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kernelfit.errors import InputError
 
-# Columns that a message lists.
-_LISTED = 8
+# Columns that a message lists, and characters of a value.
+_LISTED, _SHOWN = 8, 60
 
 
 P = ParamSpec("P")
@@ -78,16 +81,71 @@ def finite(name: str, value: Any) -> float:
     """`value` as a finite float, or an error that names the parameter."""
     try:
         # Which float() reads: the arithmetic that follows does not, or means something else.
-        if isinstance(value, str | bytes | bool | np.bool_):
+        if isinstance(value, str | bytes | bool | np.bool_) or np.ndim(value) > 0:
             raise TypeError
         number = float(value)
     except OverflowError:
         raise InputError(f"{name}: got {str(value)[:20]}..., expected a number of float64") from None
     except (TypeError, ValueError):
-        raise InputError(f"{name}: got {value!r}, expected a number") from None
+        raise InputError(f"{name}: got {shown(value)}, expected a number") from None
     if not np.isfinite(number):
         raise InputError(f"{name}: got {value}, expected a finite number")
     return number
+
+
+def flag(name: str, value: Any) -> bool:
+    """True or False, or an error that names the parameter."""
+    if not isinstance(value, bool | np.bool_):
+        raise InputError(f"{name}: got {shown(value)}, expected True or False")
+    return bool(value)
+
+
+def choice(name: str, value: Any, names: Iterable[str]) -> str:
+    """`value` as one of `names`, or an error that names the parameter."""
+    known = tuple(names)
+    if not isinstance(value, str) or value not in known:
+        raise InputError(f"{name}: got {shown(value)}, expected one of {', '.join(known)}")
+    return value
+
+
+def mapping(name: str, value: Any) -> dict[str, Any]:
+    """`value` as a dictionary whose keys are texts, or an error that names the parameter."""
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise InputError(f"{name}: got {shown(value)}, expected a mapping of names to values")
+    return dict(value)
+
+
+def path_of(name: str, value: Any) -> Path:
+    """`value` as a path that a file may have, or an error that names the parameter."""
+    try:
+        path = Path(value)
+        if "\0" in str(path) or not str(value):
+            raise ValueError
+        os.fsencode(path)
+    except (TypeError, ValueError):
+        raise InputError(f"{name}: got {shown(value)}, expected the path of a file or folder") from None
+    return path
+
+
+def numbers(name: str, value: Any, dimensions: tuple[int, ...], rows: int | None = None) -> NDArray[Any]:
+    """`value` as an array of numbers of one of these dimensions, with so many rows, or an error that names it."""
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError):
+        array = np.empty(0, object)
+    if array.dtype.kind not in "buif" or array.ndim not in dimensions or rows not in (None, len(array)):
+        wanted = " or ".join(map(str, dimensions))
+        length = "" if rows is None else f" and {rows} rows"
+        raise InputError(
+            f"{name}: got {array.dtype} {array.shape}, expected numbers of {wanted} dimensions{length}"
+        )
+    return array
+
+
+def shown(value: Any) -> str:
+    """A value in one short line."""
+    written = " ".join(repr(value).split())
+    return written if len(written) <= _SHOWN else f"{written[:_SHOWN]}..."
 
 
 def bytes_of(memory: int | str | None, name: str = "memory") -> int | None:
@@ -96,8 +154,12 @@ def bytes_of(memory: int | str | None, name: str = "memory") -> int | None:
         return None
     if isinstance(memory, str):
         return parse_bytes(memory, name)
-    if not 0 < memory < 2**63:
-        raise InputError(f"{name}: got {memory}, expected bytes > 0 or a size such as 8GB")
+    try:
+        number = finite(name, memory)
+    except InputError:
+        number = 0.0
+    if not 0 < number < 2**63:
+        raise InputError(f"{name}: got {shown(memory)}, expected bytes > 0 or a size such as 8GB")
     return int(memory)
 
 

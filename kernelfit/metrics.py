@@ -8,25 +8,36 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kernelfit.arguments import flag, integer, numbers, shown
+from kernelfit.errors import InputError
 from kernelfit.typing import Float
 
 
 def one_hot(codes: NDArray[np.int64], n_classes: int) -> Float:
     """Class codes (n,) in 0..n_classes-1 as rows of the identity, (n, n_classes)."""
-    targets = np.zeros((len(codes), n_classes))
-    targets[np.arange(len(codes)), codes] = 1.0
+    known = numbers("codes", codes, (1,))
+    integer("n_classes", n_classes, 1)
+    if known.size and (known.dtype.kind not in "ui" or not 0 <= known.min() <= known.max() < n_classes):
+        raise InputError(f"codes: got {shown(known)}, expected integers from 0 to {n_classes - 1}")
+    targets = np.zeros((len(known), n_classes))
+    targets[np.arange(len(known)), known.astype(np.int64)] = 1.0
     return targets
 
 
 def error_rate(scores: Float, codes: NDArray[Any], weights: Float | None = None) -> float:
     """The fraction of rows whose largest score (n, c) is not that of their class (n,); row i counts weights_i times."""
-    return float(np.average(scores.argmax(axis=1) != codes, weights=weights))
+    scores = numbers("scores", scores, (2,))
+    wrong = scores.argmax(axis=1) != numbers("codes", codes, (1,), len(scores))
+    if weights is not None:
+        weights = numbers("weights", weights, (1,), len(scores))
+    return float(np.average(wrong, weights=weights))
 
 
 def root_mean_square(residuals: Float) -> float:
     """sqrt(mean r^2) over all rows and columns, also where squares are beyond float64."""
-    _, power = np.frexp(np.abs(residuals).max(initial=0.0))
-    return float(np.ldexp(np.sqrt(np.mean(np.square(np.ldexp(residuals, -power)))), power))
+    values = numbers("residuals", residuals, (1, 2)).astype(np.float64)
+    _, power = np.frexp(np.abs(values).max(initial=0.0))
+    return float(np.ldexp(np.sqrt(np.mean(np.square(np.ldexp(values, -power)))), power))
 
 
 @dataclass(frozen=True)
@@ -46,11 +57,12 @@ class Errors:
 
 def compare(scores: Float, truth: NDArray[Any], classification: bool) -> Errors:
     """Of scores (m, c) and class codes (m,), or targets of the shape of the scores; no rows have no errors."""
+    scores = numbers("scores", scores, (1, 2))
     if not len(scores):
         return Errors()
-    if classification:
+    if flag("classification", classification):
         return Errors(error_rate(scores, truth))
-    residuals = scores - np.asarray(truth, dtype=np.float64).reshape(scores.shape)
+    residuals = scores - _like(scores, truth)
     return Errors(
         rmse=root_mean_square(residuals),
         r2=coefficient_of_determination(scores, truth),
@@ -60,8 +72,18 @@ def compare(scores: Float, truth: NDArray[Any], classification: bool) -> Errors:
 
 def coefficient_of_determination(scores: Float, truth: NDArray[Any]) -> float | None:
     """R^2 = 1 - residual / total sum of squares over all columns; None where the truth is constant."""
-    target = np.asarray(truth, dtype=np.float64).reshape(scores.shape)
+    scores = numbers("scores", scores, (1, 2)).astype(np.float64)
+    target = _like(scores, truth)
     _, power = np.frexp(max(np.abs(target).max(initial=0.0), np.abs(scores).max(initial=0.0)))
     target, scores = np.ldexp(target, -power), np.ldexp(scores, -power)
     total = float(np.sum(np.square(target - target.mean(axis=0))))
     return 1.0 - float(np.sum(np.square(scores - target))) / total if total > 0 else None
+
+
+def _like(scores: Float, truth: NDArray[Any]) -> Float:
+    """The truth as float64 of the shape of the scores."""
+    array = numbers("truth", truth, (1, 2), len(scores))
+    if array.size != scores.size:
+        raise InputError(f"truth: got shape {array.shape}, expected {scores.shape} as the scores have")
+    values: Float = array.astype(np.float64).reshape(scores.shape)
+    return values

@@ -23,6 +23,9 @@ from kernelfit.errors import InputError
 
 Item = TypeVar("Item")
 
+# Threads that a system of today may start.
+_MOST = 2**15
+
 
 class CpuBackend:
     """Runs independent tile tasks on `threads` threads; use it as a context manager.
@@ -35,7 +38,7 @@ class CpuBackend:
 
     def __init__(self, threads: int | None = None) -> None:
         if threads is not None and (
-            isinstance(threads, bool) or not isinstance(threads, Integral) or threads < 1
+            isinstance(threads, bool) or not isinstance(threads, Integral) or not 1 <= threads <= _MOST
         ):
             raise InputError(
                 f"threads: got {threads!r}, expected an integer >= 1; leave it out for those available"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
+from kernelfit.arguments import mapping
 from kernelfit.errors import InputError
 from kernelfit.typing import TaskName
 
@@ -42,8 +43,14 @@ class FileOptions:
         """The same as a user may write it. Raises `InputError`."""
         if task is not None and task not in get_args(TaskName):
             raise InputError(f"task: got {task!r}, expected one of {', '.join(get_args(TaskName))}")
-        names = (drop,) if isinstance(drop, str | int) else tuple(drop or ())
-        if not isinstance(target, str | int | None) or not all(isinstance(name, str | int) for name in names):
+        names = (drop,) if isinstance(drop, str | int) else drop or ()
+        if (
+            not isinstance(target, str | int | None)
+            or not isinstance(names, tuple | list)
+            or any(
+                isinstance(name, bool) or not isinstance(name, str | int) for name in (target or 0, *names)
+            )
+        ):
             raise InputError(f"target, drop: got {target!r}, {drop!r}, expected names or indices of columns")
         return cls(None if target is None else str(target), tuple(map(str, names)), task, _roles(keys or {}))
 
@@ -83,7 +90,7 @@ class FileOptions:
 def _roles(keys: Mapping[str, str]) -> dict[str, str]:
     known = {role.lower(): role for role in ROLES}
     roles = {}
-    for role, name in keys.items():
+    for role, name in mapping("keys", keys).items():
         if str(role).lower() not in known or not isinstance(name, str) or not name:
             raise InputError(f"keys: got {role}={name}, expected X=NAME,y=NAME, or of {', '.join(ROLES)}")
         roles[known[role.lower()]] = name

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from kernelfit.arguments import integer, path_of
 from kernelfit.errors import InputError
 from kernelfit.progress import Progress, ProgressLike, as_progress
 from kernelfit.typing import TaskName
@@ -65,11 +66,15 @@ def load(
     InputError : an unknown name, a path that is no data set, or more rows than there are.
     DataError : a file that is missing, truncated, corrupt, of another shape, or mislabelled.
     """
-    name = str(name)
+    name = name if isinstance(name, str) else str(path_of("name", name))
     progress = as_progress(progress)
     options = FileOptions.of(target, drop, task, keys)
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise InputError(f"seed: got {seed!r}, expected an integer >= 0")
+    seed = integer("seed", seed, 0)
+    n_train = None if n_train is None else integer("n_train", n_train, 0)
+    n_test = None if n_test is None else integer("n_test", n_test, 0)
+    data_dir = None if data_dir is None else path_of("data_dir", data_dir)
+    train = None if train is None else path_of("train", train)
+    test = None if test is None else path_of("test", test)
     if train is not None:
         title = stem_of(Path(train)) if name in REGISTRY else name
         dataset = _load_own("train", title, _existing("train", train), test, options, seed, n_test)

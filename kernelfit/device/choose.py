@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
 
+from kernelfit.arguments import shown
 from kernelfit.device.cuda import CudaDevice
 from kernelfit.device.protocol import Device
 from kernelfit.errors import DeviceError, InputError
@@ -21,7 +22,14 @@ _DRIVER_FILES = (Path("/proc/driver/nvidia/version"), Path("/dev/nvidiactl"))
 
 def check_device(device: str | Device | Sequence[Device]) -> None:
     """Raise `InputError` for what names no device."""
-    if not isinstance(device, str) or device in ("auto", "cpu"):
+    if not isinstance(device, str):
+        several = device if isinstance(device, tuple | list) else (device,)
+        if not several or not all(hasattr(each, "slab") for each in several):
+            raise InputError(
+                f"device: got {shown(device)}, expected auto, cpu, cuda or cuda:0,cuda:1, or open devices"
+            )
+        return
+    if device in ("auto", "cpu"):
         return
     if _CUDA.fullmatch(device) is None:
         raise InputError(

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from kernelfit.arguments import mapping, path_of
 from kernelfit.datasets import Dataset
 from kernelfit.datasets.table_columns import TableColumns
 from kernelfit.errors import DataError, InputError
@@ -130,25 +131,33 @@ class Experiment(Settings):
         loo: bool = False,
     ) -> None:
         data = DataSpec(
-            str(dataset),
+            str(path_of("dataset", dataset)) if not isinstance(dataset, str) else dataset,
             n_train,
             n_test,
-            _path(data_dir),
-            _path(train),
-            _path(test),
+            _path("data_dir", data_dir),
+            _path("train", train),
+            _path("test", test),
             target,
             drop,
             task,
             keys,
         )
-        mapped = FeatureSpec(features, dict(feature_options or {}))
+        mapped = FeatureSpec(features, _options("feature_options", feature_options))
         inputs = Inputs(data, CorruptionSpec(corruption, corruption_p), mapped, seed, standardise, centre)
-        name = kernel or ("linear" if mapped.streams else "gaussian")
+        name = kernel if kernel is not None else ("linear" if mapped.streams else "gaussian")
         super().__init__(
             inputs,
-            KernelSpec(name, gamma, gamma_factor, dict(kernel_params or {})),
+            KernelSpec(name, gamma, gamma_factor, _options("kernel_params", kernel_params)),
             SolverSettings(
-                ridge, jitter, precision, tier, memory, _path(scratch), device, device_memory, threads
+                ridge,
+                jitter,
+                precision,
+                tier,
+                memory,
+                _path("scratch", scratch),
+                device,
+                device_memory,
+                threads,
             ),
             loo,
         )
@@ -208,7 +217,7 @@ class Experiment(Settings):
         """
         started = time.perf_counter()
         progress = as_progress(progress)
-        folder = _path(run_dir)
+        folder = _path("run_dir", run_dir)
         if folder is not None:
             folder = claim(folder, resume=resume, streams=self.streams)
         command = command or f"{self!r}.run({'' if folder is None else repr(str(folder))})"
@@ -231,7 +240,7 @@ class Experiment(Settings):
         self, folder: Path | None, resume: bool, checkpoint: Pathlike, command: str, progress: Progress
     ) -> Iterator[tuple[Task, Solution]]:
         remember = {"experiment": self.to_dict(), "command": command}
-        sums = folder / GRAM if checkpoint is None and folder is not None else _path(checkpoint)
+        sums = folder / GRAM if checkpoint is None and folder is not None else _path("checkpoint", checkpoint)
         task = Task.load(self, Checkpoint(sums, folder, remember), command, progress)
         if folder is not None:
             remember["data_digest"] = data_digest(task.dataset)
@@ -263,7 +272,7 @@ class Experiment(Settings):
 
         Raises as `kernelfit.open`, and `InputError` where the run is no experiment's.
         """
-        folder, progress = Path(run_dir).absolute(), as_progress(progress)
+        folder, progress = path_of("run_dir", run_dir).absolute(), as_progress(progress)
         remembered = runs.remembered(folder)
         if "experiment" not in remembered:
             raise InputError(
@@ -301,7 +310,7 @@ class Experiment(Settings):
         """
         started = time.perf_counter()
         progress = as_progress(progress)
-        folder = Path(run_dir).absolute()
+        folder = path_of("run_dir", run_dir).absolute()
         require_regular(folder / RESULT)
         if (folder / SOLUTION).exists() and not any((folder / name).exists() for name in (RUN, JOURNAL)):
             raise InputError(
@@ -340,7 +349,7 @@ class Experiment(Settings):
     @staticmethod
     def remembered(run_dir: str | Path) -> Experiment | None:
         """The experiment that a run is of; None for a run of `kernelfit.solve`. Raises `DataError`."""
-        folder = Path(run_dir).absolute()
+        folder = path_of("run_dir", run_dir).absolute()
         stored = runs.remembered(folder)
         return _recalled(stored, folder, {}) if "experiment" in stored else None
 
@@ -350,7 +359,7 @@ class Experiment(Settings):
 
         Raises `InputError` where there is none, `DataError` where its record is damaged.
         """
-        saved = Path(saved)
+        saved = path_of("saved", saved)
         alone = saved.is_file()
         result = Result({}, Solution.load(saved)) if alone else _read_result(saved.absolute())
         result.solution.threads = threads
@@ -449,5 +458,9 @@ def _names(stored: list[str] | None) -> tuple[str, ...] | None:
     return None if stored is None else tuple(stored)
 
 
-def _path(path: Pathlike) -> Path | None:
-    return None if path is None else Path(path)
+def _path(name: str, path: Pathlike) -> Path | None:
+    return None if path is None else path_of(name, path)
+
+
+def _options(name: str, options: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {} if options is None else mapping(name, options)

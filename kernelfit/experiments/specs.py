@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kernelfit import datasets
+from kernelfit.arguments import bytes_of, choice, finite, flag, integer
 from kernelfit.datasets import Dataset
 from kernelfit.datasets.corruptions import CORRUPTIONS, corrupt
 from kernelfit.datasets.file_options import FileOptions
@@ -20,6 +21,8 @@ from kernelfit.device.choose import check_device
 from kernelfit.errors import InputError
 from kernelfit.features import feature_class
 from kernelfit.features.options import make, options
+from kernelfit.gram.placement import TIERS
+from kernelfit.gram.precision import precision_of
 from kernelfit.kernels import parameter_names
 from kernelfit.progress import ProgressLike, as_progress
 from kernelfit.solver.inputs import as_shift
@@ -56,6 +59,9 @@ class DataSpec:
         object.__setattr__(self, "target", options.target)
         object.__setattr__(self, "drop", options.drop)
         object.__setattr__(self, "keys", dict(options.keys))
+        for name, rows in (("n_train", self.n_train), ("n_test", self.n_test)):
+            if rows is not None:
+                object.__setattr__(self, name, integer(name, rows, 0))
 
     def load(self, seed: int, progress: ProgressLike = None) -> Dataset:
         """The data set; `seed` chooses the rows held out where there is no test part."""
@@ -104,9 +110,8 @@ class CorruptionSpec:
     p: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.name not in CORRUPTIONS:
-            raise InputError(f"corruption: got {self.name!r}, expected one of {', '.join(CORRUPTIONS)}")
-        if not 0 <= self.p <= 1:
+        choice("corruption", self.name, CORRUPTIONS)
+        if not 0 <= finite("corruption_p", self.p) <= 1:
             raise InputError(f"corruption_p: got {self.p}, expected a share of the labels from 0 to 1")
         if self.p != 1 and self.name != "corrupt-labels":
             raise InputError(
@@ -190,6 +195,11 @@ class Inputs:
     standardise: bool = False
     centre: bool = False
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "seed", integer("seed", self.seed, 0))
+        for name in ("standardise", "centre"):
+            object.__setattr__(self, name, flag(name, getattr(self, name)))
+
     def load(self, progress: ProgressLike = None) -> Dataset:
         """The data set, corrupted where that was asked for."""
         progress = as_progress(progress)
@@ -268,6 +278,12 @@ class SolverSettings:
         if self.ridge != "auto":
             object.__setattr__(self, "ridge", as_shift("ridge", self.ridge))
         as_shift("jitter", self.jitter)
+        precision_of(self.precision)
+        choice("tier", self.tier, TIERS)
+        bytes_of(self.memory)
+        bytes_of(self.device_memory, "device_memory")
+        if self.threads is not None:
+            integer("threads", self.threads, 1)
         check_device(self.device)
 
     @property
@@ -297,6 +313,9 @@ class Settings:
     kernel: KernelSpec
     solver: SolverSettings
     loo: bool = False
+
+    def __post_init__(self) -> None:
+        flag("loo", self.loo)
 
     @property
     def streams(self) -> bool:

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kernelfit.arguments import choice, finite, integer
 from kernelfit.errors import InputError
 from kernelfit.expressivity.interpolant import biases, hinge_weights, typical_gap
 from kernelfit.expressivity.network import Layer, Network
@@ -148,9 +149,10 @@ def fit(
     """
     X = check_rows(X)
     y = _check_targets(y, len(X))
-    if variant not in EXTRA_LAYERS:
-        raise InputError(f"variant: got {variant!r}, expected one of {', '.join(EXTRA_LAYERS)}")
-    if not 0 < theta < 1:
+    choice("variant", variant, EXTRA_LAYERS)
+    integer("depth", depth, 0)
+    integer("seed", seed, 0)
+    if not 0 < finite("theta", theta) < 1:
         raise InputError(f"theta: got {theta}, expected a number in (0, 1); below 0.5 is stable")
     minimum = 2 + EXTRA_LAYERS[variant]
     if depth < minimum:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernelfit.arguments import finite, integer, positive
+from kernelfit.arguments import finite, integer, positive, shown
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
 from kernelfit.features.images import Float32, ImageFeatures, Picture, RowTask, channel_titles, rows_within
@@ -139,6 +139,8 @@ class Gabor(ImageFeatures):
             raise InputError(
                 f"power: got {self.power}, expected a number in (0, 1]; 1 leaves the maps as they are"
             )
+        if np.ndim(self.wavelengths) != 1:
+            raise InputError(f"wavelengths: got {shown(self.wavelengths)}, expected lengths in pixels")
         if len(self.wavelengths) == 0:
             raise InputError("wavelengths: got none, expected at least one length in pixels")
         for wavelength in self.wavelengths:

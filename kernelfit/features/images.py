@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
@@ -35,10 +36,10 @@ def check_shape(image_shape: Any, d: int) -> ImageShape:
     """`image_shape` as (height, width, channels) with product d; None is inferred."""
     if image_shape is None:
         return infer_shape(d)
-    shape = tuple(image_shape)
+    shape = tuple(image_shape) if isinstance(image_shape, Sequence) or np.ndim(image_shape) == 1 else ()
     if len(shape) == 2:
         shape = (*shape, 1)
-    if len(shape) != 3 or any(int(side) != side or side < 1 for side in shape):
+    if len(shape) != 3 or not all(isinstance(side, Integral) and int(side) >= 1 for side in shape):
         raise InputError(
             f"image_shape: got {image_shape!r}, expected (height, width, channels), integers >= 1"
         )

@@ -126,7 +126,7 @@ class RandomConv(StreamingImageFeatures):
         self.n_features_out_ = 2 * self.n_windows_ * self.n_filters
         # One-threaded products: the filters' bits do not depend on the number of cores.
         with CpuBackend(self.threads), progress.phase("filters", 1, "draws") as advance:
-            rng = np.random.default_rng(self.random_state)
+            rng = np.random.default_rng(int(self.random_state))
             patches = self._draw_patches(rows, self.n_patches, rng)
             self.mean_ = patches.mean(axis=0)
             patches -= self.mean_

@@ -47,7 +47,10 @@ def _numbers(array: NDArray[Any], name: str) -> NDArray[Any]:
     if all(issubclass(each, _NUMBERS[:3]) for each in types):
         with suppress(OverflowError):
             return array.astype(np.int64)
-    floats: Float = array.astype(np.float64)
+    try:
+        floats: Float = array.astype(np.float64)
+    except OverflowError:
+        raise InputError(f"{name}: got an integer beyond the range of float64; rescale first") from None
     lost = np.asarray(floats.astype(object) != array, dtype=bool) & (floats == floats)
     if lost.any():
         raise InputError(

@@ -100,9 +100,10 @@ class ArrayGram(Source):
     """A Gram matrix given as an array (n, n); only its lower triangle is read."""
 
     def __init__(self, gram: ArrayLike) -> None:
-        array = exact_floats(as_array(gram, "gram"), "gram")
+        array = as_array(gram, "gram")
         if array.ndim != 2 or array.shape[0] != array.shape[1]:
             raise InputError(f"gram: got shape {array.shape}, expected a square (n, n) array")
+        array = exact_floats(array, "gram")
         if array.dtype.kind != "f":
             raise InputError(f"gram: got dtype {array.dtype}, expected numbers")
         self._array = array

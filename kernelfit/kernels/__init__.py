@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from kernelfit.arguments import mapping
 from kernelfit.errors import InputError
 from kernelfit.kernels.arc_cosine import ArcCosine
 from kernelfit.kernels.base import Kernel, Needs, Product, Sum
@@ -100,7 +101,7 @@ def own_kernel(kernel: Any, parameters: Mapping[str, Any] | None = None) -> Kern
 
 def parameter_names(name: str) -> tuple[str, ...]:
     """The names of a kernel's parameters."""
-    return tuple(_parameters(name))
+    return tuple(_parameters(named(name).name))
 
 
 @cache
@@ -111,7 +112,8 @@ def _parameters(name: str) -> dict[str, Any]:
 
 def build(name: str, **parameters: Any) -> Kernel:
     """The kernel of that name; parameters left out take their defaults."""
-    family, known = named(name), _parameters(name)
+    family = named(name)
+    known = _parameters(family.name)
     for parameter in parameters:
         if parameter not in known:
             expected = f"one of {', '.join(known)}" if known else "no parameters"
@@ -127,7 +129,7 @@ def from_description(description: dict[str, Any], function: Any = None) -> Kerne
 
     A `pairwise` kernel is code, which a description does not hold: give its `function` again.
     """
-    parameters = dict(description)
+    parameters = mapping("kernel", description)
     name = str(parameters.pop("name", None))
     for family in FAMILIES:
         if family.name == name and not family.of_numbers:

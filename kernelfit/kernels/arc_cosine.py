@@ -9,7 +9,6 @@ import numpy as np
 
 from kernelfit.arguments import integer
 from kernelfit.cpu.jit import njit
-from kernelfit.errors import InputError
 from kernelfit.kernels.base import Constants, Kernel, Needs, Rows, Tile
 from kernelfit.typing import Float
 
@@ -31,9 +30,7 @@ class ArcCosine(Kernel):
     device_formula = "arc_cosine(pair, order, static_cast<int>(a))"
 
     def __init__(self, order: int = 1, depth: int = 1) -> None:
-        if order not in (0, 1):
-            raise InputError(f"order: got {order!r}, expected 0 or 1")
-        self.order = int(order)
+        self.order = integer("order", order, 0, 1)
         self.depth = integer("depth", depth, 1, MAX_DEPTH)
 
     @property

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from kernelfit.arguments import finite, shown
 from kernelfit.errors import DuplicateRowsError, InputError
 from kernelfit.gram.arrays import as_array
 from kernelfit.gram.equal_rows import equal_rows
@@ -122,12 +123,12 @@ def nearest_neighbour(points: Points, row: int) -> tuple[int, float]:
 def as_shift(name: str, value: Any) -> float:
     """A ridge or a jitter as a number, or an error that names the argument."""
     try:
-        number = float(value)
-    except (TypeError, ValueError):
+        number = finite(name, float(value) if isinstance(value, str) else value)
+    except ValueError:
         number = np.nan
-    if not (np.isfinite(number) and number >= 0):
+    if not number >= 0:
         words = " or 'auto'" if name == "ridge" else ""
-        raise InputError(f"{name}: got {value!r}, expected a finite number >= 0{words}")
+        raise InputError(f"{name}: got {shown(value)}, expected a finite number >= 0{words}")
     return number
 
 

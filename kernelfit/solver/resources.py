@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kernelfit.arguments import bytes_of, integer
+from kernelfit.arguments import bytes_of, integer, path_of
 from kernelfit.cpu.memory import available_memory
 from kernelfit.device.choose import check_device
 from kernelfit.device.protocol import Device
@@ -54,7 +54,7 @@ class Resources:
         return cls(
             memory=bytes_of(memory),
             tier=tier,
-            scratch=None if scratch is None else Path(scratch),
+            scratch=None if scratch is None else path_of("scratch", scratch),
             threads=threads,
             device=device,
             device_memory=bytes_of(device_memory, "device_memory"),

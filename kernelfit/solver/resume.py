@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from kernelfit.arguments import bytes_of
+from kernelfit.arguments import bytes_of, path_of
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device.choose import check_device, open_devices
 from kernelfit.device.protocol import Device
@@ -245,7 +245,7 @@ def remembered(folder: str | Path) -> dict[str, Any]:
 
 def require_run(folder: str | Path) -> Path:
     """The absolute path of a folder that holds a run or a solution."""
-    folder = Path(folder).absolute()
+    folder = path_of("run_dir", folder).absolute()
     try:
         holds = any((folder / name).is_file() for name in (RUN, SOLUTION))
     except OSError as error:

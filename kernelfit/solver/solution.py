@@ -13,7 +13,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kernelfit.arguments import in_order
+from kernelfit.arguments import in_order, path_of
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import DataError, InputError
 from kernelfit.gram.arrays import as_array, refuse_non_finite
@@ -283,7 +283,8 @@ class Solution:
         """The coefficient of determination R^2 of the predictions, as `sklearn.metrics.r2_score`."""
         from sklearn.metrics import r2_score
 
-        return float(r2_score(Y, self.predict(X)))
+        predicted = self.predict(X)
+        return float(r2_score(as_targets(Y, len(predicted)), predicted.reshape(len(predicted), -1)))
 
     def solve(self, Y: ArrayLike, progress: ProgressLike = None) -> Solution:
         """The solution for other right-hand sides of the same factor.
@@ -375,7 +376,7 @@ class Solution:
 
     def save(self, path: str | Path) -> None:
         """Write alpha, training rows, kernel and certificate to an HDF5 file (no pickle; the factor is not saved)."""
-        solution_file.write(Path(path), *self.as_data())
+        solution_file.write(path_of("path", path), *self.as_data())
 
     @staticmethod
     def load(path: str | Path, function: Any = None) -> Solution:
@@ -464,7 +465,7 @@ def load(path: str | Path, function: Any = None) -> Solution:
 
     Every array is checked against the file's size and the others' shapes. Raises `DataError`.
     """
-    path = Path(path)
+    path = path_of("path", path)
     return solution_file.read(path, partial(_from_data, path, function))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from kernelfit.arguments import flag, mapping, path_of
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device.protocol import Device
 from kernelfit.errors import InputError
@@ -135,12 +136,12 @@ def solve(
         precision=precision,
         scale=scale,
         seed=seed,
-        condition=condition,
+        condition=flag("condition", condition),
         singular=singular,
-        remember=remember or {},
+        remember={} if remember is None else mapping("remember", remember),
     )
     notes = Notes(progress)
-    folder = None if run_dir is None else Path(run_dir)
+    folder = None if run_dir is None else path_of("run_dir", run_dir)
     if request.ridges is not None and folder is not None:
         raise InputError("run_dir: got one for a ridge for each target; give each ridge a solve and a folder")
     with CpuBackend(threads) as backend:

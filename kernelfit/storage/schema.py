@@ -14,14 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from kernelfit.arguments import shown
 from kernelfit.errors import DataError
 from kernelfit.typing import Array
 
 #: integers that every part of a file may hold: sizes, indices, counts of bytes
 LARGEST = 2**63 - 1
 _LARGEST_FLOAT = 1.7976931348623157e308
-# Characters of a value that a message shows.
-_SHOWN = 60
 
 
 @dataclass(frozen=True)
@@ -119,9 +118,3 @@ def require_array(
         )
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise DataError(f"{path}: {name} holds values that are not finite, it is damaged or forged")
-
-
-def shown(value: Any) -> str:
-    """A value in one short line."""
-    text = repr(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
