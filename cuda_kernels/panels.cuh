@@ -46,25 +46,32 @@ __device__ inline void absolute_row_sums(const double* __restrict__ tile, long l
     }
 }
 
-// out_j += sum_i f(t_ij), f the absolute value or the square. 32 columns and 8 shares of the rows to a block.
+// out_j += sum_i f(t_ij), f the absolute value or the square; always in the same order. A block of 256 threads has eight
+// columns, 64 bytes of each row of float64, and 32 shares of the rows: panels of 2,048 columns make 256 blocks.
+constexpr int SUM_COLUMNS = 8;
+constexpr int SUM_SHARES = 32;
+
 template <typename T>
 __device__ void column_sums(const T* __restrict__ tile, long long stride, double* __restrict__ out, long long height,
                             long long width, long long squares) {
-    const int lane = static_cast<int>(threadIdx.x);
-    const long long j = static_cast<long long>(blockIdx.x) * 32 + lane;
-    __shared__ double parts[8][32];
+    const int thread = static_cast<int>(threadIdx.y) * 32 + static_cast<int>(threadIdx.x);
+    const int column = thread % SUM_COLUMNS;
+    const int share = thread / SUM_COLUMNS;
+    const long long j = static_cast<long long>(blockIdx.x) * SUM_COLUMNS + column;
+    __shared__ double parts[SUM_SHARES][SUM_COLUMNS];
     double sum = 0.0;
     if (j < width) {
-        for (long long i = threadIdx.y; i < height; i += 8) {
+#pragma unroll 4
+        for (long long i = share; i < height; i += SUM_SHARES) {
             const double value = static_cast<double>(tile[i * stride + j]);
             sum += squares != 0 ? value * value : fabs(value);
         }
     }
-    parts[threadIdx.y][lane] = sum;
+    parts[share][column] = sum;
     __syncthreads();
-    if (threadIdx.y == 0 && j < width) {
+    if (share == 0 && j < width) {
         double total = 0.0;
-        for (int part = 0; part < 8; ++part) total += parts[part][lane];
+        for (int part = 0; part < SUM_SHARES; ++part) total += parts[part][column];
         out[j] += total;
     }
 }

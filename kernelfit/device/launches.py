@@ -30,7 +30,7 @@ Triple = tuple[int, int, int]
 
 #: limits of `cuda_kernels/random_conv.cuh`
 MAX_WINDOWS, MAX_RESPONSES = 16, 128
-_BYTE_TILE, _L1_TILE, _CONV_FILTERS = 128, 64, 64
+_BYTE_TILE, _L1_TILE, _CONV_FILTERS, _SUM_COLUMNS = 128, 64, 64, 8
 # Grids are striding loops: this many blocks keep every multiprocessor of the largest GPU busy.
 _MAX_BLOCKS = 4_096
 _MAX_BLOCKS_Y = 65_535
@@ -229,7 +229,7 @@ def column_sums(address: Address, tile: Block, out: Block, squares: bool) -> Lau
     return Launch(
         "panels.cu",
         f"column_sums_{_SHORT[tile.dtype]}",
-        (-(-tile.columns // 32), 1, 1),
+        (-(-tile.columns // _SUM_COLUMNS), 1, 1),
         (32, 8, 1),
         (
             *_matrix(address, tile),
