@@ -73,7 +73,12 @@ def read_table(path: Path, options: FileOptions | None = None, like: TableColumn
         if like is not None:
             rows = _read_like(table, like)
             if not rows.labelled:
-                raise damaged(path, f"the label column {like.target!r} that was trained on", "none")
+                raise damaged(
+                    path,
+                    f"the label column {like.target!r} that was trained on",
+                    "none",
+                    "rows without labels are for kernelfit predict",
+                )
             return rows
         if len(table.names) < 2:
             raise damaged(
