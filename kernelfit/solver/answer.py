@@ -58,15 +58,18 @@ class Answer:
     traffic: dict[str, int]
 
 
-def answer(system: System, targets: Float, progress: Progress) -> Answer:
-    """Solve A alpha = Y for targets (n, c) with the factor, and certify the solution. Raises `RefinementError`."""
+def answer(system: System, targets: Float, progress: Progress, norm: float | None = None) -> Answer:
+    """Solve A alpha = Y for targets (n, c) with the factor, and certify the solution. Raises `RefinementError`.
+
+    Where |A|_1 is known as `norm`, the certificate does without |K| |alpha|, a product as large as K alpha.
+    """
     with system.backend:
         started, read = time.perf_counter(), system.bytes_read
         powers = exponents(targets)
         unit = scaled(targets, -powers)
         solved = solve_targets(system, unit, progress)
         ended, read_solving = time.perf_counter(), system.bytes_read
-        product, certificate = certify(system, unit, solved, powers, progress)
+        product, certificate = certify(system, unit, solved, powers, progress, norm)
         alpha, fitted = scaled(solved.alpha, powers), scaled(product.values, powers)
         _require_representable(system, alpha, targets)
         error = None
@@ -126,16 +129,22 @@ def _refined(system: System, targets: Float, progress: Progress) -> Solved:
 
 
 def certify(
-    system: System, targets: Float, solved: Solved, powers: Exponents, progress: Progress
+    system: System,
+    targets: Float,
+    solved: Solved,
+    powers: Exponents,
+    progress: Progress,
+    norm: float | None = None,
 ) -> tuple[Product, Certificate]:
     """K alpha formed afresh, and what can be said of the solution; raises `RefinementError` where it is none.
 
     `targets` and alpha are 2^-powers times the user's, and so is the product; the certificate is of the user's.
+    `norm` is |A|_1 where that is known already.
     """
     problem, alpha = system.problem, solved.alpha
-    product = solved.product or system.product(alpha, progress, "certify", with_norm=True)
-    ridges = problem.ridges
-    fitted, norm = product.values, problem.norm(product)
+    product = solved.product or system.product(alpha, progress, "certify", with_norm=norm is None)
+    ridges, fitted = problem.ridges, product.values
+    norm = problem.norm(product) if norm is None else norm
     with np.errstate(over="ignore", invalid="ignore"):  # what overflowed is refused below
         residual = targets - fitted - ridges * alpha
         error = backward_error(residual, norm, alpha, targets)

@@ -25,14 +25,17 @@ class RidgesSolution(Solution):
 
     parts: tuple[tuple[NDArray[np.int64], Solution], ...] = ()
 
-    def solve(self, Y: ArrayLike, progress: ProgressLike = None) -> Solution:
+    def solve(self, Y: ArrayLike, progress: ProgressLike = None, *, componentwise: bool = True) -> Solution:
         """The solution for other right-hand sides, as many as before, each with the ridge of its column."""
         given = as_array(Y, "Y")
         if given.ndim != 2 or given.shape[1] != self.alpha.shape[1]:
             raise InputError(
                 f"Y: got shape {given.shape}, expected (n, {self.alpha.shape[1]}), as every target has a ridge"
             )
-        parts = [(columns, part.solve(given[:, columns], progress)) for columns, part in self._parts("solve")]
+        parts = [
+            (columns, part.solve(given[:, columns], progress, componentwise=componentwise))
+            for columns, part in self._parts("solve")
+        ]
         problem = self.problem.with_targets(_gathered(parts, lambda part: part.targets), single_target=False)
         return merged(problem, parts, Notes(progress))
 

@@ -286,10 +286,11 @@ class Solution:
         predicted = self.predict(X)
         return float(r2_score(as_targets(Y, len(predicted)), predicted.reshape(len(predicted), -1)))
 
-    def solve(self, Y: ArrayLike, progress: ProgressLike = None) -> Solution:
+    def solve(self, Y: ArrayLike, progress: ProgressLike = None, *, componentwise: bool = True) -> Solution:
         """The solution for other right-hand sides of the same factor.
 
-        Y has the rows of the first Y, or those of them that were kept: (n,) or (n, c).
+        Y has the rows of the first Y, or those of them that were kept: (n,) or (n, c). Without `componentwise` the
+        certificate has no componentwise backward error, and norms a coarser bound: a product with |K| less.
         """
         factor = self._factor_or_raise("solve")
         given = as_array(Y, "Y")
@@ -300,7 +301,7 @@ class Solution:
             refuse_conflicts(Duplicates(self.duplicates), every)
             targets = np.ascontiguousarray(every[self.kept])
         progress = as_progress(progress)
-        answered = answer(factor, targets, progress)
+        answered = answer(factor, targets, progress, None if componentwise else self.certificate.norm)
         problem = self.problem.with_targets(targets, single_target=given.ndim == 1)
         notes = Notes(progress, (line for line in self.notes if line not in self.remarks))
         remarks = remark(problem, answered, notes)

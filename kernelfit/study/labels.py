@@ -28,9 +28,9 @@ from kernelfit.typing import Float
 
 #: fractions of labels that are replaced, as in the paper's Figure 1c
 LEVELS: tuple[float, ...] = tuple(float(f"{index / 10:g}") for index in range(11))
-# Right-hand sides solved at a time: enough that K, formed again for the certificate, is shared by many; no more, since
-# six blocks of n numbers each are held for every column.
-_COLUMNS = 256
+# Right-hand sides are solved at a time as far as their blocks, six of n numbers a column, take no more than this: K,
+# formed again for the certificate and for predictions, is then shared by many.
+_BYTES, _BLOCKS = 600_000_000, 6
 
 Labelling = tuple[float, int]
 
@@ -145,7 +145,7 @@ def study_labels(
         started = time.perf_counter()
         inverse = solution.inverse_diagonal(progress)
         seconds["loo"] = time.perf_counter() - started
-    group = max(1, _COLUMNS // rows.n_classes)
+    group = max(1, _BYTES // (8 * _BLOCKS * len(rows.y_train) * rows.n_classes))
     with progress.phase("labellings", len(wanted), "labellings") as advance:
         advance(len(wanted) - len(missing))
         for start in range(0, len(missing), group):
@@ -180,7 +180,8 @@ def _fit(
     c, true = rows.n_classes, rows.y_train[solution.kept]
     codes = [corrupt_labels(rows.y_train, p, c, seed)[solution.kept] for p, seed in labellings]
     started = time.perf_counter()
-    solved = solution.solve(np.hstack([one_hot(labels, c) for labels in codes]))
+    targets = np.hstack([one_hot(labels, c) for labels in codes])
+    solved = solution.solve(targets, componentwise=False)
     seconds["solve"] += time.perf_counter() - started
     started = time.perf_counter()
     scores = solved.predict(rows.X_test)

@@ -332,3 +332,18 @@ def test_names_of_columns_that_a_file_forges_are_refused(tmp_path, rng):
     solution_file.write(tmp_path / "a.h5", {**meta, "column_names": ["a"]}, arrays)
     with pytest.raises(DataError, match="names 1 columns, expected one name for each column of X"):
         kernelfit.Solution.load(tmp_path / "a.h5")
+
+
+def test_a_solve_without_the_componentwise_error_has_the_same_alpha_and_norm(rng):
+    X = rng.standard_normal((150, 3))
+    solution = kernelfit.solve(X, X[:, 0], gamma=1.0, panel_width=64)
+    Y = rng.standard_normal((150, 4))
+    whole, coarse = solution.solve(Y), solution.solve(Y, componentwise=False)
+    assert np.array_equal(coarse.alpha, whole.alpha)
+    assert coarse.certificate.componentwise_backward_error is None
+    assert whole.certificate.componentwise_backward_error < 1e-13
+    assert coarse.certificate.backward_error == whole.certificate.backward_error
+    assert coarse.certificate.norm == whole.certificate.norm
+    assert coarse.rkhs_norm == pytest.approx(whole.rkhs_norm, rel=1e-12)
+    assert coarse.certificate.rkhs_norm_error >= whole.certificate.rkhs_norm_error
+    solution.close()

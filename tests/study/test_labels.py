@@ -74,7 +74,7 @@ def test_the_summary_has_means_and_deviations(rows, solution):
 
 
 def test_finished_trials_are_taken_over(rows, solution, monkeypatch):
-    monkeypatch.setattr("kernelfit.study.labels._COLUMNS", 8)  # two labellings at a time
+    monkeypatch.setattr("kernelfit.study.labels._BYTES", 8 * 6 * 200 * 4 * 2)  # two labellings at a time
     stored = []
     whole = study_labels(solution, rows[1], levels=(0, 0.5, 1), seeds=(0, 1), after_group=stored.append)
     assert [len(trials) for trials in stored] == [2, 4, 5]
