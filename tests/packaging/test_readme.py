@@ -60,9 +60,11 @@ def test_the_readme_reads_the_same_on_an_index() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_of_pages_point_at_files(page: Path) -> None:
-    targets = [
-        link.split("#")[0] for link in LINK.findall(page.read_text(encoding="utf-8")) if "://" not in link
+    # The pictures of the gallery are drawn when the site is built.
+    links = [
+        link for link in LINK.findall(page.read_text(encoding="utf-8")) if not link.startswith("pictures/")
     ]
+    targets = [link.split("#")[0] for link in links if "://" not in link]
     assert [target for target in targets if target and not (page.parent / target).exists()] == []
 
 
