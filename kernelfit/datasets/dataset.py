@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 
 from kernelfit.errors import InputError
 from kernelfit.metrics import one_hot
+from kernelfit.summary import as_html
 from kernelfit.typing import Array, Float
 
 from .table_columns import TableColumns
@@ -128,7 +128,7 @@ class Dataset:
         return self.summary()
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(self.summary())}</pre>"
+        return as_html(self.summary())
 
     def to_dict(self) -> dict[str, Any]:
         """All but the arrays, in JSON's types."""

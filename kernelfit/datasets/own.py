@@ -73,7 +73,7 @@ def read_own(
     if own_test is None and hold_out:
         rows, own_test, note = _hold_out(rows, seed)
         notes.append(note)
-    elif rows.class_names is not None:
+    elif train.is_dir() and rows.class_names is not None:
         # Image folders stand sorted by class; the first n rows would all be of one.
         rows = _take(rows, np.random.default_rng(seed).permutation(len(rows.X)))
         notes.append(f"training images are in an order drawn by seed {seed}")

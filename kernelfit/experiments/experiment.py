@@ -5,7 +5,6 @@ The command line is a parser of these arguments: whatever `kernelfit solve` does
 
 from __future__ import annotations
 
-import html
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -45,6 +44,7 @@ from kernelfit.solver.solve import solve
 from kernelfit.storage import schema
 from kernelfit.storage.regular import require_regular
 from kernelfit.streaming import gram_file
+from kernelfit.summary import as_html
 from kernelfit.typing import Corruption, GammaRule, PrecisionName, RidgeRule, TaskName, Tier
 
 Pathlike = str | Path | None
@@ -191,7 +191,7 @@ class Experiment(Settings):
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(self.summary())}</pre>"
+        return as_html(self.summary())
 
     def run(
         self,

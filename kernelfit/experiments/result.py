@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from kernelfit.solver.inputs import find_duplicates
 from kernelfit.solver.solution import Solution
 from kernelfit.storage import hdf5, json_output
 from kernelfit.streaming import weights as feature_weights
+from kernelfit.summary import as_html
 from kernelfit.typing import Array, Float
 
 if TYPE_CHECKING:  # scikit-learn comes with it
@@ -92,7 +92,7 @@ class Result:
         return self.summary()
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(self.summary())}</pre>"
+        return as_html(self.summary())
 
     def to_dict(self) -> dict[str, Any]:
         """The record, in JSON's types."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from kernelfit.gram.costs import Costs
 from kernelfit.gram.layout import PanelLayout
+from kernelfit.summary import as_html
 
 # Columns of L^-1 at a time, at least: fewer would cost the products their speed and save little.
 _MIN_COLUMNS = 64
@@ -131,7 +131,7 @@ class Plan:
         return self.summary()
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(self.summary())}</pre>"
+        return as_html(self.summary())
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

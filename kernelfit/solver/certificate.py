@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from kernelfit.linalg.condition import EXACT
 from kernelfit.storage import schema
 from kernelfit.storage.schema import Rule
+from kernelfit.summary import as_html
 from kernelfit.typing import Float
 
 #: annotation of a field -> what JSON gives for it
@@ -107,7 +107,7 @@ class Certificate:
         return self.summary()
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(self.summary())}</pre>"
+        return as_html(self.summary())
 
     def to_dict(self) -> dict[str, Any]:
         record = asdict(self)

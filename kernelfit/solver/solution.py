@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 import time
 from dataclasses import dataclass, field, replace
@@ -38,6 +37,7 @@ from kernelfit.solver.scaling import exponents, scaled
 from kernelfit.solver.search import GammaChoice
 from kernelfit.solver.system import System
 from kernelfit.storage import schema
+from kernelfit.summary import as_html
 from kernelfit.typing import Array, Float
 
 #: what a stored solution holds beside its problem, its plan and its certificate
@@ -174,7 +174,7 @@ class Solution:
         return self.summary()
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(self.summary())}</pre>"
+        return as_html(self.summary())
 
     def to_dict(self) -> dict[str, Any]:
         """All but the arrays, in JSON's types: kernel, ridge, certificate, times, plan."""

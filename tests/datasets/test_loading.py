@@ -137,6 +137,15 @@ def test_an_idx_folder_is_read_whatever_its_sizes(files: Any) -> None:
     assert dataset.image_shape == (28, 28, 1)
 
 
+def test_a_table_of_text_labels_keeps_its_order(tmp_path: Path) -> None:
+    """Image folders stand class by class and are mixed; tables stand as their owner left them."""
+    (tmp_path / "train.csv").write_text("a,label\n1,x\n2,x\n3,y\n4,x\n")
+    (tmp_path / "test.csv").write_text("a,label\n5,y\n")
+    dataset = load("mine", train=tmp_path / "train.csv", test=tmp_path / "test.csv")
+    assert dataset.X_train[:, 0].tolist() == [1, 2, 3, 4]
+    assert not any("order" in note for note in dataset.notes)
+
+
 def test_image_folders_are_mixed_by_seed(tmp_path: Path) -> None:
     for part in ("train", "test"):
         for name, value in (("cat", 10), ("dog", 200)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 
 import numpy as np
@@ -13,6 +12,7 @@ from kernelfit import Experiment, datasets
 from kernelfit.gram.costs import Costs
 from kernelfit.gram.placement import Limits, place
 from kernelfit.storage import json_output
+from kernelfit.summary import as_html
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def test_one_screen(shown: dict[str, object], name: str) -> None:
     assert text.startswith(name)
     assert 3 <= len(text.splitlines()) <= 24
     assert max(map(len, text.splitlines())) <= 120
-    assert value._repr_html_() == f"<pre>{html.escape(text)}</pre>"  # type: ignore[attr-defined]
+    assert value._repr_html_() == as_html(text)  # type: ignore[attr-defined]
     record = value.to_dict()  # type: ignore[attr-defined]
     assert json.loads(json_output.dumps(record)) == json_output.plain(record)
 
@@ -60,7 +60,7 @@ def test_an_experiment_says_what_goes_in_and_what_is_not_the_default() -> None:
         "  kernel          gaussian, gamma auto",
         "  solver          float64, loo True",
     ]
-    assert experiment._repr_html_() == f"<pre>{html.escape(text)}</pre>"
+    assert experiment._repr_html_() == as_html(text)
 
 
 def test_the_numbers_that_matter_are_there(shown: dict[str, object]) -> None:

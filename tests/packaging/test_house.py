@@ -33,7 +33,7 @@ ROWS = (
     ("runs", "device", "streaming", "linalg"),
     ("gram", "storage"),
     ("kernels", "features", "datasets", "expressivity", "cpu", "cuda_kernels"),
-    ("typing", "errors", "arguments", "progress", "metrics"),
+    ("typing", "errors", "arguments", "progress", "metrics", "summary"),
 )
 LEVEL = {room: level for level, row in enumerate(ROWS) for room in row}
 

@@ -11,7 +11,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = (".ci", ".github", "benchmarks", "cli", "cuda_kernels", "docs", "kernelfit", "tests")
+FOLDERS = (".ci", ".github", "benchmarks", "cli", "cuda_kernels", "docs", "examples", "kernelfit", "tests")
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", "*.h5")
 
 
