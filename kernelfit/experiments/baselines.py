@@ -13,14 +13,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from sklearn.base import clone
-from sklearn.gaussian_process.kernels import Matern, RationalQuadratic
-from sklearn.kernel_ridge import KernelRidge
-from sklearn.linear_model import RidgeCV
-from sklearn.metrics.pairwise import pairwise_kernels
-from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold, cross_val_predict
-from sklearn.multioutput import MultiOutputRegressor
-from sklearn.svm import SVC, SVR
 
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.experiments.compared import Compared, Entry
@@ -60,6 +52,8 @@ def ridge(data: Compared, seed: int) -> Entry:
 
 
 def _ridge(entry: Entry, data: Compared, seed: int) -> Entry:
+    from sklearn.linear_model import RidgeCV
+
     model = RidgeCV(alphas=_ALPHAS).fit(data.X, data.targets)
     # It tells squared residuals alone, while classes want predictions: y - (y - f) / (1 - h), with the diagonal
     # h = 1/n + 1 - a diag((K + a I)^-1) of the hat matrix, K of the centred rows.
@@ -79,6 +73,8 @@ def kernel_ridge(data: Compared, seed: int) -> Entry:
 
 
 def _kernel_ridge(entry: Entry, data: Compared, seed: int) -> Entry:
+    from sklearn.kernel_ridge import KernelRidge
+
     small = data.drawn(_ROWS, seed)
     trials: list[tuple[tuple[float, float], dict[str, Any], float, Gram]] = []
     for description, gram in _grid(data.X.shape[1]):
@@ -101,6 +97,8 @@ def _kernel_ridge(entry: Entry, data: Compared, seed: int) -> Entry:
 
 def _grid(d: int) -> Iterator[tuple[dict[str, Any], Gram]]:
     """scikit-learn's kernels, their widths about what is usual for standardised columns."""
+    from sklearn.gaussian_process.kernels import Matern, RationalQuadratic
+    from sklearn.metrics.pairwise import pairwise_kernels
 
     def pairwise(metric: str, **parameters: Any) -> tuple[dict[str, Any], Gram]:
         return {"name": metric, **parameters}, lambda a, b: pairwise_kernels(
@@ -130,13 +128,21 @@ def support_vectors(data: Compared, seed: int) -> Entry:
 
 
 def _support_vectors(entry: Entry, data: Compared, seed: int) -> Entry:
+    from sklearn.base import clone
+    from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold, cross_val_predict
+    from sklearn.multioutput import MultiOutputRegressor
+    from sklearn.svm import SVC, SVR
+
     small = data.drawn(_ROWS, seed)
     gammas = ["scale", *(width / data.X.shape[1] for width in _WIDTHS[:2])]
     if data.classes is not None:
-        folds: Any = StratifiedKFold
-        model: Any = GridSearchCV(SVC(), {"C": _C, "gamma": gammas}, cv=_folds(folds, 3, small.y, seed))
+        few = int(np.unique(small.y, return_counts=True)[1].min())
+        folds = StratifiedKFold(_count(3, few), shuffle=True, random_state=seed % 2**32)
+        model: Any = GridSearchCV(SVC(), {"C": _C, "gamma": gammas}, cv=folds)
         best = model.fit(small.X, small.y).best_estimator_
-        decided = cross_val_predict(clone(best), data.X, data.y, cv=_folds(folds, 5, data.y, seed))
+        few = int(np.unique(data.y, return_counts=True)[1].min())
+        folds = StratifiedKFold(_count(5, few), shuffle=True, random_state=seed % 2**32)
+        decided = cross_val_predict(clone(best), data.X, data.y, cv=folds)
         entry = replace(entry, loo_error=float(np.mean(decided != data.y)))
         best.fit(data.X, data.y)
         if len(data.X_test):
@@ -145,19 +151,21 @@ def _support_vectors(entry: Entry, data: Compared, seed: int) -> Entry:
         spread = data.targets.std(axis=0)
         spread = np.where(spread > 0, spread, 1.0)
         grid = {"estimator__C": _C, "estimator__gamma": gammas}
-        search = GridSearchCV(MultiOutputRegressor(SVR()), grid, cv=_folds(KFold, 3, small.y, seed))
+        thirds = KFold(_count(3, len(small.y)), shuffle=True, random_state=seed % 2**32)
+        search = GridSearchCV(MultiOutputRegressor(SVR()), grid, cv=thirds)
         best = search.fit(small.X, small.targets / spread).best_estimator_
         y = data.targets / spread
-        left_out = cross_val_predict(clone(best), data.X, y, cv=_folds(KFold, 5, data.y, seed))
+        fifths = KFold(_count(5, len(data.y)), shuffle=True, random_state=seed % 2**32)
+        left_out = cross_val_predict(clone(best), data.X, y, cv=fifths)
         entry = entry.measured(data, left_out.reshape(y.shape) * spread)
         best.fit(data.X, y)
         entry = entry.tested(data, lambda rows: best.predict(rows).reshape(len(rows), -1) * spread)
     return replace(entry, settings=f"{len(_C) * len(gammas)} settings")
 
 
-def _folds(family: Any, count: int, y: Array, seed: int) -> Any:
-    rows = len(y) if family is KFold else int(np.unique(y, return_counts=True)[1].min())
-    return family(max(2, min(count, rows)), shuffle=True, random_state=seed % 2**32)
+def _count(folds: int, rows: int) -> int:
+    """So many folds, or as there are rows (of the rarest class)."""
+    return max(2, min(folds, rows))
 
 
 #: name -> the model

@@ -5,12 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sklearn.compose import TransformedTargetRegressor
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-
-from kernelfit.estimators import KernelClassifier, KernelInterpolator
-
 
 @dataclass(frozen=True)
 class Model:
@@ -47,6 +41,12 @@ class Model:
 
     def estimator(self) -> Any:
         """Not fitted yet."""
+        from sklearn.compose import TransformedTargetRegressor
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        from kernelfit.estimators import KernelClassifier, KernelInterpolator
+
         family = KernelClassifier if self.classification else KernelInterpolator
         model: Any = family(str(self.kernel["name"]), **self.arguments())
         if self.standardise:
