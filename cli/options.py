@@ -105,7 +105,9 @@ _DATA = (
         shell_complete=completion.datasets,
     ),
     click.option(
-        "--train", type=click.Path(path_type=Path), help="Your own training rows: NPZ, HDF5, CSV, folder."
+        "--train",
+        type=click.Path(path_type=Path),
+        help="Your own training rows: CSV, Parquet, NPZ, HDF5, folder.",
     ),
     click.option(
         "--test", type=click.Path(path_type=Path), help="Your own test rows; else a fifth is held out."

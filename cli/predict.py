@@ -38,7 +38,7 @@ SHOWN = 10
     "--rows",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Rows, with labels or without: NPY, CSV, NPZ, HDF5, folder.",
+    help="Rows, with labels or without: CSV, Parquet, NPZ, HDF5, NPY, folder.",
 )
 @click.option(
     "--dataset",

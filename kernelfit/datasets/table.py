@@ -2,8 +2,8 @@
 
 The label is the column that `target` names; else one called label, target, y, class, labels, targets, classes, outcome
 or response, in this order and whatever the case; else the last. Left out are the columns of `drop`, and a first column
-that names or counts the rows: one without a name, as pandas' `to_csv` writes its index, or called id or index. All
-others must hold numbers; true and false are 1 and 0.
+that names or counts the rows: one without a name, as pandas' `to_csv` writes its index, or called id, index, or by a
+name that ends so. All others must hold numbers; true and false are 1 and 0.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ _IDS = (*_UNNAMED, "id", "index")
 _MOST_NUMBERS = 20
 # An index and a value, as svmlight files have them.
 _SPARSE = re.compile(r"\d+:[+-]?[\d.eE+-]+")
+_ID_WORD = re.compile(r"(?:[a-z0-9](?:Id|ID)|[^a-zA-Z](?:id|Id|ID)|^ID)$")
 # Names that a message lists.
 _LISTED = 8
 
@@ -150,7 +151,7 @@ def _read_like(table: Table, like: TableColumns) -> Rows:
         if table.named != like.named:
             notes.append(f"{path.name}: columns are taken in their order, as names are in one file alone")
     others = sorted(set(range(len(names))) - {*features, label})
-    ids = next((column for column in others if names[column].lower() in _IDS), None) if table.named else None
+    ids = next((column for column in others if _says_id(names[column])), None) if table.named else None
     cells = table.read(features, label, () if ids is None else (ids,))
     _refuse_commas(table, cells, [*features, *([] if label is None else [label])])
     known = set(like.every)
@@ -272,14 +273,20 @@ def _column(table: Table, wanted: str, argument: str) -> int:
 
 
 def _is_id(table: Table, features: Sequence[int]) -> bool:
-    return bool(features) and features[0] == 0 and table.named and table.names[0].lower() in _IDS
+    return bool(features) and features[0] == 0 and table.named and _says_id(table.names[0])
+
+
+def _says_id(name: str) -> bool:
+    """Of an index, or ending in id as a word: PassengerId, row_id; not acid."""
+    return name.lower() in _IDS or _ID_WORD.search(name) is not None
 
 
 def _names_rows(table: Table, cells: Cells, column: int) -> str:
     """What the first column, of a name that says so, does with the rows; nothing where it may be a feature."""
     faults, values = cells.faults[column], cells.numbers[:, 0]
     if faults.get(Kind.TEXT):
-        return "names the rows"
+        texts = cells.texts[column]
+        return "names the rows" if table.names[0].lower() in _IDS or len(set(texts)) == len(texts) else ""
     if faults.seen:
         return ""
     if values[0] in (0, 1) and np.array_equal(values, values[0] + np.arange(len(values))):

@@ -152,6 +152,11 @@ def _truth(result: Result, rows: Rows, progress: Progress) -> Array | None:
     """Class codes or targets of labelled rows; a class that the solution does not know is never right."""
     if not rows.labelled:
         return None
+    if result.classes is None and rows.class_names is not None:
+        progress.note(
+            f"{rows.path.name}: rows are not scored, as their labels are words and the solution's numbers"
+        )
+        return None
     if result.classes is None:
         return rows.y
     labels = rows.y.reshape(-1)
@@ -165,7 +170,7 @@ def _truth(result: Result, rows: Rows, progress: Progress) -> Array | None:
     strange = sorted({name for name in names if name not in known})
     if strange:
         progress.note(
-            f"{rows.path.name}: classes that were not trained on count as errors: {', '.join(strange)}"
+            f"{rows.path.name}: classes that were not trained on count as errors: {_listed(tuple(strange))}"
         )
     return np.array([known.get(name, -1) for name in names], dtype=np.int64)
 

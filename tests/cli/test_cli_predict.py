@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from kernelfit import datasets
+from kernelfit import Experiment, datasets
 from kernelfit.cli import root
 from kernelfit.datasets.new_rows import read_rows
 from kernelfit.errors import DataError, InputError, KernelfitError
@@ -227,6 +227,32 @@ def test_a_label_column_scores_the_rows_and_others_are_left_aside(
     assert lines[0] == "id,price"
     assert [line.split(",")[0] for line in lines[1:]] == names
     assert [float(line.split(",")[1]) for line in lines[1:]] == np.ravel(record["predictions"]).tolist()
+
+
+def test_labels_of_words_do_not_score_numbers(
+    table: tuple[Path, np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    kept, X, _ = table
+    columns = {"a": X[:, 0], "b": X[:, 1], "c": X[:, 2], "price": ["cheap", "dear"] * 10}
+    result = invoke("predict", str(kept), "--rows", _table(tmp_path / "words.csv", columns), "--json", "-")
+    assert "rows are not scored, as their labels are words" in result.stderr
+    assert json.loads(result.stdout)["test_rmse"] is None
+
+
+def test_a_frame_is_predicted_by_the_names_of_its_columns(
+    table: tuple[Path, np.ndarray, np.ndarray],
+) -> None:
+    pandas = pytest.importorskip("pandas")
+    kept, X, y = table
+    loaded = Experiment.load(kept)
+    frame = pandas.DataFrame(X, columns=["a", "b", "c"])
+    right = loaded.predict(X)
+    assert np.allclose(right[:, 0], y, atol=0.1)
+    assert np.array_equal(loaded.predict(frame[["c", "a", "b"]].assign(z=1.0)), right)
+    with pytest.raises(
+        InputError, match="rows: got no column b, expected the columns that were trained on, a, b, c"
+    ):
+        loaded.predict(frame[["a", "c"]])
 
 
 def test_a_test_table_has_its_columns_in_any_order(tmp_path: Path) -> None:

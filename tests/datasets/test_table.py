@@ -123,8 +123,26 @@ def test_the_index_that_pandas_writes_is_no_feature(tmp_path: Path, first: str) 
     assert rows.X.shape == ((2, 1) if first in ("", "Unnamed: 0") else (2, 2))
 
 
-def test_a_first_column_of_another_name_is_a_feature(tmp_path: Path) -> None:
-    assert read_table(written(tmp_path, "t,a,price\n0,5,0.5\n1,6,0.25\n")).X.tolist() == [[0, 5], [1, 6]]
+@pytest.mark.parametrize("name", ["PassengerId", "row_id", "ImageID", "sample-id"])
+def test_a_column_that_is_an_id_by_its_last_word(tmp_path: Path, name: str) -> None:
+    path = written(tmp_path, f"{name},a,price\n1,5,0.5\n2,6,0.25\n")
+    rows = read_table(path)
+    assert rows.X.tolist() == [[5], [6]]
+    new = read_columns(written(tmp_path, f"{name},a\n77,5\n99,6\n", "new.csv"), rows.columns)
+    assert new.ids == ("77", "99")
+    assert read_table(written(tmp_path, f"{name},a,price\nC7,5,0.5\nC9,6,0.25\n")).X.tolist() == [[5], [6]]
+    # What neither counts nor names the rows stays, or is refused.
+    assert read_table(written(tmp_path, f"{name},a,price\n1,5,0.5\n3,6,0.25\n")).X.shape == (2, 2)
+    with pytest.raises(DataError, match=f"a number in column '{name}', found 'C7'"):
+        read_table(written(tmp_path, f"{name},a,price\nC7,5,0.5\nC7,6,0.25\n"))
+
+
+@pytest.mark.parametrize("name", ["acid", "Fluid", "t", "paid"])
+def test_a_first_column_of_another_name_is_a_feature(tmp_path: Path, name: str) -> None:
+    assert read_table(written(tmp_path, f"{name},a,price\n0,5,0.5\n1,6,0.25\n")).X.tolist() == [
+        [0, 5],
+        [1, 6],
+    ]
 
 
 def test_the_label_is_said(tmp_path: Path) -> None:
