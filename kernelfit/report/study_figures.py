@@ -74,7 +74,22 @@ def _sgd(record: Row) -> Figure:
 
 
 def _complexity(record: Row) -> Figure:
-    drawn, spectrum, bounds = _pair()
+    from matplotlib.figure import Figure
+
+    images = record["images"]
+    drawn = Figure(figsize=(10.0, 4.2 if images is None else 8.4), layout="constrained")
+    upper: Any = drawn
+    if images is not None:
+        parts: Any = drawn.subfigures(3, 1, height_ratios=(2.0, 1.0, 1.0))
+        upper, middle, lower = parts
+        _pictures(middle, "memorised: the others predict another class", images, ("memorised",))
+        _pictures(
+            lower,
+            "test images, each beside the training image without which it is wrong",
+            images,
+            ("hanging_test", "hanging_train"),
+        )
+    spectrum, bounds = upper.subplots(1, 2)
     ranks, values = zip(*record["eigenvalues"], strict=True)
     spectrum.loglog(ranks, values, marker=".")
     spectrum.set(xlabel="rank", ylabel="eigenvalue of K", title="spectrum")
@@ -92,6 +107,24 @@ def _complexity(record: Row) -> Figure:
     bounds.set(yscale="log")
     bounds.legend(fontsize=7)
     return drawn
+
+
+def _pictures(figure: Any, title: str, images: Row, names: tuple[str, ...]) -> None:
+    """Images in a row, those of several names in turn, each below its class."""
+    figure.suptitle(title, fontsize=10)
+    shape, shown = images["shape"], []
+    for group in zip(
+        *(zip(images[name], images["labels"][name], strict=True) for name in names), strict=True
+    ):
+        shown += group
+    count = 16 // len(names) // 2 * len(names)
+    for axes in figure.subplots(1, count):
+        axes.axis("off")
+    for axes, (pixels, label) in zip(figure.axes, shown, strict=False):
+        picture = np.asarray(pixels, float).reshape(shape)
+        largest = picture.max()
+        axes.imshow(picture / largest if largest > 0 else picture, cmap="gray_r")
+        axes.set_title(str(images["classes"][label]), fontsize=8)
 
 
 def _curve(record: Row) -> Figure:

@@ -94,6 +94,8 @@ class Study:
         return record
 
 
+# Memorised images, and pairs of a test image and the training image that it hangs on, that a record shows.
+_PICTURES = 8
 # What the numbers do not depend on, as the folder of a run has it.
 _WHERE = ("tier", "memory", "scratch", "device", "device_memory", "threads", "data_dir", "loo")
 
@@ -155,12 +157,30 @@ def ask_sgd(study: Study, steps: int = descent.STEPS, passes: int = descent.PASS
 def ask_complexity(study: Study) -> dict[str, Any]:
     """Bounds, spectrum, stability and memorisation; see `kernelfit.study.complexity`."""
     _interpolating(study)
-    rows, name = _kernel_rows(study)
+    with study.experiment.solved(study.progress) as solved:
+        rows, dataset, kept = kernel_rows(solved), solved.dataset, solved.solution.kept
 
     def make() -> dict[str, Any]:
-        return complexity(Spectral(rows, study.threads), seed=study.experiment.inputs.seed).to_dict()
+        told = complexity(Spectral(rows, study.threads), seed=study.experiment.inputs.seed)
+        memory = told.memorisation
+        images = None
+        if dataset.image_shape is not None:
+            pairs = memory.hanging[:_PICTURES]
+            images = {
+                "shape": dataset.image_shape,
+                "memorised": dataset.X_train[kept][list(memory.memorised[:_PICTURES])].tolist(),
+                "hanging_train": dataset.X_train[kept][[i for i, _ in pairs]].tolist(),
+                "hanging_test": dataset.X_test[[j for _, j in pairs]].tolist(),
+                "labels": {
+                    "memorised": [dataset.y_train[kept][i] for i in memory.memorised[:_PICTURES]],
+                    "hanging_train": [dataset.y_train[kept][i] for i, _ in pairs],
+                    "hanging_test": [dataset.y_test[j] for _, j in pairs],
+                },
+                "classes": dataset.classes,
+            }
+        return told.to_dict() | {"images": images}
 
-    return study.record({**study.row("all", make), "delta": DELTA}, _about(name, rows))
+    return study.record({**study.row("all", make), "delta": DELTA}, _about(dataset.name, rows))
 
 
 def ask_curve(
