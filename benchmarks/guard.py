@@ -176,7 +176,8 @@ def main(words: Sequence[str] | None = None) -> None:
         ratios = {row["name"]: round(row["ratio"], 3) for row in rows}
         json_output.write({"machine": machine(), "ratios": ratios}, RECORDED)
     elif not recorded:
-        print(f"only shown: {RECORDED.name} was recorded on another processor or BLAS")
+        where = "was recorded on another processor or BLAS" if RECORDED.exists() else "is not there"
+        print(f"only shown: {RECORDED.name} {where}")
     harness.finish("benchmarks.guard", words, options.out, {"machine": machine(), "rows": rows}, faults)
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 class Peer:
     """`name` is one of `models.MODELS`; peers of one `environment` share it, and `requirements` install it.
 
-    `exact` says whether the system is solved to rounding. A peer without requirements is kernelfit itself, or is listed
-    with the reason in `missing`; a checkout given by path may stand in for that.
+    `exact` says whether the system is solved to rounding. `missing` is the reason why there is nothing to install; a
+    checkout given by path, installed after the requirements, may stand in for that.
     """
 
     name: str
@@ -40,8 +40,22 @@ PEERS = (
     Peer("himalaya", "KernelRidge, by eigenvalues", "himalaya", ("himalaya", "packaging")),
     Peer("jax", "cho_factor, compiled", "jax", ("jax",)),
     Peer("keops", "conjugate gradients, K never formed", "keops", ("pykeops",), exact=False),
-    Peer("eigenpro", "EigenPro", missing="in no package index; give a checkout"),
-    Peer("falkon", "Falkon", missing="in no package index; a checkout compiles against torch"),
+    Peer(
+        "eigenpro",
+        "EigenPro, 20 epochs in float32",
+        "eigenpro",
+        ("torch", "numpy"),
+        exact=False,
+        missing="in no package index; --checkout eigenpro=PATH installs EigenPro-pytorch",
+    ),
+    Peer(
+        "falkon",
+        "Falkon, 2,000 centres",
+        "falkon",
+        ("torch", "numpy"),
+        exact=False,
+        missing="in no package index for the CPU; --checkout falkon=PATH compiles it against torch",
+    ),
     Peer("askotch", "ASkotch", missing="published code without a package"),
     Peer("torchkm", "TorchKM", missing="support vectors, DWD, logistic: no squared loss"),
     Peer("neural-tangents", "neural-tangents", missing="kernels of networks alone, no gaussian one"),

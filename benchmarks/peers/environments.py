@@ -39,17 +39,12 @@ def interpreter(name: str, requirements: Sequence[str], *, checkout: Path | None
         return python
     shutil.rmtree(environment, ignore_errors=True)
     _run([sys.executable, "-m", "venv", str(environment)])
-    install = [
-        str(python),
-        "-m",
-        "pip",
-        "--disable-pip-version-check",
-        "install",
-        "--quiet",
-        "--prefer-binary",
-    ]
-    sources = [*requirements, *([str(checkout)] if checkout else [])]
-    _run([*install, "--constraint", str(CONSTRAINTS), *sources])
+    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    install = [*pip, "--prefer-binary", "--constraint", str(CONSTRAINTS)]
+    build = ["setuptools", "wheel"] if checkout else []
+    _run([*install, *requirements, *build])
+    if checkout:  # against the torch that is there, not one of a build environment
+        _run([*install, "--no-build-isolation", str(checkout)])
     ready.write_text(wanted, encoding="utf-8")
     return python
 

@@ -220,6 +220,46 @@ def keops() -> Fit:
     return fit
 
 
+def eigenpro(epochs: int) -> Fit:
+    """Its preconditioned stochastic gradient descent in float32, over all rows `epochs` times."""
+    import torch
+    from eigenpro2.kernels import gaussian
+    from eigenpro2.models import KernelModel
+
+    def fit(problem: Problem) -> Fitted:
+        X = torch.from_numpy(problem.X.astype(np.float32))
+        Y = torch.from_numpy(problem.Y.astype(np.float32))
+        bandwidth = (2 * problem.gamma) ** -0.5
+        model = KernelModel(lambda a, b: gaussian(a, b, bandwidth), X, Y.shape[1], device="cpu")
+        model.fit(X, Y, epochs=epochs, mem_gb=8, run_epoch_eval=False)
+        return Fitted(
+            lambda new: model.forward(torch.from_numpy(new.X.astype(np.float32))).numpy(),
+            model.weight.numpy(),
+        )
+
+    return fit
+
+
+def falkon(centres: int) -> Fit:
+    """Least squares on the kernel's functions at `centres` rows, by preconditioned conjugate gradients."""
+    import falkon
+    import torch
+
+    def fit(problem: Problem) -> Fitted:
+        X, Y = torch.from_numpy(problem.X), torch.from_numpy(problem.Y)
+        model = falkon.Falkon(
+            kernel=falkon.kernels.GaussianKernel(sigma=(2 * problem.gamma) ** -0.5),
+            penalty=max(problem.ridge / len(X), 1e-10),
+            M=min(centres, len(X)),
+            options=falkon.FalkonOptions(use_cpu=True, keops_active="no"),
+            seed=0,
+        )
+        model.fit(X, Y)
+        return Fitted(lambda new: model.predict(torch.from_numpy(new.X)).numpy())
+
+    return fit
+
+
 #: name -> what imports the library and gives the function that fits
 MODELS: dict[str, Callable[[], Fit]] = {
     "kernelfit": lambda: kernelfit("float64"),
@@ -234,4 +274,6 @@ MODELS: dict[str, Callable[[], Fit]] = {
     "himalaya": himalaya,
     "jax": jax,
     "keops": keops,
+    "eigenpro": lambda: eigenpro(20),
+    "falkon": lambda: falkon(2_000),
 }
