@@ -16,6 +16,8 @@ import numpy as np
 
 import kernelfit
 from kernelfit.datasets import Dataset
+from kernelfit.deep.training import epoch_log
+from kernelfit.deep.training.epoch_log import EpochLog
 from kernelfit.errors import Interrupted
 from kernelfit.experiments.finished_rows import FinishedRows
 from kernelfit.experiments.predictions import Predictions
@@ -154,6 +156,41 @@ def unfinished_run(folder: Path) -> None:
 
 def resume_run(folder: Path) -> None:
     kernelfit.resume(folder / TARGET, device="cpu", threads=1).close()
+
+
+def damaged_run(folder: Path) -> None:
+    new_run(folder)
+    (folder / TARGET / RUN).write_bytes(b"damaged")
+
+
+def mended_faults(folder: Path, refused: str | None) -> list[str]:
+    """run.h5 is written again from the solution, or all stays as it was."""
+    untouched = (folder / TARGET / RUN).read_bytes() == b"damaged"
+    if untouched and refused is None:
+        return ["not written and no error"]
+    kernelfit.resume(folder / TARGET, device="cpu", threads=1).close()
+    return run_faults(folder, refused)
+
+
+def epochs(folder: Path) -> None:
+    EpochLog(folder / TARGET, [{"epoch": 0, "loss": 1.0}])
+
+
+def more_epochs(folder: Path) -> None:
+    log = EpochLog(folder / TARGET, [{"epoch": 0, "loss": 1.0}])
+    for epoch in range(1, 200):
+        log.write({"epoch": epoch, "loss": 1.0 / epoch, "learning_rate": 0.1, "note": "x" * 100})
+
+
+def epoch_faults(folder: Path, refused: str | None) -> list[str]:
+    """Whole lines of the first epochs, none twice; all of them without an error."""
+    path = folder / TARGET / "log.jsonl"
+    lines = epoch_log.read(path)
+    if not path.read_bytes().endswith(b"\n"):
+        return ["half a line"]
+    if [line["epoch"] for line in lines] != list(range(len(lines))):
+        return ["epochs are lost or repeated"]
+    return ["epochs are missing and no error"] if refused is None and len(lines) < 200 else []
 
 
 def experiment(folder: Path) -> None:
@@ -358,6 +395,7 @@ WRITERS: dict[str, Writer] = {
     "run": Writer(nothing, new_run, run_faults),
     "run, new targets": Writer(new_run, new_targets, new_target_faults),
     "run, resumed": Writer(unfinished_run, resume_run, run_faults),
+    "run, mended": Writer(damaged_run, resume_run, mended_faults),
     "run with its record": Writer(nothing, experiment, experiment_faults),
     "factor in scratch": Writer(nothing, spilled, spill_faults),
     "solution": replaced(save_solution, read_solution),
@@ -371,5 +409,6 @@ WRITERS: dict[str, Writer] = {
     "figure, pdf": replaced(save_figure, read_bytes_of_figure, "figure.pdf"),
     "finished row": Writer(unfinished_row, finished_row, row_faults),
     "folder of pictures": Writer(nothing, picture_folder, picture_faults),
+    "epoch log": Writer(epochs, more_epochs, epoch_faults),
     "network": replaced(save_network, read_network),
 }
