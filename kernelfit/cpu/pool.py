@@ -19,7 +19,7 @@ from kernelfit.cpu.blas_threads import BLAS_THREADS
 from kernelfit.cpu.fork import renew_in_children
 from kernelfit.cpu.threads import available_threads
 from kernelfit.cpu.workers import WORKERS, Job
-from kernelfit.errors import InputError
+from kernelfit.errors import InputError, KernelfitError
 
 Item = TypeVar("Item")
 
@@ -44,11 +44,16 @@ class CpuBackend:
                 f"threads: got {threads!r}, expected an integer >= 1; leave it out for those available"
             )
         self.threads = available_threads() if threads is None else int(threads)
-        self.renew()
+        self._begin()
+        self._forked = False
         renew_in_children(self)
 
     def renew(self) -> None:
         """Closed, as it is when it is made; a forked child has not whoever opened it."""
+        self._forked = self._depth > 0
+        self._begin()
+
+    def _begin(self) -> None:
         self._depth = 0
         # Several threads may use one solution, and with it one backend.
         self._lock = threading.Lock()
@@ -78,6 +83,10 @@ class CpuBackend:
         The calling thread takes its share, and all of a single item.
         """
         if self._depth == 0:
+            if self._forked:
+                raise KernelfitError(
+                    "fork: this work was begun by the parent process; call again in the child"
+                )
             raise RuntimeError("the backend is not open: use it in a with statement")
         BLAS_THREADS.hold()
         rest = list(items)

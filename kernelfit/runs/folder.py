@@ -51,6 +51,7 @@ class Run:
         self._file: PanelFile | None = None
         self._journal: Journal | None = None
         self._made = False
+        self._process = os.getpid()
         #: panels that an earlier process finished, and the seconds they took for K and for the factor
         self.finished = 0
         self.seconds = (0.0, 0.0)
@@ -124,8 +125,10 @@ class Run:
         solution_file.write(self.folder / SOLUTION, meta, arrays, self._seal)
 
     def discard(self) -> None:
-        """Take everything away that the run put into its folder."""
+        """Take everything away that the run put into its folder; a forked child, whose it is not, takes nothing."""
         self._close_files()
+        if os.getpid() != self._process:
+            return
         _clear(self.folder)
         self._lock.release(remove=True)
         if self._made:

@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
@@ -14,14 +14,15 @@ from typing import Any
 from kernelfit.errors import Interrupted
 from kernelfit.progress import Progress
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# Windows has no SIGHUP, which a terminal sends that is closed.
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, *((signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()))
 # Seconds within which a second signal is the first one again: `timeout` and job schedulers send it to the process and
 # to its group.
 _SAME = 1.0
 
 
 class Interruption:
-    """While open, SIGINT and SIGTERM raise `Interrupted` at a moment from which the run in `folder` can be resumed.
+    """While open, SIGINT, SIGTERM and SIGHUP raise `Interrupted` at a moment from which the run in `folder` resumes.
 
     While panels are being made that is the end of the panel (or of another `step`); a second signal, and any signal at
     other times, does not wait. `remedy` says how to resume. Signals are Python's main thread's affair: elsewhere this
@@ -40,14 +41,17 @@ class Interruption:
 
     def __enter__(self) -> Interruption:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._handle) for number in _SIGNALS}
+            # What is ignored stays so: nohup and background jobs ask for it.
+            heard = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._handle) for number in heard}
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            if handler is not None:  # one that was not installed from Python cannot be put back
+                signal.signal(number, handler)
 
     @contextmanager
     def step_by_step(self) -> Iterator[None]:
@@ -74,7 +78,8 @@ class Interruption:
             return
         if self._patient and self._asked is None:
             self._asked, self._asked_at = number, now
-            self._progress.note(f"stopping after this {self._step}; once more to stop at once")
+            with suppress(OSError):  # of a terminal that is closed
+                self._progress.note(f"stopping after this {self._step}; once more to stop at once")
             return
         raise self._interrupted(
             number, f"within a {self._step}" if self._patient else "between panels and solution"

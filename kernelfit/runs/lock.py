@@ -7,6 +7,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from kernelfit.cpu.fork import renew_in_children
 from kernelfit.errors import StorageError
 from kernelfit.storage.atomic import storage_error
 from kernelfit.storage.regular import open_regular
@@ -33,9 +34,16 @@ class FolderLock:
             if self._in_place():
                 break
             os.close(self._descriptor)  # its last holder removed it between our two calls
+        renew_in_children(self)
         with suppress(OSError):  # a full disk: who holds the lock is for others to read, no more
             os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+
+    def renew(self) -> None:
+        """A forked child holds nothing: a lock that it inherited would outlive the process that works in the folder."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
     def _in_place(self) -> bool:
         try:

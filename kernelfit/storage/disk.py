@@ -56,8 +56,9 @@ class DiskPanels:
         renew_in_children(self)
 
     def renew(self) -> None:
-        """The reader is a thread, which a forked child does not have."""
+        """The reader is a thread, which a forked child does not have; nor does what it was asked for come there."""
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="kernelfit-read")
+        self._readers = object()
 
     @property
     def bytes_read(self) -> int:
@@ -106,13 +107,15 @@ class DiskPanels:
         self._prepare()
         top: NDArray[Any] | None = None
         taken: list[NDArray[Any]] = []
-        ahead = self._reader.submit(self._read, requests[0], taken)
+        readers, ahead = self._readers, self._reader.submit(self._read, requests[0], taken)
         try:
             for index, request in enumerate(requests):
-                read_top, below = ahead.result()
+                # A child that was forked since the last piece reads for itself.
+                read_top, below = ahead.result() if readers is self._readers else self._read(request, taken)
                 top = read_top if request.begins else top
                 assert top is not None
                 if index + 1 < len(requests):
+                    readers = self._readers
                     ahead = self._reader.submit(self._read, requests[index + 1], taken)
                 yield [
                     Piece(
@@ -123,7 +126,8 @@ class DiskPanels:
                 if request.ends:
                     self._give_back(top, taken)
         finally:
-            ahead.exception()  # waits; the blocks must not be given away while they are being filled
+            if readers is self._readers:
+                ahead.exception()  # waits; the blocks must not be given away while they are being filled
             for block in list(taken):
                 self._give_back(block, taken)
 

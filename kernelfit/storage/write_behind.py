@@ -9,6 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from kernelfit.cpu.fork import renew_in_children
+from kernelfit.errors import StorageError
 from kernelfit.storage.journal import Journal, PanelRecord
 from kernelfit.storage.panel_file import PanelFile
 from kernelfit.typing import Span
@@ -25,18 +26,27 @@ class WriteBehind:
     def __init__(self, file: PanelFile, journal: Journal | None = None) -> None:
         self.file, self.journal = file, journal
         self._error: BaseException | None = None
+        self._forked = False
         self._checksums: list[tuple[int, int, int]] = []
-        self.renew()
+        self._begin()
         renew_in_children(self)
 
     def renew(self) -> None:
-        """The writer is a thread, which a forked child does not have; what it had to write its parent writes."""
+        """A forked child writes nothing: its parent does, into the same file."""
+        self._forked = True
+        self._begin()
+
+    def _begin(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kernelfit-write")
         self._writes: list[Future[None]] = []
         self._synced: Future[None] | None = None
 
     def write(self, j: int, rows: Span, block: NDArray[Any]) -> None:
         """Rows of panel j; `block` must stay as it is until `wait` returns."""
+        if self._forked:
+            raise StorageError(
+                f"{self.file.path}: is written by the process that this one was forked from; solve again here"
+            )
         self._writes.append(self._thread.submit(self._guarded, self._write, j, rows, block))
 
     def finish(self, j: int, seconds: tuple[float, float]) -> None:

@@ -51,3 +51,27 @@ def test_between_steps_it_stops_at_once_and_signals_are_given_back() -> None:
     ):
         os.kill(os.getpid(), signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_terminal_that_is_closed_stops_it_as_well() -> None:
+    class Closed(Silent):
+        def note(self, message: str) -> None:
+            raise OSError(5, "Input/output error")
+
+    with Interruption(Path("/run"), Closed()) as interruption, interruption.step_by_step():
+        os.kill(os.getpid(), signal.SIGHUP)
+        with pytest.raises(Interrupted, match="stopped by SIGHUP after panel 3") as error:
+            interruption.after(3)
+    assert error.value.exit_code == 129
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
+def test_what_nohup_and_background_jobs_ignore_stays_ignored(number: signal.Signals) -> None:
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        with Interruption(Path("/run"), Silent()) as interruption, interruption.step_by_step():
+            os.kill(os.getpid(), number)
+            assert not interruption.asked
+        assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, before)
