@@ -83,6 +83,7 @@ class KernelEstimator(BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.pairwise = self.kernel == "precomputed"
+        tags.input_tags.sparse = self.kernel != "precomputed"
         return tags
 
     def _solve(self, X: NDArray[Any], targets: Float, sample_weight: ArrayLike | None) -> None:
@@ -122,8 +123,13 @@ class KernelEstimator(BaseEstimator):
 
     def _scores(self, X: ArrayLike) -> Float:
         check_is_fitted(self)
-        rows = validate_data(self, X, dtype=DTYPES, reset=False)
+        rows = validate_data(self, X, dtype=DTYPES, accept_sparse=self._sparse, reset=False)
         return self.solution_.predict(rows, self.progress)
+
+    @property
+    def _sparse(self) -> Any:
+        """What sparse X is accepted as."""
+        return False if self.kernel == "precomputed" else "csr"
 
     def _check_square(self, X: NDArray[Any]) -> None:
         if self.kernel == "precomputed" and X.shape[0] != X.shape[1]:

@@ -103,7 +103,9 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> KernelClassifier:
         """Solve for the one-hot labels, rows counting by `sample_weight` as for `KernelInterpolator`."""
-        rows, labels = validate_data(self, X, y, dtype=DTYPES, multi_output=True, ensure_min_samples=2)
+        rows, labels = validate_data(
+            self, X, y, dtype=DTYPES, accept_sparse=self._sparse, multi_output=True, ensure_min_samples=2
+        )
         self._check_square(rows)
         check_classification_targets(labels)
         self._multilabel = type_of_target(labels, input_name="y") == "multilabel-indicator"

@@ -63,7 +63,14 @@ class KernelInterpolator(RegressorMixin, MultiOutputMixin, KernelEstimator):
         Without a ridge every target is met whatever its weight, but for rows of weight 0, which are left out.
         """
         rows, targets = validate_data(
-            self, X, y, dtype=DTYPES, multi_output=True, y_numeric=True, ensure_min_samples=2
+            self,
+            X,
+            y,
+            dtype=DTYPES,
+            accept_sparse=self._sparse,
+            multi_output=True,
+            y_numeric=True,
+            ensure_min_samples=2,
         )
         self._check_square(rows)
         self._solve(rows, np.asarray(targets, dtype=np.float64), sample_weight)
@@ -83,5 +90,5 @@ class KernelInterpolator(RegressorMixin, MultiOutputMixin, KernelEstimator):
         if self.solution_.factor is None:
             what = "return_std" if return_std else "return_cov"
             raise InputError(f"{what}: needs the factor, which was not kept; fit with keep_factor=True")
-        rows = validate_data(self, X, dtype=DTYPES, reset=False)
+        rows = validate_data(self, X, dtype=DTYPES, accept_sparse=self._sparse, reset=False)
         return self.solution_.predict(rows, self.progress, return_std=return_std, return_cov=return_cov)

@@ -22,11 +22,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse
 
 from kernelfit.arguments import positive
 from kernelfit.cpu import blas, bytes_product
 from kernelfit.errors import InputError
 from kernelfit.gram.arrays import as_array, refuse_non_finite
+from kernelfit.gram.equal_rows import equal_rows
 from kernelfit.typing import Float
 
 _EXACT_FLOAT32 = 2.0**24
@@ -78,6 +80,9 @@ class Points:
     domain_sq_norms : (n,) float64, |x_i|^2 in the kernel's domain
     vectors : what tiles know of each row: in units of `values` for exact rows, else in the kernel's domain
     """
+
+    #: whether `values` are scipy's CSR (`kernelfit.gram.sparse`)
+    sparse = False
 
     def __init__(
         self, rows: ArrayLike, scale: float | None = None, like: Points | None = None, name: str = "X"
@@ -161,6 +166,11 @@ class Points:
         return self.values.shape[0], self.values.shape[1]
 
     @property
+    def width(self) -> int:
+        """How many numbers a row is stored in, and multiplied, on average."""
+        return self.shape[1]
+
+    @property
     def nbytes(self) -> int:
         return int(self.values.nbytes + 6 * self.lengths.nbytes)
 
@@ -227,6 +237,22 @@ class Points:
         # Exact rows beside others: neither is centred.
         norms = self.domain_sq_norms[rows]
         return RowVectors(norms, np.zeros_like(norms), norms, np.ones_like(norms))
+
+    def compact(self, stop: int) -> Float:
+        """The first rows, in the kernel's domain, for what their distances and inner products tell."""
+        return self.scaled(0, min(stop, self.shape[0]))
+
+    def take(self, rows: NDArray[Any], like: Points | None = None) -> Points:
+        """Some of the rows, by index."""
+        return Points(self.values[rows], self.scale, like)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What files hold of `values`, by the ends of the names of their arrays."""
+        return {"": self.values}
+
+    def equal_rows(self) -> tuple[tuple[int, ...], ...]:
+        """Groups of equal rows, each ascending."""
+        return equal_rows(self.values)
 
     @property
     def centred_as_is(self) -> bool:
@@ -404,12 +430,15 @@ def _on_byte_grid(values: NDArray[Any], divisor: int) -> bool:
     return True
 
 
-def inner_products(rows: NDArray[Any], columns: NDArray[Any], out: NDArray[Any], chunk: int) -> None:
-    """out <- rows columns^T. Shapes (h, d), (w, d), (h, w).
+def inner_products(rows: Any, columns: Any, out: NDArray[Any], chunk: int) -> None:
+    """out <- rows columns^T. Shapes (h, d), (w, d), (h, w); both CSR, or arrays.
 
     Float32 operands are centred integers and are multiplied in chunks of `chunk` features; `out` is then float32
     when one chunk is enough and float64 otherwise. Float64 operands give a float64 result.
     """
+    if issparse(rows):
+        out[...] = (rows @ columns.T).toarray()
+        return
     features = rows.shape[1]
     if rows.dtype == out.dtype and (rows.dtype == np.float64 or features <= chunk):
         blas.gemm(1.0, rows, columns, 0.0, out, transpose_b=True)

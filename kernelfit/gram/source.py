@@ -58,7 +58,7 @@ class KernelGram(Source):
         self.kernel, self.points = kernel, points
         self.n = points.shape[0]
         # Twice d for the inner product; the epilogue counts as one.
-        self.flops_per_entry = 2.0 * points.shape[1] + 1.0
+        self.flops_per_entry = 2.0 * points.width + 1.0
         with np.errstate(over="ignore"):
             self._diagonal = kernel.diagonal(points)
         bad = np.flatnonzero(~np.isfinite(self._diagonal))
@@ -75,7 +75,7 @@ class KernelGram(Source):
         return _KernelColumns(self, start, stop, backend)
 
     def subset(self, rows: NDArray[np.int64], backend: CpuBackend) -> GramSource:
-        return KernelGram(self.kernel, Points(self.points.values[rows], self.points.scale))
+        return KernelGram(self.kernel, self.points.take(rows))
 
 
 class _KernelColumns:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from kernelfit.cpu import bytes_product
 from kernelfit.cpu.pool import CpuBackend
-from kernelfit.gram import distances
+from kernelfit.gram import distances, sparse_pairs
 from kernelfit.gram.points import Points, RowVectors, chunk_length, inner_products
 from kernelfit.kernels.base import Kernel, Needs
 from kernelfit.typing import Float
@@ -73,7 +73,9 @@ def narrow(block: ColumnBlock, width: int) -> ColumnBlock:
     part = ColumnBlock(block.points, block.start, block.start + width, block.exact)
     # Of packed columns a product reads as many as it has.
     centred = block._centred
-    part._centred = centred[:width] if isinstance(centred, np.ndarray) else centred
+    part._centred = (
+        centred if centred is None or isinstance(centred, bytes_product.Packed) else centred[:width]
+    )
     part._about_origin = None if block._about_origin is None else block._about_origin[:width]
     part._coordinates = None if block._coordinates is None else block._coordinates[:width]
     part._apart = None if block._apart is None else block._apart[:width]
@@ -116,9 +118,14 @@ class PairTile:
         distances.sq_distances(self.dot(), self.rows.sq_norms, self.columns.sq_norms, self.unit, out)
         sq_norms = self.rows.sq_norms, self.columns.sq_norms
         if not self.exact and distances.any_close(*sq_norms, out):
-            rows, columns, factor = self.apart()
-            distances.correct_close(*sq_norms, rows, columns, factor / self.length, out)
+            self._correct_close(out)
         return self.length
+
+    def _correct_close(self, out: Float) -> None:
+        rows, columns, factor = self.apart()
+        distances.correct_close(
+            self.rows.sq_norms, self.columns.sq_norms, rows, columns, factor / self.length, out
+        )
 
     def inner_products(self, out: Float, factor: float = 1.0) -> None:
         unit = factor * self.unit
@@ -132,7 +139,10 @@ class PairTile:
     def half_tangents(self, out: Float) -> None:
         distances.half_tangents(self.inner(), self.rows, self.columns, out)
         if not self.exact and distances.any_parallel(out):
-            distances.correct_parallel(self.inner(), self.rows, self.columns, *self.coordinates(), out)
+            self._correct_parallel(out)
+
+    def _correct_parallel(self, out: Float) -> None:
+        distances.correct_parallel(self.inner(), self.rows, self.columns, *self.coordinates(), out)
 
     def lengths(self) -> tuple[Float, Float]:
         unit = math.sqrt(self.unit) * (self.length if self.exact else 1.0)
@@ -209,6 +219,23 @@ class KernelTile(PairTile):
 
     def scratch(self, name: str) -> Float:
         return self._backend.scratch(name, *self.shape, np.float64)
+
+    def _correct_close(self, out: Float) -> None:
+        if not self._points.sparse:
+            super()._correct_close(out)
+            return
+        rows, columns = self._sparse()
+        sparse_pairs.correct_close(self.rows.sq_norms, self.columns.sq_norms, rows, columns, out)
+
+    def _correct_parallel(self, out: Float) -> None:
+        if not self._points.sparse:
+            super()._correct_parallel(out)
+            return
+        sparse_pairs.correct_parallel(self.inner(), self.rows, self.columns, *self._sparse(), out)
+
+    def _sparse(self) -> tuple[Any, Any]:
+        columns: Any = self._block.centred()
+        return self._points.block(self._start, self._stop, False), columns[: self.shape[1]]
 
 
 def shares_products(points: Points) -> bool:

@@ -24,7 +24,8 @@ def identity(
 ) -> dict[str, Any]:
     """Rows, kernel, plan, precision, shift, weights and versions as JSON. Targets are left out: any may come later."""
     if source.points is not None:
-        rows = {"values": array_digest(source.points.values), "scale": source.points.scale}
+        digests = {f"values{end}": array_digest(part) for end, part in source.points.arrays().items()}
+        rows = {**digests, "scale": source.points.scale}
     else:
         rows = {"gram": gram_digest(source, plan)}
     described: dict[str, Any] = {

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kernelfit.errors import InputError
-from kernelfit.gram.points import Points, as_array
+from kernelfit.gram.arrays import as_array
 from kernelfit.progress import Notes, Progress, ProgressLike, as_progress
 from kernelfit.solver.certificate import Certificate
 from kernelfit.solver.problem import Problem
@@ -66,7 +66,7 @@ class RidgesSolution(Solution):
         if self.kernel is None:
             return super()._spread(X, what, progress)
         parts = self._parts(what)
-        shape = Points(X, self.input_scale, like=self.points).shape[:1] * (2 if what == "return_cov" else 1)
+        shape = self._rows_of(X).shape[:1] * (2 if what == "return_cov" else 1)
         values = np.empty((*shape, self.alpha.shape[1]))
         for columns, part in parts:
             values[..., columns] = part._spread(X, what, as_progress(progress))

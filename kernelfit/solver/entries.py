@@ -9,7 +9,6 @@ import numpy as np
 
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
-from kernelfit.gram.points import Points
 from kernelfit.gram.source import KernelGram
 from kernelfit.gram.tile import ColumnBlock, evaluate
 from kernelfit.kernels.base import Needs
@@ -47,7 +46,7 @@ def require_symmetric(source: KernelGram, backend: CpuBackend) -> None:
     spread = np.linspace(0, n - 1, min(n, _PAIRS)).astype(np.int64)
     # A function's branches may depend on sizes; and a device checks no bounds.
     rows = np.unique([*spread, points.lengths.argmin(), points.lengths.argmax()])
-    sample = Points(points.values[rows], points.scale)
+    sample = points.take(rows)
     values = np.empty((len(rows), len(rows)))
     block = ColumnBlock(sample, 0, len(rows), sample.exact)
     evaluate(source.kernel, sample, 0, len(rows), block, values, backend)

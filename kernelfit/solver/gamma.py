@@ -75,7 +75,7 @@ def build_with_gamma(name: str, gamma: float, parameters: dict[str, Any]) -> Ker
 
 
 def _compared(points: Points, kernel: str) -> Float:
-    rows = points.scaled(0, min(MEDIAN_ROWS, points.shape[0]))
+    rows = points.compact(MEDIAN_ROWS)
     family = named(kernel)
     return (
         family.length_scale_divides(rows)

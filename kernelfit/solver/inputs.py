@@ -12,12 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 from kernelfit.arguments import finite, shown
 from kernelfit.errors import DuplicateRowsError, InputError
 from kernelfit.gram.arrays import as_array
-from kernelfit.gram.equal_rows import equal_rows
 from kernelfit.gram.points import Points
 from kernelfit.typing import Float
 
 # Rows of a message list at most this many groups.
 _LISTED = 5
+# Numbers of rows that are looked at at a time.
+_NUMBERS = 2**22
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def as_targets(targets: ArrayLike, n: int) -> Float:
 
 def find_duplicates(points: Points) -> Duplicates:
     """Exactly equal rows; n d bytes read."""
-    return Duplicates(equal_rows(points.values))
+    return Duplicates(points.equal_rows())
 
 
 def refuse_conflicts(duplicates: Duplicates, targets: Float, rows: NDArray[np.int64] | None = None) -> None:
@@ -102,7 +103,7 @@ def drop_duplicates(
     refuse_conflicts(duplicates, targets)
     note(duplicates.summary())
     kept = np.setdiff1d(kept, duplicates.dropped)
-    distinct = Points(points.values[kept], points.scale)
+    distinct = points.take(kept)
     return distinct, np.ascontiguousarray(targets[kept]), kept, duplicates
 
 
@@ -110,8 +111,9 @@ def nearest_neighbour(points: Points, row: int) -> tuple[int, float]:
     """The other row nearest to `row` and its Euclidean distance in the kernel's domain; (-1, inf) if it is alone."""
     target = points.scaled(row, row + 1)
     best, distance = -1, float("inf")
-    for start in range(0, points.shape[0], 1024):
-        gaps = ((points.scaled(start, start + 1024) - target) ** 2).sum(axis=1)
+    height = max(1, min(1024, _NUMBERS // points.shape[1]))
+    for start in range(0, points.shape[0], height):
+        gaps = ((points.scaled(start, start + height) - target) ** 2).sum(axis=1)
         if start <= row < start + len(gaps):
             gaps[row - start] = np.inf
         nearest = int(np.argmin(gaps))

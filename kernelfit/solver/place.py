@@ -87,7 +87,7 @@ def _on_cpu(
     layout, points, kernel = problem.source.layout, problem.points, problem.kernel
     costs = Costs.of(
         n=problem.n,
-        d=problem.n_features,
+        d=0 if points is None else points.width,
         n_rhs=problem.targets.shape[1],
         threads=backend.threads,
         precision=problem.precision,

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse
 
 from kernelfit.arguments import column_names, integer, positive
 from kernelfit.cpu.memory import INTERPRETER
@@ -18,7 +19,9 @@ from kernelfit.gram.points import Points
 from kernelfit.gram.precision import precision_of
 from kernelfit.gram.protocol import GramSource
 from kernelfit.gram.source import KernelGram, PanelGram, as_source
-from kernelfit.kernels import Kernel, build, own_kernel, parameter_names
+from kernelfit.gram.sparse import SparsePoints, dense_bytes
+from kernelfit.kernels import Kernel, build, named, own_kernel, parameter_names
+from kernelfit.kernels.base import COORDINATES
 from kernelfit.progress import Notes
 from kernelfit.solver.entries import asymmetry, require_symmetric, within_range
 from kernelfit.solver.gamma import build_with_gamma, gamma_kernels, median_distance, median_gamma
@@ -38,6 +41,9 @@ from kernelfit.solver.search import Found, search
 from kernelfit.solver.trials import Asked
 from kernelfit.solver.weights import WeightedGram, as_weights
 from kernelfit.typing import Float, PrecisionName, RidgeLike, Singular
+
+# Sparse rows that are filled beyond this are multiplied faster as arrays.
+_DENSE = 0.1
 
 
 @dataclass(frozen=True)
@@ -111,7 +117,7 @@ class _Rows:
     def of(self, index: NDArray[np.int64]) -> _Rows:
         """Some of them."""
         return _Rows(
-            Points(self.points.values[index], self.points.scale),
+            self.points.take(index),
             np.ascontiguousarray(self.targets[index]),
             self.kept[index],
             self.duplicates,
@@ -132,7 +138,7 @@ def pose(
     if isinstance(request.kernel, str) and request.kernel == "precomputed":
         problem, every = _pose_gram(X, Y, request, backend, notes, sample_weight), None
     else:
-        given = _given_rows(X, Y, request, notes, sample_weight)
+        given = _given_rows(X, Y, request, resources.memory_limit, notes, sample_weight)
         problem, every = _pose_rows(given, Y, request, resources, backend, notes), given.every
         problem = replace(problem, column_names=column_names(X))
     problem = within_range(problem, notes)
@@ -185,10 +191,10 @@ def _pose_gram(
 
 
 def _given_rows(
-    X: Any, Y: ArrayLike, request: Request, notes: Notes, sample_weight: ArrayLike | None
+    X: Any, Y: ArrayLike, request: Request, memory: int, notes: Notes, sample_weight: ArrayLike | None
 ) -> _Given:
     """Rows, targets and weights, checked, and those of weight 0 set apart."""
-    points = Points(X, request.scale)
+    points = _sparse_rows(X, request, memory, notes) if issparse(X) else Points(X, request.scale)
     n = points.shape[0]
     targets = as_targets(Y, n)
     if n == 0:
@@ -200,7 +206,28 @@ def _given_rows(
             _weighted(weights, request, notes)
         return _Given(n, np.zeros(0, np.int64), every)
     every = every.of(_weighted(weights, request, notes))
-    return _Given(n, np.flatnonzero(weights == 0), every, Points(points.values[weights == 0], points.scale))
+    return _Given(n, np.flatnonzero(weights == 0), every, points.take(np.flatnonzero(weights == 0)))
+
+
+def _sparse_rows(X: Any, request: Request, memory: int, notes: Notes) -> Points:
+    """Sparse rows as they are, or as an array where the kernel reads more of them than products or few are zero."""
+    kernel = request.kernel if isinstance(request.kernel, Kernel) else named(request.kernel)
+    density = X.nnz / max(1, X.shape[0] * X.shape[1])
+    if not kernel.needs & COORDINATES and density <= _DENSE:
+        return SparsePoints(X, request.scale)
+    why = (
+        f"{density:.0%} of it is not zero"
+        if density > _DENSE
+        else f"the {kernel.name} kernel reads all of a row"
+    )
+    needed = dense_bytes(X)
+    if needed > memory:
+        raise InputError(
+            f"X: sparse, takes {needed:,} bytes as an array, got {memory:,} of memory; {why}: take a kernel of "
+            "distances or inner products"
+        )
+    notes.add(f"X: sparse, was made an array of {needed:,} bytes, as {why}")
+    return Points(X.toarray(), request.scale)
 
 
 def _pose_rows(

@@ -49,6 +49,8 @@ def solve_primal(problem: Problem, backend: CpuBackend, memory_limit: int, notes
     )
     plan = placement.place(costs, Limits(memory_limit))
     started = time.perf_counter()
+    if points.sparse:
+        notes.add(f"X: sparse, was made an array of {8 * n * d:,} bytes for its singular values")
     rows = points.scaled(0, n)
     alpha, residual, result = _weighted_minimum_norm(rows, targets, problem.weights)
     factored = time.perf_counter() - started

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from kernelfit.errors import DataError, InputError
 from kernelfit.gram.plan import Plan
@@ -16,6 +17,7 @@ from kernelfit.gram.points import Points
 from kernelfit.gram.precision import PRECISIONS
 from kernelfit.gram.protocol import GramSource
 from kernelfit.gram.source import KernelGram
+from kernelfit.gram.sparse import SparsePoints
 from kernelfit.kernels import from_description
 from kernelfit.runs import run_file
 from kernelfit.runs.identity import identity
@@ -59,6 +61,11 @@ def meta_of(problem: Problem) -> dict[str, Any]:
         "condition": problem.condition,
         "column_names": None if problem.column_names is None else list(problem.column_names),
         "remembered": problem.remembered,
+        **(
+            {"sparse_columns": problem.n_features}
+            if problem.points is not None and problem.points.sparse
+            else {}
+        ),
     }
 
 
@@ -66,11 +73,11 @@ def arrays_of(problem: Problem) -> dict[str, Array]:
     """The arrays of a problem; a precomputed Gram is not stored."""
     arrays: dict[str, Array] = {"targets": problem.targets, "kept": problem.kept}
     if problem.points is not None:
-        arrays["rows"] = problem.points.values
+        arrays |= {f"rows{end}": part for end, part in problem.points.arrays().items()}
     if problem.weights is not None:
         arrays["weights_of_rows"] = problem.weights
     if problem.unweighted is not None:
-        arrays["unweighted"] = problem.unweighted.values
+        arrays |= {f"unweighted{end}": part for end, part in problem.unweighted.arrays().items()}
     if problem.unweighted_rows.size:
         arrays["unweighted_rows"] = problem.unweighted_rows
     return arrays
@@ -89,15 +96,15 @@ def problem_of(
     schema.require_array(path, arrays, "kept", "iu", (n,))
     source = gram
     if meta["kernel"] is not None:
-        schema.require_array(path, arrays, "rows", "iuf", (n, None))
-        _require_scale(path, meta["rows_scale"], meta["input_scale"], arrays["rows"])
+        points = _points(path, meta, arrays, "rows", n)
+        _require_scale(path, meta["rows_scale"], meta["input_scale"], points.values)
         try:
             kernel = from_description(meta["kernel"], function)
         except InputError as error:
             if str(error).startswith("function:"):  # which is not in the file
                 raise
             raise DataError(f"{path}: kernel: {error}; it is damaged or forged") from None
-        source = KernelGram(kernel, Points(arrays["rows"], meta["rows_scale"]))
+        source = KernelGram(kernel, points)
     if source is None:
         raise InputError(
             f"gram: {path} belongs to a precomputed Gram matrix, which is not stored; give it again"
@@ -135,7 +142,9 @@ def problem_of(
         remembered=dict(meta["remembered"]),
         ridge_per_target=None if per_target is None else tuple(float(each) for each in per_target),
         weights=None if weights is None else np.ascontiguousarray(weights, np.float64),
-        unweighted=Points(arrays["unweighted"], meta["rows_scale"]) if "unweighted" in arrays else None,
+        unweighted=_points(path, meta, arrays, "unweighted", len(unweighted))
+        if _has_unweighted(arrays)
+        else None,
         unweighted_rows=unweighted,
     )
 
@@ -149,6 +158,27 @@ def _column_names(path: Path, names: list[str] | None, source: GramSource) -> tu
     return tuple(names)
 
 
+def _has_unweighted(arrays: dict[str, Array]) -> bool:
+    return "unweighted" in arrays or "unweighted_data" in arrays
+
+
+def _points(path: Path, meta: dict[str, Any], arrays: dict[str, Array], name: str, n: int) -> Points:
+    """The n rows of that name: an array, or the three of CSR."""
+    if f"{name}_data" not in arrays:
+        schema.require_array(path, arrays, name, "iuf", (n, None))
+        return Points(arrays[name], meta["rows_scale"])
+    schema.require(path, meta, {"sparse_columns": schema.integer(1)})
+    schema.require_array(path, arrays, f"{name}_data", "f", (None,))
+    data, columns = arrays[f"{name}_data"], meta["sparse_columns"]
+    schema.require_array(path, arrays, f"{name}_indices", "iu", (len(data),))
+    schema.require_array(path, arrays, f"{name}_indptr", "iu", (n + 1,))
+    indices, ends = (arrays[f"{name}_{part}"].astype(np.int64) for part in ("indices", "indptr"))
+    ordered = ends[0] == 0 and ends[-1] == len(data) and bool((np.diff(ends) >= 0).all())
+    if not ordered or (len(indices) and not 0 <= indices.min() <= indices.max() < columns):
+        raise DataError(f"{path}: {name} are no sparse rows of {columns} columns; it is damaged or forged")
+    return SparsePoints(csr_array((data, indices, ends), shape=(n, columns)), meta["rows_scale"])
+
+
 def _require_weights(path: Path, arrays: dict[str, Array], source: GramSource) -> None:
     """Raise where weights are not numbers > 0, one for each row, or rows of weight 0 are not like the others."""
     if "weights_of_rows" in arrays:
@@ -157,11 +187,12 @@ def _require_weights(path: Path, arrays: dict[str, Array], source: GramSource) -
             raise DataError(f"{path}: weights_of_rows hold a number <= 0; it is damaged or forged")
     if "unweighted_rows" in arrays:
         schema.require_array(path, arrays, "unweighted_rows", "iu", (None,))
-    if "unweighted" in arrays:
+    if _has_unweighted(arrays):
         if source.points is None or "unweighted_rows" not in arrays:
             raise DataError(f"{path}: holds rows of weight 0 without their indices; it is damaged or forged")
-        shape = (len(arrays["unweighted_rows"]), source.points.shape[1])
-        schema.require_array(path, arrays, "unweighted", "iuf", shape)
+        if "unweighted" in arrays:
+            shape = (len(arrays["unweighted_rows"]), source.points.shape[1])
+            schema.require_array(path, arrays, "unweighted", "iuf", shape)
 
 
 def _require_scale(path: Path, scale: float | None, given: float | None, rows: Array) -> None:

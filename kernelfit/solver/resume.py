@@ -79,7 +79,8 @@ def resume(
                 lock.release()
                 return solution
         problem, plan, lines = read_run(folder / RUN, function, gram_of(folder, gram))
-        opened = open_devices(device, plan.n, progress.note, memory)
+        sparse = problem.points is not None and problem.points.sparse
+        opened = open_devices("cpu" if sparse else device, plan.n, progress.note, memory)
         if not opened and plan.tier == "device":
             progress.note(f"{folder}: begun on a device, resumed on the CPU")
         try:

@@ -126,7 +126,7 @@ def search(
             rows = _distinct(points, targets, np.sort(rows))
             if len(rows) < 2:
                 raise InputError(f"{what}: 'auto' needs at least 2 distinct rows; give a number")
-            sample = Points(points.values[rows], points.scale)
+            sample = points.take(rows)
             y = scaled(targets[rows], -power)
             weighted = replace(asked, weights=None if asked.weights is None else asked.weights[rows])
             return Trials(weighted, widths, sample, y, one_hot, backend, at_once, advance)
@@ -178,7 +178,7 @@ def _affordable(rows: int, n_rhs: int, threads: int, memory: int) -> tuple[int, 
 def _distinct(points: Points, targets: Float, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """Those of the rows that repeat no earlier one with the same targets: a twin would predict them."""
     repeats: list[int] = []
-    for group in find_duplicates(Points(points.values[rows], points.scale)).groups:
+    for group in find_duplicates(points.take(rows)).groups:
         seen: set[bytes] = set()
         for index in group:
             target = (targets[rows[index]] + 0.0).tobytes()

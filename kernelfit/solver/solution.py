@@ -19,6 +19,7 @@ from kernelfit.gram.arrays import as_array, refuse_non_finite
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.points import Points
 from kernelfit.gram.precision import precision_of
+from kernelfit.gram.sparse import points_of
 from kernelfit.kernels.base import Kernel
 from kernelfit.linalg.leave_one_out import leave_one_out_predictions
 from kernelfit.progress import Notes, Progress, ProgressLike, Silent, as_progress
@@ -238,7 +239,7 @@ class Solution:
             )
         if self.weights is not None:
             raise InputError(f"{what}: the primal path has no factor; give ridge > 0")
-        factor, rows = self._factor_or_raise(what), Points(X, self.input_scale, like=self.points)
+        factor, rows = self._factor_or_raise(what), self._rows_of(X)
         if self.certificate.factor_precision == "float32" and not precision_of(self.plan.precision).refined:
             self._note("standard deviations have the precision of the factor, float32", progress)
         spread = np.sqrt(variances(factor, rows, progress)) if what == "return_std" else None
@@ -270,7 +271,7 @@ class Solution:
             powers = exponents(self.alpha)
             values = scaled(self._predict_from_gram(as_array(X, "X"), scaled(self.alpha, -powers)), powers)
         else:
-            values = self._at(Points(X, self.input_scale, like=self.points), progress)
+            values = self._at(self._rows_of(X), progress)
         if not np.isfinite(values).all():
             row = int(np.argmin(np.isfinite(values).all(axis=1)))
             raise InputError(
@@ -371,7 +372,7 @@ class Solution:
         unweighted = self.problem.unweighted
         if unweighted is not None:
             assert self.kernel is not None
-            rows = Points(unweighted.values, unweighted.scale, like=self.points)
+            rows = unweighted.take(np.arange(unweighted.shape[0]), like=self.points)
             every[self.problem.unweighted_rows] = self._predict(rows, self.alpha, self.kernel, progress)
         return every
 
@@ -434,6 +435,11 @@ class Solution:
         refuse_non_finite(gram, "X")
         values: Float = gram.astype(np.float64, copy=False) @ alpha
         return values
+
+    def _rows_of(self, X: ArrayLike) -> Points:
+        """New rows, like those of training."""
+        assert self.points is not None
+        return points_of(X, self.input_scale, self.points)
 
     def _at(self, rows: Points, progress: Progress) -> Float:
         """f (m, c) at rows that are in the kernel's domain."""
@@ -529,7 +535,7 @@ def _require_consistent(path: Path, solution: Solution) -> None:
         n = len(alpha)
         sampled = min(n, max(_MIN_SAMPLED, _SAMPLED_PAIRS // n))
         rows = np.unique(np.linspace(0, n - 1, sampled, dtype=np.int64))
-        again = solution._at(Points(points.values[rows], points.scale, like=points), Silent())
+        again = solution._at(points.take(rows, like=points), Silent())
         size = certificate.norm * np.abs(alpha).max()
         if solution.weights is not None:
             size = np.sqrt(certificate.norm * points.shape[1]) * np.abs(solution.weights).max()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ def solve(
 
     Parameters
     ----------
-    X : (n, d) rows: floats, or integers such as the bytes of images (exact inner products); with
+    X : (n, d) rows, dense or scipy.sparse: floats, or integers such as the bytes of images (exact inner products); with
         kernel="precomputed" the Gram matrix (n, n), or `PanelGram`. Not copied where it need not be: leave it as it is
         while the solution is used
     Y : (n,) or (n, c) targets
@@ -146,6 +147,7 @@ def solve(
         raise InputError("run_dir: got one for a ridge for each target; give each ridge a solve and a folder")
     with CpuBackend(threads) as backend:
         problem = pose(X, Y, request, resources, backend, notes, sample_weight)
+        resources = _beside_sparse_rows(problem, resources, notes)
 
         def placed(problem: Problem, notes: Notes) -> Solution:
             return complete(place(problem, resources, backend, notes, folder, resume), notes)
@@ -160,6 +162,17 @@ def solve(
         if request.ridges is not None:
             return solve_by_ridge(problem, request.ridges, answered, notes)
         return answered(problem, notes)
+
+
+def _beside_sparse_rows(problem: Problem, resources: Resources, notes: Notes) -> Resources:
+    """The CPU, where rows are sparse."""
+    if problem.points is None or not problem.points.sparse or resources.device == "cpu":
+        return resources
+    if resources.device != "auto":
+        notes.add(
+            f"device {resources.device}: sparse rows are multiplied on the CPU; make X dense for a device"
+        )
+    return replace(resources, device="cpu", device_memory=None)
 
 
 def _primal(
