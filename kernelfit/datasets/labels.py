@@ -127,7 +127,12 @@ def _encode_named(parts: list[Rows]) -> tuple[list[Array], tuple[str, ...], tupl
         if strange:
             raise damaged(part.path, f"the classes of {parts[0].path}", f"the further class {strange[0]!r}")
         codes.append(np.array([names.index(name) for name in own], dtype=np.int64)[part.y])
-    return codes, names, ()
+    n = sum(len(part.X) for part in parts)
+    note = (
+        f"{parts[0].path.name}: {parts[0].label_name} holds {len(names)} different words in {n} rows, taken as "
+        "classes; --target names another column"
+    )
+    return codes, names, (note,) if parts[0].columns is not None and 2 * len(names) > n else ()
 
 
 def _whole(y: Array) -> bool:

@@ -90,13 +90,14 @@ def read_parts(
 ) -> tuple[Rows, Rows | None]:
     """The training part, and the test part where there is one; the columns of a table are those of `like`."""
     if path.is_dir():
-        options.require_images(path)
+        if argument == "train":
+            options.require_images(path)
         paths = [present(path, file) for file in IDX_FILES]
         if all(file is not None for file in paths):
             return _read_idx_folder([file for file in paths if file is not None])
         return read_image_folder(path)
     if is_table(path):
-        return read_table(path, options, like), None
+        return read_table(path, options if argument == "train" else None, like), None
     suffix = path.suffix.lower()
     reader = ARRAYS.get(suffix)
     if reader is None:
@@ -105,7 +106,8 @@ def read_parts(
             f"expected one of {', '.join((*ARRAYS, *TABLES))}, or a folder of images"
             + (f"; {_REMEDIES[suffix]}" if suffix in _REMEDIES else "")
         )
-    options.require_arrays(path)
+    if argument == "train":
+        options.require_arrays(path)
     keys, purpose = options.keys, argument
     if purpose == "test":
         keys = {role: name for role, name in keys.items() if role in ("X", "y")}

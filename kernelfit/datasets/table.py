@@ -68,7 +68,8 @@ def read_table(path: Path, options: FileOptions | None = None, like: TableColumn
     With `like`, the columns are these, by their names, and there must be labels.
     """
     options = options or FileOptions()
-    options.require_table(path)
+    if like is None:
+        options.require_table(path)
     with reading(path, "a table"):
         table = _open(path, like)
         if like is not None:

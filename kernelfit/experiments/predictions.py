@@ -196,4 +196,5 @@ def _line(cells: list[Any]) -> bytes:
 
 def _cell(value: Any) -> str:
     text = repr(value) if isinstance(value, float) else str(value)
-    return f'"{text}"' if any(mark in text for mark in ',"\n') else text
+    quoted = text.replace('"', '""')
+    return f'"{quoted}"' if any(mark in text for mark in ',"\r\n') else text

@@ -23,7 +23,9 @@ class Standardisation:
     def of(cls, rows: Array) -> Standardisation:
         """That of the rows (n, d)."""
         scale = rows.std(axis=0, dtype=np.float64)
-        return cls(rows.mean(axis=0, dtype=np.float64), np.where(scale > 0, scale, 1.0))
+        # The mean of equal numbers is rounded, and their standard deviation then no zero.
+        varies = (rows.max(axis=0) > rows.min(axis=0)) & (scale > 0)
+        return cls(rows.mean(axis=0, dtype=np.float64), np.where(varies, scale, 1.0))
 
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> Standardisation:

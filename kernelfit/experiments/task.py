@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from kernelfit.datasets import Dataset
 from kernelfit.errors import DuplicateRowsError, NotPositiveDefiniteError
@@ -19,10 +22,27 @@ from kernelfit.solver.solve import solve
 from kernelfit.storage.hdf5 import array_digest
 from kernelfit.typing import Float
 
+# A column whose values vary by a thirtieth has a thousandth of the say in a squared distance.
+_DIFFERENT_SCALES = 30.0
+
 
 def data_digest(dataset: Dataset) -> str:
     """128 bits that tell the training rows and labels from others."""
     return array_digest(dataset.X_train) + array_digest(dataset.y_train)
+
+
+def _scales(dataset: Dataset) -> str:
+    """A note where the columns of a table differ so much that the largest decide alone; else nothing."""
+    X = dataset.X_train
+    if dataset.table is None or (X.min() >= 0 and X.max() <= 255 and bool((np.floor(X) == X).all())):
+        return ""  # pixels: those at the edge vary little, and should decide little
+    spread = X.std(axis=0)[X.max(axis=0) > X.min(axis=0)]
+    if not len(spread) or spread.max() <= _DIFFERENT_SCALES * spread.min():
+        return ""
+    return (
+        f"columns have standard deviations from {spread.min():.2g} to {spread.max():.2g}: the largest decide most "
+        "distances; --standardise brings all to 1"
+    )
 
 
 class Task:
@@ -42,6 +62,9 @@ class Task:
         began = time.perf_counter()
         inputs, solver = settings.inputs, settings.solver
         dataset = inputs.load(progress)
+        if not inputs.standardise and (note := _scales(dataset)):
+            dataset = replace(dataset, notes=(*dataset.notes, note))
+            progress.note(note)
         seconds = time.perf_counter() - began
         if settings.streams:
             prepared = stream(dataset, inputs.features, solver, checkpoint, progress)

@@ -229,6 +229,22 @@ def test_a_label_column_scores_the_rows_and_others_are_left_aside(
     assert [float(line.split(",")[1]) for line in lines[1:]] == np.ravel(record["predictions"]).tolist()
 
 
+def test_names_with_commas_and_quotes_are_quoted(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    kinds = ['a "large" one', "one, small", "plain"] * 20
+    frame = pandas.DataFrame({"id": kinds, "a": np.arange(60) % 3 + 0.01 * np.arange(60), "kind": kinds})
+    frame.to_csv(tmp_path / "own.csv", index=False)
+    out, predicted = str(tmp_path / "run"), tmp_path / "predicted.csv"
+    assert (
+        invoke("solve", "--train", str(tmp_path / "own.csv"), "--ridge", "0.1", "--out", out).exit_code == 0
+    )
+    record = predict(out, "--rows", str(tmp_path / "own.csv"), "--out", str(predicted))
+    written = pandas.read_csv(predicted)
+    assert written["id"].tolist() == kinds
+    assert written["kind"].tolist() == record["predictions"]
+    assert list(written.columns[2:]) == [f"score {name}" for name in sorted(set(kinds))]
+
+
 def test_labels_of_words_do_not_score_numbers(
     table: tuple[Path, np.ndarray, np.ndarray], tmp_path: Path
 ) -> None:

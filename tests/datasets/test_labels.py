@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from kernelfit.datasets.labels import encode_labels
 from kernelfit.datasets.rows import Rows
+from kernelfit.datasets.table_columns import TableColumns
 from kernelfit.errors import DataError, InputError
 
 
@@ -69,6 +71,20 @@ def test_integers_are_classes_or_targets_and_the_guess_is_said(y: Any, classes: 
         else:
             assert names is not None
             assert [float(names[code]) for code in (*train, *test)] == (sign * y).tolist()
+
+
+def test_words_that_tell_rows_apart_are_said() -> None:
+    names = tuple(f"n{index}" for index in range(9))
+    columns = TableColumns(("a",), "name", ("a", "name"), named=True)
+    parts = [dataclasses.replace(rows(range(9), names), columns=columns), rows([0], names)]
+    _, _, notes = encode_labels(parts)
+    assert "y holds 9 different words in 10 rows, taken as classes; --target names another column" in notes[0]
+    assert (
+        encode_labels(
+            [dataclasses.replace(rows([0, 1] * 4, names[:2]), columns=columns), rows([0], names[:2])]
+        )[2]
+        == ()
+    )
 
 
 def test_what_a_task_makes_of_labels() -> None:

@@ -385,6 +385,15 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         read_table(tmp_path / "a.csv")
 
 
+def test_a_test_file_of_another_format_is_asked_nothing(tmp_path: Path) -> None:
+    path = written(tmp_path, "y,a\n" + "".join(f"{i % 3},{i}\n" for i in range(20)))
+    np.savez(tmp_path / "test.npz", X=np.arange(4.0)[:, None], y=np.arange(4) % 3)
+    dataset = load(path, test=tmp_path / "test.npz", target="y", drop=[])
+    assert (dataset.n_train, dataset.n_test) == (20, 4)
+    dataset = load(tmp_path / "test.npz", test=path, keys={"X": "X", "y": "y"})
+    assert (dataset.n_train, dataset.n_test) == (4, 20)
+
+
 def test_load_takes_what_is_said_of_a_table(tmp_path: Path) -> None:
     lines = [f"{i},{i % 7},{'ab'[i % 2]},{i * 3 % 5}" for i in range(40)]
     path = written(tmp_path, "n,m,kind,z\n" + "\n".join(lines) + "\n")

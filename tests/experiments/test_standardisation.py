@@ -1,0 +1,46 @@
+"""Columns of mean 0 and standard deviation 1, as scikit-learn's StandardScaler."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.preprocessing import StandardScaler
+
+from kernelfit import Experiment
+from kernelfit.experiments.standardisation import Standardisation
+from kernelfit.progress import Silent
+
+
+def test_a_constant_column_is_only_centred_though_its_mean_is_rounded(rng: np.random.Generator) -> None:
+    rows = np.column_stack([rng.normal(size=1000), np.full(1000, 0.1), np.full(1000, 1e9 / 3)])
+    assert rows.std(axis=0)[1] > 0  # what is to be seen through
+    new = rows[:5] + 1
+    standardised = Standardisation.of(rows).apply(new)
+    np.testing.assert_allclose(standardised, StandardScaler().fit(rows).transform(new), atol=1e-6)
+    np.testing.assert_allclose(standardised[:, 1:], 1, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("factor", "standardise", "said"), [(1000.0, False, True), (1000.0, True, False), (10.0, False, False)]
+)
+def test_columns_of_different_scales_are_said(
+    tmp_path: Path, rng: np.random.Generator, factor: float, standardise: bool, said: bool
+) -> None:
+    X = rng.normal(size=(40, 3)) * [1, factor, 0] + 0.1
+    np.savetxt(
+        tmp_path / "a.csv", np.column_stack([X, X[:, 0]]), delimiter=",", header="a,b,c,y", comments=""
+    )
+    report = Silent()
+    result = Experiment(train=tmp_path / "a.csv", standardise=standardise, ridge=1.0).run(progress=report)
+    for notes in (report.notes, result.record["notes"]):
+        assert any("--standardise brings all to 1" in note for note in notes) == said
+
+
+def test_pixels_in_a_table_keep_their_scales(tmp_path: Path, rng: np.random.Generator) -> None:
+    X = rng.integers(0, 256, (40, 3))
+    X[:, 0] = np.arange(40) == 7
+    np.savetxt(tmp_path / "a.csv", np.column_stack([X, np.arange(40) % 2]), delimiter=",", fmt="%d")
+    result = Experiment(train=tmp_path / "a.csv", ridge=1.0).run()
+    assert not any("--standardise" in note for note in result.record["notes"])
