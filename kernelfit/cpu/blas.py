@@ -32,6 +32,15 @@ _SCALAR: dict[np.dtype[Any], Any] = {
 @cache
 def _routine(module: str, name: str, arguments: int) -> Callable[..., None]:
     """The routine `name` of `scipy.linalg.cython_blas` or `cython_lapack` as a ctypes function."""
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * arguments)(_address(module, name))
+
+
+def address(module: str, dtype: np.dtype[Any], name: str) -> int:
+    """Where the routine for numbers of this type is, for compiled code; `module` is "blas" or "lapack"."""
+    return _address(module, _PREFIX[dtype] + name)
+
+
+def _address(module: str, name: str) -> int:
     from scipy.linalg import cython_blas, cython_lapack
 
     capsule = {"blas": cython_blas, "lapack": cython_lapack}[module].__pyx_capi__[name]
@@ -39,15 +48,15 @@ def _routine(module: str, name: str, arguments: int) -> Callable[..., None]:
     get_name.restype, get_name.argtypes = ctypes.c_char_p, [ctypes.py_object]
     get_pointer = ctypes.pythonapi.PyCapsule_GetPointer
     get_pointer.restype, get_pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-    address = get_pointer(capsule, get_name(capsule))
-    return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * arguments)(address)
+    found: int = get_pointer(capsule, get_name(capsule))
+    return found
 
 
 def _int(value: int) -> Any:
     return ctypes.byref(ctypes.c_int(value))
 
 
-def _rows_of(matrix: Matrix) -> tuple[int, int]:
+def rows_of(matrix: Matrix) -> tuple[int, int]:
     """Address and leading dimension of a C-ordered matrix with unit column stride."""
     rows, columns = matrix.shape
     item = matrix.itemsize
@@ -58,8 +67,8 @@ def _rows_of(matrix: Matrix) -> tuple[int, int]:
 
 def _layout(matrix: Matrix) -> tuple[int, Any]:
     """The same for a routine of BLAS."""
-    address, stride = _rows_of(matrix)
-    return address, _int(stride)
+    start, stride = rows_of(matrix)
+    return start, _int(stride)
 
 
 def gemm(
@@ -84,7 +93,7 @@ def gemm(
         c *= beta
         return
     if transpose_b and not transpose_a and matrix_product.worth(m, n, k):
-        operands = _rows_of(a), _rows_of(b), beta, _rows_of(c)
+        operands = rows_of(a), rows_of(b), beta, rows_of(c)
         matrix_product.add_product(alpha, *operands, (m, n, k), c.dtype)
         return
     scalar = _SCALAR[c.dtype]
@@ -159,9 +168,9 @@ def potrf(a: Matrix) -> int:
     The strictly upper triangle is left as it was. LAPACK's `info`; a NaN pivot counts as not positive.
     """
     info = ctypes.c_int(0)
-    address, stride = _layout(a)
+    start, stride = _layout(a)
     _routine("lapack", _PREFIX[a.dtype] + "potrf", 5)(
-        b"U", _int(a.shape[0]), address, stride, ctypes.byref(info)
+        b"U", _int(a.shape[0]), start, stride, ctypes.byref(info)
     )
     if info.value < 0:
         raise ValueError(f"LAPACK potrf refused its argument {-info.value}")

@@ -68,10 +68,10 @@ def add_product(
 
     Operands are C-ordered: an address and the numbers from one row to the next.
     """
-    _add_product(dtype.type(alpha), a, b, dtype.type(beta), c, shape, _packed())
+    add_product_compiled(dtype.type(alpha), a, b, dtype.type(beta), c, shape, packed_block())
 
 
-def _packed() -> tuple[int, int, int]:
+def packed_block() -> tuple[int, int, int]:
     """Addresses of the calling thread's packed rows, packed columns and one tile, each at the start of a line."""
     block: NDArray[np.uint8] | None = getattr(_THREAD, "block", None)
     if block is None:
@@ -84,10 +84,11 @@ def _packed() -> tuple[int, int, int]:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _add_product(alpha: Any, a: Any, b: Any, beta: Any, c: Any, shape: Any, packed: Any) -> None:
+def add_product_compiled(alpha: Any, a: Any, b: Any, beta: Any, c: Any, shape: Any, packed: Any) -> None:
+    """`add_product` for compiled code; alpha and beta are of the operands' type, `packed` is `packed_block()`."""
     m, n, k = shape
     packed_rows, packed_columns, tile = packed
-    size = _size_of(alpha)
+    size = size_of(alpha)
     width = _WIDTH // size
     line = c[1] * size
     if beta != 1.0:
@@ -109,7 +110,7 @@ def _add_product(alpha: Any, a: Any, b: Any, beta: Any, c: Any, shape: Any, pack
 def _add_block(alpha: Any, packed_rows: int, packed_columns: int, shape: Any, c: Any, tile: int) -> None:
     """A block of C (address, bytes of a line) tile by tile; what does not fill one goes through `tile`."""
     rows, columns, depth = shape
-    size = _size_of(alpha)
+    size = size_of(alpha)
     width = _WIDTH // size
     for j in range(0, columns, width):
         right = packed_columns + j * depth * size
@@ -129,7 +130,7 @@ def _add_block(alpha: Any, packed_rows: int, packed_columns: int, shape: Any, c:
 @njit(cache=True, nogil=True, error_model="numpy")
 def _pack(source: int, stride: int, rows: int, depth: int, packed: int, width: int, like: Any) -> None:
     """Rows in groups of `width`, the numbers of a group side by side for each of its `depth` columns; then zeros."""
-    size = _size_of(like)
+    size = size_of(like)
     line, step = stride * size, width * size
     whole = depth // 8 * 8
     for first in range(0, rows, width):
@@ -148,7 +149,8 @@ def _pack(source: int, stride: int, rows: int, depth: int, packed: int, width: i
                         _clear(target + column * step + row * size, like)
 
 
-def _float_of(kind: Any) -> Any:
+def float_of(kind: Any) -> Any:
+    """LLVM's type for a float of Numba's."""
     return ir.DoubleType() if kind == types.float64 else ir.FloatType()
 
 
@@ -157,7 +159,7 @@ def _size(kind: Any) -> int:
 
 
 @intrinsic
-def _size_of(_context: Any, like: Any) -> Any:
+def size_of(_context: Any, like: Any) -> Any:
     """Bytes of a number of this type."""
     return types.intp(like), lambda context, builder, signature, arguments: _INDEX(_size(signature.args[0]))
 
@@ -165,7 +167,7 @@ def _size_of(_context: Any, like: Any) -> Any:
 @intrinsic
 def _copy(_context: Any, source: Any, target: Any, like: Any) -> Any:
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = _float_of(signature.args[2]).as_pointer()
+        pointer = float_of(signature.args[2]).as_pointer()
         value = builder.load(builder.inttoptr(arguments[0], pointer))
         builder.store(value, builder.inttoptr(arguments[1], pointer))
         return context.get_dummy_value()
@@ -176,7 +178,7 @@ def _copy(_context: Any, source: Any, target: Any, like: Any) -> Any:
 @intrinsic
 def _clear(_context: Any, target: Any, like: Any) -> Any:
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        number = _float_of(signature.args[1])
+        number = float_of(signature.args[1])
         builder.store(ir.Constant(number, 0.0), builder.inttoptr(arguments[0], number.as_pointer()))
         return context.get_dummy_value()
 
@@ -186,7 +188,7 @@ def _clear(_context: Any, target: Any, like: Any) -> Any:
 @intrinsic
 def _get(_context: Any, source: Any, like: Any) -> Any:
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.load(builder.inttoptr(arguments[0], _float_of(signature.args[1]).as_pointer()))
+        return builder.load(builder.inttoptr(arguments[0], float_of(signature.args[1]).as_pointer()))
 
     return like(types.intp, like), emit
 
@@ -194,7 +196,7 @@ def _get(_context: Any, source: Any, like: Any) -> Any:
 @intrinsic
 def _set(_context: Any, target: Any, value: Any) -> Any:
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = _float_of(signature.args[1]).as_pointer()
+        pointer = float_of(signature.args[1]).as_pointer()
         builder.store(arguments[1], builder.inttoptr(arguments[0], pointer))
         return context.get_dummy_value()
 
@@ -204,7 +206,7 @@ def _set(_context: Any, target: Any, value: Any) -> Any:
 @njit(cache=True, nogil=True, error_model="numpy")
 def _scale(line: int, count: int, beta: Any) -> None:
     """A line of numbers times beta; with 0 they are not read."""
-    size = _size_of(beta)
+    size = size_of(beta)
     for j in range(count):
         if beta == 0.0:
             _clear(line + j * size, beta)
@@ -214,7 +216,7 @@ def _scale(line: int, count: int, beta: Any) -> None:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _add_line(target: int, line: int, count: int, like: Any) -> None:
-    size = _size_of(like)
+    size = size_of(like)
     for j in range(count):
         _set(target + j * size, _get(target + j * size, like) + _get(line + j * size, like))
 
@@ -224,7 +226,7 @@ def _transpose(_context: Any, source: Any, stride: Any, target: Any, width: Any,
     """8 x 8 numbers: rows `stride` bytes apart become columns of rows `width` bytes apart."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        number = _float_of(signature.args[4])
+        number = float_of(signature.args[4])
         align = _size(signature.args[4])
         vector = ir.VectorType(number, 8)
         source, stride, target, width = arguments[:4]
@@ -263,7 +265,7 @@ def _add_tile(
 
 def _emit_tile(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     alpha, rows, columns, depth, target, stride = arguments
-    number, size = _float_of(signature.args[0]), _size(signature.args[0])
+    number, size = float_of(signature.args[0]), _size(signature.args[0])
     register = ir.VectorType(number, _REGISTER // size)
     fma = _fma(builder.module, register)
     sums = _emit_sums(builder, rows, columns, depth, register, fma)

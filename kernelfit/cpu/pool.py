@@ -6,6 +6,7 @@ tile is always computed by one thread in one order, so that results do not depen
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterable
 from numbers import Integral
@@ -25,6 +26,8 @@ Item = TypeVar("Item")
 
 # Threads that a system of today may start.
 _MOST = 2**15
+# Floating point operations that one core does in about the time in which another wakes and takes Python's lock.
+_WORTH = 1e7
 
 
 class CpuBackend:
@@ -77,10 +80,11 @@ class CpuBackend:
                 self._scratch = threading.local()
                 BLAS_THREADS.give_back()
 
-    def run(self, task: Callable[[Item], None], items: Iterable[Item]) -> None:
+    def run(self, task: Callable[[Item], None], items: Iterable[Item], work: float = math.inf) -> None:
         """Call `task` on every item, in order of start; the first error stops the rest and is raised.
 
-        The calling thread takes its share, and all of a single item.
+        The calling thread takes its share; it does all of a single item, and all where `work`, about how many floating
+        point operations there are, is less than waking another thread is worth.
         """
         if self._depth == 0:
             if self._forked:
@@ -90,7 +94,8 @@ class CpuBackend:
             raise RuntimeError("the backend is not open: use it in a with statement")
         BLAS_THREADS.hold()
         rest = list(items)
-        WORKERS.run(Job(task, rest), max(0, min(self.threads, len(rest)) - 1))
+        helpers = 0 if work < _WORTH else max(0, min(self.threads, len(rest)) - 1)
+        WORKERS.run(Job(task, rest), helpers)
 
     def scratch(self, name: str, rows: int, columns: int, dtype: Any) -> NDArray[Any]:
         """An uninitialised (rows, columns) block that belongs to the calling thread, reused between tasks."""

@@ -15,17 +15,17 @@ from dataclasses import dataclass
 from kernelfit.errors import InputError
 from kernelfit.typing import Span
 
-#: order up to which a panel of that width is used. Wide panels keep GEMM near its peak (two threads of AVX-512
-#: OpenBLAS: 94 % of the peak with inner dimension 512, 98 % with 1,024, 100 % with 2,048), narrow ones keep the
+#: order up to which one panel holds all of K: what is saved of half a square is less than what panels cost
+_SINGLE = 1_024
+#: order up to which a panel of that width is used. Wide panels keep products near their peak, narrow ones keep the
 #: serial diagonal block short; both matter less the larger n is.
-_WIDTHS = ((1_500, 128), (4_000, 256), (8_000, 512), (16_000, 768), (32_000, 1_024))
+_WIDTHS = ((4_000, 256), (8_000, 512), (16_000, 768), (32_000, 1_024))
 _MAX_WIDTH = 2_048
-#: rows of a strip at most: GEMM runs at its full rate from here on
+#: rows of a strip at most: products run at their full rate from here on
 MAX_STRIP = 1_024
-_MIN_STRIP = 256
 #: rows of a strip inside a diagonal block: short enough that computing whole rectangles wastes little above the
-#: diagonal, tall enough for GEMM
-DIAGONAL_STRIP = 256
+#: diagonal, tall enough for products
+DIAGONAL_STRIP = 128
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,9 @@ class PanelLayout:
         """The layout used for a K of order n; it depends on n alone."""
         if n < 1:
             raise InputError(f"n: got {n} rows, expected at least 1")
-        width = next((width for order, width in _WIDTHS if n <= order), _MAX_WIDTH)
-        return cls(n, min(width, n))
+        if n <= _SINGLE:
+            return cls(n, n)
+        return cls(n, next((width for order, width in _WIDTHS if n <= order), _MAX_WIDTH))
 
     @property
     def count(self) -> int:
@@ -74,14 +75,15 @@ class PanelLayout:
     def strips(self, first: int, last: int | None = None) -> list[Span]:
         """Strips of rows covering [first, last): tall ones first, shorter ones towards the end.
 
-        Tall strips run at GEMM's full rate; short ones at the end let all threads finish together. Heights depend
-        on the number of rows alone.
+        Tall strips run at the full rate of products; short ones at the end let all threads finish together. Heights
+        depend on the number of rows and on the width of panels alone.
         """
         strips = []
+        shortest = min(128, max(64, self.width // 4 // 64 * 64))
         last = self.n if last is None else last
         while first < last:
             remaining = last - first
-            height = min(MAX_STRIP, max(_MIN_STRIP, remaining // 4 // 64 * 64), remaining)
+            height = min(MAX_STRIP, max(shortest, remaining // 4 // 64 * 64), remaining)
             strips.append((first, first + height))
             first += height
         return strips

@@ -13,6 +13,9 @@ from kernelfit.gram.points import Points
 from kernelfit.kernels.base import Kernel
 from kernelfit.typing import Float
 
+#: operations in whose time the formula of an entry is computed, beside those that its inner product takes
+EPILOGUE = 50.0
+
 
 class Columns(Protocol):
     """Columns start:stop of K, ready to give any of their rows."""

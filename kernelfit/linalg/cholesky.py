@@ -17,20 +17,26 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kernelfit.cpu import blas
+from kernelfit.cpu import blas, cholesky_block, matrix_product
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import NotPositiveDefiniteError
-from kernelfit.gram.layout import DIAGONAL_STRIP, PanelLayout
+from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.protocol import GramSource
 from kernelfit.progress import Progress, Silent
 from kernelfit.storage.panels import Batch, PanelStore
 from kernelfit.typing import Float, Span
 
+# Columns of a diagonal block that one thread factors while the others wait, and operations worth cutting up.
+_BLOCK = 256
+# Columns of a panel's diagonal block that one thread factors in less time than several.
+_ALONE = 512
+_WORTH_CUTTING = 1e7
 # Pivots below this multiple of n u K_jj have lost all but one or two digits.
 _WEAK = 10.0
 
@@ -173,35 +179,66 @@ def _update(
         advance(flops)
 
     # All pieces of a batch hold the same rows.
-    backend.run(update, [strip for strip in strips if batch[0].has(strip)])
+    here = [strip for strip in strips if batch[0].has(strip)]
+    rows = sum(stop - start for start, stop in here)
+    backend.run(update, here, 2.0 * rows * panel.shape[1] * sum(piece.top.shape[1] for piece in batch))
 
 
 def _factor_diagonal(panel: NDArray[Any], layout: PanelLayout, j: int, backend: CpuBackend) -> None:
     """P_J = L_JJ L_JJ^T, by the same algorithm on narrow columns so that all threads take part."""
     width = panel.shape[1]
     block = panel[:width]
-    for start in range(0, width, DIAGONAL_STRIP):
-        stop = min(start + DIAGONAL_STRIP, width)
-        strips = [(a, min(a + DIAGONAL_STRIP, width)) for a in range(start, width, DIAGONAL_STRIP)]
-        top = block[start:stop, start:stop]
+    compiled = matrix_product.available()
+    step = width if compiled and (layout.count == 1 or width <= _ALONE) else _BLOCK
+    for start in range(0, width, step):
+        stop = min(start + step, width)
+        columns, top = slice(start, stop), block[start:stop, start:stop]
 
-        def update(strip: Span, start: int = start, stop: int = stop) -> None:
-            rows = slice(*strip)
-            left = block[start:stop, :start]
-            blas.gemm(-1.0, block[rows, :start], left, 1.0, block[rows, start:stop], transpose_b=True)
+        def update(strip: Span, columns: slice = columns) -> None:
+            rows, left = slice(*strip), block[columns, : columns.start]
+            blas.gemm(-1.0, block[rows, : columns.start], left, 1.0, block[rows, columns], transpose_b=True)
 
-        def solve(strip: Span, start: int = start, stop: int = stop, top: NDArray[Any] = top) -> None:
-            blas.solve_right_lower_transposed(top, block[slice(*strip), start:stop])
+        def solve(strip: Span, columns: slice = columns, top: NDArray[Any] = top) -> None:
+            blas.solve_right_lower_transposed(top, block[slice(*strip), columns])
 
+        size = float(width - start) * (stop - start)
         if start:
-            backend.run(update, strips)
-        saved = top.copy()
-        info = blas.potrf(top)
-        if info:
-            raise not_positive(saved, info - 1, layout.start(j) + start)
-        top[...] = np.tril(top)
+            work = 2.0 * size * start
+            backend.run(update, _cut(start, width, work), work)
+        (_factor_compiled if compiled else _factor_by_lapack)(top, layout.start(j) + start)
         block[start:stop, stop:] = 0.0
-        backend.run(solve, strips[1:])
+        if stop < width:
+            work = size * (stop - start)
+            backend.run(solve, _cut(stop, width, work), work)
+
+
+def _factor_compiled(block: NDArray[Any], first: int) -> None:
+    """A block that begins at row `first` of K, in place, with zeros above its diagonal."""
+    info, saved = cholesky_block.factor(block)
+    if info:
+        within = (info - 1) % cholesky_block.STEP
+        order = min(cholesky_block.STEP, len(block) - (info - 1 - within))
+        raise not_positive(saved[:order, :order], within, first + info - 1 - within)
+
+
+def _factor_by_lapack(block: NDArray[Any], first: int) -> None:
+    saved = block.copy()
+    info = blas.potrf(block)
+    if info:
+        raise not_positive(saved, info - 1, first)
+    np.multiply(block, _lower(len(block)), out=block)
+
+
+def _cut(first: int, last: int, work: float) -> list[Span]:
+    """Rows of a diagonal block in strips that are worth a thread's while."""
+    height = last - first if work < _WORTH_CUTTING else max(64, -(-(last - first) // 8))
+    return [(a, min(a + height, last)) for a in range(first, last, height)]
+
+
+@cache
+def _lower(order: int) -> NDArray[np.bool_]:
+    """True on and below the diagonal."""
+    return np.tri(order, dtype=bool)
 
 
 def weak_threshold(diagonal: NDArray[np.float64], n: int, dtype: Any) -> NDArray[np.float64]:
@@ -243,4 +280,4 @@ def _solve_below(panel: NDArray[Any], store: PanelStore, j: int, backend: CpuBac
         store.settle(j, strip)
         advance(float(strip[1] - strip[0]) * width * width)
 
-    backend.run(solve, layout.strips(layout.stop(j)))
+    backend.run(solve, layout.strips(layout.stop(j)), float(len(panel) - width) * width * width)

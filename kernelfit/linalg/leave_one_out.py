@@ -11,6 +11,7 @@ by forward substitution of w columns of the identity at a time: n^3/3 flops in a
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +20,11 @@ from kernelfit.cpu.pool import CpuBackend
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.linalg.triangular import eliminate_lower
 from kernelfit.progress import Progress, Silent
-from kernelfit.storage.panels import PanelStore
+from kernelfit.storage.panels import PanelStore, Piece
 from kernelfit.typing import Float
+
+# Columns of L^-1 at a time where one panel holds all of L: above them L^-1 is zero, which wide blocks do not see.
+_AT_ONCE = 128
 
 
 def inverse_diagonal(
@@ -30,18 +34,27 @@ def inverse_diagonal(
     layout = store.layout
     diagonal = np.empty(layout.n)
     with (progress or Silent()).phase("leave-one-out", layout.n**3 / 3.0, "flop") as advance:
-        for j, start, stop in _parts(layout, at_once or layout.width):
-            first, width = layout.start(j), stop - start
-            columns = np.zeros((layout.n - first, width), store.dtype)
-            columns[np.arange(start, stop) - first, np.arange(width)] = 1.0
+        for j, start, stop in _parts(layout, at_once or (layout.width if layout.count > 1 else _AT_ONCE)):
+            width = stop - start
+            columns = np.zeros((layout.n - start, width), store.dtype)
+            columns[np.arange(width), np.arange(width)] = 1.0
             for batch in store.stream(range(j, layout.count)):
                 for piece in batch:
-                    eliminate_lower(piece, columns, layout, backend, origin=first)
+                    piece = _from(piece, start)
+                    eliminate_lower(piece, columns, layout, backend, origin=start)
                     height = len(piece.below) + (len(piece.top) if piece.begins else 0)
                     advance(2.0 * height * piece.top.shape[1] * width)
             diagonal[start:stop] = _squared_column_norms(columns)
             del columns
     return diagonal
+
+
+def _from(piece: Piece, start: int) -> Piece:
+    """The piece without the columns before `start`, where the columns of L^-1 that begin there are zero."""
+    left = start - piece.first
+    if left <= 0:
+        return piece
+    return replace(piece, first=start, top=piece.top[left:, left:], below=piece.below[:, left:])
 
 
 def _parts(layout: PanelLayout, at_once: int) -> Iterator[tuple[int, int, int]]:

@@ -9,7 +9,7 @@ import numpy as np
 from kernelfit.cpu import blas
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.gram.layout import PanelLayout
-from kernelfit.gram.protocol import GramSource
+from kernelfit.gram.protocol import EPILOGUE, GramSource
 from kernelfit.progress import Progress, Silent
 from kernelfit.typing import Float, Span
 
@@ -74,7 +74,8 @@ def symmetric_product(
                     sums[1].add(tile, (start, stop), first, left, index)
                 advance((stop - start) * (left + 0.5 * (width - left)) * flops_per_entry)
 
-            backend.run(multiply, range(len(strips)))
+            entries = float(n - first) * (last - first)
+            backend.run(multiply, range(len(strips)), entries * (flops_per_entry + EPILOGUE))
             for each in sums:
                 each.add_mirrored(first)
     if not with_norm:

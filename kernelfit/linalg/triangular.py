@@ -13,6 +13,9 @@ from kernelfit.gram.layout import PanelLayout
 from kernelfit.storage.panels import PanelStore, Piece
 from kernelfit.typing import Span
 
+# Right-hand sides that one thread solves for at once: fewer would read the triangle as often and do less with it.
+_COLUMNS = 128
+
 
 def solve_lower(store: PanelStore, rhs: NDArray[Any], backend: CpuBackend) -> None:
     """B <- L^-1 B in place. B (n, c), C-ordered, in the dtype of the store. n^2 c flops, n^2/2 numbers read."""
@@ -28,12 +31,23 @@ def eliminate_lower(
     """A step of forward substitution with rows of one panel; `rhs` (m, c) holds rows `origin` on."""
     solved = rhs[piece.first - origin : piece.first - origin + len(piece.top)]
     if piece.begins:
-        blas.solve_left_lower(piece.top, solved)
+        _solve_top(piece.top, solved, backend)
 
     def subtract(strip: Span) -> None:
         blas.gemm(-1.0, piece.rows(strip), solved, 1.0, rhs[strip[0] - origin : strip[1] - origin])
 
-    backend.run(subtract, _below(piece, layout))
+    strips = _below(piece, layout)
+    if strips:
+        backend.run(subtract, strips, 2.0 * len(piece.below) * solved.size)
+
+
+def _solve_top(top: NDArray[Any], rhs: NDArray[Any], backend: CpuBackend) -> None:
+    """B <- L_JJ^-1 B in place, columns in blocks that depend on their number alone."""
+
+    def solve(start: int) -> None:
+        blas.solve_left_lower(top, rhs[:, start : start + _COLUMNS])
+
+    backend.run(solve, range(0, rhs.shape[1], _COLUMNS), float(len(top)) * rhs.size)
 
 
 def _below(piece: Piece, layout: PanelLayout) -> list[Span]:
@@ -61,7 +75,8 @@ def _eliminate_transposed(piece: Piece, rhs: NDArray[Any], layout: PanelLayout, 
         blas.gemm(1.0, piece.rows(strips[index]), rhs[start:stop], 0.0, part, transpose_a=True)
         parts[index] = part
 
-    backend.run(multiply, range(len(strips)))
+    if strips:
+        backend.run(multiply, range(len(strips)), 2.0 * len(piece.below) * target.size)
     # Added in a fixed order, so that the sum does not depend on which thread was first.
     for part in parts:
         target -= part

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import kernelfit
-from kernelfit.cpu import blas
+from kernelfit.cpu import blas, cholesky_block, matrix_product
 from kernelfit.gram.layout import PanelLayout
 
 
@@ -52,11 +52,13 @@ print(json.dumps([peak, solution.plan.bytes_memory, solution.certificate.backwar
     assert peak < 300_000_000 + 8 * 6000**2  # the full K alone
 
 
-def test_lapack_is_given_blocks_of_one_panel(monkeypatch):
+@pytest.mark.parametrize(("module", "name"), [(blas, "potrf"), (cholesky_block, "factor")])
+def test_lapack_is_given_blocks_of_one_panel(monkeypatch, module, name):
     """Its own Cholesky with two threads has been seen to crash from 16,000 rows on; panels stay far below."""
     orders = []
-    honest = blas.potrf
-    monkeypatch.setattr(blas, "potrf", lambda block: (orders.append(len(block)), honest(block))[1])
+    honest = getattr(module, name)
+    monkeypatch.setattr(module, name, lambda block: (orders.append(len(block)), honest(block))[1])
+    monkeypatch.setattr(matrix_product, "available", lambda: module is cholesky_block)
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((700, 4)), rng.standard_normal(700)
     solution = kernelfit.solve(x, y, gamma=1.0, ridge=1.0, panel_width=64, condition=False, device="cpu")
