@@ -34,6 +34,7 @@ Corruption = Literal[
 ]
 #: where the filters of `RandomConv` come from, and how its responses are pooled
 Draw = Literal["patches", "gaussian", "laplace"]
+Contrast = Literal["unit", "var10"]
 Pooling = Literal["grid", "quadrants"]
 #: of `Wavelet`: decimated at each level or not, and how an image continues past its border
 WaveletTransform = Literal["discrete", "stationary"]

@@ -28,9 +28,10 @@ def extract(
     sums: NDArray[np.float64],
     shifted: Float32,
     moments: Float32,
+    contrast: tuple[float, float],
     out: Float32,
 ) -> None:
-    """out[:, p] <- patch p of `image` with its mean removed and divided by its length; zeros where it is flat.
+    """out[:, p] <- patch p of `image` with its mean removed, times the factor of `patch_statistics`.
 
     image (height, width, channels); out (channels size_y size_x, positions), position = y across + x with across =
     width - size_x + 1, and the values of a patch in the order (channel, row, column). Scratch: sums (2, height,
@@ -43,7 +44,7 @@ def extract(
     across = width - size_x + 1
     positions = (height - size_y + 1) * across
     mean, factor = moments[0], moments[1]
-    patch_statistics(image, size_y, size_x, sums, mean, factor)
+    patch_statistics(image, size_y, size_x, sums, contrast, mean, factor)
     for k in range(channels):
         for j in range(size_x):
             for y in range(height):
@@ -62,10 +63,15 @@ def patch_statistics(
     size_y: int,
     size_x: int,
     sums: NDArray[np.float64],
+    contrast: tuple[float, float],
     mean: Float32,
     factor: Float32,
 ) -> None:
-    """Mean and 1 / |p - mean p| of each patch p of `image`, 0 where it is flat; `sums` as in `extract`."""
+    """Mean and root / sqrt(|p - mean p|^2 + offset) of each patch p of `image`, `contrast` = (root, offset).
+
+    With no offset the factor is 0 where a patch is flat. `sums` as in `extract`.
+    """
+    root, offset = contrast
     height, width, channels = image.shape
     down, across = height - size_y + 1, width - size_x + 1
     values = size_y * size_x * channels
@@ -92,7 +98,8 @@ def patch_statistics(
                 squares += sums[1, y + i, x]
             variance = squares - total * total / values
             mean[y * across + x] = total / values
-            factor[y * across + x] = 1.0 / np.sqrt(variance) if variance > FLAT * FLAT * squares else 0.0
+            flat = offset == 0.0 and variance <= FLAT * FLAT * squares
+            factor[y * across + x] = 0.0 if flat else root / np.sqrt(max(variance, 0.0) + offset)
 
 
 @njit(nogil=True, cache=True, fastmath={"nnan", "nsz", "reassoc", "contract"})

@@ -20,13 +20,17 @@ from kernelfit.features.responses import ByteResponses, FilterGroup, FloatRespon
 from kernelfit.features.streaming import StreamingImageFeatures
 from kernelfit.features.whitening import Float64, contrast_normalise, zca
 from kernelfit.progress import Progress
-from kernelfit.typing import Draw, Pooling
+from kernelfit.typing import Contrast, Draw, Pooling
 
 DRAWS: tuple[Draw, ...] = get_args(Draw)
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
+CONTRASTS: tuple[Contrast, ...] = get_args(Contrast)
 
 # Filters whose responses to one 32 x 32 image (729 x 256 float32: 0.7 MB) stay in a second-level cache of 1 MB.
 FILTERS_PER_GROUP = 256
+
+# Added to the eigenvalues of patches of length 1, and of those of variance 1.
+_ZCA: dict[Contrast, float] = {"unit": 1e-2, "var10": 0.1}
 
 # The step of quantised features: from so many images and filters, with this share of features beyond 255 steps. In
 # CIFAR-10 a thousandth of the features is nine times as large as their root mean square, and more.
@@ -38,11 +42,12 @@ class RandomConv(StreamingImageFeatures):
     r"""Z = average over windows of max(r - t, 0) and max(-r - t, 0), r = <f, W (c(p) - mean)> for each filter f.
 
     p runs over all patches of `patch_size` x `patch_size` pixels; c removes a patch's mean and divides by its
-    length; W is the ZCA whitening of such patches of the training images (eigenvalues + `zca`); filters f have
-    length 1. Coates & Ng, "Learning feature representations with k-means" (2012), with filters drawn instead of
-    learnt. Columns are ordered (filter, sign, window), so that a block of filters is a block of columns.
+    length, or by sqrt(variance + 10) (`contrast`); W is the ZCA whitening of such patches of the training images
+    (eigenvalues + `zca`); filters f have length 1. Coates & Ng, "Learning feature representations with k-means" (2012),
+    with filters drawn instead of learnt. Columns are ordered (filter, sign, window), so that a block of filters is a
+    block of columns.
 
-    The features depend on the pixels' ratios alone, so there is no `scale` to give.
+    With `contrast="unit"` the features depend on the pixels' ratios alone, so there is no `scale` to give.
 
     Parameters
     ----------
@@ -50,7 +55,11 @@ class RandomConv(StreamingImageFeatures):
     n_filters : filters; features are 2 windows n_filters
     patch_size : pixels; at most the image's own height and width (`patch_shape_` says what was used)
     threshold : t, what a response must exceed in size to count
-    zca : added to the eigenvalues of the patches' covariance (whose trace is at most 1)
+    zca : added to the eigenvalues of the patches' covariance, whose trace is at most 1, or with var10 their d; by
+        default 0.01, or with var10 0.1
+    contrast : `unit`: patches of length 1; `var10`: (p - mean p) / sqrt(var p + 10) as Coates and Ng have it, for
+        pixels of 0 to 255 in bytes: faint patches stay faint
+    power : 1, or 0.5: square roots of the pooled responses
     draw : `patches` (whitened training patches), `gaussian` or `laplace` (independent entries)
     pooling : `grid` (3 x 3 windows on the 27 x 27 responses of 6 x 6 patches to 32 x 32 images) or `quadrants`
     pool_size : side of the windows of `grid`, in responses; cut to the response image where larger
@@ -75,7 +84,7 @@ class RandomConv(StreamingImageFeatures):
     default_gamma_factor = 1.0
     _rows_per_task = 16
     filters_per_group = FILTERS_PER_GROUP
-    device_program = "random-conv"
+    device_program: str | None = "random-conv"
     all_zero_remedy = "lower threshold: no response of any filter exceeds it"
 
     def __init__(
@@ -84,7 +93,7 @@ class RandomConv(StreamingImageFeatures):
         n_filters: int = 3000,
         patch_size: int = 6,
         threshold: float = 1.0,
-        zca: float = 1e-2,
+        zca: float | None = None,
         draw: Draw = "patches",
         pooling: Pooling = "grid",
         pool_size: int = 15,
@@ -93,6 +102,8 @@ class RandomConv(StreamingImageFeatures):
         quantise: bool = False,
         random_state: int = 0,
         threads: int | None = None,
+        contrast: Contrast = "unit",
+        power: float = 1.0,
     ) -> None:
         self.image_shape = image_shape
         self.n_filters = n_filters
@@ -107,11 +118,15 @@ class RandomConv(StreamingImageFeatures):
         self.quantise = quantise
         self.random_state = random_state
         self.threads = threads
+        self.contrast = contrast
+        self.power = power
 
     scale = 1.0
 
     def _fit(self, rows: NDArray[Any], progress: Progress) -> None:
-        self._check()
+        self._check(rows)
+        # The program is that of the defaults; other features are computed on the host.
+        self.device_program = "random-conv" if self.contrast == "unit" and self.power == 1 else None
         height, width, channels = self.image_shape_
         down, across = min(self.patch_size, height), min(self.patch_size, width)
         self.patch_shape_ = (down, across, channels)
@@ -130,7 +145,7 @@ class RandomConv(StreamingImageFeatures):
             patches = self._draw_patches(rows, self.n_patches, rng)
             self.mean_ = patches.mean(axis=0)
             patches -= self.mean_
-            self.whitening_ = zca(patches.T @ patches.copy() / len(patches), self.zca)
+            self.whitening_ = zca(patches.T @ patches.copy() / len(patches), self._epsilon)
             del patches
             self.filters_ = self._draw_filters(rows, rng)
             # Whitening is linear, so it is folded into the filters and its shift into the thresholds:
@@ -148,15 +163,33 @@ class RandomConv(StreamingImageFeatures):
         if self.quantise:
             self.step_ = self._fitting_step(rows[rng.integers(len(rows), size=_SAMPLED_IMAGES)])
 
-    def _check(self) -> None:
+    @property
+    def _epsilon(self) -> float:
+        return _ZCA[self.contrast] if self.zca is None else self.zca
+
+    @property
+    def _contrast(self) -> tuple[float, float]:
+        """root and offset of `patch_statistics`: d^(1/2) (p - mean p) / sqrt(|p - mean p|^2 + 10 d)."""
+        values = float(np.prod(self.patch_shape_))
+        return (1.0, 0.0) if self.contrast == "unit" else (values**0.5, 10.0 * values)
+
+    def _check(self, rows: NDArray[Any]) -> None:
         for name in ("n_filters", "patch_size", "pool_size", "pool_stride", "n_patches"):
             integer(name, getattr(self, name), 1)
         non_negative("threshold", self.threshold)
-        non_negative("zca", self.zca)
+        if self.zca is not None:
+            non_negative("zca", self.zca)
+        if self.power not in (0.5, 1):
+            raise InputError(f"power: got {self.power!r}, expected 1 or 0.5")
         integer("random_state", self.random_state, 0)
-        for name, choices in (("draw", DRAWS), ("pooling", POOLINGS)):
+        for name, choices in (("draw", DRAWS), ("pooling", POOLINGS), ("contrast", CONTRASTS)):
             if getattr(self, name) not in choices:
                 raise InputError(f"{name}: got {getattr(self, name)!r}, expected one of {', '.join(choices)}")
+        if self.contrast == "var10" and rows.dtype != np.uint8:
+            raise InputError(
+                f"contrast: got var10 with rows of {rows.dtype}, expected bytes, 0 to 255, of which the 10 is; take "
+                "unit"
+            )
 
     def _draw_patches(self, rows: NDArray[Any], count: int, rng: np.random.Generator) -> Float64:
         """(count, d) contrast-normalised patches at random positions in random training images."""
@@ -166,7 +199,7 @@ class RandomConv(StreamingImageFeatures):
         image = rng.integers(len(rows), size=count)[:, None, None]
         y = rng.integers(height - down + 1, size=count)[:, None, None] + np.arange(down)[:, None]
         x = rng.integers(width - across + 1, size=count)[:, None, None] + np.arange(across)
-        return contrast_normalise(images[image, y, x].reshape(count, -1))
+        return contrast_normalise(images[image, y, x].reshape(count, -1), *self._contrast)
 
     def _draw_filters(self, rows: NDArray[Any], rng: np.random.Generator) -> Float64:
         """(n_filters, d) of length 1; a flat patch has no direction and is drawn anew, ten times at most."""
@@ -302,7 +335,7 @@ class _Part:
     def rows(self, rows: NDArray[Any], features: NDArray[Any], backend: Any) -> None:
         net = self._net
         responses: Responses
-        shapes = (net.image_shape_, net.patch_shape_)
+        shapes = (net.image_shape_, net.patch_shape_, net._contrast)
         if self._bytes and rows.dtype == np.uint8:
             responses = ByteResponses(*shapes, *self._words, self._widest, backend)
         else:
@@ -321,6 +354,8 @@ class _Part:
                 pool(values, across, cuts, (group.above, group.below), cells, whole)
                 a, b = max(group.start, self._start), min(group.stop, self._stop)
                 columns = net.columns(a - group.start, b - group.start)
+                if net.power != 1:
+                    np.sqrt(whole, out=whole)
                 out = features[index, net.columns(a - self._start, b - self._start)]
                 if net.step_ == 0:
                     out[...] = whole[columns]

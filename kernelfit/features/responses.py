@@ -44,10 +44,15 @@ class FloatResponses:
     """By one SGEMM a group."""
 
     def __init__(
-        self, image: tuple[int, int, int], patch: tuple[int, int, int], widest: int, backend: Any
+        self,
+        image: tuple[int, int, int],
+        patch: tuple[int, int, int],
+        contrast: tuple[float, float],
+        widest: int,
+        backend: Any,
     ) -> None:
         height, width, _ = self._image = image
-        self._patch = patch
+        self._patch, self._contrast = patch, contrast
         across = width - patch[1] + 1
         self._positions = (height - patch[0] + 1) * across
         self._patches = backend.scratch("patches", int(np.prod(patch)), self._positions, np.float32)
@@ -58,7 +63,8 @@ class FloatResponses:
 
     def take(self, pixels: NDArray[Any]) -> None:
         image = pixels.astype(np.float32).reshape(self._image)
-        extract(image, *self._patch[:2], self._sums, self._shifted, self._moments, self._patches)
+        scratch = self._sums, self._shifted, self._moments
+        extract(image, *self._patch[:2], *scratch, self._contrast, self._patches)
 
     def to(self, group: FilterGroup) -> Float32:
         count = group.stop - group.start
@@ -74,13 +80,14 @@ class ByteResponses:
         self,
         image: tuple[int, int, int],
         patch: tuple[int, int, int],
+        contrast: tuple[float, float],
         corners: NDArray[np.int32],
         offsets: NDArray[np.int32],
         widest: int,
         backend: Any,
     ) -> None:
         height, width, channels = self._image = image
-        self._patch, self._corners, self._offsets = patch, corners, offsets
+        self._patch, self._contrast, self._corners, self._offsets = patch, contrast, corners, offsets
         panels, steps = len(corners) // HEIGHT, len(offsets)
         self._positions = (height - patch[0] + 1) * (width - patch[1] + 1)
         self._words = backend.scratch("words", 1, height * width * channels, np.uint32)[0]
@@ -93,7 +100,8 @@ class ByteResponses:
 
     def take(self, pixels: NDArray[Any]) -> None:
         mean, factor = self._moments[0, : self._positions], self._moments[1, : self._positions]
-        patch_statistics(pixels.reshape(self._image), *self._patch[:2], self._sums, mean, factor)
+        image = pixels.reshape(self._image)
+        patch_statistics(image, *self._patch[:2], self._sums, self._contrast, mean, factor)
         pack_patches(pixels, self._corners, self._offsets, self._words, self._packed)
 
     def to(self, group: FilterGroup) -> Float32:

@@ -34,7 +34,7 @@ class StreamingImageFeatures(ImageFeatures):
     filters_per_group: ClassVar[int] = 1
     #: the program that computes the features on a device, of `kernelfit.streaming.device_features.PROGRAMS`; None:
     #: they are computed on the host and copied there
-    device_program: ClassVar[str | None] = None
+    device_program: str | None = None
     #: what helps where every feature is 0
     all_zero_remedy: ClassVar[str] = "choose other options"
 

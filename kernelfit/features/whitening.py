@@ -16,13 +16,14 @@ from kernelfit.progress import Progress
 Float64 = NDArray[np.float64]
 
 
-def contrast_normalise(rows: NDArray[Any]) -> Float64:
-    """(x - mean x) / |x - mean x| for each row x; zeros for a row that is flat to rounding."""
+def contrast_normalise(rows: NDArray[Any], root: float = 1.0, offset: float = 0.0) -> Float64:
+    """root (x - mean x) / sqrt(|x - mean x|^2 + offset) for each row x; zeros for a row that is flat to rounding."""
     values = rows.astype(np.float64)
     before = np.sqrt(np.einsum("ij,ij->i", values, values))
     values -= values.mean(axis=1, keepdims=True)
     after = np.sqrt(np.einsum("ij,ij->i", values, values))
-    values *= np.where(after > FLAT * before, 1.0 / np.where(after > 0, after, 1.0), 0.0)[:, None]
+    lengths = np.sqrt(after**2 + offset) if offset else after
+    values *= np.where(after > FLAT * before, root / np.where(lengths > 0, lengths, 1.0), 0.0)[:, None]
     return values
 
 

@@ -26,7 +26,10 @@ def reference(net: RandomConv, rows: np.ndarray) -> np.ndarray:
                 patch = image[y : y + down, x : x + across].ravel()
                 patch = patch - patch.mean()
                 length = np.linalg.norm(patch)
-                patch = patch / length if length > 1e-9 else np.zeros_like(patch)
+                if net.contrast == "var10":
+                    patch = patch / np.sqrt(patch.var() + 10)
+                else:
+                    patch = patch / length if length > 1e-9 else np.zeros_like(patch)
                 whitened.append((patch - net.mean_) @ net.whitening_)
     shape = (len(rows), height - down + 1, width - across + 1, net.n_filters)
     responses = (np.array(whitened) @ net.filters_.T).reshape(shape)
@@ -37,7 +40,7 @@ def reference(net: RandomConv, rows: np.ndarray) -> np.ndarray:
             for left, right in reference_windows(net, shape[2]):
                 features.append(active[:, top:bottom, left:right].mean(axis=(1, 2)))
     # (sign and window, n, filter) -> (n, filter, sign and window)
-    return np.array(features).transpose(1, 2, 0).reshape(len(rows), -1)
+    return np.array(features).transpose(1, 2, 0).reshape(len(rows), -1) ** net.power
 
 
 def reference_windows(net: RandomConv, length: int) -> list[tuple[int, int]]:
@@ -59,6 +62,9 @@ CASES = {
     "windows that leave a rest": ((28, 28, 1), 2, {"n_filters": 9}),
     "windows with gaps": ((16, 16, 1), 2, {"n_filters": 4, "pool_size": 2, "pool_stride": 5}),
     "no threshold, gaussian": ((12, 12, 2), 3, {"n_filters": 8, "threshold": 0.0, "draw": "gaussian"}),
+    "faint patches stay faint": ((14, 14, 3), 3, {"n_filters": 8, "contrast": "var10"}),
+    "square roots": ((14, 14, 1), 3, {"n_filters": 8, "power": 0.5, "threshold": 0.5}),
+    "both": ((14, 14, 3), 3, {"n_filters": 8, "contrast": "var10", "power": 0.5, "zca": 0.05}),
     "laplace, even patch": (
         (12, 9, 1),
         3,
@@ -74,10 +80,16 @@ def test_equals_plain_numpy(case: str, rng: np.random.Generator) -> None:
     net = RandomConv(image_shape=shape, threads=2, **{"n_patches": 500, **options}).fit(rows)
     expected = reference(net, rows)
     got = net.transform(rows)
+    assert net.device_program == ("random-conv" if net.contrast == "unit" and net.power == 1 else None)
     assert got.dtype == np.float32
     assert got.shape == expected.shape == (n, net.n_features_out_)
     assert expected.max() > 0
-    assert np.abs(got - expected).max() <= 1e-5 * np.abs(expected).max()
+    # A root of what rounding leaves of 0 is as large as the root of rounding.
+    allowed = 1e-5 if net.power == 1 else 3e-3
+    assert np.abs(got - expected).max() <= allowed * np.abs(expected).max()
+    assert np.abs(got ** (1 / net.power) - expected ** (1 / net.power)).max() <= 1e-5 * expected.max() ** (
+        1 / net.power
+    )
 
 
 def test_threshold_is_active(rng: np.random.Generator) -> None:
@@ -200,6 +212,8 @@ def test_filters_have_length_one_and_patches_are_white(draw: str, rng: np.random
         ({"threshold": -1}, "threshold: got -1, expected a number >= 0"),
         ({"zca": float("nan")}, "zca: got nan"),
         ({"random_state": -1}, "random_state: got -1, expected an integer >= 0"),
+        ({"power": 2}, "power: got 2, expected 1 or 0.5"),
+        ({"contrast": "var10"}, "contrast: got var10 with rows of float64, expected bytes"),
         ({"draw": "kmeans"}, "draw: got 'kmeans', expected one of patches, gaussian, laplace"),
         ({"pooling": "max"}, "pooling: got 'max', expected one of grid, quadrants"),
         ({"image_shape": (3, 5)}, r"image_shape: got \(3, 5\) with 15 values, expected 100"),

@@ -33,6 +33,10 @@ def group_of(filters: np.ndarray, patch: tuple[int, int, int]) -> FilterGroup:
     return FilterGroup(0, len(filters), folded, packed, nothing, nothing)
 
 
+# Patches of length 1.
+UNIT = (1.0, 0.0)
+
+
 def patches_of(image: np.ndarray, patch: tuple[int, int, int]) -> np.ndarray:
     height, width, _ = image.shape
     return np.array(
@@ -51,9 +55,9 @@ def test_are_those_of_the_formula(rng, form, shape, patch, count):
     group = group_of(filters, patch)
     with CpuBackend(1) as backend:
         responses = (
-            ByteResponses(shape, patch, *patch_words(shape, patch), group.packed.width, backend)
+            ByteResponses(shape, patch, UNIT, *patch_words(shape, patch), group.packed.width, backend)
             if form == "bytes"
-            else FloatResponses(shape, patch, count, backend)
+            else FloatResponses(shape, patch, UNIT, count, backend)
         )
         for low in (0, 250):  # the second image has little contrast: a bright, nearly flat one
             image = rng.integers(low, 256, shape, dtype=np.uint8)
@@ -80,7 +84,7 @@ def test_the_longest_patches_do_not_overflow():
     filters = np.where(np.arange(LONGEST_PATCH) < LONGEST_PATCH // 2, 1.0, -1.0)[None]
     group = group_of(filters, patch)
     with CpuBackend(1) as backend:
-        responses = ByteResponses(shape, patch, *patch_words(shape, patch), group.packed.width, backend)
+        responses = ByteResponses(shape, patch, UNIT, *patch_words(shape, patch), group.packed.width, backend)
         for sign in (1, -1):
             image = np.where(sign * filters[0] > 0, 255, 0).astype(np.uint8)
             responses.take(image)
