@@ -218,7 +218,10 @@ def open_table(path: Path, known: Sequence[str] = ()) -> TextTable:
 
 def _cut(sample: list[str], delimiter: str) -> list[list[str]]:
     lines = (_joined(line, delimiter) for line in sample)
-    return [[cell.strip() for cell in row] for row in _reader(lines, delimiter)]
+    rows = [[cell.strip() for cell in row] for row in _reader(lines, delimiter)]
+    if len(rows) > 1 and rows[0][-1] == "" and len(rows[0]) == len(rows[1]) + 1 > 2:
+        rows[0].pop()  # a header that ends in a delimiter above rows that do not
+    return rows
 
 
 def _delimiter(sample: list[str]) -> str:
@@ -283,6 +286,9 @@ def _with_header(file: TextFile, delimiter: str, rows: list[list[str]], known: f
     elif second and len(second) == len(first) + 1 and len({row[0] for row in rows[1:]}) == len(rows) - 1:
         # R writes the names of the columns, but none for that of its row names.
         first = ["", *first]
+        notes.append(
+            f"{name}: rows have one cell more than the header has names: the first column is without one"
+        )
     return TextTable(file, delimiter, tuple(first), named, skip, trailing, tuple(notes))
 
 

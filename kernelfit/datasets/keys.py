@@ -50,9 +50,9 @@ def choose(
     if keys and (pairs := _named(path, shapes, keys, purpose)):
         return pairs, ()
     parts = _by_words(path, shapes)
-    if {"train", "test"} & set(parts):
+    if {"train", "test", "validation"} & set(parts):
         first = parts.get("train") or parts.get("")
-        chosen = [part for part in (first, parts.get("test")) if part]
+        chosen = [part for part in (first, parts.get("test") or parts.get("validation")) if part]
         complete = first is not None or unlabelled
     else:
         chosen = [parts[""]] if "" in parts else []

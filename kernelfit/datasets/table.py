@@ -235,6 +235,11 @@ def _label_column(table: Table, target: str | None) -> tuple[int, str]:
         for name in _LABELS:
             if lowered.count(name) == 1:
                 return lowered.index(name), ""
+        if _says_id(table.names[-1]):
+            raise InputError(
+                f"target: got none, and the last column of {table.path.name}, {table.names[-1]!r}, names rows; "
+                f"expected the label, one of {_listed(table.names[:-1])}"
+            )
     return len(lowered) - 1, ", the last; --target names another"
 
 

@@ -39,6 +39,7 @@ def written(tmp_path: Path, text: str, name: str = "a.csv") -> Path:
         ("a,b,y,\n1,2,3,\n4,5,6,\n", [[1, 2], [4, 5]], [3, 6]),
         ("1,2,3\r4,5,6\r", [[1, 2], [4, 5]], [3, 6]),
         ('"a\nb","y"\n"1","2"\n', [[1]], [2]),
+        ("a,b,y,\n1,2,3\n4,5,6\n", [[1, 2], [4, 5]], [3, 6]),
         ("sep=;\na;y\n1;2\n", [[1]], [2]),
         ("a,y\nTrue,1\nFalse,2\n", [[1], [0]], [1, 2]),
         ('"a" "b" "y"\n"r1" 1 2 0.5\n"r2" 3 4 1.5\n', [[1, 2], [3, 4]], [0.5, 1.5]),  # R's write.table
@@ -171,6 +172,16 @@ def test_the_label_is_named_or_counted(
         written(tmp_path, "1,2,3\n"), FileOptions.of(target={"a": 0, "B": 1}.get(str(target), target))
     )
     assert (rows.X.tolist(), rows.y.tolist()) == (X, y)
+
+
+def test_a_last_column_that_names_rows_is_no_label(tmp_path: Path) -> None:
+    path = written(tmp_path, "a,price,house_id\n1,0.5,7\n2,1.5,9\n")
+    with pytest.raises(
+        InputError, match=r"target: got none, .* 'house_id', names rows; expected .* one of a, price"
+    ):
+        read_table(path)
+    rows = read_table(path, FileOptions.of(target="price", drop="house_id"))
+    assert rows.X.tolist() == [[1], [2]]
 
 
 def test_columns_are_left_out(tmp_path: Path) -> None:
