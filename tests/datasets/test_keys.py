@@ -38,8 +38,17 @@ X, y = (9, 4), (9,)
         ),
         (
             {"train/X": X, "train/y": y, "val/X": X, "val/y": y},
-            [("train/X", "train/y")],
-            "not read: val/X, val/y",
+            [("train/X", "train/y"), ("val/X", "val/y")],
+            "X is 'val/X', y is 'val/y'",
+        ),
+        (
+            {
+                f"{name}_{part}": shape
+                for name, shape in (("x", X), ("y", y))
+                for part in ("train", "val", "test")
+            },
+            [("x_train", "y_train"), ("x_test", "y_test")],
+            "not read: x_val, y_val",
         ),
         ({"X": X, "y": y, "X_test": X, "y_test": y}, [("X", "y"), ("X_test", "y_test")], ""),
         ({"X": X, "y": y, "labels": y}, [("X", "y")], "not read: labels"),
