@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "datasets": ("datasets", "List, fetch, verify and locate data sets."),
     "features": ("features", "List and show the feature maps."),
     "study": ("study", "Ask many questions of one factor, such as random labels."),
+    "report": ("report", "Write a report of runs as one HTML file."),
     "reproduce": ("reproduce", "Reproduce the paper's tables and figures."),
     "deep": ("deep", "The deep-net randomization tests."),
     "expressivity": ("expressivity", "Fit any labels exactly with the paper's explicit networks."),

@@ -24,7 +24,14 @@ from kernelfit.cli import root
 from kernelfit.solver.certificate import Certificate
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = ("index.md", "kernels.md", "tutorials/table.md", "tutorials/randomisation.md", "tutorials/disk.md")
+PAGES = (
+    "index.md",
+    "kernels.md",
+    "report.md",
+    "tutorials/table.md",
+    "tutorials/randomisation.md",
+    "tutorials/disk.md",
+)
 _BLOCK = re.compile(r"^```(console|python|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _CHECKER = doctest.OutputChecker()
 _ANY = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE

@@ -1,0 +1,57 @@
+"""`kernelfit report`: runs, studies and benchmarks as one HTML file."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kernelfit.errors import DataError, InputError
+from kernelfit.experiments.examination import Examination, examine
+from kernelfit.progress import TerminalProgress
+from kernelfit.report.html.page import Entry, page
+from kernelfit.report.tables import size
+from kernelfit.storage import atomic
+
+from .output import GroupedCommand
+
+
+@click.command(name="report", cls=GroupedCommand)
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    default=Path("report.html"),
+    help="The file to write.",
+)
+@click.option("--title", default="kernelfit report", help="What stands above it.")
+def command(runs: tuple[Path, ...], out: Path, title: str) -> None:
+    """Write a report of runs as one HTML file, which needs nothing else to be read, shown on a phone or printed.
+
+    RUN is a folder from solve --out, whose test rows are predicted again, or a JSON file from solve, study or bench.
+    A run that was solved with --loo also shows which training rows are fitted by heart.
+    """
+    if not out.absolute().parent.is_dir() or not os.access(out.absolute().parent, os.W_OK):
+        raise InputError(f"out: got {out}, expected a name in a folder that can be written to; name another")
+    progress = TerminalProgress()
+    entries: list[Entry] = [examine(run, progress) if run.is_dir() else _record(run) for run in runs]
+    content = page(entries, title).encode()
+    atomic.write_bytes(out, content)
+    click.echo(f"report: {out}, {size(len(content))}")
+
+
+def _record(path: Path) -> Entry:
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"runs: got {path}, expected a folder of a run or a JSON file ({error})") from None
+    if not isinstance(record, dict):
+        raise DataError(f"runs: got {path}, expected the JSON of kernelfit solve, study or bench")
+    if "backward_error" in record and "kernel" in record and "test_error" in record:
+        return Examination(record)
+    return record, path.name

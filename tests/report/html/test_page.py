@@ -1,0 +1,243 @@
+"""The report: whole, self-contained, escaped, readable without eyes, and with the numbers of the record."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from kernelfit import Experiment
+from kernelfit.cli import root
+from kernelfit.errors import DataError, InputError
+from kernelfit.experiments.examination import Examination, examine
+from kernelfit.report.html.page import page
+from kernelfit.study.asked import ask_labels
+
+VOID = {"meta", "img", "br", "hr"}
+
+
+class Reader(HTMLParser):
+    """Checks that elements are closed in order; keeps attributes and text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not {"style", "script"} & set(self.open):
+            self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("report") / "run"
+    Experiment("digits", n_train=150, n_test=60, loo=True, ridge="auto").run(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def examination(run: Path) -> Examination:
+    return examine(run)
+
+
+@pytest.fixture(scope="module")
+def written(examination: Examination) -> str:
+    return page([examination])
+
+
+def test_what_it_says_is_what_the_record_says(examination: Examination, written: str) -> None:
+    record = examination.record
+    read = Reader(written)
+    for text in (
+        f"{100 * record['test_error']:.2f} %",
+        f"{100 * record['loo_error']:.2f} %",
+        record["command"],
+    ):
+        assert text in read.text
+    stored = re.search(r'<script type="application/json" id="records">(.*?)</script>', written)
+    assert stored is not None
+    (kept,) = json.loads(stored[1])
+    assert kept["rkhs_norm"] == record["rkhs_norm"]
+    counts = examination.confusion()
+    assert counts.sum() == 60
+    assert 1 - np.trace(counts) / 60 == pytest.approx(record["test_error"])
+    assert len(examination.mistakes()) == 60 - np.trace(counts)
+    assert len(examination.memorised()) == round(150 * record["loo_error"])
+    for title in (
+        "How exact it is",
+        "The ridge",
+        "The norm of each class",
+        "Leave-one-out against test",
+        "What is taken for what",
+        "Misclassified test images",
+        "The weakest pivot",
+        "Again",
+    ):
+        assert title in read.text
+
+
+def test_it_needs_nothing_else_and_can_be_heard(written: str) -> None:
+    read = Reader(written)
+    addresses = [
+        value
+        for _, attributes in read.elements
+        for key, value in attributes.items()
+        if key in ("src", "href")
+    ]
+    assert all(str(address).startswith(("data:image/png;base64,", "#")) for address in addresses)
+    assert "url(http" not in written
+    assert "@import" not in written
+    identifiers = [attributes["id"] for _, attributes in read.elements if "id" in attributes]
+    assert len(set(identifiers)) == len(identifiers)
+    referred = {str(address)[1:] for address in addresses if str(address).startswith("#")}
+    assert referred <= set(identifiers)
+    assert all(image["alt"] for image in read.all("img"))
+    drawings = [attributes for attributes in read.all("div") if attributes.get("role") == "img"]
+    assert len(drawings) == len(read.all("svg")) == 3
+    assert all(attributes["aria-label"] for attributes in drawings)
+    assert read.all("html")[0]["lang"] == "en"
+    assert len(written) < 400_000
+
+
+def test_names_are_escaped(examination: Examination) -> None:
+    assert examination.dataset is not None
+    names = tuple(f'<b>{name}</b> & "co"' for name in examination.dataset.classes or ())
+    dataset = dataclasses.replace(examination.dataset, classes=names)
+    record = {**examination.record, "notes": ["</script><script>alert(1)</script>"]}
+    text = page([dataclasses.replace(examination, dataset=dataset, record=record)], "<i>title</i>")
+    read = Reader(text)
+    assert "<i>title</i>" in read.text
+    assert '<b>3</b> & "co"' in read.text
+    assert read.all("b") == []
+    assert len(read.all("script")) == 1
+
+
+def test_mistakes_and_memorised_rows_come_clearest_first(examination: Examination) -> None:
+    dataset = dataclasses.replace(
+        examination.dataset,  # type: ignore[type-var]
+        X_test=np.zeros((3, 64), np.uint8),
+        y_test=np.array([0, 1, 1]),
+    )
+    scores = np.zeros((3, 10))
+    scores[0, 0], scores[1, 2], scores[2, 3] = 1, 0.2, 0.9
+    examined = dataclasses.replace(examination, dataset=dataset, scores=scores)
+    assert examined.mistakes().tolist() == [2, 1]
+    assert examined.confusion()[1].tolist() == [0, 0, 1, 1, 0, 0, 0, 0, 0, 0]
+    rows = examination.dataset.X_train.astype(float)  # type: ignore[union-attr]
+    distances = ((rows - rows[7]) ** 2).sum(axis=1)
+    assert examination.nearest_to(7) == np.argsort(distances)[1]
+
+
+def test_regression_and_records_alone_have_chapters(
+    tmp_path: Path, rng: np.random.Generator, examination: Examination
+) -> None:
+    X = rng.random((60, 2))
+    target = np.sin(3 * X[:, 0]) + X[:, 1]
+    lines = ["a,b,price", *(f"{a},{b},{t}" for (a, b), t in zip(X, target, strict=True))]
+    (tmp_path / "rows.csv").write_text("\n".join(lines))
+    Experiment(train=tmp_path / "rows.csv", ridge=1e-6).run(tmp_path / "run")
+    study = ask_labels(Experiment("digits", n_train=60, n_test=20), levels=(0, 1), seeds=range(1))
+    read = Reader(page([examine(tmp_path / "run"), (study, "study.json"), Examination(examination.record)]))
+    assert "predicted against true values" in read.text
+    assert "labels drawn at random" in read.text
+    assert [attributes["href"] for attributes in read.all("a")] == ["#chapter1", "#chapter2", "#chapter3"]
+    with pytest.raises(
+        DataError, match=r"runs: got odd\.json, expected the JSON of kernelfit study, bench or solve"
+    ):
+        page([({"a": 1}, "odd.json")])
+    with pytest.raises(DataError, match="whose record lacks"):
+        page([({"trials": [], "summary": []}, "odd.json")])
+
+
+def test_the_command_writes_one_file(run: Path, tmp_path: Path, examination: Examination) -> None:
+    record = tmp_path / "solve.json"
+    record.write_text(json.dumps(examination.record, default=str))
+    target = tmp_path / "report.html"
+    done = CliRunner().invoke(
+        root, ["report", str(run), str(record), "-o", str(target)], catch_exceptions=False
+    )
+    assert done.stdout.startswith(f"report: {target}, ")
+    assert len(Reader(target.read_text()).all("article")) == 2
+    for arguments, error in (
+        (["report", str(tmp_path)], InputError),
+        (["report", str(tmp_path / "x.json")], DataError),
+    ):
+        assert isinstance(CliRunner().invoke(root, [*arguments, "-o", str(target)]).exception, error)
+
+
+def test_a_run_whose_data_are_gone_still_shows_its_record(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("a,label\n" + "\n".join(f"{i},{i % 2}" for i in range(20)))
+    Experiment(train=tmp_path / "rows.csv", gamma=1.0).run(tmp_path / "run")
+    (tmp_path / "rows.csv").unlink()
+    examined = examine(tmp_path / "run")
+    assert examined.dataset is None
+    assert "could not be looked at" in examined.notes[0]
+    assert "rows.csv" in Reader(page([examined])).text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", [0, 1], ids=["dark", "light"])
+def test_a_browser_draws_it_without_a_word(written: str, tmp_path: Path, width: int, scheme: int) -> None:
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium")
+    path, picture = tmp_path / "report.html", tmp_path / "report.png"
+    path.write_text(written)
+    options = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--enable-logging=stderr",
+    ]
+    done = subprocess.run(
+        [
+            browser,
+            *options,
+            "--enable-logging=stderr",
+            f"--blink-settings=preferredColorScheme={scheme}",
+            f"--window-size={width},3000",
+            f"--screenshot={picture}",
+            path.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert "CONSOLE" not in done.stderr
+    from PIL import Image
+
+    with Image.open(picture) as image:
+        corner: Any = image.convert("L").getpixel((2, 2))
+        colours = image.convert("L").getcolors()
+    assert (corner < 60) == (scheme == 0)
+    assert len(colours) > 50
