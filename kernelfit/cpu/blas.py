@@ -83,7 +83,7 @@ def gemm(
 ) -> None:
     """C <- alpha op(A) op(B) + beta C, in place. Shapes: op(A) (m, k), op(B) (k, n), C (m, n); one dtype.
 
-    A B^T, of which the factor is made, goes to `kernelfit.cpu.matrix_product` where that is the faster one.
+    Large ones go to `kernelfit.cpu.matrix_product` where that is the faster one.
     """
     m, n = c.shape
     k = a.shape[0] if transpose_a else a.shape[1]
@@ -92,8 +92,8 @@ def gemm(
     if k == 0:
         c *= beta
         return
-    if transpose_b and not transpose_a and matrix_product.worth(m, n, k):
-        operands = rows_of(a), rows_of(b), beta, rows_of(c)
+    if matrix_product.worth(m, n, k):
+        operands = (*rows_of(a), transpose_a), (*rows_of(b), not transpose_b), beta, rows_of(c)
         matrix_product.add_product(alpha, *operands, (m, n, k), c.dtype)
         return
     scalar = _SCALAR[c.dtype]

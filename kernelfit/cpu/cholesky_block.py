@@ -58,7 +58,13 @@ def _factor(routines: Any, a: Any, n: int, packed: Any, saved: Any, one: Any) ->
         block = rows + start * size
         if start:
             add_product_compiled(
-                -one, (rows, a[1]), (rows, a[1]), one, (block, a[1]), (n - start, width, start), packed
+                -one,
+                (rows, a[1], False),
+                (rows, a[1], False),
+                one,
+                (block, a[1]),
+                (n - start, width, start),
+                packed,
             )
         for i in range(width):
             for j in range(i + 1):

@@ -1,4 +1,4 @@
-"""C + alpha A B^T by a micro-kernel of our own, on CPUs whose full-width AVX-512 OpenBLAS does not fill.
+"""C + alpha op(A) op(B) by a micro-kernel of our own, on CPUs whose full-width AVX-512 OpenBLAS does not fill.
 
 On AMD's Zen 5 a core adds 2 x 8 products of float64 in a cycle. OpenBLAS 0.3.30 takes its kernel for Skylake there and
 reaches 60 GFLOP/s of a core whose registers do 134; this one reaches some 110 (`docs/performance.md`).
@@ -57,16 +57,17 @@ def worth(m: int, n: int, k: int) -> bool:
 
 def add_product(
     alpha: float,
-    a: tuple[int, int],
-    b: tuple[int, int],
+    a: tuple[int, int, bool],
+    b: tuple[int, int, bool],
     beta: float,
     c: tuple[int, int],
     shape: tuple[int, int, int],
     dtype: Any,
 ) -> None:
-    """C (m, n) <- alpha A B^T + beta C for A (m, k) and B (n, k), `shape` (m, n, k).
+    """C (m, n) <- alpha op(A) op(B) + beta C, op(A) (m, k), op(B) (k, n), `shape` (m, n, k).
 
-    Operands are C-ordered: an address and the numbers from one row to the next.
+    Operands are C-ordered: an address, the numbers from one row to the next, and whether the sums run down its columns,
+    as they do for A (k, m) of A^T, and for B (k, n).
     """
     add_product_compiled(dtype.type(alpha), a, b, dtype.type(beta), c, shape, packed_block())
 
@@ -98,10 +99,10 @@ def add_product_compiled(alpha: Any, a: Any, b: Any, beta: Any, c: Any, shape: A
         columns = min(_COLUMNS, n - left)
         for first in range(0, k, _DEPTH):
             depth = min(_DEPTH, k - first)
-            _pack(b[0] + (left * b[1] + first) * size, b[1], columns, depth, packed_columns, width, alpha)
+            _pack_part(b, left, first, (columns, depth), packed_columns, width, alpha)
             for top in range(0, m, _ROWS):
                 rows = min(_ROWS, m - top)
-                _pack(a[0] + (top * a[1] + first) * size, a[1], rows, depth, packed_rows, _HEIGHT, alpha)
+                _pack_part(a, top, first, (rows, depth), packed_rows, _HEIGHT, alpha)
                 target = c[0] + top * line + left * size
                 _add_block(alpha, packed_rows, packed_columns, (rows, columns, depth), (target, line), tile)
 
@@ -125,6 +126,35 @@ def _add_block(alpha: Any, packed_rows: int, packed_columns: int, shape: Any, c:
             _add_tile(alpha, left, right, depth, tile, _WIDTH)
             for line in range(min(_HEIGHT, rows - i)):
                 _add_line(target + line * c[1], tile + line * _WIDTH, min(width, columns - j), alpha)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _pack_part(operand: Any, top: int, first: int, shape: Any, packed: int, width: int, like: Any) -> None:
+    """The part of an operand whose rows begin at `top`, and its products at `first`."""
+    address, stride, down = operand
+    rows, depth = shape
+    size = size_of(like)
+    if down:
+        _pack_columns(address + (first * stride + top) * size, stride, rows, depth, packed, width, like)
+    else:
+        _pack(address + (top * stride + first) * size, stride, rows, depth, packed, width, like)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _pack_columns(
+    source: int, stride: int, rows: int, depth: int, packed: int, width: int, like: Any
+) -> None:
+    """As `_pack` of the transposed operand: what a group has side by side lies side by side already."""
+    size = size_of(like)
+    for first in range(0, rows, width):
+        count = min(width, rows - first)
+        for column in range(depth):
+            begin = source + (column * stride + first) * size
+            target = packed + (first * depth + column * width) * size
+            for row in range(count):
+                _copy(begin + row * size, target + row * size, like)
+            for row in range(count, width):
+                _clear(target + row * size, like)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
