@@ -79,6 +79,8 @@ class ArrowTable:
         result = np.asarray(plain.cast("float64", safe=False).to_numpy(), dtype=np.float64).copy()
         result[missing] = np.nan
         self._missing(faults, np.isnan(result))
+        if types.is_boolean(kind):
+            faults.add(Kind.BOOLEAN, "true", "row 0", len(result))
         for row in np.flatnonzero(np.isinf(result))[:1]:
             faults.add(Kind.INFINITE, str(result[row]), f"row {row}", int(np.isinf(result).sum()))
         if types.is_integer(kind):

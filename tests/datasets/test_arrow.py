@@ -46,6 +46,7 @@ def test_columns_of_every_type_of_number(tmp_path: Path, name: str) -> None:
     )
     assert new.X.tolist() == [[3, 2, 1, 1, 9]]
     assert not new.labelled
+    assert read_table(path, FileOptions.of(target="b", drop="label")).class_names == ("False", "True")
 
 
 def test_the_index_of_pandas_is_no_feature(tmp_path: Path) -> None:

@@ -42,11 +42,11 @@ def saved_npz(save: Callable[..., None], **arrays: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
-def saved_hdf5(**options: Any) -> bytes:
+def saved_hdf5(words: bool = False, **options: Any) -> bytes:
     stream = io.BytesIO()
     with h5py.File(stream, "w") as file:
         file.create_dataset("X", data=X, **options)
-        file.create_dataset("y", data=y)
+        file.create_dataset("y", data=["a", "b", "c"] * 2 if words else y)
     return stream.getvalue()
 
 
@@ -70,9 +70,21 @@ def seeds(files: Any) -> dict[str, list[bytes]]:
             files.tar_gz(batches),
             gzip.compress(gzip.decompress(files.tar_gz(batches))[:9000]),
         ],
-        "npz": [saved_npz(np.savez, X=X, y=y), saved_npz(np.savez_compressed, x_train=X, y_train=y)],
-        "hdf5": [saved_hdf5(), saved_hdf5(chunks=(2, 2), compression="gzip")],
-        "csv": [b"a,b,label\n1,2,0\n3,4,1\n", b"1;2;3\n4;5;6\n", b'"x"\t"y"\n1e3\tnan\n'],
+        "npz": [
+            saved_npz(np.savez, X=X, y=y),
+            saved_npz(np.savez, data=X, target=np.array(list("abcabc"))),
+            saved_npz(np.savez_compressed, x_train=X, y_train=y),
+        ],
+        "hdf5": [saved_hdf5(), saved_hdf5(chunks=(2, 2), compression="gzip"), saved_hdf5(words=True)],
+        "csv": [
+            b"a,b,label\n1,2,0\n3,4,1\n",
+            b"1;2;3\n4;5;6\n",
+            b'"x"\t"y"\n1e3\tnan\n',
+            b"1,5;2;ja\n0,25;3;nein\n",
+            b'# a comment\nid a y\n1  2 "p q"\n2  3 r\n',
+            gzip.compress(b"a,y\n1,2\n3,4\n"),
+            "a,y\n1,é\n".encode("utf-16"),
+        ],
         "image": [saved_image("PNG"), saved_image("JPEG"), saved_image("BMP"), saved_image("PPM")],
     }
 
