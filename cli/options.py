@@ -12,12 +12,13 @@ from typing import Any, ClassVar, TypeVar, get_args
 import click
 from click.core import ParameterSource
 
-from kernelfit.arguments import without_separators
+from kernelfit.arguments import suggestion, without_separators
 from kernelfit.datasets.corruptions import CORRUPTIONS
+from kernelfit.errors import InputError
 from kernelfit.features import names as feature_names
 from kernelfit.gram.placement import TIERS
 from kernelfit.gram.precision import PRECISIONS
-from kernelfit.kernels import KERNELS, parameter_names
+from kernelfit.kernels import KERNELS, named, parameter_names
 from kernelfit.typing import TaskName
 
 from . import completion
@@ -256,7 +257,7 @@ def kernel_options(function: Function) -> Function:
     decorators = [
         click.option(
             "--kernel",
-            type=click.Choice(list(KERNELS)),
+            type=KernelName(list(KERNELS)),
             help="[default: gaussian; of features that stream: linear]",
         ),
         click.option(
@@ -282,6 +283,16 @@ def kernel_options(function: Function) -> Function:
     return _apply(tuple(decorators), function)
 
 
+class KernelName(click.Choice):
+    """A kernel's name, or one of its aliases."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            return named(value).name
+        except InputError as error:
+            self.fail(str(error).removeprefix("kernel: "), param, ctx)
+
+
 class FeatureName(click.ParamType):
     """`none`, or a name of the registry as it is when the command runs."""
 
@@ -293,7 +304,11 @@ class FeatureName(click.ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         known = ("none", *feature_names())
         if value not in known:
-            self.fail(f"got {value!r}, expected one of {', '.join(known)}", param, ctx)
+            self.fail(
+                f"got {value!r}, expected one of {', '.join(known)}{suggestion(str(value), known)}",
+                param,
+                ctx,
+            )
         return str(value)
 
 

@@ -9,6 +9,7 @@ What is exported here is imported when it is first used, so that `import kernelf
 
 from __future__ import annotations
 
+import difflib
 import importlib
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -78,7 +79,9 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
-        raise AttributeError(f"module 'kernelfit' has no attribute {name!r}")
+        near = difflib.get_close_matches(name, __all__, 1)
+        remedy = f"; did you mean {near[0]!r}?" if near else ""
+        raise AttributeError(f"module 'kernelfit' has no attribute {name!r}{remedy}")
     if name == "__version__":
         value: Any = importlib.import_module("importlib.metadata").version("kernelfit")
     elif name in _HOMES:

@@ -24,6 +24,27 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+#: what other libraries call the parameters of a solve
+OTHER_NAMES = {
+    "alpha": "ridge",
+    "C": "ridge, which is 1 / C",
+    "sigma": "gamma",
+    "length_scale": "kernel_params={'length_scale': ...}",
+    "degree": "kernel_params={'degree': ...}",
+    "coef0": "kernel_params={'coef0': ...}",
+    "n_jobs": "threads",
+    "verbose": "progress=True",
+    "random_state": "seed",
+    "y": "Y",
+}
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """`; did you mean 'gaussian'?` where one of the names is near, else nothing."""
+    near = difflib.get_close_matches(name, list(known), 1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
 def suggests_names(others: Mapping[str, str]) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """A function whose unknown keywords are a TypeError that suggests the right one.
 
@@ -37,14 +58,11 @@ def suggests_names(others: Mapping[str, str]) -> Callable[[Callable[P, R]], Call
         def checked(*args: P.args, **kwargs: P.kwargs) -> R:
             if not kwargs.keys() <= set(known):
                 unknown = next(name for name in kwargs if name not in known)
-                near = difflib.get_close_matches(unknown, known, 1)
                 if unknown in others:
-                    remedy = f"here it is called {others[unknown]}"
-                elif near:
-                    remedy = f"did you mean {near[0]}?"
+                    remedy = f"; here it is called {others[unknown]}"
                 else:
-                    remedy = f"expected one of {', '.join(known)}"
-                raise TypeError(f"{unknown}: got an argument of that name; {remedy}")
+                    remedy = suggestion(unknown, known) or f", expected one of {', '.join(known)}"
+                raise TypeError(f"{unknown}: got an argument of that name{remedy}")
             return function(*args, **kwargs)
 
         return checked

@@ -12,25 +12,15 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from kernelfit.arguments import suggests_names
+from kernelfit.arguments import OTHER_NAMES, suggests_names
 from kernelfit.errors import InputError
+from kernelfit.estimators.array_api import on_host
 from kernelfit.progress import ProgressLike
 from kernelfit.solver.least_ridge import SINGULAR
 from kernelfit.solver.solution import Solution
 from kernelfit.solver.solve import KernelLike, solve
 from kernelfit.typing import Float, GammaRule, PrecisionName, RidgeLike, Singular, Tier
 
-#: what others call our parameters
-KERNEL_NAMES = {
-    "alpha": "ridge",
-    "C": "ridge, which is 1 / C",
-    "sigma": "gamma",
-    "length_scale": "kernel_params={'length_scale': ...}",
-    "degree": "kernel_params={'degree': ...}",
-    "coef0": "kernel_params={'coef0': ...}",
-    "n_jobs": "threads",
-    "verbose": "progress=True",
-}
 # Bytes stay bytes (their inner products are exact), float32 stays float32; anything else becomes float64.
 DTYPES = (np.float64, np.float32, np.uint8)
 
@@ -42,7 +32,7 @@ class KernelEstimator(BaseEstimator):
     ridge_: Any
     n_features_in_: int
 
-    @suggests_names(KERNEL_NAMES)
+    @suggests_names(OTHER_NAMES)
     def __init__(
         self,
         kernel: KernelLike = "gaussian",
@@ -84,6 +74,7 @@ class KernelEstimator(BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.pairwise = self.kernel == "precomputed"
         tags.input_tags.sparse = self.kernel != "precomputed"
+        tags.array_api_support = True
         return tags
 
     def _solve(self, X: NDArray[Any], targets: Float, sample_weight: ArrayLike | None) -> None:
@@ -123,7 +114,7 @@ class KernelEstimator(BaseEstimator):
 
     def _scores(self, X: ArrayLike) -> Float:
         check_is_fitted(self)
-        rows = validate_data(self, X, dtype=DTYPES, accept_sparse=self._sparse, reset=False)
+        rows = validate_data(self, on_host(X, "X"), dtype=DTYPES, accept_sparse=self._sparse, reset=False)
         return self.solution_.predict(rows, self.progress)
 
     @property

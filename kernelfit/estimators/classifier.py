@@ -11,9 +11,10 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
-from kernelfit.arguments import suggests_names
+from kernelfit.arguments import OTHER_NAMES, suggests_names
 from kernelfit.errors import InputError
-from kernelfit.estimators.base import DTYPES, KERNEL_NAMES, KernelEstimator, KernelLike
+from kernelfit.estimators.array_api import as_given, on_host
+from kernelfit.estimators.base import DTYPES, KernelEstimator, KernelLike
 from kernelfit.estimators.calibration import inverse_temperature, probabilities
 from kernelfit.metrics import one_hot
 from kernelfit.progress import ProgressLike
@@ -54,7 +55,7 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
     classes_: NDArray[Any]
     inverse_temperature_: Any
 
-    @suggests_names(KERNEL_NAMES)
+    @suggests_names(OTHER_NAMES)
     def __init__(
         self,
         kernel: KernelLike = "gaussian",
@@ -104,7 +105,13 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> KernelClassifier:
         """Solve for the one-hot labels, rows counting by `sample_weight` as for `KernelInterpolator`."""
         rows, labels = validate_data(
-            self, X, y, dtype=DTYPES, accept_sparse=self._sparse, multi_output=True, ensure_min_samples=2
+            self,
+            on_host(X, "X"),
+            on_host(y, "y"),
+            dtype=DTYPES,
+            accept_sparse=self._sparse,
+            multi_output=True,
+            ensure_min_samples=2,
         )
         self._check_square(rows)
         check_classification_targets(labels)
@@ -116,22 +123,24 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
         self._let_go()
         return self
 
-    def decision_function(self, X: ArrayLike) -> Float:
+    def decision_function(self, X: ArrayLike) -> Any:
         """Scores (m, c); with two classes the second's score minus the first's, (m,); (m, L) for labels."""
-        scores = self._scores(X)
-        return scores[:, 1] - scores[:, 0] if self._is_binary else scores
+        return as_given(self._decision(X), X)
 
-    def predict(self, X: ArrayLike) -> NDArray[Any]:
+    def predict(self, X: ArrayLike) -> Any:
         """The class of the largest score for every row of X (m,); an indicator matrix (m, L) for labels."""
-        scores = self.decision_function(X)
+        scores = self._decision(X)
         if self._multilabel:
-            return (scores > 0).astype(int)
+            return as_given((scores > 0).astype(int), X)
         codes = (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
-        return self.classes_[codes]
+        return as_given(self.classes_[codes], X)
 
     @available_if(_calibrated)
-    def predict_proba(self, X: ArrayLike) -> Float:
+    def predict_proba(self, X: ArrayLike) -> Any:
         """The probability of every class (m, c), which add up to 1; of every label (m, L), each for itself."""
+        return as_given(self._probabilities(X), X)
+
+    def _probabilities(self, X: ArrayLike) -> Float:
         check_is_fitted(self, "inverse_temperature_")
         scores = self._scores(X)
         if not self._multilabel:
@@ -144,10 +153,14 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
         )
 
     @available_if(_calibrated)
-    def predict_log_proba(self, X: ArrayLike) -> Float:
+    def predict_log_proba(self, X: ArrayLike) -> Any:
         """The logarithm of `predict_proba`."""
         with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
+            return as_given(np.log(self._probabilities(X)), X)
+
+    def _decision(self, X: ArrayLike) -> Float:
+        scores = self._scores(X)
+        return scores[:, 1] - scores[:, 0] if self._is_binary else scores
 
     @property
     def _is_binary(self) -> bool:

@@ -10,6 +10,7 @@ from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from kernelfit.errors import InputError
+from kernelfit.estimators.array_api import as_given, on_host
 from kernelfit.estimators.base import DTYPES, KernelEstimator
 
 
@@ -64,8 +65,8 @@ class KernelInterpolator(RegressorMixin, MultiOutputMixin, KernelEstimator):
         """
         rows, targets = validate_data(
             self,
-            X,
-            y,
+            on_host(X, "X"),
+            on_host(y, "y"),
             dtype=DTYPES,
             accept_sparse=self._sparse,
             multi_output=True,
@@ -85,10 +86,11 @@ class KernelInterpolator(RegressorMixin, MultiOutputMixin, KernelEstimator):
         `sklearn.gaussian_process.GaussianProcessRegressor(alpha=ridge, optimizer=None)`.
         """
         if not (return_std or return_cov):
-            return self._scores(X)
+            return as_given(self._scores(X), X)
         check_is_fitted(self)
         if self.solution_.factor is None:
             what = "return_std" if return_std else "return_cov"
             raise InputError(f"{what}: needs the factor, which was not kept; fit with keep_factor=True")
-        rows = validate_data(self, X, dtype=DTYPES, accept_sparse=self._sparse, reset=False)
-        return self.solution_.predict(rows, self.progress, return_std=return_std, return_cov=return_cov)
+        rows = validate_data(self, on_host(X, "X"), dtype=DTYPES, accept_sparse=self._sparse, reset=False)
+        made = self.solution_.predict(rows, self.progress, return_std=return_std, return_cov=return_cov)
+        return as_given(made, X)

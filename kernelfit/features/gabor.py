@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernelfit.arguments import finite, integer, positive, shown
+from kernelfit.arguments import finite, integer, positive, shown, suggests_names
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
 from kernelfit.features.images import Float32, ImageFeatures, Picture, RowTask, channel_titles, rows_within
@@ -80,6 +80,7 @@ class Gabor(ImageFeatures):
 
     default_gamma_factor = 0.5  # smallest leave-one-out error with the default bank: docs/features.md
 
+    @suggests_names({})
     def __init__(
         self,
         image_shape: tuple[int, ...] | None = None,

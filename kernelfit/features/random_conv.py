@@ -8,7 +8,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from kernelfit.arguments import integer, non_negative
+from kernelfit.arguments import integer, non_negative, suggests_names
 from kernelfit.cpu import bytes_product
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
@@ -87,6 +87,7 @@ class RandomConv(StreamingImageFeatures):
     device_program: str | None = "random-conv"
     all_zero_remedy = "lower threshold: no response of any filter exceeds it"
 
+    @suggests_names({})
     def __init__(
         self,
         image_shape: tuple[int, ...] | None = None,

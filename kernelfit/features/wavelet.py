@@ -7,7 +7,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from kernelfit.arguments import integer
+from kernelfit.arguments import integer, suggests_names
 from kernelfit.errors import InputError
 from kernelfit.features.images import Float32, ImageFeatures, Picture, RowTask, rows_within
 from kernelfit.features.pooling import averaging
@@ -50,6 +50,7 @@ class Wavelet(ImageFeatures):
 
     default_gamma_factor = 1.0
 
+    @suggests_names({})
     def __init__(
         self,
         image_shape: tuple[int, ...] | None = None,

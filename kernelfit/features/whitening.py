@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernelfit.arguments import non_negative
+from kernelfit.arguments import non_negative, suggests_names
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.features.images import Float32, ImageFeatures, Picture, RowTask, channel_titles, rows_within
 from kernelfit.features.patches import FLAT
@@ -63,6 +63,7 @@ class Whitening(ImageFeatures):
 
     default_gamma_factor = 1.0
 
+    @suggests_names({})
     def __init__(
         self,
         image_shape: tuple[int, ...] | None = None,

@@ -22,6 +22,7 @@ def as_array(values: ArrayLike, name: str) -> NDArray[Any]:
     """`values` as an array, or an error that names the argument."""
     if hasattr(values, "toarray"):
         raise InputError(f"{name}: got a sparse matrix, expected an array; use {name}.toarray()")
+    refuse_foreign(values, name)
     if np.ma.is_masked(values):
         raise InputError(f"{name}: got masked entries, expected all to be there; drop or fill such rows")
     try:
@@ -32,6 +33,21 @@ def as_array(values: ArrayLike, name: str) -> NDArray[Any]:
             f"{name}: cannot be made an array ({reason}), expected rows of equal length"
         ) from None
     return _numbers(array, name) if array.dtype == object else array
+
+
+def refuse_foreign(values: Any, name: str) -> None:
+    """Raise `InputError` for a tensor of torch's that NumPy cannot see: with gradients, on a GPU, of bfloat16."""
+    if type(values).__module__.partition(".")[0] != "torch":
+        return
+    got = remedy = ""
+    if values.requires_grad:
+        got, remedy = "requires grad, which a solve does not pass on", f"{name}.detach()"
+    elif values.device.type != "cpu":
+        got, remedy = f"lies on {values.device}", f"{name}.cpu()"
+    elif str(values.dtype).removeprefix("torch.") not in np.sctypeDict:
+        got, remedy = f"holds {values.dtype}, which NumPy does not have", f"{name}.float()"
+    if got:
+        raise InputError(f"{name}: got a tensor that {got}, expected numbers in memory; use {remedy}")
 
 
 def _numbers(array: NDArray[Any], name: str) -> NDArray[Any]:

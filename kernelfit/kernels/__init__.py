@@ -7,13 +7,12 @@ Sum(Gaussian(gamma=0.5), Linear())
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from kernelfit.arguments import mapping
+from kernelfit.arguments import mapping, suggestion
 from kernelfit.errors import InputError
 from kernelfit.kernels.arc_cosine import ArcCosine
 from kernelfit.kernels.base import Kernel, Needs, Product, Sum
@@ -83,8 +82,7 @@ def named(name: str) -> type[Kernel]:
     aliases = {alias: family for family in KERNELS.values() for alias in family.aliases}
     if name in aliases:
         return aliases[name]
-    near = difflib.get_close_matches(name, [*KERNELS, *aliases], 1)
-    remedy = f"; did you mean {near[0]!r}?" if near else ""
+    remedy = suggestion(name, [*KERNELS, *aliases])
     raise InputError(f"kernel: got {name!r}, expected one of {', '.join(KERNELS)}{remedy}")
 
 
@@ -117,7 +115,9 @@ def build(name: str, **parameters: Any) -> Kernel:
     for parameter in parameters:
         if parameter not in known:
             expected = f"one of {', '.join(known)}" if known else "no parameters"
-            raise InputError(f"{parameter}: the {name} kernel does not have it, expected {expected}")
+            raise InputError(
+                f"{parameter}: the {name} kernel does not have it, expected {expected}{suggestion(parameter, known)}"
+            )
     for parameter, default in known.items():
         if default is inspect.Parameter.empty and parameter not in parameters:
             raise InputError(f"{parameter}: the {name} kernel needs it, got nothing; give a number")

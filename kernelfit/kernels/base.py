@@ -13,6 +13,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
+from kernelfit.arguments import suggests_names
 from kernelfit.errors import InputError
 from kernelfit.typing import Float
 
@@ -122,6 +123,10 @@ class Kernel:
     needs: Needs
     #: blocks of scratch that a tile of this kernel takes beside its own
     nesting: int = 0
+
+    def __init_subclass__(cls) -> None:
+        if "__init__" in cls.__dict__:
+            cls.__init__ = suggests_names({})(cls.__init__)  # type: ignore[method-assign]
 
     @property
     def parameters(self) -> dict[str, Any]:

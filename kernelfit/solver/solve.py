@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from kernelfit.arguments import flag, mapping, path_of
+from kernelfit.arguments import OTHER_NAMES, flag, mapping, path_of, suggests_names
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device.protocol import Device
 from kernelfit.errors import InputError
@@ -32,6 +32,7 @@ from kernelfit.typing import GammaRule, PrecisionName, RidgeLike, Singular, Tier
 KernelLike = str | Kernel | Callable[..., Any]
 
 
+@suggests_names(OTHER_NAMES)
 def solve(
     X: ArrayLike | PanelGram,
     Y: ArrayLike,

@@ -12,8 +12,11 @@ from sklearn.datasets import load_digits, make_multilabel_classification
 from sklearn.metrics import log_loss
 from sklearn.model_selection import cross_val_predict
 
+import kernelfit
 from kernelfit import KernelClassifier, KernelInterpolator
 from kernelfit.errors import InputError
+from kernelfit.features.gabor import Gabor
+from kernelfit.kernels import Gaussian
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +109,17 @@ def test_probabilities_are_asked_for(digits: tuple[np.ndarray, np.ndarray]) -> N
 def test_names_of_others_are_explained() -> None:
     with pytest.raises(TypeError, match="alpha: got an argument of that name; here it is called ridge"):
         KernelInterpolator(alpha=1.0)  # type: ignore[call-arg]
-    with pytest.raises(TypeError, match="did you mean precision"):
+    with pytest.raises(TypeError, match="did you mean 'precision'"):
         KernelClassifier(precison="mixed")  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="expected one of kernel, gamma"):
         KernelClassifier(xyz=1)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="strid: got an argument of that name; did you mean 'stride'"):
+        Gabor(strid=2)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="gama: got an argument of that name; did you mean 'gamma'"):
+        Gaussian(gama=2)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="alpha: got an argument of that name; here it is called ridge"):
+        kernelfit.solve(np.eye(2), np.ones(2), alpha=1.0)  # type: ignore[call-arg]
+    with pytest.raises(AttributeError, match="did you mean 'solve'"):
+        kernelfit.solev  # noqa: B018
+    with pytest.raises(InputError, match="did you mean 'degree'"):
+        kernelfit.solve(np.eye(2), np.ones(2), kernel="polynomial", kernel_params={"degre": 2})

@@ -1,0 +1,31 @@
+"""A wrong name suggests the right one: commands, kernels, feature maps; and a kernel's aliases are names."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner
+
+from kernelfit.cli import root
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("solev", "No such command 'solev'. Did you mean 'solve'?"),
+        ("solve --kernel gausian", "did you mean 'gaussian'?"),
+        ("solve --features gaborr", "did you mean 'gabor'?"),
+        ("solve --dataset digitz", "did you mean 'digits'?"),
+        ("features shwo", "Did you mean 'show'?"),
+    ],
+)
+def test_a_wrong_name_suggests_the_right_one(words, says):
+    result = CliRunner().invoke(root, words.split())
+    assert result.exit_code != 0
+    assert says in result.output + str(result.exception)
+
+
+def test_aliases_are_names_of_kernels():
+    words = "solve --dataset digits --n 60 --n-test 20 --kernel rbf --json -"
+    result = CliRunner().invoke(root, words.split())
+    assert result.exit_code == 0, result.output
+    assert '"gaussian"' in result.output
