@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from kernelfit.device.inverses import TriangleInverses
 from kernelfit.device.protocol import aligned
 from kernelfit.device.residency import Traffic, min_slots, rehearse
 from kernelfit.errors import PlanError
@@ -205,8 +206,8 @@ def fixed_bytes(layout: PanelLayout, size: int, row_bytes: int, columns: int, st
     """Bytes of the slab beside tiles of the factor.
 
     Rows and their vectors; right-hand sides in float64 and in the precision of the factor, products and absolute
-    sums; strips of both products, L1 distances, the user's values and K, as wide as a panel; two diagonal tiles kept
-    for their pivots; what potrf wants; the status of every panel.
+    sums; inverses of small triangles; strips of both products, L1 distances, the user's values and K, as wide as a
+    panel; two diagonal tiles kept for their pivots; what potrf wants; the status of every panel.
     """
     n, width = layout.n, layout.width
     vectors = 2 * aligned(n * columns * 8) + aligned(n * columns * size) + 2 * aligned(n * 8)
@@ -216,6 +217,7 @@ def fixed_bytes(layout: PanelLayout, size: int, row_bytes: int, columns: int, st
         aligned(n * row_bytes)
         + vectors
         + strips
+        + TriangleInverses.nbytes(layout, f"f{size}", columns)
         + 2 * aligned(width * width * size)
         + aligned(work)
         + aligned(layout.count * 4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kernelfit.device.inverses import TriangleInverses
 from kernelfit.device.panels import DevicePanels, Segment
 from kernelfit.device.protocol import Block, Device
 from kernelfit.gram.layout import PanelLayout
@@ -29,7 +30,13 @@ def solve_right(device: Device, stream: Any, lower: Block, x: Block, base: int =
 
 
 def eliminate_lower(
-    device: Device, stream: Any, segment: Segment, rhs: Block, layout: PanelLayout, origin: int = 0
+    device: Device,
+    stream: Any,
+    segment: Segment,
+    rhs: Block,
+    layout: PanelLayout,
+    origin: int = 0,
+    inverses: TriangleInverses | None = None,
 ) -> None:
     """A step of forward substitution with some rows of panel k; `rhs` (m, c) holds rows `origin` on.
 
@@ -39,20 +46,40 @@ def eliminate_lower(
     solved = rhs.part((first, last))
     start, block = segment.rows[0] - origin, segment.block
     if segment.first == segment.k:
-        device.solve_left(stream, block.part((0, last - first)), solved)
+        _solve_diagonal(device, stream, segment.k, block.part((0, last - first)), solved, inverses)
         start, block = last, block.part((last - first, block.rows))
     if block.rows:
         device.gemm(stream, -1.0, block, solved, 1.0, rhs.part((start, start + block.rows)))
 
 
-def solve_lower(device: Device, stream: Any, store: DevicePanels, rhs: Block) -> None:
+def _solve_diagonal(
+    device: Device,
+    stream: Any,
+    k: int,
+    lower: Block,
+    x: Block,
+    inverses: TriangleInverses | None,
+    transposed: bool = False,
+) -> None:
+    """X <- L^-1 X or L^-T X for the diagonal block of panel k."""
+    if inverses is not None and inverses.serve(x.columns):
+        inverses.solve(stream, k, lower, x, transposed=transposed)
+    else:
+        device.solve_left(stream, lower, x, transposed=transposed)
+
+
+def solve_lower(
+    device: Device, stream: Any, store: DevicePanels, rhs: Block, inverses: TriangleInverses | None = None
+) -> None:
     """B <- L^-1 B in place; B (n, c) in the dtype of the store."""
     for k in range(store.layout.count):
         for segment in store.segments(k, k, stream):
-            eliminate_lower(device, stream, segment, rhs, store.layout)
+            eliminate_lower(device, stream, segment, rhs, store.layout, inverses=inverses)
 
 
-def solve_lower_transposed(device: Device, stream: Any, store: DevicePanels, rhs: Block) -> None:
+def solve_lower_transposed(
+    device: Device, stream: Any, store: DevicePanels, rhs: Block, inverses: TriangleInverses | None = None
+) -> None:
     """B <- L^-T B in place; B (n, c) in the dtype of the store."""
     layout = store.layout
     for k in reversed(range(layout.count)):
@@ -68,10 +95,12 @@ def solve_lower_transposed(device: Device, stream: Any, store: DevicePanels, rhs
                 device.gemm(stream, -1.0, block, below, 1.0, target, transpose_a=True)
         # The first segment of a panel stays valid until the last.
         assert top is not None
-        device.solve_left(stream, top, target, transposed=True)
+        _solve_diagonal(device, stream, k, top, target, inverses, transposed=True)
 
 
-def solve_factored(device: Device, stream: Any, store: DevicePanels, rhs: Block) -> None:
+def solve_factored(
+    device: Device, stream: Any, store: DevicePanels, rhs: Block, inverses: TriangleInverses | None = None
+) -> None:
     """B <- (L L^T)^-1 B in place."""
-    solve_lower(device, stream, store, rhs)
-    solve_lower_transposed(device, stream, store, rhs)
+    solve_lower(device, stream, store, rhs, inverses)
+    solve_lower_transposed(device, stream, store, rhs, inverses)

@@ -22,6 +22,7 @@ from kernelfit.device.gram import (
     put,
     put_rows,
 )
+from kernelfit.device.inverses import TriangleInverses
 from kernelfit.device.multi_cholesky import Member, dealt_factor
 from kernelfit.device.panels import DevicePanels
 from kernelfit.device.plan import DevicePlan
@@ -104,6 +105,7 @@ class DeviceSystem:
         self._applied = slab.take(n, columns, np.float64)
         self._rhs = slab.take(n, columns, dtype)
         self._sums = slab.take(n, 1, np.float64)
+        self._inverses = TriangleInverses(device, plan.layout, dtype, columns)
         self._tile = slab.take(max(plan.strip, plan.width), plan.width, np.float64)
         self._store = store = DevicePanels(
             device,
@@ -143,7 +145,7 @@ class DeviceSystem:
         for a, b in self._column_chunks(vectors.shape[1]):
             block = self._cut(self._rhs, len(vectors), b - a)
             put(self._device, self._stream, np.ascontiguousarray(vectors[:, a:b]), block)
-            solve(self._device, self._stream, self._panels, block)
+            solve(self._device, self._stream, self._panels, block, self._inverses)
             result[:, a:b] = fetch(self._device, self._stream, block)
         return result
 
