@@ -24,7 +24,7 @@ _ROWS = 1_000
 _RIDGES = np.logspace(-6, 2, 9)
 _ALPHAS = np.logspace(-3, 6, 19)
 _C = (1.0, 10.0, 100.0)
-# In units of what is usual: 1 / d for columns of variance 1.
+# Of gamma, in units of what is usual: 1 / (d Var X), which is 1 / d for standardised columns.
 _WIDTHS = (0.01, 0.1, 1.0, 10.0)
 
 Gram = Callable[[Array, Array], Float]
@@ -77,7 +77,7 @@ def _kernel_ridge(entry: Entry, data: Compared, seed: int) -> Entry:
 
     small = data.drawn(_ROWS, seed)
     trials: list[tuple[tuple[float, float], dict[str, Any], float, Gram]] = []
-    for description, gram in _grid(data.X.shape[1]):
+    for description, gram in _grid(_spread(data)):
         k = gram(small.X, small.X)
         for alpha, residuals in zip(
             _RIDGES, Spectrum.of(k).left_out(small.targets, _RIDGES.tolist()), strict=True
@@ -95,8 +95,13 @@ def _kernel_ridge(entry: Entry, data: Compared, seed: int) -> Entry:
     return entry.tested(data, lambda rows: model.predict(gram(rows, data.X)).reshape(len(rows), -1))
 
 
-def _grid(d: int) -> Iterator[tuple[dict[str, Any], Gram]]:
-    """scikit-learn's kernels, their widths about what is usual for standardised columns."""
+def _spread(data: Compared) -> float:
+    """d Var X, as `gamma="scale"` of scikit-learn's support vector machines has it."""
+    return data.X.shape[1] * (float(data.X.var()) or 1.0)
+
+
+def _grid(spread: float) -> Iterator[tuple[dict[str, Any], Gram]]:
+    """scikit-learn's kernels, their widths about what is usual."""
     from sklearn.gaussian_process.kernels import Matern, RationalQuadratic
     from sklearn.metrics.pairwise import pairwise_kernels
 
@@ -106,7 +111,7 @@ def _grid(d: int) -> Iterator[tuple[dict[str, Any], Gram]]:
         )
 
     for width in _WIDTHS:
-        gamma, length_scale = width / d, float(np.sqrt(d / width))
+        gamma, length_scale = width / spread, float(np.sqrt(spread / width))
         yield pairwise("rbf", gamma=gamma)
         yield pairwise("laplacian", gamma=gamma)
         yield pairwise("polynomial", gamma=gamma, degree=2)
@@ -134,7 +139,7 @@ def _support_vectors(entry: Entry, data: Compared, seed: int) -> Entry:
     from sklearn.svm import SVC, SVR
 
     small = data.drawn(_ROWS, seed)
-    gammas = ["scale", *(width / data.X.shape[1] for width in _WIDTHS[:2])]
+    gammas = [width / _spread(data) for width in _WIDTHS[:3]]
     if data.classes is not None:
         few = int(np.unique(small.y, return_counts=True)[1].min())
         folds = StratifiedKFold(_count(3, few), shuffle=True, random_state=seed % 2**32)

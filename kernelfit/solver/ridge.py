@@ -29,6 +29,10 @@ CANDIDATES: tuple[float, ...] = (0.0, *half_decades(-12, 0))
 #: where the best lies at an end, further ones are, while the last step lowered the error by this fraction
 GAIN = 1e-3
 _LEAST, _LARGEST = 1e-14, 1e9
+#: rows on which candidates are told apart at first, where K is generated for twice as many
+FIRST_ROWS = 1_500
+# Candidates to either side of the best of these that are tried on all rows: a decade.
+_NEIGHBOURS = 2
 
 
 @dataclass(frozen=True)
@@ -107,11 +111,14 @@ def choose_ridge(
     by decades, and among those the squared residual decides. Where K has `weights` (n,) residuals and rows count w_i
     times, and candidates are multiples of the mean of w_i K_ii.
 
-    Up to 6,000 rows all are used; beyond, as many rows (drawn by `seed`) as keep the path no longer than one
-    factorisation of K; fewer where `memory_limit` bytes, of which others hold `held`, ask for it. Raises `InputError`
-    where every K + ridge I is singular to rounding.
+    From 3,000 rows up only candidates within a decade of the best on 1,500 of them are tried on more, and further ones
+    while the best lies at an end. Up to 6,000 rows all are used; beyond, as many rows (drawn by `seed`) as keep the
+    path no longer than one factorisation of K; fewer where `memory_limit` bytes, of which others hold `held`, ask for
+    it. Raises `InputError` where every K + ridge I is singular to rounding.
     """
     started = time.perf_counter()
+    if source.kernel is not None and source.n >= 2 * FIRST_ROWS:
+        candidates = _promising(source, targets, backend, memory_limit, held, candidates, seed)
     plan = plan_path(source.n, len(candidates), targets.shape[1], backend.threads, memory_limit, held)
     mean = float(np.mean(source.diagonal()))
     if not mean > 0:
@@ -164,6 +171,27 @@ def choose_ridge(
         method=plan.method,
         seconds=time.perf_counter() - started,
     )
+
+
+def _promising(
+    source: GramSource,
+    targets: Float,
+    backend: CpuBackend,
+    memory_limit: int,
+    held: int,
+    candidates: Sequence[float],
+    seed: int,
+) -> Sequence[float]:
+    """Those about the best on a few rows; all where there is none."""
+    rows = np.sort(np.random.default_rng(seed).choice(source.n, FIRST_ROWS, replace=False))
+    part, few = source.subset(rows, backend), np.ascontiguousarray(targets[rows])
+    try:
+        first = choose_ridge(part, few, backend, memory_limit, held=held, candidates=candidates, seed=seed)
+    except InputError:
+        return candidates
+    tried = sorted({*candidates, *(trial.relative for trial in first.trials)})
+    best = tried.index(first.relative)
+    return tried[max(0, best - _NEIGHBOURS) : best + _NEIGHBOURS + 1]
 
 
 def extended(

@@ -101,6 +101,19 @@ def test_equals_are_those_within_a_standard_error(errors, residuals, expected, b
     assert choice.relative == candidates[expected]
 
 
+def test_many_rows_try_what_few_rows_prefer(noisy, monkeypatch):
+    x, y = noisy
+    whole = kernelfit.solve(x, y, gamma=5.0, ridge="auto").ridge_choice
+    monkeypatch.setattr(ridge_module, "FIRST_ROWS", 60)
+    choice = kernelfit.solve(x, y, gamma=5.0, ridge="auto").ridge_choice
+    assert choice.ridge == whole.ridge
+    assert choice.rows == 250
+    assert 5 <= len(choice.trials) < len(whole.trials)
+    for trial in choice.trials:
+        (same,) = (t for t in whole.trials if t.relative == trial.relative)
+        assert trial.loo_rmse == pytest.approx(same.loo_rmse, rel=1e-9)
+
+
 def test_classes_are_counted_and_the_residual_decides_among_equals(rng, backend):
     labels = rng.integers(0, 3, 200)
     x = np.eye(3)[labels] @ rng.standard_normal((3, 5)) + 0.7 * rng.standard_normal((200, 5))
