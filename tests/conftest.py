@@ -51,6 +51,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(skip)
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Bytes by their number: compressed ones hold the time, and all processes of the tests must name a test alike."""
+    return f"{len(val)} bytes" if isinstance(val, bytes) and len(val) > 12 else None
+
+
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(20161110)
