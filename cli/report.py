@@ -36,13 +36,24 @@ def command(runs: tuple[Path, ...], out: Path, title: str) -> None:
     RUN is a folder from solve --out, whose test rows are predicted again, or a JSON file from solve, study or bench.
     A run that was solved with --loo also shows which training rows are fitted by heart.
     """
-    if not out.absolute().parent.is_dir() or not os.access(out.absolute().parent, os.W_OK):
-        raise InputError(f"out: got {out}, expected a name in a folder that can be written to; name another")
+    check_target(out, "out")
     progress = TerminalProgress()
     entries: list[Entry] = [examine(run, progress) if run.is_dir() else _record(run) for run in runs]
+    click.echo(f"report: {out}, {size(write_page(entries, out, title))}")
+
+
+def check_target(target: Path, argument: str) -> None:
+    """Raise InputError before the work where no file can be written after it."""
+    folder = target.absolute().parent
+    if target.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise InputError(f"{argument}: got {target}, expected a file in a folder that can be written to")
+
+
+def write_page(entries: list[Entry], target: Path, title: str) -> int:
+    """Write the report, whole or not at all; its bytes."""
     content = page(entries, title).encode()
-    atomic.write_bytes(out, content)
-    click.echo(f"report: {out}, {size(len(content))}")
+    atomic.write_bytes(target, content)
+    return len(content)
 
 
 def _record(path: Path) -> Entry:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from kernelfit.errors import InputError
+from kernelfit.experiments.examination import examine, examine_result
 from kernelfit.experiments.experiment import Experiment
 from kernelfit.features.options import options, pairs
 from kernelfit.progress import TerminalProgress
@@ -26,6 +27,7 @@ from .options import (
 )
 from .output import GroupedCommand, emit
 from .output_folder import offer_to_resume
+from .report import check_target, write_page
 
 
 @click.command(name="solve", cls=GroupedCommand)
@@ -42,14 +44,24 @@ from .output_folder import offer_to_resume
     metavar="DIR",
     help="Store the run in a new folder: factor, solution, this result. kernelfit resume continues it.",
 )
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Also write an HTML page: the certificate in words, what is misclassified, as kernelfit report does.",
+)
 @json_option
 @click.pass_context
-def command(context: click.Context, run_dir: Path | None, json_target: str | None, **values: Any) -> None:
+def command(
+    context: click.Context, run_dir: Path | None, report: Path | None, json_target: str | None, **values: Any
+) -> None:
     """Interpolate a data set exactly and certify the answer.
 
     With no option this solves scikit-learn's handwritten digits, which need no file.
     """
     json_output.check_target(json_target)
+    if report is not None:
+        check_target(report, "report")
     experiment = Experiment(**experiment_arguments(values))
     result = experiment.run(
         run_dir,
@@ -57,6 +69,9 @@ def command(context: click.Context, run_dir: Path | None, json_target: str | Non
         command=command_line(context),
         progress=TerminalProgress(),
     )
+    if report is not None:
+        examined = examine_result(result) if run_dir is None else examine(run_dir)
+        write_page([examined], report, examined.record["dataset"])
     emit(result.record, json_target, tables.solve_table({**result.record, "out": run_dir}))
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from kernelfit.datasets import Dataset
 from kernelfit.errors import DataError, InputError
 from kernelfit.experiments.experiment import Experiment
+from kernelfit.experiments.result import Result
 from kernelfit.progress import ProgressLike, as_progress
 from kernelfit.runs.folder import RESULT
 from kernelfit.typing import Array, Float
@@ -91,11 +92,9 @@ def examine(run_dir: Path, progress: ProgressLike = None) -> Examination:
     result = Experiment.load(run_dir)
     record = dict(result.record)
     wants_left_out = any(record.get(key) is not None for key in ("loo_error", "loo_rmse"))
+    if not wants_left_out:
+        return examine_result(result, progress)
     try:
-        if not wants_left_out:
-            assert result.inputs is not None
-            dataset = result.inputs.load(progress)
-            return Examination(record, dataset, _scores(result, dataset))
         with Experiment.opened(run_dir, progress=progress) as (_, solved):
             solution, prepared = solved.solution, solved.prepared
             left_out = solution.leave_one_out(progress)
@@ -105,8 +104,23 @@ def examine(run_dir: Path, progress: ProgressLike = None) -> Examination:
                 record, solved.dataset, _scores(result, solved.dataset), left_out if whole else None
             )
     except (DataError, InputError) as error:
-        return Examination(record, notes=(f"the rows could not be looked at: {error}",))
+        return _without_rows(record, error)
 
 
-def _scores(result: Any, dataset: Dataset) -> Float | None:
+def examine_result(result: Result, progress: ProgressLike = None) -> Examination:
+    """The same of a result that has no factor, without the training rows by the others."""
+    record = dict(result.record)
+    try:
+        assert result.inputs is not None
+        dataset = result.inputs.load(as_progress(progress))
+        return Examination(record, dataset, _scores(result, dataset))
+    except (DataError, InputError) as error:
+        return _without_rows(record, error)
+
+
+def _without_rows(record: dict[str, Any], error: Exception) -> Examination:
+    return Examination(record, notes=(f"the rows could not be looked at: {error}",))
+
+
+def _scores(result: Result, dataset: Dataset) -> Float | None:
     return result.scores(dataset.X_test) if dataset.n_test else None

@@ -192,6 +192,20 @@ def test_the_command_writes_one_file(run: Path, tmp_path: Path, examination: Exa
         assert isinstance(CliRunner().invoke(root, [*arguments, "-o", str(target)]).exception, error)
 
 
+def test_a_solve_writes_its_own_report(tmp_path: Path) -> None:
+    target = tmp_path / "page.html"
+    words = ["solve", "--n", "60", "--n-test", "20", "--report", str(target), "--json", "-"]
+    done = CliRunner().invoke(root, words, catch_exceptions=False)
+    record = json.loads(done.stdout)
+    read = Reader(target.read_text())
+    assert f"{100 * record['test_error']:.2f} %" in read.text
+    assert "What is taken for what" in read.text
+    assert "Memorised" not in read.text
+    refused = CliRunner().invoke(root, ["solve", "--report", str(tmp_path / "no" / "page.html")])
+    assert isinstance(refused.exception, InputError)
+    assert str(refused.exception).startswith("--report: got")
+
+
 def test_a_run_whose_data_are_gone_still_shows_its_record(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("a,label\n" + "\n".join(f"{i},{i % 2}" for i in range(20)))
     Experiment(train=tmp_path / "rows.csv", gamma=1.0).run(tmp_path / "run")
