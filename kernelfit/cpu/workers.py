@@ -113,8 +113,10 @@ class Workers:
             if self._asked:
                 return
             threads, self._threads = self._threads, []
+            # With a queue of their own: threads that are started meanwhile would take what ends these.
+            jobs, self._jobs = self._jobs, SimpleQueue()
             for _ in threads:
-                self._jobs.put(None)
+                jobs.put(None)
         for thread in threads:
             thread.join()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import threading
+import time
 import weakref
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 
 import kernelfit
 from kernelfit.cpu.pool import CpuBackend
-from kernelfit.cpu.workers import WORKERS
+from kernelfit.cpu.workers import WORKERS, Job, Workers
 
 
 def workers():
@@ -90,3 +91,31 @@ def test_a_solve_leaves_no_thread_at_work():
     X = np.random.default_rng(0).standard_normal((300, 3))
     kernelfit.solve(X, X[:, 0], threads=2)
     assert WORKERS._asked == 0
+
+
+def test_threads_that_are_started_meanwhile_do_not_take_what_ends_the_others() -> None:
+    """The old thread waited for ever for what ends it, and the fork for the old thread."""
+    workers, busy, leave = Workers(), threading.Event(), threading.Event()
+
+    def late(_: object) -> None:
+        busy.set()
+        leave.wait(30)
+
+    # A helper that has not come back yet though nobody asks for it any more.
+    workers._ask(1)
+    workers._jobs.put(Job(late, [0]))
+    assert busy.wait(30)
+    workers._asked = 0
+    stopping = threading.Thread(target=workers.stop, daemon=True)
+    stopping.start()
+    while workers._threads:
+        time.sleep(0.001)
+    seen: list[int] = []
+    workers.run(Job(seen.append, range(3)), 1)
+    (new,) = workers._threads
+    new.join(0.2)  # where it takes what ends the other one, it ends itself
+    leave.set()
+    stopping.join(10)
+    assert not stopping.is_alive()
+    assert sorted(seen) == [0, 1, 2]
+    workers.stop()
