@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from kernelfit.gram.points import Points
 from kernelfit.progress import Progress, ProgressLike, as_progress
 from kernelfit.runs.folder import SOLUTION, WEIGHTS
 from kernelfit.solver.inputs import find_duplicates
+from kernelfit.solver.norms import UNRESOLVED
 from kernelfit.solver.solution import Solution
 from kernelfit.storage import hdf5, json_output
 from kernelfit.streaming import weights as feature_weights
@@ -151,6 +153,16 @@ class Result:
         self.solution.seconds["predict"] = time.perf_counter() - started
         return scores
 
+    def _note_norm(self, w: Float, progress: Progress) -> None:
+        """The RKHS norm by the weights, where K alpha did not resolve it."""
+        if not np.isnan(self.solution.rkhs_norm) or "mean_diagonal" not in self.record:
+            return
+        lengths, errors = feature_weights.norms(w, self.solution.alpha, self.record["mean_diagonal"])
+        if errors.max() < UNRESOLVED:
+            progress.note(
+                f"the RKHS norm is {math.hypot(*lengths):.6g} by the features' weights, to {errors.max():.1g} of itself"
+            )
+
     def _weights_of(self, feature: Any, training: Array, progress: Progress) -> Float:
         if self._weights is not None:
             return self._weights
@@ -164,6 +176,7 @@ class Result:
             where = "" if path is None else f": {path}"
             progress.note(f"the features' weights are computed from the training rows, once{where}")
             self._weights = feature_weights.weights(feature, training, self.solution.alpha, progress)
+            self._note_norm(self._weights, progress)
             try:
                 if path is not None:
                     feature_weights.write(path, self._weights, digest)

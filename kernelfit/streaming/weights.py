@@ -51,6 +51,19 @@ def predict(net: StreamingFeatures, X: ArrayLike, w: Float, progress: ProgressLi
     return values
 
 
+def norms(w: Float, alpha: Float, mean_diagonal: float) -> tuple[Float, Float]:
+    """|f_c| = |w_c| (c,), and a bound of its relative error, where alpha^T K alpha is noise: of |w|, not of its square.
+
+    Each entry of w is a sum over n rows, so that w is off by about (8 + sqrt(n)) u sum_i |z_i| |alpha_i|, at most
+    (8 + sqrt(n)) u (n mean_diagonal)^1/2 |alpha|, mean_diagonal that of K.
+    """
+    n = len(alpha)
+    unit = (8.0 + np.sqrt(n)) * 0.5 * np.finfo(np.float64).eps
+    lengths: Float = np.linalg.norm(w, axis=0)
+    lost = unit * np.sqrt(n * mean_diagonal) * np.linalg.norm(alpha, axis=0)
+    return lengths, np.divide(lost, lengths, out=np.full_like(lengths, np.inf), where=lengths > 0)
+
+
 def _pass(
     net: StreamingFeatures,
     rows: NDArray[Any],

@@ -47,3 +47,15 @@ def test_a_file_serves_its_own_solution_only(net: RandomConv, tmp_path: Path) ->
     assert feature_weights.read(path, "abc", len(w) + 1) is None
     path.write_bytes(path.read_bytes()[:-1])
     assert feature_weights.read(path, "abc", len(w)) is None
+
+
+def test_norms_are_those_of_the_weights(rng):
+    """Of a K without rank alpha is large and alpha^T K alpha noise, while the weights have digits."""
+    z, y = rng.standard_normal((200, 5)), rng.standard_normal((200, 2))
+    K, ridge = z @ z.T, 1e-10
+    alpha = np.linalg.solve(K + ridge * np.eye(200), y)
+    lengths, errors = feature_weights.norms(z.T @ alpha, alpha, float(np.mean(np.diagonal(K))))
+    exact = np.linalg.norm(z.astype(np.longdouble).T @ alpha.astype(np.longdouble), axis=0)
+    assert (np.abs(lengths - exact) <= errors * exact).all()
+    assert 1e-8 < errors.max() < 0.5
+    assert np.array_equal(feature_weights.norms(0 * z.T @ alpha, alpha, 1.0)[1], [np.inf, np.inf])
