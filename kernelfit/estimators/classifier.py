@@ -107,7 +107,7 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
         rows, labels = validate_data(
             self,
             on_host(X, "X"),
-            on_host(y, "y"),
+            _labels(y),
             dtype=DTYPES,
             accept_sparse=self._sparse,
             multi_output=True,
@@ -175,7 +175,8 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
         self.classes_, codes = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
             raise InputError(
-                f"y: got one class only, {self.classes_[0]!r}; expected rows of at least 2 classes, give more rows"
+                f"y: got one class only, {self.classes_.tolist()[0]!r}; expected rows of at least 2 classes, give more "
+                "rows"
             )
         return one_hot(codes, len(self.classes_))
 
@@ -198,6 +199,13 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
                 for column, target in zip(scores.T, targets.T, strict=True)
             ]
         )
+
+
+def _labels(y: Any) -> Any:
+    """y as it is, or the integers of a nullable column of pandas, which scikit-learn would make floats."""
+    y = on_host(y, "y")
+    nullable = hasattr(getattr(y, "dtype", None), "numpy_dtype") and y.dtype.kind in "biu"
+    return y.to_numpy(y.dtype.numpy_dtype) if nullable and not y.isna().any() else y
 
 
 def _both(scores: Float) -> Float:

@@ -75,6 +75,8 @@ class Request:
         choose = isinstance(ridge, str) and ridge == "auto"
         ridges = None if isinstance(ridge, str) else as_ridges(ridge)
         kernel = others.get("kernel")
+        if isinstance(kernel, type):
+            raise InputError(f"kernel: got the class {kernel.__name__}, expected {kernel.__name__}(...)")
         if callable(kernel) and not isinstance(kernel, (str, Kernel)):
             others |= {"kernel": own_kernel(kernel, others.get("kernel_params")), "kernel_params": {}}
         request = cls(

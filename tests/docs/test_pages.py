@@ -27,6 +27,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 PAGES = (
     "index.md",
     "kernels.md",
+    "estimators.md",
     "report.md",
     "tutorials/table.md",
     "tutorials/randomisation.md",

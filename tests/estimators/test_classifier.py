@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
@@ -104,6 +105,15 @@ def test_probabilities_are_asked_for(digits: tuple[np.ndarray, np.ndarray]) -> N
     assert "probability=True" in str(raised.value.__cause__)
     with pytest.raises(InputError, match="primal path"):
         KernelClassifier("linear", probability=True).fit(X[:, 20:24], y)
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "boolean", "category", "string"])
+def test_classes_are_what_was_brought(digits: tuple[np.ndarray, np.ndarray], dtype: str) -> None:
+    X, y = digits
+    labels = pd.Series(y[:60] > 4).astype(dtype)
+    if dtype == "Int64":
+        assert KernelClassifier().fit(X[:60], labels).predict(X[:2]).dtype.kind == "i"
+    assert_array_equal(KernelClassifier().fit(X[:60], labels).predict(X[:60]), labels.to_numpy())
 
 
 def test_names_of_others_are_explained() -> None:

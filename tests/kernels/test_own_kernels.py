@@ -120,6 +120,8 @@ def test_noise_of_scikit_learns_stands_on_the_diagonal(problem):
         kernelfit.solve(x, y, kernel=kernel, kernel_params={"length_scale": 1.0})
     with pytest.raises(InputError, match="kernel: got 3"):
         FromSklearn(3)
+    with pytest.raises(InputError, match=r"kernel: got the class Gaussian, expected Gaussian\(...\)"):
+        kernelfit.solve(x, y, kernel=Gaussian)
 
 
 def test_a_function_that_fails_is_one_line(problem):
