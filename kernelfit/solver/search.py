@@ -38,7 +38,7 @@ from kernelfit.typing import Float
 
 #: rows on which widths are told apart at first: 0.04 s a width on one core
 COARSE_ROWS = 700
-#: rows on which the best are compared: all of so many, a fifth of more; at n = 8,000 two thirds of the solve's time
+#: rows on which the best are compared: all of so many, a fifth of more; at n = 8,000 less time than the solve
 MIN_ROWS, MAX_ROWS = 1_500, 4_000
 _COARSE = tuple(range(-8, 7, 2))
 #: widths beyond 2^24 from the median rule's are not tried
