@@ -236,9 +236,11 @@ def _label_column(table: Table, target: str | None) -> tuple[int, str]:
             if lowered.count(name) == 1:
                 return lowered.index(name), ""
         if _says_id(table.names[-1]):
-            raise InputError(
-                f"target: got none, and the last column of {table.path.name}, {table.names[-1]!r}, names rows; "
-                f"expected the label, one of {_listed(table.names[:-1])}"
+            raise damaged(
+                table.path,
+                "the label in the last column where no other is called so",
+                f"{table.names[-1]!r}, which names rows",
+                "name the label with --target",
             )
     return len(lowered) - 1, ", the last; --target names another"
 
