@@ -2,34 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from kernelfit.cpu import blas
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.points import Points
+from kernelfit.gram.protocol import EPILOGUE
 from kernelfit.gram.tile import ColumnBlock, evaluate
-from kernelfit.kernels.base import Kernel
+from kernelfit.kernels.base import Kernel, Needs
 from kernelfit.progress import Progress
 from kernelfit.typing import Float, Span
 
-# Rows of a strip of test points.
-_STRIP = 512
+# Rows of a strip of test points, and training rows that they meet at a time.
+_STRIP, _COLUMNS = 512, 1_024
+# Bytes of converted training rows that are kept from one prediction to the next.
+_KEPT = 2**28
+
+
+class Prepared:
+    """Training rows as predictions multiply them: n d numbers, or bytes where those are multiplied, made once and kept
+    up to 256 MiB, so that a single row costs no conversion of all others."""
+
+    def __init__(self) -> None:
+        self._key: tuple[Points, bool, Needs] | None = None
+        self._blocks: tuple[ColumnBlock, ...] = ()
+
+    def columns(self, points: Points, exact: bool, needs: Needs) -> Iterable[ColumnBlock]:
+        """Blocks of training rows, in order."""
+        key, blocks = self._key, self._blocks
+        if key is None or key[0] is not points or key[1:] != (exact, needs):
+            n, d = points.shape
+            made = (ColumnBlock(points, a, min(a + _COLUMNS, n), exact, needs) for a in range(0, n, _COLUMNS))
+            if n * d * (1 if exact and points.multiplies_bytes else 8) > _KEPT:
+                return made
+            blocks = tuple(made)
+            self._blocks, self._key = blocks, (points, exact, needs)
+        return blocks
 
 
 def predict(
-    kernel: Kernel, points: Points, rows: Points, alpha: Float, backend: CpuBackend, progress: Progress
+    kernel: Kernel,
+    points: Points,
+    rows: Points,
+    alpha: Float,
+    backend: CpuBackend,
+    progress: Progress,
+    prepared: Prepared | None = None,
 ) -> Float:
     """k(rows, points) alpha: (m, c) for rows (m, d), points (n, d) and alpha (n, c)."""
     rows.require_alike(points)
     m, n = rows.shape[0], points.shape[0]
     values = np.zeros((m, alpha.shape[1]))
-    layout = PanelLayout.of_order(n)
     exact = rows.exact and points.exact
     kernel.compile()
     with progress.phase("predict", float(m) * n, "entries") as advance:
-        for j in range(layout.count):
-            columns = ColumnBlock(points, layout.start(j), layout.stop(j), exact, kernel.needs)
+        for columns in (prepared or Prepared()).columns(points, exact, kernel.needs):
 
             def accumulate(strip: Span, columns: ColumnBlock = columns) -> None:
                 start, stop = strip
@@ -38,7 +68,8 @@ def predict(
                 blas.gemm(1.0, tile, alpha[columns.start : columns.stop], 1.0, values[start:stop])
                 advance(float(stop - start) * (columns.stop - columns.start))
 
-            backend.run(accumulate, strips_of(m))
+            entries = float(m) * (columns.stop - columns.start)
+            backend.run(accumulate, strips_of(m), entries * (2.0 * points.shape[1] + EPILOGUE))
     return values
 
 

@@ -29,7 +29,7 @@ from kernelfit.solver.answer import answer
 from kernelfit.solver.certificate import Certificate
 from kernelfit.solver.inputs import Duplicates, as_targets, refuse_conflicts
 from kernelfit.solver.posterior import covariance, variances
-from kernelfit.solver.predict import predict, strips_of
+from kernelfit.solver.predict import Prepared, predict, strips_of
 from kernelfit.solver.problem import AbsentGram, Problem, is_primal
 from kernelfit.solver.problem_record import arrays_of, meta_of, problem_of
 from kernelfit.solver.remarks import remark
@@ -76,6 +76,7 @@ class Solution:
     weights : (d, c) of the linear kernel with fewer features than rows (its primal path), else None
     gflops_factor, threads, device : how fast, by how many threads and where the factor was made
     factor : the factored system; None where it was closed or comes from a file
+    prepared : training rows as predictions multiply them, kept after the first prediction (see `Prepared`)
 
     The problem's `kernel`, `points`, `targets`, `ridge`, `precision`, `kept`, `rows_given`, `duplicates`,
     `input_scale`, `single_target`, `ridge_choice` and `gamma_choice` are read through properties (see `Problem`).
@@ -95,6 +96,7 @@ class Solution:
     threads: int | None = None
     device: str = "cpu"
     factor: System | None = None
+    prepared: Prepared = field(default_factory=Prepared, repr=False, compare=False)
 
     @property
     def kernel(self) -> Kernel | None:
@@ -409,7 +411,12 @@ class Solution:
 
     def __getstate__(self) -> dict[str, Any]:
         """What pickle and copy take: all but the factor, whose panels belong to this process."""
-        return {**self.__dict__, "factor": None, "problem": self.problem.without_gram()}
+        return {
+            **self.__dict__,
+            "factor": None,
+            "prepared": Prepared(),
+            "problem": self.problem.without_gram(),
+        }
 
     def _note(self, message: str, progress: Progress) -> None:
         if message not in self.notes:
@@ -457,10 +464,10 @@ class Solution:
             for a, b in strips_of(rows.shape[0]):
                 values[a:b] = rows.scaled(a, b) @ coefficients
             return values
-        if self.factor is not None and not self.factor.closed:
+        if self.factor is not None and not self.factor.closed and self.factor.name != "cpu":
             return self.factor.predict(rows, coefficients, progress)  # a device has the training rows there
         with CpuBackend(self.threads) as backend:
-            return predict(kernel, self.points, rows, coefficients, backend, progress)
+            return predict(kernel, self.points, rows, coefficients, backend, progress, self.prepared)
 
 
 def _text(ridge: Any) -> str:

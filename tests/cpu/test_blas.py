@@ -131,3 +131,17 @@ def test_products_run_in_several_threads_at_once(rng):
         list(pool.map(lambda out: blas.gemm(1.0, a, b, 0.0, out), outs))
     assert all(np.array_equal(out, outs[0]) for out in outs)
     np.testing.assert_allclose(outs[0], a @ b, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_a_product_with_one_column(rng, dtype, transposed):
+    a = rng.standard_normal((9, 7 + 3)).astype(dtype)[:, 2:9]
+    op = a.T if transposed else a
+    x, y = (rng.standard_normal((size, 4)).astype(dtype)[:, 1:2] for size in op.shape[::-1])
+    expected = -2.0 * op @ x + 0.5 * y
+    blas.gemm(-2.0, a, x, 0.5, y, transpose_a=transposed)
+    np.testing.assert_allclose(y, expected, atol=30 * np.finfo(dtype).eps)
+    blank = np.full_like(y, np.nan)
+    blas.gemm(1.0, a, x, 0.0, blank, transpose_a=transposed)
+    np.testing.assert_allclose(blank, op @ x, atol=30 * np.finfo(dtype).eps)

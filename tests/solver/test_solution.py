@@ -347,3 +347,20 @@ def test_a_solve_without_the_componentwise_error_has_the_same_alpha_and_norm(rng
     assert coarse.rkhs_norm == pytest.approx(whole.rkhs_norm, rel=1e-12)
     assert coarse.certificate.rkhs_norm_error >= whole.certificate.rkhs_norm_error
     solution.close()
+
+
+def test_training_rows_are_prepared_once_and_not_pickled(rng, monkeypatch):
+    x, y = rng.standard_normal((60, 3)) + 5.0, rng.standard_normal(60)
+    solution = kernelfit.solve(x, y, gamma=1.0)
+    expected = solution.predict(x[:4])
+    made = []
+    honest = type(solution.points).block
+    monkeypatch.setattr(
+        type(solution.points), "block", lambda self, *span: (made.append(self), honest(self, *span))[1]
+    )
+    assert np.array_equal(solution.predict(x[:4]), expected)
+    assert solution.points not in made
+    copy = pickle.loads(pickle.dumps(solution))
+    assert copy.prepared._key is None
+    assert np.array_equal(copy.predict(x[:4]), expected)
+    assert copy.points in made
