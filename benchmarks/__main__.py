@@ -16,6 +16,7 @@ BENCHMARKS = {
     "solve": "benchmarks.solve",
     "disk": "benchmarks.disk",
     "guard": "benchmarks.guard",
+    "small": "benchmarks.small",
     "peers-cpu": "benchmarks.peers.compare",
     "random-conv": "benchmarks.random_conv",
     "learning-curve": "benchmarks.learning_curve",

@@ -27,7 +27,7 @@ Item = TypeVar("Item")
 # Threads that a system of today may start.
 _MOST = 2**15
 # Floating point operations that one core does in about the time in which another wakes and takes Python's lock.
-_WORTH = 1e7
+_WORTH = 4e7
 
 
 class CpuBackend:
