@@ -114,6 +114,7 @@ def root() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit; whatever goes wrong on the user's side is one line on standard error."""
+    _open_standard_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A character that the terminal lacks must not cost the result; file names keep their bytes.
         utf8 = codecs.lookup(sys.stdout.encoding).name == "utf-8"
@@ -136,8 +137,22 @@ def main(arguments: list[str] | None = None) -> None:
     except MemoryError as error:
         _fail(f"out of memory ({error}); give --memory a limit, or take fewer rows with --n", 2)
     except OSError as error:
+        if error.filename is None and isinstance(error, FileNotFoundError):
+            _fail("the current folder is not there any more; change to another one", 2)
         _fail(str(error), 2)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _open_standard_streams() -> None:
+    """What the caller has closed becomes /dev/null: the first files that are opened would else be taken for it."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - lives until exit
 
 
 def _fail(message: str, code: int) -> NoReturn:

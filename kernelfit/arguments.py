@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import functools
 import inspect
 import os
@@ -142,6 +143,13 @@ def path_of(name: str, value: Any) -> Path:
         os.fsencode(path)
     except (TypeError, ValueError):
         raise InputError(f"{name}: got {shown(value)}, expected the path of a file or folder") from None
+    try:
+        os.lstat(path)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise InputError(
+                f"{name}: got {shown(str(value))}, expected a path that is not as long"
+            ) from None
     return path
 
 

@@ -143,7 +143,7 @@ def _existing(argument: str, path: Path) -> Path:
 
 
 def _own_path(name: str) -> Path:
-    path = Path(name).expanduser()
+    path = path_of("dataset", Path(name).expanduser())
     if path.exists():
         return path
     close = difflib.get_close_matches(name, REGISTRY, n=1)

@@ -8,6 +8,7 @@ one `StorageError` says why.
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 import secrets
@@ -65,7 +66,7 @@ class Draft:
         """The digest of all that was written, once it is known to be on the disk."""
         if self.error is not None:
             raise self.error
-        os.fsync(self._descriptor)
+        sync(self._descriptor)
         there, position = hashlib.blake2b(digest_size=16), 0
         while block := os.pread(self._descriptor, _LARGEST_TRANSFER, position):
             there.update(block)
@@ -130,6 +131,17 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Put `data` in place of what `path` holds. Raises `StorageError`."""
     with replacing(path) as draft:
         draft.write(data)
+
+
+def sync(descriptor: int) -> None:
+    """Return when what was written to a file is on the disk. Raises `OSError`."""
+    # macOS answers fsync when the drive has the bytes in its memory.
+    full = getattr(fcntl, "F_FULLFSYNC", None)
+    if full is not None:
+        with suppress(OSError):  # a file system that cannot
+            fcntl.fcntl(descriptor, full)
+            return
+    os.fsync(descriptor)
 
 
 def append(descriptor: int, data: bytes) -> None:

@@ -162,7 +162,7 @@ class Journal:
     def sync(self) -> None:
         """Return when what was appended is on the disk, under the name it was opened by."""
         try:
-            os.fsync(self._descriptor)
+            atomic.sync(self._descriptor)
         except OSError as error:
             raise storage_error("write the journal", self.path, error) from None
         require_in_place(self.path, self._descriptor)

@@ -19,7 +19,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from kernelfit.errors import StorageError
 from kernelfit.gram.layout import PanelLayout
-from kernelfit.storage.atomic import storage_error
+from kernelfit.storage.atomic import storage_error, sync
 from kernelfit.storage.hdf5_layout import Metadata, lay_out, reserve
 from kernelfit.storage.regular import open_regular
 from kernelfit.typing import Span
@@ -76,20 +76,20 @@ class PanelFile:
     def read(self, j: int, rows: Span, out: NDArray[Any]) -> None:
         """out <- these rows of panel j; `out` is contiguous."""
         view, offset = memoryview(out.reshape(-1).data).cast("B"), self._offset(j, rows)
-        self._transfer(os.preadv, "read panels", view, offset)
+        self._transfer(_preadv, "read panels", view, offset)
         self.bytes_read += len(view)
 
     def write(self, j: int, rows: Span, block: NDArray[Any]) -> None:
         """Put these rows of panel j into the file; `block` is contiguous."""
         view, offset = memoryview(block.reshape(-1).data).cast("B"), self._offset(j, rows)
-        self._transfer(os.pwritev, "write panels", view, offset)
+        self._transfer(_pwritev, "write panels", view, offset)
         self.bytes_written += len(view)
 
     def sync(self) -> None:
         """Return when what was written is on the disk, under the name it was opened by."""
         try:
-            # macOS has no `fdatasync`, which leaves times out.
-            getattr(os, "fdatasync", os.fsync)(self._descriptor)
+            # `fdatasync` leaves times out; macOS does not have it.
+            getattr(os, "fdatasync", sync)(self._descriptor)
         except OSError as error:
             raise storage_error("write panels", self.path, error) from None
         require_in_place(self.path, self._descriptor)
@@ -127,7 +127,7 @@ class PanelFile:
     def _write_metadata(self, metadata: Metadata) -> None:
         """Write what lies outside the panels."""
         for start, stop in metadata_spans(self.layout, self.dtype, self.offsets, metadata.size):
-            self._transfer(os.pwritev, "write metadata", memoryview(metadata.span(start, stop)), start)
+            self._transfer(_pwritev, "write metadata", memoryview(metadata.span(start, stop)), start)
 
     def _offset(self, j: int, rows: Span) -> int:
         width = self.layout.shape(j)[1]
@@ -146,6 +146,22 @@ class PanelFile:
                     f"{self.path}: ended at byte {offset + done}, {len(view) - done} more expected; truncated?"
                 )
             done += moved
+
+
+def _preadv(descriptor: int, views: list[memoryview], offset: int) -> int:
+    """`os.preadv`, which older systems do not have, of one view."""
+    if hasattr(os, "preadv"):
+        return os.preadv(descriptor, views, offset)
+    data = os.pread(descriptor, len(views[0]), offset)
+    views[0][: len(data)] = data
+    return len(data)
+
+
+def _pwritev(descriptor: int, views: list[memoryview], offset: int) -> int:
+    """`os.pwritev`, which older systems do not have, of one view."""
+    if hasattr(os, "pwritev"):
+        return os.pwritev(descriptor, views, offset)
+    return os.pwrite(descriptor, views[0], offset)
 
 
 def lay_out_panels(layout: PanelLayout, dtype: np.dtype[Any]) -> tuple[Metadata, list[int]]:

@@ -13,7 +13,8 @@ import kernelfit
 from kernelfit.cpu import environment, memory
 
 for name in ("posix_fallocate", "posix_fadvise", "fdatasync", "sched_getaffinity", "memfd_create", "copy_file_range",
-             "O_DIRECT", "O_PATH", "getrandom", "pidfd_open", "eventfd", "splice", "sched_setaffinity"):
+             "O_DIRECT", "O_PATH", "preadv", "pwritev", "register_at_fork", "fork", "forkpty", "posix_spawn",
+             "getrandom", "pidfd_open", "eventfd", "splice", "sched_setaffinity"):
     if hasattr(os, name):
         delattr(os, name)
 

@@ -37,6 +37,7 @@ WRONG: tuple[Any, ...] = (
     3 + 4j,
     "a\x00b",
     "\ud800",
+    "x" * 300,
 )
 X = np.random.default_rng(0).normal(size=(12, 4))
 Y = X[:, :1] + 1.0

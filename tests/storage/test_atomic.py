@@ -128,3 +128,22 @@ def test_a_folder_appears_with_all_its_files_or_not_at_all(tmp_path: Path) -> No
     with pytest.raises(StorageError, match="cannot write"), atomic.replacing_folder(target):
         pass  # the target is not empty
     assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("able", [True, False])
+def test_drives_are_asked_for_what_macos_does_not_ask_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, able: bool
+) -> None:
+    asked: list[int] = []
+
+    def control(descriptor: int, command: int) -> int:
+        asked.append(command)
+        if not able:
+            raise OSError(errno.ENOTSUP, "not supported")
+        return 0
+
+    monkeypatch.setattr(atomic.fcntl, "F_FULLFSYNC", 51, raising=False)
+    monkeypatch.setattr(atomic.fcntl, "fcntl", control)
+    atomic.write_bytes(tmp_path / "file", b"content")
+    assert asked == [51]
+    assert (tmp_path / "file").read_bytes() == b"content"
