@@ -122,7 +122,7 @@ def _refined(system: System, targets: Float, progress: Progress) -> Solved:
         return verified[-1][0]
 
     residual = targets - first.values - ridge * start
-    operators = Operators(product, system.apply_inverse, system.problem.norm(first), verify)
+    operators = Operators(product, system.apply_inverse, first.norm + system.problem.min_ridge, verify)
     refined = refine(operators, targets, start, residual)
     fresh = next((made for applied, made in verified if applied is refined.applied), None)
     return Solved(refined.solution, fresh, refined.iterations, seconds, refined.backward_error)
@@ -142,12 +142,16 @@ def certify(
     `norm` is |A|_1 where that is known already.
     """
     problem, alpha = system.problem, solved.alpha
-    product = solved.product or system.product(alpha, progress, "certify", with_norm=norm is None)
+    weighted = problem.weights is not None
+    with_norm = norm is None or weighted
+    product = solved.product or system.product(alpha, progress, "certify", with_norm=with_norm)
     ridges, fitted = problem.ridges, product.values
     norm = problem.norm(product) if norm is None else norm
+    # Beside the ridge of a row of little weight the errors of all others would be nothing.
+    size = product.norm + problem.min_ridge if weighted else norm
     with np.errstate(over="ignore", invalid="ignore"):  # what overflowed is refused below
         residual = targets - fitted - ridges * alpha
-        error = backward_error(residual, norm, alpha, targets)
+        error = backward_error(residual, size, alpha, targets)
     _require_solution(system, solved, error, scaled(targets, powers))
     pivots, (condition, of_a) = system.pivots, _condition(system, norm, progress)
     norms, norm_errors = function_norms(system, targets, alpha, fitted, product.absolute, norm)

@@ -37,7 +37,8 @@ class Certificate:
     ----------
     backward_error : max over columns of |y - A alpha|_inf / (|A|_inf |alpha|_inf + |y|_inf), K formed afresh: alpha
         solves exactly a system whose entries differ from A and y by this fraction of the largest row of A and of the
-        largest target. The unit roundoff is 1.1e-16; rounding errors cancel, so that less is common
+        largest target. The unit roundoff is 1.1e-16; rounding errors cancel, so that less is common. With sample
+        weights |A| is |K| and the least ridge of a row, beside whose largest the others would be nothing
     componentwise_backward_error : max_ij |y - A alpha| / (|A| |alpha| + |y|), Oettli and Prager's: every entry of A and
         y differs by this fraction of itself, which is the stronger statement; None for a K with negative entries on a
         device

@@ -138,7 +138,8 @@ def pose(
 ) -> Problem:
     """(K + ridge W^-1) alpha = Y with every choice made. Raises `InputError` and `DuplicateRowsError`."""
     if isinstance(request.kernel, str) and request.kernel == "precomputed":
-        problem, every = _pose_gram(X, Y, request, backend, notes, sample_weight), None
+        memory = resources.memory_limit
+        problem, every = _pose_gram(X, Y, request, memory, backend, notes, sample_weight), None
     else:
         given = _given_rows(X, Y, request, resources.memory_limit, notes, sample_weight)
         problem, every = _pose_rows(given, Y, request, resources, backend, notes), given.every
@@ -150,10 +151,12 @@ def pose(
             f"ridge: got {len(request.ridges)} numbers for {columns} targets, expected one or one for each"
         )
     if not request.choose:
+        _require_finite_ridges(problem)
         return problem
     choice = problem.ridge_choice or _chosen_ridge(problem, request, resources, backend, notes)
     notes.add(choice.summary())
     problem = replace(problem, ridge=choice.ridge, ridge_choice=choice)
+    _require_finite_ridges(problem)
     if choice.ridge == 0 or every is None or not problem.duplicates:
         return problem
     # A row that occurs twice counts twice beside a ridge, however the ridge was found.
@@ -169,8 +172,25 @@ def pose(
     )
 
 
+def _require_finite_ridges(problem: Problem) -> None:
+    with np.errstate(over="ignore"):
+        if np.isfinite(problem.ridges).all():
+            return
+    assert problem.weights is not None
+    raise InputError(
+        f"sample_weight: ridge / {problem.weights.min():.3g} overflows, expected weights nearer to 1; rescale them, or "
+        "make the least of them 0"
+    )
+
+
 def _pose_gram(
-    X: Any, Y: ArrayLike, request: Request, backend: CpuBackend, notes: Notes, sample_weight: ArrayLike | None
+    X: Any,
+    Y: ArrayLike,
+    request: Request,
+    memory: int,
+    backend: CpuBackend,
+    notes: Notes,
+    sample_weight: ArrayLike | None,
 ) -> Problem:
     """The problem of a Gram matrix that is there already; its ridge is 0 where it is still to be chosen."""
     if request.gamma is not None or request.kernel_params:
@@ -188,6 +208,13 @@ def _pose_gram(
         kept = _weighted(weights, request, notes)
         weights = weights[kept]
         if len(kept) < n:
+            needed = 8 * len(kept) ** 2
+            if needed > memory:
+                raise InputError(
+                    f"sample_weight: the matrix without rows of weight 0 takes {needed:,} bytes, got {memory:,} of "
+                    "memory; leave them out of the matrix"
+                )
+            notes.add(f"the matrix without these rows and columns is a copy of {needed:,} bytes")
             source, targets = source.subset(kept, backend), np.ascontiguousarray(targets[kept])
     return _problem(Y, request, source, _Given(n, np.setdiff1d(np.arange(n), kept)), targets, kept, weights)
 

@@ -60,6 +60,19 @@ def test_weights_are_those_of_kernel_ridge(problem, options, tmp_path):
     assert_allclose(solution.rkhs_norm_per_column, np.sqrt(np.sum(alpha * (k @ alpha), axis=0)), rtol=1e-10)
 
 
+@pytest.mark.parametrize("precision", ["float64", "mixed"])
+def test_weights_of_sixteen_decades(problem, precision):
+    """A backward error beside the largest ridge let mixed precision stop at 5e-9 of the fitted values."""
+    x, y, _ = problem
+    w = 10.0 ** np.random.default_rng(1).uniform(-8, 8, len(x))
+    solution = kernelfit.solve(x, y, gamma=GAMMA, ridge=1.0, sample_weight=w, precision=precision)
+    root = np.sqrt(w)[:, None]
+    k = rbf_kernel(x, gamma=GAMMA)
+    beta = np.linalg.solve(root * k * root.T + np.eye(len(x)), root * y)  # of unit diagonal at least
+    assert_allclose(solution.fitted, k @ (root * beta), rtol=0, atol=1e-9)
+    assert 1e-20 < solution.certificate.backward_error < 1e-15
+
+
 def test_weights_on_a_device(problem, make_device):
     x, y, w = problem
     device = make_device(2**22)
@@ -108,6 +121,9 @@ def test_a_gram_matrix_with_weights(problem):
     left_out = given.leave_one_out()
     assert_allclose(left_out[w > 0], rows.leave_one_out()[w > 0], rtol=1e-9, atol=1e-11)
     assert np.isnan(left_out[w == 0]).all()
+    assert any("is a copy of 22,472 bytes" in note for note in given.notes)
+    with pytest.raises(InputError, match=r"sample_weight: the matrix without rows of weight 0 takes"):
+        kernelfit.solve(gram, y, kernel="precomputed", ridge=RIDGE, sample_weight=w, memory=10_000)
 
 
 @pytest.mark.parametrize("method", [REFACTORING, EIGENVALUES])
@@ -184,6 +200,7 @@ def test_weights_in_files_runs_and_copies(problem, tmp_path):
         ([1.0, -1.0, 1.0], r"^sample_weight: got -1.0 at row 1"),
         ([1.0, np.nan, 1.0], r"^sample_weight: got nan at row 1"),
         ([0.0, 0.0, 0.0], r"^sample_weight: got zeros only"),
+        ([1.0, 5e-324, 1.0], r"^sample_weight: ridge / 4.94e-324 overflows"),
         ([1.0, 1.0], r"^sample_weight: got shape \(2,\), expected \(3,\)"),
         (["a", "b", "c"], r"^sample_weight: got dtype"),
     ],
