@@ -33,7 +33,7 @@ from .output import GroupedCommand
 def command(runs: tuple[Path, ...], out: Path, title: str) -> None:
     """Write a report of runs as one HTML file, which needs nothing else to be read, shown on a phone or printed.
 
-    RUN is a folder from solve --out, whose test rows are predicted again, or a JSON file from solve, study or bench.
+    RUN is a folder from solve --out, whose test rows are predicted again, or a JSON file from solve, study, fit or bench.
     A run that was solved with --loo also shows which training rows are fitted by heart.
     """
     check_target(out, "out")
@@ -62,7 +62,7 @@ def _record(path: Path) -> Entry:
     except (OSError, ValueError) as error:
         raise DataError(f"runs: got {path}, expected a folder of a run or a JSON file ({error})") from None
     if not isinstance(record, dict):
-        raise DataError(f"runs: got {path}, expected the JSON of kernelfit solve, study or bench")
+        raise DataError(f"runs: got {path}, expected the JSON of kernelfit solve, study, fit or bench")
     if "backward_error" in record and "kernel" in record and "test_error" in record:
         return Examination(record)
     return record, path.name

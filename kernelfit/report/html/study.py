@@ -25,8 +25,8 @@ Shown = tuple[str, RenderableType, Callable[[], "Figure"] | None]
 
 def _shown(record: dict[str, Any], source: str) -> Shown:
     """Title, table and figure of a record, or DataError for one of another kind."""
-    if "study" in record and record["study"] == "kernels":
-        return "Kernels compared", leaderboard.table(record), None
+    if "entries" in record and "winner" in record:
+        return "Kernels compared by leave-one-out", leaderboard.table(record), None
     if "study" in record:
         title = f"Study: {record['study'].replace('-', ' ')}"
         return title, studies.table(record), partial(study_figures.figure, record)
@@ -36,7 +36,7 @@ def _shown(record: dict[str, Any], source: str) -> Shown:
     if record.get("benchmark") == "solve time against n":
         return "Benchmark: time of a solve", tables.bench_table(record), partial(figures.bench, record)
     raise DataError(
-        f"runs: got {source}, expected the JSON of kernelfit study, bench or solve, or the folder of a run"
+        f"runs: got {source}, expected the JSON of kernelfit solve, study, fit or bench, or the folder of a run"
     )
 
 

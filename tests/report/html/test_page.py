@@ -169,7 +169,7 @@ def test_regression_and_records_alone_have_chapters(
     assert "labels drawn at random" in read.text
     assert [attributes["href"] for attributes in read.all("a")] == ["#chapter1", "#chapter2", "#chapter3"]
     with pytest.raises(
-        DataError, match=r"runs: got odd\.json, expected the JSON of kernelfit study, bench or solve"
+        DataError, match=r"runs: got odd\.json, expected the JSON of kernelfit solve, study, fit or bench"
     ):
         page([({"a": 1}, "odd.json")])
     with pytest.raises(DataError, match="whose record lacks"):
