@@ -33,8 +33,8 @@ from .output import GroupedCommand
 def command(runs: tuple[Path, ...], out: Path, title: str) -> None:
     """Write a report of runs as one HTML file, which needs nothing else to be read, shown on a phone or printed.
 
-    RUN is a folder from solve --out, whose test rows are predicted again, or a JSON file from solve, study, fit or bench.
-    A run that was solved with --loo also shows which training rows are fitted by heart.
+    RUN is a folder from solve --out, whose test rows are predicted again, or a JSON file from solve, study, fit or
+    bench. A run that was solved with --loo also shows which training rows are fitted by heart.
     """
     check_target(out, "out")
     progress = TerminalProgress()

@@ -50,6 +50,11 @@ def bench(record: dict[str, Any]) -> Figure:
         values = np.array([row["seconds"][name] for row in record["rows"]], dtype=float)
         if (values > 0).any():
             times.plot(n[values > 0], values[values > 0], marker=marker, label=name)
+    for name in record["rows"][0].get("beside", {}):
+        theirs = [(row["n"], row["beside"][name].get("seconds")) for row in record["rows"]]
+        measured = [(size, seconds) for size, seconds in theirs if seconds is not None]
+        if measured:
+            times.plot(*zip(*measured, strict=True), linestyle="--", marker="x", label=f"total, {name}")
     if record["fit"] is not None:
         fit, fitted = record["fit"], n[-FITTED_SIZES:]
         label = f"total, fitted: n^{fit['exponent']:.2f}"

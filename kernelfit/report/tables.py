@@ -235,7 +235,7 @@ def _beside(other: dict[str, Any]) -> str:
 
 def bench_table(record: dict[str, Any]) -> RenderableType:
     """Solve times against n, with the share of the GEMM rate and what the fit predicts."""
-    beside = list(record["rows"][0]["beside"])
+    beside = list(record["rows"][0].get("beside", {}))  # records of before lack it
     headings = ("n", "gram", "factor", "solve", "total", "factor rate", "share of GEMM", *beside)
     table = Grid(headings, right=range(len(headings)), optional=(3, 1, 5))
     for row in record["rows"]:
@@ -248,7 +248,7 @@ def bench_table(record: dict[str, Any]) -> RenderableType:
         )
     lines: list[RenderableType] = [table]
     for reason in dict.fromkeys(
-        other.get("left_out") for row in record["rows"] for other in row["beside"].values()
+        other.get("left_out") for row in record["rows"] for other in row.get("beside", {}).values()
     ):
         lines += [Text(f"left out: {reason}", style="dim")] if reason else []
     if beside:

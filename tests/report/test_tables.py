@@ -215,6 +215,18 @@ def test_the_bench_figure_is_written_whole(tmp_path: Path, ending: str) -> None:
     assert list(tmp_path.iterdir()) == [target]
 
 
+def test_peers_stand_beside_in_table_and_figure() -> None:
+    record = bench_record()
+    for row in record["rows"]:
+        row["beside"] = {"lapack": {"seconds": 2e-11 * row["n"] ** 3, "times_ours": 1.5}}
+    record["rows"][2]["beside"] = {"lapack": {"left_out": "no room"}}
+    text = text_of(tables.bench_table(record))
+    assert "160 ms (1.50x)" in text
+    assert "left out: no room" in text
+    drawn = {line.get_label(): line.get_xydata().tolist() for line in figures.bench(record).axes[0].lines}
+    assert drawn["total, lapack"] == [[1000, 0.02], [2000, 0.16]]
+
+
 def test_the_bench_figure_draws_nothing_fitted_beyond_what_was_measured() -> None:
     figure = figures.bench(bench_record())
     times = figure.axes[0]
