@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from kernelfit.errors import NotPositiveDefiniteError
 from kernelfit.experiments.compared import Compared, Entry
 from kernelfit.experiments.experiment import Experiment
 from kernelfit.experiments.finished_rows import FinishedRows
 from kernelfit.experiments.leaderboard import ROWS, Leaderboard, Means, candidates, compare
+from kernelfit.experiments.reproduction import Model
 from kernelfit.experiments.result import Result
 from kernelfit.experiments.run_dir import claim
 from kernelfit.progress import Notes, Progress, ProgressLike, as_progress
@@ -21,6 +23,8 @@ from kernelfit.storage.hdf5 import array_digest
 
 #: the comparison, in the folder of the winner's run
 LEADERBOARD = "leaderboard.json"
+# Times the mean diagonal of K: what lets a factor exist where none was chosen.
+_LEAST_RIDGE = 1e-10
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,27 @@ def fit(
         run_dir=folder,
         progress=progress,
     )
-    winner = board.winner
+    try:
+        result = _run(experiment, board.winner, folder, command, progress)
+    except NotPositiveDefiniteError as error:
+        if board.winner.ridge > 0:
+            raise
+        # Chosen on some of the rows, of which K has a factor.
+        ridge = _LEAST_RIDGE * error.mean_diagonal
+        progress.note(
+            f"no ridge was chosen, but K of all rows has no factor: ridge {ridge:.0e} is taken ({error})"
+        )
+        board = replace(board, winner=replace(board.winner, ridge=ridge))
+        result = _run(experiment, board.winner, folder, command, progress)
+    fitted = Fitted(board, result)
+    if folder is not None:
+        json_output.write(fitted.record(command), folder / LEADERBOARD)
+    return fitted
+
+
+def _run(
+    experiment: Experiment, winner: Model, folder: Path | None, command: str, progress: Progress
+) -> Result:
     chosen = {
         "kernel": winner.kernel["name"],
         "gamma": winner.gamma,
@@ -86,11 +110,7 @@ def fit(
     }
     final = Experiment(**{**experiment.to_dict(), **chosen})
     unfinished = folder is not None and (folder / RUN).is_file()
-    result = final.run(folder, resume=unfinished, command=command, progress=progress)
-    fitted = Fitted(board, result)
-    if folder is not None:
-        json_output.write(fitted.record(command), folder / LEADERBOARD)
-    return fitted
+    return final.run(folder, resume=unfinished, command=command, progress=progress)
 
 
 def compare_experiment(

@@ -156,7 +156,8 @@ def solve(
         def answered(problem: Problem, notes: Notes) -> Solution:
             if is_primal(problem):
                 return _primal(problem, backend, resources, notes, folder)
-            if singular == "raise" or problem.ridge > 0 or request.choose:
+            # None may have been chosen on some of the rows, of which K has a factor while that of all has none.
+            if problem.ridge > 0 or (singular == "raise" and not request.choose):
                 return placed(problem, notes)
             return with_least_ridge(problem, placed, notes, stored=folder is not None)
 

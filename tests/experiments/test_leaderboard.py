@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from kernelfit.experiments import baselines as baselines_module
 from kernelfit.experiments.compared import Compared, Entry, encoded
 from kernelfit.experiments.fit import LEADERBOARD, fit
 from kernelfit.experiments.leaderboard import CANDIDATES, Leaderboard
+from kernelfit.progress import Silent
 
 FEW = ("gaussian", "linear", "ntk")
 
@@ -204,6 +206,25 @@ def test_refusals(regression: Any, arguments: dict[str, Any], message: str) -> N
     X, y, _, _ = regression
     with pytest.raises(InputError, match=message):
         kernelfit.leaderboard(**{"X": X, "y": y, **arguments})
+
+
+def test_a_winner_without_a_ridge_gets_one_where_all_rows_need_it(tmp_path: Path) -> None:
+    # Of 20 rows in [0, 1] a gaussian of width 1/20 has a factor, of 400 it has none.
+    X = np.random.default_rng(0).random((400, 1))
+    y = np.exp(-200 * (X - 0.1 * np.arange(11)) ** 2) @ np.random.default_rng(1).standard_normal(11)
+    np.savez(tmp_path / "rows.npz", X_train=X, y_train=y, X_test=X[:5], y_test=y[:5])
+    options: dict[str, Any] = {"kernels": ["gaussian"], "rows": 20, "baselines": False, "standardise": False}
+    progress = Silent()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "kernelfit.experiments.leaderboard._settled", lambda _c, _d, model, *_: replace(model, ridge=0.0)
+        )
+        fitted = fit(
+            Experiment(tmp_path / "rows.npz"), **options, progress=progress, run_dir=tmp_path / "out"
+        )
+    assert fitted.board.winner.ridge > 0
+    assert any(note.startswith("no ridge was chosen") for note in progress.notes)
+    assert Experiment.load(tmp_path / "out").solution.ridge == fitted.board.winner.ridge
 
 
 def test_a_model_that_fails_is_a_row_and_no_end(regression: Any, monkeypatch: pytest.MonkeyPatch) -> None:

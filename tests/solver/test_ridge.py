@@ -233,6 +233,18 @@ def test_refusals(noisy, backend):
         choose_ridge(singular, y[:50, None], backend, 10**10, candidates=(0.0, 1e-15))
 
 
+def test_no_ridge_that_was_chosen_on_some_rows_gives_way_where_all_rows_have_no_factor(monkeypatch):
+    x = np.linspace(0, 1, 100)[:, None]
+    none = ridge_module.RidgeChoice(
+        0.0, 0.0, (ridge_module.RidgeTrial(0.0, 0.0, None, 0.1),), 9, 100, "eigenvalues", 0.0
+    )
+    monkeypatch.setattr("kernelfit.solver.pose.choose_ridge", lambda *_, **__: none)
+    solution = kernelfit.solve(x, np.sin(3 * x[:, 0]), gamma=1.0, ridge="auto")
+    assert 0 < solution.ridge <= 1e-8
+    assert any("K is not positive definite" in note for note in solution.notes)
+    assert solution.score(x, np.sin(3 * x[:, 0])) > 0.999999
+
+
 def test_a_number_may_be_given_as_text(noisy):
     x, y = noisy
     assert kernelfit.solve(x, y, ridge="0.25").ridge == 0.25
