@@ -283,13 +283,20 @@ def _with_header(file: TextFile, delimiter: str, rows: list[list[str]], known: f
         notes.append(f"{name}: the comment above the first row is taken as the names of its columns")
     if not named:
         first, skip = [str(index) for index in range(len(first))], 0
-    elif second and len(second) == len(first) + 1 and len({row[0] for row in rows[1:]}) == len(rows) - 1:
+    elif second and len(second) == len(first) + 1 and _name_rows([row[0] for row in rows[1:]]):
         # R writes the names of the columns, but none for that of its row names.
         first = ["", *first]
         notes.append(
             f"{name}: rows have one cell more than the header has names: the first column is without one"
         )
     return TextTable(file, delimiter, tuple(first), named, skip, trailing, tuple(notes))
+
+
+def _name_rows(cells: list[str]) -> bool:
+    """Whether the cells are words, each once, or count the rows: any other number may be a value of a first column."""
+    if any(is_number(cell) for cell in cells):
+        return cells[0] in ("0", "1") and cells == [str(int(cells[0]) + row) for row in range(len(cells))]
+    return len(set(cells)) == len(cells)
 
 
 def _commented(comment: str, delimiter: str, row: list[str]) -> list[str]:

@@ -42,6 +42,7 @@ def written(tmp_path: Path, text: str, name: str = "a.csv") -> Path:
         ("a,b,y,\n1,2,3\n4,5,6\n", [[1, 2], [4, 5]], [3, 6]),
         ("sep=;\na;y\n1;2\n", [[1]], [2]),
         ("a,y\nTrue,1\nFalse,2\n", [[1], [0]], [1, 2]),
+        ('"a","b","y"\n"1",1,2,0.5\n"2",3,4,1.5\n', [[1, 2], [3, 4]], [0.5, 1.5]),
         ('"a" "b" "y"\n"r1" 1 2 0.5\n"r2" 3 4 1.5\n', [[1, 2], [3, 4]], [0.5, 1.5]),  # R's write.table
     ],
 )
@@ -89,6 +90,7 @@ def test_rows_and_labels(tmp_path: Path, text: str, X: list[list[float]], y: lis
         ("a,b,y\n1,2,0\n" + "1,\x00,3\n", "a zero byte at 14"),
         ('a,b,y\n1,"2,0\n3,4,5\n', 'quotes " in pairs, found one without its other in line 2'),
         ("a,b,y\n1,2,3,4\n1,3,4,5\n", "3 columns as in the first line, found 4 in line 2"),
+        ("a,b,y\n12,5,3,4\n13,5,4,5\n", "3 columns as in the first line, found 4 in line 2"),
         ("a,b,y\nm,kg,EUR\n1,2,3\n4,5,6\n7,8,9\n", "a number in column 'a', found 'm' in line 2"),
         ("1 1:0.5 2:3\n0 1:0.1 3:9\n", r"found '1:0\.5' in line 1; sklearn\.datasets\.load_svmlight_file"),
         ("Sales of May\n\na,b\n1,2\n3,4\n", "found 'Sales of May' above it; delete that line"),
