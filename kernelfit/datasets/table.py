@@ -39,6 +39,8 @@ _MOST_NUMBERS = 20
 # An index and a value, as svmlight files have them.
 _SPARSE = re.compile(r"\d+:[+-]?[\d.eE+-]+")
 _ID_WORD = re.compile(r"(?:[a-z0-9](?:Id|ID)|[^a-zA-Z](?:id|Id|ID)|^ID)$")
+# Of more rows than these, different integers in a column that is called an id are one.
+_FEW_ROWS = 20
 # Names that a message lists.
 _LISTED = 8
 
@@ -301,7 +303,8 @@ def _names_rows(table: Table, cells: Cells, column: int) -> str:
         return "counts the rows"
     # What is left of an index when rows were drawn from a frame.
     different = len(np.unique(values)) == len(values) and bool((values == np.floor(values)).all())
-    return "numbers the rows" if different and table.names[0].lower() in _UNNAMED else ""
+    sure = table.names[0].lower() in _UNNAMED or len(values) > _FEW_ROWS
+    return "numbers the rows" if different and sure else ""
 
 
 def _by_name(table: Table, like: TableColumns) -> tuple[list[int], int | None]:

@@ -168,12 +168,13 @@ def _without_ridge(record: dict[str, Any], row: paper.PaperRow | None) -> Text:
         return Text(
             f"ridge 0 of {len(record['ridge_path'])} has the least leave-one-out error: this interpolates"
         )
-    error = (
-        percent(without["test_error"]) if without["test_error"] is not None else number(without["test_rmse"])
-    )
+    if without["test_error"] is not None:
+        error = f"error {percent(without['test_error'])}"
+    else:
+        error = f"RMSE {number(without['test_rmse'])}"
     theirs = f" (paper {percent(row.test_error)})" if row is not None else ""
     return Text(
-        f"without ridge: test error {error}{theirs}, norm {number(without['rkhs_norm'])}, "
+        f"without ridge: test {error}{theirs}, norm {number(without['rkhs_norm'])}, "
         f"backward error {number(without['backward_error'], 2)}"
     )
 

@@ -126,6 +126,14 @@ def test_the_index_that_pandas_writes_is_no_feature(tmp_path: Path, first: str) 
     assert rows.X.shape == ((2, 1) if first in ("", "Unnamed: 0") else (2, 2))
 
 
+def test_different_integers_of_many_rows_are_an_id(tmp_path: Path) -> None:
+    lines = [f"{(37 * row) % 101},{row},{row}.5" for row in range(30)]
+    assert read_table(written(tmp_path, "\n".join(["id,a,price", *lines]))).X.shape == (30, 1)
+    assert read_table(written(tmp_path, "\n".join(["size,a,price", *lines]))).X.shape == (30, 2)
+    repeated = [*lines, "0,30,30.5"]
+    assert read_table(written(tmp_path, "\n".join(["id,a,price", *repeated]))).X.shape == (31, 2)
+
+
 @pytest.mark.parametrize("name", ["PassengerId", "row_id", "ImageID", "sample-id"])
 def test_a_column_that_is_an_id_by_its_last_word(tmp_path: Path, name: str) -> None:
     path = written(tmp_path, f"{name},a,price\n1,5,0.5\n2,6,0.25\n")

@@ -124,6 +124,17 @@ def test_regression_shows_its_own_measures() -> None:
     assert "test error" not in text
 
 
+@pytest.mark.parametrize(
+    ("errors", "said"), [(Errors(error=0.125), "test error 12.50 %"), (Errors(rmse=150.5), "test RMSE 150.5")]
+)
+def test_what_there_is_without_a_ridge(errors: Errors, said: str) -> None:
+    without = {"rkhs_norm": 3.0, "backward_error": 1e-17, **errors.named("test")}
+    choice = {"ridge_choice": {"ridge": 1.0}, "ridge_path": [], "interpolation": without}
+    assert f"without ridge: {said}, norm 3" in text_of(
+        tables.solve_table(solve_record(dataset="mine", **choice))
+    )
+
+
 def test_advice_follows_from_the_result() -> None:
     assert any("--n 60000" in step for step in advice.next_steps(solve_record()))
     assert any("--features gabor" in step for step in advice.next_steps(solve_record()))
