@@ -231,7 +231,8 @@ def eigenpro(epochs: int) -> Fit:
         Y = torch.from_numpy(problem.Y.astype(np.float32))
         bandwidth = (2 * problem.gamma) ** -0.5
         model = KernelModel(lambda a, b: gaussian(a, b, bandwidth), X, Y.shape[1], device="cpu")
-        model.fit(X, Y, epochs=epochs, mem_gb=8, run_epoch_eval=False)
+        # Its own choice, a third of its sample of rows, takes LOBPCG minutes.
+        model.fit(X, Y, epochs=epochs, mem_gb=8, top_q=min(100, max(6, len(X) // 20)), run_epoch_eval=False)
         return Fitted(
             lambda new: model.forward(torch.from_numpy(new.X.astype(np.float32))).numpy(),
             model.weight.numpy(),
