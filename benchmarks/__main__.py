@@ -17,6 +17,7 @@ BENCHMARKS = {
     "disk": "benchmarks.disk",
     "guard": "benchmarks.guard",
     "small": "benchmarks.small",
+    "products": "benchmarks.products",
     "peers-cpu": "benchmarks.peers.compare",
     "random-conv": "benchmarks.random_conv",
     "learning-curve": "benchmarks.learning_curve",

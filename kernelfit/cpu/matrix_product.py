@@ -90,7 +90,10 @@ def add_product_compiled(alpha: Any, a: Any, b: Any, beta: Any, c: Any, shape: A
     m, n, k = shape
     packed_rows, packed_columns, tile = packed
     size = size_of(alpha)
-    width = _WIDTH // size
+    width, height = (
+        _WIDTH // size,
+        _HEIGHT * size // size,
+    )  # no literal: `_pack_part` is compiled once for both
     line = c[1] * size
     if beta != 1.0:
         for i in range(m):
@@ -102,7 +105,7 @@ def add_product_compiled(alpha: Any, a: Any, b: Any, beta: Any, c: Any, shape: A
             _pack_part(b, left, first, (columns, depth), packed_columns, width, alpha)
             for top in range(0, m, _ROWS):
                 rows = min(_ROWS, m - top)
-                _pack_part(a, top, first, (rows, depth), packed_rows, _HEIGHT, alpha)
+                _pack_part(a, top, first, (rows, depth), packed_rows, height, alpha)
                 target = c[0] + top * line + left * size
                 _add_block(alpha, packed_rows, packed_columns, (rows, columns, depth), (target, line), tile)
 
