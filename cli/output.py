@@ -73,7 +73,7 @@ _GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
         (
             *("ridge", "jitter", "precision", "n_rhs", "sizes", "ahead", "repeats", "seed", "loo"),
             *("levels", "seeds", "chosen", "with_norms", "kernel_rows", "rademacher_draws"),
-            *("steps", "passes", "kernels", "maps", "ridges", "beside"),
+            *("steps", "passes", "maps", "ridges", "beside"),
         ),
     ),
     (
