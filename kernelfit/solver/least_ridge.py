@@ -21,16 +21,25 @@ SINGULAR = "singular: "
 
 
 def with_least_ridge(
-    problem: Problem, complete: Callable[[Problem, Notes], Solution], notes: Notes, stored: bool = False
+    problem: Problem,
+    complete: Callable[[Problem, Notes], Solution],
+    notes: Notes,
+    *,
+    stored: bool = False,
+    once: bool = False,
 ) -> Solution:
     """The solution without a ridge, or with the least of `RIDGES`; a `conflict` of targets rules none out.
 
     A ridge beside which the norm has no digit is passed over for a larger one, unless the solution is `stored` by now.
-    Raises `NotPositiveDefiniteError`.
+    Only `once` can be tried where an open device is given back with what fails. Raises `NotPositiveDefiniteError`.
     """
     scale = float(np.mean(np.abs(problem.source.diagonal())))
     why = problem.conflict or "K is not positive definite in floating point"
-    for relative in RIDGES if problem.conflict else (0.0, *RIDGES):
+    tried: tuple[float, ...] = RIDGES if problem.conflict else (0.0, *RIDGES)
+    if problem.conflict and (stored or once):
+        tried = tuple(relative for relative in RIDGES if relative >= _FOR_THE_NORM)
+    tried = tried[:1] if once else tried
+    for relative in tried:
         attempt = Notes(notes.progress, notes.lines)
         if relative:
             attempt.lines.append(
@@ -40,10 +49,10 @@ def with_least_ridge(
         try:
             solution = complete(replace(problem, ridge=relative * scale), attempt)
         except NotPositiveDefiniteError:
-            if relative == RIDGES[-1]:
+            if relative == tried[-1]:
                 raise
             continue
-        if 0 < relative < _FOR_THE_NORM and not stored and np.isnan(solution.rkhs_norm):
+        if 0 < relative < _FOR_THE_NORM and not (stored or once) and np.isnan(solution.rkhs_norm):
             solution.close()
             continue
         if relative:

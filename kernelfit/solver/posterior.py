@@ -43,6 +43,8 @@ def covariance(system: System, rows: Points, progress: Progress) -> Float:
     """cov(x_i, x_j) (m, m) for rows (m, d); n m numbers at once."""
     kernel = system.problem.kernel
     assert kernel is not None
+    if rows.shape[0] == 0:
+        return np.zeros((0, 0))
     with CpuBackend(system.backend.threads) as backend:
         values = cross_gram(kernel, rows, rows, backend)
     values = np.tril(values) + np.tril(values, -1).T

@@ -109,7 +109,7 @@ def solve(
     condition : whether to estimate the condition number (a few passes over the factor)
     singular : what to do where ridge = 0 and K is not positive definite in floating point, or equal rows carry
         different targets: "raise", or "ridge", which takes the smallest of 1e-12, 1e-10, 1e-8, 1e-6 times the mean
-        diagonal of K that helps, with a note
+        diagonal of K that helps, with a note (an open device is given back with the first attempt: name it instead)
     progress : True shows bars and notes, in a notebook or on standard error; or an object of your own, a
         `kernelfit.progress.Progress`
 
@@ -144,6 +144,8 @@ def solve(
     )
     notes = Notes(progress)
     folder = None if run_dir is None else path_of("run_dir", run_dir)
+    if request.ridges is not None and not isinstance(device, str):
+        raise InputError("device: got an open one for a ridge for each target, which takes several; name it")
     if request.ridges is not None and folder is not None:
         raise InputError("run_dir: got one for a ridge for each target; give each ridge a solve and a folder")
     with CpuBackend(threads) as backend:
@@ -159,7 +161,8 @@ def solve(
             # None may have been chosen on some of the rows, of which K has a factor while that of all has none.
             if problem.ridge > 0 or (singular == "raise" and not request.choose):
                 return placed(problem, notes)
-            return with_least_ridge(problem, placed, notes, stored=folder is not None)
+            once = not isinstance(resources.device, str)
+            return with_least_ridge(problem, placed, notes, stored=folder is not None, once=once)
 
         if request.ridges is not None:
             return solve_by_ridge(problem, request.ridges, answered, notes)

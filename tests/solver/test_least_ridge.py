@@ -50,3 +50,26 @@ def test_the_run_of_a_singular_matrix_has_the_ridge(tmp_path):
     opened = kernelfit.open(tmp_path / "run")
     assert opened.ridge == ridge > 0
     opened.close()
+    # A smaller one would be tried only to be passed over, which a run that is stored cannot be.
+    twice = kernelfit.solve(
+        np.vstack([x[::9], x[::9]]),
+        np.arange(14.0),
+        gamma=500.0,
+        singular="ridge",
+        run_dir=tmp_path / "twice",
+    )
+    assert twice.ridge == 1e-8
+    twice.close()
+
+
+def test_an_open_device_is_tried_once(make_device):
+    """The second attempt wrote into the memory of a device that the first had given back."""
+    x = np.linspace(0, 1, 80)[:, None]
+    with pytest.raises(NotPositiveDefiniteError):
+        kernelfit.solve(x, x[:, 0], singular="ridge", device=make_device(2**22))
+    twice = np.vstack([x[::9], x[::9]]), np.arange(18.0)
+    solution = kernelfit.solve(*twice, gamma=500.0, singular="ridge", device=make_device(2**22))
+    assert solution.ridge == 1e-8
+    solution.close()
+    with pytest.raises(InputError, match="device: got an open one for a ridge for each target"):
+        kernelfit.solve(x, np.eye(80)[:, :2], ridge=[1.0, 2.0], device=make_device(2**22))

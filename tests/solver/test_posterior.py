@@ -81,6 +81,13 @@ def test_many_rows_are_many_blocks(problem, process, monkeypatch):
     )
 
 
+def test_no_rows_have_no_deviations(problem):
+    x, y, _ = problem
+    solution = kernelfit.solve(x, y[:, 0], gamma=GAMMA, ridge=RIDGE)
+    assert solution.predict(x[:0], return_std=True)[1].shape == (0,)
+    assert solution.predict(x[:0], return_cov=True)[1].shape == (0, 0)
+
+
 def test_weights_are_noise_of_each_row(problem):
     x, y, new = problem
     weights = np.random.default_rng(0).uniform(0.2, 3.0, len(x))
