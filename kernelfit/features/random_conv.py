@@ -84,7 +84,6 @@ class RandomConv(StreamingImageFeatures):
     default_gamma_factor = 1.0
     _rows_per_task = 16
     filters_per_group = FILTERS_PER_GROUP
-    device_program: str | None = "random-conv"
     all_zero_remedy = "lower threshold: no response of any filter exceeds it"
 
     @suggests_names({})
@@ -126,8 +125,6 @@ class RandomConv(StreamingImageFeatures):
 
     def _fit(self, rows: NDArray[Any], progress: Progress) -> None:
         self._check(rows)
-        # The program is that of the defaults; other features are computed on the host.
-        self.device_program = "random-conv" if self.contrast == "unit" and self.power == 1 else None
         height, width, channels = self.image_shape_
         down, across = min(self.patch_size, height), min(self.patch_size, width)
         self.patch_shape_ = (down, across, channels)
@@ -163,6 +160,11 @@ class RandomConv(StreamingImageFeatures):
         self.step_ = 0.0
         if self.quantise:
             self.step_ = self._fitting_step(rows[rng.integers(len(rows), size=_SAMPLED_IMAGES)])
+
+    @property
+    def device_program(self) -> str | None:
+        """That of the defaults; others are computed on the host."""
+        return "random-conv" if self.contrast == "unit" and self.power == 1 else None
 
     @property
     def _epsilon(self) -> float:

@@ -32,11 +32,14 @@ class StreamingImageFeatures(ImageFeatures):
     step_: float = 0.0
     #: blocks of whole multiples of so many filters are computed at no more cost than all filters at once
     filters_per_group: ClassVar[int] = 1
-    #: the program that computes the features on a device, of `kernelfit.streaming.device_features.PROGRAMS`; None:
-    #: they are computed on the host and copied there
-    device_program: str | None = None
     #: what helps where every feature is 0
     all_zero_remedy: ClassVar[str] = "choose other options"
+
+    @property
+    def device_program(self) -> str | None:
+        """The program that computes the features on a device, of `kernelfit.streaming.device_features.PROGRAMS`; None:
+        they are computed on the host and copied there."""
+        return None
 
     @property
     def flops_per_image(self) -> float:

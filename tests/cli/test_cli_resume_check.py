@@ -116,7 +116,7 @@ def test_a_terminal_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, an
     monkeypatch.setattr(click, "confirm", confirm)
     result = invoke(*SOLVE, "--out", str(folder))
     assert len(asked) == 1
-    assert "8 of 8 panels" in asked[0]
+    assert "1 of 1 panels" in asked[0]
     assert (folder / "solution.h5").exists() == answer
     assert (result.exit_code == 0) == answer
     if not answer:
