@@ -58,7 +58,7 @@ def table(record: dict[str, Any]) -> RenderableType:
     if record.get("result") is not None:
         parts.append(Text(_run(record["result"], classes)))
     parts.append(Text("the same in Python", style="bold"))
-    parts += [Text(f"  {line}") for line in record["code"]]
+    parts += [Text(f"  {line}", no_wrap=True, overflow="ignore") for line in record["code"]]
     return Group(*parts)
 
 
