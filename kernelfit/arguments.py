@@ -89,8 +89,11 @@ def non_negative(name: str, value: Any) -> float:
 
 def integer(name: str, value: Any, minimum: int, maximum: int | None = None) -> int:
     """`value` as an integer >= `minimum`, and <= `maximum` where there is one, or an error that names the parameter."""
-    if isinstance(value, bool) or int(finite(name, value)) != value or value < minimum:
-        raise InputError(f"{name}: got {value!r}, expected an integer >= {minimum}")
+    number = finite(name, value)
+    # An int beyond 2^53 is no float64, and is an integer all the same.
+    whole = isinstance(value, int) or int(number) == value
+    if isinstance(value, bool) or not whole or value < minimum:
+        raise InputError(f"{name}: got {shown(value)}, expected an integer >= {minimum}")
     if maximum is not None and value > maximum:
         raise InputError(f"{name}: got {value!r}, expected an integer from {minimum} to {maximum}")
     return int(value)

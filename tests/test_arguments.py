@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernelfit.arguments import parse_bytes
+from kernelfit.arguments import integer, parse_bytes
 from kernelfit.errors import InputError
 
 UNITS = {"": 1, "B": 1, "K": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
@@ -59,3 +59,10 @@ def test_any_text_is_a_size_or_one_line(text):
         return
     assert message.startswith("--memory: got ")
     assert len(message.splitlines()) == 1
+
+
+def test_an_integer_beyond_those_of_float64_is_one():
+    """It was called none: its nearest float64 is another one."""
+    assert integer("n", 99_999_999_999_999_999_999, 0) == 99_999_999_999_999_999_999
+    with pytest.raises(InputError, match="n: got 99999999999999999999, expected an integer from 0 to 10"):
+        integer("n", 99_999_999_999_999_999_999, 0, 10)

@@ -44,7 +44,7 @@ class CpuBackend:
             isinstance(threads, bool) or not isinstance(threads, Integral) or not 1 <= threads <= _MOST
         ):
             raise InputError(
-                f"threads: got {threads!r}, expected an integer >= 1; leave it out for those available"
+                f"threads: got {threads!r}, expected an integer from 1 to {_MOST:,}; leave it out for those available"
             )
         self.threads = available_threads() if threads is None else int(threads)
         self._begin()
