@@ -121,12 +121,12 @@ def show(renderable: RenderableType, *, highlight: bool = True) -> None:
     COLUMNS, where it is set, is the width of either.
     """
     if sys.stdout.isatty():
-        Console(markup=False, highlight=highlight).print(renderable)
+        Console(markup=False, highlight=highlight).print(renderable, crop=False)
         return
     text = io.StringIO()
     columns = os.environ.get("COLUMNS", "")
     width = int(columns) if columns.isdecimal() and int(columns) > 0 else _UNBOUNDED
-    Console(file=text, markup=False, highlight=False, width=width).print(renderable)
+    Console(file=text, markup=False, highlight=False, width=width).print(renderable, crop=False)
     click.echo("\n".join(line.rstrip() for line in text.getvalue().splitlines()))
 
 
