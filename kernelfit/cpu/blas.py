@@ -92,7 +92,7 @@ def gemm(
     if k == 0:
         c *= beta
         return
-    if matrix_product.worth(m, n, k):
+    if matrix_product.worth(m, n, k, c.dtype):
         operands = (*rows_of(a), transpose_a), (*rows_of(b), not transpose_b), beta, rows_of(c)
         matrix_product.add_product(alpha, *operands, (m, n, k), c.dtype)
         return
@@ -142,15 +142,17 @@ def _gemv(alpha: float, a: Matrix, x: Matrix, beta: float, y: Matrix, transposed
 
 
 # Below this size the triangular solve itself is as fast as the products that a further split would create
-# (measured on AVX-512 with OpenBLAS 0.3.30: 45.6 GFLOP/s a core with 64, 42.7 with 512, at width 2,048).
-_TRSM_BASE = 64
+# (measured on AVX-512 with OpenBLAS 0.3.30: 45.6 GFLOP/s a core with 64, 42.7 with 512, at width 2,048). On Zen 5, at
+# width 256, 53 with 64 and 75 with 256.
+_TRSM_BASE, _TRSM_BASE_OF_ZEN_5 = 64, 256
 
 
 def solve_right_lower_transposed(l: Matrix, x: Matrix) -> None:  # noqa: E741 - L is the field's name
     """X <- X L^-T in place, L lower triangular (w, w), X (m, w), by recursion to small triangles plus GEMM."""
     width = l.shape[0]
-    if width > _TRSM_BASE:
-        half = _TRSM_BASE
+    base = _TRSM_BASE_OF_ZEN_5 if matrix_product.available() else _TRSM_BASE
+    if width > base:
+        half = base
         while 2 * half < width:
             half *= 2
         solve_right_lower_transposed(l[:half, :half], x[:, :half])

@@ -30,6 +30,8 @@ class Pool:
         self.set: Callable[[int], object] = controller.set_num_threads
         #: whether its number of threads is that of the calling thread alone
         self.per_thread = getattr(controller, "threading_layer", None) == "openmp"
+        #: the kernel that the library has taken, where it says so
+        self.architecture: str | None = getattr(controller, "architecture", None)
         #: threads that the library was built for, where it says so
         self.built_for: int | None = None
         if controller.internal_api != "openblas":

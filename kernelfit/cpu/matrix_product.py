@@ -1,7 +1,8 @@
-"""C + alpha op(A) op(B) by a micro-kernel of our own, on CPUs whose full-width AVX-512 OpenBLAS does not fill.
+"""C + alpha A B by a micro-kernel of our own, on CPUs whose full-width AVX-512 the BLAS at hand may not fill.
 
-On AMD's Zen 5 a core adds 2 x 8 products of float64 in a cycle. OpenBLAS 0.3.30 takes its kernel for Skylake there and
-reaches 60 GFLOP/s of a core whose registers do 134; this one reaches some 110 (`docs/performance.md`).
+On AMD's Zen 5 a core adds 2 x 8 products of float64 in a cycle, 134 GFLOP/s, of which this reaches 101 to 107. OpenBLAS
+0.3.30 reaches 90 to 98 there on its kernel for Skylake, and 60 where `OPENBLAS_CORETYPE=Haswell` has it take that for
+AVX2; in float32 its kernel for Skylake is the faster one (`docs/performance.md`).
 
 The scheme is that of K. Goto and R. van de Geijn (ACM Trans. Math. Softw. 34, 2008) as in BLIS: columns of the product
 in blocks that the third level of cache holds, sums cut into runs of `_DEPTH` products, rows in blocks for the second
@@ -22,6 +23,7 @@ from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from kernelfit.cpu.blas_threads import pools
 from kernelfit.cpu.jit import njit
 
 # A tile has 24 sums of a register each; 3 more hold columns, and the rows' numbers are broadcast by the instruction.
@@ -33,9 +35,11 @@ _DEPTH = 192
 # Rows whose packed numbers the second level holds, and columns at a time.
 _ROWS, _COLUMNS = 384, 1_056
 #: fewer products than this are left to BLAS
-_WORTH = 64**3
+_WORTH = 96**3
 # CPUs on which it was measured to be faster than OpenBLAS.
 _CPUS = ("znver5",)
+# Kernels of OpenBLAS that use registers of 512 bits.
+_WIDE = ("SkylakeX", "Cooperlake", "SapphireRapids")
 
 _INDEX = ir.IntType(64)
 _THREAD = threading.local()
@@ -50,9 +54,17 @@ def available() -> bool:
     return name in _CPUS and "+avx512f" in features.split(",")
 
 
-def worth(m: int, n: int, k: int) -> bool:
+def worth(m: int, n: int, k: int, dtype: Any) -> bool:
     """Whether a product of (m, k) by (k, n) is faster here than by BLAS."""
-    return min(m, n) >= 32 and k >= 16 and m * n * k >= _WORTH and available()
+    if min(m, n) < 32 or k < 16 or m * n * k < _WORTH or not available():
+        return False
+    return dtype == np.float64 or not _library_is_wide()
+
+
+@cache
+def _library_is_wide() -> bool:
+    """Whether a BLAS of this process has taken a kernel for AVX-512."""
+    return any(pool.architecture in _WIDE for pool in pools())
 
 
 def add_product(
