@@ -6,6 +6,7 @@ import difflib
 import errno
 import functools
 import inspect
+import json
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -135,6 +136,18 @@ def mapping(name: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
         raise InputError(f"{name}: got {shown(value)}, expected a mapping of names to values")
     return dict(value)
+
+
+def json_of(name: str, value: Any) -> dict[str, Any]:
+    """`value` as a dictionary that JSON can hold, or an error that names the parameter."""
+    made = mapping(name, value)
+    try:
+        json.dumps(made)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"{name}: cannot be written as JSON ({error}), expected numbers, texts and lists"
+        ) from None
+    return made
 
 
 def path_of(name: str, value: Any) -> Path:

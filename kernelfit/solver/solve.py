@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from kernelfit.arguments import OTHER_NAMES, flag, mapping, path_of, suggests_names
+from kernelfit.arguments import OTHER_NAMES, flag, json_of, path_of, suggests_names
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device.protocol import Device
 from kernelfit.errors import InputError
@@ -140,7 +140,7 @@ def solve(
         seed=seed,
         condition=flag("condition", condition),
         singular=singular,
-        remember={} if remember is None else mapping("remember", remember),
+        remember={} if remember is None else json_of("remember", remember),
     )
     notes = Notes(progress)
     folder = None if run_dir is None else path_of("run_dir", run_dir)

@@ -156,3 +156,10 @@ def test_numbers_of_numpy_and_paths_are_taken() -> None:
     assert experiment.to_dict()["n_train"] == 20
     assert type(experiment.to_dict()["seed"]) is int
     assert Experiment(**experiment.to_dict()) == experiment
+
+
+def test_what_json_cannot_hold_is_not_remembered(tmp_path: Path) -> None:
+    """It was found out after the work, by a traceback."""
+    with pytest.raises(InputError, match="remember: cannot be written as JSON"):
+        kernelfit.solve(X, Y, run_dir=tmp_path / "run", remember={"a": object()})
+    assert not (tmp_path / "run").exists()
