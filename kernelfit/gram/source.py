@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -240,7 +241,13 @@ def mirror(out: NDArray[Any], row: int, column: int) -> None:
     inside = min(out.shape[0], out.shape[1] - corner)
     if corner >= 0 and inside > 0:
         square = out[:inside, corner : corner + inside]
-        square[...] = np.tril(square) + np.tril(square, -1).T
+        np.copyto(square, square.T.copy(), where=_above(inside))
+
+
+@lru_cache(maxsize=8)
+def _above(order: int) -> NDArray[np.bool_]:
+    """True above the diagonal."""
+    return ~np.tri(order, dtype=bool)
 
 
 def set_diagonal(out: NDArray[Any], row: int, column: int, diagonal: Float) -> None:
