@@ -11,10 +11,13 @@ import click
 
 from kernelfit.errors import DataError, InputError
 from kernelfit.experiments.examination import Examination, examine
-from kernelfit.progress import TerminalProgress
+from kernelfit.progress import Progress, TerminalProgress
 from kernelfit.report.html.page import Entry, page
 from kernelfit.report.tables import size
+from kernelfit.runs.folder import RESULT
 from kernelfit.storage import atomic
+from kernelfit.study.asked import LABELS
+from kernelfit.study.questions import STUDIES
 
 from .output import GroupedCommand
 
@@ -33,12 +36,12 @@ from .output import GroupedCommand
 def command(runs: tuple[Path, ...], out: Path, title: str) -> None:
     """Write a report of runs as one HTML file, which needs nothing else to be read, shown on a phone or printed.
 
-    RUN is a folder from solve --out, whose test rows are predicted again, or a JSON file from solve, study, fit or
-    bench. A run that was solved with --loo also shows which training rows are fitted by heart.
+    RUN is a folder from solve --out, whose test rows are predicted again, one from study --out, or a JSON file from
+    solve, study, fit or bench. A run that was solved with --loo also shows which training rows are fitted by heart.
     """
     check_target(out, "out")
     progress = TerminalProgress()
-    entries: list[Entry] = [examine(run, progress) if run.is_dir() else _record(run) for run in runs]
+    entries = [entry for run in runs for entry in _entries(run, progress)]
     click.echo(f"report: {out}, {size(write_page(entries, out, title))}")
 
 
@@ -54,6 +57,19 @@ def write_page(entries: list[Entry], target: Path, title: str) -> int:
     content = page(entries, title).encode()
     atomic.write_bytes(target, content)
     return len(content)
+
+
+def _entries(run: Path, progress: Progress) -> list[Entry]:
+    """What a file or a folder holds: a run, and the studies that were asked of it or stand alone."""
+    if not run.is_dir():
+        return [_record(run)]
+    asked = [
+        _record(run / name)
+        for name in (LABELS, *(f"{study}.json" for study in STUDIES))
+        if (run / name).is_file()
+    ]
+    alone = asked and not (run / RESULT).exists()
+    return asked if alone else [examine(run, progress), *asked]
 
 
 def _record(path: Path) -> Entry:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from kernelfit.datasets.corruptions import CORRUPTIONS
 from kernelfit.errors import NotPositiveDefiniteError
@@ -94,5 +93,7 @@ def rank_correlation(rows: Iterable[dict[str, Any]], first: str, second: str) ->
     ]
     if len(pairs) < 4:
         return None
+    from scipy.stats import spearmanr  # a second to import
+
     ranked = spearmanr(*zip(*pairs, strict=True))
     return {"count": len(pairs), "correlation": float(ranked.statistic), "p_value": float(ranked.pvalue)}

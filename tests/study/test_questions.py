@@ -79,3 +79,12 @@ def test_numbers_that_are_none_are_named():
     assert result.exit_code == 2
     assert "--sizes" in result.output
     assert "expected numbers with commas" in result.output
+
+
+def test_a_report_of_a_folder_shows_its_studies(tmp_path):
+    out = tmp_path / "out"
+    ask_curve(Study("curve", Experiment("digits", n_train=40, n_test=20, threads=1), out), sizes=[20, 40])
+    page = tmp_path / "report.html"
+    result = CliRunner().invoke(root, ["report", str(out), "-o", str(page)])
+    assert result.exit_code == 0, (result.output, result.exception)
+    assert "Study: curve" in page.read_text()
