@@ -27,6 +27,11 @@ class FromSklearn(Kernel):
     def __init__(self, kernel: Any) -> None:
         if not is_sklearn_kernel(kernel):
             raise InputError(f"kernel: got {kernel!r}, expected a kernel of sklearn.gaussian_process.kernels")
+        if hasattr(kernel, "kernels"):
+            raise InputError(
+                f"kernel: got {kernel!r}, which has several values for a pair of rows, expected one; join its parts by "
+                "+ or *"
+            )
         self.kernel = kernel
 
     @property

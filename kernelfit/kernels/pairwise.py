@@ -180,9 +180,10 @@ class Pairwise(Kernel):
             NameError,
             TypeError,
         ) as error:
+            first_line = str(error).partition("\n")[0]
             raise InputError(
-                f"function: {self._label} raises {type(error).__name__} ({error}), expected a number for every pair of "
-                "rows"
+                f"function: {self._label} raises {type(error).__name__} ({first_line}), expected a number for every "
+                "pair of rows"
             ) from None
 
 

@@ -175,7 +175,7 @@ def certify(
         weak_pivots=pivots.weak,
         log_det=pivots.log_det,
         jitter=problem.jitter,
-        interpolates=problem.ridge == 0 and interpolates(error, residual, targets),
+        interpolates=problem.ridge == 0 and not problem.has_noise and interpolates(error, residual, targets),
         refinements=solved.products if solved.products > 1 else 0,
         factor_precision=precision.factor.name,
         rank=problem.n,

@@ -86,6 +86,12 @@ class Problem:
         return self.source.kernel
 
     @property
+    def has_noise(self) -> bool:
+        """Whether K has noise on its diagonal that predictions do without: at training rows they are not K alpha."""
+        kernel, points = self.kernel, self.points
+        return kernel is not None and points is not None and kernel.has_noise(points)
+
+    @property
     def n_features(self) -> int:
         """d; 0 for a precomputed Gram."""
         return 0 if self.points is None else self.points.shape[1]

@@ -35,6 +35,11 @@ def remark(problem: Problem, answered: Answer, notes: Notes) -> tuple[str, ...]:
             f"backward error {certificate.backward_error:.1e}, largest residual {certificate.residual:.1e}; "
             "take a smaller jitter, or a ridge"
         )
+    if problem.has_noise:
+        notes.add(
+            "the kernel's noise stands on the diagonal of K only: predictions at training rows do not meet their "
+            "targets"
+        )
     _remark_rounding(problem, answered, notes)
     _remark_identity(problem, answered, notes)
     return tuple(notes.lines[before:])

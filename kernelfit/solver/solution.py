@@ -19,6 +19,7 @@ from kernelfit.gram.arrays import as_array, refuse_non_finite
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.points import Points
 from kernelfit.gram.precision import precision_of
+from kernelfit.gram.rectangle import rectangle
 from kernelfit.gram.sparse import points_of
 from kernelfit.kernels.base import Kernel
 from kernelfit.linalg.leave_one_out import leave_one_out_predictions
@@ -515,6 +516,14 @@ def _from_data(path: Path, function: Any, meta: dict[str, Any], arrays: dict[str
     return solution
 
 
+def _noise(solution: Solution, rows: Points) -> Float:
+    """What the diagonal of K has at these rows that predictions do without, (m,)."""
+    assert solution.kernel is not None
+    with CpuBackend(solution.threads) as backend:
+        predicted = rectangle(solution.kernel, rows, rows, backend).diagonal()
+    return solution.kernel.diagonal(rows) - predicted
+
+
 def _require_consistent(path: Path, solution: Solution) -> None:
     """Raise `DataError` where what is stored contradicts itself: alpha, weights, rows and kernel give other fitted
     values than those that are stored, as seen in some rows, or these leave another residual.
@@ -542,7 +551,10 @@ def _require_consistent(path: Path, solution: Solution) -> None:
         n = len(alpha)
         sampled = min(n, max(_MIN_SAMPLED, _SAMPLED_PAIRS // n))
         rows = np.unique(np.linspace(0, n - 1, sampled, dtype=np.int64))
-        again = solution._at(points.take(rows, like=points), Silent())
+        sample = points.take(rows, like=points)
+        again = solution._at(sample, Silent())
+        if solution.problem.has_noise:
+            again = again + _noise(solution, sample)[:, None] * alpha[rows]
         size = certificate.norm * np.abs(alpha).max()
         if solution.weights is not None:
             size = np.sqrt(certificate.norm * points.shape[1]) * np.abs(solution.weights).max()

@@ -195,9 +195,9 @@ def _labelling(spectral: Spectral, name: str, codes: NDArray[np.int64], width: f
     root = math.sqrt(float(np.trace(spectral.gram))) / n
     scores, signs = spectral.test @ against, 2.0 * one_hot(rows.y_test, rows.n_classes) - 1.0
     centred = targets - targets.mean(axis=0)
-    alignment = np.sum(centred * (spectral.gram @ centred)) / (
-        np.linalg.norm(spectral.values) * np.linalg.norm(centred.T @ centred)
-    )
+    size = float(np.linalg.norm(spectral.values) * np.linalg.norm(centred.T @ centred))
+    # Labels that are all the same are aligned with nothing.
+    alignment = float(np.sum(centred * (spectral.gram @ centred))) / size if size > 0 else math.nan
     return LabelComplexity(
         labels=name,
         rkhs_norm=float(np.sqrt(np.sum(targets * alpha))),
@@ -208,7 +208,7 @@ def _labelling(spectral: Spectral, name: str, codes: NDArray[np.int64], width: f
         binary_error=float(np.mean(scores * signs <= 0)),
         test_error=error_rate(spectral.test @ alpha, rows.y_test),
         loo_error=error_rate(spectral.left_out(targets), codes),
-        alignment=float(alignment),
+        alignment=alignment,
     )
 
 

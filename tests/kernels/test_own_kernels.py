@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import RBF, ConstantKernel, Matern, WhiteKernel
+from sklearn.gaussian_process.kernels import RBF, CompoundKernel, ConstantKernel, Matern, WhiteKernel
+from sklearn.metrics.pairwise import rbf_kernel
 
 import kernelfit
 from kernelfit import KernelInterpolator
-from kernelfit.errors import InputError
+from kernelfit.errors import DataError, InputError
 from kernelfit.kernels import FromSklearn, Gaussian, Pairwise
+from kernelfit.runs import solution_file
 
 
 def bell(x, y, width=1.0, height=1.0):
@@ -124,6 +126,31 @@ def test_noise_of_scikit_learns_stands_on_the_diagonal(problem):
         kernelfit.solve(x, y, kernel=Gaussian)
 
 
+def test_noise_is_no_interpolation_and_its_solution_can_be_read(problem, tmp_path):
+    x, y, new = problem
+    kernel = RBF(0.9) + WhiteKernel(0.3)
+    solution = kernelfit.solve(x, y, kernel=kernel, run_dir=tmp_path / "run")
+    assert np.abs(solution.predict(x) - y).max() > 0.1
+    assert not solution.certificate.interpolates
+    assert any("noise stands on the diagonal" in note for note in solution.notes)
+    assert kernelfit.solve(x, y, kernel=RBF(0.3)).certificate.interpolates
+    solution.save(tmp_path / "solution.h5")
+    assert np.array_equal(
+        kernelfit.load(tmp_path / "solution.h5", kernel).predict(new), solution.predict(new)
+    )
+    assert kernelfit.check(tmp_path / "run", function=kernel).problems == []
+    meta, arrays = solution.as_data()
+    solution_file.write(tmp_path / "forged.h5", meta, {**arrays, "alpha": 2 * arrays["alpha"]})
+    with pytest.raises(DataError, match="alpha does not give the fitted values"):
+        kernelfit.load(tmp_path / "forged.h5", kernel)
+
+
+def test_a_compound_kernel_of_scikit_learn_is_refused(problem):
+    x, y, _ = problem
+    with pytest.raises(InputError, match=r"kernel: got CompoundKernel\(.*several values"):
+        kernelfit.solve(x, y, kernel=CompoundKernel([RBF(1.0)]))
+
+
 def test_a_function_that_fails_is_one_line(problem):
     x, y, _ = problem
 
@@ -132,3 +159,6 @@ def test_a_function_that_fails_is_one_line(problem):
 
     with pytest.raises(InputError, match="function: wrong raises ValueError"):
         kernelfit.solve(x, y, kernel=wrong, ridge=1.0)
+    with pytest.raises(InputError, match="function: rbf_kernel raises ValueError") as caught:
+        kernelfit.solve(x, y, kernel=rbf_kernel, ridge=1.0)
+    assert "\n" not in str(caught.value)

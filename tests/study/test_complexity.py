@@ -1,6 +1,7 @@
 """`kernelfit.study.complexity`: quantities of learning theory against their definitions."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -37,6 +38,11 @@ def test_the_closed_bound_holds_and_random_labels_need_larger_balls(told):
     assert random.rademacher > true.rademacher
     assert random.test_error > 0.5 > true.test_error
     assert random.alignment < true.alignment <= 1
+
+
+def test_labels_that_are_all_the_same_have_no_alignment(digits):
+    rows = replace(digits[1], y_train=np.zeros_like(digits[1].y_train))
+    assert math.isnan(complexity(Spectral(rows, threads=1), ridges=(1.0,)).labellings[0].alignment)
 
 
 def test_the_margin_bound_is_its_formula():
