@@ -70,6 +70,21 @@ def read_image_folder(root: Path) -> tuple[Rows, Rows | None]:
     return rows, _read_part(tests[0], rows.image_shape) if tests else None
 
 
+def is_plain_folder(folder: Path) -> bool:
+    """Whether a folder holds images and no folder, as new images come."""
+    return folder.is_dir() and bool(_images(folder)) and not any(path.is_dir() for path in _visible(folder))
+
+
+def read_images(folder: Path) -> Rows:
+    """The images that lie in a folder itself, by file name, without labels. Raises DataError."""
+    with reading(folder, "a folder of images"):
+        files = _images(folder)
+        skipped = [path for path in _visible(folder) if not _is_image(path)]
+    X, shape, notes = _pixels(folder, files, skipped, None)
+    ids = tuple(path.name for path in files)
+    return Rows(folder, X, np.empty((len(X), 0)), shape, notes=notes, ids=ids)
+
+
 def _read_part(folder: Path, expected: ImageShape | None) -> Rows:
     with reading(folder, "a folder of images"):
         names = tuple(sorted(entry.name for entry in _visible(folder) if _holds_images(entry)))
@@ -78,14 +93,25 @@ def _read_part(folder: Path, expected: ImageShape | None) -> Rows:
             raise _not_understood(folder)
         skipped = [path for name in names for path in _visible(folder / name) if not _is_image(path)]
         skipped += _images(folder)  # beside the classes, so of none
+    paths = [path for _, path in files]
+    X, shape, notes = _pixels(folder, paths, skipped, expected)
+    y = np.array([code for code, _ in files], dtype=np.int64)
+    ids = tuple(path.relative_to(folder).as_posix() for path in paths)
+    return Rows(folder, X, y, shape, names, "the folder names", notes, ids=ids)
+
+
+def _pixels(
+    folder: Path, files: list[Path], skipped: list[Path], expected: ImageShape | None
+) -> tuple[NDArray[np.uint8], ImageShape, tuple[str, ...]]:
+    """Of each image its pixels as one row, the shape of all of them, and notes."""
     if expected is None:
-        sizes = {_header(path) for _, path in files}
+        sizes = {_header(path) for path in files}
         channels = 1 if all(header.mode in ("1", "L") for header in sizes) else 3
-        width, height = _header(files[0][1]).size
+        width, height = _header(files[0]).size
         expected = (height, width, channels)
     X = np.empty((len(files), expected[0] * expected[1] * expected[2]), dtype=np.uint8)
     turned = converted = 0
-    for row, (_, path) in enumerate(files):
+    for row, path in enumerate(files):
         pixels, header = _decode(path, expected)
         X[row] = pixels
         turned += header.turned
@@ -98,8 +124,7 @@ def _read_part(folder: Path, expected: ImageShape | None) -> Rows:
         notes.append(f"{folder}: {turned} of {len(files)} images were turned upright as their EXIF data say")
     if skipped:
         notes.append(f"{folder}: files skipped: {len(skipped)} ({_suffixes(skipped)})")
-    y = np.array([code for code, _ in files], dtype=np.int64)
-    return Rows(folder, X, y, expected, names, "the folder names", tuple(notes))
+    return X, expected, tuple(notes)
 
 
 def _not_understood(folder: Path) -> DataError:

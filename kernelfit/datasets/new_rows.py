@@ -13,6 +13,7 @@ from kernelfit.errors import DataError, InputError
 from kernelfit.typing import Array
 
 from .file_options import FileOptions
+from .image_folder import is_plain_folder, read_images
 from .own import ARRAYS, read_parts
 from .rows import Rows
 from .table import is_table, read_columns
@@ -33,6 +34,8 @@ def read_rows(path: Path, like: TableColumns | None = None, keys: Mapping[str, s
         return Rows(path, _array(path), np.empty((0, 0)))
     if path.is_file() and is_table(path):
         return read_columns(path, like)
+    if is_plain_folder(path):
+        return read_images(path)
     if path.is_file() and suffix in ARRAYS:
         rows, test = ARRAYS[suffix](path, keys or {}, "rows")
     else:

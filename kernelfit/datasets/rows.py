@@ -28,7 +28,7 @@ class Rows:
 
     `class_names` is given when the file names its classes; y then holds their indices. `label_name` is what
     the file calls its labels. `columns` are those of a table. Without labels y is (n, 0). `ids` are what the file calls
-    its rows.
+    its rows, `id_name` what it calls their column.
     """
 
     path: Path
@@ -40,6 +40,7 @@ class Rows:
     notes: tuple[str, ...] = ()
     columns: TableColumns | None = None
     ids: tuple[str, ...] | None = None
+    id_name: str = ""
 
     @property
     def labelled(self) -> bool:
@@ -91,7 +92,8 @@ def check_type(path: Path, name: str, dtype: np.dtype[np.generic], *, labels: bo
         return
     remedy = "convert it to float64"
     if dtype.kind == "O":
-        remedy = "such arrays are pickled, which runs code when read; store text as astype(str), numbers as float64"
+        text = "text as np.asarray(y, dtype=str), numbers as float64"
+        remedy = f"such arrays are pickled, which runs code when read; store {text}"
     raise damaged(path, f"numbers in {name}", f"dtype {dtype}", remedy)
 
 

@@ -1,8 +1,8 @@
 """Rows and labels of a table: which column is the label, which are features, and what is left out.
 
 The label is the column that `target` names; else one called label, target, y, class, labels, targets, classes, outcome
-or response, in this order and whatever the case; else the last. Left out are the columns of `drop`, and a first column
-that names or counts the rows: one without a name, as pandas' `to_csv` writes its index, or called id, index, or by a
+or response, in this order and whatever the case; else the last. Left out are the columns of `drop`, and first columns
+that name or count the rows: one without a name, as pandas' `to_csv` writes its index, or called id, index, or by a
 name that ends so. All others must hold numbers; true and false are 1 and 0.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import difflib
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,7 +33,8 @@ from .text_file import PACKED
 TEXT = (".csv", ".tsv", ".txt", ".tab", ".dat", ".data")
 TABLES = (*TEXT, *ARROW)
 _LABELS = ("label", "target", "y", "class", "labels", "targets", "classes", "outcome", "response")
-_UNNAMED = ("", "unnamed: 0", "__index_level_0__")
+_UNNAMED = ("", "unnamed: 0", "level_0", "__index_level_0__")
+_UNNAMED_AGAIN = re.compile(r"unnamed: [01](\.\d+)*")
 _IDS = (*_UNNAMED, "id", "index")
 # Classes may be called by numbers and words together, but not by more different numbers than these.
 _MOST_NUMBERS = 20
@@ -124,8 +126,8 @@ def _read_new(table: Table, options: FileOptions) -> Rows:
         raise InputError(
             f"drop: got {_listed(options.drop)}, expected some column of {path.name} to be left beside the label"
         )
-    ids = _is_id(table, features)
-    cells = table.read(features, label, features[:1] if ids else ())
+    ids = _leading_ids(table, features)
+    cells = table.read(features, label, ids)
     _refuse_commas(table, cells, [*features, label])
     notes = [f"{path.name}: the label is column {names[label]!r}{why}"]
     if dropped:
@@ -133,9 +135,12 @@ def _read_new(table: Table, options: FileOptions) -> Rows:
             f"{path.name}: columns left out: {_listed([names[column] for column in sorted(dropped)])}"
         )
     X = cells.numbers
-    if ids and len(features) > 1 and (what := _names_rows(table, cells, features[0])):
+    for column in ids:
+        if len(features) == 1 or not (what := _names_rows(table, cells, column, X[:, 0])):
+            break
         features, X = features[1:], X[:, 1:]
-        notes.append(f"{path.name}: the first column {what} and is left out")
+        name = "the first column" if column == 0 else f"column {names[column]!r}"
+        notes.append(f"{path.name}: {name} {what} and is left out")
     _refuse(table, cells.faults, len(X), features, label)
     columns = TableColumns(
         tuple(names[column] for column in features), names[label], tuple(names), named=table.named
@@ -154,7 +159,9 @@ def _read_like(table: Table, like: TableColumns) -> Rows:
         if table.named != like.named:
             notes.append(f"{path.name}: columns are taken in their order, as names are in one file alone")
     others = sorted(set(range(len(names))) - {*features, label})
-    ids = next((column for column in others if _says_id(names[column])), None) if table.named else None
+    says = [column for column in others if _says_id(names[column])] if table.named else []
+    # An index that pandas wrote before the file's own ids says less than these.
+    ids = min(says, key=lambda column: _is_unnamed(names[column]), default=None)
     cells = table.read(features, label, () if ids is None else (ids,))
     _refuse_commas(table, cells, [*features, *([] if label is None else [label])])
     known = set(like.every)
@@ -167,7 +174,9 @@ def _read_like(table: Table, like: TableColumns) -> Rows:
             f"{path.name}: rows are not scored, as {missing.count} labels are missing, the first in {missing.where}"
         )
         label = None
-    return _rows(table, cells.numbers, cells, like, label, notes, None if ids is None else cells.texts[ids])
+    id_name = "" if ids is None or _is_unnamed(names[ids]) else names[ids]
+    texts = None if ids is None else cells.texts[ids]
+    return _rows(table, cells.numbers, cells, like, label, notes, texts, id_name)
 
 
 def _rows(
@@ -178,6 +187,7 @@ def _rows(
     label: int | None,
     notes: list[str],
     ids: tuple[str, ...] | None = None,
+    id_name: str = "",
 ) -> Rows:
     y: Array = np.empty((len(X), 0))
     classes = None
@@ -203,6 +213,7 @@ def _rows(
         notes=(*notes, *cells.notes),
         columns=columns if classes is None else columns.with_text_labels(),
         ids=ids,
+        id_name=id_name,
     )
 
 
@@ -282,28 +293,40 @@ def _column(table: Table, wanted: str, argument: str) -> int:
         ) from None
 
 
-def _is_id(table: Table, features: Sequence[int]) -> bool:
-    return bool(features) and features[0] == 0 and table.named and _says_id(table.names[0])
+def _leading_ids(table: Table, features: Sequence[int]) -> list[int]:
+    """The first columns, as far as their names say that they are ids: a table that was written twice has two."""
+    if not table.named or features[0] != 0:
+        return []
+    return list(itertools.takewhile(lambda column: _says_id(table.names[column]), features))
 
 
 def _says_id(name: str) -> bool:
     """Of an index, or ending in id as a word: PassengerId, row_id; not acid."""
-    return name.lower() in _IDS or _ID_WORD.search(name) is not None
+    return name.lower() in _IDS or _is_unnamed(name) or _ID_WORD.search(name) is not None
 
 
-def _names_rows(table: Table, cells: Cells, column: int) -> str:
-    """What the first column, of a name that says so, does with the rows; nothing where it may be a feature."""
-    faults, values = cells.faults[column], cells.numbers[:, 0]
+def _is_unnamed(name: str) -> bool:
+    """Of a column without a name, also as pandas calls it on reading: Unnamed: 0, and Unnamed: 0.1 of a second."""
+    return name.lower() in _UNNAMED or _UNNAMED_AGAIN.fullmatch(name.lower()) is not None
+
+
+def _names_rows(table: Table, cells: Cells, column: int, values: Float) -> str:
+    """What a column, of a name that says so, does with the rows; nothing where it may be a feature."""
+    faults, name = cells.faults[column], table.names[column]
     if faults.get(Kind.TEXT):
         texts = cells.texts[column]
-        return "names the rows" if table.names[0].lower() in _IDS or len(set(texts)) == len(texts) else ""
+        return (
+            "names the rows"
+            if name.lower() in _IDS or _is_unnamed(name) or len(set(texts)) == len(texts)
+            else ""
+        )
     if faults.seen:
         return ""
     if values[0] in (0, 1) and np.array_equal(values, values[0] + np.arange(len(values))):
         return "counts the rows"
     # What is left of an index when rows were drawn from a frame.
     different = len(np.unique(values)) == len(values) and bool((values == np.floor(values)).all())
-    sure = table.names[0].lower() in _UNNAMED or len(values) > _FEW_ROWS
+    sure = _is_unnamed(name) or len(values) > _FEW_ROWS
     return "numbers the rows" if different and sure else ""
 
 

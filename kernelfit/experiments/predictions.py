@@ -29,7 +29,8 @@ _LISTED = 8
 class Predictions:
     """Scores (m, c) of rows, what they decide, and how far they are from labels where there are some.
 
-    `target` is what the training table calls its label, `ids` what the file calls its rows.
+    `target` is what the training table calls its label, `ids` what the file calls its rows, `id_name` what
+    it calls the column of these.
     """
 
     scores: Float
@@ -37,6 +38,7 @@ class Predictions:
     classes: tuple[str, ...] | None
     target: str | None = None
     ids: tuple[str, ...] | None = None
+    id_name: str = ""
     errors: Errors = field(default_factory=Errors)
 
     def record(self, saved: Path, seconds: dict[str, float], command: str) -> dict[str, Any]:
@@ -69,17 +71,19 @@ class Predictions:
         # Of a table without a header the label is called by its number.
         target = None if self.target is None or self.target.isdigit() else self.target
         if self.classes is not None:
-            return ["id", target or "class", *(f"score {name}" for name in self.classes)]
+            return [self.id_name or "id", target or "class", *(f"score {name}" for name in self.classes)]
         columns = self.scores.shape[1]
         name = target or "value"
-        return ["id", name] if columns == 1 else ["id", *(f"{name} {column}" for column in range(columns))]
+        values = [name] if columns == 1 else [f"{name} {column}" for column in range(columns)]
+        return [self.id_name or "id", *values]
 
 
 def predict(result: Result, rows: Rows, progress: Progress) -> Predictions:
     """Of rows from a file, compared with their labels where they have some."""
     for note in rows.notes:
         progress.note(note)
-    return _compared(result, rows.X, _truth(result, rows, progress), rows.ids, progress)
+    predictions = _compared(result, rows.X, _truth(result, rows, progress), progress)
+    return replace(predictions, ids=rows.ids, id_name=rows.id_name)
 
 
 def unseen_test_rows(
@@ -128,16 +132,14 @@ def predict_test_rows(result: Result, dataset: Dataset, progress: Progress) -> P
                 f"dataset: got columns {_listed(columns)}, expected {_listed(expected)} as trained on; give the file "
                 "as rows, whose columns are found by their names"
             )
-    return _compared(result, dataset.X_test, dataset.y_test, None, progress)
+    return _compared(result, dataset.X_test, dataset.y_test, progress)
 
 
-def _compared(
-    result: Result, X: Array, truth: Array | None, ids: tuple[str, ...] | None, progress: Progress
-) -> Predictions:
+def _compared(result: Result, X: Array, truth: Array | None, progress: Progress) -> Predictions:
     scores = result.scores(X, progress)
     decided = result.decided(scores)
     target = None if result.table is None else result.table.target
-    predictions = Predictions(scores, decided, result.classes, target, ids)
+    predictions = Predictions(scores, decided, result.classes, target)
     if truth is None:
         return predictions
     columns = truth.size // len(truth) if result.classes is None else len(result.classes)

@@ -216,7 +216,7 @@ def test_a_label_column_scores_the_rows_and_others_are_left_aside(
     kept, X, y = table
     a, b, c = X.T
     names = [f"house {row}" for row in range(len(y))]
-    columns = {"note": names, "price": y, "c": c, "id": names, "b": b, "a": a}
+    columns = {"note": names, "price": y, "c": c, "HouseId": names, "b": b, "a": a}
     out = tmp_path / "predicted.csv"
     path = _table(tmp_path / "labelled.csv", columns)
     result = invoke("predict", str(kept), "--rows", path, "--out", str(out), "--json", "-")
@@ -224,7 +224,7 @@ def test_a_label_column_scores_the_rows_and_others_are_left_aside(
     assert "columns left aside, which the training rows lack: note" in result.stderr
     assert record["test_rmse"] == pytest.approx(np.sqrt(np.mean((np.ravel(record["predictions"]) - y) ** 2)))
     lines = out.read_text().splitlines()
-    assert lines[0] == "id,price"
+    assert lines[0] == "HouseId,price"
     assert [line.split(",")[0] for line in lines[1:]] == names
     assert [float(line.split(",")[1]) for line in lines[1:]] == np.ravel(record["predictions"]).tolist()
 

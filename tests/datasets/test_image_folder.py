@@ -13,6 +13,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from kernelfit.datasets.image_folder import read_image_folder
+from kernelfit.datasets.new_rows import read_rows
 from kernelfit.errors import DataError
 
 
@@ -142,6 +143,21 @@ def test_colour_rows_are_height_width_channel(tmp_path: Path) -> None:
     rows, _ = read_image_folder(tmp_path)
     assert rows.image_shape == (3, 5, 3)
     np.testing.assert_array_equal(rows.X[0], picture.ravel())
+
+
+def test_new_images_need_no_classes(tmp_path: Path) -> None:
+    for value in (2, 1):
+        save(tmp_path / f"{value}.png", grey(value))
+    (tmp_path / ".DS_Store").write_bytes(b"hidden")
+    (tmp_path / "readme.md").write_text("not an image")
+    rows = read_rows(tmp_path)
+    assert not rows.labelled
+    assert (rows.ids, rows.X[:, 0].tolist()) == (("1.png", "2.png"), [1, 2])
+    assert rows.notes == (f"{tmp_path}: files skipped: 1 (.md 1)",)
+    for name in ("a", "b"):
+        save(tmp_path / f"{name}/1.png", grey(3))
+    rows = read_rows(tmp_path)  # with folders of classes those are the rows, as in training
+    assert (rows.ids, rows.labelled) == (("a/1.png", "b/1.png"), True)
 
 
 def test_train_and_test_folders(tmp_path: Path) -> None:

@@ -109,6 +109,19 @@ def test_a_bad_file_is_named_by_line_and_column(tmp_path: Path, text: str, messa
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("first", [",Unnamed: 0", ",Id", "Unnamed: 0.1,Unnamed: 0", "level_0,index"])
+def test_no_index_of_a_table_that_was_written_twice_is_a_feature(tmp_path: Path, first: str) -> None:
+    rows = read_table(written(tmp_path, f"{first},a,price\n0,1,5,0.5\n1,2,6,0.25\n"))
+    assert rows.X.tolist() == [[5], [6]]
+    second = first.split(",")[1]
+    assert any(f"column {second!r} counts the rows and is left out" in note for note in rows.notes)
+    # The file's own ids name the rows that are predicted, not the index before them.
+    new = read_columns(written(tmp_path, f"{first},a\n0,71,5\n1,72,6\n"), rows.columns)
+    own = ("71", "72") if first == ",Id" or "index" in first else ("0", "1")
+    assert new.ids == own
+    assert new.id_name == {",Id": "Id", "level_0,index": "index"}.get(first, "")
+
+
 @pytest.mark.parametrize("first", ["", "Unnamed: 0", "Id", "index"])
 def test_the_index_that_pandas_writes_is_no_feature(tmp_path: Path, first: str) -> None:
     rows = read_table(written(tmp_path, f"{first},a,price\n0,5,0.5\n1,6,0.25\n"))
