@@ -73,7 +73,7 @@ def command(
     named = values["dataset"] != SYNTHETIC
     if named and context.get_parameter_source("n_features") is ParameterSource.COMMANDLINE:
         raise InputError(
-            f"--d: of synthetic rows, {values['dataset']} has features of its own; leave one out"
+            f"--d: of synthetic rows, {values['dataset']} has features of its own; give one of them"
         )
     names = tuple(name.strip() for name in beside.split(",")) if beside else ()
     record = Scaling(parse_sizes(sizes), beside=names, **values).run(TerminalProgress())

@@ -96,6 +96,6 @@ def _given_options(features: str, texts: tuple[str, ...], filters: int | None) -
         )
     if "n_filters" in given:
         raise InputError(
-            f"--filters: got {filters} beside --option n_filters={given['n_filters']}; leave one out"
+            f"--filters: got {filters} beside --option n_filters={given['n_filters']}; give one of them"
         )
     return {**given, "n_filters": filters}

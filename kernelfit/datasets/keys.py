@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from kernelfit.arguments import suggestion
+
 from .faults import damaged
 
 #: what is read: the file that `keys` is about, another one to test on, or new rows
@@ -91,6 +93,7 @@ def _named(path: Path, shapes: Shapes, keys: Mapping[str, str], purpose: Purpose
                 path,
                 f"the arrays of keys, {', '.join(f'{role}={keys[role]}' for role in (X, y) if role in keys)}",
                 _listed(shapes),
+                suggestion(keys[lost[0]], shapes).removeprefix("; "),
             )
         if y not in keys and not unlabelled:
             raise damaged(

@@ -64,7 +64,7 @@ def open_devices(
         if memory is not None:
             raise InputError(
                 f"device_memory: got {memory:,} for a device that is open already, with memory of its own; "
-                "leave one out"
+                "give one of them"
             )
         return tuple(device) if isinstance(device, (tuple, list)) else (cast(Device, device),)
     if device == "cpu" and memory is not None:

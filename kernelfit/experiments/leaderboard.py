@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from kernelfit.arguments import integer
+from kernelfit.arguments import integer, suggestion
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError, KernelfitError
 from kernelfit.experiments.baselines import BASELINES
@@ -233,7 +233,9 @@ def candidates(names: Sequence[str] | None) -> tuple[Candidate, ...]:
     chosen = [names] if isinstance(names, str) else list(names)
     for name in chosen:
         if name not in known:
-            raise InputError(f"kernels: got {name!r}, expected some of {', '.join(known)}")
+            raise InputError(
+                f"kernels: got {name!r}, expected some of {', '.join(known)}{suggestion(name, known)}"
+            )
     if not chosen:
         raise InputError(f"kernels: got none, expected some of {', '.join(known)}")
     return tuple(known[name] for name in dict.fromkeys(chosen))

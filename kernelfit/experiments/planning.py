@@ -51,7 +51,7 @@ def shape_of_numbers(data: DataSpec, n_features: int) -> Shape:
     """Of `n_train` rows with `n_features` columns, in place of a data set."""
     if data.train is not None:
         raise InputError(
-            f"n_features: got {n_features} beside train, whose rows have their own; leave one out"
+            f"n_features: got {n_features} beside train, whose rows have their own; give one of them"
         )
     n = integer("n_train", data.n_train if data.n_train is not None else 0, 1)
     return Shape(n, integer("n_features", n_features, 1), 1)

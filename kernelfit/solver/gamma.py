@@ -26,7 +26,7 @@ def median_distance(points: Points, kernel: str = "gaussian") -> float:
     parameter = named(kernel).width_parameter or "gamma"
     compared = _compared(points, kernel)
     if compared.size == 0:
-        raise InputError(f"{parameter}: 'median' needs at least 2 rows, got 1; give a number")
+        raise InputError(f"{parameter}: 'median' needs at least 2 different rows, got 1; give a number")
     median = float(np.median(compared))
     if not median > 0:
         rows = min(MEDIAN_ROWS, points.shape[0])

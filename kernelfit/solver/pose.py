@@ -390,7 +390,7 @@ def resolve_kernel(request: Request, rows: _Rows, backend: CpuBackend, notes: No
     if "gamma" in parameter_names(kernel):
         if gamma_factor != 1.0 and gamma not in (None, "median"):
             raise InputError(
-                f"gamma_factor: got {gamma_factor} beside gamma = {gamma!r}, expected the median rule; leave one out"
+                f"gamma_factor: got {gamma_factor} beside gamma = {gamma!r}, expected the median rule; give one of them"
             )
         if gamma is None or gamma == "median":
             return Found(

@@ -109,6 +109,9 @@ def test_keys_are_taken_at_their_word(tmp_path: Path) -> None:
     assert (test.X.tolist(), test.y.tolist()) == (b.tolist(), [0, 1, 0, 1])
     with pytest.raises(DataError, match=r"the arrays of keys, X=a, y=e, found 'a' \(4, 2\)"):
         read_npz(tmp_path / "a.npz", {"X": "a", "y": "e"})
+    np.savez(tmp_path / "b.npz", pixels=a, kinds=[0, 1, 0, 1])
+    with pytest.raises(DataError, match=r"; did you mean 'kinds'\?$"):
+        read_npz(tmp_path / "b.npz", {"X": "pixels", "y": "kind"})
     with pytest.raises(DataError, match="labels beside X=a, found none"):
         read_npz(tmp_path / "a.npz", {"X": "a"})
 

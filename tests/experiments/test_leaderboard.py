@@ -190,7 +190,10 @@ def test_hard_rows_give_a_winner(X: np.ndarray, y: np.ndarray) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"kernels": ["gausian"]}, r"^kernels: got 'gausian', expected some of gaussian, "),
+        (
+            {"kernels": ["gausian"]},
+            r"^kernels: got 'gausian', expected some of .*; did you mean 'gaussian'\?$",
+        ),
         ({"kernels": []}, r"^kernels: got none"),
         ({"rows": 1}, r"^rows: got 1, expected an integer >= 2"),
         ({"task": "ranking"}, r"^task: got 'ranking'"),

@@ -33,7 +33,9 @@ def test_the_median_is_in_the_kernels_domain(rng):
 
 
 def test_no_median_where_there_is_none():
-    with pytest.raises(InputError, match=r"^gamma: 'median' needs at least 2 rows, got 1; give a number$"):
+    with pytest.raises(
+        InputError, match=r"^gamma: 'median' needs at least 2 different rows, got 1; give a number$"
+    ):
         median_distance(Points(np.ones((1, 2))))
     with pytest.raises(
         InputError, match=r"^gamma: the median distance of the first 5 rows is 0.0; give gamma"
