@@ -127,7 +127,8 @@ def choice(name: str, value: Any, names: Iterable[str]) -> str:
     """`value` as one of `names`, or an error that names the parameter."""
     known = tuple(names)
     if not isinstance(value, str) or value not in known:
-        raise InputError(f"{name}: got {shown(value)}, expected one of {', '.join(known)}")
+        near = suggestion(value, known) if isinstance(value, str) else ""
+        raise InputError(f"{name}: got {shown(value)}, expected one of {', '.join(known)}{near}")
     return value
 
 

@@ -17,6 +17,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from kernelfit.arguments import suggestion
 from kernelfit.errors import InputError
 from kernelfit.typing import Corruption
 
@@ -195,7 +196,8 @@ def corrupt(dataset: Dataset, name: Corruption, *, p: float = 1.0, seed: int = 0
     Raises InputError for an unknown name, a p outside [0, 1], or label noise on numeric targets.
     """
     if name not in CORRUPTIONS:
-        raise InputError(f"corruption: got {name!r}, expected one of {', '.join(CORRUPTIONS)}")
+        near = suggestion(name, CORRUPTIONS)
+        raise InputError(f"corruption: got {name!r}, expected one of {', '.join(CORRUPTIONS)}{near}")
     return CORRUPTIONS[name](dataset, p, seed)
 
 

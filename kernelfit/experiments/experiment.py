@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from kernelfit.arguments import mapping, path_of
+from kernelfit.arguments import mapping, path_of, suggests_names
 from kernelfit.datasets import Dataset
 from kernelfit.datasets.table_columns import TableColumns
 from kernelfit.errors import DataError, InputError
@@ -95,6 +95,7 @@ class Experiment(Settings):
     InputError : an argument that makes no sense
     """
 
+    @suggests_names({"n": "n_train", "random_state": "seed", "n_jobs": "threads"})
     def __init__(
         self,
         dataset: str | Path = "digits",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from kernelfit.arguments import suggestion
 from kernelfit.errors import InputError
 
 if TYPE_CHECKING:
@@ -58,7 +59,9 @@ def summary(name: str) -> str:
 def feature_class(name: str) -> type[ImageFeatures]:
     """The transformer called `name`, imported on use."""
     if not isinstance(name, str) or name not in REGISTRY:
-        raise InputError(f"features: got {name!r}, expected one of {', '.join(REGISTRY)}")
+        raise InputError(
+            f"features: got {name!r}, expected one of {', '.join(REGISTRY)}{suggestion(name, REGISTRY)}"
+        )
     loaded: type[ImageFeatures] = _load(REGISTRY[name][0])
     return loaded
 

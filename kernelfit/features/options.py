@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from kernelfit.arguments import suggestion
 from kernelfit.errors import InputError
 from kernelfit.features import feature_class
 
@@ -113,7 +114,8 @@ def make(
     for key, value in (given or {}).items():
         option = known.get(key.replace("-", "_"))
         if option is None:
-            raise InputError(f"{name}: got option {key!r}, expected one of {', '.join(known)}")
+            near = suggestion(key, known)
+            raise InputError(f"{name}: got option {key!r}, expected one of {', '.join(known)}{near}")
         chosen[option.name] = option.parse(value) if isinstance(value, str) else value
     cls = feature_class(name)
     context = {"image_shape": image_shape, "scale": scale, "threads": threads}

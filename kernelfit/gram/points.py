@@ -98,7 +98,8 @@ class Points:
             values = values.astype(np.uint8)
         if values.dtype.kind not in "uif":
             raise InputError(
-                f"{name}: got dtype {values.dtype}, expected integers or floats; convert it first"
+                f"{name}: got dtype {values.dtype}{_first_word(values, rows)}, expected integers or floats; "
+                "convert it first"
             )
         if values.shape[1] == 0:
             raise InputError(f"{name}: got 0 features, expected at least one column")
@@ -459,3 +460,15 @@ def speed_of_bytes() -> float:
 def chunk_length(rows: Points, columns: Points) -> int:
     """Features per exact float32 product between two sets of rows."""
     return _chunk_length(rows._reach, columns._reach)
+
+
+def _first_word(values: NDArray[Any], rows: ArrayLike) -> str:
+    """The first column of objects that holds something else than numbers, by the name that a frame gives it."""
+    if values.dtype != object:
+        return ""
+    for index, column in enumerate(values.T):
+        words = [entry for entry in column if not isinstance(entry, (int, float, np.number))]
+        if words:
+            names = getattr(rows, "columns", range(values.shape[1]))
+            return f", as column {names[index]!r} holds {words[0]!r:.40}"
+    return ""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from kernelfit.arguments import suggestion
 from kernelfit.errors import InputError
 from kernelfit.typing import PrecisionName
 
@@ -57,5 +58,7 @@ CPU_PRECISIONS = tuple(name for name, precision in PRECISIONS.items() if not pre
 def precision_of(name: str) -> Precision:
     """The precision of that name, or `InputError` with those that there are."""
     if not isinstance(name, str) or name not in PRECISIONS:
-        raise InputError(f"precision: got {name!r}, expected one of {', '.join(PRECISIONS)}")
+        raise InputError(
+            f"precision: got {name!r}, expected one of {', '.join(PRECISIONS)}{suggestion(str(name), PRECISIONS)}"
+        )
     return PRECISIONS[name]

@@ -113,6 +113,22 @@ def test_paths_hold_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"centr": True}, r"^centr: got an argument of that name; did you mean 'centre'\?$"),
+        ({"n": 3}, r"^n: got an argument of that name; here it is called n_train$"),
+        ({"features": "gabro"}, r"; did you mean 'gabor'\?$"),
+        ({"corruption": "random-label"}, r"; did you mean 'random-labels'\?$"),
+        ({"precision": "mixd"}, r"; did you mean 'mixed'\?$"),
+        ({"features": "gabor", "feature_options": {"wavelength": 2}}, r"; did you mean 'wavelengths'\?$"),
+    ],
+)
+def test_a_wrong_name_suggests_the_right_one(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises((TypeError, InputError), match=message):
+        Experiment("digits", **arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
         ({"ridge": -1}, "ridge: got -1"),
         ({"jitter": float("nan")}, "jitter: got nan"),
         ({"device": "tpu"}, "device: got 'tpu'"),
