@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kernelfit.kernels import parameter_names
+from kernelfit.kernels.base import Needs
 from kernelfit.progress import Notes
 from kernelfit.solver.answer import Answer
 from kernelfit.solver.certificate import interpolates
@@ -66,7 +67,11 @@ def _remark_rounding(problem: Problem, answered: Answer, notes: Notes) -> None:
 def _remark_identity(problem: Problem, answered: Answer, notes: Notes) -> None:
     """A kernel so narrow that no row sees another."""
     kernel, points = problem.kernel, problem.points
-    if kernel is None or points is None or not kernel.stationary or problem.n < 2:
+    if kernel is None or points is None or problem.n < 2:
+        return
+    if kernel.needs & Needs.FUNCTION:
+        _remark_diagonal(problem, answered, notes)
+    if not kernel.stationary:
         return
     ridge = problem.ridge
     if ridge > _LARGE_RIDGE:
@@ -84,3 +89,12 @@ def _remark_identity(problem: Problem, answered: Answer, notes: Notes) -> None:
     notes.add(
         "kernel too narrow: K is the identity to rounding; predictions away from training rows are 0" + remedy
     )
+
+
+def _remark_diagonal(problem: Problem, answered: Answer, notes: Notes) -> None:
+    """As `_remark_identity`, for a kernel of which nobody knows that k(x, x) = 1."""
+    alone = problem.source.diagonal()[:, None] * answered.alpha
+    if np.abs(alone).max() > 0 and np.abs(answered.fitted - alone).max() <= _IDENTITY * np.abs(alone).max():
+        notes.add(
+            "K is diagonal to rounding: for this kernel no training row is near another; is it too narrow for X?"
+        )

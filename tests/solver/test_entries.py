@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.gaussian_process.kernels import RBF
 
 import kernelfit
 from kernelfit.errors import InputError, NotPositiveDefiniteError
@@ -83,6 +84,16 @@ def test_a_kernel_that_sees_no_other_row_is_said_to_be_too_narrow(rng, given, re
     assert remedy in note
     assert kernelfit.solve(bytes_as_floats, y, **given | {"ridge": 0.5}).notes == [note]
     assert kernelfit.solve(bytes_as_floats / 255, y, **given).notes == []
+
+
+def test_a_function_that_sees_no_other_row_is_said_to_have_a_diagonal_k(rng):
+    x, y = rng.integers(0, 256, (20, 30)).astype(float), rng.standard_normal(20)
+    for kernel in (RBF(1.0), 3.0 * RBF(1.0)):
+        said = [kernelfit.solve(rows, y, kernel=kernel, ridge=0.1).notes for rows in (x, x / 255)]
+        assert [any("K is diagonal to rounding" in note for note in notes) for notes in said] == [True, False]
+        assert not any(
+            "K is diagonal" in note for note in kernelfit.solve(x / 255, 0 * y, kernel=kernel).notes
+        )
 
 
 def test_componentwise_and_forward_errors(problem):
