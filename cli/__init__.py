@@ -7,7 +7,6 @@ import difflib
 import importlib
 import io
 import os
-import re
 import sys
 from typing import Any, NoReturn
 
@@ -15,6 +14,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from kernelfit.errors import Interrupted, KernelfitError
+
+from .wording import with_flags
 
 # command -> (module inside this package, one-line help). The help stands here so that `kernelfit --help`
 # imports none of the modules.
@@ -83,27 +84,6 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
-
-
-def with_flags(message: str, command: click.Command) -> str:
-    """The message of an error with the options that were typed in place of the Python arguments it begins with."""
-    start = re.match(r"(\w+(?:, \w+)*)(: | = )", message)
-    if start is None:
-        return message
-    names = start[1].split(", ")
-    flags = _flags(command)
-    return ", ".join(flags.get(name, name) for name in names) + message[start.end(1) :]
-
-
-def _flags(command: click.Command) -> dict[str, str]:
-    """Python argument -> option or argument on the command line, for a command and all below it."""
-    flags: dict[str, str] = {}
-    for below in command.commands.values() if isinstance(command, click.Group) else ():
-        flags |= _flags(below)
-    for parameter in command.params:
-        is_option = isinstance(parameter, click.Option)
-        flags[str(parameter.name)] = parameter.opts[0] if is_option else parameter.human_readable_name
-    return flags
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})

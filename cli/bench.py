@@ -12,13 +12,13 @@ from kernelfit.errors import InputError
 from kernelfit.experiments.beside import PEERS
 from kernelfit.experiments.scaling import SYNTHETIC, Scaling
 from kernelfit.gram.precision import CPU_PRECISIONS
-from kernelfit.progress import TerminalProgress
 from kernelfit.report import figures, tables
 from kernelfit.storage import json_output
 
 from . import completion
 from .options import COUNT, command_line, data_dir_option, json_option, threads_option
 from .output import GroupedCommand, emit
+from .wording import terminal_progress
 
 
 @click.command(name="bench", cls=GroupedCommand)
@@ -76,7 +76,7 @@ def command(
             f"--d: of synthetic rows, {values['dataset']} has features of its own; give one of them"
         )
     names = tuple(name.strip() for name in beside.split(",")) if beside else ()
-    record = Scaling(parse_sizes(sizes), beside=names, **values).run(TerminalProgress())
+    record = Scaling(parse_sizes(sizes), beside=names, **values).run(terminal_progress())
     record["command"] = command_line(context)
     if figure is not None:
         figures.save(figures.bench(record), figure)

@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 
 from kernelfit.errors import StorageError
-from kernelfit.progress import TerminalProgress
 from kernelfit.report.run_tables import check_table
 from kernelfit.solver.check import check
 from kernelfit.storage import json_output
 
 from .options import command_line, json_option, threads_option
 from .output import GroupedCommand, emit
+from .wording import terminal_progress
 
 
 @click.command(name="check", cls=GroupedCommand)
@@ -27,7 +27,7 @@ def command(context: click.Context, folder: Path, threads: int | None, json_targ
     Nothing is changed, and a run may be checked while it is under way. The exit code is 2 where something is damaged.
     """
     json_output.check_target(json_target)
-    report = check(folder, threads=threads, progress=TerminalProgress())
+    report = check(folder, threads=threads, progress=terminal_progress())
     record = {**report.to_dict(), "command": command_line(context)}
     emit(record, json_target, check_table(record))
     if not report.ok:

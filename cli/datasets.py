@@ -14,12 +14,12 @@ from kernelfit.datasets.locate import data_folders, locate
 from kernelfit.datasets.registry import REGISTRY
 from kernelfit.datasets.spec import Located, Spec
 from kernelfit.errors import DataError
-from kernelfit.progress import TerminalProgress
 from kernelfit.report.grid import Grid, Pairs
 from kernelfit.storage import json_output
 
 from .options import data_dir_option, json_option
 from .output import CommandGroup, emit
+from .wording import terminal_progress
 
 EMBEDDED = "embedded"
 MISSING = "missing"
@@ -80,7 +80,7 @@ def fetch(name: str, data_dir: Path | None, json_target: str | None) -> None:
     spec = REGISTRY[name]
     fetched = False
     if spec.downloads and locate(spec, data_dir) is None:
-        download(spec, data_dir, TerminalProgress())
+        download(spec, data_dir, terminal_progress())
         fetched = True
     _show([{"name": name, "fetched": fetched, **_place(spec, data_dir)}], json_target, _place_table)
 

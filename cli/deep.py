@@ -17,12 +17,12 @@ from kernelfit.deep.recipe import Recipe, default
 from kernelfit.deep.training import tables
 from kernelfit.deep.training.results import finished, record
 from kernelfit.errors import InputError
-from kernelfit.progress import TerminalProgress
 from kernelfit.storage import json_output
 
 from . import network_options as options
 from .options import command_line
 from .output import CommandGroup, show
+from .wording import terminal_progress
 
 _MODEL_HELP = f"{', '.join(MODELS)}, or package.module:function for a network of your own."
 ANALYSES = ("with_norms", "kernel_rows", "rademacher_draws")
@@ -82,7 +82,7 @@ def train_command(
     recipe = _recipe(values)
     if any(analyses.values()):
         deep.check_analyses(recipe, **{name: analyses[name] for name in ANALYSES[1:]})
-    progress = TerminalProgress()
+    progress = terminal_progress()
     result = finished(recipe, out)
     if result is not None and not any(analyses.values()):
         progress.note(f"this run is finished in {out / recipe.key}")
@@ -135,7 +135,7 @@ def sweep_command(
     schedule = {name: values.pop(name) for name in ("stack", "at_once", "minutes")}
     recipes = _recipes(values)
     results = deep.sweep(
-        recipes, out, hardware=hardware, data_dir=data_dir, **schedule, progress=TerminalProgress()
+        recipes, out, hardware=hardware, data_dir=data_dir, **schedule, progress=terminal_progress()
     )
     if not options.leads():
         return

@@ -13,7 +13,6 @@ from kernelfit.datasets.corruptions import random_labels
 from kernelfit.deep.data.images import centre_crop
 from kernelfit.errors import InputError
 from kernelfit.expressivity import fit
-from kernelfit.progress import TerminalProgress
 from kernelfit.report.grid import Grid
 from kernelfit.storage import json_output
 from kernelfit.typing import Variant
@@ -21,6 +20,7 @@ from kernelfit.typing import Variant
 from . import completion
 from .options import command_line
 from .output import GroupedCommand, show
+from .wording import terminal_progress
 
 LABELS = ("true", "random")
 
@@ -83,7 +83,7 @@ def command(
     """
     wanted = parse_depths(depths)
     json_output.check_target(target)
-    progress = TerminalProgress()
+    progress = terminal_progress()
     data = load(name, n_train=n, progress=progress)
     if crop and data.image_shape is not None:
         data = centre_crop(data, crop)

@@ -10,12 +10,12 @@ import click
 from kernelfit.experiments.experiment import Experiment
 from kernelfit.experiments.fit import fit
 from kernelfit.experiments.leaderboard import ROWS
-from kernelfit.progress import TerminalProgress
 from kernelfit.report import leaderboard as report
 from kernelfit.storage import json_output
 
 from .options import COUNT, command_line, comparison_options, file_options, json_option, machine_options
 from .output import GroupedCommand, emit
+from .wording import terminal_progress
 
 
 @click.command(name="fit", cls=GroupedCommand)
@@ -65,7 +65,7 @@ def command(
         baselines=baselines,
         run_dir=run_dir,
         command=line,
-        progress=TerminalProgress(),
+        progress=terminal_progress(),
     )
     record = fitted.record(line)
     emit(record, json_target, report.table(record))

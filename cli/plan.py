@@ -10,12 +10,12 @@ import click
 from kernelfit.arguments import bytes_of, integer
 from kernelfit.experiments.planning import plan_solve, shape_of, shape_of_numbers
 from kernelfit.experiments.specs import DataSpec, SolverSettings
-from kernelfit.progress import TerminalProgress
 from kernelfit.report import tables
 from kernelfit.storage import json_output
 
 from .options import COUNT, command_line, data_options, json_option, solver_options
 from .output import GroupedCommand, emit
+from .wording import terminal_progress
 
 
 @click.command(name="plan", cls=GroupedCommand)
@@ -50,7 +50,7 @@ def command(
     data = DataSpec(**{key.name: values[key.name] for key in fields(DataSpec)})
     bytes_of(solver.device_memory, "device_memory")
     if solver.device.startswith("cuda") or solver.device_memory is not None:
-        TerminalProgress().note("a plan is of the CPU: --device and --device-memory change nothing in it")
+        terminal_progress().note("a plan is of the CPU: --device and --device-memory change nothing in it")
     shape = shape_of(data, values["seed"]) if n_features is None else shape_of_numbers(data, n_features)
     if n_rhs is not None:
         shape = replace(shape, n_rhs=integer("n_rhs", n_rhs, 1))

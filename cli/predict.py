@@ -19,7 +19,6 @@ from kernelfit.experiments.predictions import (
     predict_test_rows,
     unseen_test_rows,
 )
-from kernelfit.progress import TerminalProgress
 from kernelfit.report import tables
 from kernelfit.report.grid import Pairs
 from kernelfit.storage import json_output
@@ -27,6 +26,7 @@ from kernelfit.storage import json_output
 from . import completion
 from .options import COUNT, command_line, data_dir_option, json_option, threads_option
 from .output import GroupedCommand, emit
+from .wording import terminal_progress
 
 #: how many predictions the table shows
 SHOWN = 10
@@ -68,7 +68,7 @@ def command(
         raise InputError("--n-test, --data-dir: of use with --dataset alone; leave them out beside --rows")
     check_target(out)
     started = time.perf_counter()
-    progress = TerminalProgress()
+    progress = terminal_progress()
     result = Experiment.load(run_dir, values["threads"])
     if rows is not None:
         keys = None if result.inputs is None else result.inputs.data.keys

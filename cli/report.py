@@ -11,7 +11,7 @@ import click
 
 from kernelfit.errors import DataError, InputError
 from kernelfit.experiments.examination import Examination, examine
-from kernelfit.progress import Progress, TerminalProgress
+from kernelfit.progress import Progress
 from kernelfit.report.html.page import Entry, page
 from kernelfit.report.tables import size
 from kernelfit.runs.folder import RESULT
@@ -20,6 +20,7 @@ from kernelfit.study.asked import LABELS
 from kernelfit.study.questions import STUDIES
 
 from .output import GroupedCommand
+from .wording import terminal_progress
 
 
 @click.command(name="report", cls=GroupedCommand)
@@ -40,7 +41,7 @@ def command(runs: tuple[Path, ...], out: Path, title: str) -> None:
     solve, study, fit or bench. A run that was solved with --loo also shows which training rows are fitted by heart.
     """
     check_target(out, "out")
-    progress = TerminalProgress()
+    progress = terminal_progress()
     entries = [entry for run in runs for entry in _entries(run, progress)]
     click.echo(f"report: {out}, {size(write_page(entries, out, title))}")
 

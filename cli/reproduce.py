@@ -23,7 +23,6 @@ from kernelfit.experiments.paper import ROWS
 from kernelfit.experiments.table3 import Means, Settings, parameters, run_row
 from kernelfit.gram.placement import TIERS
 from kernelfit.gram.precision import CPU_PRECISIONS
-from kernelfit.progress import TerminalProgress
 from kernelfit.report import figures
 from kernelfit.report import section5 as section5_report
 from kernelfit.report import table3 as report
@@ -33,6 +32,7 @@ from kernelfit.study.section5 import ask_section5
 from . import network_options as options
 from .options import COUNT, command_line, data_dir_option, json_option
 from .output import CommandGroup, emit, show
+from .wording import terminal_progress
 
 SUMMARY, TEXT, FIGURE = "table3.json", "table3.txt", "table3.png"
 # Columns of the table in a file.
@@ -120,7 +120,7 @@ def table3(
     )
     means = Means(**{key: values[key] for key in ("data_dir", "memory", "tier", "scratch", "threads")})
     line = command_line(context)
-    progress = TerminalProgress()
+    progress = terminal_progress()
     finished = FinishedRows(out)
     # Rows of other parameters are refused before anything is computed.
     records = {}
@@ -175,7 +175,7 @@ def section5(context: click.Context, out: Path, json_target: str | None, **value
     json_output.check_target(json_target)
     if values["gamma"] is None and values["dataset"] == "mnist":
         values["gamma"] = _MNIST_GAMMA
-    record = ask_section5(values, out, command_line(context), TerminalProgress())
+    record = ask_section5(values, out, command_line(context), terminal_progress())
     json_output.write(record, out / "section5.json")
     emit(record, json_target, section5_report.table(record))
 
@@ -231,7 +231,7 @@ def _reproduce(
         parts = tables.plan(record)
     else:
         records = deep.reproduce(
-            request, out, hardware=hardware, data_dir=data_dir, **schedule, progress=TerminalProgress()
+            request, out, hardware=hardware, data_dir=data_dir, **schedule, progress=terminal_progress()
         )
         record = records[request.targets[0]] if len(records) == 1 else {"reproductions": records}
         parts = tables.reproductions(list(records.values()))

@@ -8,13 +8,13 @@ from typing import Any
 import click
 
 from kernelfit.experiments.experiment import Experiment
-from kernelfit.progress import TerminalProgress
 from kernelfit.report import tables
 from kernelfit.report.run_tables import certified_table
 from kernelfit.storage import json_output
 
 from .options import command_line, device_memory_option, device_option, json_option, threads_option
 from .output import GroupedCommand, emit
+from .wording import terminal_progress
 
 
 @click.command(name="resume", cls=GroupedCommand)
@@ -31,7 +31,7 @@ def command(context: click.Context, run_dir: Path, json_target: str | None, **wh
     same kind; a run begun on a GPU can be resumed on the CPU, and the other way round.
     """
     json_output.check_target(json_target)
-    result = Experiment.resume(run_dir, **where, command=command_line(context), progress=TerminalProgress())
+    result = Experiment.resume(run_dir, **where, command=command_line(context), progress=terminal_progress())
     record = result.record
     table = tables.solve_table({**record, "out": run_dir}) if "dataset" in record else certified_table(record)
     emit(record, json_target, table)

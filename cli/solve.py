@@ -11,7 +11,6 @@ from kernelfit.errors import InputError
 from kernelfit.experiments.examination import examine, examine_result
 from kernelfit.experiments.experiment import Experiment
 from kernelfit.features.options import options, pairs
-from kernelfit.progress import TerminalProgress
 from kernelfit.report import tables
 from kernelfit.storage import json_output
 
@@ -28,6 +27,7 @@ from .options import (
 from .output import GroupedCommand, emit
 from .output_folder import offer_to_resume
 from .report import check_target, write_page
+from .wording import terminal_progress
 
 
 @click.command(name="solve", cls=GroupedCommand)
@@ -67,7 +67,7 @@ def command(
         run_dir,
         resume=offer_to_resume(run_dir),
         command=command_line(context),
-        progress=TerminalProgress(),
+        progress=terminal_progress(),
     )
     if report is not None:
         examined = examine_result(result) if run_dir is None else examine(run_dir)

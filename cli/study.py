@@ -12,7 +12,6 @@ from kernelfit.errors import InputError
 from kernelfit.experiments.experiment import Experiment
 from kernelfit.experiments.fit import compare_experiment
 from kernelfit.experiments.leaderboard import ROWS
-from kernelfit.progress import TerminalProgress
 from kernelfit.report import figures, studies, study_figures
 from kernelfit.report import labels as report
 from kernelfit.report import leaderboard as leaderboard_report
@@ -44,6 +43,7 @@ from .options import (
 )
 from .output import CommandGroup, emit
 from .solve import experiment_arguments
+from .wording import terminal_progress
 
 
 @click.group(name="study", cls=CommandGroup)
@@ -77,7 +77,7 @@ def compare_kernels(
         standardise=standardise,
         rows=ROWS if n_train is None else n_train,
         baselines=baselines,
-        progress=TerminalProgress(),
+        progress=terminal_progress(),
     )
     record = {**board.to_dict(), "command": command_line(context)}
     emit(record, json_target, leaderboard_report.table(record))
@@ -139,7 +139,7 @@ def labels(
         loo=loo,
         run_dir=run_dir,
         command=command_line(context),
-        progress=TerminalProgress(),
+        progress=terminal_progress(),
     )
     if figure is not None:
         figures.save(report.figure(record["summary"], record["n_classes"]), figure)
@@ -166,7 +166,7 @@ def _question(name: StudyName, *more: Callable[[Any], Any]) -> Callable[[Callabl
                 Experiment(**experiment_arguments(values)),
                 out,
                 command=command_line(context),
-                progress=TerminalProgress(),
+                progress=terminal_progress(),
                 **asked,
             )
             record = ask(study, **{option: value for option, value in asked.items() if value is not None})

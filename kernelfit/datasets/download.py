@@ -72,7 +72,7 @@ def _fetch_file(remote: RemoteFile, folder: Path, progress: Progress, retries: i
     _remove_if_empty(folder)
     raise DataError(
         f"{remote.name}: expected sha256 {remote.sha256[:12]}..., found it nowhere ({'; '.join(answers)}); "
-        f"download it elsewhere and set ${VARIABLE} or --data-dir to its folder"
+        f"download it elsewhere and set ${VARIABLE} or data_dir=FOLDER to where it is"
     )
 
 

@@ -97,7 +97,10 @@ def _named(path: Path, shapes: Shapes, keys: Mapping[str, str], purpose: Purpose
             )
         if y not in keys and not unlabelled:
             raise damaged(
-                path, f"labels beside {X}={keys[X]}", "none", f"name them, as --keys {X}=NAME,{y}=NAME"
+                path,
+                f"labels beside {X}={keys[X]}",
+                "none",
+                f"name them, as keys={{'{X}': 'NAME', '{y}': 'NAME'}}",
             )
         name = present[X]
         assert name is not None
@@ -168,5 +171,5 @@ def _unknown(path: Path, shapes: Shapes) -> Exception:
         path,
         "the arrays X and y, or X_train, y_train, X_test and y_test",
         _listed(shapes),
-        "name them, as --keys X=NAME,y=NAME",
+        "name them, as keys={'X': 'NAME', 'y': 'NAME'}",
     )

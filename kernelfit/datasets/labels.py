@@ -54,7 +54,7 @@ def encode_labels(
     if task is None and not _are_classes(values, n):
         note = (
             f"{parts[0].path.name}: {parts[0].label_name} holds {len(values)} different integers in {n} rows, taken as "
-            "numbers (regression); --task classification takes them as classes"
+            "numbers (regression); task='classification' takes them as classes"
         )
         return [y.astype(np.float64) for y in labels], None, (note,)
     lookup = {value: code for code, value in enumerate(values)}
@@ -78,7 +78,7 @@ def _are_flags(part: Rows) -> bool:
 def _guess_of_classes(part: Rows, count: int, n: int) -> str:
     return (
         f"{part.path.name}: {part.label_name} holds {count} different integers in {n} rows, taken as classes; "
-        "--task regression takes them as numbers"
+        "task='regression' takes them as numbers"
     )
 
 
@@ -99,7 +99,7 @@ def _encode_columns(
         return [y.argmax(axis=1).astype(np.int64) for y in labels], tuple(map(str, range(width))), ()
     note = (
         f"{parts[0].path.name}: each row of {parts[0].label_name} is a single 1 among zeros, taken as "
-        f"{labels[0].shape[-1]} targets; --task classification takes them as classes"
+        f"{labels[0].shape[-1]} targets; task='classification' takes them as classes"
     )
     return [y.astype(np.float64) for y in labels], None, (note,) if one_hot and task is None else ()
 
@@ -130,7 +130,7 @@ def _encode_named(parts: list[Rows]) -> tuple[list[Array], tuple[str, ...], tupl
     n = sum(len(part.X) for part in parts)
     note = (
         f"{parts[0].path.name}: {parts[0].label_name} holds {len(names)} different words in {n} rows, taken as "
-        "classes; --target names another column"
+        "classes; target=NAME names another column"
     )
     return codes, names, (note,) if parts[0].columns is not None and 2 * len(names) > n else ()
 

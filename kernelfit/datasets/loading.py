@@ -124,7 +124,7 @@ def _load_own(
         if len(names) > 1:
             raise InputError(
                 f"{argument}: got {path}, which holds {', '.join(names)}, expected one data set; give the name of one "
-                f"with data_dir={str(path)!r} (--data-dir)"
+                f"with data_dir={str(path)!r}"
             )
         if names:
             options.require_known(names[0])

@@ -235,7 +235,7 @@ def _refuse_strange_words(table: Table, cells: Cells, label: int) -> None:
         f"{cell[:40]!r} in row {row} (counted from 0) of what are else numbers"
         if grouped is None
         else f"{cell[:40]!r} in row {row} (counted from 0)",
-        f"{remedy}, or take them as they stand with --task classification",
+        f"{remedy}, or take them as they stand with task='classification'",
     )
 
 
@@ -253,9 +253,9 @@ def _label_column(table: Table, target: str | None) -> tuple[int, str]:
                 table.path,
                 "the label in the last column where no other is called so",
                 f"{table.names[-1]!r}, which names rows",
-                "name the label with --target",
+                "name the label with target=NAME",
             )
-    return len(lowered) - 1, ", the last; --target names another"
+    return len(lowered) - 1, ", the last; target=NAME names another"
 
 
 def _entries(entry: str, names: Sequence[str]) -> list[str]:
@@ -408,12 +408,12 @@ def _refuse(
     if len(words) > 1:
         first = faults[words[0]].seen[Kind.TEXT]
         names = [table.names[column] for column in words]
-        hint = "" if label is None else ", name one that is the label with --target"
+        hint = "" if label is None else ", name one that is the label with target=NAME"
         raise damaged(
             table.path,
             "numbers in every column but the label",
             f"words in {len(words)} columns: {_listed(names)} ({first.shown} in {first.where})",
-            f"leave them out with --drop {_flag_value(names)}{hint}, or encode them (pandas.get_dummies)",
+            f"leave them out with drop={_drop_value(names)}{hint}, or encode them (pandas.get_dummies)",
         )
     for column in features:
         _refuse_cells(table, faults[column], column, "", label is not None)
@@ -422,7 +422,7 @@ def _refuse(
 def _refuse_cells(table: Table, faults: Faults, column: int, what: str, training: bool = False) -> None:
     name = repr(table.names[column])
     text, missing = faults.get(Kind.TEXT), faults.get(Kind.MISSING)
-    drop = f" (--drop {_flag_value([table.names[column]])})" if training else ""
+    drop = f" (drop={_drop_value([table.names[column]])})" if training else ""
     if text is not None:
         if looks_grouped(text.cell):
             remedy = "write numbers without separators of thousands"
@@ -432,7 +432,7 @@ def _refuse_cells(table: Table, faults: Faults, column: int, what: str, training
             )
         else:
             remedy = f"encode it, or leave the column out{drop}" + (
-                ", or name it as the label with --target" if training else ""
+                ", or name it as the label with target=NAME" if training else ""
             )
         raise damaged(table.path, f"a number in {what}column {name}", f"{text.shown} in {text.where}", remedy)
     if missing is not None:
@@ -466,8 +466,6 @@ def _listed(names: Sequence[str]) -> str:
     return shown + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
 
 
-def _flag_value(names: Sequence[str]) -> str:
-    """Names as a shell takes them for `--drop`."""
-    plain = all(name and name.replace("_", "").replace("-", "").replace(".", "").isalnum() for name in names)
-    joined = ",".join(f'"{name}"' if "," in name else name for name in names)
-    return joined if plain else f"'{joined}'"
+def _drop_value(names: Sequence[str]) -> str:
+    """Names as Python takes them for `drop`."""
+    return repr(list(names))

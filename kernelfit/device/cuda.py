@@ -101,7 +101,7 @@ class CudaDevice:
         except ImportError as error:
             raise DeviceError(
                 f"device: {self.name} needs CuPy and CUDA's libraries, which cannot be imported "
-                f"({_first_line(error)}); install kernelfit[cuda12] or kernelfit[cuda13], or use --device cpu"
+                f"({_first_line(error)}); install kernelfit[cuda12] or kernelfit[cuda13], or use device='cpu'"
             ) from None
         self._cupy: Any = cupy
         self.runtime: Any = runtime
@@ -116,7 +116,7 @@ class CudaDevice:
         if not 0 < wanted <= free:
             wanted = max(wanted, 2**20)
             raise DeviceError(
-                f"device: {wanted:,} bytes wanted on {self.name}, {free:,} free; give --device-memory less, or end "
+                f"device: {wanted:,} bytes wanted on {self.name}, {free:,} free; give a smaller device_memory, or end "
                 "what else runs on the GPU"
             )
         self._memory = self.runtime.malloc(wanted)
@@ -385,7 +385,7 @@ class CudaDevice:
             except ImportError as error:
                 raise DeviceError(
                     f"device: a function of your own needs numba-cuda, which cannot be imported "
-                    f"({_first_line(error)}); install kernelfit[cuda12] or kernelfit[cuda13], or use --device cpu"
+                    f"({_first_line(error)}); install kernelfit[cuda12] or kernelfit[cuda13], or use device='cpu'"
                 ) from None
         arrays = (self._array(block) for block in (rows.domain, columns.domain, out))
         try:
@@ -397,7 +397,7 @@ class CudaDevice:
                 raise device_error(self.name, error) from None
             raise DeviceError(
                 f"device: Numba CUDA cannot compile {function.__name__} ({_first_line(error)}); use loops, indexing "
-                "and math.exp (math, not numpy, whose functions it has not), or --device cpu"
+                "and math.exp (math, not numpy, whose functions it has not), or device='cpu'"
             ) from None
 
     def evaluate(
@@ -529,11 +529,11 @@ def device_error(name: str, error: BaseException) -> DeviceError:
     if isinstance(error, MemoryError) or "memoryallocation" in lowered or "out of memory" in lowered:
         remedy = "give fewer rows or narrower panels, or end what else runs on the GPU"
     elif "nodevice" in lowered or "insufficientdriver" in lowered or "invaliddevice" in lowered:
-        remedy = "check nvidia-smi, name another GPU, or use --device cpu"
+        remedy = "check nvidia-smi, name another GPU, or use device='cpu'"
     elif "compil" in lowered or "nvrtc" in lowered:
         remedy = "the CUDA sources do not compile with this CUDA; update cupy or report it"
     else:
-        remedy = "the GPU may be lost: check nvidia-smi; a run with --out can be resumed"
+        remedy = "the GPU may be lost: check nvidia-smi; a run that is stored can be resumed"
     return DeviceError(f"device: {name} failed: {text}; {remedy}")
 
 

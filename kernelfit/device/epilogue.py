@@ -36,7 +36,7 @@ def program(kernel: Kernel) -> tuple[Term, ...]:
     if len(terms) > _MAX_TERMS:
         raise InputError(
             f"kernel: got {len(terms)} terms after multiplying out, expected at most {_MAX_TERMS} on a device; "
-            "write the kernel as one function of two rows, or use --device cpu"
+            "write the kernel as one function of two rows, or use device='cpu'"
         )
     return terms
 
@@ -51,7 +51,7 @@ def _term(kernel: Kernel, opens: bool) -> Term:
     if family not in FAMILIES or not family.device_formula:
         raise InputError(
             f"kernel: {family.__name__} has no formula for a device, expected a kernel of kernelfit.kernels; "
-            "use --device cpu"
+            "use device='cpu'"
         )
     return Term(FAMILIES.index(family), opens, *kernel.constants)
 

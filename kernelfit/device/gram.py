@@ -380,5 +380,5 @@ def require_supported(kernel: Kernel) -> None:
     if len(set(kernel.functions())) > 1:
         raise InputError(
             f"kernel: {kernel!r} holds more than one function of the user, expected at most one on a device; "
-            "write them as one function, or use --device cpu"
+            "write them as one function, or use device='cpu'"
         )

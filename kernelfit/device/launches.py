@@ -246,7 +246,7 @@ def require_net(responses: tuple[int, int], windows: int) -> None:
     if windows > MAX_WINDOWS or responses[1] > MAX_RESPONSES:
         raise InputError(
             f"image_shape: {windows} pooling windows and {responses[1]} responses a row, expected at most "
-            f"{MAX_WINDOWS} and {MAX_RESPONSES} on a device; use --device cpu"
+            f"{MAX_WINDOWS} and {MAX_RESPONSES} on a device; use device='cpu'"
         )
 
 

@@ -155,7 +155,7 @@ def _plan(
         raise PlanError(
             f"device: {needed:,} bytes needed on the device for n = {n:,} in panels of {width}, got "
             f"{limits.device:,}: {needed - limits.device:,} missing; give narrower panels, fewer rows, or "
-            "--device cpu"
+            "device='cpu'"
         )
     rehearsed = rehearse(count, slots, max(0, limits.host) // tile)
     on_disk = len(rehearsed.on_disk) * tile
@@ -163,7 +163,7 @@ def _plan(
         raise PlanError(
             f"device: {on_disk:,} bytes of the factor of n = {n:,} fit neither on the device nor in "
             f"{limits.host:,} bytes of host memory, and {limits.disk:,} are free on the disk: "
-            f"{on_disk - limits.disk:,} missing; free some, or give more --memory"
+            f"{on_disk - limits.disk:,} missing; free some, or give more memory"
         )
     traffic = rehearsed.traffic
     bounce = 2 * tile if traffic.disk_written else 0

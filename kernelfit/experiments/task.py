@@ -41,7 +41,7 @@ def _scales(dataset: Dataset) -> str:
         return ""
     return (
         f"columns have standard deviations from {spread.min():.2g} to {spread.max():.2g}: the largest decide most "
-        "distances; --standardise brings all to 1"
+        "distances; standardise=True brings all to 1"
     )
 
 

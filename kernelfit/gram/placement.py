@@ -82,20 +82,20 @@ def _what_fits(tier: str, costs: Costs, limits: Limits, in_memory: int, on_disk:
     """One clause that says what would fit instead."""
     factor, precision = costs.bytes_factor, costs.precision
     if tier == "ram" and on_disk <= limits.memory and factor <= limits.disk:
-        return f"--tier disk fits with {on_disk:,} bytes"
+        return f"tier='disk' fits with {on_disk:,} bytes"
     if tier == "disk" and in_memory <= limits.memory:
-        return f"--tier ram fits with {in_memory:,} bytes"
+        return f"tier='ram' fits with {in_memory:,} bytes"
     if precision == "float64" and in_memory - factor // 2 <= limits.memory:
-        return f"--tier ram --precision mixed fits with {in_memory - factor // 2:,} bytes"
+        return f"tier='ram', precision='mixed' fits with {in_memory - factor // 2:,} bytes"
     smallest = min(in_memory, on_disk)
     largest = max_order(costs, limits.memory)
     if largest < 1:
-        return f"nothing of this width fits; give --memory {smallest:,} bytes or more"
-    return f"n = {largest:,} rows fit in memory in {precision}, or give --memory {smallest:,} bytes"
+        return f"nothing of this width fits; give memory='{smallest:,}' bytes or more"
+    return f"n = {largest:,} rows fit in memory in {precision}, or give memory='{smallest:,}' bytes"
 
 
 def _too_little_disk(costs: Costs, limits: Limits, in_memory: int, stored: bool) -> PlanError:
-    remedy = "choose another folder" if stored else f"give --memory {in_memory:,} bytes"
+    remedy = "choose another folder" if stored else f"give memory='{in_memory:,}' bytes"
     return PlanError(
         f"disk: {costs.bytes_factor:,} bytes needed for the factor of n = {costs.n:,}, {limits.disk:,} free: "
         f"{costs.bytes_factor - limits.disk:,} missing; free some, or {remedy}"

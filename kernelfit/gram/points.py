@@ -32,6 +32,8 @@ from kernelfit.gram.equal_rows import equal_rows
 from kernelfit.typing import Float
 
 _EXACT_FLOAT32 = 2.0**24
+# An array of the user's up to so many bytes is copied; of a larger one so many rows are remembered.
+_COPIED, _WITNESSES = 2**20, 64
 # A chunk shorter than this spends its time on adding up chunks; DGEMM is then the better choice.
 _SHORTEST_CHUNK = 128
 # Float rows that are bytes divided by one of these are recognised and stored as bytes again.
@@ -83,6 +85,8 @@ class Points:
 
     #: whether `values` are scipy's CSR (`kernelfit.gram.sparse`)
     sparse = False
+    #: some rows of an array that is the user's, with their indices
+    _witness: tuple[NDArray[np.intp], NDArray[Any]] | None = None
 
     def __init__(
         self, rows: ArrayLike, scale: float | None = None, like: Points | None = None, name: str = "X"
@@ -115,6 +119,13 @@ class Points:
         else:
             values = _stored_integers(values, like, name)
         self.values = np.ascontiguousarray(values)
+        if like is None and (self.values is rows or not self.values.flags.owndata):
+            # The user's own array, which may be changed later: small ones are copied, some rows of others remembered.
+            if self.values.nbytes <= _COPIED:
+                self.values = self.values.copy()
+            else:
+                some = np.unique(np.linspace(0, len(values) - 1, _WITNESSES).astype(np.intp))
+                self._witness = some, self.values[some]
         self.centre, self._reach = self._integer_range(like)
         self.exact = values.dtype.kind in "ui" and self._chunk(self._reach) >= _SHORTEST_CHUNK
         if like is not None:
@@ -151,6 +162,14 @@ class Points:
             largest = 2.0 * float(np.sqrt(self.shape[1]) * self.lengths.max(initial=0.0))
             self.factor: float = self.scale if largest < np.finfo(float).max * self.scale else 1.0
         _refuse_overflow(self, name)
+
+    def require_unchanged(self, name: str = "X") -> None:
+        """Raise `InputError` where the user's array, which is not copied, was changed since: by some of its rows."""
+        if self._witness is not None and not np.array_equal(self.values[self._witness[0]], self._witness[1]):
+            raise InputError(
+                f"{name}: the array that the solution is of was changed since the solve, expected it as it was; solve "
+                "again, with a copy"
+            )
 
     def require_alike(self, other: Points) -> None:
         """Raise `InputError` where distances between the two would be of rows less different medians."""

@@ -6,7 +6,7 @@ Everything goes to standard error, so that standard output can carry a result.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -38,13 +38,14 @@ class TerminalProgress:
     are done, because the result repeats the times.
     """
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, console: Console | None = None, wording: Callable[[str], str] = str) -> None:
         if console is None:
             from rich.console import Console
 
             console = Console(stderr=True)
         self.console = console
         self.notes: list[str] = []
+        self._wording = wording
         self._bars: Bars | None = None
 
     @contextmanager
@@ -58,7 +59,7 @@ class TerminalProgress:
         """Print one line that the user should know, and store it."""
         self.notes.append(message)
         # highlight and markup off: a note may hold brackets and numbers that mean nothing to rich.
-        self.console.print(f"note: {message}", highlight=False, markup=False, soft_wrap=True)
+        self.console.print(f"note: {self._wording(message)}", highlight=False, markup=False, soft_wrap=True)
 
     @contextmanager
     def _bar(self, name: str, total: float, unit: str) -> Iterator[Advance]:

@@ -452,6 +452,8 @@ class Solution:
     def _at(self, rows: Points, progress: Progress) -> Float:
         """f (m, c) at rows that are in the kernel's domain."""
         assert self.kernel is not None
+        assert self.points is not None
+        self.points.require_unchanged()
         # Sums over a large alpha that cancel must not overflow on their way.
         coefficients = self.alpha if self.weights is None else self.weights
         powers = exponents(coefficients)

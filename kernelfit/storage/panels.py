@@ -124,7 +124,7 @@ class RamPanels:
             except MemoryError:
                 raise PlanError(
                     f"memory: the system refused {rows * columns * self.dtype.itemsize:,} bytes for panel {j}; "
-                    "give a smaller --memory or --tier disk"
+                    "give less memory, or tier='disk'"
                 ) from None
         return self._panels[j]
 

@@ -116,7 +116,7 @@ class Spectral:
         needed = 5 * 8 * n**2 + 8 * n * len(rows.y_test)
         if needed > available_memory():
             raise InputError(
-                f"n_train: got {n:,} rows, whose eigenvectors take {needed / 1e9:.1f} GB, expected fewer; give --n"
+                f"n_train: got {n:,} rows, whose eigenvectors take {needed / 1e9:.1f} GB, expected fewer"
             )
         self.rows = rows
         with CpuBackend(threads) as backend:

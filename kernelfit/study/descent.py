@@ -70,7 +70,7 @@ class Coordinates:
         if needed > available_memory():
             raise InputError(
                 f"n_train + n_test: got {total:,} rows, whose coordinates take {needed / 1e9:.1f} GB, expected fewer; "
-                "give --n and --n-test"
+                "take less of them"
             )
         with CpuBackend(threads) as backend:
             gram = submatrix(KernelGram(rows.kernel, rows.every), np.arange(total), backend)

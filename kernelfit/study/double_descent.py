@@ -64,7 +64,7 @@ def random_features(rows: KernelRows, p: int, seed: int, threads: int | None = N
     gamma = rows.kernel.parameters.get("gamma") if rows.kernel.name == "gaussian" else None
     if gamma is None:
         raise InputError(
-            f"kernel: got {rows.kernel!r}, expected gaussian, whose random features these are; leave --kernel out"
+            f"kernel: got {rows.kernel!r}, expected gaussian, whose random features these are; leave it out"
         )
     train, test = (
         random_fourier(np.asarray(rows.every.values[part], np.float64) * rows.every.scale, gamma, p, seed)

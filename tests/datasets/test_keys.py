@@ -83,7 +83,7 @@ def test_arrays_are_found(
     ],
 )
 def test_what_could_be_meant_in_two_ways_is_refused(shapes: dict[str, tuple[int, ...]]) -> None:
-    with pytest.raises(DataError, match="name them, as --keys X=NAME,y=NAME") as caught:
+    with pytest.raises(DataError, match=r"name them, as keys=\{'X': 'NAME', 'y': 'NAME'\}") as caught:
         choose(PATH, shapes, {})
     assert "\n" not in str(caught.value)
 

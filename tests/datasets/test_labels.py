@@ -28,7 +28,7 @@ def test_codes_follow_the_order_of_the_values_over_both_parts() -> None:
     assert test.tolist() == [1, 0]
     assert classes == ("-5", "7", "30")
     assert notes == (
-        "a.npz: y holds 3 different integers in 8 rows, taken as classes; --task regression takes them as numbers",
+        "a.npz: y holds 3 different integers in 8 rows, taken as classes; task='regression' takes them as numbers",
     )
     assert train.dtype == np.int64
 
@@ -78,7 +78,9 @@ def test_words_that_tell_rows_apart_are_said() -> None:
     columns = TableColumns(("a",), "name", ("a", "name"), named=True)
     parts = [dataclasses.replace(rows(range(9), names), columns=columns), rows([0], names)]
     _, _, notes = encode_labels(parts)
-    assert "y holds 9 different words in 10 rows, taken as classes; --target names another column" in notes[0]
+    assert (
+        "y holds 9 different words in 10 rows, taken as classes; target=NAME names another column" in notes[0]
+    )
     assert (
         encode_labels(
             [dataclasses.replace(rows([0, 1] * 4, names[:2]), columns=columns), rows([0], names[:2])]
@@ -93,7 +95,7 @@ def test_what_a_task_makes_of_labels() -> None:
     one_hot = [[1, 0], [0, 1], [1, 0]]
     (train, _), names, notes = encode_labels([rows(one_hot), rows(one_hot[:1])])
     assert names is None
-    assert "a single 1 among zeros, taken as 2 targets; --task classification" in notes[0]
+    assert "a single 1 among zeros, taken as 2 targets; task='classification'" in notes[0]
     (train, _), names, _ = encode_labels([rows(one_hot), rows(one_hot[:1])], "classification")
     assert (train.tolist(), names) == ([0, 1, 0], ("0", "1"))
     with pytest.raises(InputError, match=r"task: got classification, but y of a\.npz has shape \(2, 2\)"):

@@ -96,7 +96,7 @@ def test_one_file_holds_out_a_fifth_by_seed_and_says_so(npz: Path) -> None:
     assert (dataset.name, dataset.n_train, dataset.n_test) == ("mine", 40, 10)
     assert dataset.notes == (
         "mine.npz has no test part: 10 of 50 rows (20 %), chosen by seed 3, are held out",
-        "mine.npz: y holds 3 different integers in 50 rows, taken as classes; --task regression takes them as numbers",
+        "mine.npz: y holds 3 different integers in 50 rows, taken as classes; task='regression' takes them as numbers",
     )
     assert report.notes == list(dataset.notes)
     together = np.concatenate([dataset.X_train, dataset.X_test])

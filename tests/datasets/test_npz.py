@@ -75,7 +75,7 @@ def test_every_type_of_number_comes_in_its_working_type(tmp_path: Path, dtype: s
         ({"X": X}, "expected the arrays X and y"),
         (
             {"a": X, "b": y, "c": y},
-            r"found 'a' \(4, 3\), 'b' \(4,\), 'c' \(4,\); name them, as --keys X=NAME,y=NAME",
+            r"found 'a' \(4, 3\), 'b' \(4,\), 'c' \(4,\); name them, as keys=\{'X': 'NAME', 'y': 'NAME'\}",
         ),
         (
             {"X_train": X, "y_train": y, "X_test": X},

@@ -63,7 +63,7 @@ def test_rows_and_labels(tmp_path: Path, text: str, X: list[list[float]], y: lis
         ("a,b\n", "rows under the header, found none"),
         (
             "name,a,label\nbob,2,1\n",
-            "a number in column 'name', found 'bob' in line 2; .*--drop name.*--target",
+            "a number in column 'name', found 'bob' in line 2; .*drop=\\['name'\\].*target=NAME",
         ),
         ("a,b,y\n1,2,0\n3,,1\n", "a number in column 'b', found an empty cell in line 3"),
         ("a,b,y\n1,?,0\n3,?,1\n", r"column 'b', found '\?' in line 2 and 1 more missing in this column"),
@@ -97,7 +97,7 @@ def test_rows_and_labels(tmp_path: Path, text: str, X: list[list[float]], y: lis
         ('a,y\n1,"x\n2,"x\n', "a label of one line, found a line end in that of line 2"),
         (
             "job,a,town,y\nx,1,p,2\nz,1,q,2\n",
-            r"words in 2 columns: job, town \('x' in line 2\); .*--drop job,town",
+            r"words in 2 columns: job, town \('x' in line 2\); .*drop=\['job', 'town'\]",
         ),
     ],
 )
@@ -173,7 +173,7 @@ def test_the_label_is_said(tmp_path: Path) -> None:
     rows = read_table(written(tmp_path, "a,target,b\n1,2,3\n"))
     assert rows.notes == ("a.csv: the label is column 'target'",)
     rows = read_table(written(tmp_path, "a,b,c\n1,2,3\n"))
-    assert rows.notes == ("a.csv: the label is column 'c', the last; --target names another",)
+    assert rows.notes == ("a.csv: the label is column 'c', the last; target=NAME names another",)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,9 @@ def test_the_label_is_named_or_counted(
 
 def test_a_last_column_that_names_rows_is_no_label(tmp_path: Path) -> None:
     path = written(tmp_path, "a,price,house_id\n1,0.5,7\n2,1.5,9\n")
-    with pytest.raises(DataError, match="found 'house_id', which names rows; name the label with --target"):
+    with pytest.raises(
+        DataError, match="found 'house_id', which names rows; name the label with target=NAME"
+    ):
         read_table(path)
     rows = read_table(path, FileOptions.of(target="price", drop="house_id"))
     assert rows.X.tolist() == [[1], [2]]

@@ -35,7 +35,7 @@ def test_columns_of_different_scales_are_said(
     report = Silent()
     result = Experiment(train=tmp_path / "a.csv", standardise=standardise, ridge=1.0).run(progress=report)
     for notes in (report.notes, result.record["notes"]):
-        assert any("--standardise brings all to 1" in note for note in notes) == said
+        assert any("standardise=True brings all to 1" in note for note in notes) == said
 
 
 def test_pixels_in_a_table_keep_their_scales(tmp_path: Path, rng: np.random.Generator) -> None:
@@ -43,4 +43,4 @@ def test_pixels_in_a_table_keep_their_scales(tmp_path: Path, rng: np.random.Gene
     X[:, 0] = np.arange(40) == 7
     np.savetxt(tmp_path / "a.csv", np.column_stack([X, np.arange(40) % 2]), delimiter=",", fmt="%d")
     result = Experiment(train=tmp_path / "a.csv", ridge=1.0).run()
-    assert not any("--standardise" in note for note in result.record["notes"])
+    assert not any("standardise" in note for note in result.record["notes"])

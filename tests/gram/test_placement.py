@@ -149,7 +149,7 @@ def test_a_plan_fits_or_its_refusal_says_what_is_missing_and_what_would_fit(
         free = limit if message.startswith("memory:") else disk_free
         assert missing == needed - free > 0
         advice = message.split("; ", 1)[1]
-        if found := re.search(r"--tier (\w+)(?: --precision (\w+))? fits with ([\d,]+) bytes", advice):
+        if found := re.search(r"tier='(\w+)'(?:, precision='(\w+)')? fits with ([\d,]+) bytes", advice):
             suggestion = {"tier": found[1], "precision": found[2] or precision}
             enough = plan_of(memory=limit, **arguments | suggestion)
             kept = enough.layout.elements * CACHED[enough.cache]
@@ -162,7 +162,7 @@ def test_a_plan_fits_or_its_refusal_says_what_is_missing_and_what_would_fit(
             more = arguments | {"n": smaller + 1, "bytes_points": (smaller + 1) * d, "tier": "ram"}
             with pytest.raises(PlanError):
                 plan_of(memory=limit, **more)
-        if found := re.search(r"give --memory ([\d,]+)", advice):
+        if found := re.search(r"give memory='([\d,]+)'", advice):
             enough = int(found[1].replace(",", ""))
             assert plan_of(memory=enough, **arguments | {"tier": "auto", "disk": 10**15})
     else:
@@ -174,11 +174,11 @@ def test_a_refused_plan_reads_well():
     with pytest.raises(
         PlanError,
         match=r"^memory: [\d,]+ bytes needed on the ram tier for n = 60,000 in float64, got 8,000,000,000: "
-        r"[\d,]+ missing; --tier disk fits with [\d,]+ bytes$",
+        r"[\d,]+ missing; tier='disk' fits with [\d,]+ bytes$",
     ):
         plan_of(60_000, memory=8 * GB, tier="ram")
     with pytest.raises(
-        PlanError, match=r"^disk: [\d,]+ bytes needed .* 5 free: [\d,]+ missing; .*--memory [\d,]+"
+        PlanError, match=r"^disk: [\d,]+ bytes needed .* 5 free: [\d,]+ missing; .*memory='[\d,]+'"
     ):
         plan_of(60_000, memory=8 * GB, disk=5)
 

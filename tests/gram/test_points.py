@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+import kernelfit
 from kernelfit.errors import InputError
 from kernelfit.gram.arrays import as_array
 from kernelfit.gram.points import Points, chunk_length, inner_products
@@ -303,3 +304,30 @@ def test_norms_whose_fourfold_overflows_are_refused_in_one_line():
     """A RuntimeWarning came first."""
     with pytest.raises(InputError, match="the squared norm of row 0 overflows"):
         Points(np.full((2, 1), 1e154))
+
+
+@pytest.mark.parametrize(("n", "refused"), [(40, False), (3000, True)])
+def test_an_array_that_is_changed_after_the_solve_gives_no_wrong_prediction(rng, n, refused):
+    """Small arrays are copied; a large one that was changed is refused."""
+    X = rng.standard_normal((n, 60))
+    points = Points(X)
+    before = points.values.copy()
+    points.require_unchanged()
+    X -= X.mean(axis=0)
+    if refused:
+        with pytest.raises(
+            InputError, match=r"^X: the array that the solution is of was changed since the solve"
+        ):
+            points.require_unchanged()
+    else:
+        points.require_unchanged()
+        assert np.array_equal(points.values, before)
+
+
+def test_a_solution_of_an_array_that_was_changed_predicts_as_before_or_refuses(rng):
+    X = rng.standard_normal((200, 3))
+    solution = kernelfit.solve(X, X[:, 0], gamma=1.0)
+    expected = solution.predict(X[:5].copy())
+    new = X[:5].copy()
+    X *= 2
+    assert np.array_equal(solution.predict(new), expected)

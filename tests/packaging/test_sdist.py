@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = (".ci", ".github", "benchmarks", "cli", "cuda_kernels", "docs", "examples", "kernelfit", "tests")
-LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", "*.h5")
+LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", "*.h5", "pictures")
 
 
 def test_the_source_distribution_holds_every_file(tmp_path: Path) -> None:
