@@ -13,6 +13,7 @@ import hashlib
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -81,8 +82,9 @@ def replacing(path: Path, seal: Callable[[str], None] | None = None) -> Iterator
     """A draft that takes the place of `path` when the block ends without an error.
 
     `seal` is called with the BLAKE2b-128 of the finished file before it takes its name. The umask decides who may read
-    it. Raises `StorageError`.
+    it. Raises `StorageError`, also where `path` is a device, a pipe or a socket, or a link to one: root would lose it.
     """
+    _refuse_special(path)
     temporary = _beside(path)
     descriptor = -1
     try:
@@ -156,6 +158,15 @@ def append(descriptor: int, data: bytes) -> None:
         with suppress(OSError):
             os.ftruncate(descriptor, before)
         raise
+
+
+def _refuse_special(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return  # not there, or what opening a file beside it will say
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise StorageError(f"{path}: is a device, a pipe or a socket, expected a regular file or a new name")
 
 
 def _beside(path: Path) -> Path:

@@ -14,6 +14,19 @@ from kernelfit.errors import StorageError
 from kernelfit.storage import atomic, hdf5
 
 
+def test_devices_and_pipes_are_not_replaced(tmp_path: Path) -> None:
+    """As root `report --out /dev/null` made a file of the device."""
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to("/dev/null")
+    for path in (pipe, link):
+        with pytest.raises(StorageError, match="is a device, a pipe or a socket, expected a regular file"):
+            atomic.write_bytes(path, b"data")
+    assert pipe.is_fifo()
+    assert link.is_symlink()
+    assert sorted(tmp_path.iterdir()) == [link, pipe]
+
+
 def test_what_is_written_in_parts_is_there(tmp_path: Path) -> None:
     path = tmp_path / "file"
     seals: list[str] = []
