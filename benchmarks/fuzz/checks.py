@@ -165,6 +165,10 @@ def _check_refusal(problem: RandomProblem, error: KernelfitError, outcome: Outco
         largest = np.abs(problem.Y.astype(np.longdouble)).max()
         if "overflows" in str(error) and inverse.max() * largest > 0.1 * np.finfo(np.float64).max:
             return  # alpha is no float64, whatever K is
+        if "vanishes" in str(error) and len(x) == len(problem.Y):
+            alpha = factor.inverse() @ problem.Y.reshape(len(x), -1).astype(np.longdouble)
+            if (np.abs(alpha).max(axis=0) < 2 * _TINY).any():
+                return  # it is none either
         inverse_norm = float(inverse.sum(axis=0).max())
         noise = float(k.tolerance.sum(axis=0).max()) + _BACKWARD * len(x) * U * float(
             np.abs(a).sum(axis=0).max()
@@ -268,6 +272,8 @@ class _Comparison:
         cross: Entries = entries(self.problem.kernel, domain(new, self.problem), self.x, self.rounded)
         size = np.abs(self.alpha)
         tolerance = cross.tolerance @ size + 4 * (self.n + 8) * U * (np.abs(cross.values) @ size)
+        # Entries of K below what float64 holds are 0.
+        tolerance = tolerance + _TINY * (1 + size.sum(axis=0))
         if self.primal:
             # f = <x, w>. Singular values give alpha right to units of its largest entry, that of the smallest row; and
             # alpha, but not w, may be below what float64 holds.
