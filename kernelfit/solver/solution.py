@@ -332,8 +332,9 @@ class Solution:
 
         y_i - alpha_i / (A^-1)_ii; one more n^3/3 flops. Of equal rows a copy stays, which an interpolant meets: their
         prediction is their target. A row of weight 0 was left out to begin with; its prediction is f(x_i), NaN for
-        a precomputed Gram. With `distinct` only the rows `kept` are given, each left out with all of its copies. Notes
-        say where the factor is that of K + jitter I, or float32.
+        a precomputed Gram. With `distinct` only the rows `kept` are given, each left out with the copies that the
+        solve left out; beside a ridge copies are rows like any other, and stay. Notes say where the factor is that of
+        K + jitter I, or float32.
         """
         if self.weights is not None:
             raise InputError(

@@ -7,6 +7,7 @@ import json
 from importlib import resources
 from typing import Any
 
+from kernelfit.errors import DataError, KernelfitError
 from kernelfit.experiments.examination import Examination
 from kernelfit.report.html import run, study
 from kernelfit.report.html.drawing import Drawings
@@ -27,10 +28,7 @@ def page(entries: list[Entry], title: str = "kernelfit report") -> str:
         anchor = f"chapter{number}"
         if isinstance(entry, Examination):
             record = entry.record
-            name, chapter = (
-                f"{record['dataset']}, {record['n_train']:,} rows",
-                run.chapter(entry, drawings, anchor),
-            )
+            name, chapter = _of_a_run(entry, drawings, anchor)
         else:
             record, source = entry
             name, chapter = study.chapter(record, source, drawings, anchor)
@@ -53,6 +51,18 @@ def page(entries: list[Entry], title: str = "kernelfit report") -> str:
         element("style", Markup(_STYLE.read_text(encoding="utf-8"))),
     )
     return join((Markup("<!doctype html>\n"), element("html", head, body, lang="en"), "\n"))
+
+
+def _of_a_run(entry: Examination, drawings: Drawings, anchor: str) -> tuple[str, Markup]:
+    record = entry.record
+    try:
+        return f"{record['dataset']}, {record['n_train']:,} rows", run.chapter(entry, drawings, anchor)
+    except KernelfitError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise DataError(
+            f"runs: got a record of a solve that cannot be shown ({type(error).__name__}: {error}); make it again"
+        ) from None
 
 
 def _data(records: list[dict[str, Any]]) -> Markup:

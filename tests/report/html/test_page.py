@@ -176,6 +176,15 @@ def test_regression_and_records_alone_have_chapters(
         page([({"trials": [], "summary": []}, "odd.json")])
 
 
+@pytest.mark.parametrize(
+    ("key", "value"), [("n_train", "many"), ("ridge", []), ("test_error", {}), ("command", 1e308)]
+)
+def test_a_record_of_other_types_is_one_line(examination: Examination, key: str, value: Any) -> None:
+    with pytest.raises(DataError, match="runs: got a record of a solve that cannot be shown") as caught:
+        page([Examination({**examination.record, key: value})])
+    assert "\n" not in str(caught.value)
+
+
 def test_the_command_writes_one_file(run: Path, tmp_path: Path, examination: Examination) -> None:
     record = tmp_path / "solve.json"
     record.write_text(json.dumps(examination.record, default=str))
