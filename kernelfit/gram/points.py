@@ -83,6 +83,8 @@ class Points:
     vectors : what tiles know of each row: in units of `values` for exact rows, else in the kernel's domain
     """
 
+    #: whether float32 multiples of 1/255 were taken for k / 255 exactly
+    snapped = False
     #: whether `values` are scipy's CSR (`kernelfit.gram.sparse`)
     sparse = False
     #: some rows of an array that is the user's, with their indices
@@ -115,7 +117,10 @@ class Points:
                 values = values.astype(np.float64)
             refuse_non_finite(values, name)
             if scale is None:
+                given = values.dtype
                 values, self.scale = _as_bytes(values, like)
+                # k / 255 is no number of float32: what was given lies within its rounding.
+                self.snapped = given == np.float32 and values.dtype == np.uint8 and self.scale == 1.0 / 255
         else:
             values = _stored_integers(values, like, name)
         self.values = np.ascontiguousarray(values)

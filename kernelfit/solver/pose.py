@@ -224,6 +224,10 @@ def _given_rows(
 ) -> _Given:
     """Rows, targets and weights, checked, and those of weight 0 set apart."""
     points = _sparse_rows(X, request, memory, notes) if issparse(X) else Points(X, request.scale)
+    if points.snapped:
+        notes.add(
+            "X: float32 multiples of 1/255 are taken for k/255 exactly, within float32's rounding of them"
+        )
     n = points.shape[0]
     targets = as_targets(Y, n)
     if n == 0:
