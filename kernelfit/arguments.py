@@ -43,7 +43,7 @@ OTHER_NAMES = {
 
 def suggestion(name: str, known: Iterable[str]) -> str:
     """`; did you mean 'gaussian'?` where one of the names is near, else nothing."""
-    near = difflib.get_close_matches(name, list(known), 1)
+    near = difflib.get_close_matches(name, list(known), 1) if isinstance(name, str) else []
     return f"; did you mean {near[0]!r}?" if near else ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -37,6 +38,10 @@ from kernelfit.storage.disk import DiskPanels
 from kernelfit.storage.panel_file import PanelFile
 from kernelfit.storage.panels import PanelStore, RamPanels
 from kernelfit.storage.write_behind import WriteBehind
+
+# A shell that runs the tests in the background has them ignore Ctrl-C, and all processes that they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
