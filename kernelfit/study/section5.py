@@ -51,8 +51,11 @@ def ask_section5(
     others = ask_interpolants(Study("interpolants", whole, out, command, progress))
     norms = Study("norms", whole, out, command, progress)
     settings = {
-        name: norms.row(name, partial(run_setting, base, Setting(name, {"features": name}), progress))
-        for name in ("none", "gabor")
+        # Features have a width of their own: that of the pixels would make K of them a matrix of ones.
+        name: norms.row(
+            name, partial(run_setting, base, Setting(name, {"features": name, **width}), progress)
+        )
+        for name, width in (("none", {}), ("gabor", {"gamma": None}))
     }
     claims = [
         *_of_descent(descent),
