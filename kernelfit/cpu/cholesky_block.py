@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 
 from kernelfit.cpu import blas
 from kernelfit.cpu.jit import njit
-from kernelfit.cpu.matrix_product import add_product_compiled, float_of, packed_block, size_of
+from kernelfit.cpu.matrix_product import (
+    add_product_compiled,
+    clear_number,
+    copy_number,
+    float_of,
+    packed_block,
+    size_of,
+)
 
 #: columns that LAPACK factors: four tiles of a float64 product
 _BLOCK = 96
@@ -68,7 +75,7 @@ def _factor(routines: Any, a: Any, n: int, packed: Any, saved: Any, one: Any) ->
             )
         for i in range(width):
             for j in range(i + 1):
-                _copy(block + i * line + j * size, saved[0] + (i * saved[1] + j) * size, one)
+                copy_number(block + i * line + j * size, saved[0] + (i * saved[1] + j) * size, one)
         info = _potrf(routines[0], width, block, a[1], one)
         for i in range(width):
             if info == 0 and not _is_positive(block + i * (line + size), one):
@@ -77,32 +84,11 @@ def _factor(routines: Any, a: Any, n: int, packed: Any, saved: Any, one: Any) ->
             return start + info
         for i in range(width):
             for j in range(i + 1, n - start):
-                _clear(block + i * line + j * size, one)
+                clear_number(block + i * line + j * size, one)
         below = n - start - width
         if below:
             _trsm(routines[1], width, below, block, block + width * line, a[1], one)
     return 0
-
-
-@intrinsic
-def _copy(_context: Any, source: Any, target: Any, like: Any) -> Any:
-    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = float_of(signature.args[2]).as_pointer()
-        value = builder.load(builder.inttoptr(arguments[0], pointer))
-        builder.store(value, builder.inttoptr(arguments[1], pointer))
-        return context.get_dummy_value()
-
-    return types.void(types.intp, types.intp, like), emit
-
-
-@intrinsic
-def _clear(_context: Any, target: Any, like: Any) -> Any:
-    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        number = float_of(signature.args[1])
-        builder.store(ir.Constant(number, 0.0), builder.inttoptr(arguments[0], number.as_pointer()))
-        return context.get_dummy_value()
-
-    return types.void(types.intp, like), emit
 
 
 @intrinsic

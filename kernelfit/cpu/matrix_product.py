@@ -137,7 +137,7 @@ def _add_block(alpha: Any, packed_rows: int, packed_columns: int, shape: Any, c:
                 _add_tile(alpha, left, right, depth, target, c[1])
                 continue
             for number in range(_HEIGHT * width):
-                _clear(tile + number * size, alpha)
+                clear_number(tile + number * size, alpha)
             _add_tile(alpha, left, right, depth, tile, _WIDTH)
             for line in range(min(_HEIGHT, rows - i)):
                 _add_line(target + line * c[1], tile + line * _WIDTH, min(width, columns - j), alpha)
@@ -167,9 +167,9 @@ def _pack_columns(
             begin = source + (column * stride + first) * size
             target = packed + (first * depth + column * width) * size
             for row in range(count):
-                _copy(begin + row * size, target + row * size, like)
+                copy_number(begin + row * size, target + row * size, like)
             for row in range(count, width):
-                _clear(target + row * size, like)
+                clear_number(target + row * size, like)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -189,9 +189,11 @@ def _pack(source: int, stride: int, rows: int, depth: int, packed: int, width: i
             for column in range(start, depth):
                 for row in range(8):
                     if row < count:
-                        _copy(begin + row * line + column * size, target + column * step + row * size, like)
+                        copy_number(
+                            begin + row * line + column * size, target + column * step + row * size, like
+                        )
                     else:
-                        _clear(target + column * step + row * size, like)
+                        clear_number(target + column * step + row * size, like)
 
 
 def float_of(kind: Any) -> Any:
@@ -210,7 +212,9 @@ def size_of(_context: Any, like: Any) -> Any:
 
 
 @intrinsic
-def _copy(_context: Any, source: Any, target: Any, like: Any) -> Any:
+def copy_number(_context: Any, source: Any, target: Any, like: Any) -> Any:
+    """The number at one address to another."""
+
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pointer = float_of(signature.args[2]).as_pointer()
         value = builder.load(builder.inttoptr(arguments[0], pointer))
@@ -221,7 +225,9 @@ def _copy(_context: Any, source: Any, target: Any, like: Any) -> Any:
 
 
 @intrinsic
-def _clear(_context: Any, target: Any, like: Any) -> Any:
+def clear_number(_context: Any, target: Any, like: Any) -> Any:
+    """0 at an address."""
+
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         number = float_of(signature.args[1])
         builder.store(ir.Constant(number, 0.0), builder.inttoptr(arguments[0], number.as_pointer()))
@@ -254,7 +260,7 @@ def _scale(line: int, count: int, beta: Any) -> None:
     size = size_of(beta)
     for j in range(count):
         if beta == 0.0:
-            _clear(line + j * size, beta)
+            clear_number(line + j * size, beta)
         else:
             _set(line + j * size, _get(line + j * size, beta) * beta)
 
