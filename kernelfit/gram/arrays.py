@@ -82,7 +82,9 @@ def _where(marked: NDArray[np.bool_]) -> str:
 
 
 def exact_floats(array: NDArray[Any], name: str) -> NDArray[Any]:
-    """float64 for integers that it holds, others are refused; floats as they are."""
+    """float64 for integers and long doubles that it holds, others are refused; other floats as they are."""
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        return _without_loss(array, name)
     if array.dtype.kind not in "bui":
         return array
     for start in range(0, len(array), 1024):
@@ -92,6 +94,17 @@ def exact_floats(array: NDArray[Any], name: str) -> NDArray[Any]:
                 f"{name}: got integers beyond 2^53, expected such as float64 holds; use astype(float)"
             )
     return array.astype(np.float64)
+
+
+def _without_loss(array: NDArray[Any], name: str) -> Float:
+    """float64 for long doubles that have no more digits, and no other range; NaN and infinities stay what they are."""
+    with np.errstate(over="ignore", under="ignore"):
+        floats: Float = array.astype(np.float64)
+    if ((floats != array) & (array == array)).any():
+        raise InputError(
+            f"{name}: got {array.dtype} with digits that float64 does not hold; use astype(float) to round them"
+        )
+    return floats
 
 
 def refuse_non_finite(values: NDArray[Any], name: str) -> None:

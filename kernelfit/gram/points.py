@@ -27,7 +27,7 @@ from scipy.sparse import issparse
 from kernelfit.arguments import positive
 from kernelfit.cpu import blas, bytes_product
 from kernelfit.errors import InputError
-from kernelfit.gram.arrays import as_array, refuse_non_finite
+from kernelfit.gram.arrays import as_array, exact_floats, refuse_non_finite
 from kernelfit.gram.equal_rows import equal_rows
 from kernelfit.typing import Float
 
@@ -113,7 +113,8 @@ class Points:
         values = values.astype(values.dtype.newbyteorder("="), copy=False)
         self.scale = 1.0 if scale is None else positive("scale", scale)
         if values.dtype.kind == "f":
-            if values.dtype.itemsize not in (4, 8):
+            values = exact_floats(values, name)
+            if values.dtype.itemsize < 4:
                 values = values.astype(np.float64)
             refuse_non_finite(values, name)
             if scale is None:

@@ -56,7 +56,12 @@ class Polynomial(Kernel):
         _polynomial(self.coef0, self.degree, out)
 
     def diagonal(self, points: Rows) -> Float:
-        powers: Float = (self.gamma * points.domain_sq_norms + self.coef0) ** self.degree
+        sq_norms = points.domain_sq_norms
+        base = self.gamma * sq_norms
+        # |x|^2 may leave the range of float64 where gamma |x|^2 does not.
+        lost = ~(sq_norms >= np.finfo(float).tiny) | ~np.isfinite(sq_norms)
+        base[lost] = (math.sqrt(self.gamma) * points.lengths[lost]) ** 2
+        powers: Float = (base + self.coef0) ** self.degree
         return powers
 
     def feature_count(self, d: int) -> int | None:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from kernelfit.arguments import finite, shown
 from kernelfit.errors import DuplicateRowsError, InputError
-from kernelfit.gram.arrays import as_array
+from kernelfit.gram.arrays import as_array, exact_floats
 from kernelfit.gram.points import Points
 from kernelfit.typing import Float
 
@@ -52,6 +52,7 @@ def as_targets(targets: ArrayLike, n: int) -> Float:
         raise InputError(f"Y: got {array.shape[0]} rows, expected {n} as in X")
     if array.ndim == 2 and array.shape[1] == 0:
         raise InputError("Y: got 0 columns, expected at least one right-hand side")
+    array = exact_floats(array, "Y")
     result = np.array(array.reshape(n, 1 if array.ndim == 1 else array.shape[1]), dtype=np.float64, order="C")
     if not np.isfinite(result).all():
         row, column = (int(index) for index in np.argwhere(~np.isfinite(result))[0])
@@ -76,7 +77,7 @@ def refuse_conflicts(duplicates: Duplicates, targets: Float, rows: NDArray[np.in
             conflicts = tuple(tuple(int(rows[i]) for i in group) for group in conflicts)
         raise DuplicateRowsError(
             f"X: equal rows carry different targets, which no function interpolates: rows {listed(conflicts)}; "
-            "drop all but one of each, or give ridge > 0",
+            "drop all but one of each, or give ridge > 0 (or 'auto')",
             conflicts,
         )
 

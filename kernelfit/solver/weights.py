@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
-from kernelfit.gram.arrays import as_array
+from kernelfit.gram.arrays import as_array, exact_floats
 from kernelfit.gram.protocol import Columns, GramSource
 from kernelfit.gram.source import Source
 from kernelfit.typing import Array, Float
@@ -30,7 +30,7 @@ def as_weights(sample_weight: ArrayLike | None, n: int) -> Float | None:
         array = np.full(n, array)
     if array.shape != (n,):
         raise InputError(f"sample_weight: got shape {array.shape}, expected ({n},), one for each row of X")
-    weights: Float = array.astype(np.float64)
+    weights: Float = exact_floats(array, "sample_weight").astype(np.float64)
     bad = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
     if bad.size:
         raise InputError(

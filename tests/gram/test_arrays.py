@@ -58,3 +58,29 @@ def test_a_gram_of_integers_is_exact(dtype):
     )
     with pytest.raises(InputError, match=r"^gram: got integers beyond 2\^53"):
         exact_floats(np.array([[2**53 + 1]]), "gram")
+
+
+@pytest.mark.skipif(np.finfo(np.longdouble).bits == 64, reason="long double is float64 here")
+@pytest.mark.parametrize("argument", ["X", "Y", "gram", "sample_weight"])
+def test_digits_that_float64_does_not_hold_are_not_rounded_in_silence(argument):
+    """Long doubles were rounded without a word; those that float64 holds are taken."""
+    values = {"X": np.eye(3), "Y": np.arange(3.0), "gram": np.eye(3), "sample_weight": np.ones(3)}
+    values[argument] = values[argument].astype(np.longdouble)
+
+    def solve() -> None:
+        rows, kernel = (values["gram"], "precomputed") if argument == "gram" else (values["X"], "linear")
+        kernelfit.solve(rows, values["Y"], kernel=kernel, sample_weight=values["sample_weight"])
+
+    solve()
+    values[argument][0] += np.longdouble(1) / 3
+    with pytest.raises(InputError, match=rf"^{argument}: got (float128|longdouble|float96) with digits"):
+        solve()
+
+
+def test_integers_beyond_float64_are_refused_as_targets_and_weights():
+    """2^53 + 1 became 2^53."""
+    large = np.array([1, 2, 2**53 + 1])
+    with pytest.raises(InputError, match=r"^Y: got integers beyond 2\^53"):
+        kernelfit.solve(np.eye(3), large, kernel="linear")
+    with pytest.raises(InputError, match=r"^sample_weight: got integers beyond 2\^53"):
+        kernelfit.solve(np.eye(3), np.ones(3), kernel="linear", sample_weight=large)

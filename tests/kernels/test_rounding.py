@@ -411,3 +411,10 @@ def test_rows_of_one_feature_are_parallel(
     assert np.array_equal(cross(ArcCosine(order=0, depth=depth), x, x), np.ones((40, 40)))
     far = x * rng.integers(1, 2**20, (40, 1))
     assert np.array_equal(cross(ArcCosine(order=0, depth=depth), x, far), np.ones((40, 40)))
+
+
+def test_a_diagonal_in_range_does_not_underflow_on_the_way():
+    """|x|^2 is 0 in float64 for rows of 1e-162, where gamma |x|^2 is 5e-24: k(x, x) was 0."""
+    rows = np.array([[1e-162, 2e-162], [0.0, 0.0], [1e-10, 0.0]])
+    kernel = Polynomial(degree=1, gamma=1e300, coef0=0.0)
+    assert np.allclose(kernel.diagonal(Points(rows)), [5e-24, 0.0, 1e280], rtol=1e-14, atol=0.0)

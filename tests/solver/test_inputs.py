@@ -101,7 +101,7 @@ def test_conflicts_list_the_rows():
     y[7] = y[3]
     refuse_conflicts(Duplicates(((3, 7),)), y)
     with pytest.raises(
-        DuplicateRowsError, match=r"rows 3, 8; drop all but one of each, or give ridge > 0$"
+        DuplicateRowsError, match=r"rows 3, 8; drop all but one of each, or give ridge > 0 \(or 'auto'\)$"
     ) as caught:
         refuse_conflicts(Duplicates(((3, 7), (3, 8))), y)
     assert caught.value.groups == ((3, 8),)

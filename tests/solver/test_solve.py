@@ -264,7 +264,8 @@ def test_repeated_rows_with_other_targets_are_an_error_that_lists_them(rng):
     x, y = rng.standard_normal((30, 2)), rng.standard_normal((30, 1))
     x[29], x[11] = x[4], x[4]
     with pytest.raises(
-        DuplicateRowsError, match=r"rows 4, 11, 29; drop all but one of each, or give ridge > 0$"
+        DuplicateRowsError,
+        match=r"rows 4, 11, 29; drop all but one of each, or give ridge > 0 \(or 'auto'\)$",
     ) as caught:
         kernelfit.solve(x, y, gamma=1.0)
     assert caught.value.groups == ((4, 11, 29),)
