@@ -37,6 +37,7 @@ OTHER_NAMES = {
     "n_jobs": "threads",
     "verbose": "progress=True",
     "random_state": "seed",
+    "seed": "random_state",
     "y": "Y",
 }
 
@@ -45,6 +46,13 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     """`; did you mean 'gaussian'?` where one of the names is near, else nothing."""
     near = difflib.get_close_matches(name, list(known), 1) if isinstance(name, str) else []
     return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def hint_for(name: str, others: Mapping[str, str], known: Iterable[str]) -> str:
+    """What a name of another library is called here, or the known name that is near; else nothing."""
+    if name in others:
+        return f"; here it is called {others[name]}"
+    return suggestion(name, known)
 
 
 def suggests_names(others: Mapping[str, str]) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -60,10 +68,7 @@ def suggests_names(others: Mapping[str, str]) -> Callable[[Callable[P, R]], Call
         def checked(*args: P.args, **kwargs: P.kwargs) -> R:
             if not kwargs.keys() <= set(known):
                 unknown = next(name for name in kwargs if name not in known)
-                if unknown in others:
-                    remedy = f"; here it is called {others[unknown]}"
-                else:
-                    remedy = suggestion(unknown, known) or f", expected one of {', '.join(known)}"
+                remedy = hint_for(unknown, others, known) or f", expected one of {', '.join(known)}"
                 raise TypeError(f"{unknown}: got an argument of that name{remedy}")
             return function(*args, **kwargs)
 

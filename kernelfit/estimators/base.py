@@ -12,13 +12,15 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from kernelfit.arguments import OTHER_NAMES, suggests_names
+from kernelfit.arguments import OTHER_NAMES, hint_for, suggests_names
 from kernelfit.errors import InputError
 from kernelfit.estimators.array_api import on_host
+from kernelfit.kernels import Kernel
 from kernelfit.progress import ProgressLike
 from kernelfit.solver.least_ridge import SINGULAR
+from kernelfit.solver.resources import Resources
 from kernelfit.solver.solution import Solution
-from kernelfit.solver.solve import KernelLike, solve
+from kernelfit.solver.solve import KernelLike, solve, solve_again
 from kernelfit.typing import Float, GammaRule, PrecisionName, RidgeLike, Singular, Tier
 
 # Bytes stay bytes (their inner products are exact), float32 stays float32; anything else becomes float64.
@@ -29,6 +31,9 @@ class KernelEstimator(BaseEstimator):
     """What both estimators share: parameters, the solve, and scores of new rows."""
 
     solution_: Solution
+    kernel_: Kernel | None
+    gamma_: float
+    length_scale_: float
     ridge_: Any
     n_features_in_: int
 
@@ -70,6 +75,15 @@ class KernelEstimator(BaseEstimator):
         self.random_state = random_state
         self.progress = progress
 
+    def set_params(self, **params: Any) -> KernelEstimator:
+        """As scikit-learn's; a name that this parameter has in other libraries is told its own."""
+        known = self.get_params()
+        for name in params:
+            if name not in known and (hint := hint_for(name, OTHER_NAMES, known)):
+                raise InputError(f"{name}: got a parameter of that name{hint}")
+        super().set_params(**params)
+        return self
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.pairwise = self.kernel == "precomputed"
@@ -105,7 +119,23 @@ class KernelEstimator(BaseEstimator):
             if note.startswith(SINGULAR):
                 remedy = "set ridge > 0 or a narrower kernel, or singular='raise' to make this an error"
                 warnings.warn(f"{note.removeprefix(SINGULAR)}; {remedy}", LinAlgWarning, stacklevel=3)
-        self.ridge_ = self.solution_.ridge
+        self._tell(self.solution_)
+
+    def _tell(self, solution: Solution) -> None:
+        """The attributes that say what was used."""
+        self.ridge_, self.kernel_ = solution.ridge, solution.kernel
+        numbers = {} if solution.kernel is None else solution.kernel.parameters
+        for name in ("gamma", "length_scale"):
+            self.__dict__.pop(f"{name}_", None)  # of an earlier fit
+            if name in numbers:
+                setattr(self, f"{name}_", numbers[name])
+
+    def _with_factor(self) -> Solution:
+        """The solution with its factor: as it is kept, or made anew within what this estimator may use."""
+        if self.solution_.factor is not None or self.solution_.weights is not None:
+            return self.solution_
+        resources = Resources.of(memory=self.memory, tier=self.tier, threads=self.threads, device=self.device)
+        return solve_again(self.solution_, resources, self.progress)
 
     def _let_go(self) -> None:
         """Give the factor back, unless it is to be kept."""

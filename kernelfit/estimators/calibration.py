@@ -14,6 +14,9 @@ predicted is the most probable one.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
@@ -23,6 +26,13 @@ from kernelfit.typing import Float
 
 # log a is sought within these: below, all classes are equally likely; above, any difference of scores is certainty.
 _RANGE = (-7.0, 12.0)
+
+
+@dataclass
+class Calibration:
+    """a, a number or one for each label, once it is known: an estimator's own attributes stay as `fit` left them."""
+
+    a: Any = None
 
 
 def inverse_temperature(scores: Float, codes: NDArray[np.int64], weights: Float | None = None) -> float:

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
@@ -15,18 +14,22 @@ from kernelfit.arguments import OTHER_NAMES, suggests_names
 from kernelfit.errors import InputError
 from kernelfit.estimators.array_api import as_given, on_host
 from kernelfit.estimators.base import DTYPES, KernelEstimator, KernelLike
-from kernelfit.estimators.calibration import inverse_temperature, probabilities
+from kernelfit.estimators.calibration import Calibration, inverse_temperature, probabilities
+from kernelfit.estimators.offered import offered_if
 from kernelfit.metrics import one_hot
 from kernelfit.progress import ProgressLike
+from kernelfit.solver.solution import Solution
 from kernelfit.typing import Float, GammaRule, PrecisionName, RidgeLike, Singular, Tier
 
 
-def _calibrated(model: KernelClassifier) -> bool:
-    if not model.probability:
-        raise AttributeError(
-            "predict_proba: got probability=False, expected KernelClassifier(probability=True)"
-        )
-    return True
+def _may_be_calibrated(model: KernelClassifier) -> str:
+    """Why there are no probabilities, or nothing: a Gram matrix is not kept, and its factor is not made twice."""
+    if model.kernel != "precomputed" or model.probability or model.keep_factor:
+        return ""
+    return (
+        "got a precomputed Gram matrix, whose factor was given back, expected probability=True or keep_factor=True "
+        "before fit"
+    )
 
 
 class KernelClassifier(ClassifierMixin, KernelEstimator):
@@ -37,8 +40,10 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
 
     Parameters
     ----------
-    probability : whether `predict_proba` is wanted. It is calibrated by leave-one-out scores of the training rows (see
-        `kernelfit.estimators.calibration`), which cost as many flops as the factor, n^3/3
+    probability : whether `fit` calibrates `predict_proba`, while the factor is there. It is calibrated by leave-one-out
+        scores of the training rows (see `kernelfit.estimators.calibration`), which cost as many flops as the factor,
+        n^3/3. Else that is done when probabilities are first asked for, and the factor is made anew, unless
+        keep_factor=True
 
     All other parameters are those of `KernelInterpolator`.
 
@@ -46,14 +51,12 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
     ----------
     classes_ : the labels, sorted; 0 ... L-1 for an indicator matrix
     solution_ : `kernelfit.Solution`, one column of alpha for each class or label
-    ridge_ : the ridge that was used
-    inverse_temperature_ : what scores are multiplied with before the softmax, (L,) for an indicator matrix; with
-        probability=True
+    kernel_, gamma_, length_scale_, ridge_ : what was used, as for `KernelInterpolator`
+    inverse_temperature_ : what scores are multiplied with before the softmax, (L,) for an indicator matrix
     n_features_in_, feature_names_in_ : as in scikit-learn
     """
 
     classes_: NDArray[Any]
-    inverse_temperature_: Any
 
     @suggests_names(OTHER_NAMES)
     def __init__(
@@ -118,8 +121,9 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
         self._multilabel = type_of_target(labels, input_name="y") == "multilabel-indicator"
         targets = self._indicated(labels) if self._multilabel else self._one_hot(labels)
         self._solve(rows, targets, sample_weight)
+        self._calibration = Calibration()
         if self.probability:
-            self._calibrate()
+            self._calibrate(self.solution_)
         self._let_go()
         return self
 
@@ -135,13 +139,12 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
         codes = (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
         return as_given(self.classes_[codes], X)
 
-    @available_if(_calibrated)
+    @offered_if(_may_be_calibrated)
     def predict_proba(self, X: ArrayLike) -> Any:
         """The probability of every class (m, c), which add up to 1; of every label (m, L), each for itself."""
         return as_given(self._probabilities(X), X)
 
     def _probabilities(self, X: ArrayLike) -> Float:
-        check_is_fitted(self, "inverse_temperature_")
         scores = self._scores(X)
         if not self._multilabel:
             return probabilities(scores, self.inverse_temperature_)
@@ -152,7 +155,7 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
             ]
         )
 
-    @available_if(_calibrated)
+    @offered_if(_may_be_calibrated)
     def predict_log_proba(self, X: ArrayLike) -> Any:
         """The logarithm of `predict_proba`."""
         with np.errstate(divide="ignore"):
@@ -186,14 +189,26 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
         self.classes_ = np.arange(dense.shape[1])
         return np.where(dense > 0, 1.0, -1.0)
 
-    def _calibrate(self) -> None:
-        solution = self.solution_
+    @property
+    def inverse_temperature_(self) -> Any:
+        """What scores are multiplied with before the softmax; found when it is first asked for, and kept."""
+        check_is_fitted(self)
+        if self._calibration.a is None:
+            solution = self._with_factor()
+            try:
+                self._calibrate(solution)
+            finally:
+                if solution is not self.solution_:
+                    solution.close()
+        return self._calibration.a
+
+    def _calibrate(self, solution: Solution) -> None:
         scores = solution.leave_one_out(self.progress, distinct=True)
         weights, targets = solution.problem.counts, solution.targets
         if not self._multilabel:
-            self.inverse_temperature_ = inverse_temperature(scores, targets.argmax(axis=1), weights)
+            self._calibration.a = inverse_temperature(scores, targets.argmax(axis=1), weights)
             return
-        self.inverse_temperature_ = np.array(
+        self._calibration.a = np.array(
             [
                 inverse_temperature(_both(column), (target > 0).astype(np.int64), weights)
                 for column, target in zip(scores.T, targets.T, strict=True)

@@ -27,7 +27,8 @@ class KernelInterpolator(RegressorMixin, MultiOutputMixin, KernelEstimator):
         is then the Gram matrix)
     gamma : a number, "median" (gamma_factor / median distance; the default) or "auto" (least leave-one-out error
         on training rows), for the kernels that have a gamma
-    kernel_params : other parameters of a kernel given by name; `length_scale` may be "median" or "auto" as gamma may
+    kernel_params : other parameters of a kernel given by name; `length_scale` is a number, "median" (the median
+        distance; the default) or "auto", as gamma is
     ridge : >= 0, or one for each target (c,); 0 interpolates; "auto" takes the one of least leave-one-out error on the
         training rows, and together with an "auto" gamma or length scale the best pair of both
         (`solution_.gamma_choice`, `solution_.ridge_choice`)
@@ -45,7 +46,9 @@ class KernelInterpolator(RegressorMixin, MultiOutputMixin, KernelEstimator):
     Attributes
     ----------
     solution_ : `kernelfit.Solution` with alpha, norms, certificate and notes
-    ridge_ : the ridge that was used
+    kernel_ : the `Kernel` with every parameter a number; None for a precomputed Gram matrix
+    gamma_, length_scale_ : what the kernel was given or found; each is there where the kernel has it
+    ridge_ : the ridge that was used, (c,) where targets have their own
     n_features_in_, feature_names_in_ : as in scikit-learn
 
     Examples

@@ -240,7 +240,8 @@ class KernelSpec:
         """As `kernelfit.solve` takes them. A factor belongs to the median rule; features may have their own."""
         factor = self.gamma_factor
         if factor is None:
-            factor = features_factor if self.gamma in (None, "median") else 1.0
+            by_median = self.gamma in (None, "median") and "gamma" in parameter_names(self.name)
+            factor = features_factor if by_median else 1.0
         return {
             "kernel": self.name,
             "gamma": self.gamma,

@@ -29,6 +29,8 @@ class MinimumNorm:
 
 # A residual beyond this fraction of its column's largest target is no rounding error, however large the weights.
 _MET = 1e-6
+# A leverage within this of 1 is 1: such a row lies in no span of the others.
+_ALONE = 1e-8
 
 
 def minimum_norm(rows: Float, targets: Float) -> MinimumNorm:
@@ -39,14 +41,10 @@ def minimum_norm(rows: Float, targets: Float) -> MinimumNorm:
     infinite all the same. The backward error of a least-squares solution is measured on the normal equations, the worst
     column's |X^T r|_max / (|X|_2 (|X|_2 |w| + |r|)), r = y - X w.
     """
-    from scipy.linalg import svd
-
     size, heights = _exponent(rows), np.frexp(np.abs(targets).max(axis=0, initial=0.0))[1]
     rows, targets = np.ldexp(rows, -size), np.ldexp(targets, -heights)
-    left, values, right = svd(rows, full_matrices=False, lapack_driver="gesdd", check_finite=False)
-    cut = max(rows.shape) * np.finfo(np.float64).eps * (values[0] if values.size else 0.0)
-    rank = int(np.count_nonzero(values > cut))
-    left, values, right = left[:, :rank], values[:rank], right[:rank]
+    left, values, right = _svd(rows)
+    rank = len(values)
     coordinates = left.T @ targets
     weights = right.T @ (coordinates / values[:, None])
     alpha = left @ (coordinates / values[:, None] ** 2)
@@ -63,6 +61,37 @@ def minimum_norm(rows: Float, targets: Float) -> MinimumNorm:
         weights, residual = np.ldexp(weights, heights - size), np.ldexp(residual, heights)
         alpha = np.ldexp(alpha, heights - 2 * size)
     return MinimumNorm(weights, alpha, rank, condition, consistent, residual, error)
+
+
+def left_out(rows: Float, targets: Float) -> Float:
+    """f_{-i}(x_i) (n, c): what the minimum-norm weights of all other rows predict at row i; 4 n d^2 flops or so.
+
+    y_i - (y_i - f(x_i)) / (1 - h_i), h = diag(X X^+) the leverages (Cook 1977). A row of leverage 1 lies in no span of
+    the others: there y_i - alpha_i / (K^+)_ii, as for a K with an inverse, K^+ the pseudo-inverse.
+    """
+    left, values, _ = _svd(np.ldexp(rows, -_exponent(rows)))
+    coordinates = left.T @ targets
+    rest = 1.0 - np.einsum("ij,ij->i", left, left)
+    alone = rest <= _ALONE
+    residuals = np.empty_like(targets)
+    spanned = ~alone
+    residuals[spanned] = (targets[spanned] - left[spanned] @ coordinates) / rest[spanned, None]
+    whitened = left[alone] / values
+    residuals[alone] = (whitened @ (coordinates / values[:, None])) / np.einsum(
+        "ij,ij->i", whitened, whitened
+    )[:, None]
+    predictions: Float = targets - residuals
+    return predictions
+
+
+def _svd(rows: Float) -> tuple[Float, Float, Float]:
+    """Left singular vectors, singular values and right ones, of those above n u |X|."""
+    from scipy.linalg import svd
+
+    left, values, right = svd(rows, full_matrices=False, lapack_driver="gesdd", check_finite=False)
+    cut = max(rows.shape) * np.finfo(np.float64).eps * (values[0] if values.size else 0.0)
+    rank = int(np.count_nonzero(values > cut))
+    return left[:, :rank], values[:rank], right[:rank]
 
 
 def _is_consistent(residual: Float, targets: Float, products: Float, shape: tuple[int, ...]) -> bool:

@@ -409,13 +409,18 @@ def resolve_kernel(request: Request, rows: _Rows, backend: CpuBackend, notes: No
             raise InputError(
                 f"gamma: the {kernel} kernel has none; expected one of {', '.join(gamma_kernels())}{length}"
             )
+        if gamma_factor != 1.0:
+            raise InputError(
+                f"gamma_factor: got {gamma_factor}, but the {kernel} kernel has no gamma; leave it out"
+            )
+        if "length_scale" not in parameter_names(kernel):
+            return Found(build(kernel, **parameters))
         length_scale = parameters.pop("length_scale", None)
-        if length_scale == "median":
+        if length_scale is None or length_scale == "median":
+            build(kernel, **parameters)  # what is wrong with the others is said first
             length_scale = median_distance(rows.points, kernel)
         if length_scale != "auto":
-            if length_scale is not None:
-                parameters["length_scale"] = _number("length_scale", length_scale)
-            return Found(build(kernel, **parameters))
+            return Found(build(kernel, **parameters, length_scale=_number("length_scale", length_scale)))
     ridge = None if request.choose else request.ridge
     numbers = precision_of(request.precision)
     asked = Asked(kernel, parameters, ridge, not rows.conflict, request.seed, rows.weights)

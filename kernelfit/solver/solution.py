@@ -23,6 +23,7 @@ from kernelfit.gram.rectangle import rectangle
 from kernelfit.gram.sparse import points_of
 from kernelfit.kernels.base import Kernel
 from kernelfit.linalg.leave_one_out import leave_one_out_predictions
+from kernelfit.linalg.minimum_norm import left_out
 from kernelfit.progress import Notes, Progress, ProgressLike, Silent, as_progress
 from kernelfit.runs import solution_file
 from kernelfit.runs.run_file import plan_of
@@ -330,17 +331,33 @@ class Solution:
     def leave_one_out(self, progress: ProgressLike = None, *, distinct: bool = False) -> Float:
         """f_{-i}(x_i) for every row of X, (n, c) or (n,): what the others predict at row i when it alone is left out.
 
-        y_i - alpha_i / (A^-1)_ii; one more n^3/3 flops. Of equal rows a copy stays, which an interpolant meets: their
-        prediction is their target. A row of weight 0 was left out to begin with; its prediction is f(x_i), NaN for
-        a precomputed Gram. With `distinct` only the rows `kept` are given, each left out with the copies that the
-        solve left out; beside a ridge copies are rows like any other, and stay. Notes say where the factor is that of
-        K + jitter I, or float32.
+        y_i - alpha_i / (A^-1)_ii; one more n^3/3 flops, but for the linear kernel with fewer features than rows, which
+        needs no factor (`kernelfit.linalg.minimum_norm.left_out`). Of equal rows a copy stays, which an interpolant
+        meets: their prediction is their target. A row of weight 0 was left out to begin with; its prediction is f(x_i),
+        NaN for a precomputed Gram. With `distinct` only the rows `kept` are given, each left out with the copies that
+        the solve left out; beside a ridge copies are rows like any other, and stay. Notes say where the factor is that
+        of K + jitter I, or float32.
         """
-        if self.weights is not None:
-            raise InputError(
-                "leave_one_out: the primal path has no factor; give ridge > 0, or use cross-validation"
-            )
         progress = as_progress(progress)
+        predictions = (
+            self._left_out_of_factor(progress) if self.weights is None else self._left_out_of_primal()
+        )
+        if not distinct:
+            predictions = self._for_every_row(predictions, progress)
+        return predictions[:, 0] if self.single_target else predictions
+
+    def _left_out_of_primal(self) -> Float:
+        """Leave-one-out predictions (n, c) of least squares, rows counting by their weights."""
+        assert self.points is not None
+        started, powers, weights = time.perf_counter(), exponents(self.targets), self.problem.weights
+        roots = 1.0 if weights is None else np.sqrt(weights / weights.max())[:, None]
+        rows = self.points.scaled(0, self.points.shape[0])
+        predictions = scaled(left_out(rows * roots, scaled(self.targets, -powers) * roots) / roots, powers)
+        self.seconds["loo"] = self.seconds.get("loo", 0.0) + time.perf_counter() - started
+        return predictions
+
+    def _left_out_of_factor(self, progress: Progress) -> Float:
+        """Leave-one-out predictions (n, c) from the factor."""
         factor, powers = self._factor_or_raise("leave_one_out"), exponents(self.targets)
         targets, alpha = scaled(self.targets, -powers), scaled(self.alpha, -powers)
         started = time.perf_counter()
@@ -360,10 +377,7 @@ class Solution:
                 f"leave-one-out may be off by {lost:.1g} of the largest target, as alpha has few correct digits",
                 progress,
             )
-        predictions = scaled(leave_one_out_predictions(targets, alpha, inverse), powers)
-        if not distinct:
-            predictions = self._for_every_row(predictions, progress)
-        return predictions[:, 0] if self.single_target else predictions
+        return scaled(leave_one_out_predictions(targets, alpha, inverse), powers)
 
     def _for_every_row(self, predictions: Float, progress: Progress) -> Float:
         """Leave-one-out predictions of the rows that were kept (n, c), with those of all other rows of X."""
@@ -372,12 +386,15 @@ class Solution:
         every = np.full((self.rows_given, predictions.shape[1]), np.nan)
         every[self.kept] = predictions
         for group in self.duplicates:
-            every[list(group)] = self.targets[np.searchsorted(self.kept, group[0])]
+            # On the primal path equal rows with equal targets may be fitted, not met.
+            met = self.targets if self.weights is None else self.fitted
+            every[list(group)] = met[np.searchsorted(self.kept, group[0])]
         unweighted = self.problem.unweighted
         if unweighted is not None:
             assert self.kernel is not None
             rows = unweighted.take(np.arange(unweighted.shape[0]), like=self.points)
-            every[self.problem.unweighted_rows] = self._predict(rows, self.alpha, self.kernel, progress)
+            coefficients = self.alpha if self.weights is None else self.weights
+            every[self.problem.unweighted_rows] = self._predict(rows, coefficients, self.kernel, progress)
         return every
 
     def save(self, path: str | Path) -> None:
@@ -428,7 +445,8 @@ class Solution:
     def _factor_or_raise(self, method: str) -> System:
         if self.factor is None or self.factor.closed:
             raise InputError(
-                f"{method}: this solution has no factor (closed, copied, or loaded from a file); solve again"
+                f"{method}: got a solution without its factor, which was given back, or is not in a copy or a file; an "
+                "estimator keeps it with keep_factor=True, kernelfit.open reads that of a run_dir, else solve again"
             )
         return self.factor
 

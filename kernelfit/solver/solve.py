@@ -80,7 +80,7 @@ def solve(
         distance of the first 1,000 rows; the default) or "auto" (least leave-one-out error on at most 4,000 rows:
         `Solution.gamma_choice`, `kernelfit.solver.search`)
     kernel_params : other parameters of a kernel given by name, or of a function; `length_scale`, of matern and
-        rational-quadratic, may be "median" or "auto" as gamma may
+        rational-quadratic, is a number, "median" (the median distance of the first 1,000 rows; the default) or "auto"
     ridge : >= 0, or one for each target (c,), of which equal ones share a factor; 0 interpolates; "auto" takes the one
         of least leave-one-out error among 0 and half decades from 1e-6 to 1 of the mean diagonal of K, or beyond where
         the best lies at an end (`Solution.ridge_choice`, `kernelfit.solver.ridge.choose_ridge`); beside an "auto" gamma
@@ -166,6 +166,23 @@ def solve(
 
         if request.ridges is not None:
             return solve_by_ridge(problem, request.ridges, answered, notes)
+        return answered(problem, notes)
+
+
+def solve_again(solution: Solution, resources: Resources, progress: ProgressLike = None) -> Solution:
+    """The same solution with its factor, which is made anew: n^3/3 flops. Of a Gram matrix K has to be at hand."""
+    problem, notes = replace(solution.problem, condition=False), Notes(progress)
+    resources = _beside_sparse_rows(problem, resources, notes)
+    with CpuBackend(resources.threads) as backend:
+
+        def answered(problem: Problem, notes: Notes) -> Solution:
+            if is_primal(problem):
+                return _primal(problem, backend, resources, notes, None)
+            return complete(place(problem, resources, backend, notes), notes)
+
+        if problem.ridge_per_target is not None:
+            ridges, problem = problem.ridge_per_target, replace(problem, ridge_per_target=None)
+            return solve_by_ridge(problem, ridges, answered, notes)
         return answered(problem, notes)
 
 

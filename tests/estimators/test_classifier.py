@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 from sklearn.datasets import load_digits, make_multilabel_classification
 from sklearn.metrics import log_loss
-from sklearn.model_selection import cross_val_predict
+from sklearn.metrics.pairwise import rbf_kernel
+from sklearn.model_selection import GridSearchCV, cross_val_predict
+from sklearn.pipeline import make_pipeline
 
 import kernelfit
 from kernelfit import KernelClassifier, KernelInterpolator
@@ -96,15 +99,42 @@ def test_probabilities_in_cross_validation(digits: tuple[np.ndarray, np.ndarray]
     assert log_loss(y[:300], p) < 0.4
 
 
-def test_probabilities_are_asked_for(digits: tuple[np.ndarray, np.ndarray]) -> None:
+@pytest.mark.parametrize("options", [{}, {"keep_factor": True}, {"ridge": [0.1] * 5 + [0.2] * 5}])
+def test_probabilities_are_calibrated_when_they_are_asked_for(
+    digits: tuple[np.ndarray, np.ndarray], options: dict[str, Any]
+) -> None:
     X, y = digits
-    model = KernelClassifier().fit(X[:50], y[:50])
+    weights = np.linspace(0.5, 1.5, 80)
+    early = KernelClassifier(probability=True, **options).fit(X[:80], y[:80], weights)
+    late = KernelClassifier(**options).fit(X[:80], y[:80], weights)
+    before = dict(vars(late))
+    assert hasattr(late, "predict_proba")
+    late = pickle.loads(pickle.dumps(late))
+    assert_array_equal(late.predict_proba(X[80:]), early.predict_proba(X[80:]))
+    assert_array_equal(late.predict_log_proba(X[80:]), np.log(early.predict_proba(X[80:])))
+    assert late.inverse_temperature_ == early.inverse_temperature_
+    assert vars(late).keys() == before.keys()
+
+
+def test_probabilities_of_a_gram_matrix_need_its_factor(digits: tuple[np.ndarray, np.ndarray]) -> None:
+    X, y = digits
+    K = rbf_kernel(X[:60], gamma=0.1)
+    model = KernelClassifier("precomputed").fit(K, y[:60])
     assert not hasattr(model, "predict_proba")
-    with pytest.raises(AttributeError, match="predict_proba") as raised:
-        model.predict_proba(X)
-    assert "probability=True" in str(raised.value.__cause__)
-    with pytest.raises(InputError, match="primal path"):
-        KernelClassifier("linear", probability=True).fit(X[:, 20:24], y)
+    with pytest.raises(
+        AttributeError, match=r"^predict_proba: got a precomputed .* expected probability=True"
+    ):
+        model.predict_proba(K)
+    expected = KernelClassifier(gamma=0.1).fit(X[:60], y[:60]).predict_proba(X[:60])
+    for options in ({"probability": True}, {"keep_factor": True}):
+        model = KernelClassifier("precomputed", **options).fit(K, y[:60])
+        assert_allclose(model.predict_proba(K), expected, rtol=1e-6)
+
+
+def test_probabilities_of_the_linear_kernel_with_few_features(digits: tuple[np.ndarray, np.ndarray]) -> None:
+    X, y = digits
+    model = KernelClassifier("linear").fit(X[:150, 20:40], y[:150])
+    assert log_loss(y[150:], model.predict_proba(X[150:, 20:40])) < np.log(10)
 
 
 @pytest.mark.parametrize("dtype", ["Int64", "boolean", "category", "string"])
@@ -114,6 +144,19 @@ def test_classes_are_what_was_brought(digits: tuple[np.ndarray, np.ndarray], dty
     if dtype == "Int64":
         assert KernelClassifier().fit(X[:60], labels).predict(X[:2]).dtype.kind == "i"
     assert_array_equal(KernelClassifier().fit(X[:60], labels).predict(X[:60]), labels.to_numpy())
+
+
+@pytest.mark.parametrize("model", [KernelInterpolator(), KernelClassifier()])
+def test_names_of_others_are_explained_to_a_grid_search(model: Any, digits: Any) -> None:
+    X, y = digits
+    for name, remedy in {"alpha": "here it is called ridge", "rigde": "did you mean 'ridge'"}.items():
+        with pytest.raises(InputError, match=rf"^{name}: got a parameter of that name; {remedy}"):
+            model.set_params(**{name: 1.0})
+        search = GridSearchCV(make_pipeline(model), {f"{type(model).__name__.lower()}__{name}": [0.1, 1.0]})
+        with pytest.raises(InputError, match=remedy):
+            search.fit(X, y)
+    with pytest.raises(ValueError, match="Invalid parameter 'xyz'"):
+        model.set_params(xyz=1)
 
 
 def test_names_of_others_are_explained() -> None:

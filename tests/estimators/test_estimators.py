@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.linalg import LinAlgWarning
+from scipy.spatial.distance import pdist
 from sklearn.base import clone
 from sklearn.datasets import load_digits, load_iris, make_friedman1
 from sklearn.kernel_ridge import KernelRidge
@@ -159,8 +160,25 @@ def test_pickling_keeps_predictions_and_drops_the_factor(friedman: tuple[np.ndar
 def test_the_factor_is_given_back_unless_asked_for(friedman: tuple[np.ndarray, np.ndarray]) -> None:
     X, y = friedman
     model = KernelInterpolator().fit(X, y)
-    with pytest.raises(InputError, match="no factor"):
+    with pytest.raises(
+        InputError, match=r"^leave_one_out: got a solution without its factor.* keep_factor=True"
+    ):
         model.solution_.leave_one_out()
+
+
+def test_the_numbers_that_were_used_are_attributes(friedman: tuple[np.ndarray, np.ndarray]) -> None:
+    X, y = friedman
+    model = KernelInterpolator(gamma="auto", ridge="auto").fit(X[:60], y[:60])
+    assert model.gamma_ == model.kernel_.gamma == model.solution_.gamma_choice.value
+    assert model.ridge_ == model.solution_.ridge_choice.ridge
+    model.set_params(kernel="matern", gamma=None, ridge=0.1).fit(X[:60], y[:60])
+    # The default is the median rule's, as for gamma.
+    assert model.length_scale_ == pytest.approx(np.median(pdist(X[:60])), rel=1e-12)
+    assert not hasattr(model, "gamma_")
+    assert f"length_scale={model.length_scale_}" in repr(model.solution_)
+    assert KernelInterpolator("precomputed", ridge=1.0).fit(X[:10] @ X[:10].T, y[:10]).kernel_ is None
+    with pytest.raises(InputError, match=r"^gamma_factor: got 2.0, but the matern kernel has no gamma"):
+        KernelInterpolator("matern", gamma_factor=2).fit(X, y)
 
 
 def test_the_ridge_that_helps_is_in_units_of_the_diagonal_and_its_norm_is_right() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kernelfit.linalg.minimum_norm import minimum_norm
+from kernelfit.linalg.minimum_norm import left_out, minimum_norm
 
 
 @pytest.mark.parametrize(
@@ -79,3 +79,15 @@ def test_a_small_column_beside_a_large_one_keeps_its_weights(rng):
     assert not minimum_norm(
         x, np.hstack([x @ w * 2.0**990, rng.standard_normal((12, 1)) * 2.0**-990])
     ).consistent
+
+
+@pytest.mark.parametrize("alone", [0, 3])
+@pytest.mark.parametrize("unit", [1.0, 1e-170])
+def test_rows_left_out_are_predicted_as_the_others_do(rng, alone, unit):
+    x = rng.standard_normal((25, 3)) @ rng.standard_normal((3, 5))
+    if alone:  # rows in no span of the others, of leverage 1
+        x = np.block([[x, np.zeros((25, alone))], [rng.standard_normal((alone, 5)), np.eye(alone)]])
+    y = rng.standard_normal((len(x), 2))
+    others = [np.arange(len(x)) != i for i in range(len(x))]
+    expected = [x[i] @ minimum_norm(x[rest], y[rest]).weights for i, rest in enumerate(others)]
+    np.testing.assert_allclose(left_out(unit * x, y), expected, rtol=1e-8, atol=1e-9)

@@ -70,7 +70,7 @@ def test_more_right_hand_sides_files_and_copies(problem, solution, tmp_path):
     for other in (loaded, pickle.loads(pickle.dumps(solution))):
         assert_array_equal(other.predict(new), solution.predict(new))
         assert_array_equal(other.ridge, RIDGES)
-        with pytest.raises(InputError, match="no factor"):
+        with pytest.raises(InputError, match="without its factor"):
             other.leave_one_out()
 
 

@@ -72,7 +72,10 @@ def test_triangles_that_differ_are_noted(rng):
     [
         ({"kernel": "gaussian", "gamma": 0.02}, "the median rule would take gamma"),
         ({"kernel": "laplacian", "gamma": 0.1}, "the median rule would take gamma"),
-        ({"kernel": "matern", "kernel_params": {"nu": 0.5}}, "the median distance of rows is"),
+        (
+            {"kernel": "matern", "kernel_params": {"nu": 0.5, "length_scale": 1.0}},
+            "the median distance of rows is",
+        ),
     ],
 )
 def test_a_kernel_that_sees_no_other_row_is_said_to_be_too_narrow(rng, given, remedy):

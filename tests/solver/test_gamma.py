@@ -47,8 +47,9 @@ def test_no_median_where_there_is_none():
 def test_the_length_scale_of_the_median_rule_is_the_median_distance(rng, kernel):
     x = rng.standard_normal((60, 3))
     assert median_distance(Points(x), kernel) == pytest.approx(np.median(pdist(x)), rel=1e-12)
-    solution = kernelfit.solve(x, x[:, 0], kernel=kernel, kernel_params={"length_scale": "median"})
-    assert solution.kernel.length_scale == median_distance(Points(x), kernel)
+    for given in ({}, {"length_scale": "median"}):
+        solution = kernelfit.solve(x, x[:, 0], kernel=kernel, kernel_params=given)
+        assert solution.kernel.length_scale == median_distance(Points(x), kernel)
 
 
 def test_widths_are_powers_of_two_from_the_median_rule(rng):

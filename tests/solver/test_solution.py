@@ -58,7 +58,7 @@ def test_save_and_load_for_every_kernel(rng, tmp_path, any_kernel, rows):
     same(solution, loaded)
     assert np.array_equal(loaded.predict(x[:7]), solution.predict(x[:7]))
     assert loaded.points.exact == solution.points.exact
-    with pytest.raises(InputError, match=r"^leave_one_out: this solution has no factor"):
+    with pytest.raises(InputError, match=r"^leave_one_out: got a solution without its factor"):
         loaded.leave_one_out()
 
 

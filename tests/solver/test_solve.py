@@ -356,7 +356,7 @@ def test_a_closed_solution_still_predicts(problem):
     solution.close()
     assert np.array_equal(solution.predict(x), before)
     for method in (solution.leave_one_out, lambda: solution.solve(y)):
-        with pytest.raises(InputError, match=r"this solution has no factor"):
+        with pytest.raises(InputError, match=r"got a solution without its factor"):
             method()
 
 
@@ -366,7 +366,7 @@ def test_a_solution_whose_factor_another_one_closed_says_so(problem):
     second = first.solve(2 * y)
     first.close()
     for method in (second.leave_one_out, lambda: second.solve(y)):
-        with pytest.raises(InputError, match=r"this solution has no factor"):
+        with pytest.raises(InputError, match=r"got a solution without its factor"):
             method()
     second.close()
     np.testing.assert_allclose(second.predict(x), 2 * first.predict(x), rtol=1e-9)

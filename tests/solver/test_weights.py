@@ -184,7 +184,7 @@ def test_weights_in_files_runs_and_copies(problem, tmp_path):
     assert_array_equal(loaded.problem.weights, w[w > 0])
     for other in (loaded, pickle.loads(pickle.dumps(solution)), copy.deepcopy(solution)):
         assert_array_equal(other.predict(x), expected[0])
-        with pytest.raises(InputError, match=r"no factor \(closed, copied, or loaded"):
+        with pytest.raises(InputError, match=r"without its factor, which was given back"):
             other.leave_one_out()
     opened = kernelfit.open(tmp_path / "run")
     assert_array_equal(opened.leave_one_out(), expected[1])
@@ -216,3 +216,16 @@ def test_one_number_weighs_all_rows(problem):
     assert_allclose(
         heavy.alpha, kernelfit.solve(x, y, gamma=GAMMA, ridge=RIDGE / 4).alpha, rtol=1e-11, atol=1e-13
     )
+
+
+def test_the_linear_kernel_of_few_features_leaves_rows_out(rng):
+    x, y, w = rng.standard_normal((30, 4)), rng.standard_normal(30), rng.uniform(0.5, 2.0, 30)
+    x, y, w = np.vstack([x, x[:1]]), np.append(y, y[0]), np.append(w, 0.0)
+    solution = kernelfit.solve(x, y, kernel="linear", sample_weight=w)
+    for i, value in enumerate(solution.leave_one_out()):
+        rest = (np.arange(31) != i) & (w > 0)
+        roots = np.sqrt(w[rest])
+        weights = np.linalg.lstsq(x[rest] * roots[:, None], y[rest] * roots, rcond=None)[0]
+        assert value == pytest.approx(x[i] @ weights, rel=1e-9)
+    copies = kernelfit.solve(x, y, kernel="linear").leave_one_out()
+    assert copies[0] == copies[30] == pytest.approx((x @ np.linalg.lstsq(x[:30], y[:30], rcond=None)[0])[0])
