@@ -6,7 +6,9 @@ import os
 import shutil
 from pathlib import Path
 
+from kernelfit.cpu import kernel_files
 from kernelfit.cpu.control_group import free_memory
+from kernelfit.cpu.recent import recent
 
 #: what Python, NumPy, SciPy, Numba and their compiled code occupy before any data (resident, measured)
 INTERPRETER = 300_000_000
@@ -14,10 +16,12 @@ INTERPRETER = 300_000_000
 _SPARE = 0.05
 
 
+@recent
 def available_memory() -> int:
     """Bytes that this process may hold for a solve, the interpreter's own among them.
 
-    The smaller of free physical memory and what the control group leaves, and what the interpreter occupies already.
+    The smaller of free physical memory and what the control group leaves, and what the interpreter occupies already;
+    as it was at most `kernelfit.cpu.recent.SECONDS` ago.
     """
     free = _free_physical()
     group = free_memory(enough=free)
@@ -27,21 +31,17 @@ def available_memory() -> int:
 
 
 def _free_physical() -> int:
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except OSError:  # not Linux
-        pass
+    _, name, rest = (kernel_files.read("/proc/meminfo") or b"").partition(b"MemAvailable:")
+    if name:
+        return int(rest.split(maxsplit=1)[0]) * 1024
+    # Not Linux.
     return int(os.sysconf("SC_PAGE_SIZE")) * int(os.sysconf("SC_PHYS_PAGES")) * 3 // 4
 
 
 def resident_bytes() -> int:
     """Bytes of physical memory that this process holds now; 0 where the system does not say."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except (OSError, ValueError, IndexError):  # not Linux
-        return 0
+    fields = (kernel_files.read("/proc/self/statm") or b"").split()
+    pages = int(fields[1]) if len(fields) > 1 else 0
     return pages * int(os.sysconf("SC_PAGE_SIZE"))
 
 

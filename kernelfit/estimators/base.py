@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -110,7 +111,7 @@ class KernelEstimator(BaseEstimator):
             device=self.device,
             threads=self.threads,
             scale=self.scale,
-            seed=int(check_random_state(self.random_state).randint(2**31 - 1)),
+            seed=_seed(self.random_state),
             # The certificate's condition number costs passes over the factor; ask kernelfit.solve for it.
             condition=False,
             progress=self.progress,
@@ -157,3 +158,16 @@ class KernelEstimator(BaseEstimator):
             raise InputError(
                 f"X: got shape {X.shape}, expected the square Gram matrix (n, n) of the training rows"
             )
+
+
+def _seed(random_state: Any) -> int:
+    """A seed drawn as scikit-learn draws from `random_state`."""
+    if type(random_state) is int:
+        return _seed_of_integer(random_state)
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+@lru_cache(maxsize=8)
+def _seed_of_integer(random_state: int) -> int:
+    """The same for an integer, whose draw is always the same: to seed a generator takes longer than checks of rows."""
+    return int(check_random_state(random_state).randint(2**31 - 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from kernelfit.cpu.memory import INTERPRETER
@@ -14,10 +15,14 @@ TIERS = ("auto", "ram", "disk")
 
 @dataclass(frozen=True)
 class Limits:
-    """Bytes of memory that a solve may take in all, and bytes of the disk that are free."""
+    """Bytes of memory that a solve may take in all, and bytes of the disk that are free, or what tells them."""
 
     memory: int
-    disk: int = 0
+    disk_free: int | Callable[[], int] = 0
+
+    @property
+    def disk(self) -> int:
+        return self.disk_free if isinstance(self.disk_free, int) else self.disk_free()
 
 
 def place(
@@ -38,21 +43,23 @@ def place(
         raise InputError(f"tier: got {tier!r}, expected one of {', '.join(TIERS)}")
     in_memory = Plan.in_memory(costs, limits.memory)
     rows_at_once, buffers = costs.disk_buffers(limits.memory - costs.bytes_held)
-    on_disk = replace(
-        in_memory,
-        tier="disk",
-        bytes_workspace=costs.bytes_workspace + buffers,
-        bytes_memory=costs.bytes_held + buffers,
-        rows_at_once=rows_at_once,
-        bytes_read=costs.bytes_read,
-        bytes_read_solve=2 * costs.bytes_factor,
-    )
+    memory_on_disk = costs.bytes_held + buffers
     if tier == "auto":
         # A small factor takes less room than the buffers that a disk wants.
-        tier = "ram" if in_memory.bytes_memory <= max(limits.memory, on_disk.bytes_memory) else "disk"
-    plan = in_memory if tier == "ram" else on_disk
+        tier = "ram" if in_memory.bytes_memory <= max(limits.memory, memory_on_disk) else "disk"
+    plan = in_memory
+    if tier == "disk":
+        plan = replace(
+            in_memory,
+            tier="disk",
+            bytes_workspace=costs.bytes_workspace + buffers,
+            bytes_memory=memory_on_disk,
+            rows_at_once=rows_at_once,
+            bytes_read=costs.bytes_read,
+            bytes_read_solve=2 * costs.bytes_factor,
+        )
     if plan.bytes_memory > limits.memory:
-        raise _too_little_memory(plan, costs, limits, in_memory.bytes_memory, on_disk.bytes_memory)
+        raise _too_little_memory(plan, costs, limits, in_memory.bytes_memory, memory_on_disk)
     if tier == "disk" or stored:
         if costs.bytes_factor > limits.disk:
             raise _too_little_disk(costs, limits, in_memory.bytes_memory, stored)

@@ -96,7 +96,7 @@ def _on_cpu(
     )
     plan = placement.place(
         costs,
-        Limits(resources.memory_limit, free_disk(folder) + reserved(folder)),
+        Limits(resources.memory_limit, lambda: free_disk(folder) + reserved(folder)),
         tier=resources.tier,
         stored=run_dir is not None,
         cacheable_products=points is not None

@@ -138,10 +138,9 @@ def pose(
 ) -> Problem:
     """(K + ridge W^-1) alpha = Y with every choice made. Raises `InputError` and `DuplicateRowsError`."""
     if isinstance(request.kernel, str) and request.kernel == "precomputed":
-        memory = resources.memory_limit
-        problem, every = _pose_gram(X, Y, request, memory, backend, notes, sample_weight), None
+        problem, every = _pose_gram(X, Y, request, resources, backend, notes, sample_weight), None
     else:
-        given = _given_rows(X, Y, request, resources.memory_limit, notes, sample_weight)
+        given = _given_rows(X, Y, request, resources, notes, sample_weight)
         problem, every = _pose_rows(given, Y, request, resources, backend, notes), given.every
         problem = replace(problem, column_names=column_names(X))
     problem = within_range(problem, notes)
@@ -187,7 +186,7 @@ def _pose_gram(
     X: Any,
     Y: ArrayLike,
     request: Request,
-    memory: int,
+    resources: Resources,
     backend: CpuBackend,
     notes: Notes,
     sample_weight: ArrayLike | None,
@@ -208,7 +207,7 @@ def _pose_gram(
         kept = _weighted(weights, request, notes)
         weights = weights[kept]
         if len(kept) < n:
-            needed = 8 * len(kept) ** 2
+            needed, memory = 8 * len(kept) ** 2, resources.memory_limit
             if needed > memory:
                 raise InputError(
                     f"sample_weight: the matrix without rows of weight 0 takes {needed:,} bytes, got {memory:,} of "
@@ -220,10 +219,15 @@ def _pose_gram(
 
 
 def _given_rows(
-    X: Any, Y: ArrayLike, request: Request, memory: int, notes: Notes, sample_weight: ArrayLike | None
+    X: Any,
+    Y: ArrayLike,
+    request: Request,
+    resources: Resources,
+    notes: Notes,
+    sample_weight: ArrayLike | None,
 ) -> _Given:
     """Rows, targets and weights, checked, and those of weight 0 set apart."""
-    points = _sparse_rows(X, request, memory, notes) if issparse(X) else Points(X, request.scale)
+    points = _sparse_rows(X, request, resources, notes) if issparse(X) else Points(X, request.scale)
     if points.snapped:
         notes.add(
             "X: float32 multiples of 1/255 are taken for k/255 exactly, within float32's rounding of them"
@@ -242,7 +246,7 @@ def _given_rows(
     return _Given(n, np.flatnonzero(weights == 0), every, points.take(np.flatnonzero(weights == 0)))
 
 
-def _sparse_rows(X: Any, request: Request, memory: int, notes: Notes) -> Points:
+def _sparse_rows(X: Any, request: Request, resources: Resources, notes: Notes) -> Points:
     """Sparse rows as they are, or as an array where the kernel reads more of them than products or few are zero."""
     kernel = request.kernel if isinstance(request.kernel, Kernel) else named(request.kernel)
     density = X.nnz / max(1, X.shape[0] * X.shape[1])
@@ -253,7 +257,7 @@ def _sparse_rows(X: Any, request: Request, memory: int, notes: Notes) -> Points:
         if density > _DENSE
         else f"the {kernel.name} kernel reads all of a row"
     )
-    needed = dense_bytes(X)
+    needed, memory = dense_bytes(X), resources.memory_limit
     if needed > memory:
         raise InputError(
             f"X: sparse, takes {needed:,} bytes as an array, got {memory:,} of memory; {why}: take a kernel of "
@@ -269,8 +273,7 @@ def _pose_rows(
     """The problem of rows and a kernel; its ridge is chosen where the kernel's width is, else 0 until it is."""
     assert given.every is not None
     rows = _distinct(given.every, request, notes)
-    memory = resources.memory_limit - INTERPRETER - rows.points.nbytes
-    found = resolve_kernel(request, rows, backend, notes, memory)
+    found = resolve_kernel(request, rows, resources, backend, notes)
     source = KernelGram(found.kernel, rows.points)
     require_symmetric(source, backend)
     notes.extend(source.kernel.remarks())
@@ -373,10 +376,12 @@ def _distinct(rows: _Rows, request: Request, notes: Notes) -> _Rows:
     return distinct.of(np.setdiff1d(np.arange(len(rows.kept)), duplicates.dropped))
 
 
-def resolve_kernel(request: Request, rows: _Rows, backend: CpuBackend, notes: Notes, memory: int) -> Found:
+def resolve_kernel(
+    request: Request, rows: _Rows, resources: Resources, backend: CpuBackend, notes: Notes
+) -> Found:
     """The kernel with every parameter a number: its width given, by the median rule, or by leave-one-out.
 
-    Where the ridge is chosen too, the two are chosen together; the search stays within `memory` bytes.
+    Where the ridge is chosen too, the two are chosen together; the search stays within the memory there is.
     """
     kernel, gamma, parameters = request.kernel, request.gamma, dict(request.kernel_params)
     gamma_factor = positive("gamma_factor", request.gamma_factor)
@@ -426,6 +431,7 @@ def resolve_kernel(request: Request, rows: _Rows, backend: CpuBackend, notes: No
     asked = Asked(kernel, parameters, ridge, not rows.conflict, request.seed, rows.weights)
     if not numbers.refined:
         asked = replace(asked, roundoff=numbers.unit_roundoff)
+    memory = resources.memory_limit - INTERPRETER - rows.points.nbytes
     found = search(asked, rows.points, rows.targets, backend, memory, progress=notes.progress)
     if found.gamma_choice is not None:
         notes.add(found.gamma_choice.summary())

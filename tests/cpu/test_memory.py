@@ -23,6 +23,7 @@ def group(tmp_path, monkeypatch):
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
             (folder / name.replace("__", ".")).write_text(text)
+        control_group._limited_of.cache_clear()  # a group has its files from the beginning
 
     membership = tmp_path / "membership"
     membership.write_text("4:memory:/ours\n1:cpu,cpuacct:/ours\n0::/ours\n")

@@ -215,3 +215,15 @@ def test_predicted_seconds_scale_with_the_rate():
 def test_the_plan_holds_plain_numbers():
     assert json.loads(json.dumps(plan_of().timed(1e11).to_dict()))["n"] == 20_000
     assert not any(isinstance(value, np.generic) for value in plan_of().to_dict().values())
+
+
+def test_the_disk_is_asked_only_where_it_matters():
+    costs = Costs.of(n=2_000, d=10, n_rhs=1)
+
+    def asked() -> int:
+        raise AssertionError("the disk was asked")
+
+    assert place(costs, Limits(10**10, asked)).tier == "ram"
+    assert place(costs, Limits(10**10, lambda: 10**9), tier="disk").bytes_disk == costs.bytes_factor
+    with pytest.raises(AssertionError, match="was asked"):
+        place(costs, Limits(10**10, asked), tier="disk")

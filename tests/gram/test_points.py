@@ -331,3 +331,11 @@ def test_a_solution_of_an_array_that_was_changed_predicts_as_before_or_refuses(r
     new = X[:5].copy()
     X *= 2
     assert np.array_equal(solution.predict(new), expected)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 50, 1_000, 1_500])
+def test_the_centre_is_the_median_of_an_odd_number_of_rows(rng, n):
+    rows = rng.standard_normal((n, 3))
+    count = min(n - 1 + n % 2, 1_001)
+    sample = rows[np.linspace(0, n - 1, count).astype(int)]
+    np.testing.assert_array_equal(Points(rows).median, np.median(sample, axis=0))
