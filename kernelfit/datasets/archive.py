@@ -21,16 +21,18 @@ def read_archive(
     *,
     max_member: int = 40 << 20,
     max_content: int = 256 << 20,
+    to_end: bool = True,
 ) -> list[Content]:
     """Read the members called `names`, in that order, from a .tar.gz.
 
-    A member read may have `max_member` bytes, and all that the archive holds `max_content`. Only the last part of a
-    member's name counts, so a member cannot point anywhere. Raises DataError for a member that is missing, double, not
-    a regular file, or too large.
+    Without `to_end` what follows the last of them is not read, and no second member of a name is seen there. A member
+    read may have `max_member` bytes, and all that the archive holds `max_content`. Only the last part of a member's
+    name counts, so a member cannot point anywhere. Raises DataError for a member that is missing, double, not a regular
+    file, or too large.
     """
     with reading(path, "a .tar.gz archive"):
         try:
-            members = _decode_members(path, names, decode, max_member, max_content)
+            members = _decode_members(path, names, decode, max_member, max_content, to_end)
         except tarfile.TarError as error:
             raise damaged(path, "a .tar.gz archive", f"one that does not unpack ({error})") from error
     missing = [name for name in names if name not in members]
@@ -45,6 +47,7 @@ def _decode_members(
     decode: Callable[[bytes, Path], Content],
     max_member: int,
     max_content: int,
+    to_end: bool,
 ) -> dict[str, Content]:
     members: dict[str, Content] = {}
     # tarfile takes sizes from the archive on trust: the bound stops a bomb.
@@ -62,4 +65,6 @@ def _decode_members(
                 if stream is None or name in members:
                     raise damaged(path, f"one regular file {name}", "a link or a second one of that name")
                 members[name] = decode(stream.read(), path / name)
+                if not to_end and len(members) == len(names):
+                    break
     return members

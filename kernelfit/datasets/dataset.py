@@ -37,6 +37,7 @@ class Dataset:
     scale : multiply X by it to reach the working range (1/255 for bytes, 1/16 for digits, 1 otherwise).
     notes : what the user should know, one line each.
     table : of a table, what its columns are; `columns` and `target` are the names of the features and of the label.
+    held_out : whether test rows were drawn from the training file, which has no test part.
 
     Raises
     ------
@@ -53,6 +54,7 @@ class Dataset:
     scale: float
     notes: tuple[str, ...] = ()
     table: TableColumns | None = None
+    held_out: bool = False
 
     def __post_init__(self) -> None:
         self._check_rows("train", self.X_train, self.y_train)

@@ -161,9 +161,11 @@ def _first_rows(dataset: Dataset, n_train: int | None, n_test: int | None) -> Da
             continue
         least = 1 if part == "train" else 0
         if not isinstance(wanted, int) or not least <= wanted <= available:
-            raise InputError(
-                f"n_{part}: got {wanted}, expected {least} to {available}, the {part} rows of {dataset.name}"
-            )
+            rows = f"{least} to {available}, the {part} rows of {dataset.name}"
+            remedy = ""
+            if part == "train" and dataset.held_out and available < wanted:
+                remedy = f"; {dataset.n_test} are held out to test, n_test=0 takes them, too"
+            raise InputError(f"n_{part}: got {wanted}, expected {rows}{remedy}")
         for field in (f"X_{part}", f"y_{part}"):
             changes[field] = getattr(dataset, field)[:wanted].copy()
     return dataclasses.replace(dataset, **changes) if changes else dataset

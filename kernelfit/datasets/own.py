@@ -62,6 +62,7 @@ def read_own(
     options = options or FileOptions()
     rows, own_test = read_parts(train, "train", options)
     notes: list[str] = []
+    held_out = False
     if test is not None:
         if own_test is not None:
             notes.append(f"the test part of {train.name} is left aside for {test.name}")
@@ -72,12 +73,14 @@ def read_own(
             )
     if own_test is None and hold_out:
         rows, own_test, note = _hold_out(rows, seed)
+        held_out = True
         notes.append(note)
     elif train.is_dir() and rows.class_names is not None:
         # Image folders stand sorted by class; the first n rows would all be of one.
         rows = _take(rows, np.random.default_rng(seed).permutation(len(rows.X)))
         notes.append(f"training images are in an order drawn by seed {seed}")
-    return _assemble(name, rows, own_test or _take(rows, np.arange(0)), notes, options.task)
+    dataset = _assemble(name, rows, own_test or _take(rows, np.arange(0)), notes, options.task)
+    return dataclasses.replace(dataset, held_out=held_out)
 
 
 def holds_idx(folder: Path) -> bool:

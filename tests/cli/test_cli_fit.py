@@ -75,3 +75,15 @@ def test_one_line_for_what_makes_no_sense(iris: Path) -> None:
     ):
         result = CliRunner().invoke(root, ["fit", str(iris), *arguments])
         assert message in str(result.exception)
+
+
+def test_n_counts_training_rows_as_for_solve(iris: Path) -> None:
+    fitted, solved = (
+        json.loads(invoke(*words, "--n", "60", "--json", "-").stdout)
+        for words in (
+            ("fit", str(iris), "--kernels", "gaussian", "--no-baselines"),
+            ("solve", "--train", str(iris), "--ridge", "1"),
+        )
+    )
+    assert fitted["result"]["n_train"] == solved["n_train"] == 60
+    assert fitted["result"]["n_test"] == solved["n_test"] == 30

@@ -243,8 +243,10 @@ def test_stl10_is_stored_column_by_column(files: Any, packed: bool) -> None:
         contents[f"{part}_X.bin"] = images[:n].transpose(0, 3, 2, 1).tobytes()
         contents[f"{part}_y.bin"] = labels[:n].tobytes()
     if packed:
-        members = {"unlabeled_X.bin": b"x" * 5000, **contents}
-        files.bytes("stl10_binary.tar.gz", files.tar_gz({f"stl10_binary/{k}": v for k, v in members.items()}))
+        further = {"unlabeled_X.bin": files.rng.bytes(50_000)}
+        members = {"fold_indices.txt": b"x" * 5000, **contents, **further}
+        content = files.tar_gz({f"stl10_binary/{k}": v for k, v in members.items()})
+        files.bytes("stl10_binary.tar.gz", content[:-30_000])  # what follows the labelled images is not read
     else:
         for name, content in contents.items():
             files.bytes(f"stl10_binary/{name}", content)

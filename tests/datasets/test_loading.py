@@ -27,6 +27,16 @@ def npz(tmp_path: Path) -> Path:
     return tmp_path / "mine.npz"
 
 
+def test_more_training_rows_than_are_not_held_out(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("a,y\n" + "\n".join(f"{i},{i / 8}" for i in range(50)))
+    with pytest.raises(
+        InputError, match=r"got 50, expected 1 to 40, .*; 10 are held out to test, n_test=0 takes"
+    ):
+        load(str(path), n_train=50)
+    assert load(str(path), n_train=50, n_test=0).n_train == 50
+
+
 @pytest.mark.parametrize("elsewhere", [False, True])
 def test_digits_are_those_of_scikit_learn(elsewhere: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if elsewhere:  # the package as in an archive, without files of its own
