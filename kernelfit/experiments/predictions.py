@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,7 @@ def predict(result: Result, rows: Rows, progress: Progress) -> Predictions:
     """Of rows from a file, compared with their labels where they have some."""
     for note in rows.notes:
         progress.note(note)
+    _require_images_alike("rows", rows.path.name, rows.image_shape, result)
     predictions = _compared(result, rows.X, _truth(result, rows, progress), progress)
     return replace(predictions, ids=rows.ids, id_name=rows.id_name)
 
@@ -125,6 +127,7 @@ def predict_test_rows(result: Result, dataset: Dataset, progress: Progress) -> P
         raise InputError(
             f"dataset: {dataset.name} has classes {dataset.classes}, the solution {result.classes}; give its own data"
         )
+    _require_images_alike("dataset", dataset.name, dataset.image_shape, result)
     if result.table is not None and dataset.table is not None:
         columns, expected = dataset.table.features, result.table.features
         if columns != expected:
@@ -133,6 +136,26 @@ def predict_test_rows(result: Result, dataset: Dataset, progress: Progress) -> P
                 "as rows, whose columns are found by their names"
             )
     return _compared(result, dataset.X_test, dataset.y_test, progress)
+
+
+def _require_images_alike(
+    argument: str, name: str, shape: tuple[int, int, int] | None, result: Result
+) -> None:
+    """Raise `InputError` where images are of another size, or have other colours, than those that were trained on."""
+    trained = result.record.get("image_shape")
+    if shape is None or trained is None or tuple(trained) == shape:
+        return
+    remedy = "resize them" if tuple(trained[:2]) != shape[:2] else "convert them"
+    raise InputError(
+        f"{argument}: got images of {_image(shape)} in {name}, expected {_image(trained)} as trained on; {remedy}"
+    )
+
+
+def _image(shape: Sequence[int]) -> str:
+    """`28 x 28 grey`, height by width."""
+    height, width, channels = shape
+    colours = {1: "grey", 2: "grey with alpha", 3: "RGB", 4: "RGBA"}.get(channels, f"of {channels} channels")
+    return f"{height} x {width} {colours}"
 
 
 def _compared(result: Result, X: Array, truth: Array | None, progress: Progress) -> Predictions:

@@ -53,6 +53,7 @@ OF_A_CHOICE = ("interpolation", "ridge_choice", "ridge_path")
 STORED = {
     "dataset": schema.TEXT,
     "task": schema.one_of(("classification", "regression")),
+    "image_shape": schema.optional(schema.sequence(schema.integer(1), 3, 3)),
     "notes": schema.sequence(schema.TEXT),
     "seconds": schema.mapping(schema.number()),
     "interpolates": schema.BOOLEAN,
@@ -110,6 +111,7 @@ def solve_record(
         "n_distinct": len(kept),
         "n_classes": len(dataset.classes) if dataset.classes is not None else None,
         "n_features": prepared.n_features,
+        "image_shape": None if dataset.image_shape is None else list(dataset.image_shape),
         "features": about["features"],
         **_equations(solution),
         **test.named("test"),

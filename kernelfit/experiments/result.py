@@ -110,7 +110,7 @@ class Result:
         else:
             if self.inputs is not None and self.inputs.features:
                 feature, _ = self._features(progress)
-                rows = feature.transform(rows, progress=progress)
+                rows = feature.transform(_as_wide(rows, feature), progress=progress)
             if self.standardisation is not None:
                 rows = self.standardisation.apply(np.asarray(rows))
             scores = self.solution.predict(rows, progress)
@@ -149,7 +149,7 @@ class Result:
         feature, training = self._features(progress)
         w = self._weights_of(feature, training, progress)
         started = time.perf_counter()
-        scores = feature_weights.predict(feature, rows, w, progress)
+        scores = feature_weights.predict(feature, _as_wide(rows, feature), w, progress)
         self.solution.seconds["predict"] = time.perf_counter() - started
         return scores
 
@@ -183,3 +183,11 @@ class Result:
             except StorageError as error:
                 progress.note(f"the features' weights are not stored: {error}")
         return self._weights
+
+
+def _as_wide(rows: Array, feature: ImageFeatures) -> Array:
+    """The rows, or an `InputError` where they are not as wide as those that the features were fitted on."""
+    width = feature.n_features_in_
+    if np.ndim(rows) == 2 and np.shape(rows)[1] != width:
+        raise InputError(f"rows: got {np.shape(rows)[1]} values a row, expected {width} as trained on")
+    return rows

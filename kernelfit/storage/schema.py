@@ -59,12 +59,14 @@ def optional(rule: Rule) -> Rule:
     return Rule(f"{rule.expected}, or null", lambda value: value is None or rule.holds(value))
 
 
-def sequence(rule: Rule, minimum: int = 0) -> Rule:
-    """A list of what fits the rule, of at least `minimum`."""
+def sequence(rule: Rule, minimum: int = 0, maximum: int = LARGEST) -> Rule:
+    """A list of what fits the rule, of `minimum` to `maximum`."""
     return Rule(
         f"a list of {rule.expected}",
         lambda value: (
-            isinstance(value, list | tuple) and len(value) >= minimum and all(map(rule.holds, value))
+            isinstance(value, list | tuple)
+            and minimum <= len(value) <= maximum
+            and all(map(rule.holds, value))
         ),
     )
 

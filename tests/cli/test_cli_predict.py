@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from kernelfit import Experiment, datasets
 from kernelfit.cli import root
@@ -455,3 +456,30 @@ def test_diabetes_is_a_regression(tmp_path: Path) -> None:
     assert record["test_r2"] == pytest.approx(r2_score(y, predicted))
     assert record["test_mae"] == pytest.approx(mean_absolute_error(y, predicted))
     assert invoke("solve", "--train", own, "--task", "classification", "--n", "40").exit_code == 0
+
+
+def test_images_that_are_not_as_those_of_training_are_named(tmp_path: Path, rng: np.random.Generator) -> None:
+    def images(name: str, *shape: int) -> Path:
+        for folder in (name, f"{name}/a", f"{name}/b"):
+            (tmp_path / folder).mkdir(exist_ok=True)
+        for index in range(8):
+            pixels = rng.integers(0, 256, shape, dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / name / "ab"[index % 2] / f"{index}.png")
+        return tmp_path / name
+
+    out, trained = tmp_path / "run", images("trained", 8, 8, 3)
+    assert invoke("solve", "--train", str(trained), "--features", "gabor", "--out", str(out)).exit_code == 0
+    assert invoke("predict", str(out), "--rows", str(images("same", 8, 8, 3))).exit_code == 0
+    for shape, shown in {
+        (16, 4, 3): "16 x 4 RGB in wrong, expected 8 x 8 RGB as trained on; resize them",
+        (8, 8): "8 x 8 grey in wrong, expected 8 x 8 RGB as trained on; convert them",
+    }.items():
+        wrong = str(images("wrong", *shape))
+        for option in ("rows", "dataset"):
+            with pytest.raises(InputError, match=f"^--{option}: got images of {shown}"):
+                invoke("predict", str(out), f"--{option}", wrong)
+        for image in (tmp_path / "wrong").rglob("*.png"):
+            image.unlink()
+    np.save(tmp_path / "flat.npy", np.zeros((2, 64)))
+    with pytest.raises(InputError, match=r"^--rows: got 64 values a row, expected 192 as trained on"):
+        invoke("predict", str(out), "--rows", str(tmp_path / "flat.npy"))
