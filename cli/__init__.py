@@ -100,7 +100,7 @@ def main(arguments: list[str] | None = None) -> None:
         utf8 = codecs.lookup(sys.stdout.encoding).name == "utf-8"
         sys.stdout.reconfigure(errors="surrogateescape" if utf8 else "replace")
     try:
-        code = root.main(args=arguments, prog_name="kernelfit", standalone_mode=False)
+        code = _group().main(args=arguments, prog_name="kernelfit", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(error.exit_code)
@@ -121,6 +121,14 @@ def main(arguments: list[str] | None = None) -> None:
             _fail("the current folder is not there any more; change to another one", 2)
         _fail(str(error), 2)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _group() -> click.Group:
+    """The commands, or for the shell that completes a word what it is offered of them."""
+    if "_KERNELFIT_COMPLETE" not in os.environ:
+        return root
+    stored: click.Group = importlib.import_module(".completion_store", __name__).StoredGroup(root)
+    return stored
 
 
 def _open_standard_streams() -> None:

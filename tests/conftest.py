@@ -39,6 +39,9 @@ from kernelfit.storage.panel_file import PanelFile
 from kernelfit.storage.panels import PanelStore, RamPanels
 from kernelfit.storage.write_behind import WriteBehind
 
+# benchmarks/ are tested, too; they lie behind what is installed, so that a wheel can be tested as well as a checkout.
+sys.path.append(str(Path(__file__).parents[1]))
+
 # A shell that runs the tests in the background has them ignore Ctrl-C, and all processes that they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
