@@ -19,7 +19,7 @@ import click
 import platformdirs
 from click.shell_completion import CompletionItem
 
-import kernelfit
+from kernelfit import errors
 
 #: parameters that name the feature map which another parameter's options are of
 _FEATURES = ("features", "name")
@@ -150,7 +150,7 @@ def _beginning(incomplete: str, offers: Iterable[list[Any]]) -> list[CompletionI
 def _digest() -> str:
     """Of names, sizes and times of the files of the package and of click."""
     digest = hashlib.blake2b(digest_size=16)
-    for file in (kernelfit.__file__, __file__, click.__file__):
+    for file in (errors.__file__, __file__, click.__file__):
         for folder, folders, names in os.walk(os.path.dirname(file)):
             folders.sort()
             for name in sorted(names):
