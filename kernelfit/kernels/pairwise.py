@@ -6,6 +6,7 @@ import hashlib
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -203,11 +204,14 @@ def _checked(function: Any) -> Any:
 
 
 def _source(function: Any) -> str:
-    try:
-        return inspect.getsource(function)
-    except (OSError, TypeError):  # defined at a prompt: its byte code is all there is
-        code = getattr(function, "__code__", None)
-        return repr(function) if code is None else f"{code.co_code.hex()} {code.co_consts} {code.co_names}"
+    code = getattr(function, "__code__", None)
+    # What `exec` makes of text is all called <string>, and from Python 3.13 on so is the text of `python -c`: its lines
+    # would pass for those of the function.
+    if code is None or code.co_filename != "<string>":
+        with suppress(OSError, TypeError):
+            return inspect.getsource(function)
+    # Defined at a prompt: its byte code is all there is.
+    return repr(function) if code is None else f"{code.co_code.hex()} {code.co_consts} {code.co_names}"
 
 
 def _surroundings(function: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import math
 
 import numpy as np
@@ -375,7 +376,12 @@ def test_the_same_source_with_other_numbers_around_it_is_another_kernel(monkeypa
     assert first != Pairwise(around())
 
 
-def test_a_function_without_source_is_known_by_its_byte_code():
+@pytest.mark.parametrize("of_another", [False, True])
+def test_a_function_without_source_is_known_by_its_byte_code(monkeypatch, of_another):
+    if of_another:  # as Python 3.13 has the text of `python -c` at hand
+        lines = ["def f(x, y):\n", "    return 1.0\n"]
+        monkeypatch.setitem(linecache.cache, "<string>", (30, None, lines, "<string>"))
+
     def defined(rate):
         names: dict = {"rate": 1.0}
         exec(f"def f(x, y):\n    return rate * {rate} * x[0] * y[0]", names)
