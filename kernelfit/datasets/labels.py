@@ -1,6 +1,15 @@
-"""From labels as they stand in a file to class codes or regression targets."""
+"""From labels as they stand in a file to class codes or regression targets.
+
+What labels mean is guessed by `are_classes` where nothing is said; every guess about integers is a note. AutoGluon's
+`infer_problem_type` takes two values as classes, and at most 1,000 that are at most 5 % of the rows (10 % of up to
+1,000 rows), which makes ages of a large file classes; scikit-learn's `type_of_target` takes every integer as a class.
+Here codes are told from counts, ages and prices by what codes are made to be: small, without large gaps, repeated.
+"""
 
 from __future__ import annotations
+
+from collections import Counter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +20,9 @@ from kernelfit.typing import Array, TaskName
 from .faults import damaged
 from .rows import Rows
 
-# Integers of at most so many values are taken as classes,
-_FEW = 20
-# and more of them where they are consecutive and each stands for so many rows on average: codes are made to be, while
-# counts, ages and prices have gaps.
+# So many integers at most may be codes of classes whatever they start with, and of larger size than this they are not.
+_FEW, _SMALL = 20, 100
+# More than a few are codes where they count from 0 or 1 and each stands for so many rows: codes are made to.
 _ROWS_OF_A_CLASS = 5
 # float64 holds every integer up to here, so codes that came through a float are exact.
 _LARGEST_EXACT = 2**53
@@ -25,9 +33,8 @@ def encode_labels(
 ) -> tuple[list[Array], tuple[str, ...] | None, tuple[str, ...]]:
     """Encode the labels of training and test part alike.
 
-    Text is classes, numbers with fractions are regression targets, and so is y of shape (n, k) with k > 1. Integers,
-    and floats that are all whole, are classes where there are at most 20 different ones, or where they are consecutive
-    and each stands for 5 rows or more on average; else they are targets. `task` takes the place of this guess. Classes
+    Text and booleans are classes; numbers with fractions are regression targets, and so is y of shape (n, k), k > 1.
+    Integers, and floats that are all whole, are what `are_classes` says. `task` takes the place of this guess. Classes
     become codes 0..c-1 in the order of their values over all parts.
 
     Returns the encoded labels, the class names (None for regression), and notes, in which a guess is said.
@@ -47,11 +54,13 @@ def encode_labels(
         return _encode_numbers(parts, labels)
     for part, y in zip(parts, labels, strict=True):
         if y.dtype.kind == "f" and np.abs(y).max(initial=0.0) > _LARGEST_EXACT:
+            if task is None:
+                return [y.astype(np.float64) for y in labels], None, ()
             raise damaged(part.path, f"class codes in {part.label_name} up to 2^53", f"{np.abs(y).max():.0f}")
     integers = [y.astype(_code_type(y)) for y in labels]
-    values = np.unique(np.concatenate([np.unique(y).astype(object) for y in integers]))
+    values, counts = _counted(integers)
     n = sum(len(y) for y in labels)
-    if task is None and not _are_classes(values, n):
+    if task is None and not are_classes(values, counts):
         note = (
             f"{parts[0].path.name}: {parts[0].label_name} holds {len(values)} different integers in {n} rows, taken as "
             "numbers (regression); task='classification' takes them as classes"
@@ -64,11 +73,29 @@ def encode_labels(
     return codes, classes, (*guess, *_unseen(codes, classes))
 
 
-def _are_classes(values: NDArray[np.object_], n: int) -> bool:
-    """Whether n integers with these different values, in order, look like codes of classes."""
-    if len(values) <= _FEW:
-        return True
-    return bool(values[-1] - values[0] == len(values) - 1) and n >= _ROWS_OF_A_CLASS * len(values)
+def are_classes(values: NDArray[Any], counts: NDArray[np.int64]) -> bool:
+    """Whether integers with these different values, in order, so many of each, look like codes of classes.
+
+    Two, or one, of at most 100 in size: 0 and 1, -1 and 1, 2 and 4. Up to 20 of that size, of which at most every other
+    one is missing between the first and the last, and that occur twice on average. More than 20 that count from 0 or 1
+    without a gap, each in 5 rows or more.
+    """
+    c, first, last = len(values), int(values[0]), int(values[-1])
+    if c > _FEW:
+        return first in (0, 1) and last - first == c - 1 and int(counts.min()) >= _ROWS_OF_A_CLASS
+    if max(-first, last) > _SMALL:
+        return False
+    return c <= 2 or (last - first < 2 * c and int(counts.sum()) >= 2 * c)
+
+
+def _counted(parts: list[Array]) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
+    """The different integers of all parts, in order, and how often each occurs."""
+    counts: Counter[int] = Counter()
+    for y in parts:
+        values, often = np.unique(y, return_counts=True)
+        counts.update(dict(zip(values.tolist(), often.tolist(), strict=True)))
+    ordered = sorted(counts)
+    return np.array(ordered, dtype=object), np.array([counts[value] for value in ordered], dtype=np.int64)
 
 
 def _are_flags(part: Rows) -> bool:

@@ -54,8 +54,8 @@ def load(
     target, drop : of a table, the column of the labels and columns to leave out, by name or index; by default the
         label is the column called label, target, y, class, labels, targets, classes, outcome or response, else the
         last.
-    task : "classification" or "regression"; by default text labels and few different integers are classes. A guess
-        is a note.
+    task : "classification" or "regression"; by default text labels and integers that look like codes are classes
+        (`kernelfit.datasets.labels.are_classes`). A guess is a note.
     keys : of NPZ and HDF5 files, the arrays, {"X": NAME, "y": NAME} or X_train, y_train, X_test, y_test; by default
         found by their names or shapes.
     seed : chooses the rows held out.

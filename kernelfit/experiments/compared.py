@@ -10,14 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kernelfit.datasets import Dataset
+from kernelfit.datasets.labels import are_classes
 from kernelfit.errors import InputError
 from kernelfit.experiments.standardisation import Standardisation
 from kernelfit.gram.points import as_array
 from kernelfit.metrics import Errors, compare, one_hot, root_mean_square
 from kernelfit.typing import Array, Float, TaskName
-
-# Integers of at most so many values are taken as classes.
-_FEW = 20
 
 
 @dataclass(frozen=True)
@@ -182,7 +180,8 @@ def _task(labels: NDArray[Any], task: TaskName | None) -> tuple[TaskName, list[s
         return "classification", []
     if labels.ndim == 2 or (labels.dtype.kind == "f" and not bool((labels == np.floor(labels)).all())):
         return "regression", []
-    values = len(np.unique(labels))
-    if values <= _FEW:
-        return "classification", [f"y: {values} different integers, taken as classes; give task='regression'"]
-    return "regression", [f"y: {values} different integers, taken as numbers; give task='classification'"]
+    values, counts = np.unique(labels, return_counts=True)
+    said = f"y: {len(values)} different integers in {len(labels)} rows, taken as"
+    if are_classes(values, counts):
+        return "classification", [f"{said} classes; task='regression' takes them as numbers"]
+    return "regression", [f"{said} numbers (regression); task='classification' takes them as classes"]

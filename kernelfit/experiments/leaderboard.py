@@ -153,7 +153,7 @@ def leaderboard(
     ----------
     y : (n,) labels, or (n,) or (n, c) numbers; those of a regression are centred
     X_test, y_test : more rows, whose error is reported and decides nothing
-    task : "classification" or "regression"; None takes text and at most 20 different integers as classes, with a note
+    task : "classification" or "regression"; None guesses, with a note (`kernelfit.datasets.labels`)
     kernels : names of `kernelfit.experiments.leaderboard.CANDIDATES`; None takes all
     standardise : whether columns are brought to mean 0 and standard deviation 1; None asks leave-one-out with the
         gaussian kernel

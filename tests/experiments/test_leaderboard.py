@@ -164,7 +164,7 @@ def test_what_labels_are_taken_for(y: list[Any], classes: tuple[str, ...] | None
 def test_many_integers_are_numbers_and_say_so() -> None:
     data, notes = encoded(np.eye(30), np.arange(30), None, None, None)
     assert data.classes is None
-    assert "taken as numbers; give task='classification'" in notes[0]
+    assert "taken as numbers (regression); task='classification'" in notes[0]
     assert encoded(np.eye(30), np.arange(30), None, None, "classification")[0].classes is not None
 
 
