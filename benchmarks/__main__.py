@@ -22,6 +22,7 @@ BENCHMARKS = {
     "random-conv": "benchmarks.random_conv",
     "learning-curve": "benchmarks.learning_curve",
     "draws": "benchmarks.draws",
+    "feature-kernels": "benchmarks.feature_kernels",
     "expressivity": "benchmarks.expressivity",
     "corruptions": "benchmarks.corruptions",
     "grid-search": "benchmarks.grid_search",

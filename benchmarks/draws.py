@@ -23,6 +23,7 @@ from kernelfit import solve
 from kernelfit.datasets import Dataset
 from kernelfit.experiments.experiment import Experiment
 from kernelfit.experiments.prepare import Checkpoint, stream
+from kernelfit.experiments.specs import KernelSpec
 from kernelfit.progress import Silent
 
 #: of the mean diagonal of K
@@ -88,7 +89,7 @@ def measure(data: Dataset, number: int, options: argparse.Namespace) -> dict[str
     taken = replace(data, X_train=data.X_train[part], y_train=data.y_train[part])
     settings = replace(experiment(options, number).solver, ridge=RIDGE)
     features = experiment(options, number).inputs.features
-    prepared = stream(taken, features, settings, Checkpoint(), Silent())
+    prepared = stream(taken, features, KernelSpec("linear"), settings, Checkpoint(), Silent())
     assert prepared.streamed is not None
     row: dict[str, Any] = {"first_row": part.start, "seed": number, "seconds": prepared.streamed.seconds}
     for name, ridge in (("interpolation", 0.0), ("ridge", RIDGE)):

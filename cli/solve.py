@@ -45,6 +45,14 @@ from .wording import terminal_progress
     help="Store the run in a new folder: factor, solution, this result. kernelfit resume continues it.",
 )
 @click.option(
+    "--sums",
+    "checkpoint",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Store the inner products of features that stream in FILE, or take them from there: of the same rows and "
+    "features another kernel then costs no pass over the features.",
+)
+@click.option(
     "--report",
     type=click.Path(path_type=Path),
     metavar="FILE",
@@ -53,7 +61,12 @@ from .wording import terminal_progress
 @json_option
 @click.pass_context
 def command(
-    context: click.Context, run_dir: Path | None, report: Path | None, json_target: str | None, **values: Any
+    context: click.Context,
+    run_dir: Path | None,
+    checkpoint: Path | None,
+    report: Path | None,
+    json_target: str | None,
+    **values: Any,
 ) -> None:
     """Interpolate a data set exactly and certify the answer.
 
@@ -66,6 +79,7 @@ def command(
     result = experiment.run(
         run_dir,
         resume=offer_to_resume(run_dir),
+        checkpoint=checkpoint,
         command=command_line(context),
         progress=terminal_progress(),
     )

@@ -370,8 +370,8 @@ def gram_row_bytes(source: GramSource) -> int:
     """Bytes of the slab for each row of K beside the factor."""
     if source.points is not None and source.kernel is not None:
         return row_bytes(source.points, source.kernel, as_int8(source.points))
-    # Where K lies on a device, its diagonal and a vector of zeros.
-    return 0 if source.device is None else 16
+    # Where K lies on a device, its diagonal, that of its products and a vector of zeros.
+    return 0 if source.device is None else 24
 
 
 def require_supported(kernel: Kernel) -> None:

@@ -12,9 +12,10 @@ from kernelfit.device.epilogue import TABLE_ROW, program, table
 from kernelfit.device.gram import Diagonals, Shift, Strips, fetch, put
 from kernelfit.device.protocol import Block, Device, DeviceRows, Epilogue, PairBlocks
 from kernelfit.gram.layout import PanelLayout
+from kernelfit.gram.pointwise import Lengths
 from kernelfit.gram.protocol import Columns
 from kernelfit.gram.source import PanelColumns, PanelGram
-from kernelfit.kernels import Linear
+from kernelfit.kernels import Kernel, Linear
 from kernelfit.typing import Float, Span
 
 
@@ -45,27 +46,32 @@ class DevicePanelGram(PanelGram):
         return PanelColumns(panel, start)
 
     def device_tiles(self, device: Any, stream: Any) -> Any:
-        return PanelsGram(stream, self) if device is self.device else None
+        return self.tiles_of(Linear(), device, stream)
+
+    def tiles_of(self, formula: Kernel, device: Any, stream: Any) -> Any:
+        return PanelsGram(stream, self, formula) if device is self.device else None
 
 
 class PanelsGram:
-    """Tiles of a `DevicePanelGram` on its own device."""
+    """Tiles of a `DevicePanelGram` on its own device, or of a kernel of the inner products that it holds."""
 
-    def __init__(self, stream: Any, source: DevicePanelGram) -> None:
+    def __init__(self, stream: Any, source: DevicePanelGram, kernel: Kernel) -> None:
         self.n, self.flops_per_entry = source.n, source.flops_per_entry
         device = source.device
         self._source, self.device = source, device
-        kernel = Linear()
+        rows = Lengths(source.diagonal())
+        self._diagonal = kernel.diagonal(rows)
         self._epilogue = Epilogue(kernel, program(kernel), device.slab.take(1, TABLE_ROW, np.float64))
         put(device, stream, table(self._epilogue.terms), self._epilogue.table)
-        self._diagonals = Diagonals(device, stream, source.diagonal())
-        # The linear kernel of products that are there already: no shifts, no norms.
-        zeros = device.slab.take(self.n, 1, np.float64)
+        self._diagonals = Diagonals(device, stream, self._diagonal)
+        # Products that are there already, about the origin: nothing to be added to them.
+        zeros, sq_norms = (device.slab.take(self.n, 1, np.float64) for _ in range(2))
         device.zero(stream, zeros)
-        self._rows = DeviceRows(self.n, source.scale, 1.0, None, None, None, zeros, zeros, zeros, None)
+        put(device, stream, rows.domain_sq_norms.reshape(-1, 1) / source.scale, sq_norms)
+        self._rows = DeviceRows(self.n, source.scale, 1.0, None, None, None, sq_norms, zeros, sq_norms, None)
 
     def diagonal(self) -> Float:
-        return self._source.diagonal()
+        return self._diagonal
 
     def fill(
         self, stream: Any, rows: Span, columns: Span, out: Block, shift: Shift = 0.0, both: bool = False

@@ -209,7 +209,8 @@ class Experiment(Settings):
         ----------
         run_dir : a new folder to store the run in: factor, solution and record
         resume : continue the unfinished run that is in `run_dir`, if it is of the same problem
-        checkpoint : a file for the sums of features that stream; by default in `run_dir`
+        checkpoint : a file for the sums of features that stream; by default in `run_dir`. Those that are complete are
+            taken from it, for any kernel of the same rows and features
         command : what the record says it came from; by default this object and call
 
         Raises
@@ -240,6 +241,11 @@ class Experiment(Settings):
     def _solved(
         self, folder: Path | None, resume: bool, checkpoint: Pathlike, command: str, progress: Progress
     ) -> Iterator[tuple[Task, Solution]]:
+        if checkpoint is not None and not self.streams:
+            raise InputError(
+                f"checkpoint: got {checkpoint}, but there are no sums of features {self.inputs.features.name} with the "
+                f"{self.kernel.name} kernel to be stored there; leave it out"
+            )
         remember = {"experiment": self.to_dict(), "command": command}
         sums = folder / GRAM if checkpoint is None and folder is not None else _path("checkpoint", checkpoint)
         task = Task.load(self, Checkpoint(sums, folder, remember), command, progress)

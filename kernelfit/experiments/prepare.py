@@ -16,12 +16,13 @@ from kernelfit.cpu.memory import available_memory
 from kernelfit.datasets import Dataset, training_targets
 from kernelfit.device.choose import open_device
 from kernelfit.errors import DuplicateRowsError, InputError
-from kernelfit.experiments.specs import FeatureSpec, SolverSettings
+from kernelfit.experiments.specs import FeatureSpec, KernelSpec, SolverSettings
 from kernelfit.experiments.standardisation import Standardisation
+from kernelfit.experiments.streamed_kernel import require_settled, streamed_kernel
 from kernelfit.gram.points import Points
-from kernelfit.gram.source import PanelGram
+from kernelfit.gram.source import Source
 from kernelfit.progress import Progress
-from kernelfit.runs.folder import LOCK, make_folder
+from kernelfit.runs.folder import GRAM, LOCK, make_folder
 from kernelfit.runs.lock import FolderLock
 from kernelfit.solver.inputs import drop_duplicates
 from kernelfit.solver.solution import Solution
@@ -33,10 +34,14 @@ from kernelfit.typing import Array, Float
 if TYPE_CHECKING:  # scikit-learn comes with it
     from kernelfit.features.images import ImageFeatures
 
+#: bytes that features which stream may take to be held all the same, for a kernel that is not linear
+HELD = 10**9
+
 
 @dataclass(frozen=True)
 class Prepared:
-    """Training and test rows in the kernel's units once multiplied by `scale`; of `streamed` features their Grams.
+    """Training and test rows in the kernel's units once multiplied by `scale`; of `streamed` features the Grams of the
+    kernel.
 
     Attributes
     ----------
@@ -50,7 +55,7 @@ class Prepared:
     seconds : for fitting and transforming
     """
 
-    X_train: Array | PanelGram
+    X_train: Array | Source
     X_test: Array
     rows: Array
     scale: float | None
@@ -180,6 +185,11 @@ class Checkpoint:
     remember: Mapping[str, Any] | None = None
 
     @property
+    def asked(self) -> bool:
+        """Whether the sums were asked for, and not only what a run stores on its way."""
+        return self.file is not None and (self.run_dir is None or self.file != self.run_dir / GRAM)
+
+    @property
     def remedy(self) -> str:
         if self.run_dir is not None:
             return f"continue with kernelfit resume {self.run_dir}"
@@ -189,19 +199,26 @@ class Checkpoint:
 def stream(
     dataset: Dataset,
     features: FeatureSpec,
+    kernel: KernelSpec,
     solver: SolverSettings,
     checkpoint: Checkpoint,
     progress: Progress,
 ) -> Prepared:
-    """Fit features that stream and sum up their Grams, which `checkpoint` stores.
+    """Fit features that stream and sum up their Grams, which `checkpoint` stores, and form those of the kernel.
 
-    With fewer features than rows and no ridge K is singular, and the features fit into memory: they are computed as
-    such, for the primal path. What would stop the solve after hours of summing is looked for before.
+    Features that are held after all are computed as such: of the linear kernel those of no ridge that are fewer than
+    rows, for the primal path; of others those of up to `HELD` bytes, whose kernel is then right to rounding, unless the
+    sums were asked for. What would stop the solve after hours of summing is looked for before.
     """
     started = time.perf_counter()
     feature = features.fit(dataset, solver.threads, progress)
-    if feature.n_features_out_ < dataset.n_train and solver.ridge == 0:
+    if _held(feature, dataset, kernel, solver, checkpoint):
+        if checkpoint.asked:
+            progress.note(
+                f"{checkpoint.file}: not written, as K has no more rank than the features that are held"
+            )
         return _transformed(dataset, feature, started, progress)
+    require_settled(kernel)
     seconds = time.perf_counter() - started
     notes: list[str] = []
 
@@ -229,9 +246,15 @@ def stream(
         grams = _grams(
             streaming(feature), rows, dataset.X_test, targets.shape[1], solver, checkpoint, note, progress
         )
+        formula = streamed_kernel(kernel, grams.gram, solver.threads)
+        grams = grams.of(formula, solver.threads)
     finally:
         if lock is not None:
             lock.release()
+    if not formula.linear:
+        note(
+            f"kernel {formula!r} of features that are not held: K is formed from their inner products, in float32"
+        )
     return Prepared(
         grams.gram,
         grams.cross,
@@ -244,6 +267,20 @@ def stream(
         notes=tuple(notes),
         seconds=seconds,
     )
+
+
+def _held(
+    feature: ImageFeatures,
+    dataset: Dataset,
+    kernel: KernelSpec,
+    solver: SolverSettings,
+    checkpoint: Checkpoint,
+) -> bool:
+    """Whether all features are held at once."""
+    if kernel.linear:
+        return feature.n_features_out_ < dataset.n_train and solver.ridge == 0
+    size = 4 * feature.n_features_out_ * (dataset.n_train + dataset.n_test)
+    return size <= HELD and not checkpoint.asked
 
 
 def _grams(

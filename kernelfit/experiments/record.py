@@ -8,6 +8,7 @@ from typing import Any
 from kernelfit.cpu import environment
 from kernelfit.datasets import Dataset
 from kernelfit.experiments.prepare import Prepared
+from kernelfit.kernels import Linear
 from kernelfit.metrics import Errors, compare
 from kernelfit.solver.ridge import RidgeChoice
 from kernelfit.solver.search import GammaChoice
@@ -165,7 +166,7 @@ def _streamed(record: dict[str, Any], streamed: FeatureGram) -> dict[str, Any]:
     spent = record["seconds"]
     return {
         **record,
-        "kernel": {"name": "linear"},
+        "kernel": (streamed.gram.formula or Linear()).describe(),
         "mean_diagonal": streamed.mean_diagonal,
         "ridge_relative": record["ridge"] / streamed.mean_diagonal,
         "seconds": {

@@ -22,7 +22,9 @@ from kernelfit.solver.inputs import find_duplicates
 from kernelfit.solver.norms import UNRESOLVED
 from kernelfit.solver.solution import Solution
 from kernelfit.storage import hdf5, json_output
+from kernelfit.streaming import new_rows
 from kernelfit.streaming import weights as feature_weights
+from kernelfit.streaming.protocol import streaming
 from kernelfit.summary import as_html
 from kernelfit.typing import Array, Float
 
@@ -41,7 +43,7 @@ class Result:
     classes : names of the classes in the order of the scores' columns; None for regression
     table : what the columns of a table are
     inputs : data set, corruption and features; None where a solution file stands alone
-    streamed : whether the solution's kernel is the linear one of features that stream
+    streamed : whether the solution's kernel is of features that stream and were not held
     standardisation : of the rows or features, where that was asked for
     target_mean : (c,) that is added to f, where the targets were centred
     run_dir : the folder of the run, where it was stored
@@ -145,13 +147,28 @@ class Result:
         return self.fitted
 
     def _streamed_scores(self, rows: Array, progress: Progress) -> Float:
-        """By weights of the features, which the first call computes and stores beside the solution."""
+        """By weights of the features, which the first call computes and stores beside the solution; where the kernel is
+        not linear, by products of the features of these rows with those of all training rows."""
         feature, training = self._features(progress)
-        w = self._weights_of(feature, training, progress)
+        formula = self.solution.problem.source.formula
+        w = self._weights_of(feature, training, progress) if formula is None else None
+        rows = _as_wide(rows, feature)
         started = time.perf_counter()
-        scores = feature_weights.predict(feature, _as_wide(rows, feature), w, progress)
+        if w is not None:
+            scores = feature_weights.predict(streaming(feature), rows, w, progress)
+        else:
+            assert formula is not None
+            progress.note("the features of the training rows are computed again: this kernel has no weights")
+            training = self._solved(training)
+            scores = new_rows.predict(streaming(feature), formula, training, rows, self.solution, progress)
         self.solution.seconds["predict"] = time.perf_counter() - started
         return scores
+
+    def _solved(self, training: Array) -> Array:
+        """The training rows that K is of: without equal rows that were left out."""
+        if len(training) == len(self.solution.alpha):
+            return training
+        return np.delete(training, find_duplicates(Points(training)).dropped, axis=0)
 
     def _note_norm(self, w: Float, progress: Progress) -> None:
         """The RKHS norm by the weights, where K alpha did not resolve it."""
@@ -171,8 +188,7 @@ class Result:
             path, digest = self.run_dir / WEIGHTS, hdf5.file_digest(self.run_dir / SOLUTION)
             self._weights = feature_weights.read(path, digest, feature.n_features_out_)
         if self._weights is None:
-            if len(training) != len(self.solution.alpha):  # equal rows were left out
-                training = np.delete(training, find_duplicates(Points(training)).dropped, axis=0)
+            training = self._solved(training)
             where = "" if path is None else f": {path}"
             progress.note(f"the features' weights are computed from the training rows, once{where}")
             self._weights = feature_weights.weights(feature, training, self.solution.alpha, progress)

@@ -23,7 +23,8 @@ from kernelfit.features import feature_class
 from kernelfit.features.options import make, options
 from kernelfit.gram.placement import TIERS
 from kernelfit.gram.precision import precision_of
-from kernelfit.kernels import parameter_names
+from kernelfit.kernels import named, parameter_names
+from kernelfit.kernels.base import COORDINATES
 from kernelfit.progress import ProgressLike, as_progress
 from kernelfit.solver.inputs import as_shift
 from kernelfit.storage import json_output
@@ -236,6 +237,15 @@ class KernelSpec:
                     f"{name}: the {self.name} kernel has no gamma; leave it out or take the gaussian kernel"
                 )
 
+    @property
+    def linear(self) -> bool:
+        return named(self.name).linear
+
+    @property
+    def of_products(self) -> bool:
+        """Whether k is a function of inner products and lengths."""
+        return not named(self.name).needs & COORDINATES
+
     def arguments(self, features_factor: float) -> dict[str, Any]:
         """As `kernelfit.solve` takes them. A factor belongs to the median rule; features may have their own."""
         factor = self.gamma_factor
@@ -320,8 +330,10 @@ class Settings:
 
     @property
     def streams(self) -> bool:
-        """Whether K is summed up over blocks of features that are never held all at once."""
-        return self.inputs.features.streams and self.kernel.name == "linear"
+        """Whether K may be summed up over blocks of features that are never held all at once."""
+        if not self.inputs.features.streams:
+            return False
+        return self.kernel.linear or (self.kernel.of_products and not self.inputs.standardise)
 
     def to_dict(self) -> dict[str, Any]:
         """The constructor's arguments in JSON's types; paths hold from any folder. `Experiment(**it)` is this one."""

@@ -67,7 +67,7 @@ class Task:
             progress.note(note)
         seconds = time.perf_counter() - began
         if settings.streams:
-            prepared = stream(dataset, inputs.features, solver, checkpoint, progress)
+            prepared = stream(dataset, inputs.features, settings.kernel, solver, checkpoint, progress)
         else:
             prepared = prepare(dataset, inputs.features, solver.threads, progress)
             prepared = prepared.standardised() if inputs.standardise else prepared

@@ -48,6 +48,11 @@ class GramSource(Protocol):
         ...
 
     @property
+    def formula(self) -> Kernel | None:
+        """The kernel that K is formed by from a stored K of inner products (`kernelfit.gram.pointwise`); else None."""
+        ...
+
+    @property
     def weights(self) -> Float | None:
         """w (n,) where K is W^1/2 k W^1/2 of a matrix k; None where it is that itself."""
         ...

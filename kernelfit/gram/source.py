@@ -30,6 +30,7 @@ class Source(ABC):
     layout: PanelLayout | None = None
     points: Points | None = None
     kernel: Kernel | None = None
+    formula: Kernel | None = None
     weights: Float | None = None
     device: Any = None
 
@@ -43,6 +44,10 @@ class Source(ABC):
         return ArrayGram(submatrix(self, rows, backend))
 
     def device_tiles(self, device: Any, stream: Any) -> Any:
+        return None
+
+    def tiles_of(self, formula: Kernel, device: Any, stream: Any) -> Any:
+        """As `device_tiles`, of the kernel whose inner products K holds."""
         return None
 
     def close(self) -> None: ...  # noqa: B027 - most have nothing to give back

@@ -36,6 +36,8 @@ def identity(
         "plan": {"n": plan.n, "panel_width": plan.panel_width, "precision": plan.precision},
         "versions": versions(),
     }
+    if source.formula is not None:
+        described["formula"] = source.formula.describe()
     if weights is not None:
         described["weights"] = array_digest(weights)
     same: dict[str, Any] = json.loads(json.dumps(described))

@@ -18,7 +18,7 @@ from kernelfit.gram.arrays import as_array, exact_floats
 from kernelfit.gram.points import Points
 from kernelfit.gram.precision import precision_of
 from kernelfit.gram.protocol import GramSource
-from kernelfit.gram.source import KernelGram, PanelGram, as_source
+from kernelfit.gram.source import KernelGram, Source, as_source
 from kernelfit.gram.sparse import SparsePoints, dense_bytes
 from kernelfit.kernels import Kernel, build, named, own_kernel, parameter_names
 from kernelfit.kernels.base import COORDINATES
@@ -103,7 +103,7 @@ _NONE = Duplicates(())
 
 
 @dataclass(frozen=True)
-class _Rows:
+class PosedRows:
     """Rows that take part with their targets, indices and weights, those that repeat an earlier one left out.
 
     `conflict` says that equal rows carry different targets, and which: then all rows are there.
@@ -116,9 +116,9 @@ class _Rows:
     weights: Float | None = None
     conflict: str = ""
 
-    def of(self, index: NDArray[np.int64]) -> _Rows:
+    def of(self, index: NDArray[np.int64]) -> PosedRows:
         """Some of them."""
-        return _Rows(
+        return PosedRows(
             self.points.take(index),
             np.ascontiguousarray(self.targets[index]),
             self.kept[index],
@@ -128,7 +128,7 @@ class _Rows:
 
 
 def pose(
-    X: ArrayLike | PanelGram,
+    X: ArrayLike | Source,
     Y: ArrayLike,
     request: Request,
     resources: Resources,
@@ -237,7 +237,7 @@ def _given_rows(
     if n == 0:
         raise InputError("X: got 0 rows, expected at least 1")
     weights = as_weights(sample_weight, n)
-    every = _Rows(points, targets, np.arange(n), weights=weights)
+    every = PosedRows(points, targets, np.arange(n), weights=weights)
     if weights is None or weights.all():
         if weights is not None:
             _weighted(weights, request, notes)
@@ -307,7 +307,7 @@ class _Given:
 
     n: int
     left_out: NDArray[np.int64]
-    every: _Rows | None = None
+    every: PosedRows | None = None
     unweighted: Points | None = None
     duplicates: Duplicates = _NONE
 
@@ -350,7 +350,7 @@ def _weighted(weights: Float, request: Request, notes: Notes) -> NDArray[np.int6
     return used
 
 
-def _distinct(rows: _Rows, request: Request, notes: Notes) -> _Rows:
+def _distinct(rows: PosedRows, request: Request, notes: Notes) -> PosedRows:
     """Rows without those that repeat another, where no ridge lets them stay."""
     if request.ridge > 0 or (isinstance(request.kernel, Kernel) and request.kernel.has_noise(rows.points)):
         return rows
@@ -377,7 +377,7 @@ def _distinct(rows: _Rows, request: Request, notes: Notes) -> _Rows:
 
 
 def resolve_kernel(
-    request: Request, rows: _Rows, resources: Resources, backend: CpuBackend, notes: Notes
+    request: Request, rows: PosedRows, resources: Resources, backend: CpuBackend, notes: Notes
 ) -> Found:
     """The kernel with every parameter a number: its width given, by the median rule, or by leave-one-out.
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
 from kernelfit.gram.points import Points
+from kernelfit.gram.pointwise import PointwiseGram
 from kernelfit.gram.precision import Precision, precision_of
 from kernelfit.gram.protocol import GramSource
 from kernelfit.gram.source import Source
@@ -146,7 +147,9 @@ class Problem:
 
     def without_gram(self) -> Problem:
         """The same without a K that is stored: rows and kernel stay, an array, a file or a device is let go."""
-        return self if self.kernel is not None else replace(self, source=AbsentGram(self.n))
+        return (
+            self if self.kernel is not None else replace(self, source=AbsentGram(self.n, self.source.formula))
+        )
 
 
 def is_primal(problem: Problem) -> bool:
@@ -156,13 +159,23 @@ def is_primal(problem: Problem) -> bool:
     return kernel is not None and kernel.linear and problem.n_features < problem.n and not shifted
 
 
+def of_products(source: Source, formula: Kernel | None) -> Source:
+    """The source of `formula` where that is not None and `source` holds its inner products; else `source`."""
+    if formula is None or source.formula == formula:
+        return source
+    if isinstance(source, AbsentGram):
+        return AbsentGram(source.n, formula)
+    return PointwiseGram(source, formula)
+
+
 class AbsentGram(Source):
-    """A precomputed K of order n that is not at hand: solutions predict without it."""
+    """A precomputed K of order n that is not at hand: solutions predict without it, and know the `formula` by which it
+    was formed from inner products, where it was."""
 
     flops_per_entry = 0.0
 
-    def __init__(self, n: int) -> None:
-        self.n = n
+    def __init__(self, n: int, formula: Kernel | None = None) -> None:
+        self.n, self.formula = n, formula
 
     def diagonal(self) -> NoReturn:
         raise InputError("gram: a precomputed Gram matrix is not stored with a solution; give it again")

@@ -14,15 +14,16 @@ from scipy.sparse import csr_array
 from kernelfit.errors import DataError, InputError
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.points import Points
+from kernelfit.gram.pointwise import require_products
 from kernelfit.gram.precision import PRECISIONS
 from kernelfit.gram.protocol import GramSource
-from kernelfit.gram.source import KernelGram
+from kernelfit.gram.source import KernelGram, Source
 from kernelfit.gram.sparse import SparsePoints
-from kernelfit.kernels import from_description
+from kernelfit.kernels import Kernel, from_description
 from kernelfit.runs import run_file
 from kernelfit.runs.identity import identity
 from kernelfit.runs.run_file import Record
-from kernelfit.solver.problem import Problem
+from kernelfit.solver.problem import Problem, of_products
 from kernelfit.storage import schema
 from kernelfit.typing import Array
 
@@ -51,6 +52,7 @@ def meta_of(problem: Problem) -> dict[str, Any]:
         "kernel": problem.kernel.describe() if problem.kernel is not None else None,
         "rows_scale": problem.points.scale if problem.points is not None else None,
         "ridge": problem.ridge,
+        **({} if problem.source.formula is None else {"formula": problem.source.formula.describe()}),
         **({} if problem.ridge_per_target is None else {"ridge_per_target": problem.ridge_per_target}),
         "jitter": problem.jitter,
         "precision": problem.precision,
@@ -84,7 +86,7 @@ def arrays_of(problem: Problem) -> dict[str, Array]:
 
 
 def problem_of(
-    path: Path, meta: dict[str, Any], arrays: dict[str, Array], function: Any, gram: GramSource | None
+    path: Path, meta: dict[str, Any], arrays: dict[str, Array], function: Any, gram: Source | None
 ) -> Problem:
     """The problem that `meta_of` and `arrays_of` describe; a user's function, or a precomputed Gram, is given again.
 
@@ -94,7 +96,7 @@ def problem_of(
     schema.require_array(path, arrays, "targets", "f", (None, None))
     n, columns = arrays["targets"].shape
     schema.require_array(path, arrays, "kept", "iu", (n,))
-    source = gram
+    source: GramSource | None = None if gram is None else of_products(gram, _formula(path, meta))
     if meta["kernel"] is not None:
         points = _points(path, meta, arrays, "rows", n)
         _require_scale(path, meta["rows_scale"], meta["input_scale"], points.values)
@@ -147,6 +149,19 @@ def problem_of(
         else None,
         unweighted_rows=unweighted,
     )
+
+
+def _formula(path: Path, meta: dict[str, Any]) -> Kernel | None:
+    """The kernel that K was formed by from inner products; None where it was not."""
+    if "formula" not in meta:
+        return None
+    schema.require(path, meta, {"formula": schema.OBJECT})
+    try:
+        formula = from_description(meta["formula"])
+        require_products(formula)
+    except InputError as error:
+        raise DataError(f"{path}: formula: {error}; it is damaged or forged") from None
+    return formula
 
 
 def _column_names(path: Path, names: list[str] | None, source: GramSource) -> tuple[str, ...] | None:
@@ -245,9 +260,7 @@ def record_of(problem: Problem, plan: Plan, notes: Sequence[str]) -> Record:
     )
 
 
-def read_run(
-    path: Path, function: Any = None, gram: GramSource | None = None
-) -> tuple[Problem, Plan, list[str]]:
+def read_run(path: Path, function: Any = None, gram: Source | None = None) -> tuple[Problem, Plan, list[str]]:
     """Problem, plan and notes of run.h5; raises `DataError`, and `InputError` where `function` or `gram` is missing."""
 
     def build(record: Record) -> tuple[Problem, Plan, list[str]]:

@@ -16,8 +16,7 @@ from kernelfit.device.choose import check_device, open_devices
 from kernelfit.device.protocol import Device
 from kernelfit.errors import DataError, StorageError
 from kernelfit.gram.plan import Plan
-from kernelfit.gram.protocol import GramSource
-from kernelfit.gram.source import PanelGram, as_source
+from kernelfit.gram.source import PanelGram, Source, as_source
 from kernelfit.linalg.cholesky import Pivots
 from kernelfit.progress import Notes, Progress, ProgressLike, Silent, as_progress
 from kernelfit.runs import folder as run_folder
@@ -28,6 +27,7 @@ from kernelfit.runs.verify import open_factor, verify
 from kernelfit.solver.complete import complete
 from kernelfit.solver.cpu_system import CpuSystem
 from kernelfit.solver.place import place_again
+from kernelfit.solver.problem import of_products
 from kernelfit.solver.problem_record import of_another, read_run, record_of
 from kernelfit.solver.solution import Solution
 from kernelfit.storage import hdf5, journal
@@ -151,7 +151,7 @@ def opened(
             raise DataError(
                 f"gram: {folder} belongs to a precomputed Gram matrix, which is not stored; give it again"
             )
-        source = precomputed
+        source = of_products(precomputed, source.formula)
     solution.problem = replace(solution.problem, source=source, condition=condition)
     assert certificate.min_pivot is not None
     assert certificate.min_pivot_row is not None
@@ -259,7 +259,7 @@ def require_run(folder: str | Path) -> Path:
     return folder
 
 
-def gram_of(folder: Path, gram: ArrayLike | PanelGram | None) -> GramSource | None:
+def gram_of(folder: Path, gram: ArrayLike | PanelGram | None) -> Source | None:
     """A precomputed K: what was given, or the one that a run of streamed features keeps in its folder."""
     if gram is not None:
         return as_source(gram)

@@ -13,7 +13,7 @@ from kernelfit.arguments import OTHER_NAMES, flag, json_of, path_of, suggests_na
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device.protocol import Device
 from kernelfit.errors import InputError
-from kernelfit.gram.source import PanelGram
+from kernelfit.gram.source import Source
 from kernelfit.kernels import Kernel
 from kernelfit.progress import Notes, ProgressLike
 from kernelfit.runs.folder import SOLUTION, make_folder, refuse_occupied
@@ -34,7 +34,7 @@ KernelLike = str | Kernel | Callable[..., Any]
 
 @suggests_names(OTHER_NAMES)
 def solve(
-    X: ArrayLike | PanelGram,
+    X: ArrayLike | Source,
     Y: ArrayLike,
     *,
     sample_weight: ArrayLike | None = None,
@@ -68,8 +68,8 @@ def solve(
     Parameters
     ----------
     X : (n, d) rows, dense or scipy.sparse: floats, or integers such as the bytes of images (exact inner products); with
-        kernel="precomputed" the Gram matrix (n, n), or `PanelGram`. Not copied where it need not be: leave it as it is
-        while the solution is used
+        kernel="precomputed" the Gram matrix (n, n), or a `kernelfit.gram.source.Source`. Not copied where it need not
+        be: leave it as it is while the solution is used
     Y : (n,) or (n, c) targets
     sample_weight : (n,) >= 0, or one number: f minimises sum_i w_i |y_i - f(x_i)|^2 + ridge |f|^2. Without a ridge all
         targets are met, whatever their weights; a row of weight 0 is left out either way

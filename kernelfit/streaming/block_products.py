@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit.cpu import blas, bytes_product
+from kernelfit.cpu.jit import njit
 from kernelfit.cpu.pool import CpuBackend
 
 if TYPE_CHECKING:  # scikit-learn comes with it
@@ -109,3 +110,14 @@ def block_products(columns: Sequence[NDArray[Any]], step: float, backend: CpuBac
     if bytes_product.available():
         return ByteProducts(columns, step, backend)
     return ByteProductsByFloat(columns, step)
+
+
+@njit(nogil=True, cache=True)
+def add_sq_norms(rows: NDArray[Any], factor: float, out: NDArray[np.float64]) -> None:
+    """out_i += factor |z_i|^2 for rows (h, features) of float32, or of bytes, whose squares are added exactly."""
+    for i in range(rows.shape[0]):
+        total = 0.0
+        for k in range(rows.shape[1]):
+            value = np.float64(rows[i, k])
+            total += value * value
+        out[i] += factor * total

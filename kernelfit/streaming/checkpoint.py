@@ -85,7 +85,8 @@ class Checkpoint:
         pace = _Pace(self.share, self.nbytes / _WRITING)
 
         def write(done: int) -> None:
-            gram_file.write(self.path, self.layout, sums.panels(), sums.cross(), self.record(features, done))
+            record = self.record(features, done)
+            gram_file.write(self.path, self.layout, sums.panels(), sums.cross(), sums.test_sq_norms(), record)
 
         with Interruption(
             self.path.parent, features.progress, step="filter", remedy=self.resume_hint

@@ -16,11 +16,14 @@ from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.source import PanelGram
 from kernelfit.streaming.device_features import device_features
 from kernelfit.streaming.sums import FeaturePass
+from kernelfit.typing import Float, Span
 
 #: filters of one block: their features are as many columns of a product as fill a device
 _MAX_FILTERS = 256
 # Rows of the test rows' kernel that are multiplied at a time.
 _CROSS_ROWS = 2_048
+# Test rows whose squared lengths are formed by one product.
+_SQUARED_ROWS = 128
 # Bytes of the slab that blocks lose to alignment.
 _ALIGNMENT_ROOM = 2**16
 
@@ -39,11 +42,15 @@ class DeviceSums:
         self._stream = device.stream("sums")
         self._panels = [device.slab.take(*layout.shape(j), dtype) for j in range(layout.count)]
         self._cross = device.slab.take(tests, layout.n, dtype)
-        for block in (*self._panels, self._cross):
+        # Products of test rows with those of their strip, of which the diagonal counts.
+        self._squares = [device.slab.take(b - a, b - a, dtype) for a, b in self._strips()]
+        self._earlier = np.zeros(tests)
+        for block in (*self._panels, self._cross, *self._squares):
             device.zero(self._stream, block)
         device.synchronise(device.record(self._stream))
 
-    def restore(self, panels: list[NDArray[Any]], cross: NDArray[Any]) -> None:
+    def restore(self, panels: list[NDArray[Any]], cross: NDArray[Any], test_sq_norms: Float) -> None:
+        self._earlier = test_sq_norms
         for array, block in zip((*panels, cross), (*self._panels, self._cross), strict=True):
             put(self._device, self._stream, array, block)
 
@@ -52,6 +59,10 @@ class DeviceSums:
 
     def cross(self) -> NDArray[Any]:
         return fetch(self._device, self._stream, self._cross)
+
+    def test_sq_norms(self) -> Float:
+        squares = [np.diagonal(fetch(self._device, self._stream, block)) for block in self._squares]
+        return self._earlier + np.concatenate([np.zeros(0), *squares])
 
     def gram(self) -> PanelGram:
         return DevicePanelGram(self._device, self._layout, self._panels, 1.0)
@@ -98,6 +109,15 @@ class DeviceSums:
         for a in range(0, cross.rows, _CROSS_ROWS):
             b = min(a + _CROSS_ROWS, cross.rows)
             self._add(block.part((n + a, n + b)), block.part((0, n)), cross.part((a, b)), product)
+        for (a, b), squares in zip(self._strips(), self._squares, strict=True):
+            rows = block.part((n + a, n + b))
+            self._add(rows, rows, squares, product)
+
+    def _strips(self) -> list[Span]:
+        """The test rows that are multiplied with each other."""
+        return [
+            (a, min(a + _SQUARED_ROWS, self._cross.rows)) for a in range(0, self._cross.rows, _SQUARED_ROWS)
+        ]
 
     def _add(self, left: Block, right: Block, out: Block, product: Block | None) -> None:
         """out += left right^T."""
@@ -115,7 +135,7 @@ class DeviceSums:
             return None
         largest = max(panel.rows * panel.columns for panel in self._panels)
         strip = min(_CROSS_ROWS, self._cross.rows) * self._layout.n
-        return self._device.slab.take(1, max(largest, strip), np.float32)
+        return self._device.slab.take(1, max(largest, strip, _SQUARED_ROWS**2), np.float32)
 
     def _fitting(self, bytes_per_filter: int) -> int:
         """Filters whose features fit into what is left of the slab."""

@@ -1,8 +1,8 @@
-"""The linear kernel of streamed features: Gram matrices from one pass over the filters, resumable.
+"""Kernels of streamed features: Gram matrices from one pass over the filters, resumable.
 
 K = Z Z^T and K_test = Z_test Z^T, where Z are features that are too many to be materialised. Both are summed over
-blocks of filters. A large K then waits on the disk, and the factor takes the memory that its sums had: neither the
-features, nor K beside its factor, are ever in memory.
+blocks of filters, and the K of any kernel of inner products is formed from them. A large K then waits on the disk, and
+the factor takes the memory that its sums had: neither the features, nor K beside its factor, are ever in memory.
 """
 
 from __future__ import annotations
@@ -18,11 +18,14 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from kernelfit.arguments import integer
+from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device.choose import open_device
 from kernelfit.device.protocol import Device
 from kernelfit.errors import InputError
 from kernelfit.gram.layout import PanelLayout
-from kernelfit.gram.source import PanelGram
+from kernelfit.gram.pointwise import Lengths, PointwiseGram, rectangle_of_products
+from kernelfit.gram.source import PanelGram, Source
+from kernelfit.kernels.base import Kernel
 from kernelfit.progress import Progress, ProgressLike, as_progress
 from kernelfit.streaming import gram_file
 from kernelfit.streaming.checkpoint import Checkpoint, identity
@@ -32,6 +35,7 @@ from kernelfit.streaming.host_sums import HostSums
 from kernelfit.streaming.plan import GramPlan, GramSizes, plan_feature_gram
 from kernelfit.streaming.protocol import StreamingFeatures
 from kernelfit.streaming.sums import FeaturePass, Seconds, Sums
+from kernelfit.typing import Float
 
 #: what checkpoints may cost: this share of the time between them
 CHECKPOINT_SHARE = 0.03
@@ -53,31 +57,56 @@ class FeatureGram:
 
     Attributes
     ----------
-    gram : K (n, n), for `kernelfit.solve(gram, Y, kernel="precomputed")`; summed up on a device it stays there, is
-        solved there by device="auto", and keeps the device until `close()`; one solution at a time may be open
+    gram : K (n, n) of the linear kernel, or of the one that `of` was given, for `kernelfit.solve(gram, Y,
+        kernel="precomputed")`; summed up on a device it stays there, is solved there by device="auto", and keeps the
+        device until `close()`; one solution at a time may be open
     cross : (m, n) float32 (of K's dtype where it was summed up on a device), for `Solution.predict`
-    mean_diagonal : the mean of |z_i|^2, in units of which a ridge is best given
+    test_sq_norms : (m,) float64, |z|^2 of the test rows
+    mean_diagonal : the mean of k(x_i, x_i), of the linear kernel |z_i|^2, in units of which a ridge is best given
     n_features : columns of Z
     plan : what was planned
     seconds : `features` and `gram` (their products), of every process that took part
     """
 
-    gram: PanelGram
+    gram: Source
     cross: NDArray[Any]
+    test_sq_norms: Float
     mean_diagonal: float
     n_features: int
     plan: GramPlan
     seconds: dict[str, float] = field(default_factory=dict)
 
+    def of(self, kernel: Kernel, threads: int | None = None) -> FeatureGram:
+        """The same sums for a kernel k(z, z') of inner products and lengths; these are of the linear one.
+
+        K's entries are formed wherever it is read, and nothing is summed or stored again: one pass over the features
+        serves any number of kernels. `kernelfit.gram.pointwise` says what of their digits the rounding of float32
+        products costs. All share one file or device: close one of them. Raises `InputError` for a kernel that reads the
+        rows themselves.
+        """
+        if kernel.linear:
+            return self
+        if self.gram.formula is not None:
+            raise InputError(f"gram: got that of {self.gram.formula!r}, expected that of inner products")
+        gram = PointwiseGram(self.gram, kernel)
+        with CpuBackend(threads) as backend:
+            cross = rectangle_of_products(kernel, self.cross, Lengths(self.test_sq_norms), gram.rows, backend)
+        return replace(self, gram=gram, cross=cross, mean_diagonal=float(gram.diagonal().mean()))
+
     def predict(self, solution: Predictor) -> NDArray[np.float64]:
         """f at the test rows (m, c) or (m,), a few rows at a time."""
-        rows = max(1, _SCORES_BYTES // (8 * self.cross.shape[1]))
-        starts = range(0, max(1, len(self.cross)), rows)
-        return np.concatenate([solution.predict(self.cross[start : start + rows]) for start in starts])
+        return predicted(solution, self.cross)
 
     def close(self) -> None:
         """Give back the file that K is read from, or the device that holds it; never raises."""
         self.gram.close()
+
+
+def predicted(solution: Predictor, cross: NDArray[Any]) -> NDArray[np.float64]:
+    """f at rows whose kernel with the training rows is `cross` (m, n), a few rows at a time."""
+    rows = max(1, _SCORES_BYTES // (8 * cross.shape[1]))
+    starts = range(0, max(1, len(cross)), rows)
+    return np.concatenate([solution.predict(cross[start : start + rows]) for start in starts])
 
 
 def feature_gram(
@@ -194,7 +223,7 @@ class _Job:
         if stored is not None:
             features = replace(features, first_filter=stored.done, seconds=Seconds(**stored.seconds))
             if stored.finished and device is None:
-                return self._result(stored.gram(), stored.cross(), features)
+                return self._result(stored.gram(), stored.cross(), stored.test_sq_norms(), features)
         sums = self._sums(device, stored)
         if features.first_filter < features.net.n_filters:
             if self.checkpoint is None:
@@ -202,9 +231,9 @@ class _Job:
             else:
                 with self.checkpoint.writing(features, sums) as on_block:
                     sums.add(replace(features, on_block=on_block))
-        cross = sums.cross()
+        cross, test_sq_norms = sums.cross(), sums.test_sq_norms()
         gram = sums.gram() if sums.resident or not self.plan.stored else self._moved(sums, features)
-        return self._result(gram, cross, features)
+        return self._result(gram, cross, test_sq_norms, features)
 
     def _sums(self, device: Device | None, stored: StoredSums | None) -> Sums:
         tests = len(self.features.test)
@@ -214,7 +243,7 @@ class _Job:
         else:
             sums = DeviceSums(device, self.sizes.layout, tests, self.sizes.dtype)
         if stored is not None:
-            sums.restore(stored.panels(), stored.cross())
+            sums.restore(stored.panels(), stored.cross(), stored.test_sq_norms())
         return sums
 
     def _moved(self, sums: Sums, features: FeaturePass) -> PanelGram:
@@ -227,16 +256,22 @@ class _Job:
         count = features.net.n_filters
         try:
             record = SumsRecord(count, count, {}, {}, asdict(features.seconds))
-            gram_file.write(Path(name), self.sizes.layout, sums.panels(), sums.cross(), record)
+            gram_file.write(
+                Path(name), self.sizes.layout, sums.panels(), sums.cross(), sums.test_sq_norms(), record
+            )
             sums.release()
             return gram_file.read(Path(name)).gram()
         finally:
             os.unlink(name)  # what is open stays readable, and vanishes with this process
 
-    def _result(self, gram: PanelGram, cross: NDArray[Any], features: FeaturePass) -> FeatureGram:
+    def _result(
+        self, gram: PanelGram, cross: NDArray[Any], test_sq_norms: Float, features: FeaturePass
+    ) -> FeatureGram:
         mean, net = float(gram.diagonal().mean()), features.net
         if not mean > 0:
             raise InputError(
                 f"features: got 0 for each of every row, expected some > 0; {net.all_zero_remedy}"
             )
-        return FeatureGram(gram, cross, mean, net.n_features_out_, self.plan, asdict(features.seconds))
+        return FeatureGram(
+            gram, cross, test_sq_norms, mean, net.n_features_out_, self.plan, asdict(features.seconds)
+        )

@@ -1,7 +1,8 @@
 """Sums of Gram matrices over blocks of features in a file: unfinished or finished.
 
-A finished one holds K of the training rows in packed panels, which `StoredGram` reads as they are needed, and the test
-rows' kernel. The file appears whole or stays as it was, and nothing is read before its checksum has been verified.
+A finished one holds K of the training rows in packed panels, which `StoredGram` reads as they are needed, the test
+rows' kernel and their squared lengths. The file appears whole or stays as it was, and nothing is read before its
+checksum has been verified.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from kernelfit.gram.source import StoredGram
 from kernelfit.storage import hdf5
 from kernelfit.storage.hdf5 import Extent
 from kernelfit.storage.panel_file import PanelFile
+from kernelfit.typing import Float
 
 FORM = "kernelfit Gram of features"
-VERSION = 1
+VERSION = 2
 _REMEDY = "remove it to begin again"
 
 
@@ -66,7 +68,14 @@ class StoredSums(SumsRecord):
 
     def cross(self) -> NDArray[Any]:
         """(m, n), in memory."""
-        extent = self.extents["cross"]
+        return self._array("cross")
+
+    def test_sq_norms(self) -> Float:
+        """(m,), in memory."""
+        return self._array("test_sq_norms")
+
+    def _array(self, name: str) -> NDArray[Any]:
+        extent = self.extents[name]
         if extent.offset < 0:  # HDF5 gives no bytes to an array without rows
             return np.zeros(extent.shape, extent.dtype)
         with open(self.path, "rb") as file:
@@ -88,11 +97,13 @@ def write(
     layout: PanelLayout,
     panels: list[NDArray[Any]],
     cross: NDArray[Any],
+    test_sq_norms: Float,
     record: SumsRecord,
 ) -> None:
     """Store sums in `path`, which appears whole or stays as it was. Raises `StorageError`."""
     meta = {**asdict(record), "layout": [layout.n, layout.width]}
-    arrays = {_panel(j): panel for j, panel in enumerate(panels)} | {"cross": cross}
+    arrays = {_panel(j): panel for j, panel in enumerate(panels)}
+    arrays |= {"cross": cross, "test_sq_norms": test_sq_norms}
     hdf5.write(path, form=FORM, version=VERSION, meta=meta, arrays=arrays)
 
 
@@ -119,6 +130,8 @@ def read(path: Path) -> StoredSums:
             and all(extents[_panel(j)].shape == layout.shape(j) for j in range(layout.count))
             and all(extents[_panel(j)].offset > 0 for j in range(layout.count))
             and extents["cross"].shape[1:] == (layout.n,)
+            and extents["test_sq_norms"].shape == extents["cross"].shape[:1]
+            and extents["test_sq_norms"].dtype == np.float64
         )
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise DataError(

@@ -18,9 +18,13 @@ from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.source import PanelGram
-from kernelfit.streaming.block_products import block_products
+from kernelfit.streaming.block_products import add_sq_norms, block_products
 from kernelfit.streaming.plan import filters_per_block
 from kernelfit.streaming.sums import FeaturePass
+from kernelfit.typing import Float
+
+# Rows of one task.
+_SQUARED_ROWS = 256
 
 
 class HostSums:
@@ -31,6 +35,7 @@ class HostSums:
     layout : of order n
     panels : `layout.count` C-ordered panels of shapes `layout.shape(j)`, float32 or float64
     cross : (m, n) C-ordered, float32 or float64
+    test_sq_norms : (m,) float64, |z|^2 of the test rows; zeros by default
 
     Products are float32; with float64 sums every product (over one block's features) is added in float64. Products of
     quantised features are exact, and so are float64 sums of them: the same bits whatever the block. What lies above
@@ -39,24 +44,33 @@ class HostSums:
 
     resident = False
 
-    def __init__(self, layout: PanelLayout, panels: list[NDArray[Any]], cross: NDArray[Any]) -> None:
+    def __init__(
+        self,
+        layout: PanelLayout,
+        panels: list[NDArray[Any]],
+        cross: NDArray[Any],
+        test_sq_norms: Float | None = None,
+    ) -> None:
         self._layout = layout
-        self.restore(panels, cross)
+        self.restore(panels, cross, np.zeros(len(cross)) if test_sq_norms is None else test_sq_norms)
 
     @classmethod
     def zeros(cls, layout: PanelLayout, tests: int, dtype: np.dtype[Any]) -> HostSums:
         panels: list[NDArray[Any]] = [np.zeros(layout.shape(j), dtype) for j in range(layout.count)]
         return cls(layout, panels, np.zeros((tests, layout.n), np.float32))
 
-    def restore(self, panels: list[NDArray[Any]], cross: NDArray[Any]) -> None:
+    def restore(self, panels: list[NDArray[Any]], cross: NDArray[Any], test_sq_norms: Float) -> None:
         _check(self._layout, panels, cross)
-        self._panels, self._cross = panels, cross
+        self._panels, self._cross, self._test_sq_norms = panels, cross, test_sq_norms
 
     def panels(self) -> list[NDArray[Any]]:
         return self._panels
 
     def cross(self) -> NDArray[Any]:
         return self._cross
+
+    def test_sq_norms(self) -> Float:
+        return self._test_sq_norms
 
     def gram(self) -> PanelGram:
         return PanelGram(self._layout, self._panels)
@@ -97,6 +111,7 @@ class HostSums:
                     blocks.append(block)
                 computed_at = time.perf_counter()
                 multiply(blocks, net.step_, layout, self._panels, self._cross, backend, multiplied)
+                add_squares(blocks[1], net.step_, self._test_sq_norms, backend)
                 seconds.features += computed_at - began
                 seconds.gram += time.perf_counter() - computed_at
                 features.finished(stop)
@@ -123,7 +138,7 @@ def multiply(
     backend: CpuBackend,
     advance: Callable[[float], None],
 ) -> None:
-    """Add the products of one block's features (of training rows, of test rows) to panels and cross.
+    """Add the products of one block's features (of training rows, of test rows) to panels, if any, and cross.
 
     A task is a tile, those of tall panels first: threads finish together.
     """
@@ -131,7 +146,7 @@ def multiply(
     spans = [slice(layout.start(j), layout.stop(j)) for j in range(layout.count)]
     products = block_products([z[span] for span in spans], step, backend)
     tiles: list[tuple[NDArray[Any], NDArray[Any], int]] = []
-    for j, span in enumerate(spans):
+    for j, span in enumerate(spans[: len(panels)]):
         for top in range(span.start, layout.n, products.height):
             bottom = min(top + products.height, layout.n)
             # Rows inside the panel's top square reach their own diagonal only.
@@ -148,6 +163,17 @@ def multiply(
         advance(2.0 * out.size * rows.shape[1])
 
     backend.run(task, tiles)
+
+
+def add_squares(z: NDArray[Any], step: float, sq_norms: Float, backend: CpuBackend) -> None:
+    """sq_norms (m,) += |z|^2 over one block's features (m, features), bytes in units of `step` where it is not 0."""
+    factor = step * step if step else 1.0
+
+    def task(start: int) -> None:
+        rows = slice(start, start + _SQUARED_ROWS)
+        add_sq_norms(z[rows], factor, sq_norms[rows])
+
+    backend.run(task, range(0, len(z), _SQUARED_ROWS))
 
 
 def _check(layout: PanelLayout, panels: list[NDArray[Any]], cross: NDArray[Any]) -> None:

@@ -12,6 +12,7 @@ from kernelfit.errors import InputError
 from kernelfit.gram.source import PanelGram
 from kernelfit.progress import Progress, Silent
 from kernelfit.streaming.protocol import StreamingFeatures
+from kernelfit.typing import Float
 
 
 @dataclass
@@ -62,12 +63,13 @@ class FeaturePass:
 
 
 class Sums(Protocol):
-    """Panels of K and the test rows' kernel (m, n), zero at first: in host memory, or on a device."""
+    """Panels of K, the test rows' kernel (m, n) and their squared lengths (m,), zero at first: in host memory, or on a
+    device."""
 
     #: whether K stays where it was summed, whatever its size
     resident: bool
 
-    def restore(self, panels: list[NDArray[Any]], cross: NDArray[Any]) -> None:
+    def restore(self, panels: list[NDArray[Any]], cross: NDArray[Any], test_sq_norms: Float) -> None:
         """Begin with these sums, which now belong to this object."""
         ...
 
@@ -79,8 +81,12 @@ class Sums(Protocol):
         """The test rows' kernel as it is, in host memory."""
         ...
 
+    def test_sq_norms(self) -> Float:
+        """|z|^2 of the test rows as they are, in host memory."""
+        ...
+
     def add(self, features: FeaturePass) -> None:
-        """panels += Z Z^T (lower triangle), cross += Z_test Z^T, over the filters of the pass."""
+        """panels += Z Z^T (lower triangle), cross += Z_test Z^T, test_sq_norms += |z_test|^2, over its filters."""
         ...
 
     def gram(self) -> PanelGram:

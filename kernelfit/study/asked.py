@@ -12,6 +12,7 @@ from typing import Any
 from kernelfit.cpu import environment
 from kernelfit.errors import DataError, InputError
 from kernelfit.experiments.experiment import Experiment, Solved
+from kernelfit.kernels import Linear
 from kernelfit.progress import Progress, ProgressLike, as_progress
 from kernelfit.runs import folder as run_folder
 from kernelfit.storage import json_output
@@ -125,12 +126,12 @@ _WHERE = ("tier", "memory", "scratch", "device", "device_memory", "threads", "da
 
 def _of_solution(solved: Solved) -> dict[str, Any]:
     solution = solved.solution
-    kernel = {"name": "linear"} if solution.kernel is None else solution.kernel.describe()
+    kernel = solution.kernel or solution.problem.source.formula or Linear()
     return {
         "n_train": solved.dataset.n_train,
         "n_test": solved.dataset.n_test,
         "n_distinct": len(solution.kept),
-        "kernel": kernel,
+        "kernel": kernel.describe(),
         "ridge": solution.ridge,
         "precision": solution.precision,
         "device": solution.device,

@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from scipy.spatial.distance import pdist
 
 import kernelfit
 from kernelfit.cli import root
 from kernelfit.datasets import load, training_targets
 from kernelfit.errors import DataError, DuplicateRowsError, InputError, KernelfitError, PlanError
+from kernelfit.experiments import prepare
 from kernelfit.features import RandomConv
 from kernelfit.streaming import gram_file
 
@@ -304,3 +306,91 @@ def test_stopped_after_the_sums_it_resumes_with_the_factor(tmp_path: Path) -> No
     assert record["test_error"] == whole["test_error"]
     assert record["ridge_relative"] == 1e-3
     assert succeed("predict", str(out), "--dataset", "digits")["test_error"] == whole["test_error"]
+
+
+@pytest.fixture
+def not_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Features of any size stream for kernels that are not linear, too."""
+    monkeypatch.setattr(prepare, "HELD", 0)
+
+
+NTK = (*STREAM, "--kernel", "ntk")
+
+
+def test_another_kernel_of_features_that_are_never_held(never_whole: None, tmp_path: Path) -> None:
+    sums = tmp_path / "sums.h5"
+    record = succeed("solve", *NTK, "--loo", "--sums", str(sums))
+    data = load("digits", n_train=200)
+    net = RandomConv(image_shape=data.image_shape, n_filters=200).fit(data.X_train)
+    z, t = (net.filter_block(net.validated(rows), 0, 200) for rows in (data.X_train, data.X_test))
+    dense = kernelfit.solve(z, training_targets(data), kernel="ntk")
+    assert record["kernel"] == {"name": "ntk", "depth": 1}
+    assert record["mean_diagonal"] == pytest.approx(2 * (z.astype(float) ** 2).sum(axis=1).mean(), rel=1e-5)
+    assert record["rkhs_norm"] == pytest.approx(dense.rkhs_norm, rel=1e-4)
+    assert record["test_error"] == (dense.predict(t).argmax(axis=1) != data.y_test).mean()
+    left_out = dense.leave_one_out()
+    assert record["loo_error"] == pytest.approx((left_out.argmax(axis=1) != data.y_train).mean(), abs=0.006)
+    assert record["backward_error"] < 1e-15
+    assert any("K is formed from their inner products" in note for note in record["notes"])
+    # Of the same sums: the median rule, a ridge in units of this kernel's diagonal, and no pass over the features.
+    before = sums.read_bytes()
+    second = succeed("solve", *STREAM, "--kernel", "gaussian", "--ridge", "auto", "--sums", str(sums))
+    squares = pdist(z.astype(float), "sqeuclidean")
+    assert second["kernel"]["gamma"] == pytest.approx(1 / np.median(squares), rel=1e-4)
+    assert second["mean_diagonal"] == 1
+    assert second["ridge"] == pytest.approx(second["ridge_choice"]["relative"])
+    assert second["interpolation"]["train_error"] == 0
+    assert sums.read_bytes() == before
+    searched = failure("solve", *STREAM, "--kernel", "gaussian", "--gamma", "auto", "--sums", str(sums))
+    assert str(searched).startswith("--gamma: got 'auto' for features that stream")
+
+
+@pytest.mark.parametrize("options", [(), ("--tier", "disk"), ("--precision", "mixed", "--ridge", "1e-3")])
+def test_its_run_is_stored_resumed_checked_and_applied(
+    never_whole: None, not_held: None, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    out = tmp_path / "run"
+    whole = succeed("solve", *NTK, *options, "--out", str(out))
+    alpha = kernelfit.load(str(out / "solution.h5")).alpha
+    (out / "solution.h5").unlink()
+    (out / "result.json").unlink()
+    lines = (out / "journal").read_bytes().splitlines(keepends=True)
+    (out / "journal").write_bytes(b"".join(lines[:1]))
+    record = succeed("resume", str(out))
+    assert np.array_equal(kernelfit.load(str(out / "solution.h5")).alpha, alpha)
+    same = ("kernel", "rkhs_norm", "test_error", "mean_diagonal")
+    assert [record[key] for key in same] == [whole[key] for key in same]
+    assert succeed("check", str(out))["ok"]
+    predicted = succeed("predict", str(out), "--dataset", "digits")
+    assert predicted["test_error"] == pytest.approx(whole["test_error"], abs=0.003)
+    assert not (out / "weights.h5").exists()
+    opened = kernelfit.open(out)
+    again = opened.solve(training_targets(load("digits", n_train=200)))
+    assert np.allclose(again.alpha, alpha, rtol=1e-9, atol=1e-12)
+    opened.close()
+    # The same sums, as if they were of another kernel: not this factor's K.
+    refused = failure("solve", *STREAM, "--kernel", "arc-cosine", "--out", str(out))
+    assert "name a new folder" in str(refused)
+
+
+def test_rows_to_predict_are_streamed_against_the_training_rows(
+    never_whole: None, not_held: None, tmp_path: Path
+) -> None:
+    data = load("digits", n_train=200)
+    out, rows = tmp_path / "run", tmp_path / "rows.npy"
+    np.save(rows, data.X_train[:20])
+    succeed("solve", *NTK, "--option", "quantise=true", "--out", str(out))
+    predicted = succeed("predict", str(out), "--rows", str(rows))["predictions"]
+    assert [int(each) for each in predicted] == data.y_train[:20].tolist()
+
+
+def test_sums_of_what_does_not_stream_are_refused(tmp_path: Path) -> None:
+    for options in (("--features", "random-conv", "--kernel", "laplacian"), ()):
+        error = failure("solve", "--n", "50", *options, "--sums", str(tmp_path / "sums.h5"))
+        assert str(error).startswith(f"--sums: got {tmp_path}/sums.h5, but there are no sums of features")
+
+
+def test_sums_that_a_held_matrix_makes_needless_are_said_not_to_be_written(tmp_path: Path) -> None:
+    few = ("--n", "200", "--features", "random-conv", "--filters", "10")
+    result = invoke("solve", *few, "--sums", str(tmp_path / "few.h5"))
+    assert "few.h5: not written" in result.stderr

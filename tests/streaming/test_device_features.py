@@ -8,6 +8,7 @@ import pytest
 import kernelfit
 from kernelfit.errors import DeviceError, InputError
 from kernelfit.features import RandomConv
+from kernelfit.kernels import Cosine, Gaussian, Linear, NeuralTangent
 from kernelfit.progress import Silent
 from kernelfit.streaming.device_random_conv import DeviceNet
 from kernelfit.streaming.gram import feature_gram
@@ -116,3 +117,28 @@ def test_too_small_a_device_and_too_wide_images_are_refused(rng, make_device):
     net = RandomConv((6, 140, 1), n_filters=3, patch_size=3, n_patches=50, threads=1).fit(wide)
     with pytest.raises(InputError, match="at most 16 and 128 on a device"):
         DeviceNet(make_device(4_000_000), net, np.uint8)
+
+
+@pytest.mark.parametrize("kernel", [NeuralTangent(2), Gaussian(0.5) + Linear() * Cosine()], ids=repr)
+def test_other_kernels_of_the_same_sums_are_formed_where_they_lie(rng, make_device, kernel):
+    train, test = images(rng, 70), images(rng, 9)
+    net = fitted(train)
+    targets = rng.standard_normal((70, 3))
+    given = {"per_block": 7, "panel_width": 16}
+    mine = feature_gram(net, train, test, **given).of(kernel)
+    device = make_device(16_000_000)
+    summed = feature_gram(net, train, test, device=device, **given)
+    assert np.allclose(summed.test_sq_norms, (net.transform(test).astype(float) ** 2).sum(axis=1), rtol=1e-5)
+    theirs = summed.of(kernel)
+    assert np.abs(theirs.cross - mine.cross).max() <= 1e-4 * mine.mean_diagonal
+    ridge = 0.1 * mine.mean_diagonal
+    expected = kernelfit.solve(mine.gram, targets, kernel="precomputed", ridge=ridge, device="cpu")
+    solution = kernelfit.solve(theirs.gram, targets, kernel="precomputed", ridge=ridge)
+    assert solution.device == device.name
+    assert solution.certificate.backward_error <= 1e-14
+    assert np.allclose(theirs.predict(solution), mine.predict(expected), rtol=0, atol=1e-2)
+    assert np.allclose(solution.leave_one_out(), expected.leave_one_out(), rtol=0, atol=1e-2)
+    on_cpu = kernelfit.solve(theirs.gram, targets, kernel="precomputed", ridge=ridge, device="cpu")
+    assert np.allclose(on_cpu.alpha, solution.alpha, rtol=1e-9, atol=1e-9)
+    assert getattr(device, "bytes_in", 0) < 10 * 70 * 360
+    solution.close()

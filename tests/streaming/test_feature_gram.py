@@ -16,10 +16,12 @@ import kernelfit
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import DataError, InputError, PlanError
 from kernelfit.features.random_conv import RandomConv
+from kernelfit.gram.points import Points
 from kernelfit.gram.source import StoredGram
 from kernelfit.gram.submatrix import submatrix
+from kernelfit.kernels import Gaussian, Kernel, Linear, NeuralTangent, Polynomial
 from kernelfit.progress import Silent
-from kernelfit.streaming import checkpoint, gram_file
+from kernelfit.streaming import checkpoint, gram_file, new_rows
 from kernelfit.streaming import plan as module
 from kernelfit.streaming.gram import feature_gram
 from kernelfit.streaming.host_sums import HostSums
@@ -286,3 +288,56 @@ def test_peak_memory_is_the_packed_gram_and_one_block(options: list[str]) -> Non
     # The factor takes the place of the sums: one packed triangle at a time, not two.
     assert solved <= packed + 120_000_000
     assert planned < 1.5 * packed < 6000 * 6000 * 8
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("quantise", [False, True])
+@pytest.mark.parametrize("kernel", [NeuralTangent(), Gaussian(0.3), Polynomial(2)], ids=repr)
+def test_another_kernel_of_the_same_sums(
+    kernel: Kernel,
+    quantise: bool,
+    dtype: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    rng: np.random.Generator,
+) -> None:
+    """Against the kernel of all features at once; nothing is summed again, and what is stored stays as it was."""
+    train, test, targets = images(50), images(8, 1), rng.standard_normal((50, 3))
+    net, file = fitted(train, quantise=quantise), tmp_path / "sums.h5"
+    given = {"dtype": dtype, "panel_width": 16, "per_block": 7}
+    linear = feature_gram(net, train, test, checkpoint=file, **given)
+    z, z_test = (net.transform(rows).astype(np.float64) for rows in (train, test))
+    assert np.allclose(linear.test_sq_norms, (z_test**2).sum(axis=1), rtol=0 if quantise else 1e-6, atol=0)
+    stored = file.read_bytes()
+    monkeypatch.setattr(HostSums, "add", None)
+    streamed = feature_gram(net, train, test, checkpoint=file, **given).of(kernel)
+    assert streamed.cross.dtype == np.float32
+    assert streamed.mean_diagonal == pytest.approx(kernel.diagonal(Points(z)).mean(), rel=1e-5)
+    for ridge in (0.0, 0.1 * streamed.mean_diagonal):
+        mine = kernelfit.solve(streamed.gram, targets, kernel="precomputed", ridge=ridge)
+        theirs = kernelfit.solve(z, targets, kernel=kernel, ridge=ridge)
+        assert mine.certificate.backward_error < 1e-14
+        bound = 1e-9 if quantise and dtype == "float64" else 2e-3
+        assert np.allclose(mine.alpha, theirs.alpha, rtol=0, atol=bound * np.abs(theirs.alpha).max())
+        assert np.allclose(streamed.predict(mine), theirs.predict(z_test), rtol=0, atol=2e-3)
+        assert np.allclose(mine.leave_one_out(), theirs.leave_one_out(), rtol=0, atol=2e-3)
+    assert file.read_bytes() == stored
+    assert linear.of(Linear()) is linear
+    with pytest.raises(InputError, match="expected that of inner products"):
+        streamed.of(kernel)
+
+
+@pytest.mark.parametrize("quantise", [False, True])
+def test_a_solution_at_new_rows(
+    quantise: bool, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for the test rows of the sums, whatever number of new rows there is room for at a time."""
+    train, test, kernel = images(50), images(23, 1), NeuralTangent()
+    net = fitted(train, quantise=quantise)
+    grams = feature_gram(net, train, test).of(kernel)
+    solution = kernelfit.solve(grams.gram, rng.standard_normal(50), kernel="precomputed", ridge=1.0)
+    expected = grams.predict(solution)
+    for memory in (10**9, 8 * 50 * 4 * 7):
+        monkeypatch.setattr(new_rows, "available_memory", lambda memory=memory: memory)
+        values = new_rows.predict(net, kernel, train, test, solution)
+        assert np.allclose(values, expected, rtol=0, atol=1e-12 if quantise else 1e-3)

@@ -31,7 +31,8 @@ def write(path: Path, held: list[np.ndarray], cross: np.ndarray, **change: Any) 
         "remembered": {},
         "seconds": {"gram": 2.0},
     }
-    gram_file.write(path, LAYOUT, held, cross, gram_file.SumsRecord(**{**given, **change}))
+    norms = np.arange(len(cross), dtype=float)
+    gram_file.write(path, LAYOUT, held, cross, norms, gram_file.SumsRecord(**{**given, **change}))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -45,6 +46,7 @@ def test_reads_what_was_written(tmp_path: Path, rng: np.random.Generator, dtype:
     assert all(np.array_equal(a, b) for a, b in zip(stored.panels(), held, strict=True))
     assert stored.panels()[0].dtype == dtype
     assert np.array_equal(stored.cross(), cross)
+    assert np.array_equal(stored.test_sq_norms(), np.arange(m))
     gram = stored.gram()
     assert np.array_equal(gram.diagonal(), np.concatenate([np.diagonal(panel) for panel in held]))
     path.unlink()  # what is open stays readable
@@ -73,6 +75,8 @@ def test_anyone_can_open_it(tmp_path: Path, rng: np.random.Generator) -> None:
         ({}, {"panel00000": np.zeros((23, 5), "float32")}),
         ({}, {"cross": np.zeros((4, 22))}),
         ({}, {"cross": np.zeros(23)}),
+        ({}, {"test_sq_norms": np.zeros(2)}),
+        ({}, {"test_sq_norms": np.zeros(1, "float32")}),
     ],
 )
 def test_refuses_what_does_not_belong_together(
@@ -80,9 +84,9 @@ def test_refuses_what_does_not_belong_together(
 ) -> None:
     whole = {"done": 3, "of": 7, "layout": [23, 5], "identity": {}, "remembered": {}, "seconds": {}}
     held = {f"panel{j:05d}": panel for j, panel in enumerate(panels(rng, "float64"))}
-    content = {**held, "cross": np.zeros((1, 23), "float32"), **arrays}
+    content = {**held, "cross": np.zeros((1, 23), "float32"), "test_sq_norms": np.zeros(1), **arrays}
     path = tmp_path / "g.h5"
-    hdf5.write(path, form=gram_file.FORM, version=1, meta={**whole, **meta}, arrays=content)
+    hdf5.write(path, form=gram_file.FORM, version=gram_file.VERSION, meta={**whole, **meta}, arrays=content)
     with pytest.raises(DataError, match="remove it to begin again"):
         gram_file.read(path)
 

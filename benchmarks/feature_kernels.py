@@ -1,0 +1,191 @@
+"""Kernels of random convolution features, and options of the features, by leave-one-out over several draws.
+
+    python -m benchmarks.feature_kernels --sums FOLDER --out benchmarks/results/feature_kernels.json
+
+A draw is its own `--n` training rows of CIFAR-10, `--n-test` test rows and filters. The inner products of each draw's
+features are summed once, and stored in `--sums` where that is given; every kernel is formed from them. The error of
+rows left out is what the choice goes by, of the ridge (a multiple of the mean diagonal of K, `RIDGES`) and of all else;
+errors of test rows stand beside it and decide nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import harness
+from kernelfit import solve
+from kernelfit.datasets import Dataset, training_targets
+from kernelfit.errors import NotPositiveDefiniteError
+from kernelfit.experiments.experiment import Experiment
+from kernelfit.kernels import ArcCosine, Kernel, Linear, NeuralTangent
+from kernelfit.metrics import error_rate
+from kernelfit.streaming.gram import FeatureGram, feature_gram
+from kernelfit.streaming.protocol import streaming
+
+#: name -> options beside the number of filters and the seed
+FEATURES: dict[str, dict[str, Any]] = {
+    "unit": {},
+    "unit-root": {"power": 0.5},
+    "var10": {"contrast": "var10"},
+    "var10-root": {"contrast": "var10", "power": 0.5},
+    "var10-root-bytes": {"contrast": "var10", "power": 0.5, "quantise": True},
+}
+#: name -> kernel
+KERNELS: dict[str, Kernel] = {
+    "linear": Linear(),
+    "arc-cosine": ArcCosine(),
+    "ntk": NeuralTangent(),
+    "ntk-2": NeuralTangent(2),
+    "ntk-3": NeuralTangent(3),
+}
+#: of the mean diagonal of K
+RIDGES = (0.0, 1e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0)
+MAX_BACKWARD_ERROR = 1e-14
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    parser = harness.parser(__doc__)
+    parser.add_argument("--n", type=int, default=5_000, help="training rows of a draw")
+    parser.add_argument("--n-test", type=int, default=2_500, help="test rows of a draw")
+    parser.add_argument("--draws", type=int, default=3)
+    parser.add_argument("--filters", type=int, default=2_500)
+    parser.add_argument("--features", default=",".join(FEATURES), help="names, separated by commas")
+    parser.add_argument("--kernels", default=",".join(KERNELS), help="names, separated by commas")
+    parser.add_argument("--sums", type=Path, help="a folder for sums of features, to be used again")
+    options = parser.parse_args(words)
+    data = Experiment("cifar10").inputs.load()
+    if options.draws * max(options.n / data.n_train, options.n_test / data.n_test) > 1:
+        parser.error(
+            f"--draws: got {options.draws} of {options.n:,} and {options.n_test:,} rows, expected fewer"
+        )
+    rows: list[dict[str, Any]] = []
+    for features in options.features.split(","):
+        for draw in range(options.draws):
+            rows += measured(data, features, draw, options)
+    results = {
+        "n": options.n,
+        "n_test": options.n_test,
+        "filters": options.filters,
+        "ridges_of_mean_diagonal": RIDGES,
+        "features": {name: FEATURES[name] for name in options.features.split(",")},
+        "summary": summary(rows),
+        "rows": rows,
+        "notes": data.notes,
+    }
+    for line in results["summary"]:
+        print(shown(line), flush=True)
+    faults = [
+        f"{row['features']}, {row['kernel']}, draw {row['draw']}: backward error {trial['backward_error']:.1e}"
+        for row in rows
+        for trial in row["trials"]
+        if trial["backward_error"] is not None and not trial["backward_error"] <= MAX_BACKWARD_ERROR
+    ]
+    harness.finish("benchmarks.feature_kernels", words, options.out, results, faults)
+
+
+def measured(data: Dataset, features: str, draw: int, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Every kernel of one draw of one feature map."""
+    part = slice(draw * options.n, (draw + 1) * options.n)
+    tests = slice(draw * options.n_test, (draw + 1) * options.n_test)
+    taken = replace(
+        data,
+        X_train=data.X_train[part],
+        y_train=data.y_train[part],
+        X_test=data.X_test[tests],
+        y_test=data.y_test[tests],
+    )
+    chosen = {"n_filters": options.filters, "random_state": draw, **FEATURES[features]}
+    spec = Experiment("cifar10", features="random-conv", feature_options=chosen).inputs.features
+    net = streaming(spec.fit(taken, None))
+    stored = None if options.sums is None else options.sums / f"{features}-{draw}.h5"
+    sums = feature_gram(net, taken.X_train, taken.X_test, checkpoint=stored)
+    rows = []
+    for name in options.kernels.split(","):
+        started = time.perf_counter()
+        grams = sums.of(KERNELS[name])
+        trials = [trial(taken, grams, ridge) for ridge in RIDGES]
+        usable = [each for each in trials if each["loo_error"] is not None]
+        best = min(usable, key=lambda each: each["loo_error"])
+        rows.append(
+            {
+                "features": features,
+                "kernel": name,
+                "draw": draw,
+                "interpolation": trials[0],
+                "best": best,
+                "trials": trials,
+                "seconds_of_sums": sums.seconds,
+                "seconds": time.perf_counter() - started,
+            }
+        )
+        print(shown_row(rows[-1]), flush=True)
+    sums.close()
+    return rows
+
+
+def trial(data: Dataset, grams: FeatureGram, relative: float) -> dict[str, Any]:
+    """Errors with one ridge; None where K is singular."""
+    row: dict[str, Any] = {"ridge": relative, "loo_error": None, "test_error": None, "backward_error": None}
+    ridge = relative * grams.mean_diagonal
+    try:
+        solution = solve(
+            grams.gram, training_targets(data), kernel="precomputed", ridge=ridge, condition=False
+        )
+    except NotPositiveDefiniteError:
+        return row
+    row |= {
+        "loo_error": error_rate(solution.leave_one_out(), data.y_train),
+        "test_error": error_rate(grams.predict(solution), data.y_test),
+        "backward_error": solution.certificate.backward_error,
+    }
+    solution.close()
+    return row
+
+
+def summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Mean and standard deviation over the draws, of every feature map and kernel."""
+    lines = []
+    for features, kernel in dict.fromkeys((row["features"], row["kernel"]) for row in rows):
+        same = [row for row in rows if (row["features"], row["kernel"]) == (features, kernel)]
+        line: dict[str, Any] = {"features": features, "kernel": kernel, "draws": len(same)}
+        for name in ("interpolation", "best"):
+            for error in ("loo_error", "test_error"):
+                values = [row[name][error] for row in same if row[name][error] is not None]
+                line[f"{name}_{error}"] = float(np.mean(values)) if values else None
+                line[f"{name}_{error}_deviation"] = float(np.std(values, ddof=1)) if len(values) > 1 else None
+        line["best_ridges"] = [row["best"]["ridge"] for row in same]
+        lines.append(line)
+    return lines
+
+
+def percent(value: float | None) -> str:
+    return "  –  " if value is None else f"{100 * value:5.2f}"
+
+
+def shown(line: dict[str, Any]) -> str:
+    parts = [f"{line['features']:>18} {line['kernel']:>12}"]
+    for name in ("interpolation", "best"):
+        for error in ("loo_error", "test_error"):
+            key = f"{name}_{error}"
+            parts.append(f"{percent(line[key])} ± {percent(line[f'{key}_deviation'])}")
+    return "  ".join([*parts, str(line["best_ridges"])])
+
+
+def shown_row(row: dict[str, Any]) -> str:
+    none, best = row["interpolation"], row["best"]
+    return (
+        f"{row['features']:>18} {row['kernel']:>12} draw {row['draw']}  ridge 0: {percent(none['loo_error'])} / "
+        f"{percent(none['test_error'])}  ridge {best['ridge']:g}: {percent(best['loo_error'])} / "
+        f"{percent(best['test_error'])}  {row['seconds']:.0f} s"
+    )
+
+
+if __name__ == "__main__":
+    main()
