@@ -19,7 +19,7 @@ from kernelfit.features import names as feature_names
 from kernelfit.gram.placement import TIERS
 from kernelfit.gram.precision import PRECISIONS
 from kernelfit.kernels import KERNELS, named, parameter_names
-from kernelfit.typing import TaskName
+from kernelfit.typing import EngineName, TaskName
 
 from . import completion
 
@@ -88,6 +88,19 @@ device_memory_option = click.option(
     "--device-memory",
     metavar="SIZE",
     help="Bytes of the GPU to stay within, such as 10GB; else what is free.",
+)
+
+engine_option = click.option(
+    "--engine",
+    type=click.Choice(get_args(EngineName)),
+    default="process",
+    show_default=True,
+    help="dask: the workers of a cluster, or as many as --threads that are started here.",
+)
+scheduler_option = click.option(
+    "--scheduler",
+    metavar="ADDRESS|FILE",
+    help="Of a Dask cluster that runs: tcp://host:8786, tls://host:8786, or a scheduler file.",
 )
 
 threads_option = click.option(
@@ -184,6 +197,8 @@ _MACHINE = (
     device_option,
     device_memory_option,
     threads_option,
+    engine_option,
+    scheduler_option,
     click.option("--seed", type=int, default=0, show_default=True, help="For every choice drawn at random."),
 )
 
@@ -243,12 +258,14 @@ def corruption_options(function: Function) -> Function:
 
 
 def solver_options(function: Function) -> Function:
-    """--ridge, --jitter, --precision, --tier, --memory, --scratch, --device, --device-memory, --threads, --seed."""
+    """--ridge, --jitter, --precision, --tier, --memory, --scratch, --device, --device-memory, --threads, --engine,
+    --scheduler, --seed."""
     return _apply((*_EQUATIONS, *_MACHINE), function)
 
 
 def machine_options(function: Function) -> Function:
-    """--tier, --memory, --scratch, --device, --device-memory, --threads, --seed."""
+    """--tier, --memory, --scratch, --device, --device-memory, --threads, --engine,
+    --scheduler, --seed."""
     return _apply(_MACHINE, function)
 
 

@@ -79,7 +79,8 @@ _GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "Machine",
         (
-            *("tier", "memory", "scratch", "device", "device_memory", "threads", "gemm"),
+            *("tier", "memory", "scratch", "device", "device_memory", "threads"),
+            *("engine", "scheduler", "gemm"),
             *("stack", "at_once", "minutes", "compiled", "graph", "workers", "checkpoint_seconds"),
         ),
     ),

@@ -70,6 +70,10 @@ class DeviceError(KernelfitError, RuntimeError):
     """The device that was asked for is missing, lost or out of memory."""
 
 
+class ClusterError(KernelfitError, RuntimeError):
+    """The cluster that was asked for cannot be reached, does not fit the work, or was lost."""
+
+
 class Interrupted(KernelfitError):
     """The run was asked to stop; what it finished is kept. The exit code is 128 plus the number of the signal."""
 

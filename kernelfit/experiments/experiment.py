@@ -45,7 +45,7 @@ from kernelfit.storage import schema
 from kernelfit.storage.regular import require_regular
 from kernelfit.streaming import gram_file
 from kernelfit.summary import as_html
-from kernelfit.typing import Corruption, GammaRule, PrecisionName, RidgeRule, TaskName, Tier
+from kernelfit.typing import Corruption, EngineName, GammaRule, PrecisionName, RidgeRule, TaskName, Tier
 
 Pathlike = str | Path | None
 
@@ -57,7 +57,11 @@ _SUMMARY: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("features", ("features",), ("feature_options", "standardise")),
     ("kernel", ("kernel",), ("gamma", "gamma_factor", "kernel_params")),
     ("solver", ("precision",), ("ridge", "jitter", "loo")),
-    ("machine", (), ("tier", "memory", "scratch", "device", "device_memory", "threads")),
+    (
+        "machine",
+        (),
+        ("tier", "memory", "scratch", "device", "device_memory", "threads", "engine", "scheduler"),
+    ),
 )
 
 
@@ -85,8 +89,8 @@ class Experiment(Settings):
         constant term of its own
     kernel : a name of `kernelfit.kernels.KERNELS`; by default gaussian, or linear for features that stream
     gamma, gamma_factor, kernel_params : as for `kernelfit.solve`; by default the factor that suits the features
-    ridge, jitter, precision, tier, memory, scratch, device, device_memory, threads : as for `kernelfit.solve`; for
-        features that stream the ridge is in units of the mean diagonal of K
+    ridge, jitter, precision, tier, memory, scratch, device, device_memory, threads, engine, scheduler : as for
+        `kernelfit.solve`; for features that stream the ridge is in units of the mean diagonal of K
     seed : for rows held out, the corruption, and choices that draw rows
     loo : whether to report leave-one-out errors, n^3/3 flops more
 
@@ -128,6 +132,8 @@ class Experiment(Settings):
         device: str = "auto",
         device_memory: int | str | None = None,
         threads: int | None = None,
+        engine: EngineName = "process",
+        scheduler: str | None = None,
         seed: int = 0,
         loo: bool = False,
     ) -> None:
@@ -159,6 +165,8 @@ class Experiment(Settings):
                 device,
                 device_memory,
                 threads,
+                engine,
+                scheduler,
             ),
             loo,
         )
@@ -304,6 +312,8 @@ class Experiment(Settings):
         device: str = "auto",
         device_memory: int | str | None = None,
         threads: int | None = None,
+        engine: EngineName = "process",
+        scheduler: str | None = None,
         command: str = "",
         progress: ProgressLike = None,
     ) -> Result:
@@ -323,7 +333,13 @@ class Experiment(Settings):
             raise InputError(
                 f"run_dir: {folder} holds the solution of a linear kernel, which has no factor; it is finished, use it"
             )
-        where: dict[str, Any] = {"device": device, "device_memory": device_memory, "threads": threads}
+        where: dict[str, Any] = {
+            "device": device,
+            "device_memory": device_memory,
+            "threads": threads,
+            "engine": engine,
+            "scheduler": scheduler,
+        }
         then = command or "Experiment.resume"
         if (folder / GRAM).exists() and not (folder / RUN).exists():
             # It stopped while K was summed up.

@@ -97,6 +97,8 @@ class Prepared:
             "device": solver.device,
             "device_memory": solver.device_memory,
             "threads": solver.threads,
+            "engine": solver.engine,
+            "scheduler": solver.scheduler,
             "scale": self.scale,
         }
         if self.streamed is None:

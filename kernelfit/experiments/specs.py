@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kernelfit import datasets
 from kernelfit.arguments import bytes_of, choice, finite, flag, integer
+from kernelfit.cluster.connect import Engine
 from kernelfit.datasets import Dataset
 from kernelfit.datasets.corruptions import CORRUPTIONS, corrupt
 from kernelfit.datasets.file_options import FileOptions
@@ -28,7 +29,16 @@ from kernelfit.kernels.base import COORDINATES
 from kernelfit.progress import ProgressLike, as_progress
 from kernelfit.solver.inputs import as_shift
 from kernelfit.storage import json_output
-from kernelfit.typing import Array, Corruption, GammaRule, PrecisionName, RidgeRule, TaskName, Tier
+from kernelfit.typing import (
+    Array,
+    Corruption,
+    EngineName,
+    GammaRule,
+    PrecisionName,
+    RidgeRule,
+    TaskName,
+    Tier,
+)
 
 if TYPE_CHECKING:  # scikit-learn comes with it
     from kernelfit.features.images import ImageFeatures
@@ -284,6 +294,8 @@ class SolverSettings:
     device: str = "auto"
     device_memory: int | str | None = None
     threads: int | None = None
+    engine: EngineName = "process"
+    scheduler: str | None = None
 
     def __post_init__(self) -> None:
         if self.ridge != "auto":
@@ -296,6 +308,7 @@ class SolverSettings:
         if self.threads is not None:
             integer("threads", self.threads, 1)
         check_device(self.device)
+        Engine.of(self.engine, self.scheduler)
 
     @property
     def chooses_ridge(self) -> bool:
@@ -313,6 +326,8 @@ class SolverSettings:
             "device": self.device,
             "device_memory": self.device_memory,
             "threads": self.threads,
+            "engine": self.engine,
+            "scheduler": self.scheduler,
         }
 
 

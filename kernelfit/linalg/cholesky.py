@@ -103,7 +103,7 @@ def factor(
             strips = layout.panel_strips(j)
             for batch in store.stream(range(j), first_row=layout.start(j)):
                 _update(panel, layout, j, strips, batch, backend, advance)
-            _factor_diagonal(panel, layout, j, backend)
+            factor_diagonal(panel, layout, j, backend)
             store.settle(j, rows_of(j))
             _solve_below(panel, store, j, backend, advance)
             pivots.add(np.diagonal(panel), layout.start(j), threshold[slice(*rows_of(j))])
@@ -184,7 +184,7 @@ def _update(
     backend.run(update, here, 2.0 * rows * panel.shape[1] * sum(piece.top.shape[1] for piece in batch))
 
 
-def _factor_diagonal(panel: NDArray[Any], layout: PanelLayout, j: int, backend: CpuBackend) -> None:
+def factor_diagonal(panel: NDArray[Any], layout: PanelLayout, j: int, backend: CpuBackend) -> None:
     """P_J = L_JJ L_JJ^T, by the same algorithm on narrow columns so that all threads take part."""
     width = panel.shape[1]
     block = panel[:width]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,10 +37,12 @@ def symmetric_product(
     with_norm: bool = False,
     progress: Progress | None = None,
     name: str = "certify",
+    panels: Iterable[int] | None = None,
 ) -> Product:
     """K V for V (n, c) float64; `with_norm` also |K|_1 and |K| |V|, which bounds the rounding errors of K V.
 
-    Only tiles of the lower triangle are formed; each serves its rows and, transposed, its columns.
+    Only tiles of the lower triangle are formed; each serves its rows and, transposed, its columns. With `panels` only
+    what these give: the sum over all panels is the product.
     """
     n, c = layout.n, vectors.shape[1]
     sums = [_Sums(vectors)]
@@ -48,7 +51,7 @@ def symmetric_product(
     pairs = n * (n + 1) / 2.0
     flops_per_entry = source.flops_per_entry + 4.0 * c
     with (progress or Silent()).phase(name, pairs * flops_per_entry, "flop") as advance:
-        for j in range(layout.count):
+        for j in range(layout.count) if panels is None else panels:
             first, last = layout.start(j), layout.stop(j)
             columns = source.columns(first, last, backend)
             strips = layout.panel_strips(j)

@@ -14,10 +14,12 @@ rows/         what was compared before, where the run is of the best of it
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+import numpy as np
 
 from kernelfit.errors import DataError, StorageError
 from kernelfit.gram.plan import Plan
@@ -31,7 +33,7 @@ from kernelfit.runs.verify import open_factor, verify
 from kernelfit.storage import journal
 from kernelfit.storage.atomic import storage_error
 from kernelfit.storage.disk import DiskPanels
-from kernelfit.storage.journal import Journal
+from kernelfit.storage.journal import Checksums, Journal, PanelRecord
 from kernelfit.storage.panel_file import PanelFile
 from kernelfit.storage.panels import PanelStore, RamPanels
 from kernelfit.storage.regular import require_regular
@@ -108,12 +110,32 @@ class Run:
         assert self._file is not None
         return WriteBehind(self._file, self._journal)
 
+    def factor_file(self) -> tuple[Path, tuple[int, ...]]:
+        """The factor's file and where its panels are, for other processes that write into it."""
+        assert self._file is not None
+        return self._file.path, self._file.offsets
+
+    def record(self, j: int, checksums: Checksums, seconds: tuple[float, float]) -> None:
+        """Record panel j, which others have written and synced: (first row, last row + 1, CRC-32) of its blocks."""
+        assert self._journal is not None
+        self._journal.append(PanelRecord(j, checksums, seconds).to_dict())
+        self._journal.sync()
+
+    def diagonals(self) -> Iterator[Array]:
+        """Those of the finished panels, in their order."""
+        assert self._file is not None
+        for j in range(self.finished):
+            rows = self.plan.layout.start(j), self.plan.layout.stop(j)
+            block = np.empty((rows[1] - rows[0],) * 2, self._file.dtype)
+            self._file.read(j, rows, block)
+            yield np.diagonal(block)
+
     def open_store(self, dtype: Any) -> PanelStore:
         """The store of the planned tier, with the finished panels in it."""
         assert self._file is not None
         behind = self.behind()
-        # A run that a device began is resumed from the disk where there is no device.
-        if self.plan.tier in ("disk", "device"):
+        # A run that a device or a cluster began is resumed from the disk where there is none.
+        if self.plan.tier in ("disk", "device", "cluster"):
             return DiskPanels(self._file, self.plan.rows_at_once, behind)
         store = RamPanels(self.plan.layout, dtype, behind)
         for j in range(self.finished):

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from kernelfit.errors import DataError, RefinementError, StorageError
 from kernelfit.gram.layout import PanelLayout
+from kernelfit.gram.placement import TIERS
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.source import PanelGram
 from kernelfit.progress import Progress, ProgressLike, as_progress
@@ -206,7 +207,8 @@ def _check_solution(
         stored.close()
     report.backward_error = again.certificate.backward_error
     report.alpha_reproduced = bool(np.array_equal(again.alpha, stored.alpha))
-    if same_versions and not report.alpha_reproduced:
+    # Devices and clusters add up in another order than the CPU does here.
+    if same_versions and not report.alpha_reproduced and stored.plan.tier in TIERS:
         report.problems.append(
             f"{folder / SOLUTION}: the factor gives another alpha than the one that is stored"
         )

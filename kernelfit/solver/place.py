@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from kernelfit.cluster.connect import Engine, connect
 from kernelfit.cpu.memory import free_disk
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device.choose import open_devices
@@ -13,9 +14,11 @@ from kernelfit.errors import InputError
 from kernelfit.gram import placement
 from kernelfit.gram.costs import Costs
 from kernelfit.gram.placement import Limits
+from kernelfit.gram.plan import Plan
 from kernelfit.kernels.base import COORDINATES
 from kernelfit.progress import Notes
 from kernelfit.runs.folder import Run, open_run_folder, reserved
+from kernelfit.solver.cluster_system import ClusterSystem, place_on_cluster, require_supported
 from kernelfit.solver.cpu_system import CpuSystem
 from kernelfit.solver.device_plan import close_all, plan_on_device
 from kernelfit.solver.device_system import DeviceSystem
@@ -37,6 +40,8 @@ def place(
 
     Raises `PlanError` with the bytes that are missing, `DeviceError` and `StorageError`.
     """
+    if resources.engine.is_cluster:
+        return _on_cluster(problem, resources, backend, notes, run_dir, resume)
     device = resources.device
     if isinstance(device, str) and device == "auto" and problem.source.device is not None:
         device = problem.source.device
@@ -68,6 +73,54 @@ def place_again(
     except BaseException:
         run.close()
         close_all(devices, problem.source)
+        raise
+
+
+def place_again_on_cluster(
+    run: Run, problem: Problem, engine: Engine, backend: CpuBackend, notes: Notes
+) -> ClusterSystem:
+    """The system of an open run that is resumed on a cluster, whatever it was begun on.
+
+    The run and the cluster are closed where this fails.
+    """
+    try:
+        resources = Resources(engine=engine, panel_width=run.plan.panel_width)
+        cluster = connect(engine, backend.threads, resources.memory_limit, run.folder, notes.add)
+        try:
+            return place_on_cluster(problem, resources, cluster, notes, backend, lambda plan: run)
+        except BaseException:
+            cluster.close()
+            raise
+    except BaseException:
+        run.close()
+        raise
+
+
+def _on_cluster(
+    problem: Problem,
+    resources: Resources,
+    backend: CpuBackend,
+    notes: Notes,
+    run_dir: Path | None,
+    resume: bool,
+) -> ClusterSystem:
+    """The cluster, and the run, are closed where this fails."""
+    require_supported(problem)
+    if resources.device not in ("auto", "cpu"):
+        notes.add("device: ignored, as the workers of a cluster compute on their CPUs")
+
+    def begin(plan: Plan) -> Run | None:
+        if run_dir is None:
+            return None
+        return open_run_folder(run_dir, record_of(problem, plan, notes.lines), resume, notes.progress)
+
+    cluster = connect(
+        resources.engine, backend.threads, resources.memory_limit, run_dir or resources.folder, notes.add
+    )
+    try:
+        return place_on_cluster(problem, resources, cluster, notes, backend, begin)
+    except BaseException:
+        cluster.close()
         raise
 
 

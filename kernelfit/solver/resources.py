@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from kernelfit.arguments import bytes_of, integer, path_of
+from kernelfit.cluster.connect import Engine
 from kernelfit.cpu.memory import available_memory
 from kernelfit.device.choose import check_device
 from kernelfit.device.protocol import Device
@@ -27,6 +28,7 @@ class Resources:
     device : "cpu", "auto", "cuda", ... or open devices
     device_memory : bytes of a device to stay within; None: what is free
     panel_width : columns of a panel; None: chosen by n
+    engine : this process, or the workers of a cluster
     """
 
     memory: int | None = None
@@ -36,6 +38,7 @@ class Resources:
     device: str | Device | Sequence[Device] = "auto"
     device_memory: int | None = None
     panel_width: int | None = None
+    engine: Engine = field(default_factory=Engine)
 
     @classmethod
     def of(
@@ -48,6 +51,7 @@ class Resources:
         device: str | Device | Sequence[Device] = "auto",
         device_memory: int | str | None = None,
         panel_width: int | None = None,
+        engine: Engine | None = None,
     ) -> Resources:
         """The same from what users write: sizes as text, folders as text; raises `InputError`."""
         check_device(device)
@@ -59,6 +63,7 @@ class Resources:
             device=device,
             device_memory=bytes_of(device_memory, "device_memory"),
             panel_width=None if panel_width is None else integer("panel_width", panel_width, 1),
+            engine=engine or Engine(),
         )
 
     @property

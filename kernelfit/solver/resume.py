@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from kernelfit.arguments import bytes_of, path_of
+from kernelfit.cluster.connect import Engine
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device.choose import check_device, open_devices
 from kernelfit.device.protocol import Device
@@ -26,7 +27,7 @@ from kernelfit.runs.lock import FolderLock
 from kernelfit.runs.verify import open_factor, verify
 from kernelfit.solver.complete import complete
 from kernelfit.solver.cpu_system import CpuSystem
-from kernelfit.solver.place import place_again
+from kernelfit.solver.place import place_again, place_again_on_cluster
 from kernelfit.solver.problem import of_products
 from kernelfit.solver.problem_record import of_another, read_run, record_of
 from kernelfit.solver.solution import Solution
@@ -34,6 +35,7 @@ from kernelfit.storage import hdf5, journal
 from kernelfit.storage.atomic import storage_error
 from kernelfit.storage.disk import DiskPanels
 from kernelfit.streaming import gram_file
+from kernelfit.typing import EngineName
 
 # Rows of a panel read at once when the factor of a finished run is used.
 _ROWS_AT_ONCE = 8_192
@@ -47,6 +49,8 @@ def resume(
     device: str | Device | Sequence[Device] = "auto",
     device_memory: int | str | None = None,
     threads: int | None = None,
+    engine: EngineName = "process",
+    scheduler: Any = None,
     progress: ProgressLike = None,
 ) -> Solution:
     """Resume the run in `folder` from its first unfinished panel; bit for bit the answer of a run without a break
@@ -62,13 +66,15 @@ def resume(
     gram : the precomputed Gram matrix, where the run has one
     device, device_memory : as for `kernelfit.solve`; any run can be resumed on any device
     threads : by default those available, as for `kernelfit.solve`; the answer does not depend on it
+    engine, scheduler : as for `kernelfit.solve`; any run can be resumed on a cluster, and one of a cluster here
 
     Raises
     ------
-    DataError, StorageError, DeviceError, Interrupted, and what `kernelfit.solve` raises
+    DataError, StorageError, DeviceError, ClusterError, Interrupted, and what `kernelfit.solve` raises
     """
     check_device(device)
     memory = bytes_of(device_memory, "device_memory")
+    where = Engine.of(engine, scheduler)
     folder = require_run(folder)
     progress = as_progress(progress)
     lock = FolderLock(folder / LOCK)
@@ -80,9 +86,10 @@ def resume(
                 return solution
         problem, plan, lines = read_run(folder / RUN, function, gram_of(folder, gram))
         sparse = problem.points is not None and problem.points.sparse
-        opened = open_devices("cpu" if sparse else device, plan.n, progress.note, memory)
-        if not opened and plan.tier == "device":
-            progress.note(f"{folder}: begun on a device, resumed on the CPU")
+        on_cpu = sparse or where.is_cluster
+        opened = open_devices("cpu" if on_cpu else device, plan.n, progress.note, memory)
+        if not (opened or where.is_cluster) and plan.tier in ("device", "cluster"):
+            progress.note(f"{folder}: begun on a {plan.tier}, resumed on the CPU")
         try:
             run = Run.resume(folder, record_of(problem, plan, lines), lock, progress)
         except BaseException:
@@ -94,6 +101,8 @@ def resume(
         raise
     with CpuBackend(threads) as backend:
         notes = Notes(progress, lines)
+        if where.is_cluster:
+            return complete(place_again_on_cluster(run, problem, where, backend, notes), notes)
         return complete(place_again(run, problem, opened, backend, notes), notes)
 
 

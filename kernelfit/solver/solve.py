@@ -10,6 +10,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from kernelfit.arguments import OTHER_NAMES, flag, json_of, path_of, suggests_names
+from kernelfit.cluster.connect import Engine
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device.protocol import Device
 from kernelfit.errors import InputError
@@ -26,7 +27,7 @@ from kernelfit.solver.primal import solve_primal
 from kernelfit.solver.problem import Problem, is_primal
 from kernelfit.solver.resources import Resources
 from kernelfit.solver.solution import Solution
-from kernelfit.typing import GammaRule, PrecisionName, RidgeLike, Singular, Tier
+from kernelfit.typing import EngineName, GammaRule, PrecisionName, RidgeLike, Singular, Tier
 
 #: what stands for a kernel
 KernelLike = str | Kernel | Callable[..., Any]
@@ -55,6 +56,8 @@ def solve(
     device: str | Device | Sequence[Device] = "auto",
     device_memory: int | str | None = None,
     threads: int | None = None,
+    engine: EngineName = "process",
+    scheduler: Any = None,
     scale: float | None = None,
     seed: int = 0,
     condition: bool = True,
@@ -104,6 +107,9 @@ def solve(
     device_memory : bytes of the device to stay within, or text such as "10GB"; by default what is free
     threads : by default the least of the cores this process may use, its container's quota, `OMP_NUM_THREADS`,
         `OPENBLAS_NUM_THREADS` and the limits of threadpoolctl in force; the answer does not depend on it
+    engine : "process", or "dask": the workers of a Dask cluster, each of which holds a share of the rows of the factor
+    scheduler : with engine="dask" the address of its scheduler, the path of a scheduler file, or an open
+        `distributed.Client`; by default a cluster of as many single-thread workers as `threads`, started here
     scale : factor applied to X before the kernel, such as 1/255 for bytes
     seed : for choices that draw rows (gamma="auto", ridge="auto")
     condition : whether to estimate the condition number (a few passes over the factor)
@@ -127,6 +133,7 @@ def solve(
         device=device,
         device_memory=device_memory,
         panel_width=panel_width,
+        engine=Engine.of(engine, scheduler),
     )
     request = Request.of(
         kernel=kernel,

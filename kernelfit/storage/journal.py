@@ -33,12 +33,16 @@ VERSION = 1
 _LARGEST = 2**28
 
 
+#: (first row, last row + 1, CRC-32) of blocks of rows
+Checksums = tuple[tuple[int, int, int], ...]
+
+
 @dataclass(frozen=True)
 class PanelRecord:
     """Panel j is on the disk; `checksums` holds (first row, last row + 1, CRC-32) of each block of its rows."""
 
     j: int
-    checksums: tuple[tuple[int, int, int], ...]
+    checksums: Checksums
     seconds: tuple[float, float]
 
     def to_dict(self) -> dict[str, Any]:

@@ -121,7 +121,10 @@ def _refuse_other(experiment: Experiment, folder: Path) -> None:
 
 
 # What an experiment's numbers do not depend on, or what only adds to its record.
-_WHERE = ("tier", "memory", "scratch", "device", "device_memory", "threads", "data_dir", "loo")
+_WHERE = (
+    *("tier", "memory", "scratch", "device", "device_memory", "threads", "engine", "scheduler"),
+    *("data_dir", "loo"),
+)
 
 
 def _of_solution(solved: Solved) -> dict[str, Any]:

@@ -97,7 +97,10 @@ class Study:
 # Memorised images, and pairs of a test image and the training image that it hangs on, that a record shows.
 _PICTURES = 8
 # What the numbers do not depend on, as the folder of a run has it.
-_WHERE = ("tier", "memory", "scratch", "device", "device_memory", "threads", "data_dir", "loo")
+_WHERE = (
+    *("tier", "memory", "scratch", "device", "device_memory", "threads", "engine", "scheduler"),
+    *("data_dir", "loo"),
+)
 
 
 def ask_interpolants(study: Study, scales: Sequence[float] = SCALES) -> dict[str, Any]:

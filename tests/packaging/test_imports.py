@@ -9,7 +9,19 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ("torch", "torchvision", "cupy", "dask", "matplotlib", "sklearn", "numba", "pandas", "pooch", "pywt")
+HEAVY = (
+    "torch",
+    "torchvision",
+    "cupy",
+    "dask",
+    "distributed",
+    "matplotlib",
+    "sklearn",
+    "numba",
+    "pandas",
+    "pooch",
+    "pywt",
+)
 ROOT = Path(__file__).parents[2]
 
 

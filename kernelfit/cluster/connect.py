@@ -1,0 +1,172 @@
+"""Reaching a cluster: by its address or file, by a client that is open, or one started here for this solve."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from kernelfit.arguments import shown
+from kernelfit.cluster.tasks import WorkerState, state_of_worker
+from kernelfit.errors import ClusterError, InputError
+from kernelfit.typing import EngineName
+
+# Packages whose versions decide the bits, or whether one can read what the other has sent.
+_PACKAGES = ("kernelfit", "numpy", "scipy", "numba")
+# Seconds to wait for a scheduler and for its first worker.
+_PATIENCE = 15.0
+# Of a worker's memory limit: Dask writes its data to the disk from 0.7 of the limit on, and stops at 0.8.
+_SHARE_OF_LIMIT = 0.7
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Where a factor is made: in this process, or by the workers of a Dask cluster.
+
+    `scheduler` is an address such as tcp://host:8786, the path of a scheduler file, or an open
+    `distributed.Client`; None starts a cluster of single-thread worker processes on this machine.
+    """
+
+    name: EngineName = "process"
+    scheduler: Any = None
+
+    @classmethod
+    def of(cls, engine: Any, scheduler: Any) -> Engine:
+        """Raises `InputError`."""
+        if engine not in ("process", "dask"):
+            raise InputError(f"engine: got {shown(engine)}, expected process or dask")
+        if scheduler is not None and engine != "dask":
+            raise InputError("scheduler: got one for the engine process, expected engine='dask' beside it")
+        if not (scheduler is None or isinstance(scheduler, (str, Path)) or hasattr(scheduler, "submit")):
+            raise InputError(
+                f"scheduler: got {shown(scheduler)}, expected an address such as tcp://host:8786, the path of a "
+                "scheduler file, or a distributed.Client"
+            )
+        return cls(engine, scheduler)
+
+    @property
+    def is_cluster(self) -> bool:
+        return self.name == "dask"
+
+
+class Cluster:
+    """A client of Dask with what was opened for it: a local cluster, or nothing where the user's client is used."""
+
+    def __init__(self, client: Any, opened: tuple[Any, ...], where: str) -> None:
+        self.client, self._opened, self.where = client, opened, where
+
+    def workers(self) -> dict[str, WorkerState]:
+        """The workers there are now, by address."""
+        states: dict[str, WorkerState] = self.client.run(state_of_worker, on_error="ignore")
+        return states
+
+    def close(self) -> None:
+        """Close what was opened here; never raises."""
+        for each in self._opened:
+            try:
+                each.close()
+            except Exception:
+                logging.getLogger(__name__).debug("closing a cluster", exc_info=True)
+        self._opened = ()
+
+
+def connect(engine: Engine, threads: int, memory: int, folder: Path, note: Callable[[str], None]) -> Cluster:
+    """A cluster whose workers have our version, before anything is sent to them.
+
+    One that is started here has `threads` workers of one thread, which share `memory` bytes; their files go to
+    `folder`. Raises `ClusterError`.
+    """
+    try:
+        import distributed  # noqa: F401
+    except ImportError:
+        raise ClusterError(
+            "engine: got dask, which needs the package distributed; install kernelfit[dask]"
+        ) from None
+    if engine.scheduler is None:
+        cluster = _local(threads, memory, folder, note)
+    elif isinstance(engine.scheduler, (str, Path)):
+        cluster = _remote(str(engine.scheduler))
+    else:
+        cluster = Cluster(engine.scheduler, (), "the cluster of the client")
+    try:
+        _require_workers(cluster)
+        _require_versions(cluster)
+    except BaseException:
+        cluster.close()
+        raise
+    return cluster
+
+
+def _local(threads: int, memory: int, folder: Path, note: Callable[[str], None]) -> Cluster:
+    from distributed import Client, LocalCluster
+
+    local = LocalCluster(
+        n_workers=threads,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address=":0",
+        memory_limit=int(memory / threads / _SHARE_OF_LIMIT),
+        local_directory=str(folder),
+        silence_logs=logging.CRITICAL,
+    )
+    client = Client(local, set_as_default=False)
+    note(f"engine dask: {threads} workers on this machine, dashboard at {client.dashboard_link}")
+    return Cluster(client, (client, local), f"{threads} workers on this machine")
+
+
+def _remote(scheduler: str) -> Cluster:
+    from distributed import Client
+
+    is_file = Path(scheduler).is_file()
+    if not is_file and "://" not in scheduler and ":" not in scheduler:
+        raise ClusterError(
+            f"scheduler: got {scheduler!r}, expected an address such as tcp://host:8786, or a scheduler file that "
+            "exists"
+        )
+    where: dict[str, Any] = {"scheduler_file": scheduler} if is_file else {"address": scheduler}
+    try:
+        client = Client(**where, timeout=_PATIENCE, set_as_default=False)
+    except (OSError, ValueError, TypeError, ImportError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ClusterError(
+            f"scheduler: {scheduler} does not answer ({reason}), expected a scheduler that runs; start one with dask "
+            "scheduler, or leave it out for a cluster on this machine"
+        ) from None
+    return Cluster(client, (client,), scheduler)
+
+
+def _require_workers(cluster: Cluster) -> None:
+    try:
+        cluster.client.wait_for_workers(1, timeout=_PATIENCE)
+    except TimeoutError:
+        raise ClusterError(
+            f"scheduler: {cluster.where} has no workers, expected at least one; start some with dask worker ADDRESS"
+        ) from None
+
+
+def _require_versions(cluster: Cluster) -> None:
+    """Raise where a worker has no kernelfit, or another version of what does arithmetic."""
+    ours = {name: version(name) for name in _PACKAGES}
+    there = cluster.client.get_versions(packages=list(_PACKAGES))
+    python = there["client"]["host"]["python"].split(".")[:2]
+    for address, found in there["workers"].items():
+        if found["host"]["python"].split(".")[:2] != python:
+            raise ClusterError(
+                f"scheduler: the worker {address} runs Python {found['host']['python']}, expected "
+                f"{'.'.join(python)} as here; start it in the same environment"
+            )
+        for name, expected in ours.items():
+            got = found["packages"].get(name)
+            if got is None or str(got).startswith("MISSING"):
+                raise ClusterError(
+                    f"scheduler: the worker {address} has no {name}, expected {expected} as here; install "
+                    "kernelfit[dask] there"
+                )
+            if got != expected:
+                raise ClusterError(
+                    f"scheduler: the worker {address} has {name} {got}, expected {expected} as here; install the same "
+                    "version there"
+                )

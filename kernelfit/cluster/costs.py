@@ -1,0 +1,90 @@
+"""What a factor dealt out to workers costs each of them: pure arithmetic, no array is allocated here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kernelfit.cluster.deal import Deal
+from kernelfit.cluster.factor import ROWS_AT_ONCE
+from kernelfit.cpu.memory import INTERPRETER
+from kernelfit.errors import PlanError
+from kernelfit.gram.costs import Costs
+from kernelfit.gram.layout import MAX_STRIP
+
+
+@dataclass(frozen=True)
+class ShareCosts:
+    """Bytes of one share on its worker.
+
+    Attributes
+    ----------
+    held : whatever it does: the interpreter, the training rows, a workspace of each thread, right-hand sides
+    rows : block rows of L that are in use or on their way
+    blocks : its own part of L
+    received : what comes over its link while factoring
+    """
+
+    held: int
+    rows: int
+    blocks: int
+    received: int
+
+    @classmethod
+    def of(cls, costs: Costs, deal: Deal, share: int, threads: int) -> ShareCosts:
+        size, layout = costs.bytes_number, costs.layout
+        workspace = threads * min(MAX_STRIP, costs.n) * (layout.width * 16 + costs.d * 8)
+        vectors = 6 * costs.n * max(costs.n_rhs, 2) * 8
+        return cls(
+            INTERPRETER + costs.bytes_points + workspace + layout.width * costs.d * 8 + vectors,
+            ROWS_AT_ONCE * layout.width * costs.n * size,
+            deal.elements(share) * size,
+            deal.received(share) * size,
+        )
+
+    @property
+    def on_disk(self) -> int:
+        """Memory where its blocks are read from a file."""
+        return self.held + self.rows
+
+    @property
+    def in_memory(self) -> int:
+        return self.held + self.rows + self.blocks
+
+
+@dataclass(frozen=True)
+class Room:
+    """Bytes of memory and of disk that a worker may take, and its threads."""
+
+    memory: int
+    disk: int
+    threads: int
+
+
+def placed(costs: Costs, deal: Deal, rooms: Sequence[Room], tier: str, seen: bool) -> list[bool]:
+    """For each share whether its blocks go to the disk of its worker; `seen`: they go to a run's file in any case.
+
+    Raises `PlanError` where a worker has too little memory or disk, with what is missing.
+    """
+    on_disk: list[bool] = []
+    for p, room in enumerate(rooms):
+        share = ShareCosts.of(costs, deal, p, room.threads)
+        fits = share.in_memory <= room.memory
+        if tier == "ram" and not fits:
+            raise PlanError(
+                f"memory: {share.in_memory:,} bytes needed on worker {p} of {len(rooms)} for its share of n = "
+                f"{costs.n:,}, got {room.memory:,}; take more workers, or tier='disk'"
+            )
+        to_disk = tier == "disk" or not fits
+        if to_disk and share.on_disk > room.memory:
+            raise PlanError(
+                f"memory: {share.on_disk:,} bytes needed on worker {p} of {len(rooms)} beside its share of n = "
+                f"{costs.n:,} on its disk, got {room.memory:,}; give it more memory, or a smaller panel_width"
+            )
+        if to_disk and not seen and share.blocks > room.disk:
+            raise PlanError(
+                f"disk: {share.blocks:,} bytes needed on worker {p} of {len(rooms)} for its share of n = {costs.n:,}, "
+                f"{room.disk:,} free; take more workers, or give it another local_directory"
+            )
+        on_disk.append(to_disk)
+    return on_disk

@@ -1,0 +1,268 @@
+"""The workers of a cluster and the shares that they hold: tasks are sent to them, and lost workers are replaced.
+
+A share belongs to one worker at a time and its tasks are pinned there. When that worker is lost the share is opened on
+another one, from the panels of the run's file or from nothing, and its steps are taken again with the block rows that
+the others still hold.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import itertools
+import time
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from kernelfit.cluster import tasks
+from kernelfit.cluster.connect import Cluster
+from kernelfit.cluster.share import ShareLost
+from kernelfit.cluster.tasks import Setup
+from kernelfit.errors import ClusterError, KernelfitError
+from kernelfit.gram.protocol import GramSource
+from kernelfit.progress import Notes
+
+Result = TypeVar("Result")
+
+# Seconds between looks whether all workers are there, and to wait for one to be started again in place of a lost one.
+_LOOK, _RESTART = 1.0, 15.0
+# Losses after which the cluster counts as one that does not work.
+_MAX_LOSSES = 100
+
+
+# What Dask raises where a message or a task did not come through.
+_LOSSES = (OSError, asyncio.CancelledError, concurrent.futures.CancelledError)
+
+
+class WorkerLost(ClusterError):
+    """Shares whose workers are gone, or were started anew."""
+
+
+class Crew:
+    """Shares of one run on the workers of a cluster.
+
+    Attributes
+    ----------
+    addresses : the worker of each share
+    setup : how shares are opened; `on_disk` tells for each whether its blocks are read from a file
+    run : what tells the shares of this factor from others on the same workers
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        source: GramSource,
+        setup: Setup,
+        addresses: Sequence[str],
+        on_disk: Sequence[bool],
+        notes: Notes,
+    ) -> None:
+        self.cluster, self.setup, self._source, self._notes = cluster, setup, source, notes
+        self.addresses, self.on_disk = list(addresses), list(on_disk)
+        self.run = uuid.uuid4().hex[:8]
+        #: shares that were opened again, whose steps are to be taken again
+        self.reopened: set[int] = set()
+        self._numbers = itertools.count()
+        self._losses = 0
+        self._scattered: Any = None
+        self._opened = False
+
+    @property
+    def client(self) -> Any:
+        return self.cluster.client
+
+    # -- tasks --------------------------------------------------------------------------------------------------
+
+    def on_share(self, function: Callable[..., Any], share: int, *arguments: Any, priority: int = 0) -> Any:
+        """A future of function(run, share, ...) on the worker of the share."""
+        return self.client.submit(
+            function,
+            self.run,
+            share,
+            *arguments,
+            key=self._key(function),
+            workers=[self.addresses[share]],
+            allow_other_workers=False,
+            pure=False,
+            priority=priority,
+        )
+
+    def anywhere(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """A future of function(source, ...) on any worker, computed again where that is lost."""
+        return self.client.submit(
+            function, self.source, *arguments, key=self._key(function), pure=False, retries=3
+        )
+
+    def send(self, data: Any) -> Any:
+        """A future of what all workers are to have."""
+        return self._guarded(lambda: self.client.scatter(data, broadcast=True, hash=False))
+
+    @property
+    def source(self) -> Any:
+        """A future of K's source, which all workers have."""
+        if self._scattered is None or not any(self.client.who_has([self._scattered]).values()):
+            self._scattered = self.send(self._source)
+        return self._scattered
+
+    def settle(self, futures: Iterable[Any]) -> set[Any]:
+        """Return when some of the futures are done, with those; errors of their tasks are raised.
+
+        Raises `WorkerLost` where a worker that holds a share is gone.
+        """
+        from distributed import wait
+
+        waiting = list(futures)
+        while True:
+            done: set[Any] = set()
+            try:
+                with self.client.as_current():
+                    done = set(wait(waiting, timeout=_LOOK, return_when="FIRST_COMPLETED").done)
+            except TimeoutError:
+                self._look()
+            except _LOSSES as error:
+                raise self._lost(error) from None
+            for future in done:
+                if future.status != "finished":
+                    self._raise(future)
+            if done:
+                return done
+
+    def results(self, futures: Sequence[Any], after_each: Callable[[], None] | None = None) -> list[Any]:
+        """What all the futures give, in their order; `after_each` is called for every one that is done."""
+        waiting = set(futures)
+        while waiting:
+            done = self.settle(waiting)
+            waiting -= done
+            if after_each is not None:
+                for _ in done:
+                    after_each()
+        return list(self._guarded(lambda: self.client.gather(list(futures))))
+
+    def forget(self, futures: Sequence[Any]) -> None:
+        """Cancel tasks that nobody waits for any more; never raises."""
+        pending = [future for future in futures if future.status == "pending"]
+        try:
+            if pending and self.client.status == "running":
+                self.client.cancel(pending, force=True)
+        except Exception:
+            return
+
+    def recovered(self, action: Callable[[], Result]) -> Result:
+        """What `action` returns; after a loss, once the shares are open again, it is called again."""
+        lost = False
+        while True:
+            try:
+                if lost or not self._opened:
+                    self._renew()
+                    lost = False
+                return action()
+            except (WorkerLost, ShareLost) as loss:
+                self._losses += 1
+                if self._losses > _MAX_LOSSES:
+                    raise ClusterError(
+                        f"scheduler: {self.cluster.where} lost workers {self._losses} times, the last time: {loss}; "
+                        "look into the workers' logs"
+                    ) from None
+                lost = True
+
+    def close(self) -> None:
+        """Have the workers forget their shares; never raises."""
+        self._scattered = None
+        try:
+            if self.client.status == "running":
+                self.client.run(tasks.close_shares, self.run, on_error="ignore")
+        except Exception:
+            return
+
+    # -- losses -------------------------------------------------------------------------------------------------
+
+    def _key(self, function: Callable[..., Any]) -> str:
+        return f"{function.__name__.replace('_', '-')}-{self.run}-{next(self._numbers)}"
+
+    def _look(self) -> None:
+        """Raise `WorkerLost` where a worker with a share is gone, `ClusterError` where the scheduler is."""
+        missing = set(self.addresses) - set(self._alive())
+        if missing:
+            raise WorkerLost(f"workers: lost {', '.join(sorted(missing))}")
+
+    def _alive(self) -> list[str]:
+        if self.client.status != "running":
+            raise self._gone()
+        return list(self._guarded(self.client.nthreads))
+
+    def _guarded(self, action: Callable[[], Result]) -> Result:
+        """What a call to the scheduler returns; `ClusterError` where it does not answer, `WorkerLost` for others."""
+        try:
+            return action()
+        except _LOSSES as error:
+            raise self._lost(error) from None
+
+    def _lost(self, error: BaseException) -> ClusterError:
+        return WorkerLost(f"workers: {error}") if self.client.status == "running" else self._gone()
+
+    def _gone(self) -> ClusterError:
+        return ClusterError(
+            f"scheduler: {self.cluster.where} was lost; start it again, and continue with kernelfit resume where the "
+            "run has a folder"
+        )
+
+    def _raise(self, future: Any) -> None:
+        """The error of a task: ours as it is, those of a worker that died as `WorkerLost`."""
+        from distributed import KilledWorker
+
+        if future.status == "error":
+            error = future.exception()
+            if isinstance(error, KernelfitError):
+                raise error
+            if not isinstance(error, (KilledWorker, OSError)):
+                raise error
+        raise WorkerLost(f"workers: {future.key} was {future.status}")
+
+    def _renew(self) -> None:
+        """Open the shares of workers that are gone on others: such as were started in their place, or those left.
+
+        All of them where none is open, or where a worker is still there but does not have its own.
+        """
+        alive = self._awaited(len(set(self.addresses)))
+        lost = [p for p, address in enumerate(self.addresses) if address not in alive]
+        states = self.cluster.workers()
+        for p in lost:
+            before = self.addresses[p]
+            held = {address: self.addresses.count(address) for address in alive}
+            self.addresses[p] = min(alive, key=lambda address: (held[address], address))
+            needed = self.setup.deal.elements(p) * self.setup.dtype.itemsize
+            state = states.get(self.addresses[p])
+            self.on_disk[p] = self.on_disk[p] or (state is not None and needed > state.memory)
+            again = "read from the run's folder" if self.setup.finished else "computed again"
+            self._notes.add(
+                f"worker {before} was lost; its share of L is {again} on {self.addresses[p]}"
+                + (", from its disk" if self.on_disk[p] else "")
+            )
+        # A worker may have been started anew at the same address, and the source may have gone with a worker.
+        self._open(lost if lost and self._opened else range(self.setup.deal.shares))
+        self._opened = True
+
+    def _awaited(self, count: int) -> list[str]:
+        """The workers there are; waits a little for as many as there were, and for the first."""
+        deadline = time.monotonic() + _RESTART
+        while True:
+            alive = self._alive()
+            if len(alive) >= count:
+                return alive
+            if time.monotonic() > deadline:
+                if alive:
+                    return alive
+                raise ClusterError(
+                    f"scheduler: {self.cluster.where} has no workers left; start some, and solve again"
+                )
+            time.sleep(0.2)
+
+    def _open(self, shares: Iterable[int]) -> None:
+        futures = []
+        for p in shares:
+            setup = replace(self.setup, on_disk=self.on_disk[p])
+            futures.append(self.on_share(tasks.open_share, p, setup, self.source, priority=10))
+            self.reopened.add(p)
+        self.results(futures)

@@ -1,0 +1,191 @@
+"""What runs on a worker: each function is one task, named in Dask's dashboard by what it does.
+
+A worker holds its shares beside Dask's own data, by run and number; a worker that was started anew holds none, and says
+so (`ShareLost`).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernelfit.cluster.deal import Deal
+from kernelfit.cluster.share import Report, Share, ShareLost
+from kernelfit.cluster.tiles import BlockRow, DiskTiles, RamTiles, Tiles
+from kernelfit.cpu.memory import available_memory, free_disk
+from kernelfit.cpu.pool import CpuBackend
+from kernelfit.gram.layout import PanelLayout
+from kernelfit.gram.protocol import GramSource
+from kernelfit.linalg.product import Product, symmetric_product
+from kernelfit.storage.panel_file import PanelFile
+from kernelfit.typing import Float, Span
+
+_SHARES = "kernelfit_shares"
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How a share is opened, wherever that is.
+
+    Attributes
+    ----------
+    deal, dtype : which blocks, of which numbers
+    shift : what the factor has on its diagonal beside K
+    on_disk : whether blocks are read from a file, not from memory
+    factor : the file of a run that all workers see, with the offsets of its panels; None without a run
+    finished : panels that are in it already
+    """
+
+    deal: Deal
+    dtype: np.dtype[Any]
+    shift: float | Float
+    on_disk: bool = False
+    factor: tuple[Path, tuple[int, ...]] | None = None
+    finished: int = 0
+
+
+@dataclass(frozen=True)
+class WorkerState:
+    """What a worker has: bytes of memory that it may take, free bytes of its disk, threads, its folder."""
+
+    memory: int
+    disk: int
+    threads: int
+    folder: str
+
+
+def state_of_worker(dask_worker: Any = None) -> WorkerState:
+    """Of the worker that Dask gives by this name to what runs beside its tasks."""
+    worker = dask_worker
+    limit = worker.memory_manager.memory_limit
+    memory = min(available_memory(), int(limit)) if limit else available_memory()
+    return WorkerState(
+        memory, free_disk(Path(worker.local_directory)), worker.state.nthreads, worker.local_directory
+    )
+
+
+def sees(path: Path) -> bool:
+    """Whether this worker sees a file of the client's."""
+    return path.is_file()
+
+
+def open_share(run: str, index: int, setup: Setup, source: GramSource) -> int:
+    """Make the share, with the finished panels of a run in it."""
+    worker = _worker()
+    if source.kernel is not None:
+        source.kernel.compile()
+    backend = CpuBackend(worker.state.nthreads)
+    tiles = _tiles(setup, index, Path(worker.local_directory), run)
+    share = Share(setup.deal, index, source, setup.shift, tiles, backend, setup.finished)
+    shares = vars(worker).setdefault(_SHARES, {})
+    before = shares.pop((run, index), None)
+    if before is not None:
+        before.close()
+    shares[run, index] = share
+    return index
+
+
+def _tiles(setup: Setup, index: int, folder: Path, run: str) -> Tiles:
+    file = None
+    if setup.factor is not None:
+        path, offsets = setup.factor
+        file = PanelFile(path, setup.deal.layout, setup.dtype, offsets, writable=True)
+    if setup.on_disk:
+        if file is not None:
+            return DiskTiles(setup.deal, file, shared=True)
+        path = Path(tempfile.mkdtemp(dir=folder, prefix="kernelfit-")) / f"share-{index}-{run}.h5"
+        # Only the blocks of this share are written, so that the rest of the file takes no room.
+        own = PanelFile.create(path, setup.deal.layout, setup.dtype, named=False, reserved=False)
+        return DiskTiles(setup.deal, own, shared=False)
+    tiles = RamTiles(setup.deal, setup.dtype, file)
+    for i in setup.deal.rows(index):
+        for k in range(min(setup.finished, i + 1)):
+            tiles.load(i, k)
+    return tiles
+
+
+def close_shares(run: str, dask_worker: Any = None) -> None:
+    """Forget all shares of a run."""
+    shares = vars(dask_worker).get(_SHARES, {})
+    for key in [key for key in shares if key[0] == run]:
+        shares.pop(key).close()
+
+
+def block_row(run: str, index: int, j: int, above: BlockRow | None, *after: Any) -> BlockRow:
+    return _share(run, index).block_row(j, above)
+
+
+def receive(run: str, index: int, row: BlockRow) -> BlockRow:
+    """The row itself: what a worker is given it has in its memory, one step before it needs it."""
+    return row
+
+
+def advance(run: str, index: int, j: int, row: BlockRow | None, *after: Any) -> Report:
+    return _share(run, index).advance(j, row)
+
+
+def begin(run: str, index: int, solve: str, blocks: dict[int, NDArray[Any]]) -> None:
+    _share(run, index).begin(solve, blocks)
+
+
+def begin_identity(run: str, index: int, solve: str, columns: Span) -> None:
+    _share(run, index).begin_identity(solve, columns)
+
+
+def solved(run: str, index: int, solve: str, j: int, above: NDArray[Any] | None, *after: Any) -> NDArray[Any]:
+    return _share(run, index).solved(solve, j, above)
+
+
+def subtract(run: str, index: int, solve: str, j: int, x: NDArray[Any], *after: Any) -> None:
+    _share(run, index).subtract(solve, j, x)
+
+
+def solved_transposed(
+    run: str, index: int, solve: str, j: int, sums: list[Any], *after: Any
+) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """`sums` are those of `transposed_sum`, and the pair that this gave for row j + 1."""
+    parts = [part[1] if isinstance(part, tuple) else part for part in sums]
+    return _share(run, index).solved_transposed(solve, j, [part for part in parts if part is not None])
+
+
+def transposed_sum(run: str, index: int, solve: str, j: int, *after: Any) -> NDArray[Any]:
+    return _share(run, index).transposed_sum(solve, j)
+
+
+def squared_columns(run: str, index: int, solve: str, *after: Any) -> Float:
+    """Ends the solve as well."""
+    share = _share(run, index)
+    sums = share.squared_columns(solve)
+    share.end(solve)
+    return sums
+
+
+def end(run: str, index: int, solve: str, *after: Any) -> None:
+    _share(run, index).end(solve)
+
+
+def partial_product(
+    source: GramSource, layout: PanelLayout, panels: range, vectors: Float, with_norm: bool
+) -> Product:
+    """What these panels of K give of K V, on any worker."""
+    with CpuBackend(_worker().state.nthreads) as backend:
+        return symmetric_product(source, layout, vectors, backend, with_norm=with_norm, panels=panels)
+
+
+def _worker() -> Any:
+    from distributed import get_worker
+
+    return get_worker()
+
+
+def _share(run: str, index: int) -> Share:
+    share = vars(_worker()).get(_SHARES, {}).get((run, index))
+    if share is None:
+        raise ShareLost(f"share {index}: this worker has none of run {run}")
+    found: Share = share
+    return found

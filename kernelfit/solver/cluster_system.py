@@ -1,0 +1,351 @@
+"""A factored system whose block rows live on the workers of a Dask cluster."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kernelfit.cluster import solves, tasks
+from kernelfit.cluster.connect import Cluster
+from kernelfit.cluster.costs import Room, placed
+from kernelfit.cluster.crew import Crew
+from kernelfit.cluster.deal import Deal
+from kernelfit.cluster.factor import Factorisation
+from kernelfit.cluster.share import Report
+from kernelfit.cluster.tasks import Setup
+from kernelfit.cpu.pool import CpuBackend
+from kernelfit.errors import ClusterError, InputError, NotPositiveDefiniteError
+from kernelfit.gram.costs import Costs
+from kernelfit.gram.plan import Plan
+from kernelfit.gram.points import Points
+from kernelfit.gram.precision import precision_of
+from kernelfit.gram.protocol import GramSource
+from kernelfit.linalg.cholesky import Pivots, weak_threshold
+from kernelfit.linalg.condition import inverse_norm_of
+from kernelfit.linalg.product import Product
+from kernelfit.progress import Notes, Progress, Silent
+from kernelfit.runs.folder import Run
+from kernelfit.solver.predict import predict
+from kernelfit.solver.problem import Problem
+from kernelfit.solver.problem_record import record_of
+from kernelfit.solver.resources import Resources
+from kernelfit.solver.singular import explained
+from kernelfit.typing import Float, Span
+
+# Parts of a product with K, or of a prediction, for each worker: enough that a slower one takes fewer.
+_PARTS = 4
+# Pairs of rows below which a prediction is made here.
+_PAIRS_HERE = 10**7
+
+
+class ClusterSystem:
+    """A `kernelfit.solver.system.System` on a cluster, which it closes with itself where it was started for it."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        plan: Plan,
+        cluster: Cluster,
+        shares: list[tuple[str, bool]],
+        backend: CpuBackend,
+        notes: Notes,
+        run: Run | None = None,
+    ) -> None:
+        self.problem, self.plan, self.backend, self.run = problem, plan, backend, run
+        self.name = f"dask, {len(shares)} workers"
+        self.seconds = dict.fromkeys(("gram", "factor"), 0.0)
+        self.traffic = dict.fromkeys(("factor_read", "factor_written", "received"), 0)
+        self.pivots = Pivots()
+        self.bytes_read = 0
+        self._cluster, self._shares, self._notes = cluster, shares, notes
+        self._deal = Deal(plan.layout, len(shares))
+        self._inverse_norm: float | None = None
+        self._crew: Crew | None = None
+        self._factorisation: Factorisation | None = None
+
+    @property
+    def closed(self) -> bool:
+        return self._crew is None
+
+    def factorise(self, progress: Progress, after_panel: Callable[[int], None] | None = None) -> None:
+        run, layout = self.run, self.plan.layout
+        dtype = precision_of(self.plan.precision).factor
+        setup = Setup(self._deal, dtype, self.problem.shift)
+        finished = 0
+        if run is not None:
+            finished = run.finished
+            setup = replace(setup, factor=run.factor_file(), finished=finished)
+            self.seconds = dict(zip(("gram", "factor"), run.seconds, strict=True))
+        addresses, on_disk = zip(*self._shares, strict=True)
+        self._crew = Crew(self._cluster, self.problem.source, setup, addresses, on_disk, self._notes)
+        record = _Record(self, after_panel)
+        try:
+            with progress.phase("factor", layout.factor_flops(), "flop") as advance:
+                if run is not None:
+                    record.take_up(run)
+                self._factorisation = Factorisation(self._crew, advance, record.panel)
+                self._crew.recovered(self._factorisation.run)
+        except NotPositiveDefiniteError as error:
+            raise explained(error, self.problem, self.plan.precision) from None
+        gram, factor = record.seconds()
+        self.seconds["gram"] += gram
+        self.seconds["factor"] += factor
+        size = dtype.itemsize
+        self.traffic["received"] += sum(self._deal.received(p) for p in range(len(self._shares))) * size
+        if run is not None:
+            self.traffic["factor_written"] += layout.elements * size
+
+    def apply_inverse(self, vectors: Float) -> Float:
+        return self._solved(solves.solve_factored, vectors)
+
+    def apply_lower_inverse(self, vectors: Float) -> Float:
+        return self._solved(solves.solve_lower, vectors)
+
+    def product(
+        self, vectors: Float, progress: Progress, name: str, *, with_norm: bool = False, fresh: bool = True
+    ) -> Product:
+        layout, source = self.plan.layout, self.problem.source
+        flops = layout.n * (layout.n + 1) / 2.0 * (source.flops_per_entry + 4.0 * vectors.shape[1])
+        # Dealt out like cards: a panel costs as many tiles as there are rows below it.
+        parts = max(1, min(layout.count, _PARTS * len(self._shares)))
+        panels = [range(first, layout.count, parts) for first in range(parts)]
+        crew = self._having_factor()
+
+        def multiplied() -> list[Product]:
+            sent = crew.send(vectors)
+            futures = [crew.anywhere(tasks.partial_product, layout, part, sent, with_norm) for part in panels]
+            with progress.phase(name, flops, "flop") as advance:
+                return crew.results(futures, lambda: advance(flops / parts))
+
+        products = crew.recovered(multiplied)
+        values = np.sum([each.values for each in products], axis=0)
+        if not with_norm:
+            return Product(values)
+        absolute = [each.absolute for each in products if each.absolute is not None]
+        return Product(values, np.sum([each.sums for each in products], axis=0), np.sum(absolute, axis=0))
+
+    def inverse_norm(self) -> float:
+        if self._inverse_norm is None:
+            self._inverse_norm = inverse_norm_of(self.apply_inverse, self.problem.n, self.pivots.row)
+        return self._inverse_norm
+
+    def inverse_diagonal(self, progress: Progress) -> Float:
+        n, crew = self.problem.n, self._having_factor()
+        with progress.phase("leave-one-out", n**3 / 3.0, "flop") as advance:
+            return self._recovered(lambda: solves.inverse_diagonal(crew, self.plan.inverse_columns, advance))
+
+    def predict(self, rows: Points, alpha: Float, progress: Progress) -> Float:
+        kernel, points = self.problem.kernel, self.problem.points
+        assert kernel is not None
+        assert points is not None
+        m, n, crew = rows.shape[0], self.problem.n, self._having_factor()
+        if float(m) * n < _PAIRS_HERE:
+            with CpuBackend(self.backend.threads) as backend:
+                return predict(kernel, points, rows, alpha, backend, progress)
+        parts = min(m, _PARTS * len(self._shares))
+        cuts = np.linspace(0, m, parts + 1).astype(int)
+
+        def predicted() -> list[Float]:
+            sent, to_all = crew.send(alpha), crew.send(rows)
+            spans = list(zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True))
+            futures = [crew.anywhere(_predicted, to_all, span, sent) for span in spans]
+            with progress.phase("predict", float(m) * n, "entries") as advance:
+                return crew.results(futures, lambda: advance(float(m) * n / parts))
+
+        return np.concatenate(crew.recovered(predicted))
+
+    def fall_back(self, notes: Notes) -> ClusterSystem:
+        self._forget()
+        costs = _costs(self.problem, "float64", self.plan.panel_width)
+        addresses = [address for address, _ in self._shares]
+        plan, shares = _planned(costs, self._cluster, "auto", self.run is not None, addresses)
+        if self.run is not None:
+            self.run.restart(record_of(self.problem, plan, notes.lines))
+        follower = ClusterSystem(self.problem, plan, self._cluster, shares, self.backend, notes, self.run)
+        follower.seconds = dict(self.seconds)
+        return follower
+
+    def close(self) -> None:
+        self._forget()
+        self._cluster.close()
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _having_factor(self) -> Crew:
+        assert self._crew is not None
+        return self._crew
+
+    def _recovered(self, action: Callable[[], Any]) -> Any:
+        """`action` with all of L on the workers, made again where some was lost."""
+        crew, factorisation = self._having_factor(), self._factorisation
+        assert factorisation is not None
+
+        def whole() -> Any:
+            if crew.reopened:
+                factorisation.run()
+            return action()
+
+        return crew.recovered(whole)
+
+    def _solved(self, solve: Callable[[Crew, Any], Any], vectors: Float) -> Float:
+        crew = self._having_factor()
+        solved: Float = self._recovered(lambda: solve(crew, vectors)).astype(np.float64, copy=False)
+        return solved
+
+    def _forget(self) -> None:
+        if self._crew is not None:
+            self._crew.close()
+            self._crew = self._factorisation = None
+
+
+class _Record:
+    """What finished panels tell: pivots, seconds, and the journal of a run."""
+
+    def __init__(self, system: ClusterSystem, after_panel: Callable[[int], None] | None) -> None:
+        self._system, self._after_panel = system, after_panel
+        self._layout = system.plan.layout
+        self._threshold = weak_threshold(
+            system.problem.source.diagonal(), self._layout.n, precision_of(system.plan.precision).factor
+        )
+        self._started = self._last = time.perf_counter()
+        self._gram = self._total = 0.0
+
+    def take_up(self, run: Run) -> None:
+        """Panels that an earlier process finished."""
+        for j, diagonal in enumerate(run.diagonals()):
+            self._pivots(j, diagonal)
+
+    def panel(self, j: int, reports: list[Report]) -> None:
+        """Panel j is done; `reports` are those of the steps in which its blocks were made."""
+        system = self._system
+        step = [report for report in reports if report.j == j]
+        for report in step:
+            if report.diagonal is not None:
+                self._pivots(j, report.diagonal)
+        gram = sum(report.seconds_gram for report in step)
+        total = sum(report.seconds for report in step)
+        self._gram += gram
+        self._total += total
+        now = time.perf_counter()
+        wall, self._last = now - self._last, now
+        share = gram / total if total else 0.0
+        if system.run is not None:
+            checksums = {
+                (first, stop): crc
+                for report in reports
+                for panel, first, stop, crc in report.checksums
+                if panel == j
+            }
+            rows = tuple((*span, crc) for span, crc in sorted(checksums.items()))
+            system.run.record(j, rows, (share * wall, (1.0 - share) * wall))
+        if self._after_panel is not None:
+            self._after_panel(j)
+
+    def seconds(self) -> tuple[float, float]:
+        """Of the clock, for K and for the factor, as the workers' times were divided."""
+        wall = time.perf_counter() - self._started
+        share = self._gram / self._total if self._total else 0.0
+        return share * wall, (1.0 - share) * wall
+
+    def _pivots(self, j: int, diagonal: Any) -> None:
+        first, last = self._layout.start(j), self._layout.stop(j)
+        self._system.pivots.add(diagonal, first, self._threshold[first:last])
+
+
+def place_on_cluster(
+    problem: Problem,
+    resources: Resources,
+    cluster: Cluster,
+    notes: Notes,
+    backend: CpuBackend,
+    begin: Callable[[Plan], Run | None],
+) -> ClusterSystem:
+    """The system on a cluster that was reached; `begin` opens its run, and None is for a solve without one.
+
+    Raises `PlanError`, and `ClusterError` where workers do not see the run's folder.
+    """
+    require_supported(problem)
+    layout = problem.source.layout
+    costs = _costs(problem, problem.precision, resources.panel_width if layout is None else layout.width)
+    plan, shares = _planned(costs, cluster, resources.tier, False, None)
+    run = begin(plan)
+    try:
+        if run is not None:
+            _require_seen(cluster, run.folder)
+            plan = run.plan
+        spilled = [address for address, on_disk in shares if on_disk]
+        if spilled and resources.tier == "auto":
+            notes.add(f"tier disk on {', '.join(spilled)}: their share of L does not fit into their memory")
+        return ClusterSystem(problem, plan, cluster, shares, backend, notes, run)
+    except BaseException:
+        if run is not None:
+            run.close()
+        raise
+
+
+def require_supported(problem: Problem) -> None:
+    """Raise `InputError` for what the workers cannot compute by themselves."""
+    if problem.points is None:
+        raise InputError(
+            "engine: got dask for a Gram matrix that is stored, expected rows and a kernel, from which workers form "
+            "their part of it; take engine='process'"
+        )
+    if problem.numbers.tensor_cores:
+        raise InputError(
+            f"precision: got {problem.precision} beside engine='dask', expected float64, float32 or mixed"
+        )
+
+
+def _costs(problem: Problem, precision: str, width: int | None) -> Costs:
+    return Costs.of(
+        n=problem.n,
+        d=0 if problem.points is None else problem.points.width,
+        n_rhs=problem.targets.shape[1],
+        precision=precision,
+        bytes_points=problem.bytes_points,
+        panel_width=width,
+    )
+
+
+def _planned(
+    costs: Costs, cluster: Cluster, tier: str, seen: bool, addresses: list[str] | None
+) -> tuple[Plan, list[tuple[str, bool]]]:
+    """The plan, and the worker of each share with whether its blocks go to its disk."""
+    states = cluster.workers()
+    # The largest first: with shares of equal size it makes no difference, and on a tie the order is always the same.
+    names = addresses or sorted(states, key=lambda address: (-states[address].memory, address))
+    if not set(names) <= set(states):
+        raise ClusterError(f"scheduler: {cluster.where} lost a worker before the work began; solve again")
+    rooms = [Room(states[name].memory, states[name].disk, states[name].threads) for name in names]
+    deal = Deal(costs.layout, len(names))
+    on_disk = placed(costs, deal, rooms, tier, seen)
+    plan = Plan.in_memory(costs, sum(room.memory for room in rooms))
+    threads = sum(room.threads for room in rooms)
+    rows = min(costs.n, costs.max_rows_at_once)
+    plan = replace(plan, tier="cluster", threads=threads, rows_at_once=rows)
+    return plan, list(zip(names, on_disk, strict=True))
+
+
+def _require_seen(cluster: Cluster, folder: Path) -> None:
+    """Raise `ClusterError` where a worker does not see the folder of a run, into which it writes its blocks."""
+    answers = cluster.client.run(tasks.sees, folder / "run.h5")
+    blind = sorted(address for address, seen in answers.items() if not seen)
+    if blind:
+        raise ClusterError(
+            f"run_dir: the worker {blind[0]} does not see {folder}, expected a folder that all workers share, as each "
+            "writes its part of L there"
+        )
+
+
+def _predicted(source: GramSource, rows: Points, span: Span, alpha: Float) -> Float:
+    """A part of a prediction, on any worker."""
+    assert source.kernel is not None
+    assert source.points is not None
+    part = rows.take(np.arange(*span), like=source.points)
+    with CpuBackend(1) as backend:
+        return predict(source.kernel, source.points, part, alpha, backend, Silent())

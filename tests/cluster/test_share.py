@@ -1,0 +1,187 @@
+"""Shares of a factor, as workers would use them one after another, without a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kernelfit.cluster.deal import Deal
+from kernelfit.cluster.share import Share, ShareLost
+from kernelfit.cluster.tiles import DiskTiles, RamTiles
+from kernelfit.cpu.pool import CpuBackend
+from kernelfit.errors import NotPositiveDefiniteError
+from kernelfit.gram.layout import PanelLayout
+from kernelfit.gram.points import Points
+from kernelfit.gram.source import KernelGram
+from kernelfit.kernels import Laplacian
+from kernelfit.linalg.cholesky import factor
+from kernelfit.linalg.leave_one_out import inverse_diagonal
+from kernelfit.linalg.triangular import solve_factored
+from kernelfit.storage.panel_file import PanelFile
+from kernelfit.storage.panels import RamPanels
+
+SHAPES = [(1, 1), (50, 50), (131, 32), (257, 64)]
+
+
+def gram(rng: np.random.Generator, n: int) -> KernelGram:
+    return KernelGram(Laplacian(gamma=0.2), Points(rng.standard_normal((n, 3))))
+
+
+@pytest.fixture
+def backend() -> Iterator[CpuBackend]:
+    with CpuBackend(1) as backend:
+        yield backend
+
+
+def panels_of(source: KernelGram, layout: PanelLayout, backend: CpuBackend) -> RamPanels:
+    store = RamPanels(layout, np.float64)
+    factor(source, 0.5, store, backend)
+    return store
+
+
+def shares_of(source: KernelGram, deal: Deal, tmp_path: Path | None = None) -> list[Share]:
+    def tiles(p: int) -> RamTiles | DiskTiles:
+        if tmp_path is None:
+            return RamTiles(deal, np.dtype(np.float64))
+        file = PanelFile.create(tmp_path / f"{p}.h5", deal.layout, np.float64, named=False, reserved=False)
+        return DiskTiles(deal, file, shared=False)
+
+    return [Share(deal, p, source, 0.5, tiles(p), CpuBackend(1)) for p in range(deal.shares)]
+
+
+def factorise(shares: list[Share], last: int | None = None) -> None:
+    deal, row = shares[0].deal, None
+    for j in range(deal.layout.count if last is None else last):
+        row = shares[deal.owner(j)].block_row(j, row)
+        for share in shares:
+            share.advance(j, row)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+@pytest.mark.parametrize(("n", "width"), SHAPES)
+def test_every_block_row_has_one_owner_and_the_costs_add_up(n: int, width: int, count: int) -> None:
+    deal = Deal(PanelLayout(n, width), count)
+    rows = sorted(i for p in range(count) for i in deal.rows(p))
+    assert rows == list(range(deal.layout.count))
+    square = sum(deal.height(i) * deal.layout.stop(i) for i in rows)
+    assert sum(deal.elements(p) for p in range(count)) == square
+    assert all(deal.received(p) <= square for p in range(count))
+    assert count > 1 or deal.received(0) == 0
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize(("n", "width"), SHAPES)
+def test_shares_hold_the_factor_of_one_process(
+    rng: np.random.Generator,
+    backend: CpuBackend,
+    tmp_path: Path,
+    n: int,
+    width: int,
+    count: int,
+    on_disk: bool,
+) -> None:
+    source, layout = gram(rng, n), PanelLayout(n, width)
+    expected = panels_of(source, layout, backend)
+    deal = Deal(layout, count)
+    shares = shares_of(source, deal, tmp_path if on_disk else None)
+    factorise(shares)
+    for i in range(layout.count):
+        left, square = shares[deal.owner(i)].block_row(i, None)
+        for piece in (piece for batch in expected.stream(range(i + 1)) for piece in batch):
+            span, block = deal.span(i), square if piece.k == i else left[piece.k]
+            np.testing.assert_allclose(block, piece.rows(span), rtol=0, atol=1e-14)
+    for share in shares:
+        share.close()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_solves_and_columns_of_the_inverse(rng: np.random.Generator, backend: CpuBackend, count: int) -> None:
+    source, layout = gram(rng, 131), PanelLayout(131, 32)
+    expected = panels_of(source, layout, backend)
+    deal = Deal(layout, count)
+    shares = shares_of(source, deal)
+    factorise(shares)
+    rhs = rng.standard_normal((131, 2))
+    for p, share in enumerate(shares):
+        share.begin("s", {i: rhs[slice(*deal.span(i))] for i in deal.rows(p)})
+    x = None
+    for j in range(layout.count):
+        x = shares[deal.owner(j)].solved("s", j, x)
+        for share in shares:
+            share.subtract("s", j, x)
+    y = {}
+    for j in reversed(range(layout.count)):
+        sums = [share.transposed_sum("s", j) for share in shares if any(i > j for i in share.filled)]
+        y[j], _ = shares[deal.owner(j)].solved_transposed("s", j, sums)
+    solve_factored(expected, rhs, backend)
+    np.testing.assert_allclose(
+        np.concatenate([y[j] for j in range(layout.count)]), rhs, rtol=1e-12, atol=1e-14
+    )
+
+    squares = np.zeros(20)
+    for share in shares:
+        share.begin_identity("e", (40, 60))
+    x = None
+    for j in range(1, layout.count):
+        x = shares[deal.owner(j)].solved("e", j, x)
+        for share in shares:
+            share.subtract("e", j, x)
+    for share in shares:
+        squares += share.squared_columns("e")
+        share.end("e")
+    np.testing.assert_allclose(squares, inverse_diagonal(expected, backend)[40:60], rtol=1e-12)
+    with pytest.raises(ShareLost, match="knows no solve"):
+        shares[0].squared_columns("e")
+
+
+def test_a_share_that_was_lost_catches_up_from_the_rows_that_others_hold(
+    rng: np.random.Generator, backend: CpuBackend
+) -> None:
+    source, deal = gram(rng, 131), Deal(PanelLayout(131, 32), 2)
+    shares = shares_of(source, deal)
+    factorise(shares, last=3)
+    kept = shares[1].block_row(1, None)
+    shares[0] = shares_of(source, deal)[0]
+    with pytest.raises(ShareLost):
+        shares[0].block_row(3, kept)
+    with pytest.raises(ShareLost):
+        shares[0].advance(2, kept)
+    factorise(shares)
+    expected = panels_of(source, deal.layout, backend)
+    left, square = shares[deal.owner(4)].block_row(4, None)
+    last = expected._panels[4]
+    np.testing.assert_allclose(square, last, atol=1e-14)
+    assert len(left) == 4
+
+
+def test_a_step_that_is_asked_for_again_gives_the_same_report(rng: np.random.Generator) -> None:
+    source, deal = gram(rng, 131), Deal(PanelLayout(131, 32), 2)
+    shares = shares_of(source, deal)
+    row = shares[0].block_row(0, None)
+    report = shares[0].advance(0, row)
+    assert report.diagonal is not None
+    assert report.flops > 0
+    assert shares[0].advance(0, row) is report
+
+
+def test_a_pivot_that_is_not_positive_names_its_row(rng: np.random.Generator) -> None:
+    points = Points(np.repeat(rng.standard_normal((50, 2)), 2, axis=0))
+    deal = Deal(PanelLayout(100, 32), 2)
+    shares = [
+        Share(
+            deal,
+            p,
+            KernelGram(Laplacian(gamma=0.2), points),
+            0.0,
+            RamTiles(deal, np.dtype(float)),
+            CpuBackend(1),
+        )
+        for p in range(2)
+    ]
+    with pytest.raises(NotPositiveDefiniteError) as caught:
+        factorise(shares)
+    assert 0 < caught.value.row < 100
