@@ -16,12 +16,12 @@ from kernelfit.report.grid import Grid
 from kernelfit.storage import json_output
 
 from . import completion
-from .options import json_option
+from .options import command_line, json_option
 from .output import CommandGroup, emit
 from .output import show as show_text
 from .output_folder import staged
 
-FILTERS, MAPS = "filters.png", "maps.png"
+FILTERS, MAPS, FEATURES = "filters.png", "maps.png", "features.json"
 
 
 @click.group(name="features", cls=CommandGroup)
@@ -75,7 +75,11 @@ def list_(json_target: str | None) -> None:
 @click.option(
     "--images", type=click.IntRange(1, 16), default=3, show_default=True, help="Images to draw maps of."
 )
-@click.option("--out", type=click.Path(path_type=Path), help=f"New folder for {FILTERS} and {MAPS}.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help=f"New folder for {FILTERS}, {MAPS} and {FEATURES}, which kernelfit report shows.",
+)
 @json_option
 def show(
     name: str,
@@ -106,12 +110,14 @@ def show(
             "default_gamma_factor": feature.default_gamma_factor,
             "options": {key: getattr(feature, key) for key in known},
             "pictures": [],
+            "command": command_line(click.get_current_context()),
         }
         if folder is not None:
             figures.save(feature_pictures.filters(feature), folder / FILTERS)
             figures.save(feature_pictures.maps(feature, rows, min(images, len(rows))), folder / MAPS)
             assert out is not None
             record["pictures"] = [str(out / FILTERS), str(out / MAPS)]
+            json_output.write(record, folder / FEATURES)
     headings = ("Option", "Value", "Default", "Meaning")
     table = Grid(headings, words=(3,), title=f"{name}: {summary(name)}")
     for key, option in known.items():

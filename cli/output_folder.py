@@ -23,11 +23,11 @@ def offer_to_resume(run_dir: Path | None) -> bool:
 
 
 @contextmanager
-def staged(target: Path | None) -> Iterator[Path | None]:
+def staged(target: Path | None, argument: str = "--out") -> Iterator[Path | None]:
     """A temporary folder beside `target` that takes its name when the block ends without an error.
 
     It is made before the block runs, so that a place that cannot be written is found before any work; with None
-    nothing is made. Raises `InputError` where `target` holds something already or cannot be made.
+    nothing is made. Raises `InputError` where `target` holds something already or cannot be made; it names `argument`.
     """
     if target is None:
         yield None
@@ -35,14 +35,14 @@ def staged(target: Path | None) -> Iterator[Path | None]:
     target = target.absolute()
     try:
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise InputError(f"--out: {target} exists and is not an empty folder; name a new one")
+            raise InputError(f"{argument}: {target} exists and is not an empty folder; name a new one")
         target.parent.mkdir(parents=True, exist_ok=True)
         # Moving a folder onto an empty one needs the right to change both.
         require_writable(target if target.exists() else target.parent)
     except InputError:
         raise
     except OSError as error:
-        raise not_writable("--out", target, error) from None
+        raise not_writable(argument, target, error) from None
     with atomic.replacing_folder(target) as temporary:
         yield temporary
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,11 @@ from kernelfit.experiments.experiment import Experiment
 from kernelfit.experiments.result import Result
 from kernelfit.progress import ProgressLike, as_progress
 from kernelfit.runs.folder import RESULT
+from kernelfit.solver.solution import Solution
 from kernelfit.typing import Array, Float
+
+if TYPE_CHECKING:  # scikit-learn comes with it
+    from kernelfit.features.images import ImageFeatures
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,9 @@ class Examination:
     dataset : its rows, corrupted as they were; None where they could not be read again
     scores : f at the test rows (m, c)
     left_out : f_{-i}(x_i) at the training rows (n, c), where the run reported leave-one-out errors
+    isolation : (n,) share of k(x_i, x_i) that is left once the other training rows are taken off: 1 / (A^-1)_ii over
+        A_ii, A = K + ridge I; known with `left_out`
+    filters : names and pixels of what the feature map looks for, where there is one that can be drawn
     notes : what could not be looked at, and why
     """
 
@@ -35,6 +42,8 @@ class Examination:
     dataset: Dataset | None = None
     scores: Float | None = None
     left_out: Float | None = None
+    isolation: Float | None = None
+    filters: tuple[tuple[str, Array], ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -61,6 +70,20 @@ class Examination:
         assert self.dataset is not None
         assert self.left_out is not None
         return _by_margin(self.left_out, self.dataset.y_train)
+
+    def nearly_dependent(self, count: int) -> list[tuple[int, int, float | None]]:
+        """At most `count` training rows that are most nearly a combination of the others: row, the row nearest to it,
+        and its `isolation`. Without that the row of the smallest pivot alone."""
+        assert self.dataset is not None
+        if self.isolation is None:
+            row = self.record.get("min_pivot_row")
+            return [] if row is None or row >= self.dataset.n_train else [(row, self.nearest_to(row), None)]
+        pairs: list[tuple[int, int, float | None]] = []
+        for row in np.argsort(self.isolation, kind="stable")[: 4 * count].tolist():
+            near = self.nearest_to(row)
+            if not any(near == other and row == beside for other, beside, _ in pairs):
+                pairs.append((row, near, float(self.isolation[row])))
+        return pairs[:count]
 
     def nearest_to(self, row: int) -> int:
         """The training row nearest to a training row, by squared differences."""
@@ -97,11 +120,15 @@ def examine(run_dir: Path, progress: ProgressLike = None) -> Examination:
     try:
         with Experiment.opened(run_dir, progress=progress) as (_, solved):
             solution, prepared = solved.solution, solved.prepared
-            left_out = solution.leave_one_out(progress)
-            left_out = prepared.restored(left_out.reshape(len(left_out), -1))
+            left_out = solution.leave_one_out(progress).reshape(solution.rows_given, -1)
             whole = len(left_out) == solved.dataset.n_train
             return Examination(
-                record, solved.dataset, _scores(result, solved.dataset), left_out if whole else None
+                record,
+                solved.dataset,
+                _scores(result, solved.dataset),
+                prepared.restored(left_out) if whole else None,
+                _isolation(solution, left_out) if whole else None,
+                _filters(prepared.feature),
             )
     except (DataError, InputError) as error:
         return _without_rows(record, error)
@@ -113,13 +140,42 @@ def examine_result(result: Result, progress: ProgressLike = None) -> Examination
     try:
         assert result.inputs is not None
         dataset = result.inputs.load(as_progress(progress))
-        return Examination(record, dataset, _scores(result, dataset))
+        scores = _scores(result, dataset)
+        return Examination(
+            record, dataset, scores, filters=_filters(None if result.fitted is None else result.fitted[0])
+        )
     except (DataError, InputError) as error:
         return _without_rows(record, error)
 
 
 def _without_rows(record: dict[str, Any], error: Exception) -> Examination:
     return Examination(record, notes=(f"the rows could not be looked at: {error}",))
+
+
+def _isolation(solution: Solution, left_out: Float) -> Float | None:
+    """1 / (A^-1)_ii over A_ii, A = K + ridge I: alpha_i / (A^-1)_ii is what leave-one-out misses by, and the target of
+    the largest alpha_i tells it best.
+
+    None where rows were left out of the solve, or K_ii is not known.
+    """
+    if len(solution.kept) != len(left_out) or solution.kernel is None or solution.points is None:
+        return None
+    targets, alpha = solution.targets, solution.alpha
+    column = np.abs(alpha).argmax(axis=1)[:, None]
+    missed = np.take_along_axis(targets - left_out, column, axis=1)
+    divisor = np.take_along_axis(alpha, column, axis=1)
+    if (divisor == 0).any():
+        return None
+    with np.errstate(all="ignore"):
+        share = (missed / divisor)[:, 0] / (solution.kernel.diagonal(solution.points) + solution.ridge)
+    return share if np.isfinite(share).all() else None
+
+
+def _filters(feature: ImageFeatures | None) -> tuple[tuple[str, Array], ...]:
+    try:
+        return () if feature is None else tuple(feature.filter_pictures())
+    except InputError:  # a map that has none
+        return ()
 
 
 def _scores(result: Result, dataset: Dataset) -> Float | None:

@@ -1,4 +1,4 @@
-"""Figures. Matplotlib is imported on use and without its global state."""
+"""Figures as files, and the charts of a benchmark. Matplotlib is imported on use and without its global state."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy as np
 
 from kernelfit.errors import InputError
 from kernelfit.experiments.scaling import FITTED_SIZES
-from kernelfit.report import tables
+from kernelfit.report import plot, tables
+from kernelfit.report.chart import Axis, Chart, Rule, Series, values_of
 from kernelfit.storage import atomic
 
 if TYPE_CHECKING:
@@ -36,66 +37,69 @@ def save(figure: Figure, target: Path) -> None:
 
 
 def bench(record: dict[str, Any]) -> Figure:
+    """The charts of a benchmark side by side, for a file."""
+    return plot.figure(bench_charts(record), measured_on(record))
+
+
+def bench_charts(record: dict[str, Any]) -> list[Chart]:
     """Seconds against n on logarithmic axes, beside n^3/3 flops at the measured GEMM rate; the factor's share of it.
 
-    The fitted power is drawn over the sizes it was fitted to and no further; what is predicted is a star.
+    The fitted power is drawn over the sizes it was fitted to and no further; what is predicted stands apart.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10.0, 4.8), layout="constrained")
-    times, shares = figure.subplots(1, 2)
-    n = np.array([row["n"] for row in record["rows"]], dtype=float)
-    ahead = [(prediction["n"], prediction["seconds"]) for prediction in record["predictions"]]
-    for name, marker in (("gram", "s"), ("factor", "o"), ("solve", "^"), ("total", "D")):
-        values = np.array([row["seconds"][name] for row in record["rows"]], dtype=float)
-        if (values > 0).any():
-            times.plot(n[values > 0], values[values > 0], marker=marker, label=name)
-    for name in record["rows"][0].get("beside", {}):
-        theirs = [(row["n"], row["beside"][name].get("seconds")) for row in record["rows"]]
-        measured = [(size, seconds) for size, seconds in theirs if seconds is not None]
-        if measured:
-            times.plot(*zip(*measured, strict=True), linestyle="--", marker="x", label=f"total, {name}")
+    rows = record["rows"]
+    n = tuple(float(row["n"]) for row in rows)
+    ahead = [(float(prediction["n"]), prediction["seconds"]) for prediction in record["predictions"]]
+    lines = []
+    for name in ("gram", "factor", "solve", "total"):
+        seconds = values_of(row["seconds"][name] for row in rows)
+        if any(seconds):
+            lines.append(Series(name, n, seconds))
+    for name in rows[0].get("beside", {}):
+        theirs = values_of(row["beside"][name].get("seconds") for row in rows)
+        if any(theirs):
+            lines.append(Series(f"total, {name}", n, theirs, dashed=True))
     if record["fit"] is not None:
-        fit, fitted = record["fit"], n[-FITTED_SIZES:]
+        fit, fitted = record["fit"], np.array(n[-FITTED_SIZES:])
         label = f"total, fitted: n^{fit['exponent']:.2f}"
-        times.plot(
-            fitted, fit["coefficient"] * fitted ** fit["exponent"], color="k", linewidth=0.8, label=label
-        )
+        reached = fit["coefficient"] * fitted ** fit["exponent"]
+        lines.append(Series(label, tuple(fitted.tolist()), tuple(reached.tolist()), "curve", colour=6))
     rate = record["gemm_flops_per_second"]
     grid = np.geomspace(n[0], max([n[-1], *(size for size, _ in ahead)]), 50)
     model = f"n³/3 flops at {tables.rate(rate)}, the GEMM's"
-    times.plot(grid, grid**3 / 3 / rate, "k:", label=model)
-    if ahead:
-        times.plot(*zip(*ahead, strict=True), "k*", markersize=11, linestyle="none", label="total, predicted")
-    times.set(xscale="log", yscale="log", xlabel="training rows n", ylabel="seconds", title="time of a solve")
-    times.grid(which="both", alpha=0.25)
-    shares.plot(n, [100 * row["share_of_gemm"] for row in record["rows"]], marker="o")
-    shares.axhline(100, color="k", linestyle=":", linewidth=1)
-    shares.set(
-        xscale="log", xlabel="training rows n", ylabel="% of the GEMM's", title="rate of the factorisation"
+    lines.append(
+        Series(
+            model, tuple(grid.tolist()), tuple((grid**3 / 3 / rate).tolist()), "curve", dashed=True, colour=7
+        )
     )
-    shares.set_ylim(0, 110)
-    shares.grid(alpha=0.25)
-    _label_sizes(times, [*n, *(size for size, _ in ahead)])
-    _label_sizes(shares, list(n))
-    figure.legend(loc="outside lower center", ncols=4, fontsize=8)
-    figure.suptitle(_measured_on(record), fontsize=9)
-    return figure
+    if ahead:
+        sizes, predicted = zip(*ahead, strict=True)
+        lines.append(Series("total, predicted", sizes, values_of(predicted), "dots", colour=3))
+    shares = values_of((row["share_of_gemm"] for row in rows), 100.0)
+    every = tuple(dict.fromkeys([*n, *(size for size, _ in ahead)]))
+    return [
+        Chart(
+            "bench-time",
+            "Time of a solve",
+            Axis("training rows n", log=True, ticks=every),
+            Axis("seconds", log=True),
+            tuple(lines),
+        ),
+        Chart(
+            "bench-share",
+            "Rate of the factorisation",
+            Axis("training rows n", log=True, ticks=n),
+            Axis("% of the GEMM's", low=0, high=max(110.0, *(1.08 * (share or 0.0) for share in shares))),
+            (Series("", n, shares),),
+            (Rule("the GEMM", "y", 100.0),),
+        ),
+    ]
 
 
-def _label_sizes(axes: Any, sizes: list[float]) -> None:
-    """Ticks at the sizes themselves, in full."""
-    from matplotlib.ticker import NullFormatter
-
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xticks(sizes, [f"{size:,.0f}" for size in sizes], rotation=30)
-
-
-def _measured_on(record: dict[str, Any]) -> str:
+def measured_on(record: dict[str, Any]) -> str:
     """Rows, kernel and precision; the machine."""
     processor = record["environment"]["processor"]
     return (
         f"{record['dataset']} rows of {record['n_features']:,} features, {tables.kernel_formula(record['kernel'])}, "
-        f"{record['n_rhs']} right-hand sides, {record['precision']}\n"
+        f"{record['n_rhs']} right-hand sides, {record['precision']}; "
         f"{processor['model']}, {record['threads']} of {processor['cores']} cores; GEMM in {record['gemm_dtype']}"
     )

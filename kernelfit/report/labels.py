@@ -1,13 +1,14 @@
-"""A study of labels as a table and a figure."""
+"""A study of labels as a table and charts."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from kernelfit.report import plot
+from kernelfit.report.chart import Axis, Chart, Rule, Series, values_of
 from kernelfit.report.grid import Grid
 from kernelfit.report.tables import MISSING, kernel_formula, seconds
 
@@ -54,30 +55,46 @@ def _cell(row: dict[str, Any], key: str, unit: float, digits: str, spread: str) 
     return f"{unit * mean:{digits}}{behind}"
 
 
-def figure(summary: list[dict[str, Any]], n_classes: int) -> Figure:
-    """Test and leave-one-out error, and the norm, against p; bars are standard deviations over seeds."""
-    from matplotlib.figure import Figure
+def charts(summary: list[dict[str, Any]], n_classes: int) -> list[Chart]:
+    """Test, leave-one-out and train error, the norm, and the margin, against p; spreads are over seeds."""
+    p = values_of(row["p"] for row in summary)
 
-    drawn = Figure(figsize=(10.0, 4.2), layout="constrained")
-    errors, norms = drawn.subplots(1, 2)
-    p = np.array([row["p"] for row in summary])
+    def line(key: str, name: str, unit: float = 1.0) -> Series:
+        return Series(
+            name,
+            p,
+            values_of((row.get(key) for row in summary), unit),
+            spread=values_of((row.get(f"{key}_std") for row in summary), unit),
+        )
 
-    def line(axes: Any, key: str, label: str, marker: str, unit: float = 1.0) -> None:
-        mean = unit * np.array([row[key] for row in summary])
-        bars = unit * np.array([row[f"{key}_std"] for row in summary])
-        axes.errorbar(p, mean, yerr=bars, marker=marker, capsize=3, label=label)
-
-    line(errors, "test_error", "test (clean labels)", "o", 100)
+    chance = Rule("chance", "y", 100 * (1 - 1 / n_classes))
+    axis = Axis("fraction of labels drawn at random")
+    errors = [line("test_error", "test (clean labels)", 100.0)]
     if all(row["loo_error"] is not None for row in summary):
-        line(errors, "loo_error", "leave-one-out (fitted labels)", "s", 100)
-    line(errors, "train_error", "train (fitted labels)", "^", 100)
-    chance = 100 * (1 - 1 / n_classes)
-    errors.axhline(chance, color="k", linestyle=":", linewidth=1, label="chance")
-    errors.set(xlabel="fraction of labels drawn at random", ylabel="error, %", ylim=(-2, 102))
-    errors.legend()
-    if all(row["rkhs_norm"] is not None for row in summary):
-        line(norms, "rkhs_norm", "norm of the solution", "o")
-    norms.set(xlabel="fraction of labels drawn at random", ylabel="RKHS norm", ylim=(0, None))
-    for axes in (errors, norms):
-        axes.grid(alpha=0.25)
+        errors.append(line("loo_error", "leave-one-out (fitted labels)", 100.0))
+    errors.append(line("train_error", "train (fitted labels)", 100.0))
+    drawn = [
+        Chart(
+            "labels-error",
+            "Error while labels lose their meaning",
+            axis,
+            Axis("error, %", low=-2, high=102),
+            tuple(errors),
+            (chance,),
+        )
+    ]
+    for key, label, title in (
+        ("rkhs_norm", "RKHS norm", "Norm of the function that fits them"),
+        ("margin", "smallest margin", "Smallest margin of a training row"),
+    ):
+        if all(row.get(key) is not None for row in summary):
+            low = 0 if key == "rkhs_norm" else None
+            drawn.append(
+                Chart(f"labels-{key.replace('_', '-')}", title, axis, Axis(label, low=low), (line(key, ""),))
+            )
     return drawn
+
+
+def figure(summary: list[dict[str, Any]], n_classes: int) -> Figure:
+    """Errors and norm side by side, for a file."""
+    return plot.figure(charts(summary, n_classes)[:2])

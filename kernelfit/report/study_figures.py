@@ -1,4 +1,4 @@
-"""The studies' records as figures. Matplotlib is imported on use and without its global state."""
+"""The studies' records as charts."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kernelfit.report import plot
+from kernelfit.report.chart import Axis, Chart, Rule, Series, values_of
 from kernelfit.report.studies import averages
 
 if TYPE_CHECKING:
@@ -14,98 +16,312 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
+#: points of a curve whose theory is drawn beside it
+_THEORY = 40
+
+
+def charts(record: Row) -> list[Chart]:
+    """What a study found, as charts."""
+    return _CHARTS[record["study"]](record)
+
 
 def figure(record: Row) -> Figure:
-    """The figure of a study's record."""
-    drawn = _FIGURES[record["study"]](record)
-    for axes in drawn.axes:
-        axes.grid(alpha=0.25)
-    return drawn
+    """The same as one figure for a file; of `complexity` with the images that it names."""
+    drawn = plot.figure(charts(record), f"{record['study'].replace('-', ' ')}: {record['dataset']}")
+    images = record.get("images")
+    return drawn if images is None else _with_pictures(record, images)
 
 
-def _pair() -> tuple[Figure, Any, Any]:
-    from matplotlib.figure import Figure
-
-    drawn = Figure(figsize=(10.0, 4.2), layout="constrained")
-    left, right = drawn.subplots(1, 2)
-    return drawn, left, right
+def _percent(values: Any) -> tuple[float | None, ...]:
+    return values_of(values, 100.0)
 
 
-def _interpolants(record: Row) -> Figure:
-    drawn, errors, norms = _pair()
-    names = [
-        row["name"].replace(" that vanishes on the training rows", ", 0 on them") for row in record["rows"]
-    ]
-    at = np.arange(len(names))
-    errors.barh(at, [100 * row["test_error"] for row in record["rows"]])
-    errors.set(xlabel="test error, %", xlim=(0, 100))
-    errors.set_yticks(at, names)
-    norms.barh(at, [row["rkhs_norm"] for row in record["rows"]], color="tab:orange")
-    norms.set(xlabel="RKHS norm", yticks=[])
-    for axes in (errors, norms):
-        axes.invert_yaxis()
-    drawn.suptitle("Functions that fit every training label")
-    return drawn
+def _column(rows: list[Row], key: str, unit: float = 1.0) -> tuple[float | None, ...]:
+    return values_of((row.get(key) for row in rows), unit)
 
 
-def _sgd(record: Row) -> Figure:
-    drawn, distances, errors = _pair()
-    for path in record["rows"]:
-        line = "-" if path["start"] == "0" else "--"
-        steps = np.maximum(path["steps"], 0.5)
-        (curve,) = distances.plot(
-            steps, path["to_limit"], line, label=f"{path['method']} from {path['start']}"
-        )
-        if path["start"] == "0" and path["method"] == "gradient descent":
-            distances.plot(
-                steps[::4], path["predicted"][::4], ".", color=curve.get_color(), label="its theory"
-            )
-        errors.plot(steps, 100 * np.array(path["test_errors"]), line, color=curve.get_color())
-    distances.set(
-        xscale="log",
-        yscale="log",
-        xlabel="steps, or passes",
-        ylabel="distance from the limit",
-        ylim=(1e-9, 3),
+def _places(count: int) -> tuple[float, ...]:
+    return tuple(float(index) for index in range(count))
+
+
+def _bars(
+    name: str, title: str, names: list[str], series: list[tuple[str, tuple[float | None, ...]]], axis: Axis
+) -> Chart:
+    """Lying bars, some series beside each name."""
+    at = _places(len(names))
+    return Chart(
+        name,
+        title,
+        axis,
+        Axis(names=tuple(names)),
+        tuple(
+            Series(label, values, at, "bars", colour=number) for number, (label, values) in enumerate(series)
+        ),
     )
-    distances.legend(fontsize=7)
-    errors.set(xscale="log", xlabel="steps, or passes", ylabel="test error, %")
-    return drawn
 
 
-def _complexity(record: Row) -> Figure:
-    from matplotlib.figure import Figure
+def _interpolants(record: Row) -> list[Chart]:
+    rows = record["rows"]
+    names = [row["name"].replace(" that vanishes on the training rows", ", 0 on them") for row in rows]
+    return [
+        _bars(
+            "interpolants-error",
+            "Test error of functions that all fit every training label",
+            names,
+            [("", _column(rows, "test_error", 100.0))],
+            Axis("test error, %", low=0, high=100),
+        ),
+        _bars(
+            "interpolants-norm",
+            "Their norms: the least is that of the kernel's solution",
+            names,
+            [("", _column(rows, "rkhs_norm"))],
+            Axis("RKHS norm", low=0),
+        ),
+    ]
 
-    images = record["images"]
-    drawn = Figure(figsize=(10.0, 4.2 if images is None else 8.4), layout="constrained")
-    upper: Any = drawn
-    if images is not None:
-        parts: Any = drawn.subfigures(3, 1, height_ratios=(2.0, 1.0, 1.0))
-        upper, middle, lower = parts
-        _pictures(middle, "memorised: the others predict another class", images, ("memorised",))
-        _pictures(
-            lower,
-            "test images, each beside the training image without which it is wrong",
-            images,
-            ("hanging_test", "hanging_train"),
-        )
-    spectrum, bounds = upper.subplots(1, 2)
-    ranks, values = zip(*record["eigenvalues"], strict=True)
-    spectrum.loglog(ranks, values, marker=".")
-    spectrum.set(xlabel="rank", ylabel="eigenvalue of K", title="spectrum")
-    names = [row["labels"] for row in record["labellings"]]
-    at = np.arange(len(names))
+
+def _sgd(record: Row) -> list[Chart]:
+    distances, theory, errors = [], [], []
+    methods = list(dict.fromkeys(path["method"] for path in record["rows"]))
+    for path in record["rows"]:
+        steps = tuple(max(step, 0.5) for step in path["steps"])
+        own: Row = {
+            "name": f"{path['method']} from {path['start']}",
+            "x": steps,
+            "mark": "curve",
+            "dashed": path["start"] != "0",
+            "colour": methods.index(path["method"]),
+        }
+        distances.append(Series(**own, y=values_of(path["to_limit"])))
+        errors.append(Series(**own, y=_percent(path["test_errors"])))
+        if path["start"] == "0" and path["method"] == "gradient descent" and path["predicted"] is not None:
+            every = max(1, len(steps) // _THEORY)
+            name = "gradient descent by theory"
+            theory.append(
+                Series(
+                    name,
+                    steps[::every],
+                    values_of(path["predicted"])[::every],
+                    "dots",
+                    colour=own["colour"],
+                )
+            )
+    steps_axis = Axis("steps, or passes", log=True)
+    return [
+        Chart(
+            "descent-distance",
+            "Distance from where each method goes",
+            steps_axis,
+            Axis("distance from the limit", log=True, low=1e-9, high=3),
+            tuple(distances + theory),
+        ),
+        Chart(
+            "descent-error",
+            "Test error along the way: stopping early",
+            steps_axis,
+            Axis("test error, %", low=0),
+            tuple(errors),
+        ),
+    ]
+
+
+def _complexity(record: Row) -> list[Chart]:
+    ranks, eigenvalues = zip(*record["eigenvalues"], strict=True)
+    labellings = record["labellings"]
     shown = (
         ("bound", "margin bound"),
         ("rademacher", "Rademacher complexity"),
         ("binary_error", "test error, a class and the rest"),
     )
-    for offset, (key, label) in enumerate(shown):
-        bounds.bar(at + 0.27 * (offset - 1), [row[key] for row in record["labellings"]], 0.25, label=label)
-    bounds.axhline(0.5, color="k", linestyle=":", linewidth=1, label="guessing")
-    bounds.set_xticks(at, [f"{name} labels" for name in names])
-    bounds.set(yscale="log")
-    bounds.legend(fontsize=7)
+    drawn = [
+        Chart(
+            "spectrum",
+            "Spectrum of K",
+            Axis("rank", log=True),
+            Axis("eigenvalue", log=True),
+            (Series("", values_of(ranks), values_of(eigenvalues)),),
+        ),
+        Chart(
+            "bounds",
+            "What bounds promise, beside the error",
+            Axis(names=tuple(f"{row['labels']} labels" for row in labellings)),
+            Axis("error, or its bound", log=True),
+            tuple(
+                Series(label, _places(len(labellings)), _column(labellings, key), "bars", colour=number)
+                for number, (key, label) in enumerate(shown)
+            ),
+            (Rule("guessing", "y", 0.5),),
+        ),
+    ]
+    ridges = record.get("ridges") or []
+    if len(ridges) > 1:
+        x = _column(ridges, "ridge")
+        drawn.append(
+            Chart(
+                "stability",
+                "Stability: the same for any labels",
+                Axis("ridge", log=True),
+                Axis("", log=True),
+                (
+                    Series("stability constant", x, _column(ridges, "stability_constant")),
+                    Series("largest move, true labels", x, _column(ridges, "largest_move_true")),
+                    Series(
+                        "largest move, random labels", x, _column(ridges, "largest_move_random"), dashed=True
+                    ),
+                ),
+            )
+        )
+        drawn.append(
+            Chart(
+                "ridge-error",
+                "Test error along the ridge",
+                Axis("ridge", log=True),
+                Axis("test error, %", low=0),
+                (
+                    Series("true labels", x, _column(ridges, "test_error_true", 100.0)),
+                    Series("random labels", x, _column(ridges, "test_error_random", 100.0)),
+                ),
+            )
+        )
+    return drawn
+
+
+def _curve(record: Row) -> list[Chart]:
+    rows = averages(record["rows"], "n")
+    n = _column(rows, "n")
+    fits = {fit["quantity"]: fit for fit in record["extrapolated"]}
+    drawn = []
+    for key, unit, label, title in (
+        ("test_error", 100.0, "test error, %", "Test error against the number of rows"),
+        ("rkhs_norm", 1.0, "RKHS norm", "Norm of the interpolant"),
+        ("seconds", 1.0, "seconds", "Time of a solve"),
+    ):
+        values = _column(rows, key, unit)
+        if not any(values):
+            continue
+        series = [Series("mean over draws", n, values, spread=_column(rows, f"{key}_std", unit))]
+        fit = fits.get(key)
+        if fit is not None:
+            grid = np.geomspace(float(rows[0]["n"]), 10.0 * float(rows[-1]["n"]), 60)
+            reached = fit["limit"] + fit["coefficient"] * grid ** -fit["power"]
+            series.append(
+                Series(
+                    "extrapolated",
+                    values_of(grid.tolist()),
+                    values_of(reached.tolist(), unit),
+                    "curve",
+                    dashed=True,
+                )
+            )
+        drawn.append(
+            Chart(
+                f"curve-{key.replace('_', '-')}",
+                title,
+                Axis("training rows n", log=True),
+                Axis(label, log=True),
+                tuple(series),
+            )
+        )
+    return drawn
+
+
+def _double_descent(record: Row) -> list[Chart]:
+    rows, limit = averages(record["rows"], "p"), record["kernel_limit"]
+    share = _column(rows, "share")
+    axis = Axis("random features / training rows", log=True)
+    threshold = Rule("as many features as rows", "x", 1.0)
+
+    def line(key: str, name: str, unit: float, colour: int) -> Series:
+        return Series(
+            name, share, _column(rows, key, unit), spread=_column(rows, f"{key}_std", unit), colour=colour
+        )
+
+    return [
+        Chart(
+            "double-descent-error",
+            "Error against the number of random features",
+            axis,
+            Axis("error, %", low=0),
+            (line("test_error", "test", 100.0, 0), line("train_error", "train", 100.0, 1)),
+            (threshold, Rule("kernel, test", "y", 100 * limit["test_error"])),
+        ),
+        Chart(
+            "double-descent-norm",
+            "Norm of the weights",
+            axis,
+            Axis("norm of the weights", log=True),
+            (line("rkhs_norm", "", 1.0, 0),),
+            (threshold, Rule("kernel", "y", limit["rkhs_norm"])),
+        ),
+    ]
+
+
+def _settings(record: Row) -> list[Chart]:
+    rows = [row for row in record["rows"] if "refused" not in row]
+    by_feature = []
+    for feature in dict.fromkeys(row["features"] for row in rows):
+        shown = [row for row in rows if row["features"] == feature]
+        by_feature.append(
+            Series(
+                f"features {feature}",
+                _column(shown, "rkhs_norm"),
+                _column(shown, "test_error", 100.0),
+                "dots",
+                texts=tuple(str(row["name"]) for row in shown),
+            )
+        )
+    return [
+        _bars(
+            f"{record['study']}-error",
+            "Test error of each setting",
+            [str(row["name"]) for row in rows],
+            [("", _column(rows, "test_error", 100.0))],
+            Axis("test error, %", low=0),
+        ),
+        Chart(
+            f"{record['study']}-norm",
+            "Norm against test error",
+            Axis("RKHS norm", log=True),
+            Axis("test error, %"),
+            tuple(by_feature),
+        ),
+    ]
+
+
+_CHARTS: dict[str, Callable[[Row], list[Chart]]] = {
+    "interpolants": _interpolants,
+    "sgd": _sgd,
+    "complexity": _complexity,
+    "curve": _curve,
+    "double-descent": _double_descent,
+    "inputs": _settings,
+    "norms": _settings,
+}
+
+
+# The images that a record of `complexity` names, below its charts. --------------------------------------------------
+
+
+def _with_pictures(record: Row, images: Row) -> Figure:
+    from matplotlib.figure import Figure
+
+    shown = charts(record)[:2]
+    drawn = Figure(figsize=(10.0, 8.4), layout="constrained")
+    parts: Any = drawn.subfigures(3, 1, height_ratios=(2.0, 1.0, 1.0))
+    upper, middle, lower = parts
+    for axes, chart in zip(upper.subplots(1, len(shown)), shown, strict=True):
+        plot.draw(axes, chart)
+        axes.set_title(chart.title, fontsize=9)
+        if len(chart.series) > 1:
+            axes.legend(fontsize=7)
+    _pictures(middle, "memorised: the others predict another class", images, ("memorised",))
+    _pictures(
+        lower,
+        "test images, each beside the training image without which it is wrong",
+        images,
+        ("hanging_test", "hanging_train"),
+    )
     return drawn
 
 
@@ -124,84 +340,4 @@ def _pictures(figure: Any, title: str, images: Row, names: tuple[str, ...]) -> N
         picture = np.asarray(pixels, float).reshape(shape)
         largest = picture.max()
         axes.imshow(picture / largest if largest > 0 else picture, cmap="gray_r")
-        axes.set_title(str(images["classes"][label]), fontsize=8)
-
-
-def _curve(record: Row) -> Figure:
-    drawn, errors, norms = _pair()
-    rows = averages(record["rows"], "n")
-    n = np.array([row["n"] for row in rows], float)
-    fits = {fit["quantity"]: fit for fit in record["extrapolated"]}
-    for axes, key, unit, label in (
-        (errors, "test_error", 100.0, "test error, %"),
-        (norms, "rkhs_norm", 1.0, "RKHS norm"),
-    ):
-        mean, bars = (unit * np.array([row[name] for row in rows]) for name in (key, f"{key}_std"))
-        axes.errorbar(
-            n, mean, yerr=bars, marker="o", capsize=3, label="mean and standard deviation over draws"
-        )
-        if key in fits:
-            grid = np.geomspace(n[0], 10 * n[-1], 100)
-            fit = fits[key]
-            axes.plot(
-                grid,
-                unit * (fit["limit"] + fit["coefficient"] * grid ** -fit["power"]),
-                "k:",
-                label="extrapolated",
-            )
-        axes.set(xscale="log", yscale="log", xlabel="training rows n", ylabel=label)
-        axes.legend(fontsize=8)
-    return drawn
-
-
-def _double_descent(record: Row) -> Figure:
-    drawn, errors, norms = _pair()
-    rows = averages(record["rows"], "p")
-    share = np.array([row["share"] for row in rows])
-    for key, name in (("test_error", "test"), ("train_error", "train")):
-        mean, bars = (100 * np.array([row[part] for row in rows]) for part in (key, f"{key}_std"))
-        errors.errorbar(share, mean, yerr=bars, marker="o", capsize=3, label=name)
-    mean, bars = (np.array([row[part] for row in rows]) for part in ("rkhs_norm", "rkhs_norm_std"))
-    norms.errorbar(share, mean, yerr=bars, marker="o", capsize=3)
-    limit = record["kernel_limit"]
-    errors.axhline(100 * limit["test_error"], color="k", linestyle="--", linewidth=1, label="kernel, test")
-    norms.axhline(limit["rkhs_norm"], color="k", linestyle="--", linewidth=1)
-    for axes in (errors, norms):
-        axes.axvline(1, color="k", linestyle=":", linewidth=1)
-        axes.set(xscale="log", xlabel="random features / training rows")
-    errors.set(ylabel="error, %")
-    errors.legend()
-    norms.set(ylabel="norm of the weights", yscale="log")
-    return drawn
-
-
-def _settings(record: Row) -> Figure:
-    drawn, bars, scatter = _pair()
-    rows = [row for row in record["rows"] if "refused" not in row]
-    at = np.arange(len(rows))
-    bars.barh(at, [100 * row["test_error"] for row in rows])
-    bars.set_yticks(at, [row["name"] for row in rows], fontsize=7)
-    bars.invert_yaxis()
-    bars.set(xlabel="test error, %")
-    for feature in dict.fromkeys(row["features"] for row in rows):
-        shown = [row for row in rows if row["features"] == feature and row["rkhs_norm"] is not None]
-        scatter.plot(
-            [row["rkhs_norm"] for row in shown],
-            [100 * row["test_error"] for row in shown],
-            "o",
-            label=f"features {feature}",
-        )
-    scatter.set(xscale="log", xlabel="RKHS norm", ylabel="test error, %")
-    scatter.legend()
-    return drawn
-
-
-_FIGURES: dict[str, Callable[[Row], Any]] = {
-    "interpolants": _interpolants,
-    "sgd": _sgd,
-    "complexity": _complexity,
-    "curve": _curve,
-    "double-descent": _double_descent,
-    "inputs": _settings,
-    "norms": _settings,
-}
+        axes.set_title(plot.literal(str(images["classes"][label])), fontsize=8)

@@ -92,7 +92,7 @@ def test_help_comes_in_groups_and_names_every_option_with_its_default() -> None:
 def test_the_options_that_only_write_are_those_below_output() -> None:
     """A new option is filed under what it is about: what is left over is listed here by name."""
     written = {"run_dir", "out", "json_target", "target", "figure", "tensorboard", "help"}
-    written |= {"evaluate_every", "only_plan", "strict", "title", "report"}
+    written |= {"evaluate_every", "only_plan", "strict", "title", "report", "figures_dir"}
     left = set()
     for path, command in commands(root):
         for option in command.params:

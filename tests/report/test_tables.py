@@ -242,7 +242,7 @@ def test_the_bench_figure_draws_nothing_fitted_beyond_what_was_measured() -> Non
     figure = figures.bench(bench_record())
     times = figure.axes[0]
     labels = [line.get_label() for line in times.lines]
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == labels
+    assert [text.get_text() for text in times.get_legend().get_texts()] == labels
     drawn = dict(zip(labels, times.lines, strict=True))
     fitted = drawn["total, fitted: n^2.70"].get_xdata()
     assert (fitted.min(), fitted.max()) == (1000, 4000)

@@ -136,12 +136,12 @@ def _table2(request: Request, results: compare.Results, pictures: Path, note: st
     cells = grid.table2(request.seeds, request.scale)
     # Fully regularised, with weight decay alone, with nothing.
     curves = compare.accuracy_curves({c.column: c.recipes for c in (cells[0], *cells[2:4])}, results)
-    figure = figures.accuracies("2a: ImageNet, early stopping", curves, note)
+    figure = figures.accuracies("fig2a", "2a: ImageNet, early stopping", curves)
     return {
         "cells": compare.cells(cells, results, judged=note is None),
         "alexnet_2012_test_top5": TABLE2_ALEXNET_TOP5,
         "figure2a": curves,
-        "figures": figures.save(figure, pictures, "fig2a"),
+        "figures": figures.save(figure, pictures, note),
     }
 
 
@@ -162,10 +162,10 @@ def _fig1(request: Request, results: compare.Results, pictures: Path, note: str 
     runs = grid.figure1bc(request.seeds, request.scale)
     noise = compare.noise_curves(runs, results)
     learned = compare.memorisation_curves({model: by_p[0.5] for model, by_p in runs.items()}, results)
-    written = figures.save(figures.losses(losses, note), pictures, "fig1a")
-    written += figures.save(figures.overfitting_time(noise, note), pictures, "fig1b")
-    written += figures.save(figures.test_errors(noise, note), pictures, "fig1c")
-    written += figures.save(figures.memorisation(learned, note), pictures, "memorisation")
+    written = figures.save(figures.losses(losses), pictures, note)
+    written += figures.save(figures.overfitting_time(noise), pictures, note)
+    written += figures.save(figures.test_errors(noise), pictures, note)
+    written += figures.save(figures.memorisation(learned), pictures, note)
     return {
         "figure1a": losses,
         "order": compare.convergence_order(losses),
@@ -178,11 +178,11 @@ def _fig1(request: Request, results: compare.Results, pictures: Path, note: str 
 def _fig2(request: Request, results: compare.Results, pictures: Path, note: str | None) -> dict[str, Any]:
     curves = compare.accuracy_curves(grid.figure2(request.seeds, request.scale), results)
     title = "2b: with and without batch normalisation"
-    written = figures.save(figures.accuracies(title, curves, note), pictures, "fig2b")
+    written = figures.save(figures.accuracies("fig2b", title, curves), pictures, note)
     stand_in = "CIFAR-10 in place of ImageNet, for which table2 draws it"
     plain = {name: curve for name, curve in curves.items() if name == "inception"}
-    title = f"2a: early stopping\n({stand_in})"
-    written += figures.save(figures.accuracies(title, plain, note), pictures, "fig2a-cifar10")
+    title = f"2a: early stopping ({stand_in})"
+    written += figures.save(figures.accuracies("fig2a-cifar10", title, plain), pictures, note)
     return {"figure2b": curves, "figure2a": {"stand_in": stand_in, "curves": plain}, "figures": written}
 
 

@@ -1,87 +1,133 @@
-"""The charts of a run, drawn in the style that is in force."""
+"""The charts of a run."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from kernelfit.report.chart import Axis, Chart, Rule, Series, values_of
 from kernelfit.typing import Array, Float
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-#: readable on white and on black
-BLUE, ORANGE = "#4c8fd6", "#e08a2e"
+#: rows of a scatter that are drawn, evenly chosen: more make one blot
+MAX_DOTS = 1_500
 
 
-def _axes(width: float = 6.4, height: float = 3.8) -> tuple[Figure, Any]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.subplots()
-    axes.grid(alpha=0.25)
-    return figure, axes
-
-
-def ridge_path(path: list[dict[str, Any]], chosen: float) -> Figure:
+def ridge_path(path: list[dict[str, Any]], chosen: float) -> Chart:
     """Leave-one-out error against the ridge in units of the mean diagonal; 0 stands at the left end."""
-    figure, axes = _axes()
     key = "loo_error" if any(row.get("loo_error") is not None for row in path) else "loo_rmse"
-    path = [row for row in path if row.get(key) is not None]
+    path = sorted((row for row in path if row.get(key) is not None), key=lambda row: row["relative"])
     ridges = np.array([row["relative"] for row in path], dtype=float)
-    errors = np.array([row[key] for row in path], dtype=float) * (100 if key == "loo_error" else 1)
-    order = np.argsort(ridges)
-    least = ridges[ridges > 0].min(initial=1e-8)
+    least = float(ridges[ridges > 0].min(initial=1e-8))
     shown = np.where(ridges > 0, ridges, least / 10)
-    axes.plot(shown[order], errors[order], marker="o", color=BLUE, markersize=4)
-    at = chosen if chosen > 0 else least / 10
-    axes.axvline(at, color=ORANGE, linewidth=1.2, label="chosen")
-    left = ", the left end is 0" if (ridges == 0).any() else ""
-    axes.set(xscale="log", xlabel=f"ridge / mean diagonal of K{left}")
-    axes.set_ylabel("leave-one-out error, %" if key == "loo_error" else "leave-one-out RMSE")
-    axes.legend()
-    return figure
+    unit = 100.0 if key == "loo_error" else 1.0
+    left = "; the left end is 0" if (ridges == 0).any() else ""
+    texts = tuple(f"ridge {row['ridge']:.4g}" if "ridge" in row else f"{row['relative']:.4g}" for row in path)
+    return Chart(
+        "ridge-path",
+        "Leave-one-out along the ridge",
+        Axis(f"ridge / mean diagonal of K{left}", log=True),
+        Axis("leave-one-out error, %" if unit == 100.0 else "leave-one-out RMSE"),
+        (Series("", tuple(shown.tolist()), values_of((row[key] for row in path), unit), texts=texts),),
+        (Rule("chosen", "x", chosen if chosen > 0 else least / 10),),
+    )
 
 
-def left_out_against_test(names: tuple[str, ...], left_out: Float, test: Float) -> Figure:
+def left_out_against_test(names: tuple[str, ...], left_out: Float, test: Float) -> Chart:
     """Errors of the classes in per cent, leave-one-out across and test upward."""
-    figure, axes = _axes(height=4.4)
-    axes.scatter(left_out, test, color=BLUE, s=24, zorder=3)
-    for name, x, y in zip(names, left_out, test, strict=True):
-        axes.annotate(name, (x, y), textcoords="offset points", xytext=(4, 4), fontsize=8)
-    most = float(max(left_out.max(initial=0), test.max(initial=0), 1e-9))
-    axes.plot([0, most], [0, most], color=ORANGE, linewidth=1, linestyle=":", label="equal")
-    axes.set(xlabel="leave-one-out error on training rows, %", ylabel="error on test rows, %")
-    axes.legend(loc="lower right")
-    return figure
+    return Chart(
+        "leave-one-out",
+        "Errors of each class",
+        Axis("leave-one-out error on training rows, %"),
+        Axis("error on test rows, %"),
+        (Series("", values_of(left_out.tolist()), values_of(test.tolist()), "dots", texts=names),),
+        (Rule("equal", "diagonal"),),
+    )
 
 
-def norms(names: tuple[str, ...], values: list[float]) -> Figure:
+def norms(names: tuple[str, ...], values: list[float]) -> Chart:
     """The norm of the function of each class."""
-    figure, axes = _axes(height=max(2.2, 0.32 * len(names) + 1))
-    axes.barh(range(len(names)), values, color=BLUE)
-    axes.set_yticks(range(len(names)), names)
-    axes.invert_yaxis()
-    axes.set_xlabel("RKHS norm")
-    return figure
+    places = tuple(float(index) for index in range(len(names)))
+    return Chart(
+        "norms",
+        "Norm of the function of each class",
+        Axis("RKHS norm", low=0),
+        Axis(names=names),
+        (Series("", values_of(values), places, "bars"),),
+    )
 
 
-def predicted_against_true(truth: Array, predicted: Array) -> Figure:
+def predicted_against_true(truth: Array, predicted: Array) -> Chart:
     """Predictions of a target upward, its true values across."""
-    figure, axes = _axes(height=4.4)
-    axes.scatter(truth, predicted, color=BLUE, s=12, alpha=0.7)
-    ends = [float(min(truth.min(), predicted.min())), float(max(truth.max(), predicted.max()))]
-    axes.plot(ends, ends, color=ORANGE, linewidth=1, linestyle=":", label="equal")
-    axes.set(xlabel="true value", ylabel="predicted value")
-    axes.legend()
-    return figure
+    rows = _chosen(len(truth))
+    return Chart(
+        "predicted",
+        "Predicted against true",
+        Axis("true value"),
+        Axis("predicted value"),
+        (
+            Series(
+                "", *_pairs(truth, predicted, rows), "dots", texts=tuple(f"test row {row:,}" for row in rows)
+            ),
+        ),
+        (Rule("equal", "diagonal"),),
+    )
 
 
-def residuals(truth: Array, predicted: Array) -> Figure:
+def residuals_against_predicted(truth: Array, predicted: Array) -> Chart:
+    """What predictions miss by, against the predictions: a pattern here is structure that f has not found."""
+    rows = _chosen(len(truth))
+    return Chart(
+        "residuals",
+        "Residuals against predictions",
+        Axis("predicted value"),
+        Axis("predicted - true"),
+        (
+            Series(
+                "",
+                *_pairs(predicted, predicted - truth, rows),
+                "dots",
+                texts=tuple(f"test row {row:,}" for row in rows),
+            ),
+        ),
+        (Rule("no error", "y", 0.0),),
+    )
+
+
+def residual_histogram(truth: Array, predicted: Array) -> Chart:
     """How often predictions miss by how much."""
-    figure, axes = _axes()
-    axes.hist(predicted - truth, bins=min(40, max(5, len(truth) // 10)), color=BLUE)
-    axes.axvline(0, color=ORANGE, linewidth=1)
-    axes.set(xlabel="predicted value - true value", ylabel="test rows")
-    return figure
+    missed = np.asarray(predicted - truth, dtype=float)
+    missed = missed[np.isfinite(missed)]
+    counts, edges = np.histogram(missed, bins=min(40, max(5, len(missed) // 10)))
+    centres = (edges[:-1] + edges[1:]) / 2
+    width = float(edges[1] - edges[0])
+    return Chart(
+        "residual-histogram",
+        "How far predictions miss",
+        Axis("predicted - true"),
+        Axis("test rows", low=0),
+        (Series("", values_of(centres.tolist()), values_of(counts.tolist()), "histogram", width=width),),
+        (Rule("no error", "x", 0.0),),
+    )
+
+
+def seconds(phases: dict[str, float]) -> Chart:
+    """Time of each phase of a solve."""
+    places = tuple(float(index) for index in range(len(phases)))
+    return Chart(
+        "seconds",
+        "Time of each phase",
+        Axis("seconds", low=0),
+        Axis(names=tuple(phases)),
+        (Series("", values_of(phases.values()), places, "bars"),),
+    )
+
+
+def _chosen(count: int) -> list[int]:
+    if count <= MAX_DOTS:
+        return list(range(count))
+    return [int(row) for row in np.linspace(0, count - 1, MAX_DOTS)]
+
+
+def _pairs(x: Array, y: Array, rows: list[int]) -> tuple[Any, Any]:
+    return values_of(np.asarray(x, float)[rows].tolist()), values_of(np.asarray(y, float)[rows].tolist())

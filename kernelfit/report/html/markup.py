@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 
-_VOID = frozenset(("img", "meta", "br", "hr"))
+_VOID = frozenset(("img", "link", "meta", "br", "hr"))
 
 
 class Markup(str):
@@ -46,7 +46,9 @@ def table(
     headings: Sequence[str], rows: Sequence[Sequence[Child]], caption: str, right_from: int = 1
 ) -> Markup:
     """A table that scrolls by itself where it is too wide; columns from `right_from` on hold numbers."""
-    head = element("tr", [element("th", heading, scope="col") for heading in headings])
+    head = element(
+        "tr", [element("th", heading, scope="col") if heading else element("td") for heading in headings]
+    )
     body = []
     for row in rows:
         first, *others = row

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from kernelfit.report.exhibit import Picture
 from kernelfit.report.html.markup import Markup, element
 from kernelfit.typing import Array
 
@@ -27,12 +28,57 @@ def picture(row: Array, shape: tuple[int, int, int], description: str) -> Markup
     image = Image.fromarray(pixels if shape[2] == 3 else pixels[:, :, 0])
     content = io.BytesIO()
     image.save(content, format="PNG", optimize=True)
-    address = "data:image/png;base64," + base64.b64encode(content.getvalue()).decode("ascii")
+    address = _address(content.getvalue())
     height, width = shape[:2]
     times = SIDE / max(height, width)
     return element(
         "img", src=address, alt=description, width=round(times * width), height=round(times * height)
     )
+
+
+def signed(values: Array, description: str) -> Markup:
+    """Weights around zero: blue below, red above; colours as they are, around grey."""
+    from PIL import Image
+
+    weights = np.asarray(values, dtype=np.float64)
+    weights = weights / (np.abs(weights).max() or 1.0)
+    if weights.ndim == 3 and weights.shape[2] == 3:
+        colours = 0.5 + weights / 2
+    else:
+        weights = weights.reshape(weights.shape[0], weights.shape[1], -1).mean(axis=2)
+        fade = np.abs(weights)[:, :, None]
+        ends = np.where(weights[:, :, None] < 0, np.array([0.13, 0.40, 0.67]), np.array([0.70, 0.09, 0.17]))
+        colours = 1 - fade + fade * ends
+    content = io.BytesIO()
+    Image.fromarray((255 * colours).round().astype(np.uint8)).save(content, format="PNG", optimize=True)
+    height, width = colours.shape[:2]
+    times = SIDE / max(height, width)
+    return element(
+        "img",
+        src=_address(content.getvalue()),
+        alt=description,
+        width=round(times * width),
+        height=round(times * height),
+    )
+
+
+def shown(image: Picture) -> Markup:
+    """An image given by its pixels."""
+    assert image.row is not None
+    return picture(image.row, image.shape, image.description)
+
+
+def sheet(image: Picture) -> Markup:
+    """A PNG file, as wide as there is room, below it what it is."""
+    return element(
+        "figure",
+        element("img", src=_address(image.png), alt=image.description, class_="sheet"),
+        element("figcaption", image.caption),
+    )
+
+
+def _address(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
 
 
 def gallery(items: Sequence[tuple[Markup, str]], label: str) -> Markup:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,10 @@ from kernelfit.experiments import paper
 from kernelfit.experiments.examination import Examination
 from kernelfit.report import tables
 from kernelfit.report.html import charts, words
+from kernelfit.report.html.chapter import again, headlines, section
 from kernelfit.report.html.drawing import Drawings
 from kernelfit.report.html.markup import Child, Markup, element, join, table
-from kernelfit.report.html.pictures import gallery, picture
+from kernelfit.report.html.pictures import gallery, picture, signed
 from kernelfit.typing import Array, Float
 
 #: classes beyond which a confusion matrix has more cells than a reader wants
@@ -22,30 +22,41 @@ MAX_MATRIX = 30
 #: pairs of classes listed instead, and images shown
 MAX_PAIRS = 20
 MAX_IMAGES = 24
+#: nearly dependent rows, and filters
+MAX_NEAR = 8
+MAX_FILTERS = 48
 
 
 def chapter(examination: Examination, drawings: Drawings, anchor: str) -> Markup:
     """Everything that is known of one run, under its title."""
     record = examination.record
-    title = f"{record['dataset']}, {record['n_train']:,} rows"
-    parts = [element("h2", title, id=anchor), _headline(record), _certificate(examination)]
+    parts = [
+        element("h2", title(record), id=anchor),
+        _headline(record),
+        _certificate(examination),
+        _paper(record),
+    ]
     choices: tuple[Callable[[Examination, Drawings], Markup], ...] = (
         _ridge_path,
-        _norms,
         _classes,
         _confusion,
         _mistakes,
         _memorised,
         _weakest,
+        _filters,
         _regression,
+        _times,
     )
     parts += [choice(examination, drawings) for choice in choices]
-    parts += [_times(record), _notes(examination), _again(record)]
+    versions = ", ".join(f"{name} {version}" for name, version in record.get("versions", {}).items())
+    parts += [_notes(examination), again(record["command"], versions)]
     return element("article", parts, aria_labelledby=anchor)
 
 
-def _section(title: str, *children: Child) -> Markup:
-    return element("section", element("h3", title), *children)
+def title(record: dict[str, Any]) -> str:
+    """What a run is called."""
+    features = "" if record["features"] == "none" else f", features {record['features']}"
+    return f"{record['dataset']}{features}, {record['n_train']:,} rows"
 
 
 def _headline(record: dict[str, Any]) -> Markup:
@@ -59,13 +70,11 @@ def _headline(record: dict[str, Any]) -> Markup:
         ("test R²", tables.number(record.get("test_r2")), ""),
         ("leave-one-out RMSE", tables.number(record.get("loo_rmse")), ""),
         ("RKHS norm", tables.number(record.get("rkhs_norm"), 5), ""),
+        ("backward error", tables.number(record.get("backward_error"), 2), ""),
+        ("condition", tables.number(record.get("condition_estimate"), 2), ""),
     ]
     shown = [
-        element(
-            "div",
-            element("dt", name),
-            element("dd", value, element("small", f" paper {beside}") if beside else ""),
-        )
+        (name, value, f"paper {beside}" if beside else "")
         for name, value, beside in figures
         if value != tables.MISSING
     ]
@@ -76,7 +85,41 @@ def _headline(record: dict[str, Any]) -> Markup:
         f"training and {record['n_test']:,} test rows of {record['n_features']:,} features{features}{corruption}; "
         f"{record['precision']}, {record['tier']}, {record['device']}."
     )
-    return join((element("dl", shown, class_="figures"), element("p", about)))
+    return join((headlines(shown), element("p", about, class_="about")))
+
+
+def _paper(record: dict[str, Any]) -> Markup:
+    """The paper's row for these data and features beside the run's figures."""
+    row = paper.find(record["dataset"], record["features"])
+    if row is None:
+        return Markup("")
+    ridge, without = bool(record["ridge"]), record.get("interpolation") or {}
+    plain = without if ridge else record
+    lines = [
+        ("training rows", f"{record['n_train']:,}", f"{row.n_train:,}"),
+        (
+            "test error, every label fitted",
+            tables.percent(plain.get("test_error")),
+            tables.percent(row.test_error),
+        ),
+        (
+            "test error with a ridge",
+            tables.percent(record.get("test_error") if ridge else None),
+            tables.percent(row.test_error_with_ridge),
+        ),
+        ("norm of the interpolant", tables.number(plain.get("rkhs_norm")), tables.number(row.rkhs_norm)),
+    ]
+    shown = [line for line in lines if line[1:] != (tables.MISSING, tables.MISSING)]
+    fewer = (
+        f" Its figures are from {row.n_train:,} training rows: errors fall, and norms grow, with n."
+        if record["n_train"] < row.n_train
+        else ""
+    )
+    return section(
+        "Beside the paper",
+        element("p", f"{paper.CITATION} and Table 3.{fewer}"),
+        table(("", "here", "paper"), shown, "This run beside the paper's row"),
+    )
 
 
 def _certificate(examination: Examination) -> Markup:
@@ -93,7 +136,7 @@ def _certificate(examination: Examination) -> Markup:
     )
     rows = [(name, tables.number(record.get(key), 6)) for name, key in names if record.get(key) is not None]
     figures = table(("figure", "value"), rows, "The certificate in numbers")
-    return _section(
+    return section(
         "How exact it is", sentences, element("details", element("summary", "in numbers"), figures)
     )
 
@@ -105,29 +148,12 @@ def _ridge_path(examination: Examination, drawings: Drawings) -> Markup:
         return Markup("")
     chosen = record["ridge_choice"]["relative"]
     drawing = drawings.draw(
-        partial(charts.ridge_path, path, chosen),
-        "Leave-one-out error along the ridge, on training rows alone.",
-        f"Line chart of the leave-one-out error for {len(path)} ridges; the ridge {tables.number(chosen)} of the mean "
-        "diagonal was chosen.",
+        [charts.ridge_path(path, chosen)],
+        f"Errors of {len(path)} ridges on training rows alone, each row left out of its own fit; the ridge of "
+        f"{tables.number(chosen)} times the mean diagonal was chosen.",
+        record["command"],
     )
-    errors = ["loo_error" if any(row.get("loo_error") is not None for row in path) else "loo_rmse"]
-    rows = [(tables.number(row["relative"]), *(tables.number(row[key], 6) for key in errors)) for row in path]
-    values = table(("ridge / mean diagonal", *errors), rows, "The ridge path in numbers")
-    return _section("The ridge", drawing, element("details", element("summary", "in numbers"), values))
-
-
-def _norms(examination: Examination, drawings: Drawings) -> Markup:
-    values = examination.record.get("rkhs_norm_per_class") or []
-    names = examination.classes
-    if names is None or len(values) != len(names) or not 1 < len(names) <= MAX_MATRIX or None in values:
-        return Markup("")
-    largest = names[int(np.argmax(values))]
-    drawing = drawings.draw(
-        partial(charts.norms, names, values),
-        "Norm of the function of each class: how complex a function it takes to tell it from the others.",
-        f"Bar chart of the norm for {len(names)} classes; the largest is that of {largest}.",
-    )
-    return _section("The norm of each class", drawing)
+    return section("The ridge", drawing)
 
 
 def _errors(scores: Float, codes: Array, n_classes: int) -> Float:
@@ -138,24 +164,36 @@ def _errors(scores: Float, codes: Array, n_classes: int) -> Float:
 
 
 def _classes(examination: Examination, drawings: Drawings) -> Markup:
+    """The norm of each class's function, and what leave-one-out says of the class beside what test rows say."""
     dataset, scores, left_out = examination.dataset, examination.scores, examination.left_out
-    names = examination.classes
-    if dataset is None or scores is None or left_out is None or names is None or len(names) > MAX_MATRIX:
+    names, record = examination.classes, examination.record
+    if dataset is None or names is None or not 1 < len(names) <= MAX_MATRIX:
         return Markup("")
-    test, left = _errors(scores, dataset.y_test, len(names)), _errors(left_out, dataset.y_train, len(names))
-    drawing = drawings.draw(
-        partial(charts.left_out_against_test, names, left, test),
-        "Errors of each class: what leave-one-out on training rows says, against test rows.",
-        f"Scatter chart of the leave-one-out and test errors of {len(names)} classes.",
-    )
-    rows = [
-        (name, f"{int((dataset.y_test == code).sum()):,}", f"{left[code]:.2f}", f"{test[code]:.2f}")
-        for code, name in enumerate(names)
-    ]
-    values = table(("class", "test rows", "leave-one-out %", "test %"), rows, "Errors of each class")
-    return _section(
-        "Leave-one-out against test", drawing, element("details", element("summary", "in numbers"), values)
-    )
+    shown, said, rows = [], [], Markup("")
+    values = record.get("rkhs_norm_per_class") or []
+    if len(values) == len(names) and None not in values:
+        shown.append(charts.norms(names, values))
+        largest = names[int(np.argmax(values))]
+        said.append(
+            f"The norm is how complex a function it takes to tell a class from the others: most for {largest}."
+        )
+    if scores is not None and left_out is not None:
+        test = _errors(scores, dataset.y_test, len(names))
+        left = _errors(left_out, dataset.y_train, len(names))
+        shown.append(charts.left_out_against_test(names, left, test))
+        said.append(
+            "Near the line, leave-one-out on training rows tells a class's test error without a test."
+        )
+        counts = np.bincount(dataset.y_test, minlength=len(names))
+        lines = [
+            (name, f"{counts[code]:,}", f"{left[code]:.2f}", f"{test[code]:.2f}")
+            for code, name in enumerate(names)
+        ]
+        rows = table(("class", "test rows", "leave-one-out %", "test %"), lines, "Errors of each class")
+        rows = element("details", element("summary", "errors of each class"), rows)
+    if not shown:
+        return Markup("")
+    return section("Class by class", drawings.draw(shown, " ".join(said), record["command"]), rows)
 
 
 def _confusion(examination: Examination, drawings: Drawings) -> Markup:
@@ -171,7 +209,7 @@ def _confusion(examination: Examination, drawings: Drawings) -> Markup:
         listed = table(
             ("class", "taken for", "test rows"), rows, "The pairs of classes most often confused", 2
         )
-        return _section("What is taken for what", listed)
+        return section("What is taken for what", listed)
     most = max(int(off.max(initial=0)), 1)
     rows_of_cells: list[list[Child]] = []
     for i, name in enumerate(names):
@@ -184,7 +222,7 @@ def _confusion(examination: Examination, drawings: Drawings) -> Markup:
     matrix = table(
         ("true class", *names), rows_of_cells, "Test rows by true class (lines) and predicted class (columns)"
     )
-    return _section("What is taken for what", element("div", matrix, class_="matrix"))
+    return section("What is taken for what", element("div", matrix, class_="matrix"))
 
 
 def _mistakes(examination: Examination, drawings: Drawings) -> Markup:
@@ -193,14 +231,14 @@ def _mistakes(examination: Examination, drawings: Drawings) -> Markup:
         return Markup("")
     rows = examination.mistakes()
     if not len(rows):
-        return _section("Misclassified test images", element("p", "None: every test image is in its class."))
+        return section("Misclassified test images", element("p", "None: every test image is in its class."))
     items = []
     for row in rows[:MAX_IMAGES]:
         true, taken = names[dataset.y_test[row]], names[int(scores[row].argmax())]
         words_of = f"test image {row}: {true}, taken for {taken}"
         items.append((picture(dataset.X_test[row], dataset.image_shape, words_of), f"{true} → {taken}"))
     text = f"{len(rows):,} of {dataset.n_test:,}; the clearest mistakes first."
-    return _section(
+    return section(
         "Misclassified test images", element("p", text), gallery(items, "misclassified test images")
     )
 
@@ -221,25 +259,53 @@ def _memorised(examination: Examination, drawings: Drawings) -> Markup:
         f"{len(rows):,} of {dataset.n_train:,} training images would be taken for another class by the function that "
         "is fitted to all others: they are fitted by heart. The clearest first."
     )
-    return _section(
+    return section(
         "Memorised training images", element("p", text), gallery(items, "memorised training images")
     )
 
 
 def _weakest(examination: Examination, drawings: Drawings) -> Markup:
-    dataset, row = examination.dataset, examination.record.get("min_pivot_row")
-    if dataset is None or dataset.image_shape is None or row is None or row >= dataset.n_train:
+    """Rows that are nearly a combination of others, each beside the row nearest to it."""
+    dataset = examination.dataset
+    if dataset is None or dataset.image_shape is None:
         return Markup("")
-    near = examination.nearest_to(row)
+    pairs = examination.nearly_dependent(MAX_NEAR)
+    if not pairs:
+        return Markup("")
+    shape, classes = dataset.image_shape, dataset.classes
     items = []
-    for which, name in ((row, "smallest pivot"), (near, "its nearest neighbour")):
-        label = "" if dataset.classes is None else f", {dataset.classes[dataset.y_train[which]]}"
-        words_of = f"training image {which}, {name}{label}"
-        items.append(
-            (picture(dataset.X_train[which], dataset.image_shape, words_of), f"row {which:,}{label}")
-        )
-    text = "The training row with the smallest pivot, and the row nearest to it: near twins make a matrix singular."
-    return _section("The weakest pivot", element("p", text), gallery(items, "the weakest pivot"))
+    for row, near, share in pairs:
+        for which, name in ((row, "nearly dependent"), (near, "nearest to it")):
+            label = "" if classes is None else f", {classes[dataset.y_train[which]]}"
+            caption = f"row {which:,}{label}"
+            if which == row and share is not None:
+                caption = f"{caption}: {tables.number(share, 2)}"
+            items.append(
+                (picture(dataset.X_train[which], shape, f"training image {which}, {name}{label}"), caption)
+            )
+    measured = (
+        "Behind the colon stands what is left of k(x, x) once all other rows are taken off, a share between 0 and 1."
+        if pairs[0][2] is not None
+        else "The first row is that of the smallest pivot."
+    )
+    text = (
+        "Training rows that are most nearly a combination of the others, each beside the row nearest to it: near twins "
+        f"make a matrix singular. {measured}"
+    )
+    return section("The weakest pivots", element("p", text), gallery(items, "the weakest pivots"))
+
+
+def _filters(examination: Examination, drawings: Drawings) -> Markup:
+    """What the feature map looks for, where the run has one."""
+    if not examination.filters:
+        return Markup("")
+    items = [(signed(values, f"filter {name}"), name) for name, values in examination.filters[:MAX_FILTERS]]
+    count = len(examination.filters)
+    text = (
+        f"{min(count, MAX_FILTERS)} of {count:,} filters of the feature map {examination.record['features']}; blue "
+        "weights are negative, red positive, each in units of its filter's largest."
+    )
+    return section("Filters", element("p", text), gallery(items, "filters"))
 
 
 def _regression(examination: Examination, drawings: Drawings) -> Markup:
@@ -249,22 +315,26 @@ def _regression(examination: Examination, drawings: Drawings) -> Markup:
     truth = dataset.y_test.reshape(dataset.n_test, -1)[:, 0]
     predicted = scores[:, 0]
     r2 = examination.record.get("test_r2")
-    return _section(
-        "Predictions",
-        drawings.draw(
-            partial(charts.predicted_against_true, truth, predicted),
-            "Test rows: predicted against true values.",
-            f"Scatter chart of {len(truth):,} predictions against true values; R squared {tables.number(r2)}.",
-        ),
-        drawings.draw(
-            partial(charts.residuals, truth, predicted),
-            "Test rows: how far predictions are from true values.",
-            f"Histogram of the errors of {len(truth):,} predictions.",
-        ),
+    several = ""
+    if scores.shape[1] > 1:
+        several = f" Only the first of {scores.shape[1]} targets is drawn."
+    if len(truth) > charts.MAX_DOTS:
+        several += f" {charts.MAX_DOTS:,} of {len(truth):,} rows are drawn, evenly chosen."
+    drawing = drawings.draw(
+        [
+            charts.predicted_against_true(truth, predicted),
+            charts.residuals_against_predicted(truth, predicted),
+            charts.residual_histogram(truth, predicted),
+        ],
+        f"Predictions of {len(truth):,} test rows; R² {tables.number(r2)}. A pattern in the residuals is structure "
+        f"that the function has not found.{several}",
+        examination.record["command"],
     )
+    return section("Predictions", drawing)
 
 
-def _times(record: dict[str, Any]) -> Markup:
+def _times(examination: Examination, drawings: Drawings) -> Markup:
+    record = examination.record
     seconds = {name: value for name, value in record["seconds"].items() if value}
     rows = [(name, tables.seconds(value)) for name, value in seconds.items()]
     resumed = (
@@ -272,22 +342,18 @@ def _times(record: dict[str, Any]) -> Markup:
         if record.get("resumed")
         else ""
     )
-    memory = f"Peak memory {tables.size(record.get('peak_rss_bytes'))}{resumed}."
-    return _section("Time", table(("phase", "time"), rows, "Time of each phase"), element("p", memory))
+    rate = record.get("gflops_factor")
+    speed = f" The factorisation ran at {tables.number(rate, 3)} GFLOP/s." if rate else ""
+    memory = tables.size(record.get("peak_rss_bytes"))
+    words_of = f"{tables.seconds(seconds.get('total'))}, peak memory {memory}{resumed}.{speed}"
+    phases = table(("phase", "time"), rows, "Time of each phase")
+    return section(
+        "Time", element("p", words_of), element("details", element("summary", "time of each phase"), phases)
+    )
 
 
 def _notes(examination: Examination) -> Markup:
     notes = [*examination.record.get("notes", ()), *examination.notes]
     if not notes:
         return Markup("")
-    return _section("Notes", element("ul", [element("li", note) for note in notes]))
-
-
-def _again(record: dict[str, Any]) -> Markup:
-    versions = ", ".join(f"{name} {version}" for name, version in record.get("versions", {}).items())
-    return _section(
-        "Again",
-        element("p", "The command that made this run:"),
-        element("pre", element("code", record["command"]), tabindex=0),
-        element("p", element("small", versions)),
-    )
+    return section("Notes", element("ul", [element("li", note) for note in notes]))
