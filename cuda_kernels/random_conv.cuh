@@ -24,10 +24,11 @@ struct Patches {
     __host__ __device__ long long pixels() const { return height * width * channels; }
 };
 
-// Mean and 1 / length of every patch, or 0 where it is flat, from sums in float64: (images, positions, 2).
+// Mean and root / sqrt(|p - mean p|^2 + offset) of every patch p, with no offset 0 where it is flat, from sums in
+// float64: (images, positions, 2).
 template <typename P>
-__device__ void patch_statistics(const P* __restrict__ images, Patches shape, float* __restrict__ statistics,
-                                 long long count) {
+__device__ void patch_statistics(const P* __restrict__ images, Patches shape, double root, double offset,
+                                 float* __restrict__ statistics, long long count) {
     const long long positions = shape.positions();
     const long long all = count * positions;
     for_each(all, [=](long long place) {
@@ -45,9 +46,10 @@ __device__ void patch_statistics(const P* __restrict__ images, Patches shape, fl
             }
         }
         const double variance = squares - total * total / static_cast<double>(shape.values());
-        const bool flat = !(variance > static_cast<double>(CONV_FLAT) * CONV_FLAT * squares);
+        const bool flat = offset == 0.0 && !(variance > static_cast<double>(CONV_FLAT) * CONV_FLAT * squares);
+        const double length = sqrt((variance > 0.0 ? variance : 0.0) + offset);
         statistics[2 * place] = static_cast<float>(total / static_cast<double>(shape.values()));
-        statistics[2 * place + 1] = flat ? 0.0f : static_cast<float>(1.0 / sqrt(variance));
+        statistics[2 * place + 1] = flat ? 0.0f : static_cast<float>(root / length);
     });
 }
 
@@ -59,20 +61,21 @@ __host__ __device__ inline float below_threshold(float response, float threshold
     return -response > threshold ? -response - threshold : 0.0f;
 }
 
-// A feature, or, unless `step` is 0, the nearest of 0 to 255 steps.
-__host__ __device__ inline float in_steps(float feature, float step) {
+// A pooled response, or its square root; unless `step` is 0, the nearest of 0 to 255 steps.
+__host__ __device__ inline float feature_of(float pooled, bool root, float step) {
+    const float feature = root ? sqrtf(pooled) : pooled;
     return step == 0.0f ? feature : step * fminf(rintf(feature / step), 255.0f);
 }
 
 // out (images, out_stride), columns ordered (filter, sign, window). `folded` is (values, filters), row-major with rows
 // `folded_stride` apart. Windows are the products of `window_rows` row spans with `window_columns` column spans, given
-// as start, stop pairs. blockIdx.x is the image, blockIdx.y the group of filters.
+// as start, stop pairs. `root`: features are square roots of averages. blockIdx.x is the image, blockIdx.y the group of filters.
 template <typename P>
 __device__ void random_conv(const P* images, Patches shape, const float* statistics, const long long* places,
                             const float* folded, long long folded_stride, long long filters, const float* above,
                             const float* below, const long long* row_spans, long long window_rows,
-                            const long long* column_spans, long long window_columns, double step, float* out,
-                            long long out_stride) {
+                            const long long* column_spans, long long window_columns, double step, long long root,
+                            float* out, long long out_stride) {
     __shared__ float buffer[CONV_POSITIONS * (CONV_FILTERS + 1)];
     __shared__ float sums[2 * CONV_WINDOWS][CONV_FILTERS];
     // Patches and filters are read from the buffer first, responses written to it when both are no longer needed.
@@ -175,8 +178,8 @@ __device__ void random_conv(const P* images, Patches shape, const float* statist
             const long long* row_span = row_spans + 2 * (w / window_columns);
             const long long* column_span = column_spans + 2 * (w % window_columns);
             const float area = static_cast<float>((row_span[1] - row_span[0]) * (column_span[1] - column_span[0]));
-            line[w] = in_steps(sums[2 * w][f] / area, static_cast<float>(step));
-            line[windows + w] = in_steps(sums[2 * w + 1][f] / area, static_cast<float>(step));
+            line[w] = feature_of(sums[2 * w][f] / area, root != 0, static_cast<float>(step));
+            line[windows + w] = feature_of(sums[2 * w + 1][f] / area, root != 0, static_cast<float>(step));
         }
     }
 }

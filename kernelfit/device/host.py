@@ -256,8 +256,11 @@ class HostDevice:
             patches = self._patches(net, images)
             mean, squares = patches.mean(axis=2), (patches**2).sum(axis=2)
             variance = squares - patches.shape[2] * mean**2
-            flat = ~(variance > _FLAT**2 * squares)
-            factor = np.where(flat, 0.0, 1.0 / np.sqrt(np.where(flat, 1.0, variance)))
+            root, offset = net.contrast
+            flat = ~(variance > _FLAT**2 * squares) & (offset == 0)
+            factor = np.where(
+                flat, 0.0, root / np.sqrt(np.where(flat, 1.0, np.maximum(variance, 0) + offset))
+            )
             self._view(statistics)[...] = np.stack([mean, factor], axis=2).reshape(images.rows, -1)
 
         self._submit(stream, "patch_statistics", [images, net.places], [statistics], run)
@@ -278,7 +281,7 @@ class HostDevice:
                 for top, bottom in self._view(net.row_spans)
                 for left, right in self._view(net.column_spans)
             ]
-            features = np.stack(pooled, axis=2).reshape(images.rows, -1)
+            features = np.stack(pooled, axis=2).reshape(images.rows, -1) ** net.power
             if net.step:
                 features = net.step * np.minimum(np.rint(features / net.step), 255)
             self._view(out)[...] = features

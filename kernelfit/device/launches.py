@@ -258,7 +258,12 @@ def patch_statistics(address: Address, net: Net, images: Block, statistics: Bloc
         f"patch_statistics_{_SHORT[images.dtype]}",
         (min(_MAX_BLOCKS, -(-positions // 256)), 1, 1),
         (256, 1, 1),
-        (*_image(address, net, images), _pointer(address, statistics), np.int64(images.rows)),
+        (
+            *_image(address, net, images),
+            *map(np.float64, net.contrast),
+            _pointer(address, statistics),
+            np.int64(images.rows),
+        ),
     )
 
 
@@ -283,6 +288,7 @@ def random_conv(address: Address, net: Net, images: Block, statistics: Block, ou
             _pointer(address, net.column_spans),
             np.int64(net.column_spans.rows),
             np.float64(net.step),
+            np.int64(net.power == 0.5),
             *_matrix(address, out),
         ),
     )

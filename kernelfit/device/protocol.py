@@ -221,13 +221,16 @@ class Symmetric:
 
 @dataclass(frozen=True)
 class Net:
-    """A fitted random convolution net on the device: sizes, the step whose multiples features are (0: as they are),
-    where each value of a patch lies from its first pixel (d, 1) int64, folded filters (d, f), thresholds (f, 1), and
-    the spans of the pooling windows (m, 2) int64."""
+    """A fitted random convolution net on the device: sizes, the step whose multiples features are (0: as they are), the
+    root and offset of patches' contrast, the power (1 or 1/2) of pooled responses, where each value of a patch lies
+    from its first pixel (d, 1) int64, folded filters (d, f), thresholds (f, 1), and the spans of the pooling windows
+    (m, 2) int64."""
 
     image: tuple[int, int, int]
     patch: tuple[int, int]
     step: float
+    contrast: tuple[float, float]
+    power: float
     places: Block
     folded: Block
     above: Block
@@ -363,7 +366,8 @@ class Device(Protocol):
         ...
 
     def patch_statistics(self, stream: Any, net: Net, images: Block, statistics: Block) -> None:
-        """statistics (images, 2 positions) float32: of every patch its mean and 1 / length, 0 where it is flat."""
+        """statistics (images, 2 positions) float32: of every patch p its mean and root / sqrt(|p - mean p|^2 + offset),
+        with no offset 0 where it is flat."""
         ...
 
     def random_conv(self, stream: Any, net: Net, images: Block, statistics: Block, out: Block) -> None:

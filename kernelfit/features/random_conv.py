@@ -163,15 +163,14 @@ class RandomConv(StreamingImageFeatures):
 
     @property
     def device_program(self) -> str | None:
-        """That of the defaults; others are computed on the host."""
-        return "random-conv" if self.contrast == "unit" and self.power == 1 else None
+        return "random-conv"
 
     @property
     def _epsilon(self) -> float:
         return _ZCA[self.contrast] if self.zca is None else self.zca
 
     @property
-    def _contrast(self) -> tuple[float, float]:
+    def contrast_terms(self) -> tuple[float, float]:
         """root and offset of `patch_statistics`: d^(1/2) (p - mean p) / sqrt(|p - mean p|^2 + 10 d)."""
         values = float(np.prod(self.patch_shape_))
         return (1.0, 0.0) if self.contrast == "unit" else (values**0.5, 10.0 * values)
@@ -202,7 +201,7 @@ class RandomConv(StreamingImageFeatures):
         image = rng.integers(len(rows), size=count)[:, None, None]
         y = rng.integers(height - down + 1, size=count)[:, None, None] + np.arange(down)[:, None]
         x = rng.integers(width - across + 1, size=count)[:, None, None] + np.arange(across)
-        return contrast_normalise(images[image, y, x].reshape(count, -1), *self._contrast)
+        return contrast_normalise(images[image, y, x].reshape(count, -1), *self.contrast_terms)
 
     def _draw_filters(self, rows: NDArray[Any], rng: np.random.Generator) -> Float64:
         """(n_filters, d) of length 1; a flat patch has no direction and is drawn anew, ten times at most."""
@@ -338,7 +337,7 @@ class _Part:
     def rows(self, rows: NDArray[Any], features: NDArray[Any], backend: Any) -> None:
         net = self._net
         responses: Responses
-        shapes = (net.image_shape_, net.patch_shape_, net._contrast)
+        shapes = (net.image_shape_, net.patch_shape_, net.contrast_terms)
         if self._bytes and rows.dtype == np.uint8:
             responses = ByteResponses(*shapes, *self._words, self._widest, backend)
         else:

@@ -25,6 +25,12 @@ class ConvolutionNet(Protocol):
     n_filters: int
     n_features_out_: int
     step_: float
+    power: float
+
+    @property
+    def contrast_terms(self) -> tuple[float, float]:
+        """root and offset of a patch's contrast, root (p - mean p) / sqrt(|p - mean p|^2 + offset)."""
+        ...
 
     def device_arrays(self, start: int, stop: int) -> tuple[NDArray[Any], ...]:
         """The arrays of `kernelfit.device.protocol.Net` for filters start:stop, in its order."""
@@ -87,7 +93,9 @@ class DeviceNet:
             block = self.device.slab.take(array.shape[0], array.shape[1], array.dtype)
             put(self.device, self._stream, array, block)
             blocks.append(block)
-        return Net(self.net.image_shape_, self.net.patch_shape_[:2], self.net.step_, *blocks)
+        net = self.net
+        sizes = (net.image_shape_, net.patch_shape_[:2])
+        return Net(*sizes, net.step_, net.contrast_terms, net.power, *blocks)
 
     def _put_images(self, sets: Sequence[NDArray[Any]], filters: Net) -> tuple[Block, Block]:
         """Images and the statistics of their patches, on top of the slab."""

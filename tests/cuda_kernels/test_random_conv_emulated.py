@@ -18,6 +18,8 @@ from kernelfit.features import RandomConv
         ((9, 14, 2), {"n_filters": 64, "patch_size": 5, "pooling": "quadrants", "threshold": 0.3}),
         ((4, 4, 1), {"n_filters": 3, "patch_size": 6}),
         ((12, 12, 1), {"n_filters": 5, "patch_size": 3, "threshold": 0.2, "quantise": True}),
+        ((12, 12, 1), {"n_filters": 5, "patch_size": 3, "contrast": "var10", "power": 0.5}),
+        ((12, 12, 1), {"n_filters": 5, "patch_size": 3, "contrast": "var10", "power": 0.5, "quantise": True}),
     ],
 )
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
@@ -26,12 +28,15 @@ def test_block_of_filters_is_that_of_the_transformer(rng, emulated, image_shape,
     images = rng.integers(0, 256, (3, d)).astype(dtype)
     images[1] = 7  # flat patches
     net = RandomConv(image_shape, n_patches=500, random_state=1, threads=1, **options)
-    net.fit(rng.integers(0, 256, (20, d)).astype(dtype))
+    training = rng.integers(0, 256, (20, d))
+    # The other contrast is that of bytes.
+    net.fit(training.astype(np.uint8 if net.contrast == "var10" else dtype))
     start, stop = (0, 5) if options["n_filters"] == 5 else (1, options["n_filters"])
     expected = net.filter_block(images, start, stop)
     memory = emulated()
     blocks = [memory.put(array) for array in net.device_arrays(start, stop)]
-    device_net = launches.Net(net.image_shape_, net.patch_shape_[:2], net.step_, *blocks)
+    sizes = (net.image_shape_, net.patch_shape_[:2])
+    device_net = launches.Net(*sizes, net.step_, net.contrast_terms, net.power, *blocks)
     assert device_net.windows == net.n_windows_
     pixels = memory.put(images)
     positions = int(np.prod(device_net.responses))

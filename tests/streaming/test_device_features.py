@@ -32,10 +32,18 @@ def fitted(rows, **options):
     return RandomConv((10, 12, 3), n_patches=400, **{**given, **options}).fit(rows)
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-def test_features_are_those_of_the_transformer(rng, make_device, dtype):
+@pytest.mark.parametrize(
+    ("dtype", "options"),
+    [
+        (np.uint8, {}),
+        (np.float32, {}),
+        (np.uint8, {"power": 0.5}),
+        (np.uint8, {"contrast": "var10", "power": 0.5}),
+    ],
+)
+def test_features_are_those_of_the_transformer(rng, make_device, dtype, options):
     rows = images(rng, 11, dtype)
-    net = fitted(rows, pooling="quadrants")
+    net = fitted(rows, pooling="quadrants", **options)
     values = DeviceNet(make_device(4_000_000), net, dtype).transform(rows, rows_at_once=4)
     expected = net.transform(rows)
     assert np.abs(values - expected).max() <= 2e-5 * np.abs(expected).max()
