@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13 python3.14 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
 
-.PHONY: solve test test-slow lint docs format clean help
+.PHONY: solve test test-slow lint docs wheel-check format clean help
 .DELETE_ON_ERROR:
 
 solve: $(VENV)/.installed
@@ -32,6 +32,10 @@ lint: $(VENV)/.installed-dev
 # Every example is run for its picture; what the pages say is tested in tests/docs.
 docs: $(VENV)/.installed-dev
 	$(BIN)/python -m mkdocs build --strict --quiet
+
+# Wheel and source distribution, on every Python that is here; WHEEL_CHECK=PYTHON... names some, --tests runs its tests.
+wheel-check: $(BIN)/python
+	$(BIN)/python tests/packaging/wheel_check.py $(WHEEL_CHECK)
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
