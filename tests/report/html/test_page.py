@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -54,18 +52,6 @@ class Reader(HTMLParser):
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.elements if name == tag]
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("report") / "run"
-    Experiment("digits", n_train=150, n_test=60, loo=True, ridge="auto").run(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def examination(run: Path) -> Examination:
-    return examine(run)
 
 
 @pytest.fixture(scope="module")
@@ -230,44 +216,3 @@ def test_a_run_whose_data_are_gone_still_shows_its_record(tmp_path: Path) -> Non
     assert examined.dataset is None
     assert "could not be looked at" in examined.notes[0]
     assert "rows.csv" in Reader(page([examined])).text
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("scheme", [0, 1], ids=["dark", "light"])
-def test_a_browser_draws_it_without_a_word(written: str, tmp_path: Path, width: int, scheme: int) -> None:
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    if browser is None:
-        pytest.skip("no Chromium")
-    path, picture = tmp_path / "report.html", tmp_path / "report.png"
-    path.write_text(written)
-    options = [
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-background-networking",
-        "--enable-logging=stderr",
-    ]
-    done = subprocess.run(
-        [
-            browser,
-            *options,
-            "--enable-logging=stderr",
-            f"--blink-settings=preferredColorScheme={scheme}",
-            f"--window-size={width},3000",
-            f"--screenshot={picture}",
-            path.as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    assert "CONSOLE" not in done.stderr
-    from PIL import Image
-
-    with Image.open(picture) as image:
-        corner: Any = image.convert("L").getpixel((2, 2))
-        colours = image.convert("L").getcolors()
-    assert (corner < 60) == (scheme == 0)
-    assert len(colours) > 50
