@@ -59,6 +59,13 @@ class ArrowTable:
 
         faults, values = Faults(), self.content.column(column)
         kind = values.type.value_type if types.is_dictionary(values.type) else values.type
+        if types.is_nested(kind) or types.is_binary(kind) or types.is_large_binary(kind):
+            raise damaged(
+                self.path,
+                f"a number in column {self.names[column]!r}",
+                f"values of the type {kind}",
+                "make it a column of numbers or words, or leave it out with drop",
+            )
         if not (
             types.is_integer(kind)
             or types.is_floating(kind)

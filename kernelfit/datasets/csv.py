@@ -104,7 +104,8 @@ class TextTable:
                 values.append(value)
                 if kind is not None:
                     faults[column].add(kind, cell, f"line {number}")
-        X = np.frombuffer(values, dtype=np.float64).reshape(len(numbers), len(numeric))
+        X = np.array(values, dtype=np.float64) if not numeric else np.frombuffer(values, dtype=np.float64)
+        X = X.reshape(len(numbers), len(numeric))
         self._look_again(X, numeric, numbers, faults)
         labels = None if label is None else self._label(kept[label], numbers)
         if label is not None and labels is not None:

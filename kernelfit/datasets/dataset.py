@@ -150,8 +150,13 @@ class Dataset:
 
     @property
     def columns(self) -> tuple[str, ...] | None:
-        """Of a table, the names of the features."""
-        return None if self.table is None else self.table.features
+        """Of a table, the names of the columns of X."""
+        return None if self.table is None else self.table.names
+
+    @property
+    def numeric(self) -> int | None:
+        """Of a table with words, how many columns of X are numbers of the file; they stand first."""
+        return len(self.table.numeric) if self.table is not None and self.table.of_words else None
 
     @property
     def target(self) -> str | None:

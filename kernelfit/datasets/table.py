@@ -3,7 +3,8 @@
 The label is the column that `target` names; else one called label, target, y, class, labels, targets, classes, outcome
 or response, in this order and whatever the case; else the last. Left out are the columns of `drop`, and first columns
 that name or count the rows: one without a name, as pandas' `to_csv` writes its index, or called id, index, or by a
-name that ends so. All others must hold numbers; true and false are 1 and 0.
+name that ends so; and those without any value. All others hold numbers, true and false being 1 and 0, or words, of
+which each becomes a column (`kernelfit.datasets.categories`).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from kernelfit.errors import InputError
 from kernelfit.typing import Array, Float
 
 from .arrow import ARROW, open_arrow
+from .categories import MOST, are_dates, are_measures, categories_of, is_measure, listed, too_many
 from .cells import Cells, Faults, Kind, Table, looks_grouped
 from .csv import open_table
 from .faults import damaged, reading
@@ -128,7 +130,6 @@ def _read_new(table: Table, options: FileOptions) -> Rows:
         )
     ids = _leading_ids(table, features)
     cells = table.read(features, label, ids)
-    _refuse_commas(table, cells, [*features, label])
     notes = [f"{path.name}: the label is column {names[label]!r}{why}"]
     if dropped:
         notes.append(
@@ -141,10 +142,27 @@ def _read_new(table: Table, options: FileOptions) -> Rows:
         features, X = features[1:], X[:, 1:]
         name = "the first column" if column == 0 else f"column {names[column]!r}"
         notes.append(f"{path.name}: {name} {what} and is left out")
-    _refuse(table, cells.faults, len(X), features, label)
+    features, X = _without_empty(table, cells, features, X, notes)
+    words = _words(table, cells, features, label, len(X))
+    if why:
+        _refuse_first_words(table, cells, features, words, label)
+    _refuse_commas(table, cells, [column for column in (*features, label) if column not in words])
+    _refuse(table, cells.faults, [column for column in features if column not in words], label)
     columns = TableColumns(
-        tuple(names[column] for column in features), names[label], tuple(names), named=table.named
+        tuple(names[column] for column in features),
+        names[label],
+        tuple(names),
+        named=table.named,
+        categories=tuple(words.get(column) for column in features) if words else (),
     )
+    if words:
+        notes.append(
+            f"{path.name}: words are encoded, a column of 0 and 1 for each: {_listed_words(table, words)}"
+        )
+        texts = table.read((), None, list(words)).texts
+        X = columns.encoded(
+            X[:, columns.numeric], [texts[column] for column in words], notes.append, path.name
+        )
     if options.task != "classification":
         _refuse_strange_words(table, cells, label)
     return _rows(table, X, cells, columns, label, notes)
@@ -162,13 +180,15 @@ def _read_like(table: Table, like: TableColumns) -> Rows:
     says = [column for column in others if _says_id(names[column])] if table.named else []
     # An index that pandas wrote before the file's own ids says less than these.
     ids = min(says, key=lambda column: _is_unnamed(names[column]), default=None)
-    cells = table.read(features, label, () if ids is None else (ids,))
-    _refuse_commas(table, cells, [*features, *([] if label is None else [label])])
+    numeric = [features[index] for index in like.numeric]
+    words = [features[index] for index in like.of_words]
+    cells = table.read(numeric, label, (*words, *([] if ids is None else [ids])))
+    _refuse_commas(table, cells, [*numeric, *([] if label is None else [label])])
     known = set(like.every)
     aside = [names[column] for column in others if column != ids and names[column] not in known]
     if aside:
         notes.append(f"{path.name}: columns left aside, which the training rows lack: {_listed(aside)}")
-    _refuse(table, cells.faults, len(cells.numbers), features, None)
+    _refuse(table, cells.faults, numeric, None)
     if label is not None and (missing := cells.faults[label].get(Kind.MISSING)):
         notes.append(
             f"{path.name}: rows are not scored, as {missing.count} labels are missing, the first in {missing.where}"
@@ -176,7 +196,8 @@ def _read_like(table: Table, like: TableColumns) -> Rows:
         label = None
     id_name = "" if ids is None or _is_unnamed(names[ids]) else names[ids]
     texts = None if ids is None else cells.texts[ids]
-    return _rows(table, cells.numbers, cells, like, label, notes, texts, id_name)
+    X = like.encoded(cells.numbers, [cells.texts[column] for column in words], notes.append, path.name)
+    return _rows(table, X, cells, like, label, notes, texts, id_name)
 
 
 def _rows(
@@ -400,21 +421,80 @@ def _refuse_commas(table: Table, cells: Cells, columns: Sequence[int]) -> None:
             )
 
 
-def _refuse(
-    table: Table, faults: Mapping[int, Faults], n: int, features: Sequence[int], label: int | None
-) -> None:
-    """Raise for the first feature that is not of numbers alone; several columns of words are named together."""
-    words = [column for column in features if (text := faults[column].get(Kind.TEXT)) and 2 * text.count > n]
-    if len(words) > 1:
-        first = faults[words[0]].seen[Kind.TEXT]
-        names = [table.names[column] for column in words]
-        hint = "" if label is None else ", name one that is the label with target=NAME"
+def _without_empty(
+    table: Table, cells: Cells, features: list[int], X: Float, notes: list[str]
+) -> tuple[list[int], Float]:
+    """Features without those that have no value in any row, as Excel and trailing delimiters leave them."""
+    empty = {
+        column
+        for column in features
+        if (missing := cells.faults[column].get(Kind.MISSING)) and missing.count == len(X)
+    }
+    if not empty or len(empty) == len(features):
+        return features, X
+    names = _listed([table.names[column] for column in sorted(empty)])
+    notes.append(f"{table.path.name}: columns without any value are left out: {names}")
+    kept = [index for index, column in enumerate(features) if column not in empty]
+    return [features[index] for index in kept], X[:, kept]
+
+
+def _words(
+    table: Table, cells: Cells, features: Sequence[int], label: int, n: int
+) -> dict[int, tuple[str, ...]]:
+    """Column -> categories of the features that hold words. Raises DataError, for all that have none at once."""
+    texts = [column for column in features if cells.faults[column].get(Kind.TEXT)]
+    if not texts:
+        return {}
+    read = table.read((), None, texts).texts
+    words: dict[int, tuple[str, ...]] = {}
+    refused: list[int] = []
+    for column in texts:
+        faults, words[column] = cells.faults[column], categories_of(read[column])
+        missing = faults.get(Kind.MISSING)
+        few = 2 * faults.seen[Kind.TEXT].count <= n - (missing.count if missing else 0)
+        if few or are_measures(words[column]):
+            _refuse_cells(table, faults, column, "", training=True)
+        if are_dates(words[column]) or too_many(words[column], n):
+            refused.append(column)
+        elif _SPARSE.fullmatch(faults.seen[Kind.TEXT].cell.strip()):
+            _refuse_cells(table, faults, column, "", training=True)
+    if refused:
+        first, names = refused[0], [table.names[column] for column in refused]
+        what = "dates or times" if are_dates(words[first]) else f"{len(words[first]):,} different words"
+        cell = cells.faults[first].seen[Kind.TEXT]
+        more = f", and the like in {len(names) - 1} more" if len(names) > 1 else ""
         raise damaged(
             table.path,
-            "numbers in every column but the label",
-            f"words in {len(words)} columns: {_listed(names)} ({first.shown} in {first.where})",
-            f"leave them out with drop={_drop_value(names)}{hint}, or encode them (pandas.get_dummies)",
+            f"numbers, or at most {MOST} categories of two rows or more",
+            f"{what} in column {names[0]!r} of {n:,} rows ({cell.shown} in {cell.where}){more}",
+            f"make them numbers, or leave them out with drop={_drop_value(names)}",
         )
+    return words
+
+
+def _refuse_first_words(
+    table: Table, cells: Cells, features: Sequence[int], words: Mapping[int, Sequence[str]], label: int
+) -> None:
+    """Raise where the last column was taken as the label by a guess, and words in the first one may be it as well."""
+    if list(words) != [features[0]] or cells.faults[label].get(Kind.TEXT):
+        return
+    first, last = table.names[features[0]], table.names[label]
+    raise damaged(
+        table.path,
+        "to know the label",
+        f"words in column {first!r} alone, the first, and numbers in {last!r}, the last",
+        f"name it with target={first!r} or target={last!r}",
+    )
+
+
+def _listed_words(table: Table, words: Mapping[int, Sequence[str]]) -> str:
+    shown = [f"{table.names[column]} ({listed(categories)})" for column, categories in words.items()]
+    more = f" and {len(shown) - _LISTED} more columns" if len(shown) > _LISTED else ""
+    return ", ".join(shown[:_LISTED]) + more
+
+
+def _refuse(table: Table, faults: Mapping[int, Faults], features: Sequence[int], label: int | None) -> None:
+    """Raise for the first feature that is not of numbers alone."""
     for column in features:
         _refuse_cells(table, faults[column], column, "", label is not None)
 
@@ -430,6 +510,8 @@ def _refuse_cells(table: Table, faults: Faults, column: int, what: str, training
             remedy = (
                 "sklearn.datasets.load_svmlight_file reads such files; store what it gives with numpy.savez"
             )
+        elif is_measure(text.cell.strip()):
+            remedy = f"write numbers alone, as 12 or 0.5, or leave the column out{drop}"
         else:
             remedy = f"encode it, or leave the column out{drop}" + (
                 ", or name it as the label with target=NAME" if training else ""

@@ -1,10 +1,17 @@
-"""What the columns of a table are."""
+"""What the columns of a table are, and how they become the columns of X."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
+
+from kernelfit.errors import InputError
+from kernelfit.typing import Float
+
+from .categories import listed, one_hot
 
 
 @dataclass(frozen=True)
@@ -13,11 +20,14 @@ class TableColumns:
 
     Attributes
     ----------
-    features : the names of the columns of X
+    features : the names of the columns that X is made of
     target : that of the label
     every : of all columns of the file, in its order; 0, 1, 2, ... without a header
     named : whether the file has a header
     text_labels : whether labels are words
+    categories : of each feature the words that it may hold, None where it holds numbers; () where all do
+
+    X has the numbers first, then a column for each category of each feature of words.
     """
 
     features: tuple[str, ...]
@@ -25,6 +35,59 @@ class TableColumns:
     every: tuple[str, ...]
     named: bool = False
     text_labels: bool = False
+    categories: tuple[tuple[str, ...] | None, ...] = ()
+
+    @property
+    def numeric(self) -> list[int]:
+        """Which features hold numbers."""
+        return [index for index in range(len(self.features)) if self._words(index) is None]
+
+    @property
+    def of_words(self) -> list[int]:
+        """Which features hold words."""
+        return [index for index in range(len(self.features)) if self._words(index) is not None]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the columns of X: features, and FEATURE=CATEGORY."""
+        numbers = [self.features[index] for index in self.numeric]
+        words = [
+            f"{self.features[index]}={category}"
+            for index in self.of_words
+            for category in self._words(index) or ()
+        ]
+        return (*numbers, *words)
+
+    def encoded(
+        self, numbers: Float, words: Sequence[Sequence[str]], note: Callable[[str], None], name: str
+    ) -> Float:
+        """X from the numbers (n, k) and the cells of each feature of words; cells that are no category are 0 in all.
+
+        `note` is told of these; `name` is what holds them.
+        """
+        parts = [numbers]
+        for index, cells in zip(self.of_words, words, strict=True):
+            part, unknown = one_hot(cells, self._words(index) or ())
+            parts.append(part)
+            if unknown is not None:
+                note(
+                    f"{name}: column {self.features[index]!r} holds words that were not trained on, "
+                    f"{listed(unknown.categories)} in {unknown.rows} of {len(cells)} rows, the first in row "
+                    f"{unknown.first} (counted from 0): they count as none of the known ones"
+                )
+        return np.hstack(parts) if len(parts) > 1 else numbers
+
+    def encoded_frame(self, frame: Any, note: Callable[[str], None], name: str) -> Float:
+        """X of a frame that has the features. Raises `InputError`."""
+        numbers = np.empty((len(frame), len(self.numeric)))
+        for place, index in enumerate(self.numeric):
+            column = self.features[index]
+            try:
+                numbers[:, place] = np.asarray(frame[column], dtype=np.float64)
+            except (TypeError, ValueError):
+                raise InputError(f"{name}: got words in column {column!r}, expected numbers") from None
+        words = [_cells(frame[self.features[index]]) for index in self.of_words]
+        return self.encoded(numbers, words, note, name)
 
     def with_text_labels(self) -> TableColumns:
         """The same where labels are words."""
@@ -38,6 +101,7 @@ class TableColumns:
             "every": list(self.every),
             "named": self.named,
             "text_labels": self.text_labels,
+            "categories": [None if words is None else list(words) for words in self.categories],
         }
 
     @classmethod
@@ -45,11 +109,28 @@ class TableColumns:
         """The inverse of `to_dict`. Raises TypeError, ValueError or LookupError for what is none."""
         names = {name: stored[name] for name in ("features", "every")}
         target, flags = stored["target"], {name: stored[name] is True for name in ("named", "text_labels")}
-        if not all(
-            isinstance(value, list) and all(isinstance(name, str) for name in value)
-            for value in names.values()
-        ):
+        categories = stored["categories"]
+        if not all(map(_are_texts, names.values())) or not isinstance(categories, list):
             raise TypeError(f"got {str(names)[:60]}, expected names of columns")
+        if not all(words is None or _are_texts(words) for words in categories):
+            raise TypeError(f"got {str(categories)[:60]}, expected words or null of each feature")
+        if len(categories) not in (0, len(names["features"])):
+            raise ValueError(
+                f"categories of {len(categories)} features, of which there are {len(names['features'])}"
+            )
         if target is not None and target not in names["every"]:
             raise ValueError(f"{str(target)[:40]} is none of the columns")
-        return cls(tuple(names["features"]), target, tuple(names["every"]), **flags)
+        of_each = tuple(None if words is None else tuple(words) for words in categories)
+        return cls(tuple(names["features"]), target, tuple(names["every"]), **flags, categories=of_each)
+
+    def _words(self, index: int) -> tuple[str, ...] | None:
+        return self.categories[index] if self.categories else None
+
+
+def _are_texts(names: Any) -> bool:
+    return isinstance(names, list) and all(isinstance(name, str) for name in names)
+
+
+def _cells(column: Any) -> tuple[str, ...]:
+    """A column of a frame as the cells of a table: what is missing is empty."""
+    return tuple("" if value is None or value != value else str(value).strip() for value in column)

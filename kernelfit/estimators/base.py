@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from kernelfit.arguments import OTHER_NAMES, hint_for, suggests_names
 from kernelfit.errors import InputError
 from kernelfit.estimators.array_api import on_host
+from kernelfit.gram.arrays import refuse_words
 from kernelfit.kernels import Kernel
 from kernelfit.progress import ProgressLike
 from kernelfit.solver.least_ridge import SINGULAR
@@ -92,6 +93,15 @@ class KernelEstimator(BaseEstimator):
         tags.array_api_support = True
         return tags
 
+    def _validated(self, X: ArrayLike, **options: Any) -> Any:
+        """What scikit-learn's `validate_data` makes of X, words in it named with what encodes them."""
+        rows = on_host(X, "X")
+        try:
+            return validate_data(self, rows, dtype=DTYPES, accept_sparse=self._sparse, **options)
+        except ValueError:
+            refuse_words(rows, "X")
+            raise
+
     def _solve(self, X: NDArray[Any], targets: Float, sample_weight: ArrayLike | None) -> None:
         """Fit `solution_` to targets (n,) or (n, c)."""
         self.solution_ = solve(
@@ -145,7 +155,7 @@ class KernelEstimator(BaseEstimator):
 
     def _scores(self, X: ArrayLike) -> Float:
         check_is_fitted(self)
-        rows = validate_data(self, on_host(X, "X"), dtype=DTYPES, accept_sparse=self._sparse, reset=False)
+        rows = self._validated(X, reset=False)
         return self.solution_.predict(rows, self.progress)
 
     @property

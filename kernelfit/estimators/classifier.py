@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from kernelfit.arguments import OTHER_NAMES, suggests_names
 from kernelfit.errors import InputError
 from kernelfit.estimators.array_api import as_given, on_host
-from kernelfit.estimators.base import DTYPES, KernelEstimator, KernelLike
+from kernelfit.estimators.base import KernelEstimator, KernelLike
 from kernelfit.estimators.calibration import Calibration, inverse_temperature, probabilities
 from kernelfit.estimators.offered import offered_if
 from kernelfit.metrics import one_hot
@@ -107,15 +107,7 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> KernelClassifier:
         """Solve for the one-hot labels, rows counting by `sample_weight` as for `KernelInterpolator`."""
-        rows, labels = validate_data(
-            self,
-            on_host(X, "X"),
-            _labels(y),
-            dtype=DTYPES,
-            accept_sparse=self._sparse,
-            multi_output=True,
-            ensure_min_samples=2,
-        )
+        rows, labels = self._validated(X, y=_labels(y), multi_output=True, ensure_min_samples=2)
         self._check_square(rows)
         check_classification_targets(labels)
         self._multilabel = type_of_target(labels, input_name="y") == "multilabel-indicator"

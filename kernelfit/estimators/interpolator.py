@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import MultiOutputMixin, RegressorMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from kernelfit.errors import InputError
 from kernelfit.estimators.array_api import as_given, on_host
-from kernelfit.estimators.base import DTYPES, KernelEstimator
+from kernelfit.estimators.base import KernelEstimator
 
 
 class KernelInterpolator(RegressorMixin, MultiOutputMixin, KernelEstimator):
@@ -66,15 +66,8 @@ class KernelInterpolator(RegressorMixin, MultiOutputMixin, KernelEstimator):
 
         Without a ridge every target is met whatever its weight, but for rows of weight 0, which are left out.
         """
-        rows, targets = validate_data(
-            self,
-            on_host(X, "X"),
-            on_host(y, "y"),
-            dtype=DTYPES,
-            accept_sparse=self._sparse,
-            multi_output=True,
-            y_numeric=True,
-            ensure_min_samples=2,
+        rows, targets = self._validated(
+            X, y=on_host(y, "y"), multi_output=True, y_numeric=True, ensure_min_samples=2
         )
         self._check_square(rows)
         self._solve(rows, np.asarray(targets, dtype=np.float64), sample_weight)
@@ -94,6 +87,6 @@ class KernelInterpolator(RegressorMixin, MultiOutputMixin, KernelEstimator):
         if self.solution_.factor is None:
             what = "return_std" if return_std else "return_cov"
             raise InputError(f"{what}: needs the factor, which was not kept; fit with keep_factor=True")
-        rows = validate_data(self, on_host(X, "X"), dtype=DTYPES, accept_sparse=self._sparse, reset=False)
+        rows = self._validated(X, reset=False)
         made = self.solution_.predict(rows, self.progress, return_std=return_std, return_cov=return_cov)
         return as_given(made, X)

@@ -13,7 +13,7 @@ from kernelfit.datasets import Dataset
 from kernelfit.datasets.labels import are_classes
 from kernelfit.errors import InputError
 from kernelfit.experiments.standardisation import Standardisation
-from kernelfit.gram.points import as_array
+from kernelfit.gram.arrays import as_array, refuse_words
 from kernelfit.metrics import Errors, compare, one_hot, root_mean_square
 from kernelfit.typing import Array, Float, TaskName
 
@@ -28,6 +28,8 @@ class Compared:
     y, y_test : (n,), (m,) class codes, or (n, c), (m, c) targets; m = 0 where there is no test part
     classes : names of the classes; None for regression
     scale : multiply X by it
+    numeric : how many columns, the first, are numbers where others stand for words; None: all
+    words : of a table, the columns of words
     """
 
     X: Array
@@ -36,10 +38,13 @@ class Compared:
     y_test: Array
     classes: tuple[str, ...] | None = None
     scale: float = 1.0
+    numeric: int | None = None
+    words: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, dataset: Dataset) -> Compared:
         """Those of a data set."""
+        table = dataset.table
         shape = (-1,) if dataset.classes is not None else (-1, dataset.y_train.size // dataset.n_train)
         return cls(
             dataset.X_train,
@@ -48,6 +53,8 @@ class Compared:
             dataset.y_test.reshape(shape),
             dataset.classes,
             dataset.scale,
+            dataset.numeric,
+            () if table is None else tuple(table.features[index] for index in table.of_words),
         )
 
     @property
@@ -77,7 +84,7 @@ class Compared:
 
     def standardised(self) -> Compared:
         """With columns of mean 0 and standard deviation 1 over the training rows."""
-        standardisation = Standardisation.of(self.X)
+        standardisation = Standardisation.of(self.X, self.numeric)
         return replace(
             self, X=standardisation.apply(self.X), X_test=standardisation.apply(self.X_test), scale=1.0
         )
@@ -141,8 +148,8 @@ def encoded(
     """Arrays as they come, with labels as class codes or targets as float64; and notes about what was guessed."""
     if (X_test is None) != (y_test is None):
         raise InputError("X_test, y_test: got one of them, expected both or none")
-    rows, labels = as_array(X, "X"), np.asarray(y)
-    test = rows[:0] if X_test is None else as_array(X_test, "X_test")
+    rows, labels = _numbers(X, "X"), np.asarray(y)
+    test = rows[:0] if X_test is None else _numbers(X_test, "X_test")
     test_labels = labels[:0] if y_test is None else np.asarray(y_test)
     for name, part, values in (("y", rows, labels), ("y_test", test, test_labels)):
         if part.ndim != 2 or len(part) != len(values) or values.ndim not in (1, 2):
@@ -169,6 +176,14 @@ def encoded(
         raise InputError(f"y: got {len(np.unique(labels))} classes, expected at least 2, one label a row")
     codes = [np.searchsorted(classes, values) for values in (labels, test_labels)]
     return Compared(rows, codes[0], test, codes[1], tuple(map(str, classes))), notes
+
+
+def _numbers(X: ArrayLike, name: str) -> Array:
+    rows = as_array(X, name)
+    if rows.dtype.kind not in "buif":
+        refuse_words(X, name)
+        raise InputError(f"{name}: got dtype {rows.dtype}, expected integers or floats; convert it first")
+    return rows
 
 
 def _task(labels: NDArray[Any], task: TaskName | None) -> tuple[TaskName, list[str]]:

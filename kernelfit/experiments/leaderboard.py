@@ -218,6 +218,7 @@ def compare(
         standardise=standardise,
         classification=data.classes is not None,
         scale=None if standardise or data.scale == 1.0 else data.scale,
+        words=data.words,
     )
     if len(data.X) > len(drawn.X):
         candidate = next(candidate for candidate in chosen if candidate.name == best.name)

@@ -129,7 +129,7 @@ def predict_test_rows(result: Result, dataset: Dataset, progress: Progress) -> P
         )
     _require_images_alike("dataset", dataset.name, dataset.image_shape, result)
     if result.table is not None and dataset.table is not None:
-        columns, expected = dataset.table.features, result.table.features
+        columns, expected = dataset.table.names, result.table.names
         if columns != expected:
             raise InputError(
                 f"dataset: got columns {_listed(columns)}, expected {_listed(expected)} as trained on; give the file "

@@ -10,7 +10,7 @@ from typing import Any
 class Model:
     """A kernel as `Kernel.describe` gives it, its ridge, and what is done to rows: standardised, or times `scale`.
 
-    Targets of a regression are centred.
+    Targets of a regression are centred. `words` are the columns of X that hold words, which is then a frame.
     """
 
     kernel: dict[str, Any]
@@ -18,6 +18,7 @@ class Model:
     standardise: bool
     classification: bool
     scale: float | None = None
+    words: tuple[str, ...] = ()
 
     @property
     def gamma(self) -> float | None:
@@ -41,15 +42,19 @@ class Model:
 
     def estimator(self) -> Any:
         """Not fitted yet."""
-        from sklearn.compose import TransformedTargetRegressor
+        from sklearn.compose import TransformedTargetRegressor, make_column_transformer
         from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import StandardScaler
+        from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
         from kernelfit.estimators import KernelClassifier, KernelInterpolator
 
         family = KernelClassifier if self.classification else KernelInterpolator
         model: Any = family(str(self.kernel["name"]), **self.arguments())
-        if self.standardise:
+        if self.words:
+            encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+            rest: Any = StandardScaler() if self.standardise else "passthrough"
+            model = make_pipeline(make_column_transformer((encoder, list(self.words)), remainder=rest), model)
+        elif self.standardise:
             model = make_pipeline(StandardScaler(), model)
         if self.classification:
             return model
@@ -60,13 +65,25 @@ class Model:
         family = "KernelClassifier" if self.classification else "KernelInterpolator"
         given = "".join(f", {name}={value!r}" for name, value in self.arguments().items())
         model = f"{family}({self.kernel['name']!r}{given})"
-        imports = [f"from kernelfit import {family}"]
-        if self.standardise:
-            imports.insert(0, "from sklearn.pipeline import make_pipeline")
+        compose, preprocessing = [], []
+        if self.words:
+            rest = "StandardScaler()" if self.standardise else "'passthrough'"
+            encoder = "OneHotEncoder(handle_unknown='ignore', sparse_output=False)"
+            columns = f"make_column_transformer(({encoder}, {list(self.words)!r}), remainder={rest})"
+            compose, preprocessing = ["make_column_transformer"], ["OneHotEncoder"]
+            model = f"make_pipeline({columns}, {model})"
+        elif self.standardise:
             model = f"make_pipeline(StandardScaler(), {model})"
-        if self.standardise or not self.classification:
-            imports.insert(-1, "from sklearn.preprocessing import StandardScaler")
         if not self.classification:
-            imports.insert(0, "from sklearn.compose import TransformedTargetRegressor")
+            compose.insert(0, "TransformedTargetRegressor")
             model = f"TransformedTargetRegressor({model}, transformer=StandardScaler(with_std=False))"
-        return [*imports, f"model = {model}.fit(X_train, y_train)"]
+        if self.standardise or not self.classification:
+            preprocessing.append("StandardScaler")
+        imports = {
+            "sklearn.compose": compose,
+            "sklearn.pipeline": ["make_pipeline"] if self.words or self.standardise else [],
+            "sklearn.preprocessing": preprocessing,
+            "kernelfit": [family],
+        }
+        lines = [f"from {module} import {', '.join(names)}" for module, names in imports.items() if names]
+        return [*lines, f"model = {model}.fit(X_train, y_train)"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kernelfit.arguments import in_order
+from kernelfit.arguments import column_names, in_order
 from kernelfit.datasets.table_columns import TableColumns
 from kernelfit.errors import DataError, InputError, StorageError
 from kernelfit.experiments.specs import Inputs
@@ -106,7 +106,7 @@ class Result:
     def scores(self, rows: Array, progress: ProgressLike = None) -> Float:
         """f at the rows (m, d), which are as those of the data set before any features: (m, c)."""
         progress = as_progress(progress)
-        rows = in_order("rows", rows, None if self.table is None else self.table.features, progress.note)
+        rows = self._encoded(rows, progress)
         if self.streamed:
             scores = self._streamed_scores(rows, progress)
         else:
@@ -118,6 +118,16 @@ class Result:
             scores = self.solution.predict(rows, progress)
         scores = scores.reshape(len(scores), -1)
         return scores if self.target_mean is None else scores + self.target_mean
+
+    def _encoded(self, rows: Array, progress: Progress) -> Array:
+        """A frame with the columns that were trained on, in their order, and its words as those of training; an array
+        as it is."""
+        if self.table is None:
+            return rows
+        rows = in_order("rows", rows, self.table.features, progress.note)
+        if not self.table.of_words or column_names(rows) is None:
+            return rows
+        return self.table.encoded_frame(rows, progress.note, "rows")
 
     def predict(self, rows: Array, progress: ProgressLike = None) -> Array:
         """The class of each row (m,) by name, or its targets (m, c)."""

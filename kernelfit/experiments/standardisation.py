@@ -14,18 +14,22 @@ from kernelfit.typing import Array, Float
 @dataclass(frozen=True)
 class Standardisation:
     """z = (x - mean) / scale for each column, as `sklearn.preprocessing.StandardScaler`: `mean` (d,) and `scale` (d,)
-    are those of the training rows, and a constant column is only centred."""
+    are those of the training rows, and a constant column is only centred. Columns of 0 and 1 that stand for words
+    stay as they are: a word that few rows have would set these apart from all others."""
 
     mean: Float
     scale: Float
 
     @classmethod
-    def of(cls, rows: Array) -> Standardisation:
-        """That of the rows (n, d)."""
+    def of(cls, rows: Array, numeric: int | None = None) -> Standardisation:
+        """That of the rows (n, d), of their first `numeric` columns."""
         scale = rows.std(axis=0, dtype=np.float64)
         # The mean of equal numbers is rounded, and their standard deviation then no zero.
         varies = (rows.max(axis=0) > rows.min(axis=0)) & (scale > 0)
-        return cls(rows.mean(axis=0, dtype=np.float64), np.where(varies, scale, 1.0))
+        mean, scale = rows.mean(axis=0, dtype=np.float64), np.where(varies, scale, 1.0)
+        if numeric is not None:
+            mean[numeric:], scale[numeric:] = 0.0, 1.0
+        return cls(mean, scale)
 
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> Standardisation:

@@ -50,6 +50,38 @@ def refuse_foreign(values: Any, name: str) -> None:
         raise InputError(f"{name}: got a tensor that {got}, expected numbers in memory; use {remedy}")
 
 
+def refuse_words(values: Any, name: str) -> None:
+    """Raise `InputError` where columns of a frame or an array hold words, with what makes them numbers."""
+    names = getattr(values, "columns", None)
+    if names is None:
+        array = np.asarray(values)
+        if array.ndim != 2 or array.dtype.kind not in "OUS":
+            return
+        columns = dict(enumerate(array.T))
+    else:
+        columns = {column: np.asarray(values[column], dtype=object) for column in names}
+    words = {column: word for column, cells in columns.items() if (word := _word(cells)) is not None}
+    if not words:
+        return
+    first, listed = next(iter(words.values())), ", ".join(repr(column) for column in words)
+    raise InputError(
+        f"{name}: got words such as {first!r:.40} in column{'s' if len(words) > 1 else ''} {listed}, expected numbers; "
+        f"encode them, by make_column_transformer((OneHotEncoder(handle_unknown='ignore', sparse_output=False), "
+        f"[{listed}]), remainder='passthrough') of scikit-learn"
+    )
+
+
+def _word(cells: Any) -> str | bytes | None:
+    """The first of the cells that is text and no number."""
+    for cell in np.ravel(cells):
+        if isinstance(cell, (str, bytes)):
+            try:
+                float(cell)
+            except ValueError:
+                return str(cell) if isinstance(cell, str) else cell
+    return None
+
+
 def _numbers(array: NDArray[Any], name: str) -> NDArray[Any]:
     """Objects that are all numbers, as pandas gives for nullable columns: as integers or float64, without loss."""
     types = set(map(type, array.ravel()))

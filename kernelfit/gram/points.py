@@ -27,7 +27,7 @@ from scipy.sparse import issparse
 from kernelfit.arguments import positive
 from kernelfit.cpu import blas, bytes_product
 from kernelfit.errors import InputError
-from kernelfit.gram.arrays import as_array, exact_floats, refuse_non_finite
+from kernelfit.gram.arrays import as_array, exact_floats, refuse_non_finite, refuse_words
 from kernelfit.gram.equal_rows import equal_rows
 from kernelfit.typing import Float
 
@@ -103,8 +103,9 @@ class Points:
         if values.dtype == bool:
             values = values.astype(np.uint8)
         if values.dtype.kind not in "uif":
+            refuse_words(rows, name)
             raise InputError(
-                f"{name}: got dtype {values.dtype}{_first_word(values, rows)}, expected integers or floats; "
+                f"{name}: got dtype {values.dtype}{_first_object(values, rows)}, expected integers or floats; "
                 "convert it first"
             )
         if values.shape[1] == 0:
@@ -488,13 +489,13 @@ def chunk_length(rows: Points, columns: Points) -> int:
     return _chunk_length(rows._reach, columns._reach)
 
 
-def _first_word(values: NDArray[Any], rows: ArrayLike) -> str:
+def _first_object(values: NDArray[Any], rows: ArrayLike) -> str:
     """The first column of objects that holds something else than numbers, by the name that a frame gives it."""
     if values.dtype != object:
         return ""
     for index, column in enumerate(values.T):
-        words = [entry for entry in column if not isinstance(entry, (int, float, np.number))]
-        if words:
+        others = [entry for entry in column if not isinstance(entry, (int, float, np.number))]
+        if others:
             names = getattr(rows, "columns", range(values.shape[1]))
-            return f", as column {names[index]!r} holds {words[0]!r:.40}"
+            return f", as column {names[index]!r} holds {others[0]!r:.40}"
     return ""

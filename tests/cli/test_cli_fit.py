@@ -7,10 +7,12 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 from sklearn.datasets import load_iris
 
+import kernelfit
 from kernelfit.cli import root
 
 
@@ -87,3 +89,41 @@ def test_n_counts_training_rows_as_for_solve(iris: Path) -> None:
     )
     assert fitted["result"]["n_train"] == solved["n_train"] == 60
     assert fitted["result"]["n_test"] == solved["n_test"] == 30
+
+
+def test_columns_of_words_are_encoded_for_the_fit_the_prediction_and_the_printed_lines(
+    tmp_path: Path,
+) -> None:
+    rng, n = np.random.default_rng(0), 80
+    frame = pd.DataFrame(
+        {"km": rng.normal(1e5, 3e4, n), "fuel": rng.choice(["a", "b", "c"], n, p=[0.6, 0.35, 0.05])}
+    )
+    frame["price"] = 20 - 1e-4 * frame.km + 5.0 * (frame.fuel == "b") + 0.01 * rng.normal(size=n)
+    frame.to_csv(tmp_path / "cars.csv", index=False)
+    options = (
+        "--target",
+        "price",
+        "--kernels",
+        "gaussian",
+        "--no-baselines",
+        "--n-test",
+        "0",
+        "--standardise",
+    )
+    record = json.loads(
+        invoke(
+            "fit", str(tmp_path / "cars.csv"), *options, "--out", str(tmp_path / "run"), "--json", "-"
+        ).stdout
+    )
+    assert record["result"]["loo_r2"] > 0.99
+    new = frame.head(6)[["fuel", "km"]].replace({"c": "mauve"})
+    new.to_csv(tmp_path / "new.csv", index=False)
+    predicted = invoke("predict", str(tmp_path / "run"), "--rows", str(tmp_path / "new.csv"), "--json", "-")
+    values = np.array(json.loads(predicted.stdout)["predictions"])[:, 0]
+    namespace = {"X_train": frame[["km", "fuel"]], "y_train": frame["price"]}
+    exec("\n".join(record["code"]), namespace)
+    np.testing.assert_allclose(values, namespace["model"].predict(new[["km", "fuel"]]), rtol=1e-5)
+    stored = kernelfit.Experiment.load(tmp_path / "run")
+    np.testing.assert_array_equal(stored.predict(new)[:, 0], values)
+    # What stands for words is not standardised: a rare word would stand apart from all others.
+    assert stored.standardisation.scale[1:].tolist() == [1, 1, 1]

@@ -67,11 +67,15 @@ def test_the_index_of_pandas_is_no_feature(tmp_path: Path) -> None:
     ("column", "message"),
     [
         ([1, None, None], "a number in column 'a', found 'null' in row 1 and 1 more missing in this column"),
-        (["p", "q", None], "a number in column 'a', found 'p' in row 0"),
+        (
+            ["2021-05-01", "2021-05-02", None],
+            r"dates or times in column 'a' .*'2021-05-01' in row 0.*drop=\['a'\]",
+        ),
         ([1.0, float("nan"), 2], "found 'null' in row 1"),
         ([1.0, 2, float("-inf")], "finite numbers in column 'a', found '-inf' in row 2"),
         ([0, 2**53 + 1, 1], r"integers up to 2\^53 in column 'a'.* found '9007199254740993' in row 1"),
-        ([[1], [2], [3]], "a number in column 'a'"),
+        ([[1], [2], [3]], "a number in column 'a', found values of the type list<.*: int64>"),
+        ([b"a", b"b", b"a"], "found values of the type binary"),
     ],
 )
 def test_what_is_no_number_is_named_by_row_and_column(

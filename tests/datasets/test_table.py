@@ -61,19 +61,16 @@ def test_rows_and_labels(tmp_path: Path, text: str, X: list[list[float]], y: lis
         ("# only\n# comments\n", "nothing but comments"),
         ("1\n2\n", "at least 2 columns"),
         ("a,b\n", "rows under the header, found none"),
-        (
-            "name,a,label\nbob,2,1\n",
-            "a number in column 'name', found 'bob' in line 2; .*drop=\\['name'\\].*target=NAME",
-        ),
+        ("species,a,b\nse,2,1\nvi,3,2\n", "words in column 'species' alone.*target='species' or target='b'"),
         ("a,b,y\n1,2,0\n3,,1\n", "a number in column 'b', found an empty cell in line 3"),
-        ("a,b,y\n1,?,0\n3,?,1\n", r"column 'b', found '\?' in line 2 and 1 more missing in this column"),
+        ("a,b,y\n1,?,0\n3,?,1\n3,4,0", r"'b', found '\?' in line 2 and 1 more missing in this column"),
         ("a,b,y\n1,2,0\n\n3,x,1\n", "a number in column 'b', found 'x' in line 4"),
         ("1,,0\n3,4,1\n", "a number in column '1', found an empty cell in line 1"),
         ("NA,2,0\n3,4,1\n", "a number in column '0', found 'NA' in line 1"),
         ("a,b,y\n1,2,\n3,4,1\n", "a number in the label column 'y', found an empty cell in line 2"),
         ("1,2,0\n3,4\n", "3 columns as in the first line, found 2 in line 2"),
         ("1,2,0\n3,4,5,6\n", "3 columns as in the first line, found 4 in line 2"),
-        ("a,b,y\n1,nan,0\n", "a number in column 'b', found 'nan' in line 2"),
+        ("a,b,y\n1,nan,0\n1,2,0\n", "a number in column 'b', found 'nan' in line 2"),
         ("a,b,y\n1,2,0\n1,2,-inf\n", "finite numbers in the label column 'y', found '-inf' in line 3"),
         ("a,b,y\n1,1e999,0\n", "finite numbers in column 'b', found 'inf' in line 2"),
         ("a,b,y\n1,1_000,0\n", "a number in column 'b', found '1_000' in line 2"),
@@ -96,9 +93,18 @@ def test_rows_and_labels(tmp_path: Path, text: str, X: list[list[float]], y: lis
         ("Sales of May\n\na,b\n1,2\n3,4\n", "found 'Sales of May' above it; delete that line"),
         ('a,y\n1,"x\n2,"x\n', "a label of one line, found a line end in that of line 2"),
         (
-            "job,a,town,y\nx,1,p,2\nz,1,q,2\n",
-            r"words in 2 columns: job, town \('x' in line 2\); .*drop=\['job', 'town'\]",
+            "day,a,time,y\n2021-05-01,1,12:30,2\n2021-05-02,1,8:15 pm,2\n",
+            r"dates or times in column 'day' .*line 2\), and the like in 1 more; .*drop=\['day', 'time'\]",
         ),
+        (
+            "a,b,y\n" + "".join(f"1,n{i},0\n" for i in range(11)),
+            "found 11 different words in column 'b' of 11 rows",
+        ),
+        (
+            "a,b,y\n" + "".join(f"1,{i} kg,0\n" for i in range(11)),
+            "found '0 kg' in line 2; write numbers alone",
+        ),
+        ("a,b,y\n1,$ 5,0\n1,$ 6,0\n", "found '\\$ 5' in line 2; write numbers alone"),
     ],
 )
 def test_a_bad_file_is_named_by_line_and_column(tmp_path: Path, text: str, message: str) -> None:
@@ -157,7 +163,7 @@ def test_a_column_that_is_an_id_by_its_last_word(tmp_path: Path, name: str) -> N
     assert read_table(written(tmp_path, f"{name},a,price\nC7,5,0.5\nC9,6,0.25\n")).X.tolist() == [[5], [6]]
     # What neither counts nor names the rows stays, or is refused.
     assert read_table(written(tmp_path, f"{name},a,price\n1,5,0.5\n3,6,0.25\n")).X.shape == (2, 2)
-    with pytest.raises(DataError, match=f"a number in column '{name}', found 'C7'"):
+    with pytest.raises(DataError, match=f"to know the label, found words in column '{name}'"):
         read_table(written(tmp_path, f"{name},a,price\nC7,5,0.5\nC7,6,0.25\n"))
 
 

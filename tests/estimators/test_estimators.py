@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.linalg import LinAlgWarning
 from scipy.spatial.distance import pdist
 from sklearn.base import clone
+from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_digits, load_iris, make_friedman1
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import kernelfit
@@ -326,3 +328,22 @@ def test_sample_weights_are_those_of_kernel_ridge(friedman: tuple[np.ndarray, np
     repeated = np.repeat(np.arange(len(y)), weights)
     again = KernelClassifier(gamma=0.5, ridge=0.1).fit(X[repeated], classes[repeated])
     assert_allclose(model.decision_function(X), again.decision_function(X), rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [object, "string", "category"])
+def test_words_in_a_frame_are_named_with_what_encodes_them(dtype: Any) -> None:
+    frame = pd.DataFrame({"km": [1.5, 2.5, 3.5, 0.5], "fuel": pd.Series(["a", "b", "b", "a"], dtype=dtype)})
+    y = np.array([0.5, 1.5, 1.0, 0.0])
+    message = r"^X: got words such as 'a' in column 'fuel', expected numbers; encode them, by make_column_transformer"
+    for model in (KernelInterpolator(), KernelClassifier()):
+        with pytest.raises(InputError, match=message):
+            model.fit(frame, y > 0.7)
+    for call in (kernelfit.solve, partial(kernelfit.leaderboard, baselines=False)):
+        with pytest.raises(InputError, match=message):
+            call(frame, y)
+    model = KernelInterpolator().fit(frame[["km"]], y)
+    with pytest.raises(InputError, match=message):
+        model.predict(frame[["fuel"]].set_axis(["km"], axis=1).rename(columns={"km": "fuel"}))
+    encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    columns = make_column_transformer((encoder, ["fuel"]), remainder="passthrough")
+    assert_allclose(make_pipeline(columns, KernelInterpolator()).fit(frame, y).predict(frame), y, atol=1e-9)

@@ -1,0 +1,87 @@
+"""Columns of words: a column of X for each category, 1 where it stands, else 0, as scikit-learn's OneHotEncoder makes.
+
+Two rows that differ in a category are sqrt(2) apart in it, whatever the category. A category is what stands in the
+cell; an empty cell is one as well. A column has at most 100 categories, and more than 10 only where each stands for two
+rows on average: else it names the rows or is free text. Dates, times and numbers with their units are no categories.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kernelfit.typing import Float
+
+#: categories that a column may have
+MOST = 100
+# Up to so many are categories, however few the rows.
+_FEW = 10
+_DATE = re.compile(
+    r"(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})(?:[T ].*)?"
+    r"|\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: ?[AaPp]\.?[Mm]\.?)?"
+)
+_DIGITS = r"(?:0[xXbBoO][\da-fA-F]+|\d[\d_.,' ]*)"
+_NUMBER = re.compile(rf"[+-]?[$€£¥₹]?\s*[+-]?{_DIGITS}\s*[$€£¥₹%]?")
+_MEASURE = re.compile(rf"[+-]?[$€£¥₹]?\s*[+-]?{_DIGITS}[^\d]{{0,8}}")
+# Categories and cells that a line lists.
+_LISTED = 6
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """Cells that hold none of the categories: which they are, in how many rows, and the first of these."""
+
+    categories: tuple[str, ...]
+    rows: int
+    first: int
+
+
+def categories_of(cells: Sequence[str]) -> tuple[str, ...]:
+    """The different cells, in the order of their letters."""
+    return tuple(sorted(set(cells)))
+
+
+def too_many(categories: Sequence[str], n: int) -> bool:
+    """Whether so many tell n rows apart rather than group them."""
+    c = len(categories)
+    return c > MOST or (c > _FEW and 2 * c > n)
+
+
+def are_measures(categories: Sequence[str]) -> bool:
+    """Whether all of them, but an empty one, are numbers written in another way than ours: 0x10, 1_000, $ 5; or, where
+    there are more than a few, numbers with a unit, 12 kg."""
+    words = [category for category in categories if category]
+    pattern = _MEASURE if len(words) > _FEW else _NUMBER
+    return all(pattern.fullmatch(word) for word in words)
+
+
+def is_measure(cell: str) -> bool:
+    """Whether it is a number written in another way than ours, or with a unit."""
+    return _MEASURE.fullmatch(cell) is not None
+
+
+def are_dates(categories: Sequence[str]) -> bool:
+    """Whether all of them, but an empty one, are dates or times."""
+    return all(_DATE.fullmatch(category) for category in categories if category)
+
+
+def one_hot(cells: Sequence[str], categories: Sequence[str]) -> tuple[Float, Unknown | None]:
+    """(n, c) of 0 and 1, rows of 0 where a cell is no category, and which cells these are."""
+    code = {category: index for index, category in enumerate(categories)}
+    codes = np.array([code.get(cell, -1) for cell in cells], dtype=np.int64)
+    encoded = np.zeros((len(cells), len(categories)))
+    (known,) = np.nonzero(codes >= 0)
+    encoded[known, codes[known]] = 1.0
+    strange = [row for row, cell in enumerate(cells) if cell not in code]
+    if not strange:
+        return encoded, None
+    return encoded, Unknown(categories_of([cells[row] for row in strange]), len(strange), strange[0])
+
+
+def listed(categories: Sequence[str]) -> str:
+    """The first few, and how many there are."""
+    shown = ", ".join(category[:40] or "''" for category in categories[:_LISTED])
+    return shown + (f", ... {len(categories)} in all" if len(categories) > _LISTED else "")

@@ -1,0 +1,142 @@
+"""Columns of words become columns of 0 and 1, the same ones for new rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.preprocessing import OneHotEncoder
+
+from kernelfit.datasets.categories import are_dates, are_measures, one_hot, too_many
+from kernelfit.datasets.file_options import FileOptions
+from kernelfit.datasets.table import read_columns, read_table
+from kernelfit.datasets.table_columns import TableColumns
+from kernelfit.errors import DataError, InputError
+
+CARS = pd.DataFrame(
+    {
+        "size": [1.5, 2.0, 0.5, 1.0] * 3,
+        "colour": ["red", "blue", "red", ""] * 3,
+        "doors": [2, 4, 4, 5] * 3,
+        "fuel": ["petrol", "electric", "electric", "petrol"] * 3,
+        "price": [0.5, 1.5, 2.5, 3.5] * 3,
+    }
+)
+
+
+def stored(frame: pd.DataFrame, path: Path) -> Path:
+    if path.suffix == ".parquet":
+        frame.replace("", None).astype({"fuel": "category"} if "fuel" in frame else {}).to_parquet(path)
+    else:
+        frame.to_csv(path, index=False)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_words_are_encoded_as_by_scikit_learn_and_remembered(tmp_path: Path, suffix: str) -> None:
+    rows = read_table(stored(CARS, tmp_path / f"cars{suffix}"))
+    columns = rows.columns
+    assert columns is not None
+    encoder = OneHotEncoder(sparse_output=False).fit(CARS[["colour", "fuel"]])
+    expected = np.hstack([CARS[["size", "doors"]], encoder.transform(CARS[["colour", "fuel"]])])
+    np.testing.assert_array_equal(rows.X, expected)
+    assert columns.names == (
+        *("size", "doors", "colour=", "colour=blue", "colour=red", "fuel=electric", "fuel=petrol"),
+    )
+    note = "words are encoded, a column of 0 and 1 for each: colour ('', blue, red), fuel (electric, petrol)"
+    assert f"cars{suffix}: {note}" in rows.notes
+    again = TableColumns.of_dict(columns.to_dict())
+    assert again == columns
+    turned = stored(CARS[CARS.columns[::-1]], tmp_path / f"new{suffix}")
+    np.testing.assert_array_equal(read_columns(turned, again).X, expected)
+    np.testing.assert_array_equal(again.encoded_frame(CARS.replace("", None), print, "rows"), expected)
+
+
+def test_words_that_were_not_trained_on_are_said(tmp_path: Path) -> None:
+    columns = read_table(stored(CARS, tmp_path / "cars.csv")).columns
+    new = CARS.assign(colour=["red", "mauve", "teal", "teal"] * 3)
+    rows = read_columns(stored(new, tmp_path / "new.csv"), columns)
+    assert rows.X[:3, 2:5].tolist() == [[0, 0, 1], [0, 0, 0], [0, 0, 0]]
+    assert (
+        "new.csv: column 'colour' holds words that were not trained on, mauve, teal in 9 of 12 rows, the first in "
+        "row 1 (counted from 0): they count as none of the known ones"
+    ) in rows.notes
+    with pytest.raises(DataError, match="a number in column 'size', found 'large'"):
+        read_columns(stored(CARS.assign(size=["1", "large"] * 6), tmp_path / "a.csv"), columns)
+    assert columns is not None
+    with pytest.raises(InputError, match="rows: got words in column 'size', expected numbers"):
+        columns.encoded_frame(CARS.assign(size="large"), print, "rows")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"name": [f"n{row}" for row in range(12)]},
+            r"12 different words in column 'name' of 12 rows \('n0' in line 2\)",
+        ),
+        (
+            {"rating": ["1", "2", "3", "3+"] * 3},
+            r"a number in column 'rating', found '3\+' in line 5; write numbers alone",
+        ),
+        (
+            {"mood": ["1", "2", "3", "bad"] * 3},
+            r"a number in column 'mood', found 'bad' in line 5; encode it",
+        ),
+        ({"weight": ["$5", "$6", "$7"] * 4}, "found '.5' in line 2; write numbers alone"),
+        ({"sold": ["2021-05-01", "2021-06-01"] * 6}, "dates or times in column 'sold'"),
+    ],
+)
+def test_what_is_no_category_is_refused_with_what_leaves_it_out(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    path = stored(CARS.assign(**changes)[[*changes, *CARS.columns]], tmp_path / "a.csv")
+    with pytest.raises(DataError, match=message) as raised:
+        read_table(path)
+    (name,) = changes
+    assert f"drop=['{name}']" in str(raised.value) or "write numbers" in message
+    assert read_table(path, FileOptions.of(drop=name)).X.shape == (12, 7)
+
+
+def test_a_label_that_may_be_the_first_column_is_asked_for(tmp_path: Path) -> None:
+    path = stored(CARS[["fuel", "size", "price"]], tmp_path / "a.csv")
+    with pytest.raises(DataError, match=r"name it with target='fuel' or target='price'"):
+        read_table(path)
+    assert read_table(path, FileOptions.of("price")).X.shape == (12, 3)
+    assert read_table(path, FileOptions.of("fuel")).class_names == ("electric", "petrol")
+
+
+def test_columns_without_values_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("a,b,c,Unnamed: 3,y\n1,,NA,,2\n3,,?,,4\n")
+    rows = read_table(path)
+    assert rows.X.tolist() == [[1], [3]]
+    assert "a.csv: columns without any value are left out: b, c, Unnamed: 3" in rows.notes
+
+
+def test_numbers_dates_and_names_are_told_from_categories() -> None:
+    assert all(map(are_measures, (["0x10"], ["1_000", "2_000"], ["$5", "-€ 7,5", ""], ["12 %"], ["١٢"])))
+    assert are_measures([f"{i} km/h" for i in range(11)])
+    assert not any(map(are_measures, (["1st", "2nd"], ["4WD"], ["<5", ">=5"], ["10-20"], ["3+"], ["M", "F"])))
+    assert not are_measures(["1" + "a" * 5000 + "!"] * 11)
+    assert are_dates(["2021-05-01 12:30:00", ""])
+    assert are_dates(["1/5/21", "01.05.2021"])
+    assert not are_dates(["May", "1-2"])
+    assert too_many(["x"] * 101, 10**6)
+    assert too_many(["x"] * 11, 21)
+    assert not too_many(["x"] * 10, 10)
+    assert one_hot(["b"], ["a"])[0].tolist() == [[0]]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"categories": 3}, {"categories": [[1]]}, {"categories": [None]}, {"categories": [None, "abc"]}],
+)
+def test_forged_categories_are_refused(change: dict[str, Any]) -> None:
+    whole = TableColumns(("a", "b"), "y", ("a", "b", "y"), categories=(None, ("x", "z"))).to_dict()
+    assert TableColumns.of_dict(whole).names == ("a", "b=x", "b=z")
+    with pytest.raises((TypeError, ValueError)):
+        TableColumns.of_dict(whole | change)
