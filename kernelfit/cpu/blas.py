@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernelfit.cpu import matrix_product
+from kernelfit.cpu import matrix_product, triangular_tiles
 
 Matrix = NDArray[Any]
 
@@ -142,15 +142,17 @@ def _gemv(alpha: float, a: Matrix, x: Matrix, beta: float, y: Matrix, transposed
 
 
 # Below this size the triangular solve itself is as fast as the products that a further split would create
-# (measured on AVX-512 with OpenBLAS 0.3.30: 45.6 GFLOP/s a core with 64, 42.7 with 512, at width 2,048). On Zen 5, at
-# width 256, 53 with 64 and 75 with 256.
-_TRSM_BASE, _TRSM_BASE_OF_ZEN_5 = 64, 256
+# (measured on AVX-512 with OpenBLAS 0.3.30: 45.6 GFLOP/s a core with 64, 42.7 with 512, at width 2,048).
+_TRSM_BASE = 64
+# Rows from which on solves in tiles are faster, where there are any.
+_TILED = 16
 
 
 def solve_right_lower_transposed(l: Matrix, x: Matrix) -> None:  # noqa: E741 - L is the field's name
     """X <- X L^-T in place, L lower triangular (w, w), X (m, w), by recursion to small triangles plus GEMM."""
     width = l.shape[0]
-    base = _TRSM_BASE_OF_ZEN_5 if matrix_product.available() else _TRSM_BASE
+    tiled = len(x) >= _TILED and matrix_product.available()
+    base = triangular_tiles.MOST if tiled else _TRSM_BASE
     if width > base:
         half = base
         while 2 * half < width:
@@ -159,7 +161,10 @@ def solve_right_lower_transposed(l: Matrix, x: Matrix) -> None:  # noqa: E741 - 
         gemm(-1.0, x[:, :half], l[half:, :half], 1.0, x[:, half:], transpose_b=True)
         solve_right_lower_transposed(l[half:, half:], x[:, half:])
         return
-    _trsm(b"L", b"T", l, x)
+    if tiled and width > 0:
+        triangular_tiles.solve(rows_of(l), rows_of(x), x.shape, x.dtype)
+    else:
+        _trsm(b"L", b"T", l, x)
 
 
 def solve_left_lower(l: Matrix, x: Matrix, *, transposed: bool = False) -> None:  # noqa: E741

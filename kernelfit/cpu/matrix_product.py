@@ -27,9 +27,9 @@ from kernelfit.cpu.blas_threads import pools
 from kernelfit.cpu.jit import njit
 
 # A tile has 24 sums of a register each; 3 more hold columns, and the rows' numbers are broadcast by the instruction.
-_HEIGHT, _VECTORS = 8, 3
-_REGISTER = 64  # bytes
-_WIDTH = _VECTORS * _REGISTER  # bytes of a tile's row
+HEIGHT, VECTORS = 8, 3
+REGISTER = 64  # bytes
+TILE_BYTES = VECTORS * REGISTER  # bytes of a tile's row
 # Products added in registers before they are added to C: a tile's columns then take 36 KiB of the first level.
 _DEPTH = 192
 # Rows whose packed numbers the second level holds, and columns at a time.
@@ -89,9 +89,9 @@ def packed_block() -> tuple[int, int, int]:
     block: NDArray[np.uint8] | None = getattr(_THREAD, "block", None)
     if block is None:
         block = _THREAD.block = np.empty(
-            (_ROWS + _COLUMNS) * _DEPTH * 8 + _HEIGHT * _WIDTH + _REGISTER, np.uint8
+            (_ROWS + _COLUMNS) * _DEPTH * 8 + HEIGHT * TILE_BYTES + REGISTER, np.uint8
         )
-    start = block.ctypes.data + -block.ctypes.data % _REGISTER
+    start = block.ctypes.data + -block.ctypes.data % REGISTER
     columns = start + _ROWS * _DEPTH * 8
     return start, columns, columns + _COLUMNS * _DEPTH * 8
 
@@ -103,8 +103,8 @@ def add_product_compiled(alpha: Any, a: Any, b: Any, beta: Any, c: Any, shape: A
     packed_rows, packed_columns, tile = packed
     size = size_of(alpha)
     width, height = (
-        _WIDTH // size,
-        _HEIGHT * size // size,
+        TILE_BYTES // size,
+        HEIGHT * size // size,
     )  # no literal: `_pack_part` is compiled once for both
     line = c[1] * size
     if beta != 1.0:
@@ -127,20 +127,20 @@ def _add_block(alpha: Any, packed_rows: int, packed_columns: int, shape: Any, c:
     """A block of C (address, bytes of a line) tile by tile; what does not fill one goes through `tile`."""
     rows, columns, depth = shape
     size = size_of(alpha)
-    width = _WIDTH // size
+    width = TILE_BYTES // size
     for j in range(0, columns, width):
         right = packed_columns + j * depth * size
-        for i in range(0, rows, _HEIGHT):
+        for i in range(0, rows, HEIGHT):
             left = packed_rows + i * depth * size
             target = c[0] + i * c[1] + j * size
-            if rows - i >= _HEIGHT and columns - j >= width:
-                _add_tile(alpha, left, right, depth, target, c[1])
+            if rows - i >= HEIGHT and columns - j >= width:
+                add_tile(alpha, left, right, depth, target, c[1])
                 continue
-            for number in range(_HEIGHT * width):
+            for number in range(HEIGHT * width):
                 clear_number(tile + number * size, alpha)
-            _add_tile(alpha, left, right, depth, tile, _WIDTH)
-            for line in range(min(_HEIGHT, rows - i)):
-                _add_line(target + line * c[1], tile + line * _WIDTH, min(width, columns - j), alpha)
+            add_tile(alpha, left, right, depth, tile, TILE_BYTES)
+            for line in range(min(HEIGHT, rows - i)):
+                _add_line(target + line * c[1], tile + line * TILE_BYTES, min(width, columns - j), alpha)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -152,14 +152,14 @@ def _pack_part(operand: Any, top: int, first: int, shape: Any, packed: int, widt
     if down:
         _pack_columns(address + (first * stride + top) * size, stride, rows, depth, packed, width, like)
     else:
-        _pack(address + (top * stride + first) * size, stride, rows, depth, packed, width, like)
+        pack(address + (top * stride + first) * size, stride, rows, depth, packed, width, like)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _pack_columns(
     source: int, stride: int, rows: int, depth: int, packed: int, width: int, like: Any
 ) -> None:
-    """As `_pack` of the transposed operand: what a group has side by side lies side by side already."""
+    """As `pack` of the transposed operand: what a group has side by side lies side by side already."""
     size = size_of(like)
     for first in range(0, rows, width):
         count = min(width, rows - first)
@@ -173,7 +173,7 @@ def _pack_columns(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _pack(source: int, stride: int, rows: int, depth: int, packed: int, width: int, like: Any) -> None:
+def pack(source: int, stride: int, rows: int, depth: int, packed: int, width: int, like: Any) -> None:
     """Rows in groups of `width`, the numbers of a group side by side for each of its `depth` columns; then zeros."""
     size = size_of(like)
     line, step = stride * size, width * size
@@ -185,7 +185,7 @@ def _pack(source: int, stride: int, rows: int, depth: int, packed: int, width: i
             count = min(8, rows - first - within)
             start = whole if count == 8 else 0
             for column in range(0, start, 8):
-                _transpose(begin + column * size, line, target + column * step, step, like)
+                transpose(begin + column * size, line, target + column * step, step, like)
             for column in range(start, depth):
                 for row in range(8):
                     if row < count:
@@ -237,7 +237,7 @@ def clear_number(_context: Any, target: Any, like: Any) -> Any:
 
 
 @intrinsic
-def _get(_context: Any, source: Any, like: Any) -> Any:
+def get_number(_context: Any, source: Any, like: Any) -> Any:
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.load(builder.inttoptr(arguments[0], float_of(signature.args[1]).as_pointer()))
 
@@ -245,7 +245,7 @@ def _get(_context: Any, source: Any, like: Any) -> Any:
 
 
 @intrinsic
-def _set(_context: Any, target: Any, value: Any) -> Any:
+def set_number(_context: Any, target: Any, value: Any) -> Any:
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pointer = float_of(signature.args[1]).as_pointer()
         builder.store(arguments[1], builder.inttoptr(arguments[0], pointer))
@@ -262,18 +262,18 @@ def _scale(line: int, count: int, beta: Any) -> None:
         if beta == 0.0:
             clear_number(line + j * size, beta)
         else:
-            _set(line + j * size, _get(line + j * size, beta) * beta)
+            set_number(line + j * size, get_number(line + j * size, beta) * beta)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _add_line(target: int, line: int, count: int, like: Any) -> None:
     size = size_of(like)
     for j in range(count):
-        _set(target + j * size, _get(target + j * size, like) + _get(line + j * size, like))
+        set_number(target + j * size, get_number(target + j * size, like) + get_number(line + j * size, like))
 
 
 @intrinsic
-def _transpose(_context: Any, source: Any, stride: Any, target: Any, width: Any, like: Any) -> Any:
+def transpose(_context: Any, source: Any, stride: Any, target: Any, width: Any, like: Any) -> Any:
     """8 x 8 numbers: rows `stride` bytes apart become columns of rows `width` bytes apart."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -307,9 +307,7 @@ def _interleaved(half: int) -> Any:
 
 
 @intrinsic
-def _add_tile(
-    _context: Any, alpha: Any, rows: Any, columns: Any, depth: Any, target: Any, stride: Any
-) -> Any:
+def add_tile(_context: Any, alpha: Any, rows: Any, columns: Any, depth: Any, target: Any, stride: Any) -> Any:
     """A tile of C, lines `stride` bytes apart, plus alpha times the sum over `depth` of packed rows x columns."""
     return types.void(alpha, types.intp, types.intp, types.intp, types.intp, types.intp), _emit_tile
 
@@ -317,13 +315,13 @@ def _add_tile(
 def _emit_tile(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     alpha, rows, columns, depth, target, stride = arguments
     number, size = float_of(signature.args[0]), _size(signature.args[0])
-    register = ir.VectorType(number, _REGISTER // size)
-    fma = _fma(builder.module, register)
+    register = ir.VectorType(number, REGISTER // size)
+    fma = fma_of(builder.module, register)
     sums = _emit_sums(builder, rows, columns, depth, register, fma)
-    factor = _everywhere(builder, alpha, register)
-    for i in range(_HEIGHT):
+    factor = everywhere(builder, alpha, register)
+    for i in range(HEIGHT):
         line = builder.inttoptr(builder.add(target, builder.mul(stride, _INDEX(i))), register.as_pointer())
-        for v in range(_VECTORS):
+        for v in range(VECTORS):
             place = builder.gep(line, [_INDEX(v)])
             before = builder.load(place)
             before.align = size
@@ -331,12 +329,12 @@ def _emit_tile(context: Any, builder: Any, signature: Any, arguments: Any) -> An
     return context.get_dummy_value()
 
 
-def _fma(module: Any, register: Any) -> Any:
+def fma_of(module: Any, register: Any) -> Any:
     name = f"llvm.fma.v{register.count}f{512 // register.count}"
     return module.globals.get(name) or ir.Function(module, ir.FunctionType(register, [register] * 3), name)
 
 
-def _everywhere(builder: Any, value: Any, register: Any) -> Any:
+def everywhere(builder: Any, value: Any, register: Any) -> Any:
     undefined = ir.Constant(register, ir.Undefined)
     zeros = ir.Constant(ir.VectorType(ir.IntType(32), register.count), [0] * register.count)
     return builder.shuffle_vector(
@@ -354,21 +352,21 @@ def _emit_sums(builder: Any, rows: Any, columns: Any, depth: Any, register: Any,
     builder.position_at_end(loop)
     step = builder.phi(_INDEX)
     step.add_incoming(_INDEX(0), before)
-    sums = [[builder.phi(register) for _ in range(_VECTORS)] for _ in range(_HEIGHT)]
-    first_vector, first_row = builder.mul(step, _INDEX(_VECTORS)), builder.mul(step, _INDEX(_HEIGHT))
+    sums = [[builder.phi(register) for _ in range(VECTORS)] for _ in range(HEIGHT)]
+    first_vector, first_row = builder.mul(step, _INDEX(VECTORS)), builder.mul(step, _INDEX(HEIGHT))
     loaded = []
-    for v in range(_VECTORS):
+    for v in range(VECTORS):
         loaded.append(builder.load(builder.gep(columns, [builder.add(first_vector, _INDEX(v))])))
-        loaded[-1].align = _REGISTER
+        loaded[-1].align = REGISTER
     following = []
-    for i in range(_HEIGHT):
+    for i in range(HEIGHT):
         value = builder.load(builder.gep(rows, [builder.add(first_row, _INDEX(i))]))
-        broadcast = _everywhere(builder, value, register)
-        following.append([builder.call(fma, [broadcast, loaded[v], sums[i][v]]) for v in range(_VECTORS)])
+        broadcast = everywhere(builder, value, register)
+        following.append([builder.call(fma, [broadcast, loaded[v], sums[i][v]]) for v in range(VECTORS)])
     next_step = builder.add(step, _INDEX(1))
     step.add_incoming(next_step, loop)
-    for i in range(_HEIGHT):
-        for v in range(_VECTORS):
+    for i in range(HEIGHT):
+        for v in range(VECTORS):
             sums[i][v].add_incoming(ir.Constant(register, None), before)
             sums[i][v].add_incoming(following[i][v], loop)
     builder.cbranch(builder.icmp_signed("<", next_step, depth), loop, after)

@@ -214,11 +214,9 @@ def factor_diagonal(panel: NDArray[Any], layout: PanelLayout, j: int, backend: C
 
 def _factor_compiled(block: NDArray[Any], first: int) -> None:
     """A block that begins at row `first` of K, in place, with zeros above its diagonal."""
-    info, saved = cholesky_block.factor(block)
+    info, pivot = cholesky_block.factor(block)
     if info:
-        within = (info - 1) % cholesky_block.STEP
-        order = min(cholesky_block.STEP, len(block) - (info - 1 - within))
-        raise not_positive(saved[:order, :order], within, first + info - 1 - within)
+        raise _not_positive(first + info - 1, pivot)
 
 
 def _factor_by_lapack(block: NDArray[Any], first: int) -> None:
@@ -250,11 +248,14 @@ def weak_threshold(diagonal: NDArray[np.float64], n: int, dtype: Any) -> NDArray
 
 def not_positive(block: NDArray[Any], row: int, first: int) -> NotPositiveDefiniteError:
     """The error for pivot `row` of a diagonal block, as it was before it was factored, that begins at row `first`."""
-    pivot = _pivot(block, row)
+    return _not_positive(first + row, _pivot(block, row))
+
+
+def _not_positive(row: int, pivot: float) -> NotPositiveDefiniteError:
     return NotPositiveDefiniteError(
-        f"K: the pivot of row {first + row} is {pivot:.3g}, not above rounding error, expected a positive number; "
+        f"K: the pivot of row {row} is {pivot:.3g}, not above rounding error, expected a positive number; "
         "K is not positive definite in this arithmetic",
-        row=first + row,
+        row=row,
         pivot=pivot,
     )
 
