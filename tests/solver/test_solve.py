@@ -126,7 +126,7 @@ def test_mixed_precision_without_room_for_a_cache_gives_the_same(rng):
 
 
 def test_mixed_precision_that_falls_back_says_so(rng):
-    x = np.linspace(0, 1, 60)[:, None]
+    x = np.linspace(0, 1, 200)[:, None]
     y = np.sin(x)
     progress = Silent()
     solution = kernelfit.solve(
