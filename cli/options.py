@@ -378,10 +378,11 @@ def command_line(context: click.Context) -> str:
             words.append(parameter.opts[0] if value else parameter.secondary_opts[0])
         else:
             for item in values:
+                written = getattr(parameter.type, "written", str)  # of a type of ours, as it was typed
                 text = (
                     ",".join(f"{key}={name}" for key, name in item.items())
                     if isinstance(item, dict)
-                    else str(item)
+                    else written(item)
                 )
                 words += [parameter.opts[0], text]
     return shlex.join(words)

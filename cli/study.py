@@ -202,6 +202,9 @@ class Numbers(click.ParamType):
         except ValueError:
             self.fail(f"got {value!r}, expected numbers with commas, such as 1,2,5", param, ctx)
 
+    def written(self, value: list[float]) -> str:
+        return ",".join(map(str, value))
+
 
 class Names(click.ParamType):
     """Names with commas between them."""
@@ -211,6 +214,9 @@ class Names(click.ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
         return [part.strip() for part in value.split(",")] if isinstance(value, str) else list(value)
 
+    def written(self, value: list[str]) -> str:
+        return ",".join(value)
+
 
 class Draws(click.ParamType):
     """A number of draws, as their seeds 0, 1, ..."""
@@ -219,6 +225,9 @@ class Draws(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
         return list(range(click.IntRange(min=1).convert(value, param, ctx)))
+
+    def written(self, value: list[int]) -> str:
+        return str(len(value))
 
 
 _RECORD = (

@@ -59,6 +59,17 @@ class Examination:
         pairs = c * self.dataset.y_test + self.scores.argmax(axis=1)
         return np.bincount(pairs, minlength=c * c).reshape(c, c)
 
+    def confused(self, count: int) -> list[tuple[int, int, int]]:
+        """At most `count` pairs of a class and one that it is taken for, and the number of such test rows, the most
+        frequent first. No (c, c) matrix is made: of thousands of classes it would want gigabytes."""
+        assert self.dataset is not None
+        assert self.scores is not None
+        truth, taken = self.dataset.y_test, self.scores.argmax(axis=1)
+        wrong = np.flatnonzero(truth != taken)
+        pairs, rows = np.unique(np.stack([truth[wrong], taken[wrong]]), axis=1, return_counts=True)
+        order = np.argsort(-rows, kind="stable")[:count]
+        return [(int(pairs[0, k]), int(pairs[1, k]), int(rows[k])) for k in order]
+
     def mistakes(self) -> NDArray[np.int64]:
         """Test rows whose class is not that of the largest score, by how much larger it is than that of their own."""
         assert self.dataset is not None

@@ -17,6 +17,15 @@ from kernelfit.report.exhibit import Exhibit, Part, Picture, checked
 Record = dict[str, Any]
 
 _OUTCOME = "What came out"
+_TITLES = {
+    "interpolants": "Study: other functions that fit",
+    "sgd": "Study: where gradient methods go",
+    "complexity": "Study: bounds, stability, memorisation",
+    "curve": "Study: learning curve",
+    "double-descent": "Study: double descent",
+    "inputs": "Study: corrupted labels and inputs",
+    "norms": "Study: norm and test error",
+}
 #: what each study asks, and what its charts say to who has not read its page
 _QUESTIONS = {
     "interpolants": (
@@ -100,7 +109,7 @@ def _study(record: Record) -> Exhibit:
     ]
     if record.get("images") is not None:
         parts += _remembered(record["images"])
-    return Exhibit(f"Study: {name.replace('-', ' ')}", _QUESTIONS[name], tuple(parts), record)
+    return Exhibit(_TITLES[name], _QUESTIONS[name], tuple(parts), record)
 
 
 def _remembered(images: Record) -> list[Part]:
@@ -155,8 +164,8 @@ def _labels(record: Record) -> Exhibit:
 def _bench(record: Record) -> Exhibit:
     return Exhibit(
         "Benchmark: time of a solve",
-        f"{figures.measured_on(record)}. The grey line is what n³/3 operations would take at the speed of this "
-        "machine's own matrix products: no solver by Cholesky can be faster.",
+        f"{figures.measured_on(record)}. The grey line is what n³/3 operations would take at the measured "
+        "speed of this machine's own matrix products.",
         (
             Part(_OUTCOME, charts=tuple(figures.bench_charts(record))),
             Part("Numbers", table=tables.bench_table(record)),
@@ -174,12 +183,12 @@ def _leaderboard(record: Record) -> Exhibit:
         values = values_of((entry[f"{part}_{key}"] for entry in entries), unit)
         if any(value is not None for value in values):
             places = tuple(float(index) for index in range(len(entries)))
-            series.append(Series(name, values, places, "bars", colour=number))
+            series.append(Series(name, values, places, "dots", colour=number))
     names = tuple(
         entry["name"] if entry["library"] == "kernelfit" else f"sklearn {entry['name']}" for entry in entries
     )
     chart = Chart(
-        "kernels", "Kernels and scikit-learn's models", Axis(measure, low=0), Axis(names=names), tuple(series)
+        "kernels", "Kernels and scikit-learn's models", Axis(measure), Axis(names=names), tuple(series)
     )
     return Exhibit(
         "Kernels compared by leave-one-out",

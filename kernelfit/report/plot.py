@@ -145,14 +145,17 @@ def _whiskers(axes: Any, chart: Chart, number: int, series: Series, lying: bool)
     """The spread of each point."""
     if series.spread is None or not any(series.spread):
         return []
+    log, values = (chart.x.log, series.x) if lying else (chart.y.log, series.y)
     spread = [value or 0.0 for value in series.spread]
+    # Nothing of a whisker that goes to 0 can be drawn on a logarithmic axis.
+    below = [0.0 if log and s >= (v or 0.0) else s for s, v in zip(spread, values, strict=True)]
     place = chart.offset(number)
     x = list(series.x) if lying else [float(value or 0.0) + place for value in series.x]
     y = [float(value or 0.0) + place for value in series.y] if lying else list(series.y)
     marks = axes.errorbar(
         x,
         y,
-        **{"xerr" if lying else "yerr": spread},
+        **{"xerr" if lying else "yerr": [below, spread]},
         fmt="none",
         ecolor=colour(chart, number) if series.mark != "bars" else "#010203",
         elinewidth=1,

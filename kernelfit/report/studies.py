@@ -220,7 +220,8 @@ def _grid(rows: Sequence[Row], columns: Sequence[tuple[str, str, Any]]) -> Table
 def _cell(row: Row, key: str, form: Callable[[Any], str]) -> str:
     if row.get(key) is None:
         return MISSING
-    behind = f" ±{form(row[f'{key}_std'])}" if row.get("seeds", 1) > 1 and f"{key}_std" in row else ""
+    spread = row.get(f"{key}_std") if row.get("seeds", 1) > 1 else None
+    behind = f" ±{form(spread) if form is _percent else format(spread, '.2g')}" if spread else ""
     return f"{form(row[key])}{behind}"
 
 

@@ -16,6 +16,7 @@ from kernelfit.deep.recipe import Recipe
 from kernelfit.deep.training import tables as run_tables
 from kernelfit.report.chart import Axis, Chart, Rule, Series, values_of
 from kernelfit.report.exhibit import Exhibit, Part, checked
+from kernelfit.report.grid import Grid
 from kernelfit.report.tables import percent, seconds
 
 __all__ = ["TARGETS", "finished_below", "is_run", "of_record", "of_sweep"]
@@ -141,12 +142,11 @@ def _run(record: Record, path: Path) -> Exhibit:
 
 def _choices(choices: list[Record]) -> Part:
     """What the paper does not say, and what was taken."""
-    lines = [
-        f"{choice['name']}: {choice['value']} ({choice['reason']})"
-        for choice in choices
-        if choice.get("value")
-    ]
-    return Part("What the paper leaves open", words=tuple(lines)) if lines else Part()
+    grid = Grid(("setting", "value", "why"), words=(2,))
+    for choice in choices:
+        if choice.get("value") is not None:
+            grid.add_row(choice["name"].replace("_", " "), str(choice["value"]), choice["reason"])
+    return Part("What the paper leaves open", table=grid) if grid.rows else Part()
 
 
 def _sweep(runs: list[Record], record: Record) -> Exhibit:

@@ -25,6 +25,8 @@ MAX_IMAGES = 24
 #: nearly dependent rows, and filters
 MAX_NEAR = 8
 MAX_FILTERS = 48
+#: letters above a column of the confusion matrix
+_HEADING = 12
 
 
 def chapter(examination: Examination, drawings: Drawings, anchor: str) -> Markup:
@@ -200,16 +202,17 @@ def _confusion(examination: Examination, drawings: Drawings) -> Markup:
     names = examination.classes
     if names is None or examination.scores is None:
         return Markup("")
-    counts = examination.confusion()
-    off = counts - np.diag(np.diag(counts))
     if len(names) > MAX_MATRIX:
-        order = np.argsort(-off, axis=None, kind="stable")[:MAX_PAIRS]
-        pairs = [np.unravel_index(place, off.shape) for place in order]
-        rows = [(names[i], names[j], str(off[i, j])) for i, j in pairs if off[i, j]]
+        pairs = examination.confused(MAX_PAIRS)
+        rows = [(names[i], names[j], f"{count:,}") for i, j, count in pairs]
+        if not rows:
+            return section("What is taken for what", element("p", "Nothing: every test row is in its class."))
         listed = table(
             ("class", "taken for", "test rows"), rows, "The pairs of classes most often confused", 2
         )
         return section("What is taken for what", listed)
+    counts = examination.confusion()
+    off = counts - np.diag(np.diag(counts))
     most = max(int(off.max(initial=0)), 1)
     rows_of_cells: list[list[Child]] = []
     for i, name in enumerate(names):
@@ -220,9 +223,16 @@ def _confusion(examination: Examination, drawings: Drawings) -> Markup:
             cells.append(element("span", str(counts[i, j]) if counts[i, j] else "·", class_=kind))
         rows_of_cells.append(cells)
     matrix = table(
-        ("true class", *names), rows_of_cells, "Test rows by true class (lines) and predicted class (columns)"
+        ("true class", *(_short(name) for name in names)),
+        rows_of_cells,
+        "Test rows by true class (lines) and predicted class (columns)",
     )
     return section("What is taken for what", element("div", matrix, class_="matrix"))
+
+
+def _short(name: str) -> str:
+    """A name that has room above a narrow column; the line of its class has it in full."""
+    return name if len(name) <= _HEADING else name[: _HEADING - 1].rstrip() + "…"
 
 
 def _mistakes(examination: Examination, drawings: Drawings) -> Markup:

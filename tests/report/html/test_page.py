@@ -216,3 +216,77 @@ def test_a_run_whose_data_are_gone_still_shows_its_record(tmp_path: Path) -> Non
     assert examined.dataset is None
     assert "could not be looked at" in examined.notes[0]
     assert "rows.csv" in Reader(page([examined])).text
+
+
+def test_thousands_of_classes_are_a_list_of_pairs(examination: Examination) -> None:
+    many = 3_000
+    names = tuple(f"class {k}" for k in range(many))
+    truth = np.arange(60) * 50
+    scores = np.zeros((60, many), np.float32)
+    scores[np.arange(60), truth] = 1
+    scores[:4, 7] = 2
+    dataset = dataclasses.replace(examination.dataset, classes=names, y_test=truth)  # type: ignore[type-var]
+    examined = dataclasses.replace(examination, dataset=dataset, scores=scores, left_out=None)
+    assert examined.confused(3) == [(0, 7, 1), (50, 7, 1), (100, 7, 1)]
+    read = Reader(page([examined]))
+    assert "class 150class 71" in read.text  # the cells of the last pair: class, taken for, rows
+    assert "Class by class" not in read.text
+
+
+def test_figures_are_files(run: Path, tmp_path: Path) -> None:
+    figures, target = tmp_path / "figures", tmp_path / "report.html"
+    words = ["report", str(run), "-o", str(target), "--figures", str(figures)]
+    done = CliRunner().invoke(root, words, catch_exceptions=False)
+    assert "figures: " in done.stdout
+    names = ["01-ridge-path", "02-norms", "03-leave-one-out"]
+    expected = {f"{name}.{ending}" for name in names for ending in ("png", "svg", "csv")}
+    assert {path.name for path in figures.iterdir()} == expected
+    assert (figures / "02-norms.csv").read_text().splitlines()[0] == "RKHS norm,y"
+    refused = CliRunner().invoke(root, words)
+    assert isinstance(refused.exception, InputError)
+    assert str(refused.exception).startswith("--figures: ")
+
+
+def test_weak_pivots_are_told_by_leave_one_out(examination: Examination) -> None:
+    """1 / (A^-1)_ii over A_ii, from the rows themselves."""
+    record = examination.record
+    assert examination.dataset is not None
+    rows = examination.dataset.X_train / 16.0
+    distances = ((rows[:, None] - rows) ** 2).sum(axis=2)
+    A = np.exp(-record["kernel"]["gamma"] * distances) + record["ridge"] * np.eye(len(rows))
+    expected = 1 / np.diag(np.linalg.inv(A)) / np.diag(A)
+    np.testing.assert_allclose(examination.isolation, expected, rtol=1e-6)
+    pairs = examination.nearly_dependent(3)
+    assert pairs[0][0] == expected.argmin()
+    assert all(near == examination.nearest_to(row) for row, near, _ in pairs)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("[1]", "expected the JSON of kernelfit"),
+        ("{", "expected a folder of a run or a JSON file"),
+        ('{"study": "sgd", "rows": 3}', "a record that cannot be shown (TypeError: "),
+        ('{"study": []}', "expected the JSON of kernelfit"),
+        ('{"recipe": {}, "history": []}', "whose record lacks 'rates'"),
+        ('{"target": "table1", "choices": []}', "whose record lacks 'scaled_down'"),
+        ('{"entries": [], "winner": 1}', "whose record lacks 'task'"),
+    ],
+)
+def test_what_is_no_record_or_an_old_one_is_one_line(tmp_path: Path, content: str, says: str) -> None:
+    (tmp_path / "odd.json").write_text(content)
+    refused = CliRunner().invoke(
+        root, ["report", str(tmp_path / "odd.json"), "-o", str(tmp_path / "report.html")]
+    )
+    assert isinstance(refused.exception, DataError)
+    message = str(refused.exception)
+    assert says in message
+    assert "\n" not in message
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_a_run_that_is_not_finished_says_so(tmp_path: Path) -> None:
+    (tmp_path / "run.h5").write_bytes(b"")
+    refused = CliRunner().invoke(root, ["report", str(tmp_path), "-o", str(tmp_path / "report.html")])
+    assert isinstance(refused.exception, InputError)
+    assert "resume it" in str(refused.exception)
