@@ -34,7 +34,7 @@ LARGEST_EXACT = 2**53
 
 
 class Kind(Enum):
-    """What a cell holds that is not a plain number; `COMMA` and `BOOLEAN` have a value all the same."""
+    """What a cell holds that is not a plain number; `COMMA`, `BOOLEAN` and `PERCENT` have a value all the same."""
 
     TEXT = auto()
     MISSING = auto()
@@ -48,6 +48,8 @@ class Kind(Enum):
     #: a decimal point where others are commas
     POINT = auto()
     BOOLEAN = auto()
+    #: a number before a percent sign
+    PERCENT = auto()
 
 
 def classified(cell: str, decimal: str = ".") -> tuple[float, Kind | None]:
@@ -65,6 +67,10 @@ def classified(cell: str, decimal: str = ".") -> tuple[float, Kind | None]:
         return math.nan, Kind.MISSING
     if lowered in _BOOLEANS:
         return _BOOLEANS[lowered], Kind.BOOLEAN
+    if cell.endswith("%"):
+        share, written = classified(cell[:-1], decimal)
+        if written in (None, Kind.COMMA):
+            return share, Kind.PERCENT
     return math.nan, Kind.INFINITE if lowered in _INFINITE else Kind.TEXT
 
 
@@ -79,7 +85,7 @@ def _number(cell: str) -> tuple[float, Kind | None]:
 
 def is_number(cell: str) -> bool:
     """Whether the cell is a number, with a decimal point or comma."""
-    return classified(cell)[1] in (None, Kind.ROUNDED, Kind.COMMA, Kind.AMBIGUOUS)
+    return classified(cell)[1] in (None, Kind.ROUNDED, Kind.COMMA, Kind.AMBIGUOUS, Kind.PERCENT)
 
 
 def is_missing(cell: str) -> bool:

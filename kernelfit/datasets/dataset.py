@@ -80,9 +80,15 @@ class Dataset:
             raise InputError(f"scale: got {self.scale} in {self.name}, expected a number > 0")
         if self.classes is not None and int(self.y_train.min()) == int(self.y_train.max()):
             only = self.classes[int(self.y_train[0])]
+            column, remedy = "", "take more rows"
+            if self.target is not None:
+                column, remedy = (
+                    f"column {self.target!r} of ",
+                    "take more rows, or name another label with target=NAME",
+                )
             raise InputError(
-                f"y_train: got {self.n_train} rows of one class ({only!r}) in {self.name}, expected 2 classes or more; "
-                "take more rows"
+                f"y_train: got {self.n_train} rows of one class ({only!r}) in {column}{self.name}, expected 2 classes "
+                f"or more; {remedy}"
             )
 
     def _check_rows(self, part: str, X: Array, y: Array) -> None:

@@ -1,10 +1,10 @@
 """Rows and labels of a table: which column is the label, which are features, and what is left out.
 
 The label is the column that `target` names; else one called label, target, y, class, labels, targets, classes, outcome
-or response, in this order and whatever the case; else the last. Left out are the columns of `drop`, and first columns
-that name or count the rows: one without a name, as pandas' `to_csv` writes its index, or called id, index, or by a
-name that ends so; and those without any value. All others hold numbers, true and false being 1 and 0, or words, of
-which each becomes a column (`kernelfit.datasets.categories`).
+or response, in this order and whatever the case; else the last. Left out are the columns of `drop`; those that name or
+count the rows and are called id, or by a name that ends so, or stand first and are called index or not at all, as
+pandas' `to_csv` writes an index; and those without any value. All others hold numbers, true and false being 1 and 0, or
+words, of which each becomes a column (`kernelfit.datasets.categories`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import csv
 import difflib
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +22,22 @@ from kernelfit.errors import InputError
 from kernelfit.typing import Array, Float
 
 from .arrow import ARROW, open_arrow
-from .categories import MOST, are_dates, are_measures, categories_of, is_measure, listed, too_many
-from .cells import Cells, Faults, Kind, Table, looks_grouped
+from .cells import Cells, Kind, Table
 from .csv import open_table
 from .faults import damaged, reading
 from .file_options import FileOptions
 from .rows import Rows, named_classes
 from .table_columns import TableColumns
+from .table_faults import (
+    listed_names,
+    listed_words,
+    refuse,
+    refuse_cells,
+    refuse_commas,
+    refuse_first_words,
+    refuse_strange_label,
+    words_of,
+)
 from .text_file import PACKED
 
 #: suffixes of tables as text, which may be packed
@@ -38,10 +47,6 @@ _LABELS = ("label", "target", "y", "class", "labels", "targets", "classes", "out
 _UNNAMED = ("", "unnamed: 0", "level_0", "__index_level_0__")
 _UNNAMED_AGAIN = re.compile(r"unnamed: [01](\.\d+)*")
 _IDS = (*_UNNAMED, "id", "index")
-# Classes may be called by numbers and words together, but not by more different numbers than these.
-_MOST_NUMBERS = 20
-# An index and a value, as svmlight files have them.
-_SPARSE = re.compile(r"\d+:[+-]?[\d.eE+-]+")
 _ID_WORD = re.compile(r"(?:[a-z0-9](?:Id|ID)|[^a-zA-Z](?:id|Id|ID)|^ID)$")
 # Of more rows than these, different integers in a column that is called an id are one.
 _FEW_ROWS = 20
@@ -126,28 +131,29 @@ def _read_new(table: Table, options: FileOptions) -> Rows:
     features = [column for column in range(len(names)) if column != label and column not in dropped]
     if not features:
         raise InputError(
-            f"drop: got {_listed(options.drop)}, expected some column of {path.name} to be left beside the label"
+            f"drop: got {listed_names(options.drop)}, expected some column of {path.name} to be left beside the label"
         )
-    ids = _leading_ids(table, features)
+    ids = _ids(table, features)
     cells = table.read(features, label, ids)
     notes = [f"{path.name}: the label is column {names[label]!r}{why}"]
     if dropped:
         notes.append(
-            f"{path.name}: columns left out: {_listed([names[column] for column in sorted(dropped)])}"
+            f"{path.name}: columns left out: {listed_names([names[column] for column in sorted(dropped)])}"
         )
     X = cells.numbers
     for column in ids:
-        if len(features) == 1 or not (what := _names_rows(table, cells, column, X[:, 0])):
-            break
-        features, X = features[1:], X[:, 1:]
+        at = features.index(column)
+        if len(features) == 1 or not (what := _names_rows(table, cells, column, X[:, at])):
+            continue
+        features, X = [*features[:at], *features[at + 1 :]], np.delete(X, at, axis=1)
         name = "the first column" if column == 0 else f"column {names[column]!r}"
         notes.append(f"{path.name}: {name} {what} and is left out")
     features, X = _without_empty(table, cells, features, X, notes)
-    words = _words(table, cells, features, label, len(X))
+    words = words_of(table, cells, features, label, len(X))
     if why:
-        _refuse_first_words(table, cells, features, words, label)
-    _refuse_commas(table, cells, [column for column in (*features, label) if column not in words])
-    _refuse(table, cells.faults, [column for column in features if column not in words], label)
+        refuse_first_words(table, cells, features, words, label)
+    refuse_commas(table, cells, [column for column in (*features, label) if column not in words])
+    refuse(table, cells.faults, [column for column in features if column not in words], label, len(X))
     columns = TableColumns(
         tuple(names[column] for column in features),
         names[label],
@@ -157,14 +163,14 @@ def _read_new(table: Table, options: FileOptions) -> Rows:
     )
     if words:
         notes.append(
-            f"{path.name}: words are encoded, a column of 0 and 1 for each: {_listed_words(table, words)}"
+            f"{path.name}: words are encoded, a column of 0 and 1 for each: {listed_words(table, words)}"
         )
         texts = table.read((), None, list(words)).texts
         X = columns.encoded(
             X[:, columns.numeric], [texts[column] for column in words], notes.append, path.name
         )
     if options.task != "classification":
-        _refuse_strange_words(table, cells, label)
+        refuse_strange_label(table, cells, label, guessed=bool(why))
     return _rows(table, X, cells, columns, label, notes)
 
 
@@ -183,12 +189,12 @@ def _read_like(table: Table, like: TableColumns) -> Rows:
     numeric = [features[index] for index in like.numeric]
     words = [features[index] for index in like.of_words]
     cells = table.read(numeric, label, (*words, *([] if ids is None else [ids])))
-    _refuse_commas(table, cells, [*numeric, *([] if label is None else [label])])
+    refuse_commas(table, cells, [*numeric, *([] if label is None else [label])])
     known = set(like.every)
     aside = [names[column] for column in others if column != ids and names[column] not in known]
     if aside:
-        notes.append(f"{path.name}: columns left aside, which the training rows lack: {_listed(aside)}")
-    _refuse(table, cells.faults, numeric, None)
+        notes.append(f"{path.name}: columns left aside, which the training rows lack: {listed_names(aside)}")
+    refuse(table, cells.faults, numeric, None, len(cells.numbers))
     if label is not None and (missing := cells.faults[label].get(Kind.MISSING)):
         notes.append(
             f"{path.name}: rows are not scored, as {missing.count} labels are missing, the first in {missing.where}"
@@ -220,11 +226,14 @@ def _rows(
             if not columns.text_labels and np.isfinite(cells.label).any() and faults.get(Kind.TEXT):
                 notes.append(f"{table.path.name}: the label holds numbers and words, taken as classes")
         else:
-            _refuse_cells(table, faults, label, "the label ")
+            refuse_cells(table, faults, label, "the label ", rows=len(X))
             y = cells.label
     booleans = any(faults.get(Kind.BOOLEAN) for column, faults in cells.faults.items() if column != label)
     if booleans:
         notes.append(f"{table.path.name}: true and false are taken as 1 and 0")
+    percents = [table.names[column] for column, faults in cells.faults.items() if faults.get(Kind.PERCENT)]
+    if percents:
+        notes.append(f"{table.path.name}: 12 % is taken as 12, in {listed_names(percents)}")
     return Rows(
         table.path,
         np.ascontiguousarray(X),
@@ -235,28 +244,6 @@ def _rows(
         columns=columns if classes is None else columns.with_text_labels(),
         ids=ids,
         id_name=id_name,
-    )
-
-
-def _refuse_strange_words(table: Table, cells: Cells, label: int) -> None:
-    """Raise where a label of words looks like one of numbers that were not understood."""
-    assert cells.label is not None
-    if not cells.faults[label].get(Kind.TEXT):
-        return
-    words = [(row, cell) for row, cell in enumerate(cells.label_texts) if np.isnan(cells.label[row])]
-    numbers = np.unique(cells.label[np.isfinite(cells.label)])
-    grouped = next(((row, cell) for row, cell in words if looks_grouped(cell)), None)
-    if grouped is None and not (len(numbers) > _MOST_NUMBERS and words):
-        return
-    row, cell = grouped or words[0]
-    remedy = "mend the cell" if grouped is None else "write numbers without separators of thousands"
-    raise damaged(
-        table.path,
-        f"numbers or words in the label column {table.names[label]!r}",
-        f"{cell[:40]!r} in row {row} (counted from 0) of what are else numbers"
-        if grouped is None
-        else f"{cell[:40]!r} in row {row} (counted from 0)",
-        f"{remedy}, or take them as they stand with task='classification'",
     )
 
 
@@ -304,7 +291,7 @@ def _column(table: Table, wanted: str, argument: str) -> int:
         return range(len(names))[int(wanted)]
     except ValueError:
         close = difflib.get_close_matches(wanted, names, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"its columns are {_listed(names)}"
+        hint = f"did you mean {close[0]!r}?" if close else f"its columns are {listed_names(names)}"
         raise InputError(
             f"{argument}: got {wanted!r}, expected a column of {table.path.name}; {hint}"
         ) from None
@@ -314,11 +301,14 @@ def _column(table: Table, wanted: str, argument: str) -> int:
         ) from None
 
 
-def _leading_ids(table: Table, features: Sequence[int]) -> list[int]:
-    """The first columns, as far as their names say that they are ids: a table that was written twice has two."""
-    if not table.named or features[0] != 0:
+def _ids(table: Table, features: Sequence[int]) -> list[int]:
+    """Columns whose names say that they are ids; index or no name say so of first columns alone, of which a table that
+    was written twice has two."""
+    if not table.named:
         return []
-    return list(itertools.takewhile(lambda column: _says_id(table.names[column]), features))
+    leading = list(itertools.takewhile(lambda column: _says_id(table.names[column]), features))
+    others = [column for column in features if _ID_WORD.search(table.names[column]) and column not in leading]
+    return [*leading, *others]
 
 
 def _says_id(name: str) -> bool:
@@ -357,7 +347,9 @@ def _by_name(table: Table, like: TableColumns) -> tuple[list[int], int | None]:
     missing = [name for name in columns if name not in where]
     if missing:
         raise damaged(
-            table.path, f"the columns that were trained on, {_listed(columns)}", f"no {_listed(missing)}"
+            table.path,
+            f"the columns that were trained on, {listed_names(columns)}",
+            f"no {listed_names(missing)}",
         )
     label = where.get(like.target) if like.target is not None else None
     if len(set(columns)) == len(columns) and all(
@@ -368,7 +360,9 @@ def _by_name(table: Table, like: TableColumns) -> tuple[list[int], int | None]:
     features = [column for column in range(len(names)) if column != label]
     if tuple(names[column] for column in features) != columns:
         raise damaged(
-            table.path, f"the columns {_listed(columns)}, of which some have one name", _listed(names)
+            table.path,
+            f"the columns {listed_names(columns)}, of which some have one name",
+            listed_names(names),
         )
     return features, label
 
@@ -397,30 +391,6 @@ def _by_position(table: Table, like: TableColumns) -> tuple[list[int], int | Non
     )
 
 
-def _refuse_commas(table: Table, cells: Cells, columns: Sequence[int]) -> None:
-    """Raise where commas may be decimal ones or separate thousands: 1,234 is read as neither."""
-    if cells.decimal == ".":
-        return
-    kinds = {kind for column in columns for kind in cells.faults[column].seen}
-    for column in columns:
-        faults = cells.faults[column]
-        point, unsure = faults.get(Kind.POINT), faults.get(Kind.AMBIGUOUS)
-        if point is not None:
-            raise damaged(
-                table.path,
-                "one decimal mark",
-                f"commas in some numbers and a point in {point.shown}, {point.where}, column {table.names[column]!r}",
-                "write numbers with decimal points and without separators of thousands",
-            )
-        if unsure is not None and Kind.COMMA not in kinds:
-            raise damaged(
-                table.path,
-                "decimal points, or decimal commas that are no separators of thousands",
-                f"{unsure.shown} in {unsure.where}, column {table.names[column]!r}",
-                "write numbers with decimal points and without separators",
-            )
-
-
 def _without_empty(
     table: Table, cells: Cells, features: list[int], X: Float, notes: list[str]
 ) -> tuple[list[int], Float]:
@@ -432,122 +402,7 @@ def _without_empty(
     }
     if not empty or len(empty) == len(features):
         return features, X
-    names = _listed([table.names[column] for column in sorted(empty)])
+    names = listed_names([table.names[column] for column in sorted(empty)])
     notes.append(f"{table.path.name}: columns without any value are left out: {names}")
     kept = [index for index, column in enumerate(features) if column not in empty]
     return [features[index] for index in kept], X[:, kept]
-
-
-def _words(
-    table: Table, cells: Cells, features: Sequence[int], label: int, n: int
-) -> dict[int, tuple[str, ...]]:
-    """Column -> categories of the features that hold words. Raises DataError, for all that have none at once."""
-    texts = [column for column in features if cells.faults[column].get(Kind.TEXT)]
-    if not texts:
-        return {}
-    read = table.read((), None, texts).texts
-    words: dict[int, tuple[str, ...]] = {}
-    refused: list[int] = []
-    for column in texts:
-        faults, words[column] = cells.faults[column], categories_of(read[column])
-        missing = faults.get(Kind.MISSING)
-        few = 2 * faults.seen[Kind.TEXT].count <= n - (missing.count if missing else 0)
-        if few or are_measures(words[column]):
-            _refuse_cells(table, faults, column, "", training=True)
-        if are_dates(words[column]) or too_many(words[column], n):
-            refused.append(column)
-        elif _SPARSE.fullmatch(faults.seen[Kind.TEXT].cell.strip()):
-            _refuse_cells(table, faults, column, "", training=True)
-    if refused:
-        first, names = refused[0], [table.names[column] for column in refused]
-        what = "dates or times" if are_dates(words[first]) else f"{len(words[first]):,} different words"
-        cell = cells.faults[first].seen[Kind.TEXT]
-        more = f", and the like in {len(names) - 1} more" if len(names) > 1 else ""
-        raise damaged(
-            table.path,
-            f"numbers, or at most {MOST} categories of two rows or more",
-            f"{what} in column {names[0]!r} of {n:,} rows ({cell.shown} in {cell.where}){more}",
-            f"make them numbers, or leave them out with drop={_drop_value(names)}",
-        )
-    return words
-
-
-def _refuse_first_words(
-    table: Table, cells: Cells, features: Sequence[int], words: Mapping[int, Sequence[str]], label: int
-) -> None:
-    """Raise where the last column was taken as the label by a guess, and words in the first one may be it as well."""
-    if list(words) != [features[0]] or cells.faults[label].get(Kind.TEXT):
-        return
-    first, last = table.names[features[0]], table.names[label]
-    raise damaged(
-        table.path,
-        "to know the label",
-        f"words in column {first!r} alone, the first, and numbers in {last!r}, the last",
-        f"name it with target={first!r} or target={last!r}",
-    )
-
-
-def _listed_words(table: Table, words: Mapping[int, Sequence[str]]) -> str:
-    shown = [f"{table.names[column]} ({listed(categories)})" for column, categories in words.items()]
-    more = f" and {len(shown) - _LISTED} more columns" if len(shown) > _LISTED else ""
-    return ", ".join(shown[:_LISTED]) + more
-
-
-def _refuse(table: Table, faults: Mapping[int, Faults], features: Sequence[int], label: int | None) -> None:
-    """Raise for the first feature that is not of numbers alone."""
-    for column in features:
-        _refuse_cells(table, faults[column], column, "", label is not None)
-
-
-def _refuse_cells(table: Table, faults: Faults, column: int, what: str, training: bool = False) -> None:
-    name = repr(table.names[column])
-    text, missing = faults.get(Kind.TEXT), faults.get(Kind.MISSING)
-    drop = f" (drop={_drop_value([table.names[column]])})" if training else ""
-    if text is not None:
-        if looks_grouped(text.cell):
-            remedy = "write numbers without separators of thousands"
-        elif _SPARSE.fullmatch(text.cell.strip()):
-            remedy = (
-                "sklearn.datasets.load_svmlight_file reads such files; store what it gives with numpy.savez"
-            )
-        elif is_measure(text.cell.strip()):
-            remedy = f"write numbers alone, as 12 or 0.5, or leave the column out{drop}"
-        else:
-            remedy = f"encode it, or leave the column out{drop}" + (
-                ", or name it as the label with target=NAME" if training else ""
-            )
-        raise damaged(table.path, f"a number in {what}column {name}", f"{text.shown} in {text.where}", remedy)
-    if missing is not None:
-        more = f" and {missing.count - 1} more missing in this column" if missing.count > 1 else ""
-        remedy = f"fill it, or leave out the row or the column{drop}"
-        raise damaged(
-            table.path,
-            f"a number in {what}column {name}",
-            f"{missing.shown} in {missing.where}{more}",
-            remedy,
-        )
-    infinite, rounded = faults.get(Kind.INFINITE), faults.get(Kind.ROUNDED)
-    if infinite is not None:
-        raise damaged(
-            table.path,
-            f"finite numbers in {what}column {name}",
-            f"{infinite.shown} in {infinite.where}",
-            f"fill it, or leave out the row or the column{drop}",
-        )
-    if rounded is not None:
-        raise damaged(
-            table.path,
-            f"integers up to 2^53 in {what}column {name}, as float64 holds",
-            f"{rounded.shown} in {rounded.where}",
-            f"subtract an offset, or leave the column out{drop}",
-        )
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(name[:40] or "''" for name in names[:_LISTED])
-    return shown + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
-
-
-def _drop_value(names: Sequence[str]) -> str:
-    """Names as Python takes them for `drop`."""
-    return repr(list(names))

@@ -80,13 +80,13 @@ def test_words_that_were_not_trained_on_are_said(tmp_path: Path) -> None:
         ),
         (
             {"rating": ["1", "2", "3", "3+"] * 3},
-            r"a number in column 'rating', found '3\+' in line 5; write numbers alone",
+            r"a number in column 'rating', found '3\+' in line 5 and 2 more; write numbers alone",
         ),
         (
             {"mood": ["1", "2", "3", "bad"] * 3},
-            r"a number in column 'mood', found 'bad' in line 5; encode it",
+            r"a number in column 'mood', found 'bad' in line 5 and 2 more; mend it",
         ),
-        ({"weight": ["$5", "$6", "$7"] * 4}, "found '.5' in line 2; write numbers alone"),
+        ({"weight": ["$5", "$6", "$7"] * 4}, "found '.5' in line 2 and 11 more; write numbers alone"),
         ({"sold": ["2021-05-01", "2021-06-01"] * 6}, "dates or times in column 'sold'"),
     ],
 )

@@ -42,6 +42,8 @@ def written(tmp_path: Path, text: str, name: str = "a.csv") -> Path:
         ("a,b,y,\n1,2,3\n4,5,6\n", [[1, 2], [4, 5]], [3, 6]),
         ("sep=;\na;y\n1;2\n", [[1]], [2]),
         ("a,y\nTrue,1\nFalse,2\n", [[1], [0]], [1, 2]),
+        ("a;y\n12,5 %;10%\n7 %;20%\n", [[12.5], [7]], [10, 20]),
+        ("y,row_id,a\n3,1,5\n4,2,6\n", [[5], [6]], [3, 4]),
         ('"a","b","y"\n"1",1,2,0.5\n"2",3,4,1.5\n', [[1, 2], [3, 4]], [0.5, 1.5]),
         ('"a" "b" "y"\n"r1" 1 2 0.5\n"r2" 3 4 1.5\n', [[1, 2], [3, 4]], [0.5, 1.5]),  # R's write.table
     ],
@@ -67,6 +69,11 @@ def test_rows_and_labels(tmp_path: Path, text: str, X: list[list[float]], y: lis
         ("a,b,y\n1,2,0\n\n3,x,1\n", "a number in column 'b', found 'x' in line 4"),
         ("1,,0\n3,4,1\n", "a number in column '1', found an empty cell in line 1"),
         ("NA,2,0\n3,4,1\n", "a number in column '0', found 'NA' in line 1"),
+        ("a,b,c,y\n1,,NA,0\n3,4,5,1\n", r"missing values in 2 columns: b \(1\), c \(1\);.*drop=\['b', 'c'\]"),
+        (
+            "a,b,y\n1%,2,0\n3,4,1\n",
+            "percent signs in all cells of column 'a' or in none, found '1%' in line 2",
+        ),
         ("a,b,y\n1,2,\n3,4,1\n", "a number in the label column 'y', found an empty cell in line 2"),
         ("1,2,0\n3,4\n", "3 columns as in the first line, found 2 in line 2"),
         ("1,2,0\n3,4,5,6\n", "3 columns as in the first line, found 4 in line 2"),
@@ -89,7 +96,10 @@ def test_rows_and_labels(tmp_path: Path, text: str, X: list[list[float]], y: lis
         ("a,b,y\n1,2,3,4\n1,3,4,5\n", "3 columns as in the first line, found 4 in line 2"),
         ("a,b,y\n12,5,3,4\n13,5,4,5\n", "3 columns as in the first line, found 4 in line 2"),
         ("a,b,y\nm,kg,EUR\n1,2,3\n4,5,6\n7,8,9\n", "a number in column 'a', found 'm' in line 2"),
-        ("1 1:0.5 2:3\n0 1:0.1 3:9\n", r"found '1:0\.5' in line 1; sklearn\.datasets\.load_svmlight_file"),
+        (
+            "1 1:0.5 2:3\n0 1:0.1 3:9\n",
+            r"found '1:0\.5' in line 1 and 1 more; sklearn\.datasets\.load_svmlight_file",
+        ),
         ("Sales of May\n\na,b\n1,2\n3,4\n", "found 'Sales of May' above it; delete that line"),
         ('a,y\n1,"x\n2,"x\n', "a label of one line, found a line end in that of line 2"),
         (
@@ -102,9 +112,9 @@ def test_rows_and_labels(tmp_path: Path, text: str, X: list[list[float]], y: lis
         ),
         (
             "a,b,y\n" + "".join(f"1,{i} kg,0\n" for i in range(11)),
-            "found '0 kg' in line 2; write numbers alone",
+            "found '0 kg' in line 2 and 10 more; write numbers alone",
         ),
-        ("a,b,y\n1,$ 5,0\n1,$ 6,0\n", "found '\\$ 5' in line 2; write numbers alone"),
+        ("a,b,y\n1,$ 5,0\n1,$ 6,0\n", "found '\\$ 5' in line 2 and 1 more; write numbers alone"),
     ],
 )
 def test_a_bad_file_is_named_by_line_and_column(tmp_path: Path, text: str, message: str) -> None:
@@ -268,6 +278,12 @@ def test_labels_may_be_words(tmp_path: Path) -> None:
         (
             "a,y\n" + "".join(f"{i},{i}.5\n" for i in range(30)) + "3,x\n",
             "found 'x' in row 30 .*what are else numbers",
+        ),
+        ("a,y\n1,$5\n2,$6\n", "numbers that are written otherwise, '.5' in line 2; write numbers alone"),
+        ("a,y\n1,2021-05-01\n2,2021-05-02\n", "found dates or times, '2021-05-01' in line 2"),
+        (
+            "a,b,name\n" + "".join(f"1,{i},n{i}\n" for i in range(11)),
+            "found 11 different words in 11 rows of the last column, 'name'; name the label with target=NAME",
         ),
     ],
 )
