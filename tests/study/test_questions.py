@@ -87,4 +87,4 @@ def test_a_report_of_a_folder_shows_its_studies(tmp_path):
     page = tmp_path / "report.html"
     result = CliRunner().invoke(root, ["report", str(out), "-o", str(page)])
     assert result.exit_code == 0, (result.output, result.exception)
-    assert "Study: curve" in page.read_text()
+    assert "Study: learning curve" in page.read_text()
