@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 from kernelfit.cluster import tasks
@@ -77,7 +78,7 @@ class Crew:
 
     def on_share(self, function: Callable[..., Any], share: int, *arguments: Any, priority: int = 0) -> Any:
         """A future of function(run, share, ...) on the worker of the share."""
-        return self.client.submit(
+        return self._submit(
             function,
             self.run,
             share,
@@ -91,9 +92,10 @@ class Crew:
 
     def anywhere(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """A future of function(source, ...) on any worker, computed again where that is lost."""
-        return self.client.submit(
-            function, self.source, *arguments, key=self._key(function), pure=False, retries=3
-        )
+        return self._submit(function, self.source, *arguments, key=self._key(function), pure=False, retries=3)
+
+    def _submit(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        return self._guarded(lambda: self.client.submit(function, *arguments, **options))
 
     def send(self, data: Any) -> Any:
         """A future of what all workers are to have."""
@@ -102,9 +104,16 @@ class Crew:
     @property
     def source(self) -> Any:
         """A future of K's source, which all workers have."""
-        if self._scattered is None or not any(self.client.who_has([self._scattered]).values()):
+        if not self._has(self._scattered):
             self._scattered = self.send(self._source)
         return self._scattered
+
+    def _has(self, sent: Any) -> bool:
+        """Whether some worker still has what was sent."""
+        try:
+            return sent is not None and any(self.client.who_has([sent]).values())
+        except _LOSSES:  # the last worker that had it went
+            return False
 
     def settle(self, futures: Iterable[Any]) -> set[Any]:
         """Return when some of the futures are done, with those; errors of their tasks are raised.
@@ -118,11 +127,9 @@ class Crew:
             done: set[Any] = set()
             try:
                 with self.client.as_current():
-                    done = set(wait(waiting, timeout=_LOOK, return_when="FIRST_COMPLETED").done)
+                    done = self._guarded(lambda: set(wait(waiting, _LOOK, "FIRST_COMPLETED").done))
             except TimeoutError:
                 self._look()
-            except _LOSSES as error:
-                raise self._lost(error) from None
             for future in done:
                 if future.status != "finished":
                     self._raise(future)
@@ -138,7 +145,18 @@ class Crew:
             if after_each is not None:
                 for _ in done:
                     after_each()
-        return list(self._guarded(lambda: self.client.gather(list(futures))))
+        patience = _LOOK
+        while True:
+            try:
+                return list(self._guarded(partial(self._gathered, list(futures), patience)))
+            except TimeoutError:
+                self._look()  # what was on a worker that is gone never comes
+                patience *= 2.0
+
+    def _gathered(self, futures: list[Any], patience: float) -> Any:
+        """What they give; `TimeoutError` after so many seconds."""
+        client = self.client
+        return client.sync(lambda: client.gather(futures, asynchronous=True), callback_timeout=patience)
 
     def forget(self, futures: Sequence[Any]) -> None:
         """Cancel tasks that nobody waits for any more; never raises."""
@@ -188,25 +206,33 @@ class Crew:
             raise WorkerLost(f"workers: lost {', '.join(sorted(missing))}")
 
     def _alive(self) -> list[str]:
-        if self.client.status != "running":
-            raise self._gone()
-        return list(self._guarded(self.client.nthreads))
+        try:
+            return list(self._guarded(self.client.nthreads))
+        except TimeoutError as error:
+            raise self._reason(error) from None
 
     def _guarded(self, action: Callable[[], Result]) -> Result:
-        """What a call to the scheduler returns; `ClusterError` where it does not answer, `WorkerLost` for others."""
+        """What a call to Dask returns; `WorkerLost` where workers, `ClusterError` where the scheduler did not answer.
+
+        `TimeoutError` is left to the caller.
+        """
         try:
             return action()
-        except _LOSSES as error:
-            raise self._lost(error) from None
+        except TimeoutError:
+            raise
+        except Exception as error:
+            raise self._reason(error) from None
 
-    def _lost(self, error: BaseException) -> ClusterError:
-        return WorkerLost(f"workers: {error}") if self.client.status == "running" else self._gone()
-
-    def _gone(self) -> ClusterError:
-        return ClusterError(
-            f"scheduler: {self.cluster.where} was lost; start it again, and continue with kernelfit resume where the "
-            "run has a folder"
-        )
+    def _reason(self, error: Exception) -> Exception:
+        """What an error of Dask's means: a lost worker, a lost scheduler, or what it says."""
+        while self.client.status == "connecting":  # which Dask gives up after a while
+            time.sleep(0.2)
+        if self.client.status != "running":
+            return ClusterError(
+                f"scheduler: {self.cluster.where} was lost; start it again, and continue with kernelfit resume where "
+                "the run has a folder"
+            )
+        return WorkerLost(f"workers: {error}") if isinstance(error, _LOSSES) else error
 
     def _raise(self, future: Any) -> None:
         """The error of a task: ours as it is, those of a worker that died as `WorkerLost`."""

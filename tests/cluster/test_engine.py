@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +11,29 @@ import numpy as np
 import pytest
 
 import kernelfit
-from kernelfit.errors import ClusterError, InputError, NotPositiveDefiniteError
+from kernelfit.cluster.connect import Cluster
+from kernelfit.cluster.tasks import WorkerState
+from kernelfit.errors import ClusterError, InputError, NotPositiveDefiniteError, PlanError
+from kernelfit.progress import Silent
+from kernelfit.runs.folder import Run
 
 distributed = pytest.importorskip("distributed")
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    with distributed.LocalCluster(
-        n_workers=3,
+def local_cluster(workers: int) -> Any:
+    return distributed.LocalCluster(
+        n_workers=workers,
         threads_per_worker=1,
         processes=False,
-        dashboard_address=None,
-        worker_dashboard_address=None,
+        dashboard_address=":0",
         memory_limit=0,
         silence_logs=50,
-    ) as cluster:
+    )
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    with local_cluster(3) as cluster:
         yield cluster
 
 
@@ -47,7 +55,7 @@ def test_the_solution_is_that_of_one_process(
     rng: np.random.Generator, client: Any, tmp_path: Path, precision: str
 ) -> None:
     X, Y = problem(rng)
-    arguments = {**ARGUMENTS, "precision": precision}
+    arguments = {**ARGUMENTS, "precision": precision, "condition": True}
     here = kernelfit.solve(X, Y, **arguments)
     there = kernelfit.solve(X, Y, engine="dask", scheduler=client, **arguments)
     bound = 1e-4 if precision == "float32" else 1e-12
@@ -117,3 +125,101 @@ def test_what_a_cluster_cannot_do_is_one_line(rng: np.random.Generator, client: 
         kernelfit.solve(X, Y, engine="dask", scheduler=3)
     with pytest.raises(ClusterError, match="scheduler: got 'nowhere', expected an address"):
         kernelfit.solve(X, Y, engine="dask", scheduler="nowhere")
+
+
+class Stop(Exception):
+    """What stops a run in a test."""
+
+
+@pytest.mark.parametrize("engine", ["process", "dask"])
+def test_a_run_that_stopped_is_resumed_on_a_cluster_or_here(
+    rng: np.random.Generator, client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    X, Y = problem(rng)
+    whole = kernelfit.solve(X, Y, **ARGUMENTS)
+    record = Run.record
+
+    def until(run: Run, j: int, *arguments: Any) -> None:
+        if j == 2:
+            raise Stop
+        record(run, j, *arguments)
+
+    monkeypatch.setattr(Run, "record", until)
+    with pytest.raises(Stop):
+        kernelfit.solve(X, Y, engine="dask", scheduler=client, run_dir=tmp_path / "run", **ARGUMENTS)
+    monkeypatch.setattr(Run, "record", record)
+    progress = Silent()
+    where = {"engine": "dask", "scheduler": client} if engine == "dask" else {}
+    resumed = kernelfit.resume(tmp_path / "run", progress=progress, **where)
+    assert np.abs(resumed.alpha - whole.alpha).max() <= 1e-12 * np.abs(whole.alpha).max()
+    assert resumed.certificate.log_det == pytest.approx(whole.certificate.log_det)
+    assert resumed.certificate.min_pivot_row == whole.certificate.min_pivot_row
+    assert any("begun on a cluster" in note for note in progress.notes) == (engine == "process")
+    resumed.close()
+
+
+class Closing(Silent):
+    """Closes a worker when 40 % of a phase is done."""
+
+    def __init__(self, cluster: Any, phase: str) -> None:
+        super().__init__()
+        self._cluster, self._phase, self._closed = cluster, phase, False
+
+    @contextmanager
+    def phase(self, name: str, total: float, unit: str = "flop") -> Iterator[Any]:
+        done = 0.0
+
+        def advance(amount: float) -> None:
+            nonlocal done
+            done += amount
+            if name == self._phase and done > 0.4 * total and not self._closed:
+                self._closed = True
+                self._cluster.sync(self._cluster.workers[0].close, nanny=False)
+
+        yield advance
+
+
+@pytest.mark.parametrize("phase", ["factor", "certify", "leave-one-out"])
+@pytest.mark.parametrize("stored", [False, True])
+def test_what_a_lost_worker_had_is_computed_again(
+    rng: np.random.Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phase: str, stored: bool
+) -> None:
+    monkeypatch.setattr("kernelfit.cluster.crew._RESTART", 0.0)
+    monkeypatch.setattr("kernelfit.cluster.crew._LOOK", 0.1)
+    X, Y = problem(rng)
+    whole = kernelfit.solve(X, Y, **ARGUMENTS)
+    with local_cluster(2) as cluster, distributed.Client(cluster, set_as_default=False) as client:
+        progress = Closing(cluster, phase)
+        where = {"run_dir": tmp_path / "run"} if stored else {}
+        solution = kernelfit.solve(
+            X, Y, engine="dask", scheduler=client, progress=progress, **where, **ARGUMENTS
+        )
+        left_out = solution.leave_one_out(progress)
+        (note,) = progress.notes
+        assert note.startswith("worker inproc://")
+        assert ("read from the run's folder" in note) == stored
+        assert np.abs(solution.alpha - whole.alpha).max() <= 1e-12 * np.abs(whole.alpha).max()
+        np.testing.assert_allclose(left_out, whole.leave_one_out(), rtol=1e-9)
+        solution.close()
+
+
+def test_other_versions_and_too_little_memory_are_told_before_anything_is_sent(
+    rng: np.random.Generator, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, Y = problem(rng)
+    where = {"engine": "dask", "scheduler": client, **ARGUMENTS}
+    monkeypatch.setattr(client, "scatter", None)
+    with monkeypatch.context() as patch:
+        patch.setattr("kernelfit.cluster.connect.version", lambda name: "7.7")
+        with pytest.raises(
+            ClusterError, match=r"the worker inproc:\S+ has kernelfit \S+, expected 7.7 as here"
+        ):
+            kernelfit.solve(X, Y, **where)
+    little = {f"w{p}": WorkerState(10**8, 10**12, 1, "") for p in range(3)}
+    monkeypatch.setattr(Cluster, "workers", lambda cluster: little)
+    with pytest.raises(
+        PlanError, match=r"memory: .* bytes needed on worker 0 of 3 beside its share of n = 301 on its"
+    ):
+        kernelfit.solve(X, Y, **where)
+    with pytest.raises(PlanError, match="take more workers, or tier='disk'"):
+        kernelfit.solve(X, Y, tier="ram", **where)
