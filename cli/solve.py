@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from kernelfit.errors import InputError
-from kernelfit.experiments.examination import examine, examine_result
+from kernelfit.experiments.examination import examine_result
 from kernelfit.experiments.experiment import Experiment
 from kernelfit.features.options import options, pairs
 from kernelfit.report import tables
@@ -84,7 +84,7 @@ def command(
         progress=terminal_progress(),
     )
     if report is not None:
-        examined = examine_result(result) if run_dir is None else examine(run_dir)
+        examined = examine_result(result)
         write_page([examined], report, examined.record["dataset"])
     emit(result.record, json_target, tables.solve_table({**result.record, "out": run_dir}))
 

@@ -146,15 +146,19 @@ def examine(run_dir: Path, progress: ProgressLike = None) -> Examination:
 
 
 def examine_result(result: Result, progress: ProgressLike = None) -> Examination:
-    """The same of a result that has no factor, without the training rows by the others."""
+    """The same of a result that was just made; the training rows by the others where it has them."""
     record = dict(result.record)
     try:
         assert result.inputs is not None
         dataset = result.inputs.load(as_progress(progress))
         scores = _scores(result, dataset)
-        return Examination(
-            record, dataset, scores, filters=_filters(None if result.fitted is None else result.fitted[0])
-        )
+        filters = _filters(None if result.fitted is None else result.fitted[0])
+        left_out = result.left_out
+        if left_out is None or len(left_out) != dataset.n_train:
+            return Examination(record, dataset, scores, filters=filters)
+        missed = left_out if result.target_mean is None else left_out - result.target_mean
+        isolation = _isolation(result.solution, missed)
+        return Examination(record, dataset, scores, left_out, isolation, filters)
     except (DataError, InputError) as error:
         return _without_rows(record, error)
 

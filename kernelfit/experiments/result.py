@@ -62,6 +62,8 @@ class Result:
     run_dir: Path | None = None
     without_ridge: dict[str, Any] | None = None
     remarks: tuple[str, ...] = ()
+    #: leave-one-out predictions of the training rows that were kept (n, c), where they were asked for; not stored
+    left_out: Float | None = None
     #: the fitted features and the training rows that K is of; fitted again where a run is read from its folder
     fitted: tuple[ImageFeatures, Array] | None = None
     #: of the training rows and labels, where the run is stored

@@ -85,7 +85,7 @@ class Task:
         """Errors, norms and times since `started`; the record is stored in `run_dir`. The factor is given back."""
         features = self.settings.inputs.features
         try:
-            record = self._record(solution, started, progress)
+            record, left_out = self._record(solution, started, progress)
         finally:
             choice, width = solution.ridge_choice, solution.gamma_choice
             solution.close()  # the memory of its factor is wanted
@@ -128,13 +128,17 @@ class Task:
             without_ridge=without,
             remarks=tuple(remarks),
             fitted=fitted if features else None,
+            left_out=left_out,
         )
 
     def close(self) -> None:
         """Give back a device or a file that holds a Gram."""
         self.prepared.close()
 
-    def _record(self, solution: Solution, started: float, progress: Progress) -> dict[str, Any]:
+    def _record(
+        self, solution: Solution, started: float, progress: Progress
+    ) -> tuple[dict[str, Any], Float | None]:
+        """The record, and leave-one-out predictions of the rows that were kept (n, c) where they are asked for."""
         predictions = self.prepared.predict(solution, progress)
         left_out: Float | None = None
         if self.settings.loo:
@@ -153,7 +157,7 @@ class Task:
         record |= {"standardise": True} if inputs.standardise else {}
         record |= {"centre": True} if inputs.centre else {}
         record |= inputs.corruption.to_dict() if inputs.corruption else {}
-        return record | ({"resumed": True} if self.resumed else {})
+        return record | ({"resumed": True} if self.resumed else {}), left_out
 
     def _interpolate(self, chosen: Solution, progress: Progress) -> tuple[dict[str, Any] | None, str]:
         """The record of the same solve without a ridge; or None and why no function interpolates."""
@@ -172,6 +176,6 @@ class Task:
             progress.note(reason)
             return None, reason
         try:
-            return self._record(solution, started, progress), ""
+            return self._record(solution, started, progress)[0], ""
         finally:
             solution.close()

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from kernelfit import Experiment
 from kernelfit.cli import root
 from kernelfit.errors import DataError, InputError
-from kernelfit.experiments.examination import Examination, examine
+from kernelfit.experiments.examination import Examination, examine, examine_result
 from kernelfit.report.exhibits import of_record
 from kernelfit.report.html.page import page
 from kernelfit.study.asked import ask_labels
@@ -197,15 +197,33 @@ def test_the_command_writes_one_file(run: Path, tmp_path: Path, examination: Exa
 def test_a_solve_writes_its_own_report(tmp_path: Path) -> None:
     target = tmp_path / "page.html"
     words = ["solve", "--n", "60", "--n-test", "20", "--report", str(target), "--json", "-"]
-    done = CliRunner().invoke(root, words, catch_exceptions=False)
+    done = CliRunner().invoke(root, [*words, "--loo"], catch_exceptions=False)
     record = json.loads(done.stdout)
     read = Reader(target.read_text())
     assert f"{100 * record['test_error']:.2f} %" in read.text
     assert "What is taken for what" in read.text
-    assert "Memorised" not in read.text
+    assert (
+        f"{round(60 * record['loo_error'])} of 60 training images would be taken for another class"
+        in read.text
+    )
     refused = CliRunner().invoke(root, ["solve", "--report", str(tmp_path / "no" / "page.html")])
     assert isinstance(refused.exception, InputError)
     assert str(refused.exception).startswith("--report: got")
+
+
+@pytest.mark.parametrize("centre", [False, True])
+def test_what_was_just_solved_and_what_is_read_again_are_looked_at_alike(
+    tmp_path: Path, rng: np.random.Generator, centre: bool
+) -> None:
+    X = rng.random((40, 2))
+    lines = ["a,b,price", *(f"{a},{b},{5 + a * b}" for a, b in X)]
+    (tmp_path / "rows.csv").write_text("\n".join(lines))
+    experiment = Experiment(train=tmp_path / "rows.csv", ridge=1e-3, loo=True, centre=centre)
+    now = examine_result(experiment.run(tmp_path / "run"))
+    again = examine(tmp_path / "run")
+    for name in ("left_out", "isolation"):
+        np.testing.assert_allclose(getattr(now, name), getattr(again, name), rtol=1e-9)
+    assert Examination(now.record).record == again.record
 
 
 def test_a_run_whose_data_are_gone_still_shows_its_record(tmp_path: Path) -> None:
