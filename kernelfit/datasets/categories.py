@@ -8,6 +8,7 @@ rows on average: else it names the rows or is free text. Dates, times and number
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,8 +25,9 @@ _DATE = re.compile(
     r"|\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: ?[AaPp]\.?[Mm]\.?)?"
 )
 _DIGITS = r"(?:0[xXbBoO][\da-fA-F]+|\d[\d_.,' ]*)"
-_NUMBER = re.compile(rf"[+-]?[$€£¥₹]?\s*[+-]?{_DIGITS}\s*[$€£¥₹%]?")
-_MEASURE = re.compile(rf"[+-]?[$€£¥₹]?\s*[+-]?{_DIGITS}[^\d]{{0,8}}")
+_SIGN = r"[(+\-−–]?[$€£¥₹]?\s*[+\-−–]?"
+_NUMBER = re.compile(rf"{_SIGN}{_DIGITS}\s*[$€£¥₹%]?\)?")
+_MEASURE = re.compile(rf"{_SIGN}{_DIGITS}[^\d]{{0,8}}")
 # Categories and cells that a line lists.
 _LISTED = 6
 
@@ -79,6 +81,12 @@ def one_hot(cells: Sequence[str], categories: Sequence[str]) -> tuple[Float, Unk
     if not strange:
         return encoded, None
     return encoded, Unknown(categories_of([cells[row] for row in strange]), len(strange), strange[0])
+
+
+def by_case_alone(words: Sequence[str]) -> tuple[str, ...]:
+    """Those that differ from another in upper and lower case alone."""
+    often = Counter(word.casefold() for word in words)
+    return tuple(word for word in words if often[word.casefold()] > 1)
 
 
 def listed(categories: Sequence[str]) -> str:

@@ -130,10 +130,10 @@ def _read_idx_folder(paths: list[Path]) -> tuple[Rows, Rows]:
 
 def _hold_out(rows: Rows, seed: int) -> tuple[Rows, Rows, str]:
     n = len(rows.X)
-    if n < 2:
+    if n < 3:
         raise InputError(
-            f"train: got {rows.path} with {n} row and no test part, expected 2 rows or more to hold some out; "
-            "give test rows of their own"
+            f"train: got {rows.path} with {n} row{'s' if n > 1 else ''} and no test part, expected 3 rows or more to "
+            "hold some out; give test rows of their own, or none with n_test=0"
         )
     n_test = max(1, round(TEST_SHARE * n))
     order = np.random.default_rng(seed).permutation(n)

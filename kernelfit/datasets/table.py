@@ -22,6 +22,7 @@ from kernelfit.errors import InputError
 from kernelfit.typing import Array, Float
 
 from .arrow import ARROW, open_arrow
+from .categories import by_case_alone, listed
 from .cells import Cells, Kind, Table
 from .csv import open_table
 from .faults import damaged, reading
@@ -143,7 +144,11 @@ def _read_new(table: Table, options: FileOptions) -> Rows:
     X = cells.numbers
     for column in ids:
         at = features.index(column)
-        if len(features) == 1 or not (what := _names_rows(table, cells, column, X[:, at])):
+        what = _names_rows(table, cells, column, X[:, at])
+        if not what:
+            continue
+        if len(features) == 1:
+            notes.append(f"{path.name}: column {names[column]!r} {what}, but there is no other feature")
             continue
         features, X = [*features[:at], *features[at + 1 :]], np.delete(X, at, axis=1)
         name = "the first column" if column == 0 else f"column {names[column]!r}"
@@ -165,6 +170,8 @@ def _read_new(table: Table, options: FileOptions) -> Rows:
         notes.append(
             f"{path.name}: words are encoded, a column of 0 and 1 for each: {listed_words(table, words)}"
         )
+        for column, categories in words.items():
+            _note_case(table, column, categories, notes)
         texts = table.read((), None, list(words)).texts
         X = columns.encoded(
             X[:, columns.numeric], [texts[column] for column in words], notes.append, path.name
@@ -223,6 +230,8 @@ def _rows(
         faults = cells.faults[label]
         if faults.get(Kind.TEXT) or faults.get(Kind.BOOLEAN) or columns.text_labels:
             y, classes = named_classes(np.array(cells.label_texts))
+            if not columns.text_labels:
+                _note_case(table, label, classes, notes)
             if not columns.text_labels and np.isfinite(cells.label).any() and faults.get(Kind.TEXT):
                 notes.append(f"{table.path.name}: the label holds numbers and words, taken as classes")
         else:
@@ -245,6 +254,14 @@ def _rows(
         ids=ids,
         id_name=id_name,
     )
+
+
+def _note_case(table: Table, column: int, words: Sequence[str], notes: list[str]) -> None:
+    if alike := by_case_alone(words):
+        notes.append(
+            f"{table.path.name}: words that differ in case alone are different ones in column "
+            f"{table.names[column]!r}: {listed(alike)}"
+        )
 
 
 def _label_column(table: Table, target: str | None) -> tuple[int, str]:

@@ -155,7 +155,7 @@ def _refuse_gaps(table: Table, gaps: Mapping[int, Seen], training: bool) -> None
     first, (name, *_) = next(iter(gaps.values())), [table.names[column] for column in gaps]
     counts = [f"{table.names[column]} ({missing.count})" for column, missing in gaps.items()]
     drop = (
-        f", or leave them out with drop={drop_value([table.names[column] for column in gaps])}"
+        f", or the columns with drop={drop_value([table.names[column] for column in gaps])}"
         if training
         else ""
     )
@@ -174,25 +174,27 @@ def refuse_cells(
     """Raise where cells of the column, of so many rows, are no numbers, or missing, or others than float64 holds."""
     name = repr(table.names[column])
     text, missing = faults.get(Kind.TEXT), faults.get(Kind.MISSING)
-    drop = f" (drop={drop_value([table.names[column]])})" if training else ""
+    drop = f" (drop={drop_value([table.names[column]])})"
+    column_out = f", or leave the column out{drop}" if training else ""
+    row_out = f", or leave out the row{f' or the column{drop}' if training else ''}"
     if text is not None:
         if looks_grouped(text.cell):
-            remedy = f"write numbers without separators of thousands, or leave the column out{drop}"
+            remedy = f"write numbers without separators of thousands{column_out}"
         elif _SPARSE.fullmatch(text.cell.strip()):
             remedy = (
                 "sklearn.datasets.load_svmlight_file reads such files; store what it gives with numpy.savez"
             )
         elif is_measure(text.cell.strip()):
-            remedy = f"write numbers alone, as 12 or 0.5, or leave the column out{drop}"
+            remedy = f"write numbers alone, as 12 or 0.5{column_out}"
         else:
-            remedy = f"mend it, or leave out the row or the column{drop}"
+            remedy = f"mend it{row_out}"
         more = f" and {text.count - 1} more" if text.count > 1 else ""
         raise damaged(
             table.path, f"a number in {what}column {name}", f"{text.shown} in {text.where}{more}", remedy
         )
     if missing is not None:
         more = f" and {missing.count - 1} more missing in this column" if missing.count > 1 else ""
-        remedy = f"fill it, or leave out the row or the column{drop}"
+        remedy = f"fill it{row_out}"
         raise damaged(
             table.path,
             f"a number in {what}column {name}",
@@ -205,7 +207,7 @@ def refuse_cells(
             table.path,
             f"percent signs in all cells of {what}column {name} or in none",
             f"{percent.shown} in {percent.where}, one of {percent.count:,} in {rows:,} rows",
-            f"write numbers alone, or leave the column out{drop}",
+            f"write numbers alone{column_out}",
         )
     infinite, rounded = faults.get(Kind.INFINITE), faults.get(Kind.ROUNDED)
     if infinite is not None:
@@ -213,14 +215,14 @@ def refuse_cells(
             table.path,
             f"finite numbers in {what}column {name}",
             f"{infinite.shown} in {infinite.where}",
-            f"fill it, or leave out the row or the column{drop}",
+            f"fill it{row_out}",
         )
     if rounded is not None:
         raise damaged(
             table.path,
             f"integers up to 2^53 in {what}column {name}, as float64 holds",
             f"{rounded.shown} in {rounded.where}",
-            f"subtract an offset, or leave the column out{drop}",
+            f"subtract an offset{column_out}",
         )
 
 

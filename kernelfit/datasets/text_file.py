@@ -39,6 +39,14 @@ _BINARY = {
     b"\x93NUMPY": ("an array of NumPy", "call it .npy"),
     b"%PDF": ("a PDF file", "save the table as CSV"),
 }
+#: the same for text, after blanks and in any case
+_NO_TABLES = {
+    b"<!doctype html": ("a web page", "fetch the file itself; some sites want a login first"),
+    b"<html": ("a web page", "fetch the file itself; some sites want a login first"),
+    b"[{": ("JSON", "write it as CSV, with pandas.read_json(...).to_csv(...)"),
+    b'{"': ("JSON", "write it as CSV, with pandas.read_json(...).to_csv(...)"),
+    b"@relation": ("an ARFF file", "write it as CSV, with scipy.io.arff.loadarff and pandas"),
+}
 #: suffixes of compressed text
 PACKED = (".gz", ".bz2", ".xz")
 
@@ -98,6 +106,10 @@ def open_text(path: Path) -> TextFile:
         start = stream.read(_BLOCK)
         for magic, (name, remedy) in _BINARY.items():
             if start.startswith(magic):
+                raise damaged(path, "a table as text", name, remedy)
+        text = start[:256].removeprefix(codecs.BOM_UTF8).lstrip().lower()
+        for words, (name, remedy) in _NO_TABLES.items():
+            if text.startswith(words):
                 raise damaged(path, "a table as text", name, remedy)
         if start[:2] in _UTF16:
             return TextFile(path, _UTF16[start[:2]])

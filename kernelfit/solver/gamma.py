@@ -22,18 +22,20 @@ def gamma_kernels() -> tuple[str, ...]:
 
 def median_distance(points: Points, kernel: str = "gaussian") -> float:
     """The median of what the kernel's width parameter meets, for the first 1,000 rows: of what gamma multiplies
-    (`Kernel.gamma_multiplies`), or of what length_scale divides (`Kernel.length_scale_divides`)."""
+    (`Kernel.gamma_multiplies`), or of what length_scale divides (`Kernel.length_scale_divides`). Where most are 0 it is
+    the median of the others."""
     parameter = named(kernel).width_parameter or "gamma"
     compared = _compared(points, kernel)
     if compared.size == 0:
         raise InputError(f"{parameter}: 'median' needs at least 2 different rows, got 1; give a number")
-    median = float(np.median(compared))
-    if not median > 0:
+    positive = compared[compared > 0]
+    if positive.size == 0:
         rows = min(MEDIAN_ROWS, points.shape[0])
         raise InputError(
-            f"{parameter}: the median distance of the first {rows} rows is {median}; give {parameter} a number"
+            f"{parameter}: the first {rows} rows are equal, expected some that differ; check the columns of X, or give "
+            f"{parameter} a number"
         )
-    return median
+    return float(np.median(compared)) or float(np.median(positive))
 
 
 def median_gamma(points: Points, kernel: str = "gaussian", factor: float = 1.0) -> float:

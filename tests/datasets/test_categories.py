@@ -140,3 +140,11 @@ def test_forged_categories_are_refused(change: dict[str, Any]) -> None:
     assert TableColumns.of_dict(whole).names == ("a", "b=x", "b=z")
     with pytest.raises((TypeError, ValueError)):
         TableColumns.of_dict(whole | change)
+
+
+def test_words_that_differ_in_case_alone_are_said(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": [1, 2, 3], "fuel": ["Gas", "gas", "oil"], "label": ["yes", "no", "Yes"]})
+    rows = read_table(stored(frame, tmp_path / "a.csv"))
+    said = "a.csv: words that differ in case alone are different ones in column"
+    assert f"{said} 'fuel': Gas, gas" in rows.notes
+    assert f"{said} 'label': Yes, yes" in rows.notes

@@ -42,6 +42,7 @@ def written(tmp_path: Path, text: str, name: str = "a.csv") -> Path:
         ("a,b,y,\n1,2,3\n4,5,6\n", [[1, 2], [4, 5]], [3, 6]),
         ("sep=;\na;y\n1;2\n", [[1]], [2]),
         ("a,y\nTrue,1\nFalse,2\n", [[1], [0]], [1, 2]),
+        ("id,y\n1,0.5\n2,1.5\n", [[1], [2]], [0.5, 1.5]),  # there is no other feature
         ("a;y\n12,5 %;10%\n7 %;20%\n", [[12.5], [7]], [10, 20]),
         ("y,row_id,a\n3,1,5\n4,2,6\n", [[5], [6]], [3, 4]),
         ('"a","b","y"\n"1",1,2,0.5\n"2",3,4,1.5\n', [[1, 2], [3, 4]], [0.5, 1.5]),
@@ -114,6 +115,7 @@ def test_rows_and_labels(tmp_path: Path, text: str, X: list[list[float]], y: lis
             "a,b,y\n" + "".join(f"1,{i} kg,0\n" for i in range(11)),
             "found '0 kg' in line 2 and 10 more; write numbers alone",
         ),
+        ("a,b,y\n1,(5),0\n1,−6,0\n", "found '.5.' in line 2 and 1 more; write numbers alone"),
         ("a,b,y\n1,$ 5,0\n1,$ 6,0\n", "found '\\$ 5' in line 2 and 1 more; write numbers alone"),
     ],
 )

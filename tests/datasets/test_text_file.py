@@ -46,6 +46,8 @@ def test_packed_and_encoded_text(
     [
         (b"PK\x03\x04rest", "a zip archive or an Excel workbook; unpack it, or save it as CSV"),
         (b"\xd0\xcf\x11\xe0rest", "an Excel workbook; save it as CSV"),
+        (b"\xef\xbb\xbf\n <!DOCTYPE html>\n<p>Log in", "a web page; fetch the file itself"),
+        (b'[{"a": 1, "y": 2}]', "JSON; write it as CSV"),
         (b"PAR1rest", r"a Parquet file; call it \.parquet"),
         (b"\x89HDF\r\n", "an HDF5 file"),
         (TEXT.encode("utf-16-le"), "a zero byte at .* save it as UTF-8"),

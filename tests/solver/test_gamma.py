@@ -38,9 +38,11 @@ def test_no_median_where_there_is_none():
     ):
         median_distance(Points(np.ones((1, 2))))
     with pytest.raises(
-        InputError, match=r"^gamma: the median distance of the first 5 rows is 0.0; give gamma"
+        InputError, match=r"^gamma: the first 5 rows are equal, expected some that differ; check the columns"
     ):
         median_distance(Points(np.ones((5, 2))))
+    # Of ten rows 45 pairs are 36 times at no distance.
+    assert median_distance(Points(np.eye(10)[:, :1] * 3.0)) == 9.0
 
 
 @pytest.mark.parametrize("kernel", ["matern", "rational-quadratic"])
