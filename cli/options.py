@@ -19,7 +19,7 @@ from kernelfit.features import names as feature_names
 from kernelfit.gram.placement import TIERS
 from kernelfit.gram.precision import PRECISIONS
 from kernelfit.kernels import KERNELS, named, parameter_names
-from kernelfit.typing import EngineName, TaskName
+from kernelfit.typing import EngineName, SolverName, TaskName
 
 from . import completion
 
@@ -179,6 +179,19 @@ _EQUATIONS = (
         show_default=True,
         help="mixed and tf32 (on a GPU) factor in fewer bits, then refine to float64.",
     ),
+    click.option(
+        "--solver",
+        type=click.Choice(get_args(SolverName)),
+        default="cholesky",
+        show_default=True,
+        help="pcg: preconditioned conjugate gradients, half the memory and n^2 flops an iteration; no leave-one-out.",
+    ),
+    click.option(
+        "--tolerance",
+        type=float,
+        metavar="NUMBER",
+        help="Relative residual at which pcg stops, such as 1e-6.  [default: a float64 factor's backward error]",
+    ),
 )
 
 _MACHINE = (
@@ -258,8 +271,8 @@ def corruption_options(function: Function) -> Function:
 
 
 def solver_options(function: Function) -> Function:
-    """--ridge, --jitter, --precision, --tier, --memory, --scratch, --device, --device-memory, --threads, --engine,
-    --scheduler, --seed."""
+    """--ridge, --jitter, --precision, --solver, --tolerance, --tier, --memory, --scratch, --device, --device-memory,
+    --threads, --engine, --scheduler, --seed."""
     return _apply((*_EQUATIONS, *_MACHINE), function)
 
 

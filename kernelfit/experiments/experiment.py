@@ -45,7 +45,16 @@ from kernelfit.storage import schema
 from kernelfit.storage.regular import require_regular
 from kernelfit.streaming import gram_file
 from kernelfit.summary import as_html
-from kernelfit.typing import Corruption, EngineName, GammaRule, PrecisionName, RidgeRule, TaskName, Tier
+from kernelfit.typing import (
+    Corruption,
+    EngineName,
+    GammaRule,
+    PrecisionName,
+    RidgeRule,
+    SolverName,
+    TaskName,
+    Tier,
+)
 
 Pathlike = str | Path | None
 
@@ -56,7 +65,7 @@ _SUMMARY: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("corruption", (), ("corruption", "corruption_p")),
     ("features", ("features",), ("feature_options", "standardise")),
     ("kernel", ("kernel",), ("gamma", "gamma_factor", "kernel_params")),
-    ("solver", ("precision",), ("ridge", "jitter", "loo")),
+    ("solver", ("precision",), ("ridge", "jitter", "loo", "solver", "tolerance")),
     (
         "machine",
         (),
@@ -89,8 +98,8 @@ class Experiment(Settings):
         constant term of its own
     kernel : a name of `kernelfit.kernels.KERNELS`; by default gaussian, or linear for features that stream
     gamma, gamma_factor, kernel_params : as for `kernelfit.solve`; by default the factor that suits the features
-    ridge, jitter, precision, tier, memory, scratch, device, device_memory, threads, engine, scheduler : as for
-        `kernelfit.solve`; for features that stream the ridge is in units of the mean diagonal of K
+    ridge, jitter, precision, tier, memory, scratch, device, device_memory, threads, engine, scheduler, solver,
+        tolerance : as for `kernelfit.solve`; for features that stream the ridge is in units of the mean diagonal of K
     seed : for rows held out, the corruption, and choices that draw rows
     loo : whether to report leave-one-out errors, n^3/3 flops more
 
@@ -134,6 +143,8 @@ class Experiment(Settings):
         threads: int | None = None,
         engine: EngineName = "process",
         scheduler: str | None = None,
+        solver: SolverName = "cholesky",
+        tolerance: float | None = None,
         seed: int = 0,
         loo: bool = False,
     ) -> None:
@@ -167,6 +178,8 @@ class Experiment(Settings):
                 threads,
                 engine,
                 scheduler,
+                solver,
+                tolerance,
             ),
             loo,
         )

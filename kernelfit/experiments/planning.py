@@ -17,6 +17,7 @@ from kernelfit.gram.costs import Costs
 from kernelfit.gram.placement import Limits, place
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.points import speed_of_bytes
+from kernelfit.iterative.plan import plan_iterations
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,11 @@ def plan_solve(shape: Shape, solver: SolverSettings, *, predict_time: bool = Tru
         precision=solver.precision,
         bytes_points=shape.n * shape.d * (1 if shape.exact else 8),
     )
+    memory = available_memory() if given is None else given
+    if solver.solver == "pcg":
+        return plan_iterations(costs, memory, generated=solver.tier == "auto")
     disk_free = free_disk(solver.scratch or Path(tempfile.gettempdir()))
-    limits = Limits(available_memory() if given is None else given, disk_free)
+    limits = Limits(memory, disk_free)
     plan = place(costs, limits, tier=solver.tier)
     if predict_time:
         plan = plan.timed(gemm_rate.measure(threads=threads), speed_of_bytes() if shape.exact else 1.0)

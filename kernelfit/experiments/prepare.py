@@ -99,6 +99,8 @@ class Prepared:
             "threads": solver.threads,
             "engine": solver.engine,
             "scheduler": solver.scheduler,
+            "solver": solver.solver,
+            "tolerance": solver.tolerance,
             "scale": self.scale,
         }
         if self.streamed is None:

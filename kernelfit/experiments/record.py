@@ -124,6 +124,7 @@ def solve_record(
         "peak_rss_bytes": environment.peak_rss_bytes(),
         "traffic": solution.traffic,
         "plan": plan.to_dict(),
+        **({} if solution.convergence is None else {"convergence": solution.convergence.to_dict()}),
         "seed": about["seed"],
         "notes": [*dataset.notes, *notes],
         "versions": environment.versions(),

@@ -28,6 +28,7 @@ from kernelfit.kernels import named, parameter_names
 from kernelfit.kernels.base import COORDINATES
 from kernelfit.progress import ProgressLike, as_progress
 from kernelfit.solver.inputs import as_shift
+from kernelfit.solver.method import Method
 from kernelfit.storage import json_output
 from kernelfit.typing import (
     Array,
@@ -36,6 +37,7 @@ from kernelfit.typing import (
     GammaRule,
     PrecisionName,
     RidgeRule,
+    SolverName,
     TaskName,
     Tier,
 )
@@ -296,6 +298,8 @@ class SolverSettings:
     threads: int | None = None
     engine: EngineName = "process"
     scheduler: str | None = None
+    solver: SolverName = "cholesky"
+    tolerance: float | None = None
 
     def __post_init__(self) -> None:
         if self.ridge != "auto":
@@ -309,6 +313,7 @@ class SolverSettings:
             integer("threads", self.threads, 1)
         check_device(self.device)
         Engine.of(self.engine, self.scheduler)
+        Method.of(self.solver, self.tolerance)
 
     @property
     def chooses_ridge(self) -> bool:
@@ -328,6 +333,8 @@ class SolverSettings:
             "threads": self.threads,
             "engine": self.engine,
             "scheduler": self.scheduler,
+            "solver": self.solver,
+            "tolerance": self.tolerance,
         }
 
 

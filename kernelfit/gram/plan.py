@@ -21,7 +21,9 @@ class Plan:
     predicted from a measured GEMM rate where one is given. `cache` tells what mixed precision keeps in memory between
     refinements: `none`, `inner products` (float32, exact) or `gram` (float64). On the disk tier `rows_at_once` rows of
     a panel are read at a time, `bytes_read` bytes while factoring and `bytes_read_solve` for each solve with the
-    factor, whatever its right-hand sides; `bytes_written` are written once.
+    factor, whatever its right-hand sides; `bytes_written` are written once. The solver
+    `pcg` has a preconditioner of `rank` in place of a factor, and K in memory or, on the tier `generated`, formed anew
+    for every product.
     """
 
     n: int
@@ -49,6 +51,8 @@ class Plan:
     flops_certify: float
     flops_refine: float
     predicted_seconds: float | None
+    solver: str = "cholesky"
+    rank: int = 0
 
     @classmethod
     def in_memory(cls, costs: Costs, memory_limit: int) -> Plan:
@@ -116,7 +120,7 @@ class Plan:
         """What matters, a line for each; sizes in bytes."""
         lines = {
             "rows, features": f"{self.n:,} x {self.d:,}, {self.n_rhs} right-hand sides",
-            "factor": f"{self.precision}, {self.tier} tier, {self.bytes_factor:,} bytes",
+            **self._stored(),
             "panels": f"{self.panels:,} of {self.panel_width:,} columns",
             "memory": f"{self.bytes_memory:,} bytes of {self.memory_limit:,}",
         }
@@ -126,6 +130,15 @@ class Plan:
         if self.predicted_seconds is not None:
             lines["time"] = f"{self.predicted_seconds:.3g} s predicted, {self.threads} threads"
         return "\n".join(["Plan", *(f"  {name:<16}{value}" for name, value in lines.items())])
+
+    def _stored(self) -> dict[str, str]:
+        if self.solver == "cholesky":
+            return {"factor": f"{self.precision}, {self.tier} tier, {self.bytes_factor:,} bytes"}
+        gram = "K in memory in float32" if self.tier == "ram" else "K formed anew for every product"
+        return {
+            "solver": f"conjugate gradients, {gram}, preconditioner of rank {self.rank:,}",
+            "stored": f"{self.bytes_factor:,} bytes",
+        }
 
     def __repr__(self) -> str:
         return self.summary()

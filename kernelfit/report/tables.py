@@ -144,6 +144,15 @@ def _answers(record: dict[str, Any], row: paper.PaperRow | None) -> Grid:
         "",
         "of itself; rounding: 1.1e-16",
     )
+    if convergence := record.get("convergence"):
+        add("relative residual", number(convergence["relative_residual"], 2), "", convergence["stopped"])
+        add(
+            "iterations",
+            f"{convergence['iterations']:,}",
+            "",
+            f"rank {convergence['rank']:,}, K {convergence['entries']}",
+        )
+        return table
     add("condition", number(record["condition_estimate"], 2), "", "1-norm estimate")
     add(
         "error of alpha",
@@ -209,7 +218,15 @@ def plan_table(plan: dict[str, Any]) -> Grid:
 
     add("rows, features", f"{plan['n']:,} x {plan['d']:,}", f"{plan['n_rhs']} right-hand sides")
     add("precision", plan["precision"], "")
-    add("tier", plan["tier"], "where the factor lives")
+    if plan["solver"] == "pcg":
+        add("solver", "conjugate gradients", f"preconditioner of rank {plan['rank']:,}")
+        add(
+            "K",
+            {"ram": "float32"}.get(plan["tier"], plan["tier"]),
+            "in memory, or formed anew for every product",
+        )
+    else:
+        add("tier", plan["tier"], "where the factor lives")
     add("panels", f"{plan['panels']:,}", f"of {plan['panel_width']:,} columns")
     add("threads", str(plan["threads"]), "")
     full = plan["n"] ** 2 * 8

@@ -31,7 +31,7 @@ PLAN = {key.name: _RULES[str(key.type)] for key in fields(Plan)} | {
     "panel_width": schema.integer(1),
     "rows_at_once": schema.integer(1),
     "threads": schema.integer(1),
-    "tier": schema.one_of([*TIERS, "device", "cluster"]),
+    "tier": schema.one_of([*TIERS, "device", "generated", "cluster"]),
     "precision": schema.one_of(CPU_PRECISIONS),
 }
 

@@ -1,4 +1,4 @@
-"""Right-hand sides answered by a factored system: solve, refine where the factor is not that of A, certify."""
+"""Right-hand sides answered by a system: solve, certify."""
 
 from __future__ import annotations
 
@@ -11,35 +11,22 @@ import numpy as np
 
 from kernelfit.errors import RefinementError
 from kernelfit.gram.precision import precision_of
+from kernelfit.iterative.convergence import Convergence
 from kernelfit.linalg.condition import EXACT
-from kernelfit.linalg.conjugate_gradients import Operators, backward_error, refine
+from kernelfit.linalg.conjugate_gradients import backward_error
 from kernelfit.linalg.product import Product
 from kernelfit.progress import Progress
 from kernelfit.solver.certificate import Certificate, componentwise_error, forward_error, interpolates
 from kernelfit.solver.norms import function_norms, rounding
+from kernelfit.solver.refinement import refined
 from kernelfit.solver.scaling import Exponents, exponents, scaled
-from kernelfit.solver.system import System
+from kernelfit.solver.system import Solved, System
 from kernelfit.typing import Float
 
 # A refined solution is as good as a float64 factor's when its backward error is below ten units of roundoff.
 _AS_GOOD_AS_FLOAT64 = 10.0 * 0.5 * float(np.finfo(np.float64).eps)
 # Below this numbers have fewer than 52 bits in float64.
 _TINY = float(np.finfo(np.float64).tiny)
-
-
-@dataclass(frozen=True)
-class Solved:
-    """alpha (n, c) before it is certified.
-
-    `product` is K alpha with K formed afresh, where refinement has formed it; `products` how many products refinement
-    took, `seconds` what fresh ones took, `error` its backward error.
-    """
-
-    alpha: Float
-    product: Product | None = None
-    products: int = 0
-    seconds: float = 0.0
-    error: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -56,6 +43,7 @@ class Answer:
     error: Float | None
     seconds: dict[str, float]
     traffic: dict[str, int]
+    convergence: Convergence | None = None
 
 
 def answer(system: System, targets: Float, progress: Progress, norm: float | None = None) -> Answer:
@@ -67,7 +55,7 @@ def answer(system: System, targets: Float, progress: Progress, norm: float | Non
         started, read = time.perf_counter(), system.bytes_read
         powers = exponents(targets)
         unit = scaled(targets, -powers)
-        solved = solve_targets(system, unit, progress)
+        solved = system.solve(unit, progress)
         ended, read_solving = time.perf_counter(), system.bytes_read
         product, certificate = certify(system, unit, solved, powers, progress, norm)
         alpha, fitted = scaled(solved.alpha, powers), scaled(product.values, powers)
@@ -88,44 +76,8 @@ def answer(system: System, targets: Float, progress: Progress, norm: float | Non
                 "solve_read": read_solving - read,
                 "certify_read": system.bytes_read - read_solving,
             },
+            solved.convergence,
         )
-
-
-def solve_targets(system: System, targets: Float, progress: Progress) -> Solved:
-    """alpha from the factor, refined where that is of lower precision or of A + jitter I."""
-    if precision_of(system.plan.precision).refined or system.problem.jitter > 0:
-        return _refined(system, targets, progress)
-    return Solved(system.apply_inverse(targets))
-
-
-@np.errstate(over="ignore", invalid="ignore")  # the backward error is no number then
-def _refined(system: System, targets: Float, progress: Progress) -> Solved:
-    """Conjugate gradients on A = K + ridge W^-1, without the jitter, preconditioned by the factor.
-
-    True residuals are formed with K computed afresh, which is the certificate's product as well.
-    """
-    ridge = system.problem.ridges
-    start = system.apply_inverse(targets)
-    first = system.product(start, progress, "refine", with_norm=True, fresh=False)
-    verified: list[tuple[Float, Product]] = []
-    seconds = 0.0
-
-    def product(vectors: Float) -> Float:
-        return system.product(vectors, progress, "refine", fresh=False).values + ridge * vectors
-
-    def verify(vectors: Float) -> Float:
-        nonlocal seconds
-        began = time.perf_counter()
-        made = system.product(vectors, progress, "certify", with_norm=True)
-        seconds += time.perf_counter() - began
-        verified.append((made.values + ridge * vectors, made))
-        return verified[-1][0]
-
-    residual = targets - first.values - ridge * start
-    operators = Operators(product, system.apply_inverse, first.norm + system.problem.min_ridge, verify)
-    refined = refine(operators, targets, start, residual)
-    fresh = next((made for applied, made in verified if applied is refined.applied), None)
-    return Solved(refined.solution, fresh, refined.iterations, seconds, refined.backward_error)
 
 
 def certify(
@@ -170,14 +122,14 @@ def certify(
         residual=float(scaled(np.abs(residual).max(axis=0, initial=0.0), powers).max(initial=0.0)),
         norm=norm,
         condition_estimate=condition,
-        min_pivot=pivots.smallest,
-        min_pivot_row=pivots.row,
-        weak_pivots=pivots.weak,
-        log_det=pivots.log_det,
+        min_pivot=pivots.smallest if pivots else None,
+        min_pivot_row=pivots.row if pivots else None,
+        weak_pivots=pivots.weak if pivots else 0,
+        log_det=pivots.log_det if pivots else None,
         jitter=problem.jitter,
         interpolates=problem.ridge == 0 and not problem.has_noise and interpolates(error, residual, targets),
         refinements=solved.products if solved.products > 1 else 0,
-        factor_precision=precision.factor.name,
+        factor_precision=precision.factor.name if pivots is not None else "none",
         rank=problem.n,
         consistent=True,
         rkhs_norm=math.hypot(*norms),
@@ -196,7 +148,7 @@ def _condition(system: System, norm: float, progress: Progress) -> tuple[float, 
         return math.nan, True
     single = precision_of(system.plan.precision).factor == np.float32
     if problem.n <= EXACT and (single or problem.jitter > 0):
-        inverse = _refined(system, np.eye(problem.n), progress)
+        inverse = refined(system, np.eye(problem.n), progress)
         if inverse.error <= _AS_GOOD_AS_FLOAT64:
             return _at_least_one(norm * float(np.abs(inverse.alpha).sum(axis=0).max())), True
         return _at_least_one((norm + problem.jitter) * system.inverse_norm()), False

@@ -18,7 +18,7 @@ from kernelfit.typing import Float
 _RULES: dict[str, Rule] = {
     "int": schema.integer(),
     "bool": schema.BOOLEAN,
-    "str": schema.one_of(("float64", "float32")),
+    "str": schema.one_of(("float64", "float32", "none")),
     "float": schema.number(0.0),
     "int | None": schema.optional(schema.integer(-1)),
     "float | None": schema.optional(schema.number(0.0)),
@@ -56,7 +56,8 @@ class Certificate:
     interpolates : ridge = 0, the kernel has no noise, and the equations without the jitter hold to rounding, see
         `interpolates`
     refinements : products with K that refinement took; 0 where none was needed
-    factor_precision : `float64` or `float32`; min_pivot, log_det and the condition come from that factor
+    factor_precision : `float64` or `float32`; min_pivot, log_det and the condition come from that factor; `none` where
+        there is none
     rank : rank of K as the primal path sees it, else n
     consistent : whether an interpolant exists (always, once a factor does)
     rkhs_norm, rkhs_norm_per_column : |f| and |f_c| with |f_c|^2 = alpha_c^T K alpha_c; NaN where no digit of it is

@@ -33,8 +33,10 @@ from kernelfit.runs.folder import Run
 from kernelfit.solver.predict import predict
 from kernelfit.solver.problem import Problem
 from kernelfit.solver.problem_record import record_of
+from kernelfit.solver.refinement import solve_with_factor
 from kernelfit.solver.resources import Resources
 from kernelfit.solver.singular import explained
+from kernelfit.solver.system import Solved
 from kernelfit.typing import Float, Span
 
 # Parts of a product with K, or of a prediction, for each worker: enough that a slower one takes fewer.
@@ -99,6 +101,9 @@ class ClusterSystem:
         self.traffic["received"] += sum(self._deal.received(p) for p in range(len(self._shares))) * size
         if run is not None:
             self.traffic["factor_written"] += layout.elements * size
+
+    def solve(self, targets: Float, progress: Progress) -> Solved:
+        return solve_with_factor(self, targets, progress)
 
     def apply_inverse(self, vectors: Float) -> Float:
         return self._solved(solves.solve_factored, vectors)

@@ -68,8 +68,11 @@ def _solution(system: System, answered: Answer, notes: Notes, remarks: tuple[str
         traffic=system.traffic | answered.traffic,
         notes=notes.lines,
         remarks=remarks,
-        gflops_factor=plan.flops_factor / max(system.seconds["factor"], 1e-9) / 1e9,
+        gflops_factor=plan.flops_factor / max(system.seconds["factor"], 1e-9) / 1e9
+        if system.pivots
+        else None,
         threads=system.backend.threads,
         device=system.name,
         factor=system,
+        convergence=answered.convergence,
     )

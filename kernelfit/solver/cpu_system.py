@@ -31,7 +31,9 @@ from kernelfit.runs.folder import Run, make_folder, reserved
 from kernelfit.solver.predict import predict
 from kernelfit.solver.problem import Problem
 from kernelfit.solver.problem_record import record_of
+from kernelfit.solver.refinement import solve_with_factor
 from kernelfit.solver.singular import explained
+from kernelfit.solver.system import Solved
 from kernelfit.storage.disk import DiskPanels
 from kernelfit.storage.panel_file import PanelFile
 from kernelfit.storage.panels import PanelStore, RamPanels
@@ -109,6 +111,9 @@ class CpuSystem:
         self.seconds["factor"] += factored + self.pivots.seconds_factor
         self.traffic["factor_read"] += store.bytes_read - read
         self.traffic["factor_written"] += store.bytes_written - written
+
+    def solve(self, targets: Float, progress: Progress) -> Solved:
+        return solve_with_factor(self, targets, progress)
 
     def apply_inverse(self, vectors: Float) -> Float:
         with self.backend:

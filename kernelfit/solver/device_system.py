@@ -41,7 +41,9 @@ from kernelfit.runs.folder import Run, make_folder
 from kernelfit.solver.device_plan import close_all, plan_on_device
 from kernelfit.solver.problem import Problem
 from kernelfit.solver.problem_record import record_of
+from kernelfit.solver.refinement import solve_with_factor
 from kernelfit.solver.singular import explained
+from kernelfit.solver.system import Solved
 from kernelfit.storage.panel_file import PanelFile
 from kernelfit.typing import Float
 
@@ -133,6 +135,9 @@ class DeviceSystem:
             "device_out": moved.out * tile,
             "device_in": moved.into * tile,
         }
+
+    def solve(self, targets: Float, progress: Progress) -> Solved:
+        return solve_with_factor(self, targets, progress)
 
     def apply_inverse(self, vectors: Float) -> Float:
         return self._applied_by(solve_factored, vectors)

@@ -22,6 +22,7 @@ from kernelfit.solver.cluster_system import ClusterSystem, place_on_cluster, req
 from kernelfit.solver.cpu_system import CpuSystem
 from kernelfit.solver.device_plan import close_all, plan_on_device
 from kernelfit.solver.device_system import DeviceSystem
+from kernelfit.solver.iterative_system import place_iterations
 from kernelfit.solver.problem import Problem
 from kernelfit.solver.problem_record import record_of
 from kernelfit.solver.resources import Resources
@@ -40,6 +41,12 @@ def place(
 
     Raises `PlanError` with the bytes that are missing, `DeviceError` and `StorageError`.
     """
+    if problem.method.iterates:
+        if run_dir is not None:
+            raise InputError(
+                "run_dir: got one with solver 'pcg', which has no factor to store; use Solution.save"
+            )
+        return place_iterations(problem, resources, backend, notes)
     if resources.engine.is_cluster:
         return _on_cluster(problem, resources, backend, notes, run_dir, resume)
     device = resources.device

@@ -34,6 +34,7 @@ from kernelfit.solver.inputs import (
     listed,
     refuse_conflicts,
 )
+from kernelfit.solver.method import CHOLESKY, Method
 from kernelfit.solver.problem import Problem
 from kernelfit.solver.resources import Resources
 from kernelfit.solver.ridge import CANDIDATES, RidgeChoice, choose_ridge
@@ -68,6 +69,7 @@ class Request:
     condition: bool = True
     singular: Singular = "raise"
     remember: Mapping[str, Any] = field(default_factory=dict)
+    method: Method = CHOLESKY
 
     @classmethod
     def of(cls, *, ridge: RidgeLike = 0.0, jitter: float = 0.0, **others: Any) -> Request:
@@ -335,6 +337,7 @@ def _problem(
         condition=request.condition,
         remembered=dict(request.remember),
         weights=weights,
+        method=request.method,
         unweighted=given.unweighted,
         unweighted_rows=given.left_out,
     )

@@ -18,8 +18,8 @@ from kernelfit.cpu.pool import CpuBackend
 from kernelfit.gram.points import Points
 from kernelfit.gram.precision import precision_of
 from kernelfit.progress import Progress
-from kernelfit.solver.answer import solve_targets
 from kernelfit.solver.predict import cross_gram
+from kernelfit.solver.refinement import solve_with_factor
 from kernelfit.solver.system import System
 from kernelfit.typing import Float
 
@@ -77,7 +77,7 @@ def _blocks(system: System, rows: Points, progress: Progress) -> Iterator[tuple[
             columns = np.ascontiguousarray(cross_gram(kernel, points, rows, backend, (start, stop)).T)
         with system.backend:
             if refined:
-                yield start, stop, columns, solve_targets(system, columns, progress).alpha
+                yield start, stop, columns, solve_with_factor(system, columns, progress).alpha
             else:
                 half = system.apply_lower_inverse(columns)
                 yield start, stop, half, half

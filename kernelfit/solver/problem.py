@@ -17,6 +17,7 @@ from kernelfit.gram.protocol import GramSource
 from kernelfit.gram.source import Source
 from kernelfit.kernels.base import Kernel
 from kernelfit.linalg.product import Product
+from kernelfit.solver.method import CHOLESKY, Method
 from kernelfit.solver.ridge import RidgeChoice
 from kernelfit.solver.search import GammaChoice
 from kernelfit.typing import Float, PrecisionName
@@ -48,6 +49,7 @@ class Problem:
     conflict : which equal rows carry different targets, where no ridge was given; such rows were kept
     ridge_per_target : (c,) where targets have ridges of their own, each solved apart; `ridge` is the largest
     weights : (n,) > 0, the sample weights w_i of the rows that were kept; None where all weigh 1
+    method : by what it is solved
     unweighted : rows of X of weight 0, which have no part in the solve, and `unweighted_rows` their indices
     """
 
@@ -69,6 +71,7 @@ class Problem:
     conflict: str = ""
     ridge_per_target: tuple[float, ...] | None = None
     weights: Float | None = None
+    method: Method = CHOLESKY
     unweighted: Points | None = None
     unweighted_rows: NDArray[np.int64] = field(default_factory=_no_rows)
 

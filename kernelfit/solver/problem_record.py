@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from kernelfit.kernels import Kernel, from_description
 from kernelfit.runs import run_file
 from kernelfit.runs.identity import identity
 from kernelfit.runs.run_file import Record
+from kernelfit.solver.method import Method
 from kernelfit.solver.problem import Problem, of_products
 from kernelfit.storage import schema
 from kernelfit.typing import Array
@@ -55,6 +57,7 @@ def meta_of(problem: Problem) -> dict[str, Any]:
         **({} if problem.source.formula is None else {"formula": problem.source.formula.describe()}),
         **({} if problem.ridge_per_target is None else {"ridge_per_target": problem.ridge_per_target}),
         "jitter": problem.jitter,
+        **(asdict(problem.method) if problem.method.iterates else {}),
         "precision": problem.precision,
         "rows_given": problem.rows_given,
         "duplicates": problem.duplicates,
@@ -144,11 +147,20 @@ def problem_of(
         remembered=dict(meta["remembered"]),
         ridge_per_target=None if per_target is None else tuple(float(each) for each in per_target),
         weights=None if weights is None else np.ascontiguousarray(weights, np.float64),
+        method=_method(path, meta),
         unweighted=_points(path, meta, arrays, "unweighted", len(unweighted))
         if _has_unweighted(arrays)
         else None,
         unweighted_rows=unweighted,
     )
+
+
+def _method(path: Path, meta: dict[str, Any]) -> Method:
+    if "solver" not in meta:
+        return Method()
+    rules = {"tolerance": schema.optional(schema.number(above=0.0)), "seed": schema.integer()}
+    schema.require(path, meta, {"solver": schema.one_of(("pcg",)), **rules})
+    return Method(meta["solver"], meta["tolerance"], meta["seed"])
 
 
 def _formula(path: Path, meta: dict[str, Any]) -> Kernel | None:

@@ -23,6 +23,8 @@ _LARGE_RIDGE = 1e3
 def remark(problem: Problem, answered: Answer, notes: Notes) -> tuple[str, ...]:
     """Add what should be known of an answer; the lines that were added, which hold for these targets only."""
     before, certificate = len(notes.lines), answered.certificate
+    if answered.convergence is not None and (line := answered.convergence.remark(certificate.backward_error)):
+        notes.add(line)
     # Refinement has made up for the pivots that a float32 factor lost.
     if certificate.weak_pivots and not certificate.refinements:
         notes.add(

@@ -21,6 +21,7 @@ from kernelfit.gram.points import Points
 from kernelfit.gram.precision import precision_of
 from kernelfit.gram.rectangle import rectangle
 from kernelfit.gram.sparse import points_of
+from kernelfit.iterative.convergence import Convergence
 from kernelfit.kernels.base import Kernel
 from kernelfit.linalg.leave_one_out import leave_one_out_predictions
 from kernelfit.linalg.minimum_norm import left_out
@@ -77,6 +78,7 @@ class Solution:
     remarks : those of the notes that hold for these targets only
     weights : (d, c) of the linear kernel with fewer features than rows (its primal path), else None
     gflops_factor, threads, device : how fast, by how many threads and where the factor was made
+    convergence : how conjugate gradients came to it; None of a factor
     factor : the factored system; None where it was closed or comes from a file
     prepared : training rows as predictions multiply them, kept after the first prediction (see `Prepared`)
 
@@ -97,6 +99,7 @@ class Solution:
     gflops_factor: float | None = None
     threads: int | None = None
     device: str = "cpu"
+    convergence: Convergence | None = None
     factor: System | None = None
     prepared: Prepared = field(default_factory=Prepared, repr=False, compare=False)
 
@@ -171,6 +174,7 @@ class Solution:
             + ("" if self.factor is not None else ", without its factor"),
         ]
         lines += self.certificate.summary().splitlines()[1:]
+        lines += [f"  {'iterations':<16}{self.convergence.summary()}"] if self.convergence else []
         spent = ", ".join(f"{name} {value:.3g}" for name, value in self.seconds.items() if value)
         lines += [f"  {'seconds':<16}{spent}"] if spent else []
         return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])
@@ -195,6 +199,7 @@ class Solution:
             "seconds": dict(self.seconds),
             "gflops_factor": self.gflops_factor,
             "plan": self.plan.to_dict(),
+            **({} if self.convergence is None else {"convergence": self.convergence.to_dict()}),
             "notes": list(self.notes),
         }
 
@@ -255,6 +260,10 @@ class Solution:
 
         -1/2 y^T alpha - 1/2 log det (K + ridge W^-1) - n/2 log 2 pi (Rasmussen and Williams 2006, equation 2.30).
         """
+        if self.convergence is not None:
+            raise InputError(
+                "log_marginal_likelihood: conjugate gradients leave no determinant; solve with solver='cholesky'"
+            )
         if self.certificate.by_ridge:
             determinants = [part["log_det"] for part in self.certificate.by_ridge for _ in part["targets"]]
         else:
@@ -297,7 +306,7 @@ class Solution:
         Y has the rows of the first Y, or those of them that were kept: (n,) or (n, c). Without `componentwise` the
         certificate has no componentwise backward error, and norms a coarser bound: a product with |K| less.
         """
-        factor = self._factor_or_raise("solve")
+        factor = self._system_or_raise("solve")
         given = as_array(Y, "Y")
         if given.shape[:1] == (len(self.kept),):
             targets = as_targets(given, len(self.kept))
@@ -316,6 +325,7 @@ class Solution:
             alpha=answered.alpha,
             fitted=answered.fitted,
             certificate=answered.certificate,
+            convergence=answered.convergence,
             seconds=dict.fromkeys(factor.seconds, 0.0) | answered.seconds,
             traffic=dict.fromkeys(factor.traffic, 0) | answered.traffic,
             notes=notes.lines,
@@ -417,6 +427,7 @@ class Solution:
             "notes": self.notes,
             "remarks": self.remarks,
             "gflops_factor": self.gflops_factor,
+            **({} if self.convergence is None else {"convergence": self.convergence.to_dict()}),
         }
         arrays = {**arrays_of(self.problem), "alpha": self.alpha, "fitted": self.fitted}
         return meta, arrays if self.weights is None else {**arrays, "weights": self.weights}
@@ -443,6 +454,11 @@ class Solution:
             progress.note(message)
 
     def _factor_or_raise(self, method: str) -> System:
+        if self.convergence is not None:
+            raise InputError(f"{method}: conjugate gradients leave no factor; solve with solver='cholesky'")
+        return self._system_or_raise(method)
+
+    def _system_or_raise(self, method: str) -> System:
         if self.factor is None or self.factor.closed:
             raise InputError(
                 f"{method}: got a solution without its factor, which was given back, or is not in a copy or a file; an "
@@ -532,6 +548,7 @@ def _from_data(path: Path, function: Any, meta: dict[str, Any], arrays: dict[str
         remarks=tuple(meta["remarks"]),
         weights=weights,
         gflops_factor=meta["gflops_factor"],
+        convergence=Convergence.of_dict(path, meta["convergence"]) if "convergence" in meta else None,
     )
     _require_consistent(path, solution)
     return solution

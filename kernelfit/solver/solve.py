@@ -21,13 +21,14 @@ from kernelfit.runs.folder import SOLUTION, make_folder, refuse_occupied
 from kernelfit.solver.by_ridge import solve_by_ridge
 from kernelfit.solver.complete import complete
 from kernelfit.solver.least_ridge import with_least_ridge
+from kernelfit.solver.method import Method
 from kernelfit.solver.place import place
 from kernelfit.solver.pose import Request, pose
 from kernelfit.solver.primal import solve_primal
 from kernelfit.solver.problem import Problem, is_primal
 from kernelfit.solver.resources import Resources
 from kernelfit.solver.solution import Solution
-from kernelfit.typing import EngineName, GammaRule, PrecisionName, RidgeLike, Singular, Tier
+from kernelfit.typing import EngineName, GammaRule, PrecisionName, RidgeLike, Singular, SolverName, Tier
 
 #: what stands for a kernel
 KernelLike = str | Kernel | Callable[..., Any]
@@ -46,6 +47,8 @@ def solve(
     ridge: RidgeLike = 0.0,
     jitter: float = 0.0,
     precision: PrecisionName = "float64",
+    solver: SolverName = "cholesky",
+    tolerance: float | None = None,
     tier: Tier = "auto",
     memory: int | str | None = None,
     run_dir: str | Path | None = None,
@@ -64,7 +67,8 @@ def solve(
     singular: Singular = "raise",
     progress: ProgressLike = None,
 ) -> Solution:
-    """Solve (K + ridge W^-1) alpha = Y, K_ij = k(x_i, x_j), by a Cholesky factorisation, and certify the answer.
+    """Solve (K + ridge W^-1) alpha = Y, K_ij = k(x_i, x_j), by a Cholesky factorisation or by
+    iteration, and certify the answer.
 
     W = I unless `sample_weight` gives its diagonal.
 
@@ -92,6 +96,12 @@ def solve(
     jitter : >= 0, added to the diagonal for the factorisation only; the solution is then refined against K without it
     precision : "float64", "float32" (factor, no refinement), "mixed" (float32 factor, refined in float64), or on a
         device "tf32" (as mixed, with products on the tensor cores, for small condition numbers)
+    solver : "cholesky", or "pcg": conjugate gradients with K stored in float32 and a preconditioner of low rank, 2 n^2
+        flops for a target and iteration, refined in float64 (docs/matrix-free.md); no factor, hence no condition
+        number, leave-one-out or standard deviations
+    tolerance : with solver="pcg" the relative residual |y - A alpha| / |y| of every target at which it stops, such as
+        1e-6; by default it stops at a backward error as small as a float64 factor's. The certificate says what was
+        reached, and a note where that is less
     tier : "ram", "disk" or "auto"
     memory : bytes, or text such as "8GB"; by default what is available
     run_dir : a folder for the run: rows, factor, journal and solution. A run that stops before its end is continued by
@@ -148,13 +158,12 @@ def solve(
         condition=flag("condition", condition),
         singular=singular,
         remember={} if remember is None else json_of("remember", remember),
+        method=Method.of(solver, tolerance, seed),
     )
     notes = Notes(progress)
     folder = None if run_dir is None else path_of("run_dir", run_dir)
-    if request.ridges is not None and not isinstance(device, str):
-        raise InputError("device: got an open one for a ridge for each target, which takes several; name it")
-    if request.ridges is not None and folder is not None:
-        raise InputError("run_dir: got one for a ridge for each target; give each ridge a solve and a folder")
+    if request.ridges is not None:
+        _require_several(device, folder)
     with CpuBackend(threads) as backend:
         problem = pose(X, Y, request, resources, backend, notes, sample_weight)
         resources = _beside_sparse_rows(problem, resources, notes)
@@ -174,6 +183,14 @@ def solve(
         if request.ridges is not None:
             return solve_by_ridge(problem, request.ridges, answered, notes)
         return answered(problem, notes)
+
+
+def _require_several(device: str | Device | Sequence[Device], folder: Path | None) -> None:
+    """Raise for what serves one factor only, where every ridge takes its own."""
+    if not isinstance(device, str):
+        raise InputError("device: got an open one for a ridge for each target, which takes several; name it")
+    if folder is not None:
+        raise InputError("run_dir: got one for a ridge for each target; give each ridge a solve and a folder")
 
 
 def solve_again(solution: Solution, resources: Resources, progress: ProgressLike = None) -> Solution:

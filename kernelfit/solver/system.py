@@ -1,13 +1,15 @@
-"""A factored system: what depends on K but not on the right-hand sides, and what it does with right-hand sides."""
+"""A system: what depends on K but not on the right-hand sides, and what it does with right-hand sides."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.points import Points
+from kernelfit.iterative.convergence import Convergence
 from kernelfit.linalg.cholesky import Pivots
 from kernelfit.linalg.product import Product
 from kernelfit.progress import Notes, Progress
@@ -16,8 +18,24 @@ from kernelfit.solver.problem import Problem
 from kernelfit.typing import Float
 
 
+@dataclass(frozen=True)
+class Solved:
+    """alpha (n, c) before it is certified.
+
+    `product` is K alpha with K formed afresh, where refinement has formed it; `products` how many products refinement
+    took, `seconds` what fresh ones took, `error` its backward error. `convergence` is that of an iteration.
+    """
+
+    alpha: Float
+    product: Product | None = None
+    products: int = 0
+    seconds: float = 0.0
+    error: float = 0.0
+    convergence: Convergence | None = None
+
+
 class System(Protocol):
-    """A = K + ridge I with its factor, on the CPU or on devices.
+    """A = K + ridge I with its factor or its preconditioner, on the CPU or on devices.
 
     Attributes
     ----------
@@ -25,7 +43,6 @@ class System(Protocol):
     backend : threads of the CPU
     run : where panels are recorded; None where nothing is
     name : "cpu", or the names of the devices
-    pivots : what the diagonal of L tells
     seconds : `gram` and `factor`
     traffic : bytes of the factor that the factorisation moved
     """
@@ -35,9 +52,13 @@ class System(Protocol):
     backend: CpuBackend
     run: Run | None
     name: str
-    pivots: Pivots
     seconds: dict[str, float]
     traffic: dict[str, int]
+
+    @property
+    def pivots(self) -> Pivots | None:
+        """What the diagonal of L tells; None where there is no factor."""
+        ...
 
     @property
     def closed(self) -> bool:
@@ -54,6 +75,10 @@ class System(Protocol):
 
         Raises `NotPositiveDefiniteError`.
         """
+        ...
+
+    def solve(self, targets: Float, progress: Progress) -> Solved:
+        """alpha (n, c) for targets (n, c), not certified yet."""
         ...
 
     def apply_inverse(self, vectors: Float) -> Float:

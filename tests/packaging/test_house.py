@@ -34,7 +34,7 @@ ROWS = (
     ("experiments", "study", "deep", "report"),
     ("estimators",),
     ("solver",),
-    ("runs", "device", "streaming", "linalg", "cluster"),
+    ("runs", "device", "streaming", "linalg", "iterative", "cluster"),
     ("gram", "storage"),
     ("kernels", "features", "datasets", "expressivity", "cpu", "cuda_kernels"),
     ("typing", "errors", "arguments", "progress", "metrics", "summary"),

@@ -12,7 +12,7 @@ from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import DuplicateRowsError, InputError, PlanError, StorageError
 from kernelfit.kernels import Gaussian
 from kernelfit.progress import Notes, Silent
-from kernelfit.solver.answer import certify, solve_targets
+from kernelfit.solver.answer import certify
 from kernelfit.solver.complete import complete
 from kernelfit.solver.place import place
 from kernelfit.solver.pose import Request, pose
@@ -85,7 +85,7 @@ def test_factor_solve_and_certify_one_after_the_other(
         system = place(problem, resources, backend, Notes())
         assert (system.name, system.plan.tier, system.closed) == ("cpu", tier, True)
         system.factorise(silent)
-        solved = solve_targets(system, targets, silent)
+        solved = system.solve(targets, silent)
         product, certificate = certify(system, targets, solved, np.zeros(2, np.int32), silent)
         system.close()
     K = np.exp(-GAMMA * ((rows[:, None] - rows[None]) ** 2).sum(-1))

@@ -1,0 +1,133 @@
+"""What an iteration did, as plain data: how far it came, by what, and why it ended."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from kernelfit.iterative.block_cg import Outcome
+from kernelfit.iterative.stopping import Goal, relative_residual
+from kernelfit.storage import schema
+from kernelfit.typing import Float
+
+# A relative residual up to which targets count as met.
+_MET = 1e-6
+
+
+@dataclass(frozen=True)
+class Convergence:
+    """How a system was solved by iteration.
+
+    Attributes
+    ----------
+    measure, target : what was to come down to which value: `backward error` or `relative residual`, the largest
+        |y_c - A alpha_c| / |y_c| of the columns in the Euclidean norm
+    stopped : `converged`, `stagnated` or `iteration limit`, with `detail` where there is more to say
+    iterations : products with K as the iteration forms it
+    relative_residual : of the solution, with K formed anew in float64
+    history : relative residual after each iteration, as the recurrence has it
+    verified : iteration, relative residual, backward error and measure of each residual that was formed anew
+    preconditioner, rank : what it is and how many columns of K it holds
+    entries : where K is for the iteration: `float32 in memory`, `float64 in memory` or `formed anew in float64`
+    seconds : `gram`, `precondition`, `iterate` and `verify`
+    bytes_gram, bytes_preconditioner : of K and of the preconditioner in memory
+    """
+
+    measure: str
+    target: float
+    stopped: str
+    detail: str
+    iterations: int
+    relative_residual: float
+    history: tuple[float, ...]
+    verified: tuple[tuple[float, ...], ...]
+    preconditioner: str
+    rank: int
+    entries: str
+    seconds: dict[str, float]
+    bytes_gram: int
+    bytes_preconditioner: int
+
+    @classmethod
+    def of(cls, goal: Goal, outcome: Outcome, targets: Float, residual: Float, **about: Any) -> Convergence:
+        """From an outcome for targets (n, c) and its true residual (n, c)."""
+        state = outcome.state
+        return cls(
+            measure=goal.measure,
+            target=goal.value,
+            stopped=outcome.reason,
+            detail=outcome.detail,
+            iterations=state.iteration,
+            relative_residual=relative_residual(residual, targets),
+            history=tuple(state.history),
+            verified=tuple(
+                (float(each.iteration), each.relative_residual, each.backward_error, each.measured)
+                for each in state.verified
+            ),
+            **about,
+        )
+
+    @property
+    def converged(self) -> bool:
+        return self.stopped == "converged"
+
+    def remark(self, backward_error: float) -> str:
+        """One line for the user; empty where the answer is what a factor gives."""
+        met = f"relative residual {self.relative_residual:.1e}, backward error {backward_error:.1e}"
+        if not self.converged:
+            return (
+                f"conjugate gradients: {self.stopped} after {self.iterations:,} iterations ({self.detail}), at {met}, "
+                f"expected a {self.measure} of {self.target:.1e}; targets are met to that and no better: give a larger "
+                "ridge or a narrower kernel, or take solver='cholesky'"
+            )
+        if self.measure == "relative residual":
+            return (
+                f"conjugate gradients stopped at the tolerance of {self.target:.1e} after {self.iterations:,} "
+                f"iterations: {met}; targets are met to that"
+            )
+        if self.relative_residual > _MET:
+            return (
+                f"conjugate gradients: backward error {backward_error:.1e} after {self.iterations:,} iterations, as "
+                f"small as a float64 factor's, but a relative residual of {self.relative_residual:.1e}, as alpha is "
+                "large: targets are met to that; give a larger ridge"
+            )
+        return ""
+
+    def summary(self) -> str:
+        """One line: how many iterations, how far, with what."""
+        return (
+            f"{self.iterations:,} iterations, relative residual {self.relative_residual:.2g}, {self.stopped}; "
+            f"{self.preconditioner} of rank {self.rank:,}, K {self.entries}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def of_dict(cls, path: Path, record: Any) -> Convergence:
+        """The inverse of `to_dict`, of JSON in the file `path`; raises `DataError` where a field breaks its rule."""
+        schema.require(path, record, _RULES, "convergence")
+        values = {key.name: record[key.name] for key in fields(cls)}
+        values["history"] = tuple(values["history"])
+        values["verified"] = tuple(tuple(each) for each in values["verified"])
+        return cls(**values)
+
+
+_SIZE = schema.number(0.0, finite=False)
+_RULES = {
+    "measure": schema.one_of(("backward error", "relative residual")),
+    "target": schema.number(0.0),
+    "stopped": schema.one_of(("converged", "stagnated", "iteration limit")),
+    "detail": schema.TEXT,
+    "iterations": schema.integer(),
+    "relative_residual": _SIZE,
+    "history": schema.sequence(_SIZE),
+    "verified": schema.sequence(schema.sequence(_SIZE, 4)),
+    "preconditioner": schema.TEXT,
+    "rank": schema.integer(),
+    "entries": schema.TEXT,
+    "seconds": schema.mapping(schema.number()),
+    "bytes_gram": schema.integer(),
+    "bytes_preconditioner": schema.integer(),
+}

@@ -1,0 +1,260 @@
+"""A system that is solved by preconditioned conjugate gradients: K in memory in float32, or formed anew."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernelfit.cpu.pool import CpuBackend
+from kernelfit.cpu.tile_products import GROUP
+from kernelfit.errors import InputError
+from kernelfit.gram.cache import cache
+from kernelfit.gram.costs import Costs
+from kernelfit.gram.plan import Plan
+from kernelfit.gram.points import Points
+from kernelfit.gram.protocol import GramSource
+from kernelfit.iterative.block_cg import Operators, Outcome, State, solve
+from kernelfit.iterative.columns import kernel_columns
+from kernelfit.iterative.convergence import Convergence
+from kernelfit.iterative.pivoted_cholesky import pivoted_cholesky
+from kernelfit.iterative.plan import plan_iterations
+from kernelfit.iterative.preconditioner import Preconditioner
+from kernelfit.iterative.stopping import Goal
+from kernelfit.iterative.stored_gram import StoredGram
+from kernelfit.linalg.product import Product, symmetric_product
+from kernelfit.progress import Notes, Progress
+from kernelfit.runs.folder import Run
+from kernelfit.solver.predict import predict
+from kernelfit.solver.problem import Problem
+from kernelfit.solver.resources import Resources
+from kernelfit.solver.system import Solved, System
+from kernelfit.typing import Float
+
+# Order up to which K is in memory in float64: no time to be saved, and any condition number may come.
+_EXACT = 4_096
+_ROUNDOFF = {dtype: 0.5 * float(np.finfo(dtype).eps) for dtype in (np.float32, np.float64)}
+
+
+class IterativeSystem:
+    """A `kernelfit.solver.system.System` without a factor: it iterates, and what a factor alone tells is refused."""
+
+    name = "cpu"
+    run: Run | None = None
+    pivots = None
+    bytes_read = 0
+
+    def __init__(self, problem: Problem, plan: Plan, backend: CpuBackend) -> None:
+        self.problem, self.plan, self.backend = problem, plan, backend
+        self.seconds = dict.fromkeys(("gram", "factor"), 0.0)
+        self.traffic = dict.fromkeys(("factor_read", "factor_written"), 0)
+        self._gram: StoredGram | None = None
+        self._products: GramSource = problem.source
+        self._preconditioner: Preconditioner | None = None
+
+    @property
+    def closed(self) -> bool:
+        return self._preconditioner is None
+
+    def factorise(self, progress: Progress, after_panel: Callable[[int], None] | None = None) -> None:
+        """K in memory, where the plan says so, and the preconditioner."""
+        problem, backend = self.problem, self.backend
+        if self.plan.tier == "ram":
+            with self._timed("gram"):
+                self._gram = StoredGram.of(problem.source, self.plan.layout, backend, progress)
+                if problem.n <= _EXACT:
+                    self._products = cache(problem.source, self.plan.layout, "gram", backend, progress)
+        with self._timed("factor"):
+            diagonal = problem.source.diagonal()
+            low_rank = pivoted_cholesky(
+                self._columns, diagonal, self.plan.rank, problem.method.seed, backend, progress
+            )
+            self._preconditioner = Preconditioner(low_rank, diagonal, self._ridge, backend, progress)
+
+    def solve(self, targets: Float, progress: Progress) -> Solved:
+        preconditioner, ridge = self._made, self.problem.ridges
+        goal = Goal.of(self.problem.method.tolerance)
+        spent = {"iterate": 0.0, "verify": 0.0}
+        dtype = self._dtype(targets.shape[1])
+        began = time.perf_counter()
+
+        def verify(solution: Float) -> Product:
+            started = time.perf_counter()
+            product = self.product(solution, progress, "certify", with_norm=True)
+            spent["verify"] += time.perf_counter() - started
+            return product
+
+        operators = Operators(
+            product=lambda vectors: self._multiplied(vectors, dtype) + ridge * vectors,
+            precondition=preconditioner,
+            verify=verify,
+            ridge=ridge,
+            norm=self._norm_below(),
+            roundoff=_ROUNDOFF[np.float32 if self._rounds else np.float64],
+            single=dtype == np.float32,
+        )
+        with _shown(goal, progress) as observe:
+            outcome = solve(operators, targets, goal, observe=observe)
+        spent["iterate"] = time.perf_counter() - began - spent["verify"]
+        convergence = self._convergence(goal, outcome, targets, spent)
+        return Solved(outcome.solution, outcome.product, seconds=spent["verify"], convergence=convergence)
+
+    def apply_inverse(self, vectors: Float) -> NoReturn:
+        raise InputError("solver: conjugate gradients have no factor to apply; take solver='cholesky'")
+
+    def apply_lower_inverse(self, vectors: Float) -> NoReturn:
+        self.apply_inverse(vectors)
+
+    def inverse_diagonal(self, progress: Progress) -> NoReturn:
+        self.apply_inverse(np.zeros(0))
+
+    def inverse_norm(self) -> float:
+        """NaN: not computed."""
+        return float("nan")
+
+    def product(
+        self, vectors: Float, progress: Progress, name: str, *, with_norm: bool = False, fresh: bool = True
+    ) -> Product:
+        """K V with K formed anew in float64."""
+        return symmetric_product(
+            self.problem.source,
+            self.plan.layout,
+            vectors,
+            self.backend,
+            with_norm=with_norm,
+            progress=progress,
+            name=name,
+        )
+
+    def predict(self, rows: Points, alpha: Float, progress: Progress) -> Float:
+        kernel, points = self.problem.kernel, self.problem.points
+        assert kernel is not None
+        assert points is not None
+        with CpuBackend(self.backend.threads) as backend:
+            return predict(kernel, points, rows, alpha, backend, progress)
+
+    def fall_back(self, notes: Notes) -> System:
+        raise AssertionError("there is no other precision to fall back to")
+
+    def close(self) -> None:
+        self._gram = self._preconditioner = None
+        self._products = self.problem.source
+
+    @property
+    def _made(self) -> Preconditioner:
+        assert self._preconditioner is not None
+        return self._preconditioner
+
+    @property
+    def _ridge(self) -> float | Float:
+        """One for each row, of targets that have ridges of their own the least."""
+        ridges = self.problem.ridges
+        return ridges if np.ndim(ridges) == 0 else np.min(ridges, axis=1)
+
+    def _columns(self, index: NDArray[np.int64]) -> NDArray[np.float32]:
+        if self._gram is not None:
+            return self._gram.columns(index, self.backend)
+        kernel, points = self.problem.kernel, self.problem.points
+        assert kernel is not None
+        assert points is not None
+        return kernel_columns(kernel, points, index, self.backend)
+
+    def _dtype(self, columns: int) -> Any:
+        """Of sums over a tile: float64 where memory sets the pace anyhow."""
+        return np.float32 if self._rounds and columns > GROUP else np.float64
+
+    @property
+    def _rounds(self) -> bool:
+        """Whether the iteration has K in float32."""
+        return self.plan.tier == "ram" and self.problem.n > _EXACT
+
+    def _multiplied(self, vectors: Float, dtype: Any) -> Float:
+        if self._rounds and self._gram is not None:
+            return self._gram.product(vectors, self.backend, dtype)
+        return symmetric_product(self._products, self.plan.layout, vectors, self.backend).values
+
+    def _norm_below(self) -> float:
+        """|A|_inf or less: its row sums, which are those of |A| where no entry is negative."""
+        ones = np.ones((self.problem.n, 1))
+        return float(np.abs(self._multiplied(ones, np.float64)).max()) + self.problem.min_ridge
+
+    def _convergence(
+        self, goal: Goal, outcome: Outcome, targets: Float, spent: dict[str, float]
+    ) -> Convergence:
+        preconditioner, gram = self._made, self._gram
+        return Convergence.of(
+            goal,
+            outcome,
+            targets,
+            targets - outcome.product.values - self.problem.ridges * outcome.solution,
+            preconditioner="randomly pivoted Cholesky",
+            rank=preconditioner.rank,
+            entries=f"{'float32' if self._rounds else 'float64'} in memory"
+            if gram
+            else "formed anew in float64",
+            seconds={"gram": self.seconds["gram"], "precondition": self.seconds["factor"], **spent},
+            bytes_gram=0 if gram is None else gram.nbytes,
+            bytes_preconditioner=preconditioner.nbytes,
+        )
+
+    @contextmanager
+    def _timed(self, phase: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds[phase] += time.perf_counter() - started
+
+
+@contextmanager
+def _shown(goal: Goal, progress: Progress) -> Iterator[Callable[[State], None]]:
+    """Shows how many of the digits that the goal asks for are there."""
+    start, end = 0.0, -np.log10(goal.value)
+    with progress.phase("iterate", end - start, "digits") as advance:
+
+        def observe(state: State) -> None:
+            nonlocal start
+            reached = -np.log10(max(min(state.history, default=1.0), goal.value))
+            if reached > start:
+                advance(reached - start)
+                start = reached
+
+        yield observe
+
+
+def place_iterations(
+    problem: Problem, resources: Resources, backend: CpuBackend, notes: Notes
+) -> IterativeSystem:
+    """A system that is not set up yet; raises `InputError` for what does not go with it, and `PlanError`."""
+    if problem.jitter > 0:
+        raise InputError(
+            f"jitter: got {problem.jitter:g} with solver 'pcg', which has no factor that wants one; leave it out"
+        )
+    if problem.precision != "float64":
+        raise InputError(
+            f"precision: got {problem.precision!r} with solver 'pcg', which reaches that of float64; leave it out"
+        )
+    if resources.engine.is_cluster:
+        raise InputError("engine: got dask with solver 'pcg', expected process; leave it out")
+    if resources.device not in ("auto", "cpu") or resources.device_memory is not None:
+        notes.add("device: ignored, as conjugate gradients run on the CPU")
+    if resources.tier == "disk":
+        raise InputError("tier: got 'disk' with solver 'pcg', expected 'ram' or 'auto'")
+    layout, points = problem.source.layout, problem.points
+    costs = Costs.of(
+        n=problem.n,
+        d=0 if points is None else points.width,
+        n_rhs=problem.targets.shape[1],
+        threads=backend.threads,
+        bytes_points=problem.bytes_points,
+        panel_width=resources.panel_width if layout is None else layout.width,
+    )
+    generated = problem.kernel is not None and points is not None and resources.tier == "auto"
+    plan = plan_iterations(costs, resources.memory_limit, generated=generated)
+    if plan.tier == "generated":
+        notes.add(
+            f"K does not fit into {plan.memory_limit:,} bytes of memory in float32: it is formed anew for every product"
+        )
+    return IterativeSystem(problem, plan, backend)

@@ -1,0 +1,47 @@
+"""How A alpha = Y is solved: by a factor, or by iteration to a tolerance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import get_args
+
+from kernelfit.arguments import choice, positive
+from kernelfit.errors import InputError
+from kernelfit.typing import SolverName
+
+
+@dataclass(frozen=True)
+class Method:
+    """`cholesky`, or `pcg`: preconditioned conjugate gradients, whose columns of K are drawn with `seed`.
+
+    `tolerance` is the relative residual at which those stop; None: the backward error of a float64 factor.
+    """
+
+    solver: SolverName = "cholesky"
+    tolerance: float | None = None
+    seed: int = 0
+
+    @classmethod
+    def of(cls, solver: str, tolerance: float | None, seed: int = 0) -> Method:
+        """The same from what users write; raises `InputError`."""
+        choice("solver", solver, get_args(SolverName))
+        if tolerance is not None:
+            if solver == "cholesky":
+                raise InputError(
+                    f"tolerance: got {tolerance!r} with solver 'cholesky', which is exact; leave it out, or take "
+                    "solver='pcg'"
+                )
+            tolerance = positive("tolerance", tolerance)
+            if tolerance >= 1:
+                raise InputError(
+                    f"tolerance: got {tolerance}, expected a relative residual below 1, such as 1e-6"
+                )
+        return cls(solver, tolerance, seed)  # type: ignore[arg-type]
+
+    @property
+    def iterates(self) -> bool:
+        return self.solver == "pcg"
+
+
+#: what is meant where nothing is said
+CHOLESKY = Method()

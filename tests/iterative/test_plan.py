@@ -1,0 +1,45 @@
+"""Memory of an iterative solve."""
+
+from __future__ import annotations
+
+import pytest
+
+from kernelfit.errors import PlanError
+from kernelfit.gram.costs import Costs
+from kernelfit.iterative.plan import bytes_of_gram, bytes_of_preconditioner, plan_iterations
+from kernelfit.iterative.stored_gram import StoredGram
+
+
+def costs(n: int) -> Costs:
+    return Costs.of(n=n, d=784, n_rhs=10, threads=2, bytes_points=n * 784)
+
+
+@pytest.mark.parametrize("n", [3, 512, 1_500])
+def test_bytes_of_k(n: int) -> None:
+    assert StoredGram(n).nbytes <= bytes_of_gram(n) <= 2 * 4 * (n + 512) ** 2
+
+
+def test_mnist_fits_into_9_gb() -> None:
+    plan = plan_iterations(costs(60_000), 9_000_000_000, generated=True)
+    assert (plan.solver, plan.tier) == ("pcg", "ram")
+    assert plan.bytes_memory <= 9_000_000_000
+    assert plan.rank > 3_000
+
+
+def test_a_smaller_rank_then_no_k_then_an_error() -> None:
+    whole = plan_iterations(costs(20_000), 4_000_000_000, generated=True)
+    assert (whole.tier, whole.rank) == ("ram", round(15 * 20_000**0.5))
+    tight = plan_iterations(costs(20_000), whole.bytes_memory - 40_000_000, generated=True)
+    assert tight.tier == "ram"
+    assert tight.rank < whole.rank
+    without = plan_iterations(costs(20_000), 900_000_000, generated=True)
+    assert (without.tier, without.rank) == ("generated", whole.rank)
+    assert without.bytes_factor == bytes_of_preconditioner(20_000, whole.rank)
+    with pytest.raises(PlanError, match=r"memory: .* bytes needed .* missing; give memory="):
+        plan_iterations(costs(20_000), 900_000_000, generated=False)
+    with pytest.raises(PlanError):
+        plan_iterations(costs(20_000), 400_000_000, generated=True)
+
+
+def test_small_systems_have_full_rank() -> None:
+    assert plan_iterations(costs(10), 1_000_000_000, generated=True).rank == 10

@@ -1,0 +1,193 @@
+"""`solve(solver="pcg")`: the answers of a factor, without one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import kernelfit
+from kernelfit.errors import InputError, NotPositiveDefiniteError, PlanError
+from kernelfit.kernels import Kernel
+from kernelfit.solver import iterative_system
+from kernelfit.solver.solution import Solution
+
+
+@pytest.fixture
+def rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """K in float32 for systems of any order."""
+    monkeypatch.setattr(iterative_system, "_EXACT", 0)
+
+
+@pytest.mark.parametrize("n", [1, 10, 130])
+def test_every_kernel(rng: np.random.Generator, any_kernel: Kernel, n: int) -> None:
+    X, Y = rng.random((n, 6)) + 0.1, rng.standard_normal((n, 2))
+    ridge = 1e-3 * n
+    exact = kernelfit.solve(X, Y, kernel=any_kernel, ridge=ridge)
+    found = kernelfit.solve(X, Y, kernel=any_kernel, ridge=ridge, solver="pcg")
+    assert found.convergence is not None
+    assert found.convergence.converged
+    assert found.certificate.backward_error <= 1.2e-15
+    np.testing.assert_allclose(found.fitted, exact.fitted, rtol=0, atol=1e-9 * np.abs(Y).max())
+
+
+@pytest.mark.usefixtures("rounds")
+@pytest.mark.parametrize("c", [1, 5, 12])
+@pytest.mark.parametrize("ridge", [0.0, 0.01])
+@pytest.mark.parametrize("values", ["bytes", "floats", "float32"])
+def test_k_in_float32_gives_the_answer_of_float64(
+    rng: np.random.Generator, c: int, ridge: float, values: str
+) -> None:
+    X: Any = rng.integers(0, 256, (600, 30), dtype=np.uint8)
+    X = (
+        X
+        if values == "bytes"
+        else (X / 255 + 1e-3 * rng.random(X.shape)).astype(np.float32 if values == "float32" else float)
+    )
+    Y = rng.standard_normal((600, c))
+    options: dict[str, Any] = {"ridge": ridge, "scale": 1 / 255 if values == "bytes" else None, "gamma": 1.0}
+    exact = kernelfit.solve(X, Y, **options)
+    found = kernelfit.solve(X, Y, solver="pcg", **options)
+    assert found.convergence is not None
+    assert found.convergence.entries == "float32 in memory"
+    assert found.convergence.converged
+    assert found.certificate.interpolates == (ridge == 0)
+    scale = np.abs(exact.alpha).max()
+    np.testing.assert_allclose(found.alpha, exact.alpha, rtol=0, atol=1e-10 * scale)
+    assert found.rkhs_norm == pytest.approx(exact.rkhs_norm, rel=1e-10)
+    new = X[:7]
+    np.testing.assert_allclose(found.predict(new), exact.predict(new), rtol=0, atol=1e-9)
+
+
+@pytest.mark.usefixtures("rounds")
+def test_a_tolerance_is_met_and_said(rng: np.random.Generator) -> None:
+    X, Y = rng.standard_normal((700, 8)), rng.standard_normal((700, 3))
+    found = kernelfit.solve(X, Y, solver="pcg", tolerance=1e-3)
+    residual = np.linalg.norm(Y - found.fitted, axis=0) / np.linalg.norm(Y, axis=0)
+    assert found.convergence is not None
+    assert residual.max() <= 1e-3
+    assert found.convergence.relative_residual == pytest.approx(residual.max())
+    assert not found.certificate.interpolates
+    assert any("stopped at the tolerance of 1.0e-03" in note for note in found.notes)
+    assert len(found.convergence.history) == found.convergence.iterations
+
+
+@pytest.mark.usefixtures("rounds")
+def test_threads_do_not_change_the_bits(rng: np.random.Generator) -> None:
+    X, Y = rng.standard_normal((1_100, 8)), rng.standard_normal((1_100, 7))
+    one, two = (kernelfit.solve(X, Y, solver="pcg", tolerance=1e-4, threads=threads) for threads in (1, 2))
+    assert one.alpha.tobytes() == two.alpha.tobytes()
+
+
+@pytest.mark.usefixtures("rounds")
+def test_an_ill_conditioned_k_stagnates_with_figures(rng: np.random.Generator) -> None:
+    X = rng.standard_normal((700, 2))
+    found = kernelfit.solve(X, np.sin(X[:, 0]), gamma=0.3, solver="pcg")
+    assert found.convergence is not None
+    assert found.convergence.stopped == "stagnated"
+    assert not found.certificate.interpolates
+    [note] = [note for note in found.notes if "stagnated" in note]
+    assert f"{found.convergence.relative_residual:.1e}" in note
+    assert "solver='cholesky'" in note
+
+
+def test_a_singular_k_is_refused_or_gets_a_ridge(rng: np.random.Generator) -> None:
+    X, Y = rng.standard_normal((300, 3)), rng.standard_normal((300, 2))
+    with pytest.raises(NotPositiveDefiniteError, match="conjugate gradients"):
+        kernelfit.solve(X, Y, gamma=1e-5, solver="pcg")
+    found = kernelfit.solve(X, Y, gamma=1e-5, solver="pcg", singular="ridge")
+    assert found.ridge > 0
+
+
+def test_a_precomputed_gram_weights_equal_rows_and_zero_targets(rng: np.random.Generator) -> None:
+    X = rng.standard_normal((200, 10))
+    gram = np.exp(-0.1 * ((X[:, None] - X[None]) ** 2).sum(axis=-1))
+    Y = np.column_stack([rng.standard_normal(200), np.zeros(200)])
+    for options in (
+        {"X": gram, "Y": Y, "kernel": "precomputed"},
+        {"X": X, "Y": Y, "ridge": 0.1, "sample_weight": rng.uniform(0.5, 2, 200)},
+        {"X": np.vstack([X, X[:20]]), "Y": np.vstack([Y, Y[:20]])},
+        {"X": X, "Y": Y, "ridge": [0.1, 1.0]},
+    ):
+        exact, found = (kernelfit.solve(solver=solver, **options) for solver in ("cholesky", "pcg"))
+        np.testing.assert_allclose(found.alpha, exact.alpha, rtol=0, atol=1e-10 * np.abs(exact.alpha).max())
+
+
+def test_other_right_hand_sides_and_files(rng: np.random.Generator, tmp_path: Path) -> None:
+    X, Y = rng.standard_normal((200, 10)), rng.standard_normal((200, 2))
+    found = kernelfit.solve(X, Y[:, 0], solver="pcg")
+    second = found.solve(Y[:, 1])
+    both = kernelfit.solve(X, Y, solver="pcg")
+    np.testing.assert_allclose(
+        second.alpha[:, 0], both.alpha[:, 1], rtol=0, atol=1e-10 * np.abs(both.alpha).max()
+    )
+    found.save(tmp_path / "solution.h5")
+    again = Solution.load(tmp_path / "solution.h5")
+    assert again.convergence == found.convergence
+    assert again.plan == found.plan
+    assert again.problem.method == found.problem.method
+    np.testing.assert_array_equal(again.predict(X[:3]), found.predict(X[:3]))
+    assert "iterations" in found.summary()
+    assert found.to_dict()["convergence"]["rank"] == 200
+    found.close()
+    with pytest.raises(InputError, match="solve again"):
+        found.solve(Y[:, 1])
+
+
+def test_what_takes_a_factor_names_cholesky(rng: np.random.Generator) -> None:
+    X, y = rng.standard_normal((60, 10)), rng.standard_normal(60)
+    found = kernelfit.solve(X, y, solver="pcg")
+    for method in (
+        found.leave_one_out,
+        found.inverse_diagonal,
+        found.log_marginal_likelihood,
+        lambda: found.predict(X, return_std=True),
+    ):
+        with pytest.raises(InputError, match=r"solve with solver='cholesky'"):
+            method()
+    certificate = found.certificate
+    assert np.isnan(certificate.condition_estimate)
+    assert (certificate.log_det, certificate.min_pivot, certificate.factor_precision) == (None, None, "none")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tolerance": 1e-3}, "tolerance: got 0.001 with solver 'cholesky'"),
+        ({"solver": "pcg", "tolerance": 2.0}, "tolerance: got 2.0, expected a relative residual below 1"),
+        ({"solver": "pcg", "tolerance": -1.0}, "tolerance: got -1.0"),
+        ({"solver": "cg"}, "solver: got 'cg', expected one of cholesky, pcg"),
+        ({"solver": "pcg", "jitter": 1e-8}, "jitter: got 1e-08 with solver 'pcg'"),
+        ({"solver": "pcg", "precision": "mixed"}, "precision: got 'mixed' with solver 'pcg'"),
+        ({"solver": "pcg", "tier": "disk"}, "tier: got 'disk' with solver 'pcg'"),
+    ],
+)
+def test_what_does_not_go_together(rng: np.random.Generator, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        kernelfit.solve(rng.standard_normal((20, 3)), rng.standard_normal(20), **options)
+
+
+def test_nan_is_refused(rng: np.random.Generator) -> None:
+    X = rng.standard_normal((20, 3))
+    X[4, 1] = np.nan
+    with pytest.raises(InputError, match="X: "):
+        kernelfit.solve(X, np.zeros(20), solver="pcg")
+
+
+@pytest.mark.usefixtures("rounds")
+def test_k_is_formed_anew_where_it_does_not_fit(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, y = rng.standard_normal((600, 10)), rng.standard_normal(600)
+    whole = kernelfit.solve(X, y, solver="pcg")
+    memory = whole.plan.bytes_memory - 2_400_000
+    found = kernelfit.solve(X, y, solver="pcg", memory=memory)
+    assert found.convergence is not None
+    assert found.plan.tier == "generated"
+    assert found.convergence.entries == "formed anew in float64"
+    assert any("formed anew for every product" in note for note in found.notes)
+    np.testing.assert_allclose(found.alpha, whole.alpha, rtol=0, atol=1e-8 * np.abs(whole.alpha).max())
+    with pytest.raises(PlanError, match="memory: "):
+        kernelfit.solve(X, y, solver="pcg", memory=memory, tier="ram")
