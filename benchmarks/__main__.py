@@ -16,6 +16,7 @@ BENCHMARKS = {
     "solve": "benchmarks.solve",
     "disk": "benchmarks.disk",
     "guard": "benchmarks.guard",
+    "solve-time": "benchmarks.solve_time",
     "small": "benchmarks.small",
     "products": "benchmarks.products",
     "peers-cpu": "benchmarks.peers.compare",

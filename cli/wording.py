@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import shlex
 from typing import Any
@@ -34,8 +35,10 @@ def with_options(message: str) -> str:
 
 
 def terminal_progress() -> TerminalProgress:
-    """Bars and notes on standard error, notes in the words of the command line."""
-    return TerminalProgress(wording=with_options)
+    """Bars and notes on standard error, notes in the words of the command line; and that the first use compiles."""
+    progress = TerminalProgress(wording=with_options)
+    importlib.import_module(".first_use", __package__).announce(progress.console)
+    return progress
 
 
 def _option(name: str, text: str) -> str:

@@ -5,4 +5,4 @@ from kernelfit.report.study_figures import figure
 from kernelfit.study.questions import Study, ask_double_descent
 
 record = ask_double_descent(Study("double-descent", Experiment("digits", n_train=200)), seeds=range(3))
-figure(record).savefig("double_descent.png", dpi=110)
+figure(record).savefig("double_descent.png", dpi=110, bbox_inches="tight")

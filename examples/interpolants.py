@@ -5,4 +5,4 @@ from kernelfit.report.study_figures import figure
 from kernelfit.study.questions import Study, ask_interpolants
 
 record = ask_interpolants(Study("interpolants", Experiment("digits", n_train=600)))
-figure(record).savefig("interpolants.png", dpi=110)
+figure(record).savefig("interpolants.png", dpi=110, bbox_inches="tight")

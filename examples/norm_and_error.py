@@ -8,4 +8,4 @@ study = Study("norms", Experiment("digits", n_train=500))
 record = ask_norms(
     study, kernels=("gaussian", "laplacian", "matern"), features=("none", "gabor"), ridges=(0.0, 0.1)
 )
-figure(record).savefig("norm_and_error.png", dpi=110)
+figure(record).savefig("norm_and_error.png", dpi=110, bbox_inches="tight")
