@@ -1,72 +1,191 @@
-"""A = L L^T of a small block in place, in one compiled call, by the micro-kernel of `kernelfit.cpu.matrix_product`.
+"""A = L L^T of a block in place, in compiled calls, by the micro-kernel of `kernelfit.cpu.matrix_product`.
 
-Left-looking in columns of `_BLOCK`. Up to some 1,000 rows one core with `kernelfit.cpu.matrix_product` is faster than
-LAPACK's `potrf` on two.
+Left-looking in columns of `_BLOCK`: those columns less the products with the columns before, the square at their top
+factored, the rows below solved with it. Threads that help claim rows to update and rows to solve
+(`kernelfit.cpu.claims`); one thread alone begins with all updates. Bits are the same, as every row's are its own.
 """
 
 from __future__ import annotations
 
-import ctypes
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit.cpu import blas
+from kernelfit.cpu.claims import OVER, claim, done, new_claims, pause, publish, stage_of, wait
 from kernelfit.cpu.jit import njit
 from kernelfit.cpu.matrix_product import (
     add_product_compiled,
     clear_number,
+    get_number,
     packed_block,
     size_of,
 )
-from kernelfit.cpu.triangular_tiles import factor_square, solve_rows
+from kernelfit.cpu.pool import CpuBackend
+from kernelfit.cpu.triangular_tiles import factor_square, pack_triangle, solve_rows
 
 #: columns between two products: four tiles of a float64 one
 _BLOCK = 96
+# Rows of a task: a multiple of a tile's width in either type, and tasks of a stage at most.
+_TASK, _TASKS = 96, 8
+# Order below which waking a thread takes longer than its help is worth.
+_WORTH_HELP = 420
 
 
-def factor(a: NDArray[Any]) -> tuple[int, float]:
+def factor(a: NDArray[Any], backend: CpuBackend | None = None) -> tuple[int, float]:
     """A (n, n), C-ordered, <- L, zeros above its diagonal: 0, or the 1-based order of the first minor that is not
-    positive, as LAPACK's `info`, and the pivot there."""
-    packed = packed_block()
-    info = _factor(blas.rows_of(a), len(a), packed, a.dtype.type(1))
-    return info, float(
-        np.ctypeslib.as_array((_NUMBER[a.dtype] * 1).from_address(packed[2]))[0]
-    ) if info else 0.0
+    positive, as LAPACK's `info`, and the pivot there. Threads of `backend` help with large ones."""
+    one, n, rows = a.dtype.type(1), len(a), blas.rows_of(a)
+    threads = 1 if backend is None or n < _WORTH_HELP else backend.threads
+    if threads == 1:
+        return _factor(rows, n, packed_block(), one)
+    told: list[tuple[int, float]] = []
+    claims = new_claims()
+    address = claims.ctypes.data
 
+    def work(role: int) -> None:
+        if role > 0:
+            _help(address, rows, n, packed_block(), one)
+        else:
+            told.append(_lead(address, rows, n, packed_block(), one))
 
-_NUMBER: dict[np.dtype[Any], Any] = {
-    np.dtype(np.float64): ctypes.c_double,
-    np.dtype(np.float32): ctypes.c_float,
-}
+    assert backend is not None
+    backend.run(work, range(threads))  # the leader's part is taken first
+    return told[0]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _factor(a: Any, n: int, packed: Any, one: Any) -> int:
+def _factor(a: Any, n: int, packed: Any, one: Any) -> tuple[int, float]:
+    for start in range(0, n, _BLOCK):
+        stop = min(start + _BLOCK, n)
+        _update(a, start, (start, n), packed, one)
+        info, pivot = _factor_top(a, start, stop, packed, one)
+        if info:
+            return info, pivot
+        _solve(a, start, (stop, n), packed, one)
+    return 0, 0.0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _lead(claims: int, a: Any, n: int, packed: Any, one: Any) -> tuple[int, float]:
+    total = 0
+    for start in range(0, n, _BLOCK):
+        stop = min(start + _BLOCK, n)
+        tasks, stage = _tasks(n - stop), start // _BLOCK * 2 + 1
+        if start:
+            publish(claims, stage)
+            _update(a, start, (start, stop), packed, one)
+        info, pivot = _factor_top(a, start, stop, packed, one)
+        if start:
+            _take_part(claims, stage, a, n, packed, one)
+            total += tasks
+            wait(claims, total)
+        if info:
+            publish(claims, OVER)
+            return info, pivot
+        publish(claims, stage + 1)
+        _take_part(claims, stage + 1, a, n, packed, one)
+        total += tasks
+        wait(claims, total)
+    publish(claims, OVER)
+    return 0, 0.0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _help(claims: int, a: Any, n: int, packed: Any, one: Any) -> None:
+    last = 0
+    while True:
+        stage = stage_of(claims)
+        if stage == OVER:
+            return
+        if stage == last:
+            pause()
+            continue
+        _take_part(claims, stage, a, n, packed, one)
+        last = stage
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _take_part(claims: int, stage: int, a: Any, n: int, packed: Any, one: Any) -> None:
+    """Odd stages update the rows below a square, even ones solve them."""
+    start = (stage - 1) // 2 * _BLOCK
+    stop = min(start + _BLOCK, n)
+    tasks = _tasks(n - stop)
+    height = _height(n - stop)
+    ready = False
+    while True:
+        task = claim(claims, stage, tasks)
+        if task < 0:
+            return
+        rows = stop + task * height, min(stop + (task + 1) * height, n)
+        if stage % 2:
+            _update(a, start, rows, packed, one)
+        else:
+            if not ready:
+                size = size_of(one)
+                pack_triangle((a[0] + start * (a[1] + 1) * size, a[1]), stop - start, packed, one)
+                ready = True
+            _solve(a, start, rows, packed, one)
+        done(claims)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _height(rows: int) -> int:
+    """Rows of a task; of their number alone."""
+    tasks = min(_TASKS, max(1, rows // _TASK))
+    return -(-rows // (tasks * _TASK // 2)) * (_TASK // 2)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _tasks(rows: int) -> int:
+    return -(-rows // _height(rows)) if rows else 0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _update(a: Any, start: int, rows: Any, packed: Any, one: Any) -> None:
+    """Rows of the columns from `start` on less their products with the columns before."""
+    if start == 0:
+        return
     size = size_of(one)
     line = a[1] * size
-    for start in range(0, n, _BLOCK):
-        width = min(_BLOCK, n - start)
-        rows = a[0] + start * line
-        block = rows + start * size
-        if start:
-            add_product_compiled(
-                -one,
-                (rows, a[1], False),
-                (rows, a[1], False),
-                one,
-                (block, a[1]),
-                (n - start, width, start),
-                packed,
-            )
-        info = factor_square((block, a[1]), width, packed, one)
-        if info:
-            return start + info
-        for i in range(width):
-            for j in range(i + 1, n - start):
-                clear_number(block + i * line + j * size, one)
-        below = n - start - width
-        if below:
-            solve_rows((block + width * line, a[1]), (below, width), packed, one)
-    return 0
+    first, last = rows
+    top, left = a[0] + start * line, a[0] + first * line
+    width = min(_BLOCK, last - start)
+    add_product_compiled(
+        -one,
+        (left, a[1], False),
+        (top, a[1], False),
+        one,
+        (left + start * size, a[1]),
+        (last - first, width, start),
+        packed,
+    )
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _factor_top(a: Any, start: int, stop: int, packed: Any, one: Any) -> tuple[int, float]:
+    """`factor_square` of the square at the top, and the pivot where it failed."""
+    size = size_of(one)
+    line = a[1] * size
+    block = a[0] + start * (line + size)
+    info = factor_square((block, a[1]), stop - start, packed, one)
+    if info:
+        return start + info, float(get_number(packed[2], one))
+    for i in range(stop - start):
+        for j in range(i + 1, stop - start):
+            clear_number(block + i * line + j * size, one)
+    return 0, 0.0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _solve(a: Any, start: int, rows: Any, packed: Any, one: Any) -> None:
+    """Rows below a square, whose triangle is packed, times its inverse; zeros in the columns of the same numbers."""
+    size = size_of(one)
+    line = a[1] * size
+    first, last = rows
+    if first == last:
+        return
+    for i in range(start, start + _BLOCK):
+        for j in range(first, last):
+            clear_number(a[0] + i * line + j * size, one)
+    solve_rows((a[0] + first * line + start * size, a[1]), (last - first, _BLOCK), packed, one)

@@ -50,13 +50,13 @@ def solve(triangle: tuple[int, int], x: tuple[int, int], shape: tuple[int, int],
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _solve(triangle: Any, x: Any, shape: Any, packed: Any, one: Any) -> None:
-    _pack_triangle(triangle, shape[1], packed, one)
+    pack_triangle(triangle, shape[1], packed, one)
     solve_rows(x, shape, packed, one)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def solve_rows(x: Any, shape: Any, packed: Any, one: Any) -> None:
-    """X <- X L^-T in place, `shape` (rows of X, columns of both), L packed by `_pack_triangle` or `factor_square`.
+    """X <- X L^-T in place, `shape` (rows of X, columns of both), L packed by `pack_triangle` or `factor_square`.
 
     X is an address and the numbers from one row to the next, C-ordered; `packed` is `packed_block()`, `one` 1 in its
     type.
@@ -150,7 +150,7 @@ def _factor_tile(square: int, triangle: int, tile: int, order: int, one: Any) ->
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _pack_triangle(triangle: Any, width: int, packed: Any, one: Any) -> None:
+def pack_triangle(triangle: Any, width: int, packed: Any, one: Any) -> None:
     """Rows of L in groups of 8, its diagonal inverted; rows that fill the last group are those of the identity."""
     size = size_of(one)
     pack(triangle[0], triangle[1], width, width, packed[0], HEIGHT, one)

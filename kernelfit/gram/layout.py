@@ -16,10 +16,10 @@ from kernelfit.errors import InputError
 from kernelfit.typing import Span
 
 #: order up to which one panel holds all of K: what is saved of half a square is less than what panels cost
-_SINGLE = 1_024
-#: order up to which a panel of that width is used. Wide panels keep products near their peak, narrow ones keep the
-#: serial diagonal block short; both matter less the larger n is.
-_WIDTHS = ((4_000, 256), (8_000, 512), (16_000, 768), (32_000, 1_024))
+_SINGLE = 1_536
+#: order up to which a panel of that width is used. Wide panels keep products near their peak and are waited for less
+#: often, narrow ones take less memory beside n^2/2 numbers; both matter less the larger n is.
+_WIDTHS = ((4_000, 512), (16_000, 768), (32_000, 1_024))
 _MAX_WIDTH = 2_048
 #: rows of a strip at most: products run at their full rate from here on
 MAX_STRIP = 1_024

@@ -34,8 +34,6 @@ from kernelfit.typing import Float, Span
 
 # Columns of a diagonal block that one thread factors while the others wait, and operations worth cutting up.
 _BLOCK = 256
-# Columns of a panel's diagonal block that one thread factors in less time than several.
-_ALONE = 512
 _WORTH_CUTTING = 1e7
 # Pivots below this multiple of n u K_jj have lost all but one or two digits.
 _WEAK = 10.0
@@ -188,10 +186,11 @@ def factor_diagonal(panel: NDArray[Any], layout: PanelLayout, j: int, backend: C
     """P_J = L_JJ L_JJ^T, by the same algorithm on narrow columns so that all threads take part."""
     width = panel.shape[1]
     block = panel[:width]
-    compiled = matrix_product.available()
-    step = width if compiled and (layout.count == 1 or width <= _ALONE) else _BLOCK
-    for start in range(0, width, step):
-        stop = min(start + step, width)
+    if matrix_product.available():
+        _factor_compiled(block, layout.start(j), backend)
+        return
+    for start in range(0, width, _BLOCK):
+        stop = min(start + _BLOCK, width)
         columns, top = slice(start, stop), block[start:stop, start:stop]
 
         def update(strip: Span, columns: slice = columns) -> None:
@@ -205,16 +204,16 @@ def factor_diagonal(panel: NDArray[Any], layout: PanelLayout, j: int, backend: C
         if start:
             work = 2.0 * size * start
             backend.run(update, _cut(start, width, work), work)
-        (_factor_compiled if compiled else _factor_by_lapack)(top, layout.start(j) + start)
+        _factor_by_lapack(top, layout.start(j) + start)
         block[start:stop, stop:] = 0.0
         if stop < width:
             work = size * (stop - start)
             backend.run(solve, _cut(stop, width, work), work)
 
 
-def _factor_compiled(block: NDArray[Any], first: int) -> None:
+def _factor_compiled(block: NDArray[Any], first: int, backend: CpuBackend) -> None:
     """A block that begins at row `first` of K, in place, with zeros above its diagonal."""
-    info, pivot = cholesky_block.factor(block)
+    info, pivot = cholesky_block.factor(block, backend)
     if info:
         raise _not_positive(first + info - 1, pivot)
 

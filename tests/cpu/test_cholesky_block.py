@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kernelfit.cpu import cholesky_block
+from kernelfit.cpu import cholesky_block, matrix_product
+from kernelfit.cpu.pool import CpuBackend
+
+pytestmark = pytest.mark.skipif(not matrix_product.available(), reason="the CPU has no such tiles")
 
 
 def positive(rng, n, dtype):
@@ -39,3 +42,23 @@ def test_it_says_where_it_stopped_and_at_which_pivot(rng, dtype, pivot, row):
     info, value = cholesky_block.factor(a.astype(dtype))
     assert info == row + 1
     assert value == pytest.approx(pivot, abs=100 * float(np.finfo(dtype).eps), nan_ok=True)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("n", [430, 700])
+def test_threads_that_help_change_no_bit(rng, dtype, n):
+    a = positive(rng, n, dtype)
+    alone, helped = a.copy(), a.copy()
+    with CpuBackend(3) as backend:
+        assert cholesky_block.factor(helped, backend) == cholesky_block.factor(alone) == (0, 0.0)
+    np.testing.assert_array_equal(helped, alone)
+
+
+@pytest.mark.parametrize("row", [0, 95, 96, 400, 499])
+def test_a_failure_ends_the_help(rng, row):
+    a = positive(rng, 500, np.float64)
+    left = np.linalg.solve(np.linalg.cholesky(a[:row, :row]), a[:row, row])
+    a[row, row] = left @ left - 0.25
+    with CpuBackend(2) as backend:
+        info, pivot = cholesky_block.factor(a, backend)
+    assert (info, pivot) == (row + 1, pytest.approx(-0.25))

@@ -57,7 +57,7 @@ def test_lapack_is_given_blocks_of_one_panel(monkeypatch, module, name):
     """Its own Cholesky with two threads has been seen to crash from 16,000 rows on; panels stay far below."""
     orders = []
     honest = getattr(module, name)
-    monkeypatch.setattr(module, name, lambda block: (orders.append(len(block)), honest(block))[1])
+    monkeypatch.setattr(module, name, lambda block, *others: (orders.append(len(block)), honest(block))[1])
     monkeypatch.setattr(matrix_product, "available", lambda: module is cholesky_block)
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((700, 4)), rng.standard_normal(700)
