@@ -142,21 +142,20 @@ def _gemv(alpha: float, a: Matrix, x: Matrix, beta: float, y: Matrix, transposed
 
 
 # Below this size the triangular solve itself is as fast as the products that a further split would create
-# (measured on AVX-512 with OpenBLAS 0.3.30: 45.6 GFLOP/s a core with 64, 42.7 with 512, at width 2,048).
-_TRSM_BASE = 64
+# (measured on AVX-512 with OpenBLAS 0.3.30: 45.6 GFLOP/s a core with 64, 42.7 with 512, at width 2,048). On Zen 5, at
+# width 256, 53 with 64 and 75 with 256.
+_TRSM_BASE, _TRSM_BASE_OF_ZEN_5 = 64, 256
 # Rows from which on solves in tiles are faster, where there are any.
 _TILED = 16
+# Right-hand sides below which products of the split do not run at their rate.
+_TRSM_COLUMNS = 32
 
 
 def solve_right_lower_transposed(l: Matrix, x: Matrix) -> None:  # noqa: E741 - L is the field's name
     """X <- X L^-T in place, L lower triangular (w, w), X (m, w), by recursion to small triangles plus GEMM."""
-    width = l.shape[0]
     tiled = len(x) >= _TILED and matrix_product.available()
-    base = triangular_tiles.MOST if tiled else _TRSM_BASE
-    if width > base:
-        half = base
-        while 2 * half < width:
-            half *= 2
+    half = _half(len(l), triangular_tiles.MOST if tiled else _TRSM_BASE)
+    if half:
         solve_right_lower_transposed(l[:half, :half], x[:, :half])
         gemm(-1.0, x[:, :half], l[half:, :half], 1.0, x[:, half:], transpose_b=True)
         solve_right_lower_transposed(l[half:, half:], x[:, half:])
@@ -168,8 +167,27 @@ def solve_right_lower_transposed(l: Matrix, x: Matrix) -> None:  # noqa: E741 - 
 
 
 def solve_left_lower(l: Matrix, x: Matrix, *, transposed: bool = False) -> None:  # noqa: E741
-    """X <- L^-1 X (or L^-T X) in place, L lower triangular (w, w), X (w, c)."""
-    _trsm(b"R", b"T" if transposed else b"N", l, x)
+    """X <- L^-1 X (or L^-T X) in place, L lower triangular (w, w), X (w, c), many columns by recursion as above."""
+    base = _TRSM_BASE_OF_ZEN_5 if matrix_product.available() else _TRSM_BASE
+    half = _half(len(l), base) if x.shape[1] >= _TRSM_COLUMNS else 0
+    if not half:
+        _trsm(b"R", b"T" if transposed else b"N", l, x)
+    elif transposed:
+        solve_left_lower(l[half:, half:], x[half:], transposed=True)
+        gemm(-1.0, l[half:, :half], x[half:], 1.0, x[:half], transpose_a=True)
+        solve_left_lower(l[:half, :half], x[:half], transposed=True)
+    else:
+        solve_left_lower(l[:half, :half], x[:half])
+        gemm(-1.0, l[half:, :half], x[:half], 1.0, x[half:])
+        solve_left_lower(l[half:, half:], x[half:])
+
+
+def _half(width: int, base: int) -> int:
+    """Where a triangle of that width is split: a power of two times the base; 0 for one that is not."""
+    half = base if width > base else 0
+    while 0 < 2 * half < width:
+        half *= 2
+    return half
 
 
 def _trsm(side: bytes, transposition: bytes, l: Matrix, x: Matrix) -> None:  # noqa: E741

@@ -21,7 +21,7 @@ from kernelfit.typing import Float
 
 _ROUNDOFF = 0.5 * float(np.finfo(np.float64).eps)
 #: a norm whose square's relative error may be larger is formed from weights as well
-_WANTED = 1e-6
+WANTED = 1e-6
 #: a norm whose relative error may be larger has no digit
 UNRESOLVED = 0.5
 # Features that are written down: R of so many takes 134 MB. Work that is allowed beside the factor's n^3 / 3.
@@ -29,26 +29,33 @@ _MOST_FEATURES, _SMALL_WORK = 4_096, 1e9
 
 
 def function_norms(
-    system: System, targets: Float, alpha: Float, fitted: Float, absolute: Float | None, norm: float
+    system: System,
+    targets: Float,
+    alpha: Float,
+    fitted: Float,
+    absolute: Float | None,
+    norm: float,
+    residual: float | None = None,
 ) -> tuple[Float, Float]:
     """|f_c| (c,), NaN where no digit of it holds, and a bound of its relative error (c,).
 
-    `fitted` is K alpha (n, c), `absolute` |K| |alpha| (n, c) or None where it is not known, `norm` |K + ridge I|_1.
+    `fitted` is K alpha (n, c), or Y - ridge alpha where `residual` bounds |Y - A alpha|; `absolute` |K| |alpha| (n, c)
+    or None where it is not known, `norm` |K + ridge I|_1.
     """
     problem = system.problem
     ridge, sizes = problem.ridges, np.abs(alpha)
-    residual = np.abs(targets - fitted - ridge * alpha)
-    if absolute is not None:
-        lost = _lost(sizes, residual, absolute, fitted, ridge)
+    if residual is None:
+        missed: Float = np.abs(targets - fitted - ridge * alpha)
     else:
-        # |K_ij| <= root of K_ii K_jj, and |alpha|^T |K| |alpha| <= |K|_1 |alpha|^2.
-        roots = np.sqrt(problem.source.diagonal())[:, None]
-        bounds = (roots * np.einsum("ij,ij->j", roots, sizes), max(norm - problem.min_ridge, 0.0) * sizes)
-        lost = np.minimum(*(_lost(sizes, residual, bound, fitted, ridge) for bound in bounds))
+        missed = np.broadcast_to(np.float64(residual), sizes.shape)
+    if absolute is not None:
+        lost = _lost(sizes, missed, absolute, fitted, ridge)
+    else:
+        lost = _lost_at_most(problem, sizes, missed, fitted, max(norm - problem.min_ridge, 0.0))
     squares = np.einsum("ij,ij->j", alpha, fitted)
     errors = _relative(lost, squares)
     features = _features(problem)
-    if features is not None and (errors > _WANTED).any():
+    if features is not None and (errors > WANTED).any():
         largest = float(np.sqrt(problem.source.diagonal().max(initial=0.0)))
         lengths, moved = weight_norms(features, largest, *_least_squares(problem, targets))
         others = 2.0 * _relative(moved, lengths)
@@ -74,6 +81,23 @@ def _lost(sizes: Float, residual: Float, absolute: Float, fitted: Float, ridge: 
         missed = 2.0 * np.linalg.norm(residual + unit * spread, axis=0)
         lost = np.minimum(lost, formed + np.linalg.norm(fitted, axis=0) * missed / least)
     return lost
+
+
+def _lost_at_most(problem: Problem, sizes: Float, residual: Float, fitted: Float, norm: float) -> Float:
+    """The same without |K| |alpha|, which is at most r (r^T |alpha|) for r_i^2 = K_ii; |K| is at most `norm`."""
+    unit, ridge, least = rounding(len(sizes)), problem.ridges, problem.min_ridge
+    roots = np.sqrt(problem.source.diagonal())
+    sums, squares = roots @ sizes, np.einsum("ij,ij->j", sizes, sizes)
+    formed = unit * np.minimum(sums**2, norm * squares)
+    lost = formed + 2.0 * np.einsum("ij,ij->j", sizes, residual)
+    if np.any(ridge):
+        lost += unit * np.einsum("ij,ij->j", sizes, ridge * sizes)
+    if least > 0:
+        spread = np.minimum(np.linalg.norm(roots) * sums, norm * np.sqrt(squares))
+        spread += np.linalg.norm(ridge * sizes, axis=0)
+        missed = 2.0 * (np.linalg.norm(residual, axis=0) + unit * spread)
+        lost = np.minimum(lost, formed + np.linalg.norm(fitted, axis=0) * missed / least)
+    return np.asarray(lost)
 
 
 def rounding(n: int) -> float:

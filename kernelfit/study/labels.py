@@ -1,9 +1,9 @@
 """How the interpolant changes while its training labels lose their meaning: one factor, many labellings.
 
 A fraction p of the training labels is replaced by classes drawn uniformly (`datasets.corruptions.corrupt_labels`), for
-several p and several draws. The rows, and so K and its factor, stay the same: every labelling is c more right-hand
-sides, 2 n^2 c flops for the solve and as many for its certificate, where a new factor would take n^3/3. Test labels
-stay clean. The kernel's counterpart of Figure 1c in Zhang, Bengio, Hardt, Recht and Vinyals (2016).
+several p and several draws. The rows, and so K and its factor, stay the same: every labelling is c - 1 more right-hand
+sides (see `kernelfit.study.labellings`), 2 n^2 (c - 1) flops, where a new factor would take n^3/3. Test labels stay
+clean. The kernel's counterpart of Figure 1c in Zhang, Bengio, Hardt, Recht and Vinyals (2016).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from kernelfit.metrics import error_rate, one_hot
 from kernelfit.progress import ProgressLike, as_progress
 from kernelfit.solver.solution import Solution
 from kernelfit.study.labelled import LabelledRows
+from kernelfit.study.labellings import fit_each, fit_probed
 from kernelfit.typing import Float
 
 #: fractions of labels that are replaced, as in the paper's Figure 1c
@@ -48,8 +49,9 @@ class LabelTrial:
     rkhs_norm : |f| = sqrt(sum_c alpha_c^T K alpha_c); None where float64 does not resolve it
     margin : mean over training rows of (f_y - max_{c != y} f_c) / |f|, y the label that was fitted; None beside such a
         norm, or one of 0
-    backward_error : of the labelling's own solve, see `kernelfit.Certificate`; the largest over the columns that were
-        solved together
+    backward_error : of the labelling's own solve, see `kernelfit.Certificate`, as random combinations of its columns
+        show it (`kernelfit.solver.probed`); the largest over all that were solved together where its factor is of lower
+        precision or a norm wants more than that
     loo_error : the fraction of rows that the others, with their fitted labels, do not predict; None where not asked
     """
 
@@ -180,32 +182,28 @@ def _fit(
     c, true = rows.n_classes, rows.y_train[solution.kept]
     codes = [corrupt_labels(rows.y_train, p, c, seed)[solution.kept] for p, seed in labellings]
     started = time.perf_counter()
-    targets = np.hstack([one_hot(labels, c) for labels in codes])
-    solved = solution.solve(targets, componentwise=False)
+    fits = fit_probed(solution, codes, c) or fit_each(solution, codes, c)
     seconds["solve"] += time.perf_counter() - started
     started = time.perf_counter()
-    scores = solved.predict(rows.X_test)
+    scores = fits.predict(rows.X_test)
     seconds["predict"] += time.perf_counter() - started
-    squares = np.square(solved.rkhs_norm_per_column)
     for index, ((p, seed), labels) in enumerate(zip(labellings, codes, strict=True)):
-        columns = slice(index * c, (index + 1) * c)
-        norm = float(np.sqrt(squares[columns].sum()))
-        resolved = bool(np.isfinite(norm))
-        fitted = solved.fitted[:, columns]
+        fit = fits.fit(index)
+        resolved = bool(np.isfinite(fit.rkhs_norm))
         left_out = None
         if inverse is not None:
-            left_out = leave_one_out_predictions(
-                solved.targets[:, columns], solved.alpha[:, columns], inverse
-            )
+            left_out = leave_one_out_predictions(one_hot(labels, c), fit.alpha, inverse)
         yield LabelTrial(
             p=p,
             seed=seed,
             changed=float(np.mean(labels != true)),
-            test_error=error_rate(scores[:, columns], rows.y_test),
-            train_error=error_rate(fitted, labels),
-            rkhs_norm=norm if resolved else None,
-            margin=_mean_margin(fitted, labels) / norm if resolved and norm > 0 else None,
-            backward_error=solved.certificate.backward_error,
+            test_error=error_rate(fits.columns.of(scores, index), rows.y_test),
+            train_error=error_rate(fit.fitted, labels),
+            rkhs_norm=fit.rkhs_norm if resolved else None,
+            margin=_mean_margin(fit.fitted, labels) / fit.rkhs_norm
+            if resolved and fit.rkhs_norm > 0
+            else None,
+            backward_error=fit.backward_error,
             loo_error=None if left_out is None else error_rate(left_out, labels),
         )
 

@@ -52,6 +52,23 @@ def test_a_solve_has_a_small_backward_error(
     assert np.abs(SOLVES[solve](wide, x) - rhs).max() <= tolerance(dtype, n, 1.0) * size
 
 
+@pytest.mark.parametrize("columns", [40, 300, 530])
+@pytest.mark.parametrize("solve", SOLVES, ids=lambda solve: solve.__name__)
+def test_many_right_hand_sides_are_solved_as_well_as_few(rng, make_store, tolerance, solve, columns):
+    n = 900
+    matrix, rhs = lower(rng, n, np.float64), rng.standard_normal((n, columns))
+    store = make_store("ram", PanelLayout(n, 400), np.float64)
+    put(store, matrix)
+    solutions = []
+    for threads in (1, 3):
+        solutions.append(rhs.copy())
+        with CpuBackend(threads) as backend:
+            solve(store, solutions[-1], backend)
+    assert (solutions[0] == solutions[1]).all()
+    size = np.abs(matrix).sum(1).max() ** 2 * np.abs(solutions[0]).max() + np.abs(rhs).max()
+    assert np.abs(SOLVES[solve](matrix, solutions[0]) - rhs).max() <= tolerance(np.float64, n, 1.0) * size
+
+
 @pytest.mark.parametrize("solve", SOLVES, ids=lambda solve: solve.__name__)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["float64", "float32"])
 def test_neither_threads_nor_tier_change_a_bit(rng, make_store, solve, dtype):
