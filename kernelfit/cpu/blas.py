@@ -160,7 +160,7 @@ def solve_right_lower_transposed(l: Matrix, x: Matrix) -> None:  # noqa: E741 - 
         gemm(-1.0, x[:, :half], l[half:, :half], 1.0, x[:, half:], transpose_b=True)
         solve_right_lower_transposed(l[half:, half:], x[:, half:])
         return
-    if tiled and width > 0:
+    if tiled and len(l) > 0:
         triangular_tiles.solve(rows_of(l), rows_of(x), x.shape, x.dtype)
     else:
         _trsm(b"L", b"T", l, x)
