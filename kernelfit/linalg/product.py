@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kernelfit.cpu import blas
+from kernelfit.cpu import blas, few_columns
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.protocol import EPILOGUE, GramSource
@@ -99,7 +99,12 @@ class _Sums:
     def add(self, tile: Float, rows: Span, first: int, left: int, index: int) -> None:
         """Rows [start, stop) of a panel that begins at `first`; its `left` first columns serve transposed as well."""
         start, stop = rows
-        blas.gemm(1.0, tile, self._vectors[first : first + tile.shape[1]], 1.0, self.product[start:stop])
+        vectors, target = self._vectors[first : first + tile.shape[1]], self.product[start:stop]
+        if left == tile.shape[1] and few_columns.few(tile, vectors):
+            few_columns.add_product(1.0, tile, vectors, target)
+            self.parts[index] = few_columns.transposed_product(tile, self._vectors[start:stop])
+            return
+        blas.gemm(1.0, tile, vectors, 1.0, target)
         # A few rows times the tile run nearly twice as fast as the transposed tile times a few columns.
         part = np.zeros((self._vectors.shape[1], left))
         blas.gemm(1.0, self._transposed[:, start:stop], tile[:, :left], 0.0, part)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernelfit.cpu import blas
+from kernelfit.cpu import blas, few_columns
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.storage.panels import PanelStore, Piece
@@ -37,11 +37,20 @@ def eliminate_lower(
         _solve_top(piece.top, solved, backend)
 
     def subtract(strip: Span) -> None:
-        blas.gemm(-1.0, piece.rows(strip), solved, 1.0, rhs[strip[0] - origin : strip[1] - origin])
+        rows, target = piece.rows(strip), rhs[strip[0] - origin : strip[1] - origin]
+        if few_columns.few(rows, solved):
+            few_columns.add_product(-1.0, rows, solved, target)
+        else:
+            blas.gemm(-1.0, rows, solved, 1.0, target)
 
     strips = _below(piece, layout)
     if strips:
-        backend.run(subtract, strips, 2.0 * len(piece.below) * solved.size)
+        backend.run(subtract, strips, _work(piece, rhs))
+
+
+def _work(piece: Piece, rhs: NDArray[Any]) -> float:
+    """Operations of a product with the rows below a panel's square; with few columns they are bound by reading it."""
+    return float(piece.below.size) * max(2.0 * rhs.shape[1], few_columns.PER_NUMBER)
 
 
 def _solve_top(
@@ -87,11 +96,15 @@ def _subtract_parts(
 
     def multiply(index: int) -> None:
         start, stop = strips[index]
+        rows = piece.rows(strips[index])
+        if few_columns.few(rows, target):
+            parts[index] = few_columns.transposed_product(rows, rhs[start:stop]).T
+            return
         part = np.empty(target.shape, target.dtype)
-        blas.gemm(1.0, piece.rows(strips[index]), rhs[start:stop], 0.0, part, transpose_a=True)
+        blas.gemm(1.0, rows, rhs[start:stop], 0.0, part, transpose_a=True)
         parts[index] = part
 
-    backend.run(multiply, range(len(strips)), 2.0 * len(piece.below) * target.size)
+    backend.run(multiply, range(len(strips)), _work(piece, rhs))
     # Added in a fixed order, so that the sum does not depend on which thread was first.
     for part in parts:
         target -= part
