@@ -6,12 +6,14 @@ block before it prints. `...` stands for anything.
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import doctest
 import importlib.util
 import io
 import re
 import shlex
+import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -55,6 +57,17 @@ def test_a_page_prints_what_it_says(page, tmp_path, monkeypatch):
             printed = out.getvalue()
         else:
             _compare(page, "python", text, printed)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_needs_what_is_installed_with_kernelfit(page):
+    """A newcomer has no pandas: it comes with the tools of the tests alone."""
+    for language, text in _BLOCK.findall((DOCS / page).read_text()):
+        nodes = list(ast.walk(ast.parse(text))) if language == "python" else []
+        named = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+        named += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+        tops = {name.partition(".")[0] for name in named}
+        assert tops <= {"kernelfit", "numpy", "scipy", "sklearn", *sys.stdlib_module_names}
 
 
 def _commands(text: str) -> list[tuple[str, str]]:
