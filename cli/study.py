@@ -242,17 +242,23 @@ _RECORD = (
         help="Store every finished row and the record; what is there is not computed again.",
     ),
 )
+_MAPS = click.option(
+    "--maps",
+    type=Names(),
+    metavar="NAME,NAME,...",
+    help="Feature maps.  [default: none, and gabor for images]",
+)
 _SEEDS = click.option("--seeds", type=Draws(), metavar="COUNT", default=1, show_default=True, help="Draws.")
 
 
-@_question("interpolants")
-def _interpolants(study: Study) -> dict[str, Any]:
+@_question("interpolants", _SEEDS)
+def _interpolants(study: Study, seeds: list[int]) -> dict[str, Any]:
     """Other functions that fit every training label, beside the one of least norm.
 
     Components that vanish on the training rows, bumps at random centres, random labels fitted at the test rows too: all
     have training error 0 and the same Hessian. Their norms and test errors differ.
     """
-    return ask_interpolants(study)
+    return ask_interpolants(study, seeds=seeds)
 
 
 @_question(
@@ -309,10 +315,10 @@ def _double_descent(study: Study, **options: Any) -> dict[str, Any]:
 
 @_question(
     "inputs",
-    click.option("--maps", type=Names(), default="none,gabor", show_default=True, help="Feature maps."),
+    _MAPS,
     _SEEDS,
 )
-def _inputs(study: Study, maps: list[str], seeds: list[int]) -> dict[str, Any]:
+def _inputs(study: Study, seeds: list[int], maps: list[str] | None = None) -> dict[str, Any]:
     """Random labels, shuffled and random pixels, Gaussian noise, under feature maps: what an inductive bias loses."""
     return ask_inputs(study, maps, seeds)
 
@@ -322,10 +328,12 @@ def _inputs(study: Study, maps: list[str], seeds: list[int]) -> dict[str, Any]:
     click.option(
         "--kernels", type=Names(), default="gaussian,laplacian,matern", show_default=True, help="Kernels."
     ),
-    click.option("--maps", type=Names(), default="none,gabor", show_default=True, help="Feature maps."),
+    _MAPS,
     click.option("--ridges", type=Numbers(float), default="0,0.001,0.1", show_default=True, help="Ridges."),
 )
-def _norms(study: Study, kernels: list[str], maps: list[str], ridges: list[float]) -> dict[str, Any]:
+def _norms(
+    study: Study, kernels: list[str], ridges: list[float], maps: list[str] | None = None
+) -> dict[str, Any]:
     """The norm against test error over kernels, features and ridges: does it predict generalisation?"""
     return ask_norms(study, kernels, maps, ridges)
 

@@ -36,7 +36,7 @@ def _interpolants(record: Row) -> RenderableType:
         ("misfit", "misfit", _power),
         ("curvature", "curvature", _digits(10)),
     )
-    return _whole(record, record["rows"], columns, lines)
+    return _whole(record, in_order(record["rows"], "name"), columns, lines)
 
 
 def _sgd(record: Row) -> RenderableType:
@@ -121,7 +121,9 @@ def _curve(record: Row) -> RenderableType:
     )
     lines = [
         f"{fit['quantity'].replace('_', ' ')}: {fit['limit']:.3g} + {fit['coefficient']:.3g} n^{-fit['power']:.3g}; "
-        + ", ".join(f"{value:.3g} at n = {int(n):,}" for n, value in fit["at"].items())
+        + ", ".join(
+            f"{value:.3g} ± {fit['error'][n]:.1g} at n = {int(n):,}" for n, value in fit["at"].items()
+        )
         + " by extrapolation"
         for fit in record["extrapolated"]
     ]
@@ -158,7 +160,7 @@ def _settings(record: Row) -> RenderableType:
         if found is not None
     ]
     lines += [f"{row['name']}: {row['refused']}" for row in record["rows"] if "refused" in row]
-    return _whole(record, record["rows"], columns, lines)
+    return _whole(record, settings_rows(record), columns, [*lines, *record["notes"]])
 
 
 _TABLES: dict[str, Callable[[Row], RenderableType]] = {
@@ -189,6 +191,21 @@ def averages(rows: Sequence[Row], key: str) -> list[Row]:
             mean[f"{name}_std"] = (squares / (len(values) - 1)) ** 0.5 if len(values) > 1 else 0.0
         averaged.append(mean)
     return averaged
+
+
+def in_order(rows: Sequence[Row], key: str) -> list[Row]:
+    """`averages`, in the order in which the values of `key` come first."""
+    means = {row[key]: row for row in averages(rows, key)}
+    return [means[value] for value in dict.fromkeys(row[key] for row in rows) if value in means]
+
+
+def settings_rows(record: Row) -> list[Row]:
+    """A row for each setting, over its seeds, with its `features`; those that were refused keep out."""
+    if record["study"] != "inputs":
+        return [row for row in record["rows"] if "refused" not in row]
+    rows = [{**row, "name": f"{row['features']}, {row['corruption']}"} for row in record["rows"]]
+    features = {row["name"]: row["features"] for row in rows}
+    return [{**row, "features": features[row["name"]]} for row in in_order(rows, "name")]
 
 
 def _whole(

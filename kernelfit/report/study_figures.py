@@ -9,7 +9,7 @@ import numpy as np
 
 from kernelfit.report import plot
 from kernelfit.report.chart import Axis, Chart, Rule, Series, values_of
-from kernelfit.report.studies import averages
+from kernelfit.report.studies import averages, in_order, settings_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,38 +44,33 @@ def _places(count: int) -> tuple[float, ...]:
     return tuple(float(index) for index in range(count))
 
 
-def _bars(
-    name: str, title: str, names: list[str], series: list[tuple[str, tuple[float | None, ...]]], axis: Axis
-) -> Chart:
-    """Lying bars, some series beside each name."""
-    at = _places(len(names))
-    return Chart(
-        name,
-        title,
-        axis,
-        Axis(names=tuple(names)),
-        tuple(
-            Series(label, values, at, "bars", colour=number) for number, (label, values) in enumerate(series)
-        ),
-    )
+def _bars(name: str, title: str, rows: list[Row], key: str, axis: Axis, unit: float = 1.0) -> Chart:
+    """Lying bars, one for each row, with its spread over seeds."""
+    names = tuple(str(row["name"]) for row in rows)
+    values, spread = _column(rows, key, unit), _column(rows, f"{key}_std", unit)
+    bars = Series("", values, _places(len(rows)), "bars", spread=spread if any(spread) else None)
+    return Chart(name, title, axis, Axis(names=names), (bars,))
 
 
 def _interpolants(record: Row) -> list[Chart]:
-    rows = record["rows"]
-    names = [row["name"].replace(" that vanishes on the training rows", ", 0 on them") for row in rows]
+    short = " that vanishes on the training rows"
+    rows = [
+        {**row, "name": row["name"].replace(short, ", 0 on them")} for row in in_order(record["rows"], "name")
+    ]
     return [
         _bars(
             "interpolants-error",
             "Test error of functions that all fit every training label",
-            names,
-            [("", _column(rows, "test_error", 100.0))],
+            rows,
+            "test_error",
             Axis("test error, %", low=0, high=100),
+            100.0,
         ),
         _bars(
             "interpolants-norm",
             "Their norms: the least is that of the kernel's solution",
-            names,
-            [("", _column(rows, "rkhs_norm"))],
+            rows,
+            "rkhs_norm",
             Axis("RKHS norm", low=0),
         ),
     ]
@@ -214,6 +209,16 @@ def _curve(record: Row) -> list[Chart]:
                     dashed=True,
                 )
             )
+            beyond = list(fit["at"])
+            series.append(
+                Series(
+                    "with its standard error",
+                    values_of(float(n) for n in beyond),
+                    values_of((fit["at"][n] for n in beyond), unit),
+                    "dots",
+                    spread=values_of((fit["error"][n] for n in beyond), unit),
+                )
+            )
         drawn.append(
             Chart(
                 f"curve-{key.replace('_', '-')}",
@@ -258,7 +263,7 @@ def _double_descent(record: Row) -> list[Chart]:
 
 
 def _settings(record: Row) -> list[Chart]:
-    rows = [row for row in record["rows"] if "refused" not in row]
+    rows = settings_rows(record)
     by_feature = []
     for feature in dict.fromkeys(row["features"] for row in rows):
         shown = [row for row in rows if row["features"] == feature]
@@ -275,9 +280,10 @@ def _settings(record: Row) -> list[Chart]:
         _bars(
             f"{record['study']}-error",
             "Test error of each setting",
-            [str(row["name"]) for row in rows],
-            [("", _column(rows, "test_error", 100.0))],
+            rows,
+            "test_error",
             Axis("test error, %", low=0),
+            100.0,
         ),
         Chart(
             f"{record['study']}-norm",

@@ -34,7 +34,10 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class Extrapolation:
-    """value(n) = limit + coefficient n^-power, fitted to the means; with standard errors of the fit."""
+    """value(n) = limit + coefficient n^-power, fitted to the means; with standard errors of the fit.
+
+    `covariance` is that of (limit, coefficient, power), from how far the means lie from the curve.
+    """
 
     quantity: str
     limit: float
@@ -42,10 +45,17 @@ class Extrapolation:
     power: float
     limit_error: float
     power_error: float
+    covariance: tuple[tuple[float, ...], ...]
 
     def at(self, n: float) -> float:
         """The value at n rows, beyond what was measured where n is."""
         return float(self.limit + self.coefficient * n**-self.power)
+
+    def error(self, n: float) -> float:
+        """The standard error of `at`, to first order in those of the fit."""
+        power = n**-self.power
+        slope = np.array([1.0, power, -self.coefficient * power * np.log(n)])
+        return float(np.sqrt(max(0.0, slope @ np.array(self.covariance) @ slope)))
 
 
 def sizes_up_to(n: int, points: int = _POINTS) -> list[int]:
@@ -96,4 +106,5 @@ def extrapolate(points: Sequence[CurvePoint], quantity: str) -> Extrapolation | 
         return None
     errors = np.sqrt(np.diag(covariance))
     limit, coefficient, power = (float(value) for value in fitted)
-    return Extrapolation(quantity, limit, coefficient, power, float(errors[0]), float(errors[2]))
+    spread = tuple(tuple(float(value) for value in line) for line in covariance)
+    return Extrapolation(quantity, limit, coefficient, power, float(errors[0]), float(errors[2]), spread)

@@ -103,35 +103,43 @@ _WHERE = (
 )
 
 
-def ask_interpolants(study: Study, scales: Sequence[float] = SCALES) -> dict[str, Any]:
-    """Other functions that fit the training labels; see `kernelfit.study.interpolants`."""
+def ask_interpolants(
+    study: Study, scales: Sequence[float] = SCALES, seeds: Sequence[int] = (0,)
+) -> dict[str, Any]:
+    """Other functions that fit the training labels, drawn once for each seed; see `kernelfit.study.interpolants`."""
     _interpolating(study)
     with study.experiment.solved(study.progress) as solved:
         rows = kernel_rows(solved)
 
-        def make() -> dict[str, Any]:
+        def make(seed: int) -> dict[str, Any]:
             notes: list[str] = []
             made = interpolants(
                 solved.solution,
                 rows,
-                seed=study.experiment.inputs.seed,
+                seed=seed,
                 scales=tuple(scales),
                 notes=notes,
                 progress=study.progress,
             )
+            return {"rows": [{"seed": seed, **asdict(each)} for each in made], "notes": notes}
+
+        def hessian() -> dict[str, Any]:
             curved = ends(solved.solution)
             return {
-                "rows": [asdict(each) for each in made],
-                "hessian": {
-                    "parameters": rows.every.shape[0],
-                    "rank": rows.n,
-                    "largest": curved.largest / rows.n,
-                    "smallest": curved.smallest / rows.n,
-                },
-                "notes": notes,
+                "parameters": rows.every.shape[0],
+                "rank": rows.n,
+                "largest": curved.largest / rows.n,
+                "smallest": curved.smallest / rows.n,
             }
 
-        return study.record(study.row("all", make), _about(solved.dataset.name, rows))
+        first = study.experiment.inputs.seed
+        drawn = [study.row(f"seed={first + seed}", partial(make, first + seed)) for seed in seeds]
+        content = {
+            "rows": [row for each in drawn for row in each["rows"]],
+            "notes": list(dict.fromkeys(note for each in drawn for note in each["notes"])),
+            "hessian": study.row("hessian", hessian),
+        }
+        return study.record(content, _about(solved.dataset.name, rows))
 
 
 def ask_sgd(study: Study, steps: int = descent.STEPS, passes: int = descent.PASSES) -> dict[str, Any]:
@@ -209,7 +217,11 @@ def ask_curve(
     points = [curve.CurvePoint(**row) for row in made]
     fitted = [curve.extrapolate(points, quantity) for quantity in ("test_error", "rkhs_norm")]
     beyond = [2 * wanted[-1], 10 * wanted[-1]]
-    extrapolated = [asdict(fit) | {"at": {n: fit.at(n) for n in beyond}} for fit in fitted if fit is not None]
+    extrapolated = [
+        asdict(fit) | {"at": {n: fit.at(n) for n in beyond}, "error": {n: fit.error(n) for n in beyond}}
+        for fit in fitted
+        if fit is not None
+    ]
     return study.record({"rows": made, "extrapolated": extrapolated}, _about(name, rows))
 
 
@@ -235,20 +247,42 @@ def ask_double_descent(
 
 
 def ask_inputs(
-    study: Study, features: Sequence[str] = ("none", "gabor"), seeds: Sequence[int] = (0,)
+    study: Study, features: Sequence[str] | None = None, seeds: Sequence[int] = (0,)
 ) -> dict[str, Any]:
-    """Corruptions of labels and pixels under feature maps: what each inductive bias loses."""
-    return _settings(study, settings.corruption_settings(features, seeds))
+    """Corruptions of labels and pixels under feature maps (default: none, and gabor for images): what each loses."""
+    maps, notes = _maps(study, features)
+    return _settings(study, settings.corruption_settings(maps, seeds), notes)
 
 
 def ask_norms(
     study: Study,
     kernels: Sequence[str] = ("gaussian", "laplacian", "matern", "arc_cosine"),
-    features: Sequence[str] = ("none", "gabor"),
+    features: Sequence[str] | None = None,
     ridges: Sequence[float] = settings.RIDGES,
 ) -> dict[str, Any]:
-    """Norm against test error over kernels, features and ridges, with rank correlations."""
-    return _settings(study, settings.norm_settings(kernels, features, ridges))
+    """Norm against test error over kernels, feature maps (default: none, and gabor for images) and ridges, with rank
+    correlations."""
+    maps, notes = _maps(study, features)
+    return _settings(study, settings.norm_settings(kernels, maps, ridges), notes)
+
+
+def _maps(study: Study, asked: Sequence[str] | None) -> tuple[Sequence[str], list[str]]:
+    """The feature maps to compare, and what is to be said where the data set has decided them."""
+    inputs = study.experiment.inputs
+    dataset = inputs.data.load(inputs.seed)
+    images = dataset.image_shape is not None
+    if asked is not None:
+        unfit = [name for name in asked if name != "none" and not images]
+        if unfit:
+            raise InputError(
+                f"maps: got {', '.join(unfit)}, expected none, as {dataset.name} has no images; leave it out"
+            )
+        return asked, []
+    if images:
+        return ("none", "gabor"), []
+    note = f"features: {dataset.name} has no images: its columns are taken as they are, no feature map beside them"
+    study.progress.note(note)
+    return ("none",), [note]
 
 
 def _curve_point(rows: KernelRows, n: int, seed: int, threads: int | None) -> dict[str, Any]:
@@ -259,7 +293,7 @@ def _random_features(rows: KernelRows, p: int, seed: int, threads: int | None) -
     return asdict(double_descent.random_features(rows, p, seed, threads))
 
 
-def _settings(study: Study, wanted: Iterable[settings.Setting]) -> dict[str, Any]:
+def _settings(study: Study, wanted: Iterable[settings.Setting], notes: list[str]) -> dict[str, Any]:
     wanted, base = list(wanted), study.experiment.to_dict()
     if study.experiment.inputs.features or study.experiment.inputs.corruption:
         raise InputError(
@@ -282,7 +316,8 @@ def _settings(study: Study, wanted: Iterable[settings.Setting]) -> dict[str, Any
         },
     }
     data = study.experiment.inputs.data
-    return study.record({"rows": made, "norm_against_test_error": correlations}, {"dataset": data.dataset})
+    content = {"rows": made, "norm_against_test_error": correlations, "notes": notes}
+    return study.record(content, {"dataset": data.dataset if data.train is None else data.train.stem})
 
 
 def _kernel_rows(study: Study) -> tuple[KernelRows, str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.kernel_ridge import KernelRidge
+from sklearn.linear_model import RidgeCV
 
 import kernelfit
 from kernelfit.errors import InputError
@@ -45,6 +47,26 @@ def test_it_is_the_solution_of_that_ridge_given_as_a_number(noisy):
     given = kernelfit.solve(x, y, gamma=5.0, ridge=chosen.ridge)
     np.testing.assert_array_equal(chosen.alpha, given.alpha)
     assert given.ridge_choice is None
+
+
+def test_leave_one_out_and_the_path_are_those_of_scikit_learn(rng):
+    x, y = rng.standard_normal((90, 6)), rng.standard_normal((90, 2))
+    choice = kernelfit.solve(x, y, kernel="linear", ridge="auto").ridge_choice
+    ridges = [trial.ridge for trial in choice.trials if trial.ridge > 0]
+    theirs = RidgeCV(alphas=ridges, fit_intercept=False, store_cv_results=True).fit(x, y)
+    mine = [trial.loo_rmse for trial in choice.trials if trial.ridge > 0]
+    np.testing.assert_allclose(mine, np.sqrt(theirs.cv_results_.mean(axis=(0, 1))), rtol=1e-8)
+    assert choice.ridge == theirs.alpha_
+    solution = kernelfit.solve(x, y, gamma=0.2, ridge=0.3)
+    left_out = solution.leave_one_out()
+    np.testing.assert_allclose(
+        solution.predict(x[:9] + 0.1),
+        KernelRidge(kernel="rbf", gamma=0.2, alpha=0.3).fit(x, y).predict(x[:9] + 0.1),
+    )
+    for row in (0, 89):
+        others = np.delete(np.arange(90), row)
+        model = KernelRidge(kernel="rbf", gamma=0.2, alpha=0.3).fit(x[others], y[others])
+        np.testing.assert_allclose(left_out[row], model.predict(x[[row]])[0], rtol=1e-8, atol=1e-12)
 
 
 def test_ridges_are_multiples_of_the_mean_diagonal(rng, backend):

@@ -43,6 +43,19 @@ def test_a_power_law_is_found_again():
     assert extrapolate(points[:6], "test_error") is None  # three sizes
 
 
+def test_the_error_of_what_is_extrapolated_is_that_of_noisy_curves():
+    rng, sizes = np.random.default_rng(2), (100, 200, 400, 800, 1600, 3200)
+    values, errors = [], []
+    for _ in range(60):
+        noisy = [0.02 + 3 * n**-0.7 + 2e-4 * rng.standard_normal() for n in sizes]
+        fit = extrapolate(
+            [CurvePoint(n, 0, 0.0, e, 1.0, 0.1) for n, e in zip(sizes, noisy, strict=True)], "test_error"
+        )
+        values.append(fit.at(30_000))
+        errors.append(fit.error(30_000))
+    assert 0.5 * np.std(values) < np.median(errors) < 2 * np.std(values)
+
+
 def test_sizes_end_at_n():
     assert sizes_up_to(1000)[-1] == 1000
     assert sizes_up_to(1000)[0] == 50

@@ -2,12 +2,14 @@
 
 import json
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from kernelfit import Experiment
 from kernelfit.cli import root
 from kernelfit.errors import InputError
+from kernelfit.report import studies, study_figures
 from kernelfit.study import questions
 from kernelfit.study.questions import STUDIES, Study, ask_curve, ask_inputs, ask_interpolants
 
@@ -50,6 +52,86 @@ def test_a_command_prints_a_table_draws_a_figure_and_stores_the_record(name, tmp
     assert again.exit_code == 0, (again.output, again.exception)
     rows = "labellings" if name == "complexity" else "rows"
     assert json.loads(again.stdout)[rows] == record[rows]
+
+
+@pytest.fixture
+def table(tmp_path):
+    rng = np.random.default_rng(4)
+    y = np.arange(90) % 3
+    X = rng.normal(size=(90, 7)) + 2.0 * np.eye(3, 7)[y]
+    path = tmp_path / "flowers.csv"
+    lines = [
+        ",".join(f"{value:.5f}" for value in row) + f",class{label}" for row, label in zip(X, y, strict=True)
+    ]
+    path.write_text("\n".join([",".join([*"abcdefg", "label"]), *lines]))
+    return path
+
+
+@pytest.mark.parametrize("name", ["inputs", "norms"])
+def test_a_table_is_studied_as_it_is_which_is_said(name, table):
+    options = ["--train", str(table), "--threads", "1", "--json", "-"]
+    more = {"inputs": ["--seeds", "2"], "norms": ["--kernels", "gaussian,matern", "--ridges", "0"]}[name]
+    result = CliRunner().invoke(root, ["study", name, *options, *more])
+    assert result.exit_code == 0, (result.output, result.exception)
+    record = json.loads(result.stdout)
+    assert {row["features"] for row in record["rows"]} == {"none"}
+    assert record["notes"] == [
+        "features: flowers has no images: its columns are taken as they are, no feature map beside them"
+    ]
+    assert record["dataset"] == "flowers"
+    asked = CliRunner().invoke(root, ["study", name, *options, *more, "--maps", "none,gabor"])
+    assert str(asked.exception) == (
+        "--maps: got gabor, expected none, as flowers has no images; leave it out"
+    )
+
+
+def test_settings_are_averaged_over_their_draws():
+    experiment = Experiment("digits", n_train=60, n_test=30, gamma=0.1, threads=1)
+    record = ask_inputs(Study("inputs", experiment), ["none"], seeds=(0, 1))
+    true, random, *_ = studies.settings_rows(record)
+    assert (true["name"], true["seeds"], random["name"], random["seeds"]) == (
+        "none, true",
+        1,
+        "none, random-labels",
+        2,
+    )
+    norms = [row["rkhs_norm"] for row in record["rows"] if row["corruption"] == "random-labels"]
+    assert random["rkhs_norm"] == pytest.approx(np.mean(norms))
+    assert random["rkhs_norm_std"] == pytest.approx(np.std(norms, ddof=1))
+    bars, _ = study_figures.charts(record)
+    assert bars.series[0].spread[1] == pytest.approx(100 * random["test_error_std"])
+
+
+def test_interpolants_are_drawn_anew_with_every_seed():
+    experiment = Experiment("digits", n_train=40, n_test=20, gamma=0.1, threads=1)
+    rows = ask_interpolants(Study("interpolants", experiment), scales=(3.0,), seeds=(0, 1))["rows"]
+    first, second = ([row for row in rows if row["seed"] == seed] for seed in (0, 1))
+    assert [row["name"] for row in first] == [row["name"] for row in second]
+    assert first[0]["rkhs_norm"] == pytest.approx(second[0]["rkhs_norm"], rel=1e-12)  # the one of least norm
+    assert first[-1]["rkhs_norm"] != second[-1]["rkhs_norm"]
+
+
+def test_what_was_interrupted_gives_the_same_bits(tmp_path, monkeypatch):
+    def ask(out):
+        experiment = Experiment("digits", n_train=60, n_test=30, gamma=0.1, threads=1)
+        record = ask_curve(Study("curve", experiment, out), sizes=[20, 30, 60], seeds=(0, 1))
+        return [{name: row[name] for name in row if name != "seconds"} for row in record["rows"]]
+
+    whole, point, points = ask(tmp_path / "whole"), questions._curve_point, []
+
+    def until_killed(*arguments):
+        if len(points) == 4:
+            raise KeyboardInterrupt
+        points.append(arguments)
+        return point(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(questions, "_curve_point", until_killed)
+        with pytest.raises(KeyboardInterrupt):
+            ask(tmp_path / "killed")
+    monkeypatch.setattr(questions, "_curve_point", lambda *each: points.append(each) or point(*each))
+    assert ask(tmp_path / "killed") == whole
+    assert len(points) == 6  # none of them twice
 
 
 def test_a_folder_of_other_parameters_is_refused(tmp_path):
