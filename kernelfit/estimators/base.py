@@ -98,7 +98,7 @@ class KernelEstimator(BaseEstimator):
         rows = on_host(X, "X")
         try:
             return validate_data(self, rows, dtype=DTYPES, accept_sparse=self._sparse, **options)
-        except ValueError:
+        except (ValueError, TypeError):
             refuse_words(rows, "X")
             raise
 

@@ -28,6 +28,8 @@ def as_array(values: ArrayLike, name: str) -> NDArray[Any]:
     try:
         array = np.asarray(values)
     except (ValueError, TypeError, OverflowError) as error:
+        if hasattr(values, "columns"):
+            refuse_words(values, name)
         reason = str(error).splitlines()[0]
         raise InputError(
             f"{name}: cannot be made an array ({reason}), expected rows of equal length"
@@ -51,7 +53,7 @@ def refuse_foreign(values: Any, name: str) -> None:
 
 
 def refuse_words(values: Any, name: str) -> None:
-    """Raise `InputError` where columns of a frame or an array hold words, with what makes them numbers."""
+    """Raise `InputError` where columns of a frame or an array hold words or dates, with what makes them numbers."""
     names = getattr(values, "columns", None)
     if names is None:
         array = np.asarray(values)
@@ -59,6 +61,7 @@ def refuse_words(values: Any, name: str) -> None:
             return
         columns = dict(enumerate(array.T))
     else:
+        _refuse_dates(values, name)
         columns = {column: np.asarray(values[column], dtype=object) for column in names}
     words = {column: word for column, cells in columns.items() if (word := _word(cells)) is not None}
     if not words:
@@ -68,6 +71,17 @@ def refuse_words(values: Any, name: str) -> None:
         f"{name}: got words such as {first!r:.40} in column{'s' if len(words) > 1 else ''} {listed}, expected numbers; "
         f"encode them, by make_column_transformer((OneHotEncoder(handle_unknown='ignore', sparse_output=False), "
         f"[{listed}]), remainder='passthrough') of scikit-learn"
+    )
+
+
+def _refuse_dates(frame: Any, name: str) -> None:
+    dates = [column for column in frame.columns if np.asarray(frame[column]).dtype.kind in "mM"]
+    if not dates:
+        return
+    listed, first = ", ".join(map(repr, dates)), f"{name}[{dates[0]!r}]"
+    raise InputError(
+        f"{name}: got dates in column{'s' if len(dates) > 1 else ''} {listed}, expected numbers; make them such, as "
+        f"days since the first: ({first} - {first}.min()) / numpy.timedelta64(1, 'D')"
     )
 
 

@@ -347,3 +347,13 @@ def test_words_in_a_frame_are_named_with_what_encodes_them(dtype: Any) -> None:
     encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
     columns = make_column_transformer((encoder, ["fuel"]), remainder="passthrough")
     assert_allclose(make_pipeline(columns, KernelInterpolator()).fit(frame, y).predict(frame), y, atol=1e-9)
+
+
+def test_dates_in_a_frame_are_named() -> None:
+    frame = pd.DataFrame({"day": pd.date_range("2020-01-01", periods=5), "a": range(5)})
+    message = r"^X: got dates in column 'day', expected numbers; make them such, as days since the first"
+    for call in (KernelInterpolator().fit, kernelfit.solve):
+        with pytest.raises(InputError, match=message):
+            call(frame, range(5))
+    days = frame.assign(day=(frame["day"] - frame["day"].min()) / np.timedelta64(1, "D"))
+    assert_allclose(KernelInterpolator().fit(days, range(5)).predict(days), range(5), atol=1e-9)
