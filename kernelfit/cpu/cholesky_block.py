@@ -32,77 +32,70 @@ _TASK, _TASKS = 96, 8
 _WORTH_HELP = 420
 
 
+# Parts of a thread.
+_ALONE, _LEADER, _HELPER = 0, 1, 2
+
+
 def factor(a: NDArray[Any], backend: CpuBackend | None = None) -> tuple[int, float]:
     """A (n, n), C-ordered, <- L, zeros above its diagonal: 0, or the 1-based order of the first minor that is not
     positive, as LAPACK's `info`, and the pivot there. Threads of `backend` help with large ones."""
     one, n, rows = a.dtype.type(1), len(a), blas.rows_of(a)
     threads = 1 if backend is None or n < _WORTH_HELP else backend.threads
     if threads == 1:
-        return _factor(rows, n, packed_block(), one)
+        return _work(_ALONE, 0, rows, n, packed_block(), one)
     told: list[tuple[int, float]] = []
     claims = new_claims()
     address = claims.ctypes.data
 
     def work(role: int) -> None:
-        if role > 0:
-            _help(address, rows, n, packed_block(), one)
-        else:
-            told.append(_lead(address, rows, n, packed_block(), one))
+        answer = _work(role, address, rows, n, packed_block(), one)
+        if role == _LEADER:
+            told.append(answer)
 
     assert backend is not None
-    backend.run(work, range(threads))  # the leader's part is taken first
+    backend.run(work, [_LEADER] + (threads - 1) * [_HELPER])  # the leader's part is taken first
     return told[0]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _factor(a: Any, n: int, packed: Any, one: Any) -> tuple[int, float]:
-    for start in range(0, n, _BLOCK):
-        stop = min(start + _BLOCK, n)
-        _update(a, start, (start, n), packed, one)
-        info, pivot = _factor_top(a, start, stop, packed, one)
-        if info:
-            return info, pivot
-        _solve(a, start, (stop, n), packed, one)
-    return 0, 0.0
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _lead(claims: int, a: Any, n: int, packed: Any, one: Any) -> tuple[int, float]:
-    total = 0
-    for start in range(0, n, _BLOCK):
-        stop = min(start + _BLOCK, n)
-        tasks, stage = _tasks(n - stop), start // _BLOCK * 2 + 1
-        if start:
-            publish(claims, stage)
-            _update(a, start, (start, stop), packed, one)
-        info, pivot = _factor_top(a, start, stop, packed, one)
-        if start:
-            _take_part(claims, stage, a, n, packed, one)
-            total += tasks
-            wait(claims, total)
-        if info:
-            publish(claims, OVER)
-            return info, pivot
-        publish(claims, stage + 1)
-        _take_part(claims, stage + 1, a, n, packed, one)
-        total += tasks
-        wait(claims, total)
-    publish(claims, OVER)
-    return 0, 0.0
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _help(claims: int, a: Any, n: int, packed: Any, one: Any) -> None:
+def _work(role: int, claims: int, a: Any, n: int, packed: Any, one: Any) -> tuple[int, float]:
+    """The part of one thread: all of it alone, the leader's, or a helper's; one function, which is compiled once."""
     last = 0
-    while True:
+    while role == _HELPER:
         stage = stage_of(claims)
         if stage == OVER:
-            return
+            return 0, 0.0
         if stage == last:
             pause()
             continue
         _take_part(claims, stage, a, n, packed, one)
         last = stage
+    total = 0
+    info, pivot = 0, 0.0
+    for start in range(0, n, _BLOCK):
+        stop = min(start + _BLOCK, n)
+        tasks, stage = _tasks(n - stop), start // _BLOCK * 2 + 1
+        if start and role == _LEADER:
+            publish(claims, stage)
+        if start:
+            _update(a, start, (start, stop if role == _LEADER else n), packed, one)
+        info, pivot = _factor_top(a, start, stop, packed, one)
+        if start and role == _LEADER:
+            _take_part(claims, stage, a, n, packed, one)
+            total += tasks
+            wait(claims, total)
+        if info:
+            break
+        if role == _ALONE:
+            _solve(a, start, (stop, n), packed, one)
+            continue
+        publish(claims, stage + 1)
+        _take_part(claims, stage + 1, a, n, packed, one)
+        total += tasks
+        wait(claims, total)
+    if role == _LEADER:
+        publish(claims, OVER)
+    return info, pivot
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -151,10 +144,11 @@ def _update(a: Any, start: int, rows: Any, packed: Any, one: Any) -> None:
     first, last = rows
     top, left = a[0] + start * line, a[0] + first * line
     width = min(_BLOCK, last - start)
+    down = start < 0  # no literal: products are compiled once for all who call them
     add_product_compiled(
         -one,
-        (left, a[1], False),
-        (top, a[1], False),
+        (left, a[1], down),
+        (top, a[1], down),
         one,
         (left + start * size, a[1]),
         (last - first, width, start),
@@ -188,4 +182,5 @@ def _solve(a: Any, start: int, rows: Any, packed: Any, one: Any) -> None:
     for i in range(start, start + _BLOCK):
         for j in range(first, last):
             clear_number(a[0] + i * line + j * size, one)
-    solve_rows((a[0] + first * line + start * size, a[1]), (last - first, _BLOCK), packed, one)
+    width = min(_BLOCK, first - start)  # no literal, likewise
+    solve_rows((a[0] + first * line + start * size, a[1]), (last - first, width), packed, one)
