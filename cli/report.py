@@ -35,6 +35,7 @@ RECORDS = (
     *(f"{study}.json" for study in STUDIES),
     "table3.json",
     "section5.json",
+    "section5/section5.json",
     *(f"{target}.json" for target in deep_exhibits.TARGETS),
     FEATURES,
 )

@@ -224,7 +224,8 @@ def _reproduce(
     hardware = options.hardware(values)
     schedule = {name: values.pop(name) for name in ("stack", "at_once", "minutes")}
     seeds = options.seeds(values.pop("seeds"))
-    request = deep.Request(tuple(dict.fromkeys(targets)), seeds, options.recipe_changes(values))
+    line = command_line(context)
+    request = deep.Request(tuple(dict.fromkeys(targets)), seeds, options.recipe_changes(values), line)
     data_dir = _image_folder(request.targets, images, data_dir)
     if only_plan:
         record = _plan(request, hardware, schedule["stack"])
@@ -238,7 +239,7 @@ def _reproduce(
     if not options.leads():
         return
     if json_target is not None:
-        json_output.write({**record, "command": command_line(context)}, json_target)
+        json_output.write({**record, "command": line}, json_target)
     if json_target != json_output.STDOUT:
         for part in parts:
             show(part)

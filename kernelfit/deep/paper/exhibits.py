@@ -54,6 +54,8 @@ _OPTIONS = (
 )
 #: runs of a sweep whose losses are drawn in one chart
 _MAX_CURVES = 8
+#: runs of a sweep whose commands are shown
+_MAX_COMMANDS = 12
 
 
 def is_run(record: Record) -> bool:
@@ -142,10 +144,12 @@ def _run(record: Record, path: Path) -> Exhibit:
 
 def _choices(choices: list[Record]) -> Part:
     """What the paper does not say, and what was taken."""
-    grid = Grid(("setting", "value", "why"), words=(2,))
+    grid = Grid(("setting", "taken", "why"), words=(1, 2))
     for choice in choices:
-        if choice.get("value") is not None:
-            grid.add_row(choice["name"].replace("_", " "), str(choice["value"]), choice["reason"])
+        taken = choice["values"] if "values" in choice else [choice.get("value")]
+        shown = ", ".join(str(value) for value in taken if value is not None)
+        if shown:
+            grid.add_row(choice["name"].replace("_", " "), shown, choice["reason"])
     return Part("What the paper leaves open", table=grid) if grid.rows else Part()
 
 
@@ -187,8 +191,13 @@ def _sweep(runs: list[Record], record: Record) -> Exhibit:
     if unfinished:
         table.append(Text(f"not finished: {', '.join(unfinished)}"))
     parts.append(Part("Numbers", table=Group(*table)))
+    commands = [_command(Recipe.from_json(run["recipe"])) for run in runs[:_MAX_COMMANDS]]
     return Exhibit(
-        f"Networks: {len(runs):,} runs", "Every combination that was asked for.", tuple(parts), record
+        f"Networks: {len(runs):,} runs",
+        "Runs side by side: what each fits of its training labels, and what it makes of test rows.",
+        tuple(parts),
+        record,
+        made_by="\n".join(commands),
     )
 
 
@@ -214,7 +223,8 @@ def _reproduction(record: Record) -> Exhibit:
         f"{(record['scaled_down'] or 'at the size of the paper').capitalize()}; beside Zhang et al. (2016).",
         (
             Part("What came out", charts=tuple(charts)),
-            Part("Numbers", table=Group(*tables.reproductions([record]))),
+            Part("Numbers", table=Group(*tables.reproduction(record))),
+            _choices(record["choices"]),
         ),
         record,
     )

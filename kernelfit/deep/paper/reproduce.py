@@ -23,11 +23,13 @@ from kernelfit.storage import json_output
 @dataclass(frozen=True)
 class Request:
     """What to reproduce: targets ("table1", "table2", "table4", "fig1", "fig2"), seeds, and `scale`, the recipe fields
-    that make the grid smaller or other than the paper's (epochs, n, n_test, dataset)."""
+    that make the grid smaller or other than the paper's (epochs, n, n_test, dataset). `command` is what the records say
+    they came from."""
 
     targets: tuple[Target, ...]
     seeds: tuple[int, ...] = (0,)
     scale: dict[str, Any] = field(default_factory=dict)
+    command: str = ""
 
     def __post_init__(self) -> None:
         for target in self.targets:
@@ -122,6 +124,7 @@ def _record(request: Request, target: Target, results: compare.Results, pictures
         "arithmetic": flops.plan(runs) if {r.dataset for r in runs} == {"cifar10"} else None,
         "choices": _all_choices(runs),
         "machine": describe(),
+        "command": request.command,
     }
 
 

@@ -81,6 +81,8 @@ class Drawings:
             for index, series in enumerate(chart.series)
             if many
         ]
+        if not many and chart.series[0].name:
+            legend = [element("span", chart.series[0].name)]
         rules = [
             element("span", element("span", class_="rule", aria_hidden="true"), rule.name)
             for rule in chart.rules

@@ -52,7 +52,7 @@ def table(
     body = []
     for row in rows:
         first, *others = row
-        cells = [element("th", first, scope="row")]
+        cells = [element("th", first, scope="row") if first else element("td")]
         for column, cell in enumerate(others, start=1):
             cells.append(element("td", cell, class_="number" if column >= right_from else None))
         body.append(element("tr", cells))

@@ -55,7 +55,7 @@ def _flat(shown: RenderableType) -> Iterator[RenderableType]:
 def _grid(grid: Grid, caption: str) -> Markup:
     headings = grid.headings if grid.heads else ()
     rows = [[str(cell) for cell in row] for row in grid.rows]
-    shown = _written(headings, rows, set(grid.right), grid.title or caption)
+    shown = _written(headings, rows, set(grid.right), grid.title or caption, titled=bool(grid.title))
     return join((shown, element("p", grid.caption, class_="dim") if grid.caption else ""))
 
 
@@ -73,6 +73,7 @@ def _written(
     right: set[int],
     caption: str,
     styles: list[str] | None = None,
+    titled: bool = False,
 ) -> Markup:
     head = element(
         "thead",
@@ -91,13 +92,14 @@ def _written(
     )
     body = []
     for number, (first, *others) in enumerate(rows):
-        cells = [element("th", first.strip(), scope="row")]
+        name = first.strip()
+        cells = [element("th", name, scope="row") if name else element("td")]
         cells += [element("td", cell, class_=_class(k, right)) for k, cell in enumerate(others, start=1)]
         style = (styles[number] if styles else "").split()
         body.append(element("tr", cells, class_=style[0] if style and style[0] in ("bold", "dim") else None))
     whole = element(
         "table",
-        element("caption", caption, class_="unseen"),
+        element("caption", caption, class_=None if titled else "unseen"),
         head if headings else "",
         element("tbody", body),
     )

@@ -1,0 +1,118 @@
+"""Runs of networks as chapters of a report. No torch here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kernelfit.deep.paper import exhibits
+from kernelfit.deep.recipe import Recipe, choices
+from kernelfit.errors import DataError
+from kernelfit.report.html.page import page
+
+
+def run_record(**changes: Any) -> dict[str, Any]:
+    recipe = Recipe("mlp-1x512", dataset="digits", epochs=2, rates=(0.01,), **changes)
+    history = [
+        {
+            "epoch": epoch,
+            "step": 10 * epoch,
+            "window_steps": [10 * epoch - 5, 10 * epoch],
+            "window_losses": [2.0 / epoch, None if epoch == 2 else 1.0],
+            "online_accuracy": 0.25 * epoch,
+            "train_accuracy": 0.3 * epoch,
+            "test_accuracy": 0.2 * epoch,
+            "clean_accuracy": None,
+            "corrupted_accuracy": None,
+        }
+        for epoch in (1, 2)
+    ]
+    return {
+        "key": recipe.key,
+        "recipe": recipe.to_json(),
+        "status": "finished",
+        "rate": 0.01,
+        "epochs": 2,
+        "steps": 20,
+        "seconds": 1.5,
+        "converged_step": None,
+        "loss": 1.0,
+        "train_accuracy": 0.6,
+        "train_top5": None,
+        "test_accuracy": 0.4,
+        "test_top5": None,
+        "best_test_accuracy": 0.4,
+        "best_test_top5": None,
+        "corrupted_test_error": None,
+        "choices": choices(recipe),
+        "history": history,
+    }
+
+
+def test_a_run_has_its_curves_and_its_command() -> None:
+    exhibit = exhibits.of_record(run_record(crop=True, seed=3), "deep-runs/key/result.json")
+    assert exhibit is not None
+    loss, accuracy = exhibit.parts[0].charts
+    assert loss.series[0].x == (5.0, 10.0, 15.0, 20.0)
+    assert loss.series[0].y == (2.0, 1.0, 1.0, None)
+    assert {series.name: series.y for series in accuracy.series}["test"] == (0.2, 0.4)
+    assert exhibit.command == (
+        "kernelfit deep train --model mlp-1x512 --crop --seed 3 --dataset digits --epochs 2 --rate 0.01"
+    )
+    written = page([exhibit])
+    assert "What the paper leaves open" in written
+    assert exhibit.command in written
+
+
+def test_runs_in_the_folders_of_a_sweep(tmp_path: Path) -> None:
+    for seed in range(2):
+        record = run_record(seed=seed)
+        (tmp_path / record["key"]).mkdir()
+        (tmp_path / record["key"] / "result.json").write_text(json.dumps(record))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "result.json").write_text("{}")
+    results = exhibits.finished_below(tmp_path)
+    assert len(results) == 2
+    (sweep,) = exhibits.of_sweep(results)
+    assert sweep.title == "Networks: 2 runs"
+    assert sweep.parts[0].charts[1].series[1].x == (40.0, 40.0)
+    (single,) = exhibits.of_sweep(results[:1])
+    assert single.title.startswith("Network: mlp-1x512 true seed")
+
+
+def test_a_table_of_the_paper_stands_beside_ours() -> None:
+    cells = [
+        {
+            "row": "mlp-1x512",
+            "column": "neither",
+            "metric": metric,
+            "paper": paper,
+            "paper_fails_to_converge": False,
+            "ours": ours,
+            "spread": None,
+            "difference": None,
+            "within_gate": None,
+        }
+        for metric, paper, ours in (("train_accuracy", 100.0, 99.0), ("test_accuracy", 50.51, None))
+    ]
+    record = {
+        "target": "table1",
+        "scaled_down": None,
+        "cells": cells,
+        "unfinished": [],
+        "runs": 1,
+        "seeds": [0],
+        "choices": [],
+        "command": "kernelfit reproduce table1",
+    }
+    exhibit = exhibits.of_record(record, "table1.json")
+    assert exhibit is not None
+    (chart,) = exhibit.parts[0].charts
+    assert [(series.name, series.x, series.y) for series in chart.series] == [("train", (100.0,), (99.0,))]
+    assert "kernelfit reproduce table1" in page([exhibit])
+    assert exhibits.of_record({"study": "sgd"}, "sgd.json") is None
+    with pytest.raises(DataError, match=r"runs: got table1\.json, whose record lacks 'metric'"):
+        exhibits.of_record({**record, "cells": [{"paper": 1}]}, "table1.json")
