@@ -22,8 +22,8 @@ from benchmarks import harness
 from kernelfit import solve
 from kernelfit.datasets import Dataset
 from kernelfit.experiments.experiment import Experiment
+from kernelfit.experiments.paper import RANDOM_CONV_KERNEL, RANDOM_CONV_OPTIONS
 from kernelfit.experiments.prepare import Checkpoint, stream
-from kernelfit.experiments.specs import KernelSpec
 from kernelfit.progress import Silent
 
 #: of the mean diagonal of K
@@ -80,7 +80,12 @@ def main(words: Sequence[str] | None = None) -> None:
 def experiment(options: argparse.Namespace, seed: int) -> Experiment:
     """Of all rows; `measure` takes its training set out of them."""
     net = {"n_filters": options.filters, "quantise": options.quantise, "random_state": seed}
-    return Experiment("cifar10", features="random-conv", feature_options=net)
+    return Experiment(
+        "cifar10",
+        features="random-conv",
+        feature_options={**RANDOM_CONV_OPTIONS, **net},
+        kernel=RANDOM_CONV_KERNEL,
+    )
 
 
 def measure(data: Dataset, number: int, options: argparse.Namespace) -> dict[str, Any]:
@@ -89,7 +94,8 @@ def measure(data: Dataset, number: int, options: argparse.Namespace) -> dict[str
     taken = replace(data, X_train=data.X_train[part], y_train=data.y_train[part])
     settings = replace(experiment(options, number).solver, ridge=RIDGE)
     features = experiment(options, number).inputs.features
-    prepared = stream(taken, features, KernelSpec("linear"), settings, Checkpoint(), Silent())
+    kernel = experiment(options, number).kernel
+    prepared = stream(taken, features, kernel, settings, Checkpoint(), Silent())
     assert prepared.streamed is not None
     row: dict[str, Any] = {"first_row": part.start, "seed": number, "seconds": prepared.streamed.seconds}
     for name, ridge in (("interpolation", 0.0), ("ridge", RIDGE)):

@@ -3,14 +3,15 @@
     python -m benchmarks.feature_kernels --sums FOLDER --out benchmarks/results/feature_kernels.json
 
 A draw is its own `--n` training rows of CIFAR-10, `--n-test` test rows and filters. The inner products of each draw's
-features are summed once, and stored in `--sums` where that is given; every kernel is formed from them. The error of
-rows left out is what the choice goes by, of the ridge (a multiple of the mean diagonal of K, `RIDGES`) and of all else;
-errors of test rows stand beside it and decide nothing.
+features are summed once, and stored in `--sums` where that is given, with the rows that are finished; every kernel is
+formed from them. The error of rows left out is what the choice goes by, of the ridge (a multiple of the mean diagonal
+of K, `RIDGES`) and of all else; errors of test rows stand beside it and decide nothing.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,27 +27,27 @@ from kernelfit.errors import NotPositiveDefiniteError
 from kernelfit.experiments.experiment import Experiment
 from kernelfit.kernels import ArcCosine, Kernel, Linear, NeuralTangent
 from kernelfit.metrics import error_rate
+from kernelfit.storage import json_output
 from kernelfit.streaming.gram import FeatureGram, feature_gram
 from kernelfit.streaming.protocol import streaming
 
 #: name -> options beside the number of filters and the seed
 FEATURES: dict[str, dict[str, Any]] = {
-    "unit": {},
-    "unit-root": {"power": 0.5},
-    "var10": {"contrast": "var10"},
+    "unit": {"contrast": "unit", "power": 1.0},
+    "unit-root": {"contrast": "unit", "power": 0.5},
+    "var10": {"contrast": "var10", "power": 1.0},
     "var10-root": {"contrast": "var10", "power": 0.5},
     "var10-root-bytes": {"contrast": "var10", "power": 0.5, "quantise": True},
+    "var10-root-flips": {"contrast": "var10", "power": 0.5, "flips": True},
 }
 #: name -> kernel
 KERNELS: dict[str, Kernel] = {
     "linear": Linear(),
     "arc-cosine": ArcCosine(),
     "ntk": NeuralTangent(),
-    "ntk-2": NeuralTangent(2),
-    "ntk-3": NeuralTangent(3),
 }
 #: of the mean diagonal of K
-RIDGES = (0.0, 1e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0)
+RIDGES = (0.0, 1e-3, 1e-2, 3e-2, 0.1, 0.3)
 MAX_BACKWARD_ERROR = 1e-14
 
 
@@ -65,10 +66,14 @@ def main(words: Sequence[str] | None = None) -> None:
         parser.error(
             f"--draws: got {options.draws} of {options.n:,} and {options.n_test:,} rows, expected fewer"
         )
-    rows: list[dict[str, Any]] = []
-    for features in options.features.split(","):
-        for draw in range(options.draws):
-            rows += measured(data, features, draw, options)
+    kernels = options.kernels.split(",")
+    rows = [
+        row
+        for features in options.features.split(",")
+        for draw in range(options.draws)
+        for row in finished(data, features, draw, options)
+        if row["kernel"] in kernels
+    ]
     results = {
         "n": options.n,
         "n_test": options.n_test,
@@ -88,6 +93,24 @@ def main(words: Sequence[str] | None = None) -> None:
         if trial["backward_error"] is not None and not trial["backward_error"] <= MAX_BACKWARD_ERROR
     ]
     harness.finish("benchmarks.feature_kernels", words, options.out, results, faults)
+
+
+def finished(data: Dataset, features: str, draw: int, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """The rows of one draw of one feature map, those that are stored beside its sums where they are."""
+    if options.sums is None:
+        return measured(data, features, draw, options)
+    about = {"n": options.n, "n_test": options.n_test, "filters": options.filters, "ridges": list(RIDGES)}
+    path = options.sums / f"{features}-{draw}.json"
+    if path.exists():
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        if stored["about"] == about and set(options.kernels.split(",")) <= {
+            row["kernel"] for row in stored["rows"]
+        }:
+            rows: list[dict[str, Any]] = stored["rows"]
+            return rows
+    rows = measured(data, features, draw, options)
+    json_output.write({"about": about, "rows": rows}, path)
+    return rows
 
 
 def measured(data: Dataset, features: str, draw: int, options: argparse.Namespace) -> list[dict[str, Any]]:

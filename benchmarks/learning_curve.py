@@ -26,7 +26,7 @@ from kernelfit.cpu.pool import CpuBackend
 from kernelfit.datasets import training_targets
 from kernelfit.errors import NotPositiveDefiniteError
 from kernelfit.experiments.experiment import Experiment
-from kernelfit.experiments.paper import PaperRow, find
+from kernelfit.experiments.paper import RANDOM_CONV_OPTIONS, PaperRow, find
 from kernelfit.features.random_conv import RandomConv
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.source import PanelGram
@@ -120,7 +120,11 @@ def summed(options: argparse.Namespace) -> dict[str, Any]:
         n_train=options.n,
         n_test=options.n_test,
         features="random-conv",
-        feature_options={"n_filters": options.filters, "random_state": options.seed},
+        feature_options={
+            **RANDOM_CONV_OPTIONS,
+            "n_filters": options.filters,
+            "random_state": options.seed,
+        },
     ).inputs
     data = inputs.load(progress)
     targets = training_targets(data)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from benchmarks import harness
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.experiments import gemm_rate
+from kernelfit.experiments.paper import RANDOM_CONV_OPTIONS
 from kernelfit.features.random_conv import RandomConv
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.streaming.host_sums import multiply
@@ -77,7 +78,8 @@ def measure(images: NDArray[np.uint8], filters: int, repeats: int, quantise: boo
 
     Differences are in units of the largest feature; of quantised features half a step is theirs.
     """
-    net = RandomConv(image_shape=SHAPE, n_filters=filters, n_patches=20_000, quantise=quantise).fit(images)
+    options = {**RANDOM_CONV_OPTIONS, "n_filters": filters, "n_patches": 20_000, "quantise": quantise}
+    net = RandomConv(image_shape=SHAPE, **options).fit(images)
     out = np.empty((len(images), net.n_features_out_), np.uint8 if quantise else np.float32)
     rate_before = gemm_rate.measure(np.float32)
     timing = harness.timed(lambda: net.filter_block(images, 0, filters, out=out), repeats)

@@ -288,7 +288,7 @@ def kernel_options(function: Function) -> Function:
         click.option(
             "--kernel",
             type=KernelName(list(KERNELS)),
-            help="[default: gaussian; of features that stream: linear]",
+            help="[default: gaussian; of random-conv: ntk]",
         ),
         click.option(
             "--gamma",

@@ -16,6 +16,7 @@ from kernelfit.device.cuda import CudaDevice
 from kernelfit.device.gram import Strips, put_rows
 from kernelfit.errors import DataError, KernelfitError, NotPositiveDefiniteError
 from kernelfit.experiments.experiment import Experiment
+from kernelfit.experiments.paper import RANDOM_CONV_OPTIONS
 from kernelfit.features import RandomConv
 from kernelfit.gram.points import Points
 from kernelfit.kernels import Gaussian
@@ -130,7 +131,8 @@ def own_kernels(setting: Setting, report: Report) -> dict[str, Any]:
     report(record)
     images = rng.integers(0, 256, (8 if small else 2_048, 32 * 32 * 3), dtype=np.uint8)
     filters = 16 if small else 256
-    net = RandomConv((32, 32, 3), n_filters=filters, n_patches=1_000 if small else 20_000).fit(images)
+    patches = 1_000 if small else 20_000
+    net = RandomConv((32, 32, 3), n_filters=filters, n_patches=patches, **RANDOM_CONV_OPTIONS).fit(images)
     on_device = DeviceNet(device, net, images.dtype)
     block = on_device.prepared(images)
     taken = seconds_of(device, block)
@@ -157,6 +159,7 @@ def random_conv(setting: Setting, report: Report) -> dict[str, Any]:
         patch_size=4 if setting.small else 6,
         pool_size=4 if setting.small else 15,
         n_patches=500 if setting.small else 100_000,
+        **RANDOM_CONV_OPTIONS,
     ).fit(train)
     fitted = time.perf_counter()
     device = setting.open(compute="tf32")

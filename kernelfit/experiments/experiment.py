@@ -21,7 +21,7 @@ from kernelfit.errors import DataError, InputError
 from kernelfit.experiments import record as records
 from kernelfit.experiments.prepare import Checkpoint, Prepared
 from kernelfit.experiments.result import Result
-from kernelfit.experiments.run_dir import claim
+from kernelfit.experiments.run_dir import claim, take_sums
 from kernelfit.experiments.specs import (
     NONE,
     TRUE,
@@ -96,7 +96,7 @@ class Experiment(Settings):
         over the training rows
     centre : whether the mean of a regression's targets is subtracted from them, and added to all predictions: f has no
         constant term of its own
-    kernel : a name of `kernelfit.kernels.KERNELS`; by default gaussian, or linear for features that stream
+    kernel : a name of `kernelfit.kernels.KERNELS`; by default gaussian, for random convolution features ntk
     gamma, gamma_factor, kernel_params : as for `kernelfit.solve`; by default the factor that suits the features
     ridge, jitter, precision, tier, memory, scratch, device, device_memory, threads, engine, scheduler, solver,
         tolerance : as for `kernelfit.solve`; for features that stream the ridge is in units of the mean diagonal of K
@@ -162,7 +162,7 @@ class Experiment(Settings):
         )
         mapped = FeatureSpec(features, _options("feature_options", feature_options))
         inputs = Inputs(data, CorruptionSpec(corruption, corruption_p), mapped, seed, standardise, centre)
-        name = kernel if kernel is not None else ("linear" if mapped.streams else "gaussian")
+        name = kernel if kernel is not None else mapped.default_kernel
         super().__init__(
             inputs,
             KernelSpec(name, gamma, gamma_factor, _options("kernel_params", kernel_params)),
@@ -192,8 +192,10 @@ class Experiment(Settings):
         default = Experiment().to_dict()
         given = self.to_dict() | {"feature_options": self.inputs.features.given}
         given = {name: value for name, value in given.items() if value != default[name]}
-        if given.get("kernel") == "linear" and self.streams:
-            del given["kernel"]
+        if self.kernel.name == self.inputs.features.default_kernel:
+            given.pop("kernel", None)
+        elif "kernel" not in given:  # the default of other rows
+            given["kernel"] = self.kernel.name
         return f"Experiment({', '.join(f'{name}={value!r}' for name, value in given.items())})"
 
     def summary(self) -> str:
@@ -230,8 +232,9 @@ class Experiment(Settings):
         ----------
         run_dir : a new folder to store the run in: factor, solution and record
         resume : continue the unfinished run that is in `run_dir`, if it is of the same problem
-        checkpoint : a file for the sums of features that stream; by default in `run_dir`. Those that are complete are
-            taken from it, for any kernel of the same rows and features
+        checkpoint : a file for the sums of features that stream. Those that are complete are taken from it, for any
+            kernel of the same rows and features. A run has such a file in its folder: beside `run_dir` it names one
+            that is there, which becomes the run's own
         command : what the record says it came from; by default this object and call
 
         Raises
@@ -268,7 +271,9 @@ class Experiment(Settings):
                 f"{self.kernel.name} kernel to be stored there; leave it out"
             )
         remember = {"experiment": self.to_dict(), "command": command}
-        sums = folder / GRAM if checkpoint is None and folder is not None else _path("checkpoint", checkpoint)
+        sums = _path("checkpoint", checkpoint)
+        if folder is not None:
+            sums = folder / GRAM if sums is None else take_sums(sums, folder)
         task = Task.load(self, Checkpoint(sums, folder, remember), command, progress)
         if folder is not None:
             remember["data_digest"] = data_digest(task.dataset)

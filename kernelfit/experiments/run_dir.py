@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
 from kernelfit.errors import InputError
 from kernelfit.runs import folder as run_folder
-from kernelfit.runs.folder import GRAM, RUN
+from kernelfit.runs.folder import GRAM, RUN, make_folder
+from kernelfit.storage import atomic
 
 
 def unfinished(run_dir: Path) -> str | None:
@@ -46,6 +48,28 @@ def claim(run_dir: Path, *, resume: bool = False, streams: bool = False) -> Path
     if (run_dir / GRAM).exists() and not streams:
         raise InputError(f"run_dir: {run_dir} holds {GRAM} of features that stream; name a new folder")
     return run_dir
+
+
+def take_sums(sums: Path, run_dir: Path) -> Path:
+    """Sums of features as the run's own file, which is returned: a link, or a copy where there can be none.
+
+    Neither file is ever changed in place. Raises `InputError` where there are no such sums, or the run has its own.
+    """
+    own = run_dir / GRAM
+    if own.exists():
+        raise InputError(f"checkpoint: got {sums}, but {run_dir} has sums of its own; leave it out")
+    if not sums.is_file():
+        raise InputError(
+            f"checkpoint: got {sums}, which is not there, expected sums that are complete; a run stores its own in "
+            f"{own}, leave it out"
+        )
+    make_folder(run_dir)
+    try:
+        os.link(sums, own)
+    except OSError:
+        with atomic.replacing(own) as draft, sums.open("rb") as file:
+            shutil.copyfileobj(file, draft)
+    return own
 
 
 def require_writable(target: Path) -> None:

@@ -171,6 +171,11 @@ class FeatureSpec:
         return bool(self) and feature_class(self.name).streams
 
     @property
+    def default_kernel(self) -> str:
+        """The kernel that is taken where none is named."""
+        return feature_class(self.name).default_kernel if self else "gaussian"
+
+    @property
     def given(self) -> dict[str, Any]:
         """The options that are not at their defaults."""
         if not self:

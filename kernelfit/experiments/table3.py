@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kernelfit.experiments.experiment import Experiment
-from kernelfit.experiments.paper import ROWS, PaperRow
+from kernelfit.experiments.paper import RANDOM_CONV_KERNEL, RANDOM_CONV_OPTIONS, ROWS, PaperRow
 from kernelfit.experiments.record import OF_A_CHOICE
 from kernelfit.progress import ProgressLike
 from kernelfit.typing import PrecisionName, Tier
@@ -67,8 +67,7 @@ def run_row(
     writes them; `interpolation` is None where K is singular to rounding)."""
     started = time.perf_counter()
     experiment = experiment_of(row, settings, means)
-    checkpoint = means.checkpoint if experiment.streams else None  # the other rows have no sums to store
-    result = experiment.run(checkpoint=checkpoint, command=command, progress=progress)
+    result = experiment.run(checkpoint=means.checkpoint, command=command, progress=progress)
     record = result.record
     return {
         "row": row.name,
@@ -92,6 +91,7 @@ def experiment_of(row: PaperRow, settings: Settings, means: Means) -> Experiment
     options: dict[str, Any] = {}
     if row.filters is not None:
         options = {
+            **RANDOM_CONV_OPTIONS,
             "n_filters": settings.filters,
             "quantise": settings.quantise,
             "random_state": settings.seed,
@@ -103,6 +103,7 @@ def experiment_of(row: PaperRow, settings: Settings, means: Means) -> Experiment
         data_dir=means.data_dir,
         features=row.features,
         feature_options=options,
+        kernel=None if row.filters is None else RANDOM_CONV_KERNEL,
         gamma=None if row.filters is not None else "auto",
         ridge="auto",
         precision=settings.precision,

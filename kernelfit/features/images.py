@@ -83,6 +83,8 @@ class ImageFeatures(TransformerMixin, BaseEstimator):
     image_shape_: ImageShape
     n_features_out_: int
 
+    #: the kernel that `Experiment` and the command line take where none is named
+    default_kernel: ClassVar[str] = "gaussian"
     #: whether there may be too many features to hold at once, so that their Gram is summed over blocks of filters
     streams: ClassVar[bool] = False
     #: rows computed by one task; a subclass lowers it in `_fit` so that the blocks of large images stay small

@@ -23,25 +23,29 @@ _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 @dataclass(frozen=True)
 class Option:
-    """One constructor parameter: its name, default and the lines of the class docstring about it."""
+    """One constructor parameter: its name, default and the lines of the class docstring about it.
+
+    `example` is the default, or where that is None a value of the parameter's type.
+    """
 
     name: str
     default: Any
     help: str
     optional: bool = False
+    example: Any = None
 
     def parse(self, text: str) -> Any:
         """The value that `text` stands for, of the type of the default; lists are separated by commas."""
         if self.optional and text.strip().lower() == "none":
             return None
         try:
-            return _parse(text, self.default)
+            return _parse(text, self.example)
         except ValueError:
             expected = {bool: "true or false", int: "an integer", float: "a number"}.get(
-                type(self.default), "numbers separated by commas"
+                type(self.example), "numbers separated by commas"
             )
             raise InputError(
-                f"{self.name}: got {text!r}, expected {expected}, such as {format_value(self.default)}"
+                f"{self.name}: got {text!r}, expected {expected}, such as {format_value(self.example)}"
             ) from None
 
 
@@ -78,10 +82,18 @@ def options(name: str) -> dict[str, Option]:
             parameter.default,
             helps.get(parameter.name, ""),
             optional="None" in str(parameter.annotation),
+            example=_example(parameter),
         )
         for parameter in parameters
         if parameter.name not in CONTEXT
     }
+
+
+def _example(parameter: inspect.Parameter) -> Any:
+    """The default, or a number for a parameter that may be one and is None."""
+    if parameter.default is None:
+        return {"float | None": 0.5, "int | None": 1}.get(str(parameter.annotation))
+    return parameter.default
 
 
 def _parameter_helps(cls: type) -> dict[str, str]:

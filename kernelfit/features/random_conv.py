@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any, get_args
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from kernelfit.arguments import integer, non_negative, suggests_names
 from kernelfit.cpu import bytes_product
@@ -47,7 +47,11 @@ class RandomConv(StreamingImageFeatures):
     with filters drawn instead of learnt. Columns are ordered (filter, sign, window), so that a block of filters is a
     block of columns.
 
-    With `contrast="unit"` the features depend on the pixels' ratios alone, so there is no `scale` to give.
+    With unit contrast the features depend on the pixels' ratios alone; with var10 the pixels are bytes: there is no
+    `scale` to give. Rows of floats that are integers up to 255, or such integers over 255, count as bytes.
+
+    The defaults, and `default_kernel`, were chosen by leave-one-out on CIFAR-10 (`python -m benchmarks run
+    feature-kernels`). The linear kernel, contrast "unit" and power 1 are what Zhang et al. (2016) seem to have.
 
     Parameters
     ----------
@@ -58,8 +62,10 @@ class RandomConv(StreamingImageFeatures):
     zca : added to the eigenvalues of the patches' covariance, whose trace is at most 1, or with var10 their d; by
         default 0.01, or with var10 0.1
     contrast : `unit`: patches of length 1; `var10`: (p - mean p) / sqrt(var p + 10) as Coates and Ng have it, for
-        pixels of 0 to 255 in bytes: faint patches stay faint
-    power : 1, or 0.5: square roots of the pooled responses
+        pixels of 0 to 255 in bytes: faint patches stay faint; by default var10 for bytes, else unit
+    power : 0.5, square roots of the pooled responses, or 1
+    flips : take for each feature the mean of an image's and its mirror image's: equal for both, at twice the cost of
+        features. For objects, not for digits
     draw : `patches` (whitened training patches), `gaussian` or `laplace` (independent entries)
     pooling : `grid` (3 x 3 windows on the 27 x 27 responses of 6 x 6 patches to 32 x 32 images) or `quadrants`
     pool_size : side of the windows of `grid`, in responses; cut to the response image where larger
@@ -74,6 +80,7 @@ class RandomConv(StreamingImageFeatures):
     Attributes
     ----------
     filters_ : (n_filters, d) in the whitened space, float64, d = patch height * width * channels
+    contrast_ : `unit` or `var10`
     mean_, whitening_ : (d,), (d, d) of the contrast-normalised patches, float64
     windows_ : (down, across) pooling windows; `n_windows_` is their number
     step_ : with `quantise` the smallest power of two so that no more than one in a thousand features of a sample of the
@@ -82,6 +89,7 @@ class RandomConv(StreamingImageFeatures):
     """
 
     default_gamma_factor = 1.0
+    default_kernel = "ntk"
     _rows_per_task = 16
     filters_per_group = FILTERS_PER_GROUP
     all_zero_remedy = "lower threshold: no response of any filter exceeds it"
@@ -102,8 +110,9 @@ class RandomConv(StreamingImageFeatures):
         quantise: bool = False,
         random_state: int = 0,
         threads: int | None = None,
-        contrast: Contrast = "unit",
-        power: float = 1.0,
+        contrast: Contrast | None = None,
+        power: float = 0.5,
+        flips: bool = False,
     ) -> None:
         self.image_shape = image_shape
         self.n_filters = n_filters
@@ -120,11 +129,14 @@ class RandomConv(StreamingImageFeatures):
         self.threads = threads
         self.contrast = contrast
         self.power = power
+        self.flips = flips
 
     scale = 1.0
 
     def _fit(self, rows: NDArray[Any], progress: Progress) -> None:
-        self._check(rows)
+        pixels = as_bytes(rows)
+        self._check(rows, pixels)
+        rows = rows if self.contrast_ == "unit" or pixels is None else pixels
         height, width, channels = self.image_shape_
         down, across = min(self.patch_size, height), min(self.patch_size, width)
         self.patch_shape_ = (down, across, channels)
@@ -163,19 +175,31 @@ class RandomConv(StreamingImageFeatures):
 
     @property
     def device_program(self) -> str | None:
-        return "random-conv"
+        """The program that there is, which takes an image as it is: the means of `flips` are computed on the host."""
+        return None if self.flips else "random-conv"
 
     @property
     def _epsilon(self) -> float:
-        return _ZCA[self.contrast] if self.zca is None else self.zca
+        return _ZCA[self.contrast_] if self.zca is None else self.zca
 
     @property
     def contrast_terms(self) -> tuple[float, float]:
         """root and offset of `patch_statistics`: d^(1/2) (p - mean p) / sqrt(|p - mean p|^2 + 10 d)."""
         values = float(np.prod(self.patch_shape_))
-        return (1.0, 0.0) if self.contrast == "unit" else (values**0.5, 10.0 * values)
+        return (1.0, 0.0) if self.contrast_ == "unit" else (values**0.5, 10.0 * values)
 
-    def _check(self, rows: NDArray[Any]) -> None:
+    def validated(self, X: ArrayLike) -> NDArray[Any]:
+        rows = super().validated(X)
+        if self.contrast_ == "unit":
+            return rows
+        pixels = as_bytes(rows)
+        if pixels is None:
+            raise InputError(
+                f"X: got {rows.dtype} that are no bytes, expected pixels of 0 to 255 as fitted on"
+            )
+        return pixels
+
+    def _check(self, rows: NDArray[Any], pixels: NDArray[np.uint8] | None) -> None:
         for name in ("n_filters", "patch_size", "pool_size", "pool_stride", "n_patches"):
             integer(name, getattr(self, name), 1)
         non_negative("threshold", self.threshold)
@@ -184,10 +208,14 @@ class RandomConv(StreamingImageFeatures):
         if self.power not in (0.5, 1):
             raise InputError(f"power: got {self.power!r}, expected 1 or 0.5")
         integer("random_state", self.random_state, 0)
-        for name, choices in (("draw", DRAWS), ("pooling", POOLINGS), ("contrast", CONTRASTS)):
+        contrast_of_rows: Contrast = "unit" if pixels is None else "var10"
+        self.contrast_ = contrast_of_rows if self.contrast is None else self.contrast
+        for name, choices in (("draw", DRAWS), ("pooling", POOLINGS), ("contrast", (None, *CONTRASTS))):
             if getattr(self, name) not in choices:
-                raise InputError(f"{name}: got {getattr(self, name)!r}, expected one of {', '.join(choices)}")
-        if self.contrast == "var10" and rows.dtype != np.uint8:
+                raise InputError(
+                    f"{name}: got {getattr(self, name)!r}, expected one of {', '.join(map(str, choices))}"
+                )
+        if self.contrast_ == "var10" and pixels is None:
             raise InputError(
                 f"contrast: got var10 with rows of {rows.dtype}, expected bytes, 0 to 255, of which the 10 is; take "
                 "unit"
@@ -275,15 +303,18 @@ class RandomConv(StreamingImageFeatures):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What `quantise` did, in words."""
-        return (f"features rounded to 0 to 255 steps of {self.step_:g}",) if self.quantise else ()
+        """What `quantise` did, and which contrast was taken for rows that are not bytes."""
+        rounded = (f"features rounded to 0 to 255 steps of {self.step_:g}",) if self.quantise else ()
+        guessed = ("contrast unit: that of bytes, var10, is not for rows that are no bytes",)
+        return rounded + (guessed if self.contrast is None and self.contrast_ == "unit" else ())
 
     @property
     def flops_per_image(self) -> float:
         """Floating point operations of the products of one image with all filters: 2 positions d n_filters."""
         height, width, _ = self.image_shape_
         down, across, _ = self.patch_shape_
-        return 2.0 * (height - down + 1) * (width - across + 1) * len(self.mean_) * self.n_filters
+        products = 2.0 * (height - down + 1) * (width - across + 1) * len(self.mean_) * self.n_filters
+        return 2.0 * products if self.flips else products
 
     def _names(self) -> list[str]:
         return [
@@ -293,6 +324,25 @@ class RandomConv(StreamingImageFeatures):
             for y in range(self.windows_[0])
             for x in range(self.windows_[1])
         ]
+
+
+def as_bytes(rows: NDArray[Any]) -> NDArray[np.uint8] | None:
+    """Rows of integers from 0 to 255, or of such integers over 255 where none exceeds 1, as bytes; None for others."""
+    if rows.dtype == np.uint8:
+        return rows
+    low, high = (float(rows.min()), float(rows.max())) if rows.size else (0.0, 0.0)
+    if not (low >= 0 and high <= 255):
+        return None
+    factor = 255.0 if high <= 1 else 1.0
+    pixels = np.empty(rows.shape, np.uint8)
+    for start in range(0, len(rows), 1024):
+        levels = rows[start : start + 1024] * factor
+        part = np.rint(levels)
+        # float32(k / 255) times 255 is off by a rounding of each.
+        if np.abs(levels - part).max(initial=0) > (1e-4 if factor > 1 else 0):
+            return None
+        pixels[start : start + 1024] = part
+    return pixels
 
 
 def group_edges(n_filters: int) -> list[tuple[int, int]]:
@@ -346,21 +396,32 @@ class _Part:
         cuts = (net._row_cuts, net._column_cuts, net._row_windows, net._column_windows)
         sums = backend.scratch("window sums", 2 * (net.n_windows_ + 1), self._widest, np.float32).reshape(-1)
         pooled = backend.scratch("pooled", 1, 2 * net.n_windows_ * self._widest, np.float32)[0]
+        mean = backend.scratch("features", 1, features.shape[1], np.float32)[0]
         for index, pixels in enumerate(rows):
-            responses.take(pixels)
-            for group in self._groups:
-                values = responses.to(group)
-                width = group.stop - group.start
-                cells = sums[: 2 * (net.n_windows_ + 1) * width].reshape(-1, width)
-                whole = pooled[: 2 * net.n_windows_ * width]
-                pool(values, across, cuts, (group.above, group.below), cells, whole)
-                a, b = max(group.start, self._start), min(group.stop, self._stop)
-                columns = net.columns(a - group.start, b - group.start)
-                if net.power != 1:
-                    np.sqrt(whole, out=whole)
-                out = features[index, net.columns(a - self._start, b - self._start)]
-                if net.step_ == 0:
-                    out[...] = whole[columns]
-                    continue
-                unit = 1.0 if features.dtype == np.uint8 else net.step_
-                round_to_steps(whole[columns], np.float32(1 / net.step_), np.float32(unit), out)
+            for side, image in enumerate(self._sides(pixels)):
+                responses.take(image)
+                for group in self._groups:
+                    values = responses.to(group)
+                    width = group.stop - group.start
+                    cells = sums[: 2 * (net.n_windows_ + 1) * width].reshape(-1, width)
+                    whole = pooled[: 2 * net.n_windows_ * width]
+                    pool(values, across, cuts, (group.above, group.below), cells, whole)
+                    if net.power != 1:
+                        np.sqrt(whole, out=whole)
+                    a, b = max(group.start, self._start), min(group.stop, self._stop)
+                    part = whole[net.columns(a - group.start, b - group.start)]
+                    target = mean[net.columns(a - self._start, b - self._start)]
+                    target[...] = part if side == 0 else target + part
+            if net.flips:
+                mean *= np.float32(0.5)
+            if net.step_ == 0:
+                features[index] = mean
+                continue
+            unit = 1.0 if features.dtype == np.uint8 else net.step_
+            round_to_steps(mean, np.float32(1 / net.step_), np.float32(unit), features[index])
+
+    def _sides(self, pixels: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+        """An image, and with `flips` its mirror image."""
+        if not self._net.flips:
+            return (pixels,)
+        return pixels, np.ascontiguousarray(pixels.reshape(self._net.image_shape_)[:, ::-1]).reshape(-1)

@@ -24,6 +24,7 @@ class StreamingImageFeatures(ImageFeatures):
     """
 
     streams = True
+    default_kernel = "linear"
 
     n_filters: int
     #: columns of Z that one filter gives

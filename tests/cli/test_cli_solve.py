@@ -253,9 +253,9 @@ def test_features_come_before_the_kernel() -> None:
     assert record["test_error"] < 0.15
 
 
-def test_random_filters_take_the_linear_kernel() -> None:
+def test_random_filters_take_the_neural_tangent_kernel() -> None:
     record = solve("--n", "100", "--features", "random-conv", "--filters", "80", "--ridge", "1e-6")
-    assert record["kernel"] == {"name": "linear"}
+    assert record["kernel"] == {"name": "ntk", "depth": 1}
     assert record["n_features"] % (2 * 80) == 0
     assert (
         solve("--n", "100", "--features", "random-conv", "--kernel", "gaussian")["kernel"]["name"]

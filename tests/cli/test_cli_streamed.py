@@ -24,7 +24,8 @@ from kernelfit.experiments import prepare
 from kernelfit.features import RandomConv
 from kernelfit.streaming import gram_file
 
-STREAM = ("--n", "200", "--features", "random-conv", "--filters", "200")
+CONV = ("--n", "200", "--features", "random-conv", "--filters", "200")
+STREAM = (*CONV, "--kernel", "linear")
 
 
 def invoke(*arguments: str) -> Result:
@@ -95,7 +96,7 @@ def test_rounding_to_bytes_is_reported_and_exact(never_whole: None, tmp_path: Pa
 
 
 def test_rounding_is_reported_once_on_the_primal_path() -> None:
-    options = ("--n", "100", "--features", "random-conv", "--filters", "5", "--option", "quantise=true")
+    options = ("--n", "100", *CONV[2:-1], "5", "--kernel", "linear", "--option", "quantise=true")
     result = invoke("solve", *options)
     assert result.exit_code == 0, result.output
     assert result.output.count("features rounded to 0 to 255 steps") == 1
@@ -131,14 +132,16 @@ def test_the_table_says_what_the_ridge_is_measured_in() -> None:
 
 
 def test_fewer_features_than_rows_take_the_primal_path() -> None:
-    record = succeed("solve", "--n", "200", "--features", "random-conv", "--filters", "10")
+    record = succeed(
+        "solve", "--n", "200", "--features", "random-conv", "--filters", "10", "--kernel", "linear"
+    )
     assert record["n_features"] < 200
     assert record["rank"] <= record["n_features"]
     assert not record["interpolates"]
 
 
 def test_other_kernels_of_the_features() -> None:
-    record = succeed("solve", *STREAM, "--kernel", "gaussian")
+    record = succeed("solve", *CONV, "--kernel", "gaussian")
     assert record["kernel"]["name"] == "gaussian"
     assert "mean_diagonal" not in record
 
@@ -179,7 +182,7 @@ def test_equal_rows_are_left_out(tmp_path: Path) -> None:
     path = tmp_path / "rows.npz"
     test = {"X_test": data.X_test.reshape(-1, 8, 8), "y_test": data.y_test}
     np.savez(path, X_train=X.reshape(-1, 8, 8), y_train=y, **test)
-    common = ("--features", "random-conv", "--filters", "200", "--train", str(path))
+    common = (*STREAM[2:], "--train", str(path))
     out = tmp_path / "run"
     record = succeed("solve", *common, "--out", str(out))
     assert (record["n_train"], record["n_distinct"]) == (150, 149)
@@ -233,7 +236,7 @@ def killed(killed_once: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(killed_once, tmp_path / "run"))
 
 
-LONG = ("--n", "200", "--features", "random-conv", "--filters", "20000", "--ridge", "1e-3")
+LONG = (*CONV[:-1], "20000", "--kernel", "linear", "--ridge", "1e-3")
 
 
 def test_a_killed_run_resumes_within_its_sums(killed: Path) -> None:
@@ -314,7 +317,7 @@ def not_held(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prepare, "HELD", 0)
 
 
-NTK = (*STREAM, "--kernel", "ntk")
+NTK = (*CONV, "--kernel", "ntk")
 
 
 def test_another_kernel_of_features_that_are_never_held(never_whole: None, tmp_path: Path) -> None:
@@ -334,14 +337,14 @@ def test_another_kernel_of_features_that_are_never_held(never_whole: None, tmp_p
     assert any("K is formed from their inner products" in note for note in record["notes"])
     # Of the same sums: the median rule, a ridge in units of this kernel's diagonal, and no pass over the features.
     before = sums.read_bytes()
-    second = succeed("solve", *STREAM, "--kernel", "gaussian", "--ridge", "auto", "--sums", str(sums))
+    second = succeed("solve", *CONV, "--kernel", "gaussian", "--ridge", "auto", "--sums", str(sums))
     squares = pdist(z.astype(float), "sqeuclidean")
     assert second["kernel"]["gamma"] == pytest.approx(1 / np.median(squares), rel=1e-4)
     assert second["mean_diagonal"] == 1
     assert second["ridge"] == pytest.approx(second["ridge_choice"]["relative"])
     assert second["interpolation"]["train_error"] == 0
     assert sums.read_bytes() == before
-    searched = failure("solve", *STREAM, "--kernel", "gaussian", "--gamma", "auto", "--sums", str(sums))
+    searched = failure("solve", *CONV, "--kernel", "gaussian", "--gamma", "auto", "--sums", str(sums))
     assert str(searched).startswith("--gamma: got 'auto' for features that stream")
 
 
@@ -369,7 +372,7 @@ def test_its_run_is_stored_resumed_checked_and_applied(
     assert np.allclose(again.alpha, alpha, rtol=1e-9, atol=1e-12)
     opened.close()
     # The same sums, as if they were of another kernel: not this factor's K.
-    refused = failure("solve", *STREAM, "--kernel", "arc-cosine", "--out", str(out))
+    refused = failure("solve", *CONV, "--kernel", "arc-cosine", "--out", str(out))
     assert "name a new folder" in str(refused)
 
 
@@ -391,6 +394,23 @@ def test_sums_of_what_does_not_stream_are_refused(tmp_path: Path) -> None:
 
 
 def test_sums_that_a_held_matrix_makes_needless_are_said_not_to_be_written(tmp_path: Path) -> None:
-    few = ("--n", "200", "--features", "random-conv", "--filters", "10")
+    few = ("--n", "200", "--features", "random-conv", "--filters", "10", "--kernel", "linear")
     result = invoke("solve", *few, "--sums", str(tmp_path / "few.h5"))
     assert "few.h5: not written" in result.stderr
+
+
+def test_a_run_of_a_second_kernel_takes_the_sums_of_a_first_one(
+    not_held: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    succeed("solve", *STREAM, "--ridge", "1e-3", "--out", str(first))
+    with monkeypatch.context() as patch:
+        patch.setattr(RandomConv, "filter_block", None)
+        record = succeed("solve", *NTK, "--out", str(second), "--sums", str(first / "gram.h5"))
+    assert record["kernel"]["name"] == "ntk"
+    assert (second / "gram.h5").read_bytes() == (first / "gram.h5").read_bytes()
+    shutil.rmtree(first)
+    assert succeed("resume", str(second))["rkhs_norm"] == record["rkhs_norm"]
+    missing = failure("solve", *NTK, "--out", str(tmp_path / "third"), "--sums", str(first / "gram.h5"))
+    assert str(missing).startswith(f"--sums: got {first}/gram.h5, which is not there")
+    assert not (tmp_path / "third").exists()

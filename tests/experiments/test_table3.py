@@ -111,7 +111,7 @@ def test_rounding_to_bytes_is_a_setting_of_the_streamed_row_alone(images):
 def test_the_streamed_row_is_the_linear_kernel_of_the_features(images):
     record = run_row(find("cifar10", "random-conv"), SETTINGS, Means())
     data = images["cifar10"]
-    net = RandomConv(image_shape=SIZES["cifar10"], n_filters=120).fit(data.X_train)
+    net = RandomConv(image_shape=SIZES["cifar10"], n_filters=120, contrast="unit", power=1).fit(data.X_train)
     z, t = net.transform(data.X_train).astype(float), net.transform(data.X_test).astype(float)
     assert record["chosen"]["kernel"] == {"name": "linear"}
     k, c = z @ z.T, t @ z.T

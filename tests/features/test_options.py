@@ -82,3 +82,12 @@ def test_pairs() -> None:
             pairs((wrong,))
     with pytest.raises(InputError, match="pool_size twice, '3' and '4'"):
         pairs(("pool-size=3", "pool_size=4"))
+
+
+def test_a_number_that_is_none_by_default() -> None:
+    epsilon = options("random-conv")["zca"]
+    assert epsilon.default is None
+    assert (epsilon.parse("0.05"), epsilon.parse("none")) == (0.05, None)
+    with pytest.raises(InputError, match=r"zca: got 'x', expected a number, such as 0.5"):
+        epsilon.parse("x")
+    assert options("random-conv")["contrast"].parse("unit") == "unit"

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_info
 
 from kernelfit.cpu import bytes_product
 from kernelfit.errors import InputError
-from kernelfit.features.random_conv import FILTERS_PER_GROUP, RandomConv, group_edges
+from kernelfit.features.random_conv import FILTERS_PER_GROUP, RandomConv, as_bytes, group_edges
 from kernelfit.features.whitening import Whitening, zca
 
 
@@ -26,7 +26,7 @@ def reference(net: RandomConv, rows: np.ndarray) -> np.ndarray:
                 patch = image[y : y + down, x : x + across].ravel()
                 patch = patch - patch.mean()
                 length = np.linalg.norm(patch)
-                if net.contrast == "var10":
+                if net.contrast_ == "var10":
                     patch = patch / np.sqrt(patch.var() + 10)
                 else:
                     patch = patch / length if length > 1e-9 else np.zeros_like(patch)
@@ -61,9 +61,14 @@ CASES = {
     "patch as large as the image": ((6, 6, 3), 5, {"n_filters": 4}),
     "windows that leave a rest": ((28, 28, 1), 2, {"n_filters": 9}),
     "windows with gaps": ((16, 16, 1), 2, {"n_filters": 4, "pool_size": 2, "pool_stride": 5}),
-    "no threshold, gaussian": ((12, 12, 2), 3, {"n_filters": 8, "threshold": 0.0, "draw": "gaussian"}),
-    "faint patches stay faint": ((14, 14, 3), 3, {"n_filters": 8, "contrast": "var10"}),
-    "square roots": ((14, 14, 1), 3, {"n_filters": 8, "power": 0.5, "threshold": 0.5}),
+    "no threshold, gaussian": (
+        (12, 12, 2),
+        3,
+        {"n_filters": 8, "threshold": 0.0, "draw": "gaussian", "power": 1},
+    ),
+    "faint patches stay faint": ((14, 14, 3), 3, {"n_filters": 8, "contrast": "var10", "power": 1}),
+    "square roots": ((14, 14, 1), 3, {"n_filters": 8, "contrast": "unit", "threshold": 0.5}),
+    "neither": ((14, 14, 1), 3, {"n_filters": 8, "contrast": "unit", "power": 1}),
     "both": ((14, 14, 3), 3, {"n_filters": 8, "contrast": "var10", "power": 0.5, "zca": 0.05}),
     "laplace, even patch": (
         (12, 9, 1),
@@ -95,7 +100,7 @@ def test_threshold_is_active(rng: np.random.Generator) -> None:
     """The cases above would miss an error in t if no response ever passed or failed it."""
     rows = rng.integers(0, 256, (5, 27 * 27), dtype=np.uint8)
     dense, sparse = (
-        RandomConv(n_filters=20, threshold=t, n_patches=500, pool_size=1, pool_stride=1)
+        RandomConv(n_filters=20, threshold=t, n_patches=500, pool_size=1, pool_stride=1, power=1)
         .fit(rows)
         .transform(rows)
         for t in (0.0, 1.0)
@@ -160,7 +165,7 @@ def test_dtypes_and_strides_agree(dtype: type, rng: np.random.Generator) -> None
 
 def test_flat_patches_give_the_response_of_zero(rng: np.random.Generator) -> None:
     rows = rng.integers(0, 256, (4, 100), dtype=np.uint8)
-    net = RandomConv(n_filters=5, n_patches=300).fit(rows)
+    net = RandomConv(n_filters=5, n_patches=300, contrast="unit").fit(rows)
     flat = np.stack([np.zeros(100), np.full(100, 0.1), np.full(100, 1e6 / 3)])
     features = net.transform(flat)
     assert np.isfinite(features).all()
@@ -220,7 +225,28 @@ def test_filters_have_length_one_and_patches_are_white(draw: str, rng: np.random
 )
 def test_refuses(options: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        RandomConv(**options).fit(np.zeros((2, 100)))
+        RandomConv(**options).fit(np.full((2, 100), 0.3))
+
+
+def test_which_rows_are_bytes(rng: np.random.Generator) -> None:
+    """Whatever their dtype; only of others is the contrast another, which is said."""
+    pixels = rng.integers(0, 256, (1100, 36), dtype=np.uint8)
+    for rows in (pixels, pixels.astype(float), pixels / 255, pixels.astype(np.float32) / np.float32(255)):
+        read = as_bytes(rows)
+        assert read is not None
+        assert read.dtype == np.uint8
+        assert np.array_equal(read, pixels)
+    for rows in (pixels - 1.0, pixels + 0.5, pixels * 2.0, rng.random((3, 36)), np.full((1, 36), np.nan)):
+        assert as_bytes(rows) is None
+    net = RandomConv(n_filters=3, n_patches=300).fit(pixels / 255)
+    assert (net.contrast_, net.notes) == ("var10", ())
+    with pytest.raises(
+        InputError, match="X: got float64 that are no bytes, expected pixels of 0 to 255 as fitted on"
+    ):
+        net.transform(rng.random((3, 36)))
+    other = RandomConv(n_filters=3, n_patches=300).fit(rng.random((20, 36)))
+    assert other.contrast_ == "unit"
+    assert other.notes == ("contrast unit: that of bytes, var10, is not for rows that are no bytes",)
 
 
 @pytest.mark.parametrize("kind", [RandomConv, Whitening])
@@ -262,3 +288,24 @@ def test_groups_cover_the_filters_once(n_filters: int) -> None:
     assert [a for a, _ in edges] == [0, *(b for _, b in edges[:-1])]
     assert edges[-1][1] == n_filters
     assert max(b - a for a, b in edges) <= FILTERS_PER_GROUP
+
+
+@pytest.mark.parametrize("quantise", [False, True])
+@pytest.mark.parametrize("vnni", [False, True])
+def test_flips_are_means_of_an_image_and_its_mirror_image(
+    quantise: bool, vnni: bool, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not vnni:
+        monkeypatch.setattr(bytes_product, "available", lambda: False)
+    rows = rng.integers(0, 256, (6, 12 * 11 * 3), dtype=np.uint8)
+    mirrored = rows.reshape(6, 12, 11, 3)[:, :, ::-1].reshape(6, -1)
+    options = {"image_shape": (12, 11, 3), "n_filters": 9, "n_patches": 300, "pool_size": 4, "threshold": 0.3}
+    net = RandomConv(**options, flips=True, quantise=quantise).fit(rows)
+    plain = RandomConv(**options).fit(rows)
+    features = net.transform(rows)
+    assert np.array_equal(features, net.transform(mirrored))
+    expected = (plain.transform(rows) + plain.transform(mirrored)) / 2
+    assert np.abs(features - expected).max() <= 1e-6 + 0.51 * net.step_
+    assert np.abs(features - plain.transform(rows)).max() > 0.1 * features.max()
+    assert np.array_equal(net.filter_block(rows, 2, 7), features[:, net.columns(2, 7)])
+    assert net.flops_per_image == 2 * plain.flops_per_image

@@ -90,6 +90,7 @@ def test_random_conv_features_that_stream_are_studied_as_well():
         n_test=30,
         features="random-conv",
         feature_options={"n_filters": 40, "patch_size": 3},
+        kernel="linear",
         threads=1,
     )
     record = ask_labels(experiment, levels=(0, 1))

@@ -18,7 +18,13 @@ def test_training_rows_come_first_then_test_rows(digits):
 def test_features_that_stream_have_no_kernel_between_test_rows():
     options = {"n_filters": 40, "patch_size": 3}
     experiment = Experiment(
-        "digits", n_train=40, n_test=20, features="random-conv", feature_options=options, threads=1
+        "digits",
+        n_train=40,
+        n_test=20,
+        features="random-conv",
+        feature_options=options,
+        kernel="linear",
+        threads=1,
     )
     with experiment.solved() as solved, pytest.raises(InputError, match=r"^features: this study asks for k"):
         kernel_rows(solved)
