@@ -86,6 +86,10 @@ class Plan:
         )
 
     @property
+    def has_factor(self) -> bool:
+        return self.solver == "cholesky"
+
+    @property
     def layout(self) -> PanelLayout:
         return PanelLayout(self.n, self.panel_width)
 
@@ -132,7 +136,7 @@ class Plan:
         return "\n".join(["Plan", *(f"  {name:<16}{value}" for name, value in lines.items())])
 
     def _stored(self) -> dict[str, str]:
-        if self.solver == "cholesky":
+        if self.has_factor:
             return {"factor": f"{self.precision}, {self.tier} tier, {self.bytes_factor:,} bytes"}
         gram = "K in memory in float32" if self.tier == "ram" else "K formed anew for every product"
         return {

@@ -60,7 +60,8 @@ class Operators:
 @dataclass
 class State:
     """Where the iteration is; `change` is what it has added to `solution` since the last true residual, all (n, c) but
-    directions P and `applied` A P, (n, p). `nearest` is the X whose residual has been the least since then, `least`."""
+    directions P and `applied` A P, (n, p). `nearest` is the X whose residual has been the least since then, `least`;
+    `best` the one of the least measure among those whose true residual was formed."""
 
     solution: Float
     change: Float
@@ -73,6 +74,8 @@ class State:
     iteration: int = 0
     history: list[float] = field(default_factory=list)
     verified: list[Verified] = field(default_factory=list)
+    best: Float | None = None
+    best_measure: float = float("inf")
 
     @classmethod
     def start(cls, operators: Operators, targets: Float) -> State:
@@ -108,7 +111,7 @@ def solve(
     `NotPositiveDefiniteError` where no X is nearer to a solution than 0.
     """
     state = State.start(operators, targets) if state is None else state
-    best: tuple[float, Float, Product] | None = None
+    of_best: Product | None = None
     while True:
         curved = state.iteration < max_iterations and _step(operators, state, targets)
         measured = goal.of_residual(state.residual, state.solution + state.change, targets, state.norm)
@@ -119,14 +122,14 @@ def solve(
             product = _replace(operators, state, targets, goal)
             last = state.verified[-1]
             # A K that is singular to rounding allows an alpha so large that a residual beyond y is small beside it.
-            if last.relative_residual < 1.0 and (best is None or last.measured < best[0]):
-                best = last.measured, state.solution.copy(), product
+            if last.relative_residual < 1.0 and last.measured < state.best_measure:
+                state.best_measure, state.best, of_best = last.measured, state.solution.copy(), product
             reason = _end(state, goal, max_iterations)
             if reason is not None:
-                if best is None:
+                if state.best is None:
                     raise NotPositiveDefiniteError(_no_solution(state))
-                detail = "" if reason == "converged" else "the true residual gets no smaller"
-                return Outcome(best[1], best[2], reason, detail if curved else _NO_CURVATURE, state)
+                detail = "" if reason == "converged" else _DETAILS[reason] if curved else _NO_CURVATURE
+                return Outcome(state.best, of_best or operators.verify(state.best), reason, detail, state)
             if not curved:
                 state.directions = state.directions[:, :0]
                 state.applied = state.applied[:, :0]
@@ -151,6 +154,10 @@ def _no_solution(state: State) -> str:
     )
 
 
+_DETAILS = {
+    "stagnated": "the true residual gets no smaller",
+    "iteration limit": "no more are allowed",
+}
 _NO_CURVATURE = "a direction p has p^T K p <= 0 to rounding"
 
 

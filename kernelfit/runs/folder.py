@@ -3,6 +3,7 @@
 run.h5        rows, targets and every choice made; a folder without it holds no run
 factor.h5     the panels of L
 journal       which panels are finished, with their checksums; see `kernelfit.storage.journal`
+iteration.h5  how far conjugate gradients have come, which have no factor; see `kernelfit.runs.iteration_file`
 solution.h5   the solution, once there is one
 result.json   what was reported; see `kernelfit.runs.result_file`
 weights.h5    of features that stream, for new rows; computed anew where it is missing
@@ -25,7 +26,7 @@ from kernelfit.errors import DataError, StorageError
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.precision import precision_of
 from kernelfit.progress import Progress
-from kernelfit.runs import run_file, solution_file
+from kernelfit.runs import iteration_file, run_file, solution_file
 from kernelfit.runs.identity import differences
 from kernelfit.runs.lock import FolderLock
 from kernelfit.runs.run_file import Record
@@ -42,7 +43,8 @@ from kernelfit.typing import Array
 
 RUN, FACTOR, JOURNAL, SOLUTION, LOCK = "run.h5", "factor.h5", "journal", "solution.h5", "lock"
 GRAM, RESULT, WEIGHTS, ROWS = "gram.h5", "result.json", "weights.h5", "rows"
-_UNFINISHED = tuple(f".{name}." for name in (RUN, FACTOR, JOURNAL, SOLUTION, GRAM))
+ITERATION = "iteration.h5"
+_UNFINISHED = tuple(f".{name}." for name in (RUN, FACTOR, JOURNAL, SOLUTION, GRAM, ITERATION))
 
 
 class Run:
@@ -145,6 +147,21 @@ class Run:
     def finish(self, meta: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
         """Write the solution, as plain data. The journal knows its checksum before it takes its name."""
         solution_file.write(self.folder / SOLUTION, meta, arrays, self._seal)
+        (self.folder / ITERATION).unlink(missing_ok=True)
+
+    def store_iteration(self, meta: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
+        """Where the iteration is, in place of what was stored before. Raises `StorageError`."""
+        iteration_file.write(self.folder / ITERATION, meta, arrays)
+
+    def stored_iteration(self, progress: Progress) -> tuple[dict[str, Any], dict[str, Array]] | None:
+        """What was stored last; None, and a note where it is damaged, where the iteration is to begin."""
+        if not (self.folder / ITERATION).exists():
+            return None
+        try:
+            return iteration_file.read(self.folder / ITERATION)
+        except DataError as error:
+            progress.note(f"{error}; the iteration begins again")
+            return None
 
     def discard(self) -> None:
         """Take everything away that the run put into its folder; a forked child, whose it is not, takes nothing."""
@@ -181,16 +198,12 @@ class Run:
     def _lay_out(self) -> None:
         """A new file for the factor, a new journal, and last the file that makes this folder a run."""
         _sweep(self.folder)
-        dtype = precision_of(self.plan.precision).factor
-        self._file = PanelFile.create(self.folder / FACTOR, self.plan.layout, dtype)
-        self._journal = Journal.create(
-            self.folder / JOURNAL,
-            {
-                "identity": self._record.identity,
-                "offsets": self._file.offsets,
-                "metadata": self._file.metadata_digest(),
-            },
-        )
+        header: dict[str, Any] = {"identity": self._record.identity, "offsets": [], "metadata": ""}
+        if self.plan.has_factor:
+            dtype = precision_of(self.plan.precision).factor
+            self._file = file = PanelFile.create(self.folder / FACTOR, self.plan.layout, dtype)
+            header |= {"offsets": file.offsets, "metadata": file.metadata_digest()}
+        self._journal = Journal.create(self.folder / JOURNAL, header)
         run_file.write(self.folder / RUN, self._record)
 
     def _take_up(self, progress: Progress) -> None:
@@ -202,6 +215,10 @@ class Run:
             self._lay_out()
             return
         refuse_other(self.folder, self._record.identity, contents.header.get("identity"))
+        if not self.plan.has_factor:
+            self._journal = Journal(self.folder / JOURNAL)
+            self._journal.truncate(contents.ends_header if contents.damage else contents.length)
+            return
         file = open_factor(self.folder / FACTOR, self.plan, contents, writable=True)
         if file is None:
             progress.note(f"{self.folder / FACTOR}: missing; every panel is computed again")
@@ -250,7 +267,7 @@ def _sweep(folder: Path) -> None:
 
 def _clear(folder: Path) -> None:
     # run.h5 first: without it the rest is no run.
-    for name in (RUN, JOURNAL, FACTOR):
+    for name in (RUN, JOURNAL, FACTOR, ITERATION):
         (folder / name).unlink(missing_ok=True)
 
 
@@ -282,7 +299,7 @@ def open_run_folder(folder: Path, record: Record, resume: bool, progress: Progre
 
 def require_regular_files(folder: Path) -> None:
     """Raise `StorageError` where a file of a run, which may come from elsewhere, is a symbolic link or a pipe."""
-    for name in (RUN, FACTOR, JOURNAL, SOLUTION, GRAM, LOCK, RESULT, WEIGHTS):
+    for name in (RUN, FACTOR, JOURNAL, SOLUTION, GRAM, LOCK, RESULT, WEIGHTS, ITERATION):
         require_regular(folder / name)
 
 
@@ -331,6 +348,8 @@ def state(folder: Path) -> str:
         return "a finished run"
     contents = journal.read(folder / JOURNAL)
     offsets = (contents.header or {}).get("offsets")
+    if offsets == []:
+        return "an unfinished run of conjugate gradients"
     total = len(offsets) if isinstance(offsets, list) else "?"
     return f"an unfinished run ({len(contents.panels)} of {total} panels)"
 

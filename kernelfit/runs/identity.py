@@ -38,6 +38,8 @@ def identity(
     }
     if source.formula is not None:
         described["formula"] = source.formula.describe()
+    if not plan.has_factor:
+        described["plan"] |= {"solver": plan.solver, "rank": plan.rank, "tier": plan.tier}
     if weights is not None:
         described["weights"] = array_digest(weights)
     same: dict[str, Any] = json.loads(json.dumps(described))

@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import DataError, RefinementError, StorageError
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.placement import TIERS
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.source import PanelGram
+from kernelfit.linalg.conjugate_gradients import backward_error
+from kernelfit.linalg.product import symmetric_product
 from kernelfit.progress import Progress, ProgressLike, as_progress
 from kernelfit.runs import result_file
 from kernelfit.runs.folder import FACTOR, JOURNAL, RESULT, RUN, SOLUTION, WEIGHTS
@@ -87,7 +90,7 @@ def check(
     except (DataError, StorageError) as error:
         report.problems.append(str(error))
         return report
-    report.panels = plan.panels
+    report.panels = plan.panels if plan.has_factor else 0
     if contents.header is None:
         _missing_journal(report, folder, contents)
         return report
@@ -98,12 +101,13 @@ def check(
         report.notes.append(
             "the journal's last line is not complete, as after a crash or while a run is in progress"
         )
-    _check_factor(report, folder, plan, contents, progress)
+    if plan.has_factor:
+        _check_factor(report, folder, plan, contents, progress)
     if contents.solutions and not (folder / SOLUTION).exists():
         report.notes.append(
             "the solution that the journal knows of is not there; kernelfit resume writes it again"
         )
-    elif contents.solutions and report.ok and report.panels_verified == plan.panels:
+    elif contents.solutions and report.ok and report.panels_verified == report.panels:
         report.finished = True
         _check_solution(report, folder, problem, (function, gram, threads), same_versions, progress)
     return report
@@ -181,6 +185,25 @@ def _check_result(report: Check, folder: Path, solution: Solution) -> None:
         report.problems.append(str(error))
 
 
+def _check_residual(
+    report: Check, folder: Path, stored: Solution, threads: int | None, progress: Progress
+) -> None:
+    """The backward error of the stored alpha with K formed afresh, where there is no factor to compute another with."""
+    problem, alpha = stored.problem, stored.alpha
+    with CpuBackend(threads) as backend:
+        product = symmetric_product(
+            problem.source, stored.plan.layout, alpha, backend, with_norm=True, progress=progress
+        )
+    residual = stored.targets - product.values - problem.ridges * alpha
+    report.backward_error = backward_error(residual, problem.norm(product), alpha, stored.targets)
+    limit = _SAME_ERROR * max(stored.certificate.backward_error, float(np.finfo(np.float64).eps))
+    if not report.backward_error <= limit:
+        report.problems.append(
+            f"{folder / SOLUTION}: backward error {report.backward_error:.1e}, recorded "
+            f"{stored.certificate.backward_error:.1e}"
+        )
+
+
 def _check_solution(
     report: Check,
     folder: Path,
@@ -199,6 +222,9 @@ def _check_solution(
         if differing := of_another(stored.problem, meta_of(problem), arrays_of(problem)):
             report.problems.append(f"{folder / RUN}: its {differing} are not those of the solution")
         _check_result(report, folder, stored)
+        if not stored.plan.has_factor:
+            _check_residual(report, folder, stored, threads, progress)
+            return
         again = stored.solve(stored.targets, progress)
     except RefinementError as error:
         report.problems.append(f"{folder / SOLUTION}: the factor gives no solution: {error}")

@@ -25,7 +25,8 @@ def complete(system: System, notes: Notes) -> Solution:
         interruption = None
         if run is not None:
             stack.enter_context(run)
-            interruption = stack.enter_context(Interruption(run.folder, notes.progress))
+            step = "panel" if system.plan.has_factor else "iteration"
+            interruption = stack.enter_context(Interruption(run.folder, notes.progress, step=step))
         try:
             try:
                 answered = _factor_and_answer(system, interruption, notes)
@@ -53,6 +54,8 @@ def _factor_and_answer(system: System, interruption: Interruption | None, notes:
     else:
         with interruption.step_by_step():
             system.factorise(notes.progress, interruption.after)
+            if not system.plan.has_factor:  # what can be resumed is the solve
+                return answer(system, system.problem.targets, notes.progress)
     return answer(system, system.problem.targets, notes.progress)
 
 

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.cpu.tile_products import GROUP
-from kernelfit.errors import InputError
+from kernelfit.errors import InputError, Interrupted
 from kernelfit.gram.cache import cache
 from kernelfit.gram.costs import Costs
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.points import Points
 from kernelfit.gram.protocol import GramSource
 from kernelfit.iterative.block_cg import Operators, Outcome, State, solve
+from kernelfit.iterative.checkpoint import of_data, to_data
 from kernelfit.iterative.columns import kernel_columns
 from kernelfit.iterative.convergence import Convergence
 from kernelfit.iterative.pivoted_cholesky import pivoted_cholesky
@@ -37,6 +38,8 @@ from kernelfit.typing import Float
 
 # Order up to which K is in memory in float64: no time to be saved, and any condition number may come.
 _EXACT = 4_096
+# Seconds between checkpoints, each of which takes a fraction of one.
+_INTERVAL = 20.0
 _ROUNDOFF = {dtype: 0.5 * float(np.finfo(dtype).eps) for dtype in (np.float32, np.float64)}
 
 
@@ -44,12 +47,12 @@ class IterativeSystem:
     """A `kernelfit.solver.system.System` without a factor: it iterates, and what a factor alone tells is refused."""
 
     name = "cpu"
-    run: Run | None = None
     pivots = None
     bytes_read = 0
 
-    def __init__(self, problem: Problem, plan: Plan, backend: CpuBackend) -> None:
-        self.problem, self.plan, self.backend = problem, plan, backend
+    def __init__(self, problem: Problem, plan: Plan, backend: CpuBackend, run: Run | None = None) -> None:
+        self.problem, self.plan, self.backend, self.run = problem, plan, backend, run
+        self._after: Callable[[int], None] = lambda iteration: None
         self.seconds = dict.fromkeys(("gram", "factor"), 0.0)
         self.traffic = dict.fromkeys(("factor_read", "factor_written"), 0)
         self._gram: StoredGram | None = None
@@ -63,11 +66,13 @@ class IterativeSystem:
     def factorise(self, progress: Progress, after_panel: Callable[[int], None] | None = None) -> None:
         """K in memory, where the plan says so, and the preconditioner."""
         problem, backend = self.problem, self.backend
+        self._after = after_panel or self._after
         if self.plan.tier == "ram":
             with self._timed("gram"):
                 self._gram = StoredGram.of(problem.source, self.plan.layout, backend, progress)
                 if problem.n <= _EXACT:
                     self._products = cache(problem.source, self.plan.layout, "gram", backend, progress)
+        self._after(0)
         with self._timed("factor"):
             diagonal = problem.source.diagonal()
             low_rank = pivoted_cholesky(
@@ -97,8 +102,14 @@ class IterativeSystem:
             roundoff=_ROUNDOFF[np.float32 if self._rounds else np.float64],
             single=dtype == np.float32,
         )
-        with _shown(goal, progress) as observe:
-            outcome = solve(operators, targets, goal, observe=observe)
+        checkpoints = _Checkpoints(self.run, targets, self._after)
+        with _shown(goal, progress) as show:
+
+            def observe(state: State) -> None:
+                show(state)
+                checkpoints.after(state)
+
+            outcome = solve(operators, targets, goal, state=checkpoints.stored(progress), observe=observe)
         spent["iterate"] = time.perf_counter() - began - spent["verify"]
         convergence = self._convergence(goal, outcome, targets, spent)
         return Solved(outcome.solution, outcome.product, seconds=spent["verify"], convergence=convergence)
@@ -206,6 +217,41 @@ class IterativeSystem:
         started = time.perf_counter()
         yield
         self.seconds[phase] += time.perf_counter() - started
+
+
+class _Checkpoints:
+    """States of an iteration in the folder of a run, where there is one: every so often, and when it is to stop."""
+
+    def __init__(self, run: Run | None, targets: Float, after: Callable[[int], None]) -> None:
+        self._run, self._targets, self._after = run, targets, after
+        self._last = time.monotonic()
+
+    def stored(self, progress: Progress) -> State | None:
+        """The one to begin from."""
+        data = None if self._run is None else self._run.stored_iteration(progress)
+        if self._run is None or data is None:
+            return None
+        state = of_data(self._run.folder, *data, self._targets)
+        if state is not None:
+            progress.note(f"{self._run.folder}: resumed after iteration {state.iteration:,}")
+        return state
+
+    def after(self, state: State) -> None:
+        if self._run is None:
+            return
+        try:
+            self._after(state.iteration)
+        except Interrupted:
+            self._run.store_iteration(*to_data(state, self._targets))
+            raise
+        if _due(self._last, state):
+            self._run.store_iteration(*to_data(state, self._targets))
+            self._last = time.monotonic()
+
+
+def _due(last: float, state: State) -> bool:
+    """Whether a checkpoint is to be written, the last of which was at the time `last`."""
+    return time.monotonic() - last >= _INTERVAL
 
 
 @contextmanager

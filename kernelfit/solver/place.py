@@ -22,7 +22,7 @@ from kernelfit.solver.cluster_system import ClusterSystem, place_on_cluster, req
 from kernelfit.solver.cpu_system import CpuSystem
 from kernelfit.solver.device_plan import close_all, plan_on_device
 from kernelfit.solver.device_system import DeviceSystem
-from kernelfit.solver.iterative_system import place_iterations
+from kernelfit.solver.iterative_system import IterativeSystem, place_iterations
 from kernelfit.solver.problem import Problem
 from kernelfit.solver.problem_record import record_of
 from kernelfit.solver.resources import Resources
@@ -42,11 +42,11 @@ def place(
     Raises `PlanError` with the bytes that are missing, `DeviceError` and `StorageError`.
     """
     if problem.method.iterates:
+        system = place_iterations(problem, resources, backend, notes)
         if run_dir is not None:
-            raise InputError(
-                "run_dir: got one with solver 'pcg', which has no factor to store; use Solution.save"
-            )
-        return place_iterations(problem, resources, backend, notes)
+            record = record_of(problem, system.plan, notes.lines)
+            system.run = open_run_folder(run_dir, record, resume, notes.progress)
+        return system
     if resources.engine.is_cluster:
         return _on_cluster(problem, resources, backend, notes, run_dir, resume)
     device = resources.device
@@ -70,6 +70,8 @@ def place_again(
 
     The run and the devices are closed where this fails.
     """
+    if problem.method.iterates:
+        return IterativeSystem(problem, run.plan, backend, run)
     if not devices:
         return CpuSystem(problem, run.plan, backend, run.folder, run)
     try:

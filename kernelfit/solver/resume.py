@@ -15,7 +15,7 @@ from kernelfit.cluster.connect import Engine
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device.choose import check_device, open_devices
 from kernelfit.device.protocol import Device
-from kernelfit.errors import DataError, StorageError
+from kernelfit.errors import DataError, InputError, StorageError
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.source import PanelGram, Source, as_source
 from kernelfit.linalg.cholesky import Pivots
@@ -86,7 +86,11 @@ def resume(
                 return solution
         problem, plan, lines = read_run(folder / RUN, function, gram_of(folder, gram))
         sparse = problem.points is not None and problem.points.sparse
-        on_cpu = sparse or where.is_cluster
+        if problem.method.iterates and where.is_cluster:
+            raise InputError(
+                "engine: got dask for a run of conjugate gradients, expected process; leave it out"
+            )
+        on_cpu = sparse or where.is_cluster or problem.method.iterates
         opened = open_devices("cpu" if on_cpu else device, plan.n, progress.note, memory)
         if not (opened or where.is_cluster) and plan.tier in ("device", "cluster"):
             progress.note(f"{folder}: begun on a {plan.tier}, resumed on the CPU")
@@ -148,6 +152,8 @@ def opened(
         )
     solution = Solution.load(folder / SOLUTION, function)
     plan, certificate = solution.plan, solution.certificate
+    if not plan.has_factor:
+        return solution
     file = open_factor(folder / FACTOR, plan, contents, writable=False)
     if file is None or len(contents.panels) != plan.panels:
         raise DataError(
@@ -207,7 +213,7 @@ def _finished(
         progress.note(f"{error}; solved again from the factor")
         return None
     try:
-        fault = _fault_of_factor(folder, solution.plan, progress)
+        fault = _fault_of_factor(folder, solution.plan, progress) if solution.plan.has_factor else None
         if fault is None:
             _restore_run_file(folder, solution, progress)
             progress.note(f"{folder}: this run is finished already")

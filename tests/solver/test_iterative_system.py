@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +11,9 @@ import numpy as np
 import pytest
 
 import kernelfit
-from kernelfit.errors import InputError, NotPositiveDefiniteError, PlanError
+from kernelfit.errors import InputError, Interrupted, NotPositiveDefiniteError, PlanError
 from kernelfit.kernels import Kernel
+from kernelfit.progress import Silent
 from kernelfit.solver import iterative_system
 from kernelfit.solver.solution import Solution
 
@@ -76,7 +79,7 @@ def test_a_tolerance_is_met_and_said(rng: np.random.Generator) -> None:
 
 @pytest.mark.usefixtures("rounds")
 def test_threads_do_not_change_the_bits(rng: np.random.Generator) -> None:
-    X, Y = rng.standard_normal((1_100, 8)), rng.standard_normal((1_100, 7))
+    X, Y = rng.standard_normal((1_100, 12)), rng.standard_normal((1_100, 7))
     one, two = (kernelfit.solve(X, Y, solver="pcg", tolerance=1e-4, threads=threads) for threads in (1, 2))
     assert one.alpha.tobytes() == two.alpha.tobytes()
 
@@ -191,3 +194,87 @@ def test_k_is_formed_anew_where_it_does_not_fit(
     np.testing.assert_allclose(found.alpha, whole.alpha, rtol=0, atol=1e-8 * np.abs(whole.alpha).max())
     with pytest.raises(PlanError, match="memory: "):
         kernelfit.solve(X, y, solver="pcg", memory=memory, tier="ram")
+
+
+class _Killed(BaseException):
+    """What `kill -9` leaves: whatever is on the disk."""
+
+
+def _killed_run(folder: Path, X: Any, Y: Any, iteration: int) -> None:
+    """A run that is killed after a checkpoint at that iteration."""
+    store = iterative_system.Run.store_iteration
+
+    def killed(run: Any, meta: Any, arrays: Any) -> None:
+        store(run, meta, arrays)
+        raise _Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(iterative_system.Run, "store_iteration", killed)
+        patch.setattr(iterative_system, "_due", lambda last, state: state.iteration == iteration)
+        with pytest.raises(_Killed):
+            kernelfit.solve(X, Y, solver="pcg", run_dir=folder)
+
+
+@pytest.mark.usefixtures("rounds")
+def test_a_killed_run_resumes_to_the_same_bits(rng: np.random.Generator, tmp_path: Path) -> None:
+    X, Y = rng.standard_normal((530, 12)), rng.standard_normal((530, 2))
+    whole = kernelfit.solve(X, Y, solver="pcg", run_dir=tmp_path / "whole")
+    assert whole.convergence is not None
+    assert not (tmp_path / "whole" / "iteration.h5").exists()
+    last = int(whole.convergence.verified[0][0]) + 1  # beyond the first true residual
+    for iteration in (3, last):
+        folder, progress = tmp_path / f"killed-{iteration}", Silent()
+        _killed_run(folder, X, Y, iteration)
+        resumed = kernelfit.resume(folder, threads=1, progress=progress)
+        assert f"{folder}: resumed after iteration {iteration:,}" in progress.notes
+        assert resumed.alpha.tobytes() == whole.alpha.tobytes()
+        assert resumed.convergence is not None
+        assert resumed.convergence.history == whole.convergence.history
+        assert kernelfit.open(folder).alpha.tobytes() == whole.alpha.tobytes()
+        report = kernelfit.check(folder)
+        assert report.ok
+        assert report.finished
+
+
+@pytest.mark.usefixtures("rounds")
+def test_an_interrupted_run_stores_where_it_is(
+    rng: np.random.Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, Y = rng.standard_normal((530, 12)), rng.standard_normal((530, 2))
+    step = iterative_system._Checkpoints.after
+
+    def interrupted(checkpoints: Any, state: Any) -> None:
+        if state.iteration == 7:
+            signal.raise_signal(signal.SIGINT)
+        step(checkpoints, state)
+
+    monkeypatch.setattr(iterative_system._Checkpoints, "after", interrupted)
+    with pytest.raises(
+        Interrupted, match="stopped by SIGINT after iteration 7; continue with kernelfit resume"
+    ):
+        kernelfit.solve(X, Y, solver="pcg", run_dir=tmp_path / "run")
+    monkeypatch.undo()
+    assert (tmp_path / "run" / "iteration.h5").exists()
+    report = kernelfit.check(tmp_path / "run")
+    assert report.ok
+    assert not report.finished
+    resumed = kernelfit.solve(X, Y, solver="pcg", run_dir=tmp_path / "run", resume=True)
+    assert resumed.convergence is not None
+    assert resumed.convergence.converged
+
+
+@pytest.mark.usefixtures("rounds")
+def test_other_targets_and_damage_begin_the_iteration_again(rng: np.random.Generator, tmp_path: Path) -> None:
+    X, Y = rng.standard_normal((530, 12)), rng.standard_normal((530, 2))
+    folder, progress = tmp_path / "run", Silent()
+    _killed_run(folder, X, Y, 3)
+    damaged = tmp_path / "damaged"
+    shutil.copytree(folder, damaged)
+    other = kernelfit.solve(X, -Y, solver="pcg", run_dir=folder, resume=True, progress=progress)
+    assert not any("resumed after" in note for note in progress.notes)
+    assert other.convergence is not None
+    assert other.convergence.converged
+    (damaged / "iteration.h5").write_bytes(b"damaged")
+    again = kernelfit.resume(damaged, progress=progress)
+    assert any("the iteration begins again" in note for note in progress.notes)
+    np.testing.assert_array_equal(again.alpha, -other.alpha)

@@ -1,0 +1,63 @@
+"""Where an iteration is, as plain data and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from kernelfit.iterative.block_cg import State
+from kernelfit.iterative.stopping import Verified
+from kernelfit.storage import schema
+from kernelfit.storage.hdf5 import array_digest
+from kernelfit.typing import Array, Float
+
+_ARRAYS = ("solution", "change", "residual", "directions", "applied", "nearest")
+_SIZE = schema.number(finite=False)
+_RULES = {
+    "targets": schema.TEXT,
+    "norm": _SIZE,
+    "least": _SIZE,
+    "best_measure": _SIZE,
+    "iteration": schema.integer(),
+    "history": schema.sequence(_SIZE),
+    "verified": schema.sequence(schema.sequence(schema.number(finite=False), 4)),
+}
+
+
+def to_data(state: State, targets: Float) -> tuple[dict[str, Any], dict[str, Array]]:
+    """JSON and arrays of a state of the iteration for targets (n, c)."""
+    meta = {
+        "targets": array_digest(targets),
+        **{name: getattr(state, name) for name in ("norm", "least", "best_measure", "iteration", "history")},
+        "verified": [
+            [each.iteration, each.relative_residual, each.backward_error, each.measured]
+            for each in state.verified
+        ],
+    }
+    arrays = {name: getattr(state, name) for name in _ARRAYS}
+    return meta, arrays if state.best is None else {**arrays, "best": state.best}
+
+
+def of_data(path: Any, meta: dict[str, Any], arrays: Mapping[str, Array], targets: Float) -> State | None:
+    """The inverse; None where it belongs to other targets. Raises `DataError` where a value breaks its rule."""
+    schema.require(path, meta, _RULES, "iteration")
+    if meta["targets"] != array_digest(targets):
+        return None
+    n, c = targets.shape
+    for name in _ARRAYS:
+        schema.require_array(
+            path, dict(arrays), name, "f", (n, None if name in ("directions", "applied") else c)
+        )
+    copies = {name: np.array(arrays[name], np.float64, order="C") for name in _ARRAYS}
+    return State(
+        **copies,
+        norm=meta["norm"],
+        least=meta["least"],
+        iteration=meta["iteration"],
+        history=list(meta["history"]),
+        verified=[Verified(int(each[0]), *each[1:]) for each in meta["verified"]],
+        best=np.array(arrays["best"], np.float64) if "best" in arrays else None,
+        best_measure=meta["best_measure"],
+    )
