@@ -13,6 +13,7 @@ from kernelfit.typing import Array
 
 from .compressed import DEFLATE_RATIO
 from .faults import damaged, reading
+from .hdf5_heaps import require_ends
 from .keys import Purpose, choose
 from .rows import Rows, check_type, make_rows, values_in
 
@@ -120,6 +121,7 @@ def _read(file: h5py.File, key: str, path: Path, *, labels: bool) -> Array:
         check_type(path, key, dataset.dtype, labels=labels)
     _check_size(dataset, key, path)
     if words:
+        require_ends(path)
         return np.array(dataset.asstr()[()], dtype=np.str_)
     array: Array = dataset[()]
     return array.astype(array.dtype.newbyteorder("="), copy=False)

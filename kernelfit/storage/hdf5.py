@@ -161,6 +161,10 @@ def _read(file: Any, path: Path, version: int, remedy: str) -> tuple[dict[str, A
     """The meta and the data sets of a file, once they are known to be what they should."""
     import h5py
 
+    if (
+        file.attrs.get_id("version").dtype.kind not in "iu"
+    ):  # words lie in a heap, which a forged file may not end
+        raise DataError(f"{path}: its version is not an integer; {remedy}")
     if int(file.attrs["version"]) > version:
         raise DataError(
             f"{path}: version {int(file.attrs['version'])}, expected at most {version}; update kernelfit"

@@ -112,6 +112,7 @@ def _link(kind: Any) -> Callable[[Any], None]:
         (_link(h5py.SoftLink("/kept")), "not a plain array"),
         (lambda file: file.create_group("more"), "not a plain array"),
         (lambda file: file.attrs.update(version=9), "version 9, expected at most 1"),
+        (lambda file: file.attrs.update(version="1"), "version is not an integer"),
         (_described(3), "'meta' is not a plain array"),
         (_described("{}"), "'meta' is not a plain array"),
         (_described(np.bytes_(b"[1")), "not a readable kernelfit test"),
