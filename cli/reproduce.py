@@ -15,6 +15,7 @@ import click
 from rich.console import Console
 
 from kernelfit import deep
+from kernelfit.datasets.corruptions import CORRUPTIONS
 from kernelfit.deep.options import TARGETS, Target
 from kernelfit.deep.paper import tables
 from kernelfit.errors import InputError
@@ -38,6 +39,8 @@ SUMMARY, TEXT, FIGURE = "table3.json", "table3.txt", "table3.png"
 # Columns of the table in a file.
 _WIDTH = 100
 _OUT = "reproduction"
+# Options of table 3 on which its figures depend.
+_SETTINGS = ("n_train", "n_test", "filters", "quantise", "precision", "seed", "corruption")
 # That of the reference figures; the paper gives none.
 _MNIST_GAMMA = 0.02
 
@@ -94,6 +97,14 @@ def command() -> None:
     is_flag=True,
     help="Round their features to bytes: products are then exact, and faster on CPUs with AVX-512 VNNI.",
 )
+@click.option(
+    "--corruption",
+    type=click.Choice(list(CORRUPTIONS)),
+    default="true",
+    show_default=True,
+    help="Of training labels, or of the pixels of both parts: the randomisation tests.",
+)
+@click.option("--corruption-p", type=float, metavar="SHARE", help="Of the labels, for corrupt-labels.")
 @data_dir_option
 @click.option("--precision", type=click.Choice(CPU_PRECISIONS), default="float64", show_default=True)
 @click.option("--tier", type=click.Choice(TIERS), default="auto", show_default=True)
@@ -111,12 +122,14 @@ def table3(
     """Table 3: kernels that fit every label, with its norms and its figure with a ridge.
 
     MNIST without features and with Gabor filters, CIFAR-10 without features and behind a random convolution net.
-    Smaller sizes say so. An interrupted call resumes with the first row that is not finished, within the random
-    convolution net from the last block of filters that was stored.
+    Smaller sizes and a corruption say so. An interrupted call resumes with the first row that is not finished, within
+    the random convolution net from the last block of filters that was stored.
     """
     json_output.check_target(json_target)
+    share = values.pop("corruption_p")
     settings = Settings(
-        **{key: values[key] for key in ("n_train", "n_test", "filters", "quantise", "precision", "seed")}
+        corruption_p=1.0 if share is None else share,
+        **{key: values[key] for key in _SETTINGS},
     )
     means = Means(**{key: values[key] for key in ("data_dir", "memory", "tier", "scratch", "threads")})
     line = command_line(context)

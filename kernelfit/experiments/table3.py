@@ -16,13 +16,13 @@ from kernelfit.experiments.experiment import Experiment
 from kernelfit.experiments.paper import RANDOM_CONV_KERNEL, RANDOM_CONV_OPTIONS, ROWS, PaperRow
 from kernelfit.experiments.record import OF_A_CHOICE
 from kernelfit.progress import ProgressLike
-from kernelfit.typing import PrecisionName, Tier
+from kernelfit.typing import Corruption, PrecisionName, Tier
 
 
 @dataclass(frozen=True)
 class Settings:
     """What the figures of a row depend on: rows taken from the front (None: all), filters and whether their features
-    are rounded to bytes, precision, seed."""
+    are rounded to bytes, precision, seed, and what was done to labels or pixels (see `kernelfit.Experiment`)."""
 
     n_train: int | None = None
     n_test: int | None = None
@@ -30,6 +30,8 @@ class Settings:
     quantise: bool = False
     precision: PrecisionName = "float64"
     seed: int = 0
+    corruption: Corruption = "true"
+    corruption_p: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ def parameters(row: PaperRow, settings: Settings) -> dict[str, Any]:
     given = {"row": row.name, **asdict(settings), "version": version("kernelfit")}
     if row.filters is None:
         del given["filters"], given["quantise"]
+    if settings.corruption == "true":
+        del given["corruption"], given["corruption_p"]
     return given
 
 
@@ -101,6 +105,8 @@ def experiment_of(row: PaperRow, settings: Settings, means: Means) -> Experiment
         n_train=settings.n_train,
         n_test=settings.n_test,
         data_dir=means.data_dir,
+        corruption=settings.corruption,
+        corruption_p=settings.corruption_p,
         features=row.features,
         feature_options=options,
         kernel=None if row.filters is None else RANDOM_CONV_KERNEL,

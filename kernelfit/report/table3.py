@@ -37,6 +37,7 @@ def _summary_row(row: PaperRow, record: dict[str, Any]) -> dict[str, Any]:
         "filters": record["filters"],
         "n_features": record["n_features"],
         "scaled_down": scaled_down(row, record),
+        "corruption": corruption(record),
         "kernel": chosen["kernel"],
         "test_error": without.get("test_error"),
         "rkhs_norm": without.get("rkhs_norm"),
@@ -63,6 +64,13 @@ def scaled_down(row: PaperRow, record: dict[str, Any]) -> list[str]:
     return [f"{name} {ours:,} of {theirs:,}" for name, ours, theirs in sizes if theirs and ours < theirs]
 
 
+def corruption(record: dict[str, Any]) -> str | None:
+    """What was done to labels or pixels, such as `corrupt-labels, p = 0.5`; None for the data as they are."""
+    parameters = record.get("parameters", {})
+    name = parameters.get("corruption")
+    return f"{name}, p = {parameters['corruption_p']:g}" if name == "corrupt-labels" else name
+
+
 def table(content: dict[str, Any]) -> RenderableType:
     """The summary as a person reads it, at most 80 columns wide."""
     grid = Grid(("", "error", "paper", "norm", "paper", "+ridge", "paper"), right=range(1, 7))
@@ -79,12 +87,14 @@ def table(content: dict[str, Any]) -> RenderableType:
         )
     lines: list[RenderableType] = [grid]
     for row in content["rows"]:
-        size = ", ".join(row["scaled_down"]) or "full size"
+        corrupted = row.get("corruption")
+        other = [*row["scaled_down"], *([corrupted] if corrupted else [])]
+        size = ", ".join(other) or "full size"
         ridge = f"ridge {row['ridge_relative']:g} of K's mean diagonal" if row["ridge"] else "ridge 0"
         lines.append(
             Text.assemble(
                 (f"{row['row']}: ", "bold"),
-                (size, "yellow" if row["scaled_down"] else ""),
+                (size, "yellow" if other else ""),
                 "; ".join(
                     [
                         "",

@@ -26,6 +26,8 @@ MEASURED = (
     "condition_estimate",
     "ridge",
 )
+#: share of the labels that `corrupt-labels` draws anew among the corruptions; all of them are `random-labels`
+HALF = 0.5
 #: ridges of `norms`, as arguments of an experiment
 RIDGES = (0.0, 1e-3, 1e-1)
 
@@ -39,17 +41,21 @@ class Setting:
 
 
 def corruption_settings(features: Iterable[str], seeds: Iterable[int]) -> list[Setting]:
-    """Every corruption under every feature map and seed; the data as they are once."""
+    """Every corruption under every feature map and seed, half of the labels where only some are drawn anew; the data as
+    they are once."""
     draws = list(seeds)
     return [
         Setting(
             f"{feature}, {corruption}" + (f", seed {seed}" if len(draws) > 1 else ""),
-            {"features": feature, "corruption": corruption, "seed": seed},
+            {
+                "features": feature,
+                "corruption": corruption,
+                "corruption_p": HALF if corruption == "corrupt-labels" else 1.0,
+                "seed": seed,
+            },
         )
         for feature in features
         for corruption in CORRUPTIONS
-        # Labels that are drawn anew with p = 1 are random labels.
-        if corruption != "corrupt-labels"
         for seed in (draws if corruption != "true" else draws[:1])
     ]
 

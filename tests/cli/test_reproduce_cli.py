@@ -18,6 +18,7 @@ from rich.console import Console
 from kernelfit.cli import root
 from kernelfit.errors import InputError
 from kernelfit.experiments import paper
+from kernelfit.experiments.experiment import Experiment
 from kernelfit.report import table3 as report
 from kernelfit.streaming import gram_file
 
@@ -207,3 +208,29 @@ def render(content: dict[str, Any]) -> str:
     text = io.StringIO()
     Console(file=text, width=100).print(report.table(content))
     return text.getvalue()
+
+
+@pytest.mark.parametrize("corruption", ["random-labels", "shuffled-pixels"])
+def test_a_corruption_is_named_and_no_other_folder_taken(
+    corruption: str, mnist_dir: Path, tmp_path: Path
+) -> None:
+    common = ("--out", str(tmp_path), "--data-dir", str(mnist_dir), *SMALL, "--row", "mnist-none")
+    result = table3(*common, "--corruption", corruption, "--json", "-")
+    (row,) = json.loads(result.stdout)["rows"]
+    assert row["corruption"] == corruption
+    alone = Experiment(
+        "mnist", n_train=120, n_test=60, data_dir=mnist_dir, corruption=corruption, gamma="auto", ridge="auto"
+    ).run()
+    assert row["test_error"] == alone.without_ridge["test_error"]
+    assert row["rkhs_norm"] == pytest.approx(alone.without_ridge["rkhs_norm"], rel=1e-9)
+    with pytest.raises(InputError, match="corruption"):
+        table3(*common)
+    shown = Console(file=io.StringIO(), width=80)
+    shown.print(report.table(json.loads(result.stdout)))
+    assert corruption in " ".join(shown.file.getvalue().split())  # type: ignore[attr-defined]
+
+
+def test_a_share_belongs_to_corrupted_labels(mnist_dir: Path, tmp_path: Path) -> None:
+    common = ("--out", str(tmp_path), "--data-dir", str(mnist_dir), *SMALL, "--row", "mnist-none")
+    with pytest.raises(InputError, match=r"^--corruption-p: got 0.5"):
+        table3(*common, "--corruption-p", "0.5")

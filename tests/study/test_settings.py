@@ -33,7 +33,7 @@ def test_a_setting_without_a_solution_says_why():
 def test_true_labels_are_run_once_and_corruptions_with_every_seed():
     names = [setting.name for setting in corruption_settings(["none"], [0, 1])]
     assert names[0] == "none, true, seed 0"
-    assert len(names) == 1 + 4 * 2
+    assert len(names) == 1 + 5 * 2
 
 
 def test_every_kernel_feature_and_ridge_is_named():
