@@ -61,6 +61,27 @@ def timed(
     return Timing(tuple(seconds[warm_up:]))
 
 
+#: seconds after which no thread of OpenBLAS spins any more: for 2^28 ticks after their work they take a core from ours
+REST = 0.3
+# Seconds of calls in a turn, two calls at least.
+_TURN = 0.05
+
+
+def turn(ours: Callable[[], float | None], other: Callable[[], float | None]) -> tuple[float, float]:
+    """Least seconds of calls of ours, then of the other's, after a rest each; a call may tell its own seconds."""
+    least = []
+    for work in (ours, other):
+        time.sleep(REST)
+        taken: list[float] = []
+        ends = time.perf_counter() + _TURN
+        while len(taken) < 2 or time.perf_counter() < ends:
+            started = time.perf_counter()
+            told = work()
+            taken.append(time.perf_counter() - started if told is None else told)
+        least.append(min(taken))
+    return least[0], least[1]
+
+
 def parser(doc: str | None) -> argparse.ArgumentParser:
     """A parser that shows the first line of the benchmark's docstring and takes `--out`."""
     made = argparse.ArgumentParser(description=doc.splitlines()[0] if doc else None)

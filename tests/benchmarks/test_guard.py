@@ -22,7 +22,7 @@ def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def measured(monkeypatch: pytest.MonkeyPatch, *medians: float) -> list[float]:
     """Measurements of the ratio one after the other, four pairs each."""
     values = [value for median in medians for value in [median] * 4]
-    monkeypatch.setattr(guard, "RATIOS", {"speed": lambda: guard.Ratio("speed", lambda: values.pop(0), 3)})
+    monkeypatch.setattr(guard, "RATIOS", {"speed": lambda: guard.Ratio("speed", lambda: values.pop(0))})
     return values
 
 
@@ -69,6 +69,8 @@ def test_the_recorded_ratios_are_those_that_are_measured() -> None:
 
 def test_every_kind_of_ratio_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard.gemm_rate, "measure", lambda dtype, order: 1e9)
+    monkeypatch.setattr(guard.harness, "REST", 0.0)
+    monkeypatch.setattr(guard.harness, "_TURN", 0.0)
     pairs = [
         guard.share_of_gemm(80, "float64"),
         guard.share_of_gemm(80, "mixed"),
@@ -81,5 +83,6 @@ def test_every_kind_of_ratio_is_measured(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_wrong_answer_has_no_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "MAX_BACKWARD_ERROR", 0.0)
+    monkeypatch.setattr(guard.harness, "REST", 0.0)
     with pytest.raises(SystemExit, match=r"guard: backward error \S+ at n = 40"):
         guard.fit_beside_scikit_learn(40)()
