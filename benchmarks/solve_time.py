@@ -1,16 +1,18 @@
 """The README's picture: time of a solve against n, beside scikit-learn and what the machine's GEMM allows.
 
-    env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE python -m benchmarks run solve-time \
-        --out benchmarks/results/solve_time.json --picture docs/solve_time.png
+    python -m benchmarks run solve-time --recorded --picture docs/solve_time.png
+    env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE python -m benchmarks run solve-time --picture here.png --out here.json
 
-MNIST's first n rows, gaussian kernel, gamma 0.02, ten right-hand sides, float64. A solve of ours includes its
-certificate, for which K is computed a second time; scikit-learn's is `KernelRidge.fit`. Both take turns, medians
-count, and a solution of ours that is not exact to rounding stops the benchmark. Where the two variables are set,
-OpenBLAS takes other products than it would on its own.
+MNIST's first n rows, gaussian kernel, gamma 0.02, ten right-hand sides. A solve of ours includes its certificate, for
+which K is computed a second time; scikit-learn's is `KernelRidge.fit`. `--recorded` draws the runs of `results/` that
+`peers-cpu` and `solve` measured. Without it ours and scikit-learn's take turns here, medians count, and a solution of
+ours that is not exact to rounding stops the benchmark. Where the two variables are set, OpenBLAS takes other products
+than it would on its own.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +28,13 @@ from kernelfit.report.chart import Axis, Chart, Series, values_of
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PEER = "scikit-learn"
+_RESULTS = Path(__file__).parent / "results"
+_PEER = "scikit-learn"
+_NAMES = {
+    "sklearn": "scikit-learn's KernelRidge",
+    "kernelfit": "kernelfit, with its certificate",
+    "kernelfit-mixed": "the same, mixed precision",
+}
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -34,61 +42,76 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--sizes", default="1000,2000,4000,8000,15000")
     parser.add_argument("--dataset", default="mnist")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--recorded", action="store_true", help="draw the runs of results/, measure nothing")
     parser.add_argument("--picture", type=Path, help="the figure: .png, .svg or .pdf")
     options = parser.parse_args(words)
-    scaling = Scaling(
-        tuple(map(int, options.sizes.split(","))),
-        dataset=options.dataset,
-        gamma=0.02,
-        repeats=options.repeats,
-        beside=(PEER,),
-    )
-    measured = scaling.run()
-    del measured["benchmark"]
-    for row in measured["rows"]:
-        print(f"n {row['n']:>6}  kernelfit {row['seconds_call']:8.2f} s  {_beside(row)}", flush=True)
+    sizes = tuple(map(int, options.sizes.split(",")))
+    results = recorded() if options.recorded else measured(options.dataset, sizes, options.repeats)
+    for name, points in results["seconds"].items():
+        print(f"{name:>32}  " + "  ".join(f"{n:,}: {seconds:.4g} s" for n, seconds in points))
     if options.picture is not None:
-        figures.save(plot(measured), options.picture)
-    harness.finish("benchmarks.solve_time", words, options.out, measured, [])
+        figures.save(plot(results), options.picture)
+    harness.finish("benchmarks.solve_time", words, options.out, results, [])
 
 
-def plot(record: dict[str, Any]) -> Figure:
-    """Seconds against n, both axes logarithmic."""
+def measured(dataset: str, sizes: tuple[int, ...], repeats: int) -> dict[str, Any]:
+    """Points of each solver, measured now."""
+    record = Scaling(sizes, dataset=dataset, gamma=0.02, repeats=repeats, beside=(_PEER,)).run()
     rows = record["rows"]
-    n = tuple(float(row["n"]) for row in rows)
-    grid = np.geomspace(n[0], n[-1], 50)
-    rate = record["gemm_flops_per_second"]
-    cores = record["threads"]
+    theirs = [(row["n"], row["beside"][_PEER].get("seconds")) for row in rows]
+    return {
+        "seconds": {
+            _NAMES["sklearn"]: [(n, seconds) for n, seconds in theirs if seconds is not None],
+            _NAMES["kernelfit"]: [(row["n"], row["seconds_call"]) for row in rows],
+        },
+        "gemm_flops_per_second": record["gemm_flops_per_second"],
+        "threads": record["threads"],
+        "dataset": dataset,
+        "scaling": record,
+    }
+
+
+def recorded() -> dict[str, Any]:
+    """Points of each solver from `results/`, and the fastest GEMM that was measured beside them."""
+    beside = json.loads((_RESULTS / "sklearn.json").read_text(encoding="utf-8"))
+    rates = [beside["gemm_flops_per_second"]]
+    seconds = {
+        name: [(row["n"], row[key]["fit_seconds"]) for row in beside["rows"]] for key, name in _NAMES.items()
+    }
+    for file in ("mnist_30000.json", "mnist_60000.json"):
+        for row in json.loads((_RESULTS / file).read_text(encoding="utf-8"))["rows"]:
+            taken = row["seconds"]
+            key = "kernelfit" if row["precision"] == "float64" else "kernelfit-mixed"
+            seconds[_NAMES[key]].append((row["n"], taken["total"] - taken["predict"]))
+            rates.append(row["gemm_flops_per_second"]["float64"])
+    return {"seconds": seconds, "gemm_flops_per_second": max(rates), "threads": 2, "dataset": "mnist"}
+
+
+def plot(results: dict[str, Any]) -> Figure:
+    """Seconds against n, both axes logarithmic."""
+    sizes = sorted({float(n) for points in results["seconds"].values() for n, _ in points})
+    grid = np.geomspace(sizes[0], sizes[-1], 50)
+    rate = results["gemm_flops_per_second"]
+    solvers = tuple(
+        Series(name, values_of(n for n, _ in points), values_of(taken for _, taken in points))
+        for name, points in results["seconds"].items()
+    )
+    limit = Series(
+        f"n³/3 flops at {tables.rate(rate)}, float64 GEMM",
+        tuple(grid.tolist()),
+        tuple((grid**3 / 3 / rate).tolist()),
+        "curve",
+        dashed=True,
+        colour=7,
+    )
     return charts.figure(
         [
             Chart(
                 "solve-time",
-                f"Exact fit of {record['dataset']}'s first n rows on {cores} cores",
-                Axis("training rows n", log=True, ticks=n),
+                f"Exact fit of {results['dataset'].upper()}'s first n rows, {results['threads']} cores",
+                Axis("training rows n", log=True, ticks=tuple(sizes)),
                 Axis("seconds", log=True),
-                (
-                    Series(
-                        f"{PEER} KernelRidge",
-                        n,
-                        values_of(row["beside"][PEER].get("seconds") for row in rows),
-                    ),
-                    Series("kernelfit, with certificate", n, values_of(row["seconds_call"] for row in rows)),
-                    Series(
-                        f"n³/3 flops at {tables.rate(rate)}, the GEMM's",
-                        tuple(grid.tolist()),
-                        tuple((grid**3 / 3 / rate).tolist()),
-                        "curve",
-                        dashed=True,
-                        colour=7,
-                    ),
-                ),
+                (*solvers, limit),
             )
         ]
     )
-
-
-def _beside(row: dict[str, Any]) -> str:
-    theirs = row["beside"][PEER]
-    if "left_out" in theirs:
-        return f"{PEER}: {theirs['left_out']}"
-    return f"{PEER} {theirs['seconds']:8.2f} s, {theirs['times_ours']:.2f} times as long"
