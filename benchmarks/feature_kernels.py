@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -46,6 +47,18 @@ KERNELS: dict[str, Kernel] = {
     "arc-cosine": ArcCosine(),
     "ntk": NeuralTangent(),
 }
+#: what is measured unless other rows are asked for: features:kernel
+ROWS = (
+    "unit:linear",
+    "unit:arc-cosine",
+    "unit:ntk",
+    "var10:linear",
+    "var10-root:linear",
+    "var10-root:arc-cosine",
+    "var10-root:ntk",
+    "var10-root-bytes:linear",
+    "var10-root-bytes:ntk",
+)
 #: of the mean diagonal of K
 RIDGES = (0.0, 1e-3, 1e-2, 3e-2, 0.1, 0.3)
 MAX_BACKWARD_ERROR = 1e-14
@@ -57,8 +70,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--n-test", type=int, default=2_500, help="test rows of a draw")
     parser.add_argument("--draws", type=int, default=3)
     parser.add_argument("--filters", type=int, default=2_500)
-    parser.add_argument("--features", default=",".join(FEATURES), help="names, separated by commas")
-    parser.add_argument("--kernels", default=",".join(KERNELS), help="names, separated by commas")
+    parser.add_argument("--rows", default=",".join(ROWS), help="FEATURES:KERNEL, separated by commas")
     parser.add_argument("--sums", type=Path, help="a folder for sums of features, to be used again")
     options = parser.parse_args(words)
     data = Experiment("cifar10").inputs.load()
@@ -66,20 +78,16 @@ def main(words: Sequence[str] | None = None) -> None:
         parser.error(
             f"--draws: got {options.draws} of {options.n:,} and {options.n_test:,} rows, expected fewer"
         )
-    kernels = options.kernels.split(",")
-    rows = [
-        row
-        for features in options.features.split(",")
-        for draw in range(options.draws)
-        for row in finished(data, features, draw, options)
-        if row["kernel"] in kernels
-    ]
+    rows = []
+    for features, kernels in asked(options.rows).items():
+        for draw in range(options.draws):
+            rows += finished(data, features, kernels, draw, options)
     results = {
         "n": options.n,
         "n_test": options.n_test,
         "filters": options.filters,
         "ridges_of_mean_diagonal": RIDGES,
-        "features": {name: FEATURES[name] for name in options.features.split(",")},
+        "features": {name: FEATURES[name] for name in asked(options.rows)},
         "summary": summary(rows),
         "rows": rows,
         "notes": data.notes,
@@ -95,26 +103,41 @@ def main(words: Sequence[str] | None = None) -> None:
     harness.finish("benchmarks.feature_kernels", words, options.out, results, faults)
 
 
-def finished(data: Dataset, features: str, draw: int, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """The rows of one draw of one feature map, those that are stored beside its sums where they are."""
+def asked(text: str) -> dict[str, list[str]]:
+    """Feature maps, and the kernels of each."""
+    kernels: dict[str, list[str]] = {}
+    for row in text.split(","):
+        features, _, kernel = row.partition(":")
+        if features not in FEATURES or kernel not in KERNELS:
+            sys.exit(
+                f"--rows: got {row!r}, expected FEATURES:KERNEL of {', '.join(FEATURES)}; {', '.join(KERNELS)}"
+            )
+        kernels.setdefault(features, []).append(kernel)
+    return kernels
+
+
+def finished(
+    data: Dataset, features: str, kernels: Sequence[str], draw: int, options: argparse.Namespace
+) -> list[dict[str, Any]]:
+    """The rows of one draw of one feature map; those that are stored beside its sums are taken from there."""
     if options.sums is None:
-        return measured(data, features, draw, options)
+        return measured(data, features, kernels, draw, options)
     about = {"n": options.n, "n_test": options.n_test, "filters": options.filters, "ridges": list(RIDGES)}
-    path = options.sums / f"{features}-{draw}.json"
+    path, stored = options.sums / f"{features}-{draw}.json", dict[str, dict[str, Any]]()
     if path.exists():
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        if stored["about"] == about and set(options.kernels.split(",")) <= {
-            row["kernel"] for row in stored["rows"]
-        }:
-            rows: list[dict[str, Any]] = stored["rows"]
-            return rows
-    rows = measured(data, features, draw, options)
-    json_output.write({"about": about, "rows": rows}, path)
-    return rows
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["about"] == about:
+            stored = {row["kernel"]: row for row in content["rows"]}
+    if missing := [name for name in kernels if name not in stored]:
+        stored |= {row["kernel"]: row for row in measured(data, features, missing, draw, options)}
+        json_output.write({"about": about, "rows": list(stored.values())}, path)
+    return [stored[name] for name in kernels]
 
 
-def measured(data: Dataset, features: str, draw: int, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Every kernel of one draw of one feature map."""
+def measured(
+    data: Dataset, features: str, kernels: Sequence[str], draw: int, options: argparse.Namespace
+) -> list[dict[str, Any]]:
+    """Some kernels of one draw of one feature map."""
     part = slice(draw * options.n, (draw + 1) * options.n)
     tests = slice(draw * options.n_test, (draw + 1) * options.n_test)
     taken = replace(
@@ -130,7 +153,7 @@ def measured(data: Dataset, features: str, draw: int, options: argparse.Namespac
     stored = None if options.sums is None else options.sums / f"{features}-{draw}.h5"
     sums = feature_gram(net, taken.X_train, taken.X_test, checkpoint=stored)
     rows = []
-    for name in options.kernels.split(","):
+    for name in kernels:
         started = time.perf_counter()
         grams = sums.of(KERNELS[name])
         trials = [trial(taken, grams, ridge) for ridge in RIDGES]
