@@ -15,6 +15,7 @@ from typing import Any
 BENCHMARKS = {
     "solve": "benchmarks.solve",
     "disk": "benchmarks.disk",
+    "cluster": "benchmarks.cluster",
     "guard": "benchmarks.guard",
     "solve-time": "benchmarks.solve_time",
     "small": "benchmarks.small",
