@@ -119,12 +119,18 @@ def _local(threads: int, memory: int, folder: Path, note: Callable[[str], None])
 
 def _remote(scheduler: str) -> Cluster:
     from distributed import Client
+    from distributed.security import Security
 
     is_file = Path(scheduler).is_file()
     if not is_file and "://" not in scheduler and ":" not in scheduler:
         raise ClusterError(
             f"scheduler: got {scheduler!r}, expected an address such as tcp://host:8786, or a scheduler file that "
             "exists"
+        )
+    if scheduler.startswith("tls://") and Security().get_connection_args("client")["ssl_context"] is None:
+        raise ClusterError(
+            f"scheduler: got {scheduler}, expected certificates in distributed.comm.tls of Dask's configuration; see "
+            "docs/cluster.md"
         )
     where: dict[str, Any] = {"scheduler_file": scheduler} if is_file else {"address": scheduler}
     try:
