@@ -125,7 +125,7 @@ def test_what_a_cluster_cannot_do_is_one_line(rng: np.random.Generator, client: 
         kernelfit.solve(X, Y, engine="dask", scheduler=3)
     with pytest.raises(ClusterError, match="scheduler: got 'nowhere', expected an address"):
         kernelfit.solve(X, Y, engine="dask", scheduler="nowhere")
-    with pytest.raises(ClusterError, match="scheduler: got tls://127.0.0.1:1, expected certificates"):
+    with pytest.raises(ClusterError, match=r"scheduler: got tls://127.0.0.1:1, expected certificates"):
         kernelfit.solve(X, Y, engine="dask", scheduler="tls://127.0.0.1:1")
 
 
