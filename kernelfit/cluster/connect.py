@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -18,8 +19,8 @@ from kernelfit.typing import EngineName
 _PACKAGES = ("kernelfit", "numpy", "scipy", "numba")
 # Seconds to wait for a scheduler and for its first worker.
 _PATIENCE = 15.0
-# Of a worker's memory limit: Dask writes its data to the disk from 0.7 of the limit on, and stops at 0.8.
-_SHARE_OF_LIMIT = 0.7
+# Of what a worker of our own is planned to take; the rest of its limit is for Dask, which stops it at 0.8.
+_OF_LIMIT = 0.7
 
 
 @dataclass(frozen=True)
@@ -59,9 +60,10 @@ class Cluster:
         self.client, self._opened, self.where = client, opened, where
 
     def workers(self) -> dict[str, WorkerState]:
-        """The workers there are now, by address."""
+        """The workers there are now, by address; those of one machine share what is free of its memory and disk."""
         states: dict[str, WorkerState] = self.client.run(state_of_worker, on_error="ignore")
-        return states
+        beside = Counter(state.host for state in states.values())
+        return {address: state.one_of(beside[state.host]) for address, state in states.items()}
 
     def close(self) -> None:
         """Close what was opened here; never raises."""
@@ -108,7 +110,7 @@ def _local(threads: int, memory: int, folder: Path, note: Callable[[str], None])
         threads_per_worker=1,
         processes=True,
         dashboard_address=":0",
-        memory_limit=int(memory / threads / _SHARE_OF_LIMIT),
+        memory_limit=int(memory / threads / _OF_LIMIT),
         local_directory=str(folder),
         silence_logs=logging.CRITICAL,
     )

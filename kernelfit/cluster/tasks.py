@@ -6,8 +6,9 @@ so (`ShareLost`).
 
 from __future__ import annotations
 
+import socket
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from kernelfit.storage.panel_file import PanelFile
 from kernelfit.typing import Float, Span
 
 _SHARES = "kernelfit_shares"
+# Of a worker's memory limit: Dask writes its data to the disk from 0.7 of the limit on, and stops at 0.8.
+_OF_LIMIT = 0.7
 
 
 @dataclass(frozen=True)
@@ -51,21 +54,31 @@ class Setup:
 
 @dataclass(frozen=True)
 class WorkerState:
-    """What a worker has: bytes of memory that it may take, free bytes of its disk, threads, its folder."""
+    """What a worker has: free memory and disk in bytes, threads, its machine's name, and Dask's limit of its memory."""
 
     memory: int
     disk: int
     threads: int
-    folder: str
+    host: str
+    limit: int | None = None
+
+    def one_of(self, workers: int) -> WorkerState:
+        """What is its own beside others on its machine."""
+        memory = self.memory // workers
+        if self.limit is not None:
+            memory = min(memory, int(_OF_LIMIT * self.limit))
+        return replace(self, memory=memory, disk=self.disk // workers)
 
 
 def state_of_worker(dask_worker: Any = None) -> WorkerState:
     """Of the worker that Dask gives by this name to what runs beside its tasks."""
-    worker = dask_worker
-    limit = worker.memory_manager.memory_limit
-    memory = min(available_memory(), int(limit)) if limit else available_memory()
+    limit = dask_worker.memory_manager.memory_limit
     return WorkerState(
-        memory, free_disk(Path(worker.local_directory)), worker.state.nthreads, worker.local_directory
+        available_memory(),
+        free_disk(Path(dask_worker.local_directory)),
+        dask_worker.state.nthreads,
+        socket.gethostname(),
+        int(limit) if limit else None,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,7 +30,7 @@ from kernelfit.linalg.cholesky import Pivots, weak_threshold
 from kernelfit.linalg.condition import inverse_norm_of
 from kernelfit.linalg.product import Product
 from kernelfit.progress import Notes, Progress, Silent
-from kernelfit.runs.folder import Run
+from kernelfit.runs.folder import Run, make_folder, remove_if_empty
 from kernelfit.solver.predict import predict
 from kernelfit.solver.problem import Problem
 from kernelfit.solver.problem_record import record_of
@@ -37,6 +38,7 @@ from kernelfit.solver.refinement import solve_with_factor
 from kernelfit.solver.resources import Resources
 from kernelfit.solver.singular import explained
 from kernelfit.solver.system import Solved
+from kernelfit.storage.atomic import storage_error
 from kernelfit.typing import Float, Span
 
 # Parts of a product with K, or of a prediction, for each worker: enough that a slower one takes fewer.
@@ -269,6 +271,7 @@ def place_on_cluster(
     notes: Notes,
     backend: CpuBackend,
     begin: Callable[[Plan], Run | None],
+    run_dir: Path | None,
 ) -> ClusterSystem:
     """The system on a cluster that was reached; `begin` opens its run, and None is for a solve without one.
 
@@ -278,10 +281,11 @@ def place_on_cluster(
     layout = problem.source.layout
     costs = _costs(problem, problem.precision, resources.panel_width if layout is None else layout.width)
     plan, shares = _planned(costs, cluster, resources.tier, False, None)
+    if run_dir is not None:
+        _require_seen(cluster, run_dir)
     run = begin(plan)
     try:
         if run is not None:
-            _require_seen(cluster, run.folder)
             plan = run.plan
         spilled = [address for address, on_disk in shares if on_disk]
         if spilled and resources.tier == "auto":
@@ -338,7 +342,15 @@ def _planned(
 
 def _require_seen(cluster: Cluster, folder: Path) -> None:
     """Raise `ClusterError` where a worker does not see the folder of a run, into which it writes its blocks."""
-    answers = cluster.client.run(tasks.sees, folder / "run.h5")
+    folder, made = make_folder(folder)
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".seen-") as token:
+            answers = cluster.client.run(tasks.sees, Path(token.name))
+    except OSError as error:
+        raise storage_error("write into", folder, error) from None
+    finally:
+        if made:
+            remove_if_empty(folder)
     blind = sorted(address for address, seen in answers.items() if not seen)
     if blind:
         raise ClusterError(

@@ -96,7 +96,7 @@ def place_again_on_cluster(
         resources = Resources(engine=engine, panel_width=run.plan.panel_width)
         cluster = connect(engine, backend.threads, resources.memory_limit, run.folder, notes.add)
         try:
-            return place_on_cluster(problem, resources, cluster, notes, backend, lambda plan: run)
+            return place_on_cluster(problem, resources, cluster, notes, backend, lambda plan: run, run.folder)
         except BaseException:
             cluster.close()
             raise
@@ -127,7 +127,7 @@ def _on_cluster(
         resources.engine, backend.threads, resources.memory_limit, run_dir or resources.folder, notes.add
     )
     try:
-        return place_on_cluster(problem, resources, cluster, notes, backend, begin)
+        return place_on_cluster(problem, resources, cluster, notes, backend, begin, run_dir)
     except BaseException:
         cluster.close()
         raise
