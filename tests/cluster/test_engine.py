@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ import pytest
 
 import kernelfit
 from kernelfit.cluster.connect import Cluster
+from kernelfit.cluster.costs import ShareCosts
+from kernelfit.cluster.deal import Deal
 from kernelfit.cluster.tasks import WorkerState
 from kernelfit.errors import ClusterError, InputError, NotPositiveDefiniteError, PlanError
+from kernelfit.gram.costs import Costs
 from kernelfit.progress import Silent
 from kernelfit.runs.folder import Run
 
@@ -225,3 +229,30 @@ def test_other_versions_and_too_little_memory_are_told_before_anything_is_sent(
         kernelfit.solve(X, Y, **where)
     with pytest.raises(PlanError, match="take more workers, or tier='disk'"):
         kernelfit.solve(X, Y, tier="ram", **where)
+
+
+@pytest.mark.parametrize("tier", ["auto", "disk"])
+def test_a_share_that_does_not_fit_into_memory_is_on_its_workers_disk(
+    rng: np.random.Generator, client: Any, monkeypatch: pytest.MonkeyPatch, tier: str
+) -> None:
+    X, Y = problem(rng)
+    whole = kernelfit.solve(X, Y, **ARGUMENTS)
+    workers = Cluster.workers
+
+    def uneven(cluster: Cluster) -> dict[str, WorkerState]:
+        states = workers(cluster)
+        costs = Costs.of(n=301, d=4, n_rhs=2, bytes_points=whole.problem.bytes_points, panel_width=64)
+        little = ShareCosts.of(costs, Deal(costs.layout, 3), 2, 1).on_disk
+        last = max(states)
+        return {
+            address: replace(state, memory=little if address == last else 10**10)
+            for address, state in states.items()
+        }
+
+    monkeypatch.setattr(Cluster, "workers", uneven)
+    there = kernelfit.solve(X, Y, engine="dask", scheduler=client, tier=tier, **ARGUMENTS)
+    assert np.abs(there.alpha - whole.alpha).max() <= 1e-12 * np.abs(whole.alpha).max()
+    on_disk = [note for note in there.notes if "does not fit into their memory" in note]
+    assert len(on_disk) == (tier == "auto")
+    assert all(note.count("inproc://") == 1 for note in on_disk)
+    there.close()
