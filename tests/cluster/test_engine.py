@@ -51,7 +51,7 @@ def problem(rng: np.random.Generator, n: int = 301) -> tuple[np.ndarray, np.ndar
     return rng.standard_normal((n, 4)), rng.standard_normal((n, 2))
 
 
-ARGUMENTS: dict[str, Any] = {"kernel": "laplacian", "gamma": 0.3, "panel_width": 48}
+ARGUMENTS: dict[str, Any] = {"kernel": "laplacian", "gamma": 0.3, "panel_width": 64, "condition": False}
 
 
 @pytest.mark.parametrize("precision", ["float64", "float32", "mixed"])
