@@ -80,7 +80,7 @@ _GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "Machine",
         (
             *("tier", "memory", "scratch", "device", "device_memory", "threads"),
-            *("engine", "scheduler", "gemm"),
+            *("engine", "scheduler", "workers", "bandwidth", "rate", "gemm"),
             *("stack", "at_once", "minutes", "compiled", "graph", "workers", "checkpoint_seconds"),
         ),
     ),

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from kernelfit.arguments import bytes_of, integer
-from kernelfit.experiments.planning import plan_solve, shape_of, shape_of_numbers
+from kernelfit.experiments.planning import plan_cluster, plan_solve, shape_of, shape_of_numbers
 from kernelfit.experiments.specs import DataSpec, SolverSettings
 from kernelfit.report import tables
 from kernelfit.storage import json_output
@@ -30,11 +30,21 @@ from .wording import terminal_progress
 @click.option(
     "--gemm/--no-gemm", default=True, show_default=True, help="Measure the GEMM rate to predict the time."
 )
+@click.option(
+    "--workers", type=COUNT, metavar="COUNT", help="Plan for a cluster of so many, with --engine dask."
+)
+@click.option(
+    "--bandwidth", metavar="RATE", help="Of each worker's link: 1Gbit, 1.25GB, ...  [default: 10Gbit]"
+)
+@click.option("--rate", type=float, metavar="FLOPS", help="Of each worker, float64; else measured here.")
 @json_option
 @click.pass_context
 def command(
     context: click.Context,
     gemm: bool,
+    workers: int | None,
+    bandwidth: str | None,
+    rate: float | None,
     n_features: int | None,
     n_rhs: int | None,
     json_target: str | None,
@@ -43,7 +53,8 @@ def command(
     """Print tiles, bytes, flops and predicted time before anything is allocated.
 
     Data sets known by name are not read: their shapes are known. With --n and --d nothing is looked up at all.
-    A plan that does not fit is refused with the bytes that are missing and what would fit.
+    A plan that does not fit is refused with the bytes that are missing and what would fit. With --workers: what a
+    cluster of such workers and links would take, by a simulation of its steps.
     """
     json_output.check_target(json_target)
     solver = SolverSettings(**{key.name: values[key.name] for key in fields(SolverSettings)})
@@ -54,6 +65,11 @@ def command(
     shape = shape_of(data, values["seed"]) if n_features is None else shape_of_numbers(data, n_features)
     if n_rhs is not None:
         shape = replace(shape, n_rhs=integer("n_rhs", n_rhs, 1))
+    if workers is not None:
+        cluster = plan_cluster(shape, solver, workers, bandwidth, rate).to_dict()
+        record = {**cluster, "command": command_line(context)}
+        emit(record, json_target, tables.cluster_plan_table(record))
+        return
     plan = plan_solve(shape, solver, predict_time=gemm)
     record = {**plan.to_dict(), "command": command_line(context)}
     emit(record, json_target, tables.plan_table(record))

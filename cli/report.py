@@ -108,11 +108,11 @@ def write_figures(charts: dict[str, Chart], folder: Path) -> None:
 def _entries(run: Path, progress: Progress) -> list[Entry]:
     """What a file or a folder holds: a run, the records beside it, the runs of a sweep in folders below it."""
     if not run.is_dir():
-        return [_record(run)]
-    records: list[Entry] = [_record(run / name) for name in RECORDS if (run / name).is_file()]
+        return _of_file(run)
+    records = [entry for name in RECORDS if (run / name).is_file() for entry in _of_file(run / name)]
     if (run / RESULT).is_file():
         if deep_exhibits.is_run(_json(run / RESULT)):
-            return [_record(run / RESULT), *records]
+            return [*_of_file(run / RESULT), *records]
         return [examine(run, progress), *records]
     sweep = [] if records else deep_exhibits.finished_below(run)
     if sweep:
@@ -132,8 +132,15 @@ def _json(path: Path) -> dict[str, Any]:
     return record
 
 
-def _record(path: Path) -> Entry:
+def _of_file(path: Path) -> list[Entry]:
     record = _json(path)
+    several = record.get("reproductions")  # of one call, each target by its name
+    if isinstance(several, dict):
+        return [_of_record(each, path) for each in several.values()]
+    return [_of_record(record, path)]
+
+
+def _of_record(record: dict[str, Any], path: Path) -> Entry:
     if "backward_error" in record and "kernel" in record and "test_error" in record:
         return Examination(record)
     if path.name == FEATURES:

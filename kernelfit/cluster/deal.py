@@ -9,6 +9,7 @@ since row i costs i^2: dealt out in circles, the last worker of 2 would have 7 %
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from kernelfit.gram.layout import PanelLayout
@@ -41,6 +42,25 @@ class Deal:
     def row_elements(self, i: int) -> int:
         """Numbers of block row i, its square included."""
         return self.height(i) * self.layout.stop(i)
+
+    def receivers(self, j: int, wanting: Collection[int]) -> list[tuple[int, int]]:
+        """(from, to) of the messages that bring block row j from its owner to the shares `wanting`, in their order.
+
+        A binary tree, so that no link carries the row more than twice out and once in; whoever is to finish the next
+        rows comes first.
+        """
+        reached = [self.owner(j)]
+        following = dict.fromkeys(
+            self.owner(i) for i in range(j + 1, min(self.layout.count, j + 2 * self.shares))
+        )
+        ordered = [p for p in following if p in wanting]
+        ordered += [p for p in sorted(wanting) if p not in following]
+        messages: list[tuple[int, int]] = []
+        for p in ordered:
+            if p != reached[0]:
+                messages.append((reached[len(messages) // 2], p))
+                reached.append(p)
+        return messages
 
     def elements(self, share: int) -> int:
         """Numbers of a share."""

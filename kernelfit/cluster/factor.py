@@ -1,7 +1,7 @@
 """The factorisation as tasks of a cluster: one finishes a block row, and for each share one receives it, one uses it.
 
     block-row j     on its owner; after row j - 1 has come and step j - 2 of the owner is done
-    receive j, p    the row in the memory of worker p, as soon as it is finished
+    receive j, p    the row in the memory of worker p, from the owner or from a worker that has received it
     advance j, p    step j of share p; after receive j, p and advance j - 1, p
 
 About nt (2 P + 1) tasks. Each worker receives every block row of L that it does not own once: n^2/2 numbers.
@@ -78,12 +78,14 @@ class Factorisation:
         above = received.get((j - 1, owner), rows.get(j - 1))
         before = [steps[j - 2, owner]] if (j - 2, owner) in steps else []
         rows[j] = crew.on_share(tasks.block_row, owner, j, above, *before, priority=_BLOCK_ROW)
-        for p in range(self._deal.shares):
-            finishes_next = j + 1 < self._deal.layout.count and self._deal.owner(j + 1) == p
-            has_more = self._last[p] > j
-            if p != owner and (finishes_next or (has_more and self._done[p] <= j)):
-                received[j, p] = crew.on_share(tasks.receive, p, rows[j], priority=_RECEIVE)
-            if self._done[p] <= j and (has_more or p == owner):
+        following = self._deal.owner(j + 1) if j + 1 < self._deal.layout.count else owner
+        behind = [p for p in range(self._deal.shares) if self._done[p] <= j]
+        wanting = {p for p in behind if self._last[p] > j} | {following}
+        for sender, p in self._deal.receivers(j, wanting):
+            row = received.get((j, sender), rows[j])
+            received[j, p] = crew.on_share(tasks.receive, p, row, priority=_RECEIVE)
+        for p in behind:
+            if p in wanting or p == owner:
                 before = [steps[j - 1, p]] if (j - 1, p) in steps else []
                 row = received.get((j, p), rows[j])
                 steps[j, p] = crew.on_share(tasks.advance, p, j, row, *before, priority=_ADVANCE)

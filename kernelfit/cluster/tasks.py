@@ -130,15 +130,17 @@ def close_shares(run: str, dask_worker: Any = None) -> None:
 
 
 def block_row(run: str, index: int, j: int, above: BlockRow | None, *after: Any) -> BlockRow:
+    _make_way()
     return _share(run, index).block_row(j, above)
 
 
 def receive(run: str, index: int, row: BlockRow) -> BlockRow:
-    """The row itself: what a worker is given it has in its memory, one step before it needs it."""
+    """The row itself, from whom this worker has it: it is here one step before it is needed, and can be passed on."""
     return row
 
 
 def advance(run: str, index: int, j: int, row: BlockRow | None, *after: Any) -> Report:
+    _make_way()
     return _share(run, index).advance(j, row)
 
 
@@ -194,6 +196,13 @@ def _worker() -> Any:
     from distributed import get_worker
 
     return get_worker()
+
+
+def _make_way() -> None:
+    """Let Dask start another task beside this one: rows are received, and passed on, while a step is at work."""
+    from distributed import secede
+
+    secede()
 
 
 def _share(run: str, index: int) -> Share:

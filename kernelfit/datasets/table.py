@@ -154,7 +154,7 @@ def _read_new(table: Table, options: FileOptions) -> Rows:
         name = "the first column" if column == 0 else f"column {names[column]!r}"
         notes.append(f"{path.name}: {name} {what} and is left out")
     features, X = _without_empty(table, cells, features, X, notes)
-    words = words_of(table, cells, features, label, len(X))
+    words, texts = words_of(table, cells, features, label, len(X))
     if why:
         refuse_first_words(table, cells, features, words, label)
     refuse_commas(table, cells, [column for column in (*features, label) if column not in words])
@@ -172,7 +172,6 @@ def _read_new(table: Table, options: FileOptions) -> Rows:
         )
         for column, categories in words.items():
             _note_case(table, column, categories, notes)
-        texts = table.read((), None, list(words)).texts
         X = columns.encoded(
             X[:, columns.numeric], [texts[column] for column in words], notes.append, path.name
         )

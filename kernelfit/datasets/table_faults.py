@@ -87,11 +87,12 @@ def refuse_commas(table: Table, cells: Cells, columns: Sequence[int]) -> None:
 
 def words_of(
     table: Table, cells: Cells, features: Sequence[int], label: int, n: int
-) -> dict[int, tuple[str, ...]]:
-    """Column -> categories of the features that hold words. Raises DataError, for all that have none at once."""
+) -> tuple[dict[int, tuple[str, ...]], Mapping[int, tuple[str, ...]]]:
+    """Column -> categories of the features that hold words, and column -> cells. Raises DataError, for all that have no
+    categories at once."""
     texts = [column for column in features if cells.faults[column].get(Kind.TEXT)]
     if not texts:
-        return {}
+        return {}, {}
     read = table.read((), None, texts).texts
     words: dict[int, tuple[str, ...]] = {}
     refused: list[int] = []
@@ -116,7 +117,7 @@ def words_of(
             f"{what} in column {names[0]!r} of {n:,} rows ({cell.shown} in {cell.where}){more}",
             f"make them numbers, or leave them out with drop={drop_value(names)}",
         )
-    return words
+    return words, read
 
 
 def refuse_first_words(

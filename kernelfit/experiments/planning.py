@@ -6,7 +6,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from kernelfit.arguments import bytes_of, integer
+from kernelfit.arguments import bytes_of, integer, positive
+from kernelfit.cluster.model import Machines, Prediction
+from kernelfit.cluster.model import predict as predict_cluster
 from kernelfit.cpu.memory import available_memory, free_disk
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.datasets import REGISTRY
@@ -81,3 +83,42 @@ def plan_solve(shape: Shape, solver: SolverSettings, *, predict_time: bool = Tru
     if predict_time:
         plan = plan.timed(gemm_rate.measure(threads=threads), speed_of_bytes() if shape.exact else 1.0)
     return plan
+
+
+def plan_cluster(
+    shape: Shape,
+    solver: SolverSettings,
+    workers: int,
+    bandwidth: int | str | None = None,
+    rate: float | None = None,
+) -> Prediction:
+    """Time, bytes a link and memory of a solve on `workers` of a cluster, by `kernelfit.cluster.model`.
+
+    `bandwidth` of each worker's link as bits a second such as "10Gbit" or bytes such as "1.25GB", by default 10Gbit;
+    `rate` in float64 flop/s of a worker, by default what is measured here with `threads`. Raises `InputError`.
+    """
+    threads = CpuBackend(solver.threads).threads
+    costs = Costs.of(
+        n=shape.n,
+        d=shape.d,
+        n_rhs=shape.n_rhs,
+        threads=threads,
+        precision=solver.precision,
+        bytes_points=shape.n * shape.d * (1 if shape.exact else 8),
+    )
+    machines = Machines(
+        integer("workers", workers, 1),
+        gemm_rate.measure(threads=threads) if rate is None else positive("rate", rate),
+        _bandwidth("10Gbit" if bandwidth is None else bandwidth),
+        speed_of_bytes() if shape.exact else 1.0,
+    )
+    return predict_cluster(costs, machines)
+
+
+def _bandwidth(given: int | str) -> float:
+    """Bytes a second."""
+    text = str(given).strip().removesuffix("/s")
+    bits = text.endswith("bit")
+    size = bytes_of(text.removesuffix("bit") + ("B" if bits else ""), "bandwidth")
+    assert size is not None
+    return size / (8.0 if bits else 1.0)

@@ -71,7 +71,8 @@ def run_row(
     writes them; `interpolation` is None where K is singular to rounding)."""
     started = time.perf_counter()
     experiment = experiment_of(row, settings, means)
-    result = experiment.run(checkpoint=means.checkpoint, command=command, progress=progress)
+    checkpoint = means.checkpoint if experiment.streams else None  # the other rows have no sums to store
+    result = experiment.run(checkpoint=checkpoint, command=command, progress=progress)
     record = result.record
     return {
         "row": row.name,

@@ -246,6 +246,25 @@ def plan_table(plan: dict[str, Any]) -> Grid:
     return table
 
 
+def cluster_plan_table(plan: dict[str, Any]) -> Grid:
+    """What a solve on a cluster will take, as the model predicts it."""
+    table = Grid(("", "", ""), right=(1,), words=(2,), optional=(2,), heads=False)
+    rows = (
+        ("rows", f"{plan['n']:,}", f"block rows of {plan['panel_width']:,}"),
+        ("workers", f"{plan['workers']:,}", f"{100 * plan['efficiency']:.0f} % of their rate in the factor"),
+        ("predicted time", seconds(plan["seconds"]), "by the model, not measured"),
+        ("  factor", seconds(plan["seconds_factor"]), "with K"),
+        ("  solve", seconds(plan["seconds_solve"]), ""),
+        ("  certify", seconds(plan["seconds_certify"]), "with the condition number"),
+        ("link", size(plan["bytes_link"]), "received by a worker"),
+        ("memory", size(plan["bytes_memory"]), "of a worker"),
+        ("  or disk", size(plan["bytes_disk"]), f"beside {size(plan['bytes_memory_disk'])} of memory"),
+    )
+    for name, value, meaning in rows:
+        table.add_row(Text(name, style="bold"), value, Text(meaning, style="dim"))
+    return table
+
+
 def _beside(other: dict[str, Any]) -> str:
     """Seconds of another library, and how many times ours they are."""
     return "left out" if "left_out" in other else f"{seconds(other['seconds'])} ({other['times_ours']:.2f}x)"

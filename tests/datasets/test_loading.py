@@ -69,7 +69,7 @@ def test_the_first_rows_are_taken(npz: Path) -> None:
     [
         ({"n_train": 1438}, "n_train: got 1438, expected 1 to 1437, the train rows of digits"),
         ({"n_train": 0}, "n_train: got 0"),
-        ({"n_train": 1}, "2 rows and no test part"),
+        ({"n_train": 1}, "X_train: got 1 row"),
         ({"n_train": 2.5}, "n_train: got 2.5"),
         ({"n_test": -1}, "n_test: got -1"),
         ({"n_test": 361}, "n_test: got 361, expected 0 to 360"),
