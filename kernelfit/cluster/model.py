@@ -29,7 +29,7 @@ _SOLVES = 6
 
 @dataclass(frozen=True)
 class Machines:
-    """`workers` of `rate` float64 flop/s each, on links of `bandwidth` bytes/s; the first may be `slow` times slower."""
+    """`workers` of `rate` float64 flop/s, on links of `bandwidth` bytes/s; the first may be `slow` times slower."""
 
     workers: int
     rate: float
