@@ -94,7 +94,7 @@ def place_again_on_cluster(
     """
     try:
         resources = Resources(engine=engine, panel_width=run.plan.panel_width)
-        cluster = connect(engine, backend.threads, resources.memory_limit, run.folder, notes.add)
+        cluster = connect(engine, backend.threads, resources.memory_limit, resources.folder, notes.add)
         try:
             return place_on_cluster(problem, resources, cluster, notes, backend, lambda plan: run, run.folder)
         except BaseException:
@@ -123,9 +123,7 @@ def _on_cluster(
             return None
         return open_run_folder(run_dir, record_of(problem, plan, notes.lines), resume, notes.progress)
 
-    cluster = connect(
-        resources.engine, backend.threads, resources.memory_limit, run_dir or resources.folder, notes.add
-    )
+    cluster = connect(resources.engine, backend.threads, resources.memory_limit, resources.folder, notes.add)
     try:
         return place_on_cluster(problem, resources, cluster, notes, backend, begin, run_dir)
     except BaseException:
