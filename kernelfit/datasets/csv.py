@@ -1,9 +1,10 @@
 """Tables as text: CSV and its relatives, one row a line.
 
 The delimiter is the comma, semicolon, tab, bar or run of blanks that cuts the first lines into equally many cells, most
-of them numbers. The first line is a header when none of its cells is a number, when one of its cells is a name and the
-cell below a number, or when it counts 0, 1, 2, ..., as pandas writes the columns of a frame without names. A cell that
-stands for a missing value is no name: such a line is a row, and refused as one.
+of them numbers. The first line is a header when none of its cells is a number, unless the table is all words of which
+most stand below it as well; when one of its cells is a name and the cell below a number; or when it counts 0, 1, ...
+as pandas writes the columns of a frame without names. A cell that stands for a missing value is no name: such a line is
+a row, and refused as one.
 """
 
 from __future__ import annotations
@@ -272,6 +273,11 @@ def _with_header(file: TextFile, delimiter: str, rows: list[list[str]], known: f
         rows = [row[:-1] for row in rows]
         first, second = rows[0], rows[1] if len(rows) > 1 else []
     named, skip, notes = _is_header(first, second), 1, list(file.notes)
+    if named and _repeats(first, rows[1:]):
+        named = False
+        notes.append(
+            f"{file.path.name}: the first line is taken as a row, as its words stand below it as well"
+        )
     if not named and len(set(first)) == len(first) and known.issuperset(first):
         named = True  # a frame without names whose columns were put in another order
     name = file.path.name
@@ -320,6 +326,18 @@ def _is_header(first: list[str], second: list[str]) -> bool:
     if not any(is_number(cell) for cell in first):
         return True
     return any(_is_name(top) and is_number(below) for top, below in zip(first, second, strict=False))
+
+
+def _repeats(first: list[str], below: list[list[str]]) -> bool:
+    """Whether most words of the first line stand in their columns below it as well, as names of columns do not."""
+    if any(is_number(cell) for row in below for cell in row):
+        return False  # a word above numbers is a name
+    again = [
+        cell in (row[column] for row in below if column < len(row))
+        for column, cell in enumerate(first)
+        if cell
+    ]
+    return 2 * sum(again) > len(again)
 
 
 def _counts(first: list[str]) -> bool:

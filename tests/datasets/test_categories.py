@@ -148,3 +148,14 @@ def test_words_that_differ_in_case_alone_are_said(tmp_path: Path) -> None:
     said = "a.csv: words that differ in case alone are different ones in column"
     assert f"{said} 'fuel': Gas, gas" in rows.notes
     assert f"{said} 'label': Yes, yes" in rows.notes
+
+
+def test_a_table_of_words_without_a_header_keeps_its_first_row(tmp_path: Path) -> None:
+    path = tmp_path / "votes.data"
+    path.write_text("rep,n,y,?\ndem,y,n,n\nrep,y,y,n\ndem,n,n,?\n")
+    rows = read_table(path, FileOptions.of("0"))
+    assert rows.X.shape == (4, 6)
+    assert rows.class_names == ("dem", "rep")
+    assert "votes.data: the first line is taken as a row, as its words stand below it as well" in rows.notes
+    path.write_text("party,a,b\nrep,n,y\ndem,y,n\n")
+    assert len(read_table(path, FileOptions.of("party")).X) == 2
