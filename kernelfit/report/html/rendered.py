@@ -13,6 +13,8 @@ from kernelfit.report.grid import Filled, Grid
 from kernelfit.report.html.markup import Markup, element, join
 
 _WIDTH = 110
+#: letters of a cell from which a table is one to read
+_WORDS = 60
 
 
 def rendered(shown: RenderableType, caption: str) -> Markup:
@@ -97,11 +99,15 @@ def _written(
         cells += [element("td", cell, class_=_class(k, right)) for k, cell in enumerate(others, start=1)]
         style = (styles[number] if styles else "").split()
         body.append(element("tr", cells, class_=style[0] if style and style[0] in ("bold", "dim") else None))
+    words = any(
+        len(cell) > _WORDS for row in rows for cell in row
+    )  # wrapped on a phone, where numbers scroll
     whole = element(
         "table",
         element("caption", caption, class_=None if titled else "unseen"),
         head if headings else "",
         element("tbody", body),
+        class_="words" if words else None,
     )
     return element("div", whole, class_="wide", tabindex=0, role="group", aria_label=caption)
 
