@@ -19,7 +19,7 @@ from kernelfit.gram.costs import Costs
 from kernelfit.gram.placement import Limits, place
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.points import speed_of_bytes
-from kernelfit.iterative.plan import plan_iterations
+from kernelfit.iterative.plan import plan_either, plan_iterations
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def plan_solve(shape: Shape, solver: SolverSettings, *, predict_time: bool = Tru
     if solver.precision == "tf32":
         raise InputError("precision: got tf32, which GPUs alone have, and a plan is of the CPU; take mixed")
     threads = CpuBackend(solver.threads).threads
-    given = bytes_of(solver.memory)
+    given, folder = bytes_of(solver.memory), solver.scratch or Path(tempfile.gettempdir())
     costs = Costs.of(
         n=shape.n,
         d=shape.d,
@@ -77,7 +77,11 @@ def plan_solve(shape: Shape, solver: SolverSettings, *, predict_time: bool = Tru
     memory = available_memory() if given is None else given
     if solver.solver == "pcg":
         return plan_iterations(costs, memory, generated=solver.tier == "auto")
-    disk_free = free_disk(solver.scratch or Path(tempfile.gettempdir()))
+    if solver.solver == "auto" and solver.tier != "disk" and solver.precision == "float64":
+        plan = plan_either(costs, Limits(memory, free_disk(folder)), generated=solver.tier == "auto")
+        if not plan.has_factor:
+            return plan
+    disk_free = free_disk(folder)
     limits = Limits(memory, disk_free)
     plan = place(costs, limits, tier=solver.tier)
     if predict_time:

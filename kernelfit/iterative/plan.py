@@ -8,12 +8,14 @@ flops.
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import replace
 
 from kernelfit.cpu.memory import INTERPRETER
 from kernelfit.cpu.tile_products import GROUP, WIDTH
 from kernelfit.errors import PlanError
 from kernelfit.gram.costs import Costs
+from kernelfit.gram.placement import Limits, place
 from kernelfit.gram.plan import Plan
 from kernelfit.iterative.vectors import chunks_of, groups_of
 
@@ -61,6 +63,18 @@ def plan_iterations(costs: Costs, memory: int, *, generated: bool) -> Plan:
         f"memory: {least:,} bytes needed for conjugate gradients on n = {n:,}, got {memory:,}: {least - memory:,} "
         f"missing; give memory='{least:,}' bytes, or fewer rows or right-hand sides"
     )
+
+
+def plan_either(costs: Costs, limits: Limits, *, generated: bool) -> Plan:
+    """A factor where it fits into memory; else conjugate gradients where K in float32 does; else the factor on the
+    disk; else K `generated` for every product where it may be. Raises `PlanError`."""
+    if Plan.in_memory(costs, limits.memory).bytes_memory <= limits.memory:
+        return place(costs, limits)
+    with suppress(PlanError):
+        return plan_iterations(costs, limits.memory, generated=False)
+    with suppress(PlanError):
+        return place(costs, limits)
+    return plan_iterations(costs, limits.memory, generated=generated)
 
 
 def _workspace(costs: Costs) -> int:

@@ -23,11 +23,13 @@ PLAIN_INTERVAL = 10.0
 
 
 def format_rate(rate: float, unit: str) -> str:
-    """`rate` units per second as a person reads it: GFLOP/s, GB/s, anything else as it is."""
+    """`rate` units per second as a person reads it: GFLOP/s, GB/s, digits in a minute, anything else as it is."""
     if unit == "flop":
         return f"{rate / 1e9:.1f} GFLOP/s"
     if unit == "bytes":
         return f"{rate / 1e9:.2f} GB/s"
+    if unit == "digits":
+        return f"{60.0 * rate:.1f} digits/min"
     return f"{rate:,.0f} {unit}/s"
 
 

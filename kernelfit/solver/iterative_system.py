@@ -5,16 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kernelfit.cpu.memory import free_disk
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.cpu.tile_products import GROUP
 from kernelfit.errors import InputError, Interrupted
 from kernelfit.gram.cache import cache
 from kernelfit.gram.costs import Costs
+from kernelfit.gram.placement import Limits
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.points import Points
 from kernelfit.gram.protocol import GramSource
@@ -23,13 +26,14 @@ from kernelfit.iterative.checkpoint import of_data, to_data
 from kernelfit.iterative.columns import kernel_columns
 from kernelfit.iterative.convergence import Convergence
 from kernelfit.iterative.pivoted_cholesky import pivoted_cholesky
-from kernelfit.iterative.plan import plan_iterations
+from kernelfit.iterative.plan import plan_either, plan_iterations
 from kernelfit.iterative.preconditioner import Preconditioner
 from kernelfit.iterative.stopping import Goal
 from kernelfit.iterative.stored_gram import StoredGram
 from kernelfit.linalg.product import Product, symmetric_product
 from kernelfit.progress import Notes, Progress
 from kernelfit.runs.folder import Run
+from kernelfit.solver.method import CHOLESKY, Method
 from kernelfit.solver.predict import predict
 from kernelfit.solver.problem import Problem
 from kernelfit.solver.resources import Resources
@@ -288,8 +292,40 @@ def place_iterations(
         notes.add("device: ignored, as conjugate gradients run on the CPU")
     if resources.tier == "disk":
         raise InputError("tier: got 'disk' with solver 'pcg', expected 'ram' or 'auto'")
+    generated = _is_generated(problem) and resources.tier == "auto"
+    plan = plan_iterations(_costs(problem, resources, backend), resources.memory_limit, generated=generated)
+    if plan.tier == "generated":
+        notes.add(
+            f"K does not fit into {plan.memory_limit:,} bytes of memory in float32: it is formed anew for every product"
+        )
+    return IterativeSystem(problem, plan, backend)
+
+
+def decided(problem: Problem, resources: Resources, backend: CpuBackend, notes: Notes) -> Problem:
+    """The problem with solver "auto" made "cholesky" or, with a note, "pcg", where no factor fits into memory."""
+    tolerance, seed = problem.method.tolerance, problem.method.seed
+    plain = problem.precision == "float64" and problem.jitter == 0 and resources.tier != "disk"
+    if not plain:
+        return replace(problem, method=CHOLESKY)
+    costs = _costs(problem, resources, backend)
+    limits = Limits(resources.memory_limit, free_disk(resources.folder))
+    plan = plan_either(costs, limits, generated=_is_generated(problem) and resources.tier == "auto")
+    if plan.has_factor:
+        return replace(problem, method=CHOLESKY)
+    notes.add(
+        f"solver auto: a factor of {costs.bytes_factor:,} bytes does not fit into {limits.memory:,} bytes of memory; "
+        f"conjugate gradients take {plan.bytes_memory:,}"
+    )
+    return replace(problem, method=Method("pcg", tolerance, seed))
+
+
+def _is_generated(problem: Problem) -> bool:
+    return problem.kernel is not None and problem.points is not None
+
+
+def _costs(problem: Problem, resources: Resources, backend: CpuBackend) -> Costs:
     layout, points = problem.source.layout, problem.points
-    costs = Costs.of(
+    return Costs.of(
         n=problem.n,
         d=0 if points is None else points.width,
         n_rhs=problem.targets.shape[1],
@@ -297,10 +333,3 @@ def place_iterations(
         bytes_points=problem.bytes_points,
         panel_width=resources.panel_width if layout is None else layout.width,
     )
-    generated = problem.kernel is not None and points is not None and resources.tier == "auto"
-    plan = plan_iterations(costs, resources.memory_limit, generated=generated)
-    if plan.tier == "generated":
-        notes.add(
-            f"K does not fit into {plan.memory_limit:,} bytes of memory in float32: it is formed anew for every product"
-        )
-    return IterativeSystem(problem, plan, backend)

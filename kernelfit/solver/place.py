@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from kernelfit.cluster.connect import Engine, connect
@@ -22,7 +23,7 @@ from kernelfit.solver.cluster_system import ClusterSystem, place_on_cluster, req
 from kernelfit.solver.cpu_system import CpuSystem
 from kernelfit.solver.device_plan import close_all, plan_on_device
 from kernelfit.solver.device_system import DeviceSystem
-from kernelfit.solver.iterative_system import IterativeSystem, place_iterations
+from kernelfit.solver.iterative_system import IterativeSystem, decided, place_iterations
 from kernelfit.solver.problem import Problem
 from kernelfit.solver.problem_record import record_of
 from kernelfit.solver.resources import Resources
@@ -60,6 +61,9 @@ def place(
         return _on_device(problem, devices, resources, backend, notes, run_dir, resume)
     if resources.device_memory is not None:
         notes.add("device_memory: ignored, as the work is done on the CPU")
+    if problem.method.solver == "auto":
+        problem = decided(problem, resources, backend, notes)
+        return place(problem, replace(resources, device="cpu"), backend, notes, run_dir, resume)
     return _on_cpu(problem, resources, backend, notes, run_dir, resume)
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from kernelfit.errors import PlanError
 from kernelfit.gram.costs import Costs
-from kernelfit.iterative.plan import bytes_of_gram, bytes_of_preconditioner, plan_iterations
+from kernelfit.gram.placement import Limits
+from kernelfit.iterative.plan import bytes_of_gram, bytes_of_preconditioner, plan_either, plan_iterations
 from kernelfit.iterative.stored_gram import StoredGram
 
 
@@ -43,3 +44,18 @@ def test_a_smaller_rank_then_no_k_then_an_error() -> None:
 
 def test_small_systems_have_full_rank() -> None:
     assert plan_iterations(costs(10), 1_000_000_000, generated=True).rank == 10
+
+
+@pytest.mark.parametrize(
+    ("memory", "disk", "solver", "tier"),
+    [
+        (16_000_000_000, 0, "cholesky", "ram"),
+        (9_000_000_000, 10**12, "pcg", "ram"),
+        (4_000_000_000, 10**12, "cholesky", "disk"),
+        (4_000_000_000, 0, "pcg", "generated"),
+    ],
+)
+def test_a_factor_or_iterations(memory: int, disk: int, solver: str, tier: str) -> None:
+    plan = plan_either(costs(60_000), Limits(memory, disk), generated=True)
+    assert (plan.solver, plan.tier) == (solver, tier)
+    assert plan.bytes_memory <= memory

@@ -12,6 +12,8 @@ import pytest
 
 import kernelfit
 from kernelfit.errors import InputError, Interrupted, NotPositiveDefiniteError, PlanError
+from kernelfit.gram.costs import Costs
+from kernelfit.gram.plan import Plan
 from kernelfit.kernels import Kernel
 from kernelfit.progress import Silent
 from kernelfit.solver import iterative_system
@@ -161,7 +163,7 @@ def test_what_takes_a_factor_names_cholesky(rng: np.random.Generator) -> None:
         ({"tolerance": 1e-3}, "tolerance: got 0.001 with solver 'cholesky'"),
         ({"solver": "pcg", "tolerance": 2.0}, "tolerance: got 2.0, expected a relative residual below 1"),
         ({"solver": "pcg", "tolerance": -1.0}, "tolerance: got -1.0"),
-        ({"solver": "cg"}, "solver: got 'cg', expected one of cholesky, pcg"),
+        ({"solver": "cg"}, "solver: got 'cg', expected one of cholesky, pcg, auto"),
         ({"solver": "pcg", "jitter": 1e-8}, "jitter: got 1e-08 with solver 'pcg'"),
         ({"solver": "pcg", "precision": "mixed"}, "precision: got 'mixed' with solver 'pcg'"),
         ({"solver": "pcg", "tier": "disk"}, "tier: got 'disk' with solver 'pcg'"),
@@ -278,3 +280,22 @@ def test_other_targets_and_damage_begin_the_iteration_again(rng: np.random.Gener
     again = kernelfit.resume(damaged, progress=progress)
     assert any("the iteration begins again" in note for note in progress.notes)
     np.testing.assert_array_equal(again.alpha, -other.alpha)
+
+
+def test_auto_takes_a_factor_where_it_fits(rng: np.random.Generator) -> None:
+    X, y = rng.standard_normal((600, 10)), rng.standard_normal(600)
+    direct = kernelfit.solve(X, y, solver="auto", tolerance=1e-3)
+    assert direct.convergence is None
+    assert direct.alpha.tobytes() == kernelfit.solve(X, y).alpha.tobytes()
+    for options in ({"jitter": 1e-8}, {"precision": "mixed"}, {"tier": "disk"}):
+        assert kernelfit.solve(X, y, solver="auto", **options).convergence is None  # type: ignore[arg-type]
+
+
+def test_auto_iterates_where_only_k_in_float32_fits(rng: np.random.Generator) -> None:
+    X, y = rng.standard_normal((2_500, 10)), rng.standard_normal(2_500)
+    costs = Costs.of(n=2_500, d=10, n_rhs=1, threads=1, bytes_points=X.nbytes)
+    memory = Plan.in_memory(costs, 0).bytes_memory - 1_000
+    found = kernelfit.solve(X, y, solver="auto", tolerance=0.5, memory=memory, threads=1)
+    assert found.convergence is not None
+    assert any(note.startswith("solver auto: a factor of ") for note in found.notes)
+    assert found.problem.method.solver == "pcg"
