@@ -257,8 +257,10 @@ def stream(
         if lock is not None:
             lock.release()
     if not formula.linear:
+        exact = streaming(feature).step_ > 0 and sums_dtype(solver.precision) == np.float64
         note(
-            f"kernel {formula!r} of features that are not held: K is formed from their inner products, in float32"
+            f"kernel {formula!r} of features that are not held: K is formed from their inner products, "
+            f"{'exact' if exact else 'rounded to float32'}"
         )
     return Prepared(
         grams.gram,

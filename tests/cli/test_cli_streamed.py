@@ -334,7 +334,7 @@ def test_another_kernel_of_features_that_are_never_held(never_whole: None, tmp_p
     left_out = dense.leave_one_out()
     assert record["loo_error"] == pytest.approx((left_out.argmax(axis=1) != data.y_train).mean(), abs=0.006)
     assert record["backward_error"] < 1e-15
-    assert any("K is formed from their inner products" in note for note in record["notes"])
+    assert any("from their inner products, rounded to float32" in note for note in record["notes"])
     # Of the same sums: the median rule, a ridge in units of this kernel's diagonal, and no pass over the features.
     before = sums.read_bytes()
     second = succeed("solve", *CONV, "--kernel", "gaussian", "--ridge", "auto", "--sums", str(sums))
@@ -382,7 +382,8 @@ def test_rows_to_predict_are_streamed_against_the_training_rows(
     data = load("digits", n_train=200)
     out, rows = tmp_path / "run", tmp_path / "rows.npy"
     np.save(rows, data.X_train[:20])
-    succeed("solve", *NTK, "--option", "quantise=true", "--out", str(out))
+    record = succeed("solve", *NTK, "--option", "quantise=true", "--out", str(out))
+    assert any("from their inner products, exact" in note for note in record["notes"])
     predicted = succeed("predict", str(out), "--rows", str(rows))["predictions"]
     assert [int(each) for each in predicted] == data.y_train[:20].tolist()
 
