@@ -91,7 +91,7 @@ def require_right_or_resumable(
 
 
 class Failing:
-    """Stands in for a function of `os`; call number `at` raises, or does what `instead` says."""
+    """Stands in for a function of `os`; call number `at` raises. What the system tells of itself can be read."""
 
     def __init__(self, name: str, number: int) -> None:
         self.name, self.number = name, number
@@ -99,9 +99,10 @@ class Failing:
         self.calls, self.at = 0, -1
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
-        self.calls += 1
-        if self.calls == self.at:
-            raise OSError(self.number, os.strerror(self.number))
+        if not str(arguments[0]).startswith(("/proc/", "/sys/", "/dev/")):
+            self.calls += 1
+            if self.calls == self.at:
+                raise OSError(self.number, os.strerror(self.number))
         return self.call(*arguments, **named)
 
 
