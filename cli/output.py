@@ -30,7 +30,7 @@ _GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "Features",
         (
             *("features", "n_filters", "filters", "feature_options", "texts", "standardise", "centre"),
-            *("n_features", "quantise"),
+            *("n_features", "quantise", "checkpoint"),
         ),
     ),
     (
@@ -71,7 +71,19 @@ _GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "Solver",
         (
-            *("ridge", "jitter", "precision", "n_rhs", "sizes", "ahead", "repeats", "seed", "loo"),
+            *(
+                "ridge",
+                "jitter",
+                "precision",
+                "solver",
+                "tolerance",
+                "n_rhs",
+                "sizes",
+                "ahead",
+                "repeats",
+                "seed",
+                "loo",
+            ),
             *("levels", "seeds", "chosen", "with_norms", "kernel_rows", "rademacher_draws"),
             *("steps", "passes", "maps", "ridges", "beside"),
         ),

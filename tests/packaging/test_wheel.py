@@ -55,7 +55,7 @@ def test_the_wheel_holds_every_source(wheel_names: list[str]) -> None:
             ("kernelfit/cli", "cli"),
             ("kernelfit/cuda_kernels", "cuda_kernels"),
         )
-        for pattern in ("*.py", "*.cu", "*.cuh", "*.css", "py.typed")
+        for pattern in ("*.py", "*.cu", "*.cuh", "*.css", "*.js", "py.typed")
         for path in (ROOT / folder).rglob(pattern)
     }
     shipped = {name for name in wheel_names if ".dist-info/" not in name}
