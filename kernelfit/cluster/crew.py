@@ -101,6 +101,12 @@ class Crew:
         """A future of what all workers are to have."""
         return self._guarded(lambda: self.client.scatter(data, broadcast=True, hash=False))
 
+    def send_to(self, share: int, data: Any) -> Any:
+        """The same for the worker of one share: what is large does not travel with its task through the scheduler."""
+        where = [self.addresses[share]]
+        (sent,) = self._guarded(lambda: self.client.scatter([data], workers=where, hash=False))
+        return sent
+
     @property
     def source(self) -> Any:
         """A future of K's source, which all workers have."""

@@ -23,6 +23,8 @@ from kernelfit.typing import Float, Span
 _FIRST, _THEN = 2, 1
 # Solves for columns of the identity that are under way at once: while one waits for a message another one works.
 _AT_ONCE = 3
+# Bytes of right-hand sides that may travel with a task, through the scheduler.
+_WITH_ITS_TASK = 2**20
 
 
 def solve_lower(crew: Crew, vectors: NDArray[Any]) -> NDArray[Any]:
@@ -39,7 +41,9 @@ def _solved(crew: Crew, vectors: NDArray[Any], transposed: bool) -> NDArray[Any]
     deal, solve = crew.setup.deal, uuid.uuid4().hex[:8]
     begun = []
     for p in range(deal.shares):
-        blocks = {i: vectors[slice(*deal.span(i))] for i in deal.rows(p)}
+        blocks: Any = {i: vectors[slice(*deal.span(i))] for i in deal.rows(p)}
+        if vectors.nbytes > _WITH_ITS_TASK:
+            blocks = crew.send_to(p, blocks)
         begun.append(crew.on_share(tasks.begin, p, solve, blocks, priority=_FIRST))
     solved, last = _forward(crew, solve, 0, begun)
     if transposed:

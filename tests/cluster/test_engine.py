@@ -81,6 +81,17 @@ def test_the_solution_is_that_of_one_process(
     there.close()
 
 
+def test_many_right_hand_sides_do_not_travel_through_the_scheduler(
+    rng: np.random.Generator, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kernelfit.cluster.solves._WITH_ITS_TASK", 0)
+    X, _ = problem(rng)
+    Y = rng.standard_normal((301, 5))
+    there = kernelfit.solve(X, Y, engine="dask", scheduler=client, **ARGUMENTS)
+    np.testing.assert_allclose(there.alpha, kernelfit.solve(X, Y, **ARGUMENTS).alpha, rtol=1e-9, atol=1e-12)
+    there.close()
+
+
 def test_predictions_of_many_rows_are_made_by_the_workers(
     rng: np.random.Generator, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
