@@ -130,7 +130,7 @@ class Chart:
             parts.append(series.name)
         if series.texts is not None:
             parts.append(series.texts[index])
-        for axis, values in ((self.x, series.x), (self.y, series.y)):
+        for axis, values in self._named_first(series):
             value = values[index]
             assert value is not None
             if axis.names is not None:
@@ -142,6 +142,11 @@ class Chart:
             parts.append(f"{axis.label} {_digits(value)}{behind}".strip())
         return "; ".join(parts)
 
+    def _named_first(self, series: Series | None) -> list[tuple[Axis, tuple[Value, ...]]]:
+        """The axes with a series' values: what has a name before its value, else x before y."""
+        pairs = [(self.x, series.x if series else ()), (self.y, series.y if series else ())]
+        return pairs[::-1] if self.horizontal else pairs
+
     def table(self) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
         """Headings and a row a point, numbers in full."""
         several = len(self.series) > 1 or bool(self.series and self.series[0].name)
@@ -150,19 +155,17 @@ class Chart:
         headings = (
             *(["series"] if several else []),
             *(["point"] if called else []),
-            self.x.label or "x",
-            self.y.label or "y",
+            *(axis.label or "name" for axis, _ in self._named_first(None)),
             *(["plus or minus"] if spread else []),
         )
         rows = []
         for series in self.series:
-            for index, (x, y) in enumerate(zip(series.x, series.y, strict=True)):
+            for index in range(len(series.x)):
                 rows.append(
                     (
                         *([series.name] if several else []),
                         *([series.texts[index] if series.texts else ""] if called else []),
-                        _cell(x, self.x),
-                        _cell(y, self.y),
+                        *(_cell(values[index], axis) for axis, values in self._named_first(series)),
                         *([series.spread[index] if series.spread else None] if spread else []),
                     )
                 )

@@ -54,8 +54,8 @@ def test_a_point_in_words() -> None:
     assert shown.says(0, 1) == "ours; n 100; error, % 0.333333 ± 0.2"
     names = Axis(names=("cat", "dog"))
     bars = chart(x=Axis("norm"), y=names, series=(Series("", (2.5, 3.0), (0.0, 1.0), "bars"),))
-    assert bars.says(0, 1) == "norm 3; dog"
-    assert bars.table()[1] == [(2.5, "cat"), (3.0, "dog")]
+    assert bars.says(0, 1) == "dog; norm 3"
+    assert bars.table()[1] == [("cat", 2.5), ("dog", 3.0)]
 
 
 def test_bars_stand_side_by_side() -> None:

@@ -259,7 +259,7 @@ def test_figures_are_files(run: Path, tmp_path: Path) -> None:
     names = ["01-ridge-path", "02-norms", "03-leave-one-out"]
     expected = {f"{name}.{ending}" for name in names for ending in ("png", "svg", "csv")}
     assert {path.name for path in figures.iterdir()} == expected
-    assert (figures / "02-norms.csv").read_text().splitlines()[0] == "RKHS norm,y"
+    assert (figures / "02-norms.csv").read_text().splitlines()[0] == "name,RKHS norm"
     refused = CliRunner().invoke(root, words)
     assert isinstance(refused.exception, InputError)
     assert str(refused.exception).startswith("--figures: ")
