@@ -127,6 +127,12 @@ def _curve(record: Row) -> RenderableType:
         + " by extrapolation"
         for fit in record["extrapolated"]
     ]
+    fitted = [fit["quantity"] for fit in record["extrapolated"]]
+    lines += [
+        f"{quantity.replace('_', ' ')}: no curve of that form goes through the means, nothing is extrapolated"
+        for quantity in ("test_error", "rkhs_norm")
+        if quantity not in fitted
+    ]
     return _whole(record, averages(record["rows"], "n"), columns, lines)
 
 

@@ -85,12 +85,15 @@ def curve_point(rows: KernelRows, n: int, seed: int, threads: int | None = None)
 
 
 def extrapolate(points: Sequence[CurvePoint], quantity: str) -> Extrapolation | None:
-    """The curve through the means of `test_error` or `rkhs_norm`; None for fewer than four sizes, or no fit."""
+    """The curve through the means of `test_error` or `rkhs_norm`; None for fewer than four sizes, no fit, or an error
+    that grows with n, which no power of n continues."""
     sizes = sorted({point.n for point in points})
     if len(sizes) < 4:
         return None
     means = [np.mean([getattr(point, quantity) for point in points if point.n == n]) for n in sizes]
     grows = means[-1] > means[0]
+    if grows and quantity == "test_error":
+        return None
 
     def model(n: Any, limit: float, coefficient: float, power: float) -> Any:
         return limit + coefficient * n**-power

@@ -43,6 +43,12 @@ def test_a_power_law_is_found_again():
     assert extrapolate(points[:6], "test_error") is None  # three sizes
 
 
+def test_an_error_that_grows_is_not_continued():
+    points = [CurvePoint(n, 0, 0.0, 0.1 + n / 5e3, 2 * n**0.5, 0.1) for n in (100, 200, 400, 800, 1600)]
+    assert extrapolate(points, "test_error") is None
+    assert extrapolate(points, "rkhs_norm") is not None
+
+
 def test_the_error_of_what_is_extrapolated_is_that_of_noisy_curves():
     rng, sizes = np.random.default_rng(2), (100, 200, 400, 800, 1600, 3200)
     values, errors = [], []
