@@ -29,6 +29,11 @@ def offered(group: click.Group, *typed: str) -> list[tuple[str, str, str | None]
     return values(complete.get_completions(arguments, incomplete))
 
 
+def without_help(items: list[CompletionItem]) -> list[tuple[str, str, str | None]]:
+    """click keeps the names of help that a command had in its first context, which another test may have made."""
+    return [item for item in values(items) if item[0] not in ("-h", "--help")]
+
+
 def values(items: list[CompletionItem]) -> list[tuple[str, str, str | None]]:
     return [(item.value, item.type, item.help) for item in items]
 
@@ -75,7 +80,7 @@ def test_what_is_described_offers_the_same(name: str) -> None:
     for ours, built in pairs:
         of_ours, of_built = (click.Context(side, parent, resilient_parsing=True) for side in (ours, built))
         for begun in ("", "-", "--", "l"):
-            assert values(built.shell_complete(of_built, begun)) == values(
+            assert without_help(built.shell_complete(of_built, begun)) == without_help(
                 ours.shell_complete(of_ours, begun)
             )
         for one, other in zip(ours.params, built.params, strict=True):
