@@ -353,7 +353,11 @@ class Settings:
     loo: bool = False
 
     def __post_init__(self) -> None:
-        flag("loo", self.loo)
+        if flag("loo", self.loo) and self.solver.solver != "cholesky":
+            raise InputError(
+                f"loo: got True with solver {self.solver.solver!r}, which may leave no factor; leave it out, or take "
+                "solver='cholesky'"
+            )
 
     @property
     def streams(self) -> bool:

@@ -37,9 +37,10 @@ def next_steps(record: dict[str, Any]) -> list[str]:
         )
         if better is not None:
             steps.append(f"--features {better.features}   the paper's {100 * better.test_error:.2g} % row")
-    if record["loo_error"] is None and record["loo_rmse"] is None:
+    has_factor = "convergence" not in record
+    if has_factor and record["loo_error"] is None and record["loo_rmse"] is None:
         steps.append("--loo   compare kernels by leave-one-out, without the test rows")
-    if record["precision"] == "float64" and record["n_train"] >= MIXED_PAYS_FROM:
+    if has_factor and record["precision"] == "float64" and record["n_train"] >= MIXED_PAYS_FROM:
         steps.append("--precision mixed   float32 factor, refined to the same accuracy")
     if record.get("out") is None:
         steps.append("--out DIR   keep the solution for kernelfit predict")

@@ -38,8 +38,14 @@ def check_table(record: dict[str, Any]) -> RenderableType:
         f"{record['panels_verified']:,} of {record['panels']:,}, {size(record['bytes_verified'])}",
     )
     if record["backward_error"] is not None:
-        bits = "the stored alpha, bit for bit" if record["alpha_reproduced"] else "another alpha than stored"
-        table.add_row("solved again", f"backward error {number(record['backward_error'], 2)}, {bits}")
+        error = f"backward error {number(record['backward_error'], 2)}"
+        if record["alpha_reproduced"] is None:
+            table.add_row("stored alpha", f"{error}, with K formed afresh")
+        else:
+            bits = (
+                "the stored alpha, bit for bit" if record["alpha_reproduced"] else "another alpha than stored"
+            )
+            table.add_row("solved again", f"{error}, {bits}")
     verdict = Text("all is well", style="green") if record["ok"] else Text("damaged", style="bold red")
     return Group(table, *_lines(record["problems"], "red"), *_lines(record["notes"], "dim"), verdict)
 
