@@ -95,7 +95,7 @@ def _what_fits(tier: str, costs: Costs, limits: Limits, in_memory: int, on_disk:
     if precision == "float64" and in_memory - factor // 2 <= limits.memory:
         return f"tier='ram', precision='mixed' fits with {in_memory - factor // 2:,} bytes"
     smallest = min(in_memory, on_disk)
-    largest = max_order(costs, limits.memory)
+    largest = max_order(costs, limits.memory, below=costs.n)
     if largest < 1:
         return f"nothing of this width fits; give memory='{smallest:,}' bytes or more"
     return f"n = {largest:,} rows fit in memory in {precision}, or give memory='{smallest:,}' bytes"
@@ -109,13 +109,14 @@ def _too_little_disk(costs: Costs, limits: Limits, in_memory: int, stored: bool)
     )
 
 
-def max_order(costs: Costs, memory: int) -> int:
-    """The largest n that the ram tier holds in `memory` bytes, with rows and all else as in `costs`, by bisection.
+def max_order(costs: Costs, memory: int, below: int = 10_000_001) -> int:
+    """An n < `below` that the ram tier holds in `memory` bytes while it does not hold n + 1, or `below` - 1, with rows
+    and all else as in `costs`; 0 where there is none.
 
-    0 where there is none.
+    By bisection. Narrower panels take less room beside the factor, so that a somewhat larger n may fit again.
     """
     row_bytes = costs.bytes_points / costs.n
-    low, high = 0, 10_000_000
+    low, high = 0, below - 1
     while low < high:
         n = (low + high + 1) // 2
         smaller = Costs.of(

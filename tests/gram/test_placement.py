@@ -9,7 +9,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kernelfit.cpu.memory import INTERPRETER
@@ -123,6 +123,7 @@ def numbers(text):
 
 
 @settings(deadline=None, max_examples=150)
+@example(n=1200, d=988, n_rhs=1, threads=1, limit=344_415_295, tier="ram", precision="float32", disk_free=0)
 @given(
     n=st.integers(1, 300_000),
     d=st.integers(1, 4000),
