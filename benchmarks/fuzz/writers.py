@@ -25,6 +25,7 @@ from kernelfit.features import RandomConv
 from kernelfit.progress import Silent
 from kernelfit.report import figures
 from kernelfit.runs.folder import JOURNAL, RUN
+from kernelfit.solver import iterative_system
 from kernelfit.storage import atomic, journal, json_output
 from kernelfit.streaming import gram_file, weights
 from kernelfit.streaming.gram import feature_gram
@@ -307,6 +308,70 @@ def read_network(path: Path) -> dict[str, Any]:
     return {"epoch": state["epoch"], "weight": state["weight"].numpy()}
 
 
+# --- conjugate gradients
+
+
+def iterated(folder: Path) -> None:
+    """A run of conjugate gradients, whose iteration is stored after every step; K has some digits only."""
+    with every_step():
+        solved(run_dir=folder / TARGET, solver="pcg", ridge=1e-6).close()
+
+
+def resume_iterated(folder: Path) -> None:
+    with every_step():
+        resume_run(folder)
+
+
+def stopped_iteration(folder: Path) -> None:
+    """Its first iteration is stored."""
+
+    class Stop(Silent):
+        @contextmanager
+        def phase(self, name: str, total: float, unit: str = "flop") -> Iterator[Callable[[float], None]]:
+            yield lambda amount: name == "iterate" and os.kill(os.getpid(), signal.SIGTERM)
+
+    try:
+        solved(run_dir=folder / TARGET, solver="pcg", ridge=1e-6, progress=Stop())
+    except Interrupted:
+        return
+    raise AssertionError("the run was to stop")
+
+
+def iterated_faults(folder: Path, refused: str | None) -> list[str]:
+    """A run in TARGET is right, or is resumed to the same bits, or is not there."""
+    run = folder / TARGET
+    if refused is not None and not (run / RUN).exists():
+        left = sorted(path.name for path in folder.rglob("*"))
+        return [f"left behind: {left}"] if left else []
+    alpha = iterated_reference()
+    faults = []
+    if refused is None and not np.array_equal(kernelfit.load(run / "solution.h5").alpha, alpha):
+        faults.append("wrong alpha of the file")
+    try:
+        solution = kernelfit.resume(run, threads=1)
+    except Exception as error:
+        return [*faults, f"cannot be resumed ({error})"]
+    if not np.array_equal(solution.alpha, alpha):
+        faults.append("wrong alpha")
+    solution.close()
+    return faults + [f"check: {line}" for line in kernelfit.check(run).problems]
+
+
+@cache
+def iterated_reference() -> Float:
+    return solved(solver="pcg", ridge=1e-6).alpha
+
+
+@contextmanager
+def every_step() -> Iterator[None]:
+    """Checkpoints that are always due."""
+    due, iterative_system._due = iterative_system._due, lambda last, state: True
+    try:
+        yield
+    finally:
+        iterative_system._due = due
+
+
 # --- sums of Gram matrices, rows, folders
 
 
@@ -397,6 +462,8 @@ WRITERS: dict[str, Writer] = {
     "run, resumed": Writer(unfinished_run, resume_run, run_faults),
     "run, mended": Writer(damaged_run, resume_run, mended_faults),
     "run with its record": Writer(nothing, experiment, experiment_faults),
+    "iteration": Writer(nothing, iterated, iterated_faults),
+    "iteration, resumed": Writer(stopped_iteration, resume_iterated, iterated_faults),
     "factor in scratch": Writer(nothing, spilled, spill_faults),
     "solution": replaced(save_solution, read_solution),
     "Gram sums": Writer(nothing, gram_sums, gram_faults),

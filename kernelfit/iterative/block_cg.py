@@ -198,6 +198,8 @@ def _go_back(state: State) -> None:
 
 def _orthonormal(vectors: Float) -> Float:
     """An orthonormal basis of columns (n, p), of those that are not dependent to rounding."""
+    # By powers of two, which round nothing: squares of what a large ridge has divided vanish.
+    vectors = np.ldexp(vectors, -np.frexp(np.abs(vectors).max(axis=0, initial=0.0))[1])
     sizes = np.linalg.norm(vectors, axis=0)
     vectors = vectors[:, (sizes > 0) & np.isfinite(sizes)]
     if not vectors.shape[1]:

@@ -44,6 +44,8 @@ from kernelfit.typing import Float
 _EXACT = 4_096
 # Seconds between checkpoints, each of which takes a fraction of one.
 _INTERVAL = 20.0
+# Of an entry of K, so that sums of products stay within single precision.
+_LARGEST = 1e30
 _ROUNDOFF = {dtype: 0.5 * float(np.finfo(dtype).eps) for dtype in (np.float32, np.float64)}
 
 
@@ -70,6 +72,7 @@ class IterativeSystem:
     def factorise(self, progress: Progress, after_panel: Callable[[int], None] | None = None) -> None:
         """K in memory, where the plan says so, and the preconditioner."""
         problem, backend = self.problem, self.backend
+        _require_single(problem.source.diagonal())
         self._after = after_panel or self._after
         if self.plan.tier == "ram":
             with self._timed("gram"):
@@ -221,6 +224,16 @@ class IterativeSystem:
         started = time.perf_counter()
         yield
         self.seconds[phase] += time.perf_counter() - started
+
+
+def _require_single(diagonal: Float) -> None:
+    """Raise for a K, whose entries are no larger than its diagonal's, that single precision cannot hold."""
+    largest = float(np.abs(diagonal).max())
+    if largest > 0 and not 1.0 / _LARGEST <= largest <= _LARGEST:
+        raise InputError(
+            f"kernel: got a diagonal of up to {largest:.1e} with solver 'pcg', whose K is in single precision, "
+            f"expected between {1.0 / _LARGEST:.0e} and {_LARGEST:.0e}; rescale it and the ridge, or take solver='cholesky'"
+        )
 
 
 class _Checkpoints:

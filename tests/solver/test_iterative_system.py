@@ -174,6 +174,20 @@ def test_what_does_not_go_together(rng: np.random.Generator, options: dict[str, 
         kernelfit.solve(rng.standard_normal((20, 3)), rng.standard_normal(20), **options)
 
 
+@pytest.mark.parametrize("ridge", [1e160, 1e300])
+def test_a_large_ridge_is_divided_by(rng: np.random.Generator, ridge: float) -> None:
+    X, Y = rng.normal(size=(60, 3)), rng.normal(size=(60, 2))
+    solution = kernelfit.solve(X, Y, gamma=1.0, ridge=ridge, solver="pcg")
+    assert np.allclose(solution.alpha * ridge, Y, rtol=1e-14, atol=0)
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-40, 1e40, 1e200])
+def test_a_k_beyond_single_precision_is_refused(rng: np.random.Generator, scale: float) -> None:
+    K = scale * np.eye(20)
+    with pytest.raises(InputError, match="kernel: got a diagonal of up to 1.0e.* with solver 'pcg'"):
+        kernelfit.solve(K, rng.normal(size=20), kernel="precomputed", solver="pcg")
+
+
 def test_nan_is_refused(rng: np.random.Generator) -> None:
     X = rng.standard_normal((20, 3))
     X[4, 1] = np.nan
