@@ -192,9 +192,13 @@ def _read_like(table: Table, like: TableColumns) -> Rows:
     says = [column for column in others if _says_id(names[column])] if table.named else []
     # An index that pandas wrote before the file's own ids says less than these.
     ids = min(says, key=lambda column: _is_unnamed(names[column]), default=None)
+    # As many columns as features and one may be a label beside them, too.
+    unsure = others[0] if not table.named and label is None and like.target is not None and others else None
     numeric = [features[index] for index in like.numeric]
     words = [features[index] for index in like.of_words]
-    cells = table.read(numeric, label, (*words, *([] if ids is None else [ids])))
+    cells = table.read(numeric, label, (*words, *(column for column in (ids, unsure) if column is not None)))
+    if unsure is not None:
+        _require_row_names(table, like, unsure, cells.texts[unsure])
     refuse_commas(table, cells, [*numeric, *([] if label is None else [label])])
     known = set(like.every)
     aside = [names[column] for column in others if column != ids and names[column] not in known]
@@ -355,6 +359,28 @@ def _names_rows(table: Table, cells: Cells, column: int, values: Float) -> str:
     different = len(np.unique(values)) == len(values) and bool((values == np.floor(values)).all())
     sure = _is_unnamed(name) or len(values) > _FEW_ROWS
     return "numbers the rows" if different and sure else ""
+
+
+def _require_row_names(table: Table, like: TableColumns, column: int, texts: Sequence[str]) -> None:
+    """Raise for a column that stands where training rows have one that was left out, and does not name or number rows:
+    the file may be features and a label, with no such column."""
+    named = len(set(texts)) == len(texts) and not any(map(_is_fraction, texts))
+    if named:
+        return
+    trained = [name for name in like.every if name != like.target][column]
+    raise damaged(
+        table.path,
+        f"names or numbers of rows in column {column}, where the training rows have {trained!r}, which was left out",
+        f"{texts[0]!r}, so that it may be a feature beside a label",
+        f"give the header of the training rows, or the columns {listed_names(like.features)} alone",
+    )
+
+
+def _is_fraction(text: str) -> bool:
+    try:
+        return not float(text).is_integer()
+    except ValueError:
+        return False
 
 
 def _by_name(table: Table, like: TableColumns) -> tuple[list[int], int | None]:

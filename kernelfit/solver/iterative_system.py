@@ -232,7 +232,8 @@ def _require_single(diagonal: Float) -> None:
     if largest > 0 and not 1.0 / _LARGEST <= largest <= _LARGEST:
         raise InputError(
             f"kernel: got a diagonal of up to {largest:.1e} with solver 'pcg', whose K is in single precision, "
-            f"expected between {1.0 / _LARGEST:.0e} and {_LARGEST:.0e}; rescale it and the ridge, or take solver='cholesky'"
+            f"expected between {1.0 / _LARGEST:.0e} and {_LARGEST:.0e}; rescale it and the ridge, or take "
+            "solver='cholesky'"
         )
 
 

@@ -337,6 +337,18 @@ def test_new_rows_without_names_of_another_width_are_refused(tmp_path: Path) -> 
         read_columns(written(tmp_path, "1,2,3,4,5\n", "new.csv"), like)
 
 
+@pytest.mark.parametrize("rows", ["0.5,7,3\n0.25,8,4\n", "5,7,3\n5,8,4\n"])
+def test_features_and_a_label_without_names_are_not_read_as_an_id_and_features(
+    tmp_path: Path, rows: str
+) -> None:
+    train = "".join(f"{row},{row % 7}.5,{row % 5},{row}\n" for row in range(40))
+    like = read_table(written(tmp_path, f"id,a,b,y\n{train}")).columns
+    assert like.features == ("a", "b")
+    with pytest.raises(DataError, match=r"column 0, where the training rows have 'id'.*; give the header of"):
+        read_columns(written(tmp_path, rows, "new.csv"), like)
+    assert read_columns(written(tmp_path, "7,1,2\n3,5,6\n", "new.csv"), like).X.tolist() == [[1, 2], [5, 6]]
+
+
 def test_a_label_that_new_rows_leave_empty_is_not_scored(tmp_path: Path) -> None:
     like = read_table(written(tmp_path, "a,y\n1,0.5\n2,1.5\n")).columns
     new = read_columns(written(tmp_path, "a,y\n1,\n2,?\n", "new.csv"), like)

@@ -184,7 +184,7 @@ def test_a_large_ridge_is_divided_by(rng: np.random.Generator, ridge: float) -> 
 @pytest.mark.parametrize("scale", [1e-200, 1e-40, 1e40, 1e200])
 def test_a_k_beyond_single_precision_is_refused(rng: np.random.Generator, scale: float) -> None:
     K = scale * np.eye(20)
-    with pytest.raises(InputError, match="kernel: got a diagonal of up to 1.0e.* with solver 'pcg'"):
+    with pytest.raises(InputError, match=r"kernel: got a diagonal of up to 1\.0e.* with solver 'pcg'"):
         kernelfit.solve(K, rng.normal(size=20), kernel="precomputed", solver="pcg")
 
 
