@@ -38,19 +38,11 @@ def failure(*arguments: str) -> KernelfitError:
 @pytest.fixture
 def stopped(tmp_path: Path) -> Path:
     """A run of the command that was stopped by a signal, in a process of its own."""
-    folder = tmp_path / "run"
-    command = [
-        sys.executable,
-        "-m",
-        "kernelfit",
-        "solve",
-        "--gamma",
-        "0.05",
-        "--tier",
-        "disk",
-        "--out",
-        str(folder),
-    ]
+    folder, data = tmp_path / "run", tmp_path / "data.npz"
+    rng = np.random.default_rng(0)
+    np.savez(data, X_train=rng.normal(size=(2500, 8)), y_train=np.arange(2500) % 3)  # of several panels
+    command = [sys.executable, "-m", "kernelfit", "solve", "--gamma", "0.05", "--tier", "disk"]
+    command += ["--train", str(data), "--out", str(folder)]
     for _ in range(20):
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         while process.poll() is None and not journal.read(folder / "journal").panels:
@@ -70,13 +62,15 @@ def stopped(tmp_path: Path) -> Path:
 def test_a_stopped_run_is_offered_checked_and_continued(
     stopped: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    data = str(stopped.parent / "data.npz")
+    solve = ("solve", "--train", data, "--gamma", "0.05")
     assert "continue it with kernelfit resume" in str(
-        failure("solve", "--gamma", "0.05", "--out", str(stopped))
+        failure(*solve, "--tier", "disk", "--out", str(stopped))
     )
     checked = json.loads(invoke("check", str(stopped), "--json", "-").stdout)
     assert (checked["ok"], checked["finished"]) == (True, False)
     assert checked["panels_verified"] >= 1
-    whole = json.loads(invoke("solve", "--gamma", "0.05", "--json", "-").stdout)
+    whole = json.loads(invoke(*solve, "--json", "-").stdout)
     record = json.loads(invoke("resume", str(stopped), "--json", "-").stdout)
     same = (
         "test_error",
@@ -96,7 +90,7 @@ def test_a_stopped_run_is_offered_checked_and_continued(
     assert "features, gram and factor: of every process that worked on this run" in shown
     assert f"resume {stopped}" in record["command"]
     assert json.loads((stopped / "result.json").read_text())["test_error"] == whole["test_error"]
-    assert invoke("predict", str(stopped), "--dataset", "digits", "--json", "-").exit_code == 0
+    assert invoke("predict", str(stopped), "--rows", data, "--json", "-").exit_code == 0
     checked = json.loads(invoke("check", str(stopped), "--json", "-").stdout)
     assert (checked["ok"], checked["finished"], checked["alpha_reproduced"]) == (True, True, True)
 

@@ -117,7 +117,9 @@ class OpenMp:
 def test_pools_of_openmp_are_capped_in_every_thread(monkeypatch):
     library = blas_threads.Pool(OpenMp())
     monkeypatch.setattr(blas_threads, "pools", lambda: [library])
-    monkeypatch.setattr("kernelfit.cpu.pool.BLAS_THREADS", BlasThreads())
+    threads = BlasThreads()
+    for module in ("pool", "workers"):  # who helps caps its own
+        monkeypatch.setattr(f"kernelfit.cpu.{module}.BLAS_THREADS", threads)
     seen = []
     with CpuBackend(2) as backend:
         backend.run(lambda item: seen.append(library.get()), range(4))
