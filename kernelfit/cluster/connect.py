@@ -12,7 +12,8 @@ from typing import Any
 
 from kernelfit.arguments import shown
 from kernelfit.cluster.tasks import WorkerState, state_of_worker
-from kernelfit.errors import ClusterError, InputError
+from kernelfit.cpu.memory import INTERPRETER
+from kernelfit.errors import ClusterError, InputError, PlanError
 from kernelfit.typing import EngineName
 
 # Packages whose versions decide the bits, or whether one can read what the other has sent.
@@ -79,7 +80,7 @@ def connect(engine: Engine, threads: int, memory: int, folder: Path, note: Calla
     """A cluster whose workers have our version, before anything is sent to them.
 
     One that is started here has `threads` workers of one thread, which share `memory` bytes; their files go to
-    `folder`. Raises `ClusterError`.
+    `folder`. Raises `ClusterError`, `PlanError`.
     """
     try:
         import distributed  # noqa: F401
@@ -105,6 +106,11 @@ def connect(engine: Engine, threads: int, memory: int, folder: Path, note: Calla
 def _local(threads: int, memory: int, folder: Path, note: Callable[[str], None]) -> Cluster:
     from distributed import Client, LocalCluster
 
+    if memory < threads * INTERPRETER:
+        raise PlanError(
+            f"memory: got {memory:,} bytes for {threads} workers, each of which takes {INTERPRETER:,} before it holds "
+            f"anything, expected more than {threads * INTERPRETER:,}; give more, or fewer threads"
+        )
     local = LocalCluster(
         n_workers=threads,
         threads_per_worker=1,

@@ -328,7 +328,7 @@ def _planned(
     states = cluster.workers()
     # The largest first: with shares of equal size it makes no difference, and on a tie the order is always the same.
     names = addresses or sorted(states, key=lambda address: (-states[address].memory, address))
-    if not set(names) <= set(states):
+    if not names or not set(names) <= set(states):
         raise ClusterError(f"scheduler: {cluster.where} lost a worker before the work began; solve again")
     rooms = [Room(states[name].memory, states[name].disk, states[name].threads) for name in names]
     deal = Deal(costs.layout, len(names))

@@ -121,6 +121,8 @@ def _on_cluster(
     require_supported(problem)
     if resources.device not in ("auto", "cpu"):
         notes.add("device: ignored, as the workers of a cluster compute on their CPUs")
+    if resources.memory is not None and resources.engine.scheduler is not None:
+        notes.add("memory: ignored, as the workers of a cluster that runs have limits of their own")
 
     def begin(plan: Plan) -> Run | None:
         if run_dir is None:
