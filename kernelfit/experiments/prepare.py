@@ -191,8 +191,11 @@ class Checkpoint:
 
     @property
     def asked(self) -> bool:
-        """Whether the sums were asked for, and not only what a run stores on its way."""
-        return self.file is not None and (self.run_dir is None or self.file != self.run_dir / GRAM)
+        """Whether the sums were asked for, and not only what a run stores on its way: those that a run has already
+        were, or are its K."""
+        return self.file is not None and (
+            self.run_dir is None or self.file != self.run_dir / GRAM or self.file.exists()
+        )
 
     @property
     def remedy(self) -> str:
@@ -220,7 +223,7 @@ def stream(
     if _held(feature, dataset, kernel, solver, checkpoint):
         if checkpoint.asked:
             progress.note(
-                f"{checkpoint.file}: not written, as K has no more rank than the features that are held"
+                f"{checkpoint.file}: neither read nor written, as K has no more rank than the features that are held"
             )
         return _transformed(dataset, feature, started, progress)
     require_settled(kernel)

@@ -15,6 +15,7 @@ from kernelfit.datasets.table_columns import TableColumns
 from kernelfit.errors import DataError, InputError, StorageError
 from kernelfit.experiments.specs import Inputs
 from kernelfit.experiments.standardisation import Standardisation
+from kernelfit.gram.arrays import refuse_non_finite
 from kernelfit.gram.points import Points
 from kernelfit.progress import Progress, ProgressLike, as_progress
 from kernelfit.runs.folder import SOLUTION, WEIGHTS
@@ -214,8 +215,10 @@ class Result:
 
 
 def _as_wide(rows: Array, feature: ImageFeatures) -> Array:
-    """The rows, or an `InputError` where they are not as wide as those that the features were fitted on."""
+    """The rows, or an `InputError` where they are not finite, or as wide as those that the features were fitted on."""
     width = feature.n_features_in_
     if np.ndim(rows) == 2 and np.shape(rows)[1] != width:
         raise InputError(f"rows: got {np.shape(rows)[1]} values a row, expected {width} as trained on")
+    if np.ndim(rows) == 2 and np.asarray(rows).dtype.kind == "f":
+        refuse_non_finite(np.asarray(rows), "rows")
     return rows

@@ -91,6 +91,10 @@ def test_features_are_fitted_again_on_the_same_rows(tmp_path: Path) -> None:
     assert invoke("solve", *arguments).exit_code == 0
     kept = json.loads((out / "result.json").read_text())
     assert predict(str(out), "--dataset", "digits")["test_error"] == kept["test_error"]
+    rows = np.zeros((3, 64))
+    rows[1, 5] = np.nan
+    np.save(tmp_path / "nan.npy", rows)
+    refused(InputError, "rows: got nan at row 1, column 5", str(out), "--rows", str(tmp_path / "nan.npy"))
 
 
 def test_regression_values_and_files(smooth: tuple[Path, np.ndarray, np.ndarray], tmp_path: Path) -> None:

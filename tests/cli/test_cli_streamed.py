@@ -397,7 +397,15 @@ def test_sums_of_what_does_not_stream_are_refused(tmp_path: Path) -> None:
 def test_sums_that_a_held_matrix_makes_needless_are_said_not_to_be_written(tmp_path: Path) -> None:
     few = ("--n", "200", "--features", "random-conv", "--filters", "10", "--kernel", "linear")
     result = invoke("solve", *few, "--sums", str(tmp_path / "few.h5"))
-    assert "few.h5: not written" in result.stderr
+    assert "few.h5: neither read nor written" in result.stderr
+
+
+def test_a_run_takes_sums_that_it_is_asked_to_though_its_features_could_be_held(tmp_path: Path) -> None:
+    sums, out = tmp_path / "sums.h5", tmp_path / "run"
+    alone = succeed("solve", *NTK, "--ridge", "1e-3", "--sums", str(sums))
+    record = succeed("solve", *NTK, "--ridge", "1e-3", "--sums", str(sums), "--out", str(out))
+    for key in ("ridge", "ridge_relative", "rkhs_norm", "test_error"):
+        assert record[key] == alone[key]
 
 
 def test_a_run_of_a_second_kernel_takes_the_sums_of_a_first_one(
