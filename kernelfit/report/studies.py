@@ -83,6 +83,7 @@ def _complexity(record: Row) -> RenderableType:
         ("labels", "labels", str),
         ("norm", "rkhs_norm", _digits(5)),
         ("Rademacher", "rademacher", _digits(4)),
+        ("±", "rademacher_error", _digits(2)),
         ("closed bound", "rademacher_closed", _digits(4)),
         ("margin bound", "bound", _digits(4)),
         ("bounded error", "binary_error", _digits(4)),

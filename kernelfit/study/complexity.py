@@ -54,7 +54,8 @@ class LabelComplexity:
     ----------
     labels : `true` or `random`
     rkhs_norm : |f| for one-hot targets; `norms` (c,) those of class c against the rest, targets +-1
-    rademacher, rademacher_closed : of the ball of radius max `norms`: by Monte Carlo, and the closed bound
+    rademacher, rademacher_error, rademacher_closed : of the ball of radius max `norms`: by Monte Carlo, the standard
+        error of that mean, and the closed bound, which the expectation does not pass
     bound : the margin bound on a class's test error, the mean over classes; vacuous from 0.5, which guessing gets
     binary_error : the test error of class against rest, the mean over classes: what `bound` bounds
     test_error, loo_error : of the c classes, fractions of rows
@@ -65,6 +66,7 @@ class LabelComplexity:
     rkhs_norm: float
     norms: tuple[float, ...]
     rademacher: float
+    rademacher_error: float
     rademacher_closed: float
     bound: float
     binary_error: float
@@ -158,13 +160,13 @@ def complexity(spectral: Spectral, *, ridges: Sequence[float] = RIDGES, seed: in
     drawn = random_labels(rows.y_train, rows.n_classes, seed)
     labellings = {"true": rows.y_train, "random": drawn}
     signs = np.random.default_rng([seed, 70]).choice((-1.0, 1.0), size=(rows.n, _DRAWS))
-    width = float(np.mean(np.sqrt(np.einsum("ik,ik->k", signs, spectral.gram @ signs)))) / rows.n
+    widths = np.sqrt(np.einsum("ik,ik->k", signs, spectral.gram @ signs)) / rows.n
     ranks = np.unique(np.rint(np.geomspace(1, rows.n, _RANKS)).astype(int))
     return Complexity(
         eigenvalues=tuple((int(rank), float(spectral.values[-rank])) for rank in ranks),
         trace=float(np.trace(spectral.gram)),
         ridges=tuple(_ridge(spectral, ridge, labellings) for ridge in ridges),
-        labellings=tuple(_labelling(spectral, name, codes, width) for name, codes in labellings.items()),
+        labellings=tuple(_labelling(spectral, name, codes, widths) for name, codes in labellings.items()),
         memorisation=memorisation(spectral),
     )
 
@@ -187,7 +189,8 @@ def _ridge(spectral: Spectral, ridge: float, labellings: dict[str, NDArray[np.in
     return row
 
 
-def _labelling(spectral: Spectral, name: str, codes: NDArray[np.int64], width: float) -> LabelComplexity:
+def _labelling(spectral: Spectral, name: str, codes: NDArray[np.int64], widths: Float) -> LabelComplexity:
+    """`widths`: sqrt(s^T K s) / n for each draw of signs."""
     rows, n = spectral.rows, spectral.rows.n
     targets = one_hot(codes, rows.n_classes)
     alpha, against = spectral.solve(targets), spectral.solve(2 * targets - 1)
@@ -202,7 +205,8 @@ def _labelling(spectral: Spectral, name: str, codes: NDArray[np.int64], width: f
         labels=name,
         rkhs_norm=float(np.sqrt(np.sum(targets * alpha))),
         norms=tuple(float(norm) for norm in norms),
-        rademacher=float(norms.max()) * width,
+        rademacher=float(norms.max() * widths.mean()),
+        rademacher_error=float(norms.max() * widths.std(ddof=1) / math.sqrt(len(widths))),
         rademacher_closed=float(norms.max()) * root,
         bound=float(np.mean([margin_bound(float(norm), root, n) for norm in norms])),
         binary_error=float(np.mean(scores * signs <= 0)),

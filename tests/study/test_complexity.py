@@ -34,7 +34,8 @@ def test_the_closed_bound_holds_and_random_labels_need_larger_balls(told):
     true, random = told.labellings
     for each in (true, random):
         # E sqrt(s^T K s) <= sqrt(tr K); 200 draws scatter.
-        assert each.rademacher <= 1.1 * each.rademacher_closed
+        assert each.rademacher <= each.rademacher_closed + 5 * each.rademacher_error
+        assert 0 < each.rademacher_error < 0.1 * each.rademacher
     assert random.rademacher > true.rademacher
     assert random.test_error > 0.5 > true.test_error
     assert random.alignment < true.alignment <= 1
