@@ -225,6 +225,11 @@ def stream(
             progress.note(
                 f"{checkpoint.file}: neither read nor written, as K has no more rank than the features that are held"
             )
+        if not solver.chooses_ridge and float(solver.ridge) > 0:
+            progress.note(
+                f"ridge: {float(solver.ridge):g} is what is added, as all features are held; where they stream it "
+                "counts in units of K's mean diagonal"
+            )
         return _transformed(dataset, feature, started, progress)
     require_settled(kernel)
     seconds = time.perf_counter() - started

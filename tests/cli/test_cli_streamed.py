@@ -423,3 +423,11 @@ def test_a_run_of_a_second_kernel_takes_the_sums_of_a_first_one(
     missing = failure("solve", *NTK, "--out", str(tmp_path / "third"), "--sums", str(first / "gram.h5"))
     assert str(missing).startswith(f"--sums: got {first}/gram.h5, which is not there")
     assert not (tmp_path / "third").exists()
+
+
+def test_in_which_units_a_ridge_of_held_features_is_said() -> None:
+    """Of features that stream it counts in units of K's mean diagonal: the same command may mean another number."""
+    few = ("solve", "--n", "200", "--features", "random-conv", "--filters", "10")
+    words = "ridge: 0.01 is what is added, as all features are held"
+    assert words in invoke(*few, "--ridge", "0.01").stderr
+    assert "ridge:" not in invoke(*few).stderr
