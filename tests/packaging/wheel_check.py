@@ -97,7 +97,8 @@ def tracked() -> list[str]:
 
 def interpreters(names: Iterable[str]) -> list[str]:
     """Those named, or one of each version that the classifiers name and this machine has."""
-    given = [shutil.which(name) or name for name in names]
+    # Absolute: they are called in other folders.
+    given = [os.path.abspath(shutil.which(name) or name) for name in names]
     if given:
         return given
     found = []
