@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import curve_fit
 
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.metrics import error_rate, one_hot
@@ -94,6 +93,8 @@ def extrapolate(points: Sequence[CurvePoint], quantity: str) -> Extrapolation | 
     grows = means[-1] > means[0]
     if grows and quantity == "test_error":
         return None
+
+    from scipy.optimize import curve_fit  # a fifth of a second to import, which no other question needs
 
     def model(n: Any, limit: float, coefficient: float, power: float) -> Any:
         return limit + coefficient * n**-power
