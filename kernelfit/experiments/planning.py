@@ -66,14 +66,7 @@ def plan_solve(shape: Shape, solver: SolverSettings, *, predict_time: bool = Tru
         raise InputError("precision: got tf32, which GPUs alone have, and a plan is of the CPU; take mixed")
     threads = CpuBackend(solver.threads).threads
     given, folder = bytes_of(solver.memory), solver.scratch or Path(tempfile.gettempdir())
-    costs = Costs.of(
-        n=shape.n,
-        d=shape.d,
-        n_rhs=shape.n_rhs,
-        threads=threads,
-        precision=solver.precision,
-        bytes_points=shape.n * shape.d * (1 if shape.exact else 8),
-    )
+    costs = _costs(shape, solver, threads)
     memory = available_memory() if given is None else given
     if solver.solver == "pcg":
         return plan_iterations(costs, memory, generated=solver.tier == "auto")
@@ -89,6 +82,17 @@ def plan_solve(shape: Shape, solver: SolverSettings, *, predict_time: bool = Tru
     return plan
 
 
+def _costs(shape: Shape, solver: SolverSettings, threads: int) -> Costs:
+    return Costs.of(
+        n=shape.n,
+        d=shape.d,
+        n_rhs=shape.n_rhs,
+        threads=threads,
+        precision=solver.precision,
+        bytes_points=shape.n * shape.d * (1 if shape.exact else 8),
+    )
+
+
 def plan_cluster(
     shape: Shape,
     solver: SolverSettings,
@@ -102,14 +106,7 @@ def plan_cluster(
     `rate` in float64 flop/s of a worker, by default what is measured here with `threads`. Raises `InputError`.
     """
     threads = CpuBackend(solver.threads).threads
-    costs = Costs.of(
-        n=shape.n,
-        d=shape.d,
-        n_rhs=shape.n_rhs,
-        threads=threads,
-        precision=solver.precision,
-        bytes_points=shape.n * shape.d * (1 if shape.exact else 8),
-    )
+    costs = _costs(shape, solver, threads)
     machines = Machines(
         integer("workers", workers, 1),
         gemm_rate.measure(threads=threads) if rate is None else positive("rate", rate),
