@@ -25,6 +25,7 @@ BENCHMARKS = {
     "learning-curve": "benchmarks.learning_curve",
     "draws": "benchmarks.draws",
     "feature-kernels": "benchmarks.feature_kernels",
+    "random-conv-levers": "benchmarks.random_conv_levers",
     "expressivity": "benchmarks.expressivity",
     "corruptions": "benchmarks.corruptions",
     "grid-search": "benchmarks.grid_search",
