@@ -13,7 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from kernelfit.experiments.experiment import Experiment
-from kernelfit.experiments.paper import RANDOM_CONV_KERNEL, RANDOM_CONV_OPTIONS, ROWS, PaperRow
+from kernelfit.experiments.paper import (
+    CHOSEN_OPTIONS,
+    RANDOM_CONV_KERNEL,
+    RANDOM_CONV_OPTIONS,
+    ROWS,
+    PaperRow,
+)
 from kernelfit.experiments.record import OF_A_CHOICE
 from kernelfit.progress import ProgressLike
 from kernelfit.typing import Corruption, PrecisionName, Tier
@@ -92,11 +98,12 @@ def run_row(
 
 
 def experiment_of(row: PaperRow, settings: Settings, means: Means) -> Experiment:
-    """The row as an experiment: a gaussian kernel of chosen width, or the linear one of features that stream."""
+    """The row as an experiment: a gaussian kernel of chosen width, or the linear one of features that stream; where
+    these are the chosen ones, their own default."""
     options: dict[str, Any] = {}
     if row.filters is not None:
         options = {
-            **RANDOM_CONV_OPTIONS,
+            **(CHOSEN_OPTIONS if row.chosen else RANDOM_CONV_OPTIONS),
             "n_filters": settings.filters,
             "quantise": settings.quantise,
             "random_state": settings.seed,
@@ -110,7 +117,7 @@ def experiment_of(row: PaperRow, settings: Settings, means: Means) -> Experiment
         corruption_p=settings.corruption_p,
         features=row.features,
         feature_options=options,
-        kernel=None if row.filters is None else RANDOM_CONV_KERNEL,
+        kernel=None if row.filters is None or row.chosen else RANDOM_CONV_KERNEL,
         gamma=None if row.filters is not None else "auto",
         ridge="auto",
         precision=settings.precision,
