@@ -162,7 +162,7 @@ _EQUATIONS = (
         shell_complete=completion.words("auto"),
         default="0",
         show_default=True,
-        help="Added to the diagonal (streamed features: times its mean); 0 interpolates. auto: least leave-one-out "
+        help="Added to the diagonal (random-conv: times its mean); 0 interpolates. auto: least leave-one-out "
         "error on training rows.",
     ),
     click.option(

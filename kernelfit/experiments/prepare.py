@@ -18,7 +18,7 @@ from kernelfit.device.choose import open_device
 from kernelfit.errors import DuplicateRowsError, InputError
 from kernelfit.experiments.specs import FeatureSpec, KernelSpec, SolverSettings
 from kernelfit.experiments.standardisation import Standardisation
-from kernelfit.experiments.streamed_kernel import require_settled, streamed_kernel
+from kernelfit.experiments.streamed_kernel import mean_diagonal, require_settled, streamed_kernel
 from kernelfit.gram.points import Points
 from kernelfit.gram.source import Source
 from kernelfit.progress import Progress
@@ -50,6 +50,7 @@ class Prepared:
     feature : the fitted feature map, where there is one
     standardisation : what was done to the rows or features, where that was asked for
     target_mean : (c,) subtracted from the targets, where that was asked for
+    mean_diagonal : of K, where a ridge counts in units of it: of features that may stream, held or not
     kept : indices of `rows` in the data set, where equal rows were left out of a Gram
     notes : what was done to the rows
     seconds : for fitting and transforming
@@ -64,6 +65,7 @@ class Prepared:
     streamed: FeatureGram | None = None
     standardisation: Standardisation | None = None
     target_mean: Float | None = None
+    mean_diagonal: float | None = None
     kept: NDArray[np.int64] | None = None
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
@@ -103,10 +105,10 @@ class Prepared:
             "tolerance": solver.tolerance,
             "scale": self.scale,
         }
+        if self.mean_diagonal is not None and not solver.chooses_ridge:
+            arguments["ridge"] = float(solver.ridge) * self.mean_diagonal
         if self.streamed is None:
             return arguments
-        if not solver.chooses_ridge:
-            arguments["ridge"] = float(solver.ridge) * self.streamed.mean_diagonal
         memory = bytes_of(solver.memory)
         if memory is not None:
             arguments["memory"] = max(1, memory - self.streamed.plan.held)
@@ -122,6 +124,14 @@ class Prepared:
         streamed = self.streamed
         scores = solution.predict(self.X_test, progress) if streamed is None else streamed.predict(solution)
         return self.restored(scores.reshape(len(scores), -1))
+
+    def counted(self, kernel: KernelSpec, solver: SolverSettings) -> Prepared:
+        """With what a ridge counts in, where these are features that may stream and a ridge was given."""
+        streams = self.feature is not None and self.feature.streams
+        if not streams or self.streamed is not None or solver.chooses_ridge or float(solver.ridge) == 0:
+            return self
+        assert isinstance(self.X_train, np.ndarray)
+        return replace(self, mean_diagonal=mean_diagonal(kernel, self.X_train, solver.threads))
 
     def centred(self, dataset: Dataset) -> Prepared:
         """With the targets less their mean over the training rows."""
@@ -225,11 +235,6 @@ def stream(
             progress.note(
                 f"{checkpoint.file}: neither read nor written, as K has no more rank than the features that are held"
             )
-        if not solver.chooses_ridge and float(solver.ridge) > 0:
-            progress.note(
-                f"ridge: {float(solver.ridge):g} is what is added, as all features are held; where they stream it "
-                "counts in units of K's mean diagonal"
-            )
         return _transformed(dataset, feature, started, progress)
     require_settled(kernel)
     seconds = time.perf_counter() - started
@@ -278,6 +283,7 @@ def stream(
         grams.n_features,
         feature=feature,
         streamed=grams,
+        mean_diagonal=grams.mean_diagonal,
         kept=kept,
         notes=tuple(notes),
         seconds=seconds,

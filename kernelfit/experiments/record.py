@@ -130,6 +130,9 @@ def solve_record(
         "versions": environment.versions(),
         "command": about["command"],
     }
+    if prepared.mean_diagonal is not None:
+        relative = record["ridge"] / prepared.mean_diagonal
+        record |= {"mean_diagonal": prepared.mean_diagonal, "ridge_relative": relative}
     return record if prepared.streamed is None else _streamed(record, prepared.streamed)
 
 
@@ -161,15 +164,12 @@ def _equations(solution: Solution) -> dict[str, Any]:
 def _streamed(record: dict[str, Any], streamed: FeatureGram) -> dict[str, Any]:
     """The record of a solve with a Gram of streamed features: what its kernel is, and where the time went.
 
-    Two keys are added: `mean_diagonal` of K, and `ridge_relative`, the ridge in units of it. The record's own time for
-    features is that of fitting them.
+    The record's own time for features is that of fitting them.
     """
     spent = record["seconds"]
     return {
         **record,
         "kernel": (streamed.gram.formula or Linear()).describe(),
-        "mean_diagonal": streamed.mean_diagonal,
-        "ridge_relative": record["ridge"] / streamed.mean_diagonal,
         "seconds": {
             **spent,
             "features": spent["features"] + streamed.seconds["features"],

@@ -289,7 +289,8 @@ class KernelSpec:
 class SolverSettings:
     """What `kernelfit.solve` gets besides rows, targets and kernel.
 
-    `ridge` is a number or "auto"; for features that stream it counts in units of the mean diagonal of K.
+    `ridge` is a number or "auto"; for features that may stream, held or not, it counts in units of K's
+    mean diagonal.
     """
 
     ridge: float | RidgeRule = 0.0

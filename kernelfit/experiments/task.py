@@ -72,6 +72,7 @@ class Task:
         else:
             prepared = prepare(dataset, inputs.features, solver.threads, progress)
             prepared = prepared.standardised(dataset.numeric) if inputs.standardise else prepared
+        prepared = prepared.counted(settings.kernel, solver)
         prepared = prepared.centred(dataset) if inputs.centre else prepared
         return cls(settings, dataset, prepared, seconds, command)
 

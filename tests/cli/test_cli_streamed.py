@@ -425,9 +425,16 @@ def test_a_run_of_a_second_kernel_takes_the_sums_of_a_first_one(
     assert not (tmp_path / "third").exists()
 
 
-def test_in_which_units_a_ridge_of_held_features_is_said() -> None:
-    """Of features that stream it counts in units of K's mean diagonal: the same command may mean another number."""
-    few = ("solve", "--n", "200", "--features", "random-conv", "--filters", "10")
-    words = "ridge: 0.01 is what is added, as all features are held"
-    assert words in invoke(*few, "--ridge", "0.01").stderr
-    assert "ridge:" not in invoke(*few).stderr
+def test_a_ridge_counts_alike_where_features_are_held_and_where_they_stream(tmp_path: Path) -> None:
+    few = ("solve", "--n", "200", "--features", "random-conv", "--filters", "10", "--ridge", "0.01")
+    held, streamed = succeed(*few), succeed(*few, "--sums", str(tmp_path / "sums.h5"))
+    for record in (held, streamed):
+        assert record["ridge_relative"] == pytest.approx(0.01)
+        assert record["ridge"] == pytest.approx(0.01 * record["mean_diagonal"])
+    assert held["ridge"] == pytest.approx(streamed["ridge"], rel=1e-6)
+    assert held["rkhs_norm"] == pytest.approx(streamed["rkhs_norm"], rel=1e-4)
+    for kernel in ("gaussian", "laplacian"):  # whose diagonal is 1
+        assert succeed(*few, "--kernel", kernel)["ridge"] == 0.01
+    polynomial = succeed(*few, "--kernel", "polynomial")
+    assert polynomial["ridge"] == pytest.approx(0.01 * polynomial["mean_diagonal"])
+    assert polynomial["mean_diagonal"] != pytest.approx(held["mean_diagonal"])
