@@ -23,9 +23,8 @@ from benchmarks.gpu.settings import (
 from benchmarks.gpu.whole_matrix import factor_whole
 from kernelfit import solve
 from kernelfit.cpu.memory import available_memory
-from kernelfit.device.cholesky import DIAGONAL_STRIPS, device_factor
+from kernelfit.device import cholesky, inverses
 from kernelfit.device.plan import WIDTHS
-from kernelfit.device.triangular import TRIANGLE, solve_right
 from kernelfit.errors import KernelfitError
 from kernelfit.experiments.prepare import prepare
 from kernelfit.gram.points import Points
@@ -79,16 +78,17 @@ def widths(setting: Setting, report: Report) -> dict[str, Any]:
             report(record)
             by_width[width] = _solved(setting, data, setting.open(), panel_width=width)[rate]
     best = max(by_width, key=lambda width: by_width[width])
-    record["flops_per_second_by_triangle"] = {TRIANGLE: by_width[best]}
-    record["flops_per_second_by_diagonal_strips"] = {DIAGONAL_STRIPS: by_width[best]}
+    usual, usual_strips = inverses.TRIANGLE, cholesky.DIAGONAL_STRIPS
+    record["flops_per_second_by_triangle"] = {usual: by_width[best]}
+    record["flops_per_second_by_diagonal_strips"] = {usual_strips: by_width[best]}
     for triangle, strips in (
-        *((triangle, DIAGONAL_STRIPS) for triangle in ((8,) if setting.small else (128, 512))),
-        *((TRIANGLE, strips) for strips in (1, 4)),
+        *((triangle, usual_strips) for triangle in ((8,) if setting.small else (128, 512))),
+        *((usual, strips) for strips in (1, 4)),
     ):
         report(record)
         with constants(triangle, strips):
             measured = _solved(setting, data, setting.open(), panel_width=best)[rate]
-        if triangle != TRIANGLE:
+        if triangle != usual:
             record["flops_per_second_by_triangle"][triangle] = measured
         else:
             record["flops_per_second_by_diagonal_strips"][strips] = measured
@@ -97,16 +97,13 @@ def widths(setting: Setting, report: Report) -> dict[str, Any]:
 
 @contextmanager
 def constants(triangle: int, diagonal_strips: int) -> Iterator[None]:
-    """The factorisation on a device with other constants; they are defaults of its functions."""
-    defaults = solve_right.__defaults__
-    assert device_factor.__kwdefaults__ is not None
-    solve_right.__defaults__ = (triangle,)
-    device_factor.__kwdefaults__["diagonal_strips"] = diagonal_strips
+    """The factorisation on a device with other constants."""
+    before = inverses.TRIANGLE, cholesky.DIAGONAL_STRIPS
+    inverses.TRIANGLE, cholesky.DIAGONAL_STRIPS = triangle, diagonal_strips
     try:
         yield
     finally:
-        solve_right.__defaults__ = defaults
-        device_factor.__kwdefaults__["diagonal_strips"] = DIAGONAL_STRIPS
+        inverses.TRIANGLE, cholesky.DIAGONAL_STRIPS = before
 
 
 def right_hand_sides(setting: Setting, report: Report) -> dict[str, Any]:

@@ -17,14 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernelfit.device.cholesky import (
-    DIAGONAL_STRIPS,
-    Workspace,
-    check_panel,
-    complete_panel,
-    read_diagonal,
-    update_panel,
-)
+from kernelfit.device.cholesky import update_panel
+from kernelfit.device.completion import Worker
 from kernelfit.device.gram import DeviceGram, Shift
 from kernelfit.device.panels import DevicePanels, Segment
 from kernelfit.device.protocol import Device
@@ -37,23 +31,16 @@ _PIECE = 2**26
 
 
 @dataclass
-class Member:
+class Member(Worker):
     """A device with its own copy of what K is made from, and of the factor."""
 
-    device: Device
     gram: DeviceGram
-    store: DevicePanels
-    updates: Any = field(init=False)
-    urgent: Any = field(init=False)
     outgoing: Any = field(init=False)
     incoming: Any = field(init=False)
-    work: Workspace = field(init=False)
 
     def __post_init__(self) -> None:
-        self.updates = self.device.stream("updates")
-        self.urgent = self.device.stream("factor", urgent=True)
+        super().__post_init__()
         self.outgoing, self.incoming = self.device.stream("outgoing"), self.device.stream("incoming")
-        self.work = Workspace.take(self.device, self.store.layout, self.store.dtype)
 
 
 def dealt_factor(
@@ -91,15 +78,15 @@ def dealt_factor(
     def update(i: int, first: int, last: int) -> None:
         member = members[i % count]
         for k in range(first, min(last, i)):
-            update_panel(begun[i], member.store, layout, i, k, member.device, member.updates, DIAGONAL_STRIPS)
+            update_panel(begun[i], member.store, i, k, member.updates)
 
     with progress.phase("factor", layout.factor_flops(), "flop") as advance:
         for j in range(first_panel):
             first = members[0]
             store.load(j, first.updates)
-            read_diagonal(store, j, first.work, layout, first.device, first.urgent)
+            first.read_diagonal(j)
             first.device.synchronise(first.device.record(first.urgent))
-            check_panel(first.work, layout, j, first.device, first.urgent, pivots, threshold)
+            first.check(j, pivots, threshold)
             for member in members[1:]:
                 member.store.begin(j, member.updates)
             courier.deliver(j, 0)
@@ -109,14 +96,17 @@ def dealt_factor(
         for j in range(first_panel, layout.count):
             owner = members[j % count]
             update(j, max(first_panel, j - count + 1), j)
-            finished = complete_panel(
-                begun.pop(j), layout, j, owner.work, owner.device, owner.updates, owner.urgent
-            )
+            targets = begun.pop(j)
+            owner.factor_top(j, targets)
+            # What the device has to compute while the diagonal block is in work.
+            if j + count < layout.count:
+                begin(j + count, j)
+            finished = owner.solve_below(j, targets)
             owner.store.finish(j, finished)
             if j + count < layout.count:
-                begin(j + count, j + 1)
+                update(j + count, j, j + 1)
             owner.device.synchronise(finished)
-            check_panel(owner.work, layout, j, owner.device, owner.urgent, pivots, threshold)
+            owner.check(j, pivots, threshold)
             courier.deliver(j, j % count)
             advance(panel_flops(layout, j))
             if after_panel is not None:

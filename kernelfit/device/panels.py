@@ -265,6 +265,7 @@ class DevicePanels:
             return slot, block, self._spilled[tile]
         assert self._file is not None
         if self._behind is not None:
+            self._hand_over()
             self._behind.wait()
         array = self._take_bounce()
         self._file.read(k, (start, stop), array[: block.nbytes])

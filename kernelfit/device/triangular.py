@@ -1,32 +1,54 @@
-"""Triangular solves on a device: within one block by recursion, and with a whole factor in panels."""
+"""Triangular solves on a device: within one block, and with a whole factor in panels."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from kernelfit.device import inverses as inverses_module
 from kernelfit.device.inverses import TriangleInverses
 from kernelfit.device.panels import DevicePanels, Segment
 from kernelfit.device.protocol import Block, Device
 from kernelfit.gram.layout import PanelLayout
-
-#: triangles of this order are left to the library; everything else of a solve becomes products
-TRIANGLE = 256
+from kernelfit.typing import Span
 
 
-def solve_right(device: Device, stream: Any, lower: Block, x: Block, base: int = TRIANGLE) -> None:
-    """X <- X L^-T in place, L lower triangular (w, w), X (m, w), by recursion to small triangles plus GEMM."""
-    width = lower.rows
-    if width <= base:
-        device.solve_right(stream, lower, x)
+def solve_right(
+    device: Device,
+    stream: Any,
+    lower: Block,
+    x: Block,
+    triangle: Callable[[Span, Block], None] | None = None,
+) -> None:
+    """X <- X L^-T in place, L lower triangular (w, w), X (m, w): small triangles, and products between them.
+
+    `triangle` does X <- X T^-T for the triangle T of rows a:b; by default the library does.
+    """
+    for span, rest in _steps((0, lower.rows)):
+        solved = x.part(columns=span)
+        if rest is not None:
+            device.gemm(
+                stream, -1.0, solved, lower.part(rest, span), 1.0, x.part(columns=rest), transpose_b=True
+            )
+        elif triangle is not None:
+            triangle(span, solved)
+        else:
+            device.solve_right(stream, lower.part(span, span), solved)
+
+
+def _steps(span: Span) -> Iterator[tuple[Span, Span | None]]:
+    """Rows of a triangle to solve with, or rows that are solved and those that are to be updated with them."""
+    base, (start, stop) = inverses_module.TRIANGLE, span
+    if stop - start <= base:
+        yield span, None
         return
     half = base
-    while 2 * half < width:
+    while 2 * half < stop - start:
         half *= 2
-    left, right = x.part(columns=(0, half)), x.part(columns=(half, width))
-    solve_right(device, stream, lower.part((0, half), (0, half)), left, base)
-    below = lower.part((half, width), (0, half))
-    device.gemm(stream, -1.0, left, below, 1.0, right, transpose_b=True)
-    solve_right(device, stream, lower.part((half, width), (half, width)), right, base)
+    middle = start + half
+    yield from _steps((start, middle))
+    yield (start, middle), (middle, stop)
+    yield from _steps((middle, stop))
 
 
 def eliminate_lower(

@@ -301,9 +301,10 @@ class DeviceSystem:
                 progress,
                 first_panel=finished,
                 after_panel=after_panel,
+                inverses=self._inverses,
             )
         marks = [device.slab.mark() for device in self._devices]
-        members = [Member(self._device, self._gram, self._panels)]
+        members = [Member(self._panels, self._inverses, self._gram)]
         try:
             for partner in self._partners:
                 gram = self._make_gram(partner, partner.stream("main"))
@@ -311,8 +312,9 @@ class DeviceSystem:
                 store = DevicePanels(
                     partner, plan.layout, self._panels.dtype, slots=plan.slots, host_slots=0, staged=0
                 )
+                inverses = TriangleInverses(partner, plan.layout, self._panels.dtype, plan.columns)
                 partner.synchronise()
-                members.append(Member(partner, gram, store))
+                members.append(Member(store, inverses, gram))
             return dealt_factor(members, shift, progress, first_panel=finished, after_panel=after_panel)
         finally:
             for member in members[1:]:

@@ -35,11 +35,10 @@ def without_data(monkeypatch, tmp_path):
 
 
 def test_constants_are_put_back():
-    defaults = factor.solve_right.__defaults__, dict(factor.device_factor.__kwdefaults__)
+    before = factor.inverses.TRIANGLE, factor.cholesky.DIAGONAL_STRIPS
     with factor.constants(8, 1):
-        assert factor.solve_right.__defaults__ == (8,)
-        assert factor.device_factor.__kwdefaults__["diagonal_strips"] == 1
-    assert (factor.solve_right.__defaults__, factor.device_factor.__kwdefaults__) == defaults
+        assert (factor.inverses.TRIANGLE, factor.cholesky.DIAGONAL_STRIPS) == (8, 1)
+    assert before == (factor.inverses.TRIANGLE, factor.cholesky.DIAGONAL_STRIPS)
 
 
 def test_dgemm_is_timed_for_as_long_as_the_factor(monkeypatch):
@@ -96,7 +95,7 @@ def test_rows_run_at_small_size(name, without_data):
         assert result["tf32"]["rkhs_norm"] == pytest.approx(result["float64"]["rkhs_norm"], rel=1e-9)
     if name == "in-core-60000":
         assert set(result["flops_per_second_by_width"]) == {16, 32}
-        assert set(result["flops_per_second_by_triangle"]) == {8, factor.TRIANGLE}
+        assert set(result["flops_per_second_by_triangle"]) == {8, factor.inverses.TRIANGLE}
         assert set(result["flops_per_second_by_diagonal_strips"]) == {1, 2, 4}
     if name != "rates":
         assert "random bytes instead of MNIST" in setting.notes[0]

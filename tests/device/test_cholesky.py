@@ -10,6 +10,8 @@ import pytest
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device.cholesky import device_factor
 from kernelfit.device.gram import HostGram, RowsGram, fetch, put
+from kernelfit.device.host import HostDevice
+from kernelfit.device.inverses import TriangleInverses
 from kernelfit.device.panels import DevicePanels
 from kernelfit.device.protocol import Block
 from kernelfit.device.residency import min_slots, rehearse
@@ -77,7 +79,8 @@ def test_factor_and_solves_have_a_small_backward_error(
         store = open_store(device, layout, dtype, level, tmp_path)
         gram = HostGram(device, ArrayGram(matrix), backend, 24)
         rhs = on_device(device, stream, targets, dtype)
-        pivots = device_factor(gram, 0.5, store, rhs)
+        inverses = TriangleInverses(device, layout, dtype, 3)
+        pivots = device_factor(gram, 0.5, store, rhs, inverses=inverses)
     lower = assembled(device, store).astype(np.float64)
     assert np.all(np.triu(lower, 1) == 0)
     shifted = matrix + 0.5 * np.eye(n)
@@ -126,14 +129,43 @@ def test_a_pivot_that_is_not_positive_is_found_in_every_tile(rng, make_device, t
     matrix[row, row] += value - 1.0
     device = make_device(16_000_000)
     with CpuBackend(1) as backend:
-        store = open_store(device, PanelLayout(n, width), np.float64, level, tmp_path)
+        layout = PanelLayout(n, width)
+        store = open_store(device, layout, np.float64, level, tmp_path)
         source = ArrayGram(np.nan_to_num(matrix, nan=0.0))
         source._array[row, row] = matrix[row, row]
+        inverses = TriangleInverses(device, layout, np.float64, 1)
         with pytest.raises(NotPositiveDefiniteError) as caught:
-            device_factor(HostGram(device, source, backend, 24), 0.0, store)
+            device_factor(HostGram(device, source, backend, 24), 0.0, store, inverses=inverses)
     assert caught.value.row == row
     if value < 0:
         assert caught.value.pivot == pytest.approx(value, abs=1e-9)
+    store.close()
+
+
+@pytest.mark.parametrize("row", [3, 11, 19])
+def test_the_row_of_a_nan_is_that_of_lapack(rng, tmp_path, row):
+    """cuSOLVER promises no index for a NaN: here one that says the last pivot of the block."""
+
+    class Late(HostDevice):
+        def potrf(self, stream, block, work, status):
+            super().potrf(stream, block, work, status)
+
+            def run():
+                view = self._view(status)
+                view[...] = np.where(view > 0, block.rows, 0)
+
+            self._submit(stream, "late", [], [status], run)
+
+    n, layout = 30, PanelLayout(30, 20)
+    matrix = positive(rng, n)
+    matrix[row, row] = np.nan
+    device = Late(4_000_000)
+    store = open_store(device, layout, np.float64, "device", tmp_path)
+    source = ArrayGram(np.eye(n))
+    source._array[...] = matrix
+    with CpuBackend(1) as backend, pytest.raises(NotPositiveDefiniteError) as caught:
+        device_factor(HostGram(device, source, backend, 24), 0.0, store)
+    assert caught.value.row == row
     store.close()
 
 

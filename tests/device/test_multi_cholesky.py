@@ -7,6 +7,7 @@ import pytest
 
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device.gram import HostGram, fetch
+from kernelfit.device.inverses import TriangleInverses
 from kernelfit.device.multi_cholesky import Member, dealt_factor
 from kernelfit.device.panels import DevicePanels
 from kernelfit.errors import NotPositiveDefiniteError
@@ -25,7 +26,8 @@ def members(make_device, layout, dtype, matrix, backend, count):
         device = make_device(16_000_000)
         tiles = layout.count * (layout.count + 1) // 2
         store = DevicePanels(device, layout, dtype, slots=tiles, host_slots=0, staged=0)
-        made.append(Member(device, HostGram(device, ArrayGram(matrix), backend, 24), store))
+        inverses = TriangleInverses(device, layout, dtype, 1)
+        made.append(Member(store, inverses, HostGram(device, ArrayGram(matrix), backend, 24)))
     return made
 
 

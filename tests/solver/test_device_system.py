@@ -261,7 +261,7 @@ def test_several_devices_that_cannot_be_had(rng, make_device):
     X, _, Y, _ = problem(rng, 300)
     with pytest.raises(PlanError, match=r"bytes needed on each of 2 devices"):
         kernelfit.solve(
-            X, Y, kernel="gaussian", device=[make_device(16_000_000), make_device(460_000)], panel_width=16
+            X, Y, kernel="gaussian", device=[make_device(16_000_000), make_device(560_000)], panel_width=16
         )
     for name in ("cuda:0,cuda:0", "cuda,cuda:0", "cuda:0,", "cuda:0,cpu"):
         with pytest.raises(InputError, match="device: got"):
