@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.gpu.settings import GAMMA, Setting, fill, gemm_rate, seconds_of
 from kernelfit import solve
 from kernelfit.datasets import training_targets
-from kernelfit.device.cuda import CudaDevice
+from kernelfit.device.cuda import BYTE_PRODUCTS, CudaDevice
 from kernelfit.device.gram import Strips, put_rows
 from kernelfit.errors import DataError, KernelfitError, NotPositiveDefiniteError
 from kernelfit.experiments.experiment import Experiment
@@ -93,7 +93,7 @@ def alternatives(device: CudaDevice, size: int, order: int) -> dict[str, float]:
 
 
 def own_kernels(setting: Setting, report: Report) -> dict[str, Any]:
-    """Exact products of bytes in three ways, whole Gram tiles, and the random convolution block, beside the rates."""
+    """Exact products of bytes in every way, whole Gram tiles, and the random convolution block, beside the rates."""
     small = setting.small
     device = setting.open(None if small else 12 * 10**9)
     stream = device.stream("main")
@@ -106,7 +106,7 @@ def own_kernels(setting: Setting, report: Report) -> dict[str, Any]:
     c = device.slab.take(height, width, np.int32)
     fill(device, stream, a, rng)
     fill(device, stream, b, rng)
-    for how in ("cublas", "dp4a", "mma"):
+    for how in BYTE_PRODUCTS:
         device.byte_products = how
         taken = seconds_of(device, lambda: device.gemm(stream, 1.0, a, b, 0.0, c, transpose_b=True))
         rate = 2.0 * height * width * d / taken

@@ -136,6 +136,7 @@ ROWS = (
         60,
         (
             _rate("bytes_cublas_flops_per_second", "bytes, cuBLAS"),
+            _rate("bytes_words_flops_per_second", "bytes, mma word by word"),
             _rate("bytes_mma_flops_per_second", "bytes, mma"),
             Aim("bytes_mma_share_of_int8", "mma of INT8"),
             Aim("gram_bytes_per_second", "Gram tile", scale=1e-12, unit=" TB/s"),

@@ -40,8 +40,8 @@ _TYPES = {
 #: left to the libraries' own workspaces, the driver and the kernels' code
 SPARE = 2 * 2**30
 #: how exact products of bytes are formed: by cuBLAS (`mma` where its rules on alignment forbid or it has no kernel for
-#: the shape), by our `dp4a` or `mma`
-BYTE_PRODUCTS = ("cublas", "dp4a", "mma")
+#: the shape), or by a kernel of our own; `words` is what `mma` was before it copied ahead
+BYTE_PRODUCTS = ("cublas", "dp4a", "words", "mma")
 
 
 class CudaStream:

@@ -155,14 +155,17 @@ def l1_distances(address: Address, rows: DeviceRows, columns: DeviceRows, out: B
 
 
 def byte_products(address: Address, rows: Block, columns: Block, out: Block, how: str) -> Launch:
-    """out <- rows columns^T for packed int8 of a multiple of 64 columns; how: `dp4a` or `mma`."""
+    """out <- rows columns^T for packed int8 of a multiple of 64 columns, both at multiples of 16; how: `mma` on the
+    tensor cores, `words` there as well but without copies ahead, or `dp4a`."""
     if not (rows.stride == rows.columns == columns.stride == columns.columns) or rows.columns % 64:
         raise ValueError(f"byte_products: rows of {rows.columns} and {columns.columns} bytes")
+    if address(rows) % 16 or address(columns) % 16:
+        raise ValueError(f"byte_products: rows at {address(rows)} and {address(columns)}")
     return Launch(
         "products.cu",
         f"byte_products_{how}",
         _tiles(out, _BYTE_TILE),
-        (256, 1, 1),
+        (128 if how == "mma" else 256, 1, 1),
         (
             _pointer(address, rows),
             _pointer(address, columns),

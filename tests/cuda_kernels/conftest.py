@@ -105,7 +105,12 @@ class Emulated:
         expected = getattr(self._library, f"arity_{launch.entry}")()
         assert len(values) == expected, f"{launch.entry} takes {expected} arguments, not {len(values)}"
         assert all(value.dtype.itemsize == 8 or value.dtype.names for value in values)
-        getattr(self._library, f"launch_{launch.entry}")(shape, pointers, order)
+        fault = getattr(self._library, f"launch_{launch.entry}")(shape, pointers, order)
+        assert fault is None, f"{launch.entry}: {fault.decode()}"
+
+    def bank_conflicts(self) -> int:
+        """Rows of 16 bytes that `load_matrices` read from banks of another row of the same eight, so far."""
+        return ctypes.c_longlong.in_dll(self._library, "bank_conflicts").value
 
 
 @pytest.fixture(scope="session")
@@ -117,8 +122,8 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
         lines.append(f'#include "{source}"')
         for name in names:
             lines.append(
-                f'extern "C" void launch_{name}(const unsigned* shape, void** arguments, int order) '
-                f"{{ emulator::launch(&{name}, shape, arguments, order); }}\n"
+                f'extern "C" const char* launch_{name}(const unsigned* shape, void** arguments, int order) '
+                f"{{ return emulator::launch(&{name}, shape, arguments, order); }}\n"
                 f'extern "C" int arity_{name}() {{ return emulator::arity(&{name}); }}'
             )
     lines.append('extern "C" long long sizeof_tile() { return sizeof(kernelfit::TileArguments); }')
@@ -133,7 +138,11 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     command += [f"-I{Path(__file__).parent}", f"-I{SOURCES}", str(folder / "emulated.cpp"), "-o", str(target)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-4000:]
-    return ctypes.CDLL(str(target))
+    loaded = ctypes.CDLL(str(target))
+    for names in entries.values():
+        for name in names:
+            getattr(loaded, f"launch_{name}").restype = ctypes.c_char_p
+    return loaded
 
 
 @pytest.fixture

@@ -253,7 +253,8 @@ def modules(library: ctypes.CDLL) -> dict[str, ModuleType]:
                 assert all(value.dtype.itemsize == 8 or value.dtype.names for value in values)
                 assert max(grid[1:]) <= 65_535
                 pointers = (ctypes.c_void_p * len(values))(*[value.ctypes.data for value in values])
-                getattr(library, f"launch_{name}")((ctypes.c_uint * 6)(*grid, *block), pointers, 0)
+                fault = getattr(library, f"launch_{name}")((ctypes.c_uint * 6)(*grid, *block), pointers, 0)
+                assert fault is None, fault
 
             return launch
 

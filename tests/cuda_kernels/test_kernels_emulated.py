@@ -177,16 +177,41 @@ def test_l1_distances(rng, emulated, shape, order):
 
 
 @pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("how", ["dp4a", "mma"])
-@pytest.mark.parametrize("shape", [(1, 1, 64), (128, 128, 128), (130, 259, 192), (300, 5, 64)])
+@pytest.mark.parametrize("how", ["dp4a", "words", "mma"])
+@pytest.mark.parametrize("shape", [(1, 1, 64), (128, 128, 128), (130, 259, 192), (300, 5, 64), (65, 66, 320)])
 def test_products_of_bytes_are_exact(rng, emulated, shape, how, order):
     height, width, d = shape
     memory = emulated()
     a, b = (rng.integers(-128, 128, (rows, d)).astype(np.int8) for rows in (height, width))
     a[0], b[0] = -128, -128
-    out = memory.empty(height, width, np.int32, stride=width + 1)
-    memory.launch(launches.byte_products(memory.address, memory.put(a), memory.put(b), out, how), order)
-    assert np.array_equal(memory.view(out), a.astype(np.int32) @ b.astype(np.int32).T)
+    rows, columns = memory.put(a), memory.put(b)
+    for stride in (width + 1, width + 2):  # numbers leave in pairs where every row begins at an even one
+        out = memory.empty(height, width, np.int32, stride=stride)
+        memory.launch(launches.byte_products(memory.address, rows, columns, out, how), order)
+        assert np.array_equal(memory.view(out), a.astype(np.int32) @ b.astype(np.int32).T)
+    assert memory.bank_conflicts() == 0
+
+
+def test_products_of_bytes_stay_within_their_block(rng, emulated):
+    memory = emulated()
+    a = memory.put(rng.integers(-128, 128, (70, 64)).astype(np.int8))
+    out = memory.put(np.full((130, 140), 7, np.int32))
+    inner = out.part((3, 73), (5, 75))  # an odd column: no pairs, though the stride is even
+    for part in (inner, out.part((3, 73), (6, 76))):
+        memory.view(out)[...] = 7
+        memory.launch(launches.byte_products(memory.address, a, a, part, "mma"))
+        square = memory.view(a).astype(np.int32) @ memory.view(a).astype(np.int32).T
+        assert np.array_equal(memory.view(part), square)
+        memory.view(part)[...] = 7
+        assert (memory.view(out) == 7).all()
+
+
+def test_rows_at_odd_addresses_are_refused(emulated):
+    memory = emulated()
+    rows = memory.put(np.zeros((3, 64), np.int8))
+    out = memory.empty(3, 3, np.int32)
+    with pytest.raises(ValueError, match="byte_products: rows at"):
+        launches.byte_products(lambda block: memory.address(block) + 8, rows, rows, out, "mma")
 
 
 @pytest.mark.parametrize("order", ORDERS)
