@@ -7,6 +7,7 @@ import errno
 import functools
 import inspect
 import json
+import math
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -107,6 +108,8 @@ def integer(name: str, value: Any, minimum: int, maximum: int | None = None) -> 
 
 def finite(name: str, value: Any) -> float:
     """`value` as a finite float, or an error that names the parameter."""
+    if type(value) is float and math.isfinite(value):
+        return value
     try:
         # Which float() reads: the arithmetic that follows does not, or means something else.
         if isinstance(value, str | bytes | bool | np.bool_) or np.ndim(value) > 0:

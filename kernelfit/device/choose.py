@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
@@ -95,7 +96,7 @@ def _indices(device: str) -> list[int]:
 
 
 def _choose(device: str, n: int, note: Callable[[str], None], memory: int | None) -> Device | None:
-    if device == "cpu" or not any(file.exists() for file in _DRIVER_FILES):
+    if device == "cpu" or not any(map(os.path.exists, _DRIVER_FILES)):
         return None
     if find_spec("cupy") is None:
         note("device auto: cpu; there is a GPU, but not CuPy: install kernelfit[cuda12] or kernelfit[cuda13]")

@@ -8,6 +8,7 @@ rows that are read.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from kernelfit.cpu.memory import INTERPRETER
 from kernelfit.gram.layout import MAX_STRIP, PanelLayout
@@ -52,11 +53,11 @@ class Costs:
         """Of one number of the factor."""
         return precision_of(self.precision).factor.itemsize
 
-    @property
+    @cached_property
     def bytes_factor(self) -> int:
         return self.layout.elements * self.bytes_number
 
-    @property
+    @cached_property
     def bytes_workspace(self) -> int:
         """Beside the rows and the factor.
 
@@ -68,7 +69,7 @@ class Costs:
         columns = self.layout.width * self.d * 8
         return self.threads * per_thread + columns + 12 * self.n * max(self.n_rhs, 2) * 8
 
-    @property
+    @cached_property
     def bytes_held(self) -> int:
         """In memory wherever the factor is: the interpreter, the rows and the workspace."""
         return INTERPRETER + self.bytes_points + self.bytes_workspace

@@ -21,6 +21,8 @@ _SINGLE = 1_536
 #: often, narrow ones take less memory beside n^2/2 numbers; both matter less the larger n is.
 _WIDTHS = ((4_000, 512), (16_000, 768), (32_000, 1_024))
 _MAX_WIDTH = 2_048
+#: order up to which K is one tile: to deal it out takes longer than to form it
+_ONE_TILE = 256
 #: rows of a strip at most: products run at their full rate from here on
 MAX_STRIP = 1_024
 #: rows of a strip inside a diagonal block: short enough that computing whole rectangles wastes little above the
@@ -45,6 +47,11 @@ class PanelLayout:
         return cls(n, next((width for order, width in _WIDTHS if n <= order), _MAX_WIDTH))
 
     @property
+    def small(self) -> bool:
+        """Whether all of K is one tile, which the calling thread forms, factors and multiplies by itself."""
+        return self.n <= min(_ONE_TILE, self.width)
+
+    @property
     def count(self) -> int:
         return -(-self.n // self.width)
 
@@ -67,7 +74,9 @@ class PanelLayout:
     @property
     def elements(self) -> int:
         """Numbers in all panels."""
-        return sum(rows * columns for rows, columns in map(self.shape, range(self.count)))
+        whole = self.count - 1
+        last = self.n - whole * self.width
+        return whole * self.width * self.n - whole * (whole - 1) // 2 * self.width**2 + last * last
 
     def panel_of(self, row: int) -> int:
         return row // self.width

@@ -18,6 +18,9 @@ Everything else goes through DGEMM in float64, whatever the dtype of the rows, i
 
 from __future__ import annotations
 
+import math
+import sys
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,6 +41,7 @@ _COPIED, _WITNESSES = 2**20, 64
 _SHORTEST_CHUNK = 128
 # Float rows that are bytes divided by one of these are recognised and stored as bytes again.
 _DIVISORS = (1, 255, 256, 16)
+_LARGEST_BYTE = 255 * (1 + 1e-6)
 # Rows whose median is the centre. Odd: the median is then one of their values, and integers less an integer stay
 # integers, whose products are exact below 2^53.
 _CENTRE_ROWS = 1_001
@@ -117,8 +121,8 @@ class Points:
             values = exact_floats(values, name)
             if values.dtype.itemsize < 4:
                 values = values.astype(np.float64)
-            refuse_non_finite(values, name)
-            if scale is None:
+            low, high = _range(values, name)
+            if scale is None and (like is not None or (low >= 0 and high <= _LARGEST_BYTE)):
                 given = values.dtype
                 values, self.scale = _as_bytes(values, like)
                 # k / 255 is no number of float32: what was given lies within its rounding.
@@ -167,7 +171,7 @@ class Points:
             self.lengths = np.sqrt(self.vectors.origin) * self.vectors.powers * unscaled
             self.domain_sq_norms = self.vectors.origin * self.vectors.powers**2 * unscaled**2
             largest = 2.0 * float(np.sqrt(self.shape[1]) * self.lengths.max(initial=0.0))
-            self.factor: float = self.scale if largest < np.finfo(float).max * self.scale else 1.0
+            self.factor: float = self.scale if largest < sys.float_info.max * self.scale else 1.0
         _refuse_overflow(self, name)
 
     def require_unchanged(self, name: str = "X") -> None:
@@ -258,6 +262,8 @@ class Points:
 
     def row_vectors(self, start: int, stop: int, exact: bool) -> RowVectors:
         """The vectors of rows start:stop that belong to `block(start, stop, exact)` and `about_origin(start, stop)`."""
+        if exact == self.exact and start == 0 and stop == len(self.lengths):
+            return self.vectors
         rows = slice(start, stop)
         if exact == self.exact:
             return RowVectors(*(vector[rows] for vector in self.vectors))
@@ -290,8 +296,8 @@ class Points:
         n, d = self.shape
         if n == 0:
             return None
-        count = min(n - 1 + n % 2, _CENTRE_ROWS)
-        sample = np.linspace(0, n - 1, count).astype(np.int64)
+        sample = _spread(n)
+        count = len(sample)
         median = np.empty(d)
         for start in range(0, d, _CENTRE_COLUMNS):
             columns = slice(start, start + _CENTRE_COLUMNS)
@@ -340,7 +346,8 @@ class Points:
         for start in range(0, n, 1024):
             largest[start : start + 1024] = np.abs(self.scaled(start, start + 1024)).max(axis=1, initial=0.0)
         nonzero = largest[largest > 0.0]
-        self.plain = bool(((nonzero > 2.0**-_PLAIN_EXPONENT) & (nonzero < 2.0**_PLAIN_EXPONENT)).all())
+        if len(nonzero):
+            self.plain = bool(nonzero.min() > 2.0**-_PLAIN_EXPONENT and nonzero.max() < 2.0**_PLAIN_EXPONENT)
         if not self.plain:
             powers[largest > 0.0] = _power_below(nonzero)
         vectors = RowVectors(sq_norms, np.zeros(n), origin, powers)
@@ -351,6 +358,20 @@ class Points:
             sq_norms[rows] = np.einsum("ij,ij->i", block, block)
             origin[rows] = np.einsum("ij,ij->i", plain, plain)
         return vectors
+
+
+def _range(values: NDArray[Any], name: str) -> tuple[float, float]:
+    """The least and the largest of numbers, all of them finite or refused."""
+    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
+    if not math.isfinite(high - low):  # of finite numbers it may overflow
+        refuse_non_finite(values, name)
+    return low, high
+
+
+@lru_cache(maxsize=8)
+def _spread(n: int) -> NDArray[np.int64]:
+    """The rows out of n whose median is the centre."""
+    return np.linspace(0, n - 1, min(n - 1 + n % 2, _CENTRE_ROWS)).astype(np.int64)
 
 
 def _power_below(magnitude: Any) -> Any:
@@ -394,6 +415,8 @@ def _chunk_length(reach: int, other: int) -> int:
 
 
 def _refuse_overflow(points: Points, name: str) -> None:
+    if points.domain_sq_norms.max(initial=0.0) < 1e307:
+        return
     # A factor of four leaves room for the squared distance of two such rows.
     with np.errstate(over="ignore"):
         bad = np.flatnonzero(~(4.0 * points.domain_sq_norms < np.inf))
@@ -446,7 +469,7 @@ def _on_byte_grid(values: NDArray[Any], divisor: int) -> bool:
     for start in range(0, values.shape[0], 4096):
         block = values[start : start + 4096]
         # Ruled out before the product, which could overflow.
-        if block.min(initial=0) < 0 or block.max(initial=0) > 255 / divisor * (1 + 1e-6):
+        if block.min(initial=0) < 0 or block.max(initial=0) > _LARGEST_BYTE / divisor:
             return False
         levels = np.rint(block * divisor)
         if levels.max(initial=0) > 255:

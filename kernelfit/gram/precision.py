@@ -35,6 +35,11 @@ class Precision:
         return float(np.finfo(self.factor).eps) / 2.0
 
     @property
+    def factor_name(self) -> str:
+        """`float64` or `float32`."""
+        return "float64" if self.factor.itemsize == 8 else "float32"  # NumPy takes longer to name its types
+
+    @property
     def of_plan(self) -> PrecisionName:
         """The name without the device's way to form products, which changes neither bytes nor refinement."""
         return "mixed" if self.tensor_cores else self.name

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from kernelfit.cpu.jit import njit
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
 from kernelfit.gram.arrays import as_array, exact_floats
@@ -92,8 +93,11 @@ class _KernelColumns:
     def fill(self, start: int, stop: int, out: NDArray[Any]) -> None:
         block = narrow(self._block, out.shape[1])
         evaluate(self._gram.kernel, self._gram.points, start, stop, block, out, self._backend)
-        set_diagonal(out, start, self._start, self._gram.diagonal())
         # A product rounds <x_i, x_j> and <x_j, x_i> in different ways, depending on its shape.
+        if start == self._start and out.dtype == np.float64 and out.flags.c_contiguous:
+            _symmetrise(out, self._gram.diagonal()[start:stop])
+            return
+        set_diagonal(out, start, self._start, self._gram.diagonal())
         mirror(out, start, self._start)
 
 
@@ -247,6 +251,15 @@ def mirror(out: NDArray[Any], row: int, column: int) -> None:
     if corner >= 0 and inside > 0:
         square = out[:inside, corner : corner + inside]
         np.copyto(square, square.T.copy(), where=_above(inside))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _symmetrise(out: Any, diagonal: Any) -> None:
+    """`set_diagonal` and `mirror` of a tile that begins on the diagonal, in one pass."""
+    for i in range(min(out.shape)):
+        out[i, i] = diagonal[i]
+        for j in range(i):
+            out[j, i] = out[i, j]
 
 
 @lru_cache(maxsize=8)

@@ -181,6 +181,12 @@ class KernelTile(PairTile):
     def shape(self) -> tuple[int, int]:
         return self._stop - self._start, self._block.stop - self._block.start
 
+    @property
+    def _is_square(self) -> bool:
+        """Whether its rows are those of its columns."""
+        block = self._block
+        return self._points is block.points and (self._start, self._stop) == (block.start, block.stop)
+
     def dot(self) -> NDArray[Any]:
         if self._dot is None:
             features = self._points.shape[1]
@@ -195,7 +201,9 @@ class KernelTile(PairTile):
                 rows = bytes_product.packed_rows(values, self._points.centre, space)
                 bytes_product.multiply(rows, columns, out)
             else:
-                inner_products(self._points.block(self._start, self._stop, self.exact), columns, out, chunk)
+                same = self._is_square
+                block = columns if same else self._points.block(self._start, self._stop, self.exact)
+                inner_products(block, columns, out, chunk)
             self._dot = out
         return self._dot
 

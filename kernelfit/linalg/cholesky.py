@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit.cpu import blas, cholesky_block, matrix_product
+from kernelfit.cpu.jit import njit
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import NotPositiveDefiniteError
 from kernelfit.gram.layout import PanelLayout
@@ -37,6 +38,8 @@ _BLOCK = 256
 _WORTH_CUTTING = 1e7
 # Pivots below this multiple of n u K_jj have lost all but one or two digits.
 _WEAK = 10.0
+# The distance of 1 from the next number, by the bytes of one.
+_EPSILON = {dtype().itemsize: float(np.finfo(dtype).eps) for dtype in (np.float32, np.float64)}
 
 
 @dataclass
@@ -55,13 +58,24 @@ class Pivots:
     seconds_factor: float = 0.0
 
     def add(self, diagonal: NDArray[Any], first_row: int, threshold: NDArray[Any]) -> None:
-        lower = diagonal.astype(np.float64)
-        pivots = lower**2
-        row = int(np.argmin(pivots))
-        if pivots[row] < self.smallest:
-            self.smallest, self.row = float(pivots[row]), first_row + row
-        self.weak += int(np.count_nonzero(pivots < threshold))
-        self.log_det += 2.0 * float(np.log(lower).sum())
+        row, smallest, weak, log_det = _diagonal_of(diagonal, threshold)
+        if smallest < self.smallest:
+            self.smallest, self.row = smallest, first_row + row
+        self.weak += weak
+        self.log_det += log_det
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _diagonal_of(diagonal: Any, threshold: Any) -> tuple[int, float, int, float]:
+    """The place and the size of the least pivot l_ii^2, how many are below their threshold, and 2 sum log l_ii."""
+    row, smallest, weak, log_det = 0, np.inf, 0, 0.0
+    for i in range(len(diagonal)):
+        lower = np.float64(diagonal[i])
+        if lower * lower < smallest:
+            row, smallest = i, lower * lower
+        weak += lower * lower < threshold[i]
+        log_det += math.log(lower)
+    return row, smallest, weak, 2.0 * log_det
 
 
 def factor(
@@ -98,8 +112,8 @@ def factor(
             panel = store.begin(j)
             _generate(source, shift, layout, j, panel, backend)
             generated = time.perf_counter()
-            strips = layout.panel_strips(j)
-            for batch in store.stream(range(j), first_row=layout.start(j)):
+            strips = layout.panel_strips(j) if j else []
+            for batch in store.stream(range(j), first_row=layout.start(j)) if j else ():
                 _update(panel, layout, j, strips, batch, backend, advance)
             factor_diagonal(panel, layout, j, backend)
             store.settle(j, rows_of(j))
@@ -145,10 +159,12 @@ def _generate(
         width = _columns_of(strip, first, last - first)
         columns.fill(strip[0], strip[1], panel[strip[0] - first : strip[1] - first, :width])
 
-    backend.run(generate, layout.panel_strips(j))
-    if np.any(shift):
-        index = np.arange(last - first)
-        panel[index, index] += np.asarray(shift if np.ndim(shift) == 0 else shift[first:last], panel.dtype)  # type: ignore[index]
+    if layout.small:
+        columns.fill(first, last, panel)
+    else:
+        backend.run(generate, layout.panel_strips(j))
+    here = shift if isinstance(shift, float) or np.ndim(shift) == 0 else shift[first:last]
+    np.einsum("ii->i", panel[: last - first])[...] += np.asarray(here, panel.dtype)
 
 
 def _update(
@@ -240,7 +256,7 @@ def _lower(order: int) -> NDArray[np.bool_]:
 
 def weak_threshold(diagonal: NDArray[np.float64], n: int, dtype: Any) -> NDArray[np.float64]:
     """10 n u |K_ii| (n,): pivots below it are counted as weak."""
-    unit_roundoff = float(np.finfo(dtype).eps) / 2.0
+    unit_roundoff = 0.5 * _EPSILON[np.dtype(dtype).itemsize]
     threshold: NDArray[np.float64] = _WEAK * n * unit_roundoff * np.abs(diagonal)
     return threshold
 
@@ -280,4 +296,5 @@ def _solve_below(panel: NDArray[Any], store: PanelStore, j: int, backend: CpuBac
         store.settle(j, strip)
         advance(float(strip[1] - strip[0]) * width * width)
 
-    backend.run(solve, layout.strips(layout.stop(j)), float(len(panel) - width) * width * width)
+    if len(panel) > width:
+        backend.run(solve, layout.strips(layout.stop(j)), float(len(panel) - width) * width * width)

@@ -44,6 +44,8 @@ def symmetric_product(
     Only tiles of the lower triangle are formed; each serves its rows and, transposed, its columns. With `panels` only
     what these give: the sum over all panels is the product.
     """
+    if layout.small and panels is None:
+        return _small_product(source, vectors, backend, with_norm)
     n, c = layout.n, vectors.shape[1]
     sums = [_Sums(vectors)]
     if with_norm:
@@ -85,6 +87,18 @@ def symmetric_product(
         return Product(sums[0].product)
     absolute = sums[1].product
     return Product(sums[0].product, absolute[:, 0], absolute[:, 1:])
+
+
+def _small_product(source: GramSource, vectors: Float, backend: CpuBackend, with_norm: bool) -> Product:
+    """The same of a K that is one tile."""
+    n = len(vectors)
+    tile = backend.scratch("product", n, n, np.float64)
+    source.columns(0, n, backend).fill(0, n, tile)
+    values = np.matmul(tile, vectors)
+    if not with_norm:
+        return Product(values)
+    np.abs(tile, out=tile)
+    return Product(values, tile.sum(axis=1), np.matmul(tile, np.abs(vectors)))
 
 
 class _Sums:

@@ -129,5 +129,10 @@ def _subtract_tiles(
 
 def solve_factored(store: PanelStore, rhs: NDArray[Any], backend: CpuBackend) -> None:
     """B <- (L L^T)^-1 B in place."""
+    if store.layout.small and rhs.shape[1] <= _COLUMNS:
+        for batch in store.stream(range(1)):
+            blas.solve_left_lower(batch[0].top, rhs)
+            blas.solve_left_lower(batch[0].top, rhs, transposed=True)
+        return
     solve_lower(store, rhs, backend)
     solve_lower_transposed(store, rhs, backend)

@@ -13,11 +13,11 @@ from kernelfit.errors import RefinementError
 from kernelfit.gram.precision import precision_of
 from kernelfit.iterative.convergence import Convergence
 from kernelfit.linalg.condition import EXACT
-from kernelfit.linalg.conjugate_gradients import backward_error
 from kernelfit.linalg.product import Product
 from kernelfit.progress import Progress
-from kernelfit.solver.certificate import Certificate, componentwise_error, forward_error, interpolates
-from kernelfit.solver.norms import function_norms, rounding
+from kernelfit.solver.certificate import Certificate, forward_error, interpolates
+from kernelfit.solver.measures import measure, rounding
+from kernelfit.solver.norms import function_norms
 from kernelfit.solver.refinement import refined
 from kernelfit.solver.scaling import Exponents, exponents, scaled
 from kernelfit.solver.system import Solved, System
@@ -101,25 +101,23 @@ def certify(
     norm = problem.norm(product) if norm is None else norm
     # Beside the ridge of a row of little weight the errors of all others would be nothing.
     size = product.norm + problem.min_ridge if weighted else norm
-    with np.errstate(over="ignore", invalid="ignore"):  # what overflowed is refused below
-        residual = targets - fitted - ridges * alpha
-        error = backward_error(residual, size, alpha, targets)
-    _require_solution(system, solved, error, scaled(targets, powers))
+    measured = measure(targets, alpha, fitted, product.absolute, ridges, size)
+    error = measured.backward
+    _require_solution(system, solved, error, targets, powers)
     pivots, (condition, of_a) = system.pivots, _condition(system, norm, progress)
-    norms, norm_errors = function_norms(system, targets, alpha, fitted, product.absolute, norm)
+    known = product.absolute is not None
+    norms, norm_errors = function_norms(
+        system, targets, alpha, fitted, norm, measured=measured if known else None
+    )
     norms = scaled(norms, powers)
-    componentwise = None
-    if product.absolute is not None:
-        sizes = product.absolute + ridges * np.abs(alpha) + np.abs(targets)
-        componentwise = componentwise_error(residual, sizes)
     precision = precision_of(system.plan.precision)
     return product, Certificate(
         backward_error=error,
-        componentwise_backward_error=componentwise,
+        componentwise_backward_error=measured.componentwise if known else None,
         forward_error=forward_error(condition, error, precision.unit_roundoff, problem.n)
         if of_a
         else math.nan,
-        residual=float(scaled(np.abs(residual).max(axis=0, initial=0.0), powers).max(initial=0.0)),
+        residual=float(scaled(measured.residuals, powers).max()),
         norm=norm,
         condition_estimate=condition,
         min_pivot=pivots.smallest if pivots else None,
@@ -127,9 +125,11 @@ def certify(
         weak_pivots=pivots.weak if pivots else 0,
         log_det=pivots.log_det if pivots else None,
         jitter=problem.jitter,
-        interpolates=problem.ridge == 0 and not problem.has_noise and interpolates(error, residual, targets),
+        interpolates=problem.ridge == 0
+        and not problem.has_noise
+        and interpolates(error, measured.residuals, measured.targets),
         refinements=solved.products if solved.products > 1 else 0,
-        factor_precision=precision.factor.name if pivots is not None else "none",
+        factor_precision=precision.factor_name if pivots is not None else "none",
         rank=problem.n,
         consistent=True,
         rkhs_norm=math.hypot(*norms),
@@ -159,11 +159,13 @@ def _at_least_one(condition: float) -> float:
     return float(np.maximum(1.0, condition))  # NaN stays
 
 
-def _require_solution(system: System, solved: Solved, error: float, targets: Float) -> None:
+def _require_solution(
+    system: System, solved: Solved, error: float, targets: Float, powers: Exponents
+) -> None:
     """Raise where the backward error is not that of a solution in the system's precision."""
     precision = precision_of(system.plan.precision)
     if not np.isfinite(error):
-        _refuse_overflow(system, targets)
+        _refuse_overflow(system, scaled(targets, powers))
     if precision.refined and not error <= _AS_GOOD_AS_FLOAT64:
         raise RefinementError(
             f"alpha: backward error {error:.1e} in {precision.name} precision after "

@@ -6,9 +6,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from kernelfit.linalg.condition import EXACT
+from kernelfit.solver.measures import rounding
 from kernelfit.storage import schema
 from kernelfit.storage.schema import Rule
 from kernelfit.summary import as_html
@@ -145,16 +144,10 @@ def forward_error(condition: float, backward: float, roundoff: float, n: int) ->
     """
     if n > EXACT and condition * roundoff > _SATURATED:
         return float("nan")
-    known = (8.0 + np.sqrt(n)) * 0.5 * np.finfo(np.float64).eps
-    moved = np.minimum(0.5, 2.0 * condition * (backward + known))
-    return float(moved / (1.0 - moved))
-
-
-def componentwise_error(residual: Float, size: Float) -> float:
-    """max |r| / (|A| |alpha| + |y|) over all entries of residual and size (n, c); 0 where both are 0."""
-    top = np.abs(residual)
-    ratios = np.divide(top, size, out=np.where(top > 0, np.inf, 0.0), where=size > 0)
-    return float(ratios.max(initial=0.0))
+    moved = 2.0 * condition * (backward + rounding(n))
+    if moved > 0.5:
+        return 1.0
+    return moved / (1.0 - moved)  # NaN stays
 
 
 # Beyond this beside 1 / u a factor's own condition number says no more than that it is large.
@@ -164,10 +157,10 @@ _ROUNDING = 1e-13
 _RESIDUAL = 1e-6
 
 
-def interpolates(backward_error: float, residual: Float, targets: Float) -> bool:
-    """Whether Y - K alpha is rounding in every column: small beside |K| |alpha|, and beside y itself.
+def interpolates(backward_error: float, residuals: Float, targets: Float) -> bool:
+    """Whether Y - K alpha is rounding in every column: small beside |K| |alpha|, and beside y itself, given the largest
+    |Y - K alpha| and |Y| of each column (c,).
 
     A K that is singular to rounding allows an alpha so large that a residual beyond y is still small beside it.
     """
-    met = np.abs(residual).max(axis=0) <= _RESIDUAL * np.abs(targets).max(axis=0)
-    return backward_error <= _ROUNDING and bool(met.all())
+    return backward_error <= _ROUNDING and bool((residuals <= _RESIDUAL * targets).all())

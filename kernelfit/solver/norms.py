@@ -11,15 +11,17 @@ which are known to |w| times the root of K's condition number.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
+from kernelfit.cpu.jit import njit
 from kernelfit.linalg.ridge_weights import weight_norms
+from kernelfit.solver.measures import Measures, rounding
 from kernelfit.solver.problem import Problem
 from kernelfit.solver.system import System
 from kernelfit.typing import Float
 
-_ROUNDOFF = 0.5 * float(np.finfo(np.float64).eps)
 #: a norm whose square's relative error may be larger is formed from weights as well
 WANTED = 1e-6
 #: a norm whose relative error may be larger has no digit
@@ -33,26 +35,27 @@ def function_norms(
     targets: Float,
     alpha: Float,
     fitted: Float,
-    absolute: Float | None,
     norm: float,
+    *,
+    measured: Measures | None = None,
     residual: float | None = None,
 ) -> tuple[Float, Float]:
     """|f_c| (c,), NaN where no digit of it holds, and a bound of its relative error (c,).
 
-    `fitted` is K alpha (n, c), or Y - ridge alpha where `residual` bounds |Y - A alpha|; `absolute` |K| |alpha| (n, c)
-    or None where it is not known, `norm` |K + ridge I|_1.
+    `fitted` is K alpha (n, c), or Y - ridge alpha where `residual` bounds |Y - A alpha|; `norm` |K + ridge I|_1.
+    `measured` are the `Measures` of an alpha whose |K| |alpha| is known.
     """
     problem = system.problem
-    ridge, sizes = problem.ridges, np.abs(alpha)
-    if residual is None:
-        missed: Float = np.abs(targets - fitted - ridge * alpha)
+    if measured is not None:
+        lost, squares = measured.lost, measured.squares
     else:
-        missed = np.broadcast_to(np.float64(residual), sizes.shape)
-    if absolute is not None:
-        lost = _lost(sizes, missed, absolute, fitted, ridge)
-    else:
+        sizes = np.abs(alpha)
+        if residual is None:
+            missed: Float = np.abs(targets - fitted - problem.ridges * alpha)
+        else:
+            missed = np.broadcast_to(np.float64(residual), sizes.shape)
         lost = _lost_at_most(problem, sizes, missed, fitted, max(norm - problem.min_ridge, 0.0))
-    squares = np.einsum("ij,ij->j", alpha, fitted)
+        squares = np.einsum("ij,ij->j", alpha, fitted)
     errors = _relative(lost, squares)
     features = _features(problem)
     if features is not None and (errors > WANTED).any():
@@ -68,23 +71,11 @@ def function_norms(
     return norms, errors
 
 
-def _lost(sizes: Float, residual: Float, absolute: Float, fitted: Float, ridge: float | Float) -> Float:
-    """A bound of the error of alpha^T K alpha (c,), from |alpha|, |Y - A alpha|, |K| |alpha| and K alpha (n, c)."""
-    unit = rounding(len(sizes))
-    spread = absolute + ridge * sizes
-    # What alpha does not meet of the targets changes |f|^2 by twice its product with alpha.
-    lost: Float = np.einsum("ij,ij->j", sizes, unit * spread + 2.0 * residual)
-    least = float(np.min(ridge))
-    if least > 0:
-        # The same change is 2 (A^-1 K alpha)^T (y - A alpha), |A^-1| <= 1 / least: far less where the ridge is large.
-        formed = np.einsum("ij,ij->j", sizes, unit * absolute)
-        missed = 2.0 * np.linalg.norm(residual + unit * spread, axis=0)
-        lost = np.minimum(lost, formed + np.linalg.norm(fitted, axis=0) * missed / least)
-    return lost
-
-
 def _lost_at_most(problem: Problem, sizes: Float, residual: Float, fitted: Float, norm: float) -> Float:
-    """The same without |K| |alpha|, which is at most r (r^T |alpha|) for r_i^2 = K_ii; |K| is at most `norm`."""
+    """A bound of the error of alpha^T K alpha (c,), from |alpha|, |Y - A alpha| and K alpha (n, c).
+
+    As that of `Measures`, where |K| |alpha| is known: it is at most r (r^T |alpha|) for r_i^2 = K_ii, |K| `norm`.
+    """
     unit, ridge, least = rounding(len(sizes)), problem.ridges, problem.min_ridge
     roots = np.sqrt(problem.source.diagonal())
     sums, squares = roots @ sizes, np.einsum("ij,ij->j", sizes, sizes)
@@ -98,11 +89,6 @@ def _lost_at_most(problem: Problem, sizes: Float, residual: Float, fitted: Float
         missed = 2.0 * (np.linalg.norm(residual, axis=0) + unit * spread)
         lost = np.minimum(lost, formed + np.linalg.norm(fitted, axis=0) * missed / least)
     return np.asarray(lost)
-
-
-def rounding(n: int) -> float:
-    """What a sum of n products loses beside the sum of their absolute values: errors are random, so that sqrt(n) u."""
-    return (8.0 + np.sqrt(n)) * _ROUNDOFF
 
 
 def _features(problem: Problem) -> Callable[[int, int], Float] | None:
@@ -131,8 +117,11 @@ def _least_squares(problem: Problem, targets: Float) -> tuple[Float, float]:
     return np.sqrt(problem.weights / largest)[:, None] * targets, problem.ridge / largest
 
 
-def _relative(errors: Float, squares: Float) -> Float:
-    """errors / squares; 0 where both are 0, infinite where the square is not positive."""
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        ratios = np.where(squares > 0, errors / squares, np.where(errors > 0, np.inf, 0.0))
-    return np.nan_to_num(ratios, nan=np.inf, posinf=np.inf)
+@njit(cache=True, nogil=True, error_model="numpy")
+def _relative(errors: Any, squares: Any) -> Any:
+    """errors / squares (c,); 0 where both are 0, infinite where the square is not positive or either is no number."""
+    ratios = np.empty(len(errors))
+    for c in range(len(errors)):
+        ratio = errors[c] / squares[c] if squares[c] > 0.0 else (np.inf if errors[c] != 0.0 else 0.0)
+        ratios[c] = ratio if ratio < np.inf else np.inf
+    return ratios

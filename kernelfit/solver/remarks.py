@@ -31,8 +31,7 @@ def remark(problem: Problem, answered: Answer, notes: Notes) -> tuple[str, ...]:
             f"{certificate.weak_pivots} pivots are below 10 n u K_ii: these rows are nearly dependent on earlier "
             "ones; the backward error holds, alpha itself may have few correct digits"
         )
-    residual = problem.targets - answered.fitted - problem.ridges * answered.alpha
-    if certificate.jitter > 0 and not interpolates(certificate.backward_error, residual, problem.targets):
+    if certificate.jitter > 0 and not _met(problem, answered):
         notes.add(
             f"jitter {certificate.jitter:g} was not refined away in {certificate.refinements} products with K: "
             f"backward error {certificate.backward_error:.1e}, largest residual {certificate.residual:.1e}; "
@@ -46,6 +45,13 @@ def remark(problem: Problem, answered: Answer, notes: Notes) -> tuple[str, ...]:
     _remark_rounding(problem, answered, notes)
     _remark_identity(problem, answered, notes)
     return tuple(notes.lines[before:])
+
+
+def _met(problem: Problem, answered: Answer) -> bool:
+    """Whether A alpha = Y holds to rounding."""
+    residual = np.abs(problem.targets - answered.fitted - problem.ridges * answered.alpha)
+    largest = np.abs(problem.targets).max(axis=0)
+    return interpolates(answered.certificate.backward_error, residual.max(axis=0), largest)
 
 
 def _remark_rounding(problem: Problem, answered: Answer, notes: Notes) -> None:

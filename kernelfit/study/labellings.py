@@ -147,7 +147,7 @@ def fit_probed(solution: Solution, codes: Sequence[NDArray[np.int64]], n_classes
     for index, error in enumerate(errors):
         each, fitted = _values(fitting, columns, index)
         squares, uncertain = function_norms(
-            system, fitted + problem.ridge * each, each, fitted, None, norm, error.residual
+            system, fitted + problem.ridge * each, each, fitted, norm, residual=error.residual
         )
         if not (uncertain <= WANTED).all():
             return None

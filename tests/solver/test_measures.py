@@ -1,0 +1,62 @@
+"""One pass over residual, alpha and targets gives what NumPy gives in many."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kernelfit.linalg.conjugate_gradients import backward_error
+from kernelfit.solver.measures import measure, rounding
+
+_N, _C = 40, 3
+
+
+@pytest.fixture
+def system(rng):
+    matrix = rng.standard_normal((_N, _N))
+    alpha, noise = rng.standard_normal((_N, _C)), 1e-9 * rng.standard_normal((_N, _C))
+    return matrix, alpha, noise
+
+
+@pytest.mark.parametrize("shape", [(), (_N, 1), (1, _C), (_N, _C)])
+def test_of_every_shape_of_ridges(rng, system, shape):
+    matrix, alpha, noise = system
+    ridges = rng.uniform(0.1, 1.0, shape)
+    fitted, absolute = matrix @ alpha, np.abs(matrix) @ np.abs(alpha)
+    targets = fitted + ridges * alpha + noise
+    residual = np.abs(targets - fitted - ridges * alpha)
+    size = np.abs(matrix).sum(axis=1).max() + np.max(ridges)
+    made = measure(targets, alpha, fitted, absolute, ridges, size)
+    assert made.backward == pytest.approx(backward_error(residual, size, alpha, targets), rel=1e-14)
+    spread = absolute + ridges * np.abs(alpha)
+    assert made.componentwise == pytest.approx((residual / (spread + np.abs(targets))).max(), rel=1e-14)
+    np.testing.assert_array_equal(made.residuals, residual.max(axis=0))
+    np.testing.assert_array_equal(made.targets, np.abs(targets).max(axis=0))
+    np.testing.assert_allclose(made.squares, (alpha * fitted).sum(axis=0), rtol=1e-13)
+    unit = rounding(_N)
+    plain = (np.abs(alpha) * (unit * spread + 2.0 * residual)).sum(axis=0)
+    formed = (np.abs(alpha) * unit * absolute).sum(axis=0)
+    lengths = np.linalg.norm(fitted, axis=0) * np.linalg.norm(residual + unit * spread, axis=0)
+    np.testing.assert_allclose(
+        made.lost, np.minimum(plain, formed + 2 * lengths / np.min(ridges)), rtol=1e-13
+    )
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+@pytest.mark.parametrize("row", [0, 17, _N - 1])
+def test_what_is_not_finite_is_no_small_error(system, wrong, row):
+    matrix, alpha, _ = system
+    fitted, absolute = matrix @ alpha, np.abs(matrix) @ np.abs(alpha)
+    for broken in ("alpha", "fitted"):
+        arrays = {"alpha": alpha.copy(), "fitted": fitted.copy()}
+        arrays[broken][row, 1] = wrong
+        made = measure(fitted, arrays["alpha"], arrays["fitted"], absolute, 0.0, 10.0)
+        assert not made.backward < 1.0
+
+
+def test_a_column_of_zeros():
+    zeros = np.zeros((5, 2))
+    made = measure(zeros, zeros, zeros, zeros, 0.0, 1.0)
+    assert made.backward == made.componentwise == 0.0
+    made = measure(zeros, zeros, zeros + 1e-300, zeros, 0.0, 1.0)
+    assert made.componentwise == np.inf
