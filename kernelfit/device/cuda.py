@@ -84,6 +84,7 @@ class CudaDevice:
     ) -> None:
         self.name = f"cuda:{index}"
         self.compute, self.byte_products = compute, byte_products
+        self.notes: list[str] = []
         #: m, n, k of products of bytes that cuBLAS did not take and `mma` formed
         self.refused: set[tuple[int, int, int]] = set()
         self._index = index
@@ -105,7 +106,7 @@ class CudaDevice:
             ) from None
         self._cupy: Any = cupy
         self.runtime: Any = runtime
-        self._pinned = PinnedMemory(runtime, self._call)
+        self._pinned = PinnedMemory(runtime, self._call, self.notes.append)
         self.blas: Any = cublas
         self._solver: Any = cusolver
         self._call(self._open, capacity)

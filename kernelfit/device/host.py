@@ -41,6 +41,7 @@ class HostDevice:
     def __init__(self, capacity: int, *, seed: int = 0, compute: str = "float32") -> None:
         self.name = "host"
         self.compute = compute
+        self.notes: list[str] = []
         self.slab = Slab(capacity, "the host stand-in")
         self._memory = np.full(-(-capacity // 8), np.nan).view(np.uint8)
         self._streams = HostStreams(seed)

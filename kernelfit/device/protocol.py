@@ -258,6 +258,8 @@ class Device(Protocol):
     slab: Slab
     #: `float32` or `tf32`: how products of float32 blocks are formed
     compute: str
+    #: what the user should know of what it could not do as it should
+    notes: list[str]
 
     def stream(self, name: str, *, urgent: bool = False) -> Any:
         """A new stream; work on an urgent one is preferred where both have some."""

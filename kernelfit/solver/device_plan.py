@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kernelfit.cpu.memory import available_memory, free_disk
 from kernelfit.device.gram import gram_row_bytes, require_supported
+from kernelfit.device.pinned import kept_bytes
 from kernelfit.device.plan import DeviceLimits, DevicePlan, DeviceSize, make_device_plan
 from kernelfit.device.protocol import Device
 from kernelfit.errors import PlanError
@@ -41,7 +42,8 @@ def plan_on_device(
     row_bytes = gram_row_bytes(source) + (0 if problem.weights is None else 8)
     limits = DeviceLimits(
         device=min(each.slab.capacity - each.slab.used for each in devices),
-        host=(available_memory() if memory is None else memory) // 2,
+        # Memory that stayed pinned is taken first.
+        host=(available_memory() + kept_bytes() if memory is None else memory) // 2,
         disk=free_disk(folder),
     )
     on_device = make_device_plan(

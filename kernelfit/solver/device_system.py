@@ -55,7 +55,8 @@ class DeviceSystem:
     """A `kernelfit.solver.system.System` on devices, which it closes with itself, but for the one that K lies on.
 
     The first device does everything after the factorisation; the others build panels as well. `plans` are those of
-    `kernelfit.solver.device_plan.plan_on_device`; `folder` is where tiles spill to without a run.
+    `kernelfit.solver.device_plan.plan_on_device`; `folder` is where tiles spill to without a run. `note` gets what the
+    devices could not do as they should.
     """
 
     def __init__(
@@ -65,9 +66,10 @@ class DeviceSystem:
         devices: Sequence[Device],
         backend: CpuBackend,
         folder: Path,
-        run: Run | None = None,
+        run: Run | None,
+        note: Callable[[str], None],
     ) -> None:
-        self.problem, self.backend, self.run = problem, backend, run
+        self.problem, self.backend, self.run, self._note = problem, backend, run, note
         self.plan, self._on_device = plans
         self._devices = tuple(devices)
         self._device, self._partners = self._devices[0], self._devices[1:]
@@ -126,6 +128,8 @@ class DeviceSystem:
             self.pivots = self._factor(finished, progress, after_panel)
         except NotPositiveDefiniteError as error:
             raise explained(error, self.problem, self.plan.precision) from None
+        for line in (line for each in self._devices for line in each.notes):
+            self._note(line)
         self.seconds["gram"] += gram
         self.seconds["factor"] += factored + self.pivots.seconds_factor
         tile, moved = plan.bytes_tile, store.residency.traffic
@@ -279,7 +283,9 @@ class DeviceSystem:
         )
         if self.run is not None:
             self.run.restart(record_of(self.problem, plans[0], notes.lines))
-        follower = DeviceSystem(self.problem, plans, self._devices, self.backend, self._folder, self.run)
+        follower = DeviceSystem(
+            self.problem, plans, self._devices, self.backend, self._folder, self.run, notes.add
+        )
         follower.seconds = dict(self.seconds)
         return follower
 

@@ -10,6 +10,7 @@ from kernelfit.cluster.connect import Engine, connect
 from kernelfit.cpu.memory import free_disk
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device.choose import open_devices
+from kernelfit.device.pinned import release as release_pinned
 from kernelfit.device.protocol import Device
 from kernelfit.errors import InputError
 from kernelfit.gram import placement
@@ -43,6 +44,7 @@ def place(
     Raises `PlanError` with the bytes that are missing, `DeviceError` and `StorageError`.
     """
     if problem.method.iterates:
+        release_pinned()
         system = place_iterations(problem, resources, backend, notes)
         if run_dir is not None:
             record = record_of(problem, system.plan, notes.lines)
@@ -59,6 +61,7 @@ def place(
         if resources.tier != "auto":
             notes.add(f"tier {resources.tier}: ignored on a device, whose plan says where tiles live")
         return _on_device(problem, devices, resources, backend, notes, run_dir, resume)
+    release_pinned()
     if resources.device_memory is not None:
         notes.add("device_memory: ignored, as the work is done on the CPU")
     if problem.method.solver == "auto":
@@ -82,7 +85,7 @@ def place_again(
         plans = plan_on_device(
             problem, devices, threads=backend.threads, folder=run.folder, width=run.plan.panel_width
         )
-        return DeviceSystem(problem, plans, devices, backend, run.folder, run)
+        return DeviceSystem(problem, plans, devices, backend, run.folder, run, notes.add)
     except BaseException:
         run.close()
         close_all(devices, problem.source)
@@ -199,7 +202,7 @@ def _on_device(
         if run_dir is not None:
             record = record_of(problem, plans[0], notes.lines)
             run = open_run_folder(run_dir, record, resume, notes.progress)
-        return DeviceSystem(problem, plans, devices, backend, folder, run)
+        return DeviceSystem(problem, plans, devices, backend, folder, run, notes.add)
     except BaseException:
         if run is not None:
             run.close()

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import kernelfit
+from kernelfit.device import pinned
 from kernelfit.device.choose import open_device
 from kernelfit.device.cuda import CudaDevice
 from kernelfit.device.gram import fetch, put
@@ -28,7 +29,8 @@ def fake(monkeypatch, library):
     modules = module.modules(library)
     for name, one in modules.items():
         monkeypatch.setitem(sys.modules, name, one)
-    return modules
+    yield modules
+    pinned.release()
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -209,8 +211,55 @@ def test_host_memory_is_used_again(fake, size, registers_nothing):
     assert device.host(size - size // 10).ctypes.data == first.ctypes.data
     assert device.host(size // 10).ctypes.data not in (first.ctypes.data, second.ctypes.data)
     assert runtime.pinned == 3
+    refused = registers_nothing and size > 2**21
+    assert device.notes == ([REFUSED] if refused else [])
     device.close()
+    assert len(runtime.blocks) == (0 if size < 2**21 or registers_nothing else 2)
+    pinned.release()
     assert runtime.blocks == {}
+
+
+REFUSED = (
+    "device: the system did not register pinned host memory (cudaErrorNotSupported: operation not supported); the CUDA "
+    "runtime's own serves, which takes longer to pin"
+)
+
+
+def test_registered_memory_stays_for_the_next_device_within_a_limit_and_until_it_is_wanted(fake, monkeypatch):
+    runtime = fake["cupy_backends.cuda.api.runtime"]
+    device = CudaDevice(0, 4_000_000)
+    addresses = {device.host(5_000_000).ctypes.data for _ in range(2)}  # three huge pages each
+    device.close()
+    assert pinned.kept_bytes() == 12 * 2**20
+    device = CudaDevice(1, 4_000_000)
+    assert device.host(4_500_000).ctypes.data in addresses
+    assert runtime.pinned == 2
+    monkeypatch.setattr(pinned, "available_memory", lambda: 0)
+    device.close()  # what is kept may be half of what there is: one block of two
+    assert pinned.kept_bytes() == 6 * 2**20
+    kernelfit.solve(np.arange(5.0)[:, None], np.arange(5.0), kernel="gaussian", device="cpu")
+    assert pinned.kept_bytes() == 0
+    assert runtime.blocks == {}
+
+
+def test_host_memory_that_cannot_be_pinned_is_ordinary_memory_and_said(rng, fake, monkeypatch):
+    runtime = fake["cupy_backends.cuda.api.runtime"]
+
+    def refused(*arguments):
+        raise RuntimeError("cudaErrorMemoryAllocation: out of memory")
+
+    monkeypatch.setattr(runtime, "hostAlloc", refused)
+    X = rng.standard_normal((60, 3))
+    solution = kernelfit.solve(
+        X, X, kernel="gaussian", gamma=1.0, device=CudaDevice(0, 4_000_000), panel_width=16
+    )
+    expected = kernelfit.solve(X, X, kernel="gaussian", gamma=1.0, device="cpu")
+    assert np.allclose(solution.alpha, expected.alpha, rtol=1e-7, atol=1e-7)
+    assert [note for note in solution.notes if "pinned" in note] == [
+        "device: the system did not allocate pinned host memory (cudaErrorMemoryAllocation: out of memory); ordinary "
+        "memory serves, from and to which copies are slower"
+    ]
+    solution.close()
 
 
 def test_registered_memory_is_private_asks_for_huge_pages_and_stays_here_at_a_fork(fake):
