@@ -184,7 +184,7 @@ _EQUATIONS = (
         type=click.Choice(get_args(SolverName)),
         default="cholesky",
         show_default=True,
-        help="pcg: conjugate gradients, half the memory and n^2 flops an iteration, no leave-one-out; auto: where no "
+        help="pcg: conjugate gradients, half the memory and n^2 flops an iteration; auto: where no "
         "factor fits into memory.",
     ),
     click.option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -68,6 +69,39 @@ def compare(scores: Float, truth: NDArray[Any], classification: bool) -> Errors:
         r2=coefficient_of_determination(scores, truth),
         mae=float(np.mean(np.abs(residuals))),
     )
+
+
+def spread(scores: Float, likely: Sequence[Float], truth: NDArray[Any], classification: bool) -> Errors:
+    """Standard deviations of `compare` for scores (m, c) that are as uncertain, row by row, as equally likely ones
+    (m, c) each differ.
+
+    With v_i the variance of the loss of row i over these, and b the difference between its mean and what the scores
+    have, summed over rows, a mean loss has sqrt(2 sum v_i + b^2) / m: errors of rows of an estimated diagonal have
+    correlations (A^-1)_ij^2 beside the variances sum_j (A^-1)_ij^2, which together count as much as the rows alone.
+    """
+    if not len(scores) or not likely:
+        return Errors()
+    if flag("classification", classification):
+        wrong = [(each.argmax(axis=1) != truth).astype(np.float64) for each in (scores, *likely)]
+        return Errors(_spread_of_mean(wrong))
+    target = _like(scores, truth)
+    size = max(float(np.abs(target - scores).max(initial=0.0)), float(np.finfo(np.float64).tiny))
+    residuals = [np.abs(each - target) / size for each in (scores, *likely)]
+    squares = [np.square(each).mean(axis=1) for each in residuals]
+    square, off = float(squares[0].mean()), _spread_of_mean(squares)
+    determination = coefficient_of_determination(scores, truth)
+    return Errors(
+        rmse=size * (0.5 * off / np.sqrt(square) if square > 0 else np.sqrt(off)),
+        r2=None if determination is None or square == 0 else (1.0 - determination) * off / square,
+        mae=size * _spread_of_mean([each.mean(axis=1) for each in residuals]),
+    )
+
+
+def _spread_of_mean(losses: Sequence[Float]) -> float:
+    """Of the mean over rows of the first losses (m,), as the others vary."""
+    likely = np.array(losses[1:])
+    variance, shift = float(likely.var(axis=0).sum()), float((likely.mean(axis=0) - losses[0]).sum())
+    return float(np.sqrt(2.0 * variance + shift**2)) / len(losses[0])
 
 
 def coefficient_of_determination(scores: Float, truth: NDArray[Any]) -> float | None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from kernelfit.metrics import Errors, compare
+from kernelfit.metrics import Errors, compare, spread
 
 
 @pytest.mark.parametrize("shape", [(30,), (30, 1), (30, 3)])
@@ -37,3 +37,23 @@ def test_classes_and_no_rows(rng: np.random.Generator) -> None:
     assert compare(scores[:0], codes[:0], True) == compare(scores[:0], codes[:0], False) == Errors()
     assert compare(np.ones((3, 1)), np.full(3, 2.0), False) == Errors(rmse=1.0, r2=None, mae=1.0)
     assert errors.named("test")["test_error"] == errors.error
+
+
+def test_spread_is_that_of_a_mean_of_independent_rows(rng: np.random.Generator) -> None:
+    truth = rng.normal(size=(500, 2))
+    centre = truth + rng.normal(size=truth.shape)
+    # Rows as uncertain as four equally likely values are: means over rows drawn from them vary by that much.
+    likely = [centre + 0.3 * rng.normal(size=truth.shape) for _ in range(4)]
+    found = spread(centre, likely, truth, False)
+    drawn = np.array(likely)[rng.integers(0, 4, (4_000, 500)), np.arange(500)]
+    means = np.abs(drawn - truth).mean(axis=(1, 2))
+    bias = np.mean([np.abs(each - truth).mean() for each in likely]) - np.abs(centre - truth).mean()
+    assert found.mae == pytest.approx(np.hypot(np.sqrt(2.0) * means.std(), bias), rel=0.05)
+    assert found.error is None
+    assert spread(centre, [centre], truth, False) == Errors(rmse=0.0, r2=0.0, mae=0.0)
+    assert spread(centre, [], truth, False) == Errors()
+    codes = np.argmax(truth, axis=1)
+    changed = (np.argmax(likely, axis=2) != codes).astype(float)
+    bias = changed.mean() - (centre.argmax(axis=1) != codes).mean()
+    expected = np.hypot(np.sqrt(2.0 * changed.var(axis=0).sum()) / 500, bias)
+    assert spread(centre, likely, codes, True).error == pytest.approx(expected)

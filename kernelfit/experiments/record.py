@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
+
+from numpy.typing import NDArray
 
 from kernelfit.cpu import environment
 from kernelfit.datasets import Dataset
 from kernelfit.experiments.prepare import Prepared
 from kernelfit.kernels import Linear
-from kernelfit.metrics import Errors, compare
+from kernelfit.metrics import Errors, compare, spread
 from kernelfit.solver.ridge import RidgeChoice
 from kernelfit.solver.search import GammaChoice
 from kernelfit.solver.solution import Solution
@@ -81,15 +84,16 @@ def solve_record(
     *,
     predictions: Float,
     left_out: Float | None,
+    likely: Sequence[Float],
     seconds: dict[str, float],
     about: dict[str, Any],
 ) -> dict[str, Any]:
     """Errors as fractions in [0, 1], times in seconds, sizes in bytes.
 
     `predictions` (n_test, c) are scores of the test rows, `left_out` (n, c) leave-one-out scores of the training
-    rows that were kept, `seconds` what the caller measured (`load`, `total`), `about` what it was asked for:
-    `features`, `seed`, `command`. For regression the error rates are None, and root mean squares, R^2 and mean absolute
-    errors stand beside them.
+    rows that were kept and `likely` others as good where those are estimates, `seconds` what the caller measured
+    (`load`, `total`), `about` what it was asked for: `features`, `seed`, `command`. For regression the error rates are
+    None, and root mean squares, R^2 and mean absolute errors stand beside them.
     """
     classification = dataset.classes is not None
     plan = solution.plan
@@ -118,6 +122,7 @@ def solve_record(
         **test.named("test"),
         **train.named("train"),
         **loo.named("loo"),
+        **_deviations(solution, left_out, likely, truth, classification),
         **certified,
         "seconds": {name: measured.get(name, 0.0) for name in (*PHASES, "total")},
         "gflops_factor": solution.gflops_factor,
@@ -134,6 +139,21 @@ def solve_record(
         relative = record["ridge"] / prepared.mean_diagonal
         record |= {"mean_diagonal": prepared.mean_diagonal, "ridge_relative": relative}
     return record if prepared.streamed is None else _streamed(record, prepared.streamed)
+
+
+def _deviations(
+    solution: Solution,
+    left_out: Float | None,
+    likely: Sequence[Float],
+    truth: NDArray[Any],
+    classification: bool,
+) -> dict[str, Any]:
+    """Standard deviations of leave-one-out errors that are estimates, and by how many probes; nothing of a factor."""
+    if left_out is None or not likely:
+        return {}
+    named = spread(left_out, likely, truth, classification).named("loo")
+    deviations = {f"{name}_deviation": value for name, value in named.items()}
+    return {**deviations, "loo_probes": solution.probes}
 
 
 def run_record(solution: Solution, command: str) -> dict[str, Any]:

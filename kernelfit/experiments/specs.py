@@ -354,11 +354,7 @@ class Settings:
     loo: bool = False
 
     def __post_init__(self) -> None:
-        if flag("loo", self.loo) and self.solver.solver != "cholesky":
-            raise InputError(
-                f"loo: got True with solver {self.solver.solver!r}, which may leave no factor; leave it out, or take "
-                "solver='cholesky'"
-            )
+        flag("loo", self.loo)
 
     @property
     def streams(self) -> bool:

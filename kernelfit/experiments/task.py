@@ -142,9 +142,11 @@ class Task:
         """The record, and leave-one-out predictions of the rows that were kept (n, c) where they are asked for."""
         predictions = self.prepared.predict(solution, progress)
         left_out: Float | None = None
+        likely: list[Float] = []
         if self.settings.loo:
             left_out = solution.leave_one_out(progress, distinct=True)
             left_out = self.prepared.restored(left_out.reshape(len(left_out), -1))
+            likely = [self.prepared.restored(each) for each in solution.likely_left_out(progress)]
         inputs = self.settings.inputs
         record = records.solve_record(
             self.dataset,
@@ -152,6 +154,7 @@ class Task:
             solution,
             predictions=predictions,
             left_out=left_out,
+            likely=likely,
             seconds={"load": self.seconds_load, "total": time.perf_counter() - started},
             about={"features": inputs.features.name, "seed": inputs.seed, "command": self.command},
         )

@@ -77,6 +77,14 @@ def plan_either(costs: Costs, limits: Limits, *, generated: bool) -> Plan:
     return plan_iterations(costs, limits.memory, generated=generated)
 
 
+def columns_within(plan: Plan, wanted: int) -> int:
+    """Right-hand sides up to `wanted` that are iterated at a time within the memory of a plan: those it was made for,
+    and what its limit leaves room for."""
+    planned = groups_of(max(plan.n_rhs, 1)) * GROUP
+    room = max(plan.memory_limit - plan.bytes_memory, 0) // (8 * _VECTORS * plan.n)
+    return min(wanted, planned + room // GROUP * GROUP)
+
+
 def _workspace(costs: Costs) -> int:
     columns = groups_of(max(costs.n_rhs, 1)) * GROUP
     threads = costs.threads * WIDTH * costs.layout.width * 24

@@ -62,6 +62,32 @@ class Preconditioner:
         solved = scipy.linalg.cho_solve((self._lower, True), inner[: self.rank], check_finite=False)
         return scaled - self._times(solved, c) * self._inverse
 
+    @property
+    def log_det(self) -> float:
+        """log det M = log det D + log det (I + F^T D^-1 F)."""
+        return 2.0 * float(np.log(np.diagonal(self._lower)).sum()) - float(np.log(self._inverse).sum())
+
+    def inverse_diagonal(self) -> Float:
+        """diag(M^-1) (n,): n r^2 flops."""
+        tiles, rank = self._factor.tiles, self.rank
+        lower, sums = np.ascontiguousarray(self._lower), np.zeros((len(tiles), WIDTH))
+
+        def add(q: int) -> None:
+            solved = tiles[q, :rank].astype(np.float64)
+            blas.solve_left_lower(lower, solved)
+            sums[q] = np.einsum("rw,rw->w", solved, solved)
+
+        if rank:
+            self._backend.run(add, range(len(tiles)), float(self.n) * rank * rank)
+        inverse: Float = self._inverse[:, 0]
+        return inverse - np.square(inverse) * sums.reshape(-1)[: self.n]
+
+    def sample(self, random: np.random.Generator, count: int) -> Float:
+        """Normal vectors of covariance M, (n, count): F g + D^(1/2) h of standard ones."""
+        inner = random.standard_normal((self.rank, count))
+        values = random.standard_normal((self.n, count)) / np.sqrt(self._inverse)
+        return values + self._times(inner, count) if self.rank else values
+
     def _core(self, progress: Progress) -> Float:
         """The Cholesky factor of I + F^T D^-1 F (r, r)."""
         rank, tiles = self.rank, self._factor.tiles

@@ -43,6 +43,20 @@ def beside_rmse(record: dict[str, Any], part: str) -> str:
     return f"R² {number(record[f'{part}_r2'])}, MAE {number(record[f'{part}_mae'])}"
 
 
+def left_out(record: dict[str, Any], key: str) -> str:
+    """`loo_error` or `loo_rmse`, with its standard deviation where it is an estimate: 4.71 +- 0.08 %."""
+    value, deviation = record.get(key), record.get(f"{key}_deviation")
+    if value is None or deviation is None:
+        return percent(value) if key == "loo_error" else number(value)
+    if key == "loo_error":
+        return f"{100 * value:.2f} +- {100 * deviation:.2f} %"
+    return f"{number(value)} +- {number(deviation, 2)}"
+
+
+def _estimated(record: dict[str, Any], start: str = "") -> str:
+    return f"{start}{record['loo_probes']:,} probes, estimated" if "loo_probes" in record else ""
+
+
 def size(n_bytes: float | None) -> str:
     """Bytes in powers of ten: 14.4 GB."""
     if n_bytes is None:
@@ -122,9 +136,14 @@ def _answers(record: dict[str, Any], row: paper.PaperRow | None) -> Grid:
         add("test RMSE", number(record["test_rmse"]), "", beside_rmse(record, "test") + rows)
         add("train RMSE", number(record["train_rmse"]), "", beside_rmse(record, "train"))
     if record["loo_error"] is not None:
-        add("leave-one-out error", percent(record["loo_error"]))
+        add("leave-one-out error", left_out(record, "loo_error"), "", _estimated(record))
     elif record["loo_rmse"] is not None:
-        add("leave-one-out RMSE", number(record["loo_rmse"]), "", beside_rmse(record, "loo"))
+        add(
+            "leave-one-out RMSE",
+            left_out(record, "loo_rmse"),
+            "",
+            beside_rmse(record, "loo") + _estimated(record, ", "),
+        )
     norm = None if row is None or ridge else row.rkhs_norm
     add(
         "RKHS norm",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +17,8 @@ from kernelfit.solver.certificate import Certificate
 from kernelfit.solver.problem import Problem
 from kernelfit.solver.solution import Solution
 from kernelfit.typing import Float
+
+_T = TypeVar("_T")
 
 
 @dataclass(repr=False)
@@ -39,19 +41,42 @@ class RidgesSolution(Solution):
         problem = self.problem.with_targets(_gathered(parts, lambda part: part.targets), single_target=False)
         return merged(problem, parts, Notes(progress))
 
-    def inverse_diagonal(self, progress: ProgressLike = None) -> Float:
+    def inverse_diagonal(
+        self, progress: ProgressLike = None, *, probes: int | None = None, error: float | None = None
+    ) -> Float:
         """diag((K + r_c W^-1)^-1) (n, c), n^3/3 flops for each ridge."""
         parts = self._parts("inverse_diagonal")
         values = np.empty(self.alpha.shape)
         for columns, part in parts:
-            values[:, columns] = part.inverse_diagonal(progress)[:, None]
+            values[:, columns] = part.inverse_diagonal(progress, probes=probes, error=error)[:, None]
         return values
 
     def leave_one_out(self, progress: ProgressLike = None, *, distinct: bool = False) -> Float:
         """As `Solution.leave_one_out`, n^3/3 flops for each ridge."""
-        return _gathered(
-            self._parts("leave_one_out"), lambda part: part.leave_one_out(progress, distinct=distinct)
-        )
+        parts = self._parts("leave_one_out")
+        values = _gathered(parts, lambda part: part.leave_one_out(progress, distinct=distinct))
+        for _, part in parts:
+            self.notes += [line for line in part.notes if line not in self.notes]
+        return values
+
+    def likely_left_out(self, progress: ProgressLike = None) -> list[Float]:
+        """As `Solution.likely_left_out`."""
+        parts = [(columns, part.likely_left_out(progress)) for columns, part in self._parts("leave_one_out")]
+        count = min(len(likely) for _, likely in parts)
+        return [
+            _gathered([(columns, likely[index]) for columns, likely in parts], lambda values: values)
+            for index in range(count)
+        ]
+
+    @property
+    def probes(self) -> int:
+        return min((part.probes for _, part in self.parts), default=0)
+
+    def log_marginal_likelihood(self) -> float:
+        """As `Solution.log_marginal_likelihood`."""
+        if all(part.convergence is None for _, part in self.parts):
+            return super().log_marginal_likelihood()
+        return sum(part.log_marginal_likelihood() for _, part in self.parts)
 
     def close(self) -> None:
         for _, part in self.parts:
@@ -150,7 +175,7 @@ def merged(problem: Problem, parts: list[tuple[NDArray[np.int64], Solution]], no
     )
 
 
-def _gathered(parts: list[tuple[NDArray[np.int64], Solution]], values: Callable[[Solution], Float]) -> Float:
+def _gathered(parts: Sequence[tuple[NDArray[np.int64], _T]], values: Callable[[_T], Float]) -> Float:
     """Columns (n, c) of all parts, each in its place."""
     made = [(columns, values(part)) for columns, part in parts]
     result = np.empty((len(made[0][1]), sum(len(columns) for columns, _ in made)))

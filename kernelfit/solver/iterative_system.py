@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any, NoReturn
 
 import numpy as np
@@ -25,8 +26,10 @@ from kernelfit.iterative.block_cg import Operators, Outcome, State, solve
 from kernelfit.iterative.checkpoint import of_data, to_data
 from kernelfit.iterative.columns import kernel_columns
 from kernelfit.iterative.convergence import Convergence
+from kernelfit.iterative.inverse_diagonal import PROBES, InverseDiagonal, estimate_inverse_diagonal
+from kernelfit.iterative.log_determinant import LogDeterminant, estimate_log_determinant
 from kernelfit.iterative.pivoted_cholesky import pivoted_cholesky
-from kernelfit.iterative.plan import plan_either, plan_iterations
+from kernelfit.iterative.plan import columns_within, plan_either, plan_iterations
 from kernelfit.iterative.preconditioner import Preconditioner
 from kernelfit.iterative.stopping import Goal
 from kernelfit.iterative.stored_gram import StoredGram
@@ -88,10 +91,8 @@ class IterativeSystem:
             self._preconditioner = Preconditioner(low_rank, diagonal, self._ridge, backend, progress)
 
     def solve(self, targets: Float, progress: Progress) -> Solved:
-        preconditioner, ridge = self._made, self.problem.ridges
         goal = Goal.of(self.problem.method.tolerance)
         spent = {"iterate": 0.0, "verify": 0.0}
-        dtype = self._dtype(targets.shape[1])
         began = time.perf_counter()
 
         def verify(solution: Float) -> Product:
@@ -100,15 +101,7 @@ class IterativeSystem:
             spent["verify"] += time.perf_counter() - started
             return product
 
-        operators = Operators(
-            product=lambda vectors: self._multiplied(vectors, dtype) + ridge * vectors,
-            precondition=preconditioner,
-            verify=verify,
-            ridge=ridge,
-            norm=self._norm_below(),
-            roundoff=_ROUNDOFF[np.float32 if self._rounds else np.float64],
-            single=dtype == np.float32,
-        )
+        operators = self._operators(targets.shape[1], verify)
         checkpoints = _Checkpoints(self.run, targets, self._after)
         with _shown(goal, progress) as show:
 
@@ -127,8 +120,42 @@ class IterativeSystem:
     def apply_lower_inverse(self, vectors: Float) -> NoReturn:
         self.apply_inverse(vectors)
 
-    def inverse_diagonal(self, progress: Progress) -> NoReturn:
-        self.apply_inverse(np.zeros(0))
+    def inverse_diagonal(self, progress: Progress) -> Float:
+        """An estimate of diag(A^-1) (n,)."""
+        return self.estimate_inverse_diagonal(progress, PROBES, None).values
+
+    def estimate_inverse_diagonal(
+        self, progress: Progress, probes: int, error: float | None
+    ) -> InverseDiagonal:
+        """diag(A^-1) by random probes, see `kernelfit.iterative.inverse_diagonal`."""
+        width = columns_within(self.plan, probes)
+        verify = partial(self.product, progress=progress, name="certify", with_norm=True)
+        with self.backend, progress.phase("leave-one-out", float(probes), "probes") as advance:
+            return estimate_inverse_diagonal(
+                self._operators(width, verify),
+                self._made,
+                self.problem.source.diagonal() + np.ravel(self.problem.ridges),
+                probes=probes,
+                error=error,
+                width=width,
+                seed=self.problem.method.seed,
+                advance=advance,
+            )
+
+    def estimate_log_determinant(self, progress: Progress, probes: int) -> LogDeterminant:
+        """log det A by random probes, see `kernelfit.iterative.log_determinant`."""
+        ridge = self.problem.ridges
+        with self.backend, progress.phase("log det", 1.0, "estimate"):
+            return estimate_log_determinant(
+                lambda vectors: self._multiplied(vectors, np.float64) + ridge * vectors,
+                self._made,
+                probes,
+                self.problem.method.seed,
+            )
+
+    def precondition(self, vectors: Float) -> Float:
+        """M^-1 V (n, c), with the backend open."""
+        return self._made(vectors)
 
     def inverse_norm(self) -> float:
         """NaN: not computed."""
@@ -166,6 +193,19 @@ class IterativeSystem:
     def _made(self) -> Preconditioner:
         assert self._preconditioner is not None
         return self._preconditioner
+
+    def _operators(self, columns: int, verify: Callable[[Float], Product]) -> Operators:
+        """A and the preconditioner for so many columns at a time."""
+        ridge, dtype = self.problem.ridges, self._dtype(columns)
+        return Operators(
+            product=lambda vectors: self._multiplied(vectors, dtype) + ridge * vectors,
+            precondition=self._made,
+            verify=verify,
+            ridge=ridge,
+            norm=self._norm_below(),
+            roundoff=_ROUNDOFF[np.float32 if self._rounds else np.float64],
+            single=dtype == np.float32,
+        )
 
     @property
     def _ridge(self) -> float | Float:

@@ -12,7 +12,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kernelfit.arguments import in_order, path_of
+from kernelfit.arguments import in_order, integer, path_of, positive
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import DataError, InputError
 from kernelfit.gram.arrays import as_array, refuse_non_finite
@@ -22,6 +22,8 @@ from kernelfit.gram.precision import precision_of
 from kernelfit.gram.rectangle import rectangle
 from kernelfit.gram.sparse import points_of
 from kernelfit.iterative.convergence import Convergence
+from kernelfit.iterative.inverse_diagonal import MAX_PROBES, PROBES, InverseDiagonal
+from kernelfit.iterative.log_determinant import LogDeterminant
 from kernelfit.kernels.base import Kernel
 from kernelfit.linalg.leave_one_out import leave_one_out_predictions
 from kernelfit.linalg.minimum_norm import left_out
@@ -31,6 +33,9 @@ from kernelfit.runs.run_file import plan_of
 from kernelfit.solver.answer import answer
 from kernelfit.solver.certificate import Certificate
 from kernelfit.solver.inputs import Duplicates, as_targets, refuse_conflicts
+from kernelfit.solver.iterative_system import IterativeSystem
+from kernelfit.solver.left_out import likely_residuals, missing_alpha
+from kernelfit.solver.left_out import remark as left_out_remark
 from kernelfit.solver.posterior import covariance, variances
 from kernelfit.solver.predict import Prepared, predict, strips_of
 from kernelfit.solver.problem import AbsentGram, Problem, is_primal
@@ -79,6 +84,8 @@ class Solution:
     weights : (d, c) of the linear kernel with fewer features than rows (its primal path), else None
     gflops_factor, threads, device : how fast, by how many threads and where the factor was made
     convergence : how conjugate gradients came to it; None of a factor
+    inverse, determinant : diag(A^-1) and log det A as random probes estimate them, once leave-one-out or a likelihood
+        asked for them; None of a factor
     factor : the factored system; None where it was closed or comes from a file
     prepared : training rows as predictions multiply them, kept after the first prediction (see `Prepared`)
 
@@ -100,6 +107,8 @@ class Solution:
     threads: int | None = None
     device: str = "cpu"
     convergence: Convergence | None = None
+    inverse: InverseDiagonal | None = field(default=None, repr=False, compare=False)
+    determinant: LogDeterminant | None = field(default=None, repr=False, compare=False)
     factor: System | None = None
     prepared: Prepared = field(default_factory=Prepared, repr=False, compare=False)
 
@@ -175,6 +184,8 @@ class Solution:
         ]
         lines += self.certificate.summary().splitlines()[1:]
         lines += [f"  {'iterations':<16}{self.convergence.summary()}"] if self.convergence else []
+        lines += [f"  {'leave-one-out':<16}{self.inverse.summary()}"] if self.inverse else []
+        lines += [f"  {'log det':<16}{self.determinant.summary()}"] if self.determinant else []
         spent = ", ".join(f"{name} {value:.3g}" for name, value in self.seconds.items() if value)
         lines += [f"  {'seconds':<16}{spent}"] if spent else []
         return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])
@@ -259,12 +270,12 @@ class Solution:
         """log p(Y | X) of the Gaussian process of covariance k and noise of variance ridge / w_i, summed over targets.
 
         -1/2 y^T alpha - 1/2 log det (K + ridge W^-1) - n/2 log 2 pi (Rasmussen and Williams 2006, equation 2.30).
+        Of conjugate gradients the determinant is an estimate, with a note.
         """
+        determinants: list[float | None]
         if self.convergence is not None:
-            raise InputError(
-                "log_marginal_likelihood: conjugate gradients leave no determinant; solve with solver='cholesky'"
-            )
-        if self.certificate.by_ridge:
+            determinants = [self.log_determinant().value] * self.targets.shape[1]
+        elif self.certificate.by_ridge:
             determinants = [part["log_det"] for part in self.certificate.by_ridge for _ in part["targets"]]
         else:
             determinants = [self.certificate.log_det] * self.targets.shape[1]
@@ -276,7 +287,34 @@ class Solution:
             self._note("the determinant of the likelihood has the precision of the factor, float32", Silent())
         n, c = self.targets.shape
         fit = float(np.einsum("ij,ij->", self.targets, self.alpha))
-        return -0.5 * (fit + sum(determinants) + c * n * math.log(2.0 * math.pi))
+        return -0.5 * (fit + sum(each or 0.0 for each in determinants) + c * n * math.log(2.0 * math.pi))
+
+    def log_determinant(self, progress: ProgressLike = None, *, probes: int | None = None) -> LogDeterminant:
+        """log det (K + ridge W^-1), with the jitter that a factor holds.
+
+        Conjugate gradients estimate it by `probes` random vectors (32 by default), with a standard deviation
+        (`kernelfit.iterative.log_determinant`); that of a factor is exact.
+        """
+        if probes is not None:
+            integer("probes", probes, 2, MAX_PROBES)
+        if self.convergence is None:
+            value = self.certificate.log_det
+            if value is None:
+                raise InputError(
+                    "log_determinant: none on the primal path or of several ridges; give one ridge > 0"
+                )
+            return LogDeterminant(value, 0.0, value, 0, 0, True)
+        if self.determinant is None or probes is not None:
+            progress, system = as_progress(progress), self._system_or_raise("log_determinant")
+            assert isinstance(system, IterativeSystem)
+            self.determinant = system.estimate_log_determinant(progress, probes or PROBES)
+            self._note(self.determinant.remark(), progress)
+        return self.determinant
+
+    @property
+    def probes(self) -> int:
+        """Random vectors that leave-one-out is estimated by; 0 where it is not."""
+        return 0 if self.inverse is None else self.inverse.probes
 
     def _predicted(self, X: ArrayLike, progress: Progress) -> Float:
         started = time.perf_counter()
@@ -332,11 +370,27 @@ class Solution:
             remarks=remarks,
         )
 
-    def inverse_diagonal(self, progress: ProgressLike = None) -> Float:
-        """diag((K + ridge I)^-1) (n,), as the factor has it (with a jitter in it); n^3/3 flops."""
+    def inverse_diagonal(
+        self, progress: ProgressLike = None, *, probes: int | None = None, error: float | None = None
+    ) -> Float:
+        """diag((K + ridge I)^-1) (n,), as the factor has it (with a jitter in it); n^3/3 flops.
+
+        Conjugate gradients estimate it by `probes` random vectors (32 by default), or by as many, 1,024 at most, as
+        take the root mean square of its relative errors down to `error`; `inverse` then has the standard deviation of
+        every entry (`kernelfit.iterative.inverse_diagonal`), and `leave_one_out` goes by it. A factor needs neither.
+        """
         if self.weights is not None:
             raise InputError("inverse_diagonal: the primal path has no factor; give ridge > 0")
-        return self._factor_or_raise("inverse_diagonal").inverse_diagonal(as_progress(progress))
+        if probes is not None:
+            integer("probes", probes, 2, MAX_PROBES)
+        if error is not None:
+            positive("error", error)
+        system = self._system_or_raise("inverse_diagonal")
+        if not isinstance(system, IterativeSystem):
+            return system.inverse_diagonal(as_progress(progress))
+        if self.inverse is None or probes is not None or error is not None:
+            self.inverse = system.estimate_inverse_diagonal(as_progress(progress), probes or PROBES, error)
+        return self.inverse.values
 
     def leave_one_out(self, progress: ProgressLike = None, *, distinct: bool = False) -> Float:
         """f_{-i}(x_i) for every row of X, (n, c) or (n,): what the others predict at row i when it alone is left out.
@@ -346,12 +400,15 @@ class Solution:
         meets: their prediction is their target. A row of weight 0 was left out to begin with; its prediction is f(x_i),
         NaN for a precomputed Gram. With `distinct` only the rows `kept` are given, each left out with the copies that
         the solve left out; beside a ridge copies are rows like any other, and stay. Notes say where the factor is that
-        of K + jitter I, or float32.
+        of K + jitter I, or float32. Conjugate gradients estimate (A^-1)_ii (see `inverse_diagonal`), with a note.
         """
         progress = as_progress(progress)
-        predictions = (
-            self._left_out_of_factor(progress) if self.weights is None else self._left_out_of_primal()
-        )
+        if self.weights is not None:
+            predictions = self._left_out_of_primal()
+        elif self.convergence is not None:
+            predictions = self._left_out_by_probes(progress)
+        else:
+            predictions = self._left_out_of_factor(progress)
         if not distinct:
             predictions = self._for_every_row(predictions, progress)
         return predictions[:, 0] if self.single_target else predictions
@@ -388,6 +445,32 @@ class Solution:
                 progress,
             )
         return scaled(leave_one_out_predictions(targets, alpha, inverse), powers)
+
+    def _left_out_by_probes(self, progress: Progress) -> Float:
+        """Leave-one-out predictions (n, c) from an estimate of diag(A^-1)."""
+        started, powers = time.perf_counter(), exponents(self.targets)
+        inverse = self.inverse_diagonal(progress)
+        assert self.inverse is not None
+        self._note(left_out_remark(self.inverse, self._missing(), self.targets), progress)
+        self.seconds["loo"] = self.seconds.get("loo", 0.0) + time.perf_counter() - started
+        targets, alpha = scaled(self.targets, -powers), scaled(self.alpha, -powers)
+        return scaled(leave_one_out_predictions(targets, alpha, inverse), powers)
+
+    def _missing(self) -> Float:
+        """About how much alpha (n, c) lacks, where it was iterated to a tolerance."""
+        system = self._system_or_raise("leave_one_out")
+        assert isinstance(system, IterativeSystem)
+        return missing_alpha(system, self.targets - self.fitted - self.problem.ridges * self.alpha)
+
+    def likely_left_out(self, progress: ProgressLike = None) -> list[Float]:
+        """Of an estimated leave-one-out equally likely predictions (n, c) of the rows `kept`, whose spread over the
+        list is their uncertainty (`kernelfit.metrics.spread`); none of a factor, whose is exact."""
+        if self.convergence is None:
+            return []
+        self.inverse_diagonal(progress)
+        assert self.inverse is not None
+        residuals = likely_residuals(self.inverse, self.alpha, self._missing())
+        return [self.targets - residual for residual in residuals]
 
     def _for_every_row(self, predictions: Float, progress: Progress) -> Float:
         """Leave-one-out predictions of the rows that were kept (n, c), with those of all other rows of X."""

@@ -98,8 +98,8 @@ def solve(
         device "tf32" (as mixed, with products on the tensor cores, for small condition numbers)
     solver : "cholesky", or "pcg": conjugate gradients with K stored in float32 and a preconditioner of low rank, 2 n^2
         flops for a target and iteration, refined in float64 (docs/matrix-free.md); no factor, hence no condition
-        number, leave-one-out or standard deviations. "auto": a factor where it fits into memory, else "pcg" where that
-        does, with a note
+        number or standard deviations, and leave-one-out is an estimate with error bars. "auto": a factor where it fits
+        into memory, else "pcg" where that does, with a note
     tolerance : the relative residual |y - A alpha| / |y| of every target at which conjugate gradients stop, such as
         1e-6; by default they stop at a backward error as small as a float64 factor's. The certificate says what was
         reached, and a note where that is less

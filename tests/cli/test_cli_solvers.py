@@ -40,9 +40,20 @@ def test_a_run_of_conjugate_gradients_is_printed_stored_and_checked(tmp_path: Pa
     assert "with K formed afresh" in checked.output
 
 
-def test_what_needs_a_factor_is_refused() -> None:
-    result = CliRunner().invoke(root, [*_SOLVE, "--loo"])
-    assert "got True with solver 'pcg', which may leave no factor" in f"{result.exception}{result.output}"
+def test_leave_one_out_is_an_estimate_and_says_so(tmp_path: Path) -> None:
+    target = tmp_path / "result.json"
+    result = CliRunner().invoke(root, [*_SOLVE, "--loo", "--json", str(target)])
+    assert result.exit_code == 0, result.output
+    assert "32 probes, estimated" in result.output
+    record = json.loads(target.read_text())
+    exact = CliRunner().invoke(root, [*_SOLVE[:-1], "cholesky", "--loo", "--json", str(target)])
+    assert exact.exit_code == 0, exact.output
+    factor = json.loads(target.read_text())
+    assert f"{100 * record['loo_error']:.2f} +- {100 * record['loo_error_deviation']:.2f} %" in result.output
+    assert abs(record["loo_error"] - factor["loo_error"]) <= 4.0 * record["loo_error_deviation"] + 1e-9
+    assert record["loo_probes"] == 32
+    assert not any("deviation" in key or key == "loo_probes" for key in factor)
+    assert any("leave-one-out: estimated" in note for note in record["notes"])
 
 
 def test_a_plan_shows_rank_and_memory() -> None:

@@ -67,10 +67,10 @@ def _headline(record: dict[str, Any]) -> Markup:
     figures = [
         ("test error", tables.percent(record.get("test_error")), tables.percent(theirs) if theirs else ""),
         ("train error", tables.percent(record.get("train_error")), ""),
-        ("leave-one-out error", tables.percent(record.get("loo_error")), ""),
+        ("leave-one-out error", tables.left_out(record, "loo_error"), ""),
         ("test RMSE", tables.number(record.get("test_rmse")), ""),
         ("test R²", tables.number(record.get("test_r2")), ""),
-        ("leave-one-out RMSE", tables.number(record.get("loo_rmse")), ""),
+        ("leave-one-out RMSE", tables.left_out(record, "loo_rmse"), ""),
         ("RKHS norm", tables.number(record.get("rkhs_norm"), 5), ""),
         ("backward error", tables.number(record.get("backward_error"), 2), ""),
         ("condition", tables.number(record.get("condition_estimate"), 2), ""),

@@ -1,0 +1,58 @@
+"""Leave-one-out from an estimated diag(A^-1): predictions, and equally likely ones that say how far off they may be.
+
+The residual of row i left out is alpha_i / (A^-1)_ii. Without a factor both are known to some error: the entry of the
+diagonal to its standard deviation, and alpha to A^-1 (y - A alpha), which M^-1 (y - A alpha) stands in for.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kernelfit.iterative.inverse_diagonal import InverseDiagonal
+from kernelfit.solver.iterative_system import IterativeSystem
+from kernelfit.typing import Float
+
+# Middles of eight equally likely parts of a normal distribution, and signs that go with each as often as with its
+# opposite.
+_SHIFTS = (-1.5341, -0.8871, -0.4888, -0.1573, 0.1573, 0.4888, 0.8871, 1.5341)
+_SIGNS = (1, -1, -1, 1, -1, 1, 1, -1)
+# A relative deviation of an entry beyond this leaves no digit of it.
+_LARGEST = 1.0
+# A relative deviation beyond which means of squares are set by the rows that are known worst.
+_VAGUE = 0.3
+
+
+def likely_residuals(inverse: InverseDiagonal, alpha: Float, missing: Float) -> list[Float]:
+    """Equally likely leave-one-out residuals (n, c) each, of alpha (n, c) that lacks about `missing` (n, c)."""
+    relative = np.minimum(inverse.deviation / inverse.values, _LARGEST)
+    return [
+        (alpha + sign * missing) / (inverse.values * np.exp(shift * relative))[:, None]
+        for shift, sign in zip(_SHIFTS, _SIGNS, strict=True)
+    ]
+
+
+def missing_alpha(system: IterativeSystem, residual: Float) -> Float:
+    """About how much alpha lacks, (n, c), by its residual y - A alpha."""
+    with system.backend:
+        return system.precondition(residual)
+
+
+def remark(inverse: InverseDiagonal, missing: Float, targets: Float) -> str:
+    """One line for the user: that it is an estimate, by what, and to what error."""
+    off = float(np.sqrt(np.mean(np.square(missing / inverse.values[:, None]))))
+    text = f"leave-one-out: estimated, from the {inverse.summary()}"
+    size = float(np.abs(targets).max(initial=0.0))
+    if off > 1e-3 * size:
+        text += (
+            f"; alpha to the tolerance it was solved to is off by {off:.1g} of a residual of up to {size:.3g}"
+        )
+    if inverse.relative_deviation > _VAGUE:
+        text += (
+            "; so few say little of rows with neighbours this near: name an error, or take solver='cholesky'"
+        )
+    if not inverse.settled:
+        text += (
+            f"; probes were solved to a relative residual of {inverse.relative_residual:.1e} and no better, so that "
+            "the error may be larger: give a larger ridge, or take solver='cholesky'"
+        )
+    return text

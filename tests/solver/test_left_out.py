@@ -1,0 +1,185 @@
+"""Leave-one-out and log det of conjugate gradients: estimates beside a factor's exact values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import kernelfit
+from kernelfit.errors import InputError
+from kernelfit.metrics import compare, error_rate, spread
+from kernelfit.progress import Silent
+from kernelfit.solver import iterative_system
+from kernelfit.solver.iterative_system import IterativeSystem
+from kernelfit.solver.solution import Solution
+
+SEEDS = range(6)
+
+
+class _Pair:
+    """The same rows solved by a factor and, with several seeds, by conjugate gradients."""
+
+    def __init__(self, **options: Any) -> None:
+        rng = np.random.default_rng(3)
+        self.labels = rng.integers(0, 3, 400)
+        self.X = rng.standard_normal((400, 16)) + 0.5 * self.labels[:, None]
+        self.Y = np.eye(3)[self.labels]
+        self.options: dict[str, Any] = {"gamma": 0.04, **options}
+        self.exact = kernelfit.solve(self.X, self.Y, **self.options)
+        self.diagonal = self.exact.inverse_diagonal()
+        self.left_out = self.exact.leave_one_out()
+        self.solved = [self.by_probes(seed=seed) for seed in SEEDS]
+
+    def by_probes(self, **more: Any) -> Solution:
+        return kernelfit.solve(self.X, self.Y, solver="pcg", **{**self.options, **more})
+
+
+@pytest.fixture(scope="module", params=[0.0, 0.02], ids=["interpolates", "ridge"])
+def pair(request: pytest.FixtureRequest) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(iterative_system, "_EXACT", 0)
+        yield _Pair(ridge=request.param)
+
+
+def test_entries_are_off_by_their_deviations(pair: _Pair) -> None:
+    errors, sizes = [], []
+    for found in pair.solved:
+        values = found.inverse_diagonal()
+        assert found.inverse is not None
+        assert (found.inverse.probes, found.inverse.settled) == (32, True)
+        errors.append((values - pair.diagonal) / found.inverse.deviation)
+        sizes.append(found.inverse.relative_deviation)
+    # Some 400 entries a seed: their root mean square is 1 but for the estimate of a deviation by 32 probes.
+    assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(1.0, abs=0.15)
+    assert abs(np.mean(errors)) <= 0.15
+    # What one probe without the preconditioner's exact part leaves: |row of A^-1|^2 beside the diagonal.
+    ridge = pair.exact.ridge
+    gram = np.exp(-0.04 * np.square(pair.X[:, None] - pair.X[None]).sum(axis=-1))
+    inverse = np.linalg.inv(gram + ridge * np.eye(400))
+    rest = np.square(inverse).sum(axis=1) - np.square(pair.diagonal)
+    plain = np.sqrt(np.mean(rest / np.square(pair.diagonal)) / 32)
+    assert 0.1 * plain < max(sizes) < 0.9 * plain
+
+
+def test_errors_of_leave_one_out_are_within_their_bars(pair: _Pair) -> None:
+    exact = compare(pair.left_out, pair.labels, True).error
+    misses = []
+    for found in pair.solved:
+        scores = found.leave_one_out()
+        [note] = [note for note in found.notes if note.startswith("leave-one-out: estimated")]
+        assert "32 probes" in note
+        off = spread(scores, found.likely_left_out(), pair.labels, True).error
+        assert off is not None
+        assert 0 < off < 0.02
+        assert exact is not None
+        misses.append((error_rate(scores, pair.labels) - exact) / off)
+    assert np.sqrt(np.mean(np.square(misses))) < 1.6
+    assert np.abs(misses).max() < 3.0
+
+
+def test_root_mean_squares_are_within_their_bars(pair: _Pair) -> None:
+    exact = compare(pair.left_out, pair.Y, False)
+    assert exact.rmse is not None
+    misses, bars = [], []
+    for found in pair.solved:
+        scores = found.leave_one_out()
+        here, off = compare(scores, pair.Y, False), spread(scores, found.likely_left_out(), pair.Y, False)
+        for name in ("rmse", "r2", "mae"):
+            deviation = getattr(off, name)
+            assert deviation > 0
+            bars.append(deviation)
+            misses.append((getattr(here, name) - getattr(exact, name)) / deviation)
+    assert np.median(bars) < 0.1
+    assert np.sqrt(np.mean(np.square(misses))) < 1.6
+    assert np.abs(misses).max() < 3.5
+
+
+def test_log_det_is_within_its_bars(pair: _Pair) -> None:
+    exact = pair.exact.certificate.log_det
+    assert exact is not None
+    assert pair.exact.log_determinant().value == exact
+    misses = []
+    for found in pair.solved:
+        estimate = found.log_determinant()
+        assert estimate.settled
+        assert any(note.startswith("log det: estimated") for note in found.notes)
+        assert 0 < estimate.deviation < 0.05 * abs(exact)
+        misses.append((estimate.value - exact) / estimate.deviation)
+        difference = found.log_marginal_likelihood() - pair.exact.log_marginal_likelihood()
+        assert difference == pytest.approx(-1.5 * (estimate.value - exact), rel=1e-6, abs=1e-6)
+    assert np.sqrt(np.mean(np.square(misses))) < 1.7
+    assert np.abs(misses).max() < 3.5
+
+
+def test_an_error_that_is_named_takes_as_many_probes_as_it_needs(pair: _Pair) -> None:
+    found = pair.by_probes()
+    few = found.inverse_diagonal(probes=8)
+    assert found.probes == 8
+    more = found.inverse_diagonal(error=0.03)
+    assert found.inverse is not None
+    assert found.inverse.relative_deviation <= 0.035
+    assert 64 < found.probes <= 1_024
+    assert np.mean(np.square(more - pair.diagonal)) < 0.25 * np.mean(np.square(few - pair.diagonal))
+    assert "estimated" in found.summary()
+
+
+def test_a_tolerance_widens_the_bars(pair: _Pair) -> None:
+    loose, tight = pair.by_probes(tolerance=0.3), pair.by_probes()
+    wide, narrow = (np.std(found.likely_left_out(Silent()), axis=0).mean() for found in (loose, tight))
+    assert wide > 1.2 * narrow
+    loose.leave_one_out()
+    assert any("alpha to the tolerance" in note for note in loose.notes)
+
+
+def test_batches_within_memory_are_as_good_as_one(pair: _Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(iterative_system, "columns_within", lambda plan, wanted: 10)
+    batches = pair.by_probes()
+    values = batches.inverse_diagonal()
+    assert batches.inverse is not None
+    assert batches.probes == 32
+    z = (values - pair.diagonal) / batches.inverse.deviation
+    assert np.sqrt(np.mean(np.square(z))) == pytest.approx(1.0, abs=0.25)
+
+
+def test_weights_ridges_of_targets_and_equal_rows() -> None:
+    rng = np.random.default_rng(5)
+    X, Y = rng.standard_normal((150, 4)), rng.standard_normal((150, 2))
+    X[140:], Y[140:] = X[:10], Y[:10]
+    for options in ({"ridge": 0.3, "sample_weight": rng.uniform(0.5, 2, 150)}, {"ridge": [0.1, 1.0]}, {}):
+        exact, found = (kernelfit.solve(X, Y, gamma=0.5, solver=s, **options) for s in ("cholesky", "pcg"))  # type: ignore[arg-type]
+        found.inverse_diagonal(probes=200)
+        np.testing.assert_allclose(found.leave_one_out(), exact.leave_one_out(), atol=0.3)
+        assert (found.probes, exact.probes) == (200, 0)
+        assert exact.likely_left_out() == []
+        assert len(found.likely_left_out()) == 8
+        assert any("200 probes" in note for note in found.notes)
+        likelihood = found.log_marginal_likelihood()
+        assert likelihood == pytest.approx(exact.log_marginal_likelihood(), abs=30.0)
+
+
+def test_threads_do_not_change_the_bits(pair: _Pair) -> None:
+    one, two = (pair.by_probes(threads=threads) for threads in (1, 2))
+    assert one.inverse_diagonal(probes=8).tobytes() == two.inverse_diagonal(probes=8).tobytes()
+    assert one.log_determinant(probes=8) == two.log_determinant(probes=8)
+
+
+def test_what_makes_no_sense_is_refused(pair: _Pair) -> None:
+    found = pair.by_probes()
+    for options, message in (
+        ({"probes": 1}, "probes: got 1, expected an integer >= 2"),
+        ({"error": 0.0}, "error: got 0.0, expected a number > 0"),
+    ):
+        with pytest.raises(InputError, match=message):
+            found.inverse_diagonal(**options)  # type: ignore[arg-type]
+    found.close()
+    with pytest.raises(InputError, match="solve again"):
+        found.leave_one_out()
+
+
+def test_a_k_of_one_row() -> None:
+    found = kernelfit.solve(np.ones((1, 2)), np.ones(1), gamma=1.0, ridge=0.5, solver="pcg")
+    assert isinstance(found.factor, IterativeSystem)
+    assert found.inverse_diagonal() == pytest.approx(1 / 1.5)
+    assert found.log_determinant().value == pytest.approx(np.log(1.5))
