@@ -20,7 +20,7 @@ from kernelfit.device.epilogue import formulas
 from kernelfit.device.launches import Launch
 from kernelfit.device.numba_cuda import compile_pairwise
 from kernelfit.device.pinned import PinnedMemory
-from kernelfit.device.protocol import Block, DeviceRows, Epilogue, Net, PairBlocks, Slab, Symmetric
+from kernelfit.device.protocol import Block, Device, DeviceRows, Epilogue, Net, PairBlocks, Slab, Symmetric
 from kernelfit.errors import DeviceError
 from kernelfit.kernels.base import Kernel
 
@@ -88,6 +88,7 @@ class CudaDevice:
         #: m, n, k of products of bytes that cuBLAS did not take and `mma` formed
         self.refused: set[tuple[int, int, int]] = set()
         self._index = index
+        self._reached: dict[int, bool] = {}
         self._streams: list[CudaStream] = []
         self._modules: dict[str, Any] = {}
         self._functions: dict[str, Any] = {}
@@ -239,6 +240,40 @@ class CudaDevice:
             line,
             source.rows,
             _ON_DEVICE,
+            stream.stream.ptr,
+        )
+
+    def reaches(self, other: Device) -> bool:
+        if not isinstance(other, CudaDevice) or other is self:
+            return False
+        known = self._reached.get(other._index)
+        if known is None:
+            known = self._reached[other._index] = self._opens_to(other._index)
+        return known
+
+    def _opens_to(self, index: int) -> bool:
+        """Whether the memory of that GPU is within reach, which is switched on."""
+        try:
+            if not self._call(self.runtime.deviceCanAccessPeer, self._index, index):
+                return False
+            self._call(self.runtime.deviceEnablePeerAccess, index)
+        except DeviceError as error:
+            return "AlreadyEnabled" in str(error)
+        return True
+
+    def copy_to(self, stream: CudaStream, source: Block, other: Device, target: Block) -> None:
+        assert isinstance(other, CudaDevice)
+        if source.nbytes != target.nbytes or not (source.contiguous and target.contiguous):
+            raise ValueError(f"copy_to: {source.nbytes} bytes and {target.nbytes}, or a block with gaps")
+        if source.nbytes == 0:
+            return
+        self._call(
+            self.runtime.memcpyPeerAsync,
+            other.address(target),
+            other._index,
+            self.address(source),
+            self._index,
+            source.nbytes,
             stream.stream.ptr,
         )
 

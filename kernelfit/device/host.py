@@ -17,6 +17,7 @@ from kernelfit.cpu import blas
 from kernelfit.device.host_streams import Access, Clock, HostStream, HostStreams, Race
 from kernelfit.device.protocol import (
     Block,
+    Device,
     DeviceRows,
     Epilogue,
     Net,
@@ -36,21 +37,38 @@ _FLAT = 1e-5
 
 
 class HostDevice:
-    """The protocol `kernelfit.device.protocol.Device` on `capacity` bytes of host memory."""
+    """The protocol `kernelfit.device.protocol.Device` on `capacity` bytes of host memory.
 
-    def __init__(self, capacity: int, *, seed: int = 0, compute: str = "float32") -> None:
+    Those made `beside` another share its streams, so that whatever they do to one another has to be in order; they
+    reach each other where `peers`.
+    """
+
+    def __init__(
+        self,
+        capacity: int,
+        *,
+        seed: int = 0,
+        compute: str = "float32",
+        beside: HostDevice | None = None,
+        peers: bool = True,
+    ) -> None:
         self.name = "host"
         self.compute = compute
         self.notes: list[str] = []
         self.slab = Slab(capacity, "the host stand-in")
         self._memory = np.full(-(-capacity // 8), np.nan).view(np.uint8)
-        self._streams = HostStreams(seed)
+        self._streams: HostStreams = HostStreams(seed) if beside is None else beside._streams
+        self._own: list[HostStream] = []
+        self._peers = peers
+        self._space = f"slab of {id(self)}"
         self._user: dict[Any, Pairwise] = {}
         #: bytes copied between host and device
         self.bytes_in = self.bytes_out = 0
+        self.bytes_to_peers = 0
 
     def stream(self, name: str, *, urgent: bool = False) -> HostStream:
-        return self._streams.open(name)
+        self._own.append(self._streams.open(name))
+        return self._own[-1]
 
     def record(self, stream: HostStream) -> Clock:
         return self._streams.record(stream)
@@ -59,6 +77,8 @@ class HostDevice:
         self._streams.wait(stream, event)
 
     def synchronise(self, event: Clock | None = None) -> None:
+        if event is None:
+            event = {stream.index: stream.queued for stream in self._own}
         self._streams.synchronise(event)
 
     def host(self, nbytes: int) -> NDArray[np.uint8]:
@@ -99,6 +119,27 @@ class HostDevice:
             self._view(target)[...] = self._view(source)
 
         self._submit(stream, "copy", [source], [target], run)
+
+    def reaches(self, other: Device) -> bool:
+        if not isinstance(other, HostDevice) or other is self:
+            return False
+        return other._streams is self._streams and self._peers and other._peers
+
+    def copy_to(self, stream: HostStream, source: Block, other: Device, target: Block) -> None:
+        assert isinstance(other, HostDevice)
+        if not self.reaches(other):
+            raise ValueError("copy_to: a device that is not reached")
+        if source.nbytes != target.nbytes or not (source.contiguous and target.contiguous):
+            raise ValueError(f"copy_to: {source.nbytes} bytes and {target.nbytes}, or a block with gaps")
+        if target.span[1] > other.slab.used:
+            raise Race(f"copy_to uses bytes {target.span} beyond the {other.slab.used} taken")
+        self.bytes_to_peers += source.nbytes
+
+        def run() -> None:
+            other._view(target)[...] = self._view(source)
+
+        access = Access.of_block(target, True, other._space)
+        self._submit(stream, "copy_to", [source], [], run, elsewhere=[access])
 
     def zero(self, stream: HostStream, block: Block) -> None:
         self._submit(stream, "zero", [], [block], lambda: self._view(block).fill(0))
@@ -316,13 +357,15 @@ class HostDevice:
         run: Callable[[], None],
         host_reads: Sequence[NDArray[Any]] = (),
         host_writes: Sequence[NDArray[Any]] = (),
+        elsewhere: Sequence[Access] = (),
     ) -> None:
         for block in (*reads, *writes):
             if block.span[1] > self.slab.used:
                 raise Race(f"{what} uses bytes {block.span} beyond the {self.slab.used} taken")
         accesses = [
-            *(Access.of_block(block, False) for block in reads),
-            *(Access.of_block(block, True) for block in writes),
+            *(Access.of_block(block, False, self._space) for block in reads),
+            *(Access.of_block(block, True, self._space) for block in writes),
+            *elsewhere,
             *(Access.of_host(array, False) for array in host_reads),
             *(Access.of_host(array, True) for array in host_writes),
         ]

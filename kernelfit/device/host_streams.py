@@ -6,7 +6,7 @@ the same bytes, one of them writing, with no order between them are a `Race`, fo
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,7 +40,7 @@ class HostStream:
 
 @dataclass(frozen=True)
 class Access:
-    """Bytes lo:hi of the slab or of the host, in rows of `width` bytes that lie `pitch` bytes apart."""
+    """Bytes lo:hi of a slab or of the host, in rows of `width` bytes that lie `pitch` bytes apart."""
 
     space: str
     lo: int
@@ -50,9 +50,9 @@ class Access:
     writes: bool
 
     @classmethod
-    def of_block(cls, block: Block, writes: bool) -> Access:
+    def of_block(cls, block: Block, writes: bool, slab: str = "slab") -> Access:
         size = block.dtype.itemsize
-        return cls("slab", *block.span, block.stride * size, block.columns * size, writes)
+        return cls(slab, *block.span, block.stride * size, block.columns * size, writes)
 
     @classmethod
     def of_host(cls, array: NDArray[Any], writes: bool) -> Access:
@@ -85,13 +85,13 @@ class _Made:
 
 
 class HostStreams:
-    """All streams of one stand-in, and the host that waits for them."""
+    """All streams of one stand-in, or of several that reach each other, and the host that waits for them."""
 
     def __init__(self, seed: int) -> None:
         self._streams: list[HostStream] = []
         self._host_clock: Clock = {}
         # The latest of equal accesses by one stream stands for the earlier ones: they come before it.
-        self._made: dict[str, dict[tuple[Access, int], _Made]] = {"slab": {}, "host": {}}
+        self._made: defaultdict[str, dict[tuple[Access, int], _Made]] = defaultdict(dict)
         self._generator = np.random.default_rng(seed)
 
     def open(self, name: str) -> HostStream:

@@ -1,8 +1,9 @@
 """The panel Cholesky of `kernelfit.device.cholesky` on several devices of one host: panels are dealt out.
 
 Panel J belongs to device J mod P. Every device keeps all panels, so that it has what its own panels are updated with:
-a panel is built once, then copied to the others through pinned host memory, n^2/2 numbers to each device in all. A
-device generates and updates panel J + P as far as it can while panel J travels and the others complete theirs.
+a panel is built once, then copied to the others, n^2/2 numbers to each device in all: straight from device to device
+where the one reaches the other, through pinned host memory elsewhere. A device generates and updates panel J + P as far
+as it can while panel J travels and the others complete theirs.
 
 After the factorisation the first device has everything, and solves as if it had been alone.
 """
@@ -120,13 +121,13 @@ def dealt_factor(
 
 
 class _Courier:
-    """Copies finished panels from device to device through two pieces of pinned host memory."""
+    """Copies finished panels from device to device: straight, or through two pieces of pinned host memory."""
 
     def __init__(self, members: Sequence[Member]) -> None:
         self._members = members
         layout, size = members[0].store.layout, members[0].store.dtype.itemsize
         self._nbytes = max(layout.width * size, min(_PIECE, layout.n * layout.width * size))
-        self._buffers = [members[0].device.host(self._nbytes) for _ in range(2)]
+        self._buffers: list[NDArray[np.uint8]] = []
         # What must have happened before a piece of memory may be written again.
         self._readers: list[list[tuple[Device, Any]]] = [[], []]
         self._turn = 0
@@ -135,10 +136,24 @@ class _Courier:
         """Panel j, which is complete on the owner, to all others, where it then is finished."""
         source = self._members[owner]
         others = [member for index, member in enumerate(self._members) if index != owner]
-        if not others:
-            return
-        layout = source.store.layout
+        near = [member for member in others if source.device.reaches(member.device)]
         source.device.wait(source.outgoing, source.store.finished(j))
+        for member in near:
+            self._copy_straight(j, source, member)
+        far = [member for member in others if member not in near]
+        if far:
+            self._copy_through_host(j, source, far)
+
+    @staticmethod
+    def _copy_straight(j: int, source: Member, member: Member) -> None:
+        layout = source.store.layout
+        for a, b, block in _pieces(source.store, j, (layout.start(j), layout.n)):
+            for c, d, target in _pieces(member.store, j, (a, b)):
+                source.device.copy_to(source.outgoing, block.part((c - a, d - a)), member.device, target)
+        member.store.finish(j, source.device.record(source.outgoing))
+
+    def _copy_through_host(self, j: int, source: Member, others: Sequence[Member]) -> None:
+        layout = source.store.layout
         step = max(1, self._nbytes // (layout.shape(j)[1] * source.store.dtype.itemsize))
         for top in range(layout.start(j), layout.n, step):
             rows = (top, min(top + step, layout.n))
@@ -156,12 +171,15 @@ class _Courier:
             member.store.finish(j, member.device.record(member.incoming))
 
     def close(self) -> None:
-        for buffer, readers in zip(self._buffers, self._readers, strict=True):
-            for device, event in readers:
-                device.synchronise(event)
+        for device, event in (reader for readers in self._readers for reader in readers):
+            device.synchronise(event)
+        for buffer in self._buffers:
             self._members[0].device.release_host(buffer)
 
     def _free(self) -> NDArray[np.uint8]:
+        """The piece whose readers are done."""
+        if not self._buffers:
+            self._buffers = [self._members[0].device.host(self._nbytes) for _ in self._readers]
         self._turn = 1 - self._turn
         for device, event in self._readers[self._turn]:
             device.synchronise(event)

@@ -291,6 +291,15 @@ class Device(Protocol):
 
     def copy(self, stream: Any, source: Block, target: Block) -> None: ...
 
+    def reaches(self, other: Device) -> bool:
+        """Whether `copy_to` to that device does not pass through host memory; streams of both then wait for each
+        other's events."""
+        ...
+
+    def copy_to(self, stream: Any, source: Block, other: Device, target: Block) -> None:
+        """`target`, a block of another device that this one reaches, <- `source`. Both are without gaps."""
+        ...
+
     def zero(self, stream: Any, block: Block) -> None: ...
 
     def set_identity(self, stream: Any, block: Block) -> None:

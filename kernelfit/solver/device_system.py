@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from kernelfit.device.plan import DevicePlan
 from kernelfit.device.product import predict, product_flops, symmetric_product
 from kernelfit.device.protocol import Block, Device
 from kernelfit.device.triangular import eliminate_lower, solve_factored, solve_lower
-from kernelfit.errors import NotPositiveDefiniteError
+from kernelfit.errors import DeviceError, NotPositiveDefiniteError
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.points import Points
 from kernelfit.gram.precision import precision_of
@@ -323,6 +324,10 @@ class DeviceSystem:
                 members.append(Member(store, inverses, gram))
             return dealt_factor(members, shift, progress, first_panel=finished, after_panel=after_panel)
         finally:
+            # A panel may be on its way into the memory of another device.
+            for device in self._devices:
+                with suppress(DeviceError):
+                    device.synchronise()
             for member in members[1:]:
                 member.store.close()
             for device, mark in zip(self._devices, marks, strict=True):

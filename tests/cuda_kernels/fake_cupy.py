@@ -37,6 +37,10 @@ class Runtime(ModuleType):
         self.blocks: dict[int, Any] = {}
         self.pinned = 0
         self.registers_nothing = False
+        #: whether both devices reach each other; from which device which others were switched on; bytes that went so
+        self.peers = False
+        self.opened: set[tuple[int, int]] = set()
+        self.bytes_to_peers = 0
 
     def setDevice(self, device: int) -> None:
         if device > 1:
@@ -91,6 +95,22 @@ class Runtime(ModuleType):
         assert width <= spitch
         for line in range(height):
             ctypes.memmove(dst + line * dpitch, src + line * spitch, width)
+
+    def deviceCanAccessPeer(self, device: int, peer: int) -> int:
+        return int(self.peers and device != peer)
+
+    def deviceEnablePeerAccess(self, peer: int) -> None:
+        if (CURRENT[0], peer) in self.opened:
+            raise RuntimeError("cudaErrorPeerAccessAlreadyEnabled: peer access is already enabled")
+        self.opened.add((CURRENT[0], peer))
+
+    def memcpyPeerAsync(
+        self, dst: int, dst_device: int, src: int, src_device: int, size: int, stream: int
+    ) -> None:
+        assert (src_device, dst_device) in self.opened
+        assert src_device == CURRENT[0]
+        self.bytes_to_peers += size
+        ctypes.memmove(dst, src, size)
 
     def memsetAsync(self, address: int, value: int, size: int, stream: int) -> None:
         ctypes.memset(address, value, size)

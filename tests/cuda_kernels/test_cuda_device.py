@@ -134,13 +134,18 @@ def test_a_refined_solve(rng, tolerance, fake, precision):
     solution.close()
 
 
-def test_two_cards_share_a_factor(rng, tolerance, fake):
+@pytest.mark.parametrize("peers", [True, False])
+def test_two_cards_share_a_factor(rng, tolerance, fake, peers):
+    runtime = fake["cupy_backends.cuda.api.runtime"]
+    runtime.peers, runtime.opened = peers, {(1, 0)}  # one of both was switched on by somebody else
     X, Y = rng.standard_normal((100, 6)), rng.standard_normal((100, 2))
     given = {"kernel": "gaussian", "gamma": 0.3, "ridge": 0.1}
     expected = kernelfit.solve(X, Y, device="cpu", **given)
     devices = [CudaDevice(index, 4_000_000) for index in (0, 1)]
     solution = kernelfit.solve(X, Y, device=devices, panel_width=16, **given)
     assert solution.device == "cuda:0+cuda:1"
+    assert (runtime.bytes_to_peers > 0) == peers
+    assert runtime.opened == ({(0, 1), (1, 0)} if peers else {(1, 0)})
     assert solution.certificate.backward_error <= tolerance(np.float64, 100)
     assert np.allclose(solution.alpha, expected.alpha, rtol=1e-9, atol=1e-9)
     solution.close()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device.gram import HostGram, fetch
+from kernelfit.device.host import HostDevice
+from kernelfit.device.host_streams import Race
 from kernelfit.device.inverses import TriangleInverses
 from kernelfit.device.multi_cholesky import Member, dealt_factor
 from kernelfit.device.panels import DevicePanels
@@ -20,10 +24,12 @@ def positive(rng, n):
     return root @ root.T / n + np.eye(n)
 
 
-def members(make_device, layout, dtype, matrix, backend, count):
+def members(make_device, layout, dtype, matrix, backend, count, peers=None):
+    """`peers`: whether stand-ins that share their streams reach each other; by default each is on its own."""
     made = []
     for _ in range(count):
-        device = make_device(16_000_000)
+        options = {} if peers is None else {"peers": peers, "beside": made[0].device if made else None}
+        device = make_device(16_000_000, **options)
         tiles = layout.count * (layout.count + 1) // 2
         store = DevicePanels(device, layout, dtype, slots=tiles, host_slots=0, staged=0)
         inverses = TriangleInverses(device, layout, dtype, 1)
@@ -63,6 +69,58 @@ def test_every_device_has_the_whole_factor(rng, tolerance, make_device, monkeypa
     assert pivots.log_det == pytest.approx(np.linalg.slogdet(shifted)[1], rel=tolerance(dtype, n, 100))
     for member in group:
         member.store.close()
+
+
+@pytest.mark.parametrize("peers", [True, False])
+@pytest.mark.parametrize("count", [2, 3])
+def test_panels_travel_in_order_straight_and_through_the_host(rng, tolerance, monkeypatch, count, peers):
+    """Stand-ins that share their streams: whatever one does to the memory of another has to be in order."""
+    monkeypatch.setattr("kernelfit.device.multi_cholesky._PIECE", 3_000)
+    matrix, n = positive(rng, 97), 97
+    with CpuBackend(1) as backend:
+        group = members(HostDevice, PanelLayout(n, 16), np.float64, matrix, backend, count, peers)
+        dealt_factor(group, 0.5)
+    shifted = matrix + 0.5 * np.eye(n)
+    factors = [assembled(member) for member in group]
+    assert (
+        np.abs(factors[0] @ factors[0].T - shifted).max() <= tolerance(np.float64, n) * np.abs(shifted).max()
+    )
+    for other in factors[1:]:
+        assert np.array_equal(other, factors[0])
+    numbers = sum(rows * columns for rows, columns in map(group[0].store.layout.shape, range(7)))
+    assert sum(member.device.bytes_to_peers for member in group) == (
+        numbers * 8 * (count - 1) if peers else 0
+    )
+    for member in group:
+        member.store.close()
+
+
+@pytest.mark.parametrize(("stream", "peers"), [("outgoing", True), ("outgoing", False), ("incoming", False)])
+def test_a_panel_that_nobody_waits_for_is_refused(rng, monkeypatch, stream, peers):
+    record = HostDevice.record
+    monkeypatch.setattr(
+        HostDevice, "record", lambda self, queue: {} if queue.name == stream else record(self, queue)
+    )
+    with CpuBackend(1) as backend:
+        group = members(HostDevice, PanelLayout(97, 16), np.float64, positive(rng, 97), backend, 2, peers)
+        with pytest.raises(Race, match="with no order to copy"):
+            dealt_factor(group, 0.5)
+
+
+def test_what_is_not_reached_is_not_copied_to():
+    first, alone = HostDevice(10_000), HostDevice(10_000)
+    beside, without = HostDevice(10_000, beside=first), HostDevice(10_000, beside=first, peers=False)
+    assert first.reaches(beside)
+    assert beside.reaches(first)
+    assert not any(first.reaches(other) for other in (first, alone, without))
+    block = first.slab.take(2, 3, np.float64)
+    stream = first.stream("main")
+    with pytest.raises(ValueError, match="not reached"):
+        first.copy_to(stream, block, alone, alone.slab.take(2, 3, np.float64))
+    with pytest.raises(ValueError, match="48 bytes and 32"):
+        first.copy_to(stream, block, beside, beside.slab.take(2, 2, np.float64))
+    with pytest.raises(Race, match="beyond"):
+        first.copy_to(stream, block, beside, replace(block, offset=4_096))
 
 
 @pytest.mark.parametrize("row", [0, 7, 8, 20, 70])
