@@ -12,12 +12,12 @@ from contextlib import suppress
 from dataclasses import replace
 
 from kernelfit.cpu.memory import INTERPRETER
-from kernelfit.cpu.tile_products import GROUP, WIDTH
+from kernelfit.cpu.tile_products import WIDTH
 from kernelfit.errors import PlanError
 from kernelfit.gram.costs import Costs
 from kernelfit.gram.placement import Limits, place
 from kernelfit.gram.plan import Plan
-from kernelfit.iterative.vectors import chunks_of, groups_of
+from kernelfit.iterative.vectors import chunks_of, vectors_of
 
 # Rank beside the root of n. Iterations fall like the rank to the power -0.4 (MNIST, n = 10,000, one recurrence for each
 # column: 281, 209 and 157 to 1e-6 for rank 500, 1,000 and 2,000); at n = 60,000 F then has a quarter of K's bytes.
@@ -86,7 +86,7 @@ def columns_within(plan: Plan, wanted: int) -> int:
 
 
 def _workspace(costs: Costs) -> int:
-    columns = groups_of(max(costs.n_rhs, 1)) * GROUP
+    columns = vectors_of(max(costs.n_rhs, 1))
     threads = costs.threads * WIDTH * costs.layout.width * 24
     return costs.n * columns * 8 * _VECTORS + costs.n * 4 * _COLUMNS + threads
 

@@ -17,7 +17,7 @@ import scipy.linalg
 from kernelfit.cpu import blas
 from kernelfit.cpu.jit import njit
 from kernelfit.cpu.pool import CpuBackend
-from kernelfit.cpu.tile_products import COLUMNS, GROUP, ROWS, WIDTH, add_products
+from kernelfit.cpu.tile_products import COLUMNS, ROWS, WIDTH, add_products
 from kernelfit.iterative.pivoted_cholesky import LowRank
 from kernelfit.iterative.vectors import as_columns, as_rows, from_columns, from_rows, groups_of
 from kernelfit.progress import Progress
@@ -126,7 +126,8 @@ class Preconditioner:
         tiles, c = self._factor.tiles, vectors.shape[1]
         columns = as_columns(vectors, len(tiles), np.float64)
         spans = self._spans()
-        parts = np.zeros((len(spans), groups_of(c), tiles.shape[1], GROUP))
+        groups, group = groups_of(c, np.float64)
+        parts = np.zeros((len(spans), groups, tiles.shape[1], group))
 
         def multiply(index: int) -> None:
             first, last = spans[index]
@@ -141,7 +142,7 @@ class Preconditioner:
         """F V (n, c) for V (r, c)."""
         tiles = self._factor.tiles
         rows = as_rows(vectors, tiles.shape[1], np.float64)
-        sums = np.zeros((len(tiles), groups_of(c), GROUP, WIDTH))
+        sums = np.zeros((len(tiles), *groups_of(c, np.float64), WIDTH))
 
         def multiply(span: Span) -> None:
             first, last = span

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from kernelfit.cpu.memory import free_disk
 from kernelfit.cpu.pool import CpuBackend
-from kernelfit.cpu.tile_products import GROUP
 from kernelfit.errors import InputError, Interrupted
 from kernelfit.gram.cache import cache
 from kernelfit.gram.costs import Costs
@@ -33,6 +32,7 @@ from kernelfit.iterative.plan import columns_within, plan_either, plan_iteration
 from kernelfit.iterative.preconditioner import Preconditioner
 from kernelfit.iterative.stopping import Goal
 from kernelfit.iterative.stored_gram import StoredGram
+from kernelfit.iterative.vectors import type_of_sums
 from kernelfit.linalg.product import Product, symmetric_product
 from kernelfit.progress import Notes, Progress
 from kernelfit.runs.folder import Run
@@ -223,7 +223,7 @@ class IterativeSystem:
 
     def _dtype(self, columns: int) -> Any:
         """Of sums over a tile: float64 where memory sets the pace anyhow."""
-        return np.float32 if self._rounds and columns > GROUP else np.float64
+        return type_of_sums(columns) if self._rounds else np.float64
 
     @property
     def _rounds(self) -> bool:
