@@ -11,8 +11,10 @@ import math
 from contextlib import suppress
 from dataclasses import replace
 
+import numpy as np
+
 from kernelfit.cpu.memory import INTERPRETER
-from kernelfit.cpu.tile_products import WIDTH
+from kernelfit.cpu.tile_products import WIDTH, group_of
 from kernelfit.errors import PlanError
 from kernelfit.gram.costs import Costs
 from kernelfit.gram.placement import Limits, place
@@ -80,9 +82,9 @@ def plan_either(costs: Costs, limits: Limits, *, generated: bool) -> Plan:
 def columns_within(plan: Plan, wanted: int) -> int:
     """Right-hand sides up to `wanted` that are iterated at a time within the memory of a plan: those it was made for,
     and what its limit leaves room for."""
-    planned = groups_of(max(plan.n_rhs, 1)) * GROUP
+    planned, group = vectors_of(max(plan.n_rhs, 1)), group_of(np.float32)
     room = max(plan.memory_limit - plan.bytes_memory, 0) // (8 * _VECTORS * plan.n)
-    return min(wanted, planned + room // GROUP * GROUP)
+    return min(wanted, planned + room // group * group)
 
 
 def _workspace(costs: Costs) -> int:
