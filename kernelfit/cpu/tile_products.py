@@ -66,8 +66,8 @@ def add_products(
                 ahead += share
             if sides & COLUMNS:
                 factors = rows[group].ctypes.data + start * rows.strides[1]
-                sums, stride = by_column[group].ctypes.data, by_column.strides[1]
-                _add_columns(address, line, stop - start, factors, sums, stride, ahead, like)
+                sums = by_column[group].ctypes.data
+                _add_columns(address, line, stop - start, factors, sums, ahead, like)
                 ahead += share
 
 
@@ -187,18 +187,17 @@ def _add_columns(
     height: Any,
     factors: Any,
     sums: Any,
-    stride: Any,
     ahead: Any,
     like: Any,
 ) -> Any:
-    """sums (g, WIDTH), `stride` bytes apart, += `height` rows of the tile times factors (height, g) of a group.
+    """sums (g, WIDTH) += `height` rows of the tile times factors (height, g) of a group.
 
     Asks for memory from the address `ahead` on.
     """
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        tile, line, height, factors, sums, stride, ahead, _ = arguments
-        number = float_of(signature.args[7])
+        tile, line, height, factors, sums, ahead, _ = arguments
+        number = float_of(signature.args[6])
         size = 8 if number == _DOUBLE else 4
         register, lanes, group = _registers(number)
         blocks = _SUMS // group
@@ -232,7 +231,7 @@ def _add_columns(
             results = _loop(builder, height, zeros, row)
             for v in range(group):
                 beginning = builder.add(
-                    builder.add(sums, builder.mul(stride, _INDEX(v))), builder.mul(first, _INDEX(8))
+                    builder.add(sums, _INDEX(8 * WIDTH * v)), builder.mul(first, _INDEX(8))
                 )
                 for b in range(blocks):
                     place = builder.inttoptr(builder.add(beginning, _INDEX(8 * lanes * b)), wide.as_pointer())
@@ -246,7 +245,7 @@ def _add_columns(
         _blocks(builder, WIDTH // (blocks * lanes), block)
         return context.get_dummy_value()
 
-    return types.void(*[types.intp] * 7, like), emit
+    return types.void(*[types.intp] * 6, like), emit
 
 
 def _blocks(builder: Any, count: int, body: Any) -> None:
