@@ -16,6 +16,8 @@ BENCHMARKS = {
     "solve": "benchmarks.solve",
     "disk": "benchmarks.disk",
     "cluster": "benchmarks.cluster",
+    "cluster-uneven": "benchmarks.cluster_uneven",
+    "cluster-kills": "benchmarks.cluster_kills",
     "guard": "benchmarks.guard",
     "solve-time": "benchmarks.solve_time",
     "small": "benchmarks.small",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kernelfit.arguments import shown
-from kernelfit.cluster.tasks import WorkerState, state_of_worker
+from kernelfit.cluster.tasks import WorkerState, rate_of_worker, state_of_worker
 from kernelfit.cpu.memory import INTERPRETER
 from kernelfit.errors import ClusterError, InputError, PlanError
 from kernelfit.typing import EngineName
@@ -65,6 +65,10 @@ class Cluster:
         states: dict[str, WorkerState] = self.client.run(state_of_worker, on_error="ignore")
         beside = Counter(state.host for state in states.values())
         return {address: state.one_of(beside[state.host]) for address, state in states.items()}
+
+    def rates(self) -> dict[str, float]:
+        """flop/s of the workers there are now, by address."""
+        return dict(self.client.run(rate_of_worker, on_error="ignore"))
 
     def close(self) -> None:
         """Close what was opened here; never raises."""

@@ -54,11 +54,48 @@ class ShareCosts:
 
 @dataclass(frozen=True)
 class Room:
-    """Bytes of memory and of disk that a worker may take, and its threads."""
+    """Bytes of memory and of disk that a worker may take, its threads, and their flop/s beside those of others."""
 
     memory: int
     disk: int
     threads: int
+    rate: float = 1.0
+
+
+# Of a slower worker's rate below which it gets fewer rows: measured rates of equal ones differ by less.
+_SLOWER = 0.6
+# Of the memory for its blocks that a worker's part is planned to take: whole rows are dealt out.
+_OF_ROOM = 0.9
+
+
+def parts_of(costs: Costs, rooms: Sequence[Room], tier: str) -> tuple[float, ...]:
+    """In which proportion rows are dealt out: by the workers' rates, and less to whom they would not fit into memory.
+
+    () where all get the same: rates differ by less than what measuring them may be off, and memory suffices, or does
+    not suffice in whatever proportion.
+    """
+    fastest = max(room.rate for room in rooms)
+    parts = [1.0 if room.rate >= _SLOWER * fastest else room.rate / fastest for room in rooms]
+    total = float(costs.bytes_factor)
+    free = []
+    for room in rooms:
+        share = ShareCosts.of(costs, Deal(costs.layout, 1), 0, room.threads)
+        free.append(max(1.0, _OF_ROOM * (room.memory - share.on_disk)))
+    if tier != "disk" and sum(free) >= total:
+        parts = _within(parts, free, total)
+    return tuple(parts) if len(set(parts)) > 1 else ()
+
+
+def _within(parts: Sequence[float], most: Sequence[float], total: float) -> list[float]:
+    """`total` in proportion to `parts`, but no more than `most`, whose sum is no less than it."""
+    full: dict[int, float] = {}
+    while True:
+        others = [p for p in range(len(parts)) if p not in full]
+        left, weight = total - sum(full.values()), sum(parts[p] for p in others)
+        over = {p: most[p] for p in others if left * parts[p] / weight > most[p]}
+        if not over:
+            return [full[p] if p in full else left * parts[p] / weight for p in range(len(parts))]
+        full |= over
 
 
 def placed(costs: Costs, deal: Deal, rooms: Sequence[Room], tier: str, seen: bool) -> list[bool]:

@@ -29,7 +29,10 @@ _SOLVES = 6
 
 @dataclass(frozen=True)
 class Machines:
-    """`workers` of `rate` float64 flop/s, on links of `bandwidth` bytes/s; the first may be `slow` times slower."""
+    """`workers` of `rate` float64 flop/s, on links of `bandwidth` bytes/s.
+
+    The first may be `slow` times slower; it gets fewer rows where that is known (`weighed`), as it is in a solve.
+    """
 
     workers: int
     rate: float
@@ -37,6 +40,14 @@ class Machines:
     gram_speed: float = 1.0
     latency: float = LATENCY
     slow: float = 1.0
+    weighed: bool = True
+
+    @property
+    def parts(self) -> tuple[float, ...]:
+        """As `kernelfit.cluster.costs.parts_of` has it."""
+        if self.slow == 1.0 or not self.weighed:
+            return ()
+        return (1.0 / self.slow, *[1.0] * (self.workers - 1))
 
 
 @dataclass(frozen=True)
@@ -69,7 +80,7 @@ class Prediction:
 
 def predict(costs: Costs, machines: Machines) -> Prediction:
     """What a solve of these costs takes on these machines."""
-    deal = Deal(costs.layout, machines.workers)
+    deal = Deal(costs.layout, machines.workers, machines.parts)
     shares = [ShareCosts.of(costs, deal, p, costs.threads) for p in range(machines.workers)]
     factor = _factor(costs, deal, machines)
     count, p = costs.layout.count, machines.workers

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import tempfile
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from kernelfit.cluster.deal import Deal
 from kernelfit.cluster.share import Report, Share, ShareLost
 from kernelfit.cluster.tiles import BlockRow, DiskTiles, RamTiles, Tiles
+from kernelfit.cpu import blas
 from kernelfit.cpu.memory import available_memory, free_disk
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.gram.layout import PanelLayout
@@ -29,6 +31,8 @@ from kernelfit.typing import Float, Span
 _SHARES = "kernelfit_shares"
 # Of a worker's memory limit: Dask writes its data to the disk from 0.7 of the limit on, and stops at 0.8.
 _OF_LIMIT = 0.7
+# Products that a worker's rate is measured by: some milliseconds each.
+_ORDER, _PRODUCTS = 512, 5
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,24 @@ def state_of_worker(dask_worker: Any = None) -> WorkerState:
         socket.gethostname(),
         int(limit) if limit else None,
     )
+
+
+def rate_of_worker(dask_worker: Any = None) -> float:
+    """flop/s of float64 products on all threads of a worker, in their own CPU time: what else is at work there, and
+    passes, does not count."""
+    threads = dask_worker.state.nthreads
+    a = np.random.default_rng(0).standard_normal((threads, _ORDER, _ORDER))
+    products, seconds = np.zeros_like(a), np.full(threads, np.inf)
+
+    def multiply(index: int) -> None:
+        for _ in range(_PRODUCTS):
+            started = time.thread_time()
+            blas.gemm(1.0, a[index], a[index], 0.0, products[index])
+            seconds[index] = min(seconds[index], time.thread_time() - started)
+
+    with CpuBackend(threads) as backend:
+        backend.run(multiply, range(threads))
+    return float((2.0 * _ORDER**3 / seconds).sum())
 
 
 def sees(path: Path) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from kernelfit.cluster import solves, tasks
 from kernelfit.cluster.connect import Cluster
-from kernelfit.cluster.costs import Room, placed
+from kernelfit.cluster.costs import Room, parts_of, placed
 from kernelfit.cluster.crew import Crew
 from kernelfit.cluster.deal import Deal
 from kernelfit.cluster.factor import Factorisation
@@ -47,6 +47,15 @@ _PARTS = 4
 _PAIRS_HERE = 10**7
 
 
+@dataclass(frozen=True)
+class Placement:
+    """Which rows go where: the deal, and for each share its worker and whether its blocks go to that worker's disk."""
+
+    deal: Deal
+    addresses: tuple[str, ...]
+    on_disk: tuple[bool, ...]
+
+
 class ClusterSystem:
     """A `kernelfit.solver.system.System` on a cluster, which it closes with itself where it was started for it."""
 
@@ -55,19 +64,18 @@ class ClusterSystem:
         problem: Problem,
         plan: Plan,
         cluster: Cluster,
-        shares: list[tuple[str, bool]],
+        placement: Placement,
         backend: CpuBackend,
         notes: Notes,
         run: Run | None = None,
     ) -> None:
         self.problem, self.plan, self.backend, self.run = problem, plan, backend, run
-        self.name = f"dask, {len(shares)} workers"
+        self.name = f"dask, {placement.deal.shares} workers"
         self.seconds = dict.fromkeys(("gram", "factor"), 0.0)
         self.traffic = dict.fromkeys(("factor_read", "factor_written", "received"), 0)
         self.pivots = Pivots()
         self.bytes_read = 0
-        self._cluster, self._shares, self._notes = cluster, shares, notes
-        self._deal = Deal(plan.layout, len(shares))
+        self._cluster, self._placement, self._notes = cluster, placement, notes
         self._inverse_norm: float | None = None
         self._crew: Crew | None = None
         self._factorisation: Factorisation | None = None
@@ -79,14 +87,16 @@ class ClusterSystem:
     def factorise(self, progress: Progress, after_panel: Callable[[int], None] | None = None) -> None:
         run, layout = self.run, self.plan.layout
         dtype = precision_of(self.plan.precision).factor
-        setup = Setup(self._deal, dtype, self.problem.shift)
+        placement = self._placement
+        setup = Setup(placement.deal, dtype, self.problem.shift)
         finished = 0
         if run is not None:
             finished = run.finished
             setup = replace(setup, factor=run.factor_file(), finished=finished)
             self.seconds = dict(zip(("gram", "factor"), run.seconds, strict=True))
-        addresses, on_disk = zip(*self._shares, strict=True)
-        self._crew = Crew(self._cluster, self.problem.source, setup, addresses, on_disk, self._notes)
+        self._crew = Crew(
+            self._cluster, self.problem.source, setup, placement.addresses, placement.on_disk, self._notes
+        )
         record = _Record(self, after_panel)
         try:
             with progress.phase("factor", layout.factor_flops(), "flop") as advance:
@@ -100,7 +110,7 @@ class ClusterSystem:
         self.seconds["gram"] += gram
         self.seconds["factor"] += factor
         size = dtype.itemsize
-        self.traffic["received"] += sum(self._deal.received(p) for p in range(len(self._shares))) * size
+        self.traffic["received"] += sum(map(placement.deal.received, range(placement.deal.shares))) * size
         if run is not None:
             self.traffic["factor_written"] += layout.elements * size
 
@@ -119,7 +129,7 @@ class ClusterSystem:
         layout, source = self.plan.layout, self.problem.source
         flops = layout.n * (layout.n + 1) / 2.0 * (source.flops_per_entry + 4.0 * vectors.shape[1])
         # Dealt out like cards: a panel costs as many tiles as there are rows below it.
-        parts = max(1, min(layout.count, _PARTS * len(self._shares)))
+        parts = max(1, min(layout.count, _PARTS * self._placement.deal.shares))
         panels = [range(first, layout.count, parts) for first in range(parts)]
         crew = self._having_factor()
 
@@ -154,7 +164,7 @@ class ClusterSystem:
         if float(m) * n < _PAIRS_HERE:
             with CpuBackend(self.backend.threads) as backend:
                 return predict(kernel, points, rows, alpha, backend, progress)
-        parts = min(m, _PARTS * len(self._shares))
+        parts = min(m, _PARTS * self._placement.deal.shares)
         cuts = np.linspace(0, m, parts + 1).astype(int)
 
         def predicted() -> list[Float]:
@@ -169,11 +179,11 @@ class ClusterSystem:
     def fall_back(self, notes: Notes) -> ClusterSystem:
         self._forget()
         costs = _costs(self.problem, "float64", self.plan.panel_width)
-        addresses = [address for address, _ in self._shares]
-        plan, shares = _planned(costs, self._cluster, "auto", self.run is not None, addresses)
+        seen = self.run is not None
+        plan, placement = _planned(costs, self._cluster, "auto", seen, self._placement)
         if self.run is not None:
             self.run.restart(record_of(self.problem, plan, notes.lines))
-        follower = ClusterSystem(self.problem, plan, self._cluster, shares, self.backend, notes, self.run)
+        follower = ClusterSystem(self.problem, plan, self._cluster, placement, self.backend, notes, self.run)
         follower.seconds = dict(self.seconds)
         return follower
 
@@ -280,17 +290,15 @@ def place_on_cluster(
     require_supported(problem)
     layout = problem.source.layout
     costs = _costs(problem, problem.precision, resources.panel_width if layout is None else layout.width)
-    plan, shares = _planned(costs, cluster, resources.tier, False, None)
+    plan, placement = _planned(costs, cluster, resources.tier, False, None)
     if run_dir is not None:
         _require_seen(cluster, run_dir)
     run = begin(plan)
     try:
         if run is not None:
             plan = run.plan
-        spilled = [address for address, on_disk in shares if on_disk]
-        if spilled and resources.tier == "auto":
-            notes.add(f"tier disk on {', '.join(spilled)}: their share of L does not fit into their memory")
-        return ClusterSystem(problem, plan, cluster, shares, backend, notes, run)
+        _tell(placement, resources.tier, notes)
+        return ClusterSystem(problem, plan, cluster, placement, backend, notes, run)
     except BaseException:
         if run is not None:
             run.close()
@@ -322,22 +330,39 @@ def _costs(problem: Problem, precision: str, width: int | None) -> Costs:
 
 
 def _planned(
-    costs: Costs, cluster: Cluster, tier: str, seen: bool, addresses: list[str] | None
-) -> tuple[Plan, list[tuple[str, bool]]]:
-    """The plan, and the worker of each share with whether its blocks go to its disk."""
+    costs: Costs, cluster: Cluster, tier: str, seen: bool, before: Placement | None
+) -> tuple[Plan, Placement]:
+    """The plan, and which worker gets what: the workers of `before`, where there is one."""
     states = cluster.workers()
     # The largest first: with shares of equal size it makes no difference, and on a tie the order is always the same.
-    names = addresses or sorted(states, key=lambda address: (-states[address].memory, address))
+    largest_first = sorted(states, key=lambda address: (-states[address].memory, address))
+    names = tuple(largest_first) if before is None else before.addresses
     if not names or not set(names) <= set(states):
         raise ClusterError(f"scheduler: {cluster.where} lost a worker before the work began; solve again")
-    rooms = [Room(states[name].memory, states[name].disk, states[name].threads) for name in names]
-    deal = Deal(costs.layout, len(names))
+    rates = cluster.rates()
+    fastest = max(rates.values(), default=1.0)
+    rooms = [
+        Room(states[name].memory, states[name].disk, states[name].threads, rates.get(name, fastest))
+        for name in names
+    ]
+    deal = Deal(costs.layout, len(names), parts_of(costs, rooms, tier))
     on_disk = placed(costs, deal, rooms, tier, seen)
     plan = Plan.in_memory(costs, sum(room.memory for room in rooms))
     threads = sum(room.threads for room in rooms)
     rows = min(costs.n, costs.max_rows_at_once)
     plan = replace(plan, tier="cluster", threads=threads, rows_at_once=rows)
-    return plan, list(zip(names, on_disk, strict=True))
+    return plan, Placement(deal, names, tuple(on_disk))
+
+
+def _tell(placement: Placement, tier: str, notes: Notes) -> None:
+    """Notes on workers that get other rows than the rest, or have them elsewhere."""
+    deal, total = placement.deal, placement.deal.layout.elements
+    if deal.parts:
+        parts = [f"{deal.elements(p) / total:.0%} to {name}" for p, name in enumerate(placement.addresses)]
+        notes.add(f"workers differ in speed or memory: of L go {', '.join(parts)}")
+    spilled = [name for name, on_disk in zip(placement.addresses, placement.on_disk, strict=True) if on_disk]
+    if spilled and tier == "auto":
+        notes.add(f"tier disk on {', '.join(spilled)}: their share of L does not fit into their memory")
 
 
 def _require_seen(cluster: Cluster, folder: Path) -> None:

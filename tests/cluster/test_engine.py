@@ -248,28 +248,61 @@ def test_other_versions_and_too_little_memory_are_told_before_anything_is_sent(
         kernelfit.solve(X, Y, tier="ram", **where)
 
 
+def with_memory(monkeypatch: pytest.MonkeyPatch, points: int, of_blocks: tuple[float, ...]) -> None:
+    """Workers, by their addresses, that have these parts of L's bytes beside what they need in any case."""
+    costs = Costs.of(n=301, d=4, n_rhs=2, bytes_points=points, panel_width=64)
+    beside = ShareCosts.of(costs, Deal(costs.layout, 1), 0, 1).on_disk
+    workers = Cluster.workers
+
+    def limited(cluster: Cluster) -> dict[str, WorkerState]:
+        states = sorted(workers(cluster).items())
+        return {
+            address: replace(state, memory=beside + int(part * costs.bytes_factor))
+            for (address, state), part in zip(states, of_blocks, strict=True)
+        }
+
+    monkeypatch.setattr(Cluster, "workers", limited)
+
+
 @pytest.mark.parametrize("tier", ["auto", "disk"])
 def test_a_share_that_does_not_fit_into_memory_is_on_its_workers_disk(
     rng: np.random.Generator, client: Any, monkeypatch: pytest.MonkeyPatch, tier: str
 ) -> None:
     X, Y = problem(rng)
     whole = kernelfit.solve(X, Y, **ARGUMENTS)
-    workers = Cluster.workers
-
-    def uneven(cluster: Cluster) -> dict[str, WorkerState]:
-        states = workers(cluster)
-        costs = Costs.of(n=301, d=4, n_rhs=2, bytes_points=whole.problem.bytes_points, panel_width=64)
-        little = ShareCosts.of(costs, Deal(costs.layout, 3), 2, 1).on_disk
-        last = max(states)
-        return {
-            address: replace(state, memory=little if address == last else 10**10)
-            for address, state in states.items()
-        }
-
-    monkeypatch.setattr(Cluster, "workers", uneven)
+    with_memory(monkeypatch, whole.problem.bytes_points, (0.5, 0.5, 0.0))
     there = kernelfit.solve(X, Y, engine="dask", scheduler=client, tier=tier, **ARGUMENTS)
     assert np.abs(there.alpha - whole.alpha).max() <= 1e-12 * np.abs(whole.alpha).max()
     on_disk = [note for note in there.notes if "does not fit into their memory" in note]
     assert len(on_disk) == (tier == "auto")
     assert all(note.count("inproc://") == 1 for note in on_disk)
+    there.close()
+
+
+@pytest.mark.parametrize("last", [0.0, 0.25])
+def test_a_worker_of_less_memory_gets_fewer_rows_or_none(
+    rng: np.random.Generator, client: Any, monkeypatch: pytest.MonkeyPatch, last: float
+) -> None:
+    X, Y = problem(rng)
+    whole = kernelfit.solve(X, Y, **ARGUMENTS)
+    with_memory(monkeypatch, whole.problem.bytes_points, (1.0, 1.0, last))
+    there = kernelfit.solve(X, Y, engine="dask", scheduler=client, **ARGUMENTS)
+    assert np.abs(there.alpha - whole.alpha).max() <= 1e-12 * np.abs(whole.alpha).max()
+    np.testing.assert_allclose(there.leave_one_out(), whole.leave_one_out(), rtol=1e-9)
+    (note,) = there.notes
+    assert note.startswith("workers differ in speed or memory: of L go ")
+    assert (" 0% to " in note) == (last == 0.0)
+    there.close()
+
+
+def test_a_slow_worker_gets_fewer_rows(
+    rng: np.random.Generator, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, Y = problem(rng)
+    whole = kernelfit.solve(X, Y, **ARGUMENTS)
+    addresses = sorted(client.scheduler_info()["workers"])
+    monkeypatch.setattr(Cluster, "rates", lambda cluster: dict(zip(addresses, (3e9, 1e9, 3e9), strict=True)))
+    there = kernelfit.solve(X, Y, engine="dask", scheduler=client, **ARGUMENTS)
+    assert np.abs(there.alpha - whole.alpha).max() <= 1e-12 * np.abs(whole.alpha).max()
+    assert len(there.notes) == 1
     there.close()

@@ -144,12 +144,13 @@ def test_a_share_that_was_lost_catches_up_from_the_rows_that_others_hold(
     source, deal = gram(rng, 131), Deal(PanelLayout(131, 32), 2)
     shares = shares_of(source, deal)
     factorise(shares, last=3)
-    kept = shares[1].block_row(1, None)
-    shares[0] = shares_of(source, deal)[0]
+    lost = deal.owner(3)
+    kept = shares[1 - lost].block_row(max(i for i in deal.rows(1 - lost) if i < 3), None)
+    shares[lost] = shares_of(source, deal)[lost]
     with pytest.raises(ShareLost):
-        shares[0].block_row(3, kept)
+        shares[lost].block_row(3, kept)
     with pytest.raises(ShareLost):
-        shares[0].advance(2, kept)
+        shares[lost].advance(1, kept)
     factorise(shares)
     expected = panels_of(source, deal.layout, backend)
     left, square = shares[deal.owner(4)].block_row(4, None)
@@ -161,11 +162,12 @@ def test_a_share_that_was_lost_catches_up_from_the_rows_that_others_hold(
 def test_a_step_that_is_asked_for_again_gives_the_same_report(rng: np.random.Generator) -> None:
     source, deal = gram(rng, 131), Deal(PanelLayout(131, 32), 2)
     shares = shares_of(source, deal)
-    row = shares[0].block_row(0, None)
-    report = shares[0].advance(0, row)
+    first = shares[deal.owner(0)]
+    row = first.block_row(0, None)
+    report = first.advance(0, row)
     assert report.diagonal is not None
     assert report.flops > 0
-    assert shares[0].advance(0, row) is report
+    assert first.advance(0, row) is report
 
 
 def test_a_pivot_that_is_not_positive_names_its_row(rng: np.random.Generator) -> None:
