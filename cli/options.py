@@ -17,7 +17,7 @@ from kernelfit.datasets.corruptions import CORRUPTIONS
 from kernelfit.errors import InputError
 from kernelfit.features import names as feature_names
 from kernelfit.gram.placement import TIERS
-from kernelfit.gram.precision import PRECISIONS
+from kernelfit.gram.precision import PRECISION_NAMES
 from kernelfit.kernels import KERNELS, named, parameter_names
 from kernelfit.typing import EngineName, SolverName, TaskName
 
@@ -174,10 +174,11 @@ _EQUATIONS = (
     ),
     click.option(
         "--precision",
-        type=click.Choice(tuple(PRECISIONS)),
+        type=click.Choice(PRECISION_NAMES),
         default="float64",
         show_default=True,
-        help="mixed and tf32 (on a GPU) factor in fewer bits, then refine to float64.",
+        help="mixed and tf32 (on a GPU) factor in fewer bits, then refine to float64; auto: mixed where it is faster "
+        "and an estimate promises that it succeeds.",
     ),
     click.option(
         "--solver",

@@ -16,6 +16,8 @@ Span = tuple[int, int]
 #: in what numbers K is factored: float64; float32 without refinement; float32 refined in float64; or on a device with
 #: products on its tensor cores, refined likewise
 PrecisionName = Literal["float64", "float32", "mixed", "tf32"]
+#: what may be asked for: one of these, or `mixed` where it is faster and an estimate promises that it succeeds
+PrecisionLike = PrecisionName | Literal["auto"]
 #: where the factor lives on the CPU's side; `auto` takes memory where it fits
 Tier = Literal["auto", "ram", "disk"]
 #: how the equations are solved: by a Cholesky factor, by preconditioned conjugate gradients, or by these where a factor

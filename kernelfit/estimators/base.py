@@ -23,7 +23,7 @@ from kernelfit.solver.least_ridge import SINGULAR
 from kernelfit.solver.resources import Resources
 from kernelfit.solver.solution import Solution
 from kernelfit.solver.solve import KernelLike, solve, solve_again
-from kernelfit.typing import Float, GammaRule, PrecisionName, RidgeLike, Singular, Tier
+from kernelfit.typing import Float, GammaRule, PrecisionLike, RidgeLike, Singular, Tier
 
 # Bytes stay bytes (their inner products are exact), float32 stays float32; anything else becomes float64.
 DTYPES = (np.float64, np.float32, np.uint8)
@@ -50,7 +50,7 @@ class KernelEstimator(BaseEstimator):
         ridge: RidgeLike = 0.0,
         jitter: float = 0.0,
         singular: Singular = "ridge",
-        precision: PrecisionName = "float64",
+        precision: PrecisionLike = "float64",
         tier: Tier = "auto",
         memory: int | str | None = None,
         device: str = "auto",

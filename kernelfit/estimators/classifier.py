@@ -19,7 +19,7 @@ from kernelfit.estimators.offered import offered_if
 from kernelfit.metrics import one_hot
 from kernelfit.progress import ProgressLike
 from kernelfit.solver.solution import Solution
-from kernelfit.typing import Float, GammaRule, PrecisionName, RidgeLike, Singular, Tier
+from kernelfit.typing import Float, GammaRule, PrecisionLike, RidgeLike, Singular, Tier
 
 
 def _may_be_calibrated(model: KernelClassifier) -> str:
@@ -70,7 +70,7 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
         jitter: float = 0.0,
         singular: Singular = "ridge",
         probability: bool = False,
-        precision: PrecisionName = "float64",
+        precision: PrecisionLike = "float64",
         tier: Tier = "auto",
         memory: int | str | None = None,
         device: str = "auto",

@@ -19,6 +19,7 @@ from kernelfit.gram.costs import Costs
 from kernelfit.gram.placement import Limits, place
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.points import speed_of_bytes
+from kernelfit.gram.precision import before_choice
 from kernelfit.iterative.plan import plan_either, plan_iterations
 
 
@@ -70,7 +71,7 @@ def plan_solve(shape: Shape, solver: SolverSettings, *, predict_time: bool = Tru
     memory = available_memory() if given is None else given
     if solver.solver == "pcg":
         return plan_iterations(costs, memory, generated=solver.tier == "auto")
-    if solver.solver == "auto" and solver.tier != "disk" and solver.precision == "float64":
+    if solver.solver == "auto" and solver.tier != "disk" and before_choice(solver.precision) == "float64":
         plan = plan_either(costs, Limits(memory, free_disk(folder)), generated=solver.tier == "auto")
         if not plan.has_factor:
             return plan
@@ -88,7 +89,7 @@ def _costs(shape: Shape, solver: SolverSettings, threads: int) -> Costs:
         d=shape.d,
         n_rhs=shape.n_rhs,
         threads=threads,
-        precision=solver.precision,
+        precision=before_choice(solver.precision),
         bytes_points=shape.n * shape.d * (1 if shape.exact else 8),
     )
 

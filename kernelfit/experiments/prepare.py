@@ -20,6 +20,7 @@ from kernelfit.experiments.specs import FeatureSpec, KernelSpec, SolverSettings
 from kernelfit.experiments.standardisation import Standardisation
 from kernelfit.experiments.streamed_kernel import mean_diagonal, require_settled, streamed_kernel
 from kernelfit.gram.points import Points
+from kernelfit.gram.precision import before_choice
 from kernelfit.gram.source import Source
 from kernelfit.progress import Progress
 from kernelfit.runs.folder import GRAM, LOCK, make_folder
@@ -270,7 +271,7 @@ def stream(
         if lock is not None:
             lock.release()
     if not formula.linear:
-        exact = streaming(feature).step_ > 0 and sums_dtype(solver.precision) == np.float64
+        exact = streaming(feature).step_ > 0 and sums_dtype(before_choice(solver.precision)) == np.float64
         note(
             f"kernel {formula!r} of features that are not held: K is formed from their inner products, "
             f"{'exact' if exact else 'rounded to float32'}"
@@ -327,7 +328,7 @@ def _grams(
             SolveRequest(
                 n_rhs=n_rhs,
                 memory=memory,
-                precision=solver.precision,
+                precision=before_choice(solver.precision),
                 tier=solver.tier,
                 folder=checkpoint.run_dir or solver.scratch,
                 stored=checkpoint.file is not None,
@@ -337,7 +338,7 @@ def _grams(
         feature,
         rows,
         test,
-        dtype=sums_dtype(solver.precision),
+        dtype=sums_dtype(before_choice(solver.precision)),
         memory=memory,
         checkpoint=checkpoint.file,
         scratch=solver.scratch,

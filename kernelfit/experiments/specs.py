@@ -23,7 +23,7 @@ from kernelfit.errors import InputError
 from kernelfit.features import feature_class
 from kernelfit.features.options import make, options
 from kernelfit.gram.placement import TIERS
-from kernelfit.gram.precision import precision_of
+from kernelfit.gram.precision import before_choice
 from kernelfit.kernels import named, parameter_names
 from kernelfit.kernels.base import COORDINATES
 from kernelfit.progress import ProgressLike, as_progress
@@ -35,7 +35,7 @@ from kernelfit.typing import (
     Corruption,
     EngineName,
     GammaRule,
-    PrecisionName,
+    PrecisionLike,
     RidgeRule,
     SolverName,
     TaskName,
@@ -295,7 +295,7 @@ class SolverSettings:
 
     ridge: float | RidgeRule = 0.0
     jitter: float = 0.0
-    precision: PrecisionName = "float64"
+    precision: PrecisionLike = "float64"
     tier: Tier = "auto"
     memory: int | str | None = None
     scratch: Path | None = None
@@ -311,7 +311,7 @@ class SolverSettings:
         if self.ridge != "auto":
             object.__setattr__(self, "ridge", as_shift("ridge", self.ridge))
         as_shift("jitter", self.jitter)
-        precision_of(self.precision)
+        before_choice(self.precision)
         choice("tier", self.tier, TIERS)
         bytes_of(self.memory)
         bytes_of(self.device_memory, "device_memory")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kernelfit.arguments import suggestion
+from kernelfit.arguments import choice, suggestion
 from kernelfit.errors import InputError
 from kernelfit.typing import PrecisionName
 
@@ -58,6 +58,18 @@ PRECISIONS: dict[str, Precision] = {
 }
 #: those that need no tensor cores
 CPU_PRECISIONS = tuple(name for name, precision in PRECISIONS.items() if not precision.tensor_cores)
+
+
+#: float64 until a solve knows better (`kernelfit.solver.precision`)
+AUTO = "auto"
+#: what may be asked for
+PRECISION_NAMES = (*PRECISIONS, AUTO)
+
+
+def before_choice(name: str) -> str:
+    """The name of a precision that may be asked for; of `auto` that which it starts from. Raises `InputError`."""
+    choice("precision", name, PRECISION_NAMES)
+    return "float64" if name == AUTO else name
 
 
 def precision_of(name: str) -> Precision:

@@ -16,7 +16,7 @@ from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import DuplicateRowsError, InputError
 from kernelfit.gram.arrays import as_array, exact_floats
 from kernelfit.gram.points import Points
-from kernelfit.gram.precision import precision_of
+from kernelfit.gram.precision import before_choice, precision_of
 from kernelfit.gram.protocol import GramSource
 from kernelfit.gram.source import KernelGram, Source, as_source
 from kernelfit.gram.sparse import SparsePoints, dense_bytes
@@ -35,13 +35,14 @@ from kernelfit.solver.inputs import (
     refuse_conflicts,
 )
 from kernelfit.solver.method import CHOLESKY, Method
+from kernelfit.solver.precision import with_precision
 from kernelfit.solver.problem import Problem
 from kernelfit.solver.resources import Resources
 from kernelfit.solver.ridge import CANDIDATES, RidgeChoice, choose_ridge
 from kernelfit.solver.search import Found, search
 from kernelfit.solver.trials import Asked
 from kernelfit.solver.weights import WeightedGram, as_weights
-from kernelfit.typing import Float, PrecisionName, RidgeLike, Singular
+from kernelfit.typing import Float, PrecisionLike, RidgeLike, Singular
 
 # Sparse rows that are filled beyond this are multiplied faster as arrays.
 _DENSE = 0.1
@@ -63,7 +64,7 @@ class Request:
     choose: bool = False
     ridges: tuple[float, ...] | None = None
     jitter: float = 0.0
-    precision: PrecisionName = "float64"
+    precision: PrecisionLike = "float64"
     scale: float | None = None
     seed: int = 0
     condition: bool = True
@@ -88,7 +89,7 @@ class Request:
             jitter=as_shift("jitter", jitter),
             **others,
         )
-        precision_of(request.precision)
+        before_choice(request.precision)
         if request.singular not in ("ridge", "raise"):
             raise InputError(f"singular: got {request.singular!r}, expected 'ridge' or 'raise'")
         if ridges is not None and "auto" in (request.gamma, request.kernel_params.get("length_scale")):
@@ -139,6 +140,20 @@ def pose(
     sample_weight: ArrayLike | None = None,
 ) -> Problem:
     """(K + ridge W^-1) alpha = Y with every choice made. Raises `InputError` and `DuplicateRowsError`."""
+    problem = _posed(X, Y, request, resources, backend, notes, sample_weight)
+    return with_precision(problem, request.precision, backend, notes)
+
+
+def _posed(
+    X: ArrayLike | Source,
+    Y: ArrayLike,
+    request: Request,
+    resources: Resources,
+    backend: CpuBackend,
+    notes: Notes,
+    sample_weight: ArrayLike | None,
+) -> Problem:
+    """The same before its precision is chosen."""
     if isinstance(request.kernel, str) and request.kernel == "precomputed":
         problem, every = _pose_gram(X, Y, request, resources, backend, notes, sample_weight), None
     else:
@@ -328,7 +343,7 @@ def _problem(
         targets=targets,
         ridge=request.ridge,
         jitter=request.jitter,
-        precision=request.precision,
+        precision=before_choice(request.precision),  # type: ignore[arg-type]
         kept=kept,
         rows_given=given.n,
         duplicates=given.duplicates.groups,
@@ -430,7 +445,7 @@ def resolve_kernel(
         if length_scale != "auto":
             return Found(build(kernel, **parameters, length_scale=_number("length_scale", length_scale)))
     ridge = None if request.choose else request.ridge
-    numbers = precision_of(request.precision)
+    numbers = precision_of(before_choice(request.precision))
     asked = Asked(kernel, parameters, ridge, not rows.conflict, request.seed, rows.weights)
     if not numbers.refined:
         asked = replace(asked, roundoff=numbers.unit_roundoff)

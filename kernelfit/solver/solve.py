@@ -28,7 +28,7 @@ from kernelfit.solver.primal import solve_primal
 from kernelfit.solver.problem import Problem, is_primal
 from kernelfit.solver.resources import Resources
 from kernelfit.solver.solution import Solution
-from kernelfit.typing import EngineName, GammaRule, PrecisionName, RidgeLike, Singular, SolverName, Tier
+from kernelfit.typing import EngineName, GammaRule, PrecisionLike, RidgeLike, Singular, SolverName, Tier
 
 #: what stands for a kernel
 KernelLike = str | Kernel | Callable[..., Any]
@@ -46,7 +46,7 @@ def solve(
     kernel_params: dict[str, Any] | None = None,
     ridge: RidgeLike = 0.0,
     jitter: float = 0.0,
-    precision: PrecisionName = "float64",
+    precision: PrecisionLike = "float64",
     solver: SolverName = "cholesky",
     tolerance: float | None = None,
     tier: Tier = "auto",
@@ -95,7 +95,9 @@ def solve(
         nothing interpolates them, and 0 is not tried
     jitter : >= 0, added to the diagonal for the factorisation only; the solution is then refined against K without it
     precision : "float64", "float32" (factor, no refinement), "mixed" (float32 factor, refined in float64), or on a
-        device "tf32" (as mixed, with products on the tensor cores, for small condition numbers)
+        device "tf32" (as mixed, with products on the tensor cores, for small condition numbers); "auto" takes mixed
+        from 6,000 rows on where a cheap estimate of the condition number promises that refinement succeeds, else
+        float64, and a note says which and why (`kernelfit.solver.precision`)
     solver : "cholesky", or "pcg": conjugate gradients with K stored in float32 and a preconditioner of low rank, 2 n^2
         flops for a target and iteration, refined in float64 (docs/matrix-free.md); no factor, hence no condition
         number or standard deviations, and leave-one-out is an estimate with error bars. "auto": a factor where it fits

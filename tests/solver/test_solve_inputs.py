@@ -34,7 +34,7 @@ REFUSED = [
     ({"gamma": np.nan}, "gamma: got nan, expected a finite number"),
     ({"kernel": "round"}, "kernel: got 'round', expected one of gaussian"),
     ({"kernel": "round", "gamma": 2.0}, "kernel: got 'round', expected one of gaussian"),
-    ({"precision": "mixd"}, "precision: got 'mixd', expected one of float64, float32, mixed, tf32"),
+    ({"precision": "mixd"}, "precision: got 'mixd', expected one of float64, float32, mixed, tf32, auto"),
     ({"kernel": Gaussian(1.0), "gamma": 2.0}, "gamma: the kernel is an object"),
     ({"kernel": "linear", "gamma": 2.0}, "gamma: the linear kernel has none"),
     ({"gamma_factor": "wide"}, "gamma_factor: got 'wide', expected a number"),
