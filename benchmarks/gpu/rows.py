@@ -144,6 +144,8 @@ ROWS = (
             Aim("bytes_mma_share_of_int8", "mma of INT8"),
             Aim("gram_bytes_per_second", "Gram tile", scale=1e-12, unit=" TB/s"),
             Aim("random_conv_share_of_sgemm", "random-conv of SGEMM"),
+            _rate("random_conv_flops_per_second", "random-conv, floats"),
+            _rate("random_conv_bytes_flops_per_second", "random-conv, bytes"),
         ),
     ),
     Row(

@@ -17,6 +17,7 @@ from kernelfit.cpu import blas
 from kernelfit.device.host_streams import Access, Clock, HostStream, HostStreams, Race
 from kernelfit.device.protocol import (
     Block,
+    ByteFilters,
     Device,
     DeviceRows,
     Epilogue,
@@ -308,11 +309,17 @@ class HostDevice:
         self._submit(stream, "patch_statistics", [images, net.places], [statistics], run)
 
     def random_conv(self, stream: HostStream, net: Net, images: Block, statistics: Block, out: Block) -> None:
+        filters = net.bytes if images.dtype == np.uint8 else None
+
         def run() -> None:
             down, across = net.responses
-            each = self._view(statistics).reshape(images.rows, down * across, 2, 1).astype(np.float64)
-            patches = (self._patches(net, images) - each[:, :, 0]) * each[:, :, 1]
-            responses = (patches @ self._view(net.folded)).reshape(images.rows, down, across, -1)
+            each = self._view(statistics).reshape(images.rows, down * across, 2, 1)
+            if filters is not None:
+                responses = self._byte_responses(net, filters, images) * each[:, :, 1]
+            else:
+                patches = (self._patches(net, images) - each[:, :, 0].astype(np.float64)) * each[:, :, 1]
+                responses = patches @ self._view(net.folded)
+            responses = responses.reshape(images.rows, down, across, -1)
             signed = (
                 np.maximum(responses - self._view(net.above)[:, 0], 0),
                 np.maximum(-responses - self._view(net.below)[:, 0], 0),
@@ -329,14 +336,28 @@ class HostDevice:
             self._view(out)[...] = features
 
         weights = [net.places, net.folded, net.above, net.below, net.row_spans, net.column_spans]
+        weights += [] if filters is None else [filters.places, filters.packed, filters.units]
         self._submit(stream, "random_conv", [images, statistics, *weights], [out], run)
 
     def _patches(self, net: Net, images: Block) -> NDArray[np.float64]:
         """(images, positions, values of a patch)."""
-        (_, width, channels), (down, across) = net.image, net.responses
-        corners = (np.arange(down)[:, None] * width + np.arange(across)) * channels
-        places = corners.reshape(-1, 1) + self._view(net.places)[:, 0]
+        places = self._corners(net) + self._view(net.places)[:, 0]
         return self._view(images)[:, places].astype(np.float64)
+
+    @staticmethod
+    def _corners(net: Net) -> NDArray[np.int64]:
+        """(positions, 1): the first pixel of every patch."""
+        (_, width, channels), (down, across) = net.image, net.responses
+        return ((np.arange(down)[:, None] * width + np.arange(across)) * channels).reshape(-1, 1)
+
+    def _byte_responses(self, net: Net, filters: ByteFilters, images: Block) -> NDArray[np.float32]:
+        """(images, positions, filters): exact sums in float32, times the units."""
+        places = (self._view(filters.places) + np.arange(4)).reshape(-1)
+        # A word may reach beyond the last pixel, where it meets a zero of the filters.
+        pixels = np.pad(self._view(images), ((0, 0), (0, 3))).astype(np.float64)
+        high, low = self._view(filters.packed).reshape(filters.packed.rows, 2, -1).swapaxes(0, 1)
+        sums = pixels[:, self._corners(net) + places] @ (256.0 * high + low).T
+        return sums.astype(np.float32) * self._view(filters.units)[:, 0]
 
     # -- inside --------------------------------------------------------------------------------------------------
 

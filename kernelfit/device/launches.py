@@ -15,6 +15,7 @@ import numpy as np
 
 from kernelfit.device.protocol import (
     Block,
+    ByteFilters,
     DeviceRows,
     Epilogue,
     Net,
@@ -30,6 +31,8 @@ Triple = tuple[int, int, int]
 
 #: limits of `cuda_kernels/random_conv.cuh`
 MAX_WINDOWS, MAX_RESPONSES = 16, 128
+#: of `cuda_kernels/byte_conv.cuh`: positions at a time, words of a patch, bytes of the lines that the positions lie in
+_PIXEL_POSITIONS, _PIXEL_WORDS, _PIXEL_BAND = 64, 256, 64 * 72
 _BYTE_TILE, _L1_TILE, _CONV_FILTERS, _SUM_COLUMNS = 128, 64, 64, 8
 # Grids are striding loops: this many blocks keep every multiprocessor of the largest GPU busy.
 _MAX_BLOCKS = 4_096
@@ -253,6 +256,15 @@ def require_net(responses: tuple[int, int], windows: int) -> None:
         )
 
 
+def takes_bytes(image: Triple, patch: tuple[int, int]) -> bool:
+    """Whether responses of images of bytes to `ByteFilters` fit into the kernel that forms them on tensor cores."""
+    height, width, channels = image
+    down, across = height - patch[0] + 1, width - patch[1] + 1
+    lines = min(down, (_PIXEL_POSITIONS + across - 2) // across + 1) + patch[0] - 1
+    words = patch[0] * -(-patch[1] * channels // 4)
+    return lines * width * channels <= _PIXEL_BAND and words <= _PIXEL_WORDS and down * across < 2**31
+
+
 def patch_statistics(address: Address, net: Net, images: Block, statistics: Block) -> Launch:
     """statistics (images, 2 positions) float32."""
     positions = images.rows * net.responses[0] * net.responses[1]
@@ -272,6 +284,8 @@ def patch_statistics(address: Address, net: Net, images: Block, statistics: Bloc
 
 def random_conv(address: Address, net: Net, images: Block, statistics: Block, out: Block) -> Launch:
     """out (images, 2 windows filters) float32."""
+    if net.bytes is not None and images.dtype == np.uint8:
+        return _random_conv_bytes(address, net, net.bytes, images, statistics, out)
     filters = net.folded.columns
     return Launch(
         "random_conv.cu",
@@ -284,6 +298,42 @@ def random_conv(address: Address, net: Net, images: Block, statistics: Block, ou
             _pointer(address, net.places),
             *_matrix(address, net.folded),
             np.int64(filters),
+            _pointer(address, net.above),
+            _pointer(address, net.below),
+            _pointer(address, net.row_spans),
+            np.int64(net.row_spans.rows),
+            _pointer(address, net.column_spans),
+            np.int64(net.column_spans.rows),
+            np.float64(net.step),
+            np.int64(net.power == 0.5),
+            *_matrix(address, out),
+        ),
+    )
+
+
+def _random_conv_bytes(
+    address: Address, net: Net, filters: ByteFilters, images: Block, statistics: Block, out: Block
+) -> Launch:
+    if not takes_bytes(net.image, net.patch):
+        raise ValueError(f"random_conv_bytes: images of {net.image}, patches of {net.patch}")
+    if not filters.packed.contiguous or filters.packed.columns != 8 * filters.places.rows:
+        raise ValueError(f"random_conv_bytes: filters of {filters.packed.columns} bytes")
+    if filters.packed.columns % 64 or address(filters.packed) % 16:
+        raise ValueError(f"random_conv_bytes: filters of {filters.packed.columns} bytes")
+    count = filters.packed.rows
+    return Launch(
+        "byte_conv.cu",
+        "random_conv_bytes",
+        (images.rows, -(-count // _CONV_FILTERS), 1),
+        (128, 1, 1),
+        (
+            *_image(address, net, images),
+            _pointer(address, statistics),
+            _pointer(address, filters.places),
+            _pointer(address, filters.packed),
+            _pointer(address, filters.units),
+            np.int64(filters.packed.columns // 2),
+            np.int64(count),
             _pointer(address, net.above),
             _pointer(address, net.below),
             _pointer(address, net.row_spans),

@@ -220,11 +220,22 @@ class Symmetric:
 
 
 @dataclass(frozen=True)
+class ByteFilters:
+    """Filters as integers 256 h + l of signed bytes, times a unit, for responses to images of bytes that are exact but
+    for two products: where each word of four bytes of a patch lies from its first pixel (w, 1) int32, h and then l of
+    every filter (f, 8 w) int8, zero where a word holds more than the patch, and units (f, 1) float32."""
+
+    places: Block
+    packed: Block
+    units: Block
+
+
+@dataclass(frozen=True)
 class Net:
     """A fitted random convolution net on the device: sizes, the step whose multiples features are (0: as they are), the
     root and offset of patches' contrast, the power (1 or 1/2) of pooled responses, where each value of a patch lies
     from its first pixel (d, 1) int64, folded filters (d, f), thresholds (f, 1), and the spans of the pooling windows
-    (m, 2) int64."""
+    (m, 2) int64. Images of bytes meet `bytes` in place of `folded` where it is given."""
 
     image: tuple[int, int, int]
     patch: tuple[int, int]
@@ -237,6 +248,7 @@ class Net:
     below: Block
     row_spans: Block
     column_spans: Block
+    bytes: ByteFilters | None = None
 
     @property
     def responses(self) -> tuple[int, int]:

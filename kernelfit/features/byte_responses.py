@@ -98,6 +98,29 @@ def patch_words(
     return padded, offsets.reshape(-1, STEP)
 
 
+def device_places(image: tuple[int, int, int], patch: tuple[int, int, int]) -> NDArray[np.int32]:
+    """(w, 1): where each word of four bytes of a patch lies from its first pixel in an image (height, width, channels).
+
+    A line of a patch is whole words, the last of which may reach beyond it; w is a multiple of 8, the last ones 0.
+    """
+    _, width, channels = image
+    down, across, _ = patch
+    line = np.arange(0, across * channels, STEP)
+    places = (np.arange(down)[:, None] * width * channels + line).reshape(-1)
+    return np.pad(places, (0, -len(places) % 8)).astype(np.int32).reshape(-1, 1)
+
+
+def device_filters(values: NDArray[np.int16], patch: tuple[int, int, int]) -> NDArray[np.int8]:
+    """(n, 8 w): high bytes, then low ones of filters (n, d) of 16 bits, in the words of `device_places`."""
+    down, across, channels = patch
+    length = across * channels
+    lines = np.pad(values.reshape(-1, down, length), ((0, 0), (0, 0), (0, -length % STEP)))
+    padded = lines.reshape(len(values), -1)
+    padded = np.pad(padded, ((0, 0), (0, -padded.shape[1] % (8 * STEP))))
+    high = (padded + 128) >> 8
+    return np.concatenate([high, padded - 256 * high], axis=1).astype(np.int8)
+
+
 @njit(nogil=True, cache=True)
 def pack_patches(
     image: NDArray[np.uint8],

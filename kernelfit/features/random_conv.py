@@ -12,7 +12,14 @@ from kernelfit.arguments import integer, non_negative, suggests_names
 from kernelfit.cpu import bytes_product
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
-from kernelfit.features.byte_responses import LONGEST_PATCH, PackedFilters, integer_filters, patch_words
+from kernelfit.features.byte_responses import (
+    LONGEST_PATCH,
+    PackedFilters,
+    device_filters,
+    device_places,
+    integer_filters,
+    patch_words,
+)
 from kernelfit.features.images import Picture, RowTask
 from kernelfit.features.patches import pool, round_to_steps
 from kernelfit.features.pooling import cells, halves, windows
@@ -286,6 +293,17 @@ class RandomConv(StreamingImageFeatures):
             self._above[start:stop].reshape(-1, 1),
             self._below[start:stop].reshape(-1, 1),
             *spans,
+        )
+
+    def device_bytes(self, start: int, stop: int) -> tuple[NDArray[Any], ...] | None:
+        """The arrays of `kernelfit.device.protocol.ByteFilters` for filters start:stop, in its order; None where
+        responses are not products of bytes, on a CPU either."""
+        if not self.quantise or len(self.mean_) > LONGEST_PATCH:
+            return None
+        return (
+            device_places(self.image_shape_, self.patch_shape_),
+            device_filters(self._integers[start:stop], self.patch_shape_),
+            self._units[start:stop].reshape(-1, 1),
         )
 
     def filter_pictures(self) -> list[Picture]:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from kernelfit.device.gram import fetch, put
-from kernelfit.device.launches import require_net
-from kernelfit.device.protocol import Block, Device, Net
+from kernelfit.device.launches import require_net, takes_bytes
+from kernelfit.device.protocol import Block, ByteFilters, Device, Net
 
 # Filters that are put on the device for their sizes alone, when rows are prepared.
 _MAX_FILTERS = 256
@@ -36,23 +36,34 @@ class ConvolutionNet(Protocol):
         """The arrays of `kernelfit.device.protocol.Net` for filters start:stop, in its order."""
         ...
 
+    def device_bytes(self, start: int, stop: int) -> tuple[NDArray[Any], ...] | None:
+        """Those of `kernelfit.device.protocol.ByteFilters`; None where responses are not products of bytes."""
+        ...
+
 
 class DeviceNet:
     """A fitted net on a device; images are uint8 or float32 rows.
 
     Quantised features are float32 there: integer multiples of a power of two, at most 255, that TF32 does not round.
+    For images of bytes their responses are products of bytes, the same as on a CPU with AVX-512 VNNI; `in_bytes=False`
+    forms them of floats, for comparison.
     """
 
-    def __init__(self, device: Device, net: ConvolutionNet, dtype: DTypeLike) -> None:
+    def __init__(
+        self, device: Device, net: ConvolutionNet, dtype: DTypeLike, *, in_bytes: bool = True
+    ) -> None:
         self.device, self.net = device, net
         self.dtype = np.dtype(np.uint8 if np.dtype(dtype) == np.uint8 else np.float32)
         self._stream = device.stream("features")
         height, width, _ = net.image_shape_
-        down, across, channels = net.patch_shape_
+        down, across, _ = net.patch_shape_
         self._responses = (height - down + 1, width - across + 1)
         require_net(self._responses, net.n_windows_)
-        #: weights and two thresholds
-        self.bytes_per_filter = 4 * (down * across * channels + 2)
+        fits = self.dtype == np.uint8 and takes_bytes(net.image_shape_, net.patch_shape_[:2])
+        self._in_bytes = in_bytes and fits and net.device_bytes(0, 1) is not None
+        arrays = [*net.device_arrays(0, 1)[1:4], *(self._bytes(0, 1) or ())[1:]]
+        #: weights, two thresholds, and where responses are products of bytes the bytes and units
+        self.bytes_per_filter = sum(array.nbytes for array in arrays)
         self._images: tuple[Block, Block] | None = None
 
     def put(self, sets: Sequence[NDArray[Any]]) -> None:
@@ -88,14 +99,24 @@ class DeviceNet:
 
     def _put_filters(self, start: int, stop: int) -> Net:
         """Filters start:stop, on top of the slab."""
+        net = self.net
+        image, patch = net.image_shape_, net.patch_shape_[:2]
+        places, folded, above, below, rows, columns = self._put(net.device_arrays(start, stop))
+        arrays = self._bytes(start, stop)
+        filters = None if arrays is None else ByteFilters(*self._put(arrays))
+        step, contrast, power = net.step_, net.contrast_terms, net.power
+        return Net(image, patch, step, contrast, power, places, folded, above, below, rows, columns, filters)
+
+    def _bytes(self, start: int, stop: int) -> tuple[NDArray[Any], ...] | None:
+        return self.net.device_bytes(start, stop) if self._in_bytes else None
+
+    def _put(self, arrays: Sequence[NDArray[Any]]) -> list[Block]:
         blocks = []
-        for array in self.net.device_arrays(start, stop):
+        for array in arrays:
             block = self.device.slab.take(array.shape[0], array.shape[1], array.dtype)
             put(self.device, self._stream, array, block)
             blocks.append(block)
-        net = self.net
-        sizes = (net.image_shape_, net.patch_shape_[:2])
-        return Net(*sizes, net.step_, net.contrast_terms, net.power, *blocks)
+        return blocks
 
     def _put_images(self, sets: Sequence[NDArray[Any]], filters: Net) -> tuple[Block, Block]:
         """Images and the statistics of their patches, on top of the slab."""
