@@ -330,12 +330,28 @@ def _inputs(study: Study, seeds: list[int], maps: list[str] | None = None) -> di
     ),
     _MAPS,
     click.option("--ridges", type=Numbers(float), default="0,0.001,0.1", show_default=True, help="Ridges."),
+    click.option("--loo", is_flag=True, help="Also leave-one-out errors, and which setting has the least."),
+    click.option(
+        "--sums",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Of --features that stream: one file of their inner products for all kernels.",
+    ),
 )
 def _norms(
-    study: Study, kernels: list[str], ridges: list[float], maps: list[str] | None = None
+    study: Study,
+    kernels: list[str],
+    ridges: list[float],
+    maps: list[str] | None = None,
+    loo: bool = False,
+    sums: Path | None = None,
 ) -> dict[str, Any]:
-    """The norm against test error over kernels, features and ridges: does it predict generalisation?"""
-    return ask_norms(study, kernels, maps, ridges)
+    """The norm against test error over kernels, features and ridges: does it predict generalisation?
+
+    Features that stream, such as random-conv, are given by --features with their options. Their inner products are
+    summed once, and serve every kernel and ridge.
+    """
+    return ask_norms(study, kernels, maps, ridges, loo, sums)
 
 
 def _fractions(text: str) -> list[float]:

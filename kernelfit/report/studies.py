@@ -167,6 +167,8 @@ def _settings(record: Row) -> RenderableType:
         if found is not None
     ]
     lines += [f"{row['name']}: {row['refused']}" for row in record["rows"] if "refused" in row]
+    if record.get("chosen"):
+        lines.append(f"least leave-one-out error: {record['chosen']}")
     return _whole(record, settings_rows(record), columns, [*lines, *record["notes"]])
 
 

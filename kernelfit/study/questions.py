@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -54,10 +56,10 @@ class Study:
         self.name, self.experiment, self.command = name, experiment, command
         self.progress = progress or Silent()
         self.options = options
-        self._out = None if out is None else Path(out).absolute()
-        self._rows = None if self._out is None else FinishedRows(self._out)
-        about = {key: value for key, value in experiment.to_dict().items() if key not in _WHERE}
-        self._parameters = {"study": name, **about, **options}
+        self.folder = None if out is None else Path(out).absolute()
+        self._rows = None if self.folder is None else FinishedRows(self.folder)
+        about = {**experiment.to_dict(), **options}
+        self._parameters = {"study": name} | {key: about[key] for key in about if key not in _WHERE}
 
     @property
     def threads(self) -> int | None:
@@ -89,8 +91,8 @@ class Study:
                 "command": self.command,
             }
         )
-        if self._out is not None:
-            json_output.write(record, self._out / f"{self.name}.json")
+        if self.folder is not None:
+            json_output.write(record, self.folder / f"{self.name}.json")
         return record
 
 
@@ -99,7 +101,7 @@ _PICTURES = 8
 # What the numbers do not depend on, as the folder of a run has it.
 _WHERE = (
     *("tier", "memory", "scratch", "device", "device_memory", "threads", "engine", "scheduler"),
-    *("data_dir", "loo"),
+    *("data_dir", "sums"),
 )
 
 
@@ -259,11 +261,34 @@ def ask_norms(
     kernels: Sequence[str] = ("gaussian", "laplacian", "matern", "arc_cosine"),
     features: Sequence[str] | None = None,
     ridges: Sequence[float] = settings.RIDGES,
+    loo: bool = False,
+    sums: str | Path | None = None,
 ) -> dict[str, Any]:
-    """Norm against test error over kernels, feature maps (default: none, and gabor for images) and ridges, with rank
-    correlations."""
+    """Norm against test error over kernels, feature maps (default: the experiment's, or none, and gabor for images) and
+    ridges, with rank correlations.
+
+    With `loo` the record names the setting of least leave-one-out error, the first of equals. Features of the
+    experiment that stream are summed once for all of its kernels: in the file `sums`, which may be there already.
+    """
     maps, notes = _maps(study, features)
-    return _settings(study, settings.norm_settings(kernels, maps, ridges), notes)
+    wanted = settings.norm_settings(kernels, maps, ridges, loo)
+    if not study.experiment.inputs.features:
+        if sums is not None:
+            raise InputError("sums: got a file, but no features that stream; name them as the experiment's")
+        return _settings(study, wanted, notes)
+    with _sums(study, sums) as file:
+        return _settings(study, wanted, notes, file)
+
+
+@contextmanager
+def _sums(study: Study, sums: str | Path | None) -> Iterator[Path]:
+    """A file for sums of features: the one that was named, one beside the study's rows, or one for the while."""
+    named = sums if sums is not None else study.folder and study.folder / "sums.h5"
+    if named is not None:
+        yield Path(named)
+        return
+    with tempfile.TemporaryDirectory(prefix="kernelfit-", dir=study.experiment.solver.scratch) as folder:
+        yield Path(folder) / "sums.h5"
 
 
 def _maps(study: Study, asked: Sequence[str] | None) -> tuple[Sequence[str], list[str]]:
@@ -278,6 +303,8 @@ def _maps(study: Study, asked: Sequence[str] | None) -> tuple[Sequence[str], lis
                 f"maps: got {', '.join(unfit)}, expected none, as {dataset.name} has no images; leave it out"
             )
         return asked, []
+    if inputs.features:
+        return (inputs.features.name,), []
     if images:
         return ("none", "gabor"), []
     note = f"features: {dataset.name} has no images: its columns are taken as they are, no feature map beside them"
@@ -293,9 +320,13 @@ def _random_features(rows: KernelRows, p: int, seed: int, threads: int | None) -
     return asdict(double_descent.random_features(rows, p, seed, threads))
 
 
-def _settings(study: Study, wanted: Iterable[settings.Setting], notes: list[str]) -> dict[str, Any]:
+def _settings(
+    study: Study, wanted: Iterable[settings.Setting], notes: list[str], sums: Path | None = None
+) -> dict[str, Any]:
     wanted, base = list(wanted), study.experiment.to_dict()
-    if study.experiment.inputs.features or study.experiment.inputs.corruption:
+    inputs = study.experiment.inputs
+    others = [setting for setting in wanted if setting.changes["features"] != inputs.features.name]
+    if inputs.corruption or (inputs.features and others):
         raise InputError(
             "features, corruption: are what this study goes through, expected none; name maps instead"
         )
@@ -304,8 +335,10 @@ def _settings(study: Study, wanted: Iterable[settings.Setting], notes: list[str]
     made = []
     with study.progress.phase("settings", float(len(wanted)), "solves") as advance:
         for setting in wanted:
-            made.append(study.row(setting.name, partial(settings.run_setting, base, setting, study.progress)))
+            make = partial(settings.run_setting, base, setting, study.progress, sums)
+            made.append(study.row(setting.name, make))
             advance(1.0)
+    judged = [row for row in made if row.get("loo_error") is not None]
     correlations = {
         "every setting": settings.rank_correlation(made, "rkhs_norm", "test_error"),
         **{
@@ -316,7 +349,12 @@ def _settings(study: Study, wanted: Iterable[settings.Setting], notes: list[str]
         },
     }
     data = study.experiment.inputs.data
-    content = {"rows": made, "norm_against_test_error": correlations, "notes": notes}
+    content = {
+        "rows": made,
+        "chosen": min(judged, key=lambda row: row["loo_error"])["name"] if judged else None,
+        "norm_against_test_error": correlations,
+        "notes": notes,
+    }
     return study.record(content, {"dataset": data.dataset if data.train is None else data.train.stem})
 
 

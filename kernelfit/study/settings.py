@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -61,12 +62,13 @@ def corruption_settings(features: Iterable[str], seeds: Iterable[int]) -> list[S
 
 
 def norm_settings(
-    kernels: Iterable[str], features: Iterable[str], ridges: Iterable[float] = RIDGES
+    kernels: Iterable[str], features: Iterable[str], ridges: Iterable[float] = RIDGES, loo: bool = False
 ) -> list[Setting]:
-    """Every kernel on every feature map with every ridge, in units of K's diagonal of 1."""
+    """Every kernel on every feature map with every ridge, as an experiment counts it; with leave-one-out if `loo`."""
     return [
         Setting(
-            f"{feature}, {kernel}, ridge {ridge:g}", {"features": feature, "kernel": kernel, "ridge": ridge}
+            f"{feature}, {kernel}, ridge {ridge:g}",
+            {"features": feature, "kernel": kernel, "ridge": ridge, "loo": loo},
         )
         for feature in features
         for kernel in kernels
@@ -74,14 +76,17 @@ def norm_settings(
     ]
 
 
-def run_setting(base: dict[str, Any], setting: Setting, progress: Progress | None = None) -> dict[str, Any]:
+def run_setting(
+    base: dict[str, Any], setting: Setting, progress: Progress | None = None, sums: Path | None = None
+) -> dict[str, Any]:
     """The setting's changes and what came of them; or `refused`, where it has no solution, and why.
 
-    `base` holds the arguments of `Experiment` that all settings share.
+    `base` holds the arguments of `Experiment` that all settings share, `sums` those of features that stream.
     """
     row = {"name": setting.name, **setting.changes}
+    experiment = Experiment(**{**base, **setting.changes})
     try:
-        record = Experiment(**{**base, **setting.changes}).run(progress=progress).record
+        record = experiment.run(checkpoint=sums if experiment.streams else None, progress=progress).record
     except NotPositiveDefiniteError as error:
         return row | {"refused": str(error)}
     return row | {name: record.get(name) for name in MEASURED} | {"seconds": record["seconds"]["total"]}

@@ -58,7 +58,8 @@ def test_reproduce_ends_in_time_and_says_what_is_missing(tmp_path):
     assert len(records["fig1"]["unfinished"]) == 36
     assert {cell["ours"] for cell in records["table1"]["cells"]} == {None}
     assert {cell["seeds"] for cell in records["table1"]["cells"]} == {0}
-    assert (tmp_path / "figures" / "fig1c.png").exists()
+    assert "figure 1a: no epoch yet of true, random labels," in result.stdout
+    assert not (tmp_path / "figures").exists()
 
 
 def test_reproduce_scaled_down(tmp_path):

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from kernelfit import Experiment
 from kernelfit.cli import root
 from kernelfit.errors import InputError
+from kernelfit.features import RandomConv
 from kernelfit.report import studies, study_figures
 from kernelfit.study import questions
 from kernelfit.study.questions import STUDIES, Study, ask_curve, ask_inputs, ask_interpolants
@@ -83,6 +84,43 @@ def test_a_table_is_studied_as_it_is_which_is_said(name, table):
     assert str(asked.exception) == (
         "--maps: got gabor, expected none, as flowers has no images; leave it out"
     )
+
+
+def test_kernels_of_features_that_stream_share_one_sum(tmp_path, monkeypatch):
+    sums = tmp_path / "sums.h5"
+    common = ["study", "norms", "--n", "60", "--n-test", "30", "--threads", "1", "--json", "-"]
+    common += ["--features", "random-conv", "--filters", "20"]
+    asked = ["--kernels", "ntk,arc-cosine,linear", "--ridges", "0.01,0.1", "--loo"]
+    first = CliRunner().invoke(root, [*common, *asked, "--sums", str(sums)])
+    assert first.exit_code == 0, (first.output, first.exception)
+    record = json.loads(first.stdout)
+    assert len(record["rows"]) == 6
+    best = min(record["rows"], key=lambda row: row["loo_error"])
+    assert record["chosen"] == best["name"]
+    with monkeypatch.context() as patch:
+        patch.setattr(RandomConv, "filter_block", None)
+        again = json.loads(CliRunner().invoke(root, [*common, *asked, "--sums", str(sums)]).stdout)
+        single = Experiment(
+            "digits",
+            n_train=60,
+            n_test=30,
+            features="random-conv",
+            feature_options={"n_filters": 20},
+            kernel=best["kernel"],
+            ridge=0.01,
+            loo=True,
+            threads=1,
+        ).run(checkpoint=sums)
+    assert [row["loo_error"] for row in again["rows"]] == [row["loo_error"] for row in record["rows"]]
+    mine = next(row for row in record["rows"] if row["name"] == f"random-conv, {best['kernel']}, ridge 0.01")
+    assert single.record["loo_error"] == mine["loo_error"]
+    words = [word for word in [*common, *asked, "--sums", str(sums)] if word not in ("--json", "-")]
+    text = CliRunner().invoke(root, words)
+    assert "least leave-one-out error: random-conv, " in text.stdout
+    other = CliRunner().invoke(root, [*common, *asked, "--maps", "none"])
+    assert "are what this study goes through" in str(other.exception)
+    without = CliRunner().invoke(root, ["study", "norms", *SMALL, "--sums", str(sums)])
+    assert str(without.exception).startswith("--sums: got a file, but no features that stream")
 
 
 def test_settings_are_averaged_over_their_draws():

@@ -69,6 +69,15 @@ def cells(of: Sequence[Cell], results: Results, *, judged: bool = True) -> list[
     return rows
 
 
+def first_history(
+    recipes: Sequence[Recipe], results: Results, begun: Mapping[str, list[dict[str, Any]]] | None
+) -> list[dict[str, Any]] | None:
+    """The epochs of the first finished seed, else of the first that was `begun` (key -> history), if one was."""
+    histories = [result["history"] for result in done(recipes, results)]
+    histories = histories or [(begun or {}).get(recipe.key, []) for recipe in recipes]
+    return next((history for history in histories if history), None)
+
+
 def loss_curves(
     runs: Mapping[str, Sequence[Recipe]],
     results: Results,
@@ -81,8 +90,7 @@ def loss_curves(
     curves = {}
     for name, recipes in runs.items():
         finished = done(recipes, results)
-        histories = [result["history"] for result in finished] or [(begun or {}).get(r.key) for r in recipes]
-        history = next((history for history in histories if history), None)
+        history = first_history(recipes, results, begun)
         if history is None:
             continue
         curves[name] = {
@@ -174,14 +182,21 @@ def memorisation_curves(runs: Mapping[str, Sequence[Recipe]], results: Results) 
     return curves
 
 
-def accuracy_curves(runs: Mapping[str, Sequence[Recipe]], results: Results) -> dict[str, dict[str, Any]]:
-    """Figures 2a and 2b: train and test accuracy against steps, with the best test accuracy so far."""
+def accuracy_curves(
+    runs: Mapping[str, Sequence[Recipe]],
+    results: Results,
+    begun: Mapping[str, list[dict[str, Any]]] | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Figures 2a and 2b: train and test accuracy against steps, with the best test accuracy so far; of runs that were
+    `begun` as `loss_curves` has it."""
     curves = {}
     for name, recipes in runs.items():
-        if not (finished := done(recipes, results)):
+        every = first_history(recipes, results, begun) or []
+        history = [r for r in every if r.get("test_accuracy") is not None]
+        if not history:
             continue
-        history = [r for r in finished[0]["history"] if r.get("test_accuracy") is not None]
         curves[name] = {
+            "unfinished": not done(recipes, results),
             "steps": [r["step"] for r in history],
             "train": [r["train_accuracy"] for r in history],
             "test": [r["test_accuracy"] for r in history],

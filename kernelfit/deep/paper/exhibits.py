@@ -222,7 +222,7 @@ def _reproduction(record: Record) -> Exhibit:
         _TITLES[record["target"]],
         f"{(record['scaled_down'] or 'at the size of the paper').capitalize()}; beside Zhang et al. (2016).",
         (
-            Part("What came out", charts=tuple(charts)),
+            Part("What came out", charts=tuple(chart for chart in charts if chart.series)),
             Part("Numbers", table=Group(*tables.reproduction(record))),
             _choices(record["choices"]),
         ),

@@ -29,8 +29,8 @@ Curves = Mapping[str, Mapping[str, Any]]
 Points = Mapping[str, list[dict[str, Any]]]
 
 
-def _name(label: str) -> str:
-    return NAMES.get(label, label)
+def _name(label: str, unfinished: bool = False) -> str:
+    return f"{NAMES.get(label, label)}{' (unfinished)' if unfinished else ''}"
 
 
 def losses(curves: Curves) -> Chart:
@@ -42,7 +42,7 @@ def losses(curves: Curves) -> Chart:
         Axis("mean loss of up to 50 steps", low=0),
         tuple(
             Series(
-                f"{_name(label)} (unfinished)" if curve["unfinished"] else _name(label),
+                _name(label, curve["unfinished"]),
                 values_of(curve["steps"]),
                 values_of(curve["losses"]),
             )
@@ -116,7 +116,7 @@ def accuracies(name: str, title: str, curves: Curves) -> Chart:
             ("test", "test", {}),
             ("best", "best test so far", {"mark": "curve"}),
         ):
-            shown = f"{_name(label)}: {words}"
+            shown = f"{_name(label, curve.get('unfinished', False))}: {words}"
             series.append(Series(shown, x, values_of(curve[key]), colour=number, **style))
     return Chart(name, title, Axis("steps", low=0), _ACCURACY, tuple(series))
 
@@ -150,7 +150,10 @@ def of_history(history: Iterable[Mapping[str, Any]]) -> list[Chart]:
 
 
 def save(chart: Chart, folder: Path, note: str | None) -> list[Path]:
-    """Write FOLDER/NAME.png and .svg, with a note above where something is smaller than in the paper."""
+    """Write FOLDER/NAME.png and .svg, with a note above where something is smaller than in the paper; nothing where no
+    run has come as far as what is shown."""
+    if not chart.series:
+        return []
     folder.mkdir(parents=True, exist_ok=True)
     targets = [folder / f"{chart.name}{suffix}" for suffix in FORMATS]
     drawn = plot.figure([chart], note or "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -138,7 +138,8 @@ def _table1(request: Request, results: compare.Results, pictures: Path, note: st
 def _table2(request: Request, results: compare.Results, pictures: Path, note: str | None) -> dict[str, Any]:
     cells = grid.table2(request.seeds, request.scale)
     # Fully regularised, with weight decay alone, with nothing.
-    curves = compare.accuracy_curves({c.column: c.recipes for c in (cells[0], *cells[2:4])}, results)
+    shown = {c.column: c.recipes for c in (cells[0], *cells[2:4])}
+    curves = compare.accuracy_curves(shown, results, _begun(shown, results, pictures))
     figure = figures.accuracies("fig2a", "2a: ImageNet, early stopping", curves)
     return {
         "cells": compare.cells(cells, results, judged=note is None),
@@ -158,10 +159,7 @@ def _table4(request: Request, results: compare.Results, pictures: Path, note: st
 
 def _fig1(request: Request, results: compare.Results, pictures: Path, note: str | None) -> dict[str, Any]:
     five = grid.figure1a(request.seeds, request.scale)
-    # With --minutes some of the five are under way: their curves are shown as far as they go.
-    unfinished = [recipe for recipes in five.values() for recipe in recipes if recipe.key not in results]
-    begun = {recipe.key: history_so_far(recipe, pictures.parent / "runs") for recipe in unfinished}
-    losses = compare.loss_curves(five, results, begun)
+    losses = compare.loss_curves(five, results, _begun(five, results, pictures))
     runs = grid.figure1bc(request.seeds, request.scale)
     noise = compare.noise_curves(runs, results)
     learned = compare.memorisation_curves({model: by_p[0.5] for model, by_p in runs.items()}, results)
@@ -179,7 +177,8 @@ def _fig1(request: Request, results: compare.Results, pictures: Path, note: str 
 
 
 def _fig2(request: Request, results: compare.Results, pictures: Path, note: str | None) -> dict[str, Any]:
-    curves = compare.accuracy_curves(grid.figure2(request.seeds, request.scale), results)
+    both = grid.figure2(request.seeds, request.scale)
+    curves = compare.accuracy_curves(both, results, _begun(both, results, pictures))
     title = "2b: with and without batch normalisation"
     written = figures.save(figures.accuracies("fig2b", title, curves), pictures, note)
     stand_in = "CIFAR-10 in place of ImageNet, for which table2 draws it"
@@ -187,6 +186,14 @@ def _fig2(request: Request, results: compare.Results, pictures: Path, note: str 
     title = f"2a: early stopping ({stand_in})"
     written += figures.save(figures.accuracies("fig2a-cifar10", title, plain), pictures, note)
     return {"figure2b": curves, "figure2a": {"stand_in": stand_in, "curves": plain}, "figures": written}
+
+
+def _begun(
+    runs: Mapping[str, Sequence[Recipe]], results: compare.Results, pictures: Path
+) -> dict[str, list[dict[str, Any]]]:
+    """Key -> the epochs so far of runs that --minutes has left under way: curves are shown as far as they go."""
+    unfinished = [recipe for recipes in runs.values() for recipe in recipes if recipe.key not in results]
+    return {recipe.key: history_so_far(recipe, pictures.parent / "runs") for recipe in unfinished}
 
 
 _Compose = Callable[[Request, compare.Results, Path, "str | None"], dict[str, Any]]

@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from kernelfit.deep.training.tables import count, new_table, points, share
-from kernelfit.experiments.paper import TABLE2_ALEXNET_TOP5
+from kernelfit.experiments.paper import FIGURE1A, TABLE2_ALEXNET_TOP5
 from kernelfit.report.grid import Grid
 from kernelfit.report.tables import MISSING, number, seconds
 
@@ -122,7 +122,8 @@ def _figure1bc(model: str, curve: list[dict[str, Any]]) -> Grid:
 def _figure2b(curves: dict[str, dict[str, Any]]) -> Grid:
     table = new_table("figure 2b", ("model", "last test %", "best test %"))
     for name, curve in curves.items():
-        table.add_row(name, share(curve["test"][-1]), share(curve["best"][-1]))
+        words = name + (", unfinished" if curve.get("unfinished") else "")
+        table.add_row(words, share(curve["test"][-1]), share(curve["best"][-1]))
     return table
 
 
@@ -132,6 +133,8 @@ def _remarks(record: dict[str, Any]) -> Iterable[str]:
         yield (
             f"{len(record['unfinished'])} of {record['runs']} runs are not finished: the same command resumes them"
         )
+    if "figure1a" in record and (missing := [name for name in FIGURE1A if name not in record["figure1a"]]):
+        yield f"figure 1a: no epoch yet of {', '.join(name.replace('-', ' ') for name in missing)}"
     judged = [cell["within_gate"] for cell in record.get("cells", []) if cell["within_gate"] is not None]
     if record["target"] == "table1" and judged:
         few = "" if len(record["seeds"]) >= GATE_SEEDS else f" where the comparison asks for {GATE_SEEDS}"

@@ -49,6 +49,19 @@ def test_curves_of_unfinished_runs_go_as_far_as_they_were_trained(fake_results):
     assert compare.convergence_order(curves) == ["true", "gaussian"]
 
 
+def test_accuracies_of_unfinished_runs_go_as_far_as_they_were_evaluated(fake_results):
+    runs = grid.figure2([0], {})
+    begun_name, unseen = list(runs)[:2]
+    seen = {"step": 20, "train_accuracy": 0.4, "test_accuracy": 0.3, "best_test_accuracy": 0.3}
+    begun = {runs[begun_name][0].key: [seen, {"step": 40}], runs[unseen][0].key: [{"step": 20}]}
+    curves = compare.accuracy_curves(runs, {}, begun)
+    assert list(curves) == [begun_name]  # of the other nothing was evaluated yet
+    assert (curves[begun_name]["steps"], curves[begun_name]["test"]) == ([20], [0.3])
+    assert curves[begun_name]["unfinished"]
+    finished = compare.accuracy_curves(runs, fake_results(runs[begun_name]))
+    assert not finished[begun_name]["unfinished"]
+
+
 def test_time_to_overfit_by_accuracy():
     """At p = 1 the loss never comes down to 0.1 while 99 % of the labels are fitted."""
     history = [

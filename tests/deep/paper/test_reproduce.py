@@ -48,6 +48,17 @@ def test_reproductions_write_json_tables_and_figures(target, tmp_path, monkeypat
         assert list(stored["figure2a"]) == ["aug, drop, decay", "decay", "none"]
 
 
+def test_figures_that_nothing_is_known_of_are_not_drawn(tmp_path, monkeypatch, fake_results):
+    """After --minutes the small runs are there, the five of figure 1a are not."""
+    small = lambda recipes, folder, **_: fake_results([r for r in recipes if r.model == "mlp-1x512"])  # noqa: E731
+    monkeypatch.setattr(reproduce, "run", small)
+    (record,) = reproduce.reproduce(reproduce.Request(("fig1",), scale={"n": 100}), tmp_path).values()
+    names = {path.stem for path in (tmp_path / "figures").iterdir()}
+    assert names == {"fig1b", "fig1c", "memorisation"}
+    lines = [str(part) for part in tables.reproduction(record)]
+    assert "figure 1a: no epoch yet of true, random labels, shuffled pixels, random pixels, gaussian" in lines
+
+
 def test_runs_of_the_papers_size_are_judged(tmp_path, monkeypatch, fake_results):
     monkeypatch.setattr(reproduce, "run", lambda recipes, folder, **_: fake_results(recipes))
     (record,) = reproduce.reproduce(reproduce.Request(("table1",), (0, 1)), tmp_path).values()
