@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,8 +15,9 @@ from benchmarks.gpu.settings import GAMMA, Setting, fill, gemm_rate, seconds_of
 from kernelfit import solve
 from kernelfit.datasets import training_targets
 from kernelfit.device.cuda import BYTE_PRODUCTS, CudaDevice
-from kernelfit.device.gram import Strips, put_rows
-from kernelfit.errors import DataError, KernelfitError, NotPositiveDefiniteError
+from kernelfit.device.gram import Strips, fetch, put_rows
+from kernelfit.device.protocol import Block
+from kernelfit.errors import DataError, DeviceError, KernelfitError, NotPositiveDefiniteError
 from kernelfit.experiments.experiment import Experiment
 from kernelfit.experiments.paper import RANDOM_CONV_OPTIONS
 from kernelfit.features import RandomConv
@@ -63,6 +66,8 @@ def rates(setting: Setting, report: Report) -> dict[str, Any]:
     if isinstance(device, CudaDevice):
         report(record)
         record |= alternatives(device, size, setting.order)
+        report(record)
+        record |= emulation(device, setting.order)
     device.close()
     return record
 
@@ -90,6 +95,76 @@ def alternatives(device: CudaDevice, size: int, order: int) -> dict[str, float]:
     record["dsyrk_flops_per_second"] = float(order) ** 3 / seconds_of(device, update)
     device.slab.release(mark)
     return record
+
+
+def emulation(device: CudaDevice, order: int) -> dict[str, Any]:
+    """Products of float64 and of float32 that cuBLAS emulates on the tensor cores: rates, and errors beside its own.
+
+    Errors are those of some entries, in units of |A| |B|^T. A type that the library has not is said and costs nothing.
+    """
+    record: dict[str, Any] = {"emulation_strategy": _STRATEGY[1]}
+    stream, mark, rng = _eager_stream(device), device.slab.mark(), np.random.default_rng(0)
+    for name, dtype, native, emulated in _EMULATED:
+        a, b, c = (device.slab.take(order, order, dtype) for _ in range(3))
+        for block in (a, b):
+            fill(device, stream, block, rng)
+        for label, compute in ((f"{name}_native", native), (name, emulated)):
+            product = partial(_product, device, stream, compute, (a, b, c))
+            try:
+                record[f"{label}_flops_per_second"] = 2.0 * order**3 / seconds_of(device, product)
+                record[f"{label}_error"] = _product_error(device, stream, a, b, c)
+            except (DeviceError, RuntimeError) as error:  # CuPy's of cuBLAS are RuntimeErrors
+                record[f"{label}_refused"] = str(error)
+        device.slab.release(mark)
+    return record
+
+
+#: name, type of numbers, cuBLAS's compute types without and with emulation: CUBLAS_COMPUTE_64F and ..._64F_EMULATED_
+#: FIXEDPOINT, CUBLAS_COMPUTE_32F and ..._32F_EMULATED_16BFX9 (cublasComputeType_t of CUDA 13)
+_EMULATED = (("float64_fixed_point", np.float64, 70, 79), ("float32_bf16x9", np.float32, 68, 78))
+#: of numbers, as cuBLAS counts them: CUDA_R_64F, CUDA_R_32F
+_TYPES = {np.dtype(np.float64): 1, np.dtype(np.float32): 0}
+#: so that the library emulates where it is asked to, and not only where it expects to gain by it
+_STRATEGY = ("CUBLAS_EMULATION_STRATEGY", "eager")
+
+
+def _product(device: CudaDevice, stream: Any, compute: int, blocks: tuple[Block, Block, Block]) -> None:
+    """C <- A B^T in that compute type, as cuBLAS counts columns: C^T <- B A^T."""
+    a, b, c = blocks
+    factors, kind, order = np.array([1, 0], a.dtype), _TYPES[a.dtype], a.rows
+    with stream.stream:
+        device.blas.gemmEx(
+            stream.blas, 1, 0, order, order, order,
+            factors[:1].ctypes.data, device.address(b), kind, order, device.address(a), kind, order,
+            factors[1:].ctypes.data, device.address(c), kind, order, compute, -1,
+        )  # fmt: skip
+
+
+def _eager_stream(device: CudaDevice) -> Any:
+    """A stream whose handle of cuBLAS was made where emulation is asked for."""
+    name, value = _STRATEGY
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        stream = device.stream("emulated")
+        assert stream.blas
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+    return stream
+
+
+def _product_error(device: Any, stream: Any, a: Block, b: Block, c: Block) -> float:
+    """max |c - a b^T| / (|a| |b|^T) over some entries."""
+    height, width = min(a.rows, 8), min(b.rows, 64)
+    left, right, found = (
+        fetch(device, stream, block).astype(np.longdouble)
+        for block in (a.part((0, height)), b.part((0, width)), c.part((0, height), (0, width)))
+    )
+    with np.errstate(all="ignore"):
+        return float((np.abs(found - left @ right.T) / (np.abs(left) @ np.abs(right).T)).max())
 
 
 def own_kernels(setting: Setting, report: Report) -> dict[str, Any]:

@@ -52,6 +52,8 @@ ROWS = (
             _rate("float32_flops_per_second", "SGEMM"),
             _rate("tf32_flops_per_second", "TF32"),
             _rate("int8_flops_per_second", "INT8"),
+            _rate("float64_fixed_point_flops_per_second", "FP64 emulated"),
+            _rate("float32_bf16x9_flops_per_second", "FP32 as BF16x9"),
             Aim("host_to_device_bytes_per_second", "to the device", scale=1e-9, unit=" GB/s"),
             Aim("pin_bytes_per_second", "pinning", scale=1e-9, unit=" GB/s"),
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import subprocess
@@ -82,8 +83,9 @@ def test_rows_run_at_small_size(name, without_data):
     setting, reports = Setting("host", without_data), []
     result = BODIES[name](setting, reports.append)
     aims = next(row.aims for row in rows.ROWS if row.name == name)
-    for aim in aims:
-        assert np.isfinite(result[aim.key]), aim.key
+    emulated = {"float64_fixed_point_flops_per_second", "float32_bf16x9_flops_per_second"}  # of a GPU only
+    for key in {aim.key for aim in aims} - emulated:
+        assert np.isfinite(result[key]), key
     if name == "in-core-120000":
         assert result["log_det_difference"] < 1e-12
     if name == "budget-10gb":
@@ -110,8 +112,14 @@ class Paper(CudaDevice):
         self.slab = Slab(capacity, self.name)
         self.runtime = SimpleNamespace(hostAlloc=lambda *given: 1, freeHost=lambda *given: None)
 
+        self.blas = SimpleNamespace(gemmEx=lambda *given: None)
+        self._memory = 0
+
     def host(self, nbytes):
-        return np.empty(nbytes, np.uint8)
+        return np.zeros(nbytes, np.uint8)
+
+    def stream(self, name, *, urgent=False):
+        return SimpleNamespace(blas=1, stream=contextlib.nullcontext())
 
     def describe(self):
         return {}
@@ -119,7 +127,7 @@ class Paper(CudaDevice):
     def nothing(self, *arguments, **options):
         pass
 
-    stream = record = synchronise = release_host = copy_in = copy_out = copy = zero = close = nothing
+    record = synchronise = release_host = copy_in = copy_out = copy = zero = close = nothing
     patch_statistics = random_conv = nothing
 
 

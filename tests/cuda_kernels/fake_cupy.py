@@ -119,6 +119,9 @@ class Runtime(ModuleType):
 class Blas(ModuleType):
     def __init__(self) -> None:
         super().__init__("cublas")
+        #: a compute type that this library does not know; all that were asked for
+        self.lacks: int | None = None
+        self.asked: list[int] = []
 
     def create(self) -> int:
         return 1
@@ -151,8 +154,12 @@ class Blas(ModuleType):
         compute,
         algo,
     ) -> None:
-        expected = {1: {70}, 0: {68, 77}, 3: {72}}[Atype]
+        if compute == self.lacks:
+            raise RuntimeError("CUBLAS_STATUS_NOT_SUPPORTED")
+        expected = {1: {70, 79}, 0: {68, 77, 78}, 3: {72}}[Atype]
         assert compute in expected
+        self.asked.append(compute)
+        compute = {78: 68, 79: 70}.get(compute, compute)
         assert algo == -1
         scalar = {70: np.float64, 68: np.float32, 77: np.float32, 72: np.int32}[compute]
         a_factor = float(column_major(alpha, 1, 1, 1, scalar)[0, 0])

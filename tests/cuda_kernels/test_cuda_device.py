@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 import kernelfit
+from benchmarks.gpu import kernels
 from kernelfit.device import pinned
 from kernelfit.device.choose import open_device
 from kernelfit.device.cuda import CudaDevice
@@ -150,6 +152,28 @@ def test_two_cards_share_a_factor(rng, tolerance, fake, peers):
     assert np.allclose(solution.alpha, expected.alpha, rtol=1e-9, atol=1e-9)
     solution.close()
     assert fake["cupy_backends.cuda.api.runtime"].blocks == {}
+
+
+@pytest.mark.parametrize("lacks", [None, 78, 79])
+def test_products_that_cublas_emulates_are_timed_and_what_it_lacks_is_said(fake, monkeypatch, lacks):
+    blas = fake["cupy_backends.cuda.libs"].cublas
+    blas.lacks = lacks
+    monkeypatch.delenv("CUBLAS_EMULATION_STRATEGY", raising=False)
+    device = CudaDevice(0, 4_000_000)
+    record = kernels.emulation(device, 64)
+    device.close()
+    assert record["emulation_strategy"] == "eager"
+    assert "CUBLAS_EMULATION_STRATEGY" not in os.environ
+    for name, compute, unit in (("float64_fixed_point", 79, 2**-53), ("float32_bf16x9", 78, 2**-24)):
+        assert record[f"{name}_native_error"] <= 64 * unit
+        if compute == lacks:
+            assert record[f"{name}_refused"] == "CUBLAS_STATUS_NOT_SUPPORTED"
+            assert f"{name}_flops_per_second" not in record
+            assert compute not in blas.asked
+        else:
+            assert record[f"{name}_error"] <= 64 * unit
+            assert record[f"{name}_flops_per_second"] > 0
+            assert compute in blas.asked
 
 
 def test_failures_are_one_line_and_give_everything_back(rng, fake, monkeypatch):
