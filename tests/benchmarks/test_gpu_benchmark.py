@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import subprocess
 import sys
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -57,17 +55,6 @@ def test_dgemm_is_timed_for_as_long_as_the_factor(monkeypatch):
     device.close()
     assert len(asked) == 24  # three times eight products of half a second
     assert rate == pytest.approx(2 * 10**3 / 0.5)
-
-
-@pytest.mark.parametrize(("rows_of_call", "limit"), [(0, 600), (1, 600), (2, 600)])
-def test_a_call_of_the_documentation_fits_into_ten_minutes(rows_of_call, limit):
-    text = (Path(__file__).parents[2] / "docs" / "gpu.md").read_text(encoding="utf-8")
-    calls = re.findall(r"^\| \d \| `python -m benchmarks\.gpu --rows (\S+) --out", text, re.MULTILINE)
-    assert len(calls) == 3
-    assert set(",".join(calls).split(",")) == {row.name for row in rows.ROWS}
-    chosen = rows.chosen(calls[rows_of_call])
-    assert sum(row.limit for row in chosen) + acceptance._MIN_LEFT <= acceptance.BUDGET
-    assert limit >= acceptance.BUDGET + isolated.PATIENCE
 
 
 def test_every_row_has_a_body_and_every_body_a_row():
