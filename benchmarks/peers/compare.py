@@ -6,7 +6,8 @@
 One data set (MNIST), gaussian kernel, one-hot targets, all test rows, no ridge unless one is given. Every library has
 an environment of its own (`benchmarks.peers.environments`) and every measurement a process of its own, in turn. What
 cannot be installed is listed with the reason; `--checkout NAME=PATH` installs a peer from a checkout. The benchmark
-fails where kernelfit's answer is not that of the other exact solvers.
+fails where kernelfit's answer is not that of the other exact solvers. The record is written after every n, so that an
+interrupted run leaves those before.
 """
 
 from __future__ import annotations
@@ -99,16 +100,6 @@ def main(words: Sequence[str] | None = None) -> None:
         print(f"{name:>22}  {reason}")
     print(HEADING)
     rows: list[dict[str, Any]] = []
-    out_of_race: dict[str, str] = {}
-    for n in sorted({int(n) for n in options.n.split(",")}):
-        problem = load(options.dataset, n, options.n_test, options.gamma, options.ridge)
-        left = [peer for peer in peers if peer.name in interpreters and peer.name not in out_of_race]
-        made = compare(problem, left, interpreters, rounds=options.rounds, limit=options.limit)
-        for row in made:
-            print(line(row), flush=True)
-            if "failed" in row:
-                out_of_race[row["peer"]] = f"failed at n = {n}: {row['failed']}"
-        rows += made
     results = {
         "dataset": options.dataset,
         "gamma": options.gamma,
@@ -118,7 +109,29 @@ def main(words: Sequence[str] | None = None) -> None:
         "versions": {python: environments.versions(Path(python)) for python in set(interpreters.values())},
         "rows": rows,
     }
+    out_of_race: set[str] = set()
+    for n in sorted({int(n) for n in options.n.split(",")}):
+        problem = load(options.dataset, n, options.n_test, options.gamma, options.ridge)
+        left = [peer for peer in peers if peer.name in interpreters and peer.name not in out_of_race]
+        too_slow = [row for peer in left if (row := left_out(peer, n)) is not None]
+        left = [peer for peer in left if left_out(peer, n) is None]
+        made = compare(problem, left, interpreters, rounds=options.rounds, limit=options.limit)
+        for row in [*made, *too_slow]:
+            print(line(row), flush=True)
+            if "failed" in row:
+                out_of_race.add(row["peer"])
+            rows.append(row)
+        if options.out is not None:  # what is measured stays, should the run end before its end
+            harness.finish("benchmarks.peers.compare", words, options.out, results, [])
     harness.finish("benchmarks.peers.compare", words, options.out, results, faults(rows))
+
+
+def left_out(peer: Peer, n: int) -> dict[str, Any] | None:
+    """The row of a peer that is not measured at n, with the reason; None for one that is."""
+    if peer.largest is None or n <= peer.largest:
+        return None
+    reason = f"left out beyond {peer.largest:,} rows: {peer.beyond}"
+    return {"n": n, "peer": peer.name, "about": peer.about, "exact": peer.exact, "failed": reason}
 
 
 def installed(peers: Sequence[Peer], checkouts: dict[str, Path]) -> tuple[dict[str, str], dict[str, str]]:

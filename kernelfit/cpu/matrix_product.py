@@ -21,7 +21,6 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
-from numpy.typing import NDArray
 
 from kernelfit.cpu.blas_threads import pools
 from kernelfit.cpu.jit import njit
@@ -86,14 +85,15 @@ def add_product(
 
 def packed_block() -> tuple[int, int, int]:
     """Addresses of the calling thread's packed rows, packed columns and one tile, each at the start of a line."""
-    block: NDArray[np.uint8] | None = getattr(_THREAD, "block", None)
-    if block is None:
+    places: tuple[int, int, int] | None = getattr(_THREAD, "places", None)
+    if places is None:
         block = _THREAD.block = np.empty(
             (_ROWS + _COLUMNS) * _DEPTH * 8 + HEIGHT * TILE_BYTES + REGISTER, np.uint8
         )
-    start = block.ctypes.data + -block.ctypes.data % REGISTER
-    columns = start + _ROWS * _DEPTH * 8
-    return start, columns, columns + _COLUMNS * _DEPTH * 8
+        start = block.ctypes.data + -block.ctypes.data % REGISTER
+        columns = start + _ROWS * _DEPTH * 8
+        places = _THREAD.places = start, columns, columns + _COLUMNS * _DEPTH * 8
+    return places
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

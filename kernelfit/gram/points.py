@@ -91,6 +91,8 @@ class Points:
     snapped = False
     #: whether `values` are scipy's CSR (`kernelfit.gram.sparse`)
     sparse = False
+    #: the largest magnitude of rows that came as floats
+    _largest = 0.0
     #: some rows of an array that is the user's, with their indices
     _witness: tuple[NDArray[np.intp], NDArray[Any]] | None = None
 
@@ -122,6 +124,7 @@ class Points:
             if values.dtype.itemsize < 4:
                 values = values.astype(np.float64)
             low, high = _range(values, name)
+            self._largest = max(-low, high)
             if scale is None and (like is not None or (low >= 0 and high <= _LARGEST_BYTE)):
                 given = values.dtype
                 values, self.scale = _as_bytes(values, like)
@@ -317,7 +320,7 @@ class Points:
 
     def _length(self) -> float:
         """1, or where squares of the largest row would underflow the power of two just below it."""
-        if self.exact:
+        if self.exact or self._largest * self.scale > 2.0**-_SMALL_EXPONENT:
             return 1.0
         largest = max(
             (

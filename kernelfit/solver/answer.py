@@ -176,9 +176,13 @@ def _require_solution(
 
 def _require_representable(system: System, alpha: Float, targets: Float) -> None:
     """Raise where alpha leaves the range of float64 at the user's scale."""
-    if not np.isfinite(alpha).all():
+    sizes = np.abs(alpha).max(axis=0)  # NaN where one is
+    if not np.isfinite(sizes).all():
         _refuse_overflow(system, targets)
-    small = (np.abs(alpha).max(axis=0) < _TINY) & (targets != 0).any(axis=0)
+    small = sizes < _TINY
+    if not small.any():
+        return
+    small &= (targets != 0).any(axis=0)
     if small.any():
         raise RefinementError(
             f"alpha: vanishes in float64, with Y of {np.abs(targets[:, small]).max():.3g}; rescale Y"

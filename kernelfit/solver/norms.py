@@ -65,9 +65,8 @@ def function_norms(
         with np.errstate(over="ignore", under="ignore"):
             squares = np.where(others < errors, lengths**2, squares)
         errors = np.minimum(others, errors)
-    # A relative error e of the square is one of e / 2 of the norm, where e is small.
-    errors = np.where(np.isfinite(squares), 0.5 * errors, np.inf)
-    norms = np.where(errors < UNRESOLVED, np.sqrt(np.maximum(squares, 0.0)), np.nan)
+    norms = np.empty(len(squares))
+    _resolve(squares, errors, norms)
     return norms, errors
 
 
@@ -115,6 +114,15 @@ def _least_squares(problem: Problem, targets: Float) -> tuple[Float, float]:
         return targets, problem.ridge
     largest = float(problem.weights.max())
     return np.sqrt(problem.weights / largest)[:, None] * targets, problem.ridge / largest
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _resolve(squares: Any, errors: Any, norms: Any) -> None:
+    """The norms of squares (c,), NaN where no digit holds; errors, those of the squares, become those of the norms."""
+    for c in range(len(squares)):
+        # A relative error e of the square is one of e / 2 of the norm, where e is small.
+        errors[c] = 0.5 * errors[c] if np.isfinite(squares[c]) else np.inf
+        norms[c] = np.sqrt(max(squares[c], 0.0)) if errors[c] < UNRESOLVED else np.nan
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

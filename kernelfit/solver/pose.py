@@ -159,7 +159,8 @@ def _posed(
     else:
         given = _given_rows(X, Y, request, resources, notes, sample_weight)
         problem, every = _pose_rows(given, Y, request, resources, backend, notes), given.every
-        problem = replace(problem, column_names=column_names(X))
+        if (names := column_names(X)) is not None:
+            problem = replace(problem, column_names=names)
     problem = within_range(problem, notes)
     columns = problem.targets.shape[1]
     if request.ridges is not None and len(request.ridges) != columns:
@@ -189,6 +190,8 @@ def _posed(
 
 
 def _require_finite_ridges(problem: Problem) -> None:
+    if problem.weights is None:
+        return
     with np.errstate(over="ignore"):
         if np.isfinite(problem.ridges).all():
             return
@@ -294,11 +297,13 @@ def _pose_rows(
     source = KernelGram(found.kernel, rows.points)
     require_symmetric(source, backend)
     notes.extend(source.kernel.remarks())
-    given = replace(given, duplicates=rows.duplicates)
+    if rows.duplicates.groups:
+        given = replace(given, duplicates=rows.duplicates)
     problem = _problem(Y, request, source, given, rows.targets, rows.kept, rows.weights)
-    return replace(
-        problem, conflict=rows.conflict, gamma_choice=found.gamma_choice, ridge_choice=found.ridge_choice
-    )
+    choices = rows.conflict, found.gamma_choice, found.ridge_choice
+    if not any(choices):
+        return problem
+    return replace(problem, conflict=choices[0], gamma_choice=choices[1], ridge_choice=choices[2])
 
 
 def _chosen_ridge(

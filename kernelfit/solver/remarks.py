@@ -64,8 +64,10 @@ def _remark_rounding(problem: Problem, answered: Answer, notes: Notes) -> None:
     if answered.error is None:
         return
     largest = np.abs(problem.targets).max(axis=0)
-    lost = np.divide(answered.error, largest, out=np.zeros_like(largest), where=largest > 0).max(initial=0.0)
-    if lost > _VISIBLE:
+    if (answered.error > _VISIBLE * largest).any():
+        lost = np.divide(answered.error, largest, out=np.zeros_like(largest), where=largest > 0).max()
+        if not lost > _VISIBLE:
+            return
         notes.add(
             f"fitted values and predictions may be off by {lost:.1g} of the largest target, as sums over a large "
             "alpha cancel; give a larger ridge"

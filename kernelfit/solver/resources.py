@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from kernelfit.arguments import bytes_of, integer, path_of
@@ -74,4 +75,10 @@ class Resources:
     @property
     def folder(self) -> Path:
         """Where panels of the disk tier go that no run keeps."""
-        return self.scratch or Path(tempfile.gettempdir())
+        return self.scratch or _folder(tempfile.gettempdir())
+
+
+@lru_cache(maxsize=1)
+def _folder(name: str) -> Path:
+    """The path of that name: to make one takes longer than to ask for it."""
+    return Path(name)

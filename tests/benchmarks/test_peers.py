@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,16 @@ from benchmarks.peers import compare, environments
 from benchmarks.peers.catalogue import PEERS, Peer, chosen
 from benchmarks.peers.models import MODELS
 from benchmarks.peers.models import Problem as Given
+
+ROW = {
+    "n": 45,
+    "peer": "kernelfit",
+    "fit_seconds": 1.0,
+    "predict_seconds": 1.0,
+    "peak_rss_bytes": 1,
+    "test_error": 0.0,
+}
+ROW |= {"backward_error": 0.0, "largest_difference": 0.0}
 
 EXACT_HERE = ("kernelfit", "kernelfit-mixed", "scikit-learn", "scikit-learn-gp", "scipy", "torch")
 
@@ -109,6 +120,34 @@ def test_a_peer_in_a_process_of_its_own_and_one_that_is_not_there(problem: compa
         assert row["peak_rss_bytes"] > 30_000_000
     assert "No module named 'jax'" in absent["failed"]
     assert compare.faults([ours, theirs, absent]) == []
+
+
+def test_a_peer_that_takes_too_long_is_left_out_with_the_reason() -> None:
+    slow = next(peer for peer in PEERS if peer.largest is not None)
+    assert slow.largest is not None
+    assert compare.left_out(slow, slow.largest) is None
+    row = compare.left_out(slow, slow.largest + 1)
+    assert row is not None
+    assert row["failed"].startswith(f"left out beyond {slow.largest:,} rows: ")
+    assert compare.faults([row]) == []
+    assert all(bool(peer.beyond) == (peer.largest is not None) for peer in PEERS)
+
+
+def test_what_was_measured_stays_where_a_run_is_interrupted(
+    problem: compare.Problem, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def load(dataset: str, n: int, *_: Any) -> compare.Problem:
+        if n > 45:
+            raise KeyboardInterrupt
+        return problem
+
+    monkeypatch.setattr(compare, "load", load)
+    monkeypatch.setattr(compare, "compare", lambda *_, **__: [ROW])
+    monkeypatch.setattr(compare.gemm_rate, "measure", lambda: 1e11)
+    out = tmp_path / "peers.json"
+    with pytest.raises(KeyboardInterrupt):
+        compare.main(["--n", "45,90", "--peers", "kernelfit", "--out", str(out)])
+    assert [row["n"] for row in json.loads(out.read_text())["rows"]] == [45]
 
 
 @pytest.mark.parametrize(
