@@ -95,7 +95,8 @@ engine_option = click.option(
     type=click.Choice(get_args(EngineName)),
     default="process",
     show_default=True,
-    help="dask: the workers of a cluster, or as many as --threads that are started here.",
+    help="dask: the workers of a cluster, or as many as --threads that are started here; docs/cluster.md has SLURM, "
+    "Kubernetes and TLS.",
 )
 scheduler_option = click.option(
     "--scheduler",

@@ -53,6 +53,14 @@ class Engine:
     def is_cluster(self) -> bool:
         return self.name == "dask"
 
+    def require_host(self, device: Any) -> None:
+        """Raise `InputError` for a device beside a cluster, whose workers compute on their CPUs."""
+        if self.is_cluster and device not in ("auto", "cpu"):
+            raise InputError(
+                f"device: got {shown(device)} beside engine='dask', whose workers compute on their CPUs, expected auto "
+                "or cpu; take engine='process' for the GPUs of this machine"
+            )
+
 
 class Cluster:
     """A client of Dask with what was opened for it: a local cluster, or nothing where the user's client is used."""

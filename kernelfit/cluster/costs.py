@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kernelfit.cluster.deal import Deal
-from kernelfit.cluster.factor import ROWS_AT_ONCE
+from kernelfit.cluster.deal import AT_ONCE, Deal
 from kernelfit.cpu.memory import INTERPRETER
 from kernelfit.errors import PlanError
 from kernelfit.gram.costs import Costs
@@ -35,11 +34,13 @@ class ShareCosts:
         size, layout = costs.bytes_number, costs.layout
         workspace = threads * min(MAX_STRIP, costs.n) * (layout.width * 16 + costs.d * 8)
         vectors = 6 * costs.n * max(costs.n_rhs, 2) * 8
+        # Of a K that is stored, and sent, a few panels are there at a time.
+        sent = 0 if costs.d else sum(map(deal.height, deal.rows(share))) * layout.width * size
         return cls(
             INTERPRETER + costs.bytes_points + workspace + layout.width * costs.d * 8 + vectors,
-            ROWS_AT_ONCE * layout.width * costs.n * size,
+            AT_ONCE * layout.width * costs.n * size + (AT_ONCE + 2) * sent,
             deal.elements(share) * size,
-            deal.received(share) * size,
+            (deal.received(share) + (0 if costs.d else deal.elements(share))) * size,
         )
 
     @property

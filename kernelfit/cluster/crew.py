@@ -19,10 +19,10 @@ from typing import Any, TypeVar
 
 from kernelfit.cluster import tasks
 from kernelfit.cluster.connect import Cluster
-from kernelfit.cluster.share import ShareLost
+from kernelfit.cluster.sent_gram import ShareLost, blocks_of
 from kernelfit.cluster.tasks import Setup
+from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import ClusterError, KernelfitError
-from kernelfit.gram.protocol import GramSource
 from kernelfit.progress import Notes
 
 Result = TypeVar("Result")
@@ -42,10 +42,11 @@ class WorkerLost(ClusterError):
 
 
 class Crew:
-    """Shares of one run on the workers of a cluster.
+    """Shares of one run on the workers of a cluster, none where tasks of any worker are all that there is to do.
 
     Attributes
     ----------
+    source : the source of K, or what else every task of any worker is given
     addresses : the worker of each share
     setup : how shares are opened; `on_disk` tells for each whether its blocks are read from a file
     run : what tells the shares of this factor from others on the same workers
@@ -54,13 +55,15 @@ class Crew:
     def __init__(
         self,
         cluster: Cluster,
-        source: GramSource,
+        source: Any,
         setup: Setup,
         addresses: Sequence[str],
         on_disk: Sequence[bool],
         notes: Notes,
+        backend: CpuBackend,
     ) -> None:
         self.cluster, self.setup, self._source, self._notes = cluster, setup, source, notes
+        self._backend = backend
         self.addresses, self.on_disk = list(addresses), list(on_disk)
         self.run = uuid.uuid4().hex[:8]
         #: shares that were opened again, whose steps are to be taken again
@@ -107,9 +110,32 @@ class Crew:
         (sent,) = self._guarded(lambda: self.client.scatter([data], workers=where, hash=False))
         return sent
 
+    def send_gram(self, j: int, shares: Iterable[int]) -> dict[int, Any]:
+        """For each of the shares a future after which it has its blocks of panel j of a K that is stored here.
+
+        Empty where workers form K themselves.
+        """
+        source, deal, layout = self._source, self.setup.deal, self.setup.deal.layout
+        if not self.setup.sent:
+            return {}
+        wanted = {p: {i: deal.span(i) for i in deal.rows(p) if i >= j} for p in shares}
+        blocks: dict[int, Any] = {}
+        with self._backend as backend:
+            columns = source.columns(layout.start(j), layout.stop(j), backend)
+
+            def read(p: int) -> None:
+                blocks[p] = blocks_of(columns, wanted[p], layout.stop(j) - layout.start(j), self.setup.dtype)
+
+            backend.run(read, [p for p, spans in wanted.items() if spans])
+        return {
+            p: self.on_share(tasks.take_gram, p, j, self.send_to(p, blocks[p]), priority=5) for p in blocks
+        }
+
     @property
     def source(self) -> Any:
-        """A future of K's source, which all workers have."""
+        """A future of K's source, which all workers have; None where K is stored and sent block by block."""
+        if self.setup.sent:
+            return None
         if not self._has(self._scattered):
             self._scattered = self.send(self._source)
         return self._scattered
@@ -142,8 +168,8 @@ class Crew:
             if done:
                 return done
 
-    def results(self, futures: Sequence[Any], after_each: Callable[[], None] | None = None) -> list[Any]:
-        """What all the futures give, in their order; `after_each` is called for every one that is done."""
+    def wait(self, futures: Sequence[Any], after_each: Callable[[], None] | None = None) -> None:
+        """Return when all are done; `after_each` is called for every one."""
         waiting = set(futures)
         while waiting:
             done = self.settle(waiting)
@@ -151,6 +177,10 @@ class Crew:
             if after_each is not None:
                 for _ in done:
                     after_each()
+
+    def results(self, futures: Sequence[Any], after_each: Callable[[], None] | None = None) -> list[Any]:
+        """What all the futures give, in their order; `after_each` is called for every one that is done."""
+        self.wait(futures, after_each)
         patience = _LOOK
         while True:
             try:

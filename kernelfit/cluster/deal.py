@@ -15,6 +15,9 @@ from functools import cached_property
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.typing import Span
 
+#: block rows that are on their way or in use at a time: one that is used, one that has come, one that is being finished
+AT_ONCE = 3
+
 
 @dataclass(frozen=True)
 class Deal:

@@ -3,6 +3,7 @@
     block-row j     on its owner; after row j - 1 has come and step j - 2 of the owner is done
     receive j, p    the row in the memory of worker p, from the owner or from a worker that has received it
     advance j, p    step j of share p; after receive j, p and advance j - 1, p
+    take-gram j, p  blocks of panel j of a K that is stored, before whatever reads them
 
 About nt (2 P + 1) tasks. Each worker receives every block row of L that it does not own once: n^2/2 numbers.
 """
@@ -15,11 +16,10 @@ from typing import Any
 
 from kernelfit.cluster import tasks
 from kernelfit.cluster.crew import Crew
+from kernelfit.cluster.deal import AT_ONCE
 from kernelfit.cluster.share import Report
 from kernelfit.progress import Advance
 
-#: block rows that are on their way or in use at a time: one that is used, one that has come, one that is being finished
-ROWS_AT_ONCE = 3
 # Dask runs the larger first.
 _RECEIVE, _BLOCK_ROW, _ADVANCE = 3, 2, 1
 
@@ -52,19 +52,21 @@ class Factorisation:
         rows: dict[int, Any] = {}
         received: dict[tuple[int, int], Any] = {}
         steps: dict[tuple[int, int], Any] = {}
+        grams: dict[tuple[int, int], Any] = {}
         submitted = first
         try:
             for j in range(first, count):
-                while submitted < min(count, j + ROWS_AT_ONCE):
-                    self._submit(submitted, rows, received, steps)
+                while submitted < min(count, j + AT_ONCE):
+                    self._submit(submitted, rows, received, steps, grams)
                     submitted += 1
                 self._take(j, steps)
                 rows.pop(j - 1, None)
                 for p in range(self._deal.shares):
                     received.pop((j - 1, p), None)
                     steps.pop((j - 2, p), None)
+                    grams.pop((j - 2, p), None)
         finally:
-            crew.forget([*rows.values(), *received.values(), *steps.values()])
+            crew.forget([*rows.values(), *received.values(), *steps.values(), *grams.values()])
 
     def _submit(
         self,
@@ -72,14 +74,18 @@ class Factorisation:
         rows: dict[int, Any],
         received: dict[tuple[int, int], Any],
         steps: dict[tuple[int, int], Any],
+        grams: dict[tuple[int, int], Any],
     ) -> None:
         """Row j, and step j of the shares that have not done it."""
         crew, owner = self._crew, self._deal.owner(j)
         above = received.get((j - 1, owner), rows.get(j - 1))
-        before = [steps[j - 2, owner]] if (j - 2, owner) in steps else []
-        rows[j] = crew.on_share(tasks.block_row, owner, j, above, *before, priority=_BLOCK_ROW)
         following = self._deal.owner(j + 1) if j + 1 < self._deal.layout.count else owner
         behind = [p for p in range(self._deal.shares) if self._done[p] <= j]
+        for p, taken in crew.send_gram(j, {owner, following, *behind}).items():
+            grams[j, p] = taken
+        before = [steps[j - 2, owner]] if (j - 2, owner) in steps else []
+        before += [grams[k, owner] for k in (j - 1, j) if (k, owner) in grams]
+        rows[j] = crew.on_share(tasks.block_row, owner, j, above, *before, priority=_BLOCK_ROW)
         wanting = {p for p in behind if self._last[p] > j} | {following}
         for sender, p in self._deal.receivers(j, wanting):
             row = received.get((j, sender), rows[j])
@@ -87,6 +93,7 @@ class Factorisation:
         for p in behind:
             if p in wanting or p == owner:
                 before = [steps[j - 1, p]] if (j - 1, p) in steps else []
+                before += [grams[j, p]] if (j, p) in grams else []
                 row = received.get((j, p), rows[j])
                 steps[j, p] = crew.on_share(tasks.advance, p, j, row, *before, priority=_ADVANCE)
 

@@ -21,18 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit.cluster.deal import Deal
+from kernelfit.cluster.sent_gram import ShareLost
 from kernelfit.cluster.tiles import BlockRow, Tiles
 from kernelfit.cpu import blas
 from kernelfit.cpu.pool import CpuBackend
-from kernelfit.errors import KernelfitError
 from kernelfit.gram.layout import DIAGONAL_STRIP, MAX_STRIP
 from kernelfit.gram.protocol import GramSource
 from kernelfit.linalg.cholesky import factor_diagonal
 from kernelfit.typing import Float, Span
-
-
-class ShareLost(KernelfitError):
-    """A worker does not have what it is asked for, as it was started anew or has not come so far."""
 
 
 @dataclass

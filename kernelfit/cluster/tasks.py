@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit.cluster.deal import Deal
-from kernelfit.cluster.share import Report, Share, ShareLost
+from kernelfit.cluster.sent_gram import SentGram, ShareLost
+from kernelfit.cluster.share import Report, Share
 from kernelfit.cluster.tiles import BlockRow, DiskTiles, RamTiles, Tiles
 from kernelfit.cpu import blas
 from kernelfit.cpu.memory import available_memory, free_disk
@@ -46,6 +47,7 @@ class Setup:
     on_disk : whether blocks are read from a file, not from memory
     factor : the file of a run that all workers see, with the offsets of its panels; None without a run
     finished : panels that are in it already
+    sent : whether K is stored, and its blocks are sent to the workers, which form it from rows otherwise
     """
 
     deal: Deal
@@ -54,6 +56,7 @@ class Setup:
     on_disk: bool = False
     factor: tuple[Path, tuple[int, ...]] | None = None
     finished: int = 0
+    sent: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,9 +112,10 @@ def sees(path: Path) -> bool:
     return path.is_file()
 
 
-def open_share(run: str, index: int, setup: Setup, source: GramSource) -> int:
+def open_share(run: str, index: int, setup: Setup, source: GramSource | None) -> int:
     """Make the share, with the finished panels of a run in it."""
     worker = _worker()
+    source = source or SentGram(setup.deal.layout)
     if source.kernel is not None:
         source.kernel.compile()
     backend = CpuBackend(worker.state.nthreads)
@@ -149,6 +153,12 @@ def close_shares(run: str, dask_worker: Any = None) -> None:
     shares = vars(dask_worker).get(_SHARES, {})
     for key in [key for key in shares if key[0] == run]:
         shares.pop(key).close()
+
+
+def take_gram(run: str, index: int, j: int, blocks: dict[int, NDArray[Any]]) -> None:
+    """Blocks of panel j of a stored K."""
+    sent: Any = _share(run, index).source
+    sent.put(j, blocks)
 
 
 def block_row(run: str, index: int, j: int, above: BlockRow | None, *after: Any) -> BlockRow:
@@ -212,6 +222,11 @@ def partial_product(
     """What these panels of K give of K V, on any worker."""
     with CpuBackend(_worker().state.nthreads) as backend:
         return symmetric_product(source, layout, vectors, backend, with_norm=with_norm, panels=panels)
+
+
+def threads_of_worker() -> int:
+    """Of the worker that this task runs on."""
+    return int(_worker().state.nthreads)
 
 
 def _worker() -> Any:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit.arguments import bytes_of
+from kernelfit.cluster.connect import Engine
 from kernelfit.cpu.memory import available_memory
 from kernelfit.datasets import Dataset, training_targets
 from kernelfit.device.choose import open_device
@@ -318,8 +319,12 @@ def _grams(
     """The sums, on the device where there is one, else on the CPU if the solve that follows them fits there."""
     given = bytes_of(solver.memory)
     memory = available_memory() if given is None else given
-    device = open_device(solver.device, len(rows), note, bytes_of(solver.device_memory, "device_memory"))
-    if device is None:
+    engine = Engine.of(solver.engine, solver.scheduler)
+    engine.require_host(solver.device)
+    device = None
+    if not engine.is_cluster:
+        device = open_device(solver.device, len(rows), note, bytes_of(solver.device_memory, "device_memory"))
+    if device is None and not engine.is_cluster:
         require_solvable(
             feature,
             len(rows),
@@ -345,5 +350,6 @@ def _grams(
         remember=checkpoint.remember,
         resume_hint=checkpoint.remedy,
         device=device or "cpu",
+        engine=engine,
         progress=progress,
     )

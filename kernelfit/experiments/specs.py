@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kernelfit import datasets
-from kernelfit.arguments import bytes_of, choice, finite, flag, integer
+from kernelfit.arguments import bytes_of, choice, finite, flag, integer, shown
 from kernelfit.cluster.connect import Engine
 from kernelfit.datasets import Dataset
 from kernelfit.datasets.corruptions import CORRUPTIONS, corrupt
@@ -319,6 +319,11 @@ class SolverSettings:
             integer("threads", self.threads, 1)
         check_device(self.device)
         Engine.of(self.engine, self.scheduler)
+        if not (self.scheduler is None or isinstance(self.scheduler, (str, Path))):
+            raise InputError(
+                f"scheduler: got {shown(self.scheduler)}, expected an address or a scheduler file, as an experiment is "
+                "stored as text; give client.scheduler.address"
+            )
         Method.of(self.solver, self.tolerance)
 
     @property

@@ -28,7 +28,7 @@ from kernelfit.gram.precision import precision_of
 from kernelfit.gram.protocol import GramSource
 from kernelfit.linalg.cholesky import Pivots, weak_threshold
 from kernelfit.linalg.condition import inverse_norm_of
-from kernelfit.linalg.product import Product
+from kernelfit.linalg.product import Product, symmetric_product
 from kernelfit.progress import Notes, Progress, Silent
 from kernelfit.runs.folder import Run, make_folder, remove_if_empty
 from kernelfit.solver.predict import predict
@@ -88,14 +88,20 @@ class ClusterSystem:
         run, layout = self.run, self.plan.layout
         dtype = precision_of(self.plan.precision).factor
         placement = self._placement
-        setup = Setup(placement.deal, dtype, self.problem.shift)
+        setup = Setup(placement.deal, dtype, self.problem.shift, sent=self.problem.points is None)
         finished = 0
         if run is not None:
             finished = run.finished
             setup = replace(setup, factor=run.factor_file(), finished=finished)
             self.seconds = dict(zip(("gram", "factor"), run.seconds, strict=True))
         self._crew = Crew(
-            self._cluster, self.problem.source, setup, placement.addresses, placement.on_disk, self._notes
+            self._cluster,
+            self.problem.source,
+            setup,
+            placement.addresses,
+            placement.on_disk,
+            self._notes,
+            self.backend,
         )
         record = _Record(self, after_panel)
         try:
@@ -110,6 +116,8 @@ class ClusterSystem:
         self.seconds["gram"] += gram
         self.seconds["factor"] += factor
         size = dtype.itemsize
+        if self.problem.points is None:
+            self.traffic["received"] += layout.elements * size
         self.traffic["received"] += sum(map(placement.deal.received, range(placement.deal.shares))) * size
         if run is not None:
             self.traffic["factor_written"] += layout.elements * size
@@ -127,6 +135,10 @@ class ClusterSystem:
         self, vectors: Float, progress: Progress, name: str, *, with_norm: bool = False, fresh: bool = True
     ) -> Product:
         layout, source = self.plan.layout, self.problem.source
+        if source.points is None:  # K is here alone
+            return symmetric_product(
+                source, layout, vectors, self.backend, with_norm=with_norm, progress=progress, name=name
+            )
         flops = layout.n * (layout.n + 1) / 2.0 * (source.flops_per_entry + 4.0 * vectors.shape[1])
         # Dealt out like cards: a panel costs as many tiles as there are rows below it.
         parts = max(1, min(layout.count, _PARTS * self._placement.deal.shares))
@@ -307,11 +319,6 @@ def place_on_cluster(
 
 def require_supported(problem: Problem) -> None:
     """Raise `InputError` for what the workers cannot compute by themselves."""
-    if problem.points is None:
-        raise InputError(
-            "engine: got dask for a Gram matrix that is stored, expected rows and a kernel, from which workers form "
-            "their part of it; take engine='process'"
-        )
     if problem.numbers.tensor_cores:
         raise InputError(
             f"precision: got {problem.precision} beside engine='dask', expected float64, float32 or mixed"

@@ -122,8 +122,7 @@ def _on_cluster(
 ) -> ClusterSystem:
     """The cluster, and the run, are closed where this fails."""
     require_supported(problem)
-    if resources.device not in ("auto", "cpu"):
-        notes.add("device: ignored, as the workers of a cluster compute on their CPUs")
+    resources.engine.require_host(resources.device)
     if resources.memory is not None and resources.engine.scheduler is not None:
         notes.add("memory: ignored, as the workers of a cluster that runs have limits of their own")
 

@@ -82,7 +82,7 @@ class ByteProducts:
 class ByteProductsByFloat:
     """The same bits on any CPU: SGEMM of bytes, so few features at a time that nothing is rounded."""
 
-    height = 1_008
+    height = ByteProducts.height
 
     def __init__(self, columns: Sequence[NDArray[np.uint8]], step: float) -> None:
         self._columns, self._factor = columns, step * step
@@ -101,6 +101,11 @@ class ByteProductsByFloat:
                 total += product
             total *= self._factor
             out += total
+
+
+def tile_height(step: float) -> int:
+    """Rows of a tile of features in units of `step`, 0 for floats, on any CPU."""
+    return ByteProducts.height if step else FloatProducts.height
 
 
 def block_products(columns: Sequence[NDArray[Any]], step: float, backend: CpuBackend) -> BlockProducts:

@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from kernelfit.arguments import integer
+from kernelfit.cluster.connect import Cluster, Engine, connect
+from kernelfit.cpu.memory import available_memory
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device.choose import open_device
 from kernelfit.device.protocol import Device
@@ -29,6 +31,7 @@ from kernelfit.kernels.base import Kernel
 from kernelfit.progress import Progress, ProgressLike, as_progress
 from kernelfit.streaming import gram_file
 from kernelfit.streaming.checkpoint import Checkpoint, identity
+from kernelfit.streaming.cluster_sums import ClusterSums
 from kernelfit.streaming.device_sums import DeviceSums
 from kernelfit.streaming.gram_file import StoredSums, SumsRecord
 from kernelfit.streaming.host_sums import HostSums
@@ -124,6 +127,7 @@ def feature_gram(
     remember: Mapping[str, Any] | None = None,
     resume_hint: str = "resume with the same checkpoint",
     device: str | Device = "cpu",
+    engine: Engine | None = None,
     progress: ProgressLike = None,
 ) -> FeatureGram:
     """K and K_test of the fitted `net`, block of filters by block; `GramPlan` says what is needed.
@@ -144,6 +148,7 @@ def feature_gram(
     remember : JSON to store in the checkpoint, for whoever resumes it
     resume_hint : how to do so, in the words that somebody reads who stops the work (SIGINT, SIGTERM)
     device : "cpu", "cuda", "cuda:1", ..., "auto", or an open device, which the result then owns
+    engine : a cluster whose workers compute and multiply the features; K is summed here
 
     Raises
     ------
@@ -160,6 +165,7 @@ def feature_gram(
             integer(name, value, 1)
     features = _pass(net, train, test, as_progress(progress))
     opened = open_device(device, len(features.train), features.progress.note)
+    cluster = None
     try:
         sizes = _sizes(features, np.dtype(dtype), panel_width, on_device=opened is not None)
         path = None if checkpoint is None else Path(checkpoint).absolute()
@@ -182,11 +188,17 @@ def feature_gram(
                 remember or {},
                 resume_hint,
             )
-        return _Job(features, sizes, plan, stored, folder).run(opened)
+        if engine is not None and engine.is_cluster:
+            threads, note = CpuBackend(net.threads).threads, features.progress.note
+            cluster = connect(engine, threads, memory or available_memory(), folder, note)
+        return _Job(features, sizes, plan, stored, folder, cluster).run(opened)
     except BaseException:
         if opened is not None:
             opened.close()
         raise
+    finally:
+        if cluster is not None:
+            cluster.close()
 
 
 def _pass(net: StreamingFeatures, train: ArrayLike, test: ArrayLike, progress: Progress) -> FeaturePass:
@@ -215,6 +227,7 @@ class _Job:
     plan: GramPlan
     checkpoint: Checkpoint | None
     folder: Path
+    cluster: Cluster | None = None
 
     def run(self, device: Device | None) -> FeatureGram:
         """Resume what is stored, add what is missing, and leave K where it is to be."""
@@ -238,7 +251,9 @@ class _Job:
     def _sums(self, device: Device | None, stored: StoredSums | None) -> Sums:
         tests = len(self.features.test)
         sums: Sums
-        if device is None:
+        if self.cluster is not None:
+            sums = ClusterSums(self.cluster, self.sizes.layout, tests, self.sizes.dtype)
+        elif device is None:
             sums = HostSums.zeros(self.sizes.layout, tests, self.sizes.dtype)
         else:
             sums = DeviceSums(device, self.sizes.layout, tests, self.sizes.dtype)

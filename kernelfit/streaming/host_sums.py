@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from kernelfit.gram.source import PanelGram
 from kernelfit.streaming.block_products import add_sq_norms, block_products
 from kernelfit.streaming.plan import filters_per_block
 from kernelfit.streaming.sums import FeaturePass
-from kernelfit.typing import Float
+from kernelfit.typing import Float, Span
 
 # Rows of one task.
 _SQUARED_ROWS = 256
@@ -78,7 +79,7 @@ class HostSums:
     def release(self) -> None:
         self._panels = []
 
-    def add(self, features: FeaturePass) -> None:
+    def add(self, features: FeaturePass, part: slice = slice(None)) -> None:
         net, layout, seconds = features.net, self._layout, features.seconds
         sets = (features.train, features.test)
         if len(features.train) != layout.n:
@@ -91,7 +92,7 @@ class HostSums:
             )
         per_block = features.per_block or filters_per_block(net, *map(len, sets))
         memory = [_BlockMemory(len(rows), per_block * net.features_per_filter, net.step_) for rows in sets]
-        left = net.n_filters - features.first_filter
+        left = features.stop - features.first_filter
         share = net.flops_per_image / net.n_filters
         pairs = layout.n * (layout.n + 1) / 2 + float(layout.n) * len(features.test)
         flops = 2.0 * pairs * left * net.features_per_filter
@@ -110,7 +111,7 @@ class HostSums:
                     computed(share * (stop - start) * len(rows))
                     blocks.append(block)
                 computed_at = time.perf_counter()
-                multiply(blocks, net.step_, layout, self._panels, self._cross, backend, multiplied)
+                multiply(blocks, net.step_, layout, self._panels, self._cross, backend, multiplied, part)
                 add_squares(blocks[1], net.step_, self._test_sq_norms, backend)
                 seconds.features += computed_at - began
                 seconds.gram += time.perf_counter() - computed_at
@@ -129,6 +130,39 @@ class _BlockMemory:
         return self._values[: self._rows * columns].reshape(self._rows, columns)
 
 
+@dataclass(frozen=True)
+class Tile:
+    """Rows of K's panel `panel`, or of as many columns of the test rows' kernel, up to `width` of its columns."""
+
+    panel: int
+    rows: Span
+    width: int
+    of_tests: bool
+
+    def of(self, layout: PanelLayout, panels: Sequence[NDArray[Any]], cross: NDArray[Any]) -> NDArray[Any]:
+        """Its entries, to be written."""
+        first, (top, bottom) = layout.start(self.panel), self.rows
+        if self.of_tests:
+            return cross[top:bottom, first : first + self.width]
+        return panels[self.panel][top - first : bottom - first, : self.width]
+
+
+def tiles_of(layout: PanelLayout, tests: int, height: int, *, train: bool = True) -> list[Tile]:
+    """Tiles of panels, if these are wanted, and of the test rows' kernel, each the work of one thread: those of tall
+    panels first, so that threads finish together."""
+    tiles: list[Tile] = []
+    for j in range(layout.count if train else 0):
+        first, last = layout.start(j), layout.stop(j)
+        for top in range(first, layout.n, height):
+            bottom = min(top + height, layout.n)
+            # Rows inside the panel's top square reach their own diagonal only.
+            tiles.append(Tile(j, (top, bottom), min(last, bottom) - first, False))
+    for j in range(layout.count):
+        width = layout.stop(j) - layout.start(j)
+        tiles += [Tile(j, (top, min(top + height, tests)), width, True) for top in range(0, tests, height)]
+    return tiles
+
+
 def multiply(
     blocks: Sequence[NDArray[Any]],
     step: float,
@@ -137,32 +171,23 @@ def multiply(
     cross: NDArray[Any],
     backend: CpuBackend,
     advance: Callable[[float], None],
+    part: slice = slice(None),
 ) -> None:
     """Add the products of one block's features (of training rows, of test rows) to panels, if any, and cross.
 
-    A task is a tile, those of tall panels first: threads finish together.
+    `part` takes some of the tiles alone.
     """
     z, z_test = blocks
     spans = [slice(layout.start(j), layout.stop(j)) for j in range(layout.count)]
     products = block_products([z[span] for span in spans], step, backend)
-    tiles: list[tuple[NDArray[Any], NDArray[Any], int]] = []
-    for j, span in enumerate(spans[: len(panels)]):
-        for top in range(span.start, layout.n, products.height):
-            bottom = min(top + products.height, layout.n)
-            # Rows inside the panel's top square reach their own diagonal only.
-            width = min(span.stop, bottom) - span.start
-            tiles.append((panels[j][top - span.start : bottom - span.start, :width], z[top:bottom], j))
-    for j, span in enumerate(spans):
-        for top in range(0, len(z_test), products.height):
-            rows = slice(top, top + products.height)
-            tiles.append((cross[rows, span], z_test[rows], j))
 
-    def task(tile: tuple[NDArray[Any], NDArray[Any], int]) -> None:
-        out, rows, panel = tile
-        products.add(rows, panel, out, backend)
+    def task(tile: Tile) -> None:
+        out = tile.of(layout, panels, cross)
+        rows = (z_test if tile.of_tests else z)[slice(*tile.rows)]
+        products.add(rows, tile.panel, out, backend)
         advance(2.0 * out.size * rows.shape[1])
 
-    backend.run(task, tiles)
+    backend.run(task, tiles_of(layout, len(z_test), products.height, train=len(panels) > 0)[part])
 
 
 def add_squares(z: NDArray[Any], step: float, sq_norms: Float, backend: CpuBackend) -> None:

@@ -31,7 +31,7 @@ class FeaturePass:
     ----------
     net : fitted
     train, test : (n, d), (m, d) rows as `net.filter_block` takes them; m may be 0
-    first_filter : where the pass begins
+    first_filter, stop_filter : where the pass begins, and ends; None for the last filter
     per_block : filters at a time; None for what `kernelfit.streaming.plan.filters_per_block` says, or on a device for
         what fits there
     on_block : called after each block with the number of filters done, when the sums are consistent
@@ -46,14 +46,20 @@ class FeaturePass:
     on_block: Callable[[int], None] | None = None
     seconds: Seconds = field(default_factory=Seconds)
     progress: Progress = field(default_factory=Silent)
+    stop_filter: int | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.first_filter <= self.net.n_filters:
             raise InputError(f"first_filter: got {self.first_filter}, expected 0 to {self.net.n_filters}")
 
+    @property
+    def stop(self) -> int:
+        """One past the last filter of the pass."""
+        return self.net.n_filters if self.stop_filter is None else self.stop_filter
+
     def blocks(self, per_block: int) -> list[tuple[int, int]]:
         """The filters of each block."""
-        count = self.net.n_filters
+        count = self.stop
         return [(a, min(a + per_block, count)) for a in range(self.first_filter, count, per_block)]
 
     def finished(self, stop: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,8 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import kernelfit
+from kernelfit.cli import root
 from kernelfit.cluster.connect import Cluster
 from kernelfit.cluster.costs import ShareCosts
 from kernelfit.cluster.deal import Deal
@@ -92,6 +95,23 @@ def test_many_right_hand_sides_do_not_travel_through_the_scheduler(
     there.close()
 
 
+@pytest.mark.parametrize("precision", ["float64", "mixed"])
+def test_a_stored_gram_is_sent_to_the_workers_block_by_block(
+    rng: np.random.Generator, client: Any, tmp_path: Path, precision: str
+) -> None:
+    X, Y = problem(rng)
+    K = np.exp(-0.3 * np.abs(X[:, None] - X).sum(axis=2))
+    arguments = {"kernel": "precomputed", "panel_width": 48, "precision": precision}
+    whole = kernelfit.solve(K, Y, **arguments)
+    there = kernelfit.solve(K, Y, engine="dask", scheduler=client, run_dir=tmp_path / "run", **arguments)
+    assert np.abs(there.alpha - whole.alpha).max() <= 1e-12 * np.abs(whole.alpha).max()
+    assert there.certificate.backward_error < 1e-14
+    np.testing.assert_allclose(there.leave_one_out(), whole.leave_one_out(), rtol=1e-3)
+    np.testing.assert_allclose(there.predict(K[:3]), Y[:3], atol=1e-9)
+    there.close()
+    assert kernelfit.check(tmp_path / "run", gram=K).problems == []
+
+
 def test_predictions_of_many_rows_are_made_by_the_workers(
     rng: np.random.Generator, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,8 +150,6 @@ def test_not_positive_definite(rng: np.random.Generator, client: Any) -> None:
 
 def test_what_a_cluster_cannot_do_is_one_line(rng: np.random.Generator, client: Any) -> None:
     X, Y = problem(rng, 40)
-    with pytest.raises(InputError, match="engine: got dask for a Gram matrix that is stored"):
-        kernelfit.solve(X @ X.T + np.eye(40), Y, kernel="precomputed", engine="dask", scheduler=client)
     with pytest.raises(InputError, match="engine: got 'spark', expected process or dask"):
         kernelfit.solve(X, Y, engine="spark")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="scheduler: got one for the engine process"):
@@ -226,6 +244,24 @@ def test_what_a_lost_worker_had_is_computed_again(
         solution.close()
 
 
+def test_a_stored_gram_is_sent_again_to_whoever_stands_in_for_a_lost_worker(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kernelfit.cluster.crew._RESTART", 0.0)
+    monkeypatch.setattr("kernelfit.cluster.crew._LOOK", 0.1)
+    X, Y = problem(rng)
+    K = np.exp(-0.3 * np.abs(X[:, None] - X).sum(axis=2))
+    arguments = {"kernel": "precomputed", "panel_width": 64, "condition": False}
+    with local_cluster(2) as cluster, distributed.Client(cluster, set_as_default=False) as client:
+        there = kernelfit.solve(
+            K, Y, engine="dask", scheduler=client, progress=Closing(cluster, "factor"), **arguments
+        )
+        assert len(there.notes) == 1
+        whole = kernelfit.solve(K, Y, **arguments)
+        assert np.abs(there.alpha - whole.alpha).max() <= 1e-12 * np.abs(whole.alpha).max()
+        there.close()
+
+
 def test_other_versions_and_too_little_memory_are_told_before_anything_is_sent(
     rng: np.random.Generator, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -306,3 +342,29 @@ def test_a_slow_worker_gets_fewer_rows(
     assert np.abs(there.alpha - whole.alpha).max() <= 1e-12 * np.abs(whole.alpha).max()
     assert len(there.notes) == 1
     there.close()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "study labels --dataset digits --n 120 --n-test 50 --levels 0,1",
+        "fit digits --n 120 --n-test 50 --rows 60 --no-baselines --kernels gaussian",
+    ],
+)
+def test_commands_solve_on_the_cluster(client: Any, tmp_path: Path, words: str) -> None:
+    records = []
+    for where in ("", f" --engine dask --scheduler {client.scheduler.address}"):
+        file = tmp_path / "record.json"
+        done = CliRunner().invoke(
+            root, [*f"{words}{where} --json".split(), str(file)], catch_exceptions=False
+        )
+        assert done.exit_code == 0, done.output
+        records.append(json.loads(file.read_text()))
+    here, there = records
+    if words.startswith("study"):
+        assert [trial["test_error"] for trial in there["trials"]] == [
+            trial["test_error"] for trial in here["trials"]
+        ]
+    else:
+        assert there["test_error"] == here["test_error"]
+        assert "dask, 3 workers" in json.dumps(there)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from kernelfit.cluster.deal import Deal
-from kernelfit.cluster.share import Share, ShareLost
+from kernelfit.cluster.sent_gram import SentGram, ShareLost
+from kernelfit.cluster.share import Share
 from kernelfit.cluster.tiles import DiskTiles, RamTiles
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import NotPositiveDefiniteError
@@ -187,3 +188,17 @@ def test_a_pivot_that_is_not_positive_names_its_row(rng: np.random.Generator) ->
     with pytest.raises(NotPositiveDefiniteError) as caught:
         factorise(shares)
     assert 0 < caught.value.row < 100
+
+
+def test_blocks_of_a_stored_gram_are_forgotten_when_their_steps_are_done(backend: CpuBackend) -> None:
+    layout = PanelLayout(100, 20)
+    gram = SentGram(layout)
+    for j in range(5):
+        gram.put(j, {4: np.full((20, 20), float(j))})
+    out = np.empty((5, 20))
+    gram.columns(80, 100, backend).fill(85, 90, out)
+    assert (out == 4.0).all()
+    gram.columns(20, 40, backend).fill(85, 90, out)
+    assert (out == 1.0).all()
+    with pytest.raises(ShareLost, match="its block row 4 was not sent"):
+        gram.columns(0, 20, backend).fill(85, 90, out)
