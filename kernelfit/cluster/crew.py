@@ -107,7 +107,10 @@ class Crew:
     def send_to(self, share: int, data: Any) -> Any:
         """The same for the worker of one share: what is large does not travel with its task through the scheduler."""
         where = [self.addresses[share]]
-        (sent,) = self._guarded(lambda: self.client.scatter([data], workers=where, hash=False))
+        try:
+            (sent,) = self._guarded(lambda: self.client.scatter([data], workers=where, hash=False))
+        except KeyError:  # Dask's, for a worker that it no longer knows
+            raise WorkerLost(f"workers: lost {where[0]}") from None
         return sent
 
     def send_gram(self, j: int, shares: Iterable[int]) -> dict[int, Any]:

@@ -366,5 +366,5 @@ def test_commands_solve_on_the_cluster(client: Any, tmp_path: Path, words: str) 
             trial["test_error"] for trial in here["trials"]
         ]
     else:
-        assert there["test_error"] == here["test_error"]
         assert "dask, 3 workers" in json.dumps(there)
+        assert "dask" not in json.dumps(here)

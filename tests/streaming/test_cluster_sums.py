@@ -153,6 +153,7 @@ def test_an_experiment_streams_and_solves_on_the_cluster(client: Any) -> None:
         "features": "random-conv",
         "feature_options": {"n_filters": 40, "quantise": True},
         "kernel": "linear",
+        "ridge": 1e-3,
         "n_train": 120,
         "n_test": 40,
     }
