@@ -195,7 +195,10 @@ class Crew:
     def _gathered(self, futures: list[Any], patience: float) -> Any:
         """What they give; `TimeoutError` after so many seconds."""
         client = self.client
-        return client.sync(lambda: client.gather(futures, asynchronous=True), callback_timeout=patience)
+        try:
+            return client.sync(lambda: client.gather(futures, asynchronous=True), callback_timeout=patience)
+        except UnboundLocalError:  # of distributed.utils.sync, where what it waited for was cancelled
+            raise concurrent.futures.CancelledError("what was asked for was cancelled") from None
 
     def forget(self, futures: Sequence[Any]) -> None:
         """Cancel tasks that nobody waits for any more; never raises."""
