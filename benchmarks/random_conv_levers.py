@@ -58,7 +58,7 @@ _GRIDS: dict[str, dict[str, Any]] = {
 #: lever -> grids or options whose Grams are added
 SCREENED: dict[str, tuple[dict[str, Any], ...]] = {
     "patch-5": ({"patch_size": 5},),
-    "patch-7": ({"patch_size": 7, "pool_size": 14},),  # 3 x 3 windows, as the others have
+    "patch-7": ({"patch_size": 7},),  # of whose windows 2 x 2 fit
     **{name: (options,) for name, options in _GRIDS.items()},
     "grids-2-3": (_GRIDS["grid-2"], _GRIDS["grid-3"]),
     "grids-3-4": (_GRIDS["grid-3"], _GRIDS["grid-4"]),
@@ -129,8 +129,9 @@ def main(words: Sequence[str] | None = None) -> None:
     rows = []
     for draw in range(options.draws if "flips" in levers else 0):
         rows += finished(f"flips-{draw}", options, lambda d=draw: mirrored(data, d, options))  # type: ignore[misc]
-    if "screened" in levers:
-        rows += finished("screened", options, lambda: screened(data, options))
+    grams = dict[str, tuple[Float, float]]()
+    for lever in SCREENED if "screened" in levers else ():
+        rows += finished(lever, options, lambda name=lever: screened(data, name, grams, options))  # type: ignore[misc]
     results = {
         "n": options.n,
         "n_test": options.n_test,
@@ -249,29 +250,27 @@ def own_products(net: Any, rows: NDArray[Any]) -> Float:
     return total
 
 
-def screened(data: Dataset, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Patches and grids, of the first draw."""
+def screened(
+    data: Dataset, lever: str, grams: dict[str, tuple[Float, float]], options: argparse.Namespace
+) -> list[dict[str, Any]]:
+    """Patches or grids, of the first draw; `grams` gathers those that were summed, with their CPU seconds."""
     taken = part_of(data, 0, options, 0)
-    rows, known = [], dict[str, tuple[Float, float]]()
+    gram, seconds, rows = np.zeros((options.n, options.n)), 0.0, []
     with CpuBackend() as backend:
-        for lever, parts in SCREENED.items():
-            gram, seconds = np.zeros((options.n, options.n)), 0.0
-            for given in parts:
-                key = repr(given)
-                if key not in known:
-                    started = time.process_time()
-                    sums = feature_gram(fitted(taken, 0, options, given), taken.X_train, taken.X_test)
-                    known[key] = (
-                        submatrix(sums.gram, np.arange(options.n), backend),
-                        time.process_time() - started,
-                    )
-                    sums.close()
-                gram += known[key][0]
-                seconds += known[key][1]
-            squares = np.diag(gram).copy()
-            for kernel in SCREENING:
-                K = Products(gram, squares, squares).of(KERNELS[kernel], backend)
-                rows += judged(taken, K, None, lever, kernel, 0, seconds)
+        for given in SCREENED[lever]:
+            key = repr(given)
+            if key not in grams:
+                started = time.process_time()
+                sums = feature_gram(fitted(taken, 0, options, given), taken.X_train, taken.X_test)
+                whole = submatrix(sums.gram, np.arange(options.n), backend)
+                grams[key] = whole, time.process_time() - started
+                sums.close()
+            gram += grams[key][0]
+            seconds += grams[key][1]
+        squares = np.diag(gram).copy()
+        for kernel in SCREENING:
+            K = Products(gram, squares, squares).of(KERNELS[kernel], backend)
+            rows += judged(taken, K, None, lever, kernel, 0, seconds)
     return rows
 
 

@@ -438,3 +438,19 @@ def test_a_ridge_counts_alike_where_features_are_held_and_where_they_stream(tmp_
     polynomial = succeed(*few, "--kernel", "polynomial")
     assert polynomial["ridge"] == pytest.approx(0.01 * polynomial["mean_diagonal"])
     assert polynomial["mean_diagonal"] != pytest.approx(held["mean_diagonal"])
+
+
+def test_a_run_of_means_over_mirror_images_is_stored_and_applied(not_held: None, tmp_path: Path) -> None:
+    data = load("digits", n_train=60, n_test=12)
+    assert data.image_shape is not None
+    out, rows = tmp_path / "run", tmp_path / "rows.npy"
+    mirrored = data.X_test.reshape(12, *data.image_shape)[:, :, ::-1].reshape(12, -1)
+    np.save(rows, np.concatenate([data.X_test, mirrored]))
+    few = ("--n", "60", "--features", "random-conv", "--filters", "20", "--tier", "disk", "--out", str(out))
+    record = succeed("solve", *few, "--option", "flips=true", "--option", "quantise=true")
+    net = RandomConv(image_shape=data.image_shape, n_filters=20, flips=True, quantise=True).fit(data.X_train)
+    dense = kernelfit.solve(net.transform(data.X_train), training_targets(data), kernel="ntk")
+    assert record["rkhs_norm"] == pytest.approx(dense.rkhs_norm, rel=1e-9)
+    classes = dense.predict(net.transform(data.X_test)).argmax(axis=1).tolist()
+    predicted = succeed("predict", str(out), "--rows", str(rows))["predictions"]
+    assert [int(each) for each in predicted] == [*classes, *classes]
