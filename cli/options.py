@@ -186,8 +186,8 @@ _EQUATIONS = (
         type=click.Choice(get_args(SolverName)),
         default="cholesky",
         show_default=True,
-        help="pcg: conjugate gradients, half the memory and n^2 flops an iteration; auto: where no "
-        "factor fits into memory.",
+        help="pcg: conjugate gradients, half the memory and n^2 flops an iteration; askotch: blocks of rows, K never "
+        "stored; auto: pcg where no factor fits into memory.",
     ),
     click.option(
         "--tolerance",

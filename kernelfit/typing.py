@@ -20,9 +20,9 @@ PrecisionName = Literal["float64", "float32", "mixed", "tf32"]
 PrecisionLike = PrecisionName | Literal["auto"]
 #: where the factor lives on the CPU's side; `auto` takes memory where it fits
 Tier = Literal["auto", "ram", "disk"]
-#: how the equations are solved: by a Cholesky factor, by preconditioned conjugate gradients, or by these where a factor
-#: does not fit into memory and they do
-SolverName = Literal["cholesky", "pcg", "auto"]
+#: how the equations are solved: by a Cholesky factor, by preconditioned conjugate gradients, by blocks of rows, or by
+#: conjugate gradients where a factor does not fit into memory and they do
+SolverName = Literal["cholesky", "pcg", "askotch", "auto"]
 #: who does the arithmetic: this process, or the workers of a Dask cluster
 EngineName = Literal["process", "dask"]
 #: what an estimator does where K has no Cholesky factor

@@ -21,6 +21,7 @@ from kernelfit.gram.plan import Plan
 from kernelfit.gram.points import speed_of_bytes
 from kernelfit.gram.precision import before_choice
 from kernelfit.iterative.plan import plan_either, plan_iterations
+from kernelfit.iterative.sketch_plan import plan_blocks
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ def plan_solve(shape: Shape, solver: SolverSettings, *, predict_time: bool = Tru
     given, folder = bytes_of(solver.memory), solver.scratch or Path(tempfile.gettempdir())
     costs = _costs(shape, solver, threads)
     memory = available_memory() if given is None else given
+    if solver.solver == "askotch":
+        return plan_blocks(costs, memory)
     if solver.solver == "pcg":
         return plan_iterations(costs, memory, generated=solver.tier == "auto")
     if solver.solver == "auto" and solver.tier != "disk" and before_choice(solver.precision) == "float64":

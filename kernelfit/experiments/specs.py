@@ -359,7 +359,11 @@ class Settings:
     loo: bool = False
 
     def __post_init__(self) -> None:
-        flag("loo", self.loo)
+        if flag("loo", self.loo) and self.solver.solver == "askotch":
+            raise InputError(
+                "loo: got True with solver 'askotch', which has nothing to estimate it by; leave it out, or take "
+                "solver='pcg'"
+            )
 
     @property
     def streams(self) -> bool:

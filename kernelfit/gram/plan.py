@@ -23,7 +23,7 @@ class Plan:
     a panel are read at a time, `bytes_read` bytes while factoring and `bytes_read_solve` for each solve with the
     factor, whatever its right-hand sides; `bytes_written` are written once. The solver
     `pcg` has a preconditioner of `rank` in place of a factor, and K in memory or, on the tier `generated`, formed anew
-    for every product.
+    for every product; `askotch` has blocks of `rank` rows.
     """
 
     n: int
@@ -138,6 +138,8 @@ class Plan:
     def _stored(self) -> dict[str, str]:
         if self.has_factor:
             return {"factor": f"{self.precision}, {self.tier} tier, {self.bytes_factor:,} bytes"}
+        if self.solver == "askotch":
+            return {"solver": f"sketch-and-project, blocks of {self.rank:,} rows, K formed anew"}
         gram = "K in memory in float32" if self.tier == "ram" else "K formed anew for every product"
         return {
             "solver": f"conjugate gradients, {gram}, preconditioner of rank {self.rank:,}",

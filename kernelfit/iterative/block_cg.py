@@ -155,6 +155,7 @@ def _no_solution(state: State) -> str:
 
 
 _DETAILS = {
+    "diverged": "the residual grows",
     "stagnated": "the true residual gets no smaller",
     "iteration limit": "no more are allowed",
 }

@@ -4,15 +4,37 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from kernelfit.iterative.block_cg import Outcome
-from kernelfit.iterative.stopping import Goal, relative_residual
+from kernelfit.iterative.stopping import Goal, Verified, relative_residual
 from kernelfit.storage import schema
 from kernelfit.typing import Float
 
 # A relative residual up to which targets count as met.
 _MET = 1e-6
+
+
+#: methods
+CONJUGATE, SKETCH = "conjugate gradients", "sketch-and-project"
+
+
+class _Iterated(Protocol):
+    iteration: int
+    history: list[float]
+    verified: list[Verified]
+
+
+class Ended(Protocol):
+    """Why an iteration ended, and where it was."""
+
+    @property
+    def reason(self) -> str: ...
+
+    @property
+    def detail(self) -> str: ...
+
+    @property
+    def state(self) -> _Iterated: ...
 
 
 @dataclass(frozen=True)
@@ -23,12 +45,13 @@ class Convergence:
     ----------
     measure, target : what was to come down to which value: `backward error` or `relative residual`, the largest
         |y_c - A alpha_c| / |y_c| of the columns in the Euclidean norm
-    stopped : `converged`, `stagnated` or `iteration limit`, with `detail` where there is more to say
-    iterations : products with K as the iteration forms it
+    method : `conjugate gradients` or `sketch-and-project`
+    stopped : `converged`, `stagnated`, `diverged` or `iteration limit`, with `detail` where there is more to say
+    iterations : products with K as the iteration forms it, or blocks of its rows
     relative_residual : of the solution, with K formed anew in float64
-    history : relative residual after each iteration, as the recurrence has it
+    history : relative residual after each iteration, as the recurrence has it, or after each epoch as blocks show it
     verified : iteration, relative residual, backward error and measure of each residual that was formed anew
-    preconditioner, rank : what it is and how many columns of K it holds
+    preconditioner, rank : what it is and how many columns of K it holds, or rows a block has
     entries : where K is for the iteration: `float32 in memory`, `float64 in memory` or `formed anew in float64`
     seconds : `gram`, `precondition`, `iterate` and `verify`
     bytes_gram, bytes_preconditioner : of K and of the preconditioner in memory
@@ -48,9 +71,10 @@ class Convergence:
     seconds: dict[str, float]
     bytes_gram: int
     bytes_preconditioner: int
+    method: str = CONJUGATE
 
     @classmethod
-    def of(cls, goal: Goal, outcome: Outcome, targets: Float, residual: Float, **about: Any) -> Convergence:
+    def of(cls, goal: Goal, outcome: Ended, targets: Float, residual: Float, **about: Any) -> Convergence:
         """From an outcome for targets (n, c) and its true residual (n, c)."""
         state = outcome.state
         return cls(
@@ -77,18 +101,18 @@ class Convergence:
         met = f"relative residual {self.relative_residual:.1e}, backward error {backward_error:.1e}"
         if not self.converged:
             return (
-                f"conjugate gradients: {self.stopped} after {self.iterations:,} iterations ({self.detail}), at {met}, "
+                f"{self.method}: {self.stopped} after {self.iterations:,} iterations ({self.detail}), at {met}, "
                 f"expected a {self.measure} of {self.target:.1e}; targets are met to that and no better: give a larger "
                 "ridge or a narrower kernel, or take solver='cholesky'"
             )
         if self.measure == "relative residual":
             return (
-                f"conjugate gradients stopped at the tolerance of {self.target:.1e} after {self.iterations:,} "
+                f"{self.method} stopped at the tolerance of {self.target:.1e} after {self.iterations:,} "
                 f"iterations: {met}; targets are met to that"
             )
         if self.relative_residual > _MET:
             return (
-                f"conjugate gradients: backward error {backward_error:.1e} after {self.iterations:,} iterations, as "
+                f"{self.method}: backward error {backward_error:.1e} after {self.iterations:,} iterations, as "
                 f"small as a float64 factor's, but a relative residual of {self.relative_residual:.1e}, as alpha is "
                 "large: targets are met to that; give a larger ridge"
             )
@@ -98,7 +122,11 @@ class Convergence:
         """One line: how many iterations, how far, with what."""
         return (
             f"{self.iterations:,} iterations, relative residual {self.relative_residual:.2g}, {self.stopped}; "
-            f"{self.preconditioner} of rank {self.rank:,}, K {self.entries}"
+            + (
+                f"{self.preconditioner} of rank {self.rank:,}, K {self.entries}"
+                if self.method == CONJUGATE
+                else f"{self.method} by blocks of {self.rank:,} rows"
+            )
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -118,7 +146,8 @@ _SIZE = schema.number(0.0, finite=False)
 _RULES = {
     "measure": schema.one_of(("backward error", "relative residual")),
     "target": schema.number(0.0),
-    "stopped": schema.one_of(("converged", "stagnated", "iteration limit")),
+    "method": schema.one_of((CONJUGATE, SKETCH)),
+    "stopped": schema.one_of(("converged", "stagnated", "diverged", "iteration limit")),
     "detail": schema.TEXT,
     "iterations": schema.integer(),
     "relative_residual": _SIZE,

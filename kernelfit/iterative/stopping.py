@@ -13,7 +13,7 @@ from kernelfit.typing import Float
 #: what is measured: the normwise backward error, or the largest |r_c| / |y_c| of the columns in the Euclidean norm
 Measure = Literal["backward error", "relative residual"]
 #: why it ended
-Reason = Literal["converged", "stagnated", "iteration limit"]
+Reason = Literal["converged", "stagnated", "diverged", "iteration limit"]
 
 #: backward error of the default: ten units of roundoff, as good as a float64 factor's
 BACKWARD_ERROR = 10.0 * 0.5 * float(np.finfo(np.float64).eps)

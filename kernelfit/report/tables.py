@@ -244,6 +244,8 @@ def plan_table(plan: dict[str, Any]) -> Grid:
             {"ram": "float32"}.get(plan["tier"], plan["tier"]),
             "in memory, or formed anew for every product",
         )
+    elif plan["solver"] == "askotch":
+        add("solver", "sketch-and-project", f"blocks of {plan['rank']:,} rows, formed anew")
     else:
         add("tier", plan["tier"], "where the factor lives")
     add("panels", f"{plan['panels']:,}", f"of {plan['panel_width']:,} columns")

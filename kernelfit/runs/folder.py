@@ -3,7 +3,7 @@
 run.h5        rows, targets and every choice made; a folder without it holds no run
 factor.h5     the panels of L
 journal       which panels are finished, with their checksums; see `kernelfit.storage.journal`
-iteration.h5  how far conjugate gradients have come, which have no factor; see `kernelfit.runs.iteration_file`
+iteration.h5  how far an iteration has come, which has no factor; see `kernelfit.runs.iteration_file`
 solution.h5   the solution, once there is one
 result.json   what was reported; see `kernelfit.runs.result_file`
 weights.h5    of features that stream, for new rows; computed anew where it is missing
@@ -349,7 +349,7 @@ def state(folder: Path) -> str:
     contents = journal.read(folder / JOURNAL)
     offsets = (contents.header or {}).get("offsets")
     if offsets == []:
-        return "an unfinished run of conjugate gradients"
+        return "an unfinished run of an iteration"
     total = len(offsets) if isinstance(offsets, list) else "?"
     return f"an unfinished run ({len(contents.panels)} of {total} panels)"
 

@@ -102,11 +102,11 @@ class IterativeSystem:
             return product
 
         operators = self._operators(targets.shape[1], verify)
-        checkpoints = _Checkpoints(self.run, targets, self._after)
-        with _shown(goal, progress) as show:
+        checkpoints = Checkpoints(self.run, targets, self._after, to_data, of_data)
+        with shown(goal, progress) as show:
 
             def observe(state: State) -> None:
-                show(state)
+                show(state.history)
                 checkpoints.after(state)
 
             outcome = solve(operators, targets, goal, state=checkpoints.stored(progress), observe=observe)
@@ -277,50 +277,53 @@ def _require_single(diagonal: Float) -> None:
         )
 
 
-class _Checkpoints:
+class Checkpoints:
     """States of an iteration in the folder of a run, where there is one: every so often, and when it is to stop."""
 
-    def __init__(self, run: Run | None, targets: Float, after: Callable[[int], None]) -> None:
+    def __init__(
+        self, run: Run | None, targets: Float, after: Callable[[int], None], to_data: Any, of_data: Any
+    ) -> None:
         self._run, self._targets, self._after = run, targets, after
+        self._to_data, self._of_data = to_data, of_data
         self._last = time.monotonic()
 
-    def stored(self, progress: Progress) -> State | None:
+    def stored(self, progress: Progress) -> Any:
         """The one to begin from."""
         data = None if self._run is None else self._run.stored_iteration(progress)
         if self._run is None or data is None:
             return None
-        state = of_data(self._run.folder, *data, self._targets)
+        state = self._of_data(self._run.folder, *data, self._targets)
         if state is not None:
             progress.note(f"{self._run.folder}: resumed after iteration {state.iteration:,}")
         return state
 
-    def after(self, state: State) -> None:
+    def after(self, state: Any) -> None:
         if self._run is None:
             return
         try:
             self._after(state.iteration)
         except Interrupted:
-            self._run.store_iteration(*to_data(state, self._targets))
+            self._run.store_iteration(*self._to_data(state, self._targets))
             raise
         if _due(self._last, state):
-            self._run.store_iteration(*to_data(state, self._targets))
+            self._run.store_iteration(*self._to_data(state, self._targets))
             self._last = time.monotonic()
 
 
-def _due(last: float, state: State) -> bool:
+def _due(last: float, state: Any) -> bool:
     """Whether a checkpoint is to be written, the last of which was at the time `last`."""
     return time.monotonic() - last >= _INTERVAL
 
 
 @contextmanager
-def _shown(goal: Goal, progress: Progress) -> Iterator[Callable[[State], None]]:
+def shown(goal: Goal, progress: Progress) -> Iterator[Callable[[list[float]], None]]:
     """Shows how many of the digits that the goal asks for are there."""
     start, end = 0.0, -np.log10(goal.value)
     with progress.phase("iterate", end - start, "digits") as advance:
 
-        def observe(state: State) -> None:
+        def observe(history: list[float]) -> None:
             nonlocal start
-            reached = -np.log10(max(min(state.history, default=1.0), goal.value))
+            reached = -np.log10(max(min(history, default=1.0), goal.value))
             if reached > start:
                 advance(reached - start)
                 start = reached
@@ -328,26 +331,32 @@ def _shown(goal: Goal, progress: Progress) -> Iterator[Callable[[State], None]]:
         yield observe
 
 
+def refuse(problem: Problem, resources: Resources, notes: Notes) -> None:
+    """Raise `InputError` for what does not go with an iteration; a note on what is ignored."""
+    solver = problem.method.solver
+    if problem.jitter > 0:
+        raise InputError(
+            f"jitter: got {problem.jitter:g} with solver {solver!r}, which has no factor that wants one; leave it out"
+        )
+    if problem.precision != "float64":
+        raise InputError(
+            f"precision: got {problem.precision!r} with solver {solver!r}, which reaches that of float64; leave it out"
+        )
+    if resources.engine.is_cluster:
+        raise InputError(f"engine: got dask with solver {solver!r}, expected process; leave it out")
+    if resources.device not in ("auto", "cpu") or resources.device_memory is not None:
+        notes.add("device: ignored, as iterations run on the CPU")
+    if resources.tier == "disk":
+        raise InputError(f"tier: got 'disk' with solver {solver!r}, expected 'ram' or 'auto'")
+
+
 def place_iterations(
     problem: Problem, resources: Resources, backend: CpuBackend, notes: Notes
 ) -> IterativeSystem:
     """A system that is not set up yet; raises `InputError` for what does not go with it, and `PlanError`."""
-    if problem.jitter > 0:
-        raise InputError(
-            f"jitter: got {problem.jitter:g} with solver 'pcg', which has no factor that wants one; leave it out"
-        )
-    if problem.precision != "float64":
-        raise InputError(
-            f"precision: got {problem.precision!r} with solver 'pcg', which reaches that of float64; leave it out"
-        )
-    if resources.engine.is_cluster:
-        raise InputError("engine: got dask with solver 'pcg', expected process; leave it out")
-    if resources.device not in ("auto", "cpu") or resources.device_memory is not None:
-        notes.add("device: ignored, as conjugate gradients run on the CPU")
-    if resources.tier == "disk":
-        raise InputError("tier: got 'disk' with solver 'pcg', expected 'ram' or 'auto'")
+    refuse(problem, resources, notes)
     generated = _is_generated(problem) and resources.tier == "auto"
-    plan = plan_iterations(_costs(problem, resources, backend), resources.memory_limit, generated=generated)
+    plan = plan_iterations(costs_of(problem, resources, backend), resources.memory_limit, generated=generated)
     if plan.tier == "generated":
         notes.add(
             f"K does not fit into {plan.memory_limit:,} bytes of memory in float32: it is formed anew for every product"
@@ -361,7 +370,7 @@ def decided(problem: Problem, resources: Resources, backend: CpuBackend, notes: 
     plain = problem.precision == "float64" and problem.jitter == 0 and resources.tier != "disk"
     if not plain:
         return replace(problem, method=CHOLESKY)
-    costs = _costs(problem, resources, backend)
+    costs = costs_of(problem, resources, backend)
     limits = Limits(resources.memory_limit, free_disk(resources.folder))
     plan = plan_either(costs, limits, generated=_is_generated(problem) and resources.tier == "auto")
     if plan.has_factor:
@@ -377,7 +386,7 @@ def _is_generated(problem: Problem) -> bool:
     return problem.kernel is not None and problem.points is not None
 
 
-def _costs(problem: Problem, resources: Resources, backend: CpuBackend) -> Costs:
+def costs_of(problem: Problem, resources: Resources, backend: CpuBackend) -> Costs:
     layout, points = problem.source.layout, problem.points
     return Costs.of(
         n=problem.n,

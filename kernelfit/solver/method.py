@@ -12,7 +12,8 @@ from kernelfit.typing import SolverName
 
 @dataclass(frozen=True)
 class Method:
-    """`cholesky`, or `pcg`: preconditioned conjugate gradients, whose columns of K are drawn with `seed`.
+    """`cholesky`; `pcg`, preconditioned conjugate gradients, whose columns of K are drawn with `seed`; or `askotch`,
+    accelerated sketch-and-project, whose blocks are.
 
     `tolerance` is the relative residual at which those stop; None: the backward error of a float64 factor.
     """
@@ -40,7 +41,7 @@ class Method:
 
     @property
     def iterates(self) -> bool:
-        return self.solver == "pcg"
+        return self.solver in ("pcg", "askotch")
 
 
 #: what is meant where nothing is said

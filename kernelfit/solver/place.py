@@ -28,6 +28,7 @@ from kernelfit.solver.iterative_system import IterativeSystem, decided, place_it
 from kernelfit.solver.problem import Problem
 from kernelfit.solver.problem_record import record_of
 from kernelfit.solver.resources import Resources
+from kernelfit.solver.sketch_system import SketchSystem, place_blocks
 from kernelfit.solver.system import System
 
 
@@ -45,7 +46,8 @@ def place(
     """
     if problem.method.iterates:
         release_pinned()
-        system = place_iterations(problem, resources, backend, notes)
+        place_it = place_blocks if problem.method.solver == "askotch" else place_iterations
+        system = place_it(problem, resources, backend, notes)
         if run_dir is not None:
             record = record_of(problem, system.plan, notes.lines)
             system.run = open_run_folder(run_dir, record, resume, notes.progress)
@@ -78,7 +80,8 @@ def place_again(
     The run and the devices are closed where this fails.
     """
     if problem.method.iterates:
-        return IterativeSystem(problem, run.plan, backend, run)
+        system = SketchSystem if problem.method.solver == "askotch" else IterativeSystem
+        return system(problem, run.plan, backend, run)
     if not devices:
         return CpuSystem(problem, run.plan, backend, run.folder, run)
     try:

@@ -159,7 +159,7 @@ def _method(path: Path, meta: dict[str, Any]) -> Method:
     if "solver" not in meta:
         return Method()
     rules = {"tolerance": schema.optional(schema.number(above=0.0)), "seed": schema.integer()}
-    schema.require(path, meta, {"solver": schema.one_of(("pcg",)), **rules})
+    schema.require(path, meta, {"solver": schema.one_of(("pcg", "askotch")), **rules})
     return Method(meta["solver"], meta["tolerance"], meta["seed"])
 
 

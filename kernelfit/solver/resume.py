@@ -87,9 +87,7 @@ def resume(
         problem, plan, lines = read_run(folder / RUN, function, gram_of(folder, gram))
         sparse = problem.points is not None and problem.points.sparse
         if problem.method.iterates and where.is_cluster:
-            raise InputError(
-                "engine: got dask for a run of conjugate gradients, expected process; leave it out"
-            )
+            raise InputError("engine: got dask for a run of an iteration, expected process; leave it out")
         on_cpu = sparse or where.is_cluster or problem.method.iterates
         opened = open_devices("cpu" if on_cpu else device, plan.n, progress.note, memory)
         if not (opened or where.is_cluster) and plan.tier in ("device", "cluster"):

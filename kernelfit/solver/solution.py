@@ -538,7 +538,9 @@ class Solution:
 
     def _factor_or_raise(self, method: str) -> System:
         if self.convergence is not None:
-            raise InputError(f"{method}: conjugate gradients leave no factor; solve with solver='cholesky'")
+            raise InputError(
+                f"{method}: {self.convergence.method} leaves no factor; solve with solver='cholesky'"
+            )
         return self._system_or_raise(method)
 
     def _system_or_raise(self, method: str) -> System:

@@ -100,10 +100,11 @@ def solve(
         float64, and a note says which and why (`kernelfit.solver.precision`)
     solver : "cholesky", or "pcg": conjugate gradients with K stored in float32 and a preconditioner of low rank, 2 n^2
         flops for a target and iteration, refined in float64 (docs/matrix-free.md); no factor, hence no condition
-        number or standard deviations, and leave-one-out is an estimate with error bars. "auto": a factor where it fits
-        into memory, else "pcg" where that does, with a note
-    tolerance : the relative residual |y - A alpha| / |y| of every target at which conjugate gradients stop, such as
-        1e-6; by default they stop at a backward error as small as a float64 factor's. The certificate says what was
+        number or standard deviations, and leave-one-out is an estimate with error bars. "askotch": accelerated
+        sketch-and-project, which stores no K and no preconditioner. "auto": a factor where it fits into memory, else
+        "pcg" where that does, with a note
+    tolerance : the relative residual |y - A alpha| / |y| of every target at which iterations stop, such as 1e-6;
+        by default they stop at a backward error as small as a float64 factor's. The certificate says what was
         reached, and a note where that is less
     tier : "ram", "disk" or "auto"
     memory : bytes, or text such as "8GB"; by default what is available

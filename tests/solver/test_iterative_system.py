@@ -251,14 +251,14 @@ def test_an_interrupted_run_stores_where_it_is(
     rng: np.random.Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     X, Y = rng.standard_normal((530, 12)), rng.standard_normal((530, 2))
-    step = iterative_system._Checkpoints.after
+    step = iterative_system.Checkpoints.after
 
     def interrupted(checkpoints: Any, state: Any) -> None:
         if state.iteration == 7:
             signal.raise_signal(signal.SIGINT)
         step(checkpoints, state)
 
-    monkeypatch.setattr(iterative_system._Checkpoints, "after", interrupted)
+    monkeypatch.setattr(iterative_system.Checkpoints, "after", interrupted)
     with pytest.raises(
         Interrupted, match="stopped by SIGINT after iteration 7; continue with kernelfit resume"
     ):
