@@ -23,6 +23,7 @@ BENCHMARKS = {
     "small": "benchmarks.small",
     "products": "benchmarks.products",
     "peers-cpu": "benchmarks.peers.compare",
+    "approximate": "benchmarks.peers.approximate",
     "random-conv": "benchmarks.random_conv",
     "learning-curve": "benchmarks.learning_curve",
     "draws": "benchmarks.draws",

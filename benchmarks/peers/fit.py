@@ -15,21 +15,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from models import MODELS, Problem  # beside this file, which is run as a script
+from models import Problem, model  # beside this file, which is run as a script
 
 WARM_UP_ROWS = 200
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("model", choices=MODELS)
+    parser.add_argument("model", help="a name of models.MODELS, or name@setting")
     parser.add_argument(
         "--problem", type=Path, required=True, help="rows, targets, test rows, scale, gamma, ridge"
     )
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path, required=True, help="predictions, and alpha where there is one")
     arguments = parser.parse_args()
-    fit = MODELS[arguments.model]()
+    fit = model(arguments.model)
     stored = np.load(arguments.problem)
     training = problem_of(stored, stored["rows"], stored["targets"])
     new = problem_of(stored, stored["test_rows"], None)

@@ -36,7 +36,7 @@ class Fitted:
 Fit = Callable[[Problem], Fitted]
 
 
-def kernelfit(precision: str) -> Fit:
+def kernelfit(precision: str, **options: Any) -> Fit:
     from kernelfit import solve
 
     def fit(problem: Problem) -> Fitted:
@@ -47,6 +47,7 @@ def kernelfit(precision: str) -> Fit:
             ridge=problem.ridge,
             scale=problem.scale,
             precision=precision,
+            **options,
         )
         return Fitted(lambda new: solution.predict(new.rows), solution.alpha)
 
@@ -261,6 +262,53 @@ def falkon(centres: int) -> Fit:
     return fit
 
 
+def askotch(epochs: int) -> Fit:
+    """Its published code, ASkotchV2, with the blocks and ranks that it recommends; one target after the other."""
+    import torch
+    from fast_krr.models import FullKRR
+    from fast_krr.opts import ASkotchV2
+
+    torch.set_default_dtype(torch.float64)
+
+    def fit(problem: Problem) -> Fitted:
+        X, n = torch.from_numpy(problem.X), len(problem.X)
+        parameters = {"type": "rbf", "sigma": (2 * problem.gamma) ** -0.5}
+        # It divides by the ridge.
+        ridge, size = problem.ridge or 1e-6 * n, max(1, n // 100)
+        preconditioner = {"type": "nystrom", "r": min(100, size), "rho": "damped"}
+        columns, weights = torch.from_numpy(problem.Y), []
+        for column in columns.T:
+            model = FullKRR(
+                X, column, None, None, parameters, False, ridge, "regression", torch.zeros(n), "cpu"
+            )
+            optimiser = ASkotchV2(model=model, block_sz=size, precond_params=preconditioner)
+            for _ in range(epochs * n // size):
+                optimiser.step()
+            weights.append(model.w)
+        alpha = torch.stack(weights, dim=1)
+
+        def predict(new: Problem) -> Any:
+            rows = torch.from_numpy(new.X)
+            squares = (X * X).sum(1)
+            parts = []
+            for part in rows.split(2_000):
+                block = torch.addmm(squares, part, X.T, alpha=-2.0).add_((part * part).sum(1)[:, None])
+                parts.append(block.clamp_(min=0.0).mul_(-problem.gamma).exp_() @ alpha)
+            return torch.cat(parts).numpy()
+
+        return Fitted(predict, alpha.numpy())
+
+    return fit
+
+
+#: name -> a setting to the function that fits: a tolerance, epochs, centres; `fit.py` takes name@setting
+SETTINGS: dict[str, Callable[[float], Fit]] = {
+    "kernelfit-pcg": lambda tolerance: kernelfit("float64", solver="pcg", tolerance=tolerance),
+    "kernelfit-askotch": lambda tolerance: kernelfit("float64", solver="askotch", tolerance=tolerance),
+    "eigenpro": lambda epochs: eigenpro(int(epochs)),
+    "falkon": lambda centres: falkon(int(centres)),
+    "askotch": lambda epochs: askotch(int(epochs)),
+}
 #: name -> what imports the library and gives the function that fits
 MODELS: dict[str, Callable[[], Fit]] = {
     "kernelfit": lambda: kernelfit("float64"),
@@ -277,4 +325,11 @@ MODELS: dict[str, Callable[[], Fit]] = {
     "keops": keops,
     "eigenpro": lambda: eigenpro(20),
     "falkon": lambda: falkon(2_000),
+    "askotch": lambda: askotch(10),
 }
+
+
+def model(name: str) -> Fit:
+    """Of a name in `MODELS`, or of name@setting."""
+    method, _, setting = name.partition("@")
+    return SETTINGS[method](float(setting)) if setting else MODELS[method]()

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.peers import compare, environments
+from benchmarks.peers import approximate, compare, environments
 from benchmarks.peers.catalogue import PEERS, Peer, chosen
-from benchmarks.peers.models import MODELS
+from benchmarks.peers.models import MODELS, SETTINGS, model
 from benchmarks.peers.models import Problem as Given
 
 ROW = {
@@ -179,3 +179,28 @@ def test_a_checkout_may_stand_in_for_what_no_index_has(
     assert compare.installed([mine], {}) == ({}, {"scipy": "in no package index"})
     assert compare.installed([mine], {"scipy": tmp_path})[0] == {"scipy": str(tmp_path)}
     assert seen == [("scipy", tmp_path)]
+
+
+def test_methods_that_stop_anywhere_are_measured_drawn_and_listed(problem: compare.Problem) -> None:
+    assert set(approximate.MEANING) == set(SETTINGS)
+    assert set(approximate.SETTINGS) == set(SETTINGS) | {"kernelfit", "kernelfit-mixed"}
+    for name in ("kernelfit-pcg@1e-3", "kernelfit-askotch@1e-3", "kernelfit"):
+        fitted = model(name)(given(problem, problem.rows))
+        residual = approximate._residual(fitted.predict(given(problem, problem.rows)), problem)
+        assert residual < 1e-3
+        assert (residual < 1e-12) == (name == "kernelfit")
+    row = {"setting": "1e-3", "seconds": 2.0, "test_error": 0.02, "peak_rss_bytes": 1e9}
+    rows = [
+        {"method": "kernelfit-pcg", "relative_residual": 1e-3, **row},
+        {"method": "falkon", "setting": "500", "failed": "stopped after 60 s"},
+    ]
+    record = {"rows": rows, "missing": {"askotch": "no checkout"}, "dataset": "mnist", "n": 45, "threads": 2}
+    text = approximate.table(record)
+    assert "2.00 s" in text
+    assert "askotch: no checkout" in text
+    assert "stopped after 60 s" in text
+    assert approximate.faults(rows) == []
+    assert approximate.faults([{**rows[1], "method": "kernelfit"}]) == ["kernelfit 500: stopped after 60 s"]
+    errors, residuals = approximate.plot(record).axes
+    assert errors.lines[0].get_ydata()[0] == pytest.approx(2.0)
+    assert residuals.lines[0].get_ydata()[0] == pytest.approx(1e-3)
