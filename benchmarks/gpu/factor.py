@@ -70,7 +70,7 @@ def against_dgemm(setting: Setting, record: dict[str, Any]) -> dict[str, float]:
 
 def widths(setting: Setting, report: Report) -> dict[str, Any]:
     """The first row, and the same factor in panels of every width that a plan may take; then, in the best of them, with
-    other triangles left to the library and other strips of the diagonal block."""
+    no inverses in the factor, other triangles and other strips of the diagonal block."""
     record = in_core_factor(setting, report, 60_000)
     data, rate = setting.images(record["n"]), "factor_flops_per_second"
     by_width = record["flops_per_second_by_width"] = {record["panel_width"]: record[rate]}
@@ -79,32 +79,35 @@ def widths(setting: Setting, report: Report) -> dict[str, Any]:
             report(record)
             by_width[width] = _solved(setting, data, setting.open(), panel_width=width)[rate]
     best = max(by_width, key=lambda width: by_width[width])
-    usual, usual_strips = inverses.TRIANGLE, cholesky.DIAGONAL_STRIPS
-    record["flops_per_second_by_triangle"] = {usual: by_width[best]}
-    record["flops_per_second_by_diagonal_strips"] = {usual_strips: by_width[best]}
-    for triangle, strips in (
-        *((triangle, usual_strips) for triangle in ((8,) if setting.small else (128, 512))),
-        *((usual, strips) for strips in (1, 4)),
-    ):
+    by_triangle = record["flops_per_second_by_triangle"] = {inverses.TRIANGLE: by_width[best]}
+    by_strips = record["flops_per_second_by_diagonal_strips"] = {cholesky.DIAGONAL_STRIPS: by_width[best]}
+
+    def rate_with(**other: Any) -> float:
         report(record)
-        with constants(triangle, strips):
-            measured = _solved(setting, data, setting.open(), panel_width=best)[rate]
-        if triangle != usual:
-            record["flops_per_second_by_triangle"][triangle] = measured
-        else:
-            record["flops_per_second_by_diagonal_strips"][strips] = measured
+        with constants(**other):
+            return float(_solved(setting, data, setting.open(), panel_width=best)[rate])
+
+    record["flops_per_second_without_inverses"] = rate_with(max_growth=0.0)
+    for triangle in (8,) if setting.small else (128, 512):
+        by_triangle[triangle] = rate_with(triangle=triangle)
+    for strips in (1, 4):
+        by_strips[strips] = rate_with(diagonal_strips=strips)
     return record
 
 
 @contextmanager
-def constants(triangle: int, diagonal_strips: int) -> Iterator[None]:
-    """The factorisation on a device with other constants."""
-    before = inverses.TRIANGLE, cholesky.DIAGONAL_STRIPS
-    inverses.TRIANGLE, cholesky.DIAGONAL_STRIPS = triangle, diagonal_strips
+def constants(
+    *, triangle: int | None = None, diagonal_strips: int | None = None, max_growth: float | None = None
+) -> Iterator[None]:
+    """The factorisation on a device with some other constants."""
+    before = inverses.TRIANGLE, inverses.MAX_GROWTH, cholesky.DIAGONAL_STRIPS
+    inverses.TRIANGLE = before[0] if triangle is None else triangle
+    inverses.MAX_GROWTH = before[1] if max_growth is None else max_growth
+    cholesky.DIAGONAL_STRIPS = before[2] if diagonal_strips is None else diagonal_strips
     try:
         yield
     finally:
-        inverses.TRIANGLE, cholesky.DIAGONAL_STRIPS = before
+        inverses.TRIANGLE, inverses.MAX_GROWTH, cholesky.DIAGONAL_STRIPS = before
 
 
 def right_hand_sides(setting: Setting, report: Report) -> dict[str, Any]:

@@ -34,10 +34,15 @@ def without_data(monkeypatch, tmp_path):
 
 
 def test_constants_are_put_back():
-    before = factor.inverses.TRIANGLE, factor.cholesky.DIAGONAL_STRIPS
-    with factor.constants(8, 1):
-        assert (factor.inverses.TRIANGLE, factor.cholesky.DIAGONAL_STRIPS) == (8, 1)
-    assert before == (factor.inverses.TRIANGLE, factor.cholesky.DIAGONAL_STRIPS)
+    def now():
+        return factor.inverses.TRIANGLE, factor.inverses.MAX_GROWTH, factor.cholesky.DIAGONAL_STRIPS
+
+    before = now()
+    with factor.constants(triangle=8, diagonal_strips=1):
+        assert now() == (8, before[1], 1)
+    with factor.constants(max_growth=0.0):
+        assert now() == (before[0], 0.0, before[2])
+    assert now() == before
 
 
 def test_dgemm_is_timed_for_as_long_as_the_factor(monkeypatch):
@@ -85,6 +90,7 @@ def test_rows_run_at_small_size(name, without_data):
         assert result["tf32"]["rkhs_norm"] == pytest.approx(result["float64"]["rkhs_norm"], rel=1e-9)
     if name == "in-core-60000":
         assert set(result["flops_per_second_by_width"]) == {16, 32}
+        assert result["flops_per_second_without_inverses"] > 0
         assert set(result["flops_per_second_by_triangle"]) == {8, factor.inverses.TRIANGLE}
         assert set(result["flops_per_second_by_diagonal_strips"]) == {1, 2, 4}
     if name != "rates":
