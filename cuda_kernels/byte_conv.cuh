@@ -37,7 +37,9 @@ __device__ inline void copy_weights(signed char* weights, const PixelNet& net, l
     const int thread = static_cast<int>(threadIdx.x);
     const int chunk = thread % 8;
     if (start + 16 * chunk < net.bytes) {
-        for (int row = thread / 8; row < 2 * PIXEL_FILTERS; row += PIXEL_THREADS / 8) {
+#pragma unroll 1  // not where the time goes, and registers are short
+        for (int turn = 0; turn < 2 * PIXEL_FILTERS * 8 / PIXEL_THREADS; ++turn) {
+            const int row = thread / 8 + turn * (PIXEL_THREADS / 8);
             const long long filter = first + row % PIXEL_FILTERS;
             const bool live = filter < net.filters;
             const long long line = 2 * (live ? filter : 0) + row / PIXEL_FILTERS;

@@ -2,22 +2,23 @@
 
 // The types of inner products and of K are in the names: i32, f64 in; f64, f32 out. Two blocks at least on a
 // multiprocessor: left to itself the compiler aims for four on sm_100, and spills.
-#define KERNELFIT_EVALUATE(name, In, Out)                                                                             \
-    extern "C" __global__ void __launch_bounds__(256, 2) name(const kernelfit::TileArguments arguments) {             \
-        kernelfit::evaluate_tile<In, Out>(arguments);                                                                 \
+#define KERNELFIT_TYPE_f64 double
+#define KERNELFIT_TYPE_f32 float
+#define KERNELFIT_TYPE_i32 int
+#define KERNELFIT_ENTRY(in, out)                                                                                      \
+    extern "C" __global__ void __launch_bounds__(256, 2)                                                              \
+        evaluate_##in##_##out(const kernelfit::TileArguments arguments) {                                             \
+        kernelfit::evaluate_tile<KERNELFIT_TYPE_##in, KERNELFIT_TYPE_##out>(arguments);                               \
     }
+#define KERNELFIT_EVALUATE(in, out) KERNELFIT_ENTRY(in, out)
 
-KERNELFIT_EVALUATE(evaluate_f64_f64, double, double)
-KERNELFIT_EVALUATE(evaluate_f64_f32, double, float)
-KERNELFIT_EVALUATE(evaluate_f32_f64, float, double)
-KERNELFIT_EVALUATE(evaluate_f32_f32, float, float)
-KERNELFIT_EVALUATE(evaluate_i32_f64, int, double)
-KERNELFIT_EVALUATE(evaluate_i32_f32, int, float)
-
-extern "C" __global__ void __launch_bounds__(256)
-    l1_distances(const double* rows, long long row_stride, const double* cols, long long col_stride, long long features,
-                 double row_factor, double col_factor, double factor, double* out, long long out_stride,
-                 long long height, long long width) {
-    kernelfit::l1_tile(rows, row_stride, cols, col_stride, features, row_factor, col_factor, factor, out, out_stride,
-                       height, width);
-}
+#if defined(KERNELFIT_IN)  // the one that is launched: what compiles at run time names it
+KERNELFIT_EVALUATE(KERNELFIT_IN, KERNELFIT_OUT)
+#else
+KERNELFIT_EVALUATE(f64, f64)
+KERNELFIT_EVALUATE(f64, f32)
+KERNELFIT_EVALUATE(f32, f64)
+KERNELFIT_EVALUATE(f32, f32)
+KERNELFIT_EVALUATE(i32, f64)
+KERNELFIT_EVALUATE(i32, f32)
+#endif

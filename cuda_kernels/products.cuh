@@ -142,7 +142,8 @@ __device__ inline void copy_stage(signed char* stage, const signed char* __restr
     const int thread = static_cast<int>(threadIdx.x);
     const int chunk = thread % 4;
 #pragma unroll
-    for (int line = thread / 4; line < BYTE_TILE; line += STAGE_THREADS / 4) {
+    for (int turn = 0; turn < BYTE_TILE * 4 / STAGE_THREADS; ++turn) {
+        const int line = thread / 4 + turn * (STAGE_THREADS / 4);
         const bool live = first + line < count;
         const signed char* source = rows + (live ? first + line : 0) * bytes + start + 16 * chunk;
         copy_sixteen(stage + chunk_place(line, chunk), source, live);

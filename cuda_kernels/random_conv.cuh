@@ -9,7 +9,8 @@ namespace kernelfit {
 constexpr int CONV_POSITIONS = 128;  // responses of one filter at a time: whole rows of the response image
 constexpr int CONV_FILTERS = 64;     // filters of one block
 constexpr int CONV_DEPTH = 16;       // values of a patch at a time
-constexpr int CONV_SIDE = 16;        // 16 x 16 threads, each with 8 positions of 4 filters
+constexpr int CONV_SIDE = 16;        // 16 x 16 threads, each with 8 positions of 4 filters, side by side
+constexpr int CONV_PITCH = CONV_FILTERS + 4;  // of rows of responses, which begin at multiples of 16 bytes
 constexpr int CONV_WINDOWS = 16;     // pooling windows at most
 constexpr float CONV_FLAT = 1e-5f;   // a patch with less contrast than this share of its length is flat
 
@@ -67,22 +68,32 @@ __host__ __device__ inline float feature_of(float pooled, bool root, float step)
     return step == 0.0f ? feature : step * fminf(rintf(feature / step), 255.0f);
 }
 
+// Four floats that begin at a multiple of 16 bytes.
+__device__ inline void load_four(float* target, const float* source) {
+    const float4 four = *reinterpret_cast<const float4*>(source);
+    target[0] = four.x;
+    target[1] = four.y;
+    target[2] = four.z;
+    target[3] = four.w;
+}
+
 // out (images, out_stride), columns ordered (filter, sign, window). `folded` is (values, filters), row-major with rows
 // `folded_stride` apart. Windows are the products of `window_rows` row spans with `window_columns` column spans, given
 // as start, stop pairs. `root`: features are square roots of averages. blockIdx.x is the image, blockIdx.y the group of filters.
 template <typename P>
-__device__ void random_conv(const P* images, Patches shape, const float* statistics, const long long* places,
-                            const float* folded, long long folded_stride, long long filters, const float* above,
-                            const float* below, const long long* row_spans, long long window_rows,
-                            const long long* column_spans, long long window_columns, double step, long long root,
-                            float* out, long long out_stride) {
-    __shared__ float buffer[CONV_POSITIONS * (CONV_FILTERS + 1)];
+__device__ void random_conv(const P* __restrict__ images, Patches shape, const float* __restrict__ statistics,
+                            const long long* __restrict__ places, const float* __restrict__ folded,
+                            long long folded_stride, long long filters, const float* __restrict__ above,
+                            const float* __restrict__ below, const long long* __restrict__ row_spans,
+                            long long window_rows, const long long* __restrict__ column_spans,
+                            long long window_columns, double step, long long root, float* __restrict__ out,
+                            long long out_stride) {
+    alignas(16) __shared__ float buffer[CONV_POSITIONS * CONV_PITCH];
     __shared__ float sums[2 * CONV_WINDOWS][CONV_FILTERS];
     // Patches and filters are read from the buffer first, responses written to it when both are no longer needed.
-    float (*patches)[CONV_POSITIONS + 1] = reinterpret_cast<float (*)[CONV_POSITIONS + 1]>(buffer);
-    float (*weights)[CONV_FILTERS + 1] =
-        reinterpret_cast<float (*)[CONV_FILTERS + 1]>(buffer + CONV_DEPTH * (CONV_POSITIONS + 1));
-    float (*responses)[CONV_FILTERS + 1] = reinterpret_cast<float (*)[CONV_FILTERS + 1]>(buffer);
+    float (*patches)[CONV_POSITIONS] = reinterpret_cast<float (*)[CONV_POSITIONS]>(buffer);
+    float (*weights)[CONV_FILTERS] = reinterpret_cast<float (*)[CONV_FILTERS]>(buffer + CONV_DEPTH * CONV_POSITIONS);
+    float (*responses)[CONV_PITCH] = reinterpret_cast<float (*)[CONV_PITCH]>(buffer);
 
     constexpr int EACH_POSITION = CONV_POSITIONS / CONV_SIDE;
     constexpr int EACH_FILTER = CONV_FILTERS / CONV_SIDE;
@@ -129,9 +140,8 @@ __device__ void random_conv(const P* images, Patches shape, const float* statist
                 float p[EACH_POSITION];
                 float w[EACH_FILTER];
 #pragma unroll
-                for (int e = 0; e < EACH_POSITION; ++e) p[e] = patches[k][ty + e * CONV_SIDE];
-#pragma unroll
-                for (int e = 0; e < EACH_FILTER; ++e) w[e] = weights[k][tx + e * CONV_SIDE];
+                for (int e = 0; e < EACH_POSITION; e += 4) load_four(p + e, &patches[k][ty * EACH_POSITION + e]);
+                load_four(w, &weights[k][tx * EACH_FILTER]);
 #pragma unroll
                 for (int i = 0; i < EACH_POSITION; ++i) {
 #pragma unroll
@@ -142,8 +152,8 @@ __device__ void random_conv(const P* images, Patches shape, const float* statist
         }
 #pragma unroll
         for (int i = 0; i < EACH_POSITION; ++i) {
-#pragma unroll
-            for (int j = 0; j < EACH_FILTER; ++j) responses[ty + i * CONV_SIDE][tx + j * CONV_SIDE] = r[i][j];
+            *reinterpret_cast<float4*>(&responses[ty * EACH_POSITION + i][tx * EACH_FILTER]) =
+                float4{r[i][0], r[i][1], r[i][2], r[i][3]};
         }
         __syncthreads();
         // A thread owns a filter and every fourth window, so that no two threads add to the same sum.

@@ -90,7 +90,7 @@ class CudaDevice:
         self._index = index
         self._reached: dict[int, bool] = {}
         self._streams: list[CudaStream] = []
-        self._modules: dict[str, Any] = {}
+        self._modules: dict[tuple[str, tuple[str, ...]], Any] = {}
         self._functions: dict[str, Any] = {}
         self._user: dict[Any, Any] = {}
         self._memory = 0
@@ -506,17 +506,23 @@ class CudaDevice:
             return
         function = self._functions.get(launch.entry)
         if function is None:
-            if launch.source not in self._modules:
-                self._modules[launch.source] = self._call(self._compile, launch.source)
-            function = self._call(self._modules[launch.source].get_function, launch.entry)
+            key = (launch.source, launch.macros)
+            if key not in self._modules:
+                self._modules[key] = self._call(self._compile, launch.source, launch.macros)
+            function = self._call(self._modules[key].get_function, launch.entry)
             self._functions[launch.entry] = function
         self._on(stream, function, launch.grid, launch.block, launch.arguments)
 
-    def _compile(self, source: str) -> Any:
+    def _compile(self, source: str, macros: tuple[str, ...]) -> Any:
         folder = sources()
         module = self._cupy.RawModule(
             code=formulas() + (folder / source).read_text(encoding="utf-8"),
-            options=("-std=c++17", f"-I{folder}", f"-DKERNELFIT_HEADERS={headers_digest(folder)}"),
+            options=(
+                "-std=c++17",
+                f"-I{folder}",
+                f"-DKERNELFIT_HEADERS={headers_digest(folder)}",
+                *(f"-D{macro}" for macro in macros),
+            ),
         )
         try:
             module.compile()

@@ -90,13 +90,17 @@ TILE = np.dtype(
 
 @dataclass(frozen=True)
 class Launch:
-    """Arguments are addresses (np.uint64), integers (np.int64), float64, or one structure: an array () of its dtype."""
+    """Arguments are addresses (np.uint64), integers (np.int64), float64, or one structure: an array () of its dtype.
+
+    `macros` leave in the source what is launched and nothing else; without them all of it is compiled.
+    """
 
     source: str
     entry: str
     grid: Triple
     block: Triple
     arguments: tuple[Any, ...]
+    macros: tuple[str, ...] = ()
 
 
 def evaluate(
@@ -114,8 +118,10 @@ def evaluate(
         raise ValueError(f"evaluate: inputs with strides {strides}")
     floats = floats_of(epilogue.kernel, rows, columns)
     tile = np.zeros((), TILE)
-    for name in ("dot", "inner", "l1", "user"):
-        tile[name] = _pointer(address, getattr(pairs, name))
+    # Where it is the same block `dot` serves as inner products: it may be `out`, and no other input may.
+    inner = None if pairs.inner == pairs.dot else pairs.inner
+    for name, block in (("dot", pairs.dot), ("inner", inner), ("l1", pairs.l1), ("user", pairs.user)):
+        tile[name] = _pointer(address, block)
     tile["input_stride"] = strides.pop() if strides else 0
     *factors, tile["factor"] = factors_of(rows, columns)
     sides = zip(("rows", "columns"), (rows, columns), floats or (None, None), factors, strict=True)
@@ -133,15 +139,17 @@ def evaluate(
     tile["out"], tile["out_stride"] = _matrix(address, out)
     tile["height"], tile["width"] = out.rows, out.columns
     dtype = pairs.dot.dtype if pairs.dot is not None else np.dtype(np.float64)
-    entry = f"evaluate_{_SHORT[dtype]}_{_SHORT[out.dtype]}"
-    return Launch("gram.cu", entry, _over(out.rows, out.columns), (32, 8, 1), (tile,))
+    types = _SHORT[dtype], _SHORT[out.dtype]
+    macros = (f"KERNELFIT_IN={types[0]}", f"KERNELFIT_OUT={types[1]}")
+    entry = f"evaluate_{types[0]}_{types[1]}"
+    return Launch("gram.cu", entry, _over(out.rows, out.columns), (32, 8, 1), (tile,), macros)
 
 
 def l1_distances(address: Address, rows: DeviceRows, columns: DeviceRows, out: Block) -> Launch:
     assert rows.apart is not None
     assert columns.apart is not None
     return Launch(
-        "gram.cu",
+        "l1.cu",
         "l1_distances",
         _tiles(out, _L1_TILE),
         (16, 16, 1),

@@ -31,7 +31,7 @@ def formulas_header(folder: Path) -> Path:
     return header
 
 
-def entry_points(header: Path) -> dict[str, list[str]]:
+def entry_points(header: Path, macros: tuple[str, ...] = ()) -> dict[str, list[str]]:
     """Source file -> its entry points, macros written out by the preprocessor of g++."""
     compiler = shutil.which("g++")
     if compiler is None:
@@ -39,6 +39,7 @@ def entry_points(header: Path) -> dict[str, list[str]]:
     found = {}
     for source in sorted(SOURCES.glob("*.cu")):
         command = [compiler, "-x", "c++", "-std=c++17", "-E", "-P", f"-I{SOURCES}"]
+        command += [f"-D{macro}" for macro in macros]
         command += ["-include", str(header), str(source)]
         text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         found[source.name] = [match[1] for match in ENTRY.finditer(text)]
@@ -143,6 +144,12 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
         for name in names:
             getattr(loaded, f"launch_{name}").restype = ctypes.c_char_p
     return loaded
+
+
+@pytest.fixture
+def entries_with(tmp_path: Path) -> Callable[[tuple[str, ...]], dict[str, list[str]]]:
+    """Source file -> the entry points that are left with these macros."""
+    return lambda macros: entry_points(formulas_header(tmp_path), macros)
 
 
 @pytest.fixture

@@ -85,6 +85,17 @@ def test_the_structure_of_a_launch_is_the_same_in_numpy_and_in_cuda(library, str
         assert getattr(library, f"offset_{name.replace('.', '_')}")() == offset, name
 
 
+def test_what_is_launched_is_compiled_alone(rng, emulated, entries_with):
+    memory, kernel, points = emulated(), Gaussian(gamma=0.3), Points(rng.standard_normal((6, 3)))
+    rows = put_rows(memory, None, points, kernel, False, (0, 6))
+    epilogue = Epilogue(kernel, program(kernel), memory.put(table(program(kernel))))
+    pairs = PairBlocks(memory.empty(6, 6, np.float64), None, None, None)
+    out = memory.empty(6, 6, np.float32)
+    launch = launches.evaluate(memory.address, epilogue, pairs, rows, rows, out, None)
+    assert entries_with(launch.macros)[launch.source] == [launch.entry] == ["evaluate_f64_f32"]
+    assert len(entries_with(())[launch.source]) == 6
+
+
 @pytest.mark.parametrize("data", ["bytes", "floats"])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_every_family_gives_the_tile_of_the_cpu(rng, emulated, any_kernel, data, dtype):
