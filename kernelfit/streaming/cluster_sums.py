@@ -57,15 +57,19 @@ class Division:
     held: float
 
     @classmethod
-    def of(cls, features: float, products: float, size: float, workers: int, memory: float) -> Division:
-        """For flops of features and of their products, sums of `size` bytes, and `memory` of a worker for them."""
-        moved = {True: size * (1 + math.ceil(math.log2(workers))), False: size}
-        work = {True: (features + products) / workers, False: features + products / workers}
+    def of(
+        cls, features: float, products: float, size: float, workers: int, blocks: int, memory: float
+    ) -> Division:
+        """For flops of features and of their products, sums of `size` bytes over so many blocks of filters, and
+        `memory` of a worker for them."""
+        few = min(workers, blocks)  # with fewer blocks than workers some would have no filters
+        moved = {True: size * (1 + math.ceil(math.log2(few))), False: size}
+        work = {True: (features + products) / few, False: features + products / workers}
         costs = {way: work[way] + moved[way] * _FLOPS_OF_A_BYTE for way in (True, False)}
         by_filters = costs[True] <= costs[False] and _COPIES_OF_ALL * size <= memory
         rounds = max(1, int(_OF_ROUND * work[by_filters] / (moved[by_filters] * _FLOPS_OF_A_BYTE)))
         held = _COPIES_OF_ALL * size if by_filters else _COPIES_OF_TILES * size / workers
-        return cls(by_filters, workers, rounds, held)
+        return cls(by_filters, few if by_filters else workers, rounds, held)
 
     def cut(self, blocks: Sequence[Span]) -> list[list[Span]]:
         """The blocks of each round: every worker has some where they are dealt out."""
@@ -127,12 +131,8 @@ class ClusterSums(HostSums):
         beside = INTERPRETER + rows + block
         memory = min((state.memory for state in states), default=0)
         size = float(self._layout.elements * self._dtype.itemsize + self._cross.nbytes)
-        # With fewer blocks than workers some would have no filters; tiles there are enough.
-        division = Division.of(
-            of_features, of_products, size, max(1, min(len(states), blocks)), memory - beside
-        )
-        if not division.by_filters:
-            division = replace(division, workers=max(1, len(states)))
+        workers = max(1, len(states))
+        division = Division.of(of_features, of_products, size, workers, blocks, memory - beside)
         needed = int(beside + division.held)
         if needed > memory:
             raise PlanError(

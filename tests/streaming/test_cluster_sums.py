@@ -122,11 +122,13 @@ def test_sums_that_stopped_are_resumed_with_and_without_a_cluster(
 
 def test_what_moves_less_decides_and_memory_bounds_it() -> None:
     many, few = 1e15, 1e9
-    division = Division.of(0.1 * many, many, 1e9, 4, 1e11)
+    division = Division.of(0.1 * many, many, 1e9, 4, 10, 1e11)
     assert division.by_filters
     assert division.rounds > 1
-    assert not Division.of(0.1 * few, few, 1e9, 4, 1e11).by_filters
-    assert not Division.of(0.1 * many, many, 1e9, 4, 2e9).by_filters
+    assert not Division.of(0.1 * few, few, 1e9, 4, 10, 1e11).by_filters
+    assert not Division.of(0.1 * many, many, 1e9, 4, 10, 2e9).by_filters
+    one_block = Division.of(0.1 * many, many, 1e9, 4, 1, 1e11)
+    assert (one_block.by_filters, one_block.workers) == (False, 4)
     blocks = [(k, k + 1) for k in range(10)]
     rounds = division.cut(blocks)
     assert [block for own in rounds for block in own] == blocks
