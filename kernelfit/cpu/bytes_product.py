@@ -32,7 +32,7 @@ LANES = 16  # of int32 in a register
 # broadcast from memory by the instruction itself. (8 x 48 and 6 x 64 measured the same within 1 %.)
 HEIGHT = 14
 VECTORS = 2
-_WIDTH = VECTORS * LANES
+WIDTH = VECTORS * LANES
 STEP = 4  # products that one lane adds up at once
 REGISTER = ir.VectorType(ir.IntType(32), LANES)
 _INDEX = ir.IntType(64)
@@ -73,7 +73,7 @@ def row_space(height: int, features: int) -> int:
 
 def packed_columns(columns: NDArray[np.uint8], centre: int) -> Packed:
     """Rows (w, d) of the right factor, which are columns of the product."""
-    shape = _shape(columns.shape, _WIDTH)
+    shape = _shape(columns.shape, WIDTH)
     size = int(np.prod(shape))
     # Registers are loaded whole from cache lines.
     unaligned = np.empty(size + 64, np.uint8)
@@ -137,13 +137,13 @@ def _multiply(
 ) -> None:
     height, width = out.shape
     steps = rows.shape[1]
-    sums = np.empty((HEIGHT, _WIDTH), np.int32)
+    sums = np.empty((HEIGHT, WIDTH), np.int32)
     # A panel of columns stays in the first level of cache while the panels of rows go by.
-    for right in range(-(-width // _WIDTH)):
-        first = right * _WIDTH
-        count = min(_WIDTH, width - first)
+    for right in range(-(-width // WIDTH)):
+        first = right * WIDTH
+        count = min(WIDTH, width - first)
         for left in range(-(-height // HEIGHT)):
-            _micro_tile(rows[left].ctypes.data, columns[right].ctypes.data, steps, sums.ctypes.data)
+            micro_tile(rows[left].ctypes.data, columns[right].ctypes.data, steps, sums.ctypes.data)
             top = left * HEIGHT
             for i in range(min(HEIGHT, height - top)):
                 added = row_added[top + i]
@@ -158,7 +158,7 @@ def _multiply(
 
 
 @intrinsic
-def _micro_tile(_context: Any, rows: Any, columns: Any, steps: Any, sums: Any) -> Any:
+def micro_tile(_context: Any, rows: Any, columns: Any, steps: Any, sums: Any) -> Any:
     """sums (14, 32) int32 <- sum over steps of a panel of rows times a panel of columns; three addresses."""
     signature = types.void(types.intp, types.intp, types.intp, types.intp)
     return signature, _emit_micro_tile

@@ -52,7 +52,8 @@ class Convergence:
     history : relative residual after each iteration, as the recurrence has it, or after each epoch as blocks show it
     verified : iteration, relative residual, backward error and measure of each residual that was formed anew
     preconditioner, rank : what it is and how many columns of K it holds, or rows a block has
-    entries : where K is for the iteration: `float32 in memory`, `float64 in memory` or `formed anew in float64`
+    entries : where K is for the iteration: `float32 in memory`, `float64 in memory`, `formed anew in float32` or
+        `formed anew in float64`
     seconds : `gram`, `precondition`, `iterate` and `verify`
     bytes_gram, bytes_preconditioner : of K and of the preconditioner in memory
     """

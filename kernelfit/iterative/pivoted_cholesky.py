@@ -77,13 +77,20 @@ def pivoted_cholesky(
             _append(block, accepted, lower, tiles, done, backend)
             last = done + len(accepted)
             advance(float(n) * (last**2 - done**2))
-            added = tiles[:, done:last].astype(np.float64)
-            residual -= np.einsum("qrw,qrw->qw", added, added).reshape(-1)[:n]
-            np.maximum(residual, 0.0, out=residual)
+            _subtract_squares(tiles[:, done:last], residual)
             residual[drawn[accepted]] = 0.0
             done = last
     used = -(-done // LINES) * LINES
     return LowRank(tiles if used == tiles.shape[1] else tiles[:, :used].copy(), done, residual)
+
+
+def _subtract_squares(added: NDArray[np.float32], residual: Float) -> None:
+    """d -= row sums of squares of what is new in F, down to zero."""
+    for q, tile in enumerate(added):
+        rows = tile.astype(np.float64)
+        rest = residual[q * WIDTH : (q + 1) * WIDTH]
+        rest -= np.einsum("rw,rw->w", rows, rows)[: len(rest)]
+        np.maximum(rest, 0.0, out=rest)
 
 
 def _subtract(

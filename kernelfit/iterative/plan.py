@@ -1,8 +1,8 @@
 """What an iterative solve holds in memory: pure arithmetic, no array is allocated here.
 
-K in float32, 2 n^2 bytes and its diagonal tiles; F, 4 n r bytes; and some vectors of n c numbers. The rank r pays while
-it saves more iterations than it costs: F is read twice an iteration, 8 n r bytes beside 2 n^2 of K, and takes 2 n r^2
-flops.
+K in float32, 2 n^2 bytes and its diagonal tiles, or where it is formed anew rows of bytes once more; F, 4 n r bytes;
+and some vectors of n c numbers. The rank r pays while it saves more iterations than it costs: F is read twice an iteration,
+8 n r bytes beside 2 n^2 of K, and takes 2 n r^2 flops.
 """
 
 from __future__ import annotations
@@ -39,6 +39,11 @@ def bytes_of_gram(n: int) -> int:
     return 4 * WIDTH * WIDTH * (chunks * (chunks + 1) // 2)
 
 
+def bytes_of_rows(costs: Costs) -> int:
+    """Of rows of bytes in the order in which products read them; 0 where rows are no bytes."""
+    return chunks_of(costs.n) * WIDTH * (costs.d + 12) if 0 < costs.bytes_points <= costs.n * costs.d else 0
+
+
 def bytes_of_preconditioner(n: int, rank: int) -> int:
     """Of F and the factor of I + F^T D^-1 F."""
     return 4 * chunks_of(n) * WIDTH * rank + 8 * rank * rank
@@ -52,15 +57,14 @@ def plan_iterations(costs: Costs, memory: int, *, generated: bool) -> Plan:
     n, wanted = costs.n, min(costs.n, round(_RANK * math.sqrt(costs.n)))
     fixed = INTERPRETER + costs.bytes_points + _workspace(costs)
     stored = bytes_of_gram(n)
-    for gram, tier in ((stored, "ram"), (0, "generated")):
-        if not gram and not generated:
+    for gram, tier in ((stored, "ram"), (bytes_of_rows(costs), "generated")):
+        if tier == "generated" and not generated:
             break
         rank = _rank_within(n, wanted, memory - fixed - gram)
         if rank >= min(wanted, max(1, math.ceil(_MIN_RANK * wanted))):
             return _plan(costs, memory, rank, gram, tier)
     least = fixed + bytes_of_preconditioner(n, max(1, math.ceil(_MIN_RANK * wanted)))
-    if not generated:
-        least += stored
+    least += bytes_of_rows(costs) if generated else stored
     raise PlanError(
         f"memory: {least:,} bytes needed for conjugate gradients on n = {n:,}, got {memory:,}: {least - memory:,} "
         f"missing; give memory='{least:,}' bytes, or fewer rows or right-hand sides"

@@ -12,6 +12,7 @@ from enum import Flag, auto
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kernelfit.arguments import suggests_names
 from kernelfit.errors import InputError
@@ -113,6 +114,8 @@ class Kernel:
     stationary: ClassVar[bool] = False
     #: k(x, x') = <x, x'>: what K solves, weights of the features solve too
     linear: ClassVar[bool] = False
+    #: whether `evaluate_single` forms k from squared distances
+    single: ClassVar[bool] = False
     #: whether numbers alone define it, so that a name and parameters can stand for it
     of_numbers: ClassVar[bool] = True
     #: k as a C++ expression of `pair` and of the constants `order`, `a`, `b`; see `cuda_kernels/epilogue.cuh`
@@ -141,6 +144,10 @@ class Kernel:
     def evaluate(self, tile: Tile, out: Float) -> None:
         """out_ij <- k(x_i, x_j). Shape (h, w), float64."""
         raise NotImplementedError(f"{type(self).__name__} does not define evaluate")
+
+    def evaluate_single(self, sq_distances: NDArray[np.float32], unit: float) -> None:
+        """k in place of |x_i - x_j|^2 / unit (h, w), in single precision to an error of its last digits."""
+        raise NotImplementedError(f"{type(self).__name__} does not define evaluate_single")
 
     def diagonal(self, points: Rows) -> Float:
         """k(x_i, x_i), shape (n,), exactly."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from kernelfit.arguments import positive
 from kernelfit.cpu.jit import njit
 from kernelfit.kernels.base import Constants, Kernel, Needs, Tile
-from kernelfit.kernels.elementary import exp_nonpositive, pair_distances
+from kernelfit.kernels.elementary import exp_nonpositive, exp_nonpositive_single, pair_distances
 from kernelfit.typing import Float
 
 
@@ -22,6 +25,7 @@ class Gaussian(Kernel):
     aliases = ("rbf",)
     width_parameter = "gamma"
     stationary = True
+    single = True
     needs = Needs.DISTANCES
     device_formula = "exp(-squared_distance(pair, a))"
 
@@ -40,6 +44,9 @@ class Gaussian(Kernel):
         length = tile.sq_distances(out)
         _gaussian(self.gamma * length * length, out)
 
+    def evaluate_single(self, sq_distances: NDArray[np.float32], unit: float) -> None:
+        _gaussian_single(np.float32(-self.gamma * unit), sq_distances)
+
     @classmethod
     def gamma_multiplies(cls, rows: Float) -> Float:
         return pair_distances(rows, "sqeuclidean")
@@ -50,3 +57,10 @@ def _gaussian(gamma: float, out: Any) -> None:
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
             out[i, j] = exp_nonpositive(-gamma * out[i, j])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _gaussian_single(factor: Any, out: Any) -> None:
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            out[i, j] = exp_nonpositive_single(factor * out[i, j])

@@ -25,6 +25,7 @@ from kernelfit.iterative.block_cg import Operators, Outcome, State, solve
 from kernelfit.iterative.checkpoint import of_data, to_data
 from kernelfit.iterative.columns import kernel_columns
 from kernelfit.iterative.convergence import Convergence
+from kernelfit.iterative.formed_gram import formed_gram
 from kernelfit.iterative.inverse_diagonal import PROBES, InverseDiagonal, estimate_inverse_diagonal
 from kernelfit.iterative.log_determinant import LogDeterminant, estimate_log_determinant
 from kernelfit.iterative.pivoted_cholesky import pivoted_cholesky
@@ -32,6 +33,7 @@ from kernelfit.iterative.plan import columns_within, plan_either, plan_iteration
 from kernelfit.iterative.preconditioner import Preconditioner
 from kernelfit.iterative.stopping import Goal
 from kernelfit.iterative.stored_gram import StoredGram
+from kernelfit.iterative.tiled_gram import TiledGram
 from kernelfit.iterative.vectors import type_of_sums
 from kernelfit.linalg.product import Product, symmetric_product
 from kernelfit.progress import Notes, Progress
@@ -45,6 +47,8 @@ from kernelfit.typing import Float
 
 # Order up to which K is in memory in float64: no time to be saved, and any condition number may come.
 _EXACT = 4_096
+# Rows whose sums are a guess of |K|_inf where a product takes long.
+_SUMMED = 64
 # Seconds between checkpoints, each of which takes a fraction of one.
 _INTERVAL = 20.0
 # Of an entry of K, so that sums of products stay within single precision.
@@ -64,7 +68,7 @@ class IterativeSystem:
         self._after: Callable[[int], None] = lambda iteration: None
         self.seconds = dict.fromkeys(("gram", "factor"), 0.0)
         self.traffic = dict.fromkeys(("factor_read", "factor_written"), 0)
-        self._gram: StoredGram | None = None
+        self._gram: TiledGram | None = None
         self._products: GramSource = problem.source
         self._preconditioner: Preconditioner | None = None
 
@@ -82,6 +86,9 @@ class IterativeSystem:
                 self._gram = StoredGram.of(problem.source, self.plan.layout, backend, progress)
                 if problem.n <= _EXACT:
                     self._products = cache(problem.source, self.plan.layout, "gram", backend, progress)
+        elif problem.n > _EXACT:
+            with self._timed("gram"):
+                self._gram = formed_gram(problem.kernel, problem.points)
         self._after(0)
         with self._timed("factor"):
             diagonal = problem.source.diagonal()
@@ -228,7 +235,7 @@ class IterativeSystem:
     @property
     def _rounds(self) -> bool:
         """Whether the iteration has K in float32."""
-        return self.plan.tier == "ram" and self.problem.n > _EXACT
+        return self._gram is not None and self.problem.n > _EXACT
 
     def _multiplied(self, vectors: Float, dtype: Any) -> Float:
         if self._rounds and self._gram is not None:
@@ -236,9 +243,13 @@ class IterativeSystem:
         return symmetric_product(self._products, self.plan.layout, vectors, self.backend).values
 
     def _norm_below(self) -> float:
-        """|A|_inf or less: its row sums, which are those of |A| where no entry is negative."""
-        ones = np.ones((self.problem.n, 1))
-        return float(np.abs(self._multiplied(ones, np.float64)).max()) + self.problem.min_ridge
+        """|A|_inf or less: of a K that is formed anew the largest sum of a few rows, else its row sums, which are those
+        of |A| where no entry is negative."""
+        n, ridge = self.problem.n, self.problem.min_ridge
+        if self.plan.tier == "generated":
+            rows = np.unique(np.linspace(0, n - 1, _SUMMED).astype(np.int64))
+            return float(np.abs(self._columns(rows)).sum(axis=(0, 2), dtype=np.float64).max()) + ridge
+        return float(np.abs(self._multiplied(np.ones((n, 1)), np.float64)).max()) + ridge
 
     def _convergence(
         self, goal: Goal, outcome: Outcome, targets: Float, spent: dict[str, float]
@@ -251,13 +262,17 @@ class IterativeSystem:
             targets - outcome.product.values - self.problem.ridges * outcome.solution,
             preconditioner="randomly pivoted Cholesky",
             rank=preconditioner.rank,
-            entries=f"{'float32' if self._rounds else 'float64'} in memory"
-            if gram
-            else "formed anew in float64",
+            entries=self._entries,
             seconds={"gram": self.seconds["gram"], "precondition": self.seconds["factor"], **spent},
             bytes_gram=0 if gram is None else gram.nbytes,
             bytes_preconditioner=preconditioner.nbytes,
         )
+
+    @property
+    def _entries(self) -> str:
+        if self._gram is None:
+            return "formed anew in float64"
+        return self._gram.entries if self._rounds else "float64 in memory"
 
     @contextmanager
     def _timed(self, phase: str) -> Iterator[None]:

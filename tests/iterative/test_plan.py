@@ -7,7 +7,13 @@ import pytest
 from kernelfit.errors import PlanError
 from kernelfit.gram.costs import Costs
 from kernelfit.gram.placement import Limits
-from kernelfit.iterative.plan import bytes_of_gram, bytes_of_preconditioner, plan_either, plan_iterations
+from kernelfit.iterative.plan import (
+    bytes_of_gram,
+    bytes_of_preconditioner,
+    bytes_of_rows,
+    plan_either,
+    plan_iterations,
+)
 from kernelfit.iterative.stored_gram import StoredGram
 
 
@@ -35,7 +41,7 @@ def test_a_smaller_rank_then_no_k_then_an_error() -> None:
     assert tight.rank < whole.rank
     without = plan_iterations(costs(20_000), 900_000_000, generated=True)
     assert (without.tier, without.rank) == ("generated", whole.rank)
-    assert without.bytes_factor == bytes_of_preconditioner(20_000, whole.rank)
+    assert without.bytes_factor == bytes_of_preconditioner(20_000, whole.rank) + bytes_of_rows(costs(20_000))
     with pytest.raises(PlanError, match=r"memory: .* bytes needed .* missing; give memory="):
         plan_iterations(costs(20_000), 900_000_000, generated=False)
     with pytest.raises(PlanError):
