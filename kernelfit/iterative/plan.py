@@ -1,8 +1,8 @@
 """What an iterative solve holds in memory: pure arithmetic, no array is allocated here.
 
 K in float32, 2 n^2 bytes and its diagonal tiles, or where it is formed anew rows of bytes once more; F, 4 n r bytes;
-and some vectors of n c numbers. The rank r pays while it saves more iterations than it costs: F is read twice an iteration,
-8 n r bytes beside 2 n^2 of K, and takes 2 n r^2 flops.
+and some vectors of n c numbers. The rank r pays while it saves more iterations than it costs: F is read twice an
+iteration, 8 n r bytes beside 2 n^2 of K, and takes 2 n r^2 flops.
 """
 
 from __future__ import annotations
