@@ -15,6 +15,7 @@ from typing import Any
 BENCHMARKS = {
     "solve": "benchmarks.solve",
     "disk": "benchmarks.disk",
+    "shifted-mnist": "benchmarks.shifted_mnist",
     "cluster": "benchmarks.cluster",
     "cluster-uneven": "benchmarks.cluster_uneven",
     "cluster-kills": "benchmarks.cluster_kills",

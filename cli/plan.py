@@ -23,13 +23,12 @@ from .wording import terminal_progress
 @click.option(
     "--d", "n_features", type=COUNT, metavar="COUNT", help="Features a row, in place of a data set."
 )
+@click.option("--bytes", "of_bytes", is_flag=True, help="Beside --d: rows are bytes, as pixels are.")
 @click.option(
     "--rhs", "n_rhs", type=COUNT, metavar="COUNT", help="Right-hand sides; else one for each class."
 )
 @solver_options
-@click.option(
-    "--gemm/--no-gemm", default=True, show_default=True, help="Measure the GEMM rate to predict the time."
-)
+@click.option("--gemm/--no-gemm", default=True, show_default=True, help="Measure rates to predict the time.")
 @click.option(
     "--workers", type=COUNT, metavar="COUNT", help="Plan for a cluster of so many, with --engine dask."
 )
@@ -46,6 +45,7 @@ def command(
     bandwidth: str | None,
     rate: float | None,
     n_features: int | None,
+    of_bytes: bool,
     n_rhs: int | None,
     json_target: str | None,
     **values: Any,
@@ -62,7 +62,8 @@ def command(
     bytes_of(solver.device_memory, "device_memory")
     if solver.device.startswith("cuda") or solver.device_memory is not None:
         terminal_progress().note("a plan is of the CPU: --device and --device-memory change nothing in it")
-    shape = shape_of(data, values["seed"]) if n_features is None else shape_of_numbers(data, n_features)
+    numbers = n_features is not None
+    shape = shape_of_numbers(data, n_features, of_bytes) if numbers else shape_of(data, values["seed"])
     if n_rhs is not None:
         shape = replace(shape, n_rhs=integer("n_rhs", n_rhs, 1))
     if workers is not None:

@@ -22,6 +22,7 @@ from kernelfit.gram.points import speed_of_bytes
 from kernelfit.gram.precision import before_choice
 from kernelfit.iterative.plan import plan_either, plan_iterations
 from kernelfit.iterative.sketch_plan import plan_blocks
+from kernelfit.iterative.timing import timed
 
 
 @dataclass(frozen=True)
@@ -52,14 +53,14 @@ def shape_of(data: DataSpec, seed: int = 0) -> Shape:
     return Shape(n or spec.n_train, height * columns * channels, len(spec.classes), True)
 
 
-def shape_of_numbers(data: DataSpec, n_features: int) -> Shape:
-    """Of `n_train` rows with `n_features` columns, in place of a data set."""
+def shape_of_numbers(data: DataSpec, n_features: int, exact: bool = False) -> Shape:
+    """Of `n_train` rows with `n_features` columns, bytes where `exact`, in place of a data set."""
     if data.train is not None:
         raise InputError(
             f"n_features: got {n_features} beside train, whose rows have their own; give one of them"
         )
     n = integer("n_train", data.n_train if data.n_train is not None else 0, 1)
-    return Shape(n, integer("n_features", n_features, 1), 1)
+    return Shape(n, integer("n_features", n_features, 1), 1, exact)
 
 
 def plan_solve(shape: Shape, solver: SolverSettings, *, predict_time: bool = True) -> Plan:
@@ -73,11 +74,12 @@ def plan_solve(shape: Shape, solver: SolverSettings, *, predict_time: bool = Tru
     if solver.solver == "askotch":
         return plan_blocks(costs, memory)
     if solver.solver == "pcg":
-        return plan_iterations(costs, memory, generated=solver.tier == "auto")
+        plan = plan_iterations(costs, memory, generated=solver.tier == "auto")
+        return timed(plan, exact=shape.exact) if predict_time else plan
     if solver.solver == "auto" and solver.tier != "disk" and before_choice(solver.precision) == "float64":
         plan = plan_either(costs, Limits(memory, free_disk(folder)), generated=solver.tier == "auto")
         if not plan.has_factor:
-            return plan
+            return timed(plan, exact=shape.exact) if predict_time else plan
     disk_free = free_disk(folder)
     limits = Limits(memory, disk_free)
     plan = place(costs, limits, tier=solver.tier)

@@ -23,7 +23,8 @@ class Plan:
     a panel are read at a time, `bytes_read` bytes while factoring and `bytes_read_solve` for each solve with the
     factor, whatever its right-hand sides; `bytes_written` are written once. The solver
     `pcg` has a preconditioner of `rank` in place of a factor, and K in memory or, on the tier `generated`, formed anew
-    for every product; `askotch` has blocks of `rank` rows.
+    for every product; `predicted_seconds` are then those of all but the iterations, and `seconds_iteration` those of
+    each. `askotch` has blocks of `rank` rows.
     """
 
     n: int
@@ -53,6 +54,7 @@ class Plan:
     predicted_seconds: float | None
     solver: str = "cholesky"
     rank: int = 0
+    seconds_iteration: float | None = None
 
     @classmethod
     def in_memory(cls, costs: Costs, memory_limit: int) -> Plan:
@@ -133,6 +135,8 @@ class Plan:
         lines["flops"] = f"{self.flops_factor:.3g} of the factor, {self.flops_gram:.3g} of K"
         if self.predicted_seconds is not None:
             lines["time"] = f"{self.predicted_seconds:.3g} s predicted, {self.threads} threads"
+        if self.seconds_iteration is not None:
+            lines["time"] += f", and {self.seconds_iteration:.3g} s for each iteration"
         return "\n".join(["Plan", *(f"  {name:<16}{value}" for name, value in lines.items())])
 
     def _stored(self) -> dict[str, str]:

@@ -113,7 +113,7 @@ def solve(
     state = State.start(operators, targets) if state is None else state
     of_best: Product | None = None
     while True:
-        curved = state.iteration < max_iterations and _step(operators, state, targets)
+        curved = state.iteration < max_iterations and step(operators, state, targets)
         measured = goal.of_residual(state.residual, state.solution + state.change, targets, state.norm)
         due = not curved or measured <= goal.value or _is_rounding(operators, state, targets) or _idles(state)
         if due:
@@ -162,7 +162,7 @@ _DETAILS = {
 _NO_CURVATURE = "a direction p has p^T K p <= 0 to rounding"
 
 
-def _step(operators: Operators, state: State, targets: Float) -> bool:
+def step(operators: Operators, state: State, targets: Float) -> bool:
     """One iteration; False where no direction has positive curvature, and nothing was done."""
     fresh = operators.precondition(state.residual)
     directions, applied = state.directions, state.applied

@@ -33,10 +33,11 @@ def check_table(record: dict[str, Any]) -> RenderableType:
     """What was verified, what is wrong and what is worth knowing."""
     table = Pairs()
     table.add_row("run", f"{record['folder']}, {'finished' if record['finished'] else 'not finished'}")
-    table.add_row(
-        "panels verified",
-        f"{record['panels_verified']:,} of {record['panels']:,}, {size(record['bytes_verified'])}",
-    )
+    if record["panels"]:  # conjugate gradients have none
+        table.add_row(
+            "panels verified",
+            f"{record['panels_verified']:,} of {record['panels']:,}, {size(record['bytes_verified'])}",
+        )
     if record["backward_error"] is not None:
         error = f"backward error {number(record['backward_error'], 2)}"
         if record["alpha_reproduced"] is None:

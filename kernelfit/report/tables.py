@@ -241,8 +241,8 @@ def plan_table(plan: dict[str, Any]) -> Grid:
         add("solver", "conjugate gradients", f"preconditioner of rank {plan['rank']:,}")
         add(
             "K",
-            {"ram": "float32"}.get(plan["tier"], plan["tier"]),
-            "in memory, or formed anew for every product",
+            "in memory" if plan["tier"] == "ram" else "formed anew",
+            "in float32" if plan["tier"] == "ram" else "for every product",
         )
     elif plan["solver"] == "askotch":
         add("solver", "sketch-and-project", f"blocks of {plan['rank']:,} rows, formed anew")
@@ -251,7 +251,8 @@ def plan_table(plan: dict[str, Any]) -> Grid:
     add("panels", f"{plan['panels']:,}", f"of {plan['panel_width']:,} columns")
     add("threads", str(plan["threads"]), "")
     full = plan["n"] ** 2 * 8
-    add("factor", size(plan["bytes_factor"]), f"the whole of K would be {size(full)}")
+    held = "stored" if plan["solver"] == "pcg" else "factor"
+    add(held, size(plan["bytes_factor"]), f"the whole of K would be {size(full)}")
     add("rows", size(plan["bytes_points"]), "")
     add("workspace", size(plan["bytes_workspace"]), "")
     add("memory", size(plan["bytes_memory"]), f"limit {size(plan['memory_limit'])}")
@@ -263,7 +264,16 @@ def plan_table(plan: dict[str, Any]) -> Grid:
         if flops:
             add(f"{name} flops", number(flops, 3), "")
     if plan["predicted_seconds"] is not None:
-        add("predicted time", seconds(plan["predicted_seconds"]), "from the measured GEMM rate")
+        iteration = plan["seconds_iteration"]
+        source = (
+            "from the measured GEMM rate"
+            if iteration is None
+            else "all but the iterations, one true residual"
+        )
+        add("predicted time", seconds(plan["predicted_seconds"]), source)
+        if iteration is not None:
+            add("  an iteration", seconds(iteration), "how many: the tolerance and K decide")
+            add("  100 iterations", seconds(plan["predicted_seconds"] + 100 * iteration), "in all")
     return table
 
 

@@ -28,7 +28,7 @@ from kernelfit.linalg.product import Product, symmetric_product
 from kernelfit.linalg.triangular import solve_factored, solve_lower
 from kernelfit.progress import Notes, Progress
 from kernelfit.runs.folder import Run, make_folder, reserved
-from kernelfit.solver.predict import predict
+from kernelfit.solver.predict import predict_here
 from kernelfit.solver.problem import Problem
 from kernelfit.solver.problem_record import record_of
 from kernelfit.solver.refinement import solve_with_factor
@@ -146,11 +146,7 @@ class CpuSystem:
             return inverse_diagonal(self._panels, self.backend, progress, at_once=columns)
 
     def predict(self, rows: Points, alpha: Float, progress: Progress) -> Float:
-        kernel, points = self.problem.kernel, self.problem.points
-        assert kernel is not None
-        assert points is not None
-        with CpuBackend(self.backend.threads) as backend:
-            return predict(kernel, points, rows, alpha, backend, progress)
+        return predict_here(self.problem, rows, alpha, self.backend, progress)
 
     def fall_back(self, notes: Notes) -> CpuSystem:
         self.close()

@@ -39,7 +39,7 @@ from kernelfit.linalg.product import Product, symmetric_product
 from kernelfit.progress import Notes, Progress
 from kernelfit.runs.folder import Run
 from kernelfit.solver.method import CHOLESKY, Method
-from kernelfit.solver.predict import predict
+from kernelfit.solver.predict import predict_here
 from kernelfit.solver.problem import Problem
 from kernelfit.solver.resources import Resources
 from kernelfit.solver.system import Solved, System
@@ -183,11 +183,7 @@ class IterativeSystem:
         )
 
     def predict(self, rows: Points, alpha: Float, progress: Progress) -> Float:
-        kernel, points = self.problem.kernel, self.problem.points
-        assert kernel is not None
-        assert points is not None
-        with CpuBackend(self.backend.threads) as backend:
-            return predict(kernel, points, rows, alpha, backend, progress)
+        return predict_here(self.problem, rows, alpha, self.backend, progress)
 
     def fall_back(self, notes: Notes) -> System:
         raise AssertionError("there is no other precision to fall back to")

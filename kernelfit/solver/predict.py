@@ -14,6 +14,7 @@ from kernelfit.gram.protocol import EPILOGUE
 from kernelfit.gram.tile import ColumnBlock, evaluate
 from kernelfit.kernels.base import Kernel, Needs
 from kernelfit.progress import Progress
+from kernelfit.solver.problem import Problem
 from kernelfit.typing import Float, Span
 
 # Rows of a strip of test points, and training rows that they meet at a time.
@@ -41,6 +42,16 @@ class Prepared:
             blocks = tuple(made)
             self._blocks, self._key = blocks, (points, exact, needs)
         return blocks
+
+
+def predict_here(
+    problem: Problem, rows: Points, alpha: Float, backend: CpuBackend, progress: Progress
+) -> Float:
+    """As `predict`, of the rows of a problem, with the threads of a backend that need not be open."""
+    assert problem.kernel is not None
+    assert problem.points is not None
+    with CpuBackend(backend.threads) as opened:
+        return predict(problem.kernel, problem.points, rows, alpha, opened, progress)
 
 
 def predict(

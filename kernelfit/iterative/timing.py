@@ -1,0 +1,139 @@
+"""How long conjugate gradients will take on this machine, from the same work on a few thousand rows.
+
+A product goes as the tiles of K, the preconditioner as n r to apply and as n r^2 to set up, vectors as n, a true
+residual as n^2. How many iterations there will be depends on K and the targets: nothing here knows it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from kernelfit.cpu.pool import CpuBackend
+from kernelfit.cpu.tile_products import LINES, WIDTH
+from kernelfit.gram.layout import PanelLayout
+from kernelfit.gram.plan import Plan
+from kernelfit.gram.points import Points
+from kernelfit.gram.source import KernelGram
+from kernelfit.iterative.block_cg import Operators, State, step
+from kernelfit.iterative.columns import kernel_columns
+from kernelfit.iterative.formed_gram import formed_gram
+from kernelfit.iterative.pivoted_cholesky import LowRank
+from kernelfit.iterative.preconditioner import Preconditioner
+from kernelfit.iterative.stored_gram import StoredGram
+from kernelfit.iterative.tiled_gram import TiledGram
+from kernelfit.iterative.vectors import chunks_of, type_of_sums
+from kernelfit.kernels import Gaussian
+from kernelfit.linalg.product import symmetric_product
+from kernelfit.progress import Silent
+from kernelfit.typing import Float
+
+# Rows and rank of the trial: a K that no cache holds, and products at their rate.
+_ORDER, _RANK = 8_192, 1_024
+_REPEATS = 3
+# Columns of K that are formed at a time, and those that are drawn for each that is accepted.
+_COLUMNS, _DRAWN = 256, 1.25
+# n r^2 flops in float32 for F, beside as many in float64 for F^T F.
+_OF_FACTOR = 1.5
+
+
+def timed(plan: Plan, *, exact: bool) -> Plan:
+    """With the seconds of an iteration, and of all else with one true residual, for a gaussian kernel.
+
+    `exact`: rows are bytes. Reading rows and predicting others are not in it.
+    """
+    trial = _Trial(plan, exact)
+    rank = min(plan.rank, trial.n, _RANK)
+    tiles = _tiles(plan.n) / _tiles(trial.n)
+    rows, ranks = plan.n / trial.n, plan.rank / rank
+    with CpuBackend(plan.threads) as backend:
+        seconds_gram, gram = _taken(lambda: trial.gram(plan.tier, backend))
+        columns = _least(lambda: trial.columns(gram, backend)) / min(trial.n, _COLUMNS)
+        low_rank = trial.low_rank(rank)
+        core, preconditioner = _taken(
+            lambda: Preconditioner(low_rank, np.ones(trial.n), 0.0, backend, Silent())
+        )
+        iteration = (
+            _least(lambda: trial.product(gram, backend)) * tiles
+            + _least(lambda: preconditioner(trial.vectors)) * rows * ranks
+            + _least(trial.step) * rows
+        )
+        true_residual, _ = _taken(lambda: trial.true_residual(backend))
+    rest = (
+        seconds_gram * tiles
+        + columns * _DRAWN * plan.rank * rows
+        + _OF_FACTOR * core * rows * ranks**2
+        + true_residual * rows**2
+    )
+    return replace(plan, predicted_seconds=rest, seconds_iteration=iteration)
+
+
+class _Trial:
+    """Random rows of a plan's width, as many as are enough."""
+
+    def __init__(self, plan: Plan, exact: bool) -> None:
+        self.n = min(plan.n, _ORDER)
+        random = np.random.default_rng(0)
+        shape = (self.n, plan.d)
+        rows: Any = random.integers(0, 256, shape, np.uint8) if exact else random.standard_normal(shape)
+        self.points, self.kernel = Points(rows, 1 / 255 if exact else None), Gaussian(1.0 / plan.d)
+        self.vectors = random.standard_normal((self.n, plan.n_rhs)).astype(np.float32).astype(np.float64)
+        self.source, self.layout = KernelGram(self.kernel, self.points), PanelLayout.of_order(self.n)
+        self.type_of_sums = type_of_sums(plan.n_rhs)
+
+    def gram(self, tier: str, backend: CpuBackend) -> TiledGram | None:
+        if tier == "ram":
+            return StoredGram.of(self.source, self.layout, backend, Silent())
+        return formed_gram(self.kernel, self.points)
+
+    def columns(self, gram: TiledGram | None, backend: CpuBackend) -> None:
+        index = np.unique(np.linspace(0, self.n - 1, _COLUMNS).astype(np.int64))
+        if gram is None:
+            kernel_columns(self.kernel, self.points, index, backend)
+        else:
+            gram.columns(index, backend)
+
+    def product(self, gram: TiledGram | None, backend: CpuBackend) -> None:
+        if gram is None:
+            symmetric_product(self.source, self.layout, self.vectors, backend)
+        else:
+            gram.product(self.vectors, backend, self.type_of_sums)
+
+    def low_rank(self, rank: int) -> LowRank:
+        shape = (chunks_of(self.n), -(-rank // LINES) * LINES, WIDTH)
+        tiles = np.random.default_rng(1).random(shape, np.float32) / np.float32(rank)
+        tiles[:, rank:] = 0.0
+        return LowRank(tiles, rank, np.ones(self.n))
+
+    def step(self) -> None:
+        """One iteration with products that take no time."""
+        operators = Operators(lambda x: 2.0 * x, np.copy, self._verify, 0.0, 1.0, 0.0, single=True)
+        step(operators, State.start(operators, self.vectors), self.vectors)
+
+    def true_residual(self, backend: CpuBackend) -> None:
+        symmetric_product(self.source, self.layout, self.vectors, backend, with_norm=True)
+
+    def _verify(self, solution: Float) -> Any:
+        raise AssertionError("a step forms no true residual")
+
+
+def _tiles(n: int) -> float:
+    chunks = chunks_of(n)
+    return chunks * (chunks + 1) / 2.0
+
+
+def _taken(work: Callable[[], Any]) -> tuple[float, Any]:
+    """Seconds of one call, and what it gave."""
+    started = time.perf_counter()
+    made = work()
+    return time.perf_counter() - started, made
+
+
+def _least(work: Callable[[], Any]) -> float:
+    """Seconds of the shortest of some calls, the first of which compiles and touches memory."""
+    work()
+    return min(_taken(work)[0] for _ in range(_REPEATS))
