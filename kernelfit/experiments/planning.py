@@ -77,7 +77,8 @@ def plan_solve(shape: Shape, solver: SolverSettings, *, predict_time: bool = Tru
         plan = plan_iterations(costs, memory, generated=solver.tier == "auto")
         return timed(plan, exact=shape.exact) if predict_time else plan
     if solver.solver == "auto" and solver.tier != "disk" and before_choice(solver.precision) == "float64":
-        plan = plan_either(costs, Limits(memory, free_disk(folder)), generated=solver.tier == "auto")
+        limits = Limits(memory, free_disk(folder))
+        plan = plan_either(costs, limits, generated=solver.tier == "auto", tolerance=solver.tolerance)
         if not plan.has_factor:
             return timed(plan, exact=shape.exact) if predict_time else plan
     disk_free = free_disk(folder)

@@ -29,7 +29,7 @@ from kernelfit.iterative.formed_gram import formed_gram
 from kernelfit.iterative.inverse_diagonal import PROBES, InverseDiagonal, estimate_inverse_diagonal
 from kernelfit.iterative.log_determinant import LogDeterminant, estimate_log_determinant
 from kernelfit.iterative.pivoted_cholesky import pivoted_cholesky
-from kernelfit.iterative.plan import columns_within, plan_either, plan_iterations
+from kernelfit.iterative.plan import columns_within, crossover, plan_either, plan_iterations
 from kernelfit.iterative.preconditioner import Preconditioner
 from kernelfit.iterative.stopping import Goal
 from kernelfit.iterative.stored_gram import StoredGram
@@ -279,13 +279,19 @@ class IterativeSystem:
 
 def _require_single(diagonal: Float) -> None:
     """Raise for a K, whose entries are no larger than its diagonal's, that single precision cannot hold."""
-    largest = float(np.abs(diagonal).max())
-    if largest > 0 and not 1.0 / _LARGEST <= largest <= _LARGEST:
+    if not _is_single(diagonal):
+        largest = float(np.abs(diagonal).max())
         raise InputError(
             f"kernel: got a diagonal of up to {largest:.1e} with solver 'pcg', whose K is in single precision, "
             f"expected between {1.0 / _LARGEST:.0e} and {_LARGEST:.0e}; rescale it and the ridge, or take "
             "solver='cholesky'"
         )
+
+
+def _is_single(diagonal: Float) -> bool:
+    """Whether single precision holds a K of this diagonal."""
+    largest = float(np.abs(diagonal).max())
+    return largest == 0 or 1.0 / _LARGEST <= largest <= _LARGEST
 
 
 class Checkpoints:
@@ -376,20 +382,29 @@ def place_iterations(
 
 
 def decided(problem: Problem, resources: Resources, backend: CpuBackend, notes: Notes) -> Problem:
-    """The problem with solver "auto" made "cholesky" or, with a note, "pcg", where no factor fits into memory."""
+    """The problem with solver "auto" made "cholesky" or, with a note, "pcg": where no factor fits into memory, or where
+    that is faster to the tolerance that the user named."""
     tolerance, seed = problem.method.tolerance, problem.method.seed
     plain = problem.precision == "float64" and problem.jitter == 0 and resources.tier != "disk"
     if not plain:
         return replace(problem, method=CHOLESKY)
     costs = costs_of(problem, resources, backend)
     limits = Limits(resources.memory_limit, free_disk(resources.folder))
-    plan = plan_either(costs, limits, generated=_is_generated(problem) and resources.tier == "auto")
+    generated = _is_generated(problem) and resources.tier == "auto"
+    wanted = tolerance if _is_single(problem.source.diagonal()) else None
+    plan = plan_either(costs, limits, generated=generated, tolerance=wanted)
     if plan.has_factor:
         return replace(problem, method=CHOLESKY)
-    notes.add(
-        f"solver auto: a factor of {costs.bytes_factor:,} bytes does not fit into {limits.memory:,} bytes of memory; "
-        f"conjugate gradients take {plan.bytes_memory:,}"
-    )
+    if wanted is not None and problem.n >= (rows := crossover(wanted, plan.n_rhs)):
+        notes.add(
+            f"solver auto: conjugate gradients, which to a tolerance of {wanted:.0e} take less time than a factor from "
+            f"some {rows:,.0f} rows on; solver='cholesky' meets all targets"
+        )
+    else:
+        notes.add(
+            f"solver auto: a factor of {costs.bytes_factor:,} bytes does not fit into {limits.memory:,} bytes of "
+            f"memory; conjugate gradients take {plan.bytes_memory:,}"
+        )
     return replace(problem, method=Method("pcg", tolerance, seed))
 
 

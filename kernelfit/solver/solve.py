@@ -102,7 +102,8 @@ def solve(
         flops for a target and iteration, refined in float64 (docs/matrix-free.md); no factor, hence no condition
         number or standard deviations, and leave-one-out is an estimate with error bars. "askotch": accelerated
         sketch-and-project, which stores no K and no preconditioner. "auto": a factor where it fits into memory, else
-        "pcg" where that does, with a note
+        "pcg" where that does, with a note; with a `tolerance` also "pcg" where that is faster
+        (`kernelfit.iterative.plan.crossover`)
     tolerance : the relative residual |y - A alpha| / |y| of every target at which iterations stop, such as 1e-6;
         by default they stop at a backward error as small as a float64 factor's. The certificate says what was
         reached, and a note where that is less

@@ -53,6 +53,26 @@ def test_small_systems_have_full_rank() -> None:
 
 
 @pytest.mark.parametrize(
+    ("n", "tolerance", "solver"),
+    [
+        (60_000, None, "cholesky"),
+        (9_000, 1e-2, "cholesky"),
+        (11_000, 1e-2, "pcg"),
+        (19_000, 1e-6, "cholesky"),
+        (21_000, 1e-6, "pcg"),
+    ],
+)
+def test_a_tolerance_asks_for_iterations_where_they_are_faster(
+    n: int, tolerance: float | None, solver: str
+) -> None:
+    limits = Limits(10**11, 0)
+    assert plan_either(costs(n), limits, generated=True, tolerance=tolerance).solver == solver
+    # Nothing is formed anew for the sake of speed, and hundreds of targets are a factor's.
+    many = Costs.of(n=n, d=784, n_rhs=300, threads=2)
+    assert plan_either(many, limits, generated=True, tolerance=tolerance).solver == "cholesky"
+
+
+@pytest.mark.parametrize(
     ("memory", "disk", "solver", "tier"),
     [
         (16_000_000_000, 0, "cholesky", "ram"),

@@ -14,6 +14,7 @@ import kernelfit
 from kernelfit.errors import InputError, Interrupted, NotPositiveDefiniteError, PlanError
 from kernelfit.gram.costs import Costs
 from kernelfit.gram.plan import Plan
+from kernelfit.iterative import plan as plan_module
 from kernelfit.kernels import Kernel
 from kernelfit.progress import Silent
 from kernelfit.solver import iterative_system
@@ -297,6 +298,20 @@ def test_auto_takes_a_factor_where_it_fits(rng: np.random.Generator) -> None:
     assert direct.alpha.tobytes() == kernelfit.solve(X, y).alpha.tobytes()
     for options in ({"jitter": 1e-8}, {"precision": "mixed"}, {"tier": "disk"}):
         assert kernelfit.solve(X, y, solver="auto", **options).convergence is None  # type: ignore[arg-type]
+
+
+def test_auto_iterates_to_a_tolerance_where_that_is_faster(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan_module, "_MEETING", 150)
+    X, y = rng.standard_normal((200, 8)), rng.standard_normal(200)
+    found = kernelfit.solve(X, y, solver="auto", tolerance=1e-2)
+    assert found.convergence is not None
+    assert any(note.startswith("solver auto: conjugate gradients, which to a tol") for note in found.notes)
+    assert kernelfit.solve(X, y, solver="auto").convergence is None
+    # A K beyond single precision has a factor.
+    large = kernelfit.solve(X * 1e20, y, kernel="linear", ridge=1e38, solver="auto", tolerance=1e-2)
+    assert large.convergence is None
 
 
 def test_auto_iterates_where_only_k_in_float32_fits(rng: np.random.Generator) -> None:
