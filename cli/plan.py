@@ -62,8 +62,9 @@ def command(
     bytes_of(solver.device_memory, "device_memory")
     if solver.device.startswith("cuda") or solver.device_memory is not None:
         terminal_progress().note("a plan is of the CPU: --device and --device-memory change nothing in it")
-    numbers = n_features is not None
-    shape = shape_of_numbers(data, n_features, of_bytes) if numbers else shape_of(data, values["seed"])
+    shape = (
+        shape_of(data, values["seed"]) if n_features is None else shape_of_numbers(data, n_features, of_bytes)
+    )
     if n_rhs is not None:
         shape = replace(shape, n_rhs=integer("n_rhs", n_rhs, 1))
     if workers is not None:
