@@ -18,8 +18,6 @@ EXACT = 64
 _COLUMNS, _ITERATIONS = 4, 5
 # An iteration that gains less is the last: the estimate is within a factor of three as it is.
 _GAIN = 1.1
-# Hager's criterion of a local maximum, which rounding must not hide: no entry of |A^-1 s| is larger than the estimate.
-_NO_LONGER = 1.0 + 1e-6
 
 
 def inverse_norm(store: PanelStore, backend: CpuBackend, row: int | None = None) -> float:
@@ -67,8 +65,6 @@ def inverse_norm_of(solve: Callable[[Float], Float], n: int, row: int | None = N
             break
         _redraw(signs, before, random)
         largest = np.abs(solve(signs)).max(axis=1)
-        if largest.max() <= estimate * _NO_LONGER:
-            break
         order = np.argsort(-largest, kind="stable")
         if iteration > 0 and visited[order[:_COLUMNS]].all():
             break
