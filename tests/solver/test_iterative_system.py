@@ -158,7 +158,7 @@ def test_what_takes_a_factor_names_cholesky(rng: np.random.Generator) -> None:
         ({"tolerance": 1e-3}, "tolerance: got 0.001 with solver 'cholesky'"),
         ({"solver": "pcg", "tolerance": 2.0}, "tolerance: got 2.0, expected a relative residual below 1"),
         ({"solver": "pcg", "tolerance": -1.0}, "tolerance: got -1.0"),
-        ({"solver": "cg"}, "solver: got 'cg', expected one of cholesky, pcg, auto"),
+        ({"solver": "cg"}, "solver: got 'cg', expected one of cholesky, pcg, askotch, auto"),
         ({"solver": "pcg", "jitter": 1e-8}, "jitter: got 1e-08 with solver 'pcg'"),
         ({"solver": "pcg", "precision": "mixed"}, "precision: got 'mixed' with solver 'pcg'"),
         ({"solver": "pcg", "tier": "disk"}, "tier: got 'disk' with solver 'pcg'"),
