@@ -237,7 +237,7 @@ def test_the_record_is_written_after_every_row_and_a_failure_costs_no_other(
     for text in (
         "0.91  (of DGEMM >= 0.85)",
         "killed by signal 9",
-        "0.5 !  (of in core >= 0.85)",
+        "0.5 !  (of in core >= 0.85, host memory pinned before)",
         "n 50,000",
         "no room",
     ):
