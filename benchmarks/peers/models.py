@@ -274,7 +274,7 @@ def askotch(epochs: int) -> Fit:
         X, n = torch.from_numpy(problem.X), len(problem.X)
         parameters = {"type": "rbf", "sigma": (2 * problem.gamma) ** -0.5}
         # It divides by the ridge.
-        ridge, size = problem.ridge or 1e-6 * n, max(1, n // 100)
+        ridge, size = problem.ridge or 1e-6 * n, max(min(n, 50), n // 100)
         preconditioner = {"type": "nystrom", "r": min(100, size), "rho": "damped"}
         columns, weights = torch.from_numpy(problem.Y), []
         for column in columns.T:
