@@ -30,7 +30,7 @@ _GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "Features",
         (
             *("features", "n_filters", "filters", "feature_options", "texts", "standardise", "centre"),
-            *("n_features", "quantise", "checkpoint"),
+            *("n_features", "of_bytes", "quantise", "checkpoint", "sums"),
         ),
     ),
     (

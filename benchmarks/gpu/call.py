@@ -38,7 +38,7 @@ CALL_SECONDS, ROWS_SECONDS, END_SECONDS = 600.0, 515.0, 45.0
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def main(words: list[str] | None = None) -> int:
+def run_call(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("call", type=int, choices=sorted(CALLS))
     parser.add_argument("--carry", type=Path, metavar="DATA", help="put together what travels, of these data")
@@ -148,4 +148,4 @@ def together(root: Path) -> Path:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_call())

@@ -14,6 +14,7 @@ from typing import Any
 
 from kernelfit.experiments.experiment import Experiment
 from kernelfit.experiments.paper import (
+    CHOSEN_KERNEL,
     CHOSEN_OPTIONS,
     RANDOM_CONV_KERNEL,
     RANDOM_CONV_OPTIONS,
@@ -117,7 +118,7 @@ def experiment_of(row: PaperRow, settings: Settings, means: Means) -> Experiment
         corruption_p=settings.corruption_p,
         features=row.features,
         feature_options=options,
-        kernel=None if row.filters is None or row.chosen else RANDOM_CONV_KERNEL,
+        kernel=None if row.filters is None else CHOSEN_KERNEL if row.chosen else RANDOM_CONV_KERNEL,
         gamma=None if row.filters is not None else "auto",
         ridge="auto",
         precision=settings.precision,

@@ -76,7 +76,7 @@ def test_a_row(images, row):
     assert without["command"] == "the command"
     assert record["filters"] == (120 if row.filters else None)
     if row.filters:
-        assert without["kernel"]["name"] == ("ntk" if row.chosen else "linear")
+        assert without["kernel"]["name"] == ("arc-cosine" if row.chosen else "linear")
         assert record["feature_options"]["flips"] == row.chosen
         assert record["feature_options"]["power"] == (0.5 if row.chosen else 1.0)
 
