@@ -34,6 +34,8 @@ from kernelfit.gram.arrays import as_array, exact_floats, refuse_non_finite, ref
 from kernelfit.gram.equal_rows import equal_rows
 from kernelfit.typing import Float
 
+#: bytes of what is known of each row, kept beside it: `RowVectors` and two lengths
+BYTES_BESIDE = 48
 _EXACT_FLOAT32 = 2.0**24
 # An array of the user's up to so many bytes is copied; of a larger one so many rows are remembered.
 _COPIED, _WITNESSES = 2**20, 64
@@ -206,7 +208,7 @@ class Points:
 
     @property
     def nbytes(self) -> int:
-        return int(self.values.nbytes + 6 * self.lengths.nbytes)
+        return int(self.values.nbytes + BYTES_BESIDE * len(self.lengths))
 
     @property
     def single_product(self) -> bool:

@@ -19,6 +19,7 @@ from kernelfit.errors import PlanError
 from kernelfit.gram.costs import Costs
 from kernelfit.gram.placement import Limits, place
 from kernelfit.gram.plan import Plan
+from kernelfit.gram.points import BYTES_BESIDE
 from kernelfit.iterative.vectors import chunks_of, vectors_of
 
 # Rank beside the root of n. Iterations fall like the rank to the power -0.4 (MNIST, n = 10,000, one recurrence for each
@@ -43,7 +44,8 @@ def bytes_of_gram(n: int) -> int:
 
 def bytes_of_rows(costs: Costs) -> int:
     """Of rows of bytes in the order in which products read them; 0 where rows are no bytes."""
-    return chunks_of(costs.n) * WIDTH * (costs.d + 12) if 0 < costs.bytes_points <= costs.n * costs.d else 0
+    are_bytes = 0 < costs.bytes_points <= costs.n * (costs.d + BYTES_BESIDE)
+    return chunks_of(costs.n) * WIDTH * (costs.d + 12) if are_bytes else 0
 
 
 def bytes_of_preconditioner(n: int, rank: int) -> int:

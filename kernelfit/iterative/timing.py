@@ -35,6 +35,8 @@ from kernelfit.typing import Float
 # Rows and rank of the trial: a K that no cache holds, and products at their rate.
 _ORDER, _RANK = 8_192, 1_024
 _REPEATS = 3
+# Of a feature of the trial's rows, with what products make of them: no more than the memory of the plan.
+_BYTES = 32
 # Columns of K that are formed at a time, and those that are drawn for each that is accepted.
 _COLUMNS, _DRAWN = 256, 1.25
 # n r^2 flops in float32 for F, beside as many in float64 for F^T F.
@@ -76,7 +78,7 @@ class _Trial:
     """Random rows of a plan's width, as many as are enough."""
 
     def __init__(self, plan: Plan, exact: bool) -> None:
-        self.n = min(plan.n, _ORDER)
+        self.n = min(plan.n, _ORDER, max(WIDTH, plan.memory_limit // (_BYTES * plan.d)))
         random = np.random.default_rng(0)
         shape = (self.n, plan.d)
         rows: Any = random.integers(0, 256, shape, np.uint8) if exact else random.standard_normal(shape)

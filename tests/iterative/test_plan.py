@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from kernelfit.errors import PlanError
 from kernelfit.gram.costs import Costs
 from kernelfit.gram.placement import Limits
+from kernelfit.gram.points import Points
+from kernelfit.iterative.formed_gram import FormedGram
 from kernelfit.iterative.plan import (
     bytes_of_gram,
     bytes_of_preconditioner,
@@ -15,6 +18,7 @@ from kernelfit.iterative.plan import (
     plan_iterations,
 )
 from kernelfit.iterative.stored_gram import StoredGram
+from kernelfit.kernels import Gaussian
 
 
 def costs(n: int) -> Costs:
@@ -85,3 +89,14 @@ def test_a_factor_or_iterations(memory: int, disk: int, solver: str, tier: str) 
     plan = plan_either(costs(60_000), Limits(memory, disk), generated=True)
     assert (plan.solver, plan.tier) == (solver, tier)
     assert plan.bytes_memory <= memory
+
+
+def test_rows_of_bytes_count_twice_where_products_pack_them(rng: np.random.Generator) -> None:
+    """A solve knows of its rows more than their bytes: they were taken for floats, and the packed ones not counted."""
+    points = Points(rng.integers(0, 256, (700, 30), dtype=np.uint8), 1 / 255)
+    floats = Points(rng.standard_normal((700, 30)))
+    packed, none = (
+        bytes_of_rows(Costs.of(n=700, d=30, n_rhs=1, bytes_points=rows.nbytes)) for rows in (points, floats)
+    )
+    assert FormedGram(Gaussian(1.0), points).nbytes <= packed
+    assert none == 0

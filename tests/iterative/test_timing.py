@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from kernelfit.gram.costs import Costs
@@ -33,3 +35,8 @@ def test_setup_and_iterations(monkeypatch: pytest.MonkeyPatch, memory: int, tier
 def test_a_product_goes_as_the_tiles() -> None:
     assert timing._tiles(512) == 1
     assert timing._tiles(1_025) == 6
+
+
+def test_the_trial_stays_within_the_memory_of_the_plan() -> None:
+    plan = replace(plan_of(20_000, 10**11), d=1_000, memory_limit=32 * 1_000 * 600)
+    assert timing._Trial(plan, exact=False).n == 600
