@@ -13,6 +13,8 @@ from kernelfit.kernels.base import Constants, Kernel, Needs, Tile
 from kernelfit.kernels.elementary import exp_nonpositive, exp_nonpositive_single, pair_distances
 from kernelfit.typing import Float
 
+_LARGEST = float(np.finfo(np.float32).max)
+
 
 class Gaussian(Kernel):
     """k(x, x') = exp(-gamma |x - x'|^2), gamma > 0.
@@ -45,7 +47,8 @@ class Gaussian(Kernel):
         _gaussian(self.gamma * length * length, out)
 
     def evaluate_single(self, sq_distances: NDArray[np.float32], unit: float) -> None:
-        _gaussian_single(np.float32(-self.gamma * unit), sq_distances)
+        # An infinite factor would make no number of a distance of 0.
+        _gaussian_single(np.float32(max(-self.gamma * unit, -_LARGEST)), sq_distances)
 
     @classmethod
     def gamma_multiplies(cls, rows: Float) -> Float:

@@ -58,3 +58,9 @@ def test_single_precision_of_gaussians() -> None:
     shown = exact > 1e-37
     np.testing.assert_allclose(distances[shown], exact[shown], rtol=2e-7)
     assert (distances[~shown] <= 1.1e-37).all()
+
+
+def test_a_gamma_beyond_single_precision_leaves_the_diagonal() -> None:
+    distances = np.array([[0.0, 1.0, 2e9]], np.float32)
+    Gaussian(1e300).evaluate_single(distances, 1.0)
+    np.testing.assert_array_equal(distances, [[1.0, 0.0, 0.0]])
