@@ -25,6 +25,7 @@ from kernelfit.linalg.cholesky import factor
 from kernelfit.linalg.condition import inverse_norm
 from kernelfit.linalg.product import symmetric_product
 from kernelfit.progress import Notes
+from kernelfit.solver.entries import within_range
 from kernelfit.solver.problem import Problem, is_primal
 from kernelfit.storage.panels import RamPanels
 
@@ -50,7 +51,7 @@ def with_precision(problem: Problem, asked: str, backend: CpuBackend, notes: Not
         f"the condition number is estimated at {condition:.1e}, {'' if taken else 'not '}below {LARGEST:.0e}"
     )
     notes.add(f"precision auto: {'mixed' if taken else 'float64'}, as {why}")
-    return replace(problem, precision="mixed") if taken else problem
+    return within_range(replace(problem, precision="mixed"), notes) if taken else problem
 
 
 def _reason(problem: Problem) -> str:

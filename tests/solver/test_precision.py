@@ -102,3 +102,12 @@ def test_the_command_takes_it(tmp_path, rng):
     done = CliRunner().invoke(root, words, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     assert "precision auto: float64, as 40 rows take no longer so" in json.loads(done.stdout)["notes"]
+
+
+@pytest.mark.parametrize("size", [1e60, 1e-60])
+def test_a_k_beyond_single_precision_stays_in_float64(rng, size):
+    X, y = rng.standard_normal((300, 20)), rng.standard_normal(300)
+    gram = size * np.exp(-0.1 * ((X[:, None] - X) ** 2).sum(axis=2))
+    solution = kernelfit.solve(gram, y, kernel="precomputed", precision="auto")
+    assert solution.precision == "float64"
+    assert any("which float32 holds from" in note for note in solution.notes)
