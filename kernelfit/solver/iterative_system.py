@@ -364,7 +364,7 @@ def refuse(problem: Problem, resources: Resources, notes: Notes) -> None:
     if resources.device not in ("auto", "cpu") or resources.device_memory is not None:
         notes.add("device: ignored, as iterations run on the CPU")
     if resources.tier == "disk":
-        raise InputError(f"tier: got 'disk' with solver {solver!r}, expected 'ram' or 'auto'")
+        raise InputError(f"tier: got 'disk' with solver {solver!r}, expected 'auto'; leave it out")
 
 
 def place_iterations(

@@ -10,6 +10,7 @@ import numpy as np
 
 from kernelfit.iterative.inverse_diagonal import InverseDiagonal
 from kernelfit.solver.iterative_system import IterativeSystem
+from kernelfit.solver.scaling import exponents, scaled
 from kernelfit.typing import Float
 
 # Middles of eight equally likely parts of a normal distribution, and signs that go with each as often as with its
@@ -20,6 +21,8 @@ _SIGNS = (1, -1, -1, 1, -1, 1, 1, -1)
 _LARGEST = 1.0
 # A relative deviation beyond which means of squares are set by the rows that are known worst.
 _VAGUE = 0.3
+# What alpha lacks, beside the largest target of its column, that is worth a line.
+_SEEN = 1e-3
 
 
 def likely_residuals(inverse: InverseDiagonal, alpha: Float, missing: Float) -> list[Float]:
@@ -39,13 +42,14 @@ def missing_alpha(system: IterativeSystem, residual: Float) -> Float:
 
 def remark(inverse: InverseDiagonal, missing: Float, targets: Float) -> str:
     """One line for the user: that it is an estimate, by what, and to what error."""
-    off = float(np.sqrt(np.mean(np.square(missing / inverse.values[:, None]))))
+    powers = exponents(targets)
+    off = np.sqrt(np.mean(np.square(scaled(missing, -powers) / inverse.values[:, None]), axis=0))
+    sizes = np.abs(scaled(targets, -powers)).max(axis=0)
+    worst = int(np.argmax(off - _SEEN * sizes))
     text = f"leave-one-out: estimated, from the {inverse.summary()}"
-    size = float(np.abs(targets).max(initial=0.0))
-    if off > 1e-3 * size:
-        text += (
-            f"; alpha to the tolerance it was solved to is off by {off:.1g} of a residual of up to {size:.3g}"
-        )
+    if off[worst] > _SEEN * sizes[worst]:
+        lost, size = (float(scaled(each[worst], int(powers[worst]))) for each in (off, sizes))
+        text += f"; alpha to the tolerance it was solved to is off by {lost:.1g} of a residual of up to {size:.3g}"
     if inverse.relative_deviation > _VAGUE:
         text += (
             "; so few say little of rows with neighbours this near: name an error, or take solver='cholesky'"

@@ -129,7 +129,8 @@ class SketchSystem(IterativeSystem):
 
 
 _NO_ESTIMATE = (
-    "solver: sketch-and-project has nothing to estimate leave-one-out or log det by; take solver='pcg'"
+    "solver: got 'askotch', whose sketch-and-project has nothing to estimate leave-one-out or log det by, expected "
+    "'pcg' or 'cholesky'; take solver='pcg'"
 )
 
 

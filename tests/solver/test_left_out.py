@@ -9,9 +9,10 @@ import pytest
 
 import kernelfit
 from kernelfit.errors import InputError
+from kernelfit.iterative.inverse_diagonal import InverseDiagonal
 from kernelfit.metrics import compare, error_rate, spread
 from kernelfit.progress import Silent
-from kernelfit.solver import iterative_system
+from kernelfit.solver import iterative_system, left_out
 from kernelfit.solver.iterative_system import IterativeSystem
 from kernelfit.solver.solution import Solution
 
@@ -183,3 +184,15 @@ def test_a_k_of_one_row() -> None:
     assert isinstance(found.factor, IterativeSystem)
     assert found.inverse_diagonal() == pytest.approx(1 / 1.5)
     assert found.log_determinant().value == pytest.approx(np.log(1.5))
+
+
+@pytest.mark.parametrize("size", [1e200, 1e-200])
+def test_what_alpha_lacks_is_said_of_targets_of_any_size(size: float) -> None:
+    targets = np.array([[size, 1.0], [-size, 0.5]])
+    inverse = InverseDiagonal(np.ones(2), np.full(2, 0.01), 32, 10, 1e-3, True)
+    whole = "leave-one-out: estimated, from the diag of the inverse to 1 % (32 probes, estimated)"
+    assert left_out.remark(inverse, 1e-9 * targets, targets) == whole
+    for lacks, largest in (([1e-2, 1e-9], size), ([1e-9, 1e-2], 1.0)):
+        line = left_out.remark(inverse, targets * lacks, targets)
+        assert line.startswith(f"{whole}; alpha to the tolerance it was solved to is off by")
+        assert line.endswith(f"of a residual of up to {largest:.3g}")
