@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from kernelfit.errors import NotPositiveDefiniteError
 from kernelfit.iterative.block_cg import Operators, State, solve
 from kernelfit.iterative.preconditioner import Preconditioner
 from kernelfit.iterative.stopping import Goal
@@ -103,7 +104,8 @@ def estimate_inverse_diagonal(
 ) -> InverseDiagonal:
     """Of A = K + ridge with that diagonal (n,), with at least `probes`, `width` at a time.
 
-    With `error` as many more, `MAX_PROBES` at most, as the relative deviation takes to come down to that.
+    With `error` as many more, `MAX_PROBES` at most, as the relative deviation takes to come down to that. Raises
+    `NotPositiveDefiniteError` where probes are hardly solved.
     """
     moments = _Moments(np.maximum(preconditioner.inverse_diagonal(), np.finfo(np.float64).tiny))
     iterations, worst, settled = 0, 0.0, True
@@ -156,11 +158,18 @@ def _add(
         batch.add(u, w, u - before)
         _, deviation, change = batch.estimate()
         deviation *= np.sqrt(signs.shape[1] / max(wanted, signs.shape[1]))
-        settled = _size(change / moments.exact) <= _SETTLED * _size(deviation / moments.exact)
-        if settled or outcome.reason != "converged":
+        # Where an iteration stagnates the mean changes no more, however far off it is.
+        converged = outcome.reason == "converged"
+        settled = converged and _size(change / moments.exact) <= _SETTLED * _size(deviation / moments.exact)
+        if settled or not converged:
             break
-    moments.add(u, w, u - before)
     assert state is not None
+    if not converged and tolerance == _TOLERANCES[0]:
+        raise NotPositiveDefiniteError(
+            f"K: singular to rounding for random probes, which were solved to a relative residual of "
+            f"{state.best_measure:.1e}, expected at most {tolerance:g}; give a larger ridge, or take solver='cholesky'"
+        )
+    moments.add(u, w, u - before)
     return state, settled
 
 

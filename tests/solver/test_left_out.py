@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import kernelfit
-from kernelfit.errors import InputError
+from kernelfit.errors import InputError, NotPositiveDefiniteError
+from kernelfit.iterative import inverse_diagonal
 from kernelfit.iterative.inverse_diagonal import InverseDiagonal
 from kernelfit.metrics import compare, error_rate, spread
 from kernelfit.progress import Silent
@@ -196,3 +198,29 @@ def test_what_alpha_lacks_is_said_of_targets_of_any_size(size: float) -> None:
         line = left_out.remark(inverse, targets * lacks, targets)
         assert line.startswith(f"{whole}; alpha to the tolerance it was solved to is off by")
         assert line.endswith(f"of a residual of up to {largest:.3g}")
+
+
+def test_probes_that_stagnate_are_not_settled(pair: _Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    solve, outcomes = inverse_diagonal.solve, []
+
+    def stuck(*arguments: Any, **options: Any) -> Any:
+        outcomes.append(
+            replace(outcomes[0], reason="stagnated") if outcomes else solve(*arguments, **options)
+        )
+        return outcomes[-1]
+
+    monkeypatch.setattr(inverse_diagonal, "solve", stuck)
+    found = pair.by_probes()
+    found.leave_one_out()
+    assert found.inverse is not None
+    assert not found.inverse.settled
+    assert any("and no better, so that the error may be larger" in note for note in found.notes)
+
+
+def test_probes_that_are_not_solved_at_all_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Entries were off by 10^5 times the deviation that was said."""
+    monkeypatch.setattr(iterative_system, "_EXACT", 0)
+    X = np.random.default_rng(0).standard_normal((500, 2))
+    found = kernelfit.solve(X, np.sin(X[:, 0]), gamma=10.0, solver="pcg", tolerance=0.5)
+    with pytest.raises(NotPositiveDefiniteError, match="K: singular to rounding for"):
+        found.leave_one_out()
