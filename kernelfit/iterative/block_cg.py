@@ -87,7 +87,8 @@ class State:
 
 @dataclass(frozen=True)
 class Outcome:
-    """X (n, c) of the least measure among those whose true residual was formed, K X formed anew; why it ended."""
+    """X (n, c) that reaches the goal, or of the least measure among those whose true residual was formed; K X formed
+    anew; why it ended."""
 
     solution: Float
     product: Product
@@ -125,10 +126,12 @@ def solve(
             if last.relative_residual < 1.0 and last.measured < state.best_measure:
                 state.best_measure, state.best, of_best = last.measured, state.solution.copy(), product
             reason = _end(state, goal, max_iterations)
+            if reason == "converged":  # whatever a state that was resumed says of its best
+                return Outcome(state.solution, product, reason, "", state)
             if reason is not None:
                 if state.best is None:
                     raise NotPositiveDefiniteError(_no_solution(state))
-                detail = "" if reason == "converged" else _DETAILS[reason] if curved else _NO_CURVATURE
+                detail = _DETAILS[reason] if curved else _NO_CURVATURE
                 return Outcome(state.best, of_best or operators.verify(state.best), reason, detail, state)
             if not curved:
                 state.directions = state.directions[:, :0]

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from kernelfit.errors import DataError
 from kernelfit.iterative.block_cg import State
-from kernelfit.iterative.stopping import Verified
+from kernelfit.iterative.stopping import Goal, Verified
 from kernelfit.storage import schema
 from kernelfit.storage.hdf5 import array_digest
 from kernelfit.typing import Array, Float
@@ -17,6 +18,7 @@ _ARRAYS = ("solution", "change", "residual", "directions", "applied", "nearest")
 _SIZE = schema.number(finite=False)
 _RULES = {
     "targets": schema.TEXT,
+    "measure": schema.TEXT,
     "norm": _SIZE,
     "least": _SIZE,
     "best_measure": _SIZE,
@@ -26,10 +28,11 @@ _RULES = {
 }
 
 
-def to_data(state: State, targets: Float) -> tuple[dict[str, Any], dict[str, Array]]:
-    """JSON and arrays of a state of the iteration for targets (n, c)."""
+def to_data(state: State, targets: Float, goal: Goal) -> tuple[dict[str, Any], dict[str, Array]]:
+    """JSON and arrays of a state of the iteration for targets (n, c), whose figures are of the goal's measure."""
     meta = {
         "targets": array_digest(targets),
+        "measure": goal.measure,
         **{name: getattr(state, name) for name in ("norm", "least", "best_measure", "iteration", "history")},
         "verified": [
             [each.iteration, each.relative_residual, each.backward_error, each.measured]
@@ -40,16 +43,23 @@ def to_data(state: State, targets: Float) -> tuple[dict[str, Any], dict[str, Arr
     return meta, arrays if state.best is None else {**arrays, "best": state.best}
 
 
-def of_data(path: Any, meta: dict[str, Any], arrays: Mapping[str, Array], targets: Float) -> State | None:
-    """The inverse; None where it belongs to other targets. Raises `DataError` where a value breaks its rule."""
+def of_data(
+    path: Any, meta: dict[str, Any], arrays: Mapping[str, Array], targets: Float, goal: Goal
+) -> State | None:
+    """The inverse; None where it belongs to other targets, or measures something else than the goal.
+
+    Raises `DataError` where a value breaks its rule.
+    """
     schema.require(path, meta, _RULES, "iteration")
-    if meta["targets"] != array_digest(targets):
+    if (meta["targets"], meta["measure"]) != (array_digest(targets), goal.measure):
         return None
     n, c = targets.shape
     for name in _ARRAYS:
         schema.require_array(
             path, dict(arrays), name, "f", (n, None if name in ("directions", "applied") else c)
         )
+    if arrays["directions"].shape != arrays["applied"].shape:
+        raise DataError(f"{path}: directions and applied differ in shape; it is damaged or forged")
     copies = {name: np.array(arrays[name], np.float64, order="C") for name in _ARRAYS}
     return State(
         **copies,

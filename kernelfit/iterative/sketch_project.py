@@ -87,7 +87,8 @@ class State:
 
 @dataclass(frozen=True)
 class Outcome:
-    """X (n, c) of the least measure among those whose true residual was formed, K X formed anew; why it ended."""
+    """X (n, c) that reaches the goal, or of the least measure among those whose true residual was formed; K X formed
+    anew; why it ended."""
 
     solution: Float
     product: Product
@@ -123,6 +124,8 @@ def solve(
                 if last.relative_residual < 1.0 and last.measured < state.best_measure:
                     state.best_measure, state.best, of_best = last.measured, state.solution.copy(), product
                 reason, detail = _end(blocks, state, goal, max_epochs)
+                if reason == "converged":  # whatever a state that was resumed says of its best
+                    return Outcome(state.solution, product, reason, detail, state)
                 if reason is not None:
                     if state.best is None:
                         raise NotPositiveDefiniteError(_no_solution(state, detail))

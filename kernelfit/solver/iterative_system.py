@@ -109,7 +109,7 @@ class IterativeSystem:
             return product
 
         operators = self._operators(targets.shape[1], verify)
-        checkpoints = Checkpoints(self.run, targets, self._after, to_data, of_data)
+        checkpoints = Checkpoints(self.run, targets, goal, self._after, to_data, of_data)
         with shown(goal, progress) as show:
 
             def observe(state: State) -> None:
@@ -298,9 +298,15 @@ class Checkpoints:
     """States of an iteration in the folder of a run, where there is one: every so often, and when it is to stop."""
 
     def __init__(
-        self, run: Run | None, targets: Float, after: Callable[[int], None], to_data: Any, of_data: Any
+        self,
+        run: Run | None,
+        targets: Float,
+        goal: Goal,
+        after: Callable[[int], None],
+        to_data: Any,
+        of_data: Any,
     ) -> None:
-        self._run, self._targets, self._after = run, targets, after
+        self._run, self._of, self._after = run, (targets, goal), after
         self._to_data, self._of_data = to_data, of_data
         self._last = time.monotonic()
 
@@ -309,9 +315,13 @@ class Checkpoints:
         data = None if self._run is None else self._run.stored_iteration(progress)
         if self._run is None or data is None:
             return None
-        state = self._of_data(self._run.folder, *data, self._targets)
+        state = self._of_data(self._run.folder, *data, *self._of)
         if state is not None:
             progress.note(f"{self._run.folder}: resumed after iteration {state.iteration:,}")
+        else:
+            progress.note(
+                f"{self._run.folder}: was iterating for other targets or to another goal; the iteration begins again"
+            )
         return state
 
     def after(self, state: Any) -> None:
@@ -320,10 +330,10 @@ class Checkpoints:
         try:
             self._after(state.iteration)
         except Interrupted:
-            self._run.store_iteration(*self._to_data(state, self._targets))
+            self._run.store_iteration(*self._to_data(state, *self._of))
             raise
         if _due(self._last, state):
-            self._run.store_iteration(*self._to_data(state, self._targets))
+            self._run.store_iteration(*self._to_data(state, *self._of))
             self._last = time.monotonic()
 
 

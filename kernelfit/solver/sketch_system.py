@@ -59,7 +59,7 @@ class SketchSystem(IterativeSystem):
 
         blocks = Blocks(problem.n, self.plan.rank, self._rows, self._solve_block, verified, problem.ridges)
         checkpoints = Checkpoints(
-            self.run, targets, self._after, sketch_checkpoint.to_data, sketch_checkpoint.of_data
+            self.run, targets, goal, self._after, sketch_checkpoint.to_data, sketch_checkpoint.of_data
         )
         with shown(goal, progress) as show:
 

@@ -125,3 +125,14 @@ def test_a_state_resumes_to_the_same_bits(rng: np.random.Generator) -> None:
 @pytest.mark.parametrize(("tolerance", "measure"), [(None, "backward error"), (1e-3, "relative residual")])
 def test_what_is_measured(rng: np.random.Generator, tolerance: float | None, measure: Any) -> None:
     assert Goal.of(tolerance).measure == measure
+
+
+def test_a_state_that_boasts_of_its_best_changes_no_answer(rng: np.random.Generator) -> None:
+    gram, targets = gaussian_matrix(rng, 100, d=6), rng.standard_normal((100, 2))
+    forged = State.start(operators(gram), targets)
+    forged.best, forged.best_measure = 1e3 * targets, 0.0
+    outcome = solve(operators(gram), targets, Goal.of(1e-4), state=forged)
+    residual = np.linalg.norm(targets - gram @ outcome.solution, axis=0) / np.linalg.norm(targets, axis=0)
+    assert outcome.reason == "converged"
+    assert residual.max() <= 1e-4
+    np.testing.assert_allclose(outcome.product.values, gram @ outcome.solution)

@@ -322,3 +322,19 @@ def test_auto_iterates_where_only_k_in_float32_fits(rng: np.random.Generator) ->
     assert found.convergence is not None
     assert any(note.startswith("solver auto: a factor of ") for note in found.notes)
     assert found.problem.method.solver == "pcg"
+
+
+@pytest.mark.usefixtures("rounds")
+def test_a_run_that_is_resumed_to_another_goal_reaches_it(rng: np.random.Generator, tmp_path: Path) -> None:
+    """The best so far was compared by a backward error with what a tolerance measures, and returned as converged."""
+    X, Y = rng.standard_normal((300, 12)), rng.standard_normal((300, 2))
+    whole = kernelfit.solve(X, Y, solver="pcg")
+    assert whole.convergence is not None
+    iteration, residual = whole.convergence.verified[0][:2]
+    _killed_run(tmp_path / "run", X, Y, int(iteration) + 1)
+    options: dict[str, Any] = {"solver": "pcg", "tolerance": residual / 10}
+    progress = Silent()
+    resumed = kernelfit.solve(X, Y, run_dir=tmp_path / "run", resume=True, progress=progress, **options)
+    assert resumed.convergence is not None
+    assert resumed.convergence.relative_residual <= residual / 10
+    assert any("to another goal; the iteration begins again" in note for note in progress.notes)
