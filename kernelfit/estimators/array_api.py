@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 from sklearn import get_config
 
-from kernelfit.gram.arrays import refuse_foreign
+from kernelfit.gram.arrays import refuse_foreign, refuse_masked
 
 
 def on_host(values: Any, name: str) -> Any:
     """A torch, CuPy or other array of the array API as NumPy's; anything else as it is. Raises `InputError`."""
     if not _is_foreign(values):
+        refuse_masked(values, name)
         return values
     if _library(values) == "torch":
         if _dispatches():

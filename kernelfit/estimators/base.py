@@ -113,8 +113,8 @@ class KernelEstimator(BaseEstimator):
             return False
         if y is None:
             return not reset and rows.shape[1] == self.n_features_in_
-        plain = type(y) is np.ndarray and y.dtype == np.float64 and len(y) == len(rows) > 1
-        return plain and (y.ndim == 1 or (y.ndim == 2 and y.shape[1] > 1)) and _is_finite(y)
+        plain = type(y) is np.ndarray and y.dtype == np.float64 and y.ndim in (1, 2)
+        return plain and len(y) == len(rows) > 1 and y.shape[1:] != (1,) and _is_finite(y)
 
     def _solve(self, X: NDArray[Any], targets: Float, sample_weight: ArrayLike | None) -> None:
         """Fit `solution_` to targets (n,) or (n, c)."""

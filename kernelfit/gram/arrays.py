@@ -23,8 +23,7 @@ def as_array(values: ArrayLike, name: str) -> NDArray[Any]:
     if hasattr(values, "toarray"):
         raise InputError(f"{name}: got a sparse matrix, expected an array; use {name}.toarray()")
     refuse_foreign(values, name)
-    if np.ma.is_masked(values):
-        raise InputError(f"{name}: got masked entries, expected all to be there; drop or fill such rows")
+    refuse_masked(values, name)
     try:
         array = np.asarray(values)
     except (ValueError, TypeError, OverflowError) as error:
@@ -35,6 +34,12 @@ def as_array(values: ArrayLike, name: str) -> NDArray[Any]:
             f"{name}: cannot be made an array ({reason}), expected rows of equal length"
         ) from None
     return _numbers(array, name) if array.dtype == object else array
+
+
+def refuse_masked(values: Any, name: str) -> None:
+    """Raise `InputError` for a masked array, whose numbers NumPy and scikit-learn take without its mask."""
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise InputError(f"{name}: got masked entries, expected all to be there; drop or fill such rows")
 
 
 def refuse_foreign(values: Any, name: str) -> None:

@@ -357,3 +357,18 @@ def test_dates_in_a_frame_are_named() -> None:
             call(frame, range(5))
     days = frame.assign(day=(frame["day"] - frame["day"].min()) / np.timedelta64(1, "D"))
     assert_allclose(KernelInterpolator().fit(days, range(5)).predict(days), range(5), atol=1e-9)
+
+
+@pytest.mark.parametrize("model", [KernelInterpolator(gamma=1.0), KernelClassifier(gamma=1.0)])
+def test_masked_entries_and_targets_of_no_rows_are_refused(model: Any, rng: np.random.Generator) -> None:
+    X, y = rng.standard_normal((6, 2)), np.array([0.0, 1.0, 0.0, 1.0, 0.0, 1.0])
+    hidden = np.ma.masked_greater(X, X.max() - 1e-9)
+    with pytest.raises(InputError, match="X: got masked entries"):
+        model.fit(hidden, y)
+    with pytest.raises(InputError, match="y: got masked entries"):
+        model.fit(X, np.ma.masked_equal(y, 1.0))
+    model.fit(np.ma.asarray(X), y)  # of a mask that hides nothing
+    with pytest.raises(InputError, match="X: got masked entries"):
+        model.predict(hidden)
+    with pytest.raises(TypeError, match=r"at least 1 dimension|Singleton array"):
+        model.fit(X, np.array(1.0))
