@@ -271,13 +271,23 @@ def ask_norms(
     experiment that stream are summed once for all of its kernels: in the file `sums`, which may be there already.
     """
     maps, notes = _maps(study, features)
-    wanted = settings.norm_settings(kernels, maps, ridges, loo)
+    wanted = settings.norm_settings(kernels, maps, ridges, loo or study.experiment.loo)
+    if sums is not None and not _streams(study, kernels):
+        raise InputError(
+            f"sums: got {sums}, expected features that stream and a kernel of inner products, such as random-conv with "
+            "ntk; name them as the experiment's, or leave it out"
+        )
     if not study.experiment.inputs.features:
-        if sums is not None:
-            raise InputError("sums: got a file, but no features that stream; name them as the experiment's")
         return _settings(study, wanted, notes)
     with _sums(study, sums) as file:
         return _settings(study, wanted, notes, file)
+
+
+def _streams(study: Study, kernels: Sequence[str]) -> bool:
+    """Whether the features of the experiment are summed up for some of the kernels."""
+    base = study.experiment.to_dict()
+    streams = study.experiment.inputs.features.streams
+    return streams and any(Experiment(**{**base, "kernel": kernel}).streams for kernel in kernels)
 
 
 @contextmanager
@@ -336,7 +346,9 @@ def _settings(
     with study.progress.phase("settings", float(len(wanted)), "solves") as advance:
         for setting in wanted:
             make = partial(settings.run_setting, base, setting, study.progress, sums)
-            made.append(study.row(setting.name, make))
+            # A row without leave-one-out does not stand for one with it.
+            name = f"{setting.name}, loo" if setting.changes.get("loo") else setting.name
+            made.append(study.row(name, make))
             advance(1.0)
     judged = [row for row in made if row.get("loo_error") is not None]
     correlations = {

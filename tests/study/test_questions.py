@@ -12,7 +12,7 @@ from kernelfit.errors import InputError
 from kernelfit.features import RandomConv
 from kernelfit.report import studies, study_figures
 from kernelfit.study import questions
-from kernelfit.study.questions import STUDIES, Study, ask_curve, ask_inputs, ask_interpolants
+from kernelfit.study.questions import STUDIES, Study, ask_curve, ask_inputs, ask_interpolants, ask_norms
 
 SMALL = ["--n", "60", "--n-test", "30", "--gamma", "0.1", "--threads", "1"]
 OWN = {
@@ -119,8 +119,20 @@ def test_kernels_of_features_that_stream_share_one_sum(tmp_path, monkeypatch):
     assert "least leave-one-out error: random-conv, " in text.stdout
     other = CliRunner().invoke(root, [*common, *asked, "--maps", "none"])
     assert "are what this study goes through" in str(other.exception)
-    without = CliRunner().invoke(root, ["study", "norms", *SMALL, "--sums", str(sums)])
-    assert str(without.exception).startswith("--sums: got a file, but no features that stream")
+    for features in ([], ["--features", "gabor"], ["--features", "random-conv", "--kernels", "laplacian"]):
+        without = CliRunner().invoke(root, ["study", "norms", "--n", "60", *features, "--sums", str(sums)])
+        assert str(without.exception).startswith(f"--sums: got {sums}, expected features that stream")
+
+
+def test_rows_without_leave_one_out_are_not_taken_for_rows_with_it(tmp_path):
+    experiment = Experiment("digits", n_train=40, n_test=20, gamma=0.1, threads=1)
+    asked = {"kernels": ["gaussian"], "features": ["none"], "ridges": [0.1]}
+    assert ask_norms(Study("norms", experiment, tmp_path), **asked)["chosen"] is None
+    judged = ask_norms(Study("norms", experiment, tmp_path), **asked, loo=True)
+    assert judged["chosen"] == "none, gaussian, ridge 0.1"
+    # What the experiment asks for is asked for.
+    of_its_own = ask_norms(Study("norms", Experiment(**{**experiment.to_dict(), "loo": True})), **asked)
+    assert of_its_own["chosen"] == judged["chosen"]
 
 
 def test_settings_are_averaged_over_their_draws():
