@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from kernelfit.errors import NotPositiveDefiniteError
+from kernelfit.errors import InputError, NotPositiveDefiniteError
 from kernelfit.experiments.compared import Compared, Entry
 from kernelfit.experiments.experiment import Experiment
 from kernelfit.experiments.finished_rows import FinishedRows
@@ -124,6 +124,11 @@ def compare_experiment(
     progress: ProgressLike = None,
 ) -> Leaderboard:
     """Kernels compared on the data set of an experiment; with `run_dir` what was compared there is not fitted again."""
+    if experiment.inputs.features:
+        raise InputError(
+            f"features: got {experiment.inputs.features.name!r}, expected none, as kernels are compared on the rows "
+            "themselves; leave it out, or compare them on features by kernelfit.leaderboard"
+        )
     progress = as_progress(progress)
     solver, seed = experiment.solver, experiment.inputs.seed
     chosen = candidates(kernels)

@@ -273,3 +273,9 @@ def test_fit_stores_the_run_and_resumes_the_comparison(
     np.testing.assert_allclose(stored.scores(X_test)[:, 0], names["model"].predict(X_test), rtol=1e-9)
     with pytest.raises(InputError, match="holds a finished run"):
         fit(experiment, **options)
+
+
+def test_features_of_an_experiment_are_not_left_out_of_the_comparison_in_silence() -> None:
+    experiment = Experiment("digits", n_train=40, n_test=10, features="gabor")
+    with pytest.raises(InputError, match="features: got 'gabor', expected none"):
+        fit(experiment, kernels=["gaussian"], baselines=False)
