@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from kernelfit.arguments import bytes_of, integer
+from kernelfit.errors import InputError
 from kernelfit.experiments.planning import plan_cluster, plan_solve, shape_of, shape_of_numbers
 from kernelfit.experiments.specs import DataSpec, SolverSettings
 from kernelfit.report import tables
@@ -60,6 +61,10 @@ def command(
     solver = SolverSettings(**{key.name: values[key.name] for key in fields(SolverSettings)})
     data = DataSpec(**{key.name: values[key.name] for key in fields(DataSpec)})
     bytes_of(solver.device_memory, "device_memory")
+    if of_bytes and n_features is None:
+        raise InputError(
+            "of_bytes: got True for a data set, whose rows are what they are; leave it out, or give --d"
+        )
     if solver.device.startswith("cuda") or solver.device_memory is not None:
         terminal_progress().note("a plan is of the CPU: --device and --device-memory change nothing in it")
     shape = (

@@ -81,6 +81,11 @@ def test_plans_of_nothing_are_refused(options: list[str]) -> None:
         invoke("plan", "--no-gemm", *options)
 
 
+def test_rows_of_a_data_set_are_what_they_are() -> None:
+    with pytest.raises(InputError, match="--bytes: got True for a data set"):
+        invoke("plan", "--no-gemm", "--bytes")
+
+
 def test_bench_measures_checks_and_predicts(tmp_path: Path) -> None:
     figure = tmp_path / "bench.svg"
     options = [
