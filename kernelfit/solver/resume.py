@@ -75,6 +75,7 @@ def resume(
     check_device(device)
     memory = bytes_of(device_memory, "device_memory")
     where = Engine.of(engine, scheduler)
+    where.require_host(device)
     folder = require_run(folder)
     progress = as_progress(progress)
     lock = FolderLock(folder / LOCK)

@@ -50,6 +50,21 @@ def client(cluster: Any) -> Iterator[Any]:
         yield client
 
 
+RATES = Cluster.rates
+
+
+@pytest.fixture(autouse=True)
+def alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers count as equally fast: on a machine that is busy measured rates may differ by more than is forgiven."""
+    monkeypatch.setattr(Cluster, "rates", lambda cluster: {})
+
+
+def test_rates_are_measured_on_every_worker(client: Any) -> None:
+    rates = RATES(Cluster(client, (), "here"))
+    assert set(rates) == set(client.scheduler_info()["workers"])
+    assert all(1e6 < rate < 1e13 for rate in rates.values())
+
+
 def problem(rng: np.random.Generator, n: int = 301) -> tuple[np.ndarray, np.ndarray]:
     return rng.standard_normal((n, 4)), rng.standard_normal((n, 2))
 
@@ -191,6 +206,9 @@ def test_a_run_that_stopped_is_resumed_on_a_cluster_or_here(
     monkeypatch.setattr(Run, "record", record)
     progress = Silent()
     where = {"engine": "dask", "scheduler": client} if engine == "dask" else {}
+    if engine == "dask":
+        with pytest.raises(InputError, match="device: got 'cuda:0' beside engine='dask'"):
+            kernelfit.resume(tmp_path / "run", device="cuda:0", **where)
     resumed = kernelfit.resume(tmp_path / "run", progress=progress, **where)
     assert np.abs(resumed.alpha - whole.alpha).max() <= 1e-12 * np.abs(whole.alpha).max()
     assert resumed.certificate.log_det == pytest.approx(whole.certificate.log_det)
