@@ -61,6 +61,11 @@ class Engine:
                 "or cpu; take engine='process' for the GPUs of this machine"
             )
 
+    def require_factor(self, solver: str) -> None:
+        """Raise `InputError` for a solver without a factor beside a cluster: iterations run in one process."""
+        if self.is_cluster and solver not in ("cholesky", "auto"):
+            raise InputError(f"engine: got dask with solver {solver!r}, expected process; leave it out")
+
 
 class Cluster:
     """A client of Dask with what was opened for it: a local cluster, or nothing where the user's client is used."""

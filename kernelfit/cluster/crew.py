@@ -102,7 +102,12 @@ class Crew:
 
     def send(self, data: Any) -> Any:
         """A future of what all workers are to have."""
-        return self._guarded(lambda: self.client.scatter(data, broadcast=True, hash=False))
+        try:
+            return self._guarded(
+                lambda: self.client.scatter(data, broadcast=True, hash=False, timeout=_RESTART)
+            )
+        except TimeoutError:  # there is no worker to send it to
+            raise WorkerLost("workers: lost all of them") from None
 
     def send_to(self, share: int, data: Any) -> Any:
         """The same for the worker of one share: what is large does not travel with its task through the scheduler."""
@@ -242,10 +247,11 @@ class Crew:
         return f"{function.__name__.replace('_', '-')}-{self.run}-{next(self._numbers)}"
 
     def _look(self) -> None:
-        """Raise `WorkerLost` where a worker with a share is gone, `ClusterError` where the scheduler is."""
-        missing = set(self.addresses) - set(self._alive())
-        if missing:
-            raise WorkerLost(f"workers: lost {', '.join(sorted(missing))}")
+        """Raise `WorkerLost` where a worker with a share is gone, or all are, `ClusterError` where the scheduler is."""
+        alive = set(self._alive())
+        missing = set(self.addresses) - alive
+        if missing or not alive:
+            raise WorkerLost(f"workers: lost {', '.join(sorted(missing)) or 'all of them'}")
 
     def _alive(self) -> list[str]:
         try:
@@ -293,7 +299,7 @@ class Crew:
 
         All of them where none is open, or where a worker is still there but does not have its own.
         """
-        alive = self._awaited(len(set(self.addresses)))
+        alive = self._awaited(max(1, len(set(self.addresses))))
         lost = [p for p, address in enumerate(self.addresses) if address not in alive]
         states = self.cluster.workers()
         for p in lost:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit.arguments import bytes_of
-from kernelfit.cluster.connect import Engine
+from kernelfit.cluster.connect import Cluster, Engine
 from kernelfit.cpu.memory import available_memory
 from kernelfit.datasets import Dataset, training_targets
 from kernelfit.device.choose import open_device
@@ -26,10 +26,11 @@ from kernelfit.gram.source import Source
 from kernelfit.progress import Progress
 from kernelfit.runs.folder import GRAM, LOCK, make_folder
 from kernelfit.runs.lock import FolderLock
+from kernelfit.solver.cluster_system import require_room, require_supported
 from kernelfit.solver.inputs import drop_duplicates
 from kernelfit.solver.solution import Solution
 from kernelfit.streaming.gram import FeatureGram, feature_gram
-from kernelfit.streaming.plan import SolveRequest, require_solvable, sums_dtype
+from kernelfit.streaming.plan import GramSizes, SolveRequest, plan_feature_gram, require_solvable, sums_dtype
 from kernelfit.streaming.protocol import StreamingFeatures, streaming
 from kernelfit.typing import Array, Float
 
@@ -316,13 +317,17 @@ def _grams(
     note: Callable[[str], None],
     progress: Progress,
 ) -> FeatureGram:
-    """The sums, on the device where there is one, else on the CPU if the solve that follows them fits there."""
+    """The sums, on the device where there is one, else on the CPU or a cluster if the solve that follows them fits
+    there."""
     given = bytes_of(solver.memory)
     memory = available_memory() if given is None else given
-    engine = Engine.of(solver.engine, solver.scheduler)
+    engine, precision = Engine.of(solver.engine, solver.scheduler), before_choice(solver.precision)
     engine.require_host(solver.device)
+    engine.require_factor(solver.solver)
     device = None
-    if not engine.is_cluster:
+    if engine.is_cluster:
+        require_supported(precision)
+    else:
         device = open_device(solver.device, len(rows), note, bytes_of(solver.device_memory, "device_memory"))
     if device is None and not engine.is_cluster:
         require_solvable(
@@ -333,17 +338,24 @@ def _grams(
             SolveRequest(
                 n_rhs=n_rhs,
                 memory=memory,
-                precision=before_choice(solver.precision),
+                precision=precision,
                 tier=solver.tier,
                 folder=checkpoint.run_dir or solver.scratch,
                 stored=checkpoint.file is not None,
             ),
         )
+
+    def require(cluster: Cluster) -> None:
+        sizes = GramSizes.of(len(rows), len(test), rows[:1].nbytes, precision)
+        plan = plan_feature_gram(feature, sizes, checkpoint=checkpoint.file is not None)
+        held = plan.held if engine.scheduler is None else 0
+        require_room(len(rows), n_rhs, precision, solver.tier, cluster, held)
+
     return feature_gram(
         feature,
         rows,
         test,
-        dtype=sums_dtype(before_choice(solver.precision)),
+        dtype=sums_dtype(precision),
         memory=memory,
         checkpoint=checkpoint.file,
         scratch=solver.scratch,
@@ -351,5 +363,6 @@ def _grams(
         resume_hint=checkpoint.remedy,
         device=device or "cpu",
         engine=engine,
+        require=require,
         progress=progress,
     )

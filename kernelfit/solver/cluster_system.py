@@ -193,6 +193,8 @@ class ClusterSystem:
         costs = _costs(self.problem, "float64", self.plan.panel_width)
         seen = self.run is not None
         plan, placement = _planned(costs, self._cluster, "auto", seen, self._placement)
+        if (placement.deal, placement.on_disk) != (self._placement.deal, self._placement.on_disk):
+            _tell(placement, "auto", notes)
         if self.run is not None:
             self.run.restart(record_of(self.problem, plan, notes.lines))
         follower = ClusterSystem(self.problem, plan, self._cluster, placement, self.backend, notes, self.run)
@@ -299,7 +301,7 @@ def place_on_cluster(
 
     Raises `PlanError`, and `ClusterError` where workers do not see the run's folder.
     """
-    require_supported(problem)
+    require_supported(problem.precision)
     layout = problem.source.layout
     costs = _costs(problem, problem.precision, resources.panel_width if layout is None else layout.width)
     plan, placement = _planned(costs, cluster, resources.tier, False, None)
@@ -317,12 +319,22 @@ def place_on_cluster(
         raise
 
 
-def require_supported(problem: Problem) -> None:
-    """Raise `InputError` for what the workers cannot compute by themselves."""
-    if problem.numbers.tensor_cores:
+def require_supported(precision: str) -> None:
+    """Raise `InputError` for a precision that the workers' CPUs do not have."""
+    if precision_of(precision).tensor_cores:
         raise InputError(
-            f"precision: got {problem.precision} beside engine='dask', expected float64, float32 or mixed"
+            f"precision: got {precision} beside engine='dask', expected float64, float32 or mixed; take mixed"
         )
+
+
+def require_room(n: int, n_rhs: int, precision: str, tier: str, cluster: Cluster, held: int) -> None:
+    """Raise `PlanError` where the factor of a stored K of order n does not fit on the workers.
+
+    `held` bytes of what they have are taken until then by what is held here: nothing where they are on other machines.
+    """
+    each = held // max(1, len(cluster.workers()))
+    costs = Costs.of(n=n, d=0, n_rhs=n_rhs, precision=precision, bytes_points=each)
+    _planned(costs, cluster, tier, False, None)
 
 
 def _costs(problem: Problem, precision: str, width: int | None) -> Costs:

@@ -369,8 +369,7 @@ def refuse(problem: Problem, resources: Resources, notes: Notes) -> None:
         raise InputError(
             f"precision: got {problem.precision!r} with solver {solver!r}, which reaches that of float64; leave it out"
         )
-    if resources.engine.is_cluster:
-        raise InputError(f"engine: got dask with solver {solver!r}, expected process; leave it out")
+    resources.engine.require_factor(solver)
     if resources.device not in ("auto", "cpu") or resources.device_memory is not None:
         notes.add("device: ignored, as iterations run on the CPU")
     if resources.tier == "disk":

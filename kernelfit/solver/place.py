@@ -124,7 +124,7 @@ def _on_cluster(
     resume: bool,
 ) -> ClusterSystem:
     """The cluster, and the run, are closed where this fails."""
-    require_supported(problem)
+    require_supported(problem.precision)
     resources.engine.require_host(resources.device)
     if resources.memory is not None and resources.engine.scheduler is not None:
         notes.add("memory: ignored, as the workers of a cluster that runs have limits of their own")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -128,6 +128,7 @@ def feature_gram(
     resume_hint: str = "resume with the same checkpoint",
     device: str | Device = "cpu",
     engine: Engine | None = None,
+    require: Callable[[Cluster], None] | None = None,
     progress: ProgressLike = None,
 ) -> FeatureGram:
     """K and K_test of the fitted `net`, block of filters by block; `GramPlan` says what is needed.
@@ -149,6 +150,7 @@ def feature_gram(
     resume_hint : how to do so, in the words that somebody reads who stops the work (SIGINT, SIGTERM)
     device : "cpu", "cuda", "cuda:1", ..., "auto", or an open device, which the result then owns
     engine : a cluster whose workers compute and multiply the features; K is summed here
+    require : called with that cluster before anything is summed, to raise where what follows would not fit on it
 
     Raises
     ------
@@ -191,6 +193,8 @@ def feature_gram(
         if engine is not None and engine.is_cluster:
             threads, note = CpuBackend(net.threads).threads, features.progress.note
             cluster = connect(engine, threads, memory or available_memory(), folder, note)
+            if require is not None:
+                require(cluster)
         return _Job(features, sizes, plan, stored, folder, cluster).run(opened)
     except BaseException:
         if opened is not None:

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from kernelfit.cluster.connect import Cluster, Engine
+from kernelfit.cluster.crew import Crew
 from kernelfit.cluster.tasks import WorkerState
-from kernelfit.errors import InputError, PlanError
+from kernelfit.cpu.memory import INTERPRETER
+from kernelfit.errors import ClusterError, InputError, PlanError
 from kernelfit.experiments.experiment import Experiment
 from kernelfit.features.random_conv import RandomConv
 from kernelfit.streaming.cluster_sums import ClusterSums, Division
@@ -120,6 +122,30 @@ def test_sums_that_stopped_are_resumed_with_and_without_a_cluster(
     resumed.close()
 
 
+def test_sums_end_where_the_last_worker_is_lost(images: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kernelfit.cluster.crew._RESTART", 0.0)
+    monkeypatch.setattr("kernelfit.cluster.crew._LOOK", 0.1)
+    look = iter(range(50))  # instead of for ever
+    looked = Crew._look
+    monkeypatch.setattr(Crew, "_look", lambda crew: (next(look), looked(crew))[1])
+    wait = Crew.wait
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0", memory_limit=0
+        ) as local,
+        distributed.Client(local, set_as_default=False) as client,
+    ):
+
+        def lost(crew: Crew, *arguments: Any) -> None:
+            if client.nthreads():
+                local.sync(local.workers[0].close, nanny=False)
+            wait(crew, *arguments)
+
+        monkeypatch.setattr(Crew, "wait", lost)
+        with pytest.raises(ClusterError, match="has no workers left; start some"):
+            grams(fitted(images, True), images, engine=Engine("dask", client))
+
+
 def test_what_moves_less_decides_and_memory_bounds_it() -> None:
     many, few = 1e15, 1e9
     division = Division.of(0.1 * many, many, 1e9, 4, 10, 1e11)
@@ -148,6 +174,36 @@ def test_workers_without_memory_and_devices_beside_them_are_refused(
             grams(net, images, engine=Engine("dask", client))
     with pytest.raises(InputError, match="device: got 'cuda' beside engine='dask'"):
         Engine("dask", client).require_host("cuda")
+
+
+def test_what_the_solve_cannot_do_on_the_cluster_is_told_before_anything_is_summed(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = {
+        "features": "random-conv",
+        "feature_options": {"n_filters": 40, "quantise": True},
+        "kernel": "linear",
+        "ridge": 1e-3,
+        "n_train": 120,
+        "n_test": 40,
+        "engine": "dask",
+        "scheduler": client.scheduler.address,
+    }
+
+    def summed(*_: Any) -> None:
+        raise AssertionError("summed")
+
+    monkeypatch.setattr(ClusterSums, "add", summed)
+    # Room for the sums, but not for a share of the factor and the blocks of K that it is made from.
+    little = {"w": WorkerState(INTERPRETER + 700_000, 0, 1, "")}
+    with monkeypatch.context() as patch:
+        patch.setattr(Cluster, "workers", lambda cluster: little)
+        with pytest.raises(PlanError, match=r"memory: .* bytes needed on worker 0 of 1"):
+            Experiment("digits", **arguments).run()
+    with pytest.raises(InputError, match="engine: got dask with solver 'pcg', expected process"):
+        Experiment("digits", solver="pcg", **arguments).run()
+    with pytest.raises(InputError, match="precision: got tf32 beside engine='dask', expected float64"):
+        Experiment("digits", precision="tf32", **arguments).run()
 
 
 def test_an_experiment_streams_and_solves_on_the_cluster(client: Any) -> None:
