@@ -10,6 +10,7 @@ A from M^1/2 x, preconditioned by M, have T in their coefficients (J. R. Gardner
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,8 @@ MAX_STEPS = 400
 _LOOK, _SETTLED = 10, 0.1
 # Of r^T M^-1 r beside n: a probe that is solved to rounding has no more to tell.
 _NOTHING = 1e-28
+# Beside the seed, so that probes have nothing to do with rows that were drawn with the same one.
+_STREAM = 1
 
 
 @dataclass(frozen=True)
@@ -62,23 +65,67 @@ def estimate_log_determinant(
     probes: int,
     seed: int = 0,
     observe: Callable[[int], Any] = lambda step: None,
+    *,
+    width: int = MAX_STEPS,
+    roundoff: float = 0.0,
 ) -> LogDeterminant:
-    """Of A: V -> A V (n, c). Raises `NotPositiveDefiniteError` where a direction has no positive curvature."""
-    n, random = preconditioner.n, np.random.default_rng(seed)
-    residual = preconditioner.sample(random, max(probes, 2))
+    """Of A: V -> A V (n, c), at most `width` vectors at a time. Raises `NotPositiveDefiniteError` where a direction has
+    no positive curvature.
+
+    `roundoff` is the root mean square error of the entries of A in `multiply`. Errors E that are random lower log det
+    by trace (A^-1 E)^2 / 2, about (roundoff trace A^-1)^2 / 2, which the deviation holds.
+    """
+    random, count = np.random.default_rng([seed, _STREAM]), max(probes, 2)
+    parts = [
+        _quadratures(multiply, preconditioner, preconditioner.sample(random, len(part)), count, observe)
+        for part in np.array_split(np.arange(count), -(-count // max(width, 2)))
+    ]
+    values, changes = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("values", "changes")
+    )
+    rounding = 0.0
+    if roundoff > 0:
+        rounding = 0.5 * (roundoff * float(preconditioner.inverse_diagonal().sum())) ** 2
+    exact = preconditioner.log_det
+    return LogDeterminant(
+        exact + float(values.mean()),
+        math.hypot(_deviation(values, count), float(changes.mean()), rounding),
+        exact,
+        count,
+        max(part.steps for part in parts),
+        all(part.settled for part in parts),
+    )
+
+
+@dataclass(frozen=True)
+class _Quadratures:
+    """x^T log(S) x of some probes (c,), how the last steps changed them, and whether more would make a difference."""
+
+    values: Float
+    changes: Float
+    steps: int
+    settled: bool
+
+
+def _quadratures(
+    multiply: Callable[[Float], Float],
+    preconditioner: Preconditioner,
+    residual: Float,
+    probes: int,
+    observe: Callable[[int], Any],
+) -> _Quadratures:
+    """Of M^1/2 x (n, c), some of all `probes`."""
+    n = len(residual)
     preconditioned = preconditioner(residual)
     energy = _dots(residual, preconditioned)
-    direction, last, change = preconditioned, None, np.inf
+    direction, last = preconditioned, None
     lengths: list[Float] = []
     ratios: list[Float] = []
-    settled = False
-    for step in range(1, min(MAX_STEPS, n) + 1):
+    for step in range(1, MAX_STEPS + 1):
         applied = multiply(direction)
         curvature = _dots(direction, applied)
         if not (curvature > 0).all():
-            raise NotPositiveDefiniteError(
-                f"log det: a direction p has p^T A p <= 0 to rounding after {step} steps; give a ridge"
-            )
+            raise _not_positive(step)
         lengths.append(energy / curvature)
         residual = residual - lengths[-1] * applied
         preconditioned = preconditioner(residual)
@@ -86,19 +133,29 @@ def estimate_log_determinant(
         ratios.append(energy / before)
         direction = preconditioned + ratios[-1] * direction
         observe(step)
-        whole = step == n or not (energy > _NOTHING * n).all()
-        done = whole or step == MAX_STEPS
-        if step % _LOOK == 0 or done:
+        whole = not (energy > _NOTHING * n).all()
+        if step % _LOOK == 0 or whole or step == MAX_STEPS:
             values = n * _quadrature(np.array(lengths), np.array(ratios))
-            deviation = float(values.std(ddof=1)) / np.sqrt(len(values))
-            change = np.inf if last is None else float(abs(np.mean(values - last)))
-            last, settled = values, change <= _SETTLED * deviation or whole
-            if settled or done:
+            if not np.isfinite(values).all():
+                raise _not_positive(step)
+            changes = np.zeros(len(values)) if last is None else values - last
+            small = abs(float(changes.mean())) <= _SETTLED * _deviation(values, probes)
+            settled = whole or (last is not None and small)
+            if settled:
                 break
-    assert last is not None
-    exact = preconditioner.log_det
-    error = deviation if not np.isfinite(change) else float(np.hypot(deviation, change))
-    return LogDeterminant(exact + float(last.mean()), error, exact, len(last), step, settled)
+            last = values
+    return _Quadratures(values, changes, step, settled)
+
+
+def _deviation(values: Float, probes: int) -> float:
+    """Of the mean of so many as these are some of."""
+    return float(values.std(ddof=1)) / math.sqrt(probes)
+
+
+def _not_positive(step: int) -> NotPositiveDefiniteError:
+    return NotPositiveDefiniteError(
+        f"log det: a direction p has p^T A p <= 0 to rounding after {step} steps; give a ridge"
+    )
 
 
 def _dots(a: Float, b: Float) -> Float:
@@ -108,7 +165,7 @@ def _dots(a: Float, b: Float) -> Float:
 def _quadrature(lengths: Float, ratios: Float) -> Float:
     """e_1^T log(T) e_1 for every column of the coefficients (steps, c) of conjugate gradients.
 
-    T_jj = 1 / a_j + b_{j-1} / a_{j-1} and T_{j,j+1} = sqrt(b_j) / a_j.
+    T_jj = 1 / a_j + b_{j-1} / a_{j-1} and T_{j,j+1} = sqrt(b_j) / a_j; not finite where T is singular to rounding.
     """
     values = np.empty(lengths.shape[1])
     for column in range(len(values)):
@@ -116,5 +173,6 @@ def _quadrature(lengths: Float, ratios: Float) -> Float:
         diagonal = 1.0 / a
         diagonal[1:] += b[:-1] / a[:-1]
         nodes, vectors = scipy.linalg.eigh_tridiagonal(diagonal, np.sqrt(b[:-1]) / a[:-1])
-        values[column] = np.square(vectors[0]) @ np.log(nodes)
+        with np.errstate(invalid="ignore", divide="ignore"):  # of a node that is not positive to rounding
+            values[column] = np.square(vectors[0]) @ np.log(nodes)
     return values

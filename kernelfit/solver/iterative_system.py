@@ -152,12 +152,16 @@ class IterativeSystem:
     def estimate_log_determinant(self, progress: Progress, probes: int) -> LogDeterminant:
         """log det A by random probes, see `kernelfit.iterative.log_determinant`."""
         ridge = self.problem.ridges
+        # Rounding is off by anything up to half a unit.
+        entry = float(np.abs(self.problem.source.diagonal()).max()) * _ROUNDOFF[np.float32] / np.sqrt(3.0)
         with self.backend, progress.phase("log det", 1.0, "estimate"):
             return estimate_log_determinant(
                 lambda vectors: self._multiplied(vectors, np.float64) + ridge * vectors,
                 self._made,
                 probes,
                 self.problem.method.seed,
+                width=columns_within(self.plan, probes),
+                roundoff=entry if self._rounds else 0.0,
             )
 
     def precondition(self, vectors: Float) -> Float:
