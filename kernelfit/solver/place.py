@@ -126,6 +126,8 @@ def _on_cluster(
     """The cluster, and the run, are closed where this fails."""
     require_supported(problem.precision)
     resources.engine.require_host(resources.device)
+    if resources.device_memory is not None:
+        notes.add("device_memory: ignored, as the workers of a cluster compute on their CPUs")
     if resources.memory is not None and resources.engine.scheduler is not None:
         notes.add("memory: ignored, as the workers of a cluster that runs have limits of their own")
 

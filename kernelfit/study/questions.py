@@ -258,7 +258,7 @@ def ask_inputs(
 
 def ask_norms(
     study: Study,
-    kernels: Sequence[str] = ("gaussian", "laplacian", "matern", "arc_cosine"),
+    kernels: Sequence[str] = ("gaussian", "laplacian", "matern", "arc-cosine"),
     features: Sequence[str] | None = None,
     ridges: Sequence[float] = settings.RIDGES,
     loo: bool = False,
@@ -305,21 +305,27 @@ def _maps(study: Study, asked: Sequence[str] | None) -> tuple[Sequence[str], lis
     """The feature maps to compare, and what is to be said where the data set has decided them."""
     inputs = study.experiment.inputs
     dataset = inputs.data.load(inputs.seed)
-    images = dataset.image_shape is not None
+    images, notes = dataset.image_shape is not None, []
+    if dataset.classes is None:
+        notes.append(
+            f"dataset: {dataset.name} has numeric targets, which have no error rates: norms alone are shown, and no "
+            "setting is chosen"
+        )
+        study.progress.note(notes[0])
     if asked is not None:
         unfit = [name for name in asked if name != "none" and not images]
         if unfit:
             raise InputError(
                 f"maps: got {', '.join(unfit)}, expected none, as {dataset.name} has no images; leave it out"
             )
-        return asked, []
+        return asked, notes
     if inputs.features:
-        return (inputs.features.name,), []
+        return (inputs.features.name,), notes
     if images:
-        return ("none", "gabor"), []
+        return ("none", "gabor"), notes
     note = f"features: {dataset.name} has no images: its columns are taken as they are, no feature map beside them"
     study.progress.note(note)
-    return ("none",), [note]
+    return ("none",), [*notes, note]
 
 
 def _curve_point(rows: KernelRows, n: int, seed: int, threads: int | None) -> dict[str, Any]:

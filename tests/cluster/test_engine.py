@@ -178,8 +178,11 @@ def test_what_a_cluster_cannot_do_is_one_line(rng: np.random.Generator, client: 
     with pytest.raises(PlanError, match=r"memory: got 1,000 bytes for 2 workers, .* expected more than"):
         kernelfit.solve(X, Y, engine="dask", memory=1000, threads=2)
     # A cluster that runs is not this process's to limit, which is said.
-    solution = kernelfit.solve(X, Y, engine="dask", scheduler=client, memory=1000)
-    assert [note for note in solution.notes if note.startswith("memory: ignored")]
+    solution = kernelfit.solve(X, Y, engine="dask", scheduler=client, memory=1000, device_memory="1GB")
+    assert [note.partition(":")[0] for note in solution.notes if ": ignored" in note] == [
+        "device_memory",
+        "memory",
+    ]
     solution.close()
 
 

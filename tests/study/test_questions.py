@@ -1,5 +1,6 @@
 """`kernelfit.study.questions` and its commands: a record, rows that are not computed again, a table, a figure."""
 
+import inspect
 import json
 
 import numpy as np
@@ -10,6 +11,7 @@ from kernelfit import Experiment
 from kernelfit.cli import root
 from kernelfit.errors import InputError
 from kernelfit.features import RandomConv
+from kernelfit.kernels import named
 from kernelfit.report import studies, study_figures
 from kernelfit.study import questions
 from kernelfit.study.questions import STUDIES, Study, ask_curve, ask_inputs, ask_interpolants, ask_norms
@@ -122,6 +124,21 @@ def test_kernels_of_features_that_stream_share_one_sum(tmp_path, monkeypatch):
     for features in ([], ["--features", "gabor"], ["--features", "random-conv", "--kernels", "laplacian"]):
         without = CliRunner().invoke(root, ["study", "norms", "--n", "60", *features, "--sums", str(sums)])
         assert str(without.exception).startswith(f"--sums: got {sums}, expected features that stream")
+
+
+def test_numeric_targets_have_no_error_rates_which_is_said(tmp_path):
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((30, 3)), rng.standard_normal(30)
+    np.savez(tmp_path / "rows.npz", X_train=X[:20], y_train=y[:20], X_test=X[20:], y_test=y[20:])
+    experiment = Experiment(train=str(tmp_path / "rows.npz"), gamma=0.3, threads=1)
+    record = ask_norms(Study("norms", experiment), ["gaussian"], ridges=[0.1], loo=True)
+    assert record["chosen"] is None
+    assert "has numeric targets, which have no error rates" in record["notes"][0]
+
+
+def test_kernels_that_are_compared_by_default_are_kernels():
+    asked = inspect.signature(ask_norms).parameters["kernels"].default
+    assert [named(kernel).name for kernel in asked] == list(asked)
 
 
 def test_rows_without_leave_one_out_are_not_taken_for_rows_with_it(tmp_path):
