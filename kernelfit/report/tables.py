@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from kernelfit.experiments import paper
+from kernelfit.iterative.convergence import SKETCH
 from kernelfit.report import advice
 from kernelfit.report.grid import Filled, Grid
 
@@ -169,7 +170,7 @@ def _answers(record: dict[str, Any], row: paper.PaperRow | None) -> Grid:
             "iterations",
             f"{convergence['iterations']:,}",
             "",
-            f"rank {convergence['rank']:,}, K {convergence['entries']}",
+            f"{_size_of(convergence)}, K {convergence['entries']}",
         )
         return table
     add("condition", number(record["condition_estimate"], 2), "", "1-norm estimate")
@@ -185,6 +186,13 @@ def _answers(record: dict[str, Any], row: paper.PaperRow | None) -> Grid:
     if record["jitter"]:
         add("jitter", number(record["jitter"]), "", "added to the diagonal of the factor")
     return table
+
+
+def _size_of(convergence: dict[str, Any]) -> str:
+    """Of the preconditioner, or of blocks."""
+    if convergence.get("method") == SKETCH:
+        return f"blocks of {convergence['rank']:,} rows"
+    return f"rank {convergence['rank']:,}"
 
 
 def _without_ridge(record: dict[str, Any], row: paper.PaperRow | None) -> Text:

@@ -78,7 +78,8 @@ def plan_of(meta: dict[str, Any], path: Path) -> Plan:
     schema.require(path, meta, {"plan": schema.OBJECT})
     schema.require(path, meta["plan"], PLAN, "plan")
     plan = Plan(**{key.name: meta["plan"][key.name] for key in fields(Plan)})
-    if not plan.panel_width <= plan.n or plan.panels != plan.layout.count:
+    sized = plan.has_factor or 1 <= plan.rank <= plan.n
+    if not (sized and plan.panel_width <= plan.n) or plan.panels != plan.layout.count:
         raise DataError(f"{path}: its plan makes no sense, it is damaged; start again in another folder")
     return plan
 

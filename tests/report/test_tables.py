@@ -277,3 +277,8 @@ def test_errors_are_explained() -> None:
     text = text_of(tables.solve_table(solve_record()))
     for words in ("exact for K and Y changed by this fraction", "2.2e-15", "5.1e-10", "condition x rounding"):
         assert words in text
+
+
+def test_blocks_are_not_called_a_rank() -> None:
+    assert tables._size_of({"method": "sketch-and-project", "rank": 1_250}) == "blocks of 1,250 rows"
+    assert tables._size_of({"method": "conjugate gradients", "rank": 1_250}) == "rank 1,250"

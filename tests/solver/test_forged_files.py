@@ -70,6 +70,7 @@ OF_A_PROBLEM: dict[str, tuple[Change, str]] = {
     "plan": (put("plan", value=[]), "plan is"),
     "plan of 400 digits": (put("plan", "n_rhs", value=LONG), "plan: n_rhs is 1000"),
     "plan true": (put("plan", "threads", value=True), "plan: threads is True"),
+    "blocks of no rows": (put("plan", "solver", value="askotch"), "its plan makes no sense"),
     "plan in numbers": (
         put("plan", "tier", value=3),
         "plan: tier is 3, expected one of auto, ram, disk, device",
