@@ -166,7 +166,7 @@ def _add(
     assert state is not None
     if not converged and tolerance == _TOLERANCES[0]:
         raise NotPositiveDefiniteError(
-            f"K: singular to rounding for random probes, which were solved to a relative residual of "
+            f"K: too ill-conditioned for random probes, which were solved to a relative residual of "
             f"{state.best_measure:.1e}, expected at most {tolerance:g}; give a larger ridge, or take solver='cholesky'"
         )
     moments.add(u, w, u - before)

@@ -36,7 +36,7 @@ from kernelfit.iterative.stored_gram import StoredGram
 from kernelfit.iterative.tiled_gram import TiledGram
 from kernelfit.iterative.vectors import type_of_sums
 from kernelfit.linalg.product import Product, symmetric_product
-from kernelfit.progress import Notes, Progress
+from kernelfit.progress import Notes, Progress, Silent
 from kernelfit.runs.folder import Run
 from kernelfit.solver.method import CHOLESKY, Method
 from kernelfit.solver.predict import predict_here
@@ -49,6 +49,8 @@ from kernelfit.typing import Float
 _EXACT = 4_096
 # Rows whose sums are a guess of |K|_inf where a product takes long.
 _SUMMED = 64
+# Digits of a residual that a rough solution has at most.
+_DIGITS = 8
 # Seconds between checkpoints, each of which takes a fraction of one.
 _INTERVAL = 20.0
 # Of an entry of K, so that sums of products stay within single precision.
@@ -167,6 +169,22 @@ class IterativeSystem:
     def precondition(self, vectors: Float) -> Float:
         """M^-1 V (n, c), with the backend open."""
         return self._made(vectors)
+
+    def roughly(self, vectors: Float, weights: Float) -> Float:
+        """A^-1 V (n, c), until a residual ten times smaller changes it, rows counting by weights (n,), by a quarter at
+        most; with the backend open. Raises `NotPositiveDefiniteError`."""
+        verify = partial(self.product, progress=Silent(), name="certify", with_norm=True)
+        operators, state = self._operators(vectors.shape[1], verify), None
+        solution = np.zeros_like(vectors)
+        for digits in range(1, _DIGITS + 1):
+            outcome = solve(operators, vectors, Goal("relative residual", 10.0**-digits), state=state)
+            before, solution, state = solution, outcome.solution, outcome.state
+            change, size = (
+                np.linalg.norm(each * weights[:, None], axis=0) for each in (solution - before, solution)
+            )
+            if outcome.reason != "converged" or (change <= 0.25 * size).all():
+                break
+        return solution
 
     def inverse_norm(self) -> float:
         """NaN: not computed."""

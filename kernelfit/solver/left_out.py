@@ -1,13 +1,16 @@
 """Leave-one-out from an estimated diag(A^-1): predictions, and equally likely ones that say how far off they may be.
 
 The residual of row i left out is alpha_i / (A^-1)_ii. Without a factor both are known to some error: the entry of the
-diagonal to its standard deviation, and alpha to A^-1 (y - A alpha), which M^-1 (y - A alpha) stands in for.
+diagonal to its standard deviation, and alpha to A^-1 (y - A alpha), which is solved for roughly.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 
+from kernelfit.errors import NotPositiveDefiniteError
 from kernelfit.iterative.inverse_diagonal import InverseDiagonal
 from kernelfit.solver.iterative_system import IterativeSystem
 from kernelfit.solver.scaling import exponents, scaled
@@ -34,9 +37,16 @@ def likely_residuals(inverse: InverseDiagonal, alpha: Float, missing: Float) -> 
     ]
 
 
-def missing_alpha(system: IterativeSystem, residual: Float) -> Float:
-    """About how much alpha lacks, (n, c), by its residual y - A alpha."""
+def missing_alpha(system: IterativeSystem, residual: Float, inverse: InverseDiagonal) -> Float:
+    """About how much alpha lacks, (n, c), by its residual y - A alpha.
+
+    A^-1 of it, roughly, where alpha was solved to a tolerance, M^-1 where nothing is left but rounding.
+    """
     with system.backend:
+        if system.problem.method.tolerance is not None:
+            powers = exponents(residual)
+            with suppress(NotPositiveDefiniteError):
+                return scaled(system.roughly(scaled(residual, -powers), 1.0 / inverse.values), powers)
         return system.precondition(residual)
 
 

@@ -460,7 +460,9 @@ class Solution:
         """About how much alpha (n, c) lacks, where it was iterated to a tolerance."""
         system = self._system_or_raise("leave_one_out")
         assert isinstance(system, IterativeSystem)
-        return missing_alpha(system, self.targets - self.fitted - self.problem.ridges * self.alpha)
+        assert self.inverse is not None
+        residual = self.targets - self.fitted - self.problem.ridges * self.alpha
+        return missing_alpha(system, residual, self.inverse)
 
     def likely_left_out(self, progress: ProgressLike = None) -> list[Float]:
         """Of an estimated leave-one-out equally likely predictions (n, c) of the rows `kept`, whose spread over the

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -10,9 +9,12 @@ import numpy as np
 import pytest
 
 import kernelfit
+from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError, NotPositiveDefiniteError
 from kernelfit.iterative import inverse_diagonal, log_determinant
 from kernelfit.iterative.inverse_diagonal import InverseDiagonal
+from kernelfit.iterative.pivoted_cholesky import LowRank
+from kernelfit.iterative.preconditioner import Preconditioner
 from kernelfit.metrics import compare, error_rate, spread
 from kernelfit.progress import Silent
 from kernelfit.solver import iterative_system, left_out
@@ -223,7 +225,7 @@ def test_probes_that_are_not_solved_at_all_are_refused(monkeypatch: pytest.Monke
     monkeypatch.setattr(iterative_system, "_EXACT", 0)
     X = np.random.default_rng(0).standard_normal((500, 2))
     found = kernelfit.solve(X, np.sin(X[:, 0]), gamma=10.0, solver="pcg", tolerance=0.5)
-    with pytest.raises(NotPositiveDefiniteError, match="K: singular to rounding for"):
+    with pytest.raises(NotPositiveDefiniteError, match="K: too ill-conditioned for random probes"):
         found.leave_one_out()
 
 
@@ -262,12 +264,31 @@ def test_a_quadrature_of_a_singular_matrix_is_no_number() -> None:
     assert not np.isfinite(log_determinant._quadrature(lengths, ratios)).all()
 
 
-def test_as_many_steps_as_rows_settle_nothing_by_themselves() -> None:
-    """Rounding makes more steps than rows worth taking: it was 677 off beside a bar of 26, and called settled."""
-    X = np.random.default_rng(0).random((300, 2))
-    found = kernelfit.solve(X, X[:, 0], gamma=3.0, solver="pcg", tolerance=0.5)
-    with suppress(NotPositiveDefiniteError):
-        assert not found.log_determinant().settled
+def test_as_many_steps_as_rows_settle_nothing_by_themselves(rng: np.random.Generator) -> None:
+    """Rounding makes more steps than rows worth taking."""
+    basis, sizes = np.linalg.qr(rng.standard_normal((60, 60)))[0], np.logspace(-11, 0, 60)
+    gram = (basis * sizes) @ basis.T
+    with CpuBackend(1) as backend:
+        none = LowRank(np.zeros((1, 0, 512), np.float32), 0, np.ones(60))
+        identity = Preconditioner(none, np.ones(60), 0.0, backend, Silent())
+        estimate = log_determinant.estimate_log_determinant(lambda vectors: gram @ vectors, identity, 8)
+    assert estimate.settled
+    assert estimate.steps > 60
+    assert abs(estimate.value - np.log(sizes).sum()) <= 3.5 * estimate.deviation
+
+
+def test_what_alpha_lacks_is_of_the_size_that_is_said() -> None:
+    """The preconditioner alone showed twice of it, and a quarter elsewhere."""
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((600, 8)), rng.standard_normal((600, 1))
+    found = kernelfit.solve(X, y, gamma=0.1, ridge=0.01, solver="pcg", tolerance=1e-2)
+    gram = np.exp(-0.1 * np.square(X[:, None] - X[None]).sum(axis=-1)) + 0.01 * np.eye(600)
+    # Beside (A^-1)_ii, as leave-one-out has it.
+    inverse = np.linalg.inv(gram)
+    lacks = np.linalg.norm(inverse @ (y - gram @ found.alpha) / np.diag(inverse)[:, None])
+    found.inverse_diagonal()
+    shown = np.linalg.norm(found._missing() / np.diag(inverse)[:, None])
+    assert shown == pytest.approx(lacks, rel=0.3)
 
 
 def test_probes_are_not_drawn_as_rows_were() -> None:
