@@ -17,12 +17,13 @@ _RESIDUAL, _ALPHA, _TARGET, _SQUARE, _LOST, _FORMED, _MISSED, _FITTED, _LINES = 
 class Measures(NamedTuple):
     """Of r = Y - K alpha - ridges alpha (n, c): max over columns of |r|_inf / (size |alpha|_inf + |y|_inf), NaN where
     anything is not finite, and the largest |r| / (|K| |alpha| + ridges |alpha| + |y|); of each column (c,) |r|_inf,
-    |y|_inf, alpha^T K alpha and a bound of its rounding error."""
+    |y|_inf, |alpha|_inf, alpha^T K alpha and a bound of its rounding error."""
 
     backward: float
     componentwise: float
     residuals: Float
     targets: Float
+    sizes: Float
     squares: Float
     lost: Float
 
@@ -45,7 +46,8 @@ def measure(
     arrays = (np.ascontiguousarray(array) for array in (targets, alpha, fitted, known, each))
     lines = np.zeros((_LINES, alpha.shape[1]))
     backward, componentwise = _measure(*arrays, rounding(len(alpha)), size, lines)
-    return Measures(backward, componentwise, lines[_RESIDUAL], lines[_TARGET], lines[_SQUARE], lines[_LOST])
+    columns = (lines[line] for line in (_RESIDUAL, _TARGET, _ALPHA, _SQUARE, _LOST))
+    return Measures(backward, componentwise, *columns)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

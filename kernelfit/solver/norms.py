@@ -19,6 +19,7 @@ from kernelfit.cpu.jit import njit
 from kernelfit.linalg.ridge_weights import weight_norms
 from kernelfit.solver.measures import Measures, rounding
 from kernelfit.solver.problem import Problem
+from kernelfit.solver.scaling import exponents, scaled
 from kernelfit.solver.system import System
 from kernelfit.typing import Float
 
@@ -26,6 +27,8 @@ from kernelfit.typing import Float
 WANTED = 1e-6
 #: a norm whose relative error may be larger has no digit
 UNRESOLVED = 0.5
+# Products with an alpha below this lose digits to underflow.
+_TINY = 2.0**-400
 # Features that are written down: R of so many takes 134 MB. Work that is allowed beside the factor's n^3 / 3.
 _MOST_FEATURES, _SMALL_WORK = 4_096, 1e9
 
@@ -46,6 +49,11 @@ def function_norms(
     `measured` are the `Measures` of an alpha whose |K| |alpha| is known.
     """
     problem = system.problem
+    if measured is not None and ((measured.sizes > 0) & (measured.sizes < _TINY)).any():
+        powers = exponents(alpha)
+        targets, alpha, fitted = (scaled(each, -powers) for each in (targets, alpha, fitted))
+        norms, errors = function_norms(system, targets, alpha, fitted, norm)
+        return scaled(norms, powers), errors
     if measured is not None:
         lost, squares = measured.lost, measured.squares
     else:
@@ -54,7 +62,7 @@ def function_norms(
             missed: Float = np.abs(targets - fitted - problem.ridges * alpha)
         else:
             missed = np.broadcast_to(np.float64(residual), sizes.shape)
-        lost = _lost_at_most(problem, sizes, missed, fitted, max(norm - problem.min_ridge, 0.0))
+        lost = _lost_at_most(problem, sizes, missed, fitted, norm)
         squares = np.einsum("ij,ij->j", alpha, fitted)
     errors = _relative(lost, squares)
     features = _features(problem)
@@ -73,10 +81,12 @@ def function_norms(
 def _lost_at_most(problem: Problem, sizes: Float, residual: Float, fitted: Float, norm: float) -> Float:
     """A bound of the error of alpha^T K alpha (c,), from |alpha|, |Y - A alpha| and K alpha (n, c).
 
-    As that of `Measures`, where |K| |alpha| is known: it is at most r (r^T |alpha|) for r_i^2 = K_ii, |K| `norm`.
+    As that of `Measures`, where |K| |alpha| is known: it is at most r (r^T |alpha|) for r_i^2 = K_ii, and |K| what is
+    left of `norm` without the ridge, known to the rounding of that, or the trace.
     """
     unit, ridge, least = rounding(len(sizes)), problem.ridges, problem.min_ridge
     roots = np.sqrt(problem.source.diagonal())
+    norm = min(max(norm - least, 0.0) + unit * norm, float(roots @ roots))
     sums, squares = roots @ sizes, np.einsum("ij,ij->j", sizes, sizes)
     formed = unit * np.minimum(sums**2, norm * squares)
     lost = formed + 2.0 * np.einsum("ij,ij->j", sizes, residual)
@@ -84,9 +94,10 @@ def _lost_at_most(problem: Problem, sizes: Float, residual: Float, fitted: Float
         lost += unit * np.einsum("ij,ij->j", sizes, ridge * sizes)
     if least > 0:
         spread = np.minimum(np.linalg.norm(roots) * sums, norm * np.sqrt(squares))
-        spread += np.linalg.norm(ridge * sizes, axis=0)
-        missed = 2.0 * (np.linalg.norm(residual, axis=0) + unit * spread)
-        lost = np.minimum(lost, formed + np.linalg.norm(fitted, axis=0) * missed / least)
+        # Divided first: of a large ridge squares would overflow.
+        spread = spread / least + np.linalg.norm(ridge / least * sizes, axis=0)
+        missed = 2.0 * (np.linalg.norm(residual / least, axis=0) + unit * spread)
+        lost = np.minimum(lost, formed + np.linalg.norm(fitted, axis=0) * missed)
     return np.asarray(lost)
 
 

@@ -228,3 +228,16 @@ def test_a_ridge_beside_which_k_is_nothing(problem, ridge):
     )
     assert solution.certificate.rkhs_norm_error < 1e-12
     assert solution.notes == []
+
+
+@pytest.mark.parametrize("ridge", [1e20, 1e160, 1e200, 1e300])
+def test_a_norm_of_any_size_has_its_digits_and_an_error_that_holds(rng, ridge):
+    X, Y = rng.standard_normal((20, 2)), rng.standard_normal((20, 2))
+    solution = kernelfit.solve(X, Y, kernel="gaussian", gamma=1.0, ridge=ridge, threads=1)
+    matrix = np.exp(-((X[:, None] - X) ** 2).sum(axis=2))
+    expected = np.sqrt(np.einsum("ic,ij,jc->", Y, matrix, Y)) / ridge
+    assert solution.rkhs_norm == pytest.approx(expected, rel=1e-12, abs=0.0)
+    again = solution.solve(Y)  # whose |K| |alpha| is not known
+    assert again.rkhs_norm == pytest.approx(expected, rel=1e-12, abs=0.0)
+    for certificate in (solution.certificate, again.certificate):
+        assert 1e-17 < certificate.rkhs_norm_error < 1e-12
