@@ -61,7 +61,9 @@ def bytes_of_block(size: int, costs: Costs) -> int:
 
 
 def _workspace(costs: Costs) -> int:
-    return costs.n * costs.n_rhs * 8 * _VECTORS + costs.threads * WIDTH * 1_024 * 24
+    """Of vectors, and of tiles: those of a block's rows, or those of a true residual."""
+    vectors = costs.n * costs.n_rhs * 8 * _VECTORS
+    return max(vectors + costs.threads * WIDTH * 1_024 * 24, costs.bytes_workspace)
 
 
 def _largest(low: int, high: int, costs: Costs, room: int) -> int:

@@ -17,6 +17,7 @@ from kernelfit.iterative.plan import (
     plan_either,
     plan_iterations,
 )
+from kernelfit.iterative.sketch_plan import plan_blocks
 from kernelfit.iterative.stored_gram import StoredGram
 from kernelfit.kernels import Gaussian
 
@@ -100,3 +101,11 @@ def test_rows_of_bytes_count_twice_where_products_pack_them(rng: np.random.Gener
     )
     assert FormedGram(Gaussian(1.0), points).nbytes <= packed
     assert none == 0
+
+
+def test_blocks_leave_room_for_a_true_residual() -> None:
+    """Its tiles and its columns were not counted beside blocks that memory makes small."""
+    wide = Costs.of(n=100_000, d=3_072, n_rhs=1, threads=4, bytes_points=100_000 * 3_072)
+    plan = plan_blocks(wide, 1_200_000_000)
+    assert plan.bytes_workspace >= wide.bytes_workspace
+    assert plan.bytes_memory <= 1_200_000_000
