@@ -451,7 +451,9 @@ class Solution:
         started, powers = time.perf_counter(), exponents(self.targets)
         inverse = self.inverse_diagonal(progress)
         assert self.inverse is not None
-        self._note(left_out_remark(self.inverse, self._missing(), self.targets), progress)
+        line = left_out_remark(self.inverse, self._missing(), self.targets)
+        self._note(line, progress)
+        self.remarks = (*(each for each in self.remarks if each != line), line)
         self.seconds["loo"] = self.seconds.get("loo", 0.0) + time.perf_counter() - started
         targets, alpha = scaled(self.targets, -powers), scaled(self.alpha, -powers)
         return scaled(leave_one_out_predictions(targets, alpha, inverse), powers)

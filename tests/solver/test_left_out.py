@@ -298,3 +298,12 @@ def test_probes_are_not_drawn_as_rows_were() -> None:
     gram = np.exp(-np.square(X[:, None] - X[None]).sum(axis=-1)) + 1e-5 * np.eye(600)
     estimate = found.log_determinant()
     assert abs(estimate.value - np.linalg.slogdet(gram)[1]) <= 3.0 * estimate.deviation
+
+
+def test_what_is_said_of_leave_one_out_is_said_of_its_targets_only(pair: _Pair) -> None:
+    found = pair.by_probes(tolerance=0.3)
+    found.leave_one_out()
+    second = found.solve(-pair.Y)
+    assert not any(note.startswith("leave-one-out") for note in second.notes)
+    second.leave_one_out()
+    assert any(note.startswith("leave-one-out") for note in second.notes)
