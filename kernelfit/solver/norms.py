@@ -27,8 +27,8 @@ from kernelfit.typing import Float
 WANTED = 1e-6
 #: a norm whose relative error may be larger has no digit
 UNRESOLVED = 0.5
-# Products with an alpha below this lose digits to underflow.
-_TINY = 2.0**-400
+# Squares below this, and more so their errors, lose digits to underflow.
+_TINY = 2.0**-900
 # Features that are written down: R of so many takes 134 MB. Work that is allowed beside the factor's n^3 / 3.
 _MOST_FEATURES, _SMALL_WORK = 4_096, 1e9
 
@@ -49,8 +49,8 @@ def function_norms(
     `measured` are the `Measures` of an alpha whose |K| |alpha| is known.
     """
     problem = system.problem
-    if measured is not None and ((measured.sizes > 0) & (measured.sizes < _TINY)).any():
-        powers = exponents(alpha)
+    if measured is not None and ((measured.sizes > 0) & (np.abs(measured.squares) < _TINY)).any():
+        powers = (exponents(alpha) + exponents(fitted)) // 2
         targets, alpha, fitted = (scaled(each, -powers) for each in (targets, alpha, fitted))
         norms, errors = function_norms(system, targets, alpha, fitted, norm)
         return scaled(norms, powers), errors
@@ -78,6 +78,7 @@ def function_norms(
     return norms, errors
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a bound that overflows is none
 def _lost_at_most(problem: Problem, sizes: Float, residual: Float, fitted: Float, norm: float) -> Float:
     """A bound of the error of alpha^T K alpha (c,), from |alpha|, |Y - A alpha| and K alpha (n, c).
 
@@ -97,7 +98,7 @@ def _lost_at_most(problem: Problem, sizes: Float, residual: Float, fitted: Float
         # Divided first: of a large ridge squares would overflow.
         spread = spread / least + np.linalg.norm(ridge / least * sizes, axis=0)
         missed = 2.0 * (np.linalg.norm(residual / least, axis=0) + unit * spread)
-        lost = np.minimum(lost, formed + np.linalg.norm(fitted, axis=0) * missed)
+        lost = np.fmin(lost, formed + np.linalg.norm(fitted, axis=0) * missed)
     return np.asarray(lost)
 
 
