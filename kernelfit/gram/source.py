@@ -237,7 +237,9 @@ class PanelColumns:
         self._panel, self._start = panel, start
 
     def fill(self, start: int, stop: int, out: NDArray[Any]) -> None:
-        out[...] = self._panel[start - self._start : stop - self._start, : out.shape[1]]
+        # What lies above the diagonal may be whatever was in memory, until it is mirrored.
+        with np.errstate(over="ignore", invalid="ignore"):
+            out[...] = self._panel[start - self._start : stop - self._start, : out.shape[1]]
         mirror(out, start, self._start)
 
 

@@ -111,3 +111,10 @@ def test_panels_of_other_shapes_are_refused(matrix):
 def test_an_infinite_diagonal_is_refused_before_any_work():
     with pytest.raises(InputError, match=r"^kernel: k\(x, x\) is inf at row 1, expected a finite number"):
         KernelGram(Polynomial(3), Points(np.array([[1.0], [1e120]])))
+
+
+def test_what_lies_above_the_diagonal_of_a_panel_is_never_looked_at(backend):
+    panel = np.where(np.tri(5, dtype=bool), 1.0 + np.arange(5.0)[:, None], 1e300)
+    out = np.empty((5, 5), np.float32)
+    PanelGram(PanelLayout(5, 5), [panel]).columns(0, 5, backend).fill(0, 5, out)
+    np.testing.assert_array_equal(out, np.maximum(*np.indices((5, 5))) + 1.0)
