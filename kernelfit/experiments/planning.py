@@ -23,6 +23,7 @@ from kernelfit.gram.precision import before_choice
 from kernelfit.iterative.plan import plan_either, plan_iterations
 from kernelfit.iterative.sketch_plan import plan_blocks
 from kernelfit.iterative.timing import timed
+from kernelfit.solver.method import require_tier
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ def plan_solve(shape: Shape, solver: SolverSettings, *, predict_time: bool = Tru
     """The CPU's plan, with its time from the measured GEMM rate. Raises `PlanError` with what would fit."""
     if solver.precision == "tf32":
         raise InputError("precision: got tf32, which GPUs alone have, and a plan is of the CPU; take mixed")
+    require_tier(solver.solver, solver.tier)
     threads = CpuBackend(solver.threads).threads
     given, folder = bytes_of(solver.memory), solver.scratch or Path(tempfile.gettempdir())
     costs = _costs(shape, solver, threads)

@@ -23,6 +23,7 @@ import numpy as np
 import scipy.linalg
 
 from kernelfit.errors import NotPositiveDefiniteError
+from kernelfit.iterative.outcome import Outcome
 from kernelfit.iterative.stopping import (
     MAX_ITERATIONS,
     PATIENCE,
@@ -85,18 +86,6 @@ class State:
         return cls(zeros, zeros.copy(), targets.copy(), none, none, zeros.copy(), operators.norm)
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """X (n, c) that reaches the goal, or of the least measure among those whose true residual was formed; K X formed
-    anew; why it ended."""
-
-    solution: Float
-    product: Product
-    reason: Reason
-    detail: str
-    state: State
-
-
 def solve(
     operators: Operators,
     targets: Float,
@@ -105,7 +94,7 @@ def solve(
     state: State | None = None,
     observe: Callable[[State], None] = lambda state: None,
     max_iterations: int = MAX_ITERATIONS,
-) -> Outcome:
+) -> Outcome[State]:
     """A X = Y for Y (n, c), until `goal` is reached by a true residual, none gets smaller, or `max_iterations`.
 
     `observe` is called after every iteration with a state from which another call resumes to the same bits. Raises

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,31 +16,50 @@ from kernelfit.typing import Array, Float
 
 _ARRAYS = ("solution", "change", "residual", "directions", "applied", "nearest")
 _SIZE = schema.number(finite=False)
-_RULES = {
+#: what a state of any method has
+RULES = {
     "targets": schema.TEXT,
     "measure": schema.TEXT,
     "norm": _SIZE,
-    "least": _SIZE,
     "best_measure": _SIZE,
     "iteration": schema.integer(),
     "history": schema.sequence(_SIZE),
-    "verified": schema.sequence(schema.sequence(schema.number(finite=False), 4)),
+    "verified": schema.sequence(schema.sequence(_SIZE, 4)),
 }
+_NUMBERS = ("norm", "least", "best_measure", "iteration", "history")
 
 
-def to_data(state: State, targets: Float, goal: Goal) -> tuple[dict[str, Any], dict[str, Array]]:
-    """JSON and arrays of a state of the iteration for targets (n, c), whose figures are of the goal's measure."""
+def described(
+    state: Any, numbers: Sequence[str], arrays: Sequence[str], targets: Float, goal: Goal
+) -> tuple[dict[str, Any], dict[str, Array]]:
+    """JSON and arrays of a state of any method for targets (n, c), whose figures are of the goal's measure."""
     meta = {
         "targets": array_digest(targets),
         "measure": goal.measure,
-        **{name: getattr(state, name) for name in ("norm", "least", "best_measure", "iteration", "history")},
+        **{name: getattr(state, name) for name in numbers},
         "verified": [
             [each.iteration, each.relative_residual, each.backward_error, each.measured]
             for each in state.verified
         ],
     }
-    arrays = {name: getattr(state, name) for name in _ARRAYS}
-    return meta, arrays if state.best is None else {**arrays, "best": state.best}
+    named = {name: getattr(state, name) for name in arrays}
+    return meta, named if state.best is None else {**named, "best": state.best}
+
+
+def belongs(path: Any, meta: dict[str, Any], rules: Mapping[str, Any], targets: Float, goal: Goal) -> bool:
+    """Whether a state is of these targets and of the goal's measure. Raises `DataError` where a rule is broken."""
+    schema.require(path, meta, rules, "iteration")
+    return bool((meta["targets"], meta["measure"]) == (array_digest(targets), goal.measure))
+
+
+def verified_of(meta: Mapping[str, Any]) -> list[Verified]:
+    """The true residuals that were formed."""
+    return [Verified(int(each[0]), *each[1:]) for each in meta["verified"]]
+
+
+def to_data(state: State, targets: Float, goal: Goal) -> tuple[dict[str, Any], dict[str, Array]]:
+    """JSON and arrays of a state of the iteration for targets (n, c), whose figures are of the goal's measure."""
+    return described(state, _NUMBERS, _ARRAYS, targets, goal)
 
 
 def of_data(
@@ -50,8 +69,7 @@ def of_data(
 
     Raises `DataError` where a value breaks its rule.
     """
-    schema.require(path, meta, _RULES, "iteration")
-    if (meta["targets"], meta["measure"]) != (array_digest(targets), goal.measure):
+    if not belongs(path, meta, {**RULES, "least": _SIZE}, targets, goal):
         return None
     n, c = targets.shape
     for name in _ARRAYS:
@@ -60,14 +78,10 @@ def of_data(
         )
     if arrays["directions"].shape != arrays["applied"].shape:
         raise DataError(f"{path}: directions and applied differ in shape; it is damaged or forged")
-    copies = {name: np.array(arrays[name], np.float64, order="C") for name in _ARRAYS}
+    copies: dict[str, Any] = {name: np.array(arrays[name], np.float64, order="C") for name in _ARRAYS}
     return State(
         **copies,
-        norm=meta["norm"],
-        least=meta["least"],
-        iteration=meta["iteration"],
-        history=list(meta["history"]),
-        verified=[Verified(int(each[0]), *each[1:]) for each in meta["verified"]],
+        **{name: meta[name] for name in _NUMBERS},
+        verified=verified_of(meta),
         best=np.array(arrays["best"], np.float64) if "best" in arrays else None,
-        best_measure=meta["best_measure"],
     )

@@ -7,51 +7,42 @@ from typing import Any
 
 import numpy as np
 
+from kernelfit.errors import DataError
+from kernelfit.iterative.checkpoint import RULES, belongs, described, verified_of
 from kernelfit.iterative.sketch_project import State
-from kernelfit.iterative.stopping import Goal, Verified
+from kernelfit.iterative.stopping import Goal
 from kernelfit.storage import schema
-from kernelfit.storage.hdf5 import array_digest
 from kernelfit.typing import Array, Float
 
-_SIZE = schema.number(finite=False)
 _NUMBERS = ("mu", "norm", "iteration", "history", "best_measure")
-_RULES = {
-    "targets": schema.TEXT,
-    "measure": schema.TEXT,
-    "mu": schema.number(above=0.0),
-    "norm": _SIZE,
-    "iteration": schema.integer(),
-    "history": schema.sequence(_SIZE),
-    "best_measure": _SIZE,
-    "verified": schema.sequence(schema.sequence(_SIZE, 4)),
-}
+_ARRAYS = ("solution", "momentum", "squares", "largest")
+_RULES = {**RULES, "mu": schema.number(above=0.0)}
 
 
 def to_data(state: State, targets: Float, goal: Goal) -> tuple[dict[str, Any], dict[str, Array]]:
     """JSON and arrays of a state of the iteration for targets (n, c), whose figures are of the goal's measure."""
-    meta = {
-        "targets": array_digest(targets),
-        "measure": goal.measure,
-        **{name: getattr(state, name) for name in _NUMBERS},
-        "verified": [
-            [each.iteration, each.relative_residual, each.backward_error, each.measured]
-            for each in state.verified
-        ],
-    }
-    arrays = {name: getattr(state, name) for name in ("solution", "momentum", "squares", "largest")}
-    return meta, arrays if state.best is None else {**arrays, "best": state.best}
+    return described(state, _NUMBERS, _ARRAYS, targets, goal)
 
 
 def of_data(
-    path: Any, meta: dict[str, Any], arrays: Mapping[str, Array], targets: Float, goal: Goal
+    path: Any,
+    meta: dict[str, Any],
+    arrays: Mapping[str, Array],
+    targets: Float,
+    goal: Goal,
+    *,
+    per_epoch: int,
 ) -> State | None:
     """The inverse; None where it belongs to other targets, or measures something else than the goal.
 
-    Raises `DataError` where a value breaks its rule.
+    Raises `DataError` where a value breaks its rule, or the history is not that of epochs of `per_epoch` blocks.
     """
-    schema.require(path, meta, _RULES, "iteration")
-    if (meta["targets"], meta["measure"]) != (array_digest(targets), goal.measure):
+    if not belongs(path, meta, _RULES, targets, goal):
         return None
+    epochs = meta["iteration"] // per_epoch
+    formed = [int(each[0]) // per_epoch for each in meta["verified"]]
+    if len(meta["history"]) != epochs or not all(1 <= each <= epochs for each in formed):
+        raise DataError(f"{path}: its history is not that of {epochs:,} epochs; it is damaged or forged")
     n, c = targets.shape
     shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("solution", "momentum"), (n, c))
     shapes |= dict.fromkeys(("squares", "largest"), (c,))
@@ -62,5 +53,5 @@ def of_data(
     return State(
         **copies,
         **{name: meta[name] for name in _NUMBERS},
-        verified=[Verified(int(each[0]), *each[1:]) for each in meta["verified"]],
+        verified=verified_of(meta),
     )

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit.errors import NotPositiveDefiniteError
+from kernelfit.iterative.outcome import Outcome
 from kernelfit.iterative.stopping import Goal, Reason, Verified, relative_residual
 from kernelfit.linalg.conjugate_gradients import backward_error
 from kernelfit.linalg.product import Product
@@ -85,18 +86,6 @@ class State:
         return cls(zeros, zeros.copy(), none, none.copy(), _START * blocks.size / blocks.order)
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """X (n, c) that reaches the goal, or of the least measure among those whose true residual was formed; K X formed
-    anew; why it ended."""
-
-    solution: Float
-    product: Product
-    reason: Reason
-    detail: str
-    state: State
-
-
 def solve(
     blocks: Blocks,
     targets: Float,
@@ -106,7 +95,7 @@ def solve(
     state: State | None = None,
     observe: Callable[[State], None] = lambda state: None,
     max_epochs: int = MAX_EPOCHS,
-) -> Outcome:
+) -> Outcome[State]:
     """A X = Y for Y (n, c), until `goal` is reached by a true residual, it halves no more, or `max_epochs`.
 
     `observe` is called after every iteration with a state from which another call resumes to the same bits. Raises

@@ -21,13 +21,14 @@ from kernelfit.gram.placement import Limits
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.points import Points
 from kernelfit.gram.protocol import GramSource
-from kernelfit.iterative.block_cg import Operators, Outcome, State, solve
+from kernelfit.iterative.block_cg import Operators, State, solve
 from kernelfit.iterative.checkpoint import of_data, to_data
 from kernelfit.iterative.columns import kernel_columns
 from kernelfit.iterative.convergence import Convergence
 from kernelfit.iterative.formed_gram import formed_gram
 from kernelfit.iterative.inverse_diagonal import PROBES, InverseDiagonal, estimate_inverse_diagonal
 from kernelfit.iterative.log_determinant import LogDeterminant, estimate_log_determinant
+from kernelfit.iterative.outcome import Outcome
 from kernelfit.iterative.pivoted_cholesky import pivoted_cholesky
 from kernelfit.iterative.plan import columns_within, crossover, plan_either, plan_iterations
 from kernelfit.iterative.preconditioner import Preconditioner
@@ -38,7 +39,7 @@ from kernelfit.iterative.vectors import type_of_sums
 from kernelfit.linalg.product import Product, symmetric_product
 from kernelfit.progress import Notes, Progress, Silent
 from kernelfit.runs.folder import Run
-from kernelfit.solver.method import CHOLESKY, Method
+from kernelfit.solver.method import CHOLESKY, Method, require_tier
 from kernelfit.solver.predict import predict_here
 from kernelfit.solver.problem import Problem
 from kernelfit.solver.resources import Resources
@@ -270,7 +271,7 @@ class IterativeSystem:
         return float(np.abs(self._multiplied(np.ones((n, 1)), np.float64)).max()) + ridge
 
     def _convergence(
-        self, goal: Goal, outcome: Outcome, targets: Float, spent: dict[str, float]
+        self, goal: Goal, outcome: Outcome[Any], targets: Float, spent: dict[str, float]
     ) -> Convergence:
         preconditioner, gram = self._made, self._gram
         return Convergence.of(
@@ -394,8 +395,7 @@ def refuse(problem: Problem, resources: Resources, notes: Notes) -> None:
     resources.engine.require_factor(solver)
     if resources.device not in ("auto", "cpu") or resources.device_memory is not None:
         notes.add("device: ignored, as iterations run on the CPU")
-    if resources.tier == "disk":
-        raise InputError(f"tier: got 'disk' with solver {solver!r}, expected 'auto'; leave it out")
+    require_tier(solver, resources.tier)
 
 
 def place_iterations(

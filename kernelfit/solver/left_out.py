@@ -1,4 +1,6 @@
-"""Leave-one-out from an estimated diag(A^-1): predictions, and equally likely ones that say how far off they may be.
+"""Leave-one-out of least squares, from a factor, and from an estimated diag(A^-1).
+
+Beside the estimate stand equally likely ones, which say how far off it may be.
 
 The residual of row i left out is alpha_i / (A^-1)_ii. Without a factor both are known to some error: the entry of the
 diagonal to its standard deviation, and alpha to A^-1 (y - A alpha), which is solved for roughly.
@@ -6,14 +8,21 @@ diagonal to its standard deviation, and alpha to A^-1 (y - A alpha), which is so
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 
 import numpy as np
 
 from kernelfit.errors import NotPositiveDefiniteError
+from kernelfit.gram.points import Points
 from kernelfit.iterative.inverse_diagonal import InverseDiagonal
+from kernelfit.linalg.leave_one_out import leave_one_out_predictions
+from kernelfit.linalg.minimum_norm import left_out
+from kernelfit.progress import Progress
+from kernelfit.solver.certificate import Certificate
 from kernelfit.solver.iterative_system import IterativeSystem
 from kernelfit.solver.scaling import exponents, scaled
+from kernelfit.solver.system import System
 from kernelfit.typing import Float
 
 # Middles of eight equally likely parts of a normal distribution, and signs that go with each as often as with its
@@ -24,8 +33,43 @@ _SIGNS = (1, -1, -1, 1, -1, 1, 1, -1)
 _LARGEST = 1.0
 # A relative deviation beyond which means of squares are set by the rows that are known worst.
 _VAGUE = 0.3
+# An error beyond this fraction of the largest target is worth a line.
+_VISIBLE = 1e-3
 # What alpha lacks, beside the largest target of its column, that is worth a line.
 _SEEN = 1e-3
+
+
+def of_least_squares(points: Points, targets: Float, weights: Float | None) -> Float:
+    """Leave-one-out predictions (n, c) of least squares, rows counting by their weights (n,)."""
+    powers = exponents(targets)
+    roots = 1.0 if weights is None else np.sqrt(weights / weights.max())[:, None]
+    rows = points.scaled(0, points.shape[0])
+    return scaled(left_out(rows * roots, scaled(targets, -powers) * roots) / roots, powers)
+
+
+def of_factor(
+    factor: System,
+    targets: Float,
+    alpha: Float,
+    certificate: Certificate,
+    note: Callable[[str], None],
+    progress: Progress,
+) -> Float:
+    """Leave-one-out predictions (n, c) from the factor: y - alpha / diag(A^-1)."""
+    powers = exponents(targets)
+    targets, alpha = scaled(targets, -powers), scaled(alpha, -powers)
+    error = certificate.forward_error
+    if certificate.jitter > 0:
+        note("leave-one-out is that of K + jitter I: the factor holds the jitter")
+        alpha = factor.apply_inverse(targets)
+        error = certificate.condition_estimate * np.finfo(np.float64).eps  # the certificate's is of A
+    if certificate.factor_precision == "float32":
+        note("leave-one-out has the precision of the factor, float32")
+    inverse = factor.inverse_diagonal(progress)
+    lost = error * np.abs(alpha).max(initial=0.0) / inverse.min(initial=np.inf)
+    if lost > _VISIBLE:
+        note(f"leave-one-out may be off by {lost:.1g} of the largest target, as alpha has few correct digits")
+    return scaled(leave_one_out_predictions(targets, alpha, inverse), powers)
 
 
 def likely_residuals(inverse: InverseDiagonal, alpha: Float, missing: Float) -> list[Float]:

@@ -44,5 +44,13 @@ class Method:
         return self.solver in ("pcg", "askotch")
 
 
+def require_tier(solver: str, tier: str) -> None:
+    """Raise `InputError` for a tier that an iteration has not: no K comes from a disk, and askotch stores none."""
+    if solver in ("pcg", "askotch") and tier == "disk":
+        raise InputError(f"tier: got 'disk' with solver {solver!r}, expected 'auto'; leave it out")
+    if solver == "askotch" and tier == "ram":
+        raise InputError("tier: got 'ram' with solver 'askotch', which stores no K; leave it out")
+
+
 #: what is meant where nothing is said
 CHOLESKY = Method()

@@ -58,9 +58,8 @@ class SketchSystem(IterativeSystem):
             return product
 
         blocks = Blocks(problem.n, self.plan.rank, self._rows, self._solve_block, verified, problem.ridges)
-        checkpoints = Checkpoints(
-            self.run, targets, goal, self._after, sketch_checkpoint.to_data, sketch_checkpoint.of_data
-        )
+        of_data = partial(sketch_checkpoint.of_data, per_epoch=blocks.per_epoch)
+        checkpoints = Checkpoints(self.run, targets, goal, self._after, sketch_checkpoint.to_data, of_data)
         with shown(goal, progress) as show:
 
             def observe(state: State) -> None:
@@ -142,8 +141,6 @@ def place_blocks(problem: Problem, resources: Resources, backend: CpuBackend, no
             "solver: got 'askotch', which forms rows of K where they are used, with a Gram matrix that is given or "
             "summed, or a kernel with noise; take solver='pcg'"
         )
-    if resources.tier == "ram":
-        raise InputError("tier: got 'ram' with solver 'askotch', which stores no K; leave it out")
     return SketchSystem(
         problem, plan_blocks(costs_of(problem, resources, backend), resources.memory_limit), backend
     )

@@ -19,22 +19,21 @@ from kernelfit.gram.arrays import as_array, refuse_non_finite
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.points import Points
 from kernelfit.gram.precision import precision_of
-from kernelfit.gram.rectangle import rectangle
 from kernelfit.gram.sparse import points_of
 from kernelfit.iterative.convergence import Convergence
 from kernelfit.iterative.inverse_diagonal import MAX_PROBES, PROBES, InverseDiagonal
 from kernelfit.iterative.log_determinant import LogDeterminant
 from kernelfit.kernels.base import Kernel
 from kernelfit.linalg.leave_one_out import leave_one_out_predictions
-from kernelfit.linalg.minimum_norm import left_out
 from kernelfit.progress import Notes, Progress, ProgressLike, Silent, as_progress
 from kernelfit.runs import solution_file
 from kernelfit.runs.run_file import plan_of
 from kernelfit.solver.answer import answer
 from kernelfit.solver.certificate import Certificate
+from kernelfit.solver.consistency import require_consistent
 from kernelfit.solver.inputs import Duplicates, as_targets, refuse_conflicts
 from kernelfit.solver.iterative_system import IterativeSystem
-from kernelfit.solver.left_out import likely_residuals, missing_alpha
+from kernelfit.solver.left_out import likely_residuals, missing_alpha, of_factor, of_least_squares
 from kernelfit.solver.left_out import remark as left_out_remark
 from kernelfit.solver.posterior import covariance, variances
 from kernelfit.solver.predict import Prepared, predict, strips_of
@@ -58,12 +57,6 @@ META = {
     "gflops_factor": schema.optional(schema.number()),
     "certificate": schema.OBJECT,
 }
-# Pairs of rows that are looked at when a solution is read, and rows at least.
-_SAMPLED_PAIRS, _MIN_SAMPLED = 2**16, 4
-# Residuals that differ by less, beside their parts, are equal; fitted values, beside |A| |alpha|, likewise.
-_EQUAL, _ROUNDED = 1e-14, 1e-12
-# An error of leave-one-out beyond this fraction of the largest target is worth a line.
-_VISIBLE = 1e-3
 
 
 @dataclass(repr=False)
@@ -322,7 +315,7 @@ class Solution:
             powers = exponents(self.alpha)
             values = scaled(self._predict_from_gram(as_array(X, "X"), scaled(self.alpha, -powers)), powers)
         else:
-            values = self._at(self._rows_of(X), progress)
+            values = self.at_rows(self._rows_of(X), progress)
         if not np.isfinite(values).all():
             row = int(np.argmin(np.isfinite(values).all(axis=1)))
             raise InputError(
@@ -402,59 +395,32 @@ class Solution:
         the solve left out; beside a ridge copies are rows like any other, and stay. Notes say where the factor is that
         of K + jitter I, or float32. Conjugate gradients estimate (A^-1)_ii (see `inverse_diagonal`), with a note.
         """
-        progress = as_progress(progress)
+        progress, started = as_progress(progress), time.perf_counter()
         if self.weights is not None:
-            predictions = self._left_out_of_primal()
+            assert self.points is not None
+            predictions = of_least_squares(self.points, self.targets, self.problem.weights)
         elif self.convergence is not None:
             predictions = self._left_out_by_probes(progress)
         else:
             predictions = self._left_out_of_factor(progress)
+        self.seconds["loo"] = self.seconds.get("loo", 0.0) + time.perf_counter() - started
         if not distinct:
             predictions = self._for_every_row(predictions, progress)
         return predictions[:, 0] if self.single_target else predictions
 
-    def _left_out_of_primal(self) -> Float:
-        """Leave-one-out predictions (n, c) of least squares, rows counting by their weights."""
-        assert self.points is not None
-        started, powers, weights = time.perf_counter(), exponents(self.targets), self.problem.weights
-        roots = 1.0 if weights is None else np.sqrt(weights / weights.max())[:, None]
-        rows = self.points.scaled(0, self.points.shape[0])
-        predictions = scaled(left_out(rows * roots, scaled(self.targets, -powers) * roots) / roots, powers)
-        self.seconds["loo"] = self.seconds.get("loo", 0.0) + time.perf_counter() - started
-        return predictions
-
     def _left_out_of_factor(self, progress: Progress) -> Float:
         """Leave-one-out predictions (n, c) from the factor."""
-        factor, powers = self._factor_or_raise("leave_one_out"), exponents(self.targets)
-        targets, alpha = scaled(self.targets, -powers), scaled(self.alpha, -powers)
-        started = time.perf_counter()
-        if self.certificate.jitter > 0:
-            self._note("leave-one-out is that of K + jitter I: the factor holds the jitter", progress)
-            alpha = factor.apply_inverse(targets)
-        if self.certificate.factor_precision == "float32":
-            self._note("leave-one-out has the precision of the factor, float32", progress)
-        inverse = factor.inverse_diagonal(progress)
-        self.seconds["loo"] = self.seconds.get("loo", 0.0) + time.perf_counter() - started
-        error = self.certificate.forward_error
-        if self.certificate.jitter > 0:  # the certificate's is of A
-            error = self.certificate.condition_estimate * np.finfo(np.float64).eps
-        lost = error * np.abs(alpha).max(initial=0.0) / inverse.min(initial=np.inf)
-        if lost > _VISIBLE:
-            self._note(
-                f"leave-one-out may be off by {lost:.1g} of the largest target, as alpha has few correct digits",
-                progress,
-            )
-        return scaled(leave_one_out_predictions(targets, alpha, inverse), powers)
+        factor = self._factor_or_raise("leave_one_out")
+        note = partial(self._note, progress=progress)
+        return of_factor(factor, self.targets, self.alpha, self.certificate, note, progress)
 
     def _left_out_by_probes(self, progress: Progress) -> Float:
         """Leave-one-out predictions (n, c) from an estimate of diag(A^-1)."""
-        started, powers = time.perf_counter(), exponents(self.targets)
-        inverse = self.inverse_diagonal(progress)
+        powers, inverse = exponents(self.targets), self.inverse_diagonal(progress)
         assert self.inverse is not None
         line = left_out_remark(self.inverse, self._missing(), self.targets)
         self._note(line, progress)
         self.remarks = (*(each for each in self.remarks if each != line), line)
-        self.seconds["loo"] = self.seconds.get("loo", 0.0) + time.perf_counter() - started
         targets, alpha = scaled(self.targets, -powers), scaled(self.alpha, -powers)
         return scaled(leave_one_out_predictions(targets, alpha, inverse), powers)
 
@@ -573,7 +539,7 @@ class Solution:
         assert self.points is not None
         return points_of(X, self.input_scale, self.points)
 
-    def _at(self, rows: Points, progress: Progress) -> Float:
+    def at_rows(self, rows: Points, progress: Progress | None = None) -> Float:
         """f (m, c) at rows that are in the kernel's domain."""
         assert self.kernel is not None
         assert self.points is not None
@@ -581,7 +547,8 @@ class Solution:
         # Sums over a large alpha that cancel must not overflow on their way.
         coefficients = self.alpha if self.weights is None else self.weights
         powers = exponents(coefficients)
-        return scaled(self._predict(rows, scaled(coefficients, -powers), self.kernel, progress), powers)
+        f = self._predict(rows, scaled(coefficients, -powers), self.kernel, progress or Silent())
+        return scaled(f, powers)
 
     def _predict(self, rows: Points, coefficients: Float, kernel: Kernel, progress: Progress) -> Float:
         """k(rows, training rows) alpha, or rows W, for alpha (n, c) or W (d, c)."""
@@ -639,54 +606,7 @@ def _from_data(path: Path, function: Any, meta: dict[str, Any], arrays: dict[str
         gflops_factor=meta["gflops_factor"],
         convergence=Convergence.of_dict(path, meta["convergence"]) if "convergence" in meta else None,
     )
-    _require_consistent(path, solution)
+    require_consistent(
+        path, problem, solution.certificate, solution.alpha, solution.fitted, weights, solution.at_rows
+    )
     return solution
-
-
-def _noise(solution: Solution, rows: Points) -> Float:
-    """What the diagonal of K has at these rows that predictions do without, (m,)."""
-    assert solution.kernel is not None
-    with CpuBackend(solution.threads) as backend:
-        predicted = rectangle(solution.kernel, rows, rows, backend).diagonal()
-    return solution.kernel.diagonal(rows) - predicted
-
-
-def _require_consistent(path: Path, solution: Solution) -> None:
-    """Raise `DataError` where what is stored contradicts itself: alpha, weights, rows and kernel give other fitted
-    values than those that are stored, as seen in some rows, or these leave another residual.
-
-    A forged file has the checksum that it should have; and a function that was given again may be another one.
-    """
-    certificate, fitted, alpha = solution.certificate, solution.fitted, solution.alpha
-    if len(certificate.rkhs_norm_per_column) != alpha.shape[1]:
-        raise DataError(
-            f"{path}: has {len(certificate.rkhs_norm_per_column)} norms of {alpha.shape[1]} columns, it is damaged or "
-            "forged"
-        )
-    with np.errstate(all="ignore"):
-        parts = solution.targets, fitted, solution.problem.ridges * alpha
-        rounding = _EQUAL * max(float(np.abs(part).max()) for part in parts)
-        residual = float(np.abs(parts[0] - parts[1] - parts[2]).max())
-        if not abs(residual - certificate.residual) <= rounding + _EQUAL * certificate.residual:
-            raise DataError(
-                f"{path}: its residual is {residual:.3g}, the certificate says {certificate.residual:.3g}; it is "
-                "damaged or forged"
-            )
-        points = solution.points
-        if points is None:
-            return
-        n = len(alpha)
-        sampled = min(n, max(_MIN_SAMPLED, _SAMPLED_PAIRS // n))
-        rows = np.unique(np.linspace(0, n - 1, sampled, dtype=np.int64))
-        sample = points.take(rows, like=points)
-        again = solution._at(sample, Silent())
-        if solution.problem.has_noise:
-            again = again + _noise(solution, sample)[:, None] * alpha[rows]
-        size = certificate.norm * np.abs(alpha).max()
-        if solution.weights is not None:
-            size = np.sqrt(certificate.norm * points.shape[1]) * np.abs(solution.weights).max()
-        if not np.abs(again - fitted[rows]).max() <= _ROUNDED * size + rounding:
-            raise DataError(
-                f"{path}: alpha does not give the fitted values that are stored; it is damaged or forged, or the "
-                "function is another one"
-            )
