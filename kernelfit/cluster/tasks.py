@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kernelfit.cluster.arithmetic import Part
 from kernelfit.cluster.deal import Deal
+from kernelfit.cluster.host_arithmetic import HostArithmetic
 from kernelfit.cluster.sent_gram import SentGram, ShareLost
 from kernelfit.cluster.share import Report, Share
 from kernelfit.cluster.tiles import BlockRow, DiskTiles, RamTiles, Tiles
@@ -119,8 +121,10 @@ def open_share(run: str, index: int, setup: Setup, source: GramSource | None) ->
     if source.kernel is not None:
         source.kernel.compile()
     backend = CpuBackend(worker.state.nthreads)
-    tiles = _tiles(setup, index, Path(worker.local_directory), run)
-    share = Share(setup.deal, index, source, setup.shift, tiles, backend, setup.finished)
+    part = Part(setup.deal, index, source, setup.shift, backend)
+    share = Share(
+        HostArithmetic(part, _tiles(setup, index, Path(worker.local_directory), run)), setup.finished
+    )
     shares = vars(worker).setdefault(_SHARES, {})
     before = shares.pop((run, index), None)
     if before is not None:
@@ -157,7 +161,7 @@ def close_shares(run: str, dask_worker: Any = None) -> None:
 
 def take_gram(run: str, index: int, j: int, blocks: dict[int, NDArray[Any]]) -> None:
     """Blocks of panel j of a stored K."""
-    sent: Any = _share(run, index).source
+    sent: Any = _share(run, index).arithmetic.part.source
     sent.put(j, blocks)
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kernelfit.cluster.arithmetic import Part
 from kernelfit.cluster.deal import Deal
+from kernelfit.cluster.host_arithmetic import HostArithmetic
 from kernelfit.cluster.sent_gram import SentGram, ShareLost
 from kernelfit.cluster.share import Share
 from kernelfit.cluster.tiles import DiskTiles, RamTiles
@@ -50,7 +52,9 @@ def shares_of(source: KernelGram, deal: Deal, tmp_path: Path | None = None) -> l
         file = PanelFile.create(tmp_path / f"{p}.h5", deal.layout, np.float64, named=False, reserved=False)
         return DiskTiles(deal, file, shared=False)
 
-    return [Share(deal, p, source, 0.5, tiles(p), CpuBackend(1)) for p in range(deal.shares)]
+    return [
+        Share(HostArithmetic(Part(deal, p, source, 0.5, CpuBackend(1)), tiles(p))) for p in range(deal.shares)
+    ]
 
 
 def factorise(shares: list[Share], last: int | None = None) -> None:
@@ -176,12 +180,10 @@ def test_a_pivot_that_is_not_positive_names_its_row(rng: np.random.Generator) ->
     deal = Deal(PanelLayout(100, 32), 2)
     shares = [
         Share(
-            deal,
-            p,
-            KernelGram(Laplacian(gamma=0.2), points),
-            0.0,
-            RamTiles(deal, np.dtype(float)),
-            CpuBackend(1),
+            HostArithmetic(
+                Part(deal, p, KernelGram(Laplacian(gamma=0.2), points), 0.0, CpuBackend(1)),
+                RamTiles(deal, np.dtype(float)),
+            )
         )
         for p in range(2)
     ]
