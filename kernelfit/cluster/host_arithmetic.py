@@ -1,4 +1,4 @@
-"""A share's arithmetic on the CPU of its worker: the operations of one process, in the same order, in strips of rows."""
+"""A share's arithmetic on the CPU of its worker: the operations of one process, in the same order, in strips."""
 
 from __future__ import annotations
 
