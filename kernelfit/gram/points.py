@@ -32,6 +32,7 @@ from kernelfit.cpu import blas, bytes_product
 from kernelfit.errors import InputError
 from kernelfit.gram.arrays import as_array, exact_floats, refuse_non_finite, refuse_words
 from kernelfit.gram.equal_rows import equal_rows
+from kernelfit.gram.integer_rows import RowSums, row_sums
 from kernelfit.typing import Float
 
 #: bytes of what is known of each row, kept beside it: `RowVectors` and two lengths
@@ -142,7 +143,9 @@ class Points:
             else:
                 some = np.unique(np.linspace(0, len(values) - 1, _WITNESSES).astype(np.intp))
                 self._witness = some, self.values[some]
-        self.centre, self._reach = self._integer_range(like)
+        integers = self.values.dtype.kind in "ui" and self.values.size > 0
+        sums = row_sums(self.values) if integers else None
+        self.centre, self._reach = _integer_range(sums, like)
         self.exact = values.dtype.kind in "ui" and self._chunk(self._reach) >= _SHORTEST_CHUNK
         if like is not None:
             if like.shape[1] != self.shape[1]:
@@ -171,7 +174,7 @@ class Points:
         with np.errstate(over="ignore", invalid="ignore", under="ignore"):
             self.plain = True
             self.length: float = self._length() if like is None else like.length
-            self.vectors = self._exact_vectors() if self.exact else self._vectors()
+            self.vectors = self._exact_vectors(sums) if self.exact else self._vectors()
             unscaled = self.scale if self.exact else 1.0
             self.lengths = np.sqrt(self.vectors.origin) * self.vectors.powers * unscaled
             self.domain_sq_norms = self.vectors.origin * self.vectors.powers**2 * unscaled**2
@@ -310,13 +313,6 @@ class Points:
             median[columns] = np.partition(self.values[sample, columns], count // 2, axis=0)[count // 2]
         return median if median.any() else None
 
-    def _integer_range(self, like: Points | None) -> tuple[int, int]:
-        if self.values.dtype.kind not in "ui" or self.values.size == 0:
-            return (like.centre, 1) if like is not None else (0, 1)
-        low, high = int(self.values.min()), int(self.values.max())
-        centre = like.centre if like is not None and like.exact else (low + high + 1) // 2
-        return centre, max(abs(low - centre), abs(high - centre), 1)
-
     def _chunk(self, other_reach: int) -> int:
         return _chunk_length(self._reach, other_reach)
 
@@ -333,15 +329,11 @@ class Points:
         )
         return 1.0 if largest == 0.0 or largest > 2.0**-_SMALL_EXPONENT else _power_below(largest)
 
-    def _exact_vectors(self) -> RowVectors:
+    def _exact_vectors(self, known: RowSums | None) -> RowVectors:
         n, d = self.shape
-        sq_norms, offsets = np.empty(n), np.empty(n)
-        for start in range(0, n, 1024):
-            rows = slice(start, start + 1024)
-            block = self.block(start, start + 1024, True).astype(np.float64)
-            sq_norms[rows] = np.einsum("ij,ij->i", block, block)
-            # <v, v'> = <v - c, v' - c> + c (s + s') + c^2 d, with s the sum of the centred row.
-            offsets[rows] = self.centre * block.sum(axis=1) + 0.5 * self.centre**2 * d
+        sums, sq_norms = (np.zeros(n), np.zeros(n)) if known is None else known.about(self.centre, d)
+        # <v, v'> = <v - c, v' - c> + c (s + s') + c^2 d, with s the sum of the centred row.
+        offsets = self.centre * sums + 0.5 * self.centre**2 * d
         return RowVectors(sq_norms, offsets, sq_norms + 2.0 * offsets, np.ones(n))
 
     def _vectors(self) -> RowVectors:
@@ -407,11 +399,21 @@ def _stored_integers(values: NDArray[Any], like: Points | None, name: str) -> ND
 
 def _integer_dtype(values: NDArray[Any], like: Points | None) -> Any:
     """Where integers are kept without loss: the dtype of `like` if it holds them, bytes, int16 or else float64."""
-    low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
     signed_first = like is not None and like.values.dtype == np.int16
+    if values.dtype == np.uint8 and not signed_first:
+        return np.uint8
+    low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
     if low >= 0 and high <= 255 and not signed_first:
         return np.uint8
     return np.int16 if low >= -(2**15) and high < 2**15 else np.float64
+
+
+def _integer_range(sums: RowSums | None, like: Points | None) -> tuple[int, int]:
+    """The integer that is subtracted before exact products, and the largest magnitude that is left."""
+    if sums is None:
+        return (like.centre, 1) if like is not None else (0, 1)
+    centre = like.centre if like is not None and like.exact else (sums.low + sums.high + 1) // 2
+    return centre, max(abs(sums.low - centre), abs(sums.high - centre), 1)
 
 
 def _chunk_length(reach: int, other: int) -> int:
