@@ -102,25 +102,7 @@ class Points:
     def __init__(
         self, rows: ArrayLike, scale: float | None = None, like: Points | None = None, name: str = "X"
     ) -> None:
-        values = as_array(rows, name)
-        if values.ndim == 1:
-            raise InputError(
-                f"{name}: got a 1-d array of {values.size}, expected rows (n, d); use reshape(-1, 1)"
-            )
-        if values.ndim != 2:
-            raise InputError(f"{name}: got {values.ndim} dimensions, expected rows (n, d); flatten each row")
-        if values.dtype == bool:
-            values = values.astype(np.uint8)
-        if values.dtype.kind not in "uif":
-            refuse_words(rows, name)
-            raise InputError(
-                f"{name}: got dtype {values.dtype}{_first_object(values, rows)}, expected integers or floats; "
-                "convert it first"
-            )
-        if values.shape[1] == 0:
-            raise InputError(f"{name}: got 0 features, expected at least one column")
-        # The other byte order, as FITS and IDX files have it, would make a file that is refused when it is read.
-        values = values.astype(values.dtype.newbyteorder("="), copy=False)
+        values = _numbers_of(rows, name)
         self.scale = 1.0 if scale is None else positive("scale", scale)
         if values.dtype.kind == "f":
             values = exact_floats(values, name)
@@ -355,6 +337,29 @@ class Points:
             sq_norms[rows] = np.einsum("ij,ij->i", block, block)
             origin[rows] = np.einsum("ij,ij->i", plain, plain)
         return vectors
+
+
+def _numbers_of(rows: ArrayLike, name: str) -> NDArray[Any]:
+    """Rows (n, d) as an array of integers or floats in this machine's byte order, or an error that names them."""
+    values = as_array(rows, name)
+    if values.ndim == 1:
+        raise InputError(
+            f"{name}: got a 1-d array of {values.size}, expected rows (n, d); use reshape(-1, 1)"
+        )
+    if values.ndim != 2:
+        raise InputError(f"{name}: got {values.ndim} dimensions, expected rows (n, d); flatten each row")
+    if values.dtype == bool:
+        values = values.astype(np.uint8)
+    if values.dtype.kind not in "uif":
+        refuse_words(rows, name)
+        raise InputError(
+            f"{name}: got dtype {values.dtype}{_first_object(values, rows)}, expected integers or floats; "
+            "convert it first"
+        )
+    if values.shape[1] == 0:
+        raise InputError(f"{name}: got 0 features, expected at least one column")
+    # The other byte order, as FITS and IDX files have it, would make a file that is refused when it is read.
+    return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 
 def _range(values: NDArray[Any], name: str) -> tuple[float, float]:
