@@ -46,6 +46,10 @@ class Arithmetic(Protocol):
     #: of L
     dtype: np.dtype[Any]
 
+    def load(self, i: int, k: int) -> None:
+        """Block (i, k) is complete in the file that others read."""
+        ...
+
     def fill(self, rows: Sequence[int], j: int, row: BlockRow) -> Built:
         """L[i, j] = (K[i, j] - sum_k<j L[i, k] L[j, k]^T) L[j, j]^-T for own rows i > j; `row` is block row j."""
         ...

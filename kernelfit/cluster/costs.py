@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kernelfit.cluster.deal import AT_ONCE, Deal
+from kernelfit.cluster.device_costs import resident_rows
 from kernelfit.cpu.memory import INTERPRETER
 from kernelfit.errors import PlanError
 from kernelfit.gram.costs import Costs
@@ -20,7 +21,7 @@ class ShareCosts:
     ----------
     held : whatever it does: the interpreter, the training rows, a workspace of each thread, right-hand sides
     rows : block rows of L that are in use or on their way
-    blocks : its own part of L
+    blocks : its own part of L, but for what lies on its GPU
     received : what comes over its link while factoring
     """
 
@@ -30,16 +31,18 @@ class ShareCosts:
     received: int
 
     @classmethod
-    def of(cls, costs: Costs, deal: Deal, share: int, threads: int) -> ShareCosts:
+    def of(cls, costs: Costs, deal: Deal, share: int, threads: int, gpu: int | None = None) -> ShareCosts:
+        """`gpu` bytes of the worker's GPU are for rows of L, None where it computes on its CPU."""
         size, layout = costs.bytes_number, costs.layout
         workspace = threads * min(MAX_STRIP, costs.n) * (layout.width * 16 + costs.d * 8)
         vectors = 6 * costs.n * max(costs.n_rhs, 2) * 8
         # Of a K that is stored, and sent, a few panels are there at a time.
         sent = 0 if costs.d else sum(map(deal.height, deal.rows(share))) * layout.width * size
+        on_gpu = set() if gpu is None else set(resident_rows(deal, share, size, gpu))
         return cls(
             INTERPRETER + costs.bytes_points + workspace + layout.width * costs.d * 8 + vectors,
             AT_ONCE * layout.width * costs.n * size + (AT_ONCE + 2) * sent,
-            deal.elements(share) * size,
+            sum(deal.row_elements(i) for i in deal.rows(share) if i not in on_gpu) * size,
             (deal.received(share) + (0 if costs.d else deal.elements(share))) * size,
         )
 
@@ -55,12 +58,16 @@ class ShareCosts:
 
 @dataclass(frozen=True)
 class Room:
-    """Bytes of memory and of disk that a worker may take, its threads, and their flop/s beside those of others."""
+    """Bytes of memory and of disk that a worker may take, its threads, and its flop/s beside those of others.
+
+    `gpu` bytes of its GPU are for rows of L; None where it computes on its CPU.
+    """
 
     memory: int
     disk: int
     threads: int
     rate: float = 1.0
+    gpu: int | None = None
 
 
 # Of a slower worker's rate below which it gets fewer rows: measured rates of equal ones differ by less.
@@ -81,7 +88,7 @@ def parts_of(costs: Costs, rooms: Sequence[Room], tier: str) -> tuple[float, ...
     free = []
     for room in rooms:
         share = ShareCosts.of(costs, Deal(costs.layout, 1), 0, room.threads)
-        free.append(max(1.0, _OF_ROOM * (room.memory - share.on_disk)))
+        free.append(max(1.0, _OF_ROOM * (max(0, room.memory - share.on_disk) + (room.gpu or 0))))
     if tier != "disk" and sum(free) >= total:
         parts = _within(parts, free, total)
     return tuple(parts) if len(set(parts)) > 1 else ()
@@ -106,7 +113,7 @@ def placed(costs: Costs, deal: Deal, rooms: Sequence[Room], tier: str, seen: boo
     """
     on_disk: list[bool] = []
     for p, room in enumerate(rooms):
-        share = ShareCosts.of(costs, deal, p, room.threads)
+        share = ShareCosts.of(costs, deal, p, room.threads, room.gpu)
         fits = share.in_memory <= room.memory
         if tier == "ram" and not fits:
             raise PlanError(

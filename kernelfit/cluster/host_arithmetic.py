@@ -24,6 +24,9 @@ class HostArithmetic:
         self.part, self.dtype = part, tiles.dtype
         self._tiles, self._deal, self._backend = tiles, part.deal, part.backend
 
+    def load(self, i: int, k: int) -> None:
+        self._tiles.load(i, k)
+
     def fill(self, rows: Sequence[int], j: int, row: BlockRow) -> Built:
         left, square = row
         started = time.perf_counter()

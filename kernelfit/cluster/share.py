@@ -59,6 +59,9 @@ class Share:
         part = arithmetic.part
         self.arithmetic, self.deal, self.index, self.backend = arithmetic, part.deal, part.index, part.backend
         self.filled = {i: min(finished, i + 1) for i in part.deal.rows(part.index)}
+        for i, count in self.filled.items():
+            for k in range(count):
+                arithmetic.load(i, k)
         self._vectors: dict[str, _Vectors] = {}
         #: of every step that is done, for whoever asks again, and of the one that comes next
         self._reports: dict[int, Report] = {}

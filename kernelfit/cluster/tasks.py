@@ -145,11 +145,7 @@ def _tiles(setup: Setup, index: int, folder: Path, run: str) -> Tiles:
         # Only the blocks of this share are written, so that the rest of the file takes no room.
         own = PanelFile.create(path, setup.deal.layout, setup.dtype, named=False, reserved=False)
         return DiskTiles(setup.deal, own, shared=False)
-    tiles = RamTiles(setup.deal, setup.dtype, file)
-    for i in setup.deal.rows(index):
-        for k in range(min(setup.finished, i + 1)):
-            tiles.load(i, k)
-    return tiles
+    return RamTiles(setup.deal, setup.dtype, file)
 
 
 def close_shares(run: str, dask_worker: Any = None) -> None:

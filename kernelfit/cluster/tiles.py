@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,6 +18,10 @@ from kernelfit.typing import Span
 BlockRow = tuple[NDArray[Any], NDArray[Any]]
 
 
+def _memory(nbytes: int) -> NDArray[np.uint8]:
+    return np.empty(nbytes, np.uint8)
+
+
 class Tiles(Protocol):
     """Blocks of some block rows of L; block (i, k) holds rows i and columns k, k <= i."""
 
@@ -27,6 +33,10 @@ class Tiles(Protocol):
 
     def put(self, i: int, k: int, block: NDArray[Any]) -> int | None:
         """Block (i, k) is complete; its CRC-32 where others will read it from a file."""
+        ...
+
+    def load(self, i: int, k: int) -> None:
+        """Block (i, k) is complete in the file that others read."""
         ...
 
     def rows(self, i: int, k: int, rows: Span) -> NDArray[Any]:
@@ -45,21 +55,30 @@ class Tiles(Protocol):
 
 
 class RamTiles:
-    """Blocks in memory; with a `file`, every one is also written there as soon as it is complete."""
+    """Blocks in memory; with a `file`, every one is also written there as soon as it is complete.
 
-    def __init__(self, deal: Deal, dtype: np.dtype[Any], file: PanelFile | None = None) -> None:
-        self._deal, self.dtype, self._file = deal, dtype, file
+    `take` gives the memory, so many bytes at a time.
+    """
+
+    def __init__(
+        self,
+        deal: Deal,
+        dtype: np.dtype[Any],
+        file: PanelFile | None = None,
+        take: Callable[[int], NDArray[np.uint8]] = _memory,
+    ) -> None:
+        self._deal, self.dtype, self._file, self._take = deal, dtype, file, take
         self._blocks: dict[int, BlockRow] = {}
 
     def begin(self, i: int, k: int) -> NDArray[Any]:
         if i not in self._blocks:
             height, width = self._deal.height(i), self._deal.layout.width
-            self._blocks[i] = (
-                np.empty((i, height, width), self.dtype),
-                np.empty((height, height), self.dtype),
-            )
+            self._blocks[i] = self._empty(i, height, width), self._empty(height, height)
         left, square = self._blocks[i]
         return square if k == i else left[k]
+
+    def _empty(self, *shape: int) -> NDArray[Any]:
+        return self._take(math.prod(shape) * self.dtype.itemsize).view(self.dtype).reshape(shape)
 
     def put(self, i: int, k: int, block: NDArray[Any]) -> int | None:
         if self._file is None:
@@ -68,7 +87,6 @@ class RamTiles:
         return checksum(block)
 
     def load(self, i: int, k: int) -> None:
-        """Take block (i, k) from the file."""
         assert self._file is not None
         self._file.read(k, self._deal.span(i), self.begin(i, k))
 
@@ -102,6 +120,8 @@ class DiskTiles:
     def put(self, i: int, k: int, block: NDArray[Any]) -> int | None:
         self._file.write(k, self._deal.span(i), block)
         return checksum(block) if self._shared else None
+
+    def load(self, i: int, k: int) -> None: ...
 
     def rows(self, i: int, k: int, rows: Span) -> NDArray[Any]:
         block = np.empty((rows[1] - rows[0], self._deal.height(k)), self.dtype)

@@ -91,12 +91,17 @@ def close_devices(devices: Sequence[Device]) -> None:
         device.close()
 
 
+def has_driver() -> bool:
+    """Whether NVIDIA's driver is loaded here."""
+    return any(map(os.path.exists, _DRIVER_FILES))
+
+
 def _indices(device: str) -> list[int]:
     return [int(name.partition(":")[2] or 0) for name in device.split(",")]
 
 
 def _choose(device: str, n: int, note: Callable[[str], None], memory: int | None) -> Device | None:
-    if device == "cpu" or not any(map(os.path.exists, _DRIVER_FILES)):
+    if device == "cpu" or not has_driver():
         return None
     if find_spec("cupy") is None:
         note("device auto: cpu; there is a GPU, but not CuPy: install kernelfit[cuda12] or kernelfit[cuda13]")

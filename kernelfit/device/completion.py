@@ -7,6 +7,7 @@ diagonal block comes first, then the caller queues what else there is to do, the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -131,21 +132,15 @@ class Worker:
         first, last = layout.start(j), layout.stop(j)
         diagonal = work.host_diagonal[first:last]
         info = int(work.host_status[j])
-        if info < 0:
-            raise DeviceError(
-                f"device: potrf refused its argument {-info} for panel {j}; report this as a defect"
-            )
-        bad = np.flatnonzero(~(diagonal > 0))
-        if info == 0 and bad.size:
-            info = int(bad[0]) + 1  # a NaN that the library let pass
-        if info:
+
+        def saved() -> NDArray[Any]:
             width = last - first
             block = device.host(width * width * diagonal.itemsize).view(diagonal.dtype).reshape(width, width)
             device.copy_out(self.urgent, work.saved[j % 2].part((0, width), (0, width)), block)
             device.synchronise(device.record(self.urgent))
-            # LAPACK's index: a GPU's library promises none for a NaN. Where rounding lets LAPACK pass, the library's.
-            row = (blas.potrf(block.copy()) or info) - 1
-            raise not_positive(block.copy(), row, first)
+            return block
+
+        require_positive(info, diagonal, j, first, saved)
         pivots.add(diagonal, first, threshold[first:last])
 
     # -- inside -------------------------------------------------------------------------------------------------
@@ -175,3 +170,24 @@ class Worker:
         self.device.copy_out(
             self.urgent, top.diagonal(), self.work.host_diagonal[layout.start(j) : layout.stop(j)]
         )
+
+
+def require_positive(
+    info: int, diagonal: NDArray[Any], j: int, first: int, saved: Callable[[], NDArray[Any]]
+) -> None:
+    """Raise `NotPositiveDefiniteError` where potrf, which said `info`, left a diagonal that is not positive.
+
+    The diagonal block of panel j begins at row `first`; `saved` fetches it as it was, to tell the pivot.
+    """
+    if info < 0:
+        raise DeviceError(
+            f"device: potrf refused its argument {-info} for panel {j}; report this as a defect"
+        )
+    bad = np.flatnonzero(~(diagonal > 0))
+    if info == 0 and bad.size:
+        info = int(bad[0]) + 1  # a NaN that the library let pass
+    if info:
+        block = saved()
+        # LAPACK's index: a GPU's library promises none for a NaN. Where rounding lets LAPACK pass, the library's.
+        row = (blas.potrf(block.copy()) or info) - 1
+        raise not_positive(block.copy(), row, first)

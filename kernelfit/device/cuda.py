@@ -94,17 +94,7 @@ class CudaDevice:
         self._functions: dict[str, Any] = {}
         self._user: dict[Any, Any] = {}
         self._memory = 0
-        try:
-            import cupy
-            from cupy_backends.cuda.api import runtime
-
-            # By `from`, which finds and loads the CUDA library first; importing the submodule by name would not.
-            from cupy_backends.cuda.libs import cublas, cusolver
-        except ImportError as error:
-            raise DeviceError(
-                f"device: {self.name} needs CuPy and CUDA's libraries, which cannot be imported "
-                f"({_first_line(error)}); install kernelfit[cuda12] or kernelfit[cuda13], or use device='cpu'"
-            ) from None
+        cupy, runtime, cublas, cusolver = _libraries(self.name)
         self._cupy: Any = cupy
         self.runtime: Any = runtime
         self._pinned = PinnedMemory(runtime, self._call, self.notes.append)
@@ -549,6 +539,36 @@ class CudaDevice:
         except (RuntimeError, MemoryError) as error:
             # CuPy's errors of runtime, driver, cuBLAS, cuSOLVER and NVRTC are RuntimeErrors or MemoryErrors.
             raise device_error(self.name, error) from None
+
+
+def gpu_memory(index: int) -> tuple[str, int]:
+    """What tells GPU `index` from others of this machine, its address on the bus, and its free bytes.
+
+    Nothing is taken of it but the driver's own. Raises `DeviceError`.
+    """
+    name = f"cuda:{index}"
+    _, runtime, _, _ = _libraries(name)
+    try:
+        runtime.setDevice(index)
+        return str(runtime.deviceGetPCIBusId(index)), int(runtime.memGetInfo()[0])
+    except (RuntimeError, MemoryError) as error:
+        raise device_error(name, error) from None
+
+
+def _libraries(name: str) -> tuple[Any, Any, Any, Any]:
+    """CuPy, and its modules of the CUDA runtime, of cuBLAS and of cuSOLVER. Raises `DeviceError`."""
+    try:
+        import cupy
+        from cupy_backends.cuda.api import runtime
+
+        # By `from`, which finds and loads the CUDA library first; importing the submodule by name would not.
+        from cupy_backends.cuda.libs import cublas, cusolver
+    except ImportError as error:
+        raise DeviceError(
+            f"device: {name} needs CuPy and CUDA's libraries, which cannot be imported "
+            f"({_first_line(error)}); install kernelfit[cuda12] or kernelfit[cuda13], or use device='cpu'"
+        ) from None
+    return cupy, runtime, cublas, cusolver
 
 
 def sources() -> Path:

@@ -27,7 +27,7 @@ from kernelfit.device.inverses import TriangleInverses
 from kernelfit.device.multi_cholesky import Member, dealt_factor
 from kernelfit.device.panels import DevicePanels
 from kernelfit.device.plan import DevicePlan
-from kernelfit.device.product import predict, product_flops, symmetric_product
+from kernelfit.device.product import DeviceProducts, ProductSpace, predict, product_flops
 from kernelfit.device.protocol import Block, Device
 from kernelfit.device.triangular import eliminate_lower, solve_factored, solve_lower
 from kernelfit.errors import DeviceError, NotPositiveDefiniteError
@@ -47,9 +47,6 @@ from kernelfit.solver.singular import explained
 from kernelfit.solver.system import Solved
 from kernelfit.storage.panel_file import PanelFile
 from kernelfit.typing import Float
-
-# Sums of entries and of their sizes agree to this where no entry is negative.
-_SAME_SUMS = 1e-11
 
 
 class DeviceSystem:
@@ -162,42 +159,11 @@ class DeviceSystem:
     def product(
         self, vectors: Float, progress: Progress, name: str, *, with_norm: bool = False, fresh: bool = True
     ) -> Product:
-        if not with_norm:
-            return Product(self._applied_to(vectors, progress, name)[0])
-        n, c = vectors.shape
-        stacked = np.hstack([np.ones((n, 1)), vectors, np.abs(vectors)])
-        applied, sums = self._applied_to(stacked, progress, name, with_sums=True)
-        # Where K has no negative entry, |K| |V| is K |V|, and the sums of its entries are those of their sizes.
-        positive = bool((sums - applied[:, 0] <= _SAME_SUMS * sums).all())
-        return Product(applied[:, 1 : c + 1], sums, applied[:, c + 1 :] if positive else None)
-
-    def _applied_to(
-        self, vectors: Float, progress: Progress, name: str, *, with_sums: bool = False
-    ) -> tuple[Float, Float]:
-        """K V (n, c), as many columns at a time as are planned for, and sum_j |K_ij| (n,) where asked for."""
         assert self._gram is not None
-        device, result, sums = self._device, np.empty_like(vectors), np.zeros(len(vectors))
-        for a, b in self._column_chunks(vectors.shape[1]):
-            block, applied = (
-                self._cut(whole, len(vectors), b - a) for whole in (self._vectors, self._applied)
-            )
-            put(device, self._stream, np.ascontiguousarray(vectors[:, a:b]), block)
-            wanted = self._sums if with_sums and a == 0 else None
-            with progress.phase(name, product_flops(self._gram), "flop") as advance:
-                symmetric_product(
-                    self._stream,
-                    self._gram,
-                    self._on_device.layout,
-                    block,
-                    applied,
-                    self._tile,
-                    wanted,
-                    advance,
-                )
-            result[:, a:b] = fetch(device, self._stream, applied)
-            if wanted is not None:
-                sums = fetch(device, self._stream, wanted)[:, 0]
-        return result, sums
+        space = ProductSpace(self._vectors, self._applied, self._sums, self._tile)
+        products = DeviceProducts(self._stream, self._gram, self._on_device.layout, space)
+        flops = product_flops(self._gram)
+        return products.product(vectors, lambda: progress.phase(name, flops, "flop"), with_norm=with_norm)
 
     def inverse_norm(self) -> float:
         if self._inverse_norm is None:

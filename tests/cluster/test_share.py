@@ -8,13 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kernelfit.cluster.arithmetic import Part
+from kernelfit.cluster.arithmetic import Arithmetic, Part
 from kernelfit.cluster.deal import Deal
+from kernelfit.cluster.device_arithmetic import DeviceArithmetic
+from kernelfit.cluster.device_costs import columns_of, fixed_bytes, row_bytes
 from kernelfit.cluster.host_arithmetic import HostArithmetic
 from kernelfit.cluster.sent_gram import SentGram, ShareLost
 from kernelfit.cluster.share import Share
 from kernelfit.cluster.tiles import DiskTiles, RamTiles
 from kernelfit.cpu.pool import CpuBackend
+from kernelfit.device.gram import gram_row_bytes
+from kernelfit.device.host import HostDevice
 from kernelfit.errors import NotPositiveDefiniteError
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.points import Points
@@ -45,16 +49,26 @@ def panels_of(source: KernelGram, layout: PanelLayout, backend: CpuBackend) -> R
     return store
 
 
-def shares_of(source: KernelGram, deal: Deal, tmp_path: Path | None = None) -> list[Share]:
+def shares_of(
+    source: KernelGram, deal: Deal, tmp_path: Path | None = None, gpu: float | None = None
+) -> list[Share]:
+    """With `gpu` each on a stand-in for a device, which has room for such a part of its blocks."""
+
     def tiles(p: int) -> RamTiles | DiskTiles:
         if tmp_path is None:
             return RamTiles(deal, np.dtype(np.float64))
         file = PanelFile.create(tmp_path / f"{p}.h5", deal.layout, np.float64, named=False, reserved=False)
         return DiskTiles(deal, file, shared=False)
 
-    return [
-        Share(HostArithmetic(Part(deal, p, source, 0.5, CpuBackend(1)), tiles(p))) for p in range(deal.shares)
-    ]
+    def arithmetic(p: int) -> Arithmetic:
+        part = Part(deal, p, source, 0.5, CpuBackend(1))
+        if gpu is None:
+            return HostArithmetic(part, tiles(p))
+        capacity = fixed_bytes(deal.layout, 8, gram_row_bytes(source), columns_of(1))
+        capacity += int(gpu * sum(row_bytes(deal, i, 8) for i in deal.rows(p)))
+        return DeviceArithmetic(part, HostDevice(capacity, seed=p), tiles(p), columns_of(1))
+
+    return [Share(arithmetic(p)) for p in range(deal.shares)]
 
 
 def factorise(shares: list[Share], last: int | None = None) -> None:
@@ -77,6 +91,7 @@ def test_every_block_row_has_one_owner_and_the_costs_add_up(n: int, width: int, 
     assert count > 1 or deal.received(0) == 0
 
 
+@pytest.mark.parametrize("gpu", [None, 0.0, 0.5, 1.0])
 @pytest.mark.parametrize("on_disk", [False, True])
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize(("n", "width"), SHAPES)
@@ -88,11 +103,12 @@ def test_shares_hold_the_factor_of_one_process(
     width: int,
     count: int,
     on_disk: bool,
+    gpu: float | None,
 ) -> None:
     source, layout = gram(rng, n), PanelLayout(n, width)
     expected = panels_of(source, layout, backend)
     deal = Deal(layout, count)
-    shares = shares_of(source, deal, tmp_path if on_disk else None)
+    shares = shares_of(source, deal, tmp_path if on_disk else None, gpu)
     factorise(shares)
     for i in range(layout.count):
         left, square = shares[deal.owner(i)].block_row(i, None)
@@ -103,12 +119,15 @@ def test_shares_hold_the_factor_of_one_process(
         share.close()
 
 
+@pytest.mark.parametrize("gpu", [None, 0.4])
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_solves_and_columns_of_the_inverse(rng: np.random.Generator, backend: CpuBackend, count: int) -> None:
+def test_solves_and_columns_of_the_inverse(
+    rng: np.random.Generator, backend: CpuBackend, count: int, gpu: float | None
+) -> None:
     source, layout = gram(rng, 131), PanelLayout(131, 32)
     expected = panels_of(source, layout, backend)
     deal = Deal(layout, count)
-    shares = shares_of(source, deal)
+    shares = shares_of(source, deal, gpu=gpu)
     factorise(shares)
     rhs = rng.standard_normal((131, 2))
     for p, share in enumerate(shares):

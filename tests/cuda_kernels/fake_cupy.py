@@ -53,6 +53,9 @@ class Runtime(ModuleType):
     def getDeviceProperties(self, device: int) -> dict[str, Any]:
         return {"name": b"a GPU", "major": 9, "minor": 0, "multiProcessorCount": 132}
 
+    def deviceGetPCIBusId(self, device: int) -> str:
+        return f"0000:0{device}:00.0"
+
     def driverGetVersion(self) -> int:
         return 13_000
 
