@@ -231,7 +231,7 @@ def _factor_compiled(block: NDArray[Any], first: int, backend: CpuBackend) -> No
     """A block that begins at row `first` of K, in place, with zeros above its diagonal."""
     info, pivot = cholesky_block.factor(block, backend)
     if info:
-        raise _not_positive(first + info - 1, pivot)
+        raise failed_pivot(first + info - 1, pivot)
 
 
 def _factor_by_lapack(block: NDArray[Any], first: int) -> None:
@@ -263,10 +263,10 @@ def weak_threshold(diagonal: NDArray[np.float64], n: int, dtype: Any) -> NDArray
 
 def not_positive(block: NDArray[Any], row: int, first: int) -> NotPositiveDefiniteError:
     """The error for pivot `row` of a diagonal block, as it was before it was factored, that begins at row `first`."""
-    return _not_positive(first + row, _pivot(block, row))
+    return failed_pivot(first + row, _pivot(block, row))
 
 
-def _not_positive(row: int, pivot: float) -> NotPositiveDefiniteError:
+def failed_pivot(row: int, pivot: float) -> NotPositiveDefiniteError:
     return NotPositiveDefiniteError(
         f"K: the pivot of row {row} is {pivot:.3g}, not above rounding error, expected a positive number; "
         "K is not positive definite in this arithmetic",

@@ -30,6 +30,7 @@ from kernelfit.solver.problem_record import record_of
 from kernelfit.solver.resources import Resources
 from kernelfit.solver.sketch_system import SketchSystem, place_blocks
 from kernelfit.solver.system import System
+from kernelfit.solver.tile_system import TileSystem, is_one_tile
 
 
 def place(
@@ -180,6 +181,8 @@ def _on_cpu(
     run = None
     if run_dir is not None:
         run = open_run_folder(run_dir, record_of(problem, plan, notes.lines), resume, notes.progress)
+    elif is_one_tile(problem, plan):
+        return TileSystem(problem, plan, backend, folder)
     return CpuSystem(problem, plan, backend, folder, run)
 
 

@@ -1,0 +1,83 @@
+"""A factored system of up to 256 rows, in float64 and in memory: K is one tile, each step one compiled call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from kernelfit.cpu import matrix_product
+from kernelfit.errors import NotPositiveDefiniteError
+from kernelfit.gram.plan import Plan
+from kernelfit.linalg import one_tile
+from kernelfit.linalg.condition import inverse_norm_of
+from kernelfit.progress import Progress
+from kernelfit.solver.cpu_system import CpuSystem
+from kernelfit.solver.problem import Problem
+from kernelfit.solver.singular import explained
+from kernelfit.solver.system import Solved
+from kernelfit.typing import Float
+
+
+def is_one_tile(problem: Problem, plan: Plan) -> bool:
+    """Whether a `TileSystem` solves it: one tile, no refinement, right-hand sides that are solved for at once."""
+    return (
+        plan.layout.small
+        and plan.tier == "ram"
+        and plan.precision == "float64"
+        and problem.jitter == 0
+        and plan.n_rhs <= one_tile.MAX_COLUMNS
+        and matrix_product.available()
+    )
+
+
+class TileSystem(CpuSystem):
+    """As `CpuSystem`, with the same bits of L and alpha.
+
+    The K that was factored serves the certificate of the first solve as well: to form it afresh gives the same numbers.
+    """
+
+    _gram: Float | None = None
+
+    def factorise(self, progress: Progress, after_panel: Callable[[int], None] | None = None) -> None:
+        plan, source, n = self.plan, self.problem.source, self.problem.n
+        started = time.perf_counter()
+        self._store = store = self._open_store(np.dtype(np.float64))
+        gram = self._gram = np.empty((n, n))
+        with progress.phase("factor", plan.flops_factor, "flop") as advance:
+            source.columns(0, n, self.backend).fill(0, n, gram)
+            formed = time.perf_counter()
+            try:
+                self.pivots = one_tile.factor(gram, source.diagonal(), self.problem.shift, store.begin(0))
+            except NotPositiveDefiniteError as error:
+                raise explained(error, self.problem, plan.precision) from None
+            store.finish(0)
+            advance(plan.flops_factor)
+        self.seconds["gram"] += formed - started
+        self.seconds["factor"] += time.perf_counter() - formed
+
+    def solve(self, targets: Float, progress: Progress) -> Solved:
+        gram, self._gram = self._gram, None
+        if gram is None:
+            return super().solve(targets, progress)
+        alpha = one_tile.solve(self._lower, targets)
+        began = time.perf_counter()
+        product = one_tile.product(gram, alpha)
+        return Solved(alpha, product, seconds=time.perf_counter() - began)
+
+    def inverse_norm(self) -> float:
+        if self._inverse_norm is None:
+            lower = self._lower
+            self._inverse_norm = inverse_norm_of(
+                lambda vectors: one_tile.solve(lower, vectors), len(lower), self.pivots.row
+            )
+        return self._inverse_norm
+
+    def close(self) -> None:
+        self._gram = None
+        super().close()
+
+    @property
+    def _lower(self) -> Float:
+        return self._panels.begin(0)

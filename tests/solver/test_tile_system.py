@@ -1,0 +1,53 @@
+"""A system of one tile solves as a system in panels does."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import kernelfit
+from kernelfit.cpu import matrix_product
+from kernelfit.solver.cpu_system import CpuSystem
+from kernelfit.solver.tile_system import TileSystem, is_one_tile
+
+
+@pytest.mark.skipif(not matrix_product.available(), reason="no compiled factor on this CPU")
+@pytest.mark.parametrize("n", [1, 50, 256])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_solutions_are_those_of_a_system_in_panels(rng, monkeypatch, n, weighted):
+    rows, targets = rng.standard_normal((n, 6)), rng.standard_normal((n, 3))
+    weights = rng.uniform(1.0, 2.0, n) if weighted else None
+
+    def solved():
+        return kernelfit.solve(rows, targets, ridge=1e-3, gamma=0.2, sample_weight=weights)
+
+    made = solved()
+    assert type(made.factor) is TileSystem
+    monkeypatch.setattr("kernelfit.solver.place.is_one_tile", lambda problem, plan: False)
+    expected = solved()
+    assert type(expected.factor) is CpuSystem
+    assert (made.alpha == expected.alpha).all()
+    assert made.plan == replace(expected.plan, memory_limit=made.plan.memory_limit)
+    ours, theirs = made.certificate, expected.certificate
+    for name in ("norm", "condition_estimate", "rkhs_norm", "log_det", "min_pivot"):
+        assert getattr(ours, name) == pytest.approx(getattr(theirs, name), rel=1e-12)
+    assert ours.backward_error < 1e-15
+    other = rng.standard_normal(n)
+    assert (made.solve(other).alpha == expected.solve(other).alpha).all()
+    np.testing.assert_allclose(made.leave_one_out(), expected.leave_one_out(), rtol=1e-9)
+    made.close()
+    assert made.factor is None
+
+
+def test_what_is_refined_or_large_or_stored_is_no_tile(rng, tmp_path):
+    rows, targets = rng.standard_normal((20, 3)), rng.standard_normal((20, 2))
+    many = rng.standard_normal((20, 129))
+    for options in (
+        {"precision": "mixed"},
+        {"jitter": 1e-9},
+        {"run_dir": tmp_path / "run"},
+        {"tier": "disk"},
+    ):
+        made = kernelfit.solve(rows, targets, ridge=1e-3, gamma=0.2, **options)
+        assert type(made.factor) is CpuSystem
+    assert not is_one_tile(made.problem, kernelfit.solve(rows, many, ridge=1e-3, gamma=0.2).plan)
