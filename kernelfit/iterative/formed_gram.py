@@ -6,6 +6,7 @@ n^2 d operations on bytes, for d = 784 some ten times what the formula and the p
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,10 @@ from kernelfit.cpu.bytes_product import Packed
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.cpu.tile_products import COLUMNS, ROWS, WIDTH, add_products
 from kernelfit.gram.points import Points
-from kernelfit.iterative.columns import kernel_columns
+from kernelfit.iterative.kernel_entries import KernelEntries
 from kernelfit.iterative.tiled_gram import TiledGram, Vectors
 from kernelfit.kernels.base import Kernel
+from kernelfit.typing import Float
 
 
 def formed_gram(kernel: Kernel | None, points: Points | None) -> FormedGram | None:
@@ -36,6 +38,7 @@ class FormedGram(TiledGram):
     def __init__(self, kernel: Kernel, points: Points) -> None:
         super().__init__(points.shape[0])
         self._kernel, self._points = kernel, points
+        self._entries = KernelEntries(kernel, points)
         centre = points.centre
         self._columns = [bytes_product.packed_columns(self._rows(q), centre) for q in range(self.chunks)]
         self._terms = [self._terms_of(q, packed) for q, packed in enumerate(self._columns)]
@@ -45,19 +48,26 @@ class FormedGram(TiledGram):
         return sum(packed.values.nbytes + 8 * WIDTH for packed in self._columns)
 
     def columns(self, index: NDArray[np.int64], backend: CpuBackend) -> NDArray[np.float32]:
-        return kernel_columns(self._kernel, self._points, index, backend)
+        return self._entries.columns(index, backend)
 
-    def multiply_line(self, i: int, vectors: Vectors, by_column: Any, backend: CpuBackend) -> None:
-        a, height = i * WIDTH, self.height(i)
+    def blocks(self, index: NDArray[np.int64], backend: CpuBackend) -> Float:
+        return self._entries.blocks(index, backend)
+
+    def line(self, i: int, backend: CpuBackend) -> Iterator[NDArray[np.float32]]:
         space = backend.scratch("bytes", 1, bytes_product.row_space(WIDTH, self._points.shape[1]), np.int8)
         packed = bytes_product.packed_rows(self._rows(i), self._points.centre, space)
         terms = self._terms_of(i, packed)
-        tile = backend.scratch("formed", height, WIDTH, np.float32)
-        rows, by_row = vectors.rows[:, a : a + height], vectors.by_row[:, a : a + height]
+        tile = backend.scratch("formed", self.height(i), WIDTH, np.float32)
         for q in range(i + 1):
             columns = self._columns[q].values
             byte_distances.sq_distances(packed.values, columns, terms, self._terms[q], tile)
             self._kernel.evaluate_single(tile, self._points.scale**2)
+            yield tile
+
+    def multiply_line(self, i: int, vectors: Vectors, by_column: Any, backend: CpuBackend) -> None:
+        a, b = i * WIDTH, i * WIDTH + self.height(i)
+        rows, by_row = vectors.rows[:, a:b], vectors.by_row[:, a:b]
+        for q, tile in enumerate(self.line(i, backend)):
             sides = ROWS | COLUMNS if q < i else ROWS
             add_products(tile, rows, vectors.columns[q], by_row, by_column[q], sides, vectors.like)
 

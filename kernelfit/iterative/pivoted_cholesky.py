@@ -1,8 +1,10 @@
-"""Randomly pivoted partial Cholesky: F (n, r) with K near F F^T, from r columns of K.
+"""Randomly pivoted partial Cholesky of A = K + ridge: F (n, r) with A near F F^T, from r columns of K.
 
     repeat:  draw a block of rows with probability proportional to the residual diagonal d_i = (K - F F^T)_ii
              accept row i of the block with probability (current d_i) / (d_i when it was drawn)
-             G = (K - F F^T)[:, accepted],  C C^T = G[accepted],  F = [F, G C^-T],  d = d - row sums of squares
+             G = (A - F F^T)[:, accepted],  C C^T = G[accepted],  F = [F, G C^-T],  d = d - row sums of squares
+
+The rows and columns of A - F F^T at accepted rows, the pivots, are zero; F[pivots] is lower triangular.
 
 Rejection makes the accepted rows those that one pivot at a time would have drawn, with the speed of blocks: Y. Chen,
 E. N. Epperly, J. A. Tropp and R. J. Webber, Randomly pivoted Cholesky (arXiv 2207.06503); Epperly, Tropp and Webber,
@@ -20,7 +22,7 @@ from numpy.typing import NDArray
 
 from kernelfit.cpu import blas
 from kernelfit.cpu.pool import CpuBackend
-from kernelfit.cpu.tile_products import LINES, WIDTH
+from kernelfit.cpu.tile_products import WIDTH
 from kernelfit.iterative.vectors import chunks_of
 from kernelfit.progress import Progress
 from kernelfit.typing import Float
@@ -35,97 +37,103 @@ _PATIENCE = 8
 
 @dataclass(frozen=True)
 class LowRank:
-    """F (n, rank) as float32 tiles of its transpose, (chunks, rows, WIDTH) with rows >= rank a multiple of LINES, zeros
-    where there is nothing; and the residual diagonal (n,) of K - F F^T."""
+    """F (n, rank) as float32 tiles (chunks, chunks of the rank, WIDTH, WIDTH), zeros where there is nothing; the rows
+    `pivots` (rank,) in the order of its columns; and the residual diagonal (n,) of A - F F^T, zero at pivots."""
 
     tiles: NDArray[np.float32]
-    rank: int
+    pivots: NDArray[np.int64]
     residual: Float
+
+    @property
+    def rank(self) -> int:
+        return len(self.pivots)
+
+    def rows(self, index: NDArray[np.int64]) -> NDArray[np.float32]:
+        """F[index], (..., rank and zeros that fill its last tile)."""
+        chunk, within = np.divmod(index, WIDTH)
+        return self.tiles[chunk, :, within].reshape(*index.shape, self.tiles.shape[1] * WIDTH)
 
 
 def pivoted_cholesky(
     columns: Callable[[NDArray[np.int64]], NDArray[np.float32]],
     diagonal: Float,
+    ridge: float | Float,
     rank: int,
     seed: int,
     backend: CpuBackend,
     progress: Progress,
 ) -> LowRank:
-    """F of rank `rank`, or less where K has no more to single precision.
+    """F of rank `rank`, or less where K has no more to single precision; `ridge` is a number or (n,).
 
-    `columns` gives those of K as (chunks, b, WIDTH) for ascending indices, as `StoredGram.columns` does.
+    `columns` gives those of K as (chunks, b, WIDTH) for ascending indices, as `StoredGram.columns` does, and
+    `diagonal` is that of K.
     """
     n = len(diagonal)
-    chunks, random = chunks_of(n), np.random.default_rng(seed)
-    tiles = np.zeros((chunks, -(-rank // LINES) * LINES, WIDTH), np.float32)
-    residual = np.maximum(diagonal, 0.0)
-    floor = _ROUNDING * residual.max(initial=0.0)
-    done = idle = 0
+    shift = np.broadcast_to(np.asarray(ridge, np.float64), (n,))
+    random = np.random.default_rng(seed)
+    tiles = np.zeros((chunks_of(n), chunks_of(rank), WIDTH, WIDTH), np.float32)
+    residual = np.maximum(diagonal, 0.0) + shift
+    floor = _ROUNDING * float((residual - shift).max(initial=0.0))
+    pivots: list[int] = []
+    idle = 0
     with progress.phase("precondition", float(n) * rank * rank, "flop") as advance:
-        while done < rank and idle < _PATIENCE:
-            weights = np.where(residual > floor, residual, 0.0)
+        while len(pivots) < rank and idle < _PATIENCE:
+            done = len(pivots)
+            left = residual - shift
+            weights = np.where(left > floor, left, 0.0)
             if not weights.any():
                 break
             size = min(_BLOCK, rank - done)
             drawn = np.unique(random.choice(n, size=size, p=weights / weights.sum()))
             block = columns(drawn)
-            _subtract(block, tiles, done, drawn, backend)
-            accepted, lower = _accept(block, drawn, random)
+            chunk, within = np.divmod(drawn, WIDTH)
+            block[chunk, np.arange(len(drawn)), within] += shift[drawn]
+            factor = LowRank(tiles[:, : chunks_of(done)], np.array(pivots, np.int64), residual)
+            _subtract(block, factor, drawn, backend)
+            accepted, lower = _accept(block, drawn, shift[drawn], random)
             idle = 0 if len(accepted) else idle + 1
             if not len(accepted):
                 continue
-            _append(block, accepted, lower, tiles, done, backend)
-            last = done + len(accepted)
-            advance(float(n) * (last**2 - done**2))
-            _subtract_squares(tiles[:, done:last], residual)
-            residual[drawn[accepted]] = 0.0
-            done = last
-    used = -(-done // LINES) * LINES
-    return LowRank(tiles if used == tiles.shape[1] else tiles[:, :used].copy(), done, residual)
-
-
-def _subtract_squares(added: NDArray[np.float32], residual: Float) -> None:
-    """d -= row sums of squares of what is new in F, down to zero."""
-    for q, tile in enumerate(added):
-        rows = tile.astype(np.float64)
-        rest = residual[q * WIDTH : (q + 1) * WIDTH]
-        rest -= np.einsum("rw,rw->w", rows, rows)[: len(rest)]
-        np.maximum(rest, 0.0, out=rest)
+            _append(block, accepted, lower, tiles, done, residual, backend)
+            pivots += drawn[accepted].tolist()
+            residual[pivots] = 0.0
+            advance(float(n) * (len(pivots) ** 2 - done**2))
+    used = chunks_of(len(pivots))
+    return LowRank(
+        tiles if used == tiles.shape[1] else tiles[:, :used].copy(), np.array(pivots, np.int64), residual
+    )
 
 
 def _subtract(
-    block: NDArray[np.float32],
-    tiles: NDArray[np.float32],
-    done: int,
-    drawn: NDArray[np.int64],
-    backend: CpuBackend,
+    block: NDArray[np.float32], factor: LowRank, drawn: NDArray[np.int64], backend: CpuBackend
 ) -> None:
     """block -= (F F^T)[drawn], in its tiles."""
-    if done == 0:
+    if factor.rank == 0:
         return
-    chunk, within = np.divmod(drawn, WIDTH)
-    those = np.ascontiguousarray(tiles[chunk, :done, within])
+    those = factor.rows(drawn)
 
     def subtract(q: int) -> None:
-        blas.gemm(-1.0, those, tiles[q, :done], 1.0, block[q])
+        for t, tile in enumerate(factor.tiles[q]):
+            part = those[:, t * WIDTH : (t + 1) * WIDTH]
+            blas.gemm(-1.0, part, tile, 1.0, block[q], transpose_b=True)
 
-    backend.run(subtract, range(len(tiles)), 2.0 * block.size * done)
+    backend.run(subtract, range(len(block)), 2.0 * block.size * factor.rank)
 
 
 def _accept(
-    block: NDArray[np.float32], drawn: NDArray[np.int64], random: np.random.Generator
+    block: NDArray[np.float32], drawn: NDArray[np.int64], shift: Float, random: np.random.Generator
 ) -> tuple[NDArray[np.int64], Float]:
     """Which of the rows that were drawn are accepted, and C of their residual block."""
     chunk, within = np.divmod(drawn, WIDTH)
     whole = block[chunk, :, within].astype(np.float64)
     whole = 0.5 * (whole + whole.T)
-    rest, first = whole.copy(), np.maximum(np.diagonal(whole), 0.0).copy()
+    rest, first = whole.copy(), np.maximum(np.diagonal(whole) - shift, 0.0)
     accepted = []
     for i, chance in enumerate(random.random(len(drawn))):
-        pivot = rest[i, i]
+        pivot = rest[i, i] - shift[i]
         # A pivot that is rounding beside what was drawn would make a column of rounding errors.
         if pivot > 1e-3 * first[i] and chance * first[i] < pivot:
-            column = rest[:, i] / np.sqrt(pivot)
+            column = rest[:, i] / np.sqrt(rest[i, i])
             rest -= np.outer(column, column)
             accepted.append(i)
     index = np.array(accepted, np.int64)
@@ -140,14 +148,22 @@ def _append(
     lower: Float,
     tiles: NDArray[np.float32],
     done: int,
+    residual: Float,
     backend: CpuBackend,
 ) -> None:
-    """F = [F, G C^-T]."""
+    """F = [F, G C^-T], and the residual diagonal less its row sums of squares, down to zero."""
     inverse = scipy.linalg.solve_triangular(lower, np.eye(len(lower)), lower=True)
     inverse = np.ascontiguousarray(inverse, np.float32)
-    last = done + len(accepted)
 
     def append(q: int) -> None:
-        blas.gemm(1.0, inverse, np.ascontiguousarray(block[q, accepted]), 0.0, tiles[q, done:last])
+        new = np.empty((WIDTH, len(accepted)), np.float32)
+        chosen = np.ascontiguousarray(block[q, accepted])
+        blas.gemm(1.0, chosen, inverse, 0.0, new, transpose_a=True, transpose_b=True)
+        for t in range(done // WIDTH, chunks_of(done + len(accepted))):
+            left, right = max(done, t * WIDTH), min(done + len(accepted), (t + 1) * WIDTH)
+            tiles[q, t, :, left - t * WIDTH : right - t * WIDTH] = new[:, left - done : right - done]
+        rest = residual[q * WIDTH : (q + 1) * WIDTH]
+        rest -= np.square(new.astype(np.float64)).sum(axis=1)[: len(rest)]
+        np.maximum(rest, 0.0, out=rest)
 
     backend.run(append, range(len(tiles)), 2.0 * block.size * len(accepted))

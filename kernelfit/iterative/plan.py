@@ -1,8 +1,8 @@
 """What an iterative solve holds in memory: pure arithmetic, no array is allocated here.
 
 K in float32, 2 n^2 bytes and its diagonal tiles, or where it is formed anew rows of bytes once more; F, 4 n r bytes;
-and some vectors of n c numbers. The rank r pays while it saves more iterations than it costs: F is read twice an
-iteration, 8 n r bytes beside 2 n^2 of K, and takes 2 n r^2 flops.
+G, some 24 bytes a neighbour; and some vectors of n c numbers. The rank r pays while it saves more iterations than it
+costs: F is read twice an iteration, 8 n r bytes beside 2 n^2 of K, and takes 2 n r^2 flops.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from kernelfit.gram.costs import Costs
 from kernelfit.gram.placement import Limits, place
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.points import BYTES_BESIDE
+from kernelfit.iterative.preconditioner import NEIGHBOURS
 from kernelfit.iterative.vectors import chunks_of, vectors_of
 
-# Rank beside the root of n. Iterations fall like the rank to the power -0.4 (MNIST, n = 10,000, one recurrence for each
-# column: 281, 209 and 157 to 1e-6 for rank 500, 1,000 and 2,000); at n = 60,000 F then has a quarter of K's bytes.
-_RANK = 15.0
+# Rank beside the root of n, from one tile on in whole tiles. Neighbours do what more columns would do.
+_RANK = 8.0
 # A rank below this part of that is not worth having.
 _MIN_RANK = 0.25
 # Vectors of (n, c) float64: those of the iteration, the best, products with |K|, copies in the order of tiles, and the
@@ -49,8 +49,9 @@ def bytes_of_rows(costs: Costs) -> int:
 
 
 def bytes_of_preconditioner(n: int, rank: int) -> int:
-    """Of F and the factor of I + F^T D^-1 F."""
-    return 4 * chunks_of(n) * WIDTH * rank + 8 * rank * rank
+    """Of F, its square at pivots, and G by rows and by columns."""
+    factor = 4 * WIDTH * WIDTH * chunks_of(n) * chunks_of(rank) + 8 * rank * rank
+    return factor + n * (8 + 24 * (NEIGHBOURS + 1))
 
 
 def plan_iterations(costs: Costs, memory: int, *, generated: bool) -> Plan:
@@ -58,7 +59,7 @@ def plan_iterations(costs: Costs, memory: int, *, generated: bool) -> Plan:
 
     Raises `PlanError` with the bytes that are missing.
     """
-    n, wanted = costs.n, min(costs.n, round(_RANK * math.sqrt(costs.n)))
+    n, wanted = costs.n, _rank_of(costs.n)
     fixed = INTERPRETER + costs.bytes_points + _workspace(costs)
     stored = bytes_of_gram(n)
     for gram, tier in ((stored, "ram"), (bytes_of_rows(costs), "generated")):
@@ -113,6 +114,12 @@ def _workspace(costs: Costs) -> int:
     columns = vectors_of(max(costs.n_rhs, 1))
     threads = costs.threads * WIDTH * costs.layout.width * 24
     return costs.n * columns * 8 * _VECTORS + costs.n * 4 * _COLUMNS + threads
+
+
+def _rank_of(n: int) -> int:
+    """The rank that is worth having."""
+    rank = round(_RANK * math.sqrt(n))
+    return min(n, rank if rank < WIDTH else WIDTH * round(rank / WIDTH))
 
 
 def _rank_within(n: int, wanted: int, room: int) -> int:

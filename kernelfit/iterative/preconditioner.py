@@ -1,120 +1,138 @@
-"""M = F F^T + D near A = K + ridge, and its inverse by Woodbury's formula:
+"""M near A = K + ridge: exact in r rows and columns, the pivots, and sparse in the inverse of what these leave.
 
-    M^-1 = D^-1 - D^-1 F (I + F^T D^-1 F)^-1 F^T D^-1
+    M = F F^T + (G^T G)^+,   A - F F^T = S,   G^T G near S^-1,   rows of S and of G zero at pivots
 
-D is the ridge and the mean of the residual diagonal of K - F F^T. With F by randomly pivoted Cholesky: M. Diaz,
-E. N. Epperly, Z. Frangella, J. A. Tropp and R. J. Webber, Robust, randomized preconditioning for kernel ridge
-regression (arXiv 2304.12465). n r^2 flops to set up, 4 n r c for c vectors; F is read twice.
+With L = F[pivots], lower triangular, and r_p, r_o the parts of a residual at pivots and at other rows
+
+    y = L^-1 r_p,   x_o = G^T G (r_o - F_o y),   x_p = L^-T (y - F_o^T x_o)
+
+F comes from randomly pivoted Cholesky (Y. Chen, E. N. Epperly, J. A. Tropp and R. J. Webber, arXiv 2207.06503): it
+holds what all rows have in common. G holds what neighbours have beside that, to which small eigenvalues of K belong. A
+low rank with a sparse inverse of what it leaves: S. Zhao, T. Xu, H. Huang, E. Chow and Y. Xi, An adaptive factorized
+Nystrom preconditioner for regularized kernel matrices, SIAM J. Sci. Comput. 46, 2024 (arXiv 2304.05460). n r^2 flops
+for F; 4 n r c for c vectors, by which F is read twice.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Protocol
 
 import numpy as np
-import scipy.linalg
+from numpy.typing import NDArray
 
 from kernelfit.cpu import blas
 from kernelfit.cpu.jit import njit
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.cpu.tile_products import COLUMNS, ROWS, WIDTH, add_products
+from kernelfit.iterative.nearest import nearest_before
 from kernelfit.iterative.pivoted_cholesky import LowRank
+from kernelfit.iterative.sparse_inverse import SparseInverse, sparse_inverse
 from kernelfit.iterative.vectors import as_columns, as_rows, from_columns, from_rows, groups_of
-from kernelfit.progress import Progress
 from kernelfit.typing import Float, Span
 
-# Rows of F^T D^-1 F that a thread forms at a time.
-_STRIP = 256
+#: neighbours of a row
+NEIGHBOURS = 32
 # Runs of tiles, whose sums are added up in their order.
 _RUNS = 24
-# What is added to the ridge at least, beside the mean diagonal: F is in single precision.
-_FLOOR = 1e-7
+# What an entry of the residual is off by at most, of the mean diagonal: F is in single precision.
+_FLOOR = 1e-6
+
+
+class Entries(Protocol):
+    """Entries of K, stored or formed anew."""
+
+    def line(self, i: int, backend: CpuBackend) -> Iterator[NDArray[Any]]:
+        """The tiles 0..i of the rows i WIDTH to (i + 1) WIDTH, each until the next one is asked for."""
+        ...
+
+    def blocks(self, index: NDArray[np.int64], backend: CpuBackend) -> Float:
+        """K[index[b], index[b]] (b, s, s) for index (b, s)."""
+        ...
+
+
+def residual_inverse(
+    entries: Entries, low_rank: LowRank, diagonal: Float, backend: CpuBackend
+) -> SparseInverse:
+    """G^T G near the inverse of S = A - F F^T, for the diagonal of K (n,)."""
+    floor = _FLOOR * float(np.abs(diagonal).mean())
+    weights = np.zeros(len(diagonal))
+    left = np.maximum(low_rank.residual, floor)
+    left[low_rank.pivots] = 0.0
+    np.divide(1.0, np.sqrt(np.abs(diagonal)), out=weights, where=(left > 0) & (diagonal != 0))
+    neighbours = nearest_before(entries.line, weights, NEIGHBOURS, backend)
+
+    def blocks(index: NDArray[np.int64]) -> Float:
+        square = entries.blocks(index, backend).astype(np.float64)
+        for t in range(low_rank.tiles.shape[1]):
+            rows = low_rank.tiles[index // WIDTH, t, index % WIDTH]
+            square -= np.matmul(rows, rows.transpose(0, 2, 1))
+        return square
+
+    return sparse_inverse(blocks, neighbours, left, floor, backend)
 
 
 class Preconditioner:
     """R -> M^-1 R (n, c), in float64 with F in float32."""
 
-    def __init__(
-        self,
-        low_rank: LowRank,
-        diagonal: Float,
-        ridge: float | Float,
-        backend: CpuBackend,
-        progress: Progress,
-    ) -> None:
-        self._factor, self._backend = low_rank, backend
-        self.rank, self.n = low_rank.rank, len(diagonal)
-        left = max(float(low_rank.residual.mean()), _FLOOR * float(np.abs(diagonal).mean()))
-        #: D^-1 (n, 1)
-        self._inverse = np.broadcast_to(1.0 / (left + np.reshape(ridge, (-1, 1))), (self.n, 1))
-        self._lower = self._core(progress)
+    def __init__(self, low_rank: LowRank, inverse: SparseInverse, backend: CpuBackend) -> None:
+        self._factor, self._inverse, self._backend = low_rank, inverse, backend
+        self.rank, self.n = low_rank.rank, len(low_rank.residual)
+        square = low_rank.rows(low_rank.pivots)[:, : self.rank]
+        self._lower = np.tril(square.astype(np.float64))
 
     @property
     def nbytes(self) -> int:
-        return self._factor.tiles.nbytes + self._lower.nbytes
+        return self._factor.tiles.nbytes + self._lower.nbytes + self._inverse.nbytes
 
     def __call__(self, residual: Float) -> Float:
-        scaled = residual * self._inverse
         if self.rank == 0:
-            return scaled
-        c = residual.shape[1]
-        inner = self._times_transposed(scaled)
-        solved = scipy.linalg.cho_solve((self._lower, True), inner[: self.rank], check_finite=False)
-        return scaled - self._times(solved, c) * self._inverse
+            return self._inverse.inverse_product(residual, self._backend)
+        inner = residual[self._factor.pivots]
+        blas.solve_left_lower(self._lower, inner)
+        solved = self._inverse.inverse_product(residual - self._times(inner), self._backend)
+        inner -= self._times_transposed(solved)
+        blas.solve_left_lower(self._lower, inner, transposed=True)
+        solved[self._factor.pivots] = inner
+        return solved
 
     @property
     def log_det(self) -> float:
-        """log det M = log det D + log det (I + F^T D^-1 F)."""
-        return 2.0 * float(np.log(np.diagonal(self._lower)).sum()) - float(np.log(self._inverse).sum())
+        """log det M = 2 log det L - 2 log det G."""
+        return 2.0 * float(np.log(np.diagonal(self._lower)).sum() - self._inverse.log_det)
 
     def inverse_diagonal(self) -> Float:
-        """diag(M^-1) (n,): n r^2 flops."""
-        tiles, rank = self._factor.tiles, self.rank
-        lower, sums = np.ascontiguousarray(self._lower), np.zeros((len(tiles), WIDTH))
+        """diag(M^-1) (n,), sums of squares of the columns of [L^-1, 0; -G F_o L^-1, G]: 2 n r^2 flops."""
+        diagonal = self._inverse.column_squares()
+        if not self.rank:
+            return diagonal
+        unit = np.eye(self.rank)
+        blas.solve_left_lower(self._lower, unit)
+        chunks = len(self._factor.tiles)
+        sums = np.zeros((chunks, self.rank))
 
         def add(q: int) -> None:
-            solved = tiles[q, :rank].astype(np.float64)
-            blas.solve_left_lower(lower, solved)
-            sums[q] = np.einsum("rw,rw->w", solved, solved)
+            stop = min(self.n, (q + 1) * WIDTH)
+            rows = np.zeros((stop - q * WIDTH, self.rank))
+            for i, line in enumerate(rows):
+                index, values = self._inverse.row(q * WIDTH + i)
+                line += values @ self._factor.rows(index)[:, : self.rank]
+            product = np.empty_like(rows)
+            blas.gemm(1.0, rows, unit, 0.0, product)
+            sums[q] = np.square(product).sum(axis=0)
 
-        if rank:
-            self._backend.run(add, range(len(tiles)), float(self.n) * rank * rank)
-        inverse: Float = self._inverse[:, 0]
-        return inverse - np.square(inverse) * sums.reshape(-1)[: self.n]
+        self._backend.run(add, range(chunks), 2.0 * self.n * self.rank**2)
+        diagonal[self._factor.pivots] = np.square(unit).sum(axis=0) + sums.sum(axis=0)
+        return diagonal
 
     def sample(self, random: np.random.Generator, count: int) -> Float:
-        """Normal vectors of covariance M, (n, count): F g + D^(1/2) h of standard ones."""
+        """Normal vectors of covariance M, (n, count): F g + G^+ h of standard ones."""
         inner = random.standard_normal((self.rank, count))
-        values = random.standard_normal((self.n, count)) / np.sqrt(self._inverse)
-        return values + self._times(inner, count) if self.rank else values
-
-    def _core(self, progress: Progress) -> Float:
-        """The Cholesky factor of I + F^T D^-1 F (r, r)."""
-        rank, tiles = self.rank, self._factor.tiles
-        core = np.zeros((rank, rank))
-        inverse = np.zeros((len(tiles), 1, WIDTH))
-        inverse.reshape(-1)[: self.n] = self._inverse[:, 0]
-
-        with progress.phase("precondition", float(self.n) * rank * rank, "flop") as advance:
-
-            def form(start: int) -> None:
-                stop = min(start + _STRIP, rank)
-                for q, tile in enumerate(tiles):
-                    rows = tile[start:stop] * inverse[q]
-                    blas.gemm(
-                        1.0,
-                        rows,
-                        tile[:stop].astype(np.float64),
-                        1.0,
-                        core[start:stop, :stop],
-                        transpose_b=True,
-                    )
-                advance(2.0 * self.n * (stop - start) * stop)
-
-            starts = range(0, rank, _STRIP)
-            self._backend.run(form, starts[::-1], 2.0 * self.n * rank * rank)
-        core[np.diag_indices(rank)] += 1.0
-        return scipy.linalg.cholesky(core, lower=True, overwrite_a=True, check_finite=False)
+        values = self._inverse.solve(random.standard_normal((self.n, count)))
+        if self.rank:
+            values += self._times(inner)
+            values[self._factor.pivots] = self._lower @ inner
+        return values
 
     def _spans(self) -> list[Span]:
         chunks = len(self._factor.tiles)
@@ -122,37 +140,39 @@ class Preconditioner:
         return [(a, min(a + step, chunks)) for a in range(0, chunks, step)]
 
     def _times_transposed(self, vectors: Float) -> Float:
-        """F^T V (rows, c)."""
+        """F^T V (rank, c)."""
         tiles, c = self._factor.tiles, vectors.shape[1]
-        columns = as_columns(vectors, len(tiles), np.float64)
+        rows = as_rows(vectors, len(tiles) * WIDTH, np.float64)
         spans = self._spans()
-        groups, group = groups_of(c, np.float64)
-        parts = np.zeros((len(spans), groups, tiles.shape[1], group))
+        parts = np.zeros((len(spans), tiles.shape[1], *groups_of(c, np.float64), WIDTH))
 
         def multiply(index: int) -> None:
             first, last = spans[index]
-            _multiply(
-                tiles[first:last], parts[index], columns[first:last], parts[index], columns[first:last], ROWS
-            )
+            part = rows[:, first * WIDTH : last * WIDTH]
+            _multiply(tiles[first:last], part, parts[index], part, parts[index], COLUMNS)
 
         self._backend.run(multiply, range(len(spans)), 2.0 * self.n * self.rank * c)
-        return from_rows(parts.sum(axis=0), tiles.shape[1], c)
+        return from_columns(parts.sum(axis=0), self.rank, c)
 
-    def _times(self, vectors: Float, c: int) -> Float:
-        """F V (n, c) for V (r, c)."""
-        tiles = self._factor.tiles
-        rows = as_rows(vectors, tiles.shape[1], np.float64)
-        sums = np.zeros((len(tiles), *groups_of(c, np.float64), WIDTH))
+    def _times(self, vectors: Float) -> Float:
+        """F V (n, c) for V (rank, c)."""
+        tiles, c = self._factor.tiles, vectors.shape[1]
+        columns = as_columns(vectors, tiles.shape[1], np.float64)
+        groups, group = groups_of(c, np.float64)
+        sums = np.zeros((groups, len(tiles) * WIDTH, group))
 
         def multiply(span: Span) -> None:
             first, last = span
-            _multiply(tiles[first:last], rows, sums[first:last], rows, sums[first:last], COLUMNS)
+            part = sums[:, first * WIDTH : last * WIDTH]
+            _multiply(tiles[first:last], part, columns, part, columns, ROWS)
 
         self._backend.run(multiply, self._spans(), 2.0 * self.n * self.rank * c)
-        return from_columns(sums, self.n, c)
+        return from_rows(sums, self.n, c)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _multiply(tiles: Any, rows: Any, columns: Any, by_row: Any, by_column: Any, sides: int) -> None:
     for q in range(len(tiles)):
-        add_products(tiles[q], rows, columns[q], by_row, by_column[q], sides, 1.0)
+        a, b = q * WIDTH, (q + 1) * WIDTH
+        for t in range(tiles.shape[1]):
+            add_products(tiles[q, t], rows[:, a:b], columns[t], by_row[:, a:b], by_column[t], sides, 1.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -10,7 +12,7 @@ from numpy.typing import NDArray
 
 from kernelfit.cpu.jit import njit
 from kernelfit.cpu.pool import CpuBackend
-from kernelfit.cpu.tile_products import COLUMNS, ROWS, WIDTH, add_products
+from kernelfit.cpu.tile_products import COLUMNS, LINES, ROWS, WIDTH, add_products
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.protocol import GramSource
 from kernelfit.iterative.tiled_gram import TiledGram, Vectors
@@ -25,7 +27,13 @@ class StoredGram(TiledGram):
 
     def __init__(self, n: int) -> None:
         super().__init__(n)
-        self.lines = [np.zeros((i + 1, self.height(i), WIDTH), np.float32) for i in range(self.chunks)]
+        shapes = [(i + 1, self.height(i), WIDTH) for i in range(self.chunks)]
+        self._starts = np.cumsum([0, *(math.prod(shape) for shape in shapes)])
+        self._space = np.zeros(self._starts[-1], np.float32)
+        self.lines = [
+            self._space[a:b].reshape(shape)
+            for (a, b), shape in zip(pairwise(self._starts), shapes, strict=True)
+        ]
 
     @classmethod
     def of(
@@ -52,7 +60,7 @@ class StoredGram(TiledGram):
 
     @property
     def nbytes(self) -> int:
-        return sum(line.nbytes for line in self.lines)
+        return self._space.nbytes
 
     def multiply_line(self, i: int, vectors: Vectors, by_column: Float, backend: CpuBackend) -> None:
         a, line = i * WIDTH, self.lines[i]
@@ -76,6 +84,14 @@ class StoredGram(TiledGram):
 
         backend.run(gather, range(self.chunks), float(block.size))
         return block
+
+    def line(self, i: int, backend: CpuBackend) -> Iterator[NDArray[np.float32]]:
+        return iter(self.lines[i])
+
+    def blocks(self, index: NDArray[np.int64], backend: CpuBackend) -> NDArray[np.float32]:
+        blocks = np.empty((*index.shape, index.shape[1]), np.float32)
+        _gather(self._space, self._starts, index, self.n, blocks)
+        return blocks
 
     def _put(self, tile: Float, start: int, first: int) -> None:
         """Rows from `start` on, within one line, of the columns from `first` on."""
@@ -108,3 +124,15 @@ def _multiply_line(line: Any, rows: Any, columns: Any, by_row: Any, by_column: A
     for q in range(last):
         add_products(line[q], rows, columns[q], by_row, by_column[q], ROWS | COLUMNS, like)
     add_products(line[last], rows, columns[last], by_row, by_column[last], ROWS, like)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _gather(space: Any, starts: Any, index: Any, n: int, blocks: Any) -> None:
+    for b in range(len(index)):
+        for i in range(index.shape[1]):
+            for j in range(i + 1):
+                row, column = max(index[b, i], index[b, j]), min(index[b, i], index[b, j])
+                line, within = row // WIDTH, row % WIDTH
+                height = min(WIDTH, (n - line * WIDTH + LINES - 1) // LINES * LINES)
+                place = starts[line] + (column // WIDTH * height + within) * WIDTH + column % WIDTH
+                blocks[b, i, j] = blocks[b, j, i] = space[place]

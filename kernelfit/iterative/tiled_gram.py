@@ -9,6 +9,7 @@ threads. 2 n^2 c flops for c vectors.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -57,6 +58,14 @@ class TiledGram(ABC):
     @abstractmethod
     def columns(self, index: NDArray[np.int64], backend: CpuBackend) -> NDArray[np.float32]:
         """Columns of K as (chunks, b, WIDTH), zeros beyond n, for ascending indices (b,)."""
+
+    @abstractmethod
+    def line(self, i: int, backend: CpuBackend) -> Iterator[NDArray[Any]]:
+        """The tiles of line i, each until the next one is asked for."""
+
+    @abstractmethod
+    def blocks(self, index: NDArray[np.int64], backend: CpuBackend) -> Array:
+        """K[index[b], index[b]] (b, s, s) for index (b, s)."""
 
     @abstractmethod
     def multiply_line(self, i: int, vectors: Vectors, by_column: Float, backend: CpuBackend) -> None:

@@ -1,7 +1,7 @@
 """How long conjugate gradients will take on this machine, from the same work on a few thousand rows.
 
-A product goes as the tiles of K, the preconditioner as n r to apply and as n r^2 to set up, vectors as n, a true
-residual as n^2. How many iterations there will be depends on K and the targets: nothing here knows it.
+A product goes as the tiles of K, the preconditioner as n r to apply and as n r^2, n^2 and n r to set up, vectors as n,
+a true residual as n^2. How many iterations there will be depends on K and the targets: nothing here knows it.
 """
 
 from __future__ import annotations
@@ -9,21 +9,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from kernelfit.cpu.pool import CpuBackend
-from kernelfit.cpu.tile_products import LINES, WIDTH
+from kernelfit.cpu.tile_products import WIDTH
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.points import Points
 from kernelfit.gram.source import KernelGram
 from kernelfit.iterative.block_cg import Operators, State, step
-from kernelfit.iterative.columns import kernel_columns
 from kernelfit.iterative.formed_gram import formed_gram
-from kernelfit.iterative.pivoted_cholesky import LowRank
-from kernelfit.iterative.preconditioner import Preconditioner
+from kernelfit.iterative.kernel_entries import KernelEntries
+from kernelfit.iterative.nearest import nearest_before
+from kernelfit.iterative.pivoted_cholesky import LowRank, pivoted_cholesky
+from kernelfit.iterative.preconditioner import NEIGHBOURS, Preconditioner, residual_inverse
+from kernelfit.iterative.sparse_inverse import SparseInverse
 from kernelfit.iterative.stored_gram import StoredGram
 from kernelfit.iterative.tiled_gram import TiledGram
 from kernelfit.iterative.vectors import chunks_of, type_of_sums
@@ -35,12 +38,10 @@ from kernelfit.typing import Float
 # Rows and rank of the trial: a K that no cache holds, and products at their rate.
 _ORDER, _RANK = 8_192, 1_024
 _REPEATS = 3
+# Columns of K that are drawn for each that is accepted.
+_DRAWN = 1.25
 # Of a feature of the trial's rows, with what products make of them: no more than the memory of the plan.
 _BYTES = 32
-# Columns of K that are formed at a time, and those that are drawn for each that is accepted.
-_COLUMNS, _DRAWN = 256, 1.25
-# n r^2 flops in float32 for F, beside as many in float64 for F^T F.
-_OF_FACTOR = 1.5
 
 
 def timed(plan: Plan, *, exact: bool) -> Plan:
@@ -54,11 +55,12 @@ def timed(plan: Plan, *, exact: bool) -> Plan:
     rows, ranks = plan.n / trial.n, plan.rank / rank
     with CpuBackend(plan.threads) as backend:
         seconds_gram, gram = _taken(lambda: trial.gram(plan.tier, backend))
-        columns = _least(lambda: trial.columns(gram, backend)) / min(trial.n, _COLUMNS)
-        low_rank = trial.low_rank(rank)
-        core, preconditioner = _taken(
-            lambda: Preconditioner(low_rank, np.ones(trial.n), 0.0, backend, Silent())
-        )
+        entries = KernelEntries(trial.kernel, trial.points) if gram is None else gram
+        seconds_columns = _least(lambda: trial.columns(entries, rank, backend))
+        seconds_factor, low_rank = _taken(lambda: trial.low_rank(entries, rank, backend))
+        seconds_nearest = _least(lambda: trial.nearest(entries, backend))
+        seconds_inverse, inverse = _taken(lambda: trial.inverse(entries, low_rank, backend))
+        preconditioner = Preconditioner(low_rank, inverse, backend)
         iteration = (
             _least(lambda: trial.product(gram, backend)) * tiles
             + _least(lambda: preconditioner(trial.vectors)) * rows * ranks
@@ -67,8 +69,10 @@ def timed(plan: Plan, *, exact: bool) -> Plan:
         true_residual, _ = _taken(lambda: trial.true_residual(backend))
     rest = (
         seconds_gram * tiles
-        + columns * _DRAWN * plan.rank * rows
-        + _OF_FACTOR * core * rows * ranks**2
+        + seconds_columns * rows * ranks
+        + max(seconds_factor - seconds_columns, 0.0) * rows * ranks**2
+        + seconds_nearest * tiles
+        + max(seconds_inverse - seconds_nearest, 0.0) * rows * ranks
         + true_residual * rows**2
     )
     return replace(plan, predicted_seconds=rest, seconds_iteration=iteration)
@@ -92,12 +96,13 @@ class _Trial:
             return StoredGram.of(self.source, self.layout, backend, Silent())
         return formed_gram(self.kernel, self.points)
 
-    def columns(self, gram: TiledGram | None, backend: CpuBackend) -> None:
-        index = np.unique(np.linspace(0, self.n - 1, _COLUMNS).astype(np.int64))
-        if gram is None:
-            kernel_columns(self.kernel, self.points, index, backend)
-        else:
-            gram.columns(index, backend)
+    def columns(self, entries: TiledGram | KernelEntries, rank: int, backend: CpuBackend) -> None:
+        """As many as are formed for a rank, those that are not accepted included."""
+        count = min(self.n, round(_DRAWN * rank))
+        for index in np.array_split(
+            np.unique(np.linspace(0, self.n - 1, count).astype(np.int64)), -(-count // 256)
+        ):
+            entries.columns(index, backend)
 
     def product(self, gram: TiledGram | None, backend: CpuBackend) -> None:
         if gram is None:
@@ -105,11 +110,17 @@ class _Trial:
         else:
             gram.product(self.vectors, backend, self.type_of_sums)
 
-    def low_rank(self, rank: int) -> LowRank:
-        shape = (chunks_of(self.n), -(-rank // LINES) * LINES, WIDTH)
-        tiles = np.random.default_rng(1).random(shape, np.float32) / np.float32(rank)
-        tiles[:, rank:] = 0.0
-        return LowRank(tiles, rank, np.ones(self.n))
+    def low_rank(self, entries: TiledGram | KernelEntries, rank: int, backend: CpuBackend) -> LowRank:
+        columns = partial(entries.columns, backend=backend)
+        return pivoted_cholesky(columns, self.source.diagonal(), 0.0, rank, 0, backend, Silent())
+
+    def nearest(self, entries: TiledGram | KernelEntries, backend: CpuBackend) -> None:
+        nearest_before(entries.line, np.ones(self.n), NEIGHBOURS, backend)
+
+    def inverse(
+        self, entries: TiledGram | KernelEntries, low_rank: LowRank, backend: CpuBackend
+    ) -> SparseInverse:
+        return residual_inverse(entries, low_rank, self.source.diagonal(), backend)
 
     def step(self) -> None:
         """One iteration with products that take no time."""

@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any, NoReturn
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kernelfit.cpu.memory import free_disk
 from kernelfit.cpu.pool import CpuBackend
@@ -23,15 +22,15 @@ from kernelfit.gram.points import Points
 from kernelfit.gram.protocol import GramSource
 from kernelfit.iterative.block_cg import Operators, State, solve
 from kernelfit.iterative.checkpoint import of_data, to_data
-from kernelfit.iterative.columns import kernel_columns
 from kernelfit.iterative.convergence import Convergence
 from kernelfit.iterative.formed_gram import formed_gram
 from kernelfit.iterative.inverse_diagonal import PROBES, InverseDiagonal, estimate_inverse_diagonal
+from kernelfit.iterative.kernel_entries import KernelEntries
 from kernelfit.iterative.log_determinant import LogDeterminant, estimate_log_determinant
 from kernelfit.iterative.outcome import Outcome
 from kernelfit.iterative.pivoted_cholesky import pivoted_cholesky
 from kernelfit.iterative.plan import columns_within, crossover, plan_either, plan_iterations
-from kernelfit.iterative.preconditioner import Preconditioner
+from kernelfit.iterative.preconditioner import Preconditioner, residual_inverse
 from kernelfit.iterative.stopping import Goal
 from kernelfit.iterative.stored_gram import StoredGram
 from kernelfit.iterative.tiled_gram import TiledGram
@@ -95,10 +94,18 @@ class IterativeSystem:
         self._after(0)
         with self._timed("factor"):
             diagonal = problem.source.diagonal()
+            entries = self._entries
             low_rank = pivoted_cholesky(
-                self._columns, diagonal, self.plan.rank, problem.method.seed, backend, progress
+                partial(entries.columns, backend=backend),
+                diagonal,
+                self._ridge,
+                self.plan.rank,
+                problem.method.seed,
+                backend,
+                progress,
             )
-            self._preconditioner = Preconditioner(low_rank, diagonal, self._ridge, backend, progress)
+            inverse = residual_inverse(entries, low_rank, diagonal, backend)
+            self._preconditioner = Preconditioner(low_rank, inverse, backend)
 
     def solve(self, targets: Float, progress: Progress) -> Solved:
         goal = Goal.of(self.problem.method.tolerance)
@@ -239,13 +246,14 @@ class IterativeSystem:
         ridges = self.problem.ridges
         return ridges if np.ndim(ridges) == 0 else np.min(ridges, axis=1)
 
-    def _columns(self, index: NDArray[np.int64]) -> NDArray[np.float32]:
+    @property
+    def _entries(self) -> TiledGram | KernelEntries:
         if self._gram is not None:
-            return self._gram.columns(index, self.backend)
+            return self._gram
         kernel, points = self.problem.kernel, self.problem.points
         assert kernel is not None
         assert points is not None
-        return kernel_columns(kernel, points, index, self.backend)
+        return KernelEntries(kernel, points)
 
     def _dtype(self, columns: int) -> Any:
         """Of sums over a tile: float64 where memory sets the pace anyhow."""
@@ -267,7 +275,12 @@ class IterativeSystem:
         n, ridge = self.problem.n, self.problem.min_ridge
         if self.plan.tier == "generated":
             rows = np.unique(np.linspace(0, n - 1, _SUMMED).astype(np.int64))
-            return float(np.abs(self._columns(rows)).sum(axis=(0, 2), dtype=np.float64).max()) + ridge
+            return (
+                float(
+                    np.abs(self._entries.columns(rows, self.backend)).sum(axis=(0, 2), dtype=np.float64).max()
+                )
+                + ridge
+            )
         return float(np.abs(self._multiplied(np.ones((n, 1)), np.float64)).max()) + ridge
 
     def _convergence(
@@ -279,16 +292,16 @@ class IterativeSystem:
             outcome,
             targets,
             targets - outcome.product.values - self.problem.ridges * outcome.solution,
-            preconditioner="randomly pivoted Cholesky",
+            preconditioner="randomly pivoted Cholesky and neighbours",
             rank=preconditioner.rank,
-            entries=self._entries,
+            entries=self._where,
             seconds={"gram": self.seconds["gram"], "precondition": self.seconds["factor"], **spent},
             bytes_gram=0 if gram is None else gram.nbytes,
             bytes_preconditioner=preconditioner.nbytes,
         )
 
     @property
-    def _entries(self) -> str:
+    def _where(self) -> str:
         if self._gram is None:
             return "formed anew in float64"
         return self._gram.entries if self._rounds else "float64 in memory"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
+import scipy.linalg
 
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.source import ArrayGram
 from kernelfit.iterative.pivoted_cholesky import LowRank, pivoted_cholesky
-from kernelfit.iterative.preconditioner import Preconditioner
+from kernelfit.iterative.preconditioner import Preconditioner, residual_inverse
 from kernelfit.iterative.stored_gram import StoredGram
 from kernelfit.progress import Silent
 from kernelfit.typing import Float
@@ -17,17 +20,24 @@ from kernelfit.typing import Float
 from .conftest import gaussian_matrix
 
 
-def low_rank(gram: Float, rank: int, backend: CpuBackend, seed: int = 0) -> LowRank:
-    n = len(gram)
-    stored = StoredGram.of(ArrayGram(gram), PanelLayout.of_order(n), backend, Silent())
-    return pivoted_cholesky(
-        lambda index: stored.columns(index, backend), np.diagonal(gram).copy(), rank, seed, backend, Silent()
-    )
+def low_rank(gram: Float, rank: int, backend: CpuBackend, ridge: float | Float = 0.0) -> LowRank:
+    stored = stored_of(gram, backend)
+    columns = partial(stored.columns, backend=backend)
+    return pivoted_cholesky(columns, np.diagonal(gram).copy(), ridge, rank, 0, backend, Silent())
+
+
+def stored_of(gram: Float, backend: CpuBackend) -> StoredGram:
+    return StoredGram.of(ArrayGram(gram), PanelLayout.of_order(len(gram)), backend, Silent())
+
+
+def made_of(gram: Float, rank: int, backend: CpuBackend, ridge: float | Float = 0.0) -> Preconditioner:
+    made = low_rank(gram, rank, backend, ridge)
+    inverse = residual_inverse(stored_of(gram, backend), made, np.diagonal(gram), backend)
+    return Preconditioner(made, inverse, backend)
 
 
 def written_out(factor: LowRank, n: int) -> Float:
-    tiles = factor.tiles
-    return tiles.transpose(1, 0, 2).reshape(tiles.shape[1], -1)[: factor.rank, :n].T.astype(float)
+    return factor.rows(np.arange(n))[:, : factor.rank].astype(float)
 
 
 @pytest.mark.parametrize(("n", "rank"), [(9, 9), (600, 40), (1_100, 300)])
@@ -59,16 +69,49 @@ def test_equal_rows_are_taken_once(rng: np.random.Generator, backend: CpuBackend
 
 
 @pytest.mark.parametrize("ridge", [0.0, 0.1, "each"])
-def test_the_inverse_is_woodburys(rng: np.random.Generator, backend: CpuBackend, ridge: float | str) -> None:
+def test_pivots_are_exact_whatever_the_ridge(
+    rng: np.random.Generator, backend: CpuBackend, ridge: float | str
+) -> None:
     n = 700
     gram = gaussian_matrix(rng, n)
-    shift = rng.uniform(0.1, 1.0, n) if ridge == "each" else float(ridge)
-    made = low_rank(gram, 60, backend)
-    precondition = Preconditioner(made, np.diagonal(gram), shift, backend, Silent())
+    shift = rng.uniform(0.1, 1.0, n) if ridge == "each" else np.full(n, float(ridge))
+    made = low_rank(gram, 530, backend, shift)
     F = written_out(made, n)
-    M = F @ F.T + np.diag(np.broadcast_to(made.residual.mean() + shift, n))
-    residual = rng.standard_normal((n, 4))
-    np.testing.assert_allclose(M @ precondition(residual), residual, atol=1e-10)
+    left = gram + np.diag(shift) - F @ F.T
+    np.testing.assert_allclose(left[made.pivots], 0.0, atol=3e-6)
+    np.testing.assert_allclose(np.diagonal(left), made.residual, atol=3e-6)
+    assert not made.residual[made.pivots].any()
+
+
+@pytest.mark.parametrize("rank", [0, 60])
+def test_what_it_says_of_itself(rng: np.random.Generator, backend: CpuBackend, rank: int) -> None:
+    """M from its inverse: symmetric, with the log det, the diagonal and the covariance that are said."""
+    n, ridge = 600, 0.01
+    gram = gaussian_matrix(rng, n)
+    made = made_of(gram, rank, backend, ridge)
+    inverse = made(np.eye(n))
+    np.testing.assert_allclose(inverse, inverse.T, atol=1e-9 * np.abs(inverse).max())
+    assert made.log_det == pytest.approx(-np.linalg.slogdet(inverse)[1], rel=1e-9)
+    np.testing.assert_allclose(made.inverse_diagonal(), np.diagonal(inverse), rtol=1e-6)
+    samples = made.sample(rng, 4_000)
+    whitened = np.linalg.cholesky(inverse).T @ samples
+    assert np.linalg.norm(whitened @ whitened.T / 4_000 - np.eye(n), 2) < 1.0
+    # As many neighbours as rows that are left would make it A itself.
+    sizes = np.linalg.eigvals(inverse @ (gram + ridge * np.eye(n))).real
+    alone = np.linalg.eigvalsh(gram + ridge * np.eye(n))
+    assert sizes.max() / sizes.min() < 0.1 * alone[-1] / alone[0]
+
+
+def test_rows_that_few_neighbours_explain_are_solved_at_once(
+    rng: np.random.Generator, backend: CpuBackend
+) -> None:
+    """Clusters of 20 rows that have nothing in common with one another: S^-1 has the pattern of G."""
+    clusters = [gaussian_matrix(rng, 20, gamma=0.05) + 1e-3 * np.eye(20) for _ in range(30)]
+    gram = scipy.linalg.block_diag(*clusters)
+    order = rng.permutation(600)
+    gram = gram[np.ix_(order, order)]
+    vectors = rng.standard_normal((600, 3))
+    np.testing.assert_allclose(gram @ made_of(gram, 25, backend)(vectors), vectors, atol=0.02)
 
 
 def test_threads_do_not_change_it(rng: np.random.Generator) -> None:
@@ -76,8 +119,5 @@ def test_threads_do_not_change_it(rng: np.random.Generator) -> None:
     results = []
     for threads in (1, 2):
         with CpuBackend(threads) as backend:
-            made = low_rank(gram, 50, backend)
-            results.append(
-                Preconditioner(made, np.diagonal(gram), 0.0, backend, Silent())(residual).tobytes()
-            )
+            results.append(made_of(gram, 50, backend)(residual).tobytes())
     assert results[0] == results[1]

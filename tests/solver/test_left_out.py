@@ -15,6 +15,7 @@ from kernelfit.iterative import inverse_diagonal, log_determinant
 from kernelfit.iterative.inverse_diagonal import InverseDiagonal
 from kernelfit.iterative.pivoted_cholesky import LowRank
 from kernelfit.iterative.preconditioner import Preconditioner
+from kernelfit.iterative.sparse_inverse import SparseInverse
 from kernelfit.metrics import compare, error_rate, spread
 from kernelfit.progress import Silent
 from kernelfit.solver import iterative_system, left_out
@@ -269,8 +270,9 @@ def test_as_many_steps_as_rows_settle_nothing_by_themselves(rng: np.random.Gener
     basis, sizes = np.linalg.qr(rng.standard_normal((60, 60)))[0], np.logspace(-11, 0, 60)
     gram = (basis * sizes) @ basis.T
     with CpuBackend(1) as backend:
-        none = LowRank(np.zeros((1, 0, 512), np.float32), 0, np.ones(60))
-        identity = Preconditioner(none, np.ones(60), 0.0, backend, Silent())
+        none = LowRank(np.zeros((1, 0, 512, 512), np.float32), np.zeros(0, np.int64), np.ones(60))
+        alone = SparseInverse(np.zeros((60, 0), np.int32), np.ones((60, 1)), np.ones(60, bool))
+        identity = Preconditioner(none, alone, backend)
         estimate = log_determinant.estimate_log_determinant(lambda vectors: gram @ vectors, identity, 8)
     assert estimate.settled
     assert estimate.steps > 60
