@@ -82,7 +82,7 @@ device_option = click.option(
     show_default=True,
     metavar="auto|cpu|cuda[:i]",
     shell_complete=completion.words("auto", "cpu", "cuda"),
-    help="Where to compute; cuda:0,cuda:1 for both.",
+    help="Where to compute; cuda:0,cuda:1 for both. With --engine dask cuda is each worker's own.",
 )
 device_memory_option = click.option(
     "--device-memory",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ from kernelfit.cluster.deal import Deal
 from kernelfit.cluster.tiles import BlockRow
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.gram.protocol import GramSource
+from kernelfit.linalg.product import Product
 from kernelfit.typing import Float
 
 
@@ -78,6 +79,11 @@ class Arithmetic(Protocol):
 
     def transposed_sum(self, rows: Sequence[int], j: int, blocks: Mapping[int, NDArray[Any]]) -> NDArray[Any]:
         """sum_i L[i, j]^T y_i over own rows i > j, of which there is one at least."""
+        ...
+
+    def product(self, vectors: Float, panels: Iterable[int], with_norm: bool) -> Product | None:
+        """What these panels of K, formed anew in float64, give of K V (`kernelfit.linalg.product`); None where that is
+        better left to whoever asks, as it wants nothing that lies here."""
         ...
 
     def sync(self) -> None:

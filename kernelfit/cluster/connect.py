@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kernelfit.arguments import shown
-from kernelfit.cluster.tasks import WorkerState, rate_of_worker, state_of_worker
+from kernelfit.cluster.gpu import Gpu
+from kernelfit.cluster.tasks import WorkerState, gpu_of_worker, rate_of_worker, state_of_worker
 from kernelfit.cpu.memory import INTERPRETER
 from kernelfit.errors import ClusterError, InputError, PlanError
 from kernelfit.typing import EngineName
@@ -53,12 +56,12 @@ class Engine:
     def is_cluster(self) -> bool:
         return self.name == "dask"
 
-    def require_host(self, device: Any) -> None:
-        """Raise `InputError` for a device beside a cluster, whose workers compute on their CPUs."""
-        if self.is_cluster and device not in ("auto", "cpu"):
+    def require_device(self, device: Any) -> None:
+        """Raise `InputError` for a device beside a cluster, each of whose workers has its own."""
+        if self.is_cluster and device not in ("auto", "cpu", "cuda"):
             raise InputError(
-                f"device: got {shown(device)} beside engine='dask', whose workers compute on their CPUs, expected auto "
-                "or cpu; take engine='process' for the GPUs of this machine"
+                f"device: got {shown(device)} beside engine='dask', expected auto, cpu or cuda, the GPU that each "
+                "worker sees first; take engine='process' for several GPUs of this machine"
             )
 
     def require_factor(self, solver: str) -> None:
@@ -79,9 +82,18 @@ class Cluster:
         beside = Counter(state.host for state in states.values())
         return {address: state.one_of(beside[state.host]) for address, state in states.items()}
 
-    def rates(self) -> dict[str, float]:
-        """flop/s of the workers there are now, by address."""
-        return dict(self.client.run(rate_of_worker, on_error="ignore"))
+    def gpus(self) -> dict[str, Gpu | str]:
+        """The GPU of each worker there is now, or why it has none; those that share one have equal parts of it."""
+        found: dict[str, Gpu | str] = self.client.run(gpu_of_worker, on_error="ignore")
+        beside = Counter(gpu.identity for gpu in found.values() if isinstance(gpu, Gpu))
+        return {
+            address: gpu if isinstance(gpu, str) else gpu.one_of(beside[gpu.identity])
+            for address, gpu in found.items()
+        }
+
+    def rates(self, dtype: np.dtype[Any], on_gpus: Collection[str]) -> dict[str, float]:
+        """flop/s of the workers there are now, by address, with such numbers; of some on their GPUs."""
+        return dict(self.client.run(rate_of_worker, dtype, set(on_gpus), on_error="ignore"))
 
     def close(self) -> None:
         """Close what was opened here; never raises."""
@@ -93,11 +105,19 @@ class Cluster:
         self._opened = ()
 
 
-def connect(engine: Engine, threads: int, memory: int, folder: Path, note: Callable[[str], None]) -> Cluster:
+def connect(
+    engine: Engine,
+    threads: int,
+    memory: int,
+    folder: Path,
+    note: Callable[[str], None],
+    *,
+    on_gpus: bool = False,
+) -> Cluster:
     """A cluster whose workers have our version, before anything is sent to them.
 
-    One that is started here has `threads` workers of one thread, which share `memory` bytes; their files go to
-    `folder`. Raises `ClusterError`, `PlanError`.
+    One that is started here has `threads` workers of one thread, or with `on_gpus` one for each GPU by dask-cuda, which
+    share the threads and `memory` bytes; their files go to `folder`. Raises `ClusterError`, `PlanError`.
     """
     try:
         import distributed  # noqa: F401
@@ -106,7 +126,8 @@ def connect(engine: Engine, threads: int, memory: int, folder: Path, note: Calla
             "engine: got dask, which needs the package distributed; install kernelfit[dask]"
         ) from None
     if engine.scheduler is None:
-        cluster = _local(threads, memory, folder, note)
+        start = _local_with_gpus if on_gpus else _local
+        cluster = start(threads, memory, folder, note)
     elif isinstance(engine.scheduler, (str, Path)):
         cluster = _remote(str(engine.scheduler))
     else:
@@ -140,6 +161,37 @@ def _local(threads: int, memory: int, folder: Path, note: Callable[[str], None])
     client = Client(local, set_as_default=False)
     note(f"engine dask: {threads} workers on this machine, dashboard at {client.dashboard_link}")
     return Cluster(client, (client, local), f"{threads} workers on this machine")
+
+
+def _local_with_gpus(threads: int, memory: int, folder: Path, note: Callable[[str], None]) -> Cluster:
+    """One worker for each GPU, which it sees first by CUDA_VISIBLE_DEVICES."""
+    from distributed import Client
+
+    try:
+        from dask_cuda import LocalCUDACluster
+        from dask_cuda.utils import get_n_gpus
+
+        count = get_n_gpus()
+        local = LocalCUDACluster(
+            threads_per_worker=max(1, threads // count),
+            dashboard_address=":0",
+            memory_limit=int(memory / count / _OF_LIMIT),
+            local_directory=str(folder),
+            silence_logs=logging.CRITICAL,
+        )
+    except ImportError as error:
+        raise ClusterError(
+            f"device: got cuda for workers that are started here, which needs the package dask-cuda ({error}); install "
+            "it, or name a scheduler whose workers have GPUs"
+        ) from None
+    except Exception as error:  # NVML's and CUDA's errors of a machine without a GPU have no common base
+        raise ClusterError(
+            f"device: got cuda for workers that are started here, but dask-cuda does not start them ({error}); check "
+            "nvidia-smi, or name a scheduler whose workers have GPUs"
+        ) from None
+    client = Client(local, set_as_default=False)
+    note(f"engine dask: {count} workers with a GPU on this machine, dashboard at {client.dashboard_link}")
+    return Cluster(client, (client, local), f"{count} workers on this machine")
 
 
 def _remote(scheduler: str) -> Cluster:

@@ -19,8 +19,10 @@ from typing import Any, TypeVar
 
 from kernelfit.cluster import tasks
 from kernelfit.cluster.connect import Cluster
+from kernelfit.cluster.gpu import Gpu
+from kernelfit.cluster.placement import Placement, slab_bytes
 from kernelfit.cluster.sent_gram import ShareLost, blocks_of
-from kernelfit.cluster.tasks import Setup
+from kernelfit.cluster.tasks import Setup, WorkerState
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import ClusterError, KernelfitError
 from kernelfit.progress import Notes
@@ -48,7 +50,8 @@ class Crew:
     ----------
     source : the source of K, or what else every task of any worker is given
     addresses : the worker of each share
-    setup : how shares are opened; `on_disk` tells for each whether its blocks are read from a file
+    setup : how shares are opened; `on_disk` tells for each whether its blocks are read from a file, `gpu` what it takes
+        of its worker's GPU
     run : what tells the shares of this factor from others on the same workers
     """
 
@@ -57,14 +60,14 @@ class Crew:
         cluster: Cluster,
         source: Any,
         setup: Setup,
-        addresses: Sequence[str],
-        on_disk: Sequence[bool],
+        placement: Placement,
         notes: Notes,
         backend: CpuBackend,
     ) -> None:
         self.cluster, self.setup, self._source, self._notes = cluster, setup, source, notes
         self._backend = backend
-        self.addresses, self.on_disk = list(addresses), list(on_disk)
+        self.addresses, self.on_disk = list(placement.addresses), list(placement.on_disk)
+        self.gpu = list(placement.gpu)
         self.run = uuid.uuid4().hex[:8]
         #: shares that were opened again, whose steps are to be taken again
         self.reopened: set[int] = set()
@@ -302,21 +305,32 @@ class Crew:
         alive = self._awaited(max(1, len(set(self.addresses))))
         lost = [p for p, address in enumerate(self.addresses) if address not in alive]
         states = self.cluster.workers()
+        gpus = self.cluster.gpus() if lost and any(self.gpu) else {}
         for p in lost:
             before = self.addresses[p]
             held = {address: self.addresses.count(address) for address in alive}
             self.addresses[p] = min(alive, key=lambda address: (held[address], address))
-            needed = self.setup.deal.elements(p) * self.setup.dtype.itemsize
-            state = states.get(self.addresses[p])
-            self.on_disk[p] = self.on_disk[p] or (state is not None and needed > state.memory)
+            where = self._moved(p, states.get(self.addresses[p]), gpus.get(self.addresses[p]))
             again = "read from the run's folder" if self.setup.finished else "computed again"
             self._notes.add(
-                f"worker {before} was lost; its share of L is {again} on {self.addresses[p]}"
-                + (", from its disk" if self.on_disk[p] else "")
+                f"worker {before} was lost; its share of L is {again} on {self.addresses[p]}{where}"
             )
         # A worker may have been started anew at the same address, and the source may have gone with a worker.
         self._open(lost if lost and self._opened else range(self.setup.deal.shares))
         self._opened = True
+
+    def _moved(self, p: int, state: WorkerState | None, gpu: Gpu | str | None) -> str:
+        """Where share p lies on the worker that it was given to, and in words what of that is new."""
+        setup, size, words = self.setup, self.setup.dtype.itemsize, ""
+        needed = setup.deal.elements(p) * size
+        if self.gpu[p]:
+            free = gpu.free if isinstance(gpu, Gpu) else 0
+            whole = slab_bytes(setup.deal, p, size, setup.beside)
+            self.gpu[p] = min(free, whole) if free >= setup.beside else 0
+            words = "" if self.gpu[p] else ", on its CPU, as it has no GPU with room for it"
+            needed -= max(0, self.gpu[p] - setup.beside)
+        self.on_disk[p] = self.on_disk[p] or (state is not None and needed > state.memory)
+        return words + (", from its disk" if self.on_disk[p] else "")
 
     def _awaited(self, count: int) -> list[str]:
         """The workers there are; waits a little for as many as there were, and for the first."""
@@ -336,7 +350,7 @@ class Crew:
     def _open(self, shares: Iterable[int]) -> None:
         futures = []
         for p in shares:
-            setup = replace(self.setup, on_disk=self.on_disk[p])
+            setup = replace(self.setup, on_disk=self.on_disk[p], gpu=self.gpu[p])
             futures.append(self.on_share(tasks.open_share, p, setup, self.source, priority=10))
             self.reopened.add(p)
         self.results(futures)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,8 @@ from kernelfit.cluster.tiles import BlockRow, Tiles
 from kernelfit.cpu import blas
 from kernelfit.gram.layout import DIAGONAL_STRIP, MAX_STRIP
 from kernelfit.linalg.cholesky import factor_diagonal
-from kernelfit.typing import Span
+from kernelfit.linalg.product import Product
+from kernelfit.typing import Float, Span
 
 
 class HostArithmetic:
@@ -122,6 +123,9 @@ class HostArithmetic:
         for i in rows:
             total += parts[i]
         return total
+
+    def product(self, vectors: Float, panels: Iterable[int], with_norm: bool) -> Product | None:
+        return None
 
     def sync(self) -> None:
         self._tiles.sync()

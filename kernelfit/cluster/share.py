@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from kernelfit.cluster.arithmetic import Arithmetic, Built
 from kernelfit.cluster.sent_gram import ShareLost
 from kernelfit.cluster.tiles import BlockRow
+from kernelfit.linalg.product import Product
 from kernelfit.typing import Float, Span
 
 
@@ -216,6 +217,11 @@ class Share:
             return np.sum(
                 [np.einsum("ij,ij->j", b.astype(np.float64), b, dtype=np.float64) for b in blocks], axis=0
             )
+
+    def product(self, vectors: Float, panels: Iterable[int], with_norm: bool) -> Product | None:
+        """What these panels of K give of K V, where the share computes that itself."""
+        with self._lock, self.backend:
+            return self.arithmetic.product(vectors, panels, with_norm)
 
     def end(self, solve: str) -> None:
         """Forget the right-hand sides of a solve."""

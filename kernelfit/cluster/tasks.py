@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import tempfile
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernelfit.cluster.arithmetic import Part
+from kernelfit.cluster import gpu
+from kernelfit.cluster.arithmetic import Arithmetic, Part
 from kernelfit.cluster.deal import Deal
+from kernelfit.cluster.device_arithmetic import DeviceArithmetic
+from kernelfit.cluster.gpu import Gpu
 from kernelfit.cluster.host_arithmetic import HostArithmetic
 from kernelfit.cluster.sent_gram import SentGram, ShareLost
 from kernelfit.cluster.share import Report, Share
@@ -50,6 +54,8 @@ class Setup:
     factor : the file of a run that all workers see, with the offsets of its panels; None without a run
     finished : panels that are in it already
     sent : whether K is stored, and its blocks are sent to the workers, which form it from rows otherwise
+    gpu : bytes that are taken of the worker's GPU, 0 where it computes on its CPU; `beside` of them hold no rows of L
+    compute, columns : how products of float32 are formed there, and right-hand sides that are there at a time
     """
 
     deal: Deal
@@ -59,6 +65,10 @@ class Setup:
     factor: tuple[Path, tuple[int, ...]] | None = None
     finished: int = 0
     sent: bool = False
+    gpu: int = 0
+    beside: int = 0
+    compute: str = "float32"
+    columns: int = 1
 
 
 @dataclass(frozen=True)
@@ -91,11 +101,17 @@ def state_of_worker(dask_worker: Any = None) -> WorkerState:
     )
 
 
-def rate_of_worker(dask_worker: Any = None) -> float:
-    """flop/s of float64 products on all threads of a worker, in their own CPU time: what else is at work there, and
-    passes, does not count."""
+def gpu_of_worker() -> Gpu | str:
+    return gpu.look()
+
+
+def rate_of_worker(dtype: np.dtype[Any], on_gpus: Collection[str], dask_worker: Any = None) -> float:
+    """flop/s of products of such numbers: on the GPU of a worker whose address is among `on_gpus`, else on all threads
+    of its CPU, in their own time: what else is at work there, and passes, does not count."""
+    if dask_worker.address in on_gpus:
+        return gpu.measured_rate(dtype)
     threads = dask_worker.state.nthreads
-    a = np.random.default_rng(0).standard_normal((threads, _ORDER, _ORDER))
+    a = np.random.default_rng(0).standard_normal((threads, _ORDER, _ORDER)).astype(dtype)
     products, seconds = np.zeros_like(a), np.full(threads, np.inf)
 
     def multiply(index: int) -> None:
@@ -120,32 +136,50 @@ def open_share(run: str, index: int, setup: Setup, source: GramSource | None) ->
     source = source or SentGram(setup.deal.layout)
     if source.kernel is not None:
         source.kernel.compile()
-    backend = CpuBackend(worker.state.nthreads)
-    part = Part(setup.deal, index, source, setup.shift, backend)
-    share = Share(
-        HostArithmetic(part, _tiles(setup, index, Path(worker.local_directory), run)), setup.finished
-    )
     shares = vars(worker).setdefault(_SHARES, {})
     before = shares.pop((run, index), None)
     if before is not None:
         before.close()
-    shares[run, index] = share
+    part = Part(setup.deal, index, source, setup.shift, CpuBackend(worker.state.nthreads))
+    arithmetic = _arithmetic(setup, part, Path(worker.local_directory), run)
+    try:
+        shares[run, index] = Share(arithmetic, setup.finished)
+    except BaseException:
+        arithmetic.close()
+        raise
     return index
 
 
-def _tiles(setup: Setup, index: int, folder: Path, run: str) -> Tiles:
+def _arithmetic(setup: Setup, part: Part, folder: Path, run: str) -> Arithmetic:
     file = None
     if setup.factor is not None:
         path, offsets = setup.factor
         file = PanelFile(path, setup.deal.layout, setup.dtype, offsets, writable=True)
-    if setup.on_disk:
-        if file is not None:
-            return DiskTiles(setup.deal, file, shared=True)
-        path = Path(tempfile.mkdtemp(dir=folder, prefix="kernelfit-")) / f"share-{index}-{run}.h5"
-        # Only the blocks of this share are written, so that the rest of the file takes no room.
-        own = PanelFile.create(path, setup.deal.layout, setup.dtype, named=False, reserved=False)
-        return DiskTiles(setup.deal, own, shared=False)
-    return RamTiles(setup.deal, setup.dtype, file)
+    device = gpu.open_gpu(setup.gpu, setup.compute) if setup.gpu else None
+    try:
+        if setup.on_disk:
+            tiles: Tiles = _disk_tiles(setup, file, folder, f"share-{part.index}-{run}.h5")
+        elif device is not None:
+            tiles = RamTiles(setup.deal, setup.dtype, file, device.host)
+        else:
+            tiles = RamTiles(setup.deal, setup.dtype, file)
+        if device is None:
+            return HostArithmetic(part, tiles)
+        return DeviceArithmetic(part, device, tiles, setup.columns, file)
+    except BaseException:
+        if device is not None:
+            device.close()
+        raise
+
+
+def _disk_tiles(setup: Setup, file: PanelFile | None, folder: Path, name: str) -> DiskTiles:
+    """In the file of a run, or in one of the share's own, in a new folder."""
+    if file is not None:
+        return DiskTiles(setup.deal, file, shared=True)
+    path = Path(tempfile.mkdtemp(dir=folder, prefix="kernelfit-")) / name
+    # Only the blocks of this share are written, so that the rest of the file takes no room.
+    own = PanelFile.create(path, setup.deal.layout, setup.dtype, named=False, reserved=False)
+    return DiskTiles(setup.deal, own, shared=False)
 
 
 def close_shares(run: str, dask_worker: Any = None) -> None:
@@ -217,9 +251,13 @@ def end(run: str, index: int, solve: str, *after: Any) -> None:
 
 
 def partial_product(
-    source: GramSource, layout: PanelLayout, panels: range, vectors: Float, with_norm: bool
+    source: GramSource, run: str, layout: PanelLayout, panels: range, vectors: Float, with_norm: bool
 ) -> Product:
-    """What these panels of K give of K V, on any worker."""
+    """What these panels of K give of K V, on any worker; on its GPU where it has a share of the run there."""
+    for share in _shares_of(run):
+        product = share.product(vectors, panels, with_norm)
+        if product is not None:
+            return product
     with CpuBackend(_worker().state.nthreads) as backend:
         return symmetric_product(source, layout, vectors, backend, with_norm=with_norm, panels=panels)
 
@@ -240,6 +278,10 @@ def _make_way() -> None:
     from distributed import secede
 
     secede()
+
+
+def _shares_of(run: str) -> list[Share]:
+    return [share for (name, _), share in vars(_worker()).get(_SHARES, {}).items() if name == run]
 
 
 def _share(run: str, index: int) -> Share:

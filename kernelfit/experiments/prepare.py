@@ -322,11 +322,13 @@ def _grams(
     given = bytes_of(solver.memory)
     memory = available_memory() if given is None else given
     engine, precision = Engine.of(solver.engine, solver.scheduler), before_choice(solver.precision)
-    engine.require_host(solver.device)
+    engine.require_device(solver.device)
     engine.require_factor(solver.solver)
     device = None
     if engine.is_cluster:
-        require_supported(precision)
+        require_supported(precision, solver.device)
+        if solver.device == "cuda":
+            note("device cuda: features are summed on the workers' CPUs, the factor is made on their GPUs")
     else:
         device = open_device(solver.device, len(rows), note, bytes_of(solver.device_memory, "device_memory"))
     if device is None and not engine.is_cluster:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,15 @@ import numpy as np
 
 from kernelfit.cluster import solves, tasks
 from kernelfit.cluster.connect import Cluster
-from kernelfit.cluster.costs import Room, parts_of, placed
 from kernelfit.cluster.crew import Crew
-from kernelfit.cluster.deal import Deal
+from kernelfit.cluster.device_costs import columns_of
 from kernelfit.cluster.factor import Factorisation
+from kernelfit.cluster.placement import GpuRequest, Placement, place_shares
 from kernelfit.cluster.share import Report
 from kernelfit.cluster.tasks import Setup
 from kernelfit.cpu.pool import CpuBackend
+from kernelfit.device.gram import gram_row_bytes
+from kernelfit.device.gram import require_supported as require_formula
 from kernelfit.errors import ClusterError, InputError, NotPositiveDefiniteError
 from kernelfit.gram.costs import Costs
 from kernelfit.gram.plan import Plan
@@ -47,15 +49,6 @@ _PARTS = 4
 _PAIRS_HERE = 10**7
 
 
-@dataclass(frozen=True)
-class Placement:
-    """Which rows go where: the deal, and for each share its worker and whether its blocks go to that worker's disk."""
-
-    deal: Deal
-    addresses: tuple[str, ...]
-    on_disk: tuple[bool, ...]
-
-
 class ClusterSystem:
     """A `kernelfit.solver.system.System` on a cluster, which it closes with itself where it was started for it."""
 
@@ -67,15 +60,17 @@ class ClusterSystem:
         placement: Placement,
         backend: CpuBackend,
         notes: Notes,
+        gpus: GpuRequest,
         run: Run | None = None,
     ) -> None:
         self.problem, self.plan, self.backend, self.run = problem, plan, backend, run
-        self.name = f"dask, {placement.deal.shares} workers"
+        on_gpus = sum(map(bool, placement.gpu))
+        self.name = f"dask, {placement.deal.shares} workers" + (f", {on_gpus} on GPUs" if on_gpus else "")
         self.seconds = dict.fromkeys(("gram", "factor"), 0.0)
         self.traffic = dict.fromkeys(("factor_read", "factor_written", "received"), 0)
         self.pivots = Pivots()
         self.bytes_read = 0
-        self._cluster, self._placement, self._notes = cluster, placement, notes
+        self._cluster, self._placement, self._notes, self._gpus = cluster, placement, notes, gpus
         self._inverse_norm: float | None = None
         self._crew: Crew | None = None
         self._factorisation: Factorisation | None = None
@@ -86,9 +81,8 @@ class ClusterSystem:
 
     def factorise(self, progress: Progress, after_panel: Callable[[int], None] | None = None) -> None:
         run, layout = self.run, self.plan.layout
-        dtype = precision_of(self.plan.precision).factor
-        placement = self._placement
-        setup = Setup(placement.deal, dtype, self.problem.shift, sent=self.problem.points is None)
+        placement, dtype = self._placement, precision_of(self.plan.precision).factor
+        setup = self._setup()
         finished = 0
         if run is not None:
             finished = run.finished
@@ -98,8 +92,7 @@ class ClusterSystem:
             self._cluster,
             self.problem.source,
             setup,
-            placement.addresses,
-            placement.on_disk,
+            placement,
             self._notes,
             self.backend,
         )
@@ -147,7 +140,10 @@ class ClusterSystem:
 
         def multiplied() -> list[Product]:
             sent = crew.send(vectors)
-            futures = [crew.anywhere(tasks.partial_product, layout, part, sent, with_norm) for part in panels]
+            futures = [
+                crew.anywhere(tasks.partial_product, crew.run, layout, part, sent, with_norm)
+                for part in panels
+            ]
             with progress.phase(name, flops, "flop") as advance:
                 return crew.results(futures, lambda: advance(flops / parts))
 
@@ -156,7 +152,12 @@ class ClusterSystem:
         if not with_norm:
             return Product(values)
         absolute = [each.absolute for each in products if each.absolute is not None]
-        return Product(values, np.sum([each.sums for each in products], axis=0), np.sum(absolute, axis=0))
+        whole = len(absolute) == len(products)  # a GPU has none where K has negative entries
+        return Product(
+            values,
+            np.sum([each.sums for each in products], axis=0),
+            np.sum(absolute, axis=0) if whole else None,
+        )
 
     def inverse_norm(self) -> float:
         if self._inverse_norm is None:
@@ -189,15 +190,22 @@ class ClusterSystem:
         return np.concatenate(crew.recovered(predicted))
 
     def fall_back(self, notes: Notes) -> ClusterSystem:
+        # Those who hold shares now, as some may have come in place of lost ones.
+        holders = tuple(dict.fromkeys(self._having_factor().addresses))
         self._forget()
         costs = _costs(self.problem, "float64", self.plan.panel_width)
-        seen = self.run is not None
-        plan, placement = _planned(costs, self._cluster, "auto", seen, self._placement)
+        usable = self._gpus.usable(costs, self._cluster, lambda line: None)
+        beside = self._gpus.beside(costs)
+        plan, placement = place_shares(
+            costs, self._cluster, "auto", self.run is not None, usable, beside, holders
+        )
         if (placement.deal, placement.on_disk) != (self._placement.deal, self._placement.on_disk):
             _tell(placement, "auto", notes)
         if self.run is not None:
             self.run.restart(record_of(self.problem, plan, notes.lines))
-        follower = ClusterSystem(self.problem, plan, self._cluster, placement, self.backend, notes, self.run)
+        follower = ClusterSystem(
+            self.problem, plan, self._cluster, placement, self.backend, notes, self._gpus, self.run
+        )
         follower.seconds = dict(self.seconds)
         return follower
 
@@ -206,6 +214,21 @@ class ClusterSystem:
         self._cluster.close()
 
     # -- inside -------------------------------------------------------------------------------------------------
+
+    def _setup(self) -> Setup:
+        """How all shares are opened."""
+        problem, precision = self.problem, precision_of(self.problem.precision)
+        costs = _costs(problem, self.plan.precision, self.plan.panel_width)
+        on_cores = precision.tensor_cores and self.plan.precision == precision.of_plan
+        return Setup(
+            self._placement.deal,
+            precision_of(self.plan.precision).factor,
+            problem.shift,
+            sent=problem.points is None,
+            beside=self._gpus.beside(costs),
+            compute="tf32" if on_cores else "float32",
+            columns=columns_of(problem.targets.shape[1]),
+        )
 
     def _having_factor(self) -> Crew:
         assert self._crew is not None
@@ -301,10 +324,14 @@ def place_on_cluster(
 
     Raises `PlanError`, and `ClusterError` where workers do not see the run's folder.
     """
-    require_supported(problem.precision)
+    require_supported(problem.precision, resources.device)
     layout = problem.source.layout
     costs = _costs(problem, problem.precision, resources.panel_width if layout is None else layout.width)
-    plan, placement = _planned(costs, cluster, resources.tier, False, None)
+    gpus = _gpu_request(problem, resources)
+    usable = gpus.usable(costs, cluster, notes.add)
+    if resources.device_memory is not None and not usable:
+        notes.add("device_memory: ignored, as the workers compute on their CPUs")
+    plan, placement = place_shares(costs, cluster, resources.tier, False, usable, gpus.beside(costs))
     if run_dir is not None:
         _require_seen(cluster, run_dir)
     run = begin(plan)
@@ -312,19 +339,34 @@ def place_on_cluster(
         if run is not None:
             plan = run.plan
         _tell(placement, resources.tier, notes)
-        return ClusterSystem(problem, plan, cluster, placement, backend, notes, run)
+        return ClusterSystem(problem, plan, cluster, placement, backend, notes, gpus, run)
     except BaseException:
         if run is not None:
             run.close()
         raise
 
 
-def require_supported(precision: str) -> None:
-    """Raise `InputError` for a precision that the workers' CPUs do not have."""
-    if precision_of(precision).tensor_cores:
+def require_supported(precision: str, device: Any) -> None:
+    """Raise `InputError` for a precision that CPUs do not have where workers may compute on theirs."""
+    if precision_of(precision).tensor_cores and device != "cuda":
         raise InputError(
-            f"precision: got {precision} beside engine='dask', expected float64, float32 or mixed; take mixed"
+            f"precision: got {precision} beside engine='dask', whose workers may compute on their CPUs, expected "
+            "float64, float32 or mixed; take mixed, or device='cuda'"
         )
+
+
+def _gpu_request(problem: Problem, resources: Resources) -> GpuRequest:
+    """What a solve asks of the workers' GPUs; nothing by itself of workers that are started here, on this machine."""
+    device, refusal, kernel = str(resources.device), None, problem.kernel
+    if device == "auto" and resources.engine.scheduler is None:
+        device = "cpu"
+    if kernel is not None:
+        try:
+            require_formula(kernel)
+        except InputError as error:
+            refusal = str(error)
+    row_bytes = gram_row_bytes(problem.source)
+    return GpuRequest(device, resources.device_memory, row_bytes, refusal)
 
 
 def require_room(n: int, n_rhs: int, precision: str, tier: str, cluster: Cluster, held: int) -> None:
@@ -334,7 +376,7 @@ def require_room(n: int, n_rhs: int, precision: str, tier: str, cluster: Cluster
     """
     each = held // max(1, len(cluster.workers()))
     costs = Costs.of(n=n, d=0, n_rhs=n_rhs, precision=precision, bytes_points=each)
-    _planned(costs, cluster, tier, False, None)
+    place_shares(costs, cluster, tier, False, {}, 0)
 
 
 def _costs(problem: Problem, precision: str, width: int | None) -> Costs:
@@ -346,31 +388,6 @@ def _costs(problem: Problem, precision: str, width: int | None) -> Costs:
         bytes_points=problem.bytes_points,
         panel_width=width,
     )
-
-
-def _planned(
-    costs: Costs, cluster: Cluster, tier: str, seen: bool, before: Placement | None
-) -> tuple[Plan, Placement]:
-    """The plan, and which worker gets what: the workers of `before`, where there is one."""
-    states = cluster.workers()
-    # The largest first: with shares of equal size it makes no difference, and on a tie the order is always the same.
-    largest_first = sorted(states, key=lambda address: (-states[address].memory, address))
-    names = tuple(largest_first) if before is None else before.addresses
-    if not names or not set(names) <= set(states):
-        raise ClusterError(f"scheduler: {cluster.where} lost a worker before the work began; solve again")
-    rates = cluster.rates()
-    fastest = max(rates.values(), default=1.0)
-    rooms = [
-        Room(states[name].memory, states[name].disk, states[name].threads, rates.get(name, fastest))
-        for name in names
-    ]
-    deal = Deal(costs.layout, len(names), parts_of(costs, rooms, tier))
-    on_disk = placed(costs, deal, rooms, tier, seen)
-    plan = Plan.in_memory(costs, sum(room.memory for room in rooms))
-    threads = sum(room.threads for room in rooms)
-    rows = min(costs.n, costs.max_rows_at_once)
-    plan = replace(plan, tier="cluster", threads=threads, rows_at_once=rows)
-    return plan, Placement(deal, names, tuple(on_disk))
 
 
 def _tell(placement: Placement, tier: str, notes: Notes) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from kernelfit.cluster.connect import Engine, connect
+from kernelfit.cluster.connect import Cluster, connect
 from kernelfit.cpu.memory import free_disk
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device.choose import open_devices
@@ -97,15 +97,14 @@ def place_again(
 
 
 def place_again_on_cluster(
-    run: Run, problem: Problem, engine: Engine, backend: CpuBackend, notes: Notes
+    run: Run, problem: Problem, resources: Resources, backend: CpuBackend, notes: Notes
 ) -> ClusterSystem:
-    """The system of an open run that is resumed on a cluster, whatever it was begun on.
+    """The system of an open run that is resumed on the cluster of `resources`, whatever it was begun on.
 
     The run and the cluster are closed where this fails.
     """
     try:
-        resources = Resources(engine=engine, panel_width=run.plan.panel_width)
-        cluster = connect(engine, backend.threads, resources.memory_limit, resources.folder, notes.add)
+        cluster = _connected(resources, backend, notes)
         try:
             return place_on_cluster(problem, resources, cluster, notes, backend, lambda plan: run, run.folder)
         except BaseException:
@@ -125,10 +124,12 @@ def _on_cluster(
     resume: bool,
 ) -> ClusterSystem:
     """The cluster, and the run, are closed where this fails."""
-    require_supported(problem.precision)
-    resources.engine.require_host(resources.device)
-    if resources.device_memory is not None:
-        notes.add("device_memory: ignored, as the workers of a cluster compute on their CPUs")
+    require_supported(problem.precision, resources.device)
+    resources.engine.require_device(resources.device)
+    if resources.device_memory is not None and resources.device == "cpu":
+        raise InputError(
+            f"device_memory: got {resources.device_memory:,} for the CPUs of workers, which have none; give device cuda"
+        )
     if resources.memory is not None and resources.engine.scheduler is not None:
         notes.add("memory: ignored, as the workers of a cluster that runs have limits of their own")
 
@@ -137,12 +138,23 @@ def _on_cluster(
             return None
         return open_run_folder(run_dir, record_of(problem, plan, notes.lines), resume, notes.progress)
 
-    cluster = connect(resources.engine, backend.threads, resources.memory_limit, resources.folder, notes.add)
+    cluster = _connected(resources, backend, notes)
     try:
         return place_on_cluster(problem, resources, cluster, notes, backend, begin, run_dir)
     except BaseException:
         cluster.close()
         raise
+
+
+def _connected(resources: Resources, backend: CpuBackend, notes: Notes) -> Cluster:
+    return connect(
+        resources.engine,
+        backend.threads,
+        resources.memory_limit,
+        resources.folder,
+        notes.add,
+        on_gpus=resources.device == "cuda",
+    )
 
 
 def _on_cpu(

@@ -30,6 +30,7 @@ from kernelfit.solver.cpu_system import CpuSystem
 from kernelfit.solver.place import place_again, place_again_on_cluster
 from kernelfit.solver.problem import of_products
 from kernelfit.solver.problem_record import of_another, read_run, record_of
+from kernelfit.solver.resources import Resources
 from kernelfit.solver.solution import Solution
 from kernelfit.storage import hdf5, journal
 from kernelfit.storage.atomic import storage_error
@@ -75,7 +76,7 @@ def resume(
     check_device(device)
     memory = bytes_of(device_memory, "device_memory")
     where = Engine.of(engine, scheduler)
-    where.require_host(device)
+    where.require_device(device)
     folder = require_run(folder)
     progress = as_progress(progress)
     lock = FolderLock(folder / LOCK)
@@ -105,7 +106,13 @@ def resume(
     with CpuBackend(threads) as backend:
         notes = Notes(progress, lines)
         if where.is_cluster:
-            return complete(place_again_on_cluster(run, problem, where, backend, notes), notes)
+            resources = Resources(
+                device="cpu" if sparse else device,
+                device_memory=memory,
+                panel_width=plan.panel_width,
+                engine=where,
+            )
+            return complete(place_again_on_cluster(run, problem, resources, backend, notes), notes)
         return complete(place_again(run, problem, opened, backend, notes), notes)
 
 

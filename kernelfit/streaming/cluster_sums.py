@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from kernelfit.cluster.connect import Cluster
 from kernelfit.cluster.crew import Crew
 from kernelfit.cluster.deal import Deal
+from kernelfit.cluster.placement import Placement
 from kernelfit.cluster.tasks import Setup, threads_of_worker
 from kernelfit.cpu.memory import INTERPRETER
 from kernelfit.cpu.pool import CpuBackend
@@ -105,9 +106,10 @@ class ClusterSums(HostSums):
             f"{'filters' if division.by_filters else 'tiles of K'}"
         )
         common = replace(features, per_block=per_block, on_block=None, seconds=Seconds(), progress=Silent())
-        setup = Setup(Deal(self._layout, 0), self._dtype, 0.0)
+        nobody = Placement(Deal(self._layout, 0))
+        setup = Setup(nobody.deal, self._dtype, 0.0)
         with CpuBackend(net.threads) as backend, progress.phase("gram of features", sum(flops)) as advance:
-            crew = Crew(self._cluster, common, setup, (), (), Notes(progress, []), backend)
+            crew = Crew(self._cluster, common, setup, nobody, Notes(progress, []), backend)
             try:
                 for own in division.cut(blocks):
                     began = time.perf_counter()

@@ -56,11 +56,11 @@ RATES = Cluster.rates
 @pytest.fixture(autouse=True)
 def alike(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers count as equally fast: on a machine that is busy measured rates may differ by more than is forgiven."""
-    monkeypatch.setattr(Cluster, "rates", lambda cluster: {})
+    monkeypatch.setattr(Cluster, "rates", lambda cluster, dtype, on_gpus: {})
 
 
 def test_rates_are_measured_on_every_worker(client: Any) -> None:
-    rates = RATES(Cluster(client, (), "here"))
+    rates = RATES(Cluster(client, (), "here"), np.dtype(np.float64), ())
     assert set(rates) == set(client.scheduler_info()["workers"])
     assert all(1e6 < rate < 1e13 for rate in rates.values())
 
@@ -180,8 +180,8 @@ def test_what_a_cluster_cannot_do_is_one_line(rng: np.random.Generator, client: 
     # A cluster that runs is not this process's to limit, which is said.
     solution = kernelfit.solve(X, Y, engine="dask", scheduler=client, memory=1000, device_memory="1GB")
     assert [note.partition(":")[0] for note in solution.notes if ": ignored" in note] == [
-        "device_memory",
         "memory",
+        "device_memory",
     ]
     solution.close()
 
@@ -358,7 +358,7 @@ def test_a_slow_worker_gets_fewer_rows(
     X, Y = problem(rng)
     whole = kernelfit.solve(X, Y, **ARGUMENTS)
     addresses = sorted(client.scheduler_info()["workers"])
-    monkeypatch.setattr(Cluster, "rates", lambda cluster: dict(zip(addresses, (3e9, 1e9, 3e9), strict=True)))
+    monkeypatch.setattr(Cluster, "rates", lambda *_: dict(zip(addresses, (3e9, 1e9, 3e9), strict=True)))
     there = kernelfit.solve(X, Y, engine="dask", scheduler=client, **ARGUMENTS)
     assert np.abs(there.alpha - whole.alpha).max() <= 1e-12 * np.abs(whole.alpha).max()
     assert len(there.notes) == 1

@@ -172,8 +172,8 @@ def test_workers_without_memory_and_devices_beside_them_are_refused(
             PlanError, match=r"memory: .* bytes needed on each of 1 workers for the Grams of n = 130"
         ):
             grams(net, images, engine=Engine("dask", client))
-    with pytest.raises(InputError, match="device: got 'cuda' beside engine='dask'"):
-        Engine("dask", client).require_host("cuda")
+    with pytest.raises(InputError, match="device: got 'cuda:1' beside engine='dask'"):
+        Engine("dask", client).require_device("cuda:1")
 
 
 def test_what_the_solve_cannot_do_on_the_cluster_is_told_before_anything_is_summed(
@@ -202,7 +202,7 @@ def test_what_the_solve_cannot_do_on_the_cluster_is_told_before_anything_is_summ
             Experiment("digits", **arguments).run()
     with pytest.raises(InputError, match="engine: got dask with solver 'pcg', expected process"):
         Experiment("digits", solver="pcg", **arguments).run()
-    with pytest.raises(InputError, match="precision: got tf32 beside engine='dask', expected float64"):
+    with pytest.raises(InputError, match="precision: got tf32 beside engine='dask', whose workers"):
         Experiment("digits", precision="tf32", **arguments).run()
 
 

@@ -1,0 +1,290 @@
+"""`solve(engine="dask", device=...)` on workers that are threads of this process, with the stand-in for their GPUs."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import kernelfit
+from kernelfit.cluster import gpu
+from kernelfit.cluster.connect import Cluster
+from kernelfit.cluster.device_costs import columns_of, fixed_bytes
+from kernelfit.cluster.gpu import Gpu
+from kernelfit.device.gram import gram_row_bytes
+from kernelfit.device.host import HostDevice
+from kernelfit.errors import DeviceError, InputError
+from kernelfit.gram.layout import PanelLayout
+from kernelfit.progress import Silent
+from kernelfit.runs.folder import Run
+
+distributed = pytest.importorskip("distributed")
+
+ROOM = 3_000_000
+LOOK, RATES = gpu.look, Cluster.rates
+
+
+def local_cluster(workers: int) -> Any:
+    return distributed.LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        processes=False,
+        dashboard_address=":0",
+        memory_limit=0,
+        silence_logs=50,
+    )
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Any]:
+    with local_cluster(3) as cluster, distributed.Client(cluster, set_as_default=False) as client:
+        yield client
+
+
+class Gpus:
+    """What workers see of GPUs, and the stand-ins that they open."""
+
+    def __init__(self) -> None:
+        self.opened: list[HostDevice] = []
+        self.free = ROOM
+        self._numbers = itertools.count()
+        #: the first so many that look have one
+        self.count = 10**6
+
+    def look(self) -> Gpu | str:
+        number = next(self._numbers)
+        return Gpu(f"gpu {number}", self.free) if number < self.count else "no driver is loaded"
+
+    def open(self, capacity: int, compute: str = "float32") -> HostDevice:
+        self.opened.append(HostDevice(capacity, seed=len(self.opened), compute=compute))
+        return self.opened[-1]
+
+
+@pytest.fixture(autouse=True)
+def gpus(monkeypatch: pytest.MonkeyPatch) -> Gpus:
+    gpus = Gpus()
+    monkeypatch.setattr("kernelfit.cluster.gpu.look", gpus.look)
+    monkeypatch.setattr("kernelfit.cluster.gpu.open_gpu", gpus.open)
+    monkeypatch.setattr("kernelfit.cluster.gpu.SPARE", 0)
+    monkeypatch.setattr("kernelfit.cluster.placement.MIN_ROWS", 1)
+    monkeypatch.setattr(Cluster, "rates", lambda cluster, dtype, on_gpus: {})
+    return gpus
+
+
+ARGUMENTS: dict[str, Any] = {"kernel": "laplacian", "gamma": 0.3, "panel_width": 64, "condition": False}
+
+
+def problem(rng: np.random.Generator, n: int = 301) -> tuple[np.ndarray, np.ndarray]:
+    return rng.standard_normal((n, 4)), rng.standard_normal((n, 2))
+
+
+def difference(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.abs(a - b).max() / np.abs(b).max())
+
+
+def room_for(costs_of: Any, part: float) -> int:
+    """Bytes of a GPU with room for such a part of a share's rows."""
+    rows = gram_row_bytes(costs_of.problem.source)
+    layout = PanelLayout(301, 64)
+    beside = fixed_bytes(layout, 8, rows, columns_of(2))
+    return beside + int(part * layout.elements * 8 / 3)
+
+
+@pytest.mark.parametrize(
+    ("precision", "part"), [("float64", 2.0), ("float64", 0.5), ("mixed", 0.2), ("tf32", 2.0)]
+)
+def test_the_solution_is_that_of_cpus_and_of_one_process(
+    rng: np.random.Generator, client: Any, gpus: Gpus, tmp_path: Path, precision: str, part: float
+) -> None:
+    X, Y = problem(rng)
+    on_cpus = {**ARGUMENTS, "precision": "mixed" if precision == "tf32" else precision}
+    here = kernelfit.solve(X, Y, **on_cpus)
+    gpus.free = room_for(here, part)
+    cpus = kernelfit.solve(X, Y, device="cpu", engine="dask", scheduler=client, **on_cpus)
+    assert not gpus.opened
+    where = {"device": "cuda", "engine": "dask", "scheduler": client, "run_dir": tmp_path / "run"}
+    there = kernelfit.solve(X, Y, **{**on_cpus, "precision": precision}, **where)
+    assert there.device == "dask, 3 workers, 3 on GPUs"
+    assert {device.compute for device in gpus.opened} == {"tf32" if precision == "tf32" else "float32"}
+    assert difference(there.alpha, cpus.alpha) <= 1e-12
+    assert difference(there.alpha, here.alpha) <= 1e-12
+    assert there.certificate.backward_error < 1e-14
+    assert there.certificate.norm == pytest.approx(here.certificate.norm)
+    assert there.certificate.min_pivot_row == here.certificate.min_pivot_row
+    left_out = 1e-9 if precision == "float64" else 1e-2
+    np.testing.assert_allclose(there.leave_one_out(), here.leave_one_out(), atol=left_out)
+    there.close()
+    assert kernelfit.check(tmp_path / "run").problems == []
+
+
+def test_a_stored_gram_is_sent_to_workers_with_gpus(rng: np.random.Generator, client: Any) -> None:
+    X, Y = problem(rng)
+    K = np.exp(-0.3 * np.abs(X[:, None] - X).sum(axis=2))
+    arguments = {"kernel": "precomputed", "panel_width": 48, "ridge": 0.01}
+    there = kernelfit.solve(K, Y, engine="dask", scheduler=client, device="cuda", **arguments)
+    assert difference(there.alpha, kernelfit.solve(K, Y, **arguments).alpha) <= 1e-12
+    there.close()
+
+
+def test_sample_weights_are_a_diagonal_on_gpus(rng: np.random.Generator, client: Any) -> None:
+    X, Y = problem(rng)
+    arguments = {**ARGUMENTS, "ridge": 0.1, "sample_weight": rng.uniform(0.5, 2.0, len(X))}
+    there = kernelfit.solve(X, Y, engine="dask", scheduler=client, device="cuda", **arguments)
+    assert difference(there.alpha, kernelfit.solve(X, Y, **arguments).alpha) <= 1e-12
+    there.close()
+
+
+def test_workers_with_and_without_a_gpu_share_the_rows_by_speed(
+    rng: np.random.Generator, client: Any, gpus: Gpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, Y = problem(rng)
+    gpus.count = 2
+
+    def rates(cluster: Cluster, dtype: Any, on_gpus: set[str]) -> dict[str, float]:
+        assert len(on_gpus) == 2
+        return {address: 5e12 if address in on_gpus else 1e12 for address in cluster.workers()}
+
+    monkeypatch.setattr(Cluster, "rates", rates)
+    there = kernelfit.solve(X, Y, engine="dask", scheduler=client, **ARGUMENTS)
+    first, second = there.notes
+    assert first == "device auto: the GPUs of 2 of 3 workers"
+    assert second.startswith("workers differ in speed or memory: of L go ")
+    assert there.device == "dask, 3 workers, 2 on GPUs"
+    assert difference(there.alpha, kernelfit.solve(X, Y, **ARGUMENTS).alpha) <= 1e-12
+    there.close()
+
+
+def test_what_gpus_cannot_do_is_told_before_anything_is_sent(
+    rng: np.random.Generator, client: Any, gpus: Gpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, Y = problem(rng)
+    where = {"engine": "dask", "scheduler": client, **ARGUMENTS}
+    with monkeypatch.context() as patch:
+        patch.setattr(client, "scatter", None)
+        with pytest.raises(
+            InputError, match=r"device: got 'cuda:0' beside engine='dask', expected auto, cpu or cuda"
+        ):
+            kernelfit.solve(X, Y, device="cuda:0", **where)
+        with pytest.raises(InputError, match=r"device_memory: got 1,000 for the CPUs of workers"):
+            kernelfit.solve(X, Y, device="cpu", device_memory=1000, **where)
+        with pytest.raises(InputError, match=r"precision: got tf32 .* take mixed, or device='cuda'"):
+            kernelfit.solve(X, Y, precision="tf32", **where)
+        with pytest.raises(
+            DeviceError,
+            match=r"the worker inproc:\S+ may take 1,000 bytes of its GPU, where .* are needed beside L",
+        ):
+            kernelfit.solve(X, Y, device="cuda", device_memory=1000, **where)
+        gpus.count = 0
+        with pytest.raises(
+            DeviceError,
+            match=r"device: got cuda, but the worker inproc:\S+ has no GPU that can be used \(no driver",
+        ):
+            kernelfit.solve(X, Y, device="cuda", **where)
+    there = kernelfit.solve(X, Y, device_memory="1GB", **where)
+    assert there.device == "dask, 3 workers"
+    assert there.notes == ["device_memory: ignored, as the workers compute on their CPUs"]
+    there.close()
+
+
+def test_workers_that_see_one_gpu_have_equal_parts_of_it(
+    client: Any, gpus: Gpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kernelfit.cluster.gpu.look", lambda: Gpu("the only one", 900))
+    assert [gpu.free for gpu in Cluster(client, (), "here").gpus().values()] == [300] * 3
+
+
+def test_the_rate_of_a_gpu_is_measured(client: Any, gpus: Gpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu.measured_rate, "__defaults__", (64,))
+    addresses = sorted(client.scheduler_info()["workers"])
+    rates = RATES(Cluster(client, (), "here"), np.dtype(np.float32), addresses[:1])
+    assert len(gpus.opened) == 1
+    assert all(1e5 < rate < 1e14 for rate in rates.values())
+
+
+def test_this_machine_says_why_it_has_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kernelfit.cluster.gpu.has_driver", lambda: False)
+    assert LOOK() == "no driver is loaded"
+
+
+class Closing(Silent):
+    """Closes a worker when 40 % of a phase is done."""
+
+    def __init__(self, cluster: Any, phase: str) -> None:
+        super().__init__()
+        self._cluster, self._phase, self._closed = cluster, phase, False
+
+    @contextmanager
+    def phase(self, name: str, total: float, unit: str = "flop") -> Iterator[Any]:
+        done = 0.0
+
+        def advance(amount: float) -> None:
+            nonlocal done
+            done += amount
+            if name == self._phase and done > 0.4 * total and not self._closed:
+                self._closed = True
+                self._cluster.sync(self._cluster.workers[0].close, nanny=False)
+
+        yield advance
+
+
+@pytest.mark.parametrize(
+    ("phase", "precision", "full"),
+    [("factor", "float64", False), ("certify", "mixed", False), ("factor", "float64", True)],
+)
+def test_what_a_lost_worker_had_is_computed_again_on_another_gpu_or_its_cpu(
+    rng: np.random.Generator,
+    gpus: Gpus,
+    monkeypatch: pytest.MonkeyPatch,
+    phase: str,
+    precision: str,
+    full: bool,
+) -> None:
+    monkeypatch.setattr("kernelfit.cluster.crew._RESTART", 0.0)
+    monkeypatch.setattr("kernelfit.cluster.crew._LOOK", 0.1)
+    X, Y = problem(rng)
+    arguments = {**ARGUMENTS, "precision": precision}
+    with local_cluster(2) as cluster, distributed.Client(cluster, set_as_default=False) as client:
+        if full:  # what looks again after the loss sees no memory that is free
+            gpus.count = 2
+        progress = Closing(cluster, phase)
+        there = kernelfit.solve(
+            X, Y, engine="dask", scheduler=client, device="cuda", progress=progress, **arguments
+        )
+        left_out = there.leave_one_out(progress)
+        (note,) = [line for line in progress.notes if "was lost" in line]
+        assert note.startswith("worker inproc://")
+        assert ("on its CPU, as it has no GPU with room for it" in note) == full
+        whole = kernelfit.solve(X, Y, **arguments)
+        assert difference(there.alpha, whole.alpha) <= 1e-12
+        bound = 1e-9 if precision == "float64" else 1e-2
+        np.testing.assert_allclose(left_out, whole.leave_one_out(), atol=bound)
+        there.close()
+
+
+def test_a_run_begun_on_gpus_is_resumed_on_cpus_and_the_other_way_round(
+    rng: np.random.Generator, client: Any, gpus: Gpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, Y = problem(rng)
+    whole, where = kernelfit.solve(X, Y, **ARGUMENTS), {"engine": "dask", "scheduler": client}
+    record = Run.record
+
+    def until(run: Run, j: int, *arguments: Any) -> None:
+        if j == 2:
+            raise KeyboardInterrupt
+        record(run, j, *arguments)
+
+    for first, second in (("cuda", "cpu"), ("cpu", "cuda")):
+        run_dir = tmp_path / first
+        with monkeypatch.context() as patch:
+            patch.setattr(Run, "record", until)
+            with pytest.raises(KeyboardInterrupt):
+                kernelfit.solve(X, Y, device=first, run_dir=run_dir, **where, **ARGUMENTS)
+        resumed = kernelfit.resume(run_dir, device=second, **where)
+        assert ("GPUs" in resumed.device) == (second == "cuda")
+        assert difference(resumed.alpha, whole.alpha) <= 1e-12
+        resumed.close()
