@@ -118,8 +118,8 @@ def solve(
     panel_width : columns of a panel; by default chosen by n
     device : "cpu", "cuda", "cuda:1", ..., "auto" (a GPU where there is one and n is large enough to pay for it), or an
         open `kernelfit.device.protocol.Device`, which the solution then owns. "cuda:0,cuda:1" deals the panels out to
-        both devices, each of which holds the whole factor; the first does the rest. With engine="dask": "cuda", the GPU of
-        each worker; "auto", of those that have one; or "cpu"
+        both devices, each of which holds the whole factor; the first does the rest. With engine="dask": "cuda", the GPU
+        of each worker; "auto", of those that have one; or "cpu"
     device_memory : bytes of the device to stay within, or text such as "10GB"; by default what is free
     threads : by default the least of the cores this process may use, its container's quota, `OMP_NUM_THREADS`,
         `OPENBLAS_NUM_THREADS` and the limits of threadpoolctl in force; the answer does not depend on it
