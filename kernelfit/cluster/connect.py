@@ -172,6 +172,8 @@ def _local_with_gpus(threads: int, memory: int, folder: Path, note: Callable[[st
         from dask_cuda.utils import get_n_gpus
 
         count = get_n_gpus()
+        if not count:
+            raise ValueError("it sees no GPU")
         local = LocalCUDACluster(
             threads_per_worker=max(1, threads // count),
             dashboard_address=":0",

@@ -265,6 +265,36 @@ def test_what_a_lost_worker_had_is_computed_again(
         solution.close()
 
 
+@pytest.mark.parametrize("stored", [False, True])
+def test_a_fall_back_to_float64_goes_on_after_a_worker_was_lost(
+    rng: np.random.Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stored: bool
+) -> None:
+    monkeypatch.setattr("kernelfit.cluster.crew._RESTART", 0.0)
+    monkeypatch.setattr("kernelfit.cluster.crew._LOOK", 0.1)
+    X, Y = problem(rng)
+    X[300] = X[299] + 1e-9  # a pivot of float64 alone, in the last panel
+    with local_cluster(2) as cluster, distributed.Client(cluster, set_as_default=False) as client:
+        where = {"run_dir": tmp_path / "run"} if stored else {}
+        solution = kernelfit.solve(
+            X,
+            Y,
+            engine="dask",
+            scheduler=client,
+            precision="mixed",
+            progress=Closing(cluster, "factor"),
+            **where,
+            **ARGUMENTS,
+        )
+        lost, fell_back = solution.notes[:2]
+        assert lost.startswith("worker inproc://")
+        assert fell_back.startswith("mixed precision fell back to float64: ")
+        assert solution.certificate.factor_precision == "float64"
+        assert solution.device == "dask, 1 workers"
+        alpha = kernelfit.solve(X, Y, **ARGUMENTS).alpha
+        assert np.abs(solution.alpha - alpha).max() <= 1e-6 * np.abs(alpha).max()
+        solution.close()
+
+
 def test_a_stored_gram_is_sent_again_to_whoever_stands_in_for_a_lost_worker(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ from kernelfit.cluster.device_costs import columns_of, fixed_bytes
 from kernelfit.cluster.gpu import Gpu
 from kernelfit.device.gram import gram_row_bytes
 from kernelfit.device.host import HostDevice
-from kernelfit.errors import DeviceError, InputError
+from kernelfit.errors import ClusterError, DeviceError, InputError
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.progress import Silent
 from kernelfit.runs.folder import Run
@@ -189,6 +191,45 @@ def test_what_gpus_cannot_do_is_told_before_anything_is_sent(
     assert there.device == "dask, 3 workers"
     assert there.notes == ["device_memory: ignored, as the workers compute on their CPUs"]
     there.close()
+
+
+def test_workers_of_this_machine_are_started_by_dask_cuda(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, Y = problem(rng, 40)
+    monkeypatch.setitem(sys.modules, "dask_cuda", None)
+    with pytest.raises(
+        ClusterError, match=r"device: got cuda for workers .* which needs the package dask-cuda \("
+    ):
+        kernelfit.solve(X, Y, engine="dask", device="cuda")
+
+    started: dict[str, Any] = {}
+
+    def start(**options: Any) -> Any:
+        started.update(options)
+        return local_cluster(2)
+
+    modules = {"dask_cuda": ModuleType("dask_cuda"), "dask_cuda.utils": ModuleType("dask_cuda.utils")}
+    for name, module in modules.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    vars(modules["dask_cuda"])["LocalCUDACluster"] = start
+    vars(modules["dask_cuda.utils"])["get_n_gpus"] = lambda: 2
+    there = kernelfit.solve(
+        X,
+        Y,
+        engine="dask",
+        device="cuda",
+        threads=5,
+        memory=2_100_000_000,
+        **{**ARGUMENTS, "panel_width": 16},
+    )
+    assert there.device == "dask, 2 workers, 2 on GPUs"
+    assert started["threads_per_worker"] == 2
+    assert started["memory_limit"] == 1_500_000_000
+    there.close()
+    vars(modules["dask_cuda.utils"])["get_n_gpus"] = lambda: 0
+    with pytest.raises(ClusterError, match=r"device: got cuda .* but dask-cuda does not start them \(it sees no GPU\)"):
+        kernelfit.solve(X, Y, engine="dask", device="cuda")
 
 
 def test_workers_that_see_one_gpu_have_equal_parts_of_it(

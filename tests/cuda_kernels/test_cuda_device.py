@@ -12,14 +12,27 @@ import pytest
 
 import kernelfit
 from benchmarks.gpu import kernels
+from kernelfit.cluster import gpu
+from kernelfit.cluster.arithmetic import Part
+from kernelfit.cluster.deal import Deal
+from kernelfit.cluster.device_arithmetic import DeviceArithmetic
+from kernelfit.cluster.device_costs import columns_of, fixed_bytes, row_bytes
+from kernelfit.cluster.host_arithmetic import HostArithmetic
+from kernelfit.cluster.share import Share
+from kernelfit.cluster.tiles import RamTiles
+from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device import pinned
 from kernelfit.device.choose import open_device
 from kernelfit.device.cuda import CudaDevice
-from kernelfit.device.gram import fetch, put
+from kernelfit.device.gram import fetch, gram_row_bytes, put
 from kernelfit.device.host import HostDevice
 from kernelfit.errors import DeviceError, NotPositiveDefiniteError
 from kernelfit.features import RandomConv
+from kernelfit.gram.layout import PanelLayout
+from kernelfit.gram.points import Points
+from kernelfit.gram.source import KernelGram
 from kernelfit.kernels import Gaussian, Laplacian, Linear
+from kernelfit.linalg.product import symmetric_product
 from kernelfit.streaming.gram import feature_gram
 
 
@@ -337,3 +350,45 @@ def test_a_card_describes_itself(fake):
         "12.0.4",
     )
     device.close()
+
+
+def test_a_worker_of_a_cluster_factors_solves_and_multiplies_on_its_gpu(rng, fake, monkeypatch):
+    monkeypatch.setattr(gpu, "has_driver", lambda: True)
+    seen = gpu.look()
+    assert seen.identity.endswith("0000:00:00.0")
+    assert seen.one_of(1).free == 2**28
+    assert gpu.measured_rate(np.float32, order=16) > 0
+    n, deal = 131, Deal(PanelLayout(131, 48), 1)
+    source = KernelGram(Laplacian(gamma=0.2), Points(rng.standard_normal((n, 3))))
+    vectors = rng.standard_normal((n, 2))
+    results = []
+    with CpuBackend(1) as backend:
+        part, dtype = Part(deal, 0, source, 0.1, backend), np.dtype(np.float64)
+        # Room for the last of three block rows.
+        capacity = fixed_bytes(deal.layout, 8, gram_row_bytes(source), columns_of(2)) + row_bytes(deal, 2, 8)
+        device = gpu.open_gpu(capacity)
+        for arithmetic in (
+            HostArithmetic(part, RamTiles(deal, dtype)),
+            DeviceArithmetic(part, device, RamTiles(deal, dtype, None, device.host), columns_of(2)),
+        ):
+            share, row = Share(arithmetic), None
+            for j in range(deal.layout.count):
+                row = share.block_row(j, row)
+                report = share.advance(j, row)
+            share.begin("s", {i: vectors[slice(*deal.span(i))] for i in deal.rows(0)})
+            solved = None
+            for j in range(deal.layout.count):
+                solved = share.solved("s", j, solved)
+                share.subtract("s", j, solved)
+            total = np.zeros(0)
+            for j in reversed(range(deal.layout.count)):
+                solved, total = share.solved_transposed("s", j, [] if total.size == 0 else [total])
+            product = share.product(vectors, range(deal.layout.count), True)
+            if product is None:
+                product = symmetric_product(source, deal.layout, vectors, backend, with_norm=True)
+            results.append([*row, report.diagonal, solved, product.values, product.sums, product.absolute])
+            share.close()
+    for expected, found in zip(*results, strict=True):
+        assert np.allclose(found, expected, rtol=1e-12, atol=1e-12)
+    pinned.release()
+    assert fake["cupy_backends.cuda.api.runtime"].blocks == {}
