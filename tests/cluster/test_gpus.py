@@ -228,7 +228,9 @@ def test_workers_of_this_machine_are_started_by_dask_cuda(
     assert started["memory_limit"] == 1_500_000_000
     there.close()
     vars(modules["dask_cuda.utils"])["get_n_gpus"] = lambda: 0
-    with pytest.raises(ClusterError, match=r"device: got cuda .* but dask-cuda does not start them \(it sees no GPU\)"):
+    with pytest.raises(
+        ClusterError, match=r"device: got cuda .* but dask-cuda does not start them \(it sees no GPU\)"
+    ):
         kernelfit.solve(X, Y, engine="dask", device="cuda")
 
 
