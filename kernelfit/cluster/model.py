@@ -24,7 +24,7 @@ _OF_FACTOR, _OF_GRAM = 0.90, 0.8
 # Bytes/s at which a solve with few right-hand sides reads the factor from memory.
 _MEMORY = 20e9
 # Solves with the factor for the answer and its condition number, each there and back.
-_SOLVES = 6
+_SOLVES = 3
 
 
 @dataclass(frozen=True)

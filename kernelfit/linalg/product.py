@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kernelfit.cpu import blas, few_columns
+from kernelfit.cpu.jit import njit
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.protocol import EPILOGUE, GramSource
@@ -47,9 +48,7 @@ def symmetric_product(
     if layout.small and panels is None:
         return _small_product(source, vectors, backend, with_norm)
     n, c = layout.n, vectors.shape[1]
-    sums = [_Sums(vectors)]
-    if with_norm:
-        sums.append(_Sums(np.hstack([np.ones((n, 1)), np.abs(vectors)])))
+    sums = _Sums(vectors, with_norm)
     pairs = n * (n + 1) / 2.0
     flops_per_entry = source.flops_per_entry + 4.0 * c
     with (progress or Silent()).phase(name, pairs * flops_per_entry, "flop") as advance:
@@ -57,8 +56,7 @@ def symmetric_product(
             first, last = layout.start(j), layout.stop(j)
             columns = source.columns(first, last, backend)
             strips = layout.panel_strips(j)
-            for each in sums:
-                each.parts = [None] * len(strips)
+            sums.parts = [None] * len(strips)
 
             def multiply(
                 index: int,
@@ -73,20 +71,13 @@ def symmetric_product(
                 columns.fill(start, stop, tile)
                 # Columns left of the strip's own square have their mirror image above the diagonal.
                 left = min(width, start - first)
-                sums[0].add(tile, (start, stop), first, left, index)
-                if with_norm:
-                    np.abs(tile, out=tile)
-                    sums[1].add(tile, (start, stop), first, left, index)
+                sums.add(tile, (start, stop), first, left, index)
                 advance((stop - start) * (left + 0.5 * (width - left)) * flops_per_entry)
 
             entries = float(n - first) * (last - first)
             backend.run(multiply, range(len(strips)), entries * (flops_per_entry + EPILOGUE))
-            for each in sums:
-                each.add_mirrored(first)
-    if not with_norm:
-        return Product(sums[0].product)
-    absolute = sums[1].product
-    return Product(sums[0].product, absolute[:, 0], absolute[:, 1:])
+            sums.add_mirrored(first)
+    return sums.product()
 
 
 def _small_product(source: GramSource, vectors: Float, backend: CpuBackend, with_norm: bool) -> Product:
@@ -102,29 +93,67 @@ def _small_product(source: GramSource, vectors: Float, backend: CpuBackend, with
 
 
 class _Sums:
-    """K V in the making, from tiles that several threads form."""
+    """K V in the making, from tiles that several threads form; where they are asked for also |K| 1 and |K| |V|."""
 
-    def __init__(self, vectors: Float) -> None:
-        self._vectors, self._transposed = vectors, np.ascontiguousarray(vectors.T)
-        self.product = np.zeros_like(vectors)
+    def __init__(self, vectors: Float, with_norm: bool) -> None:
+        n, self._columns = vectors.shape
+        wanted = [vectors, np.ones((n, 1)), np.abs(vectors)] if with_norm else [vectors]
+        self._vectors = np.hstack(wanted)
+        self._sums = np.zeros_like(self._vectors)
         #: what the mirror images of a panel's tiles give, in the order of its strips
         self.parts: list[Any] = []
 
     def add(self, tile: Float, rows: Span, first: int, left: int, index: int) -> None:
         """Rows [start, stop) of a panel that begins at `first`; its `left` first columns serve transposed as well."""
+        count = self._vectors.shape[1]
+        self.parts[index] = np.zeros((left, count))
+        if count == self._columns:
+            self._add(tile, rows, first, index, slice(count))
+        elif few_columns.few(tile, self._vectors) and not _any_negative(tile):
+            # One pass for all; bits of a column do not depend on those beside it.
+            self._add(tile, rows, first, index, slice(count))
+        else:
+            self._add(tile, rows, first, index, slice(self._columns))
+            np.abs(tile, out=tile)
+            self._add(tile, rows, first, index, slice(self._columns, count))
+
+    def _add(self, tile: Float, rows: Span, first: int, index: int, columns: slice) -> None:
         start, stop = rows
-        vectors, target = self._vectors[first : first + tile.shape[1]], self.product[start:stop]
-        if left == tile.shape[1] and few_columns.few(tile, vectors):
-            few_columns.add_product(1.0, tile, vectors, target)
-            self.parts[index] = few_columns.transposed_product(tile, self._vectors[start:stop])
+        part = self.parts[index][:, columns]
+        vectors, target = self._vectors[:, columns], self._sums[start:stop, columns]
+        right, below = vectors[first : first + tile.shape[1]], vectors[start:stop]
+        mirrored = tile[:, : len(part)]
+        if few_columns.few(tile, vectors):
+            few_columns.add_product(1.0, tile, right, target)
+            if len(part):
+                few_columns.add_transposed(1.0, mirrored, below, part)
             return
-        blas.gemm(1.0, tile, vectors, 1.0, target)
+        blas.gemm(1.0, tile, right, 1.0, target)
         # A few rows times the tile run nearly twice as fast as the transposed tile times a few columns.
-        part = np.zeros((self._vectors.shape[1], left))
-        blas.gemm(1.0, self._transposed[:, start:stop], tile[:, :left], 0.0, part)
-        self.parts[index] = part
+        turned = np.zeros(part.T.shape)
+        blas.gemm(1.0, np.ascontiguousarray(below.T), mirrored, 0.0, turned)
+        part[...] = turned.T
 
     def add_mirrored(self, first: int) -> None:
         """Add what the panel's mirror images gave, always in the same order."""
         for part in self.parts:
-            self.product[first : first + part.shape[1]] += part.T
+            self._sums[first : first + len(part)] += part
+
+    def product(self) -> Product:
+        c = self._columns
+        if self._sums.shape[1] == c:
+            return Product(self._sums)
+        return Product(
+            np.ascontiguousarray(self._sums[:, :c]), self._sums[:, c].copy(), self._sums[:, c + 1 :].copy()
+        )
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _any_negative(tile: Any) -> bool:
+    for i in range(tile.shape[0]):
+        least = 0.0
+        for j in range(tile.shape[1]):
+            least = min(least, tile[i, j])
+        if least < 0.0:
+            return True
+    return False

@@ -57,6 +57,9 @@ def _solve_top(
     top: NDArray[Any], rhs: NDArray[Any], backend: CpuBackend, *, transposed: bool = False
 ) -> None:
     """B <- L_JJ^-1 B or L_JJ^-T B in place, columns in blocks that depend on their number alone."""
+    if few_columns.few(top, rhs):
+        few_columns.solve(top, rhs, transposed=transposed)
+        return
 
     def solve(start: int) -> None:
         blas.solve_left_lower(top, rhs[:, start : start + _COLUMNS], transposed=transposed)
@@ -92,17 +95,16 @@ def _subtract_parts(
     piece: Piece, rhs: NDArray[Any], target: NDArray[Any], strips: list[Span], backend: CpuBackend
 ) -> None:
     """B_J <- B_J - L[below, J]^T B[below]: a strip of rows is read by one thread."""
-    parts: list[NDArray[Any] | None] = [None] * len(strips)
+    parts: list[Any] = [None] * len(strips)
 
     def multiply(index: int) -> None:
         start, stop = strips[index]
         rows = piece.rows(strips[index])
+        part = parts[index] = np.zeros(target.shape, target.dtype)
         if few_columns.few(rows, target):
-            parts[index] = few_columns.transposed_product(rows, rhs[start:stop]).T
-            return
-        part = np.empty(target.shape, target.dtype)
-        blas.gemm(1.0, rows, rhs[start:stop], 0.0, part, transpose_a=True)
-        parts[index] = part
+            few_columns.add_transposed(1.0, rows, rhs[start:stop], part)
+        else:
+            blas.gemm(1.0, rows, rhs[start:stop], 0.0, part, transpose_a=True)
 
     backend.run(multiply, range(len(strips)), _work(piece, rhs))
     # Added in a fixed order, so that the sum does not depend on which thread was first.

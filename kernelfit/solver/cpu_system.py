@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from kernelfit.cpu import few_columns
 from kernelfit.cpu.memory import free_disk
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import NotPositiveDefiniteError, PlanError
@@ -22,7 +23,7 @@ from kernelfit.gram.points import Points
 from kernelfit.gram.precision import precision_of
 from kernelfit.gram.protocol import GramSource
 from kernelfit.linalg.cholesky import Pivots, factor
-from kernelfit.linalg.condition import inverse_norm
+from kernelfit.linalg.condition import DRAWN, EXACT, drawn, inverse_norm
 from kernelfit.linalg.leave_one_out import inverse_diagonal
 from kernelfit.linalg.product import Product, symmetric_product
 from kernelfit.linalg.triangular import solve_factored, solve_lower
@@ -55,6 +56,7 @@ class CpuSystem:
         self.pivots = Pivots()
         self._folder = folder
         self._inverse_norm: float | None = None
+        self._drawn: Float | None = None
         self._products: GramSource = problem.source
         self._store: PanelStore | None = None
 
@@ -116,10 +118,24 @@ class CpuSystem:
         return solve_with_factor(self, targets, progress)
 
     def apply_inverse(self, vectors: Float) -> Float:
+        count = vectors.shape[1]
+        shared = self._shares_solve(count)
+        if shared:
+            vectors = np.hstack([vectors, drawn(self.plan.n, self.pivots.row)])
         with self.backend:
             block = np.array(vectors, self._panels.dtype, order="C")
             solve_factored(self._panels, block, self.backend)
-            return block.astype(np.float64, copy=False)
+        applied = block.astype(np.float64, copy=False)
+        if not shared:
+            return applied
+        self._drawn = applied[:, count:]
+        return np.ascontiguousarray(applied[:, :count])
+
+    def _shares_solve(self, count: int) -> bool:
+        """Whether so many columns bring those of the condition estimate with them, at no cost to their bits."""
+        wanted = self.problem.condition and self.plan.n > EXACT and self._inverse_norm is None
+        few = not self.plan.layout.small and count + DRAWN <= few_columns.MOST
+        return wanted and few and self._drawn is None
 
     def apply_lower_inverse(self, vectors: Float) -> Float:
         with self.backend:
@@ -137,7 +153,8 @@ class CpuSystem:
 
     def inverse_norm(self) -> float:
         if self._inverse_norm is None:
-            self._inverse_norm = inverse_norm(self._panels, self.backend, self.pivots.row)
+            self._inverse_norm = inverse_norm(self._panels, self.backend, self.pivots.row, self._drawn)
+            self._drawn = None
         return self._inverse_norm
 
     def inverse_diagonal(self, progress: Progress) -> Float:

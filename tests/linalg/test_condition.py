@@ -8,7 +8,8 @@ import pytest
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.source import ArrayGram
 from kernelfit.linalg.cholesky import factor
-from kernelfit.linalg.condition import EXACT, inverse_norm, inverse_norm_of
+from kernelfit.linalg.condition import EXACT, drawn, inverse_norm, inverse_norm_of
+from kernelfit.linalg.triangular import solve_factored
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 5, 40, 200])
@@ -75,3 +76,23 @@ def test_two_rows_that_are_nearly_equal_are_never_missed(backend, make_store, ti
         assert pivots.row == second
         estimate = inverse_norm(store, backend, pivots.row) * np.linalg.norm(k, 1)
         assert estimate == pytest.approx(np.linalg.cond(k, 1), rel=1e-6)
+
+
+def test_a_column_that_is_long_but_has_no_large_entry_is_found():
+    """Signs add up to little of it, and other columns have larger sums of squares."""
+    for seed in range(5):
+        random = np.random.default_rng(seed)
+        inverse, signs = np.diag(np.full(400, 3.0)), random.integers(0, 2, 100) * 2.0 - 1.0
+        inverse[:100, :100] = 0.05 * np.outer(signs, signs) + 0.1 * np.eye(100)
+        order = random.permutation(400)
+        inverse = inverse[np.ix_(order, order)]
+        assert inverse_norm_of(lambda block, inverse=inverse: inverse @ block, 400) == pytest.approx(5.1)
+
+
+def test_what_is_drawn_may_be_solved_for_before(rng, backend, make_store):
+    x = rng.standard_normal((300, 300))
+    store = make_store("ram", PanelLayout(300, 64))
+    pivots = factor(ArrayGram(x @ x.T), 0.0, store, backend)
+    block = drawn(300, pivots.row)
+    solve_factored(store, block, backend)
+    assert inverse_norm(store, backend, pivots.row, block) == inverse_norm(store, backend, pivots.row)

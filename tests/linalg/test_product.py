@@ -28,9 +28,11 @@ def source_of(kind, matrix, layout):
 
 @pytest.mark.parametrize("kind", ["array", "panels"])
 @pytest.mark.parametrize(("n", "width"), [(1, 1), (2, 1), (19, 5), (111, 37), (300, 64), (1500, 700)])
-@pytest.mark.parametrize("columns", [1, 4])
-def test_equals_the_dense_product_and_norm(rng, backend, tolerance, kind, n, width, columns):
+@pytest.mark.parametrize("columns", [1, 4, 40])
+@pytest.mark.parametrize("positive", [False, True])
+def test_equals_the_dense_product_and_norm(rng, backend, tolerance, kind, n, width, columns, positive):
     k, v = symmetric(rng, n), rng.standard_normal((n, columns))
+    k = np.abs(k) if positive else k
     layout = PanelLayout(n, width)
     product, sums, absolute = symmetric_product(
         source_of(kind, k, layout), layout, v, backend, with_norm=True

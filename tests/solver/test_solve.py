@@ -533,3 +533,23 @@ def test_a_row_of_zeros_is_named_as_such(kernel):
         kernelfit.solve(np.zeros((1, 3)), np.ones(1), kernel=kernel)
     assert "0e+00" not in str(caught.value)
     assert "gamma" not in str(caught.value)
+
+
+@pytest.mark.parametrize("precision", ["float64", "float32", "mixed"])
+@pytest.mark.parametrize(("n", "width"), [(200, None), (300, None), (600, 128)])
+def test_a_condition_number_changes_no_bit_of_alpha(rng, precision, n, width):
+    """Its first solve is that of the targets."""
+    x, y = rng.standard_normal((n, 8)), rng.standard_normal((n, 3))
+    options = {"gamma": 0.5, "ridge": 0.1, "precision": precision, "panel_width": width, "device": "cpu"}
+    with_it = kernelfit.solve(x, y, **options)
+    without = kernelfit.solve(x, y, condition=False, threads=1, tier="disk", **options)
+    np.testing.assert_array_equal(with_it.alpha, without.alpha)
+    assert with_it.certificate.condition_estimate > 1
+    assert np.isnan(without.certificate.condition_estimate)
+
+
+def test_targets_solved_for_together_have_the_bits_of_each(rng):
+    x, y = rng.standard_normal((300, 8)), rng.standard_normal((300, 30))
+    together = kernelfit.solve(x, y, gamma=0.5, ridge=0.1).alpha
+    alone = kernelfit.solve(x, y[:, 7], gamma=0.5, ridge=0.1).alpha
+    np.testing.assert_array_equal(together[:, 7], alone.ravel())
