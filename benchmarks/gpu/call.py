@@ -27,7 +27,7 @@ from pathlib import Path
 CALLS = {
     1: ("first", "rates,tests,in-core-60000,mnist,kernels,right-hand-sides"),
     2: ("second", "random-conv,in-core-120000,larger-than-device,budget-10gb"),
-    3: ("third", "precision,memcheck,racecheck,deep-tests"),
+    3: ("third", "precision,workers,memcheck,racecheck,deep-tests"),
 }
 #: bytes that may travel with a call
 MAX_BYTES = 64 * 2**20

@@ -16,6 +16,7 @@ from typing import Any
 
 from benchmarks.gpu import factor, kernels
 from benchmarks.gpu.settings import Setting
+from benchmarks.gpu.workers import workers
 from kernelfit.device.cuda import CudaDevice
 from kernelfit.errors import KernelfitError
 from kernelfit.storage import json_output
@@ -44,6 +45,7 @@ BODIES: dict[str, Callable[[Setting, Report], dict[str, Any]]] = {
     "right-hand-sides": factor.right_hand_sides,
     "kernels": kernels.own_kernels,
     "random-conv": kernels.random_conv,
+    "workers": workers,
 }
 
 

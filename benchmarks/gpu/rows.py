@@ -161,6 +161,17 @@ ROWS = (
         ),
     ),
     Row(
+        "workers",
+        "n 30,000 on the GPU of one Dask worker, and of two that share it",
+        75,
+        (
+            Aim("difference", "alpha of one process", high=1e-10),
+            Aim("backward_error", "backward error", high=1e-15),
+            Aim("of_process_1", "one worker of its speed"),
+            Aim("of_process_2", "two"),
+        ),
+    ),
+    Row(
         "deep-tests",
         "tests of networks marked gpu",
         90,
