@@ -64,10 +64,11 @@ def suggests_names(others: Mapping[str, str]) -> Callable[[Callable[P, R]], Call
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         known = [name for name in inspect.signature(function).parameters if name != "self"]
+        names = frozenset(known)
 
         @functools.wraps(function)
         def checked(*args: P.args, **kwargs: P.kwargs) -> R:
-            if not kwargs.keys() <= set(known):
+            if not kwargs.keys() <= names:
                 unknown = next(name for name in kwargs if name not in known)
                 remedy = hint_for(unknown, others, known) or f", expected one of {', '.join(known)}"
                 raise TypeError(f"{unknown}: got an argument of that name{remedy}")
@@ -96,6 +97,8 @@ def non_negative(name: str, value: Any) -> float:
 
 def integer(name: str, value: Any, minimum: int, maximum: int | None = None) -> int:
     """`value` as an integer >= `minimum`, and <= `maximum` where there is one, or an error that names the parameter."""
+    if type(value) is int and minimum <= value and (maximum is None or value <= maximum):
+        return value
     number = finite(name, value)
     # An int beyond 2^53 is no float64, and is an integer all the same.
     whole = isinstance(value, int) or int(number) == value

@@ -17,8 +17,11 @@ from typing import Any
 
 from kernelfit.cpu.fork import renew_in_children
 from kernelfit.cpu.libraries import libraries_loaded
+from kernelfit.cpu.recent import recent
 
 _PREFIXES, _SUFFIXES = ("", "scipy_"), ("", "64_", "_64")
+# What a library that was loaded a moment ago multiplies with is nobody's business here.
+_loaded = recent(libraries_loaded)
 _BUILT_FOR = re.compile(r"MAX_THREADS=(\d+)")
 
 
@@ -39,9 +42,12 @@ class Pool:
         library = controller.dynlib
         for prefix, suffix in itertools.product(_PREFIXES, _SUFFIXES):
             setter = getattr(library, f"{prefix}openblas_set_num_threads{suffix}", None)
+            getter = getattr(library, f"{prefix}openblas_get_num_threads{suffix}", None)
             if setter is not None:
                 if not self.per_thread:
                     self.set = setter
+                if getter is not None:
+                    self.get = getter
                 self.built_for = _built_for(getattr(library, f"{prefix}openblas_get_config{suffix}", None))
 
 
@@ -57,15 +63,14 @@ def _built_for(get_config: Any) -> int | None:
 
 def pools() -> list[Pool]:
     """The BLAS libraries that are loaded now, SciPy's among them."""
-    import scipy.linalg.cython_blas  # noqa: F401 - loads SciPy's library
-
-    loaded = libraries_loaded()
+    loaded = _loaded()
     return list(_pools.__wrapped__(None) if loaded is None else _pools(loaded))
 
 
 @lru_cache(maxsize=1)
 def _pools(loaded: int | None) -> tuple[Pool, ...]:
     """Those of the first `loaded` libraries: to look through all of them takes milliseconds."""
+    import scipy.linalg.cython_blas  # noqa: F401 - loads SciPy's library
     from threadpoolctl import ThreadpoolController
 
     libraries = ThreadpoolController().lib_controllers
@@ -111,6 +116,7 @@ class BlasThreads:
         if depth == 1:
             for pool, count in self._thread.before:
                 pool.set(count)
+            self._thread.before = []
 
     def hold(self) -> None:
         """Cap again what somebody else has set since."""
@@ -128,9 +134,10 @@ class BlasThreads:
         """The least number of threads that somebody else, or the environment, has set for the pools; None: no limit."""
         with self._lock:
             counts = []
+            own = dict(getattr(self._thread, "before", ())) if self._users else {}
             for pool in self._pools if self._users else pools():
-                count = self._before.get(pool) or pool.get()
-                if self._users and pool.per_thread:
+                count = own.get(pool) or self._before.get(pool) or pool.get()
+                if self._users and pool.per_thread and pool not in own:
                     continue  # what was before is known to the thread that capped it
                 if count and (pool.built_for is None or count < pool.built_for):
                     counts.append(count)

@@ -12,6 +12,7 @@ volume 2, VPDPBUSD.
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Any
 
@@ -58,7 +59,7 @@ class Packed:
 def packed_rows(rows: NDArray[np.uint8], centre: int, space: NDArray[np.int8] | None = None) -> Packed:
     """Rows (h, d) of the left factor; `space` is at least `row_space(h, d)` bytes to use, if given."""
     shape = _shape(rows.shape, HEIGHT)
-    size = int(np.prod(shape))
+    size = math.prod(shape)
     values = (np.empty(size, np.int8) if space is None else space.reshape(-1)[:size]).reshape(shape)
     added = np.empty(rows.shape[0], np.int32)
     _pack(rows, np.uint8(128), values.view(np.uint8), added)
@@ -68,13 +69,13 @@ def packed_rows(rows: NDArray[np.uint8], centre: int, space: NDArray[np.int8] | 
 
 def row_space(height: int, features: int) -> int:
     """Bytes that `packed_rows` needs."""
-    return int(np.prod(_shape((height, features), HEIGHT)))
+    return math.prod(_shape((height, features), HEIGHT))
 
 
 def packed_columns(columns: NDArray[np.uint8], centre: int) -> Packed:
     """Rows (w, d) of the right factor, which are columns of the product."""
     shape = _shape(columns.shape, WIDTH)
-    size = int(np.prod(shape))
+    size = math.prod(shape)
     # Registers are loaded whole from cache lines.
     unaligned = np.empty(size + 64, np.uint8)
     start = -unaligned.ctypes.data % 64

@@ -46,10 +46,18 @@ class CpuBackend:
             raise InputError(
                 f"threads: got {threads!r}, expected an integer from 1 to {_MOST:,}; leave it out for those available"
             )
-        self.threads = available_threads() if threads is None else int(threads)
+        self.asked = None if threads is None else int(threads)
+        self._threads: int | None = self.asked
         self._begin()
         self._forked = False
         renew_in_children(self)
+
+    @property
+    def threads(self) -> int:
+        """Those asked for, or those available when it was needed first: one tile needs no other than its own."""
+        if self._threads is None:
+            self._threads = available_threads()
+        return self._threads
 
     def renew(self) -> None:
         """Closed, as it is when it is made; a forked child has not whoever opened it."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
+from functools import cache
 from importlib.util import find_spec
-from pathlib import Path
 from typing import cast
 
 from kernelfit.arguments import shown
@@ -18,7 +18,7 @@ from kernelfit.errors import DeviceError, InputError
 MIN_ROWS = 4_096
 _CUDA = re.compile(r"cuda(:\d{1,3})?(,cuda:\d{1,3})*")
 #: either says that NVIDIA's driver is loaded: containers often show the device file and not /proc/driver
-_DRIVER_FILES = (Path("/proc/driver/nvidia/version"), Path("/dev/nvidiactl"))
+_DRIVER_FILES = ("/proc/driver/nvidia/version", "/dev/nvidiactl")
 
 
 def check_device(device: str | Device | Sequence[Device]) -> None:
@@ -93,7 +93,13 @@ def close_devices(devices: Sequence[Device]) -> None:
 
 def has_driver() -> bool:
     """Whether NVIDIA's driver is loaded here."""
-    return any(map(os.path.exists, _DRIVER_FILES))
+    return _any_there(_DRIVER_FILES)
+
+
+@cache
+def _any_there(files: tuple[str, ...]) -> bool:
+    """Asked once a process, which does not outlive a driver."""
+    return any(map(os.path.exists, files))
 
 
 def _indices(device: str) -> list[int]:

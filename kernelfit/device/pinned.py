@@ -77,6 +77,8 @@ class _Kept:
             return True
 
     def release(self) -> int:
+        if not self._blocks:
+            return 0
         with self._lock:
             blocks, self._blocks = self._blocks, []
         for block in blocks:

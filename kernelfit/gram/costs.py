@@ -8,7 +8,7 @@ rows that are read.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from kernelfit.cpu.memory import INTERPRETER
 from kernelfit.gram.layout import MAX_STRIP, PanelLayout
@@ -31,6 +31,7 @@ class Costs:
     bytes_points: int
 
     @classmethod
+    @lru_cache(maxsize=32)  # a small system is often one of many alike
     def of(
         cls,
         *,

@@ -12,6 +12,8 @@ from kernelfit.cpu.jit import njit
 
 # Rows that are brought to words of 8 bytes at a time.
 _ROWS = 1_024
+# Hashes that are compared in pairs sooner than they are sorted.
+_FEW = 256
 # The odd multiplier of Knuth's MMIX generator.
 _MULTIPLIER = np.uint64(6_364_136_223_846_793_005)
 
@@ -21,6 +23,8 @@ def equal_rows(values: NDArray[Any]) -> tuple[tuple[int, ...], ...]:
     hashes = np.empty(len(values), np.uint64)
     for start, words in _words(values):
         _hash(words, hashes[start : start + len(words)])
+    if len(hashes) <= _FEW and not _any_equal(hashes):
+        return ()
     order = np.argsort(hashes, kind="stable")
     repeated = hashes[order][1:] == hashes[order][:-1]
     marked = np.zeros(len(values), dtype=bool)
@@ -40,6 +44,9 @@ def _words(values: NDArray[Any]) -> Iterator[tuple[int, NDArray[np.uint64]]]:
     """Start of some rows, and these as words (h, d') of 8 bytes, zeros behind their ends."""
     width = values.shape[1] * values.dtype.itemsize
     whole = width % 8 == 0
+    if whole and values.dtype.kind != "f" and len(values) <= _ROWS:
+        yield 0, np.ascontiguousarray(values).view(np.uint64)
+        return
     padded = np.zeros((0 if whole else _ROWS, -(-width // 8) * 8), np.uint8)
     for start in range(0, len(values), _ROWS):
         block = np.ascontiguousarray(_plain(values[start : start + _ROWS]))
@@ -57,3 +64,13 @@ def _hash(words: Any, out: Any) -> None:
             value = (value ^ words[i, k]) * _MULTIPLIER
             value ^= value >> np.uint64(32)
         out[i] = value
+
+
+@njit(cache=True, nogil=True)
+def _any_equal(hashes: Any) -> bool:
+    """Whether two are."""
+    equal = 0
+    for i in range(len(hashes)):
+        for k in range(i):  # without a branch: vectorised
+            equal += hashes[i] == hashes[k]
+    return equal > 0

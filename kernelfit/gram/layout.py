@@ -22,7 +22,7 @@ _SINGLE = 1_536
 _WIDTHS = ((4_000, 512), (16_000, 768), (32_000, 1_024))
 _MAX_WIDTH = 2_048
 #: order up to which K is one tile: to deal it out takes longer than to form it
-_ONE_TILE = 256
+ONE_TILE = 256
 #: rows of a strip at most: products run at their full rate from here on
 MAX_STRIP = 1_024
 #: rows of a strip inside a diagonal block: short enough that computing whole rectangles wastes little above the
@@ -49,7 +49,7 @@ class PanelLayout:
     @property
     def small(self) -> bool:
         """Whether all of K is one tile, which the calling thread forms, factors and multiplies by itself."""
-        return self.n <= min(_ONE_TILE, self.width)
+        return self.n <= min(ONE_TILE, self.width)
 
     @property
     def count(self) -> int:

@@ -42,6 +42,13 @@ def place(
     if tier not in TIERS:
         raise InputError(f"tier: got {tier!r}, expected one of {', '.join(TIERS)}")
     in_memory = Plan.in_memory(costs, limits.memory)
+    if (
+        tier != "disk"
+        and not stored
+        and costs.precision != "mixed"
+        and in_memory.bytes_memory <= limits.memory
+    ):
+        return in_memory
     rows_at_once, buffers = costs.disk_buffers(limits.memory - costs.bytes_held)
     memory_on_disk = costs.bytes_held + buffers
     if tier == "auto":

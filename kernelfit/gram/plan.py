@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from kernelfit.gram.costs import Costs
@@ -57,6 +58,7 @@ class Plan:
     seconds_iteration: float | None = None
 
     @classmethod
+    @lru_cache(maxsize=32)  # plans are looked at, not changed
     def in_memory(cls, costs: Costs, memory_limit: int) -> Plan:
         """The ram tier with nothing cached or written, whether it fits or not."""
         return cls(

@@ -32,7 +32,7 @@ class Precision:
     @property
     def unit_roundoff(self) -> float:
         """u of the factor: 1.1e-16 or 6.0e-8."""
-        return float(np.finfo(self.factor).eps) / 2.0
+        return 2.0**-53 if self.factor.itemsize == 8 else 2.0**-24
 
     @property
     def factor_name(self) -> str:

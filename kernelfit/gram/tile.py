@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 import numpy as np
@@ -256,7 +257,7 @@ def units(rows: Points, columns: Points, exact: bool) -> tuple[float, float]:
     if not exact:
         return 1.0, columns.length
     unit = rows.scale * columns.scale
-    return (unit, 1.0) if unit >= np.finfo(float).tiny else (1.0, columns.scale)
+    return (unit, 1.0) if unit >= sys.float_info.min else (1.0, columns.scale)
 
 
 def evaluate(

@@ -110,7 +110,9 @@ def factor(
         for j in range(first_panel, layout.count):
             started = time.perf_counter()
             panel = store.begin(j)
-            _generate(source, shift, layout, j, panel, backend)
+            form_panel(source, layout, j, panel, backend)
+            here = shift if isinstance(shift, float) or np.ndim(shift) == 0 else shift[slice(*rows_of(j))]
+            np.einsum("ii->i", panel[: panel.shape[1]])[...] += np.asarray(here, panel.dtype)
             generated = time.perf_counter()
             strips = layout.panel_strips(j) if j else []
             for batch in store.stream(range(j), first_row=layout.start(j)) if j else ():
@@ -144,14 +146,10 @@ def _columns_of(strip: Span, first: int, width: int) -> int:
     return min(width, strip[1] - first)
 
 
-def _generate(
-    source: GramSource,
-    shift: float | Float,
-    layout: PanelLayout,
-    j: int,
-    panel: NDArray[Any],
-    backend: CpuBackend,
+def form_panel(
+    source: GramSource, layout: PanelLayout, j: int, panel: NDArray[Any], backend: CpuBackend
 ) -> None:
+    """Panel j of K, on and below its diagonal; the calling thread forms one that is a tile."""
     first, last = layout.start(j), layout.stop(j)
     columns = source.columns(first, last, backend)
 
@@ -163,8 +161,6 @@ def _generate(
         columns.fill(first, last, panel)
     else:
         backend.run(generate, layout.panel_strips(j))
-    here = shift if isinstance(shift, float) or np.ndim(shift) == 0 else shift[first:last]
-    np.einsum("ii->i", panel[: last - first])[...] += np.asarray(here, panel.dtype)
 
 
 def _update(

@@ -1,4 +1,4 @@
-"""K that is one tile: its factor, solves with it and products with K, each one compiled call.
+"""K of some hundred rows, in one piece: its factor, solves with it and products with K, each one compiled call.
 
 What `kernelfit.linalg.cholesky`, `triangular` and `product` do with panels, with the same bits of L and of solutions;
 up to some hundred rows their jobs, strips and calls of NumPy take longer than the arithmetic.
@@ -7,6 +7,7 @@ up to some hundred rows their jobs, strips and calls of NumPy take longer than t
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,15 +15,32 @@ import numpy as np
 from kernelfit.cpu import cholesky_block
 from kernelfit.cpu.compiled_blas import multiply, routines, solve_left_lower
 from kernelfit.cpu.jit import njit
-from kernelfit.linalg.cholesky import Pivots, failed_pivot, weak_threshold
+from kernelfit.cpu.pool import CpuBackend
+from kernelfit.gram.layout import ONE_TILE, PanelLayout
+from kernelfit.gram.protocol import GramSource
+from kernelfit.linalg.cholesky import Pivots, failed_pivot, form_panel, weak_threshold
+from kernelfit.linalg.condition import EXACT, inverse_norm_of
 from kernelfit.linalg.product import Product
 from kernelfit.typing import Float
 
-#: right-hand sides of a call; more are cut up elsewhere, with other bits
-MAX_COLUMNS = 128
+#: order up to which a second copy of K costs less than to form it twice
+MAX_ORDER = 512
+# Rows and columns that are mirrored at a time.
+_SQUARE = 32
 
 
-def factor(gram: Float, diagonal: Float, shift: float | Float, out: Float) -> Pivots:
+def form(source: GramSource, layout: PanelLayout, backend: CpuBackend) -> Float:
+    """K (n, n), both triangles."""
+    gram = np.empty((layout.n, layout.n))
+    form_panel(source, layout, 0, gram, backend)
+    if not layout.small:
+        _mirror(gram)
+    return gram
+
+
+def factor(
+    gram: Float, diagonal: Float, shift: float | Float, out: Float, backend: CpuBackend | None = None
+) -> Pivots:
     """out <- L with K + shift I = L L^T, or K + diag(shift), zeros above the diagonal; all C-ordered float64.
 
     Raises `NotPositiveDefiniteError`.
@@ -30,7 +48,7 @@ def factor(gram: Float, diagonal: Float, shift: float | Float, out: Float) -> Pi
     started = time.perf_counter()
     np.copyto(out, gram)
     out.reshape(-1)[:: len(out) + 1] += shift
-    info, pivot = cholesky_block.factor(out)
+    info, pivot = cholesky_block.factor(out, backend)
     if info:
         raise failed_pivot(info - 1, pivot)
     pivots = Pivots()
@@ -39,11 +57,23 @@ def factor(gram: Float, diagonal: Float, shift: float | Float, out: Float) -> Pi
     return pivots
 
 
+def max_columns(n: int) -> int:
+    """Right-hand sides of a call; more are cut up elsewhere, with other bits."""
+    return 128 if n <= ONE_TILE else 31
+
+
 def solve(lower: Float, rhs: Float) -> Float:
-    """(L L^T)^-1 B (n, c), c <= `MAX_COLUMNS`."""
+    """(L L^T)^-1 B (n, c), c <= `max_columns`."""
     block = np.array(rhs, order="C")
     _solve(routines().trsm, lower, block)
     return block
+
+
+def inverse_norm(lower: Float, row: int) -> float:
+    """|(L L^T)^-1|_1 as `kernelfit.linalg.condition` finds or estimates it; `row` is that of the least pivot."""
+    if len(lower) <= EXACT:
+        return float(_inverse_norm(routines().trsm, lower))
+    return inverse_norm_of(partial(solve, lower), len(lower), row)
 
 
 def product(gram: Float, vectors: Float) -> Product:
@@ -55,9 +85,35 @@ def product(gram: Float, vectors: Float) -> Product:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _mirror(gram: Any) -> None:
+    """The lower triangle above the diagonal, by squares whose lines stay in the first level of cache."""
+    n = len(gram)
+    for top in range(0, n, _SQUARE):
+        for left in range(0, top + 1, _SQUARE):
+            for i in range(top, min(top + _SQUARE, n)):
+                for j in range(left, min(left + _SQUARE, i)):
+                    gram[j, i] = gram[i, j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _solve(trsm: int, lower: Any, block: Any) -> None:
     solve_left_lower(trsm, lower, block, False)
     solve_left_lower(trsm, lower, block, True)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _inverse_norm(trsm: int, lower: Any) -> float:
+    n = len(lower)
+    inverse = np.eye(n)
+    solve_left_lower(trsm, lower, inverse, False)
+    solve_left_lower(trsm, lower, inverse, True)
+    largest = 0.0
+    for i in range(n):  # the inverse is symmetric
+        total = 0.0
+        for j in range(n):
+            total += abs(inverse[i, j])
+        largest = total if total > largest or total != total else largest
+    return largest
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

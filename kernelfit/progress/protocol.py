@@ -5,8 +5,8 @@ The numerical code knows only the `Progress` protocol; `terminal` and `notebook`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 Advance = Callable[[float], None]
@@ -24,15 +24,22 @@ class Progress(Protocol):
         ...
 
 
+def _ignore(amount: float) -> None:
+    """What nobody looks at."""
+
+
+# One for all: it holds nothing.
+_UNSEEN = nullcontext(_ignore)
+
+
 class Silent:
     """Ignores phases and keeps the notes in `notes`."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
 
-    @contextmanager
-    def phase(self, name: str, total: float, unit: str = "flop") -> Iterator[Advance]:
-        yield lambda amount: None
+    def phase(self, name: str, total: float, unit: str = "flop") -> AbstractContextManager[Advance]:
+        return _UNSEEN
 
     def note(self, message: str) -> None:
         self.notes.append(message)

@@ -133,7 +133,7 @@ def certify(
         rank=problem.n,
         consistent=True,
         rkhs_norm=math.hypot(*norms),
-        rkhs_norm_per_column=tuple(float(value) for value in norms),
+        rkhs_norm_per_column=tuple(norms.tolist()),
         rkhs_norm_error=float(norm_errors.max(initial=0.0)),
     )
 

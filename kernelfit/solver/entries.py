@@ -40,7 +40,7 @@ def within_range(problem: Problem, notes: Notes) -> Problem:
 
 def require_symmetric(source: KernelGram, backend: CpuBackend) -> None:
     """Raise `InputError` where the user's own function gives k(x, y) and k(y, x) that differ, on a sample of pairs."""
-    if not source.kernel.needs & Needs.FUNCTION:
+    if Needs.FUNCTION not in source.kernel.needs:
         return
     points, n = source.points, source.n
     spread = np.linspace(0, n - 1, min(n, _PAIRS)).astype(np.int64)

@@ -137,7 +137,7 @@ def as_shift(name: str, value: Any) -> float:
 
 def as_ridges(value: Any) -> tuple[float, ...] | None:
     """A ridge for each target as numbers; None for a single one."""
-    if np.ndim(value) == 0:
+    if isinstance(value, float) or np.ndim(value) == 0:
         return None
     if np.ndim(value) != 1 or len(value) == 0:
         raise InputError(f"ridge: got shape {np.shape(value)}, expected a number or one for each target (c,)")

@@ -43,11 +43,18 @@ def measure(
     each = np.asarray(ridges, dtype=np.float64)
     each = each.reshape((1,) * (2 - each.ndim) + each.shape)
     known = fitted if absolute is None else absolute
-    arrays = (np.ascontiguousarray(array) for array in (targets, alpha, fitted, known, each))
+    arrays = map(np.ascontiguousarray, (targets, alpha, fitted, known, each))
     lines = np.zeros((_LINES, alpha.shape[1]))
     backward, componentwise = _measure(*arrays, rounding(len(alpha)), size, lines)
-    columns = (lines[line] for line in (_RESIDUAL, _TARGET, _ALPHA, _SQUARE, _LOST))
-    return Measures(backward, componentwise, *columns)
+    return Measures(
+        backward,
+        componentwise,
+        lines[_RESIDUAL],
+        lines[_TARGET],
+        lines[_ALPHA],
+        lines[_SQUARE],
+        lines[_LOST],
+    )
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

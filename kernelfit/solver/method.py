@@ -9,6 +9,8 @@ from kernelfit.arguments import choice, positive
 from kernelfit.errors import InputError
 from kernelfit.typing import SolverName
 
+_SOLVERS = get_args(SolverName)
+
 
 @dataclass(frozen=True)
 class Method:
@@ -25,7 +27,7 @@ class Method:
     @classmethod
     def of(cls, solver: str, tolerance: float | None, seed: int = 0) -> Method:
         """The same from what users write; raises `InputError`."""
-        choice("solver", solver, get_args(SolverName))
+        choice("solver", solver, _SOLVERS)
         if tolerance is not None:
             if solver == "cholesky":
                 raise InputError(

@@ -15,6 +15,7 @@ from kernelfit.device.protocol import Device
 from kernelfit.errors import InputError
 from kernelfit.gram import placement
 from kernelfit.gram.costs import Costs
+from kernelfit.gram.layout import ONE_TILE
 from kernelfit.gram.placement import Limits
 from kernelfit.gram.plan import Plan
 from kernelfit.kernels.base import COORDINATES
@@ -175,7 +176,7 @@ def _on_cpu(
         n=problem.n,
         d=0 if points is None else points.width,
         n_rhs=problem.targets.shape[1],
-        threads=backend.threads,
+        threads=1 if problem.n <= ONE_TILE else backend.threads,
         precision=problem.precision,
         bytes_points=problem.bytes_points,
         panel_width=resources.panel_width if layout is None else layout.width,

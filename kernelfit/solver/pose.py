@@ -95,7 +95,7 @@ class Request:
         if ridges is not None and "auto" in (request.gamma, request.kernel_params.get("length_scale")):
             raise InputError("ridge: got one for each target beside gamma='auto'; give gamma, or one ridge")
         integer("seed", request.seed, 0)
-        if not isinstance(request.kernel_params, Mapping):
+        if not isinstance(request.kernel_params, (dict, Mapping)):
             raise InputError(
                 f"kernel_params: got {request.kernel_params!r}, expected a dict of the kernel's parameters"
             )
@@ -464,7 +464,7 @@ def resolve_kernel(
 def _refuse_arrays(gamma: Any, parameters: Mapping[str, Any]) -> None:
     """Raise `InputError` where a width is given for each feature."""
     for name, value in {"gamma": gamma, **parameters}.items():
-        if np.ndim(value) > 0:
+        if not isinstance(value, float) and np.ndim(value) > 0:
             raise InputError(
                 f"{name}: got an array of shape {np.shape(value)}, expected one number for all features; scale the "
                 "columns of X instead"

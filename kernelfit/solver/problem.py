@@ -158,8 +158,9 @@ class Problem:
 def is_primal(problem: Problem) -> bool:
     """Whether K = X X^T has rank d < n, and nothing is added to its diagonal."""
     kernel = problem.kernel
-    shifted = bool(np.any(problem.ridges) or problem.jitter)
-    return kernel is not None and kernel.linear and problem.n_features < problem.n and not shifted
+    if kernel is None or not kernel.linear or problem.n_features >= problem.n:
+        return False
+    return not (np.any(problem.ridges) or problem.jitter)
 
 
 def of_products(source: Source, formula: Kernel | None) -> Source:

@@ -79,7 +79,7 @@ def _remark_identity(problem: Problem, answered: Answer, notes: Notes) -> None:
     kernel, points = problem.kernel, problem.points
     if kernel is None or points is None or problem.n < 2:
         return
-    if kernel.needs & Needs.FUNCTION:
+    if Needs.FUNCTION in kernel.needs:
         _remark_diagonal(problem, answered, notes)
     if not kernel.stationary:
         return

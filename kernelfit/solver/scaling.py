@@ -6,25 +6,66 @@ a solution, which is linear in Y.
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
+from kernelfit.cpu.jit import njit
 from kernelfit.typing import Float
 
 Exponents = NDArray[np.int32]
+# 2^p is a number of full precision up to here.
+_IN_RANGE = 1_000
 
 
 def exponents(values: Float) -> Exponents:
     """e (c,) with max_i |v_ic| in [2^(e-1), 2^e) for values (n, c); 0 for a column of zeros."""
-    _, powers = np.frexp(np.abs(values).max(axis=0, initial=0.0))
-    return np.asarray(powers, dtype=np.int32)
+    powers = np.zeros(values.shape[1], np.int32)
+    _exponents(np.ascontiguousarray(values), powers)
+    return powers
 
 
 def scaled(values: Float | float, powers: Exponents | int) -> Float:
     """2^p_c v_ic; beyond the largest float64 it is infinite."""
+    if (
+        isinstance(values, np.ndarray)
+        and isinstance(powers, np.ndarray)
+        and values.shape[-1:] == powers.shape
+    ):
+        made = np.empty(values.shape)
+        rows = np.ascontiguousarray(values).reshape(-1, len(powers))
+        _scale(rows, powers, made.reshape(-1, len(powers)))
+        return made
     with np.errstate(over="ignore", under="ignore"):
         result: Float = np.ldexp(values, powers)
     return result
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _exponents(values: Any, powers: Any) -> None:
+    for c in range(values.shape[1]):
+        largest = 0.0
+        for i in range(values.shape[0]):
+            size = abs(values[i, c])
+            largest = size if size > largest or size != size else largest
+        powers[c] = math.frexp(largest)[1] if largest < np.inf else 0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _scale(values: Any, powers: Any, made: Any) -> None:
+    """The product with a power of two is rounded once, where that is in range."""
+    factors = np.empty(len(powers))
+    for c in range(len(powers)):
+        factors[c] = math.ldexp(1.0, powers[c])
+    for i in range(values.shape[0]):
+        for c in range(values.shape[1]):
+            made[i, c] = values[i, c] * factors[c]
+    for c in range(len(powers)):
+        if abs(powers[c]) > _IN_RANGE:
+            for i in range(values.shape[0]):
+                made[i, c] = math.ldexp(values[i, c], powers[c])
 
 
 def common_exponent(values: Float) -> int:

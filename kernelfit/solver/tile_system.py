@@ -1,4 +1,4 @@
-"""A factored system of up to 256 rows, in float64 and in memory: K is one tile, each step one compiled call."""
+"""A factored system of some hundred rows, in float64 and in memory: K in one piece, each step one compiled call."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from kernelfit.cpu import matrix_product
 from kernelfit.errors import NotPositiveDefiniteError
 from kernelfit.gram.plan import Plan
 from kernelfit.linalg import one_tile
-from kernelfit.linalg.condition import inverse_norm_of
 from kernelfit.progress import Progress
 from kernelfit.solver.cpu_system import CpuSystem
 from kernelfit.solver.problem import Problem
@@ -21,13 +20,13 @@ from kernelfit.typing import Float
 
 
 def is_one_tile(problem: Problem, plan: Plan) -> bool:
-    """Whether a `TileSystem` solves it: one tile, no refinement, right-hand sides that are solved for at once."""
+    """Whether a `TileSystem` solves it: one panel, no refinement, right-hand sides that are solved for at once."""
     return (
-        plan.layout.small
+        problem.n <= min(one_tile.MAX_ORDER, plan.panel_width)
         and plan.tier == "ram"
         and plan.precision == "float64"
         and problem.jitter == 0
-        and plan.n_rhs <= one_tile.MAX_COLUMNS
+        and plan.n_rhs <= one_tile.max_columns(problem.n)
         and matrix_product.available()
     )
 
@@ -41,15 +40,16 @@ class TileSystem(CpuSystem):
     _gram: Float | None = None
 
     def factorise(self, progress: Progress, after_panel: Callable[[int], None] | None = None) -> None:
-        plan, source, n = self.plan, self.problem.source, self.problem.n
+        plan, source = self.plan, self.problem.source
         started = time.perf_counter()
         self._store = store = self._open_store(np.dtype(np.float64))
-        gram = self._gram = np.empty((n, n))
         with progress.phase("factor", plan.flops_factor, "flop") as advance:
-            source.columns(0, n, self.backend).fill(0, n, gram)
+            gram = self._gram = one_tile.form(source, plan.layout, self.backend)
             formed = time.perf_counter()
             try:
-                self.pivots = one_tile.factor(gram, source.diagonal(), self.problem.shift, store.begin(0))
+                self.pivots = one_tile.factor(
+                    gram, source.diagonal(), self.problem.shift, store.begin(0), self.backend
+                )
             except NotPositiveDefiniteError as error:
                 raise explained(error, self.problem, plan.precision) from None
             store.finish(0)
@@ -68,10 +68,7 @@ class TileSystem(CpuSystem):
 
     def inverse_norm(self) -> float:
         if self._inverse_norm is None:
-            lower = self._lower
-            self._inverse_norm = inverse_norm_of(
-                lambda vectors: one_tile.solve(lower, vectors), len(lower), self.pivots.row
-            )
+            self._inverse_norm = one_tile.inverse_norm(self._lower, self.pivots.row)
         return self._inverse_norm
 
     def close(self) -> None:

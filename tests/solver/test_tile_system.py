@@ -12,7 +12,7 @@ from kernelfit.solver.tile_system import TileSystem, is_one_tile
 
 
 @pytest.mark.skipif(not matrix_product.available(), reason="no compiled factor on this CPU")
-@pytest.mark.parametrize("n", [1, 50, 256])
+@pytest.mark.parametrize("n", [1, 50, 256, 300])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_solutions_are_those_of_a_system_in_panels(rng, monkeypatch, n, weighted):
     rows, targets = rng.standard_normal((n, 6)), rng.standard_normal((n, 3))
