@@ -30,7 +30,7 @@ from kernelfit.kernels import ArcCosine, Kernel, Linear, NeuralTangent
 from kernelfit.metrics import error_rate
 from kernelfit.storage import json_output
 from kernelfit.streaming.gram import FeatureGram, feature_gram
-from kernelfit.streaming.protocol import streaming
+from kernelfit.streaming.protocol import StreamingFeatures, streaming
 
 #: name -> options beside the number of filters and the seed
 FEATURES: dict[str, dict[str, Any]] = {
@@ -138,18 +138,8 @@ def measured(
     data: Dataset, features: str, kernels: Sequence[str], draw: int, options: argparse.Namespace
 ) -> list[dict[str, Any]]:
     """Some kernels of one draw of one feature map."""
-    part = slice(draw * options.n, (draw + 1) * options.n)
-    tests = slice(draw * options.n_test, (draw + 1) * options.n_test)
-    taken = replace(
-        data,
-        X_train=data.X_train[part],
-        y_train=data.y_train[part],
-        X_test=data.X_test[tests],
-        y_test=data.y_test[tests],
-    )
-    chosen = {"n_filters": options.filters, "random_state": draw, **FEATURES[features]}
-    spec = Experiment("cifar10", features="random-conv", feature_options=chosen).inputs.features
-    net = streaming(spec.fit(taken, None))
+    taken = part_of(data, draw, options.n, options.n_test)
+    net = fitted(taken, {"n_filters": options.filters, "random_state": draw, **FEATURES[features]})
     stored = None if options.sums is None else options.sums / f"{features}-{draw}.h5"
     sums = feature_gram(net, taken.X_train, taken.X_test, checkpoint=stored)
     rows = []
@@ -174,6 +164,24 @@ def measured(
         print(shown_row(rows[-1]), flush=True)
     sums.close()
     return rows
+
+
+def part_of(data: Dataset, draw: int, n: int, n_test: int) -> Dataset:
+    """The rows of one draw, which no other has."""
+    part, tests = slice(draw * n, (draw + 1) * n), slice(draw * n_test, (draw + 1) * n_test)
+    return replace(
+        data,
+        X_train=data.X_train[part],
+        y_train=data.y_train[part],
+        X_test=data.X_test[tests],
+        y_test=data.y_test[tests],
+    )
+
+
+def fitted(data: Dataset, options: dict[str, Any]) -> StreamingFeatures:
+    """Random convolution features of such options."""
+    spec = Experiment("cifar10", features="random-conv", feature_options=options).inputs.features
+    return streaming(spec.fit(data, None))
 
 
 def trial(data: Dataset, grams: FeatureGram, relative: float) -> dict[str, Any]:
@@ -203,12 +211,19 @@ def summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         line: dict[str, Any] = {"features": features, "kernel": kernel, "draws": len(same)}
         for name in ("interpolation", "best"):
             for error in ("loo_error", "test_error"):
-                values = [row[name][error] for row in same if row[name][error] is not None]
-                line[f"{name}_{error}"] = float(np.mean(values)) if values else None
-                line[f"{name}_{error}_deviation"] = float(np.std(values, ddof=1)) if len(values) > 1 else None
+                line |= averaged(f"{name}_{error}", [row[name][error] for row in same])
         line["best_ridges"] = [row["best"]["ridge"] for row in same]
         lines.append(line)
     return lines
+
+
+def averaged(name: str, values: Sequence[float | None]) -> dict[str, float | None]:
+    """The mean and the standard deviation, over draws, of a figure of that name where it was measured."""
+    there = [value for value in values if value is not None]
+    return {
+        name: float(np.mean(there)) if there else None,
+        f"{name}_deviation": float(np.std(there, ddof=1)) if len(there) > 1 else None,
+    }
 
 
 def percent(value: float | None) -> str:

@@ -21,7 +21,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import harness
-from benchmarks.feature_kernels import KERNELS, MAX_BACKWARD_ERROR, percent
+from benchmarks.feature_kernels import KERNELS, MAX_BACKWARD_ERROR, averaged, fitted, part_of, percent
 from kernelfit import solve
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.datasets import Dataset, training_targets
@@ -41,7 +41,6 @@ from kernelfit.kernels import Kernel
 from kernelfit.metrics import error_rate
 from kernelfit.storage import json_output
 from kernelfit.streaming.gram import feature_gram
-from kernelfit.streaming.protocol import streaming
 from kernelfit.typing import Float
 
 #: what all features have in common
@@ -171,22 +170,8 @@ def finished(
     return rows
 
 
-def part_of(data: Dataset, draw: int, options: argparse.Namespace, n_test: int) -> Dataset:
-    part = slice(draw * options.n, (draw + 1) * options.n)
-    tests = slice(draw * n_test, (draw + 1) * n_test)
-    return replace(
-        data,
-        X_train=data.X_train[part],
-        y_train=data.y_train[part],
-        X_test=data.X_test[tests],
-        y_test=data.y_test[tests],
-    )
-
-
-def fitted(data: Dataset, draw: int, options: argparse.Namespace, given: dict[str, Any]) -> Any:
-    chosen = {**FEATURES, **given, "n_filters": options.filters, "random_state": draw}
-    spec = Experiment("cifar10", features="random-conv", feature_options=chosen).inputs.features
-    return streaming(spec.fit(data, None))
+def features_of(data: Dataset, draw: int, options: argparse.Namespace, given: dict[str, Any]) -> Any:
+    return fitted(data, {**FEATURES, **given, "n_filters": options.filters, "random_state": draw})
 
 
 def with_mirrors(X: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
@@ -197,8 +182,8 @@ def with_mirrors(X: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
 
 def mirrored(data: Dataset, draw: int, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Every mean over mirror images, of one draw."""
-    taken = part_of(data, draw, options, options.n_test)
-    net = fitted(taken, draw, options, {})
+    taken = part_of(data, draw, options.n, options.n_test)
+    net = features_of(taken, draw, options, {})
     train, test = (with_mirrors(X, net.image_shape_) for X in (taken.X_train, taken.X_test))
     started = time.process_time()
     sums = feature_gram(net, train, test)
@@ -254,14 +239,14 @@ def screened(
     data: Dataset, lever: str, grams: dict[str, tuple[Float, float]], options: argparse.Namespace
 ) -> list[dict[str, Any]]:
     """Patches or grids, of the first draw; `grams` gathers those that were summed, with their CPU seconds."""
-    taken = part_of(data, 0, options, 0)
+    taken = part_of(data, 0, options.n, 0)
     gram, seconds, rows = np.zeros((options.n, options.n)), 0.0, []
     with CpuBackend() as backend:
         for given in SCREENED[lever]:
             key = repr(given)
             if key not in grams:
                 started = time.process_time()
-                sums = feature_gram(fitted(taken, 0, options, given), taken.X_train, taken.X_test)
+                sums = feature_gram(features_of(taken, 0, options, given), taken.X_train, taken.X_test)
                 whole = submatrix(sums.gram, np.arange(options.n), backend)
                 grams[key] = whole, time.process_time() - started
                 sums.close()
@@ -306,9 +291,7 @@ def summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         same = [row for row in rows if (row["lever"], row["kernel"], row["ridge"]) == (lever, kernel, ridge)]
         line: dict[str, Any] = {"lever": lever, "kernel": kernel, "ridge": ridge, "draws": len(same)}
         for error in ("loo_error", "test_error"):
-            values = [row[error] for row in same if row[error] is not None]
-            line[error] = float(np.mean(values)) if values else None
-            line[f"{error}_deviation"] = float(np.std(values, ddof=1)) if len(values) > 1 else None
+            line |= averaged(error, [row[error] for row in same])
         lines.append(line)
     return lines
 

@@ -24,7 +24,7 @@ from benchmarks import harness
 from benchmarks.children import isolated
 from benchmarks.peers import environments
 from benchmarks.peers.catalogue import PEERS, Peer
-from benchmarks.peers.compare import SCRIPT, Problem, installed, load, seconds
+from benchmarks.peers.compare import SCRIPT, Problem, installed, listed, load, seconds
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.metrics import error_rate
 from kernelfit.typing import Float
@@ -162,10 +162,7 @@ def line(row: dict[str, Any]) -> str:
 
 
 def table(record: dict[str, Any]) -> str:
-    """The rows of a record, then what is not among them and why."""
-    lines = [HEADING, *map(line, record["rows"])]
-    lines += [f"{name}: {reason}" for name, reason in record["missing"].items()]
-    return "\n".join(lines)
+    return listed(record, HEADING, line)
 
 
 def plot(record: dict[str, Any]) -> Any:

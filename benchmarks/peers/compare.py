@@ -15,7 +15,7 @@ from __future__ import annotations
 import statistics
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -259,8 +259,12 @@ def seconds(taken: float) -> str:
 
 
 def table(record: dict[str, Any]) -> str:
-    """The rows of a record, then what is not among them and why."""
-    lines = [HEADING, *map(line, record["rows"])]
+    return listed(record, HEADING, line)
+
+
+def listed(record: dict[str, Any], heading: str, line: Callable[[dict[str, Any]], str]) -> str:
+    """The rows of a record, a line each, then what is not among them and why."""
+    lines = [heading, *map(line, record["rows"])]
     lines += [f"{name}: {reason}" for name, reason in record["missing"].items()]
     return "\n".join(lines)
 

@@ -5,7 +5,7 @@ Public functions take `progress=True`, or an object of your own with the two met
 
 from kernelfit.progress.choose import ProgressLike, as_progress
 from kernelfit.progress.notebook import NotebookProgress
-from kernelfit.progress.notes import Notes
+from kernelfit.progress.notes import Notes, Once
 from kernelfit.progress.protocol import Advance, Progress, Silent
 from kernelfit.progress.terminal import TerminalProgress
 
@@ -13,6 +13,7 @@ __all__ = [
     "Advance",
     "NotebookProgress",
     "Notes",
+    "Once",
     "Progress",
     "ProgressLike",
     "Silent",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 
 from kernelfit.progress.choose import ProgressLike, as_progress
+from kernelfit.progress.protocol import Advance, Progress
 
 
 class Notes:
@@ -23,3 +25,19 @@ class Notes:
         """Record some lines and show them."""
         for message in messages:
             self.add(message)
+
+
+class Once:
+    """Hands phases on to `progress`, and every note once: many solves of one data set say the same of it."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._seen: set[str] = set()
+
+    def phase(self, name: str, total: float, unit: str = "flop") -> AbstractContextManager[Advance]:
+        return self._progress.phase(name, total, unit)
+
+    def note(self, message: str) -> None:
+        if message not in self._seen:
+            self._seen.add(message)
+            self._progress.note(message)

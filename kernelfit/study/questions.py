@@ -16,7 +16,7 @@ from kernelfit.cpu import environment
 from kernelfit.errors import InputError
 from kernelfit.experiments.experiment import Experiment
 from kernelfit.experiments.finished_rows import FinishedRows
-from kernelfit.progress import Progress, Silent
+from kernelfit.progress import Once, Progress, Silent
 from kernelfit.storage import json_output
 from kernelfit.study import curve, descent, double_descent, settings
 from kernelfit.study.complexity import DELTA, Spectral, complexity
@@ -348,10 +348,10 @@ def _settings(
         )
     for setting in wanted:  # refused before anything is computed
         Experiment(**{**base, **setting.changes})
-    made = []
-    with study.progress.phase("settings", float(len(wanted)), "solves") as advance:
+    made, progress = [], Once(study.progress)
+    with progress.phase("settings", float(len(wanted)), "solves") as advance:
         for setting in wanted:
-            make = partial(settings.run_setting, base, setting, study.progress, sums)
+            make = partial(settings.run_setting, base, setting, progress, sums)
             # A row without leave-one-out does not stand for one with it.
             name = f"{setting.name}, loo" if setting.changes.get("loo") else setting.name
             made.append(study.row(name, make))

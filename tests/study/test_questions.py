@@ -78,6 +78,9 @@ def test_a_table_is_studied_as_it_is_which_is_said(name, table):
     assert result.exit_code == 0, (result.output, result.exception)
     record = json.loads(result.stdout)
     assert {row["features"] for row in record["rows"]} == {"none"}
+    shown = [line for line in result.stderr.splitlines() if line.startswith("note: ")]
+    assert shown
+    assert len(set(shown)) == len(shown)  # each once, whatever the number of settings
     assert record["notes"] == [
         "features: flowers has no images: its columns are taken as they are, no feature map beside them"
     ]
