@@ -1,10 +1,10 @@
-"""Randomly pivoted partial Cholesky of A = K + ridge: F (n, r) with A near F F^T, from r columns of K.
+"""Randomly pivoted partial Cholesky: F (n, r) with K near F F^T, from r columns of K.
 
     repeat:  draw a block of rows with probability proportional to the residual diagonal d_i = (K - F F^T)_ii
              accept row i of the block with probability (current d_i) / (d_i when it was drawn)
-             G = (A - F F^T)[:, accepted],  C C^T = G[accepted],  F = [F, G C^-T],  d = d - row sums of squares
+             G = (K - F F^T)[:, accepted],  C C^T = G[accepted],  F = [F, G C^-T],  d = d - row sums of squares
 
-The rows and columns of A - F F^T at accepted rows, the pivots, are zero; F[pivots] is lower triangular.
+The rows and columns of K - F F^T at accepted rows, the pivots, are zero.
 
 Rejection makes the accepted rows those that one pivot at a time would have drawn, with the speed of blocks: Y. Chen,
 E. N. Epperly, J. A. Tropp and R. J. Webber, Randomly pivoted Cholesky (arXiv 2207.06503); Epperly, Tropp and Webber,
@@ -38,7 +38,7 @@ _PATIENCE = 8
 @dataclass(frozen=True)
 class LowRank:
     """F (n, rank) as float32 tiles (chunks, chunks of the rank, WIDTH, WIDTH), zeros where there is nothing; the rows
-    `pivots` (rank,) in the order of its columns; and the residual diagonal (n,) of A - F F^T, zero at pivots."""
+    `pivots` (rank,) in the order of its columns; and the residual diagonal (n,) of K - F F^T, zero at pivots."""
 
     tiles: NDArray[np.float32]
     pivots: NDArray[np.int64]
@@ -57,40 +57,34 @@ class LowRank:
 def pivoted_cholesky(
     columns: Callable[[NDArray[np.int64]], NDArray[np.float32]],
     diagonal: Float,
-    ridge: float | Float,
     rank: int,
     seed: int,
     backend: CpuBackend,
     progress: Progress,
 ) -> LowRank:
-    """F of rank `rank`, or less where K has no more to single precision; `ridge` is a number or (n,).
+    """F of rank `rank`, or less where K has no more to single precision.
 
-    `columns` gives those of K as (chunks, b, WIDTH) for ascending indices, as `StoredGram.columns` does, and
-    `diagonal` is that of K.
+    `columns` gives those of K as (chunks, b, WIDTH) for ascending indices, as `StoredGram.columns` does.
     """
     n = len(diagonal)
-    shift = np.broadcast_to(np.asarray(ridge, np.float64), (n,))
     random = np.random.default_rng(seed)
     tiles = np.zeros((chunks_of(n), chunks_of(rank), WIDTH, WIDTH), np.float32)
-    residual = np.maximum(diagonal, 0.0) + shift
-    floor = _ROUNDING * float((residual - shift).max(initial=0.0))
+    residual = np.maximum(diagonal, 0.0)
+    floor = _ROUNDING * residual.max(initial=0.0)
     pivots: list[int] = []
     idle = 0
     with progress.phase("precondition", float(n) * rank * rank, "flop") as advance:
         while len(pivots) < rank and idle < _PATIENCE:
             done = len(pivots)
-            left = residual - shift
-            weights = np.where(left > floor, left, 0.0)
+            weights = np.where(residual > floor, residual, 0.0)
             if not weights.any():
                 break
             size = min(_BLOCK, rank - done)
             drawn = np.unique(random.choice(n, size=size, p=weights / weights.sum()))
             block = columns(drawn)
-            chunk, within = np.divmod(drawn, WIDTH)
-            block[chunk, np.arange(len(drawn)), within] += shift[drawn]
             factor = LowRank(tiles[:, : chunks_of(done)], np.array(pivots, np.int64), residual)
             _subtract(block, factor, drawn, backend)
-            accepted, lower = _accept(block, drawn, shift[drawn], random)
+            accepted, lower = _accept(block, drawn, random)
             idle = 0 if len(accepted) else idle + 1
             if not len(accepted):
                 continue
@@ -121,19 +115,19 @@ def _subtract(
 
 
 def _accept(
-    block: NDArray[np.float32], drawn: NDArray[np.int64], shift: Float, random: np.random.Generator
+    block: NDArray[np.float32], drawn: NDArray[np.int64], random: np.random.Generator
 ) -> tuple[NDArray[np.int64], Float]:
     """Which of the rows that were drawn are accepted, and C of their residual block."""
     chunk, within = np.divmod(drawn, WIDTH)
     whole = block[chunk, :, within].astype(np.float64)
     whole = 0.5 * (whole + whole.T)
-    rest, first = whole.copy(), np.maximum(np.diagonal(whole) - shift, 0.0)
+    rest, first = whole.copy(), np.maximum(np.diagonal(whole), 0.0).copy()
     accepted = []
     for i, chance in enumerate(random.random(len(drawn))):
-        pivot = rest[i, i] - shift[i]
+        pivot = rest[i, i]
         # A pivot that is rounding beside what was drawn would make a column of rounding errors.
         if pivot > 1e-3 * first[i] and chance * first[i] < pivot:
-            column = rest[:, i] / np.sqrt(rest[i, i])
+            column = rest[:, i] / np.sqrt(pivot)
             rest -= np.outer(column, column)
             accepted.append(i)
     index = np.array(accepted, np.int64)

@@ -1,8 +1,8 @@
 """What an iterative solve holds in memory: pure arithmetic, no array is allocated here.
 
-K in float32, 2 n^2 bytes and its diagonal tiles, or where it is formed anew rows of bytes once more; F, 4 n r bytes;
+K in float32, 2 n^2 bytes and its diagonal tiles, or where it is formed anew rows of bytes once more; H, 4 n r bytes;
 G, some 24 bytes a neighbour; and some vectors of n c numbers. The rank r pays while it saves more iterations than it
-costs: F is read twice an iteration, 8 n r bytes beside 2 n^2 of K, and takes 2 n r^2 flops.
+costs: H is read twice an iteration, 8 n r bytes beside 2 n^2 of K, and takes 2 n r^2 flops.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from kernelfit.iterative.preconditioner import NEIGHBOURS
 from kernelfit.iterative.vectors import chunks_of, vectors_of
 
 # Rank beside the root of n, from one tile on in whole tiles. Neighbours do what more columns would do.
-_RANK = 8.0
+_RANK = 12.0
 # A rank below this part of that is not worth having.
 _MIN_RANK = 0.25
 # Vectors of (n, c) float64: those of the iteration, the best, products with |K|, copies in the order of tiles, and the
@@ -49,7 +49,7 @@ def bytes_of_rows(costs: Costs) -> int:
 
 
 def bytes_of_preconditioner(n: int, rank: int) -> int:
-    """Of F, its square at pivots, and G by rows and by columns."""
+    """Of H, the factor of C, and G by rows and by columns."""
     factor = 4 * WIDTH * WIDTH * chunks_of(n) * chunks_of(rank) + 8 * rank * rank
     return factor + n * (8 + 24 * (NEIGHBOURS + 1))
 

@@ -1,16 +1,14 @@
-"""M near A = K + ridge: exact in r rows and columns, the pivots, and sparse in the inverse of what these leave.
+"""M near A = K + ridge: a low rank, and a sparse inverse of what that leaves.
 
-    M = F F^T + (G^T G)^+,   A - F F^T = S,   G^T G near S^-1,   rows of S and of G zero at pivots
+    M = F F^T + (G^T G)^-1,   S = A - F F^T,   G^T G near S^-1
+    M^-1 = G^T (I - H C^-1 H^T) G,   H = G F,   C = I + H^T H
 
-With L = F[pivots], lower triangular, and r_p, r_o the parts of a residual at pivots and at other rows
-
-    y = L^-1 r_p,   x_o = G^T G (r_o - F_o y),   x_p = L^-T (y - F_o^T x_o)
-
-F comes from randomly pivoted Cholesky (Y. Chen, E. N. Epperly, J. A. Tropp and R. J. Webber, arXiv 2207.06503): it
-holds what all rows have in common. G holds what neighbours have beside that, to which small eigenvalues of K belong. A
-low rank with a sparse inverse of what it leaves: S. Zhao, T. Xu, H. Huang, E. Chow and Y. Xi, An adaptive factorized
-Nystrom preconditioner for regularized kernel matrices, SIAM J. Sci. Comput. 46, 2024 (arXiv 2304.05460). n r^2 flops
-for F; 4 n r c for c vectors, by which F is read twice.
+F comes from randomly pivoted Cholesky of K: it holds what all rows have in common (M. Diaz, E. N. Epperly, Z.
+Frangella, J. A. Tropp and R. J. Webber, Robust, randomized preconditioning for kernel ridge regression, arXiv
+2304.12465). G holds what neighbours have beside that, to which small eigenvalues of A belong. A low rank with a sparse
+inverse of what it leaves is that of S. Zhao, T. Xu, H. Huang, E. Chow and Y. Xi, An adaptive factorized Nystrom
+preconditioner for regularized kernel matrices, SIAM J. Sci. Comput. 46, 2024 (arXiv 2304.05460). 2 n r^2 flops to set
+up; 4 n r c for c vectors, by which H is read twice.
 """
 
 from __future__ import annotations
@@ -19,6 +17,7 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
+import scipy.linalg
 from numpy.typing import NDArray
 
 from kernelfit.cpu import blas
@@ -29,14 +28,19 @@ from kernelfit.iterative.nearest import nearest_before
 from kernelfit.iterative.pivoted_cholesky import LowRank
 from kernelfit.iterative.sparse_inverse import SparseInverse, sparse_inverse
 from kernelfit.iterative.vectors import as_columns, as_rows, from_columns, from_rows, groups_of
+from kernelfit.progress import Progress
 from kernelfit.typing import Float, Span
 
 #: neighbours of a row
 NEIGHBOURS = 32
 # Runs of tiles, whose sums are added up in their order.
 _RUNS = 24
+# Rows of H^T H, or of an inverse, that a thread forms at a time; they divide WIDTH.
+_STRIP = 256
 # What an entry of the residual is off by at most, of the mean diagonal: F is in single precision.
 _FLOOR = 1e-6
+# What pivots have at least for S, of the mean of other rows.
+_PIVOT = 1e-4
 
 
 class Entries(Protocol):
@@ -52,14 +56,19 @@ class Entries(Protocol):
 
 
 def residual_inverse(
-    entries: Entries, low_rank: LowRank, diagonal: Float, backend: CpuBackend
+    entries: Entries, low_rank: LowRank, diagonal: Float, ridge: float | Float, backend: CpuBackend
 ) -> SparseInverse:
-    """G^T G near the inverse of S = A - F F^T, for the diagonal of K (n,)."""
+    """G^T G near the inverse of S = K - F F^T + ridge, for the diagonal of K (n,) and a ridge that is one number or one
+    for each row."""
     floor = _FLOOR * float(np.abs(diagonal).mean())
+    left = np.maximum(low_rank.residual, floor) + np.reshape(ridge, -1)
+    others = np.ones(len(diagonal), bool)
+    others[low_rank.pivots] = False
+    if others.any():
+        # S is the ridge there: without one M would be A in these rows and columns, but singular to rounding.
+        left[low_rank.pivots] = np.maximum(left[low_rank.pivots], _PIVOT * left[others].mean())
     weights = np.zeros(len(diagonal))
-    left = np.maximum(low_rank.residual, floor)
-    left[low_rank.pivots] = 0.0
-    np.divide(1.0, np.sqrt(np.abs(diagonal)), out=weights, where=(left > 0) & (diagonal != 0))
+    np.divide(1.0, np.sqrt(np.abs(diagonal)), out=weights, where=others & (diagonal != 0))
     neighbours = nearest_before(entries.line, weights, NEIGHBOURS, backend)
 
     def blocks(index: NDArray[np.int64]) -> Float:
@@ -73,66 +82,85 @@ def residual_inverse(
 
 
 class Preconditioner:
-    """R -> M^-1 R (n, c), in float64 with F in float32."""
+    """R -> M^-1 R (n, c), in float64 with H in float32, which takes the place of F."""
 
-    def __init__(self, low_rank: LowRank, inverse: SparseInverse, backend: CpuBackend) -> None:
-        self._factor, self._inverse, self._backend = low_rank, inverse, backend
+    def __init__(
+        self, low_rank: LowRank, inverse: SparseInverse, backend: CpuBackend, progress: Progress
+    ) -> None:
         self.rank, self.n = low_rank.rank, len(low_rank.residual)
-        square = low_rank.rows(low_rank.pivots)[:, : self.rank]
-        self._lower = np.tril(square.astype(np.float64))
+        self._inverse, self._backend = inverse, backend
+        inverse.multiply_tiles(low_rank.tiles)
+        self._factor = low_rank
+        self._lower = self._core(progress)
 
     @property
     def nbytes(self) -> int:
         return self._factor.tiles.nbytes + self._lower.nbytes + self._inverse.nbytes
 
     def __call__(self, residual: Float) -> Float:
-        if self.rank == 0:
-            return self._inverse.inverse_product(residual, self._backend)
-        inner = residual[self._factor.pivots]
-        blas.solve_left_lower(self._lower, inner)
-        solved = self._inverse.inverse_product(residual - self._times(inner), self._backend)
-        inner -= self._times_transposed(solved)
-        blas.solve_left_lower(self._lower, inner, transposed=True)
-        solved[self._factor.pivots] = inner
-        return solved
+        inner = self._inverse.times(residual)
+        if self.rank:
+            solved = self._times_transposed(inner)
+            blas.solve_left_lower(self._lower, solved)
+            blas.solve_left_lower(self._lower, solved, transposed=True)
+            inner -= self._times(solved)
+        return self._inverse.times_transposed(inner)
 
     @property
     def log_det(self) -> float:
-        """log det M = 2 log det L - 2 log det G."""
+        """log det M = log det C - 2 log det G."""
         return 2.0 * float(np.log(np.diagonal(self._lower)).sum() - self._inverse.log_det)
 
     def inverse_diagonal(self) -> Float:
-        """diag(M^-1) (n,), sums of squares of the columns of [L^-1, 0; -G F_o L^-1, G]: 2 n r^2 flops."""
-        diagonal = self._inverse.column_squares()
-        if not self.rank:
-            return diagonal
-        unit = np.eye(self.rank)
-        blas.solve_left_lower(self._lower, unit)
-        chunks = len(self._factor.tiles)
-        sums = np.zeros((chunks, self.rank))
+        """diag(M^-1) (n,): n r^2 flops."""
+        diagonal = np.empty(self.n)
+        rank = self.rank
 
-        def add(q: int) -> None:
-            stop = min(self.n, (q + 1) * WIDTH)
-            rows = np.zeros((stop - q * WIDTH, self.rank))
-            for i, line in enumerate(rows):
-                index, values = self._inverse.row(q * WIDTH + i)
-                line += values @ self._factor.rows(index)[:, : self.rank]
-            product = np.empty_like(rows)
-            blas.gemm(1.0, rows, unit, 0.0, product)
-            sums[q] = np.square(product).sum(axis=0)
+        def fill(start: int) -> None:
+            stop = min(self.n, start + _STRIP)
+            rows = np.zeros((rank, stop - start))
+            for i in range(start, stop):
+                index, values = self._inverse.column(i)
+                diagonal[i] = values @ values
+                rows[:, i - start] = values @ self._factor.rows(index.astype(np.int64))[:, :rank]
+            blas.solve_left_lower(self._lower, rows)
+            diagonal[start:stop] -= np.square(rows).sum(axis=0)
 
-        self._backend.run(add, range(chunks), 2.0 * self.n * self.rank**2)
-        diagonal[self._factor.pivots] = np.square(unit).sum(axis=0) + sums.sum(axis=0)
+        self._backend.run(fill, range(0, self.n, _STRIP), float(self.n) * (rank + 1) ** 2)
         return diagonal
 
     def sample(self, random: np.random.Generator, count: int) -> Float:
-        """Normal vectors of covariance M, (n, count): F g + G^+ h of standard ones."""
+        """Normal vectors of covariance M, (n, count): G^-1 (H g + h) of standard ones."""
         inner = random.standard_normal((self.rank, count))
-        values = self._inverse.solve(random.standard_normal((self.n, count)))
-        if self.rank:
-            values += self._times(inner)
-            values[self._factor.pivots] = self._lower @ inner
-        return values
+        values = random.standard_normal((self.n, count))
+        return self._inverse.solve(values + self._times(inner) if self.rank else values)
+
+    def _core(self, progress: Progress) -> Float:
+        """The Cholesky factor of C (r, r)."""
+        rank, tiles = self.rank, self._factor.tiles
+        core = np.zeros((rank, rank))
+
+        with progress.phase("precondition", float(self.n) * rank * rank, "flop") as advance:
+
+            def form(start: int) -> None:
+                stop = min(start + _STRIP, rank)
+                left, a = start // WIDTH, start % WIDTH
+                b = a + stop - start
+                for q in range(len(tiles)):
+                    rows = tiles[q, left, :, a:b].astype(np.float64)
+                    for t in range(left + 1):
+                        first, last = t * WIDTH, min((t + 1) * WIDTH, stop)
+                        columns = tiles[q, t, :, : last - first].astype(np.float64)
+                        blas.gemm(1.0, rows, columns, 1.0, core[start:stop, first:last], transpose_a=True)
+                advance(2.0 * self.n * (stop - start) * stop)
+
+            starts = range(0, rank, _STRIP)
+            self._backend.run(form, starts[::-1], 2.0 * self.n * rank * rank)
+        core[np.diag_indices(rank)] += 1.0
+        if not rank:
+            return core
+        lower = scipy.linalg.cholesky(core, lower=True, overwrite_a=True, check_finite=False)
+        return np.ascontiguousarray(lower)
 
     def _spans(self) -> list[Span]:
         chunks = len(self._factor.tiles)
@@ -140,7 +168,7 @@ class Preconditioner:
         return [(a, min(a + step, chunks)) for a in range(0, chunks, step)]
 
     def _times_transposed(self, vectors: Float) -> Float:
-        """F^T V (rank, c)."""
+        """H^T V (rank, c)."""
         tiles, c = self._factor.tiles, vectors.shape[1]
         rows = as_rows(vectors, len(tiles) * WIDTH, np.float64)
         spans = self._spans()
@@ -155,7 +183,7 @@ class Preconditioner:
         return from_columns(parts.sum(axis=0), self.rank, c)
 
     def _times(self, vectors: Float) -> Float:
-        """F V (n, c) for V (rank, c)."""
+        """H V (n, c) for V (rank, c)."""
         tiles, c = self._factor.tiles, vectors.shape[1]
         columns = as_columns(vectors, tiles.shape[1], np.float64)
         groups, group = groups_of(c, np.float64)

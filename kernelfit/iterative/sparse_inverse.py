@@ -17,18 +17,20 @@ from numpy.typing import NDArray
 
 from kernelfit.cpu.jit import njit
 from kernelfit.cpu.pool import CpuBackend
+from kernelfit.cpu.tile_products import WIDTH
 from kernelfit.typing import Float, Span
 
 # Rows of G that are formed together, and runs of rows of a product.
 _TOGETHER, _RUNS = 32, 24
+# Columns of tiles that are multiplied together.
+_COLUMNS = 128
 
 
 class SparseInverse:
-    """G by rows of `neighbours` (n, k), and i itself: `values` (n, k + 1); rows where `active` is False are zero."""
+    """G (n, n) by rows: entries at `neighbours` (n, k) of a row and at itself, `values` (n, k + 1)."""
 
-    def __init__(self, neighbours: NDArray[np.int32], values: Float, active: NDArray[np.bool_]) -> None:
-        n = len(neighbours)
-        self.active = active
+    def __init__(self, neighbours: NDArray[np.int32], values: Float, backend: CpuBackend) -> None:
+        n, self._backend = len(neighbours), backend
         self._index = np.hstack([neighbours, np.arange(n, dtype=np.int32)[:, None]])
         self._values = values
         # G^T by its rows, each in the order of the columns.
@@ -47,39 +49,48 @@ class SparseInverse:
 
     @property
     def log_det(self) -> float:
-        """log det of the rows and columns that are active."""
-        return float(np.log(self._values[self.active, -1]).sum())
+        """log det G."""
+        return float(np.log(self._values[:, -1]).sum())
 
-    def inverse_product(self, vectors: Float, backend: CpuBackend) -> Float:
-        """G^T G V (n, c) for V (n, c)."""
-        inner, outer = np.zeros_like(vectors), np.zeros_like(vectors)
-        work = 4.0 * self._values.size * vectors.shape[1]
+    def times(self, vectors: Float) -> Float:
+        """G V (n, c) for V (n, c)."""
+        product = np.zeros_like(vectors)
 
-        def times(span: Span) -> None:
-            _times(self._index, self._values, vectors, inner, *span)
+        def multiply(span: Span) -> None:
+            _times(self._index, self._values, vectors, product, *span)
 
-        def times_transposed(span: Span) -> None:
-            _times_transposed(self._starts, self._rows, self._transposed, inner, outer, *span)
+        self._backend.run(multiply, self._spans(), 4.0 * self._values.size * vectors.shape[1])
+        return product
 
-        backend.run(times, self._spans(), work)
-        backend.run(times_transposed, self._spans(), work)
-        return outer
+    def times_transposed(self, vectors: Float) -> Float:
+        """G^T V (n, c) for V (n, c)."""
+        product = np.zeros_like(vectors)
+
+        def multiply(span: Span) -> None:
+            _times_transposed(self._starts, self._rows, self._transposed, vectors, product, *span)
+
+        self._backend.run(multiply, self._spans(), 4.0 * self._values.size * vectors.shape[1])
+        return product
 
     def solve(self, vectors: Float) -> Float:
-        """W (n, c) with G W = V in active rows and zeros elsewhere."""
-        solved = np.where(self.active[:, None], vectors, 0.0)
+        """G^-1 V (n, c) for V (n, c)."""
+        solved = vectors.copy()
         _solve(self._index, self._values, solved)
         return solved
 
-    def column_squares(self) -> Float:
-        """Of G, (n,)."""
-        weights = np.square(self._values).reshape(-1)
-        return np.bincount(self._index.reshape(-1), weights, len(self._values)).astype(np.float64)
+    def multiply_tiles(self, tiles: NDArray[np.float32]) -> None:
+        """F <- G F in place, for F as tiles (chunks, chunks of the rank, WIDTH, WIDTH)."""
 
-    def row(self, i: int) -> tuple[NDArray[np.int64], Float]:
-        """Where row i has entries, and these."""
-        where = self._values[i] != 0
-        return self._index[i, where].astype(np.int64), self._values[i, where]
+        def multiply(part: Span) -> None:
+            _multiply_tiles(self._index, self._values, tiles, *part)
+
+        parts = [(t, left) for t in range(tiles.shape[1]) for left in range(0, WIDTH, _COLUMNS)]
+        self._backend.run(multiply, parts, 2.0 * self._values.size * tiles.shape[1] * WIDTH)
+
+    def column(self, i: int) -> tuple[NDArray[np.int32], Float]:
+        """Where column i has entries, and these."""
+        part = slice(self._starts[i], self._starts[i + 1])
+        return self._rows[part], self._transposed[part]
 
     def _spans(self) -> list[Span]:
         n = len(self._values)
@@ -95,26 +106,22 @@ def sparse_inverse(
     backend: CpuBackend,
 ) -> SparseInverse:
     """G of S, of which `blocks` gives S[index[b], index[b]] (b, s, s) but for their diagonals, which come from
-    `diagonal` (n,); rows where that is 0 are left out. `floor` is added to it: errors of S are about that large.
+    `diagonal` (n,), positive. `floor` is added to it: errors of S are about that large.
 
     `neighbours` (n, k) have i itself where one is missing. n k^3 / 3 flops beside those of the blocks.
     """
     n, count = neighbours.shape
-    active = diagonal > 0
-    rows = np.flatnonzero(active)
     values = np.zeros((n, count + 1))
     raised = diagonal + floor
 
     def form(start: int) -> None:
-        part = rows[start : start + _TOGETHER]
-        index = np.hstack([neighbours[part], part[:, None]]).astype(np.int64)
+        stop = min(n, start + _TOGETHER)
+        index = np.hstack([neighbours[start:stop], np.arange(start, stop)[:, None]]).astype(np.int64)
         square = np.ascontiguousarray(blocks(index), np.float64)
-        made = np.zeros((len(part), count + 1))
-        _rows_of_inverse(square, index, raised, floor, made)
-        values[part] = made
+        _rows_of_inverse(square, index, raised, floor, values[start:stop])
 
-    backend.run(form, range(0, len(rows), _TOGETHER))
-    return SparseInverse(neighbours, values, active)
+    backend.run(form, range(0, n, _TOGETHER))
+    return SparseInverse(neighbours, values, backend)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -154,33 +161,69 @@ def _rows_of_inverse(square: Any, index: Any, diagonal: Any, floor: float, made:
             made[b, i] = value / block[i, i]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def _times(index: Any, values: Any, vectors: Any, product: Any, start: int, stop: int) -> None:
     for i in range(start, stop):
-        for t in range(values.shape[1]):
-            value = values[i, t]
-            if value != 0.0:
-                j = index[i, t]
-                for c in range(vectors.shape[1]):
-                    product[i, c] += value * vectors[j, c]
+        _add_rows(index[i], values[i], vectors, product[i])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def _times_transposed(
     starts: Any, rows: Any, values: Any, vectors: Any, product: Any, start: int, stop: int
 ) -> None:
     for i in range(start, stop):
-        for t in range(starts[i], starts[i + 1]):
-            for c in range(vectors.shape[1]):
-                product[i, c] += values[t] * vectors[rows[t], c]
+        part = slice(starts[i], starts[i + 1])
+        _add_rows(rows[part], values[part], vectors, product[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _add_rows(index: Any, values: Any, vectors: Any, line: Any) -> None:
+    """line (c,) += values V[index], five columns at a time, whose sums stay in registers."""
+    columns = len(line)
+    first = 0
+    while first + 5 <= columns:
+        s0, s1, s2, s3, s4 = 0.0, 0.0, 0.0, 0.0, 0.0
+        for t in range(len(index)):
+            value, row = values[t], index[t]
+            s0 += value * vectors[row, first]
+            s1 += value * vectors[row, first + 1]
+            s2 += value * vectors[row, first + 2]
+            s3 += value * vectors[row, first + 3]
+            s4 += value * vectors[row, first + 4]
+        line[first] += s0
+        line[first + 1] += s1
+        line[first + 2] += s2
+        line[first + 3] += s3
+        line[first + 4] += s4
+        first += 5
+    for c in range(first, columns):
+        total = 0.0
+        for t in range(len(index)):
+            total += values[t] * vectors[index[t], c]
+        line[c] += total
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _multiply_tiles(index: Any, values: Any, tiles: Any, part: int, left: int) -> None:
+    """From the last row on: a row needs itself and rows before it."""
+    sums = np.empty(_COLUMNS)
+    for i in range(len(index) - 1, -1, -1):
+        sums[:] = 0.0
+        for t in range(index.shape[1]):
+            value, j = values[i, t], index[i, t]
+            if value != 0.0:
+                line = tiles[j // WIDTH, part, j % WIDTH, left : left + _COLUMNS]
+                for c in range(len(sums)):
+                    sums[c] += value * line[c]
+        target = tiles[i // WIDTH, part, i % WIDTH, left : left + _COLUMNS]
+        for c in range(len(sums)):
+            target[c] = sums[c]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _solve(index: Any, values: Any, solved: Any) -> None:
     last = values.shape[1] - 1
     for i in range(len(values)):
-        if values[i, last] == 0.0:
-            continue
         for t in range(last):
             value = values[i, t]
             if value != 0.0:

@@ -60,7 +60,7 @@ def timed(plan: Plan, *, exact: bool) -> Plan:
         seconds_factor, low_rank = _taken(lambda: trial.low_rank(entries, rank, backend))
         seconds_nearest = _least(lambda: trial.nearest(entries, backend))
         seconds_inverse, inverse = _taken(lambda: trial.inverse(entries, low_rank, backend))
-        preconditioner = Preconditioner(low_rank, inverse, backend)
+        seconds_core, preconditioner = _taken(lambda: Preconditioner(low_rank, inverse, backend, Silent()))
         iteration = (
             _least(lambda: trial.product(gram, backend)) * tiles
             + _least(lambda: preconditioner(trial.vectors)) * rows * ranks
@@ -70,7 +70,7 @@ def timed(plan: Plan, *, exact: bool) -> Plan:
     rest = (
         seconds_gram * tiles
         + seconds_columns * rows * ranks
-        + max(seconds_factor - seconds_columns, 0.0) * rows * ranks**2
+        + (max(seconds_factor - seconds_columns, 0.0) + seconds_core) * rows * ranks**2
         + seconds_nearest * tiles
         + max(seconds_inverse - seconds_nearest, 0.0) * rows * ranks
         + true_residual * rows**2
@@ -112,7 +112,7 @@ class _Trial:
 
     def low_rank(self, entries: TiledGram | KernelEntries, rank: int, backend: CpuBackend) -> LowRank:
         columns = partial(entries.columns, backend=backend)
-        return pivoted_cholesky(columns, self.source.diagonal(), 0.0, rank, 0, backend, Silent())
+        return pivoted_cholesky(columns, self.source.diagonal(), rank, 0, backend, Silent())
 
     def nearest(self, entries: TiledGram | KernelEntries, backend: CpuBackend) -> None:
         nearest_before(entries.line, np.ones(self.n), NEIGHBOURS, backend)
@@ -120,7 +120,7 @@ class _Trial:
     def inverse(
         self, entries: TiledGram | KernelEntries, low_rank: LowRank, backend: CpuBackend
     ) -> SparseInverse:
-        return residual_inverse(entries, low_rank, self.source.diagonal(), backend)
+        return residual_inverse(entries, low_rank, self.source.diagonal(), 0.0, backend)
 
     def step(self) -> None:
         """One iteration with products that take no time."""

@@ -98,14 +98,13 @@ class IterativeSystem:
             low_rank = pivoted_cholesky(
                 partial(entries.columns, backend=backend),
                 diagonal,
-                self._ridge,
                 self.plan.rank,
                 problem.method.seed,
                 backend,
                 progress,
             )
-            inverse = residual_inverse(entries, low_rank, diagonal, backend)
-            self._preconditioner = Preconditioner(low_rank, inverse, backend)
+            inverse = residual_inverse(entries, low_rank, diagonal, self._ridge, backend)
+            self._preconditioner = Preconditioner(low_rank, inverse, backend, progress)
 
     def solve(self, targets: Float, progress: Progress) -> Solved:
         goal = Goal.of(self.problem.method.tolerance)

@@ -35,12 +35,12 @@ def test_mnist_fits_into_9_gb() -> None:
     plan = plan_iterations(costs(60_000), 9_000_000_000, generated=True)
     assert (plan.solver, plan.tier) == ("pcg", "ram")
     assert plan.bytes_memory <= 9_000_000_000
-    assert plan.rank == 2_048
+    assert plan.rank == 3_072
 
 
 def test_a_smaller_rank_then_no_k_then_an_error() -> None:
     whole = plan_iterations(costs(20_000), 4_000_000_000, generated=True)
-    assert (whole.tier, whole.rank) == ("ram", 1_024)
+    assert (whole.tier, whole.rank) == ("ram", 1_536)
     tight = plan_iterations(costs(20_000), whole.bytes_memory - 20_000_000, generated=True)
     assert tight.tier == "ram"
     assert tight.rank < whole.rank

@@ -136,7 +136,7 @@ def test_other_right_hand_sides_and_files(rng: np.random.Generator, tmp_path: Pa
     assert again.problem.method == found.problem.method
     np.testing.assert_array_equal(again.predict(X[:3]), found.predict(X[:3]))
     assert "iterations" in found.summary()
-    assert found.to_dict()["convergence"]["rank"] == 113
+    assert found.to_dict()["convergence"]["rank"] == 170
     found.close()
     with pytest.raises(InputError, match="solve again"):
         found.solve(Y[:, 1])

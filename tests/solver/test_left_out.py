@@ -124,9 +124,9 @@ def test_an_error_that_is_named_takes_as_many_probes_as_it_needs(pair: _Pair) ->
     found = pair.by_probes()
     few = found.inverse_diagonal(probes=8)
     assert found.probes == 8
-    more = found.inverse_diagonal(error=0.03)
+    more = found.inverse_diagonal(error=0.015)
     assert found.inverse is not None
-    assert found.inverse.relative_deviation <= 0.035
+    assert found.inverse.relative_deviation <= 0.0175
     assert 64 < found.probes <= 1_024
     assert np.mean(np.square(more - pair.diagonal)) < 0.25 * np.mean(np.square(few - pair.diagonal))
     assert "estimated" in found.summary()
@@ -271,8 +271,8 @@ def test_as_many_steps_as_rows_settle_nothing_by_themselves(rng: np.random.Gener
     gram = (basis * sizes) @ basis.T
     with CpuBackend(1) as backend:
         none = LowRank(np.zeros((1, 0, 512, 512), np.float32), np.zeros(0, np.int64), np.ones(60))
-        alone = SparseInverse(np.zeros((60, 0), np.int32), np.ones((60, 1)), np.ones(60, bool))
-        identity = Preconditioner(none, alone, backend)
+        alone = SparseInverse(np.zeros((60, 0), np.int32), np.ones((60, 1)), backend)
+        identity = Preconditioner(none, alone, backend, Silent())
         estimate = log_determinant.estimate_log_determinant(lambda vectors: gram @ vectors, identity, 8)
     assert estimate.settled
     assert estimate.steps > 60
