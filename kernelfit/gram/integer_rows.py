@@ -19,12 +19,21 @@ class RowSums(NamedTuple):
     sums: NDArray[np.int64]
     squares: NDArray[np.int64]
 
-    def about(self, centre: int, d: int) -> tuple[Float, Float]:
-        """sum_k (v_k - c) and sum_k (v_k - c)^2 of rows of d numbers, (n,) each."""
-        return (
-            (self.sums - centre * d).astype(np.float64),
-            (self.squares - 2 * centre * self.sums + d * centre**2).astype(np.float64),
-        )
+
+class Described(NamedTuple):
+    """Of rows v of d integers, x = scale v, (n,) each.
+
+    sq_norms : |v - c|^2
+    offsets : c sum_k (v_k - c) + c^2 d / 2, with <v, v'> = <v - c, v' - c> + o + o'
+    origin : |v|^2
+    lengths, domain : |x| and |x|^2
+    """
+
+    sq_norms: Float
+    offsets: Float
+    origin: Float
+    lengths: Float
+    domain: Float
 
 
 def row_sums(values: NDArray[Any]) -> RowSums:
@@ -32,6 +41,25 @@ def row_sums(values: NDArray[Any]) -> RowSums:
     sums, squares = np.empty((2, len(values)), np.int64)
     low, high = _add_up(values, sums, squares)
     return RowSums(low, high, sums, squares)
+
+
+def describe(known: RowSums, centre: int, d: int, scale: float) -> Described:
+    """All of it from the sums; what overflows is infinite."""
+    lines = np.empty((5, len(known.sums)))
+    _describe(known.sums, known.squares, centre, d, scale, lines)
+    return Described(*lines)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _describe(sums: Any, squares: Any, centre: int, d: int, scale: float, lines: Any) -> None:
+    for i in range(len(sums)):
+        total = np.float64(sums[i] - centre * d)
+        square = np.float64(squares[i] - 2 * centre * sums[i] + d * centre * centre)
+        offset = centre * total + 0.5 * centre * centre * d
+        lines[0, i], lines[1, i] = square, offset
+        lines[2, i] = square + 2.0 * offset
+        lines[3, i] = np.sqrt(lines[2, i]) * scale
+        lines[4, i] = lines[2, i] * (scale * scale)
 
 
 @njit(cache=True, nogil=True)

@@ -32,7 +32,7 @@ from kernelfit.cpu import blas, bytes_product
 from kernelfit.errors import InputError
 from kernelfit.gram.arrays import as_array, exact_floats, refuse_non_finite, refuse_words
 from kernelfit.gram.equal_rows import equal_rows
-from kernelfit.gram.integer_rows import RowSums, row_sums
+from kernelfit.gram.integer_rows import RowSums, describe, row_sums
 from kernelfit.typing import Float
 
 #: bytes of what is known of each row, kept beside it: `RowVectors` and two lengths
@@ -153,15 +153,16 @@ class Points:
         elif not self.exact:
             self._offset = self._median()
             self.median = None if self._offset is None else self.scale * self._offset
-        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-            self.plain = True
-            self.length: float = self._length() if like is None else like.length
-            self.vectors = self._exact_vectors(sums) if self.exact else self._vectors()
-            unscaled = self.scale if self.exact else 1.0
-            self.lengths = np.sqrt(self.vectors.origin) * self.vectors.powers * unscaled
-            self.domain_sq_norms = self.vectors.origin * self.vectors.powers**2 * unscaled**2
-            largest = 2.0 * float(np.sqrt(self.shape[1]) * self.lengths.max(initial=0.0))
-            self.factor: float = self.scale if largest < sys.float_info.max * self.scale else 1.0
+        self.plain = True
+        self.length: float = 1.0 if like is None else like.length
+        if self.exact and sums is not None:
+            made = describe(sums, self.centre, self.shape[1], self.scale)
+            self.vectors = RowVectors(made.sq_norms, made.offsets, made.origin, np.ones(len(made.origin)))
+            self.lengths, self.domain_sq_norms = made.lengths, made.domain
+        else:
+            self._describe_floats(like)
+        largest = 2.0 * math.sqrt(self.shape[1]) * float(self.lengths.max(initial=0.0))
+        self.factor: float = self.scale if largest < sys.float_info.max * self.scale else 1.0
         _refuse_overflow(self, name)
 
     def require_unchanged(self, name: str = "X") -> None:
@@ -311,12 +312,14 @@ class Points:
         )
         return 1.0 if largest == 0.0 or largest > 2.0**-_SMALL_EXPONENT else _power_below(largest)
 
-    def _exact_vectors(self, known: RowSums | None) -> RowVectors:
-        n, d = self.shape
-        sums, sq_norms = (np.zeros(n), np.zeros(n)) if known is None else known.about(self.centre, d)
-        # <v, v'> = <v - c, v' - c> + c (s + s') + c^2 d, with s the sum of the centred row.
-        offsets = self.centre * sums + 0.5 * self.centre**2 * d
-        return RowVectors(sq_norms, offsets, sq_norms + 2.0 * offsets, np.ones(n))
+    @np.errstate(over="ignore", invalid="ignore", under="ignore")
+    def _describe_floats(self, like: Points | None) -> None:
+        """What is known of rows of floats, of integers beside them, and of no rows."""
+        if like is None:
+            self.length = self._length()
+        self.vectors = self._vectors()
+        self.lengths = np.sqrt(self.vectors.origin) * self.vectors.powers
+        self.domain_sq_norms = self.vectors.origin * self.vectors.powers**2
 
     def _vectors(self) -> RowVectors:
         n = self.shape[0]

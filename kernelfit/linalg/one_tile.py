@@ -25,6 +25,8 @@ from kernelfit.typing import Float
 
 #: order up to which a second copy of K costs less than to form it twice
 MAX_ORDER = 512
+# Right-hand sides that are solved for at once.
+_COLUMNS = 128
 # Rows and columns that are mirrored at a time.
 _SQUARE = 32
 
@@ -57,13 +59,13 @@ def factor(
     return pivots
 
 
-def max_columns(n: int) -> int:
-    """Right-hand sides of a call; more are cut up elsewhere, with other bits."""
-    return 128 if n <= ONE_TILE else 31
+def solves(n: int, columns: int) -> bool:
+    """Whether `solve` has the bits of `kernelfit.linalg.triangular`, which cuts up more rows or columns."""
+    return n <= ONE_TILE and columns <= _COLUMNS
 
 
 def solve(lower: Float, rhs: Float) -> Float:
-    """(L L^T)^-1 B (n, c), c <= `max_columns`."""
+    """(L L^T)^-1 B (n, c)."""
     block = np.array(rhs, order="C")
     _solve(routines().trsm, lower, block)
     return block

@@ -11,6 +11,7 @@ from kernelfit.cpu import matrix_product
 from kernelfit.errors import NotPositiveDefiniteError
 from kernelfit.gram.plan import Plan
 from kernelfit.linalg import one_tile
+from kernelfit.linalg.condition import DRAWN
 from kernelfit.progress import Progress
 from kernelfit.solver.cpu_system import CpuSystem
 from kernelfit.solver.problem import Problem
@@ -20,13 +21,12 @@ from kernelfit.typing import Float
 
 
 def is_one_tile(problem: Problem, plan: Plan) -> bool:
-    """Whether a `TileSystem` solves it: one panel, no refinement, right-hand sides that are solved for at once."""
+    """Whether a `TileSystem` solves it: one panel, no refinement, in memory."""
     return (
         problem.n <= min(one_tile.MAX_ORDER, plan.panel_width)
         and plan.tier == "ram"
         and plan.precision == "float64"
         and problem.jitter == 0
-        and plan.n_rhs <= one_tile.max_columns(problem.n)
         and matrix_product.available()
     )
 
@@ -61,12 +61,17 @@ class TileSystem(CpuSystem):
         gram, self._gram = self._gram, None
         if gram is None:
             return super().solve(targets, progress)
-        alpha = one_tile.solve(self._lower, targets)
+        if one_tile.solves(*targets.shape):
+            alpha = one_tile.solve(self._lower, targets)
+        else:
+            alpha = self.apply_inverse(targets)
         began = time.perf_counter()
         product = one_tile.product(gram, alpha)
         return Solved(alpha, product, seconds=time.perf_counter() - began)
 
     def inverse_norm(self) -> float:
+        if not one_tile.solves(self.problem.n, DRAWN):
+            return super().inverse_norm()
         if self._inverse_norm is None:
             self._inverse_norm = one_tile.inverse_norm(self._lower, self.pivots.row)
         return self._inverse_norm

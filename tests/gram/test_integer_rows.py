@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kernelfit.gram.integer_rows import row_sums
+from kernelfit.gram.integer_rows import describe, row_sums
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16])
@@ -16,9 +16,13 @@ def test_sums_are_exact(dtype, shape):
     made = row_sums(values)
     assert (made.low, made.high) == (wide.min(), wide.max())
     for centre in (0, 128, -5):
-        sums, squares = made.about(centre, shape[1])
-        assert (sums == (wide - centre).sum(axis=1)).all()
-        assert (squares == ((wide - centre) ** 2).sum(axis=1)).all()
+        described = describe(made, centre, shape[1], 0.25)
+        sums = (wide - centre).sum(axis=1)
+        assert (described.sq_norms == ((wide - centre) ** 2).sum(axis=1)).all()
+        assert (described.offsets == centre * sums + 0.5 * centre**2 * shape[1]).all()
+        assert (described.origin == (wide**2).sum(axis=1)).all()
+        assert (described.domain == (wide**2).sum(axis=1) / 16).all()
+        assert (described.lengths == np.sqrt((wide**2).sum(axis=1)) / 4).all()
 
 
 def test_full_rows_pass_the_range_of_32_bits():

@@ -33,7 +33,7 @@ def test_the_bits_are_those_of_a_panel(rng, backend, n, diagonal):
     assert (lower == store.begin(0)).all()
     for name in ("smallest", "row", "weak", "log_det"):
         assert getattr(pivots, name) == getattr(expected, name)
-    for columns in (1, 3, one_tile.max_columns(n)):
+    for columns in (columns for columns in (1, 3, 128) if one_tile.solves(n, columns)):
         rhs = rng.standard_normal((n, columns))
         block = rhs.copy()
         solve_factored(store, block, backend)
