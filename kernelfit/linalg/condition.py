@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
+from kernelfit.cpu.jit import njit
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.linalg.triangular import solve_factored
 from kernelfit.storage.panels import PanelStore
@@ -15,10 +18,14 @@ from kernelfit.typing import Float
 EXACT = 64
 #: columns of the first block, which cost little beside reading the factor, as those of the later ones
 DRAWN = 12
-# Columns of K^-1 and combinations of a later block, and how many of these there are at most.
-_COLUMNS, _COMBINED, _ITERATIONS = 12, 4, 4
-# A column is in sight where it is longer by this factor than all that are known.
-_GAIN = 1.1
+#: columns of a later block, and how many of these there are at most
+BLOCK, ITERATIONS = 16, 4
+#: a column is in sight where it is longer by this factor than all that are known
+GAIN = 1.1
+# Of a later block those that are columns of K^-1; the others are combinations.
+_COLUMNS = 12
+# Orders whose random signs are stored.
+_STORED = 512
 
 
 def inverse_norm(
@@ -43,12 +50,17 @@ def drawn(n: int, row: int | None = None) -> Float:
     Signs miss two rows that are nearly equal, the usual reason of a large condition number, half of the time; the
     column of the smallest pivot p does not, as (K^-1)_ii >= 1 / p for its row i.
     """
-    block = np.random.default_rng(0).integers(0, 2, (n, DRAWN)) * 2.0 - 1.0
+    block = _signs(n).copy() if n <= _STORED else _signs.__wrapped__(n)
     block[:, 0] = 1.0
     if row is not None:
         block[:, 1] = 0.0
         block[row, 1] = 1.0
-    return np.asarray(block)
+    return block
+
+
+@lru_cache(maxsize=8)
+def _signs(n: int) -> Float:
+    return np.asarray(np.random.default_rng(0).integers(0, 2, (n, DRAWN)) * 2.0 - 1.0)
 
 
 def inverse_norm_of(
@@ -67,24 +79,80 @@ def inverse_norm_of(
         return float(np.abs(solve(np.eye(n))).sum(axis=0).max())
     if applied is None:
         applied = solve(drawn(n, row))
-    unit = slice(1, 1 if row is None else 2)
-    known = np.abs(applied[:, unit]).sum(axis=0).max(initial=0.0)
-    combined = np.delete(applied, np.arange(DRAWN)[unit], axis=1)
-    reached = np.abs(combined).max(axis=1)
-    likely = np.square(applied[:, 2:]).sum(axis=1)
-    visited = np.zeros(n, dtype=bool)
-    for _ in range(_ITERATIONS):
-        order = np.argsort(-likely, kind="stable")
-        chosen = order[~visited[order]][:_COLUMNS]
-        visited[chosen] = True
-        longest = np.argsort(-np.abs(applied).sum(axis=0), kind="stable")[:_COMBINED]
-        block = np.hstack([np.zeros((n, len(chosen))), np.where(applied[:, longest] < 0, -1.0, 1.0)])
-        block[chosen, np.arange(len(chosen))] = 1.0
+    reached, likely, visited = np.empty(n), np.empty(n), np.zeros(n, dtype=np.bool_)
+    known = begin(np.ascontiguousarray(applied), row is not None, reached, likely)
+    most = np.inf
+    for _ in range(ITERATIONS):
+        block = np.zeros((n, BLOCK))
+        choose(np.ascontiguousarray(applied), likely, visited, block)
         applied = solve(block)
-        columns, combined = applied[:, : len(chosen)], applied[:, len(chosen) :]
-        known = max(known, np.abs(columns).sum(axis=0).max(initial=0.0))
-        reached = np.maximum(reached, np.abs(combined).max(axis=1))
-        if not reached.max() > _GAIN * known:
+        known, most = learn(np.ascontiguousarray(applied), known, reached)
+        if not most > GAIN * known:
             break
         likely = reached
-    return float(max(known, reached.max()))
+    return float(larger(known, most))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def begin(applied: Any, row: bool, reached: Any, likely: Any) -> float:
+    """What K^-1 times the first block tells: the length of the column of `row`, where there is one, and of each column
+    the length that it has at least, `reached`, and the mean of squares that it is sought by, `likely`."""
+    known = 0.0
+    for i in range(len(applied)):
+        most, square = 0.0, 0.0
+        for c in range(applied.shape[1]):
+            size = abs(applied[i, c])
+            if row and c == 1:
+                known += size
+            else:
+                most = larger(most, size)
+            square += size * size if c > 1 else 0.0
+        reached[i], likely[i] = most, square
+    return known
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def choose(applied: Any, likely: Any, visited: Any, block: Any) -> None:
+    """The next block (n, 16), which is zero: unit vectors of the columns that are likely the longest and not visited
+    yet, and signs of the longest that are known."""
+    n, columns = applied.shape
+    for c in range(_COLUMNS):
+        best = -1
+        for i in range(n):
+            if not visited[i] and (best < 0 or likely[i] > likely[best]):
+                best = i
+        visited[best] = True
+        block[best, c] = 1.0
+    lengths = np.zeros(columns)
+    for i in range(n):
+        for c in range(columns):
+            lengths[c] += abs(applied[i, c])
+    for c in range(_COLUMNS, BLOCK):
+        longest = 0
+        for k in range(columns):
+            if lengths[k] > lengths[longest]:
+                longest = k
+        lengths[longest] = -1.0
+        for i in range(n):
+            block[i, c] = -1.0 if applied[i, longest] < 0.0 else 1.0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def learn(applied: Any, known: float, reached: Any) -> tuple[float, float]:
+    """The longest column that is known after K^-1 times that block, and what the longest of all has at least."""
+    lengths, most = np.zeros(_COLUMNS), 0.0
+    for i in range(len(applied)):
+        for c in range(_COLUMNS):
+            lengths[c] += abs(applied[i, c])
+        for c in range(_COLUMNS, BLOCK):
+            reached[i] = larger(reached[i], abs(applied[i, c]))
+        most = larger(most, reached[i])
+    for c in range(_COLUMNS):
+        known = larger(known, lengths[c])
+    return known, most
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def larger(a: float, b: float) -> float:
+    """The larger of two; NaN where one is."""
+    return b if b > a or b != b else a

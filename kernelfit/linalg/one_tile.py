@@ -7,7 +7,6 @@ up to some hundred rows their jobs, strips and calls of NumPy take longer than t
 from __future__ import annotations
 
 import time
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from kernelfit.cpu.pool import CpuBackend
 from kernelfit.gram.layout import ONE_TILE, PanelLayout
 from kernelfit.gram.protocol import GramSource
 from kernelfit.linalg.cholesky import Pivots, failed_pivot, form_panel, weak_threshold
-from kernelfit.linalg.condition import EXACT, inverse_norm_of
+from kernelfit.linalg.condition import BLOCK, EXACT, GAIN, ITERATIONS, begin, choose, drawn, larger, learn
 from kernelfit.linalg.product import Product
 from kernelfit.typing import Float
 
@@ -75,7 +74,7 @@ def inverse_norm(lower: Float, row: int) -> float:
     """|(L L^T)^-1|_1 as `kernelfit.linalg.condition` finds or estimates it; `row` is that of the least pivot."""
     if len(lower) <= EXACT:
         return float(_inverse_norm(routines().trsm, lower))
-    return inverse_norm_of(partial(solve, lower), len(lower), row)
+    return float(_estimate(routines().trsm, lower, drawn(len(lower), row)))
 
 
 def product(gram: Float, vectors: Float) -> Product:
@@ -116,6 +115,24 @@ def _inverse_norm(trsm: int, lower: Any) -> float:
             total += abs(inverse[i, j])
         largest = total if total > largest or total != total else largest
     return largest
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _estimate(trsm: int, lower: Any, block: Any) -> float:
+    """`kernelfit.linalg.condition.inverse_norm_of`; `block` is the first, with the column of the least pivot."""
+    n = len(lower)
+    reached, likely, visited = np.empty(n), np.empty(n), np.zeros(n, dtype=np.bool_)
+    _solve(trsm, lower, block)
+    known, most = begin(block, True, reached, likely), np.inf
+    for _ in range(ITERATIONS):
+        applied, block = block, np.zeros((n, BLOCK))
+        choose(applied, likely, visited, block)
+        _solve(trsm, lower, block)
+        known, most = learn(block, known, reached)
+        if not most > GAIN * known:
+            break
+        likely = reached
+    return larger(known, most)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -61,10 +61,8 @@ class TileSystem(CpuSystem):
         gram, self._gram = self._gram, None
         if gram is None:
             return super().solve(targets, progress)
-        if one_tile.solves(*targets.shape):
-            alpha = one_tile.solve(self._lower, targets)
-        else:
-            alpha = self.apply_inverse(targets)
+        at_once = one_tile.solves(*targets.shape)
+        alpha = one_tile.solve(self._lower, targets) if at_once else self.apply_inverse(targets)
         began = time.perf_counter()
         product = one_tile.product(gram, alpha)
         return Solved(alpha, product, seconds=time.perf_counter() - began)
