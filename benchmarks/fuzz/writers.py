@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
 import kernelfit
+from kernelfit.cluster import tasks
+from kernelfit.cluster.connect import Engine
 from kernelfit.datasets import Dataset
 from kernelfit.deep.training import epoch_log
 from kernelfit.deep.training.epoch_log import EpochLog
@@ -33,6 +38,10 @@ from kernelfit.typing import Float
 
 ROWS, WIDTH, COLUMNS = 320, 32, 5
 TARGET = "target"
+#: what alpha of workers may differ by from that of one process, relative to its largest entry
+SAME = 1e-12
+#: bytes that workers see free
+DISK = 2**40
 
 
 @dataclass(frozen=True)
@@ -308,13 +317,26 @@ def read_network(path: Path) -> dict[str, Any]:
     return {"epoch": state["epoch"], "weight": state["weight"].numpy()}
 
 
-# --- conjugate gradients
+# --- iterations
 
 
-def iterated(folder: Path) -> None:
-    """A run of conjugate gradients, whose iteration is stored after every step; K has some digits only."""
+#: K has some digits only
+RIDGES = {"pcg": 1e-6, "askotch": 1.0}
+
+
+def iterated(solver: str) -> Writer:
+    """A run of an iteration, whose state is stored after every step."""
+    return Writer(nothing, partial(run_iteration, solver), partial(iterated_faults, solver))
+
+
+def iterated_again(solver: str) -> Writer:
+    """The same from its first state on."""
+    return Writer(partial(stopped_iteration, solver), resume_iterated, partial(iterated_faults, solver))
+
+
+def run_iteration(solver: str, folder: Path) -> None:
     with every_step():
-        solved(run_dir=folder / TARGET, solver="pcg", ridge=1e-6).close()
+        solved(run_dir=folder / TARGET, solver=solver, ridge=RIDGES[solver]).close()
 
 
 def resume_iterated(folder: Path) -> None:
@@ -322,7 +344,7 @@ def resume_iterated(folder: Path) -> None:
         resume_run(folder)
 
 
-def stopped_iteration(folder: Path) -> None:
+def stopped_iteration(solver: str, folder: Path) -> None:
     """Its first iteration is stored."""
 
     class Stop(Silent):
@@ -331,19 +353,19 @@ def stopped_iteration(folder: Path) -> None:
             yield lambda amount: name == "iterate" and os.kill(os.getpid(), signal.SIGTERM)
 
     try:
-        solved(run_dir=folder / TARGET, solver="pcg", ridge=1e-6, progress=Stop())
+        solved(run_dir=folder / TARGET, solver=solver, ridge=RIDGES[solver], progress=Stop())
     except Interrupted:
         return
     raise AssertionError("the run was to stop")
 
 
-def iterated_faults(folder: Path, refused: str | None) -> list[str]:
+def iterated_faults(solver: str, folder: Path, refused: str | None) -> list[str]:
     """A run in TARGET is right, or is resumed to the same bits, or is not there."""
     run = folder / TARGET
     if refused is not None and not (run / RUN).exists():
         left = sorted(path.name for path in folder.rglob("*"))
         return [f"left behind: {left}"] if left else []
-    alpha = iterated_reference()
+    alpha = iterated_reference(solver)
     faults = []
     if refused is None and not np.array_equal(kernelfit.load(run / "solution.h5").alpha, alpha):
         faults.append("wrong alpha of the file")
@@ -358,8 +380,8 @@ def iterated_faults(folder: Path, refused: str | None) -> list[str]:
 
 
 @cache
-def iterated_reference() -> Float:
-    return solved(solver="pcg", ridge=1e-6).alpha
+def iterated_reference(solver: str) -> Float:
+    return solved(solver=solver, ridge=RIDGES[solver]).alpha
 
 
 @contextmanager
@@ -379,7 +401,7 @@ def images() -> Dataset:
     return kernelfit.datasets.load("digits", n_train=200, n_test=50)
 
 
-def gram_sums(folder: Path) -> None:
+def gram_sums(folder: Path, engine: Engine | None = None, **options: Any) -> None:
     """A checkpoint after every block."""
     data = images()
     net = RandomConv(
@@ -389,6 +411,7 @@ def gram_sums(folder: Path) -> None:
         n_filters=24,
         n_patches=500,
         threads=1,
+        **options,
     )
     net.fit(data.X_train)
     feature_gram(
@@ -398,20 +421,21 @@ def gram_sums(folder: Path) -> None:
         per_block=8,
         checkpoint=folder / TARGET,
         checkpoint_share=1e9,
+        engine=engine,
     )
 
 
-def gram_faults(folder: Path, refused: str | None) -> list[str]:
+def gram_faults(folder: Path, refused: str | None, **options: Any) -> list[str]:
     path = folder / TARGET
     if refused is None or path.exists():
         sums = gram_file.read(path)
         if refused is None and not sums.finished:
             return ["unfinished without an error"]
-    gram_sums(folder)
+    gram_sums(folder, **options)
     reference = Path("/tmp") / f"kernelfit-full-disk-{os.getpid()}"
     reference.mkdir()
     try:
-        gram_sums(reference)
+        gram_sums(reference, **options)
         pairs = zip(gram_file.read(path).panels(), gram_file.read(reference / TARGET).panels(), strict=True)
         faults = [] if all(np.array_equal(*pair) for pair in pairs) else ["wrong sums"]
     finally:
@@ -419,6 +443,80 @@ def gram_faults(folder: Path, refused: str | None) -> list[str]:
         reference.rmdir()
     left = [entry.name for entry in folder.iterdir() if entry.name != TARGET]
     return faults + ([f"left behind: {left}"] if left else [])
+
+
+# --- workers of a cluster
+
+
+@contextmanager
+def workers(folder: Path) -> Iterator[Engine]:
+    """Two, which are threads of this process and store what does not fit into memory in `folder`.
+
+    They are planned as if its disk were empty, as when another fills it after they were.
+    """
+    from distributed import Client, LocalCluster
+
+    with (
+        tempfile.TemporaryDirectory() as elsewhere,
+        LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            processes=False,
+            dashboard_address=":0",
+            memory_limit=0,
+            local_directory=elsewhere,
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+        mock.patch.object(tasks, "free_disk", return_value=DISK),
+    ):
+        for worker in cluster.workers.values():
+            worker.local_directory = str(folder)
+        yield Engine("dask", client)
+
+
+def dealt(folder: Path, **settings: Any) -> kernelfit.Solution:
+    with workers(folder) as engine:
+        solution = solved(tier="disk", engine=engine.name, scheduler=engine.scheduler, **settings)
+        solution.close()
+    if difference(solution.alpha, reference(0)[0]) > SAME:
+        raise AssertionError("wrong alpha")
+    return solution
+
+
+def dealt_run(folder: Path) -> None:
+    dealt(folder, run_dir=folder / TARGET)
+
+
+def dealt_run_faults(folder: Path, refused: str | None) -> list[str]:
+    """As `run_faults`; but workers add in another order than one process."""
+    run, alpha = folder / TARGET, reference(0)[0]
+    if refused is not None and not (run / RUN).exists():
+        left = sorted(path.name for path in folder.rglob("*"))
+        return [f"left behind: {left}"] if left else []
+    notes = Silent()
+    try:
+        solution = kernelfit.resume(run, device="cpu", threads=1, progress=notes)
+    except Exception as error:
+        return [f"lost panels: cannot be resumed ({error})"]
+    faults = [f"lost panels: {note}" for note in notes.notes if "computed again" in note]
+    if difference(solution.alpha, alpha) > SAME:
+        faults.append("wrong alpha")
+    solution.close()
+    return faults + [f"check: {line}" for line in kernelfit.check(run).problems]
+
+
+def difference(alpha: Float, other: Float) -> float:
+    return float(np.abs(alpha - other).max() / np.abs(other).max())
+
+
+def dealt_spilled(folder: Path) -> None:
+    dealt(folder)
+
+
+def dealt_sums(folder: Path) -> None:
+    with workers(folder) as engine:
+        gram_sums(folder, engine, quantise=True)
 
 
 ROW = {"parameters": {"seed": 1}, "values": list(range(3000))}
@@ -462,11 +560,16 @@ WRITERS: dict[str, Writer] = {
     "run, resumed": Writer(unfinished_run, resume_run, run_faults),
     "run, mended": Writer(damaged_run, resume_run, mended_faults),
     "run with its record": Writer(nothing, experiment, experiment_faults),
-    "iteration": Writer(nothing, iterated, iterated_faults),
-    "iteration, resumed": Writer(stopped_iteration, resume_iterated, iterated_faults),
+    "iteration": iterated("pcg"),
+    "iteration, resumed": iterated_again("pcg"),
+    "sketches": iterated("askotch"),
+    "sketches, resumed": iterated_again("askotch"),
     "factor in scratch": Writer(nothing, spilled, spill_faults),
     "solution": replaced(save_solution, read_solution),
     "Gram sums": Writer(nothing, gram_sums, gram_faults),
+    "run of workers": Writer(nothing, dealt_run, dealt_run_faults),
+    "shares of workers": Writer(nothing, dealt_spilled, spill_faults),
+    "Gram sums of workers": Writer(nothing, dealt_sums, partial(gram_faults, quantise=True)),
     "feature weights": replaced(save_weights, read_weights),
     "record": replaced(save_record, lambda path: json.loads(path.read_text())),
     "scores": replaced(save_predictions, np.load, "scores.npy"),

@@ -7,7 +7,6 @@ so (`ShareLost`).
 from __future__ import annotations
 
 import socket
-import tempfile
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -158,7 +157,7 @@ def _arithmetic(setup: Setup, part: Part, folder: Path, run: str) -> Arithmetic:
     device = gpu.open_gpu(setup.gpu, setup.compute) if setup.gpu else None
     try:
         if setup.on_disk:
-            tiles: Tiles = _disk_tiles(setup, file, folder, f"share-{part.index}-{run}.h5")
+            tiles: Tiles = _disk_tiles(setup, file, folder / f"kernelfit-share-{part.index}-{run}.h5")
         elif device is not None:
             tiles = RamTiles(setup.deal, setup.dtype, file, device.host)
         else:
@@ -172,11 +171,10 @@ def _arithmetic(setup: Setup, part: Part, folder: Path, run: str) -> Arithmetic:
         raise
 
 
-def _disk_tiles(setup: Setup, file: PanelFile | None, folder: Path, name: str) -> DiskTiles:
-    """In the file of a run, or in one of the share's own, in a new folder."""
+def _disk_tiles(setup: Setup, file: PanelFile | None, path: Path) -> DiskTiles:
+    """In the file of a run, or in one of the share's own at `path`, whose name is gone at once."""
     if file is not None:
         return DiskTiles(setup.deal, file, shared=True)
-    path = Path(tempfile.mkdtemp(dir=folder, prefix="kernelfit-")) / name
     # Only the blocks of this share are written, so that the rest of the file takes no room.
     own = PanelFile.create(path, setup.deal.layout, setup.dtype, named=False, reserved=False)
     return DiskTiles(setup.deal, own, shared=False)

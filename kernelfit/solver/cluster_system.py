@@ -331,7 +331,8 @@ def place_on_cluster(
     usable = gpus.usable(costs, cluster, notes.add)
     if resources.device_memory is not None and not usable:
         notes.add("device_memory: ignored, as the workers compute on their CPUs")
-    plan, placement = place_shares(costs, cluster, resources.tier, False, usable, gpus.beside(costs))
+    seen, beside = run_dir is not None, gpus.beside(costs)
+    plan, placement = place_shares(costs, cluster, resources.tier, seen, usable, beside)
     if run_dir is not None:
         _require_seen(cluster, run_dir)
     run = begin(plan)

@@ -153,6 +153,22 @@ def test_a_run_of_the_cluster_is_a_run_like_any_other(
     assert kernelfit.check(tmp_path / "run").problems == []
 
 
+def test_blocks_in_a_runs_folder_take_nothing_of_the_workers_disks(
+    rng: np.random.Generator, client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, Y = problem(rng)
+    monkeypatch.setattr("kernelfit.cluster.tasks.free_disk", lambda folder: 0)
+    where = {"engine": "dask", "scheduler": client, "tier": "disk", **ARGUMENTS}
+    with pytest.raises(PlanError, match=r"disk: .* bytes needed on worker 0 of 3 for its share"):
+        kernelfit.solve(X, Y, **where)
+    there = kernelfit.solve(X, Y, run_dir=tmp_path / "run", **where)
+    assert (
+        np.abs(there.alpha - kernelfit.solve(X, Y, **ARGUMENTS).alpha).max()
+        <= 1e-12 * np.abs(there.alpha).max()
+    )
+    there.close()
+
+
 def test_not_positive_definite(rng: np.random.Generator, client: Any) -> None:
     X, Y = problem(rng)
     X[200] = X[100] + 1e-16
