@@ -61,6 +61,15 @@ class InverseDiagonal:
     def summary(self) -> str:
         return f"diag of the inverse to {100.0 * self.relative_deviation:.2g} % ({self.probes:,} probes, estimated)"
 
+    def remark(self, error: float | None) -> str:
+        """One line for a user who named an error that so many probes did not come down to; else empty."""
+        if error is None or self.relative_deviation <= error:
+            return ""
+        return (
+            f"error: got {error:g}, reached {self.relative_deviation:.2g} with {self.probes:,} probes, and no more are "
+            "drawn; give a larger one, or take solver='cholesky'"
+        )
+
 
 class _Moments:
     """Sums over probes of u = z A^-1 s z / s, w = z M^-1 s z / s - diag(M^-1), their squares and product."""

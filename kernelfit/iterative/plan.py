@@ -26,6 +26,8 @@ from kernelfit.iterative.vectors import chunks_of, vectors_of
 # Rank beside the root of n, in whole tiles from one on. Neighbours do what more columns would do for small eigenvalues:
 # of 20,000 digits rank 1,024 takes 124 iterations to 1e-6, and rank 1,536 106.
 _RANK, _RANK_OF_FEW = 8.0, 12.0
+#: order up to which K is in memory in float64: no time to be saved, and any condition number may come
+EXACT = 4_096
 # A rank below this part of that is not worth having.
 _MIN_RANK = 0.25
 # Vectors of (n, c) float64: those of the iteration, the best, products with |K|, copies in the order of tiles, and the
@@ -41,6 +43,11 @@ def bytes_of_gram(n: int) -> int:
     """Of the float32 tiles of K's lower triangle."""
     chunks = chunks_of(n)
     return 4 * WIDTH * WIDTH * (chunks * (chunks + 1) // 2)
+
+
+def bytes_of_exact(costs: Costs) -> int:
+    """Of K in float64 beside the tiles, up to the order where it is there."""
+    return costs.layout.elements * 8 if costs.n <= EXACT else 0
 
 
 def bytes_of_rows(costs: Costs) -> int:
@@ -62,7 +69,7 @@ def plan_iterations(costs: Costs, memory: int, *, generated: bool) -> Plan:
     """
     n, wanted = costs.n, _rank_of(costs.n)
     fixed = INTERPRETER + costs.bytes_points + _workspace(costs)
-    stored = bytes_of_gram(n)
+    stored = bytes_of_gram(n) + bytes_of_exact(costs)
     for gram, tier in ((stored, "ram"), (bytes_of_rows(costs), "generated")):
         if tier == "generated" and not generated:
             break

@@ -29,7 +29,7 @@ from kernelfit.iterative.kernel_entries import KernelEntries
 from kernelfit.iterative.log_determinant import LogDeterminant, estimate_log_determinant
 from kernelfit.iterative.outcome import Outcome
 from kernelfit.iterative.pivoted_cholesky import pivoted_cholesky
-from kernelfit.iterative.plan import columns_within, crossover, plan_either, plan_iterations
+from kernelfit.iterative.plan import EXACT, columns_within, crossover, plan_either, plan_iterations
 from kernelfit.iterative.preconditioner import Preconditioner, residual_inverse
 from kernelfit.iterative.stopping import Goal
 from kernelfit.iterative.stored_gram import StoredGram
@@ -45,8 +45,6 @@ from kernelfit.solver.resources import Resources
 from kernelfit.solver.system import Solved, System
 from kernelfit.typing import Float
 
-# Order up to which K is in memory in float64: no time to be saved, and any condition number may come.
-_EXACT = 4_096
 # Rows whose sums are a guess of |K|_inf where a product takes long.
 _SUMMED = 64
 # Digits of a residual that a rough solution has at most.
@@ -86,9 +84,9 @@ class IterativeSystem:
         if self.plan.tier == "ram":
             with self._timed("gram"):
                 self._gram = StoredGram.of(problem.source, self.plan.layout, backend, progress)
-                if problem.n <= _EXACT:
+                if problem.n <= EXACT:
                     self._products = cache(problem.source, self.plan.layout, "gram", backend, progress)
-        elif problem.n > _EXACT:
+        elif problem.n > EXACT:
             with self._timed("gram"):
                 self._gram = formed_gram(problem.kernel, problem.points)
         self._after(0)
@@ -261,7 +259,7 @@ class IterativeSystem:
     @property
     def _rounds(self) -> bool:
         """Whether the iteration has K in float32."""
-        return self._gram is not None and self.problem.n > _EXACT
+        return self._gram is not None and self.problem.n > EXACT
 
     def _multiplied(self, vectors: Float, dtype: Any) -> Float:
         if self._rounds and self._gram is not None:

@@ -382,7 +382,12 @@ class Solution:
         if not isinstance(system, IterativeSystem):
             return system.inverse_diagonal(as_progress(progress))
         if self.inverse is None or probes is not None or error is not None:
-            self.inverse = system.estimate_inverse_diagonal(as_progress(progress), probes or PROBES, error)
+            progress = as_progress(progress)
+            self.inverse = system.estimate_inverse_diagonal(progress, probes or PROBES, error)
+            remark = self.inverse.remark(error)
+            if remark and remark not in self.notes:
+                self.notes.append(remark)
+                progress.note(remark)
         return self.inverse.values
 
     def leave_one_out(self, progress: ProgressLike = None, *, distinct: bool = False) -> Float:

@@ -31,6 +31,14 @@ def test_bytes_of_k(n: int) -> None:
     assert StoredGram(n).nbytes <= bytes_of_gram(n) <= 2 * 4 * (n + 512) ** 2
 
 
+@pytest.mark.parametrize(("n", "exact"), [(4_096, True), (4_097, False)])
+def test_k_in_float64_beside_its_tiles_counts(n: int, exact: bool) -> None:
+    """A solve of 4,096 rows took 67 MB more than its limit."""
+    plan = plan_iterations(costs(n), 10**10, generated=True)
+    beside = plan.bytes_factor - bytes_of_gram(n) - bytes_of_preconditioner(n, plan.rank)
+    assert (beside >= 4 * n * n) == exact
+
+
 def test_mnist_fits_into_9_gb() -> None:
     plan = plan_iterations(costs(60_000), 9_000_000_000, generated=True)
     assert (plan.solver, plan.tier) == ("pcg", "ram")

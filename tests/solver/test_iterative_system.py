@@ -14,6 +14,7 @@ import kernelfit
 from kernelfit.errors import InputError, Interrupted, NotPositiveDefiniteError, PlanError
 from kernelfit.gram.costs import Costs
 from kernelfit.gram.plan import Plan
+from kernelfit.iterative import plan
 from kernelfit.iterative import plan as plan_module
 from kernelfit.kernels import Kernel
 from kernelfit.progress import Silent
@@ -24,7 +25,7 @@ from kernelfit.solver.solution import Solution
 @pytest.fixture
 def rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """K in float32 for systems of any order."""
-    monkeypatch.setattr(iterative_system, "_EXACT", 0)
+    monkeypatch.setattr(iterative_system, "EXACT", 0)
 
 
 @pytest.mark.parametrize("n", [1, 10, 130])
@@ -314,7 +315,11 @@ def test_auto_iterates_to_a_tolerance_where_that_is_faster(
     assert large.convergence is None
 
 
-def test_auto_iterates_where_only_k_in_float32_fits(rng: np.random.Generator) -> None:
+@pytest.mark.usefixtures("rounds")
+def test_auto_iterates_where_only_k_in_float32_fits(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "EXACT", 0)
     X, y = rng.standard_normal((2_500, 10)), rng.standard_normal(2_500)
     costs = Costs.of(n=2_500, d=10, n_rhs=1, threads=1, bytes_points=X.nbytes)
     memory = Plan.in_memory(costs, 0).bytes_memory - 1_000

@@ -46,7 +46,7 @@ class _Pair:
 @pytest.fixture(scope="module", params=[0.0, 0.02], ids=["interpolates", "ridge"])
 def pair(request: pytest.FixtureRequest) -> Any:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(iterative_system, "_EXACT", 0)
+        patch.setattr(iterative_system, "EXACT", 0)
         yield _Pair(ridge=request.param)
 
 
@@ -140,6 +140,16 @@ def test_a_tolerance_widens_the_bars(pair: _Pair) -> None:
     assert any("alpha to the tolerance" in note for note in loose.notes)
 
 
+def test_an_error_that_is_not_reached_is_said(pair: _Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inverse_diagonal, "MAX_PROBES", 40)
+    found = pair.by_probes()
+    found.inverse_diagonal(error=0.9)
+    assert not any(note.startswith("error: got") for note in found.notes)
+    found.inverse_diagonal(error=1e-4)
+    [note] = [note for note in found.notes if note.startswith("error: got 0.0001, reached 0.0")]
+    assert "with 40 probes" in note
+
+
 def test_batches_within_memory_are_as_good_as_one(pair: _Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(iterative_system, "columns_within", lambda plan, wanted: 10)
     batches = pair.by_probes()
@@ -223,7 +233,7 @@ def test_probes_that_stagnate_are_not_settled(pair: _Pair, monkeypatch: pytest.M
 
 def test_probes_that_are_not_solved_at_all_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Entries were off by 10^5 times the deviation that was said."""
-    monkeypatch.setattr(iterative_system, "_EXACT", 0)
+    monkeypatch.setattr(iterative_system, "EXACT", 0)
     X = np.random.default_rng(0).standard_normal((500, 2))
     found = kernelfit.solve(X, np.sin(X[:, 0]), gamma=10.0, solver="pcg", tolerance=0.5)
     with pytest.raises(NotPositiveDefiniteError, match="K: too ill-conditioned for random probes"):
@@ -235,7 +245,7 @@ def test_the_bar_of_log_det_holds_what_single_precision_changes(
     ridge: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """K in float32 lowered it by 53 where the bar was 3.6."""
-    monkeypatch.setattr(iterative_system, "_EXACT", 0)
+    monkeypatch.setattr(iterative_system, "EXACT", 0)
     X = np.random.default_rng(0).random((600, 2))
     found = kernelfit.solve(X, X[:, 0], gamma=1.0, ridge=ridge, solver="pcg", tolerance=0.5)
     gram = np.exp(-np.square(X[:, None] - X[None]).sum(axis=-1)) + ridge * np.eye(600)
