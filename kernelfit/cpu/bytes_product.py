@@ -109,7 +109,8 @@ def _pack(source: Any, flip: Any, packed: Any, sums: Any) -> None:
     """Panels of rows, four features at a time, bits of `flip` inverted, zeros beyond the edges; sums of each row."""
     count, features = source.shape
     height = packed.shape[2]
-    full_steps = features // 4
+    full_steps = features // STEP
+    flips = np.uint32(flip) * np.uint32(0x01010101)
     for panel in range(packed.shape[0]):
         for within in range(height):
             row = panel * height + within
@@ -121,15 +122,31 @@ def _pack(source: Any, flip: Any, packed: Any, sums: Any) -> None:
             for k in range(features):
                 total += np.int32(values[k])
             sums[row] = total
-            for step in range(full_steps):
-                packed[panel, step, within, 0] = values[4 * step] ^ flip
-                packed[panel, step, within, 1] = values[4 * step + 1] ^ flip
-                packed[panel, step, within, 2] = values[4 * step + 2] ^ flip
-                packed[panel, step, within, 3] = values[4 * step + 3] ^ flip
+            target = packed[panel, 0, within:].ctypes.data
+            _copy_words(values.ctypes.data, full_steps, flips, target, height * STEP)
             for step in range(full_steps, packed.shape[1]):
-                for k in range(4):
-                    column = 4 * step + k
+                for k in range(STEP):
+                    column = STEP * step + k
                     packed[panel, step, within, k] = values[column] ^ flip if column < features else 0
+
+
+@intrinsic
+def _copy_words(_context: Any, source: Any, count: Any, flip: Any, target: Any, stride: Any) -> Any:
+    """Words of four bytes, bits of `flip` inverted, to addresses `stride` bytes apart."""
+
+    def emit(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        source, count, flip, target, stride = arguments
+        word = flip.type
+        with cgutils.for_range(builder, count) as loop:
+            place = builder.gep(builder.inttoptr(source, word.as_pointer()), [loop.index])
+            value = builder.load(place)
+            value.align = 1
+            address = builder.add(target, builder.mul(loop.index, stride))
+            store = builder.store(builder.xor(value, flip), builder.inttoptr(address, word.as_pointer()))
+            store.align = 1
+        return _context.get_dummy_value()
+
+    return types.void(source, count, types.uint32, target, stride), emit
 
 
 @njit(cache=True, nogil=True)

@@ -40,13 +40,16 @@ PER_NUMBER = 40.0
 # Bytes of a register; results and registers of a tile: 24 of 32 registers hold sums, or 8 of 16 of half the size.
 REGISTER = 64
 HEIGHT, VECTORS = (8, 3) if "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[2] else (2, 2)
-# Products that are summed up before they are added to the result: their part of X stays in the first level of cache.
-_DEPTH = 256
+# Products that are summed up before they are added to the result: their part of X stays in the first level of cache,
+# and of longer sums the rounding errors would show.
+_DEPTH = 128
 # Bytes of rows of A between two visits of the same rows, half of what the second level holds.
-_BLOCK = 393_216
+_BLOCK = 196_608
 # Rows of a triangle that are solved one by one.
 _TRIANGLE = 32
 
+#: X and Y
+Operands = tuple[NDArray[Any], NDArray[Any]]
 _INDEX = ir.IntType(64)
 _THREAD = threading.local()
 
@@ -58,14 +61,24 @@ def few(a: NDArray[Any], x: NDArray[Any]) -> bool:
 
 def add_product(sign: float, a: NDArray[Any], x: NDArray[Any], y: NDArray[Any]) -> None:
     """Y <- Y + sign A X in place; A (m, k), X (k, c), Y (m, c), C-ordered and of one type."""
-    shape = (*a.shape, x.shape[1])
-    _add_product(a.dtype.type(sign), rows_of(a), rows_of(x), rows_of(y), shape, _space(x.shape, x.dtype))
+    _add_products(sign, a, (x, y), None)
 
 
 def add_transposed(sign: float, a: NDArray[Any], x: NDArray[Any], y: NDArray[Any]) -> None:
     """Y <- Y + sign A^T X in place; A (m, k), X (m, c), Y (k, c), C-ordered and of one type."""
-    shape = (*a.shape, x.shape[1])
-    _add_transposed(a.dtype.type(sign), rows_of(a), rows_of(x), rows_of(y), shape, _space(x.shape, x.dtype))
+    _add_products(sign, a, None, (x, y))
+
+
+def add_both(a: NDArray[Any], right: Operands, below: Operands) -> None:
+    """`add_product` and `add_transposed` of X and Y each, as many columns in both; rows of A are read once for both."""
+    _add_products(1.0, a, right, below)
+
+
+def _add_products(sign: float, a: NDArray[Any], right: Operands | None, below: Operands | None) -> None:
+    columns = [x.shape[1] for x, _ in filter(None, (right, below))]
+    packed = _space((sum(a.shape), columns[0]), a.dtype)
+    pairs = [(*rows_of(pair[0]), *rows_of(pair[1])) if pair else (0, 0, 0, 0) for pair in (right, below)]
+    _add(a.dtype.type(sign), rows_of(a), pairs[0], pairs[1], (*a.shape, columns[0]), packed)
 
 
 def solve(l: NDArray[Any], x: NDArray[Any], *, transposed: bool = False) -> None:  # noqa: E741
@@ -85,34 +98,31 @@ def _space(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _add_product(sign: Any, a: Any, x: Any, y: Any, shape: Any, packed: int) -> None:
+def _add(sign: Any, a: Any, right: Any, below: Any, shape: Any, packed: int) -> None:
+    """Address and numbers to the next row of A, and of X and Y for A X and for A^T X; 0 for what is not wanted."""
     rows, depth, columns = shape
     size = size_of(sign)
-    line, width = a[1] * size, _pack(x, (depth, columns), packed, sign)
-    block = _rows_at_once(line)
+    line, width, block = a[1] * size, 0, _rows_at_once(a[1] * size)
+    if right[0]:
+        width = _pack((right[0], right[1]), (depth, columns), packed, sign)
+    others = packed + depth * width
+    if below[0]:
+        width = _pack((below[0], below[1]), (rows, columns), others, sign)
     for top in range(0, rows, block):
         count = min(block, rows - top)
         source = a[0] + top * line
         ahead = source + count * line
-        for first in range(0, depth, _DEPTH):
-            steps = min(_DEPTH, depth - first)
-            matrix, factors = (source + first * size, line, size), (packed + first * width, width)
-            target = (y[0] + top * y[1] * size, y[1] * size)
-            _add_tiles(sign, matrix, factors, target, (count, steps, columns), ahead)
-            ahead += count * steps * size
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _add_transposed(sign: Any, a: Any, x: Any, y: Any, shape: Any, packed: int) -> None:
-    depth, rows, columns = shape
-    size = size_of(sign)
-    line, width = a[1] * size, _pack(x, (depth, columns), packed, sign)
-    block = _rows_at_once(line)
-    for first in range(0, depth, block):
-        steps = min(block, depth - first)
-        matrix, factors = (a[0] + first * line, size, line), (packed + first * width, width)
-        target = (y[0], y[1] * size)
-        _add_tiles(sign, matrix, factors, target, (rows, steps, columns), matrix[0] + steps * line)
+        if right[0]:
+            target = (right[2] + top * right[3] * size, right[3] * size)
+            for first in range(0, depth, _DEPTH):
+                steps = min(_DEPTH, depth - first)
+                matrix, factors = (source + first * size, line, size), (packed + first * width, width)
+                _add_tiles(sign, matrix, factors, target, (count, steps, columns), (ahead, HEIGHT * size))
+                ahead += count * steps * size
+        if below[0]:
+            factors, target = (others + top * width, width), (below[2], below[3] * size)
+            read = (ahead, 0 if right[0] else HEIGHT * size)
+            _add_tiles(sign, (source, size, line), factors, target, (depth, count, columns), read)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -131,10 +141,14 @@ def _solve(minus: Any, triangle: Any, x: Any, shape: Any, transposed: bool, pack
             _solve_rows(minus, (corner, size, line), here, (height, lanes), transposed)
             # All columns before, so that rows of L are read as they lie.
             ahead = row - _TRIANGLE * line
-            _add_tiles(minus, (row, size, line), here, whole, (start, height, lanes), ahead)
+            _add_tiles(minus, (row, size, line), here, whole, (start, height, lanes), (ahead, HEIGHT * size))
         else:
             ahead = row + _TRIANGLE * line
-            _add_tiles(minus, (row, line, size), whole, here, (height, start, lanes), ahead)
+            for first in range(0, start, _DEPTH):
+                steps = min(_DEPTH, start - first)
+                matrix, factors = (row + first * size, line, size), (packed + first * width, width)
+                _add_tiles(minus, matrix, factors, here, (height, steps, lanes), (ahead, HEIGHT * size))
+                ahead += height * steps * size
             _solve_rows(minus, (corner, line, size), here, (height, lanes), transposed)
     for i in range(rows):
         for c in range(columns):
@@ -180,28 +194,28 @@ def _pack(x: Any, shape: Any, packed: int, like: Any) -> int:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _add_tiles(sign: Any, a: Any, x: Any, y: Any, shape: Any, ahead: int) -> None:
+def _add_tiles(sign: Any, a: Any, x: Any, y: Any, shape: Any, read: Any) -> None:
     """Y += sign A X: an address and the bytes from one number to the next, down and across, of A, and those from one
-    row to the next of X and Y. The first group of columns asks for the memory that follows `ahead`."""
+    row to the next of X and Y. The first group of columns reads ahead from an address on, so many bytes a step."""
     rows, steps, columns = shape
     start, down, across = a
     if steps == 0:
         return
     size = size_of(sign)
-    lanes, asked = REGISTER // size, HEIGHT * size
+    lanes, (ahead, asked) = REGISTER // size, read
     for left in range(0, columns, VECTORS * lanes):
         count = min(VECTORS * lanes, columns - left)
         for top in range(0, rows, HEIGHT):
             matrix = (start + top * down, down, across)
             target = (y[0] + top * y[1] + left * size, y[1])
-            factors, read = (x[0] + left * size, x[1]), (ahead, asked)
+            factors, beyond = (x[0] + left * size, x[1]), (ahead, asked)
             part = (steps, min(HEIGHT, rows - top), count)
             if count <= lanes:
-                _add_1(sign, matrix, factors, target, part, read)
+                _add_1(sign, matrix, factors, target, part, beyond)
             elif count <= 2 * lanes:
-                _add_2(sign, matrix, factors, target, part, read)
+                _add_2(sign, matrix, factors, target, part, beyond)
             else:
-                _add_3(sign, matrix, factors, target, part, read)
+                _add_3(sign, matrix, factors, target, part, beyond)
             ahead += steps * asked
         asked = 0
 

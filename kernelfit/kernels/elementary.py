@@ -58,7 +58,7 @@ def fused(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
     return types.float64(types.float64, types.float64, types.float64), generate
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def exp_nonpositive(x: float) -> float:
     """exp(x) for x <= 0, relative error below 3e-16; arguments below -708 give 0, for at most 3e-308.
 
@@ -88,7 +88,7 @@ def exp_nonpositive(x: float) -> float:
     return 0.0 if lost else p * _bits_to_double((_double_to_bits(shifted) + 1023) << 52)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def exp_nonpositive_single(x: Any) -> Any:
     """exp(x) for a float32 x <= 0, relative error below 2e-7; arguments below -87 give 0, for at most 2e-38.
 

@@ -124,6 +124,9 @@ class _Sums:
         right, below = vectors[first : first + tile.shape[1]], vectors[start:stop]
         mirrored = tile[:, : len(part)]
         if few_columns.few(tile, vectors):
+            if len(part) == tile.shape[1]:
+                few_columns.add_both(tile, (right, target), (below, part))
+                return
             few_columns.add_product(1.0, tile, right, target)
             if len(part):
                 few_columns.add_transposed(1.0, mirrored, below, part)
@@ -151,9 +154,9 @@ class _Sums:
 @njit(cache=True, nogil=True, error_model="numpy")
 def _any_negative(tile: Any) -> bool:
     for i in range(tile.shape[0]):
-        least = 0.0
-        for j in range(tile.shape[1]):
-            least = min(least, tile[i, j])
-        if least < 0.0:
+        negative = 0
+        for j in range(tile.shape[1]):  # without a branch: vectorised
+            negative += tile[i, j] < 0.0
+        if negative:
             return True
     return False

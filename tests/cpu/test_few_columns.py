@@ -38,6 +38,16 @@ def test_only_what_is_asked_for_is_touched(rng):
     np.testing.assert_allclose(right, z, atol=1e-12)
 
 
+def test_both_products_at_once_have_the_bits_of_either(rng):
+    a, x, b = (rng.standard_normal(shape) for shape in ((150, 333), (333, 21), (150, 21)))
+    y, z, left, right = np.zeros((150, 21)), np.zeros((333, 21)), np.zeros((150, 21)), np.zeros((333, 21))
+    few_columns.add_both(a, (x, y), (b, z))
+    few_columns.add_product(1.0, a, x, left)
+    few_columns.add_transposed(1.0, a, b, right)
+    np.testing.assert_array_equal(y, left)
+    np.testing.assert_array_equal(z, right)
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("n", [1, 31, 33, 150])
 @pytest.mark.parametrize("columns", [1, 9, 26])
