@@ -91,8 +91,9 @@ def test_every_block_row_has_one_owner_and_the_costs_add_up(n: int, width: int, 
     assert count > 1 or deal.received(0) == 0
 
 
-@pytest.mark.parametrize("gpu", [None, 0.0, 0.5, 1.0])
-@pytest.mark.parametrize("on_disk", [False, True])
+@pytest.mark.parametrize(
+    ("on_disk", "gpu"), [(False, None), (True, None), (False, 0.0), (False, 0.5), (True, 0.5), (False, 1.0)]
+)
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize(("n", "width"), SHAPES)
 def test_shares_hold_the_factor_of_one_process(
