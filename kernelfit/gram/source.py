@@ -66,9 +66,12 @@ class KernelGram(Source):
         self.n = points.shape[0]
         # Twice d for the inner product; the epilogue counts as one.
         self.flops_per_entry = 2.0 * points.width + 1.0
+        if kernel.stationary:
+            self._diagonal = kernel.diagonal(points)
+            return
         with np.errstate(over="ignore"):
             self._diagonal = kernel.diagonal(points)
-        if not kernel.stationary and not np.isfinite(self._diagonal).all():
+        if not np.isfinite(self._diagonal).all():
             bad = np.flatnonzero(~np.isfinite(self._diagonal))
             raise InputError(
                 f"kernel: k(x, x) is {self._diagonal[bad[0]]} at row {bad[0]}, expected a finite number; "

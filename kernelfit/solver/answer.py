@@ -16,7 +16,7 @@ from kernelfit.linalg.condition import EXACT
 from kernelfit.linalg.product import Product
 from kernelfit.progress import Progress
 from kernelfit.solver.certificate import Certificate, forward_error, interpolates
-from kernelfit.solver.measures import measure, rounding
+from kernelfit.solver.measures import Measures, measure, rounding
 from kernelfit.solver.norms import function_norms
 from kernelfit.solver.refinement import refined
 from kernelfit.solver.scaling import Exponents, exponents, scaled
@@ -57,12 +57,12 @@ def answer(system: System, targets: Float, progress: Progress, norm: float | Non
         unit = scaled(targets, -powers)
         solved = system.solve(unit, progress)
         ended, read_solving = time.perf_counter(), system.bytes_read
-        product, certificate = certify(system, unit, solved, powers, progress, norm)
+        product, certificate, measured = certify(system, unit, solved, powers, progress, norm)
         alpha, fitted = scaled(solved.alpha, powers), scaled(product.values, powers)
-        _require_representable(system, alpha, targets)
+        _require_representable(system, scaled(measured.sizes, powers), targets)
         error = None
         if product.absolute is not None:
-            error = scaled(rounding(len(alpha)) * product.absolute.max(axis=0), powers)
+            error = scaled(rounding(len(alpha)) * measured.spreads, powers)
         return Answer(
             alpha,
             fitted,
@@ -87,8 +87,8 @@ def certify(
     powers: Exponents,
     progress: Progress,
     norm: float | None = None,
-) -> tuple[Product, Certificate]:
-    """K alpha formed afresh, and what can be said of the solution; raises `RefinementError` where it is none.
+) -> tuple[Product, Certificate, Measures]:
+    """K alpha formed afresh, what can be said of the solution, and from what; raises `RefinementError` where it is none.
 
     `targets` and alpha are 2^-powers times the user's, and so is the product; the certificate is of the user's.
     `norm` is |A|_1 where that is known already.
@@ -111,7 +111,7 @@ def certify(
     )
     norms = scaled(norms, powers)
     precision = precision_of(system.plan.precision)
-    return product, Certificate(
+    certificate = Certificate(
         backward_error=error,
         componentwise_backward_error=measured.componentwise if known else None,
         forward_error=forward_error(condition, error, precision.unit_roundoff, problem.n)
@@ -136,6 +136,7 @@ def certify(
         rkhs_norm_per_column=tuple(norms.tolist()),
         rkhs_norm_error=float(norm_errors.max(initial=0.0)),
     )
+    return product, certificate, measured
 
 
 def _condition(system: System, norm: float, progress: Progress) -> tuple[float, bool]:
@@ -174,9 +175,10 @@ def _require_solution(
         )
 
 
-def _require_representable(system: System, alpha: Float, targets: Float) -> None:
-    """Raise where alpha leaves the range of float64 at the user's scale."""
-    sizes = np.abs(alpha).max(axis=0)  # NaN where one is
+def _require_representable(system: System, sizes: Float, targets: Float) -> None:
+    """Raise where alpha, of columns of these sizes (c,), leaves the range of float64 at the user's scale."""
+    if sizes.min() >= _TINY and sizes.max() < np.inf:
+        return
     if not np.isfinite(sizes).all():
         _refuse_overflow(system, targets)
     small = sizes < _TINY

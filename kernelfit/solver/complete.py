@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-
 from kernelfit.errors import NotPositiveDefiniteError, RefinementError
 from kernelfit.gram.precision import precision_of
 from kernelfit.progress import Notes
@@ -19,32 +17,35 @@ def complete(system: System, notes: Notes) -> Solution:
 
     A refined precision that fails is followed by float64, with a note. The system is closed where this fails.
     """
+    run = system.run
+    if run is None:
+        with system.backend:
+            return _completed(system, None, notes)
+    step = "panel" if system.plan.has_factor else "iteration"
+    with system.backend, run, Interruption(run.folder, notes.progress, step=step) as interruption:
+        return _completed(system, interruption, notes)
+
+
+def _completed(system: System, interruption: Interruption | None, notes: Notes) -> Solution:
     run, problem = system.run, system.problem
-    with ExitStack() as stack:
-        stack.enter_context(system.backend)
-        interruption = None
-        if run is not None:
-            stack.enter_context(run)
-            step = "panel" if system.plan.has_factor else "iteration"
-            interruption = stack.enter_context(Interruption(run.folder, notes.progress, step=step))
+    try:
         try:
-            try:
-                answered = _factor_and_answer(system, interruption, notes)
-            except (NotPositiveDefiniteError, RefinementError) as error:
-                if not precision_of(system.plan.precision).refined:
-                    raise
-                notes.add(f"{problem.precision} precision fell back to float64: {error}")
-                system = system.fall_back(notes)
-                answered = _factor_and_answer(system, interruption, notes)
-            remarks = remark(problem, answered, notes)
-            solution = _solution(system, answered, notes, remarks)
-            if run is not None:
-                run.finish(*solution.as_data())
-        except BaseException as error:
-            system.close()
-            if run is not None and isinstance(error, NotPositiveDefiniteError):
-                run.discard()  # nothing in it would serve a run with another shift or kernel
-            raise
+            answered = _factor_and_answer(system, interruption, notes)
+        except (NotPositiveDefiniteError, RefinementError) as error:
+            if not precision_of(system.plan.precision).refined:
+                raise
+            notes.add(f"{problem.precision} precision fell back to float64: {error}")
+            system = system.fall_back(notes)
+            answered = _factor_and_answer(system, interruption, notes)
+        remarks = remark(problem, answered, notes)
+        solution = _solution(system, answered, notes, remarks)
+        if run is not None:
+            run.finish(*solution.as_data())
+    except BaseException as error:
+        system.close()
+        if run is not None and isinstance(error, NotPositiveDefiniteError):
+            run.discard()  # nothing in it would serve a run with another shift or kernel
+        raise
     return solution
 
 

@@ -27,8 +27,6 @@ from kernelfit.typing import Float
 WANTED = 1e-6
 #: a norm whose relative error may be larger has no digit
 UNRESOLVED = 0.5
-# Squares below this, and more so their errors, lose digits to underflow.
-_TINY = 2.0**-900
 # Features that are written down: R of so many takes 134 MB. Work that is allowed beside the factor's n^3 / 3.
 _MOST_FEATURES, _SMALL_WORK = 4_096, 1e9
 
@@ -49,7 +47,7 @@ def function_norms(
     `measured` are the `Measures` of an alpha whose |K| |alpha| is known.
     """
     problem = system.problem
-    if measured is not None and ((measured.sizes > 0) & (np.abs(measured.squares) < _TINY)).any():
+    if measured is not None and measured.vanishing:
         powers = (exponents(alpha) + exponents(fitted)) // 2
         targets, alpha, fitted = (scaled(each, -powers) for each in (targets, alpha, fitted))
         norms, errors = function_norms(system, targets, alpha, fitted, norm)

@@ -186,7 +186,8 @@ def _on_cpu(
         Limits(resources.memory_limit, lambda: free_disk(folder) + reserved(folder)),
         tier=resources.tier,
         stored=run_dir is not None,
-        cacheable_products=points is not None
+        cacheable_products=problem.numbers.refined
+        and points is not None
         and points.single_product
         and kernel is not None
         and not kernel.needs & COORDINATES,
