@@ -88,7 +88,7 @@ def certify(
     progress: Progress,
     norm: float | None = None,
 ) -> tuple[Product, Certificate, Measures]:
-    """K alpha formed afresh, what can be said of a solution and from what; raises `RefinementError` where there is none.
+    """K alpha formed afresh, what can be said of a solution and from what. Raises `RefinementError`.
 
     `targets` and alpha are 2^-powers times the user's, and so is the product; the certificate is of the user's.
     `norm` is |A|_1 where that is known already.
