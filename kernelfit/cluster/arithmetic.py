@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from kernelfit.cluster.deal import Deal
 from kernelfit.cluster.tiles import BlockRow
 from kernelfit.cpu.pool import CpuBackend
+from kernelfit.gram.points import Points
 from kernelfit.gram.protocol import GramSource
 from kernelfit.linalg.product import Product
 from kernelfit.typing import Float
@@ -84,6 +85,10 @@ class Arithmetic(Protocol):
     def product(self, vectors: Float, panels: Iterable[int], with_norm: bool) -> Product | None:
         """What these panels of K, formed anew in float64, give of K V (`kernelfit.linalg.product`); None where that is
         better left to whoever asks, as it wants nothing that lies here."""
+        ...
+
+    def predict(self, rows: Points, alpha: Float) -> Float | None:
+        """k(rows, training rows) alpha (m, c); None as for `product`."""
         ...
 
     def sync(self) -> None:

@@ -14,15 +14,16 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from kernelfit.cluster.arithmetic import Built, Part
-from kernelfit.cluster.device_costs import passing_bytes, resident_rows
+from kernelfit.cluster.device_costs import passing_bytes, predicted_bytes, resident_rows
 from kernelfit.cluster.device_tiles import DeviceTiles
 from kernelfit.cluster.tiles import BlockRow, Tiles
 from kernelfit.device.cholesky import DIAGONAL_STRIPS
 from kernelfit.device.completion import require_positive
-from kernelfit.device.gram import fetch, open_gram, put
-from kernelfit.device.product import DeviceProducts, ProductSpace
+from kernelfit.device.gram import as_int8, fetch, gram_row_bytes, open_gram, put, put_rows
+from kernelfit.device.product import DeviceProducts, ProductSpace, predict
 from kernelfit.device.protocol import Block, Device
 from kernelfit.device.triangular import solve_right
+from kernelfit.gram.points import Points
 from kernelfit.linalg.product import Product
 from kernelfit.storage.panel_file import PanelFile
 from kernelfit.typing import Float, Span
@@ -56,7 +57,8 @@ class DeviceArithmetic:
             slab.take(n, 1, np.float64),
             slab.take(width, width, np.float64),
         )
-        room = slab.capacity - slab.used - passing_bytes(layout, size)
+        beside = passing_bytes(layout, size) + predicted_bytes(layout, gram_row_bytes(part.source))
+        room = slab.capacity - slab.used - beside
         resident = resident_rows(deal, part.index, size, room)
         self._tiles = DeviceTiles(device, self._stream, deal, resident, host, file)
         device.synchronise()
@@ -155,6 +157,28 @@ class DeviceArithmetic:
             vectors, lambda: nullcontext(lambda amount: None), with_norm=with_norm, panels=panels
         )
 
+    def predict(self, rows: Points, alpha: Float) -> Float | None:
+        points, kernel = self.part.source.points, self.part.source.kernel
+        if points is None or kernel is None:
+            return None
+        device, stream, exact = self.device, self._stream, as_int8(points, rows)
+        resident = self._gram.resident(exact)
+        if resident is None:  # bytes are products of integers here, of floats with rows that are none
+            return None
+        train, strips = resident
+        values, height = np.empty((rows.shape[0], alpha.shape[1])), self._deal.layout.width
+        mark = device.slab.mark()
+        for columns in self._chunks(alpha.shape[1]):
+            weights = self._put_vectors(self._space.vectors, alpha[:, columns], np.float64)
+            for a in range(0, len(values), height):
+                b = min(a + height, len(values))
+                test = put_rows(device, stream, rows, kernel, exact, (a, b))
+                out = _packed(self._space.applied, b - a, weights.columns)
+                predict(device, stream, strips, test, train, weights, self._space.tile, out)
+                values[a:b, columns] = fetch(device, stream, out)
+                device.slab.release(mark)
+        return values
+
     def sync(self) -> None:
         self._tiles.sync()
 
@@ -164,8 +188,9 @@ class DeviceArithmetic:
 
     # -- inside -------------------------------------------------------------------------------------------------
 
-    def _put_vectors(self, space: Block, values: NDArray[Any]) -> Block:
-        block = _packed(space, len(values), values.shape[1], self.dtype)
+    def _put_vectors(self, space: Block, values: NDArray[Any], dtype: DTypeLike | None = None) -> Block:
+        """In numbers of L unless others are asked for."""
+        block = _packed(space, len(values), values.shape[1], self.dtype if dtype is None else dtype)
         put(self.device, self._stream, values, block)
         return block
 

@@ -25,7 +25,7 @@ def fixed_bytes(layout: PanelLayout, size: int, row_bytes: int, columns: int) ->
     """Bytes of the slab beside rows of L of numbers of `size` bytes, with `row_bytes` for each training row.
 
     Rows with their vectors and a shift; strips and a tile of K; the block row in use with its square, what the square
-    was, and as much for potrf; right-hand sides, products and sums.
+    was, and as much for potrf; right-hand sides, products and sums; rows that are predicted.
     """
     n, width = layout.n, layout.width
     tile = aligned(width * width * size)
@@ -34,6 +34,7 @@ def fixed_bytes(layout: PanelLayout, size: int, row_bytes: int, columns: int) ->
         + (_STRIPS + 1) * aligned(width * width * 8)
         + (layout.count + 3) * tile
         + passing_bytes(layout, size)
+        + predicted_bytes(layout, row_bytes)
         + 2 * aligned(n * columns * 8)
         + aligned(n * 8)
         + _BLOCKS * aligned(1)
@@ -43,6 +44,11 @@ def fixed_bytes(layout: PanelLayout, size: int, row_bytes: int, columns: int) ->
 def passing_bytes(layout: PanelLayout, size: int) -> int:
     """Of tiles that blocks of the host are built in, and pass through."""
     return (1 + STAGED) * aligned(layout.width**2 * size)
+
+
+def predicted_bytes(layout: PanelLayout, row_bytes: int) -> int:
+    """Of rows that are predicted at a time, as many as a block has."""
+    return aligned(layout.width * row_bytes) + _BLOCKS * aligned(1)
 
 
 def row_bytes(deal: Deal, i: int, size: int) -> int:

@@ -13,6 +13,7 @@ from kernelfit.cluster.arithmetic import Built, Part
 from kernelfit.cluster.tiles import BlockRow, Tiles
 from kernelfit.cpu import blas
 from kernelfit.gram.layout import DIAGONAL_STRIP, MAX_STRIP
+from kernelfit.gram.points import Points
 from kernelfit.linalg.cholesky import factor_diagonal
 from kernelfit.linalg.product import Product
 from kernelfit.typing import Float, Span
@@ -125,6 +126,9 @@ class HostArithmetic:
         return total
 
     def product(self, vectors: Float, panels: Iterable[int], with_norm: bool) -> Product | None:
+        return None
+
+    def predict(self, rows: Points, alpha: Float) -> Float | None:
         return None
 
     def sync(self) -> None:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from kernelfit.cluster.arithmetic import Arithmetic, Built
 from kernelfit.cluster.sent_gram import ShareLost
 from kernelfit.cluster.tiles import BlockRow
+from kernelfit.gram.points import Points
 from kernelfit.linalg.product import Product
 from kernelfit.typing import Float, Span
 
@@ -222,6 +223,11 @@ class Share:
         """What these panels of K give of K V, where the share computes that itself."""
         with self._lock, self.backend:
             return self.arithmetic.product(vectors, panels, with_norm)
+
+    def predict(self, rows: Points, alpha: Float) -> Float | None:
+        """k(rows, training rows) alpha, where the share computes that itself."""
+        with self._lock, self.backend:
+            return self.arithmetic.predict(rows, alpha)
 
     def end(self, solve: str) -> None:
         """Forget the right-hand sides of a solve."""

@@ -29,6 +29,7 @@ from kernelfit.cpu import blas
 from kernelfit.cpu.memory import available_memory, free_disk
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.gram.layout import PanelLayout
+from kernelfit.gram.points import Points
 from kernelfit.gram.protocol import GramSource
 from kernelfit.linalg.product import Product, symmetric_product
 from kernelfit.storage.panel_file import PanelFile
@@ -258,6 +259,12 @@ def partial_product(
             return product
     with CpuBackend(_worker().state.nthreads) as backend:
         return symmetric_product(source, layout, vectors, backend, with_norm=with_norm, panels=panels)
+
+
+def predicted_by_share(run: str, rows: Points, alpha: Float) -> Float | None:
+    """k(rows, training rows) alpha by the GPU of this worker, where it has a share of the run there."""
+    predictions = (share.predict(rows, alpha) for share in _shares_of(run))
+    return next((values for values in predictions if values is not None), None)
 
 
 def threads_of_worker() -> int:

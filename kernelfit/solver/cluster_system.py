@@ -183,7 +183,7 @@ class ClusterSystem:
         def predicted() -> list[Float]:
             sent, to_all = crew.send(alpha), crew.send(rows)
             spans = list(zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True))
-            futures = [crew.anywhere(_predicted, to_all, span, sent) for span in spans]
+            futures = [crew.anywhere(_predicted, crew.run, to_all, span, sent) for span in spans]
             with progress.phase("predict", float(m) * n, "entries") as advance:
                 return crew.results(futures, lambda: advance(float(m) * n / parts))
 
@@ -421,10 +421,13 @@ def _require_seen(cluster: Cluster, folder: Path) -> None:
         )
 
 
-def _predicted(source: GramSource, rows: Points, span: Span, alpha: Float) -> Float:
-    """A part of a prediction, on any worker."""
+def _predicted(source: GramSource, run: str, rows: Points, span: Span, alpha: Float) -> Float:
+    """A part of a prediction, on any worker; by its GPU where it has a share of the run there."""
     assert source.kernel is not None
     assert source.points is not None
     part = rows.take(np.arange(*span), like=source.points)
+    values = tasks.predicted_by_share(run, part, alpha)
+    if values is not None:
+        return values
     with CpuBackend(1) as backend:
         return predict(source.kernel, source.points, part, alpha, backend, Silent())

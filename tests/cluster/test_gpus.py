@@ -138,6 +138,28 @@ def test_a_stored_gram_is_sent_to_workers_with_gpus(rng: np.random.Generator, cl
     there.close()
 
 
+@pytest.mark.parametrize("bytes_of", ["floats", "bytes", "bytes and floats"])
+def test_predictions_of_many_rows_are_made_on_gpus(
+    rng: np.random.Generator, client: Any, gpus: Gpus, monkeypatch: pytest.MonkeyPatch, bytes_of: str
+) -> None:
+    monkeypatch.setattr("kernelfit.solver.cluster_system._PAIRS_HERE", 0)
+    X, Y = problem(rng)
+    new: np.ndarray = rng.standard_normal((71, 4))
+    scale = None
+    if bytes_of != "floats":
+        X, scale = rng.integers(0, 256, X.shape).astype(np.uint8), 1 / 255
+        new = X[:71] // 2 if bytes_of == "bytes" else np.abs(new)
+    arguments = {**ARGUMENTS, "kernel": "gaussian", "scale": scale, "ridge": 0.1}
+    there = kernelfit.solve(X, Y, engine="dask", scheduler=client, device="cuda", **arguments)
+    before = sum(device.bytes_in for device in gpus.opened)
+    predictions = there.predict(new)
+    # Rows that are no integers are multiplied by CPUs, where those on the GPU are.
+    assert (sum(device.bytes_in for device in gpus.opened) > before) == (bytes_of != "bytes and floats")
+    expected = kernelfit.solve(X, Y, **arguments).predict(new)
+    np.testing.assert_allclose(predictions, expected, atol=1e-11)
+    there.close()
+
+
 def test_sample_weights_are_a_diagonal_on_gpus(rng: np.random.Generator, client: Any) -> None:
     X, Y = problem(rng)
     arguments = {**ARGUMENTS, "ridge": 0.1, "sample_weight": rng.uniform(0.5, 2.0, len(X))}
