@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from kernelfit.cluster.connect import Cluster
@@ -48,8 +48,10 @@ class GpuRequest:
         """Bytes of a GPU beside rows of L."""
         return fixed_bytes(costs.layout, costs.bytes_number, self.row_bytes, columns_of(costs.n_rhs))
 
-    def usable(self, costs: Costs, cluster: Cluster, note: Callable[[str], None]) -> dict[str, int]:
-        """Bytes of the GPUs that are computed on, by worker.
+    def usable(
+        self, costs: Costs, cluster: Cluster, note: Callable[[str], None], among: Collection[str] = ()
+    ) -> dict[str, int]:
+        """Bytes of the GPUs that are computed on, by worker: of all there are, or of those `among` them.
 
         Raises `DeviceError` where all workers were to compute on theirs and one cannot, `InputError` for such a K.
         """
@@ -59,6 +61,8 @@ class GpuRequest:
             raise InputError(self.refusal)
         needed, usable, lacking = self.beside(costs), {}, {}
         for address, gpu in sorted(cluster.gpus().items()):
+            if among and address not in among:
+                continue
             if isinstance(gpu, str):
                 lacking[address] = f"has no GPU that can be used ({gpu})"
                 continue

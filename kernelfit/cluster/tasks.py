@@ -28,6 +28,7 @@ from kernelfit.cluster.tiles import BlockRow, DiskTiles, RamTiles, Tiles
 from kernelfit.cpu import blas
 from kernelfit.cpu.memory import available_memory, free_disk
 from kernelfit.cpu.pool import CpuBackend
+from kernelfit.device.pinned import release as release_pinned
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.points import Points
 from kernelfit.gram.protocol import GramSource
@@ -182,10 +183,11 @@ def _disk_tiles(setup: Setup, file: PanelFile | None, path: Path) -> DiskTiles:
 
 
 def close_shares(run: str, dask_worker: Any = None) -> None:
-    """Forget all shares of a run."""
+    """Forget all shares of a run, and give back host memory that was pinned for them: Dask counts it as used."""
     shares = vars(dask_worker).get(_SHARES, {})
     for key in [key for key in shares if key[0] == run]:
         shares.pop(key).close()
+    release_pinned()
 
 
 def take_gram(run: str, index: int, j: int, blocks: dict[int, NDArray[Any]]) -> None:

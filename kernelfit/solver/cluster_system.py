@@ -194,7 +194,12 @@ class ClusterSystem:
         holders = tuple(dict.fromkeys(self._having_factor().addresses))
         self._forget()
         costs = _costs(self.problem, "float64", self.plan.panel_width)
-        usable = self._gpus.usable(costs, self._cluster, lambda line: None)
+
+        def note(line: str) -> None:
+            if line not in notes.lines:
+                notes.add(line)
+
+        usable = self._gpus.usable(costs, self._cluster, note, holders)
         beside = self._gpus.beside(costs)
         plan, placement = place_shares(
             costs, self._cluster, "auto", self.run is not None, usable, beside, holders

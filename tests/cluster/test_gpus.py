@@ -188,6 +188,19 @@ def test_workers_with_and_without_a_gpu_share_the_rows_by_speed(
     there.close()
 
 
+def test_a_fall_back_to_float64_stays_on_the_gpus(rng: np.random.Generator, client: Any, gpus: Gpus) -> None:
+    X, Y = problem(rng)
+    X[-1] = X[-2] + 1e-9  # a pivot of float64 alone, in the last panel
+    there = kernelfit.solve(X, Y, engine="dask", scheduler=client, precision="mixed", **ARGUMENTS)
+    first, second = there.notes
+    assert first == "device auto: the GPUs of 3 of 3 workers"
+    assert second.startswith("mixed precision fell back to float64: ")
+    assert there.device == "dask, 3 workers, 3 on GPUs"
+    assert len(gpus.opened) == 6
+    assert difference(there.alpha, kernelfit.solve(X, Y, **ARGUMENTS).alpha) <= 1e-6
+    there.close()
+
+
 def test_what_gpus_cannot_do_is_told_before_anything_is_sent(
     rng: np.random.Generator, client: Any, gpus: Gpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
