@@ -7,7 +7,6 @@ the others still hold.
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
 import itertools
 import time
@@ -35,8 +34,11 @@ _LOOK, _RESTART = 1.0, 15.0
 _MAX_LOSSES = 100
 
 
-# What Dask raises where a message or a task did not come through.
-_LOSSES = (OSError, asyncio.CancelledError, concurrent.futures.CancelledError)
+def _losses() -> tuple[type[BaseException], ...]:
+    """What Dask raises where a message or a task did not come through."""
+    import asyncio  # a solve on this machine would import it for nothing
+
+    return OSError, asyncio.CancelledError, concurrent.futures.CancelledError
 
 
 class WorkerLost(ClusterError):
@@ -155,7 +157,7 @@ class Crew:
         """Whether some worker still has what was sent."""
         try:
             return sent is not None and any(self.client.who_has([sent]).values())
-        except _LOSSES:  # the last worker that had it went
+        except _losses():  # the last worker that had it went
             return False
 
     def settle(self, futures: Iterable[Any]) -> set[Any]:
@@ -283,7 +285,7 @@ class Crew:
                 f"scheduler: {self.cluster.where} was lost; start it again, and continue with kernelfit resume where "
                 "the run has a folder"
             )
-        return WorkerLost(f"workers: {error}") if isinstance(error, _LOSSES) else error
+        return WorkerLost(f"workers: {error}") if isinstance(error, _losses()) else error
 
     def _raise(self, future: Any) -> None:
         """The error of a task: ours as it is, those of a worker that died as `WorkerLost`."""
