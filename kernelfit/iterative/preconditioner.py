@@ -31,8 +31,8 @@ from kernelfit.iterative.vectors import as_columns, as_rows, from_columns, from_
 from kernelfit.progress import Progress
 from kernelfit.typing import Float, Span
 
-#: neighbours of a row
-NEIGHBOURS = 32
+# Neighbours of a row at least and at most, and rows for each: their squares cost as n, what they save as n^2.
+_FEW, _MANY, _ROWS_OF_ONE = 16, 48, 800
 # Runs of tiles, whose sums are added up in their order.
 _RUNS = 24
 # Rows of H^T H, or of an inverse, that a thread forms at a time; they divide WIDTH.
@@ -55,11 +55,21 @@ class Entries(Protocol):
         ...
 
 
+def neighbours_of(n: int) -> int:
+    """How many neighbours each of n rows has."""
+    return min(_MANY, max(_FEW, n // _ROWS_OF_ONE))
+
+
 def residual_inverse(
-    entries: Entries, low_rank: LowRank, diagonal: Float, ridge: float | Float, backend: CpuBackend
+    entries: Entries,
+    low_rank: LowRank,
+    diagonal: Float,
+    ridge: float | Float,
+    count: int,
+    backend: CpuBackend,
 ) -> SparseInverse:
-    """G^T G near the inverse of S = K - F F^T + ridge, for the diagonal of K (n,) and a ridge that is one number or one
-    for each row."""
+    """G^T G near the inverse of S = K - F F^T + ridge, for the diagonal of K (n,), a ridge that is one number or one
+    for each row, and `count` neighbours of each."""
     floor = _FLOOR * float(np.abs(diagonal).mean())
     left = np.maximum(low_rank.residual, floor) + np.reshape(ridge, -1)
     others = np.ones(len(diagonal), bool)
@@ -69,12 +79,12 @@ def residual_inverse(
         left[low_rank.pivots] = np.maximum(left[low_rank.pivots], _PIVOT * left[others].mean())
     weights = np.zeros(len(diagonal))
     np.divide(1.0, np.sqrt(np.abs(diagonal)), out=weights, where=others & (diagonal != 0))
-    neighbours = nearest_before(entries.line, weights, NEIGHBOURS, backend)
+    neighbours = nearest_before(entries.line, weights, count, backend)
 
     def blocks(index: NDArray[np.int64]) -> Float:
         square = entries.blocks(index, backend).astype(np.float64)
         for t in range(low_rank.tiles.shape[1]):
-            rows = low_rank.tiles[index // WIDTH, t, index % WIDTH]
+            rows = low_rank.part(index, t)
             square -= np.matmul(rows, rows.transpose(0, 2, 1))
         return square
 

@@ -124,7 +124,7 @@ def sparse_inverse(
     return SparseInverse(neighbours, values, backend)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
 def _rows_of_inverse(square: Any, index: Any, diagonal: Any, floor: float, made: Any) -> None:
     """The last row of the inverse Cholesky factor of every block; of one that is singular to rounding its diagonal."""
     size = index.shape[1]
@@ -154,11 +154,12 @@ def _rows_of_inverse(square: Any, index: Any, diagonal: Any, floor: float, made:
         if not sound:
             made[b, size - 1] = 1.0 / np.sqrt(diagonal[row])
             continue
+        row_of_inverse = made[b]
+        row_of_inverse[size - 1] = 1.0
         for i in range(size - 1, -1, -1):
-            value = 1.0 if i == size - 1 else 0.0
-            for t in range(i + 1, size):
-                value -= block[t, i] * made[b, t]
-            made[b, i] = value / block[i, i]
+            row_of_inverse[i] /= block[i, i]
+            for t in range(i):
+                row_of_inverse[t] -= block[i, t] * row_of_inverse[i]
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})

@@ -25,7 +25,7 @@ from kernelfit.iterative.formed_gram import formed_gram
 from kernelfit.iterative.kernel_entries import KernelEntries
 from kernelfit.iterative.nearest import nearest_before
 from kernelfit.iterative.pivoted_cholesky import LowRank, pivoted_cholesky
-from kernelfit.iterative.preconditioner import NEIGHBOURS, Preconditioner, residual_inverse
+from kernelfit.iterative.preconditioner import Preconditioner, neighbours_of, residual_inverse
 from kernelfit.iterative.sparse_inverse import SparseInverse
 from kernelfit.iterative.stored_gram import StoredGram
 from kernelfit.iterative.tiled_gram import TiledGram
@@ -89,6 +89,7 @@ class _Trial:
         self.points, self.kernel = Points(rows, 1 / 255 if exact else None), Gaussian(1.0 / plan.d)
         self.vectors = random.standard_normal((self.n, plan.n_rhs)).astype(np.float32).astype(np.float64)
         self.source, self.layout = KernelGram(self.kernel, self.points), PanelLayout.of_order(self.n)
+        self.neighbours = min(neighbours_of(plan.n), self.n)
         self.type_of_sums = type_of_sums(plan.n_rhs)
 
     def gram(self, tier: str, backend: CpuBackend) -> TiledGram | None:
@@ -115,12 +116,12 @@ class _Trial:
         return pivoted_cholesky(columns, self.source.diagonal(), rank, 0, backend, Silent())
 
     def nearest(self, entries: TiledGram | KernelEntries, backend: CpuBackend) -> None:
-        nearest_before(entries.line, np.ones(self.n), NEIGHBOURS, backend)
+        nearest_before(entries.line, np.ones(self.n), self.neighbours, backend)
 
     def inverse(
         self, entries: TiledGram | KernelEntries, low_rank: LowRank, backend: CpuBackend
     ) -> SparseInverse:
-        return residual_inverse(entries, low_rank, self.source.diagonal(), 0.0, backend)
+        return residual_inverse(entries, low_rank, self.source.diagonal(), 0.0, self.neighbours, backend)
 
     def step(self) -> None:
         """One iteration with products that take no time."""

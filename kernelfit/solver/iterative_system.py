@@ -30,7 +30,7 @@ from kernelfit.iterative.log_determinant import LogDeterminant, estimate_log_det
 from kernelfit.iterative.outcome import Outcome
 from kernelfit.iterative.pivoted_cholesky import pivoted_cholesky
 from kernelfit.iterative.plan import EXACT, columns_within, crossover, plan_either, plan_iterations
-from kernelfit.iterative.preconditioner import Preconditioner, residual_inverse
+from kernelfit.iterative.preconditioner import Preconditioner, neighbours_of, residual_inverse
 from kernelfit.iterative.stopping import Goal
 from kernelfit.iterative.stored_gram import StoredGram
 from kernelfit.iterative.tiled_gram import TiledGram
@@ -101,7 +101,9 @@ class IterativeSystem:
                 backend,
                 progress,
             )
-            inverse = residual_inverse(entries, low_rank, diagonal, self._ridge, backend)
+            inverse = residual_inverse(
+                entries, low_rank, diagonal, self._ridge, neighbours_of(problem.n), backend
+            )
             self._preconditioner = Preconditioner(low_rank, inverse, backend, progress)
 
     def solve(self, targets: Float, progress: Progress) -> Solved:

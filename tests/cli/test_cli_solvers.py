@@ -61,4 +61,4 @@ def test_a_plan_shows_rank_and_memory() -> None:
         root, ["plan", "--dataset", "mnist", "--solver", "pcg", "--memory", "9GB", "--no-gemm"]
     )
     assert result.exit_code == 0, result.output
-    assert "preconditioner of rank 2,048" in result.output
+    assert "preconditioner of rank 2,560" in result.output

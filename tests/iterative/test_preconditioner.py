@@ -32,7 +32,7 @@ def stored_of(gram: Float, backend: CpuBackend) -> StoredGram:
 
 def made_of(gram: Float, rank: int, backend: CpuBackend, ridge: float | Float = 0.0) -> Preconditioner:
     made = low_rank(gram, rank, backend)
-    inverse = residual_inverse(stored_of(gram, backend), made, np.diagonal(gram), ridge, backend)
+    inverse = residual_inverse(stored_of(gram, backend), made, np.diagonal(gram), ridge, 20, backend)
     return Preconditioner(made, inverse, backend, Silent())
 
 
