@@ -22,6 +22,7 @@ BENCHMARKS = {
     "guard": "benchmarks.guard",
     "solve-time": "benchmarks.solve_time",
     "small": "benchmarks.small",
+    "factors": "benchmarks.factors",
     "products": "benchmarks.products",
     "peers-cpu": "benchmarks.peers.compare",
     "approximate": "benchmarks.peers.approximate",

@@ -29,7 +29,7 @@ _BLOCK = 96
 # Rows of a task: a multiple of a tile's width in either type, and tasks of a stage at most.
 _TASK, _TASKS = 96, 8
 # Order below which waking a thread takes longer than its help is worth.
-_WORTH_HELP = 420
+_WORTH_HELP = 340
 
 
 # Parts of a thread.
