@@ -1,1 +1,2 @@
-"""Iterative solution of K alpha = Y: K stored in single precision or formed anew, a preconditioner of low rank."""
+"""Iterative solution of K alpha = Y: K stored in single precision or formed anew, a preconditioner of low rank and
+neighbours."""

@@ -26,7 +26,7 @@ from kernelfit.iterative.preconditioner import Preconditioner
 from kernelfit.iterative.stopping import Goal
 from kernelfit.typing import Float
 
-#: probes where nobody names an error: entries to some 8 % (MNIST, gaussian, gamma 0.02), errors of thousands of rows to
+#: probes where nobody names an error: entries to a few % (MNIST, gaussian, gamma 0.02), errors of thousands of rows to
 #: a few in a hundred of themselves
 PROBES = 32
 #: probes at most, whatever error is named
