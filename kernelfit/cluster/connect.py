@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -91,9 +91,10 @@ class Cluster:
             for address, gpu in found.items()
         }
 
-    def rates(self, dtype: np.dtype[Any], on_gpus: Collection[str]) -> dict[str, float]:
-        """flop/s of the workers there are now, by address, with such numbers; of some on their GPUs."""
-        return dict(self.client.run(rate_of_worker, dtype, set(on_gpus), on_error="ignore"))
+    def rates(self, dtype: np.dtype[Any], gpus: Mapping[str, int]) -> dict[str, float]:
+        """flop/s of the workers there are now, by address, with such numbers; of some on their GPUs, of which so many
+        bytes may be taken."""
+        return dict(self.client.run(rate_of_worker, dtype, dict(gpus), on_error="ignore"))
 
     def close(self) -> None:
         """Close what was opened here; never raises."""

@@ -312,7 +312,7 @@ class Crew:
             before = self.addresses[p]
             held = {address: self.addresses.count(address) for address in alive}
             self.addresses[p] = min(alive, key=lambda address: (held[address], address))
-            where = self._moved(p, states.get(self.addresses[p]), gpus.get(self.addresses[p]))
+            where = self._moved(p, states, gpus)
             again = "read from the run's folder" if self.setup.finished else "computed again"
             self._notes.add(
                 f"worker {before} was lost; its share of L is {again} on {self.addresses[p]}{where}"
@@ -321,17 +321,28 @@ class Crew:
         self._open(lost if lost and self._opened else range(self.setup.deal.shares))
         self._opened = True
 
-    def _moved(self, p: int, state: WorkerState | None, gpu: Gpu | str | None) -> str:
-        """Where share p lies on the worker that it was given to, and in words what of that is new."""
-        setup, size, words = self.setup, self.setup.dtype.itemsize, ""
+    def _moved(self, p: int, states: dict[str, WorkerState], gpus: dict[str, Gpu | str]) -> str:
+        """Where share p lies on the worker that it was given to, and in words what of that is new.
+
+        What it will take there is taken off `states` and `gpus`, which others that move beside it are to fit into.
+        """
+        setup, size, words, address = self.setup, self.setup.dtype.itemsize, "", self.addresses[p]
         needed = setup.deal.elements(p) * size
         if self.gpu[p]:
+            gpu, whole = gpus.get(address), slab_bytes(setup.deal, p, size, setup.beside)
             free = gpu.free if isinstance(gpu, Gpu) else 0
-            whole = slab_bytes(setup.deal, p, size, setup.beside)
+            if setup.max_gpu is not None:
+                there = (q for q, other in enumerate(self.addresses) if other == address and q != p)
+                free = min(free, setup.max_gpu - sum(self.gpu[q] for q in there))
             self.gpu[p] = min(free, whole) if free >= setup.beside else 0
             words = "" if self.gpu[p] else ", on its CPU, as it has no GPU with room for it"
             needed -= max(0, self.gpu[p] - setup.beside)
+            if isinstance(gpu, Gpu):
+                gpus[address] = replace(gpu, free=gpu.free - self.gpu[p])
+        state = states.get(address)
         self.on_disk[p] = self.on_disk[p] or (state is not None and needed > state.memory)
+        if state is not None and not self.on_disk[p]:
+            states[address] = replace(state, memory=state.memory - needed)
         return words + (", from its disk" if self.on_disk[p] else "")
 
     def _awaited(self, count: int) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import time
 from dataclasses import dataclass, replace
@@ -40,6 +41,10 @@ def look() -> Gpu | str:
         return Gpu(f"{socket.gethostname()} {address}", free)
     except DeviceError as error:
         return str(error)
+    except (
+        Exception
+    ) as error:  # CuPy and what it loads may fail in any way, of which the worker's user is told
+        return f"{type(error).__name__}: {error}"
 
 
 def open_gpu(capacity: int | None = None, compute: str = "float32") -> Device:
@@ -47,9 +52,10 @@ def open_gpu(capacity: int | None = None, compute: str = "float32") -> Device:
     return CudaDevice(0, capacity, compute=compute)
 
 
-def measured_rate(dtype: DTypeLike, order: int = _ORDER) -> float:
-    """flop/s of its products of such numbers; the best of a few."""
+def measured_rate(dtype: DTypeLike, memory: int, order: int = _ORDER) -> float:
+    """flop/s of its products of such numbers within so many bytes; the best of a few."""
     kind = np.dtype(dtype)
+    order = max(1, min(order, math.isqrt(memory // (4 * kind.itemsize))))
     device = open_gpu(4 * order * order * kind.itemsize)
     try:
         stream = device.stream("rate")

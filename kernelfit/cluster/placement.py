@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from kernelfit.cluster.connect import Cluster
@@ -48,29 +48,14 @@ class GpuRequest:
         """Bytes of a GPU beside rows of L."""
         return fixed_bytes(costs.layout, costs.bytes_number, self.row_bytes, columns_of(costs.n_rhs))
 
-    def usable(
-        self, costs: Costs, cluster: Cluster, note: Callable[[str], None], among: Collection[str] = ()
-    ) -> dict[str, int]:
-        """Bytes of the GPUs that are computed on, by worker: of all there are, or of those `among` them.
+    def usable(self, costs: Costs, cluster: Cluster, note: Callable[[str], None]) -> dict[str, int]:
+        """Bytes of the GPUs that are computed on, by worker.
 
         Raises `DeviceError` where all workers were to compute on theirs and one cannot, `InputError` for such a K.
         """
-        if self.device == "cpu" or (self.device == "auto" and costs.n < MIN_ROWS):
-            return {}
         if self.refusal is not None and self.device == "cuda":
             raise InputError(self.refusal)
-        needed, usable, lacking = self.beside(costs), {}, {}
-        for address, gpu in sorted(cluster.gpus().items()):
-            if among and address not in among:
-                continue
-            if isinstance(gpu, str):
-                lacking[address] = f"has no GPU that can be used ({gpu})"
-                continue
-            free = gpu.free if self.memory is None else min(gpu.free, self.memory)
-            if free < needed:
-                lacking[address] = f"may take {free:,} bytes of its GPU, where {needed:,} are needed beside L"
-            else:
-                usable[address] = free
+        usable, lacking = self.seen(costs, cluster)
         if usable and self.refusal is not None:
             note(f"device auto: the workers' CPUs ({self.refusal})")
             return {}
@@ -83,6 +68,25 @@ class GpuRequest:
         if usable and self.device == "auto":
             note(f"device auto: the GPUs of {len(usable)} of {len(usable) + len(lacking)} workers")
         return usable
+
+    def seen(self, costs: Costs, cluster: Cluster) -> tuple[dict[str, int], dict[str, str]]:
+        """Bytes of the GPUs that may be computed on, by worker, and why that of any other worker may not; nothing where
+        none is asked for."""
+        usable: dict[str, int] = {}
+        lacking: dict[str, str] = {}
+        if self.device == "cpu" or (self.device == "auto" and costs.n < MIN_ROWS):
+            return usable, lacking
+        needed = self.beside(costs)
+        for address, gpu in sorted(cluster.gpus().items()):
+            if isinstance(gpu, str):
+                lacking[address] = f"has no GPU that can be used ({gpu})"
+                continue
+            free = gpu.free if self.memory is None else min(gpu.free, self.memory)
+            if free < needed:
+                lacking[address] = f"may take {free:,} bytes of its GPU, where {needed:,} are needed beside L"
+            else:
+                usable[address] = free
+        return usable, lacking
 
 
 def place_shares(
@@ -105,7 +109,7 @@ def place_shares(
     names = tuple(before if before and set(before) <= set(states) else largest_first)
     if not names:
         raise ClusterError(f"scheduler: {cluster.where} has no workers left; start some, and solve again")
-    rates = cluster.rates(precision_of(costs.precision).factor, set(gpus))
+    rates = cluster.rates(precision_of(costs.precision).factor, gpus)
     fastest = max(rates.values(), default=1.0)
     rooms = [
         Room(

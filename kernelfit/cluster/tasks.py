@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,7 @@ class Setup:
     finished : panels that are in it already
     sent : whether K is stored, and its blocks are sent to the workers, which form it from rows otherwise
     gpu : bytes that are taken of the worker's GPU, 0 where it computes on its CPU; `beside` of them hold no rows of L
+    max_gpu : bytes of a worker's GPU to stay within; None: what is free
     compute, columns : how products of float32 are formed there, and right-hand sides that are there at a time
     """
 
@@ -68,6 +69,7 @@ class Setup:
     sent: bool = False
     gpu: int = 0
     beside: int = 0
+    max_gpu: int | None = None
     compute: str = "float32"
     columns: int = 1
 
@@ -106,11 +108,11 @@ def gpu_of_worker() -> Gpu | str:
     return gpu.look()
 
 
-def rate_of_worker(dtype: np.dtype[Any], on_gpus: Collection[str], dask_worker: Any = None) -> float:
-    """flop/s of products of such numbers: on the GPU of a worker whose address is among `on_gpus`, else on all threads
-    of its CPU, in their own time: what else is at work there, and passes, does not count."""
-    if dask_worker.address in on_gpus:
-        return gpu.measured_rate(dtype)
+def rate_of_worker(dtype: np.dtype[Any], gpus: Mapping[str, int], dask_worker: Any = None) -> float:
+    """flop/s of products of such numbers: on the GPU of a worker of which `gpus` has bytes that may be taken, else
+    on all threads of its CPU, in their own time: what else is at work there, and passes, does not count."""
+    if dask_worker.address in gpus:
+        return gpu.measured_rate(dtype, gpus[dask_worker.address])
     threads = dask_worker.state.nthreads
     a = np.random.default_rng(0).standard_normal((threads, _ORDER, _ORDER)).astype(dtype)
     products, seconds = np.zeros_like(a), np.full(threads, np.inf)

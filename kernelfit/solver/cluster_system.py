@@ -64,8 +64,6 @@ class ClusterSystem:
         run: Run | None = None,
     ) -> None:
         self.problem, self.plan, self.backend, self.run = problem, plan, backend, run
-        on_gpus = sum(map(bool, placement.gpu))
-        self.name = f"dask, {placement.deal.shares} workers" + (f", {on_gpus} on GPUs" if on_gpus else "")
         self.seconds = dict.fromkeys(("gram", "factor"), 0.0)
         self.traffic = dict.fromkeys(("factor_read", "factor_written", "received"), 0)
         self.pivots = Pivots()
@@ -78,6 +76,11 @@ class ClusterSystem:
     @property
     def closed(self) -> bool:
         return self._crew is None
+
+    @property
+    def name(self) -> str:
+        on_gpus = sum(map(bool, self._placement.gpu if self._crew is None else self._crew.gpu))
+        return f"dask, {self._placement.deal.shares} workers" + (f", {on_gpus} on GPUs" if on_gpus else "")
 
     def factorise(self, progress: Progress, after_panel: Callable[[int], None] | None = None) -> None:
         run, layout = self.run, self.plan.layout
@@ -191,21 +194,23 @@ class ClusterSystem:
 
     def fall_back(self, notes: Notes) -> ClusterSystem:
         # Those who hold shares now, as some may have come in place of lost ones.
-        holders = tuple(dict.fromkeys(self._having_factor().addresses))
+        crew = self._having_factor()
+        holders = tuple(dict.fromkeys(crew.addresses))
+        on_gpus = {address for address, taken in zip(crew.addresses, crew.gpu, strict=True) if taken}
         self._forget()
         costs = _costs(self.problem, "float64", self.plan.panel_width)
-
-        def note(line: str) -> None:
-            if line not in notes.lines:
-                notes.add(line)
-
-        usable = self._gpus.usable(costs, self._cluster, note, holders)
+        usable, lacking = self._gpus.seen(costs, self._cluster)
+        if self._gpus.refusal is not None:
+            usable = {}
         beside = self._gpus.beside(costs)
         plan, placement = place_shares(
             costs, self._cluster, "auto", self.run is not None, usable, beside, holders
         )
         if (placement.deal, placement.on_disk) != (self._placement.deal, self._placement.on_disk):
             _tell(placement, "auto", notes)
+        for address in placement.addresses:
+            if address in lacking and (address in on_gpus or self._gpus.device == "cuda"):
+                notes.add(f"worker {address} {lacking[address]}: in float64 it computes on its CPU")
         if self.run is not None:
             self.run.restart(record_of(self.problem, plan, notes.lines))
         follower = ClusterSystem(
@@ -231,6 +236,7 @@ class ClusterSystem:
             problem.shift,
             sent=problem.points is None,
             beside=self._gpus.beside(costs),
+            max_gpu=self._gpus.memory,
             compute="tf32" if on_cores else "float32",
             columns=columns_of(problem.targets.shape[1]),
         )

@@ -56,7 +56,7 @@ RATES = Cluster.rates
 @pytest.fixture(autouse=True)
 def alike(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers count as equally fast: on a machine that is busy measured rates may differ by more than is forgiven."""
-    monkeypatch.setattr(Cluster, "rates", lambda cluster, dtype, on_gpus: {})
+    monkeypatch.setattr(Cluster, "rates", lambda cluster, dtype, gpus: {})
 
 
 def test_rates_are_measured_on_every_worker(client: Any) -> None:

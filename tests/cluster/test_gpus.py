@@ -76,7 +76,7 @@ def gpus(monkeypatch: pytest.MonkeyPatch) -> Gpus:
     monkeypatch.setattr("kernelfit.cluster.gpu.open_gpu", gpus.open)
     monkeypatch.setattr("kernelfit.cluster.gpu.SPARE", 0)
     monkeypatch.setattr("kernelfit.cluster.placement.MIN_ROWS", 1)
-    monkeypatch.setattr(Cluster, "rates", lambda cluster, dtype, on_gpus: {})
+    monkeypatch.setattr(Cluster, "rates", lambda cluster, dtype, gpus: {})
     return gpus
 
 
@@ -174,9 +174,9 @@ def test_workers_with_and_without_a_gpu_share_the_rows_by_speed(
     X, Y = problem(rng)
     gpus.count = 2
 
-    def rates(cluster: Cluster, dtype: Any, on_gpus: set[str]) -> dict[str, float]:
-        assert len(on_gpus) == 2
-        return {address: 5e12 if address in on_gpus else 1e12 for address in cluster.workers()}
+    def rates(cluster: Cluster, dtype: Any, gpus: dict[str, int]) -> dict[str, float]:
+        assert len(gpus) == 2
+        return {address: 5e12 if address in gpus else 1e12 for address in cluster.workers()}
 
     monkeypatch.setattr(Cluster, "rates", rates)
     there = kernelfit.solve(X, Y, engine="dask", scheduler=client, **ARGUMENTS)
@@ -284,8 +284,9 @@ def test_workers_that_see_one_gpu_have_equal_parts_of_it(
 def test_the_rate_of_a_gpu_is_measured(client: Any, gpus: Gpus, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu.measured_rate, "__defaults__", (64,))
     addresses = sorted(client.scheduler_info()["workers"])
-    rates = RATES(Cluster(client, (), "here"), np.dtype(np.float32), addresses[:1])
-    assert len(gpus.opened) == 1
+    rates = RATES(Cluster(client, (), "here"), np.dtype(np.float32), {addresses[0]: 20_000})
+    (opened,) = gpus.opened
+    assert opened.slab.capacity <= 20_000
     assert all(1e5 < rate < 1e14 for rate in rates.values())
 
 
@@ -295,11 +296,11 @@ def test_this_machine_says_why_it_has_no_gpu(monkeypatch: pytest.MonkeyPatch) ->
 
 
 class Closing(Silent):
-    """Closes a worker when 40 % of a phase is done."""
+    """Closes some workers when 40 % of a phase is done."""
 
-    def __init__(self, cluster: Any, phase: str) -> None:
+    def __init__(self, cluster: Any, phase: str, count: int = 1) -> None:
         super().__init__()
-        self._cluster, self._phase, self._closed = cluster, phase, False
+        self._cluster, self._phase, self._count, self._closed = cluster, phase, count, False
 
     @contextmanager
     def phase(self, name: str, total: float, unit: str = "flop") -> Iterator[Any]:
@@ -310,7 +311,8 @@ class Closing(Silent):
             done += amount
             if name == self._phase and done > 0.4 * total and not self._closed:
                 self._closed = True
-                self._cluster.sync(self._cluster.workers[0].close, nanny=False)
+                for index in range(self._count):
+                    self._cluster.sync(self._cluster.workers[index].close, nanny=False)
 
         yield advance
 
@@ -371,3 +373,59 @@ def test_a_run_begun_on_gpus_is_resumed_on_cpus_and_the_other_way_round(
         assert ("GPUs" in resumed.device) == (second == "cuda")
         assert difference(resumed.alpha, whole.alpha) <= 1e-12
         resumed.close()
+
+
+@pytest.mark.parametrize("limited", [False, True])
+def test_shares_that_move_to_one_gpu_fit_into_it_together(
+    rng: np.random.Generator, gpus: Gpus, monkeypatch: pytest.MonkeyPatch, limited: bool
+) -> None:
+    monkeypatch.setattr("kernelfit.cluster.crew._RESTART", 0.0)
+    monkeypatch.setattr("kernelfit.cluster.crew._LOOK", 0.1)
+    X, Y = problem(rng)
+    whole = kernelfit.solve(X, Y, **ARGUMENTS)
+    with local_cluster(3) as cluster, distributed.Client(cluster, set_as_default=False) as client:
+        where = {"engine": "dask", "scheduler": client, "device": "cuda"}
+        room = room_for(whole, 2.0)
+        if limited:  # by what the one that is left has already, and one more
+            where["device_memory"] = room = 2 * room
+        else:
+            gpus.free = room
+        there = kernelfit.solve(X, Y, progress=Closing(cluster, "factor", 2), **where, **ARGUMENTS)
+        sizes = [device.slab.capacity for device in gpus.opened]
+        assert len(sizes) > 3
+        assert sum(sizes[3:]) + (min(sizes[:3]) if limited else 0) <= room
+        assert difference(there.alpha, whole.alpha) <= 1e-12
+        on_gpus = 3 - sum("on its CPU" in line for line in there.notes)
+        assert there.device == f"dask, 3 workers, {on_gpus} on GPUs"
+        there.close()
+
+
+def test_a_gpu_without_room_for_float64_is_named_and_its_share_goes_to_the_cpu(
+    rng: np.random.Generator, client: Any, gpus: Gpus
+) -> None:
+    X, Y = problem(rng)
+    whole = kernelfit.solve(X, Y, **ARGUMENTS)
+    X[300] = X[299] + 1e-9  # a pivot of float64 alone, in the last panel
+    gpus.free = (
+        fixed_bytes(PanelLayout(301, 64), 4, gram_row_bytes(whole.problem.source), columns_of(2)) + 20_000
+    )
+    where = {"engine": "dask", "scheduler": client, "device": "cuda"}
+    there = kernelfit.solve(X, Y, precision="mixed", **where, **ARGUMENTS)
+    assert gpus.opened
+    named = [
+        line
+        for line in there.notes
+        if line.endswith("are needed beside L: in float64 it computes on its CPU")
+    ]
+    assert len(named) == 3
+    assert there.device == "dask, 3 workers"
+    there.close()
+
+
+def test_whatever_keeps_a_gpu_from_being_used_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(index: int) -> None:
+        raise AttributeError("no such symbol")
+
+    monkeypatch.setattr("kernelfit.cluster.gpu.has_driver", lambda: True)
+    monkeypatch.setattr("kernelfit.cluster.gpu.gpu_memory", fails)
+    assert LOOK() == "AttributeError: no such symbol"
