@@ -405,10 +405,9 @@ def test_a_gpu_without_room_for_float64_is_named_and_its_share_goes_to_the_cpu(
 ) -> None:
     X, Y = problem(rng)
     whole = kernelfit.solve(X, Y, **ARGUMENTS)
-    X[300] = X[299] + 1e-9  # a pivot of float64 alone, in the last panel
-    gpus.free = (
-        fixed_bytes(PanelLayout(301, 64), 4, gram_row_bytes(whole.problem.source), columns_of(2)) + 20_000
-    )
+    X[-1] = X[-2] + 1e-9  # a pivot of float64 alone, in the last panel
+    row_bytes = gram_row_bytes(whole.problem.source)
+    gpus.free = fixed_bytes(PanelLayout(ROWS, WIDTH), 4, row_bytes, columns_of(2)) + 8_000
     where = {"engine": "dask", "scheduler": client, "device": "cuda"}
     there = kernelfit.solve(X, Y, precision="mixed", **where, **ARGUMENTS)
     assert gpus.opened
