@@ -42,7 +42,6 @@ class System(Protocol):
     problem, plan : what is solved, and how
     backend : threads of the CPU
     run : where panels are recorded; None where nothing is
-    name : "cpu", or the names of the devices
     seconds : `gram` and `factor`
     traffic : bytes of the factor that the factorisation moved
     """
@@ -51,9 +50,13 @@ class System(Protocol):
     plan: Plan
     backend: CpuBackend
     run: Run | None
-    name: str
     seconds: dict[str, float]
     traffic: dict[str, int]
+
+    @property
+    def name(self) -> str:
+        """The CPU, the names of the devices, or how many workers, and how many of those on GPUs, as it is now."""
+        ...
 
     @property
     def pivots(self) -> Pivots | None:
