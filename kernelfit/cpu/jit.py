@@ -1,4 +1,4 @@
-"""Numba's compiler, also where it cannot store what it compiled, and where processes fork.
+"""Numba's compiler, also where it cannot store what it compiled, where processes fork, and where other files change.
 
 Everything compiled for the CPU is decorated with this `njit`.
 """
@@ -15,6 +15,7 @@ import numba
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.compiler_lock import global_compiler_lock
 
+from kernelfit.cpu.compiled_from import compiled_from
 from kernelfit.cpu.fork import hold_while_forking
 from kernelfit.errors import InputError
 
@@ -46,7 +47,11 @@ def njit(*, cache: bool = False, **options: Any) -> Callable[[Callable[..., Any]
 
 
 class _Cache(FunctionCache):
-    """Code that cannot be stored, on a full disk or in a folder that was taken away, is used all the same."""
+    """Code that cannot be stored, on a full disk or in a folder that was taken away, is used all the same.
+
+    Numba compiles again when the function's own file has changed. Functions and numbers of other files become part of
+    its code as well, so that theirs are part of what it is stored under.
+    """
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
@@ -55,6 +60,9 @@ class _Cache(FunctionCache):
             filename_base=self._impl.filename_base,
             source_stamp=self._impl.locator.get_source_stamp(),
         )
+
+    def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
+        return (*super()._index_key(sig, codegen), compiled_from(self._py_func))
 
     def save_overload(self, sig: Any, data: Any) -> None:
         with suppress(OSError):
