@@ -92,14 +92,12 @@ def close_devices(devices: Sequence[Device]) -> None:
 
 
 def has_driver() -> bool:
-    """Whether NVIDIA's driver is loaded here."""
-    return _any_there(_DRIVER_FILES)
+    """Whether NVIDIA's driver is loaded now; the first program that asks for a GPU may load it."""
+    return any(map(os.path.exists, _DRIVER_FILES))
 
 
-@cache
-def _any_there(files: tuple[str, ...]) -> bool:
-    """Asked once a process, which does not outlive a driver."""
-    return any(map(os.path.exists, files))
+#: the same, asked once a process: for what takes less time than to ask, and takes no GPU
+had_driver = cache(has_driver)
 
 
 def _indices(device: str) -> list[int]:
@@ -107,7 +105,7 @@ def _indices(device: str) -> list[int]:
 
 
 def _choose(device: str, n: int, note: Callable[[str], None], memory: int | None) -> Device | None:
-    if device == "cpu" or not has_driver():
+    if device == "cpu" or not (had_driver() if n < MIN_ROWS else has_driver()):
         return None
     if find_spec("cupy") is None:
         note("device auto: cpu; there is a GPU, but not CuPy: install kernelfit[cuda12] or kernelfit[cuda13]")
