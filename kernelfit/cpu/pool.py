@@ -46,8 +46,8 @@ class CpuBackend:
             raise InputError(
                 f"threads: got {threads!r}, expected an integer from 1 to {_MOST:,}; leave it out for those available"
             )
-        self.asked = None if threads is None else int(threads)
-        self._threads: int | None = self.asked
+        #: those asked for, or found when they were needed first; None while nobody needed any
+        self.known_threads: int | None = None if threads is None else int(threads)
         self._begin()
         self._forked = False
         renew_in_children(self)
@@ -55,9 +55,9 @@ class CpuBackend:
     @property
     def threads(self) -> int:
         """Those asked for, or those available when it was needed first: one tile needs no other than its own."""
-        if self._threads is None:
-            self._threads = available_threads()
-        return self._threads
+        if self.known_threads is None:
+            self.known_threads = available_threads()
+        return self.known_threads
 
     def renew(self) -> None:
         """Closed, as it is when it is made; a forked child has not whoever opened it."""

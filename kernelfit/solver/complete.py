@@ -75,7 +75,7 @@ def _solution(system: System, answered: Answer, notes: Notes, remarks: tuple[str
         gflops_factor=plan.flops_factor / max(system.seconds["factor"], 1e-9) / 1e9
         if system.pivots
         else None,
-        threads=system.backend.asked if plan.threads == 1 else system.backend.threads,
+        threads=system.backend.known_threads,
         device=system.name,
         factor=system,
         convergence=answered.convergence,

@@ -172,14 +172,15 @@ def _on_cpu(
         )
     folder = run_dir or resources.folder
     layout, points, kernel = problem.source.layout, problem.points, problem.kernel
+    width = resources.panel_width if layout is None else layout.width
     costs = Costs.of(
         n=problem.n,
         d=0 if points is None else points.width,
         n_rhs=problem.targets.shape[1],
-        threads=1 if problem.n <= ONE_TILE else backend.threads,
+        threads=1 if problem.n <= min(ONE_TILE, width or ONE_TILE) else backend.threads,
         precision=problem.precision,
         bytes_points=problem.bytes_points,
-        panel_width=resources.panel_width if layout is None else layout.width,
+        panel_width=width,
     )
     plan = placement.place(
         costs,

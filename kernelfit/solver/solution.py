@@ -75,7 +75,8 @@ class Solution:
     notes : what the user should know
     remarks : those of the notes that hold for these targets only
     weights : (d, c) of the linear kernel with fewer features than rows (its primal path), else None
-    gflops_factor, threads, device : how fast, by how many threads and where the factor was made
+    gflops_factor, threads, device : how fast, by how many threads and where the factor was made; no number of threads
+        of a small system where none was given: its own thread did it, and predictions take those available
     convergence : how conjugate gradients came to it; None of a factor
     inverse, determinant : diag(A^-1) and log det A as random probes estimate them, once leave-one-out or a likelihood
         asked for them; None of a factor

@@ -53,3 +53,22 @@ def test_what_is_refined_or_large_or_stored_is_no_tile(rng, tmp_path):
         assert type(made.factor) is CpuSystem
     made = kernelfit.solve(large, large, ridge=1e-3, gamma=0.2)
     assert type(made.factor) is CpuSystem
+
+
+def test_threads_are_said_where_there_are_some(rng):
+    """One tile is one thread's; narrower panels are dealt out, whatever n is."""
+    rows, targets = rng.standard_normal((60, 3)), rng.standard_normal((60, 2))
+    for options, planned, made in (
+        ({"threads": 2}, 1, 2),
+        ({"threads": 2, "panel_width": 16}, 2, 2),
+        ({}, 1, None),
+    ):
+        solution = kernelfit.solve(rows, targets, ridge=1e-3, gamma=0.2, **options)
+        assert (solution.plan.threads, solution.threads) == (planned, made)
+
+
+def test_the_only_core_is_a_number_of_threads(rng, monkeypatch):
+    """A plan of one thread for lack of others is none of one tile."""
+    monkeypatch.setattr("kernelfit.cpu.pool.available_threads", lambda: 1)
+    rows = rng.standard_normal((300, 3))
+    assert kernelfit.solve(rows, rows[:, 0], ridge=1e-3, gamma=0.2).threads == 1
