@@ -309,6 +309,13 @@ def test_norms_whose_fourfold_overflows_are_refused_in_one_line():
         Points(np.full((2, 1), 1e154))
 
 
+@pytest.mark.parametrize("scale", [1e160, 1e200, 1e308])
+def test_integers_that_a_scale_takes_out_of_range_are_refused(scale):
+    """Python's own OverflowError came."""
+    with pytest.raises(InputError, match="the squared norm of row 0 overflows"):
+        Points(np.full((2, 3), 7, np.uint8), scale)
+
+
 @pytest.mark.parametrize(("n", "refused"), [(40, False), (3000, True)])
 def test_an_array_that_is_changed_after_the_solve_gives_no_wrong_prediction(rng, n, refused):
     """Small arrays are copied; a large one that was changed is refused."""
