@@ -72,13 +72,13 @@ def residual_inverse(
     for each row, and `count` neighbours of each."""
     floor = _FLOOR * float(np.abs(diagonal).mean())
     left = np.maximum(low_rank.residual, floor) + np.reshape(ridge, -1)
-    others = np.ones(len(diagonal), bool)
-    others[low_rank.pivots] = False
+    # What other rows have beside F is rounding, and so would be all that neighbours tell of it.
+    others = low_rank.residual > floor
     if others.any():
         # S is the ridge there: without one M would be A in these rows and columns, but singular to rounding.
         left[low_rank.pivots] = np.maximum(left[low_rank.pivots], _PIVOT * left[others].mean())
     weights = np.zeros(len(diagonal))
-    np.divide(1.0, np.sqrt(np.abs(diagonal)), out=weights, where=others & (diagonal != 0))
+    np.divide(1.0, np.sqrt(np.abs(diagonal)), out=weights, where=others)
     neighbours = nearest_before(entries.line, weights, count, backend)
 
     def blocks(index: NDArray[np.int64]) -> Float:
