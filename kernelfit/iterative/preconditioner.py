@@ -71,9 +71,11 @@ def residual_inverse(
     """G^T G near the inverse of S = K - F F^T + ridge, for the diagonal of K (n,), a ridge that is one number or one
     for each row, and `count` neighbours of each."""
     floor = _FLOOR * float(np.abs(diagonal).mean())
-    left = np.maximum(low_rank.residual, floor) + np.reshape(ridge, -1)
+    left = np.maximum(low_rank.residual + np.reshape(ridge, -1), floor)
     # What other rows have beside F is rounding, and so would be all that neighbours tell of it.
     others = low_rank.residual > floor
+    # Errors of S are about that large.
+    left[others] += floor
     if others.any():
         # S is the ridge there: without one M would be A in these rows and columns, but singular to rounding.
         left[low_rank.pivots] = np.maximum(left[low_rank.pivots], _PIVOT * left[others].mean())

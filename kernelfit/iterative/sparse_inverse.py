@@ -106,19 +106,18 @@ def sparse_inverse(
     backend: CpuBackend,
 ) -> SparseInverse:
     """G of S, of which `blocks` gives S[index[b], index[b]] (b, s, s) but for their diagonals, which come from
-    `diagonal` (n,), positive. `floor` is added to it: errors of S are about that large.
+    `diagonal` (n,), positive. Errors of S are about `floor`.
 
     `neighbours` (n, k) have i itself where one is missing. n k^3 / 3 flops beside those of the blocks.
     """
     n, count = neighbours.shape
     values = np.zeros((n, count + 1))
-    raised = diagonal + floor
 
     def form(start: int) -> None:
         stop = min(n, start + _TOGETHER)
         index = np.hstack([neighbours[start:stop], np.arange(start, stop)[:, None]]).astype(np.int64)
         square = np.ascontiguousarray(blocks(index), np.float64)
-        _rows_of_inverse(square, index, raised, floor, values[start:stop])
+        _rows_of_inverse(square, index, diagonal, floor, values[start:stop])
 
     backend.run(form, range(0, n, _TOGETHER))
     return SparseInverse(neighbours, values, backend)
