@@ -38,6 +38,8 @@ from kernelfit.typing import Float
 # Rows and rank of the trial: a K that no cache holds, and products at their rate.
 _ORDER, _RANK = 8_192, 1_024
 _REPEATS = 3
+# Rank with products as large as those of a trial, which are compiled code of their own.
+_COMPILED_RANK = WIDTH
 # Columns of K that are drawn for each that is accepted.
 _DRAWN = 1.25
 # Of a feature of the trial's rows, with what products make of them: no more than the memory of the plan.
@@ -54,6 +56,7 @@ def timed(plan: Plan, *, exact: bool) -> Plan:
     tiles = _tiles(plan.n) / _tiles(trial.n)
     rows, ranks = plan.n / trial.n, plan.rank / rank
     with CpuBackend(plan.threads) as backend:
+        _compile(plan, exact, backend)
         seconds_gram, gram = _taken(lambda: trial.gram(plan.tier, backend))
         entries = KernelEntries(trial.kernel, trial.points) if gram is None else gram
         seconds_columns = _least(lambda: trial.columns(entries, rank, backend))
@@ -76,6 +79,16 @@ def timed(plan: Plan, *, exact: bool) -> Plan:
         + true_residual * rows**2
     )
     return replace(plan, predicted_seconds=rest, seconds_iteration=iteration)
+
+
+def _compile(plan: Plan, exact: bool, backend: CpuBackend) -> None:
+    """Have all that is timed at its first call compiled, and loaded, on a few rows."""
+    trial = _Trial(replace(plan, n=min(plan.n, 2 * WIDTH)), exact)
+    gram = trial.gram(plan.tier, backend)
+    entries = KernelEntries(trial.kernel, trial.points) if gram is None else gram
+    low_rank = trial.low_rank(entries, min(trial.n, _COMPILED_RANK), backend)
+    Preconditioner(low_rank, trial.inverse(entries, low_rank, backend), backend, Silent())
+    trial.true_residual(backend)
 
 
 class _Trial:

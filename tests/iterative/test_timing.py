@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -30,6 +31,27 @@ def test_setup_and_iterations(monkeypatch: pytest.MonkeyPatch, memory: int, tier
     # n^2 d operations of a product at some 10^13 a second and fewer, and those of 600 rows in a minute.
     assert 1e-3 < plan.seconds_iteration < plan.predicted_seconds * 100
     assert "s for each iteration" in plan.summary()
+
+
+def test_what_is_timed_once_has_run_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiling it took 150 of 177 seconds that were predicted on a machine whose cache was empty."""
+    monkeypatch.setattr(timing, "_ORDER", 1_200)
+    monkeypatch.setattr(timing, "_RANK", 64)
+    orders: dict[str, list[int]] = {}
+
+    def recorded(name: str) -> None:
+        method = getattr(timing._Trial, name)
+
+        def call(trial: Any, *arguments: Any) -> Any:
+            orders.setdefault(name, []).append(trial.n)
+            return method(trial, *arguments)
+
+        monkeypatch.setattr(timing._Trial, name, call)
+
+    for name in ("gram", "low_rank", "inverse", "true_residual"):
+        recorded(name)
+    timing.timed(plan_of(50_000, 10**11), exact=True)
+    assert orders == {name: [1_024, 1_200] for name in orders}
 
 
 def test_a_product_goes_as_the_tiles() -> None:
