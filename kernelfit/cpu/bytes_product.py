@@ -37,6 +37,8 @@ WIDTH = VECTORS * LANES
 STEP = 4  # products that one lane adds up at once
 REGISTER = ir.VectorType(ir.IntType(32), LANES)
 _INDEX = ir.IntType(64)
+# Bits that are inverted: x - 128 of bytes x, as bytes, and x itself.
+_FLIP, _PLAIN = np.uint8(128), np.uint8(0)
 
 
 @cache
@@ -62,7 +64,7 @@ def packed_rows(rows: NDArray[np.uint8], centre: int, space: NDArray[np.int8] | 
     size = math.prod(shape)
     values = (np.empty(size, np.int8) if space is None else space.reshape(-1)[:size]).reshape(shape)
     added = np.empty(rows.shape[0], np.int32)
-    _pack(rows, np.uint8(128), values.view(np.uint8), added)
+    _pack(rows, _FLIP, values.view(np.uint8), added)
     added[:] = rows.shape[1] * centre**2 - centre * added
     return Packed(values, added)
 
@@ -81,7 +83,7 @@ def packed_columns(columns: NDArray[np.uint8], centre: int) -> Packed:
     start = -unaligned.ctypes.data % 64
     values = unaligned[start : start + size].reshape(shape)
     added = np.empty(columns.shape[0], np.int32)
-    _pack(columns, np.uint8(0), values, added)
+    _pack(columns, _PLAIN, values, added)
     added *= 128 - centre
     return Packed(values, added)
 
@@ -89,6 +91,26 @@ def packed_columns(columns: NDArray[np.uint8], centre: int) -> Packed:
 def multiply(rows: Packed, columns: Packed, out: NDArray[Any]) -> None:
     """out (h, w) <- <x_i - c, y_j - c> for the first h rows and w columns; float32 or float64, rounded once."""
     _multiply(rows.values, columns.values, rows.added, columns.added, out, 1.0, False)
+
+
+def multiply_square(values: NDArray[np.uint8], centre: int, out: NDArray[Any]) -> None:
+    """out (n, n) <- <x_i - c, x_j - c> for rows (n, d): `multiply` of both packings, side by side in memory."""
+    n, d = values.shape
+    left, right = _shape((n, d), HEIGHT), _shape((n, d), WIDTH)
+    steps = left[1] * STEP
+    begin, end = right[0] * steps * WIDTH, left[0] * steps * HEIGHT
+    space = np.empty(begin + end + 64, np.uint8)
+    start = -space.__array_interface__["data"][0] % 64
+    columns = space[start : start + begin].reshape(right)
+    rows = space[start + begin : start + begin + end].reshape(left)
+    added = np.empty((2, n), np.int32)
+    row_added, column_added = added
+    _pack(values, _FLIP, rows, row_added)
+    _pack(values, _PLAIN, columns, column_added)
+    column_added *= 128 - centre
+    row_added *= -centre
+    row_added += d * centre**2
+    _multiply(rows.view(np.int8), columns, row_added, column_added, out, 1.0, False)
 
 
 def add_multiple(factor: float, rows: Packed, columns: Packed, out: NDArray[Any]) -> None:

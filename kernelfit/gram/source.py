@@ -14,7 +14,7 @@ from kernelfit.cpu.jit import njit
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
 from kernelfit.gram.arrays import as_array, exact_floats
-from kernelfit.gram.layout import PanelLayout
+from kernelfit.gram.layout import ONE_TILE, PanelLayout
 from kernelfit.gram.points import Points
 from kernelfit.gram.protocol import Columns, GramSource
 from kernelfit.gram.submatrix import submatrix
@@ -91,7 +91,9 @@ class KernelGram(Source):
 class _KernelColumns:
     def __init__(self, gram: KernelGram, start: int, stop: int, backend: CpuBackend) -> None:
         self._gram, self._backend, self._start = gram, backend, start
-        self._block = ColumnBlock(gram.points, start, stop, gram.points.exact, gram.kernel.needs)
+        # One tile is formed by one thread, which converts what it needs.
+        needs = None if stop - start == gram.n <= ONE_TILE else gram.kernel.needs
+        self._block = ColumnBlock(gram.points, start, stop, gram.points.exact, needs)
 
     def fill(self, start: int, stop: int, out: NDArray[Any]) -> None:
         block = narrow(self._block, out.shape[1])

@@ -38,6 +38,11 @@ class ColumnBlock:
         elif Needs.INNER_PRODUCTS in needs:
             self.about_origin()
 
+    @property
+    def is_bytes_yet(self) -> bool:
+        """Whether the CPU multiplies them as bytes, and none are packed."""
+        return self._centred is None and self.exact and self.points.multiplies_bytes
+
     def centred(self) -> NDArray[Any] | bytes_product.Packed:
         """`Points.block`, or bytes packed for the CPU's own products."""
         if self._centred is None:
@@ -194,6 +199,11 @@ class KernelTile(PairTile):
             chunk = chunk_length(self._points, self._block.points)
             single = self.exact and features <= chunk
             out = self._backend.scratch("dot", *self.shape, np.float32 if single else np.float64)
+            if self._is_square and self._block.is_bytes_yet:
+                values = self._points.values[self._start : self._stop]
+                bytes_product.multiply_square(values, self._points.centre, out)
+                self._dot = out
+                return out
             columns = self._block.centred()
             if isinstance(columns, bytes_product.Packed):
                 height = self._stop - self._start

@@ -16,7 +16,7 @@ from kernelfit.linalg.condition import EXACT
 from kernelfit.linalg.product import Product
 from kernelfit.progress import Progress
 from kernelfit.solver.certificate import Certificate, forward_error, interpolates
-from kernelfit.solver.measures import Measures, measure, rounding
+from kernelfit.solver.measures import measure, rounding
 from kernelfit.solver.norms import function_norms
 from kernelfit.solver.refinement import refined
 from kernelfit.solver.scaling import Exponents, exponents, scaled
@@ -57,12 +57,10 @@ def answer(system: System, targets: Float, progress: Progress, norm: float | Non
         unit = scaled(targets, -powers)
         solved = system.solve(unit, progress)
         ended, read_solving = time.perf_counter(), system.bytes_read
-        product, certificate, measured = certify(system, unit, solved, powers, progress, norm)
+        product, certificate, (sizes, spreads) = certify(system, unit, solved, powers, progress, norm)
         alpha, fitted = scaled(solved.alpha, powers), scaled(product.values, powers)
-        _require_representable(system, scaled(measured.sizes, powers), targets)
-        error = None
-        if product.absolute is not None:
-            error = scaled(rounding(len(alpha)) * measured.spreads, powers)
+        _require_representable(system, sizes, targets)
+        error = None if product.absolute is None else rounding(len(alpha)) * spreads
         return Answer(
             alpha,
             fitted,
@@ -87,10 +85,12 @@ def certify(
     powers: Exponents,
     progress: Progress,
     norm: float | None = None,
-) -> tuple[Product, Certificate, Measures]:
-    """K alpha formed afresh, what can be said of a solution and from what. Raises `RefinementError`.
+) -> tuple[Product, Certificate, tuple[Float, Float]]:
+    """K alpha formed afresh, what can be said of a solution, and |alpha|_inf and | |K| |alpha| |_inf of every column.
 
-    `targets` and alpha are 2^-powers times the user's, and so is the product; the certificate is of the user's.
+    Raises `RefinementError`.
+
+    `targets` and alpha are 2^-powers times the user's, and so is the product; all else is of the user's.
     `norm` is |A|_1 where that is known already.
     """
     problem, alpha = system.problem, solved.alpha
@@ -109,7 +109,8 @@ def certify(
     norms, norm_errors = function_norms(
         system, targets, alpha, fitted, norm, measured=measured if known else None
     )
-    norms = scaled(norms, powers)
+    norms = scaled(norms[None], powers)[0].tolist()
+    residuals, sizes, spreads = scaled(measured.linear, powers)
     precision = precision_of(system.plan.precision)
     certificate = Certificate(
         backward_error=error,
@@ -117,7 +118,7 @@ def certify(
         forward_error=forward_error(condition, error, precision.unit_roundoff, problem.n)
         if of_a
         else math.nan,
-        residual=float(scaled(measured.residuals, powers).max()),
+        residual=max(residuals.tolist()),
         norm=norm,
         condition_estimate=condition,
         min_pivot=pivots.smallest if pivots else None,
@@ -133,10 +134,10 @@ def certify(
         rank=problem.n,
         consistent=True,
         rkhs_norm=math.hypot(*norms),
-        rkhs_norm_per_column=tuple(norms.tolist()),
+        rkhs_norm_per_column=tuple(norms),
         rkhs_norm_error=float(norm_errors.max(initial=0.0)),
     )
-    return product, certificate, measured
+    return product, certificate, (sizes, spreads)
 
 
 def _condition(system: System, norm: float, progress: Progress) -> tuple[float, bool]:
@@ -157,7 +158,7 @@ def _condition(system: System, norm: float, progress: Progress) -> tuple[float, 
 
 
 def _at_least_one(condition: float) -> float:
-    return float(np.maximum(1.0, condition))  # NaN stays
+    return 1.0 if condition < 1.0 else float(condition)  # NaN stays
 
 
 def _require_solution(
@@ -165,7 +166,7 @@ def _require_solution(
 ) -> None:
     """Raise where the backward error is not that of a solution in the system's precision."""
     precision = precision_of(system.plan.precision)
-    if not np.isfinite(error):
+    if not math.isfinite(error):
         _refuse_overflow(system, scaled(targets, powers))
     if precision.refined and not error <= _AS_GOOD_AS_FLOAT64:
         raise RefinementError(
@@ -177,7 +178,8 @@ def _require_solution(
 
 def _require_representable(system: System, sizes: Float, targets: Float) -> None:
     """Raise where alpha, of columns of these sizes (c,), leaves the range of float64 at the user's scale."""
-    if sizes.min() >= _TINY and sizes.max() < np.inf:
+    listed = sizes.tolist()
+    if min(listed) >= _TINY and max(listed) < math.inf:
         return
     if not np.isfinite(sizes).all():
         _refuse_overflow(system, targets)

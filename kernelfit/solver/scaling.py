@@ -29,14 +29,10 @@ def exponents(values: Float) -> Exponents:
 
 def scaled(values: Float | float, powers: Exponents | int) -> Float:
     """2^p_c v_ic; beyond the largest float64 it is infinite."""
-    if (
-        isinstance(values, np.ndarray)
-        and isinstance(powers, np.ndarray)
-        and values.shape[-1:] == powers.shape
-    ):
-        made = np.empty(values.shape)
-        rows = np.ascontiguousarray(values).reshape(-1, len(powers))
-        _scale(rows, powers, made.reshape(-1, len(powers)))
+    shape = np.shape(values)
+    if len(shape) == 2 and shape[1:] == np.shape(powers):
+        made = np.empty(shape)
+        _scale(np.ascontiguousarray(values), powers, made)
         return made
     with np.errstate(over="ignore", under="ignore"):
         result: Float = np.ldexp(values, powers)
