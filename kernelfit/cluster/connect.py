@@ -96,6 +96,35 @@ class Cluster:
         bytes may be taken."""
         return dict(self.client.run(rate_of_worker, dtype, dict(gpus), on_error="ignore"))
 
+    def unlike(self) -> dict[str, str]:
+        """By address why workers cannot take part: without kernelfit, or with other versions of what does arithmetic."""
+        ours = {name: version(name) for name in _PACKAGES}
+        there = self.client.get_versions(packages=list(_PACKAGES))
+        python = there["client"]["host"]["python"].split(".")[:2]
+        reasons = {}
+        for address, found in there["workers"].items():
+            if found["host"]["python"].split(".")[:2] != python:
+                reasons[address] = (
+                    f"the worker {address} runs Python {found['host']['python']}, expected {'.'.join(python)} as here; "
+                    "start it in the same environment"
+                )
+                continue
+            for name, expected in ours.items():
+                got = found["packages"].get(name)
+                if got is None or str(got).startswith("MISSING"):
+                    reasons[address] = (
+                        f"the worker {address} has no {name}, expected {expected} as here; install kernelfit[dask] "
+                        "there"
+                    )
+                    break
+                if got != expected:
+                    reasons[address] = (
+                        f"the worker {address} has {name} {got}, expected {expected} as here; install the same version "
+                        "there"
+                    )
+                    break
+        return reasons
+
     def close(self) -> None:
         """Close what was opened here; never raises."""
         for each in self._opened:
@@ -135,7 +164,8 @@ def connect(
         cluster = Cluster(engine.scheduler, (), "the cluster of the client")
     try:
         _require_workers(cluster)
-        _require_versions(cluster)
+        for reason in cluster.unlike().values():
+            raise ClusterError(f"scheduler: {reason}")
     except BaseException:
         cluster.close()
         raise
@@ -231,28 +261,3 @@ def _require_workers(cluster: Cluster) -> None:
         raise ClusterError(
             f"scheduler: {cluster.where} has no workers, expected at least one; start some with dask worker ADDRESS"
         ) from None
-
-
-def _require_versions(cluster: Cluster) -> None:
-    """Raise where a worker has no kernelfit, or another version of what does arithmetic."""
-    ours = {name: version(name) for name in _PACKAGES}
-    there = cluster.client.get_versions(packages=list(_PACKAGES))
-    python = there["client"]["host"]["python"].split(".")[:2]
-    for address, found in there["workers"].items():
-        if found["host"]["python"].split(".")[:2] != python:
-            raise ClusterError(
-                f"scheduler: the worker {address} runs Python {found['host']['python']}, expected "
-                f"{'.'.join(python)} as here; start it in the same environment"
-            )
-        for name, expected in ours.items():
-            got = found["packages"].get(name)
-            if got is None or str(got).startswith("MISSING"):
-                raise ClusterError(
-                    f"scheduler: the worker {address} has no {name}, expected {expected} as here; install "
-                    "kernelfit[dask] there"
-                )
-            if got != expected:
-                raise ClusterError(
-                    f"scheduler: the worker {address} has {name} {got}, expected {expected} as here; install the same "
-                    "version there"
-                )

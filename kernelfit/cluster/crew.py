@@ -306,6 +306,11 @@ class Crew:
         """
         alive = self._awaited(max(1, len(set(self.addresses))))
         lost = [p for p, address in enumerate(self.addresses) if address not in alive]
+        if lost:
+            unlike = self._guarded(self.cluster.unlike)
+            alive = [address for address in alive if address not in unlike]
+            if not alive:
+                raise ClusterError(f"scheduler: {next(iter(unlike.values()))}")
         states = self.cluster.workers()
         gpus = self.cluster.gpus() if lost and any(self.gpu) else {}
         for p in lost:

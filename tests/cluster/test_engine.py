@@ -351,6 +351,24 @@ def test_other_versions_and_too_little_memory_are_told_before_anything_is_sent(
         kernelfit.solve(X, Y, tier="ram", **where)
 
 
+def test_a_worker_of_another_version_does_not_stand_in_for_a_lost_one(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kernelfit.cluster.crew._RESTART", 0.0)
+    monkeypatch.setattr("kernelfit.cluster.crew._LOOK", 0.1)
+    X, Y = problem(rng)
+    with local_cluster(3) as cluster, distributed.Client(cluster, set_as_default=False) as client:
+        lost, *left = (worker.address for worker in cluster.workers.values())
+        other = min(left)
+        calls = iter(({},))
+        monkeypatch.setattr(Cluster, "unlike", lambda cluster: next(calls, {other: "another version"}))
+        progress = Closing(cluster, "factor")
+        solution = kernelfit.solve(X, Y, engine="dask", scheduler=client, progress=progress, **ARGUMENTS)
+        (note,) = [line for line in solution.notes if "was lost" in line]
+        assert note.startswith(f"worker {lost} was lost; its share of L is computed again on {max(left)}")
+        solution.close()
+
+
 def with_memory(monkeypatch: pytest.MonkeyPatch, points: int, of_blocks: tuple[float, ...]) -> None:
     """Workers, by their addresses, that have these parts of L's bytes beside what they need in any case."""
     costs = Costs.of(n=301, d=4, n_rhs=2, bytes_points=points, panel_width=64)
