@@ -97,7 +97,7 @@ class Cluster:
         return dict(self.client.run(rate_of_worker, dtype, dict(gpus), on_error="ignore"))
 
     def unlike(self) -> dict[str, str]:
-        """By address why workers cannot take part: without kernelfit, or with other versions of what does arithmetic."""
+        """By address why workers cannot take part: no kernelfit, or other versions of what does arithmetic."""
         ours = {name: version(name) for name in _PACKAGES}
         there = self.client.get_versions(packages=list(_PACKAGES))
         python = there["client"]["host"]["python"].split(".")[:2]
