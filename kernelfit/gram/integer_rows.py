@@ -27,6 +27,7 @@ class Described(NamedTuple):
     offsets : c sum_k (v_k - c) + c^2 d / 2, with <v, v'> = <v - c, v' - c> + o + o'
     origin : |v|^2
     lengths, domain : |x| and |x|^2
+    ones : 1
     """
 
     sq_norms: Float
@@ -34,6 +35,7 @@ class Described(NamedTuple):
     origin: Float
     lengths: Float
     domain: Float
+    ones: Float
 
 
 def row_sums(values: NDArray[Any]) -> RowSums:
@@ -45,7 +47,7 @@ def row_sums(values: NDArray[Any]) -> RowSums:
 
 def describe(known: RowSums, centre: int, d: int, scale: float) -> Described:
     """All of it from the sums; what overflows is infinite."""
-    lines = np.empty((5, len(known.sums)))
+    lines = np.empty((6, len(known.sums)))
     _describe(known.sums, known.squares, centre, d, scale, lines)
     return Described(*lines)
 
@@ -60,6 +62,7 @@ def _describe(sums: Any, squares: Any, centre: int, d: int, scale: float, lines:
         lines[2, i] = square + 2.0 * offset
         lines[3, i] = np.sqrt(lines[2, i]) * scale
         lines[4, i] = lines[2, i] * (scale * scale)
+        lines[5, i] = 1.0
 
 
 @njit(cache=True, nogil=True)

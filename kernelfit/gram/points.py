@@ -54,6 +54,8 @@ _CENTRE_COLUMNS = 1_024
 _PLAIN_EXPONENT = 200
 # Rows all below 2^-this have distances in units of a power of two near their own: squares would underflow.
 _SMALL_EXPONENT = 450
+# Rows shorter than this have squared distances far from overflow.
+_LONGEST = 1e153
 
 
 class RowVectors(NamedTuple):
@@ -157,13 +159,15 @@ class Points:
         self.length: float = 1.0 if like is None else like.length
         if self.exact and sums is not None:
             made = describe(sums, self.centre, self.shape[1], self.scale)
-            self.vectors = RowVectors(made.sq_norms, made.offsets, made.origin, np.ones(len(made.origin)))
+            self.vectors = RowVectors(made.sq_norms, made.offsets, made.origin, made.ones)
             self.lengths, self.domain_sq_norms = made.lengths, made.domain
         else:
             self._describe_floats(like)
-        largest = 2.0 * math.sqrt(self.shape[1]) * float(self.lengths.max(initial=0.0))
+        longest = float(self.lengths.max(initial=0.0))
+        largest = 2.0 * math.sqrt(self.shape[1]) * longest
         self.factor: float = self.scale if largest < sys.float_info.max * self.scale else 1.0
-        _refuse_overflow(self, name)
+        if not longest < _LONGEST:
+            _refuse_overflow(self, name)
 
     def require_unchanged(self, name: str = "X") -> None:
         """Raise `InputError` where the user's array, which is not copied, was changed since: by some of its rows."""

@@ -53,7 +53,7 @@ def factor(
     if info:
         raise failed_pivot(info - 1, pivot)
     pivots = Pivots()
-    pivots.add(np.diagonal(out), 0, weak_threshold(diagonal, len(out), out.dtype))
+    pivots.add(out.diagonal(), 0, weak_threshold(diagonal, len(out), out.dtype))
     pivots.seconds_factor = time.perf_counter() - started
     return pivots
 

@@ -10,7 +10,7 @@ from typing import NoReturn
 import numpy as np
 
 from kernelfit.errors import RefinementError
-from kernelfit.gram.precision import precision_of
+from kernelfit.gram.precision import Precision, precision_of
 from kernelfit.iterative.convergence import Convergence
 from kernelfit.linalg.condition import EXACT
 from kernelfit.linalg.product import Product
@@ -33,14 +33,15 @@ _TINY = float(np.finfo(np.float64).tiny)
 class Answer:
     """alpha (n, c), K alpha (n, c) formed afresh, the certificate, and what this solve took.
 
-    `error` (c,) estimates the rounding error of the largest fitted value, u max_i (|K| |alpha|)_i; None where that is
-    not known. `seconds` are `solve` and `certify`; `traffic` the bytes of the factor read by each.
+    `lost` estimates the rounding error of the largest fitted value, u max_i (|K| |alpha|)_i, beside the largest target,
+    of the worst column; 0 where it is not known. `seconds` are `solve` and `certify`; `traffic` the bytes of the factor
+    read by each.
     """
 
     alpha: Float
     fitted: Float
     certificate: Certificate
-    error: Float | None
+    lost: float
     seconds: dict[str, float]
     traffic: dict[str, int]
     convergence: Convergence | None = None
@@ -57,15 +58,17 @@ def answer(system: System, targets: Float, progress: Progress, norm: float | Non
         unit = scaled(targets, -powers)
         solved = system.solve(unit, progress)
         ended, read_solving = time.perf_counter(), system.bytes_read
-        product, certificate, (sizes, spreads) = certify(system, unit, solved, powers, progress, norm)
+        product, certificate, (largest, sizes, spreads) = certify(
+            system, unit, solved, powers, progress, norm
+        )
         alpha, fitted = scaled(solved.alpha, powers), scaled(product.values, powers)
         _require_representable(system, sizes, targets)
-        error = None if product.absolute is None else rounding(len(alpha)) * spreads
+        lost = 0.0 if product.absolute is None else rounding(len(alpha)) * _largest_part(spreads, largest)
         return Answer(
             alpha,
             fitted,
             certificate,
-            error,
+            lost,
             {
                 "solve": ended - started - solved.seconds,
                 "certify": time.perf_counter() - ended + solved.seconds,
@@ -85,13 +88,12 @@ def certify(
     powers: Exponents,
     progress: Progress,
     norm: float | None = None,
-) -> tuple[Product, Certificate, tuple[Float, Float]]:
-    """K alpha formed afresh, what can be said of a solution, and |alpha|_inf and | |K| |alpha| |_inf of every column.
+) -> tuple[Product, Certificate, Float]:
+    """K alpha formed afresh, what can be said of a solution, and |Y|_inf, |alpha|_inf and | |K| |alpha| |_inf of every
+    column (3, c).
 
-    Raises `RefinementError`.
-
-    `targets` and alpha are 2^-powers times the user's, and so is the product; all else is of the user's.
-    `norm` is |A|_1 where that is known already.
+    Raises `RefinementError`. `targets` and alpha are 2^-powers times the user's, and so is the product; all else is of
+    the user's. `norm` is |A|_1 where that is known already.
     """
     problem, alpha = system.problem, solved.alpha
     weighted = problem.weights is not None
@@ -103,22 +105,20 @@ def certify(
     size = product.norm + problem.min_ridge if weighted else norm
     measured = measure(targets, alpha, fitted, product.absolute, ridges, size)
     error = measured.backward
-    _require_solution(system, solved, error, targets, powers)
-    pivots, (condition, of_a) = system.pivots, _condition(system, norm, progress)
+    precision, n = precision_of(system.plan.precision), problem.n
+    _require_solution(precision, solved, error, targets, powers)
+    pivots, (condition, of_a) = system.pivots, _condition(system, precision, norm, progress)
     known = product.absolute is not None
     norms, norm_errors = function_norms(
         system, targets, alpha, fitted, norm, measured=measured if known else None
     )
     norms = scaled(norms[None], powers)[0].tolist()
-    residuals, sizes, spreads = scaled(measured.linear, powers)
-    precision = precision_of(system.plan.precision)
+    lines = scaled(measured.linear, powers)
     certificate = Certificate(
         backward_error=error,
         componentwise_backward_error=measured.componentwise if known else None,
-        forward_error=forward_error(condition, error, precision.unit_roundoff, problem.n)
-        if of_a
-        else math.nan,
-        residual=max(residuals.tolist()),
+        forward_error=forward_error(condition, error, precision.unit_roundoff, n) if of_a else math.nan,
+        residual=max(lines[0].tolist()),
         norm=norm,
         condition_estimate=condition,
         min_pivot=pivots.smallest if pivots else None,
@@ -131,16 +131,16 @@ def certify(
         and interpolates(error, measured.residuals, measured.targets),
         refinements=solved.products if solved.products > 1 else 0,
         factor_precision=precision.factor_name if pivots is not None else "none",
-        rank=problem.n,
+        rank=n,
         consistent=True,
         rkhs_norm=math.hypot(*norms),
         rkhs_norm_per_column=tuple(norms),
         rkhs_norm_error=float(norm_errors.max(initial=0.0)),
     )
-    return product, certificate, (sizes, spreads)
+    return product, certificate, lines[1:]
 
 
-def _condition(system: System, norm: float, progress: Progress) -> tuple[float, bool]:
+def _condition(system: System, precision: Precision, norm: float, progress: Progress) -> tuple[float, bool]:
     """The condition number of A, NaN where it is not wanted, else of A + jitter I; and whether it is that of A.
 
     That of a float32 factor is off beyond 1e6. A^-1 of a small A is refined, where that succeeds.
@@ -148,8 +148,7 @@ def _condition(system: System, norm: float, progress: Progress) -> tuple[float, 
     problem = system.problem
     if not problem.condition:
         return math.nan, True
-    single = precision_of(system.plan.precision).factor == np.float32
-    if problem.n <= EXACT and (single or problem.jitter > 0):
+    if (problem.jitter > 0 or precision.factor == np.float32) and problem.n <= EXACT:
         inverse = refined(system, np.eye(problem.n), progress)
         if inverse.error <= _AS_GOOD_AS_FLOAT64:
             return _at_least_one(norm * float(np.abs(inverse.alpha).sum(axis=0).max())), True
@@ -157,17 +156,21 @@ def _condition(system: System, norm: float, progress: Progress) -> tuple[float, 
     return _at_least_one((norm + problem.jitter) * system.inverse_norm()), problem.jitter == 0
 
 
+def _largest_part(sizes: Float, of: Float) -> float:
+    """The largest quotient of the two (c,), where the second is not 0."""
+    return max((a / b for a, b in zip(sizes.tolist(), of.tolist(), strict=True) if b > 0.0), default=0.0)
+
+
 def _at_least_one(condition: float) -> float:
     return 1.0 if condition < 1.0 else float(condition)  # NaN stays
 
 
 def _require_solution(
-    system: System, solved: Solved, error: float, targets: Float, powers: Exponents
+    precision: Precision, solved: Solved, error: float, targets: Float, powers: Exponents
 ) -> None:
     """Raise where the backward error is not that of a solution in the system's precision."""
-    precision = precision_of(system.plan.precision)
     if not math.isfinite(error):
-        _refuse_overflow(system, scaled(targets, powers))
+        _refuse_overflow(precision.name, scaled(targets, powers))
     if precision.refined and not error <= _AS_GOOD_AS_FLOAT64:
         raise RefinementError(
             f"alpha: backward error {error:.1e} in {precision.name} precision after "
@@ -182,7 +185,7 @@ def _require_representable(system: System, sizes: Float, targets: Float) -> None
     if min(listed) >= _TINY and max(listed) < math.inf:
         return
     if not np.isfinite(sizes).all():
-        _refuse_overflow(system, targets)
+        _refuse_overflow(system.plan.precision, targets)
     small = sizes < _TINY
     if not small.any():
         return
@@ -193,8 +196,8 @@ def _require_representable(system: System, sizes: Float, targets: Float) -> None
         )
 
 
-def _refuse_overflow(system: System, targets: Float) -> NoReturn:
+def _refuse_overflow(precision: str, targets: Float) -> NoReturn:
     raise RefinementError(
-        f"alpha: overflows in {system.plan.precision} precision, with Y up to {np.abs(targets).max():.3g}; "
+        f"alpha: overflows in {precision} precision, with Y up to {np.abs(targets).max():.3g}; "
         "rescale Y, or give ridge > 0"
     )

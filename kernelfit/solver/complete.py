@@ -15,14 +15,14 @@ from kernelfit.solver.system import System
 def complete(system: System, notes: Notes) -> Solution:
     """Factor, solve, certify. With a run, panels that it has are not made again and the solution is written to it.
 
-    A refined precision that fails is followed by float64, with a note. The system is closed where this fails.
+    A refined precision that fails is followed by float64, with a note. The system, whose backend is open, is closed
+    where this fails.
     """
     run = system.run
     if run is None:
-        with system.backend:
-            return _completed(system, None, notes)
+        return _completed(system, None, notes)
     step = "panel" if system.plan.has_factor else "iteration"
-    with system.backend, run, Interruption(run.folder, notes.progress, step=step) as interruption:
+    with run, Interruption(run.folder, notes.progress, step=step) as interruption:
         return _completed(system, interruption, notes)
 
 

@@ -13,15 +13,15 @@ from kernelfit.typing import Float
 _TINY = 2.0**-900
 _ROUNDOFF = 0.5 * float(np.finfo(np.float64).eps)
 # Lines of numbers for each column.
-_RESIDUAL, _ALPHA, _SPREAD, _TARGET, _SQUARE, _LOST, _FORMED, _MISSED, _FITTED, _LINES = range(10)
+_RESIDUAL, _TARGET, _ALPHA, _SPREAD, _SQUARE, _LOST, _FORMED, _MISSED, _FITTED, _LINES = range(10)
 
 
 class Measures(NamedTuple):
     """Of r = Y - K alpha - ridges alpha (n, c): max over columns of |r|_inf / (size |alpha|_inf + |y|_inf), NaN where
     anything is not finite, and the largest |r| / (|K| |alpha| + ridges |alpha| + |y|); whether alpha^T K alpha or its
     error is too small for its digits in any column; of each column (c,) |r|_inf, |y|_inf, |alpha|_inf, | |K| |alpha|
-    |_inf, alpha^T K alpha and a bound of its rounding error; and `linear`, |r|_inf, |alpha|_inf and | |K| |alpha| |_inf
-    once more (3, c), which scale with Y."""
+    |_inf, alpha^T K alpha and a bound of its rounding error; and `linear`, the first four once more (4, c), which scale
+    with Y."""
 
     backward: float
     componentwise: float

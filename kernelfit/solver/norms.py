@@ -62,12 +62,15 @@ def function_norms(
             missed = np.broadcast_to(np.float64(residual), sizes.shape)
         lost = _lost_at_most(problem, sizes, missed, fitted, norm)
         squares = np.einsum("ij,ij->j", alpha, fitted)
-    errors = _relative(lost, squares)
+    errors = np.empty(len(squares))
+    _relative(lost, squares, errors)
     features = _features(problem)
     if features is not None and (errors > WANTED).any():
         largest = float(np.sqrt(problem.source.diagonal().max(initial=0.0)))
         lengths, moved = weight_norms(features, largest, *_least_squares(problem, targets))
-        others = 2.0 * _relative(moved, lengths)
+        others = np.empty(len(lengths))
+        _relative(moved, lengths, others)
+        others *= 2.0
         with np.errstate(over="ignore", under="ignore"):
             squares = np.where(others < errors, lengths**2, squares)
         errors = np.minimum(others, errors)
@@ -136,10 +139,9 @@ def _resolve(squares: Any, errors: Any, norms: Any) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _relative(errors: Any, squares: Any) -> Any:
-    """errors / squares (c,); 0 where both are 0, infinite where the square is not positive or either is no number."""
-    ratios = np.empty(len(errors))
+def _relative(errors: Any, squares: Any, ratios: Any) -> None:
+    """ratios <- errors / squares (c,); 0 where both are 0, infinite where the square is not positive or either is no
+    number."""
     for c in range(len(errors)):
         ratio = errors[c] / squares[c] if squares[c] > 0.0 else (np.inf if errors[c] != 0.0 else 0.0)
         ratios[c] = ratio if ratio < np.inf else np.inf
-    return ratios

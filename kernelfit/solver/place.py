@@ -33,6 +33,9 @@ from kernelfit.solver.sketch_system import SketchSystem, place_blocks
 from kernelfit.solver.system import System
 from kernelfit.solver.tile_system import TileSystem, is_one_tile
 
+# What a system in memory writes to.
+_NOWHERE = Path()
+
 
 def place(
     problem: Problem,
@@ -166,28 +169,33 @@ def _on_cpu(
     run_dir: Path | None,
     resume: bool,
 ) -> CpuSystem:
-    if problem.numbers.tensor_cores:
+    source, numbers = problem.source, problem.numbers
+    if numbers.tensor_cores:
         raise InputError(
             f"precision: got {problem.precision} on the CPU, which has no such products; take mixed, or a device"
         )
-    folder = run_dir or resources.folder
-    layout, points, kernel = problem.source.layout, problem.points, problem.kernel
+    n, layout, points, kernel = source.n, source.layout, source.points, source.kernel
     width = resources.panel_width if layout is None else layout.width
+
+    def free() -> int:
+        folder = run_dir or resources.folder
+        return free_disk(folder) + reserved(folder)
+
     costs = Costs.of(
-        n=problem.n,
+        n=n,
         d=0 if points is None else points.width,
         n_rhs=problem.targets.shape[1],
-        threads=1 if problem.n <= min(ONE_TILE, width or ONE_TILE) else backend.threads,
+        threads=1 if n <= min(ONE_TILE, width or ONE_TILE) else backend.threads,
         precision=problem.precision,
-        bytes_points=problem.bytes_points,
+        bytes_points=0 if points is None else points.nbytes,
         panel_width=width,
     )
     plan = placement.place(
         costs,
-        Limits(resources.memory_limit, lambda: free_disk(folder) + reserved(folder)),
+        Limits(resources.memory_limit, free),
         tier=resources.tier,
         stored=run_dir is not None,
-        cacheable_products=problem.numbers.refined
+        cacheable_products=numbers.refined
         and points is not None
         and points.single_product
         and kernel is not None
@@ -197,8 +205,8 @@ def _on_cpu(
     if run_dir is not None:
         run = open_run_folder(run_dir, record_of(problem, plan, notes.lines), resume, notes.progress)
     elif is_one_tile(problem, plan):
-        return TileSystem(problem, plan, backend, folder)
-    return CpuSystem(problem, plan, backend, folder, run)
+        return TileSystem(problem, plan, backend, _NOWHERE)
+    return CpuSystem(problem, plan, backend, run_dir or resources.folder, run)
 
 
 def _on_device(

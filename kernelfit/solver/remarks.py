@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from kernelfit.kernels import parameter_names
@@ -42,7 +44,7 @@ def remark(problem: Problem, answered: Answer, notes: Notes) -> tuple[str, ...]:
             "the kernel's noise stands on the diagonal of K only: predictions at training rows do not meet their "
             "targets"
         )
-    _remark_rounding(problem, answered, notes)
+    _remark_rounding(answered, notes)
     _remark_identity(problem, answered, notes)
     return tuple(notes.lines[before:])
 
@@ -54,23 +56,17 @@ def _met(problem: Problem, answered: Answer) -> bool:
     return interpolates(answered.certificate.backward_error, residual.max(axis=0), largest)
 
 
-def _remark_rounding(problem: Problem, answered: Answer, notes: Notes) -> None:
+def _remark_rounding(answered: Answer, notes: Notes) -> None:
     """A norm without digits, and values whose digits cancel."""
-    if np.isnan(answered.certificate.rkhs_norm):
+    if math.isnan(answered.certificate.rkhs_norm):
         notes.add(
             "the RKHS norm is not resolved: no digit of alpha^T K alpha is beyond its rounding error; give a larger "
             "ridge"
         )
-    if answered.error is None:
-        return
-    largest = np.abs(problem.targets).max(axis=0)
-    if (answered.error > _VISIBLE * largest).any():
-        lost = np.divide(answered.error, largest, out=np.zeros_like(largest), where=largest > 0).max()
-        if not lost > _VISIBLE:
-            return
+    if answered.lost > _VISIBLE:
         notes.add(
-            f"fitted values and predictions may be off by {lost:.1g} of the largest target, as sums over a large "
-            "alpha cancel; give a larger ridge"
+            f"fitted values and predictions may be off by {answered.lost:.1g} of the largest target, as sums over a "
+            "large alpha cancel; give a larger ridge"
         )
 
 
