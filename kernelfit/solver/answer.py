@@ -89,11 +89,10 @@ def certify(
     progress: Progress,
     norm: float | None = None,
 ) -> tuple[Product, Certificate, Float]:
-    """K alpha formed afresh, what can be said of a solution, and |Y|_inf, |alpha|_inf and | |K| |alpha| |_inf of every
-    column (3, c).
+    """K alpha formed afresh, what can be said of a solution, and what its columns measure (3, c).
 
-    Raises `RefinementError`. `targets` and alpha are 2^-powers times the user's, and so is the product; all else is of
-    the user's. `norm` is |A|_1 where that is known already.
+    These are |Y|_inf, |alpha|_inf and | |K| |alpha| |_inf. Raises `RefinementError`. `targets` and alpha are 2^-powers
+    times the user's, and so is the product; all else is of the user's. `norm` is |A|_1 where that is known already.
     """
     problem, alpha = system.problem, solved.alpha
     weighted = problem.weights is not None
