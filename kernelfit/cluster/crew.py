@@ -99,8 +99,16 @@ class Crew:
         )
 
     def anywhere(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """A future of function(source, ...) on any worker, computed again where that is lost."""
-        return self._submit(function, self.source, *arguments, key=self._key(function), pure=False, retries=3)
+        """A future of function(source, ...) on any worker that holds shares, computed again where that is lost.
+
+        On any worker of all where there are no shares. One that came later may be of another version.
+        """
+        where = (
+            {"workers": sorted(set(self.addresses)), "allow_other_workers": False} if self.addresses else {}
+        )
+        return self._submit(
+            function, self.source, *arguments, key=self._key(function), pure=False, retries=3, **where
+        )
 
     def _submit(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         return self._guarded(lambda: self.client.submit(function, *arguments, **options))

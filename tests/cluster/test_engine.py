@@ -17,6 +17,7 @@ import kernelfit
 from kernelfit.cli import root
 from kernelfit.cluster.connect import Cluster
 from kernelfit.cluster.costs import ShareCosts
+from kernelfit.cluster.crew import Crew
 from kernelfit.cluster.deal import Deal
 from kernelfit.cluster.tasks import WorkerState
 from kernelfit.errors import ClusterError, InputError, NotPositiveDefiniteError, PlanError
@@ -367,6 +368,30 @@ def test_a_worker_of_another_version_does_not_stand_in_for_a_lost_one(
         (note,) = [line for line in solution.notes if "was lost" in line]
         assert note.startswith(f"worker {lost} was lost; its share of L is computed again on {max(left)}")
         solution.close()
+
+
+def test_products_and_predictions_are_made_where_the_shares_are(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that came later may be of another version."""
+    monkeypatch.setattr("kernelfit.solver.cluster_system._PAIRS_HERE", 0.0)
+    ran: dict[str, set[str]] = {}
+
+    def submitted(crew: Crew, function: Any, *arguments: Any, **options: Any) -> Any:
+        ran.setdefault(function.__name__, set()).update(options["workers"])
+        return submit(crew, function, *arguments, **options)
+
+    submit = Crew._submit
+    monkeypatch.setattr(Crew, "_submit", submitted)
+    X, Y = problem(rng)
+    with local_cluster(2) as cluster, distributed.Client(cluster, set_as_default=False) as client:
+        first = {worker.address for worker in cluster.workers.values()}
+        with kernelfit.solve(X, Y, engine="dask", scheduler=client, **ARGUMENTS) as solution:
+            cluster.scale(3)
+            client.wait_for_workers(3)
+            predictions = solution.predict(X[:40])
+        assert ran["partial_product"] == ran["_predicted"] == first
+    np.testing.assert_allclose(predictions, Y[:40], atol=1e-8)
 
 
 def with_memory(monkeypatch: pytest.MonkeyPatch, points: int, of_blocks: tuple[float, ...]) -> None:
