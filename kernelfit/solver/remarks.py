@@ -14,6 +14,8 @@ from kernelfit.solver.certificate import interpolates
 from kernelfit.solver.gamma import median_gamma
 from kernelfit.solver.problem import Problem
 
+# Residuals below this fraction of the targets are rounding, of an iteration as of a factor.
+_EXACT = 1e-9
 # Rounding errors of fitted values beyond this fraction of the largest target are worth a line.
 _VISIBLE = 1e-3
 # Sums of entries off the diagonal that are below this, beside entries of 1 on it, are none.
@@ -60,14 +62,21 @@ def _remark_rounding(answered: Answer, notes: Notes) -> None:
     """A norm without digits, and values whose digits cancel."""
     if math.isnan(answered.certificate.rkhs_norm):
         notes.add(
-            "the RKHS norm is not resolved: no digit of alpha^T K alpha is beyond its rounding error; give a larger "
-            "ridge"
+            f"the RKHS norm is not resolved: no digit of alpha^T K alpha is beyond {_unresolved(answered)}"
         )
     if answered.lost > _VISIBLE:
         notes.add(
             f"fitted values and predictions may be off by {answered.lost:.1g} of the largest target, as sums over a "
             "large alpha cancel; give a larger ridge"
         )
+
+
+def _unresolved(answered: Answer) -> str:
+    """What hides a norm, and what helps."""
+    convergence = answered.convergence
+    if convergence is not None and convergence.relative_residual > _EXACT:
+        return f"what residuals of {convergence.relative_residual:.1e} of the targets leave open; give a smaller tolerance"
+    return "its rounding error; give a larger ridge"
 
 
 def _remark_identity(problem: Problem, answered: Answer, notes: Notes) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -386,7 +386,7 @@ def test_products_and_predictions_are_made_where_the_shares_are(
     X, Y = problem(rng)
     with local_cluster(2) as cluster, distributed.Client(cluster, set_as_default=False) as client:
         first = {worker.address for worker in cluster.workers.values()}
-        with kernelfit.solve(X, Y, engine="dask", scheduler=client, **ARGUMENTS) as solution:
+        with closing(kernelfit.solve(X, Y, engine="dask", scheduler=client, **ARGUMENTS)) as solution:
             cluster.scale(3)
             client.wait_for_workers(3)
             predictions = solution.predict(X[:40])

@@ -70,6 +70,17 @@ def test_k_in_float32_gives_the_answer_of_float64(
     np.testing.assert_allclose(found.predict(new), exact.predict(new), rtol=0, atol=1e-9)
 
 
+def test_a_norm_that_residuals_leave_open_asks_for_a_smaller_tolerance(rng: np.random.Generator) -> None:
+    X, Y = rng.random((600, 5)), rng.standard_normal((600, 2))
+    early, later = (kernelfit.solve(X, Y, gamma=4.0, solver="pcg", tolerance=each) for each in (0.9, 0.1))
+    (note,) = [line for line in early.notes if "norm" in line]
+    assert np.isnan(early.certificate.rkhs_norm)
+    assert note.endswith("of the targets leave open; give a smaller tolerance")
+    assert later.certificate.rkhs_norm == pytest.approx(
+        kernelfit.solve(X, Y, gamma=4.0).certificate.rkhs_norm, rel=later.certificate.rkhs_norm_error
+    )
+
+
 @pytest.mark.usefixtures("rounds")
 def test_a_tolerance_is_met_and_said(rng: np.random.Generator) -> None:
     X, Y = rng.standard_normal((700, 8)), rng.standard_normal((700, 3))

@@ -41,7 +41,7 @@ def certificate(record: dict[str, Any]) -> list[str]:
         )
     norm = record.get("rkhs_norm")
     if norm is None or math.isnan(norm):
-        said.append("The norm of the function is not resolved: no digit of it holds in float64.")
+        said.append("The norm of the function is not resolved: no digit of it is certain.")
     else:
         error = record.get("rkhs_norm_error")
         bound = "" if error is None else f", to within {number(error, 1)}"
