@@ -75,7 +75,8 @@ def _unresolved(answered: Answer) -> str:
     """What hides a norm, and what helps."""
     convergence = answered.convergence
     if convergence is not None and convergence.relative_residual > _EXACT:
-        return f"what residuals of {convergence.relative_residual:.1e} of the targets leave open; give a smaller tolerance"
+        residual = convergence.relative_residual
+        return f"what residuals of {residual:.1e} of the targets leave open; give a smaller tolerance"
     return "its rounding error; give a larger ridge"
 
 
