@@ -97,7 +97,7 @@ def non_negative(name: str, value: Any) -> float:
 
 def integer(name: str, value: Any, minimum: int, maximum: int | None = None) -> int:
     """`value` as an integer >= `minimum`, and <= `maximum` where there is one, or an error that names the parameter."""
-    if type(value) is int and minimum <= value and (maximum is None or value <= maximum):
+    if type(value) is int and minimum <= value <= (2**53 if maximum is None else maximum):
         return value
     number = finite(name, value)
     # An int beyond 2^53 is no float64, and is an integer all the same.

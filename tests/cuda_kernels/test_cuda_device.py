@@ -357,7 +357,7 @@ def test_a_worker_of_a_cluster_factors_solves_and_multiplies_on_its_gpu(rng, fak
     seen = gpu.look()
     assert seen.identity.endswith("0000:00:00.0")
     assert seen.one_of(1).free == 2**28
-    assert gpu.measured_rate(np.float32, order=16) > 0
+    assert gpu.measured_rate(np.float32, 2**20, order=16) > 0
     n, deal = 131, Deal(PanelLayout(131, 48), 1)
     source = KernelGram(Laplacian(gamma=0.2), Points(rng.standard_normal((n, 3))))
     vectors = rng.standard_normal((n, 2))
