@@ -228,24 +228,39 @@ def _cut(sample: list[str], delimiter: str) -> list[list[str]]:
 
 def _delimiter(sample: list[str]) -> str:
     """The one that cuts every line into equally many cells, with the largest share of numbers; else ''."""
+    even = {delimiter: rows for delimiter in _DELIMITERS if (rows := _cut_evenly(sample, delimiter))}
+    if "\t" in even and " " in even and not _blanks_part_numbers(even["\t"]):
+        del even[" "]
     best, best_score = "", (-1.0, 0)
-    for delimiter in _DELIMITERS:
-        try:
-            rows = _cut(sample, delimiter)
-        except csv.Error:  # a whole line of 100,000 columns is too long for one cell
-            continue
-        width = len(rows[-1])
-        if (
-            min(width, len(rows[0])) < 2
-            or len(rows[0]) not in (width, width - 1)
-            or any(len(row) != width for row in rows[1:])
-        ):
-            continue
+    for delimiter, rows in even.items():
         cells = [cell for row in rows[1:] or rows for cell in row]
-        score = (sum(map(_is_value, cells)) / len(cells), width)
+        score = (sum(map(_is_value, cells)) / len(cells), len(rows[-1]))
         if score > best_score:
             best, best_score = delimiter, score
     return best
+
+
+def _cut_evenly(sample: list[str], delimiter: str) -> list[list[str]] | None:
+    """The cells of every line, equally many of two or more, where a header may lack one; None where that is not so."""
+    try:
+        rows = _cut(sample, delimiter)
+    except csv.Error:  # a whole line of 100,000 columns is too long for one cell
+        return None
+    width = len(rows[-1])
+    if (
+        min(width, len(rows[0])) < 2
+        or len(rows[0]) not in (width, width - 1)
+        or any(len(row) != width for row in rows[1:])
+    ):
+        return None
+    return rows
+
+
+def _blanks_part_numbers(rows: list[list[str]]) -> bool:
+    """Whether the blanks inside cells that tabs have cut stand between numbers alone, and not between words."""
+    return all(
+        is_number(word) for row in rows[1:] or rows for cell in row if " " in cell for word in cell.split()
+    )
 
 
 def _refuse_title(path: Path, sample: list[str]) -> None:

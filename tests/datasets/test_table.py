@@ -478,3 +478,20 @@ def test_load_takes_what_is_said_of_a_table(tmp_path: Path) -> None:
         load(path, task="ordinal")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="target, drop, task, keys: got some for digits"):
         load("digits", target="label")
+
+
+@pytest.mark.parametrize("names", ["c\tcX\twords", "c\tc X\twords"])
+def test_tabs_cut_where_blanks_stand_between_words(tmp_path: Path, names: str) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text(names + "\n0.5\t0.0\tna ja\n0.0\t1.0\tna ja\n0.0\t2.0\tna ja\n")
+    rows = read_table(path)
+    assert rows.columns is not None
+    assert rows.columns.features == tuple(names.split("\t")[:2])
+    assert rows.class_names == ("na ja",)
+
+
+def test_blanks_cut_where_they_stand_between_numbers_as_tabs_do(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("a b\tc\n1 2\t3\n4 5\t6\n7 8\t10\n")
+    rows = read_table(path)
+    np.testing.assert_array_equal(rows.X, [[1.0, 2.0], [4.0, 5.0], [7.0, 8.0]])
