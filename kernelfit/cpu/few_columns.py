@@ -29,6 +29,7 @@ from kernelfit.cpu.matrix_product import (
     float_of,
     fma_of,
     get_number,
+    prefetch,
     size_of,
 )
 
@@ -283,7 +284,7 @@ def _emit_sums(
     builder.position_at_end(loop)
     step, offset, row, line = (builder.phi(_INDEX) for _ in range(4))
     sums = [[builder.phi(register) for _ in range(vectors)] for _ in starts]
-    _ask(builder, line)
+    prefetch(builder, line)
     factors = [
         builder.load(builder.inttoptr(builder.add(row, _INDEX(v * REGISTER)), register.as_pointer()))
         for v in range(vectors)
@@ -313,16 +314,6 @@ def _emit_sums(
     builder.cbranch(builder.icmp_signed("<", next_step, steps), loop, after)
     builder.position_at_end(after)
     return following
-
-
-def _ask(builder: Any, address: Any) -> None:
-    """Ask for the line of cache at an address; where memory ends that does no harm."""
-    byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
-    prefetch = builder.module.declare_intrinsic(
-        "llvm.prefetch", [byte], ir.FunctionType(ir.VoidType(), [byte, number, number, number])
-    )
-    read, second_level, data = number(0), number(2), number(1)
-    builder.call(prefetch, [builder.inttoptr(address, byte), read, second_level, data])
 
 
 def _masked(module: Any, register: Any, name: str) -> Any:

@@ -205,6 +205,16 @@ def _size(kind: Any) -> int:
     return 8 if kind == types.float64 else 4
 
 
+def prefetch(builder: Any, address: Any) -> None:
+    """Ask for the line of cache at an address to be read into the second level; where memory ends that does no harm."""
+    byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+    ask = builder.module.declare_intrinsic(
+        "llvm.prefetch", [byte], ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+    )
+    read, second_level, data = number(0), number(2), number(1)
+    builder.call(ask, [builder.inttoptr(address, byte), read, second_level, data])
+
+
 @intrinsic
 def size_of(_context: Any, like: Any) -> Any:
     """Bytes of a number of this type."""

@@ -21,7 +21,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from kernelfit.cpu.jit import njit
-from kernelfit.cpu.matrix_product import everywhere, float_of, fma_of, size_of
+from kernelfit.cpu.matrix_product import everywhere, float_of, fma_of, prefetch, size_of
 
 #: vectors that are taken together, by the bytes of their numbers: vectors come in multiples of it
 GROUPS = {4: 10, 8: 5}
@@ -69,16 +69,6 @@ def add_products(
                 sums = by_column[group].ctypes.data
                 _add_columns(address, line, stop - start, factors, sums, ahead, like)
                 ahead += share
-
-
-def _ask(builder: Any, address: Any) -> None:
-    """Ask for the line of cache at an address to be read into the second level."""
-    byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
-    prefetch = builder.module.declare_intrinsic(
-        "llvm.prefetch", [byte], ir.FunctionType(ir.VoidType(), [byte, number, number, number])
-    )
-    read, second_level, data = number(0), number(2), number(1)
-    builder.call(prefetch, [builder.inttoptr(address, byte), read, second_level, data])
 
 
 def group_of(dtype: Any) -> int:
@@ -158,7 +148,7 @@ def _add_rows(
         def body(step: Any, before: list[Any]) -> list[Any]:
             entries_offset = builder.mul(step, _INDEX(4 * lanes))
             offset = builder.mul(step, _INDEX(_REGISTER))
-            _ask(builder, builder.add(ahead, offset))
+            prefetch(builder, builder.add(ahead, offset))
             entries = [_entries(builder, builder.add(start, entries_offset), register) for start in starts]
             after = list(before)
             for v in range(group):
@@ -212,7 +202,7 @@ def _add_columns(
 
             def row(step: Any, before: list[Any]) -> list[Any]:
                 begin = builder.add(start, builder.mul(step, line))
-                _ask(builder, builder.add(asked, builder.mul(step, _INDEX(_REGISTER))))
+                prefetch(builder, builder.add(asked, builder.mul(step, _INDEX(_REGISTER))))
                 entries = [
                     _entries(builder, builder.add(begin, _INDEX(4 * lanes * b)), register)
                     for b in range(blocks)
