@@ -41,19 +41,23 @@ class LocalResponseNorm(nn.Module):
 
 
 class SmallAlexNet(nn.Module):
-    """Two blocks of 5 x 5 convolution, ReLU, 3 x 3 max pool at stride 2, local response norm; then 384, 192."""
+    """Two blocks of 5 x 5 convolution, ReLU, 3 x 3 max pool at stride 2, local response norm; then 384, 192.
+
+    ReLU stands behind the pool: max(0, max x) = max(max(0, x)), outputs and gradients to the last bit, on a quarter of
+    the values.
+    """
 
     def __init__(self, shape: tuple[int, int, int], n_classes: int = 10, dropout: float = 0.0) -> None:
         super().__init__()
         height, width, channels = shape
         self.features = nn.Sequential(
             nn.Conv2d(channels, 64, 5, padding=2),
-            nn.ReLU(),
             SameMaxPool(),
+            nn.ReLU(),
             LocalResponseNorm(64),
             nn.Conv2d(64, 64, 5, padding=2),
-            nn.ReLU(),
             SameMaxPool(),
+            nn.ReLU(),
             LocalResponseNorm(64),
         )
         with torch.no_grad():

@@ -59,13 +59,30 @@ def test_inception_channels_and_sizes():
     assert len(STAGES) == 10
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_alexnets_relu_behind_the_pool_is_the_one_before_it_to_the_last_bit(dtype):
+    """Outputs and gradients, with ties, zeros and windows that hold nothing above 0."""
+    generator = torch.Generator().manual_seed(4)
+    x = torch.randint(-3, 3, (2, 4, 15, 14), generator=generator).to(dtype) / 4
+    x[:, :, :5, :5] = -1
+    pool, weights = SameMaxPool(), torch.randn(2, 4, 8, 7, generator=generator).to(dtype)
+    both = []
+    for order in (lambda v: pool(torch.relu(v)), lambda v: torch.relu(pool(v))):
+        leaf = x.clone().requires_grad_()
+        y = order(leaf)
+        (y * weights).sum().backward()
+        both.append((y.detach(), leaf.grad))
+    for before, behind in zip(*both, strict=True):
+        assert torch.equal(before, behind)
+
+
 def test_alexnet_sizes():
     model = build("alexnet")
     x, sides = torch.zeros(1, 3, 28, 28), []
     for layer in model.features:
         x = layer(x)
         sides.append(x.shape[-1])
-    assert sides == [28, 28, 14, 14, 14, 14, 7, 7]
+    assert sides == [28, 14, 14, 14, 14, 7, 7, 7]
     assert model.hidden[0].in_features == 3136
 
 
