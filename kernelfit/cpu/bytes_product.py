@@ -93,26 +93,6 @@ def multiply(rows: Packed, columns: Packed, out: NDArray[Any]) -> None:
     _multiply(rows.values, columns.values, rows.added, columns.added, out, 1.0, False)
 
 
-def multiply_square(values: NDArray[np.uint8], centre: int, out: NDArray[Any]) -> None:
-    """out (n, n) <- <x_i - c, x_j - c> for rows (n, d): `multiply` of both packings, side by side in memory."""
-    n, d = values.shape
-    left, right = _shape((n, d), HEIGHT), _shape((n, d), WIDTH)
-    steps = left[1] * STEP
-    begin, end = right[0] * steps * WIDTH, left[0] * steps * HEIGHT
-    space = np.empty(begin + end + 64, np.uint8)
-    start = -space.__array_interface__["data"][0] % 64
-    columns = space[start : start + begin].reshape(right)
-    rows = space[start + begin : start + begin + end].reshape(left)
-    added = np.empty((2, n), np.int32)
-    row_added, column_added = added
-    _pack(values, _FLIP, rows, row_added)
-    _pack(values, _PLAIN, columns, column_added)
-    column_added *= 128 - centre
-    row_added *= -centre
-    row_added += d * centre**2
-    _multiply(rows.view(np.int8), columns, row_added, column_added, out, 1.0, False)
-
-
 def add_multiple(factor: float, rows: Packed, columns: Packed, out: NDArray[Any]) -> None:
     """out (h, w) += factor <x_i - c, y_j - c> for the first h rows and w columns; float32 or float64.
 

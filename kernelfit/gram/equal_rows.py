@@ -58,12 +58,26 @@ def _words(values: NDArray[Any]) -> Iterator[tuple[int, NDArray[np.uint64]]]:
 
 @njit(cache=True, nogil=True)
 def _hash(words: Any, out: Any) -> None:
-    for i in range(words.shape[0]):
-        value = np.uint64(0)
+    n = words.shape[0]
+    whole = n // 4 * 4
+    for i in range(0, whole, 4):  # every product waits for the one before: four rows wait together
+        a, b, c, d = np.uint64(0), np.uint64(0), np.uint64(0), np.uint64(0)
         for k in range(words.shape[1]):
-            value = (value ^ words[i, k]) * _MULTIPLIER
-            value ^= value >> np.uint64(32)
-        out[i] = value
+            a, b = _stirred(a, words[i, k]), _stirred(b, words[i + 1, k])
+            c, d = _stirred(c, words[i + 2, k]), _stirred(d, words[i + 3, k])
+        out[i], out[i + 1], out[i + 2], out[i + 3] = a, b, c, d
+    for i in range(whole, n):
+        a = np.uint64(0)
+        for k in range(words.shape[1]):
+            a = _stirred(a, words[i, k])
+        out[i] = a
+
+
+@njit(cache=True, nogil=True)
+def _stirred(value: Any, word: Any) -> Any:
+    """The hash of words up to this one."""
+    value = (value ^ word) * _MULTIPLIER
+    return value ^ (value >> np.uint64(32))
 
 
 @njit(cache=True, nogil=True)

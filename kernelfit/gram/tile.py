@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernelfit.cpu import bytes_product
+from kernelfit.cpu import bytes_product, bytes_square
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.gram import distances, sparse_pairs
 from kernelfit.gram.points import Points, RowVectors, chunk_length, inner_products
@@ -201,7 +201,7 @@ class KernelTile(PairTile):
             out = self._backend.scratch("dot", *self.shape, np.float32 if single else np.float64)
             if self._is_square and self._block.is_bytes_yet:
                 values = self._points.values[self._start : self._stop]
-                bytes_product.multiply_square(values, self._points.centre, out)
+                bytes_square.multiply_square(values, self._points.centre, out)
                 self._dot = out
                 return out
             columns = self._block.centred()

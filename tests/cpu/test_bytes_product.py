@@ -72,16 +72,6 @@ def test_strided_operands_and_results(rng):
     assert (whole == -1.0).all()
 
 
-@pytest.mark.parametrize(("n", "features"), [(1, 1), (13, 5), (33, 129), (50, 784)])
-@pytest.mark.parametrize("centre", [0, 100, 255])
-def test_a_square_has_the_products_of_both_packings(rng, n, features, centre):
-    values = rng.integers(0, 256, (n, features), dtype=np.uint8)
-    out = np.empty((n, n))
-    bytes_product.multiply_square(values, centre, out)
-    centred = values.astype(np.int64) - centre
-    np.testing.assert_array_equal(out, centred @ centred.T)
-
-
 def test_fewer_rows_and_columns_than_are_packed(rng):
     x = rng.integers(0, 256, (50, 20), dtype=np.uint8)
     out = np.empty((17, 35))
