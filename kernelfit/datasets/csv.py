@@ -30,6 +30,8 @@ _DELIMITERS = (",", ";", "\t", "|", " ")
 _SAMPLE = 32
 # Lines above a table that are looked for, to name them.
 _MOST_TITLES = 8
+# Columns that a note lists.
+_LISTED = 8
 # A header 0, 1, 2, ... of fewer columns could as well be a row.
 _SURE_COUNT = 4
 
@@ -311,7 +313,21 @@ def _with_header(file: TextFile, delimiter: str, rows: list[list[str]], known: f
         notes.append(
             f"{name}: rows have one cell more than the header has names: the first column is without one"
         )
+    if codes := _of_leading_zeros(rows[skip:], first):
+        notes.append(f"{name}: numbers that begin with 0, as codes do, are taken as numbers: {codes}")
     return TextTable(file, delimiter, tuple(first), named, skip, trailing, tuple(notes))
+
+
+def _of_leading_zeros(rows: list[list[str]], names: list[str]) -> str:
+    """Columns in which 0 stands before other digits, and the first cell of each that has it."""
+    first: dict[str, str] = {}
+    for row in rows:
+        for column, cell in zip(names, row, strict=False):
+            if cell[:1] == "0" and len(cell) > 1 and cell.isdigit():
+                first.setdefault(column, cell)
+    shown = [f"{column} ({cell[:40]})" for column, cell in first.items()]
+    more = f" and {len(shown) - _LISTED} more" if len(shown) > _LISTED else ""
+    return ", ".join(shown[:_LISTED]) + more
 
 
 def _name_rows(cells: list[str]) -> bool:

@@ -12,6 +12,9 @@ from pathlib import Path
 
 from kernelfit.errors import DataError, InputError
 
+# What Git LFS leaves in the place of a file that was not fetched begins so.
+_POINTER = b"version https://git-lfs"
+
 
 def damaged(path: Path | str, expected: str, found: str, remedy: str = "") -> DataError:
     """The error for a file that is not what it claims, always on one line."""
@@ -49,3 +52,12 @@ def reading(path: Path | str, what: str) -> Iterator[None]:
     ) as error:
         reason = str(error) or type(error).__name__
         raise damaged(path, what, f"a file that does not decode ({reason})") from error
+
+
+def refuse_pointer(path: Path) -> None:
+    """Raise DataError where Git LFS has left its pointer in the place of a file."""
+    with reading(path, "a file"), path.open("rb") as stream:
+        if stream.read(len(_POINTER)) == _POINTER:
+            raise damaged(
+                path, "the file itself", "the pointer of Git LFS to it", "fetch it with git lfs pull"
+            )

@@ -82,7 +82,11 @@ class FileOptions:
 
     def require_images(self, path: Path) -> None:
         """Raise `InputError` where something is said that folders do not have."""
-        self.require_arrays(path)
+        for name, value in (("target", self.target), ("drop", ", ".join(self.drop))):
+            if value:
+                raise InputError(
+                    f"{name}: got {value}, but {path.name} is a folder, whose sub-folders are the classes; leave it out"
+                )
         if self.keys:
             raise InputError(f"keys: got {', '.join(self.keys)}, but {path.name} is a folder; leave keys out")
 

@@ -9,7 +9,7 @@ import dataclasses
 import mmap
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from kernelfit.errors import DataError
 
 from .compressed import DEFLATE_RATIO
-from .faults import damaged, reading
+from .faults import damaged, reading, refuse_pointer
 from .rows import ImageShape, Rows
 
 if TYPE_CHECKING:
@@ -50,13 +50,14 @@ def read_image_folder(root: Path) -> tuple[Rows, Rows | None]:
 
     All images must have one size once they are turned upright as their EXIF data say; grey ones give one channel, all
     others red, green and blue. Hidden files are skipped; other files that are no images are, too, and a note counts
-    them, as one counts the images that were turned or converted. Rows stand by class, then by file name.
-    Raises DataError.
+    them, as one counts the images that were turned or converted or have transparency. Rows stand by class, then by file
+    name. Raises DataError.
     """
     with reading(root, "a folder of images"):
         folders = {path.name.lower(): path for path in _visible(root) if path.is_dir()}
     train = next((folders[name] for name in TRAIN_NAMES if name in folders), None)
     if train is None or not any(_holds_images(path) for path in _visible(train)):
+        _refuse_parts_as_classes(folders)
         return _read_part(root, None), None
     rows = _read_part(train, None)
     parts = [folders[name] for name in TEST_NAMES if name in folders]
@@ -68,6 +69,19 @@ def read_image_folder(root: Path) -> tuple[Rows, Rows | None]:
     ]
     rows = dataclasses.replace(rows, notes=(*rows.notes, *(f"{root}: {note}" for note in notes)))
     return rows, _read_part(tests[0], rows.image_shape) if tests else None
+
+
+def _refuse_parts_as_classes(folders: Mapping[str, Path]) -> None:
+    """Raise where the images of a training and of a test part, without classes, would be taken as two classes."""
+    parts = [folders[name] for name in (*TRAIN_NAMES, *TEST_NAMES) if name in folders]
+    mixed = [part for part in parts if _holds_images(part)]
+    if mixed and any(part.name.lower() in TRAIN_NAMES for part in parts):
+        raise damaged(
+            mixed[0],
+            "a sub-folder for each class",
+            f"{len(_images(mixed[0]))} images in the folder itself",
+            "put the images of each class into a folder of their own, train/CLASS/IMAGE",
+        )
 
 
 def is_plain_folder(folder: Path) -> bool:
@@ -88,6 +102,7 @@ def read_images(folder: Path) -> Rows:
 def _read_part(folder: Path, expected: ImageShape | None) -> Rows:
     with reading(folder, "a folder of images"):
         names = tuple(sorted(entry.name for entry in _visible(folder) if _holds_images(entry)))
+        bare = [entry.name for entry in _visible(folder) if entry.is_dir() and entry.name not in names]
         files = [(code, path) for code, name in enumerate(names) for path in _images(folder / name)]
         if not files:
             raise _not_understood(folder)
@@ -95,6 +110,8 @@ def _read_part(folder: Path, expected: ImageShape | None) -> Rows:
         skipped += _images(folder)  # beside the classes, so of none
     paths = [path for _, path in files]
     X, shape, notes = _pixels(folder, paths, skipped, expected)
+    if bare:
+        notes = (*notes, f"{folder}: sub-folders without images are left aside: {_names(bare)}")
     y = np.array([code for code, _ in files], dtype=np.int64)
     ids = tuple(path.relative_to(folder).as_posix() for path in paths)
     return Rows(folder, X, y, shape, names, "the folder names", notes, ids=ids)
@@ -110,16 +127,19 @@ def _pixels(
         width, height = _header(files[0]).size
         expected = (height, width, channels)
     X = np.empty((len(files), expected[0] * expected[1] * expected[2]), dtype=np.uint8)
-    turned = converted = 0
+    turned = converted = transparent = 0
     for row, path in enumerate(files):
         pixels, header = _decode(path, expected)
         X[row] = pixels
         turned += header.turned
         converted += header.mode != _mode(expected)
+        transparent += header.transparent
     colours = "grey" if expected[2] == 1 else "red, green and blue"
     notes = []
     if converted:
         notes.append(f"{folder}: {converted} of {len(files)} images were turned into {colours}")
+    if transparent:
+        notes.append(f"{folder}: the transparency of {transparent} of {len(files)} images is left out")
     if turned:
         notes.append(f"{folder}: {turned} of {len(files)} images were turned upright as their EXIF data say")
     if skipped:
@@ -134,8 +154,9 @@ def _not_understood(folder: Path) -> DataError:
     files = [path for path in entries if not path.is_dir()]
     what = []
     if folders:
-        more = f" and {len(folders) - _LISTED} more" if len(folders) > _LISTED else ""
-        what.append(f"the sub-folders {', '.join(folders[:_LISTED])}{more} without images of their own")
+        below = [path for name in folders for path in _visible(folder / name) if not path.is_dir()]
+        files_below = f" ({_suffixes(below)})" if below else ""
+        what.append(f"the sub-folders {_names(folders)} without images of their own{files_below}")
     if files:
         what.append(f"files ({_suffixes(files)})")
     return DataError(
@@ -145,8 +166,21 @@ def _not_understood(folder: Path) -> DataError:
     )
 
 
+def _names(folders: list[str]) -> str:
+    more = f" and {len(folders) - _LISTED} more" if len(folders) > _LISTED else ""
+    return ", ".join(folders[:_LISTED]) + more
+
+
+def _suffix(path: Path) -> str:
+    if path.is_file():
+        return path.suffix.lower() or "no suffix"
+    if path.is_dir():
+        return "folder"
+    return "link that leads nowhere" if path.is_symlink() else "no regular file"
+
+
 def _suffixes(paths: list[Path]) -> str:
-    counts = Counter(path.suffix.lower() or "no suffix" for path in paths)
+    counts = Counter(map(_suffix, paths))
     return ", ".join(f"{suffix} {count}" for suffix, count in counts.most_common(_LISTED))
 
 
@@ -170,11 +204,13 @@ def _holds_images(folder: Path) -> bool:
 
 @dataclass(frozen=True)
 class _Header:
-    """Mode and (width, height) of an image as it stands upright, and whether it was stored otherwise."""
+    """Mode and (width, height) of an image as it stands upright, whether it was stored otherwise, and whether it may be
+    transparent."""
 
     mode: str
     size: tuple[int, int]
     turned: bool
+    transparent: bool
 
 
 @contextmanager
@@ -203,18 +239,22 @@ def _has_exif(image: Image.Image) -> bool:
 
 def _header(path: Path) -> _Header:
     """What the file's header says; no pixel is decoded."""
-    from PIL import ExifTags
+    from PIL import ExifTags, UnidentifiedImageError
 
     orientation = 1
     try:
         with _opened(path) as image:
-            mode, size = image.mode, image.size
+            mode, size, transparent = image.mode, image.size, image.has_transparency_data
             if _has_exif(image):
                 orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception as error:  # Pillow's decoders raise whatever their format's fault provokes
-        raise damaged(
-            path, f"an image ({', '.join(_FORMATS)})", str(error) or type(error).__name__
-        ) from error
+        refuse_pointer(path)
+        found = str(error) or type(error).__name__
+        if isinstance(error, UnidentifiedImageError):  # its own words are an address in memory
+            found = "none of these"
+        elif not path.stat().st_size:
+            found = "an empty file"
+        raise damaged(path, f"an image ({', '.join(_FORMATS)})", found, "mend or remove the file") from error
     limit = min(_PIXEL_LIMIT, _PIXELS_PER_BYTE * path.stat().st_size)
     if size[0] * size[1] > limit:
         raise damaged(path, f"at most {limit} pixels in a file of its size", f"{size[0]} x {size[1]}")
@@ -222,7 +262,7 @@ def _header(path: Path) -> _Header:
         raise damaged(path, "8 bits a channel", f"mode {mode}", "convert it to 8 bits")
     turned = orientation in range(2, 9)
     # From 5 on rows and columns change places.
-    return _Header(mode, size[::-1] if turned and orientation >= 5 else size, turned)
+    return _Header(mode, size[::-1] if turned and orientation >= 5 else size, turned, transparent)
 
 
 def _mode(shape: ImageShape) -> str:

@@ -18,7 +18,7 @@ from kernelfit.errors import InputError
 from kernelfit.typing import Array, TaskName
 
 from .faults import damaged
-from .rows import Rows
+from .rows import Rows, refuse_rounding
 
 # So many integers at most may be codes of classes whatever they start with, and of larger size than this they are not.
 _FEW, _SMALL = 20, 100
@@ -49,7 +49,7 @@ def encode_labels(
     if any(y.ndim == 2 for y in labels):
         return _encode_columns(parts, labels, task)
     if task == "regression" or (task is None and not all(_whole(y) for y in labels)):
-        return [y.astype(np.float64) for y in labels], None, ()
+        return _as_numbers(parts, labels), None, ()
     if not all(_whole(y) for y in labels):
         return _encode_numbers(parts, labels)
     for part, y in zip(parts, labels, strict=True):
@@ -65,7 +65,7 @@ def encode_labels(
             f"{parts[0].path.name}: {parts[0].label_name} holds {len(values)} different integers in {n} rows, taken as "
             "numbers (regression); task='classification' takes them as classes"
         )
-        return [y.astype(np.float64) for y in labels], None, (note,)
+        return _as_numbers(parts, labels), None, (note,)
     lookup = {value: code for code, value in enumerate(values)}
     codes: list[Array] = [_recode(y, lookup) for y in integers]
     classes = tuple(str(value) for value in values)
@@ -128,7 +128,14 @@ def _encode_columns(
         f"{parts[0].path.name}: each row of {parts[0].label_name} is a single 1 among zeros, taken as "
         f"{labels[0].shape[-1]} targets; task='classification' takes them as classes"
     )
-    return [y.astype(np.float64) for y in labels], None, (note,) if one_hot and task is None else ()
+    return _as_numbers(parts, labels), None, (note,) if one_hot and task is None else ()
+
+
+def _as_numbers(parts: list[Rows], labels: list[Array]) -> list[Array]:
+    """Targets as float64. Raises DataError for integers that it rounds."""
+    for part, y in zip(parts, labels, strict=True):
+        refuse_rounding(part.path, y, part.label_name)
+    return [y.astype(np.float64) for y in labels]
 
 
 def _encode_numbers(

@@ -12,10 +12,11 @@ import numpy as np
 from kernelfit.errors import DataError, InputError
 from kernelfit.typing import Array
 
+from .faults import refuse_pointer
 from .file_options import FileOptions
 from .image_folder import is_plain_folder, read_images
 from .own import ARRAYS, read_parts
-from .rows import Rows
+from .rows import Rows, check_type
 from .table import is_table, read_columns
 from .table_columns import TableColumns
 
@@ -29,6 +30,8 @@ def read_rows(path: Path, like: TableColumns | None = None, keys: Mapping[str, s
     """
     if not path.exists():
         raise InputError(f"rows: got {path}, which is no file; give rows as NPY, CSV, NPZ, HDF5 or a folder")
+    if path.is_file():
+        refuse_pointer(path)
     suffix = path.suffix.lower()
     if suffix == ".npy":
         return Rows(path, _array(path), np.empty((0, 0)))
@@ -54,6 +57,7 @@ def _array(path: Path) -> Array:
         raise DataError(
             f"{path}: cannot be read as rows of numbers ({reason}); expected one row a line"
         ) from None
+    check_type(path, "the array", values.dtype)
     if values.ndim and not len(values):
         raise DataError(f"{path}: has no rows, shape {values.shape}; expected one or more")
     return values.reshape(len(values), -1) if values.ndim > 2 else values

@@ -12,10 +12,11 @@ from kernelfit.errors import InputError
 from kernelfit.typing import TaskName
 
 from .dataset import Dataset
+from .faults import refuse_pointer
 from .file_options import FileOptions
 from .hdf5 import read_hdf5
 from .idx import IDX_FILES, read_images_and_labels
-from .image_folder import read_image_folder
+from .image_folder import SUFFIXES, read_image_folder
 from .keys import Purpose
 from .labels import encode_labels
 from .locate import present
@@ -34,7 +35,17 @@ ARRAYS: dict[str, Callable[[Path, Mapping[str, str], Purpose], tuple[Rows, Rows 
     ".mat": read_hdf5,
 }
 #: what to do with files that are none of these
+_SVMLIGHT = "sklearn.datasets.load_svmlight_file reads it; store what it gives with numpy.savez"
+_IMAGE = "put images into one folder for each class, new ones into a folder, and name that"
 _REMEDIES = {
+    "": "call it by what it holds, such as NAME.csv",
+    ".json": "write it as CSV, with pandas.read_json(...).to_csv(...)",
+    ".jsonl": "write it as CSV, with pandas.read_json(..., lines=True).to_csv(...)",
+    ".arff": "write it as CSV, with scipy.io.arff.loadarff and pandas",
+    ".svm": _SVMLIGHT,
+    ".libsvm": _SVMLIGHT,
+    ".svmlight": _SVMLIGHT,
+    **dict.fromkeys((*SUFFIXES, ".gif", ".tif", ".tiff"), _IMAGE),
     ".npy": "it holds one array: store rows and labels together, numpy.savez('mine.npz', X=X, y=y)",
     ".xlsx": "save the sheet as CSV",
     ".xls": "save the sheet as CSV",
@@ -99,6 +110,8 @@ def read_parts(
         if all(file is not None for file in paths):
             return _read_idx_folder([file for file in paths if file is not None])
         return read_image_folder(path)
+    if path.is_file():
+        refuse_pointer(path)
     if is_table(path):
         return read_table(path, options if argument == "train" else None, like), None
     suffix = path.suffix.lower()

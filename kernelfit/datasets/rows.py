@@ -75,7 +75,7 @@ def make_rows(path: Path, X: Array, y: Array | None, X_name: str, y_name: str) -
             notes = (f"{path.name}: {X_name} has shape {X.shape}, read as (n, channels, height, width)",)
             X = X.transpose(0, 2, 3, 1)
         image_shape = (X.shape[1], X.shape[2], X.shape[3])
-    _refuse_rounding(path, X, X_name)
+    refuse_rounding(path, X, X_name)
     X = np.ascontiguousarray(working_type(X)).reshape(len(X), -1)
     check_finite(path, X, X_name)
     if y is None:
@@ -105,8 +105,8 @@ def named_classes(labels: Array) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     return codes.astype(np.int64), tuple(str(name) for name in names)
 
 
-def _refuse_rounding(path: Path, X: Array, name: str) -> None:
-    """Raise DataError where float64 does not hold the integers of X."""
+def refuse_rounding(path: Path, X: Array, name: str) -> None:
+    """Raise DataError where float64 does not hold the integers of X, or of targets."""
     if X.dtype.kind not in "iu" or X.dtype.itemsize < 8:
         return
     for value in X[np.abs(X.astype(np.float64)) >= _LARGEST_EXACT].tolist():

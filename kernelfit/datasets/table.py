@@ -23,7 +23,7 @@ from kernelfit.typing import Array, Float
 
 from .arrow import ARROW, open_arrow
 from .categories import by_case_alone, listed
-from .cells import Cells, Kind, Table
+from .cells import Cells, Kind, Table, is_missing
 from .csv import open_table
 from .faults import damaged, reading
 from .file_options import FileOptions
@@ -36,9 +36,12 @@ from .table_faults import (
     refuse_cells,
     refuse_commas,
     refuse_first_words,
+    refuse_missing_label,
     refuse_strange_label,
+    rows_without_label,
     words_of,
 )
+from .table_remarks import remarks
 from .text_file import PACKED
 
 #: suffixes of tables as text, which may be packed
@@ -89,8 +92,8 @@ def read_table(path: Path, options: FileOptions | None = None, like: TableColumn
             if not rows.labelled:
                 raise damaged(
                     path,
-                    f"the label column {like.target!r} that was trained on",
-                    "none",
+                    f"labels in the column {like.target!r} that was trained on",
+                    "rows without any" if like.target in table.names else "no such column",
                     "rows without labels are for kernelfit predict",
                 )
             return rows
@@ -154,6 +157,7 @@ def _read_new(table: Table, options: FileOptions) -> Rows:
         name = "the first column" if column == 0 else f"column {names[column]!r}"
         notes.append(f"{path.name}: {name} {what} and is left out")
     features, X = _without_empty(table, cells, features, X, notes)
+    notes += remarks(table, features, label, X)
     words, texts = words_of(table, cells, features, label, len(X))
     if why:
         refuse_first_words(table, cells, features, words, label)
@@ -205,15 +209,23 @@ def _read_like(table: Table, like: TableColumns) -> Rows:
     if aside:
         notes.append(f"{path.name}: columns left aside, which the training rows lack: {listed_names(aside)}")
     refuse(table, cells.faults, numeric, None, len(cells.numbers))
-    if label is not None and (missing := cells.faults[label].get(Kind.MISSING)):
-        notes.append(
-            f"{path.name}: rows are not scored, as {missing.count} labels are missing, the first in {missing.where}"
-        )
+    if label is not None and (missing := _missing_labels(cells, label, like)):
+        notes.append(f"{path.name}: rows are not scored, as {missing}")
         label = None
     id_name = "" if ids is None or _is_unnamed(names[ids]) else names[ids]
     texts = None if ids is None else cells.texts[ids]
     X = like.encoded(cells.numbers, [cells.texts[column] for column in words], notes.append, path.name)
     return _rows(table, X, cells, like, label, notes, texts, id_name)
+
+
+def _missing_labels(cells: Cells, label: int, like: TableColumns) -> str:
+    """How many labels are missing, and where the first of them; nothing where all are there."""
+    if like.text_labels:  # a class may be called none or NA
+        empty = rows_without_label(cells)
+        first = f"row {empty[0]} (counted from 0)" if empty else ""
+        return f"{len(empty)} labels are missing, the first in {first}" if empty else ""
+    missing = cells.faults[label].get(Kind.MISSING)
+    return f"{missing.count} labels are missing, the first in {missing.where}" if missing else ""
 
 
 def _rows(
@@ -232,9 +244,15 @@ def _rows(
         assert cells.label is not None
         faults = cells.faults[label]
         if faults.get(Kind.TEXT) or faults.get(Kind.BOOLEAN) or columns.text_labels:
+            if not columns.text_labels:
+                refuse_missing_label(table, cells, label)
             y, classes = named_classes(np.array(cells.label_texts))
             if not columns.text_labels:
                 _note_case(table, label, classes, notes)
+                if absent := [name for name in classes if is_missing(name)]:
+                    notes.append(
+                        f"{table.path.name}: taken as classes, not as missing labels: {listed(absent)}"
+                    )
             if not columns.text_labels and np.isfinite(cells.label).any() and faults.get(Kind.TEXT):
                 notes.append(f"{table.path.name}: the label holds numbers and words, taken as classes")
         else:

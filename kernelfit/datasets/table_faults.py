@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from .categories import MOST, are_dates, are_measures, categories_of, is_measure, listed, too_many
-from .cells import Cells, Faults, Kind, Seen, Table, looks_grouped
+from .cells import Cells, Faults, Kind, Seen, Table, is_number, looks_grouped
 from .faults import damaged
 
 # Classes may be called by numbers and words together, but not by more different numbers than these.
@@ -61,6 +61,33 @@ def refuse_strange_label(table: Table, cells: Cells, label: int, guessed: bool) 
     )
 
 
+def refuse_missing_label(table: Table, cells: Cells, label: int) -> None:
+    """Raise where a label of words, or of true and false, is an empty cell: no class is called so."""
+    assert cells.label is not None
+    empty = rows_without_label(cells)
+    missing = cells.faults[label].get(Kind.MISSING)
+    if not cells.faults[label].get(Kind.TEXT) and missing:
+        # Of true and false whatever stands for a missing value is one.
+        empty = np.flatnonzero(np.isnan(cells.label)).tolist()
+    if not empty:
+        return
+    where, shown = f"row {empty[0]} (counted from 0)", "an empty cell"
+    if missing is not None and (not missing.cell.strip() or not cells.faults[label].get(Kind.TEXT)):
+        where, shown = missing.where, missing.shown
+    more = f" and {len(empty) - 1} more" if len(empty) > 1 else ""
+    raise damaged(
+        table.path,
+        f"a label in every row of column {table.names[label]!r}",
+        f"{shown} in {where}{more}",
+        "fill it, or leave out the row",
+    )
+
+
+def rows_without_label(cells: Cells) -> list[int]:
+    """Rows whose label is an empty cell: other words for what is missing, such as none, may be classes."""
+    return [row for row, cell in enumerate(cells.label_texts) if not cell.strip()]
+
+
 def refuse_commas(table: Table, cells: Cells, columns: Sequence[int]) -> None:
     """Raise where commas may be decimal ones or separate thousands: 1,234 is read as neither."""
     if cells.decimal == ".":
@@ -100,12 +127,11 @@ def words_of(
         faults, words[column] = cells.faults[column], categories_of(read[column])
         missing = faults.get(Kind.MISSING)
         few = 2 * faults.seen[Kind.TEXT].count <= n - (missing.count if missing else 0)
-        if few or are_measures(words[column]):
+        sparse = _SPARSE.fullmatch(faults.seen[Kind.TEXT].cell.strip()) and not are_dates(words[column])
+        if few or sparse or are_measures(words[column]):
             refuse_cells(table, faults, column, "", rows=n, training=True)
         if are_dates(words[column]) or too_many(words[column], n):
             refused.append(column)
-        elif _SPARSE.fullmatch(faults.seen[Kind.TEXT].cell.strip()):
-            refuse_cells(table, faults, column, "", rows=n, training=True)
     if refused:
         first, names = refused[0], [table.names[column] for column in refused]
         what = "dates or times" if are_dates(words[first]) else f"{len(words[first]):,} different words"
@@ -185,6 +211,8 @@ def refuse_cells(
             remedy = (
                 "sklearn.datasets.load_svmlight_file reads such files; store what it gives with numpy.savez"
             )
+        elif is_number(text.cell):  # of a table whose columns have types
+            remedy = f"it is text: store the column as numbers{column_out}"
         elif is_measure(text.cell.strip()):
             remedy = f"write numbers alone, as 12 or 0.5{column_out}"
         else:

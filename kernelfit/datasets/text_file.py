@@ -1,7 +1,7 @@
 """The lines of a text file: unpacked, decoded, without blank lines and comments.
 
-Compression (gzip, bzip2, xz) is told by the first bytes. The text is UTF-8, UTF-16 where it starts with a byte order
-mark, and else Latin-1, with a note. A line that starts with # is a comment.
+Compression (gzip, bzip2, xz) is told by the first bytes. The text is UTF-8, UTF-16 or UTF-32 where it starts with a
+byte order mark, and else Windows-1252 or Latin-1, with a note. A line that starts with # is a comment.
 """
 
 from __future__ import annotations
@@ -28,7 +28,16 @@ _OPENING = re.compile(r'(?:^|[,;\t| ])"')
 _EXCEL_DELIMITER = re.compile(r'"?sep=.?"?', re.IGNORECASE)
 # A table of 100,000 columns has lines of some 2 MB; what is longer is no table, or a bomb.
 _LONGEST_LINE = 1 << 26
-_UTF16 = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+# The mark of UTF-32 begins as that of UTF-16 does.
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+# Control characters in Latin-1, and letters, quotes and the sign of the euro in Windows-1252, which has no other five.
+_CONTROL = frozenset(range(0x80, 0xA0))
+_UNDEFINED = frozenset((0x81, 0x8D, 0x8F, 0x90, 0x9D))
 #: what files that are no text start with -> their name, and what to do
 _BINARY = {
     b"PK\x03\x04": ("a zip archive or an Excel workbook", "unpack it, or save it as CSV"),
@@ -39,10 +48,12 @@ _BINARY = {
     b"\x93NUMPY": ("an array of NumPy", "call it .npy"),
     b"%PDF": ("a PDF file", "save the table as CSV"),
 }
-#: the same for text, after blanks and in any case
+#: the same for text, without its blanks and in any case
 _NO_TABLES = {
-    b"<!doctype html": ("a web page", "fetch the file itself; some sites want a login first"),
+    b"<!doctypehtml": ("a web page", "fetch the file itself; some sites want a login first"),
     b"<html": ("a web page", "fetch the file itself; some sites want a login first"),
+    b"<?xml": ("XML", "save the table as CSV"),
+    b"[[": ("JSON", "write it as CSV, with pandas.read_json(...).to_csv(...)"),
     b"[{": ("JSON", "write it as CSV, with pandas.read_json(...).to_csv(...)"),
     b'{"': ("JSON", "write it as CSV, with pandas.read_json(...).to_csv(...)"),
     b"@relation": ("an ARFF file", "write it as CSV, with scipy.io.arff.loadarff and pandas"),
@@ -107,12 +118,13 @@ def open_text(path: Path) -> TextFile:
         for magic, (name, remedy) in _BINARY.items():
             if start.startswith(magic):
                 raise damaged(path, "a table as text", name, remedy)
-        text = start[:256].removeprefix(codecs.BOM_UTF8).lstrip().lower()
+        text = b"".join(start[:256].removeprefix(codecs.BOM_UTF8).split()).lower()
         for words, (name, remedy) in _NO_TABLES.items():
             if text.startswith(words):
                 raise damaged(path, "a table as text", name, remedy)
-        if start[:2] in _UTF16:
-            return TextFile(path, _UTF16[start[:2]])
+        for mark, encoding in _MARKS.items():
+            if start.startswith(mark):
+                return TextFile(path, encoding)
         decoder = codecs.getincrementaldecoder("utf-8-sig")()
         valid, done, block = True, 0, start
         while block:
@@ -129,7 +141,21 @@ def open_text(path: Path) -> TextFile:
             block = stream.read(_BLOCK)
     if valid and _decodes(decoder, b"", final=True):
         return TextFile(path, "utf-8-sig")
-    return TextFile(path, "latin-1", (f"{path.name}: is not UTF-8 and was read as Latin-1",))
+    encoding, called = _of_single_bytes(path)
+    note = f"{path.name}: is not UTF-8 and was read as {called}; where words look wrong, save it as UTF-8"
+    return TextFile(path, encoding, (note,))
+
+
+def _of_single_bytes(path: Path) -> tuple[str, str]:
+    """Windows-1252 where the text has some letter of it that Latin-1 lacks, else Latin-1: as Python calls it, and its
+    name."""
+    used: set[int] = set()
+    with _opened(path) as stream:
+        while block := stream.read(_BLOCK):
+            used.update(block)
+    if used & _CONTROL and not used & _UNDEFINED:
+        return "cp1252", "Windows-1252"
+    return "latin-1", "Latin-1"
 
 
 def _decodes(decoder: codecs.IncrementalDecoder, block: bytes, *, final: bool = False) -> bool:

@@ -398,9 +398,12 @@ class Experiment(Settings):
     def load(saved: str | Path, threads: int | None = None) -> Result:
         """The result of a run that was stored in a folder, for new rows; or a solution file alone.
 
+        The solution file of a run is read with what lies beside it: columns, classes, features and their scaling.
         Raises `InputError` where there is none, `DataError` where its record is damaged.
         """
         saved = path_of("saved", saved)
+        if saved.name == SOLUTION and saved.is_file() and (saved.parent / RESULT).is_file():
+            saved = saved.parent
         alone = saved.is_file()
         result = Result({}, Solution.load(saved)) if alone else _read_result(saved.absolute())
         result.solution.threads = threads

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -121,10 +122,37 @@ def test_the_table_counts_classes(digits: Path) -> None:
 
 def test_a_solution_file_alone_takes_its_classes_from_the_data(digits: Path, tmp_path: Path) -> None:
     kept = json.loads((digits / "result.json").read_text())
-    assert predict(str(digits / "solution.h5"), "--dataset", "digits")["test_error"] == kept["test_error"]
+    alone = shutil.copy(digits / "solution.h5", tmp_path)
+    assert predict(alone, "--dataset", "digits")["test_error"] == kept["test_error"]
     np.save(tmp_path / "rows.npy", np.zeros((5, 64)))
-    record = predict(str(digits / "solution.h5"), "--rows", str(tmp_path / "rows.npy"))
+    record = predict(alone, "--rows", str(tmp_path / "rows.npy"))
     assert np.shape(record["predictions"]) == (5, 10)
+
+
+def test_the_solution_file_of_a_run_is_read_with_its_columns_and_their_scaling(tmp_path: Path) -> None:
+    table = tmp_path / "a.csv"
+    table.write_text("a,b,y\n" + "".join(f"{row},{row % 5 * 100},{row}.5\n" for row in range(20)))
+    out = tmp_path / "run"
+    words = ("--train", str(table), "--kernel", "laplacian", "--standardise", "--out", str(out))
+    assert invoke("solve", *words).exit_code == 0
+    (tmp_path / "new.csv").write_text("b,a\n100,1\n")
+    expected = predict(str(out), "--rows", str(tmp_path / "new.csv"))["predictions"]
+    assert predict(str(out / "solution.h5"), "--rows", str(tmp_path / "new.csv"))["predictions"] == expected
+    np.save(tmp_path / "words.npy", np.array([["a", "b"]]))
+    refused(
+        DataError, "numbers in the array, found dtype <U1", str(out), "--rows", str(tmp_path / "words.npy")
+    )
+    new = str(tmp_path / "new.csv")
+    refused(
+        InputError,
+        "the file of the rows, which would be lost",
+        str(out),
+        "--rows",
+        new,
+        "--out",
+        new,
+    )
+    assert (tmp_path / "new.csv").read_text() == "b,a\n100,1\n"
 
 
 def test_data_of_another_kind_are_refused(digits: Path, smooth: tuple[Path, np.ndarray, np.ndarray]) -> None:

@@ -75,6 +75,7 @@ def test_the_index_of_pandas_is_no_feature(tmp_path: Path) -> None:
         ([1.0, 2, float("-inf")], "finite numbers in column 'a', found '-inf' in row 2"),
         ([0, 2**53 + 1, 1], r"integers up to 2\^53 in column 'a'.* found '9007199254740993' in row 1"),
         ([[1], [2], [3]], "a number in column 'a', found values of the type list<.*: int64>"),
+        (["1.5", "2.5", "1.5"], "found '1.5' in row 0 and 2 more; it is text: store the column as numbers"),
         ([b"a", b"b", b"a"], "found values of the type binary"),
     ],
 )

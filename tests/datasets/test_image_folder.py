@@ -40,7 +40,10 @@ def test_classes_and_files_stand_in_order(tmp_path: Path) -> None:
     assert rows.y.tolist() == [0, 1, 1]
     assert rows.X[:, 0].tolist() == [1, 2, 3]
     assert rows.image_shape == (3, 5, 1)
-    assert rows.notes == (f"{tmp_path}: files skipped: 1 (.md 1)",)
+    assert rows.notes == (
+        f"{tmp_path}: files skipped: 1 (.md 1)",
+        f"{tmp_path}: sub-folders without images are left aside: empty",
+    )
 
 
 def test_what_systems_hide_is_no_class_and_no_image(tmp_path: Path) -> None:
@@ -244,3 +247,43 @@ def test_a_folder_that_is_not_understood_says_what_is_there_and_what_is_wanted(t
         "train/CLASS/IMAGE with test or val beside it, the four IDX files of MNIST, or a data set" in message
     )
     assert "\n" not in message
+
+
+def test_transparency_is_left_out_with_a_note(tmp_path: Path) -> None:
+    save(tmp_path / "cat/1.png", np.zeros((3, 5, 4), np.uint8))
+    save(tmp_path / "dog/1.png", np.zeros((3, 5, 3), np.uint8))
+    rows, _ = read_image_folder(tmp_path)
+    assert f"{tmp_path}: the transparency of 1 of 2 images is left out" in rows.notes
+
+
+def test_parts_without_classes_are_not_taken_as_two_classes(tmp_path: Path) -> None:
+    save(tmp_path / "train/1.png", grey(1))
+    save(tmp_path / "test/1.png", grey(1))
+    with pytest.raises(DataError, match="train: expected a sub-folder for each class, found 1 images in the"):
+        read_image_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"GIF89a", r"found none of these; mend or remove the file"),
+        (b"", "found an empty file; mend"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
+    ],
+)
+def test_what_is_no_image_is_said_without_addresses(tmp_path: Path, content: bytes, message: str) -> None:
+    save(tmp_path / "cat/1.png", grey(1))
+    (tmp_path / "cat/2.png").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        read_image_folder(tmp_path)
+
+
+def test_formats_that_are_not_read_and_links_that_lead_nowhere_are_named(tmp_path: Path) -> None:
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat/1.gif").write_bytes(b"GIF89a")
+    with pytest.raises(DataError, match=r"the sub-folders cat without images of their own \(\.gif 1\)"):
+        read_image_folder(tmp_path)
+    save(tmp_path / "cat/1.png", grey(1))
+    (tmp_path / "cat/2.png").symlink_to("nowhere")
+    rows, _ = read_image_folder(tmp_path)
+    assert rows.notes == (f"{tmp_path}: files skipped: 2 (.gif 1, link that leads nowhere 1)",)

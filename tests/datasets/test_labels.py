@@ -145,6 +145,14 @@ def test_codes_past_the_exact_range_of_floats_are_refused() -> None:
     assert train.tolist() == [1.0, 1e300]
 
 
+@pytest.mark.parametrize("y", [[2**60, 2**60 + 1], [[2**60 + 1, 0], [0, 1]]])
+def test_targets_past_the_exact_range_of_floats_are_refused(y: Any) -> None:
+    with pytest.raises(
+        DataError, match=r"integers up to 2\^53 in y, as float64 holds, found 1152921504606846977"
+    ):
+        encode_labels([rows(np.array(y))])
+
+
 def test_many_classes_and_unseen_ones_are_noted() -> None:
     _, _, notes = encode_labels([rows([1, 2, 3, 4] * 2), rows([6, 6])])
     assert "5 different integers in 10 rows" in notes[0]

@@ -14,6 +14,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from kernelfit.datasets import digits, load
+from kernelfit.datasets.new_rows import read_rows
 from kernelfit.errors import DataError, InputError
 from kernelfit.progress import Silent
 
@@ -217,6 +218,39 @@ def test_unknown_formats_and_missing_files_are_named(tmp_path: Path) -> None:
         load(tmp_path / "a.xls")
     with pytest.raises(InputError, match="expected a file or folder that exists"):
         load("digits", train=tmp_path / "none.npz")
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("a.json", "write it as CSV, with pandas.read_json"),
+        ("a.svm", "load_svmlight_file"),
+        ("a.png", "put images into one folder for each class"),
+        ("a", "call it by what it holds"),
+    ],
+)
+def test_other_formats_have_a_remedy(tmp_path: Path, name: str, remedy: str) -> None:
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(InputError, match=f"or a folder of images; .*{remedy}"):
+        load(tmp_path / name)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".npz", ".h5", ".parquet", ".npy"])
+def test_a_file_that_git_lfs_did_not_fetch_is_named(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    with pytest.raises(DataError, match="the pointer of Git LFS to it; fetch it with git lfs pull"):
+        read_rows(path)
+    if suffix != ".npy":
+        with pytest.raises(DataError, match="git lfs pull"):
+            load(path)
+
+
+def test_a_folder_of_images_has_no_columns(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"target: got y, but .* is a folder, whose sub-folders are the classes"
+    ):
+        load(tmp_path, target="y")
 
 
 def test_importing_the_room_is_cheap() -> None:

@@ -303,7 +303,7 @@ def test_a_test_table_is_read_like_the_training_table(tmp_path: Path) -> None:
     test = read_table(written(tmp_path, "b,a,y\n20,10,1\n", "b.csv"), None, train.columns)
     assert test.X.tolist() == [[10, 20]]
     assert test.class_names == ("1",)
-    with pytest.raises(DataError, match="the label column 'y' that was trained on, found none"):
+    with pytest.raises(DataError, match="labels in the column 'y' that was trained on, found no such column"):
         read_table(written(tmp_path, "b,a\n20,10\n", "b.csv"), None, train.columns)
 
 
@@ -354,6 +354,55 @@ def test_a_label_that_new_rows_leave_empty_is_not_scored(tmp_path: Path) -> None
     new = read_columns(written(tmp_path, "a,y\n1,\n2,?\n", "new.csv"), like)
     assert (new.X.tolist(), new.labelled) == ([[1], [2]], False)
     assert new.notes == ("new.csv: rows are not scored, as 2 labels are missing, the first in line 2",)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("a,y\n1,cat\n2,\n3,dog\n4,\n", "an empty cell in line 3 and 1 more; fill it"),
+        ("a,y\n1,cat\n2,NA\n3,\n", r"an empty cell in row 2 \(counted from 0\); fill it"),
+        ("a,y\n1,True\n2,NA\n3,False\n", "'NA' in line 3; fill it"),
+    ],
+)
+def test_a_label_that_is_missing_is_no_class(tmp_path: Path, text: str, found: str) -> None:
+    with pytest.raises(DataError, match=f"a label in every row of column 'y', found {found}"):
+        read_table(written(tmp_path, text))
+
+
+def test_a_class_may_be_called_none(tmp_path: Path) -> None:
+    text = "a,y\n1,none\n2,mild\n3,NA\n"
+    rows = read_table(written(tmp_path, text))
+    assert rows.class_names == ("NA", "mild", "none")
+    assert "a.csv: taken as classes, not as missing labels: NA, none" in rows.notes
+    # Test rows of such a class had no label.
+    again = read_table(written(tmp_path, "a,y\n1,none\n", "new.csv"), None, rows.columns)
+    assert again.class_names == ("none",)
+    new = read_columns(written(tmp_path, "a,y\n1,none\n2,\n", "new.csv"), rows.columns)
+    assert (new.labelled, len(new.notes)) == (False, 1)
+    assert "1 labels are missing, the first in row 1 (counted from 0)" in new.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        ("a,a,y\n1,2,3\n", "2 columns are called 'a' and told apart by their order"),
+        (
+            "zip,y\n01234,1\n99999,2\n",
+            "numbers that begin with 0, as codes do, are taken as numbers: zip (01234)",
+        ),
+        ("day,y\n20200131,1\n20200201,2\n", "column 'day' holds numbers that look like dates, 20200131"),
+        ("a,y\n-999,1\n-999,2\n12,2\n", "column 'a' holds -999 in 2 rows, far from all others"),
+    ],
+)
+def test_what_numbers_may_be_is_said(tmp_path: Path, text: str, note: str) -> None:
+    assert any(note in said for said in read_table(written(tmp_path, text)).notes)
+
+
+def test_nothing_is_said_of_ordinary_numbers(tmp_path: Path) -> None:
+    text = "year,count,big,share,y\n2020,20200101,-999,0.5,1\n2021,20209901,-999,0,2\n1999,5,-500,0.25,3\n"
+    rows = read_table(written(tmp_path, text))
+    assert rows.X.shape == (3, 4)
+    assert [note for note in rows.notes if "the label is" not in note] == []
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ TEXT = "Größe,y\n1,0.5\n2,1.5\n"
         ("", gzip.compress),
     ],
 )
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "latin-1"])
 def test_packed_and_encoded_text(
     tmp_path: Path, suffix: str, pack: Callable[[bytes], bytes], encoding: str
 ) -> None:
@@ -48,6 +48,7 @@ def test_packed_and_encoded_text(
         (b"\xd0\xcf\x11\xe0rest", "an Excel workbook; save it as CSV"),
         (b"\xef\xbb\xbf\n <!DOCTYPE html>\n<p>Log in", "a web page; fetch the file itself"),
         (b'[{"a": 1, "y": 2}]', "JSON; write it as CSV"),
+        (b'[\n {"a": 1, "y": 2}]', "JSON; write it as CSV"),
         (b"PAR1rest", r"a Parquet file; call it \.parquet"),
         (b"\x89HDF\r\n", "an HDF5 file"),
         (TEXT.encode("utf-16-le"), "a zero byte at .* save it as UTF-8"),
@@ -62,6 +63,17 @@ def test_what_is_no_text_is_named(tmp_path: Path, content: bytes, message: str) 
     with pytest.raises(DataError, match=message) as caught:
         read_table(path)
     assert "\n" not in str(caught.value)
+
+
+def test_the_sign_of_the_euro_is_that_of_windows(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes("in €,“y”\n1,0.5\n2,1.5\n".encode("cp1252"))
+    rows = read_table(path)
+    assert rows.columns is not None
+    assert rows.columns.every == ("in €", "“y”")
+    assert any("was read as Windows-1252; where words look wrong" in note for note in rows.notes)
+    path.write_bytes("味,y\n1,0.5\n2,1.5\n".encode("shift-jis"))
+    assert any("was read as" in note for note in read_table(path).notes)
 
 
 def test_a_line_without_an_end_takes_no_memory(
