@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -45,11 +46,9 @@ class Engine:
             raise InputError(f"engine: got {shown(engine)}, expected process or dask")
         if scheduler is not None and engine != "dask":
             raise InputError("scheduler: got one for the engine process, expected engine='dask' beside it")
+        # A client is told from what merely looks like one when it is used: this imports no Dask.
         if not (scheduler is None or isinstance(scheduler, (str, Path)) or hasattr(scheduler, "submit")):
-            raise InputError(
-                f"scheduler: got {shown(scheduler)}, expected an address such as tcp://host:8786, the path of a "
-                "scheduler file, or a distributed.Client"
-            )
+            raise InputError(_no_scheduler(scheduler))
         return cls(engine, scheduler)
 
     @property
@@ -70,21 +69,30 @@ class Engine:
             raise InputError(f"engine: got dask with solver {solver!r}, expected process; leave it out")
 
 
+def _no_scheduler(given: Any) -> str:
+    return (
+        f"scheduler: got {shown(given)}, expected an address such as tcp://host:8786, the path of a scheduler file, or "
+        "a distributed.Client; of a cluster object give its get_client()"
+    )
+
+
 class Cluster:
     """A client of Dask with what was opened for it: a local cluster, or nothing where the user's client is used."""
 
     def __init__(self, client: Any, opened: tuple[Any, ...], where: str) -> None:
         self.client, self._opened, self.where = client, opened, where
+        #: workers whose versions were ours when `unlike` was asked; None before
+        self.alike: frozenset[str] | None = None
 
     def workers(self) -> dict[str, WorkerState]:
         """The workers there are now, by address; those of one machine share what is free of its memory and disk."""
-        states: dict[str, WorkerState] = self.client.run(state_of_worker, on_error="ignore")
+        states: dict[str, WorkerState] = self._run(state_of_worker)
         beside = Counter(state.host for state in states.values())
         return {address: state.one_of(beside[state.host]) for address, state in states.items()}
 
     def gpus(self) -> dict[str, Gpu | str]:
         """The GPU of each worker there is now, or why it has none; those that share one have equal parts of it."""
-        found: dict[str, Gpu | str] = self.client.run(gpu_of_worker, on_error="ignore")
+        found: dict[str, Gpu | str] = self._run(gpu_of_worker)
         beside = Counter(gpu.identity for gpu in found.values() if isinstance(gpu, Gpu))
         return {
             address: gpu if isinstance(gpu, str) else gpu.one_of(beside[gpu.identity])
@@ -94,10 +102,26 @@ class Cluster:
     def rates(self, dtype: np.dtype[Any], gpus: Mapping[str, int]) -> dict[str, float]:
         """flop/s of the workers there are now, by address, with such numbers; of some on their GPUs, of which so many
         bytes may be taken."""
-        return dict(self.client.run(rate_of_worker, dtype, dict(gpus), on_error="ignore"))
+        return self._run(rate_of_worker, dtype, dict(gpus))
+
+    def _run(self, function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
+        """What it returns on each worker that was looked at: one that comes meanwhile has no part."""
+        try:
+            workers = [each for each in self.client.nthreads() if self.alike is None or each in self.alike]
+            if not workers:
+                return {}
+            return dict(self.client.run(function, *arguments, workers=workers, on_error="ignore"))
+        except OSError as error:  # TimeoutError is one, and Dask's of a connection that is gone
+            raise ClusterError(
+                f"scheduler: {self.where} does not answer any more ({_cause(error)}), expected it to run until the "
+                "end; start it again"
+            ) from None
 
     def unlike(self) -> dict[str, str]:
-        """By address why workers cannot take part: no kernelfit, or other versions of what does arithmetic."""
+        """By address why workers cannot take part: no kernelfit, or other versions of what does arithmetic.
+
+        The others, `alike`, are those that do from now on.
+        """
         ours = {name: version(name) for name in _PACKAGES}
         there = self.client.get_versions(packages=list(_PACKAGES))
         python = there["client"]["host"]["python"].split(".")[:2]
@@ -123,6 +147,7 @@ class Cluster:
                         "there"
                     )
                     break
+        self.alike = frozenset(there["workers"]) - frozenset(reasons)
         return reasons
 
     def close(self) -> None:
@@ -161,7 +186,7 @@ def connect(
     elif isinstance(engine.scheduler, (str, Path)):
         cluster = _remote(str(engine.scheduler))
     else:
-        cluster = Cluster(engine.scheduler, (), "the cluster of the client")
+        cluster = _of_client(engine.scheduler)
     try:
         _require_workers(cluster)
         for reason in cluster.unlike().values():
@@ -180,15 +205,22 @@ def _local(threads: int, memory: int, folder: Path, note: Callable[[str], None])
             f"memory: got {memory:,} bytes for {threads} workers, each of which takes {INTERPRETER:,} before it holds "
             f"anything, expected more than {threads * INTERPRETER:,}; give more, or fewer threads"
         )
-    local = LocalCluster(
-        n_workers=threads,
-        threads_per_worker=1,
-        processes=True,
-        dashboard_address=":0",
-        memory_limit=int(memory / threads / _OF_LIMIT),
-        local_directory=str(folder),
-        silence_logs=logging.CRITICAL,
-    )
+    try:
+        local = LocalCluster(
+            n_workers=threads,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=":0",
+            memory_limit=int(memory / threads / _OF_LIMIT),
+            local_directory=str(folder),
+            silence_logs=logging.CRITICAL,
+        )
+    except Exception as error:  # whatever keeps a process from starting, which Dask wraps as it likes
+        raise ClusterError(
+            f"engine: got dask, but {threads} workers do not start on this machine ({_cause(error)}), expected "
+            f"processes that may be started, with room for files in {folder}; in a script put the call under "
+            "if __name__ == \"__main__\":, name another scratch folder, or take engine='process'"
+        ) from None
     client = Client(local, set_as_default=False)
     note(f"engine dask: {threads} workers on this machine, dashboard at {client.dashboard_link}")
     return Cluster(client, (client, local), f"{threads} workers on this machine")
@@ -227,6 +259,32 @@ def _local_with_gpus(threads: int, memory: int, folder: Path, note: Callable[[st
     return Cluster(client, (client, local), f"{count} workers on this machine")
 
 
+def _cause(error: BaseException) -> str:
+    """The first line of what was at the bottom of an error."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error).strip().split("\n")[0] or type(error).__name__
+
+
+def _of_client(client: Any) -> Cluster:
+    """Raises `InputError` for what is no client, or waits for nothing, `ClusterError` for one that is closed."""
+    from distributed import Client
+
+    if not isinstance(client, Client):
+        raise InputError(_no_scheduler(client))
+    if client.asynchronous:
+        raise InputError(
+            "scheduler: got an asynchronous client, expected one whose calls return when they are done; give "
+            "distributed.Client(ADDRESS)"
+        )
+    if client.status != "running":
+        raise ClusterError(
+            f"scheduler: got a client that is {client.status}, expected one that is open; give a new "
+            "distributed.Client(ADDRESS)"
+        )
+    return Cluster(client, (), "the cluster of the client")
+
+
 def _remote(scheduler: str) -> Cluster:
     from distributed import Client
     from distributed.security import Security
@@ -242,16 +300,31 @@ def _remote(scheduler: str) -> Cluster:
             f"scheduler: got {scheduler}, expected certificates in distributed.comm.tls of Dask's configuration; see "
             "docs/cluster.md"
         )
+    if is_file:
+        _require_address(Path(scheduler))
     where: dict[str, Any] = {"scheduler_file": scheduler} if is_file else {"address": scheduler}
     try:
         client = Client(**where, timeout=_PATIENCE, set_as_default=False)
-    except (OSError, ValueError, TypeError, ImportError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except Exception as error:  # of sockets, of what an address means, and what Dask asserts of one
         raise ClusterError(
-            f"scheduler: {scheduler} does not answer ({reason}), expected a scheduler that runs; start one with dask "
-            "scheduler, or leave it out for a cluster on this machine"
+            f"scheduler: {scheduler} does not answer ({_cause(error)}), expected a scheduler that runs; start one with "
+            "dask scheduler, or leave it out for a cluster on this machine"
         ) from None
     return Cluster(client, (client,), scheduler)
+
+
+def _require_address(path: Path) -> None:
+    """Raise `ClusterError` for a file that no scheduler has written."""
+    try:
+        contents = json.loads(path.read_bytes())
+        address = contents.get("address") if isinstance(contents, dict) else None
+    except (OSError, ValueError):
+        address = None
+    if not isinstance(address, str):
+        raise ClusterError(
+            f"scheduler: got the file {path}, which holds no address of a scheduler, expected one that dask scheduler "
+            "--scheduler-file FILE has written; give that, or the address"
+        )
 
 
 def _require_workers(cluster: Cluster) -> None:

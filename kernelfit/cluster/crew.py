@@ -99,28 +99,37 @@ class Crew:
         )
 
     def anywhere(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """A future of function(source, ...) on any worker that holds shares, computed again where that is lost.
-
-        On any worker of all where there are no shares. One that came later may be of another version.
-        """
-        where = (
-            {"workers": sorted(set(self.addresses)), "allow_other_workers": False} if self.addresses else {}
-        )
+        """A future of function(source, ...) on any worker that takes part, computed again where that is lost."""
         return self._submit(
-            function, self.source, *arguments, key=self._key(function), pure=False, retries=3, **where
+            function,
+            self.source,
+            *arguments,
+            key=self._key(function),
+            workers=self._taking_part(),
+            allow_other_workers=False,
+            pure=False,
+            retries=3,
         )
+
+    def _taking_part(self) -> list[str]:
+        """Workers that hold shares, or where there are none all whose versions were looked at: one that came later may
+        be of another."""
+        return sorted(set(self.addresses) or self.cluster.alike or self._alive())
 
     def _submit(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         return self._guarded(lambda: self.client.submit(function, *arguments, **options))
 
     def send(self, data: Any) -> Any:
-        """A future of what all workers are to have."""
+        """A future of what all workers that take part are to have."""
+        workers = self._taking_part()
         try:
             return self._guarded(
-                lambda: self.client.scatter(data, broadcast=True, hash=False, timeout=_RESTART)
+                lambda: self.client.scatter(
+                    data, workers=workers, broadcast=True, hash=False, timeout=_RESTART
+                )
             )
-        except TimeoutError:  # there is no worker to send it to
-            raise WorkerLost("workers: lost all of them") from None
+        except (TimeoutError, KeyError):  # there is no worker to send it to, or one that Dask no longer knows
+            raise WorkerLost(f"workers: lost some of {', '.join(workers)}") from None
 
     def send_to(self, share: int, data: Any) -> Any:
         """The same for the worker of one share: what is large does not travel with its task through the scheduler."""
@@ -263,7 +272,7 @@ class Crew:
         """Raise `WorkerLost` where a worker with a share is gone, or all are, `ClusterError` where the scheduler is."""
         alive = set(self._alive())
         missing = set(self.addresses) - alive
-        if missing or not alive:
+        if missing or not alive.intersection(self._taking_part()):
             raise WorkerLost(f"workers: lost {', '.join(sorted(missing)) or 'all of them'}")
 
     def _alive(self) -> list[str]:
@@ -314,13 +323,13 @@ class Crew:
         """
         alive = self._awaited(max(1, len(set(self.addresses))))
         lost = [p for p, address in enumerate(self.addresses) if address not in alive]
-        if lost:
+        if lost or not self.addresses:
             unlike = self._guarded(self.cluster.unlike)
             alive = [address for address in alive if address not in unlike]
             if not alive:
                 raise ClusterError(f"scheduler: {next(iter(unlike.values()))}")
-        states = self.cluster.workers()
-        gpus = self.cluster.gpus() if lost and any(self.gpu) else {}
+        states = self._guarded(self.cluster.workers) if lost else {}
+        gpus = self._guarded(self.cluster.gpus) if lost and any(self.gpu) else {}
         for p in lost:
             before = self.addresses[p]
             held = {address: self.addresses.count(address) for address in alive}

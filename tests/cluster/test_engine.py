@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -186,8 +188,11 @@ def test_what_a_cluster_cannot_do_is_one_line(rng: np.random.Generator, client: 
         kernelfit.solve(X, Y, engine="spark")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="scheduler: got one for the engine process"):
         kernelfit.solve(X, Y, scheduler="tcp://127.0.0.1:1")
-    with pytest.raises(InputError, match="scheduler: got 3, expected an address"):
-        kernelfit.solve(X, Y, engine="dask", scheduler=3)
+    for given in (3, client.cluster, ThreadPoolExecutor()):
+        with pytest.raises(
+            InputError, match=r"scheduler: got .*, expected an address .* give its get_client\(\)"
+        ):
+            kernelfit.solve(X, Y, engine="dask", scheduler=given)
     with pytest.raises(ClusterError, match="scheduler: got 'nowhere', expected an address"):
         kernelfit.solve(X, Y, engine="dask", scheduler="nowhere")
     with pytest.raises(ClusterError, match=r"scheduler: got tls://127.0.0.1:1, expected certificates"):
@@ -201,6 +206,68 @@ def test_what_a_cluster_cannot_do_is_one_line(rng: np.random.Generator, client: 
         "device_memory",
     ]
     solution.close()
+
+
+@pytest.mark.parametrize("contents", ["", "{}", "[]", '{"address": null}'])
+def test_a_file_that_no_scheduler_wrote(tmp_path: Path, contents: str) -> None:
+    """Dask's assertion came through of one without an address."""
+    path = tmp_path / "scheduler.json"
+    path.write_text(contents)
+    with pytest.raises(ClusterError, match=r"scheduler: got the file .*, which holds no address"):
+        kernelfit.solve(np.eye(3), np.ones(3), engine="dask", scheduler=path, gamma=1.0)
+
+
+def test_a_client_that_is_closed_or_asynchronous(cluster: Any) -> None:
+    where = {"engine": "dask", "gamma": 1.0}
+    client = distributed.Client(cluster, set_as_default=False)
+    client.close()
+    with pytest.raises(
+        ClusterError, match="scheduler: got a client that is closed, expected one that is open"
+    ):
+        kernelfit.solve(np.eye(3), np.ones(3), scheduler=client, **where)
+
+    async def asked() -> None:
+        async with distributed.Client(
+            cluster.scheduler.address, asynchronous=True, set_as_default=False
+        ) as client:
+            kernelfit.solve(np.eye(3), np.ones(3), scheduler=client, **where)
+
+    with pytest.raises(InputError, match="scheduler: got an asynchronous client"):
+        asyncio.run(asked())
+
+
+def test_workers_that_do_not_start_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a script whose call is not under its main guard: Dask's traceback came through."""
+
+    def failing(**options: Any) -> None:
+        raise RuntimeError("Nanny failed to start.") from OSError("no process")
+
+    monkeypatch.setattr(distributed, "LocalCluster", failing)
+    with pytest.raises(
+        ClusterError, match=r"2 workers do not start on this machine \(no process\).*__main__"
+    ):
+        kernelfit.solve(np.eye(3), np.ones(3), engine="dask", threads=2, gamma=1.0)
+
+
+def test_a_worker_that_comes_meanwhile_has_no_part(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be of another version, or without the GPU that all are to have: nobody has looked at it."""
+    X, Y = problem(rng)
+    workers = Cluster.workers
+    with local_cluster(1) as cluster, distributed.Client(cluster, set_as_default=False) as client:
+
+        def later(self: Cluster) -> Any:
+            if len(cluster.workers) == 1:
+                cluster.scale(2)
+                client.wait_for_workers(2, timeout=20)
+            return workers(self)
+
+        monkeypatch.setattr(Cluster, "workers", later)
+        there = kernelfit.solve(X, Y, engine="dask", scheduler=client, **ARGUMENTS)
+        assert len(client.nthreads()) == 2
+        assert there.device == "dask, 1 workers"
+        there.close()
 
 
 class Stop(Exception):
