@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,14 +16,22 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Problem:
-    """Pixels `rows` (n, d) in bytes and the same in float64 times `scale`, targets (n, c)."""
+    """Pixels `rows` (n, d) in bytes, targets (n, c)."""
 
     rows: Any
-    X: Any
     Y: Any
     scale: float
     gamma: float
     ridge: float
+
+    @cached_property
+    def X(self) -> Any:
+        """The rows in float64 times `scale`, for libraries that do not take bytes."""
+        return np.multiply(self.rows, self.scale, dtype=np.float64)
+
+    @property
+    def holds_floats(self) -> bool:
+        return "X" in vars(self)
 
 
 @dataclass(frozen=True)

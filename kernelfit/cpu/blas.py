@@ -1,6 +1,6 @@
 """BLAS and LAPACK on C-ordered blocks, in place, without the GIL.
 
-The routines are SciPy's own (`scipy.linalg.cython_blas`, `cython_lapack`), called by address. Compared with the
+The routines are SciPy's own, called by address (`kernelfit.cpu.scipy_blas`). Compared with the
 f2py wrappers in `scipy.linalg.blas` they work on strided blocks in place instead of copying them, and ctypes
 releases the GIL for the length of the call, so that several threads can each run a single-threaded BLAS call.
 
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernelfit.cpu import matrix_product, triangular_tiles
+from kernelfit.cpu import matrix_product, scipy_blas, triangular_tiles
 
 Matrix = NDArray[Any]
 
@@ -31,25 +31,13 @@ _SCALAR: dict[np.dtype[Any], Any] = {
 
 @cache
 def _routine(module: str, name: str, arguments: int) -> Callable[..., None]:
-    """The routine `name` of `scipy.linalg.cython_blas` or `cython_lapack` as a ctypes function."""
-    return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * arguments)(_address(module, name))
+    """The routine `name` of "blas" or "lapack" as a ctypes function."""
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * arguments)(scipy_blas.address(module, name))
 
 
 def address(module: str, dtype: np.dtype[Any], name: str) -> int:
     """Where the routine for numbers of this type is, for compiled code; `module` is "blas" or "lapack"."""
-    return _address(module, _PREFIX[dtype] + name)
-
-
-def _address(module: str, name: str) -> int:
-    from scipy.linalg import cython_blas, cython_lapack
-
-    capsule = {"blas": cython_blas, "lapack": cython_lapack}[module].__pyx_capi__[name]
-    get_name = ctypes.pythonapi.PyCapsule_GetName
-    get_name.restype, get_name.argtypes = ctypes.c_char_p, [ctypes.py_object]
-    get_pointer = ctypes.pythonapi.PyCapsule_GetPointer
-    get_pointer.restype, get_pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-    found: int = get_pointer(capsule, get_name(capsule))
-    return found
+    return scipy_blas.address(module, _PREFIX[dtype] + name)
 
 
 def _int(value: int) -> Any:

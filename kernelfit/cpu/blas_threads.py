@@ -15,6 +15,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+from kernelfit.cpu import scipy_blas
 from kernelfit.cpu.fork import renew_in_children
 from kernelfit.cpu.libraries import libraries_loaded
 from kernelfit.cpu.recent import recent
@@ -70,9 +71,9 @@ def pools() -> list[Pool]:
 @lru_cache(maxsize=1)
 def _pools(loaded: int | None) -> tuple[Pool, ...]:
     """Those of the first `loaded` libraries: to look through all of them takes milliseconds."""
-    import scipy.linalg.cython_blas  # noqa: F401 - loads SciPy's library
     from threadpoolctl import ThreadpoolController
 
+    scipy_blas.library("blas")
     libraries = ThreadpoolController().lib_controllers
     return tuple(Pool(library) for library in libraries if library.user_api == "blas")
 

@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from kernelfit.cpu import scipy_blas
 from kernelfit.cpu.threads import available_cores
 
 # Packages whose version can change a result or a time.
@@ -70,10 +71,10 @@ def peak_rss_bytes() -> int:
 def blas() -> list[dict[str, Any]]:
     """The BLAS libraries that NumPy and SciPy load, with their threads."""
     import numpy as np
-    import scipy.linalg.cython_blas  # noqa: F401 - loads SciPy's own library, so that it is seen
     from threadpoolctl import threadpool_info
 
     assert np is not None
+    scipy_blas.library("blas")  # loaded, so that it is seen
     return [
         {
             "name": pool["internal_api"],

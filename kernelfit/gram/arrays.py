@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from typing import Any
 
@@ -16,6 +17,12 @@ _EXACT_FLOAT64 = 2**53
 # Numbers that an array of objects may hold, integers first, and what pandas and Python have where one is missing.
 _NUMBERS = (int, np.bool_, np.integer, float, np.floating)
 _MISSING = ("NAType", "NoneType")
+
+
+def is_sparse(values: Any) -> bool:
+    """Whether they are a matrix or an array of `scipy.sparse`: none is before that is imported, which takes 20 MB."""
+    issparse = getattr(sys.modules.get("scipy.sparse"), "issparse", None)
+    return issparse is not None and bool(issparse(values))
 
 
 def as_array(values: ArrayLike, name: str) -> NDArray[Any]:

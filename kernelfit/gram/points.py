@@ -25,12 +25,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import issparse
 
 from kernelfit.arguments import positive
 from kernelfit.cpu import blas, bytes_product
 from kernelfit.errors import InputError
-from kernelfit.gram.arrays import as_array, exact_floats, refuse_non_finite, refuse_words
+from kernelfit.gram.arrays import as_array, exact_floats, is_sparse, refuse_non_finite, refuse_words
 from kernelfit.gram.equal_rows import equal_rows
 from kernelfit.gram.integer_rows import RowSums, describe, row_sums
 from kernelfit.typing import Float
@@ -506,7 +505,7 @@ def inner_products(rows: Any, columns: Any, out: NDArray[Any], chunk: int) -> No
     Float32 operands are centred integers and are multiplied in chunks of `chunk` features; `out` is then float32
     when one chunk is enough and float64 otherwise. Float64 operands give a float64 result.
     """
-    if issparse(rows):
+    if is_sparse(rows):
         out[...] = (rows @ columns.T).toarray()
         return
     features = rows.shape[1]

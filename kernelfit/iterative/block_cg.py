@@ -20,7 +20,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-import scipy.linalg
 
 from kernelfit.errors import NotPositiveDefiniteError
 from kernelfit.iterative.outcome import Outcome
@@ -156,6 +155,8 @@ _NO_CURVATURE = "a direction p has p^T K p <= 0 to rounding"
 
 def step(operators: Operators, state: State, targets: Float) -> bool:
     """One iteration; False where no direction has positive curvature, and nothing was done."""
+    import scipy.linalg  # 20 MB that direct solves do without
+
     fresh = operators.precondition(state.residual)
     directions, applied = state.directions, state.applied
     if directions.shape[1]:
@@ -191,6 +192,8 @@ def _go_back(state: State) -> None:
 
 def _orthonormal(vectors: Float) -> Float:
     """An orthonormal basis of columns (n, p), of those that are not dependent to rounding."""
+    import scipy.linalg
+
     # By powers of two, which round nothing: squares of what a large ridge has divided vanish.
     vectors = np.ldexp(vectors, -np.frexp(np.abs(vectors).max(axis=0, initial=0.0))[1])
     sizes = np.linalg.norm(vectors, axis=0)

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 
 from kernelfit.errors import NotPositiveDefiniteError
 from kernelfit.iterative.preconditioner import Preconditioner
@@ -167,12 +166,14 @@ def _quadrature(lengths: Float, ratios: Float) -> Float:
 
     T_jj = 1 / a_j + b_{j-1} / a_{j-1} and T_{j,j+1} = sqrt(b_j) / a_j; not finite where T is singular to rounding.
     """
+    from scipy.linalg import eigh_tridiagonal  # 20 MB that direct solves do without
+
     values = np.empty(lengths.shape[1])
     for column in range(len(values)):
         a, b = lengths[:, column], ratios[:, column]
         diagonal = 1.0 / a
         diagonal[1:] += b[:-1] / a[:-1]
-        nodes, vectors = scipy.linalg.eigh_tridiagonal(diagonal, np.sqrt(b[:-1]) / a[:-1])
+        nodes, vectors = eigh_tridiagonal(diagonal, np.sqrt(b[:-1]) / a[:-1])
         with np.errstate(invalid="ignore", divide="ignore"):  # of a node that is not positive to rounding
             values[column] = np.square(vectors[0]) @ np.log(nodes)
     return values

@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
-import scipy.linalg
 from numpy.typing import NDArray
 
 from kernelfit.cpu import blas
@@ -171,7 +170,9 @@ class Preconditioner:
         core[np.diag_indices(rank)] += 1.0
         if not rank:
             return core
-        lower = scipy.linalg.cholesky(core, lower=True, overwrite_a=True, check_finite=False)
+        from scipy.linalg import cholesky  # 20 MB that direct solves do without
+
+        lower = cholesky(core, lower=True, overwrite_a=True, check_finite=False)
         return np.ascontiguousarray(lower)
 
     def _spans(self) -> list[Span]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from kernelfit.cpu import scipy_blas
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.protocol import GramSource
@@ -48,9 +49,9 @@ def identity(
 
 def versions() -> dict[str, str]:
     """Versions of everything that does arithmetic."""
-    import scipy.linalg.cython_blas  # noqa: F401 - the library must be loaded before it can be asked
     from threadpoolctl import threadpool_info
 
+    scipy_blas.library("blas")  # must be loaded before it can be asked
     libraries = {
         f"{pool['internal_api']} {pool['version']} {pool.get('architecture', '')}".strip()
         for pool in threadpool_info()

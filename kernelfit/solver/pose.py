@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import issparse
 
 from kernelfit.arguments import column_names, integer, positive
 from kernelfit.cpu.memory import INTERPRETER
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import DuplicateRowsError, InputError
-from kernelfit.gram.arrays import as_array, exact_floats
+from kernelfit.gram.arrays import as_array, exact_floats, is_sparse
 from kernelfit.gram.points import Points
 from kernelfit.gram.precision import before_choice, precision_of
 from kernelfit.gram.protocol import GramSource
@@ -247,7 +246,7 @@ def _given_rows(
     sample_weight: ArrayLike | None,
 ) -> _Given:
     """Rows, targets and weights, checked, and those of weight 0 set apart."""
-    points = _sparse_rows(X, request, resources, notes) if issparse(X) else Points(X, request.scale)
+    points = _sparse_rows(X, request, resources, notes) if is_sparse(X) else Points(X, request.scale)
     if points.snapped:
         notes.add(
             "X: float32 multiples of 1/255 are taken for k/255 exactly, within float32's rounding of them"

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from kernelfit.errors import DataError, InputError
 from kernelfit.gram.plan import Plan
@@ -194,6 +193,8 @@ def _points(path: Path, meta: dict[str, Any], arrays: dict[str, Array], name: st
     if f"{name}_data" not in arrays:
         schema.require_array(path, arrays, name, "iuf", (n, None))
         return Points(arrays[name], meta["rows_scale"])
+    from scipy.sparse import csr_array
+
     schema.require(path, meta, {"sparse_columns": schema.integer(1)})
     schema.require_array(path, arrays, f"{name}_data", "f", (None,))
     data, columns = arrays[f"{name}_data"], meta["sparse_columns"]
