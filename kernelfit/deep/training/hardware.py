@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from kernelfit.cpu import freed_blocks
 from kernelfit.deep.options import PRECISIONS
 from kernelfit.errors import DeviceError, InputError
 
@@ -81,12 +82,14 @@ class Hardware:
     @contextlib.contextmanager
     def session(self, device: torch.device) -> Iterator[None]:
         """Within the block torch computes as this system says; generators and settings of the process are put
-        back afterwards. Trainings that take turns share one block.
+        back afterwards, but for the C library's thresholds of large blocks (`kernelfit.cpu.freed_blocks`), on the
+        CPU. Trainings that take turns share one block.
         """
         before = torch.get_float32_matmul_precision()
         convolutions, search = torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark
         cuda = device.type == "cuda"
-        with torch.random.fork_rng(devices=[device] if cuda else []):
+        memory = contextlib.nullcontext() if cuda else freed_blocks.kept()
+        with memory, torch.random.fork_rng(devices=[device] if cuda else []):
             if cuda:
                 torch.set_float32_matmul_precision("highest" if self.precision == "float32" else "high")
                 torch.backends.cudnn.allow_tf32 = self.precision != "float32"
