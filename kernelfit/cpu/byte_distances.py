@@ -27,18 +27,18 @@ def terms(packed: Packed, sq_norms: NDArray[np.float64]) -> NDArray[np.int32]:
 
 
 @njit(cache=True, nogil=True)
-def sq_distances(rows: Any, columns: Any, row_terms: Any, column_terms: Any, out: Any) -> None:
-    """out (h, w) float32 <- |x_i - y_j|^2 of packed rows and columns, `Packed.values`, and `terms` of both."""
+def sq_distances(rows: Any, steps: Any, columns: Any, row_terms: Any, column_terms: Any, out: Any) -> None:
+    """out (h, w) float32 <- |x_i - y_j|^2 of packed rows and columns, `Packed.values` and `Packed.steps` of the one,
+    `Packed.values` of the other, and `terms` of both."""
     height, width = out.shape
-    steps = rows.shape[1]
+    numbers = steps.ctypes.data + steps.itemsize
     sums = np.empty((HEIGHT, WIDTH), np.int32)
     for right in range(-(-width // WIDTH)):
         first = right * WIDTH
         count = min(WIDTH, width - first)
         for left in range(-(-height // HEIGHT)):
-            bytes_product.micro_tile(
-                rows[left].ctypes.data, columns[right].ctypes.data, steps, sums.ctypes.data
-            )
+            here = rows[left].ctypes.data, numbers + left * steps.strides[0], columns[right].ctypes.data
+            bytes_product.micro_tile(here[0], here[1], here[2], steps[left, 0], sums.ctypes.data)
             top = left * HEIGHT
             for i in range(min(HEIGHT, height - top)):
                 term = row_terms[top + i]

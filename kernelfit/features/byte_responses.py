@@ -190,7 +190,7 @@ def _tile(
 
 def _emit_tile(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
     patches, filters, steps, units, factors, out, stride = arguments
-    sums = emit_sums(builder, patches, filters, steps, signed_rows=False)
+    sums = emit_sums(builder, patches, filters, steps)
     index, integer, single = ir.IntType(64), ir.IntType(32), ir.FloatType()
     floats = ir.VectorType(single, LANES)
     unit = builder.load(builder.inttoptr(units, floats.as_pointer()))

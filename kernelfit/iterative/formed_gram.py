@@ -60,7 +60,7 @@ class FormedGram(TiledGram):
         tile = backend.scratch("formed", self.height(i), WIDTH, np.float32)
         for q in range(i + 1):
             columns = self._columns[q].values
-            byte_distances.sq_distances(packed.values, columns, terms, self._terms[q], tile)
+            byte_distances.sq_distances(packed.values, packed.steps, columns, terms, self._terms[q], tile)
             self._kernel.evaluate_single(tile, self._points.scale**2)
             yield tile
 

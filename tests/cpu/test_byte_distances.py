@@ -21,7 +21,7 @@ def test_distances_are_exact(rng: np.random.Generator, m: int, w: int, d: int, c
         for packed, values in ((rows, X), (columns, Y))
     ]
     out = np.empty((m, w), np.float32)
-    byte_distances.sq_distances(rows.values, columns.values, *terms, out)
+    byte_distances.sq_distances(rows.values, rows.steps, columns.values, *terms, out)
     wide = X.astype(np.int64), Y.astype(np.int64)
     exact = (wide[0] ** 2).sum(axis=1)[:, None] + (wide[1] ** 2).sum(axis=1) - 2 * wide[0] @ wide[1].T
     np.testing.assert_array_equal(out, exact.astype(np.float32))

@@ -48,6 +48,23 @@ def test_any_shape_and_centre(height, width, features, centre, seed):
     assert np.array_equal(product(x, y, centre), expected(x, y, centre))
 
 
+@pytest.mark.parametrize("features", [3, 8, 41, 784])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_steps_in_which_all_rows_of_a_panel_are_zero(rng, features, dtype):
+    x, y = (rng.integers(0, 256, (count, features), dtype=np.uint8) for count in (45, 70))
+    x[:, rng.random(features) < 0.7] = 0
+    x[:14, 4:] = 0
+    x[14:28] = 0
+    y[:40] = 0
+    rows = bytes_product.packed_rows(x, 100)
+    assert rows.steps[1, 0] == 1  # of nothing but zeros
+    assert (rows.steps[:, 0] <= -(-features // 4)).all()
+    assert np.array_equal(product(x, y, 100, dtype), expected(x, y, 100))
+    out = np.ones((45, 70), dtype)
+    bytes_product.add_multiple(0.5, rows, bytes_product.packed_columns(y, 100), out)
+    assert np.array_equal(out, 1.0 + 0.5 * expected(x, y, 100))
+
+
 @pytest.mark.parametrize("centre", [0, 1, 127, 128, 255])
 @pytest.mark.parametrize("values", [(0, 0), (0, 255), (255, 0), (255, 255)])
 def test_the_longest_rows_do_not_overflow(centre, values):
