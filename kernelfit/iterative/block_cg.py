@@ -61,7 +61,8 @@ class Operators:
 class State:
     """Where the iteration is; `change` is what it has added to `solution` since the last true residual, all (n, c) but
     directions P and `applied` A P, (n, p). `nearest` is the X whose residual has been the least since then, `least`;
-    `best` the one of the least measure among those whose true residual was formed."""
+    `best` the one of the least measure among those whose true residual was formed. `exact`: products are with K in
+    float64, where those in float32 led nowhere."""
 
     solution: Float
     change: Float
@@ -76,13 +77,14 @@ class State:
     verified: list[Verified] = field(default_factory=list)
     best: Float | None = None
     best_measure: float = float("inf")
+    exact: bool = False
 
     @classmethod
-    def start(cls, operators: Operators, targets: Float) -> State:
+    def start(cls, operators: Operators, targets: Float, *, exact: bool = False) -> State:
         """From X = 0."""
         none = np.zeros((len(targets), 0))
         zeros = np.zeros_like(targets)
-        return cls(zeros, zeros.copy(), targets.copy(), none, none, zeros.copy(), operators.norm)
+        return cls(zeros, zeros.copy(), targets.copy(), none, none, zeros.copy(), operators.norm, exact=exact)
 
 
 def solve(
@@ -140,8 +142,9 @@ def _end(state: State, goal: Goal, max_iterations: int) -> Reason | None:
 def _no_solution(state: State) -> str:
     least = min(each.relative_residual for each in state.verified)
     return (
-        f"K: singular to rounding for conjugate gradients, which ended after {state.iteration:,} iterations at a "
-        f"relative residual of {least:.1e}, expected below 1; take a kernel that falls off faster, or give a ridge"
+        f"K: too ill-conditioned for conjugate gradients, which ended after {state.iteration:,} iterations at a "
+        f"relative residual of {least:.1e}, expected below 1; take solver='cholesky', a kernel that falls off faster, "
+        "or a larger ridge"
     )
 
 

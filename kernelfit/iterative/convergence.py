@@ -46,7 +46,8 @@ class Convergence:
     measure, target : what was to come down to which value: `backward error` or `relative residual`, the largest
         |y_c - A alpha_c| / |y_c| of the columns in the Euclidean norm
     method : `conjugate gradients` or `sketch-and-project`
-    stopped : `converged`, `stagnated`, `diverged` or `iteration limit`, with `detail` where there is more to say
+    stopped : `converged`, `stagnated`, `diverged` or `iteration limit`, with `detail` where there is more to say: why,
+        and that K in float32 led nowhere
     iterations : products with K as the iteration forms it, or blocks of its rows
     relative_residual : of the solution, with K formed anew in float64
     history : relative residual after each iteration, as the recurrence has it, or after each epoch as blocks show it
@@ -75,14 +76,16 @@ class Convergence:
     method: str = CONJUGATE
 
     @classmethod
-    def of(cls, goal: Goal, outcome: Ended, targets: Float, residual: Float, **about: Any) -> Convergence:
-        """From an outcome for targets (n, c) and its true residual (n, c)."""
+    def of(
+        cls, goal: Goal, outcome: Ended, targets: Float, residual: Float, *, fallback: str = "", **about: Any
+    ) -> Convergence:
+        """From an outcome for targets (n, c) and its true residual (n, c); `fallback`: what was in vain."""
         state = outcome.state
         return cls(
             measure=goal.measure,
             target=goal.value,
             stopped=outcome.reason,
-            detail=outcome.detail,
+            detail="; ".join(filter(None, (outcome.detail, fallback))),
             iterations=state.iteration,
             relative_residual=relative_residual(residual, targets),
             history=tuple(state.history),
@@ -106,18 +109,19 @@ class Convergence:
                 f"expected a {self.measure} of {self.target:.1e}; targets are met to that and no better: give a larger "
                 "ridge or a narrower kernel, or take solver='cholesky'"
             )
+        detail = f" ({self.detail})" if self.detail else ""
         if self.measure == "relative residual":
             return (
                 f"{self.method} stopped at the tolerance of {self.target:.1e} after {self.iterations:,} "
-                f"iterations: {met}; targets are met to that"
+                f"iterations{detail}: {met}; targets are met to that"
             )
         if self.relative_residual > _MET:
             return (
-                f"{self.method}: backward error {backward_error:.1e} after {self.iterations:,} iterations, as "
+                f"{self.method}: backward error {backward_error:.1e} after {self.iterations:,} iterations{detail}, as "
                 f"small as a float64 factor's, but a relative residual of {self.relative_residual:.1e}, as alpha is "
                 "large: targets are met to that; give a larger ridge"
             )
-        return ""
+        return f"{self.method}: {self.detail}" if self.detail else ""
 
     def summary(self) -> str:
         """One line: how many iterations, how far, with what."""

@@ -217,7 +217,7 @@ def _end(blocks: Blocks, state: State, goal: Goal, max_epochs: int) -> tuple[Rea
 def _no_solution(state: State, detail: str) -> str:
     least = min(each.relative_residual for each in state.verified)
     return (
-        f"K: singular to rounding for sketch-and-project, which ended after {len(state.history):,} epochs at a "
-        f"relative residual of {least:.1e}, expected below 1 ({detail}); take a kernel that falls off faster, or "
-        "give a ridge"
+        f"K: too ill-conditioned for sketch-and-project, which ended after {len(state.history):,} epochs at a relative "
+        f"residual of {least:.1e}, expected below 1 ({detail}); take solver='pcg' or 'cholesky', a kernel that falls "
+        "off faster, or a larger ridge"
     )

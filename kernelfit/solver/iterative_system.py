@@ -13,7 +13,7 @@ import numpy as np
 
 from kernelfit.cpu.memory import free_disk
 from kernelfit.cpu.pool import CpuBackend
-from kernelfit.errors import InputError, Interrupted
+from kernelfit.errors import InputError, Interrupted, NotPositiveDefiniteError
 from kernelfit.gram.cache import cache
 from kernelfit.gram.costs import Costs
 from kernelfit.gram.placement import Limits
@@ -117,7 +117,6 @@ class IterativeSystem:
             spent["verify"] += time.perf_counter() - started
             return product
 
-        operators = self._operators(targets.shape[1], verify)
         checkpoints = Checkpoints(self.run, targets, goal, self._after, to_data, of_data)
         with shown(goal, progress) as show:
 
@@ -125,7 +124,22 @@ class IterativeSystem:
                 show(state.history)
                 checkpoints.after(state)
 
-            outcome = solve(operators, targets, goal, state=checkpoints.stored(progress), observe=observe)
+            def iterated(state: State | None, *, exact: bool = False) -> Outcome[State]:
+                operators = self._operators(targets.shape[1], verify)
+                state = State.start(operators, targets, exact=exact) if state is None else state
+                return solve(operators, targets, goal, state=state, observe=observe)
+
+            state = checkpoints.stored(progress)
+            if state is not None and state.exact:
+                self._make_exact(progress)
+            try:
+                outcome = iterated(state)
+            except NotPositiveDefiniteError as error:
+                if not self._rounds:
+                    raise
+                progress.note(f"{error}; beginning again with K in float64")
+                self._make_exact(progress)
+                outcome = iterated(None, exact=True)
         spent["iterate"] = time.perf_counter() - began - spent["verify"]
         convergence = self._convergence(goal, outcome, targets, spent)
         return Solved(outcome.solution, outcome.product, seconds=spent["verify"], convergence=convergence)
@@ -291,6 +305,9 @@ class IterativeSystem:
             outcome,
             targets,
             targets - outcome.product.values - self.problem.ridges * outcome.solution,
+            fallback=f"with K {self._where}, as in float32 it is singular to rounding"
+            if outcome.state.exact
+            else "",
             preconditioner="randomly pivoted Cholesky and neighbours",
             rank=preconditioner.rank,
             entries=self._where,
@@ -301,9 +318,19 @@ class IterativeSystem:
 
     @property
     def _where(self) -> str:
+        if self._rounds and self._gram is not None:
+            return self._gram.entries
+        stored = self._products is not self.problem.source
+        return "float64 in memory" if stored else "formed anew in float64"
+
+    def _make_exact(self, progress: Progress) -> None:
+        """K in float64 from here on: in memory where the limit leaves room, else formed anew for every product."""
         if self._gram is None:
-            return "formed anew in float64"
-        return self._gram.entries if self._rounds else "float64 in memory"
+            return
+        room = self.plan.memory_limit - self.plan.bytes_memory + self._gram.nbytes
+        self._gram = None
+        if 8 * self.plan.layout.elements <= room:
+            self._products = cache(self.problem.source, self.plan.layout, "gram", self.backend, progress)
 
     @contextmanager
     def _timed(self, phase: str) -> Iterator[None]:

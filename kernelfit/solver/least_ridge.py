@@ -34,7 +34,12 @@ def with_least_ridge(
     Only `once` can be tried where an open device is given back with what fails. Raises `NotPositiveDefiniteError`.
     """
     scale = float(np.mean(np.abs(problem.source.diagonal())))
-    why = problem.conflict or "K is not positive definite in floating point"
+    # An iteration may give up where a factor does not.
+    why = problem.conflict or (
+        f"K is too ill-conditioned for solver {problem.method.solver!r}"
+        if problem.method.iterates
+        else "K is not positive definite in floating point"
+    )
     tried: tuple[float, ...] = RIDGES if problem.conflict else (0.0, *RIDGES)
     if problem.conflict and (stored or once):
         tried = tuple(relative for relative in RIDGES if relative >= _FOR_THE_NORM)

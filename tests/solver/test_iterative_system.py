@@ -119,6 +119,7 @@ def test_a_singular_k_is_refused_or_gets_a_ridge(rng: np.random.Generator) -> No
         kernelfit.solve(X, Y, gamma=1e-5, solver="pcg")
     found = kernelfit.solve(X, Y, gamma=1e-5, solver="pcg", singular="ridge")
     assert found.ridge > 0
+    assert found.notes[0].startswith("singular: K is too ill-conditioned for solver 'pcg'; ridge = ")
 
 
 def test_a_precomputed_gram_weights_equal_rows_and_zero_targets(rng: np.random.Generator) -> None:
@@ -321,11 +322,47 @@ def test_other_targets_and_damage_begin_the_iteration_again(rng: np.random.Gener
     (damaged / "iteration.h5").write_bytes(b"damaged")
     meta, arrays = iteration_file.read(older / "iteration.h5")
     hdf5.write(older / "iteration.h5", form=iteration_file.FORMAT, version=1, meta=meta, arrays=arrays)
-    for folder, fault in ((damaged, ""), (older, "is of version 1 of the iteration, expected 2; ")):
+    for folder, fault in ((damaged, ""), (older, "is of version 1 of the iteration, expected 3; ")):
         progress = Silent()
         again = kernelfit.resume(folder, progress=progress)
         assert any(f"{fault}the iteration begins again" in note for note in progress.notes)
         np.testing.assert_array_equal(again.alpha, -other.alpha)
+
+
+@pytest.mark.usefixtures("rounds")
+@pytest.mark.parametrize("roomy", [True, False])
+def test_what_is_singular_in_float32_is_solved_in_float64(
+    rng: np.random.Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, roomy: bool
+) -> None:
+    """It ended in an error: a ridge below the rounding of a K of low rank in float32."""
+    X, Y = rng.standard_normal((300, 8)), rng.standard_normal((300, 2))
+    options: dict[str, Any] = {"kernel": "linear", "ridge": 1e-6}
+    if not roomy:
+        monkeypatch.setattr(iterative_system, "cache", None)
+        memory = kernelfit.solve(X, Y, solver="pcg", ridge=1.0, condition=False).plan.bytes_memory
+        options |= {"memory": memory}
+    progress = Silent()
+    folder = tmp_path / "run"
+    store = iterative_system.Run.store_iteration
+
+    def killed(run: Any, meta: Any, arrays: Any) -> None:
+        store(run, meta, arrays)
+        raise _Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(iterative_system.Run, "store_iteration", killed)
+        patch.setattr(iterative_system, "_due", lambda last, state: state.exact and state.iteration == 2)
+        with pytest.raises(_Killed):
+            kernelfit.solve(X, Y, solver="pcg", run_dir=folder, **options)
+    found = kernelfit.solve(X, Y, solver="pcg", progress=progress, **options)
+    assert found.convergence is not None
+    assert found.convergence.entries == ("float64 in memory" if roomy else "formed anew in float64")
+    assert any("as in float32 it is singular to rounding" in note for note in found.notes)
+    assert any("beginning again with K in float64" in note for note in progress.notes)
+    exact = kernelfit.solve(X, Y, **options)
+    np.testing.assert_allclose(found.fitted, exact.fitted, rtol=0, atol=1e-6 * np.abs(Y).max())
+    assert found.certificate.backward_error <= 1.2e-15
+    assert kernelfit.resume(folder).alpha.tobytes() == found.alpha.tobytes()
 
 
 def test_auto_takes_a_factor_where_it_fits(rng: np.random.Generator) -> None:
