@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kernelfit.errors import InputError
 from kernelfit.metrics import one_hot
@@ -38,6 +39,8 @@ class Dataset:
     notes : what the user should know, one line each.
     table : of a table, what its columns are; `columns` and `target` are the names of the features and of the label.
     held_out : whether test rows were drawn from the training file, which has no test part.
+    origin : where training rows stand in another order than in their file, which row of it each is, or the names of
+        images; else None.
 
     Raises
     ------
@@ -55,6 +58,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     table: TableColumns | None = None
     held_out: bool = False
+    origin: NDArray[np.int64] | tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         self._check_rows("train", self.X_train, self.y_train)

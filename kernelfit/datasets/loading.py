@@ -168,4 +168,6 @@ def _first_rows(dataset: Dataset, n_train: int | None, n_test: int | None) -> Da
             raise InputError(f"n_{part}: got {wanted}, expected {rows}{remedy}")
         for field in (f"X_{part}", f"y_{part}"):
             changes[field] = getattr(dataset, field)[:wanted].copy()
+        if part == "train" and dataset.origin is not None:
+            changes["origin"] = dataset.origin[:wanted]
     return dataclasses.replace(dataset, **changes) if changes else dataset

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kernelfit.errors import InputError
 from kernelfit.typing import TaskName
@@ -73,7 +74,7 @@ def read_own(
     options = options or FileOptions()
     rows, own_test = read_parts(train, "train", options)
     notes: list[str] = []
-    held_out = False
+    held_out, order = False, None
     if test is not None:
         if own_test is not None:
             notes.append(f"the test part of {train.name} is left aside for {test.name}")
@@ -83,15 +84,17 @@ def read_own(
                 f"test: got {test} with a training and a test part of its own, expected X and y alone"
             )
     if own_test is None and hold_out:
-        rows, own_test, note = _hold_out(rows, seed)
+        rows, own_test, order, note = _hold_out(rows, seed)
         held_out = True
         notes.append(note)
     elif train.is_dir() and rows.class_names is not None:
         # Image folders stand sorted by class; the first n rows would all be of one.
-        rows = _take(rows, np.random.default_rng(seed).permutation(len(rows.X)))
+        order = np.random.default_rng(seed).permutation(len(rows.X))
+        rows = _take(rows, order)
         notes.append(f"training images are in an order drawn by seed {seed}")
     dataset = _assemble(name, rows, own_test or _take(rows, np.arange(0)), notes, options.task)
-    return dataclasses.replace(dataset, held_out=held_out)
+    origin = order if order is None or not train.is_dir() or rows.ids is None else tuple(rows.ids)
+    return dataclasses.replace(dataset, held_out=held_out, origin=origin)
 
 
 def holds_idx(folder: Path) -> bool:
@@ -141,7 +144,8 @@ def _read_idx_folder(paths: list[Path]) -> tuple[Rows, Rows]:
     return parts[0], parts[1]
 
 
-def _hold_out(rows: Rows, seed: int) -> tuple[Rows, Rows, str]:
+def _hold_out(rows: Rows, seed: int) -> tuple[Rows, Rows, NDArray[np.int64], str]:
+    """The rows that are left, those held out, which rows of the file the former are, and a note."""
     n = len(rows.X)
     if n < 3:
         raise InputError(
@@ -153,11 +157,12 @@ def _hold_out(rows: Rows, seed: int) -> tuple[Rows, Rows, str]:
     note = (
         f"{rows.path.name} has no test part: {n_test} of {n} rows (20 %), chosen by seed {seed}, are held out"
     )
-    return _take(rows, order[n_test:]), _take(rows, order[:n_test]), note
+    return _take(rows, order[n_test:]), _take(rows, order[:n_test]), order[n_test:], note
 
 
-def _take(rows: Rows, index: np.ndarray) -> Rows:
-    return dataclasses.replace(rows, X=rows.X[index], y=rows.y[index])
+def _take(rows: Rows, index: NDArray[np.int64]) -> Rows:
+    ids = None if rows.ids is None else tuple(rows.ids[row] for row in index.tolist())
+    return dataclasses.replace(rows, X=rows.X[index], y=rows.y[index], ids=ids)
 
 
 def _assemble(name: str, train: Rows, test: Rows, notes: list[str], task: TaskName | None) -> Dataset:

@@ -16,6 +16,7 @@ from kernelfit.estimators.array_api import as_given, on_host
 from kernelfit.estimators.base import KernelEstimator, KernelLike
 from kernelfit.estimators.calibration import Calibration, inverse_temperature, probabilities
 from kernelfit.estimators.offered import offered_if
+from kernelfit.gram.arrays import refuse_unclear_labels
 from kernelfit.metrics import one_hot
 from kernelfit.progress import ProgressLike
 from kernelfit.solver.solution import Solution
@@ -211,6 +212,7 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
 def _labels(y: Any) -> Any:
     """y as it is, or the integers of a nullable column of pandas, which scikit-learn would make floats."""
     y = on_host(y, "y")
+    refuse_unclear_labels(y)
     nullable = hasattr(getattr(y, "dtype", None), "numpy_dtype") and y.dtype.kind in "biu"
     return y.to_numpy(y.dtype.numpy_dtype) if nullable and not y.isna().any() else y
 

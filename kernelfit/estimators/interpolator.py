@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from kernelfit.errors import InputError
 from kernelfit.estimators.array_api import as_given, on_host
 from kernelfit.estimators.base import KernelEstimator
+from kernelfit.gram.arrays import refuse_classes
 
 
 class KernelInterpolator(RegressorMixin, MultiOutputMixin, KernelEstimator):
@@ -66,9 +67,9 @@ class KernelInterpolator(RegressorMixin, MultiOutputMixin, KernelEstimator):
 
         Without a ridge every target is met whatever its weight, but for rows of weight 0, which are left out.
         """
-        rows, targets = self._validated(
-            X, y=on_host(y, "y"), multi_output=True, y_numeric=True, ensure_min_samples=2
-        )
+        y = on_host(y, "y")
+        refuse_classes(y)
+        rows, targets = self._validated(X, y=y, multi_output=True, y_numeric=True, ensure_min_samples=2)
         self._check_square(rows)
         self._solve(rows, np.asarray(targets, dtype=np.float64), sample_weight)
         self._let_go()

@@ -19,6 +19,7 @@ from kernelfit.datasets import Dataset
 from kernelfit.datasets.table_columns import TableColumns
 from kernelfit.errors import DataError, InputError
 from kernelfit.experiments import record as records
+from kernelfit.experiments.file_rows import named_as_in_the_file
 from kernelfit.experiments.prepare import Checkpoint, Prepared
 from kernelfit.experiments.result import Result
 from kernelfit.experiments.run_dir import claim, take_sums
@@ -278,17 +279,18 @@ class Experiment(Settings):
         if folder is not None:
             remember["data_digest"] = data_digest(task.dataset)
         try:
-            solution = solve(
-                task.prepared.X_train,
-                task.prepared.targets(task.dataset),
-                **task.kernel_arguments(),
-                **task.prepared.solver_arguments(self.solver),
-                run_dir=folder,
-                resume=resume,
-                remember=remember,
-                seed=self.inputs.seed,
-                progress=progress,
-            )
+            with named_as_in_the_file(task.dataset, task.prepared.kept):
+                solution = solve(
+                    task.prepared.X_train,
+                    task.prepared.targets(task.dataset),
+                    **task.kernel_arguments(),
+                    **task.prepared.solver_arguments(self.solver),
+                    run_dir=folder,
+                    resume=resume,
+                    remember=remember,
+                    seed=self.inputs.seed,
+                    progress=progress,
+                )
             try:
                 yield task, solution
             finally:

@@ -12,6 +12,7 @@ import numpy as np
 from kernelfit.datasets import Dataset
 from kernelfit.errors import DuplicateRowsError, NotPositiveDefiniteError
 from kernelfit.experiments import record as records
+from kernelfit.experiments.file_rows import named_as_in_the_file
 from kernelfit.experiments.prepare import Checkpoint, Prepared, prepare, stream
 from kernelfit.experiments.result import Result
 from kernelfit.experiments.specs import Settings
@@ -68,7 +69,8 @@ class Task:
             progress.note(note)
         seconds = time.perf_counter() - began
         if settings.streams:
-            prepared = stream(dataset, inputs.features, settings.kernel, solver, checkpoint, progress)
+            with named_as_in_the_file(dataset):
+                prepared = stream(dataset, inputs.features, settings.kernel, solver, checkpoint, progress)
         else:
             prepared = prepare(dataset, inputs.features, solver.threads, progress)
             prepared = prepared.standardised(dataset.numeric) if inputs.standardise else prepared

@@ -27,6 +27,8 @@ def is_sparse(values: Any) -> bool:
 
 def as_array(values: ArrayLike, name: str) -> NDArray[Any]:
     """`values` as an array, or an error that names the argument."""
+    if values is None:
+        raise InputError(f"{name}: got None, expected an array")
     if hasattr(values, "toarray"):
         raise InputError(f"{name}: got a sparse matrix, expected an array; use {name}.toarray()")
     refuse_foreign(values, name)
@@ -84,6 +86,35 @@ def refuse_words(values: Any, name: str) -> None:
         f"encode them, by make_column_transformer((OneHotEncoder(handle_unknown='ignore', sparse_output=False), "
         f"[{listed}]), remainder='passthrough') of scikit-learn"
     )
+
+
+def refuse_classes(y: Any) -> None:
+    """Raise `InputError` where targets (n,) are words."""
+    values = y if hasattr(y, "dtype") else np.asarray(y)
+    if values.ndim != 1 or getattr(values.dtype, "kind", "") not in ("O", "U", "S"):
+        return
+    if (word := _word(np.asarray(values))) is not None:
+        raise InputError(
+            f"y: got words such as {word!r:.40}, expected numbers; KernelClassifier takes words as classes"
+        )
+
+
+def refuse_unclear_labels(y: Any) -> None:
+    """Raise `InputError` where labels (n,) of objects lack some, or are of types that have no common order."""
+    values = y if hasattr(y, "dtype") else np.asarray(y)
+    if values.ndim != 1 or getattr(values.dtype, "kind", "") != "O":
+        return
+    entries = np.asarray(values, dtype=object)
+    for row, entry in enumerate(entries):
+        if type(entry).__name__ in _MISSING or entry != entry:
+            raise InputError(
+                f"y: got a missing label, {entry}, at row {row}, expected all to be there; drop such rows"
+            )
+    types = {"a number" if isinstance(entry, _NUMBERS) else type(entry).__name__ for entry in entries}
+    if len(types) > 1:
+        raise InputError(
+            f"y: got labels of several types, {', '.join(sorted(types))}, expected one; give all of them as text"
+        )
 
 
 def _refuse_dates(frame: Any, name: str) -> None:

@@ -23,14 +23,15 @@ PLAIN_INTERVAL = 10.0
 
 
 def format_rate(rate: float, unit: str) -> str:
-    """`rate` units per second as a person reads it: GFLOP/s, GB/s, digits in a minute, anything else as it is."""
+    """`rate` units per second as a person reads it: GFLOP/s, GB/s, digits in a minute, anything else as it is or, where
+    it is less than one, in a minute."""
     if unit == "flop":
         return f"{rate / 1e9:.1f} GFLOP/s"
     if unit == "bytes":
         return f"{rate / 1e9:.2f} GB/s"
     if unit == "digits":
         return f"{60.0 * rate:.1f} digits/min"
-    return f"{rate:,.0f} {unit}/s"
+    return f"{60.0 * rate:.1f} {unit}/min" if rate < 1.0 else f"{rate:,.0f} {unit}/s"
 
 
 class TerminalProgress:

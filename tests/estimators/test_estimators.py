@@ -372,3 +372,27 @@ def test_masked_entries_and_targets_of_no_rows_are_refused(model: Any, rng: np.r
         model.predict(hidden)
     with pytest.raises(TypeError, match=r"at least 1 dimension|Singleton array"):
         model.fit(X, np.array(1.0))
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (np.array(["a", None, "b", "a"], object), "a missing label, None, at row 1"),
+        (pd.Series(["a", "b", None, "a"], dtype="string"), "a missing label, <NA>, at row 2"),
+        (np.array(["a", np.nan, "b", "a"], object), "a missing label, nan, at row 1"),
+        (np.array(["a", 1, "b", 2.5], object), "labels of several types, a number, str"),
+    ],
+)
+def test_labels_that_are_missing_or_of_several_types_are_named(y: Any, message: str) -> None:
+    with pytest.raises(InputError, match=f"^y: got {message}, expected"):
+        KernelClassifier().fit(np.arange(4.0)[:, None], y)
+
+
+@pytest.mark.parametrize(
+    "y", [["a", "b", "a", "b"], np.array(["a", "b", "a", "b"]), np.array([1, "b", 2, 3], object)]
+)
+def test_targets_that_are_words_are_for_the_classifier(y: Any) -> None:
+    with pytest.raises(
+        InputError, match=r"^y: got words such as '[ab]', expected numbers; KernelClassifier takes"
+    ):
+        KernelInterpolator().fit(np.arange(4.0)[:, None], y)

@@ -84,3 +84,8 @@ def test_integers_beyond_float64_are_refused_as_targets_and_weights():
         kernelfit.solve(np.eye(3), large, kernel="linear")
     with pytest.raises(InputError, match=r"^sample_weight: got integers beyond 2\^53"):
         kernelfit.solve(np.eye(3), np.ones(3), kernel="linear", sample_weight=large)
+
+
+def test_nothing_is_no_array():
+    with pytest.raises(InputError, match=r"^X: got None, expected an array$"):
+        as_array(None, "X")

@@ -34,6 +34,7 @@ def test_it_is_a_progress() -> None:
         (9.4e10, "flop", "94.0 GFLOP/s"),
         (1.6e9, "bytes", "1.60 GB/s"),
         (1234.4, "rows", "1,234 rows/s"),
+        (0.085, "candidates", "5.1 candidates/min"),
     ],
 )
 def test_rates_in_their_own_units(rate: float, unit: str, text: str) -> None:
