@@ -20,7 +20,7 @@ from kernelfit.gram.points import Points
 from kernelfit.progress import Progress, ProgressLike, as_progress
 from kernelfit.runs.folder import SOLUTION, WEIGHTS
 from kernelfit.solver.inputs import find_duplicates
-from kernelfit.solver.norms import UNRESOLVED
+from kernelfit.solver.measures import UNRESOLVED
 from kernelfit.solver.solution import Solution
 from kernelfit.storage import hdf5, json_output
 from kernelfit.streaming import new_rows

@@ -19,7 +19,7 @@ from kernelfit.solver.certificate import Certificate, forward_error, interpolate
 from kernelfit.solver.measures import measure, rounding
 from kernelfit.solver.norms import function_norms
 from kernelfit.solver.refinement import refined
-from kernelfit.solver.scaling import Exponents, exponents, scaled
+from kernelfit.solver.scaling import Exponents, scaled, unit_sized
 from kernelfit.solver.system import Solved, System
 from kernelfit.typing import Float
 
@@ -54,8 +54,7 @@ def answer(system: System, targets: Float, progress: Progress, norm: float | Non
     """
     with system.backend:
         started, read = time.perf_counter(), system.bytes_read
-        powers = exponents(targets)
-        unit = scaled(targets, -powers)
+        unit, powers = unit_sized(targets)
         solved = system.solve(unit, progress)
         ended, read_solving = time.perf_counter(), system.bytes_read
         product, certificate, (largest, sizes, spreads) = certify(
@@ -88,8 +87,8 @@ def certify(
     powers: Exponents,
     progress: Progress,
     norm: float | None = None,
-) -> tuple[Product, Certificate, Float]:
-    """K alpha formed afresh, what can be said of a solution, and what its columns measure (3, c).
+) -> tuple[Product, Certificate, list[list[float]]]:
+    """K alpha formed afresh, what can be said of a solution, and what its columns measure, three lists.
 
     These are |Y|_inf, |alpha|_inf and | |K| |alpha| |_inf. Raises `RefinementError`. `targets` and alpha are 2^-powers
     times the user's, and so is the product; all else is of the user's. `norm` is |A|_1 where that is known already.
@@ -102,7 +101,7 @@ def certify(
     norm = problem.norm(product) if norm is None else norm
     # Beside the ridge of a row of little weight the errors of all others would be nothing.
     size = product.norm + problem.min_ridge if weighted else norm
-    measured = measure(targets, alpha, fitted, product.absolute, ridges, size)
+    measured = measure(targets, alpha, fitted, product.absolute, ridges, size, powers)
     error = measured.backward
     precision, n = precision_of(system.plan.precision), problem.n
     _require_solution(precision, solved, error, targets, powers)
@@ -112,12 +111,12 @@ def certify(
         system, targets, alpha, fitted, norm, measured=measured if known else None
     )
     norms = scaled(norms[None], powers)[0].tolist()
-    lines = scaled(measured.linear, powers)
+    largest = measured.linear.tolist()
     certificate = Certificate(
         backward_error=error,
         componentwise_backward_error=measured.componentwise if known else None,
         forward_error=forward_error(condition, error, precision.unit_roundoff, n) if of_a else math.nan,
-        residual=max(lines[0].tolist()),
+        residual=max(largest[0]),
         norm=norm,
         condition_estimate=condition,
         min_pivot=pivots.smallest if pivots else None,
@@ -125,9 +124,7 @@ def certify(
         weak_pivots=pivots.weak if pivots else 0,
         log_det=pivots.log_det if pivots else None,
         jitter=problem.jitter,
-        interpolates=problem.ridge == 0
-        and not problem.has_noise
-        and interpolates(error, measured.residuals, measured.targets),
+        interpolates=problem.ridge == 0 and not problem.has_noise and interpolates(error, measured.met),
         refinements=solved.products if solved.products > 1 else 0,
         factor_precision=precision.factor_name if pivots is not None else "none",
         rank=n,
@@ -136,7 +133,7 @@ def certify(
         rkhs_norm_per_column=tuple(norms),
         rkhs_norm_error=float(norm_errors.max(initial=0.0)),
     )
-    return product, certificate, lines[1:]
+    return product, certificate, largest[1:]
 
 
 def _condition(system: System, precision: Precision, norm: float, progress: Progress) -> tuple[float, bool]:
@@ -155,9 +152,9 @@ def _condition(system: System, precision: Precision, norm: float, progress: Prog
     return _at_least_one((norm + problem.jitter) * system.inverse_norm()), problem.jitter == 0
 
 
-def _largest_part(sizes: Float, of: Float) -> float:
-    """The largest quotient of the two (c,), where the second is not 0."""
-    return max((a / b for a, b in zip(sizes.tolist(), of.tolist(), strict=True) if b > 0.0), default=0.0)
+def _largest_part(sizes: list[float], of: list[float]) -> float:
+    """The largest quotient of the two, where the second is not 0."""
+    return max((a / b for a, b in zip(sizes, of, strict=True) if b > 0.0), default=0.0)
 
 
 def _at_least_one(condition: float) -> float:
@@ -178,11 +175,11 @@ def _require_solution(
         )
 
 
-def _require_representable(system: System, sizes: Float, targets: Float) -> None:
-    """Raise where alpha, of columns of these sizes (c,), leaves the range of float64 at the user's scale."""
-    listed = sizes.tolist()
-    if min(listed) >= _TINY and max(listed) < math.inf:
+def _require_representable(system: System, largest: list[float], targets: Float) -> None:
+    """Raise where alpha, of columns of these sizes, leaves the range of float64 at the user's scale."""
+    if min(largest) >= _TINY and max(largest) < math.inf:
         return
+    sizes = np.array(largest)
     if not np.isfinite(sizes).all():
         _refuse_overflow(system.plan.precision, targets)
     small = sizes < _TINY

@@ -11,7 +11,6 @@ from kernelfit.solver.measures import rounding
 from kernelfit.storage import schema
 from kernelfit.storage.schema import Rule
 from kernelfit.summary import as_html
-from kernelfit.typing import Float
 
 #: annotation of a field -> what JSON gives for it
 _RULES: dict[str, Rule] = {
@@ -152,15 +151,13 @@ def forward_error(condition: float, backward: float, roundoff: float, n: int) ->
 
 # Beyond this beside 1 / u a factor's own condition number says no more than that it is large.
 _SATURATED = 0.1
-#: backward error, and residual relative to the largest target, that still count as rounding
+# A backward error that still counts as rounding.
 _ROUNDING = 1e-13
-_RESIDUAL = 1e-6
 
 
-def interpolates(backward_error: float, residuals: Float, targets: Float) -> bool:
-    """Whether Y - K alpha is rounding in every column: small beside |K| |alpha|, and beside y itself, given the largest
-    |Y - K alpha| and |Y| of each column (c,).
+def interpolates(backward_error: float, met: bool) -> bool:
+    """Whether Y - K alpha is rounding in every column: small beside |K| |alpha|, and, as `met` says, beside y itself.
 
     A K that is singular to rounding allows an alpha so large that a residual beyond y is still small beside it.
     """
-    return backward_error <= _ROUNDING and bool((residuals <= _RESIDUAL * targets).all())
+    return backward_error <= _ROUNDING and met

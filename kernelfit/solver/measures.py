@@ -2,36 +2,49 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from kernelfit.cpu.jit import njit
+from kernelfit.solver.scaling import Exponents, times_power
 from kernelfit.typing import Float
 
 # Squares below this, and more so their errors, lose digits to underflow.
 _TINY = 2.0**-900
 _ROUNDOFF = 0.5 * float(np.finfo(np.float64).eps)
-# Lines of numbers for each column.
-_RESIDUAL, _TARGET, _ALPHA, _SPREAD, _SQUARE, _LOST, _FORMED, _MISSED, _FITTED, _LINES = range(10)
+#: a residual that still counts as rounding, relative to the largest target
+RESIDUAL = 1e-6
+#: a norm whose relative error may be larger has no digit
+UNRESOLVED = 0.5
+# Lines of numbers for each column: those that scale with Y, and others.
+_RESIDUAL, _TARGET, _ALPHA, _SPREAD, _LINEAR = range(5)
+_SQUARE, _LOST, _FORMED, _MISSED, _FITTED, _NORM, _ERROR, _LINES = range(_LINEAR, 12)
 
 
 class Measures(NamedTuple):
-    """Of r = Y - K alpha - ridges alpha (n, c): max over columns of |r|_inf / (size |alpha|_inf + |y|_inf), NaN where
-    anything is not finite, and the largest |r| / (|K| |alpha| + ridges |alpha| + |y|); whether alpha^T K alpha or its
-    error is too small for its digits in any column; of each column (c,) |r|_inf, |y|_inf, |alpha|_inf, | |K| |alpha|
-    |_inf, alpha^T K alpha and a bound of its rounding error; and `linear`, the first four once more (4, c), which scale
-    with Y."""
+    """Of r = Y - K alpha - ridges alpha (n, c) and its columns r, y, alpha.
+
+    backward : max over columns of |r|_inf / (size |alpha|_inf + |y|_inf), NaN where anything is not finite
+    componentwise : the largest |r| / (|K| |alpha| + ridges |alpha| + |y|)
+    met : whether |r|_inf is rounding beside |y|_inf in every column
+    vanishing : whether alpha^T K alpha or its error is too small for its digits in any column
+    uncertain : the largest relative error of alpha^T K alpha
+    squares, lost : alpha^T K alpha and a bound of its rounding error (c,)
+    norms, errors : its root, NaN where no digit of that holds, and a bound of the relative error (c,)
+    linear : (4, c), 2^powers times |r|_inf, |y|_inf, |alpha|_inf and | |K| |alpha| |_inf
+    """
 
     backward: float
     componentwise: float
+    met: bool
     vanishing: bool
-    residuals: Float
-    targets: Float
-    sizes: Float
-    spreads: Float
+    uncertain: float
     squares: Float
     lost: Float
+    norms: Float
+    errors: Float
     linear: Float
 
 
@@ -41,35 +54,38 @@ def rounding(n: int) -> float:
 
 
 def measure(
-    targets: Float, alpha: Float, fitted: Float, absolute: Float | None, ridges: float | Float, size: float
+    targets: Float,
+    alpha: Float,
+    fitted: Float,
+    absolute: Float | None,
+    ridges: float | Float,
+    size: float,
+    powers: Exponents,
 ) -> Measures:
     """All of alpha (n, c), Y, K alpha and |K| |alpha|; `ridges` is a number or broadcasts to (n, c), `size` |A|_inf.
 
-    Without |K| |alpha| the componentwise error and the bound mean nothing.
+    Without |K| |alpha| the componentwise error, the norms and the bounds mean nothing.
     """
     each = np.array(ridges, np.float64, ndmin=2)
     known = fitted if absolute is None else absolute
     arrays = map(np.ascontiguousarray, (targets, alpha, fitted, known, each))
     lines = np.zeros((_LINES, alpha.shape[1]))
-    backward, componentwise, vanishing = _measure(*arrays, rounding(len(alpha)), size, lines)
-    return Measures(
-        backward,
-        componentwise,
-        vanishing,
-        lines[_RESIDUAL],
-        lines[_TARGET],
-        lines[_ALPHA],
-        lines[_SPREAD],
-        lines[_SQUARE],
-        lines[_LOST],
-        lines[: _SPREAD + 1],
-    )
+    numbers = _measure(*arrays, rounding(len(alpha)), size, powers, lines)
+    return Measures(*numbers, lines[_SQUARE], lines[_LOST], lines[_NORM], lines[_ERROR], lines[:_LINEAR])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _measure(
-    targets: Any, alpha: Any, fitted: Any, absolute: Any, ridges: Any, unit: float, size: float, lines: Any
-) -> tuple[float, float, bool]:
+    targets: Any,
+    alpha: Any,
+    fitted: Any,
+    absolute: Any,
+    ridges: Any,
+    unit: float,
+    size: float,
+    powers: Any,
+    lines: Any,
+) -> tuple[float, float, bool, bool, float]:
     rows, columns = alpha.shape
     componentwise, least = 0.0, np.inf
     for i in range(rows):
@@ -91,9 +107,10 @@ def _measure(
             lines[_FORMED, c] += weight * (unit * absolute[i, c])
             lines[_MISSED, c] += (missed + unit * spread) ** 2
             lines[_FITTED, c] += fitted[i, c] ** 2
-    backward, vanishing = 0.0, False
+    backward, met, vanishing, uncertain = 0.0, True, False, 0.0
     for c in range(columns):
         vanishing |= lines[_ALPHA, c] > 0.0 and abs(lines[_SQUARE, c]) < _TINY
+        met &= lines[_RESIDUAL, c] <= RESIDUAL * lines[_TARGET, c]
         whole = size * lines[_ALPHA, c] + lines[_TARGET, c]
         if not np.isfinite(whole):
             backward = np.nan
@@ -103,7 +120,28 @@ def _measure(
             # The same change is 2 (A^-1 K alpha)^T (y - A alpha), |A^-1| <= 1 / least: far less of a large ridge.
             moved = 2.0 * np.sqrt(lines[_FITTED, c]) * np.sqrt(lines[_MISSED, c]) / least
             lines[_LOST, c] = min(lines[_LOST, c], lines[_FORMED, c] + moved)
-    return backward, componentwise, vanishing
+        error = relative(lines[_LOST, c], lines[_SQUARE, c])
+        uncertain = max(uncertain, error)
+        lines[_NORM, c], lines[_ERROR, c] = resolved(lines[_SQUARE, c], error)
+        factor = math.ldexp(1.0, powers[c])
+        for k in range(_LINEAR):
+            lines[k, c] = times_power(lines[k, c], factor, powers[c])
+    return backward, componentwise, met, vanishing, uncertain
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def relative(error: float, square: float) -> float:
+    """error / square; 0 where both are 0, infinite where the square is not positive or either is no number."""
+    ratio = error / square if square > 0.0 else (np.inf if error != 0.0 else 0.0)
+    return ratio if ratio < np.inf else np.inf
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def resolved(square: float, error: float) -> tuple[float, float]:
+    """The root of a square, NaN where no digit holds, and its relative error, from that of the square."""
+    # A relative error e of the square is one of e / 2 of the norm, where e is small.
+    error = 0.5 * error if np.isfinite(square) else np.inf
+    return (np.sqrt(max(square, 0.0)) if error < UNRESOLVED else np.nan), error
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -17,7 +17,7 @@ import numpy as np
 
 from kernelfit.cpu.jit import njit
 from kernelfit.linalg.ridge_weights import weight_norms
-from kernelfit.solver.measures import Measures, rounding
+from kernelfit.solver.measures import Measures, relative, resolved, rounding
 from kernelfit.solver.problem import Problem
 from kernelfit.solver.scaling import exponents, scaled
 from kernelfit.solver.system import System
@@ -25,8 +25,6 @@ from kernelfit.typing import Float
 
 #: a norm whose square's relative error may be larger is formed from weights as well
 WANTED = 1e-6
-#: a norm whose relative error may be larger has no digit
-UNRESOLVED = 0.5
 # Features that are written down: R of so many takes 134 MB. Work that is allowed beside the factor's n^3 / 3.
 _MOST_FEATURES, _SMALL_WORK = 4_096, 1e9
 
@@ -52,7 +50,10 @@ def function_norms(
         targets, alpha, fitted = (scaled(each, -powers) for each in (targets, alpha, fitted))
         norms, errors = function_norms(system, targets, alpha, fitted, norm)
         return scaled(norms, powers), errors
+    features = _features(problem)
     if measured is not None:
+        if features is None or measured.uncertain <= WANTED:
+            return measured.norms, measured.errors
         lost, squares = measured.lost, measured.squares
     else:
         sizes = np.abs(alpha)
@@ -64,7 +65,6 @@ def function_norms(
         squares = np.einsum("ij,ij->j", alpha, fitted)
     errors = np.empty(len(squares))
     _relative(lost, squares, errors)
-    features = _features(problem)
     if features is not None and (errors > WANTED).any():
         largest = float(np.sqrt(problem.source.diagonal().max(initial=0.0)))
         lengths, moved = weight_norms(features, largest, *_least_squares(problem, targets))
@@ -131,17 +131,13 @@ def _least_squares(problem: Problem, targets: Float) -> tuple[Float, float]:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _resolve(squares: Any, errors: Any, norms: Any) -> None:
-    """The norms of squares (c,), NaN where no digit holds; errors, those of the squares, become those of the norms."""
+    """`resolved` of squares (c,), in place of their errors those of the norms."""
     for c in range(len(squares)):
-        # A relative error e of the square is one of e / 2 of the norm, where e is small.
-        errors[c] = 0.5 * errors[c] if np.isfinite(squares[c]) else np.inf
-        norms[c] = np.sqrt(max(squares[c], 0.0)) if errors[c] < UNRESOLVED else np.nan
+        norms[c], errors[c] = resolved(squares[c], errors[c])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _relative(errors: Any, squares: Any, ratios: Any) -> None:
-    """ratios <- errors / squares (c,); 0 where both are 0, infinite where the square is not positive or either is no
-    number."""
+    """ratios <- `relative` of errors and squares (c,)."""
     for c in range(len(errors)):
-        ratio = errors[c] / squares[c] if squares[c] > 0.0 else (np.inf if errors[c] != 0.0 else 0.0)
-        ratios[c] = ratio if ratio < np.inf else np.inf
+        ratios[c] = relative(errors[c], squares[c])

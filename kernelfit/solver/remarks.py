@@ -12,6 +12,7 @@ from kernelfit.progress import Notes
 from kernelfit.solver.answer import Answer
 from kernelfit.solver.certificate import interpolates
 from kernelfit.solver.gamma import median_gamma
+from kernelfit.solver.measures import RESIDUAL
 from kernelfit.solver.problem import Problem
 
 # Residuals below this fraction of the targets are rounding, of an iteration as of a factor.
@@ -55,7 +56,8 @@ def _met(problem: Problem, answered: Answer) -> bool:
     """Whether A alpha = Y holds to rounding."""
     residual = np.abs(problem.targets - answered.fitted - problem.ridges * answered.alpha)
     largest = np.abs(problem.targets).max(axis=0)
-    return interpolates(answered.certificate.backward_error, residual.max(axis=0), largest)
+    met = bool((residual.max(axis=0) <= RESIDUAL * largest).all())
+    return interpolates(answered.certificate.backward_error, met)
 
 
 def _remark_rounding(answered: Answer, notes: Notes) -> None:

@@ -27,6 +27,13 @@ def exponents(values: Float) -> Exponents:
     return powers
 
 
+def unit_sized(values: Float) -> tuple[Float, Exponents]:
+    """2^-e_c v_ic and the `exponents` e (c,), for values (n, c)."""
+    unit, powers = np.empty(values.shape), np.zeros(values.shape[1], np.int32)
+    _unit_sized(np.ascontiguousarray(values), powers, unit)
+    return unit, powers
+
+
 def scaled(values: Float | float, powers: Exponents | int) -> Float:
     """2^p_c v_ic; beyond the largest float64 it is infinite."""
     shape = np.shape(values)
@@ -50,8 +57,13 @@ def _exponents(values: Any, powers: Any) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _unit_sized(values: Any, powers: Any, unit: Any) -> None:
+    _exponents(values, powers)
+    _scale(values, -powers, unit)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _scale(values: Any, powers: Any, made: Any) -> None:
-    """The product with a power of two is rounded once, where that is in range."""
     factors = np.empty(len(powers))
     for c in range(len(powers)):
         factors[c] = math.ldexp(1.0, powers[c])
@@ -61,7 +73,13 @@ def _scale(values: Any, powers: Any, made: Any) -> None:
     for c in range(len(powers)):
         if abs(powers[c]) > _IN_RANGE:
             for i in range(values.shape[0]):
-                made[i, c] = math.ldexp(values[i, c], powers[c])
+                made[i, c] = times_power(values[i, c], factors[c], powers[c])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def times_power(value: float, factor: float, power: int) -> float:
+    """2^power times a value; `factor` is 2^power, a product with which is rounded once where that is in range."""
+    return value * factor if abs(power) <= _IN_RANGE else math.ldexp(value, power)
 
 
 def common_exponent(values: Float) -> int:

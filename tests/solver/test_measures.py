@@ -14,6 +14,7 @@ _N, _C = 40, 3
 @pytest.fixture
 def system(rng):
     matrix = rng.standard_normal((_N, _N))
+    matrix = matrix @ matrix.T  # alpha^T K alpha > 0
     alpha, noise = rng.standard_normal((_N, _C)), 1e-9 * rng.standard_normal((_N, _C))
     return matrix, alpha, noise
 
@@ -26,17 +27,22 @@ def test_of_every_shape_of_ridges(rng, system, shape):
     targets = fitted + ridges * alpha + noise
     residual = np.abs(targets - fitted - ridges * alpha)
     size = np.abs(matrix).sum(axis=1).max() + np.max(ridges)
-    made = measure(targets, alpha, fitted, absolute, ridges, size)
+    powers = np.array([0, 3, -1100], np.int32)
+    made = measure(targets, alpha, fitted, absolute, ridges, size, powers)
     assert made.backward == pytest.approx(backward_error(residual, size, alpha, targets), rel=1e-14)
     spread = absolute + ridges * np.abs(alpha)
     assert made.componentwise == pytest.approx((residual / (spread + np.abs(targets))).max(), rel=1e-14)
-    np.testing.assert_array_equal(made.residuals, residual.max(axis=0))
-    np.testing.assert_array_equal(made.targets, np.abs(targets).max(axis=0))
+    sizes = [np.abs(each).max(axis=0) for each in (residual, targets, alpha, absolute)]
+    np.testing.assert_array_equal(made.linear, np.ldexp(sizes, powers))
+    assert made.met == (residual.max(axis=0) <= 1e-6 * np.abs(targets).max(axis=0)).all()
     np.testing.assert_allclose(made.squares, (alpha * fitted).sum(axis=0), rtol=1e-13)
     unit = rounding(_N)
     plain = (np.abs(alpha) * (unit * spread + 2.0 * residual)).sum(axis=0)
     formed = (np.abs(alpha) * unit * absolute).sum(axis=0)
     lengths = np.linalg.norm(fitted, axis=0) * np.linalg.norm(residual + unit * spread, axis=0)
+    np.testing.assert_array_equal(made.errors, 0.5 * made.lost / made.squares)
+    np.testing.assert_array_equal(made.norms, np.sqrt(made.squares))
+    assert made.uncertain == 2.0 * made.errors.max()
     np.testing.assert_allclose(
         made.lost, np.minimum(plain, formed + 2 * lengths / np.min(ridges)), rtol=1e-13
     )
@@ -50,13 +56,26 @@ def test_what_is_not_finite_is_no_small_error(system, wrong, row):
     for broken in ("alpha", "fitted"):
         arrays = {"alpha": alpha.copy(), "fitted": fitted.copy()}
         arrays[broken][row, 1] = wrong
-        made = measure(fitted, arrays["alpha"], arrays["fitted"], absolute, 0.0, 10.0)
+        made = measure(fitted, arrays["alpha"], arrays["fitted"], absolute, 0.0, 10.0, np.zeros(_C, np.int32))
         assert not made.backward < 1.0
 
 
 def test_a_column_of_zeros():
     zeros = np.zeros((5, 2))
-    made = measure(zeros, zeros, zeros, zeros, 0.0, 1.0)
+    made = measure(zeros, zeros, zeros, zeros, 0.0, 1.0, np.zeros(2, np.int32))
     assert made.backward == made.componentwise == 0.0
-    made = measure(zeros, zeros, zeros + 1e-300, zeros, 0.0, 1.0)
+    made = measure(zeros, zeros, zeros + 1e-300, zeros, 0.0, 1.0, np.zeros(2, np.int32))
     assert made.componentwise == np.inf
+
+
+def test_every_column_must_be_met():
+    def met(factors, sizes):
+        targets = np.array([sizes])
+        residual = np.asarray(factors) * targets
+        return measure(targets, 0.0 * targets, targets - residual, None, 0.0, 1.0, np.zeros(2, np.int32)).met
+
+    assert met([1e-8, 1e-8], [1e9, 2e-3])
+    assert not met([1e-8, 0.5], [1e9, 2e-3])
+    assert met([0.0, 0.0], [2.0, 0.0])
+    off = np.array([[2.0, 1e-9]])
+    assert not measure(off * [1, 0], 0.0 * off, off, None, 0.0, 1.0, np.zeros(2, np.int32)).met
