@@ -40,9 +40,9 @@ def factor(a: NDArray[Any], backend: CpuBackend | None = None) -> tuple[int, flo
     """A (n, n), C-ordered, <- L, zeros above its diagonal: 0, or the 1-based order of the first minor that is not
     positive, as LAPACK's `info`, and the pivot there. Threads of `backend` help with large ones."""
     one, n, rows = a.dtype.type(1), len(a), blas.rows_of(a)
-    threads = 1 if backend is None or n < _WORTH_HELP else backend.threads
+    threads = 1 if backend is None else threads_for(n, backend)
     if threads == 1:
-        return _work(_ALONE, 0, rows, n, packed_block(), one)
+        return factor_alone(rows, n, packed_block(), one)
     told: list[tuple[int, float]] = []
     claims = new_claims()
     address = claims.ctypes.data
@@ -55,6 +55,17 @@ def factor(a: NDArray[Any], backend: CpuBackend | None = None) -> tuple[int, flo
     assert backend is not None
     backend.run(work, [_LEADER] + (threads - 1) * [_HELPER])  # the leader's part is taken first
     return told[0]
+
+
+def threads_for(n: int, backend: CpuBackend) -> int:
+    """How many of the threads are worth waking."""
+    return 1 if n < _WORTH_HELP else backend.threads
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def factor_alone(a: Any, n: int, packed: Any, one: Any) -> tuple[int, float]:
+    """`factor` by the calling thread, for compiled code: `a` is an address and the numbers from one row to the next."""
+    return _work(_ALONE, 0, a, n, packed, one)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from kernelfit.cpu.blas_threads import BLAS_THREADS
 from kernelfit.cpu.fork import renew_in_children
+from kernelfit.cpu.freed_blocks import keep_some
 from kernelfit.cpu.threads import available_threads
 from kernelfit.cpu.workers import WORKERS, Job
 from kernelfit.errors import InputError, KernelfitError
@@ -73,6 +74,7 @@ class CpuBackend:
     def __enter__(self) -> CpuBackend:
         with self._lock:
             if self._depth == 0:
+                keep_some()
                 BLAS_THREADS.cap()
             self._depth += 1
         return self

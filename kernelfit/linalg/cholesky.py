@@ -58,7 +58,10 @@ class Pivots:
     seconds_factor: float = 0.0
 
     def add(self, diagonal: NDArray[Any], first_row: int, threshold: NDArray[Any]) -> None:
-        row, smallest, weak, log_det = _diagonal_of(diagonal, threshold)
+        self.learn(first_row, *diagonal_of(diagonal, threshold))
+
+    def learn(self, first_row: int, row: int, smallest: float, weak: int, log_det: float) -> None:
+        """What `diagonal_of` tells of rows from `first_row` on."""
         if smallest < self.smallest:
             self.smallest, self.row = smallest, first_row + row
         self.weak += weak
@@ -66,7 +69,7 @@ class Pivots:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _diagonal_of(diagonal: Any, threshold: Any) -> tuple[int, float, int, float]:
+def diagonal_of(diagonal: Any, threshold: Any) -> tuple[int, float, int, float]:
     """The place and the size of the least pivot l_ii^2, how many are below their threshold, and 2 sum log l_ii."""
     row, smallest, weak, log_det = 0, np.inf, 0, 0.0
     for i in range(len(diagonal)):
@@ -252,9 +255,13 @@ def _lower(order: int) -> NDArray[np.bool_]:
 
 def weak_threshold(diagonal: NDArray[np.float64], n: int, dtype: Any) -> NDArray[np.float64]:
     """10 n u |K_ii| (n,): pivots below it are counted as weak."""
-    unit_roundoff = 0.5 * _EPSILON[np.dtype(dtype).itemsize]
-    threshold: NDArray[np.float64] = _WEAK * n * unit_roundoff * np.abs(diagonal)
+    threshold: NDArray[np.float64] = weak_part(n, dtype) * np.abs(diagonal)
     return threshold
+
+
+def weak_part(n: int, dtype: Any) -> float:
+    """10 n u."""
+    return _WEAK * n * (0.5 * _EPSILON[np.dtype(dtype).itemsize])
 
 
 def not_positive(block: NDArray[Any], row: int, first: int) -> NotPositiveDefiniteError:

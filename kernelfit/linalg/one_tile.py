@@ -14,10 +14,12 @@ import numpy as np
 from kernelfit.cpu import cholesky_block
 from kernelfit.cpu.compiled_blas import multiply, routines, solve_left_lower
 from kernelfit.cpu.jit import njit
+from kernelfit.cpu.matrix_product import packed_block
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.gram.layout import ONE_TILE, PanelLayout
 from kernelfit.gram.protocol import GramSource
-from kernelfit.linalg.cholesky import Pivots, failed_pivot, form_panel, weak_threshold
+from kernelfit.linalg import small_inverse
+from kernelfit.linalg.cholesky import Pivots, diagonal_of, failed_pivot, form_panel, weak_part
 from kernelfit.linalg.condition import BLOCK, EXACT, GAIN, ITERATIONS, begin, choose, drawn, larger, learn
 from kernelfit.linalg.product import Product
 from kernelfit.typing import Float
@@ -46,14 +48,18 @@ def factor(
 
     Raises `NotPositiveDefiniteError`.
     """
-    started = time.perf_counter()
-    np.copyto(out, gram)
-    out.reshape(-1)[:: len(out) + 1] += shift
-    info, pivot = cholesky_block.factor(out, backend)
+    started, n = time.perf_counter(), len(gram)
+    each, weak = np.array(shift, np.float64, ndmin=1), weak_part(n, out.dtype)
+    if backend is None or cholesky_block.threads_for(n, backend) == 1:
+        info, pivot, told = _factor(gram, diagonal, each, weak, out, packed_block())
+    else:
+        _shift(gram, each, out)
+        info, pivot = cholesky_block.factor(out, backend)
+        told = diagonal_of(out.diagonal(), weak * np.abs(diagonal))
     if info:
         raise failed_pivot(info - 1, pivot)
     pivots = Pivots()
-    pivots.add(out.diagonal(), 0, weak_threshold(diagonal, len(out), out.dtype))
+    pivots.learn(0, *told)
     pivots.seconds_factor = time.perf_counter() - started
     return pivots
 
@@ -73,7 +79,7 @@ def solve(lower: Float, rhs: Float) -> Float:
 def inverse_norm(lower: Float, row: int) -> float:
     """|(L L^T)^-1|_1 as `kernelfit.linalg.condition` finds or estimates it; `row` is that of the least pivot."""
     if len(lower) <= EXACT:
-        return float(_inverse_norm(routines().trsm, lower))
+        return small_inverse.inverse_norm(lower)
     return float(_estimate(routines().trsm, lower, drawn(len(lower), row)))
 
 
@@ -97,24 +103,30 @@ def _mirror(gram: Any) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _solve(trsm: int, lower: Any, block: Any) -> None:
-    solve_left_lower(trsm, lower, block, False)
-    solve_left_lower(trsm, lower, block, True)
+def _shift(gram: Any, shift: Any, out: Any) -> None:
+    """out <- K + diag(shift); one shift stands for n equal ones."""
+    for i in range(len(gram)):
+        for j in range(len(gram)):
+            out[i, j] = gram[i, j]
+        out[i, i] += shift[i if len(shift) > 1 else 0]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _inverse_norm(trsm: int, lower: Any) -> float:
-    n = len(lower)
-    inverse = np.eye(n)
-    solve_left_lower(trsm, lower, inverse, False)
-    solve_left_lower(trsm, lower, inverse, True)
-    largest = 0.0
-    for i in range(n):  # the inverse is symmetric
-        total = 0.0
-        for j in range(n):
-            total += abs(inverse[i, j])
-        largest = total if total > largest or total != total else largest
-    return largest
+def _factor(
+    gram: Any, diagonal: Any, shift: Any, weak: float, out: Any, packed: Any
+) -> tuple[int, float, tuple[int, float, int, float]]:
+    """What `factor_alone` and `diagonal_of` give."""
+    _shift(gram, shift, out)
+    info, pivot = cholesky_block.factor_alone((out.ctypes.data, out.shape[1]), len(out), packed, 1.0)
+    if info:
+        return info, pivot, (0, 0.0, 0, 0.0)
+    return 0, 0.0, diagonal_of(np.diag(out), weak * np.abs(diagonal))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _solve(trsm: int, lower: Any, block: Any) -> None:
+    solve_left_lower(trsm, lower, block, False)
+    solve_left_lower(trsm, lower, block, True)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -26,7 +26,7 @@ class Product(NamedTuple):
     @property
     def norm(self) -> float:
         """|K|_1 = |K|_inf."""
-        return float(self.sums.max())
+        return float(np.maximum.reduce(self.sums))
 
 
 def symmetric_product(

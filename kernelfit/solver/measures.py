@@ -70,7 +70,7 @@ def measure(
     known = fitted if absolute is None else absolute
     arrays = map(np.ascontiguousarray, (targets, alpha, fitted, known, each))
     lines = np.zeros((_LINES, alpha.shape[1]))
-    numbers = _measure(*arrays, rounding(len(alpha)), size, powers, lines)
+    numbers = _measure(*arrays, (rounding(len(alpha)), size), powers, lines)
     return Measures(*numbers, lines[_SQUARE], lines[_LOST], lines[_NORM], lines[_ERROR], lines[:_LINEAR])
 
 
@@ -81,11 +81,11 @@ def _measure(
     fitted: Any,
     absolute: Any,
     ridges: Any,
-    unit: float,
-    size: float,
+    bounds: tuple[float, float],
     powers: Any,
     lines: Any,
 ) -> tuple[float, float, bool, bool, float]:
+    unit, size = bounds
     rows, columns = alpha.shape
     componentwise, least = 0.0, np.inf
     for i in range(rows):
