@@ -70,8 +70,20 @@ def measure(
     known = fitted if absolute is None else absolute
     arrays = map(np.ascontiguousarray, (targets, alpha, fitted, known, each))
     lines = np.zeros((_LINES, alpha.shape[1]))
-    numbers = _measure(*arrays, (rounding(len(alpha)), size), powers, lines)
-    return Measures(*numbers, lines[_SQUARE], lines[_LOST], lines[_NORM], lines[_ERROR], lines[:_LINEAR])
+    unit = rounding(len(alpha))
+    backward, componentwise, met, vanishing, uncertain = _measure(*arrays, (unit, size), powers, lines)
+    return Measures(
+        backward,
+        componentwise,
+        met,
+        vanishing,
+        uncertain,
+        lines[_SQUARE],
+        lines[_LOST],
+        lines[_NORM],
+        lines[_ERROR],
+        lines[:_LINEAR],
+    )
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
