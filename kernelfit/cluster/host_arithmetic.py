@@ -14,6 +14,7 @@ from kernelfit.cluster.tiles import BlockRow, Tiles
 from kernelfit.cpu import blas
 from kernelfit.gram.layout import DIAGONAL_STRIP, MAX_STRIP
 from kernelfit.gram.points import Points
+from kernelfit.linalg import triangular
 from kernelfit.linalg.cholesky import factor_diagonal
 from kernelfit.linalg.product import Product
 from kernelfit.typing import Float, Span
@@ -98,32 +99,29 @@ class HostArithmetic:
         return np.diagonal(self._tiles.rows(j, j, self._deal.span(j))).copy()
 
     def solve(self, j: int, x: NDArray[Any], *, transposed: bool = False) -> None:
-        blas.solve_left_lower(self._tiles.rows(j, j, self._deal.span(j)), x, transposed=transposed)
+        square = self._tiles.rows(j, j, self._deal.span(j))
+        triangular.solve_square(square, x, self._backend, transposed=transposed)
 
     def subtract(
         self, rows: Sequence[int], j: int, x: NDArray[Any], blocks: Mapping[int, NDArray[Any]]
     ) -> None:
         def subtract(i: int) -> None:
-            blas.gemm(-1.0, self._tiles.rows(i, j, self._deal.span(i)), x, 1.0, blocks[i])
+            triangular.subtract_product(self._tiles.rows(i, j, self._deal.span(i)), x, blocks[i])
 
-        work = 2.0 * sum(self._deal.height(i) for i in rows) * x.size
-        self._backend.run(subtract, rows, work)
+        self._backend.run(subtract, rows, self._work(rows, j, x))
 
     def transposed_sum(self, rows: Sequence[int], j: int, blocks: Mapping[int, NDArray[Any]]) -> NDArray[Any]:
-        height, columns = self._deal.height(j), blocks[rows[0]].shape[1]
         parts: dict[int, NDArray[Any]] = {}
 
         def multiply(i: int) -> None:
-            parts[i] = np.empty((height, columns), self.dtype)
-            block = self._tiles.rows(i, j, self._deal.span(i))
-            blas.gemm(1.0, block, blocks[i], 0.0, parts[i], transpose_a=True)
+            parts[i] = triangular.transposed_product(self._tiles.rows(i, j, self._deal.span(i)), blocks[i])
 
-        work = 2.0 * sum(self._deal.height(i) for i in rows) * height * columns
-        self._backend.run(multiply, rows, work)
-        total = np.zeros((height, columns), self.dtype)
-        for i in rows:
-            total += parts[i]
-        return total
+        self._backend.run(multiply, rows, self._work(rows, j, blocks[rows[0]]))
+        return np.sum([parts[i] for i in rows], axis=0)
+
+    def _work(self, rows: Sequence[int], j: int, x: NDArray[Any]) -> float:
+        numbers = sum(self._deal.height(i) for i in rows) * self._deal.height(j)
+        return triangular.work(numbers, x.shape[1])
 
     def product(self, vectors: Float, panels: Iterable[int], with_norm: bool) -> Product | None:
         return None

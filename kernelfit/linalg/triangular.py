@@ -34,26 +34,40 @@ def eliminate_lower(
     """A step of forward substitution with rows of one panel; `rhs` (m, c) holds rows `origin` on."""
     solved = rhs[piece.first - origin : piece.first - origin + len(piece.top)]
     if piece.begins:
-        _solve_top(piece.top, solved, backend)
+        solve_square(piece.top, solved, backend)
 
     def subtract(strip: Span) -> None:
-        rows, target = piece.rows(strip), rhs[strip[0] - origin : strip[1] - origin]
-        if few_columns.few(rows, solved):
-            few_columns.add_product(-1.0, rows, solved, target)
-        else:
-            blas.gemm(-1.0, rows, solved, 1.0, target)
+        subtract_product(piece.rows(strip), solved, rhs[strip[0] - origin : strip[1] - origin])
 
     strips = _below(piece, layout)
     if strips:
-        backend.run(subtract, strips, _work(piece, rhs))
+        backend.run(subtract, strips, work(piece.below.size, rhs.shape[1]))
 
 
-def _work(piece: Piece, rhs: NDArray[Any]) -> float:
-    """Operations of a product with the rows below a panel's square; with few columns they are bound by reading it."""
-    return float(piece.below.size) * max(2.0 * rhs.shape[1], few_columns.PER_NUMBER)
+def work(numbers: int, columns: int) -> float:
+    """Operations of a product of so many numbers of L with columns; with few columns they are bound by reading it."""
+    return float(numbers) * max(2.0 * columns, few_columns.PER_NUMBER)
 
 
-def _solve_top(
+def subtract_product(rows: NDArray[Any], x: NDArray[Any], target: NDArray[Any]) -> None:
+    """B <- B - L X in place, for some rows of L."""
+    if few_columns.few(rows, x):
+        few_columns.add_product(-1.0, rows, x, target)
+    else:
+        blas.gemm(-1.0, rows, x, 1.0, target)
+
+
+def transposed_product(rows: NDArray[Any], x: NDArray[Any]) -> NDArray[Any]:
+    """L^T X, for some rows of L."""
+    product = np.zeros((rows.shape[1], x.shape[1]), rows.dtype)
+    if few_columns.few(rows, x):
+        few_columns.add_transposed(1.0, rows, x, product)
+    else:
+        blas.gemm(1.0, rows, x, 0.0, product, transpose_a=True)
+    return product
+
+
+def solve_square(
     top: NDArray[Any], rhs: NDArray[Any], backend: CpuBackend, *, transposed: bool = False
 ) -> None:
     """B <- L_JJ^-1 B or L_JJ^-T B in place, columns in blocks that depend on their number alone."""
@@ -88,7 +102,7 @@ def _eliminate_transposed(piece: Piece, rhs: NDArray[Any], layout: PanelLayout, 
         subtract = _subtract_parts if rhs.shape[1] <= _COLUMNS else _subtract_tiles
         subtract(piece, rhs, target, strips, backend)
     if piece.ends:
-        _solve_top(piece.top, target, backend, transposed=True)
+        solve_square(piece.top, target, backend, transposed=True)
 
 
 def _subtract_parts(
@@ -98,15 +112,9 @@ def _subtract_parts(
     parts: list[Any] = [None] * len(strips)
 
     def multiply(index: int) -> None:
-        start, stop = strips[index]
-        rows = piece.rows(strips[index])
-        part = parts[index] = np.zeros(target.shape, target.dtype)
-        if few_columns.few(rows, target):
-            few_columns.add_transposed(1.0, rows, rhs[start:stop], part)
-        else:
-            blas.gemm(1.0, rows, rhs[start:stop], 0.0, part, transpose_a=True)
+        parts[index] = transposed_product(piece.rows(strips[index]), rhs[slice(*strips[index])])
 
-    backend.run(multiply, range(len(strips)), _work(piece, rhs))
+    backend.run(multiply, range(len(strips)), work(piece.below.size, rhs.shape[1]))
     # Added in a fixed order, so that the sum does not depend on which thread was first.
     for part in parts:
         target -= part
