@@ -20,6 +20,11 @@ from pathlib import Path
 from typing import Any
 
 _PORT = 18_790
+# As workers have it that `solve` starts by itself (`kernelfit.cluster.connect`).
+_LOOKS = {
+    "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
+    "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "1s",
+}
 # Seconds for a scheduler and its workers to start.
 _START = 5.0
 
@@ -104,6 +109,7 @@ def _process(namespace: str, module: list[str]) -> Iterator[None]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        env={**os.environ, **_LOOKS},
     )
     try:
         yield

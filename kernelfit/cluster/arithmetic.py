@@ -10,12 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit.cluster.deal import Deal
-from kernelfit.cluster.tiles import BlockRow
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.gram.points import Points
 from kernelfit.gram.protocol import GramSource
 from kernelfit.linalg.product import Product
 from kernelfit.typing import Float
+
+#: blocks of one row beside each other, (., h, w)
+Blocks = NDArray[Any]
+#: the late blocks of row j, those from j - `AHEAD` on, and L[j, j] (h, h)
+RowEnd = tuple[Blocks, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -52,16 +56,24 @@ class Arithmetic(Protocol):
         """Block (i, k) is complete in the file that others read."""
         ...
 
-    def fill(self, rows: Sequence[int], j: int, row: BlockRow) -> Built:
-        """L[i, j] = (K[i, j] - sum_k<j L[i, k] L[j, k]^T) L[j, j]^-T for own rows i > j; `row` is block row j."""
+    def update(self, rows: Sequence[int], j: int, early: Blocks) -> Built:
+        """T[i, j] = K[i, j] - sum_k L[i, k] L[j, k]^T for own rows i >= j, over the `early` blocks of row j."""
+        ...
+
+    def finish(self, rows: Sequence[int], j: int, row: RowEnd) -> Built:
+        """L[i, j] = (T[i, j] - sum_k L[i, k] L[j, k]^T) L[j, j]^-T for own rows i > j, over the late blocks."""
         ...
 
     def factor_square(self, j: int) -> Built:
-        """L[j, j] from the finished blocks of its row. Raises `NotPositiveDefiniteError`."""
+        """L[j, j] from T[j, j] and the late blocks of its row. Raises `NotPositiveDefiniteError`."""
         ...
 
-    def block_row(self, i: int) -> BlockRow:
-        """All blocks of a finished row."""
+    def early(self, j: int) -> Blocks:
+        """L[j, k] for k < j - `AHEAD`, (., h, w), which are finished `AHEAD` steps before the row is."""
+        ...
+
+    def row_end(self, j: int) -> RowEnd:
+        """The other blocks of a finished row."""
         ...
 
     def diagonal(self, j: int) -> NDArray[Any]:

@@ -24,6 +24,9 @@ from kernelfit.typing import EngineName
 _PACKAGES = ("kernelfit", "numpy", "scipy", "numba")
 # Seconds to wait for a scheduler and for its first worker.
 _PATIENCE = 15.0
+# What Dask looks at in workers of our own: not into their calls a hundred times a second, and rarely how late its loop
+# is, which takes 3 % of a core of each.
+_LOOKS = {"distributed.worker.profile.enabled": False, "distributed.admin.tick.interval": "1s"}
 # Of what a worker of our own is planned to take; the rest of its limit is for Dask, which stops it at 0.8.
 _OF_LIMIT = 0.7
 
@@ -198,6 +201,7 @@ def connect(
 
 
 def _local(threads: int, memory: int, folder: Path, note: Callable[[str], None]) -> Cluster:
+    import dask
     from distributed import Client, LocalCluster
 
     if memory < threads * INTERPRETER:
@@ -206,15 +210,16 @@ def _local(threads: int, memory: int, folder: Path, note: Callable[[str], None])
             f"anything, expected more than {threads * INTERPRETER:,}; give more, or fewer threads"
         )
     try:
-        local = LocalCluster(
-            n_workers=threads,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address=":0",
-            memory_limit=int(memory / threads / _OF_LIMIT),
-            local_directory=str(folder),
-            silence_logs=logging.CRITICAL,
-        )
+        with dask.config.set(_LOOKS):
+            local = LocalCluster(
+                n_workers=threads,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address=":0",
+                memory_limit=int(memory / threads / _OF_LIMIT),
+                local_directory=str(folder),
+                silence_logs=logging.CRITICAL,
+            )
     except Exception as error:  # whatever keeps a process from starting, which Dask wraps as it likes
         raise ClusterError(
             f"engine: got dask, but {threads} workers do not start on this machine ({_cause(error)}), expected "

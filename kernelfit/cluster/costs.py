@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kernelfit.cluster.deal import AT_ONCE, Deal
+from kernelfit.cluster.deal import AHEAD, AT_ONCE, Deal
 from kernelfit.cluster.device_costs import resident_rows
 from kernelfit.cpu.memory import INTERPRETER
 from kernelfit.errors import PlanError
@@ -21,12 +21,14 @@ class ShareCosts:
     ----------
     held : whatever it does: the interpreter, the training rows, a workspace of each thread, right-hand sides
     rows : block rows of L that are in use or on their way
+    begun : blocks of panels that are begun, and not ended, where they do not lie in memory with the others
     blocks : its own part of L, but for what lies on its GPU
     received : what comes over its link while factoring
     """
 
     held: int
     rows: int
+    begun: int
     blocks: int
     received: int
 
@@ -37,23 +39,30 @@ class ShareCosts:
         workspace = threads * min(MAX_STRIP, costs.n) * (layout.width * 16 + costs.d * 8)
         vectors = 6 * costs.n * max(costs.n_rhs, 2) * 8
         # Of a K that is stored, and sent, a few panels are there at a time.
-        sent = 0 if costs.d else sum(map(deal.height, deal.rows(share))) * layout.width * size
+        panel = sum(map(deal.height, deal.rows(share))) * layout.width * size
+        sent = 0 if costs.d else panel
         on_gpu = set() if gpu is None else set(resident_rows(deal, share, size, gpu))
         return cls(
             INTERPRETER + costs.bytes_points + workspace + layout.width * costs.d * 8 + vectors,
             AT_ONCE * layout.width * costs.n * size + (AT_ONCE + 2) * sent,
+            0 if gpu is not None else (AHEAD + 1) * panel,
             sum(deal.row_elements(i) for i in deal.rows(share) if i not in on_gpu) * size,
             (deal.received(share) + (0 if costs.d else deal.elements(share))) * size,
         )
 
     @property
-    def on_disk(self) -> int:
-        """Memory where its blocks are read from a file."""
+    def beside(self) -> int:
+        """Memory beside its blocks."""
         return self.held + self.rows
 
     @property
+    def on_disk(self) -> int:
+        """Memory where its blocks are read from a file."""
+        return self.beside + self.begun
+
+    @property
     def in_memory(self) -> int:
-        return self.held + self.rows + self.blocks
+        return self.beside + self.blocks
 
 
 @dataclass(frozen=True)
@@ -88,7 +97,7 @@ def parts_of(costs: Costs, rooms: Sequence[Room], tier: str) -> tuple[float, ...
     free = []
     for room in rooms:
         share = ShareCosts.of(costs, Deal(costs.layout, 1), 0, room.threads)
-        free.append(max(1.0, _OF_ROOM * (max(0, room.memory - share.on_disk) + (room.gpu or 0))))
+        free.append(max(1.0, _OF_ROOM * (max(0, room.memory - share.beside) + (room.gpu or 0))))
     if tier != "disk" and sum(free) >= total:
         parts = _within(parts, free, total)
     return tuple(parts) if len(set(parts)) > 1 else ()

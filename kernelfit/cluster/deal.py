@@ -17,6 +17,8 @@ from kernelfit.typing import Span
 
 #: block rows that are on their way or in use at a time: one that is used, one that has come, one that is being finished
 AT_ONCE = 3
+#: blocks of a row that are finished late: those before them are sent, and multiplied with, so many steps earlier
+AHEAD = 2
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,10 @@ class Deal:
 
     def height(self, i: int) -> int:
         return self.layout.stop(i) - self.layout.start(i)
+
+    def first_late(self, j: int) -> int:
+        """The first of the late blocks of row j."""
+        return max(0, j - AHEAD)
 
     def row_elements(self, i: int) -> int:
         """Numbers of block row i, its square included."""

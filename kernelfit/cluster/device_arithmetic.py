@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from kernelfit.cluster.arithmetic import Built, Part
+from kernelfit.cluster.arithmetic import Blocks, Built, Part, RowEnd
+from kernelfit.cluster.deal import AT_ONCE
 from kernelfit.cluster.device_costs import passing_bytes, predicted_bytes, resident_rows
 from kernelfit.cluster.device_tiles import DeviceTiles
-from kernelfit.cluster.tiles import BlockRow, Tiles
+from kernelfit.cluster.tiles import Tiles
 from kernelfit.device.cholesky import DIAGONAL_STRIPS
 from kernelfit.device.completion import require_positive
 from kernelfit.device.gram import as_int8, fetch, gram_row_bytes, open_gram, put, put_rows
@@ -60,6 +61,7 @@ class DeviceArithmetic:
         beside = passing_bytes(layout, size) + predicted_bytes(layout, gram_row_bytes(part.source))
         room = slab.capacity - slab.used - beside
         resident = resident_rows(deal, part.index, size, room)
+        self._early: dict[int, Blocks] = {}
         self._tiles = DeviceTiles(device, self._stream, deal, resident, host, file)
         device.synchronise()
 
@@ -68,11 +70,18 @@ class DeviceArithmetic:
     def load(self, i: int, k: int) -> None:
         self._tiles.load(i, k)
 
-    def fill(self, rows: Sequence[int], j: int, row: BlockRow) -> Built:
+    def update(self, rows: Sequence[int], j: int, early: Blocks) -> Built:
+        """Nothing yet: a block is built in one go, as there is room for one that does not stay on the device."""
+        self._early = {k: blocks for k, blocks in self._early.items() if k >= j - AT_ONCE} | {j: early}
+        return Built()
+
+    def finish(self, rows: Sequence[int], j: int, row: RowEnd) -> Built:
         device, stream, span, built = self.device, self._stream, self._deal.span(j), Built()
         # Row j is not the last: its blocks are as high as wide, and follow each other without gaps.
-        width = self._deal.layout.width
-        put(device, stream, row[0].reshape(j * width, width), self._row.part((0, j * width)))
+        width, first = self._deal.layout.width, self._deal.first_late(j)
+        for start, blocks in ((0, self._early[j]), (first, row[0])):
+            rows_of = start * width, (start + len(blocks)) * width
+            put(device, stream, blocks.reshape(len(blocks) * width, width), self._row.part(rows_of))
         put(device, stream, row[1], self._square)
         for i in rows:
             target = self._tiles.begin(i, j)
@@ -110,8 +119,11 @@ class DeviceArithmetic:
         if crc is not None:
             built.checksums.append((k, *self._deal.span(i), crc))
 
-    def block_row(self, i: int) -> BlockRow:
-        return self._tiles.block_row(i)
+    def early(self, j: int) -> Blocks:
+        return self._tiles.blocks(j, 0, self._deal.first_late(j))
+
+    def row_end(self, j: int) -> RowEnd:
+        return self._tiles.blocks(j, self._deal.first_late(j), j), self._tiles.square(j)
 
     def diagonal(self, j: int) -> NDArray[Any]:
         return self._tiles.diagonal(j)
@@ -183,6 +195,7 @@ class DeviceArithmetic:
         self._tiles.sync()
 
     def close(self) -> None:
+        self._early.clear()
         self._tiles.close()
         self.device.close()
 

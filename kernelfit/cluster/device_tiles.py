@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from kernelfit.cluster.deal import Deal
 from kernelfit.cluster.device_costs import STAGED
-from kernelfit.cluster.tiles import BlockRow, Tiles
+from kernelfit.cluster.tiles import Tiles
 from kernelfit.device.gram import fetch, put
 from kernelfit.device.protocol import Block, Device
 from kernelfit.storage.panel_file import PanelFile
@@ -95,13 +95,19 @@ class DeviceTiles:
         self._passing[index], self._last = (values, copied, None), index
         return block
 
-    def block_row(self, i: int) -> BlockRow:
-        """All finished blocks of row i, as arrays of the host."""
+    def blocks(self, i: int, first: int, stop: int) -> NDArray[Any]:
+        """Blocks (i, first), ..., (i, stop - 1) as an array of the host."""
         if i not in self._rows:
-            return self._host.block_row(i)
+            return self._host.blocks(i, first, stop)
         height, width = self._deal.height(i), self._deal.layout.width
-        left = fetch(self.device, self._stream, self._rows[i].part((0, i * height)))
-        return left.reshape(i, height, width), fetch(self.device, self._stream, self._resident(i, i))
+        left = fetch(self.device, self._stream, self._rows[i].part((first * height, stop * height)))
+        return left.reshape(stop - first, height, width)
+
+    def square(self, i: int) -> NDArray[Any]:
+        """Block (i, i) as an array of the host."""
+        if i not in self._rows:
+            return self._host.rows(i, i, self._deal.span(i))
+        return fetch(self.device, self._stream, self._resident(i, i))
 
     def diagonal(self, i: int) -> NDArray[Any]:
         """(h,) of block (i, i)."""

@@ -1,11 +1,13 @@
-"""The factorisation as tasks of a cluster: one finishes a block row, and for each share one receives it, one uses it.
+"""The factorisation as tasks of a cluster: those that finish a block row, and for each share those that use it.
 
-    block-row j     on its owner; after row j - 1 has come and step j - 2 of the owner is done
-    receive j, p    the row in the memory of worker p, from the owner or from a worker that has received it
-    advance j, p    step j of share p; after receive j, p and advance j - 1, p
-    take-gram j, p  blocks of panel j of a K that is stored, before whatever reads them
+    early-blocks j  on the owner of row j; after step j - `AHEAD` - 1 of the owner is done
+    update j, p     panel j of share p is begun; after the early blocks of row j have come, and step j - `AHEAD` - 1
+    block-row j     on the owner: the late blocks; after those of row j - 1 have come, and update j
+    advance j, p    step j of share p; after the late blocks of row j have come, update j, p and advance j - 1, p
+    receive         early or late blocks in the memory of worker p, from the owner or a worker that has received them
+    take-gram j, p  blocks of panel j of a K that is stored, before update j, p
 
-About nt (2 P + 1) tasks. Each worker receives every block row of L that it does not own once: n^2/2 numbers.
+About nt (4 P + 2) tasks. Each worker receives every block row of L that it does not own once: n^2/2 numbers.
 """
 
 from __future__ import annotations
@@ -16,12 +18,35 @@ from typing import Any
 
 from kernelfit.cluster import tasks
 from kernelfit.cluster.crew import Crew
-from kernelfit.cluster.deal import AT_ONCE
+from kernelfit.cluster.deal import AHEAD, AT_ONCE
 from kernelfit.cluster.share import Report
 from kernelfit.progress import Advance
 
 # Dask runs the larger first.
-_RECEIVE, _BLOCK_ROW, _ADVANCE = 3, 2, 1
+_RECEIVE, _ROW, _ADVANCE, _UPDATE = 4, 3, 2, 1
+
+
+class _Waiting:
+    """Futures of what is under way, by row and share, and the late blocks of the last row that was submitted."""
+
+    def __init__(self) -> None:
+        self.updates: dict[tuple[int, int], Any] = {}
+        self.steps: dict[tuple[int, int], Any] = {}
+        self.late: dict[int, Any] = {}
+
+    def forget(self, j: int) -> None:
+        """Step j of all shares is done."""
+        for futures, past in ((self.updates, j), (self.steps, j - AHEAD - 1)):
+            for key in [key for key in futures if key[0] <= past]:
+                del futures[key]
+
+    @property
+    def futures(self) -> list[Any]:
+        return [*self.updates.values(), *self.steps.values(), *self.late.values()]
+
+
+def _there(*futures: Any) -> list[Any]:
+    return [future for future in futures if future is not None]
 
 
 class Factorisation:
@@ -49,53 +74,52 @@ class Factorisation:
         count = self._deal.layout.count
         # The row before the first step is asked for again: row j is finished with it.
         first = max(0, min(self._done) - 1)
-        rows: dict[int, Any] = {}
-        received: dict[tuple[int, int], Any] = {}
-        steps: dict[tuple[int, int], Any] = {}
-        grams: dict[tuple[int, int], Any] = {}
+        waiting = _Waiting()
         submitted = first
         try:
             for j in range(first, count):
                 while submitted < min(count, j + AT_ONCE):
-                    self._submit(submitted, rows, received, steps, grams)
+                    self._submit(submitted, waiting)
                     submitted += 1
-                self._take(j, steps)
-                rows.pop(j - 1, None)
-                for p in range(self._deal.shares):
-                    received.pop((j - 1, p), None)
-                    steps.pop((j - 2, p), None)
-                    grams.pop((j - 2, p), None)
+                self._take(j, waiting.steps)
+                waiting.forget(j)
         finally:
-            crew.forget([*rows.values(), *received.values(), *steps.values(), *grams.values()])
+            crew.forget(waiting.futures)
 
-    def _submit(
-        self,
-        j: int,
-        rows: dict[int, Any],
-        received: dict[tuple[int, int], Any],
-        steps: dict[tuple[int, int], Any],
-        grams: dict[tuple[int, int], Any],
-    ) -> None:
-        """Row j, and step j of the shares that have not done it."""
-        crew, owner = self._crew, self._deal.owner(j)
-        above = received.get((j - 1, owner), rows.get(j - 1))
-        following = self._deal.owner(j + 1) if j + 1 < self._deal.layout.count else owner
-        behind = [p for p in range(self._deal.shares) if self._done[p] <= j]
-        for p, taken in crew.send_gram(j, {owner, following, *behind}).items():
-            grams[j, p] = taken
-        before = [steps[j - 2, owner]] if (j - 2, owner) in steps else []
-        before += [grams[k, owner] for k in (j - 1, j) if (k, owner) in grams]
-        rows[j] = crew.on_share(tasks.block_row, owner, j, above, *before, priority=_BLOCK_ROW)
-        wanting = {p for p in behind if self._last[p] > j} | {following}
-        for sender, p in self._deal.receivers(j, wanting):
-            row = received.get((j, sender), rows[j])
-            received[j, p] = crew.on_share(tasks.receive, p, row, priority=_RECEIVE)
+    def _submit(self, j: int, waiting: _Waiting) -> None:
+        """Row j, and step j of the shares that have not done it.
+
+        Blocks are forgotten by Dask when the tasks are done that they were for: nothing here holds them.
+        """
+        crew, deal, owner = self._crew, self._deal, self._deal.owner(j)
+        steps, updates, before = waiting.steps, waiting.updates, j - AHEAD - 1
+        behind = [p for p in range(deal.shares) if self._done[p] <= j]
+        wanting = {p for p in behind if self._last[p] > j}
+        grams = crew.send_gram(j, behind)
+        early: dict[int, Any] = {}
+        if deal.first_late(j):
+            after = _there(steps.get((before, owner)))
+            row = crew.on_share(tasks.early_blocks, owner, j, *after, priority=_ROW)
+            early = self._sent(row, j, wanting)
         for p in behind:
             if p in wanting or p == owner:
-                before = [steps[j - 1, p]] if (j - 1, p) in steps else []
-                before += [grams[j, p]] if (j, p) in grams else []
-                row = received.get((j, p), rows[j])
-                steps[j, p] = crew.on_share(tasks.advance, p, j, row, *before, priority=_ADVANCE)
+                after = _there(steps.get((before, p)), grams.get(p))
+                updates[j, p] = crew.on_share(tasks.update, p, j, early.get(p), *after, priority=_UPDATE)
+        after = _there(updates.get((j - 1, owner)), updates.get((j, owner)), steps.get((j - 2, owner)))
+        row = crew.on_share(tasks.block_row, owner, j, waiting.late.get(owner), *after, priority=_ROW)
+        following = deal.owner(j + 1) if j + 1 < deal.layout.count else owner
+        waiting.late = self._sent(row, j, wanting | {following})
+        for p in behind:
+            if p in waiting.late:
+                after = _there(updates.get((j, p)), steps.get((j - 1, p)))
+                steps[j, p] = crew.on_share(tasks.advance, p, j, waiting.late[p], *after, priority=_ADVANCE)
+
+    def _sent(self, row: Any, j: int, wanting: set[int]) -> dict[int, Any]:
+        """Blocks of row j by the shares that get them, which pass them on, and by their owner."""
+        there = {self._deal.owner(j): row}
+        for sender, p in self._deal.receivers(j, wanting):
+            there[p] = self._crew.on_share(tasks.receive, p, there[sender], priority=_RECEIVE)
+        return there
 
     def _take(self, j: int, steps: dict[tuple[int, int], Any]) -> None:
         """Wait for step j of all shares, and tell what they did."""

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernelfit.cluster.arithmetic import Built, Part
-from kernelfit.cluster.tiles import BlockRow, Tiles
+from kernelfit.cluster.arithmetic import Blocks, Built, Part, RowEnd
+from kernelfit.cluster.tiles import Tiles
 from kernelfit.cpu import blas
 from kernelfit.gram.layout import DIAGONAL_STRIP, MAX_STRIP
 from kernelfit.gram.points import Points
@@ -19,6 +19,9 @@ from kernelfit.linalg.cholesky import factor_diagonal
 from kernelfit.linalg.product import Product
 from kernelfit.typing import Float, Span
 
+# A strip of a block row.
+_Piece = tuple[int, Span]
+
 
 class HostArithmetic:
     """The operations of `kernelfit.cluster.arithmetic.Arithmetic` on `tiles`, by the threads of the part's backend."""
@@ -26,74 +29,78 @@ class HostArithmetic:
     def __init__(self, part: Part, tiles: Tiles) -> None:
         self.part, self.dtype = part, tiles.dtype
         self._tiles, self._deal, self._backend = tiles, part.deal, part.backend
+        #: T[i, j], from `update` until it is L[i, j]
+        self._begun: dict[tuple[int, int], NDArray[Any]] = {}
 
     def load(self, i: int, k: int) -> None:
         self._tiles.load(i, k)
 
-    def fill(self, rows: Sequence[int], j: int, row: BlockRow) -> Built:
-        left, square = row
+    def update(self, rows: Sequence[int], j: int, early: Blocks) -> Built:
         started = time.perf_counter()
         columns = self.part.source.columns(*self._deal.span(j), self._backend)
-        targets = {i: self._tiles.begin(i, j) for i in rows}
-        pieces = [(i, strip) for i in rows for strip in _cut(self._deal.span(i), MAX_STRIP)]
+        self._begun |= {(i, j): self._tiles.begin(i, j) for i in rows}
+        pieces = self._pieces(rows, j)
 
-        def generate(piece: tuple[int, Span]) -> None:
-            columns.fill(*piece[1], self._part(targets, piece))
-
-        def update(piece: tuple[int, Span]) -> None:
-            out = self._part(targets, piece)
-            for k in range(j):
-                blas.gemm(-1.0, self._tiles.rows(piece[0], k, piece[1]), left[k], 1.0, out, transpose_b=True)
-            blas.solve_right_lower_transposed(square, out)
+        def generate(piece: _Piece) -> None:
+            columns.fill(*piece[1], self._target(piece, j))
 
         self._backend.run(generate, pieces)
+        if j in rows and np.any(self.part.shift):
+            shift, diagonal = self.part.shift, np.einsum("ii->i", self._begun[j, j])
+            here = shift if np.ndim(shift) == 0 else np.asarray(shift)[slice(*self._deal.span(j))]
+            diagonal += np.asarray(here, diagonal.dtype)
         built = Built(time.perf_counter() - started)
-        self._backend.run(update, pieces)
-        for i in rows:
-            self._put(i, j, targets[i], built)
+        self._backend.run(lambda piece: self._subtract(piece, j, 0, early), pieces)
         return built
 
-    def _part(self, targets: dict[int, NDArray[Any]], piece: tuple[int, Span]) -> NDArray[Any]:
-        i, (start, stop) = piece
-        first = self._deal.layout.start(i)
-        return targets[i][start - first : stop - first]
+    def finish(self, rows: Sequence[int], j: int, row: RowEnd) -> Built:
+        late, square = row
+
+        def finish(piece: _Piece) -> None:
+            self._subtract(piece, j, self._deal.first_late(j), late)
+            blas.solve_right_lower_transposed(square, self._target(piece, j))
+
+        self._backend.run(finish, self._pieces(rows, j))
+        return self._put(rows, j)
 
     def factor_square(self, j: int) -> Built:
-        first, last = self._deal.span(j)
-        started = time.perf_counter()
-        block = self._tiles.begin(j, j)
-        columns = self.part.source.columns(first, last, self._backend)
-        strips = _cut((first, last), DIAGONAL_STRIP)
+        first = self._deal.first_late(j)
+        late = self._tiles.blocks(j, first, j)
+        self._backend.run(lambda piece: self._subtract(piece, j, first, late), self._pieces([j], j))
+        factor_diagonal(self._begun[j, j], self._deal.layout, j, self._backend)
+        return self._put([j], j)
 
-        def generate(strip: Span) -> None:
-            columns.fill(*strip, block[strip[0] - first : strip[1] - first, : strip[1] - first])
+    def _pieces(self, rows: Sequence[int], j: int) -> list[_Piece]:
+        """Rows of panel j in strips, as one process cuts them; short ones in its square, of which half is wanted."""
+        heights = {i: DIAGONAL_STRIP if i == j else MAX_STRIP for i in rows}
+        return [(i, strip) for i in rows for strip in _cut(self._deal.span(i), heights[i])]
 
-        def update(strip: Span) -> None:
-            width = strip[1] - first
-            out = block[strip[0] - first : width, :width]
-            for k in range(j):
-                top = self._tiles.rows(j, k, (first, strip[1]))
-                blas.gemm(-1.0, top[strip[0] - first :], top, 1.0, out, transpose_b=True)
+    def _target(self, piece: _Piece, j: int) -> NDArray[Any]:
+        i, (start, stop) = piece
+        first = self._deal.layout.start(i)
+        return self._begun[i, j][start - first : stop - first, : stop - first if i == j else None]
 
-        self._backend.run(generate, strips)
-        shift = self.part.shift
-        if np.any(shift):
-            index = np.arange(last - first)
-            here = shift if np.ndim(shift) == 0 else np.asarray(shift)[first:last]
-            block[index, index] += np.asarray(here, block.dtype)
-        built = Built(time.perf_counter() - started)
-        self._backend.run(update, strips)
-        factor_diagonal(block, self._deal.layout, j, self._backend)
-        self._put(j, j, block, built)
+    def _subtract(self, piece: _Piece, j: int, first: int, blocks: Blocks) -> None:
+        """Products with the blocks (j, first), ... off a piece of panel j."""
+        (i, strip), target = piece, self._target(piece, j)
+        for k, block in enumerate(blocks, first):
+            own = self._tiles.rows(i, k, strip)
+            blas.gemm(-1.0, own, block[: target.shape[1]], 1.0, target, transpose_b=True)
+
+    def _put(self, rows: Sequence[int], j: int) -> Built:
+        built = Built()
+        for i in rows:
+            crc = self._tiles.put(i, j, self._begun.pop((i, j)))
+            if crc is not None:
+                built.checksums.append((j, *self._deal.span(i), crc))
         return built
 
-    def _put(self, i: int, k: int, block: NDArray[Any], built: Built) -> None:
-        crc = self._tiles.put(i, k, block)
-        if crc is not None:
-            built.checksums.append((k, *self._deal.span(i), crc))
+    def early(self, j: int) -> Blocks:
+        return self._tiles.blocks(j, 0, self._deal.first_late(j))
 
-    def block_row(self, i: int) -> BlockRow:
-        return self._tiles.block_row(i)
+    def row_end(self, j: int) -> RowEnd:
+        late = self._tiles.blocks(j, self._deal.first_late(j), j)
+        return late, self._tiles.rows(j, j, self._deal.span(j))
 
     def diagonal(self, j: int) -> NDArray[Any]:
         return np.diagonal(self._tiles.rows(j, j, self._deal.span(j))).copy()
@@ -133,6 +140,7 @@ class HostArithmetic:
         self._tiles.sync()
 
     def close(self) -> None:
+        self._begun.clear()
         self._tiles.close()
 
 

@@ -1,17 +1,19 @@
 """The block rows of L that a worker holds, and what is done with them when; knows nothing of Dask.
 
 Left-looking, as `kernelfit.linalg.cholesky`, with the same operations in the same order, so that the numbers are the
-same. At step j the owner of block row j has finished it and all others have received it; for each of its own rows i > j
+same. A block row is there in two parts: its early blocks, all but the last `AHEAD` left of the square, so many steps
+before the rest. With them each share begins panel j for each of its own rows i >= j, and ends it with the late ones:
 
-    T = K[i, j] - sum_k<j L[i, k] L[j, k]^T,    L[i, j] = T L[j, j]^-T
+    update     T[i, j] = K[i, j] - sum_k L[i, k] L[j, k]^T         over the early blocks
+    advance    L[i, j] = (T[i, j] - sum_k L[i, k] L[j, k]^T) L[j, j]^-T      over the late ones, for i > j
 
-Row j + 1 comes first: its owner finishes it while the others are still at step j, and sends it one step early.
+What one share waits for, and another one does for it alone, are the late blocks of each row, which take a small part of
+a step. Most of the work is there beforehand, and done while others wait for nothing: the least urgent comes last.
 Every method may be called again, after a message or a worker was lost: what is done stays done.
 """
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -20,12 +22,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernelfit.cluster.arithmetic import Arithmetic, Built
+from kernelfit.cluster.arithmetic import Arithmetic, Blocks, Built, RowEnd
 from kernelfit.cluster.sent_gram import ShareLost
-from kernelfit.cluster.tiles import BlockRow
+from kernelfit.cluster.turns import Turns
 from kernelfit.gram.points import Points
 from kernelfit.linalg.product import Product
 from kernelfit.typing import Float, Span
+
+# Of tasks that wait for their turn: what others wait for comes first, what nobody does last.
+_NEXT_ROW, _ADVANCE, _UPDATE = 2, 1, -1
 
 
 @dataclass
@@ -64,44 +69,64 @@ class Share:
         for i, count in self.filled.items():
             for k in range(count):
                 arithmetic.load(i, k)
+        #: panels of each row that `update` has begun, and that are not ended
+        self._begun: dict[int, set[int]] = {i: set() for i in self.filled}
         self._vectors: dict[str, _Vectors] = {}
         #: of every step that is done, for whoever asks again, and of the one that comes next
         self._reports: dict[int, Report] = {}
         self._report = Report(0)
-        self._lock = threading.RLock()
+        self._turns = Turns()
 
     # -- factor -------------------------------------------------------------------------------------------------
 
-    def block_row(self, j: int, above: BlockRow | None) -> BlockRow:
-        """Finish block row j with `above`, block row j - 1, where that is still wanted; L[j, :j] and L[j, j].
+    def early_blocks(self, j: int) -> Blocks:
+        """The blocks of row j that are finished `AHEAD` steps before the row is."""
+        with self._turns.take(_NEXT_ROW):
+            self._require(j, self.deal.first_late(j))
+            return self.arithmetic.early(j)
+
+    def update(self, j: int, early: Blocks | None) -> None:
+        """Begin panel j with the early blocks of its row, None where there are none."""
+        with self._turns.take(_UPDATE), self.backend:
+            started = time.perf_counter()
+            rows = [i for i in self.filled if i >= j and self.filled[i] <= j and j not in self._begun[i]]
+            for i in rows:
+                self._require(i, self.deal.first_late(j))
+            if rows:
+                none = np.empty((0, 0, 0), self.arithmetic.dtype)
+                built = self.arithmetic.update(rows, j, none if early is None else early)
+                self._report.seconds_gram += built.seconds_gram
+            for i in rows:
+                self._begun[i].add(j)
+            self._report.seconds += time.perf_counter() - started
+
+    def block_row(self, j: int, above: RowEnd | None) -> RowEnd:
+        """Finish block row j with `above`, the end of row j - 1, where that is still wanted; the end of row j.
 
         Raises `NotPositiveDefiniteError`.
         """
-        with self._lock, self.backend:
+        with self._turns.take(_NEXT_ROW), self.backend:
             started = time.perf_counter()
             if self.filled[j] == j - 1 and above is not None:
-                self._fill([j], j - 1, above)
+                self._finish([j], j - 1, above)
             if self.filled[j] == j:
                 self._factor_square(j)
             self._report.seconds += time.perf_counter() - started
-            if self.filled[j] <= j:
-                raise ShareLost(
-                    f"share {self.index}: has {self.filled[j]} blocks of row {j}, expected {j + 1}"
-                )
-            return self.arithmetic.block_row(j)
+            self._require(j, j + 1)
+            return self.arithmetic.row_end(j)
 
-    def advance(self, j: int, row: BlockRow | None) -> Report:
+    def advance(self, j: int, row: RowEnd | None) -> Report:
         """Step j for all own rows but the next, which `block_row` finishes; `row` is None where there is none left."""
-        with self._lock, self.backend:
+        with self._turns.take(_ADVANCE), self.backend:
             if j in self._reports:
                 return self._reports[j]
             started = time.perf_counter()
             rows = [i for i in self.filled if i > j + 1 and self.filled[i] <= j]
-            if any(self.filled[i] < j for i in rows):
-                raise ShareLost(f"share {self.index}: is asked for step {j} before those that come first")
+            for i in rows:
+                self._require(i, j)
             if rows:
                 assert row is not None
-                self._fill(rows, j, row)
+                self._finish(rows, j, row)
             self.arithmetic.sync()
             report, self._report = self._report, Report(j + 1)
             self._reports[j] = report
@@ -111,18 +136,33 @@ class Share:
                 report.diagonal = self.arithmetic.diagonal(j)
             return report
 
-    def _fill(self, rows: Sequence[int], j: int, row: BlockRow) -> None:
+    def _require(self, i: int, blocks: int) -> None:
+        """Raise `ShareLost` where row i has fewer blocks."""
+        if self.filled[i] < blocks:
+            raise ShareLost(f"share {self.index}: has {self.filled[i]} blocks of row {i}, expected {blocks}")
+
+    def _finish(self, rows: Sequence[int], j: int, row: RowEnd) -> None:
         """Block column j of some rows below row j."""
         first, last = self.deal.span(j)
-        self._built(j, rows, self.arithmetic.fill(rows, j, row))
+        self._end(rows, j)
+        self._built(j, rows, self.arithmetic.finish(rows, j, row))
         width = last - first
         self._report.flops += sum(self.deal.height(i) for i in rows) * width * (2.0 * first + width)
 
     def _factor_square(self, j: int) -> None:
         first, last = self.deal.span(j)
+        self._end([j], j)
         self._built(j, [j], self.arithmetic.factor_square(j))
         width = last - first
         self._report.flops += width * width * (first + width / 3.0)
+
+    def _end(self, rows: Sequence[int], j: int) -> None:
+        """Panel j of some rows is to be ended, and if that fails to be begun again: it is done in place."""
+        for i in rows:
+            if j not in self._begun[i]:
+                raise ShareLost(f"share {self.index}: panel {j} of row {i} was not begun")
+        for i in rows:
+            self._begun[i].remove(j)
 
     def _built(self, k: int, rows: Sequence[int], built: Built) -> None:
         """Blocks (i, k) of some rows are there."""
@@ -135,7 +175,7 @@ class Share:
 
     def begin(self, solve: str, blocks: dict[int, NDArray[Any]]) -> None:
         """Own block rows of the right-hand sides of a solve; rows that are missing are zero down to the first there."""
-        with self._lock:
+        with self._turns.take():
             copies = {i: np.array(block, self.arithmetic.dtype, order="C") for i, block in blocks.items()}
             self._vectors[solve] = _Vectors(copies, dict.fromkeys(copies, 0))
 
@@ -149,12 +189,12 @@ class Share:
         if top in blocks:
             within = columns[0] - self.deal.layout.start(top)
             blocks[top][within + np.arange(width), np.arange(width)] = 1.0
-        with self._lock:
+        with self._turns.take():
             self._vectors[solve] = _Vectors(blocks, dict.fromkeys(blocks, top))
 
     def solved(self, solve: str, j: int, above: NDArray[Any] | None) -> NDArray[Any]:
         """x_j = L[j, j]^-1 (b_j - sum_k<j L[j, k] x_k), with `above` = x_(j-1) where that is still wanted."""
-        with self._lock, self.backend:
+        with self._turns.take(_NEXT_ROW), self.backend:
             vectors = self._of(solve)
             if vectors.applied[j] == j - 1 and above is not None:
                 self._subtract(vectors, [j], j - 1, above)
@@ -167,7 +207,7 @@ class Share:
 
     def subtract(self, solve: str, j: int, x: NDArray[Any]) -> None:
         """b_i <- b_i - L[i, j] x_j for all own rows i > j but the next."""
-        with self._lock, self.backend:
+        with self._turns.take(), self.backend:
             vectors = self._of(solve)
             rows = [i for i in vectors.blocks if i > j + 1 and vectors.applied[i] <= j]
             if any(vectors.applied[i] < j for i in rows):
@@ -186,7 +226,7 @@ class Share:
         self, solve: str, j: int, sums: Sequence[NDArray[Any]]
     ) -> tuple[NDArray[Any], NDArray[Any] | None]:
         """y_j = L[j, j]^-T (x_j - sum_i>j L[i, j]^T y_i) from all shares' `sums`, and the own sum for j - 1."""
-        with self._lock, self.backend:
+        with self._turns.take(), self.backend:
             vectors = self._of(solve)
             if vectors.applied[j] <= j:
                 raise ShareLost(f"share {self.index}: row {j} of a solve is not ready")
@@ -196,23 +236,25 @@ class Share:
                     target -= part
                 self.arithmetic.solve(j, target, transposed=True)
                 vectors.applied[j] = j + 2
-            return vectors.blocks[j], self.transposed_sum(solve, j - 1) if j else None
+            return vectors.blocks[j], self._transposed_sum(vectors, j - 1) if j else None
 
     def transposed_sum(self, solve: str, j: int) -> NDArray[Any]:
         """sum_i L[i, j]^T y_i over own rows i > j."""
-        with self._lock, self.backend:
-            vectors = self._of(solve)
-            rows = [i for i in vectors.blocks if i > j]
-            if any(vectors.applied[i] != i + 2 for i in rows):
-                raise ShareLost(f"share {self.index}: rows below {j} of a solve are not ready")
-            if rows:
-                return self.arithmetic.transposed_sum(rows, j, vectors.blocks)
-            columns = next(iter(vectors.blocks.values())).shape[1] if vectors.blocks else 0
-            return np.zeros((self.deal.height(j), columns), self.arithmetic.dtype)
+        with self._turns.take(), self.backend:
+            return self._transposed_sum(self._of(solve), j)
+
+    def _transposed_sum(self, vectors: _Vectors, j: int) -> NDArray[Any]:
+        rows = [i for i in vectors.blocks if i > j]
+        if any(vectors.applied[i] != i + 2 for i in rows):
+            raise ShareLost(f"share {self.index}: rows below {j} of a solve are not ready")
+        if rows:
+            return self.arithmetic.transposed_sum(rows, j, vectors.blocks)
+        columns = next(iter(vectors.blocks.values())).shape[1] if vectors.blocks else 0
+        return np.zeros((self.deal.height(j), columns), self.arithmetic.dtype)
 
     def squared_columns(self, solve: str) -> Float:
         """Sums of squares (c,) of the own rows of a solve."""
-        with self._lock:
+        with self._turns.take():
             vectors = self._of(solve)
             blocks = vectors.blocks.values()
             return np.sum(
@@ -221,21 +263,21 @@ class Share:
 
     def product(self, vectors: Float, panels: Iterable[int], with_norm: bool) -> Product | None:
         """What these panels of K give of K V, where the share computes that itself."""
-        with self._lock, self.backend:
+        with self._turns.take(), self.backend:
             return self.arithmetic.product(vectors, panels, with_norm)
 
     def predict(self, rows: Points, alpha: Float) -> Float | None:
         """k(rows, training rows) alpha, where the share computes that itself."""
-        with self._lock, self.backend:
+        with self._turns.take(), self.backend:
             return self.arithmetic.predict(rows, alpha)
 
     def end(self, solve: str) -> None:
         """Forget the right-hand sides of a solve."""
-        with self._lock:
+        with self._turns.take():
             self._vectors.pop(solve, None)
 
     def close(self) -> None:
-        with self._lock:
+        with self._turns.take():
             self._vectors.clear()
             self.filled.clear()
             self.arithmetic.close()

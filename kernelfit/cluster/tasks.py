@@ -17,14 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit.cluster import gpu
-from kernelfit.cluster.arithmetic import Arithmetic, Part
+from kernelfit.cluster.arithmetic import Arithmetic, Blocks, Part, RowEnd
 from kernelfit.cluster.deal import Deal
 from kernelfit.cluster.device_arithmetic import DeviceArithmetic
 from kernelfit.cluster.gpu import Gpu
 from kernelfit.cluster.host_arithmetic import HostArithmetic
 from kernelfit.cluster.sent_gram import SentGram, ShareLost
 from kernelfit.cluster.share import Report, Share
-from kernelfit.cluster.tiles import BlockRow, DiskTiles, RamTiles, Tiles
+from kernelfit.cluster.tiles import DiskTiles, RamTiles, Tiles
 from kernelfit.cpu import blas
 from kernelfit.cpu.memory import available_memory, free_disk
 from kernelfit.cpu.pool import CpuBackend
@@ -198,17 +198,27 @@ def take_gram(run: str, index: int, j: int, blocks: dict[int, NDArray[Any]]) -> 
     sent.put(j, blocks)
 
 
-def block_row(run: str, index: int, j: int, above: BlockRow | None, *after: Any) -> BlockRow:
+def early_blocks(run: str, index: int, j: int, *after: Any) -> Blocks:
+    _make_way()
+    return _share(run, index).early_blocks(j)
+
+
+def receive(run: str, index: int, blocks: Any) -> Any:
+    """What came itself, from whom this worker has it: it is here before it is needed, and can be passed on."""
+    return blocks
+
+
+def update(run: str, index: int, j: int, early: Blocks | None, *after: Any) -> None:
+    _make_way()
+    _share(run, index).update(j, early)
+
+
+def block_row(run: str, index: int, j: int, above: RowEnd | None, *after: Any) -> RowEnd:
     _make_way()
     return _share(run, index).block_row(j, above)
 
 
-def receive(run: str, index: int, row: BlockRow) -> BlockRow:
-    """The row itself, from whom this worker has it: it is here one step before it is needed, and can be passed on."""
-    return row
-
-
-def advance(run: str, index: int, j: int, row: BlockRow | None, *after: Any) -> Report:
+def advance(run: str, index: int, j: int, row: RowEnd | None, *after: Any) -> Report:
     _make_way()
     return _share(run, index).advance(j, row)
 

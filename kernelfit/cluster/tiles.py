@@ -14,9 +14,6 @@ from kernelfit.storage.panel_file import PanelFile
 from kernelfit.storage.write_behind import checksum
 from kernelfit.typing import Span
 
-#: L[j, :j] as (j, h, w) and L[j, j] (h, h)
-BlockRow = tuple[NDArray[Any], NDArray[Any]]
-
 
 def _memory(nbytes: int) -> NDArray[np.uint8]:
     return np.empty(nbytes, np.uint8)
@@ -43,8 +40,8 @@ class Tiles(Protocol):
         """These rows, as K numbers them, of block (i, k)."""
         ...
 
-    def block_row(self, i: int) -> BlockRow:
-        """All finished blocks of row i."""
+    def blocks(self, i: int, first: int, stop: int) -> NDArray[Any]:
+        """(stop - first, h, w) of blocks (i, first), ..., (i, stop - 1), all of them left of the square."""
         ...
 
     def sync(self) -> None:
@@ -68,7 +65,8 @@ class RamTiles:
         take: Callable[[int], NDArray[np.uint8]] = _memory,
     ) -> None:
         self._deal, self.dtype, self._file, self._take = deal, dtype, file, take
-        self._blocks: dict[int, BlockRow] = {}
+        #: L[i, :i] as (i, h, w) and L[i, i] (h, h)
+        self._blocks: dict[int, tuple[NDArray[Any], NDArray[Any]]] = {}
 
     def begin(self, i: int, k: int) -> NDArray[Any]:
         if i not in self._blocks:
@@ -94,9 +92,9 @@ class RamTiles:
         first = self._deal.layout.start(i)
         return self.begin(i, k)[rows[0] - first : rows[1] - first]
 
-    def block_row(self, i: int) -> BlockRow:
+    def blocks(self, i: int, first: int, stop: int) -> NDArray[Any]:
         self.begin(i, i)
-        return self._blocks[i]
+        return self._blocks[i][0][first:stop]
 
     def sync(self) -> None:
         if self._file is not None:
@@ -128,13 +126,11 @@ class DiskTiles:
         self._file.read(k, rows, block)
         return block
 
-    def block_row(self, i: int) -> BlockRow:
-        height, width = self._deal.height(i), self._deal.layout.width
-        left, square = np.empty((i, height, width), self.dtype), self.begin(i, i)
-        for k in range(i):
-            self._file.read(k, self._deal.span(i), left[k])
-        self._file.read(i, self._deal.span(i), square)
-        return left, square
+    def blocks(self, i: int, first: int, stop: int) -> NDArray[Any]:
+        blocks = np.empty((stop - first, self._deal.height(i), self._deal.layout.width), self.dtype)
+        for k in range(first, stop):
+            self._file.read(k, self._deal.span(i), blocks[k - first])
+        return blocks
 
     def sync(self) -> None:
         if self._shared:

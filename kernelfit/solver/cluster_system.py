@@ -19,6 +19,7 @@ from kernelfit.cluster.factor import Factorisation
 from kernelfit.cluster.placement import GpuRequest, Placement, place_shares
 from kernelfit.cluster.share import Report
 from kernelfit.cluster.tasks import Setup
+from kernelfit.cpu import few_columns
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device.gram import gram_row_bytes
 from kernelfit.device.gram import require_supported as require_formula
@@ -29,7 +30,7 @@ from kernelfit.gram.points import Points
 from kernelfit.gram.precision import precision_of
 from kernelfit.gram.protocol import GramSource
 from kernelfit.linalg.cholesky import Pivots, weak_threshold
-from kernelfit.linalg.condition import inverse_norm_of
+from kernelfit.linalg.condition import DRAWN, EXACT, drawn, inverse_norm_of
 from kernelfit.linalg.product import Product, symmetric_product
 from kernelfit.progress import Notes, Progress, Silent
 from kernelfit.runs.folder import Run, make_folder, remove_if_empty
@@ -70,6 +71,7 @@ class ClusterSystem:
         self.bytes_read = 0
         self._cluster, self._placement, self._notes, self._gpus = cluster, placement, notes, gpus
         self._inverse_norm: float | None = None
+        self._drawn: Float | None = None
         self._crew: Crew | None = None
         self._factorisation: Factorisation | None = None
 
@@ -122,7 +124,14 @@ class ClusterSystem:
         return solve_with_factor(self, targets, progress)
 
     def apply_inverse(self, vectors: Float) -> Float:
-        return self._solved(solves.solve_factored, vectors)
+        count, wanted = vectors.shape[1], self.problem.condition and self.problem.n > EXACT
+        if not wanted or self._drawn is not None or count + DRAWN > few_columns.MOST:
+            return self._solved(solves.solve_factored, vectors)
+        # The first columns of the condition estimate come with others: a solve is messages more than arithmetic.
+        both = np.hstack([vectors, drawn(self.problem.n, self.pivots.row)])
+        applied = self._solved(solves.solve_factored, both)
+        self._drawn = applied[:, count:]
+        return np.ascontiguousarray(applied[:, :count])
 
     def apply_lower_inverse(self, vectors: Float) -> Float:
         return self._solved(solves.solve_lower, vectors)
@@ -164,7 +173,8 @@ class ClusterSystem:
 
     def inverse_norm(self) -> float:
         if self._inverse_norm is None:
-            self._inverse_norm = inverse_norm_of(self.apply_inverse, self.problem.n, self.pivots.row)
+            n, row = self.problem.n, self.pivots.row
+            self._inverse_norm = inverse_norm_of(self.apply_inverse, n, row, self._drawn)
         return self._inverse_norm
 
     def inverse_diagonal(self, progress: Progress) -> Float:

@@ -14,7 +14,7 @@ from kernelfit.gram.layout import PanelLayout
 
 COSTS = Costs.of(n=20_011, d=10, n_rhs=1, panel_width=512)
 #: what a worker has beside its blocks, and blocks that all of them have together
-BESIDE = ShareCosts.of(COSTS, Deal(COSTS.layout, 1), 0, 1).on_disk
+BESIDE = ShareCosts.of(COSTS, Deal(COSTS.layout, 1), 0, 1).beside
 BLOCKS = COSTS.bytes_factor
 ENOUGH = Room(BESIDE + 2 * BLOCKS, 10**13, 1)
 

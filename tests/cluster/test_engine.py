@@ -461,10 +461,12 @@ def test_products_and_predictions_are_made_where_the_shares_are(
     np.testing.assert_allclose(predictions, Y[:40], atol=1e-8)
 
 
-def with_memory(monkeypatch: pytest.MonkeyPatch, points: int, of_blocks: tuple[float, ...]) -> None:
+def with_memory(
+    monkeypatch: pytest.MonkeyPatch, points: int, of_blocks: tuple[float, ...], width: int = 64
+) -> None:
     """Workers, by their addresses, that have these parts of L's bytes beside what they need in any case."""
-    costs = Costs.of(n=301, d=4, n_rhs=2, bytes_points=points, panel_width=64)
-    beside = ShareCosts.of(costs, Deal(costs.layout, 1), 0, 1).on_disk
+    costs = Costs.of(n=301, d=4, n_rhs=2, bytes_points=points, panel_width=width)
+    beside = ShareCosts.of(costs, Deal(costs.layout, 1), 0, 1).beside
     workers = Cluster.workers
 
     def limited(cluster: Cluster) -> dict[str, WorkerState]:
@@ -482,9 +484,11 @@ def test_a_share_that_does_not_fit_into_memory_is_on_its_workers_disk(
     rng: np.random.Generator, client: Any, monkeypatch: pytest.MonkeyPatch, tier: str
 ) -> None:
     X, Y = problem(rng)
-    whole = kernelfit.solve(X, Y, **ARGUMENTS)
-    with_memory(monkeypatch, whole.problem.bytes_points, (0.5, 0.5, 0.0))
-    there = kernelfit.solve(X, Y, engine="dask", scheduler=client, tier=tier, **ARGUMENTS)
+    arguments = ARGUMENTS | {"panel_width": 32}
+    whole = kernelfit.solve(X, Y, **arguments)
+    # Panels that are begun lie in memory: a fifth of L.
+    with_memory(monkeypatch, whole.problem.bytes_points, (0.4, 0.4, 0.27), width=32)
+    there = kernelfit.solve(X, Y, engine="dask", scheduler=client, tier=tier, **arguments)
     assert np.abs(there.alpha - whole.alpha).max() <= 1e-12 * np.abs(whole.alpha).max()
     on_disk = [note for note in there.notes if "does not fit into their memory" in note]
     assert len(on_disk) == (tier == "auto")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from kernelfit.cluster.arithmetic import Arithmetic, Part
 from kernelfit.cluster.deal import Deal
@@ -74,9 +76,19 @@ def shares_of(
 def factorise(shares: list[Share], last: int | None = None) -> None:
     deal, row = shares[0].deal, None
     for j in range(deal.layout.count if last is None else last):
-        row = shares[deal.owner(j)].block_row(j, row)
+        owner = shares[deal.owner(j)]
+        early = owner.early_blocks(j) if deal.first_late(j) else None
+        for share in shares:
+            share.update(j, early)
+        row = owner.block_row(j, row)
         for share in shares:
             share.advance(j, row)
+
+
+def whole_row(share: Share, i: int) -> tuple[list[NDArray[Any]], NDArray[Any]]:
+    """Blocks left of the square of a finished row, and the square."""
+    late, square = share.block_row(i, None)
+    return [*share.early_blocks(i), *late], square
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
@@ -112,7 +124,7 @@ def test_shares_hold_the_factor_of_one_process(
     shares = shares_of(source, deal, tmp_path if on_disk else None, gpu)
     factorise(shares)
     for i in range(layout.count):
-        left, square = shares[deal.owner(i)].block_row(i, None)
+        left, square = whole_row(shares[deal.owner(i)], i)
         for piece in (piece for batch in expected.stream(range(i + 1)) for piece in batch):
             span, block = deal.span(i), square if piece.k == i else left[piece.k]
             np.testing.assert_allclose(block, piece.rows(span), rtol=0, atol=1e-14)
@@ -178,7 +190,7 @@ def test_a_share_that_was_lost_catches_up_from_the_rows_that_others_hold(
         shares[lost].advance(1, kept)
     factorise(shares)
     expected = panels_of(source, deal.layout, backend)
-    left, square = shares[deal.owner(4)].block_row(4, None)
+    left, square = whole_row(shares[deal.owner(4)], 4)
     last = expected._panels[4]
     np.testing.assert_allclose(square, last, atol=1e-14)
     assert len(left) == 4
@@ -188,6 +200,8 @@ def test_a_step_that_is_asked_for_again_gives_the_same_report(rng: np.random.Gen
     source, deal = gram(rng, 131), Deal(PanelLayout(131, 32), 2)
     shares = shares_of(source, deal)
     first = shares[deal.owner(0)]
+    for share in shares:
+        share.update(0, None)
     row = first.block_row(0, None)
     report = first.advance(0, row)
     assert report.diagonal is not None

@@ -373,6 +373,7 @@ def test_a_worker_of_a_cluster_factors_solves_and_multiplies_on_its_gpu(rng, fak
         ):
             share, row = Share(arithmetic), None
             for j in range(deal.layout.count):
+                share.update(j, share.early_blocks(j) if deal.first_late(j) else None)
                 row = share.block_row(j, row)
                 report = share.advance(j, row)
             share.begin("s", {i: vectors[slice(*deal.span(i))] for i in deal.rows(0)})
