@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console, RenderableType
 
+from kernelfit.errors import InputError
 from kernelfit.kernels import KERNELS, parameter_names
 from kernelfit.storage import json_output
 
@@ -105,8 +107,29 @@ def known_options() -> set[str]:
     return {name for _, names in _GROUPS for name in names}
 
 
+# What a command reads and what it writes, by the names of the Python arguments.
+_READ = ("dataset", "train", "test", "rows", "runs")
+_WRITTEN = ("out", "json_target", "report", "figure")
+
+
 class GroupedCommand(click.Command):
     """A command whose help lists its options by what they are about; its arguments stand in the line of usage."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        self._spare_what_is_read(ctx)
+        return super().invoke(ctx)
+
+    def _spare_what_is_read(self, ctx: click.Context) -> None:
+        """Raise `InputError` where a file that is read would be written over."""
+        given = [ctx.params.get(name) for name in _READ]
+        paths = [path for value in given for path in (value if isinstance(value, tuple) else (value,))]
+        read = [path for path in paths if isinstance(path, (str, Path)) and Path(path).is_file()]
+        for name in _WRITTEN:
+            target = ctx.params.get(name)
+            if not isinstance(target, (str, Path)) or not Path(target).is_file():
+                continue
+            if any(Path(target).samefile(path) for path in read):
+                raise InputError(f"{name}: got {target}, which is read and would be lost; name another file")
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         headings = {name: heading for heading, names in _GROUPS for name in names}

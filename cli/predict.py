@@ -66,7 +66,7 @@ def command(
         raise InputError("--rows, --dataset: give one of them, the rows to predict")
     if rows is not None and (values["n_test"] is not None or values["data_dir"] is not None):
         raise InputError("--n-test, --data-dir: of use with --dataset alone; leave them out beside --rows")
-    check_target(out, rows)
+    check_target(out)
     started = time.perf_counter()
     progress = terminal_progress()
     result = Experiment.load(run_dir, values["threads"])

@@ -200,12 +200,10 @@ def _truth(result: Result, rows: Rows, progress: Progress) -> Array | None:
     return np.array([known.get(name, -1) for name in names], dtype=np.int64)
 
 
-def check_target(path: Path | None, rows: Path | None = None) -> None:
-    """Raise `InputError` now where predictions could not be written later, or would take the place of the rows."""
+def check_target(path: Path | None) -> None:
+    """Raise `InputError` now where predictions could not be written later."""
     if path is None:
         return
-    if rows is not None and path.exists() and rows.exists() and path.samefile(rows):
-        raise InputError(f"out: got {path}, the file of the rows, which would be lost; name another file")
     if path.suffix.lower() not in (".npy", ".csv"):
         raise InputError(f"out: got {path}, expected a name ending in .npy or .csv")
     if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):

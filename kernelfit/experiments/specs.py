@@ -72,6 +72,12 @@ class DataSpec:
         object.__setattr__(self, "target", options.target)
         object.__setattr__(self, "drop", options.drop)
         object.__setattr__(self, "keys", dict(options.keys))
+        # Beside `train` another name is a title.
+        is_data = self.dataset in REGISTRY or Path(self.dataset).exists()
+        if self.train is not None and is_data and self.dataset != DataSpec.dataset:
+            raise InputError(
+                f"dataset, train: got {self.dataset} and {self.train}, expected one of them; leave the other out"
+            )
         for name, rows in (("n_train", self.n_train), ("n_test", self.n_test)):
             if rows is not None:
                 object.__setattr__(self, name, integer(name, rows, 0))

@@ -42,7 +42,8 @@ def labelled_rows(solved: Solved) -> LabelledRows:
     dataset, prepared = solved.dataset, solved.prepared
     if dataset.classes is None:
         raise InputError(
-            f"dataset: {dataset.name} has numeric targets, expected classes, whose labels are drawn anew"
+            f"dataset: {dataset.name} has numeric targets, expected classes, whose labels are drawn anew; take other "
+            "data, or task='classification' for labels that are codes"
         )
     if dataset.n_test == 0:
         raise InputError("n_test: got 0, expected test rows, on which the labellings are compared")

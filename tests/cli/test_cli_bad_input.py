@@ -298,3 +298,30 @@ def test_errors_are_one_line_however_they_were_raised(run, monkeypatch: pytest.M
     monkeypatch.setattr(info, "gather", fail)
     code, out, errors = run("info")
     assert (code, out, errors) == (2, "", ["kernelfit: first second"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "solve --train mine.csv --json mine.csv",
+        "solve --dataset mine.csv --report mine.csv",
+        "fit mine.csv --json mine.csv",
+        "study labels --train mine.csv --figure mine.csv",
+        "report run mine.csv -o mine.csv",
+    ],
+)
+def test_what_is_read_is_not_written_over(run, words: str) -> None:  # type: ignore[no-untyped-def]
+    Path("mine.csv").write_text("a,y\n1,0.5\n2,1.5\n")
+    code, out, lines = run(*words.split())
+    assert (code, out, len(lines)) == (2, "", 1)
+    assert "got mine.csv, which is read and would be lost; name another file" in lines[0]
+    assert Path("mine.csv").read_text() == "a,y\n1,0.5\n2,1.5\n"
+
+
+def test_a_data_set_beside_ones_own_rows_is_refused(run) -> None:  # type: ignore[no-untyped-def]
+    Path("mine.csv").write_text("a,y\n1,0.5\n2,1.5\n")
+    code, _, lines = run("solve", "--dataset", "mnist", "--train", "mine.csv")
+    assert code == 2
+    assert lines == [
+        "kernelfit: --dataset, --train: got mnist and mine.csv, expected one of them; leave the other out"
+    ]

@@ -145,7 +145,7 @@ def test_the_solution_file_of_a_run_is_read_with_its_columns_and_their_scaling(t
     new = str(tmp_path / "new.csv")
     refused(
         InputError,
-        "the file of the rows, which would be lost",
+        r"--out: got .*new\.csv, which is read and would be lost",
         str(out),
         "--rows",
         new,
