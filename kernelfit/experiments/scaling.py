@@ -34,6 +34,8 @@ SYNTHETIC = "synthetic"
 PHASES = ("gram", "factor", "solve", "certify")
 # A solution whose backward error is not of the order of rounding is no measurement of a correct solver.
 LARGEST_BACKWARD_ERROR = 1e-13
+# Rows of the solve before the first that counts, which compiles: systems of one tile have code of their own.
+_WARM_UP = 600
 # Small sizes are ruled by constant costs; the exponent is fitted over the largest ones.
 FITTED_SIZES = 4
 
@@ -166,9 +168,9 @@ def measure(work: Workload, n: int, repeats: int, progress: Progress) -> dict[st
         raise InputError(f"sizes: got {n}, but there are {len(work.X)} rows; give smaller sizes")
     reason = why_not(n, available_memory() if work.memory is None else work.memory)
     beside: dict[str, list[tuple[Float, float]]] = {name: [] for name in work.beside if reason is None}
-    _solve(work, min(n, 200), progress)
+    _solve(work, min(n, _WARM_UP), progress)
     for name in beside:
-        _solve_beside(work, min(n, 200), name)
+        _solve_beside(work, min(n, _WARM_UP), name)
     runs = []
     for _ in range(repeats):  # in turn, so that other load on the machine falls on all alike
         runs.append(_solve(work, n, progress))

@@ -11,7 +11,7 @@ from typing import Any
 
 from kernelfit.experiments.experiment import Experiment
 from kernelfit.experiments.paper import find
-from kernelfit.progress import Progress
+from kernelfit.progress import Progress, as_progress
 from kernelfit.study.questions import Study, ask_complexity, ask_interpolants, ask_sgd
 from kernelfit.study.settings import Setting, run_setting
 
@@ -43,9 +43,10 @@ def ask_section5(
 
     Raises as the studies.
     """
-    few = {name: min(base.get(name) or SPECTRAL_ROWS, SPECTRAL_ROWS) for name in ("n_train", "n_test")}
-    less = Experiment(**{**base, **few})
     whole = Experiment(**base)
+    dataset = whole.inputs.load(as_progress(progress))
+    few = {name: min(getattr(dataset, name), SPECTRAL_ROWS) for name in ("n_train", "n_test")}
+    less = Experiment(**{**base, **few})
     descent = ask_sgd(Study("sgd", less, out, command, progress))
     theory = ask_complexity(Study("complexity", less, out, command, progress))
     others = ask_interpolants(Study("interpolants", whole, out, command, progress))

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from kernelfit.cli import root
 from kernelfit.errors import InputError, PlanError
 from kernelfit.experiments import gemm_rate, scaling
+from kernelfit.gram.layout import ONE_TILE
 from kernelfit.progress import Silent
 
 
@@ -183,6 +184,22 @@ def test_a_wrong_answer_has_no_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     work = scaling.Workload(scaling.synthetic_rows(50, 3, 0), 1.0, "gaussian")
     with pytest.raises(InputError, match="backward error"):
         scaling.measure(work, 50, 1, Silent())
+
+
+def test_the_first_solve_that_counts_finds_its_code_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    solved: list[int] = []
+
+    def counted(work: scaling.Workload, n: int, progress: Silent) -> dict[str, Any]:
+        solved.append(n)
+        one = dict.fromkeys((*scaling.PHASES, "total"), 1.0)
+        return {"seconds": one, "backward_error": 0.0, "bytes_memory": 1, "tier": "ram", "seconds_call": 1.0}
+
+    monkeypatch.setattr(scaling, "_solve", counted)
+    work = scaling.Workload(scaling.synthetic_rows(1000, 3, 0), 1.0, "gaussian")
+    for n in (100, 1000):
+        scaling.measure(work, n, 1, Silent())
+    assert solved == [100, 100, 600, 1000]
+    assert ONE_TILE < 600
 
 
 def test_info_in_both_forms() -> None:

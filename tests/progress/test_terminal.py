@@ -28,6 +28,15 @@ def test_it_is_a_progress() -> None:
     reporter.note("kept")
 
 
+def test_a_note_is_printed_once() -> None:
+    out, text = console(False)
+    reporter = display.TerminalProgress(out)
+    for note in ("a", "b", "a"):
+        reporter.note(note)
+    assert text.getvalue().splitlines() == ["note: a", "note: b"]
+    assert reporter.notes == ["a", "b", "a"]
+
+
 @pytest.mark.parametrize(
     ("rate", "unit", "text"),
     [
