@@ -67,6 +67,8 @@ def command(
         )
     if solver.device.startswith("cuda") or solver.device_memory is not None:
         terminal_progress().note("a plan is of the CPU: --device and --device-memory change nothing in it")
+    if solver.engine == "dask" and workers is None:
+        terminal_progress().note("a plan is of one process: --engine changes nothing in it; give --workers")
     shape = (
         shape_of(data, values["seed"]) if n_features is None else shape_of_numbers(data, n_features, of_bytes)
     )

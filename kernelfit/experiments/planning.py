@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kernelfit.arguments import bytes_of, integer, positive
+from kernelfit.cluster.connect import Engine
 from kernelfit.cluster.model import Machines, Prediction
 from kernelfit.cluster.model import predict as predict_cluster
 from kernelfit.cpu.memory import available_memory, free_disk
@@ -22,8 +23,8 @@ from kernelfit.gram.points import speed_of_bytes
 from kernelfit.gram.precision import before_choice
 from kernelfit.iterative.plan import plan_either, plan_iterations
 from kernelfit.iterative.sketch_plan import plan_blocks
-from kernelfit.iterative.timing import timed
-from kernelfit.solver.method import require_tier
+from kernelfit.iterative.timing import timed, timed_blocks
+from kernelfit.solver.method import require_iterable, require_tier
 
 
 @dataclass(frozen=True)
@@ -69,12 +70,15 @@ def plan_solve(shape: Shape, solver: SolverSettings, *, predict_time: bool = Tru
     if solver.precision == "tf32":
         raise InputError("precision: got tf32, which GPUs alone have, and a plan is of the CPU; take mixed")
     require_tier(solver.solver, solver.tier)
+    require_iterable(solver.solver, solver.jitter, before_choice(solver.precision))
+    Engine.of(solver.engine, solver.scheduler).require_factor(solver.solver)
     threads = CpuBackend(solver.threads).threads
     given, folder = bytes_of(solver.memory), solver.scratch or Path(tempfile.gettempdir())
     costs = _costs(shape, solver, threads)
     memory = available_memory() if given is None else given
     if solver.solver == "askotch":
-        return plan_blocks(costs, memory)
+        plan = plan_blocks(costs, memory)
+        return timed_blocks(plan, exact=shape.exact) if predict_time else plan
     if solver.solver == "pcg":
         plan = plan_iterations(costs, memory, generated=solver.tier == "auto")
         return timed(plan, exact=shape.exact) if predict_time else plan
@@ -114,6 +118,10 @@ def plan_cluster(
     `bandwidth` of each worker's link as bits a second such as "10Gbit" or bytes such as "1.25GB", by default 10Gbit;
     `rate` in float64 flop/s of a worker, by default what is measured here with `threads`. Raises `InputError`.
     """
+    if solver.solver not in ("cholesky", "auto"):
+        raise InputError(
+            f"workers: got {workers} with solver {solver.solver!r}, which iterates in one process; leave them out"
+        )
     threads = CpuBackend(solver.threads).threads
     costs = _costs(shape, solver, threads)
     machines = Machines(

@@ -1,7 +1,8 @@
-"""How long conjugate gradients will take on this machine, from the same work on a few thousand rows.
+"""How long an iteration will take on this machine, from the same work on a few thousand rows.
 
 A product goes as the tiles of K, the preconditioner as n r to apply and as n r^2, n^2 and n r to set up, vectors as n,
-a true residual as n^2. How many iterations there will be depends on K and the targets: nothing here knows it.
+a true residual as n^2; a block of b rows of sketch-and-project as n b, and its factor as b^3. How many iterations there
+will be depends on K and the targets: nothing here knows it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.cpu.tile_products import WIDTH
@@ -21,6 +23,7 @@ from kernelfit.gram.plan import Plan
 from kernelfit.gram.points import Points
 from kernelfit.gram.source import KernelGram
 from kernelfit.iterative.block_cg import Operators, State, step
+from kernelfit.iterative.block_rows import block_rows_product
 from kernelfit.iterative.formed_gram import formed_gram
 from kernelfit.iterative.kernel_entries import KernelEntries
 from kernelfit.iterative.nearest import nearest_before
@@ -31,8 +34,11 @@ from kernelfit.iterative.stored_gram import StoredGram
 from kernelfit.iterative.tiled_gram import TiledGram
 from kernelfit.iterative.vectors import chunks_of, type_of_sums
 from kernelfit.kernels import Gaussian
+from kernelfit.linalg.cholesky import factor
 from kernelfit.linalg.product import symmetric_product
+from kernelfit.linalg.triangular import solve_factored
 from kernelfit.progress import Silent
+from kernelfit.storage.panels import RamPanels
 from kernelfit.typing import Float
 
 # Rows and rank of the trial: a K that no cache holds, and products at their rate.
@@ -40,6 +46,8 @@ _ORDER, _RANK = 8_192, 1_024
 _REPEATS = 3
 # Rank with products as large as those of a trial, which are compiled code of their own.
 _COMPILED_RANK = WIDTH
+# Rows of a block whose factor is timed.
+_BLOCK = 4_096
 # Columns of K that are drawn for each that is accepted.
 _DRAWN = 1.25
 # Of a feature of the trial's rows, with what products make of them: no more than the memory of the plan.
@@ -79,6 +87,24 @@ def timed(plan: Plan, *, exact: bool) -> Plan:
         + true_residual * rows**2
     )
     return replace(plan, predicted_seconds=rest, seconds_iteration=iteration)
+
+
+def timed_blocks(plan: Plan, *, exact: bool) -> Plan:
+    """The same of sketch-and-project, whose iteration is one block of `plan.rank` rows."""
+    trial = _Trial(plan, exact)
+    size = min(plan.rank, trial.n, _BLOCK)
+    index = np.linspace(0, trial.n - 1, size).astype(np.int64)
+    with CpuBackend(plan.threads) as backend:
+        seconds_rows = _least(
+            lambda: block_rows_product(trial.kernel, trial.points, index, trial.vectors, backend)
+        )
+        seconds_factor = _least(lambda: trial.block(index, backend))
+        true_residual = _least(lambda: trial.true_residual(backend))
+    part = plan.rank / size
+    iteration = seconds_rows * (plan.n / trial.n) * part + seconds_factor * part**3
+    return replace(
+        plan, predicted_seconds=true_residual * (plan.n / trial.n) ** 2, seconds_iteration=iteration
+    )
 
 
 def _compile(plan: Plan, exact: bool, backend: CpuBackend) -> None:
@@ -135,6 +161,12 @@ class _Trial:
         self, entries: TiledGram | KernelEntries, low_rank: LowRank, backend: CpuBackend
     ) -> SparseInverse:
         return residual_inverse(entries, low_rank, self.source.diagonal(), 0.0, self.neighbours, backend)
+
+    def block(self, index: NDArray[np.int64], backend: CpuBackend) -> None:
+        """The factor of a block, and a solve with it."""
+        store = RamPanels(PanelLayout.of_order(len(index)), np.float64)
+        factor(self.source.subset(index, backend), 1.0, store, backend)
+        solve_factored(store, self.vectors[index], backend)
 
     def step(self) -> None:
         """One iteration with products that take no time."""

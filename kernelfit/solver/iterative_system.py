@@ -38,10 +38,10 @@ from kernelfit.iterative.vectors import type_of_sums
 from kernelfit.linalg.product import Product, symmetric_product
 from kernelfit.progress import Notes, Progress, Silent
 from kernelfit.runs.folder import Run
-from kernelfit.solver.method import CHOLESKY, Method, require_tier
+from kernelfit.solver.method import CHOLESKY, Method, require_iterable, require_tier
 from kernelfit.solver.predict import predict_here
 from kernelfit.solver.problem import Problem
-from kernelfit.solver.resources import Resources
+from kernelfit.solver.resources import DEVICE_IGNORED, Resources
 from kernelfit.solver.system import Solved, System
 from kernelfit.typing import Float
 
@@ -145,7 +145,10 @@ class IterativeSystem:
         return Solved(outcome.solution, outcome.product, seconds=spent["verify"], convergence=convergence)
 
     def apply_inverse(self, vectors: Float) -> NoReturn:
-        raise InputError("solver: conjugate gradients have no factor to apply; take solver='cholesky'")
+        raise InputError(
+            f"solver: got {self.problem.method.solver!r}, which has no factor to apply, expected 'cholesky'; solve "
+            "with that"
+        )
 
     def apply_lower_inverse(self, vectors: Float) -> NoReturn:
         self.apply_inverse(vectors)
@@ -423,17 +426,10 @@ def shown(goal: Goal, progress: Progress) -> Iterator[Callable[[list[float]], No
 def refuse(problem: Problem, resources: Resources, notes: Notes) -> None:
     """Raise `InputError` for what does not go with an iteration; a note on what is ignored."""
     solver = problem.method.solver
-    if problem.jitter > 0:
-        raise InputError(
-            f"jitter: got {problem.jitter:g} with solver {solver!r}, which has no factor that wants one; leave it out"
-        )
-    if problem.precision != "float64":
-        raise InputError(
-            f"precision: got {problem.precision!r} with solver {solver!r}, which reaches that of float64; leave it out"
-        )
+    require_iterable(solver, problem.jitter, problem.precision)
     resources.engine.require_factor(solver)
     if resources.device not in ("auto", "cpu") or resources.device_memory is not None:
-        notes.add("device: ignored, as iterations run on the CPU")
+        notes.add(DEVICE_IGNORED)
     require_tier(solver, resources.tier)
 
 

@@ -54,5 +54,27 @@ def require_tier(solver: str, tier: str) -> None:
         raise InputError("tier: got 'ram' with solver 'askotch', which stores no K; leave it out")
 
 
+def require_iterable(solver: str, jitter: float, precision: str) -> None:
+    """Raise `InputError` for what serves a factor alone, beside a solver that iterates."""
+    if solver not in ("pcg", "askotch"):
+        return
+    if jitter > 0:
+        raise InputError(
+            f"jitter: got {jitter:g} with solver {solver!r}, which has no factor that wants one; leave it out"
+        )
+    if precision != "float64":
+        raise InputError(
+            f"precision: got {precision!r} with solver {solver!r}, which reaches that of float64; leave it out"
+        )
+
+
+def require_factor(solver: str, what: str) -> None:
+    """Raise `InputError` for a solver without a factor where `what` takes one, before anything is solved."""
+    if solver in ("pcg", "askotch"):
+        raise InputError(
+            f"solver: got {solver!r} for {what}, which takes a factor, expected 'cholesky'; leave it out"
+        )
+
+
 #: what is meant where nothing is said
 CHOLESKY = Method()

@@ -26,6 +26,7 @@ from kernelfit.solver.cpu_system import CpuSystem
 from kernelfit.solver.device_plan import close_all, plan_on_device
 from kernelfit.solver.device_system import DeviceSystem
 from kernelfit.solver.iterative_system import IterativeSystem, decided, place_iterations
+from kernelfit.solver.method import CHOLESKY
 from kernelfit.solver.problem import Problem
 from kernelfit.solver.problem_record import record_of
 from kernelfit.solver.resources import Resources
@@ -58,6 +59,7 @@ def place(
             system.run = open_run_folder(run_dir, record, resume, notes.progress)
         return system
     if resources.engine.is_cluster:
+        problem = _with_factor(problem, "the workers of a cluster make", notes)
         return _on_cluster(problem, resources, backend, notes, run_dir, resume)
     device = resources.device
     if isinstance(device, str) and device == "auto" and problem.source.device is not None:
@@ -67,6 +69,7 @@ def place(
     if devices:
         if resources.tier != "auto":
             notes.add(f"tier {resources.tier}: ignored on a device, whose plan says where tiles live")
+        problem = _with_factor(problem, "a device makes", notes)
         return _on_device(problem, devices, resources, backend, notes, run_dir, resume)
     release_pinned()
     if resources.device_memory is not None:
@@ -75,6 +78,15 @@ def place(
         problem = decided(problem, resources, backend, notes)
         return place(problem, replace(resources, device="cpu"), backend, notes, run_dir, resume)
     return _on_cpu(problem, resources, backend, notes, run_dir, resume)
+
+
+def _with_factor(problem: Problem, makes: str, notes: Notes) -> Problem:
+    """With solver "auto" made "cholesky", where there is nothing to choose."""
+    if problem.method.solver != "auto":
+        return problem
+    if problem.method.tolerance is not None:
+        notes.add(f"tolerance: ignored, as {makes} a factor, which meets all targets")
+    return replace(problem, method=CHOLESKY)
 
 
 def place_again(

@@ -30,7 +30,7 @@ from kernelfit.solver.cpu_system import CpuSystem
 from kernelfit.solver.place import place_again, place_again_on_cluster
 from kernelfit.solver.problem import of_products
 from kernelfit.solver.problem_record import of_another, read_run, record_of
-from kernelfit.solver.resources import Resources
+from kernelfit.solver.resources import DEVICE_IGNORED, Resources, of_sparse_rows
 from kernelfit.solver.solution import Solution
 from kernelfit.storage import hdf5, journal
 from kernelfit.storage.atomic import storage_error
@@ -105,6 +105,10 @@ def resume(
         raise
     with CpuBackend(threads) as backend:
         notes = Notes(progress, lines)
+        if problem.method.iterates and (device not in ("auto", "cpu") or memory is not None):
+            notes.add(DEVICE_IGNORED)
+        elif sparse and device not in ("auto", "cpu"):
+            notes.add(of_sparse_rows(device))
         if where.is_cluster:
             resources = Resources(
                 device="cpu" if sparse else device,

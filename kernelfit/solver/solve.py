@@ -26,7 +26,7 @@ from kernelfit.solver.place import place
 from kernelfit.solver.pose import Request, pose
 from kernelfit.solver.primal import solve_primal
 from kernelfit.solver.problem import Problem, is_primal
-from kernelfit.solver.resources import Resources
+from kernelfit.solver.resources import Resources, of_sparse_rows
 from kernelfit.solver.solution import Solution
 from kernelfit.typing import EngineName, GammaRule, PrecisionLike, RidgeLike, Singular, SolverName, Tier
 
@@ -221,9 +221,7 @@ def _beside_sparse_rows(problem: Problem, resources: Resources, notes: Notes) ->
     if problem.points is None or not problem.points.sparse or resources.device == "cpu":
         return resources
     if resources.device != "auto":
-        notes.add(
-            f"device {resources.device}: sparse rows are multiplied on the CPU; make X dense for a device"
-        )
+        notes.add(of_sparse_rows(resources.device))
     return replace(resources, device="cpu", device_memory=None)
 
 

@@ -15,6 +15,7 @@ from kernelfit.experiments.experiment import Experiment, Solved
 from kernelfit.kernels import Linear
 from kernelfit.progress import Progress, ProgressLike, as_progress
 from kernelfit.runs import folder as run_folder
+from kernelfit.solver.method import require_factor
 from kernelfit.storage import json_output
 from kernelfit.study.labelled import labelled_rows
 from kernelfit.study.labels import LEVELS, LabelStudy, LabelTrial, study_labels
@@ -48,6 +49,7 @@ def ask_labels(
     InputError : levels or seeds out of range, regression, a folder of another experiment
     DataError, StorageError, and what `Experiment.run` raises
     """
+    require_factor(experiment.solver.solver, "a study of labels")
     progress = as_progress(progress)
     folder = None if run_dir is None else Path(run_dir).absolute()
     with ExitStack() as stack:

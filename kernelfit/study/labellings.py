@@ -118,6 +118,7 @@ def fit_probed(solution: Solution, codes: Sequence[NDArray[np.int64]], n_classes
     problem, system = solution.problem, solution.factor
     if (
         system is None
+        or not solution.plan.has_factor
         or precision_of(solution.plan.precision).factor != np.float64
         or problem.jitter > 0
         or problem.weights is not None

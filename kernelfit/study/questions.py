@@ -17,6 +17,7 @@ from kernelfit.errors import InputError
 from kernelfit.experiments.experiment import Experiment
 from kernelfit.experiments.finished_rows import FinishedRows
 from kernelfit.progress import Once, Progress, Silent
+from kernelfit.solver.method import require_factor
 from kernelfit.storage import json_output
 from kernelfit.study import curve, descent, double_descent, settings
 from kernelfit.study.complexity import DELTA, Spectral, complexity
@@ -110,6 +111,7 @@ def ask_interpolants(
 ) -> dict[str, Any]:
     """Other functions that fit the training labels, drawn once for each seed; see `kernelfit.study.interpolants`."""
     _interpolating(study)
+    require_factor(study.experiment.solver.solver, "a study of interpolants")
     with study.experiment.solved(study.progress) as solved:
         rows = kernel_rows(solved)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from kernelfit.cli import root
+from kernelfit.errors import InputError
 
 _SOLVE = [
     "solve",
@@ -62,3 +64,12 @@ def test_a_plan_shows_rank_and_memory() -> None:
     )
     assert result.exit_code == 0, result.output
     assert "preconditioner of rank 2,560" in result.output
+
+
+def test_a_study_that_takes_a_factor_is_refused_before_anything_is_solved() -> None:
+    """The system was iterated to its end before."""
+    for study in ("labels", "interpolants"):
+        with pytest.raises(
+            InputError, match=f"--solver: got 'pcg' for a study of {study}, which takes a factor"
+        ):
+            CliRunner().invoke(root, ["study", study, *_SOLVE[1:]], catch_exceptions=False)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse
 from click.testing import CliRunner
 
 import kernelfit
@@ -268,6 +269,32 @@ def test_a_worker_that_comes_meanwhile_has_no_part(
         assert len(client.nthreads()) == 2
         assert there.device == "dask, 1 workers"
         there.close()
+
+
+def test_what_is_ignored_of_auto_and_of_sparse_rows_is_said(
+    rng: np.random.Generator, client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, Y = problem(rng)
+    where: dict[str, Any] = {"engine": "dask", "scheduler": client, **ARGUMENTS}
+    there = kernelfit.solve(X, Y, solver="auto", tolerance=0.1, **where)
+    assert there.notes == [
+        "tolerance: ignored, as the workers of a cluster make a factor, which meets all targets"
+    ]
+    assert there.problem.method.solver == "cholesky"
+    there.close()
+    rows = scipy.sparse.random(120, 4_000, 0.005, rng=rng, format="csr")
+    monkeypatch.setattr(Run, "finish", stopped)
+    with pytest.raises(Stop):
+        kernelfit.solve(rows, Y[:120], ridge=0.1, run_dir=tmp_path / "run", engine="dask", scheduler=client)
+    monkeypatch.undo()
+    monkeypatch.setattr(Cluster, "rates", lambda cluster, dtype, gpus: {})
+    resumed = kernelfit.resume(tmp_path / "run", engine="dask", scheduler=client, device="cuda")
+    assert resumed.notes == ["device cuda: sparse rows are multiplied on the CPU; make X dense for a device"]
+    resumed.close()
+
+
+def stopped(*arguments: Any) -> None:
+    raise Stop
 
 
 class Stop(Exception):

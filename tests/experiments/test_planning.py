@@ -1,9 +1,9 @@
-"""A plan refuses the tiers that a solve refuses."""
+"""A plan refuses what a solve refuses."""
 
 import pytest
 
 from kernelfit.errors import InputError
-from kernelfit.experiments.planning import Shape, plan_solve
+from kernelfit.experiments.planning import Shape, plan_cluster, plan_solve
 from kernelfit.experiments.specs import SolverSettings
 
 
@@ -11,3 +11,20 @@ from kernelfit.experiments.specs import SolverSettings
 def test_a_tier_that_iterations_have_not(solver, tier):
     with pytest.raises(InputError, match=f"tier: got '{tier}' with solver '{solver}'"):
         plan_solve(Shape(1_000, 10, 1), SolverSettings(solver=solver, tier=tier), predict_time=False)
+
+
+@pytest.mark.parametrize(
+    ("settings", "refused"),
+    [
+        ({"jitter": 1e-3}, "jitter: got 0.001 with solver"),
+        ({"precision": "mixed"}, "precision: got 'mixed' with solver"),
+        ({"engine": "dask"}, "engine: got dask with solver"),
+    ],
+)
+@pytest.mark.parametrize("solver", ["pcg", "askotch"])
+def test_what_a_solve_refuses_is_not_planned(solver, settings, refused):
+    """It was ignored without a word."""
+    with pytest.raises(InputError, match=refused):
+        plan_solve(Shape(1_000, 10, 1), SolverSettings(solver=solver, **settings), predict_time=False)
+    with pytest.raises(InputError, match=f"workers: got 2 with solver '{solver}'"):
+        plan_cluster(Shape(1_000, 10, 1), SolverSettings(solver=solver), 2, rate=1e9)

@@ -11,6 +11,7 @@ from kernelfit.gram.costs import Costs
 from kernelfit.gram.plan import Plan
 from kernelfit.iterative import timing
 from kernelfit.iterative.plan import plan_iterations
+from kernelfit.iterative.sketch_plan import plan_blocks
 
 
 def plan_of(n: int, memory: int) -> Plan:
@@ -62,3 +63,16 @@ def test_a_product_goes_as_the_tiles() -> None:
 def test_the_trial_stays_within_the_memory_of_the_plan() -> None:
     plan = replace(plan_of(20_000, 10**11), d=1_000, memory_limit=32 * 1_000 * 600)
     assert timing._Trial(plan, exact=False).n == 600
+
+
+def test_blocks_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There were no seconds."""
+    monkeypatch.setattr(timing, "_ORDER", 600)
+    monkeypatch.setattr(timing, "_BLOCK", 64)
+    costs = Costs.of(n=50_000, d=20, n_rhs=10, threads=1, bytes_points=20 * 50_000)
+    plan = timing.timed_blocks(plan_blocks(costs, 10**10), exact=True)
+    assert plan.predicted_seconds is not None
+    assert plan.seconds_iteration is not None
+    # An eighth of the rows of K, and their factor, beside half of K.
+    assert 1e-3 < plan.seconds_iteration < plan.predicted_seconds * 100
+    assert "s for each iteration" in plan.summary()
