@@ -13,7 +13,7 @@ from kernelfit.datasets import Dataset
 from kernelfit.datasets.labels import are_classes
 from kernelfit.errors import InputError
 from kernelfit.experiments.standardisation import Standardisation
-from kernelfit.gram.arrays import as_array, refuse_words
+from kernelfit.gram.arrays import as_numbers, refuse_unclear_labels
 from kernelfit.metrics import Errors, compare, one_hot, root_mean_square
 from kernelfit.typing import Array, Float, TaskName
 
@@ -148,8 +148,9 @@ def encoded(
     """Arrays as they come, with labels as class codes or targets as float64; and notes about what was guessed."""
     if (X_test is None) != (y_test is None):
         raise InputError("X_test, y_test: got one of them, expected both or none")
-    rows, labels = _numbers(X, "X"), np.asarray(y)
-    test = rows[:0] if X_test is None else _numbers(X_test, "X_test")
+    refuse_unclear_labels(y)
+    rows, labels = as_numbers(X, "X"), np.asarray(y)
+    test = rows[:0] if X_test is None else as_numbers(X_test, "X_test")
     test_labels = labels[:0] if y_test is None else np.asarray(y_test)
     for name, part, values in (("y", rows, labels), ("y_test", test, test_labels)):
         if part.ndim != 2 or len(part) != len(values) or values.ndim not in (1, 2):
@@ -176,14 +177,6 @@ def encoded(
         raise InputError(f"y: got {len(np.unique(labels))} classes, expected at least 2, one label a row")
     codes = [np.searchsorted(classes, values) for values in (labels, test_labels)]
     return Compared(rows, codes[0], test, codes[1], tuple(map(str, classes))), notes
-
-
-def _numbers(X: ArrayLike, name: str) -> Array:
-    rows = as_array(X, name)
-    if rows.dtype.kind not in "buif":
-        refuse_words(X, name)
-        raise InputError(f"{name}: got dtype {rows.dtype}, expected integers or floats; convert it first")
-    return rows
 
 
 def _task(labels: NDArray[Any], task: TaskName | None) -> tuple[TaskName, list[str]]:

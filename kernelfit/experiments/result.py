@@ -15,7 +15,7 @@ from kernelfit.datasets.table_columns import TableColumns
 from kernelfit.errors import DataError, InputError, StorageError
 from kernelfit.experiments.specs import Inputs
 from kernelfit.experiments.standardisation import Standardisation
-from kernelfit.gram.arrays import refuse_non_finite
+from kernelfit.gram.arrays import as_numbers, refuse_non_finite
 from kernelfit.gram.points import Points
 from kernelfit.progress import Progress, ProgressLike, as_progress
 from kernelfit.runs.folder import SOLUTION, WEIGHTS
@@ -119,18 +119,16 @@ class Result:
             if self.standardisation is not None:
                 rows = self.standardisation.apply(np.asarray(rows))
             scores = self.solution.predict(rows, progress)
-        scores = scores.reshape(len(scores), -1)
+        scores = scores[:, None] if scores.ndim == 1 else scores
         return scores if self.target_mean is None else scores + self.target_mean
 
     def _encoded(self, rows: Array, progress: Progress) -> Array:
-        """A frame with the columns that were trained on, in their order, and its words as those of training; an array
-        as it is."""
-        if self.table is None:
-            return rows
-        rows = in_order("rows", rows, self.table.features, progress.note)
-        if not self.table.of_words or column_names(rows) is None:
-            return rows
-        return self.table.encoded_frame(rows, progress.note, "rows")
+        """Numbers: of a frame the columns that were trained on, in their order, and its words as those of training."""
+        if self.table is not None:
+            rows = in_order("rows", rows, self.table.features, progress.note)
+            if self.table.of_words and column_names(rows) is not None:
+                return self.table.encoded_frame(rows, progress.note, "rows")
+        return rows if hasattr(rows, "toarray") else as_numbers(rows, "rows")
 
     def predict(self, rows: Array, progress: ProgressLike = None) -> Array:
         """The class of each row (m,) by name, or its targets (m, c)."""

@@ -45,6 +45,15 @@ def as_array(values: ArrayLike, name: str) -> NDArray[Any]:
     return _numbers(array, name) if array.dtype == object else array
 
 
+def as_numbers(values: ArrayLike, name: str) -> NDArray[Any]:
+    """`values` as an array of integers, floats or booleans, or an error that names the argument."""
+    array = as_array(values, name)
+    if array.dtype.kind not in "buif":
+        refuse_words(values, name)
+        raise InputError(f"{name}: got dtype {array.dtype}, expected integers or floats; convert it first")
+    return array
+
+
 def refuse_masked(values: Any, name: str) -> None:
     """Raise `InputError` for a masked array, whose numbers NumPy and scikit-learn take without its mask."""
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):

@@ -414,3 +414,13 @@ def test_a_kernel_that_is_no_name_is_refused() -> None:
     """A traceback of the search for a similar name came."""
     with pytest.raises(InputError, match=r"^kernel: got Linear\(\), expected the name of a kernel"):
         Experiment("digits", n_train=50, kernel=kernelfit.kernels.Linear())  # type: ignore[arg-type]
+
+
+def test_new_rows_of_words_are_named_and_none_have_no_scores(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a,b,y\n" + "".join(f"{row},{row % 7},{row}.5\n" for row in range(20)))
+    result = Experiment(train=tmp_path / "a.csv", kernel="laplacian", standardise=True).run()
+    with pytest.raises(InputError, match=r"^rows: got words such as 'x' in columns 0, 1, expected numbers"):
+        result.predict(np.array([["x", "y"]]))
+    with pytest.raises(InputError, match=r"^rows: got dtype <U1, expected integers or floats"):
+        result.predict(np.array([["1", "2"]]))
+    assert result.predict(np.empty((0, 2))).shape == (0, 1)

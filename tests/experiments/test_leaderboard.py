@@ -279,3 +279,8 @@ def test_features_of_an_experiment_are_not_left_out_of_the_comparison_in_silence
     experiment = Experiment("digits", n_train=40, n_test=10, features="gabor")
     with pytest.raises(InputError, match="features: got 'gabor', expected none"):
         fit(experiment, kernels=["gaussian"], baselines=False)
+
+
+def test_a_missing_label_is_named() -> None:
+    with pytest.raises(InputError, match=r"^y: got a missing label, nan, at row 1"):
+        kernelfit.leaderboard(np.arange(4.0)[:, None], np.array(["a", np.nan, "b", "a"], object))
