@@ -16,7 +16,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from kernelfit.device.cuda import sources
+from kernelfit.device.cuda_sources import sources
 from kernelfit.device.epilogue import formulas
 
 ARCHITECTURES = ("80", "90", "100")

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from kernelfit.device.choose import has_driver
-from kernelfit.device.cuda import SPARE, CudaDevice, gpu_memory
+from kernelfit.device.cuda import SPARE, CudaDevice
+from kernelfit.device.cuda_libraries import gpu_memory
 from kernelfit.device.gram import put
 from kernelfit.device.protocol import Device
 from kernelfit.errors import DeviceError

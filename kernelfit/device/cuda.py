@@ -6,17 +6,15 @@ streams never share a workspace. Errors of the GPU become `DeviceError`s of one 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from kernelfit.device import launches
-from kernelfit.device.epilogue import formulas
+from kernelfit.device.cuda_libraries import device_error, first_line, libraries, quietly
+from kernelfit.device.cuda_sources import compiled
 from kernelfit.device.launches import Launch
 from kernelfit.device.numba_cuda import compile_pairwise
 from kernelfit.device.pinned import PinnedMemory
@@ -94,7 +92,7 @@ class CudaDevice:
         self._functions: dict[str, Any] = {}
         self._user: dict[Any, Any] = {}
         self._memory = 0
-        cupy, runtime, cublas, cusolver = _libraries(self.name)
+        cupy, runtime, cublas, cusolver = libraries(self.name)
         self._cupy: Any = cupy
         self.runtime: Any = runtime
         self._pinned = PinnedMemory(runtime, self._call, self.notes.append)
@@ -411,7 +409,7 @@ class CudaDevice:
             except ImportError as error:
                 raise DeviceError(
                     f"device: a function of your own needs numba-cuda, which cannot be imported "
-                    f"({_first_line(error)}); install kernelfit[cuda12] or kernelfit[cuda13], or use device='cpu'"
+                    f"({first_line(error)}); install kernelfit[cuda12] or kernelfit[cuda13], or use device='cpu'"
                 ) from None
         arrays = (self._array(block) for block in (rows.domain, columns.domain, out))
         try:
@@ -422,7 +420,7 @@ class CudaDevice:
             if "cudadrv" in type(error).__module__:
                 raise device_error(self.name, error) from None
             raise DeviceError(
-                f"device: Numba CUDA cannot compile {function.__name__} ({_first_line(error)}); use loops, indexing "
+                f"device: Numba CUDA cannot compile {function.__name__} ({first_line(error)}); use loops, indexing "
                 "and math.exp (math, not numpy, whose functions it has not), or device='cpu'"
             ) from None
 
@@ -463,14 +461,14 @@ class CudaDevice:
         self._launch(stream, launches.patch_statistics(self.address, net, images, statistics))
 
     def close(self) -> None:
-        _quietly(self.runtime.setDevice, self._index)
+        quietly(self.runtime.setDevice, self._index)
         for stream in self._streams:
-            _quietly(stream.stream.synchronize)
+            quietly(stream.stream.synchronize)
             for library, handle in stream.handles.items():
-                _quietly((self.blas if library == "blas" else self._solver).destroy, handle)
+                quietly((self.blas if library == "blas" else self._solver).destroy, handle)
         self._streams.clear()
         if self._memory:
-            _quietly(self.runtime.free, self._memory)
+            quietly(self.runtime.free, self._memory)
             self._memory = 0
         self._pinned.close()
 
@@ -498,27 +496,10 @@ class CudaDevice:
         if function is None:
             key = (launch.source, launch.macros)
             if key not in self._modules:
-                self._modules[key] = self._call(self._compile, launch.source, launch.macros)
+                self._modules[key] = self._call(compiled, self._cupy, launch.source, launch.macros)
             function = self._call(self._modules[key].get_function, launch.entry)
             self._functions[launch.entry] = function
         self._on(stream, function, launch.grid, launch.block, launch.arguments)
-
-    def _compile(self, source: str, macros: tuple[str, ...]) -> Any:
-        folder = sources()
-        module = self._cupy.RawModule(
-            code=formulas() + (folder / source).read_text(encoding="utf-8"),
-            options=(
-                "-std=c++17",
-                f"-I{folder}",
-                f"-DKERNELFIT_HEADERS={headers_digest(folder)}",
-                *(f"-D{macro}" for macro in macros),
-            ),
-        )
-        try:
-            module.compile()
-        except Exception as error:  # CuPy's CompileException is a bare Exception
-            raise RuntimeError(f"{source} does not compile: {_first_line(error)}") from None
-        return module
 
     def _on(self, stream: CudaStream, call: Callable[..., Any], *arguments: Any) -> Any:
         """CuPy's wrappers put everything on the current stream of the calling thread."""
@@ -539,74 +520,3 @@ class CudaDevice:
         except (RuntimeError, MemoryError) as error:
             # CuPy's errors of runtime, driver, cuBLAS, cuSOLVER and NVRTC are RuntimeErrors or MemoryErrors.
             raise device_error(self.name, error) from None
-
-
-def gpu_memory(index: int) -> tuple[str, int]:
-    """What tells GPU `index` from others of this machine, its address on the bus, and its free bytes.
-
-    Nothing is taken of it but the driver's own. Raises `DeviceError`.
-    """
-    name = f"cuda:{index}"
-    _, runtime, _, _ = _libraries(name)
-    try:
-        runtime.setDevice(index)
-        return str(runtime.deviceGetPCIBusId(index)), int(runtime.memGetInfo()[0])
-    except (RuntimeError, MemoryError) as error:
-        raise device_error(name, error) from None
-
-
-def _libraries(name: str) -> tuple[Any, Any, Any, Any]:
-    """CuPy, and its modules of the CUDA runtime, of cuBLAS and of cuSOLVER. Raises `DeviceError`."""
-    try:
-        import cupy
-        from cupy_backends.cuda.api import runtime
-
-        # By `from`, which finds and loads the CUDA library first; importing the submodule by name would not.
-        from cupy_backends.cuda.libs import cublas, cusolver
-    except ImportError as error:
-        raise DeviceError(
-            f"device: {name} needs CuPy and CUDA's libraries, which cannot be imported "
-            f"({_first_line(error)}); install kernelfit[cuda12] or kernelfit[cuda13], or use device='cpu'"
-        ) from None
-    return cupy, runtime, cublas, cusolver
-
-
-def sources() -> Path:
-    """The folder of the CUDA sources."""
-    return Path(str(files("kernelfit.cuda_kernels")))
-
-
-def headers_digest(folder: Path) -> str:
-    """A number that changes with any header: CuPy's cache of compiled code knows the source and the options only."""
-    digest = hashlib.sha256()
-    for header in sorted(folder.glob("*.cuh")):
-        digest.update(header.read_bytes())
-    return str(int(digest.hexdigest()[:15], 16))
-
-
-def device_error(name: str, error: BaseException) -> DeviceError:
-    """One line that says what the GPU or its libraries said, and what helps."""
-    text = _first_line(error)
-    lowered = text.lower()
-    if isinstance(error, MemoryError) or "memoryallocation" in lowered or "out of memory" in lowered:
-        remedy = "give fewer rows or narrower panels, or end what else runs on the GPU"
-    elif "nodevice" in lowered or "insufficientdriver" in lowered or "invaliddevice" in lowered:
-        remedy = "check nvidia-smi, name another GPU, or use device='cpu'"
-    elif "compil" in lowered or "nvrtc" in lowered:
-        remedy = "the CUDA sources do not compile with this CUDA; update cupy or report it"
-    else:
-        remedy = "the GPU may be lost: check nvidia-smi; a run that is stored can be resumed"
-    return DeviceError(f"device: {name} failed: {text}; {remedy}")
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
-
-
-def _quietly(call: Callable[..., Any], *arguments: Any) -> None:
-    """For closing: the GPU may be gone already."""
-    try:
-        call(*arguments)
-    except Exception:
-        return

@@ -384,7 +384,7 @@ def test_what_a_checker_is_asked(monkeypatch, tool):
 
 
 def test_the_checkers_know_every_kernel():
-    from kernelfit.device.cuda import sources
+    from kernelfit.device.cuda_sources import sources
 
     text = "".join(path.read_text() for path in sources().glob("*.cu*"))
     for name in checks.KERNELS:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from kernelfit.device import cuda, launches
+from kernelfit.device import cuda_libraries, cuda_sources, launches
 from kernelfit.device.epilogue import formulas
 
 NVCC = shutil.which("nvcc") or shutil.which("/usr/local/cuda/bin/nvcc")
-SOURCES = sorted(path.name for path in cuda.sources().glob("*.cu"))
+SOURCES = sorted(path.name for path in cuda_sources.sources().glob("*.cu"))
 
 
 @pytest.mark.skipif(NVCC is None, reason="no nvcc: the CUDA sources cannot be compiled")
@@ -32,8 +32,8 @@ def test_source_compiles_without_warnings_or_spills(tmp_path: Path, source: str)
         "-v,-warn-spills",
     ]
     options += ["-arch=sm_90"]
-    command = [NVCC, *options, f"-I{cuda.sources()}", "-cubin", "-o", str(tmp_path / "kernel.cubin")]
-    done = subprocess.run([*command, str(cuda.sources() / source)], capture_output=True, text=True)
+    command = [NVCC, *options, f"-I{cuda_sources.sources()}", "-cubin", "-o", str(tmp_path / "kernel.cubin")]
+    done = subprocess.run([*command, str(cuda_sources.sources() / source)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     print("\n".join(line for line in done.stderr.splitlines() if "Used" in line or "spill" in line))
     spills = {int(count) for count in re.findall(r"(\d+) bytes spill", done.stdout + done.stderr)}
@@ -41,13 +41,13 @@ def test_source_compiles_without_warnings_or_spills(tmp_path: Path, source: str)
 
 
 def test_sources_include_nothing_that_nvrtc_lacks() -> None:
-    for path in cuda.sources().glob("*.cu*"):
+    for path in cuda_sources.sources().glob("*.cu*"):
         included = re.findall(r'#include\s+([<"].*[>"])', path.read_text(encoding="utf-8"))
         assert all(name.startswith('"') and name.endswith('.cuh"') for name in included), path.name
 
 
 def test_every_entry_point_is_launched_by_python_and_the_other_way_round() -> None:
-    text = "".join((cuda.sources() / source).read_text(encoding="utf-8") for source in SOURCES)
+    text = "".join((cuda_sources.sources() / source).read_text(encoding="utf-8") for source in SOURCES)
     in_python = Path(launches.__file__).read_text(encoding="utf-8")
     stems = set(re.findall(r'"((?:[a-z0-9]+_)+[a-z0-9]*)(?:\{|")', in_python))
     for stem in (
@@ -66,13 +66,13 @@ def test_every_entry_point_is_launched_by_python_and_the_other_way_round() -> No
 
 
 def test_a_header_that_changes_changes_the_key_of_the_cache(tmp_path: Path) -> None:
-    for path in cuda.sources().glob("*.cuh"):
+    for path in cuda_sources.sources().glob("*.cuh"):
         shutil.copy(path, tmp_path)
-    before = cuda.headers_digest(tmp_path)
-    assert before == cuda.headers_digest(cuda.sources())
+    before = cuda_sources.headers_digest(tmp_path)
+    assert before == cuda_sources.headers_digest(cuda_sources.sources())
     with open(tmp_path / "gram.cuh", "a", encoding="utf-8") as file:
         file.write("// a comment\n")
-    assert cuda.headers_digest(tmp_path) != before
+    assert cuda_sources.headers_digest(tmp_path) != before
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_a_header_that_changes_changes_the_key_of_the_cache(tmp_path: Path) -> N
     ],
 )
 def test_errors_of_the_card_become_one_line(error: BaseException, says: str) -> None:
-    message = str(cuda.device_error("cuda:0", error))
+    message = str(cuda_libraries.device_error("cuda:0", error))
     assert message.startswith("device: cuda:0 failed: ")
     assert says in message
     assert "\n" not in message
