@@ -34,11 +34,16 @@ _LOOK, _RESTART = 1.0, 15.0
 _MAX_LOSSES = 100
 
 
-def _losses() -> tuple[type[BaseException], ...]:
-    """What Dask raises where a message or a task did not come through."""
+def _or_cancelled(*errors: type[BaseException]) -> tuple[type[BaseException], ...]:
+    """Those, and what tells that a call was cancelled."""
     import asyncio  # a solve on this machine would import it for nothing
 
-    return OSError, asyncio.CancelledError, concurrent.futures.CancelledError
+    return *errors, asyncio.CancelledError, concurrent.futures.CancelledError
+
+
+def _losses() -> tuple[type[BaseException], ...]:
+    """What Dask raises where a message or a task did not come through."""
+    return _or_cancelled(OSError)
 
 
 class WorkerLost(ClusterError):
@@ -224,7 +229,10 @@ class Crew:
         client = self.client
         try:
             return client.sync(lambda: client.gather(futures, asynchronous=True), callback_timeout=patience)
-        except UnboundLocalError:  # of distributed.utils.sync, where what it waited for was cancelled
+        except _or_cancelled(UnboundLocalError):
+            # Dask cancels what took too long, which may come through as that, or as an error of its `sync`.
+            if all(future.status == "finished" for future in futures):
+                raise TimeoutError("what was asked for was cancelled") from None
             raise concurrent.futures.CancelledError("what was asked for was cancelled") from None
 
     def forget(self, futures: Sequence[Any]) -> None:
@@ -290,10 +298,10 @@ class Crew:
             return action()
         except TimeoutError:
             raise
-        except Exception as error:
+        except _or_cancelled(Exception) as error:
             raise self._reason(error) from None
 
-    def _reason(self, error: Exception) -> Exception:
+    def _reason(self, error: BaseException) -> BaseException:
         """What an error of Dask's means: a lost worker, a lost scheduler, or what it says."""
         while self.client.status == "connecting":  # which Dask gives up after a while
             time.sleep(0.2)

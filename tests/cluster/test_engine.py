@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from concurrent.futures import CancelledError as FuturesCancelled
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -291,6 +292,32 @@ def test_what_is_ignored_of_auto_and_of_sparse_rows_is_said(
     resumed = kernelfit.resume(tmp_path / "run", engine="dask", scheduler=client, device="cuda")
     assert resumed.notes == ["device cuda: sparse rows are multiplied on the CPU; make X dense for a device"]
     resumed.close()
+
+
+@pytest.mark.parametrize("error", [UnboundLocalError, asyncio.CancelledError, FuturesCancelled])
+def test_a_gather_that_took_too_long_is_no_lost_worker(
+    rng: np.random.Generator, client: Any, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    """Steps were taken again, and a machine without time for a hundred gathers was one that loses workers."""
+    X, Y = problem(rng)
+    sync, renew = distributed.Client.sync, Crew._renew
+    calls = {"cancelled": 0, "renewed": 0}
+
+    def cancelled(self: Any, function: Any, *arguments: Any, **options: Any) -> Any:
+        if options.get("callback_timeout") and calls["cancelled"] < 2:
+            calls["cancelled"] += 1
+            raise error
+        return sync(self, function, *arguments, **options)
+
+    def renewed(self: Crew) -> None:
+        calls["renewed"] += 1
+        renew(self)
+
+    monkeypatch.setattr(distributed.Client, "sync", cancelled)
+    monkeypatch.setattr(Crew, "_renew", renewed)
+    there = kernelfit.solve(X, Y, engine="dask", scheduler=client, **ARGUMENTS)
+    assert calls == {"cancelled": 2, "renewed": 1}
+    there.close()
 
 
 def stopped(*arguments: Any) -> None:
