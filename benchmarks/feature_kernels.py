@@ -65,11 +65,7 @@ MAX_BACKWARD_ERROR = 1e-14
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    parser = harness.parser(__doc__)
-    parser.add_argument("--n", type=int, default=5_000, help="training rows of a draw")
-    parser.add_argument("--n-test", type=int, default=2_500, help="test rows of a draw")
-    parser.add_argument("--draws", type=int, default=3)
-    parser.add_argument("--filters", type=int, default=2_500)
+    parser = parser_of_draws(__doc__)
     parser.add_argument("--rows", default=",".join(ROWS), help="FEATURES:KERNEL, separated by commas")
     parser.add_argument("--sums", type=Path, help="a folder for sums of features, to be used again")
     options = parser.parse_args(words)
@@ -101,6 +97,16 @@ def main(words: Sequence[str] | None = None) -> None:
         if trial["backward_error"] is not None and not trial["backward_error"] <= MAX_BACKWARD_ERROR
     ]
     harness.finish("benchmarks.feature_kernels", words, options.out, results, faults)
+
+
+def parser_of_draws(doc: str | None) -> argparse.ArgumentParser:
+    """Options of a benchmark that draws rows of CIFAR-10 several times."""
+    parser = harness.parser(doc)
+    parser.add_argument("--n", type=int, default=5_000, help="training rows of a draw")
+    parser.add_argument("--n-test", type=int, default=2_500, help="test rows of a draw")
+    parser.add_argument("--draws", type=int, default=3)
+    parser.add_argument("--filters", type=int, default=2_500)
+    return parser
 
 
 def asked(text: str) -> dict[str, list[str]]:

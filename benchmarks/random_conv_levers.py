@@ -29,7 +29,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import harness
-from benchmarks.feature_kernels import KERNELS, MAX_BACKWARD_ERROR, averaged, fitted, part_of, percent
+from benchmarks.feature_kernels import (
+    KERNELS,
+    MAX_BACKWARD_ERROR,
+    averaged,
+    fitted,
+    parser_of_draws,
+    part_of,
+    percent,
+)
 from kernelfit import solve
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.datasets import Dataset, training_targets
@@ -113,11 +121,7 @@ FLIPS: dict[str, Callable[[Sided, Kernel, CpuBackend], Float]] = {
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    parser = harness.parser(__doc__)
-    parser.add_argument("--n", type=int, default=5_000, help="training rows of a draw")
-    parser.add_argument("--n-test", type=int, default=2_500, help="test rows of a draw, for mirror images")
-    parser.add_argument("--draws", type=int, default=3, help="draws of mirror images")
-    parser.add_argument("--filters", type=int, default=2_500)
+    parser = parser_of_draws(__doc__)
     parser.add_argument("--levers", default="flips,screened", help="flips, screened, or both")
     parser.add_argument("--stored", type=Path, help="a folder for what is finished, to be used again")
     options = parser.parse_args(words)

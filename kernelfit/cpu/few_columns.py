@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from kernelfit.cpu.blas import rows_of
 from kernelfit.cpu.jit import njit
 from kernelfit.cpu.matrix_product import (
+    REGISTER,
     clear_number,
     copy_number,
     everywhere,
@@ -38,8 +39,7 @@ MOST = 64
 #: floating point operations in the time in which a number of the matrix is read
 PER_NUMBER = 40.0
 
-# Bytes of a register; results and registers of a tile: 24 of 32 registers hold sums, or 8 of 16 of half the size.
-REGISTER = 64
+# Results and registers of a tile: 24 of 32 registers hold sums, or 8 of 16 of half the size.
 HEIGHT, VECTORS = (8, 3) if "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[2] else (2, 2)
 # Products that are summed up before they are added to the result: their part of X stays in the first level of cache,
 # and of longer sums the rounding errors would show.
