@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,6 +20,9 @@ from kernelfit.gram.submatrix import submatrix
 from kernelfit.gram.tile import ColumnBlock, evaluate, narrow
 from kernelfit.kernels.base import Kernel
 from kernelfit.typing import Float
+
+# Rows and columns that are mirrored at a time.
+_BLOCK = 32
 
 
 class Source(ABC):
@@ -256,8 +258,7 @@ def mirror(out: NDArray[Any], row: int, column: int) -> None:
     corner = row - column
     inside = min(out.shape[0], out.shape[1] - corner)
     if corner >= 0 and inside > 0:
-        square = out[:inside, corner : corner + inside]
-        np.copyto(square, square.T.copy(), where=_above(inside))
+        _mirror(out[:inside, corner : corner + inside])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -269,10 +270,14 @@ def _symmetrise(out: Any, diagonal: Any) -> None:
             out[j, i] = out[i, j]
 
 
-@lru_cache(maxsize=8)
-def _above(order: int) -> NDArray[np.bool_]:
-    """True above the diagonal."""
-    return ~np.tri(order, dtype=bool)
+@njit(cache=True, nogil=True, error_model="numpy")
+def _mirror(square: Any) -> None:
+    # By blocks that the first level of cache holds, since one side is walked across its rows.
+    for top in range(0, len(square), _BLOCK):
+        for left in range(0, top + 1, _BLOCK):
+            for i in range(top, min(top + _BLOCK, len(square))):
+                for j in range(left, min(left + _BLOCK, i)):
+                    square[j, i] = square[i, j]
 
 
 def set_diagonal(out: NDArray[Any], row: int, column: int, diagonal: Float) -> None:

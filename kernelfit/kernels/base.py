@@ -112,6 +112,8 @@ class Kernel:
     aliases: ClassVar[tuple[str, ...]] = ()
     #: k depends on x, x' through x - x' only, and k(x, x) = 1
     stationary: ClassVar[bool] = False
+    #: whether k(x, x') >= 0 whatever x and x'
+    positive: ClassVar[bool] = False
     #: k(x, x') = <x, x'>: what K solves, weights of the features solve too
     linear: ClassVar[bool] = False
     #: whether `evaluate_single` forms k from squared distances

@@ -27,6 +27,7 @@ class Gaussian(Kernel):
     aliases = ("rbf",)
     width_parameter = "gamma"
     stationary = True
+    positive = True
     single = True
     needs = Needs.DISTANCES
     device_formula = "exp(-squared_distance(pair, a))"

@@ -21,6 +21,7 @@ class Laplacian(Kernel):
     aliases = ("laplace",)
     width_parameter = "gamma"
     stationary = True
+    positive = True
     needs = Needs.L1_DISTANCES
     device_formula = "exp(-a * pair.l1)"
 

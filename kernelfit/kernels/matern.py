@@ -27,6 +27,7 @@ class Matern(Kernel):
     name = "matern"
     width_parameter = "length_scale"
     stationary = True
+    positive = True
     needs = Needs.DISTANCES
     device_formula = "matern(distance(pair, a), order)"
 

@@ -23,6 +23,7 @@ class RationalQuadratic(Kernel):
     name = "rational-quadratic"
     width_parameter = "length_scale"
     stationary = True
+    positive = True
     needs = Needs.DISTANCES
     device_formula = "rational_quadratic(distance(pair, a), b)"
 

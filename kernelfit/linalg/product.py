@@ -48,7 +48,7 @@ def symmetric_product(
     if layout.small and panels is None:
         return _small_product(source, vectors, backend, with_norm)
     n, c = layout.n, vectors.shape[1]
-    sums = _Sums(vectors, with_norm)
+    sums = _Sums(vectors, with_norm, source.kernel is not None and source.kernel.positive)
     pairs = n * (n + 1) / 2.0
     flops_per_entry = source.flops_per_entry + 4.0 * c
     with (progress or Silent()).phase(name, pairs * flops_per_entry, "flop") as advance:
@@ -56,7 +56,7 @@ def symmetric_product(
             first, last = layout.start(j), layout.stop(j)
             columns = source.columns(first, last, backend)
             strips = layout.panel_strips(j)
-            sums.parts = [None] * len(strips)
+            sums.begin(len(strips), last - first)
 
             def multiply(
                 index: int,
@@ -95,21 +95,30 @@ def _small_product(source: GramSource, vectors: Float, backend: CpuBackend, with
 class _Sums:
     """K V in the making, from tiles that several threads form; where they are asked for also |K| 1 and |K| |V|."""
 
-    def __init__(self, vectors: Float, with_norm: bool) -> None:
+    def __init__(self, vectors: Float, with_norm: bool, positive: bool) -> None:
         n, self._columns = vectors.shape
+        self._positive = positive
         wanted = [vectors, np.ones((n, 1)), np.abs(vectors)] if with_norm else [vectors]
         self._vectors = np.hstack(wanted)
         self._sums = np.zeros_like(self._vectors)
         #: what the mirror images of a panel's tiles give, in the order of its strips
-        self.parts: list[Any] = []
+        self._parts: list[Float] = []
+        self._room = np.empty((0, 0, 0))
+
+    def begin(self, strips: int, width: int) -> None:
+        """A panel of so many strips and columns; its parts take the room of those of the panel before."""
+        if self._room.shape[0] < strips or self._room.shape[1] < width:
+            self._room = np.empty((strips, width, self._vectors.shape[1]))
+        self._parts = [self._room[index, :0] for index in range(strips)]
 
     def add(self, tile: Float, rows: Span, first: int, left: int, index: int) -> None:
         """Rows [start, stop) of a panel that begins at `first`; its `left` first columns serve transposed as well."""
         count = self._vectors.shape[1]
-        self.parts[index] = np.zeros((left, count))
+        part = self._parts[index] = self._room[index, :left]
+        part[...] = 0.0
         if count == self._columns:
             self._add(tile, rows, first, index, slice(count))
-        elif few_columns.few(tile, self._vectors) and not _any_negative(tile):
+        elif few_columns.few(tile, self._vectors) and (self._positive or not _any_negative(tile)):
             # One pass for all; bits of a column do not depend on those beside it.
             self._add(tile, rows, first, index, slice(count))
         else:
@@ -119,7 +128,7 @@ class _Sums:
 
     def _add(self, tile: Float, rows: Span, first: int, index: int, columns: slice) -> None:
         start, stop = rows
-        part = self.parts[index][:, columns]
+        part = self._parts[index][:, columns]
         vectors, target = self._vectors[:, columns], self._sums[start:stop, columns]
         right, below = vectors[first : first + tile.shape[1]], vectors[start:stop]
         mirrored = tile[:, : len(part)]
@@ -139,7 +148,7 @@ class _Sums:
 
     def add_mirrored(self, first: int) -> None:
         """Add what the panel's mirror images gave, always in the same order."""
-        for part in self.parts:
+        for part in self._parts:
             self._sums[first : first + len(part)] += part
 
     def product(self) -> Product:

@@ -146,6 +146,7 @@ def test_a_kernel_is_its_formula(rng, cross, kernel, kind):
     # A cosine near 1 or -1 is turned into an angle, which loses half of the digits there.
     digits = 2e-7 if isinstance(kernel, ArcCosine | NeuralTangent) else 2e-14
     assert np.abs(got - expected).max() <= digits * max(1.0, float(np.abs(expected).max()))
+    assert not kernel.positive or got.min() >= 0
 
 
 @every_kernel
