@@ -29,6 +29,16 @@ CALLS = {
     2: ("second", "random-conv,in-core-120000,larger-than-device,budget-10gb"),
     3: ("third", "precision,workers,memcheck,racecheck,deep-tests"),
 }
+#: what a machine with CUDA, PyTorch and CuPy lacks for the rows of a call, with what that needs and is not there
+#: either; dask-cuda wants this Dask
+WHEELS = {
+    3: (
+        *("dask==2026.7.1", "distributed==2026.7.1", "dask-cuda==26.10.0"),
+        *("locket==1.0.0", "partd==1.4.2", "tblib==3.2.2", "tornado==6.6.1", "zict==3.0.0"),
+    )
+}
+#: the Python there, and the systems whose wheels it takes
+PYTHON, SYSTEMS = "3.12", ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
 #: bytes that may travel with a call
 MAX_BYTES = 64 * 2**20
 #: of the mosaics of CIFAR-10, with the first call; the others go with the second
@@ -60,12 +70,23 @@ def carry(call: int, data: Path, root: Path = ROOT) -> int:
         target = folder / source.relative_to(data)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source, target)
+    if call in WHEELS and download(folder / "wheels", WHEELS[call]):
+        print(f"call {call}: pip does not give the wheels {', '.join(WHEELS[call])}")
+        return 1
     checkout, carried = checkout_bytes(root), sum(map(size, folder.rglob("*")))
     total = checkout + carried
     print(
         f"call {call}: checkout {checkout:,} bytes, {folder.name} {carried:,}, together {total:,} of {MAX_BYTES:,}"
     )
     return int(total > MAX_BYTES)
+
+
+def download(folder: Path, packages: tuple[str, ...]) -> int:
+    """Their wheels for the machine with the GPU; pip's exit code."""
+    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary=:all:"]
+    command += ["--python-version", PYTHON, "--implementation", "cp", "-d", str(folder)]
+    command += [word for system in SYSTEMS for word in ("--platform", system)]
+    return subprocess.run([*command, *packages], stdout=sys.stderr).returncode
 
 
 def chosen(call: int, data: Path) -> list[Path]:
@@ -103,8 +124,12 @@ def run(call: int, device: str, root: Path = ROOT) -> int:
     name, rows = CALLS[call]
     out = Path(os.environ.get("OUT", "."))
     install(root)
+    site = install_wheels(root)
     environment = {"CUDA_HOME": "/usr/local/cuda", "KERNELFIT_DATA": str(together(root)), **os.environ}
-    environment |= {"PYTHONUNBUFFERED": "1", "PYTHONPATH": os.pathsep.join([str(root), *path_of(os.environ)])}
+    environment |= {
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONPATH": os.pathsep.join([str(root), *site, *path_of(os.environ)]),
+    }
     budget = min(ROWS_SECONDS, CALL_SECONDS - END_SECONDS - (time.monotonic() - started))
     command = [sys.executable, "-m", "benchmarks.gpu", "--rows", rows, "--device", device]
     command += ["--budget", f"{budget:.0f}", "--out", str((out / f"{name}.json").resolve())]
@@ -130,12 +155,34 @@ def install(root: Path) -> None:
             link.symlink_to(Path("..") / room)
 
 
+def install_wheels(root: Path) -> list[str]:
+    """The folder that they are installed into, where some were carried and pip can; a row that wants them says what is
+    missing otherwise."""
+    wheels = sorted(map(str, root.glob(".carry-[0-9]/wheels/*.whl")))
+    site = str(root / ".carry-site")
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--no-index",
+        "--no-deps",
+        "--upgrade",
+        "--target",
+        site,
+    ]
+    if not wheels or subprocess.run([*command, *wheels], stdout=sys.stderr).returncode:
+        return []
+    return [site]
+
+
 def together(root: Path) -> Path:
     """A folder with what was carried with this call and with calls before it; CIFAR-10 unpacked where it is whole."""
     data = root / ".carry-data"
     for source in sorted(path for folder in root.glob(".carry-[0-9]") for path in folder.rglob("*")):
         target = data.joinpath(*source.relative_to(root).parts[1:])
-        if source.is_file():
+        if source.is_file() and source.suffix != ".whl":
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, target)
     script = data / "unpack_cifar10.py"

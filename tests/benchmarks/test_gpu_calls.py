@@ -79,7 +79,6 @@ def test_what_travels_is_counted_and_limited(data, checkout, capsys, monkeypatch
     others = {path.name for path in (checkout / ".carry-2" / "cifar10").iterdir()}
     assert mosaics | others == {path.name for path in (data / "cifar10").glob("*.webp")}
     assert not mosaics & others
-    assert call.carry(3, data, checkout) == 0
     monkeypatch.setattr(call, "MAX_BYTES", 5_000)
     assert call.carry(1, data, checkout) == 1
 
@@ -92,6 +91,30 @@ def test_halves_are_put_together_and_one_alone_is_no_data_set(data, checkout):
     call.carry(2, data, checkout)
     assert (call.together(checkout) / "cifar-10-batches-bin").is_dir()
     assert call.together(checkout) == folder  # once more, in the third call
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_workers_take_wheels_along(data, checkout, monkeypatch, code):
+    """On a machine without a network the row of workers could not import Dask."""
+    asked = []
+
+    def pip(command, **options):
+        asked.append(command[3:])
+        if "download" in command:
+            folder = Path(command[command.index("-d") + 1])
+            folder.mkdir(parents=True)
+            (folder / "dask.whl").write_bytes(bytes(10))
+        return subprocess.CompletedProcess(command, code)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(call, "checkout_bytes", lambda root: 100)
+        patch.setattr(call.subprocess, "run", pip)
+        assert call.carry(3, data, checkout) == code
+        assert {"dask-cuda==26.10.0", "distributed==2026.7.1"} <= set(asked[0])
+        site = call.install_wheels(checkout)
+        assert site == ([] if code else [str(checkout / ".carry-site")])
+        assert asked[1][-1] == str(checkout / ".carry-3" / "wheels" / "dask.whl")
+    assert not list(call.together(checkout).rglob("*.whl"))
 
 
 @pytest.mark.parametrize("code", [0, 1])
