@@ -16,10 +16,9 @@ from kernelfit.gram.protocol import GramSource
 from kernelfit.linalg.product import Product
 from kernelfit.typing import Float
 
-#: blocks of one row beside each other, (., h, w)
-Blocks = NDArray[Any]
-#: the late blocks of row j, those from j - `AHEAD` on, and L[j, j] (h, h)
-RowEnd = tuple[Blocks, NDArray[Any]]
+#: blocks of one row: arrays of their own, all of one size but the last, so that memory that one was received in serves
+#: another one
+Blocks = list[NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -60,8 +59,9 @@ class Arithmetic(Protocol):
         """T[i, j] = K[i, j] - sum_k L[i, k] L[j, k]^T for own rows i >= j, over the `early` blocks of row j."""
         ...
 
-    def finish(self, rows: Sequence[int], j: int, row: RowEnd) -> Built:
-        """L[i, j] = (T[i, j] - sum_k L[i, k] L[j, k]^T) L[j, j]^-T for own rows i > j, over the late blocks."""
+    def finish(self, rows: Sequence[int], j: int, late: Blocks) -> Built:
+        """L[i, j] = (T[i, j] - sum_k L[i, k] L[j, k]^T) L[j, j]^-T for own rows i > j, over the `late` blocks of row
+        j, of which L[j, j] is the last."""
         ...
 
     def factor_square(self, j: int) -> Built:
@@ -69,11 +69,11 @@ class Arithmetic(Protocol):
         ...
 
     def early(self, j: int) -> Blocks:
-        """L[j, k] for k < j - `AHEAD`, (., h, w), which are finished `AHEAD` steps before the row is."""
+        """L[j, k] for k < j - `AHEAD`, which are finished `AHEAD` steps before the row is."""
         ...
 
-    def row_end(self, j: int) -> RowEnd:
-        """The other blocks of a finished row."""
+    def late(self, j: int) -> Blocks:
+        """The other blocks of a finished row, its square among them."""
         ...
 
     def diagonal(self, j: int) -> NDArray[Any]:

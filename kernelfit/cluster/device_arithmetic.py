@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from kernelfit.cluster.arithmetic import Blocks, Built, Part, RowEnd
+from kernelfit.cluster.arithmetic import Blocks, Built, Part
 from kernelfit.cluster.deal import AT_ONCE
 from kernelfit.cluster.device_costs import passing_bytes, predicted_bytes, resident_rows
 from kernelfit.cluster.device_tiles import DeviceTiles
@@ -75,14 +75,13 @@ class DeviceArithmetic:
         self._early = {k: blocks for k, blocks in self._early.items() if k >= j - AT_ONCE} | {j: early}
         return Built()
 
-    def finish(self, rows: Sequence[int], j: int, row: RowEnd) -> Built:
+    def finish(self, rows: Sequence[int], j: int, late: Blocks) -> Built:
         device, stream, span, built = self.device, self._stream, self._deal.span(j), Built()
-        # Row j is not the last: its blocks are as high as wide, and follow each other without gaps.
-        width, first = self._deal.layout.width, self._deal.first_late(j)
-        for start, blocks in ((0, self._early[j]), (first, row[0])):
-            rows_of = start * width, (start + len(blocks)) * width
-            put(device, stream, blocks.reshape(len(blocks) * width, width), self._row.part(rows_of))
-        put(device, stream, row[1], self._square)
+        width = self._deal.layout.width
+        *above, square = [*self._early[j], *late]
+        for k, block in enumerate(above):
+            put(device, stream, block, self._row.part((k * width, (k + 1) * width)))
+        put(device, stream, square, self._square)
         for i in rows:
             target = self._tiles.begin(i, j)
             self._gram.fill(stream, self._deal.span(i), span, target)
@@ -122,8 +121,8 @@ class DeviceArithmetic:
     def early(self, j: int) -> Blocks:
         return self._tiles.blocks(j, 0, self._deal.first_late(j))
 
-    def row_end(self, j: int) -> RowEnd:
-        return self._tiles.blocks(j, self._deal.first_late(j), j), self._tiles.square(j)
+    def late(self, j: int) -> Blocks:
+        return self._tiles.blocks(j, self._deal.first_late(j), j + 1)
 
     def diagonal(self, j: int) -> NDArray[Any]:
         return self._tiles.diagonal(j)

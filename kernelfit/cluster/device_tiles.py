@@ -95,19 +95,11 @@ class DeviceTiles:
         self._passing[index], self._last = (values, copied, None), index
         return block
 
-    def blocks(self, i: int, first: int, stop: int) -> NDArray[Any]:
-        """Blocks (i, first), ..., (i, stop - 1) as an array of the host."""
+    def blocks(self, i: int, first: int, stop: int) -> list[NDArray[Any]]:
+        """Blocks (i, first), ..., (i, stop - 1) as arrays of the host."""
         if i not in self._rows:
             return self._host.blocks(i, first, stop)
-        height, width = self._deal.height(i), self._deal.layout.width
-        left = fetch(self.device, self._stream, self._rows[i].part((first * height, stop * height)))
-        return left.reshape(stop - first, height, width)
-
-    def square(self, i: int) -> NDArray[Any]:
-        """Block (i, i) as an array of the host."""
-        if i not in self._rows:
-            return self._host.rows(i, i, self._deal.span(i))
-        return fetch(self.device, self._stream, self._resident(i, i))
+        return [fetch(self.device, self._stream, self._resident(i, k)) for k in range(first, stop)]
 
     def diagonal(self, i: int) -> NDArray[Any]:
         """(h,) of block (i, i)."""

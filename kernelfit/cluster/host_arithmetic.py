@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernelfit.cluster.arithmetic import Blocks, Built, Part, RowEnd
+from kernelfit.cluster.arithmetic import Blocks, Built, Part
 from kernelfit.cluster.tiles import Tiles
 from kernelfit.cpu import blas
 from kernelfit.gram.layout import DIAGONAL_STRIP, MAX_STRIP
@@ -53,11 +53,11 @@ class HostArithmetic:
         self._backend.run(lambda piece: self._subtract(piece, j, 0, early), pieces)
         return built
 
-    def finish(self, rows: Sequence[int], j: int, row: RowEnd) -> Built:
-        late, square = row
+    def finish(self, rows: Sequence[int], j: int, late: Blocks) -> Built:
+        *left, square = late
 
         def finish(piece: _Piece) -> None:
-            self._subtract(piece, j, self._deal.first_late(j), late)
+            self._subtract(piece, j, self._deal.first_late(j), left)
             blas.solve_right_lower_transposed(square, self._target(piece, j))
 
         self._backend.run(finish, self._pieces(rows, j))
@@ -98,9 +98,8 @@ class HostArithmetic:
     def early(self, j: int) -> Blocks:
         return self._tiles.blocks(j, 0, self._deal.first_late(j))
 
-    def row_end(self, j: int) -> RowEnd:
-        late = self._tiles.blocks(j, self._deal.first_late(j), j)
-        return late, self._tiles.rows(j, j, self._deal.span(j))
+    def late(self, j: int) -> Blocks:
+        return self._tiles.blocks(j, self._deal.first_late(j), j + 1)
 
     def diagonal(self, j: int) -> NDArray[Any]:
         return np.diagonal(self._tiles.rows(j, j, self._deal.span(j))).copy()

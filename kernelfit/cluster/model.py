@@ -1,11 +1,13 @@
 """How long a solve on a cluster takes, and what it needs: a simulation of its steps, no array is allocated.
 
 P workers of `rate` flop/s each, whose links move `bandwidth` bytes/s in each direction. A worker does one task after
-another, block rows travel beside the arithmetic, and each task is `latency` seconds on its way through the scheduler:
+another, in the order update j, block row j where it is its own, advance j - 1; blocks travel beside the arithmetic, and
+each task is `latency` seconds on its way through the scheduler:
 
-    arrival of row j at p     whoever sends it to p (`Deal.receivers`) has it, and its link has sent what came before
-    step j of share p         its step j - 1 is done and row j has arrived
-    row j + 1 at its owner    the owner has done step j - 1 and row j has arrived; it then does its step j
+    arrival of blocks at p   whoever sends them to p (`Deal.receivers`) has them, and its link has sent what came before
+    update j of share p      the early blocks of row j have come, sent by their owner after its step j - `AHEAD` - 1
+    row j at its owner       the late blocks of row j - 1 have arrived
+    step j of share p        the late blocks of row j have arrived
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from kernelfit.cluster.costs import ShareCosts
-from kernelfit.cluster.deal import Deal
+from kernelfit.cluster.deal import AHEAD, Deal
 from kernelfit.gram.costs import Costs
 
 #: seconds that a task takes beside its arithmetic, from submission to the next one: measured, `benchmarks/cluster.py`
@@ -122,29 +124,44 @@ def _factor(costs: Costs, deal: Deal, machines: Machines) -> float:
     """Seconds until the last step of the last share."""
     rate = _OF_FACTOR * _numbers(costs) * machines.rate
     entry = (2.0 * costs.d + 1.0) / (_OF_GRAM * machines.rate * machines.gram_speed)
-    layout, p = costs.layout, deal.shares
-    below = [0] * p  # rows of K below block row j in each share
-    for i in range(layout.count):
-        below[deal.owner(i)] += deal.height(i)
-    ready = 0.0  # row j is finished
-    done, sent = [0.0] * p, [0.0] * p  # the last step of each share, and when its link out is free
+    layout, latency = costs.layout, machines.latency
+    slow = [machines.slow if q == 0 else 1.0 for q in range(deal.shares)]
+    below = [sum(map(deal.height, deal.rows(q))) for q in range(deal.shares)]  # rows of K from block row j on
+    done, sent = (
+        [0.0] * deal.shares,
+        [0.0] * deal.shares,
+    )  # the last task of each share, when its link out is free
+
+    def arrivals(j: int, numbers: int) -> dict[int, float]:
+        """When numbers of row j, which their owner has now, have come to the shares that have rows below it."""
+        message = numbers * costs.bytes_number / machines.bandwidth + latency
+        there = {deal.owner(j): done[deal.owner(j)]}
+        wanting = {q for q, rows in enumerate(below) if rows}
+        for sender, q in deal.receivers(j, wanting):
+            there[q] = sent[sender] = max(there[sender], sent[sender]) + message
+        return there
+
+    early: dict[int, dict[int, float]] = {}
+    late: dict[int, float] = {}
+    above = 0.0  # seconds of a row of K in what ends the panel before
     for j in range(layout.count):
-        owner, width, first = deal.owner(j), deal.height(j), layout.start(j)
-        below[owner] -= width
-        if j == 0:
-            ready = done[owner] = width * width * (width / 3.0 / rate + entry) + machines.latency
-        column = width * ((2.0 * first + width) / rate + entry)  # seconds of a row of K in this panel
-        message = deal.row_elements(j) * costs.bytes_number / machines.bandwidth + machines.latency
-        arrived = {owner: ready}
-        for sender, q in deal.receivers(j, {q for q in range(p) if below[q]}):
-            arrived[q] = sent[sender] = max(arrived[sender], sent[sender]) + message
-        following = deal.owner(j + 1) if j + 1 < layout.count else -1
-        for q in arrived:
-            begun, rows, slow = max(done[q], arrived[q]), below[q], machines.slow if q == 0 else 1.0
-            if q == following:
-                height = deal.height(j + 1)
-                square = height * height * ((layout.start(j + 1) + height / 3.0) / rate + entry)
-                begun += slow * (height * column + square) + machines.latency
-                ready, rows = begun, rows - height
-            done[q] = begun + (slow * rows * column + machines.latency if rows else 0.0)
-    return max([*done, ready])
+        owner, height = deal.owner(j), deal.height(j)
+        begins = height * (2.0 * layout.start(deal.first_late(j)) / rate + entry)
+        left = layout.start(j) - layout.start(deal.first_late(j))
+        arrived = early.pop(j, {})
+        for q, rows in enumerate(below):
+            if rows:
+                half = 0.5 * height if q == owner else 0.0  # of the square
+                done[q] = max(done[q], arrived.get(q, 0.0)) + slow[q] * (rows - half) * begins + latency
+        ends = height * above + height * height * (left + height / 3.0) / rate
+        done[owner] = max(done[owner], late.get(owner, 0.0)) + slow[owner] * ends + latency
+        below[owner] -= height
+        row = arrivals(j, height * (left + height))
+        for q, rows in enumerate(below):
+            if rows and j:
+                done[q] = max(done[q], late.get(q, 0.0)) + slow[q] * rows * above + latency
+        late, above = row, height * (2.0 * left + height) / rate
+        after = j + AHEAD
+        if after < layout.count and deal.first_late(after):
+            early[after] = arrivals(after, deal.height(after) * layout.start(deal.first_late(after)))
+    return max(done)

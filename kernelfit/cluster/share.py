@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernelfit.cluster.arithmetic import Arithmetic, Blocks, Built, RowEnd
+from kernelfit.cluster.arithmetic import Arithmetic, Blocks, Built
 from kernelfit.cluster.sent_gram import ShareLost
 from kernelfit.cluster.turns import Turns
 from kernelfit.gram.points import Points
@@ -93,15 +93,14 @@ class Share:
             for i in rows:
                 self._require(i, self.deal.first_late(j))
             if rows:
-                none = np.empty((0, 0, 0), self.arithmetic.dtype)
-                built = self.arithmetic.update(rows, j, none if early is None else early)
+                built = self.arithmetic.update(rows, j, early or [])
                 self._report.seconds_gram += built.seconds_gram
             for i in rows:
                 self._begun[i].add(j)
             self._report.seconds += time.perf_counter() - started
 
-    def block_row(self, j: int, above: RowEnd | None) -> RowEnd:
-        """Finish block row j with `above`, the end of row j - 1, where that is still wanted; the end of row j.
+    def block_row(self, j: int, above: Blocks | None) -> Blocks:
+        """Finish block row j with `above`, the late blocks of row j - 1, where they are still wanted; those of row j.
 
         Raises `NotPositiveDefiniteError`.
         """
@@ -113,9 +112,9 @@ class Share:
                 self._factor_square(j)
             self._report.seconds += time.perf_counter() - started
             self._require(j, j + 1)
-            return self.arithmetic.row_end(j)
+            return self.arithmetic.late(j)
 
-    def advance(self, j: int, row: RowEnd | None) -> Report:
+    def advance(self, j: int, row: Blocks | None) -> Report:
         """Step j for all own rows but the next, which `block_row` finishes; `row` is None where there is none left."""
         with self._turns.take(_ADVANCE), self.backend:
             if j in self._reports:
@@ -141,7 +140,7 @@ class Share:
         if self.filled[i] < blocks:
             raise ShareLost(f"share {self.index}: has {self.filled[i]} blocks of row {i}, expected {blocks}")
 
-    def _finish(self, rows: Sequence[int], j: int, row: RowEnd) -> None:
+    def _finish(self, rows: Sequence[int], j: int, row: Blocks) -> None:
         """Block column j of some rows below row j."""
         first, last = self.deal.span(j)
         self._end(rows, j)

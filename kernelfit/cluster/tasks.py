@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit.cluster import gpu
-from kernelfit.cluster.arithmetic import Arithmetic, Blocks, Part, RowEnd
+from kernelfit.cluster.arithmetic import Arithmetic, Blocks, Part
 from kernelfit.cluster.deal import Deal
 from kernelfit.cluster.device_arithmetic import DeviceArithmetic
 from kernelfit.cluster.gpu import Gpu
@@ -25,7 +25,7 @@ from kernelfit.cluster.host_arithmetic import HostArithmetic
 from kernelfit.cluster.sent_gram import SentGram, ShareLost
 from kernelfit.cluster.share import Report, Share
 from kernelfit.cluster.tiles import DiskTiles, RamTiles, Tiles
-from kernelfit.cpu import blas
+from kernelfit.cpu import blas, freed_blocks
 from kernelfit.cpu.memory import available_memory, free_disk
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device.pinned import release as release_pinned
@@ -136,6 +136,10 @@ def sees(path: Path) -> bool:
 def open_share(run: str, index: int, setup: Setup, source: GramSource | None) -> int:
     """Make the share, with the finished panels of a run in it."""
     worker = _worker()
+    if not worker.address.startswith(
+        "inproc"
+    ):  # a process that is not only a worker keeps its ways with memory
+        freed_blocks.keep()
     source = source or SentGram(setup.deal.layout)
     if source.kernel is not None:
         source.kernel.compile()
@@ -190,6 +194,7 @@ def close_shares(run: str, dask_worker: Any = None) -> None:
     for key in [key for key in shares if key[0] == run]:
         shares.pop(key).close()
     release_pinned()
+    freed_blocks.give_back()
 
 
 def take_gram(run: str, index: int, j: int, blocks: dict[int, NDArray[Any]]) -> None:
@@ -213,12 +218,12 @@ def update(run: str, index: int, j: int, early: Blocks | None, *after: Any) -> N
     _share(run, index).update(j, early)
 
 
-def block_row(run: str, index: int, j: int, above: RowEnd | None, *after: Any) -> RowEnd:
+def block_row(run: str, index: int, j: int, above: Blocks | None, *after: Any) -> Blocks:
     _make_way()
     return _share(run, index).block_row(j, above)
 
 
-def advance(run: str, index: int, j: int, row: RowEnd | None, *after: Any) -> Report:
+def advance(run: str, index: int, j: int, row: Blocks | None, *after: Any) -> Report:
     _make_way()
     return _share(run, index).advance(j, row)
 

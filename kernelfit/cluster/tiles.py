@@ -40,8 +40,8 @@ class Tiles(Protocol):
         """These rows, as K numbers them, of block (i, k)."""
         ...
 
-    def blocks(self, i: int, first: int, stop: int) -> NDArray[Any]:
-        """(stop - first, h, w) of blocks (i, first), ..., (i, stop - 1), all of them left of the square."""
+    def blocks(self, i: int, first: int, stop: int) -> list[NDArray[Any]]:
+        """Blocks (i, first), ..., (i, stop - 1) that are finished."""
         ...
 
     def sync(self) -> None:
@@ -92,9 +92,8 @@ class RamTiles:
         first = self._deal.layout.start(i)
         return self.begin(i, k)[rows[0] - first : rows[1] - first]
 
-    def blocks(self, i: int, first: int, stop: int) -> NDArray[Any]:
-        self.begin(i, i)
-        return self._blocks[i][0][first:stop]
+    def blocks(self, i: int, first: int, stop: int) -> list[NDArray[Any]]:
+        return [self.begin(i, k) for k in range(first, stop)]
 
     def sync(self) -> None:
         if self._file is not None:
@@ -126,11 +125,8 @@ class DiskTiles:
         self._file.read(k, rows, block)
         return block
 
-    def blocks(self, i: int, first: int, stop: int) -> NDArray[Any]:
-        blocks = np.empty((stop - first, self._deal.height(i), self._deal.layout.width), self.dtype)
-        for k in range(first, stop):
-            self._file.read(k, self._deal.span(i), blocks[k - first])
-        return blocks
+    def blocks(self, i: int, first: int, stop: int) -> list[NDArray[Any]]:
+        return [self.rows(i, k, self._deal.span(i)) for k in range(first, stop)]
 
     def sync(self) -> None:
         if self._shared:

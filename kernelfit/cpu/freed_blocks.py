@@ -27,15 +27,27 @@ def kept() -> Iterator[bool]:
     glibc cannot be asked for its thresholds, so that later blocks of the process are kept as well. Gives False, and
     does nothing, where the C library is another one (macOS, musl).
     """
+    known = keep()
+    try:
+        yield known
+    finally:
+        give_back()
+
+
+def keep() -> bool:
+    """From now on freed blocks of up to 1 GiB serve the next ones; False where the C library is another one."""
     library = ctypes.CDLL(None)
-    if not hasattr(library, "mallopt") or not hasattr(library, "malloc_trim"):
-        yield False
-        return
+    if not hasattr(library, "mallopt"):
+        return False
     library.mallopt(_MMAP_THRESHOLD, _LARGE)
     library.mallopt(_TRIM_THRESHOLD, _LARGE)
-    try:
-        yield True
-    finally:
+    return True
+
+
+def give_back() -> None:
+    """What is free goes back to the system."""
+    library = ctypes.CDLL(None)
+    if hasattr(library, "malloc_trim"):
         library.malloc_trim(0)
 
 

@@ -87,8 +87,8 @@ def factorise(shares: list[Share], last: int | None = None) -> None:
 
 def whole_row(share: Share, i: int) -> tuple[list[NDArray[Any]], NDArray[Any]]:
     """Blocks left of the square of a finished row, and the square."""
-    late, square = share.block_row(i, None)
-    return [*share.early_blocks(i), *late], square
+    *left, square = [*share.early_blocks(i), *share.block_row(i, None)]
+    return left, square
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
