@@ -17,8 +17,9 @@ from kernelfit.progress import Progress
 from kernelfit.solver.problem import Problem
 from kernelfit.typing import Float, Span
 
-# Rows of a strip of test points, and training rows that they meet at a time.
-_STRIP, _COLUMNS = 512, 1_024
+# Training rows that a strip of test points meets at a time; entries of a tile, 2 MB that a core's second level of cache
+# holds for the passes over it; and rows of a strip at most.
+_COLUMNS, _ENTRIES, _STRIP = 1_024, 2**18, 1_024
 # Bytes of converted training rows that are kept from one prediction to the next.
 _KEPT = 2**28
 
@@ -80,7 +81,7 @@ def predict(
                 advance(float(stop - start) * (columns.stop - columns.start))
 
             entries = float(m) * (columns.stop - columns.start)
-            backend.run(accumulate, strips_of(m), entries * (2.0 * points.shape[1] + EPILOGUE))
+            backend.run(accumulate, strips_of(m, columns.stop - columns.start), entries * (2.0 * points.shape[1] + EPILOGUE))
     return values
 
 
@@ -101,10 +102,11 @@ def cross_gram(
             out = values[strip[0] : strip[1], columns.start : columns.stop]
             evaluate(kernel, rows, first + strip[0], first + strip[1], columns, out, backend)
 
-        backend.run(fill, strips_of(last - first))
+        backend.run(fill, strips_of(last - first, columns.stop - columns.start))
     return values
 
 
-def strips_of(m: int) -> list[Span]:
-    """[0, m) in strips."""
-    return [(a, min(a + _STRIP, m)) for a in range(0, m, _STRIP)]
+def strips_of(m: int, width: int = _COLUMNS) -> list[Span]:
+    """[0, m) in strips of rows that meet `width` training rows."""
+    height = min(_STRIP, max(1, _ENTRIES // width))
+    return [(a, min(a + height, m)) for a in range(0, m, height)]
