@@ -17,6 +17,9 @@ class Renewable(Protocol):
 
 
 _OBJECTS: WeakSet[Renewable] = WeakSet()
+#: how many forks lie between the first process and this one, in a list of one: for objects that are too many, and live
+#: too short, to be renewed one by one, and look for themselves
+FORKS = [0]
 
 
 def renew_in_children(renewable: Renewable) -> None:
@@ -37,6 +40,7 @@ def before_forking(prepare: Callable[[], object]) -> None:
 
 
 def _renew_all() -> None:
+    FORKS[0] += 1
     for renewable in list(_OBJECTS):
         renewable.renew()
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit.cpu.blas_threads import BLAS_THREADS
-from kernelfit.cpu.fork import renew_in_children
+from kernelfit.cpu.fork import FORKS
 from kernelfit.cpu.freed_blocks import keep_some
 from kernelfit.cpu.threads import available_threads
 from kernelfit.cpu.workers import WORKERS, Job
@@ -51,7 +51,6 @@ class CpuBackend:
         self.known_threads: int | None = None if threads is None else int(threads)
         self._begin()
         self._forked = False
-        renew_in_children(self)
 
     @property
     def threads(self) -> int:
@@ -60,18 +59,20 @@ class CpuBackend:
             self.known_threads = available_threads()
         return self.known_threads
 
-    def renew(self) -> None:
+    def _renew_in_child(self) -> None:
         """Closed, as it is when it is made; a forked child has not whoever opened it."""
         self._forked = self._depth > 0
         self._begin()
 
     def _begin(self) -> None:
-        self._depth = 0
+        self._depth, self._forks = 0, FORKS[0]
         # Several threads may use one solution, and with it one backend.
         self._lock = threading.Lock()
         self._scratch = threading.local()
 
     def __enter__(self) -> CpuBackend:
+        if self._forks != FORKS[0]:
+            self._renew_in_child()
         with self._lock:
             if self._depth == 0:
                 keep_some()
@@ -82,6 +83,8 @@ class CpuBackend:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._forks != FORKS[0]:
+            self._renew_in_child()
         with self._lock:
             if self._depth == 0:
                 return  # in a child that was forked while it was open
@@ -96,6 +99,8 @@ class CpuBackend:
         The calling thread takes its share; it does all of a single item, and all where `work`, about how many floating
         point operations there are, is less than waking another thread is worth.
         """
+        if self._forks != FORKS[0]:
+            self._renew_in_child()
         if self._depth == 0:
             if self._forked:
                 raise KernelfitError(
@@ -112,7 +117,7 @@ class CpuBackend:
         blocks: dict[Any, NDArray[Any]] | None = getattr(self._scratch, "blocks", None)
         if blocks is None:
             blocks = self._scratch.blocks = {}
-        key = (name, np.dtype(dtype))
+        key = (name, dtype)
         block = blocks.get(key)
         if block is None or block.size < rows * columns:
             block = blocks[key] = np.empty(rows * columns, dtype)

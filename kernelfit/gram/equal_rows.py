@@ -22,9 +22,8 @@ def equal_rows(values: NDArray[Any]) -> tuple[tuple[int, ...], ...]:
     """Groups of equal rows of (n, d) numbers, each ascending, in the order of their first rows; 0.0 equals -0.0."""
     hashes = np.empty(len(values), np.uint64)
     for start, words in _words(values):
-        _hash(words, hashes[start : start + len(words)])
-    if len(hashes) <= _FEW and not _any_equal(hashes):
-        return ()
+        if not _hash(words, hashes[start : start + len(words)]) and len(words) == len(values):
+            return ()
     order = np.argsort(hashes, kind="stable")
     repeated = hashes[order][1:] == hashes[order][:-1]
     marked = np.zeros(len(values), dtype=bool)
@@ -57,7 +56,8 @@ def _words(values: NDArray[Any]) -> Iterator[tuple[int, NDArray[np.uint64]]]:
 
 
 @njit(cache=True, nogil=True)
-def _hash(words: Any, out: Any) -> None:
+def _hash(words: Any, out: Any) -> bool:
+    """The hashes of rows of words, and whether two of them are equal, or may be where they are many."""
     n = words.shape[0]
     whole = n // 4 * 4
     for i in range(0, whole, 4):  # every product waits for the one before: four rows wait together
@@ -71,6 +71,7 @@ def _hash(words: Any, out: Any) -> None:
         for k in range(words.shape[1]):
             a = _stirred(a, words[i, k])
         out[i] = a
+    return n > _FEW or _any_equal(out)
 
 
 @njit(cache=True, nogil=True)

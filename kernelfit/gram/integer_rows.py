@@ -11,18 +11,12 @@ from kernelfit.cpu.jit import njit
 from kernelfit.typing import Float
 
 
-class RowSums(NamedTuple):
-    """Of integers v (n, d): the least, the largest, and of each row sum_k v_k and sum_k v_k^2 (n,)."""
+class IntegerRows(NamedTuple):
+    """Of rows v of d integers, x = scale v; (n,) each but for the first four.
 
-    low: int
-    high: int
-    sums: NDArray[np.int64]
-    squares: NDArray[np.int64]
-
-
-class Described(NamedTuple):
-    """Of rows v of d integers, x = scale v, (n,) each.
-
+    low, high : the least and the largest v_k
+    centre : c, what is subtracted before products
+    longest : the largest |x|; what overflows is infinite
     sq_norms : |v - c|^2
     offsets : c sum_k (v_k - c) + c^2 d / 2, with <v, v'> = <v - c, v' - c> + o + o'
     origin : |v|^2
@@ -30,6 +24,10 @@ class Described(NamedTuple):
     ones : 1
     """
 
+    low: int
+    high: int
+    centre: int
+    longest: float
     sq_norms: Float
     offsets: Float
     origin: Float
@@ -38,23 +36,24 @@ class Described(NamedTuple):
     ones: Float
 
 
-def row_sums(values: NDArray[Any]) -> RowSums:
-    """Of uint8 or int16 values (n, d), C-ordered, that are not empty."""
-    sums, squares = np.empty((2, len(values)), np.int64)
-    low, high = _add_up(values, sums, squares)
-    return RowSums(low, high, sums, squares)
-
-
-def describe(known: RowSums, centre: int, d: int, scale: float) -> Described:
-    """All of it from the sums; what overflows is infinite."""
-    lines = np.empty((6, len(known.sums)))
-    _describe(known.sums, known.squares, centre, d, scale, lines)
-    return Described(*lines)
+def describe(values: NDArray[Any], scale: float, centre: int | None = None) -> IntegerRows:
+    """Of uint8 or int16 values (n, d), C-ordered, that are not empty; by default the centre is that of their range."""
+    lines = np.empty((6, len(values)))
+    numbers = _describe(values, scale, 0 if centre is None else centre, centre is None, lines)
+    return IntegerRows(*numbers, *lines)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _describe(sums: Any, squares: Any, centre: int, d: int, scale: float, lines: Any) -> None:
-    for i in range(len(sums)):
+def _describe(
+    values: Any, scale: float, centre: int, choose: bool, lines: Any
+) -> tuple[int, int, int, float]:
+    n, d = values.shape
+    sums, squares = np.empty(n, np.int64), np.empty(n, np.int64)
+    low, high = _add_up(values, sums, squares)
+    if choose:
+        centre = (low + high + 1) // 2
+    longest = 0.0
+    for i in range(n):
         total = np.float64(sums[i] - centre * d)
         square = np.float64(squares[i] - 2 * centre * sums[i] + d * centre * centre)
         offset = centre * total + 0.5 * centre * centre * d
@@ -63,6 +62,8 @@ def _describe(sums: Any, squares: Any, centre: int, d: int, scale: float, lines:
         lines[3, i] = np.sqrt(lines[2, i]) * scale
         lines[4, i] = lines[2, i] * (scale * scale)
         lines[5, i] = 1.0
+        longest = max(longest, lines[3, i])
+    return low, high, centre, longest
 
 
 @njit(cache=True, nogil=True)

@@ -31,7 +31,7 @@ from kernelfit.cpu import blas, bytes_product
 from kernelfit.errors import InputError
 from kernelfit.gram.arrays import as_array, exact_floats, is_sparse, refuse_non_finite, refuse_words
 from kernelfit.gram.equal_rows import equal_rows
-from kernelfit.gram.integer_rows import RowSums, describe, row_sums
+from kernelfit.gram.integer_rows import IntegerRows, describe
 from kernelfit.typing import Float
 
 #: bytes of what is known of each row, kept beside it: `RowVectors` and two lengths
@@ -127,8 +127,9 @@ class Points:
                 some = np.unique(np.linspace(0, len(values) - 1, _WITNESSES).astype(np.intp))
                 self._witness = some, self.values[some]
         integers = self.values.dtype.kind in "ui" and self.values.size > 0
-        sums = row_sums(self.values) if integers else None
-        self.centre, self._reach = _integer_range(sums, like)
+        centre = like.centre if like is not None and like.exact else None
+        known = describe(self.values, self.scale, centre) if integers else None
+        self.centre, self._reach = _integer_range(known, like)
         self.exact = values.dtype.kind in "ui" and self._chunk(self._reach) >= _SHORTEST_CHUNK
         if like is not None:
             if like.shape[1] != self.shape[1]:
@@ -156,13 +157,12 @@ class Points:
             self.median = None if self._offset is None else self.scale * self._offset
         self.plain = True
         self.length: float = 1.0 if like is None else like.length
-        if self.exact and sums is not None:
-            made = describe(sums, self.centre, self.shape[1], self.scale)
-            self.vectors = RowVectors(made.sq_norms, made.offsets, made.origin, made.ones)
-            self.lengths, self.domain_sq_norms = made.lengths, made.domain
+        if self.exact and known is not None:
+            self.vectors = RowVectors(known.sq_norms, known.offsets, known.origin, known.ones)
+            self.lengths, self.domain_sq_norms, longest = known.lengths, known.domain, known.longest
         else:
             self._describe_floats(like)
-        longest = float(self.lengths.max(initial=0.0))
+            longest = float(self.lengths.max(initial=0.0))
         largest = 2.0 * math.sqrt(self.shape[1]) * longest
         self.factor: float = self.scale if largest < sys.float_info.max * self.scale else 1.0
         if not longest < _LONGEST:
@@ -365,7 +365,7 @@ def _numbers_of(rows: ArrayLike, name: str) -> NDArray[Any]:
     if values.shape[1] == 0:
         raise InputError(f"{name}: got 0 features, expected at least one column")
     # The other byte order, as FITS and IDX files have it, would make a file that is refused when it is read.
-    return values.astype(values.dtype.newbyteorder("="), copy=False)
+    return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
 
 
 def _range(values: NDArray[Any], name: str) -> tuple[float, float]:
@@ -390,6 +390,8 @@ def _power_below(magnitude: Any) -> Any:
 def _stored_integers(values: NDArray[Any], like: Points | None, name: str) -> NDArray[Any]:
     """Integers as they are stored, without loss."""
     dtype = _integer_dtype(values, like)
+    if dtype == values.dtype:
+        return values
     if dtype is not np.float64 or values.dtype.itemsize < 8:
         return values.astype(dtype, copy=False)
     for start in range(0, len(values), 4096):
@@ -419,12 +421,12 @@ def _integer_dtype(values: NDArray[Any], like: Points | None) -> Any:
     return np.int16 if low >= -(2**15) and high < 2**15 else np.float64
 
 
-def _integer_range(sums: RowSums | None, like: Points | None) -> tuple[int, int]:
+def _integer_range(known: IntegerRows | None, like: Points | None) -> tuple[int, int]:
     """The integer that is subtracted before exact products, and the largest magnitude that is left."""
-    if sums is None:
+    if known is None:
         return (like.centre, 1) if like is not None else (0, 1)
-    centre = like.centre if like is not None and like.exact else (sums.low + sums.high + 1) // 2
-    return centre, max(abs(sums.low - centre), abs(sums.high - centre), 1)
+    centre = known.centre
+    return centre, max(abs(known.low - centre), abs(known.high - centre), 1)
 
 
 def _chunk_length(reach: int, other: int) -> int:

@@ -31,7 +31,8 @@ class ColumnBlock:
         self._about_origin: Float | None = None
         self._coordinates: Float | None = None
         self._apart: Float | None = None
-        needs = needs or Needs(0)
+        if needs is None:
+            return
         shared = exact or shares_products(points)
         if Needs.DISTANCES in needs or (Needs.INNER_PRODUCTS in needs and shared):
             self.centred()

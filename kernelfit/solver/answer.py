@@ -131,7 +131,7 @@ def certify(
         consistent=True,
         rkhs_norm=math.hypot(*norms),
         rkhs_norm_per_column=tuple(norms),
-        rkhs_norm_error=float(norm_errors.max(initial=0.0)),
+        rkhs_norm_error=max(norm_errors.tolist()),
     )
     return product, certificate, largest[1:]
 
@@ -144,7 +144,7 @@ def _condition(system: System, precision: Precision, norm: float, progress: Prog
     problem = system.problem
     if not problem.condition:
         return math.nan, True
-    if (problem.jitter > 0 or precision.factor == np.float32) and problem.n <= EXACT:
+    if (problem.jitter > 0 or precision.factor_name == "float32") and problem.n <= EXACT:
         inverse = refined(system, np.eye(problem.n), progress)
         if inverse.error <= _AS_GOOD_AS_FLOAT64:
             return _at_least_one(norm * float(np.abs(inverse.alpha).sum(axis=0).max())), True

@@ -53,8 +53,8 @@ def as_targets(targets: ArrayLike, n: int) -> Float:
     if array.ndim == 2 and array.shape[1] == 0:
         raise InputError("Y: got 0 columns, expected at least one right-hand side")
     array = exact_floats(array, "Y")
-    result = np.array(array.reshape(n, 1 if array.ndim == 1 else array.shape[1]), dtype=np.float64, order="C")
-    if not np.isfinite(result).all():
+    result = np.array(array if array.ndim == 2 else array[:, None], dtype=np.float64, order="C")
+    if not np.logical_and.reduce(np.isfinite(result), axis=None):
         row, column = (int(index) for index in np.argwhere(~np.isfinite(result))[0])
         raise InputError(
             f"Y: got {result[row, column]} at row {row}, column {column}, expected finite numbers"

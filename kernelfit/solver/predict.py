@@ -81,7 +81,11 @@ def predict(
                 advance(float(stop - start) * (columns.stop - columns.start))
 
             entries = float(m) * (columns.stop - columns.start)
-            backend.run(accumulate, strips_of(m, columns.stop - columns.start), entries * (2.0 * points.shape[1] + EPILOGUE))
+            backend.run(
+                accumulate,
+                strips_of(m, columns.stop - columns.start),
+                entries * (2.0 * points.shape[1] + EPILOGUE),
+            )
     return values
 
 

@@ -36,9 +36,8 @@ def unit_sized(values: Float) -> tuple[Float, Exponents]:
 
 def scaled(values: Float | float, powers: Exponents | int) -> Float:
     """2^p_c v_ic; beyond the largest float64 it is infinite."""
-    shape = np.shape(values)
-    if len(shape) == 2 and shape[1:] == np.shape(powers):
-        made = np.empty(shape)
+    if isinstance(values, np.ndarray) and values.ndim == 2 and values.shape[1:] == np.shape(powers):
+        made = np.empty(values.shape)
         _scale(np.ascontiguousarray(values), powers, made)
         return made
     with np.errstate(over="ignore", under="ignore"):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kernelfit.gram.integer_rows import describe, row_sums
+from kernelfit.gram.integer_rows import describe
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16])
@@ -13,10 +13,12 @@ def test_sums_are_exact(dtype, shape):
     values = np.random.default_rng(0).integers(ends.min, ends.max, shape, dtype, endpoint=True)
     values[0, 0], values[-1, -1] = ends.max, ends.min
     wide = values.astype(np.int64)
-    made = row_sums(values)
-    assert (made.low, made.high) == (wide.min(), wide.max())
-    for centre in (0, 128, -5):
-        described = describe(made, centre, shape[1], 0.25)
+    chosen = (int(wide.min()) + int(wide.max()) + 1) // 2
+    for centre in (None, 0, 128, -5):
+        described = describe(values, 0.25, centre)
+        centre = chosen if centre is None else centre
+        assert described[:3] == (wide.min(), wide.max(), centre)
+        assert described.longest == described.lengths.max()
         sums = (wide - centre).sum(axis=1)
         assert (described.sq_norms == ((wide - centre) ** 2).sum(axis=1)).all()
         assert (described.offsets == centre * sums + 0.5 * centre**2 * shape[1]).all()
@@ -26,5 +28,5 @@ def test_sums_are_exact(dtype, shape):
 
 
 def test_full_rows_pass_the_range_of_32_bits():
-    made = row_sums(np.full((2, 40_000), 255, np.uint8))
-    assert made.squares.tolist() == [40_000 * 255**2] * 2
+    made = describe(np.full((2, 40_000), 255, np.uint8), 1.0, 0)
+    assert made.origin.tolist() == [40_000.0 * 255**2] * 2
