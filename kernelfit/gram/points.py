@@ -30,6 +30,7 @@ from kernelfit.arguments import positive
 from kernelfit.cpu import blas, bytes_product
 from kernelfit.errors import InputError
 from kernelfit.gram.arrays import as_array, exact_floats, is_sparse, refuse_non_finite, refuse_words
+from kernelfit.gram.byte_grid import levels_of
 from kernelfit.gram.equal_rows import equal_rows
 from kernelfit.gram.integer_rows import IntegerRows, describe
 from kernelfit.typing import Float
@@ -455,9 +456,11 @@ def _as_bytes(values: NDArray[Any], like: Points | None) -> tuple[NDArray[Any], 
         divisors = _DIVISORS
     if values.size == 0:
         return values, 1.0
+    values = np.ascontiguousarray(values)
+    levels = np.empty(values.shape, np.uint8)
     for divisor in divisors:
-        if _on_byte_grid(values[: min(64, len(values))], divisor) and _on_byte_grid(values, divisor):
-            return np.rint(values * divisor).astype(np.uint8), 1.0 / divisor
+        if levels_of(values, divisor, levels):
+            return levels, 1.0 / divisor
     for divisor in divisors if like is not None else ():
         if divisor == 255:
             values = _snapped(values)
@@ -483,22 +486,6 @@ def _snapped(values: NDArray[Any]) -> NDArray[Any]:
             )
         block[on_grid] = levels[on_grid] * (1.0 / 255)
     return result
-
-
-def _on_byte_grid(values: NDArray[Any], divisor: int) -> bool:
-    for start in range(0, values.shape[0], 4096):
-        block = values[start : start + 4096]
-        # Ruled out before the product, which could overflow.
-        if block.min(initial=0) < 0 or block.max(initial=0) > _LARGEST_BYTE / divisor:
-            return False
-        levels = np.rint(block * divisor)
-        if levels.max(initial=0) > 255:
-            return False
-        levels = levels.astype(values.dtype)
-        inverse = values.dtype.type(1.0 / divisor)
-        if not np.all((levels / values.dtype.type(divisor) == block) | (levels * inverse == block)):
-            return False
-    return True
 
 
 def inner_products(rows: Any, columns: Any, out: NDArray[Any], chunk: int) -> None:
