@@ -92,6 +92,8 @@ class Points:
     vectors : what tiles know of each row: in units of `values` for exact rows, else in the kernel's domain
     """
 
+    exact: bool
+    centre: int
     #: whether float32 multiples of 1/255 were taken for k / 255 exactly
     snapped = False
     #: whether `values` are scipy's CSR (`kernelfit.gram.sparse`)
