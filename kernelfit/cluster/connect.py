@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
+import weakref
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -83,7 +85,8 @@ class Cluster:
     """A client of Dask with what was opened for it: a local cluster, or nothing where the user's client is used."""
 
     def __init__(self, client: Any, opened: tuple[Any, ...], where: str) -> None:
-        self.client, self._opened, self.where = client, opened, where
+        self.client, self.where = client, where
+        self._release = at_end(self, _close, opened)
         #: workers whose versions were ours when `unlike` was asked; None before
         self.alike: frozenset[str] | None = None
 
@@ -155,12 +158,34 @@ class Cluster:
 
     def close(self) -> None:
         """Close what was opened here; never raises."""
-        for each in self._opened:
-            try:
-                each.close()
-            except Exception:
-                logging.getLogger(__name__).debug("closing a cluster", exc_info=True)
-        self._opened = ()
+        self._release()
+
+
+def at_end(owner: Any, action: Callable[..., None], *arguments: Any) -> Callable[[], None]:
+    """What calls the action, once: whoever asks for it, or a thread of its own when nobody holds `owner` any more.
+
+    Garbage may be collected by the thread that Dask's messages go through, which must not wait for one.
+    """
+
+    def beside() -> None:
+        threading.Thread(target=action, args=arguments, daemon=True).start()
+
+    collected = weakref.finalize(owner, beside)
+    collected.atexit = False  # Dask closes what is its own by then
+
+    def now() -> None:
+        if collected.detach() is not None:
+            action(*arguments)
+
+    return now
+
+
+def _close(opened: tuple[Any, ...]) -> None:
+    for each in opened:
+        try:
+            each.close()
+        except Exception:
+            logging.getLogger(__name__).debug("closing a cluster", exc_info=True)
 
 
 def connect(

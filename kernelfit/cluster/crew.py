@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from kernelfit.cluster import tasks
-from kernelfit.cluster.connect import Cluster
+from kernelfit.cluster.connect import Cluster, at_end
 from kernelfit.cluster.gpu import Gpu
 from kernelfit.cluster.placement import Placement, slab_bytes
 from kernelfit.cluster.sent_gram import ShareLost, blocks_of
@@ -44,6 +44,15 @@ def _or_cancelled(*errors: type[BaseException]) -> tuple[type[BaseException], ..
 def _losses() -> tuple[type[BaseException], ...]:
     """What Dask raises where a message or a task did not come through."""
     return _or_cancelled(OSError)
+
+
+def _forget_shares(client: Any, run: str) -> None:
+    """Have all workers forget their shares of a run; never raises."""
+    try:
+        if client.status == "running":
+            client.run(tasks.close_shares, run, on_error="ignore")
+    except Exception:
+        return
 
 
 class WorkerLost(ClusterError):
@@ -82,6 +91,7 @@ class Crew:
         self._losses = 0
         self._scattered: Any = None
         self._opened = False
+        self._release = at_end(self, _forget_shares, cluster.client, self.run)
 
     @property
     def client(self) -> Any:
@@ -265,11 +275,7 @@ class Crew:
     def close(self) -> None:
         """Have the workers forget their shares; never raises."""
         self._scattered = None
-        try:
-            if self.client.status == "running":
-                self.client.run(tasks.close_shares, self.run, on_error="ignore")
-        except Exception:
-            return
+        self._release()
 
     # -- losses -------------------------------------------------------------------------------------------------
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError as FuturesCancelled
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,6 +23,7 @@ from click.testing import CliRunner
 
 import kernelfit
 from kernelfit.cli import root
+from kernelfit.cluster import tasks
 from kernelfit.cluster.connect import Cluster
 from kernelfit.cluster.costs import ShareCosts
 from kernelfit.cluster.crew import Crew
@@ -318,6 +323,28 @@ def test_a_gather_that_took_too_long_is_no_lost_worker(
     there = kernelfit.solve(X, Y, engine="dask", scheduler=client, **ARGUMENTS)
     assert calls == {"cancelled": 2, "renewed": 1}
     there.close()
+
+
+def test_what_nobody_holds_any_more_is_given_back(rng: np.random.Generator, client: Any) -> None:
+    """Shares of solutions that nobody closed stayed on the workers, and clusters of their own with their processes."""
+
+    def held(dask_worker: Any) -> int:
+        return len(vars(dask_worker).get(tasks._SHARES, {}))
+
+    X, Y = problem(rng)
+    before = client.run(held)
+    there = kernelfit.solve(X, Y, engine="dask", scheduler=client, **ARGUMENTS)
+    assert client.run(held) == {address: count + 1 for address, count in before.items()}
+    closed = threading.Event()
+    local = SimpleNamespace(close=closed.set)
+    own = Cluster(None, (local,), "here")
+    del there, own
+    gc.collect()
+    assert closed.wait(20)
+    deadline = time.monotonic() + 20
+    while client.run(held) != before:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def stopped(*arguments: Any) -> None:
