@@ -89,7 +89,11 @@ def by_case_alone(words: Sequence[str]) -> tuple[str, ...]:
     return tuple(word for word in words if often[word.casefold()] > 1)
 
 
+def _in_a_line(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
+
+
 def listed(categories: Sequence[str]) -> str:
     """The first few, and how many there are."""
-    shown = ", ".join(category[:40] or "''" for category in categories[:_LISTED])
+    shown = ", ".join(_in_a_line(category)[:40] or "''" for category in categories[:_LISTED])
     return shown + (f", ... {len(categories)} in all" if len(categories) > _LISTED else "")

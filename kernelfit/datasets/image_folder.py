@@ -163,7 +163,12 @@ def _not_understood(folder: Path) -> DataError:
         f"data folder: got {folder} with {' and '.join(what) or 'nothing in it'}, "
         f"expected CLASS/IMAGE ({' '.join(sorted(SUFFIXES))}), train/CLASS/IMAGE with test or val beside it, "
         "the four IDX files of MNIST, or a data set known by name as its authors or torchvision lay it out"
+        + ("; of tables and arrays name the file" if any(_is_of_numbers(path) for path in files) else "")
     )
+
+
+def _is_of_numbers(path: Path) -> bool:
+    return path.suffix.lower() in (".csv", ".tsv", ".txt", ".parquet", ".npz", ".h5", ".hdf5", ".mat", ".gz")
 
 
 def _names(folders: list[str]) -> str:

@@ -159,14 +159,20 @@ def _encode_named(parts: list[Rows]) -> tuple[list[Array], tuple[str, ...], tupl
         own = part.class_names or ()
         strange = sorted(set(own) - set(names))
         if strange:
-            raise damaged(part.path, f"the classes of {parts[0].path}", f"the further class {strange[0]!r}")
+            raise damaged(
+                part.path,
+                f"the classes of {parts[0].path}",
+                f"the further class {strange[0]!r}",
+                "leave such rows out, or add some to the training rows",
+            )
         codes.append(np.array([names.index(name) for name in own], dtype=np.int64)[part.y])
     n = sum(len(part.X) for part in parts)
     note = (
         f"{parts[0].path.name}: {parts[0].label_name} holds {len(names)} different words in {n} rows, taken as "
         "classes; target=NAME names another column"
     )
-    return codes, names, (note,) if parts[0].columns is not None and 2 * len(names) > n else ()
+    many = parts[0].columns is not None and 2 * len(names) > n
+    return codes, names, (*((note,) if many else ()), *_unseen(codes, names))
 
 
 def _whole(y: Array) -> bool:

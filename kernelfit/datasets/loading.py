@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from kernelfit.arguments import integer, path_of
 from kernelfit.errors import InputError
@@ -21,6 +24,9 @@ from .own import holds_idx, read_own
 from .registry import REGISTRY
 from .spec import Spec
 from .table import stem_of
+
+# A drive of Windows has one letter.
+_URL = re.compile(r"\w{2,}:/")
 
 
 def load(
@@ -88,9 +94,10 @@ def load(
     else:
         path = _own_path(name)
         dataset = _load_own("dataset", stem_of(path), path, test, options, seed, n_test)
+    dataset = _first_rows(dataset, n_train, n_test)
     for note in dataset.notes:
         progress.note(note)
-    return _first_rows(dataset, n_train, n_test)
+    return dataset
 
 
 def _load_known(spec: Spec, data_dir: Path | None, progress: Progress) -> Dataset:
@@ -135,6 +142,8 @@ def _load_own(
 
 def _existing(argument: str, path: Path) -> Path:
     path = Path(path).expanduser()
+    if _URL.match(str(path)):
+        raise InputError(f"{argument}: got {path}, expected a file or folder on this machine; fetch it first")
     if not path.exists():
         raise InputError(
             f"{argument}: got {path}, expected a file or folder that exists; give the path of a data set"
@@ -170,4 +179,10 @@ def _first_rows(dataset: Dataset, n_train: int | None, n_test: int | None) -> Da
             changes[field] = getattr(dataset, field)[:wanted].copy()
         if part == "train" and dataset.origin is not None:
             changes["origin"] = dataset.origin[:wanted]
+    if "y_train" in changes and dataset.classes is not None:
+        there = len(np.unique(changes["y_train"]))
+        before = len(np.unique(dataset.y_train))
+        if there < before:
+            note = f"the first {n_train:,} training rows hold {there} of {before} classes: the others are not predicted"
+            changes["notes"] = (*dataset.notes, note)
     return dataclasses.replace(dataset, **changes) if changes else dataset

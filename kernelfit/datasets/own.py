@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit.errors import InputError
-from kernelfit.typing import TaskName
+from kernelfit.typing import Array, TaskName
 
 from .dataset import Dataset
 from .faults import refuse_pointer
@@ -51,7 +51,7 @@ _REMEDIES = {
     ".xlsx": "save the sheet as CSV",
     ".xls": "save the sheet as CSV",
     ".ods": "save the sheet as CSV",
-    ".zip": "unpack it",
+    **dict.fromkeys((".zip", ".gz", ".bz2", ".xz", ".tar", ".tgz", ".7z", ".rar"), "unpack it"),
     ".pkl": "pickles run code when read; store arrays with numpy.savez, frames with to_csv or to_parquet",
     ".pickle": "pickles run code when read; store arrays with numpy.savez, frames with to_csv or to_parquet",
 }
@@ -165,6 +165,14 @@ def _take(rows: Rows, index: NDArray[np.int64]) -> Rows:
     return dataclasses.replace(rows, X=rows.X[index], y=rows.y[index], ids=ids)
 
 
+def _repeated(rows: Array, test: Array) -> int:
+    """How many test rows equal some training row, to the bit."""
+    if rows.dtype != test.dtype or rows.shape[1] != test.shape[1]:
+        return 0
+    there = {hash(row.tobytes()) for row in rows}
+    return sum(hash(row.tobytes()) in there for row in test)
+
+
 def _assemble(name: str, train: Rows, test: Rows, notes: list[str], task: TaskName | None) -> Dataset:
     if (train.X.dtype == np.uint8) != (test.X.dtype == np.uint8):
         raise InputError(
@@ -177,6 +185,10 @@ def _assemble(name: str, train: Rows, test: Rows, notes: list[str], task: TaskNa
         )
     common = np.result_type(train.X, test.X)
     codes, classes, label_notes = encode_labels([train, test], task)
+    if count := _repeated(train.X, test.X):
+        label_notes += (
+            f"{count:,} of {len(test.X):,} test rows equal a training row: an interpolant has seen them",
+        )
     return Dataset(
         name=name,
         X_train=train.X.astype(common, copy=False),

@@ -157,7 +157,7 @@ def _read_new(table: Table, options: FileOptions) -> Rows:
         name = "the first column" if column == 0 else f"column {names[column]!r}"
         notes.append(f"{path.name}: {name} {what} and is left out")
     features, X = _without_empty(table, cells, features, X, notes)
-    notes += remarks(table, features, label, X)
+    notes += remarks(table, features, X, label, cells.label)
     words, texts = words_of(table, cells, features, label, len(X))
     if why:
         refuse_first_words(table, cells, features, words, label)

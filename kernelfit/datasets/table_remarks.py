@@ -20,8 +20,8 @@ _FAR = 5.0
 _FIRST_YEAR, _LAST_YEAR = 1900, 2100
 
 
-def remarks(table: Table, features: Sequence[int], label: int, X: Float) -> list[str]:
-    """Notes on names that stand twice, dates written as numbers, and numbers that may stand for missing values."""
+def remarks(table: Table, features: Sequence[int], X: Float, label: int, labels: Float | None) -> list[str]:
+    """Notes on names that stand twice, a feature that is the label, dates as numbers, numbers for missing values."""
     name, notes = table.path.name, []
     for called, often in Counter(table.names[column] for column in (*features, label)).items():
         if often > 1 and called and table.named:
@@ -32,6 +32,11 @@ def remarks(table: Table, features: Sequence[int], label: int, X: Float) -> list
             notes.append(
                 f"{name}: column {shown} holds numbers that look like dates, {values[0]:.0f}, taken as they stand; "
                 f"make them days since one of them, or leave the column out (drop={drop_value([table.names[column]])})"
+            )
+        if labels is not None and len(values) > 1 and np.array_equal(values, labels):
+            notes.append(
+                f"{name}: column {shown} is the label itself in every row; leave it out "
+                f"(drop={drop_value([table.names[column]])}) unless new rows will have it"
             )
         if far := _sentinel(values):
             notes.append(

@@ -130,7 +130,11 @@ def test_two_files_keep_their_order(npz: Path, tmp_path: Path) -> None:
         assert dataset.name == "mine"
         np.testing.assert_array_equal(dataset.X_train, X)
         np.testing.assert_allclose(dataset.X_test, X[:5])
-        assert [note.split(":")[0] for note in dataset.notes] == ["test.csv", "mine.npz"]
+        assert [note.split(":")[0] for note in dataset.notes] == [
+            "test.csv",
+            "mine.npz",
+            "5 of 5 test rows equal a training row",
+        ]
     assert load("my title", train=npz).name == "my title"
 
 
@@ -233,6 +237,31 @@ def test_other_formats_have_a_remedy(tmp_path: Path, name: str, remedy: str) -> 
     (tmp_path / name).write_bytes(b"x")
     with pytest.raises(InputError, match=f"or a folder of images; .*{remedy}"):
         load(tmp_path / name)
+
+
+def test_a_class_without_training_rows_is_said(tmp_path: Path) -> None:
+    held = np.random.default_rng(0).permutation(10)[0]  # by seed 0
+    names = ["emu" if row == held else "cat" if row % 2 else "dog" for row in range(10)]
+    (tmp_path / "a.csv").write_text("a,y\n" + "".join(f"{row},{name}\n" for row, name in enumerate(names)))
+    assert "test rows hold the class 'emu', which no training row has" in load(tmp_path / "a.csv").notes
+    first = load("digits", n_train=5)
+    assert "the first 5 training rows hold 5 of 10 classes: the others are not predicted" in first.notes
+
+
+def test_test_rows_that_were_trained_on_are_said(npz: Path) -> None:
+    assert (
+        "50 of 50 test rows equal a training row: an interpolant has seen them"
+        in load("", train=npz, test=npz).notes
+    )
+    assert not any("equal a training row" in note for note in load(npz).notes)
+
+
+def test_an_address_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected a file or folder on this machine; fetch it first"):
+        load("", train=Path("https://example.org/a.csv"))
+    (tmp_path / "a.csv").write_text("a,y\n1,2\n")
+    with pytest.raises(DataError, match=r"of tables and arrays name the file$"):
+        load(tmp_path)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".npz", ".h5", ".parquet", ".npy"])
