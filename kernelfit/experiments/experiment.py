@@ -5,6 +5,7 @@ The command line is a parser of these arguments: whatever `kernelfit solve` does
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -453,10 +454,12 @@ def _recalled(remembered: Mapping[str, Any], run_dir: Path, where: Mapping[str, 
 
 def _read_result(run_dir: Path) -> Result:
     path = run_dir / RESULT
-    if not (run_dir / SOLUTION).is_file():
-        raise InputError(
-            f"run_dir: {run_dir} holds no {SOLUTION}; make one with kernelfit solve --out {run_dir}"
-        )
+    for name in (SOLUTION, RESULT):
+        if not os.path.lexists(run_dir / name):
+            remedy = f"make one with kernelfit solve --out {run_dir}"
+            if (run_dir / RUN).exists():
+                remedy = f"finish it with kernelfit resume {run_dir}; kernelfit.open reads what kernelfit.solve stored"
+            raise InputError(f"run_dir: {run_dir} holds no {name}; {remedy}")
     for name in (SOLUTION, RESULT, WEIGHTS):  # of a folder that may come from elsewhere
         require_regular(run_dir / name)
     solution = Solution.load(run_dir / SOLUTION)

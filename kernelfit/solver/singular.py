@@ -24,11 +24,19 @@ def explained(error: NotPositiveDefiniteError, problem: Problem, precision: str)
     shift = 10 * problem.n * precision_of(precision).unit_roundoff * scale
     if diagonal[error.row] == 0:
         message += "; k(x, x) is 0 there, as of a row of zeros: leave it out, or give a ridge"
+    elif 0 < (rank := _largest_rank(problem)) < problem.n:
+        message += f"; this kernel has a rank of {rank:,} at most, and there are {problem.n:,} rows: give ridge or jitter"
     else:
         message += f"; drop one of such rows, {_narrower(problem)}or give ridge or jitter"
     if shift > 0:
         message += f" (in {precision} from about {shift:.0e})"
     return NotPositiveDefiniteError(message, row, error.pivot, neighbour, scale)
+
+
+def _largest_rank(problem: Problem) -> int:
+    """Of a kernel of finitely many features how many these are, which is the largest rank of K; 0 of any other."""
+    kernel = problem.kernel
+    return 0 if kernel is None else kernel.feature_count(problem.n_features) or 0
 
 
 def _narrower(problem: Problem) -> str:

@@ -424,3 +424,14 @@ def test_new_rows_of_words_are_named_and_none_have_no_scores(tmp_path: Path) -> 
     with pytest.raises(InputError, match=r"^rows: got dtype <U1, expected integers or floats"):
         result.predict(np.array([["1", "2"]]))
     assert result.predict(np.empty((0, 2))).shape == (0, 1)
+
+
+def test_a_run_that_is_not_finished_is_to_be_resumed(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    Experiment("digits", n_train=40, n_test=10).run(folder)
+    for name in ("result.json", "solution.h5"):
+        (folder / name).unlink()
+        with pytest.raises(InputError, match=rf"holds no {name}; finish it with kernelfit resume .*run"):
+            Experiment.load(folder)
+    with pytest.raises(InputError, match=r"holds no solution\.h5; make one with kernelfit solve --out"):
+        Experiment.load(tmp_path)

@@ -234,6 +234,15 @@ def test_a_pivot_that_is_not_positive_names_the_row_its_neighbour_and_what_to_do
         assert part in message
 
 
+@pytest.mark.parametrize(("kernel", "rank"), [("cosine", 3), ("polynomial", 20)])
+def test_a_kernel_of_too_small_a_rank_is_named(rng, kernel, rank):
+    with pytest.raises(NotPositiveDefiniteError) as caught:
+        kernelfit.solve(rng.standard_normal((30, 3)), np.ones(30), kernel=kernel)
+    message = str(caught.value)
+    assert f"this kernel has a rank of {rank} at most, and there are 30 rows: give ridge or jitter" in message
+    assert "drop one" not in message
+
+
 def test_weak_pivots_are_noted(rng):
     k = np.eye(40)
     k[20, 10] = k[10, 20] = 1.0 - 5e-15
