@@ -25,7 +25,8 @@ def explained(error: NotPositiveDefiniteError, problem: Problem, precision: str)
     if diagonal[error.row] == 0:
         message += "; k(x, x) is 0 there, as of a row of zeros: leave it out, or give a ridge"
     elif 0 < (rank := _largest_rank(problem)) < problem.n:
-        message += f"; this kernel has a rank of {rank:,} at most, and there are {problem.n:,} rows: give ridge or jitter"
+        few = f"this kernel has a rank of {rank:,} at most, and there are {problem.n:,} rows"
+        message += f"; {few}: give ridge or jitter"
     else:
         message += f"; drop one of such rows, {_narrower(problem)}or give ridge or jitter"
     if shift > 0:
