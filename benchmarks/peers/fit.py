@@ -23,6 +23,8 @@ from models import Problem, model  # beside this file, which is run as a script
 WARM_UP_ROWS = 200
 #: seconds after which no further repeat begins
 ENOUGH = 20.0
+#: seconds that calls of less are repeated for, and how often at most: the first of a loop find cold caches
+SPAN, MOST = 0.1, 100
 
 
 def main() -> None:
@@ -54,9 +56,11 @@ def main() -> None:
 
 
 def repeated(call: Callable[[], Any], repeats: int) -> tuple[Any, list[float]]:
-    """What the last of `repeats` calls in a row gave, and the seconds of each."""
+    """What the last of `repeats` calls in a row gave, of more where they are short, and the seconds of each."""
     seconds: list[float] = []
-    while len(seconds) < repeats and sum(seconds) <= ENOUGH:
+    while (len(seconds) < repeats and sum(seconds) <= ENOUGH) or (
+        len(seconds) < MOST and sum(seconds) < SPAN
+    ):
         result = None  # two of them at once would count as memory that one takes
         started = time.perf_counter()
         result = call()

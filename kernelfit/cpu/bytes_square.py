@@ -44,13 +44,18 @@ def multiply_square(values: NDArray[np.uint8], centre: int, out: NDArray[Any]) -
     """out (n, n) <- <x_i - c, x_j - c> for rows (n, d), d <= `bytes_product.LONGEST`; float32 or float64."""
     n, d = values.shape
     height, width = -(-n // _SIDE) * _SIDE, -(-d // _BYTES) * _BYTES
-    _multiply(values, centre, np.empty((height, width), np.uint8), np.empty((height, height), np.int32), out)
+    # Registers are loaded whole from lines of cache.
+    space = np.empty(height * width + _BYTES, np.uint8)
+    _multiply(values, centre, space, np.empty((height, height), np.int32), out)
 
 
 @njit(cache=True, nogil=True)
-def _multiply(values: Any, centre: int, padded: Any, products: Any, out: Any) -> None:
+def _multiply(values: Any, centre: int, space: Any, products: Any, out: Any) -> None:
     n, d = values.shape
-    height, width = padded.shape
+    height = len(products)
+    size, first = len(space) - _BYTES, -space.ctypes.data % _BYTES
+    padded = space[first : first + size].reshape(height, size // height)
+    width = padded.shape[1]
     sums, shifts = np.zeros(height, np.int32), np.zeros(height, np.int32)
     for i in range(height):
         for k in range(d if i < n else 0, width):
