@@ -27,6 +27,8 @@ def is_sparse(values: Any) -> bool:
 
 def as_array(values: ArrayLike, name: str) -> NDArray[Any]:
     """`values` as an array, or an error that names the argument."""
+    if type(values) is np.ndarray:  # nothing that wraps one
+        return _numbers(values, name) if values.dtype == object else values
     if values is None:
         raise InputError(f"{name}: got None, expected an array")
     if hasattr(values, "toarray"):

@@ -99,7 +99,12 @@ def own_kernel(kernel: Any, parameters: Mapping[str, Any] | None = None) -> Kern
 
 def parameter_names(name: str) -> tuple[str, ...]:
     """The names of a kernel's parameters."""
-    return tuple(_parameters(named(name).name))
+    return _parameter_names(named(name).name)
+
+
+@cache
+def _parameter_names(name: str) -> tuple[str, ...]:
+    return tuple(_parameters(name))
 
 
 @cache

@@ -16,7 +16,7 @@ from kernelfit.linalg.condition import EXACT
 from kernelfit.linalg.product import Product
 from kernelfit.progress import Progress
 from kernelfit.solver.certificate import Certificate, forward_error, interpolates
-from kernelfit.solver.measures import measure, rounding
+from kernelfit.solver.measures import Measures, measure, rounding
 from kernelfit.solver.norms import function_norms
 from kernelfit.solver.refinement import refined
 from kernelfit.solver.scaling import Exponents, scaled, unit_sized
@@ -57,12 +57,10 @@ def answer(system: System, targets: Float, progress: Progress, norm: float | Non
         unit, powers = unit_sized(targets)
         solved = system.solve(unit, progress)
         ended, read_solving = time.perf_counter(), system.bytes_read
-        product, certificate, (largest, sizes, spreads) = certify(
-            system, unit, solved, powers, progress, norm
-        )
+        product, certificate, measured = certify(system, unit, solved, powers, progress, norm)
         alpha, fitted = scaled(solved.alpha, powers), scaled(product.values, powers)
-        _require_representable(system, sizes, targets)
-        lost = 0.0 if product.absolute is None else rounding(len(alpha)) * _largest_part(spreads, largest)
+        _require_representable(system, measured, targets)
+        lost = 0.0 if product.absolute is None else rounding(len(alpha)) * measured.visible
         return Answer(
             alpha,
             fitted,
@@ -87,11 +85,11 @@ def certify(
     powers: Exponents,
     progress: Progress,
     norm: float | None = None,
-) -> tuple[Product, Certificate, list[list[float]]]:
-    """K alpha formed afresh, what can be said of a solution, and what its columns measure, three lists.
+) -> tuple[Product, Certificate, Measures]:
+    """K alpha formed afresh, what can be said of a solution, and what its columns measure.
 
-    These are |Y|_inf, |alpha|_inf and | |K| |alpha| |_inf. Raises `RefinementError`. `targets` and alpha are 2^-powers
-    times the user's, and so is the product; all else is of the user's. `norm` is |A|_1 where that is known already.
+    Raises `RefinementError`. `targets` and alpha are 2^-powers times the user's, and so is the product; all else is of
+    the user's. `norm` is |A|_1 where that is known already.
     """
     problem, alpha = system.problem, solved.alpha
     weighted = problem.weights is not None
@@ -111,12 +109,11 @@ def certify(
         system, targets, alpha, fitted, norm, measured=measured if known else None
     )
     norms = scaled(norms[None], powers)[0].tolist()
-    largest = measured.linear.tolist()
     certificate = Certificate(
         backward_error=error,
         componentwise_backward_error=measured.componentwise if known else None,
         forward_error=forward_error(condition, error, precision.unit_roundoff, n) if of_a else math.nan,
-        residual=max(largest[0]),
+        residual=measured.residual,
         norm=norm,
         condition_estimate=condition,
         min_pivot=pivots.smallest if pivots else None,
@@ -133,7 +130,7 @@ def certify(
         rkhs_norm_per_column=tuple(norms),
         rkhs_norm_error=max(norm_errors.tolist()),
     )
-    return product, certificate, largest[1:]
+    return product, certificate, measured
 
 
 def _condition(system: System, precision: Precision, norm: float, progress: Progress) -> tuple[float, bool]:
@@ -150,11 +147,6 @@ def _condition(system: System, precision: Precision, norm: float, progress: Prog
             return _at_least_one(norm * float(np.abs(inverse.alpha).sum(axis=0).max())), True
         return _at_least_one((norm + problem.jitter) * system.inverse_norm()), False
     return _at_least_one((norm + problem.jitter) * system.inverse_norm()), problem.jitter == 0
-
-
-def _largest_part(sizes: list[float], of: list[float]) -> float:
-    """The largest quotient of the two, where the second is not 0."""
-    return max((a / b for a, b in zip(sizes, of, strict=True) if b > 0.0), default=0.0)
 
 
 def _at_least_one(condition: float) -> float:
@@ -175,11 +167,12 @@ def _require_solution(
         )
 
 
-def _require_representable(system: System, largest: list[float], targets: Float) -> None:
+def _require_representable(system: System, measured: Measures, targets: Float) -> None:
     """Raise where alpha, of columns of these sizes, leaves the range of float64 at the user's scale."""
-    if min(largest) >= _TINY and max(largest) < math.inf:
+    smallest, largest = measured.sizes
+    if smallest >= _TINY and largest < math.inf:
         return
-    sizes = np.array(largest)
+    sizes = measured.linear[2]
     if not np.isfinite(sizes).all():
         _refuse_overflow(system.plan.precision, targets)
     small = sizes < _TINY

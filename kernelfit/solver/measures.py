@@ -31,6 +31,9 @@ class Measures(NamedTuple):
     met : whether |r|_inf is rounding beside |y|_inf in every column
     vanishing : whether alpha^T K alpha or its error is too small for its digits in any column
     uncertain : the largest relative error of alpha^T K alpha
+    visible : the largest | |K| |alpha| |_inf beside |y|_inf, of columns that are not 0
+    residual : 2^powers |r|_inf of the worst column
+    sizes : 2^powers |alpha|_inf of the smallest and of the largest column
     squares, lost : alpha^T K alpha and a bound of its rounding error (c,)
     norms, errors : its root, NaN where no digit of that holds, and a bound of the relative error (c,)
     linear : (4, c), 2^powers times |r|_inf, |y|_inf, |alpha|_inf and | |K| |alpha| |_inf
@@ -41,6 +44,9 @@ class Measures(NamedTuple):
     met: bool
     vanishing: bool
     uncertain: float
+    visible: float
+    residual: float
+    sizes: tuple[float, float]
     squares: Float
     lost: Float
     norms: Float
@@ -71,13 +77,18 @@ def measure(
     arrays = map(np.ascontiguousarray, (targets, alpha, fitted, known, each))
     lines = np.zeros((_LINES, alpha.shape[1]))
     unit = rounding(len(alpha))
-    backward, componentwise, met, vanishing, uncertain = _measure(*arrays, (unit, size), powers, lines)
+    (backward, componentwise, residual), (met, vanishing), (uncertain, visible), sizes = _measure(
+        *arrays, (unit, size), powers, lines
+    )
     return Measures(
         backward,
         componentwise,
         met,
         vanishing,
         uncertain,
+        visible,
+        residual,
+        sizes,
         lines[_SQUARE],
         lines[_LOST],
         lines[_NORM],
@@ -96,7 +107,7 @@ def _measure(
     bounds: tuple[float, float],
     powers: Any,
     lines: Any,
-) -> tuple[float, float, bool, bool, float]:
+) -> tuple[Any, Any, Any, Any]:
     unit, size = bounds
     rows, columns = alpha.shape
     componentwise, least = 0.0, np.inf
@@ -120,6 +131,7 @@ def _measure(
             lines[_MISSED, c] += (missed + unit * spread) ** 2
             lines[_FITTED, c] += fitted[i, c] ** 2
     backward, met, vanishing, uncertain = 0.0, True, False, 0.0
+    visible, residual, smallest, most = 0.0, 0.0, np.inf, 0.0
     for c in range(columns):
         vanishing |= lines[_ALPHA, c] > 0.0 and abs(lines[_SQUARE, c]) < _TINY
         met &= lines[_RESIDUAL, c] <= RESIDUAL * lines[_TARGET, c]
@@ -138,7 +150,11 @@ def _measure(
         factor = math.ldexp(1.0, powers[c])
         for k in range(_LINEAR):
             lines[k, c] = times_power(lines[k, c], factor, powers[c])
-    return backward, componentwise, met, vanishing, uncertain
+        if lines[_TARGET, c] > 0.0:
+            visible = max(visible, lines[_SPREAD, c] / lines[_TARGET, c])
+        residual, most = _larger(residual, lines[_RESIDUAL, c]), _larger(most, lines[_ALPHA, c])
+        smallest = lines[_ALPHA, c] if not lines[_ALPHA, c] >= smallest else smallest
+    return (backward, componentwise, residual), (met, vanishing), (uncertain, visible), (smallest, most)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -151,20 +152,21 @@ def solve(
         panel_width=panel_width,
         engine=Engine.of(engine, scheduler),
     )
-    request = Request.of(
+    request = _requested(
         kernel=kernel,
         gamma=gamma,
         gamma_factor=gamma_factor,
-        kernel_params=kernel_params or {},
         ridge=ridge,
         jitter=jitter,
         precision=precision,
         scale=scale,
         seed=seed,
-        condition=flag("condition", condition),
+        condition=condition,
         singular=singular,
-        remember={} if remember is None else json_of("remember", remember),
-        method=Method.of(solver, tolerance, seed),
+        solver=solver,
+        tolerance=tolerance,
+        **({"kernel_params": kernel_params} if kernel_params else {}),
+        **({} if remember is None else {"remember": remember}),
     )
     notes = Notes(progress)
     folder = None if run_dir is None else path_of("run_dir", run_dir)
@@ -189,6 +191,38 @@ def solve(
         if request.ridges is not None:
             return solve_by_ridge(problem, request.ridges, answered, notes)
         return answered(problem, notes)
+
+
+def _requested(**asked: Any) -> Request:
+    """What is asked, checked: that of numbers and names once, for one small system is often one of many alike."""
+    if isinstance(asked["kernel"], str):
+        try:
+            return _stored_request(**asked)
+        except TypeError:  # a list of ridges, or a dictionary, cannot be looked up
+            pass
+    return _request(**asked)
+
+
+def _request(
+    *,
+    condition: Any,
+    solver: Any,
+    tolerance: Any,
+    remember: Any = None,
+    kernel_params: Any = None,
+    **others: Any,
+) -> Request:
+    flagged = flag("condition", condition)
+    return Request.of(
+        condition=flagged,
+        remember={} if remember is None else json_of("remember", remember),
+        method=Method.of(solver, tolerance, others["seed"]),
+        kernel_params=kernel_params or {},
+        **others,
+    )
+
+
+_stored_request = lru_cache(maxsize=32, typed=True)(_request)
 
 
 def _require_several(device: str | Device | Sequence[Device], folder: Path | None) -> None:
