@@ -165,11 +165,10 @@ def solve(
         singular=singular,
         solver=solver,
         tolerance=tolerance,
-        **({"kernel_params": kernel_params} if kernel_params else {}),
-        **({} if remember is None else {"remember": remember}),
+        kernel_params=kernel_params or None,
+        remember=remember,
     )
-    notes = Notes(progress)
-    folder = None if run_dir is None else path_of("run_dir", run_dir)
+    notes, folder = Notes(progress), None if run_dir is None else path_of("run_dir", run_dir)
     if request.ridges is not None:
         _require_several(device, folder)
     with CpuBackend(threads) as backend:
