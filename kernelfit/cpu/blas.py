@@ -142,7 +142,7 @@ _TRSM_COLUMNS = 32
 def solve_right_lower_transposed(l: Matrix, x: Matrix) -> None:  # noqa: E741 - L is the field's name
     """X <- X L^-T in place, L lower triangular (w, w), X (m, w), by recursion to small triangles plus GEMM."""
     tiled = len(x) >= _TILED and matrix_product.available()
-    half = _half(len(l), triangular_tiles.MOST if tiled else _TRSM_BASE)
+    half = _half(len(l), triangular_tiles.MAX_ORDER if tiled else _TRSM_BASE)
     if half:
         solve_right_lower_transposed(l[:half, :half], x[:, :half])
         gemm(-1.0, x[:, :half], l[half:, :half], 1.0, x[:, half:], transpose_b=True)

@@ -35,7 +35,7 @@ from kernelfit.cpu.matrix_product import (
 )
 
 #: columns up to which this is faster than BLAS
-MOST = 64
+MAX_COLUMNS = 64
 #: floating point operations in the time in which a number of the matrix is read
 PER_NUMBER = 40.0
 
@@ -57,7 +57,7 @@ _THREAD = threading.local()
 
 def few(a: NDArray[Any], x: NDArray[Any]) -> bool:
     """Whether the products are formed here: of C-ordered rows with a few columns."""
-    return 0 < x.shape[1] <= MOST and 0 not in a.shape and a.strides[1] == a.itemsize
+    return 0 < x.shape[1] <= MAX_COLUMNS and 0 not in a.shape and a.strides[1] == a.itemsize
 
 
 def add_product(sign: float, a: NDArray[Any], x: NDArray[Any], y: NDArray[Any]) -> None:

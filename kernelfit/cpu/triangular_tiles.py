@@ -37,11 +37,11 @@ from kernelfit.cpu.matrix_product import (
 )
 
 #: columns of a triangle at most: it is packed where a product packs its rows
-MOST = 256
+MAX_ORDER = 256
 
 
 def solve(triangle: tuple[int, int], x: tuple[int, int], shape: tuple[int, int], dtype: Any) -> None:
-    """X <- X L^-T in place, `shape` (rows of X, columns of both, `MOST` at most).
+    """X <- X L^-T in place, `shape` (rows of X, columns of both, `MAX_ORDER` at most).
 
     Operands are an address and the numbers from one row to the next, C-ordered.
     """

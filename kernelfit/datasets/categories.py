@@ -17,7 +17,7 @@ import numpy as np
 from kernelfit.typing import Float
 
 #: categories that a column may have
-MOST = 100
+MAX_CATEGORIES = 100
 # Up to so many are categories, however few the rows.
 _FEW = 10
 _DATE = re.compile(
@@ -49,7 +49,7 @@ def categories_of(cells: Sequence[str]) -> tuple[str, ...]:
 def too_many(categories: Sequence[str], n: int) -> bool:
     """Whether so many tell n rows apart rather than group them."""
     c = len(categories)
-    return c > MOST or (c > _FEW and 2 * c > n)
+    return c > MAX_CATEGORIES or (c > _FEW and 2 * c > n)
 
 
 def are_measures(categories: Sequence[str]) -> bool:

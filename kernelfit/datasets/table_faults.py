@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from .categories import MOST, are_dates, are_measures, categories_of, is_measure, listed, too_many
+from .categories import MAX_CATEGORIES, are_dates, are_measures, categories_of, is_measure, listed, too_many
 from .cells import Cells, Faults, Kind, Seen, Table, is_number, looks_grouped
 from .faults import damaged
 
@@ -139,7 +139,7 @@ def words_of(
         more = f", and the like in {len(names) - 1} more" if len(names) > 1 else ""
         raise damaged(
             table.path,
-            f"numbers, or at most {MOST} categories of two rows or more",
+            f"numbers, or at most {MAX_CATEGORIES} categories of two rows or more",
             f"{what} in column {names[0]!r} of {n:,} rows ({cell.shown} in {cell.where}){more}",
             f"make them numbers, or leave them out with drop={drop_value(names)}",
         )

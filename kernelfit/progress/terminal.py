@@ -60,9 +60,9 @@ class TerminalProgress:
 
     def note(self, message: str) -> None:
         """Print one line that the user should know, once, and store it."""
-        told = message in self.notes
+        repeated = message in self.notes
         self.notes.append(message)
-        if told:
+        if repeated:
             return
         # highlight and markup off: a note may hold brackets and numbers that mean nothing to rich.
         self.console.print(f"note: {self._wording(message)}", highlight=False, markup=False, soft_wrap=True)

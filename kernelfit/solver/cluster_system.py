@@ -125,7 +125,7 @@ class ClusterSystem:
 
     def apply_inverse(self, vectors: Float) -> Float:
         count, wanted = vectors.shape[1], self.problem.condition and self.problem.n > EXACT
-        if not wanted or self._drawn is not None or count + DRAWN > few_columns.MOST:
+        if not wanted or self._drawn is not None or count + DRAWN > few_columns.MAX_COLUMNS:
             return self._solved(solves.solve_factored, vectors)
         # The first columns of the condition estimate come with others: a solve is messages more than arithmetic.
         both = np.hstack([vectors, drawn(self.problem.n, self.pivots.row)])

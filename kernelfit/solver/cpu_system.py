@@ -134,7 +134,7 @@ class CpuSystem:
     def _shares_solve(self, count: int) -> bool:
         """Whether so many columns bring those of the condition estimate with them, at no cost to their bits."""
         wanted = self.problem.condition and self.plan.n > EXACT and self._inverse_norm is None
-        few = not self.plan.layout.small and count + DRAWN <= few_columns.MOST
+        few = not self.plan.layout.small and count + DRAWN <= few_columns.MAX_COLUMNS
         return wanted and few and self._drawn is None
 
     def apply_lower_inverse(self, vectors: Float) -> Float:

@@ -86,7 +86,7 @@ def test_only_a_few_columns_of_whole_rows_are_taken(rng):
     a = rng.standard_normal((20, 30))
     assert few_columns.few(a, np.ones((30, 4)))
     assert few_columns.few(a[:, :20], np.ones((20, 1)))
-    assert not few_columns.few(a, np.ones((30, few_columns.MOST + 1)))
+    assert not few_columns.few(a, np.ones((30, few_columns.MAX_COLUMNS + 1)))
     assert not few_columns.few(a, np.ones((30, 0)))
     assert not few_columns.few(a[:0], np.ones((30, 4)))
     assert not few_columns.few(a.T, np.ones((20, 4)))
