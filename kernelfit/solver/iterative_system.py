@@ -80,6 +80,7 @@ class IterativeSystem:
         """K in memory, where the plan says so, and the preconditioner."""
         problem, backend = self.problem, self.backend
         _require_single(problem.source.diagonal())
+        _require_positive(problem.source.diagonal() + self._ridge)
         self._after = after_panel or self._after
         if self.plan.tier == "ram":
             with self._timed("gram"):
@@ -350,6 +351,16 @@ def _require_single(diagonal: Float) -> None:
             f"kernel: got a diagonal of up to {largest:.1e} with solver 'pcg', whose K is in single precision, "
             f"expected between {1.0 / _LARGEST:.0e} and {_LARGEST:.0e}; rescale it and the ridge, or take "
             "solver='cholesky'"
+        )
+
+
+def _require_positive(diagonal: Float) -> None:
+    """Raise for an A that is not positive definite by one entry, which targets may hide from directions."""
+    row = int(np.argmin(diagonal))
+    if not diagonal[row] > 0:
+        raise NotPositiveDefiniteError(
+            f"K: has {diagonal[row]:g} on its diagonal at row {row}, the ridge included, expected a positive number; "
+            "leave such rows out, or give a larger ridge"
         )
 
 

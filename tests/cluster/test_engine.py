@@ -34,18 +34,9 @@ from kernelfit.gram.costs import Costs
 from kernelfit.progress import Silent
 from kernelfit.runs.folder import Run
 
+from .conftest import local_cluster
+
 distributed = pytest.importorskip("distributed")
-
-
-def local_cluster(workers: int) -> Any:
-    return distributed.LocalCluster(
-        n_workers=workers,
-        threads_per_worker=1,
-        processes=False,
-        dashboard_address=":0",
-        memory_limit=0,
-        silence_logs=50,
-    )
 
 
 @pytest.fixture(scope="module")

@@ -215,6 +215,14 @@ def test_a_k_beyond_single_precision_is_refused(rng: np.random.Generator, scale:
         kernelfit.solve(K, rng.normal(size=20), kernel="precomputed", solver="pcg")
 
 
+def test_a_diagonal_that_is_not_positive_is_refused(rng: np.random.Generator) -> None:
+    """A target of 0 hid it from the iteration, which called the answer an interpolant."""
+    K, y = np.diag(np.r_[np.ones(19), -1.0]), np.r_[np.ones(19), 0.0]
+    with pytest.raises(NotPositiveDefiniteError, match="K: has -1 on its diagonal at row 19"):
+        kernelfit.solve(K, y, kernel="precomputed", solver="pcg")
+    assert kernelfit.solve(K, y, kernel="precomputed", solver="pcg", ridge=1.5).alpha[19] == 0
+
+
 def test_nan_is_refused(rng: np.random.Generator) -> None:
     X = rng.standard_normal((20, 3))
     X[4, 1] = np.nan
