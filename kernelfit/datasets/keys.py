@@ -26,6 +26,8 @@ _PARTS = {
 }
 # Words of a name that say nothing.
 _NOISE = ("set", "dataset", "array", "all")
+# What scipy.sparse.save_npz stores.
+_SPARSE = frozenset(("data", "indices", "indptr", "shape"))
 # Arrays that a message lists.
 _LISTED = 8
 
@@ -167,9 +169,12 @@ def _listed(shapes: Shapes) -> str:
 
 
 def _unknown(path: Path, shapes: Shapes) -> Exception:
+    remedy = "name them, as keys={'X': 'NAME', 'y': 'NAME'}"
+    if set(shapes) >= _SPARSE:
+        remedy = "store a sparse matrix as numpy.savez(FILE, X=matrix.toarray(), y=y)"
     return damaged(
         path,
         "the arrays X and y, or X_train, y_train, X_test and y_test",
         _listed(shapes),
-        "name them, as keys={'X': 'NAME', 'y': 'NAME'}",
+        remedy,
     )

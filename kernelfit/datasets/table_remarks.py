@@ -28,6 +28,11 @@ def remarks(table: Table, features: Sequence[int], X: Float, label: int, labels:
             notes.append(f"{name}: {often} columns are called {called!r} and told apart by their order")
     for index, column in enumerate(features):
         values, shown = X[:, index], repr(table.names[column])
+        if table.named and not table.names[column]:
+            notes.append(
+                f"{name}: column {column}, which has no name, is taken as a feature; leave an index out "
+                f"(drop=['{column}'])"
+            )
         if len(values) and _are_dates(values):
             notes.append(
                 f"{name}: column {shown} holds numbers that look like dates, {values[0]:.0f}, taken as they stand; "

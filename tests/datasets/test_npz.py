@@ -81,6 +81,10 @@ def test_every_type_of_number_comes_in_its_working_type(tmp_path: Path, dtype: s
             {"X_train": X, "y_train": y, "X_test": X},
             r"found 'X_test' \(4, 3\), 'X_train' \(4, 3\), 'y_train'",
         ),
+        (
+            dict.fromkeys(("data", "indices", "indptr", "shape"), y),
+            r"store a sparse matrix as numpy\.savez\(FILE, X=matrix\.toarray\(\), y=y\)",
+        ),
         ({"X": X, "x": X, "y": y}, "both 'X' and 'x'"),
         ({"X": X, "y": y[:2]}, r"y with 4 rows like X, found shape \(2,\)"),
         ({"X": X[0], "y": y}, r"X of shape \(n, d\).*found shape \(3,\)"),

@@ -391,6 +391,10 @@ def test_a_class_may_be_called_none(tmp_path: Path) -> None:
             "numbers that begin with 0, as codes do, are taken as numbers: zip (01234)",
         ),
         ("day,y\n20200131,1\n20200201,2\n", "column 'day' holds numbers that look like dates, 20200131"),
+        (
+            ",,a,y\nu,0,5,1\nu,1,6,2\nv,0,7,3\n",
+            "column 1, which has no name, is taken as a feature; leave it out",
+        ),
         ("a,b,y\n1,2,1\n3,4,3\n", "column 'a' is the label itself in every row; leave it out (drop=['a'])"),
         ('a,b,y\n1,x,1\n3,"x\n\x1bz",2\n', "b (x, x ?z)"),
         ("a,y\n-999,1\n-999,2\n12,2\n", "column 'a' holds -999 in 2 rows, far from all others"),
