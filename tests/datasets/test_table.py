@@ -393,7 +393,7 @@ def test_a_class_may_be_called_none(tmp_path: Path) -> None:
         ("day,y\n20200131,1\n20200201,2\n", "column 'day' holds numbers that look like dates, 20200131"),
         (
             ",,a,y\nu,0,5,1\nu,1,6,2\nv,0,7,3\n",
-            "column 1, which has no name, is taken as a feature; leave it out",
+            "column 1, which has no name, is taken as a feature; leave an index out (drop=['1'])",
         ),
         ("a,b,y\n1,2,1\n3,4,3\n", "column 'a' is the label itself in every row; leave it out (drop=['a'])"),
         ('a,b,y\n1,x,1\n3,"x\n\x1bz",2\n', "b (x, x ?z)"),
