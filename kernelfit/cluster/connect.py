@@ -92,13 +92,13 @@ class Cluster:
 
     def workers(self) -> dict[str, WorkerState]:
         """The workers there are now, by address; those of one machine share what is free of its memory and disk."""
-        states: dict[str, WorkerState] = self._run(state_of_worker)
+        states: dict[str, WorkerState] = self.on_each(state_of_worker)
         beside = Counter(state.host for state in states.values())
         return {address: state.one_of(beside[state.host]) for address, state in states.items()}
 
     def gpus(self) -> dict[str, Gpu | str]:
         """The GPU of each worker there is now, or why it has none; those that share one have equal parts of it."""
-        found: dict[str, Gpu | str] = self._run(gpu_of_worker)
+        found: dict[str, Gpu | str] = self.on_each(gpu_of_worker)
         beside = Counter(gpu.identity for gpu in found.values() if isinstance(gpu, Gpu))
         return {
             address: gpu if isinstance(gpu, str) else gpu.one_of(beside[gpu.identity])
@@ -108,9 +108,9 @@ class Cluster:
     def rates(self, dtype: np.dtype[Any], gpus: Mapping[str, int]) -> dict[str, float]:
         """flop/s of the workers there are now, by address, with such numbers; of some on their GPUs, of which so many
         bytes may be taken."""
-        return self._run(rate_of_worker, dtype, dict(gpus))
+        return self.on_each(rate_of_worker, dtype, dict(gpus))
 
-    def _run(self, function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
+    def on_each(self, function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
         """What it returns on each worker that was looked at: one that comes meanwhile has no part."""
         try:
             workers = [each for each in self.client.nthreads() if self.alike is None or each in self.alike]

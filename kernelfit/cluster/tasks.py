@@ -130,7 +130,10 @@ def rate_of_worker(dtype: np.dtype[Any], gpus: Mapping[str, int], dask_worker: A
 
 def sees(path: Path) -> bool:
     """Whether this worker sees a file of the client's."""
-    return path.is_file()
+    try:
+        return path.is_file()
+    except OSError:  # of a folder that it may not look into
+        return False
 
 
 def open_share(run: str, index: int, setup: Setup, source: GramSource | None) -> int:

@@ -428,7 +428,7 @@ def _require_seen(cluster: Cluster, folder: Path) -> None:
     folder, made = make_folder(folder)
     try:
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".seen-") as token:
-            answers = cluster.client.run(tasks.sees, Path(token.name))
+            answers = cluster.on_each(tasks.sees, Path(token.name))
     except OSError as error:
         raise storage_error("write into", folder, error) from None
     finally:

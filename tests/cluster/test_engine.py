@@ -338,6 +338,24 @@ def test_what_nobody_holds_any_more_is_given_back(rng: np.random.Generator, clie
         time.sleep(0.05)
 
 
+def test_a_worker_that_may_not_look_into_a_runs_folder(
+    rng: np.random.Generator, client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its error came through with a traceback of Dask's."""
+    is_file = Path.is_file
+
+    def denied(path: Path) -> bool:
+        if path.name.startswith(".seen-"):
+            raise PermissionError(13, "Permission denied")
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", denied)
+    X, Y = problem(rng, 40)
+    with pytest.raises(ClusterError, match=r"run_dir: the worker inproc://.* does not see .*run, expected"):
+        kernelfit.solve(X, Y, engine="dask", scheduler=client, run_dir=tmp_path / "run", **ARGUMENTS)
+    assert not (tmp_path / "run").exists()
+
+
 def stopped(*arguments: Any) -> None:
     raise Stop
 
