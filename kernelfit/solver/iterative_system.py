@@ -316,7 +316,8 @@ class IterativeSystem:
             rank=preconditioner.rank,
             entries=self._where,
             seconds={"gram": self.seconds["gram"], "precondition": self.seconds["factor"], **spent},
-            bytes_gram=0 if gram is None else gram.nbytes,
+            bytes_gram=(0 if gram is None else gram.nbytes)
+            + 8 * self.plan.layout.elements * self._stores_float64,
             bytes_preconditioner=preconditioner.nbytes,
         )
 
@@ -324,8 +325,11 @@ class IterativeSystem:
     def _where(self) -> str:
         if self._rounds and self._gram is not None:
             return self._gram.entries
-        stored = self._products is not self.problem.source
-        return "float64 in memory" if stored else "formed anew in float64"
+        return "float64 in memory" if self._stores_float64 else "formed anew in float64"
+
+    @property
+    def _stores_float64(self) -> bool:
+        return self._products is not self.problem.source
 
     def _make_exact(self, progress: Progress) -> None:
         """K in float64 from here on: in memory where the limit leaves room, else formed anew for every product."""

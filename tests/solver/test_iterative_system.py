@@ -365,6 +365,7 @@ def test_what_is_singular_in_float32_is_solved_in_float64(
     found = kernelfit.solve(X, Y, solver="pcg", progress=progress, **options)
     assert found.convergence is not None
     assert found.convergence.entries == ("float64 in memory" if roomy else "formed anew in float64")
+    assert found.convergence.bytes_gram == (8 * found.plan.layout.elements if roomy else 0)
     assert any("as in float32 it is singular to rounding" in note for note in found.notes)
     assert any("beginning again with K in float64" in note for note in progress.notes)
     exact = kernelfit.solve(X, Y, **options)
