@@ -87,7 +87,8 @@ class KernelInterpolator(RegressorMixin, MultiOutputMixin, KernelEstimator):
         check_is_fitted(self)
         if self.solution_.factor is None:
             what = "return_std" if return_std else "return_cov"
-            raise InputError(f"{what}: needs the factor, which was not kept; fit with keep_factor=True")
+            lacking = "which copies and pickles lack" if self.keep_factor else "which was not kept"
+            raise InputError(f"{what}: needs the factor, {lacking}; fit with keep_factor=True")
         rows = self._validated(X, reset=False)
         made = self.solution_.predict(rows, self.progress, return_std=return_std, return_cov=return_cov)
         return as_given(made, X)

@@ -396,3 +396,13 @@ def test_targets_that_are_words_are_for_the_classifier(y: Any) -> None:
         InputError, match=r"^y: got words such as '[ab]', expected numbers; KernelClassifier takes"
     ):
         KernelInterpolator().fit(np.arange(4.0)[:, None], y)
+
+
+@pytest.mark.parametrize(
+    ("keep", "why"), [(True, "which copies and pickles lack"), (False, "which was not kept")]
+)
+def test_deviations_without_a_factor_say_where_it_went(keep: bool, why: str) -> None:
+    X = np.arange(4.0)[:, None]
+    model = pickle.loads(pickle.dumps(KernelInterpolator(keep_factor=keep).fit(X, X[:, 0])))
+    with pytest.raises(InputError, match=f"^return_std: needs the factor, {why}; fit with keep_factor=True$"):
+        model.predict(X, return_std=True)
