@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from kernelfit.cluster.arithmetic import Arithmetic, Part
-from kernelfit.cluster.deal import Deal
+from kernelfit.cluster.deal import AHEAD, Deal
 from kernelfit.cluster.device_arithmetic import DeviceArithmetic
 from kernelfit.cluster.device_costs import columns_of, fixed_bytes, row_bytes
 from kernelfit.cluster.host_arithmetic import HostArithmetic
@@ -194,6 +194,50 @@ def test_a_share_that_was_lost_catches_up_from_the_rows_that_others_hold(
     last = expected._panels[4]
     np.testing.assert_allclose(square, last, atol=1e-14)
     assert len(left) == 4
+
+
+def test_panels_are_begun_before_the_rows_are_finished_that_end_them(
+    rng: np.random.Generator, backend: CpuBackend
+) -> None:
+    source, deal = gram(rng, 257), Deal(PanelLayout(257, 32), 2)
+    shares, row, count = shares_of(source, deal), None, deal.layout.count
+    begun = 0
+    for j in range(count):
+        for k in range(begun, min(count, j + AHEAD + 1)):  # steps up to j - 1 are done
+            early = shares[deal.owner(k)].early_blocks(k)
+            for share in shares:
+                share.update(k, early)
+        begun = j + AHEAD + 1
+        row = shares[deal.owner(j)].block_row(j, row)
+        for share in shares:
+            share.advance(j, row)
+    with pytest.raises(ShareLost, match="blocks of row"):
+        shares_of(source, deal)[0].update(AHEAD + 1, [])
+    expected = panels_of(source, deal.layout, backend)
+    for i in range(count):
+        left, square = whole_row(shares[deal.owner(i)], i)
+        np.testing.assert_allclose(square, expected._panels[i][: len(square)], atol=1e-14)
+        assert len(left) == i
+
+
+def test_a_panel_whose_end_failed_is_begun_again(
+    rng: np.random.Generator, backend: CpuBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, deal = gram(rng, 131), Deal(PanelLayout(131, 32), 1)
+    (share,) = shares_of(source, deal)
+    share.update(0, None)
+    row = share.block_row(0, None)
+    with monkeypatch.context() as patch:
+        patch.setattr(RamTiles, "put", lambda *_: (_ for _ in ()).throw(OSError("full")))
+        with pytest.raises(OSError, match="full"):
+            share.advance(0, row)
+    with pytest.raises(ShareLost, match="panel 0 of row 2 was not begun"):
+        share.advance(0, row)
+    factorise([share])
+    expected = panels_of(source, deal.layout, backend)
+    for i in range(deal.layout.count):
+        _, square = whole_row(share, i)
+        np.testing.assert_allclose(square, expected._panels[i][: len(square)], atol=1e-14)
 
 
 def test_a_step_that_is_asked_for_again_gives_the_same_report(rng: np.random.Generator) -> None:
