@@ -90,7 +90,7 @@ def inverse_norm_of(
         if not most > GAIN * known:
             break
         likely = reached
-    return float(larger(known, most))
+    return float(np.maximum(known, most))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
