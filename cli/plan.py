@@ -67,6 +67,15 @@ def command(
         )
     if solver.device.startswith("cuda") or solver.device_memory is not None:
         terminal_progress().note("a plan is of the CPU: --device and --device-memory change nothing in it")
+    for name, value in (("bandwidth", bandwidth), ("rate", rate)):
+        if value is not None and workers is None:
+            raise InputError(
+                f"{name}: got {value} for a plan of one process; give --workers, or leave it out"
+            )
+    if workers is not None and (solver.memory is not None or solver.tier != "auto"):
+        terminal_progress().note(
+            "a plan of workers says what they need: --memory and --tier change nothing in it"
+        )
     if solver.engine == "dask" and workers is None:
         terminal_progress().note("a plan is of one process: --engine changes nothing in it; give --workers")
     shape = (

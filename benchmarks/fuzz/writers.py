@@ -456,6 +456,7 @@ def workers(folder: Path) -> Iterator[Engine]:
     """
     from distributed import Client, LocalCluster
 
+    logging.disable()  # what Dask logs of connections that close is no fault of the writer's
     with (
         tempfile.TemporaryDirectory() as elsewhere,
         LocalCluster(

@@ -67,8 +67,7 @@ def shape_of_numbers(data: DataSpec, n_features: int, exact: bool = False) -> Sh
 
 def plan_solve(shape: Shape, solver: SolverSettings, *, predict_time: bool = True) -> Plan:
     """The CPU's plan, with its time from the measured GEMM rate. Raises `PlanError` with what would fit."""
-    if solver.precision == "tf32":
-        raise InputError("precision: got tf32, which GPUs alone have, and a plan is of the CPU; take mixed")
+    _refuse_tensor_cores(solver)
     require_tier(solver.solver, solver.tier)
     require_iterable(solver.solver, solver.jitter, before_choice(solver.precision))
     Engine.of(solver.engine, solver.scheduler).require_factor(solver.solver)
@@ -118,6 +117,7 @@ def plan_cluster(
     `bandwidth` of each worker's link as bits a second such as "10Gbit" or bytes such as "1.25GB", by default 10Gbit;
     `rate` in float64 flop/s of a worker, by default what is measured here with `threads`. Raises `InputError`.
     """
+    _refuse_tensor_cores(solver)
     if solver.solver not in ("cholesky", "auto"):
         raise InputError(
             f"workers: got {workers} with solver {solver.solver!r}, which iterates in one process; leave them out"
@@ -133,10 +133,20 @@ def plan_cluster(
     return predict_cluster(costs, machines)
 
 
+def _refuse_tensor_cores(solver: SolverSettings) -> None:
+    if solver.precision == "tf32":
+        raise InputError("precision: got tf32, which GPUs alone have, and a plan is of the CPU; take mixed")
+
+
 def _bandwidth(given: int | str) -> float:
     """Bytes a second."""
     text = str(given).strip().removesuffix("/s")
     bits = text.endswith("bit")
-    size = bytes_of(text.removesuffix("bit") + ("B" if bits else ""), "bandwidth")
+    try:
+        size = bytes_of(text.removesuffix("bit") + ("B" if bits else ""), "bandwidth")
+    except InputError:
+        raise InputError(
+            f"bandwidth: got {given!r}, expected bits a second such as 10Gbit, or bytes such as 1.25GB"
+        ) from None
     assert size is not None
     return size / (8.0 if bits else 1.0)

@@ -233,3 +233,16 @@ def test_info_measures_both_rates() -> None:
 def test_a_plan_refuses_what_solve_would_refuse(option, value, says):
     with pytest.raises(InputError, match=f"^{says}"):
         invoke("plan", "--n", "100", "--d", "5", "--no-gemm", option, value)
+
+
+@pytest.mark.parametrize("words", [["--bandwidth", "1Gbit"], ["--rate", "1e9"]])
+def test_what_is_of_workers_wants_workers(words):
+    with pytest.raises(InputError, match=rf"{words[0]}: got .* for a plan of one process; give --workers"):
+        CliRunner().invoke(root, ["plan", "--n", "100", "--d", "5", *words], catch_exceptions=False)
+
+
+def test_what_a_plan_of_workers_ignores_is_said():
+    words = ["plan", "--n", "100", "--d", "5", "--workers", "2", "--rate", "1e9", "--memory", "1GB"]
+    result = CliRunner().invoke(root, words)
+    assert result.exit_code == 0
+    assert "--memory and --tier change nothing in it" in result.output

@@ -28,3 +28,16 @@ def test_what_a_solve_refuses_is_not_planned(solver, settings, refused):
         plan_solve(Shape(1_000, 10, 1), SolverSettings(solver=solver, **settings), predict_time=False)
     with pytest.raises(InputError, match=f"workers: got 2 with solver '{solver}'"):
         plan_cluster(Shape(1_000, 10, 1), SolverSettings(solver=solver), 2, rate=1e9)
+
+
+@pytest.mark.parametrize("bandwidth", ["0", "-1Gbit", "fast", "1e400Gbit"])
+def test_a_bandwidth_is_named_as_it_was_given(bandwidth):
+    with pytest.raises(
+        InputError, match=f"bandwidth: got '{bandwidth}', expected bits a second such as 10Gbit"
+    ):
+        plan_cluster(Shape(1_000, 10, 1), SolverSettings(), 2, bandwidth, rate=1e9)
+
+
+def test_workers_have_no_tensor_cores():
+    with pytest.raises(InputError, match="precision: got tf32, which GPUs alone have"):
+        plan_cluster(Shape(1_000, 10, 1), SolverSettings(precision="tf32"), 2, rate=1e9)
