@@ -38,11 +38,23 @@ from .wording import terminal_progress
 )
 @click.option("--gamma", type=float, help="Of the gaussian kernel; else 1 / median squared distance.")
 @click.option("--rhs", "n_rhs", type=int, default=10, show_default=True, help="Right-hand sides.")
-@click.option("--precision", type=click.Choice(CPU_PRECISIONS), default="float64", show_default=True)
+@click.option(
+    "--precision",
+    type=click.Choice(CPU_PRECISIONS),
+    default="float64",
+    show_default=True,
+    help="Of the factor; mixed: float32, refined to float64.",
+)
 @click.option("--repeats", type=int, default=3, show_default=True, help="Solves a size; the median counts.")
 @click.option("--memory", metavar="SIZE", help="Memory to stay within, such as 8GB; else what is available.")
 @threads_option
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of synthetic rows and of targets.",
+)
 @click.option(
     "--beside",
     metavar="NAMES",

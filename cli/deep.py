@@ -37,12 +37,24 @@ def command() -> None:
 
 @command.command("train")
 @click.option("--model", default="mlp-1x512", show_default=True, metavar="NAME", help=_MODEL_HELP)
-@click.option("--corruption", type=click.Choice(list(CORRUPTIONS)), default="true", show_default=True)
+@click.option(
+    "--corruption",
+    type=click.Choice(list(CORRUPTIONS)),
+    default="true",
+    show_default=True,
+    help="Of training labels, or of the pixels of both parts.",
+)
 @click.option(
     "--p", type=float, default=1.0, show_default=True, help="Share of corrupted labels, for corrupt-labels."
 )
 @click.option("--weight-decay", default="off", show_default=True, help="off, default, or a number.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of the weights, the order of rows and corrupted labels.",
+)
 @options.recipe_options
 @click.option(
     "--images",
@@ -64,7 +76,9 @@ def command() -> None:
     default=0,
     help="Empirical Rademacher complexity with so many draws.",
 )
-@click.option("--out", default="deep-runs", show_default=True, type=click.Path(path_type=Path))
+@click.option(
+    "--out", default="deep-runs", show_default=True, type=click.Path(path_type=Path), help="Folder for runs."
+)
 @options.hardware_options
 @click.pass_context
 def train_command(
@@ -111,7 +125,12 @@ def _recipe(values: dict[str, Any]) -> Recipe:
 @command.command("sweep")
 @click.option("--model", "models", multiple=True, default=("mlp-1x512",), metavar="NAME", help=_MODEL_HELP)
 @click.option(
-    "--corruption", "corruptions", type=click.Choice(list(CORRUPTIONS)), multiple=True, default=("true",)
+    "--corruption",
+    "corruptions",
+    type=click.Choice(list(CORRUPTIONS)),
+    multiple=True,
+    default=("true",),
+    help="Of training labels, or of the pixels of both parts; repeatable.",
 )
 @click.option("--p", "shares", default="1", show_default=True, help="Shares for corrupt-labels, with commas.")
 @click.option(
@@ -123,7 +142,9 @@ def _recipe(values: dict[str, Any]) -> Recipe:
 )
 @options.recipe_options
 @options.schedule_options
-@click.option("--out", default="deep-runs", show_default=True, type=click.Path(path_type=Path))
+@click.option(
+    "--out", default="deep-runs", show_default=True, type=click.Path(path_type=Path), help="Folder for runs."
+)
 @options.hardware_options
 @click.pass_context
 def sweep_command(

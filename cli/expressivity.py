@@ -42,9 +42,17 @@ def parse_depths(text: str) -> list[int]:
     help="Name or path of the data set.",
     shell_complete=completion.datasets,
 )
-@click.option("--labels", type=click.Choice(LABELS), default="random", show_default=True)
+@click.option(
+    "--labels", type=click.Choice(LABELS), default="random", show_default=True, help="What is fitted."
+)
 @click.option("--depth", "depths", default="2,3,5,17", show_default=True, help="Weight layers, with commas.")
-@click.option("--variant", type=click.Choice(get_args(Variant)), default="plain", show_default=True)
+@click.option(
+    "--variant",
+    type=click.Choice(get_args(Variant)),
+    default="plain",
+    show_default=True,
+    help="How the blocks of deep networks are told apart (docs/expressivity.md).",
+)
 @click.option("--n", type=click.IntRange(min=2), help="First n training rows (default: all).")
 @click.option(
     "--crop",

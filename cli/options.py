@@ -354,6 +354,7 @@ def feature_options(function: Function) -> Function:
             default="none",
             show_default=True,
             shell_complete=completion.features,
+            help="What the kernel sees of images (kernelfit features list); none: rows as they are.",
         ),
         click.option(
             "--filters", "n_filters", type=int, metavar="COUNT", help="Filters, of --features that have them."

@@ -106,8 +106,16 @@ def command() -> None:
 )
 @click.option("--corruption-p", type=float, metavar="SHARE", help="Of the labels, for corrupt-labels.")
 @data_dir_option
-@click.option("--precision", type=click.Choice(CPU_PRECISIONS), default="float64", show_default=True)
-@click.option("--tier", type=click.Choice(TIERS), default="auto", show_default=True)
+@click.option(
+    "--precision",
+    type=click.Choice(CPU_PRECISIONS),
+    default="float64",
+    show_default=True,
+    help="Of the factor; mixed: float32, refined to float64.",
+)
+@click.option(
+    "--tier", type=click.Choice(TIERS), default="auto", show_default=True, help="Where the factor lives."
+)
 @click.option("--memory", metavar="SIZE", help="Memory to stay within, such as 8GB; else what is available.")
 @click.option(
     "--scratch", type=click.Path(path_type=Path), metavar="DIR", help="Folder for panels of the disk tier."
@@ -211,7 +219,14 @@ def _of_networks(target: Target) -> Callable[..., None]:
     @options.schedule_options
     @click.option("--plan", "only_plan", is_flag=True, help="Only show the runs and their arithmetic.")
     @click.option("--images", type=click.Path(path_type=Path), help="table2: folder with train/ and val/.")
-    @click.option("--out", type=click.Path(path_type=Path), default=_OUT, show_default=True, metavar="DIR")
+    @click.option(
+        "--out",
+        type=click.Path(path_type=Path),
+        default=_OUT,
+        show_default=True,
+        metavar="DIR",
+        help="Folder for tables, figures and runs; finished runs are not repeated.",
+    )
     @options.hardware_options
     @click.pass_context
     def reproduce(context: click.Context, more: tuple[Target, ...], **values: Any) -> None:

@@ -100,3 +100,14 @@ def test_the_options_that_only_write_are_those_below_output() -> None:
                 left.add(str(option.name))
         assert isinstance(command, GroupedCommand), path
     assert left <= written
+
+
+def test_every_option_says_what_it_is() -> None:
+    def silent(command: click.Command, name: str) -> list[str]:
+        if isinstance(command, click.Group):
+            below = {name: command.get_command(None, name) for name in command.list_commands(None)}  # type: ignore[arg-type]
+            return [line for word, each in below.items() if each for line in silent(each, f"{name} {word}")]
+        options = [option for option in command.params if isinstance(option, click.Option)]
+        return [f"{name} {option.opts[0]}" for option in options if not option.help]
+
+    assert silent(root, "kernelfit") == []
