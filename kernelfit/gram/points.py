@@ -298,8 +298,9 @@ class Points:
         median = np.empty(d)
         for start in range(0, d, _CENTRE_COLUMNS):
             columns = slice(start, start + _CENTRE_COLUMNS)
-            # Of an odd number of rows: one of their values, as np.median gives it.
-            median[columns] = np.partition(self.values[sample, columns], count // 2, axis=0)[count // 2]
+            # Of an odd number of rows: one of their values, as np.median gives it. A column's lie side by side.
+            lines = np.ascontiguousarray(self.values[sample, columns].T)
+            median[columns] = np.partition(lines, count // 2, axis=1)[:, count // 2]
         return median if median.any() else None
 
     def _chunk(self, other_reach: int) -> int:
