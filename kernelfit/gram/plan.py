@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from kernelfit.gram.costs import Costs
@@ -93,7 +93,7 @@ class Plan:
     def has_factor(self) -> bool:
         return self.solver == "cholesky"
 
-    @property
+    @cached_property
     def layout(self) -> PanelLayout:
         return PanelLayout(self.n, self.panel_width)
 

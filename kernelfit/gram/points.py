@@ -166,7 +166,7 @@ class Points:
         else:
             self._describe_floats(like)
             longest = float(self.lengths.max(initial=0.0))
-        largest = 2.0 * math.sqrt(self.shape[1]) * longest
+        largest = 2.0 * math.sqrt(values.shape[1]) * longest
         self.factor: float = self.scale if largest < sys.float_info.max * self.scale else 1.0
         if not longest < _LONGEST:
             _refuse_overflow(self, name)

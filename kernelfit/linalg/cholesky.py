@@ -155,15 +155,15 @@ def form_panel(
     """Panel j of K, on and below its diagonal; the calling thread forms one that is a tile."""
     first, last = layout.start(j), layout.stop(j)
     columns = source.columns(first, last, backend)
+    if layout.small:
+        columns.fill(first, last, panel)
+        return
 
     def generate(strip: Span) -> None:
         width = _columns_of(strip, first, last - first)
         columns.fill(strip[0], strip[1], panel[strip[0] - first : strip[1] - first, :width])
 
-    if layout.small:
-        columns.fill(first, last, panel)
-    else:
-        backend.run(generate, layout.panel_strips(j))
+    backend.run(generate, layout.panel_strips(j))
 
 
 def _update(

@@ -407,7 +407,8 @@ def resolve_kernel(
     """
     kernel, gamma, parameters = request.kernel, request.gamma, dict(request.kernel_params)
     gamma_factor = positive("gamma_factor", request.gamma_factor)
-    _refuse_arrays(gamma, parameters)
+    if parameters or not isinstance(gamma, float):
+        _refuse_arrays(gamma, parameters)
     if isinstance(kernel, Kernel):
         if gamma is not None or parameters:
             raise InputError(

@@ -36,7 +36,11 @@ def unit_sized(values: Float) -> tuple[Float, Exponents]:
 
 def scaled(values: Float | float, powers: Exponents | int) -> Float:
     """2^p_c v_ic; beyond the largest float64 it is infinite."""
-    if isinstance(values, np.ndarray) and values.ndim == 2 and values.shape[1:] == np.shape(powers):
+    if (
+        isinstance(values, np.ndarray)
+        and values.ndim == 2
+        and values.shape[1:] == getattr(powers, "shape", None)
+    ):
         made = np.empty(values.shape)
         _scale(np.ascontiguousarray(values), powers, made)
         return made
