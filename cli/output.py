@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,24 @@ _WRITTEN = ("out", "json_target", "report", "figure")
 
 class GroupedCommand(click.Command):
     """A command whose help lists its options by what they are about; its arguments stand in the line of usage."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        given = list(args)
+        rest = super().parse_args(ctx, args)
+        if not ctx.resilient_parsing:
+            self._note_repeated(ctx, given)
+        return rest
+
+    def _note_repeated(self, ctx: click.Context, args: list[str]) -> None:
+        """Say of an option that takes one value and was given several which of them counts."""
+        _, _, order = self.make_parser(ctx).parse_args(args=args)
+        for option, times in Counter(order).items():
+            if times > 1 and isinstance(option, click.Option) and not (option.multiple or option.count):
+                value = ctx.params.get(str(option.name))
+                click.echo(
+                    f"note: {option.opts[0]}: given {times} times, of which the last counts: {value}",
+                    err=True,
+                )
 
     def invoke(self, ctx: click.Context) -> Any:
         self._spare_what_is_read(ctx)

@@ -83,6 +83,11 @@ def predict(result: Result, rows: Rows, progress: Progress) -> Predictions:
     """Of rows from a file, compared with their labels where they have some."""
     for note in rows.notes:
         progress.note(note)
+    if not result.record:
+        progress.note(
+            f"{rows.path.name}: taken as the solver's own rows, for a solution file alone knows no columns, features "
+            "or scaling; a run's folder does"
+        )
     _require_images_alike("rows", rows.path.name, rows.image_shape, result)
     predictions = _compared(result, rows.X, _truth(result, rows, progress), progress)
     return replace(predictions, ids=rows.ids, id_name=rows.id_name)

@@ -515,3 +515,12 @@ def test_images_that_are_not_as_those_of_training_are_named(tmp_path: Path, rng:
     np.save(tmp_path / "flat.npy", np.zeros((2, 64)))
     with pytest.raises(InputError, match=r"^--rows: got 64 values a row, expected 192 as trained on"):
         invoke("predict", str(out), "--rows", str(tmp_path / "flat.npy"))
+
+
+def test_a_solution_file_alone_says_that_it_knows_no_scaling(digits: Path, tmp_path: Path) -> None:
+    rows = datasets.load("digits").X_test[:3]
+    np.save(tmp_path / "rows.npy", rows)
+    shutil.copy(digits / "solution.h5", tmp_path / "alone.h5")
+    said = invoke("predict", str(tmp_path / "alone.h5"), "--rows", str(tmp_path / "rows.npy")).stderr
+    assert "note: rows.npy: taken as the solver's own rows" in said
+    assert "taken as" not in invoke("predict", str(digits), "--rows", str(tmp_path / "rows.npy")).stderr

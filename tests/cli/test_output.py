@@ -111,3 +111,10 @@ def test_every_option_says_what_it_is() -> None:
         return [f"{name} {option.opts[0]}" for option in options if not option.help]
 
     assert silent(root, "kernelfit") == []
+
+
+def test_an_option_of_one_value_that_is_given_twice_says_which_counts() -> None:
+    result = CliRunner().invoke(root, ["plan", "--n", "30", "--n", "40", "--drop", "a"])
+    assert "note: --n: given 2 times, of which the last counts: 40\n" in result.stderr
+    once = CliRunner().invoke(root, ["plan", "--n", "40", "--drop", "a", "--drop", "b"])
+    assert "given" not in once.stderr
