@@ -60,7 +60,7 @@ def _workers(case: str, options: Any) -> list[list[str]]:
         bytes_points=options.n * options.d,
         panel_width=options.panel_width,
     )
-    beside = ShareCosts.of(costs, Deal(costs.layout, 1), 0, 1).on_disk
+    beside = ShareCosts.of(costs, Deal(costs.layout, 1), 0, 1).beside
     # Of three workers the last has a third of the others' room for rows of L, or not even what comes beside them.
     rooms = [0.6, 0.6, 0.2] if case == "memory" else [0.6, 0.6, -0.5]
     limits = [int((beside + part * costs.bytes_factor) / _OF_LIMIT) for part in rooms]

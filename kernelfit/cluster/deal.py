@@ -3,7 +3,8 @@
 L is cut into square blocks as `kernelfit.gram.layout` cuts it into panels. Block rows are dealt out from the last to
 the first, each to the share that has least of its part so far: below every row each share then has about its part of
 what is left, which is what a step of the factorisation works on. Of 60,000 rows on 4 workers of 1 TFLOP/s and links of
-25 Gbit/s such a deal leaves, by `kernelfit.cluster.model`, 0.94 of their speed, one in turn from the first row on 0.88.
+25 Gbit/s such a deal leaves, by `kernelfit.cluster.model`, 0.92 of their speed, one in turn from the first row on
+0.87.
 """
 
 from __future__ import annotations

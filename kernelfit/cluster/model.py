@@ -19,8 +19,11 @@ from kernelfit.cluster.costs import ShareCosts
 from kernelfit.cluster.deal import AHEAD, Deal
 from kernelfit.gram.costs import Costs
 
-#: seconds that a task takes beside its arithmetic, from submission to the next one: measured, `benchmarks/cluster.py`
-LATENCY = 0.004
+#: seconds that a task takes beside its arithmetic, until the next one begins on another worker: a solve with few
+#: columns takes 0.4 s for 20 block rows there and back, on two workers of one thread
+LATENCY = 0.010
+# Of a link's rate, what is left beside the headers of TCP/IP.
+_PAYLOAD = 0.95
 # Of the rate of a large product, what a step of the factor reaches, and what K and its products do.
 _OF_FACTOR, _OF_GRAM = 0.90, 0.8
 # Bytes/s at which a solve with few right-hand sides reads the factor from memory.
@@ -134,7 +137,7 @@ def _factor(costs: Costs, deal: Deal, machines: Machines) -> float:
 
     def arrivals(j: int, numbers: int) -> dict[int, float]:
         """When numbers of row j, which their owner has now, have come to the shares that have rows below it."""
-        message = numbers * costs.bytes_number / machines.bandwidth + latency
+        message = numbers * costs.bytes_number / (_PAYLOAD * machines.bandwidth) + latency
         there = {deal.owner(j): done[deal.owner(j)]}
         wanting = {q for q, rows in enumerate(below) if rows}
         for sender, q in deal.receivers(j, wanting):
