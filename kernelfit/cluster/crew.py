@@ -23,7 +23,7 @@ from kernelfit.cluster.placement import Placement, slab_bytes
 from kernelfit.cluster.sent_gram import ShareLost, blocks_of
 from kernelfit.cluster.tasks import Setup, WorkerState
 from kernelfit.cpu.pool import CpuBackend
-from kernelfit.errors import ClusterError, KernelfitError
+from kernelfit.errors import ClusterError, KernelfitError, PlanError
 from kernelfit.progress import Notes
 
 Result = TypeVar("Result")
@@ -326,6 +326,11 @@ class Crew:
             error = future.exception()
             if isinstance(error, KernelfitError):
                 raise error
+            if isinstance(error, MemoryError):
+                raise PlanError(
+                    f"memory: a worker's system refused memory for {future.key} ({error}); start the workers with a "
+                    "--memory-limit that is there, so that their shares go to disk, or more of them"
+                ) from error
             if not isinstance(error, (KilledWorker, OSError)):
                 raise error
         raise WorkerLost(f"workers: {future.key} was {future.status}")

@@ -100,6 +100,19 @@ def test_the_solution_is_that_of_one_process(
     there.close()
 
 
+def test_memory_that_a_worker_is_refused_is_one_line(
+    rng: np.random.Generator, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise MemoryError("cannot allocate 9 EiB")
+
+    monkeypatch.setattr(tasks, "RamTiles", refuse)
+    with pytest.raises(
+        PlanError, match=r"^memory: a worker's system refused memory for .*9 EiB.*--memory-limit"
+    ):
+        kernelfit.solve(*problem(rng), engine="dask", scheduler=client, **ARGUMENTS)
+
+
 def test_many_right_hand_sides_do_not_travel_through_the_scheduler(
     rng: np.random.Generator, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
