@@ -8,7 +8,6 @@ import threading
 import weakref
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from kernelfit.cluster.gpu import Gpu
 from kernelfit.cluster.tasks import WorkerState, gpu_of_worker, rate_of_worker, state_of_worker
 from kernelfit.cpu.memory import INTERPRETER
 from kernelfit.errors import ClusterError, InputError, PlanError
+from kernelfit.frozen import frozen
 from kernelfit.typing import EngineName
 
 # Packages whose versions decide the bits, or whether one can read what the other has sent.
@@ -33,7 +33,7 @@ _LOOKS = {"distributed.worker.profile.enabled": False, "distributed.admin.tick.i
 _OF_LIMIT = 0.7
 
 
-@dataclass(frozen=True)
+@frozen
 class Engine:
     """Where a factor is made: in this process, or by the workers of a Dask cluster.
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from kernelfit.cpu.memory import INTERPRETER
 from kernelfit.errors import InputError, PlanError
+from kernelfit.frozen import frozen
 from kernelfit.gram.costs import Costs
 from kernelfit.gram.plan import Plan
 
 TIERS = ("auto", "ram", "disk")
 
 
-@dataclass(frozen=True)
+@frozen
 class Limits:
     """Bytes of memory that a solve may take in all, and bytes of the disk that are free, or what tells them."""
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
 from typing import NoReturn
 
 import numpy as np
 
 from kernelfit.errors import RefinementError
+from kernelfit.frozen import frozen
 from kernelfit.gram.precision import Precision, precision_of
 from kernelfit.iterative.convergence import Convergence
 from kernelfit.linalg.condition import EXACT
@@ -29,7 +29,7 @@ _AS_GOOD_AS_FLOAT64 = 10.0 * 0.5 * float(np.finfo(np.float64).eps)
 _TINY = float(np.finfo(np.float64).tiny)
 
 
-@dataclass(frozen=True)
+@frozen
 class Answer:
     """alpha (n, c), K alpha (n, c) formed afresh, the certificate, and what this solve took.
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+from kernelfit.frozen import frozen
 from kernelfit.linalg.condition import EXACT
 from kernelfit.solver.measures import rounding
 from kernelfit.storage import schema
@@ -27,7 +28,7 @@ _RULES: dict[str, Rule] = {
 _PART = {"ridge": schema.number(0.0), "targets": schema.sequence(schema.integer(), 1)}
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Certificate:
     """Evidence about K alpha = Y, A = K + ridge I.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from kernelfit.arguments import finite, shown
 from kernelfit.errors import DuplicateRowsError, InputError
+from kernelfit.frozen import frozen
 from kernelfit.gram.arrays import as_array, exact_floats
 from kernelfit.gram.points import Points
 from kernelfit.typing import Float
@@ -21,7 +21,7 @@ _LISTED = 5
 _NUMBERS = 2**22
 
 
-@dataclass(frozen=True)
+@frozen
 class Duplicates:
     """Groups of equal rows, each in ascending order, the first row of a group being the one that is kept."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from kernelfit.arguments import column_names, integer, positive
 from kernelfit.cpu.memory import INTERPRETER
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import DuplicateRowsError, InputError
+from kernelfit.frozen import frozen
 from kernelfit.gram.arrays import as_array, exact_floats, is_sparse
 from kernelfit.gram.points import Points
 from kernelfit.gram.precision import before_choice, precision_of
@@ -47,7 +48,7 @@ from kernelfit.typing import Float, PrecisionLike, RidgeLike, Singular
 _DENSE = 0.1
 
 
-@dataclass(frozen=True)
+@frozen
 class Request:
     """What is asked of the rows, before any of them is looked at; the arguments of `kernelfit.solve`.
 
@@ -104,7 +105,7 @@ class Request:
 _NONE = Duplicates(())
 
 
-@dataclass(frozen=True)
+@frozen
 class PosedRows:
     """Rows that take part with their targets, indices and weights, those that repeat an earlier one left out.
 
@@ -321,7 +322,7 @@ def _chosen_ridge(
     )
 
 
-@dataclass(frozen=True)
+@frozen
 class _Given:
     """Of the `n` rows of X, the indices of those of weight 0 and they themselves, all others (None for a Gram matrix),
     and the groups of equal ones."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from kernelfit.cluster.connect import Engine
 from kernelfit.cpu.memory import available_memory
 from kernelfit.device.choose import check_device
 from kernelfit.device.protocol import Device
+from kernelfit.frozen import frozen
 from kernelfit.typing import Tier
 
 #: the note on a device beside an iteration
@@ -25,7 +26,7 @@ def of_sparse_rows(device: Any) -> str:
     return f"device {device}: sparse rows are multiplied on the CPU; make X dense for a device"
 
 
-@dataclass(frozen=True)
+@frozen
 class Resources:
     """Memory, disk, threads and devices, as given to `kernelfit.solve`.
 

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError, PlanError
+from kernelfit.frozen import frozen
 from kernelfit.gram.points import Points
 from kernelfit.kernels import Kernel
 from kernelfit.linalg.ridge_path import EIGENVALUES
@@ -86,7 +87,7 @@ class GammaChoice:
         return f"{self.parameter} {self.value:.6g} by leave-one-out on {rows}, {values} values tried{edge}"
 
 
-@dataclass(frozen=True)
+@frozen
 class Found:
     """A kernel with every parameter a number, and how its width and its ridge were decided, where they were."""
 

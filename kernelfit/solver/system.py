@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from kernelfit.cpu.pool import CpuBackend
+from kernelfit.frozen import frozen
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.points import Points
 from kernelfit.iterative.convergence import Convergence
@@ -18,7 +18,7 @@ from kernelfit.solver.problem import Problem
 from kernelfit.typing import Float
 
 
-@dataclass(frozen=True)
+@frozen
 class Solved:
     """alpha (n, c) before it is certified.
 

@@ -37,7 +37,7 @@ ROWS = (
     ("runs", "device", "streaming", "linalg", "iterative", "cluster"),
     ("gram", "storage"),
     ("kernels", "features", "datasets", "expressivity", "cpu", "cuda_kernels"),
-    ("typing", "errors", "arguments", "progress", "metrics", "summary"),
+    ("typing", "frozen", "errors", "arguments", "progress", "metrics", "summary"),
 )
 LEVEL = {room: level for level, row in enumerate(ROWS) for room in row}
 
