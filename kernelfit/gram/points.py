@@ -29,6 +29,7 @@ from numpy.typing import ArrayLike, NDArray
 from kernelfit.arguments import positive
 from kernelfit.cpu import blas, bytes_product
 from kernelfit.errors import InputError
+from kernelfit.gram import float_rows
 from kernelfit.gram.arrays import as_array, exact_floats, is_sparse, refuse_non_finite, refuse_words
 from kernelfit.gram.byte_grid import levels_of
 from kernelfit.gram.equal_rows import equal_rows
@@ -229,7 +230,9 @@ class Points:
         if exact:
             return np.subtract(self.values[start:stop], np.float32(self.centre), dtype=np.float32)
         if self._offset is not None:  # off before the scale rounds what it leaves
-            scaled = (self.unscaled(start, stop) - self._offset) * self.scale
+            scaled = self.unscaled(start, stop) - self._offset
+            if self.scale != 1.0:
+                scaled *= self.scale
         else:
             scaled = self.scaled(start, stop)
             if self.median is not None:
@@ -333,7 +336,7 @@ class Points:
         sq_norms, origin, powers = np.empty(n), np.empty(n), np.ones(n)
         largest = np.empty(n)
         for start in range(0, n, 1024):
-            largest[start : start + 1024] = np.abs(self.scaled(start, start + 1024)).max(axis=1, initial=0.0)
+            largest[start : start + 1024] = float_rows.largest(self.scaled(start, start + 1024))
         nonzero = largest[largest > 0.0]
         if len(nonzero):
             self.plain = bool(nonzero.min() > 2.0**-_PLAIN_EXPONENT and nonzero.max() < 2.0**_PLAIN_EXPONENT)
@@ -344,8 +347,8 @@ class Points:
         for start in range(0, n, 1024):
             rows = slice(start, start + 1024)
             block, plain = self.block(start, start + 1024, False), self.about_origin(start, start + 1024)
-            sq_norms[rows] = np.einsum("ij,ij->i", block, block)
-            origin[rows] = np.einsum("ij,ij->i", plain, plain)
+            float_rows.sq_norms(block, sq_norms[rows])
+            float_rows.sq_norms(plain, origin[rows])
         return vectors
 
 

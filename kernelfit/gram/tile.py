@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernelfit.cpu import bytes_product, bytes_square
+from kernelfit.cpu import bytes_product, bytes_square, floats_square
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.gram import distances, sparse_pairs
 from kernelfit.gram.points import Points, RowVectors, chunk_length, inner_products
@@ -215,7 +215,7 @@ class KernelTile(PairTile):
             else:
                 same = self._is_square
                 block = columns if same else self._points.block(self._start, self._stop, self.exact)
-                inner_products(block, columns, out, chunk)
+                self._multiply(block, columns, out, chunk)
             self._dot = out
         return self._dot
 
@@ -224,9 +224,19 @@ class KernelTile(PairTile):
             return self.dot()
         if self._inner is None:
             self._inner = self._backend.scratch("inner", *self.shape, np.float64)
-            rows = self._points.about_origin(self._start, self._stop)
-            inner_products(rows, self._block.about_origin(), self._inner, 0)
+            columns = self._block.about_origin()
+            same = self._is_square
+            rows = columns if same else self._points.about_origin(self._start, self._stop)
+            self._multiply(rows, columns, self._inner, 0)
         return self._inner
+
+    def _multiply(self, rows: Any, columns: Any, out: NDArray[Any], chunk: int) -> None:
+        # Of all rows: the bits of K do not depend on how others are dealt out.
+        few = rows is columns and len(out) == self._points.shape[0] <= floats_square.MOST
+        if few and not self.exact and not self._points.sparse:
+            floats_square.multiply_square(np.ascontiguousarray(rows), out)
+        else:
+            inner_products(rows, columns, out, chunk)
 
     def coordinates(self) -> tuple[Float, Float]:
         return self._points.scaled(self._start, self._stop), self._block.coordinates()
