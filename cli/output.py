@@ -142,10 +142,10 @@ class GroupedCommand(click.Command):
         """Raise `InputError` where a file that is read would be written over."""
         given = [ctx.params.get(name) for name in _READ]
         paths = [path for value in given for path in (value if isinstance(value, tuple) else (value,))]
-        read = [path for path in paths if isinstance(path, (str, Path)) and Path(path).is_file()]
+        read = [path for path in paths if isinstance(path, (str, Path)) and os.path.isfile(path)]
         for name in _WRITTEN:
             target = ctx.params.get(name)
-            if not isinstance(target, (str, Path)) or not Path(target).is_file():
+            if not isinstance(target, (str, Path)) or not os.path.isfile(target):
                 continue
             if any(Path(target).samefile(path) for path in read):
                 raise InputError(f"{name}: got {target}, which is read and would be lost; name another file")

@@ -5,6 +5,7 @@ Each is checked when it is made, in the words of `Experiment`'s arguments, and r
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,7 +74,7 @@ class DataSpec:
         object.__setattr__(self, "drop", options.drop)
         object.__setattr__(self, "keys", dict(options.keys))
         # Beside `train` another name is a title.
-        is_data = self.dataset in REGISTRY or Path(self.dataset).exists()
+        is_data = self.dataset in REGISTRY or os.path.exists(self.dataset)
         if self.train is not None and is_data and self.dataset != DataSpec.dataset:
             raise InputError(
                 f"dataset, train: got {self.dataset} and {self.train}, expected one of them; leave the other out"
@@ -108,7 +109,7 @@ class DataSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """The arguments that make it anew, from whatever folder: paths are absolute."""
-        is_path = self.train is None and self.dataset not in REGISTRY and Path(self.dataset).exists()
+        is_path = self.train is None and self.dataset not in REGISTRY and os.path.exists(self.dataset)
         return {
             "dataset": str(Path(self.dataset).absolute()) if is_path else self.dataset,
             "n_train": self.n_train,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,15 @@ def test_between_steps_it_stops_at_once_and_signals_are_given_back() -> None:
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+@pytest.fixture
+def heeded() -> Iterator[None]:
+    """SIGHUP as a terminal's processes have it: under nohup it is ignored, by the tests as well."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("heeded")
 def test_a_terminal_that_is_closed_stops_it_as_well() -> None:
     class Closed(Silent):
         def note(self, message: str) -> None:
