@@ -81,6 +81,8 @@ def suggests_names(others: Mapping[str, str]) -> Callable[[Callable[P, R]], Call
 
 def positive(name: str, value: Any) -> float:
     """`value` as a finite float > 0, or an error that names the parameter."""
+    if type(value) is float and 0.0 < value < math.inf:
+        return value
     number = finite(name, value)
     if number <= 0:
         raise InputError(f"{name}: got {value}, expected a number > 0")

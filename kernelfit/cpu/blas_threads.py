@@ -90,6 +90,8 @@ class BlasThreads:
         self._users = 0
         self._pools: list[Pool] = []
         self._before: dict[Pool, int] = {}
+        #: whether any has a number for every thread
+        self._any_per_thread = False
         self._thread = threading.local()
         renew_in_children(self)
 
@@ -97,12 +99,15 @@ class BlasThreads:
         with self._lock:
             if self._users == 0:
                 self._pools, self._before = pools(), {}
+                self._any_per_thread = any(pool.per_thread for pool in self._pools)
             self._users += 1
             self._press()
         self.cap_thread()
 
     def cap_thread(self) -> None:
         """For the calling thread, the pools that have a number for every thread."""
+        if not self._any_per_thread:
+            return
         depth = getattr(self._thread, "depth", 0)
         self._thread.depth = depth + 1
         if depth == 0:
@@ -112,6 +117,8 @@ class BlasThreads:
 
     def free_thread(self) -> None:
         """Undo `cap_thread`, as often as it was called."""
+        if not self._any_per_thread:
+            return
         depth = getattr(self._thread, "depth", 0)
         self._thread.depth = max(0, depth - 1)
         if depth == 1:

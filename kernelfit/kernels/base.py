@@ -154,7 +154,9 @@ class Kernel:
     def diagonal(self, points: Rows) -> Float:
         """k(x_i, x_i), shape (n,), exactly."""
         if self.stationary:
-            return np.ones(points.shape[0])
+            ones = np.empty(points.shape[0])
+            ones.fill(1.0)
+            return ones
         raise NotImplementedError(f"{type(self).__name__} does not define its diagonal")
 
     @classmethod

@@ -26,7 +26,16 @@ class Product(NamedTuple):
     @property
     def norm(self) -> float:
         """|K|_1 = |K|_inf."""
-        return float(np.maximum.reduce(self.sums))
+        return float(_largest(np.ascontiguousarray(self.sums)))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _largest(sums: Any) -> Any:
+    """Of n >= 1 numbers; NaN where one is."""
+    most = sums[0]
+    for each in sums:
+        most = each if each > most or each != each else most
+    return most
 
 
 def symmetric_product(

@@ -19,7 +19,7 @@ from kernelfit.solver.certificate import Certificate, forward_error, interpolate
 from kernelfit.solver.measures import Measures, measure, rounding
 from kernelfit.solver.norms import function_norms
 from kernelfit.solver.refinement import refined
-from kernelfit.solver.scaling import Exponents, scaled, unit_sized
+from kernelfit.solver.scaling import Exponents, both_scaled, scaled, unit_sized
 from kernelfit.solver.system import Solved, System
 from kernelfit.typing import Float
 
@@ -58,7 +58,7 @@ def answer(system: System, targets: Float, progress: Progress, norm: float | Non
         solved = system.solve(unit, progress)
         ended, read_solving = time.perf_counter(), system.bytes_read
         product, certificate, measured = certify(system, unit, solved, powers, progress, norm)
-        alpha, fitted = scaled(solved.alpha, powers), scaled(product.values, powers)
+        alpha, fitted = both_scaled(solved.alpha, product.values, powers)
         _require_representable(system, measured, targets)
         lost = 0.0 if product.absolute is None else rounding(len(alpha)) * measured.visible
         return Answer(

@@ -49,6 +49,19 @@ def scaled(values: Float | float, powers: Exponents | int) -> Float:
     return result
 
 
+def both_scaled(first: Float, second: Float, powers: Exponents) -> tuple[Float, Float]:
+    """`scaled` of two arrays (n, c)."""
+    made = np.empty(first.shape), np.empty(second.shape)
+    _both_scaled(np.ascontiguousarray(first), np.ascontiguousarray(second), powers, *made)
+    return made
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _both_scaled(first: Any, second: Any, powers: Any, made: Any, also: Any) -> None:
+    _scale(first, powers, made)
+    _scale(second, powers, also)
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def _exponents(values: Any, powers: Any) -> None:
     for c in range(values.shape[1]):
