@@ -59,13 +59,18 @@ def _words(values: NDArray[Any]) -> Iterator[tuple[int, NDArray[np.uint64]]]:
 def _hash(words: Any, out: Any) -> bool:
     """The hashes of rows of words, and whether two of them are equal, or may be where they are many."""
     n = words.shape[0]
-    whole = n // 4 * 4
-    for i in range(0, whole, 4):  # every product waits for the one before: four rows wait together
+    whole = n if n >= 8 else 0
+    for first in range(0, whole, 8):  # every product waits for the one before: eight rows wait together
+        i = min(first, n - 8)  # of the last eight some are hashed again
         a, b, c, d = np.uint64(0), np.uint64(0), np.uint64(0), np.uint64(0)
+        e, f, g, h = np.uint64(0), np.uint64(0), np.uint64(0), np.uint64(0)
         for k in range(words.shape[1]):
             a, b = _stirred(a, words[i, k]), _stirred(b, words[i + 1, k])
             c, d = _stirred(c, words[i + 2, k]), _stirred(d, words[i + 3, k])
+            e, f = _stirred(e, words[i + 4, k]), _stirred(f, words[i + 5, k])
+            g, h = _stirred(g, words[i + 6, k]), _stirred(h, words[i + 7, k])
         out[i], out[i + 1], out[i + 2], out[i + 3] = a, b, c, d
+        out[i + 4], out[i + 5], out[i + 6], out[i + 7] = e, f, g, h
     for i in range(whole, n):
         a = np.uint64(0)
         for k in range(words.shape[1]):
