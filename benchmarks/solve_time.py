@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 
 _RESULTS = Path(__file__).parent / "results"
 _PEER = "scikit-learn"
+# The smallest n that is drawn of what is recorded.
+_FIRST = 1_000
 _NAMES = {
-    "sklearn": "scikit-learn's KernelRidge",
+    "scikit-learn": "scikit-learn's KernelRidge",
     "kernelfit": "kernelfit, with its certificate",
     "kernelfit-mixed": "the same, mixed precision",
 }
@@ -61,7 +63,7 @@ def measured(dataset: str, sizes: tuple[int, ...], repeats: int) -> dict[str, An
     theirs = [(row["n"], row["beside"][_PEER].get("seconds")) for row in rows]
     return {
         "seconds": {
-            _NAMES["sklearn"]: [(n, seconds) for n, seconds in theirs if seconds is not None],
+            _NAMES[_PEER]: [(n, seconds) for n, seconds in theirs if seconds is not None],
             _NAMES["kernelfit"]: [(row["n"], row["seconds_call"]) for row in rows],
         },
         "gemm_flops_per_second": record["gemm_flops_per_second"],
@@ -73,18 +75,27 @@ def measured(dataset: str, sizes: tuple[int, ...], repeats: int) -> dict[str, An
 
 def recorded() -> dict[str, Any]:
     """Points of each solver from `results/`, and the fastest GEMM that was measured beside them."""
-    beside = json.loads((_RESULTS / "sklearn.json").read_text(encoding="utf-8"))
-    rates = [beside["gemm_flops_per_second"]]
-    seconds = {
-        name: [(row["n"], row[key]["fit_seconds"]) for row in beside["rows"]] for key, name in _NAMES.items()
-    }
-    for file in ("mnist_30000.json", "mnist_60000.json"):
-        for row in json.loads((_RESULTS / file).read_text(encoding="utf-8"))["rows"]:
-            taken = row["seconds"]
+    taken: dict[str, dict[int, float]] = {name: {} for name in _NAMES.values()}
+    rates = []
+    for file in ("peers_cpu.json", "peers_10000_15000.json"):
+        beside = _read(file)
+        rates.append(beside["gemm_flops_per_second"])
+        for row in beside["rows"]:
+            if row["peer"] in _NAMES and row["n"] >= _FIRST and "fit_seconds" in row:
+                taken[_NAMES[row["peer"]]][row["n"]] = row["fit_seconds"]
+    for file in ("mnist_30000.json", "mnist_60000_float64.json", "mnist_60000_mixed.json"):
+        for row in _read(file)["rows"]:
+            seconds = row["seconds"]
             key = "kernelfit" if row["precision"] == "float64" else "kernelfit-mixed"
-            seconds[_NAMES[key]].append((row["n"], taken["total"] - taken["predict"]))
+            taken[_NAMES[key]][row["n"]] = seconds["total"] - seconds["predict"]
             rates.append(row["gemm_flops_per_second"]["float64"])
-    return {"seconds": seconds, "gemm_flops_per_second": max(rates), "threads": 2, "dataset": "mnist"}
+    points = {name: sorted(of_size.items()) for name, of_size in taken.items()}
+    return {"seconds": points, "gemm_flops_per_second": max(rates), "threads": 2, "dataset": "mnist"}
+
+
+def _read(file: str) -> dict[str, Any]:
+    results: dict[str, Any] = json.loads((_RESULTS / file).read_text(encoding="utf-8"))
+    return results
 
 
 def plot(results: dict[str, Any]) -> Figure:
