@@ -20,6 +20,14 @@ def test_it_measures_both_solvers_and_draws_them(tmp_path, monkeypatch):
 
 def test_what_is_recorded_reaches_the_sizes_that_the_readme_names():
     seconds = solve_time.recorded()["seconds"]
-    assert [n for n, _ in seconds["kernelfit, with its certificate"]] == [1_000, 2_000, 5_000, 10_000, 15_000, 30_000, 60_000]
+    assert [n for n, _ in seconds["kernelfit, with its certificate"]] == [
+        1_000,
+        2_000,
+        5_000,
+        10_000,
+        15_000,
+        30_000,
+        60_000,
+    ]
     assert [n for n, _ in seconds["scikit-learn's KernelRidge"]] == [1_000, 2_000, 5_000, 10_000, 15_000]
     assert all(taken > 0 for points in seconds.values() for _, taken in points)
