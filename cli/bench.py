@@ -11,12 +11,11 @@ from click.core import ParameterSource
 from kernelfit.errors import InputError
 from kernelfit.experiments.beside import PEERS
 from kernelfit.experiments.scaling import SYNTHETIC, Scaling
-from kernelfit.gram.precision import CPU_PRECISIONS
 from kernelfit.report import figures, tables
 from kernelfit.storage import json_output
 
 from . import completion
-from .options import COUNT, command_line, data_dir_option, json_option, threads_option
+from .options import COUNT, command_line, cpu_precision_option, data_dir_option, json_option, threads_option
 from .output import GroupedCommand, emit
 from .wording import terminal_progress
 
@@ -38,13 +37,7 @@ from .wording import terminal_progress
 )
 @click.option("--gamma", type=float, help="Of the gaussian kernel; else 1 / median squared distance.")
 @click.option("--rhs", "n_rhs", type=int, default=10, show_default=True, help="Right-hand sides.")
-@click.option(
-    "--precision",
-    type=click.Choice(CPU_PRECISIONS),
-    default="float64",
-    show_default=True,
-    help="Of the factor; mixed: float32, refined to float64.",
-)
+@cpu_precision_option
 @click.option("--repeats", type=int, default=3, show_default=True, help="Solves a size; the median counts.")
 @click.option("--memory", metavar="SIZE", help="Memory to stay within, such as 8GB; else what is available.")
 @threads_option

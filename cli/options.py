@@ -17,7 +17,7 @@ from kernelfit.datasets.corruptions import CORRUPTIONS
 from kernelfit.errors import InputError
 from kernelfit.features import names as feature_names
 from kernelfit.gram.placement import TIERS
-from kernelfit.gram.precision import PRECISION_NAMES
+from kernelfit.gram.precision import CPU_PRECISIONS, PRECISION_NAMES
 from kernelfit.kernels import KERNELS, named, parameter_names
 from kernelfit.typing import EngineName, SolverName, TaskName
 
@@ -102,6 +102,14 @@ scheduler_option = click.option(
     "--scheduler",
     metavar="ADDRESS|FILE",
     help="Of a Dask cluster that runs: tcp://host:8786, tls://host:8786, or a scheduler file.",
+)
+
+cpu_precision_option = click.option(
+    "--precision",
+    type=click.Choice(CPU_PRECISIONS),
+    default="float64",
+    show_default=True,
+    help="Of the factor; mixed: float32, refined to float64.",
 )
 
 threads_option = click.option(

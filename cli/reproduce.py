@@ -23,7 +23,6 @@ from kernelfit.experiments.finished_rows import FinishedRows
 from kernelfit.experiments.paper import ROWS
 from kernelfit.experiments.table3 import Means, Settings, parameters, run_row
 from kernelfit.gram.placement import TIERS
-from kernelfit.gram.precision import CPU_PRECISIONS
 from kernelfit.report import figures
 from kernelfit.report import section5 as section5_report
 from kernelfit.report import table3 as report
@@ -31,7 +30,7 @@ from kernelfit.storage import atomic, json_output
 from kernelfit.study.section5 import ask_section5
 
 from . import network_options as options
-from .options import COUNT, command_line, data_dir_option, json_option
+from .options import COUNT, command_line, cpu_precision_option, data_dir_option, json_option
 from .output import CommandGroup, emit, show
 from .wording import terminal_progress
 
@@ -106,13 +105,7 @@ def command() -> None:
 )
 @click.option("--corruption-p", type=float, metavar="SHARE", help="Of the labels, for corrupt-labels.")
 @data_dir_option
-@click.option(
-    "--precision",
-    type=click.Choice(CPU_PRECISIONS),
-    default="float64",
-    show_default=True,
-    help="Of the factor; mixed: float32, refined to float64.",
-)
+@cpu_precision_option
 @click.option(
     "--tier", type=click.Choice(TIERS), default="auto", show_default=True, help="Where the factor lives."
 )

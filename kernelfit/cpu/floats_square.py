@@ -12,7 +12,7 @@ from typing import Any
 from kernelfit.cpu.jit import njit
 
 #: rows beyond which packing pays
-MOST = 128
+MAX_ROWS = 128
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})

@@ -232,7 +232,7 @@ class KernelTile(PairTile):
 
     def _multiply(self, rows: Any, columns: Any, out: NDArray[Any], chunk: int) -> None:
         # Of all rows: the bits of K do not depend on how others are dealt out.
-        few = rows is columns and len(out) == self._points.shape[0] <= floats_square.MOST
+        few = rows is columns and len(out) == self._points.shape[0] <= floats_square.MAX_ROWS
         if few and not self.exact and not self._points.sparse:
             floats_square.multiply_square(np.ascontiguousarray(rows), out)
         else:

@@ -10,6 +10,8 @@ from kernelfit.errors import InputError
 from kernelfit.typing import SolverName
 
 _SOLVERS = get_args(SolverName)
+#: those that iterate, and have no factor
+ITERATIVE: tuple[SolverName, ...] = ("pcg", "askotch")
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,12 @@ class Method:
 
     @property
     def iterates(self) -> bool:
-        return self.solver in ("pcg", "askotch")
+        return self.solver in ITERATIVE
 
 
 def require_tier(solver: str, tier: str) -> None:
     """Raise `InputError` for a tier that an iteration has not: no K comes from a disk, and askotch stores none."""
-    if solver in ("pcg", "askotch") and tier == "disk":
+    if solver in ITERATIVE and tier == "disk":
         raise InputError(f"tier: got 'disk' with solver {solver!r}, expected 'auto'; leave it out")
     if solver == "askotch" and tier == "ram":
         raise InputError("tier: got 'ram' with solver 'askotch', which stores no K; leave it out")
@@ -56,7 +58,7 @@ def require_tier(solver: str, tier: str) -> None:
 
 def require_iterable(solver: str, jitter: float, precision: str) -> None:
     """Raise `InputError` for what serves a factor alone, beside a solver that iterates."""
-    if solver not in ("pcg", "askotch"):
+    if solver not in ITERATIVE:
         return
     if jitter > 0:
         raise InputError(
@@ -70,7 +72,7 @@ def require_iterable(solver: str, jitter: float, precision: str) -> None:
 
 def require_factor(solver: str, what: str) -> None:
     """Raise `InputError` for a solver without a factor where `what` takes one, before anything is solved."""
-    if solver in ("pcg", "askotch"):
+    if solver in ITERATIVE:
         raise InputError(
             f"solver: got {solver!r} for {what}, which takes a factor, expected 'cholesky'; leave it out"
         )

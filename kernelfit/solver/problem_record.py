@@ -23,7 +23,7 @@ from kernelfit.kernels import Kernel, from_description
 from kernelfit.runs import run_file
 from kernelfit.runs.identity import identity
 from kernelfit.runs.run_file import Record
-from kernelfit.solver.method import Method
+from kernelfit.solver.method import ITERATIVE, Method
 from kernelfit.solver.problem import Problem, of_products
 from kernelfit.storage import schema
 from kernelfit.typing import Array
@@ -158,7 +158,7 @@ def _method(path: Path, meta: dict[str, Any]) -> Method:
     if "solver" not in meta:
         return Method()
     rules = {"tolerance": schema.optional(schema.number(above=0.0)), "seed": schema.integer()}
-    schema.require(path, meta, {"solver": schema.one_of(("pcg", "askotch")), **rules})
+    schema.require(path, meta, {"solver": schema.one_of(ITERATIVE), **rules})
     return Method(meta["solver"], meta["tolerance"], meta["seed"])
 
 

@@ -7,10 +7,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from kernelfit.cpu.floats_square import MOST, multiply_square
+from kernelfit.cpu.floats_square import MAX_ROWS, multiply_square
 
 
-@pytest.mark.parametrize(("n", "d"), [(1, 1), (2, 9), (5, 16), (7, 3), (50, 33), (MOST, 4)])
+@pytest.mark.parametrize(("n", "d"), [(1, 1), (2, 9), (5, 16), (7, 3), (50, 33), (MAX_ROWS, 4)])
 def test_products_are_symmetric_and_those_of_the_rows(rng, n, d):
     rows, out = rng.standard_normal((n, d)), np.full((n, n), np.nan)
     multiply_square(rows, out)

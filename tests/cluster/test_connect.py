@@ -1,0 +1,98 @@
+"""What is told of a scheduler, a client or workers that cannot be reached or used, before anything is sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import kernelfit
+from kernelfit.errors import ClusterError, InputError, PlanError
+
+from .conftest import local_cluster
+
+distributed = pytest.importorskip("distributed")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    with local_cluster(1) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def client(cluster: Any) -> Iterator[Any]:
+    with distributed.Client(cluster, set_as_default=False) as client:
+        yield client
+
+
+def test_what_a_cluster_cannot_do_is_one_line(rng: np.random.Generator, client: Any) -> None:
+    X, Y = rng.standard_normal((40, 4)), rng.standard_normal((40, 2))
+    with pytest.raises(InputError, match="engine: got 'spark', expected process or dask"):
+        kernelfit.solve(X, Y, engine="spark")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="scheduler: got one for the engine process"):
+        kernelfit.solve(X, Y, scheduler="tcp://127.0.0.1:1")
+    for given in (3, client.cluster, ThreadPoolExecutor()):
+        with pytest.raises(
+            InputError, match=r"scheduler: got .*, expected an address .* give its get_client\(\)"
+        ):
+            kernelfit.solve(X, Y, engine="dask", scheduler=given)
+    with pytest.raises(ClusterError, match="scheduler: got 'nowhere', expected an address"):
+        kernelfit.solve(X, Y, engine="dask", scheduler="nowhere")
+    with pytest.raises(ClusterError, match=r"scheduler: got tls://127.0.0.1:1, expected certificates"):
+        kernelfit.solve(X, Y, engine="dask", scheduler="tls://127.0.0.1:1")
+    with pytest.raises(PlanError, match=r"memory: got 1,000 bytes for 2 workers, .* expected more than"):
+        kernelfit.solve(X, Y, engine="dask", memory=1000, threads=2)
+    # A cluster that runs is not this process's to limit, which is said.
+    solution = kernelfit.solve(X, Y, engine="dask", scheduler=client, memory=1000, device_memory="1GB")
+    assert [note.partition(":")[0] for note in solution.notes if ": ignored" in note] == [
+        "memory",
+        "device_memory",
+    ]
+    solution.close()
+
+
+@pytest.mark.parametrize("contents", ["", "{}", "[]", '{"address": null}'])
+def test_a_file_that_no_scheduler_wrote(tmp_path: Path, contents: str) -> None:
+    """Dask's assertion came through of one without an address."""
+    path = tmp_path / "scheduler.json"
+    path.write_text(contents)
+    with pytest.raises(ClusterError, match=r"scheduler: got the file .*, which holds no address"):
+        kernelfit.solve(np.eye(3), np.ones(3), engine="dask", scheduler=path, gamma=1.0)
+
+
+def test_a_client_that_is_closed_or_asynchronous(cluster: Any) -> None:
+    where = {"engine": "dask", "gamma": 1.0}
+    client = distributed.Client(cluster, set_as_default=False)
+    client.close()
+    with pytest.raises(
+        ClusterError, match="scheduler: got a client that is closed, expected one that is open"
+    ):
+        kernelfit.solve(np.eye(3), np.ones(3), scheduler=client, **where)
+
+    async def asked() -> None:
+        async with distributed.Client(
+            cluster.scheduler.address, asynchronous=True, set_as_default=False
+        ) as client:
+            kernelfit.solve(np.eye(3), np.ones(3), scheduler=client, **where)
+
+    with pytest.raises(InputError, match="scheduler: got an asynchronous client"):
+        asyncio.run(asked())
+
+
+def test_workers_that_do_not_start_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a script whose call is not under its main guard: Dask's traceback came through."""
+
+    def failing(**options: Any) -> None:
+        raise RuntimeError("Nanny failed to start.") from OSError("no process")
+
+    monkeypatch.setattr(distributed, "LocalCluster", failing)
+    with pytest.raises(
+        ClusterError, match=r"2 workers do not start on this machine \(no process\).*__main__"
+    ):
+        kernelfit.solve(np.eye(3), np.ones(3), engine="dask", threads=2, gamma=1.0)
