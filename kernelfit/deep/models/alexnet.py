@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from kernelfit.deep.models.same import SameMaxPool
@@ -35,9 +38,47 @@ class LocalResponseNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, channels, h, w) -> the same shape and type."""
         with torch.autocast(x.device.type, enabled=False):
+            if x.device.type == "cpu":
+                normalised: Tensor = _Normalised.apply(x, self.band)[0]
+                return normalised
             full = x.to(torch.promote_types(x.dtype, torch.float32))
             sums = F.conv2d(full.square(), self.band.to(full.dtype))
             return (full * (1 + ALPHA * sums).pow(-BETA)).to(x.dtype)
+
+
+class _Normalised(torch.autograd.Function):
+    """y = x s^-BETA for s_c = 1 + ALPHA sum_j x_j^2; beside it s^-BETA and 1 / s, which its gradient reads.
+
+    With g the gradient of y that of x_j is g_j s_j^-BETA - 2 ALPHA BETA x_j sum_c g_c x_c s_c^(-BETA - 1), a sum over
+    the same band. s^-3/4 is r sqrt(r) for r = s^-1/2, which a CPU has as an instruction. It takes half the time of what
+    autograd makes of the formula.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, band: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        full = x.to(torch.promote_types(x.dtype, torch.float32))
+        band = band.to(full.dtype)
+        root = F.conv2d(full.square(), ALPHA * band, band.new_ones(len(band))).rsqrt()
+        power = root * root.sqrt()
+        return (full * power).to(x.dtype), power, root.square()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: tuple[Tensor, Tensor, Tensor]) -> None:
+        ctx.mark_non_differentiable(*output[1:])
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*inputs, *output[1:])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor | None, *_: None) -> tuple[Tensor | None, None]:
+        if gradient is None:
+            return None, None
+        x, band, power, inverse = ctx.saved_tensors
+        full, passed = x.to(power.dtype), gradient * power
+        sums = F.conv2d(full * passed * inverse, (-2 * ALPHA * BETA) * band.to(power.dtype))
+        return torch.addcmul(passed, sums, full).to(x.dtype), None
 
 
 class SmallAlexNet(nn.Module):

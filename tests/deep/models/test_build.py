@@ -162,6 +162,23 @@ def test_local_response_normalisation_of_bf16_sums_in_float32():
     assert not layer.state_dict()
 
 
+@pytest.mark.parametrize("shape", [(3, 12, 3, 4), (1, 3, 1, 1)])
+def test_the_gradient_of_local_response_normalisation_is_that_of_its_formula(shape):
+    layer = LocalResponseNorm(shape[1])
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 40
+
+    def formula(x):
+        sums = torch.nn.functional.conv2d(x.square(), layer.band.double())
+        return x * (1 + 0.001 / 9 * sums) ** -0.75
+
+    def jacobians(layer):
+        return torch.func.vmap(torch.func.jacrev(lambda row: layer(row[None])[0]))(x)
+
+    assert torch.autograd.gradcheck(layer, (x.clone().requires_grad_(),))
+    torch.testing.assert_close(layer(x), formula(x), rtol=1e-14, atol=0)
+    torch.testing.assert_close(jacobians(layer), jacobians(formula), rtol=1e-12, atol=1e-14)
+
+
 def test_batch_normalisation_has_a_shift_and_no_scale(rng):
     unit = Conv(3, 5, 1, norm=True).double().train()
     x = rng.standard_normal((8, 3, 4, 4))
