@@ -119,6 +119,11 @@ threads_option = click.option(
     help="Threads to use; else the least of cores, CPU quota and OMP_NUM_THREADS.",
 )
 
+
+def _first_rows(text: str) -> Callable[[Function], Function]:
+    return click.option("--n", "n_train", type=COUNT, metavar="ROWS", help=text)
+
+
 _DATA = (
     click.option(
         "--dataset",
@@ -135,7 +140,7 @@ _DATA = (
     click.option(
         "--test", type=click.Path(path_type=Path), help="Your own test rows; else a fifth is held out."
     ),
-    click.option("--n", "n_train", type=COUNT, metavar="ROWS", help="Take the first ROWS training rows."),
+    _first_rows("Take the first ROWS training rows."),
     click.option(
         "--n-test",
         type=COUNT,
@@ -194,8 +199,8 @@ _EQUATIONS = (
         type=click.Choice(get_args(SolverName)),
         default="cholesky",
         show_default=True,
-        help="pcg: conjugate gradients, half the memory and n^2 flops an iteration; askotch: blocks of rows, K never "
-        "stored; auto: pcg where no factor fits into memory.",
+        help="pcg: conjugate gradients, half the memory, 2 n^2 flops for a target and step; askotch: blocks of rows, K "
+        "never stored; auto: pcg where no factor fits into memory.",
     ),
     click.option(
         "--tolerance",
@@ -230,6 +235,12 @@ _MACHINE = (
 def data_options(function: Function) -> Function:
     """--dataset, --train, --test, --n, --n-test, --target, --drop, --task, --keys, --data-dir."""
     return _apply(_DATA, function)
+
+
+def drawn_data_options(function: Function) -> Function:
+    """As `data_options`, but that --n rows are drawn."""
+    drawn = _first_rows("Compare on so many training rows, drawn by the seed.  [default: 2,000]")
+    return _apply((*_DATA[:3], drawn, *_DATA[4:]), function)
 
 
 def file_options(function: Function) -> Function:

@@ -35,6 +35,7 @@ from .options import (
     command_line,
     comparison_options,
     data_options,
+    drawn_data_options,
     feature_options,
     json_option,
     kernel_options,
@@ -52,7 +53,7 @@ def command() -> None:
 
 
 @command.command(name="kernels")
-@data_options
+@drawn_data_options
 @comparison_options
 @machine_options
 @json_option
@@ -329,7 +330,13 @@ def _inputs(study: Study, seeds: list[int], maps: list[str] | None = None) -> di
         "--kernels", type=Names(), default="gaussian,laplacian,matern", show_default=True, help="Kernels."
     ),
     _MAPS,
-    click.option("--ridges", type=Numbers(float), default="0,0.001,0.1", show_default=True, help="Ridges."),
+    click.option(
+        "--ridges",
+        type=Numbers(float),
+        default="0,0.001,0.1",
+        show_default=True,
+        help="Ridges; of --features that stream, multiples of the mean diagonal of K.",
+    ),
     click.option("--loo", is_flag=True, help="Also leave-one-out errors, and which setting has the least."),
     click.option(
         "--sums",

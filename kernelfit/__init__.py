@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
     __version__: str
 
+if sys.platform == "win32":
+    raise ImportError("kernelfit runs on Linux and macOS; on Windows use it in WSL, the subsystem for Linux")
 # A checkout holds the command beside this folder, not inside it: only an installation brings them together.
 if find_spec("kernelfit.cli") is None:
     raise ImportError(

@@ -81,7 +81,7 @@ def plan_solve(shape: Shape, solver: SolverSettings, *, predict_time: bool = Tru
     if solver.solver == "pcg":
         plan = plan_iterations(costs, memory, generated=solver.tier == "auto")
         return timed(plan, exact=shape.exact) if predict_time else plan
-    if solver.solver == "auto" and solver.tier != "disk" and before_choice(solver.precision) == "float64":
+    if _may_iterate(solver):
         limits = Limits(memory, free_disk(folder))
         plan = plan_either(costs, limits, generated=solver.tier == "auto", tolerance=solver.tolerance)
         if not plan.has_factor:
@@ -92,6 +92,12 @@ def plan_solve(shape: Shape, solver: SolverSettings, *, predict_time: bool = Tru
     if predict_time:
         plan = plan.timed(gemm_rate.measure(threads=threads), speed_of_bytes() if shape.exact else 1.0)
     return plan
+
+
+def _may_iterate(solver: SolverSettings) -> bool:
+    """As `kernelfit.solver.iterative_system.decided`: a factor that is refined or lies on a disk stays one."""
+    plain = before_choice(solver.precision) == "float64" and solver.jitter == 0
+    return solver.solver == "auto" and plain and solver.tier != "disk"
 
 
 def _costs(shape: Shape, solver: SolverSettings, threads: int) -> Costs:

@@ -468,6 +468,11 @@ def decided(problem: Problem, resources: Resources, backend: CpuBackend, notes: 
     tolerance, seed = problem.method.tolerance, problem.method.seed
     plain = problem.precision == "float64" and problem.jitter == 0 and resources.tier != "disk"
     if not plain:
+        if tolerance is not None:
+            notes.add(
+                "tolerance: ignored, as a factor is made, which meets all targets: a precision that is refined, a "
+                "jitter and the disk ask for one"
+            )
         return replace(problem, method=CHOLESKY)
     costs = costs_of(problem, resources, backend)
     limits = Limits(resources.memory_limit, free_disk(resources.folder))

@@ -129,10 +129,15 @@ def test_every_example_has_its_place_in_the_gallery():
 
 
 def test_every_public_name_has_its_entry_in_the_reference():
+    pytest.importorskip("torch")
     pages = "".join(page.read_text() for page in (DOCS / "api").glob("*.md"))
     rooms = {"datasets", "deep", "errors", "expressivity", "features", "kernels", "metrics", "progress"}
     missing = [name for name in dir(kernelfit) if name not in rooms and f"kernelfit.{name}" not in pages]
     assert [name for name in missing if name != "__version__"] == []
+    for room in (kernelfit.deep, kernelfit.expressivity):
+        for name in room.__all__:
+            module = getattr(room, name).__module__
+            assert f"{room.__name__}.{name}\n" in pages or f"::: {module}\n" in pages, name
 
 
 def test_docstrings_are_read_as_plain_text_and_entries_as_what_they_are():

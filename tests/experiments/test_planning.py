@@ -41,3 +41,15 @@ def test_a_bandwidth_is_named_as_it_was_given(bandwidth):
 def test_workers_have_no_tensor_cores():
     with pytest.raises(InputError, match="precision: got tf32, which GPUs alone have"):
         plan_cluster(Shape(1_000, 10, 1), SolverSettings(precision="tf32"), 2, rate=1e9)
+
+
+def test_auto_plans_the_factor_that_a_solve_with_a_jitter_makes():
+    shape = Shape(60_000, 784, 10, True)
+
+    def factors(**more):
+        settings = SolverSettings(solver="auto", tolerance=1e-2, memory="24GB", **more)
+        return plan_solve(shape, settings, predict_time=False).has_factor
+
+    assert not factors()
+    assert factors(jitter=1e-10)
+    assert factors(precision="float32")

@@ -63,3 +63,9 @@ def test_what_linux_alone_has_is_not_needed(tmp_path):
         timeout=280,
     )
     assert done.stdout == "works\n", done.stderr[-3000:]
+
+
+def test_windows_is_told_where_it_runs():
+    code = "import sys; sys.platform = 'win32'; import kernelfit"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "ImportError: kernelfit runs on Linux and macOS; on Windows use it in WSL" in done.stderr

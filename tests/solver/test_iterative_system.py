@@ -381,6 +381,8 @@ def test_auto_takes_a_factor_where_it_fits(rng: np.random.Generator) -> None:
     assert direct.alpha.tobytes() == kernelfit.solve(X, y).alpha.tobytes()
     for options in ({"jitter": 1e-8}, {"precision": "mixed"}, {"tier": "disk"}):
         assert kernelfit.solve(X, y, solver="auto", **options).convergence is None  # type: ignore[arg-type]
+        told = kernelfit.solve(X, y, solver="auto", tolerance=1e-2, **options).notes  # type: ignore[arg-type]
+        assert [note for note in told if note.startswith("tolerance: ignored, as a factor is made")]
 
 
 def test_auto_iterates_to_a_tolerance_where_that_is_faster(
