@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,16 +14,24 @@ from kernelfit.errors import InputError
 from kernelfit.gram.arrays import as_array
 from kernelfit.progress import Notes, Progress, ProgressLike, as_progress
 from kernelfit.solver.certificate import Certificate
+from kernelfit.solver.inputs import as_targets
+from kernelfit.solver.pose import interpolating
+from kernelfit.solver.predict import strips_of
 from kernelfit.solver.problem import Problem
 from kernelfit.solver.solution import Solution
-from kernelfit.typing import Float
+from kernelfit.typing import Float, Singular
 
-_T = TypeVar("_T")
+# The precision of several factors is that of the coarsest.
+_PRECISIONS = ("none", "float32", "float64")
 
 
 @dataclass(repr=False)
 class RidgesSolution(Solution):
-    """The solution for targets of several ridges; `parts` are those of one ridge each, with their columns of Y."""
+    """The solution for targets of several ridges; `parts` are those of one ridge each, with their columns of Y.
+
+    Of rows that repeat another the first alone takes part beside targets without a ridge, as in a solve of such
+    targets: there alpha of the others is 0, and f meets their targets.
+    """
 
     parts: tuple[tuple[NDArray[np.int64], Solution], ...] = ()
 
@@ -34,39 +42,44 @@ class RidgesSolution(Solution):
             raise InputError(
                 f"Y: got shape {given.shape}, expected (n, {self.alpha.shape[1]}), as every target has a ridge"
             )
+        if len(given) == len(self.kept) < self.rows_given:
+            every = np.zeros((self.rows_given, given.shape[1]), given.dtype)
+            every[self.kept] = given
+            given = every
         parts = [
             (columns, part.solve(given[:, columns], progress, componentwise=componentwise))
             for columns, part in self._parts("solve")
         ]
-        problem = self.problem.with_targets(_gathered(parts, lambda part: part.targets), single_target=False)
-        return merged(problem, parts, Notes(progress))
+        targets = as_targets(given, self.rows_given)[self.kept]
+        return merged(self.problem.with_targets(targets, single_target=False), parts, Notes(progress))
 
     def inverse_diagonal(
         self, progress: ProgressLike = None, *, probes: int | None = None, error: float | None = None
     ) -> Float:
-        """diag((K + r_c W^-1)^-1) (n, c), n^3/3 flops for each ridge."""
-        parts = self._parts("inverse_diagonal")
-        values = np.empty(self.alpha.shape)
-        for columns, part in parts:
-            values[:, columns] = part.inverse_diagonal(progress, probes=probes, error=error)[:, None]
+        """diag((K + r_c W^-1)^-1) (n, c), n^3/3 flops for each ridge; NaN of rows that had no part."""
+        values = np.full(self.alpha.shape, np.nan)
+        for columns, part in self._parts("inverse_diagonal"):
+            inverse = part.inverse_diagonal(progress, probes=probes, error=error)
+            values[np.ix_(np.searchsorted(self.kept, part.kept), columns)] = inverse[:, None]
         return values
 
     def leave_one_out(self, progress: ProgressLike = None, *, distinct: bool = False) -> Float:
         """As `Solution.leave_one_out`, n^3/3 flops for each ridge."""
         parts = self._parts("leave_one_out")
-        values = _gathered(parts, lambda part: part.leave_one_out(progress, distinct=distinct))
+        values = _gathered((columns, part.leave_one_out(progress)) for columns, part in parts)
         for _, part in parts:
             self.notes += [line for line in part.notes if line not in self.notes]
-        return values
+        return values[self.kept] if distinct else values
 
     def likely_left_out(self, progress: ProgressLike = None) -> list[Float]:
         """As `Solution.likely_left_out`."""
-        parts = [(columns, part.likely_left_out(progress)) for columns, part in self._parts("leave_one_out")]
-        count = min(len(likely) for _, likely in parts)
-        return [
-            _gathered([(columns, likely[index]) for columns, likely in parts], lambda values: values)
-            for index in range(count)
+        parts = [
+            (columns, [_of_all(self.problem, part, values, part.targets) for values in likely])
+            for columns, part in self._parts("leave_one_out")
+            for likely in [part.likely_left_out(progress)]
         ]
+        count = min(len(likely) for _, likely in parts)
+        return [_gathered((columns, likely[index]) for columns, likely in parts) for index in range(count)]
 
     @property
     def probes(self) -> int:
@@ -74,7 +87,7 @@ class RidgesSolution(Solution):
 
     def log_marginal_likelihood(self) -> float:
         """As `Solution.log_marginal_likelihood`."""
-        if all(part.convergence is None for _, part in self.parts):
+        if not self.parts or all(part.convergence is None for _, part in self.parts):
             return super().log_marginal_likelihood()
         return sum(part.log_marginal_likelihood() for _, part in self.parts)
 
@@ -98,7 +111,7 @@ class RidgesSolution(Solution):
         return values
 
     def _parts(self, method: str) -> list[tuple[NDArray[np.int64], Solution]]:
-        if not self.parts or any(part.factor is None for _, part in self.parts):
+        if not self.parts or any(part.factor is None and part.weights is None for _, part in self.parts):
             self._factor_or_raise(method)
         return list(self.parts)
 
@@ -108,24 +121,21 @@ def solve_by_ridge(
     ridges: tuple[float, ...],
     answered: Callable[[Problem, Notes], Solution],
     notes: Notes,
+    singular: Singular = "raise",
 ) -> Solution:
     """`answered` for the targets of each ridge in turn, in one solution.
 
-    Rows that repeat another, which were left out for a ridge of 0, count as often as they occur beside the others.
     Factors stay while memory is planned to hold all of them, and are given back one by one otherwise.
     """
     of = np.asarray(ridges)
-    if problem.duplicates:
-        problem = replace(problem, weights=problem.counts)
     different = np.unique(of)
     parts: list[tuple[NDArray[np.int64], Solution]] = []
     for ridge in different:
         columns = np.flatnonzero(of == ridge)
         targets = np.ascontiguousarray(problem.targets[:, columns])
-        part = answered(
-            replace(problem, ridge=float(ridge), targets=targets, single_target=False),
-            Notes(notes.progress, notes.lines),
-        )
+        of_ridge = replace(problem, ridge=float(ridge), targets=targets, single_target=False)
+        lines = Notes(notes.progress, notes.lines)
+        part = answered(interpolating(of_ridge, lines, singular), lines)
         parts.append((columns, part))
         plan = part.plan
         if part.device != "cpu" or len(different) * plan.bytes_factor > plan.memory_limit // 2:
@@ -160,14 +170,17 @@ def merged(problem: Problem, parts: list[tuple[NDArray[np.int64], Solution]], no
     }
     return RidgesSolution(
         problem=problem,
-        alpha=_gathered(parts, lambda part: part.alpha),
-        fitted=_gathered(parts, lambda part: part.fitted),
+        alpha=_gathered((columns, _of_all(problem, part, part.alpha)) for columns, part in parts),
+        fitted=_gathered(
+            (columns, _of_all(problem, part, part.fitted, part.fitted)) for columns, part in parts
+        ),
         certificate=_certificate(parts),
         plan=first.plan,
         seconds=seconds,
         traffic=traffic,
         notes=lines,
         remarks=tuple(line for _, part in parts for line in part.remarks),
+        weights=_weights(problem, parts),
         gflops_factor=first.gflops_factor,
         threads=first.threads,
         device=first.device,
@@ -175,13 +188,44 @@ def merged(problem: Problem, parts: list[tuple[NDArray[np.int64], Solution]], no
     )
 
 
-def _gathered(parts: Sequence[tuple[NDArray[np.int64], _T]], values: Callable[[_T], Float]) -> Float:
+def _gathered(parts: Iterable[tuple[NDArray[np.int64], Float]]) -> Float:
     """Columns (n, c) of all parts, each in its place."""
-    made = [(columns, values(part)) for columns, part in parts]
+    made = list(parts)
     result = np.empty((len(made[0][1]), sum(len(columns) for columns, _ in made)))
-    for columns, part in made:
-        result[:, columns] = part
+    for columns, values in made:
+        result[:, columns] = values
     return result
+
+
+def _of_all(problem: Problem, part: Solution, values: Float, repeated: Float | None = None) -> Float:
+    """Values (n', c) of the rows that took part in one solve, for all n rows of `problem`: of those that repeat another
+    what the first of them has of `repeated`, or 0."""
+    if len(part.kept) == len(problem.kept):
+        return values
+    every = np.zeros((len(problem.kept), values.shape[1]))
+    every[np.searchsorted(problem.kept, part.kept)] = values
+    for group in part.duplicates if repeated is not None else ():
+        assert repeated is not None
+        first = repeated[np.searchsorted(part.kept, group[0])]
+        every[np.searchsorted(problem.kept, group[1:])] = first
+    return every
+
+
+def _weights(problem: Problem, parts: list[tuple[NDArray[np.int64], Solution]]) -> Float | None:
+    """Weights of features (d, c) of all targets, where some come from the primal path: K alpha has not their digits."""
+    if all(part.weights is None for _, part in parts):
+        return None
+    return _gathered(
+        (columns, _features_times(part) if part.weights is None else part.weights) for columns, part in parts
+    )
+
+
+def _features_times(part: Solution) -> Float:
+    """X^T alpha (d, c)."""
+    assert part.points is not None
+    rows = part.points
+    products = [rows.scaled(a, b).T @ part.alpha[a:b] for a, b in strips_of(len(part.alpha))]
+    return np.asarray(sum(products))
 
 
 def _certificate(parts: list[tuple[NDArray[np.int64], Solution]]) -> Certificate:
@@ -192,7 +236,7 @@ def _certificate(parts: list[tuple[NDArray[np.int64], Solution]]) -> Certificate
     def worst(name: str) -> float:
         return float(np.max([getattr(one, name) for one in each]))
 
-    norms = _gathered(parts, lambda part: part.rkhs_norm_per_column[None, :])[0]
+    norms = _gathered((columns, part.rkhs_norm_per_column[None, :]) for columns, part in parts)[0]
     weakest = min(each, key=lambda one: math.inf if one.min_pivot is None else one.min_pivot)
     errors = [one.componentwise_backward_error for one in each]
     known = [error for error in errors if error is not None]
@@ -210,6 +254,7 @@ def _certificate(parts: list[tuple[NDArray[np.int64], Solution]]) -> Certificate
         log_det=None,
         interpolates=all(one.interpolates for one in each),
         refinements=max(one.refinements for one in each),
+        factor_precision=min((one.factor_precision for one in each), key=_PRECISIONS.index),
         rank=min(one.rank for one in each),
         consistent=all(one.consistent for one in each),
         rkhs_norm=math.hypot(*norms),

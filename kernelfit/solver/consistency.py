@@ -62,7 +62,9 @@ def require_consistent(
             again = again + _noise(kernel, sample)[:, None] * alpha[rows]
         size = certificate.norm * np.abs(alpha).max()
         if weights is not None:
-            size = np.sqrt(certificate.norm * points.shape[1]) * np.abs(weights).max()
+            of_weights = np.sqrt(certificate.norm * points.shape[1]) * np.abs(weights).max()
+            # Fitted values of targets with a ridge are K alpha.
+            size = of_weights if problem.ridge_per_target is None else max(size, of_weights)
         if not np.abs(again - fitted[rows]).max() <= _ROUNDED * size + rounding:
             raise DataError(
                 f"{path}: alpha does not give the fitted values that are stored; it is damaged or forged, or the "

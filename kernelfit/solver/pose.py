@@ -82,6 +82,10 @@ class Request:
             raise InputError(f"kernel: got the class {kernel.__name__}, expected {kernel.__name__}(...)")
         if callable(kernel) and not isinstance(kernel, (str, Kernel)):
             others |= {"kernel": own_kernel(kernel, others.get("kernel_params")), "kernel_params": {}}
+        if not isinstance(others.get("kernel_params", {}), Mapping):
+            raise InputError(
+                f"kernel_params: got {others['kernel_params']!r}, expected a dict of the kernel's parameters"
+            )
         request = cls(
             ridge=as_shift("ridge", 0.0 if choose else ridge) if ridges is None else min(ridges),
             choose=choose,
@@ -92,13 +96,10 @@ class Request:
         before_choice(request.precision)
         if request.singular not in ("ridge", "raise"):
             raise InputError(f"singular: got {request.singular!r}, expected 'ridge' or 'raise'")
-        if ridges is not None and "auto" in (request.gamma, request.kernel_params.get("length_scale")):
+        widths = request.gamma, request.kernel_params.get("length_scale")
+        if ridges is not None and any(isinstance(width, str) and width == "auto" for width in widths):
             raise InputError("ridge: got one for each target beside gamma='auto'; give gamma, or one ridge")
         integer("seed", request.seed, 0)
-        if not isinstance(request.kernel_params, (dict, Mapping)):
-            raise InputError(
-                f"kernel_params: got {request.kernel_params!r}, expected a dict of the kernel's parameters"
-            )
         return request
 
 
@@ -375,8 +376,42 @@ def _weighted(weights: Float, request: Request, notes: Notes) -> NDArray[np.int6
 
 def _distinct(rows: PosedRows, request: Request, notes: Notes) -> PosedRows:
     """Rows without those that repeat another, where no ridge lets them stay."""
-    if request.ridge > 0 or (isinstance(request.kernel, Kernel) and request.kernel.has_noise(rows.points)):
+    kernel, largest = request.kernel, request.ridge if request.ridges is None else max(request.ridges)
+    if largest > 0 or (isinstance(kernel, Kernel) and kernel.has_noise(rows.points)):
         return rows
+    family = kernel if isinstance(kernel, Kernel) else named(kernel)
+    return _without_repeats(rows, family, notes, choose=request.choose, singular=request.singular)
+
+
+def interpolating(problem: Problem, notes: Notes, singular: Singular = "raise") -> Problem:
+    """The same without rows that repeat another, where it has no ridge: of targets with ridges of their own those that
+    are met. Raises `DuplicateRowsError`."""
+    if problem.ridge > 0 or problem.points is None or problem.kernel is None or problem.has_noise:
+        return problem
+    every = PosedRows(problem.points, problem.targets, problem.kept, weights=problem.weights)
+    rows = _without_repeats(every, problem.kernel, notes, choose=False, singular=singular)
+    if rows is every:
+        return problem
+    return replace(
+        problem,
+        source=KernelGram(problem.kernel, rows.points),
+        targets=rows.targets,
+        kept=rows.kept,
+        duplicates=rows.duplicates.groups,
+        weights=rows.weights,
+        conflict=rows.conflict,
+    )
+
+
+def _is_least_squares(kernel: Kernel | type[Kernel], n_features: int, n_distinct: int) -> bool:
+    """Whether so many distinct rows are more than a linear kernel meets: then every row counts, copies as well."""
+    return kernel.linear and n_features < n_distinct
+
+
+def _without_repeats(
+    rows: PosedRows, kernel: Kernel | type[Kernel], notes: Notes, *, choose: bool, singular: Singular
+) -> PosedRows:
+    """The first of equal rows each, or all where their targets differ and a ridge will be found."""
     duplicates = find_duplicates(rows.points)
     if not duplicates.groups:
         return rows
@@ -384,11 +419,14 @@ def _distinct(rows: PosedRows, request: Request, notes: Notes) -> PosedRows:
     try:
         refuse_conflicts(duplicates, rows.targets, rows.kept)
     except DuplicateRowsError as error:
-        if not request.choose and request.singular == "raise":
+        if not choose and singular == "raise":
             raise
-        if request.choose:
+        if choose:
             notes.add(f"ridge 0 is not tried: {error}")
         return replace(rows, conflict=f"equal rows carry different targets, rows {listed(error.groups)}")
+    n_distinct = len(rows.kept) - len(duplicates.dropped)
+    if not choose and _is_least_squares(kernel, rows.points.shape[1], n_distinct):
+        return rows
     notes.add(groups.summary())
     weights = rows.weights
     if weights is not None:  # a row counts as often as it occurs

@@ -164,6 +164,14 @@ def is_primal(problem: Problem) -> bool:
     return not (np.any(problem.ridges) or problem.jitter)
 
 
+def has_weights(problem: Problem) -> bool:
+    """Whether a solution predicts by weights of features: `is_primal`, or some of its targets are."""
+    ridges = problem.ridge_per_target
+    if ridges is None or min(ridges) > 0:
+        return is_primal(problem)
+    return is_primal(replace(problem, ridge=0.0, ridge_per_target=None))
+
+
 def of_products(source: Source, formula: Kernel | None) -> Source:
     """The source of `formula` where that is not None and `source` holds its inner products; else `source`."""
     if formula is None or source.formula == formula:

@@ -37,7 +37,7 @@ from kernelfit.solver.left_out import likely_residuals, missing_alpha, of_factor
 from kernelfit.solver.left_out import remark as left_out_remark
 from kernelfit.solver.posterior import covariance, variances
 from kernelfit.solver.predict import Prepared, predict, strips_of
-from kernelfit.solver.problem import AbsentGram, Problem, is_primal
+from kernelfit.solver.problem import AbsentGram, Problem, has_weights, is_primal
 from kernelfit.solver.problem_record import arrays_of, meta_of, problem_of
 from kernelfit.solver.remarks import remark
 from kernelfit.solver.ridge import RidgeChoice
@@ -74,7 +74,8 @@ class Solution:
     traffic : bytes of the factor read from and written to a disk, by phase
     notes : what the user should know
     remarks : those of the notes that hold for these targets only
-    weights : (d, c) of the linear kernel with fewer features than rows (its primal path), else None
+    weights : (d, c) of the linear kernel with fewer features than rows (its primal path, of some targets at least),
+        else None
     gflops_factor, threads, device : how fast, by how many threads and where the factor was made; no number of threads
         of a small system where none was given: its own thread did it, and predictions take those available
     convergence : how conjugate gradients came to it; None of a factor
@@ -251,7 +252,7 @@ class Solution:
             raise InputError(
                 f"{what}: a precomputed Gram matrix does not tell k(x, x) of new rows; give the kernel"
             )
-        if self.weights is not None:
+        if is_primal(self.problem):
             raise InputError(f"{what}: the primal path has no factor; give ridge > 0")
         factor, rows = self._factor_or_raise(what), self._rows_of(X)
         if self.certificate.factor_precision == "float32" and not precision_of(self.plan.precision).refined:
@@ -266,22 +267,26 @@ class Solution:
         -1/2 y^T alpha - 1/2 log det (K + ridge W^-1) - n/2 log 2 pi (Rasmussen and Williams 2006, equation 2.30).
         Of conjugate gradients the determinant is an estimate, with a note.
         """
-        determinants: list[float | None]
+        n, c = self.targets.shape
+        #: log det and the number of rows that took part, of every target
+        determinants: list[tuple[float | None, int]]
         if self.convergence is not None:
-            determinants = [self.log_determinant().value] * self.targets.shape[1]
-        elif self.certificate.by_ridge:
-            determinants = [part["log_det"] for part in self.certificate.by_ridge for _ in part["targets"]]
+            determinants = [(self.log_determinant().value, n)] * c
+        elif parts := self.certificate.by_ridge:
+            if any(part["factor_precision"] == "none" for part in parts):
+                self._system_or_raise("log_marginal_likelihood")
+            determinants = [(part["log_det"], part["rank"]) for part in parts for _ in part["targets"]]
         else:
-            determinants = [self.certificate.log_det] * self.targets.shape[1]
-        if None in determinants:
+            determinants = [(self.certificate.log_det, n)] * c
+        if any(value is None for value, _ in determinants):
             raise InputError("log_marginal_likelihood: K has no inverse on the primal path; give ridge > 0")
         if self.certificate.jitter > 0:
             self._note("the determinant of the likelihood holds the jitter, as the factor does", Silent())
         if self.certificate.factor_precision == "float32":
             self._note("the determinant of the likelihood has the precision of the factor, float32", Silent())
-        n, c = self.targets.shape
         fit = float(np.einsum("ij,ij->", self.targets, self.alpha))
-        return -0.5 * (fit + sum(each or 0.0 for each in determinants) + c * n * math.log(2.0 * math.pi))
+        logarithm = math.log(2.0 * math.pi)
+        return -0.5 * (fit + sum((value or 0.0) + rows * logarithm for value, rows in determinants))
 
     def log_determinant(self, progress: ProgressLike = None, *, probes: int | None = None) -> LogDeterminant:
         """log det (K + ridge W^-1), with the jitter that a factor holds.
@@ -373,7 +378,7 @@ class Solution:
         take the root mean square of its relative errors down to `error`; `inverse` then has the standard deviation of
         every entry (`kernelfit.iterative.inverse_diagonal`), and `leave_one_out` goes by it. A factor needs neither.
         """
-        if self.weights is not None:
+        if is_primal(self.problem):
             raise InputError("inverse_diagonal: the primal path has no factor; give ridge > 0")
         if probes is not None:
             integer("probes", probes, 2, MAX_PROBES)
@@ -402,7 +407,7 @@ class Solution:
         of K + jitter I, or float32. Conjugate gradients estimate (A^-1)_ii (see `inverse_diagonal`), with a note.
         """
         progress, started = as_progress(progress), time.perf_counter()
-        if self.weights is not None:
+        if is_primal(self.problem):
             assert self.points is not None
             predictions = of_least_squares(self.points, self.targets, self.problem.weights)
         elif self.convergence is not None:
@@ -455,9 +460,7 @@ class Solution:
         every = np.full((self.rows_given, predictions.shape[1]), np.nan)
         every[self.kept] = predictions
         for group in self.duplicates:
-            # On the primal path equal rows with equal targets may be fitted, not met.
-            met = self.targets if self.weights is None else self.fitted
-            every[list(group)] = met[np.searchsorted(self.kept, group[0])]
+            every[list(group)] = self.targets[np.searchsorted(self.kept, group[0])]
         unweighted = self.problem.unweighted
         if unweighted is not None:
             assert self.kernel is not None
@@ -592,7 +595,7 @@ def _from_data(path: Path, function: Any, meta: dict[str, Any], arrays: dict[str
         schema.require_array(path, arrays, name, "f", problem.targets.shape)
     weights = None
     if "weights" in arrays:
-        if not is_primal(problem):
+        if not has_weights(problem):
             raise DataError(
                 f"{path}: holds weights, which its kernel and ridge have not; it is damaged or forged"
             )

@@ -187,9 +187,9 @@ def solve(
             once = not isinstance(resources.device, str)
             return with_least_ridge(problem, placed, notes, stored=folder is not None, once=once)
 
-        if request.ridges is not None:
-            return solve_by_ridge(problem, request.ridges, answered, notes)
-        return answered(problem, notes)
+        if request.ridges is None or len(request.ridges) == 1:
+            return answered(problem, notes)
+        return solve_by_ridge(problem, request.ridges, answered, notes, request.singular)
 
 
 def _requested(**asked: Any) -> Request:

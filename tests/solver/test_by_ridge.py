@@ -86,6 +86,54 @@ def test_weights_and_equal_rows(problem):
     assert_allclose(ours.predict(new), theirs.predict(new), rtol=1e-9, atol=1e-11)
 
 
+def test_equal_rows_are_left_out_beside_targets_without_a_ridge_alone(problem, tmp_path):
+    x, y, _ = problem
+    x, y = np.vstack([x, x[:5], x[:1]]), np.vstack([y, y[:5], y[:1]])
+    ours = kernelfit.solve(x, y, gamma=0.4, ridge=RIDGES)
+    left_out, distinct, likelihood = ours.leave_one_out(), ours.leave_one_out(distinct=True), 0.0
+    inverse = ours.inverse_diagonal()
+    for c, ridge in enumerate(RIDGES):
+        alone = kernelfit.solve(x, y[:, c], gamma=0.4, ridge=ridge)
+        assert_allclose(left_out[:, c], alone.leave_one_out(), rtol=1e-10, atol=1e-12)
+        assert_allclose(inverse[alone.kept, c], alone.inverse_diagonal(), rtol=1e-10)
+        assert np.isnan(inverse[:, c]).sum() == 66 - len(alone.kept)
+        assert_allclose(ours.fitted[alone.kept, c], alone.fitted[:, 0], rtol=1e-12, atol=1e-14)
+        likelihood += alone.log_marginal_likelihood()
+    assert_array_equal(distinct, left_out)
+    assert_allclose(ours.fitted[60:65], ours.fitted[:5], atol=1e-14)
+    assert_allclose(ours.log_marginal_likelihood(), likelihood, rtol=1e-13)
+    assert [note for note in ours.notes if note.startswith("6 rows repeat an earlier row")]
+    more = ours.solve(2 * y)
+    assert_allclose(more.alpha, 2 * ours.alpha, atol=1e-13)
+    ours.save(tmp_path / "solution.h5")
+    assert_allclose(
+        kernelfit.load(tmp_path / "solution.h5").log_marginal_likelihood(), likelihood, rtol=1e-13
+    )
+    conflict = y.copy()
+    conflict[60, 3] += 1.0
+    with pytest.raises(InputError, match=r"rows 0, 60, 65"):
+        kernelfit.solve(x, conflict, gamma=0.4, ridge=RIDGES)
+    conflict[60] = y[60]
+    conflict[60, 0] += 1.0  # beside a ridge: as anywhere
+    kernelfit.solve(x, conflict, gamma=0.4, ridge=RIDGES)
+
+
+def test_one_ridge_in_a_list_is_a_ridge(problem):
+    x, y, new = problem
+    ours, theirs = (kernelfit.solve(x, y[:, 0], gamma=0.4, ridge=ridge) for ridge in ([0.1], 0.1))
+    assert_array_equal(ours.leave_one_out(), theirs.leave_one_out())
+    for spread in ({"return_std": True}, {"return_cov": True}):
+        assert ours.predict(new, **spread)[1].shape == theirs.predict(new, **spread)[1].shape
+    assert_array_equal(ours.solve(y[:, 1]).alpha, theirs.solve(y[:, 1]).alpha)
+
+
+def test_of_several_factors_the_coarsest_precision_is_said(problem):
+    x, y, _ = problem
+    ours = kernelfit.solve(x * 1e-3, y, gamma=0.4, ridge=[1e-14, 1.0, 1.0, 1.0], precision="mixed")
+    assert {part["factor_precision"] for part in ours.certificate.by_ridge} == {"float64", "float32"}
+    assert ours.certificate.factor_precision == "float32"
+
+
 def test_the_estimator_is_kernel_ridge(problem):
     x, y, new = problem
     ours = KernelInterpolator(gamma=0.4, ridge=RIDGES + 0.1).fit(x, y)
@@ -102,6 +150,23 @@ def test_a_linear_kernel_without_a_ridge_has_weights(problem):
     x, y, _ = problem
     ours = kernelfit.solve(x, y, kernel="linear", ridge=RIDGES)
     assert_allclose(ours.predict(x)[:, 3], x @ np.linalg.lstsq(x, y[:, 3])[0], atol=1e-12)
+    left_out = ours.leave_one_out()
+    for c, ridge in enumerate(RIDGES):
+        alone = kernelfit.solve(x, y[:, c], kernel="linear", ridge=ridge)
+        assert_allclose(left_out[:, c], alone.leave_one_out(), rtol=1e-9, atol=1e-11)
+
+
+def test_weights_keep_the_digits_that_k_alpha_loses(problem, tmp_path):
+    x, y, _ = problem
+    x = np.column_stack([1e8 * x[:, 0], x[:, 1]])
+    ours = kernelfit.solve(x, y[:, :2], kernel="linear", ridge=[0.0, 1e4])
+    expected = (x / [1e8, 1.0]) @ np.linalg.lstsq(x / [1e8, 1.0], y[:, 0])[0]
+    assert_allclose(ours.predict(x)[:, 0], expected, atol=1e-10)
+    ours.save(tmp_path / "solution.h5")
+    loaded = kernelfit.load(tmp_path / "solution.h5")
+    assert_array_equal(loaded.predict(x), ours.predict(x))
+    with pytest.raises(InputError, match="without its factor"):
+        loaded.leave_one_out()
 
 
 @pytest.mark.parametrize(

@@ -227,5 +227,18 @@ def test_the_linear_kernel_of_few_features_leaves_rows_out(rng):
         roots = np.sqrt(w[rest])
         weights = np.linalg.lstsq(x[rest] * roots[:, None], y[rest] * roots, rcond=None)[0]
         assert value == pytest.approx(x[i] @ weights, rel=1e-9)
-    copies = kernelfit.solve(x, y, kernel="linear").leave_one_out()
-    assert copies[0] == copies[30] == pytest.approx((x @ np.linalg.lstsq(x[:30], y[:30], rcond=None)[0])[0])
+
+
+@pytest.mark.parametrize("weights", [None, np.ones(32)])
+def test_least_squares_counts_every_row(rng, weights):
+    """A copy was left out where none of the rows had a weight: w was 2.2 and not 2 for rows 1, 1, 2."""
+    few = kernelfit.solve([[1.0], [1.0], [2.0]], [1.0, 1.0, 5.0], kernel="linear")
+    assert few.predict([[1.0]]) == pytest.approx(2.0)
+    x, y = rng.standard_normal((30, 4)), rng.standard_normal(30)
+    x, y = np.vstack([x, x[:2]]), np.append(y, y[:2])
+    solution = kernelfit.solve(x, y, kernel="linear", sample_weight=weights)
+    np.testing.assert_allclose(solution.predict(x), x @ np.linalg.lstsq(x, y, rcond=None)[0], atol=1e-12)
+    for i, value in enumerate(solution.leave_one_out()):
+        rest = np.arange(32) != i
+        assert value == pytest.approx(x[i] @ np.linalg.lstsq(x[rest], y[rest], rcond=None)[0], rel=1e-9)
+    assert not solution.duplicates
