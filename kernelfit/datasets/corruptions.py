@@ -190,6 +190,10 @@ CORRUPTIONS: dict[Corruption, Callable[[Dataset, float, int], Dataset]] = {
 }
 
 
+#: those that draw labels anew, of classes alone
+OF_LABELS: tuple[Corruption, ...] = ("random-labels", "corrupt-labels")
+
+
 def corrupt(dataset: Dataset, name: Corruption, *, p: float = 1.0, seed: int = 0) -> Dataset:
     """The data set under a corruption of `CORRUPTIONS`; `p` counts for `corrupt-labels` alone.
 

@@ -10,6 +10,8 @@ from rich.text import Text
 
 from kernelfit.report.tables import MISSING, kernel_formula
 
+_HOLDS = {True: "yes", False: "no", None: MISSING}
+
 
 def table(record: dict[str, Any]) -> RenderableType:
     """A line a claim: the paper's figure, ours, and whether ours bears it out."""
@@ -19,9 +21,7 @@ def table(record: dict[str, Any]) -> RenderableType:
     grid.add_column("here", overflow="fold", ratio=4)
     grid.add_column("holds")
     for claim in record["claims"]:
-        grid.add_row(
-            claim["claim"], claim["paper"] or MISSING, claim["ours"], "yes" if claim["holds"] else "no"
-        )
+        grid.add_row(claim["claim"], claim["paper"] or MISSING, claim["ours"], _HOLDS[claim["holds"]])
     about = (
         f"{record['n_train']:,} training rows of {record['dataset']}; {kernel_formula(record['kernel'])}; gradient "
         f"methods and complexities: the first {record['n_spectral']:,}"

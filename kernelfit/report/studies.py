@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from kernelfit.report.tables import MISSING, kernel_formula
+from kernelfit.report.tables import MISSING, kernel_formula, number
 
 Row = dict[str, Any]
 
@@ -146,7 +146,7 @@ def _double_descent(record: Row) -> RenderableType:
         ("norm", "rkhs_norm", _digits(5)),
     )
     limit = record["kernel_limit"]
-    lines = [f"the kernel itself: test {limit['test_error']:.2%}, norm {limit['rkhs_norm']:.5g}"]
+    lines = [f"the kernel itself: test {limit['test_error']:.2%}, norm {number(limit['rkhs_norm'], 5)}"]
     return _whole(record, averages(record["rows"], "p"), columns, lines)
 
 
@@ -161,10 +161,13 @@ def _settings(record: Row) -> RenderableType:
         ("seconds", "seconds", _digits(3)),
     )
     lines = [
-        f"norm against test error, {name}: rank correlation {found['correlation']:+.2f} over {found['count']} "
-        f"(p = {found['p_value']:.2g})"
-        for name, found in record["norm_against_test_error"].items()
-        if found is not None
+        f"norm against test error, {name}: rank correlation "
+        + (
+            MISSING
+            if ranked is None
+            else f"{ranked['correlation']:+.2f} over {ranked['count']} (p = {ranked['p_value']:.2g})"
+        )
+        for name, ranked in record["norm_against_test_error"].items()
     ]
     lines += [f"{row['name']}: {row['refused']}" for row in record["rows"] if "refused" in row]
     if record.get("chosen"):

@@ -237,6 +237,10 @@ def _double_descent(record: Row) -> list[Chart]:
     axis = Axis("random features / training rows", log=True)
     threshold = Rule("as many features as rows", "x", 1.0)
 
+    def kernel_norm() -> tuple[Rule, ...]:
+        (norm,) = values_of([limit["rkhs_norm"]])
+        return () if norm is None else (Rule("kernel", "y", norm),)
+
     def line(key: str, name: str, unit: float, colour: int) -> Series:
         return Series(
             name, share, _column(rows, key, unit), spread=_column(rows, f"{key}_std", unit), colour=colour
@@ -257,7 +261,7 @@ def _double_descent(record: Row) -> list[Chart]:
             axis,
             Axis("norm of the weights", log=True),
             (line("rkhs_norm", "", 1.0, 0),),
-            (threshold, Rule("kernel", "y", limit["rkhs_norm"])),
+            (threshold, *kernel_norm()),
         ),
     ]
 

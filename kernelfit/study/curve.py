@@ -21,13 +21,16 @@ _FEWEST, _POINTS = 50, 8
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """The interpolant of n training rows drawn at random; `seconds` for its solve, certificate included."""
+    """The interpolant of n training rows drawn at random; `seconds` for its solve, certificate included.
+
+    `rkhs_norm` is NaN, or None once stored, where it is not resolved.
+    """
 
     n: int
     seed: int
     train_error: float
     test_error: float
-    rkhs_norm: float
+    rkhs_norm: float | None
     seconds: float
 
 
@@ -85,11 +88,16 @@ def curve_point(rows: KernelRows, n: int, seed: int, threads: int | None = None)
 
 def extrapolate(points: Sequence[CurvePoint], quantity: str) -> Extrapolation | None:
     """The curve through the means of `test_error` or `rkhs_norm`; None for fewer than four sizes, no fit, or an error
-    that grows with n, which no power of n continues."""
-    sizes = sorted({point.n for point in points})
+    that grows with n, which no power of n continues. Norms that are not resolved keep out."""
+    known = [
+        (point.n, float(value))
+        for point in points
+        if (value := getattr(point, quantity)) is not None and np.isfinite(value)
+    ]
+    sizes = sorted({n for n, _ in known})
     if len(sizes) < 4:
         return None
-    means = [np.mean([getattr(point, quantity) for point in points if point.n == n]) for n in sizes]
+    means = [np.mean([value for n, value in known if n == size]) for size in sizes]
     grows = means[-1] > means[0]
     if grows and quantity == "test_error":
         return None

@@ -9,6 +9,7 @@ number of parameters, so that flatness does not tell them apart. Section 5 of Zh
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -34,6 +35,7 @@ SCALES = (1.0, 3.0, 10.0)
 _SECTIONS = 200
 # The step by which curvatures are measured: the loss is a parabola, so that any will do.
 _STEP = 0.5
+_UNRESOLVED = "float64 does not resolve the norms that they are scaled by"
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Interpolant:
     Attributes
     ----------
     name : which it is
-    rkhs_norm, norm_ratio : |f|, and beside that of the interpolant of least norm
+    rkhs_norm, norm_ratio : |f|, and beside that of the interpolant of least norm; NaN where float64 does not resolve it
     train_error, test_error : fractions of rows; test rows have their true labels
     misfit : max |f(x_i) - y_i| over training rows and classes
     curvature : second derivative of the loss sum_i |f(x_i) - y_i|^2 / 2n along one direction, the same for all
@@ -130,6 +132,9 @@ class _Family:
         least = self.least_norm()
         yield least
         vanishing = self.vanishing()
+        if not (np.isfinite(least.norm) and vanishing.norm > 0):  # NaN is not > 0 either
+            notes.append(f"functions that vanish on the training rows: not made: {_UNRESOLVED}")
+            scales = ()
         for scale in scales:
             factor = scale * least.norm / vanishing.norm
             yield _Function(
@@ -187,9 +192,8 @@ class _Family:
         solved.close()
         weights = design.T @ solved.alpha
         square = float(np.sum(weights * self._sum(centres, weights, centres)))
-        return _Function(
-            name, design @ weights, self._sum(centres, weights, self.test), float(np.sqrt(square))
-        )
+        norm = math.sqrt(square) if square >= 0 else math.nan
+        return _Function(name, design @ weights, self._sum(centres, weights, self.test), norm)
 
     def test_labels_too(self, name: str) -> _Function:
         """The interpolant of least norm of the training rows and of random labels at the test rows.

@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from kernelfit.cpu import environment
+from kernelfit.datasets import Dataset
 from kernelfit.errors import InputError
 from kernelfit.experiments.experiment import Experiment
 from kernelfit.experiments.finished_rows import FinishedRows
@@ -254,8 +255,12 @@ def ask_inputs(
     study: Study, features: Sequence[str] | None = None, seeds: Sequence[int] = (0,)
 ) -> dict[str, Any]:
     """Corruptions of labels and pixels under feature maps (default: none, and gabor for images): what each loses."""
-    maps, notes = _maps(study, features)
-    return _settings(study, settings.corruption_settings(maps, seeds), notes)
+    maps, notes, dataset = _maps(study, features)
+    of_labels = dataset.classes is not None
+    if not of_labels:
+        notes.append("corruptions of labels are left out, as numeric targets have no classes to draw from")
+        study.progress.note(notes[-1])
+    return _settings(study, settings.corruption_settings(maps, seeds, of_labels), notes)
 
 
 def ask_norms(
@@ -272,7 +277,7 @@ def ask_norms(
     With `loo` the record names the setting of least leave-one-out error, the first of equals. Features of the
     experiment that stream are summed once for all of its kernels: in the file `sums`, which may be there already.
     """
-    maps, notes = _maps(study, features)
+    maps, notes, _ = _maps(study, features)
     wanted = settings.norm_settings(kernels, maps, ridges, loo or study.experiment.loo)
     if sums is not None and not _streams(study, kernels):
         raise InputError(
@@ -303,8 +308,8 @@ def _sums(study: Study, sums: str | Path | None) -> Iterator[Path]:
         yield Path(folder) / "sums.h5"
 
 
-def _maps(study: Study, asked: Sequence[str] | None) -> tuple[Sequence[str], list[str]]:
-    """The feature maps to compare, and what is to be said where the data set has decided them."""
+def _maps(study: Study, asked: Sequence[str] | None) -> tuple[Sequence[str], list[str], Dataset]:
+    """The feature maps to compare, what is to be said where the data set has decided them, and the data set."""
     inputs = study.experiment.inputs
     dataset = inputs.data.load(inputs.seed)
     images, notes = dataset.image_shape is not None, []
@@ -320,14 +325,14 @@ def _maps(study: Study, asked: Sequence[str] | None) -> tuple[Sequence[str], lis
             raise InputError(
                 f"maps: got {', '.join(unfit)}, expected none, as {dataset.name} has no images; leave it out"
             )
-        return asked, notes
+        return asked, notes, dataset
     if inputs.features:
-        return (inputs.features.name,), notes
+        return (inputs.features.name,), notes, dataset
     if images:
-        return ("none", "gabor"), notes
+        return ("none", "gabor"), notes, dataset
     note = f"features: {dataset.name} has no images: its columns are taken as they are, no feature map beside them"
     study.progress.note(note)
-    return ("none",), [*notes, note]
+    return ("none",), [*notes, note], dataset
 
 
 def _curve_point(rows: KernelRows, n: int, seed: int, threads: int | None) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 from kernelfit.experiments.experiment import Experiment
 from kernelfit.experiments.paper import find
 from kernelfit.progress import Progress, as_progress
+from kernelfit.report.tables import number
 from kernelfit.study.questions import Study, ask_complexity, ask_interpolants, ask_sgd
 from kernelfit.study.settings import Setting, run_setting
 
@@ -25,12 +26,15 @@ _NEAR_CHANCE = 0.06
 
 @dataclass(frozen=True)
 class Claim:
-    """A sentence of the paper, in short, the figure it gives (empty where it gives none), and ours."""
+    """A sentence of the paper, in short, the figure it gives (empty where it gives none), and ours.
+
+    `holds` is None where a norm that it is about is not resolved.
+    """
 
     claim: str
     paper: str
     ours: str
-    holds: bool
+    holds: bool | None
 
 
 def ask_section5(
@@ -106,17 +110,19 @@ def _of_descent(record: dict[str, Any]) -> list[Claim]:
 
 def _of_interpolants(record: dict[str, Any]) -> list[Claim]:
     rows, hessian = record["rows"], record["hessian"]
-    least = rows[0]
+    least, ratios = rows[0], [row["norm_ratio"] for row in rows[1:]]
     claims = [
         Claim(
             "there are other functions that fit every training label",
             "",
             "; ".join(
-                f"{row['name']}: norm {row['norm_ratio']:.3g} x, test {row['test_error']:.2%}"
+                f"{row['name']}: norm {number(row['norm_ratio'], 3)} x, test {row['test_error']:.2%}"
                 for row in rows[1:]
             )
             + f"; least norm: test {least['test_error']:.2%}",
-            all(row["train_error"] == 0 for row in rows) and all(row["norm_ratio"] > 1 for row in rows[1:]),
+            None
+            if None in ratios
+            else all(row["train_error"] == 0 for row in rows) and all(ratio > 1 for ratio in ratios),
         )
     ]
     curvatures = [row["curvature"] for row in rows]
@@ -147,9 +153,11 @@ def _of_norms(settings: dict[str, dict[str, Any]], dataset: str) -> list[Claim]:
         Claim(
             "a smaller norm does not mean a smaller test error: wavelets raise one and lower the other",
             paper,
-            f"norm {plain['rkhs_norm']:.4g} -> {gabor['rkhs_norm']:.4g}, error {plain['test_error']:.2%} -> "
+            f"norm {number(plain['rkhs_norm'])} -> {number(gabor['rkhs_norm'])}, error {plain['test_error']:.2%} -> "
             f"{gabor['test_error']:.2%}",
-            gabor["rkhs_norm"] > plain["rkhs_norm"] and gabor["test_error"] < plain["test_error"],
+            None
+            if None in (plain["rkhs_norm"], gabor["rkhs_norm"])
+            else gabor["rkhs_norm"] > plain["rkhs_norm"] and gabor["test_error"] < plain["test_error"],
         )
     ]
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from kernelfit.datasets.corruptions import CORRUPTIONS
-from kernelfit.errors import NotPositiveDefiniteError
+from kernelfit.datasets.corruptions import CORRUPTIONS, OF_LABELS
+from kernelfit.errors import DuplicateRowsError, NotPositiveDefiniteError
 from kernelfit.experiments.experiment import Experiment
 from kernelfit.progress import Progress
 
@@ -41,9 +41,11 @@ class Setting:
     changes: dict[str, Any]
 
 
-def corruption_settings(features: Iterable[str], seeds: Iterable[int]) -> list[Setting]:
+def corruption_settings(
+    features: Iterable[str], seeds: Iterable[int], of_labels: bool = True
+) -> list[Setting]:
     """Every corruption under every feature map and seed, half of the labels where only some are drawn anew; the data as
-    they are once."""
+    they are once. Without `of_labels` those of labels are left out, as numeric targets have no classes to draw."""
     draws = list(seeds)
     return [
         Setting(
@@ -57,6 +59,7 @@ def corruption_settings(features: Iterable[str], seeds: Iterable[int]) -> list[S
         )
         for feature in features
         for corruption in CORRUPTIONS
+        if of_labels or corruption not in OF_LABELS
         for seed in (draws if corruption != "true" else draws[:1])
     ]
 
@@ -87,13 +90,14 @@ def run_setting(
     experiment = Experiment(**{**base, **setting.changes})
     try:
         record = experiment.run(checkpoint=sums if experiment.streams else None, progress=progress).record
-    except NotPositiveDefiniteError as error:
+    except (DuplicateRowsError, NotPositiveDefiniteError) as error:
         return row | {"refused": str(error)}
     return row | {name: record.get(name) for name in MEASURED} | {"seconds": record["seconds"]["total"]}
 
 
 def rank_correlation(rows: Iterable[dict[str, Any]], first: str, second: str) -> dict[str, float] | None:
-    """Spearman's rank correlation of two measured quantities over settings, with its p-value; None for fewer than four.
+    """Spearman's rank correlation of two measured quantities over settings, with its p-value; None for fewer than four,
+    and where all values of one of them are equal.
 
     `rows` whose quantity is not resolved keep out.
     """
@@ -102,7 +106,7 @@ def rank_correlation(rows: Iterable[dict[str, Any]], first: str, second: str) ->
         for row in rows
         if all(isinstance(row.get(name), float) and np.isfinite(row[name]) for name in (first, second))
     ]
-    if len(pairs) < 4:
+    if len(pairs) < 4 or any(len(set(values)) == 1 for values in zip(*pairs, strict=True)):
         return None
     from scipy.stats import spearmanr  # a second to import
 

@@ -1,8 +1,12 @@
-"""`kernelfit.report.studies`: means over draws."""
+"""`kernelfit.report.studies`: means over draws, and what is not known."""
+
+import io
 
 import pytest
+from rich.console import Console
 
-from kernelfit.report.studies import averages
+from kernelfit.report.studies import averages, table
+from kernelfit.report.study_figures import charts
 
 
 def test_means_and_deviations_over_seeds():
@@ -16,3 +20,43 @@ def test_means_and_deviations_over_seeds():
     assert (first["n"], first["seeds"], first["error"]) == (10, 2, pytest.approx(0.2))
     assert first["error_std"] == pytest.approx(0.1414213562)
     assert (second["seeds"], second["error"], second["error_std"]) == (1, 0.2, 0.0)
+
+
+def _shown(record):
+    console = Console(width=160, file=io.StringIO())
+    console.print(table(record))
+    return console.file.getvalue()
+
+
+def test_a_kernel_whose_norm_is_not_resolved_is_shown_and_drawn_without_it():
+    row = {"p": 10, "share": 0.5, "seed": 0, "train_error": 0.1, "test_error": 0.2, "rkhs_norm": None}
+    limit = {"test_error": 0.125, "rkhs_norm": None}
+    record = {"study": "double-descent", "dataset": "digits", "rows": [row], "kernel_limit": limit}
+    assert "the kernel itself: test 12.50%, norm –" in _shown(record)
+    _, norms = charts(record)
+    assert [rule.name for rule in norms.rules] == ["as many features as rows"]
+
+
+def test_norms_that_are_not_resolved_have_no_ratio():
+    row = {"name": "least norm", "rkhs_norm": None, "norm_ratio": None, "train_error": 0.0, "test_error": 0.2}
+    hessian = {"parameters": 30, "rank": 20, "largest": 2.0, "smallest": 1.0}
+    record = {"study": "interpolants", "dataset": "digits", "rows": [row], "notes": [], "hessian": hessian}
+    assert "20.00" in _shown(record)
+    assert charts(record)[1].series[0].x == (None,)
+
+
+def test_a_rank_correlation_that_is_not_known_is_shown_as_such():
+    row = {"name": "none, gaussian", "features": "none", "test_error": 0.0, "rkhs_norm": 2.0}
+    record = {
+        "study": "norms",
+        "dataset": "digits",
+        "rows": [row],
+        "notes": [],
+        "norm_against_test_error": {
+            "every setting": None,
+            "features none": {"count": 4, "correlation": -0.5, "p_value": 0.25},
+        },
+    }
+    shown = _shown(record)
+    assert "every setting: rank correlation –" in shown
+    assert "features none: rank correlation -0.50 over 4 (p = 0.25)" in shown

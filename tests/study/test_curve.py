@@ -43,6 +43,14 @@ def test_a_power_law_is_found_again():
     assert extrapolate(points[:6], "test_error") is None  # three sizes
 
 
+def test_norms_that_are_not_resolved_keep_out_of_the_curve():
+    points = [CurvePoint(n, 0, 0.0, 0.1, 2 * n**0.5, 0.1) for n in (100, 200, 400, 800, 1600)]
+    unknown = [CurvePoint(n, 1, 0.0, 0.1, None, 0.1) for n in (400, 3200)]
+    fit = extrapolate([*points, *unknown, CurvePoint(800, 2, 0.0, 0.1, float("nan"), 0.1)], "rkhs_norm")
+    assert fit == extrapolate(points, "rkhs_norm")
+    assert extrapolate([*points[:3], *unknown], "rkhs_norm") is None  # three sizes are known
+
+
 def test_an_error_that_grows_is_not_continued():
     points = [CurvePoint(n, 0, 0.0, 0.1 + n / 5e3, 2 * n**0.5, 0.1) for n in (100, 200, 400, 800, 1600)]
     assert extrapolate(points, "test_error") is None

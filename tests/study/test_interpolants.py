@@ -1,5 +1,7 @@
 """`kernelfit.study.interpolants`: functions that fit the training labels, against linear algebra in the open."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -46,6 +48,16 @@ def test_random_labels_at_the_test_rows_are_fitted_as_a_solve_of_both_fits_them(
     assert both.rkhs_norm == pytest.approx(alone.rkhs_norm, rel=1e-10)
     assert both.test_error == np.mean(labels != rows.y_test)
     alone.close()
+
+
+def test_functions_scaled_by_a_norm_that_is_not_resolved_are_not_made(digits):
+    solution, rows = digits
+    certificate = replace(solution.certificate, rkhs_norm=float("nan"))
+    notes: list[str] = []
+    made = interpolants(replace(solution, certificate=certificate), rows, scales=(2.0,), notes=notes)
+    assert not any("vanishes" in each.name for each in made)
+    assert notes[0].startswith("functions that vanish on the training rows: not made: ")
+    assert np.isnan(made[0].norm_ratio)
 
 
 def test_bumps_are_a_sum_of_sections(digits):

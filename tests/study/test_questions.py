@@ -240,3 +240,47 @@ def test_a_report_of_a_folder_shows_its_studies(tmp_path):
     result = CliRunner().invoke(root, ["report", str(out), "-o", str(page)])
     assert result.exit_code == 0, (result.output, result.exception)
     assert "Study: learning curve" in page.read_text()
+
+
+@pytest.fixture
+def repeated(tmp_path):
+    """A table two of whose rows are equal and of different classes, as iris has them under random labels."""
+    rng = np.random.default_rng(5)
+    X, y = rng.normal(size=(40, 3)).round(4), np.arange(40) % 2
+    X[31], y[31] = X[30], 1 - y[30]
+    path = tmp_path / "rows.csv"
+    lines = [",".join(map(repr, row)) + f",class{label}" for row, label in zip(X.tolist(), y, strict=True)]
+    path.write_text("\n".join(["a,b,c,label", *lines]))
+    return path
+
+
+def test_equal_rows_of_different_classes_end_their_own_setting_alone(repeated, tmp_path):
+    test = tmp_path / "test.csv"
+    test.write_text("a,b,c,label\n0.1,0.2,0.3,class0\n0.5,0.1,0.7,class1\n")
+    arguments = ["study", "norms", "--train", str(repeated), "--test", str(test), "--kernels", "gaussian"]
+    result = CliRunner().invoke(root, [*arguments, "--ridges", "0,0.1", "--threads", "1", "--json", "-"])
+    assert result.exit_code == 0, (result.output, result.exception)
+    exact, ridge = json.loads(result.stdout)["rows"]
+    assert "test_error" not in exact
+    assert "equal" in exact["refused"]
+    assert ridge["test_error"] is not None
+    shown = CliRunner().invoke(root, [*arguments, "--ridges", "0,0.1", "--threads", "1"])
+    assert "none, gaussian, ridge 0: " in " ".join(shown.stdout.split())
+
+
+def test_corruptions_of_labels_are_left_out_of_a_regression_which_is_said(tmp_path):
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((30, 3)), rng.standard_normal(30)
+    np.savez(tmp_path / "rows.npz", X_train=X[:20], y_train=y[:20], X_test=X[20:], y_test=y[20:])
+    figure = tmp_path / "figure.png"
+    arguments = ["study", "inputs", "--train", str(tmp_path / "rows.npz"), "--gamma", "0.3", "--threads", "1"]
+    result = CliRunner().invoke(root, [*arguments, "--figure", str(figure), "--json", "-"])
+    assert result.exit_code == 0, (result.output, result.exception)
+    record = json.loads(result.stdout)
+    corruptions = [row["corruption"] for row in record["rows"]]
+    assert corruptions == ["true", "shuffled-pixels", "random-pixels", "gaussian"]
+    assert (
+        "corruptions of labels are left out, as numeric targets have no classes to draw from"
+        in record["notes"]
+    )
+    assert figure.exists()

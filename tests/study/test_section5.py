@@ -1,11 +1,15 @@
 """`kernelfit reproduce section5`: claims beside their numbers, from the studies' records."""
 
+import io
 import json
+from dataclasses import asdict
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from kernelfit.cli import root
+from kernelfit.report.section5 import table
 from kernelfit.study import section5
 
 
@@ -56,3 +60,22 @@ def test_the_papers_norms_stand_beside_mnists():
     assert claim.paper == "norm 220 -> 390, error 1.2% -> 0.6%, n = 60,000"
     assert not claim.holds  # the norm rose, and the error with it
     assert section5._of_norms({**rows, "gabor": {"refused": "singular"}}, "mnist") == []
+
+
+def test_what_hangs_on_a_norm_that_is_not_resolved_is_not_known():
+    rows = {
+        name: {"rkhs_norm": norm, "test_error": error}
+        for name, norm, error in (("none", 60.0, 0.03), ("gabor", None, 0.04))
+    }
+    (norms,) = section5._of_norms(rows, "mnist")
+    assert (norms.ours, norms.holds) == ("norm 60 -> –, error 3.00% -> 4.00%", None)
+    other = {"name": "bumps", "norm_ratio": None, "train_error": 0, "test_error": 0.5, "curvature": 1.0}
+    least = {**other, "name": "least norm", "norm_ratio": 1.0}
+    record = {"rows": [least, other], "hessian": {"rank": 2, "parameters": 3}}
+    functions, _ = section5._of_interpolants(record)
+    assert functions.ours.startswith("bumps: norm – x, test 50.00%")
+    assert functions.holds is None
+    about = {"dataset": "mnist", "n_train": 2, "n_spectral": 2, "kernel": {"name": "gaussian"}}
+    console = Console(width=160, file=io.StringIO())
+    console.print(table({**about, "claims": [asdict(norms)]}))
+    assert console.file.getvalue().splitlines()[1].rstrip().endswith("–")

@@ -49,3 +49,9 @@ def test_ranks_are_compared_where_both_are_numbers():
     assert correlation is not None
     assert (correlation["count"], correlation["correlation"]) == (5, pytest.approx(-1))
     assert rank_correlation(rows[:3], "a", "b") is None
+
+
+def test_equal_values_have_no_ranks():
+    rows = [{"a": 1.0 + i, "b": 0.25} for i in range(5)]
+    assert rank_correlation(rows, "a", "b") is None
+    assert rank_correlation(rows, "b", "a") is None
