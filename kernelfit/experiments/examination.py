@@ -13,6 +13,7 @@ from kernelfit.datasets import Dataset
 from kernelfit.errors import DataError, InputError
 from kernelfit.experiments.experiment import Experiment
 from kernelfit.experiments.result import Result
+from kernelfit.experiments.task import data_digest, require_same_rows, test_digest
 from kernelfit.progress import ProgressLike, as_progress
 from kernelfit.runs.folder import RESULT
 from kernelfit.solver.solution import Solution
@@ -130,6 +131,7 @@ def examine(run_dir: Path, progress: ProgressLike = None) -> Examination:
         return examine_result(result, progress)
     try:
         with Experiment.opened(run_dir, progress=progress) as (_, solved):
+            _require_same_rows(result, solved.dataset)
             solution, prepared = solved.solution, solved.prepared
             left_out = solution.leave_one_out(progress).reshape(solution.rows_given, -1)
             whole = len(left_out) == solved.dataset.n_train
@@ -151,6 +153,7 @@ def examine_result(result: Result, progress: ProgressLike = None) -> Examination
     try:
         assert result.inputs is not None
         dataset = result.inputs.load(as_progress(progress))
+        _require_same_rows(result, dataset)
         scores = _scores(result, dataset)
         filters = _filters(None if result.fitted is None else result.fitted[0])
         left_out = result.left_out
@@ -161,6 +164,18 @@ def examine_result(result: Result, progress: ProgressLike = None) -> Examination
         return Examination(record, dataset, scores, left_out, isolation, filters)
     except (DataError, InputError) as error:
         return _without_rows(record, error)
+
+
+def _require_same_rows(result: Result, dataset: Dataset) -> None:
+    """Raise `DataError` where the data set has changed since the run was stored."""
+    assert result.inputs is not None
+    if result.run_dir is None:  # just made, and not stored
+        return
+    for part, stored, digest in (
+        ("training", result.data_digest, data_digest(dataset)),
+        ("test", result.test_digest, test_digest(dataset)),
+    ):
+        require_same_rows(result.run_dir, result.inputs.data.called, part, stored, digest)
 
 
 def _without_rows(record: dict[str, Any], error: Exception) -> Examination:

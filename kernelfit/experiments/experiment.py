@@ -36,7 +36,7 @@ from kernelfit.experiments.specs import (
     SolverSettings,
 )
 from kernelfit.experiments.standardisation import Standardisation
-from kernelfit.experiments.task import Task, data_digest
+from kernelfit.experiments.task import Task, data_digest, require_same_rows
 from kernelfit.progress import Progress, ProgressLike, as_progress
 from kernelfit.runs import result_file
 from kernelfit.runs.folder import GRAM, JOURNAL, RESULT, RUN, SOLUTION, WEIGHTS
@@ -306,7 +306,8 @@ class Experiment(Settings):
     ) -> Iterator[tuple[Experiment, Solved]]:
         """The experiment of a finished run, and its solution with the factor that is stored, while the block lasts.
 
-        Raises as `kernelfit.open`, and `InputError` where the run is no experiment's.
+        Raises as `kernelfit.open`, `InputError` where the run is no experiment's, and `DataError` where its training
+        rows have changed since.
         """
         folder, progress = path_of("run_dir", run_dir).absolute(), as_progress(progress)
         remembered = runs.remembered(folder)
@@ -318,6 +319,10 @@ class Experiment(Settings):
         experiment = _recalled(remembered, folder, {"threads": threads})
         task = Task.load(experiment, Checkpoint(folder / GRAM, folder, remembered), "", progress)
         try:
+            digest = data_digest(task.dataset)
+            require_same_rows(
+                folder, experiment.inputs.data.called, "training", remembered.get("data_digest"), digest
+            )
             solution = runs.open_run(folder, threads=threads)
             try:
                 yield experiment, Solved(task.dataset, task.prepared, solution)
@@ -431,10 +436,8 @@ def _task_or_none(
         progress.note(f"no test error, as the data set cannot be read again: {error}")
         return None
     if remembered.get("data_digest", data_digest(task.dataset)) != data_digest(task.dataset):
-        data = experiment.inputs.data
-        progress.note(
-            f"no test error, as the training rows of {data.train or data.dataset} are no longer those of the run"
-        )
+        called = experiment.inputs.data.called
+        progress.note(f"no test error, as the training rows of {called} are no longer those of the run")
         task.close()
         return None
     return task
@@ -465,9 +468,8 @@ def _read_result(run_dir: Path) -> Result:
     solution = Solution.load(run_dir / SOLUTION)
     stored = result_file.read(run_dir, solution.alpha)
     schema.require(path, stored, records.STORED)
-    digest, rows_digest, scaling, mean = (
-        stored.pop(key) for key in ("data_digest", "rows_digest", "standardisation", "target_mean")
-    )
+    digests = {key: stored.pop(key) for key in ("data_digest", "test_digest", "rows_digest")}
+    scaling, mean = stored.pop("standardisation"), stored.pop("target_mean")
     try:
         classes, table = _names(stored.pop("classes")), stored.pop("table")
         table = None if table is None else TableColumns.of_dict(table)
@@ -498,8 +500,7 @@ def _read_result(run_dir: Path) -> Result:
         standardisation=standardisation,
         target_mean=None if mean is None else np.array(mean, dtype=np.float64),
         run_dir=run_dir,
-        rows_digest=rows_digest,
-        data_digest=digest,
+        **digests,
     )
 
 

@@ -69,6 +69,8 @@ class Result:
     fitted: tuple[ImageFeatures, Array] | None = None
     #: of the training rows and labels, where the run is stored
     data_digest: str | None = None
+    #: of the test rows and labels, likewise
+    test_digest: str | None = None
     #: of the training rows that features were fitted on, where the run is read from its folder
     rows_digest: str | None = None
     _weights: Float | None = None
@@ -149,9 +151,8 @@ class Result:
             assert self.inputs is not None
             fitted = self.inputs.fit_again(self.solution.threads, progress)
             if self.rows_digest not in (None, hdf5.array_digest(fitted[1])):
-                data = self.inputs.data
                 raise DataError(
-                    f"{self.run_dir}: the training rows of {data.train or data.dataset} are not those its features "
+                    f"{self.run_dir}: the training rows of {self.inputs.data.called} are not those its features "
                     "were fitted on; restore the data, or solve again into another folder"
                 )
             self.fitted = fitted

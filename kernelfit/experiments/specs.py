@@ -83,6 +83,11 @@ class DataSpec:
             if rows is not None:
                 object.__setattr__(self, name, integer(name, rows, 0))
 
+    @property
+    def called(self) -> str:
+        """What the training rows come from: the path or the name that was given."""
+        return self.dataset if self.train is None else str(self.train)
+
     def load(self, seed: int, progress: ProgressLike = None) -> Dataset:
         """The data set; `seed` chooses the rows held out where there is no test part."""
         return datasets.load(

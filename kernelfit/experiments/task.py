@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from kernelfit.datasets import Dataset
-from kernelfit.errors import DuplicateRowsError, NotPositiveDefiniteError
+from kernelfit.errors import DataError, DuplicateRowsError, NotPositiveDefiniteError
 from kernelfit.experiments import record as records
 from kernelfit.experiments.file_rows import named_as_in_the_file
 from kernelfit.experiments.prepare import Checkpoint, Prepared, prepare, stream
@@ -30,6 +30,27 @@ _DIFFERENT_SCALES = 30.0
 def data_digest(dataset: Dataset) -> str:
     """128 bits that tell the training rows and labels from others."""
     return array_digest(dataset.X_train) + array_digest(dataset.y_train)
+
+
+def test_digest(dataset: Dataset) -> str:
+    """128 bits each that tell the test rows and their labels from others."""
+    return array_digest(dataset.X_test) + array_digest(dataset.y_test)
+
+
+def whole_digest(dataset: Dataset) -> str:
+    """128 bits that tell all rows and labels of a data set, of both parts, from others."""
+    every = (data_digest(dataset) + test_digest(dataset)).encode()
+    return array_digest(np.frombuffer(every, dtype=np.uint8))
+
+
+def require_same_rows(where: Path, name: str, part: str, stored: str | None, digest: str) -> None:
+    """Raise `DataError` where the `part` rows of a data set are no longer those of the run `where`, whose digest was
+    `stored`; None is that of a run that stored none."""
+    if stored not in (None, digest):
+        raise DataError(
+            f"{where}: the {part} rows of {name} are no longer those of the run; restore the data, or solve again into "
+            "another folder"
+        )
 
 
 def _scales(dataset: Dataset) -> str:
@@ -110,6 +131,7 @@ class Task:
                 "table": self.dataset.table and self.dataset.table.to_dict(),
                 "streamed": streamed,
                 "data_digest": data_digest(self.dataset),
+                "test_digest": test_digest(self.dataset),
                 "rows_digest": array_digest(self.dataset.X_train) if features else None,
                 "standardisation": standardisation and standardisation.to_dict(),
                 "target_mean": target_mean,
@@ -128,6 +150,7 @@ class Task:
             target_mean=target_mean,
             run_dir=run_dir,
             data_digest=None if run_dir is None else stored["data_digest"],
+            test_digest=None if run_dir is None else stored["test_digest"],
             without_ridge=without,
             remarks=tuple(remarks),
             fitted=fitted if features else None,

@@ -12,6 +12,7 @@ from typing import Any
 from kernelfit.cpu import environment
 from kernelfit.errors import DataError, InputError
 from kernelfit.experiments.experiment import Experiment, Solved
+from kernelfit.experiments.task import whole_digest
 from kernelfit.kernels import Linear
 from kernelfit.progress import Progress, ProgressLike, as_progress
 from kernelfit.runs import folder as run_folder
@@ -46,8 +47,9 @@ def ask_labels(
 
     Raises
     ------
-    InputError : levels or seeds out of range, regression, a folder of another experiment
-    DataError, StorageError, and what `Experiment.run` raises
+    InputError : levels or seeds out of range, regression, a folder of another experiment or of other test rows
+    DataError : a run whose training rows have changed since
+    StorageError, and what `Experiment.run` raises
     """
     require_factor(experiment.solver.solver, "a study of labels")
     progress = as_progress(progress)
@@ -59,6 +61,7 @@ def ask_labels(
             solved = _stored(experiment, folder, stack, command, progress)
         rows = labelled_rows(solved)
         about = {"dataset": solved.dataset.name, "n_classes": rows.n_classes, **_of_solution(solved)}
+        about["data"] = whole_digest(solved.dataset)
 
         def record_of(content: dict[str, Any]) -> dict[str, Any]:
             versions = environment.versions()
@@ -70,7 +73,7 @@ def ask_labels(
                 "command": command,
             }
 
-        finished = [] if folder is None else _finished(folder / LABELS)
+        finished = [] if folder is None else _finished(folder / LABELS, about["data"])
 
         def store(trials: Sequence[LabelTrial]) -> None:
             if folder is not None:
@@ -145,12 +148,16 @@ def _of_solution(solved: Solved) -> dict[str, Any]:
     }
 
 
-def _finished(path: Path) -> list[LabelTrial]:
-    """The trials in the file; none where there is no file. Raises `DataError` where it is damaged."""
+def _finished(path: Path, data: str) -> list[LabelTrial]:
+    """The trials in the file; none where there is no file. `data` is the digest of the rows that they are to be of.
+
+    Raises `DataError` where the file is damaged, `InputError` where its trials are of other rows.
+    """
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))["trials"]
+        stored = json.loads(path.read_text(encoding="utf-8"))
         names = [field.name for field in fields(LabelTrial)]
-        return [LabelTrial(**{name: trial[name] for name in names}) for trial in stored]
+        trials = [LabelTrial(**{name: trial[name] for name in names}) for trial in stored["trials"]]
+        of = stored["data"]
     except FileNotFoundError:
         return []
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -158,3 +165,9 @@ def _finished(path: Path) -> list[LabelTrial]:
         raise DataError(
             f"{path}: is no record of a study ({reason}); remove it to compute it again"
         ) from None
+    if of != data:
+        raise InputError(
+            f"run_dir: {path} holds labellings of other test rows than there are now, expected the same; restore the "
+            "data, or name another folder"
+        )
+    return trials

@@ -6,7 +6,8 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import partial
+from functools import cached_property, partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -17,6 +18,7 @@ from kernelfit.datasets import Dataset
 from kernelfit.errors import InputError
 from kernelfit.experiments.experiment import Experiment
 from kernelfit.experiments.finished_rows import FinishedRows
+from kernelfit.experiments.task import whole_digest
 from kernelfit.progress import Once, Progress, Silent
 from kernelfit.solver.method import require_factor
 from kernelfit.storage import json_output
@@ -43,7 +45,7 @@ class Study:
 
     Raises
     ------
-    InputError : a folder with rows of other parameters
+    InputError : a folder with rows of other parameters, of data that have changed since, or of another version
     """
 
     def __init__(
@@ -60,12 +62,21 @@ class Study:
         self.options = options
         self.folder = None if out is None else Path(out).absolute()
         self._rows = None if self.folder is None else FinishedRows(self.folder)
-        about = {**experiment.to_dict(), **options}
-        self._parameters = {"study": name} | {key: about[key] for key in about if key not in _WHERE}
 
     @property
     def threads(self) -> int | None:
         return self.experiment.solver.threads
+
+    @cached_property
+    def _parameters(self) -> dict[str, Any]:
+        """What a row depends on: the settings, the data as they are now, and this version."""
+        about = {**self.experiment.to_dict(), **self.options}
+        return {
+            "study": self.name,
+            **{key: about[key] for key in about if key not in _WHERE},
+            "data": whole_digest(self.experiment.inputs.load()),
+            "version": version("kernelfit"),
+        }
 
     def row(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """The row `name`: taken from the folder, or made and stored there."""

@@ -96,3 +96,27 @@ def test_random_conv_features_that_stream_are_studied_as_well():
     record = ask_labels(experiment, levels=(0, 1))
     assert experiment.streams
     assert [trial["train_error"] for trial in record["trials"]] == [0, 0]
+
+
+def test_labellings_of_rows_that_have_changed_are_refused(tmp_path):
+    train, test = tmp_path / "train.csv", tmp_path / "test.csv"
+    lines = [f"{i % 7}.5,{i % 5},{i % 11},{'ab'[i % 2]}" for i in range(40)]
+    train.write_text("\n".join(["p,q,r,label", *lines]))
+    test.write_text("\n".join(["p,q,r,label", *lines[:9]]))
+
+    def ask(*seeds):
+        experiment = Experiment(train=train, test=test, gamma=0.3, threads=1)
+        return ask_labels(experiment, levels=(0.5,), seeds=seeds, run_dir=tmp_path / "run")
+
+    first = ask(0)
+    assert ask(0, 1)["trials"][0] == first["trials"][0]
+    correct = train.read_text()
+    train.write_text("\n".join(["p,q,r,label", lines[0][:-1] + "b", *lines[1:]]))
+    with pytest.raises(
+        DataError, match=r"run: the training rows of .*train\.csv are no longer those of the run"
+    ):
+        ask(0, 1, 2)
+    train.write_text(correct)
+    test.write_text("\n".join(["p,q,r,label", *lines[1:10]]))
+    with pytest.raises(InputError, match=r"^run_dir: .*labels\.json holds labellings of other test rows"):
+        ask(0, 1, 2)

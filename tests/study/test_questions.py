@@ -212,6 +212,22 @@ def test_a_folder_of_other_parameters_is_refused(tmp_path):
         ask_curve(Study("curve", other, tmp_path), sizes=[20])
 
 
+def test_a_folder_of_rows_that_have_changed_or_of_another_version_is_refused(table, tmp_path, monkeypatch):
+    def ask():
+        experiment = Experiment(train=table, n_train=30, threads=1)
+        return ask_curve(Study("curve", experiment, tmp_path / "out"), sizes=[20])["rows"]
+
+    assert ask() == ask()
+    was = table.read_text()
+    table.write_text(was.replace("class1", "class2", 1))
+    with pytest.raises(InputError, match=r"^out: .* was computed with data "):
+        ask()
+    table.write_text(was)
+    monkeypatch.setattr(questions, "version", lambda name: "0.0.1")
+    with pytest.raises(InputError, match=r"^out: .* was computed with version [^ ]+, not 0\.0\.1"):
+        ask()
+
+
 def test_interpolants_have_no_ridge_and_sizes_end_at_n():
     experiment = Experiment("digits", n_train=40, n_test=20, ridge=0.1, threads=1)
     with pytest.raises(InputError, match=r"^ridge: got 0.1, expected 0"):

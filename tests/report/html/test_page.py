@@ -236,6 +236,23 @@ def test_a_run_whose_data_are_gone_still_shows_its_record(tmp_path: Path) -> Non
     assert "rows.csv" in Reader(page([examined])).text
 
 
+@pytest.mark.parametrize("loo", [False, True])
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_rows_that_have_changed_are_not_shown_beside_the_record(tmp_path: Path, part: str, loo: bool) -> None:
+    for name, rows in (("train", range(20)), ("test", range(7))):
+        lines = ["a,b,label", *(f"{i},{i * i % 7},{i % 2}" for i in rows)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(lines))
+    files = {"train": tmp_path / "train.csv", "test": tmp_path / "test.csv"}
+    Experiment(**files, gamma=1.0, loo=loo, threads=1).run(tmp_path / "run")
+    assert examine(tmp_path / "run").dataset is not None
+    files[part].write_text(files[part].read_text().replace("0,0,0", "0,0,1"))
+    examined = examine(tmp_path / "run")
+    assert examined.dataset is None
+    words = "training" if part == "train" else "test"
+    assert f"the {words} rows of {files['train']} are no longer those of the run" in examined.notes[0]
+    assert examined.record["train_error"] == 0
+
+
 def test_thousands_of_classes_are_a_list_of_pairs(examination: Examination) -> None:
     many = 3_000
     names = tuple(f"class {k}" for k in range(many))
