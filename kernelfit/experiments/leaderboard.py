@@ -199,13 +199,15 @@ def compare(
         if standardise is None:
             standardise = _better_standardised(drawn, means, notes, take)
         columns = drawn.standardised() if standardise else drawn
+        of_columns = "" if standardise else "-raw"
         for candidate in chosen:
-            name = f"{candidate.name}{'' if standardise else '-raw'}".replace("/", "-")
+            name = f"{candidate.name}{of_columns}".replace("/", "-")
             entries.append(take(name, lambda c=candidate: _tried(c, columns, means, progress)))  # type: ignore[misc]
             advance(1)
         if baselines:
             for name, baseline in BASELINES.items():
-                entries.append(take(name, lambda f=baseline: f(columns, means.seed)))  # type: ignore[misc]
+                entry = take(f"{name}{of_columns}", lambda f=baseline: f(columns, means.seed))  # type: ignore[misc]
+                entries.append(entry)
                 advance(1)
     entries.sort(key=lambda entry: (entry.failed is not None, entry.ranked))
     best = next((entry for entry in entries if entry.library == "kernelfit" and entry.failed is None), None)

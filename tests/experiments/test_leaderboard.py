@@ -17,7 +17,7 @@ from kernelfit import Experiment
 from kernelfit.errors import InputError
 from kernelfit.experiments import baselines as baselines_module
 from kernelfit.experiments.compared import Compared, Entry, encoded
-from kernelfit.experiments.fit import LEADERBOARD, fit
+from kernelfit.experiments.fit import LEADERBOARD, compare_experiment, fit
 from kernelfit.experiments.leaderboard import CANDIDATES, Leaderboard
 from kernelfit.progress import Silent
 
@@ -273,6 +273,31 @@ def test_fit_stores_the_run_and_resumes_the_comparison(
     np.testing.assert_allclose(stored.scores(X_test)[:, 0], names["model"].predict(X_test), rtol=1e-9)
     with pytest.raises(InputError, match="holds a finished run"):
         fit(experiment, **options)
+
+
+def test_baselines_of_standardised_columns_do_not_stand_for_those_of_columns_as_they_are(
+    regression: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(data: Compared, seed: int) -> Entry:
+        return Entry("Ridge", "scikit-learn", "leave-one-out", loo_rmse=float(data.X.std()))
+
+    monkeypatch.setattr("kernelfit.experiments.leaderboard.BASELINES", {"sklearn-ridge": told})
+    X, y, X_test, y_test = (part[:40] for part in regression)
+    np.savez(tmp_path / "rows.npz", X_train=X, y_train=y, X_test=X_test, y_test=y_test)
+    spreads = [
+        next(
+            entry.loo_rmse
+            for entry in compare_experiment(
+                Experiment(tmp_path / "rows.npz"),
+                kernels=["linear"],
+                standardise=standardise,
+                run_dir=tmp_path,
+            ).entries
+            if entry.name == "Ridge"
+        )
+        for standardise in (True, False, True)
+    ]
+    assert spreads == pytest.approx([1.0, X.std(), 1.0])
 
 
 def test_features_of_an_experiment_are_not_left_out_of_the_comparison_in_silence() -> None:
