@@ -102,7 +102,7 @@ def compare_kernels(
     metavar="COUNT",
     default=1,
     show_default=True,
-    help="Draws of each level.",
+    help="Draws of each level, the first by --seed.",
 )
 @click.option("--loo", is_flag=True, help="Also leave-one-out errors: n^3/3 flops, once for all labellings.")
 @click.option(
@@ -220,7 +220,7 @@ class Names(click.ParamType):
 
 
 class Draws(click.ParamType):
-    """A number of draws, as their seeds 0, 1, ..."""
+    """A number of draws 0, 1, ..., to each of which the experiment's seed is added."""
 
     name = "count"
 
@@ -249,7 +249,9 @@ _MAPS = click.option(
     metavar="NAME,NAME,...",
     help="Feature maps.  [default: none, and gabor for images]",
 )
-_SEEDS = click.option("--seeds", type=Draws(), metavar="COUNT", default=1, show_default=True, help="Draws.")
+_SEEDS = click.option(
+    "--seeds", type=Draws(), metavar="COUNT", default=1, show_default=True, help="Draws, the first by --seed."
+)
 
 
 @_question("interpolants", _SEEDS)

@@ -9,6 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from kernelfit.arguments import integer
 from kernelfit.cpu import environment
 from kernelfit.errors import DataError, InputError
 from kernelfit.experiments.experiment import Experiment, Solved
@@ -40,7 +41,7 @@ def ask_labels(
     Parameters
     ----------
     experiment : of a classification data set
-    levels, seeds, loo : see `kernelfit.study.labels.study_labels`
+    levels, seeds, loo : see `kernelfit.study.labels.study_labels`; the experiment's seed is added to each of `seeds`
     run_dir : a new folder for the run and the trials; or one that holds a run of the same experiment, finished or not,
         whose factor is used and whose trials are taken over
     command : what the record says it came from
@@ -86,7 +87,7 @@ def ask_labels(
             solved.solution,
             rows,
             levels=levels,
-            seeds=seeds,
+            seeds=[experiment.inputs.seed + integer("seeds", seed, 0) for seed in seeds],
             loo=loo,
             finished=finished,
             after_group=store,

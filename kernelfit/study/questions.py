@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from kernelfit.arguments import integer
 from kernelfit.cpu import environment
 from kernelfit.datasets import Dataset
 from kernelfit.errors import InputError
@@ -66,6 +67,10 @@ class Study:
     @property
     def threads(self) -> int | None:
         return self.experiment.solver.threads
+
+    def drawn(self, seeds: Sequence[int]) -> list[int]:
+        """The seeds of draws 0, 1, ...: the experiment's own is added to each."""
+        return [self.experiment.inputs.seed + integer("seeds", seed, 0) for seed in seeds]
 
     @cached_property
     def _parameters(self) -> dict[str, Any]:
@@ -148,8 +153,7 @@ def ask_interpolants(
                 "smallest": curved.smallest / rows.n,
             }
 
-        first = study.experiment.inputs.seed
-        drawn = [study.row(f"seed={first + seed}", partial(make, first + seed)) for seed in seeds]
+        drawn = [study.row(f"seed={seed}", partial(make, seed)) for seed in study.drawn(seeds)]
         content = {
             "rows": [row for each in drawn for row in each["rows"]],
             "notes": list(dict.fromkeys(note for each in drawn for note in each["notes"])),
@@ -221,7 +225,7 @@ def ask_curve(
         raise InputError(f"sizes: got {wanted}, expected numbers of rows from 2 to n_train = {rows.n}")
     made = []
     with study.progress.phase("curve", float(len(wanted) * len(seeds)), "solves") as advance:
-        for seed in seeds:
+        for seed in study.drawn(seeds):
             for n in wanted:
                 made.append(
                     study.row(
@@ -249,7 +253,7 @@ def ask_double_descent(
     rows, name = _kernel_rows(study)
     counts, made = double_descent.counts_of(rows.n, shares), []
     with study.progress.phase("features", float(len(counts) * len(seeds)), "fits") as advance:
-        for seed in seeds:
+        for seed in study.drawn(seeds):
             for p in counts:
                 made.append(
                     study.row(
@@ -271,7 +275,7 @@ def ask_inputs(
     if not of_labels:
         notes.append("corruptions of labels are left out, as numeric targets have no classes to draw from")
         study.progress.note(notes[-1])
-    return _settings(study, settings.corruption_settings(maps, seeds, of_labels), notes)
+    return _settings(study, settings.corruption_settings(maps, study.drawn(seeds), of_labels), notes)
 
 
 def ask_norms(

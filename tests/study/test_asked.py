@@ -41,6 +41,14 @@ def test_a_stored_study_is_added_to_and_loses_nothing(experiment, tmp_path):
     assert Experiment.load(run_dir).record["test_error"] == first["trials"][0]["test_error"]
 
 
+def test_labellings_are_drawn_by_the_seed_of_the_experiment(experiment):
+    seventh = Experiment(**{**experiment.to_dict(), "seed": 7})
+    record = ask_labels(seventh, levels=(0.5,), seeds=(0, 1))
+    assert [trial["seed"] for trial in record["trials"]] == [7, 8]
+    (trial,) = ask_labels(experiment, levels=(0.5,), seeds=(7,))["trials"]
+    assert trial["test_error"] == record["trials"][0]["test_error"]
+
+
 def test_a_run_of_another_experiment_is_refused(experiment, tmp_path):
     ask_labels(experiment, levels=(0,), run_dir=tmp_path / "run")
     other = Experiment("digits", n_train=150, n_test=60, gamma=0.2, threads=1)

@@ -14,7 +14,15 @@ from kernelfit.features import RandomConv
 from kernelfit.kernels import named
 from kernelfit.report import studies, study_figures
 from kernelfit.study import questions
-from kernelfit.study.questions import STUDIES, Study, ask_curve, ask_inputs, ask_interpolants, ask_norms
+from kernelfit.study.questions import (
+    STUDIES,
+    Study,
+    ask_curve,
+    ask_double_descent,
+    ask_inputs,
+    ask_interpolants,
+    ask_norms,
+)
 
 SMALL = ["--n", "60", "--n-test", "30", "--gamma", "0.1", "--threads", "1"]
 OWN = {
@@ -179,6 +187,25 @@ def test_interpolants_are_drawn_anew_with_every_seed():
     assert [row["name"] for row in first] == [row["name"] for row in second]
     assert first[0]["rkhs_norm"] == pytest.approx(second[0]["rkhs_norm"], rel=1e-12)  # the one of least norm
     assert first[-1]["rkhs_norm"] != second[-1]["rkhs_norm"]
+
+
+def test_draws_begin_with_the_seed_of_the_experiment():
+    def drawn(ask, name, seed, **options):
+        experiment = Experiment("digits", n_train=40, n_test=20, gamma=0.1, seed=seed, threads=1)
+        return ask(Study(name, experiment), **options)["rows"]
+
+    def without_times(rows):
+        return [{name: row[name] for name in row if name != "seconds"} for row in rows]
+
+    options = {"sizes": [20, 30], "seeds": (0, 1)}
+    first, second = (without_times(drawn(ask_curve, "curve", seed, **options)) for seed in (0, 1))
+    assert [row["seed"] for row in second] == [1, 1, 2, 2]
+    assert second[:2] == first[2:]
+    features = drawn(ask_double_descent, "double-descent", 3, shares=[0.5], seeds=(0, 1))
+    assert [row["seed"] for row in features] == [3, 4]
+    inputs = drawn(ask_inputs, "inputs", 7, features=["none"], seeds=(0, 1))
+    assert {row["seed"] for row in inputs} == {7, 8}
+    assert (inputs[0]["corruption"], inputs[0]["seed"]) == ("true", 7)
 
 
 def test_what_was_interrupted_gives_the_same_bits(tmp_path, monkeypatch):
