@@ -37,7 +37,9 @@ class SparsePoints(Points):
     ) -> None:
         from scipy.sparse import csr_array  # 20 MB that other rows do without
 
-        values = csr_array(rows if is_sparse(rows) else as_array(rows, name))
+        rows = rows if is_sparse(rows) else as_array(rows, name)
+        require_rows(rows, name)
+        values = csr_array(rows)
         if values.dtype.kind not in "buif":
             raise InputError(
                 f"{name}: got dtype {values.dtype}, expected integers or floats; convert it first"
@@ -126,6 +128,14 @@ def points_of(X: Any, scale: float | None, like: Points) -> Points:
     if like.sparse:
         return SparsePoints(X, scale, like)
     return Points(X.toarray() if is_sparse(X) else X, scale, like)
+
+
+def require_rows(X: Any, name: str) -> None:
+    """Raise `InputError` where it is one row, or another number of dimensions."""
+    if X.ndim != 2:
+        raise InputError(
+            f"{name}: got {X.ndim} dimension{'s' * (X.ndim != 1)}, expected rows (n, d); use reshape(1, -1) for one row"
+        )
 
 
 def dense_bytes(X: Any) -> int:

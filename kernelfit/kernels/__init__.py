@@ -8,7 +8,7 @@ Sum(Gaussian(gamma=0.5), Linear())
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -132,11 +132,25 @@ def build(name: str, **parameters: Any) -> Kernel:
 def from_description(description: dict[str, Any], function: Any = None) -> Kernel:
     """The inverse of `Kernel.describe`.
 
-    A `pairwise` kernel is code, which a description does not hold: give its `function` again.
+    A `pairwise` kernel is code, which a description does not hold: give its `function` again, or a list of them where
+    sums and products have several.
     """
     parameters = mapping("kernel", description)
     name = str(parameters.pop("name", None))
     for family in FAMILIES:
         if family.name == name and not family.of_numbers:
+            if isinstance(function, (list, tuple)) and family.of_code:
+                return _of_one_of(family, parameters, function)
             return family.from_parameters(parameters, from_description, function)
     return build(name, **parameters)
+
+
+def _of_one_of(family: type[Kernel], parameters: dict[str, Any], functions: Sequence[Any]) -> Kernel:
+    """The kernel of that one of several functions whose digest is that of the description."""
+    errors = [InputError("function: got an empty list, expected the functions of the saved kernel")]
+    for function in functions:
+        try:
+            return family.from_parameters(parameters, from_description, function)
+        except InputError as error:
+            errors.append(error)
+    raise InputError(str(errors[-1]))

@@ -120,6 +120,8 @@ class Kernel:
     single: ClassVar[bool] = False
     #: whether numbers alone define it, so that a name and parameters can stand for it
     of_numbers: ClassVar[bool] = True
+    #: whether it is code or an object that a description does not hold
+    of_code: ClassVar[bool] = False
     #: k as a C++ expression of `pair` and of the constants `order`, `a`, `b`; see `cuda_kernels/epilogue.cuh`
     device_formula: ClassVar[str] = ""
     #: the parameter that sets how wide k is: "gamma", "length_scale", or none

@@ -22,6 +22,7 @@ class FromSklearn(Kernel):
 
     name = "sklearn"
     of_numbers = False
+    of_code = True
     needs = Needs.FUNCTION
 
     def __init__(self, kernel: Any) -> None:
@@ -48,12 +49,11 @@ class FromSklearn(Kernel):
                 f"function: the saved kernel is scikit-learn's {parameters.get('kernel')}, which is not saved as an "
                 "object; give it again as function="
             )
-        kernel = cls(function)
-        if kernel.parameters["sha256"] != parameters.get("sha256"):
+        if not is_sklearn_kernel(function) or cls(function).parameters["sha256"] != parameters.get("sha256"):
             raise InputError(
                 f"function: got {function!r}, expected the saved kernel {parameters.get('kernel')}"
             )
-        return kernel
+        return cls(function)
 
     def evaluate(self, tile: Tile, out: Float) -> None:
         rows, columns = tile.coordinates()

@@ -40,6 +40,7 @@ class Pairwise(Kernel):
 
     name = "pairwise"
     of_numbers = False
+    of_code = True
     needs = Needs.FUNCTION
     device_formula = "pair.user"
 

@@ -19,7 +19,7 @@ from kernelfit.gram.points import Points
 from kernelfit.gram.precision import before_choice, precision_of
 from kernelfit.gram.protocol import GramSource
 from kernelfit.gram.source import KernelGram, Source, as_source
-from kernelfit.gram.sparse import SparsePoints, dense_bytes
+from kernelfit.gram.sparse import SparsePoints, dense_bytes, require_rows
 from kernelfit.kernels import Kernel, build, named, own_kernel, parameter_names
 from kernelfit.kernels.base import COORDINATES
 from kernelfit.progress import Notes
@@ -221,7 +221,7 @@ def _pose_gram(
         raise InputError("scale: a precomputed Gram matrix is used as it is; leave scale out")
     source: GramSource = as_source(X)
     n = source.n
-    if source.layout is None:
+    if not isinstance(X, Source):
         notes.extend(asymmetry(exact_floats(as_array(X, "gram"), "gram")))
     targets, weights, kept = as_targets(Y, n), as_weights(sample_weight, n), np.arange(n)
     if weights is not None:
@@ -269,6 +269,7 @@ def _given_rows(
 
 def _sparse_rows(X: Any, request: Request, resources: Resources, notes: Notes) -> Points:
     """Sparse rows as they are, or as an array where the kernel reads more of them than products or few are zero."""
+    require_rows(X, "X")
     kernel = request.kernel if isinstance(request.kernel, Kernel) else named(request.kernel)
     density = X.nnz / max(1, X.shape[0] * X.shape[1])
     if not kernel.needs & COORDINATES and density <= _DENSE:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import DataError, InputError
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.points import Points
@@ -98,7 +99,9 @@ def problem_of(
     schema.require_array(path, arrays, "targets", "f", (None, None))
     n, columns = arrays["targets"].shape
     schema.require_array(path, arrays, "kept", "iu", (n,))
-    source: GramSource | None = None if gram is None else of_products(gram, _formula(path, meta))
+    source: GramSource | None = None
+    if gram is not None:
+        source = of_kept(of_products(gram, _formula(path, meta)), arrays["kept"], meta["rows_given"])
     if meta["kernel"] is not None:
         points = _points(path, meta, arrays, "rows", n)
         _require_scale(path, meta["rows_scale"], meta["input_scale"], points.values)
@@ -152,6 +155,14 @@ def problem_of(
         else None,
         unweighted_rows=unweighted,
     )
+
+
+def of_kept(source: Source, kept: Array, rows_given: int) -> GramSource:
+    """K of the rows that took part, where that of all rows was given and some weigh nothing: a copy."""
+    if source.n == len(kept) or source.n != rows_given:
+        return source
+    with CpuBackend() as backend:
+        return source.subset(kept.astype(np.int64), backend)
 
 
 def _method(path: Path, meta: dict[str, Any]) -> Method:

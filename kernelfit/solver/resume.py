@@ -29,7 +29,7 @@ from kernelfit.solver.complete import complete
 from kernelfit.solver.cpu_system import CpuSystem
 from kernelfit.solver.place import place_again, place_again_on_cluster
 from kernelfit.solver.problem import of_products
-from kernelfit.solver.problem_record import of_another, read_run, record_of
+from kernelfit.solver.problem_record import of_another, of_kept, read_run, record_of
 from kernelfit.solver.resources import DEVICE_IGNORED, Resources, of_sparse_rows
 from kernelfit.solver.solution import Solution
 from kernelfit.storage import hdf5, journal
@@ -63,7 +63,8 @@ def resume(
     Parameters
     ----------
     folder : what was given to `kernelfit.solve` as run_dir
-    function : the user's own kernel function, where the run has one
+    function : the user's own kernel function, where the run has one; a list of them where sums and products have
+        several
     gram : the precomputed Gram matrix, where the run has one
     device, device_memory : as for `kernelfit.solve`; any run can be resumed on any device
     threads : by default those available, as for `kernelfit.solve`; the answer does not depend on it
@@ -176,7 +177,12 @@ def opened(
             raise DataError(
                 f"gram: {folder} belongs to a precomputed Gram matrix, which is not stored; give it again"
             )
-        source = of_products(precomputed, source.formula)
+        kept = solution.kept
+        source = of_kept(of_products(precomputed, source.formula), kept, solution.rows_given)
+        if source.n != len(kept):
+            raise DataError(
+                f"gram: got {source.n} rows, expected {len(kept)}, those that {folder} was solved with"
+            )
     solution.problem = replace(solution.problem, source=source, condition=condition)
     assert certificate.min_pivot is not None
     assert certificate.min_pivot_row is not None

@@ -108,7 +108,8 @@ def search(
 ) -> Found:
     """The width and, where it is asked for, the ridge of least leave-one-out error of targets (n, c).
 
-    Rows are drawn by the seed; those that repeat another with the same targets are left out, and fewer are drawn where
+    Rows are drawn by the seed; those that repeat another with the same targets are left out, where there is no ridge
+    with any, and fewer are drawn where
     `memory_limit` bytes, of which others hold `held`, ask for it. A kernel without a width has its ridge chosen. Raises
     `InputError` where K + ridge I is singular to rounding for all that is tried, or two rows are not distinct.
     """
@@ -124,7 +125,7 @@ def search(
     with as_progress(progress).phase(f"choose {what.replace('_', ' ')}", total, "candidates") as advance:
 
         def on(rows: NDArray[np.int64]) -> Trials:
-            rows = _distinct(points, targets, np.sort(rows))
+            rows = _distinct(points, np.sort(rows), None if asked.ridge == 0 else targets)
             if len(rows) < 2:
                 raise InputError(f"{what}: 'auto' needs at least 2 distinct rows; give a number")
             sample = points.take(rows)
@@ -176,13 +177,14 @@ def _affordable(rows: int, n_rhs: int, threads: int, memory: int) -> tuple[int, 
     return rows, max(count for count in range(1, threads + 1) if count == 1 or needed(rows, count) <= memory)
 
 
-def _distinct(points: Points, targets: Float, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Those of the rows that repeat no earlier one with the same targets: a twin would predict them."""
+def _distinct(points: Points, rows: NDArray[np.int64], targets: Float | None) -> NDArray[np.int64]:
+    """Those of the rows that repeat no earlier one with the same targets: a twin would predict them. Without targets
+    those that repeat none: no K of equal rows has a factor without a ridge, whatever these are."""
     repeats: list[int] = []
     for group in find_duplicates(points.take(rows)).groups:
         seen: set[bytes] = set()
         for index in group:
-            target = (targets[rows[index]] + 0.0).tobytes()
+            target = b"" if targets is None else (targets[rows[index]] + 0.0).tobytes()
             if target in seen:
                 repeats.append(index)
             seen.add(target)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import kernelfit
 from kernelfit.errors import InputError
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.points import Points
@@ -118,3 +119,13 @@ def test_what_lies_above_the_diagonal_of_a_panel_is_never_looked_at(backend):
     out = np.empty((5, 5), np.float32)
     PanelGram(PanelLayout(5, 5), [panel]).columns(0, 5, backend).fill(0, 5, out)
     np.testing.assert_array_equal(out, np.maximum(*np.indices((5, 5))) + 1.0)
+
+
+def test_a_source_is_solved_as_it_is(rng):
+    """Any but panels was taken for an array of one object."""
+    x, y = rng.standard_normal((20, 3)), rng.standard_normal(20)
+    kernel = Gaussian(0.5)
+    expected = kernelfit.solve(x, y, kernel=kernel)
+    for source in (KernelGram(kernel, Points(x)), ArrayGram(np.exp(-0.5 * ((x[:, None] - x) ** 2).sum(-1)))):
+        found = kernelfit.solve(source, y, kernel="precomputed")
+        np.testing.assert_allclose(found.fitted, expected.fitted, rtol=1e-12)

@@ -178,3 +178,15 @@ def test_sparse_rows_that_are_none(problem, tmp_path):
     forged.save(tmp_path / "forged.h5")
     with pytest.raises(DataError, match="rows are no sparse rows of 400 columns"):
         kernelfit.load(tmp_path / "forged.h5")
+
+
+def test_one_sparse_row_is_not_taken_for_rows():
+    x = csr_array(np.eye(40))
+    solution = kernelfit.solve(x, np.arange(40.0), ridge=0.1, gamma=1.0)
+    for row in (x[0], np.zeros(40)):
+        if row.ndim == 1:  # an older SciPy has no sparse arrays of one dimension
+            with pytest.raises(InputError, match=r"X: got 1 dimension, expected rows \(n, d\); use reshape"):
+                solution.predict(row)
+    if x[0].ndim == 1:
+        with pytest.raises(InputError, match="X: got 1 dimension"):
+            kernelfit.solve(x[0], [1.0])

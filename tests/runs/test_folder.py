@@ -12,6 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from sklearn.gaussian_process.kernels import RBF
 
 import kernelfit
 from kernelfit.cpu.pool import CpuBackend
@@ -26,7 +27,7 @@ from kernelfit.errors import (
 from kernelfit.gram.costs import Costs
 from kernelfit.gram.placement import Limits, place
 from kernelfit.gram.plan import Plan
-from kernelfit.kernels import Gaussian, Pairwise
+from kernelfit.kernels import FromSklearn, Gaussian, Pairwise
 from kernelfit.runs import folder as run_folder
 from kernelfit.runs import identity as identities
 from kernelfit.runs import solution_file
@@ -287,6 +288,47 @@ def test_a_users_own_kernel_is_given_again(tmp_path: Path) -> None:
     np.testing.assert_array_equal(opened.solve(given["Y"]).alpha, whole.alpha)
     (folder / "solution.h5").unlink()
     np.testing.assert_array_equal(kernelfit.resume(folder, function=similarity).alpha, whole.alpha)
+
+
+def test_a_gram_of_all_rows_serves_a_run_whose_rows_of_weight_0_were_left_out(tmp_path: Path) -> None:
+    """The first of its rows and columns were taken for those that had a part."""
+    rng = np.random.default_rng(5)
+    X, y, weights = rng.standard_normal((40, 3)), rng.standard_normal(40), np.ones(40)
+    weights[[2, 11, 30]] = 0.0
+    gram = np.exp(-0.5 * ((X[:, None] - X) ** 2).sum(axis=-1))
+    options = {"kernel": "precomputed", "ridge": 0.1, "sample_weight": weights, "run_dir": tmp_path / "run"}
+    solution = kernelfit.solve(gram, y, **options)
+    kept = solution.kept
+    for read in (kernelfit.open, kernelfit.resume):
+        for given in (gram, gram[np.ix_(kept, kept)]):
+            more = read(tmp_path / "run", gram=given).solve(2 * y)
+            np.testing.assert_allclose(more.fitted, 2 * solution.fitted, rtol=1e-12)
+            assert more.certificate.backward_error < 1e-15
+    assert kernelfit.check(tmp_path / "run", gram=gram).ok
+    with pytest.raises(DataError, match="gram: got 39 rows, expected 37"):
+        kernelfit.open(tmp_path / "run", gram=gram[1:, 1:])
+
+
+def test_a_sum_of_own_functions_is_given_a_list(tmp_path: Path) -> None:
+    def near(x: Any, y: Any) -> float:
+        return float(np.exp(-((x[0] - y[0]) ** 2)))
+
+    def flat(x: Any, y: Any) -> float:
+        return float(np.exp(-0.1 * abs(x[0] - y[0])))
+
+    rng = np.random.default_rng(5)
+    X, y = rng.standard_normal((12, 1)), rng.standard_normal(12)
+    kernel = Pairwise(near) * Pairwise(flat) + FromSklearn(RBF(0.7))
+    solution = kernelfit.solve(X, y, kernel=kernel, run_dir=tmp_path / "run")
+    functions = [RBF(0.7), flat, near]
+    for again in (
+        kernelfit.load(tmp_path / "run" / "solution.h5", function=functions),
+        kernelfit.open(tmp_path / "run", function=functions),
+    ):
+        np.testing.assert_array_equal(again.predict(X), solution.predict(X))
+    for wrong in ([flat, near], [], near):
+        with pytest.raises(InputError, match="function: "):
+            kernelfit.load(tmp_path / "run" / "solution.h5", function=wrong)
 
 
 def test_mixed_precision_that_falls_back_keeps_a_float64_run(tmp_path: Path) -> None:

@@ -266,3 +266,13 @@ def test_refusals(noisy):
         kernelfit.solve(x, y, gamma="auto", kernel_params={"degree": 2})
     with pytest.raises(InputError, match=r"^nu: got 7"):
         kernelfit.solve(x, y, kernel="matern", kernel_params={"length_scale": "auto", "nu": 7})
+
+
+def test_conflicting_copies_have_no_part_in_the_choice_of_a_width():
+    """No width was found for them, where the least ridge that helps was promised."""
+    x, y = np.array([[0.0], [1.0], [2.0], [1.0], [3.5]]), np.array([0.0, 1.0, 2.0, 5.0, 1.0])
+    found = kernelfit.solve(x, y, gamma="auto", singular="ridge")
+    alone = kernelfit.solve(x[[0, 1, 2, 4]], y[[0, 1, 2, 4]], gamma="auto")
+    assert found.kernel.gamma == pytest.approx(alone.kernel.gamma, rel=0.1)
+    assert found.ridge > 0
+    assert any(note.startswith("singular: equal rows carry different targets") for note in found.notes)
