@@ -18,7 +18,7 @@ from kernelfit.errors import InputError
 from kernelfit.gram.source import Source
 from kernelfit.kernels import Kernel
 from kernelfit.progress import Notes, ProgressLike
-from kernelfit.runs.folder import SOLUTION, make_folder, refuse_occupied
+from kernelfit.runs.folder import SOLUTION, make_folder, refuse_occupied, remove_if_empty
 from kernelfit.solver.by_ridge import solve_by_ridge
 from kernelfit.solver.complete import complete
 from kernelfit.solver.least_ridge import with_least_ridge
@@ -261,9 +261,15 @@ def _beside_sparse_rows(problem: Problem, resources: Resources, notes: Notes) ->
 def _primal(
     problem: Problem, backend: CpuBackend, resources: Resources, notes: Notes, folder: Path | None
 ) -> Solution:
-    solution = solve_primal(problem, backend, resources.memory_limit, notes)
-    if folder is not None:
-        folder, _ = make_folder(folder)
-        refuse_occupied(folder)
-        solution.save(folder / SOLUTION)
+    if folder is None:
+        return solve_primal(problem, backend, resources.memory_limit, notes)
+    folder, made = make_folder(folder)
+    refuse_occupied(folder)
+    try:
+        solution = solve_primal(problem, backend, resources.memory_limit, notes)
+    except BaseException:
+        if made:
+            remove_if_empty(folder)
+        raise
+    solution.save(folder / SOLUTION)
     return solution

@@ -350,8 +350,17 @@ def test_the_primal_road_keeps_its_solution(tmp_path: Path) -> None:
     opened = kernelfit.open(tmp_path / "run")
     np.testing.assert_array_equal(opened.predict(given["X"]), whole.predict(given["X"]))
     assert kernelfit.check(tmp_path / "run").finished
-    with pytest.raises(StorageError, match=r"solution\.h5"):
-        kernelfit.solve(**given, run_dir=tmp_path / "run")
+    given["Y"] = np.full(N, np.inf)  # the folder is looked at before any work
+    with pytest.raises(InputError, match="Y: got inf"):
+        kernelfit.solve(**given, run_dir=tmp_path / "other")
+    given["Y"] = np.ones(N)
+    for resume in (False, True):
+        with pytest.raises(StorageError, match=r"solution\.h5"):
+            kernelfit.solve(**given, run_dir=tmp_path / "run", resume=resume)
+    given["X"] = given["X"] * 1e150
+    with pytest.raises(InputError, match="X: "):
+        kernelfit.solve(**given, run_dir=tmp_path / "other", scale=1e150)
+    assert not (tmp_path / "other").exists()
 
 
 def test_without_a_directory_nothing_stays(tmp_path: Path) -> None:
