@@ -95,8 +95,8 @@ engine_option = click.option(
     type=click.Choice(get_args(EngineName)),
     default="process",
     show_default=True,
-    help="dask: the workers of a cluster, or as many as --threads that are started here; docs/cluster.md has SLURM, "
-    "Kubernetes and TLS.",
+    help="dask: the workers of a cluster, of which --scheduler has the address, or as many as --threads that are "
+    "started here.",
 )
 scheduler_option = click.option(
     "--scheduler",
@@ -191,8 +191,8 @@ _EQUATIONS = (
         type=click.Choice(PRECISION_NAMES),
         default="float64",
         show_default=True,
-        help="mixed and tf32 (on a GPU) factor in fewer bits, then refine to float64; auto: mixed where it is faster "
-        "and an estimate promises that it succeeds.",
+        help="mixed and tf32 (on a GPU) factor in fewer bits, then refine to float64; float32 is not refined; auto: "
+        "mixed where it is faster and an estimate promises that it succeeds.",
     ),
     click.option(
         "--solver",

@@ -30,9 +30,7 @@ from .wording import terminal_progress
 )
 @solver_options
 @click.option("--gemm/--no-gemm", default=True, show_default=True, help="Measure rates to predict the time.")
-@click.option(
-    "--workers", type=COUNT, metavar="COUNT", help="Plan for a cluster of so many, with --engine dask."
-)
+@click.option("--workers", type=COUNT, metavar="COUNT", help="Plan for a cluster of so many workers.")
 @click.option(
     "--bandwidth", metavar="RATE", help="Of each worker's link: 1Gbit, 1.25GB, ...  [default: 10Gbit]"
 )
