@@ -144,9 +144,10 @@ def _random_labels(dataset: Dataset, p: float, seed: int) -> Dataset:
 
 
 def _shuffled_pixels(dataset: Dataset, p: float, seed: int) -> Dataset:
-    channels = _channels(dataset)
+    channels, marks = _channels(dataset), dataset.indicators
     return dataclasses.replace(
         dataset,
+        indicators=None if marks is None else shuffle_pixels(marks[None, :], seed, channels)[0],
         X_train=shuffle_pixels(dataset.X_train, seed, channels),
         X_test=shuffle_pixels(dataset.X_test, seed, channels),
     )
@@ -157,6 +158,7 @@ def _random_pixels(dataset: Dataset, p: float, seed: int) -> Dataset:
     train_seed, test_seed = _part_seeds(seed)
     return dataclasses.replace(
         dataset,
+        indicators=None,  # a column holds now what stood anywhere
         X_train=random_pixels(dataset.X_train, train_seed, channels),
         X_test=random_pixels(dataset.X_test, test_seed, channels),
     )
@@ -169,6 +171,7 @@ def _gaussian(dataset: Dataset, p: float, seed: int) -> Dataset:
     train_seed, test_seed = _part_seeds(seed)
     return dataclasses.replace(
         dataset,
+        indicators=None,
         X_train=gaussian(dataset.n_train, positions, mean, std, train_seed),
         X_test=gaussian(dataset.n_test, positions, mean, std, test_seed),
     )

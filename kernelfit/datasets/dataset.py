@@ -39,6 +39,8 @@ class Dataset:
     notes : what the user should know, one line each.
     table : of a table, what its columns are; `columns` and `target` are the names of the features and of the label.
     held_out : whether test rows were drawn from the training file, which has no test part.
+    indicators : of a table with words, which columns of X (d,) are 1 where a word stands, else 0; None where all are
+        numbers.
     origin : where training rows stand in another order than in their file, which row of it each is, or the names of
         images; else None.
 
@@ -58,6 +60,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     table: TableColumns | None = None
     held_out: bool = False
+    indicators: NDArray[np.bool_] | None = None
     origin: NDArray[np.int64] | tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
@@ -162,11 +165,6 @@ class Dataset:
     def columns(self) -> tuple[str, ...] | None:
         """Of a table, the names of the columns of X."""
         return None if self.table is None else self.table.names
-
-    @property
-    def numeric(self) -> int | None:
-        """Of a table with words, how many columns of X are numbers of the file; they stand first."""
-        return len(self.table.numeric) if self.table is not None and self.table.of_words else None
 
     @property
     def target(self) -> str | None:

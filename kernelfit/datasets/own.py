@@ -200,4 +200,5 @@ def _assemble(name: str, train: Rows, test: Rows, notes: list[str], task: TaskNa
         scale=1 / 255 if common == np.uint8 else 1.0,
         notes=tuple(dict.fromkeys((*notes, *train.notes, *test.notes, *label_notes))),
         table=train.columns,
+        indicators=None if train.columns is None else train.columns.indicators,
     )

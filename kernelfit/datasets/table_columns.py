@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kernelfit.errors import InputError
 from kernelfit.typing import Float
@@ -57,6 +58,11 @@ class TableColumns:
             for category in self._words(index) or ()
         ]
         return (*numbers, *words)
+
+    @property
+    def indicators(self) -> NDArray[np.bool_] | None:
+        """Which columns of X (d,) stand for words; None where none does."""
+        return np.arange(len(self.names)) >= len(self.numeric) if self.of_words else None
 
     def encoded(
         self, numbers: Float, words: Sequence[Sequence[str]], note: Callable[[str], None], name: str

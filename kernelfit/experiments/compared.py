@@ -28,7 +28,7 @@ class Compared:
     y, y_test : (n,), (m,) class codes, or (n, c), (m, c) targets; m = 0 where there is no test part
     classes : names of the classes; None for regression
     scale : multiply X by it
-    numeric : how many columns, the first, are numbers where others stand for words; None: all
+    indicators : which columns (d,) stand for words; None: none
     words : of a table, the columns of words
     """
 
@@ -38,7 +38,7 @@ class Compared:
     y_test: Array
     classes: tuple[str, ...] | None = None
     scale: float = 1.0
-    numeric: int | None = None
+    indicators: NDArray[np.bool_] | None = None
     words: tuple[str, ...] = ()
 
     @classmethod
@@ -53,7 +53,7 @@ class Compared:
             dataset.y_test.reshape(shape),
             dataset.classes,
             dataset.scale,
-            dataset.numeric,
+            dataset.indicators,
             () if table is None else tuple(table.features[index] for index in table.of_words),
         )
 
@@ -84,7 +84,7 @@ class Compared:
 
     def standardised(self) -> Compared:
         """With columns of mean 0 and standard deviation 1 over the training rows."""
-        standardisation = Standardisation.of(self.X, self.numeric)
+        standardisation = Standardisation.of(self.X, self.indicators)
         return replace(
             self, X=standardisation.apply(self.X), X_test=standardisation.apply(self.X_test), scale=1.0
         )

@@ -142,11 +142,11 @@ class Prepared:
             raise InputError(f"centre: {dataset.name} has classes, which have no mean, expected False")
         return replace(self, target_mean=np.atleast_1d(dataset.y_train.mean(axis=0)))
 
-    def standardised(self, numeric: int | None = None) -> Prepared:
-        """Each column of what the kernel sees at mean 0 and standard deviation 1 over the training rows, or the first
-        `numeric` ones."""
+    def standardised(self, indicators: NDArray[np.bool_] | None = None) -> Prepared:
+        """Each column of what the kernel sees at mean 0 and standard deviation 1 over the training rows, but the
+        `indicators` (d,) of words."""
         assert isinstance(self.X_train, np.ndarray)
-        standardisation = Standardisation.of(self.X_train, numeric)
+        standardisation = Standardisation.of(self.X_train, indicators)
         return replace(
             self,
             X_train=standardisation.apply(self.X_train),

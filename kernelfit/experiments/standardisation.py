@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kernelfit.errors import InputError
 from kernelfit.typing import Array, Float
@@ -21,14 +22,14 @@ class Standardisation:
     scale: Float
 
     @classmethod
-    def of(cls, rows: Array, numeric: int | None = None) -> Standardisation:
-        """That of the rows (n, d), of their first `numeric` columns."""
+    def of(cls, rows: Array, indicators: NDArray[np.bool_] | None = None) -> Standardisation:
+        """That of the rows (n, d), of the columns that are no `indicators` (d,) of words."""
         scale = rows.std(axis=0, dtype=np.float64)
         # The mean of equal numbers is rounded, and their standard deviation then no zero.
         varies = (rows.max(axis=0) > rows.min(axis=0)) & (scale > 0)
         mean, scale = rows.mean(axis=0, dtype=np.float64), np.where(varies, scale, 1.0)
-        if numeric is not None:
-            mean[numeric:], scale[numeric:] = 0.0, 1.0
+        if indicators is not None:
+            mean[indicators], scale[indicators] = 0.0, 1.0
         return cls(mean, scale)
 
     @classmethod

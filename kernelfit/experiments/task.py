@@ -58,7 +58,7 @@ def _scales(dataset: Dataset) -> str:
     X = dataset.X_train
     if dataset.table is None or (X.min() >= 0 and X.max() <= 255 and bool((np.floor(X) == X).all())):
         return ""  # pixels: those at the edge vary little, and should decide little
-    X = X[:, : dataset.numeric]
+    X = X if dataset.indicators is None else X[:, ~dataset.indicators]
     spread = X.std(axis=0)[X.max(axis=0, initial=-np.inf) > X.min(axis=0, initial=np.inf)]
     if not len(spread) or spread.max() <= _DIFFERENT_SCALES * spread.min():
         return ""
@@ -94,7 +94,7 @@ class Task:
                 prepared = stream(dataset, inputs.features, settings.kernel, solver, checkpoint, progress)
         else:
             prepared = prepare(dataset, inputs.features, solver.threads, progress)
-            prepared = prepared.standardised(dataset.numeric) if inputs.standardise else prepared
+            prepared = prepared.standardised(dataset.indicators) if inputs.standardise else prepared
         prepared = prepared.counted(settings.kernel, solver)
         prepared = prepared.centred(dataset) if inputs.centre else prepared
         return cls(settings, dataset, prepared, seconds, command)

@@ -11,6 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from kernelfit import Experiment
 from kernelfit.experiments.standardisation import Standardisation
 from kernelfit.progress import Silent
+from kernelfit.typing import Corruption
 
 
 def test_a_constant_column_is_only_centred_though_its_mean_is_rounded(rng: np.random.Generator) -> None:
@@ -36,6 +37,35 @@ def test_columns_of_different_scales_are_said(
     result = Experiment(train=tmp_path / "a.csv", standardise=standardise, ridge=1.0).run(progress=report)
     for notes in (report.notes, result.record["notes"]):
         assert any("standardise=True brings all to 1" in note for note in notes) == said
+
+
+@pytest.mark.parametrize("corruption", ["true", "shuffled-pixels", "random-pixels", "gaussian"])
+def test_numbers_are_standardised_and_words_are_not_wherever_a_corruption_puts_them(
+    tmp_path: Path, rng: np.random.Generator, corruption: Corruption
+) -> None:
+    words, prices = np.array(["red", "green", "blue"])[np.arange(60) % 3], 1e4 + 1e3 * rng.normal(size=60)
+    lines = [
+        f"{a!r},{word},{i % 7}.5" for i, (a, word) in enumerate(zip(prices.tolist(), words, strict=True))
+    ]
+    (tmp_path / "a.csv").write_text("\n".join(["price,colour,y", *lines]))
+    experiment = Experiment(
+        train=tmp_path / "a.csv",
+        n_test=0,
+        corruption=corruption,
+        standardise=True,
+        ridge=1.0,
+        seed=3,
+        threads=1,
+    )
+    with experiment.solved() as solved:
+        X = solved.prepared.X_train
+    if corruption in ("true", "shuffled-pixels"):
+        assert sorted(X.std(axis=0).round(6).tolist()) == pytest.approx([0.471405, 0.471405, 0.471405, 1])
+        assert sorted(len(np.unique(column)) for column in X.T) == [2, 2, 2, 60]
+        position = [len(np.unique(column)) for column in X.T].index(60)
+        assert (position == 0) == (corruption == "true")  # the seed is one that moves the price
+    else:  # no column is one of words any more
+        np.testing.assert_allclose(X.std(axis=0), 1)
 
 
 def test_pixels_in_a_table_keep_their_scales(tmp_path: Path, rng: np.random.Generator) -> None:
