@@ -145,7 +145,7 @@ _DATA = (
         "--n-test",
         type=COUNT,
         metavar="ROWS",
-        help="Take the first ROWS test rows; 0: none.",
+        help="Take the first ROWS test rows; 0: none. Of a folder of images the seed draws them.",
     ),
     click.option(
         "--target",

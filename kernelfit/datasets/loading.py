@@ -52,7 +52,7 @@ def load(
         images, of a folder with four IDX files, or of one that holds one of `REGISTRY` as its authors or torchvision
         lay it out. With `train` given, only a name for the result.
     n_train, n_test : take the first rows of each part; None takes all. With n_test = 0 there are no test rows, and none
-        of the user's own are held out.
+        of the user's own are held out. Folders of images stand sorted by class: theirs are drawn by the seed.
     data_dir : a folder to look in first; then come $KERNELFIT_DATA and the cache folder. What is found
         nowhere is
         downloaded to `data_dir`, or to the cache folder.
@@ -137,7 +137,7 @@ def _load_own(
             options.require_known(names[0])
             known, _ = REGISTRY[names[0]].read(located[names[0]])
             return dataclasses.replace(known, notes=(f"{path} holds {names[0]}", *known.notes))
-    return read_own(title, path, own_test, seed, hold_out=n_test != 0, options=options)
+    return read_own(title, path, own_test, seed, n_test=n_test, options=options)
 
 
 def _existing(argument: str, path: Path) -> Path:

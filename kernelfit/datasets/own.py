@@ -63,11 +63,11 @@ def read_own(
     test: Path | None,
     seed: int,
     *,
-    hold_out: bool = True,
+    n_test: int | None = None,
     options: FileOptions | None = None,
 ) -> Dataset:
     """Read the user's data as `options` say; without a test part, hold 20 % of the rows out, chosen by `seed`, and say
-    so. Without `hold_out` there are no test rows then.
+    so; none with `n_test` 0. Of the test part of a folder of images, sorted by class as it is, `seed` draws `n_test`.
 
     Raises InputError for a path that is no data set, DataError for a file that is not what it claims.
     """
@@ -83,18 +83,27 @@ def read_own(
             raise InputError(
                 f"test: got {test} with a training and a test part of its own, expected X and y alone"
             )
-    if own_test is None and hold_out:
+    if own_test is not None and n_test is not None and 0 < n_test < len(own_test.X) and _by_class(own_test):
+        own_test = _take(
+            own_test, np.sort(np.random.default_rng([seed, 1]).permutation(len(own_test.X))[:n_test])
+        )
+        notes.append(f"{n_test:,} test images are drawn by seed {seed}")
+    if own_test is None and n_test != 0:
         rows, own_test, order, note = _hold_out(rows, seed)
         held_out = True
         notes.append(note)
-    elif train.is_dir() and rows.class_names is not None:
-        # Image folders stand sorted by class; the first n rows would all be of one.
+    elif _by_class(rows):  # the first n rows would all be of one
         order = np.random.default_rng(seed).permutation(len(rows.X))
         rows = _take(rows, order)
         notes.append(f"training images are in an order drawn by seed {seed}")
     dataset = _assemble(name, rows, own_test or _take(rows, np.arange(0)), notes, options.task)
     origin = order if order is None or not train.is_dir() or rows.ids is None else tuple(rows.ids)
     return dataclasses.replace(dataset, held_out=held_out, origin=origin)
+
+
+def _by_class(rows: Rows) -> bool:
+    """Whether the rows stand sorted by class, as images of a folder do."""
+    return rows.path.is_dir() and rows.class_names is not None
 
 
 def holds_idx(folder: Path) -> bool:

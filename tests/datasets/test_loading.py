@@ -177,6 +177,28 @@ def test_image_folders_are_mixed_by_seed(tmp_path: Path) -> None:
     assert "an order drawn by seed 0" in dataset.notes[0]
 
 
+def test_test_images_of_a_folder_are_drawn_by_seed_in_their_order(tmp_path: Path) -> None:
+    for part, count in (("train", 2), ("test", 20)):
+        for code, name in enumerate(("cat", "dog")):
+            (tmp_path / "pets" / part / name).mkdir(parents=True)
+            for index in range(count):
+                path = tmp_path / "pets" / part / name / f"{index:02}.png"
+                Image.fromarray(np.full((2, 2), 100 * code + index + 1, np.uint8)).save(path)
+    every = load(tmp_path / "pets")
+    assert every.y_test.tolist() == [0] * 20 + [1] * 20  # in the order of the files
+    few, again, other = (load(tmp_path / "pets", n_test=12, seed=seed) for seed in (0, 0, 1))
+    assert set(few.y_test.tolist()) == {0, 1}
+    assert "12 test images are drawn by seed 0" in few.notes
+    assert (np.diff(few.X_test[:, 0].astype(int)) > 0).all()
+    np.testing.assert_array_equal(few.X_test, again.X_test)
+    assert (few.X_test != other.X_test).any()
+    fewer = load(tmp_path / "pets", n_test=5)
+    assert set(fewer.X_test[:, 0].tolist()) < set(few.X_test[:, 0].tolist())
+    np.testing.assert_array_equal(load(tmp_path / "pets", n_test=40).X_test, every.X_test)
+    with pytest.raises(InputError, match=r"^n_test: got 41, expected 0 to 40"):
+        load(tmp_path / "pets", n_test=41)
+
+
 @pytest.mark.parametrize(
     ("arrays", "error", "message"),
     [
