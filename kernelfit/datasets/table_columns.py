@@ -13,6 +13,7 @@ from kernelfit.errors import InputError
 from kernelfit.typing import Float
 
 from .categories import listed, one_hot
+from .cells import is_missing
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class TableColumns:
                 numbers[:, place] = np.asarray(frame[column], dtype=np.float64)
             except (TypeError, ValueError):
                 raise InputError(f"{name}: got words in column {column!r}, expected numbers") from None
-        words = [_cells(frame[self.features[index]]) for index in self.of_words]
+        words = [_cells(frame[self.features[index]], self._words(index) or ()) for index in self.of_words]
         return self.encoded(numbers, words, note, name)
 
     def with_text_labels(self) -> TableColumns:
@@ -137,6 +138,20 @@ def _are_texts(names: Any) -> bool:
     return isinstance(names, list) and all(isinstance(name, str) for name in names)
 
 
-def _cells(column: Any) -> tuple[str, ...]:
-    """A column of a frame as the cells of a table: what is missing is empty."""
-    return tuple("" if value is None or value != value else str(value).strip() for value in column)
+def _cells(column: Any, categories: Sequence[str]) -> tuple[str, ...]:
+    """A column of a frame as the cells of a table.
+
+    Pandas' readers make one missing value of NA, None, null and empty cells: it is the category that stands for one,
+    and an empty cell where none does, or several do.
+    """
+    missing = [category for category in categories if is_missing(category)]
+    empty = missing[0] if len(missing) == 1 else ""
+    return tuple(empty if _is_absent(value) else str(value).strip() for value in column)
+
+
+def _is_absent(value: Any) -> bool:
+    """Whether it is None, NaN, NaT or pandas' NA, which has no truth."""
+    try:
+        return value is None or bool(value != value)
+    except TypeError:
+        return True

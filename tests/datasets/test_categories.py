@@ -55,6 +55,35 @@ def test_words_are_encoded_as_by_scikit_learn_and_remembered(tmp_path: Path, suf
     np.testing.assert_array_equal(again.encoded_frame(CARS.replace("", None), print, "rows"), expected)
 
 
+@pytest.mark.parametrize("absent", ["NA", "None", ""])
+@pytest.mark.parametrize("dtype", [object, "string", "category"])
+def test_what_is_missing_in_a_frame_is_the_category_that_says_so(
+    tmp_path: Path, absent: str, dtype: Any
+) -> None:
+    cars = CARS.assign(colour=["red", "blue", "red", absent] * 3)
+    rows = read_table(stored(cars, tmp_path / "cars.csv"))
+    assert rows.columns is not None
+    frame = pd.read_csv(tmp_path / "cars.csv")
+    assert frame["colour"].isna().sum() == 3  # pandas' reader keeps none of these words
+    notes: list[str] = []
+    encoded = rows.columns.encoded_frame(frame.astype({"colour": dtype}), notes.append, "rows")
+    np.testing.assert_array_equal(encoded, rows.X)
+    assert notes == []
+
+
+def test_missing_values_of_several_categories_are_none_of_them(tmp_path: Path) -> None:
+    cars = CARS.assign(colour=["red", "NA", "null", "red"] * 3)
+    columns = read_table(stored(cars, tmp_path / "cars.csv")).columns
+    assert columns is not None
+    notes: list[str] = []
+    new = CARS.assign(colour=pd.array(["red", pd.NA, "null", "red"] * 3, dtype="string"))
+    encoded = columns.encoded_frame(new, notes.append, "rows")
+    assert encoded[:4, 2:5].tolist() == [[0, 0, 1], [0, 0, 0], [0, 1, 0], [0, 0, 1]]
+    assert notes[0].startswith(
+        "rows: column 'colour' holds words that were not trained on, '' in 3 of 12 rows"
+    )
+
+
 def test_words_that_were_not_trained_on_are_said(tmp_path: Path) -> None:
     columns = read_table(stored(CARS, tmp_path / "cars.csv")).columns
     new = CARS.assign(colour=["red", "mauve", "teal", "teal"] * 3)
