@@ -88,6 +88,16 @@ def are_classes(values: NDArray[Any], counts: NDArray[np.int64]) -> bool:
     return c <= 2 or (last - first < 2 * c and int(counts.sum()) >= 2 * c)
 
 
+def are_one_hot(y: Array) -> bool:
+    """Whether each row of y (n, c) is a single 1 among zeros."""
+    return y.ndim == 2 and bool(np.isin(y, (0, 1)).all()) and bool((y.sum(axis=1) == 1).all())
+
+
+def classes_of_columns(c: int) -> tuple[str, ...]:
+    """What the classes of one-hot labels (n, c) are called."""
+    return tuple(map(str, range(c)))
+
+
 def _counted(parts: list[Array]) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
     """The different integers of all parts, in order, and how often each occurs."""
     counts: Counter[int] = Counter()
@@ -113,9 +123,7 @@ def _encode_columns(
     parts: list[Rows], labels: list[Array], task: TaskName | None
 ) -> tuple[list[Array], tuple[str, ...] | None, tuple[str, ...]]:
     """y of several columns: targets, or with `task` classes where each row has a single 1 among zeros."""
-    one_hot = all(
-        y.ndim == 2 and bool(np.isin(y, (0, 1)).all()) and bool((y.sum(axis=1) == 1).all()) for y in labels
-    )
+    one_hot = all(are_one_hot(y) for y in labels)
     if task == "classification":
         if not one_hot:
             raise InputError(
@@ -123,7 +131,7 @@ def _encode_columns(
                 f"{parts[0].y.shape}, expected one label a row, or a single 1 among zeros"
             )
         width = labels[0].shape[1]
-        return [y.argmax(axis=1).astype(np.int64) for y in labels], tuple(map(str, range(width))), ()
+        return [y.argmax(axis=1).astype(np.int64) for y in labels], classes_of_columns(width), ()
     note = (
         f"{parts[0].path.name}: each row of {parts[0].label_name} is a single 1 among zeros, taken as "
         f"{labels[0].shape[-1]} targets; task='classification' takes them as classes"

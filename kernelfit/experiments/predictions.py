@@ -13,6 +13,7 @@ import numpy as np
 from kernelfit import datasets
 from kernelfit.cpu import environment
 from kernelfit.datasets import REGISTRY, Dataset
+from kernelfit.datasets.labels import are_one_hot, classes_of_columns
 from kernelfit.datasets.rows import Rows
 from kernelfit.errors import InputError
 from kernelfit.experiments.result import Result
@@ -190,6 +191,9 @@ def _truth(result: Result, rows: Rows, progress: Progress) -> Array | None:
     if result.classes is None:
         return rows.y
     labels = rows.y.reshape(-1)
+    if are_one_hot(rows.y) and result.classes == classes_of_columns(rows.y.shape[1]):
+        progress.note(f"{rows.path.name}: each row of labels is a single 1 among zeros, taken as its class")
+        labels = rows.y.argmax(axis=1)
     if len(labels) != len(rows.X):
         raise InputError(f"rows: got labels of shape {rows.y.shape} in {rows.path}, expected one class a row")
     if rows.class_names is not None:

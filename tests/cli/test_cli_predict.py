@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from kernelfit import Experiment, datasets
 from kernelfit.cli import root
 from kernelfit.datasets.new_rows import read_rows
 from kernelfit.errors import DataError, InputError, KernelfitError
+from kernelfit.experiments import predictions
+from kernelfit.progress import Silent
 
 
 def invoke(*arguments: str) -> Result:
@@ -367,6 +370,26 @@ def test_whatever_train_takes_is_predicted_and_scored(tmp_path: Path) -> None:
     header, first, *_ = scored.read_text().splitlines()
     assert header == "id,label," + ",".join(f"score {k}" for k in range(10))
     assert first.split(",")[:2] == ["0", record["predictions"][0]]
+
+
+def test_one_hot_labels_are_scored_as_they_are_trained_on(tmp_path: Path, rng: np.random.Generator) -> None:
+    codes = np.arange(45) % 3
+    X, y = rng.normal(size=(45, 2)) + 9 * np.eye(3, 2)[codes], np.eye(3)[codes]
+    np.savez(tmp_path / "a.npz", X=X[:30], y=y[:30])
+    np.savez(tmp_path / "b.npz", X=X[30:], y=np.roll(y[30:], 1, axis=0))
+    experiment = Experiment(train=tmp_path / "a.npz", n_test=0, task="classification", gamma=0.1, threads=1)
+    result = experiment.run()
+    notes = Silent()
+    rows = read_rows(tmp_path / "b.npz")
+    scored = predictions.predict(result, rows, notes)
+    decided = np.array([int(name) for name in scored.decided])
+    np.testing.assert_array_equal(decided, codes[30:])
+    assert scored.errors.error == 1  # every label is another row's
+    assert "b.npz: each row of labels is a single 1 among zeros, taken as its class" in notes.notes
+    with pytest.raises(
+        InputError, match=r"^rows: got labels of shape \(15, 3\) in .*, expected one class a row"
+    ):
+        predictions.predict(result, replace(rows, y=rows.y + 1), notes)
 
 
 def test_a_class_that_was_not_trained_on_is_an_error(digits: Path, tmp_path: Path) -> None:
