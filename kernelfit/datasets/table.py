@@ -168,6 +168,7 @@ def _read_new(table: Table, options: FileOptions) -> Rows:
         names[label],
         tuple(names),
         named=table.named,
+        label=label,
         categories=tuple(words.get(column) for column in features) if words else (),
     )
     if words:
@@ -385,7 +386,7 @@ def _require_row_names(table: Table, like: TableColumns, column: int, texts: Seq
     named = len(set(texts)) == len(texts) and not any(map(_is_fraction, texts))
     if named:
         return
-    trained = [name for name in like.every if name != like.target][column]
+    trained = [name for index, name in enumerate(like.every) if index != like.label][column]
     raise damaged(
         table.path,
         f"names or numbers of rows in column {column}, where the training rows have {trained!r}, which was left out",
@@ -402,8 +403,9 @@ def _is_fraction(text: str) -> bool:
 
 
 def _by_name(table: Table, like: TableColumns) -> tuple[list[int], int | None]:
-    names, columns = table.names, like.features
-    where = {name: index for index, name in enumerate(names)}
+    names, columns, label = table.names, like.features, _label_by_name(table, like)
+    others = [column for column in range(len(names)) if column != label]
+    where = {names[column]: column for column in others}
     missing = [name for name in columns if name not in where]
     if missing:
         raise damaged(
@@ -411,20 +413,39 @@ def _by_name(table: Table, like: TableColumns) -> tuple[list[int], int | None]:
             f"the columns that were trained on, {listed_names(columns)}",
             f"no {listed_names(missing)}",
         )
-    label = where.get(like.target) if like.target is not None else None
-    if len(set(columns)) == len(columns) and all(
-        names.count(name) == 1 for name in _repeated(names) & set(columns)
-    ):
+    own = [names[column] for column in others]
+    if len(set(columns)) == len(columns) and not _repeated(own) & set(columns):
         return [where[name] for name in columns], label
     # Names that occur twice say nothing: then their order has to be the same.
-    features = [column for column in range(len(names)) if column != label]
-    if tuple(names[column] for column in features) != columns:
+    if tuple(own) != columns:
         raise damaged(
             table.path,
             f"the columns {listed_names(columns)}, of which some have one name",
             listed_names(names),
         )
-    return features, label
+    return others, label
+
+
+def _label_by_name(table: Table, like: TableColumns) -> int | None:
+    """The label's column, None where there is none; of several of its name that which it is among those of training."""
+    if like.target is None:
+        return None
+    places = [column for column, name in enumerate(table.names) if name == like.target]
+    trained = like.every.count(like.target)
+    if len(places) == trained:
+        return places[like.every[: like.label].count(like.target)]
+    if len(places) == like.features.count(
+        like.target
+    ):  # those of its name are features, the label is not there
+        return None
+    raise damaged(
+        table.path,
+        f"{trained} columns called {like.target!r}, as the training rows have, of which one is the label"
+        if trained > 1
+        else f"one column called {like.target!r}, the label",
+        f"{len(places)} of that name",
+        "give each column a name of its own",
+    )
 
 
 def _repeated(names: Sequence[str]) -> set[str]:
@@ -437,9 +458,8 @@ def _by_position(table: Table, like: TableColumns) -> tuple[list[int], int | Non
     count, d = len(table.names), len(like.features)
     if count == d:
         return list(range(d)), None
-    label = like.every.index(like.target) if like.target is not None else None
-    kept = set(like.features)
-    features = [index for index, name in enumerate(like.every) if name in kept]
+    label, kept = like.label, set(like.features)
+    features = [index for index, name in enumerate(like.every) if name in kept and index != label]
     if count == len(like.every) and len(features) == d:
         return features, label
     if count == len(like.every) - 1 and label is not None and len(features) == d:

@@ -27,6 +27,7 @@ class TableColumns:
     every : of all columns of the file, in its order; 0, 1, 2, ... without a header
     named : whether the file has a header
     text_labels : whether labels are words
+    label : where the label stands in `every`; by default the first column called `target`
     categories : of each feature the words that it may hold, None where it holds numbers; () where all do
 
     X has the numbers first, then a column for each category of each feature of words.
@@ -38,6 +39,11 @@ class TableColumns:
     named: bool = False
     text_labels: bool = False
     categories: tuple[tuple[str, ...] | None, ...] = ()
+    label: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.label is None and self.target is not None:
+            object.__setattr__(self, "label", self.every.index(self.target))
 
     @property
     def numeric(self) -> list[int]:
@@ -106,6 +112,7 @@ class TableColumns:
             "features": list(self.features),
             "target": self.target,
             "every": list(self.every),
+            "label": self.label,
             "named": self.named,
             "text_labels": self.text_labels,
             "categories": [None if words is None else list(words) for words in self.categories],
@@ -127,11 +134,22 @@ class TableColumns:
             )
         if target is not None and target not in names["every"]:
             raise ValueError(f"{str(target)[:40]} is none of the columns")
+        label = stored["label"]
+        if (label is None) != (target is None) or (
+            label is not None and not _stands(label, target, names["every"])
+        ):
+            raise ValueError(f"column {str(label)[:40]} is not called {str(target)[:40]}")
         of_each = tuple(None if words is None else tuple(words) for words in categories)
-        return cls(tuple(names["features"]), target, tuple(names["every"]), **flags, categories=of_each)
+        return cls(
+            tuple(names["features"]), target, tuple(names["every"]), **flags, categories=of_each, label=label
+        )
 
     def _words(self, index: int) -> tuple[str, ...] | None:
         return self.categories[index] if self.categories else None
+
+
+def _stands(label: Any, target: str, every: list[str]) -> bool:
+    return type(label) is int and 0 <= label < len(every) and every[label] == target
 
 
 def _are_texts(names: Any) -> bool:

@@ -162,9 +162,12 @@ def test_numbers_dates_and_names_are_told_from_categories() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"categories": 3}, {"categories": [[1]]}, {"categories": [None]}, {"categories": [None, "abc"]}],
+    [
+        *({"categories": 3}, {"categories": [[1]]}, {"categories": [None]}, {"categories": [None, "abc"]}),
+        *({"label": 0}, {"label": 3}, {"label": None}, {"label": "2"}, {"label": -1}),
+    ],
 )
-def test_forged_categories_are_refused(change: dict[str, Any]) -> None:
+def test_forged_categories_and_labels_are_refused(change: dict[str, Any]) -> None:
     whole = TableColumns(("a", "b"), "y", ("a", "b", "y"), categories=(None, ("x", "z"))).to_dict()
     assert TableColumns.of_dict(whole).names == ("a", "b=x", "b=z")
     with pytest.raises((TypeError, ValueError)):

@@ -10,6 +10,7 @@ import pytest
 from kernelfit.datasets import load
 from kernelfit.datasets.file_options import FileOptions
 from kernelfit.datasets.table import is_table, read_columns, read_table, stem_of
+from kernelfit.datasets.table_columns import TableColumns
 from kernelfit.errors import DataError, InputError
 
 
@@ -550,3 +551,31 @@ def test_blanks_cut_where_they_stand_between_numbers_as_tabs_do(tmp_path: Path) 
     path.write_text("a b\tc\n1 2\t3\n4 5\t6\n7 8\t10\n")
     rows = read_table(path)
     np.testing.assert_array_equal(rows.X, [[1.0, 2.0], [4.0, 5.0], [7.0, 8.0]])
+
+
+@pytest.mark.parametrize("target", ["0", "1"])
+def test_of_columns_of_the_labels_name_the_label_is_the_one_of_training(tmp_path: Path, target: str) -> None:
+    text = "y,y,a\n1,10,0.5\n2,20,0.25\n3,30,0.75\n"
+    trained = read_table(written(tmp_path, text), FileOptions.of(target))
+    columns = trained.columns
+    assert columns is not None
+    assert TableColumns.of_dict(columns.to_dict()) == columns
+    for read in (read_table, read_columns):
+        again = read(written(tmp_path, text), like=columns)
+        np.testing.assert_array_equal(again.X, trained.X)
+        np.testing.assert_array_equal(again.y, trained.y)
+    turned = read_columns(written(tmp_path, "a,y,y\n0.5,1,10\n0.25,2,20\n0.75,3,30\n"), columns)
+    np.testing.assert_array_equal(turned.X, trained.X)
+    np.testing.assert_array_equal(turned.y, trained.y)
+    alone = read_columns(written(tmp_path, "a,y\n0.5,7\n"), columns)
+    assert (alone.X.tolist(), alone.labelled) == ([[7, 0.5]], False)
+    with pytest.raises(
+        DataError, match=r"2 columns called 'y', as the training rows have.* found 3 of that name"
+    ):
+        read_columns(written(tmp_path, "y,y,y,a\n1,2,3,4\n"), columns)
+
+
+def test_a_second_column_of_the_labels_name_is_not_taken_for_it(tmp_path: Path) -> None:
+    columns = read_table(written(tmp_path, "a,y\n1,0.5\n2,1.5\n")).columns
+    with pytest.raises(DataError, match=r"one column called 'y', the label, found 2 of that name"):
+        read_columns(written(tmp_path, "a,y,y\n1,0.5,9\n2,1.5,9\n"), columns)
