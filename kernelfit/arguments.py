@@ -183,6 +183,11 @@ def path_of(name: str, value: Any) -> Path:
     return path
 
 
+def at_home(path: str | Path) -> Path:
+    """The path with ~ and ~USER in its first place as their folders; a user who is not there is a name as any other."""
+    return Path(os.path.expanduser(path))
+
+
 def numbers(name: str, value: Any, dimensions: tuple[int, ...], rows: int | None = None) -> NDArray[Any]:
     """`value` as an array of numbers of one of these dimensions, with so many rows, or an error that names it."""
     try:

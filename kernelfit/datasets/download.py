@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from kernelfit.arguments import at_home
 from kernelfit.errors import DataError
 from kernelfit.progress import Advance, Progress, ProgressLike, as_progress
 
@@ -31,7 +32,7 @@ def fetch(
     Raises DataError, one line with every mirror's answer, when a file cannot be had.
     """
     report = as_progress(progress)
-    folder = (data_dir.expanduser() if data_dir is not None else cache_folder()) / (spec.folder or spec.name)
+    folder = (at_home(data_dir) if data_dir is not None else cache_folder()) / (spec.folder or spec.name)
     for remote in spec.downloads:
         _fetch_file(remote, folder, report, retries)
     return folder

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from kernelfit.arguments import integer, path_of
+from kernelfit.arguments import at_home, integer, path_of
 from kernelfit.errors import InputError
 from kernelfit.progress import Progress, ProgressLike, as_progress
 from kernelfit.typing import TaskName
@@ -141,7 +141,7 @@ def _load_own(
 
 
 def _existing(argument: str, path: Path) -> Path:
-    path = Path(path).expanduser()
+    path = at_home(path)
     if _URL.match(str(path)):
         raise InputError(f"{argument}: got {path}, expected a file or folder on this machine; fetch it first")
     if not path.exists():
@@ -152,7 +152,7 @@ def _existing(argument: str, path: Path) -> Path:
 
 
 def _own_path(name: str) -> Path:
-    path = path_of("dataset", Path(name).expanduser())
+    path = path_of("dataset", at_home(name))
     if path.exists():
         return path
     close = difflib.get_close_matches(name, REGISTRY, n=1)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from kernelfit.arguments import at_home
 from kernelfit.errors import DataError, InputError
 
 from .spec import Located, Spec
@@ -31,7 +32,7 @@ def _in_turn(data_dir: Path | None) -> Iterator[Path]:
     variable = os.environ.get(VARIABLE)
     for label, value in (("data_dir", data_dir), (f"${VARIABLE}", variable)):
         if value:
-            folder = Path(value).expanduser()
+            folder = at_home(value)
             if not folder.is_dir():
                 raise InputError(f"{label}: got {folder}, expected a folder that exists")
             named.append(folder)

@@ -9,6 +9,7 @@ from tokenize import TokenError
 
 import numpy as np
 
+from kernelfit.arguments import at_home
 from kernelfit.errors import DataError, InputError
 from kernelfit.typing import Array
 
@@ -28,6 +29,7 @@ def read_rows(path: Path, like: TableColumns | None = None, keys: Mapping[str, s
     are the arrays of an NPZ or HDF5 file, where it has them. Of a file with a training and a test part the test part is
     taken. Raises InputError for what is no such file, DataError for a file that is not what it claims.
     """
+    path = at_home(path)
     if not path.exists():
         raise InputError(f"rows: got {path}, which is no file; give rows as NPY, CSV, NPZ, HDF5 or a folder")
     if path.is_file():

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from kernelfit import datasets
+from kernelfit.arguments import at_home
 from kernelfit.cpu import environment
 from kernelfit.datasets import REGISTRY, Dataset
 from kernelfit.datasets.labels import are_one_hot, classes_of_columns
@@ -104,10 +105,11 @@ def unseen_test_rows(
         dataset = datasets.load(name, n_test=n_test, data_dir=data_dir, seed=seed, progress=progress)
     else:
         trained = inputs.data.to_dict()
-        same = str(Path(name).absolute()) in (trained["train"], trained["dataset"])
+        path = at_home(name)
+        same = str(path.absolute()) in (trained["train"], trained["dataset"])
         if same and inputs.data.n_test == 0:
             raise InputError(f"dataset: got {name}, all of whose rows were trained on, expected other rows")
-        options = inputs.data.file_options(Path(name))
+        options = inputs.data.file_options(path)
         if result.record and result.classes is None:
             options["task"] = "regression"  # fewer rows may hold few different integers
         # Of a data set without a test part the solve's seed holds out the rows that it did not train on.

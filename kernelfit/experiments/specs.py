@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kernelfit import datasets
-from kernelfit.arguments import bytes_of, choice, finite, flag, integer, shown
+from kernelfit.arguments import at_home, bytes_of, choice, finite, flag, integer, shown
 from kernelfit.cluster.connect import Engine
 from kernelfit.datasets import Dataset
 from kernelfit.datasets.corruptions import CORRUPTIONS, corrupt
@@ -73,6 +73,11 @@ class DataSpec:
         object.__setattr__(self, "target", options.target)
         object.__setattr__(self, "drop", options.drop)
         object.__setattr__(self, "keys", dict(options.keys))
+        for name in ("data_dir", "train", "test"):
+            path = getattr(self, name)
+            object.__setattr__(self, name, None if path is None else at_home(path))
+        if self.dataset not in REGISTRY and os.path.exists(at_home(self.dataset)):
+            object.__setattr__(self, "dataset", os.path.expanduser(self.dataset))
         # Beside `train` another name is a title.
         is_data = self.dataset in REGISTRY or os.path.exists(self.dataset)
         if self.train is not None and is_data and self.dataset != DataSpec.dataset:

@@ -17,7 +17,10 @@ import kernelfit
 from kernelfit import Experiment, datasets
 from kernelfit.cli import root
 from kernelfit.datasets.corruptions import corrupt
+from kernelfit.datasets.new_rows import read_rows
 from kernelfit.errors import DataError, InputError, KernelfitError
+from kernelfit.experiments.predictions import unseen_test_rows
+from kernelfit.progress import Silent
 from kernelfit.runs import result_file
 from kernelfit.storage import json_output
 
@@ -283,6 +286,35 @@ def test_a_run_in_use_is_refused_and_an_unfinished_one_resumed(tmp_path: Path) -
     assert resumed.record["test_error"] == whole.record["test_error"]
     (folder / "solution.h5").unlink()
     assert np.array_equal(experiment.run(folder, resume=True).solution.alpha, whole.solution.alpha)
+
+
+def test_paths_at_home_hold_from_any_folder(
+    tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    home.mkdir()
+    elsewhere.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(elsewhere)
+    np.savez(home / "mine.npz", X=rng.normal(size=(20, 2)), y=rng.normal(size=20))
+    np.savez(home / "test.npz", X=rng.normal(size=(5, 2)), y=rng.normal(size=5))
+    experiment = Experiment(train="~/mine.npz", test="~/test.npz", data_dir="~", threads=1)
+    settings = experiment.to_dict()
+    assert [settings[name] for name in ("train", "test", "data_dir")] == [
+        *(str(home / name) for name in ("mine.npz", "test.npz")),
+        str(home),
+    ]
+    assert Experiment(**settings).run().record["n_test"] == 5
+    of_a_path = Experiment("~/mine.npz", threads=1)
+    assert of_a_path.to_dict()["dataset"] == str(home / "mine.npz")
+    held_out = unseen_test_rows(of_a_path.run(), "~/mine.npz", None, None, Silent())
+    assert held_out.n_test == 4
+    assert read_rows(Path("~/test.npz")).X.shape == (5, 2)
+    missing = Experiment(train="~nobody-of-that-name/mine.npz", threads=1)
+    with pytest.raises(
+        InputError, match=r"^train: got ~nobody-of-that-name.mine.npz, expected a file or folder"
+    ):
+        missing.run()
 
 
 def test_a_run_of_solve_is_resumed_without_a_data_set(tmp_path: Path, rng: np.random.Generator) -> None:
