@@ -95,7 +95,7 @@ def train_command(
         values["dataset"], data_dir = "imagenet", images
     recipe = _recipe(values)
     if any(analyses.values()):
-        deep.check_analyses(recipe, **{name: analyses[name] for name in ANALYSES[1:]})
+        deep.check_analyses(recipe, **analyses, data_dir=data_dir)
     progress = terminal_progress()
     result = finished(recipe, out)
     if result is not None and not any(analyses.values()):
@@ -105,7 +105,7 @@ def train_command(
         result = record(outcomes[0], hardware)
         if any(analyses.values()):
             result["analysis"] = deep.analyse(
-                recipe, models[0], **analyses, hardware=hardware, data_dir=data_dir, progress=progress
+                outcomes[0], models[0], **analyses, hardware=hardware, data_dir=data_dir, progress=progress
             )
             json_output.write(result["analysis"], out / recipe.key / "analysis.json")
     if not options.leads():

@@ -180,6 +180,11 @@ class Recipe:
         return [*words, f"seed{self.seed}"]
 
     @property
+    def varied(self) -> bool:
+        """Whether images change from epoch to epoch."""
+        return self.crop or self.augment
+
+    @property
     def uncorrupted(self) -> Recipe:
         """The same run on the true data."""
         return dataclasses.replace(self, corruption="true", p=1.0)

@@ -49,12 +49,14 @@ def energies(
     """Factor `gram` (n, n) once and solve it for true labels and `draws` random ones.
 
     `relative_ridge` times the mean diagonal is added to the diagonal: a conjugate kernel of fewer features than
-    rows is singular and needs it; then the energy is y^T (K + ridge I)^-1 y.
+    rows is singular and needs it; then the energy is y^T (K + ridge I)^-1 y. The draws belong to `seed`, and are others
+    than the random labels that a run with this seed is trained on.
     """
     if draws < 1:
         raise InputError(f"draws: got {draws}, expected at least 1")
     ridge = relative_ridge * float(np.trace(gram)) / len(gram)
-    labels = [y, *(random_labels(y, n_classes, seed + k) for k in range(draws))]
+    streams = np.random.SeedSequence(seed).spawn(1)[0].generate_state(draws, np.uint64)
+    labels = [y, *(random_labels(y, n_classes, int(stream)) for stream in streams)]
     targets = np.concatenate([centred_codes(one, n_classes) for one in labels], axis=1)
     solution = solve(gram, targets, kernel="precomputed", ridge=ridge, progress=progress)
     # alpha = (K + ridge I)^-1 Y, so the energy of a column is <y, alpha>.

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from kernelfit.deep.models.inception import Conv
 from kernelfit.deep.models.mlp import MLP
 from kernelfit.deep.models.same import same_pad
+from kernelfit.errors import InputError
 
 POWER_STEPS = 300  # of the power iteration for a convolution's operator norm
 TOLERANCE = 1e-7  # relative change of the estimate at which it stops earlier
@@ -27,14 +27,14 @@ def margins(logits: Tensor, labels: Tensor) -> Tensor:
 def convolution_norm(layer: nn.Conv2d, shape: tuple[int, int, int], *, same: bool = False) -> float:
     """The operator norm of a convolution on inputs of `shape` (channels, height, width), by power iteration.
 
-    `same` pads as TensorFlow does (`same_pad`). This is the norm of the linear map itself, not of its
-    reshaped kernel, which can be smaller.
+    `same` pads as TensorFlow does (`same_pad`). This is the norm of the linear map itself, the layer without its bias,
+    not of its reshaped kernel, which can be smaller.
     """
     weight = layer.weight.detach().double()
 
     def apply(v: Tensor) -> Tensor:
         v = same_pad(v, layer.kernel_size[0], layer.stride[0]) if same else v
-        return F.conv2d(v, weight, stride=layer.stride, padding=layer.padding)
+        return layer._conv_forward(v, weight, None)  # with its stride, dilation, groups and mode of padding
 
     generator = torch.Generator().manual_seed(0)
     v = torch.randn((1, *shape), dtype=torch.double, generator=generator).to(weight.device)
@@ -49,22 +49,36 @@ def convolution_norm(layer: nn.Conv2d, shape: tuple[int, int, int], *, same: boo
     return estimate
 
 
-def layers(model: nn.Module, example: Tensor) -> dict[str, tuple[nn.Module, Tensor, bool]]:
-    """Linear and convolution layers by name, each with the input it gets for `example` (b, c, h, w), and whether
-    it sits behind TensorFlow's padding (then the input is the one before the padding).
-    """
-    seen: dict[str, tuple[nn.Module, Tensor, bool]] = {}
-    hooks = []
+class Weighted(NamedTuple):
+    """A linear or convolution layer, the module that gets its input, and whether that pads as TensorFlow does."""
 
-    def watch(name: str, layer: nn.Module, same: bool) -> Any:
-        return lambda _, inputs: seen.__setitem__(name, (layer, inputs[0].detach(), same))
+    layer: nn.Module
+    behind: nn.Module
+    same: bool
 
+
+def weighted(model: nn.Module) -> dict[str, Weighted]:
+    """The linear and convolution layers by name."""
     inside = {id(m.conv) for m in model.modules() if isinstance(m, Conv)}
+    by_name = {}
     for name, module in model.named_modules():
         if isinstance(module, Conv):
-            hooks.append(module.register_forward_pre_hook(watch(name, module.conv, module.stride > 1)))
+            by_name[name] = Weighted(module.conv, module, module.stride > 1)
         elif isinstance(module, (nn.Linear, nn.Conv2d)) and id(module) not in inside:
-            hooks.append(module.register_forward_pre_hook(watch(name, module, False)))
+            by_name[name] = Weighted(module, module, False)
+    return by_name
+
+
+def input_shapes(model: nn.Module, example: Tensor) -> dict[str, torch.Size]:
+    """The shape of what each layer of `weighted` gets for `example` (b, c, h, w), before any padding; layers that get
+    nothing are left out.
+    """
+    shapes: dict[str, torch.Size] = {}
+
+    def watch(name: str) -> Any:
+        return lambda _, inputs: shapes.__setitem__(name, inputs[0].shape)
+
+    hooks = [entry.behind.register_forward_pre_hook(watch(name)) for name, entry in weighted(model).items()]
     try:
         model.eval()
         with torch.no_grad():
@@ -72,7 +86,22 @@ def layers(model: nn.Module, example: Tensor) -> dict[str, tuple[nn.Module, Tens
     finally:
         for hook in hooks:
             hook.remove()
-    return seen
+    return shapes
+
+
+def check(model: nn.Module, example: Tensor) -> None:
+    """Raise InputError for a network without a layer whose norm is known, or with one that has a way of its own."""
+    shapes = input_shapes(model, example)
+    if not shapes:
+        raise InputError(
+            f"with_norms: got {type(model).__name__} without linear layers or convolutions of images, expected one"
+        )
+    for name, entry in weighted(model).items():
+        if type(entry.layer).forward not in (nn.Linear.forward, nn.Conv2d.forward):
+            raise InputError(
+                f"with_norms: got {name} ({type(entry.layer).__name__}) with a forward of its own, expected nn.Linear "
+                "or nn.Conv2d, whose norm is that of the weight; a parametrisation keeps it so"
+            )
 
 
 @functools.singledispatch
@@ -97,24 +126,31 @@ def norms(model: nn.Module, initial: nn.Module, example: Tensor) -> dict[str, An
     their product, root sum of squares, and distance; and `path_norm`.
 
     `initial` is the same model freshly built with the run's seed; `example` (1, c, h, w) gives the layers' sizes.
-    Batch normalisation is not folded into the weights.
+    Batch normalisation is not folded into the weights. `left_out` names the weights of two or more dimensions that are
+    in no linear or convolution layer.
     """
-    start = dict(initial.named_parameters())
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    check(model, example)
+    before, after = weighted(initial.eval()), weighted(model)
     rows = {}
-    for name, (layer, inputs, same) in layers(model, example).items():
+    for name, shape in input_shapes(model, example).items():
+        layer = after[name].layer
         weight: Tensor = layer.weight.detach().double()
         if isinstance(layer, nn.Conv2d):
-            height, width = inputs.shape[-2:]
-            spectral = convolution_norm(layer, (inputs.shape[1], height, width), same=same)
+            spectral = convolution_norm(layer, (shape[1], shape[2], shape[3]), same=after[name].same)
         else:
             spectral = float(torch.linalg.matrix_norm(weight, 2))
-        before = start[names[id(layer.weight)]].detach().double().to(weight.device)
+        start: Tensor = before[name].layer.weight.detach().double().to(weight.device)
         rows[name] = {
             "spectral": spectral,
             "frobenius": float(weight.norm()),
-            "distance": float((weight - before).norm()),
+            "distance": float((weight - start).norm()),
         }
+    counted = {id(parameter) for name in rows for parameter in after[name].layer.parameters()}
+    left_out = [
+        name
+        for name, parameter in model.named_parameters()
+        if parameter.ndim > 1 and id(parameter) not in counted
+    ]
     return {
         "layers": rows,
         "spectral_product": float(
@@ -123,6 +159,7 @@ def norms(model: nn.Module, initial: nn.Module, example: Tensor) -> dict[str, An
         "frobenius": sum(r["frobenius"] ** 2 for r in rows.values()) ** 0.5,
         "distance": sum(r["distance"] ** 2 for r in rows.values()) ** 0.5,
         "path": path_norm(model),
+        "left_out": left_out,
     }
 
 

@@ -16,13 +16,14 @@ import torch
 from numpy.typing import NDArray
 
 from kernelfit.datasets import Dataset
-from kernelfit.deep.data.sources import Resident
+from kernelfit.deep.data.sources import Resident, with_its_pixels
 from kernelfit.deep.recipe import Recipe
 from kernelfit.deep.training.engine import Training
 from kernelfit.deep.training.hardware import Hardware
+from kernelfit.deep.training.outcome import Outcome
 from kernelfit.deep.training.sweep import STACK, stackable
 from kernelfit.errors import InputError
-from kernelfit.progress import ProgressLike
+from kernelfit.progress import ProgressLike, as_progress
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,13 @@ def of_network(
     """Classifiers with values +1 and -1 that training reaches: 2 * train accuracy - 1 on random signs.
 
     A lower estimate of the supremum, since training need not find the best classifier. The recipe's pixels and
-    regularisers stay, its labels are replaced; MLP draws train stacked. seed, seed + 1, ... give the draws.
+    regularisers stay, its labels are replaced; MLP draws train stacked. seed, seed + 1, ... give the draws. Raises
+    InputError for a ladder of rates: the recipe has the one at which the network is trained.
     """
+    if len(recipe.rates) > 1:
+        raise InputError(f"rates: got {recipe.rates}, expected the one rate that the run ended on")
+    progress = as_progress(progress)
+    dataset = with_its_pixels(recipe, dataset)
     hardware = hardware or Hardware(evaluate_every=recipe.epochs)
     sigma = signs(dataset.n_train, draws, recipe.seed)
     runs = [dataclasses.replace(recipe, corruption="true", p=1.0, seed=recipe.seed + k) for k in range(draws)]
@@ -89,12 +95,18 @@ def of_network(
         for row in sigma
     ]
     size = STACK if stackable(recipe) else 1
-    values: list[float] = []
+    outcomes: list[Outcome] = []
     device: torch.device = hardware.resolve()
     for first in range(0, draws, size):
         part = slice(first, first + size)
         own = None if folder is None else folder / f"rademacher-{first}"
         source = Resident(runs[part], binary[part], device)
         training = Training(runs[part], source, folder=own, hardware=hardware, progress=progress)
-        values += [2 * outcome.final["train_accuracy"] - 1 for outcome in training.run()]
+        outcomes += training.run()
+    diverged = sum(outcome.status == "diverged" for outcome in outcomes)
+    if diverged:
+        progress.note(
+            f"{diverged} of {draws} draws of signs diverged at rate {recipe.rates[0]:g}; their values are low"
+        )
+    values = [2 * outcome.final["train_accuracy"] - 1 for outcome in outcomes]
     return Rademacher.of(values)

@@ -32,6 +32,8 @@ def _norms(norms: dict[str, Any], margins: dict[str, Any]) -> Grid:
     table.caption = (
         f"path norm {number(norms['path'])}; margins: smallest {number(smallest)}, median {number(median)}"
     )
+    if norms.get("left_out"):
+        table.caption += f"; in no linear or convolution layer: {', '.join(norms['left_out'])}"
     return table
 
 

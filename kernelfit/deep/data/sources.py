@@ -97,8 +97,7 @@ class Resident:
         self.device = device
         self.recipes = recipes
         first = recipes[0]
-        varied = first.crop or first.augment
-        if varied and len(recipes) > 1:
+        if first.varied and len(recipes) > 1:
             raise InputError(
                 "recipes: runs with random crops or augmentation cannot be stacked; run them one by one"
             )
@@ -113,11 +112,11 @@ class Resident:
             changes_labels = recipe.corruption in LABEL_CORRUPTIONS
             # Pixels are corrupted for one run, and go with it.
             cache = (shared if changes_labels else own).pictures
-            key: tuple[Any, ...] = (recipe.dataset, recipe.n, recipe.n_test, recipe.side, varied)
+            key: tuple[Any, ...] = (recipe.dataset, recipe.n, recipe.n_test, recipe.side, recipe.varied)
             if not changes_labels:
                 key += (recipe.corruption, recipe.seed)
             if key not in cache:
-                cache[key] = self._pictures(recipe, dataset, varied)
+                cache[key] = self._pictures(recipe, dataset)
             pictures = cache[key]
             y_train = _corrupted(recipe, dataset).y_train if changes_labels else dataset.y_train
             hasher.update(pictures.fingerprint + np.ascontiguousarray(y_train).view(np.uint8).tobytes())
@@ -137,9 +136,8 @@ class Resident:
         self.shape = (int(height), int(width), int(channels))
         self.digest = hasher.hexdigest()
 
-    def _pictures(self, recipe: Recipe, dataset: Dataset, varied: bool) -> Pictures:
-        cropped = dataset if varied else centre_crop(dataset, recipe.side)
-        corrupted = cropped if recipe.corruption in LABEL_CORRUPTIONS else _corrupted(recipe, cropped)
+    def _pictures(self, recipe: Recipe, dataset: Dataset) -> Pictures:
+        corrupted = with_its_pixels(recipe, dataset)
         rows = np.ascontiguousarray(corrupted.X_train)
         images = _images(corrupted, rows).to(self.device)
         # Gaussian images are drawn in the data's own unit, as bytes are, so that one scale serves all.
@@ -147,7 +145,7 @@ class Resident:
             hashlib.sha256(rows.view(np.uint8).data).digest(),
             prepare(images, dataset.scale, recipe.side),
             prepare(_images(corrupted, corrupted.X_test).to(self.device), dataset.scale, recipe.side),
-            images if varied else None,
+            images if recipe.varied else None,
         )
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)  # runs in other streams may read them next
@@ -199,6 +197,14 @@ def reader(data_dir: Path | None, progress: ProgressLike) -> Fetch:
 
 def _corrupted(recipe: Recipe, dataset: Dataset) -> Dataset:
     return corrupt(dataset, recipe.corruption, p=recipe.p, seed=recipe.seed)
+
+
+def with_its_pixels(recipe: Recipe, dataset: Dataset) -> Dataset:
+    """The images that a recipe is trained on, under their clean labels: the centre, unless crops or augmentation are
+    drawn from the full image, corrupted with the recipe's seed where its corruption is one of pixels.
+    """
+    cropped = dataset if recipe.varied else centre_crop(dataset, recipe.side)
+    return cropped if recipe.corruption in LABEL_CORRUPTIONS else _corrupted(recipe, cropped)
 
 
 def _images(dataset: Dataset, X: np.ndarray) -> Tensor:

@@ -39,11 +39,7 @@ FAILED = ("stuck", "diverged")  # a ladder of rates goes to its next rung
 
 def stackable(recipe: Recipe) -> bool:
     """Whether a run may share a batched product with others."""
-    return (
-        recipe.model in HIDDEN
-        and not (recipe.crop or recipe.augment or recipe.plateau)
-        and len(recipe.rates) == 1
-    )
+    return recipe.model in HIDDEN and not (recipe.varied or recipe.plateau) and len(recipe.rates) == 1
 
 
 def stacks(recipes: Sequence[Recipe], size: int = STACK) -> list[list[Recipe]]:

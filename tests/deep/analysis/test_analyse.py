@@ -1,6 +1,8 @@
 """Norms, margins, Rademacher complexity, and the kernels of a network."""
 
+import copy
 import dataclasses
+import sys
 
 import numpy as np
 import pytest
@@ -8,13 +10,87 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from kernelfit.datasets import load  # noqa: E402
-from kernelfit.deep.analysis import analyse, bridge, norms, rademacher, tangent  # noqa: E402
+from kernelfit.datasets.corruptions import random_labels  # noqa: E402
+from kernelfit.deep.analysis import analyse, bridge, norms, rademacher, tables, tangent  # noqa: E402
+from kernelfit.deep.data.sources import load_resident  # noqa: E402
 from kernelfit.deep.models.build import build  # noqa: E402
 from kernelfit.deep.models.inception import SmallInception  # noqa: E402
 from kernelfit.deep.models.mlp import MLP  # noqa: E402
 from kernelfit.deep.recipe import default  # noqa: E402
 from kernelfit.deep.training.hardware import Hardware  # noqa: E402
+from kernelfit.deep.training.outcome import Outcome  # noqa: E402
 from kernelfit.errors import InputError  # noqa: E402
+from kernelfit.progress import Silent  # noqa: E402
+
+NETS = """
+from torch import nn
+
+def normed(shape, n_classes):
+    height, width, channels = shape
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(height * width * channels, 6), nn.BatchNorm1d(6, momentum=1e-4), nn.ReLU(),
+        nn.Linear(6, n_classes))
+
+class Own(nn.Conv2d):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+def doubled(shape, n_classes):
+    return nn.Sequential(Own(shape[2], n_classes, 8), nn.Flatten())
+
+def long(shape, n_classes):
+    return nn.Sequential(nn.Flatten(2), nn.Conv1d(shape[2], n_classes, shape[0] * shape[1]), nn.Flatten())
+
+def convolutional(shape, n_classes):
+    return nn.Sequential(nn.Conv2d(shape[2], n_classes, 8), nn.Flatten())
+
+def branching(shape, n_classes):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(shape[0] * shape[1] * shape[2], n_classes)
+        def forward(self, x):
+            return self.head(x.flatten(1)) if x.sum() >= 0 else self.head(-x.flatten(1))
+    return Net()
+"""
+TINY = {"dataset": "digits", "side": 8, "n": 30, "n_test": 5, "epochs": 1, "batch": 16}
+
+
+def ended(recipe, status="finished"):
+    """How a run of the last rate of its ladder ended."""
+    return Outcome(recipe, status, recipe.rates[-1], 10, [])
+
+
+@pytest.fixture
+def nets(tmp_path, monkeypatch):
+    """A module `analysednets` that Python finds."""
+    (tmp_path / "analysednets.py").write_text(NETS)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield
+    sys.modules.pop("analysednets", None)
+
+
+def test_margins_and_trained_kernels_have_the_statistics_of_evaluations(nets):
+    recipe = default("analysednets:normed", **TINY)
+    source = load_resident([recipe], torch.device("cpu"))
+    model = build(recipe.model, shape=source.shape)  # running averages at 0 and 1, as good as untouched
+    inputs, before = source.train_inputs[0], {name: v.clone() for name, v in model.state_dict().items()}
+    evaluated = copy.deepcopy(model).train()
+    evaluated[2].momentum = 1.0
+    with torch.no_grad():
+        evaluated(inputs)
+        margins = norms.margins(evaluated.eval()(inputs).double(), source.labels[0])
+    found = analyse.analyse(
+        ended(recipe), model, with_norms=True, kernel_rows=12, hardware=Hardware(device="cpu")
+    )
+    assert found["margins"]["min"] == pytest.approx(margins.min().item(), rel=1e-5)
+    y = source.clean[0][:12].numpy()
+    gram = tangent.tangent_gram(evaluated, inputs[:12])
+    expected = bridge.energies(gram, y, 10, seed=recipe.seed).true
+    assert [k["true"] for k in found["kernels"] if k["kernel"] == "tangent"] == pytest.approx(
+        [expected, expected], rel=1e-4
+    )
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
 def test_margins():
@@ -22,14 +98,76 @@ def test_margins():
     assert norms.margins(logits, torch.tensor([1, 2])).tolist() == [1.0, -5.0]
 
 
-@pytest.mark.parametrize(("stride", "padding"), [(1, 1), (2, 0)])
-def test_the_norm_of_a_convolution_is_that_of_its_matrix(stride, padding):
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"padding": 1},
+        {"stride": 2},
+        {"padding": 2, "dilation": 2, "groups": 2},
+        {"padding": 1, "padding_mode": "circular", "groups": 4},
+    ],
+)
+def test_the_norm_of_a_convolution_is_that_of_its_matrix(options):
     torch.manual_seed(0)
-    layer = torch.nn.Conv2d(2, 3, 3, stride=stride, padding=padding, bias=False).double()
-    columns = torch.eye(2 * 36, dtype=torch.double).view(-1, 2, 6, 6)
-    matrix = layer(columns).detach().flatten(1).T
+    layer = torch.nn.Conv2d(4, 4, 3, **options)
+    columns = torch.eye(4 * 36).view(-1, 4, 6, 6)
+    matrix = (layer(columns) - layer(torch.zeros(1, 4, 6, 6))).detach().flatten(1).T
     expected = torch.linalg.matrix_norm(matrix, 2).item()
-    assert norms.convolution_norm(layer, (2, 6, 6)) == pytest.approx(expected, rel=1e-3)
+    assert norms.convolution_norm(layer, (4, 6, 6)) == pytest.approx(expected, rel=1e-3)
+
+
+def test_norms_of_parametrised_weights_are_those_of_the_weights_that_act():
+    from torch.nn.utils.parametrizations import spectral_norm, weight_norm
+
+    torch.manual_seed(0)
+    start = torch.nn.Sequential(weight_norm(torch.nn.Linear(5, 4)), spectral_norm(torch.nn.Linear(4, 3)))
+    model = copy.deepcopy(start)
+    with torch.no_grad():
+        model[0].parametrizations.weight.original0.mul_(3)
+    found = norms.norms(model, start, torch.zeros(1, 5))
+    first = model[0].weight.detach().double()
+    assert found["layers"]["0"]["frobenius"] == pytest.approx(first.norm().item())
+    assert found["layers"]["0"]["distance"] == pytest.approx(first.norm().item() * 2 / 3)
+    assert found["layers"]["1"]["spectral"] == pytest.approx(1, abs=1e-2)
+    assert found["left_out"] == []
+
+
+def test_weights_in_other_layers_are_named():
+    model = torch.nn.Sequential(torch.nn.Conv1d(1, 2, 3), torch.nn.Flatten(), torch.nn.Linear(4, 3))
+    found = norms.norms(model, model, torch.zeros(1, 1, 4))
+    assert found["left_out"] == ["0.weight"]
+    margins = {"min": 0.0, "deciles": [0.0] * 9}
+    (table,) = tables.tables({"norms": found, "margins": margins})
+    assert table.caption.endswith("; in no linear or convolution layer: 0.weight")
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "message"),
+    [
+        ("doubled", {"with_norms": True}, r"with_norms: got 0 \(Own\) with a forward of its own"),
+        ("long", {"with_norms": True}, "with_norms: got Sequential without linear layers or convolutions"),
+        ("convolutional", {"kernel_rows": 5}, "the conjugate kernel of .*:convolutional .* no linear layer"),
+        ("convolutional", {"rademacher_draws": 2}, "the conjugate kernel of .* no linear layer"),
+        ("branching", {"kernel_rows": 5}, "the tangent kernel of .*:branching cannot be formed"),
+    ],
+)
+def test_analyses_that_a_network_of_ones_own_cannot_have_are_refused_in_one_line(nets, name, asked, message):
+    with pytest.raises(InputError, match=message) as raised:
+        analyse.check_analyses(default(f"analysednets:{name}", **TINY), **asked)
+    assert "\n" not in str(raised.value)
+    analyse.check_analyses(default("analysednets:normed", **TINY), **asked)
+
+
+def test_a_run_that_diverged_is_not_analysed():
+    recipe = default("mlp-1x512", **TINY)
+    model = build("mlp-1x512", shape=(8, 8, 1))
+    message = r"mlp-1x512-true-.* diverged at rate 0\.01"
+    with pytest.raises(InputError, match=message):
+        analyse.analyse(ended(recipe, "diverged"), model, with_norms=True, hardware=Hardware(device="cpu"))
+    with torch.no_grad():
+        model.linears[0].weight.fill_(torch.nan)
+    with pytest.raises(InputError, match=message):
+        analyse.analyse(ended(recipe), model, kernel_rows=5, hardware=Hardware(device="cpu"))
 
 
 def test_path_norm_is_the_sum_over_paths():
@@ -98,6 +236,32 @@ def test_a_network_that_memorises_has_complexity_one():
         rademacher.of_network(recipe, data, draws=1)
 
 
+def test_random_signs_are_fitted_on_the_pixels_and_at_the_rate_of_the_run(monkeypatch):
+    recipe = default("mlp-1x512", **TINY, corruption="gaussian", seed=3, rates=(0.7, 0.02))
+    trained = []
+
+    class Watched(rademacher.Training):
+        def run(self):
+            trained.append((self.rate, self.source.train_inputs[0]))
+            return super().run()
+
+    monkeypatch.setattr(rademacher, "Training", Watched)
+    model = build("mlp-1x512", shape=(8, 8, 1))
+    analyse.analyse(ended(recipe), model, rademacher_draws=2, hardware=Hardware(device="cpu"))
+    ((rate, inputs),) = trained
+    assert rate == 0.02
+    assert torch.equal(inputs, load_resident([recipe], torch.device("cpu")).train_inputs[0])
+    with pytest.raises(InputError, match=r"rates: got \(0\.7, 0\.02\), expected the one rate"):
+        rademacher.of_network(recipe, load("digits", n_train=30), draws=2)
+
+
+def test_draws_of_signs_that_diverge_are_noted():
+    recipe = default("mlp-1x512", **{**TINY, "epochs": 4}, rates=(1e30,))
+    progress = Silent()
+    rademacher.of_network(recipe, load("digits", n_train=30, n_test=5), draws=2, progress=progress)
+    assert progress.notes == ["2 of 2 draws of signs diverged at rate 1e+30; their values are low"]
+
+
 @pytest.mark.parametrize("hidden", [(), (5,), (5, 4, 6)])
 def test_the_tangent_kernel_is_the_gram_of_the_gradients(monkeypatch, hidden):
     model = MLP(6, hidden, 3).double()
@@ -149,12 +313,23 @@ def test_energies_are_those_of_the_dense_solve_and_larger_for_random_labels():
     assert ridged.true < found.true
 
 
+def test_the_random_labels_of_energies_are_not_those_that_the_network_was_trained_on(rng):
+    A = rng.standard_normal((40, 40))
+    y, gram = np.arange(40) % 10, A @ A.T + np.eye(40)
+    found = bridge.energies(gram, y, 10, draws=4, seed=7)
+    assert len(set(found.random)) == 4
+    for seed in range(7, 11):
+        targets = bridge.centred_codes(random_labels(y, 10, seed), 10)
+        trained_on = np.sum(targets * np.linalg.solve(gram, targets))
+        assert all(value != pytest.approx(trained_on) for value in found.random)
+
+
 def test_a_gram_that_memory_cannot_hold_is_refused_before_any_training(monkeypatch):
     recipe = default("mlp-1x512", dataset="digits", side=8, n=100, n_test=5, epochs=1)
     monkeypatch.setattr(analyse, "total_memory", lambda: 100_000)
     monkeypatch.setattr(rademacher, "of_network", lambda *_, **__: pytest.fail("trained"))
     model = build("mlp-1x512", shape=(8, 8, 1))
     with pytest.raises(InputError, match=r"rademacher_draws: the 100 x 100 Gram .* need 0\.00 GB"):
-        analyse.analyse(recipe, model, rademacher_draws=2, hardware=Hardware(device="cpu"))
+        analyse.analyse(ended(recipe), model, rademacher_draws=2, hardware=Hardware(device="cpu"))
     with pytest.raises(InputError, match="kernel_rows: the 50 x 50 Gram"):
-        analyse.analyse(recipe, model, kernel_rows=50, hardware=Hardware(device="cpu"))
+        analyse.analyse(ended(recipe), model, kernel_rows=50, hardware=Hardware(device="cpu"))
