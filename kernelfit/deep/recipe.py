@@ -135,9 +135,10 @@ class Recipe:
         check_model(self.model)
         if self.corruption not in CORRUPTIONS:
             raise InputError(f"corruption: got {self.corruption!r}, expected one of {', '.join(CORRUPTIONS)}")
-        if self.crop and self.corruption in ("shuffled-pixels", "random-pixels", "gaussian"):
+        if self.varied and self.corruption in ("shuffled-pixels", "random-pixels", "gaussian"):
+            name, words = ("crop", "random crops") if self.crop else ("augment", "flips and rotations")
             raise InputError(
-                f"crop: random crops of {self.corruption} images would leave the fixed centre crop; switch one off"
+                f"{name}: {words} of {self.corruption} images would leave the fixed centre crop; switch one off"
             )
         if self.n_test is not None and self.n_test < 1:
             raise InputError(f"n_test: got {self.n_test}, expected test rows >= 1")
@@ -223,10 +224,31 @@ def default(model: str, **changes: Any) -> Recipe:
     A network of your own (`package.module:function`, see `kernelfit.deep.own_network`) is trained as the MLPs are.
     `corrupt-labels` with p = 0 or 1 becomes `true` or `random-labels`, so that runs are shared.
     """
+    fields = default_fields(model)
+    if model not in MODELS:
+        fields["network_source"] = own_network.source_digest(model)
+    fields |= changes
+    if fields.get("weight_decay") is True:
+        if model not in WEIGHT_DECAY:
+            raise InputError(f"weight_decay: {model} has no coefficient of its own; give a number")
+        fields["weight_decay"] = WEIGHT_DECAY[model]
+    if fields.get("weight_decay") is False:
+        fields["weight_decay"] = 0.0
+    if fields.get("corruption") == "corrupt-labels":
+        p = fields.get("p", 1.0)
+        if p in (0, 1):
+            fields |= {"corruption": "random-labels" if p else "true", "p": 1.0}
+    else:
+        fields["p"] = 1.0
+    return Recipe(**fields)
+
+
+def default_fields(model: str) -> dict[str, Any]:
+    """The fields in which the recipe of `model` differs from the fields' defaults, and its name."""
     check_model(model)
     fields: dict[str, Any] = {"model": model}
     if model not in MODELS:
-        fields |= {"rates": (0.01,), "network_source": own_network.source_digest(model)}
+        fields |= {"rates": (0.01,)}
     if model.startswith("mlp"):
         fields |= {"rates": (0.01,), "epochs": 200}
     elif model == "alexnet":
@@ -242,20 +264,7 @@ def default(model: str, **changes: Any) -> Recipe:
             "rate_decay": 0.94,
             "decay_every": 2,
         }
-    fields |= changes
-    if fields.get("weight_decay") is True:
-        if model not in WEIGHT_DECAY:
-            raise InputError(f"weight_decay: {model} has no coefficient of its own; give a number")
-        fields["weight_decay"] = WEIGHT_DECAY[model]
-    if fields.get("weight_decay") is False:
-        fields["weight_decay"] = 0.0
-    if fields.get("corruption") == "corrupt-labels":
-        p = fields.get("p", 1.0)
-        if p in (0, 1):
-            fields |= {"corruption": "random-labels" if p else "true", "p": 1.0}
-    else:
-        fields["p"] = 1.0
-    return Recipe(**fields)
+    return fields
 
 
 def choices(recipe: Recipe) -> list[dict[str, Any]]:

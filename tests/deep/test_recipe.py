@@ -67,6 +67,7 @@ def test_every_choice_is_reported():
         ({"rms_epsilon": 0.0}, "rms_epsilon: got 0.0"),
         ({"corruption": "noise"}, "corruption: got 'noise'"),
         ({"crop": True, "corruption": "gaussian"}, "crop: random crops of gaussian"),
+        ({"augment": True, "corruption": "random-pixels"}, "augment: flips and rotations of random-pixels"),
         ({"corruption": "corrupt-labels", "p": 1.5}, "p: got 1.5"),
         ({"epochs": 0}, "epochs: got 0"),
         ({"rates": (0.0,)}, "rates: got"),

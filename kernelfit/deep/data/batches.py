@@ -50,15 +50,16 @@ def flip_and_rotate(images: Tensor, generator: torch.Generator) -> Tensor:
 
     images (n, c, h, w) float.
     """
-    n = len(images)
+    n, _, height, width = images.shape
     mirror = torch.where(torch.rand(n, generator=generator) < 0.5, -1.0, 1.0)
     angle = (2 * torch.rand(n, generator=generator) - 1) * math.radians(ROTATION_DEGREES)
     zero = torch.zeros(n)
-    # Rows of the inverse map from output to input coordinates, both in [-1, 1].
+    # Rows of the inverse map from output to input coordinates, both in [-1, 1]: their units are half a width and half a
+    # height, which a rotation of pixels must not mix.
     affine = torch.stack(
         [
-            torch.stack([mirror * angle.cos(), -angle.sin(), zero], dim=1),
-            torch.stack([mirror * angle.sin(), angle.cos(), zero], dim=1),
+            torch.stack([mirror * angle.cos(), -angle.sin() * (height / width), zero], dim=1),
+            torch.stack([mirror * angle.sin() * (width / height), angle.cos(), zero], dim=1),
         ],
         dim=1,
     ).to(images.device)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from rich.text import Text
 from kernelfit.deep.analysis.tables import tables as analysis_tables
 from kernelfit.deep.options import TARGETS
 from kernelfit.deep.paper import figures, tables
-from kernelfit.deep.recipe import Recipe
+from kernelfit.deep.recipe import Recipe, default_fields
 from kernelfit.deep.training import tables as run_tables
 from kernelfit.report.chart import Axis, Chart, Rule, Series, values_of
 from kernelfit.report.exhibit import Exhibit, Part, checked
@@ -97,18 +99,24 @@ def _words(run: Record) -> str:
 
 
 def _command(recipe: Recipe) -> str:
-    """`kernelfit deep train` with what differs from the options' own values."""
-    words = ["kernelfit deep train --model", recipe.model]
+    """`kernelfit deep train` with what differs from the model's own values; empty where an option is missing for it."""
+    usual = dataclasses.asdict(Recipe(**default_fields(recipe.model)))
+    changed = {name: value for name, value in dataclasses.asdict(recipe).items() if value != usual[name]}
+    changed.pop("network_source", None)
+    if not set(changed) <= set(_OPTIONS):
+        return ""
+    words = ["kernelfit", "deep", "train", "--model", recipe.model]
+    if recipe.dataset == "imagenet":
+        changed.pop("dataset", None)
+        words += ["--images", "ROOT"]
     for name in _OPTIONS:
-        value, usual = getattr(recipe, name), getattr(Recipe, name)
-        if value == usual:
+        if name not in changed:
             continue
-        option = f"--{'rate' if name == 'rates' else name.replace('_', '-')}"
-        if value is True:
-            words.append(option)
-        else:
-            words += [option, ",".join(f"{rate:g}" for rate in value) if name == "rates" else str(value)]
-    return " ".join(words)
+        value = changed[name]
+        words.append(f"--{'rate' if name == 'rates' else name.replace('_', '-')}")
+        if value is not True:
+            words.append(",".join(map(repr, value)) if name == "rates" else str(value))
+    return shlex.join(words)
 
 
 def _run(record: Record, path: Path) -> Exhibit:
@@ -197,7 +205,7 @@ def _sweep(runs: list[Record], record: Record) -> Exhibit:
         "Runs side by side: what each fits of its training labels, and what it makes of test rows.",
         tuple(parts),
         record,
-        made_by="\n".join(commands),
+        made_by="\n".join(filter(None, commands)),
     )
 
 

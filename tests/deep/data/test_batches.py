@@ -71,6 +71,29 @@ def test_rotation_and_flip_keep_the_centre_and_fill_with_zeros():
     assert angles.max() > 20
 
 
+@pytest.mark.parametrize("shape", [(33, 65), (65, 33)])
+def test_images_that_are_not_square_are_turned_and_not_sheared(shape):
+    """Marks to the right of the centre and below it stay as far from it as they were, under one angle."""
+    middle = torch.tensor([shape[0] // 2, shape[1] // 2])
+    places = []
+    for row, column in ((0, 12), (12, 0)):
+        mark = torch.zeros(60, 1, *shape)
+        mark[
+            :, :, middle[0] + row - 1 : middle[0] + row + 2, middle[1] + column - 1 : middle[1] + column + 2
+        ] = 1
+        turned = batches.flip_and_rotate(mark, torch.Generator().manual_seed(1))[:, 0]
+        total = turned.sum((1, 2))
+        rows = (turned.sum(2) * torch.arange(shape[0])).sum(1) / total - middle[0]
+        columns = (turned.sum(1) * torch.arange(shape[1])).sum(1) / total - middle[1]
+        places.append((rows, columns))
+    (right_row, right_column), (below_row, below_column) = places
+    np.testing.assert_allclose(torch.hypot(right_row, right_column), 12, atol=0.1)
+    np.testing.assert_allclose(torch.hypot(below_row, below_column), 12, atol=0.1)
+    angles = torch.rad2deg(torch.atan2(right_row, right_column.abs()))
+    assert 20 < angles.abs().max() <= 25.5
+    np.testing.assert_allclose(right_row * below_row + right_column * below_column, 0, atol=1.5)
+
+
 def test_one_generator_state_gives_one_result(rng):
     stored = as_tensor(rng.integers(0, 256, (9, 32 * 32 * 3), dtype=np.uint8), 32)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kernelfit.deep.paper import exhibits
-from kernelfit.deep.recipe import Recipe, choices
+from kernelfit.deep.recipe import Recipe, choices, default
 from kernelfit.errors import DataError
 from kernelfit.report.html.page import page
 
@@ -60,11 +60,30 @@ def test_a_run_has_its_curves_and_its_command() -> None:
     assert loss.series[0].y == (2.0, 1.0, 1.0, None)
     assert {series.name: series.y for series in accuracy.series}["test"] == (0.2, 0.4)
     assert exhibit.command == (
-        "kernelfit deep train --model mlp-1x512 --crop --seed 3 --dataset digits --epochs 2 --rate 0.01"
+        "kernelfit deep train --model mlp-1x512 --crop --seed 3 --dataset digits --epochs 2"
     )
     written = page([exhibit])
     assert "What the paper leaves open" in written
     assert exhibit.command in written
+
+
+@pytest.mark.parametrize(
+    ("recipe", "command"),
+    [
+        (default("mlp-1x512", epochs=100), "--model mlp-1x512 --epochs 100"),
+        (default("mlp-1x512"), "--model mlp-1x512"),
+        (default("alexnet", rates=(0.1, 0.012345678)), "--model alexnet --rate 0.1,0.012345678"),
+        (default("inception-v3", seed=2), "--model inception-v3 --images ROOT --seed 2"),
+        (default("alexnet", dataset="my data.npz"), "--model alexnet --dataset 'my data.npz'"),
+        (Recipe("gone.nets:build", rates=(0.01,), network_source="1234"), "--model gone.nets:build"),
+        (default("alexnet", momentum=0.5), ""),
+    ],
+)
+def test_a_command_makes_the_same_run(recipe: Recipe, command: str) -> None:
+    record = run_record() | {"recipe": recipe.to_json()}
+    exhibit = exhibits.of_record(record, "deep-runs/key/result.json")
+    assert exhibit is not None
+    assert exhibit.command == (f"kernelfit deep train {command}" if command else "")
 
 
 def test_runs_in_the_folders_of_a_sweep(tmp_path: Path) -> None:

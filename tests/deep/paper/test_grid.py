@@ -41,3 +41,10 @@ def test_the_gate():
     assert not grid.within_gate(random, "test_accuracy", 8.9)
     failing = next(c for c in grid.table4([0], {}) if c.fails)
     assert grid.within_gate(failing, "train_accuracy", 10.0) is None
+
+
+def test_chance_is_one_of_a_thousand_on_imagenet():
+    random = [c for c in grid.table2([0], {}) if c.row == "random-labels"]
+    assert len(random) == 3
+    assert all(grid.within_gate(cell, "test_accuracy", 0.12) for cell in random)
+    assert not any(grid.within_gate(cell, "test_accuracy", 10.0) for cell in random)
