@@ -72,7 +72,7 @@ def overfitting_time(curves: Points) -> Chart:
 
 
 def test_errors(curves: Points) -> Chart:
-    """Figure 1c: test error against the share of corrupted labels."""
+    """Figure 1c: test error against the share of corrupted labels, and that of a guess."""
     series = [
         Series(
             _name(model),
@@ -88,8 +88,23 @@ def test_errors(curves: Points) -> Chart:
         _SHARE,
         Axis("test error", low=0, high=1),
         tuple(series),
-        (Rule("chance", "y", 0.9),),
+        tuple(Rule("chance", "y", error) for error in _chance(curves)),
     )
+
+
+def _chance(curves: Points) -> list[float]:
+    """1 - 1/c of the c classes as the points have it, in a list; empty where no point with corrupted labels does.
+
+    The error on labels corrupted alike is 1 - [(1 - p)(1 - e) + p/c], see `expected_test_error`. Of the largest p,
+    where it says most: at p = 1 it is chance itself.
+    """
+    points = [point for points in curves.values() for point in points]
+    known = [point for point in points if point["p"] and point["corrupted_test_error"] is not None]
+    if not known:
+        return []
+    last = max(known, key=lambda point: float(point["p"]))
+    p, right = last["p"], 1 - last["test_error"]
+    return [1 - (1 - last["corrupted_test_error"] - (1 - p) * right) / p]
 
 
 def memorisation(curves: Curves) -> Chart:

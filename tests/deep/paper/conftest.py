@@ -2,6 +2,8 @@
 
 import pytest
 
+from kernelfit.datasets.corruptions import expected_test_error
+
 
 @pytest.fixture
 def fake_results():
@@ -9,7 +11,7 @@ def fake_results():
     return _fake_results
 
 
-def _fake_results(recipes):
+def _fake_results(recipes, n_classes=10):
     """Results that carry their recipe's seed and corruption, for arithmetic on them."""
     results = {}
     for recipe in recipes:
@@ -45,6 +47,9 @@ def _fake_results(recipes):
             "best_test_top5": 0.7,
             "system": {"precision": "float32"},
             "test_accuracy": 0.5 - 0.4 * level,
+            "corrupted_test_error": expected_test_error(0.5 + 0.4 * level, level, n_classes)
+            if level
+            else None,
             "converged_step": None if level == 1.0 else 100 * (1 + level),
             "history": history,
         }

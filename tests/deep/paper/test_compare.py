@@ -2,7 +2,7 @@
 
 import pytest
 
-from kernelfit.deep.paper import compare, grid
+from kernelfit.deep.paper import compare, figures, grid
 
 
 def test_scaling_down_is_said():
@@ -35,6 +35,20 @@ def test_noise_curves_are_relative_to_clean_labels(fake_results):
     assert half["test_error"] == pytest.approx(0.7)
     assert half["corrupted_test_error"] == pytest.approx(1 - (0.5 * 0.3 + 0.05))
     assert points["mlp-1x512"][10]["relative_time"] is None
+
+
+def test_the_classes_of_the_noise_curves_are_those_of_the_data_set(fake_results):
+    runs = grid.figure1bc([0], {"dataset": "cifar100"}, ["mlp-1x512"])
+    every = {p: recipes for p, recipes in runs["mlp-1x512"].items() if p in (0, 0.3, 0.5)}
+    results = fake_results([r for recipes in every.values() for r in recipes], n_classes=100)
+    curves = compare.noise_curves(runs, results)
+    clean, some, half = curves["mlp-1x512"]
+    assert clean["corrupted_test_error"] == pytest.approx(0.5)
+    assert some["corrupted_test_error"] == pytest.approx(1 - (0.7 * (1 - some["test_error"]) + 0.003))
+    assert half["corrupted_test_error"] == pytest.approx(1 - (0.5 * 0.3 + 0.005))
+    (rule,) = figures.test_errors(curves).rules
+    assert rule.value == pytest.approx(0.99)
+    assert figures.test_errors({"mlp-1x512": [clean]}).rules == ()
 
 
 def test_curves_of_unfinished_runs_go_as_far_as_they_were_trained(fake_results):
@@ -77,6 +91,7 @@ def test_time_to_overfit_by_accuracy():
     for p, (recipe,) in runs["mlp-1x512"].items():
         results[recipe.key] = {
             "converged_step": 100 if p == 0 else None,
+            "corrupted_test_error": None,
             "test_accuracy": 0.5,
             "train_accuracy": 0.993,
             "history": [{"step": round(100 * (1 + p)), "online_accuracy": 0.99}],
