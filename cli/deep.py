@@ -15,7 +15,7 @@ from kernelfit.deep.analysis.tables import tables as analysis_tables
 from kernelfit.deep.options import MODELS
 from kernelfit.deep.recipe import Recipe, default
 from kernelfit.deep.training import tables
-from kernelfit.deep.training.results import finished, record
+from kernelfit.deep.training.results import add_analysis, finished, note_other_precision, record
 from kernelfit.errors import InputError
 from kernelfit.storage import json_output
 
@@ -98,16 +98,20 @@ def train_command(
         deep.check_analyses(recipe, **analyses, data_dir=data_dir)
     progress = terminal_progress()
     result = finished(recipe, out)
-    if result is not None and not any(analyses.values()):
-        progress.note(f"this run is finished in {out / recipe.key}")
-    else:
-        outcomes, models = deep.train([recipe], out, hardware=hardware, data_dir=data_dir, progress=progress)
-        result = record(outcomes[0], hardware)
-        if any(analyses.values()):
-            result["analysis"] = deep.analyse(
-                outcomes[0], models[0], **analyses, hardware=hardware, data_dir=data_dir, progress=progress
+    means: dict[str, Any] = {"hardware": hardware, "data_dir": data_dir, "progress": progress}
+    if any(analyses.values()):
+        outcome, network = deep.network(recipe, out, **means)
+        result = result or record(outcome, hardware)
+        if options.leads():
+            result["analysis"] = add_analysis(
+                recipe, out, deep.analyse(outcome, network, **analyses, **means)
             )
-            json_output.write(result["analysis"], out / recipe.key / "analysis.json")
+    elif result is None:
+        outcomes, _ = deep.train([recipe], out, **means)
+        result = record(outcomes[0], hardware)
+    else:
+        progress.note(f"this run is finished in {out / recipe.key}")
+        note_other_precision([result], hardware, progress)
     if not options.leads():
         return
     if json_target is not None:

@@ -26,16 +26,27 @@ if TYPE_CHECKING:
     from kernelfit.deep.paper.plan import plan
     from kernelfit.deep.paper.reproduce import Request, reproduce
     from kernelfit.deep.training.hardware import Hardware
+    from kernelfit.deep.training.sweep import network, train
     from kernelfit.deep.training.sweep import run as sweep
-    from kernelfit.deep.training.sweep import train
 
-__all__ = ["Hardware", "Request", "analyse", "check_analyses", "plan", "reproduce", "sweep", "train"]
+__all__ = [
+    "Hardware",
+    "Request",
+    "analyse",
+    "check_analyses",
+    "network",
+    "plan",
+    "reproduce",
+    "sweep",
+    "train",
+]
 
 _HOMES = {
     "Hardware": ("training.hardware", "Hardware"),
     "Request": ("paper.reproduce", "Request"),
     "analyse": ("analysis.analyse", "analyse"),
     "check_analyses": ("analysis.analyse", "check_analyses"),
+    "network": ("training.sweep", "network"),
     "plan": ("paper.plan", "plan"),
     "reproduce": ("paper.reproduce", "reproduce"),
     "sweep": ("training.sweep", "run"),

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from kernelfit.cli import root
-from kernelfit.errors import InputError
+from kernelfit.errors import DataError, InputError
 
 pytest.importorskip("torch")
 
@@ -44,6 +44,25 @@ def test_train_resumes_reports_and_analyses(tmp_path):
     for word in ("finished", "memorisation", "tangent, trained", "path norm", "standard error"):
         assert word in result.stdout
     assert str(tmp_path / record["key"]) in "".join(result.stdout.split())  # folded, not cut
+
+
+def test_analyses_of_a_finished_run_leave_its_result_and_each_other(tmp_path):
+    arguments = ["train", *SMALL[:2], "--n", "40", "--n-test", "10", "--epochs", "1", "--side", "8"]
+    arguments += ["--device", "cpu", "--out", str(tmp_path)]
+    run(*arguments, "--precision", "bf16")
+    (path,) = tmp_path.glob("*/result.json")
+    before = path.read_bytes()
+    first = json.loads(run(*arguments, "--kernels", "10", "--json", "-").stdout)
+    second = json.loads(run(*arguments, "--norms", "--json", "-").stdout)
+    assert path.read_bytes() == before
+    assert first["system"]["precision"] == second["system"]["precision"] == "bf16"
+    assert "trained in bf16, not in float32" in " ".join(run(*arguments).stderr.split())
+    stored = json.loads((path.parent / "analysis.json").read_text())
+    assert set(stored) == set(second["analysis"]) == {"kernels", "norms", "margins"}
+    assert stored["kernels"] == first["analysis"]["kernels"]
+    (path.parent / "analysis.json").write_text("[1]")
+    with pytest.raises(DataError, match=r"analysis\.json is not one of this program; delete it"):
+        run(*arguments, "--norms")
 
 
 def test_sweep(tmp_path):

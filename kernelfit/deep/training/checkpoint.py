@@ -38,6 +38,14 @@ def load(path: Path, device: torch.device) -> dict[str, Any]:
     return state
 
 
+def recipes(path: Path) -> list[dict[str, Any]]:
+    """The recipes of the runs whose state a checkpoint holds, as JSON; DataError as `load` raises it."""
+    state = load(path, torch.device("cpu"))
+    if not isinstance(state.get("recipes"), list):
+        raise DataError(f"checkpoint: {path} names no recipes; delete it to start over")
+    return list(state["recipes"])
+
+
 def _check_sums(file: BinaryIO) -> None:
     """Raise BadZipFile where a member has not its CRC-32: torch writes these sums and never reads them."""
     with zipfile.ZipFile(file) as members:

@@ -32,6 +32,7 @@ from kernelfit.deep.training.graph import GraphedStep
 from kernelfit.deep.training.hardware import Hardware
 from kernelfit.deep.training.memorisation import Memory
 from kernelfit.deep.training.outcome import Outcome
+from kernelfit.deep.training.results import settings
 from kernelfit.deep.training.stopping import status_after
 from kernelfit.deep.world import World, share_batch_norm
 from kernelfit.errors import DataError, InputError, StorageError
@@ -95,6 +96,7 @@ class Training:
         self.memory = Memory.empty(len(self.recipes), source.n, self.device)
         self.history: list[list[dict[str, Any]]] = [[] for _ in self.recipes]
         self.status = "running"
+        self.systems: list[dict[str, Any]] = []  # settings of the machine, one entry a stretch of training
         self.epoch = 0
         self.step = 0
         self.seconds = 0.0
@@ -182,7 +184,7 @@ class Training:
     def outcomes(self) -> list[Outcome]:
         """How each run ended, once training is over."""
         return [
-            Outcome(recipe, self._status(history), self.rate, self.source.n_classes, history)
+            Outcome(recipe, self._status(history), self.rate, self.source.n_classes, history, self.systems)
             for recipe, history in zip(self.recipes, self.history, strict=True)
         ]
 
@@ -215,6 +217,8 @@ class Training:
 
     def _steps(self) -> Generator[None, None, None]:
         inside = self._resume()
+        if self.status == "running":
+            self._note_system()
         logs = self._open_logs()
         left = (self.recipe.epochs - self.epoch) * self.source.n * len(self.recipes)
         name = f"{self.recipe.model} x {len(self.recipes)}" if len(self.recipes) > 1 else self.recipe.key
@@ -239,6 +243,18 @@ class Training:
             for log in logs:
                 log.close()
         self.model.write_to(self.members)
+
+    def _note_system(self) -> None:
+        """Record how the machine is used from here on, and say where that rounds otherwise than before."""
+        now = settings(self.hardware)
+        before = self.systems[-1] if self.systems else now
+        if now["precision"] != before["precision"]:
+            self.progress.note(
+                f"{self.recipe.key}: trained in {before['precision']} so far, from here in {now['precision']}; its "
+                "result names both"
+            )
+        if not self.systems or now != before:
+            self.systems.append(now)
 
     def _train_epoch(self, advance: Advance) -> Iterator[None]:
         """The batches from `step` on."""
@@ -382,6 +398,7 @@ class Training:
             "correct": self.correct,
             "memory": self.memory.state(),
             "history": self.history,
+            "systems": self.systems,
             "generator": torch.get_rng_state(),
             "cuda_generator": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
         }
@@ -420,6 +437,7 @@ class Training:
     def _restore(self, state: dict[str, Any]) -> None:
         """Take weights, momentum, order and history from the checkpoint; ValueError where they do not fit together."""
         self.history = state["history"]
+        self.systems = list(state.get("systems", []))  # which older checkpoints lack
         self.status, self.epoch, self.step = state["status"], state["epoch"], state["step"]
         if [len(history) for history in self.history] != [self.epoch] * len(self.recipes):
             raise ValueError("history")

@@ -10,13 +10,16 @@ from kernelfit.deep.recipe import Recipe
 
 @dataclass
 class Outcome:
-    """`status`: "finished" (all epochs), "fitted", "plateau", "stuck", "diverged"; `history` has a record per epoch."""
+    """`status`: "finished" (all epochs), "fitted", "plateau", "stuck", "diverged"; `history` has a record per epoch;
+    `systems` has the settings of the machine in every stretch of training, the first one first.
+    """
 
     recipe: Recipe
     status: str
     rate: float
     n_classes: int
     history: list[dict[str, Any]] = field(repr=False)
+    systems: list[dict[str, Any]] = field(default_factory=list, repr=False)
 
     @property
     def final(self) -> dict[str, Any]:

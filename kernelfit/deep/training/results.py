@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ from kernelfit.deep.recipe import Recipe, choices
 from kernelfit.deep.training import epoch_log
 from kernelfit.deep.training.outcome import Outcome
 from kernelfit.errors import DataError
+from kernelfit.progress import Progress
+from kernelfit.storage import json_output
 
 if TYPE_CHECKING:
     from kernelfit.deep.training.hardware import Hardware  # which imports torch
@@ -32,9 +35,13 @@ FIGURES = (
 def record(outcome: Outcome, hardware: Hardware) -> dict[str, Any]:
     """The stored result. Accuracies are fractions; `history` has one entry per epoch.
 
-    `seconds` are those of the run and of all that were trained beside it.
+    `seconds` are those of the run and of all that were trained beside it. `system` is that of the training, `hardware`
+    where a run was stored without; after a resume under other settings it is the last one, and its precision and device
+    name them all.
     """
     recipe, final = outcome.recipe, outcome.final
+    systems = outcome.systems or [settings(hardware)]
+    every = {name: " then ".join(dict.fromkeys(s[name] for s in systems)) for name in ("device", "precision")}
     return {
         "key": recipe.key,
         "recipe": recipe.to_json(),
@@ -48,7 +55,7 @@ def record(outcome: Outcome, hardware: Hardware) -> dict[str, Any]:
         **{name: final.get(name) for name in FIGURES},
         "corrupted_test_error": _corrupted_error(outcome),
         "choices": choices(recipe),
-        "system": settings(hardware),
+        "system": systems[-1] | every,
         "machine": machine(),
         "history": outcome.history,
     }
@@ -64,6 +71,16 @@ def settings(hardware: Hardware) -> dict[str, Any]:
         "graph": hardware.graph,
         "evaluate_every": hardware.evaluate_every,
     }
+
+
+def note_other_precision(stored: Iterable[dict[str, Any]], hardware: Hardware, progress: Progress) -> None:
+    """Say so where results that are reused were computed with another precision than is asked for."""
+    ours = hardware.resolved_precision(hardware.resolve())
+    others = {result.get("system", {}).get("precision", ours) for result in stored} - {ours}
+    if others:
+        progress.note(
+            f"finished runs were trained in {', '.join(sorted(others))}, not in {ours}; use another folder"
+        )
 
 
 def machine() -> dict[str, Any]:
@@ -83,6 +100,22 @@ def history_so_far(recipe: Recipe, folder: Path) -> list[dict[str, Any]]:
     logs = [own / "log.jsonl", *(own / f"rate-{rate:g}" / "log.jsonl" for rate in recipe.rates)]
     there = [log for log in logs if log.is_file()]
     return epoch_log.read(there[-1]) if there else []
+
+
+def add_analysis(recipe: Recipe, folder: Path, analysis: dict[str, Any]) -> dict[str, Any]:
+    """Write FOLDER/<key>/analysis.json with these analyses of a run, and those of earlier calls that it lacks."""
+    path = folder / recipe.key / "analysis.json"
+    earlier: Any = {}
+    if path.exists():
+        try:
+            earlier = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            earlier = None
+    if not isinstance(earlier, dict):
+        raise DataError(f"analysis: {path} is not one of this program; delete it and analyse again")
+    together = earlier | analysis
+    json_output.write(together, path)
+    return together
 
 
 def _corrupted_error(outcome: Outcome) -> float | None:

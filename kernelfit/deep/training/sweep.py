@@ -20,11 +20,11 @@ from kernelfit.deep.data.imagenet import Images
 from kernelfit.deep.data.sources import Fetch, InputCache, Source, check_images, load_resident, reader
 from kernelfit.deep.models.build import HIDDEN
 from kernelfit.deep.recipe import Recipe
-from kernelfit.deep.training import epoch_log
+from kernelfit.deep.training import checkpoint, epoch_log
 from kernelfit.deep.training.engine import Training
 from kernelfit.deep.training.hardware import Hardware
 from kernelfit.deep.training.outcome import Outcome
-from kernelfit.deep.training.results import finished, machine, record, settings
+from kernelfit.deep.training.results import finished, machine, note_other_precision, record, settings
 from kernelfit.deep.training.turns import Job, finish, take_turns
 from kernelfit.deep.world import World, joined, processes
 from kernelfit.errors import DataError, InputError, StorageError
@@ -38,8 +38,13 @@ FAILED = ("stuck", "diverged")  # a ladder of rates goes to its next rung
 
 
 def stackable(recipe: Recipe) -> bool:
-    """Whether a run may share a batched product with others."""
-    return recipe.model in HIDDEN and not (recipe.varied or recipe.plateau) and len(recipe.rates) == 1
+    """Whether a run may share a batched product with others: its numbers must not depend on them.
+
+    Masks of dropout come from one generator, and a stack ends when all of its runs do.
+    """
+    ends_early = recipe.plateau or recipe.stop_when_fitted or len(recipe.rates) > 1
+    draws = recipe.varied or recipe.dropout
+    return recipe.model in HIDDEN and recipe.dataset != "imagenet" and not (ends_early or draws)
 
 
 def stacks(recipes: Sequence[Recipe], size: int = STACK) -> list[list[Recipe]]:
@@ -86,7 +91,7 @@ def run(
     missing = [recipe for recipe, result in stored.items() if result is None]
     if results:
         progress.note(f"{len(results)} of {len(unique)} runs were finished before, in {folder}")
-        _note_other_precision(results, hardware, progress)
+        note_other_precision(results.values(), hardware, progress)
     _note_caution(hardware, progress)
     fetch, inputs = reader(data_dir, progress), InputCache()
     for recipe in missing:
@@ -137,16 +142,6 @@ def _check_turns(recipes: Sequence[Recipe], at_once: int, minutes: float | None)
         )
 
 
-def _note_other_precision(results: dict[str, dict[str, Any]], hardware: Hardware, progress: Progress) -> None:
-    """Say so where results that are reused were computed with another precision than is asked for."""
-    ours = hardware.resolved_precision(hardware.resolve())
-    others = {stored.get("system", {}).get("precision", ours) for stored in results.values()} - {ours}
-    if others:
-        progress.note(
-            f"some of them were trained in {', '.join(sorted(others))}, not in {ours}; use another folder"
-        )
-
-
 def _note_caution(hardware: Hardware, progress: Progress) -> None:
     caution = hardware.caution(hardware.resolve())
     if caution:
@@ -180,10 +175,65 @@ def train(
     data_dir: Path | None = None,
     progress: ProgressLike = None,
 ) -> Trained:
-    """Train one group of recipes to the end; see `training`."""
+    """Train one group of recipes to the end; see `training`. A group of several must be stackable."""
+    if len(recipes) > 1 and not all(map(stackable, recipes)):
+        raise InputError(
+            "recipes: only MLP runs of one rate without crops, augmentation, dropout and early ends can be stacked; "
+            "run them one by one"
+        )
+    return _trained(recipes, folder, hardware=hardware, data_dir=data_dir, progress=progress)
+
+
+def _trained(
+    recipes: Sequence[Recipe],
+    folder: Path,
+    *,
+    hardware: Hardware,
+    data_dir: Path | None,
+    progress: ProgressLike,
+) -> Trained:
     _note_caution(hardware, as_progress(progress))
     with hardware.session(hardware.resolve()):
         return finish(training(recipes, folder, hardware=hardware, data_dir=data_dir, progress=progress))
+
+
+def network(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    hardware: Hardware,
+    data_dir: Path | None = None,
+    progress: ProgressLike = None,
+) -> tuple[Outcome, nn.Module]:
+    """How a run ended and its trained network. Trains or resumes what is not finished; the network of a finished run is
+    in its checkpoint or that of its stack, and is trained again, with a note, where these are gone. A stored result
+    stays.
+    """
+    progress = as_progress(progress)
+    group = [recipe]
+    stored = finished(recipe, folder)
+    if stored is not None:
+        rungs = [_folders(group, folder, rate)[0] for rate in recipe.rates[: stored["rung"] + 1]]
+        if not all((rung / "checkpoint.pt").exists() for rung in rungs):
+            stack = _stack_of(recipe, folder)
+            if stack is None:
+                progress.note(
+                    f"{recipe.key} is finished without a checkpoint in {folder}: its network is trained again, the "
+                    "result stays"
+                )
+            group = stack or group
+    outcomes, networks = _trained(group, folder, hardware=hardware, data_dir=data_dir, progress=progress)
+    index = group.index(recipe)
+    return outcomes[index], networks[index]
+
+
+def _stack_of(recipe: Recipe, folder: Path) -> list[Recipe] | None:
+    """The recipes of the stack in `folder` that this one was trained in; None where there is none."""
+    for path in sorted(folder.glob("stack-*/checkpoint.pt")):
+        recipes = [Recipe.from_json(record) for record in checkpoint.recipes(path)]
+        if recipe in recipes:
+            return recipes
+    return None
 
 
 def training(
@@ -199,12 +249,10 @@ def training(
     """Train one group of recipes, down the ladder of rates where there is one, pausing after every step (inside one
     `Hardware.session`); outcomes and trained models.
 
-    Writes FOLDER/<key>/result.json and log.jsonl. Checkpoints lie in FOLDER/<key>/rate-<rate>, or in
-    FOLDER/stack-<hash> for several runs. Under torchrun the first process writes.
+    Writes FOLDER/<key>/result.json, unless it is there already, and log.jsonl. Checkpoints lie in
+    FOLDER/<key>/rate-<rate>, or in FOLDER/stack-<hash> for several runs. Under torchrun the first process writes.
     """
     first = recipes[0]
-    if any(len(r.rates) > 1 for r in recipes) and len(recipes) > 1:
-        raise InputError("recipes: runs with a ladder of rates cannot be stacked; run them one by one")
     device = hardware.resolve()
     with joined(device.type) as world:
         # Under torchrun one process speaks and writes for all.
@@ -220,6 +268,8 @@ def training(
         outcomes = attempt.outcomes()
         if world.leads:
             for outcome in outcomes:
+                if finished(outcome.recipe, folder) is not None:
+                    continue
                 target = folder / outcome.recipe.key / "result.json"
                 target.parent.mkdir(parents=True, exist_ok=True)
                 json_output.write(record(outcome, hardware), target)

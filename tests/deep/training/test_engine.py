@@ -302,6 +302,66 @@ def test_only_mlps_without_random_crops_are_stacked():
     assert [len(group) for group in sweep.stacks(recipes, size=3)] == [3, 2, 1, 1, 1]
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"dropout": 0.2}, {"stop_when_fitted": True}, {"dataset": "imagenet"}, {"rates": (0.1, 0.01)}],
+)
+def test_runs_whose_numbers_would_depend_on_those_beside_them_are_not_stacked(tmp_path, changes):
+    recipes = [tiny(seed=0, **changes), tiny(seed=1, **changes)]
+    assert [len(group) for group in sweep.stacks(recipes)] == [1, 1]
+    with pytest.raises(InputError, match="run them one by one"):
+        sweep.train(recipes, tmp_path, hardware=Hardware(device="cpu"))
+
+
+def test_a_run_that_is_resumed_in_another_precision_says_so(tmp_path):
+    recipe = tiny(n=40, epochs=2)
+    train(dataclasses.replace(recipe, epochs=1), tmp_path, precision="bf16")
+    path = tmp_path / "checkpoint.pt"
+    state = checkpoint.load(path, CPU)
+    del state["format"]
+    checkpoint.save(state | {"recipes": [recipe.to_json()], "status": "running"}, path)
+    progress = Silent()
+    training = Training(
+        [recipe],
+        load_resident([recipe], CPU),
+        folder=tmp_path,
+        hardware=Hardware(device="cpu"),
+        progress=progress,
+    )
+    (outcome,) = training.run()
+    assert any("trained in bf16 so far, from here in float32" in note for note in progress.notes)
+    system = results.record(outcome, Hardware(device="cpu"))["system"]
+    assert (system["precision"], system["device"]) == ("bf16 then float32", "cpu")
+    # What only reads the finished run has no part in it; a checkpoint of older runs says nothing of precision.
+    _, (outcome,) = train(recipe, tmp_path, precision="bf16")
+    assert outcome.systems == training.systems
+    state = checkpoint.load(path, CPU)
+    del state["format"], state["systems"]
+    checkpoint.save(state, path)
+    _, (outcome,) = train(recipe, tmp_path)
+    assert outcome.systems == []
+
+
+def test_the_network_of_a_finished_run_comes_from_its_checkpoint(tmp_path, monkeypatch):
+    recipes = [tiny(n=40, epochs=1, seed=seed) for seed in range(3)]
+    hardware, progress = Hardware(device="cpu"), Silent()
+    (alone,), (member,) = sweep.train(recipes[:1], tmp_path, hardware=hardware)
+    stacked, members = sweep.train(recipes[1:], tmp_path, hardware=hardware)
+    before = {recipe.key: (tmp_path / recipe.key / "result.json").read_bytes() for recipe in recipes}
+    later = Hardware(device="cpu", precision="bf16", evaluate_every=7)
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "_train_step", lambda *_: pytest.fail("trained again"))
+        for recipe, outcome, trained in zip(recipes, [alone, *stacked], [member, *members], strict=True):
+            found, network = sweep.network(recipe, tmp_path, hardware=later, progress=progress)
+            assert found.history == outcome.history
+            assert_same_weights(network.state_dict(), trained.state_dict())
+    assert not any("trained again" in note for note in progress.notes)
+    next(tmp_path.glob("stack-*/checkpoint.pt")).unlink()
+    sweep.network(recipes[2], tmp_path, hardware=later, progress=progress)
+    assert any("its network is trained again, the result stays" in note for note in progress.notes)
+    assert before == {recipe.key: (tmp_path / recipe.key / "result.json").read_bytes() for recipe in recipes}
+
+
 def test_weight_decay_is_the_gradient_of_half_the_squared_weights():
     plain, _ = train(tiny(epochs=1, n=32))
     decayed, _ = train(tiny(epochs=1, n=32, weight_decay=0.5))
