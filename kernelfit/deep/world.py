@@ -12,6 +12,11 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from kernelfit.errors import InputError
+
+BatchNorm = nn.modules.batchnorm._BatchNorm
+SHAREABLE = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+
 
 @dataclass(frozen=True)
 class World:
@@ -74,42 +79,53 @@ class _Total(torch.autograd.Function):
         return total
 
 
-class SharedBatchNorm(nn.BatchNorm2d):
+class SharedBatchNorm(BatchNorm):
     """Batch normalisation over the batch of all processes, where torch's SyncBatchNorm refuses: on the CPU.
 
-    Same parameters and buffers as `nn.BatchNorm2d`, so that checkpoints fit both.
+    Same parameters and buffers as torch's own of 1, 2 and 3 dimensions, so that checkpoints fit both.
     """
 
+    def _check_input_dim(self, input: Tensor) -> None:
+        if input.ndim < 2:
+            raise ValueError(f"expected rows of channels, got {input.ndim} dimensions")
+
     def forward(self, x: Tensor) -> Tensor:
-        """(b, c, h, w) -> the same; statistics of all processes while training."""
-        if not self.training:
+        """(b, c, ...) -> the same; statistics of all processes while training, in float32 for bf16."""
+        if not self.training or not dist.is_initialized():
             return super().forward(x)
+        self._check_input_dim(x)
+        full = x.to(torch.promote_types(x.dtype, torch.float32))
+        over = [0, *range(2, x.ndim)]
+        channels = (-1, *[1] * (x.ndim - 2))
         # Two exchanges, mean first: the mean of squares minus the squared mean would lose the small variances.
-        count = x.new_full((1,), x.numel() / x.shape[1])
-        sums = _Total.apply(torch.cat([x.sum(dim=(0, 2, 3)), count]))
+        count = full.new_full((1,), x.numel() / x.shape[1])
+        sums = _Total.apply(torch.cat([full.sum(dim=over), count]))
         mean, total = sums[:-1] / sums[-1], sums[-1]
-        centred = x - mean[:, None, None]
-        variance = _Total.apply(centred.square().sum(dim=(0, 2, 3))) / total
+        centred = full - mean.view(channels)
+        variance = _Total.apply(centred.square().sum(dim=over)) / total
         if self.track_running_stats and self.running_mean is not None and self.running_var is not None:
             with torch.no_grad():
                 self.num_batches_tracked.add_(1)
                 share = self.momentum if self.momentum is not None else 1 / float(self.num_batches_tracked)
                 self.running_mean.lerp_(mean, share)
                 self.running_var.lerp_(variance * total / (total - 1), share)
-        x = centred * (variance + self.eps).rsqrt()[:, None, None]
+        out = centred * (variance + self.eps).rsqrt().view(channels)
         if self.affine:
-            x = x * self.weight[:, None, None] + self.bias[:, None, None]
-        return x
+            out = out * self.weight.view(channels) + self.bias.view(channels)
+        return out.to(x.dtype)
 
 
 def share_batch_norm(model: nn.Module, device_type: str) -> nn.Module:
-    """Replace every batch normalisation by one over all processes."""
+    """Have every batch normalisation be one over all processes; InputError for a kind that cannot be."""
     if device_type == "cuda":
         shared: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)
         return shared
-    for parent in list(model.modules()):
-        for name, layer in parent.named_children():
-            if type(layer) is nn.BatchNorm2d:
-                layer.__class__ = SharedBatchNorm
-                setattr(parent, name, layer)
+    for name, layer in model.named_modules():
+        if type(layer) in SHAREABLE:
+            layer.__class__ = SharedBatchNorm
+        elif isinstance(layer, BatchNorm) and not isinstance(layer, SharedBatchNorm):
+            raise InputError(
+                f"model: got {name} ({type(layer).__name__}), whose statistics processes cannot share; expected "
+                "torch's BatchNorm1d, 2d or 3d, or one process"
+            )
     return model

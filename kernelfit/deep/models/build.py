@@ -82,6 +82,15 @@ def _own(name: str, shape: tuple[int, int, int], n_classes: int, dropout: float)
     return model.train()
 
 
+def draws(model: nn.Module, shape: tuple[int, int, int]) -> bool:
+    """Whether the network takes random numbers from torch while it trains, as dropout does."""
+    height, width, channels = shape
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        before = torch.get_rng_state()
+        model.train()(torch.zeros(2, channels, height, width))
+        return not torch.equal(before, torch.get_rng_state())
+
+
 def _inception_v3(n_classes: int, dropout: float) -> nn.Module:
     try:
         from torchvision.models import inception_v3

@@ -34,7 +34,7 @@ from kernelfit.deep.training.memorisation import Memory
 from kernelfit.deep.training.outcome import Outcome
 from kernelfit.deep.training.results import settings
 from kernelfit.deep.training.stopping import status_after
-from kernelfit.deep.world import World, share_batch_norm
+from kernelfit.deep.world import BatchNorm, World, share_batch_norm
 from kernelfit.errors import DataError, InputError, StorageError
 from kernelfit.progress import Advance, Progress, ProgressLike, as_progress
 from kernelfit.runs.lock import FolderLock
@@ -77,6 +77,7 @@ class Training:
             raise InputError(
                 f"n: {source.n} rows make no batch for {self.world.size} processes; give more rows"
             )
+        self._check_single_rows()
         self.members = [
             build(r.model, shape=source.shape, n_classes=source.n_classes, dropout=r.dropout, seed=r.seed).to(
                 self.device
@@ -105,6 +106,28 @@ class Training:
         self.losses = torch.zeros(len(self.recipes), self.steps, device=self.device)
         self.correct = torch.zeros(len(self.recipes), source.n, dtype=torch.int8, device=self.device)
         self.graphed: GraphedStep | None = None
+
+    def _check_single_rows(self) -> None:
+        """Raise InputError where a batch has one row, and a batch normalisation of the network one value a channel: at
+        the end of an epoch torch would refuse it. Over several processes each gets a row, and they share statistics.
+        """
+        recipe, n, batch = self.recipe, self.source.n, self.recipe.batch
+        if (n % batch or batch) > 1 or self.world.size > 1:
+            return
+        height, width, channels = self.source.shape
+        net = build(
+            recipe.model, shape=self.source.shape, n_classes=self.source.n_classes, dropout=recipe.dropout
+        ).train()
+        if not any(isinstance(layer, BatchNorm) for layer in net.modules()):
+            return
+        try:
+            with torch.random.fork_rng(devices=[]), torch.no_grad():
+                net(torch.zeros(1, channels, height, width))
+        except ValueError as error:
+            raise InputError(
+                f"n: got {n} rows in batches of {batch}, of which one has a single row, and batch normalisation in "
+                f"{recipe.model} needs two ({error}); change n or batch"
+            ) from None
 
     # Construction ---------------------------------------------------------------------------------------------
 

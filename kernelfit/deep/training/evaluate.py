@@ -11,9 +11,7 @@ from torch.nn import functional as F
 
 from kernelfit.deep.data.sources import Source
 from kernelfit.deep.training.hardware import Hardware
-from kernelfit.deep.world import World
-
-Norm = nn.modules.batchnorm._BatchNorm
+from kernelfit.deep.world import BatchNorm, World
 
 
 @contextlib.contextmanager
@@ -25,7 +23,7 @@ def fresh_statistics(
     With decay .9997 the running averages trail the weights by thousands of steps. They are put back afterwards,
     so that evaluating does not change training. Every process passes the same number of batches.
     """
-    norms = [layer for layer in model.modules() if isinstance(layer, Norm) and layer.track_running_stats]
+    norms = [layer for layer in model.modules() if isinstance(layer, BatchNorm) and layer.track_running_stats]
     if not norms:
         yield
         return

@@ -17,8 +17,10 @@ from typing import Any
 from torch import nn
 
 from kernelfit.deep.data.imagenet import Images
+from kernelfit.deep.data.images import centre_crop, image_shape
 from kernelfit.deep.data.sources import Fetch, InputCache, Source, check_images, load_resident, reader
-from kernelfit.deep.models.build import HIDDEN
+from kernelfit.deep.models.build import HIDDEN, build, draws
+from kernelfit.deep.own_network import is_own
 from kernelfit.deep.recipe import Recipe
 from kernelfit.deep.training import checkpoint, epoch_log
 from kernelfit.deep.training.engine import Training
@@ -55,7 +57,7 @@ def stacks(recipes: Sequence[Recipe], size: int = STACK) -> list[list[Recipe]]:
         if not stackable(recipe):
             result.append([recipe])
             continue
-        shape = dataclasses.replace(recipe, seed=0, corruption="true", p=1.0, weight_decay=0.0)
+        shape = _shape(recipe)
         together = groups.setdefault(shape, [])
         if not together:
             result.append(together)
@@ -63,6 +65,11 @@ def stacks(recipes: Sequence[Recipe], size: int = STACK) -> list[list[Recipe]]:
         if len(together) == size:
             del groups[shape]
     return result
+
+
+def _shape(recipe: Recipe) -> Recipe:
+    """The same for runs that differ in seed, corruption and weight decay only."""
+    return dataclasses.replace(recipe, seed=0, corruption="true", p=1.0, weight_decay=0.0)
 
 
 def run(
@@ -97,6 +104,8 @@ def run(
     for recipe in missing:
         if recipe.dataset != "imagenet":  # now, and not after the runs before it
             check_images(recipe, fetch(recipe.dataset, recipe.n, recipe.n_test))
+    if at_once > 1:
+        _check_draws(missing, fetch)
     begin = functools.partial(
         training, hardware=hardware, data_dir=data_dir, fetch=fetch, inputs=inputs, progress=progress
     )
@@ -140,6 +149,21 @@ def _check_turns(recipes: Sequence[Recipe], at_once: int, minutes: float | None)
         raise InputError(
             "at_once, minutes: processes of torchrun would stop at different steps; use them in one process"
         )
+
+
+def _check_draws(recipes: Sequence[Recipe], fetch: Fetch) -> None:
+    """Raise InputError for a network of the user's own that draws while it trains: its runs would share a generator."""
+    for recipe in {_shape(recipe): recipe for recipe in recipes if is_own(recipe.model)}.values():
+        shape, n_classes = (recipe.side, recipe.side, 3), 2  # of image folders, whose classes change no draw
+        if recipe.dataset != "imagenet":
+            dataset = fetch(recipe.dataset, recipe.n, recipe.n_test)
+            shape = image_shape(centre_crop(dataset, recipe.side))
+            n_classes = len(dataset.classes or ())
+        if draws(build(recipe.model, shape=shape, n_classes=n_classes), shape):
+            raise InputError(
+                f"at_once: {recipe.model} takes random numbers while it trains, such as dropout, and runs side by side "
+                "would share a generator; train them one at a time"
+            )
 
 
 def _note_caution(hardware: Hardware, progress: Progress) -> None:

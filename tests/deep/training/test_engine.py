@@ -63,6 +63,16 @@ def test_random_labels_are_memorised_and_stay_the_same():
     assert outcome.final["corrupted_first_learned"] >= 1
 
 
+@pytest.mark.parametrize(("n", "batch"), [(17, 16), (3, 1)])
+def test_a_single_row_that_batch_normalisation_cannot_take_is_refused_at_the_start(n, batch):
+    # Maps of 2 x 2 images are 1 x 1 in the end, those of 8 x 8 images are 2 x 2.
+    few = tiny("inception", n=n, batch=batch, side=2)
+    with pytest.raises(InputError, match=f"n: got {n} rows in batches of {batch}, of which one has a single"):
+        train(few)
+    for fine in (tiny("inception", n=n, batch=batch), tiny(n=n, batch=batch, side=2)):
+        Training([fine], load_resident([fine], CPU), hardware=Hardware(device="cpu"))
+
+
 def test_every_epoch_sees_every_row_once_with_its_own_label(monkeypatch):
     seen = []
     honest = Resident.batches

@@ -1,6 +1,7 @@
 """Trainings that take turns: the same results as one by one, and an end in time."""
 
 import json
+import sys
 import time
 
 import pytest
@@ -180,6 +181,48 @@ def test_refusals(tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(InputError, match="would stop at different steps"):
         sweep.run(recipes(), tmp_path, minutes=1.0)
+
+
+NETS = """
+import torch
+from torch import nn
+
+def plain(shape, n_classes, p=0.0):
+    height, width, channels = shape
+    flat = height * width * channels
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(flat, 4), nn.BatchNorm1d(4), nn.Dropout(p), nn.Linear(4, n_classes))
+
+def dropping(shape, n_classes):
+    return plain(shape, n_classes, 0.3)
+
+class Noisy(nn.Module):
+    def __init__(self, shape, n_classes):
+        super().__init__()
+        self.net = plain(shape, n_classes)
+    def forward(self, x):
+        return self.net(x + torch.randn_like(x) if self.training else x)
+"""
+
+
+@pytest.fixture
+def nets(tmp_path, monkeypatch):
+    """A module `turnnets` that Python finds."""
+    (tmp_path / "turnnets.py").write_text(NETS)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield
+    sys.modules.pop("turnnets", None)
+
+
+@pytest.mark.parametrize("name", ["dropping", "Noisy"])
+def test_networks_of_ones_own_that_draw_do_not_train_side_by_side(tmp_path, nets, name):
+    recipes = [default(f"turnnets:{name}", **SMALL, seed=seed) for seed in (0, 1)]
+    with pytest.raises(InputError, match=f"at_once: turnnets:{name} takes random numbers while it trains"):
+        sweep.run(recipes, tmp_path / "runs", hardware=Hardware(device="cpu"), at_once=2)
+    plain = [default("turnnets:plain", **SMALL, seed=seed) for seed in (0, 1)]
+    beside = sweep.run(plain, tmp_path / "beside", hardware=Hardware(device="cpu"), at_once=2)
+    alone = sweep.run(plain, tmp_path / "alone", hardware=Hardware(device="cpu"))
+    assert {k: comparable(v) for k, v in alone.items()} == {k: comparable(v) for k, v in beside.items()}
 
 
 def test_results_of_another_precision_are_not_taken_in_silence(tmp_path):
