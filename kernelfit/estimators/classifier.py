@@ -36,8 +36,9 @@ def _may_be_calibrated(model: KernelClassifier) -> str:
 class KernelClassifier(ClassifierMixin, KernelEstimator):
     """Interpolates one-hot labels and predicts the class of the largest score.
 
-    Labels y are (n,) numbers or strings; or an indicator matrix (n, L) of 0 and 1, dense or sparse, whose rows have any
-    number of L labels: -1 and 1 are then interpolated, and a label is predicted where its score is above 0.
+    Labels y are (n,) numbers or strings; or an indicator matrix (n, L) of 0 and 1, or of -1 and 1, dense or sparse,
+    whose rows have any number of L labels: -1 and 1 are then interpolated, and a label is predicted where its score is
+    above 0.
 
     Parameters
     ----------
@@ -125,10 +126,10 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
         return as_given(self._decision(X), X)
 
     def predict(self, X: ArrayLike) -> Any:
-        """The class of the largest score for every row of X (m,); an indicator matrix (m, L) for labels."""
+        """The class of the largest score for every row of X (m,); an indicator matrix (m, L) as y was for labels."""
         scores = self._decision(X)
         if self._multilabel:
-            return as_given((scores > 0).astype(int), X)
+            return as_given(np.where(scores > 0, 1, self._absent), X)
         codes = (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
         return as_given(self.classes_[codes], X)
 
@@ -164,9 +165,7 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
 
     def _one_hot(self, labels: NDArray[Any]) -> Float:
         if np.ndim(labels) > 1 and labels.shape[1] > 1:
-            raise InputError(
-                f"y: got classes of shape {labels.shape}, expected (n,), or an indicator matrix of 0 and 1"
-            )
+            raise _no_classes(labels)
         labels = column_or_1d(labels, warn=True)
         self.classes_, codes = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
@@ -177,8 +176,12 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
         return one_hot(codes, len(self.classes_))
 
     def _indicated(self, labels: Any) -> Float:
-        """-1 and 1 (n, L) for 0 and 1, or for any two numbers the smaller and the larger."""
+        """-1 and 1 (n, L) for 0 and 1, or as they are; scikit-learn takes any two integers for an indicator matrix."""
         dense = np.asarray(labels.toarray() if hasattr(labels, "toarray") else labels, dtype=np.float64)
+        values = set(np.unique(dense).tolist())
+        if not (values <= {0.0, 1.0} or values <= {-1.0, 1.0}):
+            raise _no_classes(labels)
+        self._absent = -1 if -1.0 in values else 0
         self.classes_ = np.arange(dense.shape[1])
         return np.where(dense > 0, 1.0, -1.0)
 
@@ -215,6 +218,12 @@ def _labels(y: Any) -> Any:
     refuse_unclear_labels(y)
     nullable = hasattr(getattr(y, "dtype", None), "numpy_dtype") and y.dtype.kind in "biu"
     return y.to_numpy(y.dtype.numpy_dtype) if nullable and not y.isna().any() else y
+
+
+def _no_classes(labels: Any) -> InputError:
+    return InputError(
+        f"y: got classes of shape {labels.shape}, expected (n,), or an indicator matrix of 0 and 1, or of -1 and 1"
+    )
 
 
 def _both(scores: Float) -> Float:

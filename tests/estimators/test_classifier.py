@@ -52,6 +52,24 @@ def test_labels_are_interpolated_each_for_itself(tagged: tuple[np.ndarray, np.nd
         KernelClassifier().fit(X, Y + np.arange(3))
 
 
+@pytest.mark.parametrize("shift", [1, -2, 5])
+def test_two_numbers_that_indicate_nothing_are_refused(shift: int) -> None:
+    """scikit-learn calls them an indicator matrix; all labels were then predicted, or none."""
+    X, Y = np.arange(8.0).reshape(4, 2), np.array([[0, 1], [1, 0], [1, 1], [0, 0]])
+    for labels in (Y + shift, Y * 2, csr_array(Y * 2)):
+        with pytest.raises(InputError, match=r"^y: got classes of shape \(4, 2\), .*, or of -1 and 1$"):
+            KernelClassifier().fit(X, labels)
+
+
+@pytest.mark.parametrize("make", [lambda Y: Y, lambda Y: 2 * Y - 1, lambda Y: 2.0 * Y - 1, lambda Y: Y > 0])
+def test_labels_are_predicted_as_they_were_given(make: Any) -> None:
+    """-1 and 1 were predicted as 0 and 1, of which a score counted each as wrong."""
+    X, Y = np.arange(8.0).reshape(4, 2), make(np.array([[0, 1], [1, 0], [1, 1], [0, 0]]))
+    model = KernelClassifier().fit(X, Y)
+    assert_array_equal(model.predict(X), Y)
+    assert model.score(X, Y) == 1
+
+
 def test_probabilities_of_digits(digits: tuple[np.ndarray, np.ndarray]) -> None:
     X, y = digits
     model = KernelClassifier(probability=True).fit(X[:500], y[:500])
