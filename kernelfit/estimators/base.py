@@ -157,7 +157,7 @@ class KernelEstimator(BaseEstimator):
 
     def _with_factor(self) -> Solution:
         """The solution with its factor: as it is kept, or made anew within what this estimator may use."""
-        if self.solution_.factor is not None or self.solution_.weights is not None:
+        if not self.solution_.lacks_factor:
             return self.solution_
         resources = Resources.of(memory=self.memory, tier=self.tier, threads=self.threads, device=self.device)
         return solve_again(self.solution_, resources, self.progress)

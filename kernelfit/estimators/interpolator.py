@@ -85,9 +85,11 @@ class KernelInterpolator(RegressorMixin, MultiOutputMixin, KernelEstimator):
         if not (return_std or return_cov):
             return as_given(self._scores(X), X)
         check_is_fitted(self)
-        if self.solution_.factor is None:
+        if self.solution_.lacks_factor:
             what = "return_std" if return_std else "return_cov"
             lacking = "which copies and pickles lack" if self.keep_factor else "which was not kept"
+            if self.keep_factor and np.ndim(self.ridge_):
+                lacking += ", and ridges whose factors memory does not hold together"
             raise InputError(f"{what}: needs the factor, {lacking}; fit with keep_factor=True")
         rows = self._validated(X, reset=False)
         made = self.solution_.predict(rows, self.progress, return_std=return_std, return_cov=return_cov)

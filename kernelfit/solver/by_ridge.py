@@ -110,8 +110,13 @@ class RidgesSolution(Solution):
             values[..., columns] = part._spread(X, what, as_progress(progress))
         return values
 
+    @property
+    def lacks_factor(self) -> bool:
+        """Whether one of the factors was given back, or they are not in a copy or a file."""
+        return not self.parts or any(part.lacks_factor for _, part in self.parts)
+
     def _parts(self, method: str) -> list[tuple[NDArray[np.int64], Solution]]:
-        if not self.parts or any(part.factor is None and part.weights is None for _, part in self.parts):
+        if self.lacks_factor:
             self._factor_or_raise(method)
         return list(self.parts)
 
@@ -140,7 +145,7 @@ def solve_by_ridge(
         plan = part.plan
         if part.device != "cpu" or len(different) * plan.bytes_factor > plan.memory_limit // 2:
             part.close()
-    if any(part.factor is None and part.weights is None for _, part in parts):
+    if any(part.lacks_factor for _, part in parts):
         notes.add(
             f"ridge: {len(different)} different ones, whose factors were given back one after the other; "
             "leave-one-out and more right-hand sides need a solve of one ridge"

@@ -158,6 +158,11 @@ class Solution:
         return self.problem.gamma_choice
 
     @property
+    def lacks_factor(self) -> bool:
+        """Whether its factor was given back, or is not in a copy or a file; the primal path has none to lack."""
+        return self.weights is None and (self.factor is None or self.factor.closed)
+
+    @property
     def rkhs_norm(self) -> float:
         """|f| = sqrt(sum_c alpha_c^T K alpha_c)."""
         return self.certificate.rkhs_norm
@@ -175,7 +180,7 @@ class Solution:
             f"Solution of {n:,} rows, {c} right-hand side{'s' if c > 1 else ''}",
             f"  {'kernel':<16}{kernel}, ridge {_text(self.ridge)}",
             f"  {'where':<16}{self.precision}, {self.plan.tier} tier, {self.device}"
-            + ("" if self.factor is not None else ", without its factor"),
+            + (", without its factor" if self.lacks_factor else ""),
         ]
         lines += self.certificate.summary().splitlines()[1:]
         lines += [f"  {'iterations':<16}{self.convergence.summary()}"] if self.convergence else []

@@ -39,7 +39,9 @@ def ends(solution: Solution) -> Ends:
     """
     system = solution.factor
     if system is None or system.closed:
-        raise InputError("solution: has no factor (closed, or loaded from a file); solve again")
+        raise InputError(
+            "solution: has no one factor (closed, loaded from a file, or of several ridges); solve again"
+        )
     with system.backend:
         return _ends(system)
 

@@ -12,7 +12,7 @@ from scipy.linalg import LinAlgWarning
 from sklearn.kernel_ridge import KernelRidge
 
 import kernelfit
-from kernelfit import KernelInterpolator
+from kernelfit import KernelClassifier, KernelInterpolator
 from kernelfit.errors import InputError
 
 RIDGES = np.array([0.1, 2.0, 0.1, 0.0])
@@ -72,6 +72,42 @@ def test_more_right_hand_sides_files_and_copies(problem, solution, tmp_path):
         assert_array_equal(other.ridge, RIDGES)
         with pytest.raises(InputError, match="without its factor"):
             other.leave_one_out()
+
+
+def test_the_estimators_use_the_factors_that_were_kept(problem, monkeypatch):
+    """Deviations were refused as those of a copy, and probabilities made all factors anew."""
+    x, y, new = problem
+    kept = KernelInterpolator(gamma=0.4, ridge=RIDGES + 0.1, keep_factor=True).fit(x, y)
+    expected = [kernelfit.solve(x, y[:, c], gamma=0.4, ridge=ridge) for c, ridge in enumerate(RIDGES + 0.1)]
+    deviations = kept.predict(new, return_std=True)[1]
+    assert_allclose(deviations.T, [each.predict(new, return_std=True)[1] for each in expected], rtol=1e-12)
+    assert "without its factor" not in kept.solution_.summary()
+    for model in (pickle.loads(pickle.dumps(kept)), KernelInterpolator(ridge=RIDGES).fit(x, y)):
+        assert model.solution_.lacks_factor
+        with pytest.raises(InputError, match=r"^return_std: needs the factor, which"):
+            model.predict(new, return_std=True)
+    labels = (y[:, :3] > 0).astype(int)
+    late = KernelClassifier(gamma=0.4, ridge=RIDGES[:3], keep_factor=True).fit(x, labels)
+    early = KernelClassifier(gamma=0.4, ridge=RIDGES[:3], probability=True).fit(x, labels)
+    monkeypatch.setattr("kernelfit.estimators.base.solve_again", None)
+    assert_array_equal(late.predict_proba(new), early.predict_proba(new))
+
+
+def test_leave_one_out_beside_a_target_on_the_primal_path(problem):
+    """It was refused, as if the factor had been given back: the target without a ridge has none."""
+    x, y, _ = problem
+    ours = kernelfit.solve(x, y, kernel="linear", ridge=RIDGES)
+    left_out = ours.leave_one_out()
+    for c, ridge in enumerate(RIDGES):
+        alone = kernelfit.solve(x, y[:, c], kernel="linear", ridge=ridge)
+        assert_allclose(left_out[:, c], alone.leave_one_out(), rtol=1e-9, atol=1e-12)
+    with pytest.raises(
+        InputError, match=r"^inverse_diagonal: the primal path has no factor; give ridge > 0$"
+    ):
+        ours.inverse_diagonal()
+    model = KernelInterpolator("linear", keep_factor=True).fit(x, y)
+    with pytest.raises(InputError, match=r"^return_std: the primal path has no factor; give ridge > 0$"):
+        model.predict(x, return_std=True)
 
 
 def test_weights_and_equal_rows(problem):
