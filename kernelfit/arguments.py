@@ -250,12 +250,15 @@ def parse_bytes(text: str, name: str = "memory") -> int:
         raise InputError(f"{name}: got {text!r}, expected a size such as 8GB, 512MiB or 2000000000") from None
 
 
+def names_in(frame: Any) -> tuple[Any, ...] | None:
+    """What the columns of a frame (pandas, polars) or of Arrow's table, whose `columns` are cells, are called."""
+    columns = getattr(frame, "column_names" if hasattr(type(frame), "column_names") else "columns", None)
+    return None if columns is None or callable(columns) else tuple(columns)
+
+
 def column_names(X: Any) -> tuple[str, ...] | None:
-    """Of a frame (pandas, polars), where all of them are text; None for arrays."""
-    columns = getattr(X, "columns", None)
-    if columns is None or callable(columns):
-        return None
-    names = tuple(columns)
+    """Of a frame or a table, where all of them are text; None for arrays."""
+    names = names_in(X)
     return names if names and all(isinstance(name, str) for name in names) else None
 
 
@@ -275,7 +278,7 @@ def in_order(name: str, X: Any, columns: tuple[str, ...] | None, note: Callable[
     others = [column for column in own if column not in wanted]
     if others:
         note(f"{name}: columns left aside, which the training rows lack: {_listed(others)}")
-    return X[list(columns)]
+    return X.select(list(columns)) if hasattr(type(X), "select") else X[list(columns)]
 
 
 def _listed(names: Sequence[str]) -> str:

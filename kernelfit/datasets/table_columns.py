@@ -164,7 +164,8 @@ def _cells(column: Any, categories: Sequence[str]) -> tuple[str, ...]:
     """
     missing = [category for category in categories if is_missing(category)]
     empty = missing[0] if len(missing) == 1 else ""
-    return tuple(empty if _is_absent(value) else str(value).strip() for value in column)
+    cells = np.asarray(column, dtype=object)  # those of Arrow are no Python objects
+    return tuple(empty if _is_absent(value) else str(value).strip() for value in cells)
 
 
 def _is_absent(value: Any) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from kernelfit.arguments import names_in
 from kernelfit.errors import InputError
 from kernelfit.typing import Float
 
@@ -38,7 +39,7 @@ def as_array(values: ArrayLike, name: str) -> NDArray[Any]:
     try:
         array = np.asarray(values)
     except (ValueError, TypeError, OverflowError) as error:
-        if hasattr(values, "columns"):
+        if names_in(values) is not None:
             refuse_words(values, name)
         reason = str(error).splitlines()[0]
         raise InputError(
@@ -79,30 +80,31 @@ def refuse_foreign(values: Any, name: str) -> None:
 
 def refuse_words(values: Any, name: str) -> None:
     """Raise `InputError` where columns of a frame or an array hold words or dates, with what makes them numbers."""
-    names = getattr(values, "columns", None)
+    names = names_in(values)
     if names is None:
         array = np.asarray(values)
         if array.ndim != 2 or array.dtype.kind not in "OUS":
             return
         columns = dict(enumerate(array.T))
     else:
-        _refuse_dates(values, name)
+        refuse_dates(values, name)
         columns = {column: np.asarray(values[column], dtype=object) for column in names}
     words = {column: word for column, cells in columns.items() if (word := _word(cells)) is not None}
     if not words:
         return
     first, listed = next(iter(words.values())), ", ".join(repr(column) for column in words)
+    before = f"after {name}.to_pandas(), " if _is_arrow(values) else ""
     raise InputError(
         f"{name}: got words such as {first!r:.40} in column{'s' if len(words) > 1 else ''} {listed}, expected numbers; "
-        f"encode them, by make_column_transformer((OneHotEncoder(handle_unknown='ignore', sparse_output=False), "
-        f"[{listed}]), remainder='passthrough') of scikit-learn"
+        f"encode them, {before}by make_column_transformer((OneHotEncoder(handle_unknown='ignore', "
+        f"sparse_output=False), [{listed}]), remainder='passthrough') of scikit-learn"
     )
 
 
 def refuse_classes(y: Any) -> None:
     """Raise `InputError` where targets (n,) are words."""
-    values = y if hasattr(y, "dtype") else np.asarray(y)
-    if values.ndim != 1 or getattr(values.dtype, "kind", "") not in ("O", "U", "S"):
+    values = _series(y)
+    if values.ndim != 1 or values.dtype.kind not in ("O", "U", "S"):
         return
     if (word := _word(np.asarray(values))) is not None:
         raise InputError(
@@ -112,8 +114,8 @@ def refuse_classes(y: Any) -> None:
 
 def refuse_unclear_labels(y: Any) -> None:
     """Raise `InputError` where labels (n,) of objects lack some, or are of types that have no common order."""
-    values = y if hasattr(y, "dtype") else np.asarray(y)
-    if values.ndim != 1 or getattr(values.dtype, "kind", "") != "O":
+    values = _series(y)
+    if values.ndim != 1 or values.dtype.kind != "O":
         return
     entries = np.asarray(values, dtype=object)
     for row, entry in enumerate(entries):
@@ -128,11 +130,24 @@ def refuse_unclear_labels(y: Any) -> None:
         )
 
 
-def _refuse_dates(frame: Any, name: str) -> None:
-    dates = [column for column in frame.columns if np.asarray(frame[column]).dtype.kind in "mM"]
+def _series(y: Any) -> Any:
+    """y as it is where its type is NumPy's or pandas'; others (polars, Arrow, lists) as what NumPy makes of them."""
+    known = hasattr(y, "ndim") and hasattr(getattr(y, "dtype", None), "kind")
+    return y if known else np.asarray(y)
+
+
+def _is_arrow(frame: Any) -> bool:
+    """Whether it is a table of Arrow's, which neither scikit-learn's transformers nor arithmetic take."""
+    return type(frame).__module__.partition(".")[0] == "pyarrow"
+
+
+def refuse_dates(frame: Any, name: str) -> None:
+    """Raise `InputError` for a frame with columns of dates; of Arrow's scikit-learn makes numbers in silence."""
+    dates = [column for column in names_in(frame) or () if np.asarray(frame[column]).dtype.kind in "mM"]
     if not dates:
         return
-    listed, first = ", ".join(map(repr, dates)), f"{name}[{dates[0]!r}]"
+    whole = f"{name}.to_pandas()" if _is_arrow(frame) else name
+    listed, first = ", ".join(map(repr, dates)), f"{whole}[{dates[0]!r}]"
     raise InputError(
         f"{name}: got dates in column{'s' if len(dates) > 1 else ''} {listed}, expected numbers; make them such, as "
         f"days since the first: ({first} - {first}.min()) / numpy.timedelta64(1, 'D')"

@@ -53,6 +53,10 @@ def test_words_are_encoded_as_by_scikit_learn_and_remembered(tmp_path: Path, suf
     turned = stored(CARS[CARS.columns[::-1]], tmp_path / f"new{suffix}")
     np.testing.assert_array_equal(read_columns(turned, again).X, expected)
     np.testing.assert_array_equal(again.encoded_frame(CARS.replace("", None), print, "rows"), expected)
+    missing = CARS.replace("", None).convert_dtypes()  # pandas' NA
+    np.testing.assert_array_equal(again.encoded_frame(missing, print, "rows"), expected)
+    table = pytest.importorskip("pyarrow").Table.from_pandas(missing)
+    np.testing.assert_array_equal(again.encoded_frame(table, print, "rows"), expected)
 
 
 @pytest.mark.parametrize("absent", ["NA", "None", ""])

@@ -349,6 +349,56 @@ def test_words_in_a_frame_are_named_with_what_encodes_them(dtype: Any) -> None:
     assert_allclose(make_pipeline(columns, KernelInterpolator()).fit(frame, y).predict(frame), y, atol=1e-9)
 
 
+class PolarsSeries:
+    """What a column of polars has: a type that is not NumPy's, a shape, and no ndim."""
+
+    dtype = "String"
+
+    def __init__(self, values: Any) -> None:
+        self._values = np.asarray(values)
+        self.shape = self._values.shape
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        return self._values.astype(dtype or self._values.dtype)
+
+
+def test_a_column_of_polars_is_taken_for_its_values() -> None:
+    """It was an AttributeError: no ndim."""
+    X, y = np.arange(4.0)[:, None], np.array([0.5, 1.5, 1.0, 0.0])
+    assert_array_equal(
+        KernelInterpolator().fit(X, PolarsSeries(y)).predict(X), KernelInterpolator().fit(X, y).predict(X)
+    )
+    words = PolarsSeries(np.array(["a", "b", "a", "b"], dtype=object))
+    assert_array_equal(KernelClassifier().fit(X, words).predict(X), ["a", "b", "a", "b"])
+    with pytest.raises(
+        InputError, match=r"^y: got words such as 'a', expected numbers; KernelClassifier takes"
+    ):
+        KernelInterpolator().fit(X, words)
+    with pytest.raises(InputError, match=r"^y: got a missing label, None, at row 1"):
+        KernelClassifier().fit(X, PolarsSeries(np.array(["a", None, "a", "b"], dtype=object)))
+
+
+def test_columns_of_an_arrow_table_have_names() -> None:
+    """Words were a TypeError, dates numbers, and columns in another order were taken as they stood."""
+    pa = pytest.importorskip("pyarrow")
+    a, b, y = np.arange(4.0), np.array([3.0, 1.0, 0.0, 7.0]), np.array([0.5, 1.5, 1.0, 0.0])
+    solution = kernelfit.solve(pa.table({"a": a, "b": b}), y)
+    assert_array_equal(
+        solution.predict(pa.table({"b": b + 1, "z": y, "a": a})),
+        solution.predict(np.column_stack([a, b + 1])),
+    )
+    table = pa.table({"a": a, "fuel": ["x", "y", "x", "y"]})
+    message = r"^X: got words such as 'x' in column 'fuel', expected numbers; encode them, after X.to_pandas\(\), by"
+    for call in (KernelInterpolator().fit, kernelfit.solve):
+        with pytest.raises(InputError, match=message):
+            call(table, y)
+        with pytest.raises(InputError, match=r"days since the first: \(X.to_pandas\(\)\['d'\] - "):
+            call(pa.table({"a": a, "d": a.astype("datetime64[s]")}), y)
+
+
 def test_dates_in_a_frame_are_named() -> None:
     frame = pd.DataFrame({"day": pd.date_range("2020-01-01", periods=5), "a": range(5)})
     message = r"^X: got dates in column 'day', expected numbers; make them such, as days since the first"
