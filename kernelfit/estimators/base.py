@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from kernelfit.arguments import OTHER_NAMES, hint_for, suggests_names
 from kernelfit.errors import InputError
 from kernelfit.estimators.array_api import on_host
-from kernelfit.gram.arrays import refuse_dates, refuse_words
+from kernelfit.gram.arrays import refuse_dates, refuse_rounding, refuse_words
 from kernelfit.kernels import Kernel
 from kernelfit.progress import ProgressLike
 from kernelfit.solver.least_ridge import SINGULAR
@@ -100,6 +100,7 @@ class KernelEstimator(BaseEstimator):
             self.n_features_in_ = rows.shape[1]
             return (rows, options["y"]) if "y" in options else rows
         refuse_dates(rows, "X")
+        refuse_rounding(rows, "X")
         try:
             return validate_data(self, rows, dtype=DTYPES, accept_sparse=self._sparse, **options)
         except (ValueError, TypeError):

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from kernelfit.errors import InputError
 from kernelfit.estimators.array_api import as_given, on_host
 from kernelfit.estimators.base import KernelEstimator
-from kernelfit.gram.arrays import refuse_classes
+from kernelfit.gram.arrays import refuse_classes, refuse_rounding
 
 
 class KernelInterpolator(RegressorMixin, MultiOutputMixin, KernelEstimator):
@@ -69,6 +69,7 @@ class KernelInterpolator(RegressorMixin, MultiOutputMixin, KernelEstimator):
         """
         y = on_host(y, "y")
         refuse_classes(y)
+        refuse_rounding(y, "y")
         rows, targets = self._validated(X, y=y, multi_output=True, y_numeric=True, ensure_min_samples=2)
         self._check_square(rows)
         self._solve(rows, np.asarray(targets, dtype=np.float64), sample_weight)

@@ -15,6 +15,8 @@ from kernelfit.typing import Float
 
 # Integers up to this are float64 numbers.
 _EXACT_FLOAT64 = 2**53
+# Types all of whose numbers are float64 numbers.
+_HELD = ("float64", "float32", "float16", "bool", "int8", "uint8", "int16", "uint16", "int32", "uint32")
 # Numbers that an array of objects may hold, integers first, and what pandas and Python have where one is missing.
 _NUMBERS = (int, np.bool_, np.integer, float, np.floating)
 _MISSING = ("NAType", "NoneType")
@@ -36,10 +38,13 @@ def as_array(values: ArrayLike, name: str) -> NDArray[Any]:
         raise InputError(f"{name}: got a sparse matrix, expected an array; use {name}.toarray()")
     refuse_foreign(values, name)
     refuse_masked(values, name)
+    is_frame = names_in(values) is not None
+    if is_frame:
+        refuse_rounding(values, name)
     try:
         array = np.asarray(values)
     except (ValueError, TypeError, OverflowError) as error:
-        if names_in(values) is not None:
+        if is_frame:
             refuse_words(values, name)
         reason = str(error).splitlines()[0]
         raise InputError(
@@ -220,6 +225,60 @@ def _without_loss(array: NDArray[Any], name: str) -> Float:
             f"{name}: got {array.dtype} with digits that float64 does not hold; use astype(float) to round them"
         )
     return floats
+
+
+def refuse_large_integers(values: NDArray[Any], name: str) -> None:
+    """Raise `InputError` where float64 does not hold integers of 64 bits (n, d), as it does multiples of 2^k."""
+    for start in range(0, len(values), 4096):
+        block = values[start : start + 4096]
+        floats = block.astype(np.float64)
+        # The cast back must not overflow.
+        lost = floats >= float(np.iinfo(values.dtype).max)
+        lost |= np.where(lost, 0.0, floats).astype(values.dtype) != np.where(lost, 0, block)
+        if lost.any():
+            row, column = (int(index) for index in np.argwhere(lost)[0])
+            raise InputError(
+                f"{name}: got the integer {block[row, column]} at row {start + row}, column {column}, expected "
+                "integers that float64 holds, such as those up to 2^53; subtract an integer from the column first, "
+                f"as in {name} - {name}.min(axis=0)"
+            )
+
+
+def refuse_rounding(values: Any, name: str) -> None:
+    """Raise `InputError` where float64 would round integers or long doubles of an array, a frame or sparse rows.
+
+    For what others make float64 in silence: scikit-learn, and NumPy of a frame with columns of several types.
+    """
+    if (names := names_in(values)) is not None:
+        types = getattr(values, "dtypes", names)  # Arrow's has none
+        for column in dict.fromkeys(
+            c for c, held in zip(names, types, strict=True) if str(held) not in _HELD
+        ):
+            refuse_rounding(np.asarray(values[column]), f"{name}[{column!r}]")
+        return
+    if is_sparse(values):
+        if str(values.dtype) not in _HELD:
+            refuse_rounding(values.tocoo().data, f"{name}.data")
+        return
+    try:
+        array = np.asarray(values)
+    except (ValueError, TypeError, OverflowError):
+        return  # is refused for what it is
+    if array.dtype == object:
+        array = _large_integers(array)
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        _without_loss(array, name)
+    elif array.dtype.kind in "iu" and array.dtype.itemsize == 8 and array.ndim and array.size:
+        refuse_large_integers(array.reshape(len(array), -1), name)
+
+
+def _large_integers(objects: NDArray[Any]) -> NDArray[Any]:
+    """Those beyond 2^53 among objects, 0 for all others."""
+    large = [
+        int(entry) if isinstance(entry, (int, np.integer)) and _EXACT_FLOAT64 < abs(int(entry)) < 2**63 else 0
+        for entry in objects.ravel()
+    ]
+    return np.array(large, np.int64).reshape(objects.shape)
 
 
 def refuse_non_finite(values: NDArray[Any], name: str) -> None:

@@ -30,7 +30,14 @@ from kernelfit.arguments import positive
 from kernelfit.cpu import blas, bytes_product
 from kernelfit.errors import InputError
 from kernelfit.gram import float_rows
-from kernelfit.gram.arrays import as_array, exact_floats, is_sparse, refuse_non_finite, refuse_words
+from kernelfit.gram.arrays import (
+    as_array,
+    exact_floats,
+    is_sparse,
+    refuse_large_integers,
+    refuse_non_finite,
+    refuse_words,
+)
 from kernelfit.gram.byte_grid import levels_of
 from kernelfit.gram.equal_rows import equal_rows
 from kernelfit.gram.integer_rows import IntegerRows, describe
@@ -407,19 +414,7 @@ def _stored_integers(values: NDArray[Any], like: Points | None, name: str) -> ND
         return values
     if dtype is not np.float64 or values.dtype.itemsize < 8:
         return values.astype(dtype, copy=False)
-    for start in range(0, len(values), 4096):
-        block = values[start : start + 4096]
-        # Multiples of a power of two beyond 2^53 are float64 numbers too; the cast back must not overflow.
-        floats = block.astype(np.float64)
-        lost = floats >= float(np.iinfo(values.dtype).max)
-        lost |= np.where(lost, 0.0, floats).astype(values.dtype) != np.where(lost, 0, block)
-        if lost.any():
-            row, column = (int(index) for index in np.argwhere(lost)[0])
-            raise InputError(
-                f"{name}: got the integer {block[row, column]} at row {start + row}, column {column}, expected "
-                "integers that float64 holds, such as those up to 2^53; subtract an integer from the column first, "
-                f"as in {name} - {name}.min(axis=0)"
-            )
+    refuse_large_integers(values, name)
     return values.astype(np.float64)
 
 

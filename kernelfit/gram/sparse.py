@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from kernelfit.arguments import positive
 from kernelfit.errors import InputError
-from kernelfit.gram.arrays import as_array, is_sparse
+from kernelfit.gram.arrays import as_array, is_sparse, refuse_rounding
 from kernelfit.gram.points import Points, RowVectors
 from kernelfit.typing import Array, Float
 
@@ -50,6 +50,7 @@ class SparsePoints(Points):
             raise InputError(
                 f"{name}: got {values.shape[1]} features, expected {like.shape[1]} as in training"
             )
+        refuse_rounding(values, name)
         values = values.astype(np.float64)
         values.sum_duplicates()
         values.eliminate_zeros()

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.linalg import LinAlgWarning
+from scipy.sparse import csr_array
 from scipy.spatial.distance import pdist
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
@@ -397,6 +398,40 @@ def test_columns_of_an_arrow_table_have_names() -> None:
             call(table, y)
         with pytest.raises(InputError, match=r"days since the first: \(X.to_pandas\(\)\['d'\] - "):
             call(pa.table({"a": a, "d": a.astype("datetime64[s]")}), y)
+
+
+_LARGE = 2**60 + np.arange(1, 5)
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        _LARGE[:, None],
+        _LARGE[:, None].tolist(),
+        _LARGE[:, None].astype(object),
+        pd.DataFrame({"a": np.arange(4.0), "t": _LARGE}),
+        csr_array(_LARGE[:, None]),
+        pytest.param(
+            np.arange(1, 5)[:, None] / np.longdouble(3),
+            marks=pytest.mark.skipif(
+                np.finfo(np.longdouble).bits == 64, reason="long double is float64 here"
+            ),
+        ),
+    ],
+)
+def test_numbers_that_float64_does_not_hold_are_refused(X: Any) -> None:
+    """scikit-learn rounds them without a word."""
+    y = np.array([0, 1, 0, 1])
+    for model in (KernelInterpolator(ridge=1.0), KernelClassifier(ridge=1.0)):
+        with pytest.raises(InputError, match=r"^X(|\.data|\['t'\]): got .* float64 "):
+            model.fit(X, y)
+    if np.shape(X)[1] == 1 and not hasattr(X, "toarray"):
+        for targets in (np.array(X), np.ravel(X).tolist()):
+            with pytest.raises(InputError, match=r"^y: got .* float64 "):
+                KernelInterpolator(gamma=1.0).fit(np.arange(4.0)[:, None], targets)
+
+    labels = KernelClassifier(gamma=1.0).fit(np.arange(4.0)[:, None], _LARGE).predict([[2.0]])
+    assert_array_equal(labels, _LARGE[2:3])
 
 
 def test_dates_in_a_frame_are_named() -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_array
 
 import kernelfit
 from kernelfit.errors import InputError
 from kernelfit.gram.arrays import as_array, exact_floats
+from kernelfit.gram.sparse import SparsePoints
 
 
 @pytest.fixture
@@ -84,6 +86,21 @@ def test_integers_beyond_float64_are_refused_as_targets_and_weights():
         kernelfit.solve(np.eye(3), large, kernel="linear")
     with pytest.raises(InputError, match=r"^sample_weight: got integers beyond 2\^53"):
         kernelfit.solve(np.eye(3), np.ones(3), kernel="linear", sample_weight=large)
+
+
+def test_columns_of_several_types_are_not_rounded_in_silence(rng):
+    """NumPy makes integers beside floats float64; sparse rows became float64 as they came."""
+    stamps = np.array([2**60 + 1, 2**60 + 2, 2**60 + 3])
+    frame = pd.DataFrame({"t": stamps, "a": rng.standard_normal(3)})
+    for values in (frame, frame.astype({"t": "Int64"})):
+        with pytest.raises(
+            InputError, match=r"^X\['t'\]: got the integer 1152921504606846977 at row 0, column 0"
+        ):
+            kernelfit.solve(values, np.ones(3))
+    with pytest.raises(InputError, match=r"^X.data: got the integer 1152921504606846977 at row 0"):
+        SparsePoints(csr_array(stamps[:, None]))
+    frame["t"] -= 2**60
+    assert as_array(frame, "X").dtype == np.float64
 
 
 def test_nothing_is_no_array():
