@@ -5,11 +5,13 @@ Scores s (n, c) of rows that were left out are what new rows get. a minimises th
     -sum_i w_i sum_c t_ic log p_ic,    p_i = softmax(a s_i)
 
 (temperature scaling: Guo, Pleiss, Sun and Weinberger, On calibration of modern neural networks, ICML 2017). Targets t
-are 1 - 1 / (N + 2) for the row's own class, N = sum_i w_i, the rest shared by the others: by Laplace's rule of
+are 1 - 1 / (N + 2) for the row's own class, N the number of rows, the rest shared by the others: by Laplace's rule of
 succession so likely is an error after N rows without one, and a stays finite where no row is misclassified. (Platt,
 Probabilistic outputs for support vector machines, 1999, takes the rows of a class for N; of many classes each would be
-doubted as much as a small sample.) One number leaves the order of classes as the scores have it: the class that is
-predicted is the most probable one.
+doubted as much as a small sample.) Weighted rows count as N = (sum_i w_i)^2 / sum_i w_i^2, as many as equally weighted
+ones with which a weighted mean has the same variance (Kish, Survey Sampling, 1965): n for equal weights, whatever their
+unit, so that weights that add up to 1 are not taken for one row. One number leaves the order of classes as the scores
+have it: the class that is predicted is the most probable one.
 """
 
 from __future__ import annotations
@@ -38,8 +40,8 @@ class Calibration:
 def inverse_temperature(scores: Float, codes: NDArray[np.int64], weights: Float | None = None) -> float:
     """a for leave-one-out scores (n, c) of rows of the classes `codes` (n,), in units of 1 / the scores' spread."""
     n, c = scores.shape
-    weights = np.ones(n) if weights is None else weights
-    doubt = 1.0 / (weights.sum() + 2.0)
+    weights = np.ones(n) if weights is None else weights / weights.max()
+    doubt = 1.0 / (weights.sum() ** 2 / (weights @ weights) + 2.0)
     targets = np.full((n, c), doubt / (c - 1))
     targets[np.arange(n), codes] = 1.0 - doubt
     spread = float(np.std(scores)) or 1.0

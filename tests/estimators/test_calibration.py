@@ -37,6 +37,24 @@ def test_it_is_the_minimum_and_follows_the_scale_of_scores(rng):
     assert inverse_temperature(scores[twice], codes[twice]) > 0
 
 
+def test_the_unit_of_weights_does_not_matter(rng):
+    """Weights that add up to 1 counted as one row, which doubts whatever it sees."""
+    codes = np.arange(40) % 2
+    perfect, weights = np.eye(2)[codes], rng.uniform(0.5, 2.0, 40)
+    a = inverse_temperature(perfect, codes, weights)
+    # Of separable classes the probability is the target itself, 1 - 1 / (N + 2).
+    kish = weights.sum() ** 2 / (weights**2).sum()
+    assert_allclose(probabilities(perfect, a)[0, 0], 1 - 1 / (kish + 2), rtol=1e-6)
+    for unit in (1 / weights.sum(), 1e-200, 1e200):
+        assert_allclose(inverse_temperature(perfect, codes, unit * weights), a, rtol=1e-5)
+    equal = inverse_temperature(perfect, codes, np.full(40, 0.025))
+    assert_allclose(equal, inverse_temperature(perfect, codes), rtol=1e-5)
+    # Rows of weight 0 are not there.
+    some = np.arange(40) < 10
+    alone = inverse_temperature(perfect[some], codes[some])
+    assert_allclose(inverse_temperature(perfect, codes, some.astype(float)), alone, rtol=1e-5)
+
+
 def test_scores_that_separate_or_say_nothing(rng):
     codes = np.arange(40) % 2
     perfect = np.eye(2)[codes]
