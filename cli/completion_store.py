@@ -156,7 +156,8 @@ def _digest() -> str:
             for name in sorted(names):
                 if name.endswith(".py"):
                     status = os.stat(os.path.join(folder, name))
-                    digest.update(f"{folder} {name} {status.st_size} {status.st_mtime_ns}\n".encode())
+                    line = f"{folder} {name} {status.st_size} {status.st_mtime_ns}\n"
+                    digest.update(os.fsencode(line))
     return digest.hexdigest()
 
 

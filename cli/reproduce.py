@@ -199,7 +199,7 @@ def _write_table3(content: dict[str, Any], out: Path) -> None:
     json_output.write(content, out / SUMMARY)
     text = io.StringIO()
     Console(file=text, width=_WIDTH, markup=False).print(report.table(content))
-    atomic.write_bytes(out / TEXT, text.getvalue().encode())
+    atomic.write_bytes(out / TEXT, text.getvalue().encode("utf-8", "surrogateescape"))
     figures.save(report.figure(content), out / FIGURE)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from kernelfit.datasets import REGISTRY, Dataset
 from kernelfit.datasets.labels import are_one_hot, classes_of_columns
 from kernelfit.datasets.rows import Rows
 from kernelfit.errors import InputError
+from kernelfit.experiments.alike import require_images_alike, require_solvers_rows, require_units_alike
 from kernelfit.experiments.result import Result
 from kernelfit.experiments.task import data_digest
 from kernelfit.metrics import Errors, compare
@@ -86,13 +86,19 @@ def predict(result: Result, rows: Rows, progress: Progress) -> Predictions:
     for note in rows.notes:
         progress.note(note)
     if not result.record:
-        progress.note(
-            f"{rows.path.name}: taken as the solver's own rows, for a solution file alone knows no columns, features "
-            "or scaling; a run's folder does"
-        )
-    _require_images_alike("rows", rows.path.name, rows.image_shape, result)
+        progress.note(_as_they_are(rows.path.name))
+    require_images_alike("rows", rows.path.name, rows.image_shape, result)
+    require_units_alike("rows", rows.path.name, rows.X, rows.X.dtype == np.uint8, result, progress)
     predictions = _compared(result, rows.X, _truth(result, rows, progress), progress)
     return replace(predictions, ids=rows.ids, id_name=rows.id_name)
+
+
+def _as_they_are(name: str) -> str:
+    """What is said of rows for a solution without a record."""
+    return (
+        f"{name}: taken as the solver's own rows, for a solution file alone knows no columns, features or scaling; a "
+        "run's folder does"
+    )
 
 
 def unseen_test_rows(
@@ -100,42 +106,54 @@ def unseen_test_rows(
 ) -> Dataset:
     """The data set of that name or path with the test rows that the solution did not see, corrupted as in its run."""
     inputs = result.inputs
-    if inputs is None or name in REGISTRY:
-        seed = 0 if inputs is None else inputs.seed
-        dataset = datasets.load(name, n_test=n_test, data_dir=data_dir, seed=seed, progress=progress)
+    if inputs is None:
+        return datasets.load(name, n_test=n_test, data_dir=data_dir, progress=progress)
+    data, options = inputs.data, dict[str, Any]()
+    if name in REGISTRY:
+        same = data.train is None and name == data.dataset
     else:
-        trained = inputs.data.to_dict()
-        path = at_home(name)
+        trained, path = data.to_dict(), at_home(name)
         same = str(path.absolute()) in (trained["train"], trained["dataset"])
-        if same and inputs.data.n_test == 0:
-            raise InputError(f"dataset: got {name}, all of whose rows were trained on, expected other rows")
-        options = inputs.data.file_options(path)
+        options = data.file_options(path)
         if result.record and result.classes is None:
             options["task"] = "regression"  # fewer rows may hold few different integers
-        # Of a data set without a test part the solve's seed holds out the rows that it did not train on.
-        n_train, seed = inputs.data.n_train if same else None, inputs.seed
-        dataset = datasets.load(
-            name, n_train=n_train, n_test=n_test, data_dir=data_dir, seed=seed, progress=progress, **options
+    # Of a data set without a test part the solve's seed holds out the rows that it did not train on; a corruption may
+    # have the mean of those that it did.
+    n_train = data.n_train if same else None
+    dataset = datasets.load(
+        name,
+        n_train=n_train,
+        n_test=n_test,
+        data_dir=data_dir,
+        seed=inputs.seed,
+        progress=progress,
+        **options,
+    )
+    if same and (data.n_test == 0 or data.test is not None) and (dataset.held_out or dataset.n_test == 0):
+        raise InputError(f"dataset: got {name}, all of whose rows were trained on, expected other rows")
+    if inputs.corruption:
+        of = "" if same or inputs.corruption.name != "gaussian" else f", of the mean and deviation of {name}"
+        progress.note(f"the test rows are corrupted as in the run: {inputs.corruption.name}{of}")
+        return inputs.corruption.apply(dataset, inputs.seed)
+    if same and name not in REGISTRY and result.data_digest not in (None, data_digest(dataset)):
+        progress.note(
+            f"{name} has changed since it was trained on: rows held out of it now may have been trained on"
         )
-        if same and not inputs.corruption and result.data_digest not in (None, data_digest(dataset)):
-            progress.note(
-                f"{name} has changed since it was trained on: rows held out of it now may have been trained on"
-            )
-    if inputs is None or not inputs.corruption:
-        return dataset
-    progress.note(f"the test rows are corrupted as in the run: {inputs.corruption.name}")
-    return inputs.corruption.apply(dataset, inputs.seed)
+    return dataset
 
 
 def predict_test_rows(result: Result, dataset: Dataset, progress: Progress) -> Predictions:
     """Of the test rows of a data set, compared with their labels. A solution without a record takes its classes."""
     if not result.record:
+        require_solvers_rows(dataset, result)
+        progress.note(_as_they_are(dataset.name))
         result.classes = dataset.classes
     if result.classes != dataset.classes:
         raise InputError(
             f"dataset: {dataset.name} has classes {dataset.classes}, the solution {result.classes}; give its own data"
         )
-    _require_images_alike("dataset", dataset.name, dataset.image_shape, result)
+    require_images_alike("dataset", dataset.name, dataset.image_shape, result)
+    require_units_alike("dataset", dataset.name, dataset.X_test, dataset.scale != 1, result, progress)
     if result.table is not None and dataset.table is not None:
         columns, expected = dataset.table.names, result.table.names
         if columns != expected:
@@ -144,26 +162,6 @@ def predict_test_rows(result: Result, dataset: Dataset, progress: Progress) -> P
                 "as rows, whose columns are found by their names"
             )
     return _compared(result, dataset.X_test, dataset.y_test, progress)
-
-
-def _require_images_alike(
-    argument: str, name: str, shape: tuple[int, int, int] | None, result: Result
-) -> None:
-    """Raise `InputError` where images are of another size, or have other colours, than those that were trained on."""
-    trained = result.record.get("image_shape")
-    if shape is None or trained is None or tuple(trained) == shape:
-        return
-    remedy = "resize them" if tuple(trained[:2]) != shape[:2] else "convert them"
-    raise InputError(
-        f"{argument}: got images of {_image(shape)} in {name}, expected {_image(trained)} as trained on; {remedy}"
-    )
-
-
-def _image(shape: Sequence[int]) -> str:
-    """`28 x 28 grey`, height by width."""
-    height, width, channels = shape
-    colours = {1: "grey", 2: "grey with alpha", 3: "RGB", 4: "RGBA"}.get(channels, f"of {channels} channels")
-    return f"{height} x {width} {colours}"
 
 
 def _compared(result: Result, X: Array, truth: Array | None, progress: Progress) -> Predictions:
@@ -227,7 +225,8 @@ def _listed(names: tuple[str, ...]) -> str:
 
 
 def _line(cells: list[Any]) -> bytes:
-    return (",".join(map(_cell, cells)) + "\n").encode()
+    # Names of files may hold bytes that are no text.
+    return (",".join(map(_cell, cells)) + "\n").encode("utf-8", "surrogateescape")
 
 
 def _cell(value: Any) -> str:

@@ -118,6 +118,7 @@ def solve_record(
         "n_classes": len(dataset.classes) if dataset.classes is not None else None,
         "n_features": prepared.n_features,
         "image_shape": None if dataset.image_shape is None else list(dataset.image_shape),
+        "scale": dataset.scale,
         "features": about["features"],
         **_equations(solution),
         **test.named("test"),

@@ -1,0 +1,79 @@
+"""Whether new rows are like those of training: images of one size, and numbers of one unit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from kernelfit.datasets import Dataset
+from kernelfit.errors import InputError
+from kernelfit.experiments.result import Result
+from kernelfit.progress import Progress
+from kernelfit.typing import Array
+
+
+def require_images_alike(
+    argument: str, name: str, shape: tuple[int, int, int] | None, result: Result
+) -> None:
+    """Raise `InputError` where images are of another size, or have other colours, than those that were trained on."""
+    trained = result.record.get("image_shape")
+    if shape is None or trained is None or tuple(trained) == shape:
+        return
+    remedy = "resize them" if tuple(trained[:2]) != shape[:2] else "convert them"
+    raise InputError(
+        f"{argument}: got images of {_image(shape)} in {name}, expected {_image(trained)} as trained on; {remedy}"
+    )
+
+
+def _image(shape: Sequence[int]) -> str:
+    """`28 x 28 grey`, height by width."""
+    height, width, channels = shape
+    colours = {1: "grey", 2: "grey with alpha", 3: "RGB", 4: "RGBA"}.get(channels, f"of {channels} channels")
+    return f"{height} x {width} {colours}"
+
+
+def require_units_alike(
+    argument: str, name: str, X: Array, are_bytes: bool, result: Result, progress: Progress
+) -> None:
+    """Raise `InputError` where rows are bytes beside a run of other numbers, or shares of 1 beside one of bytes.
+
+    Bytes are scaled and other numbers are not. Integers from 0 to 255 are bytes, whatever their type; others are noted.
+    """
+    scale = result.record.get("scale")
+    if scale is None or X.size == 0 or are_bytes == (scale != 1):
+        return
+    if are_bytes:
+        raise InputError(
+            f"{argument}: got bytes in {name}, expected other numbers as trained on, as bytes are scaled and others "
+            "are not; store them as floats in the units of the training rows"
+        )
+    low, high, whole = float(X.min()), float(X.max()), bool((np.floor(X) == X).all())
+    if low >= 0 and high <= 1 and not whole:
+        raise InputError(
+            f"{argument}: got numbers from {low:.3g} to {high:.3g} in {name}, expected bytes as trained on, which "
+            "are scaled and other numbers are not; give them unscaled"
+        )
+    if not (whole and low >= 0 and high <= 255) or high == 1:
+        progress.note(
+            f"{name}: numbers from {low:.3g} to {high:.3g} are taken in the units of the bytes that were trained on"
+        )
+
+
+def require_solvers_rows(dataset: Dataset, result: Result) -> None:
+    """Raise `InputError` where a data set's rows are scaled otherwise than those of a solution without a record."""
+    points, scale = result.solution.points, result.solution.input_scale or 1.0
+    # Without a scale of its own, integers that were solved as they are may be the data set's.
+    unscaled = points is not None and points.values.dtype.kind in "ui" and points.scale == 1.0
+    if dataset.scale == scale or unscaled:
+        return
+    raise InputError(
+        f"dataset: got {dataset.name}, whose rows are scaled by {_factor(dataset.scale)}, expected {_factor(scale)} as "
+        "in the solve; give rows in the solver's units as a file"
+    )
+
+
+def _factor(scale: float) -> str:
+    """`1/255`, or the number itself."""
+    parts = round(1 / scale)
+    return f"1/{parts}" if parts > 1 and scale == 1 / parts else f"{scale:.6g}"

@@ -1,0 +1,63 @@
+"""Which rows of a data set a run has not seen, how they are corrupted, and the file of predictions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from kernelfit import Experiment
+from kernelfit.errors import InputError
+from kernelfit.experiments.predictions import Predictions, predict_test_rows, unseen_test_rows
+from kernelfit.progress import Silent
+
+
+def table(path: Path, rng: np.random.Generator, n: int) -> Path:
+    lines = [f"{a},{b},{a + b}" for a, b in rng.uniform(-1, 1, (n, 2)).tolist()]
+    path.write_text("\n".join(["a,b,price", *lines]) + "\n")
+    return path
+
+
+def test_a_file_of_which_nothing_was_held_out_has_no_unseen_rows(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    """Beside a test file a fifth of the training rows was scored, as if it had been held out."""
+    train, test = table(tmp_path / "a.csv", rng, 20), table(tmp_path / "b.csv", rng, 10)
+    for options in ({"test": test}, {"test": test, "corruption": "shuffled-pixels"}, {"n_test": 0}):
+        result = Experiment(train=train, ridge=0.1, **options).run()
+        with pytest.raises(InputError, match=r"^dataset: got .*a.csv, all of whose rows were trained on"):
+            unseen_test_rows(result, str(train), None, None, Silent())
+    assert unseen_test_rows(result, str(test), None, None, Silent()).n_test == 2
+
+
+def test_a_test_part_that_was_left_aside_is_unseen(tmp_path: Path, rng: np.random.Generator) -> None:
+    """With n_test=0 it was refused, as if it had been trained on."""
+    X, own = rng.standard_normal((20, 2)), tmp_path / "own.npz"
+    np.savez(own, X_train=X[:14], y_train=X[:14, 0], X_test=X[14:], y_test=X[14:, 0])
+    result, progress = Experiment(train=own, n_test=0).run(), Silent()
+    dataset = unseen_test_rows(result, str(own), None, None, progress)
+    assert_array_equal(dataset.X_test, X[14:])
+    assert not any("has changed" in note for note in progress.notes)
+    assert len(predict_test_rows(result, dataset, progress).scores) == 6
+
+
+def test_test_rows_are_corrupted_by_the_rows_of_the_run() -> None:
+    """They had mean and deviation of all rows of the data set."""
+    result, progress = Experiment("digits", n_train=60, n_test=30, corruption="gaussian").run(), Silent()
+    dataset = unseen_test_rows(result, "digits", 30, None, progress)
+    assert_array_equal(dataset.X_test, result.inputs.load().X_test)
+    assert progress.notes[-1] == "the test rows are corrupted as in the run: gaussian"
+    assert predict_test_rows(result, dataset, progress).errors.error == result.record["test_error"]
+
+
+def test_names_that_are_no_text_are_written_as_their_bytes(tmp_path: Path) -> None:
+    """A file name of Latin-1 bytes was a UnicodeEncodeError."""
+    names = tuple(b"caf\xe9.png".decode("utf-8", "surrogateescape") for _ in range(2))
+    scores = np.array([[1.0, 0.0], [0.0, 1.0]])
+    decided = np.array(names)
+    Predictions(scores, decided, (names[0], "b"), ids=names).write(tmp_path / "out.csv")
+    header, first, _ = (tmp_path / "out.csv").read_bytes().splitlines()
+    assert header == b"id,class,score caf\xe9.png,score b"
+    assert first == b"caf\xe9.png,caf\xe9.png,1.0,0.0"
