@@ -7,6 +7,7 @@ norm solution", given for MNIST only, and of a ridge the text says that it impro
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -154,3 +155,8 @@ CHOSEN_KERNEL = "arc-cosine"
 def find(dataset: str, features: str) -> PaperRow | None:
     """The paper's row for a data set and its features, with its own kernel; None where the paper has none."""
     return next((row for row in ROWS if (row.dataset, row.features) == (dataset, features)), None)
+
+
+def find_for(record: Mapping[str, Any]) -> PaperRow | None:
+    """The row beside a run's record; None where its labels or inputs are corrupted, as the paper's are true."""
+    return None if record.get("corruption") else find(record["dataset"], record["features"])

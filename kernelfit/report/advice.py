@@ -26,7 +26,7 @@ def next_steps(record: dict[str, Any]) -> list[str]:
     row = paper.find(record["dataset"], record["features"])
     if row is not None and record["n_train"] < row.n_train:
         steps.append(f"--n {row.n_train}   the whole training set (kernelfit plan shows the cost)")
-    if record["features"] == "none":
+    if record["features"] == "none" and not record.get("corruption"):
         better = next(
             (
                 other

@@ -88,13 +88,14 @@ def kernel_formula(kernel: dict[str, Any]) -> str:
 
 def solve_table(record: dict[str, Any]) -> RenderableType:
     """The result of `kernelfit solve`: errors, norm and certificate, with the paper's figures beside ours."""
-    row = paper.find(record["dataset"], record["features"])
+    row = paper.find_for(record)
     relative = record.get("ridge_relative")
     times_mean = f" ({relative:.3g} of the mean diagonal)" if relative else ""
     headline = Text.assemble(
         (record["dataset"], "bold"),
         f"  n = {record['n_train']:,}  {kernel_formula(record['kernel'])}  ridge = {number(record['ridge'])}",
         times_mean,
+        f"  {record['corruption']}" if record.get("corruption") else "",
     )
     parts: list[RenderableType] = [headline, _answers(record, row)]
     if "ridge_choice" in record:

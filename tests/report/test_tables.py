@@ -103,6 +103,18 @@ def test_a_ridge_is_compared_with_the_papers_ridge_row_only() -> None:
     assert "17.00 %" not in text
 
 
+def test_true_labels_of_the_paper_do_not_stand_beside_corrupted_ones() -> None:
+    """90 % of errors on random labels stood beside the paper's 1.20 %."""
+    choice = {"ridge": 0.1, "ridge_choice": {"ridge": 0.1}, "ridge_path": [1]}
+    record = solve_record(corruption="random-labels", corruption_p=1.0)
+    for shown in (record, {**record, **choice, "interpolation": solve_record()}):
+        text = text_of(tables.solve_table(shown))
+        assert "paper" not in text
+        assert "1.20 %" not in text
+        assert "random-labels" in text
+    assert "--n 60000   the whole training set" in text
+
+
 def test_no_column_for_a_paper_that_has_no_such_row() -> None:
     text = text_of(tables.solve_table(solve_record(dataset="mine")))
     assert "paper" not in text

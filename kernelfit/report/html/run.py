@@ -62,7 +62,7 @@ def title(record: dict[str, Any]) -> str:
 
 
 def _headline(record: dict[str, Any]) -> Markup:
-    row = paper.find(record["dataset"], record["features"])
+    row = paper.find_for(record)
     theirs = None if row is None else (row.test_error_with_ridge if record["ridge"] else row.test_error)
     figures = [
         ("test error", tables.percent(record.get("test_error")), tables.percent(theirs) if theirs else ""),
@@ -92,7 +92,7 @@ def _headline(record: dict[str, Any]) -> Markup:
 
 def _paper(record: dict[str, Any]) -> Markup:
     """The paper's row for these data and features beside the run's figures."""
-    row = paper.find(record["dataset"], record["features"])
+    row = paper.find_for(record)
     if row is None:
         return Markup("")
     ridge, without = bool(record["ridge"]), record.get("interpolation") or {}

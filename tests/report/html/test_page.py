@@ -178,6 +178,16 @@ def test_a_record_of_other_types_is_one_line(examination: Examination, key: str,
     assert "\n" not in str(caught.value)
 
 
+def test_no_figure_of_the_paper_beside_corrupted_rows(examination: Examination) -> None:
+    record = {**examination.record, "dataset": "mnist", "features": "none", "ridge": 0.0}
+    true, corrupted = (
+        page([Examination({**record, **options})]) for options in ({}, {"corruption": "random-labels"})
+    )
+    for words in ("Beside the paper", "paper 1.20 %"):
+        assert words in true
+        assert words not in corrupted
+
+
 def test_the_command_writes_one_file(run: Path, tmp_path: Path, examination: Examination) -> None:
     record = tmp_path / "solve.json"
     record.write_text(json.dumps(examination.record, default=str))
