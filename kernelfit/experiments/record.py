@@ -102,8 +102,8 @@ def solve_record(
     kept = solution.kept if prepared.kept is None else prepared.kept[solution.kept]
     truth = dataset.y_train[kept]
     certified = _certified(solution)
-    if certified["min_pivot_row"] is not None:
-        certified["min_pivot_row"] = int(kept[certified["min_pivot_row"]])
+    if certified["min_pivot_row"] is not None and prepared.kept is not None:
+        certified["min_pivot_row"] = int(prepared.kept[certified["min_pivot_row"]])
     test = compare(predictions, dataset.y_test, classification)
     train = compare(prepared.restored(solution.fitted), truth, classification)
     loo = Errors() if left_out is None else compare(left_out, truth, classification)

@@ -117,7 +117,7 @@ def certify(
         norm=norm,
         condition_estimate=condition,
         min_pivot=pivots.smallest if pivots else None,
-        min_pivot_row=pivots.row if pivots else None,
+        min_pivot_row=int(problem.kept[pivots.row]) if pivots else None,
         weak_pivots=pivots.weak if pivots else 0,
         log_det=pivots.log_det if pivots else None,
         jitter=problem.jitter,

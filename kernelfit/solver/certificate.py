@@ -43,12 +43,14 @@ class Certificate:
         device
     forward_error : e / (1 - e), e the condition number times 2 (backward_error + (8 + sqrt(n)) u), at most 1: how large
         an error of alpha may be beside its largest entry. Nearly always too large; fitted values are far better than
-        alpha. NaN where the condition number is not known, as from a float32 factor beyond 1e6 or with a jitter
+        alpha. NaN where the condition number is not known, as from a float32 factor beyond 1e6 or with a jitter. On the
+        primal path that of the weights: e with the condition number of X, and the rank for n
     residual : max |Y - A alpha|
     norm : |A|_1; on the primal path |X|_F^2, which bounds |A|_2
     condition_estimate : |A|_1 |A^-1|_1; beyond n = 64 the second is estimated: a lower bound, nearly always within a
-        factor of 3. With a jitter that of A + jitter I beyond n = 64, and where refinement cannot take it away
-    min_pivot, min_pivot_row : the least pivot L_ii^2 and its row
+        factor of 3. With a jitter that of A + jitter I beyond n = 64, and where refinement cannot take it away. On the
+        primal path (s_1 / s_r)^2 of the singular values of X
+    min_pivot, min_pivot_row : the least pivot L_ii^2 and its row of X
     weak_pivots : how many pivots are below 10 n u K_ii
     log_det : log det (A + jitter I); None on the primal path, where A is singular
     jitter : what was added to the diagonal besides the ridge

@@ -115,15 +115,16 @@ def _features(problem: Problem) -> Callable[[int, int], Float] | None:
         or 4.0 * n * count * min(n, count) > max(n**3 / 3, _SMALL_WORK)
     ):
         return None
-    if problem.weights is None:
+    if problem.weights is None or problem.ridge == 0:
         return lambda start, stop: kernel.features(points.scaled(start, stop))
     roots = np.sqrt(problem.weights / problem.weights.max())[:, None]
     return lambda start, stop: kernel.features(points.scaled(start, stop)) * roots[start:stop]
 
 
 def _least_squares(problem: Problem, targets: Float) -> tuple[Float, float]:
-    """Targets and ridge of the least-squares problem whose rows are `_features`: of weight 1 at most."""
-    if problem.weights is None:
+    """Targets and ridge of the least-squares problem whose rows are `_features`: of weight 1 at most, and of 1 where no
+    ridge weighs them."""
+    if problem.weights is None or problem.ridge == 0:
         return targets, problem.ridge
     largest = float(problem.weights.max())
     return np.sqrt(problem.weights / largest)[:, None] * targets, problem.ridge / largest

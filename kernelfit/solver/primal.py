@@ -21,16 +21,22 @@ from kernelfit.solver.problem import Problem
 from kernelfit.solver.solution import Solution
 from kernelfit.typing import Float
 
+# Of roots of weights, beside the largest of which rounding is as large.
+_NEGLIGIBLE = 1e-30
+
 
 def _weighted_minimum_norm(
     rows: Float, targets: Float, weights: Float | None
 ) -> tuple[Float, Float, MinimumNorm]:
-    """alpha, Y - X W and W. Where nothing meets all targets rows count by their weights: a ridge's limit at 0."""
-    if weights is None:
-        result = minimum_norm(rows, targets)
-        return result.alpha, result.residual, result
+    """alpha, Y - X W and W. Where nothing meets all targets rows count by their weights: a ridge's limit at 0.
+
+    Whether anything does is a question to the rows as they are: beside others a row of little weight is rounding.
+    """
+    plain = minimum_norm(rows, targets)
+    if weights is None or plain.consistent:
+        return plain.alpha, plain.residual, plain
     roots = np.sqrt(weights / weights.max())[:, None]
-    result = minimum_norm(rows * roots, targets * roots)
+    result = replace(minimum_norm(rows * roots, targets * roots), consistent=False)
     return result.alpha * roots, result.residual / roots, result
 
 
@@ -61,6 +67,13 @@ def solve_primal(problem: Problem, backend: CpuBackend, memory_limit: int, notes
         )
     how = "consistent: the weights interpolate" if result.consistent else "not consistent: least squares"
     notes.add(f"linear kernel with {d} features < {n} rows: minimum-norm weights, rank {result.rank}, {how}")
+    if problem.weights is not None and not result.consistent:
+        least = float(problem.weights.min() / problem.weights.max())
+        if least < _NEGLIGIBLE:
+            notes.add(
+                f"sample_weight: rows of {least:.1g} of the largest weight are lost in rounding beside the others, and "
+                "directions that they alone span have weights of 0; bring weights nearer to each other"
+            )
     norms = [math.hypot(*column) for column in result.weights.T]
     certificate = Certificate(
         backward_error=result.backward_error,

@@ -187,9 +187,8 @@ def opened(
     assert certificate.min_pivot is not None
     assert certificate.min_pivot_row is not None
     assert certificate.log_det is not None
-    pivots = Pivots(
-        certificate.min_pivot, certificate.min_pivot_row, certificate.weak_pivots, certificate.log_det
-    )
+    row = int(np.searchsorted(solution.kept, certificate.min_pivot_row))
+    pivots = Pivots(certificate.min_pivot, row, certificate.weak_pivots, certificate.log_det)
 
     def require_whole() -> None:
         _, fault = verify(file, contents.panels, Silent())

@@ -414,7 +414,8 @@ class Solution:
         progress, started = as_progress(progress), time.perf_counter()
         if is_primal(self.problem):
             assert self.points is not None
-            predictions = of_least_squares(self.points, self.targets, self.problem.weights)
+            weights = None if self.certificate.consistent else self.problem.weights
+            predictions = of_least_squares(self.points, self.targets, weights)
         elif self.convergence is not None:
             predictions = self._left_out_by_probes(progress)
         else:
@@ -426,9 +427,12 @@ class Solution:
 
     def _left_out_of_factor(self, progress: Progress) -> Float:
         """Leave-one-out predictions (n, c) from the factor."""
-        factor = self._factor_or_raise("leave_one_out")
+        factor, before = self._factor_or_raise("leave_one_out"), len(self.notes)
         note = partial(self._note, progress=progress)
-        return of_factor(factor, self.targets, self.alpha, self.certificate, note, progress)
+        predictions = of_factor(factor, self.targets, self.alpha, self.certificate, note, progress)
+        # They are of these targets, or are said again where others are left out.
+        self.remarks = (*self.remarks, *self.notes[before:])
+        return predictions
 
     def _left_out_by_probes(self, progress: Progress) -> Float:
         """Leave-one-out predictions (n, c) from an estimate of diag(A^-1)."""
@@ -540,7 +544,7 @@ class Solution:
             raise InputError(f"X: got dtype {gram.dtype}, expected numbers k(test, training)")
         if gram.ndim == 2 and gram.shape[1] == self.rows_given and self.problem.unweighted_rows.size:
             gram = gram[:, self.kept]
-        if gram.ndim != 2 or gram.shape[1] not in (len(self.kept), int(self.kept.max()) + 1):
+        if gram.ndim != 2 or gram.shape[1] != len(self.kept):
             raise InputError(
                 f"X: got shape {gram.shape}, expected (m, {len(self.kept)}) values k(test, training)"
             )

@@ -335,6 +335,7 @@ def test_remarks_on_targets_stay_with_them(rng):
     assert any("fitted values" in note for note in second.solve(outside).notes)
     first.leave_one_out()
     assert any("leave-one-out may be off by" in note for note in first.notes)
+    assert not any("leave-one-out" in note for note in first.solve(inside).notes)
 
 
 def test_right_hand_sides_of_other_lengths_are_refused(problem):

@@ -242,3 +242,53 @@ def test_least_squares_counts_every_row(rng, weights):
         rest = np.arange(32) != i
         assert value == pytest.approx(x[i] @ np.linalg.lstsq(x[rest], y[rest], rcond=None)[0], rel=1e-9)
     assert not solution.duplicates
+
+
+def test_whether_weights_matter_is_a_question_to_rows_as_they_are():
+    """A row of a tiny weight was rounding: its target was not met, and the certificate said that all were."""
+    x, y = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]), np.array([1.0, 1.0, 5.0])
+    solution = kernelfit.solve(x, y, kernel="linear", sample_weight=[1.0, 1.0, 1e-32])
+    assert not solution.certificate.interpolates
+    assert not solution.certificate.consistent
+    assert any(
+        note.startswith("sample_weight: rows of 1e-32 of the largest weight") for note in solution.notes
+    )
+    x, y = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), np.array([2.0, 2.0, 7.0])
+    solution = kernelfit.solve(x, y, kernel="linear", sample_weight=[1.0, 1.0, 1e-40])
+    np.testing.assert_allclose(solution.predict(x), y, rtol=1e-14)
+    assert solution.certificate.interpolates
+    assert solution.leave_one_out()[0] == pytest.approx(2.0)
+
+
+def test_the_norm_of_an_interpolant_does_not_see_weights(rng):
+    x = rng.standard_normal((12, 12)) @ np.diag(np.logspace(0, -6, 12)) @ rng.standard_normal((12, 20))
+    y, weights = x @ rng.standard_normal(20), np.ones(12)
+    weights[3] = 1e-36
+    expected = np.linalg.norm(np.linalg.lstsq(x, y, rcond=1e-15)[0])
+    certificate = kernelfit.solve(x, y, kernel="linear", sample_weight=weights).certificate
+    assert abs(certificate.rkhs_norm - expected) <= (certificate.rkhs_norm_error + 1e-9) * expected
+
+
+def test_the_row_of_the_least_pivot_is_that_of_x(rng, tmp_path):
+    x, y, weights = rng.standard_normal((30, 2)), rng.standard_normal(30), np.ones(30)
+    x[20] = x[12] + 1e-3
+    weights[[0, 5]] = 0.0
+    solution = kernelfit.solve(x, y, gamma=0.1, ridge=1e-9, sample_weight=weights, run_dir=tmp_path / "run")
+    row = solution.certificate.min_pivot_row
+    before = kernelfit.open(tmp_path / "run")
+    assert solution.kept[before.factor.pivots.row] == row
+    assert before.certificate.min_pivot_row == row
+    order = list(solution.kept)
+    lower = np.linalg.cholesky(
+        np.exp(-0.1 * ((x[order][:, None] - x[order]) ** 2).sum(-1)) + 1e-9 * np.eye(28)
+    )
+    assert order[int(np.argmin(np.diagonal(lower)))] == row
+
+
+def test_a_gram_of_another_width_is_one_line(rng):
+    x, y, weights = rng.standard_normal((7, 2)), rng.standard_normal(7), np.array([1.0, 0, 1, 0, 0, 1, 0])
+    gram = np.exp(-((x[:, None] - x) ** 2).sum(-1))
+    solution = kernelfit.solve(gram, y, kernel="precomputed", sample_weight=weights)
+    np.testing.assert_allclose(solution.predict(gram), solution.predict(gram[:, solution.kept]))
+    with pytest.raises(InputError, match=r"X: got shape \(7, 6\), expected \(m, 3\)"):
+        solution.predict(gram[:, :6])
