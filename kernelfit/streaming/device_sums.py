@@ -32,7 +32,7 @@ class DeviceSums:
     """Sums in the slab of a device: `kernelfit.streaming.host_sums.HostSums` there.
 
     Products are float32 (or TF32, as the device has it: then Z is rounded to eleven bits before it is multiplied).
-    After `add` the top squares of the panels hold both triangles.
+    After `add` and `restore` the top squares of the panels hold both triangles.
     """
 
     resident = True
@@ -53,6 +53,9 @@ class DeviceSums:
         self._earlier = test_sq_norms
         for array, block in zip((*panels, cross), (*self._panels, self._cross), strict=True):
             put(self._device, self._stream, array, block)
+        # Sums of the CPU, which may be complete, hold the lower triangle alone.
+        self._mirror()
+        self._device.synchronise(self._device.record(self._stream))
 
     def panels(self) -> list[NDArray[Any]]:
         return [fetch(self._device, self._stream, block) for block in self._panels]
@@ -88,7 +91,9 @@ class DeviceSums:
                 block = computed.part(columns=(0, columns * (stop - start)))
                 program.fill(self._stream, start, stop, block)
                 last = stop == net.n_filters
-                self._multiply(block, product, mirrored=last or features.on_block is not None)
+                self._multiply(block, product)
+                if last or features.on_block is not None:
+                    self._mirror()
                 # What the program has of the next block is copied to where it has this one's.
                 device.synchronise(device.record(self._stream))
                 device.slab.release(inner)
@@ -98,14 +103,16 @@ class DeviceSums:
         # Features and products follow each other on one stream: their times are not known apart.
         features.seconds.features += time.perf_counter() - began
 
-    def _multiply(self, block: Block, product: Block | None, mirrored: bool) -> None:
+    def _mirror(self) -> None:
+        for panel in self._panels:
+            self._device.mirror(self._stream, panel.part((0, panel.columns)))
+
+    def _multiply(self, block: Block, product: Block | None) -> None:
         """Add the products of one block of features to the panels, and to the test rows' kernel."""
         layout, n, cross = self._layout, self._layout.n, self._cross
         for j, panel in enumerate(self._panels):
             below = block.part((layout.start(j), n))
             self._add(below, block.part((layout.start(j), layout.stop(j))), panel, product)
-            if mirrored:
-                self._device.mirror(self._stream, panel.part((0, panel.columns)))
         for a in range(0, cross.rows, _CROSS_ROWS):
             b = min(a + _CROSS_ROWS, cross.rows)
             self._add(block.part((n + a, n + b)), block.part((0, n)), cross.part((a, b)), product)

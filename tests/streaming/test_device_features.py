@@ -8,9 +8,12 @@ import pytest
 import kernelfit
 from kernelfit.errors import DeviceError, InputError
 from kernelfit.features import RandomConv
+from kernelfit.gram.layout import PanelLayout
+from kernelfit.gram.source import PanelGram
 from kernelfit.kernels import Cosine, Gaussian, Linear, NeuralTangent
 from kernelfit.progress import Silent
 from kernelfit.streaming.device_random_conv import DeviceNet
+from kernelfit.streaming.device_sums import DeviceSums
 from kernelfit.streaming.gram import feature_gram
 
 
@@ -114,6 +117,25 @@ def test_sums_are_taken_up_again(rng, make_device, monkeypatch, tmp_path):
     assert "resumed after 16 of 30 filters" in progress.notes[0]
     assert np.array_equal(again.cross, whole.cross)
     assert np.array_equal(again.gram.diagonal(), whole.gram.diagonal())
+
+
+def test_complete_sums_of_the_cpu_are_solved_on_a_device(rng, make_device):
+    layout, device = PanelLayout(40, 16), make_device(16_000_000)
+    z, targets = rng.standard_normal((40, 60)), rng.standard_normal((40, 2))
+    lower = np.tril(z @ z.T)  # of K a CPU forms this triangle, and some of the other
+    panels = [lower[layout.start(j) :, layout.start(j) : layout.stop(j)].copy() for j in range(layout.count)]
+    expected = kernelfit.solve(
+        PanelGram(layout, panels), targets, kernel="precomputed", ridge=5.0, device="cpu"
+    )
+    sums = DeviceSums(device, layout, 0, np.dtype(np.float64))
+    sums.restore(panels, np.zeros((0, 40)), np.zeros(0))
+    solution = kernelfit.solve(sums.gram(), targets, kernel="precomputed", ridge=5.0)
+    assert solution.device == device.name
+    assert solution.certificate.norm == pytest.approx(expected.certificate.norm, rel=1e-12)
+    assert solution.certificate.backward_error <= 1e-14
+    assert np.allclose(solution.alpha, expected.alpha, rtol=1e-9, atol=1e-9)
+    solution.close()
+    sums.release()
 
 
 def test_too_small_a_device_and_too_wide_images_are_refused(rng, make_device):
