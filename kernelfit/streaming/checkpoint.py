@@ -42,7 +42,8 @@ def identity(features: FeaturePass, sizes: GramSizes, plan: GramPlan) -> dict[st
 class Checkpoint:
     """Where sums are stored as they grow: `path`, of about `nbytes`, at a cost of `share` of the time between writes.
 
-    `remember` is JSON for whoever resumes them, `resume_hint` says how, to whom stops the work.
+    `remember` is JSON for whoever resumes them, `resume_hint` says how, to whom stops the work; `earlier` are the sums
+    that are there.
     """
 
     path: Path
@@ -52,12 +53,13 @@ class Checkpoint:
     share: float
     remember: Mapping[str, Any]
     resume_hint: str
+    earlier: StoredSums | None = None
 
-    def stored(self, progress: Progress) -> StoredSums | None:
-        """The sums in the file; None where there is none. Raises `InputError` where they are of another problem."""
-        if not self.path.exists():
+    def taken(self, progress: Progress) -> StoredSums | None:
+        """The sums that are there, with a note. Raises `InputError` where they are of another problem."""
+        sums = self.earlier
+        if sums is None:
             return None
-        sums = gram_file.read(self.path)
         different = [key for key, value in self.identity.items() if sums.identity.get(key) != value]
         if different:
             raise InputError(

@@ -77,8 +77,10 @@ class DeviceSums:
         began = time.perf_counter()
         device, net = self._device, features.net
         mark = device.slab.mark()
-        program = device_features(device, net, features.train.dtype)
-        program.put([features.train, features.test])
+        sets = [features.train, features.test]
+        # Both are there in one dtype, which rounds neither: bytes where all are bytes.
+        program = device_features(device, net, np.result_type(*(part.dtype for part in sets if len(part))))
+        program.put(sets)
         product = self._product()
         rows, columns = len(features.train) + len(features.test), net.features_per_filter
         bytes_per_filter = rows * columns * 4 + program.bytes_per_filter

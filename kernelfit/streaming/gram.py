@@ -139,7 +139,8 @@ def feature_gram(
     train, test : (n, d), (m, d) rows; m may be 0
     dtype : of K: float64, or float32 for half the memory; products are float32 either way (see `HostSums`)
     per_block : filters at a time
-    panel_width : of the packed panels; by default what the solver takes for this n
+    panel_width : of the packed panels; by default that of the sums in `checkpoint`, else what the solver takes for
+        this n where they are summed
     memory : bytes to stay within
     checkpoint : a file to store the sums in. It is written after a block when that costs at most `checkpoint_share` of
         the time since it was last written (some seconds for every ten GB), and at the end. Where it is there already,
@@ -169,8 +170,10 @@ def feature_gram(
     opened = open_device(device, len(features.train), features.progress.note)
     cluster = None
     try:
-        sizes = _sizes(features, np.dtype(dtype), panel_width, on_device=opened is not None)
         path = None if checkpoint is None else Path(checkpoint).absolute()
+        earlier = gram_file.read(path) if path is not None and path.exists() else None
+        width = _width(len(features.train), panel_width, earlier, on_device=opened is not None)
+        sizes = _sizes(features, np.dtype(dtype), width)
         plan = plan_feature_gram(
             net, sizes, per_block=per_block, checkpoint=path is not None, on_device=opened is not None
         )
@@ -178,7 +181,10 @@ def feature_gram(
         features = replace(features, per_block=per_block if opened is not None else plan.per_block)
         folder = path.parent if path is not None else Path(scratch or tempfile.gettempdir())
         replaced = path.stat().st_size if path is not None and path.exists() else 0
-        plan.require_room(memory, folder, replaced)
+        if (
+            earlier is None or not earlier.finished or opened is not None
+        ):  # complete sums are read as they are
+            plan.require_room(memory, folder, replaced)
         stored = None
         if path is not None:
             stored = Checkpoint(
@@ -189,6 +195,7 @@ def feature_gram(
                 checkpoint_share,
                 remember or {},
                 resume_hint,
+                earlier,
             )
         if engine is not None and engine.is_cluster:
             threads, note = CpuBackend(net.threads).threads, features.progress.note
@@ -212,13 +219,18 @@ def _pass(net: StreamingFeatures, train: ArrayLike, test: ArrayLike, progress: P
     return FeaturePass(net, np.ascontiguousarray(net.validated(train)), test_rows, progress=progress)
 
 
-def _sizes(
-    features: FeaturePass, dtype: np.dtype[Any], panel_width: int | None, *, on_device: bool
-) -> GramSizes:
-    n = len(features.train)
-    layout = PanelLayout(n, min(_DEVICE_WIDTH, n)) if on_device else PanelLayout.of_order(n)
+def _width(n: int, panel_width: int | None, earlier: StoredSums | None, *, on_device: bool) -> int | None:
+    """Columns of a panel: those asked for, else those of sums that are resumed, wherever they were begun."""
     if panel_width is not None:
-        layout = PanelLayout(n, min(panel_width, n))
+        return panel_width
+    if earlier is not None and earlier.layout.n == n:
+        return earlier.layout.width
+    return _DEVICE_WIDTH if on_device else None
+
+
+def _sizes(features: FeaturePass, dtype: np.dtype[Any], width: int | None) -> GramSizes:
+    n = len(features.train)
+    layout = PanelLayout.of_order(n) if width is None else PanelLayout(n, min(width, n))
     return GramSizes(n, len(features.test), features.train[:1].nbytes, dtype, layout)
 
 
@@ -235,7 +247,7 @@ class _Job:
 
     def run(self, device: Device | None) -> FeatureGram:
         """Resume what is stored, add what is missing, and leave K where it is to be."""
-        stored = None if self.checkpoint is None else self.checkpoint.stored(self.features.progress)
+        stored = None if self.checkpoint is None else self.checkpoint.taken(self.features.progress)
         features = self.features
         if stored is not None:
             features = replace(features, first_filter=stored.done, seconds=Seconds(**stored.seconds))

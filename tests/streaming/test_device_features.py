@@ -12,6 +12,7 @@ from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.source import PanelGram
 from kernelfit.kernels import Cosine, Gaussian, Linear, NeuralTangent
 from kernelfit.progress import Silent
+from kernelfit.streaming import gram
 from kernelfit.streaming.device_random_conv import DeviceNet
 from kernelfit.streaming.device_sums import DeviceSums
 from kernelfit.streaming.gram import feature_gram
@@ -136,6 +137,35 @@ def test_complete_sums_of_the_cpu_are_solved_on_a_device(rng, make_device):
     assert np.allclose(solution.alpha, expected.alpha, rtol=1e-9, atol=1e-9)
     solution.close()
     sums.release()
+
+
+def test_sums_of_either_are_taken_up_by_the_other(rng, make_device, monkeypatch, tmp_path):
+    train, test = images(rng, 40), images(rng, 5)
+    net = fitted(train)
+    monkeypatch.setattr(gram, "_DEVICE_WIDTH", 16)
+    for number, (here, there) in enumerate((("cpu", "device"), ("device", "cpu"))):
+        file = tmp_path / f"sums{number}.h5"
+        where = {"cpu": "cpu", "device": make_device(16_000_000)}
+        begun = feature_gram(net, train, test, device=where[here], checkpoint=file)
+        progress = Silent()
+        again = feature_gram(net, train, test, device=where[there], checkpoint=file, progress=progress)
+        assert progress.notes == [f"{file}: K is complete, taken from there"]
+        assert again.gram.layout == begun.gram.layout
+        assert np.array_equal(again.gram.diagonal(), begun.gram.diagonal())
+        assert np.array_equal(again.cross, begun.cross)
+        begun.close()
+        again.close()
+
+
+def test_float_test_images_beside_bytes_are_not_truncated(rng, make_device):
+    train = images(rng, 30)
+    net = fitted(train, contrast="unit")
+    test = (train[:6] / 255).astype(np.float32)  # of the same contrast: the same features
+    theirs = feature_gram(net, train, test, device=make_device(16_000_000), panel_width=16)
+    mine = feature_gram(net, train, test, panel_width=16)
+    assert np.allclose(theirs.cross, mine.cross, rtol=0, atol=1e-4 * mine.mean_diagonal)
+    assert np.diagonal(mine.cross).min() > 0
+    theirs.close()
 
 
 def test_too_small_a_device_and_too_wide_images_are_refused(rng, make_device):
