@@ -16,8 +16,10 @@ import numpy as np
 import pytest
 
 from kernelfit.cpu.pool import CpuBackend
+from kernelfit.device import choose
 from kernelfit.device.cuda import CudaDevice
 from kernelfit.device.host import HostDevice
+from kernelfit.errors import DeviceError
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.kernels import (
     KERNELS,
@@ -297,6 +299,27 @@ def make_device(request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
     yield make
     for device in opened:
         device.close()
+
+
+@pytest.fixture
+def stand_in_gpu(monkeypatch: pytest.MonkeyPatch) -> list[HostDevice]:
+    """What "auto" and "cuda" open, however small a system is: a stand-in, which cannot be opened twice at a time."""
+    opened: list[HostDevice] = []
+
+    def make(index: int, memory: int | None = None) -> HostDevice:
+        if any(device._memory.size for device in opened):
+            raise DeviceError("device: 0 bytes are free")
+        opened.append(HostDevice(memory or 16_000_000))
+        return opened[-1]
+
+    for name, value in {
+        "CudaDevice": make,
+        "MIN_ROWS": 0,
+        "has_driver": lambda: True,
+        "find_spec": lambda name: object(),
+    }.items():
+        monkeypatch.setattr(choose, name, value)
+    return opened
 
 
 @pytest.fixture

@@ -317,7 +317,8 @@ class Experiment(Settings):
                 "solve --out; take kernelfit.open"
             )
         experiment = _recalled(remembered, folder, {"threads": threads})
-        task = Task.load(experiment, Checkpoint(folder / GRAM, folder, remembered), "", progress)
+        sums = Checkpoint(folder / GRAM, folder, remembered, placed=True)
+        task = Task.load(experiment, sums, "", progress)
         try:
             digest = data_digest(task.dataset)
             require_same_rows(
@@ -431,7 +432,8 @@ def _task_or_none(
     experiment: Experiment, run_dir: Path, remembered: dict[str, Any], command: str, progress: Progress
 ) -> Task | None:
     try:
-        task = Task.load(experiment, Checkpoint(run_dir / GRAM, run_dir, remembered), command, progress)
+        sums = Checkpoint(run_dir / GRAM, run_dir, remembered, placed=True)
+        task = Task.load(experiment, sums, command, progress)
     except (DataError, InputError) as error:
         progress.note(f"no test error, as the data set cannot be read again: {error}")
         return None

@@ -195,12 +195,14 @@ class Checkpoint:
     """Where sums of streamed features are stored so that a run which stops can be resumed.
 
     `file` holds the sums, `run_dir` the whole run where there is one; `remember` is stored with them, and `remedy`
-    tells whoever stops the work how to resume it.
+    tells whoever stops the work how to resume it. `placed`: the run is open, or about to be, on the devices or workers
+    that are asked for, whose memory its factor wants: its K is read from `file` here.
     """
 
     file: Path | None = None
     run_dir: Path | None = None
     remember: Mapping[str, Any] | None = None
+    placed: bool = False
 
     @property
     def asked(self) -> bool:
@@ -319,6 +321,8 @@ def _grams(
 ) -> FeatureGram:
     """The sums, on the device where there is one, else on the CPU or a cluster if the solve that follows them fits
     there."""
+    if checkpoint.placed:
+        solver = replace(solver, device="cpu", device_memory=None, engine="process", scheduler=None)
     given = bytes_of(solver.memory)
     memory = available_memory() if given is None else given
     engine, precision = Engine.of(solver.engine, solver.scheduler), before_choice(solver.precision)
@@ -331,7 +335,7 @@ def _grams(
             note("device cuda: features are summed on the workers' CPUs, the factor is made on their GPUs")
     else:
         device = open_device(solver.device, len(rows), note, bytes_of(solver.device_memory, "device_memory"))
-    if device is None and not engine.is_cluster:
+    if device is None and not engine.is_cluster and not checkpoint.placed:
         require_solvable(
             feature,
             len(rows),

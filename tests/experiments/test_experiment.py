@@ -317,6 +317,29 @@ def test_paths_at_home_hold_from_any_folder(
         missing.run()
 
 
+def test_a_streamed_run_opens_its_gpu_once(tmp_path: Path, stand_in_gpu: list[Any]) -> None:
+    options = {"n_filters": 30, "n_patches": 400}
+    experiment = Experiment(
+        "digits",
+        n_train=60,
+        n_test=20,
+        features="random-conv",
+        feature_options=options,
+        kernel="linear",
+        ridge=0.1,
+    )
+    whole = experiment.run(tmp_path / "run")
+    assert whole.solution.device == "host"
+    assert len(stand_in_gpu) == 1
+    (tmp_path / "run" / "solution.h5").unlink()
+    resumed = Experiment.resume(tmp_path / "run")
+    assert resumed.solution.device == "host"
+    assert len(stand_in_gpu) == 2
+    assert resumed.record["test_error"] == whole.record["test_error"]
+    with Experiment.opened(tmp_path / "run"):
+        assert len(stand_in_gpu) == 2  # the factor is read where it is stored
+
+
 def test_a_run_of_solve_is_resumed_without_a_data_set(tmp_path: Path, rng: np.random.Generator) -> None:
     folder = tmp_path / "run"
     kernelfit.solve(rng.normal(size=(40, 3)), rng.normal(size=40), gamma=1.0, run_dir=folder).close()
