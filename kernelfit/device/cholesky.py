@@ -73,6 +73,7 @@ def device_factor(
                 worker.check(j, pivots, threshold)
                 advance(panel_flops(layout, j))
                 if after_panel is not None and j >= first_panel:
+                    store.hand_over(j)  # nothing that follows would, where this ends the work
                     after_panel(j)
 
         for j in range(first_panel):

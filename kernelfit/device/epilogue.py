@@ -48,10 +48,11 @@ def table(terms: tuple[Term, ...]) -> NDArray[np.float64]:
 
 def _term(kernel: Kernel, opens: bool) -> Term:
     family = type(kernel)
-    if family not in FAMILIES or not family.device_formula:
+    # Of a function of the user's it depends on the function: not all that a CPU takes can be compiled for a device.
+    if family not in FAMILIES or not kernel.device_formula:
         raise InputError(
-            f"kernel: {family.__name__} has no formula for a device, expected a kernel of kernelfit.kernels; "
-            "use device='cpu'"
+            f"kernel: {kernel!r} has no formula for a device, expected a kernel of kernelfit.kernels, or a plain "
+            "function that Numba compiles; use device='cpu'"
         )
     return Term(FAMILIES.index(family), opens, *kernel.constants)
 

@@ -110,12 +110,14 @@ def dealt_factor(
             owner.check(j, pivots, threshold)
             courier.deliver(j, j % count)
             advance(panel_flops(layout, j))
-            if after_panel is not None:
-                after_panel(j)
+            if after_panel is not None and j > first_panel:
+                after_panel(j - 1)  # this one is handed to whoever records it when the next is finished
         for member in members:
             member.store.flush()
             member.work.release(member.device)
         courier.close()
+        if after_panel is not None and first_panel < layout.count:
+            after_panel(layout.count - 1)
     pivots.seconds_factor = time.perf_counter() - started
     return pivots
 

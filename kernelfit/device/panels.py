@@ -101,6 +101,11 @@ class DevicePanels:
         """After the event, which is later than that of `finish`, the tiles of panel j may go elsewhere."""
         self._used[j] = event
 
+    def hand_over(self, j: int) -> None:
+        """See to it that panel j, which is finished, is with whoever writes and records it."""
+        if self._mirrored and self._mirrored[0][0] <= j:
+            self._hand_over()
+
     def flush(self) -> None:
         """Wait until everything finished is where it belongs."""
         self.device.synchronise()

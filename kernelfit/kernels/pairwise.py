@@ -139,6 +139,7 @@ class Pairwise(Kernel):
                     out[i, j] = function(row, column)
 
         self._compiled, self._interpreted = fill, reason
+        self.device_formula = ""  # type: ignore[misc]
 
     def _given(self, rows: Float) -> Float:
         """Rows as the function may have them: it cannot write into those that others read."""

@@ -340,14 +340,16 @@ def place_on_cluster(
     backend: CpuBackend,
     begin: Callable[[Plan], Run | None],
     run_dir: Path | None,
+    precision: str,
 ) -> ClusterSystem:
-    """The system on a cluster that was reached; `begin` opens its run, and None is for a solve without one.
+    """The system on a cluster that was reached, whose factor is made in `precision`; `begin` opens its run, and None
+    is for a solve without one.
 
     Raises `PlanError`, and `ClusterError` where workers do not see the run's folder.
     """
-    require_supported(problem.precision, resources.device)
+    require_supported(precision, resources.device)
     layout = problem.source.layout
-    costs = _costs(problem, problem.precision, resources.panel_width if layout is None else layout.width)
+    costs = _costs(problem, precision, resources.panel_width if layout is None else layout.width)
     gpus = _gpu_request(problem, resources)
     usable = gpus.usable(costs, cluster, notes.add)
     if resources.device_memory is not None and not usable:
@@ -358,8 +360,6 @@ def place_on_cluster(
         _require_seen(cluster, run_dir)
     run = begin(plan)
     try:
-        if run is not None:
-            plan = run.plan
         _tell(placement, resources.tier, notes)
         return ClusterSystem(problem, plan, cluster, placement, backend, notes, gpus, run)
     except BaseException:

@@ -11,16 +11,18 @@ from kernelfit.cpu.memory import free_disk
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device.choose import open_devices
 from kernelfit.device.pinned import release as release_pinned
+from kernelfit.device.plan import DevicePlan
 from kernelfit.device.protocol import Device
-from kernelfit.errors import InputError
+from kernelfit.errors import InputError, PlanError
 from kernelfit.gram import placement
 from kernelfit.gram.costs import Costs
 from kernelfit.gram.layout import ONE_TILE
 from kernelfit.gram.placement import Limits
 from kernelfit.gram.plan import Plan
+from kernelfit.gram.precision import precision_of
 from kernelfit.kernels.base import COORDINATES
 from kernelfit.progress import Notes
-from kernelfit.runs.folder import Run, open_run_folder, reserved
+from kernelfit.runs.folder import RUN, Run, open_run_folder, reserved
 from kernelfit.solver.cluster_system import ClusterSystem, place_on_cluster, require_supported
 from kernelfit.solver.cpu_system import CpuSystem
 from kernelfit.solver.device_plan import close_all, plan_on_device
@@ -28,7 +30,7 @@ from kernelfit.solver.device_system import DeviceSystem
 from kernelfit.solver.iterative_system import IterativeSystem, decided, place_iterations
 from kernelfit.solver.method import CHOLESKY
 from kernelfit.solver.problem import Problem
-from kernelfit.solver.problem_record import record_of
+from kernelfit.solver.problem_record import precision_of_run, record_of
 from kernelfit.solver.resources import Resources
 from kernelfit.solver.sketch_system import SketchSystem, place_blocks
 from kernelfit.solver.system import System
@@ -58,26 +60,35 @@ def place(
             record = record_of(problem, system.plan, notes.lines)
             system.run = open_run_folder(run_dir, record, resume, notes.progress)
         return system
+    precision = problem.precision
+    if resume and run_dir is not None and problem.numbers.refined:
+        precision = precision_of_run(problem, run_dir / RUN)
+        if precision != problem.precision:
+            notes.add(f"{problem.precision} precision fell back to {precision} in the run that is resumed")
     if resources.engine.is_cluster:
         problem = _with_factor(problem, "the workers of a cluster make", notes)
-        return _on_cluster(problem, resources, backend, notes, run_dir, resume)
+        return _on_cluster(problem, resources, backend, notes, run_dir, resume, precision)
     device = resources.device
     if isinstance(device, str) and device == "auto" and problem.source.device is not None:
         device = problem.source.device
         notes.add(f"device auto: {device.name}, where the Gram matrix lies")
     devices = open_devices(device, problem.n, notes.add, resources.device_memory)
-    if devices:
+    folder = run_dir or resources.folder
+    plans = _device_plans(problem, devices, resources, backend, notes, folder, precision)
+    if plans is not None:
         if resources.tier != "auto":
             notes.add(f"tier {resources.tier}: ignored on a device, whose plan says where tiles live")
         problem = _with_factor(problem, "a device makes", notes)
-        return _on_device(problem, devices, resources, backend, notes, run_dir, resume)
+        return _on_device(problem, plans, devices, backend, notes, run_dir, resume, folder)
     release_pinned()
     if resources.device_memory is not None:
         notes.add("device_memory: ignored, as the work is done on the CPU")
     if problem.method.solver == "auto":
         problem = decided(problem, resources, backend, notes)
-        return place(problem, replace(resources, device="cpu"), backend, notes, run_dir, resume)
-    return _on_cpu(problem, resources, backend, notes, run_dir, resume)
+        if problem.method.iterates:
+            here = replace(resources, device="cpu", device_memory=None)
+            return place(problem, here, backend, notes, run_dir, resume)
+    return _on_cpu(problem, resources, backend, notes, run_dir, resume, precision)
 
 
 def _with_factor(problem: Problem, makes: str, notes: Notes) -> Problem:
@@ -90,21 +101,28 @@ def _with_factor(problem: Problem, makes: str, notes: Notes) -> Problem:
 
 
 def place_again(
-    run: Run, problem: Problem, devices: Sequence[Device], backend: CpuBackend, notes: Notes
+    run: Run,
+    problem: Problem,
+    resources: Resources,
+    devices: Sequence[Device],
+    backend: CpuBackend,
+    notes: Notes,
 ) -> System:
-    """The system of an open run that is resumed: on `devices` where there are any, whatever it was begun on.
+    """The system of an open run that is resumed: on the `devices` of `resources` where there are any, whatever it was
+    begun on.
 
     The run and the devices are closed where this fails.
     """
     if problem.method.iterates:
         system = SketchSystem if problem.method.solver == "askotch" else IterativeSystem
         return system(problem, run.plan, backend, run)
-    if not devices:
-        return CpuSystem(problem, run.plan, backend, run.folder, run)
+    precision = problem.precision
+    if problem.numbers.refined and not precision_of(run.plan.precision).refined:
+        precision = run.plan.precision  # to which it fell back
     try:
-        plans = plan_on_device(
-            problem, devices, threads=backend.threads, folder=run.folder, width=run.plan.panel_width
-        )
+        plans = _device_plans(problem, devices, resources, backend, notes, run.folder, precision)
+        if plans is None:
+            return CpuSystem(problem, run.plan, backend, run.folder, run)
         return DeviceSystem(problem, plans, devices, backend, run.folder, run, notes.add)
     except BaseException:
         run.close()
@@ -122,7 +140,10 @@ def place_again_on_cluster(
     try:
         cluster = _connected(resources, backend, notes)
         try:
-            return place_on_cluster(problem, resources, cluster, notes, backend, lambda plan: run, run.folder)
+            # That of the plan asks no tensor cores of workers: it is what a run of them is without.
+            return place_on_cluster(
+                problem, resources, cluster, notes, backend, lambda plan: run, run.folder, run.plan.precision
+            )
         except BaseException:
             cluster.close()
             raise
@@ -138,9 +159,10 @@ def _on_cluster(
     notes: Notes,
     run_dir: Path | None,
     resume: bool,
+    precision: str,
 ) -> ClusterSystem:
     """The cluster, and the run, are closed where this fails."""
-    require_supported(problem.precision, resources.device)
+    require_supported(precision, resources.device)
     resources.engine.require_device(resources.device)
     if resources.device_memory is not None and resources.device == "cpu":
         raise InputError(
@@ -156,7 +178,7 @@ def _on_cluster(
 
     cluster = _connected(resources, backend, notes)
     try:
-        return place_on_cluster(problem, resources, cluster, notes, backend, begin, run_dir)
+        return place_on_cluster(problem, resources, cluster, notes, backend, begin, run_dir, precision)
     except BaseException:
         cluster.close()
         raise
@@ -180,11 +202,12 @@ def _on_cpu(
     notes: Notes,
     run_dir: Path | None,
     resume: bool,
+    precision: str,
 ) -> CpuSystem:
-    source, numbers = problem.source, problem.numbers
+    source, numbers = problem.source, precision_of(precision)
     if numbers.tensor_cores:
         raise InputError(
-            f"precision: got {problem.precision} on the CPU, which has no such products; take mixed, or a device"
+            f"precision: got {precision} on the CPU, which has no such products; take mixed, or a device"
         )
     n, layout, points, kernel = source.n, source.layout, source.points, source.kernel
     width = resources.panel_width if layout is None else layout.width
@@ -198,7 +221,7 @@ def _on_cpu(
         d=0 if points is None else points.width,
         n_rhs=problem.targets.shape[1],
         threads=1 if n <= min(ONE_TILE, width or ONE_TILE) else backend.threads,
-        precision=problem.precision,
+        precision=precision,
         bytes_points=0 if points is None else points.nbytes,
         panel_width=width,
     )
@@ -221,26 +244,53 @@ def _on_cpu(
     return CpuSystem(problem, plan, backend, run_dir or resources.folder, run)
 
 
-def _on_device(
+def _device_plans(
     problem: Problem,
     devices: Sequence[Device],
     resources: Resources,
     backend: CpuBackend,
     notes: Notes,
-    run_dir: Path | None,
-    resume: bool,
-) -> DeviceSystem:
-    """The devices, and the run, are closed where this fails."""
-    run, folder = None, run_dir or resources.folder
+    folder: Path,
+    precision: str,
+) -> tuple[Plan, DevicePlan] | None:
+    """The plans of a solve on devices; None where there are none, or where `auto` opened one that cannot do it.
+
+    The devices are closed where there are no plans.
+    """
+    if not devices:
+        return None
     try:
-        plans = plan_on_device(
+        return plan_on_device(
             problem,
             devices,
             threads=backend.threads,
-            memory=resources.memory,
             folder=folder,
+            precision=precision,
+            memory=resources.memory,
             width=resources.panel_width,
         )
+    except BaseException as error:
+        close_all(devices, problem.source)
+        automatic = isinstance(resources.device, str) and resources.device == "auto"
+        if not (automatic and isinstance(error, InputError | PlanError)):
+            raise
+        notes.add(f"device auto: cpu, as {devices[0].name} cannot do it ({error})")
+        return None
+
+
+def _on_device(
+    problem: Problem,
+    plans: tuple[Plan, DevicePlan],
+    devices: Sequence[Device],
+    backend: CpuBackend,
+    notes: Notes,
+    run_dir: Path | None,
+    resume: bool,
+    folder: Path,
+) -> DeviceSystem:
+    """The devices, and the run, are closed where this fails."""
+    run = None
+    try:
         if run_dir is not None:
             record = record_of(problem, plans[0], notes.lines)
             run = open_run_folder(run_dir, record, resume, notes.progress)

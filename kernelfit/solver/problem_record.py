@@ -16,7 +16,7 @@ from kernelfit.errors import DataError, InputError
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.points import Points
 from kernelfit.gram.pointwise import require_products
-from kernelfit.gram.precision import PRECISIONS
+from kernelfit.gram.precision import PRECISIONS, precision_of
 from kernelfit.gram.protocol import GramSource
 from kernelfit.gram.source import KernelGram, Source
 from kernelfit.gram.sparse import SparsePoints
@@ -282,6 +282,20 @@ def record_of(problem: Problem, plan: Plan, notes: Sequence[str]) -> Record:
         meta={**meta_of(problem), "notes": list(notes)},
         arrays=arrays_of(problem),
     )
+
+
+def precision_of_run(problem: Problem, path: Path) -> str:
+    """In what numbers the run of `path`, a run.h5, goes on with a refined problem: those of the problem, or float64
+    where it fell back to them; the problem's where there is no such file."""
+
+    def fell_back(record: Record) -> bool:
+        asked = record.meta.get("precision")
+        return record.plan.precision == "float64" and asked in PRECISIONS and precision_of(asked).refined
+
+    try:
+        return "float64" if run_file.read(path, fell_back) else problem.precision
+    except DataError:
+        return problem.precision
 
 
 def read_run(path: Path, function: Any = None, gram: Source | None = None) -> tuple[Problem, Plan, list[str]]:

@@ -92,7 +92,7 @@ def resume(
         if problem.method.iterates and where.is_cluster:
             raise InputError("engine: got dask for a run of an iteration, expected process; leave it out")
         on_cpu = sparse or where.is_cluster or problem.method.iterates
-        opened = open_devices("cpu" if on_cpu else device, plan.n, progress.note, memory)
+        opened = open_devices("cpu" if on_cpu else device, plan.n, progress.note, None if on_cpu else memory)
         if not (opened or where.is_cluster) and plan.tier in ("device", "cluster"):
             progress.note(f"{folder}: begun on a {plan.tier}, resumed on the CPU")
         try:
@@ -108,17 +108,17 @@ def resume(
         notes = Notes(progress, lines)
         if problem.method.iterates and (device not in ("auto", "cpu") or memory is not None):
             notes.add(DEVICE_IGNORED)
-        elif sparse and device not in ("auto", "cpu"):
+        elif sparse and (device not in ("auto", "cpu") or memory is not None):
             notes.add(of_sparse_rows(device))
+        resources = Resources(
+            device="cpu" if sparse else device,
+            device_memory=None if sparse else memory,
+            panel_width=plan.panel_width,
+            engine=where,
+        )
         if where.is_cluster:
-            resources = Resources(
-                device="cpu" if sparse else device,
-                device_memory=memory,
-                panel_width=plan.panel_width,
-                engine=where,
-            )
             return complete(place_again_on_cluster(run, problem, resources, backend, notes), notes)
-        return complete(place_again(run, problem, opened, backend, notes), notes)
+        return complete(place_again(run, problem, resources, opened, backend, notes), notes)
 
 
 def open_run(

@@ -253,7 +253,7 @@ def _beside_sparse_rows(problem: Problem, resources: Resources, notes: Notes) ->
     """The CPU, where rows are sparse."""
     if problem.points is None or not problem.points.sparse or resources.device == "cpu":
         return resources
-    if resources.device != "auto":
+    if resources.device != "auto" or resources.device_memory is not None:
         notes.add(of_sparse_rows(resources.device))
     return replace(resources, device="cpu", device_memory=None)
 

@@ -28,6 +28,7 @@ from kernelfit.cluster.costs import ShareCosts
 from kernelfit.cluster.crew import Crew
 from kernelfit.cluster.deal import Deal
 from kernelfit.cluster.tasks import WorkerState
+from kernelfit.device.host import HostDevice
 from kernelfit.errors import ClusterError, InputError, NotPositiveDefiniteError, PlanError
 from kernelfit.gram.costs import Costs
 from kernelfit.progress import Silent
@@ -337,6 +338,36 @@ def test_a_run_that_stopped_is_resumed_on_a_cluster_or_here(
     assert resumed.certificate.min_pivot_row == whole.certificate.min_pivot_row
     assert any("begun on a cluster" in note for note in progress.notes) == (engine == "process")
     resumed.close()
+
+
+@pytest.mark.parametrize("begun", ["cpu", "tf32", "fallen back"])
+def test_a_run_of_this_process_goes_on_on_a_cluster(
+    rng: np.random.Generator, client: Any, tmp_path: Path, begun: str
+) -> None:
+    X, Y = problem(rng, 120)
+    given: dict[str, Any] = {**ARGUMENTS, "panel_width": 32, "run_dir": tmp_path / "run", "device": "cpu"}
+    if begun == "tf32":
+        given |= {"precision": "tf32", "device": HostDevice(16_000_000)}
+    if begun == "fallen back":
+        X[119] = X[118] + 1e-9
+        given |= {"precision": "mixed"}
+    whole = kernelfit.solve(X, Y, **given)
+    whole.close()
+    (tmp_path / "run" / "solution.h5").unlink()
+    resumed = kernelfit.resume(tmp_path / "run", engine="dask", scheduler=client, device_memory="1GB")
+    assert resumed.device == "dask, 3 workers"
+    assert resumed.plan.tier == "cluster"
+    assert resumed.plan.precision == ("mixed" if begun == "tf32" else "float64")
+    assert resumed.certificate.backward_error <= 1e-14
+    assert "device_memory: ignored, as the workers compute on their CPUs" in resumed.notes
+    resumed.close()
+    assert kernelfit.check(tmp_path / "run").problems == []
+    if begun == "fallen back":
+        (tmp_path / "run" / "solution.h5").unlink()
+        given |= {"engine": "dask", "scheduler": client, "resume": True}
+        again = kernelfit.solve(X, Y, **given)
+        assert again.plan.precision == "float64"
+        again.close()
 
 
 class Closing(Silent):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,9 +13,12 @@ import kernelfit
 from kernelfit.device.choose import open_device
 from kernelfit.device.plan import DeviceLimits, DeviceSize, make_device_plan
 from kernelfit.device.residency import min_slots
-from kernelfit.errors import DeviceError, InputError, NotPositiveDefiniteError, PlanError
+from kernelfit.errors import DeviceError, InputError, Interrupted, NotPositiveDefiniteError, PlanError
 from kernelfit.kernels import Gaussian, Laplacian, Linear, Matern, Pairwise
 from kernelfit.progress import Silent
+from kernelfit.runs.folder import JOURNAL, SOLUTION, Run
+from kernelfit.runs.interruption import Interruption
+from kernelfit.storage import journal
 
 
 def problem(rng, n=150, d=9, c=3, data="floats"):
@@ -185,6 +189,89 @@ def test_what_cannot_be_refined_falls_back_and_says_so(rng, make_device, precisi
     )
     assert any(f"{precision} precision fell back to float64" in note for note in solution.notes)
     assert solution.certificate.backward_error <= 1e-13
+
+
+def test_a_run_that_fell_back_goes_on_in_float64(rng, make_device, monkeypatch, tmp_path):
+    X, _, Y, _ = problem(rng, 120, d=2)
+    given = {"kernel": "gaussian", "gamma": 0.5, "ridge": 1e-9, "precision": "mixed", "panel_width": 32}
+    whole = kernelfit.solve(X, Y, device="cpu", run_dir=tmp_path / "run", **given)
+    assert whole.certificate.factor_precision == "float64"
+    (tmp_path / "run" / SOLUTION).unlink()
+    monkeypatch.setattr(Run, "restart", None)  # every panel is there
+    for name, device in (("resumed", make_device(16_000_000)), ("a", "cpu"), ("b", make_device(16_000_000))):
+        folder = tmp_path / name
+        shutil.copytree(tmp_path / "run", folder)
+        if name == "resumed":
+            again = kernelfit.resume(folder, device=device)
+        else:
+            again = kernelfit.solve(X, Y, device=device, run_dir=folder, resume=True, **given)
+        assert any("mixed precision fell back to float64" in note for note in again.notes)
+        assert again.certificate.factor_precision == "float64"
+        assert again.certificate.backward_error <= 1e-13
+        assert np.array_equal(again.alpha, whole.alpha) or device != "cpu"
+        again.close()
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize("last", [1, 3])
+def test_a_run_that_stopped_after_a_panel_has_it(rng, make_device, monkeypatch, tmp_path, devices, last):
+    X, _, Y, _ = problem(rng, 100)
+
+    def stop(interruption, number):
+        if number == last:
+            raise Interrupted("stopped", exit_code=1)
+
+    monkeypatch.setattr(Interruption, "after", stop)
+    opened = [make_device(16_000_000) for _ in range(devices)]
+    with pytest.raises(Interrupted, match="stopped"):
+        kernelfit.solve(X, Y, gamma=0.5, device=opened, run_dir=tmp_path / "run", panel_width=32)
+    assert len(journal.read(tmp_path / "run" / JOURNAL).panels) == last + 1
+
+
+def test_auto_takes_the_cpu_for_what_its_gpu_cannot_do(rng, stand_in_gpu, tmp_path):
+    X, _, Y, _ = problem(rng, 60)
+    kernel = Pairwise(distance) * Pairwise(lambda x, y: 1.0 + x[0] * y[0])
+    given = {"ridge": 0.1, "panel_width": 16}
+    solution = kernelfit.solve(X, Y, kernel=kernel, **given)
+    assert solution.device == "cpu"
+    assert any("device auto: cpu, as host cannot do it (kernel: " in note for note in solution.notes)
+    assert np.array_equal(solution.alpha, kernelfit.solve(X, Y, kernel=kernel, device="cpu", **given).alpha)
+    given |= {"gamma": 0.4, "device_memory": 50_000, "run_dir": tmp_path / "run"}
+    solution = kernelfit.solve(X, Y, solver="auto", **given)
+    assert solution.device == "cpu"
+    assert any("device auto: cpu, as host cannot do it (device: " in note for note in solution.notes)
+    (tmp_path / "run" / SOLUTION).unlink()
+    progress = Silent()
+    resumed = kernelfit.resume(tmp_path / "run", device_memory=50_000, progress=progress)
+    assert resumed.device == "cpu"
+    assert any("device auto: cpu, as host cannot do it (device: " in note for note in progress.notes)
+    assert len(stand_in_gpu) == 3
+    assert not any(device._memory.size for device in stand_in_gpu)
+    with pytest.raises(PlanError, match=r"^device: "):
+        kernelfit.solve(X, Y, gamma=0.4, device="cuda", device_memory=50_000)
+
+
+def scaled_distance(x, y, *, factor):
+    return factor * distance(x, y)
+
+
+def in_python(x, y):
+    return float(str(distance(x, y)))  # which Numba does not compile
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"kernel": scaled_distance, "kernel_params": {"factor": 2.0}},
+        {"kernel": partial(scaled_distance, factor=2.0)},
+        {"kernel": in_python},
+    ],
+    ids=["parameters", "partial", "python"],
+)
+def test_functions_that_are_compiled_for_no_device_are_refused_there(rng, make_device, options):
+    X, _, Y, _ = problem(rng, 20)
+    with pytest.raises(InputError, match="has no formula for a device, expected a kernel of"):
+        kernelfit.solve(X, Y, device=make_device(16_000_000), **options)
 
 
 def test_a_singular_system_names_its_row_and_closes_the_device(rng, make_device):

@@ -267,6 +267,15 @@ def _killed_run(folder: Path, X: Any, Y: Any, iteration: int) -> None:
 
 
 @pytest.mark.usefixtures("rounds")
+def test_device_memory_beside_an_iteration_is_ignored_and_said(rng, tmp_path: Path) -> None:
+    X = rng.normal(size=(40, 3))
+    whole = kernelfit.solve(X, X[:, 0], solver="pcg", ridge=0.1, run_dir=tmp_path / "run")
+    (tmp_path / "run" / "solution.h5").unlink()
+    resumed = kernelfit.resume(tmp_path / "run", device_memory="1GB")
+    assert "device: ignored, as iterations run on the CPU" in resumed.notes
+    assert resumed.alpha.tobytes() == whole.alpha.tobytes()
+
+
 def test_a_killed_run_resumes_to_the_same_bits(rng: np.random.Generator, tmp_path: Path) -> None:
     X, Y = rng.standard_normal((530, 12)), rng.standard_normal((530, 2))
     whole = kernelfit.solve(X, Y, solver="pcg", run_dir=tmp_path / "whole")
