@@ -60,7 +60,7 @@ def place(
             record = record_of(problem, system.plan, notes.lines)
             system.run = open_run_folder(run_dir, record, resume, notes.progress)
         return system
-    precision = problem.precision
+    precision: str = problem.precision
     if resume and run_dir is not None and problem.numbers.refined:
         precision = precision_of_run(problem, run_dir / RUN)
         if precision != problem.precision:
@@ -116,7 +116,7 @@ def place_again(
     if problem.method.iterates:
         system = SketchSystem if problem.method.solver == "askotch" else IterativeSystem
         return system(problem, run.plan, backend, run)
-    precision = problem.precision
+    precision: str = problem.precision
     if problem.numbers.refined and not precision_of(run.plan.precision).refined:
         precision = run.plan.precision  # to which it fell back
     try:
