@@ -15,7 +15,13 @@ from kernelfit.deep.analysis.tables import tables as analysis_tables
 from kernelfit.deep.options import MODELS
 from kernelfit.deep.recipe import Recipe, default
 from kernelfit.deep.training import tables
-from kernelfit.deep.training.results import add_analysis, finished, note_other_precision, record
+from kernelfit.deep.training.results import (
+    add_analysis,
+    analyses_so_far,
+    finished,
+    note_other_precision,
+    record,
+)
 from kernelfit.errors import InputError
 from kernelfit.storage import json_output
 
@@ -96,6 +102,7 @@ def train_command(
     recipe = _recipe(values)
     if any(analyses.values()):
         deep.check_analyses(recipe, **analyses, data_dir=data_dir)
+        analyses_so_far(recipe, out)  # what cannot be added to is refused before hours of work
     progress = terminal_progress()
     result = finished(recipe, out)
     means: dict[str, Any] = {"hardware": hardware, "data_dir": data_dir, "progress": progress}

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from kernelfit.errors import DataError, KernelfitError
+from kernelfit.errors import DataError, InputError, KernelfitError
 from kernelfit.report.chart import Chart
 from kernelfit.typing import Array
 
@@ -67,6 +67,8 @@ def checked(make: Callable[[], Any], what: str) -> Any:
     """What `make` gives. A record that lacks something, or holds it in another form, is one line of DataError."""
     try:
         return make()
+    except InputError as error:  # of the record, which this version refuses
+        raise DataError(f"runs: got {what}, a record that cannot be shown ({error}); make it again") from None
     except KernelfitError:
         raise
     except KeyError as error:

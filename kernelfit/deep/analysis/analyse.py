@@ -46,7 +46,7 @@ def analyse(
     progress: ProgressLike = None,
 ) -> dict[str, Any]:
     """The analyses that are asked for of a run that ended as `outcome` says with the trained `model`, the pair that
-    `train` gives; `kernel_rows` are the first rows of the training set.
+    `kernelfit.deep.network` gives; `kernel_rows` are the first rows of the training set.
 
     Norms and margins are of the trained network on its own (corrupted) training data; kernels are of the fresh and of
     the trained network, solved for the true labels and for random ones. Batch-norm statistics are those of evaluations

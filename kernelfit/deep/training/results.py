@@ -102,19 +102,24 @@ def history_so_far(recipe: Recipe, folder: Path) -> list[dict[str, Any]]:
     return epoch_log.read(there[-1]) if there else []
 
 
-def add_analysis(recipe: Recipe, folder: Path, analysis: dict[str, Any]) -> dict[str, Any]:
-    """Write FOLDER/<key>/analysis.json with these analyses of a run, and those of earlier calls that it lacks."""
+def analyses_so_far(recipe: Recipe, folder: Path) -> dict[str, Any]:
+    """The analyses of earlier calls; raises `DataError` where the file is not one of this program."""
     path = folder / recipe.key / "analysis.json"
-    earlier: Any = {}
-    if path.exists():
-        try:
-            earlier = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
-            earlier = None
+    if not path.exists():
+        return {}
+    try:
+        earlier: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        earlier = None
     if not isinstance(earlier, dict):
         raise DataError(f"analysis: {path} is not one of this program; delete it and analyse again")
-    together = earlier | analysis
-    json_output.write(together, path)
+    return earlier
+
+
+def add_analysis(recipe: Recipe, folder: Path, analysis: dict[str, Any]) -> dict[str, Any]:
+    """Write FOLDER/<key>/analysis.json with these analyses of a run, and those of earlier calls that it lacks."""
+    together = analyses_so_far(recipe, folder) | analysis
+    json_output.write(together, folder / recipe.key / "analysis.json")
     return together
 
 

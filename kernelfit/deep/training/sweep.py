@@ -243,7 +243,7 @@ def network(
             if stack is None:
                 progress.note(
                     f"{recipe.key} is finished without a checkpoint in {folder}: its network is trained again, the "
-                    "result stays"
+                    "result stays, and analyses of earlier calls are of the network before"
                 )
             group = stack or group
     outcomes, networks = _trained(group, folder, hardware=hardware, data_dir=data_dir, progress=progress)
