@@ -134,7 +134,8 @@ class TableColumns:
             )
         if target is not None and target not in names["every"]:
             raise ValueError(f"{str(target)[:40]} is none of the columns")
-        label = stored["label"]
+        # Tables of before name their label's column without its place.
+        label = stored.get("label", None if target is None else names["every"].index(target))
         if (label is None) != (target is None) or (
             label is not None and not _stands(label, target, names["every"])
         ):

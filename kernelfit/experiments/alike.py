@@ -43,6 +43,8 @@ def require_units_alike(
     scale = result.record.get("scale")
     if scale is None or X.size == 0 or are_bytes == (scale != 1):
         return
+    if are_bytes and _of_integers(result):
+        return
     if are_bytes:
         raise InputError(
             f"{argument}: got bytes in {name}, expected other numbers as trained on, as bytes are scaled and others "
@@ -58,6 +60,16 @@ def require_units_alike(
         progress.note(
             f"{name}: numbers from {low:.3g} to {high:.3g} are taken in the units of the bytes that were trained on"
         )
+
+
+def _of_integers(result: Result) -> bool:
+    """Whether the run's rows are integers from 0 to 255 as they are, as those of a table of pixels: bytes in all but
+    name."""
+    points = result.solution.points
+    if points is None or points.sparse or points.scale != 1.0:
+        return False
+    values = points.values
+    return bool(values.min() >= 0 and 1 < values.max() <= 255 and (np.floor(values) == values).all())
 
 
 def require_solvers_rows(dataset: Dataset, result: Result) -> None:

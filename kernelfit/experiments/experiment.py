@@ -469,6 +469,7 @@ def _read_result(run_dir: Path) -> Result:
         require_regular(run_dir / name)
     solution = Solution.load(run_dir / SOLUTION)
     stored = result_file.read(run_dir, solution.alpha)
+    stored.setdefault("test_digest", None)  # runs of before have none
     schema.require(path, stored, records.STORED)
     digests = {key: stored.pop(key) for key in ("data_digest", "test_digest", "rows_digest")}
     scaling, mean = stored.pop("standardisation"), stored.pop("target_mean")

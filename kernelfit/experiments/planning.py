@@ -95,7 +95,7 @@ def plan_solve(shape: Shape, solver: SolverSettings, *, predict_time: bool = Tru
 
 
 def _may_iterate(solver: SolverSettings) -> bool:
-    """As `kernelfit.solver.iterative_system.decided`: a factor that is refined or lies on a disk stays one."""
+    """As `kernelfit.solver.iterative_system.decided`: another precision, a jitter or a disk asks for a factor."""
     plain = before_choice(solver.precision) == "float64" and solver.jitter == 0
     return solver.solver == "auto" and plain and solver.tier != "disk"
 

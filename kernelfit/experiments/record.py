@@ -69,7 +69,7 @@ STORED = {
     "classes": schema.optional(schema.sequence(schema.TEXT, 1)),
     "table": schema.optional(schema.OBJECT),
     "data_digest": schema.TEXT,
-    "test_digest": schema.TEXT,
+    "test_digest": schema.optional(schema.TEXT),
     "rows_digest": schema.optional(schema.TEXT),
     "standardisation": schema.optional(schema.OBJECT),
     "target_mean": schema.optional(schema.sequence(schema.number(), 1)),

@@ -93,7 +93,10 @@ def refuse_words(values: Any, name: str) -> None:
         columns = dict(enumerate(array.T))
     else:
         refuse_dates(values, name)
-        columns = {column: np.asarray(values[column], dtype=object) for column in names}
+        columns = {
+            column: np.asarray(_cells(values, place, column), dtype=object)
+            for place, column in enumerate(names)
+        }
     words = {column: word for column, cells in columns.items() if (word := _word(cells)) is not None}
     if not words:
         return
@@ -146,9 +149,18 @@ def _is_arrow(frame: Any) -> bool:
     return type(frame).__module__.partition(".")[0] == "pyarrow"
 
 
+def _cells(frame: Any, place: int, column: Any) -> Any:
+    """A column of a frame; those of Arrow may have a name twice."""
+    return frame.column(place) if _is_arrow(frame) else frame[column]
+
+
 def refuse_dates(frame: Any, name: str) -> None:
     """Raise `InputError` for a frame with columns of dates; of Arrow's scikit-learn makes numbers in silence."""
-    dates = [column for column in names_in(frame) or () if np.asarray(frame[column]).dtype.kind in "mM"]
+    dates = [
+        column
+        for place, column in enumerate(names_in(frame) or ())
+        if np.asarray(_cells(frame, place, column)).dtype.kind in "mM"
+    ]
     if not dates:
         return
     whole = f"{name}.to_pandas()" if _is_arrow(frame) else name
@@ -250,11 +262,10 @@ def refuse_rounding(values: Any, name: str) -> None:
     For what others make float64 in silence: scikit-learn, and NumPy of a frame with columns of several types.
     """
     if (names := names_in(values)) is not None:
-        types = getattr(values, "dtypes", names)  # Arrow's has none
-        for column in dict.fromkeys(
-            c for c, held in zip(names, types, strict=True) if str(held) not in _HELD
-        ):
-            refuse_rounding(np.asarray(values[column]), f"{name}[{column!r}]")
+        types = [""] * len(names) if _is_arrow(values) else getattr(values, "dtypes", names)
+        for place, (column, held) in enumerate(zip(names, types, strict=True)):
+            if str(held) not in _HELD:
+                refuse_rounding(np.asarray(_cells(values, place, column)), f"{name}[{column!r}]")
         return
     if is_sparse(values):
         if str(values.dtype) not in _HELD:

@@ -45,6 +45,8 @@ class RidgesSolution(Solution):
         if len(given) == len(self.kept) < self.rows_given:
             every = np.zeros((self.rows_given, given.shape[1]), given.dtype)
             every[self.kept] = given
+            for group in self.duplicates:
+                every[list(group)] = every[group[0]]
             given = every
         parts = [
             (columns, part.solve(given[:, columns], progress, componentwise=componentwise))
@@ -66,15 +68,20 @@ class RidgesSolution(Solution):
     def leave_one_out(self, progress: ProgressLike = None, *, distinct: bool = False) -> Float:
         """As `Solution.leave_one_out`, n^3/3 flops for each ridge."""
         parts = self._parts("leave_one_out")
-        values = _gathered((columns, part.leave_one_out(progress)) for columns, part in parts)
+        left = [(columns, part.leave_one_out(progress, distinct=distinct)) for columns, part in parts]
         for _, part in parts:
             self.notes += [line for line in part.notes if line not in self.notes]
-        return values[self.kept] if distinct else values
+        if not distinct:
+            return _gathered(left)
+        return _gathered(
+            (columns, _of_all(self.problem, part, values, values))
+            for (columns, values), (_, part) in zip(left, parts, strict=True)
+        )
 
     def likely_left_out(self, progress: ProgressLike = None) -> list[Float]:
         """As `Solution.likely_left_out`."""
         parts = [
-            (columns, [_of_all(self.problem, part, values, part.targets) for values in likely])
+            (columns, [_of_all(self.problem, part, values, values) for values in likely])
             for columns, part in self._parts("leave_one_out")
             for likely in [part.likely_left_out(progress)]
         ]

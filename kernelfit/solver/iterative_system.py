@@ -470,8 +470,8 @@ def decided(problem: Problem, resources: Resources, backend: CpuBackend, notes: 
     if not plain:
         if tolerance is not None:
             notes.add(
-                "tolerance: ignored, as a factor is made, which meets all targets: a precision that is refined, a "
-                "jitter and the disk ask for one"
+                "tolerance: ignored, as a factor is made: another precision than float64, a jitter or the disk asks "
+                "for one"
             )
         return replace(problem, method=CHOLESKY)
     costs = costs_of(problem, resources, backend)

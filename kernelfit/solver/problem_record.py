@@ -99,9 +99,13 @@ def problem_of(
     schema.require_array(path, arrays, "targets", "f", (None, None))
     n, columns = arrays["targets"].shape
     schema.require_array(path, arrays, "kept", "iu", (n,))
+    kept = arrays["kept"].astype(np.int64, copy=False)
+    groups = tuple(tuple(group) for group in meta["duplicates"])
+    unweighted = arrays.get("unweighted_rows", np.zeros(0)).astype(np.int64)
+    _require_partition(path, kept, groups, unweighted, meta["rows_given"])
     source: GramSource | None = None
     if gram is not None:
-        source = of_kept(of_products(gram, _formula(path, meta)), arrays["kept"], meta["rows_given"])
+        source = of_kept(of_products(gram, _formula(path, meta)), kept, meta["rows_given"])
     if meta["kernel"] is not None:
         points = _points(path, meta, arrays, "rows", n)
         _require_scale(path, meta["rows_scale"], meta["input_scale"], points.values)
@@ -127,10 +131,6 @@ def problem_of(
             raise DataError(
                 f"{path}: ridge_per_target does not fit its {columns} targets; it is damaged or forged"
             )
-    kept = arrays["kept"].astype(np.int64, copy=False)
-    groups = tuple(tuple(group) for group in meta["duplicates"])
-    unweighted = arrays.get("unweighted_rows", np.zeros(0)).astype(np.int64)
-    _require_partition(path, kept, groups, unweighted, meta["rows_given"])
     _require_weights(path, arrays, source)
     weights = arrays.get("weights_of_rows")
     return Problem(

@@ -188,6 +188,10 @@ def opened(
     assert certificate.min_pivot_row is not None
     assert certificate.log_det is not None
     row = int(np.searchsorted(solution.kept, certificate.min_pivot_row))
+    if row == len(solution.kept):
+        raise DataError(
+            f"{folder / SOLUTION}: its least pivot stands in no row of it; it is damaged or forged"
+        )
     pivots = Pivots(certificate.min_pivot, row, certificate.weak_pivots, certificate.log_det)
 
     def require_whole() -> None:

@@ -160,7 +160,7 @@ class Solution:
     @property
     def lacks_factor(self) -> bool:
         """Whether its factor was given back, or is not in a copy or a file; the primal path has none to lack."""
-        return self.weights is None and (self.factor is None or self.factor.closed)
+        return not is_primal(self.problem) and (self.factor is None or self.factor.closed)
 
     @property
     def rkhs_norm(self) -> float:

@@ -391,6 +391,8 @@ def test_columns_of_an_arrow_table_have_names() -> None:
         solution.predict(pa.table({"b": b + 1, "z": y, "a": a})),
         solution.predict(np.column_stack([a, b + 1])),
     )
+    twice = pa.Table.from_arrays([pa.array(a), pa.array(b)], names=["a", "a"])
+    assert_array_equal(kernelfit.solve(twice, y).alpha, kernelfit.solve(np.column_stack([a, b]), y).alpha)
     table = pa.table({"a": a, "fuel": ["x", "y", "x", "y"]})
     message = r"^X: got words such as 'x' in column 'fuel', expected numbers; encode them, after X.to_pandas\(\), by"
     for call in (KernelInterpolator().fit, kernelfit.solve):

@@ -56,6 +56,17 @@ def test_bytes_beside_other_numbers_are_refused(runs: dict[str, Result], files: 
     assert of_data(runs["shares"], files / "shares.npz").errors.error == runs["shares"].record["test_error"]
 
 
+def test_bytes_beside_a_table_of_pixels_are_its_rows(files: Path) -> None:
+    X, lines = np.load(files / "bytes.npz"), ["a,b,c,d,e,f,label"]
+    lines += [
+        ",".join(map(str, [*row, label])) for row, label in zip(X["X_train"], X["y_train"], strict=True)
+    ]
+    (files / "pixels.csv").write_text("\n".join(lines))
+    table = Experiment(train=files / "pixels.csv", n_test=0, ridge=0.1, task="classification").run()
+    expected = table.solution.predict(X["X_test"].astype(float))
+    assert_allclose(of_data(table, files / "bytes.npz").scores, expected, rtol=1e-9)
+
+
 def test_shares_beside_bytes_are_refused(runs: dict[str, Result], files: Path) -> None:
     message = r"^{}: got numbers from 0\S* to (1|0.9\S*) in shares{}, expected bytes as trained on, .*; give"
     with pytest.raises(InputError, match=message.format("rows", r"\.npz")):
