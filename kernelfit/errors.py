@@ -70,6 +70,10 @@ class DeviceError(KernelfitError, RuntimeError):
     """The device that was asked for is missing, lost or out of memory."""
 
 
+class DeviceFullError(DeviceError):
+    """The device has less memory than the work takes."""
+
+
 class ClusterError(KernelfitError, RuntimeError):
     """The cluster that was asked for cannot be reached, does not fit the work, or was lost."""
 

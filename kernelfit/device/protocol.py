@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from kernelfit.errors import DeviceError
+from kernelfit.errors import DeviceFullError
 from kernelfit.kernels.base import PRODUCTS, Kernel
 from kernelfit.typing import Span
 
@@ -80,12 +80,12 @@ class Slab:
         self.used = 0
 
     def take(self, rows: int, columns: int, dtype: DTypeLike, stride: int | None = None) -> Block:
-        """A block of its own; raises `DeviceError` where the slab is too small for it."""
+        """A block of its own; raises `DeviceFullError` where the slab is too small for it."""
         kind = np.dtype(dtype)
         stride = columns if stride is None else stride
         needed = aligned(rows * stride * kind.itemsize)
         if self.used + needed > self.capacity:
-            raise DeviceError(
+            raise DeviceFullError(
                 f"device: {needed:,} bytes wanted on {self.name}, {self.capacity - self.used:,} of "
                 f"{self.capacity:,} left; give more device memory or fewer rows"
             )

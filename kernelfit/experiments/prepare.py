@@ -16,7 +16,8 @@ from kernelfit.cluster.connect import Cluster, Engine
 from kernelfit.cpu.memory import available_memory
 from kernelfit.datasets import Dataset, training_targets
 from kernelfit.device.choose import open_device
-from kernelfit.errors import DuplicateRowsError, InputError
+from kernelfit.device.protocol import Device
+from kernelfit.errors import DeviceFullError, DuplicateRowsError, InputError
 from kernelfit.experiments.specs import FeatureSpec, KernelSpec, SolverSettings
 from kernelfit.experiments.standardisation import Standardisation
 from kernelfit.experiments.streamed_kernel import mean_diagonal, require_settled, streamed_kernel
@@ -29,6 +30,7 @@ from kernelfit.runs.lock import FolderLock
 from kernelfit.solver.cluster_system import require_room, require_supported
 from kernelfit.solver.inputs import drop_duplicates
 from kernelfit.solver.solution import Solution
+from kernelfit.streaming.device_features import device_features
 from kernelfit.streaming.gram import FeatureGram, feature_gram
 from kernelfit.streaming.plan import GramSizes, SolveRequest, plan_feature_gram, require_solvable, sums_dtype
 from kernelfit.streaming.protocol import StreamingFeatures, streaming
@@ -117,7 +119,9 @@ class Prepared:
             arguments["memory"] = max(1, memory - self.streamed.plan.held)
         device = self.streamed.gram.device
         if device is not None:
-            arguments |= {"device": device, "device_memory": None}
+            # By "auto" it is taken all the same, and left where the factor does not fit beside K.
+            given = "auto" if solver.device == "auto" else device
+            arguments |= {"device": given, "device_memory": None}
         return arguments
 
     def predict(self, solution: Solution, progress: Progress) -> Float:
@@ -334,22 +338,7 @@ def _grams(
         if solver.device == "cuda":
             note("device cuda: features are summed on the workers' CPUs, the factor is made on their GPUs")
     else:
-        device = open_device(solver.device, len(rows), note, bytes_of(solver.device_memory, "device_memory"))
-    if device is None and not engine.is_cluster and not checkpoint.placed:
-        require_solvable(
-            feature,
-            len(rows),
-            len(test),
-            rows[:1].nbytes,
-            SolveRequest(
-                n_rhs=n_rhs,
-                memory=memory,
-                precision=precision,
-                tier=solver.tier,
-                folder=checkpoint.run_dir or solver.scratch,
-                stored=checkpoint.file is not None,
-            ),
-        )
+        device = _device(feature, rows, solver, note)
 
     def require(cluster: Cluster) -> None:
         sizes = GramSizes.of(len(rows), len(test), rows[:1].nbytes, precision)
@@ -357,18 +346,53 @@ def _grams(
         held = plan.held if engine.scheduler is None else 0
         require_room(len(rows), n_rhs, precision, solver.tier, cluster, held)
 
-    return feature_gram(
-        feature,
-        rows,
-        test,
-        dtype=sums_dtype(precision),
-        memory=memory,
-        checkpoint=checkpoint.file,
-        scratch=solver.scratch,
-        remember=checkpoint.remember,
-        resume_hint=checkpoint.remedy,
-        device=device or "cpu",
-        engine=engine,
-        require=require,
-        progress=progress,
-    )
+    def summed(device: Device | None) -> FeatureGram:
+        if device is None and not engine.is_cluster and not checkpoint.placed:
+            request = SolveRequest(
+                n_rhs=n_rhs,
+                memory=memory,
+                precision=precision,
+                tier=solver.tier,
+                folder=checkpoint.run_dir or solver.scratch,
+                stored=checkpoint.file is not None,
+            )
+            require_solvable(feature, len(rows), len(test), rows[:1].nbytes, request)
+        return feature_gram(
+            feature,
+            rows,
+            test,
+            dtype=sums_dtype(precision),
+            memory=memory,
+            checkpoint=checkpoint.file,
+            scratch=solver.scratch,
+            remember=checkpoint.remember,
+            resume_hint=checkpoint.remedy,
+            device=device or "cpu",
+            engine=engine,
+            require=require,
+            progress=progress,
+        )
+
+    try:
+        return summed(device)
+    except DeviceFullError as error:  # before anything was summed
+        if solver.device != "auto":
+            raise
+        note(f"device auto: cpu, as the sums do not fit ({error})")
+    return summed(None)
+
+
+def _device(
+    feature: StreamingFeatures, rows: Array, solver: SolverSettings, note: Callable[[str], None]
+) -> Device | None:
+    """The device of the sums; none where `auto` opens one that cannot compute these features."""
+    memory = bytes_of(solver.device_memory, "device_memory")
+    device = open_device(solver.device, len(rows), note, memory)
+    if device is not None and solver.device == "auto":
+        try:
+            device_features(device, feature, rows.dtype)
+        except InputError as error:
+            device.close()
+            note(f"device auto: cpu, as {device.name} cannot do it ({error})")
+            return None
+    return device

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from kernelfit.device.gram import fetch, put
 from kernelfit.device.panel_gram import DevicePanelGram
 from kernelfit.device.protocol import Block, Device
-from kernelfit.errors import DeviceError
+from kernelfit.errors import DeviceFullError
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.source import PanelGram
 from kernelfit.streaming.device_features import device_features
@@ -151,7 +151,7 @@ class DeviceSums:
         free = self._device.slab.capacity - self._device.slab.used
         fitting = (free - _ALIGNMENT_ROOM) // bytes_per_filter
         if fitting < 1:
-            raise DeviceError(
+            raise DeviceFullError(
                 f"device: {free:,} bytes left on {self._device.name} beside the Gram, "
                 f"{bytes_per_filter + _ALIGNMENT_ROOM:,} needed for the features of one filter; take fewer rows"
             )

@@ -18,7 +18,7 @@ from kernelfit import Experiment, datasets
 from kernelfit.cli import root
 from kernelfit.datasets.corruptions import corrupt
 from kernelfit.datasets.new_rows import read_rows
-from kernelfit.errors import DataError, InputError, KernelfitError
+from kernelfit.errors import DataError, DeviceError, InputError, KernelfitError
 from kernelfit.experiments.predictions import unseen_test_rows
 from kernelfit.progress import Silent
 from kernelfit.runs import result_file
@@ -338,6 +338,26 @@ def test_a_streamed_run_opens_its_gpu_once(tmp_path: Path, stand_in_gpu: list[An
     assert resumed.record["test_error"] == whole.record["test_error"]
     with Experiment.opened(tmp_path / "run"):
         assert len(stand_in_gpu) == 2  # the factor is read where it is stored
+
+
+def test_auto_sums_on_the_cpu_what_its_gpu_has_no_room_for(stand_in_gpu: list[Any]) -> None:
+    options = {"n_filters": 30, "n_patches": 400}
+    experiment = Experiment(
+        "digits",
+        n_train=60,
+        n_test=20,
+        features="random-conv",
+        feature_options=options,
+        kernel="linear",
+        ridge=0.1,
+        device_memory=50_000,
+    )
+    progress = Silent()
+    assert experiment.run(progress=progress).solution.device == "cpu"
+    assert any("device auto: cpu, as the sums do not fit (device: " in note for note in progress.notes)
+    with pytest.raises(DeviceError, match=r"^device: [\d,]+ bytes"):
+        Experiment(**experiment.to_dict() | {"device": "cuda"}).run()
+    assert not any(device._memory.size for device in stand_in_gpu)
 
 
 def test_a_run_of_solve_is_resumed_without_a_data_set(tmp_path: Path, rng: np.random.Generator) -> None:

@@ -136,6 +136,11 @@ def test_complete_sums_of_the_cpu_are_solved_on_a_device(rng, make_device):
     assert solution.certificate.backward_error <= 1e-14
     assert np.allclose(solution.alpha, expected.alpha, rtol=1e-9, atol=1e-9)
     solution.close()
+    device.slab.take(1, device.slab.capacity - device.slab.used - 1_000, np.uint8)  # no room for the factor
+    again = kernelfit.solve(sums.gram(), targets, kernel="precomputed", ridge=5.0)
+    assert again.device == "cpu"
+    assert any(f"device auto: cpu, as {device.name} cannot do it (device: " in note for note in again.notes)
+    assert np.allclose(again.alpha, expected.alpha, rtol=1e-12, atol=1e-12)
     sums.release()
 
 
