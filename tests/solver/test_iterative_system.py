@@ -266,7 +266,6 @@ def _killed_run(folder: Path, X: Any, Y: Any, iteration: int) -> None:
             kernelfit.solve(X, Y, solver="pcg", run_dir=folder)
 
 
-@pytest.mark.usefixtures("rounds")
 def test_device_memory_beside_an_iteration_is_ignored_and_said(rng, tmp_path: Path) -> None:
     X = rng.normal(size=(40, 3))
     whole = kernelfit.solve(X, X[:, 0], solver="pcg", ridge=0.1, run_dir=tmp_path / "run")
@@ -276,6 +275,7 @@ def test_device_memory_beside_an_iteration_is_ignored_and_said(rng, tmp_path: Pa
     assert resumed.alpha.tobytes() == whole.alpha.tobytes()
 
 
+@pytest.mark.usefixtures("rounds")
 def test_a_killed_run_resumes_to_the_same_bits(rng: np.random.Generator, tmp_path: Path) -> None:
     X, Y = rng.standard_normal((530, 12)), rng.standard_normal((530, 2))
     whole = kernelfit.solve(X, Y, solver="pcg", run_dir=tmp_path / "whole")

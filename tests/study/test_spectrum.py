@@ -19,5 +19,5 @@ def test_both_ends_equal_those_of_the_matrix(n):
     assert found.smallest == pytest.approx(values[0], rel=1e-5)
     assert found.condition == found.largest / found.smallest
     solution.close()
-    with pytest.raises(InputError, match=r"^solution: has no factor"):
+    with pytest.raises(InputError, match=r"^solution: has no one factor"):
         ends(solution)

@@ -38,7 +38,7 @@ class LocalResponseNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, channels, h, w) -> the same shape and type."""
         with torch.autocast(x.device.type, enabled=False):
-            if x.device.type == "cpu":
+            if x.device.type == "cpu" and not torch.compiler.is_compiling():
                 normalised: Tensor = _Normalised.apply(x, self.band)[0]
                 return normalised
             full = x.to(torch.promote_types(x.dtype, torch.float32))
