@@ -36,7 +36,7 @@ from kernelfit.solver.sketch_system import SketchSystem, place_blocks
 from kernelfit.solver.system import System
 from kernelfit.solver.tile_system import TileSystem, is_one_tile
 
-# What a system in memory writes to.
+# What a system in memory, or none, writes to.
 _NOWHERE = Path()
 
 
@@ -73,8 +73,8 @@ def place(
         device = problem.source.device
         notes.add(f"device auto: {device.name}, where the Gram matrix lies")
     devices = open_devices(device, problem.n, notes.add, resources.device_memory)
-    folder = run_dir or resources.folder
-    plans = _device_plans(problem, devices, resources, backend, notes, folder, precision)
+    folder = run_dir or (resources.folder if devices else _NOWHERE)
+    plans = _device_plans(problem, devices, resources, backend, notes, folder, precision) if devices else None
     if plans is not None:
         if resources.tier != "auto":
             notes.add(f"tier {resources.tier}: ignored on a device, whose plan says where tiles live")
