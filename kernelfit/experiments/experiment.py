@@ -383,7 +383,7 @@ class Experiment(Settings):
         try:
             solution = runs.resume(folder, **where, progress=progress)
             try:
-                if experiment is not None and task is None:
+                if experiment is not None and not experiment.streams:
                     task = _task_or_none(experiment, folder, remembered, command, progress)
                 if task is not None:
                     task.resumed = True

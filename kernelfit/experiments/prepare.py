@@ -24,8 +24,8 @@ from kernelfit.experiments.streamed_kernel import mean_diagonal, require_settled
 from kernelfit.gram.points import Points
 from kernelfit.gram.precision import before_choice
 from kernelfit.gram.source import Source
-from kernelfit.progress import Progress
-from kernelfit.runs.folder import GRAM, LOCK, make_folder
+from kernelfit.progress import Once, Progress
+from kernelfit.runs.folder import GRAM, LOCK, make_folder, reserved
 from kernelfit.runs.lock import FolderLock
 from kernelfit.solver.cluster_system import require_room, require_supported
 from kernelfit.solver.inputs import drop_duplicates
@@ -325,6 +325,7 @@ def _grams(
 ) -> FeatureGram:
     """The sums, on the device where there is one, else on the CPU or a cluster if the solve that follows them fits
     there."""
+    progress = Once(progress)  # what a device that has no room was told is not said again
     if checkpoint.placed:
         solver = replace(solver, device="cpu", device_memory=None, engine="process", scheduler=None)
     given = bytes_of(solver.memory)
@@ -354,7 +355,9 @@ def _grams(
                 precision=precision,
                 tier=solver.tier,
                 folder=checkpoint.run_dir or solver.scratch,
-                stored=checkpoint.file is not None,
+                stored=checkpoint.run_dir is not None,
+                checkpoint=checkpoint.file is not None,
+                there=_there(checkpoint),
             )
             require_solvable(feature, len(rows), len(test), rows[:1].nbytes, request)
         return feature_gram(
@@ -380,6 +383,14 @@ def _grams(
             raise
         note(f"device auto: cpu, as the sums do not fit ({error})")
     return summed(None)
+
+
+def _there(checkpoint: Checkpoint) -> int:
+    """Bytes that sums and a factor of before take in the run's folder."""
+    if checkpoint.run_dir is None:
+        return 0
+    sums = checkpoint.file
+    return (sums.stat().st_size if sums is not None and sums.exists() else 0) + reserved(checkpoint.run_dir)
 
 
 def _device(

@@ -30,7 +30,7 @@ from kernelfit.solver.device_system import DeviceSystem
 from kernelfit.solver.iterative_system import IterativeSystem, decided, place_iterations
 from kernelfit.solver.method import CHOLESKY
 from kernelfit.solver.problem import Problem
-from kernelfit.solver.problem_record import precision_of_run, record_of
+from kernelfit.solver.problem_record import fallen_back, record_of
 from kernelfit.solver.resources import Resources
 from kernelfit.solver.sketch_system import SketchSystem, place_blocks
 from kernelfit.solver.system import System
@@ -61,10 +61,12 @@ def place(
             system.run = open_run_folder(run_dir, record, resume, notes.progress)
         return system
     precision: str = problem.precision
-    if resume and run_dir is not None and problem.numbers.refined:
-        precision = precision_of_run(problem, run_dir / RUN)
-        if precision != problem.precision:
-            notes.add(f"{problem.precision} precision fell back to {precision} in the run that is resumed")
+    earlier = (
+        fallen_back(run_dir / RUN) if resume and run_dir is not None and problem.numbers.refined else None
+    )
+    if earlier is not None:
+        precision, resources = earlier.precision, replace(resources, panel_width=earlier.panel_width)
+        notes.add(f"{problem.precision} precision fell back to {precision} in the run that is resumed")
     if resources.engine.is_cluster:
         problem = _with_factor(problem, "the workers of a cluster make", notes)
         return _on_cluster(problem, resources, backend, notes, run_dir, resume, precision)

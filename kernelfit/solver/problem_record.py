@@ -284,18 +284,19 @@ def record_of(problem: Problem, plan: Plan, notes: Sequence[str]) -> Record:
     )
 
 
-def precision_of_run(problem: Problem, path: Path) -> str:
-    """In what numbers the run of `path`, a run.h5, goes on with a refined problem: those of the problem, or float64
-    where it fell back to them; the problem's where there is no such file."""
+def fallen_back(path: Path) -> Plan | None:
+    """The plan of the run of `path`, a run.h5, where its refined precision fell back to float64; else None, as where
+    there is no such file."""
 
-    def fell_back(record: Record) -> bool:
+    def plan_of_it(record: Record) -> Plan | None:
         asked = record.meta.get("precision")
-        return record.plan.precision == "float64" and asked in PRECISIONS and precision_of(asked).refined
+        refined = asked in PRECISIONS and precision_of(asked).refined
+        return record.plan if refined and record.plan.precision == "float64" else None
 
     try:
-        return "float64" if run_file.read(path, fell_back) else problem.precision
+        return run_file.read(path, plan_of_it)
     except DataError:
-        return problem.precision
+        return None
 
 
 def read_run(path: Path, function: Any = None, gram: Source | None = None) -> tuple[Problem, Plan, list[str]]:

@@ -78,6 +78,7 @@ def resume(
     memory = bytes_of(device_memory, "device_memory")
     where = Engine.of(engine, scheduler)
     where.require_device(device)
+    backend = CpuBackend(threads)
     folder = require_run(folder)
     progress = as_progress(progress)
     lock = FolderLock(folder / LOCK)
@@ -104,7 +105,7 @@ def resume(
     except BaseException:
         lock.release()
         raise
-    with CpuBackend(threads) as backend:
+    with backend:
         notes = Notes(progress, lines)
         if problem.method.iterates and (device not in ("auto", "cpu") or memory is not None):
             notes.add(DEVICE_IGNORED)

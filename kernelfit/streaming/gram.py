@@ -149,7 +149,8 @@ def feature_gram(
     scratch : folder where a large K waits when there is no checkpoint; by default the system's temporary folder
     remember : JSON to store in the checkpoint, for whoever resumes it
     resume_hint : how to do so, in the words that somebody reads who stops the work (SIGINT, SIGTERM)
-    device : "cpu", "cuda", "cuda:1", ..., "auto", or an open device, which the result then owns
+    device : "cpu", "cuda", "cuda:1", ..., "auto", or an open device, which the result then owns; one that is too small
+        raises, by "auto" as well
     engine : a cluster whose workers compute and multiply the features; K is summed here
     require : called with that cluster before anything is summed, to raise where what follows would not fit on it
 
@@ -181,10 +182,9 @@ def feature_gram(
         features = replace(features, per_block=per_block if opened is not None else plan.per_block)
         folder = path.parent if path is not None else Path(scratch or tempfile.gettempdir())
         replaced = path.stat().st_size if path is not None and path.exists() else 0
-        if (
-            earlier is None or not earlier.finished or opened is not None
-        ):  # complete sums are read as they are
-            plan.require_room(memory, folder, replaced)
+        finished = earlier is not None and earlier.finished
+        if not finished or opened is not None:  # complete sums are read as they are, and nothing is written
+            plan.require_room(memory, folder, plan.disk if finished else replaced)
         stored = None
         if path is not None:
             stored = Checkpoint(

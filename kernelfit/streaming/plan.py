@@ -144,7 +144,11 @@ def plan_feature_gram(
 
 @dataclass(frozen=True)
 class SolveRequest:
-    """What the solve that follows the sums is given: `solve`'s own arguments; `stored`: in a run directory."""
+    """What the solve that follows the sums is given: `solve`'s own arguments; `stored`: in a run directory.
+
+    `checkpoint` says whether sums are stored in a file, `there` how many bytes of the folder they and a factor of
+    before take already.
+    """
 
     n_rhs: int
     memory: int
@@ -152,6 +156,8 @@ class SolveRequest:
     tier: str
     folder: Path | None
     stored: bool
+    checkpoint: bool = False
+    there: int = 0
 
 
 def require_solvable(net: StreamingFeatures, n: int, m: int, row_bytes: int, solve: SolveRequest) -> None:
@@ -159,8 +165,8 @@ def require_solvable(net: StreamingFeatures, n: int, m: int, row_bytes: int, sol
 
     What a device has is not known here, so that the CPU's plan is asked.
     """
-    plan = plan_feature_gram(net, GramSizes.of(n, m, row_bytes, solve.precision), checkpoint=solve.stored)
+    plan = plan_feature_gram(net, GramSizes.of(n, m, row_bytes, solve.precision), checkpoint=solve.checkpoint)
     threads = CpuBackend(net.threads).threads
     costs = Costs.of(n=n, d=0, n_rhs=solve.n_rhs, threads=threads, precision=solve.precision, bytes_points=0)
-    disk_free = free_disk(solve.folder or Path(gettempdir())) - (plan.gram + plan.cross)
+    disk_free = free_disk(solve.folder or Path(gettempdir())) + solve.there - (plan.gram + plan.cross)
     place(costs, Limits(solve.memory - plan.held, disk_free), tier=solve.tier, stored=solve.stored)

@@ -445,3 +445,11 @@ def test_names_of_the_folder(tmp_path: Path) -> None:
     kernelfit.solve(**problem(kernel=Gaussian(0.5), gamma=None), run_dir=tmp_path / "run").close()
     names = {run_folder.RUN, run_folder.FACTOR, run_folder.JOURNAL, run_folder.SOLUTION, run_folder.LOCK}
     assert {path.name for path in (tmp_path / "run").iterdir()} == names
+
+
+def test_a_thread_count_that_is_none_leaves_the_run_unlocked(tmp_path: Path) -> None:
+    whole = kernelfit.solve(**problem(), run_dir=tmp_path / "run")
+    (tmp_path / "run" / "solution.h5").unlink()
+    with pytest.raises(InputError, match="threads: got 0"):
+        kernelfit.resume(tmp_path / "run", threads=0)
+    np.testing.assert_array_equal(kernelfit.resume(tmp_path / "run").alpha, whole.alpha)

@@ -204,7 +204,8 @@ def test_a_run_that_fell_back_goes_on_in_float64(rng, make_device, monkeypatch, 
         if name == "resumed":
             again = kernelfit.resume(folder, device=device)
         else:
-            again = kernelfit.solve(X, Y, device=device, run_dir=folder, resume=True, **given)
+            other = given | {"panel_width": 40}  # the panels are those of the run
+            again = kernelfit.solve(X, Y, device=device, run_dir=folder, resume=True, **other)
         assert any("mixed precision fell back to float64" in note for note in again.notes)
         assert again.certificate.factor_precision == "float64"
         assert again.certificate.backward_error <= 1e-13

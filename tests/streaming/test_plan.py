@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from kernelfit.errors import PlanError
 from kernelfit.features.random_conv import RandomConv
+from kernelfit.streaming import plan as plan_module
 from kernelfit.streaming.plan import (
     BLOCK_BYTES,
     GramSizes,
+    SolveRequest,
     block_bytes,
     filters_per_block,
     plan_feature_gram,
+    require_solvable,
 )
 
 
@@ -48,3 +53,29 @@ def test_full_size_fits_into_the_grams_and_two_gigabytes(n: int, filters: int) -
     plan = plan_feature_gram(net, GramSizes.of(n, 10_000, 3072))
     assert plan.memory <= plan.gram + plan.cross + 1.7e9
     assert plan.stored == (n == 50_000)
+
+
+def test_sums_and_a_factor_that_are_there_take_no_disk_anew(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A stopped run could not be resumed on a disk that it fits on; sums in a file asked for a factor's bytes too."""
+    net, n = fitted(600), 20_000
+    sums = plan_feature_gram(net, GramSizes.of(n, 0, 180), checkpoint=True)
+    size = sums.gram + sums.cross
+    free = int(2.2 * size)
+    monkeypatch.setattr(plan_module, "free_disk", lambda folder: free)
+
+    def fits(**more: Any) -> bool:
+        asked = {"n_rhs": 10, "memory": 10**11, "precision": "float64", "tier": "auto", "folder": tmp_path}
+        try:
+            require_solvable(net, n, 0, 180, SolveRequest(**asked, **more))
+        except PlanError:
+            return False
+        return True
+
+    assert fits(stored=True, checkpoint=True)
+    free = int(1.2 * size)
+    assert not fits(stored=True, checkpoint=True)
+    assert fits(stored=True, checkpoint=True, there=size)
+    free = int(1.01 * size)
+    assert fits(stored=False, checkpoint=True)
