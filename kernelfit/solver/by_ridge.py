@@ -74,14 +74,14 @@ class RidgesSolution(Solution):
         if not distinct:
             return _gathered(left)
         return _gathered(
-            (columns, _of_all(self.problem, part, values, values))
+            (columns, _of_all(self.problem, part, values))
             for (columns, values), (_, part) in zip(left, parts, strict=True)
         )
 
     def likely_left_out(self, progress: ProgressLike = None) -> list[Float]:
         """As `Solution.likely_left_out`."""
         parts = [
-            (columns, [_of_all(self.problem, part, values, values) for values in likely])
+            (columns, [_of_all(self.problem, part, values) for values in likely])
             for columns, part in self._parts("leave_one_out")
             for likely in [part.likely_left_out(progress)]
         ]
@@ -182,10 +182,10 @@ def merged(problem: Problem, parts: list[tuple[NDArray[np.int64], Solution]], no
     }
     return RidgesSolution(
         problem=problem,
-        alpha=_gathered((columns, _of_all(problem, part, part.alpha)) for columns, part in parts),
-        fitted=_gathered(
-            (columns, _of_all(problem, part, part.fitted, part.fitted)) for columns, part in parts
+        alpha=_gathered(
+            (columns, _of_all(problem, part, part.alpha, copied=False)) for columns, part in parts
         ),
+        fitted=_gathered((columns, _of_all(problem, part, part.fitted)) for columns, part in parts),
         certificate=_certificate(parts),
         plan=first.plan,
         seconds=seconds,
@@ -209,17 +209,16 @@ def _gathered(parts: Iterable[tuple[NDArray[np.int64], Float]]) -> Float:
     return result
 
 
-def _of_all(problem: Problem, part: Solution, values: Float, repeated: Float | None = None) -> Float:
-    """Values (n', c) of the rows that took part in one solve, for all n rows of `problem`: of those that repeat another
-    what the first of them has of `repeated`, or 0."""
+def _of_all(problem: Problem, part: Solution, values: Float, *, copied: bool = True) -> Float:
+    """Values (n', c) of the rows that took part in one solve, for all n rows of `problem`: those that repeat another
+    have what the first of them has, or 0."""
     if len(part.kept) == len(problem.kept):
         return values
     every = np.zeros((len(problem.kept), values.shape[1]))
     every[np.searchsorted(problem.kept, part.kept)] = values
-    for group in part.duplicates if repeated is not None else ():
-        assert repeated is not None
-        first = repeated[np.searchsorted(part.kept, group[0])]
-        every[np.searchsorted(problem.kept, group[1:])] = first
+    for group in part.duplicates if copied else ():
+        rows = np.searchsorted(problem.kept, group)
+        every[rows] = every[rows[0]]
     return every
 
 

@@ -261,16 +261,16 @@ def _given_rows(
     every = PosedRows(points, targets, np.arange(n), weights=weights)
     if weights is None or weights.all():
         if weights is not None:
-            _weighted(weights, request, notes)
+            _weighted(weights, request, notes, points)
         return _Given(n, np.zeros(0, np.int64), every)
-    every = every.of(_weighted(weights, request, notes))
+    every = every.of(_weighted(weights, request, notes, points))
     return _Given(n, np.flatnonzero(weights == 0), every, points.take(np.flatnonzero(weights == 0)))
 
 
 def _sparse_rows(X: Any, request: Request, resources: Resources, notes: Notes) -> Points:
     """Sparse rows as they are, or as an array where the kernel reads more of them than products or few are zero."""
     require_rows(X, "X")
-    kernel = request.kernel if isinstance(request.kernel, Kernel) else named(request.kernel)
+    kernel = _family(request)
     density = X.nnz / max(1, X.shape[0] * X.shape[1])
     if not kernel.needs & COORDINATES and density <= _DENSE:
         return SparsePoints(X, request.scale)
@@ -365,12 +365,15 @@ def _problem(
     )
 
 
-def _weighted(weights: Float, request: Request, notes: Notes) -> NDArray[np.int64]:
+def _weighted(
+    weights: Float, request: Request, notes: Notes, points: Points | None = None
+) -> NDArray[np.int64]:
     """Indices of the rows of weight > 0, with a line about what the weights do."""
     used = np.flatnonzero(weights > 0)
     if len(used) < len(weights):
         notes.add(f"sample_weight: {len(weights) - len(used)} rows of weight 0 were left out")
-    if request.ridge == 0 and not request.choose and len(np.unique(weights[used])) > 1:
+    met = points is None or not _is_least_squares(_family(request), points.shape[1], len(used))
+    if met and request.ridge == 0 and not request.choose and len(np.unique(weights[used])) > 1:
         notes.add("sample_weight: without a ridge every target is met, whatever its weight")
     return used
 
@@ -380,8 +383,7 @@ def _distinct(rows: PosedRows, request: Request, notes: Notes) -> PosedRows:
     kernel, largest = request.kernel, request.ridge if request.ridges is None else max(request.ridges)
     if largest > 0 or (isinstance(kernel, Kernel) and kernel.has_noise(rows.points)):
         return rows
-    family = kernel if isinstance(kernel, Kernel) else named(kernel)
-    return _without_repeats(rows, family, notes, choose=request.choose, singular=request.singular)
+    return _without_repeats(rows, _family(request), notes, choose=request.choose, singular=request.singular)
 
 
 def interpolating(problem: Problem, notes: Notes, singular: Singular = "raise") -> Problem:
@@ -402,6 +404,11 @@ def interpolating(problem: Problem, notes: Notes, singular: Singular = "raise") 
         weights=rows.weights,
         conflict=rows.conflict,
     )
+
+
+def _family(request: Request) -> Kernel | type[Kernel]:
+    """The kernel, or the class of that name."""
+    return request.kernel if isinstance(request.kernel, Kernel) else named(request.kernel)
 
 
 def _is_least_squares(kernel: Kernel | type[Kernel], n_features: int, n_distinct: int) -> bool:

@@ -21,23 +21,21 @@ from kernelfit.solver.problem import Problem
 from kernelfit.solver.solution import Solution
 from kernelfit.typing import Float
 
-# Of roots of weights, beside the largest of which rounding is as large.
-_NEGLIGIBLE = 1e-30
-
 
 def _weighted_minimum_norm(
     rows: Float, targets: Float, weights: Float | None
-) -> tuple[Float, Float, MinimumNorm]:
-    """alpha, Y - X W and W. Where nothing meets all targets rows count by their weights: a ridge's limit at 0.
+) -> tuple[Float, Float, MinimumNorm, int]:
+    """alpha, Y - X W, W, and how many directions are lost among the weights of rows.
 
-    Whether anything does is a question to the rows as they are: beside others a row of little weight is rounding.
+    Where nothing meets all targets rows count by their weights: a ridge's limit at 0. Whether anything does is a
+    question to the rows as they are: beside others a row of little weight is rounding.
     """
     plain = minimum_norm(rows, targets)
     if weights is None or plain.consistent:
-        return plain.alpha, plain.residual, plain
+        return plain.alpha, plain.residual, plain, 0
     roots = np.sqrt(weights / weights.max())[:, None]
     result = replace(minimum_norm(rows * roots, targets * roots), consistent=False)
-    return result.alpha * roots, result.residual / roots, result
+    return result.alpha * roots, result.residual / roots, result, plain.rank - result.rank
 
 
 def solve_primal(problem: Problem, backend: CpuBackend, memory_limit: int, notes: Notes) -> Solution:
@@ -58,7 +56,7 @@ def solve_primal(problem: Problem, backend: CpuBackend, memory_limit: int, notes
     if points.sparse:
         notes.add(f"X: sparse, was made an array of {8 * n * d:,} bytes for its singular values")
     rows = points.scaled(0, n)
-    alpha, residual, result = _weighted_minimum_norm(rows, targets, problem.weights)
+    alpha, residual, result, lost = _weighted_minimum_norm(rows, targets, problem.weights)
     factored = time.perf_counter() - started
     if not (np.isfinite(alpha).all() and np.isfinite(result.weights).all()):
         raise InputError(
@@ -67,13 +65,11 @@ def solve_primal(problem: Problem, backend: CpuBackend, memory_limit: int, notes
         )
     how = "consistent: the weights interpolate" if result.consistent else "not consistent: least squares"
     notes.add(f"linear kernel with {d} features < {n} rows: minimum-norm weights, rank {result.rank}, {how}")
-    if problem.weights is not None and not result.consistent:
-        least = float(problem.weights.min() / problem.weights.max())
-        if least < _NEGLIGIBLE:
-            notes.add(
-                f"sample_weight: rows of {least:.1g} of the largest weight are lost in rounding beside the others, and "
-                "directions that they alone span have weights of 0; bring weights nearer to each other"
-            )
+    if lost > 0:
+        notes.add(
+            f"sample_weight: {lost} of {lost + result.rank} directions lost in rounding, as rows of little weight "
+            "alone span them: W is 0 there; bring weights nearer to each other"
+        )
     norms = [math.hypot(*column) for column in result.weights.T]
     certificate = Certificate(
         backward_error=result.backward_error,

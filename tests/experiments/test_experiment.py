@@ -317,9 +317,9 @@ def test_paths_at_home_hold_from_any_folder(
         missing.run()
 
 
-def test_a_streamed_run_opens_its_gpu_once(tmp_path: Path, stand_in_gpu: list[Any]) -> None:
+def streamed_digits(**more: Any) -> Experiment:
     options = {"n_filters": 30, "n_patches": 400}
-    experiment = Experiment(
+    return Experiment(
         "digits",
         n_train=60,
         n_test=20,
@@ -327,7 +327,12 @@ def test_a_streamed_run_opens_its_gpu_once(tmp_path: Path, stand_in_gpu: list[An
         feature_options=options,
         kernel="linear",
         ridge=0.1,
+        **more,
     )
+
+
+def test_a_streamed_run_opens_its_gpu_once(tmp_path: Path, stand_in_gpu: list[Any]) -> None:
+    experiment = streamed_digits()
     whole = experiment.run(tmp_path / "run")
     assert whole.solution.device == "host"
     assert len(stand_in_gpu) == 1
@@ -341,17 +346,7 @@ def test_a_streamed_run_opens_its_gpu_once(tmp_path: Path, stand_in_gpu: list[An
 
 
 def test_auto_sums_on_the_cpu_what_its_gpu_has_no_room_for(stand_in_gpu: list[Any]) -> None:
-    options = {"n_filters": 30, "n_patches": 400}
-    experiment = Experiment(
-        "digits",
-        n_train=60,
-        n_test=20,
-        features="random-conv",
-        feature_options=options,
-        kernel="linear",
-        ridge=0.1,
-        device_memory=50_000,
-    )
+    experiment = streamed_digits(device_memory=50_000)
     progress = Silent()
     assert experiment.run(progress=progress).solution.device == "cpu"
     assert any("device auto: cpu, as the sums do not fit (device: " in note for note in progress.notes)
