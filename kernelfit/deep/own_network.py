@@ -55,7 +55,7 @@ def make(name: str, **arguments: Any) -> Any:
     try:
         return factory(**taken)
     except Exception as error:
-        raise InputError(f"model: {name}({', '.join(taken)}) raised {_line(error)}") from error
+        raise InputError(f"model: {name}({', '.join(taken)}) raised {in_one_line(error)}") from error
 
 
 def _factory(name: str) -> Callable[..., Any]:
@@ -70,9 +70,9 @@ def _factory(name: str) -> Callable[..., Any]:
 
 
 def _not_found(name: str, error: Exception) -> InputError:
-    return InputError(f"model: {name} cannot be imported ({_line(error)})")
+    return InputError(f"model: {name} cannot be imported ({in_one_line(error)})")
 
 
-def _line(error: Exception) -> str:
-    """An error in one line."""
+def in_one_line(error: Exception) -> str:
+    """Its type and what it says."""
     return " ".join(f"{type(error).__name__}: {error}".split())

@@ -91,6 +91,23 @@ def draws(model: nn.Module, shape: tuple[int, int, int]) -> bool:
         return not torch.equal(before, torch.get_rng_state())
 
 
+def channels_last_fault(model: nn.Module, shape: tuple[int, int, int]) -> str | None:
+    """Why a step of this network on channels-last images fails, in one line; None where it does not.
+
+    A `view` of what a convolution gives, and convolutions of three dimensions, want the usual order. The network is
+    spent: it has gradients, and other batch-norm statistics.
+    """
+    height, width, channels = shape
+    images = torch.zeros(2, channels, height, width).contiguous(memory_format=torch.channels_last)
+    with torch.random.fork_rng(devices=[]):
+        try:
+            out = model.train().to(memory_format=torch.channels_last)(images)
+            (out[0] if isinstance(out, tuple) else out).sum().backward()
+        except Exception as error:  # the network's own code may raise anything
+            return own_network.in_one_line(error)
+    return None
+
+
 def _inception_v3(n_classes: int, dropout: float) -> nn.Module:
     try:
         from torchvision.models import inception_v3

@@ -22,8 +22,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kernelfit.deep.data.sources import Source, epoch_generator, steps_per_epoch
-from kernelfit.deep.models.build import build
+from kernelfit.deep.models.build import build, channels_last_fault
 from kernelfit.deep.models.runs import side_by_side
+from kernelfit.deep.own_network import is_own
 from kernelfit.deep.recipe import Recipe
 from kernelfit.deep.training import checkpoint, optimizers
 from kernelfit.deep.training.epoch_log import EpochLog
@@ -78,12 +79,7 @@ class Training:
                 f"n: {source.n} rows make no batch for {self.world.size} processes; give more rows"
             )
         self._check_single_rows()
-        self.members = [
-            build(r.model, shape=source.shape, n_classes=source.n_classes, dropout=r.dropout, seed=r.seed).to(
-                self.device
-            )
-            for r in self.recipes
-        ]
+        self.members = [self._fresh(r).to(self.device) for r in self.recipes]
         self.model = side_by_side(self.members, self.recipe.model)
         coefficients = torch.tensor([r.weight_decay for r in self.recipes], device=self.device)
         self.decays = self.model.decayed(coefficients) if coefficients.any() else []
@@ -92,7 +88,7 @@ class Training:
             self.model.parameters(),
             torch.tensor(self.rate, device=self.device) if self.hardware.graph else self.rate,
         )
-        self.channels_last = not self.model.flat_inputs
+        self.channels_last = not self.model.flat_inputs and self._takes_channels_last()
         self.runner = self._runner()
         self.memory = Memory.empty(len(self.recipes), source.n, self.device)
         self.history: list[list[dict[str, Any]]] = [[] for _ in self.recipes]
@@ -115,9 +111,7 @@ class Training:
         if (n % batch or batch) > 1 or self.world.size > 1:
             return
         height, width, channels = self.source.shape
-        net = build(
-            recipe.model, shape=self.source.shape, n_classes=self.source.n_classes, dropout=recipe.dropout
-        ).train()
+        net = self._fresh(recipe).train()
         if not any(isinstance(layer, BatchNorm) for layer in net.modules()):
             return
         try:
@@ -130,6 +124,28 @@ class Training:
             ) from None
 
     # Construction ---------------------------------------------------------------------------------------------
+
+    def _fresh(self, recipe: Recipe) -> nn.Module:
+        """The network of a recipe as its seed draws it."""
+        source = self.source
+        return build(
+            recipe.model,
+            shape=source.shape,
+            n_classes=source.n_classes,
+            dropout=recipe.dropout,
+            seed=recipe.seed,
+        )
+
+    def _takes_channels_last(self) -> bool:
+        """Whether the network takes channels-last images: ours do, one of the user's own is tried."""
+        if not is_own(self.recipe.model):
+            return True
+        fault = channels_last_fault(self._fresh(self.recipe), self.source.shape)
+        if fault is not None:
+            self.progress.note(
+                f"{self.recipe.model} takes no channels-last images ({fault}) and is trained without them"
+            )
+        return fault is None
 
     def _runner(self) -> nn.Module:
         """The model as the step calls it: channels last, over all processes, compiled, as the hardware options say.

@@ -73,6 +73,56 @@ def test_a_single_row_that_batch_normalisation_cannot_take_is_refused_at_the_sta
         Training([fine], load_resident([fine], CPU), hardware=Hardware(device="cpu"))
 
 
+NETS = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, shape, n_classes):
+        super().__init__()
+        self.convolution = nn.Conv2d(shape[2], 3, 3, padding=1)
+        self.head = nn.Linear(3 * shape[0] * shape[1], n_classes)
+    def flat(self, x):
+        return self.convolution(x).flatten(1)
+    def forward(self, x):
+        return self.head(self.flat(x))
+
+class Viewing(Net):
+    def flat(self, x):
+        return self.convolution(x).view(len(x), -1)
+
+class Deep(Net):
+    def __init__(self, shape, n_classes):
+        super().__init__(shape, n_classes)
+        self.convolution = nn.Conv3d(1, 3, (shape[2], 3, 3), padding=(0, 1, 1))
+    def flat(self, x):
+        return self.convolution(x[:, None]).flatten(1)
+"""
+
+
+@pytest.fixture
+def nets(tmp_path, monkeypatch):
+    """A module `enginenets` that Python finds."""
+    (tmp_path / "enginenets.py").write_text(NETS)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield
+    sys.modules.pop("enginenets", None)
+
+
+@pytest.mark.parametrize(("name", "takes"), [("Net", True), ("Viewing", False), ("Deep", False)])
+def test_a_network_of_ones_own_that_takes_no_channels_last_images_is_trained_without(nets, name, takes):
+    recipe, progress = tiny(f"enginenets:{name}", n=40, epochs=1), Silent()
+    training = Training(
+        [recipe], load_resident([recipe], CPU), hardware=Hardware(device="cpu"), progress=progress
+    )
+    (outcome,) = training.run()
+    assert np.isfinite(outcome.final["test_loss"])
+    assert training.channels_last is takes
+    assert (
+        any(f"{name} takes no channels-last images (RuntimeError:" in note for note in progress.notes)
+        is not takes
+    )
+
+
 def test_every_epoch_sees_every_row_once_with_its_own_label(monkeypatch):
     seen = []
     honest = Resident.batches
