@@ -70,7 +70,9 @@ _SIZE = (
     click.option("--n", type=click.IntRange(min=1), help="First n training rows (default: all)."),
     click.option("--n-test", type=click.IntRange(min=1), help="First test rows (default: all)."),
     click.option("--epochs", type=click.IntRange(min=1), help="Epochs of every run."),
-    click.option("--side", type=click.IntRange(min=1), help="Side of the crop  [default: 28]"),
+    click.option(
+        "--side", type=click.IntRange(min=1), help="Side of the crop  [default: 28; inception-v3: 299]"
+    ),
 )
 
 _RECIPE = (

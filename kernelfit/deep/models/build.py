@@ -13,6 +13,7 @@ Counts are for 28 x 28 x 3 inputs and ten classes.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -25,6 +26,9 @@ from kernelfit.deep.options import MODELS
 from kernelfit.deep.recipe import check_model
 from kernelfit.errors import InputError
 
+INCEPTION_V3_SIDE = (
+    299  # of fewer pixels its auxiliary head is left with maps smaller than its kernel of 5 x 5
+)
 HIDDEN = {"mlp-1x512": (512,), "mlp-3x512": (512, 512, 512)}
 
 
@@ -39,11 +43,12 @@ def build(
     """A freshly initialised model; the same seed gives the same weights.
 
     shape is (height, width, channels) of the images; models take (B, channels, height, width) and return logits
-    (B, n_classes). `inception-v3` needs torchvision and returns (logits, auxiliary logits) while training.
-    Any other name is `package.module:function`, a network of one's own (`kernelfit.deep.own_network`). Raises
-    InputError for an unknown name.
+    (B, n_classes). `inception-v3` needs torchvision, takes 299 x 299 x 3 and more, and returns (logits, auxiliary
+    logits) while training. Any other name is `package.module:function`, a network of one's own
+    (`kernelfit.deep.own_network`). Raises InputError for an unknown name and for images that the network cannot take.
     """
     check_model(name)
+    check_network(name, shape)
     if not 0 <= dropout < 1:
         raise InputError(f"dropout: got {dropout}, expected a share in [0, 1)")
     with torch.random.fork_rng(devices=[]):
@@ -57,6 +62,21 @@ def build(
         if name == "inception-v3":
             return _inception_v3(n_classes, dropout)
         return SmallInception(shape[2], n_classes, norm=name == "inception", dropout=dropout)
+
+
+def check_network(name: str, shape: tuple[int, int, int]) -> None:
+    """Raise InputError where `inception-v3` cannot be made here or for images of this (height, width, channels); our
+    other networks can.
+    """
+    if name != "inception-v3":
+        return
+    height, width, channels = shape
+    if min(height, width) < INCEPTION_V3_SIDE or channels != 3:
+        raise InputError(
+            f"model: inception-v3 got images of {height} x {width} x {channels}, expected three channels of at least "
+            f"{INCEPTION_V3_SIDE} x {INCEPTION_V3_SIDE}; take a larger side or another model"
+        )
+    _torchvision_inception()
 
 
 def _own(name: str, shape: tuple[int, int, int], n_classes: int, dropout: float) -> nn.Module:
@@ -109,6 +129,14 @@ def channels_last_fault(model: nn.Module, shape: tuple[int, int, int]) -> str | 
 
 
 def _inception_v3(n_classes: int, dropout: float) -> nn.Module:
+    model: nn.Module = _torchvision_inception()(
+        weights=None, num_classes=n_classes, aux_logits=True, init_weights=True, dropout=dropout
+    )
+    return model
+
+
+def _torchvision_inception() -> Callable[..., nn.Module]:
+    """torchvision's constructor; InputError where torchvision is missing or of another torch."""
     try:
         from torchvision.models import inception_v3
     except (ImportError, RuntimeError) as error:  # RuntimeError: its operators were built for another torch
@@ -116,10 +144,8 @@ def _inception_v3(n_classes: int, dropout: float) -> nn.Module:
             f"model: inception-v3 needs a torchvision that was built for torch {torch.__version__} ({error}); "
             f"pip install --force-reinstall --no-deps torchvision --index-url {wheels(torch.__version__)}"
         ) from None
-    model: nn.Module = inception_v3(
-        weights=None, num_classes=n_classes, aux_logits=True, init_weights=True, dropout=dropout
-    )
-    return model
+    constructor: Callable[..., nn.Module] = inception_v3
+    return constructor
 
 
 def wheels(version: str) -> str:

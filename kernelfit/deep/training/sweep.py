@@ -16,10 +16,11 @@ from typing import Any
 
 from torch import nn
 
+from kernelfit.deep.data.image_files import find_images
 from kernelfit.deep.data.imagenet import Images
-from kernelfit.deep.data.images import centre_crop, image_shape
+from kernelfit.deep.data.images import image_shape
 from kernelfit.deep.data.sources import Fetch, InputCache, Source, check_images, load_resident, reader
-from kernelfit.deep.models.build import HIDDEN, build, draws
+from kernelfit.deep.models.build import HIDDEN, build, check_network, draws
 from kernelfit.deep.own_network import is_own
 from kernelfit.deep.recipe import Recipe
 from kernelfit.deep.training import checkpoint, epoch_log
@@ -104,8 +105,7 @@ def run(
     for recipe in missing:
         if recipe.dataset != "imagenet":  # now, and not after the runs before it
             check_images(recipe, fetch(recipe.dataset, recipe.n, recipe.n_test))
-    if at_once > 1:
-        _check_draws(missing, fetch)
+    _check_networks(missing, fetch, data_dir, at_once)
     begin = functools.partial(
         training, hardware=hardware, data_dir=data_dir, fetch=fetch, inputs=inputs, progress=progress
     )
@@ -151,19 +151,34 @@ def _check_turns(recipes: Sequence[Recipe], at_once: int, minutes: float | None)
         )
 
 
-def _check_draws(recipes: Sequence[Recipe], fetch: Fetch) -> None:
-    """Raise InputError for a network of the user's own that draws while it trains: its runs would share a generator."""
-    for recipe in {_shape(recipe): recipe for recipe in recipes if is_own(recipe.model)}.values():
-        shape, n_classes = (recipe.side, recipe.side, 3), 2  # of image folders, whose classes change no draw
-        if recipe.dataset != "imagenet":
-            dataset = fetch(recipe.dataset, recipe.n, recipe.n_test)
-            shape = image_shape(centre_crop(dataset, recipe.side))
-            n_classes = len(dataset.classes or ())
-        if draws(build(recipe.model, shape=shape, n_classes=n_classes), shape):
+def _check_networks(recipes: Sequence[Recipe], fetch: Fetch, data_dir: Path | None, at_once: int) -> None:
+    """Raise InputError for networks that cannot be made for their images, and for those of the user's own that draw
+    while they train, where runs train at once and would share a generator.
+    """
+    distinct = dict.fromkeys((r.model, r.dropout, *_images_of(r, fetch, data_dir)) for r in recipes)
+    for model, dropout, shape, n_classes in distinct:
+        check_network(model, shape)
+        if not is_own(model) or not n_classes:
+            continue
+        net = build(model, shape=shape, n_classes=n_classes, dropout=dropout)
+        if at_once > 1 and draws(net, shape):
             raise InputError(
-                f"at_once: {recipe.model} takes random numbers while it trains, such as dropout, and runs side by side "
+                f"at_once: {model} takes random numbers while it trains, such as dropout, and runs side by side "
                 "would share a generator; train them one at a time"
             )
+
+
+def _images_of(recipe: Recipe, fetch: Fetch, data_dir: Path | None) -> tuple[tuple[int, int, int], int]:
+    """(height, width, channels) of the images that the network sees, and their number of classes; 0 where
+    nobody asks.
+    """
+    if recipe.dataset != "imagenet":
+        dataset = fetch(recipe.dataset, recipe.n, recipe.n_test)
+        height, width, channels = image_shape(dataset)
+        return (min(recipe.side, height), min(recipe.side, width), channels), len(dataset.classes or ())
+    # Folders are listed for a network of the user's own alone, which is made here.
+    classes = find_images(data_dir / "train").classes if is_own(recipe.model) and data_dir is not None else ()
+    return (recipe.side, recipe.side, 3), len(classes)
 
 
 def _note_caution(hardware: Hardware, progress: Progress) -> None:

@@ -343,7 +343,7 @@ from kernelfit.deep.models.build import build
 from kernelfit.deep.world import share_batch_norm
 dist.init_process_group("gloo")
 rank = dist.get_rank()
-model = build("inception-v3", n_classes=4).double().train()
+model = build("inception-v3", shape=(299, 299, 3), n_classes=4).double().train()
 shared = torch.nn.parallel.DistributedDataParallel(share_batch_norm(copy.deepcopy(model), "cpu"))
 x = torch.rand(4, 3, 299, 299, generator=torch.Generator().manual_seed(0), dtype=torch.double)
 y = torch.arange(4)

@@ -259,12 +259,21 @@ def test_a_torchvision_of_another_torch_is_named(monkeypatch):
         InputError,
         match=r"built for torch .* \(operator torchvision::nms does not exist\); pip install .* torchvision",
     ):
-        build("inception-v3")
+        build("inception-v3", shape=(299, 299, 3))
+
+
+@pytest.mark.parametrize("shape", [(224, 224, 3), (299, 298, 3), (299, 299, 1)])
+def test_inception_v3_takes_colour_images_of_299_pixels_and_more(shape):
+    message = (
+        r"model: inception-v3 got images of 2\d\d x 2\d\d x \d, expected three channels of at least 299 x 299"
+    )
+    with pytest.raises(InputError, match=message):
+        build("inception-v3", shape=shape)
 
 
 @pytest.mark.slow
 def test_inception_v3_has_two_heads_while_training(torchvision_operators):
-    model = build("inception-v3", n_classes=7)
+    model = build("inception-v3", shape=(299, 299, 3), n_classes=7)
     logits, auxiliary = model.train()(torch.zeros(2, 3, 299, 299))
     assert logits.shape == auxiliary.shape == (2, 7)
     assert model.eval()(torch.zeros(1, 3, 299, 299)).shape == (1, 7)

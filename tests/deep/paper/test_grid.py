@@ -1,5 +1,8 @@
 """The paper's grid: its runs, its cells, the gate of agreement."""
 
+import pytest
+
+from kernelfit.deep.options import TARGETS
 from kernelfit.deep.paper import grid
 
 
@@ -28,6 +31,15 @@ def test_the_grid_holds_the_papers_cells():
     varied = [c for c in grid.table4([0], {}) if "online_accuracy" in c.paper]
     assert {(r.epochs, r.rate_decay) for c in varied for r in c.recipes} == {(400, 0.999)}
     assert len(grid.table2([0], {})) == 7
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_target_trains_the_runs_that_its_record_reads(target):
+    seeds = (3, 5)
+    runs = grid.recipes(target, seeds, {})
+    alone = [grid.recipes(target, [seed], {}) for seed in seeds]
+    assert set(runs) == {run for of_seed in alone for run in of_seed}
+    assert len(runs) == sum(map(len, alone))
 
 
 def test_the_gate():

@@ -44,6 +44,8 @@ def test_reproductions_write_json_tables_and_figures(target, tmp_path, monkeypat
     if target == "table2":
         assert "best 1/5" in text
         assert "72.57/91.31" in text
+        assert {cell["seeds"] for cell in stored["cells"]} == {2}
+        assert stored["runs"] == 14
         assert "AlexNet (Krizhevsky et al., 2012): test top 5 83.6 %" in text
         assert list(stored["figure2a"]) == ["aug, drop, decay", "decay", "none"]
 

@@ -193,6 +193,9 @@ def plain(shape, n_classes, p=0.0):
     return nn.Sequential(
         nn.Flatten(), nn.Linear(flat, 4), nn.BatchNorm1d(4), nn.Dropout(p), nn.Linear(4, n_classes))
 
+def narrow():
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+
 def dropping(shape, n_classes):
     return plain(shape, n_classes, 0.3)
 
@@ -223,6 +226,21 @@ def test_networks_of_ones_own_that_draw_do_not_train_side_by_side(tmp_path, nets
     beside = sweep.run(plain, tmp_path / "beside", hardware=Hardware(device="cpu"), at_once=2)
     alone = sweep.run(plain, tmp_path / "alone", hardware=Hardware(device="cpu"))
     assert {k: comparable(v) for k, v in alone.items()} == {k: comparable(v) for k, v in beside.items()}
+
+
+def test_networks_that_cannot_be_made_are_refused_before_anything_is_trained(tmp_path, nets, monkeypatch):
+    monkeypatch.setattr(sweep, "training", lambda *_, **__: pytest.fail("trained"))
+    fine = default("mlp-1x512", **SMALL)
+    for broken, message in (
+        (default("turnnets:narrow", **SMALL), r"narrow gives \(2, 3\) for 2 images, expected .* \(2, 10\)"),
+        (default("inception-v3", **SMALL), "inception-v3 got images of 8 x 8 x 1, expected three channels"),
+        (
+            default("inception-v3", side=224),
+            "inception-v3 got images of 224 x 224 x 3, .* at least 299 x 299",
+        ),
+    ):
+        with pytest.raises(InputError, match=message):
+            sweep.run([fine, broken], tmp_path, hardware=Hardware(device="cpu"), data_dir=tmp_path)
 
 
 def test_results_of_another_precision_are_not_taken_in_silence(tmp_path):
