@@ -15,6 +15,7 @@ import importlib.util
 import inspect
 import re
 from collections.abc import Callable
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
@@ -29,17 +30,36 @@ def is_own(name: str) -> bool:
 
 
 def source_digest(name: str) -> str:
-    """A hash of the file of the module: a run belongs to the network as its code was then."""
+    """A hash of the module's file, or of all Python files of the package in which it lies: a run belongs to the network
+    as its code was then.
+    """
     module = name.partition(":")[0]
-    try:
-        spec = importlib.util.find_spec(module)
-    except Exception as error:  # a parent package is imported on the way and may raise anything
-        raise _not_found(name, error) from None
+    spec = _spec(name, module)
     if spec is None or spec.origin is None or not Path(spec.origin).is_file():
         raise InputError(
             f"model: got {name!r}, expected a module that Python finds; check sys.path or PYTHONPATH"
         )
-    return hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()[:16]
+    package = _spec(name, spec.parent) if spec.parent else None
+    if package is None or package.origin is None:  # a folder without __init__.py may hold anything
+        return hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()[:16]
+    digest = hashlib.sha256()
+    for folder in map(Path, package.submodule_search_locations or ()):
+        for path in sorted(folder.rglob("*.py")):
+            name_inside = path.relative_to(folder)
+            if path.is_file() and not any(
+                part.startswith(".") for part in name_inside.parts
+            ):  # editors' copies
+                own = hashlib.sha256(path.read_bytes()).hexdigest()
+                digest.update(f"{name_inside.as_posix()} {own}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _spec(name: str, module: str) -> ModuleSpec | None:
+    """Where Python finds a module; InputError where a package on the way to it cannot be imported."""
+    try:
+        return importlib.util.find_spec(module)
+    except Exception as error:  # which may raise anything
+        raise _not_found(name, error) from None
 
 
 def make(name: str, **arguments: Any) -> Any:
@@ -60,11 +80,19 @@ def make(name: str, **arguments: Any) -> Any:
 
 def _factory(name: str) -> Callable[..., Any]:
     module, _, attribute = name.partition(":")
+    source = source_digest(name)
     try:
-        factory = getattr(importlib.import_module(module), attribute)
+        imported = importlib.import_module(module)
+        factory = getattr(imported, attribute)
         inspect.signature(factory)
     except Exception as error:  # the module's own code may raise anything
         raise _not_found(name, error) from error
+    # Python imports a module once. The note goes with its spec, of which `importlib.reload` makes a new one.
+    noted = vars(imported.__spec__).setdefault("kernelfit_source", source)
+    if noted != source:
+        raise InputError(
+            f"model: the code of {module} has changed since Python imported it; restart Python, or reload the module"
+        )
     function: Callable[..., Any] = factory
     return function
 

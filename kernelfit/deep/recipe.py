@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -215,6 +216,15 @@ def check_model(model: str) -> None:
         raise InputError(
             f"model: got {model!r}, expected one of {', '.join(MODELS)}, or package.module:function for your own"
         )
+
+
+def check_sources(recipes: Iterable[Recipe]) -> None:
+    """Raise InputError where the code of a network of the user's own is no longer that of its recipe."""
+    for model, source in dict.fromkeys((r.model, r.network_source) for r in recipes if r.network_source):
+        if own_network.source_digest(model) != source:
+            raise InputError(
+                f"model: the code of {model} has changed since its recipe was made; make the recipe again"
+            )
 
 
 def default(model: str, **changes: Any) -> Recipe:

@@ -25,7 +25,7 @@ from kernelfit.deep.data.sources import Source, epoch_generator, steps_per_epoch
 from kernelfit.deep.models.build import build, channels_last_fault
 from kernelfit.deep.models.runs import side_by_side
 from kernelfit.deep.own_network import is_own
-from kernelfit.deep.recipe import Recipe
+from kernelfit.deep.recipe import Recipe, check_sources
 from kernelfit.deep.training import checkpoint, optimizers
 from kernelfit.deep.training.epoch_log import EpochLog
 from kernelfit.deep.training.evaluate import evaluate, fresh_statistics
@@ -78,6 +78,7 @@ class Training:
             raise InputError(
                 f"n: {source.n} rows make no batch for {self.world.size} processes; give more rows"
             )
+        check_sources(self.recipes)
         self._check_single_rows()
         self.members = [self._fresh(r).to(self.device) for r in self.recipes]
         self.model = side_by_side(self.members, self.recipe.model)

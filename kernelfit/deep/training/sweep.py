@@ -22,7 +22,7 @@ from kernelfit.deep.data.images import image_shape
 from kernelfit.deep.data.sources import Fetch, InputCache, Source, check_images, load_resident, reader
 from kernelfit.deep.models.build import HIDDEN, build, check_network, draws
 from kernelfit.deep.own_network import is_own
-from kernelfit.deep.recipe import Recipe
+from kernelfit.deep.recipe import Recipe, check_sources
 from kernelfit.deep.training import checkpoint, epoch_log
 from kernelfit.deep.training.engine import Training
 from kernelfit.deep.training.hardware import Hardware
@@ -152,9 +152,10 @@ def _check_turns(recipes: Sequence[Recipe], at_once: int, minutes: float | None)
 
 
 def _check_networks(recipes: Sequence[Recipe], fetch: Fetch, data_dir: Path | None, at_once: int) -> None:
-    """Raise InputError for networks that cannot be made for their images, and for those of the user's own that draw
-    while they train, where runs train at once and would share a generator.
+    """Raise InputError for networks that cannot be made for their images or are no longer their recipe's, and for those
+    of the user's own that draw while they train, where runs train at once and would share a generator.
     """
+    check_sources(recipes)
     distinct = dict.fromkeys((r.model, r.dropout, *_images_of(r, fetch, data_dir)) for r in recipes)
     for model, dropout, shape, n_classes in distinct:
         check_network(model, shape)

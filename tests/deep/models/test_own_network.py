@@ -1,5 +1,6 @@
 """Networks of one's own: by name, with what they need, in one line where they do not fit."""
 
+import importlib
 import sys
 
 import pytest
@@ -7,7 +8,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from kernelfit.deep.models.build import build, wheels  # noqa: E402
-from kernelfit.deep.recipe import Recipe, default  # noqa: E402
+from kernelfit.deep.own_network import source_digest  # noqa: E402
+from kernelfit.deep.recipe import Recipe, check_sources, default  # noqa: E402
 from kernelfit.errors import InputError  # noqa: E402
 
 NETS = """
@@ -88,6 +90,45 @@ def test_a_recipe_belongs_to_the_code_of_its_network(nets):
         default("ownnets:Net", weight_decay=True)
     with pytest.raises(InputError, match="expected a module that Python finds"):
         default("nonets:Net")
+
+
+def test_a_module_that_was_imported_before_its_file_changed_makes_no_network(nets):
+    before = default("ownnets:Net")
+    build("ownnets:Net", shape=(4, 4, 3))
+    nets.write_text(NETS + "# changed\n")
+    with pytest.raises(InputError, match="the code of ownnets has changed since Python imported it; restart"):
+        build("ownnets:Net", shape=(4, 4, 3))
+    importlib.reload(sys.modules["ownnets"])
+    build("ownnets:Net", shape=(4, 4, 3))
+    check_sources([default("ownnets:Net"), default("alexnet")])
+    with pytest.raises(InputError, match="the code of ownnets:Net has changed since its recipe was made"):
+        check_sources([before])
+
+
+def test_the_code_of_a_network_in_a_package_is_that_of_the_package(tmp_path, monkeypatch):
+    package = tmp_path / "ownpackage"
+    (package / "parts" / ".checkpoints").mkdir(parents=True)
+    for name in ("__init__.py", "nets.py", "parts/layers.py"):
+        (package / name).write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    names = ("ownpackage:build", "ownpackage.nets:build", "ownpackage.parts.layers:build")
+    try:
+        first = [source_digest(name) for name in names]
+        (package / "parts" / ".checkpoints" / "layers.py").write_text("an editor's copy")
+        assert [source_digest(name) for name in names] == first
+        (package / "parts" / "layers.py").write_text("WIDTH = 3")
+        second = [source_digest(name) for name in names]
+        assert all(one != other for one, other in zip(first, second, strict=True))
+        (package / "nets.py").write_text("WIDTH = 4")
+        # Without __init__.py a folder is no package, and may hold anything.
+        assert [source_digest(name) == one for name, one in zip(names, second, strict=True)] == [
+            False,
+            False,
+            True,
+        ]
+    finally:
+        for name in ("ownpackage", "ownpackage.parts"):
+            sys.modules.pop(name, None)
 
 
 def test_where_a_torchvision_that_fits_comes_from():
