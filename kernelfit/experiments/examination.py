@@ -16,6 +16,7 @@ from kernelfit.experiments.result import Result
 from kernelfit.experiments.task import data_digest, require_same_rows, test_digest
 from kernelfit.progress import ProgressLike, as_progress
 from kernelfit.runs.folder import RESULT
+from kernelfit.solver.problem import is_primal
 from kernelfit.solver.solution import Solution
 from kernelfit.typing import Array, Float
 
@@ -34,7 +35,7 @@ class Examination:
     scores : f at the test rows (m, c)
     left_out : f_{-i}(x_i) at the training rows (n, c), where the run reported leave-one-out errors
     isolation : (n,) share of k(x_i, x_i) that is left once the other training rows are taken off: 1 / (A^-1)_ii over
-        A_ii, A = K + ridge I; known with `left_out`
+        A_ii, A = K + ridge I; known with `left_out`, from a factor of A itself
     filters : names and pixels of what the feature map looks for, where there is one that can be drawn
     notes : what could not be looked at, and why
     """
@@ -186,9 +187,12 @@ def _isolation(solution: Solution, left_out: Float) -> Float | None:
     """1 / (A^-1)_ii over A_ii, A = K + ridge I: alpha_i / (A^-1)_ii is what leave-one-out misses by, and the target of
     the largest alpha_i tells it best.
 
-    None where rows were left out of the solve, or K_ii is not known.
+    None where rows were left out of the solve, K_ii is not known, A has no inverse (the primal path), or alpha is not
+    that of the matrix which leave-one-out is of (A + jitter I).
     """
     if len(solution.kept) != len(left_out) or solution.kernel is None or solution.points is None:
+        return None
+    if is_primal(solution.problem) or solution.certificate.jitter > 0:
         return None
     targets, alpha = solution.targets, solution.alpha
     column = np.abs(alpha).argmax(axis=1)[:, None]
