@@ -279,6 +279,7 @@ class Experiment(Settings):
         task = Task.load(self, Checkpoint(sums, folder, remember), command, progress)
         if folder is not None:
             remember["data_digest"] = data_digest(task.dataset)
+        remember |= {"transformed": task.transformed} if task.transformed else {}
         try:
             with named_as_in_the_file(task.dataset, task.prepared.kept):
                 solution = solve(

@@ -129,7 +129,11 @@ class Prepared:
         if len(self.X_test) == 0:
             return np.zeros((0, solution.alpha.shape[1]))
         streamed = self.streamed
-        scores = solution.predict(self.X_test, progress) if streamed is None else streamed.predict(solution)
+        scores = (
+            solution.predict_prepared(self.X_test, progress)
+            if streamed is None
+            else streamed.predict(solution)
+        )
         return self.restored(scores.reshape(len(scores), -1))
 
     def counted(self, kernel: KernelSpec, solver: SolverSettings) -> Prepared:

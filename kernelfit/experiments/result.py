@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -17,10 +18,11 @@ from kernelfit.experiments.specs import Inputs
 from kernelfit.experiments.standardisation import Standardisation
 from kernelfit.gram.arrays import as_numbers, refuse_non_finite
 from kernelfit.gram.points import Points
-from kernelfit.progress import Progress, ProgressLike, as_progress
+from kernelfit.progress import Progress, ProgressLike, Silent, as_progress
 from kernelfit.runs.folder import SOLUTION, WEIGHTS
 from kernelfit.solver.inputs import find_duplicates
 from kernelfit.solver.measures import UNRESOLVED
+from kernelfit.solver.resume import open_run
 from kernelfit.solver.solution import Solution
 from kernelfit.storage import hdf5, json_output
 from kernelfit.streaming import new_rows
@@ -40,7 +42,8 @@ class Result:
     Attributes
     ----------
     record : what `kernelfit solve --json` writes
-    solution : f, without its factor; `kernelfit.open(run_dir)` has that of a run that was stored
+    solution : f of the rows that the solver saw, without its factor; `kernelfit.open(run_dir)` has that of a run that
+        was stored. `predict` and `scores` take rows of the data
     classes : names of the classes in the order of the scores' columns; None for regression
     table : what the columns of a table are
     inputs : data set, corruption and features; None where a solution file stands alone
@@ -115,14 +118,16 @@ class Result:
         if self.streamed:
             scores = self._streamed_scores(rows, progress)
         else:
-            if self.inputs is not None and self.inputs.features:
-                feature, _ = self._features(progress)
-                rows = feature.transform(_as_wide(rows, feature), progress=progress)
-            if self.standardisation is not None:
-                rows = self.standardisation.apply(np.asarray(rows))
-            scores = self.solution.predict(rows, progress)
+            scores = self.solution.predict_prepared(self._prepared(rows, progress), progress)
         scores = scores[:, None] if scores.ndim == 1 else scores
         return scores if self.target_mean is None else scores + self.target_mean
+
+    def _prepared(self, rows: Array, progress: Progress) -> Array:
+        """Encoded rows as the kernel saw those of training."""
+        if self.inputs is not None and self.inputs.features:
+            feature, _ = self._features(progress)
+            rows = feature.transform(_as_wide(rows, feature), progress=progress)
+        return rows if self.standardisation is None else self.standardisation.apply(np.asarray(rows))
 
     def _encoded(self, rows: Array, progress: Progress) -> Array:
         """Numbers: of a frame the columns that were trained on, in their order, and its words as those of training."""
@@ -132,9 +137,44 @@ class Result:
                 return self.table.encoded_frame(rows, progress.note, "rows")
         return rows if hasattr(rows, "toarray") else as_numbers(rows, "rows")
 
-    def predict(self, rows: Array, progress: ProgressLike = None) -> Array:
-        """The class of each row (m,) by name, or its targets (m, c)."""
-        return self.decided(self.scores(rows, progress))
+    @overload
+    def predict(self, rows: Array, progress: ProgressLike = None) -> Array: ...
+
+    @overload
+    def predict(self, rows: Array, progress: ProgressLike = None, *, return_std: bool) -> Any: ...
+
+    def predict(self, rows: Array, progress: ProgressLike = None, *, return_std: bool = False) -> Any:
+        """The class of each row (m,) by name, or its targets (m, c).
+
+        With `return_std` also the standard deviation (m, c) of the Gaussian process whose mean the targets are, noise
+        not counted (see `Solution.predict`), by the factor of a run that is stored.
+        """
+        progress = as_progress(progress)
+        if return_std:
+            self._require_deviations()
+        values = self.decided(self.scores(rows, progress))
+        return (values, self._deviations(rows, progress)) if return_std else values
+
+    def _require_deviations(self) -> None:
+        if self.classes is not None:
+            raise InputError(
+                "return_std: got True for classes, expected a regression; KernelClassifier.predict_proba gives the "
+                "probabilities of classes"
+            )
+        if self.streamed:
+            raise InputError("return_std: got True for features that stream, expected rows or features held")
+        if self.run_dir is None:
+            raise InputError(
+                "return_std: got a result whose factor was given back, expected one of run(run_dir), which stores it"
+            )
+
+    def _deviations(self, rows: Array, progress: Progress) -> Float:
+        """Of encoded rows and features of them, by the factor that lies in the run's folder, (m, c)."""
+        assert self.run_dir is not None
+        prepared = self._prepared(self._encoded(rows, Silent()), Silent())  # whose notes were told
+        with closing(open_run(self.run_dir, threads=self.solution.threads)) as solution:
+            _, deviations = solution.predict_prepared(prepared, progress, return_std=True)
+        return np.asarray(deviations).reshape(len(deviations), -1)
 
     def decided(self, scores: Float) -> Array:
         """The class of the largest score in each row by name, (m,); for regression the scores as they are."""

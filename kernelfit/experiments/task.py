@@ -99,6 +99,18 @@ class Task:
         prepared = prepared.centred(dataset) if inputs.centre else prepared
         return cls(settings, dataset, prepared, seconds, command)
 
+    @property
+    def transformed(self) -> str:
+        """What was done to rows and targets of the data set before the solver had them, in words."""
+        table, inputs = self.dataset.table, self.settings.inputs
+        done = {
+            "words as columns of 0 and 1": table is not None and bool(table.of_words),
+            f"features {inputs.features.name}": bool(inputs.features),
+            "columns standardised": inputs.standardise,
+            "targets less their mean": inputs.centre,
+        }
+        return ", ".join(what for what, holds in done.items() if holds)
+
     def kernel_arguments(self) -> dict[str, Any]:
         """As `kernelfit.solve` takes them."""
         if self.prepared.streamed is not None:

@@ -77,6 +77,16 @@ class Problem:
     unweighted_rows: NDArray[np.int64] = field(default_factory=_no_rows)
 
     @property
+    def transformed(self) -> str:
+        """What an experiment did to the rows and targets of its data before they came here; empty where nothing was."""
+        return str(self.remembered.get("transformed", "")) if self.of_experiment else ""
+
+    @property
+    def of_experiment(self) -> bool:
+        """Whether an experiment asked for it, which knows the data set behind its rows."""
+        return "experiment" in self.remembered
+
+    @property
     def n(self) -> int:
         return self.source.n
 

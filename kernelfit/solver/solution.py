@@ -12,7 +12,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kernelfit.arguments import in_order, integer, path_of, positive
+from kernelfit.arguments import column_names, in_order, integer, path_of, positive
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import DataError, InputError
 from kernelfit.gram.arrays import as_array, refuse_non_finite
@@ -237,11 +237,35 @@ class Solution:
 
         The columns of a frame are found by their names where a frame was solved for, whatever their order.
 
+        Of an experiment or `kernelfit solve` rows are those that its solver saw: what was done to the data before, such
+        as columns standardised or targets less their mean, is a note, and a frame is refused. `Result.predict` takes
+        rows of the data.
+
         For a precomputed Gram X is k(test row, training row), (m, n). With `return_std` also the standard deviation of
         the Gaussian process whose mean f is, of the shape of f; with `return_cov` its covariance (m, m) or (m, m, c),
         noise not counted, as `sklearn.gaussian_process.GaussianProcessRegressor` with alpha = ridge (see
         `kernelfit.solver.posterior`); both need the factor, n^2 flops a row.
         """
+        progress = as_progress(progress)
+        if self.kernel is not None:
+            self._refuse_rows_of_data(X)
+            if done := self.problem.transformed:
+                self._note(
+                    f"X: taken as the solver's own rows ({done}); Experiment.load(run_dir).predict takes rows of the "
+                    "data",
+                    progress,
+                )
+        return self.predict_prepared(X, progress, return_std=return_std, return_cov=return_cov)
+
+    def predict_prepared(
+        self,
+        X: ArrayLike,
+        progress: ProgressLike = None,
+        *,
+        return_std: bool = False,
+        return_cov: bool = False,
+    ) -> Any:
+        """As `predict`, of rows of which the caller knows that they were made as those of training were."""
         if return_std and return_cov:
             raise InputError("return_std: got True beside return_cov, expected one of them; call twice")
         progress = as_progress(progress)
@@ -250,6 +274,15 @@ class Solution:
         if not (return_std or return_cov):
             return values
         return values, self._spread(X, "return_std" if return_std else "return_cov", progress)
+
+    def _refuse_rows_of_data(self, X: ArrayLike) -> None:
+        """Raise `InputError` for a frame where an experiment alone knows the names of columns."""
+        problem = self.problem
+        if problem.of_experiment and problem.column_names is None and column_names(X) is not None:
+            raise InputError(
+                "X: got a frame, expected an array of the solver's own rows, whose columns have no names; "
+                "Experiment.load(run_dir).predict finds columns by their names"
+            )
 
     def _spread(self, X: ArrayLike, what: str, progress: Progress) -> Float:
         """Standard deviations or covariances at the rows of X, for every target."""
@@ -533,9 +566,12 @@ class Solution:
 
     def _system_or_raise(self, method: str) -> System:
         if self.factor is None or self.factor.closed:
+            reads = "kernelfit.open"
+            if method == "return_std" and self.problem.of_experiment:
+                reads = "Experiment.load(run_dir).predict(X, return_std=True)"
             raise InputError(
                 f"{method}: got a solution without its factor, which was given back, or is not in a copy or a file; an "
-                "estimator keeps it with keep_factor=True, kernelfit.open reads that of a run_dir, else solve again"
+                f"estimator keeps it with keep_factor=True, {reads} reads that of a run_dir, else solve again"
             )
         return self.factor
 

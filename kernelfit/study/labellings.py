@@ -82,7 +82,8 @@ class ProbedFits:
         return Fit(alpha, fitted, self.norms[index], self.errors[index].backward_error)
 
     def predict(self, X: ArrayLike) -> Float:
-        return self.solution.predict(X)
+        values: Float = self.solution.predict_prepared(X)
+        return values
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,8 @@ class SolvedFits:
         )
 
     def predict(self, X: ArrayLike) -> Float:
-        return self.solution.predict(X)
+        values: Float = self.solution.predict_prepared(X)
+        return values
 
 
 def fit_each(solution: Solution, codes: Sequence[NDArray[np.int64]], n_classes: int) -> SolvedFits:

@@ -1,0 +1,82 @@
+"""New rows of a stored run: standard deviations, and the solver's own rows beside those of the data."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF
+
+import kernelfit
+from kernelfit import Experiment
+from kernelfit.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def frame() -> pd.DataFrame:
+    draw = np.random.default_rng(5)
+    a, word = draw.normal(3, 5, 60), np.array(["red", "blue"])[np.arange(60) % 2]
+    return pd.DataFrame({"a": a, "word": word, "b": draw.normal(size=60), "y": 9 + a + (word == "red")})
+
+
+@pytest.fixture(scope="module")
+def run(frame: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("result")
+    frame.to_csv(folder / "a.csv", index=False)
+    experiment = Experiment(
+        folder / "a.csv", target="y", n_test=0, standardise=True, centre=True, gamma=0.5, ridge=0.1
+    )
+    experiment.run(folder / "run")
+    return folder / "run"
+
+
+def test_deviations_are_those_of_a_gaussian_process_of_the_rows_that_the_solver_saw(
+    frame: pd.DataFrame, run: Path
+) -> None:
+    numbers = frame[["a", "b"]].to_numpy()
+    # Beside the numbers 1 for each word; these are not scaled.
+    words = np.stack([frame["word"] == word for word in ("blue", "red")], axis=1)
+    rows = np.hstack([(numbers - numbers.mean(axis=0)) / numbers.std(axis=0), words])
+    process = GaussianProcessRegressor(RBF(1.0), alpha=0.1, optimizer=None)
+    mean, deviation = process.fit(rows, frame["y"] - frame["y"].mean()).predict(rows[:7], return_std=True)
+    found = Experiment.load(run).predict(frame[["b", "word", "a"]][:7], return_std=True)
+    assert_allclose(found[0][:, 0], mean + frame["y"].mean(), rtol=1e-9)
+    assert_allclose(found[1][:, 0], deviation, rtol=1e-8)
+    with closing(kernelfit.open(run)) as solution:
+        assert_allclose(solution.predict(rows[:7]), mean, rtol=1e-9)
+        assert solution.notes[-1] == (
+            "X: taken as the solver's own rows (words as columns of 0 and 1, columns standardised, targets less their "
+            "mean); Experiment.load(run_dir).predict takes rows of the data"
+        )
+
+
+def test_a_frame_is_not_taken_for_the_solvers_rows(frame: pd.DataFrame, run: Path) -> None:
+    """Raw columns went into the standardised solver, and no mean was added, in silence."""
+    numbers = frame[["a", "b", "y", "y"]].set_axis(list("abcd"), axis=1)
+    message = r"^X: got a frame, expected an array of the solver's own rows"
+    with closing(kernelfit.open(run)) as solution, pytest.raises(InputError, match=message):
+        solution.predict(numbers, return_std=True)
+    with pytest.raises(
+        InputError, match=r"^return_std: .*Experiment.load\(run_dir\).predict\(X, return_std=True\)"
+    ):
+        Experiment.load(run).solution.predict(numbers.to_numpy(), return_std=True)
+
+
+def test_the_runs_own_predictions_have_no_such_note(run: Path) -> None:
+    result = Experiment.load(run)
+    result.predict(np.zeros((1, 4)))
+    assert not any("solver's own rows" in note for note in (*result.solution.notes, *result.record["notes"]))
+
+
+def test_deviations_are_refused_where_there_are_none(run: Path) -> None:
+    digits = Experiment("digits", n_train=30, n_test=5).run()
+    with pytest.raises(InputError, match=r"^return_std: got True for classes, expected a regression"):
+        digits.predict(np.zeros((1, 64)), return_std=True)
+    result = Experiment(run.parent / "a.csv", target="y", n_test=0, ridge=0.1).run()
+    with pytest.raises(InputError, match=r"^return_std: got a result whose factor was given back"):
+        result.predict(np.zeros((1, 4)), return_std=True)
