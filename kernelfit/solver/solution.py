@@ -290,8 +290,6 @@ class Solution:
             raise InputError(
                 f"{what}: a precomputed Gram matrix does not tell k(x, x) of new rows; give the kernel"
             )
-        if is_primal(self.problem):
-            raise InputError(f"{what}: the primal path has no factor; give ridge > 0")
         factor, rows = self._factor_or_raise(what), self._rows_of(X)
         if self.certificate.factor_precision == "float32" and not precision_of(self.plan.precision).refined:
             self._note("standard deviations have the precision of the factor, float32", progress)
@@ -416,8 +414,6 @@ class Solution:
         take the root mean square of its relative errors down to `error`; `inverse` then has the standard deviation of
         every entry (`kernelfit.iterative.inverse_diagonal`), and `leave_one_out` goes by it. A factor needs neither.
         """
-        if is_primal(self.problem):
-            raise InputError("inverse_diagonal: the primal path has no factor; give ridge > 0")
         if probes is not None:
             integer("probes", probes, 2, MAX_PROBES)
         if error is not None:
@@ -565,6 +561,8 @@ class Solution:
         return self._system_or_raise(method)
 
     def _system_or_raise(self, method: str) -> System:
+        if is_primal(self.problem):
+            raise InputError(f"{method}: the primal path has no factor; give ridge > 0")
         if self.factor is None or self.factor.closed:
             reads = "kernelfit.open"
             if method == "return_std" and self.problem.of_experiment:

@@ -18,8 +18,9 @@ from kernelfit.kernels import Linear
 from kernelfit.progress import Progress, ProgressLike, as_progress
 from kernelfit.runs import folder as run_folder
 from kernelfit.solver.method import require_factor
+from kernelfit.solver.solution import Solution
 from kernelfit.storage import json_output
-from kernelfit.study.labelled import labelled_rows
+from kernelfit.study.labelled import labelled_rows, require_full_rank
 from kernelfit.study.labels import LEVELS, LabelStudy, LabelTrial, study_labels
 
 #: the trials, in the folder of a run
@@ -48,7 +49,8 @@ def ask_labels(
 
     Raises
     ------
-    InputError : levels or seeds out of range, regression, a folder of another experiment or of other test rows
+    InputError : levels or seeds out of range, regression, a linear kernel with fewer features than rows, a folder of
+        another experiment or of other test rows
     DataError : a run whose training rows have changed since
     StorageError, and what `Experiment.run` raises
     """
@@ -60,6 +62,7 @@ def ask_labels(
             solved = stack.enter_context(experiment.solved(progress))
         else:
             solved = _stored(experiment, folder, stack, command, progress)
+        require_full_rank(solved.solution)
         rows = labelled_rows(solved)
         about = {"dataset": solved.dataset.name, "n_classes": rows.n_classes, **_of_solution(solved)}
         about["data"] = whole_digest(solved.dataset)
@@ -100,6 +103,7 @@ def _stored(
     experiment: Experiment, folder: Path, stack: ExitStack, command: str, progress: Progress
 ) -> Solved:
     """The run in the folder with its factor: finished, resumed or new."""
+    _refuse_primal(folder)
     if not run_folder.is_finished(folder) or not (folder / run_folder.RESULT).exists():
         unfinished = (folder / run_folder.RUN).exists()
         if unfinished:
@@ -108,11 +112,18 @@ def _stored(
             Experiment.resume(folder, command=command, progress=progress)
         else:
             experiment.run(folder, resume=unfinished, command=command, progress=progress)
+            _refuse_primal(folder)
     _refuse_other(experiment, folder)
     _, solved = stack.enter_context(
         Experiment.opened(folder, threads=experiment.solver.threads, progress=progress)
     )
     return solved
+
+
+def _refuse_primal(folder: Path) -> None:
+    """Raise `InputError` where a solution stands without a run: that of a linear kernel, which has no factor."""
+    if (folder / run_folder.SOLUTION).exists() and not (folder / run_folder.RUN).exists():
+        require_full_rank(Solution.load(folder / run_folder.SOLUTION))
 
 
 def _refuse_other(experiment: Experiment, folder: Path) -> None:

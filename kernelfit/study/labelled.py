@@ -12,6 +12,7 @@ from kernelfit.errors import InputError
 from kernelfit.experiments.experiment import Solved
 from kernelfit.gram.points import Points
 from kernelfit.kernels.base import Kernel
+from kernelfit.solver.solution import Solution
 
 
 @dataclass(frozen=True)
@@ -84,15 +85,21 @@ def kernel_rows(solved: Solved, n_test: int | None = None) -> KernelRows:
         raise InputError(
             "features: this study asks for k between any two rows, which features that stream do not give; take others"
         )
+    require_full_rank(solution)
+    y_test, prepared = rows.y_test[:n_test], solved.prepared
+    train, test = np.asarray(prepared.X_train)[solution.kept], np.asarray(prepared.X_test)[: len(y_test)]
+    every = Points(np.concatenate([train, test]), prepared.scale)
+    return KernelRows(solution.kernel, every, rows.y_train[solution.kept], y_test, rows.n_classes)
+
+
+def require_full_rank(solution: Solution) -> None:
+    """Raise `InputError` for a linear kernel with fewer features than rows: K has no factor, and f does not meet any
+    labels."""
     if solution.weights is not None:
         raise InputError(
             f"kernel: linear has rank {solution.certificate.rank} below n = {len(solution.kept)}, expected one that "
             "interpolates any labels; take gaussian, or fewer rows"
         )
-    y_test, prepared = rows.y_test[:n_test], solved.prepared
-    train, test = np.asarray(prepared.X_train)[solution.kept], np.asarray(prepared.X_test)[: len(y_test)]
-    every = Points(np.concatenate([train, test]), prepared.scale)
-    return KernelRows(solution.kernel, every, rows.y_train[solution.kept], y_test, rows.n_classes)
 
 
 def _codes(name: str, labels: ArrayLike, n_classes: int) -> NDArray[np.int64]:

@@ -130,6 +130,8 @@ def test_a_linear_kernel_with_few_features_is_primal(rows: np.ndarray, targets: 
     notes = Notes()
     with CpuBackend(1) as backend:
         solution = solve_primal(problem, backend, 10**10, notes)
+    with pytest.raises(InputError, match=r"^solve: the primal path has no factor; give ridge > 0$"):
+        solution.solve(targets)  # it said that the factor had been given back
     np.testing.assert_allclose(solution.weights, np.eye(4, 2), atol=1e-12)
     assert solution.factor is None
     assert solution.notes == notes.lines != []

@@ -56,6 +56,14 @@ def test_a_run_of_another_experiment_is_refused(experiment, tmp_path):
         ask_labels(other, levels=(0,), run_dir=tmp_path / "run")
 
 
+def test_a_linear_kernel_that_does_not_meet_any_labels_is_refused(tmp_path):
+    """It had "given back" a factor that never was; and its folder was one of "another experiment"."""
+    experiment = Experiment("digits", n_train=90, n_test=9, kernel="linear", threads=1)
+    for folder in (None, tmp_path / "run", tmp_path / "run"):
+        with pytest.raises(InputError, match=r"^kernel: linear has rank \d+ below n = 90, expected one that"):
+            ask_labels(experiment, levels=(0,), run_dir=folder)
+
+
 def test_a_damaged_record_is_named(experiment, tmp_path):
     ask_labels(experiment, levels=(0,), run_dir=tmp_path / "run")
     (tmp_path / "run" / LABELS).write_text("{")
