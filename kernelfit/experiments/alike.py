@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
 from kernelfit.datasets import Dataset
 from kernelfit.errors import InputError
-from kernelfit.experiments.result import Result
 from kernelfit.progress import Progress
+from kernelfit.solver.solution import Solution
 from kernelfit.typing import Array
 
 
+class Trained(Protocol):
+    """What new rows are compared with: an `experiments.result.Result`."""
+
+    record: dict[str, Any]
+    solution: Solution
+
+
 def require_images_alike(
-    argument: str, name: str, shape: tuple[int, int, int] | None, result: Result
+    argument: str, name: str, shape: tuple[int, int, int] | None, result: Trained
 ) -> None:
     """Raise `InputError` where images are of another size, or have other colours, than those that were trained on."""
     trained = result.record.get("image_shape")
@@ -34,35 +42,40 @@ def _image(shape: Sequence[int]) -> str:
 
 
 def require_units_alike(
-    argument: str, name: str, X: Array, are_bytes: bool, result: Result, progress: Progress
+    argument: str, name: str, X: Array, are_bytes: bool, result: Trained, progress: Progress
 ) -> None:
     """Raise `InputError` where rows are bytes beside a run of other numbers, or shares of 1 beside one of bytes.
 
     Bytes are scaled and other numbers are not. Integers from 0 to 255 are bytes, whatever their type; others are noted.
+    `name` is what holds them, where that is no argument.
     """
     scale = result.record.get("scale")
     if scale is None or X.size == 0 or are_bytes == (scale != 1):
         return
+    where = f" in {name}" if name else ""
     if are_bytes and _of_integers(result):
         return
     if are_bytes:
         raise InputError(
-            f"{argument}: got bytes in {name}, expected other numbers as trained on, as bytes are scaled and others "
+            f"{argument}: got bytes{where}, expected other numbers as trained on, as bytes are scaled and others "
             "are not; store them as floats in the units of the training rows"
         )
-    low, high, whole = float(X.min()), float(X.max()), bool((np.floor(X) == X).all())
+    trained = "bytes" if scale == 1 / 255 else "integers"  # of digits, from 0 to 16
+    low, high = float(X.min()), float(X.max())
+    whole = X.dtype.kind in "bui" or bool((np.floor(X) == X).all())
     if low >= 0 and high <= 1 and not whole:
         raise InputError(
-            f"{argument}: got numbers from {low:.3g} to {high:.3g} in {name}, expected bytes as trained on, which "
+            f"{argument}: got numbers from {low:.3g} to {high:.3g}{where}, expected {trained} as trained on, which "
             "are scaled and other numbers are not; give them unscaled"
         )
     if not (whole and low >= 0 and high <= 255) or high == 1:
         progress.note(
-            f"{name}: numbers from {low:.3g} to {high:.3g} are taken in the units of the bytes that were trained on"
+            f"{name or argument}: numbers from {low:.3g} to {high:.3g} are taken in the units of the {trained} that "
+            "were trained on"
         )
 
 
-def _of_integers(result: Result) -> bool:
+def _of_integers(result: Trained) -> bool:
     """Whether the run's rows are integers from 0 to 255 as they are, as those of a table of pixels: bytes in all but
     name."""
     points = result.solution.points
@@ -72,7 +85,7 @@ def _of_integers(result: Result) -> bool:
     return bool(values.min() >= 0 and 1 < values.max() <= 255 and (np.floor(values) == values).all())
 
 
-def require_solvers_rows(dataset: Dataset, result: Result) -> None:
+def require_solvers_rows(dataset: Dataset, result: Trained) -> None:
     """Raise `InputError` where a data set's rows are scaled otherwise than those of a solution without a record."""
     points, scale = result.solution.points, result.solution.input_scale or 1.0
     # Without a scale of its own, integers that were solved as they are may be the data set's.

@@ -213,4 +213,4 @@ def _filters(feature: ImageFeatures | None) -> tuple[tuple[str, Array], ...]:
 
 
 def _scores(result: Result, dataset: Dataset) -> Float | None:
-    return result.scores(dataset.X_test) if dataset.n_test else None
+    return result.scores_alike(dataset.X_test) if dataset.n_test else None

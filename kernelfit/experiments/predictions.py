@@ -165,7 +165,7 @@ def predict_test_rows(result: Result, dataset: Dataset, progress: Progress) -> P
 
 
 def _compared(result: Result, X: Array, truth: Array | None, progress: Progress) -> Predictions:
-    scores = result.scores(X, progress)
+    scores = result.scores_alike(X, progress)
     decided = result.decided(scores)
     target = None if result.table is None else result.table.target
     predictions = Predictions(scores, decided, result.classes, target)

@@ -14,6 +14,7 @@ import numpy as np
 from kernelfit.arguments import column_names, in_order
 from kernelfit.datasets.table_columns import TableColumns
 from kernelfit.errors import DataError, InputError, StorageError
+from kernelfit.experiments.alike import require_units_alike
 from kernelfit.experiments.specs import Inputs
 from kernelfit.experiments.standardisation import Standardisation
 from kernelfit.gram.arrays import as_numbers, refuse_non_finite
@@ -112,7 +113,18 @@ class Result:
         return plain
 
     def scores(self, rows: Array, progress: ProgressLike = None) -> Float:
-        """f at the rows (m, d), which are as those of the data set before any features: (m, c)."""
+        """f at the rows (m, d), which are as those of the data set before any features: (m, c).
+
+        Raises `InputError` for rows in another unit: bytes beside other numbers, or shares of 1 beside bytes.
+        """
+        progress = as_progress(progress)
+        if column_names(rows) is None and not hasattr(rows, "toarray"):  # a table's columns are never scaled
+            values = as_numbers(rows, "rows")
+            require_units_alike("rows", "", values, values.dtype == np.uint8, self, progress)
+        return self.scores_alike(rows, progress)
+
+    def scores_alike(self, rows: Array, progress: ProgressLike = None) -> Float:
+        """As `scores`, of rows that are known to be in the unit of those that were trained on."""
         progress = as_progress(progress)
         rows = self._encoded(rows, progress)
         if self.streamed:

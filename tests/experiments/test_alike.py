@@ -56,6 +56,27 @@ def test_bytes_beside_other_numbers_are_refused(runs: dict[str, Result], files: 
     assert of_data(runs["shares"], files / "shares.npz").errors.error == runs["shares"].record["test_error"]
 
 
+def test_rows_in_another_unit_are_refused_in_python(runs: dict[str, Result], files: Path) -> None:
+    """They were scaled twice, or not at all, in silence."""
+    shares, pixels = (np.load(files / f"{name}.npz")["X_test"] for name in ("shares", "bytes"))
+    with pytest.raises(
+        InputError, match=r"^rows: got numbers from 0\S* to (1|0.9\S*), expected bytes as trained on"
+    ):
+        runs["bytes"].predict(shares)
+    with pytest.raises(InputError, match=r"^rows: got bytes, expected other numbers as trained on"):
+        runs["shares"].predict(pixels)
+    expected = of_file(runs["bytes"], files / "bytes.npz").scores
+    assert_allclose(runs["bytes"].scores(pixels.astype(float)), expected, rtol=1e-9)
+    progress = Silent()
+    runs["bytes"].scores(0.9 * pixels[:, :2].repeat(3, axis=1), progress)
+    assert [note.split(":")[0] for note in progress.notes] == ["rows"]
+    digits = Experiment("digits", n_train=30, n_test=5).run()
+    with pytest.raises(
+        InputError, match=r"^rows: got numbers from 0 to 1, expected integers as trained on, which are"
+    ):
+        digits.predict(np.linspace(0, 1, 64)[None])
+
+
 def test_bytes_beside_a_table_of_pixels_are_its_rows(files: Path) -> None:
     X, lines = np.load(files / "bytes.npz"), ["a,b,c,d,e,f,label"]
     lines += [
