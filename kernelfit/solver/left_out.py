@@ -56,6 +56,18 @@ def of_factor(
     progress: Progress,
 ) -> Float:
     """Leave-one-out predictions (n, c) from the factor: y - alpha / diag(A^-1)."""
+    return of_diagonal(factor, factor.inverse_diagonal(progress), targets, alpha, certificate, note)
+
+
+def of_diagonal(
+    factor: System,
+    inverse: Float,
+    targets: Float,
+    alpha: Float,
+    certificate: Certificate,
+    note: Callable[[str], None],
+) -> Float:
+    """`of_factor` where diag(A^-1) (n,) is known, as for many targets of one factor."""
     powers = exponents(targets)
     targets, alpha = scaled(targets, -powers), scaled(alpha, -powers)
     error = certificate.forward_error
@@ -65,7 +77,6 @@ def of_factor(
         error = certificate.condition_estimate * np.finfo(np.float64).eps  # the certificate's is of A
     if certificate.factor_precision == "float32":
         note("leave-one-out has the precision of the factor, float32")
-    inverse = factor.inverse_diagonal(progress)
     lost = error * np.abs(alpha).max(initial=0.0) / inverse.min(initial=np.inf)
     if lost > _VISIBLE:
         note(f"leave-one-out may be off by {lost:.1g} of the largest target, as alpha has few correct digits")

@@ -72,6 +72,7 @@ def ask_labels(
             return {
                 **about,
                 **content,
+                "notes": list(dict.fromkeys([*about["notes"], *content["notes"]])),
                 "experiment": experiment.to_dict(),
                 "versions": versions,
                 "command": command,
@@ -168,7 +169,10 @@ def _finished(path: Path, data: str) -> list[LabelTrial]:
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
         names = [field.name for field in fields(LabelTrial)]
-        trials = [LabelTrial(**{name: trial[name] for name in names}) for trial in stored["trials"]]
+        trials = [
+            LabelTrial(**{name: trial[name] for name in names} | {"notes": tuple(trial["notes"])})
+            for trial in stored["trials"]
+        ]
         of = stored["data"]
     except FileNotFoundError:
         return []

@@ -138,6 +138,7 @@ def fit_probed(solution: Solution, codes: Sequence[NDArray[np.int64]], n_classes
         alpha=alpha,
         seconds={},
         notes=[],
+        remarks=(),
     )
 
     def group(index: int) -> tuple[Float, Float]:

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from kernelfit.arguments import finite, integer
 from kernelfit.datasets.corruptions import corrupt_labels
 from kernelfit.errors import InputError
-from kernelfit.linalg.leave_one_out import leave_one_out_predictions
 from kernelfit.metrics import error_rate, one_hot
-from kernelfit.progress import ProgressLike, as_progress
+from kernelfit.progress import Once, ProgressLike, as_progress
+from kernelfit.solver.left_out import of_diagonal
 from kernelfit.solver.solution import Solution
 from kernelfit.study.labelled import LabelledRows
 from kernelfit.study.labellings import fit_each, fit_probed
@@ -53,6 +53,7 @@ class LabelTrial:
         show it (`kernelfit.solver.probed`); the largest over all that were solved together where its factor is of lower
         precision or a norm wants more than that
     loo_error : the fraction of rows that the others, with their fitted labels, do not predict; None where not asked
+    notes : what the user should know of the solve it was part of, and of its leave-one-out
     """
 
     p: float
@@ -64,6 +65,7 @@ class LabelTrial:
     margin: float | None
     backward_error: float
     loo_error: float | None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,14 @@ class LabelStudy:
     trials: tuple[LabelTrial, ...]
     seconds: dict[str, float]
 
+    @property
+    def notes(self) -> list[str]:
+        """Those of all trials, each once."""
+        return list(dict.fromkeys(note for trial in self.trials for note in trial.notes))
+
     def summary(self) -> list[dict[str, Any]]:
         """For each p: the mean over seeds of every figure, and the standard deviation as NAME_std (0 for one seed)."""
-        names = [name for name in LabelTrial.__annotations__ if name not in ("p", "seed")]
+        names = [name for name in LabelTrial.__annotations__ if name not in ("p", "seed", "notes")]
         rows = []
         for p in sorted({trial.p for trial in self.trials}):
             trials = [trial for trial in self.trials if trial.p == p]
@@ -99,6 +106,7 @@ class LabelStudy:
             "trials": [asdict(trial) for trial in self.trials],
             "summary": self.summary(),
             "seconds": self.seconds,
+            "notes": self.notes,
         }
 
 
@@ -121,7 +129,8 @@ def study_labels(
     rows : labels and test rows
     levels : fractions p in [0, 1]; at p = 0 the seeds agree, so that the first alone is solved
     seeds : draws of the corrupted labels
-    loo : also leave-one-out errors; diag(K^-1) takes n^3/3 flops, once
+    loo : also leave-one-out errors; diag(K^-1) takes n^3/3 flops, once. Those of a factor with a jitter are of
+        K + jitter I, with a note
     finished : trials of an earlier call that are taken over
     after_group : gets every trial there is, after each group of right-hand sides; to store them
 
@@ -129,7 +138,7 @@ def study_labels(
     ------
     InputError : no factor, labels that are no class codes, levels or seeds out of range
     """
-    progress = as_progress(progress)
+    progress = Once(as_progress(progress))
     wanted = _labellings(levels, seeds)
     rows = rows.checked()
     if len(rows.y_train) != solution.rows_given:
@@ -154,6 +163,9 @@ def study_labels(
             part = missing[start : start + group]
             for trial in _fit(solution, rows, part, inverse, seconds):
                 done[trial.p, trial.seed] = trial
+                for note in trial.notes:
+                    if note not in solution.notes:
+                        progress.note(note)
                 advance(1)
             if after_group is not None:
                 after_group([done[labelling] for labelling in wanted if labelling in done])
@@ -190,9 +202,13 @@ def _fit(
     for index, ((p, seed), labels) in enumerate(zip(labellings, codes, strict=True)):
         fit = fits.fit(index)
         resolved = bool(np.isfinite(fit.rkhs_norm))
-        left_out = None
+        left_out, notes = None, list(fits.solution.remarks)
         if inverse is not None:
-            left_out = leave_one_out_predictions(one_hot(labels, c), fit.alpha, inverse)
+            assert solution.factor is not None
+            certificate = fits.solution.certificate
+            left_out = of_diagonal(
+                solution.factor, inverse, one_hot(labels, c), fit.alpha, certificate, notes.append
+            )
         yield LabelTrial(
             p=p,
             seed=seed,
@@ -205,6 +221,7 @@ def _fit(
             else None,
             backward_error=fit.backward_error,
             loo_error=None if left_out is None else error_rate(left_out, labels),
+            notes=tuple(notes),
         )
 
 

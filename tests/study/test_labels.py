@@ -7,6 +7,7 @@ import kernelfit
 from kernelfit.datasets.corruptions import corrupt_labels
 from kernelfit.errors import InputError
 from kernelfit.metrics import error_rate, one_hot
+from kernelfit.progress import Silent
 from kernelfit.study.labelled import LabelledRows
 from kernelfit.study.labels import study_labels
 
@@ -47,6 +48,22 @@ def test_every_labelling_equals_a_solve_of_its_own(rows, solution):
         alone.close()
 
 
+def test_leave_one_out_beside_a_jitter_is_that_of_the_jittered_matrix(rows):
+    X, labelled = rows
+    given = {"gamma": 0.3, "jitter": 0.1, "panel_width": 64, "threads": 1}
+    with_jitter = kernelfit.solve(X, one_hot(labelled.y_train, 4), **given)
+    study = study_labels(with_jitter, labelled, levels=(0, 0.5), loo=True)
+    with_jitter.close()
+    for trial in study.trials:
+        labels = corrupt_labels(labelled.y_train, trial.p, 4, trial.seed)
+        labels[150] = labels[2]
+        alone = kernelfit.solve(X, one_hot(labels, 4), **given)
+        assert trial.loo_error == error_rate(alone.leave_one_out(distinct=True), labels[alone.kept])
+        assert "leave-one-out is that of K + jitter I: the factor holds the jitter" in trial.notes
+        alone.close()
+    assert study.to_dict()["notes"] == study.notes
+
+
 def test_random_labels_are_fitted_at_a_larger_norm_and_teach_nothing(rows, solution):
     true, random = study_labels(solution, rows[1], levels=(0, 1)).trials
     assert random.rkhs_norm > 1.5 * true.rkhs_norm
@@ -62,6 +79,15 @@ def test_a_norm_that_is_not_resolved_is_none(rows, solution, monkeypatch):
     study = study_labels(solution, rows[1], levels=(0,))
     assert (study.trials[0].rkhs_norm, study.trials[0].margin) == (None, None)
     assert (study.summary()[0]["rkhs_norm"], study.summary()[0]["margin_std"]) == (None, None)
+
+
+def test_a_labelling_has_the_notes_of_its_solve(rows, solution, monkeypatch):
+    monkeypatch.setattr("kernelfit.study.labellings.WANTED", -1.0)
+    monkeypatch.setattr("kernelfit.solver.solution.remark", lambda *_: ("the RKHS norm is not resolved",))
+    shown = Silent()
+    study = study_labels(solution, rows[1], levels=(0, 1), progress=shown)
+    assert study.notes == ["the RKHS norm is not resolved"]
+    assert shown.notes == study.notes
 
 
 def test_the_summary_has_means_and_deviations(rows, solution):
