@@ -247,11 +247,12 @@ def _table3(record: Record) -> Exhibit:
 
 
 def _section5(record: Record) -> Exhibit:
-    holds = sum(claim["holds"] for claim in record["claims"])
+    claims = [claim["holds"] for claim in record["claims"]]
+    still = f"; of {claims.count(None)} a norm is not resolved" if None in claims else ""
     return Exhibit(
         "The paper's Section 5, claim by claim",
-        f"{holds} of {len(record['claims'])} claims hold here. Each stands beside the number that bears it out or does "
-        "not.",
+        f"{claims.count(True)} of {len(claims)} claims hold here{still}. Each stands beside the number that bears it "
+        "out or does not.",
         (Part(table=section5.table(record)),),
         record,
     )

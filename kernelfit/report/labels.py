@@ -85,7 +85,7 @@ def charts(summary: list[dict[str, Any]], n_classes: int) -> list[Chart]:
     ]
     for key, label, title in (
         ("rkhs_norm", "RKHS norm", "Norm of the function that fits them"),
-        ("margin", "smallest margin", "Smallest margin of a training row"),
+        ("margin", "mean margin / norm", "Mean margin of the training rows, divided by the norm"),
     ):
         if all(row.get(key) is not None for row in summary):
             low = 0 if key == "rkhs_norm" else None

@@ -80,7 +80,7 @@ def _sgd(record: Row) -> list[Chart]:
     distances, theory, errors = [], [], []
     methods = list(dict.fromkeys(path["method"] for path in record["rows"]))
     for path in record["rows"]:
-        steps = tuple(max(step, 0.5) for step in path["steps"])
+        steps = values_of(path["steps"])  # 0 has no place on a logarithm, but in the table
         own: Row = {
             "name": f"{path['method']} from {path['start']}",
             "x": steps,

@@ -5,6 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
+from kernelfit.report import labels
+from kernelfit.report.exhibits import of_record
 from kernelfit.report.studies import averages, table
 from kernelfit.report.study_figures import charts
 
@@ -43,6 +45,38 @@ def test_norms_that_are_not_resolved_have_no_ratio():
     record = {"study": "interpolants", "dataset": "digits", "rows": [row], "notes": [], "hessian": hessian}
     assert "20.00" in _shown(record)
     assert charts(record)[1].series[0].x == (None,)
+
+
+def test_steps_are_drawn_as_they_were_counted():
+    path = {
+        "method": "gradient descent",
+        "start": "elsewhere",
+        "steps": [0, 1, 2],
+        "to_limit": [1.0, 0.5, 0.25],
+    }
+    record = {"study": "sgd", "rows": [{**path, "test_errors": [0.5, 0.25, 0.125], "predicted": None}]}
+    distances = charts(record)[0]
+    assert [row[1] for row in distances.table()[1]] == [0.0, 1.0, 2.0]
+    assert distances.drawable().series[0].x == (1.0, 2.0)
+
+
+def test_the_margin_of_a_study_of_labels_is_the_mean_one_divided_by_the_norm():
+    row = {"p": 0.0, "seeds": 1, "test_error": 0.1, "train_error": 0.0, "loo_error": None, "rkhs_norm": 2.0}
+    drawn = labels.charts([{**row, "margin": 0.25}], 10)[-1]
+    assert (drawn.y.label, drawn.title.split(" of ")[0]) == ("mean margin / norm", "Mean margin")
+    assert drawn.series[0].y == (0.25,)
+
+
+def test_claims_whose_norm_is_not_resolved_are_counted_as_such():
+    claim = {"claim": "a", "paper": "", "ours": "b"}
+    record = {
+        "dataset": "mnist",
+        "n_train": 10,
+        "n_spectral": 10,
+        "kernel": {"name": "gaussian", "gamma": 1.0},
+        "claims": [{**claim, "holds": holds} for holds in (True, None, False)],
+    }
+    assert "1 of 3 claims hold here; of 1 a norm is not resolved." in of_record(record, "section5.json").about
 
 
 def test_a_rank_correlation_that_is_not_known_is_shown_as_such():

@@ -159,10 +159,14 @@ def _ridge_path(examination: Examination, drawings: Drawings) -> Markup:
 
 
 def _errors(scores: Float, codes: Array, n_classes: int) -> Float:
-    """Per cent of the rows of each class that are taken for another; 0 for a class without rows."""
+    """Per cent of the rows of each class that are taken for another; NaN of a class without rows."""
     wrong = np.bincount(codes, scores.argmax(axis=1) != codes, minlength=n_classes)
     rows = np.bincount(codes, minlength=n_classes)
-    return 100 * wrong / np.maximum(rows, 1)
+    return 100 * np.divide(wrong, rows, out=np.full(n_classes, np.nan), where=rows > 0)
+
+
+def _two_digits(value: float) -> str:
+    return tables.MISSING if np.isnan(value) else f"{value:.2f}"
 
 
 def _classes(examination: Examination, drawings: Drawings) -> Markup:
@@ -188,7 +192,7 @@ def _classes(examination: Examination, drawings: Drawings) -> Markup:
         )
         counts = np.bincount(dataset.y_test, minlength=len(names))
         lines = [
-            (name, f"{counts[code]:,}", f"{left[code]:.2f}", f"{test[code]:.2f}")
+            (name, f"{counts[code]:,}", _two_digits(left[code]), _two_digits(test[code]))
             for code, name in enumerate(names)
         ]
         rows = table(("class", "test rows", "leave-one-out %", "test %"), lines, "Errors of each class")

@@ -5,10 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from kernelfit.kernels import KERNELS
 from kernelfit.report.tables import number
 
 #: unit roundoff of float64
 ROUNDING = 2.0**-53
+# A pivot is the square of what is left of a row's feature vector: below this share of A_ii that is a hundredth.
+_NEARLY = 1e-4
+# Up to this order the K that was factored may serve the certificate, which gives the same numbers.
+_ONE_TILE = 512
 
 
 def certificate(record: dict[str, Any]) -> list[str]:
@@ -28,11 +33,9 @@ def certificate(record: dict[str, Any]) -> list[str]:
         )
     elif record.get("min_pivot") is not None:
         row = record.get("min_pivot_row")
-        at = (
-            ""
-            if row is None
-            else f", at training row {row:,}, which is nearly a combination of those before it"
-        )
+        at = "" if row is None else f", at training row {row:,}"
+        if at and _nearly_dependent(record):
+            at += ", which is nearly a combination of those before it"
         said.append(f"The smallest pivot of the factorisation is {number(record['min_pivot'], 3)}{at}.")
     if record.get("jitter"):
         said.append(
@@ -75,6 +78,23 @@ def _backward(record: dict[str, Any]) -> str:
     )
     return (
         f"The coefficients solve exactly a system whose matrix and targets differ from yours by the fraction "
-        f"{number(error, 2)}, which is {beside} the rounding of float64 ({number(ROUNDING, 2)}). The matrix was formed "
-        f"a second time for this.{entries}"
+        f"{number(error, 2)}, which is {beside} the rounding of float64 ({number(ROUNDING, 2)}).{_afresh(record)}"
+        f"{entries}"
     )
+
+
+def _afresh(record: dict[str, Any]) -> str:
+    """Whether the matrix of the certificate was formed a second time."""
+    plan = record["plan"]
+    if plan["d"] == 0:
+        return " The sums of features that the matrix holds were not formed again for this."
+    if plan["n"] <= _ONE_TILE:
+        return ""
+    return " The matrix was formed a second time for this."
+
+
+def _nearly_dependent(record: dict[str, Any]) -> bool:
+    """Whether the smallest pivot is small beside the diagonal, where a record tells that: its mean, or 1."""
+    family = KERNELS.get(record["kernel"]["name"])
+    diagonal = record.get("mean_diagonal", 1.0 if family is not None and family.stationary else None)
+    return diagonal is not None and record["min_pivot"] <= _NEARLY * (diagonal + record["ridge"])

@@ -278,6 +278,17 @@ def test_thousands_of_classes_are_a_list_of_pairs(examination: Examination) -> N
     assert "Class by class" not in read.text
 
 
+def test_a_class_without_test_rows_has_no_test_error(examination: Examination) -> None:
+    dataset, left_out = examination.dataset, examination.left_out
+    assert dataset is not None
+    assert left_out is not None
+    others = np.where(dataset.y_test == 3, 4, dataset.y_test)
+    examined = dataclasses.replace(examination, dataset=dataclasses.replace(dataset, y_test=others))
+    rows = dataset.y_train == 3
+    wrong = 100 * np.mean(left_out[rows].argmax(axis=1) != 3)
+    assert f"30{wrong:.2f}–" in Reader(page([examined])).text  # class, test rows, leave-one-out, test
+
+
 def test_figures_are_files(run: Path, tmp_path: Path) -> None:
     figures, target = tmp_path / "figures", tmp_path / "report.html"
     words = ["report", str(run), "-o", str(target), "--figures", str(figures)]
