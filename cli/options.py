@@ -271,7 +271,7 @@ def comparison_options(function: Function) -> Function:
 
 
 def corruption_options(function: Function) -> Function:
-    """--corruption, --corruption-p."""
+    """--corruption, --corruption-p, --corruption-seed."""
     decorators = (
         click.option(
             "--corruption",
@@ -287,6 +287,12 @@ def corruption_options(function: Function) -> Function:
             show_default=True,
             metavar="SHARE",
             help="Of the labels, for corrupt-labels.",
+        ),
+        click.option(
+            "--corruption-seed",
+            type=int,
+            metavar="SEED",
+            help="Draws the corruption; rows that are held out are drawn by --seed.  [default: that of --seed]",
         ),
     )
     return _apply(decorators, function)

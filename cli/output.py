@@ -26,7 +26,16 @@ _GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
         (
             *("dataset", "name", "train", "test", "n_train", "n_test", "n", "rows", "data_dir", "images"),
             *("target", "drop", "task", "keys"),
-            *("corruption", "corruption_p", "corruptions", "shares", "p", "labels", "crop"),
+            *(
+                "corruption",
+                "corruption_p",
+                "corruption_seed",
+                "corruptions",
+                "shares",
+                "p",
+                "labels",
+                "crop",
+            ),
         ),
     ),
     (

@@ -64,7 +64,7 @@ Pathlike = str | Path | None
 # title -> settings whose values are named, and settings named with their values where they are not the default
 _SUMMARY: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("rows", (), ("n_train", "n_test", "test", "target", "drop", "task", "keys", "data_dir", "seed")),
-    ("corruption", (), ("corruption", "corruption_p")),
+    ("corruption", (), ("corruption", "corruption_p", "corruption_seed")),
     ("features", ("features",), ("feature_options", "standardise")),
     ("kernel", ("kernel",), ("gamma", "gamma_factor", "kernel_params")),
     ("solver", ("precision",), ("ridge", "jitter", "loo", "solver", "tolerance")),
@@ -92,7 +92,7 @@ class Experiment(Settings):
     target, drop, task, keys : how the user's own files are read: label column, columns to leave out, "classification"
         or "regression", names of arrays; as for `kernelfit.datasets.load`
     corruption : a name of `kernelfit.datasets.corruptions.CORRUPTIONS`; `corruption_p` is the share of labels that
-        "corrupt-labels" draws anew
+        "corrupt-labels" draws anew, `corruption_seed` draws the corruption where it is not `seed`
     features : "none", or a name of `kernelfit.features.REGISTRY`, with `feature_options` as its class takes them
     standardise : whether each column of the rows, or of their features, is brought to mean 0 and standard deviation 1
         over the training rows
@@ -126,6 +126,7 @@ class Experiment(Settings):
         keys: Mapping[str, str] | None = None,
         corruption: Corruption = TRUE,
         corruption_p: float = 1.0,
+        corruption_seed: int | None = None,
         features: str = NONE,
         feature_options: Mapping[str, Any] | None = None,
         standardise: bool = False,
@@ -163,7 +164,8 @@ class Experiment(Settings):
             keys,
         )
         mapped = FeatureSpec(features, _options("feature_options", feature_options))
-        inputs = Inputs(data, CorruptionSpec(corruption, corruption_p), mapped, seed, standardise, centre)
+        corrupted = CorruptionSpec(corruption, corruption_p, corruption_seed)
+        inputs = Inputs(data, corrupted, mapped, seed, standardise, centre)
         name = kernel if kernel is not None else mapped.default_kernel
         super().__init__(
             inputs,

@@ -134,10 +134,14 @@ class DataSpec:
 
 @dataclass(frozen=True)
 class CorruptionSpec:
-    """One of `kernelfit.datasets.corruptions`; `p` is the share of labels of `corrupt-labels`."""
+    """One of `kernelfit.datasets.corruptions`; `p` is the share of labels of `corrupt-labels`.
+
+    `seed` draws it; that of the inputs where it is None.
+    """
 
     name: Corruption = TRUE
     p: float = 1.0
+    seed: int | None = None
 
     def __post_init__(self) -> None:
         choice("corruption", self.name, CORRUPTIONS)
@@ -147,16 +151,25 @@ class CorruptionSpec:
             raise InputError(
                 f"corruption_p: got {self.p}, but {self.name} has no share; leave it out or take corrupt-labels"
             )
+        if self.seed is None:
+            return
+        object.__setattr__(self, "seed", integer("corruption_seed", self.seed, 0))
+        if not self:
+            raise InputError(
+                f"corruption_seed: got {self.seed}, but {self.name} draws nothing; leave it out or name a corruption"
+            )
 
     def __bool__(self) -> bool:
         return self.name != TRUE
 
     def apply(self, dataset: Dataset, seed: int) -> Dataset:
         """The data set as this corruption leaves it; the same seed always gives the same."""
-        return corrupt(dataset, self.name, p=self.p, seed=seed) if self else dataset
+        if not self:
+            return dataset
+        return corrupt(dataset, self.name, p=self.p, seed=seed if self.seed is None else self.seed)
 
     def to_dict(self) -> dict[str, Any]:
-        return {"corruption": self.name, "corruption_p": self.p}
+        return {"corruption": self.name, "corruption_p": self.p, "corruption_seed": self.seed}
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,9 @@ from kernelfit.report.tables import MISSING, kernel_formula, number
 
 Row = dict[str, Any]
 
+# What tells draws apart, and has no mean.
+_SEEDS = ("seed", "corruption_seed")
+
 
 def table(record: Row) -> RenderableType:
     """What a study gave, a line a row, and below it what the rows come to."""
@@ -196,7 +199,7 @@ def averages(rows: Sequence[Row], key: str) -> list[Row]:
         mean: Row = {key: value, "seeds": len(group)}
         for name in group[0]:
             values = [row[name] for row in group]
-            if name in (key, "seed") or not all(isinstance(each, int | float) for each in values):
+            if name in (key, *_SEEDS) or not all(isinstance(each, int | float) for each in values):
                 continue
             mean[name] = sum(values) / len(values)
             squares = sum((each - mean[name]) ** 2 for each in values)

@@ -15,6 +15,7 @@ import numpy as np
 from kernelfit.datasets.corruptions import CORRUPTIONS, OF_LABELS
 from kernelfit.errors import DuplicateRowsError, NotPositiveDefiniteError
 from kernelfit.experiments.experiment import Experiment
+from kernelfit.experiments.specs import TRUE
 from kernelfit.progress import Progress
 
 #: what a setting's row shows of the experiment's record
@@ -45,7 +46,11 @@ def corruption_settings(
     features: Iterable[str], seeds: Iterable[int], of_labels: bool = True
 ) -> list[Setting]:
     """Every corruption under every feature map and seed, half of the labels where only some are drawn anew; the data as
-    they are once. Without `of_labels` those of labels are left out, as numeric targets have no classes to draw."""
+    they are once.
+
+    The seeds draw corruptions: rows that are held out stay those of the experiment. Without `of_labels` those of labels
+    are left out, as numeric targets have no classes to draw.
+    """
     draws = list(seeds)
     return [
         Setting(
@@ -54,13 +59,13 @@ def corruption_settings(
                 "features": feature,
                 "corruption": corruption,
                 "corruption_p": HALF if corruption == "corrupt-labels" else 1.0,
-                "seed": seed,
+                **({} if corruption == TRUE else {"corruption_seed": seed}),
             },
         )
         for feature in features
         for corruption in CORRUPTIONS
         if of_labels or corruption not in OF_LABELS
-        for seed in (draws if corruption != "true" else draws[:1])
+        for seed in (draws if corruption != TRUE else draws[:1])
     ]
 
 

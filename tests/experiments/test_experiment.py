@@ -64,8 +64,8 @@ def without_run(record: dict[str, Any]) -> dict[str, Any]:
             ["--kernel", "matern", "--nu", "2.5", "--length-scale", "2", "--ridge", "1e-3"],
         ),
         (
-            {"corruption": "corrupt-labels", "corruption_p": 0.5, "seed": 3},
-            ["--corruption", "corrupt-labels", "--corruption-p", "0.5", "--seed", "3"],
+            {"corruption": "corrupt-labels", "corruption_p": 0.5, "corruption_seed": 3},
+            ["--corruption", "corrupt-labels", "--corruption-p", "0.5", "--corruption-seed", "3"],
         ),
     ],
     ids=["gabor", "random-conv", "matern", "labels"],
@@ -149,6 +149,8 @@ def test_a_wrong_name_suggests_the_right_one(arguments: dict[str, Any], message:
         ({"corruption": "noise"}, "corruption: got 'noise'"),
         ({"corruption_p": 0.5}, "corruption_p: got 0.5, but true has no share"),
         ({"corruption": "corrupt-labels", "corruption_p": 2}, "corruption_p: got 2"),
+        ({"corruption_seed": 2}, "corruption_seed: got 2, but true draws nothing"),
+        ({"corruption": "random-pixels", "corruption_seed": -1}, "corruption_seed: got -1"),
     ],
 )
 def test_arguments_are_checked_before_anything_is_read(arguments: dict[str, Any], message: str) -> None:

@@ -78,6 +78,17 @@ def table(tmp_path):
     return path
 
 
+def test_rows_that_are_held_out_are_the_same_under_every_corruption(table):
+    experiment = Experiment(train=table, gamma=0.3, threads=1, seed=5)
+    record = ask_inputs(Study("inputs", experiment), seeds=(0, 1))
+    true, *corrupted = record["rows"]
+    # A permutation of the columns changes no distance: only other rows would have another error.
+    shuffled = [row for row in corrupted if row["corruption"] == "shuffled-pixels"]
+    assert [row["corruption_seed"] for row in shuffled] == [5, 6]
+    assert [row["test_error"] for row in shuffled] == [true["test_error"]] * 2
+    assert [row["rkhs_norm"] for row in shuffled] == pytest.approx([true["rkhs_norm"]] * 2)
+
+
 @pytest.mark.parametrize("name", ["inputs", "norms"])
 def test_a_table_is_studied_as_it_is_which_is_said(name, table):
     options = ["--train", str(table), "--threads", "1", "--json", "-"]

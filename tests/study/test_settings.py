@@ -15,11 +15,11 @@ BASE = {"dataset": "digits", "n_train": 60, "n_test": 30, "gamma": 0.1, "threads
 
 
 def test_a_row_holds_what_the_experiment_reports():
-    row = run_setting(BASE, Setting("random", {"corruption": "random-labels", "seed": 3}))
-    alone = Experiment(**BASE, corruption="random-labels", seed=3).run().record
+    row = run_setting(BASE, Setting("random", {"corruption": "random-labels", "corruption_seed": 3}))
+    alone = Experiment(**BASE, corruption="random-labels", corruption_seed=3).run().record
     for name in ("test_error", "train_error", "rkhs_norm"):
         assert row[name] == alone[name]
-    assert (row["name"], row["corruption"], row["seed"]) == ("random", "random-labels", 3)
+    assert (row["name"], row["corruption"], row["corruption_seed"]) == ("random", "random-labels", 3)
 
 
 def test_a_setting_without_a_solution_says_why():
