@@ -111,14 +111,19 @@ class Complexity:
 
 
 class Spectral:
-    """K of the training rows by its eigenvectors: every ridge and labelling in O(n^2)."""
+    """K of the training rows by its eigenvectors: every ridge and labelling in O(n^2).
 
-    def __init__(self, rows: KernelRows, threads: int | None = None) -> None:
+    `memory` is the limit in bytes; by default what is available.
+    """
+
+    def __init__(self, rows: KernelRows, threads: int | None = None, memory: int | None = None) -> None:
         n = rows.n
         needed = 5 * 8 * n**2 + 8 * n * len(rows.y_test)
-        if needed > available_memory():
+        limit = available_memory() if memory is None else memory
+        if needed > limit:
             raise InputError(
-                f"n_train: got {n:,} rows, whose eigenvectors take {needed / 1e9:.1f} GB, expected fewer"
+                f"n_train: got {n:,} rows, whose eigenvectors take {needed / 1e9:.1f} GB of {limit / 1e9:.1f}, "
+                "expected fewer"
             )
         self.rows = rows
         with CpuBackend(threads) as backend:

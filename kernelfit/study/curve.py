@@ -65,16 +65,19 @@ def sizes_up_to(n: int, points: int = _POINTS) -> list[int]:
     return sorted({int(size) for size in np.rint(np.geomspace(min(_FEWEST, n), n, points))})
 
 
-def curve_point(rows: KernelRows, n: int, seed: int, threads: int | None = None) -> CurvePoint:
-    """The interpolant of n rows drawn at random: for one seed the larger sets hold the smaller ones."""
+def curve_point(rows: KernelRows, n: int, seed: int, **options: Any) -> CurvePoint:
+    """The interpolant of n rows drawn at random: for one seed the larger sets hold the smaller ones.
+
+    `options` are those of `kernelfit.solve`: threads, precision, memory, device, ...
+    """
     order = np.random.default_rng([seed, 80]).permutation(rows.n)
     chosen = np.sort(order[:n])
     points, codes = rows.rows(chosen), rows.y_train[chosen]
     solved = solve(
-        points.values, one_hot(codes, rows.n_classes), kernel=rows.kernel, scale=points.scale, threads=threads
+        points.values, one_hot(codes, rows.n_classes), kernel=rows.kernel, scale=points.scale, **options
     )
     solved.close()
-    with CpuBackend(threads) as backend:
+    with CpuBackend(options.get("threads")) as backend:
         scores = predict(rows.kernel, points, rows.rows(slice(rows.n, None)), solved.alpha, backend, Silent())
     return CurvePoint(
         n=n,

@@ -60,17 +60,19 @@ class Coordinates:
     error: float
 
     @classmethod
-    def of(cls, rows: KernelRows, threads: int | None = None) -> Coordinates:
+    def of(cls, rows: KernelRows, threads: int | None = None, memory: int | None = None) -> Coordinates:
         """From K over training and test rows: an eigendecomposition of order n + m.
 
-        Raises `InputError` where that does not fit in memory, or K of the training rows is singular in float64.
+        `memory` is the limit in bytes; by default what is available. Raises `InputError` where they do not fit, or K of
+        the training rows is singular in float64.
         """
         n, total = rows.n, rows.every.shape[0]
         needed = 5 * 8 * total**2
-        if needed > available_memory():
+        limit = available_memory() if memory is None else memory
+        if needed > limit:
             raise InputError(
-                f"n_train + n_test: got {total:,} rows, whose coordinates take {needed / 1e9:.1f} GB, expected fewer; "
-                "take less of them"
+                f"n_train + n_test: got {total:,} rows, whose coordinates take {needed / 1e9:.1f} GB of "
+                f"{limit / 1e9:.1f}, expected fewer; take less of them"
             )
         with CpuBackend(threads) as backend:
             gram = submatrix(KernelGram(rows.kernel, rows.every), np.arange(total), backend)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -56,8 +57,10 @@ def random_fourier(X: Float, gamma: float, p: int, seed: int) -> Float:
     return features
 
 
-def random_features(rows: KernelRows, p: int, seed: int, threads: int | None = None) -> FeatureCount:
+def random_features(rows: KernelRows, p: int, seed: int, **options: Any) -> FeatureCount:
     """Least squares of least norm on p random features of the rows' Gaussian kernel.
+
+    `options` are those of `kernelfit.solve`: threads, precision, memory, device, ...
 
     Raises `InputError` for another kernel.
     """
@@ -72,7 +75,7 @@ def random_features(rows: KernelRows, p: int, seed: int, threads: int | None = N
     )
     share, targets = p / rows.n, one_hot(rows.y_train, rows.n_classes)
     try:
-        fitted = solve(train, targets, kernel="linear", scale=1.0, threads=threads)
+        fitted = solve(train, targets, kernel="linear", scale=1.0, **options)
     except NotPositiveDefiniteError as error:
         return FeatureCount(p, share, seed, None, None, None, str(error))
     fitted.close()

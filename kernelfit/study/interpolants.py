@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -68,6 +69,7 @@ def interpolants(
     scales: tuple[float, ...] = SCALES,
     notes: list[str] | None = None,
     progress: Progress | None = None,
+    **options: Any,
 ) -> list[Interpolant]:
     """The interpolant of least norm, and others of the same training labels.
 
@@ -78,6 +80,7 @@ def interpolants(
     seed : for centres, directions and random labels
     scales : |g| / |f| of what is added and vanishes on the training rows
     notes : gets a line for each that could not be made
+    options : of `kernelfit.solve`, for systems of other rows: threads (those of the solution), precision, memory, ...
 
     Raises
     ------
@@ -85,7 +88,8 @@ def interpolants(
     """
     notes = [] if notes is None else notes
     with CpuBackend(solution.threads) as backend:
-        family = _Family(solution, rows, backend, seed, progress or Silent())
+        options = {"threads": solution.threads, **options}
+        family = _Family(solution, rows, backend, seed, progress or Silent(), options)
         made = list(family.made(scales, notes))
         along = family.direction()
     targets = one_hot(rows.y_train, rows.n_classes)
@@ -122,6 +126,7 @@ class _Family:
     backend: CpuBackend
     seed: int
     progress: Progress
+    options: dict[str, Any]
     train: Points = field(init=False)
     test: Points = field(init=False)
 
@@ -186,9 +191,7 @@ class _Family:
         between = share * values[first].astype(np.float64) + (1 - share) * values[second].astype(np.float64)
         centres = Points(between, self.train.scale, like=self.rows.every)
         design = rectangle(self.rows.kernel, self.train, centres, self.backend)
-        solved = solve(
-            design, self.solution.targets, kernel="linear", scale=1.0, threads=self.solution.threads
-        )
+        solved = solve(design, self.solution.targets, kernel="linear", scale=1.0, **self.options)
         solved.close()
         weights = design.T @ solved.alpha
         square = float(np.sum(weights * self._sum(centres, weights, centres)))
@@ -210,8 +213,8 @@ class _Family:
             one_hot(codes[distinct], rows.n_classes),
             kernel=rows.kernel,
             scale=points.scale,
-            threads=self.solution.threads,
             progress=self.progress,
+            **self.options,
         )
         solved.close()
         return _Function(

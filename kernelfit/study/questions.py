@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from kernelfit.arguments import integer
+from kernelfit.arguments import bytes_of, integer
 from kernelfit.cpu import environment
 from kernelfit.datasets import Dataset
 from kernelfit.errors import InputError
@@ -67,6 +67,16 @@ class Study:
     @property
     def threads(self) -> int | None:
         return self.experiment.solver.threads
+
+    @property
+    def memory(self) -> int | None:
+        """The limit in bytes, where there is one."""
+        return bytes_of(self.experiment.solver.memory)
+
+    @property
+    def solver_options(self) -> dict[str, Any]:
+        """What `kernelfit.solve` takes for systems of other rows, which have no ridge."""
+        return {name: value for name, value in self.experiment.solver.to_dict().items() if name != "ridge"}
 
     def drawn(self, seeds: Sequence[int]) -> list[int]:
         """The seeds of draws 0, 1, ...: the experiment's own is added to each."""
@@ -123,6 +133,19 @@ _WHERE = (
 )
 
 
+# What the settings of a solver may be where K is taken apart by its eigenvectors; the first is what is expected.
+_SPECTRAL: dict[str, tuple[Any, ...]] = {
+    "jitter": (0,),
+    "precision": ("float64", "auto"),
+    "solver": ("cholesky", "auto"),
+    "tolerance": (None,),
+    "tier": ("ram", "auto"),
+    "device": ("cpu", "auto"),
+    "device_memory": (None,),
+    "engine": ("process",),
+}
+
+
 def ask_interpolants(
     study: Study, scales: Sequence[float] = SCALES, seeds: Sequence[int] = (0,)
 ) -> dict[str, Any]:
@@ -130,7 +153,10 @@ def ask_interpolants(
     _interpolating(study)
     require_factor(study.experiment.solver.solver, "a study of interpolants")
     with study.experiment.solved(study.progress) as solved:
-        rows = kernel_rows(solved)
+        rows, plan = kernel_rows(solved), solved.solution.plan
+        options = study.solver_options
+        if study.memory is not None and plan.tier == "ram":  # the factor stays
+            options["memory"] = max(1, study.memory - plan.bytes_factor)
 
         def make(seed: int) -> dict[str, Any]:
             notes: list[str] = []
@@ -141,6 +167,7 @@ def ask_interpolants(
                 scales=tuple(scales),
                 notes=notes,
                 progress=study.progress,
+                **options,
             )
             return {"rows": [{"seed": seed, **asdict(each)} for each in made], "notes": notes}
 
@@ -164,11 +191,11 @@ def ask_interpolants(
 
 def ask_sgd(study: Study, steps: int = descent.STEPS, passes: int = descent.PASSES) -> dict[str, Any]:
     """Where gradient methods go; see `kernelfit.study.descent`."""
-    _interpolating(study)
+    _by_eigenvectors(study)
     rows, name = _kernel_rows(study)
 
     def make() -> dict[str, Any]:
-        of = descent.Coordinates.of(rows, study.threads)
+        of = descent.Coordinates.of(rows, study.threads, study.memory)
         paths = descent.descend(
             of, steps=steps, passes=passes, seed=study.experiment.inputs.seed, progress=study.progress
         )
@@ -187,12 +214,12 @@ def ask_sgd(study: Study, steps: int = descent.STEPS, passes: int = descent.PASS
 
 def ask_complexity(study: Study) -> dict[str, Any]:
     """Bounds, spectrum, stability and memorisation; see `kernelfit.study.complexity`."""
-    _interpolating(study)
+    _by_eigenvectors(study)
     with study.experiment.solved(study.progress) as solved:
         rows, dataset, kept = kernel_rows(solved), solved.dataset, solved.solution.kept
 
     def make() -> dict[str, Any]:
-        told = complexity(Spectral(rows, study.threads), seed=study.experiment.inputs.seed)
+        told = complexity(Spectral(rows, study.threads, study.memory), seed=study.experiment.inputs.seed)
         memory = told.memorisation
         images = None
         if dataset.image_shape is not None:
@@ -230,7 +257,7 @@ def ask_curve(
                 made.append(
                     study.row(
                         f"n={n} seed={seed}",
-                        partial(_curve_point, rows, n, seed, study.threads),
+                        partial(_curve_point, rows, n, seed, study.solver_options),
                     )
                 )
                 advance(1.0)
@@ -258,11 +285,11 @@ def ask_double_descent(
                 made.append(
                     study.row(
                         f"p={p} seed={seed}",
-                        partial(_random_features, rows, p, seed, study.threads),
+                        partial(_random_features, rows, p, seed, study.solver_options),
                     )
                 )
                 advance(1.0)
-    limit = study.row("kernel", partial(_curve_point, rows, rows.n, 0, study.threads))
+    limit = study.row("kernel", partial(_curve_point, rows, rows.n, 0, study.solver_options))
     return study.record({"rows": made, "kernel_limit": limit}, _about(name, rows))
 
 
@@ -350,12 +377,12 @@ def _maps(study: Study, asked: Sequence[str] | None) -> tuple[Sequence[str], lis
     return ("none",), [*notes, note], dataset
 
 
-def _curve_point(rows: KernelRows, n: int, seed: int, threads: int | None) -> dict[str, Any]:
-    return asdict(curve.curve_point(rows, n, seed, threads))
+def _curve_point(rows: KernelRows, n: int, seed: int, options: dict[str, Any]) -> dict[str, Any]:
+    return asdict(curve.curve_point(rows, n, seed, **options))
 
 
-def _random_features(rows: KernelRows, p: int, seed: int, threads: int | None) -> dict[str, Any]:
-    return asdict(double_descent.random_features(rows, p, seed, threads))
+def _random_features(rows: KernelRows, p: int, seed: int, options: dict[str, Any]) -> dict[str, Any]:
+    return asdict(double_descent.random_features(rows, p, seed, **options))
 
 
 def _settings(
@@ -408,6 +435,18 @@ def _interpolating(study: Study) -> None:
     ridge = study.experiment.solver.ridge
     if study.experiment.solver.chooses_ridge or float(ridge) != 0:
         raise InputError(f"ridge: got {ridge}, expected 0: this study is of interpolants; leave it out")
+
+
+def _by_eigenvectors(study: Study) -> None:
+    """Refuse what eigenvectors of K itself, in float64, in memory and on the CPU, would leave aside."""
+    _interpolating(study)
+    for name, expected in _SPECTRAL.items():
+        value = getattr(study.experiment.solver, name)
+        if value not in expected:
+            raise InputError(
+                f"{name}: got {value}, expected {expected[0]}: this study takes eigenvectors of K in float64, in "
+                "memory and on the CPU; leave it out"
+            )
 
 
 def _about(dataset: str, rows: KernelRows) -> dict[str, Any]:

@@ -8,20 +8,26 @@ import pytest
 from click.testing import CliRunner
 
 from kernelfit import Experiment
+from kernelfit.arguments import bytes_of
 from kernelfit.cli import root
 from kernelfit.errors import InputError
 from kernelfit.features import RandomConv
 from kernelfit.kernels import named
 from kernelfit.report import studies, study_figures
-from kernelfit.study import questions
+from kernelfit.study import curve, double_descent, questions
+from kernelfit.study import interpolants as study_interpolants
+from kernelfit.study.complexity import Spectral
+from kernelfit.study.descent import Coordinates
 from kernelfit.study.questions import (
     STUDIES,
     Study,
+    ask_complexity,
     ask_curve,
     ask_double_descent,
     ask_inputs,
     ask_interpolants,
     ask_norms,
+    ask_sgd,
 )
 
 SMALL = ["--n", "60", "--n-test", "30", "--gamma", "0.1", "--threads", "1"]
@@ -35,7 +41,7 @@ OWN = {
 
 
 def _refuse(*arguments, **options):
-    raise AssertionError("computed again")
+    raise AssertionError(f"computed again {arguments}")
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -76,6 +82,51 @@ def table(tmp_path):
     ]
     path.write_text("\n".join([",".join([*"abcdefg", "label"]), *lines]))
     return path
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "ask"),
+    [
+        (curve, "curve", lambda study: ask_curve(study, sizes=[20, 40])),
+        (double_descent, "double-descent", lambda study: ask_double_descent(study, shares=[0.5, 2])),
+        (study_interpolants, "interpolants", ask_interpolants),
+    ],
+)
+def test_every_solve_of_a_study_has_the_options_of_its_experiment(module, name, ask, monkeypatch):
+    given = {"jitter": 1e-8, "precision": "mixed", "tier": "ram", "device": "cpu", "threads": 1}
+    asked, solve = [], module.solve
+    monkeypatch.setattr(
+        module, "solve", lambda *rows, **options: asked.append(options) or solve(*rows, **options)
+    )
+    study = Study(name, Experiment("digits", n_train=40, n_test=20, gamma=0.1, memory="1GB", **given))
+    ask(study)
+    assert len(asked) == 2
+    for options in asked:
+        assert {key: options[key] for key in given} == given
+        left = 10**9 - bytes_of(options["memory"])
+        assert (
+            left == 0 if module is not study_interpolants else 4 * 40 * 40 <= left < 10**5
+        )  # its factor stays
+
+
+@pytest.mark.parametrize("ask", [ask_sgd, ask_complexity])
+def test_eigenvectors_keep_to_the_memory_and_refuse_what_they_leave_aside(ask, monkeypatch):
+    common = {"n_train": 40, "n_test": 20, "gamma": 0.1, "threads": 1}
+    for name, value in (("jitter", 1e-3), ("precision", "mixed"), ("solver", "pcg"), ("tier", "disk")):
+        with pytest.raises(InputError, match=rf"^{name}: got {value}, expected .*eigenvectors of K"):
+            ask(Study("sgd", Experiment("digits", **common, **{name: value})))
+    for name in ("Spectral", "descent.Coordinates.of"):
+        monkeypatch.setattr(
+            f"kernelfit.study.questions.{name}", lambda rows, threads, memory: _refuse(memory)
+        )
+    with pytest.raises(AssertionError, match="1000000000"):
+        ask(Study("sgd", Experiment("digits", **common, memory="1GB")))
+
+
+@pytest.mark.parametrize("make", [Spectral, Coordinates.of])
+def test_eigenvectors_that_do_not_fit_are_refused(make, digits):
+    with pytest.raises(InputError, match=r"^n_train.*: got 1.. rows, whose .* GB of 0\.0, expected fewer"):
+        make(digits[1], memory=60_000)
 
 
 def test_rows_that_are_held_out_are_the_same_under_every_corruption(table):
