@@ -77,17 +77,17 @@ def add_both(a: NDArray[Any], right: Operands, below: Operands) -> None:
 
 def _add_products(sign: float, a: NDArray[Any], right: Operands | None, below: Operands | None) -> None:
     columns = [x.shape[1] for x, _ in filter(None, (right, below))]
-    packed = _space((sum(a.shape), columns[0]), a.dtype)
+    packed = space((sum(a.shape), columns[0]), a.dtype)
     pairs = [(*rows_of(pair[0]), *rows_of(pair[1])) if pair else (0, 0, 0, 0) for pair in (right, below)]
-    _add(a.dtype.type(sign), rows_of(a), pairs[0], pairs[1], (*a.shape, columns[0]), packed)
+    add_compiled(a.dtype.type(sign), rows_of(a), pairs[0], pairs[1], (*a.shape, columns[0]), packed)
 
 
 def solve(l: NDArray[Any], x: NDArray[Any], *, transposed: bool = False) -> None:  # noqa: E741
     """X <- L^-1 X, or L^-T X, in place; L (w, w) lower triangular, X (w, c), C-ordered and of one type."""
-    _solve(l.dtype.type(-1), rows_of(l), rows_of(x), x.shape, transposed, _space(x.shape, x.dtype))
+    solve_compiled(l.dtype.type(-1), rows_of(l), rows_of(x), x.shape, transposed, space(x.shape, x.dtype))
 
 
-def _space(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+def space(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
     """The address of the calling thread's room for packed X, at the start of a line of cache."""
     lanes = REGISTER // dtype.itemsize
     needed = shape[0] * -(-shape[1] // lanes) * REGISTER + REGISTER
@@ -99,7 +99,7 @@ def _space(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _add(sign: Any, a: Any, right: Any, below: Any, shape: Any, packed: int) -> None:
+def add_compiled(sign: Any, a: Any, right: Any, below: Any, shape: Any, packed: int) -> None:
     """Address and numbers to the next row of A, and of X and Y for A X and for A^T X; 0 for what is not wanted."""
     rows, depth, columns = shape
     size = size_of(sign)
@@ -127,7 +127,7 @@ def _add(sign: Any, a: Any, right: Any, below: Any, shape: Any, packed: int) -> 
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _solve(minus: Any, triangle: Any, x: Any, shape: Any, transposed: bool, packed: int) -> None:
+def solve_compiled(minus: Any, triangle: Any, x: Any, shape: Any, transposed: bool, packed: int) -> None:
     """Blocks of rows one after the other: less their products with what is solved, then row by row."""
     rows, columns = shape
     size = size_of(minus)

@@ -21,40 +21,51 @@ CLOSE = 1 / 64
 PARALLEL = 1 / 128
 #: Below d times this a sine is the round-off of two projections, 16 u^2: the rows are multiples of each other.
 PARALLEL_SINE = 16.0 * 2.0**-106
+#: where no row is a column itself, of tiles of less than 2^60 rows
+APART = -(2**60)
 # Columns of coordinates visited at a time, so that a block of rows and of columns stays in the first-level cache.
 _FEATURES = 256
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def sq_distances(dot: Any, sq_rows: Any, sq_cols: Any, unit: float, out: Any) -> None:
-    """out_ij <- unit (sq_i + sq_j - 2 dot_ij); rounding may carry it below zero, where it is clamped."""
+def sq_distances(dot: Any, sq_rows: Any, sq_cols: Any, unit: float, out: Any, own: int) -> None:
+    """out_ij <- unit (sq_i + sq_j - 2 dot_ij); rounding may carry it below zero, where it is clamped.
+
+    Row i is column `own` + i itself, where there is one: its distance is 0.
+    """
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
             out[i, j] = unit * max(sq_rows[i] + sq_cols[j] - 2.0 * dot[i, j], 0.0)
+        if 0 <= own + i < out.shape[1]:
+            out[i, own + i] = 0.0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def any_close(sq_rows: Any, sq_cols: Any, sq_distances: Any) -> bool:
-    """Whether a pair is close."""
+def any_close(sq_rows: Any, sq_cols: Any, sq_distances: Any, own: int) -> bool:
+    """Whether a pair is close, rows and themselves aside."""
     for i in range(sq_distances.shape[0]):  # noqa: SIM110 - Numba compiles no generator
-        if _close_in(sq_rows[i], sq_cols, sq_distances[i]):
+        if _close_in(sq_rows[i], sq_cols, sq_distances[i], own + i):
             return True
     return False
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _close_in(sq_row: float, sq_cols: Any, sq_distances: Any) -> int:
+def _close_in(sq_row: float, sq_cols: Any, sq_distances: Any, own: int) -> int:
     close = 0
     for j in range(len(sq_distances)):  # without a branch: vectorised
         close += sq_distances[j] < CLOSE * (sq_row + sq_cols[j])
+    if 0 <= own < len(sq_distances):
+        close -= sq_distances[own] < CLOSE * (sq_row + sq_cols[own])
     return close
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def correct_close(sq_rows: Any, sq_cols: Any, rows: Any, columns: Any, inverse: float, out: Any) -> None:
+def correct_close(
+    sq_rows: Any, sq_cols: Any, rows: Any, columns: Any, inverse: float, out: Any, own: int
+) -> None:
     """Form |x_i - x_j|^2 inverse^2 anew, in `out` (h, w), for the close pairs of rows (h, d) and columns (w, d)."""
     for i in range(out.shape[0]):
-        if not _close_in(sq_rows[i], sq_cols, out[i]):
+        if not _close_in(sq_rows[i], sq_cols, out[i], own + i):
             continue
         for j in range(out.shape[1]):
             if out[i, j] < CLOSE * (sq_rows[i] + sq_cols[j]):

@@ -22,7 +22,7 @@ from kernelfit.kernels.base import Kernel
 from kernelfit.typing import Float
 
 # Rows and columns that are mirrored at a time.
-_BLOCK = 32
+_BLOCK = 16
 
 
 class Source(ABC):
@@ -258,26 +258,40 @@ def mirror(out: NDArray[Any], row: int, column: int) -> None:
     corner = row - column
     inside = min(out.shape[0], out.shape[1] - corner)
     if corner >= 0 and inside > 0:
-        _mirror(out[:inside, corner : corner + inside])
+        mirror_square(out[:inside, corner : corner + inside])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _symmetrise(out: Any, diagonal: Any) -> None:
-    """`set_diagonal` and `mirror` of a tile that begins on the diagonal, in one pass."""
-    for i in range(min(out.shape)):
+    """`set_diagonal` and `mirror` of a tile that begins on the diagonal."""
+    size = min(out.shape)
+    for i in range(size):
         out[i, i] = diagonal[i]
-        for j in range(i):
-            out[j, i] = out[i, j]
+    mirror_square(out[:size, :size])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _mirror(square: Any) -> None:
-    # By blocks that the first level of cache holds, since one side is walked across its rows.
-    for top in range(0, len(square), _BLOCK):
-        for left in range(0, top + 1, _BLOCK):
-            for i in range(top, min(top + _BLOCK, len(square))):
-                for j in range(left, min(left + _BLOCK, i)):
-                    square[j, i] = square[i, j]
+def mirror_square(square: Any) -> None:
+    """What lies below the diagonal, above it.
+
+    By blocks, one side of which is walked across its rows: of lines that lie a power of two apart the first level of
+    cache holds a dozen or so. The other side is written along them.
+    """
+    n = len(square)
+    for top in range(0, n, _BLOCK):
+        bottom = min(top + _BLOCK, n)
+        for left in range(0, top, _BLOCK):
+            if bottom - top == _BLOCK:  # of a length that is known: unrolled
+                for j in range(left, left + _BLOCK):
+                    for i in range(top, top + _BLOCK):
+                        square[j, i] = square[i, j]
+            else:
+                for j in range(left, left + _BLOCK):
+                    for i in range(top, bottom):
+                        square[j, i] = square[i, j]
+        for i in range(top, bottom):
+            for j in range(top, i):
+                square[j, i] = square[i, j]
 
 
 def set_diagonal(out: NDArray[Any], row: int, column: int, diagonal: Float) -> None:

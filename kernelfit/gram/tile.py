@@ -104,6 +104,8 @@ class PairTile:
     exact: bool
     rows: RowVectors
     columns: RowVectors
+    #: the column that the first row is itself, the others following, where rows and columns are of one set
+    own = distances.APART
 
     def dot(self) -> NDArray[Any]:
         """(h, w) float32 or float64 products of centred rows, formed once for all terms of a kernel."""
@@ -122,16 +124,16 @@ class PairTile:
         return *self.coordinates(), 1.0
 
     def sq_distances(self, out: Float) -> float:
-        distances.sq_distances(self.dot(), self.rows.sq_norms, self.columns.sq_norms, self.unit, out)
         sq_norms = self.rows.sq_norms, self.columns.sq_norms
-        if not self.exact and distances.any_close(*sq_norms, out):
+        distances.sq_distances(self.dot(), *sq_norms, self.unit, out, self.own)
+        if not self.exact and distances.any_close(*sq_norms, out, self.own):
             self._correct_close(out)
         return self.length
 
     def _correct_close(self, out: Float) -> None:
         rows, columns, factor = self.apart()
         distances.correct_close(
-            self.rows.sq_norms, self.columns.sq_norms, rows, columns, factor / self.length, out
+            self.rows.sq_norms, self.columns.sq_norms, rows, columns, factor / self.length, out, self.own
         )
 
     def inner_products(self, out: Float, factor: float = 1.0) -> None:
@@ -180,6 +182,8 @@ class KernelTile(PairTile):
         self._block, self._backend = columns, backend
         self._dot = dot
         self._inner: NDArray[Any] | None = None
+        if rows is columns.points:
+            self.own = start - columns.start
         self.unit, self.length = units(rows, columns.points, self.exact)
         self.rows = rows.row_vectors(start, stop, self.exact)
         self.columns = columns.points.row_vectors(columns.start, columns.stop, self.exact)

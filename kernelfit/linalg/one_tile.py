@@ -11,25 +11,24 @@ from typing import Any
 
 import numpy as np
 
-from kernelfit.cpu import cholesky_block
+from kernelfit.cpu import cholesky_block, few_columns
 from kernelfit.cpu.compiled_blas import multiply, routines, solve_left_lower
 from kernelfit.cpu.jit import njit
 from kernelfit.cpu.matrix_product import packed_block
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.gram.layout import ONE_TILE, PanelLayout
 from kernelfit.gram.protocol import GramSource
+from kernelfit.gram.source import mirror_square
 from kernelfit.linalg import small_inverse
 from kernelfit.linalg.cholesky import Pivots, diagonal_of, failed_pivot, form_panel, weak_part
 from kernelfit.linalg.condition import BLOCK, EXACT, GAIN, ITERATIONS, begin, choose, drawn, larger, learn
-from kernelfit.linalg.product import Product
+from kernelfit.linalg.product import Product, any_negative
 from kernelfit.typing import Float
 
 #: order up to which a second copy of K costs less than to form it twice
 MAX_ORDER = 512
 # Right-hand sides that are solved for at once.
 _COLUMNS = 128
-# Rows and columns that are mirrored at a time.
-_SQUARE = 32
 
 
 def form(source: GramSource, layout: PanelLayout, backend: CpuBackend) -> Float:
@@ -37,7 +36,7 @@ def form(source: GramSource, layout: PanelLayout, backend: CpuBackend) -> Float:
     gram = np.empty((layout.n, layout.n))
     form_panel(source, layout, 0, gram, backend)
     if not layout.small:
-        _mirror(gram)
+        mirror_square(gram)
     return gram
 
 
@@ -80,26 +79,19 @@ def inverse_norm(lower: Float, row: int) -> float:
     """|(L L^T)^-1|_1 as `kernelfit.linalg.condition` finds or estimates it; `row` is that of the least pivot."""
     if len(lower) <= EXACT:
         return small_inverse.inverse_norm(lower)
-    return float(_estimate(routines().trsm, lower, drawn(len(lower), row)))
+    packed = few_columns.space((len(lower), BLOCK), lower.dtype)
+    return float(_estimate(lower, drawn(len(lower), row), packed))
 
 
 def product(gram: Float, vectors: Float) -> Product:
     """K V, sum_j |K_ij| and |K| |V|; K is overwritten by |K|."""
-    made = np.empty((2, *vectors.shape))
-    sums = np.empty(len(gram))
-    _product(routines().gemm, gram, vectors, made, sums)
+    made, sums = np.empty((2, *vectors.shape)), np.empty(len(gram))
+    width = 2 * vectors.shape[1] + 1
+    if width <= few_columns.MAX_COLUMNS:
+        _product_of_few(gram, vectors, made, sums, few_columns.space((len(gram), width), gram.dtype))
+    else:
+        _product(routines().gemm, gram, vectors, made, sums)
     return Product(made[0], sums, made[1])
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _mirror(gram: Any) -> None:
-    """The lower triangle above the diagonal, by squares whose lines stay in the first level of cache."""
-    n = len(gram)
-    for top in range(0, n, _SQUARE):
-        for left in range(0, top + 1, _SQUARE):
-            for i in range(top, min(top + _SQUARE, n)):
-                for j in range(left, min(left + _SQUARE, i)):
-                    gram[j, i] = gram[i, j]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -130,16 +122,23 @@ def _solve(trsm: int, lower: Any, block: Any) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _estimate(trsm: int, lower: Any, block: Any) -> float:
+def _solve_few(lower: Any, block: Any, packed: int) -> None:
+    triangle, x = (_address(lower), lower.shape[1]), (_address(block), block.shape[1])
+    few_columns.solve_compiled(-1.0, triangle, x, block.shape, False, packed)
+    few_columns.solve_compiled(-1.0, triangle, x, block.shape, True, packed)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _estimate(lower: Any, block: Any, packed: int) -> float:
     """`kernelfit.linalg.condition.inverse_norm_of`; `block` is the first, with the column of the least pivot."""
     n = len(lower)
     reached, likely, visited = np.empty(n), np.empty(n), np.zeros(n, dtype=np.bool_)
-    _solve(trsm, lower, block)
+    _solve_few(lower, block, packed)
     known, most = begin(block, True, reached, likely), np.inf
     for _ in range(ITERATIONS):
         applied, block = block, np.zeros((n, BLOCK))
         choose(applied, likely, visited, block)
-        _solve(trsm, lower, block)
+        _solve_few(lower, block, packed)
         known, most = learn(block, known, reached)
         if not most > GAIN * known:
             break
@@ -148,12 +147,49 @@ def _estimate(trsm: int, lower: Any, block: Any) -> float:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _product_of_few(gram: Any, vectors: Any, made: Any, sums: Any, packed: int) -> None:
+    """All in one pass over a K without negative entries, else in two."""
+    n, c = vectors.shape
+    factors, added = np.empty((n, 2 * c + 1)), np.zeros((n, 2 * c + 1))
+    for i in range(n):
+        for k in range(c):
+            factors[i, k], factors[i, c + 1 + k] = vectors[i, k], abs(vectors[i, k])
+        factors[i, c] = 1.0
+    matrix, line = (_address(gram), gram.shape[1]), factors.shape[1]
+    x, y = _address(factors), _address(added)
+    if any_negative(gram):
+        few_columns.add_compiled(1.0, matrix, (x, line, y, line), (0, 0, 0, 0), (n, n, c), packed)
+        for i in range(n):
+            _made_absolute(gram[i])
+        x, y, rest = x + c * 8, y + c * 8, c + 1
+    else:
+        rest = line
+    few_columns.add_compiled(1.0, matrix, (x, line, y, line), (0, 0, 0, 0), (n, n, rest), packed)
+    for i in range(n):
+        for k in range(c):
+            made[0, i, k], made[1, i, k] = added[i, k], added[i, c + 1 + k]
+        sums[i] = added[i, c]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _product(gemm: int, gram: Any, vectors: Any, made: Any, sums: Any) -> None:
     multiply(gemm, gram, vectors, made[0])
     for i in range(len(gram)):
-        total = 0.0
-        for j in range(gram.shape[1]):
-            gram[i, j] = abs(gram[i, j])
-            total += gram[i, j]
-        sums[i] = total
+        sums[i] = _made_absolute(gram[i])
     multiply(gemm, gram, np.abs(vectors), made[1])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _address(block: Any) -> int:
+    return np.int64(block.ctypes.data)  # unsigned beside signed numbers would become a float
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc"})
+def _made_absolute(row: Any) -> float:
+    """row <- |row|, and the sum, added up in lanes: in one sum each addition waits for the one before."""
+    total = 0.0
+    for j in range(len(row)):
+        size = abs(row[j])
+        row[j] = size
+        total += size
+    return total

@@ -127,7 +127,7 @@ class _Sums:
         part[...] = 0.0
         if count == self._columns:
             self._add(tile, rows, first, index, slice(count))
-        elif few_columns.few(tile, self._vectors) and (self._positive or not _any_negative(tile)):
+        elif few_columns.few(tile, self._vectors) and (self._positive or not any_negative(tile)):
             # One pass for all; bits of a column do not depend on those beside it.
             self._add(tile, rows, first, index, slice(count))
         else:
@@ -170,7 +170,7 @@ class _Sums:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _any_negative(tile: Any) -> bool:
+def any_negative(tile: Any) -> bool:
     for i in range(tile.shape[0]):
         negative = 0
         for j in range(tile.shape[1]):  # without a branch: vectorised

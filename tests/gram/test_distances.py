@@ -146,5 +146,28 @@ def test_the_solution_of_close_pairs_is_that_of_the_exact_matrix(rng):
 
 def test_a_distance_that_cancelled_below_zero_is_zero():
     out = np.empty((1, 2))
-    distances.sq_distances(np.array([[1.0 + 1e-15, 0.5]]), np.ones(1), np.ones(2), 2.0, out)
+    distances.sq_distances(np.array([[1.0 + 1e-15, 0.5]]), np.ones(1), np.ones(2), 2.0, out, distances.APART)
     assert out.tolist() == [[0.0, 2.0]]
+
+
+@pytest.mark.parametrize("rows", [(0, 60), (7, 41), (20, 60)])
+@pytest.mark.parametrize("columns", [(0, 60), (13, 33), (41, 60)])
+@pytest.mark.parametrize("close", [True, False])
+def test_a_row_and_itself_are_0_apart_wherever_the_tile_begins(rng, backend, rows, columns, close):
+    x = paired_rows(rng, 60, 6) if close else rng.standard_normal((60, 6))
+    points = Points(x + 3.0)  # no row but itself is close where none is paired
+    out = tile_of(Matern(nu=0.5), points, points, rows, columns, backend)
+    same = np.arange(*rows)[:, None] == np.arange(*columns)
+    assert (out[same] == 1.0).all()
+    expected = np.exp(-wide_distances(x[slice(*rows)] + 3.0, x[slice(*columns)] + 3.0)).astype(float)
+    np.testing.assert_allclose(out, expected, rtol=0, atol=1e-14)
+
+
+def test_rows_and_themselves_alone_are_not_formed_anew(rng, backend, monkeypatch):
+    x = rng.standard_normal((60, 20))
+    points = Points(x)
+    monkeypatch.setattr(distances, "correct_close", lambda *_: pytest.fail("no pair is close"))
+    tile_of(Gaussian(0.1), points, points, (0, 60), (0, 60), backend)
+    monkeypatch.undo()
+    again = Points(x.copy(), like=points)
+    assert (np.diagonal(tile_of(Matern(nu=0.5), again, points, (0, 60), (0, 60), backend)) == 1.0).all()

@@ -9,7 +9,7 @@ import kernelfit
 from kernelfit.errors import InputError
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.points import Points
-from kernelfit.gram.source import ArrayGram, KernelGram, PanelGram, StoredGram, set_diagonal
+from kernelfit.gram.source import ArrayGram, KernelGram, PanelGram, StoredGram, mirror_square, set_diagonal
 from kernelfit.kernels import Gaussian, Polynomial
 from kernelfit.storage.panel_file import PanelFile
 
@@ -129,3 +129,14 @@ def test_a_source_is_solved_as_it_is(rng):
     for source in (KernelGram(kernel, Points(x)), ArrayGram(np.exp(-0.5 * ((x[:, None] - x) ** 2).sum(-1)))):
         found = kernelfit.solve(source, y, kernel="precomputed")
         np.testing.assert_allclose(found.fitted, expected.fitted, rtol=1e-12)
+
+
+@pytest.mark.parametrize("n", [1, 15, 16, 17, 33, 100])
+def test_what_lies_below_a_diagonal_is_mirrored_and_nothing_else_is_touched(rng, n):
+    whole = rng.standard_normal((n + 2, n + 3))
+    before, square = whole.copy(), whole[1 : n + 1, 2 : n + 2]
+    lower = np.tril(square)
+    mirror_square(square)
+    assert (square == lower + np.tril(lower, -1).T).all()
+    before[1 : n + 1, 2 : n + 2] = square
+    assert (whole == before).all()

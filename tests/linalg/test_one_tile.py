@@ -40,9 +40,11 @@ def test_the_bits_are_those_of_a_panel(rng, backend, n, diagonal):
         assert (one_tile.solve(lower, rhs) == block).all()
 
 
-@pytest.mark.parametrize(("n", "columns"), [(1, 1), (19, 3), (256, 10), (500, 10)])
-def test_products_are_those_of_a_panel(rng, backend, n, columns):
+@pytest.mark.parametrize("positive", [True, False])
+@pytest.mark.parametrize(("n", "columns"), [(1, 1), (19, 3), (70, 31), (70, 32), (256, 10), (500, 10)])
+def test_products_are_those_of_a_panel(rng, backend, n, columns, positive):
     gram, vectors = gram_of(rng, n), rng.standard_normal((n, columns))
+    gram = np.abs(gram) if positive else gram
     expected = symmetric_product(ArrayGram(gram), PanelLayout.of_order(n), vectors, backend, with_norm=True)
     made = one_tile.product(gram.copy(), vectors)
     assert expected.absolute is not None
