@@ -28,7 +28,7 @@ from kernelfit.cpu.jit import njit
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import NotPositiveDefiniteError
 from kernelfit.gram.layout import PanelLayout
-from kernelfit.gram.protocol import GramSource
+from kernelfit.gram.protocol import EPILOGUE, GramSource
 from kernelfit.progress import Progress, Silent
 from kernelfit.storage.panels import Batch, PanelStore
 from kernelfit.typing import Float, Span
@@ -163,7 +163,8 @@ def form_panel(
         width = _columns_of(strip, first, last - first)
         columns.fill(strip[0], strip[1], panel[strip[0] - first : strip[1] - first, :width])
 
-    backend.run(generate, layout.panel_strips(j))
+    entries = float(layout.shape(j)[0]) * (last - first) - 0.5 * (last - first) ** 2
+    backend.run(generate, layout.panel_strips(j), entries * (source.flops_per_entry + EPILOGUE))
 
 
 def _update(

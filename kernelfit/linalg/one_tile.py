@@ -75,12 +75,20 @@ def solve(lower: Float, rhs: Float) -> Float:
     return block
 
 
-def inverse_norm(lower: Float, row: int) -> float:
-    """|(L L^T)^-1|_1 as `kernelfit.linalg.condition` finds or estimates it; `row` is that of the least pivot."""
+def solve_few(lower: Float, block: Float) -> None:
+    """B <- (L L^T)^-1 B (n, c) in place, for the few columns of `kernelfit.cpu.few_columns`: beyond `ONE_TILE` rows the
+    bits of `kernelfit.linalg.triangular`."""
+    _solve_few(lower, block, few_columns.space(block.shape, block.dtype))
+
+
+def inverse_norm(lower: Float, row: int, applied: Float | None = None) -> float:
+    """|(L L^T)^-1|_1 as `kernelfit.linalg.condition` finds or estimates it; `row` is that of the least pivot, `applied`
+    (L L^T)^-1 times the first block, where that is known."""
     if len(lower) <= EXACT:
         return small_inverse.inverse_norm(lower)
     packed = few_columns.space((len(lower), BLOCK), lower.dtype)
-    return float(_estimate(lower, drawn(len(lower), row), packed))
+    block = drawn(len(lower), row) if applied is None else np.ascontiguousarray(applied)
+    return float(_estimate(lower, block, applied is not None, packed))
 
 
 def product(gram: Float, vectors: Float) -> Product:
@@ -129,11 +137,13 @@ def _solve_few(lower: Any, block: Any, packed: int) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _estimate(lower: Any, block: Any, packed: int) -> float:
-    """`kernelfit.linalg.condition.inverse_norm_of`; `block` is the first, with the column of the least pivot."""
+def _estimate(lower: Any, block: Any, solved: bool, packed: int) -> float:
+    """`kernelfit.linalg.condition.inverse_norm_of`; `block` is the first, with the column of the least pivot, or
+    (L L^T)^-1 times it where it is `solved` for."""
     n = len(lower)
     reached, likely, visited = np.empty(n), np.empty(n), np.zeros(n, dtype=np.bool_)
-    _solve_few(lower, block, packed)
+    if not solved:
+        _solve_few(lower, block, packed)
     known, most = begin(block, True, reached, likely), np.inf
     for _ in range(ITERATIONS):
         applied, block = block, np.zeros((n, BLOCK))
@@ -180,7 +190,7 @@ def _product(gemm: int, gram: Any, vectors: Any, made: Any, sums: Any) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _address(block: Any) -> int:
+def _address(block: Any) -> Any:
     return np.int64(block.ctypes.data)  # unsigned beside signed numbers would become a float
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kernelfit.cpu import few_columns
 from kernelfit.cpu.memory import free_disk
@@ -124,12 +125,15 @@ class CpuSystem:
             vectors = np.hstack([vectors, drawn(self.plan.n, self.pivots.row)])
         with self.backend:
             block = np.array(vectors, self._panels.dtype, order="C")
-            solve_factored(self._panels, block, self.backend)
+            self._solve_in_place(block)
         applied = block.astype(np.float64, copy=False)
         if not shared:
             return applied
         self._drawn = applied[:, count:]
         return np.ascontiguousarray(applied[:, :count])
+
+    def _solve_in_place(self, block: NDArray[Any]) -> None:
+        solve_factored(self._panels, block, self.backend)
 
     def _shares_solve(self, count: int) -> bool:
         """Whether so many columns bring those of the condition estimate with them, at no cost to their bits."""

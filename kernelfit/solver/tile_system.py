@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from kernelfit.cpu import matrix_product
+from kernelfit.cpu import few_columns, matrix_product
 from kernelfit.errors import NotPositiveDefiniteError
+from kernelfit.gram.layout import ONE_TILE
 from kernelfit.gram.plan import Plan
 from kernelfit.linalg import one_tile
-from kernelfit.linalg.condition import DRAWN
 from kernelfit.progress import Progress
 from kernelfit.solver.cpu_system import CpuSystem
 from kernelfit.solver.problem import Problem
@@ -68,11 +70,16 @@ class TileSystem(CpuSystem):
         return Solved(alpha, product, seconds=time.perf_counter() - began)
 
     def inverse_norm(self) -> float:
-        if not one_tile.solves(self.problem.n, DRAWN):
-            return super().inverse_norm()
         if self._inverse_norm is None:
-            self._inverse_norm = one_tile.inverse_norm(self._lower, self.pivots.row)
+            self._inverse_norm = one_tile.inverse_norm(self._lower, self.pivots.row, self._drawn)
+            self._drawn = None
         return self._inverse_norm
+
+    def _solve_in_place(self, block: NDArray[Any]) -> None:
+        if self.problem.n > ONE_TILE and block.shape[1] <= few_columns.MAX_COLUMNS:
+            one_tile.solve_few(self._lower, block)
+        else:
+            super()._solve_in_place(block)
 
     def close(self) -> None:
         self._gram = None
