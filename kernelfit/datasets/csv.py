@@ -1,10 +1,7 @@
 """Tables as text: CSV and its relatives, one row a line.
 
 The delimiter is the comma, semicolon, tab, bar or run of blanks that cuts the first lines into equally many cells, most
-of them numbers. The first line is a header when none of its cells is a number, unless the table is all words of which
-most stand below it as well; when one of its cells is a name and the cell below a number; or when it counts 0, 1, ...
-as pandas writes the columns of a frame without names. A cell that stands for a missing value is no name: such a line is
-a row, and refused as one.
+of them numbers. `kernelfit.datasets.header` tells whether the first line is a header.
 """
 
 from __future__ import annotations
@@ -23,6 +20,8 @@ from kernelfit.typing import Float
 
 from .cells import LARGEST_EXACT, Cells, Faults, Kind, classified, is_missing, is_number, looks_grouped
 from .faults import damaged, reading
+from .header import holds_names
+from .table_columns import TableColumns
 from .text_file import TextFile, open_text
 
 _DELIMITERS = (",", ";", "\t", "|", " ")
@@ -32,8 +31,6 @@ _SAMPLE = 32
 _MOST_TITLES = 8
 # Columns that a note lists.
 _LISTED = 8
-# A header 0, 1, 2, ... of fewer columns could as well be a row.
-_SURE_COUNT = 4
 
 
 @dataclass(frozen=True)
@@ -196,8 +193,8 @@ def _reader(lines: Iterator[str], delimiter: str) -> Iterator[list[str]]:
     return csv.reader(lines, delimiter=delimiter, skipinitialspace=delimiter != " ")
 
 
-def open_table(path: Path, known: Sequence[str] = ()) -> TextTable:
-    """How the file is a table; a first line of some `known` names, though they be numbers, is a header.
+def open_table(path: Path, like: TableColumns | None = None) -> TextTable:
+    """How the file is a table; `like` are the columns that were trained on.
 
     Raises DataError where it is empty, a header alone, or no text.
     """
@@ -214,7 +211,7 @@ def open_table(path: Path, known: Sequence[str] = ()) -> TextTable:
             # The lines differ, and the first one says how many cells there should be.
             delimiter = max(_DELIMITERS[:-1], key=sample[0].count)
         rows = _cut(sample, delimiter)
-        table = _with_header(file, delimiter, rows, frozenset(known))
+        table = _with_header(file, delimiter, rows, like)
         if len(rows) == table.skip:
             raise damaged(path, "rows under the header", "none")
         return table
@@ -281,7 +278,9 @@ def _is_value(cell: str) -> bool:
     return is_number(cell) or is_missing(cell) or looks_grouped(cell)
 
 
-def _with_header(file: TextFile, delimiter: str, rows: list[list[str]], known: frozenset[str]) -> TextTable:
+def _with_header(
+    file: TextFile, delimiter: str, rows: list[list[str]], like: TableColumns | None
+) -> TextTable:
     first, second = rows[0], rows[1] if len(rows) > 1 else []
     trailing = (
         len(first) > 2 and all(not row[-1] for row in rows) and all(len(row) == len(first) for row in rows)
@@ -289,20 +288,11 @@ def _with_header(file: TextFile, delimiter: str, rows: list[list[str]], known: f
     if trailing:
         rows = [row[:-1] for row in rows]
         first, second = rows[0], rows[1] if len(rows) > 1 else []
-    named, skip, notes = _is_header(first, second), 1, list(file.notes)
-    if named and _repeats(first, rows[1:]):
-        named = False
-        notes.append(
-            f"{file.path.name}: the first line is taken as a row, as its words stand below it as well"
-        )
-    if not named and len(set(first)) == len(first) and known.issuperset(first):
-        named = True  # a frame without names whose columns were put in another order
-    name = file.path.name
-    if _counts(first):
-        named = _is_count_header(first, rows[1:])
-        meaning = "the names of its columns" if named else "a row"
-        notes.append(f"{name}: the first line, 0, 1, 2, ..., is taken as {meaning}")
-    elif not named and file.comments and (names := _commented(file.comments[-1], delimiter, first)):
+    name, skip, notes = file.path.name, 1, list(file.notes)
+    named, said = holds_names(first, rows[1:], like)
+    if said:
+        notes.append(f"{name}: {said}")
+    if not named and file.comments and (names := _commented(file.comments[-1], delimiter, first)):
         named, skip, first = True, 0, names
         notes.append(f"{name}: the comment above the first row is taken as the names of its columns")
     if not named:
@@ -347,38 +337,3 @@ def _commented(comment: str, delimiter: str, row: list[str]) -> list[str]:
     ):
         return []
     return names
-
-
-def _is_name(cell: str) -> bool:
-    return not is_number(cell) and not is_missing(cell)
-
-
-def _is_header(first: list[str], second: list[str]) -> bool:
-    if not any(is_number(cell) for cell in first):
-        return True
-    return any(_is_name(top) and is_number(below) for top, below in zip(first, second, strict=False))
-
-
-def _repeats(first: list[str], below: list[list[str]]) -> bool:
-    """Whether most words of the first line stand in their columns below it as well, as names of columns do not."""
-    if any(is_number(cell) for row in below for cell in row):
-        return False  # a word above numbers is a name
-    again = [
-        cell in (row[column] for row in below if column < len(row))
-        for column, cell in enumerate(first)
-        if cell
-    ]
-    return 2 * sum(again) > len(again)
-
-
-def _counts(first: list[str]) -> bool:
-    """Whether the cells are 0, 1, 2, ..., with or without an empty one in front."""
-    numbers = first[1:] if first[0] == "" else first
-    return len(numbers) > 1 and numbers == [str(index) for index in range(len(numbers))]
-
-
-def _is_count_header(first: list[str], below: list[list[str]]) -> bool:
-    if first[0] == "" or len(first) >= _SURE_COUNT:
-        return bool(below)
-    # Integers above fractions or words are names; above integers they may as well be a row.
-    return any(not cell.isdigit() for row in below for cell in row)

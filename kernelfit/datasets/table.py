@@ -27,6 +27,7 @@ from .cells import Cells, Kind, Table, is_missing
 from .csv import open_table
 from .faults import damaged, reading
 from .file_options import FileOptions
+from .header import LABELS
 from .rows import Rows, named_classes
 from .table_columns import TableColumns
 from .table_faults import (
@@ -47,7 +48,6 @@ from .text_file import PACKED
 #: suffixes of tables as text, which may be packed
 TEXT = (".csv", ".tsv", ".txt", ".tab", ".dat", ".data")
 TABLES = (*TEXT, *ARROW)
-_LABELS = ("label", "target", "y", "class", "labels", "targets", "classes", "outcome", "response")
 _UNNAMED = ("", "unnamed: 0", "level_0", "__index_level_0__")
 _UNNAMED_AGAIN = re.compile(r"unnamed: [01](\.\d+)*")
 _IDS = (*_UNNAMED, "id", "index")
@@ -121,7 +121,7 @@ def read_columns(path: Path, like: TableColumns | None) -> Rows:
 def _open(path: Path, like: TableColumns | None = None) -> Table:
     if suffix_of(path) in ARROW:
         return open_arrow(path)
-    return open_table(path, like.every if like is not None and like.named else ())
+    return open_table(path, like)
 
 
 def _read_new(table: Table, options: FileOptions) -> Rows:
@@ -292,7 +292,7 @@ def _label_column(table: Table, target: str | None) -> tuple[int, str]:
         return _column(table, target, "target"), ""
     lowered = [name.lower() for name in table.names]
     if table.named:
-        for name in _LABELS:
+        for name in LABELS:
             if lowered.count(name) == 1:
                 return lowered.index(name), ""
         if _says_id(table.names[-1]):
@@ -455,18 +455,13 @@ def _repeated(names: Sequence[str]) -> set[str]:
 
 def _by_position(table: Table, like: TableColumns) -> tuple[list[int], int | None]:
     """Of columns without names: all of the training file's, all but its label, or the features alone."""
-    count, d = len(table.names), len(like.features)
-    if count == d:
-        return list(range(d)), None
-    label, kept = like.label, set(like.features)
-    features = [index for index, name in enumerate(like.every) if name in kept and index != label]
-    if count == len(like.every) and len(features) == d:
-        return features, label
-    if count == len(like.every) - 1 and label is not None and len(features) == d:
-        return [index - (index > label) for index in features], None
+    count = len(table.names)
+    places = like.by_position(count)
+    if places is not None:
+        return places
     raise damaged(
         table.path,
-        f"{d} columns, those that were trained on, or {len(like.every)} as the training file has",
+        f"{len(like.features)} columns, those that were trained on, or {len(like.every)} as the training file has",
         f"{count}",
     )
 

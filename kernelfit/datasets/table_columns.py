@@ -48,12 +48,29 @@ class TableColumns:
     @property
     def numeric(self) -> list[int]:
         """Which features hold numbers."""
-        return [index for index in range(len(self.features)) if self._words(index) is None]
+        return [index for index in range(len(self.features)) if self.words(index) is None]
 
     @property
     def of_words(self) -> list[int]:
         """Which features hold words."""
-        return [index for index in range(len(self.features)) if self._words(index) is not None]
+        return [index for index in range(len(self.features)) if self.words(index) is not None]
+
+    def words(self, index: int) -> tuple[str, ...] | None:
+        """What a feature may hold, None where it holds numbers."""
+        return self.categories[index] if self.categories else None
+
+    def by_position(self, count: int) -> tuple[list[int], int | None] | None:
+        """Where features and label stand among `count` columns without names: all of the training file's, all but its
+        label, or the features alone; None where it can be none of these."""
+        d, label, features = len(self.features), self.label, set(self.features)
+        if count == d:
+            return list(range(d)), None
+        every = [index for index, name in enumerate(self.every) if name in features and index != label]
+        if count == len(self.every) and len(every) == d:
+            return every, label
+        if count == len(self.every) - 1 and label is not None and len(every) == d:
+            return [index - (index > label) for index in every], None
+        return None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -62,7 +79,7 @@ class TableColumns:
         words = [
             f"{self.features[index]}={category}"
             for index in self.of_words
-            for category in self._words(index) or ()
+            for category in self.words(index) or ()
         ]
         return (*numbers, *words)
 
@@ -80,7 +97,7 @@ class TableColumns:
         """
         parts = [numbers]
         for index, cells in zip(self.of_words, words, strict=True):
-            part, unknown = one_hot(cells, self._words(index) or ())
+            part, unknown = one_hot(cells, self.words(index) or ())
             parts.append(part)
             if unknown is not None:
                 note(
@@ -99,7 +116,7 @@ class TableColumns:
                 numbers[:, place] = np.asarray(frame[column], dtype=np.float64)
             except (TypeError, ValueError):
                 raise InputError(f"{name}: got words in column {column!r}, expected numbers") from None
-        words = [_cells(frame[self.features[index]], self._words(index) or ()) for index in self.of_words]
+        words = [_cells(frame[self.features[index]], self.words(index) or ()) for index in self.of_words]
         return self.encoded(numbers, words, note, name)
 
     def with_text_labels(self) -> TableColumns:
@@ -144,9 +161,6 @@ class TableColumns:
         return cls(
             tuple(names["features"]), target, tuple(names["every"]), **flags, categories=of_each, label=label
         )
-
-    def _words(self, index: int) -> tuple[str, ...] | None:
-        return self.categories[index] if self.categories else None
 
 
 def _stands(label: Any, target: str, every: list[str]) -> bool:
