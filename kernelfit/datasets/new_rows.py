@@ -17,7 +17,7 @@ from .faults import refuse_pointer
 from .file_options import FileOptions
 from .image_folder import is_plain_folder, read_images
 from .own import ARRAYS, read_parts
-from .rows import Rows, check_type
+from .rows import Rows, check_type, make_rows
 from .table import is_table, read_columns
 from .table_columns import TableColumns
 
@@ -36,7 +36,7 @@ def read_rows(path: Path, like: TableColumns | None = None, keys: Mapping[str, s
         refuse_pointer(path)
     suffix = path.suffix.lower()
     if suffix == ".npy":
-        return Rows(path, _array(path), np.empty((0, 0)))
+        return _rows(path, _array(path))
     if path.is_file() and is_table(path):
         return read_columns(path, like)
     if is_plain_folder(path):
@@ -62,4 +62,11 @@ def _array(path: Path) -> Array:
     check_type(path, "the array", values.dtype)
     if values.ndim and not len(values):
         raise DataError(f"{path}: has no rows, shape {values.shape}; expected one or more")
-    return values.reshape(len(values), -1) if values.ndim > 2 else values
+    return values
+
+
+def _rows(path: Path, values: Array) -> Rows:
+    """Rows of numbers as they stand; images (m, h, w), (m, h, w, c) or (m, c, h, w) as those of other files are read."""
+    if values.ndim > 2:
+        return make_rows(path, values, None, "the array", "y")
+    return Rows(path, values, np.empty((0, 0)))
