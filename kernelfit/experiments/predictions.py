@@ -134,7 +134,7 @@ def unseen_test_rows(
     if inputs.corruption:
         of = "" if same or inputs.corruption.name != "gaussian" else f", of the mean and deviation of {name}"
         progress.note(f"the test rows are corrupted as in the run: {inputs.corruption.name}{of}")
-        return inputs.corruption.apply(dataset, inputs.seed)
+        dataset = inputs.corruption.apply(dataset, inputs.seed)
     if same and name not in REGISTRY and result.data_digest not in (None, data_digest(dataset)):
         progress.note(
             f"{name} has changed since it was trained on: rows held out of it now may have been trained on"

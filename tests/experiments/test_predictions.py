@@ -43,6 +43,19 @@ def test_a_test_part_that_was_left_aside_is_unseen(tmp_path: Path, rng: np.rando
     assert len(predict_test_rows(result, dataset, progress).scores) == 6
 
 
+@pytest.mark.parametrize("corruption", ["true", "shuffled-pixels"])
+def test_a_file_that_has_changed_is_said(tmp_path: Path, rng: np.random.Generator, corruption: str) -> None:
+    """Of a corrupted run it was not."""
+    path = table(tmp_path / "a.csv", rng, 20)
+    result = Experiment(train=path, ridge=0.1, corruption=corruption).run(run_dir=tmp_path / "run")
+    for changed in (False, True):
+        if changed:
+            table(path, rng, 20)
+        progress = Silent()
+        unseen_test_rows(result, str(path), None, None, progress)
+        assert any("has changed since it was trained on" in note for note in progress.notes) is changed
+
+
 def test_test_rows_are_corrupted_by_the_rows_of_the_run() -> None:
     """They had mean and deviation of all rows of the data set."""
     result, progress = Experiment("digits", n_train=60, n_test=30, corruption="gaussian").run(), Silent()
