@@ -53,5 +53,7 @@ def test_images_of_another_size_are_refused(tmp_path: Path, result: Result, shap
 
 def test_an_array_of_more_axes_holds_no_rows(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.zeros((2, 2, 2, 2, 2)))
-    with pytest.raises(DataError, match=r"expected the array of shape \(n, d\).*, found shape \(2, 2, 2, 2, 2\)"):
+    with pytest.raises(
+        DataError, match=r"expected the array of shape \(n, d\).*, found shape \(2, 2, 2, 2, 2\)"
+    ):
         read_rows(tmp_path / "a.npy")
