@@ -15,6 +15,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from kernelfit.typing import Float
+
 from .categories import are_dates, is_measure, listed
 from .cells import Kind, classified, is_missing, is_number
 from .table_columns import TableColumns
@@ -149,8 +151,8 @@ def _parted(
 def _even_or_ordered(numbers: Sequence[tuple[str, Sequence[str]]]) -> tuple[bool, bool]:
     """Whether numbers go up or down in equal steps, and whether so many do in any, where most rows below do not."""
     lines = np.array([[classified(cell)[0] for cell in (top, *column)] for top, column in numbers]).T
-    steps = np.diff(lines, axis=1)
-    in_order = (steps > 0).all(axis=1) | (steps < 0).all(axis=1)
+    steps: Float = np.diff(lines, axis=1)
+    in_order = np.asarray((steps > 0).all(axis=1) | (steps < 0).all(axis=1))
     if len(numbers) < _SURE_COUNT or not in_order[0] or 2 * np.count_nonzero(in_order[1:]) > len(lines) - 1:
         return False, False
     return bool(np.allclose(steps[0], steps[0, 0])), len(numbers) >= _SURE_ORDER
