@@ -23,8 +23,9 @@ from kernelfit.experiments import record as records
 from kernelfit.experiments.file_rows import named_as_in_the_file
 from kernelfit.experiments.prepare import Checkpoint, Prepared
 from kernelfit.experiments.result import Result
-from kernelfit.experiments.run_dir import claim, take_sums
+from kernelfit.experiments.run_dir import claim, require_same_experiment, require_sums
 from kernelfit.experiments.specs import (
+    MACHINE,
     NONE,
     TRUE,
     CorruptionSpec,
@@ -38,8 +39,8 @@ from kernelfit.experiments.specs import (
 from kernelfit.experiments.standardisation import Standardisation
 from kernelfit.experiments.task import Task, data_digest, require_same_rows
 from kernelfit.progress import Progress, ProgressLike, as_progress
-from kernelfit.runs import result_file
-from kernelfit.runs.folder import GRAM, JOURNAL, RESULT, RUN, SOLUTION, WEIGHTS
+from kernelfit.runs import asked_file, result_file
+from kernelfit.runs.folder import ASKED, GRAM, JOURNAL, RESULT, RUN, SOLUTION, WEIGHTS
 from kernelfit.solver import resume as runs
 from kernelfit.solver.solution import Solution
 from kernelfit.solver.solve import solve
@@ -68,11 +69,7 @@ _SUMMARY: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("features", ("features",), ("feature_options", "standardise")),
     ("kernel", ("kernel",), ("gamma", "gamma_factor", "kernel_params")),
     ("solver", ("precision",), ("ridge", "jitter", "loo", "solver", "tolerance")),
-    (
-        "machine",
-        (),
-        ("tier", "memory", "scratch", "device", "device_memory", "threads", "engine", "scheduler"),
-    ),
+    ("machine", (), MACHINE),
 )
 
 
@@ -275,10 +272,13 @@ class Experiment(Settings):
                 f"{self.kernel.name} kernel to be stored there; leave it out"
             )
         remember = {"experiment": self.to_dict(), "command": command}
-        sums = _path("checkpoint", checkpoint)
+        stored = Checkpoint(_path("checkpoint", checkpoint), remember=remember)
         if folder is not None:
-            sums = folder / GRAM if sums is None else take_sums(sums, folder)
-        task = Task.load(self, Checkpoint(sums, folder, remember), command, progress)
+            require_same_experiment(folder, remember)
+            if stored.file is not None:
+                require_sums(stored.file, folder)
+            stored = Checkpoint(folder / GRAM, folder, remember, taken=stored.file)
+        task = Task.load(self, stored, command, progress)
         if folder is not None:
             remember["data_digest"] = data_digest(task.dataset)
         remember |= {"transformed": task.transformed} if task.transformed else {}
@@ -295,6 +295,8 @@ class Experiment(Settings):
                     seed=self.inputs.seed,
                     progress=progress,
                 )
+            if folder is not None:
+                asked_file.remove(folder)
             try:
                 yield task, solution
             finally:
@@ -371,9 +373,9 @@ class Experiment(Settings):
             "scheduler": scheduler,
         }
         then = command or "Experiment.resume"
-        if (folder / GRAM).exists() and not (folder / RUN).exists():
+        if not (folder / RUN).exists() and any((folder / name).exists() for name in (ASKED, GRAM)):
             # It stopped while K was summed up.
-            remembered = gram_file.read(folder / GRAM).remembered
+            remembered = asked_file.read(folder) or gram_file.read(folder / GRAM).remembered
             line = f"{remembered.get('command', 'kernelfit solve')}; {then}"
             return _recalled(remembered, folder, where).run(folder, command=line, progress=progress)
         remembered = runs.remembered(folder)
@@ -385,6 +387,7 @@ class Experiment(Settings):
             task = _task_or_none(experiment, folder, remembered, command, progress)
         try:
             solution = runs.resume(folder, **where, progress=progress)
+            asked_file.remove(folder)
             try:
                 if experiment is not None and not experiment.streams:
                     task = _task_or_none(experiment, folder, remembered, command, progress)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from kernelfit.datasets import Dataset, training_targets
 from kernelfit.device.choose import open_device
 from kernelfit.device.protocol import Device
 from kernelfit.errors import DeviceFullError, DuplicateRowsError, InputError
+from kernelfit.experiments.run_dir import take_sums
 from kernelfit.experiments.specs import FeatureSpec, KernelSpec, SolverSettings
 from kernelfit.experiments.standardisation import Standardisation
 from kernelfit.experiments.streamed_kernel import mean_diagonal, require_settled, streamed_kernel
@@ -25,7 +27,8 @@ from kernelfit.gram.points import Points
 from kernelfit.gram.precision import before_choice
 from kernelfit.gram.source import Source
 from kernelfit.progress import Once, Progress
-from kernelfit.runs.folder import GRAM, LOCK, make_folder, reserved
+from kernelfit.runs.folder import LOCK, make_folder, reserved
+from kernelfit.runs.interruption import Interruption
 from kernelfit.runs.lock import FolderLock
 from kernelfit.solver.cluster_system import require_room, require_supported
 from kernelfit.solver.inputs import drop_duplicates
@@ -204,20 +207,22 @@ class Checkpoint:
 
     `file` holds the sums, `run_dir` the whole run where there is one; `remember` is stored with them, and `remedy`
     tells whoever stops the work how to resume it. `placed`: the run is open, or about to be, on the devices or workers
-    that are asked for, whose memory its factor wants: its K is read from `file` here.
+    that are asked for, whose memory its factor wants: its K is read from `file` here. `taken` are complete sums that
+    become the run's own.
     """
 
     file: Path | None = None
     run_dir: Path | None = None
     remember: Mapping[str, Any] | None = None
     placed: bool = False
+    taken: Path | None = None
 
     @property
     def asked(self) -> bool:
         """Whether the sums were asked for, and not only what a run stores on its way: those that a run has already
         were, or are its K."""
-        return self.file is not None and (
-            self.run_dir is None or self.file != self.run_dir / GRAM or self.file.exists()
+        return self.taken is not None or (
+            self.file is not None and (self.run_dir is None or self.file.exists())
         )
 
     @property
@@ -245,8 +250,9 @@ def stream(
     feature = features.fit(dataset, solver.threads, progress)
     if _held(feature, dataset, kernel, solver, checkpoint):
         if checkpoint.asked:
+            named = checkpoint.taken or checkpoint.file
             progress.note(
-                f"{checkpoint.file}: neither read nor written, as K has no more rank than the features that are held"
+                f"{named}: neither read nor written, as K has no more rank than the features that are held"
             )
         return _transformed(dataset, feature, started, progress)
     require_settled(kernel)
@@ -269,19 +275,12 @@ def stream(
         if not solver.chooses_ridge:
             raise
         note(f"ridge 0 will not do: {error}")
-    lock = None
-    if checkpoint.run_dir is not None:
-        folder, _ = make_folder(checkpoint.run_dir)
-        lock = FolderLock(folder / LOCK)
-    try:
+    with _working(checkpoint, note, progress):
         grams = _grams(
             streaming(feature), rows, dataset.X_test, targets.shape[1], solver, checkpoint, note, progress
         )
         formula = streamed_kernel(kernel, grams.gram, solver.threads)
         grams = grams.of(formula, solver.threads)
-    finally:
-        if lock is not None:
-            lock.release()
     if not formula.linear:
         exact = streaming(feature).step_ > 0 and sums_dtype(before_choice(solver.precision)) == np.float64
         note(
@@ -301,6 +300,26 @@ def stream(
         notes=tuple(notes),
         seconds=seconds,
     )
+
+
+@contextmanager
+def _working(checkpoint: Checkpoint, note: Callable[[str], None], progress: Progress) -> Iterator[None]:
+    """Nobody else writes in the run's folder, which has its sums and what they are for; a signal that asks to stop says
+    how to resume."""
+    if checkpoint.run_dir is None:
+        yield
+        return
+    folder, _ = make_folder(checkpoint.run_dir)
+    lock = FolderLock(folder / LOCK)
+    try:
+        if checkpoint.placed:
+            yield
+            return
+        with Interruption(folder, progress, remedy=checkpoint.remedy, moment="beside its sums"):
+            take_sums(checkpoint.taken, folder, checkpoint.remember or {}, note)
+            yield
+    finally:
+        lock.release()
 
 
 def _held(

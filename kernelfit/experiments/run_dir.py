@@ -5,12 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from kernelfit.errors import InputError
+from kernelfit.experiments.specs import MACHINE
+from kernelfit.runs import asked_file
 from kernelfit.runs import folder as run_folder
-from kernelfit.runs.folder import GRAM, RUN, make_folder
+from kernelfit.runs.folder import GRAM, RUN
 from kernelfit.storage import atomic
+
+# Arguments of an experiment that leave its answer as it is.
+_ANYWHERE = (*MACHINE, "data_dir")
 
 
 def unfinished(run_dir: Path) -> str | None:
@@ -47,29 +54,59 @@ def claim(run_dir: Path, *, resume: bool = False, streams: bool = False) -> Path
         raise not_writable("run_dir", run_dir, error) from None
     if (run_dir / GRAM).exists() and not streams:
         raise InputError(f"run_dir: {run_dir} holds {GRAM} of features that stream; name a new folder")
+    if not (run_dir / GRAM).exists():
+        asked_file.remove(run_dir)  # of a start that left nothing else
     return run_dir
 
 
-def take_sums(sums: Path, run_dir: Path) -> Path:
-    """Sums of features as the run's own file, which is returned: a link, or a copy where there can be none.
+def require_same_experiment(run_dir: Path, remembered: Mapping[str, Any]) -> None:
+    """Raise `InputError` where a folder has sums of features for a run of another experiment, whatever the machine."""
+    asked = asked_file.read(run_dir) if (run_dir / GRAM).exists() else None
+    if asked is None:
+        return
+    there, here = asked["experiment"], remembered["experiment"]
+    for name, value in here.items():
+        if name not in _ANYWHERE and there.get(name) != value:
+            raise InputError(
+                f"run_dir: {run_dir} holds sums of a run whose {name} is {there.get(name)!r}, here {value!r}; continue "
+                f"it with kernelfit resume {run_dir}, or name a new folder, which may take {run_dir / GRAM} as its sums"
+            )
 
-    Neither file is ever changed in place. Raises `InputError` where there are no such sums, or the run has its own.
-    """
+
+def require_sums(sums: Path, run_dir: Path) -> None:
+    """Raise `InputError` where there are no such sums for a run to take, or it has others of which nobody knows what
+    they are for."""
     own = run_dir / GRAM
-    if own.exists():
+    if own.exists() and asked_file.read(run_dir) is None and not (sums.exists() and sums.samefile(own)):
         raise InputError(f"checkpoint: got {sums}, but {run_dir} has sums of its own; leave it out")
-    if not sums.is_file():
+    if not own.exists() and not sums.is_file():
         raise InputError(
             f"checkpoint: got {sums}, which is not there, expected sums that are complete; a run stores its own in "
             f"{own}, leave it out"
         )
-    make_folder(run_dir)
+
+
+def take_sums(
+    sums: Path | None, run_dir: Path, remembered: Mapping[str, Any], note: Callable[[str], None]
+) -> None:
+    """Sums of features as the run's own file, a link, or a copy where there can be none; before it, what they are for.
+
+    Neither file is ever changed in place. Those that the run has already stay: they are of the same experiment.
+    """
+    own = run_dir / GRAM
+    if not own.exists() or asked_file.read(run_dir) is not None:
+        asked_file.write(run_dir, remembered)
+    if sums is None:
+        return
+    if own.exists():
+        if not (sums.exists() and sums.samefile(own)):
+            note(f"{sums}: not read, as {own} holds sums for the same run")
+        return
     try:
-        os.link(sums, own)
+        os.link(sums.resolve(), own)
     except OSError:
         with atomic.replacing(own) as draft, sums.open("rb") as file:
             shutil.copyfileobj(file, draft)
-    return own
 
 
 def require_writable(target: Path) -> None:

@@ -47,6 +47,8 @@ if TYPE_CHECKING:  # scikit-learn comes with it
     from kernelfit.features.images import ImageFeatures
 
 NONE = "none"
+#: arguments that say where and by how much of a machine, and not what is solved
+MACHINE = ("tier", "memory", "scratch", "device", "device_memory", "threads", "engine", "scheduler")
 TRUE: Corruption = "true"
 
 

@@ -8,6 +8,7 @@ solution.h5   the solution, once there is one
 result.json   what was reported; see `kernelfit.runs.result_file`
 weights.h5    of features that stream, for new rows; computed anew where it is missing
 gram.h5       K of streamed features, which is not computed again; before run.h5 there is, as far as it has come
+asked.json    what a run is to be of whose gram.h5 is there and its run.h5 is not; see `kernelfit.runs.asked_file`
 lock          held by the process that writes
 rows/         what was compared before, where the run is of the best of it
 """
@@ -43,8 +44,8 @@ from kernelfit.typing import Array
 
 RUN, FACTOR, JOURNAL, SOLUTION, LOCK = "run.h5", "factor.h5", "journal", "solution.h5", "lock"
 GRAM, RESULT, WEIGHTS, ROWS = "gram.h5", "result.json", "weights.h5", "rows"
-ITERATION = "iteration.h5"
-_UNFINISHED = tuple(f".{name}." for name in (RUN, FACTOR, JOURNAL, SOLUTION, GRAM, ITERATION))
+ITERATION, ASKED = "iteration.h5", "asked.json"
+_UNFINISHED = tuple(f".{name}." for name in (RUN, FACTOR, JOURNAL, SOLUTION, GRAM, ITERATION, ASKED))
 
 
 class Run:
@@ -251,7 +252,7 @@ class Run:
 def is_vacant(folder: Path) -> bool:
     """Whether a folder holds nothing but what a start that was killed may have left, a Gram's sums included, and what
     was found out before the run."""
-    left = (*_UNFINISHED, FACTOR, JOURNAL, LOCK, GRAM)
+    left = (*_UNFINISHED, FACTOR, JOURNAL, LOCK, GRAM, ASKED)
     return all(
         path.name == ROWS if path.is_dir() else path.is_file() and path.name.startswith(left)
         for path in folder.iterdir()
@@ -299,7 +300,7 @@ def open_run_folder(folder: Path, record: Record, resume: bool, progress: Progre
 
 def require_regular_files(folder: Path) -> None:
     """Raise `StorageError` where a file of a run, which may come from elsewhere, is a symbolic link or a pipe."""
-    for name in (RUN, FACTOR, JOURNAL, SOLUTION, GRAM, LOCK, RESULT, WEIGHTS, ITERATION):
+    for name in (RUN, FACTOR, JOURNAL, SOLUTION, GRAM, LOCK, RESULT, WEIGHTS, ITERATION, ASKED):
         require_regular(folder / name)
 
 

@@ -25,14 +25,20 @@ class Interruption:
     """While open, SIGINT, SIGTERM and SIGHUP raise `Interrupted` at a moment from which the run in `folder` resumes.
 
     While panels are being made that is the end of the panel (or of another `step`); a second signal, and any signal at
-    other times, does not wait. `remedy` says how to resume. Signals are Python's main thread's affair: elsewhere this
-    does nothing.
+    other times, which is said to be at `moment`, does not wait. `remedy` says how to resume. Signals are Python's main
+    thread's affair: elsewhere this does nothing.
     """
 
     def __init__(
-        self, folder: Path, progress: Progress, *, step: str = "panel", remedy: str | None = None
+        self,
+        folder: Path,
+        progress: Progress,
+        *,
+        step: str = "panel",
+        remedy: str | None = None,
+        moment: str = "between panels and solution",
     ) -> None:
-        self._folder, self._progress, self._step = folder, progress, step
+        self._folder, self._progress, self._step, self._moment = folder, progress, step, moment
         self._remedy = remedy or f"continue with kernelfit resume {folder}"
         self._asked: int | None = None
         self._asked_at = 0.0
@@ -81,9 +87,7 @@ class Interruption:
             with suppress(OSError):  # of a terminal that is closed
                 self._progress.note(f"stopping after this {self._step}; once more to stop at once")
             return
-        raise self._interrupted(
-            number, f"within a {self._step}" if self._patient else "between panels and solution"
-        )
+        raise self._interrupted(number, f"within a {self._step}" if self._patient else self._moment)
 
     def _interrupted(self, number: int, moment: str) -> Interrupted:
         return Interrupted(

@@ -20,7 +20,7 @@ import kernelfit
 from kernelfit.cli import root
 from kernelfit.datasets import load, training_targets
 from kernelfit.errors import DataError, DuplicateRowsError, InputError, KernelfitError, PlanError
-from kernelfit.experiments import prepare
+from kernelfit.experiments import experiment, prepare
 from kernelfit.features import RandomConv
 from kernelfit.streaming import gram_file
 
@@ -267,7 +267,14 @@ def test_a_killed_run_resumes_within_its_sums(killed: Path) -> None:
 def test_the_same_command_resumes_too_and_another_is_refused(killed: Path) -> None:
     begun = gram_file.read(killed / "gram.h5")
     other = failure("solve", *LONG[:-1], "0", "--n-test", "5", "--out", str(killed))
-    assert "holds sums that differ in test, expected" in str(other)
+    assert str(other).startswith(
+        f"--out: {killed} holds sums of a run whose n_test is None, here 5; continue it with"
+    )
+    before = begun.path.read_bytes()
+    (killed / "asked.json").unlink()  # nobody knows what they are for
+    unknown = failure("solve", *LONG, "--n-test", "5", "--out", str(killed))
+    assert "holds sums that differ in test, expected" in str(unknown)
+    assert begun.path.read_bytes() == before
     assert "name a new folder" in str(failure("solve", "--n", "100", "--out", str(killed)))
     result = invoke("solve", *LONG, "--out", str(killed), "--json", "-")
     assert result.exit_code == 0, result.output
@@ -423,6 +430,72 @@ def test_a_run_of_a_second_kernel_takes_the_sums_of_a_first_one(
     missing = failure("solve", *NTK, "--out", str(tmp_path / "third"), "--sums", str(first / "gram.h5"))
     assert str(missing).startswith(f"--sums: got {first}/gram.h5, which is not there")
     assert not (tmp_path / "third").exists()
+
+
+@pytest.fixture(scope="module")
+def sums_of_ntk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Complete sums that the NTK was solved from."""
+    sums = tmp_path_factory.mktemp("sums") / "sums.h5"
+    succeed("solve", *FEW, "--kernel", "ntk", "--sums", str(sums))
+    return sums
+
+
+FEW = ("--n", "60", "--n-test", "20", "--features", "random-conv", "--filters", "10")
+SECOND = (*FEW, "--kernel", "arc-cosine", "--ridge", "1e-3")
+
+
+@pytest.fixture
+def stopped(sums_of_ntk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run of a second kernel that was killed after it took the sums, and before run.h5 was there."""
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(experiment, "solve", None)
+        result = invoke("solve", *SECOND, "--sums", str(sums_of_ntk), "--out", str(out))
+        assert isinstance(result.exception, TypeError)
+    assert gram_file.read(out / "gram.h5").remembered["experiment"]["kernel"] == "ntk"
+    assert not (out / "run.h5").exists()
+    return out
+
+
+def test_a_run_that_took_sums_is_resumed_as_what_it_was_asked_for(stopped: Path) -> None:
+    record = succeed("resume", str(stopped))
+    assert record["kernel"]["name"] == "arc-cosine"
+    assert record["ridge_relative"] == pytest.approx(1e-3)
+    assert not (stopped / "asked.json").exists()
+
+
+def test_the_same_command_with_sums_continues_too_and_another_is_refused(
+    stopped: Path, sums_of_ntk: Path
+) -> None:
+    again = ("--sums", str(sums_of_ntk), "--out", str(stopped))
+    other = failure("solve", *FEW, "--kernel", "ntk", *again)
+    assert str(other).startswith(
+        f"--out: {stopped} holds sums of a run whose kernel is 'arc-cosine', here 'ntk'"
+    )
+    assert succeed("solve", *SECOND, "--threads", "1", *again)["kernel"]["name"] == "arc-cosine"
+
+
+def test_sums_that_were_copied_are_taken_once(stopped: Path, sums_of_ntk: Path) -> None:
+    copied = shutil.copyfile(sums_of_ntk, stopped.parent / "elsewhere.h5")
+    result = invoke("solve", *SECOND, "--sums", str(copied), "--out", str(stopped))
+    assert result.exit_code == 0, result.output
+    assert f"elsewhere.h5: not read, as {stopped}/gram.h5 holds sums for the same run" in result.stderr
+
+
+def test_asked_to_stop_beside_taken_sums_it_says_how_to_resume(
+    sums_of_ntk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
+    monkeypatch.setattr(prepare, "_grams", lambda *_: signal.raise_signal(signal.SIGTERM))
+    error = failure("solve", *SECOND, "--sums", str(sums_of_ntk), "--out", str(out))
+    assert str(error) == f"{out}: stopped by SIGTERM beside its sums; continue with kernelfit resume {out}"
+    monkeypatch.undo()
+    assert succeed("resume", str(out))["kernel"]["name"] == "arc-cosine"
+
+
+def test_what_a_folder_was_asked_for_is_of_no_use_damaged(stopped: Path) -> None:
+    (stopped / "asked.json").write_text("{}")
+    assert "does not say what the folder is to hold a run of" in str(failure("resume", str(stopped)))
 
 
 def test_a_ridge_counts_alike_where_features_are_held_and_where_they_stream(tmp_path: Path) -> None:
