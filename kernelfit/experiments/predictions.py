@@ -113,7 +113,7 @@ def unseen_test_rows(
         same = data.train is None and name == data.dataset
     else:
         trained, path = data.to_dict(), at_home(name)
-        same = str(path.absolute()) in (trained["train"], trained["dataset"])
+        same = any(_same_file(path, each) for each in (trained["train"], trained["dataset"]) if each)
         options = data.file_options(path)
         if result.record and result.classes is None:
             options["task"] = "regression"  # fewer rows may hold few different integers
@@ -140,6 +140,14 @@ def unseen_test_rows(
             f"{name} has changed since it was trained on: rows held out of it now may have been trained on"
         )
     return dataset
+
+
+def _same_file(path: Path, stored: str) -> bool:
+    """Whether both name one file or folder, by whatever links; of one that is not there the words decide."""
+    try:
+        return path.samefile(stored)
+    except OSError:
+        return os.path.realpath(path) == os.path.realpath(stored)
 
 
 def predict_test_rows(result: Result, dataset: Dataset, progress: Progress) -> Predictions:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +32,24 @@ def test_a_file_of_which_nothing_was_held_out_has_no_unseen_rows(
         with pytest.raises(InputError, match=r"^dataset: got .*a.csv, all of whose rows were trained on"):
             unseen_test_rows(result, str(train), None, None, Silent())
     assert unseen_test_rows(result, str(test), None, None, Silent()).n_test == 2
+
+
+def test_a_file_that_is_spelt_otherwise_is_the_same(
+    tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fifth of the training rows was scored, as if it had been held out: by a link, and by `..` in the run's path."""
+    train, below = table(tmp_path / "a.csv", rng, 20), tmp_path / "below"
+    below.mkdir()
+    (below / "link.csv").symlink_to(train)
+    monkeypatch.chdir(below)
+    result = Experiment(train=Path("../a.csv"), n_test=0, ridge=0.1).run()
+    for name in ("link.csv", str(train), "../a.csv"):
+        with pytest.raises(
+            InputError, match=rf"^dataset: got {re.escape(name)}, all of whose rows were trained on"
+        ):
+            unseen_test_rows(result, name, None, None, Silent())
+    copied = shutil.copyfile(train, tmp_path / "copy.csv")
+    assert unseen_test_rows(result, str(copied), None, None, Silent()).n_test == 4
 
 
 def test_a_test_part_that_was_left_aside_is_unseen(tmp_path: Path, rng: np.random.Generator) -> None:
