@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit.datasets import Dataset
-from kernelfit.errors import DataError, InputError
+from kernelfit.errors import DataError, InputError, Interrupted, KernelfitError
 from kernelfit.experiments.experiment import Experiment
 from kernelfit.experiments.result import Result
 from kernelfit.experiments.task import data_digest, require_same_rows, test_digest
@@ -119,7 +119,7 @@ def examine(run_dir: Path, progress: ProgressLike = None) -> Examination:
     """Read a run that `Experiment.run` or `kernelfit solve --out` stored, predict its test rows and, where it reported
     leave-one-out errors, the training rows without themselves (from the factor that is stored, n^3/3 flops).
 
-    Raises InputError where there is no run, DataError where it is damaged.
+    Where that cannot be done, a note says why. Raises InputError where there is no run, DataError where it is damaged.
     """
     progress = as_progress(progress)
     run_dir = Path(run_dir)
@@ -144,8 +144,14 @@ def examine(run_dir: Path, progress: ProgressLike = None) -> Examination:
                 _isolation(solution, left_out) if whole else None,
                 _filters(prepared.feature),
             )
-    except (DataError, InputError) as error:
-        return _without_rows(record, error)
+    except Interrupted:
+        raise
+    except KernelfitError as error:
+        examined = examine_result(result, progress)
+        if examined.dataset is None:
+            return examined
+        note = f"the training rows by the others could not be looked at: {error}"
+        return replace(examined, notes=(*examined.notes, note))
 
 
 def examine_result(result: Result, progress: ProgressLike = None) -> Examination:

@@ -361,7 +361,8 @@ class Experiment(Settings):
         progress = as_progress(progress)
         folder = path_of("run_dir", run_dir).absolute()
         require_regular(folder / RESULT)
-        if (folder / SOLUTION).exists() and not any((folder / name).exists() for name in (RUN, JOURNAL)):
+        alone = (folder / SOLUTION).exists() and not any((folder / name).exists() for name in (RUN, JOURNAL))
+        if alone and ((folder / RESULT).exists() or "experiment" not in runs.remembered(folder)):
             raise InputError(
                 f"run_dir: {folder} holds the solution of a linear kernel, which has no factor; it is finished, use it"
             )
@@ -373,7 +374,11 @@ class Experiment(Settings):
             "scheduler": scheduler,
         }
         then = command or "Experiment.resume"
-        if not (folder / RUN).exists() and any((folder / name).exists() for name in (ASKED, GRAM)):
+        if (
+            not alone
+            and not (folder / RUN).exists()
+            and any((folder / name).exists() for name in (ASKED, GRAM))
+        ):
             # It stopped while K was summed up.
             remembered = asked_file.read(folder) or gram_file.read(folder / GRAM).remembered
             line = f"{remembered.get('command', 'kernelfit solve')}; {then}"
@@ -386,7 +391,10 @@ class Experiment(Settings):
         if experiment is not None and experiment.streams:
             task = _task_or_none(experiment, folder, remembered, command, progress)
         try:
-            solution = runs.resume(folder, **where, progress=progress)
+            if alone:
+                solution = runs.open_run(folder, threads=threads)
+            else:
+                solution = runs.resume(folder, **where, progress=progress)
             asked_file.remove(folder)
             try:
                 if experiment is not None and not experiment.streams:
@@ -468,7 +476,7 @@ def _read_result(run_dir: Path) -> Result:
     for name in (SOLUTION, RESULT):
         if not os.path.lexists(run_dir / name):
             remedy = f"make one with kernelfit solve --out {run_dir}"
-            if (run_dir / RUN).exists():
+            if (run_dir / RUN).exists() or (name == RESULT and runs.remembered(run_dir)):
                 remedy = f"finish it with kernelfit resume {run_dir}; kernelfit.open reads what kernelfit.solve stored"
             raise InputError(f"run_dir: {run_dir} holds no {name}; {remedy}")
     for name in (SOLUTION, RESULT, WEIGHTS):  # of a folder that may come from elsewhere

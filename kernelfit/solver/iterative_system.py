@@ -71,10 +71,27 @@ class IterativeSystem:
         self._gram: TiledGram | None = None
         self._products: GramSource = problem.source
         self._preconditioner: Preconditioner | None = None
+        self._waits = self._was_exact = False
+
+    @classmethod
+    def of_finished(
+        cls, problem: Problem, plan: Plan, backend: CpuBackend, convergence: Convergence
+    ) -> IterativeSystem:
+        """Of a run that has ended: K and the preconditioner are made again when they are asked for."""
+        system = cls(problem, plan, backend)
+        system._waits, system._was_exact = True, "float64" in convergence.entries
+        return system
 
     @property
     def closed(self) -> bool:
-        return self._preconditioner is None
+        return self._preconditioner is None and not self._waits
+
+    def _set_up(self, progress: Progress) -> None:
+        if self._waits:
+            with self.backend:
+                self.factorise(progress)
+                if self._was_exact and self._rounds:
+                    self._make_exact(progress)
 
     def factorise(self, progress: Progress, after_panel: Callable[[int], None] | None = None) -> None:
         """K in memory, where the plan says so, and the preconditioner."""
@@ -106,8 +123,10 @@ class IterativeSystem:
                 entries, low_rank, diagonal, self._ridge, neighbours_of(problem.n), backend
             )
             self._preconditioner = Preconditioner(low_rank, inverse, backend, progress)
+        self._waits = False
 
     def solve(self, targets: Float, progress: Progress) -> Solved:
+        self._set_up(progress)
         goal = Goal.of(self.problem.method.tolerance)
         spent = {"iterate": 0.0, "verify": 0.0}
         began = time.perf_counter()
@@ -162,6 +181,7 @@ class IterativeSystem:
         self, progress: Progress, probes: int, error: float | None
     ) -> InverseDiagonal:
         """diag(A^-1) by random probes, see `kernelfit.iterative.inverse_diagonal`."""
+        self._set_up(progress)
         width = columns_within(self.plan, probes)
         verify = partial(self.product, progress=progress, name="certify", with_norm=True)
         with self.backend, progress.phase("leave-one-out", float(probes), "probes") as advance:
@@ -178,6 +198,7 @@ class IterativeSystem:
 
     def estimate_log_determinant(self, progress: Progress, probes: int) -> LogDeterminant:
         """log det A by random probes, see `kernelfit.iterative.log_determinant`."""
+        self._set_up(progress)
         ridge = self.problem.ridges
         # Rounding is off by anything up to half a unit.
         entry = float(np.abs(self.problem.source.diagonal()).max()) * _ROUNDOFF[np.float32] / np.sqrt(3.0)
@@ -193,11 +214,13 @@ class IterativeSystem:
 
     def precondition(self, vectors: Float) -> Float:
         """M^-1 V (n, c), with the backend open."""
+        self._set_up(Silent())
         return self._made(vectors)
 
     def roughly(self, vectors: Float, weights: Float) -> Float:
         """A^-1 V (n, c), until a residual ten times smaller changes it, rows counting by weights (n,), by a quarter at
         most; with the backend open. Raises `NotPositiveDefiniteError`."""
+        self._set_up(Silent())
         verify = partial(self.product, progress=Silent(), name="certify", with_norm=True)
         operators, state = self._operators(vectors.shape[1], verify), None
         solution = np.zeros_like(vectors)
@@ -237,6 +260,7 @@ class IterativeSystem:
 
     def close(self) -> None:
         self._gram = self._preconditioner = None
+        self._waits = False
         self._products = self.problem.source
 
     @property

@@ -27,10 +27,12 @@ from kernelfit.runs.lock import FolderLock
 from kernelfit.runs.verify import open_factor, verify
 from kernelfit.solver.complete import complete
 from kernelfit.solver.cpu_system import CpuSystem
+from kernelfit.solver.iterative_system import IterativeSystem
 from kernelfit.solver.place import place_again, place_again_on_cluster
 from kernelfit.solver.problem import of_products
 from kernelfit.solver.problem_record import of_another, of_kept, read_run, record_of
 from kernelfit.solver.resources import DEVICE_IGNORED, Resources, of_sparse_rows
+from kernelfit.solver.sketch_system import SketchSystem
 from kernelfit.solver.solution import Solution
 from kernelfit.storage import hdf5, journal
 from kernelfit.storage.atomic import storage_error
@@ -164,26 +166,19 @@ def opened(
         )
     solution = Solution.load(folder / SOLUTION, function)
     plan, certificate = solution.plan, solution.certificate
+    precomputed = _precomputed(folder, solution, gram) if solution.kernel is None else None
     if not plan.has_factor:
-        return solution
+        return _iterating(solution, precomputed, threads, condition)
     file = open_factor(folder / FACTOR, plan, contents, writable=False)
     if file is None or len(contents.panels) != plan.panels:
         raise DataError(
             f"{folder}: its factor is missing or incomplete; kernelfit resume {folder} computes it again"
         )
-    source = solution.problem.source
-    if solution.kernel is None:
-        precomputed = gram_of(folder, gram)
-        if precomputed is None:
-            raise DataError(
-                f"gram: {folder} belongs to a precomputed Gram matrix, which is not stored; give it again"
-            )
-        kept = solution.kept
-        source = of_kept(of_products(precomputed, source.formula), kept, solution.rows_given)
-        if source.n != len(kept):
-            raise DataError(
-                f"gram: got {source.n} rows, expected {len(kept)}, those that {folder} was solved with"
-            )
+    if solution.kernel is None and precomputed is None:
+        raise DataError(
+            f"gram: {folder} belongs to a precomputed Gram matrix, which is not stored; give it again"
+        )
+    source = precomputed or solution.problem.source
     solution.problem = replace(solution.problem, source=source, condition=condition)
     assert certificate.min_pivot is not None
     assert certificate.min_pivot_row is not None
@@ -210,6 +205,34 @@ def opened(
         pivots,
         inverse_norm if np.isfinite(inverse_norm) else None,
     )
+    return solution
+
+
+def _precomputed(folder: Path, solution: Solution, gram: ArrayLike | PanelGram | None) -> Source | None:
+    """K of a solution whose kernel is not known, of the rows that it kept; None where nobody has it."""
+    precomputed = gram_of(folder, gram)
+    if precomputed is None:
+        return None
+    kept = solution.kept
+    source = of_kept(of_products(precomputed, solution.problem.source.formula), kept, solution.rows_given)
+    if source.n != len(kept):
+        raise DataError(
+            f"gram: got {source.n} rows, expected {len(kept)}, those that {folder} was solved with"
+        )
+    return source
+
+
+def _iterating(
+    solution: Solution, precomputed: Source | None, threads: int | None, condition: bool
+) -> Solution:
+    """The solution of an iteration with what iterates again, once it is asked for more; without K it is as it is."""
+    problem, backend = solution.problem, CpuBackend(threads)
+    solution.threads = threads
+    if solution.convergence is None or (solution.kernel is None and precomputed is None):
+        return solution
+    solution.problem = problem = replace(problem, source=precomputed or problem.source, condition=condition)
+    system = SketchSystem if problem.method.solver == "askotch" else IterativeSystem
+    solution.factor = system.of_finished(problem, solution.plan, backend, solution.convergence)
     return solution
 
 
@@ -276,7 +299,10 @@ def _restore_run_file(folder: Path, solution: Solution, progress: Progress) -> N
 
 def remembered(folder: str | Path) -> dict[str, Any]:
     """What `kernelfit.solve` was given as `remember`; empty where it cannot be read."""
-    return run_file.read_entry(require_run(folder) / RUN, "remembered") or {}
+    folder = require_run(folder)
+    if not (folder / RUN).exists():  # of a linear kernel, which has no factor
+        return Solution.load(folder / SOLUTION).problem.remembered
+    return run_file.read_entry(folder / RUN, "remembered") or {}
 
 
 def require_run(folder: str | Path) -> Path:
