@@ -15,9 +15,9 @@ from kernelfit.experiments.finished_rows import FinishedRows
 from kernelfit.experiments.leaderboard import ROWS, Leaderboard, Means, candidates, compare
 from kernelfit.experiments.reproduction import Model
 from kernelfit.experiments.result import Result
-from kernelfit.experiments.run_dir import claim
+from kernelfit.experiments.run_dir import claim, difference
 from kernelfit.progress import Notes, Progress, ProgressLike, as_progress
-from kernelfit.runs.folder import RUN
+from kernelfit.runs.folder import RESULT, RUN, SOLUTION, is_finished
 from kernelfit.storage import json_output
 from kernelfit.storage.hdf5 import array_digest
 
@@ -68,7 +68,7 @@ def fit(
     DataError, and what `Experiment.run` raises
     """
     progress = _Once(as_progress(progress))
-    folder = None if run_dir is None else claim(Path(run_dir), resume=True)
+    folder = None if run_dir is None else _claimed(Path(run_dir))
     board = compare_experiment(
         experiment,
         kernels=kernels,
@@ -78,22 +78,46 @@ def fit(
         run_dir=folder,
         progress=progress,
     )
+    begun = None if folder is None or not _holds_run(folder) else Experiment.remembered(folder)
+    if begun is not None and begun.solver.ridge != board.winner.ridge == 0:
+        board = _with_ridge(board, float(begun.solver.ridge), f"the run in {folder} took it", progress)
     try:
         result = _run(experiment, board.winner, folder, command, progress)
     except NotPositiveDefiniteError as error:
         if board.winner.ridge > 0:
             raise
         # Chosen on some of the rows, of which K has a factor.
-        ridge = _LEAST_RIDGE * error.mean_diagonal
-        progress.note(
-            f"no ridge was chosen, but K of all rows has no factor: ridge {ridge:.0e} is taken ({error})"
-        )
-        board = replace(board, winner=replace(board.winner, ridge=ridge))
+        board = _with_ridge(board, _LEAST_RIDGE * error.mean_diagonal, str(error), progress)
         result = _run(experiment, board.winner, folder, command, progress)
     fitted = Fitted(board, result)
     if folder is not None:
         json_output.write(fitted.record(command), folder / LEADERBOARD)
     return fitted
+
+
+def _claimed(run_dir: Path) -> Path:
+    """The folder of a call, or of one that stopped: within the comparison, the solve, or what is reported of it."""
+    folder = run_dir.absolute()
+    if _is_solved(folder) and not (folder / LEADERBOARD).exists():
+        return folder
+    return claim(folder, resume=True)
+
+
+def _is_solved(folder: Path) -> bool:
+    """Whether it holds a solution; that of a linear kernel has no run beside it."""
+    return is_finished(folder) or ((folder / SOLUTION).is_file() and not (folder / RUN).exists())
+
+
+def _holds_run(folder: Path) -> bool:
+    return (folder / RUN).is_file() or _is_solved(folder)
+
+
+def _with_ridge(board: Leaderboard, ridge: float, reason: str, progress: Progress) -> Leaderboard:
+    """With a ridge for the winner, which was chosen without one."""
+    progress.note(
+        f"no ridge was chosen, but K of all rows has no factor: ridge {ridge:.0e} is taken ({reason})"
+    )
+    return replace(board, winner=replace(board.winner, ridge=ridge))
 
 
 def _run(
@@ -109,8 +133,19 @@ def _run(
         "loo": True,
     }
     final = Experiment(**{**experiment.to_dict(), **chosen})
-    unfinished = folder is not None and (folder / RUN).is_file()
-    return final.run(folder, resume=unfinished, command=command, progress=progress)
+    if folder is None or not _holds_run(folder):
+        return final.run(folder, command=command, progress=progress)
+    begun = Experiment.remembered(folder)
+    different = (
+        difference(final.to_dict(), begun.to_dict()) if begun is not None else "experiment is not known"
+    )
+    if different:
+        raise InputError(f"run_dir: {folder} holds a run whose {different}; name a new folder")
+    if not _is_solved(folder):
+        return final.run(folder, resume=True, command=command, progress=progress)
+    if (folder / RESULT).exists():
+        return Experiment.load(folder, experiment.solver.threads)
+    return Experiment.resume(folder, threads=experiment.solver.threads, command=command, progress=progress)
 
 
 def compare_experiment(

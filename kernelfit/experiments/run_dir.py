@@ -64,13 +64,21 @@ def require_same_experiment(run_dir: Path, remembered: Mapping[str, Any]) -> Non
     asked = asked_file.read(run_dir) if (run_dir / GRAM).exists() else None
     if asked is None:
         return
-    there, here = asked["experiment"], remembered["experiment"]
+    different = difference(remembered["experiment"], asked["experiment"])
+    if different:
+        raise InputError(
+            f"run_dir: {run_dir} holds sums of a run whose {different}; continue it with kernelfit resume {run_dir}, "
+            f"or name a new folder, which may take {run_dir / GRAM} as its sums"
+        )
+
+
+def difference(here: Mapping[str, Any], there: Mapping[str, Any], besides: tuple[str, ...] = ()) -> str:
+    """The first argument by which the experiment of a folder is another one than that of `here`, in words; those of the
+    machine do not count, nor those `besides`."""
     for name, value in here.items():
-        if name not in _ANYWHERE and there.get(name) != value:
-            raise InputError(
-                f"run_dir: {run_dir} holds sums of a run whose {name} is {there.get(name)!r}, here {value!r}; continue "
-                f"it with kernelfit resume {run_dir}, or name a new folder, which may take {run_dir / GRAM} as its sums"
-            )
+        if name not in (*_ANYWHERE, *besides) and there.get(name) != value:
+            return f"{name} is {there.get(name)!r}, here {value!r}"
+    return ""
 
 
 def require_sums(sums: Path, run_dir: Path) -> None:

@@ -17,6 +17,7 @@ from kernelfit.device.choose import check_device, open_devices
 from kernelfit.device.protocol import Device
 from kernelfit.errors import DataError, InputError, StorageError
 from kernelfit.gram.plan import Plan
+from kernelfit.gram.protocol import GramSource
 from kernelfit.gram.source import PanelGram, Source, as_source
 from kernelfit.linalg.cholesky import Pivots
 from kernelfit.progress import Notes, Progress, ProgressLike, Silent, as_progress
@@ -208,7 +209,7 @@ def opened(
     return solution
 
 
-def _precomputed(folder: Path, solution: Solution, gram: ArrayLike | PanelGram | None) -> Source | None:
+def _precomputed(folder: Path, solution: Solution, gram: ArrayLike | PanelGram | None) -> GramSource | None:
     """K of a solution whose kernel is not known, of the rows that it kept; None where nobody has it."""
     precomputed = gram_of(folder, gram)
     if precomputed is None:
@@ -223,7 +224,7 @@ def _precomputed(folder: Path, solution: Solution, gram: ArrayLike | PanelGram |
 
 
 def _iterating(
-    solution: Solution, precomputed: Source | None, threads: int | None, condition: bool
+    solution: Solution, precomputed: GramSource | None, threads: int | None, condition: bool
 ) -> Solution:
     """The solution of an iteration with what iterates again, once it is asked for more; without K it is as it is."""
     problem, backend = solution.problem, CpuBackend(threads)

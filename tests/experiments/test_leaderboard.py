@@ -20,6 +20,7 @@ from kernelfit.experiments.compared import Compared, Entry, encoded
 from kernelfit.experiments.fit import LEADERBOARD, compare_experiment, fit
 from kernelfit.experiments.leaderboard import CANDIDATES, Leaderboard
 from kernelfit.progress import Silent
+from kernelfit.runs.folder import Run
 
 FEW = ("gaussian", "linear", "ntk")
 
@@ -222,11 +223,16 @@ def test_a_winner_without_a_ridge_gets_one_where_all_rows_need_it(tmp_path: Path
         patch.setattr(
             "kernelfit.experiments.leaderboard._settled", lambda _c, _d, model, *_: replace(model, ridge=0.0)
         )
-        fitted = fit(
-            Experiment(tmp_path / "rows.npz"), **options, progress=progress, run_dir=tmp_path / "out"
-        )
+        options |= {"run_dir": tmp_path / "out"}
+        with pytest.MonkeyPatch.context() as kill:
+            kill.setattr(Run, "finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+            with pytest.raises(KeyboardInterrupt):
+                fit(Experiment(tmp_path / "rows.npz"), **options, progress=progress)
+        assert any(note.startswith("no ridge was chosen") for note in progress.notes)
+        progress = Silent()
+        fitted = fit(Experiment(tmp_path / "rows.npz"), **options, progress=progress)
     assert fitted.board.winner.ridge > 0
-    assert any(note.startswith("no ridge was chosen") for note in progress.notes)
+    assert any(f"the run in {tmp_path / 'out'} took it" in note for note in progress.notes)
     assert Experiment.load(tmp_path / "out").solution.ridge == fitted.board.winner.ridge
 
 
@@ -273,6 +279,17 @@ def test_fit_stores_the_run_and_resumes_the_comparison(
     np.testing.assert_allclose(stored.scores(X_test)[:, 0], names["model"].predict(X_test), rtol=1e-9)
     with pytest.raises(InputError, match="holds a finished run"):
         fit(experiment, **options)
+    record = fitted.result.record
+    for lost in ((LEADERBOARD,), (LEADERBOARD, "result.json")):  # as a kill after the solution leaves it
+        for name in lost:
+            (out / name).unlink()
+        with pytest.raises(InputError, match=r"^run_dir: .* holds a run whose kernel is "):
+            fit(experiment, **{**options, "kernels": ["linear"]})
+        again = fit(experiment, **options)
+        assert again.result is not None
+        assert again.result.record["loo_rmse"] == record["loo_rmse"]
+        assert (out / LEADERBOARD).is_file()
+        assert (out / "result.json").is_file()
 
 
 def test_baselines_of_standardised_columns_do_not_stand_for_those_of_columns_as_they_are(
