@@ -12,12 +12,14 @@ import click
 from kernelfit import deep
 from kernelfit.datasets.corruptions import CORRUPTIONS
 from kernelfit.deep.analysis.tables import tables as analysis_tables
+from kernelfit.deep.data.reading import reader
 from kernelfit.deep.options import MODELS
 from kernelfit.deep.recipe import Recipe, default
 from kernelfit.deep.training import tables
 from kernelfit.deep.training.results import (
     add_analysis,
     analyses_so_far,
+    check_data,
     finished,
     note_other_precision,
     record,
@@ -117,6 +119,7 @@ def train_command(
         outcomes, _ = deep.train([recipe], out, **means)
         result = record(outcomes[0], hardware)
     else:
+        check_data(recipe, result, reader(data_dir, None))
         progress.note(f"this run is finished in {out / recipe.key}")
         note_other_precision([result], hardware, progress)
     if not options.leads():

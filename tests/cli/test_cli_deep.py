@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -63,6 +64,20 @@ def test_analyses_of_a_finished_run_leave_its_result_and_each_other(tmp_path):
     (path.parent / "analysis.json").write_text("[1]")
     with pytest.raises(DataError, match=r"analysis\.json is not one of this program; delete it"):
         run(*arguments, "--norms")
+
+
+def test_a_finished_run_of_a_file_that_has_changed_is_refused(tmp_path):
+    path, rows = (
+        tmp_path / "mine.npz",
+        {"X": np.arange(160, dtype=np.uint8).reshape(10, 4, 4, 1), "y": [0, 1] * 5},
+    )
+    np.savez(path, **rows)
+    arguments = ["train", "--dataset", str(path), "--epochs", "1", "--device", "cpu", "--out", str(tmp_path)]
+    run(*arguments)
+    assert "this run is finished in" in run(*arguments).stderr
+    np.savez(path, **rows | {"y": [1, 0] * 5})
+    with pytest.raises(DataError, match=r"trained on other data than .*mine\.npz holds now"):
+        run(*arguments)
 
 
 def test_sweep(tmp_path):

@@ -144,6 +144,9 @@ class Images:
         self.shape = (recipe.side, recipe.side, 3)
         names = "\n".join(train.name(int(number)) for number in chosen["train"])
         self.digest = hashlib.sha256(names.encode() + labels.tobytes()).hexdigest()
+        tests = "\n".join(test.name(int(number)) for number in chosen["test"])
+        both = f"{names}\n\n{tests}".encode() + clean.tobytes() + test.labels[chosen["test"]].tobytes()
+        self.data_digests = [hashlib.sha256(both).hexdigest()]
 
     def _load(self, part: str, indices: list[list[tuple[int, int]]]) -> Iterator[Tensor]:
         """Batches of images; `indices` has (epoch, number) of each row of each batch."""

@@ -6,9 +6,8 @@ dimension R.
 
 from __future__ import annotations
 
-import functools
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,16 +16,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kernelfit.datasets import Dataset, load
+from kernelfit.datasets import Dataset
 from kernelfit.datasets.corruptions import corrupt
 from kernelfit.deep.data.batches import prepare
 from kernelfit.deep.data.images import centre_crop, image_shape
+from kernelfit.deep.data.reading import Fetch, data_digest, pixels_digest, reader
 from kernelfit.deep.recipe import Recipe
 from kernelfit.deep.world import World
 from kernelfit.errors import InputError
 from kernelfit.progress import ProgressLike
 
-Fetch = Callable[[str, int | None, int | None], Dataset]  # name, n, n_test
 LARGEST_VALUE = 1e15  # whitening sums squares in float32
 LABEL_CORRUPTIONS = ("true", "random-labels", "corrupt-labels")  # these leave the images alone
 Batch = tuple[Tensor, Tensor, Tensor]  # inputs (R, b, ...), labels (R, b), row numbers (R, b)
@@ -41,6 +40,7 @@ class Source(Protocol):
     labels: Tensor  # (R, n) as trained on, on the device
     clean: Tensor  # (R, n) before corruption
     digest: str  # of the corrupted data: the same after a resume, or the resume is refused
+    data_digests: list[str]  # of each run's data set before that, test rows included: stored with its result
 
     def batches(self, epoch: int, order: Tensor, first: int, batch: int, world: World) -> Iterator[Batch]:
         """The batches `first`, `first` + 1, ... of an epoch whose row order is `order` (R, n)."""
@@ -72,6 +72,7 @@ class Pictures:
     """Network inputs on the device; `raw` are the stored images where crops or augmentation are drawn from them."""
 
     fingerprint: bytes
+    pixels: str  # `pixels_digest` of the data set
     train: Tensor
     test: Tensor
     raw: Tensor | None
@@ -102,6 +103,7 @@ class Resident:
                 "recipes: runs with random crops or augmentation cannot be stacked; run them one by one"
             )
         hasher = hashlib.sha256()
+        self.data_digests: list[str] = []
         shared = inputs or InputCache()
         own = InputCache()
         self.train_inputs: list[Tensor] = []
@@ -118,6 +120,7 @@ class Resident:
             if key not in cache:
                 cache[key] = self._pictures(recipe, dataset)
             pictures = cache[key]
+            self.data_digests.append(data_digest(dataset, pictures.pixels))
             y_train = _corrupted(recipe, dataset).y_train if changes_labels else dataset.y_train
             hasher.update(pictures.fingerprint + np.ascontiguousarray(y_train).view(np.uint8).tobytes())
             self.raw = pictures.raw
@@ -143,6 +146,7 @@ class Resident:
         # Gaussian images are drawn in the data's own unit, as bytes are, so that one scale serves all.
         pictures = Pictures(
             hashlib.sha256(rows.view(np.uint8).data).digest(),
+            pixels_digest(dataset),
             prepare(images, dataset.scale, recipe.side),
             prepare(_images(corrupted, corrupted.X_test).to(self.device), dataset.scale, recipe.side),
             images if recipe.varied else None,
@@ -183,16 +187,6 @@ class Resident:
         for first in range(0, labels.shape[1], rows):
             own = slice(first + world.rank, first + rows, world.size)
             yield torch.stack([source[own] for source in inputs]), labels[:, own]
-
-
-def reader(data_dir: Path | None, progress: ProgressLike) -> Fetch:
-    """A `Fetch` that reads each data set once, for sweeps."""
-
-    @functools.cache
-    def fetch(name: str, n: int | None, n_test: int | None) -> Dataset:
-        return load(name, n_train=n, n_test=n_test, data_dir=data_dir, progress=progress)
-
-    return fetch
 
 
 def _corrupted(recipe: Recipe, dataset: Dataset) -> Dataset:

@@ -224,8 +224,12 @@ class Training:
     def outcomes(self) -> list[Outcome]:
         """How each run ended, once training is over."""
         return [
-            Outcome(recipe, self._status(history), self.rate, self.source.n_classes, history, self.systems)
-            for recipe, history in zip(self.recipes, self.history, strict=True)
+            Outcome(
+                recipe, self._status(history), self.rate, self.source.n_classes, history, self.systems, digest
+            )
+            for recipe, history, digest in zip(
+                self.recipes, self.history, self.source.data_digests, strict=True
+            )
         ]
 
     def steps_taken(self) -> Generator[None, None, None]:
@@ -425,6 +429,7 @@ class Training:
         state = {
             "recipes": [r.to_json() for r in self.recipes],
             "digest": self.source.digest,
+            "data_digests": self.source.data_digests,
             "rate": self.rate,
             "status": self.status,
             "epoch": self.epoch,
@@ -468,8 +473,9 @@ class Training:
         expected = [r.to_json() for r in self.recipes]
         if state["recipes"] != expected or state["rate"] != self.rate:
             raise DataError(f"checkpoint: {path} belongs to another recipe; use another folder")
-        same_labels = torch.equal(state["labels"], self.source.labels)
-        if state["digest"] != self.source.digest or not same_labels:
+        same = torch.equal(state["labels"], self.source.labels) and state["digest"] == self.source.digest
+        ours = self.source.data_digests
+        if not same or state.get("data_digests", ours) != ours:  # which older checkpoints lack
             raise DataError(
                 f"checkpoint: {path} was trained on other data than is loaded now; restore that data"
             )

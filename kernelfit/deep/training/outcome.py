@@ -11,7 +11,8 @@ from kernelfit.deep.recipe import Recipe
 @dataclass
 class Outcome:
     """`status`: "finished" (all epochs), "fitted", "plateau", "stuck", "diverged"; `history` has a record per epoch;
-    `systems` has the settings of the machine in every stretch of training, the first one first.
+    `systems` has the settings of the machine in every stretch of training, the first one first; `data_digest`
+    is that of the run's data set (`kernelfit.deep.data.reading`).
     """
 
     recipe: Recipe
@@ -20,6 +21,7 @@ class Outcome:
     n_classes: int
     history: list[dict[str, Any]] = field(repr=False)
     systems: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    data_digest: str | None = None
 
     @property
     def final(self) -> dict[str, Any]:

@@ -8,8 +8,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kernelfit.arguments import at_home
 from kernelfit.cpu.environment import describe, gpus
+from kernelfit.datasets import REGISTRY
 from kernelfit.datasets.corruptions import expected_test_error
+from kernelfit.deep.data.reading import Fetch, data_digest
 from kernelfit.deep.recipe import Recipe, choices
 from kernelfit.deep.training import epoch_log
 from kernelfit.deep.training.outcome import Outcome
@@ -54,6 +57,7 @@ def record(outcome: Outcome, hardware: Hardware) -> dict[str, Any]:
         "converged_step": outcome.converged_step,
         **{name: final.get(name) for name in FIGURES},
         "corrupted_test_error": _corrupted_error(outcome),
+        "data_digest": outcome.data_digest,
         "choices": choices(recipe),
         "system": systems[-1] | every,
         "machine": machine(),
@@ -145,3 +149,19 @@ def finished(recipe: Recipe, folder: Path) -> dict[str, Any] | None:
     if owner != recipe:
         raise DataError(f"result: {path} belongs to another recipe; delete it to run again")
     return stored
+
+
+def check_data(recipe: Recipe, stored: dict[str, Any], fetch: Fetch) -> None:
+    """Raise DataError where a stored result is of other data than the user's own file or folder holds now.
+
+    One that is gone contradicts nothing; data sets with a name are always the same, and older results do not say.
+    """
+    digest = stored.get("data_digest")
+    named = recipe.dataset in (*REGISTRY, "imagenet")
+    if digest is None or named or not at_home(recipe.dataset).exists():
+        return
+    if data_digest(fetch(recipe.dataset, recipe.n, recipe.n_test)) != digest:
+        raise DataError(
+            f"result: {stored['key']} was trained on other data than {recipe.dataset} holds now; restore that data, or "
+            "use another folder"
+        )

@@ -19,7 +19,8 @@ from torch import nn
 from kernelfit.deep.data.image_files import find_images
 from kernelfit.deep.data.imagenet import Images
 from kernelfit.deep.data.images import image_shape
-from kernelfit.deep.data.sources import Fetch, InputCache, Source, check_images, load_resident, reader
+from kernelfit.deep.data.reading import Fetch, reader
+from kernelfit.deep.data.sources import InputCache, Source, check_images, load_resident
 from kernelfit.deep.models.build import HIDDEN, build, check_network, draws
 from kernelfit.deep.own_network import is_own
 from kernelfit.deep.recipe import Recipe, check_sources
@@ -27,7 +28,14 @@ from kernelfit.deep.training import checkpoint, epoch_log
 from kernelfit.deep.training.engine import Training
 from kernelfit.deep.training.hardware import Hardware
 from kernelfit.deep.training.outcome import Outcome
-from kernelfit.deep.training.results import finished, machine, note_other_precision, record, settings
+from kernelfit.deep.training.results import (
+    check_data,
+    finished,
+    machine,
+    note_other_precision,
+    record,
+    settings,
+)
 from kernelfit.deep.training.turns import Job, finish, take_turns
 from kernelfit.deep.world import World, joined, processes
 from kernelfit.errors import DataError, InputError, StorageError
@@ -95,13 +103,16 @@ def run(
     unique = list(dict.fromkeys(recipes))
     _check_turns(unique, at_once, minutes)
     stored = {recipe: finished(recipe, folder) for recipe in unique}
+    fetch, inputs = reader(data_dir, progress), InputCache()
+    for recipe, result in stored.items():
+        if result is not None:
+            check_data(recipe, result, fetch)
     results = {recipe.key: result for recipe, result in stored.items() if result is not None}
     missing = [recipe for recipe, result in stored.items() if result is None]
     if results:
         progress.note(f"{len(results)} of {len(unique)} runs were finished before, in {folder}")
         note_other_precision(results.values(), hardware, progress)
     _note_caution(hardware, progress)
-    fetch, inputs = reader(data_dir, progress), InputCache()
     for recipe in missing:
         if recipe.dataset != "imagenet":  # now, and not after the runs before it
             check_images(recipe, fetch(recipe.dataset, recipe.n, recipe.n_test))
@@ -253,6 +264,7 @@ def network(
     group = [recipe]
     stored = finished(recipe, folder)
     if stored is not None:
+        check_data(recipe, stored, reader(data_dir, None))
         rungs = [_folders(group, folder, rate)[0] for rate in recipe.rates[: stored["rung"] + 1]]
         if not all((rung / "checkpoint.pt").exists() for rung in rungs):
             stack = _stack_of(recipe, folder)

@@ -4,6 +4,7 @@ import json
 import sys
 import time
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -12,10 +13,11 @@ from kernelfit.deep.recipe import default  # noqa: E402
 from kernelfit.deep.training import results, sweep  # noqa: E402
 from kernelfit.deep.training.hardware import Hardware  # noqa: E402
 from kernelfit.deep.training.turns import finish, take_turns  # noqa: E402
-from kernelfit.errors import InputError  # noqa: E402
+from kernelfit.errors import DataError, InputError  # noqa: E402
 from kernelfit.progress import Silent  # noqa: E402
 
 CPU = torch.device("cpu")
+LENGTHS = {"train": 12, "test": 6}
 SMALL = {"dataset": "digits", "side": 8, "n": 60, "n_test": 20, "batch": 16, "epochs": 2}
 
 
@@ -241,6 +243,35 @@ def test_networks_that_cannot_be_made_are_refused_before_anything_is_trained(tmp
     ):
         with pytest.raises(InputError, match=message):
             sweep.run([fine, broken], tmp_path, hardware=Hardware(device="cpu"), data_dir=tmp_path)
+
+
+def test_a_finished_run_belongs_to_the_data_that_the_file_held(tmp_path, monkeypatch):
+    path, hardware = tmp_path / "mine.npz", Hardware(device="cpu")
+    parts = {
+        f"X_{part}": np.arange(16 * n, dtype=np.uint8).reshape(n, 4, 4, 1) for part, n in LENGTHS.items()
+    }
+    parts |= {f"y_{part}": np.arange(n) % 2 for part, n in LENGTHS.items()}
+    np.savez(path, **parts)
+    recipes = [default("mlp-1x512", dataset=str(path), side=4, epochs=1, seed=seed) for seed in (0, 1)]
+    first = sweep.run(recipes, tmp_path / "runs", hardware=hardware)
+    assert len({result["data_digest"] for result in first.values()}) == 1  # whatever was stacked with what
+    assert sweep.run(recipes, tmp_path / "runs", hardware=hardware) == first
+    parts["X_test"][1, 2, 3] += 1
+    np.savez(path, **parts)
+    message = "mlp-1x512-true-seed0-.* was trained on other data than .*mine.npz holds now; restore that data"
+    with pytest.raises(DataError, match=message):
+        sweep.run(recipes, tmp_path / "runs", hardware=hardware)
+    with pytest.raises(DataError, match=message):
+        sweep.network(recipes[0], tmp_path / "runs", hardware=hardware)
+    target = tmp_path / "runs" / recipes[0].key / "result.json"
+    stored = json.loads(target.read_text())
+    del stored["data_digest"]  # as older results lack it
+    target.write_text(json.dumps(stored))
+    assert sweep.run(recipes[:1], tmp_path / "runs", hardware=hardware) == {recipes[0].key: stored}
+    for recipe in recipes:
+        (tmp_path / "runs" / recipe.key / "result.json").unlink()
+    with pytest.raises(DataError, match="was trained on other data than is loaded now"):
+        sweep.run(recipes, tmp_path / "runs", hardware=hardware)
 
 
 def test_results_of_another_precision_are_not_taken_in_silence(tmp_path):
