@@ -14,6 +14,7 @@ from kernelfit.datasets.corruptions import CORRUPTIONS
 from kernelfit.deep.analysis.tables import tables as analysis_tables
 from kernelfit.deep.data.reading import reader
 from kernelfit.deep.options import MODELS
+from kernelfit.deep.processes import leads
 from kernelfit.deep.recipe import Recipe, default
 from kernelfit.deep.training import tables
 from kernelfit.deep.training.results import (
@@ -111,7 +112,7 @@ def train_command(
     if any(analyses.values()):
         outcome, network = deep.network(recipe, out, **means)
         result = result or record(outcome, hardware)
-        if options.leads():
+        if leads():
             result["analysis"] = add_analysis(
                 recipe, out, deep.analyse(outcome, network, **analyses, **means)
             )
@@ -122,7 +123,7 @@ def train_command(
         check_data(recipe, result, reader(data_dir, None))
         progress.note(f"this run is finished in {out / recipe.key}")
         note_other_precision([result], hardware, progress)
-    if not options.leads():
+    if not leads():
         return
     if json_target is not None:
         json_output.write({**result, "command": command_line(context)}, json_target)
@@ -172,7 +173,7 @@ def sweep_command(
     results = deep.sweep(
         recipes, out, hardware=hardware, data_dir=data_dir, **schedule, progress=terminal_progress()
     )
-    if not options.leads():
+    if not leads():
         return
     runs = [results[recipe.key] for recipe in recipes if recipe.key in results]
     if json_target is not None:

@@ -6,7 +6,6 @@ Options of a command stay out of its result where the name says how the machine 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -198,8 +197,3 @@ def require_corrupt_labels(has_share: bool, corruptions: Sequence[str]) -> None:
         raise InputError(
             "--p: got a share without --corruption corrupt-labels; leave it out or corrupt labels"
         )
-
-
-def leads() -> bool:
-    """Whether this process reports: the first one under torchrun."""
-    return os.environ.get("RANK", "0") == "0"

@@ -18,6 +18,7 @@ from kernelfit import deep
 from kernelfit.datasets.corruptions import CORRUPTIONS
 from kernelfit.deep.options import TARGETS, Target
 from kernelfit.deep.paper import tables
+from kernelfit.deep.processes import leads
 from kernelfit.errors import InputError
 from kernelfit.experiments.finished_rows import FinishedRows
 from kernelfit.experiments.paper import ROWS
@@ -258,7 +259,7 @@ def _reproduce(
         )
         record = records[request.targets[0]] if len(records) == 1 else {"reproductions": records}
         parts = tables.reproductions(list(records.values()))
-    if not options.leads():
+    if not leads():
         return
     if json_target is not None:
         json_output.write({**record, "command": line}, json_target)

@@ -13,6 +13,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
+from kernelfit.deep.processes import processes
 from kernelfit.errors import InputError
 
 SHAREABLE = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
@@ -40,11 +41,6 @@ class World:
         """Until every process is here."""
         if self.size > 1:
             dist.barrier()
-
-
-def processes() -> int:
-    """How many processes torchrun started; 1 without it."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 @contextlib.contextmanager

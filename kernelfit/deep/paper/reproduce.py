@@ -10,6 +10,7 @@ from typing import Any
 from kernelfit.cpu.environment import describe
 from kernelfit.deep.options import TARGETS, Target
 from kernelfit.deep.paper import compare, figures, flops, grid
+from kernelfit.deep.processes import leads
 from kernelfit.deep.recipe import CHOICES, Recipe, choices
 from kernelfit.deep.training.hardware import Hardware
 from kernelfit.deep.training.results import history_so_far
@@ -17,7 +18,10 @@ from kernelfit.deep.training.sweep import STACK, run, seconds_so_far
 from kernelfit.errors import InputError
 from kernelfit.experiments.paper import TABLE2_ALEXNET_TOP5
 from kernelfit.progress import ProgressLike, as_progress
+from kernelfit.report.chart import Chart
 from kernelfit.storage import json_output
+
+Composed = tuple[dict[str, Any], list[Chart]]
 
 
 @dataclass(frozen=True)
@@ -77,9 +81,9 @@ def reproduce(
     records by target.
 
     For `table2`, `data_dir` holds the image folders train/ and val/. With `minutes` the call ends in time, the records
-    name the runs that are not finished, and the same call resumes them.
+    name the runs that are not finished, and the same call resumes them. Under torchrun the first process writes.
     """
-    progress = as_progress(progress)
+    progress = as_progress(progress if leads() else None)
     if "table2" in request.targets and data_dir is None:
         raise InputError(
             "data_dir: table2 needs ImageNet's image folders train/ and val/; name their parent folder"
@@ -102,22 +106,29 @@ def reproduce(
     seconds = seconds_so_far(runs)
     records: dict[Target, dict[str, Any]] = {}
     for target in request.targets:
-        record = _record(request, target, results, folder / "figures")
+        record = _record(request, target, results, folder)
         record["seconds_of_all_calls"] = seconds
-        json_output.write(record, folder / f"{target}.json")
+        if leads():
+            json_output.write(record, folder / f"{target}.json")
         records[target] = record
     return records
 
 
-def _record(request: Request, target: Target, results: compare.Results, pictures: Path) -> dict[str, Any]:
-    """What is written of one target."""
+def _record(request: Request, target: Target, results: compare.Results, folder: Path) -> dict[str, Any]:
+    """What is written of one target; its figures are drawn on the way."""
     runs = request.recipes(target)
     note = request.scaling(target)
+    content, charts = _COMPOSE[target](request, results, folder / "runs", note is None)
+    if charts:
+        drawn = charts if leads() else []
+        content["figures"] = [
+            path for chart in drawn for path in figures.save(chart, folder / "figures", note)
+        ]
     return {
         "target": target,
         "seeds": list(request.seeds),
         "scaled_down": note,
-        **_COMPOSE[target](request, results, pictures, note),
+        **content,
         "runs": len(runs),
         "unfinished": [r.key for r in runs if r.key not in results],
         "precisions": sorted({results[r.key]["system"]["precision"] for r in runs if r.key in results}),
@@ -128,75 +139,72 @@ def _record(request: Request, target: Target, results: compare.Results, pictures
     }
 
 
-# The part of a record that belongs to its target; figures are written on the way. -------------------------------------
+# The part of a record that belongs to its target, and its figures; `runs` is the folder of the runs. ------------------
 
 
-def _table1(request: Request, results: compare.Results, pictures: Path, note: str | None) -> dict[str, Any]:
-    return {"cells": compare.cells(grid.table1(request.seeds, request.scale), results, judged=note is None)}
+def _table1(request: Request, results: compare.Results, runs: Path, judged: bool) -> Composed:
+    return {"cells": compare.cells(grid.table1(request.seeds, request.scale), results, judged=judged)}, []
 
 
-def _table2(request: Request, results: compare.Results, pictures: Path, note: str | None) -> dict[str, Any]:
+def _table2(request: Request, results: compare.Results, runs: Path, judged: bool) -> Composed:
     cells = grid.table2(request.seeds, request.scale)
     # Fully regularised, with weight decay alone, with nothing.
     shown = {c.column: c.recipes for c in (cells[0], *cells[2:4])}
-    curves = compare.accuracy_curves(shown, results, _begun(shown, results, pictures))
-    figure = figures.accuracies("fig2a", "2a: ImageNet, early stopping", curves)
-    return {
-        "cells": compare.cells(cells, results, judged=note is None),
+    curves = compare.accuracy_curves(shown, results, _begun(shown, results, runs))
+    content = {
+        "cells": compare.cells(cells, results, judged=judged),
         "alexnet_2012_test_top5": TABLE2_ALEXNET_TOP5,
         "figure2a": curves,
-        "figures": figures.save(figure, pictures, note),
     }
+    return content, [figures.accuracies("fig2a", "2a: ImageNet, early stopping", curves)]
 
 
-def _table4(request: Request, results: compare.Results, pictures: Path, note: str | None) -> dict[str, Any]:
+def _table4(request: Request, results: compare.Results, runs: Path, judged: bool) -> Composed:
     sweep = grid.weight_decay_sweep(request.seeds, request.scale)
-    return {
-        "cells": compare.cells(grid.table4(request.seeds, request.scale), results, judged=note is None),
+    content = {
+        "cells": compare.cells(grid.table4(request.seeds, request.scale), results, judged=judged),
         "weight_decay_sweep": compare.cells(sweep, results, judged=False),
     }
+    return content, []
 
 
-def _fig1(request: Request, results: compare.Results, pictures: Path, note: str | None) -> dict[str, Any]:
+def _fig1(request: Request, results: compare.Results, runs: Path, judged: bool) -> Composed:
     five = grid.figure1a(request.seeds, request.scale)
-    losses = compare.loss_curves(five, results, _begun(five, results, pictures))
-    runs = grid.figure1bc(request.seeds, request.scale)
-    noise = compare.noise_curves(runs, results)
-    learned = compare.memorisation_curves({model: by_p[0.5] for model, by_p in runs.items()}, results)
-    written = figures.save(figures.losses(losses), pictures, note)
-    written += figures.save(figures.overfitting_time(noise), pictures, note)
-    written += figures.save(figures.test_errors(noise), pictures, note)
-    written += figures.save(figures.memorisation(learned), pictures, note)
-    return {
+    losses = compare.loss_curves(five, results, _begun(five, results, runs))
+    noisy = grid.figure1bc(request.seeds, request.scale)
+    noise = compare.noise_curves(noisy, results)
+    learned = compare.memorisation_curves({model: by_p[0.5] for model, by_p in noisy.items()}, results)
+    content = {
         "figure1a": losses,
         "order": compare.convergence_order(losses),
         "figure1bc": noise,
         "memorisation": learned,
-        "figures": written,
     }
+    charts = [figures.losses(losses), figures.overfitting_time(noise), figures.test_errors(noise)]
+    return content, [*charts, figures.memorisation(learned)]
 
 
-def _fig2(request: Request, results: compare.Results, pictures: Path, note: str | None) -> dict[str, Any]:
+def _fig2(request: Request, results: compare.Results, runs: Path, judged: bool) -> Composed:
     both = grid.figure2(request.seeds, request.scale)
-    curves = compare.accuracy_curves(both, results, _begun(both, results, pictures))
-    title = "2b: with and without batch normalisation"
-    written = figures.save(figures.accuracies("fig2b", title, curves), pictures, note)
+    curves = compare.accuracy_curves(both, results, _begun(both, results, runs))
     stand_in = "CIFAR-10 in place of ImageNet, for which table2 draws it"
     plain = {name: curve for name, curve in curves.items() if name == "inception"}
-    title = f"2a: early stopping ({stand_in})"
-    written += figures.save(figures.accuracies("fig2a-cifar10", title, plain), pictures, note)
-    return {"figure2b": curves, "figure2a": {"stand_in": stand_in, "curves": plain}, "figures": written}
+    charts = [
+        figures.accuracies("fig2b", "2b: with and without batch normalisation", curves),
+        figures.accuracies("fig2a-cifar10", f"2a: early stopping ({stand_in})", plain),
+    ]
+    return {"figure2b": curves, "figure2a": {"stand_in": stand_in, "curves": plain}}, charts
 
 
 def _begun(
-    runs: Mapping[str, Sequence[Recipe]], results: compare.Results, pictures: Path
+    recipes: Mapping[str, Sequence[Recipe]], results: compare.Results, runs: Path
 ) -> dict[str, list[dict[str, Any]]]:
     """Key -> the epochs so far of runs that --minutes has left under way: curves are shown as far as they go."""
-    unfinished = [recipe for recipes in runs.values() for recipe in recipes if recipe.key not in results]
-    return {recipe.key: history_so_far(recipe, pictures.parent / "runs") for recipe in unfinished}
+    unfinished = [recipe for seeds in recipes.values() for recipe in seeds if recipe.key not in results]
+    return {recipe.key: history_so_far(recipe, runs) for recipe in unfinished}
 
 
-_Compose = Callable[[Request, compare.Results, Path, "str | None"], dict[str, Any]]
+_Compose = Callable[[Request, compare.Results, Path, bool], Composed]
 _COMPOSE: dict[Target, _Compose] = {
     "table1": _table1,
     "table2": _table2,

@@ -278,7 +278,8 @@ class Training:
                     self._end_epoch(logs)
                     self._save(now=self.status != "running")
         except GeneratorExit:
-            self._save(now=True)
+            if self.world.size == 1:  # this process alone has its share of the losses
+                self._save(now=True)
             raise
         finally:
             # Now and not when Python collects it: a graph takes the workspace of its stream along, in which the next
@@ -494,6 +495,9 @@ class Training:
         self.order = state["order"].cpu()
         self.losses.copy_(state["losses"])
         self.correct.copy_(state["correct"])
+        if not self.world.leads:  # an epoch that one process began: at its end they are summed over all
+            self.losses.zero_()
+            self.correct.zero_()
         self.memory.restore(state["memory"])
         self.seconds = float(state["seconds"])
         torch.set_rng_state(state["generator"].cpu())

@@ -23,6 +23,7 @@ from kernelfit.deep.data.reading import Fetch, reader
 from kernelfit.deep.data.sources import InputCache, Source, check_images, load_resident
 from kernelfit.deep.models.build import HIDDEN, build, check_network, draws
 from kernelfit.deep.own_network import is_own
+from kernelfit.deep.processes import leads, processes
 from kernelfit.deep.recipe import Recipe, check_sources
 from kernelfit.deep.training import checkpoint, epoch_log
 from kernelfit.deep.training.engine import Training
@@ -37,7 +38,7 @@ from kernelfit.deep.training.results import (
     settings,
 )
 from kernelfit.deep.training.turns import Job, finish, take_turns
-from kernelfit.deep.world import World, joined, processes
+from kernelfit.deep.world import World, joined
 from kernelfit.errors import DataError, InputError, StorageError
 from kernelfit.progress import Progress, ProgressLike, as_progress
 from kernelfit.storage import atomic, json_output
@@ -99,7 +100,7 @@ def run(
     call resumes them. FOLDER/sweep.jsonl gets a line with the seconds of each call.
     """
     hardware = hardware or Hardware()
-    progress = as_progress(progress)
+    progress = as_progress(progress if leads() else None)
     unique = list(dict.fromkeys(recipes))
     _check_turns(unique, at_once, minutes)
     stored = {recipe: finished(recipe, folder) for recipe in unique}
@@ -200,7 +201,11 @@ def _note_caution(hardware: Hardware, progress: Progress) -> None:
 
 
 def _append_call(folder: Path, line: dict[str, Any]) -> None:
-    """Replace FOLDER/sweep.jsonl by itself and one line: half a line would hide those after it."""
+    """Replace FOLDER/sweep.jsonl by itself and one line: half a line would hide those after it. The first process of
+    torchrun does, for all.
+    """
+    if not leads():
+        return
     path = folder / "sweep.jsonl"
     calls = [*(epoch_log.read(path) if path.exists() else []), json_output.plain(line)]
     folder.mkdir(parents=True, exist_ok=True)

@@ -50,6 +50,13 @@ def test_reproductions_write_json_tables_and_figures(target, tmp_path, monkeypat
         assert list(stored["figure2a"]) == ["aug, drop, decay", "decay", "none"]
 
 
+def test_of_several_processes_the_first_writes(tmp_path, monkeypatch, fake_results):
+    monkeypatch.setattr(reproduce, "run", lambda recipes, folder, **_: fake_results(recipes))
+    monkeypatch.setenv("RANK", "1")
+    (record,) = reproduce.reproduce(reproduce.Request(("fig2",)), tmp_path).values()
+    assert list(tmp_path.iterdir()) == record["figures"] == []
+
+
 def test_figures_that_nothing_is_known_of_are_not_drawn(tmp_path, monkeypatch, fake_results):
     """After --minutes the small runs are there, the five of figure 1a are not."""
     small = lambda recipes, folder, **_: fake_results([r for r in recipes if r.model == "mlp-1x512"])  # noqa: E731

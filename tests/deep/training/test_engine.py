@@ -18,6 +18,7 @@ from kernelfit.deep.recipe import default  # noqa: E402
 from kernelfit.deep.training import checkpoint, epoch_log, results, sweep  # noqa: E402
 from kernelfit.deep.training.engine import Training  # noqa: E402
 from kernelfit.deep.training.hardware import Hardware  # noqa: E402
+from kernelfit.deep.world import World  # noqa: E402
 from kernelfit.errors import DataError, DeviceError, InputError, StorageError  # noqa: E402
 from kernelfit.progress import Silent  # noqa: E402
 
@@ -230,6 +231,34 @@ def test_two_processes_do_not_train_in_one_folder(tmp_path):
         steps.close()
     train(recipe, tmp_path)
     assert not (tmp_path / "lock").exists()
+
+
+def test_an_epoch_that_one_process_began_counts_its_rows_once_when_two_resume_it(tmp_path, monkeypatch):
+    recipe = tiny(epochs=1, rates=(0.5,))
+    source = load_resident([recipe], CPU)
+
+    def in_a_world_of(rank, size, folder):
+        means = {"folder": folder, "hardware": Hardware(device="cpu"), "world": World(rank, size)}
+        return Training([recipe], source, **means)
+
+    def stopped(training):
+        with training.hardware.session(CPU):
+            steps = training.steps_taken()
+            for _ in range(3):
+                next(steps)
+            steps.close()
+        return training
+
+    alone = stopped(in_a_world_of(0, 1, tmp_path / "one"))
+    assert alone.losses.sum() > 0
+    monkeypatch.setattr(Training, "_runner", lambda self: self.model)  # there is no group of processes
+    both = [in_a_world_of(rank, 2, tmp_path / "one") for rank in (0, 1)]
+    assert all(training._resume() for training in both)
+    assert torch.equal(sum(training.losses for training in both), alone.losses)
+    assert torch.equal(sum(training.correct for training in both), alone.correct)
+    # Of an epoch that two began each has its share: it is not stored.
+    stopped(in_a_world_of(0, 2, tmp_path / "two"))
+    assert not (tmp_path / "two" / "checkpoint.pt").exists()
 
 
 def test_a_flipped_bit_in_a_checkpoint_is_seen(tmp_path):

@@ -274,6 +274,15 @@ def test_a_finished_run_belongs_to_the_data_that_the_file_held(tmp_path, monkeyp
         sweep.run(recipes, tmp_path / "runs", hardware=hardware)
 
 
+def test_of_several_processes_the_first_writes_what_a_call_took(tmp_path, monkeypatch):
+    recipe, progress = default("mlp-1x512", **{**SMALL, "n": 20, "epochs": 1}), Silent()
+    monkeypatch.setenv("RANK", "1")
+    sweep.run([recipe], tmp_path, hardware=Hardware(device="cpu"), progress=progress)
+    sweep.run([recipe], tmp_path, hardware=Hardware(device="cpu"), progress=progress)
+    assert not (tmp_path / "sweep.jsonl").exists()
+    assert progress.notes == []
+
+
 def test_results_of_another_precision_are_not_taken_in_silence(tmp_path):
     recipe = default("mlp-1x512", **SMALL)
     sweep.run([recipe], tmp_path, hardware=Hardware(device="cpu"))
