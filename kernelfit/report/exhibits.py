@@ -201,7 +201,7 @@ def _leaderboard(record: Record) -> Exhibit:
 
 def _table3(record: Record) -> Exhibit:
     rows = record["rows"]
-    names = tuple(row["row"] + ("*" if row["scaled_down"] else "") for row in rows)
+    names = tuple(row["row"] + ("*" if table3.differences(row) else "") for row in rows)
     places = tuple(float(index) for index in range(len(rows)))
 
     theirs = [row["paper"] for row in rows]
@@ -235,12 +235,10 @@ def _table3(record: Record) -> Exhibit:
             ),
         ),
     )
-    small = (
-        "; * marks rows that are smaller than in the paper" if any(row["scaled_down"] for row in rows) else ""
-    )
+    other = "; * marks rows that are other than in the paper" if any(map(table3.differences, rows)) else ""
     return Exhibit(
         "The paper's Table 3",
-        f"Kernels that fit every label, beside {CITATION}{small}.",
+        f"Kernels that fit every label, beside {CITATION}{other}.",
         (Part(_OUTCOME, charts=charts), Part("Numbers", table=table3.table(record))),
         record,
     )

@@ -87,8 +87,7 @@ def table(content: dict[str, Any]) -> RenderableType:
         )
     lines: list[RenderableType] = [grid]
     for row in content["rows"]:
-        corrupted = row.get("corruption")
-        other = [*row["scaled_down"], *([corrupted] if corrupted else [])]
+        other = differences(row)
         size = ", ".join(other) or "full size"
         ridge = f"ridge {row['ridge_relative']:g} of K's mean diagonal" if row["ridge"] else "ridge 0"
         lines.append(
@@ -112,6 +111,12 @@ def table(content: dict[str, Any]) -> RenderableType:
     )
     lines.append(Text(f"paper: {content['paper']}", style="dim"))
     return Group(*lines)
+
+
+def differences(row: dict[str, Any]) -> list[str]:
+    """What is other than in the paper: sizes, and what was done to labels or pixels."""
+    corrupted = row.get("corruption")  # which older records lack
+    return [*row["scaled_down"], *([corrupted] if corrupted else [])]
 
 
 def figure(content: dict[str, Any]) -> Figure:
@@ -139,9 +144,9 @@ def figure(content: dict[str, Any]) -> Figure:
         ],
     )
     norms.set(yscale="log", ylabel="norm of the interpolant", title="Norms")
-    reduced = [f"{row['row']}: {', '.join(row['scaled_down'])}" for row in rows if row["scaled_down"]]
-    if reduced:
-        picture.supxlabel("\n".join(["* smaller than in the paper", *reduced]), fontsize=7)
+    other = [f"{row['row']}: {', '.join(differences(row))}" for row in rows if differences(row)]
+    if other:
+        picture.supxlabel("\n".join(["* other than in the paper", *other]), fontsize=7)
     return picture
 
 
@@ -160,7 +165,7 @@ def _bars(
         left = np.array(positions) + (index - (len(series) - 1) / 2) * width
         bars = axes.bar(left, heights, width, label=name, color=color, hatch=hatch)
         axes.bar_label(bars, labels=[f"{height:.3g}" for height in heights], fontsize=7)
-    labels = [row["row"].replace("-", "\n", 1) + ("*" if row["scaled_down"] else "") for row in rows]
+    labels = [row["row"].replace("-", "\n", 1) + ("*" if differences(row) else "") for row in rows]
     axes.set_xticks(range(len(rows)), labels, fontsize=8)
     axes.margins(y=0.25)
     axes.legend(fontsize=7, ncols=len(series), loc="upper center")

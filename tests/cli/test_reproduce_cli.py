@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from matplotlib.text import Text
 from rich.console import Console
 
 from kernelfit.cli import root
@@ -20,6 +21,7 @@ from kernelfit.errors import InputError
 from kernelfit.experiments import paper
 from kernelfit.experiments.experiment import Experiment
 from kernelfit.report import table3 as report
+from kernelfit.report.exhibits import of_record
 from kernelfit.streaming import gram_file
 
 SMALL = ("--n", "120", "--n-test", "60", "--filters", "8")
@@ -194,6 +196,29 @@ def test_every_smaller_size_is_said() -> None:
         "test rows 2,000 of 10,000",
         "filters 3,000 of 32,000",
     ]
+
+
+def test_pictures_mark_what_is_other_than_in_the_paper() -> None:
+    plain, small, corrupted = paper.ROWS[:3]
+    records = {
+        plain.name: record(plain),
+        small.name: record(small, n_train=5000),
+        corrupted.name: record(corrupted)
+        | {"parameters": {"corruption": "corrupt-labels", "corruption_p": 0.5}},
+    }
+    content = report.summary(records)
+    picture = report.figure(content)
+    (caption,) = (text.get_text() for text in picture.findobj(Text) if "other than" in text.get_text())
+    assert caption.splitlines() == [
+        "* other than in the paper",
+        f"{small.name}: n = 5,000 of 60,000",
+        f"{corrupted.name}: corrupt-labels, p = 0.5",
+    ]
+    labels = [label.get_text().endswith("*") for label in picture.axes[0].get_xticklabels()]
+    assert labels == [False, True, True]
+    chapter = of_record(content, "table3.json")
+    assert [name.endswith("*") for name in chapter.parts[0].charts[0].y.names or ()] == [False, True, True]
+    assert "* marks rows that are other than in the paper" in chapter.about
 
 
 def test_a_row_without_an_interpolant_is_still_shown() -> None:

@@ -38,6 +38,15 @@ def over_seeds(recipes: Sequence[Recipe], results: Results, metric: str) -> dict
     return {"mean": mean, "spread": spread, "seeds": len(finished)}
 
 
+def steps_over_seeds(steps: Sequence[int | None]) -> dict[str, Any]:
+    """Mean and spread of the steps after which finished runs reached a goal (None: never), and how many `reached` it;
+    without a mean where some did not, since that of the others would be too small.
+    """
+    reached = [value for value in steps if value is not None]
+    mean, spread = mean_and_spread(reached) if len(reached) == len(steps) else (None, None)
+    return {"mean": mean, "spread": spread, "seeds": len(steps), "reached": len(reached)}
+
+
 def cells(of: Sequence[Cell], results: Results, *, judged: bool = True) -> list[dict[str, Any]]:
     """Rows of a table: paper, ours (both in per cent), and ours - paper, for each cell and metric.
 
@@ -96,7 +105,7 @@ def loss_curves(
             "steps": [step for record in history for step in record["window_steps"]],
             "losses": [loss for record in history for loss in record["window_losses"]],
             "unfinished": not finished,
-            "converged_step": over_seeds(recipes, results, "converged_step"),
+            "converged_step": steps_over_seeds([result["converged_step"] for result in finished]),
             "replication_step": REPLICATION_STEPS.get(name),
             "train_accuracy": over_seeds(recipes, results, "train_accuracy"),
             "test_accuracy": over_seeds(recipes, results, "test_accuracy"),
@@ -105,9 +114,14 @@ def loss_curves(
 
 
 def convergence_order(curves: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Names from the first to converge to the last; those that never did come last."""
-    steps = {name: curve["converged_step"]["mean"] for name, curve in curves.items()}
-    return sorted(steps, key=lambda name: (steps[name] is None, steps[name] or 0))
+    """Names from the first to converge to the last; then those of which some seeds did, and those of which none did."""
+    steps = {name: curve["converged_step"] for name, curve in curves.items()}
+
+    def late(name: str) -> tuple[bool, float]:
+        mean, reached = steps[name]["mean"], steps[name]["reached"]
+        return (True, -reached) if mean is None else (False, mean)
+
+    return sorted(steps, key=late)
 
 
 def accuracy_step(result: Mapping[str, Any]) -> int | None:
@@ -127,7 +141,8 @@ def noise_curves(
     and the test error; beside it, the error on test labels corrupted alike.
 
     Overfit is a training loss at the recipe's threshold, as in figure 1a, or FIT_ACCURACY of the training labels:
-    runs that fit nearly all random labels may never bring their loss down.
+    runs that fit nearly all random labels may never bring their loss down. Where some seeds do not get there, there is
+    no time (`steps_over_seeds`).
     """
     curves = {}
     for model, by_p in runs.items():
@@ -135,13 +150,11 @@ def noise_curves(
         if not any(done(recipes, results) for recipes in by_p.values()):
             continue
         clean = by_p[min(by_p)]
-        base = over_seeds(clean, results, "converged_step")["mean"]
-        base_right = mean_and_spread([accuracy_step(result) for result in done(clean, results)])[0]
+        base, base_right = (steps["mean"] for steps in _times(clean, results))
         for p, recipes in sorted(by_p.items()):
             if not done(recipes, results):
                 continue
-            steps = over_seeds(recipes, results, "converged_step")
-            right, _ = mean_and_spread([accuracy_step(result) for result in done(recipes, results)])
+            steps, right = _times(recipes, results)
             test = over_seeds(recipes, results, "test_accuracy")
             error = None if test["mean"] is None else 1 - test["mean"]
             # Results know how many classes the data set has.
@@ -150,9 +163,9 @@ def noise_curves(
                 {
                     "p": p,
                     "converged_step": steps,
-                    "relative_time": steps["mean"] / base if steps["mean"] is not None and base else None,
+                    "relative_time": _ratio(steps["mean"], base),
                     "accuracy_step": right,
-                    "relative_time_by_accuracy": right / base_right if right and base_right else None,
+                    "relative_time_by_accuracy": _ratio(right["mean"], base_right),
                     "test_error": error,
                     "test_error_spread": test["spread"],
                     "corrupted_test_error": alike,
@@ -161,6 +174,17 @@ def noise_curves(
             )
         curves[model] = points
     return curves
+
+
+def _times(recipes: Sequence[Recipe], results: Results) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Steps to the threshold of the loss, and to FIT_ACCURACY of the labels, over seeds."""
+    finished = done(recipes, results)
+    by_loss = steps_over_seeds([result["converged_step"] for result in finished])
+    return by_loss, steps_over_seeds([accuracy_step(result) for result in finished])
+
+
+def _ratio(mean: float | None, base: float | None) -> float | None:
+    return None if mean is None or not base else mean / base
 
 
 def memorisation_curves(runs: Mapping[str, Sequence[Recipe]], results: Results) -> dict[str, dict[str, Any]]:

@@ -54,7 +54,7 @@ def losses(curves: Curves) -> Chart:
 def overfitting_time(curves: Points) -> Chart:
     """Figure 1b: steps to a loss of 0.1 and to 99 % of the training labels, each relative to clean labels.
 
-    Runs that did not get there are left out.
+    Where a seed did not get there, nothing is shown.
     """
     series = []
     for number, (model, points) in enumerate(curves.items()):

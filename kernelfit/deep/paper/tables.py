@@ -94,9 +94,10 @@ def _figure1a(curves: dict[str, dict[str, Any]], order: list[str]) -> Grid:
     table = new_table("figure 1a", columns)
     for name in order:
         curve = curves[name]
+        ours, replication = curve["converged_step"], curve["replication_step"]
         steps = [
-            MISSING if value is None else f"{value:,.0f}"
-            for value in (curve["converged_step"]["mean"], curve["replication_step"])
+            _unless_some(ours, MISSING if ours["mean"] is None else f"{ours['mean']:,.0f}"),
+            MISSING if replication is None else f"{replication:,.0f}",
         ]
         accuracies = [share(curve[f"{part}_accuracy"]["mean"]) for part in ("train", "test")]
         words = name.replace("-", " ") + (", unfinished" if curve["unfinished"] else "")
@@ -110,13 +111,19 @@ def _figure1bc(model: str, curve: list[dict[str, Any]]) -> Grid:
     for point in curve:
         table.add_row(
             f"{point['p']:.1f}",
-            number(point["relative_time"], 3),
-            number(point["relative_time_by_accuracy"], 3),
+            _unless_some(point["converged_step"], number(point["relative_time"], 3)),
+            _unless_some(point["accuracy_step"], number(point["relative_time_by_accuracy"], 3)),
             share(point["train_accuracy"]["mean"]),
             share(point["test_error"]),
             share(point["corrupted_test_error"]),
         )
     return table
+
+
+def _unless_some(steps: Any, shown: str) -> str:
+    """`shown`, or how many of the seeds got there where some did and others did not; older records do not say."""
+    reached = steps.get("reached", 0) if isinstance(steps, dict) else 0
+    return f"{reached} of {steps['seeds']}" if 0 < reached < steps["seeds"] else shown
 
 
 def _figure2b(curves: dict[str, dict[str, Any]]) -> Grid:

@@ -363,7 +363,7 @@ class Training:
             )
         records = [history[-1] for history in self.history]
         self.status = status_after(self.recipe, self.history, self.source.n_classes)
-        if self.status != "running" or self.epoch % self.hardware.evaluate_every == 0:
+        if self._evaluates():
             for record, history, figures in zip(records, self.history, self._evaluate(), strict=True):
                 record |= figures
                 for name in ("accuracy", "top5"):
@@ -377,6 +377,18 @@ class Training:
             record["seconds"] = self.seconds
         for log, record in zip(logs, records, strict=False):
             log.write(record)
+
+    def _evaluates(self) -> bool:
+        """Whether this epoch is evaluated. One that fits all labels is, wherever it may end the run: how long a run is
+        must not depend on how the machine is used.
+        """
+        if self.status != "running" or self.epoch % self.hardware.evaluate_every == 0:
+            return True
+        if not self.recipe.stop_when_fitted:
+            return False
+        with fresh_statistics(self.model, self.source, self.hardware, self.device, self.world):
+            measured = evaluate(self.model, self.source, "train", self.hardware, self.device, self.world)
+        return all(share == 1.0 for share in measured["accuracy"])
 
     def _evaluate(self) -> list[dict[str, Any]]:
         figures: list[dict[str, Any]] = [{} for _ in self.recipes]

@@ -1,8 +1,12 @@
 """Ours beside the paper's: means, spreads, curves, what was scaled down."""
 
-import pytest
+import io
+import re
 
-from kernelfit.deep.paper import compare, figures, grid
+import pytest
+from rich.console import Console
+
+from kernelfit.deep.paper import compare, figures, grid, tables
 
 
 def test_scaling_down_is_said():
@@ -98,6 +102,40 @@ def test_time_to_overfit_by_accuracy():
         }
     last = compare.noise_curves(runs, results)["mlp-1x512"][-1]
     assert (last["relative_time"], last["relative_time_by_accuracy"]) == (None, 2.0)
+
+
+def test_no_time_is_that_of_the_seeds_which_got_there(fake_results):
+    """Of five seeds at p = 0.5 one gets there early; its time alone would be below that of clean labels."""
+    runs = grid.figure1bc(range(5), {}, ["mlp-1x512"])
+    results = fake_results([r for by_p in runs.values() for recipes in by_p.values() for r in recipes])
+    half = runs["mlp-1x512"][0.5]
+    for recipe in half[1:]:
+        results[recipe.key]["converged_step"] = None
+    results[half[0].key]["history"][0]["train_accuracy"] = 1.0
+    curves = compare.noise_curves(runs, results)
+    point = curves["mlp-1x512"][5]
+    assert point["converged_step"] == {"mean": None, "spread": None, "seeds": 5, "reached": 1}
+    assert point["accuracy_step"] == {"mean": None, "spread": None, "seeds": 5, "reached": 1}
+    assert (point["relative_time"], point["relative_time_by_accuracy"]) == (None, None)
+    assert curves["mlp-1x512"][4]["converged_step"]["reached"] == 5
+    assert curves["mlp-1x512"][4]["relative_time"] == pytest.approx(1.4)
+    (series,) = figures.overfitting_time(curves).series
+    assert list(series.x) == [p for p in runs["mlp-1x512"] if p not in (0.5, 1.0)]
+    figure1a = compare.loss_curves({"never": half[1:], "some": half, "always": half[:1]}, results)
+    assert compare.convergence_order(figure1a) == ["always", "some", "never"]
+    record = {
+        "target": "fig1",
+        "figure1a": figure1a,
+        "order": ["always", "some", "never"],
+        "figure1bc": curves,
+    }
+    record |= {"unfinished": [], "scaled_down": None, "seeds": list(range(5))}
+    console = Console(width=200, record=True, file=io.StringIO())
+    for part in tables.reproduction(record):
+        console.print(part)
+    text = console.export_text()
+    assert re.search(r"some +1 of 5 ", text)
+    assert re.search(r"0\.5 +1 of 5 +1 of 5 ", text)
 
 
 def test_cells_of_smaller_runs_are_not_judged(fake_results):

@@ -505,6 +505,17 @@ def test_a_run_that_stops_early_is_evaluated(tmp_path):
     assert outcome.final["test_accuracy"] == outcome.final["best_test_accuracy"]
 
 
+def test_a_run_ends_when_it_fits_however_often_it_is_evaluated():
+    recipe = tiny(n=40, epochs=60, rates=(0.1,), rate_decay=1.0, stop_when_fitted=True)
+    every, (often,) = train(recipe)
+    seldom, (rarely,) = train(recipe, evaluate_every=50)
+    assert often.status == rarely.status == "fitted"
+    assert often.final["epoch"] == rarely.final["epoch"] < 50
+    assert rarely.final["test_accuracy"] == often.final["test_accuracy"]
+    assert not any("test_accuracy" in record for record in rarely.history[:-1])
+    assert_same_weights(weights(every), weights(seldom))
+
+
 def test_a_plateau_stops():
     _, (outcome,) = train(tiny(rates=(1e-9,), plateau=2, epochs=30))
     assert outcome.status == "plateau"
