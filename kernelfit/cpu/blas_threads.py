@@ -98,8 +98,9 @@ class BlasThreads:
     def cap(self) -> None:
         with self._lock:
             if self._users == 0:
-                self._pools, self._before = pools(), {}
-                self._any_per_thread = any(pool.per_thread for pool in self._pools)
+                self._pools, self._before, self._any_per_thread = pools(), {}, False
+                for pool in self._pools:
+                    self._any_per_thread |= pool.per_thread
             self._users += 1
             self._press()
         self.cap_thread()

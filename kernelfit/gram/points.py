@@ -132,6 +132,7 @@ class Points:
         else:
             values = _stored_integers(values, like, name)
         self.values = np.ascontiguousarray(values)
+        self.shape: tuple[int, int] = self.values.shape
         if like is None and (self.values is rows or not self.values.flags.owndata):
             # The user's own array, which may be changed later: small ones are copied, some rows of others remembered.
             if self.values.nbytes <= _COPIED:
@@ -198,10 +199,6 @@ class Points:
                 "rows: are about another origin than the columns, expected the same; make them with "
                 "Points(rows, like=columns)"
             )
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return self.values.shape[0], self.values.shape[1]
 
     @property
     def width(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -29,17 +30,17 @@ class Precision:
     refined: bool = False
     tensor_cores: bool = False
 
-    @property
+    @cached_property
     def unit_roundoff(self) -> float:
         """u of the factor: 1.1e-16 or 6.0e-8."""
         return 2.0**-53 if self.factor.itemsize == 8 else 2.0**-24
 
-    @property
+    @cached_property
     def factor_name(self) -> str:
         """`float64` or `float32`."""
         return "float64" if self.factor.itemsize == 8 else "float32"  # NumPy takes longer to name its types
 
-    @property
+    @cached_property
     def of_plan(self) -> PrecisionName:
         """The name without the device's way to form products, which changes neither bytes nor refinement."""
         return "mixed" if self.tensor_cores else self.name

@@ -57,7 +57,7 @@ class SparsePoints(Points):
         if not np.isfinite(values.data).all():
             row = int(np.searchsorted(values.indptr, np.argmin(np.isfinite(values.data)), side="right") - 1)
             raise InputError(f"{name}: got a value that is not finite in row {row}, expected finite numbers")
-        self.values = values
+        self.values, self.shape = values, (values.shape[0], values.shape[1])
         self.scale = 1.0 if scale is None else positive("scale", scale)
         self._rows = values if self.scale == 1.0 else values * self.scale
         magnitudes = np.abs(self._rows.data)

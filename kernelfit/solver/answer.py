@@ -101,7 +101,7 @@ def certify(
     size = product.norm + problem.min_ridge if weighted else norm
     measured = measure(targets, alpha, fitted, product.absolute, ridges, size, powers)
     error = measured.backward
-    precision, n = precision_of(system.plan.precision), problem.n
+    precision, n = precision_of(system.plan.precision), problem.source.n
     _require_solution(precision, solved, error, targets, powers)
     pivots, (condition, of_a) = system.pivots, _condition(system, precision, norm, progress)
     known = product.absolute is not None

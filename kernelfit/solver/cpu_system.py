@@ -82,7 +82,7 @@ class CpuSystem:
 
     @property
     def bytes_read(self) -> int:
-        return self._panels.bytes_read
+        return 0 if self._store is None else self._store.bytes_read
 
     @property
     def _panels(self) -> PanelStore:

@@ -105,10 +105,11 @@ def _lost_at_most(problem: Problem, sizes: Float, residual: Float, fitted: Float
 
 def _features(problem: Problem) -> Callable[[int, int], Float] | None:
     """Rows start:stop of the kernel's features; None where there are infinitely many, or too many beside n^3 / 3."""
-    kernel, points = problem.kernel, problem.points
+    source = problem.source
+    kernel, points, n = source.kernel, source.points, source.n
     if kernel is None or points is None:
         return None
-    n, count = problem.n, kernel.feature_count(problem.n_features)
+    count = kernel.feature_count(points.shape[1])
     if (
         count is None
         or count > _MOST_FEATURES

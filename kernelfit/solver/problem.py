@@ -103,7 +103,7 @@ class Problem:
     @property
     def has_noise(self) -> bool:
         """Whether K has noise on its diagonal that predictions do without: at training rows they are not K alpha."""
-        kernel, points = self.kernel, self.points
+        kernel, points = self.source.kernel, self.source.points
         return kernel is not None and points is not None and kernel.has_noise(points)
 
     @property
@@ -168,7 +168,7 @@ class Problem:
 
 def is_primal(problem: Problem) -> bool:
     """Whether K = X X^T has rank d < n, and nothing is added to its diagonal."""
-    kernel = problem.kernel
+    kernel = problem.source.kernel
     if kernel is None or not kernel.linear or problem.n_features >= problem.n:
         return False
     return not (np.any(problem.ridges) or problem.jitter)

@@ -84,8 +84,8 @@ def _unresolved(answered: Answer) -> str:
 
 def _remark_identity(problem: Problem, answered: Answer, notes: Notes) -> None:
     """A kernel so narrow that no row sees another."""
-    kernel, points = problem.kernel, problem.points
-    if kernel is None or points is None or problem.n < 2:
+    kernel, points = problem.source.kernel, problem.source.points
+    if kernel is None or points is None or problem.source.n < 2:
         return
     if Needs.FUNCTION in kernel.needs:
         _remark_diagonal(problem, answered, notes)

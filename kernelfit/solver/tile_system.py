@@ -25,7 +25,7 @@ from kernelfit.typing import Float
 def is_one_tile(problem: Problem, plan: Plan) -> bool:
     """Whether a `TileSystem` solves it: one panel, no refinement, in memory."""
     return (
-        problem.n <= min(one_tile.MAX_ORDER, plan.panel_width)
+        problem.source.n <= min(one_tile.MAX_ORDER, plan.panel_width)
         and plan.tier == "ram"
         and plan.precision == "float64"
         and problem.jitter == 0
