@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from kernelfit.device.protocol import Term
+from kernelfit.device.protocol import Epilogue, Slab, Term
 from kernelfit.errors import InputError
 from kernelfit.kernels import FAMILIES, Kernel
 
@@ -39,6 +39,12 @@ def program(kernel: Kernel) -> tuple[Term, ...]:
             "write the kernel as one function of two rows, or use device='cpu'"
         )
     return terms
+
+
+def take_epilogue(slab: Slab, kernel: Kernel) -> Epilogue:
+    """k with room for its table on the device: who takes it puts `table` of its terms there."""
+    terms = program(kernel)
+    return Epilogue(kernel, terms, slab.take(len(terms), TABLE_ROW, np.float64))
 
 
 def table(terms: tuple[Term, ...]) -> NDArray[np.float64]:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit.cpu.pool import CpuBackend
-from kernelfit.device.epilogue import TABLE_ROW, program, table
-from kernelfit.device.protocol import Block, Device, DeviceRows, Epilogue, PairBlocks, Symmetric
+from kernelfit.device.epilogue import program, table, take_epilogue
+from kernelfit.device.protocol import Block, Device, DeviceRows, PairBlocks, Symmetric
 from kernelfit.errors import InputError
 from kernelfit.gram.points import Points
 from kernelfit.gram.protocol import GramSource
@@ -161,6 +161,8 @@ def put_rows(
 
 def put(device: Device, stream: Any, array: NDArray[Any], block: Block) -> None:
     """Copy an array to the device; returns when it is there."""
+    if array.shape != (block.rows, block.columns):  # a block of one row would take the first of several
+        raise ValueError(f"put: {array.shape} values into a block of {block.rows} x {block.columns}")
     _put(device, stream, block, lambda a, b: array[a:b])
 
 
@@ -206,7 +208,6 @@ class Strips:
 
     def __init__(self, device: Device, kernel: Kernel, exact: bool, height: int, width: int) -> None:
         self.device, self.kernel, self.exact = device, kernel, exact
-        terms = program(kernel)
         slab, needs = device.slab, kernel.needs
 
         def strip(wanted: Any, dtype: Any = np.float64) -> Block | None:
@@ -217,7 +218,7 @@ class Strips:
         self._dot = strip(needs & PRODUCTS, np.int32) if exact else strip(Needs.DISTANCES in needs)
         self._inner = strip(Needs.INNER_PRODUCTS in needs and not exact)
         self._height, self._width = height, width
-        self.epilogue = Epilogue(kernel, terms, slab.take(len(terms), TABLE_ROW, np.float64))
+        self.epilogue = take_epilogue(slab, kernel)
 
     def prepare(self, stream: Any) -> None:
         """Copy the table of terms to the device."""

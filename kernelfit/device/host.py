@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from kernelfit.cpu import blas
+from kernelfit.device.epilogue import table
 from kernelfit.device.host_streams import Access, Clock, HostStream, HostStreams, Race
 from kernelfit.device.protocol import (
     Block,
@@ -251,6 +252,9 @@ class HostDevice:
         floats = floats_of(epilogue.kernel, rows, columns)
 
         def run() -> None:
+            # A GPU evaluates what stands in the table, where the kernel is evaluated here.
+            if not np.array_equal(self._view(epilogue.table), table(epilogue.terms)):
+                raise ValueError(f"evaluate: a table that is not that of {epilogue.kernel!r}")
             result = np.empty((out.rows, out.columns))
             epilogue.kernel.evaluate(_HostTile(self, rows, columns, pairs, floats is None), result)
             if symmetric is not None:

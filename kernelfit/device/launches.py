@@ -116,6 +116,8 @@ def evaluate(
     strides = {block.stride for block in pairs.given()}
     if len(strides) > 1:
         raise ValueError(f"evaluate: inputs with strides {strides}")
+    if epilogue.table.rows != len(epilogue.terms):
+        raise ValueError(f"evaluate: a table of {epilogue.table.rows} rows for {len(epilogue.terms)} terms")
     floats = floats_of(epilogue.kernel, rows, columns)
     tile = np.zeros((), TILE)
     # Where it is the same block `dot` serves as inner products: it may be `out`, and no other input may.

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from kernelfit.cpu.pool import CpuBackend
-from kernelfit.device.epilogue import TABLE_ROW, program, table
+from kernelfit.device.epilogue import table, take_epilogue
 from kernelfit.device.gram import Diagonals, Shift, Strips, fetch, put
-from kernelfit.device.protocol import Block, Device, DeviceRows, Epilogue, PairBlocks
+from kernelfit.device.protocol import Block, Device, DeviceRows, PairBlocks
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.pointwise import Lengths
 from kernelfit.gram.protocol import Columns
@@ -61,7 +61,7 @@ class PanelsGram:
         self._source, self.device = source, device
         rows = Lengths(source.diagonal())
         self._diagonal = kernel.diagonal(rows)
-        self._epilogue = Epilogue(kernel, program(kernel), device.slab.take(1, TABLE_ROW, np.float64))
+        self._epilogue = take_epilogue(device.slab, kernel)
         put(device, stream, table(self._epilogue.terms), self._epilogue.table)
         self._diagonals = Diagonals(device, stream, self._diagonal)
         # Products that are there already, about the origin: nothing to be added to them.

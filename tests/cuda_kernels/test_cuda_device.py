@@ -31,7 +31,7 @@ from kernelfit.features import RandomConv
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.points import Points
 from kernelfit.gram.source import KernelGram
-from kernelfit.kernels import Gaussian, Laplacian, Linear
+from kernelfit.kernels import Cosine, Gaussian, Laplacian, Linear
 from kernelfit.linalg.product import symmetric_product
 from kernelfit.streaming.gram import feature_gram
 
@@ -234,6 +234,15 @@ def test_features_of_a_net(rng, fake):
         solution = kernelfit.solve(gram.gram, np.eye(5), kernel="precomputed", ridge=0.1)
         assert solution.device == "cuda:0"
         assert solution.certificate.backward_error <= 1e-14
+        solution.close()
+        several = (
+            Gaussian(0.5 / mine.mean_diagonal) + Linear() * Cosine()
+        )  # two products of one and two terms
+        expected, formed = mine.of(several), gram.of(several)
+        solution = kernelfit.solve(formed.gram, np.eye(5), kernel="precomputed", ridge=0.1)
+        alpha = kernelfit.solve(expected.gram, np.eye(5), kernel="precomputed", ridge=0.1, device="cpu").alpha
+        assert solution.device == "cuda:0"
+        assert np.allclose(solution.alpha, alpha, rtol=1e-3, atol=1e-4 * np.abs(alpha).max())
         solution.close()
         gram.gram.close()
     assert fake["cupy_backends.cuda.api.runtime"].blocks == {}

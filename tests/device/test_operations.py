@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from kernelfit.cpu.pool import CpuBackend
-from kernelfit.device.epilogue import TABLE_ROW, program, table
+from kernelfit.device.epilogue import program, table, take_epilogue
 from kernelfit.device.gram import Strips, as_int8, fetch, put, put_rows, row_bytes
-from kernelfit.device.protocol import ALIGNMENT, Block, DeviceRows, Epilogue, PairBlocks, Symmetric
+from kernelfit.device.host import HostDevice
+from kernelfit.device.protocol import ALIGNMENT, Block, DeviceRows, PairBlocks, Symmetric
 from kernelfit.device.triangular import solve_right
 from kernelfit.features import RandomConv
 from kernelfit.gram.points import Points
@@ -62,6 +63,24 @@ def test_copies(rng, bench, shape, dtype):
     packed = bench.put(values)
     bench.device.zero(bench.stream, packed)
     assert not bench.get(packed).any()
+
+
+def test_values_of_another_shape_are_not_put(bench):
+    for shape in ((1, 5), (3, 1), (3, 4)):
+        with pytest.raises(ValueError, match="put: "):
+            put(bench.device, bench.stream, np.ones((3, 5)), bench.empty(*shape, np.float64))
+
+
+def test_the_stand_in_refuses_the_table_of_another_kernel():
+    bench = Workbench(HostDevice(CAPACITY))
+    device, stream = bench.device, bench.stream
+    points, kernel = Points(np.ones((4, 3))), Gaussian(gamma=0.1) + Linear()
+    rows, strips = put_rows(device, stream, points, kernel, True), Strips(device, kernel, True, 4, 4)
+    put(device, stream, table(program(Gaussian(gamma=0.1) + Cosine())), strips.epilogue.table)
+    strips.evaluate(stream, rows, rows, bench.empty(4, 4, np.float64))
+    with pytest.raises(ValueError, match="a table that is not that of"):
+        device.synchronise()
+    device.close()
 
 
 def test_empty_blocks_do_nothing(bench):
@@ -282,9 +301,8 @@ def test_inner_products_that_are_there_already(rng, bench, kind):
     rows, columns = (
         DeviceRows(size, 0.5, 1.0, None, None, None, zeros, zeros, zeros, None) for size in (n, 40)
     )
-    block = device.slab.take(1, TABLE_ROW, np.float64)
-    epilogue = Epilogue(Linear(), program(Linear()), block)
-    put(device, stream, table(epilogue.terms), block)
+    epilogue = take_epilogue(device.slab, Linear())
+    put(device, stream, table(epilogue.terms), epilogue.table)
     out = bench.empty(n, 40, np.float64)
     device.evaluate(stream, epilogue, PairBlocks(dot), rows, columns, out, None)
     assert np.allclose(bench.get(out), 0.5 * values.astype(np.float64), rtol=1e-15)
