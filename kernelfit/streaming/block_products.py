@@ -18,8 +18,8 @@ from kernelfit.cpu.pool import CpuBackend
 if TYPE_CHECKING:  # scikit-learn comes with it
     from kernelfit.features.images import Float32
 
-# 255^2 256 < 2^24: what SGEMM adds up of so many products of bytes is exact.
-_EXACT_IN_FLOAT32 = 256
+#: 255^2 256 < 2^24: what SGEMM adds up of so many products of bytes is exact
+EXACT_IN_FLOAT32 = 256
 
 
 class BlockProducts(Protocol):
@@ -93,8 +93,8 @@ class ByteProductsByFloat:
         for first in range(0, rows.shape[1], longest):
             total = backend.scratch("gram sums", out.shape[0], out.shape[1], np.float64)
             total[...] = 0
-            for start in range(first, min(first + longest, rows.shape[1]), _EXACT_IN_FLOAT32):
-                cut = slice(start, min(start + _EXACT_IN_FLOAT32, first + longest, rows.shape[1]))
+            for start in range(first, min(first + longest, rows.shape[1]), EXACT_IN_FLOAT32):
+                cut = slice(start, min(start + EXACT_IN_FLOAT32, first + longest, rows.shape[1]))
                 product = backend.scratch("gram tile", out.shape[0], out.shape[1], np.float32)
                 left, right = rows[:, cut].astype(np.float32), columns[:, cut].astype(np.float32)
                 blas.gemm(1.0, left, right, 0.0, product, transpose_b=True)

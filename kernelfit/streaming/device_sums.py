@@ -14,6 +14,7 @@ from kernelfit.device.protocol import Block, Device
 from kernelfit.errors import DeviceFullError
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.source import PanelGram
+from kernelfit.streaming.block_products import EXACT_IN_FLOAT32
 from kernelfit.streaming.device_features import device_features
 from kernelfit.streaming.sums import FeaturePass
 from kernelfit.typing import Float, Span
@@ -32,6 +33,7 @@ class DeviceSums:
     """Sums in the slab of a device: `kernelfit.streaming.host_sums.HostSums` there.
 
     Products are float32 (or TF32, as the device has it: then Z is rounded to eleven bits before it is multiplied).
+    Those of quantised features are exact where sums are float64: so few columns are multiplied at a time.
     After `add` and `restore` the top squares of the panels hold both triangles.
     """
 
@@ -82,6 +84,7 @@ class DeviceSums:
         program = device_features(device, net, np.result_type(*(part.dtype for part in sets if len(part))))
         program.put(sets)
         product = self._product()
+        at_once = EXACT_IN_FLOAT32 if net.step_ and product is not None else None
         rows, columns = len(features.train) + len(features.test), net.features_per_filter
         bytes_per_filter = rows * columns * 4 + program.bytes_per_filter
         per_block = min(features.per_block or self._fitting(bytes_per_filter), net.n_filters)
@@ -93,7 +96,7 @@ class DeviceSums:
                 block = computed.part(columns=(0, columns * (stop - start)))
                 program.fill(self._stream, start, stop, block)
                 last = stop == net.n_filters
-                self._multiply(block, product)
+                self._multiply(block, product, at_once)
                 if last or features.on_block is not None:
                     self._mirror()
                 # What the program has of the next block is copied to where it has this one's.
@@ -109,8 +112,15 @@ class DeviceSums:
         for panel in self._panels:
             self._device.mirror(self._stream, panel.part((0, panel.columns)))
 
-    def _multiply(self, block: Block, product: Block | None) -> None:
-        """Add the products of one block of features to the panels, and to the test rows' kernel."""
+    def _multiply(self, block: Block, product: Block | None, at_once: int | None) -> None:
+        """Add the products of one block of features to the panels, and to the test rows' kernel, `at_once` columns
+        or all of them at a time."""
+        step = at_once or block.columns
+        for first in range(0, block.columns, step):
+            columns = first, min(first + step, block.columns)
+            self._multiply_part(block.part(columns=columns), product)
+
+    def _multiply_part(self, block: Block, product: Block | None) -> None:
         layout, n, cross = self._layout, self._layout.n, self._cross
         for j, panel in enumerate(self._panels):
             below = block.part((layout.start(j), n))

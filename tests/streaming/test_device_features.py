@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import kernelfit
+from kernelfit.device.gram import fetch
 from kernelfit.errors import DeviceError, InputError
 from kernelfit.features import RandomConv
 from kernelfit.gram.layout import PanelLayout
@@ -16,6 +17,7 @@ from kernelfit.streaming import gram
 from kernelfit.streaming.device_random_conv import DeviceNet
 from kernelfit.streaming.device_sums import DeviceSums
 from kernelfit.streaming.gram import feature_gram
+from tests.streaming.random_projections import RandomProjections
 
 
 def images(rng, n, dtype=np.uint8):
@@ -92,6 +94,38 @@ def test_the_gram_is_that_of_the_cpu_and_is_solved_where_it_lies(rng, make_devic
     on_cpu = kernelfit.solve(theirs.gram, targets, kernel="precomputed", ridge=ridge, device="cpu")
     assert np.allclose(on_cpu.alpha, solution.alpha, rtol=1e-9, atol=1e-9)
     theirs.gram.close()
+
+
+class Steps(RandomProjections):
+    """Features in steps of a quarter: bytes near 255, whose squares pass 2^24 after 260 of them."""
+
+    step_ = 0.25
+
+    def _block_task(self, start, stop):
+        def task(rows, features, backend):
+            pixels = rows.astype(np.int64)
+            for column, f in enumerate(range(start, stop)):
+                steps = 255 - (pixels * np.arange(f, f + pixels.shape[1])).sum(axis=1) % 13
+                features[:, column] = steps if features.dtype == np.uint8 else self.step_ * steps
+
+        return task
+
+
+@pytest.mark.parametrize("per_block", [400, None])
+def test_quantised_sums_are_exact(rng, make_device, per_block):
+    train, test = images(rng, 20), images(rng, 3)
+    net = Steps((10, 12, 3), n_filters=600, threads=1).fit(train)
+    z, z_test = (net.transform(rows).astype(np.float64) for rows in (train, test))
+    device = make_device(16_000_000)
+    sums = feature_gram(net, train, test, device=device, panel_width=16, per_block=per_block)
+    stream = device.stream("main")
+    panels = [fetch(device, stream, block) for block in sums.gram.blocks]
+    expected = z @ z.T
+    assert (expected.astype(np.float32) != expected).any()
+    assert np.array_equal(panels[0], expected[:, :16])
+    assert np.array_equal(panels[1], expected[16:, 16:])
+    assert np.array_equal(sums.test_sq_norms, (z_test**2).sum(axis=1))
+    sums.close()
 
 
 def test_sums_are_taken_up_again(rng, make_device, monkeypatch, tmp_path):
