@@ -67,7 +67,7 @@ def open_devices(
                 f"device_memory: got {memory:,} for a device that is open already, with memory of its own; "
                 "give one of them"
             )
-        return tuple(device) if isinstance(device, (tuple, list)) else (cast(Device, device),)
+        return open_of(device)
     if device == "cpu" and memory is not None:
         raise InputError(
             f"device_memory: got {memory:,} for the CPU, which has none; give memory, or device cuda"
@@ -83,6 +83,13 @@ def open_devices(
         return tuple(opened)
     chosen = _choose(device, n, note, memory)
     return () if chosen is None else (chosen,)
+
+
+def open_of(device: str | Device | Sequence[Device]) -> tuple[Device, ...]:
+    """Those that are open, of what stands for devices: none of a name."""
+    if isinstance(device, str):
+        return ()
+    return tuple(device) if isinstance(device, (tuple, list)) else (cast(Device, device),)
 
 
 def close_devices(devices: Sequence[Device]) -> None:

@@ -38,10 +38,11 @@ from kernelfit.iterative.vectors import type_of_sums
 from kernelfit.linalg.product import Product, symmetric_product
 from kernelfit.progress import Notes, Progress, Silent
 from kernelfit.runs.folder import Run
+from kernelfit.solver.device_ignored import OF_ITERATIONS, ignoring_device
 from kernelfit.solver.method import CHOLESKY, Method, require_iterable, require_tier
 from kernelfit.solver.predict import predict_here
 from kernelfit.solver.problem import Problem
-from kernelfit.solver.resources import DEVICE_IGNORED, Resources
+from kernelfit.solver.resources import Resources
 from kernelfit.solver.system import Solved, System
 from kernelfit.typing import Float
 
@@ -463,13 +464,12 @@ def shown(goal: Goal, progress: Progress) -> Iterator[Callable[[list[float]], No
 
 
 def refuse(problem: Problem, resources: Resources, notes: Notes) -> None:
-    """Raise `InputError` for what does not go with an iteration; a note on what is ignored."""
+    """Raise `InputError` for what does not go with an iteration; a device is ignored, with a note."""
     solver = problem.method.solver
     require_iterable(solver, problem.jitter, problem.precision)
     resources.engine.require_factor(solver)
-    if resources.device not in ("auto", "cpu") or resources.device_memory is not None:
-        notes.add(DEVICE_IGNORED)
     require_tier(solver, resources.tier)
+    ignoring_device(resources, problem.source, OF_ITERATIONS, notes)
 
 
 def place_iterations(

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from kernelfit.arguments import bytes_of, integer, path_of
 from kernelfit.cluster.connect import Engine
@@ -16,14 +15,6 @@ from kernelfit.device.choose import check_device
 from kernelfit.device.protocol import Device
 from kernelfit.frozen import frozen
 from kernelfit.typing import Tier
-
-#: the note on a device beside an iteration
-DEVICE_IGNORED = "device: ignored, as iterations run on the CPU"
-
-
-def of_sparse_rows(device: Any) -> str:
-    """The note on a device beside sparse rows."""
-    return f"device {device}: sparse rows are multiplied on the CPU; make X dense for a device"
 
 
 @frozen

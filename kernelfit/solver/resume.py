@@ -28,11 +28,12 @@ from kernelfit.runs.lock import FolderLock
 from kernelfit.runs.verify import open_factor, verify
 from kernelfit.solver.complete import complete
 from kernelfit.solver.cpu_system import CpuSystem
+from kernelfit.solver.device_ignored import OF_ITERATIONS, give_back, ignoring_device, of_sparse_rows
 from kernelfit.solver.iterative_system import IterativeSystem
 from kernelfit.solver.place import place_again, place_again_on_cluster
 from kernelfit.solver.problem import of_products
 from kernelfit.solver.problem_record import of_another, of_kept, read_run, record_of
-from kernelfit.solver.resources import DEVICE_IGNORED, Resources, of_sparse_rows
+from kernelfit.solver.resources import Resources
 from kernelfit.solver.sketch_system import SketchSystem
 from kernelfit.solver.solution import Solution
 from kernelfit.storage import hdf5, journal
@@ -89,6 +90,7 @@ def resume(
         if run_folder.is_finished(folder):
             solution = _finished(folder, function, gram, threads, progress)
             if solution is not None:
+                give_back(device, solution.problem.source)
                 lock.release()
                 return solution
         problem, plan, lines = read_run(folder / RUN, function, gram_of(folder, gram))
@@ -110,16 +112,11 @@ def resume(
         raise
     with backend:
         notes = Notes(progress, lines)
-        if problem.method.iterates and (device not in ("auto", "cpu") or memory is not None):
-            notes.add(DEVICE_IGNORED)
-        elif sparse and (device not in ("auto", "cpu") or memory is not None):
-            notes.add(of_sparse_rows(device))
-        resources = Resources(
-            device="cpu" if sparse else device,
-            device_memory=None if sparse else memory,
-            panel_width=plan.panel_width,
-            engine=where,
-        )
+        resources = Resources(device=device, device_memory=memory, panel_width=plan.panel_width, engine=where)
+        if problem.method.iterates:
+            resources = ignoring_device(resources, problem.source, OF_ITERATIONS, notes)
+        elif sparse:
+            resources = ignoring_device(resources, problem.source, of_sparse_rows(device), notes)
         if where.is_cluster:
             return complete(place_again_on_cluster(run, problem, resources, backend, notes), notes)
         return complete(place_again(run, problem, resources, opened, backend, notes), notes)

@@ -21,13 +21,14 @@ from kernelfit.progress import Notes, ProgressLike
 from kernelfit.runs.folder import SOLUTION, make_folder, refuse_occupied, remove_if_empty
 from kernelfit.solver.by_ridge import solve_by_ridge
 from kernelfit.solver.complete import complete
+from kernelfit.solver.device_ignored import OF_WEIGHTS, ignoring_device, of_sparse_rows
 from kernelfit.solver.least_ridge import with_least_ridge
 from kernelfit.solver.method import Method
 from kernelfit.solver.place import place
 from kernelfit.solver.pose import Request, pose
 from kernelfit.solver.primal import solve_primal
 from kernelfit.solver.problem import Problem, is_primal
-from kernelfit.solver.resources import Resources, of_sparse_rows
+from kernelfit.solver.resources import Resources
 from kernelfit.solver.solution import Solution
 from kernelfit.typing import EngineName, GammaRule, PrecisionLike, RidgeLike, Singular, SolverName, Tier
 
@@ -118,9 +119,10 @@ def solve(
     scratch : where panels of the disk tier go when no run_dir is given; by default the system's temporary folder
     panel_width : columns of a panel; by default chosen by n
     device : "cpu", "cuda", "cuda:1", ..., "auto" (a GPU where there is one and n is large enough to pay for it), or an
-        open `kernelfit.device.protocol.Device`, which the solution then owns. "cuda:0,cuda:1" deals the panels out to
-        both devices, each of which holds the whole factor; the first does the rest. With engine="dask": "cuda", the GPU
-        of each worker; "auto", of those that have one; or "cpu"
+        open `kernelfit.device.protocol.Device`, which the solution then owns, or which is closed with a note where the
+        CPU alone can do the work: sparse rows, iterations, a linear kernel with fewer features than rows.
+        "cuda:0,cuda:1" deals the panels out to both devices, each of which holds the whole factor; the first does the
+        rest. With engine="dask": "cuda", the GPU of each worker; "auto", of those that have one; or "cpu"
     device_memory : bytes of the device to stay within, or text such as "10GB"; by default what is free
     threads : by default the least of the cores this process may use, its container's quota, `OMP_NUM_THREADS`,
         `OPENBLAS_NUM_THREADS` and the limits of threadpoolctl in force; the answer does not depend on it
@@ -253,14 +255,13 @@ def _beside_sparse_rows(problem: Problem, resources: Resources, notes: Notes) ->
     """The CPU, where rows are sparse."""
     if problem.points is None or not problem.points.sparse or resources.device == "cpu":
         return resources
-    if resources.device != "auto" or resources.device_memory is not None:
-        notes.add(of_sparse_rows(resources.device))
-    return replace(resources, device="cpu", device_memory=None)
+    return ignoring_device(resources, problem.source, of_sparse_rows(resources.device), notes)
 
 
 def _primal(
     problem: Problem, backend: CpuBackend, resources: Resources, notes: Notes, folder: Path | None
 ) -> Solution:
+    resources = ignoring_device(resources, problem.source, OF_WEIGHTS, notes)
     if folder is None:
         return solve_primal(problem, backend, resources.memory_limit, notes)
     folder, made = make_folder(folder)
