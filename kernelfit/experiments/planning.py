@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from kernelfit.arguments import bytes_of, integer, positive
@@ -57,10 +57,12 @@ def shape_of(data: DataSpec, seed: int = 0) -> Shape:
 
 def shape_of_numbers(data: DataSpec, n_features: int, exact: bool = False) -> Shape:
     """Of `n_train` rows with `n_features` columns, bytes where `exact`, in place of a data set."""
-    if data.train is not None:
-        raise InputError(
-            f"n_features: got {n_features} beside train, whose rows have their own; give one of them"
-        )
+    for field in fields(DataSpec):
+        if field.name != "n_train" and getattr(data, field.name) != getattr(DataSpec(), field.name):
+            raise InputError(
+                f"n_features: got {n_features} beside {field.name}, which is of a data set, whose rows have their own; "
+                "give one of them"
+            )
     n = integer("n_train", data.n_train if data.n_train is not None else 0, 1)
     return Shape(n, integer("n_features", n_features, 1), 1, exact)
 

@@ -19,6 +19,7 @@ from kernelfit.datasets import Dataset
 from kernelfit.errors import InputError
 from kernelfit.experiments.experiment import Experiment
 from kernelfit.experiments.finished_rows import FinishedRows
+from kernelfit.experiments.specs import TRUE
 from kernelfit.experiments.task import whole_digest
 from kernelfit.progress import Once, Progress, Silent
 from kernelfit.solver.method import require_factor
@@ -297,6 +298,9 @@ def ask_inputs(
     study: Study, features: Sequence[str] | None = None, seeds: Sequence[int] = (0,)
 ) -> dict[str, Any]:
     """Corruptions of labels and pixels under feature maps (default: none, and gabor for images): what each loses."""
+    _not_overwritten(
+        study, "corruption", study.experiment.inputs.corruption.name, TRUE, "compares all of them"
+    )
     maps, notes, dataset = _maps(study, features)
     of_labels = dataset.classes is not None
     if not of_labels:
@@ -319,6 +323,10 @@ def ask_norms(
     With `loo` the record names the setting of least leave-one-out error, the first of equals. Features of the
     experiment that stream are summed once for all of its kernels: in the file `sums`, which may be there already.
     """
+    experiment = study.experiment
+    default = experiment.inputs.features.default_kernel
+    _not_overwritten(study, "kernel", experiment.kernel.name, default, "names its own as kernels")
+    _not_overwritten(study, "ridge", experiment.solver.ridge, 0, "names its own as ridges")
     maps, notes, _ = _maps(study, features)
     wanted = settings.norm_settings(kernels, maps, ridges, loo or study.experiment.loo)
     if sums is not None and not _streams(study, kernels):
@@ -435,6 +443,12 @@ def _interpolating(study: Study) -> None:
     ridge = study.experiment.solver.ridge
     if study.experiment.solver.chooses_ridge or float(ridge) != 0:
         raise InputError(f"ridge: got {ridge}, expected 0: this study is of interpolants; leave it out")
+
+
+def _not_overwritten(study: Study, name: str, value: Any, default: Any, reason: str) -> None:
+    """Refuse an argument of the experiment that every setting of the study has a value of its own for."""
+    if value != default:
+        raise InputError(f"{name}: got {value}, but a study of {study.name} {reason}; leave it out")
 
 
 def _by_eigenvectors(study: Study) -> None:

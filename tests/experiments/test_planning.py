@@ -1,10 +1,12 @@
 """A plan refuses what a solve refuses."""
 
+from pathlib import Path
+
 import pytest
 
 from kernelfit.errors import InputError
-from kernelfit.experiments.planning import Shape, plan_cluster, plan_solve
-from kernelfit.experiments.specs import SolverSettings
+from kernelfit.experiments.planning import Shape, plan_cluster, plan_solve, shape_of_numbers
+from kernelfit.experiments.specs import DataSpec, SolverSettings
 
 
 @pytest.mark.parametrize(("solver", "tier"), [("pcg", "disk"), ("askotch", "disk"), ("askotch", "ram")])
@@ -28,6 +30,19 @@ def test_what_a_solve_refuses_is_not_planned(solver, settings, refused):
         plan_solve(Shape(1_000, 10, 1), SolverSettings(solver=solver, **settings), predict_time=False)
     with pytest.raises(InputError, match=f"workers: got 2 with solver '{solver}'"):
         plan_cluster(Shape(1_000, 10, 1), SolverSettings(solver=solver), 2, rate=1e9)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"dataset": "mnist"}, {"test": Path("b.csv")}, {"target": "y"}, {"keys": {"X": "a"}}, {"n_test": 5}],
+)
+def test_numbers_of_rows_and_columns_are_of_no_data_set(options):
+    """It was ignored without a word."""
+    with pytest.raises(
+        InputError, match=rf"^n_features: got 100 beside {next(iter(options))}, which is of a data set"
+    ):
+        shape_of_numbers(DataSpec(n_train=1_000, **options), 100)
+    assert shape_of_numbers(DataSpec(n_train=1_000), 100) == Shape(1_000, 100, 1)
 
 
 @pytest.mark.parametrize("bandwidth", ["0", "-1Gbit", "fast", "1e400Gbit"])

@@ -317,6 +317,28 @@ def test_a_folder_of_rows_that_have_changed_or_of_another_version_is_refused(tab
         ask()
 
 
+@pytest.mark.parametrize(
+    ("ask", "options", "refused"),
+    [
+        (
+            ask_norms,
+            {"kernel": "laplacian"},
+            "kernel: got laplacian, but a study of norms names its own as kernels",
+        ),
+        (ask_norms, {"ridge": 0.5}, "ridge: got 0.5, but a study of norms names its own as ridges"),
+        (ask_norms, {"ridge": "auto"}, "ridge: got auto, but"),
+        (
+            ask_inputs,
+            {"corruption": "random-labels"},
+            "corruption: got random-labels, but a study of inputs compares",
+        ),
+    ],
+)
+def test_what_every_setting_has_of_its_own_is_not_taken_without_effect(ask, options, refused):
+    with pytest.raises(InputError, match=f"^{refused}"):
+        ask(Study(ask.__name__.removeprefix("ask_"), Experiment("digits", n_train=40, n_test=20, **options)))
+
+
 def test_interpolants_have_no_ridge_and_sizes_end_at_n():
     experiment = Experiment("digits", n_train=40, n_test=20, ridge=0.1, threads=1)
     with pytest.raises(InputError, match=r"^ridge: got 0.1, expected 0"):
