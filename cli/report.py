@@ -72,7 +72,7 @@ def command(runs: tuple[Path, ...], out: Path, title: str, figures_dir: Path | N
         content, charts = page_and_charts(entries, title)
         if folder is not None:
             write_figures(charts, folder)
-        written = _write(content, out)
+    written = _write(content, out)  # perhaps beside the figures, whose folder is there now
     click.echo(f"report: {out}, {size(written)}")
     if figures_dir is not None:
         click.echo(f"figures: {figures_dir}, {len(charts)} as PNG, SVG and CSV")

@@ -297,6 +297,10 @@ def test_figures_are_files(run: Path, tmp_path: Path) -> None:
     names = ["01-ridge-path", "02-norms", "03-leave-one-out"]
     expected = {f"{name}.{ending}" for name in names for ending in ("png", "svg", "csv")}
     assert {path.name for path in figures.iterdir()} == expected
+    (tmp_path / "both").mkdir()
+    words = [*words[:2], "-o", str(tmp_path / "both" / "report.html"), "--figures", str(tmp_path / "both")]
+    CliRunner().invoke(root, words, catch_exceptions=False)
+    assert {path.name for path in (tmp_path / "both").iterdir()} == {"report.html", *expected}
     assert (figures / "02-norms.csv").read_text().splitlines()[0] == "name,RKHS norm"
     refused = CliRunner().invoke(root, words)
     assert isinstance(refused.exception, InputError)
