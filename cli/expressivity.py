@@ -18,7 +18,7 @@ from kernelfit.storage import json_output
 from kernelfit.typing import Variant
 
 from . import completion
-from .options import command_line
+from .options import command_line, json_option
 from .output import GroupedCommand, show
 from .wording import terminal_progress
 
@@ -36,7 +36,6 @@ def parse_depths(text: str) -> list[int]:
 @click.command(name="expressivity", cls=GroupedCommand)
 @click.option(
     "--dataset",
-    "name",
     default="cifar10",
     show_default=True,
     help="Name or path of the data set.",
@@ -71,11 +70,11 @@ def parse_depths(text: str) -> list[int]:
     show_default=True,
     help="Of the projection and of the random labels.",
 )
-@click.option("--json", "target", metavar="FILE|-", help="Write the result as JSON.")
+@json_option
 @click.pass_context
 def command(
     context: click.Context,
-    name: str,
+    dataset: str,
     labels: str,
     depths: str,
     variant: Variant,
@@ -83,16 +82,16 @@ def command(
     crop: int,
     theta: float,
     seed: int,
-    target: str | None,
+    json_target: str | None,
 ) -> None:
     """Fit any labels exactly with the paper's explicit networks (Theorem 1 and Corollary 1).
 
     The default fits random labels on the centre crops of all CIFAR-10 training images.
     """
     wanted = parse_depths(depths)
-    json_output.check_target(target)
+    json_output.check_target(json_target)
     progress = terminal_progress()
-    data = load(name, n_train=n, progress=progress)
+    data = load(dataset, n_train=n, progress=progress)
     if crop and data.image_shape is not None:
         data = centre_crop(data, crop)
     X = data.X_train.astype(np.float64) if data.X_train.dtype == np.float32 else data.X_train
@@ -119,11 +118,11 @@ def command(
                 "seconds": time.perf_counter() - start,
             }
         )
-    if target is not None:
+    if json_target is not None:
         about = {"dataset": data.name, "n": len(X), "d": X.shape[1], "labels": labels, "crop": crop}
         about |= {"variant": variant, "theta": theta, "seed": seed, "command": command_line(context)}
-        json_output.write({"depths": records, **about}, target)
-    if target != json_output.STDOUT:
+        json_output.write({"depths": records, **about}, json_target)
+    if json_target != json_output.STDOUT:
         _print(
             f"{data.name}: {labels} labels on {len(X):,} rows of {X.shape[1]:,} values, {variant} networks",
             records,

@@ -14,6 +14,7 @@ from rich.console import Console, RenderableType
 
 from kernelfit.errors import InputError
 from kernelfit.kernels import KERNELS, parameter_names
+from kernelfit.runs.folder import FILES
 from kernelfit.storage import json_output
 
 # Columns of what is piped: nobody looks at its width, and a name that is cut or wrapped is lost.
@@ -118,7 +119,7 @@ def known_options() -> set[str]:
 
 
 # What a command reads and what it writes, by the names of the Python arguments.
-_READ = ("dataset", "train", "test", "rows", "runs")
+_READ = ("dataset", "train", "test", "rows", "runs", "run_dir", "folder", "checkpoint", "sums")
 _WRITTEN = ("out", "json_target", "report", "figure")
 
 
@@ -148,10 +149,12 @@ class GroupedCommand(click.Command):
         return super().invoke(ctx)
 
     def _spare_what_is_read(self, ctx: click.Context) -> None:
-        """Raise `InputError` where a file that is read would be written over."""
+        """Raise `InputError` where a file that is read, or one of a run that is, would be written over."""
         given = [ctx.params.get(name) for name in _READ]
         paths = [path for value in given for path in (value if isinstance(value, tuple) else (value,))]
-        read = [path for path in paths if isinstance(path, (str, Path)) and os.path.isfile(path)]
+        named = [Path(path) for path in paths if isinstance(path, (str, Path))]
+        read = [path for path in named if path.is_file()]
+        read += [path / name for path in named for name in FILES if (path / name).is_file()]
         for name in _WRITTEN:
             target = ctx.params.get(name)
             if not isinstance(target, (str, Path)) or not os.path.isfile(target):

@@ -45,6 +45,8 @@ from kernelfit.typing import Array
 RUN, FACTOR, JOURNAL, SOLUTION, LOCK = "run.h5", "factor.h5", "journal", "solution.h5", "lock"
 GRAM, RESULT, WEIGHTS, ROWS = "gram.h5", "result.json", "weights.h5", "rows"
 ITERATION, ASKED = "iteration.h5", "asked.json"
+#: what a run is made of
+FILES = (RUN, FACTOR, JOURNAL, SOLUTION, GRAM, LOCK, RESULT, WEIGHTS, ITERATION, ASKED)
 _UNFINISHED = tuple(f".{name}." for name in (RUN, FACTOR, JOURNAL, SOLUTION, GRAM, ITERATION, ASKED))
 
 
@@ -300,7 +302,7 @@ def open_run_folder(folder: Path, record: Record, resume: bool, progress: Progre
 
 def require_regular_files(folder: Path) -> None:
     """Raise `StorageError` where a file of a run, which may come from elsewhere, is a symbolic link or a pipe."""
-    for name in (RUN, FACTOR, JOURNAL, SOLUTION, GRAM, LOCK, RESULT, WEIGHTS, ITERATION, ASKED):
+    for name in FILES:
         require_regular(folder / name)
 
 

@@ -308,6 +308,10 @@ def test_errors_are_one_line_however_they_were_raised(run, monkeypatch: pytest.M
         "fit mine.csv --json mine.csv",
         "study labels --train mine.csv --figure mine.csv",
         "report run mine.csv -o mine.csv",
+        "expressivity --dataset mine.csv --json mine.csv",
+        "solve --features random-conv --sums mine.csv --json mine.csv",
+        "study norms --features random-conv --sums mine.csv --json mine.csv",
+        "predict mine.csv --dataset digits --json mine.csv",
     ],
 )
 def test_what_is_read_is_not_written_over(run, words: str) -> None:  # type: ignore[no-untyped-def]
@@ -316,6 +320,19 @@ def test_what_is_read_is_not_written_over(run, words: str) -> None:  # type: ign
     assert (code, out, len(lines)) == (2, "", 1)
     assert "got mine.csv, which is read and would be lost; name another file" in lines[0]
     assert Path("mine.csv").read_text() == "a,y\n1,0.5\n2,1.5\n"
+
+
+@pytest.mark.parametrize(
+    "words", ["resume kept", "check kept", "report kept", "predict kept --dataset digits"]
+)
+def test_what_a_run_that_is_read_consists_of_is_not_written_over(run, words: str) -> None:  # type: ignore[no-untyped-def]
+    Path("kept").mkdir()
+    Path("kept/result.json").write_text("{}")
+    target = "-o" if words.startswith("report") else "--json"
+    code, out, lines = run(*words.split(), target, "kept/result.json")
+    assert (code, out, len(lines)) == (2, "", 1)
+    assert "got kept/result.json, which is read and would be lost" in lines[0]
+    assert Path("kept/result.json").read_text() == "{}"
 
 
 def test_a_data_set_beside_ones_own_rows_is_refused(run) -> None:  # type: ignore[no-untyped-def]
