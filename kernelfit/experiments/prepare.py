@@ -305,8 +305,9 @@ def stream(
 @contextmanager
 def _working(checkpoint: Checkpoint, note: Callable[[str], None], progress: Progress) -> Iterator[None]:
     """Nobody else writes in the run's folder, which has its sums and what they are for; a signal that asks to stop says
-    how to resume."""
-    if checkpoint.run_dir is None:
+    how to resume. Sums that are only read need no right to write there."""
+    there = checkpoint.file is not None and checkpoint.file.exists()
+    if checkpoint.run_dir is None or (checkpoint.placed and there):
         yield
         return
     folder, _ = make_folder(checkpoint.run_dir)

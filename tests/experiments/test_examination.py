@@ -10,7 +10,8 @@ import pytest
 
 import kernelfit
 from kernelfit import Experiment
-from kernelfit.errors import InputError
+from kernelfit.errors import InputError, StorageError
+from kernelfit.experiments import prepare
 from kernelfit.experiments.examination import examine, examine_result
 from kernelfit.experiments.result import Result
 from kernelfit.solver.solution import Solution
@@ -96,6 +97,28 @@ def test_test_rows_are_shown_where_the_training_rows_cannot_be(
     assert examined.notes == (
         "the training rows by the others could not be looked at: leave_one_out: got nothing to do it with",
     )
+
+
+def test_a_run_of_streamed_features_is_read_where_nothing_may_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was locked, which took a folder that can be written to."""
+    monkeypatch.setattr(prepare, "HELD", 0)
+    options: dict[str, Any] = {"n_train": 40, "n_test": 10, "loo": True, "threads": 1}
+    result = Experiment(
+        "digits", features="random-conv", feature_options={"n_filters": 10}, kernel="ntk", **options
+    ).run(tmp_path / "run")
+    before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "run").iterdir()}
+
+    def refused(path: Path) -> None:
+        raise StorageError(f"{path}: cannot lock the folder: Read-only file system")
+
+    monkeypatch.setattr(prepare, "FolderLock", refused)
+    examined = examine(tmp_path / "run")
+    assert examined.notes == ()
+    assert examined.left_out is not None
+    np.testing.assert_allclose(examined.left_out, result.left_out, rtol=1e-9)
+    assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "run").iterdir()} == before
 
 
 def test_an_opened_run_of_conjugate_gradients_iterates_again(
