@@ -8,6 +8,7 @@ import importlib
 import io
 import os
 import sys
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import click
@@ -15,6 +16,7 @@ from click.shell_completion import CompletionItem
 
 from kernelfit.errors import Interrupted, KernelfitError
 
+from .signals import Ended, ended_by_signals
 from .wording import with_flags
 
 # command -> (module inside this package, one-line help). The help stands here so that `kernelfit --help`
@@ -100,7 +102,10 @@ def main(arguments: list[str] | None = None) -> None:
         utf8 = codecs.lookup(sys.stdout.encoding).name == "utf-8"
         sys.stdout.reconfigure(errors="surrogateescape" if utf8 else "replace")
     try:
-        code = _group().main(args=arguments, prog_name="kernelfit", standalone_mode=False)
+        with ended_by_signals():
+            code = _group().main(args=arguments, prog_name="kernelfit", standalone_mode=False)
+    except Ended as ended:
+        _fail(f"stopped by {ended.signal}", ended.exit_code)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(error.exit_code)
@@ -144,5 +149,6 @@ def _open_standard_streams() -> None:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    click.echo(f"kernelfit: {' '.join(message.split())}", err=True)
+    with suppress(OSError):  # of a terminal that is closed
+        click.echo(f"kernelfit: {' '.join(message.split())}", err=True)
     sys.exit(code)
