@@ -336,12 +336,18 @@ class Crew:
         raise WorkerLost(f"workers: {future.key} was {future.status}")
 
     def _renew(self) -> None:
-        """Open the shares of workers that are gone on others: such as were started in their place, or those left.
+        """Open the shares of workers that are gone on others: such as were started in their place, at their address or
+        another, or those left.
 
-        All of them where none is open, or where a worker is still there but does not have its own.
+        All of them where none is open, or where every worker has its own and they do not go on.
         """
         alive = self._awaited(max(1, len(set(self.addresses))))
-        lost = [p for p, address in enumerate(self.addresses) if address not in alive]
+        there = self._guarded(lambda: self.cluster.on_each(tasks.shares_of, self.run)) if self._opened else {}
+        lost = [
+            p
+            for p, address in enumerate(self.addresses)
+            if address not in alive or (self._opened and p not in there.get(address, ()))
+        ]
         if lost or not self.addresses:
             unlike = self._guarded(self.cluster.unlike)
             alive = [address for address in alive if address not in unlike]
@@ -349,16 +355,19 @@ class Crew:
                 raise ClusterError(f"scheduler: {next(iter(unlike.values()))}")
         states = self._guarded(self.cluster.workers) if lost else {}
         gpus = self._guarded(self.cluster.gpus) if lost and any(self.gpu) else {}
+        before = [self.addresses[p] for p in lost]
         for p in lost:
-            before = self.addresses[p]
+            self.addresses[p] = ""
+        for p, worker in zip(lost, before, strict=True):
             held = {address: self.addresses.count(address) for address in alive}
-            self.addresses[p] = min(alive, key=lambda address: (held[address], address))
+            # Its own again where it was started anew there.
+            self.addresses[p] = min(alive, key=lambda address: (held[address], address != worker, address))
             where = self._moved(p, states, gpus)
             again = "read from the run's folder" if self.setup.finished else "computed again"
-            self._notes.add(
-                f"worker {before} was lost; its share of L is {again} on {self.addresses[p]}{where}"
-            )
-        # A worker may have been started anew at the same address, and the source may have gone with a worker.
+            line = f"worker {worker} was lost; its share of L is {again} on {self.addresses[p]}{where}"
+            if self.addresses[p] == worker:
+                line = f"worker {worker} was started anew; its share of L is {again} there{where}"
+            self._notes.add(line)
         self._open(lost if lost and self._opened else range(self.setup.deal.shares))
         self._opened = True
 

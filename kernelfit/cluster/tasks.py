@@ -191,6 +191,11 @@ def _disk_tiles(setup: Setup, file: PanelFile | None, path: Path) -> DiskTiles:
     return DiskTiles(setup.deal, own, shared=False)
 
 
+def shares_of(run: str, dask_worker: Any = None) -> list[int]:
+    """Which shares of a run this worker has."""
+    return [index for name, index in vars(dask_worker).get(_SHARES, {}) if name == run]
+
+
 def close_shares(run: str, dask_worker: Any = None) -> None:
     """Forget all shares of a run, and give back host memory that was pinned for them: Dask counts it as used."""
     shares = vars(dask_worker).get(_SHARES, {})

@@ -386,9 +386,12 @@ class Closing(Silent):
             done += amount
             if name == self._phase and done > 0.4 * total and not self._closed:
                 self._closed = True
-                self._cluster.sync(self._cluster.workers[0].close, nanny=False)
+                self._lose()
 
         yield advance
+
+    def _lose(self) -> None:
+        self._cluster.sync(self._cluster.workers[0].close, nanny=False)
 
 
 @pytest.mark.parametrize("phase", ["factor", "certify", "leave-one-out"])
@@ -413,6 +416,45 @@ def test_what_a_lost_worker_had_is_computed_again(
         assert np.abs(solution.alpha - whole.alpha).max() <= 1e-12 * np.abs(whole.alpha).max()
         np.testing.assert_allclose(left_out, whole.leave_one_out(), rtol=1e-9)
         solution.close()
+
+
+class Restarting(Closing):
+    """Takes its shares from a worker when 40 % of a phase is done, as where a nanny has started it anew."""
+
+    def _lose(self) -> None:
+        next(iter(self._cluster.workers.values())).__dict__.pop("kernelfit_shares")
+
+
+@pytest.mark.parametrize("upgraded", [False, True])
+def test_what_a_worker_had_that_was_started_anew_is_computed_again_and_nothing_else(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, upgraded: bool
+) -> None:
+    monkeypatch.setattr("kernelfit.cluster.crew._RESTART", 0.0)
+    X, Y = problem(rng)
+    whole = kernelfit.solve(X, Y, **ARGUMENTS)
+    opened, open_shares = list[list[int]](), Crew._open
+
+    def opening(crew: Crew, shares: Any) -> None:
+        opened.append(list(shares))
+        open_shares(crew, opened[-1])
+
+    monkeypatch.setattr(Crew, "_open", opening)
+    with local_cluster(2) as cluster, distributed.Client(cluster, set_as_default=False) as client:
+        anew, other = (worker.address for worker in cluster.workers.values())
+        calls = iter(({},))
+        unlike = {anew: "another version"} if upgraded else {}
+        monkeypatch.setattr(Cluster, "unlike", lambda cluster: next(calls, unlike))
+        progress = Restarting(cluster, "factor")
+        solution = kernelfit.solve(X, Y, engine="dask", scheduler=client, progress=progress, **ARGUMENTS)
+        said = f"was lost; its share of L is computed again on {other}"
+        if not upgraded:
+            said = "was started anew; its share of L is computed again there"
+        assert solution.notes == [f"worker {anew} {said}"]
+        assert sorted(opened[0]) == [0, 1]
+        assert [len(shares) for shares in opened[1:]] == [1]
+        assert np.abs(solution.alpha - whole.alpha).max() <= 1e-12 * np.abs(whole.alpha).max()
+        solution.close()
+    whole.close()
 
 
 @pytest.mark.parametrize("stored", [False, True])
