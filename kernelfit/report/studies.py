@@ -24,9 +24,11 @@ def table(record: Row) -> RenderableType:
 
 def _interpolants(record: Row) -> RenderableType:
     hessian = record["hessian"]
+    least = hessian["smallest"]
+    down = "down, the least not resolved" if least is None else f"to {least:.3g}"
     lines = [
         f"{hessian['parameters']:,} parameters; at every interpolant the loss has curvature along {hessian['rank']:,} "
-        f"of them, eigenvalues {hessian['largest']:.3g} to {hessian['smallest']:.3g}, and none along the other "
+        f"of them, eigenvalues {hessian['largest']:.3g} {down}, and none along the other "
         f"{hessian['parameters'] - hessian['rank']:,}",
         *record["notes"],
     ]

@@ -44,6 +44,9 @@ def test_norms_that_are_not_resolved_have_no_ratio():
     hessian = {"parameters": 30, "rank": 20, "largest": 2.0, "smallest": 1.0}
     record = {"study": "interpolants", "dataset": "digits", "rows": [row], "notes": [], "hessian": hessian}
     assert "20.00" in _shown(record)
+    assert "eigenvalues 2 to 1, and none" in _shown(record)
+    record["hessian"] = {**hessian, "smallest": None}
+    assert "eigenvalues 2 down, the least not resolved, and none" in _shown(record)
     assert charts(record)[1].series[0].x == (None,)
 
 
