@@ -151,8 +151,22 @@ def _double_descent(record: Row) -> RenderableType:
         ("norm", "rkhs_norm", _digits(5)),
     )
     limit = record["kernel_limit"]
-    lines = [f"the kernel itself: test {limit['test_error']:.2%}, norm {number(limit['rkhs_norm'], 5)}"]
+    lines = [
+        f"the kernel itself: test {limit['test_error']:.2%}, norm {number(limit['rkhs_norm'], 5)}",
+        *_refused(record["rows"]),
+    ]
     return _whole(record, averages(record["rows"], "p"), columns, lines)
+
+
+def _refused(rows: Sequence[Row]) -> list[str]:
+    """A line for each number of features of which draws had no solution: their means are those of the others."""
+    draws = {p: [row for row in rows if row["p"] == p] for p in sorted({row["p"] for row in rows})}
+    reasons = {p: [row["refused"] for row in group if row.get("refused")] for p, group in draws.items()}
+    return [
+        f"{p:,} features: {len(reasons[p])} of {len(group)} draws without a solution: {reasons[p][0]}"
+        for p, group in draws.items()
+        if reasons[p]
+    ]
 
 
 def _settings(record: Row) -> RenderableType:

@@ -21,7 +21,7 @@ from kernelfit.solver.method import require_factor
 from kernelfit.solver.solution import Solution
 from kernelfit.storage import json_output
 from kernelfit.study.labelled import labelled_rows, require_full_rank
-from kernelfit.study.labels import LEVELS, LabelStudy, LabelTrial, study_labels
+from kernelfit.study.labels import LEVELS, LabelStudy, LabelTrial, labellings, study_labels
 
 #: the trials, in the folder of a run
 LABELS = "labels.json"
@@ -55,6 +55,8 @@ def ask_labels(
     StorageError, and what `Experiment.run` raises
     """
     require_factor(experiment.solver.solver, "a study of labels")
+    draws = [experiment.inputs.seed + integer("seeds", seed, 0) for seed in seeds]
+    labellings(levels, draws)  # refused before anything is solved
     progress = as_progress(progress)
     folder = None if run_dir is None else Path(run_dir).absolute()
     with ExitStack() as stack:
@@ -91,7 +93,7 @@ def ask_labels(
             solved.solution,
             rows,
             levels=levels,
-            seeds=[experiment.inputs.seed + integer("seeds", seed, 0) for seed in seeds],
+            seeds=draws,
             loo=loo,
             finished=finished,
             after_group=store,

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from kernelfit.arguments import positive
 from kernelfit.errors import InputError, NotPositiveDefiniteError
 from kernelfit.metrics import error_rate, one_hot
 from kernelfit.solver.solve import solve
@@ -41,8 +42,15 @@ class FeatureCount:
 
 
 def counts_of(n: int, shares: Sequence[float] = SHARES) -> list[int]:
-    """Numbers of features, in units of n."""
-    return sorted({max(1, round(share * n)) for share in shares})
+    """Numbers of features, in units of n. Raises `InputError` for shares that are not above 0."""
+    return sorted({max(1, round(share * n)) for share in checked(shares)})
+
+
+def checked(shares: Sequence[float]) -> list[float]:
+    """The same numbers of features, one or more finite numbers > 0 in units of n. Raises `InputError`."""
+    if not len(shares):
+        raise InputError("shares: got none, expected numbers of features in units of n, such as 0.5, 1, 2")
+    return [positive("shares", share) for share in shares]
 
 
 def random_fourier(X: Float, gamma: float, p: int, seed: int) -> Float:

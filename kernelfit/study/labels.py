@@ -139,7 +139,7 @@ def study_labels(
     InputError : no factor, labels that are no class codes, levels or seeds out of range
     """
     progress = Once(as_progress(progress))
-    wanted = _labellings(levels, seeds)
+    wanted = labellings(levels, seeds)
     rows = rows.checked()
     if len(rows.y_train) != solution.rows_given:
         raise InputError(
@@ -172,8 +172,11 @@ def study_labels(
     return LabelStudy(tuple(done[labelling] for labelling in wanted), seconds)
 
 
-def _labellings(levels: Sequence[float], seeds: Sequence[int]) -> list[Labelling]:
-    """Every (p, seed), ascending in p; p = 0 leaves nothing to draw, so that one seed stands for all."""
+def labellings(levels: Sequence[float], seeds: Sequence[int]) -> list[Labelling]:
+    """Every (p, seed), ascending in p; p = 0 leaves nothing to draw, so that one seed stands for all.
+
+    Raises `InputError` for levels or seeds out of range.
+    """
     fractions = sorted({finite("levels", p) for p in levels})
     if not fractions or fractions[0] < 0 or fractions[-1] > 1:
         raise InputError(f"levels: got {list(levels)}, expected fractions of labels from 0 to 1")
@@ -186,20 +189,20 @@ def _labellings(levels: Sequence[float], seeds: Sequence[int]) -> list[Labelling
 def _fit(
     solution: Solution,
     rows: LabelledRows,
-    labellings: Sequence[Labelling],
+    asked: Sequence[Labelling],
     inverse: Float | None,
     seconds: dict[str, float],
 ) -> Iterable[LabelTrial]:
     """The trials of some labellings, whose right-hand sides are solved together."""
     c, true = rows.n_classes, rows.y_train[solution.kept]
-    codes = [corrupt_labels(rows.y_train, p, c, seed)[solution.kept] for p, seed in labellings]
+    codes = [corrupt_labels(rows.y_train, p, c, seed)[solution.kept] for p, seed in asked]
     started = time.perf_counter()
     fits = fit_probed(solution, codes, c) or fit_each(solution, codes, c)
     seconds["solve"] += time.perf_counter() - started
     started = time.perf_counter()
     scores = fits.predict(rows.X_test)
     seconds["predict"] += time.perf_counter() - started
-    for index, ((p, seed), labels) in enumerate(zip(labellings, codes, strict=True)):
+    for index, ((p, seed), labels) in enumerate(zip(asked, codes, strict=True)):
         fit = fits.fit(index)
         resolved = bool(np.isfinite(fit.rkhs_norm))
         left_out, notes = None, list(fits.solution.remarks)

@@ -278,6 +278,7 @@ def ask_double_descent(
 ) -> dict[str, Any]:
     """Test error against the number of random features; see `kernelfit.study.double_descent`."""
     _interpolating(study)
+    shares = double_descent.checked(shares)
     rows, name = _kernel_rows(study)
     counts, made = double_descent.counts_of(rows.n, shares), []
     with study.progress.phase("features", float(len(counts) * len(seeds)), "fits") as advance:

@@ -39,6 +39,16 @@ def test_a_kernel_whose_norm_is_not_resolved_is_shown_and_drawn_without_it():
     assert [rule.name for rule in norms.rules] == ["as many features as rows"]
 
 
+def test_draws_without_a_solution_are_counted():
+    row = {"p": 10, "share": 1.0, "seed": 0, "train_error": 0.0, "test_error": 0.2, "rkhs_norm": 2.0}
+    none = {"train_error": None, "test_error": None, "rkhs_norm": None, "refused": "kernel: K is singular"}
+    rows = [row, {**row, "seed": 1, **none}, {**row, "p": 1500, **none}]
+    limit = {"test_error": 0.125, "rkhs_norm": 1.5}
+    shown = _shown({"study": "double-descent", "dataset": "digits", "rows": rows, "kernel_limit": limit})
+    assert "10 features: 1 of 2 draws without a solution: kernel: K is singular" in shown
+    assert "1,500 features: 1 of 1 draws without a solution" in shown
+
+
 def test_norms_that_are_not_resolved_have_no_ratio():
     row = {"name": "least norm", "rkhs_norm": None, "norm_ratio": None, "train_error": 0.0, "test_error": 0.2}
     hessian = {"parameters": 30, "rank": 20, "largest": 2.0, "smallest": 1.0}

@@ -47,3 +47,6 @@ def test_other_kernels_are_refused(digits):
 
 def test_counts_ascend_and_are_at_least_one():
     assert counts_of(100, (2.0, 0.001, 0.5)) == [1, 50, 200]
+    for shares in ((), (float("nan"),), (float("inf"),), (-1.0,), (0.5, 0.0)):
+        with pytest.raises(InputError, match=r"^shares: got"):
+            counts_of(100, shares)

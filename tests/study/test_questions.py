@@ -16,6 +16,7 @@ from kernelfit.kernels import named
 from kernelfit.report import studies, study_figures
 from kernelfit.study import curve, double_descent, questions
 from kernelfit.study import interpolants as study_interpolants
+from kernelfit.study.asked import ask_labels
 from kernelfit.study.complexity import Spectral
 from kernelfit.study.descent import Coordinates
 from kernelfit.study.questions import (
@@ -121,6 +122,16 @@ def test_eigenvectors_keep_to_the_memory_and_refuse_what_they_leave_aside(ask, m
         )
     with pytest.raises(AssertionError, match="1000000000"):
         ask(Study("sgd", Experiment("digits", **common, memory="1GB")))
+
+
+def test_what_is_asked_is_refused_before_anything_is_solved(monkeypatch):
+    monkeypatch.setattr(Experiment, "solved", _refuse)
+    experiment = Experiment("digits", n_train=40, n_test=20, gamma=0.1, threads=1)
+    with pytest.raises(InputError, match=r"^shares: got nan, expected a finite number"):
+        ask_double_descent(Study("double-descent", experiment), shares=[float("nan")])
+    for given, message in (({"levels": (2,)}, "^levels: got"), ({"seeds": (0, 0)}, "^seeds: got")):
+        with pytest.raises(InputError, match=message):
+            ask_labels(experiment, **given)
 
 
 @pytest.mark.parametrize("make", [Spectral, Coordinates.of])
