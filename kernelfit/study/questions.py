@@ -94,16 +94,17 @@ class Study:
             "version": version("kernelfit"),
         }
 
-    def row(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """The row `name`: taken from the folder, or made and stored there."""
+    def row(self, name: str, make: Callable[[], dict[str, Any]], **own: Any) -> dict[str, Any]:
+        """The row `name`: taken from the folder, or made and stored there; `own` is what else it depends on."""
         if self._rows is None:
             return dict(json_output.plain(make()))
         file = "".join(
             letter if letter.isalnum() or letter in "-.=" else "_" for letter in f"{self.name} {name}"
         )
-        stored = self._rows.read(file, self._parameters)
+        parameters = self._parameters | own
+        stored = self._rows.read(file, parameters)
         if stored is None:
-            stored = {"row": json_output.plain(make()), "parameters": json_output.plain(self._parameters)}
+            stored = {"row": json_output.plain(make()), "parameters": json_output.plain(parameters)}
             self._rows.write(file, stored)
         return dict(stored["row"])
 
@@ -181,7 +182,9 @@ def ask_interpolants(
                 "smallest": curved.smallest / rows.n,
             }
 
-        drawn = [study.row(f"seed={seed}", partial(make, seed)) for seed in study.drawn(seeds)]
+        drawn = [
+            study.row(f"seed={seed}", partial(make, seed), scales=list(scales)) for seed in study.drawn(seeds)
+        ]
         content = {
             "rows": [row for each in drawn for row in each["rows"]],
             "notes": list(dict.fromkeys(note for each in drawn for note in each["notes"])),
@@ -210,7 +213,7 @@ def ask_sgd(study: Study, steps: int = descent.STEPS, passes: int = descent.PASS
             "coordinates_error": of.error,
         }
 
-    return study.record(study.row("all", make), _about(name, rows))
+    return study.record(study.row("all", make, steps=steps, passes=passes), _about(name, rows))
 
 
 def ask_complexity(study: Study) -> dict[str, Any]:
@@ -412,7 +415,7 @@ def _settings(
             make = partial(settings.run_setting, base, setting, progress, sums)
             # A row without leave-one-out does not stand for one with it.
             name = f"{setting.name}, loo" if setting.changes.get("loo") else setting.name
-            made.append(study.row(name, make))
+            made.append(study.row(name, make, **setting.changes))
             advance(1.0)
     judged = [row for row in made if row.get("loo_error") is not None]
     correlations = {

@@ -276,9 +276,9 @@ def test_draws_begin_with_the_seed_of_the_experiment():
     assert second[:2] == first[2:]
     features = drawn(ask_double_descent, "double-descent", 3, shares=[0.5], seeds=(0, 1))
     assert [row["seed"] for row in features] == [3, 4]
-    inputs = drawn(ask_inputs, "inputs", 7, features=["none"], seeds=(0, 1))
-    assert {row["seed"] for row in inputs} == {7, 8}
-    assert (inputs[0]["corruption"], inputs[0]["seed"]) == ("true", 7)
+    true, *inputs = drawn(ask_inputs, "inputs", 7, features=["none"], seeds=(0, 1))
+    assert {row["corruption_seed"] for row in inputs} == {7, 8}
+    assert true["corruption"] == "true"
 
 
 def test_what_was_interrupted_gives_the_same_bits(tmp_path, monkeypatch):
@@ -310,6 +310,22 @@ def test_a_folder_of_other_parameters_is_refused(tmp_path):
     other = Experiment("digits", n_train=40, n_test=20, gamma=0.2, threads=1)
     with pytest.raises(InputError, match=r"^out: .*gamma 0.1, not 0.2"):
         ask_curve(Study("curve", other, tmp_path), sizes=[20])
+
+
+def test_a_folder_of_rows_that_were_asked_for_otherwise_is_refused(tmp_path):
+    def study(name):
+        return Study(name, Experiment("digits", n_train=40, n_test=20, gamma=0.1, threads=1), tmp_path)
+
+    few = ask_sgd(study("sgd"), steps=20, passes=2)
+    assert ask_sgd(study("sgd"), steps=20, passes=2)["rows"] == few["rows"]
+    with pytest.raises(InputError, match=r"^out: .* was computed with steps 20, not 30"):
+        ask_sgd(study("sgd"), steps=30, passes=2)
+    ask_interpolants(study("interpolants"), scales=(3.0,))
+    with pytest.raises(InputError, match=r"^out: .* was computed with scales \[3.0\], not \[2.0\]"):
+        ask_interpolants(study("interpolants"), scales=(2.0,))
+    ask_inputs(study("inputs"), ["none"], seeds=(0,))
+    with pytest.raises(InputError, match=r"^out: .* was computed with corruption_seed 0, not 1"):
+        ask_inputs(study("inputs"), ["none"], seeds=(1,))
 
 
 def test_a_folder_of_rows_that_have_changed_or_of_another_version_is_refused(table, tmp_path, monkeypatch):
