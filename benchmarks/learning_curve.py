@@ -55,6 +55,10 @@ def main(words: Sequence[str] | None = None) -> None:
         "--gram", type=Path, help="sums that `kernelfit solve --features random-conv --out` stored"
     )
     options = parser.parse_args(words)
+    if options.gram is None and (options.filters < 8 or options.filters % 8):
+        parser.error(
+            f"--filters: got {options.filters}, expected a multiple of 8, which is halved three times"
+        )
     started = time.perf_counter()
     with_ridge = f"ridge {options.ridge:g}"
     print(

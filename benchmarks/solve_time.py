@@ -126,3 +126,7 @@ def plot(results: dict[str, Any]) -> Figure:
             )
         ]
     )
+
+
+if __name__ == "__main__":
+    main()

@@ -191,3 +191,7 @@ def plot(record: dict[str, Any]) -> Any:
     errors.legend(frameon=False, fontsize=8)
     figure.suptitle(f"{record['dataset']}, n = {record['n']:,}, {record['threads']} threads", fontsize=10)
     return figure
+
+
+if __name__ == "__main__":
+    main()

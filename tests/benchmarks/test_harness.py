@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import harness, random_conv
+from benchmarks import harness, learning_curve, random_conv
 from benchmarks.__main__ import BENCHMARKS, about, main
 
 ROOT = Path(__file__).parents[2]
@@ -61,6 +61,18 @@ def test_every_benchmark_is_on_the_list():
         if "def main(words:" in path.read_text(encoding="utf-8") and path.name != "__main__.py"
     }
     assert files == set(BENCHMARKS.values())
+
+
+def test_the_command_of_a_record_runs_its_benchmark():
+    for module in BENCHMARKS.values():
+        text = (ROOT / (module.replace(".", "/") + ".py")).read_text(encoding="utf-8")
+        assert '\n\nif __name__ == "__main__":\n' in text, module
+
+
+def test_filters_that_cannot_be_halved_three_times_are_refused(capsys):
+    with pytest.raises(SystemExit):
+        learning_curve.main(["--filters", "2500"])
+    assert "--filters: got 2500, expected a multiple of 8" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", [name for name in BENCHMARKS if name != "corruptions"])
