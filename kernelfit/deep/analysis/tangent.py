@@ -1,7 +1,7 @@
 """Kernels of a network: the empirical neural tangent kernel and the conjugate kernel, as Gram matrices.
 
     tangent      K(x, x') = (1/c) sum_o <grad_theta f_o(x), grad_theta f_o(x')>     over the c outputs
-    conjugate    K(x, x') = <phi(x), phi(x')> + 1      phi the input of the last linear layer, 1 its bias
+    conjugate    K(x, x') = <phi(x), phi(x')> + 1      phi the input of the last linear layer, 1 where it has a bias
 
 (Jacot, Gabriel, Hongler 2018.) The network is taken as it is, fresh or trained, in evaluation mode.
 """
@@ -23,30 +23,45 @@ from kernelfit.errors import InputError
 BLOCK_BYTES = 1 << 28  # of Jacobian held at a time for each of the two row blocks
 
 
-def last_linear(model: nn.Module) -> nn.Linear:
-    """The layer that makes the logits."""
-    linears = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
-    if not linears:
-        raise InputError("model: has no linear layer, expected one that makes the logits")
-    return linears[-1]
+Call = tuple[nn.Linear, Tensor, Tensor]  # a layer, what it got, what it gave
 
 
 def conjugate_gram(model: nn.Module, inputs: Tensor, rows: int = 500) -> NDArray[np.float64]:
-    """The conjugate kernel's Gram (n, n) of `inputs` (n, c, h, w)."""
+    """The conjugate kernel's Gram (n, n) of `inputs` (n, c, h, w).
+
+    The last linear layer is the one that gives the logits, wherever it stands among the network's attributes. Raises
+    InputError where none does.
+    """
+    calls: list[Call] = []
+    linears = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
+    hooks = [
+        layer.register_forward_hook(lambda layer, got, gave: calls.append((layer, got[0], gave)))
+        for layer in linears
+    ]
     features: list[Tensor] = []
-    hook = last_linear(model).register_forward_pre_hook(
-        lambda _, inputs: features.append(inputs[0].detach().double().cpu())
-    )
     model.eval()
     try:
         with torch.no_grad():
             for first in range(0, len(inputs), rows):
-                model(inputs[first : first + rows])
+                calls.clear()
+                layer, phi = _last(calls, model(inputs[first : first + rows]))
+                features.append(phi.double().cpu())
     finally:
-        hook.remove()
+        for hook in hooks:
+            hook.remove()
     phi = torch.cat(features).flatten(1)
-    gram: NDArray[np.float64] = (phi @ phi.T + 1).numpy()
+    products = phi @ phi.T
+    gram: NDArray[np.float64] = (products if layer.bias is None else products + 1).numpy()
     return gram
+
+
+def _last(calls: list[Call], logits: Tensor) -> tuple[nn.Linear, Tensor]:
+    """The layer that gave the logits, and what it got. A subclass with a forward of its own is another function."""
+    for layer, got, gave in reversed(calls):
+        same = gave.data_ptr() == logits.data_ptr() and gave.shape == logits.shape
+        if same and type(layer).forward is nn.Linear.forward:
+            return layer, got
+    raise InputError("model: no linear layer gives its logits, expected one that does")
 
 
 def tangent_gram(

@@ -44,6 +44,31 @@ def long(shape, n_classes):
 def convolutional(shape, n_classes):
     return nn.Sequential(nn.Conv2d(shape[2], n_classes, 8), nn.Flatten())
 
+class Backwards(nn.Module):
+    def __init__(self, shape, n_classes):
+        super().__init__()
+        self.head = nn.Linear(6, n_classes, bias=False)
+        self.body = nn.Linear(shape[0] * shape[1] * shape[2], 6)
+    def features(self, x):
+        return self.body(x.flatten(1)).relu()
+    def forward(self, x):
+        return self.head(self.features(x))
+
+class Squeezing(nn.Module):
+    def __init__(self, shape, n_classes):
+        super().__init__()
+        self.convolution = nn.Conv2d(shape[2], n_classes, shape[0])
+        self.excite = nn.Linear(n_classes, n_classes)
+    def forward(self, x):
+        logits = self.convolution(x).flatten(1)
+        return logits * self.excite(logits).sigmoid()
+
+def scaled(shape, n_classes):
+    class Net(Backwards):
+        def forward(self, x):
+            return super().forward(x) / 10
+    return Net(shape, n_classes)
+
 def branching(shape, n_classes):
     class Net(nn.Module):
         def __init__(self):
@@ -148,6 +173,8 @@ def test_weights_in_other_layers_are_named():
         ("long", {"with_norms": True}, "with_norms: got Sequential without linear layers or convolutions"),
         ("convolutional", {"kernel_rows": 5}, "the conjugate kernel of .*:convolutional .* no linear layer"),
         ("convolutional", {"rademacher_draws": 2}, "the conjugate kernel of .* no linear layer"),
+        ("Squeezing", {"kernel_rows": 5}, "the conjugate kernel of .* no linear layer gives its logits"),
+        ("scaled", {"rademacher_draws": 2}, "the conjugate kernel of .* no linear layer gives its logits"),
         ("branching", {"kernel_rows": 5}, "the tangent kernel of .*:branching cannot be formed"),
     ],
 )
@@ -296,6 +323,13 @@ def test_the_conjugate_kernel_is_the_gram_of_the_last_features():
     x = torch.randn(7, 6)
     phi = torch.relu(model.linears[0](x)).detach().double()
     np.testing.assert_allclose(tangent.conjugate_gram(model, x, rows=3), (phi @ phi.T + 1).numpy(), rtol=1e-6)
+
+
+def test_the_last_linear_layer_is_the_one_that_gives_the_logits(nets):
+    model, x = build("analysednets:Backwards", shape=(4, 4, 1)), torch.randn(7, 1, 4, 4)
+    phi = model.features(x).detach().double()
+    np.testing.assert_allclose(tangent.conjugate_gram(model, x, rows=3), (phi @ phi.T).numpy(), rtol=1e-6)
+    assert not any(layer._forward_hooks for layer in model.modules())
 
 
 def test_energies_are_those_of_the_dense_solve_and_larger_for_random_labels():
