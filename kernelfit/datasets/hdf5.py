@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,9 @@ from .rows import Rows, check_type, make_rows, values_in
 if TYPE_CHECKING:
     import h5py
 
+# What MATLAB writes beside an array: its class.
+_MATLAB = "MATLAB_class"
+_NUMBERS = ("double", "single", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
 # Links to links; HDF5 itself follows 16.
 _LARGEST_CHAIN = 16
 # A file of more arrays holds something else.
@@ -46,11 +49,12 @@ def read_hdf5(
                 raise damaged(path, "an HDF5 file", "a MATLAB file of an older format", "save it with -v7.3")
         try:
             with h5py.File(path, "r") as file:
-                matlab = any("MATLAB_class" in node.attrs for node in _arrays(file).values())
-                shapes = {
-                    name: _shape_of(node, matlab) for name, node in (_arrays(file) | _linked(file)).items()
-                }
+                arrays = _arrays(file)
+                matlab = any(_MATLAB in node.attrs for node in arrays.values())
+                shapes = {name: _shape_of(node, matlab) for name, node in (arrays | _linked(file)).items()}
+                shapes, frames = (shapes, ()) if keys else _without_frames(file, shapes, path)
                 pairs, notes = choose(path, shapes, keys or {}, purpose)
+                notes = (*notes, *frames)
                 if matlab:
                     notes = (*notes, f"{path.name}: MATLAB stores columns first; its arrays are turned")
                 parts = []
@@ -59,6 +63,8 @@ def read_hdf5(
                     y = None if pair.y is None else _read(file, pair.y, path, labels=True)
                     if matlab:
                         X, y = _turned(X), None if y is None else _column(_turned(y))
+                    if y is not None and _class_of(_follow(file, pair.y or "", path)) == "char":
+                        y = _words(y)
                     parts.append(make_rows(path, X, y, pair.X, pair.y or "y"))
         except (RuntimeError, KeyError) as error:  # what h5py makes of the library's complaints
             raise damaged(path, "an HDF5 file", f"one that does not decode ({error})") from error
@@ -81,6 +87,38 @@ def _arrays(file: h5py.File) -> dict[str, h5py.Dataset]:
     return nodes
 
 
+def _without_frames(
+    file: h5py.File, shapes: dict[str, tuple[int, ...]], path: Path
+) -> tuple[dict[str, tuple[int, ...]], tuple[str, ...]]:
+    """The arrays that are no parts of a frame of pandas (columns by their types, index, names), and a note of these.
+
+    Raises DataError where there are no others.
+    """
+    frames = {
+        name: group.name[1:]
+        for name in shapes
+        for group in _above(file, name)
+        if "pandas_type" in group.attrs
+    }
+    if not frames:
+        return shapes, ()
+    others = {name: shape for name, shape in shapes.items() if name not in frames}
+    if not others:
+        raise damaged(
+            path,
+            "arrays of rows and of labels",
+            f"a frame that pandas wrote, {min(frames.values())!r}",
+            "write it as a table, with to_parquet or to_csv",
+        )
+    return others, (f"{path.name}: not read: what pandas wrote, {', '.join(sorted(set(frames.values())))}",)
+
+
+def _above(file: h5py.File, name: str) -> Iterator[h5py.Group]:
+    """The groups that an array of that path lies in; none above a link."""
+    groups = name.split("/")[:-1]
+    return (file["/".join(groups[: depth + 1])] for depth in range(len(groups)))
+
+
 def _linked(file: h5py.File) -> dict[str, None]:
     """Names at the top that are links, or groups that are called like an array: read, or refused, when chosen."""
     import h5py
@@ -94,6 +132,8 @@ def _shape_of(node: h5py.Dataset | None, turned: bool) -> tuple[int, ...]:
     if not turned:
         return shape
     shape = shape[::-1] if len(shape) < 3 else shape[:1] + shape[:0:-1]
+    if len(shape) == 2 and shape[0] > 1 and _class_of(node) == "char":
+        return (shape[0], 1)
     return (shape[1], 1) if len(shape) == 2 and shape[0] == 1 else shape
 
 
@@ -107,6 +147,29 @@ def _column(y: Array) -> Array:
     return y.reshape(-1, 1) if y.ndim == 2 and y.shape[0] == 1 else y
 
 
+def _class_of(node: h5py.Dataset | None) -> str:
+    """The class that MATLAB gave an array, such as double, logical or char; nothing for one of others."""
+    if node is None or _MATLAB not in node.attrs or node.attrs.get_id(_MATLAB).dtype.kind != "S":
+        return ""
+    return bytes(node.attrs[_MATLAB]).decode("ascii", "replace")
+
+
+def _words(letters: Array) -> Array:
+    """The rows of a matrix of letters (n, k), UTF-16, as text (n,)."""
+    rows = letters.reshape(len(letters), -1).astype("<u2")
+    return np.array(
+        [row.tobytes().decode("utf-16-le", "replace").strip("\0 ") for row in rows], dtype=np.str_
+    )
+
+
+def _check_class(matlab: str, key: str, path: Path, *, labels: bool) -> None:
+    """Raise for what MATLAB stores as numbers, or references, that stand for something else."""
+    if matlab in ("", "logical", *_NUMBERS) or (labels and matlab == "char"):
+        return
+    remedy = f"store it as char({key})" if labels else "store it as double"
+    raise damaged(path, f"numbers{' or char' if labels else ''} in {key}", f"MATLAB's {matlab[:40]}", remedy)
+
+
 def _read(file: h5py.File, key: str, path: Path, *, labels: bool) -> Array:
     import h5py
 
@@ -116,6 +179,8 @@ def _read(file: h5py.File, key: str, path: Path, *, labels: bool) -> Array:
     properties = dataset.id.get_create_plist()
     if dataset.is_virtual or properties.get_external_count():
         raise damaged(path, f"{key} in the file itself", "data kept in other files")
+    matlab = _class_of(dataset)
+    _check_class(matlab, key, path, labels=labels)
     words = labels and h5py.check_string_dtype(dataset.dtype) is not None
     if not words:
         check_type(path, key, dataset.dtype, labels=labels)
@@ -124,6 +189,8 @@ def _read(file: h5py.File, key: str, path: Path, *, labels: bool) -> Array:
         require_ends(path)
         return np.array(dataset.asstr()[()], dtype=np.str_)
     array: Array = dataset[()]
+    if matlab == "logical":  # stored as bytes, which are no pixels
+        return array.astype(np.bool_)
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 

@@ -140,6 +140,32 @@ def test_arrays_in_groups(tmp_path: Path) -> None:
     np.testing.assert_array_equal(train.X, X[:2] + 1)
 
 
+def frame(file: h5py.File) -> None:
+    """As `DataFrame.to_hdf("a.h5", key="df")` writes columns of floats."""
+    group = file.create_group("df")
+    group.attrs["pandas_type"] = np.bytes_("frame")
+    group["axis0"] = group["block0_items"] = np.array([b"a", b"b", b"y"])
+    group["axis1"], group["block0_values"] = np.arange(4), X
+
+
+def test_a_frame_of_pandas_is_no_rows_with_its_index_as_labels(tmp_path: Path) -> None:
+    """It was: the label one of the columns of X, and y the numbers of the rows."""
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        frame(file)
+    with pytest.raises(DataError, match=r"found a frame that pandas wrote, 'df'; write it .* to_parquet"):
+        read_hdf5(tmp_path / "a.h5")
+    rows, _ = read_hdf5(tmp_path / "a.h5", {"X": "df/block0_values", "y": "df/axis1"})
+    np.testing.assert_array_equal(rows.X, X)
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        file["mine"], file["codes"] = X + 1, y
+    rows, _ = read_hdf5(tmp_path / "a.h5")
+    np.testing.assert_array_equal(rows.X, X + 1)
+    assert rows.notes == (
+        "a.h5: by their shapes, the rows are 'mine', labels 'codes'",
+        "a.h5: not read: what pandas wrote, df",
+    )
+
+
 def test_matlab_stores_columns_first(tmp_path: Path) -> None:
     images = np.arange(4 * 2 * 3 * 5, dtype=np.uint8).reshape(
         4, 2, 3, 5
@@ -156,6 +182,60 @@ def test_matlab_stores_columns_first(tmp_path: Path) -> None:
         np.testing.assert_array_equal(rows.X, expected)
         assert rows.y.reshape(-1).tolist() == y.tolist()
         assert "a.mat: MATLAB stores columns first; its arrays are turned" in rows.notes
+
+
+def of_matlab(path: Path, **arrays: tuple[Any, str]) -> Path:
+    """Matrices by name with their classes, as `save -v7.3` stores them."""
+    with h5py.File(path, "w") as file:
+        for name, (values, matlab) in arrays.items():
+            file[name] = np.asarray(values).T
+            file[name].attrs["MATLAB_class"] = np.bytes_(matlab)
+    return path
+
+
+def letters(*words: str) -> tuple[Any, str]:
+    width = max(map(len, words))
+    return np.array([[ord(letter) for letter in word.ljust(width)] for word in words], np.uint16), "char"
+
+
+@pytest.mark.parametrize("name", ["y", "kind"])
+def test_letters_of_matlab_are_text(tmp_path: Path, name: str) -> None:
+    """They were numbers, a target for each letter."""
+    for words in (("setosa", "größer", "setosa", "x"), ("A", "C", "A", "B")):
+        path = of_matlab(tmp_path / "a.mat", X=(X, "double"), **{name: letters(*words)})
+        rows, _ = read_hdf5(path)
+        assert rows.class_names is not None
+        assert [rows.class_names[code] for code in rows.y] == list(words)
+    row = np.array([[65, 67, 65, 66]], np.uint16)  # 'ACAB'
+    rows, _ = read_hdf5(of_matlab(tmp_path / "a.mat", X=(X, "double"), y=(row, "char")))
+    assert rows.class_names == ("A", "B", "C")
+
+
+def test_logical_values_of_matlab_are_no_pixels(tmp_path: Path) -> None:
+    """They were bytes, which are scaled by 1/255."""
+    path = of_matlab(tmp_path / "a.mat", X=((X > 3).astype(np.uint8), "logical"), y=(y[:, None], "double"))
+    rows, _ = read_hdf5(path)
+    assert rows.X.dtype == np.float32
+    np.testing.assert_array_equal(rows.X, X > 3)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        (
+            {"X": letters("ab", "cd"), "y": ([[0], [1]], "double")},
+            r"numbers in X, found MATLAB's char; store it",
+        ),
+        ({"X": (X, "double"), "y": (y[:, None], "categorical")}, r"found MATLAB's categorical; .* char\(y\)"),
+        ({"X": (X, "double"), "y": (y[:, None], "cell")}, r"numbers or char in y, found MATLAB's cell"),
+    ],
+)
+def test_what_stands_for_something_else_in_matlab_is_refused(
+    tmp_path: Path, arrays: dict[str, tuple[Any, str]], message: str
+) -> None:
+    path = of_matlab(tmp_path / "a.mat", **arrays)
+    with pytest.raises(DataError, match=message):
+        read_hdf5(path, {"X": "X", "y": "y"})
 
 
 def test_an_older_matlab_file_is_named(tmp_path: Path) -> None:
