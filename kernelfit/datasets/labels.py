@@ -9,6 +9,8 @@ Here codes are told from counts, ages and prices by what codes are made to be: s
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -33,18 +35,20 @@ def encode_labels(
 ) -> tuple[list[Array], tuple[str, ...] | None, tuple[str, ...]]:
     """Encode the labels of training and test part alike.
 
-    Text and booleans are classes; numbers with fractions are regression targets, and so is y of shape (n, k), k > 1.
+    Text and booleans are classes, called as they stand; numbers with fractions are regression targets, and so is y of
+    shape (n, k), k > 1.
     Integers, and floats that are all whole, are what `are_classes` says. `task` takes the place of this guess. Classes
     become codes 0..c-1 in the order of their values over all parts.
 
     Returns the encoded labels, the class names (None for regression), and notes, in which a guess is said.
     """
-    if any(part.class_names is not None for part in parts):
+    named = [part.class_names for part in parts if part.class_names is not None]
+    if named:
         if task == "regression":
             raise InputError(
                 f"task: got regression, but {parts[0].label_name} of {parts[0].path.name} holds text, expected numbers"
             )
-        return _encode_named(parts)
+        return _encode_named([_with_flags_named(part, named[0]) for part in parts])
     labels = [part.y[:, 0] if part.y.ndim == 2 and part.y.shape[1] == 1 else part.y for part in parts]
     if any(y.ndim == 2 for y in labels):
         return _encode_columns(parts, labels, task)
@@ -68,7 +72,8 @@ def encode_labels(
         return _as_numbers(parts, labels), None, (note,)
     lookup = {value: code for code, value in enumerate(values)}
     codes: list[Array] = [_recode(y, lookup) for y in integers]
-    classes = tuple(str(value) for value in values)
+    flags = all(_are_flags(part) for part in parts)
+    classes = tuple(str(bool(value)) if flags else str(value) for value in values)
     guess = () if task is not None or _are_flags(parts[0]) else (_guess_of_classes(parts[0], len(values), n),)
     return codes, classes, (*guess, *_unseen(codes, classes))
 
@@ -96,6 +101,36 @@ def are_one_hot(y: Array) -> bool:
 def classes_of_columns(c: int) -> tuple[str, ...]:
     """What the classes of one-hot labels (n, c) are called."""
     return tuple(map(str, range(c)))
+
+
+def names_of(y: Array, classes: Sequence[str], name: str) -> tuple[list[str], tuple[str, ...]]:
+    """What labels (n,) of numbers or booleans in the file `name` are called among such classes, and a note of a guess.
+
+    Booleans are the classes that say true and false, whatever their case, where there are some; so are 0 and 1 where
+    there are no others.
+    """
+    flags = _flags_among(classes)
+    if flags and y.dtype.kind == "b":
+        return [flags.get(bool(label), str(bool(label))) for label in y], ()
+    if len(flags) == len(classes) and bool(np.isin(y, (0, 1)).all()):
+        taken = f"{name}: labels 0 and 1 are taken as {' and '.join(flags[flag] for flag in sorted(flags))}"
+        return [flags.get(bool(label), str(bool(label))) for label in y], (taken,)
+    return [str(int(label)) if label == int(label) else str(label) for label in y], ()
+
+
+def _flags_among(classes: Sequence[str]) -> dict[bool, str]:
+    """What false and true are called, where some classes are."""
+    return {name.lower() == "true": name for name in classes if name.lower() in ("true", "false")}
+
+
+def _with_flags_named(part: Rows, classes: tuple[str, ...]) -> Rows:
+    """A part of booleans with names as the other has; others as they are."""
+    if part.class_names is not None or not _are_flags(part) or part.y.size != len(part.y):
+        return part
+    flags = {False: "False", True: "True"} | _flags_among(classes)
+    names = tuple(sorted({flags[bool(label)] for label in part.y.reshape(-1)}))
+    codes = np.array([names.index(flags[bool(label)]) for label in part.y.reshape(-1)], dtype=np.int64)
+    return replace(part, y=codes, class_names=names)
 
 
 def _counted(parts: list[Array]) -> tuple[NDArray[np.object_], NDArray[np.int64]]:

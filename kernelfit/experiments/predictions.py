@@ -13,7 +13,7 @@ from kernelfit import datasets
 from kernelfit.arguments import at_home
 from kernelfit.cpu import environment
 from kernelfit.datasets import REGISTRY, Dataset
-from kernelfit.datasets.labels import are_one_hot, classes_of_columns
+from kernelfit.datasets.labels import are_one_hot, classes_of_columns, names_of
 from kernelfit.datasets.rows import Rows
 from kernelfit.errors import InputError
 from kernelfit.experiments.alike import require_images_alike, require_solvers_rows, require_units_alike
@@ -207,7 +207,9 @@ def _truth(result: Result, rows: Rows, progress: Progress) -> Array | None:
     if rows.class_names is not None:
         names = [rows.class_names[int(code)] for code in labels]
     else:
-        names = [str(int(label)) if label == int(label) else str(label) for label in labels]
+        names, notes = names_of(labels, result.classes, rows.path.name)
+        for note in notes:
+            progress.note(note)
     known = {name: code for code, name in enumerate(result.classes)}
     strange = sorted({name for name in names if name not in known})
     if strange:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernelfit.datasets.labels import encode_labels
+from kernelfit.datasets.labels import encode_labels, names_of
 from kernelfit.datasets.rows import Rows
 from kernelfit.datasets.table_columns import TableColumns
 from kernelfit.errors import DataError, InputError
@@ -33,11 +33,45 @@ def test_codes_follow_the_order_of_the_values_over_both_parts() -> None:
     assert train.dtype == np.int64
 
 
-@pytest.mark.parametrize("dtype", ["u1", "i2", "u8", "i8", "f4", "f8", "?"])
+@pytest.mark.parametrize("dtype", ["u1", "i2", "u8", "i8", "f4", "f8"])
 def test_every_type_of_whole_number_is_a_class(dtype: str) -> None:
     (train, _), classes, _ = encode_labels([rows(np.array([1, 0, 1, 0], dtype)), rows(np.array([1], dtype))])
     assert train.tolist() == [1, 0, 1, 0]
     assert classes == ("0", "1")
+
+
+def test_booleans_are_called_as_they_stand() -> None:
+    """They were called 0 and 1."""
+    flags = rows([True, False, True, False])
+    (train, _), classes, notes = encode_labels([flags, rows([True])])
+    assert (train.tolist(), classes, notes) == ([1, 0, 1, 0], ("False", "True"), ())
+    assert encode_labels([flags, rows([0, 1])])[1] == ("0", "1")  # the other part holds numbers
+    assert encode_labels([flags, rows([True])], "regression")[1] is None
+    # Beside a table, by its names.
+    for names in (("False", "True"), ("FALSE", "TRUE")):
+        (train, test), classes, _ = encode_labels([rows([0, 1], names), flags])
+        assert (train.tolist(), test.tolist(), classes) == ([0, 1], [1, 0, 1, 0], names)
+    with pytest.raises(DataError, match="the further class 'False'"):
+        encode_labels([rows([0, 1], ("no", "yes")), flags])
+
+
+@pytest.mark.parametrize(
+    ("y", "classes", "names", "noted"),
+    [
+        ([True, False], ("False", "True"), ["True", "False"], False),
+        ([True, False], ("FALSE", "TRUE", "unsure"), ["TRUE", "FALSE"], False),
+        ([True, False], ("0", "1"), ["1", "0"], False),
+        ([1, 0], ("False", "True"), ["True", "False"], True),
+        ([1.0, 2], ("False", "True"), ["1", "2"], False),
+        ([1.0, 0.5], ("0.5", "1"), ["1", "0.5"], False),
+    ],
+)
+def test_labels_of_numbers_are_called_as_the_classes_are(
+    y: list[Any], classes: tuple[str, ...], names: list[str], noted: bool
+) -> None:
+    called, notes = names_of(np.array(y), classes, "a.npz")
+    assert called == names
+    assert notes == (("a.npz: labels 0 and 1 are taken as False and True",) if noted else ())
 
 
 def test_a_column_of_labels_is_flattened() -> None:

@@ -11,8 +11,9 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from kernelfit import Experiment
+from kernelfit.datasets.new_rows import read_rows
 from kernelfit.errors import InputError
-from kernelfit.experiments.predictions import Predictions, predict_test_rows, unseen_test_rows
+from kernelfit.experiments.predictions import Predictions, predict, predict_test_rows, unseen_test_rows
 from kernelfit.progress import Silent
 
 
@@ -74,6 +75,22 @@ def test_a_file_that_has_changed_is_said(tmp_path: Path, rng: np.random.Generato
         progress = Silent()
         unseen_test_rows(result, str(path), None, None, progress)
         assert any("has changed since it was trained on" in note for note in progress.notes) is changed
+
+
+def test_booleans_are_the_same_classes_in_every_format(tmp_path: Path, rng: np.random.Generator) -> None:
+    """A table's were called False and True, those of arrays 0 and 1: every label was one not trained on."""
+    X = rng.standard_normal((12, 2))
+    y = X[:, 0] > 0
+    lines = [f"{a!r},{b!r},{flag}" for (a, b), flag in zip(X.tolist(), y.tolist(), strict=True)]
+    (tmp_path / "a.csv").write_text("\n".join(["a,b,y", *lines]) + "\n")
+    np.savez(tmp_path / "a.npz", X=X, y=y)
+    for train in ("a.csv", "a.npz"):
+        result = Experiment(train=tmp_path / train, n_test=0).run()
+        assert result.classes == ("False", "True")
+        progress = Silent()
+        predictions = predict(result, read_rows(tmp_path / "a.npz", result.table), progress)
+        assert predictions.errors.error == 0
+        assert not any("not trained on" in note for note in progress.notes)
 
 
 def test_test_rows_are_corrupted_by_the_rows_of_the_run() -> None:
