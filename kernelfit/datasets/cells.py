@@ -52,6 +52,10 @@ class Kind(Enum):
     PERCENT = auto()
 
 
+#: those without one
+_WITHOUT_VALUE = (Kind.TEXT, Kind.MISSING, Kind.INFINITE, Kind.POINT)
+
+
 def classified(cell: str, decimal: str = ".") -> tuple[float, Kind | None]:
     """The value of a cell, NaN where it has none, and what it is if not a plain number."""
     cell = cell.strip()
@@ -123,6 +127,11 @@ class Faults:
             self.seen[kind] = Seen(count, cell, where)
         else:
             first.count += count
+
+    @property
+    def without_value(self) -> int:
+        """How many cells have no value."""
+        return sum(self.seen[kind].count for kind in _WITHOUT_VALUE if kind in self.seen)
 
     def get(self, kind: Kind) -> Seen | None:
         return self.seen.get(kind)

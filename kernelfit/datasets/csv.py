@@ -106,7 +106,7 @@ class TextTable:
                     faults[column].add(kind, cell, f"line {number}")
         X = np.array(values, dtype=np.float64) if not numeric else np.frombuffer(values, dtype=np.float64)
         X = X.reshape(len(numbers), len(numeric))
-        self._look_again(X, numeric, numbers, faults)
+        self._look_again(X, numeric, faults)
         labels = None if label is None else self._label(kept[label], numbers)
         if label is not None and labels is not None:
             faults[label] = labels[1]
@@ -128,26 +128,23 @@ class TextTable:
                 faults.add(kind, cell, f"line {numbers[row]}")
         return values, faults
 
-    def _look_again(
-        self, X: Float, numeric: Sequence[int], numbers: Sequence[int], faults: dict[int, Faults]
-    ) -> None:
-        """What `float` reads and is no number of ours: nan, inf, and integers that it rounds."""
-        for index in np.flatnonzero(~np.isfinite(X).all(axis=0)).tolist():
-            column, values = numeric[index], X[:, index]
-            infinite = np.flatnonzero(np.isinf(values))
-            if len(infinite):
-                first = infinite[0]
-                faults[column].add(Kind.INFINITE, f"{values[first]}", f"line {numbers[first]}", len(infinite))
-            missing = np.flatnonzero(np.isnan(values))
-            if len(missing) and not faults[column].seen:
-                faults[column].add(Kind.MISSING, "nan", f"line {numbers[missing[0]]}", len(missing))
-        reach = np.maximum(X.max(axis=0, initial=0), -X.min(axis=0, initial=0))
-        large = [numeric[index] for index in np.flatnonzero(reach >= LARGEST_EXACT).tolist()]
-        if large:
-            for number, row, _ in self.rows():
-                for column in large:
-                    if classified(row[column], self.decimal)[1] is Kind.ROUNDED:
-                        faults[column].add(Kind.ROUNDED, row[column], f"line {number}")
+    def _look_again(self, X: Float, numeric: Sequence[int], faults: dict[int, Faults]) -> None:
+        """Columns in which `float` read what is no number of ours (nan, inf, and integers that it rounds), again."""
+        lost = np.count_nonzero(~np.isfinite(X), axis=0)
+        reach = np.maximum(np.fmax.reduce(X, axis=0, initial=0), -np.fmin.reduce(X, axis=0, initial=0))
+        again = [
+            column
+            for index, column in enumerate(numeric)
+            if lost[index] > faults[column].without_value or reach[index] >= LARGEST_EXACT
+        ]
+        if not again:
+            return
+        faults.update({column: Faults() for column in again})
+        for number, row, _ in self.rows():
+            for column in again:
+                kind = classified(row[column], self.decimal)[1]
+                if kind is not None:
+                    faults[column].add(kind, row[column], f"line {number}")
 
     def rows(self) -> Iterator[tuple[int, list[str], bool]]:
         """Every row: its line, its cells, and whether `float` might read more into them than we do.

@@ -142,6 +142,19 @@ def test_a_label_that_may_be_the_first_column_is_asked_for(tmp_path: Path) -> No
     assert read_table(path, FileOptions.of("fuel")).class_names == ("electric", "petrol")
 
 
+@pytest.mark.parametrize("missing", ["", "nan", "NA"])
+def test_words_of_which_most_are_missing_are_categories(tmp_path: Path, missing: str) -> None:
+    """Those written nan counted as numbers, and the words as few among these."""
+    path = tmp_path / "a.csv"
+    path.write_text(
+        "a,b,y\n"
+        + "".join(f"{word},{row},{row}.5\n" for row, word in enumerate(["u", "v", "u", *[missing] * 7]))
+    )
+    rows = read_table(path, FileOptions.of("y"))
+    assert rows.columns is not None
+    assert rows.columns.categories == (tuple(sorted({"u", "v", missing})), None)
+
+
 def test_columns_without_values_are_left_out(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("a,b,c,Unnamed: 3,y\n1,,NA,,2\n3,,?,,4\n")
