@@ -16,6 +16,8 @@ import numpy as np
 
 from kernelfit.typing import Float
 
+from .cells import is_missing
+
 #: categories that a column may have
 MAX_CATEGORIES = 100
 # Up to so many are categories, however few the rows.
@@ -53,11 +55,11 @@ def too_many(categories: Sequence[str], n: int) -> bool:
 
 
 def are_measures(categories: Sequence[str]) -> bool:
-    """Whether all of them, but an empty one, are numbers written in another way than ours: 0x10, 1_000, $ 5; or, where
+    """Whether all of them, but missing ones, are numbers written in another way than ours: 0x10, 1_000, $ 5; or, where
     there are more than a few, numbers with a unit, 12 kg."""
-    words = [category for category in categories if category]
+    words = _there(categories)
     pattern = _MEASURE if len(words) > _FEW else _NUMBER
-    return all(pattern.fullmatch(word) for word in words)
+    return bool(words) and all(pattern.fullmatch(word) for word in words)
 
 
 def is_measure(cell: str) -> bool:
@@ -66,8 +68,14 @@ def is_measure(cell: str) -> bool:
 
 
 def are_dates(categories: Sequence[str]) -> bool:
-    """Whether all of them, but an empty one, are dates or times."""
-    return all(_DATE.fullmatch(category) for category in categories if category)
+    """Whether all of them, but missing ones, are dates or times."""
+    words = _there(categories)
+    return bool(words) and all(_DATE.fullmatch(word) for word in words)
+
+
+def _there(categories: Sequence[str]) -> list[str]:
+    """Those that do not stand for a missing value."""
+    return [category for category in categories if not is_missing(category)]
 
 
 def one_hot(cells: Sequence[str], categories: Sequence[str]) -> tuple[Float, Unknown | None]:

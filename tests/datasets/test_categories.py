@@ -121,6 +121,8 @@ def test_words_that_were_not_trained_on_are_said(tmp_path: Path) -> None:
         ),
         ({"weight": ["$5", "$6", "$7"] * 4}, "found '.5' in line 2 and 11 more; write numbers alone"),
         ({"sold": ["2021-05-01", "2021-06-01"] * 6}, "dates or times in column 'sold'"),
+        ({"sold": ["2021-05-01", "NA", "2021-06-01"] * 4}, "dates or times in column 'sold'"),
+        ({"cost": ["$5", "$7", "NA"] * 4}, "found '.5' in line 2 and 7 more; write numbers alone"),
     ],
 )
 def test_what_is_no_category_is_refused_with_what_leaves_it_out(
@@ -170,6 +172,11 @@ def test_numbers_dates_and_names_are_told_from_categories() -> None:
     assert not are_measures(["1" + "a" * 5000 + "!"] * 11)
     assert are_dates(["2021-05-01 12:30:00", ""])
     assert are_dates(["1/5/21", "01.05.2021"])
+    # A missing value is neither of them, nor a reason to take the others for words.
+    assert are_dates(["1/5/21", "NA", "?"])
+    assert are_measures(["$5", "nan"])
+    assert not are_dates(["NA", ""])
+    assert not are_measures([""])
     assert not are_dates(["May", "1-2"])
     assert too_many(["x"] * 101, 10**6)
     assert too_many(["x"] * 11, 21)
