@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from kernelfit.typing import Array
 
+from .categories import listed
+from .cells import is_missing
 from .faults import damaged
 from .table_columns import TableColumns
 
@@ -61,18 +63,16 @@ def make_rows(path: Path, X: Array, y: Array | None, X_name: str, y_name: str) -
         raise damaged(path, f"{X_name} of shape (n, d), (n, h, w) or (n, h, w, c)", f"shape {X.shape}")
     if y is not None and (y.ndim not in (1, 2) or len(y) != len(X) or y.size == 0):
         raise damaged(path, f"{y_name} with {len(X)} rows like {X_name}", f"shape {y.shape}")
-    class_names = None
+    class_names, notes = None, tuple[str, ...]()
     if y is not None and y.dtype.kind in "US":
-        if y.ndim == 2 and y.shape[1] > 1:
-            raise damaged(path, f"one label a row in {y_name}", f"text of shape {y.shape}")
-        y, class_names = named_classes(y.reshape(-1))
-    notes: tuple[str, ...] = ()
+        y, class_names, notes = _text_labels(path, y, y_name)
     image_shape: ImageShape | None = None
     if X.ndim == 3:
         X = X[..., None]
     if X.ndim == 4:
         if X.shape[3] > 4 >= X.shape[1]:
-            notes = (f"{path.name}: {X_name} has shape {X.shape}, read as (n, channels, height, width)",)
+            turned = f"{path.name}: {X_name} has shape {X.shape}, read as (n, channels, height, width)"
+            notes = (turned, *notes)
             X = X.transpose(0, 2, 3, 1)
         image_shape = (X.shape[1], X.shape[2], X.shape[3])
     refuse_rounding(path, X, X_name)
@@ -82,6 +82,27 @@ def make_rows(path: Path, X: Array, y: Array | None, X_name: str, y_name: str) -
         y = np.empty((len(X), 0))
     check_finite(path, y.reshape(len(X), -1), y_name)
     return Rows(path, X, y, image_shape, class_names, y_name, notes)
+
+
+def _text_labels(
+    path: Path, y: Array, name: str
+) -> tuple[NDArray[np.int64], tuple[str, ...], tuple[str, ...]]:
+    """Codes, names, and a note of those that may stand for missing labels, such as NumPy's text of NaN and None."""
+    if y.ndim == 2 and y.shape[1] > 1:
+        raise damaged(path, f"one label a row in {name}", f"text of shape {y.shape}")
+    codes, names = named_classes(y.reshape(-1))
+    if "" in names:
+        empty = np.flatnonzero(codes == names.index(""))
+        more = f" and {len(empty) - 1} more" if len(empty) > 1 else ""
+        raise damaged(
+            path,
+            f"a label in every row of {name}",
+            f"an empty one in row {empty[0]} (counted from 0){more}",
+            "fill it, or leave out the row",
+        )
+    absent = [called for called in names if is_missing(called)]
+    note = f"{path.name}: taken as classes, not as missing labels: {listed(absent)}"
+    return codes, names, (note,) if absent else ()
 
 
 def check_type(path: Path, name: str, dtype: np.dtype[np.generic], *, labels: bool = False) -> None:

@@ -199,3 +199,19 @@ def test_an_unusual_compression_is_refused(tmp_path: Path) -> None:
         archive.writestr("y.npy", member(y))
     with pytest.raises(DataError, match="X stored or deflated, found zip method 12"):
         read_npz(path)
+
+
+def test_missing_labels_of_text_are_refused_or_said(tmp_path: Path) -> None:
+    """They were classes in silence."""
+    path = tmp_path / "a.npz"
+    for labels in (["a", "", "b", " "], [b"a", b"", b"b", b""]):
+        np.savez(path, X=np.eye(4), y=labels)
+        with pytest.raises(
+            DataError,
+            match=r"a label in every row of y, found an empty one in row 1 \(counted from 0\) and 1 more",
+        ):
+            read_npz(path)
+    np.savez(path, X=np.eye(4), y=np.array(["a", np.nan, "b", None], dtype=object).astype(str))
+    rows, _ = read_npz(path)
+    assert rows.class_names == ("None", "a", "b", "nan")
+    assert rows.notes == ("a.npz: taken as classes, not as missing labels: None, nan",)
