@@ -66,8 +66,9 @@ class TextTable:
         if self.file.comments[self.notes_of_comments :]:
             count = len(self.file.comments) - self.notes_of_comments
             notes.append(f"{self.path.name}: {count} comment lines, which start with #, are left out")
-        if self.file.blank:
-            notes.append(f"{self.path.name}: {self.file.blank} lines without any value are left out")
+        # In a file of one column an empty line may stand for a missing value.
+        if blank := self.file.blank + (self.file.empty if len(self.names) == 1 else 0):
+            notes.append(f"{self.path.name}: {blank} lines without any value are left out")
         return replace(cells, notes=tuple(notes))
 
     @property

@@ -65,17 +65,19 @@ PACKED = (".gz", ".bz2", ".xz")
 @dataclass
 class TextFile:
     """A text file that is read line by line; `comments` are its comment lines, `blank` counts lines of nothing but
-    delimiters, both once it was read to its end."""
+    delimiters, `empty` those without even these between others, once it was read to its end."""
 
     path: Path
     encoding: str
     notes: tuple[str, ...] = ()
     comments: list[str] = field(default_factory=list)
     blank: int = 0
+    empty: int = 0
 
     def lines(self) -> Iterator[tuple[int, str]]:
         """Every line that holds cells, with its number from 1; one whose quoted cell holds line ends is whole."""
-        self.comments, self.blank = [], 0
+        self.comments, self.blank, self.empty = [], 0, 0
+        started, passed = False, 0
         with _opened(self.path) as stream, io.TextIOWrapper(stream, self.encoding, newline="") as text:
             pending: list[str] = []
             for number, line in enumerate(iter(lambda: text.readline(_LONGEST_LINE), ""), start=1):
@@ -90,7 +92,10 @@ class TextFile:
                         continue
                     if not stripped.strip(",;\t| "):
                         self.blank += bool(stripped)
+                        passed += started and not stripped
                         continue
+                    self.empty += passed
+                    started, passed = True, 0
                 if pending or (line.count('"') % 2 and _OPENING.search(line)):
                     pending.append(line)
                     whole = "".join(pending)

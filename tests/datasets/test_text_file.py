@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from kernelfit.datasets import text_file
-from kernelfit.datasets.table import read_table
+from kernelfit.datasets.table import read_columns, read_table
+from kernelfit.datasets.table_columns import TableColumns
 from kernelfit.errors import DataError
 
 TEXT = "Größe,y\n1,0.5\n2,1.5\n"
@@ -102,3 +103,14 @@ def test_bytes_past_the_first_block_decide_the_encoding(
     path.write_bytes(b"a,y\n" + b"1,x\n" * 20 + "2,é\n".encode("latin-1"))
     rows = read_table(path)
     assert rows.class_names == ("x", "é")
+
+
+def test_an_empty_line_of_one_column_is_said(tmp_path: Path) -> None:
+    """A row that was left out in silence moved the ids of those below it."""
+    path, columns = tmp_path / "a.csv", TableColumns(("x",), None, ("x",), named=True)
+    path.write_text("\nx\n1\n\n  \n3\n\n")
+    rows = read_columns(path, columns)
+    assert rows.X.tolist() == [[1], [3]]
+    assert rows.notes == ("a.csv: 2 lines without any value are left out",)
+    path.write_text("x,y\n\n1,2\n\n3,4\n\n")  # nothing is missing from these
+    assert read_columns(path, TableColumns(("x", "y"), None, ("x", "y"), named=True)).notes == ()
