@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -16,10 +13,9 @@ from kernelfit.cpu.jit import njit
 from kernelfit.errors import InputError
 from kernelfit.kernels.base import Kernel, Needs, Rows, Tile
 from kernelfit.kernels.bound import bound
+from kernelfit.kernels.fingerprint import RULES, file_of, fingerprint
 from kernelfit.typing import Float
 
-# Options of Numba's that change what a function computes.
-_RULES = ("fastmath", "error_model")
 _WRITES = "it writes into a row, which is read-only"
 
 
@@ -47,11 +43,9 @@ class Pairwise(Kernel):
     def __init__(self, function: Callable[..., float], parameters: Mapping[str, Any] | None = None) -> None:
         self._bound = bound(function, parameters or {})
         self.function = function
-        python = getattr(self._bound.function, "py_func", self._bound.function)
         self._label = self._bound.label
-        settled = "".join(f"\nsettled {_text(value)}" for value in (*self._bound.first, *self._bound.last))
-        text = _source(python) + _surroundings(python) + settled
-        self._digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+        code = self._bound.function
+        self._digest = fingerprint(code, self._bound.first, self._bound.last, home=file_of(code))
         self._compiled: Any = None
         #: why it runs in Python, where it does
         self._interpreted = ""
@@ -75,7 +69,7 @@ class Pairwise(Kernel):
         kernel = cls(function)
         if kernel.parameters["source_sha256"] != parameters.get("source_sha256"):
             raise InputError(
-                f"function: its source or the numbers around it differ from the saved kernel's "
+                f"function: its code or the data that it reads differ from the saved kernel's "
                 f"({parameters.get('function')!r}); "
                 "give the function that the solution was computed with"
             )
@@ -199,41 +193,10 @@ def _checked(function: Any) -> Any:
     """
     if not hasattr(function, "py_func"):
         return njit(nogil=True, boundscheck=True)(function)
-    options = {name: function.targetoptions[name] for name in _RULES if name in function.targetoptions}
+    options = {name: function.targetoptions[name] for name in RULES if name in function.targetoptions}
     if not getattr(function, "_can_compile", True):
         options["signature_or_function"] = list(function.nopython_signatures)
     return njit(nogil=True, boundscheck=True, **options)(function.py_func)
-
-
-def _source(function: Any) -> str:
-    code = getattr(function, "__code__", None)
-    # What `exec` makes of text is all called <string>, and from Python 3.13 on so is the text of `python -c`: its lines
-    # would pass for those of the function.
-    if code is None or code.co_filename != "<string>":
-        with suppress(OSError, TypeError):
-            return inspect.getsource(function)
-    # Defined at a prompt: its byte code is all there is.
-    return repr(function) if code is None else f"{code.co_code.hex()} {code.co_consts} {code.co_names}"
-
-
-def _surroundings(function: Any) -> str:
-    """Numbers, texts and arrays from around a function and its defaults, which Numba compiles in: with others the same
-    source is another kernel."""
-    try:
-        around = inspect.getclosurevars(function)
-    except (TypeError, ValueError):  # no Python function
-        return ""
-    taken = {**around.globals, **around.nonlocals, "defaults": function.__defaults__}
-    return "".join(f"\n{name} = {text}" for name, value in sorted(taken.items()) if (text := _text(value)))
-
-
-def _text(value: Any) -> str:
-    """A value that is data, the same in every process; empty for anything else."""
-    if isinstance(value, (bool, int, float, complex, str, np.number)):
-        return repr(value)
-    if isinstance(value, np.ndarray):
-        return f"{value.dtype} {value.shape} {hashlib.sha256(value.tobytes()).hexdigest()}"
-    return ", ".join(map(_text, value)) if isinstance(value, tuple) else ""
 
 
 def _reason(error: Exception) -> str:

@@ -371,7 +371,7 @@ def test_the_same_source_with_other_numbers_around_it_is_another_kernel(monkeypa
     first = Pairwise(around())
     assert first == Pairwise(around(0.5))
     assert first != Pairwise(around(0.7))
-    with pytest.raises(InputError, match=r"^function: its source or the numbers around it differ"):
+    with pytest.raises(InputError, match=r"^function: its code or the data that it reads differ"):
         from_description(first.describe(), around(0.7))
     monkeypatch.setitem(globals(), "SCALES", 3 * SCALES)
     assert first != Pairwise(around())
@@ -427,7 +427,7 @@ def test_a_described_function_must_be_given_again():
     def other(x, y):
         return 1.0
 
-    with pytest.raises(InputError, match=r"^function: its source or the numbers around it differ"):
+    with pytest.raises(InputError, match=r"^function: its code or the data that it reads differ"):
         from_description(description, other)
 
 

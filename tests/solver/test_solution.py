@@ -99,7 +99,7 @@ def test_a_users_function_must_be_given_again(rng, tmp_path):
     assert np.array_equal(loaded.predict(x), solution.predict(x))
     with pytest.raises(InputError, match=r"^function: .*'nearby'.*give it again as function=$"):
         kernelfit.load(tmp_path / "own.h5")
-    with pytest.raises(InputError, match=r"^function: its source or the numbers around it differ"):
+    with pytest.raises(InputError, match=r"^function: its code or the data that it reads differ"):
         kernelfit.load(tmp_path / "own.h5", lambda x, y: 1.0)
 
 

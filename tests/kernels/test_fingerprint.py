@@ -1,0 +1,208 @@
+"""One kernel has one digest, in whichever process it is made; another one has another."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import sys
+
+import numpy as np
+import pytest
+from sklearn.gaussian_process.kernels import RBF, PairwiseKernel
+from sklearn.metrics.pairwise import rbf_kernel
+
+import kernelfit
+from kernelfit.errors import InputError
+from kernelfit.kernels import FromSklearn, Pairwise
+from kernelfit.kernels.fingerprint import file_of, fingerprint
+
+BELL = """
+import functools, math
+import numpy as np
+from numba import njit
+import HELPERS as helpers
+
+class Base:
+    factor = 1.0
+    def height(self):
+        return 1.0
+
+class Bell(Base):
+    def __init__(self, width, **more):
+        self.width, self.more, self.itself = width, more, self
+    @functools.cached_property
+    def slow(self):
+        return self.width
+    def __call__(self, x, y):
+        return self.height() * self.factor * math.exp(-abs(x[0] - y[0]) / self.slow)
+    def method(self, x, y):
+        return self(x, y)
+
+P = {"s": 1.0, "t": [1.0, np.ones(2)], "u": {"a", "b"}}
+def scale(t):
+    return even(t) * P["s"]
+def even(t):
+    return math.exp(-abs(t)) if t >= 0 else scale(-t)
+def helped(x, y):
+    return scale(x[0] - y[0])
+def through(x, y):
+    return helped(x, y) * helpers.decay(x[0] - y[0])
+@functools.lru_cache
+def cached(t):
+    return t
+def by_cache(x, y):
+    return cached(x[0]) * cached(y[0])
+def by_name(x, y, *, c, s=(1.0, 2.0)):
+    return math.exp(-c * abs(x[0] - y[0]))
+def sized(x, y, s):
+    return math.exp(-s[0] * abs(x[0] - y[0]))
+def nested(x, y):
+    return sum((lambda t: P["s"] * t)(t) for t in x * y)
+first = lambda x, y: float(x @ y); second = lambda x, y: 2.0 * float(x @ y)
+"""
+DECAY = "RATE = 1.0\ndef decay(t):\n    return RATE\n"
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """`module(old, new)`: the file above with a change, imported as another process would."""
+    numbers = itertools.count()
+
+    def load(name: str, text: str):
+        path = tmp_path / f"{name}.py"
+        path.write_text(text)
+        spec = importlib.util.spec_from_file_location(name, path)
+        made = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, name, made)
+        spec.loader.exec_module(made)
+        return made
+
+    def changed(old: str = "", new: str = ""):
+        number = next(numbers)
+        helpers = f"helpers{number}"
+        load(helpers, DECAY.replace(old, new))
+        return load(f"kernels{number}", BELL.replace(old, new).replace("HELPERS", helpers))
+
+    return changed
+
+
+KERNELS = {
+    "object": lambda m: (m.Bell(0.7, a=[1.0]),),
+    "method": lambda m: (m.Bell(0.7, a=[1.0]).method,),
+    "keyword": lambda m: (m.by_name, {"c": 2.0}),
+    "partial": lambda m: (m.functools.partial(m.by_name, c=2.0),),
+    "list": lambda m: (m.sized, {"s": [1.0, {"a": 2.0}]}),
+    "helper": lambda m: (m.helped,),
+    "module": lambda m: (m.through,),
+    "cache": lambda m: (m.by_cache,),
+    "nested": lambda m: (m.nested,),
+    "lambda": lambda m: (m.first,),
+    "compiled": lambda m: (m.njit(m.helped),),
+}
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_another_process_has_the_same_digest(module, name):
+    """Objects and keyword arguments had their address in it, lambdas the line around them."""
+    here, there = module(), module("first = lambda", "\n\nzeroth, first = lambda: 0, lambda")
+    assert Pairwise(*KERNELS[name](here)) == Pairwise(*KERNELS[name](there))
+    if name == "keyword":
+        assert (
+            Pairwise(*KERNELS[name](here)).parameters["source_sha256"]
+            == (Pairwise(*KERNELS["partial"](there)).parameters["source_sha256"])
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("object", "return 1.0", "return 2.0"),
+        ("object", "factor = 1.0", "factor = 2.0"),
+        ("object", "= width, more", "= 2 * width, more"),
+        ("method", "-abs(x", "-2 * abs(x"),
+        ("keyword", "s=(1.0", "s=(3.0"),
+        ("helper", "exp(-abs(t))", "exp(-2 * abs(t))"),
+        ("helper", '"s": 1.0', '"s": 3.0'),
+        ("helper", "[1.0, np.ones(2)]", "[1.0, np.zeros(2)]"),
+        ("helper", '{"a", "b"}', '{"a", "c"}'),
+        ("module", "RATE = 1.0", "RATE = 2.0"),
+        ("module", "return RATE", "return 2 * RATE"),
+        ("cache", "    return t\ndef by", "    return 2 * t\ndef by"),
+        ("nested", '"s": 1.0', '"s": 3.0'),
+        ("lambda", "float(x @ y); second", "3.0 * float(x @ y); second"),
+    ],
+)
+def test_what_changes_the_kernel_changes_the_digest(module, name, old, new):
+    assert old in BELL or old in DECAY
+    assert Pairwise(*KERNELS[name](module())) != Pairwise(*KERNELS[name](module(old, new)))
+
+
+def test_other_numbers_beside_the_same_code(module):
+    m = module()
+    for one, other in [
+        ((m.Bell(0.7),), (m.Bell(0.9),)),
+        ((m.Bell(0.7).method,), (m.Bell(0.9).method,)),
+        ((m.sized, {"s": [1.0, 2.0]}), (m.sized, {"s": [1.0, 3.0]})),
+        ((m.by_name, {"c": 2.0}), (m.by_name, {"c": 3.0})),
+        ((m.first,), (m.second,)),
+        ((m.njit(m.helped),), (m.njit(fastmath=True)(m.helped),)),
+    ]:
+        assert Pairwise(*one) != Pairwise(*other)
+    assert Pairwise(m.helped) == Pairwise(m.njit(m.helped))
+    bell = m.Bell(0.7)
+    before = Pairwise(bell)
+    assert bell.slow == 0.7  # computed when it is first asked for
+    assert Pairwise(bell) == before
+
+
+def test_code_at_a_prompt_with_functions_inside():
+    def made(factor):
+        names: dict = {}
+        text = f"def f(x, y):\n    return sum((lambda t: {factor} * t)(t) for t in x * y if t not in {{'a', 'b'}})"
+        exec(text, names)
+        return Pairwise(names["f"])
+
+    assert made(2.0) == made(2.0)
+    assert made(2.0) != made(3.0)
+
+
+def test_installed_packages_count_by_name(monkeypatch):
+    """The next release of one that only helps is the same kernel."""
+
+    def mean(x, y):
+        return float(np.mean(x) * np.mean(y))
+
+    before = fingerprint(mean), fingerprint(rbf_kernel), fingerprint(rbf_kernel, home=file_of(rbf_kernel))
+    assert len({*before}) == 3
+    monkeypatch.setattr(rbf_kernel, "__defaults__", (None, 3.0))
+    assert before[:2] == (fingerprint(mean), fingerprint(rbf_kernel))
+    assert before[2] != fingerprint(rbf_kernel, home=file_of(rbf_kernel))
+
+
+def test_kernels_of_scikit_learn_have_all_their_digits_and_code(module):
+    widths = np.ones(2000)
+    other = widths.copy()
+    other[1000] = 2.0
+    assert FromSklearn(RBF(widths)) != FromSklearn(RBF(other))
+    assert FromSklearn(RBF(0.5)) != FromSklearn(RBF(0.5 * (1 + 1e-12)))
+    assert FromSklearn(RBF(0.5)) == FromSklearn(RBF(np.float64(0.5)))
+    here, there, edited = module(), module(), module('"s": 1.0', '"s": 3.0')
+    assert FromSklearn(PairwiseKernel(metric=here.helped)) == FromSklearn(PairwiseKernel(metric=there.helped))
+    assert FromSklearn(PairwiseKernel(metric=here.helped)) != FromSklearn(
+        PairwiseKernel(metric=edited.helped)
+    )
+
+
+def test_an_object_reads_its_solution_in_another_process(module, rng, tmp_path):
+    x, y = rng.standard_normal((12, 2)), rng.standard_normal(12)
+    here, there = module(), module()
+    for kernel, params, again, other in [
+        (here.Bell(0.7), None, there.Bell(0.7), there.Bell(0.9)),
+        (here.Bell(0.7).method, None, there.Bell(0.7).method, there.Bell(0.9).method),
+        (here.by_name, {"c": 2.0}, here.functools.partial(there.by_name, c=2.0), there.by_name),
+    ]:
+        solution = kernelfit.solve(x, y, kernel=kernel, kernel_params=params, ridge=0.1)
+        solution.save(tmp_path / "own.h5")
+        assert np.array_equal(kernelfit.load(tmp_path / "own.h5", again).predict(x), solution.predict(x))
+        with pytest.raises(InputError, match=r"^function: its code or the data that it reads differ"):
+            kernelfit.load(tmp_path / "own.h5", other)
