@@ -48,6 +48,7 @@ class Problem:
     ridge_choice, gamma_choice : how ridge="auto", and gamma="auto" or length_scale="auto", were decided, for these
         targets; files store only their lines in the notes
     conflict : which equal rows carry different targets, where no ridge was given; such rows were kept
+    further_ridges : multiples of the mean diagonal of |K| that are tried in turn where K + ridge I has no factor
     ridge_per_target : (c,) where targets have ridges of their own, each solved apart; `ridge` is the largest
     weights : (n,) > 0, the sample weights w_i of the rows that were kept; None where all weigh 1
     method : by what it is solved
@@ -70,6 +71,7 @@ class Problem:
     ridge_choice: RidgeChoice | None = None
     gamma_choice: GammaChoice | None = None
     conflict: str = ""
+    further_ridges: tuple[float, ...] = ()
     ridge_per_target: tuple[float, ...] | None = None
     weights: Float | None = None
     method: Method = CHOLESKY

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -279,9 +279,29 @@ def record_of(problem: Problem, plan: Plan, notes: Sequence[str]) -> Record:
     return Record(
         plan=plan,
         identity=identity(problem.source, plan, problem.ridge, problem.jitter, problem.weights),
-        meta={**meta_of(problem), "notes": list(notes)},
+        meta={**meta_of(problem), **_after_failure(problem), "notes": list(notes)},
         arrays=arrays_of(problem),
     )
+
+
+def _after_failure(problem: Problem) -> dict[str, Any]:
+    """What a run without a factor goes on with; a solution has no use for it."""
+    if not problem.further_ridges:
+        return {}
+    return {"further_ridges": problem.further_ridges, "conflict": problem.conflict}
+
+
+def _with_further_ridges(path: Path, problem: Problem, meta: dict[str, Any]) -> Problem:
+    if "further_ridges" not in meta:
+        return problem
+    rules = {"further_ridges": schema.sequence(schema.number(above=0.0)), "conflict": schema.TEXT}
+    schema.require(path, meta, rules)
+    return replace(problem, further_ridges=tuple(meta["further_ridges"]), conflict=meta["conflict"])
+
+
+def begun_with(path: Path) -> float | None:
+    """The ridge of the run of `path`, a run.h5; None where there is no such file, or where it is damaged."""
+    return (run_file.read_entry(path, "identity") or {}).get("ridge")
 
 
 def fallen_back(path: Path) -> Plan | None:
@@ -306,6 +326,7 @@ def read_run(path: Path, function: Any = None, gram: Source | None = None) -> tu
         problem = problem_of(path, record.meta, record.arrays, function, gram)
         if problem.n != record.plan.n:
             raise DataError(f"{path}: rows and plan do not belong together; start again in another folder")
+        problem = _with_further_ridges(path, problem, record.meta)
         return problem, record.plan, list(record.meta["notes"])
 
     return run_file.read(path, build)

@@ -15,7 +15,7 @@ from kernelfit.cluster.connect import Engine
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device.choose import check_device, open_devices
 from kernelfit.device.protocol import Device
-from kernelfit.errors import DataError, InputError, StorageError
+from kernelfit.errors import DataError, InputError, NotPositiveDefiniteError, StorageError
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.protocol import GramSource
 from kernelfit.gram.source import PanelGram, Source, as_source
@@ -30,8 +30,9 @@ from kernelfit.solver.complete import complete
 from kernelfit.solver.cpu_system import CpuSystem
 from kernelfit.solver.device_ignored import OF_ITERATIONS, give_back, ignoring_device, of_sparse_rows
 from kernelfit.solver.iterative_system import IterativeSystem
-from kernelfit.solver.place import place_again, place_again_on_cluster
-from kernelfit.solver.problem import of_products
+from kernelfit.solver.least_ridge import with_further_ridges
+from kernelfit.solver.place import place, place_again, place_again_on_cluster
+from kernelfit.solver.problem import Problem, of_products
 from kernelfit.solver.problem_record import of_another, of_kept, read_run, record_of
 from kernelfit.solver.resources import Resources
 from kernelfit.solver.sketch_system import SketchSystem
@@ -62,7 +63,8 @@ def resume(
     where the device is of the same kind.
 
     What is there is verified first: panels from the first on that does not match its checksum are computed again, and
-    a run whose rows, kernel, plan or package versions are not what they were is refused. A finished run is opened.
+    a run whose rows, kernel, plan or package versions are not what they were is refused. A finished run is opened. With
+    singular="ridge" a run that has no factor is followed by those with larger ridges, as without a break.
 
     Parameters
     ----------
@@ -117,9 +119,32 @@ def resume(
             resources = ignoring_device(resources, problem.source, OF_ITERATIONS, notes)
         elif sparse:
             resources = ignoring_device(resources, problem.source, of_sparse_rows(device), notes)
-        if where.is_cluster:
+        return _completed(run, problem, resources, opened, backend, notes)
+
+
+def _completed(
+    run: Run,
+    problem: Problem,
+    resources: Resources,
+    devices: Sequence[Device],
+    backend: CpuBackend,
+    notes: Notes,
+) -> Solution:
+    """The solution of a run that is taken up; where no factor exists, of one in its place with the next larger ridge
+    that was to be tried."""
+    try:
+        if resources.engine.is_cluster:
             return complete(place_again_on_cluster(run, problem, resources, backend, notes), notes)
-        return complete(place_again(run, problem, resources, opened, backend, notes), notes)
+        return complete(place_again(run, problem, resources, devices, backend, notes), notes)
+    except NotPositiveDefiniteError:
+        # An open device was given back with what failed.
+        if not (problem.further_ridges and isinstance(resources.device, str)):
+            raise
+
+    def anew(problem: Problem, notes: Notes) -> Solution:
+        return complete(place(problem, resources, backend, notes, run.folder), notes)
+
+    return with_further_ridges(problem, anew, notes)
 
 
 def open_run(

@@ -18,7 +18,7 @@ from kernelfit.errors import InputError
 from kernelfit.gram.source import Source
 from kernelfit.kernels import Kernel
 from kernelfit.progress import Notes, ProgressLike
-from kernelfit.runs.folder import SOLUTION, make_folder, refuse_occupied, remove_if_empty
+from kernelfit.runs.folder import RUN, SOLUTION, make_folder, refuse_occupied, remove_if_empty
 from kernelfit.solver.by_ridge import solve_by_ridge
 from kernelfit.solver.complete import complete
 from kernelfit.solver.device_ignored import OF_WEIGHTS, ignoring_device, of_sparse_rows
@@ -28,6 +28,7 @@ from kernelfit.solver.place import place
 from kernelfit.solver.pose import Request, pose
 from kernelfit.solver.primal import solve_primal
 from kernelfit.solver.problem import Problem, is_primal
+from kernelfit.solver.problem_record import begun_with
 from kernelfit.solver.resources import Resources
 from kernelfit.solver.solution import Solution
 from kernelfit.typing import EngineName, GammaRule, PrecisionLike, RidgeLike, Singular, SolverName, Tier
@@ -187,7 +188,9 @@ def solve(
             if problem.ridge > 0 or (singular == "raise" and not request.choose):
                 return placed(problem, notes)
             once = not isinstance(resources.device, str)
-            return with_least_ridge(problem, placed, notes, stored=folder is not None, once=once)
+            begun = begun_with(folder / RUN) if resume and folder is not None else None
+            stored = folder is not None
+            return with_least_ridge(problem, placed, notes, stored=stored, once=once, begun=begun)
 
         if request.ridges is None or len(request.ridges) == 1:
             return answered(problem, notes)

@@ -7,7 +7,9 @@ import pytest
 from numpy.testing import assert_allclose
 
 import kernelfit
-from kernelfit.errors import DuplicateRowsError, InputError, NotPositiveDefiniteError
+from kernelfit.errors import DuplicateRowsError, InputError, NotPositiveDefiniteError, StorageError
+from kernelfit.solver import least_ridge
+from kernelfit.solver.cpu_system import CpuSystem
 
 
 def test_a_hundred_points_in_a_line():
@@ -60,6 +62,65 @@ def test_the_run_of_a_singular_matrix_has_the_ridge(tmp_path):
     )
     assert twice.ridge == 1e-8
     twice.close()
+
+
+def test_a_run_that_has_a_ridge_is_taken_up_with_it(tmp_path):
+    """The call that made it was refused for the ridge that it had found itself."""
+    x = np.linspace(0, 1, 60)[:, None]
+    kernelfit.solve(x, x[:, 0], singular="ridge", run_dir=tmp_path / "run").close()
+    other = kernelfit.solve(x, np.cos(x[:, 0]), singular="ridge", run_dir=tmp_path / "run", resume=True)
+    assert other.traffic["factor_written"] == 0
+    expected = kernelfit.solve(x, np.cos(x[:, 0]), singular="ridge")
+    assert np.array_equal(other.alpha, expected.alpha)
+    assert other.notes[0] == expected.notes[0]
+    other.close()
+    with pytest.raises(StorageError, match="holds another run: kernel.gamma"):
+        kernelfit.solve(2 * x, x[:, 0], singular="ridge", run_dir=tmp_path / "run", resume=True)
+
+
+@pytest.mark.parametrize("killed_at", [0, 1, 2])
+@pytest.mark.parametrize("by", [kernelfit.resume, None])
+def test_a_run_that_was_killed_tries_the_ridges_that_were_left(tmp_path, monkeypatch, killed_at, by):
+    """It was deleted, as no factor exists for the ridge that it was killed at."""
+    x = np.linspace(0, 1, 60)[:, None]
+    y, attempts, factorise = x[:, 0], [], CpuSystem.factorise
+    monkeypatch.setattr(least_ridge, "RIDGES", (1e-17, 1e-12))
+
+    def killed(*arguments):
+        attempts.append(arguments)
+        if len(attempts) == killed_at + 1:
+            raise KeyboardInterrupt
+        factorise(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CpuSystem, "factorise", killed)
+        with pytest.raises(KeyboardInterrupt):
+            kernelfit.solve(x, y, gamma=1.0, singular="ridge", run_dir=tmp_path / "run")
+    if by is None:
+        again = kernelfit.solve(x, y, gamma=1.0, singular="ridge", run_dir=tmp_path / "run", resume=True)
+    else:
+        again = by(tmp_path / "run")
+    whole = kernelfit.solve(x, y, gamma=1.0, singular="ridge", run_dir=tmp_path / "whole")
+    assert again.ridge == whole.ridge == 1e-12
+    assert np.array_equal(again.alpha, whole.alpha)
+    assert again.notes == whole.notes
+    assert kernelfit.check(tmp_path / "run").finished
+    for solution in (again, whole):
+        solution.close()
+
+
+def test_a_run_for_which_no_ridge_was_left_says_so(tmp_path, monkeypatch):
+    x = np.linspace(0, 1, 60)[:, None]
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CpuSystem, "factorise", killed)
+        with pytest.raises(KeyboardInterrupt):
+            kernelfit.solve(x, x[:, 0], gamma=1.0, run_dir=tmp_path / "run")
+    with pytest.raises(NotPositiveDefiniteError):
+        kernelfit.resume(tmp_path / "run")
 
 
 def test_an_open_device_is_tried_once(make_device):
