@@ -67,6 +67,11 @@ class Run:
     def plan(self) -> Plan:
         return self._record.plan
 
+    @property
+    def is_written(self) -> bool:
+        """Whether this process may write into the folder: not once the run has ended."""
+        return self._journal is not None
+
     @classmethod
     def start(cls, folder: Path, record: Record) -> Run:
         """A new run; everything is laid out and reserved before this returns, or nothing is left behind."""

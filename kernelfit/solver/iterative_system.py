@@ -411,7 +411,9 @@ class Checkpoints:
         to_data: Any,
         of_data: Any,
     ) -> None:
-        self._run, self._of, self._after = run, (targets, goal), after
+        # Later right-hand sides have no part in a run that has ended: its folder may be another process's by now.
+        self._run = run if run is not None and run.is_written else None
+        self._of, self._after = (targets, goal), after
         self._to_data, self._of_data = to_data, of_data
         self._last = time.monotonic()
 

@@ -323,6 +323,21 @@ def test_an_interrupted_run_stores_where_it_is(
     assert resumed.convergence.converged
 
 
+@pytest.mark.parametrize("solver", ["pcg", "askotch"])
+def test_later_right_hand_sides_leave_the_folder_alone(
+    rng: np.random.Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, solver: Any
+) -> None:
+    """They stored where they were in the folder of the run that had ended, without its lock."""
+    monkeypatch.setattr(iterative_system, "_due", lambda last, state: True)
+    X, Y = rng.standard_normal((60, 8)), rng.standard_normal((60, 2))
+    solution = kernelfit.solve(X, Y, ridge=1.0, solver=solver, run_dir=tmp_path / "run")
+    (tmp_path / "run" / "iteration.h5").write_bytes(b"another process's")
+    again = solution.solve(-Y)
+    assert (tmp_path / "run" / "iteration.h5").read_bytes() == b"another process's"
+    shutil.rmtree(tmp_path / "run")
+    assert np.array_equal(solution.solve(-Y).alpha, again.alpha)
+
+
 @pytest.mark.usefixtures("rounds")
 def test_other_targets_and_damage_begin_the_iteration_again(rng: np.random.Generator, tmp_path: Path) -> None:
     X, Y = rng.standard_normal((530, 12)), rng.standard_normal((530, 2))

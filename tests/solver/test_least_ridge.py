@@ -74,7 +74,7 @@ def test_a_run_that_has_a_ridge_is_taken_up_with_it(tmp_path):
     assert np.array_equal(other.alpha, expected.alpha)
     assert other.notes[0] == expected.notes[0]
     other.close()
-    with pytest.raises(StorageError, match="holds another run: kernel.gamma"):
+    with pytest.raises(StorageError, match=r"holds another run: kernel\.gamma"):
         kernelfit.solve(2 * x, x[:, 0], singular="ridge", run_dir=tmp_path / "run", resume=True)
 
 
