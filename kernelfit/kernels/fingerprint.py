@@ -152,10 +152,10 @@ class _Descriptions:
             return f"a {self.of(type(value))}"
         if isinstance(reduced, str):
             return f"{getattr(value, '__module__', None)}.{reduced}"
-        made, arguments, state, *entries = *reduced, *(None,) * (5 - len(reduced))
+        made, arguments, state, *entries = [*reduced, None][:5]
         if type(state) is dict:  # but for what it computes of itself when it is first asked
             state = {name: entry for name, entry in state.items() if not _is_computed(type(value), name)}
-        listed = [list(part) for part in entries[:2] if part is not None]
+        listed = [list(part) for part in entries if part is not None]
         return f"{type(value).__name__} {self._all([made, arguments, state, listed])}"
 
     def _is_installed(self, file: str) -> bool:
