@@ -187,14 +187,25 @@ def solve(
             # None may have been chosen on some of the rows, of which K has a factor while that of all has none.
             if problem.ridge > 0 or (singular == "raise" and not request.choose):
                 return placed(problem, notes)
-            once = not isinstance(resources.device, str)
-            begun = begun_with(folder / RUN) if resume and folder is not None else None
-            stored = folder is not None
-            return with_least_ridge(problem, placed, notes, stored=stored, once=once, begun=begun)
+            return _least_ridge(problem, placed, notes, resources, folder, resume)
 
         if request.ridges is None or len(request.ridges) == 1:
             return answered(problem, notes)
         return solve_by_ridge(problem, request.ridges, answered, notes, request.singular)
+
+
+def _least_ridge(
+    problem: Problem,
+    placed: Callable[[Problem, Notes], Solution],
+    notes: Notes,
+    resources: Resources,
+    folder: Path | None,
+    resume: bool,
+) -> Solution:
+    """The solution with the least ridge that helps, in a run that is taken up from its own."""
+    once, stored = not isinstance(resources.device, str), folder is not None
+    begun = begun_with(folder / RUN) if resume and folder is not None else None
+    return with_least_ridge(problem, placed, notes, stored=stored, once=once, begun=begun)
 
 
 def _requested(**asked: Any) -> Request:
