@@ -17,6 +17,8 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
+import click
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -96,7 +98,7 @@ def test_the_certificate_page_explains_every_field():
     assert missing == []
 
 
-def test_the_record_page_names_every_key_of_a_solve():
+def test_the_record_page_names_every_key_of_a_solve(tmp_path):
     experiment = Experiment(
         "digits",
         n_train=60,
@@ -108,10 +110,33 @@ def test_the_record_page_names_every_key_of_a_solve():
         standardise=True,
         corruption="corrupt-labels",
     )
-    record = experiment.run().record
+    X = np.random.default_rng(0).normal(size=(20, 2))
+    np.savez(tmp_path / "own.npz", X=X, y=X[:, 0])
+    centred = Experiment(train=tmp_path / "own.npz", centre=True, gamma=1.0, ridge=0.1)
     text = (DOCS / "record.md").read_text()
-    missing = [key for key in record if f"`{key}`" not in text]
+    missing = [key for each in (experiment, centred) for key in each.run().record if f"`{key}`" not in text]
     assert missing == []
+
+
+def test_the_study_page_says_which_questions_take_seeds_and_a_folder():
+    group = root.get_command(click.Context(root), "study")
+    assert isinstance(group, click.Group)
+    options = {
+        name: {flag for each in command.params for flag in each.opts}
+        for name, command in group.commands.items()
+    }
+    text = (DOCS / "study.md").read_text().split("| command |")[0]
+    seeds = re.search(r"((?:`[a-z-]+`[, \n]*(?:and )?)+)take `--seeds COUNT`", text)
+    assert seeds is not None
+    assert set(re.findall(r"`([a-z-]+)`", seeds[1])) == {
+        name for name in options if "--seeds" in options[name]
+    }
+    without = re.search(r"Of all but\s((?:`[a-z]+` )+)`--figure FILE` draws it, `--out DIR`", text)
+    assert without is not None
+    for flag in ("--figure", "--out"):
+        assert re.findall(r"`([a-z]+)`", without[1]) == [
+            name for name in options if flag not in options[name]
+        ]
 
 
 def test_every_link_to_a_page_leads_to_one():
