@@ -21,8 +21,8 @@ from kernelfit.solver.problem import Problem
 from kernelfit.solver.solution import Solution
 from kernelfit.typing import Float, Singular
 
-# The precision of several factors is that of the coarsest.
-_PRECISIONS = ("none", "float32", "float64")
+# The precision of several factors is that of the coarsest, whatever has none beside them.
+_PRECISIONS = ("float32", "float64", "none")
 
 
 @dataclass(repr=False)

@@ -142,13 +142,14 @@ def forward_error(condition: float, backward: float, roundoff: float, n: int) ->
     """Of alpha, relative to its largest entry: |A^-1| |r| with |r| <= backward (|A| |alpha| + |y|), |y| <= |A| |alpha|;
     residuals are known to (8 + sqrt(n)) u.
 
-    `roundoff` is that of the factor which the condition number was estimated from, NaN where that saturates.
+    `roundoff` is that of the factor which the condition number was estimated from. Where that saturates the number is a
+    lower bound: NaN, where it does not promise an error of 1 all the same.
     """
-    if n > EXACT and condition * roundoff > _SATURATED:
-        return float("nan")
     moved = 2.0 * condition * (backward + rounding(n))
     if moved > 0.5:
         return 1.0
+    if n > EXACT and condition * roundoff > _SATURATED:
+        return float("nan")
     return moved / (1.0 - moved)  # NaN stays
 
 

@@ -85,7 +85,7 @@ def solve_primal(problem: Problem, backend: CpuBackend, memory_limit: int, notes
         jitter=0.0,
         interpolates=result.consistent,
         refinements=0,
-        factor_precision="float64",
+        factor_precision="none",
         rank=result.rank,
         consistent=result.consistent,
         rkhs_norm=math.hypot(*norms),

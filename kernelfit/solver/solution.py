@@ -309,12 +309,12 @@ class Solution:
         if self.convergence is not None:
             determinants = [(self.log_determinant().value, n)] * c
         elif parts := self.certificate.by_ridge:
-            if any(part["factor_precision"] == "none" for part in parts):
-                self._system_or_raise("log_marginal_likelihood")
             determinants = [(part["log_det"], part["rank"]) for part in parts for _ in part["targets"]]
         else:
             determinants = [(self.certificate.log_det, n)] * c
         if any(value is None for value, _ in determinants):
+            if self.weights is None:  # of an iteration, whose systems estimate it
+                self._system_or_raise("log_marginal_likelihood")
             raise InputError("log_marginal_likelihood: K has no inverse on the primal path; give ridge > 0")
         if self.certificate.jitter > 0:
             self._note("the determinant of the likelihood holds the jitter, as the factor does", Silent())

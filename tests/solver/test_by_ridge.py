@@ -105,6 +105,9 @@ def test_leave_one_out_beside_a_target_on_the_primal_path(problem):
         InputError, match=r"^inverse_diagonal: the primal path has no factor; give ridge > 0$"
     ):
         ours.inverse_diagonal()
+    with pytest.raises(InputError, match=r"^log_marginal_likelihood: K has no inverse on the primal path"):
+        ours.log_marginal_likelihood()
+    assert ours.certificate.factor_precision == "float64"
     model = KernelInterpolator("linear", keep_factor=True).fit(x, y)
     with pytest.raises(InputError, match=r"^return_std: the primal path has no factor; give ridge > 0$"):
         model.predict(x, return_std=True)

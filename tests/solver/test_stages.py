@@ -134,6 +134,7 @@ def test_a_linear_kernel_with_few_features_is_primal(rows: np.ndarray, targets: 
         solution.solve(targets)  # it said that the factor had been given back
     np.testing.assert_allclose(solution.weights, np.eye(4, 2), atol=1e-12)
     assert solution.factor is None
+    assert solution.certificate.factor_precision == "none"
     assert solution.notes == notes.lines != []
 
 
