@@ -155,8 +155,8 @@ def forward_error(condition: float, backward: float, roundoff: float, n: int) ->
 
 # Beyond this beside 1 / u a factor's own condition number says no more than that it is large.
 _SATURATED = 0.1
-# A backward error that still counts as rounding.
-_ROUNDING = 1e-13
+#: a backward error that still counts as rounding
+BACKWARD_ROUNDING = 1e-13
 
 
 def interpolates(backward_error: float, met: bool) -> bool:
@@ -164,4 +164,4 @@ def interpolates(backward_error: float, met: bool) -> bool:
 
     A K that is singular to rounding allows an alpha so large that a residual beyond y is still small beside it.
     """
-    return backward_error <= _ROUNDING and met
+    return backward_error <= BACKWARD_ROUNDING and met

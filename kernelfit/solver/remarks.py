@@ -15,6 +15,8 @@ from kernelfit.solver.gamma import median_gamma
 from kernelfit.solver.measures import RESIDUAL
 from kernelfit.solver.problem import Problem
 
+#: of a jitter, in the note that says so
+NOT_REFINED = "was not refined away"
 # Residuals below this fraction of the targets are rounding, of an iteration as of a factor.
 _EXACT = 1e-9
 # Rounding errors of fitted values beyond this fraction of the largest target are worth a line.
@@ -38,7 +40,7 @@ def remark(problem: Problem, answered: Answer, notes: Notes) -> tuple[str, ...]:
         )
     if certificate.jitter > 0 and not _met(problem, answered):
         notes.add(
-            f"jitter {certificate.jitter:g} was not refined away in {certificate.refinements} products with K: "
+            f"jitter {certificate.jitter:g} {NOT_REFINED} in {certificate.refinements} products with K: "
             f"backward error {certificate.backward_error:.1e}, largest residual {certificate.residual:.1e}; "
             "take a smaller jitter, or a ridge"
         )

@@ -7,6 +7,8 @@ from typing import Any
 
 from kernelfit.kernels import KERNELS
 from kernelfit.report.tables import number
+from kernelfit.solver.certificate import BACKWARD_ROUNDING
+from kernelfit.solver.remarks import NOT_REFINED
 
 #: unit roundoff of float64
 ROUNDING = 2.0**-53
@@ -18,14 +20,7 @@ _ONE_TILE = 512
 
 def certificate(record: dict[str, Any]) -> list[str]:
     """What the numbers of the certificate say, a sentence or two each."""
-    said = [_fit(record), _backward(record)]
-    condition = record.get("condition_estimate")
-    if condition is not None:
-        lost = max(0.0, math.log10(condition)) if condition > 0 else 0.0
-        said.append(
-            f"The condition number of the matrix is about {number(condition, 2)}: of float64's 16 digits the "
-            f"coefficients may lose {lost:.0f}. Values of the function are far better than that."
-        )
+    said = [_fit(record), _backward(record), *_condition(record)]
     if record.get("weak_pivots"):
         said.append(
             f"{record['weak_pivots']} pivots of the factorisation are no larger than rounding could have made them: "
@@ -38,9 +33,10 @@ def certificate(record: dict[str, Any]) -> list[str]:
             at += ", which is nearly a combination of those before it"
         said.append(f"The smallest pivot of the factorisation is {number(record['min_pivot'], 3)}{at}.")
     if record.get("jitter"):
+        refined = not any(NOT_REFINED in note for note in record.get("notes", ()))
         said.append(
             f"A jitter of {number(record['jitter'])} was added to the diagonal for the factorisation alone, and "
-            "refined away."
+            + ("refined away." if refined else "not all of it was refined away.")
         )
     norm = record.get("rkhs_norm")
     if norm is None or math.isnan(norm):
@@ -48,10 +44,45 @@ def certificate(record: dict[str, Any]) -> list[str]:
     else:
         error = record.get("rkhs_norm_error")
         bound = "" if error is None else f", to within {number(error, 1)}"
-        least = "No function of a smaller norm" if record.get("interpolates") else "No other function"
-        reason = "meets the labels" if record.get("interpolates") else "trades misfit against norm better"
-        said.append(f"Its norm is {number(norm, 6)}{bound}. {least} {reason}.")
+        said.append(f"Its norm is {number(norm, 6)}{bound}.{_least(record)}")
     return said
+
+
+def _is_primal(record: dict[str, Any]) -> bool:
+    """Whether weights of features were solved for, without a factor of K (`kernelfit.solver.primal`)."""
+    return record.get("min_pivot") is None and "convergence" not in record
+
+
+def _known(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def _least(record: dict[str, Any]) -> str:
+    """What the norm is the least of; nothing where the equations do not hold."""
+    if record.get("interpolates"):
+        return " No function of a smaller norm meets the labels."
+    if _is_primal(record):
+        return " No function that misses as little has a smaller norm."
+    if record.get("ridge") and record["backward_error"] <= BACKWARD_ROUNDING:
+        return " No other function trades misfit against norm better."
+    return ""
+
+
+def _condition(record: dict[str, Any]) -> list[str]:
+    condition: Any = record.get("condition_estimate")
+    if not _known(condition):
+        return []
+    what, lose = "matrix", "coefficients"
+    if _is_primal(record):
+        lose = "weights"
+        if record.get("interpolates"):  # else they feel the square
+            what, condition = "features", math.sqrt(condition)
+    # A number that the factor's precision or a jitter holds down is less than that of the matrix.
+    about = "about" if _known(record.get("forward_error")) else "at least about"
+    return [
+        f"The condition number of the {what} is {about} {number(condition, 2)}: of float64's 16 digits the {lose} may "
+        f"lose {max(0.0, math.log10(condition)):.0f}. Values of the function are far better than that."
+    ]
 
 
 def _fit(record: dict[str, Any]) -> str:
@@ -62,6 +93,8 @@ def _fit(record: dict[str, Any]) -> str:
             f"A ridge of {number(record['ridge'])} lets the function miss training points in exchange for a "
             "smaller norm."
         )
+    if _is_primal(record):
+        return "No function of these features meets every target: this one has the least squares of what it misses."
     return (
         "The equations do not hold to rounding: the function misses training points although the ridge is 0."
     )
@@ -70,6 +103,12 @@ def _fit(record: dict[str, Any]) -> str:
 def _backward(record: dict[str, Any]) -> str:
     error = record["backward_error"]
     beside = "below" if error <= ROUNDING else f"{error / ROUNDING:.2g} times"
+    rounding = f"which is {beside} the rounding of float64 ({number(ROUNDING, 2)})"
+    if _is_primal(record):
+        return (
+            f"The normal equations of the weights hold to the fraction {number(error, 2)} of their terms, "
+            f"{rounding}."
+        )
     every = record.get("componentwise_backward_error")
     entries = (
         ""
@@ -78,8 +117,7 @@ def _backward(record: dict[str, Any]) -> str:
     )
     return (
         f"The coefficients solve exactly a system whose matrix and targets differ from yours by the fraction "
-        f"{number(error, 2)}, which is {beside} the rounding of float64 ({number(ROUNDING, 2)}).{_afresh(record)}"
-        f"{entries}"
+        f"{number(error, 2)}, {rounding}.{_afresh(record)}{entries}"
     )
 
 
