@@ -44,6 +44,29 @@ WINDOW = 50  # steps averaged into one point of a loss curve
 AUXILIARY_WEIGHT = 0.4  # of Inception V3's second head
 
 
+def check_single_rows(
+    recipe: Recipe, n: int, shape: tuple[int, int, int], n_classes: int, processes: int
+) -> None:
+    """Raise InputError where one of the batches of `n` images has one row, and a batch normalisation of the network one
+    value a channel: at the end of an epoch torch would refuse it. Over several processes each gets a row, and they
+    share statistics.
+    """
+    if (n % recipe.batch or recipe.batch) > 1 or processes > 1:
+        return
+    net = build(recipe.model, shape=shape, n_classes=n_classes, dropout=recipe.dropout).train()
+    if not any(isinstance(layer, BatchNorm) for layer in net.modules()):
+        return
+    height, width, channels = shape
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            net(torch.zeros(1, channels, height, width))
+    except ValueError as error:
+        raise InputError(
+            f"n: got {n} rows in batches of {recipe.batch}, of which one has a single row, and batch normalisation in "
+            f"{recipe.model} needs two ({error}); change n or batch"
+        ) from None
+
+
 class Training:
     """R runs of one shape, from fresh weights or from FOLDER/checkpoint.pt.
 
@@ -79,7 +102,7 @@ class Training:
                 f"n: {source.n} rows make no batch for {self.world.size} processes; give more rows"
             )
         check_sources(self.recipes)
-        self._check_single_rows()
+        check_single_rows(self.recipe, source.n, source.shape, source.n_classes, self.world.size)
         self.members = [self._fresh(r).to(self.device) for r in self.recipes]
         self.model = side_by_side(self.members, self.recipe.model)
         coefficients = torch.tensor([r.weight_decay for r in self.recipes], device=self.device)
@@ -103,26 +126,6 @@ class Training:
         self.losses = torch.zeros(len(self.recipes), self.steps, device=self.device)
         self.correct = torch.zeros(len(self.recipes), source.n, dtype=torch.int8, device=self.device)
         self.graphed: GraphedStep | None = None
-
-    def _check_single_rows(self) -> None:
-        """Raise InputError where a batch has one row, and a batch normalisation of the network one value a channel: at
-        the end of an epoch torch would refuse it. Over several processes each gets a row, and they share statistics.
-        """
-        recipe, n, batch = self.recipe, self.source.n, self.recipe.batch
-        if (n % batch or batch) > 1 or self.world.size > 1:
-            return
-        height, width, channels = self.source.shape
-        net = self._fresh(recipe).train()
-        if not any(isinstance(layer, BatchNorm) for layer in net.modules()):
-            return
-        try:
-            with torch.random.fork_rng(devices=[]), torch.no_grad():
-                net(torch.zeros(1, channels, height, width))
-        except ValueError as error:
-            raise InputError(
-                f"n: got {n} rows in batches of {batch}, of which one has a single row, and batch normalisation in "
-                f"{recipe.model} needs two ({error}); change n or batch"
-            ) from None
 
     # Construction ---------------------------------------------------------------------------------------------
 

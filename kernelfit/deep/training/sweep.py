@@ -26,7 +26,7 @@ from kernelfit.deep.own_network import is_own
 from kernelfit.deep.processes import leads, processes
 from kernelfit.deep.recipe import Recipe, check_sources
 from kernelfit.deep.training import checkpoint, epoch_log
-from kernelfit.deep.training.engine import Training
+from kernelfit.deep.training.engine import Training, check_single_rows
 from kernelfit.deep.training.hardware import Hardware
 from kernelfit.deep.training.outcome import Outcome
 from kernelfit.deep.training.results import (
@@ -179,6 +179,10 @@ def _check_networks(recipes: Sequence[Recipe], fetch: Fetch, data_dir: Path | No
                 f"at_once: {model} takes random numbers while it trains, such as dropout, and runs side by side "
                 "would share a generator; train them one at a time"
             )
+    for recipe in recipes:
+        if recipe.dataset != "imagenet":  # whose images are counted when their run begins
+            n = fetch(recipe.dataset, recipe.n, recipe.n_test).n_train
+            check_single_rows(recipe, n, *_images_of(recipe, fetch, data_dir), processes())
 
 
 def _images_of(recipe: Recipe, fetch: Fetch, data_dir: Path | None) -> tuple[tuple[int, int, int], int]:

@@ -235,6 +235,10 @@ def test_networks_that_cannot_be_made_are_refused_before_anything_is_trained(tmp
     fine = default("mlp-1x512", **SMALL)
     for broken, message in (
         (default("turnnets:narrow", **SMALL), r"narrow gives \(2, 3\) for 2 images, expected .* \(2, 10\)"),
+        (
+            default("inception", **SMALL | {"side": 2, "n": 17}),
+            "n: got 17 rows in batches of 16, of which one",
+        ),
         (default("inception-v3", **SMALL), "inception-v3 got images of 8 x 8 x 1, expected three channels"),
         (
             default("inception-v3", side=224),
