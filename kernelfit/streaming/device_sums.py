@@ -21,8 +21,6 @@ from kernelfit.typing import Float, Span
 
 #: filters of one block: their features are as many columns of a product as fill a device
 _MAX_FILTERS = 256
-# Rows of the test rows' kernel that are multiplied at a time.
-_CROSS_ROWS = 2_048
 # Test rows whose squared lengths are formed by one product.
 _SQUARED_ROWS = 128
 # Bytes of the slab that blocks lose to alignment.
@@ -43,7 +41,7 @@ class DeviceSums:
         self._device, self._layout = device, layout
         self._stream = device.stream("sums")
         self._panels = [device.slab.take(*layout.shape(j), dtype) for j in range(layout.count)]
-        self._cross = device.slab.take(tests, layout.n, dtype)
+        self._cross = device.slab.take(tests, layout.n, np.float32)
         # Products of test rows with those of their strip, of which the diagonal counts.
         self._squares = [device.slab.take(b - a, b - a, dtype) for a, b in self._strips()]
         self._earlier = np.zeros(tests)
@@ -113,24 +111,15 @@ class DeviceSums:
             self._device.mirror(self._stream, panel.part((0, panel.columns)))
 
     def _multiply(self, block: Block, product: Block | None, at_once: int | None) -> None:
-        """Add the products of one block of features to the panels, and to the test rows' kernel, `at_once` columns
-        or all of them at a time."""
-        step = at_once or block.columns
-        for first in range(0, block.columns, step):
-            columns = first, min(first + step, block.columns)
-            self._multiply_part(block.part(columns=columns), product)
-
-    def _multiply_part(self, block: Block, product: Block | None) -> None:
+        """Add the products of one block of features to the panels, and to the test rows' kernel."""
         layout, n, cross = self._layout, self._layout.n, self._cross
         for j, panel in enumerate(self._panels):
             below = block.part((layout.start(j), n))
-            self._add(below, block.part((layout.start(j), layout.stop(j))), panel, product)
-        for a in range(0, cross.rows, _CROSS_ROWS):
-            b = min(a + _CROSS_ROWS, cross.rows)
-            self._add(block.part((n + a, n + b)), block.part((0, n)), cross.part((a, b)), product)
+            self._add(below, block.part((layout.start(j), layout.stop(j))), panel, product, at_once)
+        self._add(block.part((n, n + cross.rows)), block.part((0, n)), cross, product, at_once)
         for (a, b), squares in zip(self._strips(), self._squares, strict=True):
             rows = block.part((n + a, n + b))
-            self._add(rows, rows, squares, product)
+            self._add(rows, rows, squares, product, at_once)
 
     def _strips(self) -> list[Span]:
         """The test rows that are multiplied with each other."""
@@ -138,23 +127,27 @@ class DeviceSums:
             (a, min(a + _SQUARED_ROWS, self._cross.rows)) for a in range(0, self._cross.rows, _SQUARED_ROWS)
         ]
 
-    def _add(self, left: Block, right: Block, out: Block, product: Block | None) -> None:
-        """out += left right^T."""
+    def _add(self, left: Block, right: Block, out: Block, product: Block | None, at_once: int | None) -> None:
+        """out += left right^T; by `product` where out is float64, `at_once` columns or all of them at a time."""
         device, stream = self._device, self._stream
-        if product is None:
+        if out.dtype == np.float32:
             device.gemm(stream, 1.0, left, right, 1.0, out, transpose_b=True)
             return
+        assert product is not None
         part = Block(product.offset, out.rows, out.columns, out.columns, product.dtype)
-        device.gemm(stream, 1.0, left, right, 0.0, part, transpose_b=True)
-        device.add(stream, part, out)
+        step = at_once or left.columns
+        for first in range(0, left.columns, step):
+            cut = first, min(first + step, left.columns)
+            these, those = (side.part(columns=cut) for side in (left, right))
+            device.gemm(stream, 1.0, these, those, 0.0, part, transpose_b=True)
+            device.add(stream, part, out)
 
     def _product(self) -> Block | None:
         """Where products are formed before they are added to float64 panels."""
-        if self._cross.dtype == np.float32:
+        if self._panels[0].dtype == np.float32:
             return None
         largest = max(panel.rows * panel.columns for panel in self._panels)
-        strip = min(_CROSS_ROWS, self._cross.rows) * self._layout.n
-        return self._device.slab.take(1, max(largest, strip, _SQUARED_ROWS**2), np.float32)
+        return self._device.slab.take(1, max(largest, _SQUARED_ROWS**2), np.float32)
 
     def _fitting(self, bytes_per_filter: int) -> int:
         """Filters whose features fit into what is left of the slab."""

@@ -63,7 +63,7 @@ class FeatureGram:
     gram : K (n, n) of the linear kernel, or of the one that `of` was given, for `kernelfit.solve(gram, Y,
         kernel="precomputed")`; summed up on a device it stays there, is solved there by device="auto", and keeps the
         device until `close()`; one solution at a time may be open
-    cross : (m, n) float32 (of K's dtype where it was summed up on a device), for `Solution.predict`
+    cross : (m, n) float32, for `Solution.predict`
     test_sq_norms : (m,) float64, |z|^2 of the test rows
     mean_diagonal : the mean of k(x_i, x_i), of the linear kernel |z_i|^2, in units of which a ridge is best given
     n_features : columns of Z

@@ -79,6 +79,10 @@ def test_the_gram_is_that_of_the_cpu_and_is_solved_where_it_lies(rng, make_devic
     theirs = feature_gram(net, train, test, device=device, **given)
     assert theirs.mean_diagonal == pytest.approx(mine.mean_diagonal, rel=1e-5)
     assert np.abs(theirs.cross - mine.cross).max() <= 1e-5 * mine.mean_diagonal
+    # What stays in memory and what a file takes, as planned: K is on the device, and the images are the caller's.
+    held = theirs.cross.nbytes + train.nbytes + test.nbytes
+    stored = sum(block.nbytes for block in theirs.gram.blocks) + theirs.cross.nbytes
+    assert (theirs.plan.held, theirs.plan.gram + theirs.plan.cross) == (held, stored)
     for ridge in (0.1 * mine.mean_diagonal, 0.01 * mine.mean_diagonal):
         expected = kernelfit.solve(mine.gram, targets, kernel="precomputed", ridge=ridge, device="cpu")
         progress = Silent()
