@@ -19,7 +19,7 @@ from kernelfit.device.launches import Launch
 from kernelfit.device.numba_cuda import compile_pairwise
 from kernelfit.device.pinned import PinnedMemory
 from kernelfit.device.protocol import Block, Device, DeviceRows, Epilogue, Net, PairBlocks, Slab, Symmetric
-from kernelfit.errors import DeviceError
+from kernelfit.errors import DeviceError, InputError
 from kernelfit.kernels.base import Kernel
 
 # cuBLAS's own numbers; the enumerations are not exported by every release of CuPy.
@@ -397,32 +397,38 @@ class CudaDevice:
     def l1_distances(self, stream: CudaStream, rows: DeviceRows, columns: DeviceRows, out: Block) -> None:
         self._launch(stream, launches.l1_distances(self.address, rows, columns, out))
 
+    def compile(self, kernel: Kernel) -> None:
+        for function in set(kernel.functions()) - set(self._user):
+            self._call(self.runtime.setDevice, self._index)
+            try:
+                self._user[function] = compile_pairwise(function)
+            except ImportError as error:
+                raise InputError(
+                    f"kernel: got {function.__name__}, which needs numba-cuda on a GPU ({first_line(error)}); install "
+                    "kernelfit[cuda12] or kernelfit[cuda13], or use device='cpu'"
+                ) from None
+            except Exception as error:  # Numba's errors of typing and of lowering have no common base
+                if any(family.__name__ == "CudaDriverError" for family in type(error).__mro__):
+                    raise device_error(self.name, error) from None
+                raise InputError(
+                    f"kernel: got {function.__name__}, which Numba CUDA cannot compile ({first_line(error)}), expected "
+                    "loops, indexing and math.exp (math, not numpy, whose functions it has not); or use device='cpu'"
+                ) from None
+
     def user_values(
         self, stream: CudaStream, kernel: Kernel, rows: DeviceRows, columns: DeviceRows, out: Block
     ) -> None:
         assert rows.domain is not None
         assert columns.domain is not None
+        self.compile(kernel)
         (function,) = set(kernel.functions())
-        if function not in self._user:
-            try:
-                self._user[function] = compile_pairwise(function)
-            except ImportError as error:
-                raise DeviceError(
-                    f"device: a function of your own needs numba-cuda, which cannot be imported "
-                    f"({first_line(error)}); install kernelfit[cuda12] or kernelfit[cuda13], or use device='cpu'"
-                ) from None
         arrays = (self._array(block) for block in (rows.domain, columns.domain, out))
         try:
             self._call(self._user[function], stream.stream.ptr, *arrays)
         except DeviceError:
             raise
-        except Exception as error:  # Numba's errors of typing, of lowering and of the GPU have no common base
-            if "cudadrv" in type(error).__module__:
-                raise device_error(self.name, error) from None
-            raise DeviceError(
-                f"device: Numba CUDA cannot compile {function.__name__} ({first_line(error)}); use loops, indexing "
-                "and math.exp (math, not numpy, whose functions it has not), or device='cpu'"
-            ) from None
+        except Exception as error:  # Numba's errors of the GPU are not those of CuPy
+            raise device_error(self.name, error) from None
 
     def evaluate(
         self,

@@ -219,14 +219,19 @@ class HostDevice:
 
         self._submit(stream, "l1_distances", [left, right], [out], run)
 
+    def compile(self, kernel: Kernel) -> None:
+        for function in set(kernel.functions()) - set(self._user):
+            self._user[function] = Pairwise(function)
+
     def user_values(
         self, stream: HostStream, kernel: Kernel, rows: DeviceRows, columns: DeviceRows, out: Block
     ) -> None:
         assert rows.domain is not None
         assert columns.domain is not None
         left, right = rows.domain, columns.domain
+        self.compile(kernel)
         (function,) = set(kernel.functions())
-        compiled = self._user.setdefault(function, Pairwise(function))
+        compiled = self._user[function]
 
         def run() -> None:
             result = np.empty((out.rows, out.columns))

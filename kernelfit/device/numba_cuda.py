@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numba import types
 from numba.core.errors import NumbaPerformanceWarning
 
 _SIDE = 16
@@ -18,12 +19,15 @@ cuda: Any = None
 def compile_pairwise(function: Callable[[Any, Any], float]) -> Callable[..., None]:
     """A launcher (stream pointer, rows (h, d), columns (w, d), out (h, w)) of out_ij <- function(rows_i, columns_j).
 
-    Rows arrive as 1-d device arrays; the function may use loops, indexing and `math`, not NumPy. Raises `ImportError`
-    where Numba CUDA is not installed.
+    Rows arrive as 1-d device arrays; the function may use loops, indexing and `math`, not NumPy. It is compiled here,
+    for the current GPU and packed arrays. Raises `ImportError` where Numba CUDA, or what it takes of CUDA, is not
+    installed, and Numba's errors, which have no common base, for what it cannot compile.
     """
     load()
     remarks = performance_warnings()
     fill = _filler(function)
+    if hasattr(fill, "compile"):  # Numba's simulator compiles nothing
+        fill.compile((types.Array(types.float64, 2, "C"),) * 3)
 
     def launch(stream: int, rows: Any, columns: Any, out: Any) -> None:
         blocks = tuple(min(65_535, -(-size // _SIDE)) for size in out.shape)

@@ -353,6 +353,10 @@ class Device(Protocol):
         """out_ij <- |x_i - x_j|_1, float64."""
         ...
 
+    def compile(self, kernel: Kernel) -> None:
+        """Compile the user's own functions of k, where it has any; raises `InputError` where that cannot be."""
+        ...
+
     def user_values(
         self, stream: Any, kernel: Kernel, rows: DeviceRows, columns: DeviceRows, out: Block
     ) -> None:

@@ -30,12 +30,12 @@ def plan_on_device(
 ) -> tuple[Plan, DevicePlan]:
     """The plan of the solve and of its devices, in the problem's precision unless another is named.
 
-    Raises `PlanError` with the bytes that are missing on the device, the host or the disk.
+    Raises `PlanError` with the bytes that are missing on the device, the host or the disk, and `InputError` for a
+    kernel that a device cannot evaluate.
     """
     source, device = problem.source, devices[0]
     numbers = precision_of(precision or problem.precision)
-    if source.kernel is not None:
-        require_supported(source.kernel)
+    _require_kernel(source, devices)
     columns = product_columns(problem.targets.shape[1])
     if source.layout is not None:
         width = source.layout.width
@@ -70,6 +70,17 @@ def plan_on_device(
         panel_width=on_device.width,
     )
     return on_device.as_plan(costs, memory if memory is not None else available_memory()), on_device
+
+
+def _require_kernel(source: GramSource, devices: Sequence[Device]) -> None:
+    """Raise `InputError` where tiles are formed on a device by a kernel that it cannot evaluate."""
+    kernel = source.kernel
+    if any(device is source.device for device in devices):  # elsewhere tiles are filled on the host
+        kernel = source.formula
+    if kernel is not None:
+        require_supported(kernel)
+        for device in devices:
+            device.compile(kernel)
 
 
 def product_columns(targets: int) -> int:

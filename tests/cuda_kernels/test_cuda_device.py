@@ -26,7 +26,7 @@ from kernelfit.device.choose import open_device
 from kernelfit.device.cuda import CudaDevice
 from kernelfit.device.gram import fetch, gram_row_bytes, put
 from kernelfit.device.host import HostDevice
-from kernelfit.errors import DeviceError, NotPositiveDefiniteError
+from kernelfit.errors import DeviceError, InputError, NotPositiveDefiniteError
 from kernelfit.features import RandomConv
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.points import Points
@@ -209,6 +209,48 @@ def test_failures_are_one_line_and_give_everything_back(rng, fake, monkeypatch):
         kernelfit.solve(X[:30], X[:30], kernel="gaussian", gamma=1.0, device=CudaDevice(0, 8_000_000))
     assert "\n" not in str(caught.value)
     assert runtime.blocks == {}
+
+
+class CudaAPIError(type("CudaDriverError", (Exception,), {})):
+    """As Numba has it."""
+
+
+@pytest.mark.parametrize(
+    ("raised", "error", "message"),
+    [
+        (
+            ImportError("libNVVM cannot be found"),
+            InputError,
+            r"needs numba-cuda on a GPU \(libNVVM cannot be found\)",
+        ),
+        (
+            NotImplementedError("Unsupported\ntrace"),
+            InputError,
+            r"cannot compile \(Unsupported\), expected loops",
+        ),
+        (KeyError("ufunc 'exp'"), InputError, "kernel: got mine, which Numba CUDA cannot compile"),
+        (
+            CudaAPIError("[700] Call to cuCtxSynchronize"),
+            DeviceError,
+            "device: cuda:0 failed: .*check nvidia-smi",
+        ),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_a_function_that_is_not_compiled_is_refused_before_anything_is_computed(
+    fake, monkeypatch, raised, error, message
+):
+    def mine(x, y):
+        return 1.0 + x[0] * y[0]
+
+    def compile_pairwise(function):
+        raise raised
+
+    monkeypatch.setattr("kernelfit.device.cuda.compile_pairwise", compile_pairwise)
+    X = np.arange(8.0)[:, None]
+    with pytest.raises(error, match=message):
+        kernelfit.solve(X, X, kernel=mine, ridge=1.0, device=CudaDevice(0, 1_000_000))
+    assert fake["cupy_backends.cuda.api.runtime"].blocks == {}
 
 
 def test_features_of_a_net(rng, fake):

@@ -11,6 +11,7 @@ import pytest
 
 import kernelfit
 from kernelfit.device.choose import open_device
+from kernelfit.device.host import HostDevice
 from kernelfit.device.plan import DeviceLimits, DeviceSize, make_device_plan
 from kernelfit.device.residency import min_slots
 from kernelfit.errors import DeviceError, InputError, Interrupted, NotPositiveDefiniteError, PlanError
@@ -250,6 +251,26 @@ def test_auto_takes_the_cpu_for_what_its_gpu_cannot_do(rng, stand_in_gpu, tmp_pa
     assert not any(device._memory.size for device in stand_in_gpu)
     with pytest.raises(PlanError, match=r"^device: "):
         kernelfit.solve(X, Y, gamma=0.4, device="cuda", device_memory=50_000)
+
+
+def test_auto_takes_the_cpu_for_a_function_that_its_gpu_does_not_compile(
+    rng, stand_in_gpu, monkeypatch, tmp_path
+):
+    X, _, Y, _ = problem(rng, 30)
+
+    def compile(device, kernel):
+        raise InputError("kernel: got distance, which needs numba-cuda")
+
+    monkeypatch.setattr(HostDevice, "compile", compile)
+    given = {"kernel": distance, "ridge": 0.1, "run_dir": tmp_path / "run"}
+    with pytest.raises(InputError, match="needs numba-cuda"):
+        kernelfit.solve(X, Y, device="cuda", **given)
+    assert not (tmp_path / "run").exists()
+    solution = kernelfit.solve(X, Y, **given)
+    assert solution.device == "cpu"
+    assert any("device auto: cpu, as host cannot do it (kernel: " in note for note in solution.notes)
+    assert not any(device._memory.size for device in stand_in_gpu)
+    solution.close()
 
 
 def scaled_distance(x, y, *, factor):

@@ -211,6 +211,33 @@ def test_float_test_images_beside_bytes_are_not_truncated(rng, make_device):
     theirs.close()
 
 
+def test_a_formula_that_a_device_cannot_evaluate_is_left_to_the_cpu(rng, make_device, tmp_path):
+    class Mine(Gaussian):
+        """Of no number in the table."""
+
+    train, targets = images(rng, 40), rng.standard_normal((40, 2))
+    device = make_device(16_000_000)
+    sums = feature_gram(fitted(train), train, train[:2], device=device, panel_width=16)
+    formed = sums.of(Mine(0.5 / sums.mean_diagonal))
+    given = {"kernel": "precomputed", "ridge": 0.1, "run_dir": tmp_path / "run"}
+    with pytest.raises(InputError, match="has no formula for a device"):
+        kernelfit.solve(formed.gram, targets, device=device, **given)
+    assert not (tmp_path / "run").exists()
+    solution = kernelfit.solve(formed.gram, targets, **given)
+    assert solution.device == "cpu"
+    assert any(
+        f"device auto: cpu, as {device.name} cannot do it (kernel: " in note for note in solution.notes
+    )
+    expected = kernelfit.solve(
+        sums.of(Gaussian(0.5 / sums.mean_diagonal)).gram, targets, kernel="precomputed", ridge=0.1
+    )
+    assert expected.device == device.name
+    assert np.allclose(solution.alpha, expected.alpha, rtol=1e-8, atol=1e-8)
+    solution.close()
+    expected.close()
+    sums.close()
+
+
 def test_too_small_a_device_and_too_wide_images_are_refused(rng, make_device):
     train = images(rng, 40)
     net = fitted(train)
