@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import numpy as np
 from kernelfit.arguments import mapping, path_of, suggests_names
 from kernelfit.datasets import Dataset
 from kernelfit.datasets.table_columns import TableColumns
-from kernelfit.errors import DataError, InputError
+from kernelfit.errors import DataError, InputError, NotPositiveDefiniteError
 from kernelfit.experiments import record as records
 from kernelfit.experiments.file_rows import named_as_in_the_file
 from kernelfit.experiments.prepare import Checkpoint, Prepared
@@ -278,31 +278,29 @@ class Experiment(Settings):
             if stored.file is not None:
                 require_sums(stored.file, folder)
             stored = Checkpoint(folder / GRAM, folder, remember, taken=stored.file)
-        task = Task.load(self, stored, command, progress)
-        if folder is not None:
-            remember["data_digest"] = data_digest(task.dataset)
-        remember |= {"transformed": task.transformed} if task.transformed else {}
-        try:
-            with named_as_in_the_file(task.dataset, task.prepared.kept):
-                solution = solve(
-                    task.prepared.X_train,
-                    task.prepared.targets(task.dataset),
-                    **task.kernel_arguments(),
-                    **task.prepared.solver_arguments(self.solver),
-                    run_dir=folder,
-                    resume=resume,
-                    remember=remember,
-                    seed=self.inputs.seed,
-                    progress=progress,
-                )
+        with ExitStack() as stack:
+            with _given_up_without_solution(folder):
+                task = Task.load(self, stored, command, progress)
+                stack.callback(task.close)
+                if folder is not None:
+                    remember["data_digest"] = data_digest(task.dataset)
+                remember |= {"transformed": task.transformed} if task.transformed else {}
+                with named_as_in_the_file(task.dataset, task.prepared.kept):
+                    solution = solve(
+                        task.prepared.X_train,
+                        task.prepared.targets(task.dataset),
+                        **task.kernel_arguments(),
+                        **task.prepared.solver_arguments(self.solver),
+                        run_dir=folder,
+                        resume=resume,
+                        remember=remember,
+                        seed=self.inputs.seed,
+                        progress=progress,
+                    )
+            stack.callback(solution.close)
             if folder is not None:
                 asked_file.remove(folder)
-            try:
-                yield task, solution
-            finally:
-                solution.close()
-        finally:
-            task.close()
+            yield task, solution
 
     @staticmethod
     @contextmanager
@@ -440,6 +438,17 @@ class Solved:
     dataset: Dataset
     prepared: Prepared
     solution: Solution
+
+
+@contextmanager
+def _given_up_without_solution(folder: Path | None) -> Iterator[None]:
+    """What a folder with sums was asked for is given up where it has no solution."""
+    try:
+        yield
+    except (InputError, NotPositiveDefiniteError):
+        if folder is not None:
+            asked_file.give_up(folder)
+        raise
 
 
 def _task_or_none(

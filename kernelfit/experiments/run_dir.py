@@ -60,9 +60,9 @@ def claim(run_dir: Path, *, resume: bool = False, streams: bool = False) -> Path
 
 
 def require_same_experiment(run_dir: Path, remembered: Mapping[str, Any]) -> None:
-    """Raise `InputError` where a folder has sums of features for a run of another experiment, whatever the machine."""
+    """Raise `InputError` where a folder has sums of features for a run of another experiment, not given up."""
     asked = asked_file.read(run_dir) if (run_dir / GRAM).exists() else None
-    if asked is None:
+    if asked is None or asked_file.is_given_up(asked):
         return
     different = difference(remembered["experiment"], asked["experiment"])
     if different:

@@ -17,6 +17,8 @@ from kernelfit.storage import json_output
 from kernelfit.storage.atomic import storage_error
 from kernelfit.storage.regular import open_regular
 
+_GIVEN_UP = "given_up"
+
 
 def write(folder: Path, remembered: Mapping[str, Any]) -> None:
     """Put what `kernelfit.solve` is to be given as `remember` into a folder. Raises `StorageError`."""
@@ -41,6 +43,17 @@ def read(folder: Path) -> dict[str, Any] | None:
             f"{path}: does not say what the folder is to hold a run of; start again in another folder"
         )
     return remembered
+
+
+def give_up(folder: Path) -> None:
+    """Let another experiment have the sums: this one has no solution."""
+    remembered = read(folder)
+    if remembered is not None:
+        write(folder, {**remembered, _GIVEN_UP: True})
+
+
+def is_given_up(remembered: Mapping[str, Any]) -> bool:
+    return bool(remembered.get(_GIVEN_UP))
 
 
 def remove(folder: Path) -> None:

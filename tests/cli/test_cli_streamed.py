@@ -19,7 +19,14 @@ from scipy.spatial.distance import pdist
 import kernelfit
 from kernelfit.cli import root
 from kernelfit.datasets import load, training_targets
-from kernelfit.errors import DataError, DuplicateRowsError, InputError, KernelfitError, PlanError
+from kernelfit.errors import (
+    DataError,
+    DuplicateRowsError,
+    InputError,
+    KernelfitError,
+    NotPositiveDefiniteError,
+    PlanError,
+)
 from kernelfit.experiments import experiment, prepare
 from kernelfit.features import RandomConv
 from kernelfit.streaming import gram_file
@@ -491,6 +498,19 @@ def test_asked_to_stop_beside_taken_sums_it_says_how_to_resume(
     assert str(error) == f"{out}: stopped by SIGTERM beside its sums; continue with kernelfit resume {out}"
     monkeypatch.undo()
     assert succeed("resume", str(out))["kernel"]["name"] == "arc-cosine"
+
+
+def test_sums_of_what_has_no_solution_serve_another_ridge(
+    stopped: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def singular(*_: Any, **__: Any) -> None:
+        raise NotPositiveDefiniteError("K: a pivot is 0")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(experiment, "solve", singular)
+        assert "a pivot is 0" in str(failure("resume", str(stopped)))
+    record = succeed("solve", *SECOND[:-1], "0.01", "--out", str(stopped))
+    assert record["ridge_relative"] == pytest.approx(0.01)
 
 
 def test_what_a_folder_was_asked_for_is_of_no_use_damaged(stopped: Path) -> None:
