@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from kernelfit.cpu import cholesky_block, few_columns
-from kernelfit.cpu.compiled_blas import multiply, routines, solve_left_lower
+from kernelfit.cpu.compiled_blas import routines, solve_left_lower
 from kernelfit.cpu.jit import njit
 from kernelfit.cpu.matrix_product import packed_block
 from kernelfit.cpu.pool import CpuBackend
@@ -22,7 +22,8 @@ from kernelfit.gram.source import mirror_square
 from kernelfit.linalg import small_inverse
 from kernelfit.linalg.cholesky import Pivots, diagonal_of, failed_pivot, form_panel, weak_part
 from kernelfit.linalg.condition import BLOCK, EXACT, GAIN, ITERATIONS, begin, choose, drawn, larger, learn
-from kernelfit.linalg.product import Product, any_negative
+from kernelfit.linalg.formed_product import formed_product
+from kernelfit.linalg.product import Product
 from kernelfit.typing import Float
 
 #: order up to which a second copy of K costs less than to form it twice
@@ -93,13 +94,7 @@ def inverse_norm(lower: Float, row: int, applied: Float | None = None) -> float:
 
 def product(gram: Float, vectors: Float) -> Product:
     """K V, sum_j |K_ij| and |K| |V|; K is overwritten by |K|."""
-    made, sums = np.empty((2, *vectors.shape)), np.empty(len(gram))
-    width = 2 * vectors.shape[1] + 1
-    if width <= few_columns.MAX_COLUMNS:
-        _product_of_few(gram, vectors, made, sums, few_columns.space((len(gram), width), gram.dtype))
-    else:
-        _product(routines().gemm, gram, vectors, made, sums)
-    return Product(made[0], sums, made[1])
+    return Product(*formed_product(gram, vectors))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -131,7 +126,7 @@ def _solve(trsm: int, lower: Any, block: Any) -> None:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _solve_few(lower: Any, block: Any, packed: int) -> None:
-    triangle, x = (_address(lower), lower.shape[1]), (_address(block), block.shape[1])
+    triangle, x = few_columns.rows_in(lower), few_columns.rows_in(block)
     few_columns.solve_compiled(-1.0, triangle, x, block.shape, False, packed)
     few_columns.solve_compiled(-1.0, triangle, x, block.shape, True, packed)
 
@@ -154,52 +149,3 @@ def _estimate(lower: Any, block: Any, solved: bool, packed: int) -> float:
             break
         likely = reached
     return larger(known, most)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _product_of_few(gram: Any, vectors: Any, made: Any, sums: Any, packed: int) -> None:
-    """All in one pass over a K without negative entries, else in two."""
-    n, c = vectors.shape
-    factors, added = np.empty((n, 2 * c + 1)), np.zeros((n, 2 * c + 1))
-    for i in range(n):
-        for k in range(c):
-            factors[i, k], factors[i, c + 1 + k] = vectors[i, k], abs(vectors[i, k])
-        factors[i, c] = 1.0
-    matrix, line = (_address(gram), gram.shape[1]), factors.shape[1]
-    x, y = _address(factors), _address(added)
-    if any_negative(gram):
-        few_columns.add_compiled(1.0, matrix, (x, line, y, line), (0, 0, 0, 0), (n, n, c), packed)
-        for i in range(n):
-            _made_absolute(gram[i])
-        x, y, rest = x + c * 8, y + c * 8, c + 1
-    else:
-        rest = line
-    few_columns.add_compiled(1.0, matrix, (x, line, y, line), (0, 0, 0, 0), (n, n, rest), packed)
-    for i in range(n):
-        for k in range(c):
-            made[0, i, k], made[1, i, k] = added[i, k], added[i, c + 1 + k]
-        sums[i] = added[i, c]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _product(gemm: int, gram: Any, vectors: Any, made: Any, sums: Any) -> None:
-    multiply(gemm, gram, vectors, made[0])
-    for i in range(len(gram)):
-        sums[i] = _made_absolute(gram[i])
-    multiply(gemm, gram, np.abs(vectors), made[1])
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _address(block: Any) -> Any:
-    return np.int64(block.ctypes.data)  # unsigned beside signed numbers would become a float
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc"})
-def _made_absolute(row: Any) -> float:
-    """row <- |row|, and the sum, added up in lanes: in one sum each addition waits for the one before."""
-    total = 0.0
-    for j in range(len(row)):
-        size = abs(row[j])
-        row[j] = size
-        total += size
-    return total

@@ -12,6 +12,7 @@ from kernelfit.cpu.jit import njit
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.protocol import EPILOGUE, GramSource
+from kernelfit.linalg.formed_product import any_negative, formed_product
 from kernelfit.progress import Progress, Silent
 from kernelfit.typing import Float, Span
 
@@ -94,11 +95,9 @@ def _small_product(source: GramSource, vectors: Float, backend: CpuBackend, with
     n = len(vectors)
     tile = backend.scratch("product", n, n, np.float64)
     source.columns(0, n, backend).fill(0, n, tile)
-    values = np.matmul(tile, vectors)
-    if not with_norm:
-        return Product(values)
-    np.abs(tile, out=tile)
-    return Product(values, tile.sum(axis=1), np.matmul(tile, np.abs(vectors)))
+    if with_norm:
+        return Product(*formed_product(tile, np.ascontiguousarray(vectors)))
+    return Product(np.matmul(tile, vectors))
 
 
 class _Sums:
@@ -167,14 +166,3 @@ class _Sums:
         return Product(
             np.ascontiguousarray(self._sums[:, :c]), self._sums[:, c].copy(), self._sums[:, c + 1 :].copy()
         )
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def any_negative(tile: Any) -> bool:
-    for i in range(tile.shape[0]):
-        negative = 0
-        for j in range(tile.shape[1]):  # without a branch: vectorised
-            negative += tile[i, j] < 0.0
-        if negative:
-            return True
-    return False
