@@ -276,6 +276,8 @@ def _primal(
     problem: Problem, backend: CpuBackend, resources: Resources, notes: Notes, folder: Path | None
 ) -> Solution:
     resources = ignoring_device(resources, problem.source, OF_WEIGHTS, notes)
+    if resources.engine.is_cluster:
+        notes.add("engine: ignored, as weights of least norm are computed in this process")
     if folder is None:
         return solve_primal(problem, backend, resources.memory_limit, notes)
     folder, made = make_folder(folder)

@@ -33,6 +33,8 @@ def test_weights_of_least_norm(rng: np.random.Generator, stand_in_gpu: list[Host
         assert [line for line in solution.notes if line.startswith("device")] == note
         assert solution.device == "cpu"
     assert not stand_in_gpu
+    solution = kernelfit.solve(X, Y, kernel="linear", engine="dask")
+    assert "engine: ignored, as weights of least norm are computed in this process" in solution.notes
 
 
 @pytest.mark.parametrize("several", [False, True])
