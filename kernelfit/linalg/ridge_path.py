@@ -32,6 +32,10 @@ from kernelfit.storage.panels import RamPanels
 from kernelfit.typing import Float
 
 REFACTORING, EIGENVALUES = "refactoring", "eigenvalues"
+#: u of float64
+ROUNDOFF = 2.0**-53
+# Pivots or eigenvalues below this times n u K_ii count as 0.
+_WEAK = 10.0
 #: all rows are used up to this many, whatever the ridges cost: n^3 is then seconds a ridge on two cores
 ALL_ROWS = 6_000
 # Cost of the methods in units of n^3 flops at the rate of products on all threads. Measured on AVX-512 with OpenBLAS
@@ -42,7 +46,7 @@ _EIGENVALUES = 9.0 * 2.0
 
 @dataclass(frozen=True)
 class PathPlan:
-    """How many of the n rows the path is computed on, by which method, and what that takes, with what is held."""
+    """How many of the n rows the path is computed on, by which method, and what that takes."""
 
     rows: int
     of: int
@@ -51,9 +55,8 @@ class PathPlan:
     bytes: int
 
 
-def plan_path(n: int, n_ridges: int, n_rhs: int, threads: int, memory_limit: int, held: int = 0) -> PathPlan:
-    """The cheaper method that fits into `memory_limit` bytes, of which others hold `held`, for as many rows as the path
-    may take.
+def plan_path(n: int, n_ridges: int, n_rhs: int, threads: int, memory_limit: int) -> PathPlan:
+    """The cheaper method that fits into `memory_limit` bytes, for as many rows as the path may take.
 
     Up to 6,000 rows all are used. Beyond, the path may take as long as the factorisation of all n rows, n^3/3 flops:
     with 14 ridges that is a third of the rows. Fewer rows are used where the memory asks for it. Raises `PlanError`
@@ -64,8 +67,8 @@ def plan_path(n: int, n_ridges: int, n_rhs: int, threads: int, memory_limit: int
     while rows >= min(n, 2):
         methods = sorted(
             [
-                (_PER_RIDGE * n_ridges * rows**3, REFACTORING, held + _bytes_refactoring(rows, n_rhs)),
-                (_EIGENVALUES * threads * rows**3, EIGENVALUES, held + _bytes_eigenvalues(rows, n_rhs)),
+                (_PER_RIDGE * n_ridges * rows**3, REFACTORING, _bytes_refactoring(rows, n_rhs)),
+                (_EIGENVALUES * threads * rows**3, EIGENVALUES, _bytes_eigenvalues(rows, n_rhs)),
             ]
         )
         for cost, method, needed in methods:
@@ -74,10 +77,10 @@ def plan_path(n: int, n_ridges: int, n_rhs: int, threads: int, memory_limit: int
                 flops = (_PER_RIDGE * n_ridges if method == REFACTORING else 9.0) * rows**3
                 return PathPlan(rows, n, method, flops, needed)
         rows = int(0.9 * rows)
-    needed = held + _bytes_refactoring(2, n_rhs)
+    needed = _bytes_refactoring(2, n_rhs)
     raise PlanError(
-        f"memory: {needed:,} bytes needed to choose a ridge on two rows, got {memory_limit:,}; "
-        "give the ridge as a number"
+        f"memory: {needed:,} bytes needed to choose a ridge on two rows, got {max(memory_limit, 0):,} beside "
+        "what is held; give the ridge as a number"
     )
 
 
@@ -99,32 +102,37 @@ def leave_one_out_path(
     method: str,
     backend: CpuBackend,
     progress: Progress | None = None,
+    roundoff: float = ROUNDOFF,
 ) -> Iterator[Float | None]:
     """f_{-i}(x_i) (n, c) for every ridge, in their order; None where K + ridge I is singular to rounding.
 
-    Singular means: a pivot (or the least eigenvalue) below 10 n u K_ii, where hardly a digit of A^-1 is right.
+    Singular means: a pivot (or the least eigenvalue) below 10 n u K_ii, where hardly a digit of A^-1 is right, u the
+    `roundoff` of the factor that is made with the ridge in the end. The path itself is computed in float64.
     """
     methods = {REFACTORING: _refactoring, EIGENVALUES: _eigenvalues}
     with (progress or Silent()).phase("ridge path", len(ridges), "ridges") as advance:
-        for predictions in methods[method](source, targets, ridges, backend):
+        for predictions in methods[method](source, targets, ridges, backend, roundoff):
             advance(1)
             yield predictions
 
 
 def _refactoring(
-    source: GramSource, targets: Float, ridges: Sequence[float], backend: CpuBackend
+    source: GramSource, targets: Float, ridges: Sequence[float], backend: CpuBackend, roundoff: float
 ) -> Iterator[Float | None]:
     layout = source.layout or PanelLayout.of_order(source.n)
     if source.kernel is not None:  # it would be formed anew for every ridge
         source = cache(source, layout, "gram", backend, Silent())
     store = RamPanels(layout, np.float64)
+    weak = (
+        _WEAK * source.n * roundoff * float(np.abs(source.diagonal()).max()) if roundoff > ROUNDOFF else 0.0
+    )
     for ridge in ridges:
         try:
             pivots = factor(source, ridge, store, backend)
         except NotPositiveDefiniteError:
             yield None
             continue
-        if pivots.weak:
+        if pivots.weak or pivots.smallest < weak:
             yield None
             continue
         alpha = targets.copy()
@@ -133,7 +141,7 @@ def _refactoring(
 
 
 def _eigenvalues(
-    source: GramSource, targets: Float, ridges: Sequence[float], backend: CpuBackend
+    source: GramSource, targets: Float, ridges: Sequence[float], backend: CpuBackend, roundoff: float
 ) -> Iterator[Float | None]:
     from scipy.linalg import eigh
 
@@ -146,7 +154,7 @@ def _eigenvalues(
     coordinates = spectrum.vectors.T @ targets
     strips = PanelLayout.of_order(source.n).strips(0)
     for ridge in ridges:
-        if not spectrum.is_regular(ridge):
+        if not spectrum.is_regular(ridge, _WEAK * roundoff / ROUNDOFF):
             yield None
             continue
         alpha, inverse = np.empty_like(targets), np.empty(source.n)

@@ -22,6 +22,7 @@ from kernelfit.gram.source import KernelGram, Source, as_source
 from kernelfit.gram.sparse import SparsePoints, dense_bytes, require_rows
 from kernelfit.kernels import Kernel, build, named, own_kernel, parameter_names
 from kernelfit.kernels.base import COORDINATES
+from kernelfit.linalg.ridge_path import ROUNDOFF
 from kernelfit.progress import Notes
 from kernelfit.solver.entries import asymmetry, require_symmetric, within_range
 from kernelfit.solver.gamma import build_with_gamma, gamma_kernels, median_distance, median_gamma
@@ -316,12 +317,18 @@ def _chosen_ridge(
         source if weights is None else WeightedGram(source, weights),
         problem.targets,
         backend,
-        resources.memory_limit,
-        held=INTERPRETER + problem.bytes_points,
+        resources.memory_limit - INTERPRETER - problem.bytes_points,
         candidates=tuple(c for c in CANDIDATES if c > 0) if problem.conflict else CANDIDATES,
         seed=request.seed,
+        roundoff=_roundoff(request),
         progress=notes.progress,
     )
+
+
+def _roundoff(request: Request) -> float:
+    """u of the factor that the solve is left with; refinement makes up for a smaller one's."""
+    numbers = precision_of(before_choice(request.precision))
+    return ROUNDOFF if numbers.refined else numbers.unit_roundoff
 
 
 @frozen
@@ -497,10 +504,9 @@ def resolve_kernel(
         if length_scale != "auto":
             return Found(build(kernel, **parameters, length_scale=_number("length_scale", length_scale)))
     ridge = None if request.choose else request.ridge
-    numbers = precision_of(before_choice(request.precision))
-    asked = Asked(kernel, parameters, ridge, not rows.conflict, request.seed, rows.weights)
-    if not numbers.refined:
-        asked = replace(asked, roundoff=numbers.unit_roundoff)
+    asked = Asked(
+        kernel, parameters, ridge, not rows.conflict, request.seed, rows.weights, _roundoff(request)
+    )
     memory = resources.memory_limit - INTERPRETER - rows.points.nbytes
     found = search(asked, rows.points, rows.targets, backend, memory, progress=notes.progress)
     if found.gamma_choice is not None:

@@ -12,7 +12,7 @@ import numpy as np
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
 from kernelfit.gram.protocol import GramSource
-from kernelfit.linalg.ridge_path import leave_one_out_path, plan_path
+from kernelfit.linalg.ridge_path import ROUNDOFF, leave_one_out_path, plan_path
 from kernelfit.metrics import error_rate, root_mean_square
 from kernelfit.progress import ProgressLike, as_progress
 from kernelfit.solver.scaling import common_exponent, scaled
@@ -97,9 +97,9 @@ def choose_ridge(
     backend: CpuBackend,
     memory_limit: int,
     *,
-    held: int = 0,
     candidates: Sequence[float] = CANDIDATES,
     seed: int = 0,
+    roundoff: float = ROUNDOFF,
     progress: ProgressLike = None,
 ) -> RidgeChoice:
     """The candidate, times the mean diagonal of K, with the least leave-one-out error of targets (n, c).
@@ -113,13 +113,13 @@ def choose_ridge(
 
     From 3,000 rows up only candidates within a decade of the best on 1,500 of them are tried on more, and further ones
     while the best lies at an end. Up to 6,000 rows all are used; beyond, as many rows (drawn by `seed`) as keep the
-    path no longer than one factorisation of K; fewer where `memory_limit` bytes, of which others hold `held`, ask for
-    it. Raises `InputError` where every K + ridge I is singular to rounding.
+    path no longer than one factorisation of K; fewer where `memory_limit` bytes ask for it. Ridges beside which a
+    factor of that `roundoff` has hardly a digit count as singular. Raises `InputError` where every K + ridge I is.
     """
     started = time.perf_counter()
     if source.kernel is not None and source.n >= 2 * FIRST_ROWS:
-        candidates = _promising(source, targets, backend, memory_limit, held, candidates, seed)
-    plan = plan_path(source.n, len(candidates), targets.shape[1], backend.threads, memory_limit, held)
+        candidates = _promising(source, targets, backend, memory_limit, candidates, seed, roundoff)
+    plan = plan_path(source.n, len(candidates), targets.shape[1], backend.threads, memory_limit)
     mean = float(np.mean(source.diagonal()))
     if not mean > 0:
         raise InputError(f"ridge: 'auto' needs a K of positive mean diagonal, got {mean}; give a number")
@@ -137,7 +137,8 @@ def choose_ridge(
     def judge(relatives: Sequence[float]) -> list[RidgeTrial]:
         trials = []
         ridges = [relative * mean for relative in relatives]
-        paths = leave_one_out_path(source, targets, ridges, plan.method, backend, as_progress(progress))
+        shown = as_progress(progress)
+        paths = leave_one_out_path(source, targets, ridges, plan.method, backend, shown, roundoff)
         for relative, ridge, predictions in zip(relatives, ridges, paths, strict=True):
             error = rmse = None
             if predictions is not None:
@@ -178,15 +179,17 @@ def _promising(
     targets: Float,
     backend: CpuBackend,
     memory_limit: int,
-    held: int,
     candidates: Sequence[float],
     seed: int,
+    roundoff: float,
 ) -> Sequence[float]:
     """Those about the best on a few rows; all where there is none."""
     rows = np.sort(np.random.default_rng(seed).choice(source.n, FIRST_ROWS, replace=False))
     part, few = source.subset(rows, backend), np.ascontiguousarray(targets[rows])
     try:
-        first = choose_ridge(part, few, backend, memory_limit, held=held, candidates=candidates, seed=seed)
+        first = choose_ridge(
+            part, few, backend, memory_limit, candidates=candidates, seed=seed, roundoff=roundoff
+        )
     except InputError:
         return candidates
     tried = sorted({*candidates, *(trial.relative for trial in first.trials)})

@@ -14,6 +14,7 @@ from kernelfit.gram.points import Points
 from kernelfit.gram.source import KernelGram
 from kernelfit.gram.submatrix import submatrix
 from kernelfit.kernels import Kernel, build, named
+from kernelfit.linalg.ridge_path import ROUNDOFF
 from kernelfit.linalg.spectrum import Spectrum
 from kernelfit.metrics import error_rate, root_mean_square
 from kernelfit.progress import Advance
@@ -26,7 +27,6 @@ RIDGES = half_decades(-20, 6)
 # Where a ridge may be had for the asking, none is taken that leaves alpha fewer than some four digits: the last ones of
 # a path towards ever wider kernels with ever smaller ridges gain a thousandth and cost all of them.
 _MARGIN = 1e4
-_ROUNDOFF = float(np.finfo(np.float64).eps) / 2.0
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ class Asked:
     zero: bool = True
     seed: int = 0
     weights: Float | None = None
-    roundoff: float = _ROUNDOFF
+    roundoff: float = ROUNDOFF
 
     @property
     def margin(self) -> float:
         """Least eigenvalues of K + ridge I below this times n u K_ii, u of float64, count as 0."""
-        factor = 10.0 * self.roundoff / _ROUNDOFF
+        factor = 10.0 * self.roundoff / ROUNDOFF
         return factor if self.ridge is not None else max(_MARGIN, factor)
 
     def with_width(self, widths: Widths | None, exponent: float) -> Kernel:

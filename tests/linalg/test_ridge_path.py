@@ -109,12 +109,21 @@ def test_less_memory_takes_fewer_rows():
         plan_path(6_000, 14, 10, 2, 10)
 
 
-def test_what_others_hold_leaves_room_for_fewer_rows():
-    plan = plan_path(6_000, 14, 10, 2, 6 * 10**8, 3 * 10**8)
-    assert plan.bytes <= 6 * 10**8
-    assert plan.rows == plan_path(6_000, 14, 10, 2, 3 * 10**8).rows < 6_000
-    with pytest.raises(PlanError, match=r"memory: 300,0.* got 100,000,000; give the ridge"):
-        plan_path(6_000, 14, 10, 2, 10**8, 3 * 10**8)
+def test_what_others_hold_may_leave_no_room():
+    with pytest.raises(PlanError, match=r"memory: .* got 0 beside what is held; give the ridge"):
+        plan_path(6_000, 14, 10, 2, -(10**8))
+
+
+@pytest.mark.parametrize("method", [REFACTORING, EIGENVALUES])
+def test_a_ridge_beside_which_a_factor_in_float32_has_no_digit_is_none(rng, backend, method):
+    x, y = rng.standard_normal((200, 5)), rng.standard_normal((200, 1))
+    k = x @ x.T
+    ridges = tuple(10 * 200 * 2.0**-24 * k.diagonal().max() * factor for factor in (0.1, 0.9, 1.1))
+    single = list(leave_one_out_path(ArrayGram(k), y, ridges, method, backend, roundoff=2.0**-24))
+    assert [predictions is None for predictions in single] == [True, True, False]
+    double = list(leave_one_out_path(ArrayGram(k), y, ridges, method, backend))
+    np.testing.assert_array_equal(single[2], double[2])
+    assert all(predictions is not None for predictions in double)
 
 
 @pytest.mark.parametrize("ridges", [2, 60])

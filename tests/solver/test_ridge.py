@@ -267,6 +267,19 @@ def test_no_ridge_that_was_chosen_on_some_rows_gives_way_where_all_rows_have_no_
     assert solution.score(x, np.sin(3 * x[:, 0])) > 0.999999
 
 
+@pytest.mark.parametrize("options", [{}, {"sample_weight": np.linspace(1.0, 2.0, 200)}])
+def test_a_ridge_for_a_factor_in_float32_is_one_that_it_can_have(options):
+    """It was judged in float64, and the factor was not positive definite."""
+    x = np.linspace(0, 1, 200)[:, None]
+    y = np.sin(6 * x[:, 0])
+    solution = kernelfit.solve(x, y, gamma=0.5, ridge="auto", precision="float32", **options)
+    assert solution.ridge > 10 * 200 * 2.0**-24
+    assert solution.score(x, y) > 0.99
+    for precision in ("float64", "mixed"):
+        smaller = kernelfit.solve(x, y, gamma=0.5, ridge="auto", precision=precision, **options)
+        assert smaller.ridge < 1e-8
+
+
 def test_a_number_may_be_given_as_text(noisy):
     x, y = noisy
     assert kernelfit.solve(x, y, ridge="0.25").ridge == 0.25
