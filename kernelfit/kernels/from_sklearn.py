@@ -13,6 +13,9 @@ from kernelfit.kernels.base import Kernel, Needs, Rows, Tile
 from kernelfit.kernels.fingerprint import fingerprint
 from kernelfit.typing import Float
 
+# By how much k(x, x) may be larger than k(x, another copy of x): rounding, and what a steep kernel loses.
+_ROUNDING, _STEEP = 1e-12, 1e-6
+
 
 class FromSklearn(Kernel):
     """k(x, x') of a `sklearn.gaussian_process.kernels.Kernel`, which forms a tile at a time from the rows themselves.
@@ -68,7 +71,12 @@ class FromSklearn(Kernel):
 
     def has_noise(self, points: Rows) -> bool:
         row = points.scaled(0, 1)
-        return bool(self.kernel.diag(row)[0] > self.kernel(row, row.copy())[0, 0] * (1 + 1e-12))
+        noisy, plain = self.kernel.diag(row)[0], self.kernel(row, row.copy())[0, 0]
+        if not noisy > plain * (1 + _ROUNDING):
+            return False
+        # A Matern kernel of little nu takes equal rows for rows that are 2^-52 apart, and falls off steeply there.
+        parts = (self.kernel, *self.kernel.get_params().values())
+        return bool(noisy > plain * (1 + _STEEP)) or any(map(_may_be_noise, parts))
 
     def remarks(self) -> Iterator[str]:
         yield f"kernel: {self.kernel!r} is formed by scikit-learn, from the rows themselves"
@@ -78,4 +86,11 @@ def is_sklearn_kernel(kernel: Any) -> bool:
     """Whether it has what scikit-learn's kernels of Gaussian processes have."""
     return not isinstance(kernel, type) and all(
         callable(getattr(kernel, name, None)) for name in ("diag", "is_stationary", "get_params", "__call__")
+    )
+
+
+def _may_be_noise(part: Any) -> bool:
+    """Whether a part of a kernel is scikit-learn's noise, or of a class that is not scikit-learn's."""
+    return is_sklearn_kernel(part) and (
+        type(part).__name__ == "WhiteKernel" or not type(part).__module__.startswith("sklearn.")
     )

@@ -345,6 +345,12 @@ def refuse_occupied(folder: Path) -> None:
         raise StorageError(f"{folder}: holds {SOLUTION} already; name another folder")
 
 
+def is_without_factor(folder: Path) -> bool:
+    """Whether a folder holds a solution alone, that of a linear kernel: no run has made it, or ever continues it."""
+    alone = (folder / SOLUTION).exists() and not (folder / RUN).exists()
+    return alone and journal.read(folder / JOURNAL).header is None
+
+
 def is_finished(folder: Path) -> bool:
     """Whether a folder holds a solution that the journal knows."""
     return (folder / SOLUTION).exists() and bool(journal.read(folder / JOURNAL).solutions)

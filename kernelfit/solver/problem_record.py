@@ -44,6 +44,8 @@ META = {
     "column_names": schema.optional(schema.sequence(schema.TEXT, 1)),
     "remembered": schema.OBJECT,
 }
+# Arrays of a solution that depend on its targets.
+_OF_TARGETS = ("targets", "alpha", "fitted", "weights")
 # Of these, what `kernelfit.runs.identity` does not compare.
 _BESIDE_IDENTITY = ("rows_given", "duplicates", "input_scale", "single_target", "column_names", "remembered")
 
@@ -272,6 +274,20 @@ def of_another(problem: Problem, meta: dict[str, Any], arrays: dict[str, Array])
             return name
     same, theirs = (json.loads(json.dumps(record)) for record in (meta_of(problem), meta))
     return next((name for name in _BESIDE_IDENTITY if same[name] != theirs.get(name)), None)
+
+
+def of_another_system(problem: Problem, meta: dict[str, Any], arrays: dict[str, Array]) -> str | None:
+    """What a stored solution has otherwise than `problem`, but for its targets; None where nothing is."""
+    same = json.loads(json.dumps(meta_of(problem)))
+    ours = {name: array for name, array in arrays_of(problem).items() if name != "targets"}
+    theirs = {name: array for name, array in arrays.items() if name not in _OF_TARGETS}
+    for name in ("kernel", "rows_scale", "ridge", "jitter"):
+        if same[name] != meta.get(name):
+            return name
+    for name in sorted({*ours, *theirs}):
+        if name not in ours or name not in theirs or not np.array_equal(ours[name], theirs[name]):
+            return name
+    return None
 
 
 def record_of(problem: Problem, plan: Plan, notes: Sequence[str]) -> Record:

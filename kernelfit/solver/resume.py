@@ -87,14 +87,19 @@ def resume(
     backend = CpuBackend(threads)
     folder = require_run(folder)
     progress = as_progress(progress)
+    if run_folder.is_without_factor(folder):
+        solution = open_run(folder, function=function, gram=gram, threads=threads)
+        give_back(device, solution.problem.source)
+        progress.note(f"{folder}: this run is finished already")
+        return solution
     lock = FolderLock(folder / LOCK)
     try:
         if run_folder.is_finished(folder):
-            solution = _finished(folder, function, gram, threads, progress)
-            if solution is not None:
-                give_back(device, solution.problem.source)
+            finished = _finished(folder, function, gram, threads, progress)
+            if finished is not None:
+                give_back(device, finished.problem.source)
                 lock.release()
-                return solution
+                return finished
         problem, plan, lines = read_run(folder / RUN, function, gram_of(folder, gram))
         sparse = problem.points is not None and problem.points.sparse
         if problem.method.iterates and where.is_cluster:
@@ -178,8 +183,10 @@ def opened(
     # In this order: a writer records the digest of a new solution before the solution takes its place.
     digest = _digest(folder / SOLUTION)
     contents = journal.read(folder / JOURNAL)
-    if contents.header is None and (folder / SOLUTION).exists() and not (folder / RUN).exists():
-        return Solution.load(folder / SOLUTION, function)  # of a linear kernel, which has no factor
+    if run_folder.is_without_factor(folder):
+        solution = Solution.load(folder / SOLUTION, function)
+        solution.threads = threads
+        return solution
     if not run_folder.is_finished(folder):
         raise StorageError(f"{folder}: holds {run_folder.state(folder)}; {run_folder.remedy(folder)}")
     if digest not in contents.solutions:

@@ -564,6 +564,12 @@ class Solution:
         if is_primal(self.problem):
             raise InputError(f"{method}: the primal path has no factor; give ridge > 0")
         if self.factor is None or self.factor.closed:
+            if self.convergence is not None:
+                gram = ", given its Gram matrix as gram," if self.kernel is None else ""
+                raise InputError(
+                    f"{method}: got a solution without what iterates, which was given back, or is not in a copy or a "
+                    f"file; kernelfit.open{gram} has that of a run_dir, else solve again"
+                )
             reads = "kernelfit.open"
             if method == "return_std" and self.problem.of_experiment:
                 reads = "Experiment.load(run_dir).predict(X, return_std=True)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,20 @@ from kernelfit.arguments import OTHER_NAMES, flag, json_of, path_of, suggests_na
 from kernelfit.cluster.connect import Engine
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device.protocol import Device
-from kernelfit.errors import InputError
+from kernelfit.errors import InputError, StorageError
 from kernelfit.gram.source import Source
 from kernelfit.kernels import Kernel
 from kernelfit.progress import Notes, ProgressLike
-from kernelfit.runs.folder import RUN, SOLUTION, make_folder, refuse_occupied, remove_if_empty
+from kernelfit.runs import solution_file
+from kernelfit.runs.folder import (
+    RUN,
+    SOLUTION,
+    is_without_factor,
+    make_folder,
+    refuse_occupied,
+    remove_if_empty,
+    require_regular_files,
+)
 from kernelfit.solver.by_ridge import solve_by_ridge
 from kernelfit.solver.complete import complete
 from kernelfit.solver.device_ignored import OF_WEIGHTS, ignoring_device, of_sparse_rows
@@ -28,7 +37,7 @@ from kernelfit.solver.place import place
 from kernelfit.solver.pose import Request, pose
 from kernelfit.solver.primal import solve_primal
 from kernelfit.solver.problem import Problem, is_primal
-from kernelfit.solver.problem_record import begun_with
+from kernelfit.solver.problem_record import begun_with, of_another_system
 from kernelfit.solver.resources import Resources
 from kernelfit.solver.solution import Solution
 from kernelfit.typing import EngineName, GammaRule, PrecisionLike, RidgeLike, Singular, SolverName, Tier
@@ -183,7 +192,7 @@ def solve(
 
         def answered(problem: Problem, notes: Notes) -> Solution:
             if is_primal(problem):
-                return _primal(problem, backend, resources, notes, folder)
+                return _primal(problem, backend, resources, notes, folder, resume)
             # None may have been chosen on some of the rows, of which K has a factor while that of all has none.
             if problem.ridge > 0 or (singular == "raise" and not request.choose):
                 return placed(problem, notes)
@@ -256,7 +265,7 @@ def solve_again(solution: Solution, resources: Resources, progress: ProgressLike
 
         def answered(problem: Problem, notes: Notes) -> Solution:
             if is_primal(problem):
-                return _primal(problem, backend, resources, notes, None)
+                return _primal(problem, backend, resources, notes)
             return complete(place(problem, resources, backend, notes), notes)
 
         if problem.ridge_per_target is not None:
@@ -273,7 +282,12 @@ def _beside_sparse_rows(problem: Problem, resources: Resources, notes: Notes) ->
 
 
 def _primal(
-    problem: Problem, backend: CpuBackend, resources: Resources, notes: Notes, folder: Path | None
+    problem: Problem,
+    backend: CpuBackend,
+    resources: Resources,
+    notes: Notes,
+    folder: Path | None = None,
+    resume: bool = False,
 ) -> Solution:
     resources = ignoring_device(resources, problem.source, OF_WEIGHTS, notes)
     if resources.engine.is_cluster:
@@ -281,7 +295,10 @@ def _primal(
     if folder is None:
         return solve_primal(problem, backend, resources.memory_limit, notes)
     folder, made = make_folder(folder)
-    refuse_occupied(folder)
+    if resume and is_without_factor(folder):
+        _refuse_another(folder, problem)
+    else:
+        refuse_occupied(folder)
     try:
         solution = solve_primal(problem, backend, resources.memory_limit, notes)
     except BaseException:
@@ -290,3 +307,13 @@ def _primal(
         raise
     solution.save(folder / SOLUTION)
     return solution
+
+
+def _refuse_another(folder: Path, problem: Problem) -> None:
+    """Raise `StorageError` where the solution in a folder is of other rows, weights or another kernel."""
+    require_regular_files(folder)
+    differing = solution_file.read(folder / SOLUTION, partial(of_another_system, problem))
+    if differing is not None:
+        raise StorageError(
+            f"{folder}: holds the solution of another system, whose {differing} is not the same; name another folder"
+        )

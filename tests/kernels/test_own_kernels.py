@@ -145,6 +145,33 @@ def test_noise_is_no_interpolation_and_its_solution_can_be_read(problem, tmp_pat
         kernelfit.load(tmp_path / "forged.h5", kernel)
 
 
+def test_a_steep_kernel_is_no_noise(problem):
+    """Equal rows are 2^-52 apart to scikit-learn, where a Matern kernel of nu = 1/4 has lost 1e-8."""
+    x, y, _ = problem
+    solution = kernelfit.solve(x, y, kernel=Matern(1.0, nu=0.25))
+    assert solution.certificate.interpolates
+    assert not any("noise stands on the diagonal" in note for note in solution.notes)
+    assert_allclose(solution.predict(x), y, atol=1e-6)
+    points = kernelfit.gram.points.Points(x)
+
+    class Steep(Matern):
+        pass
+
+    class Noise(WhiteKernel):
+        pass
+
+    for kernel, noise in [
+        (2.0 * Matern(1.0, nu=0.25) + RBF(1.0), False),
+        (Matern(1.0, nu=0.25) + WhiteKernel(0.1), True),
+        (RBF(1.0) + WhiteKernel(1e-9), True),
+        ((RBF(1.0) + 1e-9 * Noise(1.0)) ** 2, True),
+        (Steep(1.0, nu=1.5), False),
+        (Matern(1.0, nu=0.05), True),  # which predicts less than it was given
+        (0.0 * RBF(1.0), False),
+    ]:
+        assert FromSklearn(kernel).has_noise(points) == noise
+
+
 def test_a_compound_kernel_of_scikit_learn_is_refused(problem):
     x, y, _ = problem
     with pytest.raises(InputError, match=r"kernel: got CompoundKernel\(.*several values"):

@@ -28,6 +28,7 @@ from kernelfit.gram.costs import Costs
 from kernelfit.gram.placement import Limits, place
 from kernelfit.gram.plan import Plan
 from kernelfit.kernels import FromSklearn, Gaussian, Pairwise
+from kernelfit.progress import Silent
 from kernelfit.runs import folder as run_folder
 from kernelfit.runs import identity as identities
 from kernelfit.runs import solution_file
@@ -354,13 +355,36 @@ def test_the_primal_road_keeps_its_solution(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="Y: got inf"):
         kernelfit.solve(**given, run_dir=tmp_path / "other")
     given["Y"] = np.ones(N)
-    for resume in (False, True):
-        with pytest.raises(StorageError, match=r"solution\.h5"):
-            kernelfit.solve(**given, run_dir=tmp_path / "run", resume=resume)
+    with pytest.raises(StorageError, match=r"solution\.h5"):
+        kernelfit.solve(**given, run_dir=tmp_path / "run")
     given["X"] = given["X"] * 1e150
     with pytest.raises(InputError, match="X: "):
         kernelfit.solve(**given, run_dir=tmp_path / "other", scale=1e150)
     assert not (tmp_path / "other").exists()
+
+
+def test_the_primal_path_takes_other_targets_and_is_resumed(tmp_path: Path) -> None:
+    """The same call again was refused, and `resume` missed a run.h5 that there never is."""
+    given, folder = problem(kernel="linear", gamma=None), tmp_path / "run"
+    whole = kernelfit.solve(**given, run_dir=folder)
+    again = kernelfit.solve(**given, run_dir=folder, resume=True)
+    assert again.alpha.tobytes() == whole.alpha.tobytes()
+    other = kernelfit.solve(**given | {"Y": np.ones(N)}, run_dir=folder, resume=True)
+    progress = Silent()
+    for opened in (kernelfit.resume(folder, threads=1, progress=progress), kernelfit.open(folder, threads=1)):
+        assert opened.alpha.tobytes() == other.alpha.tobytes()
+        assert opened.threads == 1
+    assert progress.notes == [f"{folder}: this run is finished already"]
+    assert {path.name for path in folder.iterdir()} == {"solution.h5"}
+    for changes, name in [
+        ({"X": 2 * given["X"]}, "rows"),
+        ({"X": given["X"] / 2, "scale": 2.0}, "rows_scale"),
+        ({"sample_weight": np.linspace(1.0, 2.0, N)}, "weights_of_rows"),
+    ]:
+        with pytest.raises(StorageError, match=rf"of another system, whose {name} is not the same"):
+            kernelfit.solve(**given | changes, run_dir=folder, resume=True)
+    with pytest.raises(StorageError, match=r"holds solution\.h5 already"):
+        kernelfit.solve(**problem(), run_dir=folder, resume=True)
 
 
 def test_without_a_directory_nothing_stays(tmp_path: Path) -> None:

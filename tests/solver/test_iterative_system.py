@@ -323,6 +323,21 @@ def test_an_interrupted_run_stores_where_it_is(
     assert resumed.convergence.converged
 
 
+def test_a_run_that_is_opened_without_its_gram_matrix_names_it(
+    rng: np.random.Generator, tmp_path: Path
+) -> None:
+    """`kernelfit.open`, which had been called, was the remedy."""
+    gram, y = 2.0 * np.eye(20), rng.standard_normal(20)
+    kernelfit.solve(gram, y, kernel="precomputed", solver="pcg", run_dir=tmp_path / "run").close()
+    opened = kernelfit.open(tmp_path / "run")
+    with pytest.raises(
+        InputError, match=r"^solve: .* kernelfit\.open, given its Gram matrix as gram, has that of"
+    ):
+        opened.solve(y)
+    again = kernelfit.open(tmp_path / "run", gram=gram).solve(4.0 * y)
+    np.testing.assert_allclose(again.alpha[:, 0], 2.0 * y, rtol=1e-14)
+
+
 @pytest.mark.parametrize("solver", ["pcg", "askotch"])
 def test_later_right_hand_sides_leave_the_folder_alone(
     rng: np.random.Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, solver: Any
