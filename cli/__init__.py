@@ -122,10 +122,19 @@ def main(arguments: list[str] | None = None) -> None:
     except MemoryError as error:
         _fail(f"out of memory ({error}); give --memory a limit, or take fewer rows with --n", 2)
     except OSError as error:
-        if error.filename is None and isinstance(error, FileNotFoundError):
+        if error.filename is None and isinstance(error, FileNotFoundError) and not _is_in_a_folder():
             _fail("the current folder is not there any more; change to another one", 2)
         _fail(str(error), 2)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _is_in_a_folder() -> bool:
+    """Whether the current folder is there."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _group() -> click.Group:

@@ -10,8 +10,9 @@ from pathlib import Path
 import click
 
 from kernelfit.errors import InputError
-from kernelfit.experiments.run_dir import not_writable, require_writable, unfinished
+from kernelfit.experiments.run_dir import not_writable, unfinished
 from kernelfit.storage import atomic
+from kernelfit.storage.folders import require_writable
 
 
 def offer_to_resume(run_dir: Path | None) -> bool:

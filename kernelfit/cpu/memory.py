@@ -14,6 +14,8 @@ from kernelfit.cpu.recent import recent
 INTERPRETER = 300_000_000
 # Left to the rest of the system when the limit is not given.
 _SPARE = 0.05
+# File systems whose files take memory that no limit of ours counts.
+_IN_MEMORY = ("tmpfs", "ramfs")
 
 
 @recent
@@ -43,6 +45,18 @@ def resident_bytes() -> int:
     fields = (kernel_files.read("/proc/self/statm") or b"").split()
     pages = int(fields[1]) if len(fields) > 1 else 0
     return pages * int(os.sysconf("SC_PAGE_SIZE"))
+
+
+def file_system_in_memory(folder: Path) -> str | None:
+    """The name of a folder's file system that lies in memory; None for others, and where the system does not say."""
+    device = os.stat(folder).st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    for line in (kernel_files.read("/proc/self/mountinfo") or b"").decode(errors="replace").splitlines():
+        mount, _, rest = line.partition(" - ")
+        name = rest.partition(" ")[0]
+        if name in _IN_MEMORY and mount.split(" ")[2:3] == [number]:
+            return name
+    return None
 
 
 def free_disk(directory: Path) -> int:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from kernelfit.errors import DataError, InputError
-from kernelfit.experiments.run_dir import not_writable, require_writable
+from kernelfit.experiments.run_dir import not_writable
 from kernelfit.runs.folder import ROWS
 from kernelfit.storage import json_output
+from kernelfit.storage.folders import require_writable
 
 
 class FinishedRows:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass, fields
-from pathlib import Path
 
 from kernelfit.arguments import bytes_of, integer, positive
 from kernelfit.cluster.connect import Engine
@@ -25,6 +23,7 @@ from kernelfit.iterative.plan import plan_either, plan_iterations
 from kernelfit.iterative.sketch_plan import plan_blocks
 from kernelfit.iterative.timing import timed, timed_blocks
 from kernelfit.solver.method import require_iterable, require_tier
+from kernelfit.storage.folders import scratch_folder
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def plan_solve(shape: Shape, solver: SolverSettings, *, predict_time: bool = Tru
     require_iterable(solver.solver, solver.jitter, before_choice(solver.precision))
     Engine.of(solver.engine, solver.scheduler).require_factor(solver.solver)
     threads = CpuBackend(solver.threads).threads
-    given, folder = bytes_of(solver.memory), solver.scratch or Path(tempfile.gettempdir())
+    given = bytes_of(solver.memory)
     costs = _costs(shape, solver, threads)
     memory = available_memory() if given is None else given
     if solver.solver == "askotch":
@@ -83,13 +82,11 @@ def plan_solve(shape: Shape, solver: SolverSettings, *, predict_time: bool = Tru
     if solver.solver == "pcg":
         plan = plan_iterations(costs, memory, generated=solver.tier == "auto")
         return timed(plan, exact=shape.exact) if predict_time else plan
+    limits = Limits(memory, lambda: free_disk(scratch_folder(solver.scratch)))
     if _may_iterate(solver):
-        limits = Limits(memory, free_disk(folder))
         plan = plan_either(costs, limits, generated=solver.tier == "auto", tolerance=solver.tolerance)
         if not plan.has_factor:
             return timed(plan, exact=shape.exact) if predict_time else plan
-    disk_free = free_disk(folder)
-    limits = Limits(memory, disk_free)
     plan = place(costs, limits, tier=solver.tier)
     if predict_time:
         plan = plan.timed(gemm_rate.measure(threads=threads), speed_of_bytes() if shape.exact else 1.0)

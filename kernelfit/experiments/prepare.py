@@ -27,12 +27,13 @@ from kernelfit.gram.points import Points
 from kernelfit.gram.precision import before_choice
 from kernelfit.gram.source import Source
 from kernelfit.progress import Once, Progress
-from kernelfit.runs.folder import LOCK, make_folder, reserved
+from kernelfit.runs.folder import LOCK, reserved
 from kernelfit.runs.interruption import Interruption
 from kernelfit.runs.lock import FolderLock
 from kernelfit.solver.cluster_system import require_room, require_supported
 from kernelfit.solver.inputs import drop_duplicates
 from kernelfit.solver.solution import Solution
+from kernelfit.storage.folders import make_folder
 from kernelfit.streaming.device_features import device_features
 from kernelfit.streaming.gram import FeatureGram, feature_gram
 from kernelfit.streaming.plan import GramSizes, SolveRequest, plan_feature_gram, require_solvable, sums_dtype

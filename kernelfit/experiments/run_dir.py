@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from kernelfit.runs import asked_file
 from kernelfit.runs import folder as run_folder
 from kernelfit.runs.folder import GRAM, RUN
 from kernelfit.storage import atomic
+from kernelfit.storage.folders import require_writable
 
 # Arguments of an experiment that leave its answer as it is.
 _ANYWHERE = (*MACHINE, "data_dir")
@@ -115,14 +115,6 @@ def take_sums(
     except OSError:
         with atomic.replacing(own) as draft, sums.open("rb") as file:
             shutil.copyfileobj(file, draft)
-
-
-def require_writable(target: Path) -> None:
-    """Make and remove a folder in the nearest parent of `target` that exists. Raises `OSError`."""
-    parent = target
-    while not parent.exists():
-        parent = parent.parent
-    os.rmdir(tempfile.mkdtemp(dir=parent, prefix=".kernelfit-"))
 
 
 def not_writable(argument: str, target: Path, error: OSError) -> InputError:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from kernelfit.cpu.memory import INTERPRETER
-from kernelfit.errors import InputError, PlanError
+from kernelfit.errors import InputError, PlanError, StorageError
 from kernelfit.frozen import frozen
 from kernelfit.gram.costs import Costs
 from kernelfit.gram.plan import Plan
@@ -24,6 +24,13 @@ class Limits:
     @property
     def disk(self) -> int:
         return self.disk_free if isinstance(self.disk_free, int) else self.disk_free()
+
+    def disk_holds(self, size: int) -> bool:
+        """Whether so many bytes are free; none are where there is no folder to write to."""
+        try:
+            return size <= self.disk
+        except StorageError:
+            return False
 
 
 def place(
@@ -96,7 +103,7 @@ def _too_little_memory(plan: Plan, costs: Costs, limits: Limits, in_memory: int,
 def _what_fits(tier: str, costs: Costs, limits: Limits, in_memory: int, on_disk: int) -> str:
     """One clause that says what would fit instead."""
     factor, precision = costs.bytes_factor, costs.precision
-    if tier == "ram" and on_disk <= limits.memory and factor <= limits.disk:
+    if tier == "ram" and on_disk <= limits.memory and limits.disk_holds(factor):
         return f"tier='disk' fits with {on_disk:,} bytes"
     if tier == "disk" and in_memory <= limits.memory:
         return f"tier='ram' fits with {in_memory:,} bytes"

@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from kernelfit.cpu.memory import free_disk
 from kernelfit.errors import DataError, StorageError
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.precision import precision_of
@@ -33,8 +34,8 @@ from kernelfit.runs.lock import FolderLock
 from kernelfit.runs.run_file import Record
 from kernelfit.runs.verify import open_factor, verify
 from kernelfit.storage import journal
-from kernelfit.storage.atomic import storage_error
 from kernelfit.storage.disk import DiskPanels
+from kernelfit.storage.folders import make_folder, scratch_folder
 from kernelfit.storage.journal import Checksums, Journal, PanelRecord
 from kernelfit.storage.panel_file import PanelFile
 from kernelfit.storage.panels import PanelStore, RamPanels
@@ -311,15 +312,14 @@ def require_regular_files(folder: Path) -> None:
         require_regular(folder / name)
 
 
-def make_folder(folder: Path) -> tuple[Path, bool]:
-    """The folder's absolute path, and whether it had to be made."""
-    folder = folder.absolute()
-    try:
-        made = not folder.exists()
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise storage_error("make the folder", folder, error) from None
-    return folder, made
+def free_for_factor(run_dir: Path | None, scratch: Path | None) -> int:
+    """Bytes of the disk that a new factor may have in a run's folder, or without a run in the one for scratch.
+
+    Raises `StorageError` where there is no such folder.
+    """
+    if run_dir is None:
+        return free_disk(scratch_folder(scratch))
+    return free_disk(run_dir) + reserved(run_dir)
 
 
 def reserved(folder: Path) -> int:

@@ -33,7 +33,7 @@ from kernelfit.linalg.cholesky import Pivots, weak_threshold
 from kernelfit.linalg.condition import DRAWN, EXACT, drawn, inverse_norm_of
 from kernelfit.linalg.product import Product, symmetric_product
 from kernelfit.progress import Notes, Progress, Silent
-from kernelfit.runs.folder import Run, make_folder, remove_if_empty
+from kernelfit.runs.folder import Run, remove_if_empty
 from kernelfit.solver.predict import predict
 from kernelfit.solver.problem import Problem
 from kernelfit.solver.problem_record import record_of
@@ -42,6 +42,7 @@ from kernelfit.solver.resources import Resources
 from kernelfit.solver.singular import explained
 from kernelfit.solver.system import Solved
 from kernelfit.storage.atomic import storage_error
+from kernelfit.storage.folders import make_folder
 from kernelfit.typing import Float, Span
 
 # Parts of a product with K, or of a prediction, for each worker: enough that a slower one takes fewer.

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit.cpu import few_columns
-from kernelfit.cpu.memory import free_disk
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import NotPositiveDefiniteError, PlanError
 from kernelfit.gram import placement
@@ -29,7 +28,7 @@ from kernelfit.linalg.leave_one_out import inverse_diagonal
 from kernelfit.linalg.product import Product, symmetric_product
 from kernelfit.linalg.triangular import solve_factored, solve_lower
 from kernelfit.progress import Notes, Progress
-from kernelfit.runs.folder import Run, make_folder, reserved
+from kernelfit.runs.folder import Run, free_for_factor
 from kernelfit.solver.predict import predict_here
 from kernelfit.solver.problem import Problem
 from kernelfit.solver.problem_record import record_of
@@ -37,6 +36,7 @@ from kernelfit.solver.refinement import solve_with_factor
 from kernelfit.solver.singular import explained
 from kernelfit.solver.system import Solved
 from kernelfit.storage.disk import DiskPanels
+from kernelfit.storage.folders import make_folder, scratch_folder
 from kernelfit.storage.panel_file import PanelFile
 from kernelfit.storage.panels import PanelStore, RamPanels
 from kernelfit.storage.write_behind import WriteBehind
@@ -44,12 +44,13 @@ from kernelfit.typing import Float
 
 
 class CpuSystem:
-    """A `kernelfit.solver.system.System` on the CPU; `folder` is where panels of the disk tier go without a run."""
+    """A `kernelfit.solver.system.System` on the CPU; `folder` is where panels of the disk tier go without a run,
+    None the system's."""
 
     name = "cpu"
 
     def __init__(
-        self, problem: Problem, plan: Plan, backend: CpuBackend, folder: Path, run: Run | None = None
+        self, problem: Problem, plan: Plan, backend: CpuBackend, folder: Path | None, run: Run | None = None
     ) -> None:
         self.problem, self.plan, self.backend, self.run = problem, plan, backend, run
         self.seconds = dict.fromkeys(("gram", "factor"), 0.0)
@@ -72,7 +73,7 @@ class CpuSystem:
         inverse_norm: float | None,
     ) -> CpuSystem:
         """The system of a factor that is there already."""
-        system = cls(problem, plan, backend, Path())
+        system = cls(problem, plan, backend, None)
         system._store, system.pivots, system._inverse_norm = store, pivots, inverse_norm
         return system
 
@@ -172,7 +173,7 @@ class CpuSystem:
     def fall_back(self, notes: Notes) -> CpuSystem:
         self.close()
         plan, run = self.plan, self.run
-        folder = run.folder if run is not None else self._folder
+        run_dir, folder = None if run is None else run.folder, self._folder
         try:
             costs = Costs.of(
                 n=plan.n,
@@ -182,7 +183,7 @@ class CpuSystem:
                 bytes_points=plan.bytes_points,
                 panel_width=plan.panel_width,
             )
-            limits = Limits(plan.memory_limit, free_disk(folder) + reserved(folder))
+            limits = Limits(plan.memory_limit, lambda: free_for_factor(run_dir, folder))
             plan = placement.place(costs, limits, stored=run is not None)
         except PlanError as error:
             raise PlanError(
@@ -190,7 +191,9 @@ class CpuSystem:
             ) from None
         if run is not None:
             run.restart(record_of(self.problem, plan, notes.lines))
-        follower = CpuSystem(self.problem, plan, self.backend, self._folder, run)
+        elif plan.tier == "disk":
+            folder = scratch_folder(folder, notes.add)
+        follower = CpuSystem(self.problem, plan, self.backend, folder, run)
         follower.seconds = dict(self.seconds)
         return follower
 
@@ -205,7 +208,7 @@ class CpuSystem:
             return self.run.open_store(dtype)
         if self.plan.tier == "ram":
             return RamPanels(self.plan.layout, dtype)
-        folder, _ = make_folder(self._folder)
+        folder, _ = make_folder(scratch_folder(self._folder))
         path = folder / f"kernelfit-{os.getpid()}-{id(self):x}.h5"
         file = PanelFile.create(path, self.plan.layout, dtype, named=False)
         return DiskPanels(file, self.plan.rows_at_once, WriteBehind(file))

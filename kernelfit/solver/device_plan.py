@@ -10,12 +10,13 @@ from kernelfit.device.gram import gram_row_bytes, require_supported
 from kernelfit.device.pinned import kept_bytes
 from kernelfit.device.plan import DeviceLimits, DevicePlan, DeviceSize, make_device_plan
 from kernelfit.device.protocol import Device
-from kernelfit.errors import PlanError
+from kernelfit.errors import PlanError, StorageError
 from kernelfit.gram.costs import Costs
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.precision import precision_of
 from kernelfit.gram.protocol import GramSource
 from kernelfit.solver.problem import Problem
+from kernelfit.storage.folders import scratch_folder
 
 
 def plan_on_device(
@@ -23,7 +24,7 @@ def plan_on_device(
     devices: Sequence[Device],
     *,
     threads: int,
-    folder: Path,
+    folder: Path | None,
     precision: str | None = None,
     memory: int | None = None,
     width: int | None = None,
@@ -44,7 +45,7 @@ def plan_on_device(
         device=min(each.slab.capacity - each.slab.used for each in devices),
         # Memory that stayed pinned is taken first.
         host=(available_memory() + kept_bytes() if memory is None else memory) // 2,
-        disk=free_disk(folder),
+        disk=_free(folder),
     )
     on_device = make_device_plan(
         DeviceSize(source.n, problem.n_features, row_bytes, columns, numbers.name),
@@ -81,6 +82,14 @@ def _require_kernel(source: GramSource, devices: Sequence[Device]) -> None:
         require_supported(kernel)
         for device in devices:
             device.compile(kernel)
+
+
+def _free(folder: Path | None) -> int:
+    """Bytes of the disk for tiles that spill; none where there is no folder for them."""
+    try:
+        return free_disk(scratch_folder(folder))
+    except StorageError:
+        return 0
 
 
 def product_columns(targets: int) -> int:

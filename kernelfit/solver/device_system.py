@@ -38,13 +38,14 @@ from kernelfit.linalg.cholesky import Pivots
 from kernelfit.linalg.condition import inverse_norm_of
 from kernelfit.linalg.product import Product
 from kernelfit.progress import Notes, Progress
-from kernelfit.runs.folder import Run, make_folder
+from kernelfit.runs.folder import Run
 from kernelfit.solver.device_plan import close_all, plan_on_device
 from kernelfit.solver.problem import Problem
 from kernelfit.solver.problem_record import record_of
 from kernelfit.solver.refinement import solve_with_factor
 from kernelfit.solver.singular import explained
 from kernelfit.solver.system import Solved
+from kernelfit.storage.folders import make_folder, scratch_folder
 from kernelfit.storage.panel_file import PanelFile
 from kernelfit.typing import Float
 
@@ -53,8 +54,8 @@ class DeviceSystem:
     """A `kernelfit.solver.system.System` on devices, which it closes with itself, but for the one that K lies on.
 
     The first device does everything after the factorisation; the others build panels as well. `plans` are those of
-    `kernelfit.solver.device_plan.plan_on_device`; `folder` is where tiles spill to without a run. `note` gets what the
-    devices could not do as they should.
+    `kernelfit.solver.device_plan.plan_on_device`; `folder` is where tiles spill to without a run, None the system's.
+    `note` gets what the devices could not do as they should.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class DeviceSystem:
         plans: tuple[Plan, DevicePlan],
         devices: Sequence[Device],
         backend: CpuBackend,
-        folder: Path,
+        folder: Path | None,
         run: Run | None,
         note: Callable[[str], None],
     ) -> None:
@@ -317,7 +318,7 @@ class DeviceSystem:
     def _spill_file(self, dtype: np.dtype[Any]) -> PanelFile | None:
         if self.run is not None or not self._on_device.bytes_disk:
             return None
-        folder, _ = make_folder(self._folder)
+        folder, _ = make_folder(scratch_folder(self._folder, self._note))
         path = folder / f"kernelfit-{os.getpid()}-{id(self):x}.h5"
         return PanelFile.create(path, self._on_device.layout, dtype, named=False, reserved=False)
 

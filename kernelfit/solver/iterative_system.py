@@ -11,7 +11,6 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from kernelfit.cpu.memory import free_disk
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError, Interrupted, NotPositiveDefiniteError
 from kernelfit.gram.cache import cache
@@ -37,7 +36,7 @@ from kernelfit.iterative.tiled_gram import TiledGram
 from kernelfit.iterative.vectors import type_of_sums
 from kernelfit.linalg.product import Product, symmetric_product
 from kernelfit.progress import Notes, Progress, Silent
-from kernelfit.runs.folder import Run
+from kernelfit.runs.folder import Run, free_for_factor
 from kernelfit.solver.device_ignored import OF_ITERATIONS, ignoring_device
 from kernelfit.solver.method import CHOLESKY, Method, require_iterable, require_tier
 from kernelfit.solver.predict import predict_here
@@ -501,7 +500,7 @@ def decided(problem: Problem, resources: Resources, backend: CpuBackend, notes: 
             )
         return replace(problem, method=CHOLESKY)
     costs = costs_of(problem, resources, backend)
-    limits = Limits(resources.memory_limit, free_disk(resources.folder))
+    limits = Limits(resources.memory_limit, lambda: free_for_factor(None, resources.scratch))
     generated = _is_generated(problem) and resources.tier == "auto"
     wanted = tolerance if _is_single(problem.source.diagonal()) else None
     plan = plan_either(costs, limits, generated=generated, tolerance=wanted)

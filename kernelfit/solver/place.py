@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from kernelfit.cluster.connect import Cluster, connect
-from kernelfit.cpu.memory import free_disk
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device.choose import open_devices
 from kernelfit.device.pinned import release as release_pinned
@@ -22,7 +21,7 @@ from kernelfit.gram.plan import Plan
 from kernelfit.gram.precision import precision_of
 from kernelfit.kernels.base import COORDINATES
 from kernelfit.progress import Notes
-from kernelfit.runs.folder import RUN, Run, open_run_folder, reserved
+from kernelfit.runs.folder import RUN, Run, free_for_factor, open_run_folder
 from kernelfit.solver.cluster_system import ClusterSystem, place_on_cluster, require_supported
 from kernelfit.solver.cpu_system import CpuSystem
 from kernelfit.solver.device_plan import close_all, plan_on_device
@@ -35,9 +34,7 @@ from kernelfit.solver.resources import Resources
 from kernelfit.solver.sketch_system import SketchSystem, place_blocks
 from kernelfit.solver.system import System
 from kernelfit.solver.tile_system import TileSystem, is_one_tile
-
-# What a system in memory, or none, writes to.
-_NOWHERE = Path()
+from kernelfit.storage.folders import scratch_folder
 
 
 def place(
@@ -75,7 +72,7 @@ def place(
         device = problem.source.device
         notes.add(f"device auto: {device.name}, where the Gram matrix lies")
     devices = open_devices(device, problem.n, notes.add, resources.device_memory)
-    folder = run_dir or (resources.folder if devices else _NOWHERE)
+    folder = run_dir or resources.scratch
     plans = _device_plans(problem, devices, resources, backend, notes, folder, precision) if devices else None
     if plans is not None:
         if resources.tier != "auto":
@@ -191,7 +188,7 @@ def _connected(resources: Resources, backend: CpuBackend, notes: Notes) -> Clust
         resources.engine,
         backend.threads,
         resources.memory_limit,
-        resources.folder,
+        scratch_folder(resources.scratch, notes.add),
         notes.add,
         on_gpus=resources.device == "cuda",
     )
@@ -214,10 +211,6 @@ def _on_cpu(
     n, layout, points, kernel = source.n, source.layout, source.points, source.kernel
     width = resources.panel_width if layout is None else layout.width
 
-    def free() -> int:
-        folder = run_dir or resources.folder
-        return free_disk(folder) + reserved(folder)
-
     costs = Costs.of(
         n=n,
         d=0 if points is None else points.width,
@@ -229,7 +222,7 @@ def _on_cpu(
     )
     plan = placement.place(
         costs,
-        Limits(resources.memory_limit, free),
+        Limits(resources.memory_limit, lambda: free_for_factor(run_dir, resources.scratch)),
         tier=resources.tier,
         stored=run_dir is not None,
         cacheable_products=numbers.refined
@@ -242,8 +235,10 @@ def _on_cpu(
     if run_dir is not None:
         run = open_run_folder(run_dir, record_of(problem, plan, notes.lines), resume, notes.progress)
     elif is_one_tile(problem, plan):
-        return TileSystem(problem, plan, backend, _NOWHERE)
-    return CpuSystem(problem, plan, backend, run_dir or resources.folder, run)
+        return TileSystem(problem, plan, backend, None)
+    on_disk = run is None and plan.tier == "disk"
+    folder = scratch_folder(resources.scratch, notes.add) if on_disk else resources.scratch
+    return CpuSystem(problem, plan, backend, folder, run)
 
 
 def _device_plans(
@@ -252,7 +247,7 @@ def _device_plans(
     resources: Resources,
     backend: CpuBackend,
     notes: Notes,
-    folder: Path,
+    folder: Path | None,
     precision: str,
 ) -> tuple[Plan, DevicePlan] | None:
     """The plans of a solve on devices; None where there are none, or where `auto` opened one that cannot do it.
@@ -288,7 +283,7 @@ def _on_device(
     notes: Notes,
     run_dir: Path | None,
     resume: bool,
-    folder: Path,
+    folder: Path | None,
 ) -> DeviceSystem:
     """The devices, and the run, are closed where this fails."""
     run = None

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import field
-from functools import lru_cache
 from pathlib import Path
 
 from kernelfit.arguments import bytes_of, integer, path_of
@@ -25,7 +23,7 @@ class Resources:
     ----------
     memory : bytes to stay within; None: what is available
     tier : "ram", "disk" or "auto"
-    scratch : folder for panels of the disk tier; None: the system's temporary folder
+    scratch : folder for panels of the disk tier; None: that of `scratch_folder`
     threads : None: as many as `kernelfit.cpu.threads.available_threads` allows
     device : "cpu", "auto", "cuda", ... or open devices
     device_memory : bytes of a device to stay within; None: what is free
@@ -72,14 +70,3 @@ class Resources:
     def memory_limit(self) -> int:
         """Bytes to stay within: those given, or what is available now."""
         return available_memory() if self.memory is None else self.memory
-
-    @property
-    def folder(self) -> Path:
-        """Where panels of the disk tier go that no run keeps."""
-        return self.scratch or _folder(tempfile.gettempdir())
-
-
-@lru_cache(maxsize=1)
-def _folder(name: str) -> Path:
-    """The path of that name: to make one takes longer than to ask for it."""
-    return Path(name)

@@ -23,7 +23,6 @@ from kernelfit.runs.folder import (
     RUN,
     SOLUTION,
     is_without_factor,
-    make_folder,
     refuse_occupied,
     remove_if_empty,
     require_regular_files,
@@ -40,6 +39,7 @@ from kernelfit.solver.problem import Problem, is_primal
 from kernelfit.solver.problem_record import begun_with, of_another_system
 from kernelfit.solver.resources import Resources
 from kernelfit.solver.solution import Solution
+from kernelfit.storage.folders import make_folder
 from kernelfit.typing import EngineName, GammaRule, PrecisionLike, RidgeLike, Singular, SolverName, Tier
 
 #: what stands for a kernel

@@ -29,6 +29,7 @@ from kernelfit.gram.pointwise import Lengths, PointwiseGram, rectangle_of_produc
 from kernelfit.gram.source import PanelGram, Source
 from kernelfit.kernels.base import Kernel
 from kernelfit.progress import Progress, ProgressLike, as_progress
+from kernelfit.storage.folders import make_writable, scratch_folder
 from kernelfit.streaming import gram_file
 from kernelfit.streaming.checkpoint import Checkpoint, identity
 from kernelfit.streaming.cluster_sums import ClusterSums
@@ -180,11 +181,14 @@ def feature_gram(
         )
         # A device takes as many filters at a time as it has room for, which is not known before.
         features = replace(features, per_block=per_block if opened is not None else plan.per_block)
-        folder = path.parent if path is not None else Path(scratch or tempfile.gettempdir())
         replaced = path.stat().st_size if path is not None and path.exists() else 0
         finished = earlier is not None and earlier.finished
+        on_cluster = engine is not None and engine.is_cluster
+        folder = _folder(path, scratch, features.progress.note, written=plan.stored or on_cluster)
         if not finished or opened is not None:  # complete sums are read as they are, and nothing is written
             plan.require_room(memory, folder, plan.disk if finished else replaced)
+        if plan.stored and not finished:  # what cannot be written is found out before the sums
+            folder = make_writable(folder)
         stored = None
         if path is not None:
             stored = Checkpoint(
@@ -226,6 +230,15 @@ def _width(n: int, panel_width: int | None, earlier: StoredSums | None, *, on_de
     if earlier is not None and earlier.layout.n == n:
         return earlier.layout.width
     return _DEVICE_WIDTH if on_device else None
+
+
+def _folder(
+    path: Path | None, scratch: str | Path | None, note: Callable[[str], None], *, written: bool
+) -> Path:
+    """Where the file of K, or what a cluster leaves, goes."""
+    if path is not None:
+        return path.parent
+    return scratch_folder(None if scratch is None else Path(scratch), note) if written else Path()
 
 
 def _sizes(features: FeaturePass, dtype: np.dtype[Any], width: int | None) -> GramSizes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import gettempdir
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from kernelfit.errors import PlanError
 from kernelfit.gram.costs import Costs
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.placement import Limits, place
+from kernelfit.storage.folders import scratch_folder
 from kernelfit.streaming.protocol import StreamingFeatures
 
 #: bytes that a block of features may take unless its filters are given: a group of 256 filters of 18 features each for
@@ -104,7 +104,7 @@ class GramPlan:
                 f"memory: {self.memory:,} bytes needed for the Grams of n = {self.n:,} and {self.m:,} test rows, got "
                 f"{memory:,}: {self.memory - memory:,} missing; take fewer rows, or precision mixed, which halves K"
             )
-        free = free_disk(folder) + replaced
+        free = free_disk(folder) + replaced if self.disk else 0
         if self.disk > free:
             raise PlanError(
                 f"disk: {self.disk:,} bytes needed in {folder} for K, {free:,} free: {self.disk - free:,} missing; "
@@ -168,5 +168,8 @@ def require_solvable(net: StreamingFeatures, n: int, m: int, row_bytes: int, sol
     plan = plan_feature_gram(net, GramSizes.of(n, m, row_bytes, solve.precision), checkpoint=solve.checkpoint)
     threads = CpuBackend(net.threads).threads
     costs = Costs.of(n=n, d=0, n_rhs=solve.n_rhs, threads=threads, precision=solve.precision, bytes_points=0)
-    disk_free = free_disk(solve.folder or Path(gettempdir())) + solve.there - (plan.gram + plan.cross)
-    place(costs, Limits(solve.memory - plan.held, disk_free), tier=solve.tier, stored=solve.stored)
+
+    def free() -> int:
+        return free_disk(scratch_folder(solve.folder)) + solve.there - (plan.gram + plan.cross)
+
+    place(costs, Limits(solve.memory - plan.held, free), tier=solve.tier, stored=solve.stored)

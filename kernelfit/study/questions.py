@@ -24,6 +24,7 @@ from kernelfit.experiments.task import whole_digest
 from kernelfit.progress import Once, Progress, Silent
 from kernelfit.solver.method import require_factor
 from kernelfit.storage import json_output
+from kernelfit.storage.folders import make_writable, scratch_folder
 from kernelfit.study import curve, descent, double_descent, settings
 from kernelfit.study.complexity import DELTA, Spectral, complexity
 from kernelfit.study.interpolants import SCALES, interpolants
@@ -358,7 +359,8 @@ def _sums(study: Study, sums: str | Path | None) -> Iterator[Path]:
     if named is not None:
         yield Path(named)
         return
-    with tempfile.TemporaryDirectory(prefix="kernelfit-", dir=study.experiment.solver.scratch) as folder:
+    scratch = make_writable(scratch_folder(study.experiment.solver.scratch, study.progress.note))
+    with tempfile.TemporaryDirectory(prefix="kernelfit-", dir=scratch) as folder:
         yield Path(folder) / "sums.h5"
 
 

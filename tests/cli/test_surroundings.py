@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -39,3 +41,22 @@ def test_a_folder_that_is_gone_is_one_line(
     said = capsys.readouterr().err.splitlines()
     assert said == ["kernelfit: the current folder is not there any more; change to another one"]
     assert os.listdir(tmp_path) == []
+
+
+def test_no_temporary_folder_is_not_a_folder_that_is_gone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def none() -> NoReturn:
+        raise FileNotFoundError(2, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr(tempfile, "gettempdir", none)
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["solve", "--n", "40", "--n-test", "2", "--tier", "disk"])
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith(
+        "kernelfit: --scratch: got none, and the system has no temporary folder that can be written"
+    )
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["solve", "--n", "40", "--n-test", "2", "--tier", "ram"])
+    assert stopped.value.code == 0

@@ -14,7 +14,7 @@ import pytest
 
 import kernelfit
 from kernelfit.cpu.pool import CpuBackend
-from kernelfit.errors import DataError, InputError, PlanError
+from kernelfit.errors import DataError, InputError, PlanError, StorageError
 from kernelfit.features.random_conv import RandomConv
 from kernelfit.gram.points import Points
 from kernelfit.gram.source import StoredGram
@@ -90,6 +90,23 @@ def test_a_large_gram_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.
     streamed = feature_gram(fitted(train), train, train[:2], scratch=tmp_path)
     assert list(tmp_path.iterdir()) == []
     assert streamed.gram.diagonal().shape == (30,)
+
+
+@pytest.mark.parametrize("option", ["scratch", "checkpoint"])
+def test_a_folder_that_is_not_there_is_made_or_found_out_before_the_sums(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    monkeypatch.setattr(module, "IN_MEMORY", 0)
+    train, net = images(30), fitted(images(30))
+
+    def named(folder: Path) -> dict[str, Path]:
+        return {option: folder / "sums.h5" if option == "checkpoint" else folder}
+
+    feature_gram(net, train, train[:2], **named(tmp_path / "new" / "folder")).close()
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("kernelfit.streaming.gram._Job.run", lambda *others: pytest.fail("hours of sums"))
+    with pytest.raises(StorageError, match="cannot make the folder"):
+        feature_gram(net, train, train[:2], **named(tmp_path / "file" / "folder"))
 
 
 def test_no_test_rows() -> None:
