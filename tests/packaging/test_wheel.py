@@ -97,3 +97,8 @@ def test_the_constraints_pin_every_dependency(settings: dict[str, Any]) -> None:
     for requirement in wanted:
         name = requirement.split(">")[0].split("[")[0].lower()
         assert name in pinned, f"constraints.txt does not pin {name}"
+
+
+def test_click_has_what_the_command_line_uses(settings: dict[str, Any]) -> None:
+    """`NoArgsIsHelpError` and the context of `get_metavar` came with 8.2.0."""
+    assert "click>=8.2" in settings["project"]["dependencies"]
