@@ -3,7 +3,8 @@
 OpenBLAS on its own threads has one number of threads for the whole process, whichever thread sets it. It is set by
 address and not with `threadpoolctl.threadpool_limits`, which from version 3.8 on obeys only the thread that limited
 first and says nothing to the others: a solve outside the main thread would multiply with as many threads as there are
-cores, and sums would be added in another order. Pools of OpenMP have a number for every thread that calls them.
+cores, and sums would be added in another order. Pools of OpenMP, and MKL, have a number for every
+thread that calls them.
 """
 
 from __future__ import annotations
@@ -38,18 +39,28 @@ class Pool:
         self.architecture: str | None = getattr(controller, "architecture", None)
         #: threads that the library was built for, where it says so
         self.built_for: int | None = None
-        if controller.internal_api != "openblas":
-            return
-        library = controller.dynlib
+        if controller.internal_api == "openblas":
+            self._take_openblas(controller.dynlib)
+        elif controller.internal_api == "mkl":
+            # A number of the thread's own goes before that of the process.
+            setter = getattr(controller.dynlib, "MKL_Set_Num_Threads_Local", None)
+            if setter is not None:
+                self.set, self.per_thread = setter, True
+
+    def _take_openblas(self, library: Any) -> None:
+        """Getter and setter by address. One that is built with OpenMP multiplies with as many threads as that gives the
+        thread that calls it; its own getter tells the process's."""
+        if self.per_thread:
+            self.get = getattr(library, "omp_get_max_threads", self.get)
+            self.set = getattr(library, "omp_set_num_threads", self.set)
         for prefix, suffix in itertools.product(_PREFIXES, _SUFFIXES):
             setter = getattr(library, f"{prefix}openblas_set_num_threads{suffix}", None)
-            getter = getattr(library, f"{prefix}openblas_get_num_threads{suffix}", None)
-            if setter is not None:
-                if not self.per_thread:
-                    self.set = setter
-                if getter is not None:
-                    self.get = getter
-                self.built_for = _built_for(getattr(library, f"{prefix}openblas_get_config{suffix}", None))
+            if setter is None:
+                continue
+            if not self.per_thread:
+                self.set = setter
+                self.get = getattr(library, f"{prefix}openblas_get_num_threads{suffix}", self.get)
+            self.built_for = _built_for(getattr(library, f"{prefix}openblas_get_config{suffix}", None))
 
 
 def _built_for(get_config: Any) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -98,14 +99,14 @@ def test_a_limit_set_meanwhile_stands():
     assert set(counts()) == {3}
 
 
-class OpenMp:
-    """A library whose number of threads is that of the calling thread."""
+class PerThread:
+    """A library whose number of threads is that of the calling thread; `dynlib` has its functions under their names."""
 
-    internal_api, threading_layer, user_api = "openblas", "openmp", "blas"
-    dynlib = None
+    user_api = "blas"
 
     def __init__(self):
         self.counts = threading.local()
+        self.dynlib = SimpleNamespace()
 
     def get_num_threads(self):
         return getattr(self.counts, "n", 4)
@@ -114,8 +115,46 @@ class OpenMp:
         self.counts.n = count
 
 
-def test_pools_of_openmp_are_capped_in_every_thread(monkeypatch):
-    library = blas_threads.Pool(OpenMp())
+class OpenMp(PerThread):
+    """OpenBLAS built with OpenMP, as threadpoolctl 3.8 asks it."""
+
+    internal_api, threading_layer = "openblas", "openmp"
+
+
+class OpenMpByAddress(OpenMp):
+    """The same with functions that tell and set the process's number, which is not what it multiplies with."""
+
+    def __init__(self):
+        super().__init__()
+        self.dynlib.openblas_get_num_threads64_ = lambda: 4
+        self.dynlib.openblas_set_num_threads64_ = lambda count: pytest.fail("the number of the process")
+        self.dynlib.omp_get_max_threads = PerThread.get_num_threads.__get__(self)
+        self.dynlib.omp_set_num_threads = PerThread.set_num_threads.__get__(self)
+
+    def get_num_threads(self):
+        """threadpoolctl looks for `omp_get_max_threads64_`."""
+        return None
+
+    def set_num_threads(self, count):
+        pass
+
+
+class Mkl(PerThread):
+    """MKL, of which threadpoolctl before 3.8 sets the process's number."""
+
+    internal_api, threading_layer = "mkl", "intel"
+
+    def __init__(self):
+        super().__init__()
+        self.dynlib.MKL_Set_Num_Threads_Local = PerThread.set_num_threads.__get__(self)
+
+    def set_num_threads(self, count):
+        pytest.fail("the number of the process")
+
+
+@pytest.mark.parametrize("made_by", [OpenMp, OpenMpByAddress, Mkl])
+def test_pools_with_a_number_for_each_thread_are_capped_in_every_thread(monkeypatch, made_by):
+    library = blas_threads.Pool(made_by())
     monkeypatch.setattr(blas_threads, "pools", lambda: [library])
     threads = BlasThreads()
     for module in ("pool", "workers"):  # who helps caps its own
@@ -129,3 +168,19 @@ def test_pools_of_openmp_are_capped_in_every_thread(monkeypatch):
         assert in_a_thread(library.get) == 4  # nobody here computes in it
     assert seen == [1] * 4
     assert library.get() == 4
+
+
+def test_of_two_solves_in_threads_each_gives_its_own_number_back(monkeypatch):
+    library = blas_threads.Pool(Mkl())
+    monkeypatch.setattr(blas_threads, "pools", lambda: [library])
+    threads = BlasThreads()
+    threads.cap()
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(threads.cap).result()
+        assert pool.submit(library.get).result() == 1
+        threads.give_back()
+        assert library.get() == 4
+        pool.submit(threads.give_back).result()
+        assert pool.submit(library.get).result() == 4
+    assert (library.get(), threads.limit()) == (4, 4)
