@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,8 @@ _MATLAB = "MATLAB_class"
 _NUMBERS = ("double", "single", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
 # Links to links; HDF5 itself follows 16.
 _LARGEST_CHAIN = 16
+# What file systems without locks answer HDF5, which asks for one to read.
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EROFS)
 # A file of more arrays holds something else.
 _MOST_ARRAYS = 10_000
 
@@ -39,7 +42,6 @@ def read_hdf5(
     refused. The shape is compared with the bytes stored before an array is allocated. MATLAB (-v7.3) stores columns
     first: its arrays are turned, with a note.
     """
-    import h5py
 
     with reading(path, "an HDF5 file"):
         if not path.is_file():
@@ -48,7 +50,7 @@ def read_hdf5(
             if stream.read(10) == b"MATLAB 5.0":
                 raise damaged(path, "an HDF5 file", "a MATLAB file of an older format", "save it with -v7.3")
         try:
-            with h5py.File(path, "r") as file:
+            with _opened(path) as file:
                 arrays = _arrays(file)
                 matlab = any(_MATLAB in node.attrs for node in arrays.values())
                 shapes = {name: _shape_of(node, matlab) for name, node in (arrays | _linked(file)).items()}
@@ -70,6 +72,18 @@ def read_hdf5(
             raise damaged(path, "an HDF5 file", f"one that does not decode ({error})") from error
         first = replace(parts[0], notes=(*notes, *parts[0].notes))
         return first, parts[1] if len(parts) > 1 else None
+
+
+def _opened(path: Path) -> h5py.File:
+    """The file for reading; not one that another process is writing, where its file system can tell."""
+    import h5py
+
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        return h5py.File(path, "r", locking=False)
 
 
 def _arrays(file: h5py.File) -> dict[str, h5py.Dataset]:

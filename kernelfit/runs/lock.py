@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from contextlib import suppress
@@ -11,6 +12,9 @@ from kernelfit.cpu.fork import renew_in_children
 from kernelfit.errors import StorageError
 from kernelfit.storage.atomic import storage_error
 from kernelfit.storage.regular import open_regular
+
+# What file systems answer that have no `flock`: Lustre as it is mounted by default, NFS without its lock daemon, ...
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 class FolderLock:
@@ -29,6 +33,11 @@ class FolderLock:
                     raise StorageError(
                         f"{path.parent}: process {holder or 'unknown'} is working in this folder; wait until it ends, "
                         "or name another folder"
+                    ) from None
+                if error.errno in _NO_LOCKS:
+                    raise StorageError(
+                        f"{path.parent}: lies on a file system without locks ({error.strerror}), expected flock, which "
+                        "holds a run to one writer; mount it with locks (Lustre: -o flock), or name a folder elsewhere"
                     ) from None
                 raise storage_error("lock the folder", path, error) from None
             if self._in_place():

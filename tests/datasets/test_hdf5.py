@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -280,3 +282,26 @@ def test_soft_links_are_followed_within_the_file_alone(tmp_path: Path) -> None:
         file["also"] = h5py.SoftLink("/also")
     with pytest.raises(DataError, match="found a link that leads nowhere"):
         read_hdf5(path)
+
+
+def test_a_file_system_without_locks_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, honest = tmp_path / "a.h5", h5py.File
+    with h5py.File(path, "w") as file:
+        file["X"], file["y"] = X, y
+
+    def refused(*given: Any, locking: bool | None = None) -> h5py.File:
+        if locking is False:
+            return honest(*given, locking=False)
+        raise OSError(errno.ENOLCK, "Unable to synchronously open file (unable to lock file, errno = 37)")
+
+    monkeypatch.setattr(h5py, "File", refused)
+    np.testing.assert_array_equal(read_hdf5(path)[0].X, X)
+
+
+def test_a_file_that_is_being_written_is_refused(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["X"], file["y"] = X, y
+    with open(tmp_path / "a.h5", "r+b") as writer:
+        fcntl.flock(writer, fcntl.LOCK_EX)
+        with pytest.raises(DataError, match="unable to lock file"):
+            read_hdf5(tmp_path / "a.h5")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import gc
 import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import h5py
 import numpy as np
@@ -402,6 +404,18 @@ def test_a_lock_is_exclusive_and_goes_with_its_holder(tmp_path: Path) -> None:
     second = FolderLock(tmp_path / "lock")
     second.release(remove=True)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP])
+def test_a_file_system_without_locks_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refused(descriptor: int, operation: int) -> NoReturn:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    with pytest.raises(StorageError, match=r"lies on a file system without locks .* expected flock"):
+        FolderLock(tmp_path / "lock")
 
 
 def test_disk_for_the_factor_is_found_missing_before_the_work() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -129,3 +130,11 @@ def test_a_forged_checksum_does_no_harm(tmp_path: Path, change: Callable[[Any], 
         back(path)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_system_without_locks_is_read(tmp_path: Path) -> None:
+    written(tmp_path / "file.h5")
+    with open(tmp_path / "file.h5", "r+b") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)  # HDF5 is refused the lock, as it is there
+        meta, _ = back(tmp_path / "file.h5")
+    assert meta == {"a": [1, None]}
