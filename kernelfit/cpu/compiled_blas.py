@@ -15,6 +15,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from kernelfit.cpu import blas
+from kernelfit.cpu.addresses import hold
 from kernelfit.cpu.jit import njit
 
 _NO, _TRANSPOSED, _RIGHT, _UPPER = (np.uint8(ord(letter)) for letter in "NTRU")
@@ -70,6 +71,7 @@ def solve_left_lower(trsm: int, l: Any, x: Any, transposed: bool) -> None:  # no
             size + 12,
         ),
     )
+    hold((letters, sizes, one))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -97,3 +99,4 @@ def multiply(gemm: int, a: Any, b: Any, out: Any) -> None:
             size,
         ),
     )
+    hold((letters, sizes, factors))

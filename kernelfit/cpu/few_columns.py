@@ -99,14 +99,6 @@ def space(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def rows_in(block: Any) -> Any:
-    """`kernelfit.cpu.blas.rows_of` a C-ordered block, in compiled code."""
-    return np.int64(block.ctypes.data), block.shape[
-        1
-    ]  # an unsigned number beside a signed one becomes a float
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
 def add_compiled(sign: Any, a: Any, right: Any, below: Any, shape: Any, packed: int) -> None:
     """Address and numbers to the next row of A, and of X and Y for A X and for A^T X; 0 for what is not wanted."""
     rows, depth, columns = shape

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from kernelfit.cpu import few_columns
+from kernelfit.cpu.addresses import hold, rows_in
 from kernelfit.cpu.compiled_blas import multiply, routines
 from kernelfit.cpu.jit import njit
 from kernelfit.typing import Float
@@ -32,11 +33,7 @@ def _multiply_few(gram: Any, vectors: Any, made: Any, sums: Any, packed: int) ->
         for k in range(c):
             factors[i, k], factors[i, c + 1 + k] = vectors[i, k], abs(vectors[i, k])
         factors[i, c] = 1.0
-    matrix, (x, line), y = (
-        few_columns.rows_in(gram),
-        few_columns.rows_in(factors),
-        few_columns.rows_in(added)[0],
-    )
+    matrix, (x, line), y = rows_in(gram), rows_in(factors), rows_in(added)[0]
     if any_negative(gram):
         few_columns.add_compiled(1.0, matrix, (x, line, y, line), (0, 0, 0, 0), (n, n, c), packed)
         for i in range(n):
@@ -45,6 +42,7 @@ def _multiply_few(gram: Any, vectors: Any, made: Any, sums: Any, packed: int) ->
     else:
         rest = line
     few_columns.add_compiled(1.0, matrix, (x, line, y, line), (0, 0, 0, 0), (n, n, rest), packed)
+    hold((factors, added))
     for i in range(n):
         for k in range(c):
             made[0, i, k], made[1, i, k] = added[i, k], added[i, c + 1 + k]

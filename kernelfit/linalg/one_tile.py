@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from kernelfit.cpu import cholesky_block, few_columns
+from kernelfit.cpu.addresses import rows_in
 from kernelfit.cpu.compiled_blas import routines, solve_left_lower
 from kernelfit.cpu.jit import njit
 from kernelfit.cpu.matrix_product import packed_block
@@ -126,7 +127,7 @@ def _solve(trsm: int, lower: Any, block: Any) -> None:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _solve_few(lower: Any, block: Any, packed: int) -> None:
-    triangle, x = few_columns.rows_in(lower), few_columns.rows_in(block)
+    triangle, x = rows_in(lower), rows_in(block)
     few_columns.solve_compiled(-1.0, triangle, x, block.shape, False, packed)
     few_columns.solve_compiled(-1.0, triangle, x, block.shape, True, packed)
 

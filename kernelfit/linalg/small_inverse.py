@@ -13,6 +13,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from kernelfit.cpu.addresses import hold
 from kernelfit.cpu.jit import njit
 from kernelfit.cpu.matrix_product import everywhere, fma_of
 from kernelfit.typing import Float
@@ -52,6 +53,7 @@ def _inverse_norm(lower: Any) -> float:
             _combine(factors, _WIDTH * size, first, _WIDTH * size, n - k, out)
             for j in range(_COLUMNS):
                 sums[left + j] += abs(part[j])
+    hold((inverse, part))
     largest = 0.0
     for j in range(n):
         largest = sums[j] if sums[j] > largest or sums[j] != sums[j] else largest
