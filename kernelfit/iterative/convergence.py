@@ -100,6 +100,11 @@ class Convergence:
     def converged(self) -> bool:
         return self.stopped == "converged"
 
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether more than rounding may be left: it was to reach a tolerance and no more."""
+        return self.measure == "relative residual"
+
     def remark(self, backward_error: float) -> str:
         """One line for the user; empty where the answer is what a factor gives."""
         met = f"relative residual {self.relative_residual:.1e}, backward error {backward_error:.1e}"

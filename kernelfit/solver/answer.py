@@ -121,7 +121,10 @@ def certify(
         weak_pivots=pivots.weak if pivots else 0,
         log_det=pivots.log_det if pivots else None,
         jitter=problem.jitter,
-        interpolates=problem.ridge == 0 and not problem.has_noise and interpolates(error, measured.met),
+        interpolates=problem.ridge == 0
+        and not problem.has_noise
+        and not (solved.convergence and solved.convergence.is_cut_short)
+        and interpolates(error, measured.met),
         refinements=solved.products if solved.products > 1 else 0,
         factor_precision=precision.factor_name if pivots is not None else "none",
         rank=n,

@@ -54,8 +54,8 @@ class Certificate:
     weak_pivots : how many pivots are below 10 n u K_ii
     log_det : log det (A + jitter I); None on the primal path, where A is singular
     jitter : what was added to the diagonal besides the ridge
-    interpolates : ridge = 0, the kernel has no noise, and the equations without the jitter hold to rounding, see
-        `interpolates`
+    interpolates : ridge = 0, the kernel has no noise, no iteration was to stop at a tolerance, and the equations
+        without the jitter hold to rounding, see `interpolates`
     refinements : products with K that refinement took; 0 where none was needed
     factor_precision : `float64` or `float32`; min_pivot, log_det and the condition come from that factor; `none` where
         there is none

@@ -20,6 +20,7 @@ from kernelfit.kernels import Kernel
 from kernelfit.progress import Silent
 from kernelfit.runs import iteration_file
 from kernelfit.solver import iterative_system
+from kernelfit.solver.certificate import BACKWARD_ROUNDING
 from kernelfit.solver.solution import Solution
 from kernelfit.storage import hdf5
 
@@ -92,6 +93,16 @@ def test_a_tolerance_is_met_and_said(rng: np.random.Generator) -> None:
     assert not found.certificate.interpolates
     assert any("stopped at the tolerance of 1.0e-03" in note for note in found.notes)
     assert len(found.convergence.history) == found.convergence.iterations
+
+
+def test_what_stops_at_a_tolerance_is_no_interpolant(rng: np.random.Generator) -> None:
+    """Beside a large alpha a residual of the tolerance counted as rounding."""
+    X = rng.standard_normal((60, 4))
+    found = kernelfit.solve(X, rng.standard_normal(60), gamma=0.02, solver="pcg", tolerance=1e-7)
+    assert found.convergence is not None
+    assert found.convergence.converged
+    assert found.certificate.backward_error <= BACKWARD_ROUNDING
+    assert not found.certificate.interpolates
 
 
 @pytest.mark.usefixtures("rounds")
