@@ -96,19 +96,22 @@ def crossover(tolerance: float, n_rhs: int) -> float:
     return rows * max(1.0, n_rhs / 10.0)
 
 
-def plan_either(costs: Costs, limits: Limits, *, generated: bool, tolerance: float | None = None) -> Plan:
+def plan_either(
+    costs: Costs, limits: Limits, *, generated: bool, tolerance: float | None = None, stored: bool = False
+) -> Plan:
     """Conjugate gradients where they are to reach a `tolerance` only and are faster; else a factor where it fits into
     memory; else conjugate gradients where K in float32 does; else the factor on the disk; else K `generated` for every
-    product where it may be. Raises `PlanError`."""
+    product where it may be. A factor that is `stored` fits only where the disk has room as well. Raises `PlanError`."""
     if tolerance is not None and costs.n >= crossover(tolerance, costs.n_rhs):
         with suppress(PlanError):
             return plan_iterations(costs, limits.memory, generated=False)
     if Plan.in_memory(costs, limits.memory).bytes_memory <= limits.memory:
-        return place(costs, limits)
+        with suppress(PlanError):
+            return place(costs, limits, stored=stored)
     with suppress(PlanError):
         return plan_iterations(costs, limits.memory, generated=False)
     with suppress(PlanError):
-        return place(costs, limits)
+        return place(costs, limits, stored=stored)
     return plan_iterations(costs, limits.memory, generated=generated)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
@@ -487,29 +488,32 @@ def place_iterations(
     return IterativeSystem(problem, plan, backend)
 
 
-def decided(problem: Problem, resources: Resources, backend: CpuBackend, notes: Notes) -> Problem:
+def decided(
+    problem: Problem, resources: Resources, backend: CpuBackend, notes: Notes, run_dir: Path | None = None
+) -> Problem:
     """The problem with solver "auto" made "cholesky" or, with a note, "pcg": where no factor fits into memory, or where
-    that is faster to the tolerance that the user named."""
+    that is faster to the tolerance that the user named. In a run the factor is stored in `run_dir`."""
     tolerance, seed = problem.method.tolerance, problem.method.seed
-    plain = problem.precision == "float64" and problem.jitter == 0 and resources.tier != "disk"
-    if not plain:
+    if (asks := _asks_for_a_factor(problem, resources)) is not None:
         if tolerance is not None:
-            notes.add(
-                "tolerance: ignored, as a factor is made: another precision than float64, a jitter or the disk asks "
-                "for one"
-            )
+            notes.add(f"tolerance: ignored, as a factor is made: {asks} asks for one")
         return replace(problem, method=CHOLESKY)
     costs = costs_of(problem, resources, backend)
-    limits = Limits(resources.memory_limit, lambda: free_for_factor(None, resources.scratch))
+    limits = Limits(resources.memory_limit, lambda: free_for_factor(run_dir, resources.scratch))
     generated = _is_generated(problem) and resources.tier == "auto"
-    wanted = tolerance if _is_single(problem.source.diagonal()) else None
-    plan = plan_either(costs, limits, generated=generated, tolerance=wanted)
+    stored = run_dir is not None
+    plan = plan_either(costs, limits, generated=generated, tolerance=tolerance, stored=stored)
     if plan.has_factor:
         return replace(problem, method=CHOLESKY)
-    if wanted is not None and problem.n >= (rows := crossover(wanted, plan.n_rhs)):
+    if tolerance is not None and problem.n >= (rows := crossover(tolerance, plan.n_rhs)):
         notes.add(
-            f"solver auto: conjugate gradients, which to a tolerance of {wanted:.0e} take less time than a factor from "
-            f"some {rows:,.0f} rows on; solver='cholesky' meets all targets"
+            f"solver auto: conjugate gradients, which to a tolerance of {tolerance:.0e} take less time than a factor "
+            f"from some {rows:,.0f} rows on; solver='cholesky' meets all targets"
+        )
+    elif Plan.in_memory(costs, limits.memory).bytes_memory <= limits.memory:
+        notes.add(
+            f"solver auto: a factor of {costs.bytes_factor:,} bytes does not fit into the {limits.disk:,} that are "
+            f"free in {run_dir}; conjugate gradients store none"
         )
     else:
         notes.add(
@@ -517,6 +521,13 @@ def decided(problem: Problem, resources: Resources, backend: CpuBackend, notes: 
             f"memory; conjugate gradients take {plan.bytes_memory:,}"
         )
     return replace(problem, method=Method("pcg", tolerance, seed))
+
+
+def _asks_for_a_factor(problem: Problem, resources: Resources) -> str | None:
+    """What conjugate gradients do not go with, or None."""
+    if problem.precision != "float64" or problem.jitter != 0 or resources.tier == "disk":
+        return "another precision than float64, a jitter or the disk"
+    return None if _is_single(problem.source.diagonal()) else "a K that single precision cannot hold"
 
 
 def _is_generated(problem: Problem) -> bool:

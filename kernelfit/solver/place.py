@@ -83,7 +83,7 @@ def place(
     if resources.device_memory is not None:
         notes.add("device_memory: ignored, as the work is done on the CPU")
     if problem.method.solver == "auto":
-        problem = decided(problem, resources, backend, notes)
+        problem = decided(problem, resources, backend, notes, run_dir)
         if problem.method.iterates:
             here = replace(resources, device="cpu", device_memory=None)
             return place(problem, here, backend, notes, run_dir, resume)

@@ -100,6 +100,15 @@ def test_a_factor_or_iterations(memory: int, disk: int, solver: str, tier: str) 
     assert plan.bytes_memory <= memory
 
 
+def test_a_factor_that_is_stored_wants_the_disk_as_well() -> None:
+    factor, none = (
+        plan_either(costs(60_000), Limits(16_000_000_000, disk), generated=True, stored=True)
+        for disk in (10**12, 0)
+    )
+    assert (factor.solver, factor.bytes_disk) == ("cholesky", factor.bytes_factor)
+    assert (none.solver, none.tier) == ("pcg", "ram")
+
+
 def test_rows_of_bytes_count_twice_where_products_pack_them(rng: np.random.Generator) -> None:
     """A solve knows of its rows more than their bytes: they were taken for floats, and the packed ones not counted."""
     points = Points(rng.integers(0, 256, (700, 30), dtype=np.uint8), 1 / 255)

@@ -18,6 +18,7 @@ from kernelfit.iterative import plan
 from kernelfit.iterative import plan as plan_module
 from kernelfit.kernels import Kernel
 from kernelfit.progress import Silent
+from kernelfit.runs import folder as run_folder
 from kernelfit.runs import iteration_file
 from kernelfit.solver import iterative_system
 from kernelfit.solver.certificate import BACKWARD_ROUNDING
@@ -447,6 +448,30 @@ def test_auto_iterates_to_a_tolerance_where_that_is_faster(
     # A K beyond single precision has a factor.
     large = kernelfit.solve(X * 1e20, y, kernel="linear", ridge=1e38, solver="auto", tolerance=1e-2)
     assert large.convergence is None
+    assert (
+        "tolerance: ignored, as a factor is made: a K that single precision cannot hold asks for one"
+        in large.notes
+    )
+
+
+def test_auto_looks_at_the_disk_of_the_run(
+    rng: np.random.Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It looked at that for scratch: a factor was chosen, and then refused for want of room."""
+    monkeypatch.setattr(run_folder, "free_disk", lambda where: 0 if where == tmp_path / "run" else 10**12)
+    X, y = rng.standard_normal((60, 8)), rng.standard_normal(60)
+    found = kernelfit.solve(X, y, solver="auto", run_dir=tmp_path / "run")
+    assert found.convergence is not None
+    [note] = [note for note in found.notes if note.startswith("solver auto: ")]
+    assert note.endswith(
+        f"bytes does not fit into the 0 that are free in {tmp_path / 'run'}; conjugate gradients store none"
+    )
+    assert kernelfit.solve(X, y, solver="auto").convergence is None
+    # They are not taken for what they would refuse.
+    with pytest.raises(PlanError, match="disk: "):
+        kernelfit.solve(
+            1e40 * np.eye(9), y[:9], kernel="precomputed", solver="auto", run_dir=tmp_path / "run"
+        )
 
 
 @pytest.mark.usefixtures("rounds")
