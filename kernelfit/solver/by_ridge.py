@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from kernelfit.cpu.memory import INTERPRETER
 from kernelfit.errors import InputError
 from kernelfit.gram.arrays import as_array
 from kernelfit.progress import Notes, Progress, ProgressLike, as_progress
@@ -149,8 +150,7 @@ def solve_by_ridge(
         lines = Notes(notes.progress, notes.lines)
         part = answered(interpolating(of_ridge, lines, singular), lines)
         parts.append((columns, part))
-        plan = part.plan
-        if part.device != "cpu" or len(different) * plan.bytes_factor > plan.memory_limit // 2:
+        if part.device != "cpu" or len(different) * bytes_kept(part) > part.plan.memory_limit // 2:
             part.close()
     if any(part.lacks_factor for _, part in parts):
         notes.add(
@@ -159,6 +159,16 @@ def solve_by_ridge(
         )
     ridges = tuple(float(_ridge_of(parts, c)) for c in range(len(of)))
     return merged(replace(problem, ridge=max(ridges), ridge_per_target=ridges), parts, notes)
+
+
+def bytes_kept(part: Solution) -> int:
+    """What a solution that is not closed holds beside its rows: the factor, on the disk tier too, and K where mixed
+    precision keeps it; of an iteration its preconditioner and K as it ended with it."""
+    plan, convergence = part.plan, part.convergence
+    if convergence is not None:
+        return convergence.bytes_gram + convergence.bytes_preconditioner
+    held = plan.bytes_memory - plan.bytes_workspace - plan.bytes_points - INTERPRETER
+    return max(plan.bytes_factor, held)
 
 
 def _ridge_of(parts: list[tuple[NDArray[np.int64], Solution]], column: int) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from sklearn.kernel_ridge import KernelRidge
 import kernelfit
 from kernelfit import KernelClassifier, KernelInterpolator
 from kernelfit.errors import InputError
+from kernelfit.progress import Notes
+from kernelfit.solver.by_ridge import bytes_kept, solve_by_ridge
 
 RIDGES = np.array([0.1, 2.0, 0.1, 0.0])
 
@@ -175,6 +178,34 @@ def test_of_several_factors_the_coarsest_precision_is_said(problem):
     ours = kernelfit.solve(x * 1e-3, y, gamma=0.4, ridge=[1e-14, 1.0, 1.0, 1.0], precision="mixed")
     assert {part["factor_precision"] for part in ours.certificate.by_ridge} == {"float64", "float32"}
     assert ours.certificate.factor_precision == "float32"
+
+
+@pytest.mark.parametrize(("roomy", "lacks"), [(True, False), (False, True)])
+def test_k_that_mixed_precision_keeps_counts_beside_its_factor(problem, roomy, lacks):
+    """Both parts stayed where the limit was reached by their factors alone, a third of what they hold."""
+    x, y, _ = problem
+    parts = []
+
+    def answered(part, notes):
+        solved = kernelfit.solve(x, part.targets, gamma=0.4, ridge=part.ridge, precision="mixed")
+        assert solved.plan.cache == "gram"
+        held = sum(panel.nbytes for panel in solved.factor._products.panels) + solved.plan.bytes_factor
+        solved.plan = replace(solved.plan, memory_limit=2 * 2 * held + 2 - (0 if roomy else 4))
+        parts.append(solved)
+        return solved
+
+    whole = kernelfit.solve(x, y[:, :2], gamma=0.4, ridge=1.0).problem
+    assert solve_by_ridge(whole, (0.1, 1.0), answered, Notes()).lacks_factor == lacks
+    assert [part.lacks_factor for part in parts] == [lacks, lacks]
+
+
+def test_k_that_an_iteration_went_back_to_counts(rng):
+    """In float64, which no plan knows of."""
+    x, y = rng.standard_normal((40, 3)), rng.standard_normal(40)
+    part = kernelfit.solve(x, y, gamma=0.4, ridge=1.0, solver="pcg")
+    assert bytes_kept(part) >= part.plan.layout.elements * 8
+    part.convergence = replace(part.convergence, bytes_gram=10**12)
+    assert bytes_kept(part) > 10**12
 
 
 def test_the_estimator_is_kernel_ridge(problem):
