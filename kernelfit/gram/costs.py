@@ -60,15 +60,16 @@ class Costs:
 
     @cached_property
     def bytes_workspace(self) -> int:
-        """Beside the rows and the factor.
+        """Beside the rows and the factor: tiles; targets, solution, residual and the vectors of refinement."""
+        return self.bytes_tiles + 12 * self.n * max(self.n_rhs, 2) * 8
 
-        Each thread: inner products, a tile for rounding and a converted block of rows; one block of columns shared;
-        targets, solution, residual and the vectors of refinement.
-        """
+    @cached_property
+    def bytes_tiles(self) -> int:
+        """While K is formed. Each thread: inner products, a tile for rounding and a converted block of rows; one block
+        of columns shared."""
         height = min(MAX_STRIP, self.n)
         per_thread = height * (self.layout.width * 16 + self.d * 8)
-        columns = self.layout.width * self.d * 8
-        return self.threads * per_thread + columns + 12 * self.n * max(self.n_rhs, 2) * 8
+        return self.threads * per_thread + self.layout.width * self.d * 8
 
     @cached_property
     def bytes_held(self) -> int:

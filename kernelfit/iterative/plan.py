@@ -124,9 +124,10 @@ def columns_within(plan: Plan, wanted: int) -> int:
 
 
 def _workspace(costs: Costs) -> int:
+    """Of vectors, columns of K, and tiles: those that become float32, or those of a true residual."""
     columns = vectors_of(max(costs.n_rhs, 1))
-    threads = costs.threads * WIDTH * costs.layout.width * 24
-    return costs.n * columns * 8 * _VECTORS + costs.n * 4 * _COLUMNS + threads
+    tiles = max(costs.threads * WIDTH * costs.layout.width * 24, costs.bytes_tiles)
+    return costs.n * columns * 8 * _VECTORS + costs.n * 4 * _COLUMNS + tiles
 
 
 def _rank_of(n: int) -> int:

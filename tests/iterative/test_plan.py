@@ -124,5 +124,16 @@ def test_blocks_leave_room_for_a_true_residual() -> None:
     """Its tiles and its columns were not counted beside blocks that memory makes small."""
     wide = Costs.of(n=100_000, d=3_072, n_rhs=1, threads=4, bytes_points=100_000 * 3_072)
     plan = plan_blocks(wide, 1_200_000_000)
-    assert plan.bytes_workspace >= wide.bytes_workspace
+    assert plan.bytes_workspace >= wide.bytes_tiles
     assert plan.bytes_memory <= 1_200_000_000
+
+
+def test_wide_rows_are_converted_by_every_thread() -> None:
+    """Gigabytes were not counted, and solver auto took conjugate gradients for that."""
+    wide = Costs.of(n=10_000, d=50_000, n_rhs=1, threads=16, bytes_points=10_000 * 50_000 * 4)
+    converted = 16 * 1_024 * 50_000 * 8
+    plan = plan_iterations(wide, 10**11, generated=True)
+    assert plan.bytes_workspace >= converted
+    assert plan.bytes_memory >= wide.bytes_points + converted + bytes_of_gram(10_000)
+    with pytest.raises(PlanError):
+        plan_iterations(wide, 8_000_000_000, generated=True)
