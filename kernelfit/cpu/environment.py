@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from kernelfit.cpu import scipy_blas
+from kernelfit.cpu.linked_blas import linked_libraries
 from kernelfit.cpu.threads import available_cores
 
 # Packages whose version can change a result or a time.
@@ -69,22 +69,16 @@ def peak_rss_bytes() -> int:
 
 
 def blas() -> list[dict[str, Any]]:
-    """The BLAS libraries that NumPy and SciPy load, with their threads."""
-    import numpy as np
-    from threadpoolctl import threadpool_info
-
-    assert np is not None
-    scipy_blas.library("blas")  # loaded, so that it is seen
+    """The BLAS libraries that NumPy and SciPy call, with their threads."""
     return [
         {
-            "name": pool["internal_api"],
-            "version": pool.get("version"),
-            "threads": pool["num_threads"],
-            "architecture": pool.get("architecture"),
-            "file": Path(pool["filepath"]).name,
+            "name": library.internal_api,
+            "version": library.version,
+            "threads": library.num_threads,
+            "architecture": getattr(library, "architecture", None),
+            "file": Path(library.filepath).name,
         }
-        for pool in threadpool_info()
-        if pool["user_api"] == "blas"
+        for library in linked_libraries()
     ]
 
 

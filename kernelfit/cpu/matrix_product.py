@@ -22,8 +22,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from kernelfit.cpu.blas_threads import pools
 from kernelfit.cpu.jit import njit
+from kernelfit.cpu.linked_blas import linked_libraries
 
 # A tile has 24 sums of a register each; 3 more hold columns, and the rows' numbers are broadcast by the instruction.
 HEIGHT, VECTORS = 8, 3
@@ -62,8 +62,8 @@ def worth(m: int, n: int, k: int, dtype: Any) -> bool:
 
 @cache
 def _library_is_wide() -> bool:
-    """Whether a BLAS of this process has taken a kernel for AVX-512."""
-    return any(pool.architecture in _WIDE for pool in pools())
+    """Whether the BLAS that computes here has taken a kernel for AVX-512."""
+    return any(getattr(library, "architecture", None) in _WIDE for library in linked_libraries())
 
 
 def add_product(

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import platform
+import sys
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
-from kernelfit.cpu import scipy_blas
+from kernelfit.cpu.jit import compiled_for
+from kernelfit.cpu.linked_blas import linked_libraries
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.protocol import GramSource
@@ -48,16 +51,18 @@ def identity(
 
 
 def versions() -> dict[str, str]:
-    """Versions of everything that does arithmetic."""
-    from threadpoolctl import threadpool_info
+    """Versions of everything that does arithmetic, and the processor that it is compiled for.
 
-    scipy_blas.library("blas")  # must be loaded before it can be asked
+    A library that no one here calls does not count, wherever it came from.
+    """
     libraries = {
-        f"{pool['internal_api']} {pool['version']} {pool.get('architecture', '')}".strip()
-        for pool in threadpool_info()
-        if pool["user_api"] == "blas"
+        f"{library.internal_api} {library.version} {getattr(library, 'architecture', None) or ''}".strip()
+        for library in linked_libraries()
     }
-    return {name: version(name) for name in _PACKAGES} | {"blas": ", ".join(sorted(libraries))}
+    if not libraries and sys.platform == "darwin":
+        libraries = {f"accelerate of macOS {platform.mac_ver()[0]}"}
+    blas = ", ".join(sorted(libraries))
+    return {name: version(name) for name in _PACKAGES} | {"blas": blas, "processor": compiled_for()}
 
 
 def gram_digest(source: GramSource, plan: Plan) -> str:

@@ -406,6 +406,19 @@ def test_a_lock_is_exclusive_and_goes_with_its_holder(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_run_of_another_processor_is_refused_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+    unsolved(folder)
+    monkeypatch.setattr(identities, "compiled_for", lambda: "znver4 avx2 fma")
+    with pytest.raises(StorageError, match=r"versions\.processor is znver4 avx2 fma, the run has"):
+        kernelfit.resume(folder)
+    found = kernelfit.check(folder)
+    assert found.ok, found.problems
+    assert any("versions.processor" in note for note in found.notes)
+
+
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP])
 def test_a_file_system_without_locks_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
