@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kernelfit.report.style import own_style
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -54,6 +56,7 @@ def maps(feature: ImageFeatures, rows: NDArray[Any], images: int) -> Figure:
     return _sheet(pictures, title, "value of a feature", columns=columns)
 
 
+@own_style()
 def _sheet(
     pictures: Sequence[Picture | None], title: str, unit: str, columns: int = 8, signed: bool = False
 ) -> Figure:

@@ -13,6 +13,7 @@ from kernelfit.errors import InputError
 from kernelfit.experiments.scaling import FITTED_SIZES
 from kernelfit.report import plot, tables
 from kernelfit.report.chart import Axis, Chart, Rule, Series, values_of
+from kernelfit.report.style import own_style
 from kernelfit.storage import atomic
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def check_target(target: Path) -> None:
         raise InputError(f"--figure: {target.parent} is not a folder that can be written to; name another")
 
 
+@own_style()
 def save(figure: Figure, target: Path) -> None:
     """Write `figure` to `target`, whole or not at all."""
     image = io.BytesIO()

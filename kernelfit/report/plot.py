@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from kernelfit.report.chart import BARS, Axis, Chart, Series
+from kernelfit.report.style import own_style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,6 +32,7 @@ _LEGEND = 4
 _DECADES = 1.3
 
 
+@own_style()
 def figure(charts: Sequence[Chart], title: str = "") -> Figure:
     """The charts side by side, two in a row, with their legends: for a file."""
     from matplotlib.figure import Figure

@@ -10,6 +10,7 @@ import numpy as np
 from kernelfit.report import plot
 from kernelfit.report.chart import Axis, Chart, Rule, Series, values_of
 from kernelfit.report.studies import averages, in_order, settings_rows
+from kernelfit.report.style import own_style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -313,6 +314,7 @@ _CHARTS: dict[str, Callable[[Row], list[Chart]]] = {
 # The images that a record of `complexity` names, below its charts. --------------------------------------------------
 
 
+@own_style()
 def _with_pictures(record: Row, images: Row) -> Figure:
     from matplotlib.figure import Figure
 

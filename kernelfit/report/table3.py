@@ -12,6 +12,7 @@ from rich.text import Text
 
 from kernelfit.experiments.paper import CITATION, ROWS, PaperRow
 from kernelfit.report.grid import Grid
+from kernelfit.report.style import own_style
 from kernelfit.report.tables import kernel_formula, number, percent, seconds
 
 if TYPE_CHECKING:
@@ -119,6 +120,7 @@ def differences(row: dict[str, Any]) -> list[str]:
     return [*row["scaled_down"], *([corrupted] if corrupted else [])]
 
 
+@own_style()
 def figure(content: dict[str, Any]) -> Figure:
     """Bars of test error (interpolating, with ridge) and of norm, paper beside measurement."""
     from matplotlib.figure import Figure

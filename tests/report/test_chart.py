@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+from pathlib import Path
 
+import matplotlib
+import numpy as np
 import pytest
 
-from kernelfit.report import plot
+from kernelfit.report import feature_pictures, figures, plot
 from kernelfit.report.chart import Axis, Chart, Rule, Series, values_of
+from kernelfit.report.html.drawing import Drawings
 
 
 def chart(**changes: object) -> Chart:
@@ -93,3 +97,18 @@ def test_whiskers_that_reach_zero_do_not_leave_a_logarithmic_axis() -> None:
     )
     (bars,) = figure.axes[0].collections
     assert [path.vertices[:, 1].tolist() for path in bars.get_paths()] == [[1.0, 4.0], [1.5, 2.5]]
+
+
+def test_a_users_settings_of_matplotlib_change_no_figure(tmp_path: Path) -> None:
+    """LaTeX was started, and failed where there was none."""
+
+    def drawn() -> tuple[str, bytes, bytes]:
+        figures.save(plot.figure([chart()], "a title"), tmp_path / "a.png")
+        figures.save(feature_pictures._sheet([("a", np.eye(3))], "a sheet", "a unit"), tmp_path / "b.png")
+        page = Drawings().draw([chart()], "errors")
+        return str(page), *((tmp_path / name).read_bytes() for name in ("a.png", "b.png"))
+
+    plain, setting = drawn(), {"text.usetex": True, "font.size": 40.0, "axes.grid": True}
+    with matplotlib.rc_context(setting):
+        assert drawn() == plain
+        assert {name: matplotlib.rcParams[name] for name in setting} == setting

@@ -12,6 +12,7 @@ from typing import Any
 from kernelfit.report import plot
 from kernelfit.report.chart import Chart
 from kernelfit.report.html.markup import Markup, element, join, table
+from kernelfit.report.style import own_style
 from kernelfit.report.tables import MISSING, number
 
 # Drawn in a colour that nothing else has, then replaced by that of the text around the figure.
@@ -153,10 +154,9 @@ def _key(chart: Chart, number: int) -> str:
 
 def _drawn(chart: Chart, count: int) -> tuple[Markup, list[list[Any]]]:
     """The chart as SVG, and its points: across and down in the units of the drawing, series, words."""
-    import matplotlib
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(_STYLE):
+    with own_style(_STYLE):
         height = plot.height(chart)
         figure = Figure(figsize=(plot.WIDTH, height), layout="constrained")
         axes = figure.subplots()
