@@ -37,7 +37,9 @@ def table(record: dict[str, Any]) -> Pairs:
         f"{processor['model']}, {processor['cores']} cores, {processor['memory_bytes'] / 1e9:.1f} GB",
     )
     for pool in record["blas"]:
-        rows.add_row("BLAS", "{name} {version}, {threads} threads, {architecture} ({file})".format(**pool))
+        threads = None if pool["threads"] is None else f"{pool['threads']} threads"
+        words = [f"{pool['name']} {pool['version']}", threads, pool["architecture"]]
+        rows.add_row("BLAS", f"{', '.join(filter(None, words))} ({pool['file']})")
     for device in record["gpu"]:
         memory = device["memory_bytes"] / 1e9
         rows.add_row("GPU", f"{device['name']}, {memory:.1f} GB, driver {device['driver']}")

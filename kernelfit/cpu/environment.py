@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from kernelfit.cpu.linked_blas import linked_libraries
+from kernelfit.cpu.linked_blas import accelerate_version, linked_libraries
 from kernelfit.cpu.threads import available_cores
 
 # Packages whose version can change a result or a time.
@@ -69,7 +69,11 @@ def peak_rss_bytes() -> int:
 
 
 def blas() -> list[dict[str, Any]]:
-    """The BLAS libraries that NumPy and SciPy call, with their threads."""
+    """The BLAS libraries that NumPy and SciPy call, with their threads where they say so."""
+    linked = linked_libraries()
+    if accelerate := accelerate_version(linked):
+        about = {"name": "accelerate", "version": accelerate, "threads": None, "architecture": None}
+        return [{**about, "file": "Accelerate.framework"}]
     return [
         {
             "name": library.internal_api,
@@ -78,7 +82,7 @@ def blas() -> list[dict[str, Any]]:
             "architecture": getattr(library, "architecture", None),
             "file": Path(library.filepath).name,
         }
-        for library in linked_libraries()
+        for library in linked
     ]
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from kernelfit.cpu import scipy_blas
@@ -44,6 +45,11 @@ def linked_libraries() -> list[Any]:
     if any(each.internal_api == _HANDS_ON for each in linked):
         return loaded
     return linked if linked or sys.platform == "darwin" else loaded
+
+
+def accelerate_version(linked: Collection[Any]) -> str | None:
+    """The version of Apple's Accelerate, which comes with the system, where none of the `linked` libraries computes."""
+    return f"of macOS {platform.mac_ver()[0]}" if sys.platform == "darwin" and not linked else None
 
 
 def _products() -> Iterator[int]:

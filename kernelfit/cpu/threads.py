@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from kernelfit.cpu.blas_threads import BLAS_THREADS
 from kernelfit.cpu.control_group import cpu_quota
 
 #: variables that say how many threads a process may use; joblib sets them for its workers
 VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+# The same of Apple's Accelerate.
+_OF_MACOS = ("VECLIB_MAXIMUM_THREADS",)
 
 
 def available_cores() -> int:
@@ -20,9 +23,11 @@ def available_cores() -> int:
 
 
 def available_threads() -> int:
-    """The least of the cores, the control group's quota, `OMP_NUM_THREADS`, `OPENBLAS_NUM_THREADS` and the number of
-    threads that BLAS is limited to, such as by `threadpoolctl.threadpool_limits`."""
-    limits = [available_cores(), cpu_quota(), *map(_variable, VARIABLES), BLAS_THREADS.limit()]
+    """The least of the cores, the control group's quota, `OMP_NUM_THREADS`, `OPENBLAS_NUM_THREADS`, on macOS
+    `VECLIB_MAXIMUM_THREADS`, and the number of threads that BLAS is limited to, such as by
+    `threadpoolctl.threadpool_limits`."""
+    variables = VARIABLES + (_OF_MACOS if sys.platform == "darwin" else ())
+    limits = [available_cores(), cpu_quota(), *map(_variable, variables), BLAS_THREADS.limit()]
     return max(1, min(limit for limit in limits if limit is not None))
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
-import sys
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
@@ -13,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from kernelfit.cpu.jit import compiled_for
-from kernelfit.cpu.linked_blas import linked_libraries
+from kernelfit.cpu.linked_blas import accelerate_version, linked_libraries
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.protocol import GramSource
@@ -59,8 +57,8 @@ def versions() -> dict[str, str]:
         f"{library.internal_api} {library.version} {getattr(library, 'architecture', None) or ''}".strip()
         for library in linked_libraries()
     }
-    if not libraries and sys.platform == "darwin":
-        libraries = {f"accelerate of macOS {platform.mac_ver()[0]}"}
+    if accelerate := accelerate_version(libraries):
+        libraries = {f"accelerate {accelerate}"}
     blas = ", ".join(sorted(libraries))
     return {name: version(name) for name in _PACKAGES} | {"blas": blas, "processor": compiled_for()}
 

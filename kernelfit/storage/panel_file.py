@@ -7,6 +7,7 @@ written again. Their bytes are then moved by pread and pwrite at the offsets tha
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import weakref
@@ -29,6 +30,8 @@ _ALIGNMENT = 4096
 # One system call moves at most 2 GiB on Linux.
 _LARGEST_TRANSFER = 2**30
 _LARGEST_ZEROS = 2**20
+# What musl answers where the file system cannot reserve, such as NFS before 4.2 and FUSE; glibc writes there itself.
+_NO_RESERVATION = (errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL)
 
 
 class PanelFile:
@@ -179,10 +182,14 @@ def lay_out_panels(layout: PanelLayout, dtype: np.dtype[Any]) -> tuple[Metadata,
 
 def reserve_blocks(descriptor: int, size: int) -> None:
     """Give a file all its blocks now, so that no later write finds the disk full."""
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(descriptor, 0, size)
-        return
-    # macOS lacks it: what is not there yet is written, as zeros.
+    if hasattr(os, "posix_fallocate"):  # macOS lacks it
+        try:
+            os.posix_fallocate(descriptor, 0, size)
+            return
+        except OSError as error:
+            if error.errno not in _NO_RESERVATION:
+                raise
+    # What is not there yet is written, as zeros.
     zeros = bytes(_LARGEST_ZEROS)
     position = os.fstat(descriptor).st_size
     while position < size:

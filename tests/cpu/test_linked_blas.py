@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import threadpoolctl
 
+from kernelfit.cli import info
 from kernelfit.cpu import environment, linked_blas, matrix_product
 from kernelfit.cpu.linked_blas import linked_libraries
 from kernelfit.runs.identity import versions
@@ -66,6 +67,9 @@ def test_the_library_of_macos_has_the_version_of_the_system(monkeypatch: pytest.
     monkeypatch.setattr("sys.platform", "darwin")
     monkeypatch.setattr("platform.mac_ver", lambda: ("15.1", ("", "", ""), "arm64"))
     assert versions()["blas"] == "accelerate of macOS 15.1"
+    (described,) = environment.blas()
+    assert (described["name"], described["version"]) == ("accelerate", "of macOS 15.1")
+    assert info.table({**environment.describe(gpu=[]), "blas": [described]})
 
 
 def test_an_address_of_no_library_has_no_file() -> None:

@@ -40,6 +40,13 @@ def test_variables_of_the_environment(machine, monkeypatch, name, value, expecte
     assert available_threads() == expected
 
 
+@pytest.mark.parametrize(("system", "expected"), [("darwin", 3), ("linux", 8)])
+def test_the_variable_of_accelerate(machine, monkeypatch, system, expected):
+    monkeypatch.setattr(threads.sys, "platform", system)
+    monkeypatch.setenv("VECLIB_MAXIMUM_THREADS", "3")
+    assert available_threads() == expected
+
+
 @pytest.mark.parametrize(
     ("files", "expected"),
     [

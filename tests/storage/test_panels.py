@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 import h5py
 import numpy as np
 import pytest
@@ -186,3 +189,17 @@ def test_a_stream_that_outlives_its_store_ends_quietly(rng, make_store):
     next(stream)
     store.close()
     stream.close()
+
+
+@pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.EINVAL])
+def test_blocks_are_written_where_the_file_system_cannot_reserve_them(tmp_path, monkeypatch, number):
+    """glibc does so itself, musl answers with an error."""
+
+    def refused(descriptor, start, size):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "posix_fallocate", refused)
+    file = PanelFile.create(tmp_path / "factor.h5", PanelLayout(111, 37), np.float64)
+    about = os.stat(tmp_path / "factor.h5")
+    assert about.st_blocks * 512 >= about.st_size > 8 * 111 * 37
+    file.close()
