@@ -145,7 +145,7 @@ def test_resources_are_checked_when_they_are_given() -> None:
         2 * 10**9,
         2**30,
     )
-    assert resources.folder == Path("somewhere")
+    assert resources.scratch == Path("somewhere")
     with pytest.raises(InputError, match=r"^device: got"):
         Resources.of(device="gpu")
     with pytest.raises(InputError, match=r"^panel_width: got"):
