@@ -119,8 +119,9 @@ class Wavelet(ImageFeatures):
             approximation, details = images, no_details
         else:
             multiple = 2**self.levels_
-            padding = [(0, -side % multiple) for side in images.shape[1:3]]
-            padded = pywt.pad(images, [(0, 0), *padding, (0, 0)], self.mode)
+            padded = images
+            for axis in axes:
+                padded = _continued(padded, axis, -images.shape[axis] % multiple, self.mode)
             coefficients = pywt.swt2(padded, self.wavelet, level=self.levels_, trim_approx=True, axes=axes)
             approximation, details = coefficients[0], coefficients[1:]
         bands = [("approximation", approximation)]
@@ -172,6 +173,33 @@ class Wavelet(ImageFeatures):
             for x in range(across)
             for channel in range(self.image_shape_[2])
         ]
+
+
+def _continued(images: Float32, axis: int, padding: int, mode: str) -> Float32:
+    """The images with `padding` more pixels at the end of an axis, as `pywt.pad` gives them to one line of pixels.
+
+    Of several axes it cannot pad some by nothing in `smooth` and `antisymmetric`, and evens out all in `periodization`.
+    """
+    import pywt
+
+    if padding == 0:
+        return images
+    if mode not in ("smooth", "antisymmetric", "periodization"):
+        widths = [(0, padding if other == axis else 0) for other in range(images.ndim)]
+        padded: Float32 = pywt.pad(images, widths, mode)
+        return padded
+    lines = np.moveaxis(images, axis, -1)
+    side = lines.shape[-1]
+    if mode == "smooth":
+        last = lines[..., -1:]
+        slope = last - lines[..., [max(side - 2, 0)]]
+        lines = np.concatenate([lines, last + np.arange(1, padding + 1, dtype=np.float32) * slope], -1)
+    else:
+        # Pixels from within, perhaps with the other sign. `pywt.pad` makes an odd side even by itself.
+        own = side % 2 if mode == "periodization" else 0
+        source = pywt.pad(np.arange(1, side + 1, dtype=np.float32), (0, padding - own), mode)
+        lines = lines[..., np.abs(source).astype(np.intp) - 1] * np.sign(source)
+    return np.moveaxis(lines, -1, axis)
 
 
 def _title(label: str) -> str:

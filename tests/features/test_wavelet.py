@@ -44,6 +44,30 @@ def test_stationary_moduli_pooled(rng: np.random.Generator) -> None:
         assert np.allclose(got[index], expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("mode", pywt.Modes.modes)
+def test_stationary_images_are_continued_in_every_mode(mode: str, rng: np.random.Generator) -> None:
+    """Sides 7, 5 and 8 want 1, 3 and no more pixels, as `pywt.pad` gives them to each line by itself."""
+    for height, width in ((7, 5), (8, 6)):
+        rows = rng.random((2, height * width * 2)).astype(np.float32)
+        shape = (height, width, 2)
+        feature = Wavelet(
+            shape, transform_kind="stationary", wavelet="haar", levels=2, mode=mode, modulus=False
+        )
+        got = feature.fit_transform(rows)
+        for index, image in enumerate(rows.reshape(2, *shape)):
+            padded = np.apply_along_axis(_line, 0, image, -(-height // 4) * 4, mode)
+            padded = np.apply_along_axis(_line, 1, padded, -(-width // 4) * 4, mode)
+            bands = pywt.swt2(padded, "haar", level=2, trim_approx=True, axes=(0, 1))
+            flat = [bands[0], *[band for triple in bands[1:] for band in triple]]
+            assert np.allclose(got[index], np.concatenate([band.ravel() for band in flat]), atol=1e-5)
+
+
+def _line(pixels: Any, length: int, mode: str) -> Any:
+    if mode == "periodization" and len(pixels) % 2:
+        pixels = np.append(pixels, pixels[-1])
+    return pixels if len(pixels) == length else pywt.pad(pixels, (0, length - len(pixels)), mode)
+
+
 def test_stationary_moduli_of_a_shifted_image_are_shifted(rng: np.random.Generator) -> None:
     image = np.zeros((16, 16))
     image[4:7, 5:9] = rng.random((3, 4))
