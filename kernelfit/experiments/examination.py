@@ -18,6 +18,7 @@ from kernelfit.progress import ProgressLike, as_progress
 from kernelfit.runs.folder import RESULT
 from kernelfit.solver.problem import is_primal
 from kernelfit.solver.solution import Solution
+from kernelfit.storage.json_output import plain
 from kernelfit.typing import Array, Float
 
 if TYPE_CHECKING:  # scikit-learn comes with it
@@ -37,6 +38,7 @@ class Examination:
     isolation : (n,) share of k(x_i, x_i) that is left once the other training rows are taken off: 1 / (A^-1)_ii over
         A_ii, A = K + ridge I; known with `left_out`, from a factor of A itself
     filters : names and pixels of what the feature map looks for, where there is one that can be drawn
+    filter_count : how many filters the map has; `filters` may be some of them
     notes : what could not be looked at, and why
     """
 
@@ -46,6 +48,7 @@ class Examination:
     left_out: Float | None = None
     isolation: Float | None = None
     filters: tuple[tuple[str, Array], ...] = ()
+    filter_count: int = 0
     notes: tuple[str, ...] = ()
 
     @property
@@ -142,7 +145,7 @@ def examine(run_dir: Path, progress: ProgressLike = None) -> Examination:
                 _scores(result, solved.dataset),
                 prepared.restored(left_out) if whole else None,
                 _isolation(solution, left_out) if whole else None,
-                _filters(prepared.feature),
+                *_filters(prepared.feature),
             )
     except Interrupted:
         raise
@@ -156,19 +159,19 @@ def examine(run_dir: Path, progress: ProgressLike = None) -> Examination:
 
 def examine_result(result: Result, progress: ProgressLike = None) -> Examination:
     """The same of a result that was just made; the training rows by the others where it has them."""
-    record = dict(result.record)
+    record = plain(result.record)  # as it is read from a file: what is no number is None
     try:
         assert result.inputs is not None
         dataset = result.inputs.load(as_progress(progress))
         _require_same_rows(result, dataset)
         scores = _scores(result, dataset)
-        filters = _filters(None if result.fitted is None else result.fitted[0])
+        filters, count = _filters(None if result.fitted is None else result.fitted[0])
         left_out = result.left_out
         if left_out is None or len(left_out) != dataset.n_train:
-            return Examination(record, dataset, scores, filters=filters)
+            return Examination(record, dataset, scores, filters=filters, filter_count=count)
         missed = left_out if result.target_mean is None else left_out - result.target_mean
         isolation = _isolation(result.solution, missed)
-        return Examination(record, dataset, scores, left_out, isolation, filters)
+        return Examination(record, dataset, scores, left_out, isolation, filters, count)
     except (DataError, InputError) as error:
         return _without_rows(record, error)
 
@@ -211,11 +214,12 @@ def _isolation(solution: Solution, left_out: Float) -> Float | None:
     return share if np.isfinite(share).all() else None
 
 
-def _filters(feature: ImageFeatures | None) -> tuple[tuple[str, Array], ...]:
+def _filters(feature: ImageFeatures | None) -> tuple[tuple[tuple[str, Array], ...], int]:
+    """Filters that can be drawn, and how many there are."""
     try:
-        return () if feature is None else tuple(feature.filter_pictures())
+        return ((), 0) if feature is None else (tuple(feature.filter_pictures()), feature.filter_count)
     except InputError:  # a map that has none
-        return ()
+        return (), 0
 
 
 def _scores(result: Result, dataset: Dataset) -> Float | None:

@@ -157,6 +157,11 @@ class ImageFeatures(TransformerMixin, BaseEstimator):
             f"features: {type(self).__name__} has no pictures of its filters; leave the pictures out"
         )
 
+    @property
+    def filter_count(self) -> int:
+        """How many filters the map has, of which `filter_pictures` may show some."""
+        return len(self.filter_pictures())
+
     def map_pictures(self, row: NDArray[Any]) -> list[Picture]:
         """The features of one image (1, d) laid out as maps: pairs (label, picture). Raises as `filter_pictures`."""
         raise InputError(

@@ -310,6 +310,10 @@ class RandomConv(StreamingImageFeatures):
         filters = self.filters_[:64].reshape(-1, *self.patch_shape_)
         return [(f"filter {index}", filter_) for index, filter_ in enumerate(filters)]
 
+    @property
+    def filter_count(self) -> int:
+        return len(self.filters_)
+
     def map_pictures(self, row: NDArray[Any]) -> list[Picture]:
         few = min(self.n_filters, 32)
         maps = self.filter_block(self.validated(row), 0, few).reshape(few, 2, *self.windows_)

@@ -138,6 +138,11 @@ class Whitening(ImageFeatures):
         titles = channel_titles(channels)
         return [(f"pixel {y}, {x}{titles[channel]}", rows[y, x, channel]) for y, x, channel in positions]
 
+    @property
+    def filter_count(self) -> int:
+        """One for each value of an image."""
+        return len(self.whitening_) if self.whiten else 1
+
     def map_pictures(self, row: NDArray[Any]) -> list[Picture]:
         return [("whitened", self.transform(row).reshape(self.image_shape_))]
 

@@ -33,7 +33,9 @@ def filters(feature: ImageFeatures) -> Figure:
         for title, picture in feature.filter_pictures()[:MAX_PICTURES]
     ]
     title = f"Filters of {type(feature).__name__}"
-    if any(_is_colour(picture) for _, picture in pictures):
+    if len(pictures) < feature.filter_count:
+        title += f", {len(pictures)} of {feature.filter_count:,}"
+    if any(is_colour(picture) for _, picture in pictures):
         title += ": colours around grey, which is zero"
     return _sheet(pictures, title, "weight of a pixel / the filter's largest", signed=True)
 
@@ -113,14 +115,15 @@ def _is_image(title: str) -> bool:
     return title.startswith(IMAGE)
 
 
-def _is_colour(picture: NDArray[Any]) -> bool:
+def is_colour(picture: NDArray[Any]) -> bool:
+    """Whether its channels are red, green and blue."""
     return picture.ndim == 3 and picture.shape[2] == 3
 
 
 def _values(picture: NDArray[Any]) -> NDArray[Any]:
     """(height, width), or (height, width, 3) for colours; other channels are averaged."""
     values = np.asarray(picture, float)
-    return values.mean(axis=2) if values.ndim == 3 and not _is_colour(values) else values
+    return values.mean(axis=2) if values.ndim == 3 and not is_colour(values) else values
 
 
 def _stretched(values: NDArray[Any]) -> NDArray[Any]:

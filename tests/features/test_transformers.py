@@ -164,6 +164,19 @@ def test_equal_images_with_other_labels_are_found_behind_features(rng: np.random
         kernelfit.solve(features, np.arange(150.0))
 
 
+def test_filters_are_counted_also_those_that_have_no_picture(rng: np.random.Generator) -> None:
+    rows = rng.integers(0, 256, (30, 64), dtype=np.uint8)
+    for feature, count, shown in (
+        (RandomConv(n_filters=70), 70, 64),
+        (Whitening(), 64, 16),
+        (Whitening(whiten=False), 1, 1),
+        (Gabor(wavelengths=(3,), n_orientations=2), 3, 3),
+    ):
+        feature.fit(rows)
+        assert feature.filter_count == count
+        assert len(feature.filter_pictures()) == shown
+
+
 def test_a_map_without_pictures_says_so(rng: np.random.Generator) -> None:
     class Plain(ImageFeatures):
         pass

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from kernelfit.report.exhibit import Picture
+from kernelfit.report.feature_pictures import is_colour
 from kernelfit.report.html.markup import Markup, element
 from kernelfit.typing import Array
 
@@ -42,7 +43,7 @@ def signed(values: Array, description: str) -> Markup:
 
     weights = np.asarray(values, dtype=np.float64)
     weights = weights / (np.abs(weights).max() or 1.0)
-    if weights.ndim == 3 and weights.shape[2] == 3:
+    if is_colour(weights):
         colours = 0.5 + weights / 2
     else:
         weights = weights.reshape(weights.shape[0], weights.shape[1], -1).mean(axis=2)

@@ -10,6 +10,7 @@ import numpy as np
 from kernelfit.experiments import paper
 from kernelfit.experiments.examination import Examination
 from kernelfit.report import tables
+from kernelfit.report.feature_pictures import is_colour
 from kernelfit.report.html import charts, words
 from kernelfit.report.html.chapter import again, headlines, section
 from kernelfit.report.html.drawing import Drawings
@@ -314,10 +315,15 @@ def _filters(examination: Examination, drawings: Drawings) -> Markup:
     if not examination.filters:
         return Markup("")
     items = [(signed(values, f"filter {name}"), name) for name, values in examination.filters[:MAX_FILTERS]]
-    count = len(examination.filters)
+    colours = any(is_colour(values) for _, values in examination.filters)
+    scale = (
+        "colours are weights around grey, which is zero"
+        if colours
+        else "blue weights are negative, red positive"
+    )
     text = (
-        f"{min(count, MAX_FILTERS)} of {count:,} filters of the feature map {examination.record['features']}; blue "
-        "weights are negative, red positive, each in units of its filter's largest."
+        f"{len(items):,} of {examination.filter_count:,} filters of the feature map {examination.record['features']}; "
+        f"{scale}, each in units of its filter's largest."
     )
     return section("Filters", element("p", text), gallery(items, "filters"))
 

@@ -17,6 +17,7 @@ from kernelfit import Experiment
 from kernelfit.cli import root
 from kernelfit.errors import DataError, InputError
 from kernelfit.experiments.examination import Examination, examine, examine_result
+from kernelfit.features import RandomConv
 from kernelfit.report.exhibits import of_record
 from kernelfit.report.html.page import page
 from kernelfit.study.asked import ask_labels
@@ -287,6 +288,30 @@ def test_a_class_without_test_rows_has_no_test_error(examination: Examination) -
     rows = dataset.y_train == 3
     wrong = 100 * np.mean(left_out[rows].argmax(axis=1) != 3)
     assert f"30{wrong:.2f}–" in Reader(page([examined])).text  # class, test rows, leave-one-out, test
+
+
+def test_filters_are_counted_and_their_colours_are_told(
+    examination: Examination, rng: np.random.Generator
+) -> None:
+    """A page shows 48 pictures of the 64 that a map gives of its filters."""
+    for channels, scale in (
+        (1, "blue weights are negative, red positive"),
+        (3, "around grey, which is zero"),
+    ):
+        feature = RandomConv((8, 8, channels), n_filters=1_100).fit(rng.integers(0, 256, (40, 64 * channels)))
+        pictures = tuple(feature.filter_pictures())
+        record = {**examination.record, "features": "random-conv", "ridge_path": None}
+        text = Reader(page([Examination(record, filters=pictures, filter_count=feature.filter_count)])).text
+        assert "48 of 1,100 filters of the feature map random-conv" in text
+        assert scale in text
+
+
+def test_no_class_is_most_complex_by_a_norm_that_is_not_resolved() -> None:
+    result = Experiment("digits", n_train=60, n_test=20).run()
+    values = list(result.record["rkhs_norm_per_class"])
+    values[3] = float("nan")
+    unresolved = dataclasses.replace(result, record={**result.record, "rkhs_norm_per_class": values})
+    assert "to tell a class from the others: most for " not in page([examine_result(unresolved)])
 
 
 def test_figures_are_files(run: Path, tmp_path: Path) -> None:
