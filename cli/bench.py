@@ -83,9 +83,9 @@ def command(
     names = tuple(name.strip() for name in beside.split(",")) if beside else ()
     record = Scaling(parse_sizes(sizes), beside=names, **values).run(terminal_progress())
     record["command"] = command_line(context)
+    emit(record, json_target, tables.bench_table(record))
     if figure is not None:
         figures.save(figures.bench(record), figure)
-    emit(record, json_target, tables.bench_table(record))
 
 
 def parse_sizes(text: str) -> tuple[int, ...]:

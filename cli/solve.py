@@ -76,17 +76,19 @@ def command(
     if report is not None:
         check_target(report, "report")
     experiment = Experiment(**experiment_arguments(values))
+    progress = terminal_progress()
     result = experiment.run(
         run_dir,
         resume=offer_to_resume(run_dir),
         checkpoint=checkpoint,
         command=command_line(context),
-        progress=terminal_progress(),
+        progress=progress,
     )
-    if report is not None:
-        examined = examine_result(result)
-        write_page([examined], report, examined.record["dataset"])
+    # Before the page, which may take long or fail: the result is not lost with it.
     emit(result.record, json_target, tables.solve_table({**result.record, "out": run_dir}))
+    if report is not None:
+        examined = examine_result(result, progress)
+        write_page([examined], report, examined.record["dataset"])
 
 
 def experiment_arguments(values: dict[str, Any]) -> dict[str, Any]:

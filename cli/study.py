@@ -142,9 +142,9 @@ def labels(
         command=command_line(context),
         progress=terminal_progress(),
     )
+    emit(record, json_target, report.table(record))
     if figure is not None:
         figures.save(report.figure(record["summary"], record["n_classes"]), figure)
-    emit(record, json_target, report.table(record))
 
 
 def _question(name: StudyName, *more: Callable[[Any], Any]) -> Callable[[Callable[..., Any]], click.Command]:
@@ -171,9 +171,9 @@ def _question(name: StudyName, *more: Callable[[Any], Any]) -> Callable[[Callabl
                 **asked,
             )
             record = ask(study, **{option: value for option, value in asked.items() if value is not None})
+            emit(record, json_target, studies.table(record))
             if figure is not None:
                 figures.save(study_figures.figure(record), figure)
-            emit(record, json_target, studies.table(record))
 
         run.__doc__ = ask.__doc__
         wrapped: Any = click.pass_context(run)

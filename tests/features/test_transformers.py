@@ -170,7 +170,7 @@ def test_filters_are_counted_also_those_that_have_no_picture(rng: np.random.Gene
         (RandomConv(n_filters=70), 70, 64),
         (Whitening(), 64, 16),
         (Whitening(whiten=False), 1, 1),
-        (Gabor(wavelengths=(3,), n_orientations=2), 3, 3),
+        (Gabor(wavelengths=(3,), n_orientations=2), 2, 2),
     ):
         feature.fit(rows)
         assert feature.filter_count == count

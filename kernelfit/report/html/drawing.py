@@ -131,7 +131,7 @@ def _numbers(chart: Chart, name: str, command: str) -> Markup:
         (column for column, cell in enumerate(rows[0]) if not isinstance(cell, str)) if rows else iter(()), 1
     )
     cut = f" (the first {MAX_ROWS:,} of {len(rows):,})" if len(rows) > MAX_ROWS else ""
-    address = "data:text/csv;charset=utf-8," + urllib.parse.quote(chart.csv())
+    address = "data:text/csv;charset=utf-8," + urllib.parse.quote(chart.csv(), errors="replace")
     return element(
         "details",
         element("summary", "numbers", element("span", f" of “{chart.title}”", class_="unseen")),

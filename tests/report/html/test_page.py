@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from kernelfit import Experiment
 from kernelfit.cli import root
-from kernelfit.errors import DataError, InputError
+from kernelfit.errors import DataError, InputError, StorageError
 from kernelfit.experiments.examination import Examination, examine, examine_result
 from kernelfit.features import RandomConv
 from kernelfit.report.exhibits import of_record
@@ -203,6 +203,28 @@ def test_the_command_writes_one_file(run: Path, tmp_path: Path, examination: Exa
         (["report", str(tmp_path / "x.json")], DataError),
     ):
         assert isinstance(CliRunner().invoke(root, [*arguments, "-o", str(target)]).exception, error)
+
+
+def test_a_result_is_not_lost_with_its_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, content: bytes) -> None:
+        raise StorageError(f"{path}: no space")
+
+    monkeypatch.setattr("kernelfit.cli.report.atomic.write_bytes", full)
+    monkeypatch.setattr("kernelfit.cli.report.page_and_charts", lambda entries, title: ("page", {}))
+    words = ["solve", "--n", "40", "--n-test", "20", "--report", str(tmp_path / "page.html"), "--json", "-"]
+    done = CliRunner().invoke(root, words)
+    assert isinstance(done.exception, StorageError)
+    assert json.loads(done.stdout)["n_train"] == 40
+
+
+def test_a_class_of_a_folder_that_is_no_text_has_its_charts(examination: Examination) -> None:
+    """A name that is not UTF-8 ended the page, in the address of a chart's CSV."""
+    assert examination.dataset is not None
+    names = ("caf\udce9", *(examination.dataset.classes or ())[1:])
+    dataset = dataclasses.replace(examination.dataset, classes=names)
+    text = page([dataclasses.replace(examination, dataset=dataset)]).encode("utf-8", "replace").decode()
+    addresses = [str(link["href"]) for link in Reader(text).all("a") if "download" in link]
+    assert any("%0D%0Acaf%3F%2C" in address for address in addresses)
 
 
 def test_a_solve_writes_its_own_report(tmp_path: Path) -> None:
