@@ -228,8 +228,11 @@ _MACHINE = (
     threads_option,
     engine_option,
     scheduler_option,
-    click.option("--seed", type=int, default=0, show_default=True, help="For every choice drawn at random."),
 )
+
+
+def _seed_option(words: str) -> Callable[[Function], Function]:
+    return click.option("--seed", type=int, default=0, show_default=True, help=words)
 
 
 def data_options(function: Function) -> Function:
@@ -301,13 +304,16 @@ def corruption_options(function: Function) -> Function:
 def solver_options(function: Function) -> Function:
     """--ridge, --jitter, --precision, --solver, --tolerance, --tier, --memory, --scratch, --device, --device-memory,
     --threads, --engine, --scheduler, --seed."""
-    return _apply((*_EQUATIONS, *_MACHINE), function)
+    seed = _seed_option(
+        "For every choice drawn at random but filters, which --option random_state=... draws."
+    )
+    return _apply((*_EQUATIONS, *_MACHINE, seed), function)
 
 
 def machine_options(function: Function) -> Function:
     """--tier, --memory, --scratch, --device, --device-memory, --threads, --engine,
     --scheduler, --seed."""
-    return _apply(_MACHINE, function)
+    return _apply((*_MACHINE, _seed_option("For every choice drawn at random.")), function)
 
 
 def kernel_options(function: Function) -> Function:

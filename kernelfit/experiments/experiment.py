@@ -99,7 +99,7 @@ class Experiment(Settings):
     gamma, gamma_factor, kernel_params : as for `kernelfit.solve`; by default the factor that suits the features
     ridge, jitter, precision, tier, memory, scratch, device, device_memory, threads, engine, scheduler, solver,
         tolerance : as for `kernelfit.solve`; of random convolution features the ridge is in units of K's mean diagonal
-    seed : for rows held out, the corruption, and choices that draw rows
+    seed : for rows held out, the corruption, and choices that draw rows; filters are drawn by their own `random_state`
     loo : whether to report leave-one-out errors, n^3/3 flops more
 
     Raises

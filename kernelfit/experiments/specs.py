@@ -215,6 +215,13 @@ class FeatureSpec:
         known = options(self.name)
         return {key: value for key, value in self.options.items() if value != known[key].default}
 
+    def unseeded(self, seed: int) -> str:
+        """What is to be said where `seed` was chosen, and the filters are drawn by a default of their own."""
+        drawn = self.options.get("random_state") if self else None
+        if drawn is None or seed in (0, drawn) or "random_state" in self.given:
+            return ""
+        return f"the filters of {self.name} are those of every seed: the option random_state, {drawn}, draws them"
+
     def fit(self, dataset: Dataset, threads: int | None, progress: ProgressLike = None) -> ImageFeatures:
         """The map, fitted on the training rows; the same rows and options always give the same features."""
         if dataset.image_shape is None:

@@ -85,9 +85,10 @@ class Task:
         began = time.perf_counter()
         inputs, solver = settings.inputs, settings.solver
         dataset = inputs.load(progress)
-        if not inputs.standardise and (note := _scales(dataset)):
-            dataset = replace(dataset, notes=(*dataset.notes, note))
-            progress.note(note)
+        for note in ("" if inputs.standardise else _scales(dataset), inputs.features.unseeded(inputs.seed)):
+            if note:
+                dataset = replace(dataset, notes=(*dataset.notes, note))
+                progress.note(note)
         seconds = time.perf_counter() - began
         if settings.streams:
             with named_as_in_the_file(dataset):

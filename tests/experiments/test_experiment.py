@@ -454,6 +454,19 @@ def test_a_received_folder_holds_regular_files_or_is_refused(tmp_path: Path, nam
         Experiment.load(folder)
 
 
+@pytest.mark.parametrize(
+    ("seed", "drawn", "said"), [(0, {}, False), (1, {}, True), (1, {"random_state": 1}, False)]
+)
+def test_filters_that_no_seed_draws_are_noted(seed: int, drawn: dict[str, int], said: bool) -> None:
+    """Solves of several seeds had the same filters, and hence no scatter, without a word."""
+    options = {"n_filters": 4, **drawn}
+    experiment = Experiment(
+        "digits", features="random-conv", feature_options=options, n_train=30, n_test=5, seed=seed
+    )
+    notes = experiment.run().record["notes"]
+    assert any("filters of random-conv are those of every seed" in note for note in notes) == said
+
+
 def test_features_are_not_fitted_again_on_other_rows(tmp_path):
     X, y = np.random.default_rng(0).integers(0, 255, (60, 8, 8), dtype=np.uint8), np.arange(60) % 3
     data = tmp_path / "mine.npz"
