@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from kernelfit.errors import InputError
 from kernelfit.estimators.array_api import as_given, on_host
 from kernelfit.estimators.base import KernelEstimator
-from kernelfit.gram.arrays import refuse_classes, refuse_rounding
+from kernelfit.gram.arrays import refuse_classes, refuse_dates, refuse_rounding, refuse_sparse
 
 
 class KernelInterpolator(RegressorMixin, MultiOutputMixin, KernelEstimator):
@@ -68,6 +68,8 @@ class KernelInterpolator(RegressorMixin, MultiOutputMixin, KernelEstimator):
         Without a ridge every target is met whatever its weight, but for rows of weight 0, which are left out.
         """
         y = on_host(y, "y")
+        refuse_sparse(y, "y")
+        refuse_dates(y, "y")
         refuse_classes(y)
         refuse_rounding(y, "y")
         rows, targets = self._validated(X, y=y, multi_output=True, y_numeric=True, ensure_min_samples=2)

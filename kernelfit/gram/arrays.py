@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ _HELD = ("float64", "float32", "float16", "bool", "int8", "uint8", "int16", "uin
 # Numbers that an array of objects may hold, integers first, and what pandas and Python have where one is missing.
 _NUMBERS = (int, np.bool_, np.integer, float, np.floating)
 _MISSING = ("NAType", "NoneType")
+# Dates and spans of time, of NumPy, pandas and Python; NumPy's spans are integers to it.
+_DATES = (np.datetime64, np.timedelta64, date, timedelta)
 
 
 def is_sparse(values: Any) -> bool:
@@ -34,8 +37,7 @@ def as_array(values: ArrayLike, name: str) -> NDArray[Any]:
         return _numbers(values, name) if values.dtype == object else values
     if values is None:
         raise InputError(f"{name}: got None, expected an array")
-    if hasattr(values, "toarray"):
-        raise InputError(f"{name}: got a sparse matrix, expected an array; use {name}.toarray()")
+    refuse_sparse(values, name)
     refuse_foreign(values, name)
     refuse_masked(values, name)
     is_frame = names_in(values) is not None
@@ -62,6 +64,12 @@ def as_numbers(values: ArrayLike, name: str) -> NDArray[Any]:
     return array
 
 
+def refuse_sparse(values: Any, name: str) -> None:
+    """Raise `InputError` for a sparse matrix, of which NumPy makes an array of one object."""
+    if hasattr(values, "toarray"):
+        raise InputError(f"{name}: got a sparse matrix, expected an array; use {name}.toarray()")
+
+
 def refuse_masked(values: Any, name: str) -> None:
     """Raise `InputError` for a masked array, whose numbers NumPy and scikit-learn take without its mask."""
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
@@ -86,13 +94,13 @@ def refuse_foreign(values: Any, name: str) -> None:
 def refuse_words(values: Any, name: str) -> None:
     """Raise `InputError` where columns of a frame or an array hold words or dates, with what makes them numbers."""
     names = names_in(values)
+    refuse_dates(values, name)
     if names is None:
         array = np.asarray(values)
         if array.ndim != 2 or array.dtype.kind not in "OUS":
             return
         columns = dict(enumerate(array.T))
     else:
-        refuse_dates(values, name)
         columns = {
             column: np.asarray(_cells(values, place, column), dtype=object)
             for place, column in enumerate(names)
@@ -120,7 +128,7 @@ def refuse_classes(y: Any) -> None:
         )
 
 
-def refuse_unclear_labels(y: Any) -> None:
+def refuse_unclear_labels(y: Any, name: str = "y") -> None:
     """Raise `InputError` where labels (n,) of objects lack some, or are of types that have no common order."""
     values = _series(y)
     if values.ndim != 1 or values.dtype.kind != "O":
@@ -129,12 +137,12 @@ def refuse_unclear_labels(y: Any) -> None:
     for row, entry in enumerate(entries):
         if type(entry).__name__ in _MISSING or entry != entry:
             raise InputError(
-                f"y: got a missing label, {entry}, at row {row}, expected all to be there; drop such rows"
+                f"{name}: got a missing label, {entry}, at row {row}, expected all to be there; drop such rows"
             )
     types = {"a number" if isinstance(entry, _NUMBERS) else type(entry).__name__ for entry in entries}
     if len(types) > 1:
         raise InputError(
-            f"y: got labels of several types, {', '.join(sorted(types))}, expected one; give all of them as text"
+            f"{name}: got labels of several types, {', '.join(sorted(types))}, expected one; give all of them as text"
         )
 
 
@@ -154,21 +162,38 @@ def _cells(frame: Any, place: int, column: Any) -> Any:
     return frame.column(place) if _is_arrow(frame) else frame[column]
 
 
-def refuse_dates(frame: Any, name: str) -> None:
-    """Raise `InputError` for a frame with columns of dates; of Arrow's scikit-learn makes numbers in silence."""
-    dates = [
-        column
-        for place, column in enumerate(names_in(frame) or ())
-        if np.asarray(_cells(frame, place, column)).dtype.kind in "mM"
-    ]
-    if not dates:
-        return
-    whole = f"{name}.to_pandas()" if _is_arrow(frame) else name
-    listed, first = ", ".join(map(repr, dates)), f"{whole}[{dates[0]!r}]"
+def refuse_dates(values: Any, name: str) -> None:
+    """Raise `InputError` for dates and spans of time, in an array or in columns of a frame: NumPy and scikit-learn make
+    numbers of them in silence, in whatever unit each array has."""
+    names = names_in(values)
+    if names is None:
+        if not _holds_dates(values):
+            return
+        where, first = "", name
+    else:
+        dates = [column for place, column in enumerate(names) if _holds_dates(_cells(values, place, column))]
+        if not dates:
+            return
+        whole = f"{name}.to_pandas()" if _is_arrow(values) else name
+        where = f" in column{'s' if len(dates) > 1 else ''} {', '.join(map(repr, dates))}"
+        first = f"{whole}[{dates[0]!r}]"
     raise InputError(
-        f"{name}: got dates in column{'s' if len(dates) > 1 else ''} {listed}, expected numbers; make them such, as "
-        f"days since the first: ({first} - {first}.min()) / numpy.timedelta64(1, 'D')"
+        f"{name}: got dates{where}, expected numbers; make them such, as days since the first: "
+        f"({first} - {first}.min()) / numpy.timedelta64(1, 'D')"
     )
+
+
+def _holds_dates(cells: Any) -> bool:
+    """Whether an array or a column has the type of dates or of spans of time, or objects that are such."""
+    if getattr(getattr(cells, "dtype", None), "kind", "") in ("m", "M"):  # pandas' too, with time zones
+        return True
+    try:
+        array = np.asarray(cells)
+    except (ValueError, TypeError, OverflowError):
+        return False  # is refused for what it is
+    if array.dtype != object:
+        return array.dtype.kind in "mM"
+    return any(issubclass(each, _DATES) for each in set(map(type, array.ravel())))
 
 
 def _word(cells: Any) -> str | bytes | None:
@@ -185,7 +210,8 @@ def _word(cells: Any) -> str | bytes | None:
 def _numbers(array: NDArray[Any], name: str) -> NDArray[Any]:
     """Objects that are all numbers, as pandas gives for nullable columns: as integers or float64, without loss."""
     types = set(map(type, array.ravel()))
-    if not all(issubclass(each, _NUMBERS) or each.__name__ in _MISSING for each in types):
+    numbers = all(issubclass(each, _NUMBERS) or each.__name__ in _MISSING for each in types)
+    if not numbers or np.timedelta64 in types:
         return array
     lost = np.array([type(entry).__name__ in _MISSING for entry in array.ravel()]).reshape(array.shape)
     if lost.any():

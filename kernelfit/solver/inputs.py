@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from kernelfit.arguments import finite, shown
 from kernelfit.errors import DuplicateRowsError, InputError
 from kernelfit.frozen import frozen
-from kernelfit.gram.arrays import as_array, exact_floats
+from kernelfit.gram.arrays import as_array, exact_floats, refuse_dates
 from kernelfit.gram.points import Points
 from kernelfit.typing import Float
 
@@ -43,6 +43,7 @@ def as_targets(targets: ArrayLike, n: int) -> Float:
     """Targets as a C-ordered float64 (n, c), or an error that names what is wrong."""
     array = as_array(targets, "Y")
     if array.dtype.kind not in "buif":
+        refuse_dates(array, "Y")
         raise InputError(
             f"Y: got dtype {array.dtype}, expected numbers; encode classes as one-hot columns, or use KernelClassifier"
         )

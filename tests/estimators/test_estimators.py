@@ -446,6 +446,54 @@ def test_dates_in_a_frame_are_named() -> None:
     assert_allclose(KernelInterpolator().fit(days, range(5)).predict(days), range(5), atol=1e-9)
 
 
+_DAYS = np.arange("2020-01-01", "2020-01-06", dtype="datetime64[D]")
+
+
+@pytest.mark.parametrize(
+    "dates",
+    [
+        _DAYS,
+        _DAYS - _DAYS[0],
+        _DAYS.astype(object),
+        np.array(list(_DAYS), object),
+        np.array(list(_DAYS - _DAYS[0]), object),
+    ],
+    ids=["dates", "spans", "dates of Python", "objects of NumPy", "spans as objects"],
+)
+def test_dates_in_arrays_are_refused(dates: np.ndarray) -> None:
+    """Days became numbers in silence, and nanoseconds other ones: predictions of the same dates were 0."""
+    numbers, message = (
+        np.arange(5.0)[:, None],
+        r"^{}: got dates, expected numbers; make them such, as days since",
+    )
+    for model in (KernelInterpolator(), KernelClassifier()):
+        with pytest.raises(InputError, match=message.format("X")):
+            model.fit(dates[:, None], [0, 1, 0, 1, 0])
+    fitted = KernelInterpolator().fit(numbers, numbers)
+    with pytest.raises(InputError, match=message.format("X")):
+        fitted.predict(dates[:, None])
+    for y in (
+        dates,
+        dates[:, None],
+        dates.tolist(),
+        pd.Series(dates),
+        pd.Series(_DAYS).dt.tz_localize("UTC"),
+    ):
+        with pytest.raises(InputError, match=message.format("y")):
+            KernelInterpolator().fit(numbers, y)
+    with pytest.raises(InputError, match=r"^y: got dates in column 'day', expected"):
+        KernelInterpolator().fit(numbers, pd.DataFrame({"day": dates}))
+    for X, Y, name in ((dates[:, None], numbers, "X"), (numbers, dates, "Y")):
+        with pytest.raises(InputError, match=message.format(name)):
+            kernelfit.solve(X, Y)
+
+
+def test_sparse_targets_are_named() -> None:
+    X = np.eye(3)
+    with pytest.raises(InputError, match=r"^y: got a sparse matrix, expected an array; use y.toarray\(\)$"):
+        KernelInterpolator().fit(X, csr_array(X))
+
+
 @pytest.mark.parametrize("model", [KernelInterpolator(gamma=1.0), KernelClassifier(gamma=1.0)])
 def test_masked_entries_and_targets_of_no_rows_are_refused(model: Any, rng: np.random.Generator) -> None:
     X, y = rng.standard_normal((6, 2)), np.array([0.0, 1.0, 0.0, 1.0, 0.0, 1.0])

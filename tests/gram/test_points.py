@@ -228,7 +228,7 @@ def test_half_floats_and_booleans(rng):
             "X: got words such as 'Ulm' in column 'town',",
         ),
         (np.ones((2, 2)) * 1j, "X: got dtype complex128"),
-        (np.array([["2020-01-01"]], dtype="datetime64[D]"), "X: got dtype datetime64"),
+        (np.array([["2020-01-01"]], dtype="datetime64[D]"), "X: got dates, expected numbers; make them"),
         ([[1.0, 2.0], [3.0]], "X: cannot be made an array"),
         (np.empty((3, 0)), "X: got 0 features"),
         (np.array([[0.0, np.nan]]), "X: got nan at row 0, column 1"),
