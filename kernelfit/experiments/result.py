@@ -17,7 +17,7 @@ from kernelfit.errors import DataError, InputError, StorageError
 from kernelfit.experiments.alike import require_units_alike
 from kernelfit.experiments.specs import Inputs
 from kernelfit.experiments.standardisation import Standardisation
-from kernelfit.gram.arrays import as_numbers, refuse_non_finite
+from kernelfit.gram.arrays import as_numbers, is_sparse, refuse_dates, refuse_non_finite, refuse_rounding
 from kernelfit.gram.points import Points
 from kernelfit.progress import Progress, ProgressLike, Silent, as_progress
 from kernelfit.runs.folder import SOLUTION, WEIGHTS
@@ -118,8 +118,9 @@ class Result:
         Raises `InputError` for rows in another unit: bytes beside other numbers, or shares of 1 beside bytes.
         """
         progress = as_progress(progress)
-        if column_names(rows) is None and not hasattr(rows, "toarray"):  # a table's columns are never scaled
-            values = as_numbers(rows, "rows")
+        # The columns of a table are never scaled, and found by their names.
+        if self.table is None or column_names(rows) is None:
+            values = rows.tocoo().data if is_sparse(rows) else as_numbers(rows, "rows")
             require_units_alike("rows", "", values, values.dtype == np.uint8, self, progress)
         return self.scores_alike(rows, progress)
 
@@ -146,8 +147,16 @@ class Result:
         if self.table is not None:
             rows = in_order("rows", rows, self.table.features, progress.note)
             if self.table.of_words and column_names(rows) is not None:
+                numeric = tuple(self.table.features[index] for index in self.table.numeric)
+                numbers = in_order("rows", rows, numeric, lambda _: None)
+                refuse_dates(numbers, "rows")
+                refuse_rounding(numbers, "rows")
                 return self.table.encoded_frame(rows, progress.note, "rows")
-        return rows if hasattr(rows, "toarray") else as_numbers(rows, "rows")
+        if not is_sparse(rows):
+            return as_numbers(rows, "rows")
+        # A mean is subtracted from zeros too, and images have no rows of few entries.
+        transformed = self.standardisation is not None or (self.inputs is not None and self.inputs.features)
+        return rows.toarray() if transformed else rows
 
     @overload
     def predict(self, rows: Array, progress: ProgressLike = None) -> Array: ...

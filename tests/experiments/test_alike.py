@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
+from scipy.sparse import csr_array, lil_array
 
 import kernelfit
 from kernelfit import Experiment, datasets
@@ -75,6 +79,20 @@ def test_rows_in_another_unit_are_refused_in_python(runs: dict[str, Result], fil
         InputError, match=r"^rows: got numbers from 0 to 1, expected integers as trained on, which are"
     ):
         digits.predict(np.linspace(0, 1, 64)[None])
+
+
+@pytest.mark.parametrize("wrapped", [pd.DataFrame, csr_array, lil_array])
+def test_frames_and_sparse_rows_are_in_the_units_of_training(
+    runs: dict[str, Result], files: Path, wrapped: Any
+) -> None:
+    """Those of bytes that were scaled already were scaled again, and bytes beside shares were not, in silence."""
+    shares, pixels = (np.load(files / f"{name}.npz")["X_test"] for name in ("shares", "bytes"))
+    make = partial(pd.DataFrame, columns=list("abcdef")) if wrapped is pd.DataFrame else wrapped
+    with pytest.raises(InputError, match=r"^rows: got numbers from 0\S* to (1|0.9\S*), expected bytes"):
+        runs["bytes"].predict(make(shares))
+    with pytest.raises(InputError, match=r"^rows: got bytes, expected other numbers as trained on"):
+        runs["shares"].predict(make(pixels))
+    assert_allclose(runs["bytes"].scores(make(pixels)), runs["bytes"].scores(pixels), rtol=1e-9, atol=1e-12)
 
 
 def test_bytes_beside_a_table_of_pixels_are_its_rows(files: Path) -> None:

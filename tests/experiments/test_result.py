@@ -67,6 +67,17 @@ def test_a_frame_is_not_taken_for_the_solvers_rows(frame: pd.DataFrame, run: Pat
         Experiment.load(run).solution.predict(numbers.to_numpy(), return_std=True)
 
 
+def test_dates_and_large_integers_beside_words_are_not_numbers(frame: pd.DataFrame, run: Path) -> None:
+    """They were cast in silence, where a table of numbers alone refused them."""
+    result = Experiment.load(run)
+    days = frame.assign(b=pd.date_range("2020-01-01", periods=60))
+    with pytest.raises(InputError, match=r"^rows: got dates in column 'b', expected numbers; make them such"):
+        result.predict(days)
+    for dtype in ("int64", "Int64"):
+        with pytest.raises(InputError, match=r"^rows\['b'\]: got the integer 1152921504606846977 at row 0"):
+            result.predict(frame.assign(b=pd.Series(np.full(60, 2**60 + 1), dtype=dtype)))
+
+
 def test_the_runs_own_predictions_have_no_such_note(run: Path) -> None:
     result = Experiment.load(run)
     result.predict(np.zeros((1, 4)))
