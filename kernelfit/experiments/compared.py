@@ -9,11 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from kernelfit.arguments import column_names, in_order
 from kernelfit.datasets import Dataset
 from kernelfit.datasets.labels import are_classes
 from kernelfit.errors import InputError
 from kernelfit.experiments.standardisation import Standardisation
-from kernelfit.gram.arrays import as_numbers, refuse_unclear_labels
+from kernelfit.gram.arrays import (
+    as_array,
+    as_numbers,
+    refuse_dates,
+    refuse_rounding,
+    refuse_unclear_labels,
+)
 from kernelfit.metrics import Errors, compare, one_hot, root_mean_square
 from kernelfit.typing import Array, Float, TaskName
 
@@ -148,10 +155,13 @@ def encoded(
     """Arrays as they come, with labels as class codes or targets as float64; and notes about what was guessed."""
     if (X_test is None) != (y_test is None):
         raise InputError("X_test, y_test: got one of them, expected both or none")
-    refuse_unclear_labels(y)
-    rows, labels = as_numbers(X, "X"), np.asarray(y)
-    test = rows[:0] if X_test is None else as_numbers(X_test, "X_test")
-    test_labels = labels[:0] if y_test is None else np.asarray(y_test)
+    notes: list[str] = []
+    X_test = in_order("X_test", X_test, column_names(X), notes.append)
+    if len(column_names(y) or ()) > 1:
+        y_test = in_order("y_test", y_test, column_names(y), notes.append)
+    rows, labels = _rows(X, "X"), _labels(y, "y")
+    test = rows[:0] if X_test is None else _rows(X_test, "X_test")
+    test_labels = labels[:0] if y_test is None else _labels(y_test, "y_test")
     for name, part, values in (("y", rows, labels), ("y_test", test, test_labels)):
         if part.ndim != 2 or len(part) != len(values) or values.ndim not in (1, 2):
             raise InputError(
@@ -160,23 +170,73 @@ def encoded(
             )
     if test.shape[1] != rows.shape[1]:
         raise InputError(f"X_test: got {test.shape[1]} features, expected {rows.shape[1]} as in X")
-    task, notes = _task(labels, task)
+    if test_labels.shape[1:] != labels.shape[1:]:
+        raise InputError(f"y_test: got shape {test_labels.shape}, expected columns as in y {labels.shape}")
+    task, guesses = _task(labels, task)
     if task == "regression":
-        shape = (-1, labels.size // max(len(labels), 1))
-        try:
-            numbers = [values.astype(np.float64).reshape(shape) for values in (labels, test_labels)]
-        except (TypeError, ValueError):
-            raise InputError(f"y: got dtype {labels.dtype}, expected numbers for a regression") from None
-        if not all(np.isfinite(values).all() for values in numbers):
-            raise InputError(
-                "y: got a number that is not finite, expected finite ones; drop or fill such rows"
-            )
-        return Compared(rows, numbers[0], test, numbers[1]), notes
-    classes = np.unique(np.concatenate([labels.reshape(-1), test_labels.reshape(-1)]))
-    if labels.ndim != 1 or len(np.unique(labels)) < 2:
-        raise InputError(f"y: got {len(np.unique(labels))} classes, expected at least 2, one label a row")
+        targets, test_targets = _targets(labels, "y"), _targets(test_labels, "y_test")
+        return Compared(rows, targets, test, test_targets), notes + guesses
+    classes = _classes(labels, test_labels)
     codes = [np.searchsorted(classes, values) for values in (labels, test_labels)]
-    return Compared(rows, codes[0], test, codes[1], tuple(map(str, classes))), notes
+    return Compared(rows, codes[0], test, codes[1], tuple(map(str, classes))), notes + guesses
+
+
+def _rows(values: ArrayLike, name: str) -> Array:
+    """Numbers that float64 holds: what standardises them, and scikit-learn's models, would round others in silence."""
+    refuse_rounding(values, name)
+    return as_numbers(values, name)
+
+
+def _labels(values: ArrayLike, name: str) -> NDArray[Any]:
+    """Labels as an array, a column (n, 1) as (n,); of objects that are all numbers, or all booleans, these."""
+    array = as_array(values, name)
+    refuse_dates(array, name)
+    if array.dtype.kind == "i":
+        objects = np.asarray(values)
+        if objects.dtype == object and all(isinstance(label, (bool, np.bool_)) for label in objects.flat):
+            array = array.astype(bool)
+    return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
+
+
+def _targets(values: NDArray[Any], name: str) -> Float:
+    """Targets (n, c) of a regression."""
+    refuse_rounding(values, name)
+    try:
+        if values.dtype.kind == "c":
+            raise TypeError
+        targets: Float = values.astype(np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"{name}: got dtype {values.dtype}, expected numbers for a regression") from None
+    if not np.isfinite(targets).all():
+        raise InputError(
+            f"{name}: got a number that is not finite, expected finite ones; drop or fill such rows"
+        )
+    return targets if targets.ndim == 2 else targets[:, None]
+
+
+def _classes(labels: NDArray[Any], test_labels: NDArray[Any]) -> NDArray[Any]:
+    """The different labels of both parts, in order."""
+    if labels.ndim != 1:
+        raise InputError(f"y: got classes of shape {labels.shape}, expected (n,), one label a row")
+    for name, values in (("y", labels), ("y_test", test_labels)):
+        refuse_unclear_labels(values, name)
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            row = int(np.argmin(np.isfinite(values)))
+            raise InputError(
+                f"{name}: got a label of {values[row]} at row {row}, expected finite ones; drop such rows"
+            )
+    if len(np.unique(labels)) < 2:
+        raise InputError(f"y: got {len(np.unique(labels))} classes, expected at least 2, one label a row")
+    if _are_words(test_labels) != _are_words(labels):
+        raise InputError(
+            f"y_test: got dtype {test_labels.dtype} beside y of {labels.dtype}, expected both as text or both as "
+            "numbers"
+        )
+    return np.unique(np.concatenate([labels, test_labels]))
+
+
+def _are_words(labels: NDArray[Any]) -> bool:
+    return labels.dtype.kind in "OUS"
 
 
 def _task(labels: NDArray[Any], task: TaskName | None) -> tuple[TaskName, list[str]]:
@@ -184,7 +244,7 @@ def _task(labels: NDArray[Any], task: TaskName | None) -> tuple[TaskName, list[s
         if task not in ("classification", "regression"):
             raise InputError(f"task: got {task!r}, expected 'classification' or 'regression'")
         return task, []
-    if labels.dtype.kind in "OUSb":
+    if _are_words(labels) or labels.dtype.kind == "b":
         return "classification", []
     if labels.ndim == 2 or (labels.dtype.kind == "f" and not bool((labels == np.floor(labels)).all())):
         return "regression", []

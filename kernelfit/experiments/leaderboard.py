@@ -151,8 +151,9 @@ def leaderboard(
 
     Parameters
     ----------
-    y : (n,) labels, or (n,) or (n, c) numbers; those of a regression are centred
-    X_test, y_test : more rows, whose error is reported and decides nothing
+    y : (n,) labels, or (n,) or (n, c) numbers; those of a regression are centred. A column (n, 1) is (n,)
+    X_test, y_test : more rows, whose error is reported and decides nothing; their columns are found by the names of
+        those of X and y where both are frames
     task : "classification" or "regression"; None guesses, with a note (`kernelfit.datasets.labels`)
     kernels : names of `kernelfit.experiments.leaderboard.CANDIDATES`; None takes all
     standardise : whether columns are brought to mean 0 and standard deviation 1; None asks leave-one-out with the

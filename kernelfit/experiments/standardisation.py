@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit.errors import InputError
+from kernelfit.gram.arrays import refuse_rounding
 from kernelfit.typing import Array, Float
 
 
@@ -44,6 +45,7 @@ class Standardisation:
         """The rows (m, d), standardised, in float64."""
         if rows.ndim != 2 or rows.shape[1] != len(self.mean):
             raise InputError(f"X: got shape {rows.shape}, expected (m, {len(self.mean)})")
+        refuse_rounding(rows, "X")
         values: Float = np.asarray(rows, dtype=np.float64) - self.mean
         values /= self.scale
         return values

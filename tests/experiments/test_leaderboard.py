@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from numpy.testing import assert_array_equal
 from sklearn.linear_model import RidgeCV
 from sklearn.metrics import r2_score
 from sklearn.preprocessing import StandardScaler
@@ -160,6 +162,118 @@ def test_what_labels_are_taken_for(y: list[Any], classes: tuple[str, ...] | None
     assert data.classes == classes
     assert note in " ".join(notes)
     assert bool(notes) == bool(note)
+
+
+def test_columns_of_test_rows_are_found_by_their_names() -> None:
+    """They were taken by their place, and test errors were those of swapped columns."""
+    frame = pd.DataFrame({"a": np.arange(4.0), "b": 10 + np.arange(4.0), "c": 20 + np.arange(4.0)})
+    targets = frame[["a", "b"]] / 8
+    data, notes = encoded(frame[["a", "b"]], targets, frame[["c", "b", "a"]], targets[["b", "a"]], None)
+    assert_array_equal(data.X_test, data.X)
+    assert_array_equal(data.y_test, data.y)
+    assert notes == ["X_test: columns left aside, which the training rows lack: c"]
+    with pytest.raises(
+        InputError, match=r"^X_test: got no column b, expected the columns that were trained on"
+    ):
+        encoded(frame[["a", "b"]], targets, frame[["a", "c"]], targets, None)
+    # A single column needs no name to be found.
+    assert_array_equal(
+        encoded(frame, targets["a"], frame, targets[["b"]], None)[0].y_test[:, 0], targets["b"]
+    )
+
+
+@pytest.mark.parametrize("shape", [(-1,), (-1, 1)], ids=["(n,)", "(n, 1)"])
+@pytest.mark.parametrize(
+    ("y", "classes", "notes"),
+    [
+        (np.array([0.5, 2, 1.25], object), None, 0),
+        (np.array([3, 5, 3], object), ("3", "5"), 1),
+        (np.array([True, False, True], object), ("False", "True"), 0),
+        (pd.Series([True, False, True], dtype="boolean"), ("False", "True"), 0),
+        (pd.Series([3, 5, 3], dtype="Int64"), ("3", "5"), 1),
+        (np.array([3, 5, 3]), ("3", "5"), 1),
+        (np.array([True, False, True]), ("False", "True"), 0),
+        (np.array(["b", "a", "b"]), ("a", "b"), 0),
+        (np.array(["b", "a", "b"], object), ("a", "b"), 0),
+    ],
+)
+def test_objects_and_columns_of_labels_are_what_they_hold(
+    y: Any, shape: Any, classes: tuple[str, ...] | None, notes: int
+) -> None:
+    """Prices beside booleans in an array were a class each, and a column of 0 and 1 a regression, in silence."""
+    labels = y if shape == (-1,) else y.to_frame() if isinstance(y, pd.Series) else y.reshape(shape)
+    data, said = encoded(np.eye(3), labels, np.eye(3), labels, None)
+    assert data.classes == classes
+    assert len(said) == notes
+    codes = [[0.5], [2.0], [1.25]] if classes is None else np.searchsorted(classes, np.asarray(y).astype(str))
+    assert_array_equal(data.y, codes)
+    assert_array_equal(data.y_test, data.y)
+
+
+_DAYS, _LARGE = np.arange("2020-01-01", "2020-01-04", dtype="datetime64[D]"), 2**60 + np.arange(1, 4)
+_CLASSES = {"y": ["a", "b", "a"], "y_test": ["a", "b", "a"]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"y": np.array([0.0, 1.0, np.nan]), "task": "classification"}, "y: got a label of nan at row 2"),
+        ({"y_test": np.array([0.0, 1.0, np.inf])}, "y_test: got a label of inf at row 2"),
+        (
+            _CLASSES | {"y_test": np.array(["a", None, "b"], object)},
+            "y_test: got a missing label, None, at row 1",
+        ),
+        (_CLASSES | {"y_test": np.array(["a", 1, "b"], object)}, "y_test: got labels of several types"),
+        (_CLASSES | {"y_test": [0, 1, 0]}, "y_test: got dtype int64 beside y of <U1, expected both as text"),
+        ({"y": [0.5, 1.0, 2.0], "y_test": ["a", "b", "a"]}, "y_test: got dtype <U1, expected numbers"),
+        ({"y": [0.5, 1.0, 2.0], "y_test": [0.5, 1.0, np.nan]}, "y_test: got a number that is not finite"),
+        ({"y": np.eye(3) / 2}, r"y_test: got shape \(3,\), expected columns as in y \(3, 3\)"),
+        (
+            {"y": np.eye(3), "y_test": np.eye(3), "task": "classification"},
+            r"y: got classes of shape \(3, 3\)",
+        ),
+        ({"y": [0, None, 1]}, "y: got a missing value at row 1"),
+        ({"y": _DAYS}, "y: got dates, expected numbers"),
+        ({"y": _DAYS, "task": "regression"}, "y: got dates, expected numbers"),
+        ({"X": _DAYS[:, None]}, "X: got dates, expected numbers"),
+        ({"X": _LARGE[:, None]}, "X: got the integer 1152921504606846977 at row 0"),
+        (
+            {"X_test": _LARGE[:, None] + 0 * np.arange(3)},
+            "X_test: got the integer 1152921504606846977 at row 0",
+        ),
+        ({"y": _LARGE, "task": "regression"}, "y: got the integer 1152921504606846977 at row 0"),
+        (
+            {"y": [0.5, 1.0, 2.0], "y_test": _LARGE},
+            "y_test: got the integer 1152921504606846977 at row 0",
+        ),
+    ],
+)
+def test_what_would_be_rounded_or_a_class_by_mistake_is_refused(
+    arguments: dict[str, Any], message: str
+) -> None:
+    """Stamps were rounded, dates cast, and NaN was a class."""
+    given = {"X": np.eye(3), "y": [0, 1, 0], "X_test": np.eye(3), "y_test": [0, 1, 0], "task": None}
+    with pytest.raises(InputError, match=f"^{message}"):
+        encoded(**given | arguments)
+
+
+def test_large_integers_are_classes_as_they_are() -> None:
+    data, _ = encoded(np.eye(3), _LARGE, None, None, "classification")
+    assert data.classes == tuple(map(str, _LARGE))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "longdouble"])
+def test_ridge_of_other_floats_is_that_of_float64(dtype: Any) -> None:
+    """A spectrum in float32 had poles at the alpha that was chosen in float64, and the others' was a TypeError."""
+    draw = np.random.default_rng(0)
+    X = (100 * draw.normal(size=(60, 5))).astype(dtype)
+    y = X.astype(np.float64) @ np.ones(5) / 1e3 + 0.1 * draw.normal(size=60)
+    entries = [
+        baselines_module.ridge(encoded(rows, y, rows, y, "regression")[0], 0)
+        for rows in (X, X.astype(np.float64))
+    ]
+    assert replace(entries[0], seconds=0.0) == replace(entries[1], seconds=0.0)
+    assert entries[0].failed is None
 
 
 def test_many_integers_are_numbers_and_say_so() -> None:

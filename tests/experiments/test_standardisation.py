@@ -9,6 +9,7 @@ import pytest
 from sklearn.preprocessing import StandardScaler
 
 from kernelfit import Experiment
+from kernelfit.errors import InputError
 from kernelfit.experiments.standardisation import Standardisation
 from kernelfit.progress import Silent
 from kernelfit.typing import Corruption
@@ -21,6 +22,12 @@ def test_a_constant_column_is_only_centred_though_its_mean_is_rounded(rng: np.ra
     standardised = Standardisation.of(rows).apply(new)
     np.testing.assert_allclose(standardised, StandardScaler().fit(rows).transform(new), atol=1e-6)
     np.testing.assert_allclose(standardised[:, 1:], 1, atol=1e-6)
+
+
+def test_new_rows_are_not_rounded_in_silence() -> None:
+    standardisation = Standardisation.of(np.arange(4.0)[:, None])
+    with pytest.raises(InputError, match=r"^X: got the integer 1152921504606846977 at row 0, column 0"):
+        standardisation.apply(np.array([[2**60 + 1]]))
 
 
 @pytest.mark.parametrize(
