@@ -120,7 +120,7 @@ class Result:
         progress = as_progress(progress)
         # The columns of a table are never scaled, and found by their names.
         if self.table is None or column_names(rows) is None:
-            values = rows.tocoo().data if is_sparse(rows) else as_numbers(rows, "rows")
+            values = _entries(rows)
             require_units_alike("rows", "", values, values.dtype == np.uint8, self, progress)
         return self.scores_alike(rows, progress)
 
@@ -142,7 +142,7 @@ class Result:
             rows = feature.transform(_as_wide(rows, feature), progress=progress)
         return rows if self.standardisation is None else self.standardisation.apply(np.asarray(rows))
 
-    def _encoded(self, rows: Array, progress: Progress) -> Array:
+    def _encoded(self, rows: Any, progress: Progress) -> Array:
         """Numbers: of a frame the columns that were trained on, in their order, and its words as those of training."""
         if self.table is not None:
             rows = in_order("rows", rows, self.table.features, progress.note)
@@ -156,7 +156,8 @@ class Result:
             return as_numbers(rows, "rows")
         # A mean is subtracted from zeros too, and images have no rows of few entries.
         transformed = self.standardisation is not None or (self.inputs is not None and self.inputs.features)
-        return rows.toarray() if transformed else rows
+        encoded: Array = rows.toarray() if transformed else rows
+        return encoded
 
     @overload
     def predict(self, rows: Array, progress: ProgressLike = None) -> Array: ...
@@ -272,6 +273,12 @@ class Result:
             except StorageError as error:
                 progress.note(f"the features' weights are not stored: {error}")
         return self._weights
+
+
+def _entries(rows: Any) -> Array:
+    """Numbers of rows, of sparse ones those that are stored."""
+    entries: Array = rows.tocoo().data if is_sparse(rows) else as_numbers(rows, "rows")
+    return entries
 
 
 def _as_wide(rows: Array, feature: ImageFeatures) -> Array:
