@@ -12,6 +12,9 @@ from kernelfit.errors import PlanError
 from kernelfit.gram.costs import Costs
 from kernelfit.gram.layout import MAX_STRIP
 
+# Vectors of (n, c) float64 of a certificate, beside those of a solve.
+_PRODUCTS = 9
+
 
 @dataclass(frozen=True)
 class ShareCosts:
@@ -20,7 +23,7 @@ class ShareCosts:
     Attributes
     ----------
     held : whatever it does: the interpreter, the training rows, a workspace of each thread, right-hand sides
-    rows : block rows of L that are in use or on their way
+    rows : block rows of L that are in use or on their way; in their place, later, the products that certify
     begun : blocks of panels that are begun, and not ended, where they do not lie in memory with the others
     blocks : its own part of L, but for what lies on its GPU
     received : what comes over its link while factoring
@@ -38,13 +41,15 @@ class ShareCosts:
         size, layout = costs.bytes_number, costs.layout
         workspace = threads * min(MAX_STRIP, costs.n) * (layout.width * 16 + costs.d * 8)
         vectors = 6 * costs.n * max(costs.n_rhs, 2) * 8
+        # alpha, |alpha| and ones, their products with K and |K|, and four of these until they are fetched.
+        products = _PRODUCTS * costs.n * max(costs.n_rhs, 2) * 8
         # Of a K that is stored, and sent, a few panels are there at a time.
         panel = sum(map(deal.height, deal.rows(share))) * layout.width * size
         sent = 0 if costs.d else panel
         on_gpu = set() if gpu is None else set(resident_rows(deal, share, size, gpu))
         return cls(
             INTERPRETER + costs.bytes_points + workspace + layout.width * costs.d * 8 + vectors,
-            AT_ONCE * layout.width * costs.n * size + (AT_ONCE + 2) * sent,
+            max(AT_ONCE * layout.width * costs.n * size, products) + (AT_ONCE + 2) * sent,
             0 if gpu is not None else (AHEAD + 1) * panel,
             sum(deal.row_elements(i) for i in deal.rows(share) if i not in on_gpu) * size,
             (deal.received(share) + (0 if costs.d else deal.elements(share))) * size,

@@ -25,6 +25,7 @@ from kernelfit.cluster.host_arithmetic import HostArithmetic
 from kernelfit.cluster.sent_gram import SentGram, ShareLost
 from kernelfit.cluster.share import Report, Share
 from kernelfit.cluster.tiles import DiskTiles, RamTiles, Tiles
+from kernelfit.cluster.turns import Turns
 from kernelfit.cpu import blas, freed_blocks
 from kernelfit.cpu.memory import available_memory, free_disk
 from kernelfit.cpu.pool import CpuBackend
@@ -36,7 +37,7 @@ from kernelfit.linalg.product import Product, symmetric_product
 from kernelfit.storage.panel_file import PanelFile
 from kernelfit.typing import Float, Span
 
-_SHARES = "kernelfit_shares"
+_SHARES, _TURNS = "kernelfit_shares", "kernelfit_turns"
 # Of a worker's memory limit: Dask writes its data to the disk from 0.7 of the limit on, and stops at 0.8.
 _OF_LIMIT = 0.7
 # Products that a worker's rate is measured by: some milliseconds each.
@@ -279,12 +280,17 @@ def end(run: str, index: int, solve: str, *after: Any) -> None:
 def partial_product(
     source: GramSource, run: str, layout: PanelLayout, panels: range, vectors: Float, with_norm: bool
 ) -> Product:
-    """What these panels of K give of K V, on any worker; on its GPU where it has a share of the run there."""
+    """What these panels of K give of K V, on any worker; on its GPU where it has a share of the run there.
+
+    On its CPU one after the other: each takes all threads, and the memory that is planned for one.
+    """
     for share in _shares_of(run):
         product = share.product(vectors, panels, with_norm)
         if product is not None:
             return product
-    with CpuBackend(_worker().state.nthreads) as backend:
+    worker = _worker()
+    turns: Turns = vars(worker).setdefault(_TURNS, Turns())
+    with turns.take(), CpuBackend(worker.state.nthreads) as backend:
         return symmetric_product(source, layout, vectors, backend, with_norm=with_norm, panels=panels)
 
 

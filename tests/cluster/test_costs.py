@@ -56,3 +56,10 @@ def test_memory_that_does_not_suffice_at_all_is_refused_in_one_line() -> None:
     assert parts_of(COSTS, rooms, "auto") == ()
     with pytest.raises(PlanError, match=r"disk: .* bytes needed on worker 0 of 2"):
         placed(COSTS, Deal(COSTS.layout, 2), rooms, "auto", seen=False)
+
+
+def test_products_of_many_targets_count_where_they_are_more_than_block_rows() -> None:
+    many = Costs.of(n=20_011, d=10, n_rhs=1_000, panel_width=512)
+    share = ShareCosts.of(many, Deal(many.layout, 1), 0, 1)
+    # alpha, what is multiplied and what comes of it twice, and three that are done.
+    assert share.beside >= (1 + 5 * 2) * many.n * 1_000 * 8
