@@ -42,7 +42,7 @@ from kernelfit.solver.device_ignored import OF_ITERATIONS, ignoring_device
 from kernelfit.solver.method import CHOLESKY, Method, require_iterable, require_tier
 from kernelfit.solver.predict import predict_here
 from kernelfit.solver.problem import Problem
-from kernelfit.solver.resources import Resources
+from kernelfit.solver.resources import Resources, memory_here
 from kernelfit.solver.system import Solved, System
 from kernelfit.typing import Float
 
@@ -89,10 +89,33 @@ class IterativeSystem:
 
     def _set_up(self, progress: Progress) -> None:
         if self._waits:
+            self._plan_here(progress)
             with self.backend:
                 self.factorise(progress)
                 if self._was_exact and self._rounds:
                     self._make_exact(progress)
+
+    def _plan_here(self, progress: Progress) -> None:
+        """Keep the plan of a run, which may come from another machine, within the memory of this one. Raises
+        `PlanError`."""
+        plan, memory = self.plan, memory_here(self.plan)
+        self.plan = replace(plan, memory_limit=min(plan.memory_limit, memory))
+        if plan.bytes_memory <= memory:
+            return
+        costs = Costs.of(
+            n=plan.n,
+            d=plan.d,
+            n_rhs=plan.n_rhs,
+            threads=self.backend.threads,
+            bytes_points=plan.bytes_points,
+            panel_width=plan.panel_width,
+        )
+        self.plan = plan_iterations(costs, memory, generated=_is_generated(self.problem))
+        progress.note(
+            f"memory: the run was planned with {plan.bytes_memory:,} bytes, here are {memory:,}: iterating again with "
+            + ("K formed anew for every product" if self.plan.tier == "generated" else "K in memory")
+            + f" and a preconditioner of rank {self.plan.rank:,}"
+        )
 
     def factorise(self, progress: Progress, after_panel: Callable[[int], None] | None = None) -> None:
         """K in memory, where the plan says so, and the preconditioner."""

@@ -30,7 +30,7 @@ from kernelfit.solver.iterative_system import IterativeSystem, decided, place_it
 from kernelfit.solver.method import CHOLESKY
 from kernelfit.solver.problem import Problem
 from kernelfit.solver.problem_record import fallen_back, record_of
-from kernelfit.solver.resources import Resources
+from kernelfit.solver.resources import Resources, memory_here
 from kernelfit.solver.sketch_system import SketchSystem, place_blocks
 from kernelfit.solver.system import System
 from kernelfit.solver.tile_system import TileSystem, is_one_tile
@@ -112,6 +112,8 @@ def place_again(
 
     The run and the devices are closed where this fails.
     """
+    if not devices:
+        _remark_memory(run.plan, notes)
     if problem.method.iterates:
         system = SketchSystem if problem.method.solver == "askotch" else IterativeSystem
         return system(problem, run.plan, backend, run)
@@ -127,6 +129,16 @@ def place_again(
         run.close()
         close_all(devices, problem.source)
         raise
+
+
+def _remark_memory(plan: Plan, notes: Notes) -> None:
+    """Say so where a run that is resumed was planned with more memory than is here; its plan is part of what it is."""
+    memory = memory_here(plan)
+    if plan.tier not in ("device", "cluster") and plan.bytes_memory > memory:
+        notes.progress.note(
+            f"memory: the run was planned with {plan.bytes_memory:,} bytes, here are {memory:,}; should it be ended "
+            "for want of them, resume it where there are more"
+        )
 
 
 def place_again_on_cluster(

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from kernelfit.arguments import bytes_of, integer, path_of
 from kernelfit.cluster.connect import Engine
-from kernelfit.cpu.memory import available_memory
+from kernelfit.cpu.memory import INTERPRETER, available_memory
 from kernelfit.device.choose import check_device
 from kernelfit.device.protocol import Device
 from kernelfit.frozen import frozen
+from kernelfit.gram.plan import Plan
 from kernelfit.typing import Tier
 
 
@@ -70,3 +71,9 @@ class Resources:
     def memory_limit(self) -> int:
         """Bytes to stay within: those given, or what is available now."""
         return available_memory() if self.memory is None else self.memory
+
+
+def memory_here(plan: Plan) -> int:
+    """Bytes that a plan which was made elsewhere may take: those free now, and those of the interpreter and the rows,
+    which it counts and which are there already."""
+    return available_memory() + INTERPRETER + plan.bytes_points

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import kernelfit
+from kernelfit.cpu.memory import INTERPRETER
 from kernelfit.errors import InputError, Interrupted, NotPositiveDefiniteError, PlanError
 from kernelfit.gram.costs import Costs
 from kernelfit.gram.plan import Plan
@@ -20,7 +21,7 @@ from kernelfit.kernels import Kernel
 from kernelfit.progress import Silent
 from kernelfit.runs import folder as run_folder
 from kernelfit.runs import iteration_file
-from kernelfit.solver import iterative_system
+from kernelfit.solver import iterative_system, resources
 from kernelfit.solver.certificate import BACKWARD_ROUNDING
 from kernelfit.solver.solution import Solution
 from kernelfit.storage import hdf5
@@ -348,6 +349,38 @@ def test_a_run_that_is_opened_without_its_gram_matrix_names_it(
         opened.solve(y)
     again = kernelfit.open(tmp_path / "run", gram=gram).solve(4.0 * y)
     np.testing.assert_allclose(again.alpha[:, 0], 2.0 * y, rtol=1e-14)
+
+
+def test_a_run_that_is_opened_keeps_to_the_memory_that_is_here(
+    rng: np.random.Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It took what was planned where it had been solved."""
+    X, y = rng.standard_normal((300, 10)), rng.standard_normal(300)
+    whole = kernelfit.solve(X, y, solver="pcg", run_dir=tmp_path / "run")
+    beside = INTERPRETER + whole.plan.bytes_points
+    monkeypatch.setattr(resources, "available_memory", lambda: whole.plan.bytes_memory - beside - 10**6)
+    progress = Silent()
+    second = kernelfit.open(tmp_path / "run").solve(-y, progress)
+    assert second.convergence is not None
+    assert second.convergence.entries == "formed anew in float64"
+    np.testing.assert_allclose(second.alpha, -whole.alpha, rtol=0, atol=1e-9 * np.abs(whole.alpha).max())
+    [note] = [note for note in progress.notes if note.startswith("memory: the run was planned with ")]
+    assert "iterating again with K formed anew for every product" in note
+    monkeypatch.setattr(resources, "available_memory", lambda: 10**6)
+    opened = kernelfit.open(tmp_path / "run")
+    assert opened.predict(X[:2]).shape == (2,)
+    with pytest.raises(PlanError, match=r"memory: .* bytes needed for conjugate gradients"):
+        opened.leave_one_out()
+
+
+def test_a_run_that_is_resumed_with_less_memory_says_so(
+    rng: np.random.Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _killed_run(tmp_path / "run", rng.standard_normal((300, 12)), rng.standard_normal((300, 2)), 2)
+    monkeypatch.setattr(resources, "available_memory", lambda: 10**6)
+    progress = Silent()
+    kernelfit.resume(tmp_path / "run", progress=progress)
+    assert any("should it be ended for want of them, resume it" in note for note in progress.notes)
 
 
 @pytest.mark.parametrize("solver", ["pcg", "askotch"])
