@@ -30,6 +30,9 @@ _PRECISIONS = ("float32", "float64", "none")
 class RidgesSolution(Solution):
     """The solution for targets of several ridges; `parts` are those of one ridge each, with their columns of Y.
 
+    What there is one of for each ridge is theirs: `convergence`, `inverse` and `determinant` are None here. How each
+    was iterated is in the certificate's `by_ridge` as well, which copies and files have.
+
     Of rows that repeat another the first alone takes part beside targets without a ridge, as in a solve of such
     targets: there alpha of the others is 0, and f meets their targets.
     """
@@ -59,7 +62,10 @@ class RidgesSolution(Solution):
     def inverse_diagonal(
         self, progress: ProgressLike = None, *, probes: int | None = None, error: float | None = None
     ) -> Float:
-        """diag((K + r_c W^-1)^-1) (n, c), n^3/3 flops for each ridge; NaN of rows that had no part."""
+        """diag((K + r_c W^-1)^-1) (n, c), n^3/3 flops for each ridge; NaN of rows that had no part.
+
+        Where it is estimated each of `parts` has the deviations in its `inverse`.
+        """
         values = np.full(self.alpha.shape, np.nan)
         for columns, part in self._parts("inverse_diagonal"):
             inverse = part.inverse_diagonal(progress, probes=probes, error=error)
@@ -282,7 +288,12 @@ def _certificate(parts: list[tuple[NDArray[np.int64], Solution]]) -> Certificate
         rkhs_norm_per_column=tuple(float(norm) for norm in norms),
         rkhs_norm_error=worst("rkhs_norm_error"),
         by_ridge=tuple(
-            {"ridge": part.problem.ridge, "targets": columns.tolist(), **part.certificate.to_dict()}
+            {
+                "ridge": part.problem.ridge,
+                "targets": columns.tolist(),
+                **part.certificate.to_dict(),
+                **({} if part.convergence is None else {"convergence": part.convergence.to_dict()}),
+            }
             for columns, part in parts
         ),
     )

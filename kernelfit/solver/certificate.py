@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kernelfit.frozen import frozen
+from kernelfit.iterative.convergence import Convergence
 from kernelfit.linalg.condition import EXACT
 from kernelfit.solver.measures import rounding
 from kernelfit.storage import schema
@@ -64,8 +65,9 @@ class Certificate:
     rkhs_norm, rkhs_norm_per_column : |f| and |f_c| with |f_c|^2 = alpha_c^T K alpha_c; NaN where no digit of it is
         resolved (see `kernelfit.solver.norms`)
     rkhs_norm_error : a bound of the relative rounding error of the norms, the worst column's
-    by_ridge : where targets have ridges of their own, the certificate of each ridge with its `ridge` and the columns of
-        its `targets`; the fields above are then the worst of them, and log_det None
+    by_ridge : where targets have ridges of their own, the certificate of each ridge with its `ridge`, the columns of
+        its `targets` and, of an iteration, its `convergence`; the fields above are then the worst of them, and log_det
+        None
     """
 
     backward_error: float
@@ -133,6 +135,8 @@ class Certificate:
             schema.require(path, record, {"by_ridge": schema.sequence(schema.OBJECT)}, "certificate")
             for part in record["by_ridge"]:
                 schema.require(path, part, rules | _PART, "certificate: by_ridge")
+                if "convergence" in part:
+                    Convergence.of_dict(path, part["convergence"])
             values["by_ridge"] = tuple(record["by_ridge"])
         values["rkhs_norm_per_column"] = tuple(values["rkhs_norm_per_column"])
         return cls(**values)

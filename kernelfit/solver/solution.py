@@ -78,7 +78,8 @@ class Solution:
         else None
     gflops_factor, threads, device : how fast, by how many threads and where the factor was made; no number of threads
         of a small system where none was given: its own thread did it, and predictions take those available
-    convergence : how conjugate gradients came to it; None of a factor
+    convergence : how an iteration came to it; None of a factor, and of several ridges, each of which has its own in the
+        certificate's `by_ridge`
     inverse, determinant : diag(A^-1) and log det A as random probes estimate them, once leave-one-out or a likelihood
         asked for them; None of a factor
     factor : the factored system; None where it was closed or comes from a file
@@ -335,8 +336,12 @@ class Solution:
         if self.convergence is None:
             value = self.certificate.log_det
             if value is None:
+                several = len(self.certificate.by_ridge)
                 raise InputError(
-                    "log_determinant: none on the primal path or of several ridges; give one ridge > 0"
+                    f"log_determinant: got a solution of {several} ridges, expected one, as each has its own; take "
+                    "those of its parts"
+                    if several
+                    else "log_determinant: K has no inverse on the primal path; give ridge > 0"
                 )
             return LogDeterminant(value, 0.0, value, 0, 0, True)
         if self.determinant is None or probes is not None:

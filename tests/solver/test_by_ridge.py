@@ -199,6 +199,23 @@ def test_k_that_mixed_precision_keeps_counts_beside_its_factor(problem, roomy, l
     assert [part.lacks_factor for part in parts] == [lacks, lacks]
 
 
+def test_an_iteration_of_each_ridge_is_told(problem, tmp_path):
+    """Nothing said how any of them had ended."""
+    x, y, _ = problem
+    found = kernelfit.solve(x, y[:, :2], gamma=0.4, ridge=[0.1, 1.0], solver="pcg", tolerance=1e-3)
+    assert found.convergence is None
+    found.save(tmp_path / "solution.h5")
+    for record in (found.to_dict(), kernelfit.load(tmp_path / "solution.h5").to_dict()):
+        each = [part["convergence"] for part in record["by_ridge"]]
+        assert [(one["measure"], one["stopped"]) for one in each] == [("relative residual", "converged")] * 2
+        assert all(one["relative_residual"] <= 1e-3 for one in each)
+    found.inverse_diagonal()
+    assert all(part.inverse.deviation.shape == (60,) for _, part in found.parts)
+    with pytest.raises(InputError, match=r"log_determinant: got a solution of 2 ridges, expected one"):
+        found.log_determinant()
+    assert np.isfinite([part.log_determinant().value for _, part in found.parts]).all()
+
+
 def test_k_that_an_iteration_went_back_to_counts(rng):
     """In float64, which no plan knows of."""
     x, y = rng.standard_normal((40, 3)), rng.standard_normal(40)
