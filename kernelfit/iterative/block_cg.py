@@ -62,7 +62,7 @@ class State:
     """Where the iteration is; `change` is what it has added to `solution` since the last true residual, all (n, c) but
     directions P and `applied` A P, (n, p). `nearest` is the X whose residual has been the least since then, `least`;
     `best` the one of the least measure among those whose true residual was formed. `exact`: products are with K in
-    float64, where those in float32 led nowhere."""
+    float64, where those in float32 led nowhere. `measured` is what the goal measures now."""
 
     solution: Float
     change: Float
@@ -78,6 +78,7 @@ class State:
     best: Float | None = None
     best_measure: float = float("inf")
     exact: bool = False
+    measured: float = 1.0
 
     @classmethod
     def start(cls, operators: Operators, targets: Float, *, exact: bool = False) -> State:
@@ -106,6 +107,7 @@ def solve(
     while True:
         curved = state.iteration < max_iterations and step(operators, state, targets)
         measured = goal.of_residual(state.residual, state.solution + state.change, targets, state.norm)
+        state.measured = measured
         due = not curved or measured <= goal.value or _is_rounding(operators, state, targets) or _idles(state)
         if due:
             if not measured <= goal.value and state.history and state.history[-1] > state.least:
@@ -240,6 +242,6 @@ def _replace(operators: Operators, state: State, targets: Float, goal: Goal) -> 
         backward_error(state.residual, state.norm, state.solution, targets),
     )
     measured = measures[goal.measure == "backward error"]
-    state.least, state.nearest = float("inf"), state.solution
+    state.least, state.nearest, state.measured = float("inf"), state.solution, measured
     state.verified.append(Verified(state.iteration, *measures, measured))
     return product

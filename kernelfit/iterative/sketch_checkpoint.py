@@ -14,9 +14,9 @@ from kernelfit.iterative.stopping import Goal
 from kernelfit.storage import schema
 from kernelfit.typing import Array, Float
 
-_NUMBERS = ("mu", "norm", "iteration", "history", "best_measure")
+_NUMBERS = ("mu", "norm", "iteration", "history", "measures", "best_measure")
 _ARRAYS = ("solution", "momentum", "squares", "largest")
-_RULES = {**RULES, "mu": schema.number(above=0.0)}
+_RULES = {**RULES, "mu": schema.number(above=0.0), "measures": RULES["history"]}
 
 
 def to_data(state: State, targets: Float, goal: Goal) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -41,7 +41,8 @@ def of_data(
         return None
     epochs = meta["iteration"] // per_epoch
     formed = [int(each[0]) // per_epoch for each in meta["verified"]]
-    if len(meta["history"]) != epochs or not all(1 <= each <= epochs for each in formed):
+    lengths = {len(meta["history"]), len(meta["measures"])}
+    if lengths != {epochs} or not all(1 <= each <= epochs for each in formed):
         raise DataError(f"{path}: its history is not that of {epochs:,} epochs; it is damaged or forged")
     n, c = targets.shape
     shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("solution", "momentum"), (n, c))

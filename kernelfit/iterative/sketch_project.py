@@ -64,8 +64,9 @@ class Blocks:
 @dataclass
 class State:
     """Where the iteration is. W is `solution`, V `momentum`, (n, c); `squares` and `largest` (c,) are of the residuals
-    that the blocks of this epoch had, and `history` what these say of the whole after every epoch; `best` is the W of
-    the least measure among those whose true residual was formed."""
+    that the blocks of this epoch had; `history` has the relative residual that these say the whole has after every
+    epoch, and `measures` what the goal measures; `best` is the W of the least measure among those whose true residual
+    was formed."""
 
     solution: Float
     momentum: Float
@@ -75,6 +76,7 @@ class State:
     norm: float = 0.0
     iteration: int = 0
     history: list[float] = field(default_factory=list)
+    measures: list[float] = field(default_factory=list)
     verified: list[Verified] = field(default_factory=list)
     best: Float | None = None
     best_measure: float = float("inf")
@@ -147,19 +149,20 @@ def _end_epoch(blocks: Blocks, state: State, targets: Float, goal: Goal) -> None
     seen = blocks.per_epoch * blocks.size
     sizes = np.linalg.norm(targets, axis=0)
     rows = np.sqrt(state.squares * (blocks.order / seen))
-    relative = np.divide(rows, sizes, out=np.zeros_like(sizes), where=sizes > 0).max(initial=0.0)
+    measured = relative = np.divide(rows, sizes, out=np.zeros_like(sizes), where=sizes > 0).max(initial=0.0)
     if goal.measure == "backward error":
         largest = state.norm * np.abs(state.solution).max(axis=0) + np.abs(targets).max(axis=0)
-        relative = np.divide(state.largest, largest, out=np.zeros_like(sizes), where=largest > 0).max(
+        measured = np.divide(state.largest, largest, out=np.zeros_like(sizes), where=largest > 0).max(
             initial=0.0
         )
     state.history.append(float(relative))
+    state.measures.append(float(measured))
     state.squares, state.largest = np.zeros_like(sizes), np.zeros_like(sizes)
-    epochs = len(state.history)
-    if epochs % _LOOK or epochs <= _LOOK or not state.history[-1] > 0:
+    epochs = len(state.measures)
+    if epochs % _LOOK or epochs <= _LOOK or not state.measures[-1] > 0:
         return
     nu = blocks.order / blocks.size
-    decrease = np.log(state.history[-1 - _LOOK] / state.history[-1]) / (_LOOK * blocks.per_epoch)
+    decrease = np.log(state.measures[-1 - _LOOK] / state.measures[-1]) / (_LOOK * blocks.per_epoch)
     promised = 0.5 * np.sqrt(state.mu / nu)
     if decrease < _SLOW * promised:
         state.mu *= _LOWER
@@ -169,14 +172,14 @@ def _end_epoch(blocks: Blocks, state: State, targets: Float, goal: Goal) -> None
 
 def _is_due(blocks: Blocks, state: State, goal: Goal, max_epochs: int) -> bool:
     """Whether a true residual, half an epoch's work, is worth while."""
-    epochs, estimate = len(state.history), state.history[-1]
-    if not np.isfinite(estimate) or estimate > _DIVERGED * state.history[0] or epochs >= max_epochs:
+    epochs, estimate = len(state.measures), state.measures[-1]
+    if not np.isfinite(estimate) or estimate > _DIVERGED * state.measures[0] or epochs >= max_epochs:
         return True
     if not state.verified:
         return estimate <= goal.value or epochs >= PATIENCE
     last = state.verified[-1]
     before = last.iteration // blocks.per_epoch
-    wanted = _MARGIN * state.history[before - 1] * goal.value / max(last.measured, goal.value)
+    wanted = _MARGIN * state.measures[before - 1] * goal.value / max(last.measured, goal.value)
     return estimate <= wanted or epochs - before >= PATIENCE
 
 
@@ -198,12 +201,12 @@ def _verify(blocks: Blocks, state: State, targets: Float, goal: Goal) -> Product
 
 def _end(blocks: Blocks, state: State, goal: Goal, max_epochs: int) -> tuple[Reason | None, str]:
     """Why to stop after a true residual; None where there is more to gain."""
-    last, estimate = state.verified[-1], state.history[-1]
+    last, estimate = state.verified[-1], state.measures[-1]
     if last.measured <= goal.value and last.relative_residual < 1.0:
         return "converged", ""
-    if not np.isfinite(estimate) or estimate > _DIVERGED * state.history[0]:
-        return "diverged", f"residuals of blocks grew from {state.history[0]:.1e} to {estimate:.1e}"
-    if len(state.history) >= max_epochs:
+    if not np.isfinite(estimate) or estimate > _DIVERGED * state.measures[0]:
+        return "diverged", f"residuals of blocks grew from {state.history[0]:.1e} to {state.history[-1]:.1e}"
+    if len(state.measures) >= max_epochs:
         return "iteration limit", "no more are allowed"
     # Beside those of at least PATIENCE epochs ago: before the first of them there was 0, with a residual of all of y.
     long_ago = state.iteration - PATIENCE * blocks.per_epoch

@@ -165,7 +165,7 @@ class IterativeSystem:
         with shown(goal, progress) as show:
 
             def observe(state: State) -> None:
-                show(state.history)
+                show(state.measured)
                 checkpoints.after(state)
 
             def iterated(state: State | None, *, exact: bool = False) -> Outcome[State]:
@@ -184,6 +184,7 @@ class IterativeSystem:
                 progress.note(f"{error}; beginning again with K in float64")
                 self._make_exact(progress)
                 outcome = iterated(None, exact=True)
+            show(outcome.state.measured)
         spent["iterate"] = time.perf_counter() - began - spent["verify"]
         convergence = self._convergence(goal, outcome, targets, spent)
         return Solved(outcome.solution, outcome.product, seconds=spent["verify"], convergence=convergence)
@@ -473,14 +474,14 @@ def _due(last: float, state: Any) -> bool:
 
 
 @contextmanager
-def shown(goal: Goal, progress: Progress) -> Iterator[Callable[[list[float]], None]]:
-    """Shows how many of the digits that the goal asks for are there."""
+def shown(goal: Goal, progress: Progress) -> Iterator[Callable[[float], None]]:
+    """Shows how many of the digits that the goal asks for are there, of what it measures."""
     start, end = 0.0, -np.log10(goal.value)
     with progress.phase("iterate", end - start, "digits") as advance:
 
-        def observe(history: list[float]) -> None:
+        def observe(measured: float) -> None:
             nonlocal start
-            reached = -np.log10(max(min(history, default=1.0), goal.value))
+            reached = -np.log10(max(measured, goal.value))
             if reached > start:
                 advance(reached - start)
                 start = reached

@@ -63,7 +63,7 @@ class SketchSystem(IterativeSystem):
         with shown(goal, progress) as show:
 
             def observe(state: State) -> None:
-                show(state.history)
+                show(state.measures[-1] if state.measures else 1.0)
                 checkpoints.after(state)
 
             outcome = solve(
@@ -74,6 +74,7 @@ class SketchSystem(IterativeSystem):
                 state=checkpoints.stored(progress),
                 observe=observe,
             )
+            show(outcome.state.verified[-1].measured)
         spent["iterate"] = time.perf_counter() - began - spent["verify"]
         residual = targets - outcome.product.values - problem.ridges * outcome.solution
         convergence = Convergence.of(

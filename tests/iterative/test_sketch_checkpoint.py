@@ -16,6 +16,7 @@ def state(**changes):
     values = {
         "iteration": 9,
         "history": [0.5, 0.25, 0.125],
+        "measures": [0.5, 0.25, 0.125],
         "verified": [Verified(6, 0.3, 1e-3, 0.3)],
     } | changes
     return State(TARGETS + 1, TARGETS + 2, np.ones(2), np.ones(2), mu=0.1, norm=2.0, **values)
@@ -36,8 +37,8 @@ def test_one_of_other_targets_is_none():
 
 @pytest.mark.parametrize(
     "changes",
-    [{"history": []}, {"iteration": 90}, {"verified": [Verified(60, 0.3, 1e-3, 0.3)]}],
-    ids=["no history", "more epochs", "a residual to come"],
+    [{"history": []}, {"measures": []}, {"iteration": 90}, {"verified": [Verified(60, 0.3, 1e-3, 0.3)]}],
+    ids=["no history", "no measures", "more epochs", "a residual to come"],
 )
 def test_a_history_of_other_epochs_is_refused(changes):
     meta, arrays = to_data(state(**changes), TARGETS, GOAL)

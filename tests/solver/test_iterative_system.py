@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +107,35 @@ def test_what_stops_at_a_tolerance_is_no_interpolant(rng: np.random.Generator) -
     assert found.convergence.converged
     assert found.certificate.backward_error <= BACKWARD_ROUNDING
     assert not found.certificate.interpolates
+
+
+class _Bars(Silent):
+    """What phases were to have, and had, by their names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.totals: dict[str, float] = {}
+        self.reached: dict[str, float] = {}
+
+    @contextmanager
+    def phase(self, name: str, total: float, unit: str = "flop") -> Iterator[Any]:
+        self.totals[name], self.reached[name] = total, 0.0
+
+        def advance(amount: float) -> None:
+            self.reached[name] += amount
+
+        yield advance
+
+
+@pytest.mark.parametrize("solver", ["pcg", "askotch"])
+def test_the_bar_ends_where_the_iteration_does(rng: np.random.Generator, solver: Any) -> None:
+    """It showed relative residuals beside the goal of a backward error, and ended at two thirds."""
+    progress = _Bars()
+    X = rng.standard_normal((60, 10))
+    found = kernelfit.solve(X, rng.standard_normal(60), gamma=0.2, solver=solver, progress=progress)
+    assert found.convergence is not None
+    assert found.convergence.converged
+    assert progress.reached["iterate"] == pytest.approx(progress.totals["iterate"])
 
 
 @pytest.mark.usefixtures("rounds")
@@ -414,7 +445,10 @@ def test_other_targets_and_damage_begin_the_iteration_again(rng: np.random.Gener
     (damaged / "iteration.h5").write_bytes(b"damaged")
     meta, arrays = iteration_file.read(older / "iteration.h5")
     hdf5.write(older / "iteration.h5", form=iteration_file.FORMAT, version=1, meta=meta, arrays=arrays)
-    for folder, fault in ((damaged, ""), (older, "is of version 1 of the iteration, expected 3; ")):
+    for folder, fault in (
+        (damaged, ""),
+        (older, f"is of version 1 of the iteration, expected {iteration_file.VERSION}; "),
+    ):
         progress = Silent()
         again = kernelfit.resume(folder, progress=progress)
         assert any(f"{fault}the iteration begins again" in note for note in progress.notes)

@@ -154,6 +154,12 @@ def test_what_grows_is_said(rng: np.random.Generator) -> None:
     np.testing.assert_allclose(A @ good.solution, y, atol=1e-6)
     with pytest.raises(NotPositiveDefiniteError, match="residuals of blocks grew from"):
         sketch_project.solve(blocks(3.0), y, goal)
+    # Whatever the goal measures, the history is of relative residuals; steps are the same until they are looked at.
+    by_error, by_residual = (
+        sketch_project.solve(blocks(1.0), y, sketch_project.Goal.of(each), max_epochs=5).state.history
+        for each in (None, 1e-8)
+    )
+    assert by_error == by_residual
     limited = sketch_project.solve(blocks(1.0), y, goal, max_epochs=4)
     assert limited.reason == "iteration limit"
     assert limited.state.verified[-1].relative_residual < 1
