@@ -203,22 +203,39 @@ def _centred(points: Points, start: int, stop: int, padded: int) -> NDArray[np.i
     return rows
 
 
+def _strips_of(kernel: Kernel, exact: bool) -> dict[str, np.dtype[Any]]:
+    """What of `PairBlocks` k needs of every pair, by the numbers that hold it."""
+    needs, float64 = kernel.needs, np.dtype(np.float64)
+    strips = {}
+    if Needs.L1_DISTANCES in needs:
+        strips["l1"] = float64
+    if Needs.FUNCTION in needs:
+        strips["user"] = float64
+    if exact and needs & PRODUCTS:
+        strips["dot"] = np.dtype(np.int32)
+    elif Needs.DISTANCES in needs:
+        strips["dot"] = float64
+    if Needs.INNER_PRODUCTS in needs and not exact:
+        strips["inner"] = float64
+    return strips
+
+
+def pair_bytes(kernel: Kernel, exact: bool) -> int:
+    """Bytes of the strips of `Strips` for every pair of a tile."""
+    return sum(dtype.itemsize for dtype in _strips_of(kernel, exact).values())
+
+
 class Strips:
     """Evaluates k between any two sets of rows on the device, a strip of inner products at a time."""
 
     def __init__(self, device: Device, kernel: Kernel, exact: bool, height: int, width: int) -> None:
         self.device, self.kernel, self.exact = device, kernel, exact
-        slab, needs = device.slab, kernel.needs
-
-        def strip(wanted: Any, dtype: Any = np.float64) -> Block | None:
-            return slab.take(height, width, dtype) if wanted else None
-
-        self._l1 = strip(Needs.L1_DISTANCES in needs)
-        self._user = strip(Needs.FUNCTION in needs)
-        self._dot = strip(needs & PRODUCTS, np.int32) if exact else strip(Needs.DISTANCES in needs)
-        self._inner = strip(Needs.INNER_PRODUCTS in needs and not exact)
+        strips = {
+            name: device.slab.take(height, width, dtype) for name, dtype in _strips_of(kernel, exact).items()
+        }
+        self._dot, self._inner, self._l1, self._user = map(strips.get, ("dot", "inner", "l1", "user"))
         self._height, self._width = height, width
-        self.epilogue = take_epilogue(slab, kernel)
+        self.epilogue = take_epilogue(device.slab, kernel)
 
     def prepare(self, stream: Any) -> None:
         """Copy the table of terms to the device."""

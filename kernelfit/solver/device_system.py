@@ -18,17 +18,18 @@ from kernelfit.device.gram import (
     Strips,
     as_int8,
     fetch,
-    gram_row_bytes,
     open_gram,
+    pair_bytes,
     put,
     put_rows,
+    row_bytes,
 )
 from kernelfit.device.inverses import TriangleInverses
 from kernelfit.device.multi_cholesky import Member, dealt_factor
 from kernelfit.device.panels import DevicePanels
 from kernelfit.device.plan import DevicePlan
 from kernelfit.device.product import DeviceProducts, ProductSpace, predict, product_flops
-from kernelfit.device.protocol import Block, Device
+from kernelfit.device.protocol import Block, Device, aligned
 from kernelfit.device.triangular import eliminate_lower, solve_factored, solve_lower
 from kernelfit.errors import DeviceError, NotPositiveDefiniteError
 from kernelfit.gram.plan import Plan
@@ -48,6 +49,9 @@ from kernelfit.solver.system import Solved
 from kernelfit.storage.folders import make_folder, scratch_folder
 from kernelfit.storage.panel_file import PanelFile
 from kernelfit.typing import Float
+
+# More blocks of the slab than a prediction takes, its table of terms counted by the alignment that blocks begin at.
+_BLOCKS = 32
 
 
 class DeviceSystem:
@@ -211,8 +215,11 @@ class DeviceSystem:
         resident = self._gram.resident(exact) if self._gram is not None else None
         values = np.zeros((rows.shape[0], alpha.shape[1]))
         mark = device.slab.mark()
-        # Both sets of rows go over in strips, in what room is left.
-        height = self._strip_of_rows(resident is not None)
+        # Both sets of rows go over in strips, in what room is left: no less than the pivots' tiles took.
+        each = row_bytes(rows, kernel, exact)
+        if resident is None:
+            each += row_bytes(points, kernel, exact) + pair_bytes(kernel, exact) * self._on_device.width
+        height = self._rows_at_once(each)
         with progress.phase("predict", float(rows.shape[0]) * self._on_device.n, "entries") as advance:
             for a in range(0, rows.shape[0], height):
                 b = min(a + height, rows.shape[0])
@@ -322,12 +329,10 @@ class DeviceSystem:
         path = folder / f"kernelfit-{os.getpid()}-{id(self):x}.h5"
         return PanelFile.create(path, self._on_device.layout, dtype, named=False, reserved=False)
 
-    def _strip_of_rows(self, resident: bool) -> int:
-        free = self._device.slab.capacity - self._device.slab.used
-        each = gram_row_bytes(self.problem.source) + 8 * self._on_device.d
-        if not resident:
-            each += each + 8 * self._on_device.width
-        return max(1, min(self._tile.rows, free // 2 // max(1, each), self._on_device.n))
+    def _rows_at_once(self, each: int) -> int:
+        """Rows of a prediction for which there is room, each of which takes so many bytes."""
+        free = self._device.slab.capacity - self._device.slab.used - _BLOCKS * aligned(1)
+        return max(1, min(self._tile.rows, free // each, self._on_device.n))
 
     def _column_chunks(self, count: int) -> list[tuple[int, int]]:
         step = self._on_device.columns

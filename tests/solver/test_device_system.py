@@ -11,6 +11,7 @@ import pytest
 
 import kernelfit
 from kernelfit.device.choose import open_device
+from kernelfit.device.gram import row_bytes
 from kernelfit.device.host import HostDevice
 from kernelfit.device.plan import DeviceLimits, DeviceSize, make_device_plan
 from kernelfit.device.residency import min_slots
@@ -95,17 +96,21 @@ def test_a_solution_whose_device_another_one_closed_still_predicts(rng, make_dev
     assert np.allclose(second.predict(X_test), before, rtol=1e-9, atol=1e-9)
 
 
-def small_capacity(device, n, d, columns, width, spare_tiles, precision) -> int:
-    """Bytes for two panels in the making and `spare_tiles` more, on such a device."""
+def roomy_plan(device, n, d, columns, width, precision, row_bytes):
+    """The plan of a device on which everything fits."""
     kind = np.float64 if precision == "float64" else np.float32
-    rich = make_device_plan(
-        DeviceSize(n, d, 2 * d * 8 + 40, columns, precision),
+    return make_device_plan(
+        DeviceSize(n, d, row_bytes, columns, precision),
         DeviceLimits(2**40),
         width=width,
         work=lambda order: device.potrf_workspace(order, kind),
     )
-    count = -(-n // width)
-    return rich.bytes_fixed + (min_slots(count) + 8 + spare_tiles) * rich.bytes_tile
+
+
+def small_capacity(device, n, d, columns, width, spare_tiles, precision) -> int:
+    """Bytes for two panels in the making and `spare_tiles` more, on such a device."""
+    roomy = roomy_plan(device, n, d, columns, width, precision, 2 * d * 8 + 40)
+    return roomy.bytes_fixed + (min_slots(-(-n // width)) + 8 + spare_tiles) * roomy.bytes_tile
 
 
 @pytest.mark.parametrize(("precision", "iterations"), [("float64", 0), ("mixed", 2), ("tf32", 2)])
@@ -133,6 +138,24 @@ def test_a_small_device_spills_and_gives_the_same_answer(
     assert np.allclose(solution.leave_one_out(), expected.leave_one_out(), rtol=1e-3, atol=1e-3)
     solution.close()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("data", ["bytes", "floats"])
+def test_rows_of_every_sort_are_predicted_on_a_full_device(rng, make_device, monkeypatch, data):
+    """Float rows beside bytes want rows and strips of their own, of every value that the kernel has of a pair."""
+    n, width, d = 209, 64, 3
+    monkeypatch.setattr("kernelfit.device.plan._PRODUCTS", 8 * width * n)
+    kernel = Laplacian(gamma=0.3) * Gaussian(gamma=0.4) * Linear() + Pairwise(distance)
+    X, X_test, Y, scale = problem(rng, n, d, data=data)
+    options = {"kernel": kernel, "scale": scale, "ridge": 0.1, "panel_width": width}
+    mine = kernelfit.solve(X, Y, device="cpu", **options)
+    rows = row_bytes(mine.problem.points, kernel, data == "bytes")
+    device = make_device(roomy_plan(make_device(1_000_000), n, d, 7, width, "float64", rows).bytes_device)
+    theirs = kernelfit.solve(X, Y, device=device, **options)
+    many = np.repeat(X_test, 8, axis=0)  # more than there is room for at a time
+    for test in (many, many / 3.0):
+        assert np.allclose(theirs.predict(test), mine.predict(test), rtol=1e-8, atol=1e-8)
+    theirs.close()
 
 
 def test_a_run_is_kept_and_taken_up_again_on_a_device_and_on_the_cpu(rng, make_device, monkeypatch, tmp_path):
