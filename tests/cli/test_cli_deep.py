@@ -105,6 +105,99 @@ def test_a_sweep_over_weight_decays(tmp_path):
     assert "--weight-decay off,default --weight-decay 0.1" in json.loads(target.read_text())["command"]
 
 
+class Called(Exception):
+    """Instead of a training: its arguments."""
+
+
+# Of every option of a recipe and of the hardware a value that is not its default, and what becomes of it.
+RECIPE = {
+    "--dataset": ("digits", {"dataset": "digits"}),
+    "--n": ("90", {"n": 90}),
+    "--n-test": ("40", {"n_test": 40}),
+    "--epochs": ("7", {"epochs": 7}),
+    "--side": ("6", {"side": 6}),
+    "--batch": ("32", {"batch": 32}),
+    "--rate": ("0.2,0.05", {"rates": (0.2, 0.05)}),
+    "--optimizer": ("rmsprop", {"optimizer": "rmsprop"}),
+    "--label-smoothing": ("0.15", {"label_smoothing": 0.15}),
+    "--rate-decay": ("0.9", {"rate_decay": 0.9}),
+    "--dropout": ("0.25", {"dropout": 0.25}),
+    "--crop": (None, {"crop": True}),
+    "--augment": (None, {"augment": True}),
+    "--plateau": ("11", {"plateau": 11}),
+    "--stop-when-fitted": (None, {"stop_when_fitted": True}),
+}
+HARDWARE = {
+    "--device": ("cuda:1", {"device": "cuda:1"}),
+    "--precision": ("bf16", {"precision": "bf16"}),
+    "--compile": (None, {"compile": True}),
+    "--cuda-graph": (None, {"graph": True}),
+    "--checkpoint-seconds": ("5", {"checkpoint_seconds": 5.0}),
+    "--evaluate-every": ("3", {"evaluate_every": 3}),
+    "--tensorboard": (None, {"tensorboard": True}),
+    "--workers": ("2", {"workers": 2}),
+}
+OF_TRAIN = {
+    "--model": "mlp-3x512",
+    "--corruption": "corrupt-labels",
+    "--p": "0.3",
+    "--weight-decay": "default",
+}
+OF_TRAIN |= {"--seed": "4"}
+OF_SWEEP = OF_TRAIN | {"--p": "0.3,0.6", "--weight-decay": "0.1", "--seeds": "4,5"}
+OF_SWEEP |= {"--stack": "3", "--at-once": "2", "--minutes": "1.5"}
+OF_SWEEP.pop("--seed")
+
+
+@pytest.mark.parametrize(
+    ("name", "own", "beside"),
+    [
+        ("train", OF_TRAIN, {"--images", "--norms", "--kernels", "--rademacher", "--json"}),
+        ("sweep", OF_SWEEP, {"--json"}),
+    ],
+)
+def test_every_option_reaches_the_training(monkeypatch, tmp_path, name, own, beside):
+    from kernelfit.cli.deep import command
+    from kernelfit.deep import Hardware
+    from kernelfit.deep.recipe import Recipe
+
+    def call(*positional, **named):
+        raise Called(*positional, named)
+
+    threads = []
+    monkeypatch.setattr(f"kernelfit.deep.{name}", call, raising=False)
+    monkeypatch.setattr(Hardware, "use_threads", lambda self, count: threads.append(count))
+    shared = {option: value for option, (value, _) in (RECIPE | HARDWARE).items()}
+    shared |= {"--threads": "3", "--data-dir": str(tmp_path / "data"), "--out": str(tmp_path / "out")}
+    (tmp_path / "data").mkdir()
+    options = own | shared
+    assert {
+        option for each in command.commands[name].params for option in each.opts
+    } == options.keys() | beside
+    with pytest.raises(Called) as called:
+        run(name, *(word for pair in options.items() for word in pair if word is not None))
+    recipes, folder, named = called.value.args
+    fields = {field: value for _, changes in RECIPE.values() for field, value in changes.items()}
+    fields |= {"model": "mlp-3x512", "corruption": "corrupt-labels"}
+    expected = {
+        "hardware": Hardware(
+            **{field: value for _, given in HARDWARE.values() for field, value in given.items()}
+        ),
+        "data_dir": tmp_path / "data",
+    }
+    if name == "train":
+        assert recipes == [Recipe(**fields, p=0.3, weight_decay=5e-4, seed=4)]
+    else:
+        expected |= {"stack": 3, "at_once": 2, "minutes": 1.5}
+        assert recipes == [
+            Recipe(**fields, p=p, weight_decay=0.1, seed=seed) for seed in (4, 5) for p in (0.3, 0.6)
+        ]
+    assert folder == tmp_path / "out"
+    assert threads == [3]
+    named.pop("progress")
+    assert named == expected
+
+
 @pytest.mark.parametrize("option", ["--kernels", "--rademacher"])
 def test_fewer_rows_or_draws_than_none_are_refused(option, tmp_path):
     result = run("train", option, "-5", "--out", str(tmp_path))

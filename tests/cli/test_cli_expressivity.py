@@ -6,7 +6,9 @@ import pytest
 from click.testing import CliRunner
 
 from kernelfit.cli import root
+from kernelfit.cli.expressivity import command
 from kernelfit.errors import InputError
+from kernelfit.expressivity import fit
 
 
 def run(*arguments):
@@ -37,6 +39,25 @@ def test_table_and_file(tmp_path):
     )
     assert "100.00%" in result.stdout
     assert json.loads(target.read_text())["depths"][0]["width"] == 100
+
+
+def test_every_option_reaches_the_construction(monkeypatch):
+    fitted = []
+
+    def recorded(X, y, **options):
+        fitted.append((X.shape, options))
+        return fit(X, y, **options)
+
+    monkeypatch.setattr("kernelfit.cli.expressivity.fit", recorded)
+    options = {"--dataset": "digits", "--n": "30", "--labels": "true", "--crop": "6", "--depth": "5,6"}
+    options |= {"--variant": "multiplexer", "--theta": "0.125", "--seed": "3", "--json": "-"}
+    assert {option for each in command.params for option in each.opts} == options.keys()
+    record = json.loads(run(*(word for pair in options.items() for word in pair)).stdout)
+    chosen = {"variant": "multiplexer", "theta": 0.125, "seed": 3}
+    assert fitted == [((30, 36), {"depth": depth, **chosen}) for depth in (5, 6)]
+    assert chosen.items() <= record.items()
+    assert (record["labels"], record["crop"]) == ("true", 6)
+    assert [row["accuracy"] for row in record["depths"]] == [1.0, 1.0]
 
 
 @pytest.mark.parametrize("depth", ["", "two", "2;3"])
