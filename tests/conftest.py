@@ -301,6 +301,47 @@ def make_device(request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
         device.close()
 
 
+# Operations of a device, and operands that none takes: rows, columns, dtype and gap of a block, or a number.
+_DOUBLE, _SINGLE = np.float64, np.float32
+_REFUSED_OPERANDS: dict[str, tuple[str, list[Any]]] = {
+    "copy of numbers into others": ("copy", [(3, 4, _DOUBLE), (3, 4, _SINGLE)]),
+    "copy into fewer rows": ("copy", [(3, 4, _DOUBLE), (2, 4, _DOUBLE)]),
+    "zero of a block with gaps": ("zero", [(3, 4, _DOUBLE, 1)]),
+    "gemm of sizes": ("gemm", [1.0, (3, 4, _DOUBLE), (3, 5, _DOUBLE), 0.0, (3, 5, _DOUBLE)]),
+    "gemm of numbers": ("gemm", [1.0, (3, 4, _SINGLE), (4, 5, _SINGLE), 0.0, (3, 5, _DOUBLE)]),
+    "gemm that scales alone": ("gemm", [1.0, (3, 0, _DOUBLE), (0, 5, _DOUBLE), 0.0, (3, 5, _DOUBLE)]),
+    "gemm of bytes not transposed": (
+        "gemm",
+        [1.0, (64, 64, np.int8), (64, 64, np.int8), 0.0, (64, 64, np.int32)],
+    ),
+    "solve_right of numbers": ("solve_right", [(4, 4, _DOUBLE), (3, 4, _SINGLE)]),
+    "solve_right of sizes": ("solve_right", [(4, 4, _DOUBLE), (4, 3, _DOUBLE)]),
+    "solve_left of numbers": ("solve_left", [(4, 4, _SINGLE), (4, 3, _DOUBLE)]),
+    "solve_left of sizes": ("solve_left", [(4, 4, _DOUBLE), (3, 4, _DOUBLE)]),
+    "potrf without workspace": ("potrf", [(40, 40, _DOUBLE), (1, 0, _DOUBLE), (1, 1, np.int32)]),
+    "potrf with workspace of others": ("potrf", [(40, 40, _DOUBLE), (1, 100_000, _SINGLE), (1, 1, np.int32)]),
+    "potrf with another status": ("potrf", [(40, 40, _DOUBLE), (1, 100_000, _DOUBLE), (1, 1, np.int64)]),
+    "absolute sums of float32": ("absolute_sums", [(3, 4, _SINGLE), 4, (3, 1, _DOUBLE), (4, 1, _DOUBLE)]),
+    "absolute sums into float32": ("absolute_sums", [(3, 4, _DOUBLE), 4, (3, 1, _SINGLE), (4, 1, _DOUBLE)]),
+    "absolute sums into too few": ("absolute_sums", [(3, 4, _DOUBLE), 4, (3, 1, _DOUBLE), (3, 1, _DOUBLE)]),
+    "absolute sums with gaps": ("absolute_sums", [(3, 4, _DOUBLE), 4, (3, 1, _DOUBLE, 1), (4, 1, _DOUBLE)]),
+    "squared sums of integers": ("squared_column_sums", [(3, 4, np.int32), (4, 1, _DOUBLE)]),
+    "squared sums into float32": ("squared_column_sums", [(3, 4, _DOUBLE), (4, 1, _SINGLE)]),
+    "mirror of what is not square": ("mirror", [(3, 4, _DOUBLE)]),
+    "add of float64": ("add", [(3, 4, _DOUBLE), (3, 4, _DOUBLE)]),
+    "add to integers": ("add", [(3, 4, _SINGLE), (3, 4, np.int32)]),
+    "add of fewer rows": ("add", [(2, 4, _SINGLE), (3, 4, _DOUBLE)]),
+}
+
+
+@pytest.fixture(params=_REFUSED_OPERANDS.values(), ids=_REFUSED_OPERANDS.keys())
+def refused_operands(request: pytest.FixtureRequest) -> tuple[str, list[Any], str]:
+    """An operation, its operands after the stream, and what its refusal begins with."""
+    operation, operands = request.param
+    families = {"solve_right": "solve", "solve_left": "solve", "absolute_sums": "sums"}
+    return operation, operands, {**families, "squared_column_sums": "sums"}.get(operation, operation)
+
+
 @pytest.fixture
 def stand_in_gpu(monkeypatch: pytest.MonkeyPatch) -> list[HostDevice]:
     """What "auto" and "cuda" open, however small a system is: a stand-in, which cannot be opened twice at a time."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from kernelfit.device import launches
+from kernelfit.device import launches, operands
 from kernelfit.device.cuda_libraries import device_error, first_line, libraries, quietly
 from kernelfit.device.cuda_sources import compiled
 from kernelfit.device.launches import Launch
@@ -216,6 +216,7 @@ class CudaDevice:
         )
 
     def copy(self, stream: CudaStream, source: Block, target: Block) -> None:
+        operands.require_copy(source, target)
         line = source.columns * source.dtype.itemsize
         if source.nbytes == 0:
             return
@@ -251,8 +252,7 @@ class CudaDevice:
 
     def copy_to(self, stream: CudaStream, source: Block, other: Device, target: Block) -> None:
         assert isinstance(other, CudaDevice)
-        if source.nbytes != target.nbytes or not (source.contiguous and target.contiguous):
-            raise ValueError(f"copy_to: {source.nbytes} bytes and {target.nbytes}, or a block with gaps")
+        operands.require_passed(source, target)
         if source.nbytes == 0:
             return
         self._call(
@@ -266,8 +266,7 @@ class CudaDevice:
         )
 
     def zero(self, stream: CudaStream, block: Block) -> None:
-        if not block.contiguous:
-            raise ValueError("zero: a block with gaps")
+        operands.require_packed("zero", block)
         if block.nbytes == 0:
             return
         self._call(self.runtime.memsetAsync, self.address(block), 0, block.nbytes, stream.stream.ptr)
@@ -289,6 +288,7 @@ class CudaDevice:
         transpose_a: bool = False,
         transpose_b: bool = False,
     ) -> None:
+        operands.require_product(alpha, a, b, beta, c, transpose_a, transpose_b)
         m, n = c.rows, c.columns
         k = a.rows if transpose_a else a.columns
         if m == 0 or n == 0 or k == 0:
@@ -341,9 +341,11 @@ class CudaDevice:
             self._launch(stream, launches.byte_products(self.address, a, b, c, "mma"))
 
     def solve_right(self, stream: CudaStream, lower: Block, x: Block) -> None:
+        operands.require_triangle(lower, x, x.columns)
         self._trsm(stream, _LEFT, _YES, lower, x)
 
     def solve_left(self, stream: CudaStream, lower: Block, x: Block, *, transposed: bool = False) -> None:
+        operands.require_triangle(lower, x, x.rows)
         self._trsm(stream, _RIGHT, _YES if transposed else _NO, lower, x)
 
     def _trsm(self, stream: CudaStream, side: int, transposition: int, lower: Block, x: Block) -> None:
@@ -377,6 +379,7 @@ class CudaDevice:
         return int(elements) * kind.itemsize
 
     def potrf(self, stream: CudaStream, block: Block, work: Block, status: Block) -> None:
+        operands.require_factor(block, work, status, self.potrf_workspace(block.rows, block.dtype))
         routine = self._solver.dpotrf if block.dtype == np.float64 else self._solver.spotrf
         self._on(
             stream,
@@ -420,6 +423,7 @@ class CudaDevice:
     ) -> None:
         assert rows.domain is not None
         assert columns.domain is not None
+        operands.require_packed("user_values", rows.domain, columns.domain, out)
         self.compile(kernel)
         (function,) = set(kernel.functions())
         arrays = (self._array(block) for block in (rows.domain, columns.domain, out))
@@ -446,18 +450,22 @@ class CudaDevice:
         )
 
     def absolute_sums(self, stream: CudaStream, tile: Block, left: int, rows: Block, columns: Block) -> None:
+        operands.require_sums(tile, (np.float64,), (rows, tile.rows), (columns, left))
         self._launch(stream, launches.absolute_row_sums(self.address, tile, rows))
         if left:
             part = tile.part(columns=(0, left))
             self._launch(stream, launches.column_sums(self.address, part, columns, False))
 
     def squared_column_sums(self, stream: CudaStream, tile: Block, out: Block) -> None:
+        operands.require_sums(tile, (np.float64, np.float32), (out, tile.columns))
         self._launch(stream, launches.column_sums(self.address, tile, out, True))
 
     def mirror(self, stream: CudaStream, block: Block) -> None:
+        operands.require_square("mirror", block)
         self._launch(stream, launches.shape_square(self.address, block, launches.MIRRORED))
 
     def add(self, stream: CudaStream, block: Block, out: Block) -> None:
+        operands.require_addition(block, out)
         self._launch(stream, launches.add_panel(self.address, block, out))
 
     def random_conv(self, stream: CudaStream, net: Net, images: Block, statistics: Block, out: Block) -> None:

@@ -1,8 +1,10 @@
 """A device made of host memory, to test everything but the arithmetic of a GPU without one.
 
-It is stricter than a GPU. Memory is one slab, poisoned with NaN, that refuses to grow. Nothing that is queued runs
-until the host waits for an event, and then only what that event needs runs, in a random order that the streams and
-events allow: a missing wait leaves stale numbers behind, and raises `Race` (`kernelfit.device.host_streams`).
+It is stricter than a GPU, and refuses whatever `CudaDevice` does: what `kernelfit.device.operands` asks of blocks, and
+what a launch asks, which is formed here too and thrown away. Memory is one slab, poisoned with NaN, that refuses to
+grow. Nothing that is queued runs until the host waits for an event, and then only what that event needs runs, in a
+random order that the streams and events allow: a missing wait leaves stale numbers behind, and raises `Race`
+(`kernelfit.device.host_streams`).
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from kernelfit.cpu import blas
+from kernelfit.device import launches, operands
 from kernelfit.device.epilogue import table
 from kernelfit.device.host_streams import Access, Clock, HostStream, HostStreams, Race
 from kernelfit.device.protocol import (
@@ -117,6 +120,8 @@ class HostDevice:
         self._submit(stream, "copy_out", [block], [], run, host_writes=[host])
 
     def copy(self, stream: HostStream, source: Block, target: Block) -> None:
+        operands.require_copy(source, target)
+
         def run() -> None:
             self._view(target)[...] = self._view(source)
 
@@ -131,19 +136,19 @@ class HostDevice:
         assert isinstance(other, HostDevice)
         if not self.reaches(other):
             raise ValueError("copy_to: a device that is not reached")
-        if source.nbytes != target.nbytes or not (source.contiguous and target.contiguous):
-            raise ValueError(f"copy_to: {source.nbytes} bytes and {target.nbytes}, or a block with gaps")
+        operands.require_passed(source, target)
         if target.span[1] > other.slab.used:
             raise Race(f"copy_to uses bytes {target.span} beyond the {other.slab.used} taken")
         self.bytes_to_peers += source.nbytes
 
         def run() -> None:
-            other._view(target)[...] = self._view(source)
+            other._view(target)[...] = self._view(source).reshape(target.rows, target.columns)
 
         access = Access.of_block(target, True, other._space)
         self._submit(stream, "copy_to", [source], [], run, elsewhere=[access])
 
     def zero(self, stream: HostStream, block: Block) -> None:
+        operands.require_packed("zero", block)
         self._submit(stream, "zero", [], [block], lambda: self._view(block).fill(0))
 
     def set_identity(self, stream: HostStream, block: Block) -> None:
@@ -164,12 +169,9 @@ class HostDevice:
         transpose_a: bool = False,
         transpose_b: bool = False,
     ) -> None:
-        m, k = (a.columns, a.rows) if transpose_a else (a.rows, a.columns)
-        n, inner = (b.rows, b.columns) if transpose_b else (b.columns, b.rows)
-        if (m, n, k) != (c.rows, c.columns, inner):
-            raise ValueError(f"gemm: ({m}, {k}) times ({inner}, {n}) into ({c.rows}, {c.columns})")
-        if a.dtype != b.dtype or (c.dtype != a.dtype and (a.dtype, c.dtype) != (np.int8, np.int32)):
-            raise ValueError(f"gemm: {a.dtype} times {b.dtype} into {c.dtype}")
+        operands.require_product(alpha, a, b, beta, c, transpose_a, transpose_b)
+        if a.dtype == np.int8:
+            launches.byte_products(_offset, a, b, c, "mma")
 
         def run() -> None:
             left, right, out = self._view(a), self._view(b), self._view(c)
@@ -183,12 +185,16 @@ class HostDevice:
         self._submit(stream, "gemm", [a, b, *([c] if beta else [])], [c], run)
 
     def solve_right(self, stream: HostStream, lower: Block, x: Block) -> None:
+        operands.require_triangle(lower, x, x.columns)
+
         def run() -> None:
             blas.solve_right_lower_transposed(self._view(lower), self._view(x))
 
         self._submit(stream, "solve_right", [lower], [x], run)
 
     def solve_left(self, stream: HostStream, lower: Block, x: Block, *, transposed: bool = False) -> None:
+        operands.require_triangle(lower, x, x.rows)
+
         def run() -> None:
             blas.solve_left_lower(self._view(lower), self._view(x), transposed=transposed)
 
@@ -198,6 +204,8 @@ class HostDevice:
         return order * np.dtype(dtype).itemsize
 
     def potrf(self, stream: HostStream, block: Block, work: Block, status: Block) -> None:
+        operands.require_factor(block, work, status, self.potrf_workspace(block.rows, block.dtype))
+
         def run() -> None:
             view = self._view(block)
             with np.errstate(invalid="ignore"):
@@ -209,6 +217,7 @@ class HostDevice:
     def l1_distances(self, stream: HostStream, rows: DeviceRows, columns: DeviceRows, out: Block) -> None:
         assert rows.apart is not None
         assert columns.apart is not None
+        launches.l1_distances(_offset, rows, columns, out)
         left, right = rows.apart, columns.apart
         of_rows, of_columns, of_differences = factors_of(rows, columns)
 
@@ -229,6 +238,7 @@ class HostDevice:
         assert rows.domain is not None
         assert columns.domain is not None
         left, right = rows.domain, columns.domain
+        operands.require_packed("user_values", left, right, out)
         self.compile(kernel)
         (function,) = set(kernel.functions())
         compiled = self._user[function]
@@ -250,6 +260,7 @@ class HostDevice:
         out: Block,
         symmetric: Symmetric | None,
     ) -> None:
+        launches.evaluate(_offset, epilogue, pairs, rows, columns, out, symmetric)
         vectors = [*rows.vectors(), *columns.vectors()]
         sides = (rows, columns)
         coordinates = [block for side in sides for block in (side.apart, side.domain) if block is not None]
@@ -276,6 +287,8 @@ class HostDevice:
         self._submit(stream, "evaluate", reads, [out], run)
 
     def absolute_sums(self, stream: HostStream, tile: Block, left: int, rows: Block, columns: Block) -> None:
+        operands.require_sums(tile, (np.float64,), (rows, tile.rows), (columns, left))
+
         def run() -> None:
             values = np.abs(self._view(tile))
             self._view(rows)[:, 0] += values.sum(axis=1)
@@ -284,6 +297,8 @@ class HostDevice:
         self._submit(stream, "absolute_sums", [tile], [rows, columns], run)
 
     def squared_column_sums(self, stream: HostStream, tile: Block, out: Block) -> None:
+        operands.require_sums(tile, (np.float64, np.float32), (out, tile.columns))
+
         def run() -> None:
             values = self._view(tile).astype(np.float64)
             self._view(out)[:, 0] += np.einsum("ij,ij->j", values, values)
@@ -291,6 +306,8 @@ class HostDevice:
         self._submit(stream, "squared_column_sums", [tile], [out], run)
 
     def mirror(self, stream: HostStream, block: Block) -> None:
+        operands.require_square("mirror", block)
+
         def run() -> None:
             view = self._view(block)
             view[...] = np.tril(view) + np.tril(view, -1).T
@@ -298,12 +315,16 @@ class HostDevice:
         self._submit(stream, "mirror", [], [block], run)
 
     def add(self, stream: HostStream, block: Block, out: Block) -> None:
+        operands.require_addition(block, out)
+
         def run() -> None:
             self._view(out)[...] += self._view(block)
 
         self._submit(stream, "add", [block], [out], run)
 
     def patch_statistics(self, stream: HostStream, net: Net, images: Block, statistics: Block) -> None:
+        launches.patch_statistics(_offset, net, images, statistics)
+
         def run() -> None:
             patches = self._patches(net, images)
             mean, squares = patches.mean(axis=2), (patches**2).sum(axis=2)
@@ -318,6 +339,7 @@ class HostDevice:
         self._submit(stream, "patch_statistics", [images, net.places], [statistics], run)
 
     def random_conv(self, stream: HostStream, net: Net, images: Block, statistics: Block, out: Block) -> None:
+        launches.random_conv(_offset, net, images, statistics, out)
         filters = net.bytes if images.dtype == np.uint8 else None
 
         def run() -> None:
@@ -445,6 +467,11 @@ class _HostTile(PairTile):
 
     def scratch(self, name: str) -> NDArray[np.float64]:
         return np.empty((self._rows.n, self._columns.n))
+
+
+def _offset(block: Block) -> int:
+    """In place of an address: launches are formed for what they refuse."""
+    return block.offset
 
 
 def _same_size(host: NDArray[Any], block: Block) -> None:

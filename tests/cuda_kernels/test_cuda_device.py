@@ -95,6 +95,18 @@ def test_operations_are_those_of_the_stand_in(rng, tolerance, fake, dtype):
         assert np.allclose(found, expected, rtol=tolerance(dtype, 500), atol=tolerance(dtype, 500))
 
 
+def test_operands_that_are_refused(fake, refused_operands):
+    operation, operands, name = refused_operands
+    device = CudaDevice(0, 4_000_000)
+    blocks = [
+        device.slab.take(*each[:2], each[2], each[1] + sum(each[3:])) if isinstance(each, tuple) else each
+        for each in operands
+    ]
+    with pytest.raises(ValueError, match=f"^{name}: "):
+        getattr(device, operation)(device.stream("main"), *blocks)
+    device.close()
+
+
 @pytest.mark.parametrize("byte_products", ["cublas", "dp4a", "mma"])
 @pytest.mark.parametrize("data", ["bytes", "floats"])
 def test_a_solve_is_that_of_the_cpu(rng, tolerance, fake, data, byte_products):

@@ -17,7 +17,7 @@ from kernelfit.features import RandomConv
 from kernelfit.gram.points import Points
 from kernelfit.gram.tile import ColumnBlock
 from kernelfit.gram.tile import evaluate as evaluate_on_cpu
-from kernelfit.kernels import Cosine, Gaussian, Linear, Matern, NeuralTangent
+from kernelfit.kernels import Cosine, Gaussian, Linear, Matern, NeuralTangent, Pairwise
 from kernelfit.streaming.device_random_conv import DeviceNet
 
 CAPACITY = 16_000_000
@@ -81,6 +81,32 @@ def test_the_stand_in_refuses_the_table_of_another_kernel():
     with pytest.raises(ValueError, match="a table that is not that of"):
         device.synchronise()
     device.close()
+
+
+def test_operands_that_are_refused(bench, refused_operands):
+    operation, arguments, name = refused_operands
+    blocks = [bench.empty(*each) if isinstance(each, tuple) else each for each in arguments]
+    with pytest.raises(ValueError, match=f"^{name}: "):
+        getattr(bench.device, operation)(bench.stream, *blocks)
+
+
+@pytest.mark.parametrize("gap", ["rows", "out"])
+def test_the_users_function_takes_rows_without_gaps(bench, gap):
+    kernel, vectors = Pairwise(lambda x, y: x[0] * y[0]), [bench.put(np.zeros((3, 1)))] * 3
+    domain = bench.put(np.ones((3, 2)), gap=1 if gap == "rows" else 0)
+    rows = DeviceRows(3, 1.0, 1.0, None, None, None, *vectors, None, domain=domain)
+    out = bench.empty(3, 3, np.float64, gap=1 if gap == "out" else 0)
+    with pytest.raises(ValueError, match="user_values: a block with gaps"):
+        bench.device.user_values(bench.stream, kernel, rows, rows, out)
+
+
+def test_inputs_of_an_epilogue_have_one_stride(bench):
+    """As a GPU reads them."""
+    zeros, epilogue = bench.put(np.zeros((3, 1))), take_epilogue(bench.device.slab, Linear())
+    rows = DeviceRows(3, 1.0, 1.0, None, None, None, zeros, zeros, zeros, None)
+    pairs = PairBlocks(bench.empty(3, 3, np.float64), l1=bench.empty(3, 3, np.float64, gap=1))
+    with pytest.raises(ValueError, match="evaluate: inputs with strides"):
+        bench.device.evaluate(bench.stream, epilogue, pairs, rows, rows, pairs.dot, None)
 
 
 def test_empty_blocks_do_nothing(bench):
