@@ -206,7 +206,7 @@ def _centred(points: Points, start: int, stop: int, padded: int) -> NDArray[np.i
 def _strips_of(kernel: Kernel, exact: bool) -> dict[str, np.dtype[Any]]:
     """What of `PairBlocks` k needs of every pair, by the numbers that hold it."""
     needs, float64 = kernel.needs, np.dtype(np.float64)
-    strips = {}
+    strips: dict[str, np.dtype[Any]] = {}
     if Needs.L1_DISTANCES in needs:
         strips["l1"] = float64
     if Needs.FUNCTION in needs:
