@@ -4,7 +4,8 @@ Equal kernels have the same digest in every process, so no address takes part, n
 there is a source. What is described:
 
 functions : their source, defaults, closures and the globals that they read; functions among these in the same way
-objects : their class, all whose methods count, and their state, as `pickle` would take it
+objects : their class, all whose methods count, and their state, as `pickle` would take it; of what `pickle` refuses the
+    name, the attributes and the entries
 partials, methods, functions compiled by Numba : what they are made of
 installed packages : by name alone, but for the file that the kernel itself is in: a newer NumPy is no other kernel
 """
@@ -12,14 +13,16 @@ installed packages : by name alone, but for the file that the kernel itself is i
 from __future__ import annotations
 
 import ast
+import copyreg
 import dis
 import functools
+import gc
 import hashlib
 import inspect
 import sys
 import sysconfig
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
@@ -113,9 +116,15 @@ class _Descriptions:
             return f"{type(value).__name__} {self.of(value.__func__)}"
         if isinstance(value, property):
             return f"property {self.of(value.fget)}"
+        if isinstance(
+            value, np.ufunc
+        ):  # those that `frompyfunc` makes hold their function, which nothing names
+            return f"ufunc {value.__name__} {self._all(filter(callable, gc.get_referents(value)))}"
         if hasattr(value, "py_func"):
             rules = {rule: value.targetoptions.get(rule) for rule in RULES}
             return self._parts(value.py_func) + (f" by {self.of(rules)}" if any(rules.values()) else "")
+        if hasattr(value, "_numba_type_"):  # whose state lies where pickle sees an address
+            return self._by_entries(value)
         if hasattr(value, "__wrapped__"):  # in a cache, say
             return f"{type(value).__name__} {self.of(value.__wrapped__)}"
         return self._object(value)
@@ -145,11 +154,12 @@ class _Descriptions:
         )
 
     def _object(self, value: Any) -> str:
-        """An object of any class as pickle takes it; of one that pickle refuses, as a lock, its class."""
+        """An object of any class as pickle takes it."""
         try:
-            reduced = value.__reduce_ex__(4)
+            registered = copyreg.dispatch_table.get(type(value))
+            reduced = value.__reduce_ex__(4) if registered is None else registered(value)
         except Exception:  # whatever the class says
-            return f"a {self.of(type(value))}"
+            return self._by_entries(value)
         if isinstance(reduced, str):
             return f"{getattr(value, '__module__', None)}.{reduced}"
         made, arguments, state, *entries = [*reduced, None][:5]
@@ -157,6 +167,20 @@ class _Descriptions:
             state = {name: entry for name, entry in state.items() if not _is_computed(type(value), name)}
         listed = [list(part) for part in entries if part is not None]
         return f"{type(value).__name__} {self._all([made, arguments, state, listed])}"
+
+    def _by_entries(self, value: Any) -> str:
+        """What pickle does not take: a lock, a function of a C library, a view of a dictionary, Numba's own lists and
+        instances of a class that it compiled."""
+        fields = getattr(getattr(value, "_numba_type_", None), "struct", ())
+        if isinstance(value, Mapping):
+            held = list(value.items())
+        elif isinstance(value, Collection):
+            held = list(value)
+        elif fields:
+            held = [(name, getattr(value, name, None)) for name in fields]
+        else:
+            held = sorted(getattr(value, "__dict__", {}).items())
+        return f"a {self.of(type(value))} {getattr(value, '__name__', '')} {self._all(held)}"
 
     def _is_installed(self, file: str) -> bool:
         if file.startswith("<frozen "):

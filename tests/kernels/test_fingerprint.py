@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import itertools
+import re
 import sys
+import types
 
 import numpy as np
 import pytest
+from scipy import special
 from sklearn.gaussian_process.kernels import RBF, PairwiseKernel
 from sklearn.metrics.pairwise import rbf_kernel
 
@@ -58,6 +62,9 @@ def sized(x, y, s):
     return math.exp(-s[0] * abs(x[0] - y[0]))
 def nested(x, y):
     return sum((lambda t: P["s"] * t)(t) for t in x * y)
+phi = np.tanh
+def squashed(x, y):
+    return float(phi(x @ y))
 first = lambda x, y: float(x @ y); second = lambda x, y: 2.0 * float(x @ y)
 """
 DECAY = "RATE = 1.0\ndef decay(t):\n    return RATE\n"
@@ -96,6 +103,7 @@ KERNELS = {
     "module": lambda m: (m.through,),
     "cache": lambda m: (m.by_cache,),
     "nested": lambda m: (m.nested,),
+    "ufunc": lambda m: (m.squashed,),
     "lambda": lambda m: (m.first,),
     "compiled": lambda m: (m.njit(m.helped),),
 }
@@ -129,6 +137,7 @@ def test_another_process_has_the_same_digest(module, name):
         ("module", "return RATE", "return 2 * RATE"),
         ("cache", "    return t\ndef by", "    return 2 * t\ndef by"),
         ("nested", '"s": 1.0', '"s": 3.0'),
+        ("ufunc", "phi = np.tanh", "phi = np.cos"),
         ("lambda", "float(x @ y); second", "3.0 * float(x @ y); second"),
     ],
 )
@@ -153,6 +162,50 @@ def test_other_numbers_beside_the_same_code(module):
     before = Pairwise(bell)
     assert bell.slow == 0.7  # computed when it is first asked for
     assert Pairwise(bell) == before
+
+
+@pytest.mark.parametrize(
+    ("made", "one", "other"),
+    [
+        (lambda f: f, special.j0, special.j1),
+        (re.compile, "a+", "b+"),
+        (types.MappingProxyType, {"s": 1.0}, {"s": 2.0}),
+        (dict.keys, {"s": 1.0}, {"t": 1.0}),
+        (lambda width: Boxed(width), 1.0, 2.0),
+        (lambda name: getattr(ctypes.pythonapi, name), "PyFloat_AsDouble", "PyLong_AsLong"),
+        (lambda power: np.frompyfunc(lambda t: t**power, 1, 1), 2, 3),
+        (lambda width: Unpickled(width), 1.0, 2.0),
+    ],
+)
+def test_what_pickle_takes_by_a_table_or_refuses(made, one, other):
+    """Those of one class had one digest, `np.tanh` and `np.cos` among them."""
+    assert fingerprint(made(one)) == fingerprint(made(one))
+    assert fingerprint(made(one)) != fingerprint(made(other))
+
+
+class Unpickled:
+    def __init__(self, width):
+        self.width = width
+
+    def __reduce__(self):
+        raise TypeError
+
+
+class Boxed:
+    """As an instance of a class that Numba compiled: its state is where pickle does not look."""
+
+    __slots__ = ("_at",)
+    _numba_type_ = types.SimpleNamespace(struct={"width": None})
+
+    def __init__(self, width):
+        self._at = width
+
+    @property
+    def width(self):
+        return self._at
+
+    def __reduce__(self):
+        return Boxed, ()
 
 
 def test_code_at_a_prompt_with_functions_inside():
