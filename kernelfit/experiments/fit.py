@@ -25,6 +25,8 @@ from kernelfit.storage.hdf5 import array_digest
 LEADERBOARD = "leaderboard.json"
 # Times the mean diagonal of K: what lets a factor exist where none was chosen.
 _LEAST_RIDGE = 1e-10
+# Arguments of the run that the comparison decides.
+_DECIDED = ("kernel", "gamma", "kernel_params", "ridge", "standardise", "centre")
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,12 @@ def fit(
 
     Raises
     ------
-    InputError : options that make no sense, or a folder that holds the comparison of other rows
+    InputError : options that make no sense, or a folder that holds the comparison of other rows, or another run
     DataError, and what `Experiment.run` raises
     """
     progress = _Once(as_progress(progress))
     folder = None if run_dir is None else _claimed(Path(run_dir))
+    begun = None if folder is None or not _holds_run(folder) else _begun(folder, experiment)
     board = compare_experiment(
         experiment,
         kernels=kernels,
@@ -78,7 +81,6 @@ def fit(
         run_dir=folder,
         progress=progress,
     )
-    begun = None if folder is None or not _holds_run(folder) else Experiment.remembered(folder)
     if begun is not None and begun.solver.ridge != board.winner.ridge == 0:
         board = _with_ridge(board, float(begun.solver.ridge), f"the run in {folder} took it", progress)
     try:
@@ -112,6 +114,29 @@ def _holds_run(folder: Path) -> bool:
     return (folder / RUN).is_file() or _is_solved(folder)
 
 
+def _begun(folder: Path, experiment: Experiment) -> Experiment:
+    """What the run in the folder is of; raises `InputError` where no comparison of these rows can have begun it."""
+    begun = _remembered(folder)
+    there = begun.to_dict()
+    _require_same(folder, difference({**experiment.to_dict(), "loo": True}, there, _DECIDED))
+    for name in ("gamma", "ridge"):
+        if isinstance(there[name], str):
+            _require_same(folder, f"{name} is {there[name]!r}, here a number that the comparison chooses")
+    return begun
+
+
+def _remembered(folder: Path) -> Experiment:
+    begun = Experiment.remembered(folder)
+    if begun is None:
+        raise InputError(f"run_dir: {folder} holds a run whose experiment is not known; name a new folder")
+    return begun
+
+
+def _require_same(folder: Path, different: str) -> None:
+    if different:
+        raise InputError(f"run_dir: {folder} holds a run whose {different}; name a new folder")
+
+
 def _with_ridge(board: Leaderboard, ridge: float, reason: str, progress: Progress) -> Leaderboard:
     """With a ridge for the winner, which was chosen without one."""
     progress.note(
@@ -135,12 +160,7 @@ def _run(
     final = Experiment(**{**experiment.to_dict(), **chosen})
     if folder is None or not _holds_run(folder):
         return final.run(folder, command=command, progress=progress)
-    begun = Experiment.remembered(folder)
-    different = (
-        difference(final.to_dict(), begun.to_dict()) if begun is not None else "experiment is not known"
-    )
-    if different:
-        raise InputError(f"run_dir: {folder} holds a run whose {different}; name a new folder")
+    _require_same(folder, difference(final.to_dict(), _remembered(folder).to_dict()))
     if not _is_solved(folder):
         return final.run(folder, resume=True, command=command, progress=progress)
     if (folder / RESULT).exists():

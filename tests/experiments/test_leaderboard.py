@@ -406,6 +406,27 @@ def test_fit_stores_the_run_and_resumes_the_comparison(
         assert (out / "result.json").is_file()
 
 
+@pytest.mark.parametrize(
+    ("changes", "different"),
+    [
+        ({"loo": True, "ridge": "auto"}, "ridge is 'auto'"),
+        ({"loo": True, "gamma": "median"}, "gamma is 'median'"),
+        ({"gamma": 1.0}, "loo is False, here True"),
+        ({"loo": True, "gamma": 1.0, "seed": 1}, "seed is 1, here 0"),
+    ],
+)
+def test_the_run_of_another_command_is_refused_before_the_comparison(
+    regression: Any, tmp_path: Path, changes: dict[str, Any], different: str
+) -> None:
+    X, y = (part[:12] for part in regression[:2])
+    np.savez(tmp_path / "rows.npz", X_train=X, y_train=y, X_test=X[:2], y_test=y[:2])
+    out = tmp_path / "out"
+    Experiment(tmp_path / "rows.npz", **changes).run(out)
+    with pytest.raises(InputError, match=rf"^run_dir: .* holds a run whose {different}.*; name a new folder"):
+        fit(Experiment(tmp_path / "rows.npz"), kernels=["gaussian"], baselines=False, run_dir=out)
+    assert not (out / "rows").exists()
+
+
 def test_baselines_of_standardised_columns_do_not_stand_for_those_of_columns_as_they_are(
     regression: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
