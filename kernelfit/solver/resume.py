@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from kernelfit.arguments import bytes_of, path_of
 from kernelfit.cluster.connect import Engine
+from kernelfit.cpu.memory import available_memory
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device.choose import check_device, open_devices
 from kernelfit.device.protocol import Device
@@ -146,10 +147,21 @@ def _completed(
         if not (problem.further_ridges and isinstance(resources.device, str)):
             raise
 
+    as_begun = _as_begun(resources, run.plan)
+
     def anew(problem: Problem, notes: Notes) -> Solution:
-        return complete(place(problem, resources, backend, notes, run.folder), notes)
+        return complete(place(problem, as_begun, backend, notes, run.folder), notes)
 
     return with_further_ridges(problem, anew, notes)
+
+
+def _as_begun(resources: Resources, plan: Plan) -> Resources:
+    """For a run in the place of that of `plan`: in the memory that it kept to, or what is free where that is less now,
+    and on the disk where it was."""
+    if resources.engine.is_cluster or plan.tier == "cluster":  # whose limits are the workers'
+        return resources
+    memory = min(plan.memory_limit, available_memory())
+    return replace(resources, memory=memory, tier="disk" if plan.tier == "disk" else "auto")
 
 
 def open_run(

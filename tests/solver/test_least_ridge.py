@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from contextlib import closing
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -107,6 +110,23 @@ def test_a_run_that_was_killed_tries_the_ridges_that_were_left(tmp_path, monkeyp
     assert kernelfit.check(tmp_path / "run").finished
     for solution in (again, whole):
         solution.close()
+
+
+@pytest.mark.parametrize("tier", ["disk", "ram"])
+def test_further_ridges_keep_to_the_memory_and_the_disk_of_the_run(tmp_path, monkeypatch, tier):
+    """They took all memory that was free, and the ram tier where the run had asked for the disk."""
+    x = np.linspace(0, 1, 60)[:, None]
+    options = {"gamma": 1.0, "singular": "ridge", "run_dir": tmp_path / "run", "tier": tier}
+    with monkeypatch.context() as patch:
+        patch.setattr(CpuSystem, "factorise", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            kernelfit.solve(x, x[:, 0], **options, memory=600_000_000)
+    for free in (2 * 10**9, 500_000_000):
+        shutil.copytree(tmp_path / "run", tmp_path / f"{free}")
+        monkeypatch.setattr("kernelfit.solver.resume.available_memory", lambda free=free: free)
+        with closing(kernelfit.resume(tmp_path / f"{free}")) as again:
+            assert again.ridge > 0
+            assert (again.plan.tier, again.plan.memory_limit) == (tier, min(free, 600_000_000))
 
 
 def test_a_run_for_which_no_ridge_was_left_says_so(tmp_path, monkeypatch):
