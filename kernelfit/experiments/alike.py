@@ -13,6 +13,9 @@ from kernelfit.progress import Progress
 from kernelfit.solver.solution import Solution
 from kernelfit.typing import Array
 
+# Rows that are looked at together.
+_ROWS = 4096
+
 
 class Trained(Protocol):
     """What new rows are compared with: an `experiments.result.Result`."""
@@ -53,7 +56,7 @@ def require_units_alike(
     if scale is None or X.size == 0 or are_bytes == (scale != 1):
         return
     where = f" in {name}" if name else ""
-    if are_bytes and _of_integers(result):
+    if are_bytes and _of_byte_values(result):
         return
     if are_bytes:
         raise InputError(
@@ -75,14 +78,25 @@ def require_units_alike(
         )
 
 
-def _of_integers(result: Trained) -> bool:
-    """Whether the run's rows are integers from 0 to 255 as they are, as those of a table of pixels: bytes in all but
-    name."""
+def are_byte_values(rows: Array) -> bool:
+    """Whether all are integers from 0 to 255, some above 1, as those of a table of pixels: bytes in all but name."""
+    largest = 0.0
+    for start in range(0, len(rows), _ROWS):
+        block = rows[start : start + _ROWS]
+        if not (block.min() >= 0 and block.max() <= 255 and (np.floor(block) == block).all()):
+            return False
+        largest = max(largest, float(block.max()))
+    return largest > 1
+
+
+def _of_byte_values(result: Trained) -> bool:
+    """Whether the rows of the data set, before features and standardisation, are integers from 0 to 255."""
+    recorded = result.record.get("byte_values")
+    if recorded is not None:
+        return bool(recorded)
+    # A run that was stored without it.
     points = result.solution.points
-    if points is None or points.sparse or points.scale != 1.0:
-        return False
-    values = points.values
-    return bool(values.min() >= 0 and 1 < values.max() <= 255 and (np.floor(values) == values).all())
+    return points is not None and not points.sparse and points.scale == 1.0 and are_byte_values(points.values)
 
 
 def require_solvers_rows(dataset: Dataset, result: Trained) -> None:

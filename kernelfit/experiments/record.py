@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from kernelfit.cpu import environment
 from kernelfit.datasets import Dataset
+from kernelfit.experiments.alike import are_byte_values
 from kernelfit.experiments.prepare import Prepared
 from kernelfit.kernels import Linear
 from kernelfit.metrics import Errors, compare, spread
@@ -119,6 +120,7 @@ def solve_record(
         "n_features": prepared.n_features,
         "image_shape": None if dataset.image_shape is None else list(dataset.image_shape),
         "scale": dataset.scale,
+        "byte_values": are_byte_values(dataset.X_train),
         "features": about["features"],
         **_equations(solution),
         **test.named("test"),

@@ -106,6 +106,25 @@ def test_bytes_beside_a_table_of_pixels_are_its_rows(files: Path) -> None:
     assert_allclose(of_data(table, files / "bytes.npz").scores, expected, rtol=1e-9)
 
 
+@pytest.mark.parametrize(
+    "changes", [{"standardise": True}, {"features": "gabor"}], ids=["standardised", "features"]
+)
+def test_bytes_beside_a_run_of_pixels_are_its_rows_whatever_was_made_of_them(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    """They were refused, as standardised rows and features of images are no integers."""
+    X, y = np.random.default_rng(0).integers(0, 256, (24, 64), dtype=np.uint8), np.arange(24) % 2
+    for name, rows in {"pixels": X.astype(float), "shares": X / 255}.items():
+        images = rows.reshape(-1, 8, 8)
+        np.savez(tmp_path / f"{name}.npz", X_train=images, y_train=y, X_test=images[:4], y_test=y[:4])
+    options = {"features": "none", **changes, "ridge": 0.1, "task": "classification"}
+    Experiment(train=tmp_path / "pixels.npz", **options).run(tmp_path / "run")
+    stored = Experiment.load(tmp_path / "run")
+    assert_allclose(stored.scores(X[:4]), stored.scores(X[:4].astype(float)), rtol=1e-12)
+    with pytest.raises(InputError, match=r"^rows: got bytes, expected other numbers as trained on"):
+        Experiment(train=tmp_path / "shares.npz", **options).run().predict(X[:4])
+
+
 def test_shares_beside_bytes_are_refused(runs: dict[str, Result], files: Path) -> None:
     message = r"^{}: got numbers from 0\S* to (1|0.9\S*) in shares{}, expected bytes as trained on, .*; give"
     with pytest.raises(InputError, match=message.format("rows", r"\.npz")):
