@@ -63,7 +63,7 @@ def bytes_of_block(size: int, costs: Costs) -> int:
 def _workspace(costs: Costs) -> int:
     """Of vectors, and of tiles: those of a block's rows, or those of a true residual."""
     tiles = max(costs.threads * WIDTH * 1_024 * 24, costs.bytes_tiles)
-    return costs.n * costs.n_rhs * 8 * _VECTORS + tiles
+    return costs.n * max(costs.n_rhs, 2) * 8 * _VECTORS + tiles
 
 
 def _largest(low: int, high: int, costs: Costs, room: int) -> int:

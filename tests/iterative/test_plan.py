@@ -124,7 +124,7 @@ def test_blocks_leave_room_for_a_true_residual() -> None:
     """Its tiles and its columns were not counted beside blocks that memory makes small."""
     wide = Costs.of(n=100_000, d=3_072, n_rhs=1, threads=4, bytes_points=100_000 * 3_072)
     plan = plan_blocks(wide, 1_200_000_000)
-    assert plan.bytes_workspace >= wide.bytes_tiles
+    assert plan.bytes_workspace >= wide.bytes_workspace
     assert plan.bytes_memory <= 1_200_000_000
 
 
