@@ -12,7 +12,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from kernelfit.cpu import blas
-from kernelfit.cpu.claims import OVER, claim, done, new_claims, pause, publish, stage_of, wait
+from kernelfit.cpu.claims import OVER, claim, done, end, new_claims, pause, publish, stage_of, wait
 from kernelfit.cpu.jit import njit
 from kernelfit.cpu.matrix_product import (
     add_product_compiled,
@@ -48,7 +48,12 @@ def factor(a: NDArray[Any], backend: CpuBackend | None = None) -> tuple[int, flo
     address = claims.ctypes.data
 
     def work(role: int) -> None:
-        answer = _work(role, address, rows, n, packed_block(), one)
+        try:
+            answer = _work(role, address, rows, n, packed_block(), one)
+        except BaseException:  # a signal while it was compiled, or no memory
+            if role == _LEADER:
+                end(claims)
+            raise
         if role == _LEADER:
             told.append(answer)
 

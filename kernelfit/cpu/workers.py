@@ -97,15 +97,19 @@ class Workers:
         self._asked = 0
 
     def run(self, job: Job, helpers: int) -> None:
-        """Run a job with so many helpers at most."""
-        self._ask(helpers)
+        """Run a job with so many helpers at most; fewer where the system starts no more threads."""
+        asked = 0
         try:
-            for _ in range(helpers):
-                self._jobs.put(job)
+            with self._lock:
+                self._asked += helpers
+                asked = helpers
+                there = self._started()
+                for _ in range(min(helpers, there)):
+                    self._jobs.put(job)
             job.run()
         finally:
             with self._lock:
-                self._asked -= helpers
+                self._asked -= asked
 
     def stop(self) -> None:
         """End the threads, unless one of them may be at work."""
@@ -120,16 +124,19 @@ class Workers:
         for thread in threads:
             thread.join()
 
-    def _ask(self, helpers: int) -> None:
-        with self._lock:
-            self._asked += helpers
-            if len(self._threads) > max(self._asked, _KEPT):
-                self._jobs.put(None)
-                self._threads = [thread for thread in self._threads if thread.is_alive()]
-            while len(self._threads) < self._asked:
-                thread = threading.Thread(target=_serve, args=(self._jobs,), name="kernelfit", daemon=True)
+    def _started(self) -> int:
+        """As many threads as are asked for, or can be started; how many there are."""
+        if len(self._threads) > max(self._asked, _KEPT):
+            self._jobs.put(None)
+            self._threads = [thread for thread in self._threads if thread.is_alive()]
+        while len(self._threads) < self._asked:
+            thread = threading.Thread(target=_serve, args=(self._jobs,), name="kernelfit", daemon=True)
+            try:
                 thread.start()
-                self._threads.append(thread)
+            except RuntimeError:  # a limit of processes: whoever has the job does more of it
+                break
+            self._threads.append(thread)
+        return len(self._threads)
 
 
 def _serve(jobs: SimpleQueue[Job | None]) -> None:

@@ -206,14 +206,15 @@ class StoredGram(PanelGram):
 
     def diagonal(self) -> Float:
         if self._diagonal is None:
-            self._diagonal = np.empty(self.n)
+            diagonal = np.empty(self.n)
             for j in range(self.layout.count):
                 first, last = self.layout.start(j), self.layout.stop(j)
                 for start in range(first, last, 256):
                     stop = min(start + 256, last)
                     rows = np.empty((stop - start, last - first), self.reader.dtype)
                     self.reader.read(j, (start, stop), rows)
-                    self._diagonal[start:stop] = np.diagonal(rows, start - first)
+                    diagonal[start:stop] = np.diagonal(rows, start - first)
+            self._diagonal = diagonal  # whole: reading may fail, and other threads ask meanwhile
         return self._diagonal
 
     def columns(self, start: int, stop: int, backend: CpuBackend) -> Columns:

@@ -239,7 +239,7 @@ def _factor_by_lapack(block: NDArray[Any], first: int) -> None:
     info = blas.potrf(block)
     if info:
         raise not_positive(saved, info - 1, first)
-    np.multiply(block, _lower(len(block)), out=block)
+    np.copyto(block, block.dtype.type(0), where=_above(len(block)))  # what was never written may be no number
 
 
 def _cut(first: int, last: int, work: float) -> list[Span]:
@@ -249,9 +249,9 @@ def _cut(first: int, last: int, work: float) -> list[Span]:
 
 
 @cache
-def _lower(order: int) -> NDArray[np.bool_]:
-    """True on and below the diagonal."""
-    return np.tri(order, dtype=bool)
+def _above(order: int) -> NDArray[np.bool_]:
+    """True above the diagonal."""
+    return ~np.tri(order, dtype=bool)
 
 
 def weak_threshold(diagonal: NDArray[np.float64], n: int, dtype: Any) -> NDArray[np.float64]:

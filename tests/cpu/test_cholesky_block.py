@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -62,3 +64,21 @@ def test_a_failure_ends_the_help(rng, row):
     with CpuBackend(2) as backend:
         info, pivot = cholesky_block.factor(a, backend)
     assert (info, pivot) == (row + 1, pytest.approx(-0.25))
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_a_leader_that_fails_before_it_begins_leaves_no_helper_waiting(rng, monkeypatch, error):
+    helping, work = threading.Event(), cholesky_block._work
+
+    def interrupted(role, *arguments):
+        if role == cholesky_block._LEADER:
+            assert helping.wait(30)
+            raise error
+        helping.set()
+        return work(role, *arguments)
+
+    a = positive(rng, 400, np.float64)
+    cholesky_block.factor(a.copy(), None)  # compiled
+    monkeypatch.setattr(cholesky_block, "_work", interrupted)
+    with CpuBackend(2) as backend, pytest.raises(error):
+        cholesky_block.factor(a, backend)

@@ -102,7 +102,8 @@ def test_threads_that_are_started_meanwhile_do_not_take_what_ends_the_others() -
         leave.wait(30)
 
     # A helper that has not come back yet though nobody asks for it any more.
-    workers._ask(1)
+    workers._asked = 1
+    assert workers._started() == 1
     workers._jobs.put(Job(late, [0]))
     assert busy.wait(30)
     workers._asked = 0
@@ -119,3 +120,23 @@ def test_threads_that_are_started_meanwhile_do_not_take_what_ends_the_others() -
     assert not stopping.is_alive()
     assert sorted(seen) == [0, 1, 2]
     workers.stop()
+
+
+def test_a_system_that_starts_no_more_threads_gets_its_work_done(monkeypatch):
+    workers, start, started = Workers(), threading.Thread.start, []
+
+    def limited(thread: threading.Thread) -> None:
+        if started:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    for _ in range(2):
+        seen: list[int] = []
+        workers.run(Job(seen.append, range(20)), 5)
+        assert sorted(seen) == list(range(20))
+    assert len(workers._threads) == 1
+    assert workers._asked == 0
+    workers.stop()
+    assert not started[0].is_alive()

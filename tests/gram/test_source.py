@@ -140,3 +140,19 @@ def test_what_lies_below_a_diagonal_is_mirrored_and_nothing_else_is_touched(rng,
     assert (square == lower + np.tril(lower, -1).T).all()
     before[1 : n + 1, 2 : n + 2] = square
     assert (whole == before).all()
+
+
+def test_a_diagonal_that_could_not_be_read_is_read_again(rng, matrix, tmp_path, monkeypatch):
+    source, _ = sources("stored", rng, matrix, tmp_path)
+    read = source.reader.read
+
+    def failing(j, *arguments):
+        if j == 2:
+            raise OSError("gone")
+        return read(j, *arguments)
+
+    monkeypatch.setattr(source.reader, "read", failing)
+    with pytest.raises(OSError, match="gone"):
+        source.diagonal()
+    monkeypatch.undo()
+    np.testing.assert_array_equal(source.diagonal(), np.diagonal(matrix))

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kernelfit.cpu import matrix_product
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import NotPositiveDefiniteError
 from kernelfit.gram.layout import PanelLayout
@@ -46,6 +47,17 @@ def test_l_times_its_transpose_is_k(rng, backend, make_store, dense, tolerance, 
     for j in range(store.layout.count):
         rows = slice(store.layout.start(j), store.layout.stop(j))
         assert np.array_equal(store.diagonal(j), diagonal[rows].astype(dtype))
+
+
+@both_dtypes
+def test_what_memory_held_before_is_nowhere_in_a_factor(rng, backend, dense, dtype, monkeypatch):
+    monkeypatch.setattr(matrix_product, "available", lambda: False)
+    monkeypatch.setattr(np, "empty", lambda shape, dtype=np.float64, **_: np.full(shape, np.nan, dtype))
+    store = RamPanels(PanelLayout(300, 300), dtype)
+    factor(ArrayGram(spd(rng, 300)), 0.0, store, backend)
+    lower = store.begin(0)
+    assert (lower[np.triu_indices(300, 1)] == 0).all()
+    assert np.isfinite(lower).all()
 
 
 @both_tiers
