@@ -22,7 +22,7 @@ from kernelfit.progress import ProgressLike
 from kernelfit.solver.least_ridge import SINGULAR
 from kernelfit.solver.resources import Resources
 from kernelfit.solver.solution import Solution
-from kernelfit.solver.solve import KernelLike, solve, solve_again
+from kernelfit.solver.solve import KernelLike, left_out_again, solve
 from kernelfit.typing import Float, GammaRule, PrecisionLike, RidgeLike, Singular, Tier
 
 # Bytes stay bytes (their inner products are exact), float32 stays float32; anything else becomes float64.
@@ -157,12 +157,13 @@ class KernelEstimator(BaseEstimator):
             if name in numbers:
                 setattr(self, f"{name}_", numbers[name])
 
-    def _with_factor(self) -> Solution:
-        """The solution with its factor: as it is kept, or made anew within what this estimator may use."""
+    def _left_out(self) -> Float:
+        """Leave-one-out scores (n, c) of the rows that were kept, by the factor that is there, or by factors that are
+        made anew, one at a time, within what this estimator may use."""
         if not self.solution_.lacks_factor:
-            return self.solution_
+            return self.solution_.leave_one_out(self.progress, distinct=True)
         resources = Resources.of(memory=self.memory, tier=self.tier, threads=self.threads, device=self.device)
-        return solve_again(self.solution_, resources, self.progress)
+        return left_out_again(self.solution_, resources, self.progress)
 
     def _let_go(self) -> None:
         """Give the factor back, unless it is to be kept."""

@@ -19,7 +19,6 @@ from kernelfit.estimators.offered import offered_if
 from kernelfit.gram.arrays import refuse_unclear_labels
 from kernelfit.metrics import one_hot
 from kernelfit.progress import ProgressLike
-from kernelfit.solver.solution import Solution
 from kernelfit.typing import Float, GammaRule, PrecisionLike, RidgeLike, Singular, Tier
 
 
@@ -45,7 +44,7 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
     probability : whether `fit` calibrates `predict_proba`, while the factor is there. It is calibrated by leave-one-out
         scores of the training rows (see `kernelfit.estimators.calibration`), which cost as many flops as the factor,
         n^3/3. Else that is done when probabilities are first asked for, and the factor is made anew, unless
-        keep_factor=True
+        keep_factor=True. Of ridges whose factors memory does not hold together each is made anew in turn, either way
 
     All other parameters are those of `KernelInterpolator`.
 
@@ -117,7 +116,7 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
         self._solve(rows, targets, sample_weight)
         self._calibration = Calibration()
         if self.probability:
-            self._calibrate(self.solution_)
+            self._calibrate()
         self._let_go()
         return self
 
@@ -190,17 +189,12 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
         """What scores are multiplied with before the softmax; found when it is first asked for, and kept."""
         check_is_fitted(self)
         if self._calibration.a is None:
-            solution = self._with_factor()
-            try:
-                self._calibrate(solution)
-            finally:
-                if solution is not self.solution_:
-                    solution.close()
+            self._calibrate()
         return self._calibration.a
 
-    def _calibrate(self, solution: Solution) -> None:
-        scores = solution.leave_one_out(self.progress, distinct=True)
-        weights, targets = solution.problem.counts, solution.targets
+    def _calibrate(self) -> None:
+        scores = self._left_out()
+        weights, targets = self.solution_.problem.counts, self.solution_.targets
         if not self._multilabel:
             self._calibration.a = inverse_temperature(scores, targets.argmax(axis=1), weights)
             return

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -146,15 +147,9 @@ def solve_by_ridge(
 
     Factors stay while memory is planned to hold all of them, and are given back one by one otherwise.
     """
-    of = np.asarray(ridges)
-    different = np.unique(of)
+    different = np.unique(ridges)
     parts: list[tuple[NDArray[np.int64], Solution]] = []
-    for ridge in different:
-        columns = np.flatnonzero(of == ridge)
-        targets = np.ascontiguousarray(problem.targets[:, columns])
-        of_ridge = replace(problem, ridge=float(ridge), targets=targets, single_target=False)
-        lines = Notes(notes.progress, notes.lines)
-        part = answered(interpolating(of_ridge, lines, singular), lines)
+    for columns, part in _each_ridge(problem, ridges, answered, notes, singular):
         parts.append((columns, part))
         if part.device != "cpu" or len(different) * bytes_kept(part) > part.plan.memory_limit // 2:
             part.close()
@@ -163,8 +158,40 @@ def solve_by_ridge(
             f"ridge: {len(different)} different ones, whose factors were given back one after the other; "
             "leave-one-out and more right-hand sides need a solve of one ridge"
         )
-    ridges = tuple(float(_ridge_of(parts, c)) for c in range(len(of)))
+    ridges = tuple(float(_ridge_of(parts, c)) for c in range(len(ridges)))
     return merged(replace(problem, ridge=max(ridges), ridge_per_target=ridges), parts, notes)
+
+
+def left_out_by_ridge(
+    problem: Problem,
+    ridges: tuple[float, ...],
+    answered: Callable[[Problem, Notes], Solution],
+    notes: Notes,
+) -> Float:
+    """Leave-one-out predictions (n, c) of the rows that were kept, by factors of which one is there at a time."""
+    left: list[tuple[NDArray[np.int64], Float]] = []
+    for columns, part in _each_ridge(problem, ridges, answered, notes, "raise"):
+        with closing(part):
+            left_out = part.leave_one_out(notes.progress, distinct=True)
+            left.append((columns, _of_all(problem, part, left_out)))
+    return _gathered(left)
+
+
+def _each_ridge(
+    problem: Problem,
+    ridges: tuple[float, ...],
+    answered: Callable[[Problem, Notes], Solution],
+    notes: Notes,
+    singular: Singular,
+) -> Iterator[tuple[NDArray[np.int64], Solution]]:
+    """The targets of each different ridge, from the least, and `answered` for these."""
+    of = np.asarray(ridges)
+    for ridge in np.unique(of):
+        columns = np.flatnonzero(of == ridge)
+        targets = np.ascontiguousarray(problem.targets[:, columns])
+        of_ridge = replace(problem, ridge=float(ridge), targets=targets, single_target=False)
+        lines = Notes(notes.progress, notes.lines)
+        yield columns, answered(interpolating(of_ridge, lines, singular), lines)
 
 
 def bytes_kept(part: Solution) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -27,7 +28,7 @@ from kernelfit.runs.folder import (
     remove_if_empty,
     require_regular_files,
 )
-from kernelfit.solver.by_ridge import solve_by_ridge
+from kernelfit.solver.by_ridge import left_out_by_ridge, solve_by_ridge
 from kernelfit.solver.complete import complete
 from kernelfit.solver.device_ignored import OF_WEIGHTS, ignoring_device, of_sparse_rows
 from kernelfit.solver.least_ridge import with_least_ridge
@@ -40,7 +41,16 @@ from kernelfit.solver.problem_record import begun_with, of_another_system
 from kernelfit.solver.resources import Resources
 from kernelfit.solver.solution import Solution
 from kernelfit.storage.folders import make_folder
-from kernelfit.typing import EngineName, GammaRule, PrecisionLike, RidgeLike, Singular, SolverName, Tier
+from kernelfit.typing import (
+    EngineName,
+    Float,
+    GammaRule,
+    PrecisionLike,
+    RidgeLike,
+    Singular,
+    SolverName,
+    Tier,
+)
 
 #: what stands for a kernel
 KernelLike = str | Kernel | Callable[..., Any]
@@ -257,8 +267,9 @@ def _require_several(device: str | Device | Sequence[Device], folder: Path | Non
         raise InputError("run_dir: got one for a ridge for each target; give each ridge a solve and a folder")
 
 
-def solve_again(solution: Solution, resources: Resources, progress: ProgressLike = None) -> Solution:
-    """The same solution with its factor, which is made anew: n^3/3 flops. Of a Gram matrix K has to be at hand."""
+def left_out_again(solution: Solution, resources: Resources, progress: ProgressLike = None) -> Float:
+    """`leave_one_out(distinct=True)` of a solution without its factor, which is made anew and given back: 2/3 n^3 flops
+    for each ridge, one factor at a time. Of a Gram matrix K has to be at hand."""
     problem, notes = replace(solution.problem, condition=False), Notes(progress)
     resources = _beside_sparse_rows(problem, resources, notes)
     with CpuBackend(resources.threads) as backend:
@@ -270,8 +281,9 @@ def solve_again(solution: Solution, resources: Resources, progress: ProgressLike
 
         if problem.ridge_per_target is not None:
             ridges, problem = problem.ridge_per_target, replace(problem, ridge_per_target=None)
-            return solve_by_ridge(problem, ridges, answered, notes)
-        return answered(problem, notes)
+            return left_out_by_ridge(problem, ridges, answered, notes)
+        with closing(answered(problem, notes)) as again:
+            return again.leave_one_out(notes.progress, distinct=True)
 
 
 def _beside_sparse_rows(problem: Problem, resources: Resources, notes: Notes) -> Resources:

@@ -92,8 +92,30 @@ def test_the_estimators_use_the_factors_that_were_kept(problem, monkeypatch):
     labels = (y[:, :3] > 0).astype(int)
     late = KernelClassifier(gamma=0.4, ridge=RIDGES[:3], keep_factor=True).fit(x, labels)
     early = KernelClassifier(gamma=0.4, ridge=RIDGES[:3], probability=True).fit(x, labels)
-    monkeypatch.setattr("kernelfit.estimators.base.solve_again", None)
-    assert_array_equal(late.predict_proba(new), early.predict_proba(new))
+    with monkeypatch.context() as patch:
+        patch.setattr("kernelfit.estimators.base.left_out_again", None)
+        assert_array_equal(late.predict_proba(new), early.predict_proba(new))
+
+
+@pytest.mark.parametrize("singular", ["ridge", "raise"])
+def test_probabilities_where_memory_does_not_hold_all_factors(problem, monkeypatch, singular):
+    """Leave-one-out was refused when all of them were made, and with it the fit; each is now made anew in turn."""
+    x, y, new = problem
+    x, y = np.vstack([x, x[:2]]), np.vstack([y, y[:2]])  # equal rows, which a ridge of 0 takes once
+    labels = (y[:, :3] > 0).astype(int)
+    options = {"gamma": 4.0, "ridge": (0.0, 0.1, 0.2), "singular": singular}
+    expected = KernelClassifier(**options, probability=True).fit(x, labels)
+    monkeypatch.setattr("kernelfit.solver.by_ridge.bytes_kept", lambda part: 2**60)
+    for more in ({"probability": True}, {"keep_factor": True}, {}):
+        model = KernelClassifier(**options, **more).fit(x, labels)
+        assert model.solution_.lacks_factor
+        assert_array_equal(model.predict_proba(new), expected.predict_proba(new))
+        assert_array_equal(model.inverse_temperature_, expected.inverse_temperature_)
+    K = np.exp(-4.0 * ((x[:, None] - x) ** 2).sum(-1))
+    options = {"ridge": (0.2, 0.1, 0.2)}
+    gram = KernelClassifier("precomputed", **options, probability=True).fit(K, labels)
+    rows = KernelClassifier(gamma=4.0, **options, probability=True).fit(x, labels)
+    assert_allclose(gram.inverse_temperature_, rows.inverse_temperature_, rtol=1e-9)
 
 
 def test_leave_one_out_beside_a_target_on_the_primal_path(problem):
