@@ -11,6 +11,7 @@ import numpy as np
 from kernelfit.errors import DataError
 from kernelfit.experiments.paper import CITATION
 from kernelfit.report import figures, labels, leaderboard, section5, studies, study_figures, table3, tables
+from kernelfit.report.channels import unseen
 from kernelfit.report.chart import Axis, Chart, Series, values_of
 from kernelfit.report.exhibit import Exhibit, Part, Picture, checked
 
@@ -116,6 +117,8 @@ def _remembered(images: Record) -> list[Part]:
     """Images that are fitted by heart, and test images with the training image that they hang on."""
     shape, classes, named = tuple(images["shape"]), images["classes"], images["labels"]
 
+    cut = [sentence for sentence in (unseen(shape[2]),) if sentence]
+
     def picture(name: str, index: int, words: str) -> Picture:
         row = np.asarray(images[name][index], dtype=np.float64)
         label = classes[named[name][index]]
@@ -132,12 +135,12 @@ def _remembered(images: Record) -> list[Part]:
     return [
         Part(
             "Memorised",
-            ("The other training images predict another class for these: they are fitted by heart.",),
+            ("The other training images predict another class for these: they are fitted by heart.", *cut),
             pictures=tuple(memorised),
         ),
         Part(
             "Hanging on one image",
-            ("Test images, each followed by the training image without which it would be wrong.",),
+            ("Test images, each followed by the training image without which it would be wrong.", *cut),
             pictures=tuple(hanging),
         ),
     ]

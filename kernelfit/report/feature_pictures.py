@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kernelfit.report.channels import is_colour, visible
 from kernelfit.report.style import own_style
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def maps(feature: ImageFeatures, rows: NDArray[Any], images: int) -> Figure:
     columns = 1
     for index in range(images):
         row = rows[index : index + 1]
-        image = row[0].reshape(feature.image_shape_)
+        image = visible(row[0].reshape(feature.image_shape_))
         own = [(f"{IMAGE} {index}", image), *feature.map_pictures(row)[: MAX_PICTURES // images]]
         columns = min(len(own), ACROSS)
         pictures += own
@@ -113,11 +114,6 @@ def _draw_bar(
 
 def _is_image(title: str) -> bool:
     return title.startswith(IMAGE)
-
-
-def is_colour(picture: NDArray[Any]) -> bool:
-    """Whether its channels are red, green and blue."""
-    return picture.ndim == 3 and picture.shape[2] == 3
 
 
 def _values(picture: NDArray[Any]) -> NDArray[Any]:

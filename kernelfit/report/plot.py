@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
+import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ WIDTH, HEIGHT = 4.7, 3.3
 _LINE, _TWO_LINES = 0.24, 0.36
 #: points of a line up to which each is marked
 _MARKED = 40
+#: embeddings, overrides and isolates of direction (UAX #9): one that is not closed turns what stands behind a name
+_TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 #: share of an axis that a tick's label takes
 _TICK = 0.13
 #: series beyond which a legend has no room within the axes
@@ -272,8 +275,18 @@ def in_lines(name: str) -> str:
 
 
 def literal(text: str) -> str:
-    """Text that matplotlib shows as it is: dollars begin no formula, and what cannot be printed is a box."""
-    shown = "".join(letter if letter.isprintable() or letter == "\n" else "\ufffd" for letter in text)
+    """Text that matplotlib shows as it is: dollars begin no formula, and what cannot be printed is a box.
+
+    Joiners and marks of direction belong to a name; what turns the letters after it does not.
+    """
+    shown = "".join(
+        letter
+        if letter.isprintable()
+        or letter == "\n"
+        or (unicodedata.category(letter) == "Cf" and letter not in _TURNING)
+        else "\ufffd"
+        for letter in text
+    )
     return shown.replace("\\$", "$").replace("$", "\\$")
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kernelfit.report import plot
+from kernelfit.report.channels import visible
 from kernelfit.report.chart import Axis, Chart, Rule, Series, values_of
 from kernelfit.report.studies import averages, in_order, settings_rows
 from kernelfit.report.style import own_style
@@ -158,7 +159,7 @@ def _complexity(record: Row) -> list[Chart]:
                 "stability",
                 "Stability: the same for any labels",
                 Axis("ridge", log=True),
-                Axis("", log=True),
+                Axis("bound, or move of a value", log=True),
                 (
                     Series("stability constant", x, _column(ridges, "stability_constant")),
                     Series("largest move, true labels", x, _column(ridges, "largest_move_true")),
@@ -349,7 +350,7 @@ def _pictures(figure: Any, title: str, images: Row, names: tuple[str, ...]) -> N
     for axes in figure.subplots(1, count):
         axes.axis("off")
     for axes, (pixels, label) in zip(figure.axes, shown, strict=False):
-        picture = np.asarray(pixels, float).reshape(shape)
+        picture = visible(np.asarray(pixels, float).reshape(shape))
         largest = picture.max()
         axes.imshow(picture / largest if largest > 0 else picture, cmap="gray_r")
         axes.set_title(plot.literal(str(images["classes"][label])), fontsize=8)

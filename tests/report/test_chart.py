@@ -70,6 +70,10 @@ def test_bars_stand_side_by_side() -> None:
 
 def test_names_are_shown_as_they_are_and_fit() -> None:
     assert plot.literal("$x^2$ \\$ \x00") == "\\$x^2\\$ \\$ \ufffd"
+    persian, mark = "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "(a)\u200f"
+    assert plot.literal(persian) == persian
+    assert plot.literal(mark) == mark
+    assert plot.literal("a\u202eb\u2067c") == "a\ufffdb\ufffdc"
     assert len(plot.shortened("long " * 50)) <= 26
     lines = plot.in_lines("word " * 50).split("\n")
     assert len(lines) == 2
@@ -80,6 +84,21 @@ def test_names_are_shown_as_they_are_and_fit() -> None:
     figure = plot.figure([chart(x=Axis("$"), y=Axis(names=odd), series=(bars, bars))], "$\\sqrt{")
     figure.canvas.draw()
     assert figure.axes[0].yaxis.get_ticklabels()[0].get_text() == "\\$\\frac{"
+
+
+def test_names_of_a_page_are_no_colours_and_no_identifiers() -> None:
+    """Colours and identifiers of the drawing are the page's; classes called like one lost their names."""
+    names = ("#000000", plot.PALETTE[0], 'id="x" url(#y)')
+    values = tuple(float(k) for k in range(len(names)))
+    bars = chart(x=Axis("norm"), y=Axis(names=names), series=(Series("", values, values, "bars"),))
+    page = str(Drawings().draw([bars], "three names"))
+    svg = page[page.index("<svg") : page.index("</svg>")]
+    assert all(f">{name}<" in svg for name in names)
+    assert "var(--c0)" in svg
+    assert 'id="f1-' in svg
+    assert 'data-series="0"' in svg
+    assert "system-ui" in svg
+    assert plot.PALETTE[0] not in svg.replace(f">{plot.PALETTE[0]}<", "")
 
 
 def test_ticks_that_have_no_room_are_left_out() -> None:

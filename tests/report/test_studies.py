@@ -107,3 +107,19 @@ def test_a_rank_correlation_that_is_not_known_is_shown_as_such():
     shown = _shown(record)
     assert "every setting: rank correlation –" in shown
     assert "features none: rank correlation -0.50 over 4 (p = 0.25)" in shown
+
+
+def test_values_of_every_chart_have_a_heading():
+    """Those of the stability of an interpolant stood in a column called name."""
+    ridge = {"ridge": 0.1, "stability_constant": 10.0, "largest_move_true": 0.5, "largest_move_random": 0.25}
+    ridge |= {"test_error_true": 0.1, "test_error_random": 0.9}
+    labelling = {"labels": "true", "bound": 1.0, "rademacher": 0.5, "binary_error": 0.1}
+    record = {
+        "study": "complexity",
+        "dataset": "digits",
+        "eigenvalues": [(1, 2.0)],
+        "labellings": [labelling],
+    }
+    record["ridges"] = [ridge, {**ridge, "ridge": 1.0}]
+    named = {chart.name for chart in charts(record) if "name" in chart.table()[0]}
+    assert named == {"bounds"}  # across, where labellings stand

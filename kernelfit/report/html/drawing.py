@@ -190,14 +190,22 @@ def _inline(svg: str, count: int) -> Markup:
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
-    svg = re.sub(r'<g id="series-(\d+)-(\w+)">', r'<g data-series="\1">', svg)
-    svg = re.sub(r'\bid="', f'id="f{count}-', svg)
-    svg = re.sub(r'(url\(#|href="#)', rf"\1f{count}-", svg)
-    for index, colour in enumerate(plot.PALETTE):
-        svg = svg.replace(colour, f"var(--c{index})")
-    # matplotlib writes black where a colour was asked for by name.
-    for ink in (_INK, "#000000"):
-        svg = svg.replace(ink, "currentColor")
-    svg = re.sub(r"font: ([^;\"]*?)'[^;\"]*", r"font: \1system-ui, sans-serif", svg)
+    svg = re.sub(
+        r"<[^>]*>", lambda tag: _of_page(tag[0], count), svg
+    )  # letters between tags stay as they are
     svg = re.sub(r"\n\s*", "\n", svg)
     return join([Markup(svg.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1))])
+
+
+def _of_page(tag: str, count: int) -> str:
+    """A tag of the drawing with identifiers of its own on the page, in the page's colours and letters."""
+    tag = re.sub(r'<g id="series-(\d+)-(\w+)">', r'<g data-series="\1">', tag)
+    tag = re.sub(r'\bid="', f'id="f{count}-', tag)
+    tag = re.sub(r'(url\(#|href="#)', rf"\1f{count}-", tag)
+    for index, colour in enumerate(plot.PALETTE):
+        tag = tag.replace(colour, f"var(--c{index})")
+    # matplotlib writes black where a colour was asked for by name.
+    for ink in (_INK, "#000000"):
+        tag = tag.replace(ink, "currentColor")
+    # `font: 9.5px 'DejaVu Sans', ...` or, of newer matplotlib, `font-family: 'DejaVu Sans', ...`
+    return re.sub(r"(font(?:-family)?: [^;\"']*)'[^;\"]*", r"\1system-ui, sans-serif", tag)

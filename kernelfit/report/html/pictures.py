@@ -5,13 +5,17 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kernelfit.report.channels import is_colour, visible
 from kernelfit.report.exhibit import Picture
-from kernelfit.report.feature_pictures import is_colour
-from kernelfit.report.html.markup import Markup, element
+from kernelfit.report.html.markup import Child, Markup, element
 from kernelfit.typing import Array
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 #: pixels that the longer side of an image takes on the page at least
 SIDE = 56
@@ -19,27 +23,18 @@ SIDE = 56
 
 def picture(row: Array, shape: tuple[int, int, int], description: str) -> Markup:
     """The image of a row, enlarged without smoothing by the page."""
-    from PIL import Image
+    from PIL.Image import fromarray
 
-    values = np.asarray(row, dtype=np.float64).reshape(shape)
+    values = visible(np.asarray(row, dtype=np.float64).reshape(shape))
     if row.dtype != np.uint8 or values.max(initial=0) <= 16:  # such as digits' 0 to 16
         low, high = float(values.min()), float(values.max())
         values = 255 * (values - low) / (high - low or 1.0)
-    pixels = values.round().astype(np.uint8)
-    image = Image.fromarray(pixels if shape[2] == 3 else pixels[:, :, 0])
-    content = io.BytesIO()
-    image.save(content, format="PNG", optimize=True)
-    address = _address(content.getvalue())
-    height, width = shape[:2]
-    times = SIDE / max(height, width)
-    return element(
-        "img", src=address, alt=description, width=round(times * width), height=round(times * height)
-    )
+    return _image(fromarray(values.round().astype(np.uint8)), description)
 
 
 def signed(values: Array, description: str) -> Markup:
     """Weights around zero: blue below, red above; colours as they are, around grey."""
-    from PIL import Image
+    from PIL.Image import fromarray
 
     weights = np.asarray(values, dtype=np.float64)
     weights = weights / (np.abs(weights).max() or 1.0)
@@ -50,17 +45,15 @@ def signed(values: Array, description: str) -> Markup:
         fade = np.abs(weights)[:, :, None]
         ends = np.where(weights[:, :, None] < 0, np.array([0.13, 0.40, 0.67]), np.array([0.70, 0.09, 0.17]))
         colours = 1 - fade + fade * ends
+    return _image(fromarray((255 * colours).round().astype(np.uint8)), description)
+
+
+def _image(pixels: Image, description: str) -> Markup:
     content = io.BytesIO()
-    Image.fromarray((255 * colours).round().astype(np.uint8)).save(content, format="PNG", optimize=True)
-    height, width = colours.shape[:2]
-    times = SIDE / max(height, width)
-    return element(
-        "img",
-        src=_address(content.getvalue()),
-        alt=description,
-        width=round(times * width),
-        height=round(times * height),
-    )
+    pixels.save(content, format="PNG", optimize=True)
+    times = SIDE / max(pixels.size)
+    width, height = (max(1, round(times * side)) for side in pixels.size)  # a series is an image of one line
+    return element("img", src=_address(content.getvalue()), alt=description, width=width, height=height)
 
 
 def shown(image: Picture) -> Markup:
@@ -82,7 +75,7 @@ def _address(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
 
 
-def gallery(items: Sequence[tuple[Markup, str]], label: str) -> Markup:
+def gallery(items: Sequence[tuple[Markup, Child]], label: str) -> Markup:
     """Images with a line below each."""
     entries = [
         element("li", element("figure", image, element("figcaption", caption))) for image, caption in items

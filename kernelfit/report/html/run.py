@@ -10,7 +10,7 @@ import numpy as np
 from kernelfit.experiments import paper
 from kernelfit.experiments.examination import Examination
 from kernelfit.report import tables
-from kernelfit.report.feature_pictures import is_colour
+from kernelfit.report.channels import is_colour, unseen
 from kernelfit.report.html import charts, words
 from kernelfit.report.html.chapter import again, headlines, section
 from kernelfit.report.html.drawing import Drawings
@@ -240,6 +240,11 @@ def _short(name: str) -> str:
     return name if len(name) <= _HEADING else name[: _HEADING - 1].rstrip() + "…"
 
 
+def _apart(name: str) -> Markup:
+    """A name whose letters run from right to left, perhaps, and turn nothing around it."""
+    return element("bdi", name)
+
+
 def _mistakes(examination: Examination, drawings: Drawings) -> Markup:
     dataset, scores, names = examination.dataset, examination.scores, examination.classes
     if dataset is None or dataset.image_shape is None or scores is None or names is None:
@@ -251,8 +256,15 @@ def _mistakes(examination: Examination, drawings: Drawings) -> Markup:
     for row in rows[:MAX_IMAGES]:
         true, taken = names[dataset.y_test[row]], names[int(scores[row].argmax())]
         words_of = f"test image {row}: {true}, taken for {taken}"
-        items.append((picture(dataset.X_test[row], dataset.image_shape, words_of), f"{true} → {taken}"))
-    text = f"{len(rows):,} of {dataset.n_test:,}; the clearest mistakes first."
+        items.append(
+            (
+                picture(dataset.X_test[row], dataset.image_shape, words_of),
+                [_apart(true), " → ", _apart(taken)],
+            )
+        )
+    text = (
+        f"{len(rows):,} of {dataset.n_test:,}; the clearest mistakes first. {unseen(dataset.image_shape[2])}"
+    )
     return section(
         "Misclassified test images", element("p", text), gallery(items, "misclassified test images")
     )
@@ -269,10 +281,16 @@ def _memorised(examination: Examination, drawings: Drawings) -> Markup:
     for row in rows[:MAX_IMAGES]:
         label, others = names[dataset.y_train[row]], names[int(left_out[row].argmax())]
         words_of = f"training image {row}: labelled {label}, the others say {others}"
-        items.append((picture(dataset.X_train[row], dataset.image_shape, words_of), f"{label}, not {others}"))
+        items.append(
+            (
+                picture(dataset.X_train[row], dataset.image_shape, words_of),
+                [_apart(label), ", not ", _apart(others)],
+            )
+        )
     text = (
         f"{len(rows):,} of {dataset.n_train:,} training images would be taken for another class by the function that "
-        "is fitted to all others: they are fitted by heart. The clearest first."
+        "is fitted to all others: they are fitted by heart. The clearest first. "
+        f"{unseen(dataset.image_shape[2])}"
     )
     return section(
         "Memorised training images", element("p", text), gallery(items, "memorised training images")
@@ -292,9 +310,11 @@ def _weakest(examination: Examination, drawings: Drawings) -> Markup:
     for row, near, share in pairs:
         for which, name in ((row, "nearly dependent"), (near, "nearest to it")):
             label = "" if classes is None else f", {classes[dataset.y_train[which]]}"
-            caption = f"row {which:,}{label}"
+            caption: list[Child] = [f"row {which:,}"]
+            if classes is not None:
+                caption += [", ", _apart(classes[dataset.y_train[which]])]
             if which == row and share is not None:
-                caption = f"{caption}: {tables.number(share, 2)}"
+                caption.append(f": {tables.number(share, 2)}")
             items.append(
                 (picture(dataset.X_train[which], shape, f"training image {which}, {name}{label}"), caption)
             )
@@ -305,7 +325,7 @@ def _weakest(examination: Examination, drawings: Drawings) -> Markup:
     )
     text = (
         "Training rows that are most nearly a combination of the others, each beside the row nearest to it: near twins "
-        f"make a matrix singular. {measured}"
+        f"make a matrix singular. {measured} {unseen(shape[2])}"
     )
     return section("The weakest pivots", element("p", text), gallery(items, "the weakest pivots"))
 

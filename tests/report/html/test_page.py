@@ -126,6 +126,7 @@ def test_names_are_escaped(examination: Examination) -> None:
     assert "<i>title</i>" in read.text
     assert '<b>3</b> & "co"' in read.text
     assert read.all("b") == []
+    assert "</bdi> → <bdi>" in text  # names from right to left do not change places
     assert [attributes.get("id") for attributes in read.all("script")] == ["records", None]
 
 
