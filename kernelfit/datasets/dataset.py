@@ -18,6 +18,8 @@ from .table_columns import TableColumns
 
 # Class names that a summary lists.
 _LISTED = 10
+#: which row of a file, or which image, each row is
+Origin = NDArray[np.int64] | tuple[str, ...]
 _ROW_TYPES = (np.dtype(np.uint8), np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -43,6 +45,7 @@ class Dataset:
         numbers.
     origin : where training rows stand in another order than in their file, which row of it each is, or the names of
         images; else None.
+    test_origin : the same of test rows; of those that are `held_out` the file is that of training.
 
     Raises
     ------
@@ -61,7 +64,8 @@ class Dataset:
     table: TableColumns | None = None
     held_out: bool = False
     indicators: NDArray[np.bool_] | None = None
-    origin: NDArray[np.int64] | tuple[str, ...] | None = None
+    origin: Origin | None = None
+    test_origin: Origin | None = None
 
     def __post_init__(self) -> None:
         self._check_rows("train", self.X_train, self.y_train)

@@ -177,8 +177,9 @@ def _first_rows(dataset: Dataset, n_train: int | None, n_test: int | None) -> Da
             raise InputError(f"n_{part}: got {wanted}, expected {rows}{remedy}")
         for field in (f"X_{part}", f"y_{part}"):
             changes[field] = getattr(dataset, field)[:wanted].copy()
-        if part == "train" and dataset.origin is not None:
-            changes["origin"] = dataset.origin[:wanted]
+        origin = "origin" if part == "train" else "test_origin"
+        if (named := getattr(dataset, origin)) is not None:
+            changes[origin] = named[:wanted]
     if "y_train" in changes and dataset.classes is not None:
         there = len(np.unique(changes["y_train"]))
         before = len(np.unique(dataset.y_train))

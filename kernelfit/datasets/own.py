@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from kernelfit.errors import InputError
 from kernelfit.typing import Array, TaskName
 
-from .dataset import Dataset
+from .dataset import Dataset, Origin
 from .faults import refuse_pointer
 from .file_options import FileOptions
 from .hdf5 import read_hdf5
@@ -74,7 +74,7 @@ def read_own(
     options = options or FileOptions()
     rows, own_test = read_parts(train, "train", options)
     notes: list[str] = []
-    held_out, order = False, None
+    held_out, order, test_order = False, None, None
     if test is not None:
         if own_test is not None:
             notes.append(f"the test part of {train.name} is left aside for {test.name}")
@@ -89,16 +89,25 @@ def read_own(
         )
         notes.append(f"{n_test:,} test images are drawn by seed {seed}")
     if own_test is None and n_test != 0:
-        rows, own_test, order, note = _hold_out(rows, seed)
+        rows, own_test, order, test_order, note = _hold_out(rows, seed)
         held_out = True
         notes.append(note)
     elif _by_class(rows):  # the first n rows would all be of one
         order = np.random.default_rng(seed).permutation(len(rows.X))
         rows = _take(rows, order)
         notes.append(f"training images are in an order drawn by seed {seed}")
-    dataset = _assemble(name, rows, own_test or _take(rows, np.arange(0)), notes, options.task)
-    origin = order if order is None or not train.is_dir() or rows.ids is None else tuple(rows.ids)
-    return dataclasses.replace(dataset, held_out=held_out, origin=origin)
+    tested = own_test or _take(rows, np.arange(0))
+    return dataclasses.replace(
+        _assemble(name, rows, tested, notes, options.task),
+        held_out=held_out,
+        origin=_origin(rows, order),
+        test_origin=_origin(tested, test_order),
+    )
+
+
+def _origin(rows: Rows, order: NDArray[np.int64] | None) -> Origin | None:
+    """The names of images of a folder; else which rows of the file they are, where those have another order."""
+    return order if rows.ids is None or not rows.path.is_dir() else rows.ids
 
 
 def _by_class(rows: Rows) -> bool:
@@ -153,8 +162,8 @@ def _read_idx_folder(paths: list[Path]) -> tuple[Rows, Rows]:
     return parts[0], parts[1]
 
 
-def _hold_out(rows: Rows, seed: int) -> tuple[Rows, Rows, NDArray[np.int64], str]:
-    """The rows that are left, those held out, which rows of the file the former are, and a note."""
+def _hold_out(rows: Rows, seed: int) -> tuple[Rows, Rows, NDArray[np.int64], NDArray[np.int64], str]:
+    """The rows that are left, those held out, which rows of the file they are, and a note."""
     n = len(rows.X)
     if n < 3:
         raise InputError(
@@ -166,7 +175,8 @@ def _hold_out(rows: Rows, seed: int) -> tuple[Rows, Rows, NDArray[np.int64], str
     note = (
         f"{rows.path.name} has no test part: {n_test} of {n} rows (20 %), chosen by seed {seed}, are held out"
     )
-    return _take(rows, order[n_test:]), _take(rows, order[:n_test]), order[n_test:], note
+    left, out = order[n_test:], order[:n_test]
+    return _take(rows, left), _take(rows, out), left, out, note
 
 
 def _take(rows: Rows, index: NDArray[np.int64]) -> Rows:

@@ -38,6 +38,23 @@ def test_more_training_rows_than_are_not_held_out(tmp_path: Path) -> None:
     assert load(str(path), n_train=50, n_test=0).n_train == 50
 
 
+@pytest.mark.parametrize("apart", [False, True])
+def test_rows_know_where_they_stand_in_the_users_files(tmp_path: Path, npz: Path, apart: bool) -> None:
+    train, test = (tmp_path / "photos" / part if apart else tmp_path / "photos" for part in ("train", "test"))
+    for part, offset in ((train, 0), (test, 100)):
+        for value in range(20):
+            path = part / "ab"[value % 2] / f"{value + offset}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.full((2, 2), value + offset, np.uint8)).save(path)
+    for size in (None, 5):
+        images = load(str(tmp_path / "photos"), n_test=size)
+        for rows, names in ((images.X_train, images.origin), (images.X_test, images.test_origin)):
+            assert [int(Path(str(name)).stem) for name in names or ()] == rows[:, 0].tolist()
+    table = load(str(npz), n_train=30, n_test=7)
+    assert np.array_equal(X[np.asarray(table.origin)], table.X_train)
+    assert np.array_equal(X[np.asarray(table.test_origin)], table.X_test)
+
+
 @pytest.mark.parametrize("elsewhere", [False, True])
 def test_digits_are_those_of_scikit_learn(elsewhere: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if elsewhere:  # the package as in an archive, without files of its own

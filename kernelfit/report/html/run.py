@@ -127,7 +127,8 @@ def _paper(record: dict[str, Any]) -> Markup:
 
 def _certificate(examination: Examination) -> Markup:
     record = examination.record
-    sentences = element("ul", [element("li", sentence) for sentence in words.certificate(record)])
+    origin = None if examination.dataset is None else examination.dataset.origin
+    sentences = element("ul", [element("li", sentence) for sentence in words.certificate(record, origin)])
     names = (
         ("backward error", "backward_error"),
         ("of every entry", "componentwise_backward_error"),
@@ -245,6 +246,16 @@ def _apart(name: str) -> Markup:
     return element("bdi", name)
 
 
+def _numbered(what: str, row: int, named: str) -> str:
+    """A row by its number among those of the run, and as the user's file calls it."""
+    return f"{what} {row:,} ({named})" if named else f"{what} {row:,}"
+
+
+def _below(named: str) -> Child:
+    """A second line of a caption."""
+    return [element("br"), named] if named else ""
+
+
 def _mistakes(examination: Examination, drawings: Drawings) -> Markup:
     dataset, scores, names = examination.dataset, examination.scores, examination.classes
     if dataset is None or dataset.image_shape is None or scores is None or names is None:
@@ -255,13 +266,10 @@ def _mistakes(examination: Examination, drawings: Drawings) -> Markup:
     items = []
     for row in rows[:MAX_IMAGES]:
         true, taken = names[dataset.y_test[row]], names[int(scores[row].argmax())]
-        words_of = f"test image {row}: {true}, taken for {taken}"
-        items.append(
-            (
-                picture(dataset.X_test[row], dataset.image_shape, words_of),
-                [_apart(true), " → ", _apart(taken)],
-            )
-        )
+        named = words.in_file(dataset.test_origin, row)
+        words_of = f"{_numbered('test image', row, named)}: {true}, taken for {taken}"
+        image = picture(dataset.X_test[row], dataset.image_shape, words_of)
+        items.append((image, [_apart(true), " → ", _apart(taken), _below(named)]))
     text = (
         f"{len(rows):,} of {dataset.n_test:,}; the clearest mistakes first. {unseen(dataset.image_shape[2])}"
     )
@@ -280,13 +288,10 @@ def _memorised(examination: Examination, drawings: Drawings) -> Markup:
     items = []
     for row in rows[:MAX_IMAGES]:
         label, others = names[dataset.y_train[row]], names[int(left_out[row].argmax())]
-        words_of = f"training image {row}: labelled {label}, the others say {others}"
-        items.append(
-            (
-                picture(dataset.X_train[row], dataset.image_shape, words_of),
-                [_apart(label), ", not ", _apart(others)],
-            )
-        )
+        named = words.in_file(dataset.origin, row)
+        words_of = f"{_numbered('training image', row, named)}: labelled {label}, the others say {others}"
+        image = picture(dataset.X_train[row], dataset.image_shape, words_of)
+        items.append((image, [_apart(label), ", not ", _apart(others), _below(named)]))
     text = (
         f"{len(rows):,} of {dataset.n_train:,} training images would be taken for another class by the function that "
         "is fitted to all others: they are fitted by heart. The clearest first. "
@@ -310,14 +315,14 @@ def _weakest(examination: Examination, drawings: Drawings) -> Markup:
     for row, near, share in pairs:
         for which, name in ((row, "nearly dependent"), (near, "nearest to it")):
             label = "" if classes is None else f", {classes[dataset.y_train[which]]}"
-            caption: list[Child] = [f"row {which:,}"]
+            named = words.in_file(dataset.origin, which)
+            caption: list[Child] = [named or f"row {which:,}"]
             if classes is not None:
                 caption += [", ", _apart(classes[dataset.y_train[which]])]
             if which == row and share is not None:
                 caption.append(f": {tables.number(share, 2)}")
-            items.append(
-                (picture(dataset.X_train[which], shape, f"training image {which}, {name}{label}"), caption)
-            )
+            description = f"{_numbered('training image', which, named)}, {name}{label}"
+            items.append((picture(dataset.X_train[which], shape, description), caption))
     measured = (
         "Behind the colon stands what is left of k(x, x) once all other rows are taken off, a share between 0 and 1."
         if pairs[0][2] is not None

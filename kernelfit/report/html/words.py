@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from kernelfit.datasets.dataset import Origin
 from kernelfit.kernels import KERNELS
 from kernelfit.report.tables import number
 from kernelfit.solver.certificate import BACKWARD_ROUNDING
@@ -18,8 +19,15 @@ _NEARLY = 1e-4
 _ONE_TILE = 512
 
 
-def certificate(record: dict[str, Any]) -> list[str]:
-    """What the numbers of the certificate say, a sentence or two each."""
+def in_file(origin: Origin | None, row: int) -> str:
+    """What the user's file calls a row that stands elsewhere here; empty where it calls it nothing else."""
+    if origin is None:
+        return ""
+    return origin[row] if isinstance(origin, tuple) else f"row {origin[row]:,} of the file, counted from 0"
+
+
+def certificate(record: dict[str, Any], origin: Origin | None = None) -> list[str]:
+    """What the numbers of the certificate say, a sentence or two each; `origin` is that of training rows."""
     said = [_fit(record), _backward(record), *_condition(record)]
     if record.get("weak_pivots"):
         said.append(
@@ -29,6 +37,8 @@ def certificate(record: dict[str, Any]) -> list[str]:
     elif record.get("min_pivot") is not None:
         row = record.get("min_pivot_row")
         at = "" if row is None else f", at training row {row:,}"
+        if row is not None and (named := in_file(origin, row)):
+            at += f" ({named})"
         if at and _nearly_dependent(record):
             at += ", which is nearly a combination of those before it"
         said.append(f"The smallest pivot of the factorisation is {number(record['min_pivot'], 3)}{at}.")

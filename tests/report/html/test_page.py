@@ -337,6 +337,33 @@ def test_no_class_is_most_complex_by_a_norm_that_is_not_resolved() -> None:
     assert "to tell a class from the others: most for " not in page([examine_result(unresolved)])
 
 
+def test_images_are_called_as_in_the_users_files(examination: Examination) -> None:
+    """Rows of a folder are drawn and held out in another order than they stand in."""
+    assert examination.dataset is not None
+    names = tuple(f"three/{row}.png" for row in range(150))
+    dataset = dataclasses.replace(examination.dataset, origin=names, test_origin=np.arange(60) + 1_000)
+    record = {**examination.record, "ridge_path": None, "min_pivot_row": 7}
+    text = page([dataclasses.replace(examination, dataset=dataset, record=record)])
+    read = Reader(text)
+    descriptions = [str(image["alt"]) for image in read.all("img")]
+    wrong, known, (weak, *_) = (
+        examination.mistakes()[0],
+        examination.memorised()[0],
+        examination.nearly_dependent(1),
+    )
+    for description, caption in (
+        (
+            f"test image {wrong} (row {wrong + 1_000:,} of the file, counted from 0): ",
+            f"row {wrong + 1_000:,} of the",
+        ),
+        (f"training image {known} (three/{known}.png): labelled ", f"three/{known}.png"),
+        (f"training image {weak[0]} (three/{weak[0]}.png), nearly dependent", f"three/{weak[0]}.png, "),
+    ):
+        assert any(each.startswith(description) for each in descriptions)
+        assert caption in read.text
+    assert "at training row 7 (three/7.png)" in read.text
+
+
 def test_figures_are_files(run: Path, tmp_path: Path) -> None:
     figures, target = tmp_path / "figures", tmp_path / "report.html"
     words = ["report", str(run), "-o", str(target), "--figures", str(figures)]
