@@ -98,14 +98,22 @@ class Chart:
         """Without the points that have no place: missing values, and those that a logarithm has none for."""
         return replace(self, series=tuple(self._drawable(series) for series in self.series))
 
-    def _drawable(self, series: Series) -> Series:
-        def placed(value: Value, axis: Axis) -> bool:
-            return value is not None and (value > 0 or not axis.log)
+    @property
+    def unplaced(self) -> str:
+        """What is to be said of points that a logarithmic axis has no place for; empty where there are none."""
+        count = sum(
+            x is not None and y is not None and not (_placed(x, self.x) and _placed(y, self.y))
+            for series in self.series
+            for x, y in zip(series.x, series.y, strict=True)
+        )
+        points = "1 point" if count == 1 else f"{count:,} points"
+        return f"not drawn on a logarithmic axis: {points} at 0 or below" if count else ""
 
+    def _drawable(self, series: Series) -> Series:
         shown = [
             index
             for index, (x, y) in enumerate(zip(series.x, series.y, strict=True))
-            if placed(x, self.x) and placed(y, self.y)
+            if _placed(x, self.x) and _placed(y, self.y)
         ]
 
         def of(values: Sequence[Any] | None) -> Any:
@@ -179,6 +187,10 @@ class Chart:
         writer.writerow(_harmless(headings))
         writer.writerows(_harmless(row) for row in rows)
         return text.getvalue()
+
+
+def _placed(value: Value, axis: Axis) -> bool:
+    return value is not None and (value > 0 or not axis.log)
 
 
 def _cell(value: Value, axis: Axis) -> Any:

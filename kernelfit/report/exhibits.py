@@ -213,7 +213,8 @@ def _table3(record: Record) -> Exhibit:
         return Series(name, values_of(values, unit), places, "dots", colour=colour)
 
     def chart(name: str, title: str, label: str, series: tuple[Series, ...]) -> Chart:
-        shown = tuple(each for each in series if any(each.x))  # the paper gives few norms and ridges
+        # The paper gives few norms and ridges.
+        shown = tuple(each for each in series if any(value is not None for value in each.x))
         return Chart(name, title, Axis(label, log=True), Axis(names=names), shown)
 
     charts = (

@@ -49,11 +49,16 @@ def figure(charts: Sequence[Chart], title: str = "") -> Figure:
         axes.set_axis_off()
     for axes, chart in zip(grid.flat, charts, strict=False):
         draw(axes, chart)
-        axes.set_title(literal(chart.title), fontsize=9)
+        axes.set_title(title_of(chart), fontsize=9)
         _legend(axes, chart)
     if title:
         drawn.suptitle(literal(title), fontsize=10)
     return drawn
+
+
+def title_of(chart: Chart) -> str:
+    """What stands above a chart in a file: what it shows, and what it cannot."""
+    return literal(f"{chart.title}\n{chart.unplaced}" if chart.unplaced else chart.title)
 
 
 def height(chart: Chart) -> float:

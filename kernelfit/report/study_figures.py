@@ -195,7 +195,7 @@ def _curve(record: Row) -> list[Chart]:
         ("seconds", 1.0, "seconds", "Time of a solve"),
     ):
         values = _column(rows, key, unit)
-        if not any(values):
+        if all(value is None for value in values):
             continue
         series = [Series("mean over draws", n, values, spread=_column(rows, f"{key}_std", unit))]
         fit = fits.get(key)
@@ -226,7 +226,7 @@ def _curve(record: Row) -> list[Chart]:
                 f"curve-{key.replace('_', '-')}",
                 title,
                 Axis("training rows n", log=True),
-                Axis(label, log=True),
+                Axis(label, low=0) if 0.0 in values else Axis(label, log=True),
                 tuple(series),
             )
         )
@@ -325,7 +325,7 @@ def _with_pictures(record: Row, images: Row) -> Figure:
     upper, middle, lower = parts
     for axes, chart in zip(upper.subplots(1, len(shown)), shown, strict=True):
         plot.draw(axes, chart)
-        axes.set_title(chart.title, fontsize=9)
+        axes.set_title(plot.title_of(chart), fontsize=9)
         if len(chart.series) > 1:
             axes.legend(fontsize=7)
     _pictures(middle, "memorised: the others predict another class", images, ("memorised",))

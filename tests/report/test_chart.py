@@ -45,6 +45,15 @@ def test_values_that_are_none_stay_away() -> None:
     assert drawn.spread == (0.1, 0.2)
 
 
+def test_points_without_a_place_on_a_logarithm_are_counted() -> None:
+    """Zeros were dropped without a word: a learning curve that reached 0 seemed to end."""
+    assert chart().unplaced == "not drawn on a logarithmic axis: 1 point at 0 or below"  # None is no point
+    assert chart(x=Axis("n")).unplaced == ""
+    assert plot.figure([chart()]).axes[0].get_title() == f"Errors\n{chart().unplaced}"
+    page = str(Drawings().draw([chart()], "errors"))
+    assert f"<small>{chart().unplaced}; the numbers below have them</small>" in page
+
+
 def test_csv_has_every_row_in_full_and_no_formula() -> None:
     rows = list(csv.reader(io.StringIO(chart().csv())))
     assert rows[0] == ["series", "point", "n", "error, %", "plus or minus"]

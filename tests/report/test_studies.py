@@ -123,3 +123,17 @@ def test_values_of_every_chart_have_a_heading():
     record["ridges"] = [ridge, {**ridge, "ridge": 1.0}]
     named = {chart.name for chart in charts(record) if "name" in chart.table()[0]}
     assert named == {"bounds"}  # across, where labellings stand
+
+
+def test_a_learning_curve_that_reaches_0_is_drawn_to_its_end():
+    rows = [
+        {"n": n, "seed": 0, "test_error": error, "rkhs_norm": 2.0, "seconds": None}
+        for n, error in ((10, 0.1), (20, 0.0))
+    ]
+    record = {"study": "curve", "dataset": "digits", "rows": rows, "extrapolated": []}
+    error, norm = charts(record)
+    assert error.drawable().series[0].y == (10.0, 0.0)
+    assert error.unplaced == ""
+    assert (error.y.log, norm.y.log) == (False, True)
+    record["rows"] = [{**row, "test_error": 0.0} for row in rows]
+    assert charts(record)[0].drawable().series[0].y == (0.0, 0.0)

@@ -104,6 +104,7 @@ class Drawings:
                 data_points=json.dumps(points, separators=(",", ":")),
                 data_name=name,
             ),
+            element("small", f"{chart.unplaced}; the numbers below have them") if chart.unplaced else "",
             _numbers(chart, name, command),
             class_="panel",
         )
