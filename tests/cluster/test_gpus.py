@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from kernelfit.cluster.connect import Cluster
 from kernelfit.cluster.deal import Deal
 from kernelfit.cluster.device_costs import columns_of, fixed_bytes, resident_rows, row_bytes
 from kernelfit.cluster.gpu import Gpu
+from kernelfit.cluster.tasks import rate_of_worker
 from kernelfit.device.gram import gram_row_bytes
 from kernelfit.device.host import HostDevice
 from kernelfit.errors import ClusterError, DeviceError, InputError
@@ -272,13 +274,66 @@ def test_workers_that_see_one_gpu_have_equal_parts_of_it(
     assert [gpu.free for gpu in Cluster(client, (), "here").gpus().values()] == [300] * 3
 
 
-def test_the_rate_of_a_gpu_is_measured(client: Any, gpus: Gpus, monkeypatch: pytest.MonkeyPatch) -> None:
+class Timed(HostDevice):
+    """Products take the seconds of `clock`, which pass while the host waits for them."""
+
+    def __init__(self, capacity: int, clock: list[float]) -> None:
+        super().__init__(capacity)
+        self.clock, self.now, self.queued = iter(clock), 0.0, 0
+
+    def gemm(self, *arguments: Any, **options: Any) -> None:
+        super().gemm(*arguments, **options)
+        self.queued += 1
+
+    def synchronise(self, event: Any | None = None) -> None:
+        super().synchronise(event)
+        self.now += sum(next(self.clock) for _ in range(self.queued))
+        self.queued = 0
+
+
+@pytest.mark.parametrize(("memory", "order"), [(2**20, 64), (20_000, 35)])
+def test_the_rate_of_a_gpu_is_that_of_its_fastest_product(
+    monkeypatch: pytest.MonkeyPatch, memory: int, order: int
+) -> None:
+    """Four squares of float32 fit into 20,000 bytes where they are of order 35."""
+    opened: list[Timed] = []
+
+    def open_gpu(capacity: int) -> Timed:
+        opened.append(Timed(capacity, [9.0, 0.5, 0.25, 0.75, 0.5, 0.5]))
+        return opened[-1]
+
+    monkeypatch.setattr("kernelfit.cluster.gpu.open_gpu", open_gpu)
+    monkeypatch.setattr("kernelfit.cluster.gpu.time", SimpleNamespace(perf_counter=lambda: opened[-1].now))
+    assert gpu.measured_rate(np.float32, memory, order=64) == 2.0 * order**3 / 0.25
+    assert opened[0].slab.capacity <= memory
+    assert not opened[0]._memory.size
+
+
+def test_the_rate_of_a_worker_is_that_of_its_gpu_or_of_all_its_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    of_thread = threading.local()
+
+    def thread_time() -> float:
+        """The first of a thread's five products takes half a second, the others longer."""
+        of_thread.readings = getattr(of_thread, "readings", -1) + 1
+        product, end = divmod(of_thread.readings, 2)
+        return 10.0 * product + end * (0.5 + product % 5)
+
+    monkeypatch.setattr("kernelfit.cluster.tasks.time", SimpleNamespace(thread_time=thread_time))
+    monkeypatch.setattr("kernelfit.cluster.tasks._ORDER", 32)
+    monkeypatch.setattr("kernelfit.cluster.gpu.measured_rate", lambda dtype, memory: (dtype, memory))
+    worker = SimpleNamespace(address="here", state=SimpleNamespace(nthreads=3))
+    assert rate_of_worker(np.dtype(np.float32), {"there": 7}, worker) == 3 * 2.0 * 32**3 / 0.5
+    assert rate_of_worker(np.dtype(np.float32), {"here": 7}, worker) == (np.float32, 7)
+
+
+def test_rates_are_those_of_every_worker(client: Any, gpus: Gpus, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu.measured_rate, "__defaults__", (64,))
     addresses = sorted(client.scheduler_info()["workers"])
     rates = RATES(Cluster(client, (), "here"), np.dtype(np.float32), {addresses[0]: 20_000})
-    (opened,) = gpus.opened
-    assert opened.slab.capacity <= 20_000
-    assert all(1e5 < rate < 1e14 for rate in rates.values())
+    assert sorted(rates) == addresses
+    assert len(gpus.opened) == 1
 
 
 def test_this_machine_says_why_it_has_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

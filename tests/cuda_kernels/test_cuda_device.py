@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -420,7 +422,10 @@ def test_a_worker_of_a_cluster_factors_solves_and_multiplies_on_its_gpu(rng, fak
     seen = gpu.look()
     assert seen.identity.endswith("0000:00:00.0")
     assert seen.one_of(1).free == 2**28
-    assert gpu.measured_rate(np.float32, 2**20, order=16) > 0
+    clock = itertools.count()  # a reading, and one a second later
+    with monkeypatch.context() as patched:
+        patched.setattr(gpu, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+        assert gpu.measured_rate(np.float32, 2**20, order=16) == 2.0 * 16**3
     n, deal = 131, Deal(PanelLayout(131, 48), 1)
     source = KernelGram(Laplacian(gamma=0.2), Points(rng.standard_normal((n, 3))))
     vectors = rng.standard_normal((n, 2))
