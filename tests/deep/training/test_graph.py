@@ -1,6 +1,7 @@
 """The order of things around a CUDA graph, with a stand-in for the GPU; what a GPU computes is in test_cuda.py."""
 
 import contextlib
+import dataclasses
 import types
 
 import pytest
@@ -9,7 +10,7 @@ torch = pytest.importorskip("torch")
 
 from kernelfit.deep.data.sources import load_resident  # noqa: E402
 from kernelfit.deep.recipe import default  # noqa: E402
-from kernelfit.deep.training import engine, graph  # noqa: E402
+from kernelfit.deep.training import engine, graph, optimizers  # noqa: E402
 from kernelfit.deep.training.engine import Training  # noqa: E402
 from kernelfit.deep.training.hardware import Hardware  # noqa: E402
 
@@ -35,6 +36,7 @@ def gpu(monkeypatch):
     default_stream = Stream()
     here = [default_stream]
     fake = types.SimpleNamespace(captured=[], warmed=[], here=here, default=default_stream)
+    fake.before_capture = lambda: None
 
     @contextlib.contextmanager
     def stream(one):
@@ -45,6 +47,7 @@ def gpu(monkeypatch):
     @contextlib.contextmanager
     def capture(_, *, stream=None, capture_error_mode="global"):
         fake.captured.append(stream)
+        fake.before_capture()  # the captured step is taken here, where a GPU only notes it
         yield
 
     fake.stream = stream
@@ -96,6 +99,49 @@ def test_the_default_stream_is_left_for_the_capture(gpu):
     assert stream is not gpu.default
     assert gpu.warmed[: graph.WARM_UP] == [stream] * graph.WARM_UP
     assert gpu.default.waited == [stream]
+
+
+@pytest.mark.parametrize("steps_before", [0, 2])
+@pytest.mark.parametrize("changes", [{}, {"momentum": 0.0}, {"optimizer": "rmsprop"}], ids=str)
+def test_a_graph_leaves_everything_as_it_was(gpu, changes, steps_before):
+    """A momentum of zeros is that of an optimiser that has taken no step."""
+    torch.manual_seed(0)
+    layers = torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4), torch.nn.Dropout(0.5), torch.nn.Linear(4, 2)
+    model = torch.nn.Sequential(*layers)
+    optimizer = optimizers.make(dataclasses.replace(default("mlp-1x512"), **changes), model.parameters(), 0.1)
+
+    def step(x, y):
+        optimizer.zero_grad(set_to_none=True)
+        loss = torch.nn.functional.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss.detach(), y
+
+    def snapshot():
+        states = [
+            {name: value.clone() for name, value in optimizer.state.get(p, {}).items() if value is not None}
+            for p in model.parameters()
+        ]
+        weights = {name: value.clone() for name, value in model.state_dict().items()}
+        return weights, states, torch.get_rng_state()
+
+    x, y = torch.randn(8, 3), torch.arange(8) % 2
+    for _ in range(steps_before):
+        step(x, y)
+    weights, states, generator = snapshot()
+    if optimizer.defaults["momentum"] and not steps_before:
+        states = [
+            {"momentum_buffer": torch.zeros_like(p)} | state
+            for p, state in zip(model.parameters(), states, strict=True)
+        ]
+    seen = []
+    gpu.before_capture = lambda: seen.append(snapshot())
+    graph.GraphedStep(step, model, optimizer, x, y)
+    ((weights_there, states_there, generator_there),) = seen
+    torch.testing.assert_close(weights_there, weights, rtol=0, atol=0)
+    torch.testing.assert_close(states_there, states, rtol=0, atol=0)
+    assert torch.equal(generator_there, generator)
+    assert not torch.equal(model.state_dict()["0.weight"], weights["0.weight"])  # by the captured step
 
 
 @pytest.mark.parametrize("stopped", [False, True])
