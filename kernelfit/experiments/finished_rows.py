@@ -38,6 +38,11 @@ class FinishedRows:
             ) from None
         wanted = json_output.plain(parameters)
         differing = sorted(key for key in {*there, *wanted} if there.get(key) != wanted.get(key))
+        if differing and there.keys().isdisjoint(differing):
+            raise InputError(
+                f"out: {path} does not say for which {', '.join(differing)} it was computed, as where an earlier "
+                "version stored it; remove it to compute it again, or give another folder"
+            )
         if differing:
             listed = ", ".join(f"{key} {there.get(key)}, not {wanted.get(key)}" for key in differing)
             raise InputError(

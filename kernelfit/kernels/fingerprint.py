@@ -30,6 +30,10 @@ from typing import Any
 
 import numpy as np
 
+from kernelfit.errors import InputError
+
+#: the parameter of a kernel that a digest is stored as
+DIGEST = "digest"
 # Whose repr says all.
 _PLAIN = (type(None), type(Ellipsis), bool, int, float, complex, str, bytes, range, slice)
 # Options of Numba's that change what a function computes.
@@ -46,6 +50,15 @@ def fingerprint(*values: Any, home: str = "") -> str:
     user's, wherever it lies."""
     described = _Descriptions(home)
     return _digest(" ".join(map(described.of, values)))[:16]
+
+
+def require_digest(parameters: Mapping[str, Any], kernel: str) -> None:
+    """Raise `InputError` where a kernel was stored without its digest, so that nothing tells it from another."""
+    if DIGEST not in parameters:
+        raise InputError(
+            f"function: the saved kernel {kernel!r} has no digest of its code and the data that it reads, as where an "
+            "earlier version stored it, expected one; solve again"
+        )
 
 
 def file_of(value: Any) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from kernelfit.errors import InputError
 from kernelfit.kernels.base import Kernel, Needs, Rows, Tile
-from kernelfit.kernels.fingerprint import fingerprint
+from kernelfit.kernels.fingerprint import DIGEST, fingerprint, require_digest
 from kernelfit.typing import Float
 
 # By how much k(x, x) may be larger than k(x, another copy of x): rounding, and what a steep kernel loses.
@@ -43,7 +43,7 @@ class FromSklearn(Kernel):
     def parameters(self) -> dict[str, Any]:
         # Of a metric of the user's own the text tells where it lies in memory.
         text = re.sub(r" at 0x[0-9a-fA-F]+", "", repr(self.kernel))
-        return {"kernel": text, "sha256": fingerprint(self.kernel)}
+        return {"kernel": text, DIGEST: fingerprint(self.kernel)}
 
     @classmethod
     def from_parameters(
@@ -54,7 +54,8 @@ class FromSklearn(Kernel):
                 f"function: the saved kernel is scikit-learn's {parameters.get('kernel')}, which is not saved as an "
                 "object; give it again as function="
             )
-        if not is_sklearn_kernel(function) or cls(function).parameters["sha256"] != parameters.get("sha256"):
+        require_digest(parameters, str(parameters.get("kernel")))
+        if not is_sklearn_kernel(function) or cls(function).parameters[DIGEST] != parameters[DIGEST]:
             raise InputError(
                 f"function: got {function!r}, expected the saved kernel {parameters.get('kernel')}"
             )

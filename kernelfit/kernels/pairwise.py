@@ -13,7 +13,7 @@ from kernelfit.cpu.jit import njit
 from kernelfit.errors import InputError
 from kernelfit.kernels.base import Kernel, Needs, Rows, Tile
 from kernelfit.kernels.bound import bound
-from kernelfit.kernels.fingerprint import RULES, file_of, fingerprint
+from kernelfit.kernels.fingerprint import DIGEST, RULES, file_of, fingerprint, require_digest
 from kernelfit.typing import Float
 
 _WRITES = "it writes into a row, which is read-only"
@@ -55,7 +55,7 @@ class Pairwise(Kernel):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        return {"function": self._label, "source_sha256": self._digest}
+        return {"function": self._label, DIGEST: self._digest}
 
     @classmethod
     def from_parameters(
@@ -67,7 +67,8 @@ class Pairwise(Kernel):
                 "is not saved; give it again as function="
             )
         kernel = cls(function)
-        if kernel.parameters["source_sha256"] != parameters.get("source_sha256"):
+        require_digest(parameters, str(parameters.get("function")))
+        if kernel.parameters[DIGEST] != parameters[DIGEST]:
             raise InputError(
                 f"function: its code or the data that it reads differ from the saved kernel's "
                 f"({parameters.get('function')!r}); "

@@ -180,6 +180,8 @@ def _finished(path: Path, data: str) -> list[LabelTrial]:
         return []
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = f"{type(error).__name__}: {error}"
+        if isinstance(error, KeyError):
+            reason = f"it has no {error}, as where an earlier version stored it"
         raise DataError(
             f"{path}: is no record of a study ({reason}); remove it to compute it again"
         ) from None

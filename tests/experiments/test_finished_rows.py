@@ -25,7 +25,7 @@ def test_what_was_written_is_read_back(tmp_path: Path) -> None:
     [
         ({"n": 4, "seed": 0}, "n 3, not 4"),
         ({"n": 3}, "seed 0, not None"),
-        ({"n": 3, "seed": 0, "m": 1}, "m None, not 1"),
+        ({"n": 4, "seed": 0, "m": 1}, "m None, not 1, n 3, not 4"),
     ],
 )
 def test_other_parameters_are_refused_by_name(tmp_path: Path, wanted: dict[str, int], named: str) -> None:
@@ -33,6 +33,17 @@ def test_other_parameters_are_refused_by_name(tmp_path: Path, wanted: dict[str, 
     rows.write("a", {"parameters": {"n": 3, "seed": 0}})
     with pytest.raises(InputError, match=f"{named}; give the same options, or another folder"):
         rows.read("a", wanted)
+
+
+def test_a_row_of_a_version_that_did_not_store_a_parameter_says_so(tmp_path: Path) -> None:
+    """It was called one of other options, though they were the same."""
+    rows = FinishedRows(tmp_path)
+    rows.write("a", {"parameters": {"n": 3}})
+    assert rows.read("a", {"n": 3, "steps": None}) is not None
+    with pytest.raises(
+        InputError, match=r"a\.json does not say for which scales, steps it was .*; remove it to"
+    ):
+        rows.read("a", {"n": 3, "steps": 10, "scales": [1]})
 
 
 @pytest.mark.parametrize(

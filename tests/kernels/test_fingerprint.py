@@ -116,8 +116,8 @@ def test_another_process_has_the_same_digest(module, name):
     assert Pairwise(*KERNELS[name](here)) == Pairwise(*KERNELS[name](there))
     if name == "keyword":
         assert (
-            Pairwise(*KERNELS[name](here)).parameters["source_sha256"]
-            == (Pairwise(*KERNELS["partial"](there)).parameters["source_sha256"])
+            Pairwise(*KERNELS[name](here)).parameters["digest"]
+            == (Pairwise(*KERNELS["partial"](there)).parameters["digest"])
         )
 
 
@@ -244,6 +244,19 @@ def test_kernels_of_scikit_learn_have_all_their_digits_and_code(module):
     assert FromSklearn(PairwiseKernel(metric=here.helped)) != FromSklearn(
         PairwiseKernel(metric=edited.helped)
     )
+
+
+@pytest.mark.parametrize(
+    ("stored", "function"),
+    [
+        ({"function": "first", "source_sha256": "0" * 64}, min),
+        ({"kernel": "RBF()", "sha256": "0" * 64}, RBF()),
+    ],
+)
+def test_a_kernel_without_a_digest_is_one_of_an_earlier_version(stored, function):
+    """It was said to differ, whatever was given."""
+    with pytest.raises(InputError, match=r"^function: the saved kernel '.*' has no digest of its code"):
+        (Pairwise if function is min else FromSklearn).from_parameters(stored, None, function)
 
 
 def test_an_object_reads_its_solution_in_another_process(module, rng, tmp_path):

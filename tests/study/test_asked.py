@@ -69,6 +69,11 @@ def test_a_damaged_record_is_named(experiment, tmp_path):
     (tmp_path / "run" / LABELS).write_text("{")
     with pytest.raises(DataError, match="is no record of a study"):
         ask_labels(experiment, levels=(0,), run_dir=tmp_path / "run")
+    (tmp_path / "run" / LABELS).write_text('{"trials": []}')
+    with pytest.raises(
+        DataError, match=r"\(it has no 'data', as where an earlier version stored it\); remove it"
+    ):
+        ask_labels(experiment, levels=(0,), run_dir=tmp_path / "run")
 
 
 def test_regression_has_no_labels_to_draw(tmp_path):
