@@ -52,6 +52,21 @@ def fingerprint(*values: Any, home: str = "") -> str:
     return _digest(" ".join(map(described.of, values)))[:16]
 
 
+def parts(value: Any, home: str = "") -> dict[str, str]:
+    """Name -> digest of what a callable reads by name: the globals and closure of a function, and the attributes of an
+    object."""
+    described = _Descriptions(home)
+    value = getattr(value, "py_func", value)
+    read: dict[str, Any] = {}
+    if not isinstance(value, FunctionType):
+        owner = value.__self__ if inspect.ismethod(value) else value
+        read = dict(getattr(owner, "__dict__", {}))
+        value = value.__func__ if inspect.ismethod(value) else type(value).__call__
+    if isinstance(value, FunctionType):
+        read |= _read_by(value)
+    return {name: described.of(each) for name, each in read.items()}
+
+
 def require_digest(parameters: Mapping[str, Any], kernel: str) -> None:
     """Raise `InputError` where a kernel was stored without its digest, so that nothing tells it from another."""
     if DIGEST not in parameters:

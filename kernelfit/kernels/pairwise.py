@@ -13,7 +13,7 @@ from kernelfit.cpu.jit import njit
 from kernelfit.errors import InputError
 from kernelfit.kernels.base import Kernel, Needs, Rows, Tile
 from kernelfit.kernels.bound import bound
-from kernelfit.kernels.fingerprint import DIGEST, RULES, file_of, fingerprint, require_digest
+from kernelfit.kernels.fingerprint import DIGEST, RULES, file_of, fingerprint, parts, require_digest
 from kernelfit.typing import Float
 
 _WRITES = "it writes into a row, which is read-only"
@@ -45,13 +45,17 @@ class Pairwise(Kernel):
         self.function = function
         self._label = self._bound.label
         code = self._bound.function
-        self._digest = fingerprint(code, self._bound.first, self._bound.last, home=file_of(code))
+        self._digest, self._parts = self._fingerprint(), parts(code, file_of(code))
         self._compiled: Any = None
         #: why it runs in Python, where it does
         self._interpreted = ""
         self._copies = False
         if not (self._bound.is_plain and self._bound.compilable):
             self.device_formula = ""  # type: ignore[misc]
+
+    def _fingerprint(self) -> str:
+        code = self._bound.function
+        return fingerprint(code, self._bound.first, self._bound.last, home=file_of(code))
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -72,7 +76,7 @@ class Pairwise(Kernel):
             raise InputError(
                 f"function: its code or the data that it reads differ from the saved kernel's "
                 f"({parameters.get('function')!r}); "
-                "give the function that the solution was computed with"
+                "give the function that the solution was computed with, as it is before it is called"
             )
         return kernel
 
@@ -88,6 +92,15 @@ class Pairwise(Kernel):
             yield (
                 f"kernel: {self._label} runs in Python, pair by pair, as Numba cannot compile it "
                 f"({self._interpreted}); loops, math and NumPy on 1-d arrays would make it some hundred times as fast"
+            )
+        if self._fingerprint() != self._digest:
+            code = self._bound.function
+            now = parts(code, file_of(code))
+            changed = [name for name in {**self._parts, **now} if now.get(name) != self._parts.get(name)]
+            yield (
+                f"kernel: a call of {self._label} changes {', '.join(changed) or 'what it reads'}, and is another "
+                "kernel from then on, which load, open and resume refuse; keep a memo by functools.cache, and what "
+                "else does not count out of its __getstate__"
             )
 
     def compile(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import itertools
+import math
 import re
 import sys
 import types
@@ -244,6 +245,57 @@ def test_kernels_of_scikit_learn_have_all_their_digits_and_code(module):
     assert FromSklearn(PairwiseKernel(metric=here.helped)) != FromSklearn(
         PairwiseKernel(metric=edited.helped)
     )
+
+
+class Counting:
+    """A kernel that counts its calls, which count in its digest unless its state is said to be without them."""
+
+    def __init__(self):
+        self.calls, self.width = 0, 1.0
+
+    def __call__(self, x, y):
+        self.calls += 1
+        return math.exp(-self.width * abs(x[0] - y[0]))
+
+
+class Uncounted(Counting):
+    def __getstate__(self):
+        return {"width": self.width}
+
+
+def memo():
+    known = {}
+
+    def kernel(x, y):
+        return known.setdefault((x[0], y[0]), math.exp(-abs(x[0] - y[0])))
+
+    return kernel
+
+
+@pytest.mark.parametrize(
+    ("make", "changed"), [(memo, "known"), (Counting, "calls"), (lambda: Counting().__call__, "calls")]
+)
+def test_what_a_call_changes_is_named_before_the_solution_is_refused(rng, tmp_path, make, changed):
+    """It was refused, with no word in the solve, in the process that had stored it."""
+    kernel = make()
+    solution = kernelfit.solve(rng.standard_normal((6, 1)), np.ones(6), kernel=kernel)
+    (note,) = (note for note in solution.notes if "a call of" in note)
+    assert note.startswith(
+        f"kernel: a call of {solution.kernel.parameters['function']} changes {changed}, and is another"
+    )
+    solution.save(tmp_path / "s.h5")
+    with pytest.raises(InputError, match=r"^function: its code .* as it is before it is called$"):
+        kernelfit.load(tmp_path / "s.h5", kernel)
+    assert kernelfit.load(tmp_path / "s.h5", make()).kernel == solution.kernel
+
+
+def test_what_a_call_changes_outside_of_the_state_does_not_count(rng, tmp_path):
+    kernel = Uncounted()
+    solution = kernelfit.solve(rng.standard_normal((6, 1)), np.ones(6), kernel=kernel)
+    assert not any("a call of" in note for note in solution.notes)
+    assert kernel.calls > 0
+    solution.save(tmp_path / "s.h5")
+    assert kernelfit.load(tmp_path / "s.h5", kernel).kernel == solution.kernel
 
 
 @pytest.mark.parametrize(
