@@ -46,8 +46,8 @@ def remark(problem: Problem, answered: Answer, notes: Notes) -> tuple[str, ...]:
         )
     if problem.has_noise:
         notes.add(
-            "the kernel's noise stands on the diagonal of K only: predictions at training rows do not meet their "
-            "targets"
+            "the kernel's noise stands on the diagonal of K only (or what a Matern kernel of scikit-learn's with nu "
+            "below 0.19 loses beside it): predictions at training rows do not meet their targets"
         )
     _remark_rounding(answered, notes)
     _remark_identity(problem, answered, notes)

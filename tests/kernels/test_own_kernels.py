@@ -152,6 +152,9 @@ def test_a_steep_kernel_is_no_noise(problem):
     assert solution.certificate.interpolates
     assert not any("noise stands on the diagonal" in note for note in solution.notes)
     assert_allclose(solution.predict(x), y, atol=1e-6)
+    steeper = kernelfit.solve(x, y, kernel=Matern(1.0, nu=0.1))
+    assert np.abs(steeper.predict(x) - y).max() > 1e-4
+    assert any("a Matern kernel of scikit-learn's with nu below 0.19" in note for note in steeper.notes)
     points = kernelfit.gram.points.Points(x)
 
     class Steep(Matern):
@@ -166,7 +169,8 @@ def test_a_steep_kernel_is_no_noise(problem):
         (RBF(1.0) + WhiteKernel(1e-9), True),
         ((RBF(1.0) + 1e-9 * Noise(1.0)) ** 2, True),
         (Steep(1.0, nu=1.5), False),
-        (Matern(1.0, nu=0.05), True),  # which predicts less than it was given
+        (Matern(1.0, nu=0.19), False),
+        (Matern(1.0, nu=0.185), True),  # which predicts less than it was given
         (0.0 * RBF(1.0), False),
     ]:
         assert FromSklearn(kernel).has_noise(points) == noise
