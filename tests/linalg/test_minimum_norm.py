@@ -91,3 +91,23 @@ def test_rows_left_out_are_predicted_as_the_others_do(rng, alone, unit):
     others = [np.arange(len(x)) != i for i in range(len(x))]
     expected = [x[i] @ minimum_norm(x[rest], y[rest]).weights for i, rest in enumerate(others)]
     np.testing.assert_allclose(left_out(unit * x, y), expected, rtol=1e-8, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        [[1.0], [2.0], [3.0], [1e5]],
+        [[1e9], [2.0], [3.0], [4.0]],
+        # Large rows that are spanned by the others together and by none of the ordinary ones alone.
+        [[1.0, 0.0, 0.0], [1.0, 1.0, 1.0], [0.0, 1e6, 0.0], [0.0, 0.0, 1e5], [1.0, 0.5, 0.5]],
+        # One that is spanned, and one that is alone.
+        [[1.0, 0.0], [2.0, 0.0], [1e6, 0.0], [3.0, 1e6]],
+    ],
+)
+def test_large_rows_left_out_are_predicted_as_the_others_do(rng, x):
+    """1 - h of 1e-9 was taken for 0, and the row for one that no other says anything of."""
+    x = np.array(x)
+    y = rng.standard_normal((len(x), 2))
+    others = [np.arange(len(x)) != i for i in range(len(x))]
+    expected = [x[i] @ (np.linalg.pinv(x[rest]) @ y[rest]) for i, rest in enumerate(others)]
+    np.testing.assert_allclose(left_out(x, y), expected, rtol=1e-6, atol=1e-9)

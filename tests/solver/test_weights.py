@@ -93,6 +93,13 @@ def test_leave_one_out_has_a_row_for_every_row(problem):
         assert_allclose(left_out[i], expected, rtol=1e-9, atol=1e-11)
 
 
+def test_a_row_of_great_weight_left_out_is_predicted_by_the_others():
+    """0 came where the others have a fit of their own."""
+    x, y = np.arange(1.0, 5.0)[:, None], np.array([1.0, 2.1, 2.9, 0.0])
+    solution = kernelfit.solve(x, y, kernel="linear", sample_weight=[1e10, 1, 1, 1])
+    assert_allclose(solution.leave_one_out()[0], (2 * 2.1 + 3 * 2.9) / 29, rtol=1e-9)
+
+
 def test_a_copy_that_stays_is_met_by_leave_one_out(problem):
     x, y, _ = problem
     twice = np.vstack([x, x[:3]]), np.vstack([y, y[:3]])
