@@ -15,6 +15,9 @@ from numba.extending import intrinsic
 from kernelfit.cpu.jit import njit
 from kernelfit.typing import Float
 
+# Rows all below 2^-this are lifted to it before their differences are squared.
+_TINY = 450
+
 
 @intrinsic
 def _bits_to_double(typing_context: Any, bits: Any) -> Any:
@@ -115,5 +118,9 @@ def pair_distances(rows: Float, metric: Literal["cityblock", "euclidean", "sqeuc
     """(h (h - 1) / 2,) distances between all pairs of rows (h, d)."""
     from scipy.spatial.distance import pdist  # SciPy's slowest import, wanted by the median rule alone
 
+    # Squares of tiny rows underflow where distances do not.
+    lift = -_TINY - int(np.frexp(np.abs(rows).max(initial=0.0))[1]) if metric == "euclidean" else 0
+    if lift > 0:
+        return np.ldexp(pair_distances(np.ldexp(rows, lift), metric), -lift)
     distances: Float = pdist(rows, metric)
     return distances

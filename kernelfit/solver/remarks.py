@@ -6,14 +6,17 @@ import math
 
 import numpy as np
 
-from kernelfit.kernels import parameter_names
+from kernelfit.errors import InputError
+from kernelfit.gram.points import Points
+from kernelfit.kernels import Kernel
 from kernelfit.kernels.base import Needs
 from kernelfit.progress import Notes
 from kernelfit.solver.answer import Answer
 from kernelfit.solver.certificate import interpolates
-from kernelfit.solver.gamma import median_gamma
+from kernelfit.solver.gamma import median_distance
 from kernelfit.solver.measures import RESIDUAL
 from kernelfit.solver.problem import Problem
+from kernelfit.typing import Float
 
 #: of a jitter, in the note that says so
 NOT_REFINED = "was not refined away"
@@ -99,22 +102,36 @@ def _remark_identity(problem: Problem, answered: Answer, notes: Notes) -> None:
     if problem.weights is None or ridge == 0:
         if answered.certificate.norm - ridge - 1.0 > _IDENTITY * (1.0 + ridge):
             return
-    elif np.abs(answered.fitted - answered.alpha).max() > _IDENTITY * np.abs(answered.alpha).max():
+    elif not _of_diagonal(answered, answered.alpha):
         return  # the norm of A says nothing of K where rows have ridges of their own
-    remedy = ""
-    if "gamma" in parameter_names(kernel.name):
-        remedy = f"; the median rule would take gamma {median_gamma(points, kernel.name):.3g}"
-    elif "length_scale" in parameter_names(kernel.name):
-        remedy = f"; the median distance of rows is {median_gamma(points) ** -0.5:.3g}, for the length scale"
     notes.add(
-        "kernel too narrow: K is the identity to rounding; predictions away from training rows are 0" + remedy
+        "kernel too narrow: K is the identity to rounding; predictions away from training rows are 0"
+        + _width(kernel, points)
     )
+
+
+def _width(kernel: Kernel, points: Points) -> str:
+    """What the median rule would take; empty where it has no number for these rows."""
+    if not kernel.width_parameter:
+        return ""
+    try:
+        distance = median_distance(points, kernel.name)
+    except InputError:
+        return ""
+    if kernel.width_parameter == "gamma":
+        return f"; the median rule would take gamma {1.0 / distance:.3g}"
+    return f"; the median distance of rows is {distance:.3g}, for the length scale"
 
 
 def _remark_diagonal(problem: Problem, answered: Answer, notes: Notes) -> None:
     """As `_remark_identity`, for a kernel of which nobody knows that k(x, x) = 1."""
-    alone = problem.source.diagonal()[:, None] * answered.alpha
-    if np.abs(alone).max() > 0 and np.abs(answered.fitted - alone).max() <= _IDENTITY * np.abs(alone).max():
+    if _of_diagonal(answered, problem.source.diagonal()[:, None] * answered.alpha):
         notes.add(
             "K is diagonal to rounding: for this kernel no training row is near another; is it too narrow for X?"
         )
+
+
+def _of_diagonal(answered: Answer, alone: Float) -> bool:
+    """Whether K alpha is what the diagonal of K gives alone (n, c). alpha = 0 does not tell."""
+    largest = float(np.abs(alone).max())
+    return largest > 0 and bool(np.abs(answered.fitted - alone).max() <= _IDENTITY * largest)

@@ -9,6 +9,7 @@ from sklearn.gaussian_process.kernels import RBF
 import kernelfit
 from kernelfit.errors import InputError, NotPositiveDefiniteError
 from kernelfit.kernels import Gaussian, Pairwise
+from kernelfit.solver import gamma
 from kernelfit.solver.entries import asymmetry
 
 
@@ -87,6 +88,30 @@ def test_a_kernel_that_sees_no_other_row_is_said_to_be_too_narrow(rng, given, re
     assert remedy in note
     assert kernelfit.solve(bytes_as_floats, y, **given | {"ridge": 0.5}).notes == [note]
     assert kernelfit.solve(bytes_as_floats / 255, y, **given).notes == []
+
+
+def test_targets_of_zero_say_nothing_of_the_width(rng):
+    """The kernel was called too narrow, and first rows that are equal ended the solve in an error."""
+    x, ones = rng.standard_normal((20, 2)), np.ones(20)
+    for rows in (x, np.ones((20, 2))):
+        assert kernelfit.solve(rows, 0 * ones, sample_weight=ones, ridge=1.0, gamma=1.0).notes == []
+    per_target = kernelfit.solve(x, np.c_[0 * ones, ones], sample_weight=ones, ridge=[1.0, 2.0], gamma=0.1)
+    assert per_target.notes == []
+    narrow = kernelfit.solve(x, np.c_[0 * ones, ones], sample_weight=ones, ridge=1.0, gamma=1e9)
+    assert [note[:17] for note in narrow.notes] == ["kernel too narrow"]
+
+
+def test_a_remark_without_a_median_ends_no_solve(monkeypatch):
+    """An error about gamma came after the work: squares of tiny distances underflow, and first rows may be equal."""
+    x, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([1.0, 2.0, 3.0, 4.0])
+    given = {"kernel": "matern", "kernel_params": {"length_scale": 1e-180}, "ridge": 0.1}
+    (note,) = kernelfit.solve(1e-170 * x, y, **given).notes
+    assert note.endswith("the median distance of rows is 1.5e-170, for the length scale")
+    monkeypatch.setattr(gamma, "MEDIAN_ROWS", 3)
+    first_equal, last_alone = np.array([[0.0], [0.0], [0.0], [9.0]]), np.array([0.0, 0.0, 0.0, 1.0])
+    weights = np.arange(1.0, 5.0)
+    (note,) = kernelfit.solve(first_equal, last_alone, gamma=1.0, ridge=1.0, sample_weight=weights).notes
+    assert note.endswith("predictions away from training rows are 0")
 
 
 def test_a_function_that_sees_no_other_row_is_said_to_have_a_diagonal_k(rng):

@@ -54,6 +54,12 @@ def test_the_length_scale_of_the_median_rule_is_the_median_distance(rng, kernel)
         assert solution.kernel.length_scale == median_distance(Points(x), kernel)
 
 
+@pytest.mark.parametrize("unit", [2.0**-560, 2.0**400])
+def test_the_median_distance_of_rows_whose_squares_underflow(rng, unit):
+    x = rng.standard_normal((20, 3))
+    assert median_distance(Points(unit * x), "matern") == unit * median_distance(Points(x), "matern")
+
+
 def test_widths_are_powers_of_two_from_the_median_rule(rng):
     x = rng.standard_normal((50, 2))
     assert Widths(Points(x), "gaussian").at(3) == pytest.approx(8 * median_gamma(Points(x)), rel=1e-5)
