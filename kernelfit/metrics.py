@@ -110,7 +110,9 @@ def coefficient_of_determination(scores: Float, truth: NDArray[Any]) -> float | 
     target = _like(scores, truth)
     _, power = np.frexp(max(np.abs(target).max(initial=0.0), np.abs(scores).max(initial=0.0)))
     target, scores = np.ldexp(target, -power), np.ldexp(scores, -power)
-    total = float(np.sum(np.square(target - target.mean(axis=0))))
+    # The mean of equal numbers is rounded, and they then differ from it.
+    varies = (target != target[:1]).any(axis=0)
+    total = float(np.sum(np.square(np.where(varies, target - target.mean(axis=0), 0.0))))
     return 1.0 - float(np.sum(np.square(scores - target))) / total if total > 0 else None
 
 

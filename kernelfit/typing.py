@@ -27,7 +27,7 @@ SolverName = Literal["cholesky", "pcg", "askotch", "auto"]
 EngineName = Literal["process", "dask"]
 #: what an estimator does where K has no Cholesky factor
 Singular = Literal["ridge", "raise"]
-#: how gamma is chosen from the training rows: by their median distance, or by leave-one-out
+#: how gamma is chosen from the training rows: by the median of what it multiplies, or by leave-one-out
 GammaRule = Literal["median", "auto"]
 #: how the ridge is chosen: by leave-one-out
 RidgeRule = Literal["auto"]

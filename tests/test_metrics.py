@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from kernelfit.metrics import Errors, compare, spread
+from kernelfit.metrics import Errors, coefficient_of_determination, compare, spread
 
 
 @pytest.mark.parametrize("shape", [(30,), (30, 1), (30, 3)])
@@ -37,6 +37,17 @@ def test_classes_and_no_rows(rng: np.random.Generator) -> None:
     assert compare(scores[:0], codes[:0], True) == compare(scores[:0], codes[:0], False) == Errors()
     assert compare(np.ones((3, 1)), np.full(3, 2.0), False) == Errors(rmse=1.0, r2=None, mae=1.0)
     assert errors.named("test")["test_error"] == errors.error
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 1), (3, 2)])
+def test_a_constant_truth_has_no_r2_whatever_its_mean_rounds_to(shape: tuple[int, ...]) -> None:
+    """-1e27 came, as the mean of three times 0.1 is none of them."""
+    truth = np.full(shape, 0.1)
+    scores = truth.reshape(3, -1) + np.array([[0.01], [0.0], [0.0]])
+    assert coefficient_of_determination(scores, truth) is None
+    # Beside a column that varies its rounding counts for nothing.
+    beside = np.c_[np.full(3, 1e17 / 3), [0.0, 1.0, 2.0]]
+    assert coefficient_of_determination(beside + np.array([[0.0, 0.5]]), beside) == 1.0 - 0.75 / 2.0
 
 
 def test_spread_is_that_of_a_mean_of_independent_rows(rng: np.random.Generator) -> None:

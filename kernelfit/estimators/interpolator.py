@@ -26,8 +26,9 @@ class KernelInterpolator(RegressorMixin, MultiOutputMixin, KernelEstimator):
     kernel : a name of `kernelfit.kernels.KERNELS`, a `Kernel`, a function k(x, y, **kernel_params) of two 1-d arrays,
         partial, method or callable object, a kernel object of `sklearn.gaussian_process.kernels`, or "precomputed" (X
         is then the Gram matrix)
-    gamma : a number, "median" (gamma_factor / median distance; the default) or "auto" (least leave-one-out error
-        on training rows), for the kernels that have a gamma
+    gamma : a number, "median" (gamma_factor / median of |x - x'|^2 for gaussian, of |x - x'|_1 for laplacian, of |x|^2
+        for polynomial; the default) or "auto" (least leave-one-out error on training rows), for the kernels that have a
+        gamma
     kernel_params : other parameters of a kernel given by name; `length_scale` is a number, "median" (the median
         distance; the default) or "auto", as gamma is
     ridge : >= 0, or one for each target (c,); 0 interpolates; "auto" takes the one of least leave-one-out error on the

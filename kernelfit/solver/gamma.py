@@ -39,7 +39,7 @@ def median_distance(points: Points, kernel: str = "gaussian") -> float:
 
 
 def median_gamma(points: Points, kernel: str = "gaussian", factor: float = 1.0) -> float:
-    """factor / median distance."""
+    """factor / median of what gamma multiplies: |x - x'|^2 (gaussian), |x - x'|_1 (laplacian), |x|^2 (polynomial)."""
     return factor / median_distance(points, kernel)
 
 

@@ -106,8 +106,8 @@ def solve(
         partial, method or callable object (compiled by Numba where that can be, with a note where not), or a kernel
         object of `sklearn.gaussian_process.kernels`
     gamma : for gaussian, laplacian and polynomial kernels given by name: a number, "median" (gamma_factor / median
-        distance of the first 1,000 rows; the default) or "auto" (least leave-one-out error on at most 4,000 rows:
-        `Solution.gamma_choice`, `kernelfit.solver.search`)
+        of |x - x'|^2, |x - x'|_1 and |x|^2 in this order, of the first 1,000 rows; the default) or "auto" (least
+        leave-one-out error on at most 4,000 rows: `Solution.gamma_choice`, `kernelfit.solver.search`)
     kernel_params : other parameters of a kernel given by name, or of a function; `length_scale`, of matern and
         rational-quadratic, is a number, "median" (the median distance of the first 1,000 rows; the default) or "auto"
     ridge : >= 0, or one for each target (c,), of which equal ones share a factor; 0 interpolates; "auto" takes the one
