@@ -546,8 +546,8 @@ def test_auto_iterates_where_only_k_in_float32_fits(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(plan, "EXACT", 0)
-    X, y = rng.standard_normal((2_500, 10)), rng.standard_normal(2_500)
-    costs = Costs.of(n=2_500, d=10, n_rhs=1, threads=1, bytes_points=X.nbytes)
+    X, y = rng.standard_normal((4_096, 10)), rng.standard_normal(4_096)
+    costs = Costs.of(n=4_096, d=10, n_rhs=1, threads=1, bytes_points=X.nbytes)
     memory = Plan.in_memory(costs, 0).bytes_memory - 1_000
     found = kernelfit.solve(X, y, solver="auto", tolerance=0.5, memory=memory, threads=1)
     assert found.convergence is not None
