@@ -154,12 +154,12 @@ def test_a_read_only_place_stops_before_the_work(
     run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # type: ignore[no-untyped-def]
     # The refusal is injected: permission bits do not bind a super-user, who may be running this.
-    from kernelfit.experiments import run_dir
+    from kernelfit.storage import folders
 
     def refuse(**_: object) -> str:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(run_dir.tempfile, "mkdtemp", refuse)
+    monkeypatch.setattr(folders.tempfile, "mkdtemp", refuse)
     code, out, errors = run("solve", "--out", "kept", "--dataset", "nothing is loaded")
     assert (code, out, len(errors)) == (2, "", 1)
     assert "Permission denied" in errors[0]
