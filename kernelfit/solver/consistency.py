@@ -11,13 +11,15 @@ from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import DataError
 from kernelfit.gram.points import Points
 from kernelfit.gram.rectangle import rectangle
-from kernelfit.kernels.base import Kernel
+from kernelfit.kernels.base import Kernel, Needs
 from kernelfit.solver.certificate import Certificate
 from kernelfit.solver.problem import Problem
 from kernelfit.typing import Float
 
 # Pairs of rows that are looked at, and rows at least.
 _SAMPLED_PAIRS, _MIN_SAMPLED = 2**16, 4
+# Rows whose pairs are formed at a time for those of rows and themselves.
+_BLOCK = 16
 # Residuals that differ by less, beside their parts, are equal; fitted values, beside |A| |alpha|, likewise.
 _EQUAL, _ROUNDED = 1e-14, 1e-12
 
@@ -58,8 +60,8 @@ def require_consistent(
         rows = np.unique(np.linspace(0, n - 1, sampled, dtype=np.int64))
         sample = points.take(rows, like=points)
         again = evaluate(sample)
-        if problem.has_noise:
-            again = again + _noise(kernel, sample)[:, None] * alpha[rows]
+        if Needs.FUNCTION in kernel.needs:
+            again = again + _beside_diagonal(kernel, sample)[:, None] * alpha[rows]
         size = certificate.norm * np.abs(alpha).max()
         if weights is not None:
             of_weights = np.sqrt(certificate.norm * points.shape[1]) * np.abs(weights).max()
@@ -72,8 +74,12 @@ def require_consistent(
             )
 
 
-def _noise(kernel: Kernel, rows: Points) -> Float:
-    """What the diagonal of K has at these rows that predictions do without, (m,)."""
+def _beside_diagonal(kernel: Kernel, rows: Points) -> Float:
+    """What the diagonal of K has at these rows that predictions do without, (m,): noise, or what a kernel of
+    scikit-learn's loses between equal rows, however little."""
+    predicted = np.empty(rows.shape[0])
     with CpuBackend(None) as backend:
-        predicted = rectangle(kernel, rows, rows, backend).diagonal()
+        for start in range(0, len(predicted), _BLOCK):
+            block = rows.take(np.arange(start, min(start + _BLOCK, len(predicted))), like=rows)
+            predicted[start : start + _BLOCK] = rectangle(kernel, block, block, backend).diagonal()
     return kernel.diagonal(rows) - predicted

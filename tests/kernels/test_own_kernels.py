@@ -9,7 +9,7 @@ import pickle
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, CompoundKernel, ConstantKernel, Matern, WhiteKernel
 from sklearn.metrics.pairwise import rbf_kernel
@@ -17,7 +17,7 @@ from sklearn.metrics.pairwise import rbf_kernel
 import kernelfit
 from kernelfit import KernelInterpolator
 from kernelfit.errors import DataError, InputError
-from kernelfit.kernels import FromSklearn, Gaussian, Pairwise
+from kernelfit.kernels import FromSklearn, Gaussian, Kernel, Pairwise
 from kernelfit.runs import solution_file
 
 
@@ -174,6 +174,23 @@ def test_a_steep_kernel_is_no_noise(problem):
         (0.0 * RBF(1.0), False),
     ]:
         assert FromSklearn(kernel).has_noise(points) == noise
+
+
+@pytest.mark.parametrize("nu", [0.2, 0.25, 0.35])
+def test_a_solution_of_a_steep_kernel_can_be_read(problem, tmp_path, nu):
+    """ "alpha does not give the fitted values" came, for what the kernel loses between equal rows."""
+    x, y, new = problem
+    steep = Matern(1.0, nu=nu)
+    for kernel in (steep, 2.0 * steep + RBF(1.0), FromSklearn(steep) + Gaussian(0.5)):
+        solution = kernelfit.solve(x, y, kernel=kernel)
+        solution.save(tmp_path / "solution.h5")
+        function = steep if isinstance(kernel, Kernel) else kernel
+        assert_array_equal(
+            kernelfit.load(tmp_path / "solution.h5", function).predict(new), solution.predict(new)
+        )
+    solution = kernelfit.solve(x, y, kernel=steep, run_dir=tmp_path / "run")
+    assert kernelfit.check(tmp_path / "run", function=steep).problems == []
+    assert kernelfit.open(tmp_path / "run", function=steep).certificate == solution.certificate
 
 
 def test_a_compound_kernel_of_scikit_learn_is_refused(problem):
