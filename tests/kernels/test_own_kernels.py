@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import RBF, CompoundKernel, ConstantKernel, Matern, WhiteKernel
+from sklearn.gaussian_process.kernels import (
+    RBF,
+    CompoundKernel,
+    ConstantKernel,
+    DotProduct,
+    Matern,
+    WhiteKernel,
+)
 from sklearn.metrics.pairwise import rbf_kernel
 
 import kernelfit
@@ -143,6 +150,23 @@ def test_noise_is_no_interpolation_and_its_solution_can_be_read(problem, tmp_pat
     solution_file.write(tmp_path / "forged.h5", meta, {**arrays, "alpha": 2 * arrays["alpha"]})
     with pytest.raises(DataError, match="alpha does not give the fitted values"):
         kernelfit.load(tmp_path / "forged.h5", kernel)
+
+
+def test_noise_that_a_row_of_zeros_has_not_is_noise(tmp_path):
+    """The first row alone was asked: targets were said to be met, equal rows refused, and the solution not read."""
+    x = np.append(np.linspace(0, 10, 21), 5.0)[:, None]
+    y, kernel = np.cos(x[:, 0]) + np.arange(22) % 2, RBF() + WhiteKernel() * DotProduct(sigma_0=0)
+    solution = kernelfit.solve(x, y, kernel=kernel)
+    assert len(solution.kept) == 22
+    assert not solution.certificate.interpolates
+    assert any("noise stands on the diagonal" in note for note in solution.notes)
+    solution.save(tmp_path / "solution.h5")
+    assert_array_equal(kernelfit.load(tmp_path / "solution.h5", kernel).predict(x), solution.predict(x))
+    # One long row among others that have none.
+    x = np.zeros((100, 1))
+    x[37] = 1.0
+    assert FromSklearn(kernel).has_noise(kernelfit.gram.points.Points(x))
+    assert not FromSklearn(RBF() + 0.0 * kernel).has_noise(kernelfit.gram.points.Points(x))
 
 
 def test_a_steep_kernel_is_no_noise(problem):
