@@ -39,13 +39,24 @@ class Pool:
         self.architecture: str | None = getattr(controller, "architecture", None)
         #: threads that the library was built for, where it says so
         self.built_for: int | None = None
+        self._set_own: Callable[[int], int] | None = None
         if controller.internal_api == "openblas":
             self._take_openblas(controller.dynlib)
         elif controller.internal_api == "mkl":
             # A number of the thread's own goes before that of the process.
-            setter = getattr(controller.dynlib, "MKL_Set_Num_Threads_Local", None)
-            if setter is not None:
-                self.set, self.per_thread = setter, True
+            self._set_own = getattr(controller.dynlib, "MKL_Set_Num_Threads_Local", None)
+            if self._set_own is not None:
+                self.set, self.per_thread = self._set_own, True
+
+    def cap_thread(self) -> int | None:
+        """Set one thread for the calling thread; what `set` undoes that with."""
+        if self._set_own is not None:
+            # Not the number that it multiplies with, which may be the process's: as the thread's own that would go
+            # before whatever the process is set to later. The setter returns the thread's own, 0 for none.
+            return self._set_own(1)
+        before = self.get()
+        self.set(1)
+        return before
 
     def _take_openblas(self, library: Any) -> None:
         """Getter and setter by address. One that is built with OpenMP multiplies with as many threads as that gives the
@@ -123,9 +134,9 @@ class BlasThreads:
         depth = getattr(self._thread, "depth", 0)
         self._thread.depth = depth + 1
         if depth == 0:
-            self._thread.before = [(pool, pool.get()) for pool in self._pools if pool.per_thread]
-            for pool, _ in self._thread.before:
-                pool.set(1)
+            capped = [pool for pool in self._pools if pool.per_thread]
+            self._thread.before = {pool: pool.get() for pool in capped}
+            self._thread.undo = [(pool, pool.cap_thread()) for pool in capped]
 
     def free_thread(self) -> None:
         """Undo `cap_thread`, as often as it was called."""
@@ -134,9 +145,9 @@ class BlasThreads:
         depth = getattr(self._thread, "depth", 0)
         self._thread.depth = max(0, depth - 1)
         if depth == 1:
-            for pool, count in self._thread.before:
+            for pool, count in self._thread.undo:
                 pool.set(count)
-            self._thread.before = []
+            self._thread.before, self._thread.undo = {}, []
 
     def hold(self) -> None:
         """Cap again what somebody else has set since."""
@@ -154,7 +165,7 @@ class BlasThreads:
         """The least number of threads that somebody else, or the environment, has set for the pools; None: no limit."""
         with self._lock:
             counts = []
-            own = dict(getattr(self._thread, "before", ())) if self._users else {}
+            own = getattr(self._thread, "before", {}) if self._users else {}
             for pool in self._pools if self._users else pools():
                 count = own.get(pool) or self._before.get(pool) or pool.get()
                 if self._users and pool.per_thread and pool not in own:

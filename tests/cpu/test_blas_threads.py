@@ -146,7 +146,17 @@ class Mkl(PerThread):
 
     def __init__(self):
         super().__init__()
-        self.dynlib.MKL_Set_Num_Threads_Local = PerThread.set_num_threads.__get__(self)
+        self.of_process = 4
+        self.dynlib.MKL_Set_Num_Threads_Local = self.set_own
+
+    def get_num_threads(self):
+        """That of the process where the thread has none of its own."""
+        return getattr(self.counts, "n", 0) or self.of_process
+
+    def set_own(self, count):
+        before = getattr(self.counts, "n", 0)
+        self.counts.n = count
+        return before
 
     def set_num_threads(self, count):
         pytest.fail("the number of the process")
@@ -184,3 +194,19 @@ def test_of_two_solves_in_threads_each_gives_its_own_number_back(monkeypatch):
         pool.submit(threads.give_back).result()
         assert pool.submit(library.get).result() == 4
     assert (library.get(), threads.limit()) == (4, 4)
+
+
+@pytest.mark.parametrize(("own", "after"), [(0, 7), (3, 3)])
+def test_after_a_solve_a_thread_of_mkl_has_a_number_of_its_own_only_where_it_had_one(monkeypatch, own, after):
+    """Else what is set for the process, before or after, would mean nothing in that thread any more."""
+    mkl = Mkl()
+    library = blas_threads.Pool(mkl)
+    monkeypatch.setattr(blas_threads, "pools", lambda: [library])
+    threads = BlasThreads()
+    mkl.set_own(own)
+    mkl.of_process = 2
+    threads.cap()
+    assert (library.get(), threads.limit()) == (1, own or 2)
+    threads.give_back()
+    mkl.of_process = 7
+    assert (library.get(), threads.limit()) == (after, after)
