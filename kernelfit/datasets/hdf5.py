@@ -28,6 +28,8 @@ _NUMBERS = ("double", "single", *(f"{sign}int{bits}" for sign in ("", "u") for b
 _LARGEST_CHAIN = 16
 # What file systems without locks answer HDF5, which asks for one to read.
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EROFS)
+# What HDF5 says where the process has the file open with another rule of locking.
+_OTHER_RULE = "flag values don't match"
 # A file of more arrays holds something else.
 _MOST_ARRAYS = 10_000
 
@@ -75,15 +77,23 @@ def read_hdf5(
 
 
 def _opened(path: Path) -> h5py.File:
-    """The file for reading; not one that another process is writing, where its file system can tell."""
+    """The file for reading; not one that another process is writing, where its file system can tell.
+
+    One that this process has open already HDF5 opens with the same rule of locking only.
+    """
     import h5py
 
     try:
         return h5py.File(path, "r")
     except OSError as error:
-        if error.errno not in _NO_LOCKS:
+        if error.errno not in _NO_LOCKS and _OTHER_RULE not in str(error):
             raise
+    try:
         return h5py.File(path, "r", locking=False)
+    except OSError as error:
+        if _OTHER_RULE not in str(error):
+            raise
+    return h5py.File(path, "r", locking=True)
 
 
 def _arrays(file: h5py.File) -> dict[str, h5py.Dataset]:

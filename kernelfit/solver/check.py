@@ -26,7 +26,7 @@ from kernelfit.solver.problem import Problem
 from kernelfit.solver.problem_record import arrays_of, meta_of, of_another, read_run
 from kernelfit.solver.resume import gram_of, opened, require_run
 from kernelfit.solver.solution import Solution
-from kernelfit.storage import journal
+from kernelfit.storage import hdf5, journal
 from kernelfit.storage.journal import Contents
 from kernelfit.streaming import weights
 
@@ -158,10 +158,8 @@ def _check_factor(report: Check, folder: Path, plan: Plan, contents: Contents, p
 
 def _hdf5_view(path: Path, layout: PanelLayout, dtype: np.dtype[Any], offsets: tuple[int, ...]) -> list[str]:
     """What h5py sees otherwise than we do."""
-    import h5py
-
     try:
-        with h5py.File(path, "r", locking=False) as file:
+        with hdf5.opened(path) as file:
             for j in range(layout.count):
                 panel = file[f"panels/{j:05d}"]
                 seen = panel.shape, panel.dtype, panel.id.get_offset()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version as package_version
 from pathlib import Path
@@ -135,6 +136,23 @@ def locate(path: Path, *, form: str, version: int, remedy: str) -> tuple[dict[st
     return _with_datasets(path, extents, form, version, remedy)
 
 
+def opened(path: Path) -> Any:
+    """HDF5's reader of a file that never changes under its name, locked or not.
+
+    Some file systems have no locks, and HDF5 opens a file that this process has open already only with the same rule
+    of locking. Raises OSError.
+    """
+    import h5py
+
+    try:
+        return h5py.File(path, "r")
+    except OSError:
+        for locking in (False, True):
+            with suppress(OSError):
+                return h5py.File(path, "r", locking=locking)
+        raise
+
+
 def _with_datasets(
     path: Path,
     build: Callable[[dict[str, Any], dict[str, Any]], Built],
@@ -142,14 +160,11 @@ def _with_datasets(
     version: int,
     remedy: str,
 ) -> Built:
-    import h5py
-
     if not path.is_file():
         raise DataError(f"{path}: no such file, expected a {form}; {remedy}")
     try:
         _require_whole(path, form, remedy)
-        # It never changes under its name, and some file systems have no locks.
-        with h5py.File(path, "r", locking=False) as file:
+        with opened(path) as file:
             return build(*_read(file, path, version, remedy))
     except KernelfitError:
         raise

@@ -298,6 +298,14 @@ def test_a_file_system_without_locks_is_read(tmp_path: Path, monkeypatch: pytest
     np.testing.assert_array_equal(read_hdf5(path)[0].X, X)
 
 
+@pytest.mark.parametrize("locking", [None, False, True])
+def test_a_file_that_this_process_has_open_is_read(tmp_path: Path, locking: bool | None) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["X"], file["y"] = X, y
+    with h5py.File(tmp_path / "a.h5", "r", locking=locking):
+        np.testing.assert_array_equal(read_hdf5(tmp_path / "a.h5")[0].X, X)
+
+
 def test_a_file_that_is_being_written_is_refused(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["X"], file["y"] = X, y

@@ -138,3 +138,12 @@ def test_a_file_system_without_locks_is_read(tmp_path: Path) -> None:
         fcntl.flock(other, fcntl.LOCK_EX)  # HDF5 is refused the lock, as it is there
         meta, _ = back(tmp_path / "file.h5")
     assert meta == {"a": [1, None]}
+
+
+@pytest.mark.parametrize("locking", [None, False, True])
+def test_a_file_that_this_process_has_open_is_read(tmp_path: Path, locking: bool | None) -> None:
+    """HDF5 opens a file a second time in one process only with the same rule of locking."""
+    written(tmp_path / "file.h5")
+    with h5py.File(tmp_path / "file.h5", "r", locking=locking):
+        meta, _ = back(tmp_path / "file.h5")
+    assert meta == {"a": [1, None]}
