@@ -15,7 +15,7 @@ import numpy as np
 
 from kernelfit.cpu.memory import INTERPRETER
 from kernelfit.cpu.tile_products import WIDTH, group_of
-from kernelfit.errors import PlanError
+from kernelfit.errors import PlanError, StorageError
 from kernelfit.gram.costs import Costs
 from kernelfit.gram.placement import Limits, place
 from kernelfit.gram.plan import Plan
@@ -101,16 +101,17 @@ def plan_either(
 ) -> Plan:
     """Conjugate gradients where they are to reach a `tolerance` only and are faster; else a factor where it fits into
     memory; else conjugate gradients where K in float32 does; else the factor on the disk; else K `generated` for every
-    product where it may be. A factor that is `stored` fits only where the disk has room as well. Raises `PlanError`."""
+    product where it may be. A factor that is `stored` fits only where the disk has room as well, and none fits on the
+    disk where there is no folder to write to. Raises `PlanError`."""
     if tolerance is not None and costs.n >= crossover(tolerance, costs.n_rhs):
         with suppress(PlanError):
             return plan_iterations(costs, limits.memory, generated=False)
     if Plan.in_memory(costs, limits.memory).bytes_memory <= limits.memory:
-        with suppress(PlanError):
+        with suppress(PlanError, StorageError):
             return place(costs, limits, stored=stored)
     with suppress(PlanError):
         return plan_iterations(costs, limits.memory, generated=False)
-    with suppress(PlanError):
+    with suppress(PlanError, StorageError):
         return place(costs, limits, stored=stored)
     return plan_iterations(costs, limits.memory, generated=generated)
 

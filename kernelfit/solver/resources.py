@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kernelfit.arguments import bytes_of, integer, path_of
 from kernelfit.cluster.connect import Engine
-from kernelfit.cpu.memory import INTERPRETER, available_memory
+from kernelfit.cpu.memory import available_memory
 from kernelfit.device.choose import check_device
 from kernelfit.device.protocol import Device
 from kernelfit.frozen import frozen
@@ -74,6 +74,6 @@ class Resources:
 
 
 def memory_here(plan: Plan) -> int:
-    """Bytes that a plan which was made elsewhere may take: those free now, and those of the interpreter and the rows,
-    which it counts and which are there already."""
-    return available_memory() + INTERPRETER + plan.bytes_points
+    """Bytes that a plan which was made elsewhere may take: those available now, and those of the rows, which it counts
+    and which are there already."""
+    return available_memory() + plan.bytes_points

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kernelfit.errors import PlanError
+from kernelfit.errors import PlanError, StorageError
 from kernelfit.gram.costs import Costs
 from kernelfit.gram.placement import Limits
 from kernelfit.gram.points import Points
@@ -107,6 +107,21 @@ def test_a_factor_that_is_stored_wants_the_disk_as_well() -> None:
     )
     assert (factor.solver, factor.bytes_disk) == ("cholesky", factor.bytes_factor)
     assert (none.solver, none.tier) == ("pcg", "ram")
+
+
+@pytest.mark.parametrize(
+    ("memory", "stored", "tier"), [(4_000_000_000, False, "generated"), (16_000_000_000, True, "ram")]
+)
+def test_without_a_folder_to_write_to_no_factor_fits_on_the_disk(
+    memory: int, stored: bool, tier: str
+) -> None:
+    """The system's temporary folder may lie in memory, and no other be there: the whole plan was refused."""
+
+    def nowhere() -> int:
+        raise StorageError("scratch: got none")
+
+    plan = plan_either(costs(60_000), Limits(memory, nowhere), generated=True, stored=stored)
+    assert (plan.solver, plan.tier) == ("pcg", tier)
 
 
 def test_rows_of_bytes_count_twice_where_products_pack_them(rng: np.random.Generator) -> None:

@@ -63,6 +63,11 @@ def _is_primal(record: dict[str, Any]) -> bool:
     return record.get("min_pivot") is None and "convergence" not in record
 
 
+def _is_cut_short(record: dict[str, Any]) -> bool:
+    """Whether an iteration was to reach a tolerance and no more."""
+    return (record.get("convergence") or {}).get("measure") == "relative residual"
+
+
 def _known(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
 
@@ -105,6 +110,12 @@ def _fit(record: dict[str, Any]) -> str:
         )
     if _is_primal(record):
         return "No function of these features meets every target: this one has the least squares of what it misses."
+    if _is_cut_short(record):
+        asked, left = (number(record["convergence"][key], 2) for key in ("target", "relative_residual"))
+        return (
+            f"The iteration was to reach a relative residual of {asked} and no more: the function meets training "
+            f"points to {left} of the targets' norm, and the ridge is 0."
+        )
     return (
         "The equations do not hold to rounding: the function misses training points although the ridge is 0."
     )

@@ -53,6 +53,18 @@ def test_what_an_iteration_stopped_short_of_is_not_claimed(examination: Examinat
     assert "No other function trades misfit against norm better." in _said(examination, **settled)
 
 
+def test_a_tolerance_is_not_taken_for_equations_that_do_not_hold(examination: Examination) -> None:
+    """Of a ridge of 0 it was said that the function misses training points although, at any backward error."""
+    reached = {"measure": "relative residual", "target": 1e-6, "relative_residual": 8.2e-7}
+    iterated = {"min_pivot": None, "interpolates": False, "ridge": 0.0}
+    said = _said(examination, **iterated, convergence=reached)
+    assert "was to reach a relative residual of 1e-06 and no more" in said
+    assert "meets training points to 8.2e-07 of the targets' norm" in said
+    assert "do not hold" not in said
+    to_rounding = reached | {"measure": "backward error"}
+    assert "do not hold to rounding" in _said(examination, **iterated, convergence=to_rounding)
+
+
 def test_a_jitter_is_refined_away_where_no_note_says_otherwise(examination: Examination) -> None:
     note = "jitter 0.1 was not refined away in 9 products with K: backward error 1e-3"
     assert "alone, and refined away." in _said(examination, jitter=0.1)
