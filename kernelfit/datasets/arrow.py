@@ -51,7 +51,7 @@ class ArrowTable:
 
     def _texts(self, column: int) -> tuple[str, ...]:
         values = self.content.column(column).to_pylist()
-        return tuple("" if value is None else str(value) for value in values)
+        return tuple("" if value is None else str(value).strip() for value in values)
 
     def _column(self, column: int) -> tuple[Float, Faults]:
         """Values (n,) float64, NaN where there is none."""
@@ -90,10 +90,11 @@ class ArrowTable:
             faults.add(Kind.BOOLEAN, "true", "row 0", len(result))
         for row in np.flatnonzero(np.isinf(result))[:1]:
             faults.add(Kind.INFINITE, str(result[row]), f"row {row}", int(np.isinf(result).sum()))
-        if types.is_integer(kind):
+        if types.is_integer(kind) or types.is_decimal(kind):
             for index in np.flatnonzero(np.abs(result) >= LARGEST_EXACT).tolist():
-                if int(result[index]) != plain[index].as_py():
-                    faults.add(Kind.ROUNDED, str(plain[index].as_py()), f"row {index}")
+                value = plain[index].as_py()
+                if value == int(value) != int(result[index]):
+                    faults.add(Kind.ROUNDED, str(value), f"row {index}")
         return result, faults
 
     @staticmethod

@@ -2,7 +2,8 @@
 
 Two rows that differ in a category are sqrt(2) apart in it, whatever the category. A category is what stands in the
 cell; an empty cell is one as well. A column has at most 100 categories, and more than 10 only where each stands for two
-rows on average: else it names the rows or is free text. Dates, times and numbers with their units are no categories.
+rows on average: else it names the rows or is free text. Dates, times and numbers that are written otherwise than ours
+are no categories, nor are numbers with their units where there are more than 10.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 
 from kernelfit.typing import Float
 
-from .cells import is_missing
+from .cells import THOUSANDS_MARKS, is_missing
 
 #: categories that a column may have
 MAX_CATEGORIES = 100
@@ -26,7 +27,7 @@ _DATE = re.compile(
     r"(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})(?:[T ].*)?"
     r"|\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: ?[AaPp]\.?[Mm]\.?)?"
 )
-_DIGITS = r"(?:0[xXbBoO][\da-fA-F]+|\d[\d_.,' ]*)"
+_DIGITS = rf"(?:0[xXbBoO][\da-fA-F]+|\d[\d_{THOUSANDS_MARKS}]*)"
 _SIGN = r"[(+\-−–]?[$€£¥₹]?\s*[+\-−–]?"
 _NUMBER = re.compile(rf"{_SIGN}{_DIGITS}\s*[$€£¥₹%]?\)?")
 _MEASURE = re.compile(rf"{_SIGN}{_DIGITS}[^\d]{{0,8}}")

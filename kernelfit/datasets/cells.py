@@ -21,7 +21,9 @@ _COMMA = re.compile(r"[+-]?(?:\d+,\d*|,\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 #: 1,234 or 12,345: a comma that may separate thousands
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}", re.ASCII)
 _INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
-_GROUPED = re.compile(r"[+-]?\d{1,3}(?:[,.'\u00a0\u202f ]\d{3})+(?:[.,]\d*)?")
+#: what stands between thousands: marks, apostrophes, and blanks of four widths
+THOUSANDS_MARKS = ",.'\u2019 \u00a0\u2009\u202f"
+_GROUPED = re.compile(rf"[+-]?\d{{1,3}}(?:[{THOUSANDS_MARKS}]\d{{3}})+(?:[.,]\d*)?")
 _MISSING = frozenset(
     ("", "?", "-", ".", "na", "n/a", "#n/a", "<na>", "nan", "-nan", "null", "none", "nil", "nat", "missing")
 )
@@ -52,6 +54,8 @@ class Kind(Enum):
     PERCENT = auto()
 
 
+#: marks of a number, which one before a percent sign has as well
+_COMMAS = (Kind.COMMA, Kind.AMBIGUOUS)
 #: those without one
 _WITHOUT_VALUE = (Kind.TEXT, Kind.MISSING, Kind.INFINITE, Kind.POINT)
 
@@ -73,7 +77,7 @@ def classified(cell: str, decimal: str = ".") -> tuple[float, Kind | None]:
         return _BOOLEANS[lowered], Kind.BOOLEAN
     if cell.endswith("%"):
         share, written = classified(cell[:-1], decimal)
-        if written in (None, Kind.COMMA):
+        if written in (None, *_COMMAS):
             return share, Kind.PERCENT
     return math.nan, Kind.INFINITE if lowered in _INFINITE else Kind.TEXT
 
@@ -127,6 +131,15 @@ class Faults:
             self.seen[kind] = Seen(count, cell, where)
         else:
             first.count += count
+
+    def value_of(self, cell: str, decimal: str, where: str) -> float:
+        """The value of a cell, as `classified`, noted where it is no plain number; 12,5 % is a comma as well."""
+        value, kind = classified(cell, decimal)
+        if kind is not None:
+            self.add(kind, cell, where)
+        if kind is Kind.PERCENT and (mark := classified(cell.strip()[:-1], decimal)[1]):
+            self.add(mark, cell, where)
+        return value
 
     @property
     def without_value(self) -> int:

@@ -18,7 +18,7 @@ import numpy as np
 
 from kernelfit.typing import Float
 
-from .cells import LARGEST_EXACT, Cells, Faults, Kind, classified, is_missing, is_number, looks_grouped
+from .cells import LARGEST_EXACT, Cells, Faults, Kind, is_missing, is_number, looks_grouped
 from .faults import damaged, reading
 from .header import holds_names
 from .table_columns import TableColumns
@@ -101,10 +101,7 @@ class TextTable:
                 except ValueError:
                     pass
             for column, cell in zip(numeric, picked, strict=True):
-                value, kind = classified(cell, self.decimal)
-                values.append(value)
-                if kind is not None:
-                    faults[column].add(kind, cell, f"line {number}")
+                values.append(faults[column].value_of(cell, self.decimal, f"line {number}"))
         X = np.array(values, dtype=np.float64) if not numeric else np.frombuffer(values, dtype=np.float64)
         X = X.reshape(len(numbers), len(numeric))
         self._look_again(X, numeric, faults)
@@ -124,9 +121,7 @@ class TextTable:
         faults = Faults()
         values = np.empty(len(cells))
         for row, cell in enumerate(cells):
-            values[row], kind = classified(cell, self.decimal)
-            if kind is not None:
-                faults.add(kind, cell, f"line {numbers[row]}")
+            values[row] = faults.value_of(cell, self.decimal, f"line {numbers[row]}")
         return values, faults
 
     def _look_again(self, X: Float, numeric: Sequence[int], faults: dict[int, Faults]) -> None:
@@ -143,9 +138,7 @@ class TextTable:
         faults.update({column: Faults() for column in again})
         for number, row, _ in self.rows():
             for column in again:
-                kind = classified(row[column], self.decimal)[1]
-                if kind is not None:
-                    faults[column].add(kind, row[column], f"line {number}")
+                faults[column].value_of(row[column], self.decimal, f"line {number}")
 
     def rows(self) -> Iterator[tuple[int, list[str], bool]]:
         """Every row: its line, its cells, and whether `float` might read more into them than we do.

@@ -88,6 +88,30 @@ def test_what_is_no_number_is_named_by_row_and_column(
     assert read_table(path, FileOptions.of(drop="a")).X.tolist() == [[1], [2], [3]]
 
 
+def test_decimals_that_float64_rounds_are_refused(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    digits = "9007199254740993"
+    column = pa.array(["0.00", f"{digits}.00"]).cast(pa.decimal128(38, 2))
+    path = written(tmp_path / "a.parquet", a=column, y=[0.5, 1.5])
+    with pytest.raises(
+        DataError, match=rf"integers up to 2\^53 in column 'a'.* found '{digits}\.00' in row 1"
+    ):
+        read_table(path)
+    exact = pa.array(["0.00", "9007199254740992.00"]).cast(pa.decimal128(38, 2))
+    assert read_table(written(tmp_path / "b.parquet", a=exact, y=[0.5, 1.5])).X.tolist() == [[0], [2**53]]
+
+
+def test_words_are_those_of_text_and_frames_whatever_blanks_surround_them(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    work, y = [" Private", " State-gov", " Private"], [" <=50K", " >50K", " >50K"]
+    rows = read_table(written(tmp_path / "a.parquet", n=[1, 2, 3], work=work, label=y))
+    assert rows.columns is not None
+    assert rows.columns.names == ("n", "work=Private", "work=State-gov")
+    assert rows.class_names == ("<=50K", ">50K")
+    frame = pandas.DataFrame({"n": [1, 2, 3], "work": work})
+    np.testing.assert_array_equal(rows.columns.encoded_frame(frame, pytest.fail, "rows"), rows.X)
+
+
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"ARROW1" * 20, bytes(100)])
 @pytest.mark.parametrize("name", ["a.parquet", "a.feather"])
 def test_damaged_files_are_one_line(tmp_path: Path, name: str, content: bytes) -> None:

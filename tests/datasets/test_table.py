@@ -45,6 +45,7 @@ def written(tmp_path: Path, text: str, name: str = "a.csv") -> Path:
         ("a,y\nTrue,1\nFalse,2\n", [[1], [0]], [1, 2]),
         ("id,y\n1,0.5\n2,1.5\n", [[1], [2]], [0.5, 1.5]),  # there is no other feature
         ("a;y\n12,5 %;10%\n7 %;20%\n", [[12.5], [7]], [10, 20]),
+        ("a;b;y\n12,5 %;1,234;1\n1,234 %;2,500;2\n", [[12.5, 1.234], [1.234, 2.5]], [1, 2]),
         ("y,row_id,a\n3,1,5\n4,2,6\n", [[5], [6]], [3, 4]),
         ('"a","b","y"\n"1",1,2,0.5\n"2",3,4,1.5\n', [[1, 2], [3, 4]], [0.5, 1.5]),
         ('"a" "b" "y"\n"r1" 1 2 0.5\n"r2" 3 4 1.5\n', [[1, 2], [3, 4]], [0.5, 1.5]),  # R's write.table
@@ -96,6 +97,15 @@ def test_rows_and_labels(tmp_path: Path, text: str, X: list[list[float]], y: lis
         ('a,b,y\n1,"1,234,567",0\n', "found '1,234,567' in line 2; write numbers without separators"),
         ('a,b,y\n1,"1,234.5",0\n', "found '1,234.5' in line 2; write numbers without separators"),
         ("a;b;y\n1,5;2.5;0\n", "commas in some numbers and a point in '2.5', line 2, column 'b'"),
+        ("a;b;y\n1.234;12,5 %;1\n2.500;13,0 %;2\n", "one decimal mark, found .* a point in '1.234', line 2"),
+        ("a;y\n1,234 %;1\n2,500 %;2\n", "separators of thousands, found '1,234 %' in line 2, column 'a'"),
+        *(
+            (
+                f"a;y\n1{mark}000;1\n1{mark}200;2\n",
+                "found '1.+000' in line 2 and 1 more; write numbers without sep",
+            )
+            for mark in "\u00a0\u2009\u202f\u2019"
+        ),
         ("a,b,y\n1,2,0\n" + "1,\x00,3\n", "a zero byte at 14"),
         ('a,b,y\n1,"2,0\n3,4,5\n', 'quotes " in pairs, found one without its other in line 2'),
         ("a,b,y\n1,2,3,4\n1,3,4,5\n", "3 columns as in the first line, found 4 in line 2"),
