@@ -283,7 +283,7 @@ def _with_header(
     named, said = holds_names(first, rows[1:], like)
     if said:
         notes.append(f"{name}: {said}")
-    if not named and file.comments and (names := _commented(file.comments[-1], delimiter, first)):
+    if not named and (names := _commented(file.comments[: file.above], delimiter, first)):
         named, skip, first = True, 0, names
         notes.append(f"{name}: the comment above the first row is taken as the names of its columns")
     if not named:
@@ -318,13 +318,17 @@ def _name_rows(cells: list[str]) -> bool:
     return len(set(cells)) == len(cells)
 
 
-def _commented(comment: str, delimiter: str, row: list[str]) -> list[str]:
-    """The names in a comment line, such as NumPy's `savetxt` writes its header; none where it is prose."""
-    names = _cut([comment.lstrip("# ")], delimiter)[0]
-    if (
-        len(names) != len(row)
-        or len(set(names)) < len(names)
-        or any(is_number(name) or not name for name in names)
-    ):
-        return []
-    return names
+def _commented(comments: list[str], delimiter: str, row: list[str]) -> list[str]:
+    """The names in the last comment line that has some, such as NumPy's `savetxt` writes its header; none where all are
+    prose, rulers or numbers."""
+    for comment in reversed(comments):
+        if not (text := comment.lstrip("# ")):
+            continue
+        names = _cut([text], delimiter)[0]
+        if len(names) == len(row) == len(set(names)) and all(map(_may_name, names)):
+            return names
+    return []
+
+
+def _may_name(cell: str) -> bool:
+    return not is_number(cell) and any(map(str.isalnum, cell))

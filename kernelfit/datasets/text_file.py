@@ -64,19 +64,21 @@ PACKED = (".gz", ".bz2", ".xz")
 
 @dataclass
 class TextFile:
-    """A text file that is read line by line; `comments` are its comment lines, `blank` counts lines of nothing but
-    delimiters, `empty` those without even these between others, once it was read to its end."""
+    """A text file that is read line by line; `comments` are its comment lines, of which `above` stand above its first
+    line of cells, `blank` counts lines of nothing but delimiters, `empty` those without even these between others, once
+    it was read to its end."""
 
     path: Path
     encoding: str
     notes: tuple[str, ...] = ()
     comments: list[str] = field(default_factory=list)
+    above: int = 0
     blank: int = 0
     empty: int = 0
 
     def lines(self) -> Iterator[tuple[int, str]]:
         """Every line that holds cells, with its number from 1; one whose quoted cell holds line ends is whole."""
-        self.comments, self.blank, self.empty = [], 0, 0
+        self.comments, self.above, self.blank, self.empty = [], 0, 0, 0
         started, passed = False, 0
         with _opened(self.path) as stream, io.TextIOWrapper(stream, self.encoding, newline="") as text:
             pending: list[str] = []
@@ -94,6 +96,8 @@ class TextFile:
                         self.blank += bool(stripped)
                         passed += started and not stripped
                         continue
+                    if not started:
+                        self.above = len(self.comments)
                     self.empty += passed
                     started, passed = True, 0
                 if pending or (line.count('"') % 2 and _OPENING.search(line)):

@@ -458,8 +458,20 @@ def test_the_header_that_numpy_writes(tmp_path: Path) -> None:
     rows = read_table(tmp_path / "a.txt")
     assert rows.X.tolist() == [[1, 3], [4, 6]]
     assert any("the comment above the first row is taken as the names" in note for note in rows.notes)
+    for header in ("in May\na target b", "a target b\n--- ------ -", "a target b\n", "a target b\n1 2 3"):
+        np.savetxt(tmp_path / "a.txt", [[1.0, 2, 3], [4, 5, 6]], header=header)
+        assert read_table(tmp_path / "a.txt").X.tolist() == [[1, 3], [4, 6]]
     np.savetxt(tmp_path / "b.txt", [[1.0, 2, 3], [4, 5, 6]], header="as I measured it in May")
     assert read_table(tmp_path / "b.txt").X.tolist() == [[1, 2], [4, 5]]
+
+
+def test_a_row_that_is_commented_out_leaves_the_names_above_the_first_one(tmp_path: Path) -> None:
+    rows = read_table(written(tmp_path, "# y,a,b\n1,2.5,3\n#0,9.1,4\n2,3.5,1\n"))
+    assert rows.X.tolist() == [[2.5, 3], [3.5, 1]]
+    assert rows.y.tolist() == [1, 2]
+    assert "a.csv: 1 comment lines, which start with #, are left out" in rows.notes
+    below = read_table(written(tmp_path, "1,2.5,3\n# y,a,b\n2,3.5,1\n"))
+    assert below.X.tolist() == [[1, 2.5], [2, 3.5]]
 
 
 @pytest.mark.parametrize(
