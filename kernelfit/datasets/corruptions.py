@@ -52,12 +52,12 @@ def shuffle_pixels(X: Array, seed: int, channels: int = 1) -> Array:
     """One permutation of the positions for all rows; the same seed gives training and test the same
     permutation.
 
-    X: (n, positions * channels). Returns an array of the same shape and dtype.
+    X: (n, positions * channels), or a sparse array in the CSR format. Returns one of the same shape and dtype.
     """
     positions = _positions(X, channels)
     order = _generator(seed).permutation(positions)
     columns = (order[:, None] * channels + np.arange(channels)).ravel()
-    return np.take(X, columns, axis=1)
+    return np.take(X, columns, axis=1) if isinstance(X, np.ndarray) else X[:, columns]
 
 
 def random_pixels(X: Array, seed: int, channels: int = 1) -> Array:

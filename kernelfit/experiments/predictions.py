@@ -89,7 +89,8 @@ def predict(result: Result, rows: Rows, progress: Progress) -> Predictions:
         progress.note(_as_they_are(rows.path.name))
     require_images_alike("rows", rows.path.name, rows.image_shape, result)
     require_units_alike("rows", rows.path.name, rows.X, rows.X.dtype == np.uint8, result, progress)
-    predictions = _compared(result, rows.X, _truth(result, rows, progress), progress)
+    X = result.corrupted(rows.X, rows.path.name, progress)
+    predictions = _compared(result, X, _truth(result, rows, progress), progress)
     return replace(predictions, ids=rows.ids, id_name=rows.id_name)
 
 

@@ -113,8 +113,9 @@ class Result:
         return plain
 
     def scores(self, rows: Array, progress: ProgressLike = None) -> Float:
-        """f at the rows (m, d), which are as those of the data set before any features: (m, c).
+        """f at the rows (m, d), which are as those of the data set before any corruption and features: (m, c).
 
+        Of a run of shuffled pixels theirs are moved by the same permutation.
         Raises `InputError` for rows in another unit: bytes beside other numbers, or shares of 1 beside bytes.
         """
         progress = as_progress(progress)
@@ -122,10 +123,19 @@ class Result:
         if self.table is None or column_names(rows) is None:
             values = _entries(rows)
             require_units_alike("rows", "", values, values.dtype == np.uint8, self, progress)
+        rows = self.corrupted(self._encoded(rows, progress), "rows", progress)
         return self.scores_alike(rows, progress)
 
+    def corrupted(self, rows: Array, name: str, progress: Progress) -> Array:
+        """Rows (m, d) of numbers, not corrupted yet, as those of the run are; `name` is what holds them."""
+        if self.inputs is None:
+            return rows
+        shape, inputs = self.record.get("image_shape"), self.inputs
+        channels = shape[2] if shape else 1
+        return inputs.corruption.apply_to_rows(rows, inputs.seed, channels, progress.note, name)
+
     def scores_alike(self, rows: Array, progress: ProgressLike = None) -> Float:
-        """As `scores`, of rows that are known to be in the unit of those that were trained on."""
+        """As `scores`, of rows that are corrupted as those that were trained on, and known to be in their unit."""
         progress = as_progress(progress)
         rows = self._encoded(rows, progress)
         if self.streamed:
@@ -156,7 +166,7 @@ class Result:
             return as_numbers(rows, "rows")
         # A mean is subtracted from zeros too, and images have no rows of few entries.
         transformed = self.standardisation is not None or (self.inputs is not None and self.inputs.features)
-        encoded: Array = rows.toarray() if transformed else rows
+        encoded: Array = rows.toarray() if transformed else rows.tocsr()
         return encoded
 
     @overload
@@ -193,7 +203,8 @@ class Result:
     def _deviations(self, rows: Array, progress: Progress) -> Float:
         """Of encoded rows and features of them, by the factor that lies in the run's folder, (m, c)."""
         assert self.run_dir is not None
-        prepared = self._prepared(self._encoded(rows, Silent()), Silent())  # whose notes were told
+        silent = Silent()  # the notes were told
+        prepared = self._prepared(self.corrupted(self._encoded(rows, silent), "rows", silent), silent)
         with closing(open_run(self.run_dir, threads=self.solution.threads)) as solution:
             _, deviations = solution.predict_prepared(prepared, progress, return_std=True)
         return np.asarray(deviations).reshape(len(deviations), -1)

@@ -6,7 +6,7 @@ Each is checked when it is made, in the words of `Experiment`'s arguments, and r
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from kernelfit import datasets
 from kernelfit.arguments import at_home, bytes_of, choice, finite, flag, integer, shown
 from kernelfit.cluster.connect import Engine
 from kernelfit.datasets import Dataset
-from kernelfit.datasets.corruptions import CORRUPTIONS, corrupt
+from kernelfit.datasets.corruptions import CORRUPTIONS, OF_LABELS, corrupt, shuffle_pixels
 from kernelfit.datasets.file_options import FileOptions
 from kernelfit.datasets.registry import REGISTRY
 from kernelfit.datasets.table import is_table
@@ -169,6 +169,21 @@ class CorruptionSpec:
         if not self:
             return dataset
         return corrupt(dataset, self.name, p=self.p, seed=seed if self.seed is None else self.seed)
+
+    def apply_to_rows(
+        self, rows: Array, seed: int, channels: int, note: Callable[[str], None], name: str
+    ) -> Array:
+        """New rows (m, d) as a run of this corruption takes them: pixels move by the permutation of all its rows; what
+        is drawn for each row is not drawn again, with a note. `name` is what holds them."""
+        if not self or self.name in OF_LABELS:
+            return rows
+        if self.name != "shuffled-pixels":
+            note(f"{name}: taken as they stand; {self.name} of the run drew each of its rows on its own")
+            return rows
+        if rows.ndim != 2 or rows.shape[1] % channels:
+            return rows  # refused as rows of another width
+        note(f"{name}: pixels are moved as in the run: {self.name}")
+        return shuffle_pixels(rows, seed if self.seed is None else self.seed, channels)
 
     def to_dict(self) -> dict[str, Any]:
         return {"corruption": self.name, "corruption_p": self.p, "corruption_seed": self.seed}

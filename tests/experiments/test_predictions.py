@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.sparse
 from numpy.testing import assert_array_equal
 
 from kernelfit import Experiment
@@ -100,6 +101,41 @@ def test_test_rows_are_corrupted_by_the_rows_of_the_run() -> None:
     assert_array_equal(dataset.X_test, result.inputs.load().X_test)
     assert progress.notes[-1] == "the test rows are corrupted as in the run: gaussian"
     assert predict_test_rows(result, dataset, progress).errors.error == result.record["test_error"]
+
+
+@pytest.mark.parametrize("standardise", [False, True])
+def test_new_rows_of_a_run_of_shuffled_pixels_are_shuffled(
+    tmp_path: Path, rng: np.random.Generator, standardise: bool
+) -> None:
+    """They were predicted as they stood, beside rows whose positions are others."""
+    X, parts = rng.standard_normal((50, 2, 3, 2)), {"a.npz": slice(0, 40), "b.npz": slice(40, 50)}
+    for name, part in parts.items():
+        np.savez(tmp_path / name, X=X[part], y=X[part].sum(axis=(1, 2)) @ [1.0, 3.0])
+    given = {"train": tmp_path / "a.npz", "test": tmp_path / "b.npz", "seed": 3, "standardise": standardise}
+    result = Experiment(**given, kernel="linear", ridge=0.1, corruption="shuffled-pixels").run(
+        tmp_path / "run"
+    )
+    rows = read_rows(tmp_path / "b.npz")
+    for each in (result, Experiment.load(tmp_path / "run")):
+        progress = Silent()
+        predictions = predict(each, rows, progress)
+        assert predictions.errors.rmse == result.record["test_rmse"]
+        assert "b.npz: pixels are moved as in the run: shuffled-pixels" in progress.notes
+        assert_array_equal(each.predict(rows.X), predictions.scores)
+    if not standardise:
+        sparse = result.predict(scipy.sparse.coo_array(rows.X))
+        np.testing.assert_allclose(sparse, predictions.scores, rtol=1e-10, atol=1e-10)
+    assert_array_equal(
+        Experiment.load(tmp_path / "run").predict(rows.X, return_std=True)[0], predictions.scores
+    )
+
+
+def test_rows_beside_a_run_that_drew_each_of_its_own_are_said_to_be_uncorrupted() -> None:
+    result, progress = Experiment("digits", n_train=60, n_test=30, corruption="random-pixels").run(), Silent()
+    result.predict(result.inputs.data.load(0, Silent()).X_test, progress)
+    assert progress.notes == [
+        "rows: taken as they stand; random-pixels of the run drew each of its rows on its own"
+    ]
 
 
 def test_names_that_are_no_text_are_written_as_their_bytes(tmp_path: Path) -> None:
