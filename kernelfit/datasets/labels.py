@@ -115,7 +115,12 @@ def names_of(y: Array, classes: Sequence[str], name: str) -> tuple[list[str], tu
     if len(flags) == len(classes) and bool(np.isin(y, (0, 1)).all()):
         taken = f"{name}: labels 0 and 1 are taken as {' and '.join(flags[flag] for flag in sorted(flags))}"
         return [flags.get(bool(label), str(bool(label))) for label in y], (taken,)
-    return [str(int(label)) if label == int(label) else str(label) for label in y], ()
+    return list(map(_number_name, y)), ()
+
+
+def _number_name(label: np.generic) -> str:
+    """What a class of that number is called: 0.1 in float32 and float64, 1 for 1.0."""
+    return str(int(label)) if label == int(label) else str(label)
 
 
 def _flags_among(classes: Sequence[str]) -> dict[bool, str]:
@@ -184,10 +189,15 @@ def _as_numbers(parts: list[Rows], labels: list[Array]) -> list[Array]:
 def _encode_numbers(
     parts: list[Rows], labels: list[Array]
 ) -> tuple[list[Array], tuple[str, ...], tuple[str, ...]]:
-    """Classes that are called by numbers with fractions."""
-    values = np.unique(np.concatenate(labels))
-    codes: list[Array] = [np.searchsorted(values, y).astype(np.int64) for y in labels]
-    classes = tuple(repr(float(value)).removesuffix(".0") for value in values)
+    """Classes that are called by numbers with fractions, one of float32 as that of float64 is."""
+    own = [np.unique(y, return_inverse=True) for y in labels]
+    values = {_number_name(value): float(value) for part, _ in own for value in part}
+    classes = tuple(sorted(values, key=values.__getitem__))
+    lookup = {name: code for code, name in enumerate(classes)}
+    codes: list[Array] = [
+        np.array([lookup[_number_name(value)] for value in part], dtype=np.int64)[inverse]
+        for part, inverse in own
+    ]
     return codes, classes, _unseen(codes, classes)
 
 

@@ -136,6 +136,15 @@ def test_words_that_tell_rows_apart_are_said() -> None:
 def test_what_a_task_makes_of_labels() -> None:
     (train, _), names, _ = encode_labels([rows([0.5, 1, 0.5]), rows([1.0])], "classification")
     assert (train.tolist(), names) == ([0, 1, 0], ("0.5", "1"))
+    # Of float32 they were called 0.10000000149011612 by training and 0.1 by new rows, large ones 1e+20 and 1000...
+    for kind, other in (("f4", "f4"), ("f4", "f8"), ("f8", "f4")):
+        y, new = np.array([0.1, 0.3, -2, 2**70, 0.3], kind), np.array([0.3, 0.1, 2**70], other)
+        (train, test), names, notes = encode_labels([rows(y), rows(new)], "classification")
+        assert train.tolist() == [1, 2, 0, 3, 2]
+        assert test.tolist() == [2, 1, 3]
+        assert names == ("-2", "0.1", "0.3", str(2**70))
+        assert notes == ()
+        assert names_of(new, names, "a.npz") == (["0.3", "0.1", str(2**70)], ())
     one_hot = [[1, 0], [0, 1], [1, 0]]
     (train, _), names, notes = encode_labels([rows(one_hot), rows(one_hot[:1])])
     assert names is None
