@@ -81,7 +81,7 @@ def _row(
 
 
 def _predicted(options: Any, count: int, rate: float) -> float:
-    shape, solver = Shape(options.n, options.d, 10, True), SolverSettings(threads=1)
+    shape, solver = Shape(options.n, options.d, 10, "uint8"), SolverSettings(threads=1)
     return plan_cluster(shape, solver, count, options.link or "80Gbit", rate).seconds_factor
 
 

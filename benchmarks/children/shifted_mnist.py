@@ -60,7 +60,7 @@ def main() -> None:
     labels = np.asarray(digits.y_train)[chosen % len(images)]
     X, Y = shifted(images, chosen), np.eye(10)[labels]
     settings = SolverSettings(solver="pcg", memory=options.memory)
-    plan = plan_solve(Shape(len(X), X.shape[1], 10, exact=True), settings)
+    plan = plan_solve(Shape(len(X), X.shape[1], 10, "uint8"), settings)
     started = time.perf_counter()
     solution = kernelfit.solve(
         X, Y, gamma=options.gamma, scale=1 / 255, solver="pcg", tolerance=options.tolerance,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
 
 from kernelfit.arguments import bytes_of, integer, positive
 from kernelfit.cluster.connect import Engine
@@ -15,10 +17,11 @@ from kernelfit.errors import InputError
 from kernelfit.experiments import gemm_rate
 from kernelfit.experiments.specs import DataSpec, SolverSettings
 from kernelfit.gram.costs import Costs
+from kernelfit.gram.layout import ONE_TILE
 from kernelfit.gram.placement import Limits, place
 from kernelfit.gram.plan import Plan
-from kernelfit.gram.points import speed_of_bytes
-from kernelfit.gram.precision import before_choice
+from kernelfit.gram.points import bytes_of_points, chunk_of, speed_of_bytes
+from kernelfit.gram.precision import before_choice, precision_of
 from kernelfit.iterative.plan import plan_either, plan_iterations
 from kernelfit.iterative.sketch_plan import plan_blocks
 from kernelfit.iterative.timing import timed, timed_blocks
@@ -28,12 +31,34 @@ from kernelfit.storage.folders import scratch_folder
 
 @dataclass(frozen=True)
 class Shape:
-    """Rows, features, right-hand sides, and whether the rows are integers, whose products are faster."""
+    """Rows, features, right-hand sides, and what the rows are stored as.
+
+    Attributes
+    ----------
+    dtype : of the numbers in memory: uint8, float32 or float64
+    levels : of integers, how many there are from the least to the largest
+    """
 
     n: int
     d: int
     n_rhs: int
-    exact: bool = False
+    dtype: str = "float64"
+    levels: int = 256
+
+    @property
+    def exact(self) -> bool:
+        """Whether the rows are integers, whose products are faster."""
+        return np.dtype(self.dtype).kind in "ui"
+
+    @property
+    def single_product(self) -> bool:
+        """As `Points.single_product`."""
+        reach = max(1, self.levels // 2)
+        return self.exact and self.d <= chunk_of(reach, reach)
+
+    @property
+    def bytes_points(self) -> int:
+        return bytes_of_points(self.n, self.d, np.dtype(self.dtype).itemsize)
 
 
 def shape_of(data: DataSpec, seed: int = 0) -> Shape:
@@ -44,18 +69,20 @@ def shape_of(data: DataSpec, seed: int = 0) -> Shape:
         n_rhs = 1 if dataset.y_train.ndim == 1 else int(dataset.y_train.shape[1])
         if dataset.classes is not None:
             n_rhs = len(dataset.classes)
-        return Shape(dataset.n_train, dataset.n_features, n_rhs, dataset.X_train.dtype.kind in "ui")
+        X = dataset.X_train
+        shape = Shape(dataset.n_train, dataset.n_features, n_rhs, X.dtype.name)
+        return replace(shape, levels=int(X.max()) - int(X.min()) + 1) if shape.exact and X.size else shape
     n = data.n_train
     if n is not None and not 1 <= n <= spec.n_train:
         raise InputError(
             f"n_train: {data.dataset} has {spec.n_train} rows, got {n}; give n_features (--d) for rows of your own"
         )
     height, columns, channels = spec.image_shape
-    return Shape(n or spec.n_train, height * columns * channels, len(spec.classes), True)
+    return Shape(n or spec.n_train, height * columns * channels, len(spec.classes), "uint8")
 
 
-def shape_of_numbers(data: DataSpec, n_features: int, exact: bool = False) -> Shape:
-    """Of `n_train` rows with `n_features` columns, bytes where `exact`, in place of a data set."""
+def shape_of_numbers(data: DataSpec, n_features: int, of_bytes: bool = False) -> Shape:
+    """Of `n_train` rows with `n_features` columns, float64 or bytes, in place of a data set."""
     for field in fields(DataSpec):
         if field.name != "n_train" and getattr(data, field.name) != getattr(DataSpec(), field.name):
             raise InputError(
@@ -63,11 +90,15 @@ def shape_of_numbers(data: DataSpec, n_features: int, exact: bool = False) -> Sh
                 "give one of them"
             )
     n = integer("n_train", data.n_train if data.n_train is not None else 0, 1)
-    return Shape(n, integer("n_features", n_features, 1), 1, exact)
+    return Shape(n, integer("n_features", n_features, 1), 1, "uint8" if of_bytes else "float64")
 
 
 def plan_solve(shape: Shape, solver: SolverSettings, *, predict_time: bool = True) -> Plan:
-    """The CPU's plan, with its time from the measured GEMM rate. Raises `PlanError` with what would fit."""
+    """The CPU's plan, with its time from the measured GEMM rate. Raises `PlanError` with what would fit.
+
+    For a kernel of inner products or distances, as most are: of exact ones mixed precision keeps these, of any other
+    kernel K itself.
+    """
     _refuse_tensor_cores(solver)
     require_tier(solver.solver, solver.tier)
     require_iterable(solver.solver, solver.jitter, before_choice(solver.precision))
@@ -87,7 +118,10 @@ def plan_solve(shape: Shape, solver: SolverSettings, *, predict_time: bool = Tru
         plan = plan_either(costs, limits, generated=solver.tier == "auto", tolerance=solver.tolerance)
         if not plan.has_factor:
             return timed(plan, exact=shape.exact) if predict_time else plan
-    plan = place(costs, limits, tier=solver.tier)
+    if shape.n <= ONE_TILE:  # one thread forms and factors a tile
+        costs = replace(costs, threads=1)
+    refined = precision_of(costs.precision).refined
+    plan = place(costs, limits, tier=solver.tier, cacheable_products=refined and shape.single_product)
     if predict_time:
         plan = plan.timed(gemm_rate.measure(threads=threads), speed_of_bytes() if shape.exact else 1.0)
     return plan
@@ -106,7 +140,7 @@ def _costs(shape: Shape, solver: SolverSettings, threads: int) -> Costs:
         n_rhs=shape.n_rhs,
         threads=threads,
         precision=before_choice(solver.precision),
-        bytes_points=shape.n * shape.d * (1 if shape.exact else 8),
+        bytes_points=shape.bytes_points,
     )
 
 

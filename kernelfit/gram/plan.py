@@ -132,6 +132,8 @@ class Plan:
             "panels": f"{self.panels:,} of {self.panel_width:,} columns",
             "memory": f"{self.bytes_memory:,} bytes of {self.memory_limit:,}",
         }
+        if self.cache != "none":
+            lines["kept"] = f"{self.cache}, in memory between refinements"
         if self.bytes_disk:
             lines["disk"] = f"{self.bytes_disk:,} bytes, {self.bytes_read:,} read"
         lines["flops"] = f"{self.flops_factor:.3g} of the factor, {self.flops_gram:.3g} of K"

@@ -156,7 +156,7 @@ class Points:
                 and like.scale == self.scale
                 and like.values.dtype == self.values.dtype
             )
-            if not (same and _chunk_length(self._reach, like._reach) >= _SHORTEST_CHUNK):
+            if not (same and chunk_of(self._reach, like._reach) >= _SHORTEST_CHUNK):
                 self.exact = False
         if not self.exact:
             self.centre = 0
@@ -207,7 +207,7 @@ class Points:
 
     @property
     def nbytes(self) -> int:
-        return int(self.values.nbytes + BYTES_BESIDE * len(self.lengths))
+        return bytes_of_points(*self.shape, self.values.itemsize)
 
     @property
     def single_product(self) -> bool:
@@ -317,7 +317,7 @@ class Points:
         return median if median.any() else None
 
     def _chunk(self, other_reach: int) -> int:
-        return _chunk_length(self._reach, other_reach)
+        return chunk_of(self._reach, other_reach)
 
     def _length(self) -> float:
         """1, or where squares of the largest row would underflow the power of two just below it."""
@@ -434,9 +434,14 @@ def _integer_range(known: IntegerRows | None, like: Points | None) -> tuple[int,
     return centre, max(abs(known.low - centre), abs(known.high - centre), 1)
 
 
-def _chunk_length(reach: int, other: int) -> int:
+def chunk_of(reach: int, other: int) -> int:
     """Columns whose products of centred integers add up without rounding in float32."""
     return int(_EXACT_FLOAT32 / (reach * other))
+
+
+def bytes_of_points(n: int, d: int, itemsize: int) -> int:
+    """Of n rows of d numbers, with what is known of each row."""
+    return n * (d * itemsize + BYTES_BESIDE)
 
 
 def _refuse_overflow(points: Points, name: str) -> None:
@@ -520,7 +525,7 @@ def speed_of_bytes() -> float:
 
 def chunk_length(rows: Points, columns: Points) -> int:
     """Features per exact float32 product between two sets of rows."""
-    return _chunk_length(rows._reach, columns._reach)
+    return chunk_of(rows._reach, columns._reach)
 
 
 def _first_object(values: NDArray[Any], rows: ArrayLike) -> str:

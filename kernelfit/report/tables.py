@@ -265,6 +265,8 @@ def plan_table(plan: dict[str, Any]) -> Grid:
     add("rows", size(plan["bytes_points"]), "")
     add("workspace", size(plan["bytes_workspace"]), "")
     add("memory", size(plan["bytes_memory"]), f"limit {size(plan['memory_limit'])}")
+    if plan["cache"] != "none":
+        add("kept", plan["cache"], "in memory between refinements")
     if plan["bytes_disk"]:
         traffic = f"read {size(plan['bytes_read'])}, written {size(plan['bytes_written'])}"
         add("disk", size(plan["bytes_disk"]), traffic)

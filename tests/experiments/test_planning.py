@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from kernelfit.errors import InputError
-from kernelfit.experiments.planning import Shape, plan_cluster, plan_solve, shape_of_numbers
+from kernelfit.experiments.experiment import Experiment
+from kernelfit.experiments.planning import Shape, plan_cluster, plan_solve, shape_of, shape_of_numbers
 from kernelfit.experiments.specs import DataSpec, SolverSettings
 
 
@@ -59,7 +61,7 @@ def test_workers_have_no_tensor_cores():
 
 
 def test_auto_plans_the_factor_that_a_solve_with_a_jitter_makes():
-    shape = Shape(60_000, 784, 10, True)
+    shape = Shape(60_000, 784, 10, "uint8")
 
     def factors(**more):
         settings = SolverSettings(solver="auto", tolerance=1e-2, memory="24GB", **more)
@@ -68,3 +70,27 @@ def test_auto_plans_the_factor_that_a_solve_with_a_jitter_makes():
     assert not factors()
     assert factors(jitter=1e-10)
     assert factors(precision="float32")
+
+
+@pytest.fixture(scope="module", params=["bytes", "wide bits", "wide bytes", "float32", "float64"])
+def rows(request, tmp_path_factory):
+    """A file of few rows, of as many features as tell inner products that are exact from others."""
+    rng = np.random.default_rng(3)
+    high, d = {"bytes": (256, 30), "wide bits": (2, 1_200), "wide bytes": (256, 1_200)}.get(
+        request.param, (0, 7)
+    )
+    X = rng.integers(0, high, (40, d), np.uint8) if high else rng.standard_normal((40, d))
+    path = tmp_path_factory.mktemp("rows") / "rows.npz"
+    np.savez(path, X=X.astype(request.param) if not high else X, y=rng.integers(0, 2, 40))
+    return path
+
+
+@pytest.mark.parametrize("precision", ["float64", "mixed"])
+def test_a_plan_is_that_of_the_solve(rows, precision):
+    """Rows were planned without what is known of each and, where they are float32, with twice their bytes; bytes with
+    all of K in mixed precision, of which a solve keeps the inner products."""
+    arguments = {"train": rows, "task": "classification", "n_test": 0}
+    solver = SolverSettings(precision=precision, memory="1GB", device="cpu")
+    planned = plan_solve(shape_of(DataSpec(**arguments)), solver, predict_time=False)
+    solved = Experiment(**arguments, precision=precision, memory="1GB", device="cpu").run()
+    assert planned == solved.solution.plan
