@@ -67,7 +67,7 @@ def command(
     beside: str | None,
     **values: Any,
 ) -> None:
-    """Measure solve time against n: Gram, factor, solve and certificate apart.
+    """Measure solve time against n on the CPU: Gram, factor, solve and certificate apart.
 
     The factor's rate stands beside the GEMM rate of the same process, and larger sizes are predicted from the
     largest one measured. Every solution is checked. Other libraries solve in turn with this one.

@@ -41,8 +41,13 @@ def table(record: dict[str, Any]) -> Pairs:
         words = [f"{pool['name']} {pool['version']}", threads, pool["architecture"]]
         rows.add_row("BLAS", f"{', '.join(filter(None, words))} ({pool['file']})")
     for device in record["gpu"]:
-        memory = device["memory_bytes"] / 1e9
-        rows.add_row("GPU", f"{device['name']}, {memory:.1f} GB, driver {device['driver']}")
+        memory = device["memory_bytes"]
+        words = [
+            device["name"],
+            None if memory is None else f"{memory / 1e9:.1f} GB",
+            f"driver {device['driver']}",
+        ]
+        rows.add_row("GPU", ", ".join(filter(None, words)))
     if not record["gpu"]:
         rows.add_row("GPU", "none found")
     for dtype, rate in record.get("gemm_gflops", {}).items():

@@ -87,7 +87,10 @@ def blas() -> list[dict[str, Any]]:
 
 
 def gpus() -> list[dict[str, Any]]:
-    """The CUDA devices that the driver's own tool reports; empty where there is no driver."""
+    """The CUDA devices that the driver's own tool reports; empty where there is no driver.
+
+    `memory_bytes` is None where the tool has no number for it, as for a device that shares the memory of the machine.
+    """
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return []
@@ -99,11 +102,14 @@ def gpus() -> list[dict[str, Any]]:
         return []
     devices = []
     for line in done.stdout.splitlines():
-        name, mebibytes, driver, capability = (part.strip() for part in line.split(","))
+        parts = [part.strip() for part in line.rsplit(",", len(fields) - 1)]
+        if len(parts) != len(fields):  # a sentence
+            continue
+        name, mebibytes, driver, capability = parts
         devices.append(
             {
                 "name": name,
-                "memory_bytes": int(float(mebibytes)) * 2**20,
+                "memory_bytes": int(mebibytes) * 2**20 if mebibytes.isdecimal() else None,
                 "driver": driver,
                 "compute_capability": capability,
             }

@@ -21,7 +21,7 @@ from kernelfit.errors import InputError
 from kernelfit.experiments import gemm_rate
 from kernelfit.experiments.beside import PEERS, System, backward_error, why_not
 from kernelfit.gram.costs import Costs
-from kernelfit.gram.points import Points
+from kernelfit.gram.points import Points, bytes_of_points
 from kernelfit.kernels import Kernel, build
 from kernelfit.metrics import one_hot
 from kernelfit.progress import Progress, ProgressLike, as_progress
@@ -61,7 +61,7 @@ class Workload:
 
 @dataclass(frozen=True)
 class Scaling:
-    """Solves of a gaussian kernel at several sizes on this machine, and what larger ones will take.
+    """Solves of a gaussian kernel at several sizes on this machine's CPU, and what larger ones will take.
 
     Attributes
     ----------
@@ -101,6 +101,7 @@ class Scaling:
     def run(self, progress: ProgressLike = None) -> dict[str, Any]:
         """Measure every size beside the machine's own rate of matrix products, and predict the next ones."""
         progress = as_progress(progress)
+        machine = environment.describe()  # first: what fails here has measured nothing
         threads = CpuBackend(self.threads).threads
         given = bytes_of(self.memory)
         limit = available_memory() if given is None else given
@@ -127,7 +128,7 @@ class Scaling:
             "fit": fit_power(rows),
             "predictions": [predict(rows, n, work, limit, threads) for n in ahead],
             "peak_rss_bytes": environment.peak_rss_bytes(),
-            "environment": environment.describe(),
+            "environment": machine,
         }
 
     def workload(self, memory: int, progress: Progress) -> Workload:
@@ -226,6 +227,7 @@ def _solve(work: Workload, n: int, progress: Progress) -> dict[str, Any]:
         precision=work.precision,
         threads=work.threads,
         memory=work.memory,
+        device="cpu",  # of all sizes: "auto" would take a GPU for the large ones alone
         scale=work.scale,
         progress=progress,
     )
@@ -275,7 +277,7 @@ def predict(
         n_rhs=work.n_rhs,
         threads=threads,
         precision=work.precision,
-        bytes_points=n * work.X.shape[1] * work.X.itemsize,
+        bytes_points=bytes_of_points(n, work.X.shape[1], work.X.itemsize),
     )
     needed = costs.bytes_held + costs.bytes_factor
     return {

@@ -11,10 +11,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from kernelfit.cli import root
+from kernelfit.cpu import environment
 from kernelfit.errors import InputError, PlanError
 from kernelfit.experiments import gemm_rate, scaling
 from kernelfit.gram.layout import ONE_TILE
+from kernelfit.kernels import build
 from kernelfit.progress import Silent
+from kernelfit.solver.solve import solve
 
 
 @pytest.fixture(autouse=True)
@@ -179,6 +182,35 @@ def test_predictions_follow_the_powers_of_their_phases() -> None:
     assert scaling.predict(rows, 2000, work, memory_limit=10**10, threads=2)["fits"] is True
 
 
+def test_every_size_is_solved_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside a GPU the large sizes were solved there, and the small ones on the CPU."""
+    devices: list[Any] = []
+
+    def solved(*rows: Any, device: Any = "auto", **options: Any) -> Any:
+        devices.append(device)
+        return solve(*rows, device=device, **options)
+
+    monkeypatch.setattr(scaling, "solve", solved)
+    scaling.measure(
+        scaling.Workload(scaling.synthetic_rows(50, 3, 0), 1.0, build("gaussian", gamma=1.0)), 50, 1, Silent()
+    )
+    assert devices == ["cpu", "cpu"]
+
+
+def test_a_machine_that_cannot_be_described_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that was measured was lost."""
+    measured: list[int] = []
+
+    def fails() -> None:
+        raise RuntimeError("no description")
+
+    monkeypatch.setattr(environment, "describe", fails)
+    monkeypatch.setattr(scaling, "measure", lambda work, n, *_: measured.append(n))
+    with pytest.raises(RuntimeError, match="no description"):
+        scaling.Scaling(sizes=(50,), n_features=3).run()
+    assert not measured
+
+
 def test_a_wrong_answer_has_no_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scaling, "LARGEST_BACKWARD_ERROR", -1.0)
     work = scaling.Workload(scaling.synthetic_rows(50, 3, 0), 1.0, "gaussian")
@@ -210,6 +242,13 @@ def test_info_in_both_forms() -> None:
     for word in ("Processor", "BLAS", "GPU", "Versions", "numpy"):
         assert word in text
     assert "GEMM" not in text
+
+
+def test_info_of_a_gpu_whose_memory_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ended in a traceback."""
+    device = {"name": "NVIDIA GB10", "memory_bytes": None, "driver": "580.95", "compute_capability": "12.1"}
+    monkeypatch.setattr(environment, "gpus", lambda: [device])
+    assert "NVIDIA GB10, driver 580.95" in invoke("info", "--no-gemm").stdout
 
 
 def test_info_measures_both_rates() -> None:

@@ -56,6 +56,19 @@ def test_gpus_are_read_from_the_drivers_tool(monkeypatch: pytest.MonkeyPatch) ->
     assert device["compute_capability"] == "9.0"
 
 
+@pytest.mark.parametrize("memory", ["[N/A]", "[Insufficient Permissions]", "[Unknown Error]"])
+def test_a_gpu_whose_memory_is_not_told(monkeypatch: pytest.MonkeyPatch, memory: str) -> None:
+    """`info` and `bench` ended in a traceback, the latter after all was measured."""
+    lines = (
+        f"NVIDIA GB10, {memory}, 580.95, 12.1\nA warning of the tool's\nOf, two names, 81920, 580.95, 9.0\n"
+    )
+    monkeypatch.setattr(environment.shutil, "which", lambda name: "/bin/nvidia-smi")
+    monkeypatch.setattr(environment.subprocess, "run", lambda *_, **__: SimpleNamespace(stdout=lines))
+    untold, told = environment.gpus()
+    assert (untold["name"], untold["memory_bytes"]) == ("NVIDIA GB10", None)
+    assert (told["name"], told["memory_bytes"]) == ("Of, two names", 81920 * 2**20)
+
+
 def test_a_broken_driver_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any, **__: Any) -> None:
         raise subprocess.CalledProcessError(9, "nvidia-smi")
