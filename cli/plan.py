@@ -70,6 +70,10 @@ def command(
             raise InputError(
                 f"{name}: got {value} for a plan of one process; give --workers, or leave it out"
             )
+    if workers is not None and rate is None and not gemm:
+        raise InputError(
+            "rate: got none beside --no-gemm, expected flop/s of a worker; give --rate, or leave --no-gemm out"
+        )
     if workers is not None and (solver.memory is not None or solver.tier != "auto"):
         terminal_progress().note(
             "a plan of workers says what they need: --memory and --tier change nothing in it"

@@ -85,11 +85,7 @@ def load(
         title = stem_of(Path(train)) if name in REGISTRY else name
         dataset = _load_own("train", title, _existing("train", train), test, options, seed, n_test)
     elif name in REGISTRY:
-        if test is not None:
-            raise InputError(
-                f"test: got {test} without train, expected none, as {name} has test rows of its own"
-            )
-        options.require_known(name)
+        refuse_for_known(name, test, options)
         dataset = _load_known(REGISTRY[name], data_dir, progress)
     else:
         path = _own_path(name)
@@ -98,6 +94,13 @@ def load(
     for note in dataset.notes:
         progress.note(note)
     return dataset
+
+
+def refuse_for_known(name: str, test: Path | None, options: FileOptions) -> None:
+    """Raise `InputError` for what is said of files beside the name of a data set that is known."""
+    if test is not None:
+        raise InputError(f"test: got {test} without train, expected none, as {name} has test rows of its own")
+    options.require_known(name)
 
 
 def _load_known(spec: Spec, data_dir: Path | None, progress: Progress) -> Dataset:

@@ -13,6 +13,8 @@ from kernelfit.cluster.model import predict as predict_cluster
 from kernelfit.cpu.memory import available_memory, free_disk
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.datasets import REGISTRY
+from kernelfit.datasets.file_options import FileOptions
+from kernelfit.datasets.loading import refuse_for_known
 from kernelfit.errors import InputError
 from kernelfit.experiments import gemm_rate
 from kernelfit.experiments.specs import DataSpec, SolverSettings
@@ -62,7 +64,10 @@ class Shape:
 
 
 def shape_of(data: DataSpec, seed: int = 0) -> Shape:
-    """Of the training rows. Data sets known by name are not read."""
+    """Of the training rows. Data sets known by name are not read.
+
+    Raises `InputError` for what `DataSpec.load` refuses.
+    """
     spec = REGISTRY.get(data.dataset) if data.train is None else None
     if spec is None:
         dataset = data.load(seed)
@@ -72,6 +77,11 @@ def shape_of(data: DataSpec, seed: int = 0) -> Shape:
         X = dataset.X_train
         shape = Shape(dataset.n_train, dataset.n_features, n_rhs, X.dtype.name)
         return replace(shape, levels=int(X.max()) - int(X.min()) + 1) if shape.exact and X.size else shape
+    refuse_for_known(data.dataset, data.test, FileOptions.of(data.target, data.drop, data.task, data.keys))
+    if data.n_test is not None and data.n_test > spec.n_test:
+        raise InputError(
+            f"n_test: got {data.n_test}, expected 0 to {spec.n_test}, the test rows of {data.dataset}"
+        )
     n = data.n_train
     if n is not None and not 1 <= n <= spec.n_train:
         raise InputError(
@@ -181,6 +191,8 @@ def _bandwidth(given: int | str) -> float:
     """Bytes a second."""
     text = str(given).strip().removesuffix("/s")
     bits = text.endswith("bit")
+    if text.endswith("b"):  # by convention bits, by `bytes_of` bytes
+        raise InputError(f"bandwidth: got {given!r}, expected bits or bytes a second; say Gbit or GB")
     try:
         size = bytes_of(text.removesuffix("bit") + ("B" if bits else ""), "bandwidth")
     except InputError:

@@ -280,6 +280,15 @@ def test_what_is_of_workers_wants_workers(words):
         CliRunner().invoke(root, ["plan", "--n", "100", "--d", "5", *words], catch_exceptions=False)
 
 
+def test_a_plan_of_workers_measures_nothing_where_that_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It did, and took seconds."""
+    monkeypatch.setattr(gemm_rate, "measure", None)
+    words = ["--n", "100", "--d", "5", "--workers", "2", "--no-gemm"]
+    with pytest.raises(InputError, match=r"^--rate: got none beside --no-gemm, .*; give --rate"):
+        invoke("plan", *words)
+    assert read("plan", *words, "--rate", "1e9")["workers"] == 2
+
+
 def test_what_a_plan_of_workers_ignores_is_said():
     words = ["plan", "--n", "100", "--d", "5", "--workers", "2", "--rate", "1e9", "--memory", "1GB"]
     result = CliRunner().invoke(root, words)

@@ -1,5 +1,6 @@
 """A plan refuses what a solve refuses."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,43 @@ def test_a_bandwidth_is_named_as_it_was_given(bandwidth):
         InputError, match=f"bandwidth: got '{bandwidth}', expected bits a second such as 10Gbit"
     ):
         plan_cluster(Shape(1_000, 10, 1), SolverSettings(), 2, bandwidth, rate=1e9)
+
+
+@pytest.mark.parametrize("bandwidth", ["10Gb", "10Gb/s", "10 gb/s", "800Mb", "1Gib"])
+def test_a_bandwidth_of_bits_is_not_taken_for_bytes(bandwidth):
+    """It was: a link eight times as fast."""
+    with pytest.raises(InputError, match=f"bandwidth: got '{bandwidth}', .*; say Gbit or GB"):
+        plan_cluster(Shape(1_000, 10, 1), SolverSettings(), 2, bandwidth, rate=1e9)
+
+
+def test_bits_are_an_eighth_of_bytes():
+    links = ("10Gbit", "10Gbit/s", "1.25GB", "1.25GB/s", "1250000000")
+    plans = {
+        plan_cluster(Shape(1_000, 10, 1), SolverSettings(threads=1), 2, link, rate=1e9) for link in links
+    }
+    assert len(plans) == 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"target": "price"},
+        {"drop": ("a",)},
+        {"keys": {"X": "a", "y": "b"}},
+        {"task": "regression"},
+        {"test": Path("b.csv")},
+        {"n_test": 361},
+        {"n_test": 361, "n_train": 100},
+    ],
+)
+def test_a_known_data_set_has_what_it_has(options):
+    """A plan of the digits was printed, where `train` was forgotten; the solve refuses with the same words."""
+    data = DataSpec(**options)
+    with pytest.raises(InputError) as refused:
+        data.load(0)
+    with pytest.raises(InputError, match=f"^{re.escape(str(refused.value))}$"):
+        shape_of(data)
+    assert shape_of(DataSpec(n_test=360)) == Shape(1_437, 64, 10, "uint8")
 
 
 def test_workers_have_no_tensor_cores():
