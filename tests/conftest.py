@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ from kernelfit.kernels import (
     RationalQuadratic,
     parameter_names,
 )
+from kernelfit.progress import Silent
 from kernelfit.storage.disk import DiskPanels
 from kernelfit.storage.panel_file import PanelFile
 from kernelfit.storage.panels import PanelStore, RamPanels
@@ -299,6 +301,29 @@ def make_device(request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
     yield make
     for device in opened:
         device.close()
+
+
+class Counting(Silent):
+    """Progress that adds up: `total` and `done` by the names of phases."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total: dict[str, float] = {}
+        self.done: dict[str, float] = {}
+
+    def phase(self, name: str, total: float, unit: str = "flop") -> Any:
+        self.total[name], self.done[name] = total, 0.0
+
+        def advance(amount: float) -> None:
+            self.done[name] += amount
+
+        return nullcontext(advance)
+
+
+@pytest.fixture
+def counting() -> type[Counting]:
+    """`counting()`: a progress that tells how far each phase came."""
+    return Counting
 
 
 # Operations of a device, and operands that none takes: rows, columns, dtype and gap of a block, or a number.

@@ -22,7 +22,7 @@ from kernelfit.device.panels import DevicePanels, Segment
 from kernelfit.device.protocol import Block, Device
 from kernelfit.device.triangular import eliminate_lower
 from kernelfit.gram.layout import PanelLayout
-from kernelfit.linalg.cholesky import Pivots, panel_flops, weak_threshold
+from kernelfit.linalg.cholesky import Pivots, flops_from, panel_flops, weak_threshold
 from kernelfit.progress import Progress, Silent
 
 #: the diagonal block is updated in so many strips of rows: the more, the less is computed above the diagonal
@@ -64,15 +64,17 @@ def device_factor(
             update_panel(targets, store, j, k, updates)
         return targets
 
-    with progress.phase("factor", layout.factor_flops(), "flop") as advance:
+    with progress.phase("factor", flops_from(layout, first_panel), "flop") as advance:
 
         def check(max_pending: int) -> None:
             while len(pending) > max_pending:
                 j, event = pending.popleft()
                 device.synchronise(event)
                 worker.check(j, pivots, threshold)
+                if j < first_panel:
+                    continue
                 advance(panel_flops(layout, j))
-                if after_panel is not None and j >= first_panel:
+                if after_panel is not None:
                     store.hand_over(j)  # nothing that follows would, where this ends the work
                     after_panel(j)
 
@@ -85,16 +87,18 @@ def device_factor(
             store.used(j, device.record(urgent))
             pending.append((j, device.record(urgent)))
             check(0)
+        last = time.perf_counter()
         following = begin(first_panel) if first_panel < layout.count else []
         for j in range(first_panel, layout.count):
-            began, targets = time.perf_counter(), following
+            targets = following
             for k in range(max(first_panel, j - 1), j):
                 update_panel(targets, store, j, k, updates)
             worker.factor_top(j, targets)
             # What the device has to compute while the diagonal block is in work.
             following = begin(j + 1) if j + 1 < layout.count else []
             finished = worker.solve_below(j, targets)
-            store.finish(j, finished, (0.0, time.perf_counter() - began))
+            before, last = last, time.perf_counter()
+            store.finish(j, finished, (0.0, last - before))
             if rhs is not None:
                 _carry(iter(targets), rhs, layout, j, device, urgent)
                 store.used(j, device.record(urgent))

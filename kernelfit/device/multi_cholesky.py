@@ -24,7 +24,7 @@ from kernelfit.device.gram import DeviceGram, Shift
 from kernelfit.device.panels import DevicePanels, Segment
 from kernelfit.device.protocol import Device
 from kernelfit.gram.layout import PanelLayout
-from kernelfit.linalg.cholesky import Pivots, panel_flops, weak_threshold
+from kernelfit.linalg.cholesky import Pivots, flops_from, panel_flops, weak_threshold
 from kernelfit.progress import Progress, Silent
 
 #: bytes of a panel on their way at a time; two such pieces of pinned memory are in use
@@ -81,7 +81,7 @@ def dealt_factor(
         for k in range(first, min(last, i)):
             update_panel(begun[i], member.store, i, k, member.updates)
 
-    with progress.phase("factor", layout.factor_flops(), "flop") as advance:
+    with progress.phase("factor", flops_from(layout, first_panel), "flop") as advance:
         for j in range(first_panel):
             first = members[0]
             store.load(j, first.updates)
@@ -91,7 +91,7 @@ def dealt_factor(
             for member in members[1:]:
                 member.store.begin(j, member.updates)
             courier.deliver(j, 0)
-            advance(panel_flops(layout, j))
+        last = time.perf_counter()
         for i in range(first_panel, min(first_panel + count, layout.count)):
             begin(i, first_panel)
         for j in range(first_panel, layout.count):
@@ -103,12 +103,14 @@ def dealt_factor(
             if j + count < layout.count:
                 begin(j + count, j)
             finished = owner.solve_below(j, targets)
-            owner.store.finish(j, finished)
+            before, last = last, time.perf_counter()
+            seconds = (0.0, last - before)
+            owner.store.finish(j, finished, seconds)
             if j + count < layout.count:
                 update(j + count, j, j + 1)
             owner.device.synchronise(finished)
             owner.check(j, pivots, threshold)
-            courier.deliver(j, j % count)
+            courier.deliver(j, j % count, seconds)
             advance(panel_flops(layout, j))
             if after_panel is not None and j > first_panel:
                 after_panel(j - 1)  # this one is handed to whoever records it when the next is finished
@@ -134,17 +136,20 @@ class _Courier:
         self._readers: list[list[tuple[Device, Any]]] = [[], []]
         self._turn = 0
 
-    def deliver(self, j: int, owner: int) -> None:
-        """Panel j, which is complete on the owner, to all others, where it then is finished."""
+    def deliver(self, j: int, owner: int, seconds: tuple[float, float] = (0.0, 0.0)) -> None:
+        """Panel j, which is complete on the owner and took so long, to all others, where it then is finished."""
         source = self._members[owner]
         others = [member for index, member in enumerate(self._members) if index != owner]
         near = [member for member in others if source.device.reaches(member.device)]
         source.device.wait(source.outgoing, source.store.finished(j))
         for member in near:
             self._copy_straight(j, source, member)
+            member.store.finish(j, source.device.record(source.outgoing), seconds)
         far = [member for member in others if member not in near]
         if far:
             self._copy_through_host(j, source, far)
+        for member in far:
+            member.store.finish(j, member.device.record(member.incoming), seconds)
 
     @staticmethod
     def _copy_straight(j: int, source: Member, member: Member) -> None:
@@ -152,7 +157,6 @@ class _Courier:
         for a, b, block in _pieces(source.store, j, (layout.start(j), layout.n)):
             for c, d, target in _pieces(member.store, j, (a, b)):
                 source.device.copy_to(source.outgoing, block.part((c - a, d - a)), member.device, target)
-        member.store.finish(j, source.device.record(source.outgoing))
 
     def _copy_through_host(self, j: int, source: Member, others: Sequence[Member]) -> None:
         layout = source.store.layout
@@ -169,8 +173,6 @@ class _Courier:
                     piece = self._piece(buffer, layout, j, rows, a, b, block.dtype)
                     member.device.copy_in(member.incoming, piece, block)
                 self._readers[self._turn].append((member.device, member.device.record(member.incoming)))
-        for member in others:
-            member.store.finish(j, member.device.record(member.incoming))
 
     def close(self) -> None:
         for device, event in (reader for readers in self._readers for reader in readers):

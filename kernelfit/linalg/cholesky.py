@@ -106,10 +106,9 @@ def factor(
     def rows_of(j: int) -> Span:
         return layout.start(j), layout.stop(j)
 
-    with progress.phase("factor", layout.factor_flops(), "flop") as advance:
+    with progress.phase("factor", flops_from(layout, first_panel), "flop") as advance:
         for j in range(first_panel):
             pivots.add(store.diagonal(j), layout.start(j), threshold[slice(*rows_of(j))])
-            advance(panel_flops(layout, j))
         for j in range(first_panel, layout.count):
             started = time.perf_counter()
             panel = store.begin(j)
@@ -142,6 +141,13 @@ def panel_flops(layout: PanelLayout, j: int) -> float:
     below = rows - width
     update = 2.0 * layout.start(j) * width * (below + 0.5 * width)
     return update + width**3 / 3.0 + float(below) * width * width
+
+
+def flops_from(layout: PanelLayout, first_panel: int) -> float:
+    """Flops of the panels from one on: what progress counts, as those before take no time where a factor is resumed."""
+    if first_panel == 0:
+        return layout.factor_flops()
+    return math.fsum(panel_flops(layout, j) for j in range(first_panel, layout.count))
 
 
 def _columns_of(strip: Span, first: int, width: int) -> int:

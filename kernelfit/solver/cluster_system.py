@@ -29,7 +29,7 @@ from kernelfit.gram.plan import Plan
 from kernelfit.gram.points import Points
 from kernelfit.gram.precision import precision_of
 from kernelfit.gram.protocol import GramSource
-from kernelfit.linalg.cholesky import Pivots, weak_threshold
+from kernelfit.linalg.cholesky import Pivots, flops_from, weak_threshold
 from kernelfit.linalg.condition import DRAWN, EXACT, drawn, inverse_norm_of
 from kernelfit.linalg.product import Product, symmetric_product
 from kernelfit.progress import Notes, Progress, Silent
@@ -104,7 +104,7 @@ class ClusterSystem:
         )
         record = _Record(self, after_panel)
         try:
-            with progress.phase("factor", layout.factor_flops(), "flop") as advance:
+            with progress.phase("factor", flops_from(layout, finished), "flop") as advance:
                 if run is not None:
                     record.take_up(run)
                 self._factorisation = Factorisation(self._crew, advance, record.panel)

@@ -31,6 +31,8 @@ from kernelfit.cluster.tasks import WorkerState
 from kernelfit.device.host import HostDevice
 from kernelfit.errors import ClusterError, InputError, NotPositiveDefiniteError, PlanError
 from kernelfit.gram.costs import Costs
+from kernelfit.gram.layout import PanelLayout
+from kernelfit.linalg.cholesky import panel_flops
 from kernelfit.progress import Silent
 from kernelfit.runs.folder import Run
 
@@ -312,7 +314,12 @@ class Stop(Exception):
 
 @pytest.mark.parametrize("engine", ["process", "dask"])
 def test_a_run_that_stopped_is_resumed_on_a_cluster_or_here(
-    rng: np.random.Generator, client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
+    rng: np.random.Generator,
+    client: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    counting: Any,
+    engine: str,
 ) -> None:
     X, Y = problem(rng)
     whole = kernelfit.solve(X, Y, **ARGUMENTS)
@@ -327,7 +334,7 @@ def test_a_run_that_stopped_is_resumed_on_a_cluster_or_here(
     with pytest.raises(Stop):
         kernelfit.solve(X, Y, engine="dask", scheduler=client, run_dir=tmp_path / "run", **ARGUMENTS)
     monkeypatch.setattr(Run, "record", record)
-    progress = Silent()
+    progress = counting()
     where = {"engine": "dask", "scheduler": client} if engine == "dask" else {}
     if engine == "dask":
         with pytest.raises(InputError, match="device: got 'cuda:0' beside engine='dask'"):
@@ -336,6 +343,9 @@ def test_a_run_that_stopped_is_resumed_on_a_cluster_or_here(
     assert np.abs(resumed.alpha - whole.alpha).max() <= 1e-12 * np.abs(whole.alpha).max()
     assert resumed.certificate.log_det == pytest.approx(whole.certificate.log_det)
     assert resumed.certificate.min_pivot_row == whole.certificate.min_pivot_row
+    left = sum(panel_flops(PanelLayout(301, 64), j) for j in (2, 3, 4))
+    assert progress.total["factor"] == pytest.approx(left)
+    assert progress.done["factor"] == pytest.approx(left, rel=0.05)
     assert any("begun on a cluster" in note for note in progress.notes) == (engine == "process")
     resumed.close()
 

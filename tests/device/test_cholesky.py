@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.device.cholesky import device_factor
+from kernelfit.device.completion import Worker
 from kernelfit.device.gram import HostGram, RowsGram, fetch, put
 from kernelfit.device.host import HostDevice
 from kernelfit.device.inverses import TriangleInverses
@@ -21,7 +23,9 @@ from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.points import Points
 from kernelfit.gram.source import ArrayGram, KernelGram
 from kernelfit.kernels import Gaussian
+from kernelfit.linalg.cholesky import panel_flops
 from kernelfit.storage.panel_file import PanelFile
+from kernelfit.storage.write_behind import WriteBehind
 
 LEVELS = ("device", "host", "disk")
 
@@ -188,9 +192,7 @@ def test_rows_on_the_device_give_the_gram_of_the_cpu(rng, make_device, tmp_path,
     assert np.allclose(fetch(device, stream, out), expected, rtol=1e-14, atol=1e-15)
 
 
-def test_panels_taken_up_again_go_on_as_if_nothing_had_happened(rng, make_device, tmp_path):
-    from kernelfit.storage.write_behind import WriteBehind
-
+def test_panels_taken_up_again_go_on_as_if_nothing_had_happened(rng, make_device, tmp_path, counting):
     n, width = 120, 13
     layout = PanelLayout(n, width)
     matrix = positive(rng, n)
@@ -219,8 +221,15 @@ def test_panels_taken_up_again_go_on_as_if_nothing_had_happened(rng, make_device
         with CpuBackend(1) as backend:
             gram = HostGram(device, ArrayGram(matrix), backend, 24)
             rhs = on_device(device, stream, targets)
-            pivots = device_factor(gram, 0.0, store, rhs, first_panel=first, after_panel=seen.append)
+            progress = counting()
+            pivots = device_factor(
+                gram, 0.0, store, rhs, progress, first_panel=first, after_panel=seen.append
+            )
         assert seen == list(range(first, count))
+        assert progress.total["factor"] == pytest.approx(
+            sum(panel_flops(layout, j) for j in range(first, count))
+        )
+        assert progress.done == pytest.approx(progress.total)
         results.append(
             (assembled(device, store), fetch(device, stream, rhs), pivots.log_det, pivots.smallest)
         )
@@ -228,3 +237,25 @@ def test_panels_taken_up_again_go_on_as_if_nothing_had_happened(rng, make_device
     for other in results[1:]:
         for mine, theirs in zip(results[0], other, strict=True):
             assert np.array_equal(mine, theirs)
+
+
+def test_a_panel_is_recorded_with_all_of_its_seconds(rng, monkeypatch, tmp_path):
+    """The host waits for a panel after it has handed it over, which was counted for none."""
+    clock, check, recorded = [0.0], Worker.check, {}
+
+    def waited(*arguments):
+        clock[0] += 1.0
+        check(*arguments)
+
+    monkeypatch.setattr(Worker, "check", waited)
+    monkeypatch.setattr("kernelfit.device.cholesky.time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    layout, device = PanelLayout(97, 16), HostDevice(4_000_000)
+    behind = WriteBehind(PanelFile.create(tmp_path / "factor.h5", layout, np.float64))
+    monkeypatch.setattr(behind, "finish", lambda j, seconds: recorded.update({j: seconds}))
+    store = DevicePanels(device, layout, np.float64, slots=28, host_slots=0, staged=0, behind=behind)
+    with CpuBackend(1) as backend:
+        device_factor(HostGram(device, ArrayGram(positive(rng, 97)), backend, 24), 0.0, store)
+    store.close()
+    assert [gram for gram, _ in recorded.values()] == [0.0] * 7
+    # Two panels are waited for after the last has been handed over.
+    assert [factor for _, factor in recorded.values()] == [0.0, 0.0, *[1.0] * 5]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,9 @@ from kernelfit.device.panels import DevicePanels
 from kernelfit.errors import NotPositiveDefiniteError
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.source import ArrayGram
+from kernelfit.linalg.cholesky import panel_flops
+from kernelfit.storage.panel_file import PanelFile
+from kernelfit.storage.write_behind import WriteBehind
 
 
 def positive(rng, n):
@@ -24,14 +28,17 @@ def positive(rng, n):
     return root @ root.T / n + np.eye(n)
 
 
-def members(make_device, layout, dtype, matrix, backend, count, peers=None):
-    """`peers`: whether stand-ins that share their streams reach each other; by default each is on its own."""
+def members(make_device, layout, dtype, matrix, backend, count, peers=None, behind=None):
+    """`behind` the first device's factor is written. `peers`: whether stand-ins that share their streams reach each
+    other; by default each is on its own."""
     made = []
     for _ in range(count):
         options = {} if peers is None else {"peers": peers, "beside": made[0].device if made else None}
         device = make_device(16_000_000, **options)
         tiles = layout.count * (layout.count + 1) // 2
-        store = DevicePanels(device, layout, dtype, slots=tiles, host_slots=0, staged=0)
+        store = DevicePanels(
+            device, layout, dtype, slots=tiles, host_slots=0, staged=0, behind=None if made else behind
+        )
         inverses = TriangleInverses(device, layout, dtype, 1)
         made.append(Member(store, inverses, HostGram(device, ArrayGram(matrix), backend, 24)))
     return made
@@ -135,3 +142,32 @@ def test_a_pivot_that_is_not_positive_is_found_on_every_device(rng, make_device,
     assert caught.value.row == row
     for member in group:
         member.store.close()
+
+
+@pytest.mark.parametrize("peers", [True, False])
+def test_a_run_is_recorded_with_its_seconds_and_resumed(rng, monkeypatch, tmp_path, counting, peers):
+    """All panels were recorded with 0 s, and after a resume those that were there counted as done in no time."""
+    recorded, path, layout = {}, tmp_path / "factor.h5", PanelLayout(97, 16)
+    ticks = iter(range(1_000))
+    clock = SimpleNamespace(perf_counter=lambda: float(next(ticks)))
+    monkeypatch.setattr("kernelfit.device.multi_cholesky.time", clock)
+    matrix, offsets, logarithms = positive(rng, 97), None, []
+    for first in (0, 3):
+        file = (
+            PanelFile(path, layout, np.float64, offsets, writable=True)
+            if first
+            else PanelFile.create(path, layout, np.float64)
+        )
+        offsets, behind, progress = file.offsets, WriteBehind(file), counting()
+        monkeypatch.setattr(behind, "finish", lambda j, seconds: recorded.update({j: seconds}))
+        with CpuBackend(1) as backend:
+            group = members(HostDevice, layout, np.float64, matrix, backend, 2, peers, behind)
+            logarithms.append(dealt_factor(group, 0.0, progress, first_panel=first).log_det)
+        for member in group:
+            member.store.close()
+        assert recorded == dict.fromkeys(range(first, 7), (0.0, 1.0))
+        left = sum(panel_flops(layout, j) for j in range(first, 7))
+        assert progress.total["factor"] == pytest.approx(left)
+        assert progress.done == pytest.approx(progress.total)
+        recorded.clear()
+    assert logarithms[0] == logarithms[1]
