@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from kernelfit.cpu.memory import INTERPRETER
 from kernelfit.device.inverses import TriangleInverses
 from kernelfit.device.protocol import aligned
 from kernelfit.device.residency import Traffic, min_slots, rehearse
@@ -89,12 +90,15 @@ class DevicePlan:
         return self.bytes_out == 0
 
     def as_plan(self, costs: Costs, memory_limit: int) -> Plan:
-        """The plan of the whole solve: flops and panels are those of any other tier, bytes are the device's own."""
+        """The plan of the whole solve: flops and panels are those of any other tier.
+
+        Bytes of its `memory` are the host's, and those of its `workspace` the device's.
+        """
         return replace(
             Plan.in_memory(costs, memory_limit),
             tier="device",
             bytes_workspace=self.bytes_fixed,
-            bytes_memory=costs.bytes_points + self.bytes_host,
+            bytes_memory=INTERPRETER + costs.bytes_points + costs.bytes_vectors + self.bytes_host,
             bytes_disk=self.bytes_disk,
             # For whoever resumes the run on the CPU, where its factor is on the disk.
             rows_at_once=costs.max_rows_at_once,

@@ -60,8 +60,13 @@ class Costs:
 
     @cached_property
     def bytes_workspace(self) -> int:
-        """Beside the rows and the factor: tiles; targets, solution, residual and the vectors of refinement."""
-        return self.bytes_tiles + 12 * self.n * max(self.n_rhs, 2) * 8
+        """Beside the rows and the factor: tiles, and what has a number for each row."""
+        return self.bytes_tiles + self.bytes_vectors
+
+    @property
+    def bytes_vectors(self) -> int:
+        """Targets, solution, residual and the vectors of refinement."""
+        return 12 * self.n * max(self.n_rhs, 2) * 8
 
     @cached_property
     def bytes_tiles(self) -> int:

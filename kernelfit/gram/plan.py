@@ -20,12 +20,12 @@ class Plan:
 
     Bytes of `memory` are the peak of arrays together with the interpreter's own `INTERPRETER` bytes; seconds are
     predicted from a measured GEMM rate where one is given. `cache` tells what mixed precision keeps in memory between
-    refinements: `none`, `inner products` (float32, exact) or `gram` (float64). On the disk tier `rows_at_once` rows of
-    a panel are read at a time, `bytes_read` bytes while factoring and `bytes_read_solve` for each solve with the
-    factor, whatever its right-hand sides; `bytes_written` are written once. The solver
-    `pcg` has a preconditioner of `rank` in place of a factor, and K in memory or, on the tier `generated`, formed anew
-    for every product; `predicted_seconds` are then those of all but the iterations, and `seconds_iteration` those of
-    each. `askotch` has blocks of `rank` rows.
+    refinements: `none`, `inner products` (float32, exact) or `gram` (float64). On the tier `device` the bytes of
+    `workspace` are the device's. On the disk tier `rows_at_once` rows of a panel are read at a time, `bytes_read` bytes
+    while factoring and `bytes_read_solve` for each solve with the factor, whatever its right-hand sides;
+    `bytes_written` are written once. The solver `pcg` has a preconditioner of `rank` in place of a factor, and K in
+    memory or, on the tier `generated`, formed anew for every product; `predicted_seconds` are then those of all but
+    the iterations, and `seconds_iteration` those of each. `askotch` has blocks of `rank` rows.
     """
 
     n: int
@@ -101,9 +101,10 @@ class Plan:
     def inverse_columns(self) -> int:
         """Columns of L^-1 that leave-one-out may hold: a panel's, or what the memory has room for beside the factor.
 
-        On disk they take the place of the panel in the making, which is planned for.
+        On disk they take the place of the panel in the making, which is planned for. A run that was begun on a device
+        has its factor there when it is resumed on the CPU.
         """
-        if self.tier == "disk":
+        if self.tier in ("disk", "device"):
             return self.panel_width
         room = self.memory_limit - (self.bytes_memory - self.bytes_workspace)
         size = 8 if self.precision == "float64" else 4

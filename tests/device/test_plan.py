@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kernelfit.cpu.memory import INTERPRETER
 from kernelfit.device.plan import STAGED, DeviceLimits, DeviceSize, fixed_bytes, make_device_plan
 from kernelfit.device.residency import Residency, min_slots, rehearse
 from kernelfit.errors import InputError, PlanError
+from kernelfit.gram.costs import Costs
 from kernelfit.gram.layout import PanelLayout
 
 
@@ -96,3 +98,16 @@ def test_what_is_missing_is_said():
         make_device_plan(replace(size, n=100_000), DeviceLimits(10**10))
     with pytest.raises(InputError, match="precision"):
         make_device_plan(replace(size, precision="float16"), DeviceLimits(10**10))
+
+
+def test_a_plan_on_a_device_has_the_memory_of_the_host():
+    """It was that of rows and tiles alone, without the interpreter and what has a number for each row."""
+    size, limits = DeviceSize(20_000, 100, 848, 10), DeviceLimits(14 * 10**8, host=2 * 10**9)
+    on_device = make_device_plan(size, limits, width=1_024)
+    costs = Costs.of(n=20_000, d=100, n_rhs=10, panel_width=1_024)
+    plan = on_device.as_plan(costs, 4 * 10**9)
+    vectors = 12 * 20_000 * 10 * 8
+    assert on_device.bytes_host > 0
+    assert plan.bytes_memory == INTERPRETER + costs.bytes_points + vectors + on_device.bytes_host
+    assert plan.bytes_workspace == on_device.bytes_fixed
+    assert plan.inverse_columns == replace(plan, memory_limit=1).inverse_columns == 1_024
