@@ -29,6 +29,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kernelfit.errors import InputError
 
@@ -48,23 +49,7 @@ _BUILT_IN = "<frozen built-in>"
 def fingerprint(*values: Any, home: str = "") -> str:
     """16 hexadecimal digits for a callable and what is settled beside its rows; code of the file `home` counts as the
     user's, wherever it lies."""
-    described = _Descriptions(home)
-    return _digest(" ".join(map(described.of, values)))[:16]
-
-
-def parts(value: Any, home: str = "") -> dict[str, str]:
-    """Name -> digest of what a callable reads by name: the globals and closure of a function, and the attributes of an
-    object."""
-    described = _Descriptions(home)
-    value = getattr(value, "py_func", value)
-    read: dict[str, Any] = {}
-    if not isinstance(value, FunctionType):
-        owner = value.__self__ if inspect.ismethod(value) else value
-        read = dict(getattr(owner, "__dict__", {}))
-        value = value.__func__ if inspect.ismethod(value) else type(value).__call__
-    if isinstance(value, FunctionType):
-        read |= _read_by(value)
-    return {name: described.of(each) for name, each in read.items()}
+    return Descriptions(home).fingerprint(*values)
 
 
 def require_digest(parameters: Mapping[str, Any], kernel: str) -> None:
@@ -93,14 +78,32 @@ def file_of(value: Any) -> str:
         return ""
 
 
-class _Descriptions:
-    """Values as text, of which each is described once; `home` is a file that is the user's wherever it lies."""
+class Descriptions:
+    """Values as text, of which each is described once, as it was then; `home` is a file that is the user's wherever it
+    lies."""
 
     def __init__(self, home: str) -> None:
         self._home = home
         self._open: set[int] = set()
         # With the value, whose id would be another's when it is gone.
         self._done: dict[int, tuple[Any, str]] = {}
+
+    def fingerprint(self, *values: Any) -> str:
+        """As the function of that name."""
+        return _digest(" ".join(map(self.of, values)))[:16]
+
+    def parts(self, value: Any) -> dict[str, str]:
+        """Name -> digest of what a callable reads by name: the globals and closure of a function, and the attributes of
+        an object. After `fingerprint`, whose digest does not depend on what was described before it."""
+        value = getattr(value, "py_func", value)
+        read: dict[str, Any] = {}
+        if not isinstance(value, FunctionType):
+            owner = value.__self__ if inspect.ismethod(value) else value
+            read = dict(getattr(owner, "__dict__", {}))
+            value = value.__func__ if inspect.ismethod(value) else type(value).__call__
+        if isinstance(value, FunctionType):
+            read |= _read_by(value)
+        return {name: self.of(each) for name, each in read.items()}
 
     def of(self, value: Any) -> str:
         if type(value) in _PLAIN:
@@ -132,7 +135,7 @@ class _Descriptions:
         if type(value) is dict:
             return f"dict {[(self.of(key), self.of(entry)) for key, entry in value.items()]}"
         if type(value) is np.ndarray and not value.dtype.hasobject:
-            return f"{value.dtype} {value.shape} {hashlib.sha256(value.tobytes()).hexdigest()}"
+            return f"{value.dtype} {value.shape} {hashlib.sha256(_bytes(value)).hexdigest()}"
         if isinstance(value, CodeType):
             return self._byte_code(value)
         if isinstance(value, functools.partial):
@@ -219,6 +222,11 @@ class _Descriptions:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def _bytes(array: NDArray[Any]) -> NDArray[np.uint8] | bytes:
+    """The bytes of an array in C's order, which are copied only where they lie in another."""
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8) if array.nbytes else b""
 
 
 def _members(described: type) -> Iterator[tuple[str, Any]]:

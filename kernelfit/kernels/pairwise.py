@@ -13,7 +13,7 @@ from kernelfit.cpu.jit import njit
 from kernelfit.errors import InputError
 from kernelfit.kernels.base import Kernel, Needs, Rows, Tile
 from kernelfit.kernels.bound import bound
-from kernelfit.kernels.fingerprint import DIGEST, RULES, file_of, fingerprint, parts, require_digest
+from kernelfit.kernels.fingerprint import DIGEST, RULES, Descriptions, file_of, require_digest
 from kernelfit.typing import Float
 
 _WRITES = "it writes into a row, which is read-only"
@@ -44,8 +44,8 @@ class Pairwise(Kernel):
         self._bound = bound(function, parameters or {})
         self.function = function
         self._label = self._bound.label
-        code = self._bound.function
-        self._digest, self._parts = self._fingerprint(), parts(code, file_of(code))
+        self._digest, described = self._described()
+        self._parts = described.parts(self._bound.function)
         self._compiled: Any = None
         #: why it runs in Python, where it does
         self._interpreted = ""
@@ -53,9 +53,11 @@ class Pairwise(Kernel):
         if not (self._bound.is_plain and self._bound.compilable):
             self.device_formula = ""  # type: ignore[misc]
 
-    def _fingerprint(self) -> str:
+    def _described(self) -> tuple[str, Descriptions]:
+        """The digest of the kernel as it is now, and what was described for it."""
         code = self._bound.function
-        return fingerprint(code, self._bound.first, self._bound.last, home=file_of(code))
+        described = Descriptions(file_of(code))
+        return described.fingerprint(code, self._bound.first, self._bound.last), described
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -88,14 +90,17 @@ class Pairwise(Kernel):
         return {**self.__dict__, "_compiled": None}
 
     def remarks(self) -> Iterator[str]:
-        if self._interpreted:
-            yield (
-                f"kernel: {self._label} runs in Python, pair by pair, as Numba cannot compile it "
-                f"({self._interpreted}); loops, math and NumPy on 1-d arrays would make it some hundred times as fast"
-            )
-        if self._fingerprint() != self._digest:
-            code = self._bound.function
-            now = parts(code, file_of(code))
+        if (
+            not self._interpreted
+        ):  # compiled code takes all that it reads for constants, which no call changes
+            return
+        yield (
+            f"kernel: {self._label} runs in Python, pair by pair, as Numba cannot compile it "
+            f"({self._interpreted}); loops, math and NumPy on 1-d arrays would make it some hundred times as fast"
+        )
+        digest, described = self._described()
+        if digest != self._digest:
+            now = described.parts(self._bound.function)
             changed = [name for name in {**self._parts, **now} if now.get(name) != self._parts.get(name)]
             yield (
                 f"kernel: a call of {self._label} changes {', '.join(changed) or 'what it reads'}, and is another "

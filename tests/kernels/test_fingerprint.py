@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import importlib.util
 import itertools
 import math
@@ -19,6 +20,7 @@ from sklearn.metrics.pairwise import rbf_kernel
 import kernelfit
 from kernelfit.errors import InputError
 from kernelfit.kernels import FromSklearn, Pairwise
+from kernelfit.kernels import fingerprint as module_of_fingerprints
 from kernelfit.kernels.fingerprint import file_of, fingerprint
 
 BELL = """
@@ -296,6 +298,54 @@ def test_what_a_call_changes_outside_of_the_state_does_not_count(rng, tmp_path):
     assert kernel.calls > 0
     solution.save(tmp_path / "s.h5")
     assert kernelfit.load(tmp_path / "s.h5", kernel).kernel == solution.kernel
+
+
+def test_a_table_is_hashed_once_and_again_only_where_calls_may_change_it(monkeypatch):
+    """Gigabytes were, three times a solve, from a copy."""
+    hashed = []
+
+    def sha256(data):
+        hashed.append(memoryview(data).nbytes)
+        return hashlib.sha256(data)
+
+    monkeypatch.setattr(module_of_fingerprints, "hashlib", types.SimpleNamespace(sha256=sha256))
+    table = np.eye(400)
+
+    def looked_up(x, y):
+        return table[int(x[0]), int(y[0])]
+
+    for called_by, times in ((looked_up, 1), (Table(table), 2)):
+        hashed.clear()
+        kernel = Pairwise(called_by)
+        kernel.compile()
+        assert not any("a call of" in line for line in kernel.remarks())
+        assert sum(size >= table.nbytes for size in hashed) == times
+
+
+class Table:
+    def __init__(self, table):
+        self.table = table
+
+    def __call__(self, x, y):
+        return self.table[int(x[0]), int(y[0])]
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.arange(12.0).reshape(3, 4),
+        np.arange(12.0).reshape(3, 4).T,
+        np.array(2.5),
+        np.empty((0, 3)),
+        np.zeros(3, dtype="V0"),
+        np.array(["a", "bc"]),
+        np.array(["2020-01-01"], dtype="datetime64[D]"),
+        np.array([(1, 2.0)], dtype=[("a", "i4"), ("b", "f8")])[["b"]],
+    ],
+)
+def test_the_bytes_of_any_array_are_hashed_in_the_order_of_c(array):
+    expected = hashlib.sha256(array.tobytes()).hexdigest()
+    assert hashlib.sha256(module_of_fingerprints._bytes(array)).hexdigest() == expected
 
 
 @pytest.mark.parametrize(
