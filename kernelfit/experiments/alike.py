@@ -65,7 +65,7 @@ def require_units_alike(
         )
     trained = "bytes" if scale == 1 / 255 else "integers"  # of digits, from 0 to 16
     low, high = float(X.min()), float(X.max())
-    whole = X.dtype.kind in "bui" or bool((np.floor(X) == X).all())
+    whole = are_whole(X)
     if low >= 0 and high <= 1 and not whole:
         raise InputError(
             f"{argument}: got numbers from {low:.3g} to {high:.3g}{where}, expected {trained} as trained on, which "
@@ -78,12 +78,17 @@ def require_units_alike(
         )
 
 
+def are_whole(values: Array) -> bool:
+    """Whether all are integers, which those of an integer type need not be asked."""
+    return values.dtype.kind in "bui" or bool((np.floor(values) == values).all())
+
+
 def are_byte_values(rows: Array) -> bool:
     """Whether all are integers from 0 to 255, some above 1, as those of a table of pixels: bytes in all but name."""
     largest = 0.0
     for start in range(0, len(rows), _ROWS):
         block = rows[start : start + _ROWS]
-        if not (block.min() >= 0 and block.max() <= 255 and (np.floor(block) == block).all()):
+        if not (block.min() >= 0 and block.max() <= 255 and are_whole(block)):
             return False
         largest = max(largest, float(block.max()))
     return largest > 1

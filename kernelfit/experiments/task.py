@@ -12,6 +12,7 @@ import numpy as np
 from kernelfit.datasets import Dataset
 from kernelfit.errors import DataError, DuplicateRowsError, NotPositiveDefiniteError
 from kernelfit.experiments import record as records
+from kernelfit.experiments.alike import are_whole
 from kernelfit.experiments.file_rows import named_as_in_the_file
 from kernelfit.experiments.prepare import Checkpoint, Prepared, prepare, stream
 from kernelfit.experiments.result import Result
@@ -56,7 +57,7 @@ def require_same_rows(where: Path, name: str, part: str, stored: str | None, dig
 def _scales(dataset: Dataset) -> str:
     """A note where the columns of a table differ so much that the largest decide alone; else nothing."""
     X = dataset.X_train
-    if dataset.table is None or (X.min() >= 0 and X.max() <= 255 and bool((np.floor(X) == X).all())):
+    if dataset.table is None or (X.min() >= 0 and X.max() <= 255 and are_whole(X)):
         return ""  # pixels: those at the edge vary little, and should decide little
     X = X if dataset.indicators is None else X[:, ~dataset.indicators]
     spread = X.std(axis=0)[X.max(axis=0, initial=-np.inf) > X.min(axis=0, initial=np.inf)]

@@ -338,8 +338,8 @@ class Solution:
             if value is None:
                 several = len(self.certificate.by_ridge)
                 raise InputError(
-                    f"log_determinant: got a solution of {several} ridges, expected one, as each has its own; take "
-                    "those of its parts"
+                    f"log_determinant: got a solution of {several} ridges, expected one, as each has its own; "
+                    "solve each ridge alone"
                     if several
                     else "log_determinant: K has no inverse on the primal path; give ridge > 0"
                 )

@@ -136,7 +136,8 @@ def solve(
     resume : continue the run in `run_dir`, where there is one, if it is of the same rows, kernel, plan and versions;
         other targets are welcome
     remember : JSON stored with the run, for whoever resumes it: `kernelfit.solver.resume.remembered`
-    scratch : where panels of the disk tier go when no run_dir is given; by default the system's temporary folder
+    scratch : where panels of the disk tier go when no run_dir is given; by default the system's temporary folder, of
+        which /var/tmp where that lies in memory
     panel_width : columns of a panel; by default chosen by n
     device : "cpu", "cuda", "cuda:1", ..., "auto" (a GPU where there is one and n is large enough to pay for it), or an
         open `kernelfit.device.protocol.Device`, which the solution then owns, or which is closed with a note where the

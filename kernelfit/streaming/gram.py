@@ -147,7 +147,8 @@ def feature_gram(
         the time since it was last written (some seconds for every ten GB), and at the end. Where it is there already,
         the sums are resumed from it with the same bits as without a break, if it is of the same rows, net and sizes. K
         is read from it afterwards; it is deleted by whoever named it
-    scratch : folder where a large K waits when there is no checkpoint; by default the system's temporary folder
+    scratch : folder where a large K waits when there is no checkpoint; by default the system's temporary folder, of
+        which /var/tmp where that lies in memory
     remember : JSON to store in the checkpoint, for whoever resumes it
     resume_hint : how to do so, in the words that somebody reads who stops the work (SIGINT, SIGTERM)
     device : "cpu", "cuda", "cuda:1", ..., "auto", or an open device, which the result then owns; one that is too small

@@ -16,6 +16,7 @@ import kernelfit
 from kernelfit import Experiment, datasets
 from kernelfit.datasets.new_rows import read_rows
 from kernelfit.errors import InputError
+from kernelfit.experiments.alike import are_byte_values
 from kernelfit.experiments.predictions import Predictions, predict, predict_test_rows, unseen_test_rows
 from kernelfit.experiments.result import Result
 from kernelfit.progress import Silent
@@ -49,6 +50,23 @@ def of_file(result: Result, path: Path, notes: list[str] | None = None) -> Predi
 
 def of_data(result: Result, path: Path) -> Predictions:
     return predict_test_rows(result, unseen_test_rows(result, str(path), None, None, Silent()), Silent())
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (np.array([[0, 255]], dtype=np.uint8), True),
+        (np.array([[0, 1]], dtype=np.uint8), False),
+        (np.array([[-1, 2]], dtype=np.int16), False),
+        (np.array([[0, 256]], dtype=np.int16), False),
+    ],
+)
+def test_rows_of_integers_are_not_rounded_to_be_known_for_such(
+    rows: np.ndarray, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NumPy before 2.1 rounded bytes in half precision, at every run."""
+    monkeypatch.setattr(np, "floor", lambda values: pytest.fail("rounded"))
+    assert are_byte_values(rows) == expected
 
 
 def test_bytes_beside_other_numbers_are_refused(runs: dict[str, Result], files: Path) -> None:

@@ -233,7 +233,10 @@ def test_an_iteration_of_each_ridge_is_told(problem, tmp_path):
         assert all(one["relative_residual"] <= 1e-3 for one in each)
     found.inverse_diagonal()
     assert all(part.inverse.deviation.shape == (60,) for _, part in found.parts)
-    with pytest.raises(InputError, match=r"log_determinant: got a solution of 2 ridges, expected one"):
+    # A copy, or one of a file, has no parts to be asked.
+    with pytest.raises(
+        InputError, match=r"got a solution of 2 ridges, expected one, .* solve each ridge alone$"
+    ):
         found.log_determinant()
     assert np.isfinite([part.log_determinant().value for _, part in found.parts]).all()
 
