@@ -224,9 +224,9 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
 
 
-def _bytes(array: NDArray[Any]) -> NDArray[np.uint8] | bytes:
+def _bytes(array: NDArray[Any]) -> memoryview | bytes:
     """The bytes of an array in C's order, which are copied only where they lie in another."""
-    return np.ascontiguousarray(array).reshape(-1).view(np.uint8) if array.nbytes else b""
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data if array.nbytes else b""
 
 
 def _members(described: type) -> Iterator[tuple[str, Any]]:

@@ -34,6 +34,8 @@ _MET = 1e-6
 _HIGH = 1e-8
 # What a leverage of 1 is off by, in units of max(n, d) u.
 _ALONE = 10.0
+# Columns that a factorisation takes together.
+_BLOCK = 32
 
 
 def minimum_norm(rows: Float, targets: Float) -> MinimumNorm:
@@ -70,14 +72,17 @@ def left_out(rows: Float, targets: Float) -> Float:
     """f_{-i}(x_i) (n, c): what the minimum-norm weights of all other rows predict at row i; 4 n d^2 flops or so.
 
     y_i - (y_i - f(x_i)) / (1 - h_i), h = diag(X X^+) the leverages (Cook 1977). A row of leverage 1 lies in no span of
-    the others: there y_i - alpha_i / (K^+)_ii, as for a K with an inverse, K^+ the pseudo-inverse. A row that the
-    others span, but whose size or weight leaves 1 - h_i no digits, is left out in fact, for some 30 d^3 flops each.
+    the others: there y_i - alpha_i / (K^+)_ii, as for a K with an inverse, K^+ the pseudo-inverse. Rows that the others
+    span, but whose size or weight leaves 1 - h_i no digits, are left out in fact: of k of these, d at most, for
+    2 k log2(k) d^2 flops or so.
     """
     rows = np.ldexp(rows, -_exponent(rows))
     residuals, high = _by_leverage(rows, targets)
     predictions: Float = targets - residuals
     if high.any():
-        _leave_out(high, ~_alone(rows) & high, rows, targets, predictions)
+        alone, basis = _alone(rows)
+        if (high & ~alone).any():
+            _leave_out(high & ~alone, np.hstack([rows @ basis.T, targets]), len(basis), predictions)
     return predictions
 
 
@@ -95,32 +100,59 @@ def _by_leverage(rows: Float, targets: Float) -> tuple[Float, NDArray[np.bool_]]
     return residuals, high
 
 
-def _alone(rows: Float) -> NDArray[np.bool_]:
-    """Which rows (n,) lie in no span of the others: of leverage 1 when all are of one size, which changes no span."""
-    left, _, _ = _svd(np.ldexp(rows, -np.frexp(np.abs(rows).max(axis=1, keepdims=True))[1]))
+def _alone(rows: Float) -> tuple[NDArray[np.bool_], Float]:
+    """Which rows (n,) lie in no span of the others, and an orthonormal basis of all (rank, d).
+
+    Of leverage 1 when all are of one size, which changes no span.
+    """
+    left, _, right = _svd(np.ldexp(rows, -np.frexp(np.abs(rows).max(axis=1, keepdims=True))[1]))
     rest = 1.0 - np.einsum("ij,ij->i", left, left)
     alone: NDArray[np.bool_] = rest <= _ALONE * max(rows.shape) * np.finfo(np.float64).eps
-    return alone
+    return alone, right
 
 
-def _leave_out(
-    high: NDArray[np.bool_], chosen: NDArray[np.bool_], rows: Float, targets: Float, predictions: Float
-) -> None:
-    """predictions_i <- f_{-i}(x_i) of the chosen rows among those of high leverage, by the weights of all others.
+def _leave_out(chosen: NDArray[np.bool_], equations: Float, rank: int, predictions: Float) -> None:
+    """predictions_i <- f_{-i}(x_i) of the chosen rows, by the weights of all others; `equations` (n, rank + c) are rows
+    in coordinates of their span, and targets.
 
-    Of the rows of ordinary leverage, X = U S V^T, S V^T with the targets U^T Y has the same weights, in d rows at most.
+    Half of the k chosen rows are taken in by the triangle of all that is in already, and each of the other half is left
+    out of that in the same way, then the halves change places: a row is taken in log2(k) times, at 2 rank^2 flops each.
     """
-    if not chosen.any():
-        return
-    left, values, right = _svd(rows[~high])
-    shared, shared_targets = values[:, None] * right, left.T @ targets[~high]
-    for i in np.flatnonzero(chosen):
-        others = high.copy()
-        others[i] = False
-        weights = minimum_norm(
-            np.vstack([shared, rows[others]]), np.vstack([shared_targets, targets[others]])
-        ).weights
-        predictions[i] = rows[i] @ weights
+
+    def leave_out(indices: NDArray[np.intp], triangle: Float) -> None:
+        if len(indices) == 1:
+            weights = _solution(triangle[:rank, :rank], triangle[:rank, rank:], len(equations))
+            predictions[indices] = equations[indices, :rank] @ weights
+            return
+        one, other = np.array_split(indices, 2)
+        leave_out(one, _taken_in(triangle, equations[other]))
+        leave_out(other, _taken_in(triangle, equations[one]))
+
+    nothing = np.zeros((equations.shape[1], equations.shape[1]), order="F")
+    leave_out(np.flatnonzero(chosen), _taken_in(nothing, equations[~chosen]))
+
+
+def _taken_in(triangle: Float, rows: Float) -> Float:
+    """R' with R'^T R' = R^T R + rows^T rows, without those products: the upper triangle of a QR factorisation."""
+    from scipy.linalg.lapack import dtpqrt
+
+    if not len(rows):
+        return triangle
+    taken, _, _, _ = dtpqrt(0, min(_BLOCK, len(triangle)), triangle, rows)
+    result: Float = taken
+    return result
+
+
+def _solution(triangle: Float, targets: Float, n: int) -> Float:
+    """Weights W with R W = Z; those of least norm where R, of n rows, is singular to working precision."""
+    from scipy.linalg.lapack import dgecon, dtrtrs
+
+    # R is its own LU factorisation.
+    inverse_condition = dgecon(triangle, np.abs(triangle).sum(axis=0).max())[0]
+    if inverse_condition <= _ALONE * n * np.finfo(np.float64).eps:
+        return minimum_norm(triangle, targets).weights
+    weights: Float = dtrtrs(triangle, targets)[0]
+    return weights
 
 
 def _svd(rows: Float) -> tuple[Float, Float, Float]:
