@@ -79,9 +79,11 @@ def of_data(
     if arrays["directions"].shape != arrays["applied"].shape:
         raise DataError(f"{path}: directions and applied differ in shape; it is damaged or forged")
     copies: dict[str, Any] = {name: np.array(arrays[name], np.float64, order="C") for name in _ARRAYS}
-    return State(
+    state = State(
         **copies,
         **{name: meta[name] for name in _NUMBERS},
         verified=verified_of(meta),
         best=np.array(arrays["best"], np.float64) if "best" in arrays else None,
     )
+    state.measured = goal.of_residual(state.residual, state.solution + state.change, targets, state.norm)
+    return state

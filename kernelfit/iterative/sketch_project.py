@@ -87,6 +87,11 @@ class State:
         zeros, none = np.zeros_like(targets), np.zeros(targets.shape[1])
         return cls(zeros, zeros.copy(), none, none.copy(), _START * blocks.size / blocks.order)
 
+    @property
+    def measured(self) -> float:
+        """What the goal measured of the last whole epoch; 1 before there was any."""
+        return self.measures[-1] if self.measures else 1.0
+
 
 def solve(
     blocks: Blocks,

@@ -162,7 +162,8 @@ class IterativeSystem:
             return product
 
         checkpoints = Checkpoints(self.run, targets, goal, self._after, to_data, of_data)
-        with shown(goal, progress) as show:
+        state = checkpoints.stored(progress)
+        with shown(goal, progress, 1.0 if state is None else state.measured) as show:
 
             def observe(state: State) -> None:
                 show(state.measured)
@@ -173,7 +174,6 @@ class IterativeSystem:
                 state = State.start(operators, targets, exact=exact) if state is None else state
                 return solve(operators, targets, goal, state=state, observe=observe)
 
-            state = checkpoints.stored(progress)
             if state is not None and state.exact:
                 self._make_exact(progress)
             try:
@@ -474,9 +474,11 @@ def _due(last: float, state: Any) -> bool:
 
 
 @contextmanager
-def shown(goal: Goal, progress: Progress) -> Iterator[Callable[[float], None]]:
-    """Shows how many of the digits that the goal asks for are there, of what it measures."""
-    start, end = 0.0, -np.log10(goal.value)
+def shown(goal: Goal, progress: Progress, measured: float) -> Iterator[Callable[[float], None]]:
+    """Shows how many of the digits that the goal asks for are there, of what it measures, from what is `measured` of
+    the state that is begun from."""
+    end = -np.log10(goal.value)
+    start = max(0.0, -np.log10(max(measured, goal.value)))
     with progress.phase("iterate", end - start, "digits") as advance:
 
         def observe(measured: float) -> None:

@@ -60,10 +60,11 @@ class SketchSystem(IterativeSystem):
         blocks = Blocks(problem.n, self.plan.rank, self._rows, self._solve_block, verified, problem.ridges)
         of_data = partial(sketch_checkpoint.of_data, per_epoch=blocks.per_epoch)
         checkpoints = Checkpoints(self.run, targets, goal, self._after, sketch_checkpoint.to_data, of_data)
-        with shown(goal, progress) as show:
+        state = checkpoints.stored(progress)
+        with shown(goal, progress, 1.0 if state is None else state.measured) as show:
 
             def observe(state: State) -> None:
-                show(state.measures[-1] if state.measures else 1.0)
+                show(state.measured)
                 checkpoints.after(state)
 
             outcome = solve(
@@ -71,7 +72,7 @@ class SketchSystem(IterativeSystem):
                 targets,
                 goal,
                 seed=problem.method.seed,
-                state=checkpoints.stored(progress),
+                state=state,
                 observe=observe,
             )
             show(outcome.state.verified[-1].measured)

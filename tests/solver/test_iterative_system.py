@@ -319,14 +319,18 @@ def test_device_memory_beside_an_iteration_is_ignored_and_said(rng, tmp_path: Pa
 
 
 @pytest.mark.usefixtures("rounds")
-def test_a_killed_run_resumes_to_the_same_bits(rng: np.random.Generator, tmp_path: Path) -> None:
+def test_a_killed_run_resumes_to_the_same_bits(
+    rng: np.random.Generator, tmp_path: Path, counting: Any
+) -> None:
+    """Digits that were there counted as reached in no time, so that little seemed left."""
     X, Y = rng.standard_normal((530, 12)), rng.standard_normal((530, 2))
     whole = kernelfit.solve(X, Y, solver="pcg", run_dir=tmp_path / "whole")
     assert whole.convergence is not None
     assert not (tmp_path / "whole" / "iteration.h5").exists()
     last = int(whole.convergence.verified[0][0]) + 1  # beyond the first true residual
+    digits = []
     for iteration in (3, last):
-        folder, progress = tmp_path / f"killed-{iteration}", Silent()
+        folder, progress = tmp_path / f"killed-{iteration}", counting()
         _killed_run(folder, X, Y, iteration)
         resumed = kernelfit.resume(folder, threads=1, progress=progress)
         assert f"{folder}: resumed after iteration {iteration:,}" in progress.notes
@@ -337,6 +341,9 @@ def test_a_killed_run_resumes_to_the_same_bits(rng: np.random.Generator, tmp_pat
         report = kernelfit.check(folder)
         assert report.ok
         assert report.finished
+        digits.append(progress.total["iterate"])
+        assert progress.done["iterate"] == pytest.approx(digits[-1])
+    assert digits[1] < digits[0]
 
 
 @pytest.mark.usefixtures("rounds")

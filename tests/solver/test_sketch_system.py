@@ -12,7 +12,6 @@ import kernelfit
 from kernelfit.errors import InputError, NotPositiveDefiniteError, PlanError
 from kernelfit.iterative import sketch_project
 from kernelfit.kernels import Kernel
-from kernelfit.progress import Silent
 from kernelfit.solver import iterative_system
 from kernelfit.solver.solution import Solution
 
@@ -93,7 +92,9 @@ class _Killed(BaseException):
     """What `kill -9` leaves: whatever is on the disk."""
 
 
-def test_a_killed_run_resumes_to_the_same_bits(rng: np.random.Generator, tmp_path: Path) -> None:
+def test_a_killed_run_resumes_to_the_same_bits(
+    rng: np.random.Generator, tmp_path: Path, counting: Any
+) -> None:
     X, Y = rng.standard_normal((200, 12)), rng.standard_normal((200, 2))
     options: dict[str, Any] = {"solver": "askotch", "tolerance": 1e-5, "gamma": 0.3}
     whole = kernelfit.solve(X, Y, run_dir=tmp_path / "whole", **options)
@@ -103,8 +104,9 @@ def test_a_killed_run_resumes_to_the_same_bits(rng: np.random.Generator, tmp_pat
         store(run, meta, arrays)
         raise _Killed
 
+    digits = []
     for iteration in (3, 29):
-        folder, progress = tmp_path / f"killed-{iteration}", Silent()
+        folder, progress = tmp_path / f"killed-{iteration}", counting()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(iterative_system.Run, "store_iteration", killed)
             patch.setattr(iterative_system, "_due", lambda last, state, at=iteration: state.iteration == at)
@@ -117,6 +119,9 @@ def test_a_killed_run_resumes_to_the_same_bits(rng: np.random.Generator, tmp_pat
         assert whole.convergence is not None
         assert resumed.convergence.history == whole.convergence.history
         assert kernelfit.check(folder).ok
+        digits.append(progress.total["iterate"])
+        assert progress.done["iterate"] == pytest.approx(digits[-1])
+    assert digits[1] < digits[0]
 
 
 def test_a_slow_iteration_stagnates_with_figures(
