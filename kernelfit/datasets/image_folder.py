@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import mmap
+import struct
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".webp", ".pgm", ".ppm"))
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "PPM")
+# Where a PNG has text, what it calls EXIF and XMP data in it, and the longest such name.
+_PNG_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_PNG_KEYS = (b"Raw profile type exif", b"XML:com.adobe.xmp")
+_LONGEST_KEY = 80
 # Deflate packs at most 1032 bytes of 8 one-bit pixels each into one; JPEG spends a bit on each block of 64.
 _PIXELS_PER_BYTE = 8 * DEFLATE_RATIO
 # An image of more pixels makes rows of more features than a dense kernel on them has a use for, and a file of
@@ -237,20 +242,44 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             yield image
 
 
-def _has_exif(image: Image.Image) -> bool:
+def _has_exif(image: Image.Image, path: Path) -> bool:
     """Whether an orientation may be stored; where none can be, Pillow would decode a whole PNG in search of one."""
-    return "exif" in image.info or "xmp" in image.info
+    return "exif" in image.info or "xmp" in image.info or (image.format == "PNG" and _png_has_exif(path))
+
+
+def _png_has_exif(path: Path) -> bool:
+    """Whether a chunk of a PNG, before its pixels or after them, holds EXIF or XMP data."""
+    with path.open("rb") as file:
+        at = len(b"\x89PNG\r\n\x1a\n")
+        while file.seek(at) and len(head := file.read(8)) == 8:
+            length, name = struct.unpack(">I4s", head)
+            if name == b"eXIf" or (
+                name in _PNG_TEXTS and file.read(_LONGEST_KEY).split(b"\0")[0] in _PNG_KEYS
+            ):
+                return True
+            at += length + 12
+    return False
+
+
+def _bits(image: Image.Image) -> int:
+    """Of a channel as the file has it; of 16 Pillow keeps 8 where there are colours."""
+    codec, _, _, options = image.tile[0] if image.tile else ("", None, 0, None)
+    if image.format == "PNG":
+        return 16 if str(options).endswith(";16B") else 8
+    return 16 if codec in ("ppm", "ppm_plain") and isinstance(options, tuple) and options[-1] > 255 else 8
 
 
 def _header(path: Path) -> _Header:
     """What the file's header says; no pixel is decoded."""
     from PIL import ExifTags, UnidentifiedImageError
 
-    orientation = 1
+    orientation, limit = 1, min(_PIXEL_LIMIT, _PIXELS_PER_BYTE * path.stat().st_size)
     try:
         with _opened(path) as image:
             mode, size, transparent = image.mode, image.size, image.has_transparency_data
-            if _has_exif(image):
+            bits = _bits(image)
+            # Pillow decodes a PNG for its EXIF data.
+            if size[0] * size[1] <= limit and _has_exif(image, path):
                 orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception as error:  # Pillow's decoders raise whatever their format's fault provokes
         refuse_pointer(path)
@@ -260,11 +289,12 @@ def _header(path: Path) -> _Header:
         elif not path.stat().st_size:
             found = "an empty file"
         raise damaged(path, f"an image ({', '.join(_FORMATS)})", found, "mend or remove the file") from error
-    limit = min(_PIXEL_LIMIT, _PIXELS_PER_BYTE * path.stat().st_size)
     if size[0] * size[1] > limit:
         raise damaged(path, f"at most {limit} pixels in a file of its size", f"{size[0]} x {size[1]}")
     if mode in ("I", "F") or mode.startswith("I;"):
         raise damaged(path, "8 bits a channel", f"mode {mode}", "convert it to 8 bits")
+    if bits > 8:
+        raise damaged(path, "8 bits a channel", f"{bits}", "convert it to 8 bits")
     turned = orientation in range(2, 9)
     # From 5 on rows and columns change places.
     return _Header(mode, size[::-1] if turned and orientation >= 5 else size, turned, transparent)

@@ -94,6 +94,37 @@ def test_images_stand_upright_as_their_exif_data_say(tmp_path: Path, suffix: str
     assert f"{tmp_path}: 7 of 8 images were turned upright as their EXIF data say" in rows.notes
 
 
+def chunk(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+
+@pytest.mark.parametrize("kind", ["eXIf", "tEXt", "zTXt", "iTXt"])
+@pytest.mark.parametrize("after", [False, True])
+def test_every_place_of_a_png_that_holds_an_orientation_is_looked_at(
+    tmp_path: Path, kind: str, after: bool
+) -> None:
+    """Only an eXIf chunk and XMP data before the pixels were."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    profile = exif.tobytes()
+    text = f"\nexif\n{len(profile):8}\n{profile.hex()}\n".encode()
+    key = b"Raw profile type exif\0"
+    added = {
+        "eXIf": chunk(b"eXIf", profile.removeprefix(b"Exif\0\0")),
+        "tEXt": chunk(b"tEXt", key + text),
+        "zTXt": chunk(b"zTXt", key + b"\0" + zlib.compress(text)),
+        "iTXt": chunk(b"iTXt", b'XML:com.adobe.xmp\0\0\0\0\0<x tiff:Orientation="6"/>'),
+    }[kind]
+    upright = np.arange(15, dtype=np.uint8).reshape(3, 5)
+    path = save(tmp_path / "a/1.png", np.ascontiguousarray(np.rot90(upright)))
+    content = path.read_bytes()
+    at = content.index(b"IEND" if after else b"IDAT") - 4
+    path.write_bytes(content[:at] + added + content[at:])
+    rows, _ = read_image_folder(tmp_path)
+    assert rows.X.tolist() == [upright.ravel().tolist()]
+    assert rows.notes == (f"{tmp_path}: 1 of 1 images were turned upright as their EXIF data say",)
+
+
 @pytest.mark.parametrize(
     ("train", "test"),
     [
@@ -209,6 +240,23 @@ def test_a_truncated_image_is_named(tmp_path: Path) -> None:
     path = save(tmp_path / "a/1.png", noise)
     path.write_bytes(path.read_bytes()[:-400])
     with pytest.raises(DataError, match=r"a/1\.png: expected an image that decodes"):
+        read_image_folder(tmp_path)
+
+
+@pytest.mark.parametrize("channels", ["2", "4", "6", "P6", "P3"])
+def test_sixteen_bits_of_colours_are_refused(tmp_path: Path, channels: str) -> None:
+    """Pillow reads them as 8."""
+    (tmp_path / "a").mkdir()
+    if channels.startswith("P"):
+        path, binary = tmp_path / "a/1.ppm", channels == "P6"
+        path.write_bytes(f"{channels} 4 4 65535\n".encode() + (bytes(96) if binary else b"0 " * 48))
+    else:
+        path, kind = tmp_path / "a/1.png", int(channels)
+        lines = bytes(4 * (1 + 4 * 2 * {2: 3, 4: 2, 6: 4}[kind]))
+        head = chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 4, 16, kind, 0, 0, 0))
+        pixels = chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+        path.write_bytes(b"\x89PNG\r\n\x1a\n" + head + pixels)
+    with pytest.raises(DataError, match="expected 8 bits a channel, found 16; convert it to 8 bits"):
         read_image_folder(tmp_path)
 
 
