@@ -7,6 +7,7 @@ of them numbers. `kernelfit.datasets.header` tells whether the first line is a h
 from __future__ import annotations
 
 import csv
+import re
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -31,6 +32,8 @@ _SAMPLE = 32
 _MOST_TITLES = 8
 # Columns that a note lists.
 _LISTED = 8
+# 0 before another digit in the first cell of a line.
+_FIRST_CODE = re.compile(r'[ "]*0[0-9]')
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ class TextTable:
         # In a file of one column an empty line may stand for a missing value.
         if blank := self.file.blank + (self.file.empty if len(self.names) == 1 else 0):
             notes.append(f"{self.path.name}: {blank} lines without any value are left out")
-        return replace(cells, notes=tuple(notes))
+        return replace(cells, notes=(*notes, *cells.notes))
 
     @property
     def notes_of_comments(self) -> int:
@@ -82,7 +85,8 @@ class TextTable:
         kept: dict[int, list[str]] = {column: [] for column in (*texts, *([] if label is None else [label]))}
         pick = _picker(numeric)
         plain = self.decimal == "."
-        for number, row, strange in self.rows():
+        codes: dict[int, str] = {}
+        for number, row, strange, coded in self.rows():
             numbers.append(number)
             picked = pick(row)
             for column, cells in kept.items():
@@ -94,6 +98,8 @@ class TextTable:
                     f"a line end in that of line {number}",
                     "mend its quotes",
                 )
+            if coded:
+                _add_codes(codes, row, (*numeric, *(() if label is None else (label,))))
             if plain and not strange:
                 try:
                     values.extend(list(map(float, picked)))
@@ -115,7 +121,15 @@ class TextTable:
             label_texts=() if label is None else tuple(kept[label]),
             texts={column: tuple(kept[column]) for column in texts},
             decimal=self.decimal,
+            notes=self._of_codes({c: code for c, code in codes.items() if not faults[c].get(Kind.TEXT)}),
         )
+
+    def _of_codes(self, codes: dict[int, str]) -> tuple[str, ...]:
+        """A note of the columns of numbers in which 0 stands before other digits, and of the first cell of each."""
+        shown = [f"{self.names[column]} ({codes[column][:40]})" for column in sorted(codes)]
+        more = f" and {len(shown) - _LISTED} more" if len(shown) > _LISTED else ""
+        said = f"{self.path.name}: numbers that begin with 0, as codes do, are taken as numbers: "
+        return (said + ", ".join(shown[:_LISTED]) + more,) if codes else ()
 
     def _label(self, cells: list[str], numbers: Sequence[int]) -> tuple[Float, Faults]:
         faults = Faults()
@@ -136,25 +150,28 @@ class TextTable:
         if not again:
             return
         faults.update({column: Faults() for column in again})
-        for number, row, _ in self.rows():
+        for number, row, _, _ in self.rows():
             for column in again:
                 faults[column].value_of(row[column], self.decimal, f"line {number}")
 
-    def rows(self) -> Iterator[tuple[int, list[str], bool]]:
-        """Every row: its line, its cells, and whether `float` might read more into them than we do.
+    def rows(self) -> Iterator[tuple[int, list[str], bool, bool]]:
+        """Every row: its line, its cells, whether `float` might read more into them than we do, and whether 0 stands
+        before another digit in some.
 
         Raises DataError for one with more or fewer cells than there are columns.
         """
         width = len(self.names)
-        strange = False
+        strange = coded = False
         at = 0
+        code = re.compile(rf'{re.escape(self.delimiter)}[ "]*0[0-9]')
 
         def lines() -> Iterator[str]:
-            nonlocal strange, at
+            nonlocal strange, coded, at
             for number, line in islice(self.file.lines(), self.skip, None):
                 strange = "_" in line or not line.isascii()
-                at = number
-                yield _joined(line, self.delimiter)
+                at, joined = number, _joined(line, self.delimiter)
+                coded = _FIRST_CODE.match(joined) is not None or code.search(joined) is not None
+                yield joined
 
         for row in _reader(lines(), self.delimiter):
             if len(row) == width + 1 and self.trailing and not row[-1].strip():
@@ -166,7 +183,15 @@ class TextTable:
                     f"{len(row)} in line {at}",
                     "mend the line",
                 )
-            yield at, row, strange
+            yield at, row, strange, coded
+
+
+def _add_codes(codes: dict[int, str], row: list[str], columns: Sequence[int]) -> None:
+    """Add the first cell of each column in which 0 stands before other digits."""
+    for column in columns:
+        cell = row[column].strip()
+        if cell[:1] == "0" and len(cell) > 1 and cell.isdigit():
+            codes.setdefault(column, cell)
 
 
 def _picker(columns: Sequence[int]) -> Callable[[list[str]], Sequence[str]]:
@@ -294,21 +319,7 @@ def _with_header(
         notes.append(
             f"{name}: rows have one cell more than the header has names: the first column is without one"
         )
-    if codes := _of_leading_zeros(rows[skip:], first):
-        notes.append(f"{name}: numbers that begin with 0, as codes do, are taken as numbers: {codes}")
     return TextTable(file, delimiter, tuple(first), named, skip, trailing, tuple(notes))
-
-
-def _of_leading_zeros(rows: list[list[str]], names: list[str]) -> str:
-    """Columns in which 0 stands before other digits, and the first cell of each that has it."""
-    first: dict[str, str] = {}
-    for row in rows:
-        for column, cell in zip(names, row, strict=False):
-            if cell[:1] == "0" and len(cell) > 1 and cell.isdigit():
-                first.setdefault(column, cell)
-    shown = [f"{column} ({cell[:40]})" for column, cell in first.items()]
-    more = f" and {len(shown) - _LISTED} more" if len(shown) > _LISTED else ""
-    return ", ".join(shown[:_LISTED]) + more
 
 
 def _name_rows(cells: list[str]) -> bool:

@@ -170,6 +170,11 @@ def _read_new(table: Table, options: FileOptions) -> Rows:
         named=table.named,
         label=label,
         categories=tuple(words.get(column) for column in features) if words else (),
+        percents=tuple(
+            index
+            for index, column in enumerate(features)
+            if column not in words and cells.faults[column].get(Kind.PERCENT)
+        ),
     )
     if words:
         notes.append(
@@ -210,6 +215,8 @@ def _read_like(table: Table, like: TableColumns) -> Rows:
     if aside:
         notes.append(f"{path.name}: columns left aside, which the training rows lack: {listed_names(aside)}")
     refuse(table, cells.faults, numeric, None, len(cells.numbers))
+    signed = [index for index in like.numeric if cells.faults[features[index]].get(Kind.PERCENT)]
+    like.note_percents(signed, notes.append, path.name)
     if label is not None and (missing := _missing_labels(cells, label, like)):
         notes.append(f"{path.name}: rows are not scored, as {missing}")
         label = None

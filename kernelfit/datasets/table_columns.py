@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,6 +29,7 @@ class TableColumns:
     text_labels : whether labels are words
     label : where the label stands in `every`; by default the first column called `target`
     categories : of each feature the words that it may hold, None where it holds numbers; () where all do
+    percents : which features have a percent sign behind each number, 12 % being 12
 
     X has the numbers first, then a column for each category of each feature of words.
     """
@@ -40,6 +41,7 @@ class TableColumns:
     text_labels: bool = False
     categories: tuple[tuple[str, ...] | None, ...] = ()
     label: int | None = None
+    percents: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.label is None and self.target is not None:
@@ -107,6 +109,13 @@ class TableColumns:
                 )
         return np.hstack(parts) if len(parts) > 1 else numbers
 
+    def note_percents(self, signed: Collection[int], note: Callable[[str], None], name: str) -> None:
+        """Tell `note` of percents that have lost their sign, where `signed` are the features of `name` that have one:
+        0.12 may be meant by what is 12 in the training rows."""
+        if lost := [self.features[index] for index in self.percents if index not in signed]:
+            said = "taken as they stand, without the percent sign of the training rows (12 is 12 %)"
+            note(f"{name}: {said}: {listed(lost)}")
+
     def encoded_frame(self, frame: Any, note: Callable[[str], None], name: str) -> Float:
         """X of a frame that has the features. Raises `InputError`."""
         numbers = np.empty((len(frame), len(self.numeric)))
@@ -133,6 +142,7 @@ class TableColumns:
             "named": self.named,
             "text_labels": self.text_labels,
             "categories": [None if words is None else list(words) for words in self.categories],
+            "percents": list(self.percents),
         }
 
     @classmethod
@@ -157,9 +167,20 @@ class TableColumns:
             label is not None and not _stands(label, target, names["every"])
         ):
             raise ValueError(f"column {str(label)[:40]} is not called {str(target)[:40]}")
+        percents = stored.get("percents", [])
+        if not isinstance(percents, list) or not all(
+            type(index) is int and 0 <= index < len(names["features"]) for index in percents
+        ):
+            raise ValueError(f"percents {str(percents)[:40]} are no features")
         of_each = tuple(None if words is None else tuple(words) for words in categories)
         return cls(
-            tuple(names["features"]), target, tuple(names["every"]), **flags, categories=of_each, label=label
+            tuple(names["features"]),
+            target,
+            tuple(names["every"]),
+            **flags,
+            categories=of_each,
+            label=label,
+            percents=tuple(percents),
         )
 
 

@@ -156,6 +156,8 @@ class Result:
         """Numbers: of a frame the columns that were trained on, in their order, and its words as those of training."""
         if self.table is not None:
             rows = in_order("rows", rows, self.table.features, progress.note)
+            if column_names(rows) is not None:
+                self.table.note_percents((), progress.note, "rows")
             if self.table.of_words and column_names(rows) is not None:
                 numeric = tuple(self.table.features[index] for index in self.table.numeric)
                 numbers = in_order("rows", rows, numeric, lambda _: None)

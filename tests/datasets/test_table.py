@@ -404,6 +404,11 @@ def test_a_class_may_be_called_none(tmp_path: Path) -> None:
             "zip,y\n01234,1\n99999,2\n",
             "numbers that begin with 0, as codes do, are taken as numbers: zip (01234)",
         ),
+        (
+            "zip,y\n" + "20095,1\n" * 40 + "01234,2\n",  # after the lines that the header is told by
+            "numbers that begin with 0, as codes do, are taken as numbers: zip (01234)",
+        ),
+        ("a;b;y\n" + "1;x;2\n" * 40 + '1;x; "007"\n', "are taken as numbers: y (007)"),
         ("day,y\n20200131,1\n20200201,2\n", "column 'day' holds numbers that look like dates, 20200131"),
         (
             ",,a,y\nu,0,5,1\nu,1,6,2\nv,0,7,3\n",
@@ -419,10 +424,29 @@ def test_what_numbers_may_be_is_said(tmp_path: Path, text: str, note: str) -> No
 
 
 def test_nothing_is_said_of_ordinary_numbers(tmp_path: Path) -> None:
-    text = "year,count,big,share,y\n2020,20200101,-999,0.5,1\n2021,20209901,-999,0,2\n1999,5,-500,0.25,3\n"
+    text = "year,count,big,share,word,y\n2020,20200101,-999,0.5,01,1\n2021,20209901,-999,0,b,2\n1999,5,-500,0.25,b,3\n"
     rows = read_table(written(tmp_path, text))
-    assert rows.X.shape == (3, 4)
-    assert [note for note in rows.notes if "the label is" not in note] == []
+    assert rows.X.shape == (3, 6)
+    assert "word (01, b)" in "".join(rows.notes)
+    rows = read_table(written(tmp_path, text), FileOptions.of(drop="word"))
+    assert [note for note in rows.notes if "the label is" not in note and "left out" not in note] == []
+
+
+def test_percents_that_have_lost_their_sign_are_said(tmp_path: Path) -> None:
+    """Excel stores 12 % as 0.12, which was taken beside 12 without a word."""
+    columns = read_table(written(tmp_path, "a,share,y\n1,12%,1\n2,7 %,2\n")).columns
+    assert columns is not None
+    columns = TableColumns.of_dict(columns.to_dict())
+    said = "taken as they stand, without the percent sign of the training rows (12 is 12 %): share"
+    plain = read_columns(written(tmp_path, "share,a\n0.12,1\n"), columns)
+    assert plain.X.tolist() == [[1, 0.12]]
+    assert f"a.csv: {said}" in plain.notes
+    signed = read_columns(written(tmp_path, "share,a\n12%,1\n"), columns)
+    assert signed.X.tolist() == [[1, 12]]
+    assert not any(said in note for note in signed.notes)
+    for forged in (["share"], [2], [True], 1):
+        with pytest.raises(ValueError, match="percents"):
+            TableColumns.of_dict(columns.to_dict() | {"percents": forged})
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from sklearn.gaussian_process.kernels import RBF
 import kernelfit
 from kernelfit import Experiment
 from kernelfit.errors import InputError
+from kernelfit.progress import Silent
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +92,12 @@ def test_deviations_are_refused_where_there_are_none(run: Path) -> None:
     result = Experiment(run.parent / "a.csv", target="y", n_test=0, ridge=0.1).run()
     with pytest.raises(InputError, match=r"^return_std: got a result whose factor was given back"):
         result.predict(np.zeros((1, 4)), return_std=True)
+
+
+def test_percents_of_a_frame_have_no_sign_which_is_said(tmp_path: Path) -> None:
+    lines = [f"{row}%,{row % 3},{row}.5" for row in range(9)]
+    (tmp_path / "a.csv").write_text("\n".join(["share,b,y", *lines]) + "\n")
+    result, progress = Experiment(tmp_path / "a.csv", n_test=0, ridge=0.1).run(), Silent()
+    result.predict(pd.DataFrame({"b": [1.0], "share": [0.02]}), progress)
+    said = "taken as they stand, without the percent sign of the training rows (12 is 12 %)"
+    assert progress.notes == [f"rows: {said}: share"]
