@@ -19,6 +19,7 @@ import numpy as np
 
 from kernelfit.typing import Float
 
+from . import svmlight
 from .cells import LARGEST_EXACT, Cells, Faults, Kind, is_missing, is_number, looks_grouped
 from .faults import damaged, reading
 from .header import holds_names
@@ -181,7 +182,7 @@ class TextTable:
                     self.path,
                     f"{width} columns as in the first line",
                     f"{len(row)} in line {at}",
-                    "mend the line",
+                    svmlight.REMEDY if svmlight.are_sparse([" ".join(row)]) else "mend the line",
                 )
             yield at, row, strange, coded
 
@@ -223,9 +224,11 @@ def open_table(path: Path, like: TableColumns | None = None) -> TextTable:
             )
         delimiter = _delimiter(sample)
         if not delimiter:
+            if svmlight.are_sparse(sample):
+                raise damaged(path, "rows of equally many cells", "INDEX:VALUE in each", svmlight.REMEDY)
             _refuse_title(path, sample)
             # The lines differ, and the first one says how many cells there should be.
-            delimiter = max(_DELIMITERS[:-1], key=sample[0].count)
+            delimiter = _delimiter_of_line(sample[0])
         rows = _cut(sample, delimiter)
         table = _with_header(file, delimiter, rows, like)
         if len(rows) == table.skip:
@@ -253,6 +256,13 @@ def _delimiter(sample: list[str]) -> str:
         if score > best_score:
             best, best_score = delimiter, score
     return best
+
+
+def _delimiter_of_line(line: str) -> str:
+    """The one that occurs most in a line; blanks where they part numbers and there is no other."""
+    delimiter = max(_DELIMITERS[:-1], key=line.count)
+    words = line.split()
+    return " " if delimiter not in line and len(words) > 1 and all(map(is_number, words)) else delimiter
 
 
 def _cut_evenly(sample: list[str], delimiter: str) -> list[list[str]] | None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from kernelfit.errors import InputError
 from kernelfit.typing import Array, TaskName
 
+from . import svmlight
 from .dataset import Dataset, Origin
 from .faults import refuse_pointer
 from .file_options import FileOptions
@@ -36,16 +37,13 @@ ARRAYS: dict[str, Callable[[Path, Mapping[str, str], Purpose], tuple[Rows, Rows 
     ".mat": read_hdf5,
 }
 #: what to do with files that are none of these
-_SVMLIGHT = "sklearn.datasets.load_svmlight_file reads it; store what it gives with numpy.savez"
 _IMAGE = "put images into one folder for each class, new ones into a folder, and name that"
 _REMEDIES = {
     "": "call it by what it holds, such as NAME.csv",
     ".json": "write it as CSV, with pandas.read_json(...).to_csv(...)",
     ".jsonl": "write it as CSV, with pandas.read_json(..., lines=True).to_csv(...)",
     ".arff": "write it as CSV, with scipy.io.arff.loadarff and pandas",
-    ".svm": _SVMLIGHT,
-    ".libsvm": _SVMLIGHT,
-    ".svmlight": _SVMLIGHT,
+    **dict.fromkeys((".svm", ".libsvm", ".svmlight"), svmlight.REMEDY),
     **dict.fromkeys((*SUFFIXES, ".gif", ".tif", ".tiff"), _IMAGE),
     ".npy": "it holds one array: store rows and labels together, numpy.savez('mine.npz', X=X, y=y)",
     ".xlsx": "save the sheet as CSV",
@@ -138,10 +136,12 @@ def read_parts(
     suffix = path.suffix.lower()
     reader = ARRAYS.get(suffix)
     if reader is None:
+        sparse = path.is_file() and svmlight.is_sparse_file(path)
+        remedy = svmlight.REMEDY if sparse else _REMEDIES.get(suffix)
         raise InputError(
             f"{argument}: got {path} with {f'the suffix {path.suffix}' if path.suffix else 'no suffix'}, "
             f"expected one of {', '.join((*ARRAYS, *TABLES))}, or a folder of images"
-            + (f"; {_REMEDIES[suffix]}" if suffix in _REMEDIES else "")
+            + (f"; {remedy}" if remedy else "")
         )
     if argument == "train":
         options.require_arrays(path)

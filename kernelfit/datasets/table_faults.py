@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from . import svmlight
 from .categories import MAX_CATEGORIES, are_dates, are_measures, categories_of, is_measure, listed, too_many
 from .cells import Cells, Faults, Kind, Seen, Table, is_number, looks_grouped
 from .faults import damaged
 
 # Classes may be called by numbers and words together, but not by more different numbers than these.
 _MOST_NUMBERS = 20
-# An index and a value, as svmlight files have them.
-_SPARSE = re.compile(r"\d+:[+-]?[\d.eE+-]+")
 # Names that a message lists.
 _LISTED = 8
 # Different words of a label that was not asked for are too many from here on where they tell most rows apart.
@@ -127,7 +125,7 @@ def words_of(
         faults, words[column] = cells.faults[column], categories_of(read[column])
         missing = faults.get(Kind.MISSING)
         few = 2 * faults.seen[Kind.TEXT].count <= n - (missing.count if missing else 0)
-        sparse = _SPARSE.fullmatch(faults.seen[Kind.TEXT].cell.strip()) and not are_dates(words[column])
+        sparse = svmlight.is_pair(faults.seen[Kind.TEXT].cell.strip()) and not are_dates(words[column])
         if few or sparse or are_measures(words[column]):
             refuse_cells(table, faults, column, "", rows=n, training=True)
         if are_dates(words[column]) or too_many(words[column], n):
@@ -207,10 +205,8 @@ def refuse_cells(
     if text is not None:
         if looks_grouped(text.cell):
             remedy = f"write numbers without separators of thousands{column_out}"
-        elif _SPARSE.fullmatch(text.cell.strip()):
-            remedy = (
-                "sklearn.datasets.load_svmlight_file reads such files; store what it gives with numpy.savez"
-            )
+        elif svmlight.is_pair(text.cell.strip()):
+            remedy = svmlight.REMEDY
         elif is_number(text.cell):  # of a table whose columns have types
             remedy = f"it is text: store the column as numbers{column_out}"
         elif is_measure(text.cell.strip()):
