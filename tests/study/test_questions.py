@@ -376,7 +376,9 @@ def test_interpolants_have_no_ridge_and_sizes_end_at_n():
 
 def test_what_a_study_goes_through_is_not_given_beside_it():
     experiment = Experiment("digits", n_train=40, n_test=20, corruption="random-labels", threads=1)
-    with pytest.raises(InputError, match=r"^corruption: got random-labels, but a study of inputs compares all"):
+    with pytest.raises(
+        InputError, match=r"^corruption: got random-labels, but a study of inputs compares all"
+    ):
         ask_inputs(Study("inputs", experiment))
 
 
