@@ -340,14 +340,17 @@ def _name_rows(cells: list[str]) -> bool:
 
 
 def _commented(comments: list[str], delimiter: str, row: list[str]) -> list[str]:
-    """The names in the last comment line that has some, such as NumPy's `savetxt` writes its header; none where all are
-    prose, rulers or numbers."""
+    """The names in the last comment line, such as NumPy's `savetxt` writes its header, or in the one above rulers and
+    lines of units or numbers there; none where other words stand there, or where blanks part cells and an empty comment
+    parts a title from the rows."""
     for comment in reversed(comments):
-        if not (text := comment.lstrip("# ")):
-            continue
-        names = _cut([text], delimiter)[0]
-        if len(names) == len(row) == len(set(names)) and all(map(_may_name, names)):
-            return names
+        text = comment.lstrip("# ")
+        cells = _cut([text], delimiter)[0] if text else []
+        if len(cells) == len(row):
+            if len(set(cells)) == len(cells) and all(map(_may_name, cells)):
+                return cells
+        elif any(map(str.isalnum, text)) or (not text and delimiter == " "):
+            return []
     return []
 
 

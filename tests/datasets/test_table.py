@@ -482,11 +482,34 @@ def test_the_header_that_numpy_writes(tmp_path: Path) -> None:
     rows = read_table(tmp_path / "a.txt")
     assert rows.X.tolist() == [[1, 3], [4, 6]]
     assert any("the comment above the first row is taken as the names" in note for note in rows.notes)
-    for header in ("in May\na target b", "a target b\n--- ------ -", "a target b\n", "a target b\n1 2 3"):
+    for header in (
+        "in May\na target b",
+        "a target b\n--- ------ -",
+        "a target b\n----",
+        "a target b\n1 2 3\nm m m",
+    ):
         np.savetxt(tmp_path / "a.txt", [[1.0, 2, 3], [4, 5, 6]], header=header)
         assert read_table(tmp_path / "a.txt").X.tolist() == [[1, 3], [4, 6]]
     np.savetxt(tmp_path / "b.txt", [[1.0, 2, 3], [4, 5, 6]], header="as I measured it in May")
     assert read_table(tmp_path / "b.txt").X.tolist() == [[1, 2], [4, 5]]
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("# Iris class data\n#\n5 3 1\n4 9 0\n", False),
+        ("# Iris class data\n##\n#\n5 3 1\n4 9 0\n", False),
+        ("# Iris class data\n# of 1936\n5 3 1\n4 9 0\n", False),
+        ("# Iris, class, data\n# of 1936\n5,3,1\n4,9,0\n", False),
+        ("# a,class,b\n#\n# -----\n5,3,1\n4,9,0\n", True),
+        ("# a,class,b\n# mm,,mm\n5,3,1\n4,9,0\n", True),
+    ],
+)
+def test_a_title_in_comments_is_no_names_of_columns(tmp_path: Path, text: str, named: bool) -> None:
+    rows = read_table(written(tmp_path, text))
+    assert rows.columns is not None
+    assert rows.columns.named == named
+    assert rows.X.tolist() == ([[5, 1], [4, 0]] if named else [[5, 3], [4, 9]])
 
 
 def test_a_row_that_is_commented_out_leaves_the_names_above_the_first_one(tmp_path: Path) -> None:
