@@ -9,7 +9,7 @@ Here codes are told from counts, ages and prices by what codes are made to be: s
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -115,12 +115,20 @@ def names_of(y: Array, classes: Sequence[str], name: str) -> tuple[list[str], tu
     if len(flags) == len(classes) and bool(np.isin(y, (0, 1)).all()):
         taken = f"{name}: labels 0 and 1 are taken as {' and '.join(flags[flag] for flag in sorted(flags))}"
         return [flags.get(bool(label), str(bool(label))) for label in y], (taken,)
-    return list(map(_number_name, y)), ()
+    return [_number_name(label, classes) for label in y], ()
 
 
-def _number_name(label: np.generic) -> str:
-    """What a class of that number is called: 0.1 in float32 and float64, 1 for 1.0."""
-    return str(int(label)) if label == int(label) else str(label)
+def _number_name(label: np.generic, classes: Collection[str]) -> str:
+    """What a class of that number is called: 1 for 1.0, 0.1 in float32 and float64, or as it is among the classes in
+    another type that holds it: 0.1 of float32 is 0.10000000149011612 in float64."""
+    if label == int(label):
+        return str(int(label))
+    name = str(label)
+    if name in classes:
+        return name
+    with np.errstate(over="ignore", under="ignore"):
+        same = [kind(label) for kind in (np.float64, np.float32, np.float16)]
+    return next((str(number) for number in same if number == label and str(number) in classes), name)
 
 
 def _flags_among(classes: Sequence[str]) -> dict[bool, str]:
@@ -189,14 +197,18 @@ def _as_numbers(parts: list[Rows], labels: list[Array]) -> list[Array]:
 def _encode_numbers(
     parts: list[Rows], labels: list[Array]
 ) -> tuple[list[Array], tuple[str, ...], tuple[str, ...]]:
-    """Classes that are called by numbers with fractions, one of float32 as that of float64 is."""
+    """Classes that are called by numbers with fractions, those of a later part as the same numbers of earlier ones."""
+    values: dict[str, float] = {}
+    called: list[list[str]] = []
     own = [np.unique(y, return_inverse=True) for y in labels]
-    values = {_number_name(value): float(value) for part, _ in own for value in part}
+    for numbers, _ in own:
+        called.append([_number_name(number, values) for number in numbers])
+        values = dict(zip(called[-1], map(float, numbers), strict=True)) | values
     classes = tuple(sorted(values, key=values.__getitem__))
     lookup = {name: code for code, name in enumerate(classes)}
     codes: list[Array] = [
-        np.array([lookup[_number_name(value)] for value in part], dtype=np.int64)[inverse]
-        for part, inverse in own
+        np.array([lookup[name] for name in names], dtype=np.int64)[inverse]
+        for names, (_, inverse) in zip(called, own, strict=True)
     ]
     return codes, classes, _unseen(codes, classes)
 

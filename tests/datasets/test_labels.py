@@ -145,6 +145,19 @@ def test_what_a_task_makes_of_labels() -> None:
         assert names == ("-2", "0.1", "0.3", str(2**70))
         assert notes == ()
         assert names_of(new, names, "a.npz") == (["0.3", "0.1", str(2**70)], ())
+    # 0.1 of float32 was another class than 0.10000000149011612, which float64 makes of it.
+    for kind, other in (("f4", "f8"), ("f8", "f4"), ("f2", "f4"), ("f4", "f2")):
+        y = np.array([0.1, 0.3, 0.1], "f2" if "f2" in (kind, other) else "f4")
+        (train, test), names, notes = encode_labels(
+            [rows(y.astype(kind)), rows(y.astype(other))], "classification"
+        )
+        assert train.tolist() == test.tolist() == [0, 1, 0]
+        assert names == tuple(map(str, y[:2].astype(kind)))
+        assert notes == ()
+        new = np.array([*y, 70000.5], other if other != "f2" else "f8")
+        assert names_of(new, names, "a.npz") == ([names[0], names[1], names[0], "70000.5"], ())
+    (train, _), names, _ = encode_labels([rows([0.1, float(np.float32(0.1))]), rows([0.1])], "classification")
+    assert (train.tolist(), names) == ([0, 1], ("0.1", "0.10000000149011612"))
     one_hot = [[1, 0], [0, 1], [1, 0]]
     (train, _), names, notes = encode_labels([rows(one_hot), rows(one_hot[:1])])
     assert names is None
