@@ -7,6 +7,7 @@ pseudo-inverse, give the interpolant when one exists and the least-squares fit o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +75,7 @@ def left_out(rows: Float, targets: Float) -> Float:
     y_i - (y_i - f(x_i)) / (1 - h_i), h = diag(X X^+) the leverages (Cook 1977). A row of leverage 1 lies in no span of
     the others: there y_i - alpha_i / (K^+)_ii, as for a K with an inverse, K^+ the pseudo-inverse. Rows that the others
     span, but whose size or weight leaves 1 - h_i no digits, are left out in fact: of k of these, d at most, for
-    2 k log2(k) d^2 flops or so.
+    2 k log2(k) d (d + 2 c) flops or so.
     """
     rows = np.ldexp(rows, -_exponent(rows))
     residuals, high = _by_leverage(rows, targets)
@@ -82,7 +83,7 @@ def left_out(rows: Float, targets: Float) -> Float:
     if high.any():
         alone, basis = _alone(rows)
         if (high & ~alone).any():
-            _leave_out(high & ~alone, np.hstack([rows @ basis.T, targets]), len(basis), predictions)
+            _leave_out(high & ~alone, _Equations(rows @ basis.T, targets), predictions)
     return predictions
 
 
@@ -111,48 +112,63 @@ def _alone(rows: Float) -> tuple[NDArray[np.bool_], Float]:
     return alone, right
 
 
-def _leave_out(chosen: NDArray[np.bool_], equations: Float, rank: int, predictions: Float) -> None:
-    """predictions_i <- f_{-i}(x_i) of the chosen rows, by the weights of all others; `equations` (n, rank + c) are rows
-    in coordinates of their span, and targets.
+class _Equations(NamedTuple):
+    """X W = Y: rows (h, r) and their targets (h, c)."""
+
+    rows: Float
+    targets: Float
+
+    def of(self, chosen: NDArray[Any]) -> _Equations:
+        return _Equations(self.rows[chosen], self.targets[chosen])
+
+
+def _leave_out(chosen: NDArray[np.bool_], equations: _Equations, predictions: Float) -> None:
+    """predictions_i <- f_{-i}(x_i) of the chosen rows, by the weights of all others; rows are in coordinates of their
+    span.
 
     Half of the k chosen rows are taken in by the triangle of all that is in already, and each of the other half is left
-    out of that in the same way, then the halves change places: a row is taken in log2(k) times, at 2 rank^2 flops each.
+    out of that in the same way, then the halves change places: a row is taken in log2(k) times, at 2 r (r + 2 c) flops
+    each, and log2(k) triangles R (r, r) with their Q^T Y (r, c) are held at a time.
     """
+    n, rank = equations.rows.shape
 
-    def leave_out(indices: NDArray[np.intp], triangle: Float) -> None:
+    def leave_out(indices: NDArray[np.intp], triangle: _Equations) -> None:
         if len(indices) == 1:
-            weights = _solution(triangle[:rank, :rank], triangle[:rank, rank:], len(equations))
-            predictions[indices] = equations[indices, :rank] @ weights
+            combined = _combined(triangle.rows, equations.rows[indices[0]], n)
+            predictions[indices] = combined @ triangle.targets
             return
         one, other = np.array_split(indices, 2)
-        leave_out(one, _taken_in(triangle, equations[other]))
-        leave_out(other, _taken_in(triangle, equations[one]))
+        leave_out(one, _taken_in(triangle, equations.of(other)))
+        leave_out(other, _taken_in(triangle, equations.of(one)))
 
-    nothing = np.zeros((equations.shape[1], equations.shape[1]), order="F")
-    leave_out(np.flatnonzero(chosen), _taken_in(nothing, equations[~chosen]))
+    columns = equations.targets.shape[1]
+    nothing = _Equations(np.zeros((rank, rank), order="F"), np.zeros((rank, columns), order="F"))
+    leave_out(np.flatnonzero(chosen), _taken_in(nothing, equations.of(~chosen)))
 
 
-def _taken_in(triangle: Float, rows: Float) -> Float:
-    """R' with R'^T R' = R^T R + rows^T rows, without those products: the upper triangle of a QR factorisation."""
-    from scipy.linalg.lapack import dtpqrt
+def _taken_in(triangle: _Equations, more: _Equations) -> _Equations:
+    """R' with R'^T R' = R^T R + X^T X, and Z' with R'^T Z' = R^T Z + X^T Y, without those products: a QR factorisation
+    of R above X, whose part of the targets that no weights meet is left."""
+    from scipy.linalg.lapack import dtpmqrt, dtpqrt
 
-    if not len(rows):
+    if not len(more.rows):
         return triangle
-    taken, _, _, _ = dtpqrt(0, min(_BLOCK, len(triangle)), triangle, rows)
-    result: Float = taken
-    return result
+    taken, reflectors, blocks, _ = dtpqrt(0, min(_BLOCK, len(triangle.rows)), triangle.rows, more.rows)
+    turned = dtpmqrt(0, reflectors, blocks, triangle.targets, more.targets, trans="T")[0]
+    return _Equations(taken, turned)
 
 
-def _solution(triangle: Float, targets: Float, n: int) -> Float:
-    """Weights W with R W = Z; those of least norm where R, of n rows, is singular to working precision."""
+def _combined(triangle: Float, row: Float, n: int) -> Float:
+    """v with v^T Z = x^T W, R W = Z: R^T v = x; W and v are of least norm where R, of n rows, is singular to working
+    precision."""
     from scipy.linalg.lapack import dgecon, dtrtrs
 
     # R is its own LU factorisation.
     inverse_condition = dgecon(triangle, np.abs(triangle).sum(axis=0).max())[0]
     if inverse_condition <= _ALONE * n * np.finfo(np.float64).eps:
-        return minimum_norm(triangle, targets).weights
-    weights: Float = dtrtrs(triangle, targets)[0]
-    return weights
+        return minimum_norm(triangle.T, row[:, None]).weights[:, 0]
+    solution: Float = dtrtrs(triangle, row, trans=1)[0]
+    return solution
 
 
 def _svd(rows: Float) -> tuple[Float, Float, Float]:
