@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -44,8 +45,8 @@ class Pairwise(Kernel):
         self._bound = bound(function, parameters or {})
         self.function = function
         self._label = self._bound.label
-        self._digest, described = self._described()
-        self._parts = described.parts(self._bound.function)
+        #: of what it reads, and of each by its name: as it was when it was compiled, or before that first asked for
+        self._digest, self._parts = "", dict[str, str]()
         self._compiled: Any = None
         #: why it runs in Python, where it does
         self._interpreted = ""
@@ -59,8 +60,15 @@ class Pairwise(Kernel):
         described = Descriptions(file_of(code))
         return described.fingerprint(code, self._bound.first, self._bound.last), described
 
+    def _settle(self) -> None:
+        """Take it for the kernel that it is now."""
+        self._digest, described = self._described()
+        self._parts = described.parts(self._bound.function)
+
     @property
     def parameters(self) -> dict[str, Any]:
+        if not self._digest:
+            self._settle()
         return {"function": self._label, DIGEST: self._digest}
 
     @classmethod
@@ -86,31 +94,48 @@ class Pairwise(Kernel):
         return (self._bound.of(getattr(self._bound.function, "py_func", self._bound.function)),)
 
     def __getstate__(self) -> dict[str, Any]:
-        """What pickle and copy take: the function, which is compiled again where it is used."""
+        """What pickle takes: the function, which is compiled again where it is used."""
         return {**self.__dict__, "_compiled": None}
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Pairwise:
+        """Itself where it is compiled: compiled again, it would be the kernel of what the function reads by then."""
+        if self._compiled is not None and not self._interpreted:
+            return self
+        twin = object.__new__(type(self))
+        memo[id(self)] = twin
+        twin.__dict__.update(copy.deepcopy(self.__getstate__(), memo))
+        return twin
+
     def remarks(self) -> Iterator[str]:
-        if (
-            not self._interpreted
-        ):  # compiled code takes all that it reads for constants, which no call changes
-            return
-        yield (
-            f"kernel: {self._label} runs in Python, pair by pair, as Numba cannot compile it "
-            f"({self._interpreted}); loops, math and NumPy on 1-d arrays would make it some hundred times as fast"
-        )
-        digest, described = self._described()
-        if digest != self._digest:
-            now = described.parts(self._bound.function)
-            changed = [name for name in {**self._parts, **now} if now.get(name) != self._parts.get(name)]
+        if self._interpreted:
             yield (
-                f"kernel: a call of {self._label} changes {', '.join(changed) or 'what it reads'}, and is another "
+                f"kernel: {self._label} runs in Python, pair by pair, as Numba cannot compile it "
+                f"({self._interpreted}); loops, math and NumPy on 1-d arrays would make it some hundred times as fast"
+            )
+        digest, described = self._described()
+        if digest == self._digest:
+            return
+        now = described.parts(self._bound.function)
+        changed = [name for name in {**self._parts, **now} if now.get(name) != self._parts.get(name)]
+        names = ", ".join(changed) or "what it reads"
+        if self._interpreted:
+            yield (
+                f"kernel: a call of {self._label} changes {names}, and is another "
                 "kernel from then on, which load, open and resume refuse; keep a memo by functools.cache, and what "
                 "else does not count out of its __getstate__"
+            )
+        else:
+            yield (
+                f"kernel: {names} of {self._label} changed after it was compiled, and compiled code keeps what it "
+                "read then; make the kernel anew for what it reads now"
             )
 
     def compile(self) -> None:
         if self._compiled is not None:
             return
+        # Compiled code keeps what it reads now. What runs in Python is settled before its first call, not by a copy.
+        if not self._interpreted:
+            self._settle()
         if not self._bound.compilable:
             self._interpret(f"a {type(self._bound.function).__name__} is no plain function")
             return

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import ctypes
 import hashlib
 import importlib.util
 import itertools
 import math
+import pickle
 import re
 import sys
 import types
@@ -300,8 +302,43 @@ def test_what_a_call_changes_outside_of_the_state_does_not_count(rng, tmp_path):
     assert kernelfit.load(tmp_path / "s.h5", kernel).kernel == solution.kernel
 
 
-def test_a_table_is_hashed_once_and_again_only_where_calls_may_change_it(monkeypatch):
-    """Gigabytes were, three times a solve, from a copy."""
+WIDTH = 1.0
+
+
+def of_width(x, y):
+    return math.exp(-abs(x[0] - y[0]) / WIDTH)
+
+
+def test_a_compiled_kernel_is_that_of_what_it_read_and_what_changed_since_is_named(monkeypatch, rng):
+    """It had the digest of what was there before, and the next solve no word of what it did not read any more."""
+    x = rng.standard_normal((6, 1))
+    kernel = Pairwise(of_width)
+    assert kernel.parameters["digest"]
+    monkeypatch.setitem(globals(), "WIDTH", 2.0)
+    solution = kernelfit.solve(x, np.ones(6), kernel=kernel)
+    assert not any("changed" in note for note in solution.notes)
+    assert solution.kernel == kernel == Pairwise(of_width)
+    monkeypatch.setitem(globals(), "WIDTH", 4.0)
+    again = kernelfit.solve(x, np.ones(6), kernel=copy.deepcopy(kernel))
+    assert np.array_equal(again.alpha, solution.alpha)
+    assert again.kernel == kernel != Pairwise(of_width)
+    (note,) = (note for note in again.notes if "changed" in note)
+    assert note.startswith("kernel: WIDTH of of_width changed after it was compiled")
+    pickled = pickle.loads(pickle.dumps(kernel))
+    pickled.compile()
+    assert pickled == Pairwise(of_width)
+
+
+def test_a_copy_of_a_kernel_in_python_has_an_object_of_its_own():
+    kernel = Pairwise(Counting())
+    kernel.compile()
+    twin = copy.deepcopy(kernel)
+    assert twin == kernel
+    assert twin.function is not kernel.function
+
+
+def test_a_table_is_hashed_when_it_is_compiled_and_once_a_solve(monkeypatch):
+    """Gigabytes were, from a copy, and thrice when it was made."""
     hashed = []
 
     def sha256(data):
@@ -314,12 +351,12 @@ def test_a_table_is_hashed_once_and_again_only_where_calls_may_change_it(monkeyp
     def looked_up(x, y):
         return table[int(x[0]), int(y[0])]
 
-    for called_by, times in ((looked_up, 1), (Table(table), 2)):
+    for called_by in (looked_up, Table(table)):
         hashed.clear()
         kernel = Pairwise(called_by)
         kernel.compile()
         assert not any("a call of" in line for line in kernel.remarks())
-        assert sum(size >= table.nbytes for size in hashed) == times
+        assert sum(size >= table.nbytes for size in hashed) == 2
 
 
 class Table:
