@@ -90,6 +90,6 @@ def command(
         record = {**cluster, "command": command_line(context)}
         emit(record, json_target, tables.cluster_plan_table(record))
         return
-    plan = plan_solve(shape, solver, predict_time=gemm)
+    plan = plan_solve(shape, solver, predict_time=gemm, note=lambda line: terminal_progress().note(line))
     record = {**plan.to_dict(), "command": command_line(context)}
     emit(record, json_target, tables.plan_table(record))

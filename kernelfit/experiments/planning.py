@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -103,8 +104,16 @@ def shape_of_numbers(data: DataSpec, n_features: int, of_bytes: bool = False) ->
     return Shape(n, integer("n_features", n_features, 1), 1, "uint8" if of_bytes else "float64")
 
 
-def plan_solve(shape: Shape, solver: SolverSettings, *, predict_time: bool = True) -> Plan:
+def plan_solve(
+    shape: Shape,
+    solver: SolverSettings,
+    *,
+    predict_time: bool = True,
+    note: Callable[[str], None] | None = None,
+) -> Plan:
     """The CPU's plan, with its time from the measured GEMM rate. Raises `PlanError` with what would fit.
+
+    `note` is told why K is formed anew for every product, where it is, and no factor goes to a disk.
 
     For a kernel of inner products or distances, as most are: of exact ones mixed precision keeps these, of any other
     kernel K itself.
@@ -125,7 +134,8 @@ def plan_solve(shape: Shape, solver: SolverSettings, *, predict_time: bool = Tru
         return timed(plan, exact=shape.exact) if predict_time else plan
     limits = Limits(memory, lambda: free_disk(scratch_folder(solver.scratch)))
     if _may_iterate(solver):
-        plan = plan_either(costs, limits, generated=solver.tier == "auto", tolerance=solver.tolerance)
+        generated = solver.tier == "auto"
+        plan = plan_either(costs, limits, generated=generated, tolerance=solver.tolerance, note=note)
         if not plan.has_factor:
             return timed(plan, exact=shape.exact) if predict_time else plan
     if shape.n <= ONE_TILE:  # one thread forms and factors a tile

@@ -8,6 +8,7 @@ costs: H is read twice an iteration, 8 n r bytes beside 2 n^2 of K, and takes 2 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
@@ -97,12 +98,18 @@ def crossover(tolerance: float, n_rhs: int) -> float:
 
 
 def plan_either(
-    costs: Costs, limits: Limits, *, generated: bool, tolerance: float | None = None, stored: bool = False
+    costs: Costs,
+    limits: Limits,
+    *,
+    generated: bool,
+    tolerance: float | None = None,
+    stored: bool = False,
+    note: Callable[[str], None] | None = None,
 ) -> Plan:
     """Conjugate gradients where they are to reach a `tolerance` only and are faster; else a factor where it fits into
     memory; else conjugate gradients where K in float32 does; else the factor on the disk; else K `generated` for every
     product where it may be. A factor that is `stored` fits only where the disk has room as well, and none fits on the
-    disk where there is no folder to write to. Raises `PlanError`."""
+    disk where there is no folder to write to: of K that is formed anew, `note` is told why. Raises `PlanError`."""
     if tolerance is not None and costs.n >= crossover(tolerance, costs.n_rhs):
         with suppress(PlanError):
             return plan_iterations(costs, limits.memory, generated=False)
@@ -111,9 +118,17 @@ def plan_either(
             return place(costs, limits, stored=stored)
     with suppress(PlanError):
         return plan_iterations(costs, limits.memory, generated=False)
-    with suppress(PlanError, StorageError):
+    try:
         return place(costs, limits, stored=stored)
-    return plan_iterations(costs, limits.memory, generated=generated)
+    except (PlanError, StorageError) as error:
+        lacking = str(error)
+    try:
+        plan = plan_iterations(costs, limits.memory, generated=generated)
+    except PlanError as error:
+        raise PlanError(f"{error}; nor is a factor made: {lacking}") from None
+    if note is not None and plan.tier == "generated":
+        note(f"solver auto: no factor is made: {lacking}")
+    return plan
 
 
 def columns_within(plan: Plan, wanted: int) -> int:

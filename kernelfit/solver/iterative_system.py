@@ -528,7 +528,7 @@ def decided(
     limits = Limits(resources.memory_limit, lambda: free_for_factor(run_dir, resources.scratch))
     generated = _is_generated(problem) and resources.tier == "auto"
     stored = run_dir is not None
-    plan = plan_either(costs, limits, generated=generated, tolerance=tolerance, stored=stored)
+    plan = plan_either(costs, limits, generated=generated, tolerance=tolerance, stored=stored, note=notes.add)
     if plan.has_factor:
         return replace(problem, method=CHOLESKY)
     if tolerance is not None and problem.n >= (rows := crossover(tolerance, plan.n_rhs)):

@@ -115,13 +115,31 @@ def test_a_factor_that_is_stored_wants_the_disk_as_well() -> None:
 def test_without_a_folder_to_write_to_no_factor_fits_on_the_disk(
     memory: int, stored: bool, tier: str
 ) -> None:
-    """The system's temporary folder may lie in memory, and no other be there: the whole plan was refused."""
-
-    def nowhere() -> int:
-        raise StorageError("scratch: got none")
-
-    plan = plan_either(costs(60_000), Limits(memory, nowhere), generated=True, stored=stored)
+    """The system's temporary folder may lie in memory, and no other be there: the whole plan was refused, and then it
+    was not said that a folder is all that lacks."""
+    told: list[str] = []
+    limits = Limits(memory, nowhere)
+    plan = plan_either(costs(60_000), limits, generated=True, stored=stored, note=told.append)
     assert (plan.solver, plan.tier) == ("pcg", tier)
+    assert told == (
+        [] if tier == "ram" else ["solver auto: no factor is made: scratch: got none; name a folder"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("disk", "lacking"), [(None, "scratch: got none; name a folder"), (9, "disk: .* missing; .*")]
+)
+def test_a_disk_that_would_do_is_named_where_memory_does_not(disk: int | None, lacking: str) -> None:
+    """Of K as it is given more memory was asked for, where a folder would have done."""
+    limits = Limits(4_000_000_000, nowhere if disk is None else disk)
+    with pytest.raises(
+        PlanError, match=rf"^memory: .* for conjugate gradients .*; nor is a factor made: {lacking}$"
+    ):
+        plan_either(costs(60_000), limits, generated=False)
+
+
+def nowhere() -> int:
+    raise StorageError("scratch: got none; name a folder")
 
 
 def test_rows_of_bytes_count_twice_where_products_pack_them(rng: np.random.Generator) -> None:
