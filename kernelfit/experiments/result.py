@@ -181,7 +181,9 @@ class Result:
         """The class of each row (m,) by name, or its targets (m, c).
 
         With `return_std` also the standard deviation (m, c) of the Gaussian process whose mean the targets are, noise
-        not counted (see `Solution.predict`), by the factor of a run that is stored.
+        not counted (see `Solution.predict`), by the factor of a run that is stored. Its prior variance is k(x, x),
+        1 for a Gaussian kernel, whatever the targets' units, which are not scaled: from 0 at a training row to
+        sqrt(k(x, x)) far from all, it ranks rows by how far the data reach and is no error bar of the targets.
         """
         progress = as_progress(progress)
         if return_std:

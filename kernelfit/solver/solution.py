@@ -245,7 +245,8 @@ class Solution:
         For a precomputed Gram X is k(test row, training row), (m, n). With `return_std` also the standard deviation of
         the Gaussian process whose mean f is, of the shape of f; with `return_cov` its covariance (m, m) or (m, m, c),
         noise not counted, as `sklearn.gaussian_process.GaussianProcessRegressor` with alpha = ridge (see
-        `kernelfit.solver.posterior`); both need the factor, n^2 flops a row.
+        `kernelfit.solver.posterior`); both need the factor, n^2 flops a row. Targets are not scaled: the prior variance
+        is k(x, x), whatever their units.
         """
         progress = as_progress(progress)
         if self.kernel is not None:

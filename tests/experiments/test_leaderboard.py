@@ -102,6 +102,32 @@ def test_ridge_is_that_of_ridge_cv(board: Leaderboard, regression: Any) -> None:
     assert entry.loo_rmse == pytest.approx(np.sqrt(squares.mean()), rel=1e-9)
 
 
+def test_seconds_of_a_baseline_are_without_the_first_call_of_the_process() -> None:
+    calls = []
+
+    def body(entry: Any, data: Any, seed: int) -> Any:
+        calls.append(data.X.shape)
+        return entry
+
+    X, y = np.zeros((5, 3)), np.zeros((5, 1))
+    data = Compared(X, y, X[:0], y[:0])
+    for _ in range(2):
+        baselines_module._measured(body, Entry("", "", ""), data, 0)
+    assert calls == [(12, 2), (5, 3), (5, 3)]
+
+
+@pytest.mark.parametrize("of_classes", [False, True])
+@pytest.mark.parametrize("body", ["_ridge", "_kernel_ridge", "_support_vectors"])
+def test_every_baseline_can_be_warmed_up(body: str, of_classes: bool) -> None:
+    done = []
+
+    def finished(*arguments: Any) -> None:
+        done.append(getattr(baselines_module, body)(*arguments))
+
+    baselines_module._warm_up.__wrapped__(finished, of_classes)
+    assert len(done) == 1
+
+
 @pytest.mark.parametrize("task", ["regression", "classification"])
 @pytest.mark.parametrize("standardise", [False, True])
 def test_the_code_makes_the_winner(regression: Any, classes: Any, task: str, standardise: bool) -> None:
