@@ -17,14 +17,14 @@ from kernelfit.errors import DataError
 from kernelfit.report.grid import Grid, Pairs
 from kernelfit.storage import json_output
 
-from .options import data_dir_option, json_option
+from .options import KnownName, data_dir_option, json_option
 from .output import CommandGroup, emit
 from .wording import terminal_progress
 
 EMBEDDED = "embedded"
 MISSING = "missing"
 
-_names = click.Choice(list(REGISTRY))
+_names = KnownName(list(REGISTRY))
 
 
 @click.group(name="datasets", cls=CommandGroup)
@@ -43,7 +43,7 @@ def list_(data_dir: Path | None, json_target: str | None) -> None:
 
 
 @command.command(name="show")
-@click.argument("name", type=_names)
+@click.argument("name", type=_names, metavar="NAME")
 @data_dir_option
 @json_option
 def show(name: str, data_dir: Path | None, json_target: str | None) -> None:
@@ -71,7 +71,7 @@ def show(name: str, data_dir: Path | None, json_target: str | None) -> None:
 
 
 @command.command(name="fetch")
-@click.argument("name", type=_names)
+@click.argument("name", type=_names, metavar="NAME")
 @data_dir_option
 @json_option
 def fetch(name: str, data_dir: Path | None, json_target: str | None) -> None:
@@ -86,7 +86,7 @@ def fetch(name: str, data_dir: Path | None, json_target: str | None) -> None:
 
 
 @command.command(name="verify")
-@click.argument("names", nargs=-1, type=_names)
+@click.argument("names", nargs=-1, type=_names, metavar="[NAME]...")
 @click.option("--strict", is_flag=True, help="Count files of another origin as a failure.")
 @data_dir_option
 @json_option
@@ -107,7 +107,7 @@ def verify(names: tuple[str, ...], strict: bool, data_dir: Path | None, json_tar
 
 
 @command.command(name="path")
-@click.argument("name", type=_names, required=False)
+@click.argument("name", type=_names, metavar="[NAME]", required=False)
 @data_dir_option
 @json_option
 def path(name: str | None, data_dir: Path | None, json_target: str | None) -> None:

@@ -16,7 +16,7 @@ from kernelfit.report.grid import Grid
 from kernelfit.storage import json_output
 
 from . import completion
-from .options import command_line, json_option
+from .options import KnownName, command_line, json_option
 from .output import CommandGroup, emit
 from .output import show as show_text
 from .output_folder import staged
@@ -51,7 +51,7 @@ def list_(json_target: str | None) -> None:
 
 
 @command.command(name="show")
-@click.argument("name", type=click.Choice(names()))
+@click.argument("name", type=KnownName(names()), metavar="NAME")
 @click.option(
     "--option",
     "-o",

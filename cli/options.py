@@ -357,6 +357,16 @@ class KernelName(click.Choice):
             self.fail(str(error).removeprefix("kernel: "), param, ctx)
 
 
+class KnownName(click.Choice):
+    """One of a few names; a wrong one is told which is near."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value not in self.choices:
+            known = ", ".join(self.choices)
+            self.fail(f"got {value!r}, expected one of {known}{suggestion(value, self.choices)}", param, ctx)
+        return str(value)
+
+
 class FeatureName(click.ParamType):
     """`none`, or a name of the registry as it is when the command runs."""
 

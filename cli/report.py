@@ -12,6 +12,7 @@ import click
 from kernelfit.deep.paper import exhibits as deep_exhibits
 from kernelfit.errors import DataError, InputError
 from kernelfit.experiments.examination import Examination, examine
+from kernelfit.experiments.experiment import way_to_result
 from kernelfit.experiments.fit import LEADERBOARD
 from kernelfit.progress import Progress
 from kernelfit.report import exhibits, figures, plot
@@ -117,14 +118,23 @@ def _entries(run: Path, progress: Progress) -> list[Entry]:
     sweep = [] if records else deep_exhibits.finished_below(run)
     if sweep:
         return [*deep_exhibits.of_sweep(sweep)]
-    return records or [examine(run, progress)]  # which says what is missing
+    if not records:
+        raise InputError(
+            f"runs: got {run}, expected a folder of a finished run or study; {way_to_result(run)}"
+        )
+    return records
 
 
 def _json(path: Path) -> dict[str, Any]:
     try:
         record: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"runs: got {path}, expected a folder of a run or a JSON file ({error})") from None
+    except OSError as error:
+        reason = os.strerror(error.errno).lower() if error.errno else str(error)
+        raise DataError(f"runs: got {path}, expected a folder of a run or a JSON file; {reason}") from None
+    except (ValueError, RecursionError):
+        raise DataError(
+            f"runs: got {path}, which is no JSON, expected a folder of a run or a JSON file of --json"
+        ) from None
     if not isinstance(record, dict):
         raise DataError(
             f"runs: got {path}, expected the JSON of kernelfit solve, study, fit, bench, features, deep or reproduce"

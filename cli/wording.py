@@ -67,5 +67,7 @@ def _flags(command: click.Command) -> dict[str, str]:
         flags |= _flags(below)
     for parameter in command.params:
         is_option = isinstance(parameter, click.Option)
-        flags[str(parameter.name)] = parameter.opts[0] if is_option else parameter.human_readable_name
+        flags[str(parameter.name)] = (
+            parameter.opts[0] if is_option else parameter.human_readable_name.strip("[].")
+        )
     return flags

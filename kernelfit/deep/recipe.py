@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from kernelfit.arguments import suggestion
 from kernelfit.datasets.corruptions import CORRUPTIONS
 from kernelfit.deep import own_network
 from kernelfit.deep.options import MODELS, OPTIMIZERS, Optimizer
@@ -215,6 +216,7 @@ def check_model(model: str) -> None:
     if model not in MODELS and not own_network.is_own(model):
         raise InputError(
             f"model: got {model!r}, expected one of {', '.join(MODELS)}, or package.module:function for your own"
+            + suggestion(model, MODELS)
         )
 
 

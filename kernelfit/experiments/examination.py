@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kernelfit.datasets import Dataset
 from kernelfit.errors import DataError, InputError, Interrupted, KernelfitError
-from kernelfit.experiments.experiment import Experiment
+from kernelfit.experiments.experiment import Experiment, way_to_result
 from kernelfit.experiments.result import Result
 from kernelfit.experiments.task import data_digest, require_same_rows, test_digest
 from kernelfit.progress import ProgressLike, as_progress
@@ -127,7 +127,9 @@ def examine(run_dir: Path, progress: ProgressLike = None) -> Examination:
     progress = as_progress(progress)
     run_dir = Path(run_dir)
     if not (run_dir / RESULT).exists():
-        raise InputError(f"run_dir: got {run_dir}, expected a finished run with its {RESULT}; resume it")
+        raise InputError(
+            f"run_dir: got {run_dir}, expected a finished run with its {RESULT}; {way_to_result(run_dir)}"
+        )
     result = Experiment.load(run_dir)
     record = dict(result.record)
     wants_left_out = any(record.get(key) is not None for key in ("loo_error", "loo_rmse"))

@@ -480,14 +480,20 @@ def _recalled(remembered: Mapping[str, Any], run_dir: Path, where: Mapping[str, 
     return Experiment(**{**experiment.to_dict(), **where})
 
 
+def way_to_result(run_dir: Path) -> str:
+    """How a folder without a result comes to one: a run that was begun is resumed."""
+    begun = any((run_dir / name).exists() for name in (RUN, GRAM, ASKED))
+    if begun or ((run_dir / SOLUTION).exists() and runs.remembered(run_dir)):
+        return f"finish it with kernelfit resume {run_dir}"
+    return f"make one with kernelfit solve --out {run_dir}"
+
+
 def _read_result(run_dir: Path) -> Result:
     path = run_dir / RESULT
     for name in (SOLUTION, RESULT):
         if not os.path.lexists(run_dir / name):
-            remedy = f"make one with kernelfit solve --out {run_dir}"
-            if (run_dir / RUN).exists() or (name == RESULT and runs.remembered(run_dir)):
-                remedy = f"finish it with kernelfit resume {run_dir}; kernelfit.open reads what kernelfit.solve stored"
-            raise InputError(f"run_dir: {run_dir} holds no {name}; {remedy}")
+            also = "; kernelfit.open reads what kernelfit.solve stored" if name == RESULT else ""
+            raise InputError(f"run_dir: {run_dir} holds no {name}; {way_to_result(run_dir)}{also}")
     for name in (SOLUTION, RESULT, WEIGHTS):  # of a folder that may come from elsewhere
         require_regular(run_dir / name)
     solution = Solution.load(run_dir / SOLUTION)

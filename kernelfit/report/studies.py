@@ -125,14 +125,7 @@ def _curve(record: Row) -> RenderableType:
         ("norm", "rkhs_norm", _digits(5)),
         ("seconds", "seconds", _digits(3)),
     )
-    lines = [
-        f"{fit['quantity'].replace('_', ' ')}: {fit['limit']:.3g} + {fit['coefficient']:.3g} n^{-fit['power']:.3g}; "
-        + ", ".join(
-            f"{value:.3g} ± {fit['error'][n]:.1g} at n = {int(n):,}" for n, value in fit["at"].items()
-        )
-        + " by extrapolation"
-        for fit in record["extrapolated"]
-    ]
+    lines = [_extrapolated(fit) for fit in record["extrapolated"]]
     fitted = [fit["quantity"] for fit in record["extrapolated"]]
     lines += [
         f"{quantity.replace('_', ' ')}: no curve of that form goes through the means, nothing is extrapolated"
@@ -140,6 +133,19 @@ def _curve(record: Row) -> RenderableType:
         if quantity not in fitted
     ]
     return _whole(record, averages(record["rows"], "n"), columns, lines)
+
+
+def _extrapolated(fit: Row) -> str:
+    """The curve and what it says beyond the largest n, errors in % as in the table."""
+    name, unit = ("test error, %", 100.0) if fit["quantity"] == "test_error" else ("rkhs norm", 1.0)
+    # A fit that ends at its bound of 0 stops short of it by rounding.
+    limit = fit["limit"] if fit["limit"] > 1e-8 * min(fit["at"].values(), default=0.0) else 0.0
+    beyond = ", ".join(
+        f"{unit * value:.3g} ± {unit * fit['error'][n]:.1g} at n = {int(n):,}"
+        for n, value in fit["at"].items()
+    )
+    curve = f"{unit * limit:.3g} + {unit * fit['coefficient']:.3g} n^{-fit['power']:.3g}"
+    return f"{name}: {curve}; {beyond} by extrapolation"
 
 
 def _double_descent(record: Row) -> RenderableType:

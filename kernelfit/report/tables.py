@@ -336,6 +336,12 @@ def bench_table(record: dict[str, Any]) -> RenderableType:
         f"GEMM {rate(record['gemm_flops_per_second'])} ({record['gemm_dtype']}, {record['threads']} threads)"
     )
     lines.append(Text(gemm, style="dim"))
+    if any((row["share_of_gemm"] or 0.0) > 1.0 for row in record["rows"]):
+        lines.append(
+            Text(
+                "above 100 %: tiles of our own are faster than the library's product of matrices", style="dim"
+            )
+        )
     if record["fit"] is not None:
         lines.append(Text(f"total time grows as n^{record['fit']['exponent']:.2f} over the last sizes"))
     for prediction in record["predictions"]:

@@ -15,6 +15,10 @@ from kernelfit.cli import root
         ("solve --kernel gausian", "did you mean 'gaussian'?"),
         ("solve --features gaborr", "did you mean 'gabor'?"),
         ("solve --dataset digitz", "did you mean 'digits'?"),
+        ("datasets show digts", "'NAME': got 'digts', expected one of digits,"),
+        ("datasets path digts", "did you mean 'digits'?"),
+        ("features show gabro", "did you mean 'gabor'?"),
+        ("deep train --model mlp-1x51", "did you mean 'mlp-1x512'?"),
         ("features shwo", "Did you mean 'show'?"),
     ],
 )

@@ -283,6 +283,8 @@ def test_a_run_in_use_is_refused_and_an_unfinished_one_resumed(tmp_path: Path) -
     (folder / "solution.h5").unlink()
     with pytest.raises(InputError, match="continue it with kernelfit resume"):
         experiment.run(folder)
+    with pytest.raises(InputError, match=r"holds no solution.h5; finish it with kernelfit resume \S+run$"):
+        Experiment.load(folder)
     resumed = Experiment.resume(folder)
     assert np.array_equal(resumed.solution.alpha, whole.solution.alpha)
     assert resumed.record["test_error"] == whole.record["test_error"]

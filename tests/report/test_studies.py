@@ -137,3 +137,14 @@ def test_a_learning_curve_that_reaches_0_is_drawn_to_its_end():
     assert (error.y.log, norm.y.log) == (False, True)
     record["rows"] = [{**row, "test_error": 0.0} for row in rows]
     assert charts(record)[0].drawable().series[0].y == (0.0, 0.0)
+
+
+def test_a_curve_is_told_in_per_cent_and_a_limit_of_rounding_is_0():
+    rows = [{"n": 10, "seed": 0, "test_error": 0.1, "rkhs_norm": 2.0, "seconds": 1.0}]
+    error = {"quantity": "test_error", "limit": 3.26e-16, "coefficient": 5.22, "power": 0.619}
+    error |= {"at": {"3000": 0.0367}, "error": {"3000": 0.004}}
+    norm = {"quantity": "rkhs_norm", "limit": 0.5, "coefficient": 1.5, "power": -0.25}
+    norm |= {"at": {"3000": 11.6}, "error": {"3000": 0.2}}
+    shown = _shown({"study": "curve", "dataset": "digits", "rows": rows, "extrapolated": [error, norm]})
+    assert "test error, %: 0 + 522 n^-0.619; 3.67 ± 0.4 at n = 3,000 by extrapolation" in shown
+    assert "rkhs norm: 0.5 + 1.5 n^0.25; 11.6 ± 0.2 at n = 3,000 by extrapolation" in shown

@@ -224,6 +224,13 @@ def test_the_bench_table_names_sizes_shares_and_predictions() -> None:
     assert "GEMM 100.0 GFLOP/s (float32, 2 threads)" in text
 
 
+def test_a_share_above_the_rate_of_gemm_is_explained() -> None:
+    record = bench_record()
+    assert "above 100 %" not in text_of(tables.bench_table(record))
+    record["rows"][0]["share_of_gemm"] = 1.24
+    assert text_of(tables.bench_table(record)).count("above 100 %") == 1
+
+
 def test_a_narrow_terminal_folds_figures_and_drops_none() -> None:
     assert "\u2026" not in text_of(tables.bench_table(bench_record()), width=40)
     assert "\u2026" not in text_of(table3.table(SUMMARY), width=40)

@@ -79,3 +79,13 @@ def test_what_hangs_on_a_norm_that_is_not_resolved_is_not_known():
     console = Console(width=160, file=io.StringIO())
     console.print(table({**about, "claims": [asdict(norms)]}))
     assert console.file.getvalue().splitlines()[1].rstrip().endswith("–")
+
+
+def test_the_verdict_stands_within_120_columns_where_there_is_room_for_more():
+    claim = {"claim": "a claim " * 20, "paper": "a figure " * 20, "ours": "ours " * 80, "holds": True}
+    record = {"claims": [claim], "n_train": 10, "dataset": "digits", "n_spectral": 10}
+    console = Console(width=10_000, file=io.StringIO())
+    console.print(table({**record, "kernel": {"name": "gaussian", "gamma": 1.0}}))
+    first = console.file.getvalue().splitlines()[1].rstrip()
+    assert first.endswith("yes")
+    assert len(first) <= 120

@@ -424,4 +424,20 @@ def test_a_run_that_is_not_finished_says_so(tmp_path: Path) -> None:
     (tmp_path / "run.h5").write_bytes(b"")
     refused = CliRunner().invoke(root, ["report", str(tmp_path), "-o", str(tmp_path / "report.html")])
     assert isinstance(refused.exception, InputError)
-    assert "resume it" in str(refused.exception)
+    assert str(refused.exception).startswith("RUN: got ")
+    assert str(refused.exception).endswith(f"; finish it with kernelfit resume {tmp_path}")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [(None, "or a JSON file; no such file"), ("id,price\n1,2\n", "which is no JSON, expected")],
+)
+def test_what_is_no_record_is_refused_in_words(tmp_path: Path, content: str | None, says: str) -> None:
+    file = tmp_path / "pred.csv"
+    if content is not None:
+        file.write_text(content)
+    refused = CliRunner().invoke(root, ["report", str(file), "-o", str(tmp_path / "report.html")])
+    assert isinstance(refused.exception, DataError)
+    assert says in str(refused.exception)
+    assert "Errno" not in str(refused.exception)
+    assert "char 0" not in str(refused.exception)
