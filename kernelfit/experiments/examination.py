@@ -14,7 +14,7 @@ from kernelfit.errors import DataError, InputError, Interrupted, KernelfitError
 from kernelfit.experiments.experiment import Experiment, way_to_result
 from kernelfit.experiments.result import Result
 from kernelfit.experiments.task import data_digest, require_same_rows, test_digest
-from kernelfit.progress import ProgressLike, as_progress
+from kernelfit.progress import Progress, ProgressLike, as_progress
 from kernelfit.runs.folder import RESULT
 from kernelfit.solver.problem import is_primal
 from kernelfit.solver.solution import Solution
@@ -122,7 +122,8 @@ def examine(run_dir: Path, progress: ProgressLike = None) -> Examination:
     """Read a run that `Experiment.run` or `kernelfit solve --out` stored, predict its test rows and, where it reported
     leave-one-out errors, the training rows without themselves (from the factor that is stored, n^3/3 flops).
 
-    Where that cannot be done, a note says why. Raises InputError where there is no run, DataError where it is damaged.
+    Where that cannot be done, a note says why, to `progress` too. Raises InputError where there is no run, DataError
+    where it is damaged.
     """
     progress = as_progress(progress)
     run_dir = Path(run_dir)
@@ -156,15 +157,17 @@ def examine(run_dir: Path, progress: ProgressLike = None) -> Examination:
         if examined.dataset is None:
             return examined
         note = f"the training rows by the others could not be looked at: {error}"
+        progress.note(note)
         return replace(examined, notes=(*examined.notes, note))
 
 
 def examine_result(result: Result, progress: ProgressLike = None) -> Examination:
     """The same of a result that was just made; the training rows by the others where it has them."""
+    progress = as_progress(progress)
     record = plain(result.record)  # as it is read from a file: what is no number is None
     try:
         assert result.inputs is not None
-        dataset = result.inputs.load(as_progress(progress))
+        dataset = result.inputs.load(progress)
         _require_same_rows(result, dataset)
         scores = _scores(result, dataset)
         filters, count = _filters(None if result.fitted is None else result.fitted[0])
@@ -175,7 +178,7 @@ def examine_result(result: Result, progress: ProgressLike = None) -> Examination
         isolation = _isolation(result.solution, missed)
         return Examination(record, dataset, scores, left_out, isolation, filters, count)
     except (DataError, InputError) as error:
-        return _without_rows(record, error)
+        return _without_rows(record, error, progress)
 
 
 def _require_same_rows(result: Result, dataset: Dataset) -> None:
@@ -190,8 +193,10 @@ def _require_same_rows(result: Result, dataset: Dataset) -> None:
         require_same_rows(result.run_dir, result.inputs.data.called, part, stored, digest)
 
 
-def _without_rows(record: dict[str, Any], error: Exception) -> Examination:
-    return Examination(record, notes=(f"the rows could not be looked at: {error}",))
+def _without_rows(record: dict[str, Any], error: Exception, progress: Progress) -> Examination:
+    note = f"the rows could not be looked at: {error}"
+    progress.note(note)
+    return Examination(record, notes=(note,))
 
 
 def _isolation(solution: Solution, left_out: Float) -> Float | None:

@@ -19,7 +19,7 @@ from kernelfit.experiments.specs import Inputs
 from kernelfit.experiments.standardisation import Standardisation
 from kernelfit.gram.arrays import as_numbers, is_sparse, refuse_dates, refuse_non_finite, refuse_rounding
 from kernelfit.gram.points import Points
-from kernelfit.progress import Progress, ProgressLike, Silent, as_progress
+from kernelfit.progress import Progress, ProgressLike, Recorded, Silent, as_progress
 from kernelfit.runs.folder import SOLUTION, WEIGHTS
 from kernelfit.solver.inputs import find_duplicates
 from kernelfit.solver.measures import UNRESOLVED
@@ -115,10 +115,11 @@ class Result:
     def scores(self, rows: Array, progress: ProgressLike = None) -> Float:
         """f at the rows (m, d), which are as those of the data set before any corruption and features: (m, c).
 
-        Of a run of shuffled pixels theirs are moved by the same permutation.
+        Of a run of shuffled pixels theirs are moved by the same permutation. What is said of the rows, as of words that
+        were not trained on, is also recorded in `solution.notes`.
         Raises `InputError` for rows in another unit: bytes beside other numbers, or shares of 1 beside bytes.
         """
-        progress = as_progress(progress)
+        progress = Recorded(as_progress(progress), self.solution.notes)
         # The columns of a table are never scaled, and found by their names.
         if self.table is None or column_names(rows) is None:
             values = _entries(rows)
@@ -178,7 +179,7 @@ class Result:
     def predict(self, rows: Array, progress: ProgressLike = None, *, return_std: bool) -> Any: ...
 
     def predict(self, rows: Array, progress: ProgressLike = None, *, return_std: bool = False) -> Any:
-        """The class of each row (m,) by name, or its targets (m, c).
+        """The class of each row (m,) by name, or its targets (m, c); notes as those of `scores`.
 
         With `return_std` also the standard deviation (m, c) of the Gaussian process whose mean the targets are, noise
         not counted (see `Solution.predict`), by the factor of a run that is stored. Its prior variance is k(x, x),

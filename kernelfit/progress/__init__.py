@@ -5,7 +5,7 @@ Public functions take `progress=True`, or an object of your own with the two met
 
 from kernelfit.progress.choose import ProgressLike, as_progress
 from kernelfit.progress.notebook import NotebookProgress
-from kernelfit.progress.notes import Notes, Once
+from kernelfit.progress.notes import Notes, Once, Recorded
 from kernelfit.progress.protocol import Advance, Progress, Silent
 from kernelfit.progress.terminal import TerminalProgress
 
@@ -16,6 +16,7 @@ __all__ = [
     "Once",
     "Progress",
     "ProgressLike",
+    "Recorded",
     "Silent",
     "TerminalProgress",
     "as_progress",

@@ -27,6 +27,21 @@ class Notes:
             self.add(message)
 
 
+class Recorded:
+    """Hands phases and notes on to `progress`, and records each note once in `lines`, the list itself."""
+
+    def __init__(self, progress: Progress, lines: list[str]) -> None:
+        self._progress, self._lines = progress, lines
+
+    def phase(self, name: str, total: float, unit: str = "flop") -> AbstractContextManager[Advance]:
+        return self._progress.phase(name, total, unit)
+
+    def note(self, message: str) -> None:
+        if message not in self._lines:
+            self._lines.append(message)
+        self._progress.note(message)
+
+
 class Once:
     """Hands phases on to `progress`, and every note once: many solves of one data set say the same of it."""
 

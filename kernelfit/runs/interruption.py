@@ -73,10 +73,11 @@ class Interruption:
         """Whether the next good moment is awaited."""
         return self._asked is not None
 
-    def after(self, number: int) -> None:
-        """A good moment to stop: this panel, or step, is finished."""
+    def after(self, finished: int, total: int | None = None) -> None:
+        """A good moment to stop: so many panels, or other steps, are finished, of `total` where that is known."""
         if self._asked is not None:
-            raise self._interrupted(self._asked, f"after {self._step} {number}")
+            moment = f"{self._step} {finished}" if total is None else f"{finished} of {total} {self._step}s"
+            raise self._interrupted(self._asked, f"after {moment}")
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()

@@ -53,9 +53,12 @@ def _factor_and_answer(system: System, interruption: Interruption | None, notes:
     if interruption is None:
         system.factorise(notes.progress)
     else:
+        plan = system.plan
         with interruption.step_by_step():
-            system.factorise(notes.progress, interruption.after)
-            if not system.plan.has_factor:  # what can be resumed is the solve
+            if plan.has_factor:
+                system.factorise(notes.progress, lambda j: interruption.after(j + 1, plan.panels))
+            else:  # what can be resumed is the solve
+                system.factorise(notes.progress, interruption.after)
                 return answer(system, system.problem.targets, notes.progress)
     return answer(system, system.problem.targets, notes.progress)
 

@@ -98,7 +98,7 @@ class Checkpoint:
                 if done < total and (pace.due() or interruption.asked):
                     with pace:
                         write(done)
-                interruption.after(done)
+                interruption.after(done, total)
 
             with interruption.step_by_step():
                 yield after_block

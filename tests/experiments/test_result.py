@@ -68,6 +68,20 @@ def test_a_frame_is_not_taken_for_the_solvers_rows(frame: pd.DataFrame, run: Pat
         Experiment.load(run).solution.predict(numbers.to_numpy(), return_std=True)
 
 
+def test_words_that_were_not_trained_on_are_noted_in_the_result(frame: pd.DataFrame, run: Path) -> None:
+    """Without a `progress` of one's own nothing told of them."""
+    result = Experiment.load(run)
+    for _ in range(2):
+        result.predict(frame[:3].assign(word=["red", "mauve", "blue"]))
+    said = [
+        note
+        for note in result.solution.notes
+        if "'word' holds words that were not trained on, mauve in 1" in note
+    ]
+    assert len(said) == 1
+    assert said[0] in result.summary()
+
+
 def test_dates_and_large_integers_beside_words_are_not_numbers(frame: pd.DataFrame, run: Path) -> None:
     """They were cast in silence, where a table of numbers alone refused them."""
     result = Experiment.load(run)

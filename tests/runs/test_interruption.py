@@ -30,8 +30,10 @@ def test_it_stops_after_the_step(clock: list[float]) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGTERM)  # as to the group
         assert interruption.asked
-        with pytest.raises(Interrupted, match="/run: stopped by SIGTERM after filter 2; say please") as error:
-            interruption.after(2)
+        with pytest.raises(
+            Interrupted, match="/run: stopped by SIGTERM after 2 of 3 filters; say please"
+        ) as error:
+            interruption.after(2, 3)
     assert error.value.exit_code == 143
     assert progress.notes == ["stopping after this filter; once more to stop at once"]
 

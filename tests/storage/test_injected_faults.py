@@ -70,7 +70,9 @@ def unfinished(folder: Path, panels: int = 3, tier: str = "disk") -> None:
     with pytest.raises(Interrupted) as caught:
         kernelfit.solve(**problem(), run_dir=folder, tier=tier, progress=stop)
     assert caught.value.exit_code == 143
-    assert panels <= len(journal.read(folder / "journal").panels) <= panels + 1
+    finished = len(journal.read(folder / "journal").panels)
+    assert panels <= finished <= panels + 1
+    assert f"stopped by SIGTERM after {finished} of " in str(caught.value)
 
 
 def require_right_or_resumable(

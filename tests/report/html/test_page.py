@@ -18,6 +18,7 @@ from kernelfit.cli import root
 from kernelfit.errors import DataError, InputError, StorageError
 from kernelfit.experiments.examination import Examination, examine, examine_result
 from kernelfit.features import RandomConv
+from kernelfit.progress import Silent
 from kernelfit.report.exhibits import of_record
 from kernelfit.report.html.page import page
 from kernelfit.study.asked import ask_labels
@@ -280,8 +281,10 @@ def test_rows_that_have_changed_are_not_shown_beside_the_record(tmp_path: Path, 
     Experiment(**files, gamma=1.0, loo=loo, threads=1).run(tmp_path / "run")
     assert examine(tmp_path / "run").dataset is not None
     files[part].write_text(files[part].read_text().replace("0,0,0", "0,0,1"))
-    examined = examine(tmp_path / "run")
+    progress = Silent()
+    examined = examine(tmp_path / "run", progress)
     assert examined.dataset is None
+    assert examined.notes[0] in progress.notes  # the command's standard error shows these
     words = "training" if part == "train" else "test"
     assert f"the {words} rows of {files['train']} are no longer those of the run" in examined.notes[0]
     assert examined.record["train_error"] == 0
