@@ -132,7 +132,9 @@ class Task:
         if choice is not None:
             without = record
             if solution.ridge > 0:
+                begun = time.perf_counter()
                 without, reason = self._interpolate(solution, progress)
+                record["seconds"]["interpolate"] = time.perf_counter() - begun
                 remarks += [reason] if reason else []
             record = record | records.ridge_record(choice, without)
             record["seconds"]["total"] = time.perf_counter() - started

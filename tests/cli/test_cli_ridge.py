@@ -43,6 +43,9 @@ def test_both_solutions_are_reported(noisy: Path) -> None:
     assert without["interpolates"]
     assert without["train_error"] == 0
     assert record["rkhs_norm"] < without["rkhs_norm"]
+    spent = dict(record["seconds"])
+    assert min(spent["choose"], spent["interpolate"]) > 0
+    assert sum(value for stage, value in spent.items() if stage != "total") <= spent["total"]
     path = {trial["ridge"]: trial for trial in record["ridge_path"]}
     usable = [trial for trial in path.values() if trial["loo_rmse"]]
     least = min(trial["loo_error"] for trial in usable)

@@ -46,7 +46,7 @@ CONTRACT = [
     "versions",
     "command",
 ]
-SECONDS = ["load", "features", "gram", "factor", "solve", "predict", "certify", "total"]
+SECONDS = ["load", "features", "choose", "gram", "factor", "solve", "predict", "certify", "total"]
 
 
 def invoke(*arguments: str) -> Result:
