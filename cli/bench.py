@@ -15,16 +15,35 @@ from kernelfit.report import figures, tables
 from kernelfit.storage import json_output
 
 from . import completion
-from .options import COUNT, command_line, cpu_precision_option, data_dir_option, json_option, threads_option
+from .options import (
+    COUNT,
+    Count,
+    command_line,
+    cpu_precision_option,
+    data_dir_option,
+    json_option,
+    threads_option,
+)
 from .output import GroupedCommand, emit
 from .wording import terminal_progress
+
+
+class _Size(Count):
+    """A count without commas: `300,600` may be meant as two sizes."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, str) and "," in value:
+            self.fail(
+                f"got {value!r}, expected one integer without commas; several go to --sizes", param, ctx
+            )
+        return super().convert(value, param, ctx)
 
 
 @click.command(name="bench", cls=GroupedCommand)
 @click.option(
     "--sizes", default="1000,2000,4000,8000", show_default=True, help="Rows to solve, from 1000 upward."
 )
-@click.option("--n", "ahead", type=COUNT, metavar="ROWS", help="Also predict this size.")
+@click.option("--n", "ahead", type=_Size(), metavar="ROWS", help="Also predict this size.")
 @click.option(
     "--dataset",
     default=SYNTHETIC,

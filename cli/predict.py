@@ -72,7 +72,7 @@ def command(
     result = Experiment.load(run_dir, values["threads"])
     if rows is not None:
         keys = None if result.inputs is None else result.inputs.data.keys
-        predictions = predict(result, read_rows(rows, result.table, keys), progress)
+        predictions = predict(result, read_rows(rows, result.table, keys, result.width), progress)
     else:
         data = unseen_test_rows(result, dataset, values["n_test"], values["data_dir"], progress)
         predictions = predict_test_rows(result, data, progress)

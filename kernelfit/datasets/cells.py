@@ -162,6 +162,7 @@ class Cells:
     texts : further columns as they stand
     decimal : the decimal point or comma
     notes : what was left out, and how numbers are written
+    lines : of a text file the line of each row
     """
 
     numbers: Float
@@ -171,6 +172,11 @@ class Cells:
     texts: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     decimal: str = "."
     notes: tuple[str, ...] = ()
+    lines: Sequence[int] | None = None
+
+    def where(self, row: int) -> str:
+        """Where a row stands: in a text file its line."""
+        return f"row {row} (counted from 0)" if self.lines is None else f"line {self.lines[row]}"
 
 
 class Table(Protocol):

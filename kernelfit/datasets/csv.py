@@ -122,6 +122,7 @@ class TextTable:
             label_texts=() if label is None else tuple(kept[label]),
             texts={column: tuple(kept[column]) for column in texts},
             decimal=self.decimal,
+            lines=numbers,
             notes=self._of_codes({c: code for c, code in codes.items() if not faults[c].get(Kind.TEXT)}),
         )
 

@@ -22,12 +22,18 @@ from .table import is_table, read_columns
 from .table_columns import TableColumns
 
 
-def read_rows(path: Path, like: TableColumns | None = None, keys: Mapping[str, str] | None = None) -> Rows:
+def read_rows(
+    path: Path,
+    like: TableColumns | None = None,
+    keys: Mapping[str, str] | None = None,
+    width: int | None = None,
+) -> Rows:
     """Rows (m, d) of an NPY file, a table, an NPZ or HDF5 file or a folder, and their labels where they have some.
 
     `like` are the columns that were trained on: those of a table are found by their names, whatever their order. `keys`
-    are the arrays of an NPZ or HDF5 file, where it has them. Of a file with a training and a test part the test part is
-    taken. Raises InputError for what is no such file, DataError for a file that is not what it claims.
+    are the arrays of an NPZ or HDF5 file, where it has them; `width` is how many columns a table has without `like`.
+    Of a file with a training and a test part the test part is taken. Raises InputError for what is no such file,
+    DataError for a file that is not what it claims.
     """
     path = at_home(path)
     if not path.exists():
@@ -38,7 +44,7 @@ def read_rows(path: Path, like: TableColumns | None = None, keys: Mapping[str, s
     if suffix == ".npy":
         return _rows(path, _array(path))
     if path.is_file() and is_table(path):
-        return read_columns(path, like)
+        return read_columns(path, like, width)
     if is_plain_folder(path):
         return read_images(path)
     if path.is_file() and suffix in ARRAYS:

@@ -104,15 +104,19 @@ def read_table(path: Path, options: FileOptions | None = None, like: TableColumn
         return _read_new(table, options)
 
 
-def read_columns(path: Path, like: TableColumns | None) -> Rows:
+def read_columns(path: Path, like: TableColumns | None, width: int | None = None) -> Rows:
     """Rows whose features are those of `like`, found by their names, with y where there is a label column too.
 
     Without a header, columns are taken in their order; without `like`, all of them. Others are left aside, with a
-    note; one that is called id or index names the rows. Raises DataError where one is missing.
+    note; one that is called id or index names the rows. Raises DataError where one is missing, and where without `like`
+    there are not `width` of them.
     """
     with reading(path, "a table"):
         table = _open(path, like)
         if like is None:
+            if width is not None and width != len(table.names):
+                wanted = f"{width:,} columns, as many as values in a row that was trained on"
+                raise damaged(path, wanted, f"{len(table.names):,}")
             names = tuple(str(index) for index in range(len(table.names)))
             like = TableColumns(names, None, names)
         return _read_like(table, like)
@@ -222,7 +226,8 @@ def _read_like(table: Table, like: TableColumns) -> Rows:
         label = None
     id_name = "" if ids is None or _is_unnamed(names[ids]) else names[ids]
     texts = None if ids is None else cells.texts[ids]
-    X = like.encoded(cells.numbers, [cells.texts[column] for column in words], notes.append, path.name)
+    texts_of_words = [cells.texts[column] for column in words]
+    X = like.encoded(cells.numbers, texts_of_words, notes.append, path.name, cells.where)
     return _rows(table, X, cells, like, label, notes, texts, id_name)
 
 
@@ -230,8 +235,7 @@ def _missing_labels(cells: Cells, label: int, like: TableColumns) -> str:
     """How many labels are missing, and where the first of them; nothing where all are there."""
     if like.text_labels:  # a class may be called none or NA
         empty = rows_without_label(cells)
-        first = f"row {empty[0]} (counted from 0)" if empty else ""
-        return f"{len(empty)} labels are missing, the first in {first}" if empty else ""
+        return f"{len(empty)} labels are missing, the first in {cells.where(empty[0])}" if empty else ""
     missing = cells.faults[label].get(Kind.MISSING)
     return f"{missing.count} labels are missing, the first in {missing.where}" if missing else ""
 

@@ -91,11 +91,16 @@ class TableColumns:
         return np.arange(len(self.names)) >= len(self.numeric) if self.of_words else None
 
     def encoded(
-        self, numbers: Float, words: Sequence[Sequence[str]], note: Callable[[str], None], name: str
+        self,
+        numbers: Float,
+        words: Sequence[Sequence[str]],
+        note: Callable[[str], None],
+        name: str,
+        where: Callable[[int], str] = "row {} (counted from 0)".format,
     ) -> Float:
         """X from the numbers (n, k) and the cells of each feature of words; cells that are no category are 0 in all.
 
-        `note` is told of these; `name` is what holds them.
+        `note` is told of these; `name` is what holds them, and `where` says where in it a row stands.
         """
         parts = [numbers]
         for index, cells in zip(self.of_words, words, strict=True):
@@ -104,8 +109,8 @@ class TableColumns:
             if unknown is not None:
                 note(
                     f"{name}: column {self.features[index]!r} holds words that were not trained on, "
-                    f"{listed(unknown.categories)} in {unknown.rows} of {len(cells)} rows, the first in row "
-                    f"{unknown.first} (counted from 0): they count as none of the known ones"
+                    f"{listed(unknown.categories)} in {unknown.rows} of {len(cells)} rows, the first in "
+                    f"{where(unknown.first)}: they count as none of the known ones"
                 )
         return np.hstack(parts) if len(parts) > 1 else numbers
 

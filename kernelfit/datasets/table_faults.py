@@ -52,9 +52,9 @@ def refuse_strange_label(table: Table, cells: Cells, label: int, guessed: bool) 
     raise damaged(
         table.path,
         f"numbers or words in the label column {table.names[label]!r}",
-        f"{cell[:40]!r} in row {row} (counted from 0) of what are else numbers"
+        f"{cell[:40]!r} in {cells.where(row)} of what are else numbers"
         if grouped is None
-        else f"{cell[:40]!r} in row {row} (counted from 0)",
+        else f"{cell[:40]!r} in {cells.where(row)}",
         f"{remedy}, or take them as they stand with task='classification'",
     )
 
@@ -69,7 +69,7 @@ def refuse_missing_label(table: Table, cells: Cells, label: int) -> None:
         empty = np.flatnonzero(np.isnan(cells.label)).tolist()
     if not empty:
         return
-    where, shown = f"row {empty[0]} (counted from 0)", "an empty cell"
+    where, shown = cells.where(empty[0]), "an empty cell"
     if missing is not None and (not missing.cell.strip() or not cells.faults[label].get(Kind.TEXT)):
         where, shown = missing.where, missing.shown
     more = f" and {len(empty) - 1} more" if len(empty) > 1 else ""

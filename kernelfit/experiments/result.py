@@ -146,6 +146,15 @@ class Result:
         scores = scores[:, None] if scores.ndim == 1 else scores
         return scores if self.target_mean is None else scores + self.target_mean
 
+    @property
+    def width(self) -> int | None:
+        """Values in a row of the data, before any features; None where that is not stored."""
+        if shape := self.record.get("image_shape"):
+            return math.prod(shape)
+        if self.inputs is not None and self.inputs.features:
+            return None
+        return self.solution.problem.n_features or None
+
     def _prepared(self, rows: Array, progress: Progress) -> Array:
         """Encoded rows as the kernel saw those of training."""
         if self.inputs is not None and self.inputs.features:

@@ -36,6 +36,8 @@ class Duplicates:
         """One line about the rows that are left out."""
         dropped = self.dropped
         listed = ", ".join(map(str, dropped[:10])) + (", ..." if len(dropped) > 10 else "")
+        if len(dropped) == 1:
+            return f"1 row repeats an earlier row with the same target and was left out: {listed}"
         return f"{len(dropped)} rows repeat an earlier row with the same target and were left out: {listed}"
 
 

@@ -22,7 +22,9 @@ def explained(error: NotPositiveDefiniteError, problem: Problem, precision: str)
     diagonal = np.abs(problem.source.diagonal())
     scale = float(np.mean(diagonal))
     shift = 10 * problem.n * precision_of(precision).unit_roundoff * scale
-    if diagonal[error.row] == 0:
+    if problem.n > 1 and not diagonal.any():
+        message += "; k(x, x) is 0 for every row: no kernel is, it grows with likeness (a distance does not)"
+    elif diagonal[error.row] == 0:
         message += "; k(x, x) is 0 there, as of a row of zeros: leave it out, or give a ridge"
     elif 0 < (rank := _largest_rank(problem)) < problem.n:
         few = f"this kernel has a rank of {rank:,} at most, and there are {problem.n:,} rows"

@@ -27,6 +27,7 @@ from kernelfit.kernels.base import Kernel
 from kernelfit.linalg.leave_one_out import leave_one_out_predictions
 from kernelfit.progress import Notes, Progress, ProgressLike, Silent, as_progress
 from kernelfit.runs import solution_file
+from kernelfit.runs.folder import SOLUTION
 from kernelfit.runs.run_file import plan_of
 from kernelfit.solver.answer import answer
 from kernelfit.solver.certificate import Certificate
@@ -638,6 +639,12 @@ def load(path: str | Path, function: Any = None) -> Solution:
     Every array is checked against the file's size and the others' shapes. Raises `DataError`.
     """
     path = path_of("path", path)
+    if path.is_dir():
+        inside = path / SOLUTION
+        raise DataError(
+            f"path: got {path}, which is a folder, expected a solution file; "
+            f"use kernelfit.open({str(path)!r}) or load({str(inside)!r}), where it is that of a run"
+        )
     return solution_file.read(path, partial(_from_data, path, function))
 
 

@@ -161,6 +161,13 @@ def test_bench_refuses_what_it_cannot_measure(options: list[str], match: str) ->
         invoke("bench", *options)
 
 
+def test_bench_predicts_one_size() -> None:
+    """`300,600` was taken for 300 600."""
+    result = invoke("bench", "--n", "300,600")
+    assert result.exit_code == 2
+    assert "got '300,600', expected one integer without commas; several go to --sizes" in result.stderr
+
+
 def synthetic_row(n: int, factor: float, rest: float) -> dict[str, Any]:
     return {"n": n, "seconds": {"factor": factor, "total": factor + rest}}
 

@@ -54,6 +54,15 @@ def predict(*arguments: str) -> dict[str, Any]:
     return record
 
 
+def test_a_table_of_other_columns_than_were_trained_on_is_told_their_number(
+    digits: Path, tmp_path: Path
+) -> None:
+    """The first word in it was to be mended."""
+    (tmp_path / "new.csv").write_text("rooms,area,town\n3,100,Aachen\n2,70,Berlin\n")
+    with pytest.raises(DataError, match=r"expected 64 columns, as many as .*, found 3$"):
+        invoke("predict", str(digits), "--rows", str(tmp_path / "new.csv"))
+
+
 def test_a_data_set_gives_the_error_of_the_solve(digits: Path) -> None:
     kept = json.loads((digits / "result.json").read_text())
     record = predict(str(digits), "--dataset", "digits")

@@ -95,7 +95,7 @@ def test_words_that_were_not_trained_on_are_said(tmp_path: Path) -> None:
     assert rows.X[:3, 2:5].tolist() == [[0, 0, 1], [0, 0, 0], [0, 0, 0]]
     assert (
         "new.csv: column 'colour' holds words that were not trained on, mauve, teal in 9 of 12 rows, the first in "
-        "row 1 (counted from 0): they count as none of the known ones"
+        "line 3: they count as none of the known ones"
     ) in rows.notes
     with pytest.raises(DataError, match="a number in column 'size', found 'large'"):
         read_columns(stored(CARS.assign(size=["1", "large"] * 6), tmp_path / "a.csv"), columns)

@@ -290,10 +290,10 @@ def test_labels_may_be_words(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a;y\n1;1.234,50\n2;1.299,00\n", "found '1.234,50' in row 0 .*without separators of thousands"),
+        ("a;y\n1;1.234,50\n2;1.299,00\n", "found '1.234,50' in line 2; .*without separators of thousands"),
         (
             "a,y\n" + "".join(f"{i},{i}.5\n" for i in range(30)) + "3,x\n",
-            "found 'x' in row 30 .*what are else numbers",
+            "found 'x' in line 32 of what are else numbers",
         ),
         ("a,y\n1,$5\n2,$6\n", "numbers that are written otherwise, '.5' in line 2; write numbers alone"),
         ("a,y\n1,2021-05-01\n2,2021-05-02\n", "found dates or times, '2021-05-01' in line 2"),
@@ -374,7 +374,7 @@ def test_a_label_that_new_rows_leave_empty_is_not_scored(tmp_path: Path) -> None
     ("text", "found"),
     [
         ("a,y\n1,cat\n2,\n3,dog\n4,\n", "an empty cell in line 3 and 1 more; fill it"),
-        ("a,y\n1,cat\n2,NA\n3,\n", r"an empty cell in row 2 \(counted from 0\); fill it"),
+        ("a,y\n1,cat\n2,NA\n3,\n", "an empty cell in line 4; fill it"),
         ("a,y\n1,True\n2,NA\n3,False\n", "'NA' in line 3; fill it"),
     ],
 )
@@ -393,7 +393,7 @@ def test_a_class_may_be_called_none(tmp_path: Path) -> None:
     assert again.class_names == ("none",)
     new = read_columns(written(tmp_path, "a,y\n1,none\n2,\n", "new.csv"), rows.columns)
     assert (new.labelled, len(new.notes)) == (False, 1)
-    assert "1 labels are missing, the first in row 1 (counted from 0)" in new.notes[0]
+    assert "1 labels are missing, the first in line 3" in new.notes[0]
 
 
 @pytest.mark.parametrize(

@@ -231,7 +231,7 @@ def test_equal_rows_with_equal_targets_count_beside_a_ridge_only(noisy):
     solution = kernelfit.solve(x, y, gamma=5.0, ridge="auto")
     assert solution.ridge > 0
     assert solution.ridge_choice.rows == 249
-    assert "1 rows repeat" in solution.notes[0]
+    assert "1 row repeats" in solution.notes[0]
     assert len(solution.kept) == 250
     assert np.array_equal(solution.alpha, kernelfit.solve(x, y, gamma=5.0, ridge=solution.ridge).alpha)
 

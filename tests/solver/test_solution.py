@@ -364,3 +364,11 @@ def test_training_rows_are_prepared_once_and_not_pickled(rng, monkeypatch):
     assert copy.prepared._key is None
     assert np.array_equal(copy.predict(x[:4]), expected)
     assert copy.points in made
+
+
+def test_a_folder_of_a_run_is_called_one(tmp_path):
+    """It was said not to be there."""
+    with pytest.raises(
+        DataError, match=r"which is a folder, expected a solution file; use kernelfit\.open\("
+    ):
+        kernelfit.load(tmp_path)

@@ -545,6 +545,16 @@ def test_a_row_of_zeros_is_named_as_such(kernel):
     assert "gamma" not in str(caught.value)
 
 
+def test_a_distance_is_said_to_be_no_kernel():
+    """A row of zeros was to be left out, of rows without any."""
+    x = np.arange(1.0, 6.0)[:, None]
+    with pytest.raises(
+        NotPositiveDefiniteError, match=r"k\(x, x\) is 0 for every row: no kernel is"
+    ) as caught:
+        kernelfit.solve((x - x.T) ** 2, np.ones(5), kernel="precomputed")
+    assert "row of zeros" not in str(caught.value)
+
+
 @pytest.mark.parametrize("precision", ["float64", "float32", "mixed"])
 @pytest.mark.parametrize(("n", "width"), [(200, None), (300, None), (600, 128)])
 def test_a_condition_number_changes_no_bit_of_alpha(rng, precision, n, width):
