@@ -298,7 +298,7 @@ def test_asked_to_stop_it_keeps_the_block_it_is_at(tmp_path: Path) -> None:
     _, said = process.communicate()
     assert process.returncode == 143, said
     begun = gram_file.read(out / "gram.h5")
-    assert f"after filter {begun.done}; continue with kernelfit resume {out}" in said
+    assert f"after {begun.done} of {begun.of} filters; continue with kernelfit resume {out}" in said
     assert begun.done < begun.of
 
 
