@@ -482,18 +482,19 @@ def _recalled(remembered: Mapping[str, Any], run_dir: Path, where: Mapping[str, 
 
 def way_to_result(run_dir: Path) -> str:
     """How a folder without a result comes to one: a run that was begun is resumed."""
-    begun = any((run_dir / name).exists() for name in (RUN, GRAM, ASKED))
-    if begun or ((run_dir / SOLUTION).exists() and runs.remembered(run_dir)):
+    solved = (run_dir / SOLUTION).exists()
+    if solved and "experiment" not in runs.remembered(run_dir):
+        return "it is a run of kernelfit.solve, which stores no record: kernelfit.open reads it"
+    if solved or any((run_dir / name).exists() for name in (RUN, GRAM, ASKED)):
         return f"finish it with kernelfit resume {run_dir}"
-    return f"make one with kernelfit solve --out {run_dir}"
+    return "make one with kernelfit solve --out and a new folder; a study or a sweep is finished by its own command"
 
 
 def _read_result(run_dir: Path) -> Result:
     path = run_dir / RESULT
     for name in (SOLUTION, RESULT):
         if not os.path.lexists(run_dir / name):
-            also = "; kernelfit.open reads what kernelfit.solve stored" if name == RESULT else ""
-            raise InputError(f"run_dir: {run_dir} holds no {name}; {way_to_result(run_dir)}{also}")
+            raise InputError(f"run_dir: {run_dir} holds no {name}; {way_to_result(run_dir)}")
     for name in (SOLUTION, RESULT, WEIGHTS):  # of a folder that may come from elsewhere
         require_regular(run_dir / name)
     solution = Solution.load(run_dir / SOLUTION)

@@ -522,3 +522,7 @@ def test_a_run_that_is_not_finished_is_to_be_resumed(tmp_path: Path) -> None:
             Experiment.load(folder)
     with pytest.raises(InputError, match=r"holds no solution\.h5; make one with kernelfit solve --out"):
         Experiment.load(tmp_path)
+    rng = np.random.default_rng(0)
+    kernelfit.solve(rng.random((9, 2)), rng.random(9), run_dir=tmp_path / "solve").close()
+    with pytest.raises(InputError, match=r"holds no result\.json; it is a run of kernelfit\.solve"):
+        Experiment.load(tmp_path / "solve")
