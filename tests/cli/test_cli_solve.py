@@ -292,8 +292,8 @@ def test_repeated_rows_are_counted_and_reported(tmp_path: Path) -> None:
     result = invoke("--train", str(path), "--json", "-")
     record = json.loads(result.stdout)
     assert (record["n_train"], record["n_distinct"]) == (30, 29)
-    assert any("repeat an earlier row" in note for note in record["notes"])
-    assert "repeat an earlier row" in result.stderr
+    assert any("an earlier row" in note for note in record["notes"])
+    assert "an earlier row" in result.stderr
 
 
 @pytest.mark.slow

@@ -74,4 +74,4 @@ def test_public_functions_take_it_and_say_nothing_without_it(
     said = capsys.readouterr()
     assert said.out == ""
     assert "note: " in said.err
-    assert "repeat an earlier row" in said.err
+    assert "repeats an earlier row" in said.err

@@ -260,8 +260,9 @@ def test_a_run_that_fell_back_goes_on_in_float64(rng, make_device, monkeypatch, 
 def test_a_run_that_stopped_after_a_panel_has_it(rng, make_device, monkeypatch, tmp_path, devices, last):
     X, _, Y, _ = problem(rng, 100)
 
-    def stop(interruption, number):
-        if number == last:
+    def stop(interruption, done, of):
+        assert of == 4
+        if done == last + 1:
             raise Interrupted("stopped", exit_code=1)
 
     monkeypatch.setattr(Interruption, "after", stop)
