@@ -152,7 +152,7 @@ def machine() -> dict[str, Any]:
     libraries = sorted(f"{pool['name']} {pool['architecture']}" for pool in described["blas"])
     return {
         "model": processor["model"],
-        "micro_kernel": matrix_product.available(),  # one model's name stands for several families
+        "micro_kernel": matrix_product.faster_than_blas(),  # one model's name stands for several families
         "cores": processor["cores"],
         "blas": sorted(set(libraries)),
     }

@@ -156,8 +156,7 @@ def solve_right_lower_transposed(l: Matrix, x: Matrix) -> None:  # noqa: E741 - 
 
 def solve_left_lower(l: Matrix, x: Matrix, *, transposed: bool = False) -> None:  # noqa: E741
     """X <- L^-1 X (or L^-T X) in place, L lower triangular (w, w), X (w, c), many columns by recursion as above."""
-    base = _TRSM_BASE_OF_ZEN_5 if matrix_product.available() else _TRSM_BASE
-    half = _half(len(l), base) if x.shape[1] >= _TRSM_COLUMNS else 0
+    half = _left_half(len(l), x.shape[1])
     if not half:
         _trsm(b"R", b"T" if transposed else b"N", l, x)
     elif transposed:
@@ -168,6 +167,16 @@ def solve_left_lower(l: Matrix, x: Matrix, *, transposed: bool = False) -> None:
         solve_left_lower(l[:half, :half], x[:half])
         gemm(-1.0, l[half:, :half], x[:half], 1.0, x[half:])
         solve_left_lower(l[half:, half:], x[half:])
+
+
+def is_one_call(width: int, columns: int) -> bool:
+    """Whether `solve_left_lower` leaves a triangle of that width whole."""
+    return not _left_half(width, columns)
+
+
+def _left_half(width: int, columns: int) -> int:
+    base = _TRSM_BASE_OF_ZEN_5 if matrix_product.faster_than_blas() else _TRSM_BASE
+    return _half(width, base) if columns >= _TRSM_COLUMNS else 0
 
 
 def _half(width: int, base: int) -> int:

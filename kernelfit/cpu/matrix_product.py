@@ -1,8 +1,10 @@
-"""C + alpha A B by a micro-kernel of our own, on CPUs whose full-width AVX-512 the BLAS at hand may not fill.
+"""C + alpha A B by a micro-kernel of our own, for CPUs with AVX-512.
 
-On AMD's Zen 5 a core adds 2 x 8 products of float64 in a cycle, 134 GFLOP/s, of which this reaches 101 to 107. OpenBLAS
-0.3.30 reaches 90 to 98 there on its kernel for Skylake, and 60 where `OPENBLAS_CORETYPE=Haswell` has it take that for
-AVX2; in float32 its kernel for Skylake is the faster one (`docs/performance.md`).
+Narrow triangles and squares of up to a thousand rows are factored by its tiles, faster than by LAPACK wherever that was
+measured. Large products are left to BLAS but on AMD's Zen 5: a core adds 2 x 8 products of float64 in a cycle there,
+134 GFLOP/s, of which this reaches 101 to 107 and OpenBLAS 0.3.30 90 to 98 on its kernel for Skylake, and 60 where
+`OPENBLAS_CORETYPE=Haswell` has it take that for AVX2; in float32 its kernel for Skylake is the faster one. On Intel's
+Ice Lake OpenBLAS is the faster one in either type (`docs/performance.md`).
 
 The scheme is that of K. Goto and R. van de Geijn (ACM Trans. Math. Softw. 34, 2008) as in BLIS: columns of the product
 in blocks that the third level of cache holds, sums cut into runs of `_DEPTH` products, rows in blocks for the second
@@ -35,8 +37,8 @@ _DEPTH = 192
 _ROWS, _COLUMNS = 384, 1_056
 #: fewer products than this are left to BLAS
 _WORTH = 96**3
-# CPUs on which it was measured to be faster than OpenBLAS.
-_CPUS = ("znver5",)
+# CPUs on which it was measured to be faster than OpenBLAS in large products.
+_FASTER = ("znver5",)
 # Kernels of OpenBLAS that use registers of 512 bits.
 _WIDE = ("SkylakeX", "Cooperlake", "SapphireRapids")
 
@@ -46,16 +48,25 @@ _THREAD = threading.local()
 
 @cache
 def available() -> bool:
-    """Whether this CPU is one of those that it was written for."""
+    """Whether the CPU has registers of 512 bits and Numba compiles for them."""
     from numba.core.registry import cpu_target
 
-    _, name, features = cpu_target.target_context.codegen().magic_tuple()
-    return name in _CPUS and "+avx512f" in features.split(",")
+    _, _, features = cpu_target.target_context.codegen().magic_tuple()
+    return "+avx512f" in features.split(",")
+
+
+@cache
+def faster_than_blas() -> bool:
+    """Whether large products of float64 are faster than those of OpenBLAS."""
+    from numba.core.registry import cpu_target
+
+    _, name, _ = cpu_target.target_context.codegen().magic_tuple()
+    return available() and name in _FASTER
 
 
 def worth(m: int, n: int, k: int, dtype: Any) -> bool:
     """Whether a product of (m, k) by (k, n) is faster here than by BLAS."""
-    if min(m, n) < 32 or k < 16 or m * n * k < _WORTH or not available():
+    if min(m, n) < 32 or k < 16 or m * n * k < _WORTH or not faster_than_blas():
         return False
     return dtype == np.float64 or not _library_is_wide()
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from kernelfit.cpu import cholesky_block, few_columns
+from kernelfit.cpu import blas, cholesky_block, few_columns
 from kernelfit.cpu.addresses import rows_in
 from kernelfit.cpu.compiled_blas import routines, solve_left_lower
 from kernelfit.cpu.jit import njit
@@ -67,7 +67,7 @@ def factor(
 
 def solves(n: int, columns: int) -> bool:
     """Whether `solve` has the bits of `kernelfit.linalg.triangular`, which cuts up more rows or columns."""
-    return n <= ONE_TILE and columns <= _COLUMNS
+    return n <= ONE_TILE and columns <= _COLUMNS and blas.is_one_call(n, columns)
 
 
 def solve(lower: Float, rhs: Float) -> Float:
