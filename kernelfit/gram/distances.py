@@ -50,12 +50,19 @@ def any_close(sq_rows: Any, sq_cols: Any, sq_distances: Any, own: int) -> bool:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _is_close(sq_distance: float, sq_norms: float) -> bool:
+    """Whether a pair is close, or its distance no number: squares of new rows far beyond tiny training rows overflow,
+    and infinite ones leave none."""
+    return not sq_distance >= CLOSE * sq_norms
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _close_in(sq_row: float, sq_cols: Any, sq_distances: Any, own: int) -> int:
     close = 0
     for j in range(len(sq_distances)):  # without a branch: vectorised
-        close += sq_distances[j] < CLOSE * (sq_row + sq_cols[j])
+        close += _is_close(sq_distances[j], sq_row + sq_cols[j])
     if 0 <= own < len(sq_distances):
-        close -= sq_distances[own] < CLOSE * (sq_row + sq_cols[own])
+        close -= _is_close(sq_distances[own], sq_row + sq_cols[own])
     return close
 
 
@@ -68,7 +75,7 @@ def correct_close(
         if not _close_in(sq_rows[i], sq_cols, out[i], own + i):
             continue
         for j in range(out.shape[1]):
-            if out[i, j] < CLOSE * (sq_rows[i] + sq_cols[j]):
+            if _is_close(out[i, j], sq_rows[i] + sq_cols[j]):
                 out[i, j] = _sq_distance(rows, i, columns, j, inverse)
 
 

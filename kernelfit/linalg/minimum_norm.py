@@ -18,12 +18,14 @@ from kernelfit.typing import Float
 @dataclass(frozen=True)
 class MinimumNorm:
     """Weights W (d, c) with X W = Y in the least-squares sense and |W| least; alpha (n, c) of least norm with
-    W = X^T alpha; rank of X; condition number of X X^T on its range; whether X W = Y holds to rounding."""
+    W = X^T alpha; rank of X; condition number of X X^T on its range; that of W, the worst column's; whether X W = Y
+    holds to rounding."""
 
     weights: Float
     alpha: Float
     rank: int
     condition: float
+    sensitivity: float
     consistent: bool
     residual: Float
     backward_error: float
@@ -45,7 +47,9 @@ def minimum_norm(rows: Float, targets: Float) -> MinimumNorm:
     X and each column of Y are brought to unit size by powers of two first, which loses nothing: squares of either would
     over- or underflow, and a small column beside a large one would vanish. alpha, of the order of |Y| / |X|^2, may be
     infinite all the same. The backward error of a least-squares solution is measured on the normal equations, the worst
-    column's |X^T r|_max / (|X|_2 (|X|_2 |w| + |r|)), r = y - X w.
+    column's |X^T r|_max / (|X|_2 (|X|_2 |w| + |r|)), r = y - X w. A change of X by e |X|_2 moves w by at most about
+    e k (1 + k |r| / (|X|_2 |w|)) |w|, k = s_1 / s_r the root of `condition` (Higham, Accuracy and Stability, theorem
+    20.1): that is `sensitivity`.
     """
     size, heights = _exponent(rows), np.frexp(np.abs(targets).max(axis=0, initial=0.0))[1]
     rows, targets = np.ldexp(rows, -size), np.ldexp(targets, -heights)
@@ -56,17 +60,21 @@ def minimum_norm(rows: Float, targets: Float) -> MinimumNorm:
     alpha = left @ (coordinates / values[:, None] ** 2)
     residual = targets - rows @ weights
     largest = float(values[0]) if rank else 0.0
-    scales = largest * (largest * np.linalg.norm(weights, axis=0) + np.linalg.norm(residual, axis=0))
+    sizes, missed = largest * np.linalg.norm(weights, axis=0), np.linalg.norm(residual, axis=0)
+    scales = largest * (sizes + missed)
     gradients = np.abs(rows.T @ residual).max(axis=0)
     error = float(np.divide(gradients, scales, out=np.zeros_like(scales), where=scales > 0).max(initial=0.0))
     condition = float((values[0] / values[-1]) ** 2) if rank else float("inf")
+    misfit = np.divide(missed, sizes, out=np.where(missed > 0, np.inf, 0.0), where=sizes > 0).max(initial=0.0)
+    root = float(np.sqrt(condition))
+    sensitivity = root * (1.0 + root * float(misfit)) if rank else float("inf")
     consistent = _is_consistent(
         residual, targets, largest * np.abs(weights).max(axis=0, initial=0.0), rows.shape
     )
     with np.errstate(over="ignore", under="ignore"):
         weights, residual = np.ldexp(weights, heights - size), np.ldexp(residual, heights)
         alpha = np.ldexp(alpha, heights - 2 * size)
-    return MinimumNorm(weights, alpha, rank, condition, consistent, residual, error)
+    return MinimumNorm(weights, alpha, rank, condition, sensitivity, consistent, residual, error)
 
 
 def left_out(rows: Float, targets: Float) -> Float:

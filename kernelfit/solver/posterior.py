@@ -20,6 +20,7 @@ from kernelfit.gram.precision import precision_of
 from kernelfit.progress import Progress
 from kernelfit.solver.predict import cross_gram
 from kernelfit.solver.refinement import solve_with_factor
+from kernelfit.solver.scaling import scaled, unit_sized
 from kernelfit.solver.system import System
 from kernelfit.typing import Float
 
@@ -63,7 +64,7 @@ def _blocks(system: System, rows: Points, progress: Progress) -> Iterator[tuple[
     """Rows start:stop with U and V (n, stop - start), where U^T V is what the targets take off the prior covariance.
 
     U = V = L^-1 k_x. A factor of lower precision, or of A + jitter I, would give its own covariance: there U = k_x, and
-    V = A^-1 k_x is refined.
+    V = A^-1 k_x is refined. Columns are solved for at unit size: k_x may be beyond the range of a float32 factor.
     """
     problem = system.problem
     kernel, points = problem.kernel, problem.points
@@ -75,9 +76,10 @@ def _blocks(system: System, rows: Points, progress: Progress) -> Iterator[tuple[
         stop = min(start + height, rows.shape[0])
         with CpuBackend(system.backend.threads) as backend:
             columns = np.ascontiguousarray(cross_gram(kernel, points, rows, backend, (start, stop)).T)
+        unit, powers = unit_sized(columns)
         with system.backend:
             if refined:
-                yield start, stop, columns, solve_with_factor(system, columns, progress).alpha
+                yield start, stop, columns, scaled(solve_with_factor(system, unit, progress).alpha, powers)
             else:
-                half = system.apply_lower_inverse(columns)
+                half = scaled(system.apply_lower_inverse(unit), powers)
                 yield start, stop, half, half

@@ -29,19 +29,19 @@ class Prepared:
     up to 256 MiB, so that a single row costs no conversion of all others."""
 
     def __init__(self) -> None:
-        self._key: tuple[Points, bool, Needs] | None = None
-        self._blocks: tuple[ColumnBlock, ...] = ()
+        # One attribute, since several threads may predict at once, of exact rows and of others.
+        self._made: tuple[tuple[Points, bool, Needs] | None, tuple[ColumnBlock, ...]] = None, ()
 
     def columns(self, points: Points, exact: bool, needs: Needs) -> Iterable[ColumnBlock]:
         """Blocks of training rows, in order."""
-        key, blocks = self._key, self._blocks
+        key, blocks = self._made
         if key is None or key[0] is not points or key[1:] != (exact, needs):
             n, d = points.shape
             made = (ColumnBlock(points, a, min(a + _COLUMNS, n), exact, needs) for a in range(0, n, _COLUMNS))
             if n * d * (1 if exact and points.multiplies_bytes else 8) > _KEPT:
                 return made
             blocks = tuple(made)
-            self._blocks, self._key = blocks, (points, exact, needs)
+            self._made = (points, exact, needs), blocks
         return blocks
 
 

@@ -74,7 +74,7 @@ def solve_primal(problem: Problem, backend: CpuBackend, memory_limit: int, notes
     certificate = Certificate(
         backward_error=result.backward_error,
         componentwise_backward_error=None,
-        forward_error=forward_error(np.sqrt(result.condition), result.backward_error, 0.0, result.rank),
+        forward_error=forward_error(result.sensitivity, result.backward_error, 0.0, result.rank),
         residual=float(np.abs(residual).max(initial=0.0)),
         norm=float(points.domain_sq_norms.sum()),
         condition_estimate=result.condition,
@@ -90,7 +90,7 @@ def solve_primal(problem: Problem, backend: CpuBackend, memory_limit: int, notes
         consistent=result.consistent,
         rkhs_norm=math.hypot(*norms),
         rkhs_norm_per_column=tuple(norms),
-        rkhs_norm_error=float(min(1.0, rounding(n) * np.sqrt(result.condition))),
+        rkhs_norm_error=min(1.0, rounding(n) * result.sensitivity),
     )
     return Solution(
         problem=replace(problem, precision="float64"),

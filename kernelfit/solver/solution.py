@@ -508,10 +508,8 @@ class Solution:
             every[list(group)] = self.targets[np.searchsorted(self.kept, group[0])]
         unweighted = self.problem.unweighted
         if unweighted is not None:
-            assert self.kernel is not None
             rows = unweighted.take(np.arange(unweighted.shape[0]), like=self.points)
-            coefficients = self.alpha if self.weights is None else self.weights
-            every[self.problem.unweighted_rows] = self._predict(rows, coefficients, self.kernel, progress)
+            every[self.problem.unweighted_rows] = self.at_rows(rows, progress)
         return every
 
     def save(self, path: str | Path) -> None:

@@ -38,6 +38,12 @@ def as_weights(sample_weight: ArrayLike | None, n: int) -> Float | None:
         )
     if not weights.any():
         raise InputError("sample_weight: got zeros only, expected at least one row of weight > 0")
+    least, largest = weights[weights > 0].min(), weights.max()
+    if least / largest == 0:  # rows are multiplied by the roots of such ratios, and divided again
+        raise InputError(
+            f"sample_weight: got weights from {least:.3g} to {largest:.3g}, expected a ratio that float64 holds; bring "
+            "them nearer to each other, or make the least of them 0"
+        )
     return weights
 
 

@@ -61,6 +61,27 @@ def test_they_are_those_of_a_gaussian_process(problem, process, options, bound):
     assert ("deviations have the precision of the factor" in said) == (options.get("precision") == "float32")
 
 
+@pytest.mark.parametrize("precision", ["float32", "mixed"])
+@pytest.mark.parametrize("unit", [1e-45, 1e39, 1e100])
+def test_rows_beyond_the_range_of_a_float32_factor(problem, precision, unit):
+    """k(X, x) was 0 or infinite in the type of the factor: deviations were the prior's, or no numbers."""
+    x, y, new = problem
+    exact = kernelfit.solve(x, y, kernel="linear", ridge=RIDGE).predict(new[:5] * unit, return_std=True)[1]
+    solution = kernelfit.solve(x, y, kernel="linear", ridge=RIDGE, precision=precision)
+    bound = 1e-3 if precision == "float32" else 1e-11
+    assert_allclose(solution.predict(new[:5] * unit, return_std=True)[1], exact, rtol=bound)
+    covariance = solution.predict(new[:5] * unit, return_cov=True)[1][..., 0]
+    assert_allclose(np.diagonal(covariance), exact[:, 0] ** 2, rtol=2 * bound)
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e10, 1e149])
+def test_rows_far_beyond_tiny_training_rows(problem, unit):
+    """In units of the training rows' size the squares of new rows overflowed, and what they left was no number."""
+    x, y, new = problem
+    solution = kernelfit.solve(x[:9] * 1e-150, y[:9], gamma=1e300)
+    assert_allclose(solution.predict(new[:6] * unit, return_cov=True)[1][..., 0], np.eye(6), atol=1e-15)
+
+
 def test_a_device_gives_the_same(problem, make_device):
     x, y, new = problem
     mine = kernelfit.solve(x, y, gamma=GAMMA, ridge=RIDGE, device="cpu").predict(new, return_std=True)[1]
