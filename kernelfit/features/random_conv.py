@@ -55,7 +55,8 @@ class RandomConv(StreamingImageFeatures):
     block of columns.
 
     With unit contrast the features depend on the pixels' ratios alone; with var10 the pixels are bytes: there is no
-    `scale` to give. Rows of floats that are integers up to 255, or such integers over 255, count as bytes.
+    `scale` to give. Rows of floats that are integers up to 255, or such integers over 255, count as bytes; new ones of
+    nothing but 0 and 1 are in the unit of the rows fitted on.
 
     The defaults, and `default_kernel`, were chosen by leave-one-out on CIFAR-10 (`python -m benchmarks run
     feature-kernels`). The linear kernel, contrast "unit" and power 1 are what Zhang et al. (2016) seem to have.
@@ -142,6 +143,8 @@ class RandomConv(StreamingImageFeatures):
 
     def _fit(self, rows: NDArray[Any], progress: Progress) -> None:
         pixels = as_bytes(rows)
+        # What stands for 255, in new rows too, however dark they are.
+        self._white = 1.0 if rows.dtype != np.uint8 and rows.max() <= 1 else 255.0
         self._check(rows, pixels)
         rows = rows if self.contrast_ == "unit" or pixels is None else pixels
         height, width, channels = self.image_shape_
@@ -199,7 +202,7 @@ class RandomConv(StreamingImageFeatures):
         rows = super().validated(X)
         if self.contrast_ == "unit":
             return rows
-        pixels = as_bytes(rows)
+        pixels = as_bytes(rows, self._white)
         if pixels is None:
             raise InputError(
                 f"X: got {rows.dtype} that are no bytes, expected pixels of 0 to 255 as fitted on"
@@ -348,14 +351,18 @@ class RandomConv(StreamingImageFeatures):
         ]
 
 
-def as_bytes(rows: NDArray[Any]) -> NDArray[np.uint8] | None:
-    """Rows of integers from 0 to 255, or of such integers over 255 where none exceeds 1, as bytes; None for others."""
+def as_bytes(rows: NDArray[Any], white: float = 1.0) -> NDArray[np.uint8] | None:
+    """Rows of integers from 0 to 255, or of such integers over 255 where none exceeds 1, as bytes; None for others.
+
+    Where all are 0 and 1 they are either: `white`, 1 or 255, is what stands for 255.
+    """
     if rows.dtype == np.uint8:
         return rows
     low, high = (float(rows.min()), float(rows.max())) if rows.size else (0.0, 0.0)
     if not (low >= 0 and high <= 255):
         return None
-    factor = 255.0 if high <= 1 else 1.0
+    levels_as_they_are = high > 1 or (white == 255 and bool(((rows == 0) | (rows == 1)).all()))
+    factor = 1.0 if levels_as_they_are else 255.0
     pixels = np.empty(rows.shape, np.uint8)
     for start in range(0, len(rows), 1024):
         levels = rows[start : start + 1024] * factor

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from kernelfit.arguments import integer, suggests_names
 from kernelfit.errors import InputError
 from kernelfit.features.images import Float32, ImageFeatures, Picture, RowTask, rows_within
-from kernelfit.features.pooling import averaging
+from kernelfit.features.pooling import averaging, pool_maps
 from kernelfit.progress import Progress
 from kernelfit.typing import WaveletTransform
 
@@ -138,13 +138,15 @@ class Wavelet(ImageFeatures):
         for label, band in self._bands(self._images(rows)):
             if self.modulus and label != "approximation":
                 band = np.abs(band)
-            # (down, rows) x (n, rows, columns, channels) x (across, columns) -> (n, down, across, channels)
-            pooled = np.einsum(
-                "ar,nrwc,bw->nabc", averaging(band.shape[1], self.pool), band, averaging(band.shape[2], self.pool),
-                optimize=True,
-            )  # fmt: skip
-            stop = start + pooled[0].size
-            features[:, start:stop] = pooled.reshape(len(rows), -1)
+            # Images and channels last: each of them has its sums in the same order, wherever it stands.
+            maps = np.ascontiguousarray(np.moveaxis(band, 0, 2), np.float32)
+            down, across = averaging(maps.shape[0], self.pool), averaging(maps.shape[1], self.pool)
+            pooled = np.empty((len(down) * len(across), *maps.shape[2:]), np.float32)
+            pool_maps(
+                maps.reshape(*maps.shape[:2], -1), down, across, pooled.reshape(len(down) * len(across), -1)
+            )
+            stop = start + pooled[:, 0].size
+            features[:, start:stop] = np.moveaxis(pooled, 1, 0).reshape(len(rows), -1)
             start = stop
 
     def filter_pictures(self) -> list[Picture]:

@@ -87,12 +87,13 @@ class Whitening(ImageFeatures):
         self._rows_per_task = rows_within(8 * d, 2**21, max_rows=256)
         if not self.whiten:
             return
-        total, moments = np.zeros(d), np.zeros((d, d))
+        moments, starts = np.zeros((d, d)), range(0, len(rows), 2048)
+        # Taken off first: of moments about 0 an offset of the pixels leaves its own rounding as variance.
+        mean = sum(self._normalised(rows[start : start + 2048]).sum(axis=0) for start in starts) / len(rows)
         # One-threaded products, strips of columns on all threads: the bits do not depend on their number.
         with CpuBackend(self.threads) as backend, progress.phase("covariance", len(rows), "rows") as advance:
-            for start in range(0, len(rows), 2048):
-                block = self._normalised(rows[start : start + 2048])
-                total += block.sum(axis=0)
+            for start in starts:
+                block = self._normalised(rows[start : start + 2048]) - mean
 
                 def add(left: int, block: Float64 = block) -> None:
                     columns = slice(left, min(left + 512, d))
@@ -101,10 +102,9 @@ class Whitening(ImageFeatures):
 
                 backend.run(add, range(0, d, 512))
                 advance(len(block))
-            mean = total / len(rows)
             self.mean_ = mean.astype(np.float32)
-            self.whitening_ = zca(moments / len(rows) - np.outer(mean, mean), self.epsilon).astype(np.float32)
-            self._whitening = self.whitening_.astype(np.float64)
+            self.whitening_ = zca(moments / len(rows), self.epsilon).astype(np.float32)
+            self._mean, self._whitening = mean, self.whitening_.astype(np.float64)
 
     def _normalised(self, rows: NDArray[Any]) -> Float64:
         values = rows * np.float64(self.scale)
@@ -117,7 +117,7 @@ class Whitening(ImageFeatures):
         values = self._normalised(rows)
         if self.whiten:
             # In float32 BLAS would give equal images features that differ, by where each stands among the others.
-            features[...] = (values - self.mean_) @ self._whitening
+            features[...] = (values - self._mean) @ self._whitening
         else:
             features[...] = values
 

@@ -249,6 +249,23 @@ def test_which_rows_are_bytes(rng: np.random.Generator) -> None:
     assert other.notes == ("contrast unit: that of bytes, var10, is not for rows that are no bytes",)
 
 
+def test_dark_rows_are_in_the_unit_of_the_rows_fitted_on(rng: np.random.Generator) -> None:
+    """Levels 0 and 1 of 255 alone were taken for 0 and 255, wherever no brighter row stood beside them."""
+    pixels = rng.integers(0, 256, (40, 36), dtype=np.uint8)
+    pixels[7] = rng.integers(0, 2, 36)
+    for fitted in (pixels, pixels.astype(float), pixels / 255):
+        net = RandomConv(n_filters=5, n_patches=300, threshold=0.0).fit(fitted)
+        expected = net.transform(fitted)
+        assert np.array_equal(net.transform(fitted[7:8]), expected[7:8])
+    black_and_white = np.where(pixels > 99, 1.0, 0.0)
+    net = RandomConv(n_filters=5, n_patches=300, threshold=0.0).fit(black_and_white)
+    assert np.array_equal(net.transform(black_and_white), net.transform(255 * black_and_white))
+    net.fit(255 * black_and_white)
+    assert np.array_equal(
+        net.transform(black_and_white[:1]), net.transform(black_and_white[:1].astype(np.uint8))
+    )
+
+
 @pytest.mark.parametrize("kind", [RandomConv, Whitening])
 def test_fitting_keeps_to_its_threads(
     kind: type, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch

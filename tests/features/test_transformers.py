@@ -141,15 +141,15 @@ def test_large_images_are_computed_a_few_at_a_time(name: str, rng: np.random.Gen
     assert large <= 4
 
 
-@pytest.mark.parametrize("name", SMALL)
-@pytest.mark.parametrize("shape", [(28, 28, 1), (10, 9, 2)])
+@pytest.mark.parametrize("options", [{"name": name} for name in SMALL] + [{"name": "wavelet", "pool": 3}])
+@pytest.mark.parametrize("shape", [(28, 28, 1), (10, 9, 2), (9, 13, 3)])
 def test_equal_images_have_equal_features(
-    name: str, shape: tuple[int, ...], rng: np.random.Generator
+    options: dict[str, Any], shape: tuple[int, ...], rng: np.random.Generator
 ) -> None:
     """They differed in their last bits by where an image stood among the others: equal rows passed for different ones,
     and a training row was predicted from other features than it was trained on."""
     rows = rng.integers(0, 256, (150, int(np.prod(shape))), dtype=np.uint8)
-    feature = small(name, image_shape=shape).fit(rows)
+    feature = small(**options, image_shape=shape).fit(rows)
     out = feature.transform(rows)
     for count in (1, 2, 3, 7, 100):
         assert np.array_equal(feature.transform(rows[:count]), out[:count])

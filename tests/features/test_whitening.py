@@ -55,6 +55,16 @@ def test_each_half_alone(rng: np.random.Generator) -> None:
     assert np.allclose(np.cov(white.T, bias=True), np.eye(25), atol=1e-3)
 
 
+@pytest.mark.parametrize("epsilon", [0.0, 1e-3])
+def test_an_offset_of_all_pixels_changes_nothing(epsilon: float, rng: np.random.Generator) -> None:
+    """Directions without variance had that of the rounding of moments about 0, and a mean rounded to float32."""
+    rows = rng.standard_normal((300, 3)) @ rng.standard_normal((3, 16))
+    plain, moved = (
+        Whitening(contrast=False, epsilon=epsilon).fit_transform(rows + offset) for offset in (0.0, 1e4)
+    )
+    assert np.allclose(moved, plain, atol=1e-4)
+
+
 def test_refuses() -> None:
     with pytest.raises(InputError, match="epsilon: got -1, expected a number >= 0"):
         Whitening(epsilon=-1).fit(np.zeros((2, 4)))
