@@ -5,14 +5,17 @@ Everything goes to standard error, so that standard output can carry a result.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, cast
 
 from kernelfit.progress.protocol import Advance
 
 if TYPE_CHECKING:  # rich is imported when something is shown
+    from typing import IO
+
     from rich.console import Console
     from rich.progress import Progress as Bars
     from rich.progress import Task
@@ -34,6 +37,35 @@ def format_rate(rate: float, unit: str) -> str:
     return f"{60.0 * rate:.1f} {unit}/min" if rate < 1.0 else f"{rate:,.0f} {unit}/s"
 
 
+class _StandardError:
+    """Standard error as it is when it is written to; work outlives the terminal that it was begun on, and the reader of
+    a pipe."""
+
+    @property
+    def _stream(self) -> Any:
+        # What rich puts in its place while bars are drawn prints above them, by way of this.
+        return getattr(sys.stderr, "rich_proxied_file", sys.stderr)
+
+    @property
+    def encoding(self) -> str:
+        return getattr(self._stream, "encoding", None) or "utf-8"
+
+    def isatty(self) -> bool:
+        return bool(getattr(self._stream, "isatty", bool)())  # there may be none at all
+
+    def fileno(self) -> int:
+        return int(self._stream.fileno())
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, AttributeError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, AttributeError):
+            self._stream.flush()
+
+
 class TerminalProgress:
     """Draws the phases of a computation on standard error (a `kernelfit.progress.Progress`).
 
@@ -45,7 +77,7 @@ class TerminalProgress:
         if console is None:
             from rich.console import Console
 
-            console = Console(stderr=True)
+            console = Console(file=cast("IO[str]", _StandardError()), stderr=True)
         self.console = console
         self.notes: list[str] = []
         self._wording = wording

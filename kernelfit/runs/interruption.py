@@ -85,7 +85,8 @@ class Interruption:
             return
         if self._patient and self._asked is None:
             self._asked, self._asked_at = number, now
-            with suppress(OSError):  # of a terminal that is closed
+            # Of a terminal that is closed, or that this signal found being written to.
+            with suppress(OSError, RuntimeError):
                 self._progress.note(f"stopping after this {self._step}; once more to stop at once")
             return
         raise self._interrupted(number, f"within a {self._step}" if self._patient else self._moment)

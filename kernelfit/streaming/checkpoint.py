@@ -95,7 +95,9 @@ class Checkpoint:
         ) as interruption:
 
             def after_block(done: int) -> None:
-                if done < total and (pace.due() or interruption.asked):
+                if done == total:  # what is whole is stored first
+                    return
+                if pace.due() or interruption.asked:
                     with pace:
                         write(done)
                 interruption.after(done, total)
@@ -103,6 +105,7 @@ class Checkpoint:
             with interruption.step_by_step():
                 yield after_block
                 write(total)
+                interruption.after(total, total)
 
 
 class _Pace:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 
 import pytest
 from rich.console import Console
@@ -108,3 +111,33 @@ def test_notes_are_printed_as_they_are_and_kept() -> None:
     reporter.note("fell back [red]to float64[/red] " + "x" * 120)
     assert text.getvalue() == "note: fell back [red]to float64[/red] " + "x" * 120 + "\n"
     assert len(reporter.notes) == 1
+
+
+SHOWN = """
+import sys
+from kernelfit.progress import TerminalProgress
+reporter = TerminalProgress()
+with reporter.phase("factor", 2.0) as advance:
+    print("in between", file=sys.stderr)
+    sys.__stdout__.write(f"{reporter.console.is_terminal}\\n")
+    sys.__stdout__.flush()
+    sys.stdin.readline()
+    advance(1.0)
+    reporter.note("half")
+reporter.note("whole")
+print(reporter.notes)
+"""
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_work_outlives_its_terminal(terminal: bool) -> None:
+    """A solve ended at the next note or the end of a phase, with all that it had: with an error, or by rich's exit."""
+    ours, theirs = os.openpty() if terminal else os.pipe()
+    with subprocess.Popen(
+        [sys.executable, "-c", SHOWN], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=theirs, text=True
+    ) as process:
+        os.close(theirs)
+        assert process.stdout is not None
+        assert process.stdout.readline() == f"{terminal}\n"
+        os.close(ours)
+        assert process.communicate("go on\n")[0] == "['half', 'whole']\n"

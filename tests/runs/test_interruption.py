@@ -65,10 +65,13 @@ def heeded() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("heeded")
-def test_a_terminal_that_is_closed_stops_it_as_well() -> None:
+@pytest.mark.parametrize(
+    "error_of_note", [OSError(5, "Input/output error"), RuntimeError("reentrant call inside a write")]
+)
+def test_a_terminal_that_is_closed_or_being_written_to_stops_it_as_well(error_of_note: Exception) -> None:
     class Closed(Silent):
         def note(self, message: str) -> None:
-            raise OSError(5, "Input/output error")
+            raise error_of_note
 
     with Interruption(Path("/run"), Closed()) as interruption, interruption.step_by_step():
         os.kill(os.getpid(), signal.SIGHUP)

@@ -14,7 +14,7 @@ import pytest
 
 import kernelfit
 from kernelfit.cpu.pool import CpuBackend
-from kernelfit.errors import DataError, InputError, PlanError, StorageError
+from kernelfit.errors import DataError, InputError, Interrupted, PlanError, StorageError
 from kernelfit.features.random_conv import RandomConv
 from kernelfit.gram.points import Points
 from kernelfit.gram.source import StoredGram
@@ -152,6 +152,28 @@ def test_killed_at_any_moment_it_is_resumed_with_the_same_bits(tmp_path: Path, q
     else:
         assert np.array_equal(whole.cross, again.cross)
     assert again.seconds["features"] > begun.seconds["features"] > 0
+
+
+@pytest.mark.parametrize(("block", "done"), [(1, 10), (3, 30), (4, 40)])
+def test_what_is_said_to_be_finished_is_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int, done: int
+) -> None:
+    """Asked to stop within the last block, it lost all since the last checkpoint, and said that all was there."""
+    train, file = images(30), tmp_path / "sums.h5"
+    net, computed = fitted(train), 0
+    real = net.filter_block
+
+    def asked(*arguments: Any, **options: Any) -> Any:
+        nonlocal computed
+        computed += 1
+        if computed == 2 * block:  # of the training and of the test rows
+            signal.raise_signal(signal.SIGINT)
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(net, "filter_block", asked)
+    with pytest.raises(Interrupted, match=f"after {done} of 40 filters"):
+        feature_gram(net, train, train[:4], per_block=10, checkpoint=file, checkpoint_share=0.0)
+    assert gram_file.read(file).done == done
 
 
 def test_finished_sums_are_not_computed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
