@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -209,6 +209,26 @@ class Recipe:
 
 
 ADDED_FIELDS = ("optimizer", "rms_decay", "rms_epsilon", "label_smoothing", "network_source")
+
+
+def names(recipes: Sequence[Recipe]) -> list[str]:
+    """Each run in words, and where several have the same words the fields in which these differ: such as two weight
+    decays of a sweep."""
+    alike: dict[tuple[str, ...], list[Recipe]] = {}
+    for recipe in recipes:
+        alike.setdefault(tuple(recipe.words), []).append(recipe)
+    return [" ".join([*recipe.words, *_differing(recipe, alike[tuple(recipe.words)])]) for recipe in recipes]
+
+
+def _differing(recipe: Recipe, others: Sequence[Recipe]) -> list[str]:
+    """The fields of `recipe` in which the others are not all alike."""
+    told = []
+    for field in dataclasses.fields(Recipe):
+        value = getattr(recipe, field.name)
+        if any(getattr(other, field.name) != value for other in others):
+            shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
+            told.append(f"{field.name.replace('_', '-')} {shown}")
+    return told
 
 
 def check_model(model: str) -> None:

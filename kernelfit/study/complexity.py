@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -93,6 +93,14 @@ class Memorisation:
     predicted: tuple[int, ...]
     hanging: tuple[tuple[int, int], ...]
     hanging_rows: int
+
+    def of_rows(self, kept: NDArray[np.int64]) -> Memorisation:
+        """The same with training rows by their numbers in a data set of which the rows `kept` (n,) were solved."""
+        return replace(
+            self,
+            memorised=tuple(int(kept[i]) for i in self.memorised),
+            hanging=tuple((int(kept[i]), row) for i, row in self.hanging),
+        )
 
 
 @dataclass(frozen=True)

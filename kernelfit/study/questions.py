@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
@@ -225,23 +225,24 @@ def ask_complexity(study: Study) -> dict[str, Any]:
 
     def make() -> dict[str, Any]:
         told = complexity(Spectral(rows, study.threads, study.memory), seed=study.experiment.inputs.seed)
-        memory = told.memorisation
+        memory = told.memorisation.of_rows(kept)
         images = None
         if dataset.image_shape is not None:
-            pairs = memory.hanging[:_PICTURES]
+            memorised, pairs = list(memory.memorised[:_PICTURES]), memory.hanging[:_PICTURES]
+            trained, tested = [i for i, _ in pairs], [j for _, j in pairs]
             images = {
                 "shape": dataset.image_shape,
-                "memorised": dataset.X_train[kept][list(memory.memorised[:_PICTURES])].tolist(),
-                "hanging_train": dataset.X_train[kept][[i for i, _ in pairs]].tolist(),
-                "hanging_test": dataset.X_test[[j for _, j in pairs]].tolist(),
+                "memorised": dataset.X_train[memorised].tolist(),
+                "hanging_train": dataset.X_train[trained].tolist(),
+                "hanging_test": dataset.X_test[tested].tolist(),
                 "labels": {
-                    "memorised": [dataset.y_train[kept][i] for i in memory.memorised[:_PICTURES]],
-                    "hanging_train": [dataset.y_train[kept][i] for i, _ in pairs],
-                    "hanging_test": [dataset.y_test[j] for _, j in pairs],
+                    "memorised": list(dataset.y_train[memorised]),
+                    "hanging_train": list(dataset.y_train[trained]),
+                    "hanging_test": list(dataset.y_test[tested]),
                 },
                 "classes": dataset.classes,
             }
-        return told.to_dict() | {"images": images}
+        return replace(told, memorisation=memory).to_dict() | {"images": images}
 
     return study.record({**study.row("all", make), "delta": DELTA}, _about(dataset.name, rows))
 

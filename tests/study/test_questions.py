@@ -440,3 +440,17 @@ def test_corruptions_of_labels_are_left_out_of_a_regression_which_is_said(tmp_pa
         in record["notes"]
     )
     assert figure.exists()
+
+
+def test_memorised_rows_are_those_of_the_data_set_where_equal_rows_are_left_out(tmp_path):
+    rng = np.random.default_rng(6)
+    y = np.arange(40) % 2
+    X = rng.normal(size=(40, 2)) + 6.0 * y[:, None]
+    X[3], X[5] = X[1], X[1]
+    y[39] = 1 - y[39]  # alone among the other class
+    path = tmp_path / "rows.npz"
+    np.savez(path, X_train=X, y_train=y, X_test=X[:20] + 0.01, y_test=np.arange(20) % 2)
+    experiment = Experiment(train=path, task="classification", gamma=0.5, threads=1)
+    record = ask_complexity(Study("complexity", experiment))
+    assert record["n_train"] == 38
+    assert 39 in record["memorisation"]["memorised"]

@@ -94,10 +94,6 @@ def of_sweep(results: list[Path]) -> list[Exhibit]:
     return [checked(lambda: _sweep(runs, {"runs": runs}), str(results[0].parent.parent))]
 
 
-def _words(run: Record) -> str:
-    return " ".join(Recipe.from_json(run["recipe"]).words)
-
-
 def _command(recipe: Recipe) -> str:
     """`kernelfit deep train` with what differs from the model's own values; empty where an option is missing for it."""
     usual = dataclasses.asdict(Recipe(**default_fields(recipe.model)))
@@ -147,7 +143,8 @@ def _run(record: Record, path: Path) -> Exhibit:
         f"{record['status']} after {record['epochs']:,} epochs."
     )
     made_by = _command(Recipe.from_json(recipe))
-    return Exhibit(f"Network: {_words(record)}", about, tuple(parts), record, shown, made_by)
+    (name,) = run_tables.names_of([record])
+    return Exhibit(f"Network: {name}", about, tuple(parts), record, shown, made_by)
 
 
 def _choices(choices: list[Record]) -> Part:
@@ -163,16 +160,17 @@ def _choices(choices: list[Record]) -> Part:
 
 def _sweep(runs: list[Record], record: Record) -> Exhibit:
     parts = []
+    names = tuple(run_tables.names_of(runs))
     curves = tuple(
         Series(
-            _words(run),
+            name,
             values_of(step for epoch in run["history"] for step in epoch["window_steps"]),
             values_of(loss for epoch in run["history"] for loss in epoch["window_losses"]),
             "curve",
         )
-        for run in runs[:_MAX_CURVES]
+        for name, run in zip(names[:_MAX_CURVES], runs[:_MAX_CURVES], strict=True)
     )
-    names = tuple(_words(run) for run in runs)
+    of = f" of the first {_MAX_CURVES} of {len(runs):,} runs" if len(runs) > _MAX_CURVES else ""
     places = tuple(float(index) for index in range(len(runs)))
     accuracies = tuple(
         Series(
@@ -185,7 +183,7 @@ def _sweep(runs: list[Record], record: Record) -> Exhibit:
         for number, part in enumerate(("train", "test"))
     )
     charts = (
-        Chart("sweep-loss", "Training loss", Axis("steps", low=0), Axis("mean loss", low=0), curves),
+        Chart("sweep-loss", f"Training loss{of}", Axis("steps", low=0), Axis("mean loss", low=0), curves),
         Chart(
             "sweep-accuracy", "Accuracy at the end", Axis("accuracy, %", low=0), Axis(names=names), accuracies
         ),
@@ -218,9 +216,10 @@ def _reproduction(record: Record) -> Exhibit:
     if record.get("memorisation"):
         charts.append(figures.memorisation(record["memorisation"]))
     curves = record.get("figure2a") or {}
-    if curves:
-        title = "2a: early stopping"
-        charts.append(figures.accuracies("fig2a", title, curves.get("curves") or curves))
+    if "stand_in" in curves:
+        charts.append(figures.stand_in(curves["stand_in"], curves["curves"]))
+    elif curves:
+        charts.append(figures.accuracies("fig2a", figures.EARLY_STOPPING, curves))
     if record.get("figure2b"):
         title = "2b: with and without batch normalisation"
         charts.append(figures.accuracies("fig2b", title, record["figure2b"]))

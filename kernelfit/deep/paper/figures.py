@@ -22,6 +22,7 @@ NAMES = {
     "mlp-1x512": "MLP 1x512",
     "mlp-3x512": "MLP 3x512",
 }
+EARLY_STOPPING = "2a: ImageNet, early stopping"
 _SHARE = Axis("share of corrupted labels", low=-0.02, high=1.02)
 _ACCURACY = Axis("accuracy", low=0, high=1.02)
 
@@ -134,6 +135,11 @@ def accuracies(name: str, title: str, curves: Curves) -> Chart:
             shown = f"{_name(label, curve.get('unfinished', False))}: {words}"
             series.append(Series(shown, x, values_of(curve[key]), colour=number, **style))
     return Chart(name, title, Axis("steps", low=0), _ACCURACY, tuple(series))
+
+
+def stand_in(words: str, curves: Curves) -> Chart:
+    """Figure 2a of another data set than the paper's, which `words` say."""
+    return accuracies("fig2a-cifar10", f"2a: early stopping ({words})", curves)
 
 
 def of_history(history: Iterable[Mapping[str, Any]]) -> list[Chart]:

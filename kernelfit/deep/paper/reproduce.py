@@ -156,7 +156,7 @@ def _table2(request: Request, results: compare.Results, runs: Path, judged: bool
         "alexnet_2012_test_top5": TABLE2_ALEXNET_TOP5,
         "figure2a": curves,
     }
-    return content, [figures.accuracies("fig2a", "2a: ImageNet, early stopping", curves)]
+    return content, [figures.accuracies("fig2a", figures.EARLY_STOPPING, curves)]
 
 
 def _table4(request: Request, results: compare.Results, runs: Path, judged: bool) -> Composed:
@@ -191,7 +191,7 @@ def _fig2(request: Request, results: compare.Results, runs: Path, judged: bool) 
     plain = {name: curve for name, curve in curves.items() if name == "inception"}
     charts = [
         figures.accuracies("fig2b", "2b: with and without batch normalisation", curves),
-        figures.accuracies("fig2a-cifar10", f"2a: early stopping ({stand_in})", plain),
+        figures.stand_in(stand_in, plain),
     ]
     return {"figure2b": curves, "figure2a": {"stand_in": stand_in, "curves": plain}}, charts
 

@@ -15,6 +15,9 @@ from kernelfit.report.grid import Grid
 from kernelfit.report.tables import MISSING, number, seconds
 
 GATE_SEEDS = 5
+_SEEDS = ("seeds",)
+# What is drawn of one seed (`compare.first_history`).
+_OF_ONE_SEED = ("figure1a", "figure2a", "figure2b")
 METRICS = {
     "train_accuracy": "train",
     "test_accuracy": "test",
@@ -69,8 +72,9 @@ def reproductions(records: list[dict[str, Any]]) -> list[RenderableType]:
 def reproduction(record: dict[str, Any]) -> list[RenderableType]:
     """Tables of paper, ours and difference (in per cent), or of the figure's curves; what was scaled down."""
     parts: list[RenderableType] = []
+    seeds = len(record["seeds"])
     if "cells" in record:
-        parts.append(_cells(record["target"], record["cells"]))
+        parts.append(_cells(record["target"], record["cells"], seeds))
     if record["target"] == "table2":
         parts.append(
             Text(
@@ -78,20 +82,22 @@ def reproduction(record: dict[str, Any]) -> list[RenderableType]:
             )
         )
     if "weight_decay_sweep" in record:
-        parts.append(_cells("weight decay that the paper leaves open", record["weight_decay_sweep"]))
+        parts.append(_cells("weight decay that the paper leaves open", record["weight_decay_sweep"], seeds))
     if record.get("figure1a"):
-        parts.append(_figure1a(record["figure1a"], record["order"]))
+        parts.append(_figure1a(record["figure1a"], record["order"], seeds))
     for model, curve in record.get("figure1bc", {}).items():
-        parts.append(_figure1bc(model, curve))
+        parts.append(_figure1bc(model, curve, seeds))
     if record.get("figure2b"):
         parts.append(_figure2b(record["figure2b"]))
     parts += [Text(line) for line in _remarks(record)]
     return parts
 
 
-def _figure1a(curves: dict[str, dict[str, Any]], order: list[str]) -> Grid:
+def _figure1a(curves: dict[str, dict[str, Any]], order: list[str], seeds: int) -> Grid:
+    finished = {name: curve["test_accuracy"]["seeds"] for name, curve in curves.items()}
+    fewer = any(count < seeds for count in finished.values())
     columns = ("images and labels", "steps to loss .1", "replication", "train %", "test %")
-    table = new_table("figure 1a", columns)
+    table = new_table("figure 1a", (*columns, *_SEEDS) if fewer else columns)
     for name in order:
         curve = curves[name]
         ours, replication = curve["converged_step"], curve["replication_step"]
@@ -101,13 +107,14 @@ def _figure1a(curves: dict[str, dict[str, Any]], order: list[str]) -> Grid:
         ]
         accuracies = [share(curve[f"{part}_accuracy"]["mean"]) for part in ("train", "test")]
         words = name.replace("-", " ") + (", unfinished" if curve["unfinished"] else "")
-        table.add_row(words, *steps, *accuracies)
+        table.add_row(words, *steps, *accuracies, *([_finished(finished[name], seeds)] if fewer else []))
     return table
 
 
-def _figure1bc(model: str, curve: list[dict[str, Any]]) -> Grid:
+def _figure1bc(model: str, curve: list[dict[str, Any]], seeds: int) -> Grid:
+    fewer = any(point["train_accuracy"]["seeds"] < seeds for point in curve)
     columns = ("p", "time to loss", "time to 99 %", "train %", "test error %", "corrupted alike %")
-    table = new_table(f"figures 1b, 1c: {model}", columns)
+    table = new_table(f"figures 1b, 1c: {model}", (*columns, *_SEEDS) if fewer else columns)
     for point in curve:
         table.add_row(
             f"{point['p']:.1f}",
@@ -116,8 +123,14 @@ def _figure1bc(model: str, curve: list[dict[str, Any]]) -> Grid:
             share(point["train_accuracy"]["mean"]),
             share(point["test_error"]),
             share(point["corrupted_test_error"]),
+            *([_finished(point["train_accuracy"]["seeds"], seeds)] if fewer else []),
         )
     return table
+
+
+def _finished(done: int, seeds: int) -> str:
+    """Of how many seeds a mean is."""
+    return f"{done} of {seeds}"
 
 
 def _unless_some(steps: Any, shown: str) -> str:
@@ -144,19 +157,23 @@ def _remarks(record: dict[str, Any]) -> Iterable[str]:
         yield f"figure 1a: no epoch yet of {', '.join(name.replace('-', ' ') for name in missing)}"
     judged = [cell["within_gate"] for cell in record.get("cells", []) if cell["within_gate"] is not None]
     if record["target"] == "table1" and judged:
-        few = "" if len(record["seeds"]) >= GATE_SEEDS else f" where the comparison asks for {GATE_SEEDS}"
+        of = sorted({cell["seeds"] for cell in record["cells"] if cell["within_gate"] is not None})
+        few = "" if of[0] >= GATE_SEEDS else f" where the comparison asks for {GATE_SEEDS}"
         yield (
             f"{sum(judged)} of {len(judged)} means agree with the paper (within 1 point, 1.5 for the MLPs; test after "
-            f"random labels 10 ± 0.9); {count(len(record['seeds']), 'seed')}{few}"
+            f"random labels 10 ± 0.9); {'' if len(of) == 1 else f'{of[0]} to '}{count(of[-1], 'seed')}{few}"
         )
+    if len(record["seeds"]) > 1 and any(record.get(name) for name in _OF_ONE_SEED):
+        yield "curves along training, and the accuracies of figure 2, are of one seed: the first that is finished"
     yield record["scaled_down"] or "at the paper's size"
     if record.get("figures"):
         yield "figures: " + ", ".join(path for path in map(str, record["figures"]) if path.endswith(".png"))
     yield ""
 
 
-def _cells(title: str, cells: list[dict[str, Any]]) -> Grid:
-    """A line for each cell of the paper's table, two metrics side by side as the paper prints them."""
+def _cells(title: str, cells: list[dict[str, Any]], seeds: int) -> Grid:
+    """A line for each cell of the paper's table, two metrics side by side as the paper prints them; with the number of
+    seeds where some of the `seeds` are not finished."""
     lines: list[tuple[str, str, list[dict[str, Any]]]] = []
     for (row, column), group in groupby(cells, key=lambda cell: (cell["row"], cell["column"])):
         metrics_of = list(group)
@@ -164,9 +181,10 @@ def _cells(title: str, cells: list[dict[str, Any]]) -> Grid:
     metrics = {_metric(pair) for _, _, pair in lines}
     spread = any(cell["spread"] is not None for cell in cells)
     paper = any(cell["paper"] is not None or cell["paper_fails_to_converge"] for cell in cells)
+    fewer = any(cell["seeds"] < seeds for cell in cells)
     # A column that would say the same, or nothing, in every line is left out.
     columns = ["model", "setting"] + ["metric"] * (len(metrics) > 1) + ["paper"] * paper
-    columns += ["ours"] + ["spread"] * spread + ["difference"] * paper
+    columns += ["ours"] + ["spread"] * spread + ["difference"] * paper + ["seeds"] * fewer
     measured = f"{metrics.pop()} accuracy" if len(metrics) == 1 else "accuracy"
     table = new_table(f"{title}: {measured} in %", tuple(columns), 2 + ("metric" in columns))
     before: tuple[str, str] = ("", "")
@@ -179,6 +197,7 @@ def _cells(title: str, cells: list[dict[str, Any]]) -> Grid:
             "ours": _pair(pair, "ours"),
             "spread": _pair(pair, "spread"),
             "difference": _pair(pair, "difference", signed=True),
+            "seeds": _finished(pair[0]["seeds"], seeds),
         }
         before = (row, column)
         table.add_row(*(words[name] for name in columns))

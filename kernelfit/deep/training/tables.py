@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from kernelfit.deep.recipe import Recipe
+from kernelfit.deep.recipe import Recipe, names
 from kernelfit.report.grid import Grid, Pairs
 from kernelfit.report.tables import MISSING, number, percent, seconds
 
@@ -34,7 +35,7 @@ def count(value: int, noun: str) -> str:
 def run(result: dict[str, Any], folder: str | None = None) -> Grid:
     """One run, line by line."""
     table = Pairs()
-    table.add_row("run", _name(result))
+    table.add_row("run", *names_of([result]))
     length = f"{count(result['epochs'], 'epoch')}, {count(result['steps'], 'step')}"
     table.add_row("ended", f"{_end(result)} after {length}; loss {number(result['loss'], 3)}")
     table.add_row("train", _with_top5(result, "train"))
@@ -66,10 +67,10 @@ def runs(results: list[dict[str, Any]]) -> Grid:
     table = new_table(
         "runs (accuracies in %)", ("run", "end", "epochs", "train", "test", "best", "steps to .1", "time"), 2
     )
-    for result in results:
+    for name, result in zip(names_of(results), results, strict=True):
         step = result["converged_step"]
         table.add_row(
-            _name(result),
+            name,
             _end(result),
             str(result["epochs"]),
             share(result["train_accuracy"]),
@@ -85,25 +86,25 @@ def memorisation(results: list[dict[str, Any]]) -> Grid | None:
     """Examples with clean and with corrupted labels apart, at the end of each run that has both."""
     columns = ("run", "labels", "right", "learned in epoch", "forgotten")
     table = new_table("memorisation (means over examples)", columns, 2)
-    for result in results:
+    table.caption = "learned in epoch: of the examples that were right at least once"
+    for name, result in zip(names_of(results), results, strict=True):
         last = result["history"][-1]
         if last["corrupted_accuracy"] is None or last["clean_accuracy"] is None:
             continue
-        for name in ("clean", "corrupted"):
+        for labels in ("clean", "corrupted"):
             table.add_row(
-                _name(result) if name == "clean" else "",
-                name,
-                percent(last[f"{name}_accuracy"]),
-                number(last[f"{name}_first_learned"], 3),
-                f"{number(last[f'{name}_forgotten'], 3)} times",
+                name if labels == "clean" else "",
+                labels,
+                percent(last[f"{labels}_accuracy"]),
+                number(last[f"{labels}_first_learned"], 3),
+                f"{number(last[f'{labels}_forgotten'], 3)} times",
             )
     return table if table.rows else None
 
 
-def _name(result: dict[str, Any]) -> str:
-    """The key's words without its hash, with spaces, at which a narrow column breaks."""
-    recipe = Recipe.from_json(result["recipe"])
-    return " ".join(recipe.words)
+def names_of(results: Sequence[dict[str, Any]]) -> list[str]:
+    """Runs as `kernelfit.deep.recipe.names` calls them, with spaces, at which a narrow column breaks."""
+    return names([Recipe.from_json(result["recipe"]) for result in results])
 
 
 def _end(result: dict[str, Any]) -> str:

@@ -151,3 +151,41 @@ def test_the_order_of_convergence_puts_the_unfinished_last(fake_results):
     assert compare.convergence_order(curves)[0] == "true"
     curves["gaussian"]["converged_step"]["mean"] = 5.0
     assert compare.convergence_order(curves)[0] == "gaussian"
+
+
+def _printed(record):
+    console = Console(width=200, record=True, file=io.StringIO())
+    for part in tables.reproduction(record):
+        console.print(part)
+    return console.export_text()
+
+
+def test_means_of_fewer_seeds_than_were_asked_for_say_so(fake_results):
+    record = {"target": "table1", "unfinished": [], "scaled_down": None, "seeds": [0, 1]}
+    of = grid.table1([0, 1], {})
+    every = [r for c in of for r in c.recipes]
+    whole = _printed({**record, "cells": compare.cells(of, fake_results(every))})
+    assert " of 2" not in whole
+    assert "2 seeds where the comparison asks for 5" in whole
+    some = [r for r in every if r.seed == 0 or r.model == "alexnet"]
+    partly = _printed({**record, "cells": compare.cells(of, fake_results(some))})
+    assert re.search(r"alexnet .* 2 of 2\n", partly)
+    assert re.search(r"mlp-1x512 .* 1 of 2\n", partly)
+    assert "1 to 2 seeds where the comparison asks for 5" in partly
+    runs = grid.figure1bc([0, 1], {}, ["mlp-1x512"])
+    half = [
+        r for by_p in runs.values() for p, recipes in by_p.items() for r in recipes[: 2 if p < 0.5 else 1]
+    ]
+    curves = {"figure1bc": compare.noise_curves(runs, fake_results(half))}
+    noise = _printed({**record, "target": "fig1", **curves})
+    assert re.search(r"\n0\.4 .* 2 of 2\n", noise)
+    assert re.search(r"\n0\.5 .* 1 of 2\n", noise)
+
+
+def test_what_is_drawn_of_one_seed_is_said(fake_results):
+    both = grid.figure2([0, 1], {})
+    curves = compare.accuracy_curves(both, fake_results([r for runs in both.values() for r in runs]))
+    record = {"target": "fig2", "figure2b": curves, "unfinished": [], "scaled_down": None}
+    told = "are of one seed: the first that is finished"
+    assert told in _printed({**record, "seeds": [0, 1]})
+    assert told not in _printed({**record, "seeds": [0]})

@@ -10,6 +10,7 @@ import pytest
 
 from kernelfit.deep.paper import exhibits
 from kernelfit.deep.recipe import Recipe, choices, default
+from kernelfit.deep.training import tables
 from kernelfit.errors import DataError
 from kernelfit.report.html.page import page
 
@@ -102,6 +103,46 @@ def test_runs_in_the_folders_of_a_sweep(tmp_path: Path) -> None:
     assert single.title.startswith("Network: mlp-1x512 true seed")
 
 
+def test_runs_of_a_sweep_that_differ_in_other_fields_are_told_apart() -> None:
+    decays = (4e-5, 5e-4)
+    runs = [run_record(weight_decay=decay) for decay in decays] + [run_record()]
+    (sweep,) = [exhibits.of_record({"runs": runs, "unfinished": []}, "sweep.json")]
+    assert sweep is not None
+    expected = [
+        *(f"mlp-1x512 true wd seed0 weight-decay {decay}" for decay in decays),
+        "mlp-1x512 true seed0",
+    ]
+    loss, accuracy = sweep.parts[0].charts
+    assert [series.name for series in loss.series] == expected
+    assert accuracy.y.names == tuple(expected)
+    assert [row[0] for row in tables.runs(runs).rows] == expected
+    assert loss.title == "Training loss"
+
+
+def test_losses_that_are_not_drawn_are_counted() -> None:
+    (sweep,) = [exhibits.of_record({"runs": [run_record(seed=seed) for seed in range(9)]}, "sweep.json")]
+    assert sweep is not None
+    loss = sweep.parts[0].charts[0]
+    assert (loss.title, len(loss.series)) == ("Training loss of the first 8 of 9 runs", 8)
+
+
+def test_figure_2a_says_of_what_it_is() -> None:
+    curve = {"unfinished": False, "steps": [1], "train": [0.5], "test": [0.4], "best": [0.4]}
+    record = {"target": "fig2", "scaled_down": None, "unfinished": [], "runs": 2, "seeds": [0], "choices": []}
+    cifar = {"stand_in": "CIFAR-10 in place of ImageNet", "curves": {"inception": curve}}
+    for figure2a, title in (
+        (cifar, "2a: early stopping (CIFAR-10 in place of ImageNet)"),
+        ({"none": curve}, "2a: ImageNet, early stopping"),
+    ):
+        exhibit = exhibits.of_record({**record, "figure2a": figure2a}, "fig2.json")
+        assert exhibit is not None
+        assert [chart.title for chart in exhibit.parts[0].charts] == [title]
+    # Where no run has come as far as its first evaluation there is nothing to draw.
+    begun = exhibits.of_record({**record, "figure2a": {**cifar, "curves": {}}}, "fig2.json")
+    assert begun is not None
+    assert begun.parts[0].charts == ()
+
+
 def test_a_table_of_the_paper_stands_beside_ours() -> None:
     cells = [
         {
@@ -112,6 +153,7 @@ def test_a_table_of_the_paper_stands_beside_ours() -> None:
             "paper_fails_to_converge": False,
             "ours": ours,
             "spread": None,
+            "seeds": 1,
             "difference": None,
             "within_gate": None,
         }
