@@ -24,6 +24,8 @@ RowTask = Callable[[NDArray[Any], Float32, Any], None]
 
 #: float64 stands first: what is neither bytes nor a float is converted to it
 _DTYPES = [np.float64, np.float32, np.uint8]
+# Of pixels, as they are and scaled: sums of them fit float32, and so do filtered ones with all of their digits.
+_LARGEST, _SMALLEST = 1e30, 1e-30
 
 
 def infer_shape(d: int) -> ImageShape:
@@ -100,6 +102,7 @@ class ImageFeatures(TransformerMixin, BaseEstimator):
         rows = validate_data(self, X, dtype=_DTYPES)
         self.image_shape_ = check_shape(self.image_shape, rows.shape[1])
         positive("scale", self.scale)
+        self._require_range(rows)
         self._fit(rows, as_progress(progress))
         return self
 
@@ -134,7 +137,20 @@ class ImageFeatures(TransformerMixin, BaseEstimator):
         """The rows of X as `transform` reads them; InputError or ValueError where they are not like those of `fit`."""
         check_is_fitted(self)
         rows: NDArray[Any] = validate_data(self, X, dtype=_DTYPES, reset=False)
+        self._require_range(rows, 0.0)
         return rows
+
+    def _require_range(self, rows: NDArray[Any], smallest: float = _SMALLEST) -> None:
+        """Raise `InputError` for pixels that float32 loses, but for zeros; dark rows may stand beside others."""
+        if rows.dtype.kind != "f" or rows.size == 0:
+            return
+        largest = max(float(rows.max()), -float(rows.min()))
+        for value, words in ((largest, ""), (largest * self.scale, f" times scale {self.scale:g}")):
+            if value != 0 and not smallest <= value <= _LARGEST:
+                raise InputError(
+                    f"X: got numbers up to {largest:.3g}{words}, expected the largest between {_SMALLEST:g} and "
+                    f"{_LARGEST:g}, as features are float32; divide X by a power of ten"
+                )
 
     def _compute(self, compute: RowTask, rows: NDArray[Any], features: Float32, progress: Progress) -> None:
         """features <- Z of `rows`: `compute` on a few rows at a time, on one pool of threads."""

@@ -367,8 +367,9 @@ def as_bytes(rows: NDArray[Any], white: float = 1.0) -> NDArray[np.uint8] | None
     for start in range(0, len(rows), 1024):
         levels = rows[start : start + 1024] * factor
         part = np.rint(levels)
-        # float32(k / 255) times 255 is off by a rounding of each.
-        if np.abs(levels - part).max(initial=0) > (1e-4 if factor > 1 else 0):
+        # float32(k / 255) times 255 is off by a rounding of each, and 0 is not.
+        moved = np.abs(levels - part)
+        if moved.max(initial=0) > (1e-4 if factor > 1 else 0) or moved[part == 0].any():
             return None
         pixels[start : start + 1024] = part
     return pixels

@@ -236,7 +236,14 @@ def test_which_rows_are_bytes(rng: np.random.Generator) -> None:
         assert read is not None
         assert read.dtype == np.uint8
         assert np.array_equal(read, pixels)
-    for rows in (pixels - 1.0, pixels + 0.5, pixels * 2.0, rng.random((3, 36)), np.full((1, 36), np.nan)):
+    for rows in (
+        pixels - 1.0,
+        pixels + 0.5,
+        pixels * 2.0,
+        rng.random((3, 36)),
+        np.full((1, 36), np.nan),
+        pixels * 1e-9,
+    ):
         assert as_bytes(rows) is None
     net = RandomConv(n_filters=3, n_patches=300).fit(pixels / 255)
     assert (net.contrast_, net.notes) == ("var10", ())

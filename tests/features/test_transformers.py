@@ -131,6 +131,21 @@ def test_refuses_scales(name: str, scale: Any) -> None:
         small(name, scale=scale).fit(np.zeros((2, 64)))
 
 
+@pytest.mark.parametrize("name", SMALL)
+def test_refuses_pixels_that_float32_loses(name: str, rng: np.random.Generator) -> None:
+    """They gave NaN, or zeros for all images."""
+    rows = rng.random((10, 64))
+    for factor in (1e39, -1e155, 1e-50, 1e-170):
+        with pytest.raises(
+            InputError, match=r"X: got numbers up to .*, expected the largest between 1e-30 and 1e"
+        ):
+            small(name).fit(factor * rows)
+    feature = small(name).fit(rows)
+    assert np.isfinite(feature.transform(1e-50 * rows)).all()
+    with pytest.raises(InputError, match="X: got numbers up to"):
+        feature.transform(1e39 * rows)
+
+
 @pytest.mark.parametrize("name", ["gabor", "wavelet", "whitening"])
 def test_large_images_are_computed_a_few_at_a_time(name: str, rng: np.random.Generator) -> None:
     options = {"whiten": False} if name == "whitening" else {}
