@@ -36,6 +36,8 @@ class Matern(Kernel):
             raise InputError(f"nu: got {nu}, expected one of 0.5, 1.5, 2.5")
         self.nu = float(nu)
         self.length_scale = positive("length_scale", length_scale)
+        if math.isinf(self.constants.a):
+            raise InputError(f"length_scale: got {length_scale}, expected one whose inverse float64 holds")
 
     @property
     def parameters(self) -> dict[str, Any]:
