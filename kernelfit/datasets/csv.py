@@ -250,6 +250,8 @@ def _delimiter(sample: list[str]) -> str:
     even = {delimiter: rows for delimiter in _DELIMITERS if (rows := _cut_evenly(sample, delimiter))}
     if "\t" in even and " " in even and not _blanks_part_numbers(even["\t"]):
         del even[" "]
+    if any(_commas_are_decimal(even[mark]) for mark in ";\t|" if mark in even):
+        even.pop(",", None)
     best, best_score = "", (-1.0, 0)
     for delimiter, rows in even.items():
         cells = [cell for row in rows[1:] or rows for cell in row]
@@ -289,6 +291,12 @@ def _blanks_part_numbers(rows: list[list[str]]) -> bool:
     )
 
 
+def _commas_are_decimal(rows: list[list[str]]) -> bool:
+    """Whether commas stand in the cells of the rows, and in numbers alone."""
+    cells = [cell for row in rows[1:] or rows for cell in row if "," in cell]
+    return bool(cells) and all(map(is_number, cells))
+
+
 def _refuse_title(path: Path, sample: list[str]) -> None:
     """Raise where lines stand above a table that are no part of it."""
     for above in range(1, min(len(sample) - 1, _MOST_TITLES + 1)):
@@ -309,12 +317,13 @@ def _with_header(
     file: TextFile, delimiter: str, rows: list[list[str]], like: TableColumns | None
 ) -> TextTable:
     first, second = rows[0], rows[1] if len(rows) > 1 else []
-    trailing = (
-        len(first) > 2 and all(not row[-1] for row in rows) and all(len(row) == len(first) for row in rows)
-    )
-    if trailing:
-        rows = [row[:-1] for row in rows]
-        first, second = rows[0], rows[1] if len(rows) > 1 else []
+    trailing = len(first) > 2 and all(len(row) == len(first) and not row[-1] for row in rows)
+    # The header may do without the delimiter that all rows end in.
+    bare = len(first) > 1 and bool(second) and all(len(r) == len(first) + 1 and not r[-1] for r in rows[1:])
+    if trailing or bare:
+        first = first[:-1] if trailing else first
+        rows = [first, *(row[:-1] for row in rows[1:])]
+        second = rows[1] if len(rows) > 1 else []
     name, skip, notes = file.path.name, 1, list(file.notes)
     named, said = holds_names(first, rows[1:], like)
     if said:
@@ -330,7 +339,7 @@ def _with_header(
         notes.append(
             f"{name}: rows have one cell more than the header has names: the first column is without one"
         )
-    return TextTable(file, delimiter, tuple(first), named, skip, trailing, tuple(notes))
+    return TextTable(file, delimiter, tuple(first), named, skip, trailing or bare, tuple(notes))
 
 
 def _name_rows(cells: list[str]) -> bool:

@@ -3,8 +3,9 @@
 It holds names when none of its cells is a number, unless most of its words stand below it as well; when a name stands
 above a number; or when it counts 0, 1, ... as pandas writes the columns of a frame without names. Numbers beside names
 of columns of words, as 400, 402, 404, class above spectra, are names where one is what labels are called, or where they
-go on in equal steps, and no word occurs again below. A cell that stands for a missing value is no name: such a line is
-a row, and refused as one. Each guess is a note.
+go on in equal steps, and no word occurs again below; numbers alone, as 2019, 2020, 2021, 2022, where they do so above
+fractions; numbers in a table of words where no row has one. A cell that stands for a missing value is no name: such a
+line is a row, and refused as one. Each guess is a note.
 
 New rows of columns without names that hold the words that were trained on begin with a row.
 """
@@ -26,6 +27,8 @@ LABELS = ("label", "target", "y", "class", "labels", "targets", "classes", "outc
 
 # A header 0, 1, 2, ... of fewer columns could as well be a row.
 _SURE_COUNT = 4
+# Rows of words below, of which a number is rarely one.
+_SURE_WORDS = 4
 # So many numbers are rarely in order by chance: 2 in 720.
 _SURE_ORDER = 6
 
@@ -37,9 +40,9 @@ def holds_names(
 
     `like` are the columns that were trained on: some of their names are a header, though they be numbers.
     """
-    if like is not None and like.named and len(set(first)) == len(first) and set(like.every) >= set(first):
+    if like is not None and like.named and _names_trained(first, like):
         return True, ""
-    if like is not None and not like.named and _of_trained_words(first, like):
+    if like is not None and not like.named and _is_like_trained_rows(first, like):
         return False, ""
     if _counts(first):
         named = _are_names_of_a_count(first, below)
@@ -49,14 +52,12 @@ def holds_names(
         if _repeats(first, columns):
             return False, "the first line is taken as a row, as its words stand below it as well"
         return True, ""
-    if any(
-        _is_name(cell) and is_number(column[0]) and cell not in column
-        for cell, column in zip(first, columns, strict=True)
-        if column
-    ):
+    if any(map(_is_name_of_numbers, first, columns)):
         return True, ""
     if (like is None or like.named) and _may_be_numbers_and_names(first, columns):
         return _are_numbers_and_names(first, columns)
+    if like is None and (_go_on_evenly(first, columns) or _are_above_words(first, columns)):
+        return True, f"the first line, {listed(first)}, is taken as {_meaning(True)}"
     return False, ""
 
 
@@ -65,17 +66,39 @@ def _meaning(named: bool) -> str:
 
 
 def _is_name(cell: str) -> bool:
-    return not is_number(cell) and not is_missing(cell)
+    return not (is_number(cell) or is_missing(cell) or _is_boolean(cell))
 
 
-def _of_trained_words(first: Sequence[str], like: TableColumns) -> bool:
-    """Whether most cells of the columns of words are words that were trained on, and no name stands above numbers."""
+def _is_boolean(cell: str) -> bool:
+    return classified(cell)[1] is Kind.BOOLEAN
+
+
+def _is_name_of_numbers(cell: str, column: Sequence[str]) -> bool:
+    """Whether a word stands above a number, or another word than true and false above one of these, and not again."""
+    if not column or is_number(cell) or is_missing(cell) or cell in column:
+        return False
+    return is_number(column[0]) or (_is_boolean(column[0]) and not _is_boolean(cell))
+
+
+def _names_trained(first: Sequence[str], like: TableColumns) -> bool:
+    """Whether the cells are names of columns of the training rows alone, or of all its features, that are several, and
+    of others, some of them words."""
+    there = set(first)
+    beside = there >= set(like.features) and len(like.features) > 1 and not all(map(is_number, first))
+    return len(there) == len(first) and (there <= set(like.every) or beside)
+
+
+def _is_like_trained_rows(first: Sequence[str], like: TableColumns) -> bool:
+    """Whether most cells of the columns of words are words that were trained on, and no name stands above numbers, of
+    which some are true or false where there are no words."""
     places = like.by_position(len(first))
-    if places is None or not like.of_words:
+    if places is None:
         return False
     features, _ = places
+    numbers = [first[features[index]] for index in like.numeric]
     known = [first[features[index]] in (like.words(index) or ()) for index in like.of_words]
-    return 2 * sum(known) > len(known) and not any(_is_name(first[features[index]]) for index in like.numeric)
+    told = 2 * sum(known) > len(known) if known else any(map(_is_boolean, numbers))
+    return told and not any(map(_is_name, numbers))
 
 
 def _repeats(first: Sequence[str], columns: Sequence[Sequence[str]]) -> bool:
@@ -137,6 +160,30 @@ def _are_numbers_and_names(first: Sequence[str], columns: Sequence[Sequence[str]
     if not named and not grouped:
         return False, ""
     return named, f"the first line, {listed(first)}, is taken as {_meaning(named)}"
+
+
+def _go_on_evenly(first: Sequence[str], columns: Sequence[Sequence[str]]) -> bool:
+    """Whether all cells are integers that go on in equal steps, as years do, above numbers of which some are none."""
+    below = [cell for column in columns for cell in column]
+    return (
+        len({len(column) for column in columns}) == 1
+        and all(cell.isdigit() for cell in first)
+        and all(map(is_number, below))
+        and not all(cell.isdigit() for cell in below)
+        and _even_or_ordered(list(zip(first, columns, strict=True)))[0]
+    )
+
+
+def _are_above_words(first: Sequence[str], columns: Sequence[Sequence[str]]) -> bool:
+    """Whether no number of the first line stands above another one, and no word above itself."""
+    words, numbers = _parted(first, columns)
+    return (
+        len(words) + len(numbers) == len(first)
+        and min(map(len, columns)) >= _SURE_WORDS
+        and not any(cell in column for cell, column in words)
+        and not any(is_number(cell) for _, column in numbers for cell in column)
+        and not any(all(map(is_missing, column)) for _, column in numbers)
+    )
 
 
 def _parted(

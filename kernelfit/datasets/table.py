@@ -206,8 +206,10 @@ def _read_like(table: Table, like: TableColumns) -> Rows:
     says = [column for column in others if _says_id(names[column])] if table.named else []
     # An index that pandas wrote before the file's own ids says less than these.
     ids = min(says, key=lambda column: _is_unnamed(names[column]), default=None)
-    # As many columns as features and one may be a label beside them, too.
-    unsure = others[0] if not table.named and label is None and like.target is not None and others else None
+    # As many columns as features and one may be a label beside them, too, unless names tell.
+    by_position = not (table.named and like.named)
+    unsure = others[0] if by_position and label is None and like.target is not None and others else None
+    unsure = unsure if ids is None else None
     numeric = [features[index] for index in like.numeric]
     words = [features[index] for index in like.of_words]
     cells = table.read(numeric, label, (*words, *(column for column in (ids, unsure) if column is not None)))
@@ -265,7 +267,9 @@ def _rows(
                     notes.append(
                         f"{table.path.name}: taken as classes, not as missing labels: {listed(absent)}"
                     )
-            if not columns.text_labels and np.isfinite(cells.label).any() and faults.get(Kind.TEXT):
+            flags = faults.get(Kind.BOOLEAN)
+            numbers = np.count_nonzero(np.isfinite(cells.label)) > (flags.count if flags else 0)
+            if not columns.text_labels and (numbers or (flags and faults.get(Kind.TEXT))):
                 notes.append(f"{table.path.name}: the label holds numbers and words, taken as classes")
         else:
             refuse_cells(table, faults, label, "the label ", rows=len(X))

@@ -63,6 +63,29 @@ def test_a_row_stays_one_and_is_said_where_its_word_is_a_new_one(
     assert not said or note.endswith("is taken as a row")
 
 
+@pytest.mark.parametrize(
+    ("first", "below", "named"),
+    [
+        ("2019,2020,2021,2022", ["1.5,3.5,2,4", "2.5,1,4.5,5"], True),
+        ("2019,2020,2021,2022", ["15,35,20,40", "25,10,45,50"], False),
+        ("2019,2020,2021,2022", ["1,2.5,3,4", "2.5,3,4.5,5"], False),  # rows below are in order as well
+        ("2019,2020,2021.5,2022", ["1.5,3.5,2,4", "2.5,1,4.5,5"], False),
+        ("1,2,3,party", ["y,n,y,a", "y,n,n,b", "n,y,y,a", "n,n,y,b"], True),
+        ("1,y,n,b", ["y,n,y,a", "y,n,n,b", "n,y,y,a", "n,n,y,b"], False),
+        ("1,2,3,party", ["y,n,y,a", "y,n,3,b", "n,y,y,a", "n,n,y,b"], False),
+        ("1,active", ["0.5,True", "0.7,False"], True),
+        ("1,True", ["0.5,True", "0.7,False"], False),
+        ("1,True", ["0.5,False", "0.7,False"], False),
+        ("1,true,class", ["5,x,a", "7,z,b", "5,x,a"], True),
+    ],
+)
+def test_numbers_that_are_names_alone_above_words_or_beside_names_of_true_and_false(
+    first: str, below: list[str], named: bool
+) -> None:
+    """They were a row in silence."""
+    assert holds_names(first.split(","), cut(below), None)[0] is named
+
+
 def test_a_word_that_occurs_again_is_no_name_above_numbers(tmp_path: Path) -> None:
     """Numbers among the words of a column made its first row a header."""
     lines = ["low,low,2,small,no", "med,low,2,big,yes", "low,med,more,big,no", "med,med,more,small,yes"] * 3
@@ -105,3 +128,23 @@ def test_new_rows_of_words_alone_are_all_predicted(tmp_path: Path) -> None:
     rows = read_columns(new, like)
     assert rows.X.tolist() == [[0, 1, 0, 0, 1], [1, 0, 0, 1, 0]]
     assert rows.notes == ()
+
+
+def test_names_that_are_numbers_are_known_beside_a_column_that_training_rows_lack(tmp_path: Path) -> None:
+    """The header was a row, and what stood first the label."""
+    path, new = tmp_path / "train.csv", tmp_path / "new.csv"
+    path.write_text("class,400,407,409\n" + "0,0.5,0.25,1\n1,0.75,2,0.5\n" * 3)
+    like = read_table(path).columns
+    new.write_text("sample,400,407,409\ns1,1.5,2,3\ns2,4,5,6.5\n")
+    rows = read_columns(new, like)
+    assert (rows.X.tolist(), rows.labelled) == ([[1.5, 2, 3], [4, 5, 6.5]], False)
+    new.write_text("0,400,407,409\n1,1.5,2,3\n")
+    assert read_columns(new, like).X.tolist() == [[400, 407, 409], [1.5, 2, 3]]
+
+
+def test_new_rows_that_begin_with_true_are_all_predicted(tmp_path: Path) -> None:
+    path, new = tmp_path / "train.csv", tmp_path / "new.csv"
+    path.write_text("True,False,0.5\nFalse,True,1.5\nTrue,True,2.5\n")
+    new.write_text("True,False\nFalse,True\n")
+    rows = read_columns(new, read_table(path).columns)
+    assert rows.X.tolist() == [[1, 0], [0, 1]]

@@ -48,6 +48,7 @@ def written(tmp_path: Path, text: str, name: str = "a.csv") -> Path:
         ("a;b;y\n12,5 %;1,234;1\n1,234 %;2,500;2\n", [[12.5, 1.234], [1.234, 2.5]], [1, 2]),
         ("y,row_id,a\n3,1,5\n4,2,6\n", [[5], [6]], [3, 4]),
         ('"a","b","y"\n"1",1,2,0.5\n"2",3,4,1.5\n', [[1, 2], [3, 4]], [0.5, 1.5]),
+        ("no,y,a\n1,3,5.5,\n2,4,6.5,\n", [[1, 5.5], [2, 6.5]], [3, 4]),  # a delimiter more is no row name
         ('"a" "b" "y"\n"r1" 1 2 0.5\n"r2" 3 4 1.5\n', [[1, 2], [3, 4]], [0.5, 1.5]),  # R's write.table
     ],
 )
@@ -285,6 +286,9 @@ def test_labels_may_be_words(tmp_path: Path) -> None:
     # Numbers among words are words, too, and so are true and false.
     assert read_table(written(tmp_path, "a,y\n1,10\n2,x\n3,9\n")).class_names == ("10", "9", "x")
     assert read_table(written(tmp_path, "a,y\n1,True\n2,False\n")).class_names == ("False", "True")
+    mixed = read_table(written(tmp_path, "a,y\n1,True\n2,False\n3,1\n"))
+    assert mixed.class_names == ("1", "False", "True")
+    assert "a.csv: the label holds numbers and words, taken as classes" in mixed.notes
 
 
 @pytest.mark.parametrize(
@@ -349,6 +353,19 @@ def test_new_rows_without_names_of_another_width_are_refused(tmp_path: Path) -> 
         DataError, match="2 columns, those that were trained on, or 4 as the training file has, found 5"
     ):
         read_columns(written(tmp_path, "1,2,3,4,5\n", "new.csv"), like)
+
+
+@pytest.mark.parametrize("names", ["a,b,c\n", ""])
+def test_features_and_a_label_of_one_file_with_names_are_not_read_as_an_id_and_features(
+    tmp_path: Path, names: str
+) -> None:
+    """The label was taken as the last feature, and the first one left aside."""
+    train = written(tmp_path, "1,2,3,0.5\n4,5,6,1.5\n")
+    like = read_table(train, FileOptions.of(target=3, drop=0)).columns
+    with pytest.raises(DataError, match=r"column 0, where the training rows have '0'.*found '7\.5'"):
+        read_columns(written(tmp_path, f"{names}7.5,8,9\n1.5,2,3\n", "new.csv"), like)
+    new = read_columns(written(tmp_path, "id,b,c\n7.5,8,9\n1.5,2,3\n", "new.csv"), like)
+    assert (new.X.tolist(), new.ids) == ([[8, 9], [2, 3]], ("7.5", "1.5"))
 
 
 @pytest.mark.parametrize("rows", ["0.5,7,3\n0.25,8,4\n", "5,7,3\n5,8,4\n"])
@@ -455,6 +472,10 @@ def test_percents_that_have_lost_their_sign_are_said(tmp_path: Path) -> None:
         ("a;b;y\n1,5;2;0,5\n", [[1.5, 2]]),
         ("1,5;2,25;0,5\n", [[1.5, 2.25]]),
         ("1,5\t-,25\t0,5\n", [[1.5, -0.25]]),
+        ("1,5;x;0,5\n2,5;z;0,7\n", [[1.5, 1, 0], [2.5, 0, 1]]),
+        ("1,5;x;z;0,5\n2,5;x;z;0,7\n", [[1.5, 1, 1], [2.5, 1, 1]]),
+        ("1,5\tTrue\tFalse\tx\n2,5\tTrue\tTrue\tz\n", [[1.5, 1, 0], [2.5, 1, 1]]),
+        ("a;b,c;y\n0,5;x;z\n1,5;x;z\n", [[0.5, 1], [1.5, 1]]),
         ("1,5 2,25 0,5\n", [[1.5, 2.25]]),
         ('"1,5","2","0,5"\n', [[1.5, 2]]),
         ("a;b;y\n1;2;3\n" + "4;5;6\n" * 50 + "1,234;7,5;8\n", None),  # the first comma stands far below
