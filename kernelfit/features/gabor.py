@@ -12,11 +12,15 @@ from kernelfit.arguments import finite, integer, positive, shown, suggests_names
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
 from kernelfit.features.images import Float32, ImageFeatures, Picture, RowTask, channel_titles, rows_within
-from kernelfit.features.pooling import gaussian_pooling, pool_maps
+from kernelfit.features.pooling import gaussian_pooling, grid, pool_maps
 from kernelfit.progress import Progress
 
 # A filter is cut off where its envelope has fallen to exp(-3^2 / 2) = 1.1 % of its peak.
 _CUT_OFF = 3.0
+
+# Standard deviations in pixels: beside the peak of a narrower envelope nothing but rounding is left, and of narrower
+# pooling nothing at all at a position between two pixels.
+_NARROWEST, _NARROWEST_POOLING = 0.2, 0.1
 
 # Training rows that the maps' root mean squares are taken over: with 2,000 the sampling error is some 1 %.
 _ROWS_FOR_SCALES = 2000
@@ -32,8 +36,8 @@ def gabor_filter(wavelength: float, angle: float, bandwidth: float) -> NDArray[n
     """
     sigma = bandwidth * wavelength
     reach = max(1, int(np.ceil(_CUT_OFF * sigma)))
-    grid = np.arange(-reach, reach + 1)
-    y, x = np.meshgrid(grid, grid, indexing="ij")
+    steps = np.arange(-reach, reach + 1)
+    y, x = np.meshgrid(steps, steps, indexing="ij")
     envelope = np.exp(-(x * x + y * y) / (2 * sigma * sigma))
     wave = np.exp(2j * np.pi * (x * np.cos(angle) + y * np.sin(angle)) / wavelength)
     beta = (envelope * wave).sum() / envelope.sum()
@@ -149,6 +153,19 @@ class Gabor(ImageFeatures):
                 raise InputError(
                     f"wavelengths: got {wavelength}, expected at least 2 pixels, the shortest wave that pixels hold"
                 )
+        shortest = float(min(self.wavelengths))
+        if self.bandwidth * shortest < _NARROWEST:
+            raise InputError(
+                f"bandwidth: got {self.bandwidth}, an envelope of {self.bandwidth * shortest:.3g} pixels at the "
+                f"wavelength {shortest:g}, expected at least {_NARROWEST} pixels; give "
+                f"{_NARROWEST / shortest:.3g} or more"
+            )
+        between = any(grid(side, self.stride)[0] % 1 for side in self.image_shape_[:2])
+        if between and self.pool_sigma < _NARROWEST_POOLING:
+            raise InputError(
+                f"pool_sigma: got {self.pool_sigma}, expected at least {_NARROWEST_POOLING} pixels, as maps are read "
+                "between pixels; give more, or a stride of 1"
+            )
 
     def _spectrum(self, psi: NDArray[np.complex128]) -> NDArray[np.complex64]:
         """The filter's transform on the padded grid, its centre at the origin, with an axis for the images."""

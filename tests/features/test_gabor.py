@@ -154,9 +154,25 @@ def test_scales_are_root_mean_squares_of_the_maps(rng: np.random.Generator) -> N
         ({"stride": 0}, "stride: got 0"),
         ({"bandwidth": -1}, "bandwidth: got -1"),
         ({"pool_sigma": 0}, "pool_sigma: got 0"),
+        # Rounding alone was left of such filters, and nothing of such pooling: NaN, and features that are all 0.
+        (
+            {"bandwidth": 0.02},
+            r"bandwidth: got 0.02, an envelope of 0.06 pixels at the wavelength 3, .* give 0.0667",
+        ),
+        (
+            {"pool_sigma": 0.01},
+            "pool_sigma: got 0.01, expected at least 0.1 pixels, as maps are read between",
+        ),
         ({"power": 1.5}, r"power: got 1.5, expected a number in \(0, 1\]"),
     ],
 )
 def test_refuses(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         Gabor(**options).fit(np.zeros((2, 100)))
+
+
+def test_pooling_may_be_left_out_where_maps_are_read_at_pixels(rng: np.random.Generator) -> None:
+    rows = rng.random((3, 36))
+    plain = Gabor(pool_sigma=1e-3, stride=1, power=1.0, normalize=False, low_pass=True).fit(rows)
+    low = plain.transform(rows).reshape(3, -1, 36)[:, -1]
+    assert np.allclose(low * plain.scales_[0, -1], rows, rtol=1e-5)
