@@ -35,8 +35,9 @@ MAX_EPOCHS = 2_000
 PATIENCE = 40
 # mu nu at the start. At 1 nothing is accelerated; the smaller, the longer the memory.
 _START = 0.3
-# Epochs over which the decrease is looked at.
-_LOOK = 3
+# Epochs over which a decrease is looked at, at least and at most, and the logarithm that mu promises over them: epochs
+# of random blocks differ by what a small mu promises of a few, and what chance brings would lower it again and again.
+_LOOK, _LONGEST, _PROMISED = 3, 24, 2.0
 # The decrease beside what mu promises below which mu is lowered, and beyond which it is raised; and by how much.
 _SLOW, _FAST, _LOWER, _RAISE = 0.5, 1.2, 1.0 / 3.0, 2.0
 # An estimate beyond this many times the first is no convergence.
@@ -163,12 +164,13 @@ def _end_epoch(blocks: Blocks, state: State, targets: Float, goal: Goal) -> None
     state.history.append(float(relative))
     state.measures.append(float(measured))
     state.squares, state.largest = np.zeros_like(sizes), np.zeros_like(sizes)
-    epochs = len(state.measures)
-    if epochs % _LOOK or epochs <= _LOOK or not state.measures[-1] > 0:
+    epochs, nu = len(state.measures), blocks.order / blocks.size
+    promised, look = 0.5 * np.sqrt(state.mu / nu), _LOOK
+    while look < _LONGEST and look * blocks.per_epoch * promised < _PROMISED:
+        look *= 2
+    if epochs % look or epochs <= look or not state.measures[-1] > 0:
         return
-    nu = blocks.order / blocks.size
-    decrease = np.log(state.measures[-1 - _LOOK] / state.measures[-1]) / (_LOOK * blocks.per_epoch)
-    promised = 0.5 * np.sqrt(state.mu / nu)
+    decrease = np.log(state.measures[-1 - look] / state.measures[-1]) / (look * blocks.per_epoch)
     if decrease < _SLOW * promised:
         state.mu *= _LOWER
     elif decrease > _FAST * promised:

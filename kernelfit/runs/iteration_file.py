@@ -12,7 +12,7 @@ from kernelfit.typing import Array
 
 FORMAT = "kernelfit iteration"
 # Of the iteration itself: what one of another version left off is no state of this one, whose bits are others.
-VERSION = 4
+VERSION = 5
 _KEY = "version"
 
 
