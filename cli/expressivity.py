@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import get_args
+from typing import Any, get_args
 
 import click
 import numpy as np
@@ -113,7 +113,8 @@ def command(
                 "depth": network.depth,
                 "width": network.width,
                 "weights": network.n_weights,
-                "accuracy": float((error < 0.5).mean()),
+                # Numbers have no half by which one is told from the next.
+                "accuracy": None if data.classes is None else float((error < 0.5).mean()),
                 "max_error": float(error.max()),
                 "seconds": time.perf_counter() - start,
             }
@@ -129,15 +130,16 @@ def command(
         )
 
 
-def _print(title: str, records: list[dict[str, float]]) -> None:
-    headings = ("depth", "width", "weights", "accuracy", "largest error", "seconds")
+def _print(title: str, records: list[dict[str, Any]]) -> None:
+    classes = records[0]["accuracy"] is not None
+    headings = ("depth", "width", "weights", *(["accuracy"] if classes else []), "largest error", "seconds")
     table = Grid(headings, right=range(len(headings)), title=title)
     for row in records:
         table.add_row(
             f"{row['depth']}",
             f"{row['width']:,}",
             f"{row['weights']:,}",
-            f"{row['accuracy']:.2%}",
+            *([f"{row['accuracy']:.2%}"] if classes else []),
             f"{row['max_error']:.1e}",
             f"{row['seconds']:.2f}",
         )

@@ -20,7 +20,7 @@ from kernelfit.runs import folder as run_folder
 from kernelfit.solver.method import require_factor
 from kernelfit.solver.solution import Solution
 from kernelfit.storage import json_output
-from kernelfit.study.labelled import labelled_rows, require_full_rank
+from kernelfit.study.labelled import labelled_rows, require_full_rank, require_true_labels
 from kernelfit.study.labels import LEVELS, LabelStudy, LabelTrial, labellings, study_labels
 
 #: the trials, in the folder of a run
@@ -49,12 +49,13 @@ def ask_labels(
 
     Raises
     ------
-    InputError : levels or seeds out of range, regression, a linear kernel with fewer features than rows, a folder of
-        another experiment or of other test rows
+    InputError : levels or seeds out of range, regression, labels that are corrupted already, a linear kernel with fewer
+        features than rows, a folder of another experiment or of other test rows
     DataError : a run whose training rows have changed since
     StorageError, and what `Experiment.run` raises
     """
     require_factor(experiment.solver.solver, "a study of labels")
+    require_true_labels(experiment)
     draws = [experiment.inputs.seed + integer("seeds", seed, 0) for seed in seeds]
     labellings(levels, draws)  # refused before anything is solved
     progress = as_progress(progress)

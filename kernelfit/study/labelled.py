@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kernelfit.arguments import integer
+from kernelfit.datasets.corruptions import OF_LABELS
 from kernelfit.errors import InputError
-from kernelfit.experiments.experiment import Solved
+from kernelfit.experiments.experiment import Experiment, Solved
 from kernelfit.gram.points import Points
 from kernelfit.kernels.base import Kernel
 from kernelfit.solver.solution import Solution
@@ -90,6 +91,15 @@ def kernel_rows(solved: Solved, n_test: int | None = None) -> KernelRows:
     train, test = np.asarray(prepared.X_train)[solution.kept], np.asarray(prepared.X_test)[: len(y_test)]
     every = Points(np.concatenate([train, test]), prepared.scale)
     return KernelRows(solution.kernel, every, rows.y_train[solution.kept], y_test, rows.n_classes)
+
+
+def require_true_labels(experiment: Experiment) -> None:
+    """Raise `InputError` for labels that are drawn anew: a draw of a study beside them may be the very same."""
+    corruption = experiment.inputs.corruption.name
+    if corruption in OF_LABELS:
+        raise InputError(
+            f"corruption: got {corruption}, expected the true labels: this study draws others beside them; leave it out"
+        )
 
 
 def require_full_rank(solution: Solution) -> None:

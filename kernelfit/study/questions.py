@@ -28,7 +28,7 @@ from kernelfit.storage.folders import make_writable, scratch_folder
 from kernelfit.study import curve, descent, double_descent, settings
 from kernelfit.study.complexity import DELTA, Spectral, complexity
 from kernelfit.study.interpolants import SCALES, interpolants
-from kernelfit.study.labelled import KernelRows, kernel_rows
+from kernelfit.study.labelled import KernelRows, kernel_rows, require_true_labels
 from kernelfit.study.spectrum import ends
 
 StudyName = Literal["interpolants", "sgd", "complexity", "curve", "double-descent", "inputs", "norms"]
@@ -220,6 +220,7 @@ def ask_sgd(study: Study, steps: int = descent.STEPS, passes: int = descent.PASS
 def ask_complexity(study: Study) -> dict[str, Any]:
     """Bounds, spectrum, stability and memorisation; see `kernelfit.study.complexity`."""
     _by_eigenvectors(study)
+    require_true_labels(study.experiment)
     with study.experiment.solved(study.progress) as solved:
         rows, dataset, kept = kernel_rows(solved), solved.dataset, solved.solution.kept
 

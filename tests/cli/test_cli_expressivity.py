@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -39,6 +40,16 @@ def test_table_and_file(tmp_path):
     )
     assert "100.00%" in result.stdout
     assert json.loads(target.read_text())["depths"][0]["width"] == 100
+
+
+def test_numeric_targets_have_no_accuracy(tmp_path, rng):
+    X, y = rng.normal(size=(30, 3)), 1e-3 * rng.normal(size=30)
+    np.savez(tmp_path / "rows.npz", X_train=X[:20], y_train=y[:20], X_test=X[20:], y_test=y[20:])
+    options = ["--dataset", str(tmp_path / "rows.npz"), "--labels", "true", "--depth", "2"]
+    (row,) = json.loads(run(*options, "--json", "-").stdout)["depths"]
+    assert row["accuracy"] is None
+    assert row["max_error"] < 1e-9
+    assert "accuracy" not in run(*options).stdout
 
 
 def test_every_option_reaches_the_construction(monkeypatch):

@@ -134,6 +134,17 @@ def test_what_is_asked_is_refused_before_anything_is_solved(monkeypatch):
             ask_labels(experiment, **given)
 
 
+def test_labels_that_are_drawn_already_are_no_true_ones(monkeypatch):
+    """A labelling of the same seed is the same draw: nothing changed at p = 1, and true and random labels agreed."""
+    monkeypatch.setattr(Experiment, "solved", _refuse)
+    common = {"n_train": 40, "n_test": 20, "gamma": 0.1, "threads": 1}
+    for name in ("random-labels", "corrupt-labels"):
+        experiment = Experiment("digits", **common, corruption=name)
+        for ask in (ask_labels, lambda each: ask_complexity(Study("complexity", each))):
+            with pytest.raises(InputError, match=f"^corruption: got {name}, expected the true labels"):
+                ask(experiment)
+
+
 @pytest.mark.parametrize("make", [Spectral, Coordinates.of])
 def test_eigenvectors_that_do_not_fit_are_refused(make, digits):
     with pytest.raises(InputError, match=r"^n_train.*: got 1.. rows, whose .* GB of 0\.0, expected fewer"):
