@@ -127,9 +127,13 @@ class TableColumns:
         for place, index in enumerate(self.numeric):
             column = self.features[index]
             try:
+                # NumPy makes 10 of the word 1_0, and a real number of a complex one.
+                if what := _no_numbers(np.asarray(frame[column])):
+                    raise TypeError
                 numbers[:, place] = np.asarray(frame[column], dtype=np.float64)
             except (TypeError, ValueError):
-                raise InputError(f"{name}: got words in column {column!r}, expected numbers") from None
+                what = what or "words"
+                raise InputError(f"{name}: got {what} in column {column!r}, expected numbers") from None
         words = [_cells(frame[self.features[index]], self.words(index) or ()) for index in self.of_words]
         return self.encoded(numbers, words, note, name)
 
@@ -195,6 +199,14 @@ def _stands(label: Any, target: str, every: list[str]) -> bool:
 
 def _are_texts(names: Any) -> bool:
     return isinstance(names, list) and all(isinstance(name, str) for name in names)
+
+
+def _no_numbers(cells: NDArray[Any]) -> str:
+    """What cells are that are no numbers; nothing of others."""
+    if cells.dtype.kind == "c":
+        return "complex numbers"
+    kinds = set(map(type, cells)) if cells.dtype == object else {cells.dtype.type}
+    return "words" if any(issubclass(kind, str | bytes) for kind in kinds) else ""
 
 
 def _cells(column: Any, categories: Sequence[str]) -> tuple[str, ...]:

@@ -105,6 +105,19 @@ def test_words_that_were_not_trained_on_are_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("cells", "what"), [("1_0", "words"), ("12", "words"), (b"12", "words"), (1 + 2j, "complex numbers")]
+)
+def test_what_numpy_alone_takes_for_numbers_is_refused_in_a_frame(
+    tmp_path: Path, cells: object, what: str
+) -> None:
+    """1_0 was 10, and the imaginary part was lost."""
+    columns = read_table(stored(CARS, tmp_path / "cars.csv")).columns
+    assert columns is not None
+    with pytest.raises(InputError, match=f"rows: got {what} in column 'size', expected numbers"):
+        columns.encoded_frame(CARS.assign(size=[cells] * len(CARS)), print, "rows")
+
+
+@pytest.mark.parametrize(
     ("changes", "message"),
     [
         (
