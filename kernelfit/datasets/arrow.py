@@ -59,7 +59,8 @@ class ArrowTable:
 
         faults, values = Faults(), self.content.column(column)
         kind = values.type.value_type if types.is_dictionary(values.type) else values.type
-        if types.is_nested(kind) or types.is_binary(kind) or types.is_large_binary(kind):
+        bytes_of_any = (types.is_binary, types.is_large_binary, types.is_fixed_size_binary)
+        if types.is_nested(kind) or any(is_of(kind) for is_of in bytes_of_any):
             raise damaged(
                 self.path,
                 f"a number in column {self.names[column]!r}",

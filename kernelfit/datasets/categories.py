@@ -17,7 +17,7 @@ import numpy as np
 
 from kernelfit.typing import Float
 
-from .cells import THOUSANDS_MARKS, is_missing
+from .cells import THOUSANDS_MARKS, Kind, classified, is_missing
 
 #: categories that a column may have
 MAX_CATEGORIES = 100
@@ -26,6 +26,7 @@ _FEW = 10
 _DATE = re.compile(
     r"(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})(?:[T ].*)?"
     r"|\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: ?[AaPp]\.?[Mm]\.?)?"
+    r"|-?\d+ days?,? [+-]?\d{1,2}:\d{2}:\d{2}(?:\.\d+)?"  # of Python and pandas, as 1 day, 0:00:00
 )
 _DIGITS = rf"(?:0[xXbBoO][\da-fA-F]+|\d[\d_{THOUSANDS_MARKS}]*)"
 _SIGN = r"[(+\-−–]?[$€£¥₹]?\s*[+\-−–]?"
@@ -56,11 +57,11 @@ def too_many(categories: Sequence[str], n: int) -> bool:
 
 
 def are_measures(categories: Sequence[str]) -> bool:
-    """Whether all of them, but missing ones, are numbers written in another way than ours: 0x10, 1_000, $ 5; or, where
-    there are more than a few, numbers with a unit, 12 kg."""
+    """Whether all of them, but missing ones, are numbers: text of a table whose columns have types; or written in
+    another way than ours: 0x10, 1_000, $ 5; or, where there are more than a few, numbers with a unit, 12 kg."""
     words = _there(categories)
     pattern = _MEASURE if len(words) > _FEW else _NUMBER
-    return bool(words) and all(pattern.fullmatch(word) for word in words)
+    return bool(words) and all(pattern.fullmatch(word) or _is_float(word) for word in words)
 
 
 def is_measure(cell: str) -> bool:
@@ -68,8 +69,12 @@ def is_measure(cell: str) -> bool:
     return _MEASURE.fullmatch(cell) is not None
 
 
+def _is_float(word: str) -> bool:
+    return classified(word)[1] in (None, Kind.INFINITE)
+
+
 def are_dates(categories: Sequence[str]) -> bool:
-    """Whether all of them, but missing ones, are dates or times."""
+    """Whether all of them, but missing ones, are dates, times or spans of time."""
     words = _there(categories)
     return bool(words) and all(_DATE.fullmatch(word) for word in words)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,15 @@ def test_the_index_of_pandas_is_no_feature(tmp_path: Path) -> None:
         ([0, 2**53 + 1, 1], r"integers up to 2\^53 in column 'a'.* found '9007199254740993' in row 1"),
         ([[1], [2], [3]], "a number in column 'a', found values of the type list<.*: int64>"),
         (["1.5", "2.5", "1.5"], "found '1.5' in row 0 and 2 more; it is text: store the column as numbers"),
+        (
+            ["1e-5", "2.5", "1e-5"],
+            "found '1e-5' in row 0 and 2 more; it is text: store the column as numbers",
+        ),
         ([b"a", b"b", b"a"], "found values of the type binary"),
+        (
+            [timedelta(1), timedelta(0), timedelta(1)],
+            "dates or times in column 'a' .*'1 day.*00:00' in row 0",
+        ),
     ],
 )
 def test_what_is_no_number_is_named_by_row_and_column(
