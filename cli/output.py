@@ -146,6 +146,7 @@ class GroupedCommand(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         self._spare_what_is_read(ctx)
+        self._spare_what_is_written(ctx)
         return super().invoke(ctx)
 
     def _spare_what_is_read(self, ctx: click.Context) -> None:
@@ -161,6 +162,22 @@ class GroupedCommand(click.Command):
                 continue
             if any(Path(target).samefile(path) for path in read):
                 raise InputError(f"{name}: got {target}, which is read and would be lost; name another file")
+
+    def _spare_what_is_written(self, ctx: click.Context) -> None:
+        """Raise `InputError` where one file is named for two results, or is one of those of the run that is made."""
+        run_dir = ctx.params.get("run_dir")
+        taken = {} if run_dir is None else {os.path.realpath(run_dir / name): "run_dir" for name in FILES}
+        for name in (*_WRITTEN, "checkpoint"):
+            target = ctx.params.get(name)
+            if not isinstance(target, (str, Path)) or target == json_output.STDOUT:
+                continue
+            if os.path.exists(target) and not os.path.isfile(target):  # a folder, or such as /dev/null
+                continue
+            before = taken.setdefault(os.path.realpath(target), name)
+            if before != name:
+                raise InputError(
+                    f"{before}, {name}: got {target} for both, of which one would be lost; name another file"
+                )
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         headings = {name: heading for heading, names in _GROUPS for name in names}

@@ -349,8 +349,9 @@ class Experiment(Settings):
     ) -> Result:
         """Continue the run in `run_dir` from its first unfinished panel, or report a finished one anew.
 
-        The record says `resumed`: its seconds of `features`, `choose`, `gram` and `factor` are those of every
-        process that worked on the run, all others and `total` those of this one.
+        The record says `resumed`: its seconds of `features`, `gram` and `factor` are those of every process that worked
+        on the run, all others and `total` those of this one. What it said of the choice of gamma and ridge, and that
+        choice's seconds, stay where there is a record of this solution already.
 
         Where the data set cannot be read again, or the run is of `kernelfit.solve`, the record holds the equations and
         their certificate alone. Raises as `kernelfit.resume`.

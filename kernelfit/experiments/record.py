@@ -58,6 +58,8 @@ _OF_A_SOLUTION = (
 )
 #: Keys that a choice of the ridge adds to a record.
 OF_A_CHOICE = ("interpolation", "ridge_choice", "ridge_path")
+#: Keys of choices that the files of a run do not have, and its seconds for them.
+OF_CHOICES, SECONDS_OF_CHOICES = (*OF_A_CHOICE, "gamma_choice", "gamma_path"), ("choose", "interpolate")
 #: what result.json holds of that, and what is read beside it for new rows
 STORED = {
     "dataset": schema.TEXT,

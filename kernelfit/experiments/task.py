@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from kernelfit.datasets import Dataset
-from kernelfit.errors import DataError, DuplicateRowsError, NotPositiveDefiniteError
+from kernelfit.errors import DataError, DuplicateRowsError, NotPositiveDefiniteError, StorageError
 from kernelfit.experiments import record as records
 from kernelfit.experiments.alike import are_whole
 from kernelfit.experiments.file_rows import named_as_in_the_file
@@ -138,6 +138,8 @@ class Task:
                 remarks += [reason] if reason else []
             record = record | records.ridge_record(choice, without)
             record["seconds"]["total"] = time.perf_counter() - started
+        if run_dir is not None and self.resumed:
+            record = self._with_choices(record, run_dir, solution)
         streamed = self.prepared.streamed is not None
         standardisation, target_mean = self.prepared.standardisation, self.prepared.target_mean
         if run_dir is not None:
@@ -176,6 +178,18 @@ class Task:
     def close(self) -> None:
         """Give back a device or a file that holds a Gram."""
         self.prepared.close()
+
+    def _with_choices(self, record: dict[str, Any], run_dir: Path, solution: Solution) -> dict[str, Any]:
+        """With what an earlier report of this solution on the same test rows says of the choice of gamma and ridge."""
+        try:
+            earlier = result_file.read(run_dir, solution.alpha)
+        except (DataError, StorageError):  # there is none, or it is of another solution
+            return record
+        chosen = {key: earlier[key] for key in records.OF_CHOICES if key in earlier and key not in record}
+        if not chosen or earlier.get("test_digest") != test_digest(self.dataset):
+            return record
+        seconds = {name: earlier["seconds"][name] for name in records.SECONDS_OF_CHOICES}
+        return {**record, **chosen, "seconds": {**record["seconds"], **seconds}}
 
     def _record(
         self, solution: Solution, started: float, progress: Progress

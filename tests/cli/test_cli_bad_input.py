@@ -335,6 +335,33 @@ def test_what_a_run_that_is_read_consists_of_is_not_written_over(run, words: str
     assert Path("kept/result.json").read_text() == "{}"
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("solve --out new --json new/result.json", "--out, --json: got new/result.json for both"),
+        ("solve --out new --report new/journal", "--out, --report: got new/journal for both"),
+        ("fit digits --out new --json new/./solution.h5", "--out, --json: got new/./solution.h5 for both"),
+        ("resume new --json new/result.json", "DIR, --json: got new/result.json for both"),
+        ("predict new --dataset digits --out a.csv --json a.csv", "--out, --json: got a.csv for both"),
+        ("solve --json a.csv --report ./a.csv", "--json, --report: got a.csv for both"),
+        ("bench --sizes 1000 --figure a.svg --json a.svg", "--json, --figure: got a.svg for both"),
+        ("solve --features random-conv --sums a.h5 --json a.h5", "--json, --sums: got a.h5 for both"),
+    ],
+)
+def test_no_result_is_written_over_another(run, words: str, said: str) -> None:  # type: ignore[no-untyped-def]
+    Path("new").mkdir()
+    code, out, lines = run(*words.split())
+    assert (code, out) == (2, "")
+    assert lines == [f"kernelfit: {said}, of which one would be lost; name another file"]
+    assert os.listdir("new") == []
+    assert os.listdir() == ["new"]
+
+
+@pytest.mark.parametrize("words", ["info --no-gemm --json /dev/null", "datasets list --json -"])
+def test_a_stream_may_be_named_for_any_result(run, words: str) -> None:  # type: ignore[no-untyped-def]
+    assert run(*words.split())[0] == 0
+
+
 def test_a_data_set_beside_ones_own_rows_is_refused(run) -> None:  # type: ignore[no-untyped-def]
     Path("mine.csv").write_text("a,y\n1,0.5\n2,1.5\n")
     code, _, lines = run("solve", "--dataset", "mnist", "--train", "mine.csv")

@@ -292,6 +292,20 @@ def test_a_run_in_use_is_refused_and_an_unfinished_one_resumed(tmp_path: Path) -
     assert np.array_equal(experiment.run(folder, resume=True).solution.alpha, whole.solution.alpha)
 
 
+def test_a_finished_run_that_is_resumed_keeps_what_its_record_says_of_choices(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    noisy = {"corruption": "corrupt-labels", "corruption_p": 0.3}
+    whole = Experiment("digits", n_train=200, gamma="auto", ridge="auto", **noisy).run(folder).to_dict()
+    for _ in range(2):
+        record = Experiment.resume(folder).to_dict()
+        for key in ("gamma_choice", "gamma_path", "ridge_choice", "ridge_path", "interpolation"):
+            assert record[key] == whole[key] == Experiment.load(folder).to_dict()[key]
+        for name in ("choose", "interpolate"):
+            assert record["seconds"][name] == whole["seconds"][name] > 0
+    (folder / "result.json").unlink()
+    assert "ridge_choice" not in Experiment.resume(folder).record
+
+
 def test_paths_at_home_hold_from_any_folder(
     tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
