@@ -19,9 +19,11 @@ import functools
 import gc
 import hashlib
 import inspect
+import os
 import sys
 import sysconfig
 import textwrap
+import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -44,6 +46,8 @@ _ATTRIBUTES = ("LOAD_ATTR", "LOAD_METHOD")
 _STANDARD = sysconfig.get_path("stdlib")
 _INSTALLED = {"site-packages", "dist-packages"}
 _BUILT_IN = "<frozen built-in>"
+# Files that are younger may have been edited after Python read them.
+_STARTED = time.time()
 
 
 def fingerprint(*values: Any, home: str = "") -> str:
@@ -87,6 +91,8 @@ class Descriptions:
         self._open: set[int] = set()
         # With the value, whose id would be another's when it is gone.
         self._done: dict[int, tuple[Any, str]] = {}
+        #: names of functions whose file has been edited since Python read it, and has other code
+        self.edited: dict[str, None] = {}
 
     def fingerprint(self, *values: Any) -> str:
         """As the function of that name."""
@@ -169,7 +175,27 @@ class Descriptions:
             return f"{function.__module__}.{function.__qualname__}"
         around = [(name, self.of(value)) for name, value in sorted(_read_by(function).items())]
         defaults = self._all([function.__defaults__, sorted((function.__kwdefaults__ or {}).items())])
-        return f"{_source(code) or self._byte_code(code)}\n{defaults} {around}"
+        filed = self._filed(code)
+        if filed is None:
+            self.edited[code.co_qualname] = None
+        text = "" if filed is None else _source(filed)
+        return f"{text or self._byte_code(code)}\n{defaults} {around}"
+
+    def _filed(self, code: CodeType) -> CodeType | None:
+        """The same code where its file has it now; None where that was edited after Python read it, and lacks it."""
+        file = code.co_filename
+        if not (os.path.isfile(file) and os.path.getmtime(file) >= _STARTED):
+            return code
+        described = self._byte_code(code)
+        return min(
+            (
+                other
+                for other in _codes_of(file)
+                if other.co_qualname == code.co_qualname and self._byte_code(other) == described
+            ),
+            key=lambda other: abs(other.co_firstlineno - code.co_firstlineno),
+            default=None,
+        )
 
     def _byte_code(self, code: CodeType) -> str:
         taken = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
@@ -269,6 +295,14 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _codes(constant)
+
+
+def _codes_of(file: str) -> list[CodeType]:
+    """The code of everything in a file as it is now; none where it is no Python."""
+    try:
+        return list(_codes(compile(Path(file).read_bytes(), file, "exec", dont_inherit=True)))
+    except (OSError, SyntaxError, ValueError):
+        return []
 
 
 def _source(code: CodeType) -> str:

@@ -113,6 +113,12 @@ class Pairwise(Kernel):
                 f"({self._interpreted}); loops, math and NumPy on 1-d arrays would make it some hundred times as fast"
             )
         digest, described = self._described()
+        if described.edited:
+            yield (
+                f"kernel: {', '.join(described.edited)} of {self._label} was edited in its file after Python read it, "
+                "and runs as it was read; load, open and resume want it as it was: restart Python, or reload the module"
+            )
+            return
         if digest == self._digest:
             return
         now = described.parts(self._bound.function)

@@ -12,6 +12,7 @@ import pickle
 import re
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -112,6 +113,31 @@ KERNELS = {
     "lambda": lambda m: (m.first,),
     "compiled": lambda m: (m.njit(m.helped),),
 }
+
+
+@pytest.mark.parametrize("name", ["helped", "nested", "first", "Bell"])
+def test_a_file_that_is_edited_after_it_was_imported_is_not_what_runs(module, name, monkeypatch):
+    """The digest was that of whatever stood in these lines by then: the edited kernel passed for the one that ran."""
+
+    def kernel(loaded):
+        made = getattr(loaded, name)
+        return Pairwise(made(0.7, a=[1.0]) if name == "Bell" else made)
+
+    here, there = module(), module()
+    expected = kernel(there)
+    path = Path(here.__file__)
+    text = path.read_text()
+    path.write_text("A = 1\n\n" + text)  # elsewhere in it
+    assert kernel(here) == expected
+    path.write_text(re.sub(r"math\.exp\(|P\[\"s\"\] \*|float\(x @ y\)", r"0.5 * \g<0>", text))
+    assert kernel(here) != expected
+    (note,) = kernel(here).remarks()
+    assert re.match(r"kernel: .* was edited in its file after Python read it, and runs as it was read", note)
+    spec = importlib.util.spec_from_file_location("edited", path)
+    edited = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "edited", edited)
+    spec.loader.exec_module(edited)
+    assert kernel(here) != kernel(edited)
 
 
 @pytest.mark.parametrize("name", KERNELS)
