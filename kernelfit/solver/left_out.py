@@ -15,6 +15,7 @@ import numpy as np
 
 from kernelfit.errors import NotPositiveDefiniteError
 from kernelfit.gram.points import Points
+from kernelfit.gram.precision import PRECISIONS
 from kernelfit.iterative.inverse_diagonal import InverseDiagonal
 from kernelfit.linalg.leave_one_out import leave_one_out_predictions
 from kernelfit.linalg.minimum_norm import left_out
@@ -76,7 +77,10 @@ def of_diagonal(
         alpha = factor.apply_inverse(targets)
         error = certificate.condition_estimate * np.finfo(np.float64).eps  # the certificate's is of A
     if certificate.factor_precision == "float32":
-        note("leave-one-out has the precision of the factor, float32")
+        # diag(A^-1) of the factor is off by a share of itself that grows with the condition number, refined alpha or not.
+        share = min(1.0, certificate.condition_estimate * PRECISIONS["float32"].unit_roundoff)
+        off = f": residuals may be off by {share:.1g} of themselves" if share > _VISIBLE else ""
+        note(f"leave-one-out has the precision of the factor, float32{off}")
     lost = error * np.abs(alpha).max(initial=0.0) / inverse.min(initial=np.inf)
     if lost > _VISIBLE:
         note(f"leave-one-out may be off by {lost:.1g} of the largest target, as alpha has few correct digits")
