@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from kernelfit.gram.source import KernelGram
 from kernelfit.gram.tile import ColumnBlock, evaluate
 from kernelfit.kernels.base import Needs
 from kernelfit.progress import Notes
-from kernelfit.solver.problem import Problem
+from kernelfit.solver.problem import Problem, is_primal
 from kernelfit.typing import Array
 
 # float32 holds 1e-38 to 3e38; alpha is of the order of 1 / K, and the factor is to have all its digits.
@@ -25,7 +26,9 @@ _BLOCK = 1_024
 
 
 def within_range(problem: Problem, notes: Notes) -> Problem:
-    """The problem, in float64 where float32 cannot hold K; raises `InputError` where float32 alone was asked for."""
+    """The problem, in float64 where float32 cannot hold K; raises `InputError` where float32 alone was asked for, and
+    where float64 itself has not all digits of K, which no certificate would see."""
+    _require_digits(problem)
     if problem.numbers.factor == np.float64:
         return problem
     largest = float(np.abs(problem.source.diagonal()).max() + np.max(problem.shift))
@@ -36,6 +39,18 @@ def within_range(problem: Problem, notes: Notes) -> Problem:
         raise InputError(f"precision: got {problem.precision}, but {what}; rescale X, or take float64")
     notes.add(f"{problem.precision} precision fell back to float64: {what}")
     return replace(problem, precision="float64")
+
+
+def _require_digits(problem: Problem) -> None:
+    kernel = problem.kernel
+    if (kernel is not None and kernel.stationary) or is_primal(problem):
+        return
+    largest = float(np.abs(problem.source.diagonal()).max())
+    if 0 < largest < sys.float_info.min:
+        raise InputError(
+            f"K: has entries of up to {largest:.3g}, expected {sys.float_info.min:.3g} or more, below which float64 "
+            "loses digits; rescale X, or the parameters of the kernel"
+        )
 
 
 def require_symmetric(source: KernelGram, backend: CpuBackend) -> None:

@@ -77,7 +77,7 @@ def of_diagonal(
         alpha = factor.apply_inverse(targets)
         error = certificate.condition_estimate * np.finfo(np.float64).eps  # the certificate's is of A
     if certificate.factor_precision == "float32":
-        # diag(A^-1) of the factor is off by a share of itself that grows with the condition number, refined alpha or not.
+        # So far may diag(A^-1) of the factor be off, beside a refined alpha as well.
         share = min(1.0, certificate.condition_estimate * PRECISIONS["float32"].unit_roundoff)
         off = f": residuals may be off by {share:.1g} of themselves" if share > _VISIBLE else ""
         note(f"leave-one-out has the precision of the factor, float32{off}")

@@ -7,6 +7,7 @@ from typing import Any
 
 from kernelfit.datasets.dataset import Origin
 from kernelfit.kernels import KERNELS
+from kernelfit.linalg import one_tile
 from kernelfit.report.tables import number
 from kernelfit.solver.certificate import BACKWARD_ROUNDING
 from kernelfit.solver.remarks import NOT_REFINED
@@ -15,8 +16,6 @@ from kernelfit.solver.remarks import NOT_REFINED
 ROUNDING = 2.0**-53
 # A pivot is the square of what is left of a row's feature vector: below this share of A_ii that is a hundredth.
 _NEARLY = 1e-4
-# Up to this order the K that was factored may serve the certificate, which gives the same numbers.
-_ONE_TILE = 512
 
 
 def in_file(origin: Origin | None, row: int) -> str:
@@ -147,7 +146,8 @@ def _afresh(record: dict[str, Any]) -> str:
     plan = record["plan"]
     if plan["d"] == 0:
         return " The sums of features that the matrix holds were not formed again for this."
-    if plan["n"] <= _ONE_TILE:
+    # The K that was factored may serve the certificate, which gives the same numbers.
+    if plan["n"] <= one_tile.MAX_ORDER:
         return ""
     return " The matrix was formed a second time for this."
 
