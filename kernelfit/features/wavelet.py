@@ -97,7 +97,13 @@ class Wavelet(ImageFeatures):
             raise InputError(
                 f"levels: got {self.levels_}, expected 2^levels <= 2 x {max(height, width)} pixels; lower it"
             )
-        bands = self._bands(np.zeros((1, height, width, channels), np.float32))
+        try:
+            bands = self._bands(np.zeros((1, height, width, channels), np.float32))
+        except ValueError:  # PyWavelets' only one here: a line of one pixel has no reflection
+            raise InputError(
+                f"mode: got {self.mode!r}, which continues no line of one pixel, as there is at a level of images of "
+                f"{height} x {width}; take symmetric, or fewer levels"
+            ) from None
         per_row = 4 * sum(band[0].size for _, band in bands)
         self._rows_per_task = rows_within(per_row, 2**21, max_rows=128)
         self._grids = [(-(-band.shape[1] // self.pool), -(-band.shape[2] // self.pool)) for _, band in bands]

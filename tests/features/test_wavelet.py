@@ -111,3 +111,12 @@ def test_no_level_is_the_image_and_none_the_most(rng: np.random.Generator) -> No
 def test_refuses(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         Wavelet(**options).fit(np.zeros((2, 100)))
+
+
+@pytest.mark.parametrize(("shape", "levels"), [((1, 7), 1), ((8, 8), 4)])
+def test_a_line_of_one_pixel_has_no_reflection(shape: tuple[int, int], levels: int) -> None:
+    rows = np.ones((2, shape[0] * shape[1]))
+    options = {"image_shape": shape, "wavelet": "haar", "levels": levels}
+    assert np.isfinite(Wavelet(**options, mode="symmetric").fit_transform(rows)).all()
+    with pytest.raises(InputError, match="mode: got 'antireflect', which continues no line of one pixel"):
+        Wavelet(**options, mode="antireflect").fit(rows)
