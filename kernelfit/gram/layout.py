@@ -19,7 +19,7 @@ from kernelfit.typing import Span
 _SINGLE = 1_536
 #: order up to which a panel of that width is used. Wide panels keep products near their peak and are waited for less
 #: often, narrow ones take less memory beside n^2/2 numbers; both matter less the larger n is.
-_WIDTHS = ((4_000, 512), (16_000, 768), (32_000, 1_024))
+_WIDTHS = ((16_000, 768), (32_000, 1_024))
 _MAX_WIDTH = 2_048
 #: order up to which K is one tile: to deal it out takes longer than to form it
 ONE_TILE = 256
