@@ -24,7 +24,7 @@ from kernelfit.cpu.matrix_product import (
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.cpu.triangular_tiles import factor_square, pack_triangle, solve_rows
 
-#: columns between two products: four tiles of a float64 one
+#: columns between two products: four tiles of a float64 one, eight with AVX2
 _BLOCK = 96
 # Rows of a task: a multiple of a tile's width in either type, and tasks of a stage at most.
 _TASK, _TASKS = 96, 8

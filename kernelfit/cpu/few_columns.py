@@ -1,10 +1,11 @@
 """A X, A^T X, L^-1 X and L^-T X for a few columns X, which are bound by reading the matrix.
 
 BLAS packs A before it multiplies, which for 4 columns writes as much as it reads. Here A is read once, where it lies: a
-tile of 8 results x 3 registers of columns stays in registers while entries of A, each given to all lanes, and rows of X
-pass by. One tile serves A X and A^T X, with the two strides of A in either order. Each step asks for the line of cache
-that will be read a block later, so that reading goes on while products are formed: on two cores of Zen 5, 28 to 35 GB/s
-up to 16 columns, where two cores read 34. A column's bits do not depend on those beside it, nor on how many there are.
+tile of 8 results x 3 registers of columns, or 4 x 3 of AVX2's, stays in registers while entries of A, each given to all
+lanes, and rows of X pass by. One tile serves A X and A^T X, with the two strides of A in either order. Each step asks
+for the line of cache that will be read a block later, so that reading goes on while products are formed: on two cores
+of Zen 5, 28 to 35 GB/s up to 16 columns, where two cores read 34. A column's bits do not depend on those beside it, nor
+on how many there are.
 """
 
 from __future__ import annotations
@@ -16,14 +17,13 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from kernelfit.cpu import registers
 from kernelfit.cpu.blas import rows_of
 from kernelfit.cpu.jit import njit
 from kernelfit.cpu.matrix_product import (
-    REGISTER,
     clear_number,
     copy_number,
     everywhere,
@@ -33,14 +33,15 @@ from kernelfit.cpu.matrix_product import (
     prefetch,
     size_of,
 )
+from kernelfit.cpu.registers import REGISTER
 
 #: columns up to which this is faster than BLAS
 MAX_COLUMNS = 64
 #: floating point operations in the time in which a number of the matrix is read
 PER_NUMBER = 40.0
 
-# Results and registers of a tile: 24 of 32 registers hold sums, or 8 of 16 of half the size.
-HEIGHT, VECTORS = (8, 3) if "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[2] else (2, 2)
+# Results and registers of a tile.
+HEIGHT, VECTORS = (registers.HEIGHT, registers.VECTORS) if registers.FILLED else (2, 2)
 # Products that are summed up before they are added to the result: their part of X stays in the first level of cache,
 # and of longer sums the rounding errors would show.
 _DEPTH = 128

@@ -1,16 +1,16 @@
-"""C + alpha A B by a micro-kernel of our own, for CPUs with AVX-512.
+"""C + alpha A B by a micro-kernel of our own, for CPUs with AVX-512 or with AVX2 and fused multiply-adds.
 
-Narrow triangles and squares of up to a thousand rows are factored by its tiles, faster than by LAPACK wherever that was
-measured. Large products are left to BLAS but on AMD's Zen 5: a core adds 2 x 8 products of float64 in a cycle there,
-134 GFLOP/s, of which this reaches 101 to 107 and OpenBLAS 0.3.30 90 to 98 on its kernel for Skylake, and 60 where
-`OPENBLAS_CORETYPE=Haswell` has it take that for AVX2; in float32 its kernel for Skylake is the faster one. On Intel's
-Ice Lake OpenBLAS is the faster one in either type (`docs/performance.md`).
+Narrow triangles are solved and diagonal blocks factored in its tiles (`kernelfit.cpu.cholesky_block`). Large products
+are left to BLAS but on AMD's Zen 5: a core adds 2 x 8 products of float64 in a cycle there, 134 GFLOP/s, of which this
+reaches 101 to 107 and OpenBLAS 0.3.30 90 to 98 on its kernel for Skylake, and 60 where `OPENBLAS_CORETYPE=Haswell` has
+it take that for AVX2; in float32 its kernel for Skylake is the faster one. On Intel's Ice Lake OpenBLAS is the faster
+one in either type, also where that CPU is held to AVX2 (`docs/performance.md`).
 
 The scheme is that of K. Goto and R. van de Geijn (ACM Trans. Math. Softw. 34, 2008) as in BLIS: columns of the product
 in blocks that the third level of cache holds, sums cut into runs of `_DEPTH` products, rows in blocks for the second
-level, and inside them tiles of 8 rows x 3 registers whose sums never leave the registers. Each entry adds its products
-in ascending order, `_DEPTH` at a time, wherever it lies: with alpha = +-1 its bits do not depend on how rows and
-columns are cut.
+level, and inside them tiles of 8 rows x 3 registers, or 4 x 3 of AVX2's, whose sums never leave the registers. Each
+entry adds its products in ascending order, `_DEPTH` at a time, wherever it lies: with alpha = +-1 its bits do not
+depend on how rows and columns are cut.
 """
 
 from __future__ import annotations
@@ -26,12 +26,11 @@ from numba.extending import intrinsic
 
 from kernelfit.cpu.jit import njit
 from kernelfit.cpu.linked_blas import linked_libraries
+from kernelfit.cpu.registers import FILLED, HEIGHT, REGISTER, VECTORS
 
-# A tile has 24 sums of a register each; 3 more hold columns, and the rows' numbers are broadcast by the instruction.
-HEIGHT, VECTORS = 8, 3
-REGISTER = 64  # bytes
 TILE_BYTES = VECTORS * REGISTER  # bytes of a tile's row
-# Products added in registers before they are added to C: a tile's columns then take 36 KiB of the first level.
+# Products added in registers before they are added to C: a tile's columns then take 36 KiB of the first level, 18 with
+# AVX2.
 _DEPTH = 192
 # Rows whose packed numbers the second level holds, and columns at a time.
 _ROWS, _COLUMNS = 384, 1_056
@@ -46,13 +45,9 @@ _INDEX = ir.IntType(64)
 _THREAD = threading.local()
 
 
-@cache
 def available() -> bool:
-    """Whether the CPU has registers of 512 bits and Numba compiles for them."""
-    from numba.core.registry import cpu_target
-
-    _, _, features = cpu_target.target_context.codegen().magic_tuple()
-    return "+avx512f" in features.split(",")
+    """Whether Numba compiles for a CPU whose registers the tiles fill."""
+    return FILLED
 
 
 @cache
@@ -188,17 +183,17 @@ def pack(source: int, stride: int, rows: int, depth: int, packed: int, width: in
     """Rows in groups of `width`, the numbers of a group side by side for each of its `depth` columns; then zeros."""
     size = size_of(like)
     line, step = stride * size, width * size
-    whole = depth // 8 * 8
+    whole = depth // HEIGHT * HEIGHT
     for first in range(0, rows, width):
-        for within in range(0, width, 8):
+        for within in range(0, width, HEIGHT):
             begin = source + (first + within) * line
             target = packed + (first * depth + within) * size
-            count = min(8, rows - first - within)
-            start = whole if count == 8 else 0
-            for column in range(0, start, 8):
+            count = min(HEIGHT, rows - first - within)
+            start = whole if count == HEIGHT else 0
+            for column in range(0, start, HEIGHT):
                 transpose(begin + column * size, line, target + column * step, step, like)
             for column in range(start, depth):
-                for row in range(8):
+                for row in range(HEIGHT):
                     if row < count:
                         copy_number(
                             begin + row * line + column * size, target + column * step + row * size, like
@@ -295,25 +290,25 @@ def _add_line(target: int, line: int, count: int, like: Any) -> None:
 
 @intrinsic
 def transpose(_context: Any, source: Any, stride: Any, target: Any, width: Any, like: Any) -> Any:
-    """8 x 8 numbers: rows `stride` bytes apart become columns of rows `width` bytes apart."""
+    """A square of `HEIGHT` numbers: rows `stride` bytes apart become columns of rows `width` bytes apart."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         number = float_of(signature.args[4])
         align = _size(signature.args[4])
-        vector = ir.VectorType(number, 8)
+        vector = ir.VectorType(number, HEIGHT)
         source, stride, target, width = arguments[:4]
         lines = []
-        for row in range(8):
+        for row in range(HEIGHT):
             address = builder.add(source, builder.mul(stride, _INDEX(row)))
             lines.append(builder.load(builder.inttoptr(address, vector.as_pointer())))
             lines[-1].align = align
-        # Interleave lines that are 4, 2 and 1 apart: three times that is the transposed block.
-        for _ in range(3):
+        # Interleave the two halves of the lines: log2 of their number times that is the transposed block.
+        for _ in range(HEIGHT.bit_length() - 1):
             lines = [
-                builder.shuffle_vector(lines[i // 2], lines[i // 2 + 4], _interleaved(i % 2))
-                for i in range(8)
+                builder.shuffle_vector(lines[i // 2], lines[i // 2 + HEIGHT // 2], _interleaved(i % 2))
+                for i in range(HEIGHT)
             ]
-        for row in range(8):
+        for row in range(HEIGHT):
             address = builder.add(target, builder.mul(width, _INDEX(row)))
             builder.store(lines[row], builder.inttoptr(address, vector.as_pointer())).align = align
         return context.get_dummy_value()
@@ -322,9 +317,9 @@ def transpose(_context: Any, source: Any, stride: Any, target: Any, width: Any, 
 
 
 def _interleaved(half: int) -> Any:
-    """The lower or upper halves of two registers of 8, number by number in turn."""
-    order = [4 * half + i // 2 + 8 * (i % 2) for i in range(8)]
-    return ir.Constant(ir.VectorType(ir.IntType(32), 8), order)
+    """The lower or upper halves of two lines, number by number in turn."""
+    order = [HEIGHT // 2 * half + i // 2 + HEIGHT * (i % 2) for i in range(HEIGHT)]
+    return ir.Constant(ir.VectorType(ir.IntType(32), HEIGHT), order)
 
 
 @intrinsic
@@ -351,7 +346,7 @@ def _emit_tile(context: Any, builder: Any, signature: Any, arguments: Any) -> An
 
 
 def fma_of(module: Any, register: Any) -> Any:
-    name = f"llvm.fma.v{register.count}f{512 // register.count}"
+    name = f"llvm.fma.v{register.count}f{64 if register.element == ir.DoubleType() else 32}"
     return module.globals.get(name) or ir.Function(module, ir.FunctionType(register, [register] * 3), name)
 
 
@@ -364,7 +359,7 @@ def everywhere(builder: Any, value: Any, register: Any) -> Any:
 
 
 def _emit_sums(builder: Any, rows: Any, columns: Any, depth: Any, register: Any, fma: Any) -> list[list[Any]]:
-    """The loop over the products, 8 x 3 registers of sums; the builder stands behind it."""
+    """The loop over the products, a register of sums for each of a tile; the builder stands behind it."""
     rows = builder.inttoptr(rows, register.element.as_pointer())
     columns = builder.inttoptr(columns, register.as_pointer())
     before = builder.block

@@ -21,7 +21,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from kernelfit.cpu.jit import njit
-from kernelfit.cpu.matrix_product import REGISTER, everywhere, float_of, fma_of, prefetch, size_of
+from kernelfit.cpu.matrix_product import everywhere, float_of, fma_of, prefetch, size_of
 
 #: vectors that are taken together, by the bytes of their numbers: vectors come in multiples of it
 GROUPS = {4: 10, 8: 5}
@@ -32,6 +32,7 @@ WIDTH, HEIGHT = 512, 64
 #: which products of a tile are formed: with vectors on its columns, on its rows, or both
 ROWS, COLUMNS = 1, 2
 _SUMS = 20  # registers: a group times rows, or registers of columns beside each other
+_VECTOR = 64  # bytes of a sum: one register, or several where they are narrower
 
 _INDEX = ir.IntType(64)
 _DOUBLE = ir.DoubleType()
@@ -78,7 +79,7 @@ def group_of(dtype: Any) -> int:
 def _registers(number: Any) -> tuple[Any, int, int]:
     """A register of these numbers, how many it has, and how many vectors are taken together."""
     size = 8 if number == _DOUBLE else 4
-    return ir.VectorType(number, REGISTER // size), REGISTER // size, GROUPS[size]
+    return ir.VectorType(number, _VECTOR // size), _VECTOR // size, GROUPS[size]
 
 
 def _entries(builder: Any, address: Any, register: Any) -> Any:
@@ -146,7 +147,7 @@ def _add_rows(
 
         def body(step: Any, before: list[Any]) -> list[Any]:
             entries_offset = builder.mul(step, _INDEX(4 * lanes))
-            offset = builder.mul(step, _INDEX(REGISTER))
+            offset = builder.mul(step, _INDEX(_VECTOR))
             prefetch(builder, builder.add(ahead, offset))
             entries = [_entries(builder, builder.add(start, entries_offset), register) for start in starts]
             after = list(before)
@@ -197,11 +198,11 @@ def _add_columns(
         def block(number_of_block: Any, _sums: list[Any]) -> list[Any]:
             first = builder.mul(number_of_block, _INDEX(blocks * lanes))
             start = builder.add(tile, builder.mul(first, _INDEX(4)))
-            asked = builder.add(ahead, builder.mul(builder.mul(number_of_block, height), _INDEX(REGISTER)))
+            asked = builder.add(ahead, builder.mul(builder.mul(number_of_block, height), _INDEX(_VECTOR)))
 
             def row(step: Any, before: list[Any]) -> list[Any]:
                 begin = builder.add(start, builder.mul(step, line))
-                prefetch(builder, builder.add(asked, builder.mul(step, _INDEX(REGISTER))))
+                prefetch(builder, builder.add(asked, builder.mul(step, _INDEX(_VECTOR))))
                 entries = [
                     _entries(builder, builder.add(begin, _INDEX(4 * lanes * b)), register)
                     for b in range(blocks)

@@ -1,10 +1,11 @@
 """A narrow triangle in the tiles of `kernelfit.cpu.matrix_product`: A = L L^T, and X <- X L^-T below it.
 
-The rows of X lie across the registers, as many as a tile is wide: 8 columns of them less the products with the columns
-before is one tile of a matrix product, and the triangle of 8 x 8 is solved in the same registers. OpenBLAS's `trsm`
-reaches 34 GFLOP/s with 96 columns on a core of Zen 5 with the kernel for AVX2 and 22 with that for AVX-512, this 70.
-Every row is solved by itself: its bits do not depend on the rows beside it. A itself is factored in the same way, some
-rows at a time: less what they have in common with the rows above, and then in triangles of 8 x 8.
+The rows of X lie across the registers, as many as a tile is wide: 8 columns of them (4 with AVX2) less the products
+with the columns before is one tile of a matrix product, and the triangle of 8 x 8 (4 x 4) is solved in the same
+registers. OpenBLAS's `trsm` reaches 34 GFLOP/s with 96 columns on a core of Zen 5 with the kernel for AVX2 and 22 with
+that for AVX-512, this 70. Every row is solved by itself: its bits do not depend on the rows beside it. A itself is
+factored in the same way, some rows at a time: less what they have in common with the rows above, and then in triangles
+of 8 x 8 (4 x 4).
 """
 
 from __future__ import annotations
@@ -18,10 +19,7 @@ from numba.extending import intrinsic
 
 from kernelfit.cpu.jit import njit
 from kernelfit.cpu.matrix_product import (
-    HEIGHT,
-    REGISTER,
     TILE_BYTES,
-    VECTORS,
     add_tile,
     clear_number,
     copy_number,
@@ -35,6 +33,7 @@ from kernelfit.cpu.matrix_product import (
     size_of,
     transpose,
 )
+from kernelfit.cpu.registers import HEIGHT, REGISTER, VECTORS
 
 #: columns of a triangle at most: it is packed where a product packs its rows
 MAX_ORDER = 256
@@ -151,7 +150,7 @@ def _factor_tile(square: int, triangle: int, tile: int, order: int, one: Any) ->
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def pack_triangle(triangle: Any, width: int, packed: Any, one: Any) -> None:
-    """Rows of L in groups of 8, its diagonal inverted; rows that fill the last group are those of the identity."""
+    """Rows of L in groups of `HEIGHT`, its diagonal inverted; rows that fill the last are the identity's."""
     size = size_of(one)
     pack(triangle[0], triangle[1], width, width, packed[0], HEIGHT, one)
     for j in range(width):
@@ -187,14 +186,14 @@ def _unpack(packed: int, start: int, line: int, shape: Any, like: Any) -> None:
     """Packed rows back to where they were."""
     rows, width = shape
     size = size_of(like)
-    for i in range(0, rows, 8):
-        for j in range(0, width, 8):
+    for i in range(0, rows, HEIGHT):
+        for j in range(0, width, HEIGHT):
             source, target = packed + j * TILE_BYTES + i * size, start + i * line + j * size
-            if rows - i >= 8 and width - j >= 8:
+            if rows - i >= HEIGHT and width - j >= HEIGHT:
                 transpose(source, TILE_BYTES, target, line, like)
                 continue
-            for row in range(min(8, rows - i)):
-                for column in range(min(8, width - j)):
+            for row in range(min(HEIGHT, rows - i)):
+                for column in range(min(HEIGHT, width - j)):
                     copy_number(
                         source + column * TILE_BYTES + row * size, target + row * line + column * size, like
                     )
@@ -202,7 +201,7 @@ def _unpack(packed: int, start: int, line: int, shape: Any, like: Any) -> None:
 
 @intrinsic
 def _solve_tile(_context: Any, triangle: Any, target: Any, like: Any) -> Any:
-    """A tile, lines side by side, times the inverse of a packed triangle of 8 x 8 whose diagonal is inverted."""
+    """A tile, lines side by side, times the inverse of a packed triangle of `HEIGHT` whose diagonal is inverted."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         number = float_of(signature.args[2])
