@@ -13,6 +13,7 @@ from kernelfit.deep.paper import compare, figures, flops, grid
 from kernelfit.deep.processes import leads
 from kernelfit.deep.recipe import CHOICES, Recipe, choices
 from kernelfit.deep.training.hardware import Hardware
+from kernelfit.deep.training.outcome import FAILED
 from kernelfit.deep.training.results import history_so_far
 from kernelfit.deep.training.sweep import STACK, run, seconds_so_far
 from kernelfit.errors import InputError
@@ -117,6 +118,7 @@ def reproduce(
 def _record(request: Request, target: Target, results: compare.Results, folder: Path) -> dict[str, Any]:
     """What is written of one target; its figures are drawn on the way."""
     runs = request.recipes(target)
+    ended = {r.key: results[r.key]["status"] for r in runs if r.key in results}
     note = request.scaling(target)
     content, charts = _COMPOSE[target](request, results, folder / "runs", note is None)
     if charts:
@@ -130,7 +132,8 @@ def _record(request: Request, target: Target, results: compare.Results, folder: 
         "scaled_down": note,
         **content,
         "runs": len(runs),
-        "unfinished": [r.key for r in runs if r.key not in results],
+        "unfinished": [r.key for r in runs if r.key not in ended],
+        "failed": {key: status for key, status in ended.items() if status in FAILED},
         "precisions": sorted({results[r.key]["system"]["precision"] for r in runs if r.key in results}),
         "arithmetic": flops.plan(runs) if {r.dataset for r in runs} == {"cifar10"} else None,
         "choices": _all_choices(runs),

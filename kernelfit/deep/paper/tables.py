@@ -153,6 +153,9 @@ def _remarks(record: dict[str, Any]) -> Iterable[str]:
         yield (
             f"{len(record['unfinished'])} of {record['runs']} runs are not finished: the same command resumes them"
         )
+    if failed := record.get("failed"):  # which older records lack
+        ends = ", ".join(f"{key} {status}" for key, status in failed.items())
+        yield f"{len(failed)} of {record['runs']} runs failed, and count in the means: {ends}"
     if "figure1a" in record and (missing := [name for name in FIGURE1A if name not in record["figure1a"]]):
         yield f"figure 1a: no epoch yet of {', '.join(name.replace('-', ' ') for name in missing)}"
     judged = [cell["within_gate"] for cell in record.get("cells", []) if cell["within_gate"] is not None]

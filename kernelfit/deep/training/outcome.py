@@ -7,6 +7,9 @@ from typing import Any
 
 from kernelfit.deep.recipe import Recipe
 
+#: ends from which a ladder of rates goes to its next rung
+FAILED = ("stuck", "diverged")
+
 
 @dataclass
 class Outcome:

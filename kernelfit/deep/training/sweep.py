@@ -28,7 +28,7 @@ from kernelfit.deep.recipe import Recipe, check_sources
 from kernelfit.deep.training import checkpoint, epoch_log
 from kernelfit.deep.training.engine import Training, check_single_rows
 from kernelfit.deep.training.hardware import Hardware
-from kernelfit.deep.training.outcome import Outcome
+from kernelfit.deep.training.outcome import FAILED, Outcome
 from kernelfit.deep.training.results import (
     check_data,
     finished,
@@ -46,7 +46,6 @@ from kernelfit.storage import atomic, json_output
 Trained = tuple[list[Outcome], list[nn.Module]]
 
 STACK = 8  # MLP runs side by side; more would need more device memory for no more speed per run
-FAILED = ("stuck", "diverged")  # a ladder of rates goes to its next rung
 
 
 def stackable(recipe: Recipe) -> bool:

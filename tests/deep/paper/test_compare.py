@@ -189,3 +189,10 @@ def test_what_is_drawn_of_one_seed_is_said(fake_results):
     told = "are of one seed: the first that is finished"
     assert told in _printed({**record, "seeds": [0, 1]})
     assert told not in _printed({**record, "seeds": [0]})
+
+
+def test_runs_that_failed_are_named_beside_the_means_they_count_in(fake_results):
+    record = {"target": "table1", "unfinished": [], "scaled_down": None, "seeds": [0], "cells": [], "runs": 9}
+    named = _printed({**record, "failed": {"alexnet-true-seed0-0123456789": "diverged"}})
+    assert "1 of 9 runs failed, and count in the means: alexnet-true-seed0-0123456789 diverged" in named
+    assert "failed" not in _printed({**record, "failed": {}})

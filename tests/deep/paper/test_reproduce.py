@@ -50,6 +50,19 @@ def test_reproductions_write_json_tables_and_figures(target, tmp_path, monkeypat
         assert list(stored["figure2a"]) == ["aug, drop, decay", "decay", "none"]
 
 
+def test_runs_that_failed_stand_in_the_record(tmp_path, monkeypatch, fake_results):
+    def with_one_that_diverged(recipes, folder, **_):
+        results = fake_results(recipes)
+        results[recipes[0].key]["status"] = "diverged"
+        return results
+
+    monkeypatch.setattr(reproduce, "run", with_one_that_diverged)
+    request = reproduce.Request(("table1",))
+    (record,) = reproduce.reproduce(request, tmp_path).values()
+    assert record["failed"] == {request.in_order()[0].key: "diverged"}
+    assert record["unfinished"] == []
+
+
 def test_of_several_processes_the_first_writes(tmp_path, monkeypatch, fake_results):
     monkeypatch.setattr(reproduce, "run", lambda recipes, folder, **_: fake_results(recipes))
     monkeypatch.setenv("RANK", "1")
