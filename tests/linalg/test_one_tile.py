@@ -20,7 +20,7 @@ def gram_of(rng, n):
     return np.exp(-0.5 * ((rows[:, None] - rows) ** 2).sum(axis=-1)) * np.outer(signs, signs)
 
 
-@pytest.mark.parametrize("n", [1, 2, 19, 111, 256, 257, 512])
+@pytest.mark.parametrize("n", [1, 2, 19, 111, 256, 257, 513, 1_024])
 @pytest.mark.parametrize("diagonal", [False, True])
 def test_the_bits_are_those_of_a_panel(rng, backend, n, diagonal):
     gram = gram_of(rng, n)

@@ -7,12 +7,13 @@ import pytest
 
 import kernelfit
 from kernelfit.cpu import matrix_product
+from kernelfit.linalg import one_tile
 from kernelfit.solver.cpu_system import CpuSystem
 from kernelfit.solver.tile_system import TileSystem
 
 
 @pytest.mark.skipif(not matrix_product.available(), reason="no compiled factor on this CPU")
-@pytest.mark.parametrize("n", [1, 50, 256, 300])
+@pytest.mark.parametrize("n", [1, 50, 256, 700])
 @pytest.mark.parametrize("columns", [3, 130])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_solutions_are_those_of_a_system_in_panels(rng, monkeypatch, n, weighted, columns):
@@ -42,7 +43,7 @@ def test_solutions_are_those_of_a_system_in_panels(rng, monkeypatch, n, weighted
 
 def test_what_is_refined_or_large_or_stored_is_no_tile(rng, tmp_path):
     rows, targets = rng.standard_normal((20, 3)), rng.standard_normal((20, 2))
-    large = rng.standard_normal((513, 3))
+    large = rng.standard_normal((one_tile.MAX_ORDER + 1, 3))
     for options in (
         {"precision": "mixed"},
         {"jitter": 1e-9},
