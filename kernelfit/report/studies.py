@@ -24,13 +24,14 @@ def table(record: Row) -> RenderableType:
 
 def _interpolants(record: Row) -> RenderableType:
     hessian = record["hessian"]
-    least = hessian["smallest"]
+    least, means = hessian["smallest"], in_order(record["rows"], "name")
     down = "down, the least not resolved" if least is None else f"to {least:.3g}"
     lines = [
         f"{hessian['parameters']:,} parameters; at every interpolant the loss has curvature along {hessian['rank']:,} "
         f"of them, eigenvalues {hessian['largest']:.3g} {down}, and none along the other "
         f"{hessian['parameters'] - hessian['rank']:,}",
         *record["notes"],
+        *_made_in_some(means, len({row.get("seed") for row in record["rows"]})),
     ]
     columns = (
         ("interpolant", "name", str),
@@ -41,7 +42,12 @@ def _interpolants(record: Row) -> RenderableType:
         ("misfit", "misfit", _power),
         ("curvature", "curvature", _digits(10)),
     )
-    return _whole(record, in_order(record["rows"], "name"), columns, lines)
+    return _whole(record, means, columns, lines)
+
+
+def _made_in_some(means: Sequence[Row], draws: int) -> list[str]:
+    """A line for each function that some draws did not give: its means are those of the others."""
+    return [f"{row['name']}: of {row['seeds']} of {draws} draws" for row in means if row["seeds"] < draws]
 
 
 def _sgd(record: Row) -> RenderableType:
@@ -105,11 +111,11 @@ def _complexity(record: Row) -> RenderableType:
         ("test %, true", "test_error_true", _percent),
         ("random", "test_error_random", _percent),
     )
-    bounds = [labelling["bound"] for labelling in record["labellings"]]
+    below = [labelling["labels"] for labelling in record["labellings"] if labelling["bound"] < 0.5]
     memory = record["memorisation"]
     lines = [
         f"margin bound at {1 - record['delta']:.0%}: "
-        + ("vacuous for both labellings" if min(bounds) >= 0.5 else "below a half for true labels"),
+        + (f"below a half for {' and '.join(below)} labels" if below else "vacuous for both labellings"),
         f"memorised most: rows {', '.join(map(str, memory['memorised'][:8])) or 'none'}; {memory['hanging_rows']} test "
         "rows are right by one training row alone",
     ]

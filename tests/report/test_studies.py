@@ -49,6 +49,25 @@ def test_draws_without_a_solution_are_counted():
     assert "1,500 features: 1 of 1 draws without a solution" in shown
 
 
+def test_functions_that_some_draws_did_not_give_are_counted():
+    row = {"name": "least norm", "rkhs_norm": 2.0, "norm_ratio": 1.0, "train_error": 0.0, "test_error": 0.2}
+    bumps = {**row, "name": "bumps", "seed": 1}
+    hessian = {"parameters": 30, "rank": 20, "largest": 2.0, "smallest": 1.0}
+    rows = [{**row, "seed": 0}, {**row, "seed": 1}, bumps]
+    record = {"study": "interpolants", "dataset": "digits", "rows": rows, "notes": [], "hessian": hessian}
+    assert "bumps: of 1 of 2 draws" in _shown(record)
+    assert "least norm: of" not in _shown(record)
+
+
+def test_the_labelling_whose_bound_says_something_is_named():
+    labelling = {"labels": "true", "bound": 0.6}
+    record = {"study": "complexity", "dataset": "digits", "delta": 0.05, "ridges": []}
+    record["memorisation"] = {"memorised": [], "hanging_rows": 0}
+    for bound, told in ((0.7, "vacuous for both labellings"), (0.4, "below a half for random labels")):
+        record["labellings"] = [labelling, {"labels": "random", "bound": bound}]
+        assert told in _shown(record)
+
+
 def test_norms_that_are_not_resolved_have_no_ratio():
     row = {"name": "least norm", "rkhs_norm": None, "norm_ratio": None, "train_error": 0.0, "test_error": 0.2}
     hessian = {"parameters": 30, "rank": 20, "largest": 2.0, "smallest": 1.0}

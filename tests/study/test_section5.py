@@ -89,3 +89,13 @@ def test_the_verdict_stands_within_120_columns_where_there_is_room_for_more():
     first = console.file.getvalue().splitlines()[1].rstrip()
     assert first.endswith("yes")
     assert len(first) <= 120
+
+
+def test_of_two_classes_a_random_labelling_is_told_by_half_of_guessing():
+    """A guess at one of two errs in a half, on some rows in a little less."""
+    labelling = {"rkhs_norm": 1.0, "test_error": 0.49, "rademacher": 2.0, "bound": 3.0, "binary_error": 0.5}
+    ridge = {"ridge": 1.0, "stability_constant": 1.0, "test_error_true": 0.1, "test_error_random": 0.49}
+    record = {"labellings": [labelling, labelling], "n_classes": 2, "ridges": [ridge]}
+    assert section5._of_theory(record)[-1].holds
+    record["ridges"] = [{**ridge, "test_error_true": 0.3}]
+    assert not section5._of_theory(record)[-1].holds
