@@ -93,6 +93,7 @@ class Descriptions:
         self._done: dict[int, tuple[Any, str]] = {}
         #: names of functions whose file has been edited since Python read it, and has other code
         self.edited: dict[str, None] = {}
+        self._in_files: dict[str, list[CodeType]] = {}
 
     def fingerprint(self, *values: Any) -> str:
         """As the function of that name."""
@@ -187,10 +188,12 @@ class Descriptions:
         if not (os.path.isfile(file) and os.path.getmtime(file) >= _STARTED):
             return code
         described = self._byte_code(code)
+        if file not in self._in_files:
+            self._in_files[file] = _codes_of(file)
         return min(
             (
                 other
-                for other in _codes_of(file)
+                for other in self._in_files[file]
                 if other.co_qualname == code.co_qualname and self._byte_code(other) == described
             ),
             key=lambda other: abs(other.co_firstlineno - code.co_firstlineno),
