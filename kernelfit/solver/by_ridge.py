@@ -17,6 +17,7 @@ from kernelfit.gram.arrays import as_array
 from kernelfit.progress import Notes, Progress, ProgressLike, as_progress
 from kernelfit.solver.certificate import Certificate
 from kernelfit.solver.inputs import as_targets
+from kernelfit.solver.interpolant import new_rows
 from kernelfit.solver.pose import interpolating
 from kernelfit.solver.predict import strips_of
 from kernelfit.solver.problem import Problem
@@ -119,7 +120,7 @@ class RidgesSolution(Solution):
         if self.kernel is None:
             return super()._spread(X, what, progress)
         parts = self._parts(what)
-        shape = self._rows_of(X).shape[:1] * (2 if what == "return_cov" else 1)
+        shape = new_rows(self.problem, X).shape[:1] * (2 if what == "return_cov" else 1)
         values = np.empty((*shape, self.alpha.shape[1]))
         for columns, part in parts:
             values[..., columns] = part._spread(X, what, as_progress(progress))

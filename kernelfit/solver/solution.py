@@ -13,13 +13,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kernelfit.arguments import column_names, in_order, integer, path_of, positive
-from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import DataError, InputError
-from kernelfit.gram.arrays import as_array, refuse_non_finite
+from kernelfit.gram.arrays import as_array
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.points import Points
 from kernelfit.gram.precision import precision_of
-from kernelfit.gram.sparse import points_of
 from kernelfit.iterative.convergence import Convergence
 from kernelfit.iterative.inverse_diagonal import MAX_PROBES, PROBES, InverseDiagonal
 from kernelfit.iterative.log_determinant import LogDeterminant
@@ -33,11 +31,12 @@ from kernelfit.solver.answer import answer
 from kernelfit.solver.certificate import Certificate
 from kernelfit.solver.consistency import require_consistent
 from kernelfit.solver.inputs import Duplicates, as_targets, refuse_conflicts
+from kernelfit.solver.interpolant import Interpolant, new_rows
 from kernelfit.solver.iterative_system import IterativeSystem
 from kernelfit.solver.left_out import likely_residuals, missing_alpha, of_factor, of_least_squares
 from kernelfit.solver.left_out import remark as left_out_remark
 from kernelfit.solver.posterior import covariance, variances
-from kernelfit.solver.predict import Prepared, predict, strips_of
+from kernelfit.solver.predict import Prepared
 from kernelfit.solver.problem import AbsentGram, Problem, has_weights, is_primal
 from kernelfit.solver.problem_record import arrays_of, meta_of, problem_of
 from kernelfit.solver.remarks import remark
@@ -273,7 +272,10 @@ class Solution:
             raise InputError("return_std: got True beside return_cov, expected one of them; call twice")
         progress = as_progress(progress)
         X = in_order("X", X, self.problem.column_names, progress.note)
-        values = self._predicted(X, progress)
+        started = time.perf_counter()
+        values = self._interpolant.at(X, progress)
+        self.seconds["predict"] = self.seconds.get("predict", 0.0) + time.perf_counter() - started
+        values = values[:, 0] if self.single_target else values
         if not (return_std or return_cov):
             return values
         return values, self._spread(X, "return_std" if return_std else "return_cov", progress)
@@ -293,7 +295,7 @@ class Solution:
             raise InputError(
                 f"{what}: a precomputed Gram matrix does not tell k(x, x) of new rows; give the kernel"
             )
-        factor, rows = self._factor_or_raise(what), self._rows_of(X)
+        factor, rows = self._factor_or_raise(what), new_rows(self.problem, X)
         if self.certificate.factor_precision == "float32" and not precision_of(self.plan.precision).refined:
             self._note("standard deviations have the precision of the factor, float32", progress)
         spread = np.sqrt(variances(factor, rows, progress)) if what == "return_std" else None
@@ -358,20 +360,9 @@ class Solution:
         """Random vectors that leave-one-out is estimated by; 0 where it is not."""
         return 0 if self.inverse is None else self.inverse.probes
 
-    def _predicted(self, X: ArrayLike, progress: Progress) -> Float:
-        started = time.perf_counter()
-        if self.kernel is None:
-            powers = exponents(self.alpha)
-            values = scaled(self._predict_from_gram(as_array(X, "X"), scaled(self.alpha, -powers)), powers)
-        else:
-            values = self.at_rows(self._rows_of(X), progress)
-        if not np.isfinite(values).all():
-            row = int(np.argmin(np.isfinite(values).all(axis=1)))
-            raise InputError(
-                f"X: predictions of row {row} overflow in float64; rescale X, or Y of the solution"
-            )
-        self.seconds["predict"] = self.seconds.get("predict", 0.0) + time.perf_counter() - started
-        return values[:, 0] if self.single_target else values
+    @property
+    def _interpolant(self) -> Interpolant:
+        return Interpolant(self.problem, self.alpha, self.weights, self.factor, self.threads, self.prepared)
 
     def score(self, X: ArrayLike, Y: ArrayLike) -> float:
         """The coefficient of determination R^2 of the predictions, as `sklearn.metrics.r2_score`."""
@@ -509,7 +500,7 @@ class Solution:
         unweighted = self.problem.unweighted
         if unweighted is not None:
             rows = unweighted.take(np.arange(unweighted.shape[0]), like=self.points)
-            every[self.problem.unweighted_rows] = self.at_rows(rows, progress)
+            every[self.problem.unweighted_rows] = self._interpolant.at_rows(rows, progress)
         return every
 
     def save(self, path: str | Path) -> None:
@@ -584,48 +575,6 @@ class Solution:
             )
         return self.factor
 
-    def _predict_from_gram(self, gram: NDArray[Any], alpha: Float) -> Float:
-        if gram.dtype.kind not in "buif":
-            raise InputError(f"X: got dtype {gram.dtype}, expected numbers k(test, training)")
-        if gram.ndim == 2 and gram.shape[1] == self.rows_given and self.problem.unweighted_rows.size:
-            gram = gram[:, self.kept]
-        if gram.ndim != 2 or gram.shape[1] != len(self.kept):
-            raise InputError(
-                f"X: got shape {gram.shape}, expected (m, {len(self.kept)}) values k(test, training)"
-            )
-        refuse_non_finite(gram, "X")
-        values: Float = gram.astype(np.float64, copy=False) @ alpha
-        return values
-
-    def _rows_of(self, X: ArrayLike) -> Points:
-        """New rows, like those of training."""
-        assert self.points is not None
-        return points_of(X, self.input_scale, self.points)
-
-    def at_rows(self, rows: Points, progress: Progress | None = None) -> Float:
-        """f (m, c) at rows that are in the kernel's domain."""
-        assert self.kernel is not None
-        assert self.points is not None
-        self.points.require_unchanged()
-        # Sums over a large alpha that cancel must not overflow on their way.
-        coefficients = self.alpha if self.weights is None else self.weights
-        powers = exponents(coefficients)
-        f = self._predict(rows, scaled(coefficients, -powers), self.kernel, progress or Silent())
-        return scaled(f, powers)
-
-    def _predict(self, rows: Points, coefficients: Float, kernel: Kernel, progress: Progress) -> Float:
-        """k(rows, training rows) alpha, or rows W, for alpha (n, c) or W (d, c)."""
-        assert self.points is not None
-        if self.weights is not None:
-            values = np.zeros((rows.shape[0], coefficients.shape[1]))
-            for a, b in strips_of(rows.shape[0]):
-                values[a:b] = rows.scaled(a, b) @ coefficients
-            return values
-        if self.factor is not None and not self.factor.closed and self.factor.name != "cpu":
-            return self.factor.predict(rows, coefficients, progress)  # a device has the training rows there
-        with CpuBackend(self.threads) as backend:
-            return predict(kernel, self.points, rows, coefficients, backend, progress, self.prepared)
-
 
 def _text(ridge: Any) -> str:
     return f"{ridge:.6g}" if np.ndim(ridge) == 0 else ", ".join(f"{each:.6g}" for each in ridge)
@@ -676,6 +625,12 @@ def _from_data(path: Path, function: Any, meta: dict[str, Any], arrays: dict[str
         convergence=Convergence.of_dict(path, meta["convergence"]) if "convergence" in meta else None,
     )
     require_consistent(
-        path, problem, solution.certificate, solution.alpha, solution.fitted, weights, solution.at_rows
+        path,
+        problem,
+        solution.certificate,
+        solution.alpha,
+        solution.fitted,
+        weights,
+        solution._interpolant.at_rows,
     )
     return solution

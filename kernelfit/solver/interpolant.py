@@ -1,0 +1,93 @@
+"""f at new rows: k(new, training) alpha, with k formed from the rows or given, or rows times weights of features."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kernelfit.cpu.pool import CpuBackend
+from kernelfit.errors import InputError
+from kernelfit.frozen import frozen
+from kernelfit.gram.arrays import as_array, exact_floats, refuse_non_finite
+from kernelfit.gram.points import Points
+from kernelfit.gram.sparse import points_of
+from kernelfit.progress import Progress, Silent
+from kernelfit.solver.predict import Prepared, predict, strips_of
+from kernelfit.solver.problem import Problem
+from kernelfit.solver.scaling import exponents, scaled
+from kernelfit.solver.system import System
+from kernelfit.typing import Float
+
+
+def new_rows(problem: Problem, X: ArrayLike) -> Points:
+    """New rows, like those of training."""
+    assert problem.points is not None
+    return points_of(X, problem.input_scale, problem.points)
+
+
+@frozen
+class Interpolant:
+    """f(x) = sum_i k(x, x_i) alpha_i for alpha (n, c), or x W where there are `weights` W (d, c) of features.
+
+    `factor` is the system of the solution, which evaluates f where it is on a device; else `threads` of the CPU do,
+    with training rows as `prepared` keeps them.
+    """
+
+    problem: Problem
+    alpha: Float
+    weights: Float | None
+    factor: System | None
+    threads: int | None
+    prepared: Prepared
+
+    def at(self, X: ArrayLike, progress: Progress) -> Float:
+        """f (m, c) at rows X (m, d), or from X = k(new, training) (m, n) where the Gram matrix was given."""
+        if self.problem.kernel is None:
+            values = self._of_gram(as_array(X, "X"))
+        else:
+            values = self.at_rows(new_rows(self.problem, X), progress)
+        if not np.isfinite(values).all():
+            row = int(np.argmin(np.isfinite(values).all(axis=1)))
+            raise InputError(
+                f"X: predictions of row {row} overflow in float64; rescale X, or Y of the solution"
+            )
+        return values
+
+    def at_rows(self, rows: Points, progress: Progress | None = None) -> Float:
+        """f (m, c) at rows that are in the kernel's domain."""
+        assert self.problem.points is not None
+        self.problem.points.require_unchanged()
+        # Sums over a large alpha that cancel must not overflow on their way.
+        coefficients = self.alpha if self.weights is None else self.weights
+        powers = exponents(coefficients)
+        return scaled(self._sums(rows, scaled(coefficients, -powers), progress or Silent()), powers)
+
+    def _sums(self, rows: Points, coefficients: Float, progress: Progress) -> Float:
+        """k(rows, training rows) alpha, or rows W, for alpha (n, c) or W (d, c)."""
+        kernel, points = self.problem.kernel, self.problem.points
+        assert kernel is not None
+        assert points is not None
+        if self.weights is not None:
+            values = np.zeros((rows.shape[0], coefficients.shape[1]))
+            for a, b in strips_of(rows.shape[0]):
+                values[a:b] = rows.scaled(a, b) @ coefficients
+            return values
+        if self.factor is not None and not self.factor.closed and self.factor.name != "cpu":
+            return self.factor.predict(rows, coefficients, progress)  # a device has the training rows there
+        with CpuBackend(self.threads) as backend:
+            return predict(kernel, points, rows, coefficients, backend, progress, self.prepared)
+
+    def _of_gram(self, gram: NDArray[Any]) -> Float:
+        """k(new, training) alpha, of the columns of rows that took part."""
+        problem, n = self.problem, len(self.problem.kept)
+        if gram.dtype.kind not in "buif":
+            raise InputError(f"X: got dtype {gram.dtype}, expected numbers k(test, training)")
+        if gram.ndim == 2 and gram.shape[1] == problem.rows_given and problem.unweighted_rows.size:
+            gram = gram[:, problem.kept]
+        if gram.ndim != 2 or gram.shape[1] != n:
+            raise InputError(f"X: got shape {gram.shape}, expected (m, {n}) values k(test, training)")
+        refuse_non_finite(gram, "X")
+        powers = exponents(self.alpha)
+        return scaled(exact_floats(gram, "X") @ scaled(self.alpha, -powers), powers)
