@@ -107,6 +107,10 @@ def unseen_test_rows(
 ) -> Dataset:
     """The data set of that name or path with the test rows that the solution did not see, corrupted as in its run."""
     inputs = result.inputs
+    if n_test == 0:
+        raise InputError(
+            "n_test: got 0, expected at least 1, as these rows are predicted; leave it out for all"
+        )
     if inputs is None:
         return datasets.load(name, n_test=n_test, data_dir=data_dir, progress=progress)
     data, options = inputs.data, dict[str, Any]()

@@ -60,6 +60,7 @@ def _factor_and_answer(system: System, interruption: Interruption | None, notes:
             else:  # what can be resumed is the solve
                 system.factorise(notes.progress, interruption.after)
                 return answer(system, system.problem.targets, notes.progress)
+        interruption.after(plan.panels, plan.panels)  # a signal that came once the last one was recorded
     return answer(system, system.problem.targets, notes.progress)
 
 

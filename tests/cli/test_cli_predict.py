@@ -167,6 +167,13 @@ def test_the_solution_file_of_a_run_is_read_with_its_columns_and_their_scaling(t
     assert (tmp_path / "new.csv").read_text() == "b,a\n100,1\n"
 
 
+def test_no_rows_to_predict_are_refused(digits: Path, smooth: tuple[Path, np.ndarray, np.ndarray]) -> None:
+    own = str(smooth[0].parent / "data.npz")
+    for folder, name in ((digits, "digits"), (smooth[0], own)):
+        words = (str(folder), "--dataset", name, "--n-test", "0")
+        refused(InputError, "--n-test: got 0, expected at least 1", *words)
+
+
 def test_data_of_another_kind_are_refused(digits: Path, smooth: tuple[Path, np.ndarray, np.ndarray]) -> None:
     own = str(smooth[0].parent / "data.npz")
     assert predict(str(smooth[0]), "--dataset", own)["test_rmse"] < 0.02

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+import kernelfit
 from kernelfit.cpu.pool import CpuBackend
-from kernelfit.errors import DuplicateRowsError, InputError, PlanError, StorageError
+from kernelfit.errors import DuplicateRowsError, InputError, Interrupted, PlanError, StorageError
 from kernelfit.kernels import Gaussian
 from kernelfit.progress import Notes, Silent
 from kernelfit.solver.answer import certify
 from kernelfit.solver.complete import complete
+from kernelfit.solver.cpu_system import CpuSystem
 from kernelfit.solver.place import place
 from kernelfit.solver.pose import Request, pose
 from kernelfit.solver.primal import solve_primal
@@ -159,3 +164,21 @@ def test_notes_are_recorded_and_shown_at_once() -> None:
     notes.add("later")
     assert notes.lines == ["earlier", "later"]
     assert shown.notes == ["later"]
+
+
+def test_a_signal_after_the_last_panel_stops_a_run_before_its_solution(
+    rows: np.ndarray, targets: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = kernelfit.solve(rows, targets, gamma=GAMMA)
+    factorise = CpuSystem.factorise
+
+    def then_stopped(*given: Any) -> None:
+        factorise(*given)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as stopped:
+        stopped.setattr(CpuSystem, "factorise", then_stopped)
+        with pytest.raises(Interrupted, match="stopped by SIGINT after 1 of 1 panels; continue with"):
+            kernelfit.solve(rows, targets, gamma=GAMMA, run_dir=tmp_path / "run")
+    assert not (tmp_path / "run" / "solution.h5").exists()
+    assert np.array_equal(kernelfit.resume(tmp_path / "run").alpha, whole.alpha)
