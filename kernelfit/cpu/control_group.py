@@ -28,10 +28,13 @@ class _Version(NamedTuple):
     reclaimable: tuple[str, ...] = ()
 
 
+_CACHED = ("inactive_file", "active_file", "slab_reclaimable")
 _VERSIONS = {
     "cpu": (_Version("cpu.max"), _Version("cpu.cfs_quota_us", "cpu.cfs_period_us")),
     "memory": (
-        _Version("memory.max", "memory.current", ("inactive_file", "active_file", "slab_reclaimable")),
+        _Version("memory.max", "memory.current", _CACHED),
+        # Beyond it processes are held up until they all but stand still.
+        _Version("memory.high", "memory.current", _CACHED),
         _Version(
             "memory.limit_in_bytes", "memory.usage_in_bytes", ("total_inactive_file", "total_active_file")
         ),

@@ -48,6 +48,14 @@ def test_the_control_group_bounds_it(group):
     assert memory.available_memory() == int(1000 * GB * 0.95)
 
 
+def test_memory_beyond_which_a_group_is_held_up_bounds_it(group):
+    """`MemoryHigh=` of systemd, and what Kubernetes sets beside a request: a solve was planned into a crawl."""
+    group("ours", memory__max="4000000000\n", memory__high="3000000000\n", memory__current="1000000000\n")
+    assert memory.available_memory() == int(2 * GB * 0.95)
+    group("ours", memory__high="max\n")
+    assert memory.available_memory() == int(3 * GB * 0.95)
+
+
 def test_a_group_above_the_own_one_bounds_it(group):
     group("ours", memory__max="max\n", memory__current="5\n")
     group(".", memory__max="2000000000\n", memory__current="500000000\n")
