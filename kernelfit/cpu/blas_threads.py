@@ -156,9 +156,13 @@ class BlasThreads:
 
     def give_back(self) -> None:
         with self._lock:
-            self._users = max(0, self._users - 1)
+            if self._users > 0:
+                self._users -= 1
             if self._users == 0:
-                self._restore()
+                try:
+                    self._restore()
+                finally:  # a signal may have ended that at any line
+                    self._restore()
         self.free_thread()
 
     def limit(self) -> int | None:

@@ -99,6 +99,23 @@ def test_a_limit_set_meanwhile_stands():
     assert set(counts()) == {3}
 
 
+def test_a_signal_while_they_are_given_back_leaves_none_at_one_thread():
+    """After Ctrl-C at the end of a solve NumPy multiplied with one thread as long as the process lived."""
+    guard = BlasThreads()
+    guard.cap()
+    pool = guard._pools[0]
+    setter = pool.set
+
+    def interrupted(count):
+        pool.set = setter
+        raise KeyboardInterrupt
+
+    pool.set = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        guard.give_back()
+    assert set(counts()) == {2}
+
+
 class PerThread:
     """A library whose number of threads is that of the calling thread; `dynlib` has its functions under their names."""
 
