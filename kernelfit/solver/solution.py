@@ -378,6 +378,7 @@ class Solution:
         certificate has no componentwise backward error, and norms a coarser bound: a product with |K| less.
         """
         factor = self._system_or_raise("solve")
+        self._require_unchanged()
         given = as_array(Y, "Y")
         if given.shape[:1] == (len(self.kept),):
             targets = as_targets(given, len(self.kept))
@@ -514,6 +515,7 @@ class Solution:
 
     def as_data(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """JSON and arrays that a file holds; see `load`."""
+        self._require_unchanged()
         meta = {
             **meta_of(self.problem),
             "certificate": self.certificate.to_dict(),
@@ -548,6 +550,11 @@ class Solution:
         if message not in self.notes:
             self.notes.append(message)
             progress.note(message)
+
+    def _require_unchanged(self) -> None:
+        """Raise `InputError` where the user's rows, which are not copied, are no longer those of the factor."""
+        if self.points is not None:
+            self.points.require_unchanged()
 
     def _factor_or_raise(self, method: str) -> System:
         if self.convergence is not None:

@@ -366,6 +366,22 @@ def test_training_rows_are_prepared_once_and_not_pickled(rng, monkeypatch):
     assert copy.points in made
 
 
+def test_rows_that_were_changed_are_neither_solved_with_nor_stored(rng, tmp_path):
+    """Other targets were solved for by the factor of the old rows and certified by the new ones, which files held."""
+    x, y = rng.standard_normal((300, 500)), rng.standard_normal(300)
+    solution = kernelfit.solve(x, y, gamma=1e-3)
+    before = x.copy()
+    x += 1.0
+    for use in (lambda: solution.solve(2 * y), lambda: solution.save(tmp_path / "s.h5")):
+        with pytest.raises(
+            InputError, match=r"^X: the array that the solution is of was changed since the solve"
+        ):
+            use()
+    assert not (tmp_path / "s.h5").exists()
+    x[...] = before
+    assert solution.solve(2 * y).certificate.interpolates
+
+
 def test_a_folder_of_a_run_is_called_one(tmp_path):
     """It was said not to be there."""
     with pytest.raises(
