@@ -58,6 +58,9 @@ META = {
     "certificate": schema.OBJECT,
 }
 
+# A backward error that no factorisation in float64 leaves, of any order that memory or a disk holds.
+_NO_ROUNDING = 1e-9
+
 
 @dataclass(repr=False)
 class Solution:
@@ -388,6 +391,7 @@ class Solution:
             targets = np.ascontiguousarray(every[self.kept])
         progress = as_progress(progress)
         answered = answer(factor, targets, progress, None if componentwise else self.certificate.norm)
+        self._require_same_gram(answered.certificate)
         problem = self.problem.with_targets(targets, single_target=given.ndim == 1)
         notes = Notes(progress, (line for line in self.notes if line not in self.remarks))
         remarks = remark(problem, answered, notes)
@@ -555,6 +559,15 @@ class Solution:
         """Raise `InputError` where the user's rows, which are not copied, are no longer those of the factor."""
         if self.points is not None:
             self.points.require_unchanged()
+
+    def _require_same_gram(self, certificate: Certificate) -> None:
+        """Raise `InputError` where a Gram matrix that was given is no longer that of the factor, as errors tell."""
+        exact = certificate.factor_precision == "float64" and certificate.jitter == 0
+        if self.kernel is None and exact and certificate.backward_error > _NO_ROUNDING:
+            raise InputError(
+                "gram: the matrix that the solution is of was changed since the solve, as a backward error of "
+                f"{certificate.backward_error:.1e} tells, expected it as it was; solve again, with a copy"
+            )
 
     def _factor_or_raise(self, method: str) -> System:
         if self.convergence is not None:

@@ -382,6 +382,19 @@ def test_rows_that_were_changed_are_neither_solved_with_nor_stored(rng, tmp_path
     assert solution.solve(2 * y).certificate.interpolates
 
 
+@pytest.mark.parametrize("n", [40, 1100])
+def test_a_matrix_that_was_changed_is_not_solved_with(rng, n):
+    """Other targets were solved for by the factor of the old matrix and certified by the new one, without a word."""
+    gram, y = np.eye(n) + np.ones((n, n)), rng.standard_normal(n)
+    solution = kernelfit.solve(gram, y, kernel="precomputed", ridge=0.1)
+    assert solution.solve(2 * y).certificate.backward_error < 1e-15
+    gram[1, 0] += 0.1
+    with pytest.raises(
+        InputError, match=r"^gram: the matrix that the solution is of was changed since the solve"
+    ):
+        solution.solve(2 * y)
+
+
 def test_a_folder_of_a_run_is_called_one(tmp_path):
     """It was said not to be there."""
     with pytest.raises(
