@@ -428,17 +428,19 @@ def _by_name(table: Table, like: TableColumns) -> tuple[list[int], int | None]:
             f"the columns that were trained on, {listed_names(columns)}",
             f"no {listed_names(missing)}",
         )
-    own = [names[column] for column in others]
-    if len(set(columns)) == len(columns) and not _repeated(own) & set(columns):
+    known = set(columns)
+    wanted = [column for column in others if names[column] in known]
+    own = tuple(names[column] for column in wanted)
+    if len(known) == len(columns) == len(own):
         return [where[name] for name in columns], label
     # Names that occur twice say nothing: then their order has to be the same.
-    if tuple(own) != columns:
+    if own != columns:
         raise damaged(
             table.path,
             f"the columns {listed_names(columns)}, of which some have one name",
             listed_names(names),
         )
-    return others, label
+    return wanted, label
 
 
 def _label_by_name(table: Table, like: TableColumns) -> int | None:
@@ -461,11 +463,6 @@ def _label_by_name(table: Table, like: TableColumns) -> int | None:
         f"{len(places)} of that name",
         "give each column a name of its own",
     )
-
-
-def _repeated(names: Sequence[str]) -> set[str]:
-    seen: set[str] = set()
-    return {name for name in names if name in seen or seen.add(name)}  # type: ignore[func-returns-value]
 
 
 def _by_position(table: Table, like: TableColumns) -> tuple[list[int], int | None]:

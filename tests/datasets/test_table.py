@@ -672,3 +672,17 @@ def test_a_second_column_of_the_labels_name_is_not_taken_for_it(tmp_path: Path) 
     columns = read_table(written(tmp_path, "a,y\n1,0.5\n2,1.5\n")).columns
     with pytest.raises(DataError, match=r"one column called 'y', the label, found 2 of that name"):
         read_columns(written(tmp_path, "a,y,y\n1,0.5,9\n2,1.5,9\n"), columns)
+
+
+def test_equal_names_keep_their_order_beside_columns_that_are_left_aside(tmp_path: Path) -> None:
+    """The training file itself was refused where it has an id."""
+    text = "id,a,a,b,y\n1,5,6,7,0.5\n2,8,9,7.5,1.5\n"
+    trained = read_table(written(tmp_path, text))
+    columns = trained.columns
+    assert columns is not None
+    assert columns.features == ("a", "a", "b")
+    for again in (text, "a,new,a,b\n5,x,6,7\n8,x,9,7.5\n"):
+        assert read_columns(written(tmp_path, again), columns).X.tolist() == trained.X.tolist()
+    for other in ("a,b,a\n5,7,6\n", "id,a,b\n1,5,7\n", "a,a,a,b\n5,6,6,7\n"):
+        with pytest.raises(DataError, match="the columns a, a, b, of which some have one name"):
+            read_columns(written(tmp_path, other), columns)
