@@ -160,7 +160,7 @@ class TextTable:
         """Every row: its line, its cells, whether `float` might read more into them than we do, and whether 0 stands
         before another digit in some.
 
-        Raises DataError for one with more or fewer cells than there are columns.
+        Raises DataError for one with more or fewer cells than there are columns, or that takes others in.
         """
         width = len(self.names)
         strange = coded = False
@@ -172,6 +172,13 @@ class TextTable:
             for number, line in islice(self.file.lines(), self.skip, None):
                 strange = "_" in line or not line.isascii()
                 at, joined = number, _joined(line, self.delimiter)
+                if _holds_rows(line, self.delimiter, width):
+                    raise damaged(
+                        self.path,
+                        'quotes " in pairs',
+                        f"one without its other in line {number}, so that the next lines are of its cell",
+                        "mend the line",
+                    )
                 coded = _FIRST_CODE.match(joined) is not None or code.search(joined) is not None
                 yield joined
 
@@ -205,6 +212,18 @@ def _picker(columns: Sequence[int]) -> Callable[[list[str]], Sequence[str]]:
 def _joined(line: str, delimiter: str) -> str:
     """The line as `csv` takes it: runs of blanks are one."""
     return " ".join(line.split()) if delimiter == " " else line
+
+
+def _holds_rows(text: str, delimiter: str, width: int) -> bool:
+    """Whether the lines of a row, cut without a look at quotes, are rows, with numbers where the first has some."""
+    lines = text.strip().splitlines()
+    if len(lines) < 2:
+        return False
+    rows = [_joined(line, delimiter).split(delimiter) for line in lines]
+    numbers = [place for place, cell in enumerate(rows[0]) if is_number(cell.strip('" '))]
+    return bool(numbers) and all(
+        len(row) == width and all(is_number(row[place].strip('" ')) for place in numbers) for row in rows
+    )
 
 
 def _reader(lines: Iterator[str], delimiter: str) -> Iterator[list[str]]:

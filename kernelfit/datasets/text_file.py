@@ -24,6 +24,8 @@ _BLOCK = 1 << 20
 _LONGEST_CELL = 100
 # A quote within a cell, as in 24" or O"Neill, is a letter like others.
 _OPENING = re.compile(r'(?:^|[,;\t| ])"')
+# Where a backslash stands before a quote of the cell, that one and the next end no cell.
+_ESCAPED = re.compile(r'\\""(?=[,;\t| ]|\s*$)')
 # Excel takes the delimiter from a first line such as sep=; - here it is found from the rows.
 _EXCEL_DELIMITER = re.compile(r'"?sep=.?"?', re.IGNORECASE)
 # A table of 100,000 columns has lines of some 2 MB; what is longer is no table, or a bomb.
@@ -100,6 +102,7 @@ class TextFile:
                         self.above = len(self.comments)
                     self.empty += passed
                     started, passed = True, 0
+                    self._refuse_escaped(number, line)
                 if pending or (line.count('"') % 2 and _OPENING.search(line)):
                     pending.append(line)
                     whole = "".join(pending)
@@ -113,6 +116,16 @@ class TextFile:
                     yield number, line
             if pending:
                 raise self._stray(number - len(pending) + 1)
+
+    def _refuse_escaped(self, number: int, line: str) -> None:
+        """Raise for a quote after a backslash in a quoted cell, by which the next line would be of the same cell."""
+        if '\\"' in line and _OPENING.search(line) and (line.count('"') % 2 or _ESCAPED.search(line)):
+            raise damaged(
+                self.path,
+                'quotes in a cell doubled, ""',
+                f"a backslash before one in line {number}",
+                "write them so, with pandas.read_csv(..., escapechar='\\\\').to_csv(...)",
+            )
 
     def _stray(self, line: int) -> Exception:
         return damaged(

@@ -117,7 +117,12 @@ def test_rows_and_labels(tmp_path: Path, text: str, X: list[list[float]], y: lis
             r"found '1:0\.5' in line 1 and 1 more; sklearn\.datasets\.load_svmlight_file",
         ),
         ("Sales of May\n\na,b\n1,2\n3,4\n", "found 'Sales of May' above it; delete that line"),
-        ('a,y\n1,"x\n2,"x\n', "a label of one line, found a line end in that of line 2"),
+        (
+            'a,y\n1,"x\n2,"x\n',
+            'quotes " in pairs, found one without its other in line 2, so that the next lines',
+        ),
+        ('a,b,y\n1,"x,2\n3,x,4\n5,x",6\n7,x,8\n', "found one without its other in line 2, so that"),
+        ('a,y\n1,"x\nz"\n2,x\n', "a label of one line, found a line end in that of line 2"),
         (
             "day,a,time,y\n2021-05-01,1,12:30,2\n2021-05-02,1,8:15 pm,2\n",
             r"dates or times in column 'day' .*line 2\), and the like in 1 more; .*drop=\['day', 'time'\]",
@@ -433,6 +438,7 @@ def test_a_class_may_be_called_none(tmp_path: Path) -> None:
         ),
         ("a,b,y\n1,2,1\n3,4,3\n", "column 'a' is the label itself in every row; leave it out (drop=['a'])"),
         ('a,b,y\n1,x,1\n3,"x\n\x1bz",2\n', "b (x, x ?z)"),
+        ('a,b,y\n1,x,1\n3,"x, z,\nx, z",2\n', "b (x, x, z, x, z)"),
         ("a,y\n-999,1\n-999,2\n12,2\n", "column 'a' holds -999 in 2 rows, far from all others"),
     ],
 )

@@ -114,3 +114,21 @@ def test_an_empty_line_of_one_column_is_said(tmp_path: Path) -> None:
     assert rows.notes == ("a.csv: 2 lines without any value are left out",)
     path.write_text("x,y\n\n1,2\n\n3,4\n\n")  # nothing is missing from these
     assert read_columns(path, TableColumns(("x", "y"), None, ("x", "y"), named=True)).notes == ()
+
+
+@pytest.mark.parametrize("line", [r'"5\"",1', r'1,"5\" wide"', r'"5\"","6\""', r'"5\"" ,1'])
+def test_quotes_after_backslashes_are_refused(tmp_path: Path, line: str) -> None:
+    """As Spark writes them: two lines were one, and half of the rows were lost."""
+    path = tmp_path / "a.csv"
+    path.write_text("a,y\n7,1\n" + f"{line}\n" * 4)
+    with pytest.raises(
+        DataError, match=r'doubled, "", found a backslash before one in line 3; .*escapechar='
+    ):
+        read_table(path)
+
+
+@pytest.mark.parametrize("cell", ['"C:\\"', '"C:\\"""', "C:\\", '5\\"'])
+def test_backslashes_are_letters(tmp_path: Path, cell: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("a,y\n" + f"{cell},1\n" * 4)
+    assert len(read_table(path).X) == 4
