@@ -260,11 +260,18 @@ class Run:
 def is_vacant(folder: Path) -> bool:
     """Whether a folder holds nothing but what a start that was killed may have left, a Gram's sums included, and what
     was found out before the run."""
-    left = (*_UNFINISHED, FACTOR, JOURNAL, LOCK, GRAM, ASKED)
-    return all(
-        path.name == ROWS if path.is_dir() else path.is_file() and path.name.startswith(left)
-        for path in folder.iterdir()
-    )
+    return all(path.name == ROWS if path.is_dir() else _may_be_left(path) for path in folder.iterdir())
+
+
+def _may_be_left(path: Path) -> bool:
+    """Whether a start that was killed may have left this file: one of the user's own would be written over."""
+    if not path.is_file():
+        return False
+    if path.name == JOURNAL:
+        return path.stat().st_size == 0 or journal.read(path).header is not None
+    if path.name == LOCK:  # holds the number of a process
+        return not path.read_bytes().strip(b"0123456789\n")
+    return path.name in (FACTOR, GRAM, ASKED) or path.name.startswith(_UNFINISHED)
 
 
 def _sweep(folder: Path) -> None:

@@ -504,3 +504,17 @@ def test_a_thread_count_that_is_none_leaves_the_run_unlocked(tmp_path: Path) -> 
     with pytest.raises(InputError, match="threads: got 0"):
         kernelfit.resume(tmp_path / "run", threads=0)
     np.testing.assert_array_equal(kernelfit.resume(tmp_path / "run").alpha, whole.alpha)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("journal", b"mine\n"), ("lock", b"mine\n"), ("journal.md", b""), ("lock.txt", b"1\n")],
+)
+def test_a_folder_with_a_file_of_the_users_own_is_not_vacant(
+    tmp_path: Path, name: str, content: bytes
+) -> None:
+    (tmp_path / "lock").write_bytes(b"123\n")
+    (tmp_path / "journal").write_bytes(b"")
+    assert run_folder.is_vacant(tmp_path)
+    (tmp_path / name).write_bytes(content)
+    assert not run_folder.is_vacant(tmp_path)
