@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit.cpu.fork import renew_in_children
+from kernelfit.storage.one_by_one import OneByOne
 from kernelfit.storage.panel_file import PanelFile
 from kernelfit.storage.panels import Batch, Piece
 from kernelfit.storage.write_behind import WriteBehind
@@ -57,7 +57,7 @@ class DiskPanels:
 
     def renew(self) -> None:
         """The reader is a thread, which a forked child does not have; nor does what it was asked for come there."""
-        self._reader = ThreadPoolExecutor(1, thread_name_prefix="kernelfit-read")
+        self._reader = OneByOne("kernelfit-read")
         self._readers = object()
 
     @property
@@ -107,7 +107,7 @@ class DiskPanels:
         self._prepare()
         top: NDArray[Any] | None = None
         taken: list[NDArray[Any]] = []
-        readers, ahead = self._readers, self._reader.submit(self._read, requests[0], taken)
+        readers, ahead = self._readers, self._reader.call(self._read, requests[0], taken)
         try:
             for index, request in enumerate(requests):
                 # A child that was forked since the last piece reads for itself.
@@ -116,7 +116,7 @@ class DiskPanels:
                 assert top is not None
                 if index + 1 < len(requests):
                     readers = self._readers
-                    ahead = self._reader.submit(self._read, requests[index + 1], taken)
+                    ahead = self._reader.call(self._read, requests[index + 1], taken)
                 yield [
                     Piece(
                         request.k, request.top[0], top, request.below[0], below, request.begins, request.ends
@@ -127,12 +127,12 @@ class DiskPanels:
                     self._give_back(top, taken)
         finally:
             if readers is self._readers:
-                ahead.exception()  # waits; the blocks must not be given away while they are being filled
+                ahead.wait()  # the blocks must not be given away while they are being filled
             for block in list(taken):
                 self._give_back(block, taken)
 
     def close(self) -> None:
-        self._reader.shutdown(wait=True)
+        self._reader.close()
         if self._behind is not None:
             self._behind.close()
         self._file.close()

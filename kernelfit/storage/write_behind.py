@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zlib
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from numpy.typing import NDArray
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from kernelfit.cpu.fork import renew_in_children
 from kernelfit.errors import StorageError
 from kernelfit.storage.journal import Journal, PanelRecord
+from kernelfit.storage.one_by_one import Call, OneByOne
 from kernelfit.storage.panel_file import PanelFile
 from kernelfit.typing import Span
 
@@ -37,9 +37,9 @@ class WriteBehind:
         self._begin()
 
     def _begin(self) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="kernelfit-write")
-        self._writes: list[Future[None]] = []
-        self._synced: Future[None] | None = None
+        self._thread = OneByOne("kernelfit-write")
+        self._writes: list[Call] = []
+        self._synced: Call | None = None
 
     def write(self, j: int, rows: Span, block: NDArray[Any]) -> None:
         """Rows of panel j; `block` must stay as it is until `wait` returns."""
@@ -47,12 +47,12 @@ class WriteBehind:
             raise StorageError(
                 f"{self.file.path}: is written by the process that this one was forked from; solve again here"
             )
-        self._writes.append(self._thread.submit(self._guarded, self._write, j, rows, block))
+        self._writes.append(self._thread.call(self._guarded, self._write, j, rows, block))
 
     def finish(self, j: int, seconds: tuple[float, float]) -> None:
         """All rows of panel j have been handed over."""
-        self._writes.append(self._thread.submit(self._guarded, self._record, j, seconds))
-        self._synced = self._thread.submit(self._guarded, self._sync)
+        self._writes.append(self._thread.call(self._guarded, self._record, j, seconds))
+        self._synced = self._thread.call(self._guarded, self._sync)
 
     def wait(self) -> None:
         """Return when the blocks handed over are no longer needed and finished panels are recorded."""
@@ -72,7 +72,7 @@ class WriteBehind:
             raise self._error
 
     def close(self) -> None:
-        self._thread.shutdown(wait=True)
+        self._thread.close()
         self._writes.clear()
         self.file.close()
 
