@@ -79,6 +79,9 @@ class Run:
         folder, made = make_folder(folder)
         lock = None
         try:
+            for path in (folder / JOURNAL, folder / LOCK):
+                if path.is_file() and not _may_be_left(path):
+                    raise StorageError(f"{path}: is no file of a run, and would be lost; name another folder")
             lock = FolderLock(folder / LOCK)
             refuse_occupied(folder)
             run = cls(folder, lock, record)
@@ -267,11 +270,11 @@ def _may_be_left(path: Path) -> bool:
     """Whether a start that was killed may have left this file: one of the user's own would be written over."""
     if not path.is_file():
         return False
-    if path.name == JOURNAL:
+    if path.name == JOURNAL and not path.is_symlink():  # links are replaced, what they point to stays
         return path.stat().st_size == 0 or journal.read(path).header is not None
-    if path.name == LOCK:  # holds the number of a process
+    if path.name == LOCK and not path.is_symlink():  # holds the number of a process
         return not path.read_bytes().strip(b"0123456789\n")
-    return path.name in (FACTOR, GRAM, ASKED) or path.name.startswith(_UNFINISHED)
+    return path.name in (FACTOR, JOURNAL, LOCK, GRAM, ASKED) or path.name.startswith(_UNFINISHED)
 
 
 def _sweep(folder: Path) -> None:

@@ -518,3 +518,12 @@ def test_a_folder_with_a_file_of_the_users_own_is_not_vacant(
     assert run_folder.is_vacant(tmp_path)
     (tmp_path / name).write_bytes(content)
     assert not run_folder.is_vacant(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["journal", "lock"])
+def test_a_file_of_the_users_own_is_not_written_over(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("mine\n")
+    with pytest.raises(StorageError, match=rf"{name}: is no file of a run, and would be lost; name another"):
+        kernelfit.solve(**problem(), run_dir=tmp_path)
+    assert (tmp_path / name).read_text() == "mine\n"
+    assert os.listdir(tmp_path) == [name]
