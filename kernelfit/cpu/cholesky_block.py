@@ -12,7 +12,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from kernelfit.cpu import blas
-from kernelfit.cpu.claims import OVER, claim, done, end, new_claims, pause, publish, stage_of, wait
+from kernelfit.cpu.claims import OVER, claim, done, leads, new_claims, pause, publish, stage_of, wait
 from kernelfit.cpu.jit import njit
 from kernelfit.cpu.matrix_product import (
     add_product_compiled,
@@ -47,18 +47,13 @@ def factor(a: NDArray[Any], backend: CpuBackend | None = None) -> tuple[int, flo
     claims = new_claims()
     address = claims.ctypes.data
 
-    def work(role: int) -> None:
-        try:
-            answer = _work(role, address, rows, n, packed_block(), one)
-        except BaseException:  # a signal while it was compiled, or no memory
-            if role == _LEADER:
-                end(claims)
-            raise
-        if role == _LEADER:
-            told.append(answer)
+    def work(_thread: int) -> None:
+        led, info, pivot = _part(address, rows, n, packed_block(), one)
+        if led:
+            told.append((info, pivot))
 
     assert backend is not None
-    backend.run(work, [_LEADER] + (threads - 1) * [_HELPER])  # the leader's part is taken first
+    backend.run(work, range(threads))
     return told[0]
 
 
@@ -71,6 +66,14 @@ def threads_for(n: int, backend: CpuBackend) -> int:
 def factor_alone(a: Any, n: int, packed: Any, one: Any) -> tuple[int, float]:
     """`factor` by the calling thread, for compiled code: `a` is an address and the numbers from one row to the next."""
     return _work(_ALONE, 0, a, n, packed, one)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _part(claims: int, a: Any, n: int, packed: Any, one: Any) -> tuple[bool, int, float]:
+    """The part of one of several threads: whether it led, and then what `factor` gives."""
+    led = leads(claims)
+    info, pivot = _work(_LEADER if led else _HELPER, claims, a, n, packed, one)
+    return led, info, pivot
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

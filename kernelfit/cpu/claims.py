@@ -1,5 +1,7 @@
 """Tasks of compiled code that threads claim from each other: a leader goes from stage to stage, helpers take part.
 
+Who comes first leads. That is settled in compiled code, which no signal stops: no helper waits without a leader.
+
 One word holds the stage and the number of its next task, so that a helper who comes late claims nothing of a stage that
 is over. Nobody waits for a helper that has not begun: whoever is there does what is left, and the leader waits only for
 tasks that are being done. To take part costs a microsecond, where a job of `kernelfit.cpu.workers` costs a hundred.
@@ -27,12 +29,13 @@ _INDEX = ir.IntType(64)
 
 def new_claims() -> NDArray[np.int64]:
     """Stage 0, without tasks: its address is what the functions here take."""
-    return np.zeros(2 * _APART, np.int64)
+    return np.zeros(3 * _APART, np.int64)
 
 
-def end(claims: NDArray[np.int64]) -> None:
-    """The stage after the last, for a leader that fails outside compiled code: helpers that wait for a stage end."""
-    claims[0] = OVER << 32
+@njit(cache=True, nogil=True, error_model="numpy")
+def leads(claims: int) -> bool:
+    """Whether the calling thread is the first to ask."""
+    return _replace(claims + 2 * _APART * 8, 0, 1)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-from kernelfit.cpu import cholesky_block, matrix_product
+from kernelfit.cpu import cholesky_block, claims, matrix_product
 from kernelfit.cpu.pool import CpuBackend
 
 pytestmark = pytest.mark.skipif(not matrix_product.available(), reason="the CPU has no such tiles")
@@ -67,18 +67,26 @@ def test_a_failure_ends_the_help(rng, row):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
-def test_a_leader_that_fails_before_it_begins_leaves_no_helper_waiting(rng, monkeypatch, error):
-    helping, work = threading.Event(), cholesky_block._work
+def test_a_thread_that_fails_before_it_begins_leaves_no_other_waiting(rng, monkeypatch, error):
+    helping, part, lock, calls = threading.Event(), cholesky_block._part, threading.Lock(), []
 
-    def interrupted(role, *arguments):
-        if role == cholesky_block._LEADER:
+    def interrupted(*arguments):
+        with lock:
+            calls.append(1)
+            first = len(calls) == 1
+        if first:
             assert helping.wait(30)
             raise error
         helping.set()
-        return work(role, *arguments)
+        return part(*arguments)
 
     a = positive(rng, 400, np.float64)
     cholesky_block.factor(a.copy(), None)  # compiled
-    monkeypatch.setattr(cholesky_block, "_work", interrupted)
+    monkeypatch.setattr(cholesky_block, "_part", interrupted)
     with CpuBackend(2) as backend, pytest.raises(error):
         cholesky_block.factor(a, backend)
+
+
+def test_one_of_those_who_ask_leads():
+    kept = claims.new_claims()
+    assert [claims.leads(kept.ctypes.data) for _ in range(3)] == [True, False, False]
