@@ -309,7 +309,7 @@ def _label_column(table: Table, target: str | None) -> tuple[int, str]:
     if table.named:
         for name in LABELS:
             if lowered.count(name) == 1:
-                return lowered.index(name), ""
+                return lowered.index(name), ", by its name; target=NAME names another"
         if _says_id(table.names[-1]):
             raise damaged(
                 table.path,

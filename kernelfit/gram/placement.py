@@ -120,7 +120,8 @@ def _too_little_disk(costs: Costs, limits: Limits, in_memory: int, stored: bool)
     remedy = "choose another folder" if stored else f"give memory='{in_memory:,}' bytes"
     return PlanError(
         f"disk: {costs.bytes_factor:,} bytes needed for the factor of n = {costs.n:,}, {limits.disk:,} free: "
-        f"{costs.bytes_factor - limits.disk:,} missing; free some, or {remedy}"
+        f"{costs.bytes_factor - limits.disk:,} missing; free some, {remedy}, or take "
+        "solver='pcg', which stores no factor"
     )
 
 

@@ -130,11 +130,11 @@ def _answers(record: dict[str, Any], row: paper.PaperRow | None) -> Grid:
             "test error",
             percent(record["test_error"]),
             percent(theirs) if theirs else "",
-            f"{record['n_test']:,} rows",
+            f"{record['n_test']:,} row{'s' if record['n_test'] != 1 else ''}",
         )
         add("train error", percent(record["train_error"]))
     else:
-        rows = f", {record['n_test']:,} rows"
+        rows = f", {record['n_test']:,} row{'s' if record['n_test'] != 1 else ''}"
         add("test RMSE", number(record["test_rmse"]), "", beside_rmse(record, "test") + rows)
         add("train RMSE", number(record["train_rmse"]), "", beside_rmse(record, "train"))
     if record["loo_error"] is not None:

@@ -209,7 +209,7 @@ def test_a_first_column_of_another_name_is_a_feature(tmp_path: Path, name: str) 
 
 def test_the_label_is_said(tmp_path: Path) -> None:
     rows = read_table(written(tmp_path, "a,target,b\n1,2,3\n"))
-    assert rows.notes == ("a.csv: the label is column 'target'",)
+    assert rows.notes == ("a.csv: the label is column 'target', by its name; target=NAME names another",)
     rows = read_table(written(tmp_path, "a,b,c\n1,2,3\n"))
     assert rows.notes == ("a.csv: the label is column 'c', the last; target=NAME names another",)
 

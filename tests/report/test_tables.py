@@ -96,6 +96,12 @@ def test_the_papers_figure_stands_beside_ours() -> None:
     assert "220" in line
 
 
+def test_a_single_test_row_is_no_rows() -> None:
+    text = text_of(tables.solve_table(solve_record(dataset="mine", n_test=1)))
+    (line,) = [line for line in text.splitlines() if line.startswith("test error")]
+    assert line.rstrip().endswith(" 1 row")
+
+
 def test_a_ridge_is_compared_with_the_papers_ridge_row_only() -> None:
     record = solve_record(dataset="cifar10", features="random-conv", ridge=1e-3, test_error=0.2)
     text = text_of(tables.solve_table(record))
