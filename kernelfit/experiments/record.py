@@ -221,7 +221,7 @@ def gamma_record(choice: GammaChoice) -> dict[str, Any]:
 def ridge_record(choice: RidgeChoice, interpolation: dict[str, Any] | None) -> dict[str, Any]:
     """The keys that `ridge="auto"` adds: how the ridge was chosen, the whole path, and the solution without one.
 
-    `interpolation` is the record of the solve with ridge 0; None where no function interpolates.
+    `interpolation` is the record of the solve with ridge 0; None where that solve failed.
     """
     path = [asdict(trial) for trial in choice.trials]
     chosen = {key: value for key, value in asdict(choice).items() if key != "trials"}

@@ -219,7 +219,7 @@ class Task:
         return record | ({"resumed": True} if self.resumed else {}), left_out
 
     def _interpolate(self, chosen: Solution, progress: Progress) -> tuple[dict[str, Any] | None, str]:
-        """The record of the same solve without a ridge; or None and why no function interpolates."""
+        """The record of the same solve without a ridge; or None and why there is none."""
         started = time.perf_counter()
         arguments = self.prepared.solver_arguments(self.settings.solver) | {"ridge": 0.0}
         try:

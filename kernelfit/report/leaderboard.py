@@ -90,5 +90,6 @@ def _run(result: dict[str, Any], classes: bool) -> str:
     line = f"{kernel_formula(result['kernel'])}, ridge {number(result['ridge'])}, on {result['n_train']:,} rows: "
     errors = [f"{_error(result, 'loo', classes)} left out"]
     if result["n_test"]:
-        errors.append(f"{_error(result, 'test', classes)} on {result['n_test']:,} test rows")
+        rows = "row" if result["n_test"] == 1 else "rows"
+        errors.append(f"{_error(result, 'test', classes)} on {result['n_test']:,} test {rows}")
     return line + ", ".join(errors) + f", {seconds(result['seconds']['total'])}"

@@ -200,7 +200,7 @@ def _without_ridge(record: dict[str, Any], row: paper.PaperRow | None) -> Text:
     """How the ridge was chosen, and what the solution without one gives."""
     choice, without = record["ridge_choice"], record["interpolation"]
     if without is None:
-        return Text("ridge 0: no function interpolates these rows")
+        return Text("without ridge: no solution, as the note says")
     if choice["ridge"] == 0:
         return Text(
             f"ridge 0 of {len(record['ridge_path'])} has the least leave-one-out error: this interpolates"

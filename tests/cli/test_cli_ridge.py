@@ -80,6 +80,8 @@ def test_rows_that_nothing_interpolates(noisy: Path, tmp_path: Path) -> None:
     assert record["interpolation"] is None
     assert record["ridge"] > 0
     assert any(note.startswith("ridge 0 is not tried") for note in record["notes"])
+    table = invoke("--train", str(conflicting), "--gamma", "30", "--ridge", "auto").stdout
+    assert "without ridge: no solution, as the note says" in table
 
 
 def test_a_word_that_is_no_ridge() -> None:
