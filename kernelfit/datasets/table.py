@@ -56,6 +56,8 @@ _ID_WORD = re.compile(r"(?:[a-z0-9](?:Id|ID)|[^a-zA-Z](?:id|Id|ID)|^ID)$")
 _FEW_ROWS = 20
 # Names that a message lists.
 _LISTED = 8
+# Said of a label that no target names, but its own name does.
+_BY_NAME = ", by its name; target=NAME names another"
 
 
 def suffix_of(path: Path) -> str:
@@ -143,7 +145,8 @@ def _read_new(table: Table, options: FileOptions) -> Rows:
         )
     ids = _ids(table, features)
     cells = table.read(features, label, ids)
-    notes = [f"{path.name}: the label is column {names[label]!r}{why}"]
+    said = why or (_BY_NAME if options.target is None else "")
+    notes = [f"{path.name}: the label is column {names[label]!r}{said}"]
     if dropped:
         notes.append(
             f"{path.name}: columns left out: {listed_names([names[column] for column in sorted(dropped)])}"
@@ -309,7 +312,7 @@ def _label_column(table: Table, target: str | None) -> tuple[int, str]:
     if table.named:
         for name in LABELS:
             if lowered.count(name) == 1:
-                return lowered.index(name), ", by its name; target=NAME names another"
+                return lowered.index(name), ""
         if _says_id(table.names[-1]):
             raise damaged(
                 table.path,

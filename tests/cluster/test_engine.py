@@ -475,7 +475,7 @@ def test_a_fall_back_to_float64_goes_on_after_a_worker_was_lost(
     monkeypatch.setattr("kernelfit.cluster.crew._RESTART", 0.0)
     monkeypatch.setattr("kernelfit.cluster.crew._LOOK", 0.1)
     X, Y = problem(rng)
-    X[300] = X[299] + 1e-9  # a pivot of float64 alone, in the last panel
+    X[271:301:2] = X[270:300:2] + 1e-9  # pivots of float64 alone, in the last panel
     with local_cluster(2) as cluster, distributed.Client(cluster, set_as_default=False) as client:
         where = {"run_dir": tmp_path / "run"} if stored else {}
         solution = kernelfit.solve(

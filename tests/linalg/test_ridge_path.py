@@ -128,7 +128,7 @@ def test_a_ridge_beside_which_a_factor_in_float32_has_no_digit_is_none(rng, back
 
 @pytest.mark.parametrize("ridges", [2, 60])
 def test_a_path_takes_no_more_memory_than_was_planned(rng, ridges):
-    n = 700
+    n = 1_400
     plan = plan_path(n, ridges, 2, 1, 10**9)
     assert plan.method == (REFACTORING if ridges == 2 else EIGENVALUES)
 
@@ -139,7 +139,7 @@ def test_a_path_takes_no_more_memory_than_was_planned(rng, ridges):
             path = leave_one_out_path(source, targets, [0.1] * ridges, plan.method, backend)
             assert sum(1 for _ in path) == ridges
 
-    run(200)  # what is imported and compiled does not count, nor what a thread keeps for products
+    run(n)  # what is imported and compiled does not count, nor what a thread keeps for products
     tracemalloc.start()
     try:
         run(n)

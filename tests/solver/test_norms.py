@@ -201,7 +201,7 @@ def test_predictions_do_not_overflow_on_their_way(rng, weights):
 
 
 def test_rows_beside_whose_ridge_k_is_nothing(rng):
-    x = 1e-160 * rng.standard_normal((7, 2))
+    x = 1e-150 * rng.standard_normal((7, 2))
     solution = kernelfit.solve(x, np.ones(7), kernel="linear", ridge=1e-3)
     np.testing.assert_allclose(solution.alpha, 1e3)
     lost = kernelfit.solve(x, np.ones(7), kernel="linear", jitter=1e-8, precision="mixed")
@@ -210,7 +210,7 @@ def test_rows_beside_whose_ridge_k_is_nothing(rng):
 
 
 def test_a_norm_whose_square_overflows_is_not_infinite(rng):
-    x, y = 1e-160 * rng.standard_normal((65, 5)), rng.standard_normal(65)
+    x, y = 1e-150 * rng.standard_normal((65, 5)), rng.standard_normal(65)
     certificate = kernelfit.solve(x, y, kernel="linear", jitter=1e-8, precision="float32").certificate
     assert math.isnan(certificate.rkhs_norm)
     assert not certificate.interpolates
