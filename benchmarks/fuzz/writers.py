@@ -30,7 +30,7 @@ from kernelfit.features import RandomConv
 from kernelfit.progress import Silent
 from kernelfit.report import figures
 from kernelfit.runs.folder import JOURNAL, RUN
-from kernelfit.solver import iterative_system
+from kernelfit.solver import checkpoints
 from kernelfit.storage import atomic, journal, json_output
 from kernelfit.streaming import gram_file, weights
 from kernelfit.streaming.gram import feature_gram
@@ -387,11 +387,11 @@ def iterated_reference(solver: str) -> Float:
 @contextmanager
 def every_step() -> Iterator[None]:
     """Checkpoints that are always due."""
-    due, iterative_system._due = iterative_system._due, lambda last, state: True
+    due, checkpoints._due = checkpoints._due, lambda last, state: True
     try:
         yield
     finally:
-        iterative_system._due = due
+        checkpoints._due = due
 
 
 # --- sums of Gram matrices, rows, folders

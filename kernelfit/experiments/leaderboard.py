@@ -21,7 +21,8 @@ from kernelfit.experiments.compared import Compared, Entry, encoded
 from kernelfit.experiments.reproduction import Model
 from kernelfit.kernels import named
 from kernelfit.progress import Notes, Progress, ProgressLike, as_progress
-from kernelfit.solver.pose import Request, pose
+from kernelfit.solver.pose import pose
+from kernelfit.solver.request import Request
 from kernelfit.solver.resources import Resources
 from kernelfit.solver.solve import solve
 from kernelfit.typing import TaskName

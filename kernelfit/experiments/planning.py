@@ -148,7 +148,7 @@ def plan_solve(
 
 
 def _may_iterate(solver: SolverSettings) -> bool:
-    """As `kernelfit.solver.iterative_system.decided`: another precision, a jitter or a disk asks for a factor."""
+    """As `kernelfit.solver.place_iterations.decided`: another precision, a jitter or a disk asks for a factor."""
     plain = before_choice(solver.precision) == "float64" and solver.jitter == 0
     return solver.solver == "auto" and plain and solver.tier != "disk"
 

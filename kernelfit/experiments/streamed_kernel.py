@@ -15,7 +15,9 @@ from kernelfit.gram.submatrix import submatrix
 from kernelfit.kernels import Kernel, named
 from kernelfit.progress import Notes
 from kernelfit.solver.gamma import MEDIAN_ROWS
-from kernelfit.solver.pose import PosedRows, Request, resolve_kernel
+from kernelfit.solver.pose import resolve_kernel
+from kernelfit.solver.posed_rows import PosedRows
+from kernelfit.solver.request import Request
 from kernelfit.solver.resources import Resources
 from kernelfit.typing import Array, Float
 

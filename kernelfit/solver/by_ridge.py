@@ -18,7 +18,7 @@ from kernelfit.progress import Notes, Progress, ProgressLike, as_progress
 from kernelfit.solver.certificate import Certificate
 from kernelfit.solver.inputs import as_targets
 from kernelfit.solver.interpolant import new_rows
-from kernelfit.solver.pose import interpolating
+from kernelfit.solver.posed_rows import interpolating
 from kernelfit.solver.predict import strips_of
 from kernelfit.solver.problem import Problem
 from kernelfit.solver.solution import Solution

@@ -7,16 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 
 from kernelfit.cpu.pool import CpuBackend
-from kernelfit.errors import InputError, Interrupted, NotPositiveDefiniteError
+from kernelfit.errors import InputError, NotPositiveDefiniteError
 from kernelfit.gram.cache import cache
 from kernelfit.gram.costs import Costs
-from kernelfit.gram.placement import Limits
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.points import Points
 from kernelfit.gram.protocol import GramSource
@@ -29,7 +27,7 @@ from kernelfit.iterative.kernel_entries import KernelEntries
 from kernelfit.iterative.log_determinant import LogDeterminant, estimate_log_determinant
 from kernelfit.iterative.outcome import Outcome
 from kernelfit.iterative.pivoted_cholesky import pivoted_cholesky
-from kernelfit.iterative.plan import EXACT, columns_within, crossover, plan_either, plan_iterations
+from kernelfit.iterative.plan import EXACT, columns_within, plan_iterations
 from kernelfit.iterative.preconditioner import Preconditioner, neighbours_of, residual_inverse
 from kernelfit.iterative.stopping import Goal
 from kernelfit.iterative.stored_gram import StoredGram
@@ -37,12 +35,11 @@ from kernelfit.iterative.tiled_gram import TiledGram
 from kernelfit.iterative.vectors import type_of_sums
 from kernelfit.linalg.product import Product, symmetric_product
 from kernelfit.progress import Notes, Progress, Silent
-from kernelfit.runs.folder import Run, free_for_factor
-from kernelfit.solver.device_ignored import OF_ITERATIONS, ignoring_device
-from kernelfit.solver.method import CHOLESKY, Method, require_iterable, require_tier
+from kernelfit.runs.folder import Run
+from kernelfit.solver.checkpoints import Checkpoints, shown
 from kernelfit.solver.predict import predict_here
 from kernelfit.solver.problem import Problem
-from kernelfit.solver.resources import Resources, memory_here
+from kernelfit.solver.resources import memory_here
 from kernelfit.solver.system import Solved, System
 from kernelfit.typing import Float
 
@@ -50,8 +47,6 @@ from kernelfit.typing import Float
 _SUMMED = 64
 # Digits of a residual that a rough solution has at most.
 _DIGITS = 8
-# Seconds between checkpoints, each of which takes a fraction of one.
-_INTERVAL = 20.0
 # Of an entry of K, so that sums of products stay within single precision.
 _LARGEST = 1e30
 _ROUNDOFF = {dtype: 0.5 * float(np.finfo(dtype).eps) for dtype in (np.float32, np.float64)}
@@ -110,7 +105,7 @@ class IterativeSystem:
             bytes_points=plan.bytes_points,
             panel_width=plan.panel_width,
         )
-        self.plan = plan_iterations(costs, memory, generated=_is_generated(self.problem))
+        self.plan = plan_iterations(costs, memory, generated=is_generated(self.problem))
         progress.note(
             f"memory: the run was planned with {plan.bytes_memory:,} bytes, here are {memory:,}: iterating again with "
             + ("K formed anew for every product" if self.plan.tier == "generated" else "K in memory")
@@ -398,7 +393,7 @@ class IterativeSystem:
 
 def _require_single(diagonal: Float) -> None:
     """Raise for a K, whose entries are no larger than its diagonal's, that single precision cannot hold."""
-    if not _is_single(diagonal):
+    if not is_single(diagonal):
         largest = float(np.abs(diagonal).max())
         raise InputError(
             f"kernel: got a diagonal of up to {largest:.1e} with solver 'pcg', whose K is in single precision, "
@@ -417,156 +412,11 @@ def _require_positive(diagonal: Float) -> None:
         )
 
 
-def _is_single(diagonal: Float) -> bool:
+def is_single(diagonal: Float) -> bool:
     """Whether single precision holds a K of this diagonal."""
     largest = float(np.abs(diagonal).max())
     return largest == 0 or 1.0 / _LARGEST <= largest <= _LARGEST
 
 
-class Checkpoints:
-    """States of an iteration in the folder of a run, where there is one: every so often, and when it is to stop."""
-
-    def __init__(
-        self,
-        run: Run | None,
-        targets: Float,
-        goal: Goal,
-        after: Callable[[int], None],
-        to_data: Any,
-        of_data: Any,
-    ) -> None:
-        # Later right-hand sides have no part in a run that has ended: its folder may be another process's by now.
-        self._run = run if run is not None and run.is_written else None
-        self._of, self._after = (targets, goal), after
-        self._to_data, self._of_data = to_data, of_data
-        self._last = time.monotonic()
-
-    def stored(self, progress: Progress) -> Any:
-        """The one to begin from."""
-        data = None if self._run is None else self._run.stored_iteration(progress)
-        if self._run is None or data is None:
-            return None
-        state = self._of_data(self._run.folder, *data, *self._of)
-        if state is not None:
-            progress.note(f"{self._run.folder}: resumed after iteration {state.iteration:,}")
-        else:
-            progress.note(
-                f"{self._run.folder}: was iterating for other targets or to another goal; the iteration begins again"
-            )
-        return state
-
-    def after(self, state: Any) -> None:
-        if self._run is None:
-            return
-        try:
-            self._after(state.iteration)
-        except Interrupted:
-            self._run.store_iteration(*self._to_data(state, *self._of))
-            raise
-        if _due(self._last, state):
-            self._run.store_iteration(*self._to_data(state, *self._of))
-            self._last = time.monotonic()
-
-
-def _due(last: float, state: Any) -> bool:
-    """Whether a checkpoint is to be written, the last of which was at the time `last`."""
-    return time.monotonic() - last >= _INTERVAL
-
-
-@contextmanager
-def shown(goal: Goal, progress: Progress, measured: float) -> Iterator[Callable[[float], None]]:
-    """Shows how many of the digits that the goal asks for are there, of what it measures, from what is `measured` of
-    the state that is begun from."""
-    end = -np.log10(goal.value)
-    start = max(0.0, -np.log10(max(measured, goal.value)))
-    with progress.phase("iterate", end - start, "digits") as advance:
-
-        def observe(measured: float) -> None:
-            nonlocal start
-            reached = -np.log10(max(measured, goal.value))
-            if reached > start:
-                advance(reached - start)
-                start = reached
-
-        yield observe
-
-
-def refuse(problem: Problem, resources: Resources, notes: Notes) -> None:
-    """Raise `InputError` for what does not go with an iteration; a device is ignored, with a note."""
-    solver = problem.method.solver
-    require_iterable(solver, problem.jitter, problem.precision)
-    resources.engine.require_factor(solver)
-    require_tier(solver, resources.tier)
-    ignoring_device(resources, problem.source, OF_ITERATIONS, notes)
-
-
-def place_iterations(
-    problem: Problem, resources: Resources, backend: CpuBackend, notes: Notes
-) -> IterativeSystem:
-    """A system that is not set up yet; raises `InputError` for what does not go with it, and `PlanError`."""
-    refuse(problem, resources, notes)
-    generated = _is_generated(problem) and resources.tier == "auto"
-    plan = plan_iterations(costs_of(problem, resources, backend), resources.memory_limit, generated=generated)
-    if plan.tier == "generated":
-        notes.add(
-            f"K does not fit into {plan.memory_limit:,} bytes of memory in float32: it is formed anew for every product"
-        )
-    return IterativeSystem(problem, plan, backend)
-
-
-def decided(
-    problem: Problem, resources: Resources, backend: CpuBackend, notes: Notes, run_dir: Path | None = None
-) -> Problem:
-    """The problem with solver "auto" made "cholesky" or, with a note, "pcg": where no factor fits into memory, or where
-    that is faster to the tolerance that the user named. In a run the factor is stored in `run_dir`."""
-    tolerance, seed = problem.method.tolerance, problem.method.seed
-    if (asks := _asks_for_a_factor(problem, resources)) is not None:
-        if tolerance is not None:
-            notes.add(f"tolerance: ignored, as a factor is made: {asks} asks for one")
-        return replace(problem, method=CHOLESKY)
-    costs = costs_of(problem, resources, backend)
-    limits = Limits(resources.memory_limit, lambda: free_for_factor(run_dir, resources.scratch))
-    generated = _is_generated(problem) and resources.tier == "auto"
-    stored = run_dir is not None
-    plan = plan_either(costs, limits, generated=generated, tolerance=tolerance, stored=stored, note=notes.add)
-    if plan.has_factor:
-        return replace(problem, method=CHOLESKY)
-    if tolerance is not None and problem.n >= (rows := crossover(tolerance, plan.n_rhs)):
-        notes.add(
-            f"solver auto: conjugate gradients, which to a tolerance of {tolerance:.0e} take less time than a factor "
-            f"from some {rows:,.0f} rows on; solver='cholesky' meets all targets"
-        )
-    elif Plan.in_memory(costs, limits.memory).bytes_memory <= limits.memory:
-        notes.add(
-            f"solver auto: a factor of {costs.bytes_factor:,} bytes does not fit into the {limits.disk:,} that are "
-            f"free in {run_dir}; conjugate gradients store none"
-        )
-    else:
-        notes.add(
-            f"solver auto: a factor of {costs.bytes_factor:,} bytes does not fit into {limits.memory:,} bytes of "
-            f"memory; conjugate gradients take {plan.bytes_memory:,}"
-        )
-    return replace(problem, method=Method("pcg", tolerance, seed))
-
-
-def _asks_for_a_factor(problem: Problem, resources: Resources) -> str | None:
-    """What conjugate gradients do not go with, or None."""
-    if problem.precision != "float64" or problem.jitter != 0 or resources.tier == "disk":
-        return "another precision than float64, a jitter or the disk"
-    return None if _is_single(problem.source.diagonal()) else "a K that single precision cannot hold"
-
-
-def _is_generated(problem: Problem) -> bool:
+def is_generated(problem: Problem) -> bool:
     return problem.kernel is not None and problem.points is not None
-
-
-def costs_of(problem: Problem, resources: Resources, backend: CpuBackend) -> Costs:
-    layout, points = problem.source.layout, problem.points
-    return Costs.of(
-        n=problem.n,
-        d=0 if points is None else points.width,
-        n_rhs=problem.targets.shape[1],
-        threads=backend.threads,
-        bytes_points=problem.bytes_points,
-        panel_width=resources.panel_width if layout is None else layout.width,
-    )

@@ -26,8 +26,9 @@ from kernelfit.solver.cluster_system import ClusterSystem, place_on_cluster, req
 from kernelfit.solver.cpu_system import CpuSystem
 from kernelfit.solver.device_plan import close_all, plan_on_device
 from kernelfit.solver.device_system import DeviceSystem
-from kernelfit.solver.iterative_system import IterativeSystem, decided, place_iterations
+from kernelfit.solver.iterative_system import IterativeSystem
 from kernelfit.solver.method import CHOLESKY
+from kernelfit.solver.place_iterations import decided, place_iterations
 from kernelfit.solver.problem import Problem
 from kernelfit.solver.problem_record import fallen_back, record_of
 from kernelfit.solver.resources import Resources, memory_here

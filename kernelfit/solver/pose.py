@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kernelfit.arguments import column_names, integer, positive
+from kernelfit.arguments import column_names, positive
 from kernelfit.cpu.memory import INTERPRETER
 from kernelfit.cpu.pool import CpuBackend
-from kernelfit.errors import DuplicateRowsError, InputError
+from kernelfit.errors import InputError
 from kernelfit.frozen import frozen
 from kernelfit.gram.arrays import as_array, exact_floats, is_sparse
 from kernelfit.gram.points import Points
@@ -20,116 +20,26 @@ from kernelfit.gram.precision import before_choice, precision_of
 from kernelfit.gram.protocol import GramSource
 from kernelfit.gram.source import KernelGram, Source, as_source
 from kernelfit.gram.sparse import SparsePoints, dense_bytes, require_rows
-from kernelfit.kernels import Kernel, build, named, own_kernel, parameter_names
+from kernelfit.kernels import Kernel, build, parameter_names
 from kernelfit.kernels.base import COORDINATES
 from kernelfit.linalg.ridge_path import ROUNDOFF
 from kernelfit.progress import Notes
 from kernelfit.solver.entries import asymmetry, require_symmetric, within_range
 from kernelfit.solver.gamma import build_with_gamma, gamma_kernels, median_distance, median_gamma
-from kernelfit.solver.inputs import (
-    Duplicates,
-    as_ridges,
-    as_shift,
-    as_targets,
-    find_duplicates,
-    listed,
-    refuse_conflicts,
-)
-from kernelfit.solver.method import CHOLESKY, Method
+from kernelfit.solver.inputs import Duplicates, as_targets
+from kernelfit.solver.posed_rows import NO_DUPLICATES, PosedRows, distinct_rows, weighted_rows
 from kernelfit.solver.precision import with_precision
 from kernelfit.solver.problem import Problem
+from kernelfit.solver.request import Request
 from kernelfit.solver.resources import Resources
 from kernelfit.solver.ridge import CANDIDATES, RidgeChoice, choose_ridge
 from kernelfit.solver.search import Found, search
 from kernelfit.solver.trials import Asked
 from kernelfit.solver.weights import WeightedGram, as_weights
-from kernelfit.typing import Float, PrecisionLike, RidgeLike, Singular
+from kernelfit.typing import Float
 
 # Sparse rows that are filled beyond this are multiplied faster as arrays.
 _DENSE = 0.1
-
-
-@frozen
-class Request:
-    """What is asked of the rows, before any of them is looked at; the arguments of `kernelfit.solve`.
-
-    `ridge` is 0 while `choose` is True: "auto" was asked for. `ridges` are those of the targets where each has its own,
-    and `ridge` the least of them.
-    """
-
-    kernel: str | Kernel = "gaussian"
-    gamma: float | str | None = None
-    gamma_factor: float = 1.0
-    kernel_params: Mapping[str, Any] = field(default_factory=dict)
-    ridge: float = 0.0
-    choose: bool = False
-    ridges: tuple[float, ...] | None = None
-    jitter: float = 0.0
-    precision: PrecisionLike = "float64"
-    scale: float | None = None
-    seed: int = 0
-    condition: bool = True
-    singular: Singular = "raise"
-    remember: Mapping[str, Any] = field(default_factory=dict)
-    method: Method = CHOLESKY
-
-    @classmethod
-    def of(cls, *, ridge: RidgeLike = 0.0, jitter: float = 0.0, **others: Any) -> Request:
-        """The same with numbers checked; raises `InputError`."""
-        choose = isinstance(ridge, str) and ridge == "auto"
-        ridges = None if isinstance(ridge, str) else as_ridges(ridge)
-        kernel = others.get("kernel")
-        if isinstance(kernel, type):
-            raise InputError(f"kernel: got the class {kernel.__name__}, expected {kernel.__name__}(...)")
-        if callable(kernel) and not isinstance(kernel, (str, Kernel)):
-            others |= {"kernel": own_kernel(kernel, others.get("kernel_params")), "kernel_params": {}}
-        if not isinstance(others.get("kernel_params", {}), Mapping):
-            raise InputError(
-                f"kernel_params: got {others['kernel_params']!r}, expected a dict of the kernel's parameters"
-            )
-        request = cls(
-            ridge=as_shift("ridge", 0.0 if choose else ridge) if ridges is None else min(ridges),
-            choose=choose,
-            ridges=ridges,
-            jitter=as_shift("jitter", jitter),
-            **others,
-        )
-        before_choice(request.precision)
-        if request.singular not in ("ridge", "raise"):
-            raise InputError(f"singular: got {request.singular!r}, expected 'ridge' or 'raise'")
-        widths = request.gamma, request.kernel_params.get("length_scale")
-        if ridges is not None and any(isinstance(width, str) and width == "auto" for width in widths):
-            raise InputError("ridge: got one for each target beside gamma='auto'; give gamma, or one ridge")
-        integer("seed", request.seed, 0)
-        return request
-
-
-_NONE = Duplicates(())
-
-
-@frozen
-class PosedRows:
-    """Rows that take part with their targets, indices and weights, those that repeat an earlier one left out.
-
-    `conflict` says that equal rows carry different targets, and which: then all rows are there.
-    """
-
-    points: Points
-    targets: Float
-    kept: NDArray[np.int64]
-    duplicates: Duplicates = _NONE
-    weights: Float | None = None
-    conflict: str = ""
-
-    def of(self, index: NDArray[np.int64]) -> PosedRows:
-        """Some of them."""
-        return PosedRows(
-            self.points.take(index),
-            np.ascontiguousarray(self.targets[index]),
-            self.kept[index],
-            self.duplicates,
-            None if self.weights is None else self.weights[index],
-        )
 
 
 def pose(
@@ -226,7 +136,7 @@ def _pose_gram(
         notes.extend(asymmetry(exact_floats(as_array(X, "gram"), "gram")))
     targets, weights, kept = as_targets(Y, n), as_weights(sample_weight, n), np.arange(n)
     if weights is not None:
-        kept = _weighted(weights, request, notes)
+        kept = weighted_rows(weights, request, notes)
         weights = weights[kept]
         if len(kept) < n:
             needed, memory = 8 * len(kept) ** 2, resources.memory_limit
@@ -262,16 +172,16 @@ def _given_rows(
     every = PosedRows(points, targets, np.arange(n), weights=weights)
     if weights is None or weights.all():
         if weights is not None:
-            _weighted(weights, request, notes, points)
+            weighted_rows(weights, request, notes, points)
         return _Given(n, np.zeros(0, np.int64), every)
-    every = every.of(_weighted(weights, request, notes, points))
+    every = every.of(weighted_rows(weights, request, notes, points))
     return _Given(n, np.flatnonzero(weights == 0), every, points.take(np.flatnonzero(weights == 0)))
 
 
 def _sparse_rows(X: Any, request: Request, resources: Resources, notes: Notes) -> Points:
     """Sparse rows as they are, or as an array where the kernel reads more of them than products or few are zero."""
     require_rows(X, "X")
-    kernel = _family(request)
+    kernel = request.family
     density = X.nnz / max(1, X.shape[0] * X.shape[1])
     if not kernel.needs & COORDINATES and density <= _DENSE:
         return SparsePoints(X, request.scale)
@@ -295,7 +205,7 @@ def _pose_rows(
 ) -> Problem:
     """The problem of rows and a kernel; its ridge is chosen where the kernel's width is, else 0 until it is."""
     assert given.every is not None
-    rows = _distinct(given.every, request, notes)
+    rows = distinct_rows(given.every, request, notes)
     found = resolve_kernel(request, rows, resources, backend, notes)
     source = KernelGram(found.kernel, rows.points)
     require_symmetric(source, backend)
@@ -340,7 +250,7 @@ class _Given:
     left_out: NDArray[np.int64]
     every: PosedRows | None = None
     unweighted: Points | None = None
-    duplicates: Duplicates = _NONE
+    duplicates: Duplicates = NO_DUPLICATES
 
 
 def _problem(
@@ -370,86 +280,6 @@ def _problem(
         unweighted=given.unweighted,
         unweighted_rows=given.left_out,
     )
-
-
-def _weighted(
-    weights: Float, request: Request, notes: Notes, points: Points | None = None
-) -> NDArray[np.int64]:
-    """Indices of the rows of weight > 0, with a line about what the weights do."""
-    used = np.flatnonzero(weights > 0)
-    if len(used) < len(weights):
-        notes.add(f"sample_weight: {len(weights) - len(used)} rows of weight 0 were left out")
-    met = points is None or not _is_least_squares(_family(request), points.shape[1], len(used))
-    if met and request.ridge == 0 and not request.choose and len(np.unique(weights[used])) > 1:
-        notes.add("sample_weight: without a ridge every target is met, whatever its weight")
-    return used
-
-
-def _distinct(rows: PosedRows, request: Request, notes: Notes) -> PosedRows:
-    """Rows without those that repeat another, where no ridge lets them stay."""
-    kernel, largest = request.kernel, request.ridge if request.ridges is None else max(request.ridges)
-    if largest > 0 or (isinstance(kernel, Kernel) and kernel.has_noise(rows.points)):
-        return rows
-    return _without_repeats(rows, _family(request), notes, choose=request.choose, singular=request.singular)
-
-
-def interpolating(problem: Problem, notes: Notes, singular: Singular = "raise") -> Problem:
-    """The same without rows that repeat another, where it has no ridge: of targets with ridges of their own those that
-    are met. Raises `DuplicateRowsError`."""
-    if problem.ridge > 0 or problem.points is None or problem.kernel is None or problem.has_noise:
-        return problem
-    every = PosedRows(problem.points, problem.targets, problem.kept, weights=problem.weights)
-    rows = _without_repeats(every, problem.kernel, notes, choose=False, singular=singular)
-    if rows is every:
-        return problem
-    return replace(
-        problem,
-        source=KernelGram(problem.kernel, rows.points),
-        targets=rows.targets,
-        kept=rows.kept,
-        duplicates=rows.duplicates.groups,
-        weights=rows.weights,
-        conflict=rows.conflict,
-    )
-
-
-def _family(request: Request) -> Kernel | type[Kernel]:
-    """The kernel, or the class of that name."""
-    return request.kernel if isinstance(request.kernel, Kernel) else named(request.kernel)
-
-
-def _is_least_squares(kernel: Kernel | type[Kernel], n_features: int, n_distinct: int) -> bool:
-    """Whether so many distinct rows are more than a linear kernel meets: then every row counts, copies as well."""
-    return kernel.linear and n_features < n_distinct
-
-
-def _without_repeats(
-    rows: PosedRows, kernel: Kernel | type[Kernel], notes: Notes, *, choose: bool, singular: Singular
-) -> PosedRows:
-    """The first of equal rows each, or all where their targets differ and a ridge will be found."""
-    duplicates = find_duplicates(rows.points)
-    if not duplicates.groups:
-        return rows
-    groups = Duplicates(tuple(tuple(int(rows.kept[i]) for i in group) for group in duplicates.groups))
-    try:
-        refuse_conflicts(duplicates, rows.targets, rows.kept)
-    except DuplicateRowsError as error:
-        if not choose and singular == "raise":
-            raise
-        if choose:
-            notes.add(f"ridge 0 is not tried: {error}")
-        return replace(rows, conflict=f"equal rows carry different targets, rows {listed(error.groups)}")
-    n_distinct = len(rows.kept) - len(duplicates.dropped)
-    if not choose and _is_least_squares(kernel, rows.points.shape[1], n_distinct):
-        return rows
-    notes.add(groups.summary())
-    weights = rows.weights
-    if weights is not None:  # a row counts as often as it occurs
-        weights = weights.copy()
-        for group in duplicates.groups:
-            weights[group[0]] = weights[list(group)].sum()
-    distinct = replace(rows, duplicates=groups, weights=weights)
-    return distinct.of(np.setdiff1d(np.arange(len(rows.kept)), duplicates.dropped))
 
 
 def resolve_kernel(

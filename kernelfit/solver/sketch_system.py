@@ -23,7 +23,9 @@ from kernelfit.linalg.cholesky import factor
 from kernelfit.linalg.product import Product
 from kernelfit.linalg.triangular import solve_factored
 from kernelfit.progress import Notes, Progress
-from kernelfit.solver.iterative_system import Checkpoints, IterativeSystem, costs_of, refuse, shown
+from kernelfit.solver.checkpoints import Checkpoints, shown
+from kernelfit.solver.iterative_system import IterativeSystem
+from kernelfit.solver.place_iterations import costs_of, refuse
 from kernelfit.solver.problem import Problem
 from kernelfit.solver.resources import Resources
 from kernelfit.solver.system import Solved

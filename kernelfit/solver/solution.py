@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, overload
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kernelfit.arguments import column_names, in_order, integer, path_of, positive
-from kernelfit.errors import DataError, InputError
+from kernelfit.errors import InputError
 from kernelfit.gram.arrays import as_array
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.points import Points
@@ -25,11 +25,9 @@ from kernelfit.kernels.base import Kernel
 from kernelfit.linalg.leave_one_out import leave_one_out_predictions
 from kernelfit.progress import Notes, Progress, ProgressLike, Silent, as_progress
 from kernelfit.runs import solution_file
-from kernelfit.runs.folder import SOLUTION
-from kernelfit.runs.run_file import plan_of
+from kernelfit.solver import stored_solution
 from kernelfit.solver.answer import answer
 from kernelfit.solver.certificate import Certificate
-from kernelfit.solver.consistency import require_consistent
 from kernelfit.solver.inputs import Duplicates, as_targets, refuse_conflicts
 from kernelfit.solver.interpolant import Interpolant, new_rows
 from kernelfit.solver.iterative_system import IterativeSystem
@@ -37,26 +35,15 @@ from kernelfit.solver.left_out import likely_residuals, missing_alpha, of_factor
 from kernelfit.solver.left_out import remark as left_out_remark
 from kernelfit.solver.posterior import covariance, variances
 from kernelfit.solver.predict import Prepared
-from kernelfit.solver.problem import AbsentGram, Problem, has_weights, is_primal
-from kernelfit.solver.problem_record import arrays_of, meta_of, problem_of
+from kernelfit.solver.problem import Problem, is_primal
 from kernelfit.solver.remarks import remark
 from kernelfit.solver.ridge import RidgeChoice
 from kernelfit.solver.scaling import exponents, scaled
 from kernelfit.solver.search import GammaChoice
+from kernelfit.solver.stored_solution import StoredSolution
 from kernelfit.solver.system import System
-from kernelfit.storage import schema
 from kernelfit.summary import as_html
 from kernelfit.typing import Array, Float
-
-#: what a stored solution holds beside its problem, its plan and its certificate
-META = {
-    "seconds": schema.mapping(schema.number()),  # clocks may go backwards
-    "traffic": schema.mapping(schema.integer()),
-    "notes": schema.sequence(schema.TEXT),
-    "remarks": schema.sequence(schema.TEXT),
-    "gflops_factor": schema.optional(schema.number()),
-    "certificate": schema.OBJECT,
-}
 
 # A backward error that no factorisation in float64 leaves, of any order that memory or a disk holds.
 _NO_ROUNDING = 1e-9
@@ -520,19 +507,8 @@ class Solution:
     def as_data(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """JSON and arrays that a file holds; see `load`."""
         self._require_unchanged()
-        meta = {
-            **meta_of(self.problem),
-            "certificate": self.certificate.to_dict(),
-            "plan": self.plan.to_dict(),
-            "seconds": self.seconds,
-            "traffic": self.traffic,
-            "notes": self.notes,
-            "remarks": self.remarks,
-            "gflops_factor": self.gflops_factor,
-            **({} if self.convergence is None else {"convergence": self.convergence.to_dict()}),
-        }
-        arrays = {**arrays_of(self.problem), "alpha": self.alpha, "fitted": self.fitted}
-        return meta, arrays if self.weights is None else {**arrays, "weights": self.weights}
+        held = {each.name: getattr(self, each.name) for each in fields(StoredSolution)}
+        return StoredSolution(**held).to_data()
 
     def close(self) -> None:
         """Give back the memory or files of the factor, which other solutions may share; predictions stay possible."""
@@ -605,52 +581,4 @@ def load(path: str | Path, function: Any = None) -> Solution:
 
     Every array is checked against the file's size and the others' shapes. Raises `DataError`.
     """
-    path = path_of("path", path)
-    if path.is_dir():
-        inside = path / SOLUTION
-        raise DataError(
-            f"path: got {path}, which is a folder, expected a solution file; "
-            f"use kernelfit.open({str(path)!r}) or load({str(inside)!r}), where it is that of a run"
-        )
-    return solution_file.read(path, partial(_from_data, path, function))
-
-
-def _from_data(path: Path, function: Any, meta: dict[str, Any], arrays: dict[str, Array]) -> Solution:
-    """The inverse of `Solution.as_data`; every shape is checked against the others."""
-    schema.require_array(path, arrays, "kept", "iu", (None,))
-    problem = problem_of(path, meta, arrays, function, AbsentGram(len(arrays["kept"])))
-    schema.require(path, meta, META)
-    for name in ("alpha", "fitted"):
-        schema.require_array(path, arrays, name, "f", problem.targets.shape)
-    weights = None
-    if "weights" in arrays:
-        if not has_weights(problem):
-            raise DataError(
-                f"{path}: holds weights, which its kernel and ridge have not; it is damaged or forged"
-            )
-        schema.require_array(path, arrays, "weights", "f", (problem.n_features, problem.targets.shape[1]))
-        weights = np.ascontiguousarray(arrays["weights"], np.float64)
-    solution = Solution(
-        problem=problem,
-        alpha=np.ascontiguousarray(arrays["alpha"], np.float64),
-        fitted=np.ascontiguousarray(arrays["fitted"], np.float64),
-        certificate=Certificate.of_dict(path, meta["certificate"]),
-        plan=plan_of(meta, path),
-        seconds=dict(meta["seconds"]),
-        traffic=dict(meta["traffic"]),
-        notes=list(meta["notes"]),
-        remarks=tuple(meta["remarks"]),
-        weights=weights,
-        gflops_factor=meta["gflops_factor"],
-        convergence=Convergence.of_dict(path, meta["convergence"]) if "convergence" in meta else None,
-    )
-    require_consistent(
-        path,
-        problem,
-        solution.certificate,
-        solution.alpha,
-        solution.fitted,
-        weights,
-        solution._interpolant.at_rows,
-    )
-    return solution
+    return Solution(**vars(stored_solution.read(path_of("path", path), function)))

@@ -34,10 +34,11 @@ from kernelfit.solver.device_ignored import OF_WEIGHTS, ignoring_device, of_spar
 from kernelfit.solver.least_ridge import with_least_ridge
 from kernelfit.solver.method import Method
 from kernelfit.solver.place import place
-from kernelfit.solver.pose import Request, pose
+from kernelfit.solver.pose import pose
 from kernelfit.solver.primal import solve_primal
 from kernelfit.solver.problem import Problem, is_primal
 from kernelfit.solver.problem_record import begun_with, of_another_system
+from kernelfit.solver.request import Request
 from kernelfit.solver.resources import Resources
 from kernelfit.solver.solution import Solution
 from kernelfit.storage.folders import make_folder

@@ -22,7 +22,7 @@ from kernelfit.kernels import Kernel
 from kernelfit.progress import Silent
 from kernelfit.runs import folder as run_folder
 from kernelfit.runs import iteration_file
-from kernelfit.solver import iterative_system, resources
+from kernelfit.solver import checkpoints, iterative_system, resources
 from kernelfit.solver.certificate import BACKWARD_ROUNDING
 from kernelfit.solver.solution import Solution
 from kernelfit.storage import hdf5
@@ -304,7 +304,7 @@ def _killed_run(folder: Path, X: Any, Y: Any, iteration: int) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(iterative_system.Run, "store_iteration", killed)
-        patch.setattr(iterative_system, "_due", lambda last, state: state.iteration == iteration)
+        patch.setattr(checkpoints, "_due", lambda last, state: state.iteration == iteration)
         with pytest.raises(_Killed):
             kernelfit.solve(X, Y, solver="pcg", run_dir=folder)
 
@@ -426,7 +426,7 @@ def test_later_right_hand_sides_leave_the_folder_alone(
     rng: np.random.Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, solver: Any
 ) -> None:
     """They stored where they were in the folder of the run that had ended, without its lock."""
-    monkeypatch.setattr(iterative_system, "_due", lambda last, state: True)
+    monkeypatch.setattr(checkpoints, "_due", lambda last, state: True)
     X, Y = rng.standard_normal((60, 8)), rng.standard_normal((60, 2))
     solution = kernelfit.solve(X, Y, ridge=1.0, solver=solver, run_dir=tmp_path / "run")
     (tmp_path / "run" / "iteration.h5").write_bytes(b"another process's")
@@ -484,7 +484,7 @@ def test_what_is_singular_in_float32_is_solved_in_float64(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(iterative_system.Run, "store_iteration", killed)
-        patch.setattr(iterative_system, "_due", lambda last, state: state.exact and state.iteration == 2)
+        patch.setattr(checkpoints, "_due", lambda last, state: state.exact and state.iteration == 2)
         with pytest.raises(_Killed):
             kernelfit.solve(X, Y, solver="pcg", run_dir=folder, **options)
     found = kernelfit.solve(X, Y, solver="pcg", progress=progress, **options)

@@ -12,7 +12,7 @@ import kernelfit
 from kernelfit.errors import InputError, NotPositiveDefiniteError, PlanError
 from kernelfit.iterative import sketch_project
 from kernelfit.kernels import Kernel
-from kernelfit.solver import iterative_system
+from kernelfit.solver import checkpoints, iterative_system
 from kernelfit.solver.solution import Solution
 
 
@@ -109,7 +109,7 @@ def test_a_killed_run_resumes_to_the_same_bits(
         folder, progress = tmp_path / f"killed-{iteration}", counting()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(iterative_system.Run, "store_iteration", killed)
-            patch.setattr(iterative_system, "_due", lambda last, state, at=iteration: state.iteration == at)
+            patch.setattr(checkpoints, "_due", lambda last, state, at=iteration: state.iteration == at)
             with pytest.raises(_Killed):
                 kernelfit.solve(X, Y, run_dir=folder, **options)
         resumed = kernelfit.resume(folder, threads=1, progress=progress)

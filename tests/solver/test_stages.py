@@ -20,9 +20,10 @@ from kernelfit.solver.answer import certify
 from kernelfit.solver.complete import complete
 from kernelfit.solver.cpu_system import CpuSystem
 from kernelfit.solver.place import place
-from kernelfit.solver.pose import Request, pose
+from kernelfit.solver.pose import pose
 from kernelfit.solver.primal import solve_primal
 from kernelfit.solver.problem import AbsentGram, Problem, is_primal
+from kernelfit.solver.request import Request
 from kernelfit.solver.resources import Resources
 
 N, GAMMA = 90, 0.5
