@@ -22,6 +22,7 @@ from kernelfit.deep.training.results import (
     analyses_so_far,
     check_data,
     finished,
+    history_so_far,
     note_other_precision,
     record,
 )
@@ -181,7 +182,7 @@ def sweep_command(
         content = {"runs": runs, "unfinished": unfinished, "command": command_line(context)}
         json_output.write(content, json_target)
     if json_target != json_output.STDOUT:
-        _print_runs(runs, len(recipes))
+        _print_runs(runs, recipes, out)
 
 
 def _recipes(values: dict[str, Any]) -> list[Recipe]:
@@ -208,10 +209,15 @@ def _print_run(result: dict[str, Any], folder: str) -> None:
             show(part)
 
 
-def _print_runs(results: list[dict[str, Any]], total: int) -> None:
-    show(tables.runs(results))
-    learned = tables.memorisation(results)
+def _print_runs(results: list[dict[str, Any]], recipes: list[Recipe], folder: Path) -> None:
+    begun = {recipe: history_so_far(recipe, folder) for recipe in recipes if len(results) < len(recipes)}
+    table = tables.runs(results, recipes, begun)
+    if table.rows:
+        show(table)
+    learned = tables.memorisation(results, recipes)
     if learned is not None:
         show(learned)
-    if len(results) < total:
-        show(f"{total - len(results)} of {total} runs are not finished: the same command resumes them")
+    if len(results) < len(recipes):
+        show(
+            f"{len(recipes) - len(results)} of {len(recipes)} runs are not finished: the same command resumes them"
+        )

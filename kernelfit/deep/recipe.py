@@ -10,12 +10,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kernelfit.arguments import suggestion
+from kernelfit import arguments
 from kernelfit.datasets.corruptions import CORRUPTIONS
 from kernelfit.deep import own_network
 from kernelfit.deep.options import MODELS, OPTIMIZERS, Optimizer
@@ -38,6 +37,22 @@ WEIGHT_DECAY_CANDIDATES = {
     "mlp-1x512": (4e-5, 5e-4, 4e-3),
 }
 NO_BN_RATES = (0.1, 0.05, 0.02, 0.01)
+
+#: the fields of a recipe that are integers, with the smallest value of each
+_COUNTS = {"side": 1, "epochs": 1, "batch": 1, "decay_every": 1, "ladder_patience": 1, "plateau": 0}
+#: those that are numbers
+_NUMBERS = (
+    "p",
+    "weight_decay",
+    "dropout",
+    "rate_decay",
+    "momentum",
+    "ladder_margin",
+    "threshold",
+    "rms_decay",
+    "rms_epsilon",
+    "label_smoothing",
+)
 
 
 @dataclass(frozen=True)
@@ -142,29 +157,40 @@ class Recipe:
             raise InputError(
                 f"{name}: {words} of {self.corruption} images would leave the fixed centre crop; switch one off"
             )
-        if self.n_test is not None and self.n_test < 1:
-            raise InputError(f"n_test: got {self.n_test}, expected test rows >= 1")
+        for name, minimum in _COUNTS.items():
+            self._set(name, arguments.integer(name, getattr(self, name), minimum))
+        for name in ("n", "n_test"):
+            if getattr(self, name) is not None:
+                self._set(name, arguments.integer(name, getattr(self, name), 1))
+        self._set("dataset", str(self.dataset))
+        self._set("seed", arguments.integer("seed", self.seed, 0, 2**63 - 1))
+        for name in _NUMBERS:
+            self._set(name, arguments.finite(name, getattr(self, name)))
+        for name in ("crop", "augment", "stop_when_fitted"):
+            self._set(name, arguments.flag(name, getattr(self, name)))
+        try:
+            ladder = tuple(self.rates)
+        except TypeError:
+            ladder = ()
+        if not ladder:
+            raise InputError(
+                f"rates: got {self.rates!r}, expected a ladder of learning rates, such as (0.1,)"
+            )
+        self._set("rates", tuple(arguments.positive("rates", rate) for rate in ladder))
         if not 0 <= self.p <= 1:
             raise InputError(f"p: got {self.p}, expected a share in [0, 1]")
-        for name in ("epochs", "batch", "side"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name}: got {getattr(self, name)}, expected at least 1")
-        # As comparisons that hold, so that NaN is refused.
-        if not self.rates or not all(0 < rate < math.inf for rate in self.rates):
-            raise InputError(f"rates: got {self.rates}, expected positive learning rates")
-        if not 0 < self.rate_decay < math.inf:
-            raise InputError(f"rate_decay: got {self.rate_decay}, expected a positive factor")
-        if not 0 <= self.weight_decay < math.inf:
-            raise InputError(f"weight_decay: got {self.weight_decay}, expected a number of 0 or more")
-        if not 0 <= self.seed < 2**63:
-            raise InputError(f"seed: got {self.seed}, expected an integer from 0 to 2**63 - 1")
+        arguments.positive("rate_decay", self.rate_decay)
+        arguments.non_negative("weight_decay", self.weight_decay)
         if self.optimizer not in OPTIMIZERS:
             raise InputError(f"optimizer: got {self.optimizer!r}, expected one of {', '.join(OPTIMIZERS)}")
         for name in ("dropout", "label_smoothing", "momentum", "rms_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name}: got {getattr(self, name)}, expected a share in [0, 1)")
-        if not 0 < self.rms_epsilon < math.inf:
-            raise InputError(f"rms_epsilon: got {self.rms_epsilon}, expected a positive number")
+        arguments.positive("rms_epsilon", self.rms_epsilon)
+
+    def _set(self, name: str, value: Any) -> None:
+        """A field in its own type: recipes that are equal have one key."""
+        object.__setattr__(self, name, value)
 
     @property
     def key(self) -> str:
@@ -236,7 +262,7 @@ def check_model(model: str) -> None:
     if model not in MODELS and not own_network.is_own(model):
         raise InputError(
             f"model: got {model!r}, expected one of {', '.join(MODELS)}, or package.module:function for your own"
-            + suggestion(model, MODELS)
+            + arguments.suggestion(model, MODELS)
         )
 
 

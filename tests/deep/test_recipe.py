@@ -1,5 +1,8 @@
 """Recipes: the paper's settings, keys, choices."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 from kernelfit.deep.recipe import CHOICES, Recipe, choices, default
@@ -72,11 +75,39 @@ def test_every_choice_is_reported():
         ({"epochs": 0}, "epochs: got 0"),
         ({"rates": (0.0,)}, "rates: got"),
         ({"weight_decay": -1.0}, "weight_decay: got"),
+        ({"rates": 0.1}, "rates: got 0.1, expected a ladder"),
+        ({"n": 0}, "n: got 0, expected an integer >= 1"),
+        ({"n_test": 2.5}, "n_test: got 2.5"),
+        ({"epochs": 1.5}, "epochs: got 1.5"),
+        ({"seed": True}, "seed: got True"),
+        ({"plateau": -1}, "plateau: got -1"),
+        ({"decay_every": 0}, "decay_every: got 0"),
+        ({"threshold": float("nan")}, "threshold: got nan"),
+        ({"crop": 1}, "crop: got 1, expected True or False"),
     ],
 )
 def test_refusals(change, message):
     with pytest.raises(InputError, match=message):
         default("mlp-1x512", **change)
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({"seed": np.int64(3)}, {"seed": 3}),
+        ({"n": np.int32(7), "batch": 64.0}, {"n": 7, "batch": 64}),
+        ({"weight_decay": 1}, {"weight_decay": 1.0}),
+        ({"rates": [np.float64(0.5), 1]}, {"rates": (0.5, 1.0)}),
+        ({"corruption": "corrupt-labels", "p": np.float32(0.5)}, {"corruption": "corrupt-labels", "p": 0.5}),
+        ({"crop": np.True_}, {"crop": True}),
+        ({"dataset": Path("rows.csv")}, {"dataset": "rows.csv"}),
+    ],
+)
+def test_equal_recipes_have_one_key(change, same):
+    ours, theirs = default("mlp-1x512", **change), default("mlp-1x512", **same)
+    assert ours == theirs
+    assert ours.key == theirs.key
+    assert len({ours, theirs}) == 1
 
 
 def test_unknown_model():

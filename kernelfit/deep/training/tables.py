@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kernelfit.deep.recipe import Recipe, names
@@ -62,16 +62,27 @@ def _with_top5(result: dict[str, Any], part: str) -> str:
     )
 
 
-def runs(results: list[dict[str, Any]]) -> Grid:
-    """One line per run."""
+def runs(
+    results: Sequence[dict[str, Any]],
+    recipes: Sequence[Recipe] = (),
+    begun: Mapping[Recipe, list[dict[str, Any]]] | None = None,
+) -> Grid:
+    """One line per run: of finished ones their results, of those that were `begun` their epochs so far. `recipes` are
+    all runs of the sweep in their order, where it is not finished.
+    """
     table = new_table(
         "runs (accuracies in %)", ("run", "end", "epochs", "train", "test", "best", "steps to .1", "time"), 2
     )
-    for name, result in zip(names_of(results), results, strict=True):
+    finished = {Recipe.from_json(result["recipe"]): result for result in results}
+    every = list(recipes or finished)
+    for name, recipe in zip(names(every), every, strict=True):
+        result = finished.get(recipe) or _so_far((begun or {}).get(recipe, []))
+        if result is None:
+            continue
         step = result["converged_step"]
         table.add_row(
             name,
-            _end(result),
+            _end(result) if recipe in finished else "unfinished",
             str(result["epochs"]),
             share(result["train_accuracy"]),
             share(result["test_accuracy"]),
@@ -82,12 +93,23 @@ def runs(results: list[dict[str, Any]]) -> Grid:
     return table
 
 
-def memorisation(results: list[dict[str, Any]]) -> Grid | None:
-    """Examples with clean and with corrupted labels apart, at the end of each run that has both."""
+def _so_far(history: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """What `runs` shows of a run that is not finished, as it was last evaluated; None where no epoch is over."""
+    if not history:
+        return None
+    measured = next((epoch for epoch in reversed(history) if epoch.get("test_accuracy") is not None), {})
+    shown = {name: measured.get(name) for name in ("train_accuracy", "test_accuracy", "best_test_accuracy")}
+    last = history[-1]
+    return {**shown, "epochs": last["epoch"], "seconds": last["seconds"], "converged_step": None}
+
+
+def memorisation(results: list[dict[str, Any]], recipes: Sequence[Recipe] = ()) -> Grid | None:
+    """Examples with clean and with corrupted labels apart, at the end of each run that has both; `recipes` as
+    in `runs`."""
     columns = ("run", "labels", "right", "learned in epoch", "forgotten")
     table = new_table("memorisation (means over examples)", columns, 2)
     table.caption = "learned in epoch: of the examples that were right at least once"
-    for name, result in zip(names_of(results), results, strict=True):
+    for name, result in zip(names_of(results, recipes), results, strict=True):
         last = result["history"][-1]
         if last["corrupted_accuracy"] is None or last["clean_accuracy"] is None:
             continue
@@ -102,9 +124,13 @@ def memorisation(results: list[dict[str, Any]]) -> Grid | None:
     return table if table.rows else None
 
 
-def names_of(results: Sequence[dict[str, Any]]) -> list[str]:
-    """Runs as `kernelfit.deep.recipe.names` calls them, with spaces, at which a narrow column breaks."""
-    return names([Recipe.from_json(result["recipe"]) for result in results])
+def names_of(results: Sequence[dict[str, Any]], recipes: Sequence[Recipe] = ()) -> list[str]:
+    """Runs as `kernelfit.deep.recipe.names` calls them among `recipes` (default: among each other), with spaces, at
+    which a narrow column breaks."""
+    own = [Recipe.from_json(result["recipe"]) for result in results]
+    every = recipes or own
+    called = dict(zip(every, names(every), strict=True))
+    return [called[recipe] for recipe in own]
 
 
 def _end(result: dict[str, Any]) -> str:
