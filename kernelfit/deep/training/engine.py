@@ -301,6 +301,13 @@ class Training:
                 f"{self.recipe.key}: trained in {before['precision']} so far, from here in {now['precision']}; its "
                 "result names both"
             )
+        for name in ("threads", "processes"):
+            earlier = before.get(name, now[name])  # which older checkpoints lack
+            if now["device"] == "cpu" and now[name] != earlier:
+                self.progress.note(
+                    f"{self.recipe.key}: trained with {earlier} {name} so far, from here with {now[name]}, which "
+                    "rounds otherwise: the last digits are not those of one call"
+                )
         if not self.systems or now != before:
             self.systems.append(now)
 

@@ -52,6 +52,11 @@ class Hardware:
         if count is not None:
             torch.set_num_threads(count)
 
+    @property
+    def threads(self) -> int:
+        """CPU threads of torch."""
+        return torch.get_num_threads()
+
     def resolve(self) -> torch.device:
         """The torch device; DeviceError where CUDA is asked for and missing."""
         name = self.device

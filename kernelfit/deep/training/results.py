@@ -13,6 +13,7 @@ from kernelfit.cpu.environment import describe, gpus
 from kernelfit.datasets import REGISTRY
 from kernelfit.datasets.corruptions import expected_test_error
 from kernelfit.deep.data.reading import Fetch, data_digest
+from kernelfit.deep.processes import processes
 from kernelfit.deep.recipe import Recipe, choices
 from kernelfit.deep.training import epoch_log
 from kernelfit.deep.training.outcome import Outcome
@@ -73,6 +74,8 @@ def settings(hardware: Hardware) -> dict[str, Any]:
         "precision": hardware.resolved_precision(device),
         "compile": hardware.compile,
         "graph": hardware.graph,
+        "threads": hardware.threads,
+        "processes": processes(),
         "evaluate_every": hardware.evaluate_every,
     }
 

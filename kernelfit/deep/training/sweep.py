@@ -76,6 +76,20 @@ def stacks(recipes: Sequence[Recipe], size: int = STACK) -> list[list[Recipe]]:
     return result
 
 
+def _begun_stacks(missing: Sequence[Recipe], folder: Path) -> list[list[Recipe]]:
+    """The stacks of `folder` of which no run is finished, as they were begun: where a sweep has got other runs since,
+    or another size of its stacks, grouping them anew would train these from their start again.
+    """
+    begun: list[list[Recipe]] = []
+    left = set(filter(stackable, missing))
+    for path in sorted(folder.glob("stack-*/checkpoint.pt")) if left else ():
+        group = [Recipe.from_json(record) for record in checkpoint.recipes(path)]
+        if left.issuperset(group):
+            left.difference_update(group)
+            begun.append(group)
+    return begun
+
+
 def _shape(recipe: Recipe) -> Recipe:
     """The same for runs that differ in seed, corruption and weight decay only."""
     return dataclasses.replace(recipe, seed=0, corruption="true", p=1.0, weight_decay=0.0)
@@ -120,7 +134,9 @@ def run(
     begin = functools.partial(
         training, hardware=hardware, data_dir=data_dir, fetch=fetch, inputs=inputs, progress=progress
     )
-    jobs = (functools.partial(begin, group, folder) for group in stacks(missing, stack))
+    begun = _begun_stacks(missing, folder)
+    others = [recipe for recipe in missing if not any(recipe in group for group in begun)]
+    jobs = (functools.partial(begin, group, folder) for group in [*begun, *stacks(others, stack)])
     device = hardware.resolve()
     start = time.monotonic()
     done: list[str] = []

@@ -431,6 +431,23 @@ def test_a_run_that_is_resumed_in_another_precision_says_so(tmp_path):
     assert outcome.systems == []
 
 
+def test_a_run_that_is_resumed_with_other_threads_says_so(tmp_path):
+    recipe = tiny(n=40, epochs=2)
+    train(dataclasses.replace(recipe, epochs=1), tmp_path)
+    path = tmp_path / "checkpoint.pt"
+    state = checkpoint.load(path, CPU)
+    assert state["systems"][0]["threads"] == state["systems"][0]["processes"] == 1
+    del state["format"]
+    state["systems"][0]["threads"] = 3
+    checkpoint.save(state | {"recipes": [recipe.to_json()], "status": "running"}, path)
+    progress = Silent()
+    source = load_resident([recipe], CPU)
+    training = Training([recipe], source, folder=tmp_path, hardware=Hardware(device="cpu"), progress=progress)
+    (outcome,) = training.run()
+    assert any("trained with 3 threads so far, from here with 1" in note for note in progress.notes)
+    assert [system["threads"] for system in outcome.systems] == [3, 1]
+
+
 def test_the_network_of_a_finished_run_comes_from_its_checkpoint(tmp_path, monkeypatch):
     recipes = [tiny(n=40, epochs=1, seed=seed) for seed in range(3)]
     hardware, progress = Hardware(device="cpu"), Silent()

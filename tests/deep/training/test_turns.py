@@ -43,6 +43,20 @@ def test_steps_take_turns_and_a_free_slot_is_filled():
     assert finish(job("d", 3, log)()) == "d"
 
 
+def test_a_stack_that_was_begun_is_resumed_whatever_runs_the_sweep_has_got_since(tmp_path):
+    first, second, third = (default("mlp-1x512", seed=seed, **SMALL) for seed in (0, 1, 2))
+    alone = sweep.run([first, second, third], tmp_path / "alone", stack=1)
+    steps = sweep.training([first, third], tmp_path / "runs", hardware=Hardware(device="cpu"))
+    next(steps)
+    steps.close()
+    progress = Silent()
+    found = sweep.run([first, second, third], tmp_path / "runs", stack=3, progress=progress)
+    assert any(note == f"resumed {first.key} at epoch 0, step 1" for note in progress.notes)
+    assert list(found) == [first.key, third.key, second.key]
+    for key, result in alone.items():
+        assert found[key]["loss"] == pytest.approx(result["loss"], rel=1e-4)
+
+
 def test_at_the_deadline_what_runs_is_closed_and_nothing_is_begun():
     log, closed = [], []
 
