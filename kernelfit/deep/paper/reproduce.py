@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kernelfit.arguments import path_of
 from kernelfit.cpu.environment import describe
 from kernelfit.deep.options import TARGETS, Target
 from kernelfit.deep.paper import compare, figures, flops, grid
@@ -69,7 +70,7 @@ class Request:
 
 def reproduce(
     request: Request,
-    folder: Path,
+    folder: str | Path,
     *,
     hardware: Hardware | None = None,
     data_dir: Path | None = None,
@@ -84,7 +85,7 @@ def reproduce(
     For `table2`, `data_dir` holds the image folders train/ and val/. With `minutes` the call ends in time, the records
     name the runs that are not finished, and the same call resumes them. Under torchrun the first process writes.
     """
-    progress = as_progress(progress if leads() else None)
+    progress, folder = as_progress(progress if leads() else None), path_of("folder", folder)
     if "table2" in request.targets and data_dir is None:
         raise InputError(
             "data_dir: table2 needs ImageNet's image folders train/ and val/; name their parent folder"

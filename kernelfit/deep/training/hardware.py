@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from kernelfit.arguments import integer, non_negative
 from kernelfit.cpu import freed_blocks
 from kernelfit.deep.options import PRECISIONS
 from kernelfit.errors import DeviceError, InputError
@@ -44,8 +45,9 @@ class Hardware:
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise InputError(f"precision: got {self.precision!r}, expected one of {', '.join(PRECISIONS)}")
-        if self.evaluate_every < 1:
-            raise InputError(f"evaluate_every: got {self.evaluate_every}, expected at least 1")
+        for name, minimum in (("evaluate_every", 1), ("evaluation_rows", 1), ("workers", 0)):
+            integer(name, getattr(self, name), minimum)
+        non_negative("checkpoint_seconds", self.checkpoint_seconds)
 
     def use_threads(self, count: int | None) -> None:
         """Have torch use `count` CPU threads in this process; None leaves the number as it is."""

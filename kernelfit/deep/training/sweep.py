@@ -16,6 +16,7 @@ from typing import Any
 
 from torch import nn
 
+from kernelfit.arguments import integer, path_of, positive
 from kernelfit.deep.data.image_files import find_images
 from kernelfit.deep.data.imagenet import Images
 from kernelfit.deep.data.images import image_shape
@@ -97,7 +98,7 @@ def _shape(recipe: Recipe) -> Recipe:
 
 def run(
     recipes: Sequence[Recipe],
-    folder: Path,
+    folder: str | Path,
     *,
     hardware: Hardware | None = None,
     data_dir: Path | None = None,
@@ -112,9 +113,10 @@ def run(
     `minutes` no run is begun and those under way are saved: the result then lacks the unfinished ones, and the same
     call resumes them. FOLDER/sweep.jsonl gets a line with the seconds of each call.
     """
-    hardware = hardware or Hardware()
+    hardware, folder = hardware or Hardware(), path_of("folder", folder)
     progress = as_progress(progress if leads() else None)
     unique = list(dict.fromkeys(recipes))
+    integer("stack", stack, 1)
     _check_turns(unique, at_once, minutes)
     stored = {recipe: finished(recipe, folder) for recipe in unique}
     fetch, inputs = reader(data_dir, progress), InputCache()
@@ -166,10 +168,9 @@ def run(
 
 
 def _check_turns(recipes: Sequence[Recipe], at_once: int, minutes: float | None) -> None:
-    if at_once < 1:
-        raise InputError(f"at_once: got {at_once}, expected at least 1")
-    if minutes is not None and not minutes > 0:
-        raise InputError(f"minutes: got {minutes}, expected a positive number")
+    integer("at_once", at_once, 1)
+    if minutes is not None:
+        positive("minutes", minutes)
     if at_once > 1 and any(recipe.dropout for recipe in recipes):
         raise InputError("at_once: runs with dropout draw from one generator; train them one at a time")
     if processes() > 1 and (at_once > 1 or minutes is not None):
@@ -244,18 +245,21 @@ def seconds_so_far(folder: Path) -> float:
 
 def train(
     recipes: Sequence[Recipe],
-    folder: Path,
+    folder: str | Path,
     *,
     hardware: Hardware,
     data_dir: Path | None = None,
     progress: ProgressLike = None,
 ) -> Trained:
     """Train one group of recipes to the end; see `training`. A group of several must be stackable."""
+    if not recipes:
+        raise InputError("recipes: got none, expected at least one")
     if len(recipes) > 1 and not all(map(stackable, recipes)):
         raise InputError(
             "recipes: only MLP runs of one rate without crops, augmentation, dropout and early ends can be stacked; "
             "run them one by one"
         )
+    folder = path_of("folder", folder)
     return _trained(recipes, folder, hardware=hardware, data_dir=data_dir, progress=progress)
 
 
@@ -274,7 +278,7 @@ def _trained(
 
 def network(
     recipe: Recipe,
-    folder: Path,
+    folder: str | Path,
     *,
     hardware: Hardware,
     data_dir: Path | None = None,
@@ -284,7 +288,7 @@ def network(
     in its checkpoint or that of its stack, and is trained again, with a note, where these are gone. A stored result
     stays.
     """
-    progress = as_progress(progress)
+    progress, folder = as_progress(progress), path_of("folder", folder)
     group = [recipe]
     stored = finished(recipe, folder)
     if stored is not None:

@@ -576,6 +576,12 @@ def test_the_system_refuses_what_the_cpu_lacks(monkeypatch):
             Hardware(device="cpu", **switch).resolve()
     with pytest.raises(InputError, match="precision: got"):
         Hardware(precision="fp8")
+    with pytest.raises(InputError, match="evaluate_every: got 0"):
+        Hardware(evaluate_every=0)
+    with pytest.raises(InputError, match="evaluation_rows: got 0"):
+        Hardware(evaluation_rows=0)
+    with pytest.raises(InputError, match="checkpoint_seconds: got nan"):
+        Hardware(checkpoint_seconds=float("nan"))
     with pytest.raises(InputError, match="device: got"):
         Hardware(device="abacus").resolve()
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)

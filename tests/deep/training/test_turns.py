@@ -182,7 +182,7 @@ def test_the_epochs_so_far_of_a_run_that_is_not_finished(tmp_path):
 def test_half_a_line_does_not_hide_the_calls_after_it(tmp_path):
     path = tmp_path / "sweep.jsonl"
     path.write_text('{"seconds": 5.0, "finished": []}\n{"seconds": 7')
-    sweep.run([default("mlp-1x512", **SMALL)], tmp_path, hardware=Hardware(device="cpu"))
+    sweep.run([default("mlp-1x512", **SMALL)], str(tmp_path), hardware=Hardware(device="cpu"))
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert [lines[0]["seconds"], len(lines)] == [5.0, 2]
 
@@ -192,6 +192,12 @@ def test_refusals(tmp_path, monkeypatch):
         sweep.run(recipes(), tmp_path, at_once=0)
     with pytest.raises(InputError, match="minutes: got 0"):
         sweep.run(recipes(), tmp_path, minutes=0)
+    with pytest.raises(InputError, match="minutes: got nan"):
+        sweep.run(recipes(), tmp_path, minutes=float("nan"))
+    with pytest.raises(InputError, match="stack: got 0"):
+        sweep.run(recipes(), tmp_path, stack=0)
+    with pytest.raises(InputError, match="recipes: got none"):
+        sweep.train([], tmp_path, hardware=Hardware(device="cpu"))
     with pytest.raises(InputError, match="with dropout draw from one generator"):
         sweep.run([default("alexnet", **SMALL, dropout=0.5)], tmp_path, at_once=2)
     monkeypatch.setenv("WORLD_SIZE", "2")
