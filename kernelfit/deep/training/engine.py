@@ -231,7 +231,7 @@ class Training:
                 recipe, self._status(history), self.rate, self.source.n_classes, history, self.systems, digest
             )
             for recipe, history, digest in zip(
-                self.recipes, self.history, self.source.data_digests, strict=True
+                self.recipes, map(_until_diverged, self.history), self.source.data_digests, strict=True
             )
         ]
 
@@ -394,6 +394,11 @@ class Training:
         """
         if self.status != "running" or self.epoch % self.hardware.evaluate_every == 0:
             return True
+        # Alone a run ends where it diverges, and is evaluated there.
+        if any(
+            _diverged(history[-1]) and len(_until_diverged(history)) == self.epoch for history in self.history
+        ):
+            return True
         if not self.recipe.stop_when_fitted:
             return False
         with fresh_statistics(self.model, self.source, self.hardware, self.device, self.world):
@@ -424,7 +429,7 @@ class Training:
 
     def _status(self, history: list[dict[str, Any]]) -> str:
         """The end of one run among those trained together."""
-        return self.status if math.isfinite(history[-1]["loss"]) else "diverged"
+        return "diverged" if _diverged(history[-1]) else self.status
 
     # Files ----------------------------------------------------------------------------------------------------
 
@@ -535,3 +540,14 @@ class Training:
         for parameter, state in self.optimizer.state.items():
             for name, value in state.items():
                 state[name] = torch.empty_like(parameter).copy_(value)
+
+
+def _diverged(record: dict[str, Any]) -> bool:
+    """Whether an epoch ended with a loss that is no number."""
+    return not math.isfinite(record["loss"])
+
+
+def _until_diverged(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The epochs of a run up to the first that diverged: those beside it may go on, alone it would have ended there."""
+    ends = (epoch for epoch, record in enumerate(history, 1) if _diverged(record))
+    return history[: next(ends, len(history))]

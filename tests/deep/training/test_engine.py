@@ -515,6 +515,16 @@ def test_a_run_that_diverges_does_not_stop_those_beside_it():
     assert np.isfinite(fine.final["train_loss"])
 
 
+def test_a_run_that_diverges_in_a_stack_ends_where_it_ends_alone():
+    recipes = [tiny(weight_decay=1e30), tiny()]
+    _, (alone,) = train(recipes[0], evaluate_every=3)
+    _, (broken, fine) = train(recipes, evaluate_every=3)
+    assert (broken.status, fine.status) == ("diverged", "finished")
+    assert broken.final["epoch"] == alone.final["epoch"] < fine.final["epoch"]
+    assert broken.final["test_accuracy"] == alone.final["test_accuracy"]
+    assert np.isfinite(fine.final["train_loss"])
+
+
 def test_a_run_that_stops_early_is_evaluated(tmp_path):
     _, (outcome,) = train(tiny(rates=(1e-9,), plateau=2, epochs=30), evaluate_every=20)
     assert outcome.final["epoch"] == 3
