@@ -58,7 +58,7 @@ def _spec(name: str, module: str) -> ModuleSpec | None:
     """Where Python finds a module; InputError where a package on the way to it cannot be imported."""
     try:
         return importlib.util.find_spec(module)
-    except Exception as error:  # which may raise anything
+    except (Exception, SystemExit) as error:  # which may raise anything
         raise _not_found(name, error) from None
 
 
@@ -85,7 +85,7 @@ def _factory(name: str) -> Callable[..., Any]:
         imported = importlib.import_module(module)
         factory = getattr(imported, attribute)
         inspect.signature(factory)
-    except Exception as error:  # the module's own code may raise anything
+    except (Exception, SystemExit) as error:  # the module's own code may raise anything, and end a script
         raise _not_found(name, error) from error
     # Python imports a module once. The note goes with its spec, of which `importlib.reload` makes a new one.
     noted = vars(imported.__spec__).setdefault("kernelfit_source", source)
@@ -97,10 +97,10 @@ def _factory(name: str) -> Callable[..., Any]:
     return function
 
 
-def _not_found(name: str, error: Exception) -> InputError:
+def _not_found(name: str, error: BaseException) -> InputError:
     return InputError(f"model: {name} cannot be imported ({in_one_line(error)})")
 
 
-def in_one_line(error: Exception) -> str:
+def in_one_line(error: BaseException) -> str:
     """Its type and what it says."""
     return " ".join(f"{type(error).__name__}: {error}".split())

@@ -85,6 +85,12 @@ def _own(name: str, shape: tuple[int, int, int], n_classes: int, dropout: float)
     if not isinstance(model, nn.Module):
         raise InputError(f"model: {name} gives {type(model).__name__}, expected an nn.Module")
     height, width, channels = shape
+    for mode in (model.eval, model.train):
+        if mode() is not model:
+            raise InputError(
+                f"model: {name} has a method {mode.__name__} that does not give the network itself, as torch's do; add "
+                "return self"
+            )
     model.eval()
     try:
         with torch.no_grad():

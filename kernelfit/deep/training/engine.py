@@ -23,8 +23,8 @@ from torch.nn import functional as F
 
 from kernelfit.deep.data.sources import Source, epoch_generator, steps_per_epoch
 from kernelfit.deep.models.build import build, channels_last_fault
-from kernelfit.deep.models.runs import side_by_side
-from kernelfit.deep.own_network import is_own
+from kernelfit.deep.models.runs import decayed_parameters, side_by_side
+from kernelfit.deep.own_network import in_one_line, is_own
 from kernelfit.deep.recipe import Recipe, check_sources
 from kernelfit.deep.training import checkpoint, optimizers
 from kernelfit.deep.training.epoch_log import EpochLog
@@ -67,6 +67,37 @@ def check_single_rows(
         ) from None
 
 
+def check_step(recipe: Recipe, shape: tuple[int, int, int], n_classes: int) -> None:
+    """Raise InputError, in one line, where a fresh network of the user's own cannot take a step of training on two
+    images: without parameters that learn, with something else than logits while it trains, and so on.
+    """
+    if not is_own(recipe.model):
+        return
+    net = build(recipe.model, shape=shape, n_classes=n_classes, dropout=recipe.dropout, seed=recipe.seed)
+    height, width, channels = shape
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            out = net(torch.randn(2, channels, height, width))
+            parts = out if isinstance(out, tuple) else (out,)
+            for logits in parts:
+                shown = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+                if shown != (2, n_classes):
+                    raise ValueError(f"it gives {shown} while it trains, expected (2, {n_classes})")
+            optimizer = optimizers.make(recipe, net.parameters(), recipe.rates[0])
+            labels = torch.zeros(2, dtype=torch.int64)
+            sum(F.cross_entropy(logits.float(), labels) for logits in parts).backward()
+            for parameter in decayed_parameters(net) if recipe.weight_decay else ():
+                if parameter.grad is not None:
+                    parameter.grad.add_(parameter.detach(), alpha=recipe.weight_decay)
+            optimizer.step()
+    except Exception as error:  # the network's own code may raise anything
+        raise InputError(
+            f"model: {recipe.model} cannot take a step of training ({in_one_line(error)}); train what gives logits of "
+            "floats, differentiable in parameters of floats"
+        ) from error
+
+
 class Training:
     """R runs of one shape, from fresh weights or from FOLDER/checkpoint.pt.
 
@@ -102,6 +133,7 @@ class Training:
                 f"n: {source.n} rows make no batch for {self.world.size} processes; give more rows"
             )
         check_sources(self.recipes)
+        check_step(self.recipe, source.shape, source.n_classes)
         check_single_rows(self.recipe, source.n, source.shape, source.n_classes, self.world.size)
         self.members = [self._fresh(r).to(self.device) for r in self.recipes]
         self.model = side_by_side(self.members, self.recipe.model)

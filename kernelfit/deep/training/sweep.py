@@ -27,7 +27,7 @@ from kernelfit.deep.own_network import is_own
 from kernelfit.deep.processes import leads, processes
 from kernelfit.deep.recipe import Recipe, check_sources
 from kernelfit.deep.training import checkpoint, epoch_log
-from kernelfit.deep.training.engine import Training, check_single_rows
+from kernelfit.deep.training.engine import Training, check_single_rows, check_step
 from kernelfit.deep.training.hardware import Hardware
 from kernelfit.deep.training.outcome import FAILED, Outcome
 from kernelfit.deep.training.results import (
@@ -197,8 +197,12 @@ def _check_networks(recipes: Sequence[Recipe], fetch: Fetch, data_dir: Path | No
             )
     for recipe in recipes:
         if recipe.dataset != "imagenet":  # whose images are counted when their run begins
-            n = fetch(recipe.dataset, recipe.n, recipe.n_test).n_train
-            check_single_rows(recipe, n, *_images_of(recipe, fetch, data_dir), processes())
+            n, images = (
+                fetch(recipe.dataset, recipe.n, recipe.n_test).n_train,
+                _images_of(recipe, fetch, data_dir),
+            )
+            check_step(recipe, *images)
+            check_single_rows(recipe, n, *images, processes())
 
 
 def _images_of(recipe: Recipe, fetch: Fetch, data_dir: Path | None) -> tuple[tuple[int, int, int], int]:

@@ -97,7 +97,9 @@ def _so_far(history: list[dict[str, Any]]) -> dict[str, Any] | None:
     """What `runs` shows of a run that is not finished, as it was last evaluated; None where no epoch is over."""
     if not history:
         return None
-    measured = next((epoch for epoch in reversed(history) if epoch.get("test_accuracy") is not None), {})
+    measured: dict[str, Any] = next(
+        (epoch for epoch in reversed(history) if epoch.get("test_accuracy") is not None), {}
+    )
     shown = {name: measured.get(name) for name in ("train_accuracy", "test_accuracy", "best_test_accuracy")}
     last = history[-1]
     return {**shown, "epochs": last["epoch"], "seconds": last["seconds"], "converged_step": None}

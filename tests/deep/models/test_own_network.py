@@ -35,6 +35,10 @@ def narrow():
 
 def number():
     return 3
+
+class Mute(Net):
+    def train(self, mode=True):
+        super().train(mode)
 """
 
 
@@ -67,6 +71,7 @@ def test_a_class_gets_what_it_takes_and_its_weights_come_from_the_seed(nets):
         ("ownnets:raising", {}, r"model: ownnets:raising\(shape\) raised ValueError: two lines"),
         ("ownnets:narrow", {}, r"gives \(2, 3\) for 2 images, expected logits of shape \(2, 5\)"),
         ("ownnets:number", {}, r"ownnets:number gives int, expected an nn\.Module"),
+        ("ownnets:Mute", {}, "ownnets:Mute has a method eval that does not give the network itself"),
         ("ownnets:gone", {}, "ownnets:gone cannot be imported"),
         ("nowhere.nets:build", {}, r"nowhere\.nets:build cannot be imported"),
         ("resnet", {}, r"model: got 'resnet', expected one of inception, .* for your own"),
@@ -76,6 +81,12 @@ def test_networks_that_do_not_fit(nets, name, changes, message):
     with pytest.raises(InputError, match=message) as raised:
         build(name, shape=(4, 4, 3), n_classes=5, **changes)
     assert "\n" not in str(raised.value)
+
+
+def test_a_module_that_ends_python_is_named(nets):
+    nets.write_text("import sys\n\nsys.exit(3)\n")
+    with pytest.raises(InputError, match=r"ownnets:Net cannot be imported \(SystemExit: 3\)"):
+        build("ownnets:Net", shape=(4, 4, 3))
 
 
 def test_a_recipe_belongs_to_the_code_of_its_network(nets):

@@ -97,6 +97,28 @@ class Deep(Net):
         self.convolution = nn.Conv3d(1, 3, (shape[2], 3, 3), padding=(0, 1, 1))
     def flat(self, x):
         return self.convolution(x[:, None]).flatten(1)
+
+class Fixed(Net):
+    def __init__(self, shape, n_classes):
+        super().__init__(shape, n_classes)
+        self.requires_grad_(False)
+
+class Bare(nn.Module):
+    def __init__(self, n_classes):
+        super().__init__()
+        self.n_classes = n_classes
+    def forward(self, x):
+        return x.flatten(1)[:, :self.n_classes]
+
+class Codes(Net):
+    def forward(self, x):
+        logits = super().forward(x)
+        return logits.argmax(dim=1) if self.training else logits
+
+class Named(Net):
+    def forward(self, x):
+        logits = super().forward(x)
+        return {"logits": logits} if self.training else logits
 """
 
 
@@ -122,6 +144,26 @@ def test_a_network_of_ones_own_that_takes_no_channels_last_images_is_trained_wit
         any(f"{name} takes no channels-last images (RuntimeError:" in note for note in progress.notes)
         is not takes
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("Fixed", "does not require grad"),
+        ("Bare", "empty parameter list"),
+        ("Codes", r"it gives \(2,\) while it trains"),
+        ("Named", "it gives dict while it trains"),
+    ],
+)
+def test_a_network_of_ones_own_that_cannot_learn_is_refused_before_any_training(nets, tmp_path, name, why):
+    recipes = [tiny(n=40, epochs=1), tiny(f"enginenets:{name}", n=40, epochs=1)]
+    message = rf"model: enginenets:{name} cannot take a step of training \(.*({why})"
+    with pytest.raises(InputError, match=message) as raised:
+        sweep.run(recipes, tmp_path / "runs", hardware=Hardware(device="cpu"))
+    assert "\n" not in str(raised.value)
+    assert not (tmp_path / "runs").exists()
+    with pytest.raises(InputError, match=message):
+        train(recipes[1])
 
 
 def test_every_epoch_sees_every_row_once_with_its_own_label(monkeypatch):
