@@ -18,6 +18,7 @@ from . import completion
 from .options import (
     COUNT,
     Count,
+    Names,
     command_line,
     cpu_precision_option,
     data_dir_option,
@@ -69,6 +70,7 @@ class _Size(Count):
 )
 @click.option(
     "--beside",
+    type=Names(),
     metavar="NAMES",
     help=f"Also the same systems by other libraries, separated by commas: {', '.join(PEERS)}.",
 )
@@ -83,7 +85,7 @@ def command(
     figure: Path | None,
     json_target: str | None,
     sizes: str,
-    beside: str | None,
+    beside: list[str] | None,
     **values: Any,
 ) -> None:
     """Measure solve time against n on the CPU: Gram, factor, solve and certificate apart.
@@ -99,8 +101,7 @@ def command(
         raise InputError(
             f"--d: of synthetic rows, {values['dataset']} has features of its own; give one of them"
         )
-    names = tuple(name.strip() for name in beside.split(",")) if beside else ()
-    record = Scaling(parse_sizes(sizes), beside=names, **values).run(terminal_progress())
+    record = Scaling(parse_sizes(sizes), beside=tuple(beside or ()), **values).run(terminal_progress())
     record["command"] = command_line(context)
     emit(record, json_target, tables.bench_table(record))
     if figure is not None:

@@ -44,7 +44,7 @@ def command(
     context: click.Context,
     run_dir: Path | None,
     json_target: str | None,
-    kernels: str | None,
+    kernels: list[str] | None,
     standardise: bool | None,
     rows: int,
     baselines: bool,
@@ -59,7 +59,7 @@ def command(
     line = command_line(context)
     fitted = fit(
         Experiment(**values),
-        kernels=None if kernels is None else kernels.split(","),
+        kernels=kernels,
         standardise=standardise,
         rows=rows,
         baselines=baselines,
@@ -68,4 +68,4 @@ def command(
         progress=terminal_progress(),
     )
     record = fitted.record(line)
-    emit(record, json_target, report.table(record))
+    emit(record, json_target, report.table({**record, "out": run_dir}))

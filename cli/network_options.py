@@ -164,8 +164,8 @@ def recipe_changes(values: dict[str, Any]) -> dict[str, Any]:
 
 def weight_decay(text: str) -> float | bool:
     """'off', 'default' (the model's coefficient), or a number."""
-    if text in ("off", "default"):
-        return text == "default"
+    if text.strip() in ("off", "default"):
+        return text.strip() == "default"
     try:
         return float(text)
     except ValueError:

@@ -61,6 +61,18 @@ class Keys(click.ParamType):
         return {role.strip(): name.strip() for role, _, name in entries}
 
 
+class Names(click.ParamType):
+    """Names with commas between them."""
+
+    name = "names"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
+        return [part.strip() for part in value.split(",")] if isinstance(value, str) else list(value)
+
+    def written(self, value: list[str]) -> str:
+        return ",".join(value)
+
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 json_option = click.option(
@@ -256,6 +268,7 @@ def comparison_options(function: Function) -> Function:
     decorators = (
         click.option(
             "--kernels",
+            type=Names(),
             metavar="NAME,...",
             help="Of gaussian, laplacian, matern-1/2, ...  [default: all]",
         ),

@@ -32,6 +32,7 @@ from kernelfit.study.questions import (
 )
 
 from .options import (
+    Names,
     command_line,
     comparison_options,
     data_options,
@@ -61,7 +62,7 @@ def command() -> None:
 def compare_kernels(
     context: click.Context,
     json_target: str | None,
-    kernels: str | None,
+    kernels: list[str] | None,
     standardise: bool | None,
     baselines: bool,
     n_train: int | None,
@@ -74,7 +75,7 @@ def compare_kernels(
     json_output.check_target(json_target)
     board = compare_experiment(
         Experiment(**values),
-        kernels=None if kernels is None else kernels.split(","),
+        kernels=kernels,
         standardise=standardise,
         rows=ROWS if n_train is None else n_train,
         baselines=baselines,
@@ -205,18 +206,6 @@ class Numbers(click.ParamType):
 
     def written(self, value: list[float]) -> str:
         return ",".join(map(str, value))
-
-
-class Names(click.ParamType):
-    """Names with commas between them."""
-
-    name = "names"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
-        return [part.strip() for part in value.split(",")] if isinstance(value, str) else list(value)
-
-    def written(self, value: list[str]) -> str:
-        return ",".join(value)
 
 
 class Draws(click.ParamType):

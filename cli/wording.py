@@ -67,7 +67,8 @@ def _flags(command: click.Command) -> dict[str, str]:
         flags |= _flags(below)
     for parameter in command.params:
         is_option = isinstance(parameter, click.Option)
-        flags[str(parameter.name)] = (
-            parameter.opts[0] if is_option else parameter.human_readable_name.strip("[].")
-        )
+        said = parameter.opts[0] if is_option else parameter.human_readable_name.strip("[].")
+        flags[str(parameter.name)] = said
+        if parameter.name == "n":  # of commands whose own name for it differs from that of `load`
+            flags["n_train"] = said
     return flags

@@ -36,6 +36,7 @@ OTHER_NAMES = {
     "degree": "kernel_params={'degree': ...}",
     "coef0": "kernel_params={'coef0': ...}",
     "n_jobs": "threads",
+    "class_weight": "sample_weight, of fit: sklearn.utils.compute_sample_weight(class_weight, y), beside ridge > 0",
     "verbose": "progress=True",
     "random_state": "seed",
     "seed": "random_state",

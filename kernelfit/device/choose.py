@@ -16,7 +16,7 @@ from kernelfit.errors import DeviceError, InputError
 
 #: below this order opening a GPU takes longer than it saves
 MIN_ROWS = 4_096
-_CUDA = re.compile(r"cuda(:\d{1,3})?(,cuda:\d{1,3})*")
+_CUDA = re.compile(r"cuda(:\d{1,3})?(, *cuda:\d{1,3})*")
 #: either says that NVIDIA's driver is loaded: containers often show the device file and not /proc/driver
 _DRIVER_FILES = ("/proc/driver/nvidia/version", "/dev/nvidiactl")
 

@@ -18,6 +18,8 @@ from kernelfit.storage.folders import require_writable
 
 # Arguments of an experiment that leave its answer as it is.
 _ANYWHERE = (*MACHINE, "data_dir")
+# Arguments that a message lists.
+_LISTED = 4
 
 
 def unfinished(run_dir: Path) -> str | None:
@@ -73,12 +75,15 @@ def require_same_experiment(run_dir: Path, remembered: Mapping[str, Any]) -> Non
 
 
 def difference(here: Mapping[str, Any], there: Mapping[str, Any], besides: tuple[str, ...] = ()) -> str:
-    """The first argument by which the experiment of a folder is another one than that of `here`, in words; those of the
-    machine do not count, nor those `besides`."""
-    for name, value in here.items():
-        if name not in (*_ANYWHERE, *besides) and there.get(name) != value:
-            return f"{name} is {there.get(name)!r}, here {value!r}"
-    return ""
+    """The first arguments by which the experiment of a folder is another one than that of `here`, in words; those of
+    the machine do not count, nor those `besides`."""
+    different = [
+        f"{name} is {there.get(name)!r}, here {value!r}"
+        for name, value in here.items()
+        if name not in (*_ANYWHERE, *besides) and there.get(name) != value
+    ]
+    more = f" and {len(different) - _LISTED} more" if len(different) > _LISTED else ""
+    return ", ".join(different[:_LISTED]) + more
 
 
 def require_sums(sums: Path, run_dir: Path) -> None:

@@ -137,8 +137,12 @@ class Scaling:
         if self.dataset == SYNTHETIC:
             X, scale = synthetic_rows(largest, self.n_features, self.seed), 1.0
         else:
-            data = datasets.load(self.dataset, n_train=largest, data_dir=self.data_dir, progress=progress)
-            X, scale = data.X_train, data.scale
+            data = datasets.load(self.dataset, data_dir=self.data_dir, progress=progress)
+            if largest > data.n_train:
+                raise InputError(
+                    f"sizes: got {largest}, expected at most {data.n_train}, the training rows of {data.name}"
+                )
+            X, scale = data.X_train[:largest].copy(), data.scale
         gamma = self.gamma
         if gamma is None:
             gamma = median_gamma(Points(X[: min(1000, largest)], scale))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
 from typing import Any
 
 from kernelfit.experiments import paper
@@ -14,7 +16,7 @@ ILL_CONDITIONED = 1e12
 
 
 def next_steps(record: dict[str, Any]) -> list[str]:
-    """The next commands, most useful first."""
+    """The next commands, most useful first; of a run that is stored the last one predicts."""
     steps = []
     condition = record["condition_estimate"]
     if condition is not None and condition > ILL_CONDITIONED:
@@ -42,6 +44,12 @@ def next_steps(record: dict[str, Any]) -> list[str]:
         steps.append("--loo   compare kernels by leave-one-out, without the test rows")
     if has_factor and record["precision"] == "float64" and record["n_train"] >= MIXED_PAYS_FROM:
         steps.append("--precision mixed   float32 factor, refined to the same accuracy")
-    if record.get("out") is None:
-        steps.append("--out DIR   keep the solution for kernelfit predict")
+    if record.get("out") is not None:
+        return [*steps[: MAX_STEPS - 1], predict_command(record["out"])]
+    steps.append("--out DIR   keep the solution for kernelfit predict")
     return steps[:MAX_STEPS]
+
+
+def predict_command(run_dir: str | Path) -> str:
+    """What predicts new rows by the run that is stored there."""
+    return f"kernelfit predict {shlex.quote(str(run_dir))} --rows FILE"

@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from kernelfit.report.advice import predict_command
 from kernelfit.report.tables import MISSING, kernel_formula, number, percent, seconds
 
 # What a kernel of scikit-learn's grid is called beside its model.
@@ -57,6 +58,8 @@ def table(record: dict[str, Any]) -> RenderableType:
     ]
     if record.get("result") is not None:
         parts.append(Text(_run(record["result"], classes)))
+    if record.get("out") is not None:
+        parts.append(Text(f"next: {predict_command(record['out'])}"))
     parts.append(Text("the same in Python", style="bold"))
     parts += [Text(f"  {line}", no_wrap=True, overflow="ignore") for line in record["code"]]
     return Group(*parts)

@@ -105,12 +105,14 @@ def _sgd(record: Row) -> list[Chart]:
                 )
             )
     steps_axis = Axis("steps, or passes", log=True)
+    # Of what was measured: theory goes on to where float64 has no distances.
+    measured = [y for series in distances for y in series.y if y]
     return [
         Chart(
             "descent-distance",
             "Distance from where each method goes",
             steps_axis,
-            Axis("distance from the limit", log=True, low=1e-9, high=3),
+            Axis("distance from the limit", log=True, low=min(measured) / 2 if measured else None, high=3),
             tuple(distances + theory),
         ),
         Chart(

@@ -13,6 +13,7 @@ from kernelfit.arguments import integer
 from kernelfit.cpu import environment
 from kernelfit.errors import DataError, InputError
 from kernelfit.experiments.experiment import Experiment, Solved
+from kernelfit.experiments.run_dir import difference
 from kernelfit.experiments.task import whole_digest
 from kernelfit.kernels import Linear
 from kernelfit.progress import Progress, ProgressLike, as_progress
@@ -132,20 +133,11 @@ def _refuse_primal(folder: Path) -> None:
 
 def _refuse_other(experiment: Experiment, folder: Path) -> None:
     other = Experiment.remembered(folder)
-    mine, theirs = experiment.to_dict(), {} if other is None else other.to_dict()
-    differing = [name for name in mine if name not in _WHERE and mine[name] != theirs.get(name)]
-    if differing:
-        listed = "; ".join(f"{name} {theirs.get(name)!r}, asked for {mine[name]!r}" for name in differing[:4])
+    # Leave-one-out only adds to the record.
+    if different := difference(experiment.to_dict(), {} if other is None else other.to_dict(), ("loo",)):
         raise InputError(
-            f"run_dir: {folder} holds a run of another experiment: {listed}; name another folder, or ask for the same"
+            f"run_dir: {folder} holds a run whose {different}; name another folder, or ask for the same"
         )
-
-
-# What an experiment's numbers do not depend on, or what only adds to its record.
-_WHERE = (
-    *("tier", "memory", "scratch", "device", "device_memory", "threads", "engine", "scheduler"),
-    *("data_dir", "loo"),
-)
 
 
 def _of_solution(solved: Solved) -> dict[str, Any]:

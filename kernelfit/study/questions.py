@@ -19,7 +19,7 @@ from kernelfit.datasets import Dataset
 from kernelfit.errors import InputError
 from kernelfit.experiments.experiment import Experiment
 from kernelfit.experiments.finished_rows import FinishedRows
-from kernelfit.experiments.specs import TRUE
+from kernelfit.experiments.specs import MACHINE, TRUE
 from kernelfit.experiments.task import whole_digest
 from kernelfit.progress import Once, Progress, Silent
 from kernelfit.solver.method import require_factor
@@ -130,10 +130,7 @@ class Study:
 # Memorised images, and pairs of a test image and the training image that it hangs on, that a record shows.
 _PICTURES = 8
 # What the numbers do not depend on, as the folder of a run has it.
-_WHERE = (
-    *("tier", "memory", "scratch", "device", "device_memory", "threads", "engine", "scheduler"),
-    *("data_dir", "sums"),
-)
+_WHERE = (*MACHINE, "data_dir", "sums")
 
 
 # What the settings of a solver may be where K is taken apart by its eigenvectors; the first is what is expected.
@@ -413,6 +410,9 @@ def _settings(
         )
     for setting in wanted:  # refused before anything is computed
         Experiment(**{**base, **setting.changes})
+    if note := _one_width(study, wanted):
+        study.progress.note(note)
+        notes = [*notes, note]
     made, progress = [], Once(study.progress)
     with progress.phase("settings", float(len(wanted)), "solves") as advance:
         for setting in wanted:
@@ -439,6 +439,21 @@ def _settings(
         "notes": notes,
     }
     return study.record(content, {"dataset": data.dataset if data.train is None else data.train.stem})
+
+
+def _one_width(study: Study, wanted: Sequence[settings.Setting]) -> str:
+    """What is to be said of a width that is a number and serves several feature maps or kernels; else nothing."""
+    kernel = study.experiment.kernel
+    widths = {"gamma": kernel.gamma, "length_scale": kernel.params.get("length_scale")}
+    given = [f"{name} {value}" for name, value in widths.items() if value not in (None, "median", "auto")]
+    for argument in ("features", "kernel"):
+        names = list(dict.fromkeys(str(setting.changes.get(argument)) for setting in wanted))
+        if given and len(names) > 1:
+            return (
+                f"{given[0]} serves {', '.join(names)} alike, whose distances differ; leave it out, and each gets that "
+                "of its median distance, or ask for one at a time"
+            )
+    return ""
 
 
 def _kernel_rows(study: Study) -> tuple[KernelRows, str]:

@@ -14,6 +14,7 @@ from sklearn.datasets import load_iris
 
 import kernelfit
 from kernelfit.cli import root
+from kernelfit.errors import InputError
 
 
 def invoke(*arguments: str) -> Result:
@@ -127,3 +128,11 @@ def test_columns_of_words_are_encoded_for_the_fit_the_prediction_and_the_printed
     np.testing.assert_array_equal(stored.predict(new)[:, 0], values)
     # What stands for words is not standardised: a rare word would stand apart from all others.
     assert stored.standardisation.scale[1:].tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("command", [("fit",), ("study", "kernels", "--dataset")])
+def test_blanks_after_commas_are_no_part_of_names(command: tuple[str, ...], iris: Path) -> None:
+    """They were: ' linear' was no kernel."""
+    options = ("--kernels", "gaussian, nothing", "--n-test", "0")
+    with pytest.raises(InputError, match=r"^--kernels: got 'nothing', expected some of"):
+        CliRunner().invoke(root, [*command, str(iris), *options], catch_exceptions=False)

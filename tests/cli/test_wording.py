@@ -1,9 +1,11 @@
 """`kernelfit.cli.wording`: what the library says in Python is said in options on the command line."""
 
 import pytest
+from click import Context
 
 import kernelfit
-from kernelfit.cli.wording import with_options
+from kernelfit.cli import root
+from kernelfit.cli.wording import with_flags, with_options
 from kernelfit.errors import PlanError
 
 
@@ -36,3 +38,12 @@ def test_python_is_told_of_arguments(rng):
             rng.standard_normal((3000, 3)), rng.standard_normal(3000), memory=310_000_000, tier="ram"
         )
     assert "--" not in str(refused.value)
+
+
+@pytest.mark.parametrize("command", ["expressivity", "deep train", "solve"])
+def test_the_number_of_training_rows_is_called_as_it_was_typed(command):
+    """Of commands whose own name for it differs from that of the library it was called n_train."""
+    found = root
+    for name in command.split():
+        found = found.get_command(Context(found), name)
+    assert with_flags("n_train: got 9, expected 1 to 5", found) == "--n: got 9, expected 1 to 5"

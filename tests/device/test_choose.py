@@ -59,6 +59,12 @@ def test_auto_says_why_it_takes_the_cpu(driver, monkeypatch):
     assert notes[2].startswith("device auto: cpu; there is a GPU, but not CuPy")
 
 
+def test_several_gpus_may_be_named_with_blanks_between_them():
+    """The message that refused 'cuda:0, cuda:1' named it as what is expected."""
+    choose.check_device("cuda:0, cuda:1")
+    assert choose._indices("cuda:0, cuda:1") == [0, 1]
+
+
 @pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:x", "cuda:0,cpu", "", "cuda:0,cuda:0"])
 def test_what_is_no_device_is_refused(device):
     with pytest.raises(InputError, match=r"^device: got "):

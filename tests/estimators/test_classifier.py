@@ -167,7 +167,8 @@ def test_classes_are_what_was_brought(digits: tuple[np.ndarray, np.ndarray], dty
 @pytest.mark.parametrize("model", [KernelInterpolator(), KernelClassifier()])
 def test_names_of_others_are_explained_to_a_grid_search(model: Any, digits: Any) -> None:
     X, y = digits
-    for name, remedy in {"alpha": "here it is called ridge", "rigde": "did you mean 'ridge'"}.items():
+    others = {"alpha": "here it is called ridge", "class_weight": "here it is called sample_weight, of fit"}
+    for name, remedy in {**others, "rigde": "did you mean 'ridge'"}.items():
         with pytest.raises(InputError, match=rf"^{name}: got a parameter of that name; {remedy}"):
             model.set_params(**{name: 1.0})
         search = GridSearchCV(make_pipeline(model), {f"{type(model).__name__.lower()}__{name}": [0.1, 1.0]})

@@ -167,3 +167,11 @@ def test_a_curve_is_told_in_per_cent_and_a_limit_of_rounding_is_0():
     shown = _shown({"study": "curve", "dataset": "digits", "rows": rows, "extrapolated": [error, norm]})
     assert "test error, %: 0 + 522 n^-0.619; 3.67 ± 0.4 at n = 3,000 by extrapolation" in shown
     assert "rkhs norm: 0.5 + 1.5 n^0.25; 11.6 ± 0.2 at n = 3,000 by extrapolation" in shown
+
+
+def test_the_chart_of_descent_goes_down_to_what_was_measured():
+    """It ended at 1e-9, and conjugate gradients left it; theory goes down for ever."""
+    path = {"method": "gradient descent", "start": "0", "steps": [1, 2], "test_errors": [0.2, 0.1]}
+    rows = [{**path, "to_limit": [1.0, 2e-13], "predicted": [1.0, 1e-200]}]
+    distance, _ = charts({"study": "sgd", "rows": rows})
+    assert distance.y.low == pytest.approx(1e-13)

@@ -162,6 +162,9 @@ def test_advice_follows_from_the_result() -> None:
     assert "--ridge 1e-8" in advice.next_steps(streamed)[0]
     assert "mnist" in advice.next_steps(solve_record(dataset="digits"))[0]
     assert len(advice.next_steps(solve_record(condition_estimate=1e15))) <= advice.MAX_STEPS
+    stored = advice.next_steps({**solve_record(condition_estimate=1e15), "out": Path("my run")})
+    assert stored[-1] == "kernelfit predict 'my run' --rows FILE"
+    assert len(stored) <= advice.MAX_STEPS
 
 
 def test_the_papers_rows_are_fractions_and_unique() -> None:

@@ -52,7 +52,9 @@ def test_labellings_are_drawn_by_the_seed_of_the_experiment(experiment):
 def test_a_run_of_another_experiment_is_refused(experiment, tmp_path):
     ask_labels(experiment, levels=(0,), run_dir=tmp_path / "run")
     other = Experiment("digits", n_train=150, n_test=60, gamma=0.2, threads=1)
-    with pytest.raises(InputError, match=r"^run_dir: .* another experiment: gamma 0.1, asked for 0.2"):
+    with pytest.raises(
+        InputError, match=r"^run_dir: .* holds a run whose gamma is 0.1, here 0.2; name another"
+    ):
         ask_labels(other, levels=(0,), run_dir=tmp_path / "run")
 
 

@@ -465,3 +465,25 @@ def test_memorised_rows_are_those_of_the_data_set_where_equal_rows_are_left_out(
     record = ask_complexity(Study("complexity", experiment))
     assert record["n_train"] == 38
     assert 39 in record["memorisation"]["memorised"]
+
+
+@pytest.mark.parametrize(
+    ("width", "asked", "said"),
+    [
+        ({"gamma": 0.1}, {"features": ["none", "gabor"]}, "gamma 0.1 serves none, gabor alike"),
+        (
+            {"gamma": 0.1},
+            {"kernels": ["gaussian", "laplacian"]},
+            "gamma 0.1 serves gaussian, laplacian alike",
+        ),
+        ({"gamma": 0.1}, {}, None),
+        ({"gamma": "median"}, {"kernels": ["gaussian", "laplacian"]}, None),
+    ],
+)
+def test_one_width_of_several_maps_or_kernels_is_said(width, asked, said):
+    """That of rows was taken for Gabor features in silence."""
+    experiment = Experiment("digits", n_train=40, n_test=20, threads=1, **width)
+    options = {"kernels": ["gaussian"], "features": ["none"], "ridges": [0.1]} | asked
+    notes = ask_norms(Study("norms", experiment), **options)["notes"]
+    assert [note for note in notes if said and note.startswith(said)] == notes
+    assert bool(notes) == bool(said)
