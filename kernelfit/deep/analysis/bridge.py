@@ -49,8 +49,9 @@ def energies(
     """Factor `gram` (n, n) once and solve it for true labels and `draws` random ones.
 
     `relative_ridge` times the mean diagonal is added to the diagonal: a conjugate kernel of fewer features than
-    rows is singular and needs it; then the energy is y^T (K + ridge I)^-1 y. The draws belong to `seed`, and are others
-    than the random labels that a run with this seed is trained on.
+    rows is singular and needs it; then the energy is y^T (K + ridge I)^-1 y. Any other that has no factor gets
+    the least ridge that helps, as `solve(singular="ridge")` finds it. The draws belong to `seed`, and are others than
+    the random labels that a run with this seed is trained on.
     """
     if draws < 1:
         raise InputError(f"draws: got {draws}, expected at least 1")
@@ -58,7 +59,8 @@ def energies(
     streams = np.random.SeedSequence(seed).spawn(1)[0].generate_state(draws, np.uint64)
     labels = [y, *(random_labels(y, n_classes, int(stream)) for stream in streams)]
     targets = np.concatenate([centred_codes(one, n_classes) for one in labels], axis=1)
-    solution = solve(gram, targets, kernel="precomputed", ridge=ridge, progress=progress)
+    # A tangent kernel of few parameters is singular too: the least ridge that helps is noted and recorded.
+    solution = solve(gram, targets, kernel="precomputed", ridge=ridge, singular="ridge", progress=progress)
     # alpha = (K + ridge I)^-1 Y, so the energy of a column is <y, alpha>.
     per_column = np.einsum("ij,ij->j", targets, np.asarray(solution.alpha).reshape(targets.shape))
     true, *random = per_column.reshape(draws + 1, n_classes).sum(axis=1).tolist()
@@ -70,6 +72,6 @@ def energies(
         random_mean=mean,
         random_spread=spread,
         ratio=mean / true,
-        ridge=ridge,
+        ridge=float(solution.ridge),
         backward_error=float(solution.certificate.backward_error),
     )

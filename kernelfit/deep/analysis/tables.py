@@ -49,7 +49,7 @@ def _kernels(rows: list[dict[str, Any]]) -> Grid:
         )
     ridge = max(row["ridge"] for row in rows)
     table.caption = (
-        f"random: mean and spread over draws; conjugate kernels with a ridge up to {number(ridge, 2)}"
+        f"random: mean and spread over draws; kernels that are singular with a ridge up to {number(ridge, 2)}"
     )
     return table
 

@@ -78,14 +78,15 @@ def stacks(recipes: Sequence[Recipe], size: int = STACK) -> list[list[Recipe]]:
 
 
 def _begun_stacks(missing: Sequence[Recipe], folder: Path) -> list[list[Recipe]]:
-    """The stacks of `folder` of which no run is finished, as they were begun: where a sweep has got other runs since,
-    or another size of its stacks, grouping them anew would train these from their start again.
+    """The stacks of `folder` that have a run which is missing, as they were begun: where a sweep has got other runs
+    since, another size of its stacks, or was killed between two of their results, grouping them anew would train these
+    from their start again.
     """
     begun: list[list[Recipe]] = []
     left = set(filter(stackable, missing))
     for path in sorted(folder.glob("stack-*/checkpoint.pt")) if left else ():
         group = [Recipe.from_json(record) for record in checkpoint.recipes(path)]
-        if left.issuperset(group):
+        if left.intersection(group):
             left.difference_update(group)
             begun.append(group)
     return begun
@@ -151,12 +152,13 @@ def run(
         with progress.phase("runs", max(len(missing), 1), "runs") as advance, hardware.session(device):
             deadline = None if minutes is None else start + 60 * minutes
             for outcomes, _ in take_turns(jobs, device, at_once=at_once, deadline=deadline):
-                for outcome in outcomes:
+                ended = [outcome for outcome in outcomes if outcome.recipe in missing]
+                for outcome in ended:
                     results[outcome.recipe.key] = finished(outcome.recipe, folder) or record(
                         outcome, hardware
                     )
                     done.append(outcome.recipe.key)
-                advance(len(outcomes))
+                advance(len(ended))
     except StorageError:
         raise  # where a checkpoint found no room the line finds none, and its error would take the place of the first
     except BaseException:

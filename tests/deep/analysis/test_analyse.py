@@ -347,6 +347,17 @@ def test_energies_are_those_of_the_dense_solve_and_larger_for_random_labels():
     assert ridged.true < found.true
 
 
+def test_a_kernel_of_fewer_parameters_than_rows_gets_a_ridge_that_is_recorded(rng):
+    A = rng.standard_normal((40, 10))
+    y, gram, progress = np.arange(40) % 10, A @ A.T, Silent()
+    found = bridge.energies(gram, y, 10, progress=progress)
+    targets = bridge.centred_codes(y, 10)
+    assert 0 < found.ridge < 1e-5 * np.trace(gram) / 40
+    shifted = gram + found.ridge * np.eye(40)
+    assert found.true == pytest.approx(np.sum(targets * np.linalg.solve(shifted, targets)), rel=1e-3)
+    assert any("ridge" in note for note in progress.notes)
+
+
 def test_the_random_labels_of_energies_are_not_those_that_the_network_was_trained_on(rng):
     A = rng.standard_normal((40, 40))
     y, gram = np.arange(40) % 10, A @ A.T + np.eye(40)

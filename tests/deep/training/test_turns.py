@@ -57,6 +57,19 @@ def test_a_stack_that_was_begun_is_resumed_whatever_runs_the_sweep_has_got_since
         assert found[key]["loss"] == pytest.approx(result["loss"], rel=1e-4)
 
 
+def test_a_result_that_a_stack_had_no_time_to_write_is_that_of_its_checkpoint(tmp_path, monkeypatch):
+    group = [default("mlp-1x512", seed=seed, **SMALL) for seed in (0, 1)]
+    full = sweep.run(group, tmp_path)
+    (tmp_path / group[1].key / "result.json").unlink()
+    monkeypatch.setattr(sweep.Training, "_train_step", None)  # nothing is trained again
+    found = sweep.run(group, tmp_path)
+    assert {key: comparable(result) for key, result in found.items()} == {
+        key: comparable(result) for key, result in full.items()
+    }
+    last = json.loads((tmp_path / "sweep.jsonl").read_text().splitlines()[-1])
+    assert last["finished"] == [group[1].key]
+
+
 def test_at_the_deadline_what_runs_is_closed_and_nothing_is_begun():
     log, closed = [], []
 
