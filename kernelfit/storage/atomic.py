@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import glob
 import hashlib
 import os
 import secrets
 import shutil
 import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,6 +25,8 @@ from kernelfit.errors import StorageError
 
 # One system call moves at most 2 GiB on Linux; reading back needs one buffer of this size.
 _LARGEST_TRANSFER = 2**24
+# Bytes of the random part of a draft's name; seconds after which one that nobody holds is nobody's.
+_TOKEN, _SETTLED = 6, 60.0
 #: what file systems answer that cannot sync a folder
 _NO_SYNC = (errno.EINVAL, errno.ENOTSUP)
 
@@ -85,10 +89,13 @@ def replacing(path: Path, seal: Callable[[str], None] | None = None) -> Iterator
     it. Raises `StorageError`, also where `path` is a device, a pipe or a socket, or a link to one: root would lose it.
     """
     _refuse_special(path)
+    _remove_drafts(path)
     temporary = _beside(path)
     descriptor = -1
     try:
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         draft = Draft(descriptor)
         yield draft
         digest = draft.settle()
@@ -171,7 +178,28 @@ def _refuse_special(path: Path) -> None:
 
 def _beside(path: Path) -> Path:
     """A name that nothing has, in the same folder; of at most 255 bytes."""
-    return path.with_name(f".{path.name[:48]}.{secrets.token_hex(6)}")
+    return path.with_name(f".{path.name[:48]}.{secrets.token_hex(_TOKEN)}")
+
+
+def _remove_drafts(path: Path) -> None:
+    """Remove the drafts of `path` whose writers were killed: each may be as large as what it was to replace."""
+    pattern = f".{glob.escape(path.name[:48])}.{'[0-9a-f]' * 2 * _TOKEN}"
+    with suppress(OSError):
+        for draft in path.parent.glob(pattern):
+            _remove_dead(draft)
+
+
+def _remove_dead(draft: Path) -> None:
+    """Remove a draft whose lock nobody holds: it goes with the writer, who takes it a moment after the file is made."""
+    with suppress(OSError):
+        descriptor = os.open(draft, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            there = os.fstat(descriptor)
+            if stat.S_ISREG(there.st_mode) and time.time() - there.st_mtime > _SETTLED:
+                draft.unlink()
+        finally:
+            os.close(descriptor)
 
 
 def sync_folder(folder: Path) -> None:

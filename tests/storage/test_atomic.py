@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,31 @@ def test_what_the_disk_gives_back_is_compared(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(StorageError, match="what is on the disk is not what was written"):
         atomic.write_bytes(tmp_path / "file", b"whole")
     assert not list(tmp_path.iterdir())
+
+
+def test_drafts_of_killed_writers_are_removed(tmp_path: Path) -> None:
+    """Of a file of many GB each kill while it was written left another one."""
+    path = tmp_path / "file[1].h5"
+    dead, young, held, other = (
+        tmp_path / f".{name}.{token * 12}"
+        for name, token in ((path.name, "0"), (path.name, "1"), (path.name, "2"), ("file1.h5", "0"))
+    )
+    for left in (dead, young, held, other):
+        left.write_bytes(b"part")
+        if left != young:
+            os.utime(left, (0, 0))
+    with held.open("rb") as writer:
+        fcntl.flock(writer, fcntl.LOCK_EX)
+        atomic.write_bytes(path, b"data")
+        assert set(tmp_path.iterdir()) == {young, held, other, path}
+    with atomic.replacing(path) as draft:
+        draft.write(b"more")
+        (own,) = set(tmp_path.iterdir()) - {young, held, other, path}
+        os.utime(own, (0, 0))
+        atomic.write_bytes(path, b"data")  # another writer of the same file
+        assert own.exists()
+    assert path.read_bytes() == b"more"
+    assert set(tmp_path.iterdir()) == {young, other, path}
 
 
 @pytest.mark.parametrize(("mask", "mode"), [(0o077, 0o600), (0o022, 0o644), (0o002, 0o664)])
