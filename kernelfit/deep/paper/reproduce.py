@@ -73,7 +73,7 @@ def reproduce(
     folder: str | Path,
     *,
     hardware: Hardware | None = None,
-    data_dir: Path | None = None,
+    data_dir: str | Path | None = None,
     stack: int = STACK,
     at_once: int = 1,
     minutes: float | None = None,

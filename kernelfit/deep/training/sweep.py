@@ -102,7 +102,7 @@ def run(
     folder: str | Path,
     *,
     hardware: Hardware | None = None,
-    data_dir: Path | None = None,
+    data_dir: str | Path | None = None,
     stack: int = STACK,
     at_once: int = 1,
     minutes: float | None = None,
@@ -114,7 +114,8 @@ def run(
     `minutes` no run is begun and those under way are saved: the result then lacks the unfinished ones, and the same
     call resumes them. FOLDER/sweep.jsonl gets a line with the seconds of each call.
     """
-    hardware, folder = hardware or Hardware(), path_of("folder", folder)
+    hardware = hardware or Hardware()
+    folder, data_dir = _paths(folder, data_dir)
     progress = as_progress(progress if leads() else None)
     unique = list(dict.fromkeys(recipes))
     integer("stack", stack, 1)
@@ -167,6 +168,10 @@ def run(
     if missing:
         _append_call(folder, call())
     return results
+
+
+def _paths(folder: str | Path, data_dir: str | Path | None) -> tuple[Path, Path | None]:
+    return path_of("folder", folder), None if data_dir is None else path_of("data_dir", data_dir)
 
 
 def _check_turns(recipes: Sequence[Recipe], at_once: int, minutes: float | None) -> None:
@@ -254,7 +259,7 @@ def train(
     folder: str | Path,
     *,
     hardware: Hardware,
-    data_dir: Path | None = None,
+    data_dir: str | Path | None = None,
     progress: ProgressLike = None,
 ) -> Trained:
     """Train one group of recipes to the end; see `training`. A group of several must be stackable."""
@@ -265,7 +270,7 @@ def train(
             "recipes: only MLP runs of one rate without crops, augmentation, dropout and early ends can be stacked; "
             "run them one by one"
         )
-    folder = path_of("folder", folder)
+    folder, data_dir = _paths(folder, data_dir)
     return _trained(recipes, folder, hardware=hardware, data_dir=data_dir, progress=progress)
 
 
@@ -287,14 +292,15 @@ def network(
     folder: str | Path,
     *,
     hardware: Hardware,
-    data_dir: Path | None = None,
+    data_dir: str | Path | None = None,
     progress: ProgressLike = None,
 ) -> tuple[Outcome, nn.Module]:
     """How a run ended and its trained network. Trains or resumes what is not finished; the network of a finished run is
     in its checkpoint or that of its stack, and is trained again, with a note, where these are gone. A stored result
     stays.
     """
-    progress, folder = as_progress(progress), path_of("folder", folder)
+    progress = as_progress(progress)
+    folder, data_dir = _paths(folder, data_dir)
     group = [recipe]
     stored = finished(recipe, folder)
     if stored is not None:

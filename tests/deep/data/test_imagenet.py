@@ -307,7 +307,9 @@ def test_two_processes_give_the_loss_of_one(tmp_path, image_root):
         rates=(0.01,),
         augment=True,
     )
-    outcomes, _ = sweep.train([run], tmp_path / "one", hardware=Hardware(device="cpu"), data_dir=image_root)
+    outcomes, _ = sweep.train(
+        [run], str(tmp_path / "one"), hardware=Hardware(device="cpu"), data_dir=str(image_root)
+    )
     two = trained(tmp_path / "two", run, image_root, 2)
     compare(results.record(outcomes[0], Hardware(device="cpu")), two)
 
