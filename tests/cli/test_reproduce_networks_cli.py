@@ -53,6 +53,7 @@ def test_reproduce_ends_in_time_and_says_what_is_missing(tmp_path):
     result = reproduce(*arguments)
     assert "19 of 19 runs are not finished: the same command resumes them" in result.stdout
     assert "36 of 36 runs are not finished" in result.stdout
+    assert "fig1: no run has come as far as what is shown" in result.stdout
     records = json.loads(target.read_text())["reproductions"]
     assert set(records) == {"table1", "fig1"}
     assert len(records["fig1"]["unfinished"]) == 36

@@ -89,6 +89,8 @@ def reproduction(record: dict[str, Any]) -> list[RenderableType]:
         parts.append(_figure1bc(model, curve, seeds))
     if record.get("figure2b"):
         parts.append(_figure2b(record["figure2b"]))
+    if not parts:
+        parts.append(Text(f"{record['target']}: no run has come as far as what is shown"))
     parts += [Text(line) for line in _remarks(record)]
     return parts
 

@@ -26,6 +26,6 @@ def status_after(recipe: Recipe, histories: Sequence[list[dict[str, Any]]], n_cl
             return "stuck"
     if recipe.plateau and epoch > recipe.plateau:
         losses = [record["loss"] for record in histories[0]]
-        if min(losses[-recipe.plateau :]) > min(losses[: -recipe.plateau]) * (1 - PLATEAU_GAIN):
+        if min(losses[-recipe.plateau :]) >= min(losses[: -recipe.plateau]) * (1 - PLATEAU_GAIN):
             return "plateau"
     return "finished" if epoch >= recipe.epochs else "running"

@@ -15,7 +15,7 @@ from kernelfit.datasets import load  # noqa: E402
 from kernelfit.deep.data import sources  # noqa: E402
 from kernelfit.deep.data.sources import InputCache, Resident, load_resident  # noqa: E402
 from kernelfit.deep.recipe import default  # noqa: E402
-from kernelfit.deep.training import checkpoint, epoch_log, results, sweep  # noqa: E402
+from kernelfit.deep.training import checkpoint, epoch_log, results, stopping, sweep  # noqa: E402
 from kernelfit.deep.training.engine import Training  # noqa: E402
 from kernelfit.deep.training.hardware import Hardware  # noqa: E402
 from kernelfit.deep.world import World  # noqa: E402
@@ -589,6 +589,8 @@ def test_a_plateau_stops():
     _, (outcome,) = train(tiny(rates=(1e-9,), plateau=2, epochs=30))
     assert outcome.status == "plateau"
     assert outcome.final["epoch"] == 3
+    exact = [{"loss": 0.0}] * 3  # no loss is better
+    assert stopping.status_after(tiny(plateau=2, epochs=30), [exact], 10) == "plateau"
 
 
 def test_converged_step_is_the_end_of_the_first_window_below_the_threshold():
