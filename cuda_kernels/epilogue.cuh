@@ -56,11 +56,12 @@ __host__ __device__ inline double from_differences(const Pair& pair) {
     return distance;
 }
 
-// |x - x'|^2 / length^2 from `dot`; rounding may carry it below zero, where it is clamped.
+// |x - x'|^2 / length^2 from `dot`; rounding may carry it below zero, where it is clamped. Infinite squares leave no
+// number, which is not above anything.
 __host__ __device__ inline double sq_distance_of(const Pair& pair, double dot, double sq_row, double sq_col) {
     const double squares = sq_row + sq_col;
     const double distance = squares - 2.0 * dot;
-    if (pair.row != nullptr && distance < CLOSE * squares) return from_differences(pair);
+    if (pair.row != nullptr && !(distance >= CLOSE * squares)) return from_differences(pair);
     return pair.unit * (distance > 0.0 ? distance : 0.0);
 }
 

@@ -149,6 +149,17 @@ def test_hard_rows_give_the_entries_of_the_cpu(rng, emulated, any_kernel, hard_r
         assert (np.abs(got[inside] - expected[inside]) <= 1e-11 * size[inside] + 1e-300).all()
 
 
+@pytest.mark.parametrize("kernel", [Gaussian(gamma=0.1), Matern(nu=0.5)], ids=repr)
+def test_pairs_whose_squares_are_infinite_are_those_of_the_cpu(rng, emulated, kernel):
+    """inf - inf was no number, hence not close and not above zero: rows of the distance 0."""
+    points = Points(rng.standard_normal((12, 3)), like=Points(1e-155 * rng.standard_normal((5, 3))))
+    rows, columns = slice(0, 5), slice(5, 12)
+    expected = expected_tile(kernel, points, rows, columns)
+    with np.errstate(all="ignore"):
+        got = device_tile(emulated(), kernel, points, rows, columns, np.float64)
+    assert np.array_equal(got, expected)
+
+
 @pytest.mark.parametrize("both", [False, True])
 @pytest.mark.parametrize(("row", "column"), [(0, 0), (10, 10), (20, 0), (16, 10), (10, 16)])
 def test_the_diagonal_is_exact_and_zeros_stand_above_it(rng, emulated, row, column, both):
