@@ -117,7 +117,9 @@ class Run:
         (self.folder / JOURNAL).unlink(missing_ok=True)
         self._record = record
         self.finished, self.seconds = 0, (0.0, 0.0)
-        self._lay_out()
+        # Before the journal: after a kill in between one would be of another run than the other.
+        run_file.write(self.folder / RUN, record)
+        self._lay_out_panels()
 
     def behind(self) -> WriteBehind:
         """What writes panels to the factor's file and records them."""
@@ -209,6 +211,10 @@ class Run:
 
     def _lay_out(self) -> None:
         """A new file for the factor, a new journal, and last the file that makes this folder a run."""
+        self._lay_out_panels()
+        run_file.write(self.folder / RUN, self._record)
+
+    def _lay_out_panels(self) -> None:
         _sweep(self.folder)
         header: dict[str, Any] = {"identity": self._record.identity, "offsets": [], "metadata": ""}
         if self.plan.has_factor:
@@ -216,7 +222,6 @@ class Run:
             self._file = file = PanelFile.create(self.folder / FACTOR, self.plan.layout, dtype)
             header |= {"offsets": file.offsets, "metadata": file.metadata_digest()}
         self._journal = Journal.create(self.folder / JOURNAL, header)
-        run_file.write(self.folder / RUN, self._record)
 
     def _take_up(self, progress: Progress) -> None:
         _sweep(self.folder)

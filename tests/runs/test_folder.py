@@ -346,6 +346,30 @@ def test_mixed_precision_that_falls_back_keeps_a_float64_run(tmp_path: Path) -> 
     np.testing.assert_array_equal(kernelfit.resume(tmp_path / "run").alpha, whole.alpha)
 
 
+@pytest.mark.parametrize("step", ["write", "create"])
+def test_a_fall_back_that_is_killed_before_its_first_panel_is_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Its journal was of float64 beside a run.h5 of float32: another run, which nothing continued."""
+    given, folder = problem(gamma=0.01, precision="mixed"), tmp_path / "run"
+    where: Any = run_folder.run_file if step == "write" else run_folder.Journal
+    calls, plain = [], getattr(where, step)
+
+    def killed(*arguments: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return plain(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(where, step, killed)
+        with pytest.raises(KeyboardInterrupt):
+            kernelfit.solve(**given, run_dir=folder)
+    resumed = kernelfit.resume(folder)
+    np.testing.assert_array_equal(resumed.alpha, kernelfit.solve(**given).alpha)
+    assert kernelfit.check(folder).ok
+
+
 def test_the_primal_road_keeps_its_solution(tmp_path: Path) -> None:
     given = problem(kernel="linear")
     del given["gamma"]
