@@ -401,10 +401,12 @@ class CudaDevice:
         self._launch(stream, launches.l1_distances(self.address, rows, columns, out))
 
     def compile(self, kernel: Kernel) -> None:
-        for function in set(kernel.functions()) - set(self._user):
+        for key, function in operands.functions_of(kernel).items():
+            if key in self._user:
+                continue
             self._call(self.runtime.setDevice, self._index)
             try:
-                self._user[function] = compile_pairwise(function)
+                self._user[key] = compile_pairwise(function)
             except ImportError as error:
                 raise InputError(
                     f"kernel: got {function.__name__}, which needs numba-cuda on a GPU ({first_line(error)}); install "
@@ -425,10 +427,10 @@ class CudaDevice:
         assert columns.domain is not None
         operands.require_packed("user_values", rows.domain, columns.domain, out)
         self.compile(kernel)
-        (function,) = set(kernel.functions())
+        (key,) = operands.functions_of(kernel)
         arrays = (self._array(block) for block in (rows.domain, columns.domain, out))
         try:
-            self._call(self._user[function], stream.stream.ptr, *arrays)
+            self._call(self._user[key], stream.stream.ptr, *arrays)
         except DeviceError:
             raise
         except Exception as error:  # Numba's errors of the GPU are not those of CuPy

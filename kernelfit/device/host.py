@@ -229,8 +229,9 @@ class HostDevice:
         self._submit(stream, "l1_distances", [left, right], [out], run)
 
     def compile(self, kernel: Kernel) -> None:
-        for function in set(kernel.functions()) - set(self._user):
-            self._user[function] = Pairwise(function)
+        for key, function in operands.functions_of(kernel).items():
+            if key not in self._user:
+                self._user[key] = Pairwise(function)
 
     def user_values(
         self, stream: HostStream, kernel: Kernel, rows: DeviceRows, columns: DeviceRows, out: Block
@@ -240,8 +241,8 @@ class HostDevice:
         left, right = rows.domain, columns.domain
         operands.require_packed("user_values", left, right, out)
         self.compile(kernel)
-        (function,) = set(kernel.functions())
-        compiled = self._user[function]
+        (key,) = operands.functions_of(kernel)
+        compiled = self._user[key]
 
         def run() -> None:
             result = np.empty((out.rows, out.columns))

@@ -10,6 +10,8 @@ import numpy as np
 from numba import types
 from numba.core.errors import NumbaPerformanceWarning
 
+from kernelfit.kernels.renewed import renewed
+
 _SIDE = 16
 
 #: `numba.cuda` once it is loaded. A global, as Numba's simulator looks for it among the globals of a kernel.
@@ -42,7 +44,7 @@ def compile_pairwise(function: Callable[[Any, Any], float]) -> Callable[..., Non
 
 def _filler(function: Callable[[Any, Any], float]) -> Any:
     """The CUDA kernel that `compile_pairwise` launches."""
-    scalar = cuda.jit(device=True)(function)
+    scalar = cuda.jit(device=True)(renewed(function))
 
     @cuda.jit
     def fill(rows, columns, out):  # type: ignore[no-untyped-def]

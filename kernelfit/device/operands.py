@@ -1,10 +1,22 @@
-"""What operations ask of their blocks, on whichever device: `ValueError` where they would compute something else."""
+"""What operations ask of their blocks, on whichever device: `ValueError` where they would compute something else; and
+what tells functions of the user's from others."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from kernelfit.device.protocol import Block
+from kernelfit.kernels.base import Kernel
+
+
+def functions_of(kernel: Kernel) -> dict[tuple[Any, str], Callable[..., float]]:
+    """The user's functions of k, each by itself and what tells k from the kernel of what it reads at another time."""
+    functions = set(kernel.functions())
+    described = str(kernel.describe()) if functions else ""
+    return {(function, described): function for function in functions}
 
 
 def require_packed(operation: str, *blocks: Block) -> None:

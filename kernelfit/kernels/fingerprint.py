@@ -109,7 +109,7 @@ class Descriptions:
             read = dict(getattr(owner, "__dict__", {}))
             value = value.__func__ if inspect.ismethod(value) else type(value).__call__
         if isinstance(value, FunctionType):
-            read |= _read_by(value)
+            read |= read_by(value)
         return {name: self.of(each) for name, each in read.items()}
 
     def of(self, value: Any) -> str:
@@ -174,7 +174,7 @@ class Descriptions:
         code = function.__code__
         if self._is_installed(code.co_filename):
             return f"{function.__module__}.{function.__qualname__}"
-        around = [(name, self.of(value)) for name, value in sorted(_read_by(function).items())]
+        around = [(name, self.of(value)) for name, value in sorted(read_by(function).items())]
         defaults = self._all([function.__defaults__, sorted((function.__kwdefaults__ or {}).items())])
         filed = self._filed(code)
         if filed is None:
@@ -243,10 +243,12 @@ class Descriptions:
         return f"a {self.of(type(value))} {getattr(value, '__name__', '')} {self._all(held)}"
 
     def _is_installed(self, file: str) -> bool:
-        if file.startswith("<frozen "):
-            return True
-        elsewhere = file.startswith(_STANDARD) or not _INSTALLED.isdisjoint(Path(file).parts)
-        return elsewhere and file != self._home
+        return is_installed(file) and (file != self._home or file.startswith("<frozen "))
+
+
+def is_installed(file: str) -> bool:
+    """Whether a file of code belongs to Python or to an installed package."""
+    return file.startswith(("<frozen ", _STANDARD)) or not _INSTALLED.isdisjoint(Path(file).parts)
 
 
 def _digest(text: str) -> str:
@@ -271,7 +273,7 @@ def _is_computed(described: type, name: str) -> bool:
     return isinstance(getattr(described, name, None), functools.cached_property)
 
 
-def _read_by(function: FunctionType) -> dict[str, Any]:
+def read_by(function: FunctionType) -> dict[str, Any]:
     """Name -> value of what a function and those within it read from around, also through modules: `settings.width`."""
     names = {name: value for name, value in function.__globals__.items() if not name.startswith("__")}
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):

@@ -15,6 +15,7 @@ from kernelfit.errors import InputError
 from kernelfit.kernels.base import Kernel, Needs, Rows, Tile
 from kernelfit.kernels.bound import bound
 from kernelfit.kernels.fingerprint import DIGEST, RULES, Descriptions, file_of, require_digest
+from kernelfit.kernels.renewed import renewed
 from kernelfit.typing import Float
 
 _WRITES = "it writes into a row, which is read-only"
@@ -157,7 +158,7 @@ class Pairwise(Kernel):
         try:
             scalar = _checked(self._bound.function)
             if not self._bound.is_plain:
-                scalar = njit(nogil=True)(self._bound.of(scalar))
+                scalar = njit(nogil=True)(renewed(self._bound.of(scalar)))
             # Compiled for its types without being called: the user's function may want more than one feature.
             out = types.float64[:, ::1]
             rows = out if compiled else types.Array(types.float64, 2, "C", readonly=True)
@@ -242,11 +243,11 @@ def _checked(function: Any) -> Any:
     its rules of arithmetic stay.
     """
     if not hasattr(function, "py_func"):
-        return njit(nogil=True, boundscheck=True)(function)
+        return njit(nogil=True, boundscheck=True)(renewed(function))
     options = {name: function.targetoptions[name] for name in RULES if name in function.targetoptions}
     if not getattr(function, "_can_compile", True):
         options["signature_or_function"] = list(function.nopython_signatures)
-    return njit(nogil=True, boundscheck=True, **options)(function.py_func)
+    return njit(nogil=True, boundscheck=True, **options)(renewed(function.py_func))
 
 
 def _reason(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import numpy as np
@@ -98,6 +99,26 @@ def test_the_users_function_takes_rows_without_gaps(bench, gap):
     out = bench.empty(3, 3, np.float64, gap=1 if gap == "out" else 0)
     with pytest.raises(ValueError, match="user_values: a block with gaps"):
         bench.device.user_values(bench.stream, kernel, rows, rows, out)
+
+
+WIDTH = 1.0
+
+
+def of_width(x, y):
+    return math.exp(-abs(x[0] - y[0]) / WIDTH)
+
+
+def test_an_open_device_compiles_a_function_anew_for_what_it_reads_now(rng, bench, monkeypatch):
+    """It filled tiles with the width that it had read first, beside a diagonal and a digest of the other."""
+    points = Points(rng.standard_normal((6, 1)))
+    distances = np.abs(points.values - points.values.T)
+    for width in (1.0, 4.0):
+        monkeypatch.setitem(globals(), "WIDTH", width)
+        kernel = Pairwise(of_width)
+        rows = put_rows(bench.device, bench.stream, points, kernel, False)
+        out = bench.empty(6, 6, np.float64)
+        bench.device.user_values(bench.stream, kernel, rows, rows, out)
+        np.testing.assert_allclose(bench.get(out), np.exp(-distances / width), rtol=1e-13)
 
 
 def test_inputs_of_an_epilogue_have_one_stride(bench):
