@@ -218,7 +218,8 @@ _EQUATIONS = (
         "--tolerance",
         type=float,
         metavar="NUMBER",
-        help="Relative residual at which pcg stops, such as 1e-6.  [default: a float64 factor's backward error]",
+        help="Relative residual at which pcg and askotch stop, such as 1e-6.  [default: backward error of a float64 "
+        "factor]",
     ),
 )
 

@@ -194,9 +194,18 @@ class GroupedCommand(click.Command):
 
 
 class CommandGroup(click.Group):
-    """Commands with help in groups."""
+    """Commands with help in groups, each listed with its whole first sentence."""
 
     command_class = GroupedCommand
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [
+                    (name, command.get_short_help_str(_UNBOUNDED))
+                    for name, command in sorted(self.commands.items())
+                ]
+            )
 
 
 def show(renderable: RenderableType, *, highlight: bool = True) -> None:

@@ -127,8 +127,9 @@ class Plan:
 
     def summary(self) -> str:
         """What matters, a line for each; sizes in bytes."""
+        sides = "side" if self.n_rhs == 1 else "sides"
         lines = {
-            "rows, features": f"{self.n:,} x {self.d:,}, {self.n_rhs} right-hand sides",
+            "rows, features": f"{self.n:,} x {self.d:,}, {self.n_rhs} right-hand {sides}",
             **self._stored(),
             "panels": f"{self.panels:,} of {self.panel_width:,} columns",
             "memory": f"{self.bytes_memory:,} bytes of {self.memory_limit:,}",

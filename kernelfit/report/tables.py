@@ -221,7 +221,7 @@ def _times(record: dict[str, Any]) -> list[RenderableType]:
     label = "time since resumed " if resumed else "time "
     text = Text.assemble((label, "bold"), seconds(record["seconds"]["total"]))
     if record["gflops_factor"] is not None:
-        text.append(f"   factor {record['gflops_factor']:.1f} GFLOP/s")
+        text.append(f"   factor {number(record['gflops_factor'], 3)} GFLOP/s")
     text.append(f"   peak memory {size(record['peak_rss_bytes'])}")
     text.append(f"   {record['precision']}, {record['tier']}, {record['device']}")
     phases = [
@@ -244,7 +244,8 @@ def plan_table(plan: dict[str, Any]) -> Grid:
     def add(name: str, value: str, meaning: str) -> None:
         table.add_row(Text(name, style="bold"), value, Text(meaning, style="dim"))
 
-    add("rows, features", f"{plan['n']:,} x {plan['d']:,}", f"{plan['n_rhs']} right-hand sides")
+    sides = "side" if plan["n_rhs"] == 1 else "sides"
+    add("rows, features", f"{plan['n']:,} x {plan['d']:,}", f"{plan['n_rhs']} right-hand {sides}")
     add("precision", plan["precision"], "")
     if plan["solver"] == "pcg":
         add("solver", "conjugate gradients", f"preconditioner of rank {plan['rank']:,}")

@@ -46,6 +46,11 @@ def test_a_plan_of_the_whole_of_mnist_needs_no_file(monkeypatch: pytest.MonkeyPa
     assert plan["predicted_seconds"] is None
 
 
+def test_a_plan_of_one_target_has_one_right_hand_side() -> None:
+    lines = invoke("plan", "--n", "500", "--d", "30", "--no-gemm").stdout.splitlines()
+    assert lines[0].split() == ["rows,", "features", "500", "x", "30", "1", "right-hand", "side"]
+
+
 def test_a_plan_from_numbers_alone() -> None:
     plan = read("plan", "--n", "5000", "--d", "30", "--rhs", "3", "--no-gemm")
     assert (plan["n"], plan["d"], plan["n_rhs"]) == (5000, 30, 3)

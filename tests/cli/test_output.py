@@ -49,6 +49,12 @@ def test_a_terminal_of_forty_columns_is_kept(monkeypatch: pytest.MonkeyPatch) ->
     assert max(map(len, run("features", "list").splitlines())) <= 40
 
 
+@pytest.mark.parametrize("group", ["study", "datasets", "features", "reproduce", "deep"])
+def test_commands_are_listed_with_their_whole_sentence(group: str) -> None:
+    """click cut them to one line, in the middle of what they say."""
+    assert "..." not in run(group, "--help").split("Commands:")[1]
+
+
 def test_a_record_is_written_and_shown_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = Table("heading")
     emit({"a": 1}, "-", table)

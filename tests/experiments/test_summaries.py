@@ -74,6 +74,8 @@ def test_the_numbers_that_matter_are_there(shown: dict[str, object]) -> None:
     assert "test error" in repr(shown["Result"])
     assert "300 to train on, 360 to test" in repr(shown["Dataset"])
     assert "20,000 x 784, 10 right-hand sides" in repr(shown["Plan"])
+    one = place(Costs.of(n=20, d=4, n_rhs=1, threads=2, precision="float64"), Limits(10**11, 10**12))
+    assert repr(one).splitlines()[1].endswith("20 x 4, 1 right-hand side")
     assert solution.to_dict()["rkhs_norm"] == solution.rkhs_norm
 
 

@@ -55,6 +55,11 @@ def solve_record(**changes: Any) -> dict[str, Any]:
     return {**record, **changes}
 
 
+@pytest.mark.parametrize(("rate", "text"), [(95.04, "95 GFLOP/s"), (0.00213, "0.00213 GFLOP/s")])
+def test_the_rate_of_a_small_factor_is_not_rounded_to_nothing(rate: float, text: str) -> None:
+    assert f"factor {text}   peak" in text_of(tables.solve_table(solve_record(gflops_factor=rate)))
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [
