@@ -88,7 +88,8 @@ def command(
 
 def _table(record: dict[str, Any], predictions: Predictions) -> Pairs:
     table = Pairs()
-    table.add_row("rows", f"{record['n_rows']:,}")
+    left_out = record["n_not_predicted"]
+    table.add_row("rows", f"{record['n_rows']:,}" + (f", {left_out:,} not predicted" if left_out else ""))
     if record["test_error"] is not None:
         table.add_row("test error", tables.percent(record["test_error"]))
     if record["test_rmse"] is not None:
@@ -97,9 +98,9 @@ def _table(record: dict[str, Any], predictions: Predictions) -> Pairs:
         )
     decided = predictions.decided
     if predictions.classes is not None:
-        counts = Counter(decided.tolist())
+        counts = Counter(name for name in decided.tolist() if name is not None)
         table.add_row("classes", ", ".join(f"{name}: {count:,}" for name, count in sorted(counts.items())))
-        first = ", ".join(decided[:SHOWN].tolist())
+        first = ", ".join(tables.MISSING if name is None else name for name in decided[:SHOWN].tolist())
     else:
         first = ", ".join(tables.number(float(row[0])) for row in decided[:SHOWN])
     table.add_row("first", first + (", ..." if record["n_rows"] > SHOWN else ""))

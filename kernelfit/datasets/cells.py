@@ -16,6 +16,8 @@ from typing import Protocol
 
 from kernelfit.typing import Float
 
+from .faults import Fault
+
 _POINT = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _COMMA = re.compile(r"[+-]?(?:\d+,\d*|,\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 #: 1,234 or 12,345: a comma that may separate thousands
@@ -163,6 +165,7 @@ class Cells:
     decimal : the decimal point or comma
     notes : what was left out, and how numbers are written
     lines : of a text file the line of each row
+    ragged : of a text file, lines that are no rows
     """
 
     numbers: Float
@@ -173,6 +176,7 @@ class Cells:
     decimal: str = "."
     notes: tuple[str, ...] = ()
     lines: Sequence[int] | None = None
+    ragged: tuple[Fault, ...] = ()
 
     def where(self, row: int) -> str:
         """Where a row stands: in a text file its line."""

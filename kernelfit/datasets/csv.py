@@ -21,7 +21,7 @@ from kernelfit.typing import Float
 
 from . import svmlight
 from .cells import LARGEST_EXACT, Cells, Faults, Kind, is_missing, is_number, looks_grouped
-from .faults import damaged, reading
+from .faults import Fault, damaged, damaged_by, reading
 from .header import holds_names
 from .table_columns import TableColumns
 from .text_file import TextFile, open_text
@@ -87,7 +87,8 @@ class TextTable:
         pick = _picker(numeric)
         plain = self.decimal == "."
         codes: dict[int, str] = {}
-        for number, row, strange, coded in self.rows():
+        ragged: list[tuple[int, list[str]]] = []
+        for number, row, strange, coded in self.rows(ragged):
             numbers.append(number)
             picked = pick(row)
             for column, cells in kept.items():
@@ -109,6 +110,8 @@ class TextTable:
                     pass
             for column, cell in zip(numeric, picked, strict=True):
                 values.append(faults[column].value_of(cell, self.decimal, f"line {number}"))
+        if ragged and not numbers:
+            raise damaged_by(self.path, [self._ragged(ragged)])
         X = np.array(values, dtype=np.float64) if not numeric else np.frombuffer(values, dtype=np.float64)
         X = X.reshape(len(numbers), len(numeric))
         self._look_again(X, numeric, faults)
@@ -123,7 +126,19 @@ class TextTable:
             texts={column: tuple(kept[column]) for column in texts},
             decimal=self.decimal,
             lines=numbers,
+            ragged=(self._ragged(ragged),) if ragged else (),
             notes=self._of_codes({c: code for c, code in codes.items() if not faults[c].get(Kind.TEXT)}),
+        )
+
+    def _ragged(self, rows: Sequence[tuple[int, list[str]]]) -> Fault:
+        """Lines of more or fewer cells than there are columns."""
+        shown = [f"{len(row)} in line {at}" for at, row in rows[:_LISTED]]
+        more = f" and so on in {len(rows) - _LISTED} more" if len(rows) > _LISTED else ""
+        sparse = svmlight.are_sparse([" ".join(row) for _, row in rows])
+        return Fault(
+            f"{len(self.names)} columns as in the first line",
+            ", ".join(shown) + more,
+            svmlight.REMEDY if sparse else f"mend the line{'s' if len(rows) > 1 else ''}",
         )
 
     def _of_codes(self, codes: dict[int, str]) -> tuple[str, ...]:
@@ -152,15 +167,16 @@ class TextTable:
         if not again:
             return
         faults.update({column: Faults() for column in again})
-        for number, row, _, _ in self.rows():
+        for number, row, _, _ in self.rows([]):
             for column in again:
                 faults[column].value_of(row[column], self.decimal, f"line {number}")
 
-    def rows(self) -> Iterator[tuple[int, list[str], bool, bool]]:
+    def rows(self, ragged: list[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str], bool, bool]]:
         """Every row: its line, its cells, whether `float` might read more into them than we do, and whether 0 stands
         before another digit in some.
 
-        Raises DataError for one with more or fewer cells than there are columns, or that takes others in.
+        Those of more or fewer cells than there are columns are added to `ragged`, with their lines. Raises DataError
+        for one that takes others in.
         """
         width = len(self.names)
         strange = coded = False
@@ -186,12 +202,8 @@ class TextTable:
             if len(row) == width + 1 and self.trailing and not row[-1].strip():
                 row.pop()
             if len(row) != width:
-                raise damaged(
-                    self.path,
-                    f"{width} columns as in the first line",
-                    f"{len(row)} in line {at}",
-                    svmlight.REMEDY if svmlight.are_sparse([" ".join(row)]) else "mend the line",
-                )
+                ragged.append((at, row if len(ragged) < _LISTED else []))
+                continue
             yield at, row, strange, coded
 
 

@@ -6,12 +6,15 @@ import csv
 import struct
 import tokenize
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from kernelfit.errors import DataError, InputError
 
+# Faults that a message tells.
+_LISTED = 8
 # What Git LFS leaves in the place of a file that was not fetched begins so.
 _POINTER = b"version https://git-lfs"
 
@@ -22,6 +25,27 @@ def damaged(path: Path | str, expected: str, found: str, remedy: str = "") -> Da
     if remedy:
         message = f"{message}; {remedy}"
     return DataError(" ".join(message.split()))
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault of a file: what was expected, what was found, and what to do."""
+
+    expected: str
+    found: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        return f"expected {self.expected}, found {self.found}" + (f"; {self.remedy}" if self.remedy else "")
+
+
+def damaged_by(path: Path | str, faults: Sequence[Fault]) -> DataError:
+    """The error for all of the faults: one as `damaged` has it, several numbered."""
+    if len(faults) == 1:
+        return damaged(path, faults[0].expected, faults[0].found, faults[0].remedy)
+    shown = [f"({number}) {fault}" for number, fault in enumerate(faults[:_LISTED], start=1)]
+    more = f"; and {len(faults) - _LISTED} more" if len(faults) > _LISTED else ""
+    return DataError(" ".join(f"{path}: {len(faults)} faults: {'; '.join(shown)}{more}".split()))
 
 
 #: what decoders raise on a broken file; NumPy reads the header of an array as Python text

@@ -69,7 +69,7 @@ def read_hdf5(
                         X, y = _turned(X), None if y is None else _column(_turned(y))
                     if y is not None and _class_of(_follow(file, pair.y or "", path)) == "char":
                         y = _words(y)
-                    parts.append(make_rows(path, X, y, pair.X, pair.y or "y"))
+                    parts.append(make_rows(path, X, y, pair.X, pair.y or "y", gaps=purpose != "rows"))
         except (RuntimeError, KeyError) as error:  # what h5py makes of the library's complaints
             raise damaged(path, "an HDF5 file", f"one that does not decode ({error})") from error
         first = replace(parts[0], notes=(*notes, *parts[0].notes))

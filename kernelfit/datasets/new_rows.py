@@ -74,5 +74,5 @@ def _array(path: Path) -> Array:
 def _rows(path: Path, values: Array) -> Rows:
     """Rows of numbers as they stand; images (m, h, w), (m, h, w, c) or (m, c, h, w) as those of other files."""
     if values.ndim > 2:
-        return make_rows(path, values, None, "the array", "y")
+        return make_rows(path, values, None, "the array", "y", gaps=False)
     return Rows(path, values, np.empty((0, 0)))

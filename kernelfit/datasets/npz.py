@@ -42,7 +42,7 @@ def read_npz(
         for pair in pairs:
             X = _read_member(archive, members[pair.X], path, pair.X, labels=False)
             y = None if pair.y is None else _read_member(archive, members[pair.y], path, pair.y, labels=True)
-            parts.append(make_rows(path, X, y, pair.X, pair.y or "y"))
+            parts.append(make_rows(path, X, y, pair.X, pair.y or "y", gaps=purpose != "rows"))
         first = replace(parts[0], notes=(*notes, *parts[0].notes))
         return first, parts[1] if len(parts) > 1 else None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +31,7 @@ class Rows:
 
     `class_names` is given when the file names its classes; y then holds their indices. `label_name` is what
     the file calls its labels. `columns` are those of a table. Without labels y is (n, 0). `ids` are what the file calls
-    its rows, `id_name` what it calls their column.
+    its rows, `id_name` what it calls their column, `lines` those of a text file that the rows stand in.
     """
 
     path: Path
@@ -43,6 +44,7 @@ class Rows:
     columns: TableColumns | None = None
     ids: tuple[str, ...] | None = None
     id_name: str = ""
+    lines: Sequence[int] | None = None
 
     @property
     def labelled(self) -> bool:
@@ -50,11 +52,12 @@ class Rows:
         return self.y.size > 0
 
 
-def make_rows(path: Path, X: Array, y: Array | None, X_name: str, y_name: str) -> Rows:
+def make_rows(path: Path, X: Array, y: Array | None, X_name: str, y_name: str, *, gaps: bool = True) -> Rows:
     """Bring arrays from a file into the form of `Rows`, or raise a DataError that names what is wrong.
 
     X may be (n, d), images (n, height, width) or (n, height, width, channels); images with their channels
-    first are turned, with a note. y may be (n,), (n, 1), for several targets (n, k), or None.
+    first are turned, with a note. y may be (n,), (n, 1), for several targets (n, k), or None. Without `gaps` a NaN in X
+    is a value that is missing, and no fault.
     """
     check_type(path, X_name, X.dtype)
     if y is not None:
@@ -77,7 +80,7 @@ def make_rows(path: Path, X: Array, y: Array | None, X_name: str, y_name: str) -
         image_shape = (X.shape[1], X.shape[2], X.shape[3])
     refuse_rounding(path, X, X_name)
     X = np.ascontiguousarray(working_type(X)).reshape(len(X), -1)
-    check_finite(path, X, X_name)
+    check_finite(path, X, X_name, gaps=gaps)
     if y is None:
         y = np.empty((len(X), 0))
     check_finite(path, y.reshape(len(X), -1), y_name)
@@ -145,13 +148,15 @@ def working_type(X: Array) -> Array:
     return X.astype(np.float32 if small else np.float64, copy=False)
 
 
-def check_finite(path: Path, X: Array, name: str, columns: tuple[str, ...] = ()) -> None:
-    """Raise DataError naming the first row and column of X (n, d) that is NaN or infinite."""
+def check_finite(
+    path: Path, X: Array, name: str, columns: tuple[str, ...] = (), *, gaps: bool = True
+) -> None:
+    """Raise DataError naming the first row and column of X (n, d) that is infinite, or with `gaps` NaN."""
     if X.dtype.kind != "f":
         return
     for start in range(0, len(X), _BLOCK_ROWS):
         block = X[start : start + _BLOCK_ROWS]
-        finite = np.isfinite(block)
+        finite = np.isfinite(block) if gaps else ~np.isinf(block)
         if not finite.all():
             row, column = (int(index) for index in np.argwhere(~finite)[0])
             where = f"column {columns[column]!r}" if columns else f"column {column}"

@@ -25,21 +25,20 @@ from .arrow import ARROW, open_arrow
 from .categories import by_case_alone, listed
 from .cells import Cells, Kind, Table, is_missing
 from .csv import open_table
-from .faults import damaged, reading
+from .faults import damaged, damaged_by, reading
 from .file_options import FileOptions
 from .header import LABELS
 from .rows import Rows, named_classes
 from .table_columns import TableColumns
 from .table_faults import (
+    faults_of_commas,
+    faults_of_features,
+    faults_of_label,
     listed_names,
     listed_words,
-    refuse,
-    refuse_cells,
-    refuse_commas,
-    refuse_first_words,
-    refuse_missing_label,
-    refuse_strange_label,
     rows_without_label,
+    strange_label,
+    unsure_label,
     words_of,
 )
 from .table_remarks import remarks
@@ -90,7 +89,7 @@ def read_table(path: Path, options: FileOptions | None = None, like: TableColumn
     with reading(path, "a table"):
         table = _open(path, like)
         if like is not None:
-            rows = _read_like(table, like)
+            rows = _read_like(table, like, gaps=True)
             if not rows.labelled:
                 raise damaged(
                     path,
@@ -110,8 +109,8 @@ def read_columns(path: Path, like: TableColumns | None, width: int | None = None
     """Rows whose features are those of `like`, found by their names, with y where there is a label column too.
 
     Without a header, columns are taken in their order; without `like`, all of them. Others are left aside, with a
-    note; one that is called id or index names the rows. Raises DataError where one is missing, and where without `like`
-    there are not `width` of them.
+    note; one that is called id or index names the rows. Numbers that are missing are NaN. Raises DataError where a
+    column is missing, and where without `like` there are not `width` of them.
     """
     with reading(path, "a table"):
         table = _open(path, like)
@@ -121,7 +120,7 @@ def read_columns(path: Path, like: TableColumns | None, width: int | None = None
                 raise damaged(path, wanted, f"{len(table.names):,}")
             names = tuple(str(index) for index in range(len(table.names)))
             like = TableColumns(names, None, names)
-        return _read_like(table, like)
+        return _read_like(table, like, gaps=False)
 
 
 def _open(path: Path, like: TableColumns | None = None) -> Table:
@@ -165,11 +164,17 @@ def _read_new(table: Table, options: FileOptions) -> Rows:
         notes.append(f"{path.name}: {name} {what} and is left out")
     features, X = _without_empty(table, cells, features, X, notes)
     notes += remarks(table, features, X, label, cells.label)
-    words, texts = words_of(table, cells, features, label, len(X))
+    words, texts, faults = words_of(table, cells, features)
+    faults = [*cells.ragged, *faults]
     if why:
-        refuse_first_words(table, cells, features, words, label)
-    refuse_commas(table, cells, [column for column in (*features, label) if column not in words])
-    refuse(table, cells.faults, [column for column in features if column not in words], label, len(X))
+        faults += unsure_label(table, cells, features, words, label)
+    numeric = [column for column in features if column not in words]
+    faults += faults_of_commas(table, cells, [*numeric, label])
+    faults += faults_of_features(table, cells.faults, numeric, rows=len(X), training=True)
+    strange = [] if options.task == "classification" else strange_label(table, cells, label, bool(why))
+    faults += strange or faults_of_label(table, cells, label)
+    if faults:
+        raise damaged_by(path, faults)
     columns = TableColumns(
         tuple(names[column] for column in features),
         names[label],
@@ -182,6 +187,7 @@ def _read_new(table: Table, options: FileOptions) -> Rows:
             for index, column in enumerate(features)
             if column not in words and cells.faults[column].get(Kind.PERCENT)
         ),
+        percent_label=cells.faults[label].get(Kind.PERCENT) is not None,
     )
     if words:
         notes.append(
@@ -192,12 +198,11 @@ def _read_new(table: Table, options: FileOptions) -> Rows:
         X = columns.encoded(
             X[:, columns.numeric], [texts[column] for column in words], notes.append, path.name
         )
-    if options.task != "classification":
-        refuse_strange_label(table, cells, label, guessed=bool(why))
     return _rows(table, X, cells, columns, label, notes)
 
 
-def _read_like(table: Table, like: TableColumns) -> Rows:
+def _read_like(table: Table, like: TableColumns, *, gaps: bool) -> Rows:
+    """Rows of these columns; without `gaps`, numbers that are missing are no fault and NaN."""
     path, names, notes = table.path, table.names, []
     if table.named and like.named:
         features, label = _by_name(table, like)
@@ -218,17 +223,25 @@ def _read_like(table: Table, like: TableColumns) -> Rows:
     cells = table.read(numeric, label, (*words, *(column for column in (ids, unsure) if column is not None)))
     if unsure is not None:
         _require_row_names(table, like, unsure, cells.texts[unsure])
-    refuse_commas(table, cells, [*numeric, *([] if label is None else [label])])
+    labels = [] if label is None or like.text_labels else [label]
+    faults = [*cells.ragged, *faults_of_commas(table, cells, [*numeric, *labels])]
     known = set(like.every)
     aside = [names[column] for column in others if column != ids and names[column] not in known]
     if aside:
         notes.append(f"{path.name}: columns left aside, which the training rows lack: {listed_names(aside)}")
-    refuse(table, cells.faults, numeric, None, len(cells.numbers))
-    signed = [index for index in like.numeric if cells.faults[features[index]].get(Kind.PERCENT)]
-    like.note_percents(signed, notes.append, path.name)
+    faults += faults_of_features(
+        table, cells.faults, numeric, rows=len(cells.numbers), training=False, gaps=gaps
+    )
     if label is not None and (missing := _missing_labels(cells, label, like)):
         notes.append(f"{path.name}: rows are not scored, as {missing}")
         label = None
+    if label is not None and not like.text_labels:
+        faults += faults_of_label(table, cells, label)
+    if faults:
+        raise damaged_by(path, faults)
+    signed = [index for index in like.numeric if cells.faults[features[index]].get(Kind.PERCENT)]
+    unsigned = label is not None and cells.faults[label].get(Kind.PERCENT) is None
+    like.note_percents(signed, notes.append, path.name, unsigned_label=unsigned)
     id_name = "" if ids is None or _is_unnamed(names[ids]) else names[ids]
     texts = None if ids is None else cells.texts[ids]
     texts_of_words = [cells.texts[column] for column in words]
@@ -261,8 +274,6 @@ def _rows(
         assert cells.label is not None
         faults = cells.faults[label]
         if faults.get(Kind.TEXT) or faults.get(Kind.BOOLEAN) or columns.text_labels:
-            if not columns.text_labels:
-                refuse_missing_label(table, cells, label)
             y, classes = named_classes(np.array(cells.label_texts))
             if not columns.text_labels:
                 _note_case(table, label, classes, notes)
@@ -275,7 +286,6 @@ def _rows(
             if not columns.text_labels and (numbers or (flags and faults.get(Kind.TEXT))):
                 notes.append(f"{table.path.name}: the label holds numbers and words, taken as classes")
         else:
-            refuse_cells(table, faults, label, "the label ", rows=len(X))
             y = cells.label
     booleans = any(faults.get(Kind.BOOLEAN) for column, faults in cells.faults.items() if column != label)
     if booleans:
@@ -293,6 +303,7 @@ def _rows(
         columns=columns if classes is None else columns.with_text_labels(),
         ids=ids,
         id_name=id_name,
+        lines=cells.lines,
     )
 
 

@@ -30,6 +30,7 @@ class TableColumns:
     label : where the label stands in `every`; by default the first column called `target`
     categories : of each feature the words that it may hold, None where it holds numbers; () where all do
     percents : which features have a percent sign behind each number, 12 % being 12
+    percent_label : whether labels have
 
     X has the numbers first, then a column for each category of each feature of words.
     """
@@ -42,6 +43,7 @@ class TableColumns:
     categories: tuple[tuple[str, ...] | None, ...] = ()
     label: int | None = None
     percents: tuple[int, ...] = ()
+    percent_label: bool = False
 
     def __post_init__(self) -> None:
         if self.label is None and self.target is not None:
@@ -114,10 +116,20 @@ class TableColumns:
                 )
         return np.hstack(parts) if len(parts) > 1 else numbers
 
-    def note_percents(self, signed: Collection[int], note: Callable[[str], None], name: str) -> None:
-        """Tell `note` of percents that have lost their sign, where `signed` are the features of `name` that have one:
-        0.12 may be meant by what is 12 in the training rows."""
-        if lost := [self.features[index] for index in self.percents if index not in signed]:
+    def note_percents(
+        self,
+        signed: Collection[int],
+        note: Callable[[str], None],
+        name: str,
+        *,
+        unsigned_label: bool = False,
+    ) -> None:
+        """Tell `note` of percents that have lost their sign, where `signed` are the features of `name` that have one,
+        and labels stand there with `unsigned_label`: 0.12 may be meant by what is 12 in the training rows."""
+        lost = [self.features[index] for index in self.percents if index not in signed]
+        if unsigned_label and self.percent_label and self.target is not None:
+            lost.append(self.target)
+        if lost:
             said = "taken as they stand, without the percent sign of the training rows (12 is 12 %)"
             note(f"{name}: {said}: {listed(lost)}")
 
@@ -152,6 +164,7 @@ class TableColumns:
             "text_labels": self.text_labels,
             "categories": [None if words is None else list(words) for words in self.categories],
             "percents": list(self.percents),
+            "percent_label": self.percent_label,
         }
 
     @classmethod
@@ -190,6 +203,7 @@ class TableColumns:
             categories=of_each,
             label=label,
             percents=tuple(percents),
+            percent_label=stored.get("percent_label") is True,
         )
 
 

@@ -1,4 +1,4 @@
-"""What stands in the columns of a table and cannot be in X or y: refused in one line, with what helps."""
+"""What stands in the columns of a table and cannot be in X or y, and what helps: all of it, to be told in one line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from . import svmlight
 from .categories import MAX_CATEGORIES, are_dates, are_measures, categories_of, is_measure, listed, too_many
 from .cells import Cells, Faults, Kind, Seen, Table, is_number, looks_grouped
-from .faults import damaged
+from .faults import Fault
 
 # Classes may be called by numbers and words together, but not by more different numbers than these.
 _MOST_NUMBERS = 20
@@ -19,48 +19,58 @@ _LISTED = 8
 _FEW_WORDS = 10
 
 
-def refuse_strange_label(table: Table, cells: Cells, label: int, guessed: bool) -> None:
-    """Raise where a label of words looks like one of numbers that were not understood, or where one that was `guessed`
-    to be the label tells the rows apart."""
+def strange_label(table: Table, cells: Cells, label: int, guessed: bool) -> list[Fault]:
+    """Where a label of words looks like one of numbers that were not understood, or where one that was `guessed` to be
+    the label tells the rows apart."""
     assert cells.label is not None
     text = cells.faults[label].get(Kind.TEXT)
     if not text:
-        return
+        return []
     classes, name = categories_of(cells.label_texts), repr(table.names[label])
     if not looks_grouped(text.cell) and (are_measures(classes) or are_dates(classes)):
         what = "dates or times" if are_dates(classes) else "numbers that are written otherwise"
-        raise damaged(
-            table.path,
-            f"numbers or words in the label column {name}",
-            f"{what}, {text.shown} in {text.where}",
-            "write numbers alone, as 12 or 0.5, or take them as they stand with task='classification'",
-        )
+        return [
+            Fault(
+                f"numbers or words in the label column {name}",
+                f"{what}, {text.shown} in {text.where}",
+                "write numbers alone, as 12 or 0.5, or take them as they stand with task='classification'",
+            )
+        ]
     if guessed and len(classes) > _FEW_WORDS and 2 * len(classes) > len(cells.label_texts):
-        raise damaged(
-            table.path,
-            "to know the label",
-            f"{len(classes):,} different words in {len(cells.label_texts):,} rows of the last column, {name}",
-            f"name the label with target=NAME, or that column with target={table.names[label]!r}",
-        )
+        return [
+            Fault(
+                "to know the label",
+                f"{len(classes):,} different words in {len(cells.label_texts):,} rows of the last column, {name}",
+                f"name the label with target=NAME, or that column with target={table.names[label]!r}",
+            )
+        ]
     words = [(row, cell) for row, cell in enumerate(cells.label_texts) if np.isnan(cells.label[row])]
     numbers = np.unique(cells.label[np.isfinite(cells.label)])
     grouped = next(((row, cell) for row, cell in words if looks_grouped(cell)), None)
     if grouped is None and not (len(numbers) > _MOST_NUMBERS and words):
-        return
+        return []
     row, cell = grouped or words[0]
     remedy = "mend the cell" if grouped is None else "write numbers without separators of thousands"
-    raise damaged(
-        table.path,
-        f"numbers or words in the label column {table.names[label]!r}",
-        f"{cell[:40]!r} in {cells.where(row)} of what are else numbers"
-        if grouped is None
-        else f"{cell[:40]!r} in {cells.where(row)}",
-        f"{remedy}, or take them as they stand with task='classification'",
-    )
+    of_numbers = " of what are else numbers" if grouped is None else ""
+    return [
+        Fault(
+            f"numbers or words in the label column {name}",
+            f"{cell[:40]!r} in {cells.where(row)}{of_numbers}",
+            f"{remedy}, or take them as they stand with task='classification'",
+        )
+    ]
 
 
-def refuse_missing_label(table: Table, cells: Cells, label: int) -> None:
-    """Raise where a label of words, or of true and false, is an empty cell: no class is called so."""
+def faults_of_label(table: Table, cells: Cells, label: int) -> list[Fault]:
+    """What keeps a label from being classes, where it holds words, or true and false, or else numbers."""
+    faults = cells.faults[label]
+    if faults.get(Kind.TEXT) or faults.get(Kind.BOOLEAN):
+        return _missing_label(table, cells, label)
+    return faults_of_cells(table, faults, label, "the label ", rows=len(cells.label_texts))
+
+
+def _missing_label(table: Table, cells: Cells, label: int) -> list[Fault]:
+    """Where a label of words, or of true and false, is an empty cell: no class is called so."""
     assert cells.label is not None
     empty = rows_without_label(cells)
     missing = cells.faults[label].get(Kind.MISSING)
@@ -68,17 +78,13 @@ def refuse_missing_label(table: Table, cells: Cells, label: int) -> None:
         # Of true and false whatever stands for a missing value is one.
         empty = np.flatnonzero(np.isnan(cells.label)).tolist()
     if not empty:
-        return
+        return []
     where, shown = cells.where(empty[0]), "an empty cell"
     if missing is not None and (not missing.cell.strip() or not cells.faults[label].get(Kind.TEXT)):
         where, shown = missing.where, missing.shown
     more = f" and {len(empty) - 1} more" if len(empty) > 1 else ""
-    raise damaged(
-        table.path,
-        f"a label in every row of column {table.names[label]!r}",
-        f"{shown} in {where}{more}",
-        "fill it, or leave out the row",
-    )
+    expected = f"a label in every row of column {table.names[label]!r}"
+    return [Fault(expected, f"{shown} in {where}{more}", "fill it, or leave out the row")]
 
 
 def rows_without_label(cells: Cells) -> list[int]:
@@ -86,77 +92,80 @@ def rows_without_label(cells: Cells) -> list[int]:
     return [row for row, cell in enumerate(cells.label_texts) if not cell.strip()]
 
 
-def refuse_commas(table: Table, cells: Cells, columns: Sequence[int]) -> None:
-    """Raise where commas may be decimal ones or separate thousands: 1,234 is read as neither."""
+def faults_of_commas(table: Table, cells: Cells, columns: Sequence[int]) -> list[Fault]:
+    """Where commas may be decimal ones or separate thousands: 1,234 is read as neither."""
     if cells.decimal == ".":
-        return
+        return []
+    refused: list[Fault] = []
     kinds = {kind for column in columns for kind in cells.faults[column].seen}
     for column in columns:
         faults = cells.faults[column]
         point, unsure = faults.get(Kind.POINT), faults.get(Kind.AMBIGUOUS)
         if point is not None:
-            raise damaged(
-                table.path,
-                "one decimal mark",
-                f"commas in some numbers and a point in {point.shown}, {point.where}, column {table.names[column]!r}",
-                "write numbers with decimal points and without separators of thousands",
+            refused.append(
+                Fault(
+                    "one decimal mark",
+                    f"commas in some numbers and a point in {point.shown}, {point.where}, column "
+                    f"{table.names[column]!r}",
+                    "write numbers with decimal points and without separators of thousands",
+                )
             )
         if unsure is not None and Kind.COMMA not in kinds:
-            raise damaged(
-                table.path,
-                "decimal points, or decimal commas that are no separators of thousands",
-                f"{unsure.shown} in {unsure.where}, column {table.names[column]!r}",
-                "write numbers with decimal points and without separators",
+            refused.append(
+                Fault(
+                    "decimal points, or decimal commas that are no separators of thousands",
+                    f"{unsure.shown} in {unsure.where}, column {table.names[column]!r}",
+                    "write numbers with decimal points and without separators",
+                )
             )
+    return refused
 
 
 def words_of(
-    table: Table, cells: Cells, features: Sequence[int], label: int, n: int
-) -> tuple[dict[int, tuple[str, ...]], Mapping[int, tuple[str, ...]]]:
-    """Column -> categories of the features that hold words, and column -> cells. Raises DataError, for all that have no
-    categories at once."""
-    texts = [column for column in features if cells.faults[column].get(Kind.TEXT)]
+    table: Table, cells: Cells, features: Sequence[int]
+) -> tuple[dict[int, tuple[str, ...]], Mapping[int, tuple[str, ...]], list[Fault]]:
+    """Column -> categories of the features that hold words, column -> cells, and what holds no categories."""
+    texts, n = [column for column in features if cells.faults[column].get(Kind.TEXT)], len(cells.numbers)
     if not texts:
-        return {}, {}
+        return {}, {}, []
     read = table.read((), None, texts).texts
     words: dict[int, tuple[str, ...]] = {}
     refused: list[int] = []
     for column in texts:
-        faults, words[column] = cells.faults[column], categories_of(read[column])
+        faults, categories = cells.faults[column], categories_of(read[column])
         missing = faults.get(Kind.MISSING)
         few = 2 * faults.seen[Kind.TEXT].count <= n - (missing.count if missing else 0)
-        sparse = svmlight.is_pair(faults.seen[Kind.TEXT].cell.strip()) and not are_dates(words[column])
-        if few or sparse or are_measures(words[column]):
-            refuse_cells(table, faults, column, "", rows=n, training=True)
-        if are_dates(words[column]) or too_many(words[column], n):
+        sparse = svmlight.is_pair(faults.seen[Kind.TEXT].cell.strip()) and not are_dates(categories)
+        if few or sparse or are_measures(categories):
+            continue  # numbers, of which some are spoilt
+        words[column] = categories
+        if are_dates(categories) or too_many(categories, n):
             refused.append(column)
+    faults_of_words: list[Fault] = []
     if refused:
         first, names = refused[0], [table.names[column] for column in refused]
         what = "dates or times" if are_dates(words[first]) else f"{len(words[first]):,} different words"
         cell = cells.faults[first].seen[Kind.TEXT]
         more = f", and the like in {len(names) - 1} more" if len(names) > 1 else ""
-        raise damaged(
-            table.path,
-            f"numbers, or at most {MAX_CATEGORIES} categories of two rows or more",
-            f"{what} in column {names[0]!r} of {n:,} rows ({cell.shown} in {cell.where}){more}",
-            f"make them numbers, or leave them out with drop={drop_value(names)}",
+        faults_of_words.append(
+            Fault(
+                f"numbers, or at most {MAX_CATEGORIES} categories of two rows or more",
+                f"{what} in column {names[0]!r} of {n:,} rows ({cell.shown} in {cell.where}){more}",
+                f"make them numbers, or leave them out with drop={drop_value(names)}",
+            )
         )
-    return words, read
+    return words, read, faults_of_words
 
 
-def refuse_first_words(
+def unsure_label(
     table: Table, cells: Cells, features: Sequence[int], words: Mapping[int, Sequence[str]], label: int
-) -> None:
-    """Raise where the last column was taken as the label by a guess, and words in the first one may be it as well."""
+) -> list[Fault]:
+    """Where the last column was taken as the label by a guess, and words in the first one may be it as well."""
     if list(words) != [features[0]] or cells.faults[label].get(Kind.TEXT):
-        return
+        return []
     first, last = table.names[features[0]], table.names[label]
-    raise damaged(
-        table.path,
-        "to know the label",
-        f"words in column {first!r} alone, the first, and numbers in {last!r}, the last",
-        f"name it with target={first!r} or target={last!r}",
-    )
+    found = f"words in column {first!r} alone, the first, and numbers in {last!r}, the last"
+    return [Fault("to know the label", found, f"name it with target={first!r} or target={last!r}")]
 
 
 def listed_words(table: Table, words: Mapping[int, Sequence[str]]) -> str:
@@ -165,90 +174,97 @@ def listed_words(table: Table, words: Mapping[int, Sequence[str]]) -> str:
     return ", ".join(shown[:_LISTED]) + more
 
 
-def refuse(
-    table: Table, faults: Mapping[int, Faults], features: Sequence[int], label: int | None, rows: int
-) -> None:
-    """Raise for the first feature that is not of numbers alone; several with missing values are named together."""
-    gaps = {column: missing for column in features if (missing := faults[column].get(Kind.MISSING))}
-    if len(gaps) > 1 and not any(faults[column].get(Kind.TEXT) for column in features):
-        _refuse_gaps(table, gaps, label is not None)
+def faults_of_features(
+    table: Table,
+    faults: Mapping[int, Faults],
+    features: Sequence[int],
+    *,
+    rows: int,
+    training: bool,
+    gaps: bool = True,
+) -> list[Fault]:
+    """Of all features that are not of numbers alone, of missing values where `gaps` are faults; several columns with
+    these are named together."""
+    lacking = {column: missing for column in features if (missing := faults[column].get(Kind.MISSING))}
+    together = gaps and len(lacking) > 1
+    refused = [_gaps(table, lacking, training)] if together else []
+    alone = gaps and not together
     for column in features:
-        refuse_cells(table, faults[column], column, "", rows=rows, training=label is not None)
+        refused += faults_of_cells(
+            table, faults[column], column, "", rows=rows, training=training, gaps=alone
+        )
+    return refused
 
 
-def _refuse_gaps(table: Table, gaps: Mapping[int, Seen], training: bool) -> None:
-    first, (name, *_) = next(iter(gaps.values())), [table.names[column] for column in gaps]
+def _gaps(table: Table, gaps: Mapping[int, Seen], training: bool) -> Fault:
+    first, names = next(iter(gaps.values())), [table.names[column] for column in gaps]
     counts = [f"{table.names[column]} ({missing.count})" for column, missing in gaps.items()]
-    drop = (
-        f", or the columns with drop={drop_value([table.names[column] for column in gaps])}"
-        if training
-        else ""
-    )
-    raise damaged(
-        table.path,
+    return Fault(
         "numbers in every row",
         f"missing values in {len(gaps)} columns: {listed_names(counts)}; the first is {first.shown} in {first.where}, "
-        f"column {name!r}",
-        f"fill them, or leave out the rows{drop}",
+        f"column {names[0]!r}",
+        "fill them, or leave out the rows"
+        + (f", or the columns with drop={drop_value(names)}" if training else ""),
     )
 
 
-def refuse_cells(
-    table: Table, faults: Faults, column: int, what: str, *, rows: int, training: bool = False
-) -> None:
-    """Raise where cells of the column, of so many rows, are no numbers, or missing, or others than float64 holds."""
-    name = repr(table.names[column])
+def faults_of_cells(
+    table: Table,
+    faults: Faults,
+    column: int,
+    what: str,
+    *,
+    rows: int,
+    training: bool = False,
+    gaps: bool = True,
+) -> list[Fault]:
+    """Cells of the column, of so many rows, that are no numbers, or missing where `gaps` are faults, or others than
+    float64 holds."""
+    name = f"{what}column {table.names[column]!r}"
     text, missing = faults.get(Kind.TEXT), faults.get(Kind.MISSING)
     drop = f" (drop={drop_value([table.names[column]])})"
     column_out = f", or leave the column out{drop}" if training else ""
     row_out = f", or leave out the row{f' or the column{drop}' if training else ''}"
+    refused: list[Fault] = []
     if text is not None:
-        if looks_grouped(text.cell):
-            remedy = f"write numbers without separators of thousands{column_out}"
-        elif svmlight.is_pair(text.cell.strip()):
-            remedy = svmlight.REMEDY
-        elif is_number(text.cell):  # of a table whose columns have types
-            remedy = f"it is text: store the column as numbers{column_out}"
-        elif is_measure(text.cell.strip()):
-            remedy = f"write numbers alone, as 12 or 0.5{column_out}"
-        else:
-            remedy = f"mend it{row_out}"
         more = f" and {text.count - 1} more" if text.count > 1 else ""
-        raise damaged(
-            table.path, f"a number in {what}column {name}", f"{text.shown} in {text.where}{more}", remedy
-        )
-    if missing is not None:
+        remedy = _remedy_of_text(text.cell, column_out, row_out)
+        refused.append(Fault(f"a number in {name}", f"{text.shown} in {text.where}{more}", remedy))
+    if missing is not None and gaps:
         more = f" and {missing.count - 1} more missing in this column" if missing.count > 1 else ""
-        remedy = f"fill it{row_out}"
-        raise damaged(
-            table.path,
-            f"a number in {what}column {name}",
-            f"{missing.shown} in {missing.where}{more}",
-            remedy,
-        )
+        found = f"{missing.shown} in {missing.where}{more}"
+        refused.append(Fault(f"a number in {name}", found, f"fill it{row_out}"))
     percent = faults.get(Kind.PERCENT)
-    if percent is not None and percent.count < rows:
-        raise damaged(
-            table.path,
-            f"percent signs in all cells of {what}column {name} or in none",
-            f"{percent.shown} in {percent.where}, one of {percent.count:,} in {rows:,} rows",
-            f"write numbers alone{column_out}",
+    if percent is not None and percent.count < rows - (missing.count if missing else 0):
+        refused.append(
+            Fault(
+                f"percent signs in all cells of {name} or in none",
+                f"{percent.shown} in {percent.where}, one of {percent.count:,} in {rows:,} rows",
+                f"write numbers alone{column_out}",
+            )
         )
     infinite, rounded = faults.get(Kind.INFINITE), faults.get(Kind.ROUNDED)
     if infinite is not None:
-        raise damaged(
-            table.path,
-            f"finite numbers in {what}column {name}",
-            f"{infinite.shown} in {infinite.where}",
-            f"fill it{row_out}",
-        )
+        found = f"{infinite.shown} in {infinite.where}"
+        refused.append(Fault(f"finite numbers in {name}", found, f"fill it{row_out}"))
     if rounded is not None:
-        raise damaged(
-            table.path,
-            f"integers up to 2^53 in {what}column {name}, as float64 holds",
-            f"{rounded.shown} in {rounded.where}",
-            f"subtract an offset{column_out}",
-        )
+        found = f"{rounded.shown} in {rounded.where}"
+        remedy = f"subtract an offset{column_out}"
+        refused.append(Fault(f"integers up to 2^53 in {name}, as float64 holds", found, remedy))
+    return refused
+
+
+def _remedy_of_text(cell: str, column_out: str, row_out: str) -> str:
+    """What helps where a cell of text stands among numbers."""
+    if looks_grouped(cell):
+        return f"write numbers without separators of thousands{column_out}"
+    if svmlight.is_pair(cell.strip()):
+        return svmlight.REMEDY
+    if is_number(cell):  # of a table whose columns have types
+        return f"it is text: store the column as numbers{column_out}"
+    if is_measure(cell.strip()):
+        return f"write numbers alone, as 12 or 0.5{column_out}"
+    return f"mend it{row_out}"
 
 
 def listed_names(names: Sequence[str]) -> str:

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kernelfit import datasets
 from kernelfit.arguments import at_home
 from kernelfit.cpu import environment
 from kernelfit.datasets import REGISTRY, Dataset
+from kernelfit.datasets.faults import damaged
 from kernelfit.datasets.labels import are_one_hot, classes_of_columns, names_of
 from kernelfit.datasets.rows import Rows
 from kernelfit.errors import InputError
@@ -32,6 +34,8 @@ _LISTED = 8
 class Predictions:
     """Scores (m, c) of rows, what they decide, and how far they are from labels where there are some.
 
+    Rows that lack a value have neither: their scores are NaN, and what they decide is None, or NaN too.
+
     `target` is what the training table calls its label, `ids` what the file calls its rows, `id_name` what
     it calls the column of these.
     """
@@ -44,11 +48,17 @@ class Predictions:
     id_name: str = ""
     errors: Errors = field(default_factory=Errors)
 
+    @property
+    def n_not_predicted(self) -> int:
+        """How many rows lack a value."""
+        return int(np.isnan(self.scores).all(axis=1).sum())
+
     def record(self, saved: Path, seconds: dict[str, float], command: str) -> dict[str, Any]:
         """What `kernelfit predict --json` writes."""
         return {
             "solution": str(saved),
             "n_rows": len(self.scores),
+            "n_not_predicted": self.n_not_predicted,
             **self.errors.named("test"),
             "predictions": self.decided,
             "seconds": seconds,
@@ -82,16 +92,61 @@ class Predictions:
 
 
 def predict(result: Result, rows: Rows, progress: Progress) -> Predictions:
-    """Of rows from a file, compared with their labels where they have some."""
+    """Of rows from a file, compared with their labels where they have some; of those that lack a value nothing."""
     for note in rows.notes:
         progress.note(note)
+    every, complete = rows, _is_complete(rows.X)
+    if not complete.all():
+        rows = _complete(rows, complete, progress)
     if not result.record:
         progress.note(_as_they_are(rows.path.name))
     require_images_alike("rows", rows.path.name, rows.image_shape, result)
     require_units_alike("rows", rows.path.name, rows.X, rows.X.dtype == np.uint8, result, progress)
     X = result.corrupted(rows.X, rows.path.name, progress)
     predictions = _compared(result, X, _truth(result, rows, progress), progress)
-    return replace(predictions, ids=rows.ids, id_name=rows.id_name)
+    if every is not rows:
+        predictions = _filled(predictions, complete)
+    return replace(predictions, ids=every.ids, id_name=every.id_name)
+
+
+def _is_complete(X: Array) -> NDArray[np.bool_]:
+    """Which rows (m,) lack no value."""
+    if X.dtype.kind != "f" or X.ndim != 2:
+        return np.ones(len(X), dtype=bool)
+    complete: NDArray[np.bool_] = ~np.isnan(X).any(axis=1)
+    return complete
+
+
+def _complete(rows: Rows, complete: NDArray[np.bool_], progress: Progress) -> Rows:
+    """The rows that lack no value, and a note of the others. Raises `DataError` where there are none."""
+    lacking = np.flatnonzero(~complete)
+    called = rows.columns.names if rows.columns is not None else tuple(map(str, range(rows.X.shape[1])))
+    columns = _listed(tuple(repr(called[j]) for j in np.flatnonzero(np.isnan(rows.X).any(axis=0))))
+    if len(lacking) == len(rows.X):
+        raise damaged(
+            rows.path, "some row without a missing value", f"one in each, columns {columns}", "fill them"
+        )
+    numbers = lacking if rows.lines is None else np.asarray(rows.lines)[lacking]
+    where = (
+        f"{'rows (counted from 0)' if rows.lines is None else 'lines'} {_listed(tuple(map(str, numbers)))}"
+    )
+    progress.note(
+        f"{rows.path.name}: {len(lacking):,} of {len(rows.X):,} rows are not predicted, as values are missing in "
+        f"columns {columns}: {where}"
+    )
+    y = rows.y[complete] if rows.labelled else rows.y
+    return replace(rows, X=rows.X[complete], y=y)
+
+
+def _filled(predictions: Predictions, complete: NDArray[np.bool_]) -> Predictions:
+    """With nothing decided for the rows that are not complete."""
+    scores = np.full((len(complete), predictions.scores.shape[1]), np.nan)
+    scores[complete] = predictions.scores
+    if predictions.classes is None:
+        return replace(predictions, scores=scores, decided=scores)
+    decided = np.full(len(complete), None, dtype=object)
+    decided[complete] = predictions.decided
+    return replace(predictions, scores=scores, decided=decided)
 
 
 def _as_they_are(name: str) -> str:
@@ -245,6 +300,8 @@ def _line(cells: list[Any]) -> bytes:
 
 
 def _cell(value: Any) -> str:
+    if value is None or value != value:  # of a row that lacks a value
+        return ""
     text = repr(value) if isinstance(value, float) else str(value)
     quoted = text.replace('"', '""')
     return f'"{quoted}"' if any(mark in text for mark in ',"\r\n') else text

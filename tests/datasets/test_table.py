@@ -692,3 +692,55 @@ def test_equal_names_keep_their_order_beside_columns_that_are_left_aside(tmp_pat
     for other in ("a,b,a\n5,7,6\n", "id,a,b\n1,5,7\n", "a,a,a,b\n5,6,6,7\n"):
         with pytest.raises(DataError, match="the columns a, a, b, of which some have one name"):
             read_columns(written(tmp_path, other), columns)
+
+
+def test_all_faults_of_a_file_are_told_at_once(tmp_path: Path) -> None:
+    """They were told one a call: a column, and in it a kind."""
+    text = "a,b,c,y\n1,x,inf,0.5\n2,2,1\n3,,2,none\n4,4,3,0.5,6\n,5,4,2.5\n"
+    with pytest.raises(DataError) as caught:
+        read_table(written(tmp_path, text))
+    message = str(caught.value)
+    assert message.startswith(
+        f"{tmp_path / 'a.csv'}: 5 faults: (1) expected 4 columns as in the first line, found "
+    )
+    for said in (
+        "found 3 in line 3, 5 in line 5; mend the lines; (2)",
+        "missing values in 2 columns: a (1), b (1)",
+        "a number in column 'b', found 'x' in line 2",
+        "finite numbers in column 'c', found 'inf' in line 2",
+        "a number in the label column 'y', found 'none' in line 4",
+    ):
+        assert said in message
+
+
+def test_many_faults_are_counted(tmp_path: Path) -> None:
+    names = [f"a{column}" for column in range(12)]
+    text = f"{','.join(names)},y\n{'inf,' * 12}1\n{'2,' * 12}3\n"
+    with pytest.raises(
+        DataError, match=r"12 faults: \(1\) .* \(8\) .*'a7', found 'inf' in line 2; .*; and 4 more$"
+    ):
+        read_table(written(tmp_path, text))
+
+
+def test_labels_that_have_lost_their_percent_sign_are_said(tmp_path: Path) -> None:
+    """Those of features were, and 0.12 was scored against 12 %."""
+    like = read_table(written(tmp_path, "a,y\n1,12%\n2,7.5 %\n3,8%\n")).columns
+    assert like is not None
+    like = TableColumns.of_dict(like.to_dict())
+    said = "taken as they stand, without the percent sign of the training rows (12 is 12 %): y"
+    unsigned = read_columns(written(tmp_path, "a,y\n1,0.12\n", "new.csv"), like)
+    assert f"new.csv: {said}" in unsigned.notes
+    for text in ("a,y\n1,12%\n", "a\n1\n"):
+        assert not [
+            note for note in read_columns(written(tmp_path, text, "new.csv"), like).notes if said in note
+        ]
+
+
+def test_numbers_that_are_missing_are_a_fault_of_rows_to_test_on_alone(tmp_path: Path) -> None:
+    like = read_table(written(tmp_path, "a,b,y\n1,2,0.5\n2,3,1.5\n")).columns
+    new = written(tmp_path, "a,b,y\n1,,0.5\n?,3,1.5\n", "new.csv")
+    np.testing.assert_array_equal(read_columns(new, like).X, [[1, np.nan], [np.nan, 3]])
+    with pytest.raises(
+        DataError, match=r"missing values in 2 columns: a \(1\), b \(1\).*leave out the rows$"
+    ):
+        read_table(new, None, like)

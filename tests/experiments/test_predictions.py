@@ -11,9 +11,9 @@ import pytest
 import scipy.sparse
 from numpy.testing import assert_array_equal
 
-from kernelfit import Experiment
+from kernelfit import Experiment, datasets
 from kernelfit.datasets.new_rows import read_rows
-from kernelfit.errors import InputError
+from kernelfit.errors import DataError, InputError
 from kernelfit.experiments.predictions import Predictions, predict, predict_test_rows, unseen_test_rows
 from kernelfit.progress import Silent
 
@@ -147,3 +147,44 @@ def test_names_that_are_no_text_are_written_as_their_bytes(tmp_path: Path) -> No
     header, first, _ = (tmp_path / "out.csv").read_bytes().splitlines()
     assert header == b"id,class,score caf\xe9.png,score b"
     assert first == b"caf\xe9.png,caf\xe9.png,1.0,0.0"
+
+
+def test_rows_that_lack_a_value_are_not_predicted_and_named(tmp_path: Path, rng: np.random.Generator) -> None:
+    """One of them refused the whole file."""
+    result = Experiment(train=table(tmp_path / "a.csv", rng, 20), n_test=0, ridge=0.1).run()
+    (tmp_path / "new.csv").write_text("id,a,b,price\np,0.1,0.2,0.3\nq,,0.2,0.3\nr,0.3,0.1,0.4\ns,0.5,NA,1\n")
+    progress = Silent()
+    predictions = predict(result, read_rows(tmp_path / "new.csv", result.table), progress)
+    said = "new.csv: 2 of 4 rows are not predicted, as values are missing in columns 'a', 'b': lines 3, 5"
+    assert said in progress.notes
+    (tmp_path / "whole.csv").write_text("id,a,b,price\np,0.1,0.2,0.3\nr,0.3,0.1,0.4\n")
+    whole = predict(result, read_rows(tmp_path / "whole.csv", result.table), Silent())
+    assert_array_equal(predictions.scores[[0, 2]], whole.scores)
+    assert predictions.errors == whole.errors
+    record = predictions.record(tmp_path, {}, "")
+    assert (record["n_rows"], record["n_not_predicted"]) == (4, 2)
+    predictions.write(tmp_path / "out.csv")
+    lines = (tmp_path / "out.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["id", "p", "q", "r", "s"]
+    assert (lines[2], lines[4]) == ("q,", "s,")
+    (tmp_path / "none.csv").write_text("a,b\n1,\n,2\n")
+    with pytest.raises(
+        DataError, match=r"some row without a missing value, found one in each, columns 'a', 'b'"
+    ):
+        predict(result, read_rows(tmp_path / "none.csv", result.table), Silent())
+
+
+@pytest.mark.parametrize("name", ["new.npy", "new.npz"])
+def test_rows_of_arrays_that_lack_a_value_have_no_class(tmp_path: Path, name: str) -> None:
+    result = Experiment("digits", n_train=60, n_test=0, gamma=0.1, threads=1).run()
+    X = datasets.load("digits").X_test[:3].astype(np.float64)
+    X[1, 5] = np.nan
+    np.save(tmp_path / name, X) if name.endswith("npy") else np.savez(tmp_path / name, X=X)
+    progress = Silent()
+    predictions = predict(result, read_rows(tmp_path / name, None), progress)
+    said = "1 of 3 rows are not predicted, as values are missing in columns '5': rows (counted from 0) 1"
+    assert f"{name}: {said}" in progress.notes
+    assert predictions.decided[1] is None
+    assert None not in predictions.decided[[0, 2]]
+    predictions.write(tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_text().splitlines()[2] == "1" + "," * 11
