@@ -113,8 +113,7 @@ def _is_complete(X: Array) -> NDArray[np.bool_]:
     """Which rows (m,) lack no value."""
     if X.dtype.kind != "f" or X.ndim != 2:
         return np.ones(len(X), dtype=bool)
-    complete: NDArray[np.bool_] = ~np.isnan(X).any(axis=1)
-    return complete
+    return np.asarray(~np.isnan(X).any(axis=1))
 
 
 def _complete(rows: Rows, complete: NDArray[np.bool_], progress: Progress) -> Rows:

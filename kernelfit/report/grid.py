@@ -137,9 +137,13 @@ class Filled:
         self.style = style
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        # textwrap takes a no-break space at its word, rich does not.
-        line = ", ".join(phrase.replace(" ", "\u00a0") for phrase in self.phrases)
+        width = min(LINE, options.max_width)
+        room = width - cell_len(self.indent) - 1
+        # textwrap takes a no-break space at its word, rich does not; a phrase that is longer than a line is parted.
+        line = ", ".join(
+            phrase.replace(" ", "\u00a0") if cell_len(phrase) <= room else phrase for phrase in self.phrases
+        )
         wrapped = textwrap.fill(
-            line, min(LINE, options.max_width), initial_indent=self.indent, subsequent_indent=self.indent
+            line, width, initial_indent=self.indent, subsequent_indent=self.indent, break_on_hyphens=False
         )
         yield Text(wrapped.replace("\u00a0", " "), style=self.style)

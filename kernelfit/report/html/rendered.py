@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -38,7 +38,8 @@ def rendered(shown: RenderableType, caption: str) -> Markup:
         elif isinstance(part, Table):
             parts.append(_table(part, caption))
         elif isinstance(part, Filled):
-            parts.append(element("p", ", ".join(part.phrases), class_="dim"))
+            dim = "dim" if "dim" in part.style else None
+            parts.append(element("p", ", ".join(part.phrases), class_=dim))
         else:
             parts.append(_printed(part))
     if code:
@@ -57,8 +58,15 @@ def _flat(shown: RenderableType) -> Iterator[RenderableType]:
 def _grid(grid: Grid, caption: str) -> Markup:
     headings = grid.headings if grid.heads else ()
     rows = [[str(cell) for cell in row] for row in grid.rows]
-    shown = _written(headings, rows, set(grid.right), grid.title or caption, titled=bool(grid.title))
+    styles = [_style_of_row(row) for row in grid.rows]
+    shown = _written(headings, rows, set(grid.right), grid.title or caption, styles, titled=bool(grid.title))
     return join((shown, element("p", grid.caption, class_="dim") if grid.caption else ""))
+
+
+def _style_of_row(row: Sequence[str | Text]) -> str:
+    """The style that all cells of a row share."""
+    shared = [set(str(cell.style).split()) if isinstance(cell, Text) else set() for cell in row]
+    return " ".join(set.intersection(*shared))
 
 
 def _table(table: Table, caption: str) -> Markup:
