@@ -41,13 +41,14 @@ from kernelfit.gram.arrays import (
 from kernelfit.gram.byte_grid import levels_of
 from kernelfit.gram.equal_rows import equal_rows
 from kernelfit.gram.integer_rows import IntegerRows, describe
+from kernelfit.gram.unchanged import Witness
 from kernelfit.typing import Float
 
 #: bytes of what is known of each row, kept beside it: `RowVectors` and two lengths
 BYTES_BESIDE = 48
 _EXACT_FLOAT32 = 2.0**24
-# An array of the user's up to so many bytes is copied; of a larger one so many rows are remembered.
-_COPIED, _WITNESSES = 2**20, 64
+# An array of the user's up to so many bytes is copied.
+_COPIED = 2**20
 # A chunk shorter than this spends its time on adding up chunks; DGEMM is then the better choice.
 _SHORTEST_CHUNK = 128
 # Float rows that are bytes divided by one of these are recognised and stored as bytes again.
@@ -110,8 +111,8 @@ class Points:
     sparse = False
     #: the largest magnitude of rows that came as floats
     _largest = 0.0
-    #: some rows of an array that is the user's, with their indices
-    _witness: tuple[NDArray[np.intp], NDArray[Any]] | None = None
+    #: what tells whether an array that is the user's was changed
+    _witness: Witness | None = None
 
     def __init__(
         self, rows: ArrayLike, scale: float | None = None, like: Points | None = None, name: str = "X"
@@ -134,12 +135,11 @@ class Points:
         self.values = np.ascontiguousarray(values)
         self.shape: tuple[int, int] = self.values.shape
         if like is None and (self.values is rows or not self.values.flags.owndata):
-            # The user's own array, which may be changed later: small ones are copied, some rows of others remembered.
+            # The user's own array, which may be changed later: small ones are copied.
             if self.values.nbytes <= _COPIED:
                 self.values = self.values.copy()
             else:
-                some = np.unique(np.linspace(0, len(values) - 1, _WITNESSES).astype(np.intp))
-                self._witness = some, self.values[some]
+                self._witness = Witness(self.values)
         integers = self.values.dtype.kind in "ui" and self.values.size > 0
         centre = like.centre if like is not None and like.exact else None
         known = describe(self.values, self.scale, centre) if integers else None
@@ -182,13 +182,11 @@ class Points:
         if not longest < _LONGEST:
             _refuse_overflow(self, name)
 
-    def require_unchanged(self, name: str = "X") -> None:
-        """Raise `InputError` where the user's array, which is not copied, was changed since: by some of its rows."""
-        if self._witness is not None and not np.array_equal(self.values[self._witness[0]], self._witness[1]):
-            raise InputError(
-                f"{name}: the array that the solution is of was changed since the solve, expected it as it was; solve "
-                "again, with a copy"
-            )
+    def require_unchanged(self, name: str = "X", *, whole: bool = True) -> None:
+        """Raise `InputError` where the user's array, which is not copied, was changed since; not `whole`, by some of
+        its rows."""
+        if self._witness is not None:
+            self._witness.require(self.values, f"{name}: the array", whole=whole)
 
     def require_alike(self, other: Points) -> None:
         """Raise `InputError` where distances between the two would be of rows less different medians."""

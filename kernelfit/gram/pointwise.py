@@ -130,6 +130,9 @@ class PointwiseGram(Source):
     def device_tiles(self, device: Any, stream: Any) -> Any:
         return self.products.tiles_of(self.formula, device, stream)
 
+    def require_unchanged(self) -> None:
+        self.products.require_unchanged()
+
     def close(self) -> None:
         self.products.close()
 

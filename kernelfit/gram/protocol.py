@@ -78,6 +78,10 @@ class GramSource(Protocol):
         """Tiles that never leave the device which holds K (a `kernelfit.device.gram.DeviceGram`); None on any other."""
         ...
 
+    def require_unchanged(self) -> None:
+        """Raise `InputError` where what K is read from is the user's, is not copied, and was changed."""
+        ...
+
     def close(self) -> None:
         """Give back the file or the device that K is read from; never raises."""
         ...

@@ -18,6 +18,7 @@ from kernelfit.gram.points import Points
 from kernelfit.gram.protocol import Columns, GramSource
 from kernelfit.gram.submatrix import submatrix
 from kernelfit.gram.tile import ColumnBlock, evaluate, narrow
+from kernelfit.gram.unchanged import Witness
 from kernelfit.kernels.base import Kernel
 from kernelfit.typing import Float
 
@@ -52,6 +53,9 @@ class Source(ABC):
     def tiles_of(self, formula: Kernel, device: Any, stream: Any) -> Any:
         """As `device_tiles`, of the kernel whose inner products K holds."""
         return None
+
+    def require_unchanged(self) -> None:  # noqa: B027 - most are nobody else's
+        """Raise `InputError` where what K is read from is the user's, and was changed."""
 
     def close(self) -> None: ...  # noqa: B027 - most have nothing to give back
 
@@ -88,6 +92,9 @@ class KernelGram(Source):
 
     def subset(self, rows: NDArray[np.int64], backend: CpuBackend) -> GramSource:
         return KernelGram(self.kernel, self.points.take(rows))
+
+    def require_unchanged(self) -> None:
+        self.points.require_unchanged()
 
 
 class _KernelColumns:
@@ -133,12 +140,18 @@ class ArrayGram(Source):
                 raise InputError(
                     f"gram: got {rows[row, column]} at ({start + row}, {column}), expected finite numbers"
                 )
+        users = self.n > 0 and (array is gram or not array.flags.owndata)
+        self._witness = Witness(array) if users else None
 
     def diagonal(self) -> Float:
         return np.diagonal(self._array).astype(np.float64)
 
     def columns(self, start: int, stop: int, backend: CpuBackend) -> Columns:
         return _ArrayColumns(self._array, start)
+
+    def require_unchanged(self) -> None:
+        if self._witness is not None:
+            self._witness.require(self._array, "gram: the matrix")
 
 
 class _ArrayColumns:

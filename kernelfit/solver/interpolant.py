@@ -20,6 +20,9 @@ from kernelfit.solver.scaling import exponents, scaled
 from kernelfit.solver.system import System
 from kernelfit.typing import Float
 
+# New rows beside whose products a pass over all training rows takes no time.
+_MANY = 64
+
 
 def new_rows(problem: Problem, X: ArrayLike) -> Points:
     """New rows, like those of training."""
@@ -58,7 +61,7 @@ class Interpolant:
     def at_rows(self, rows: Points, progress: Progress | None = None) -> Float:
         """f (m, c) at rows that are in the kernel's domain."""
         assert self.problem.points is not None
-        self.problem.points.require_unchanged()
+        self.problem.points.require_unchanged(whole=rows.shape[0] >= _MANY)
         # Sums over a large alpha that cancel must not overflow on their way.
         coefficients = self.alpha if self.weights is None else self.weights
         powers = exponents(coefficients)

@@ -25,6 +25,7 @@ from kernelfit.progress import Notes, Progress, ProgressLike, Silent, as_progres
 from kernelfit.runs import folder as run_folder
 from kernelfit.runs import run_file
 from kernelfit.runs.folder import FACTOR, GRAM, JOURNAL, LOCK, RUN, SOLUTION, Run
+from kernelfit.runs.identity import gram_digest
 from kernelfit.runs.lock import FolderLock
 from kernelfit.runs.verify import open_factor, verify
 from kernelfit.solver.complete import complete
@@ -41,6 +42,7 @@ from kernelfit.solver.solution import Solution
 from kernelfit.storage import hdf5, journal
 from kernelfit.storage.atomic import storage_error
 from kernelfit.storage.disk import DiskPanels
+from kernelfit.storage.journal import Contents
 from kernelfit.streaming import gram_file
 from kernelfit.typing import EngineName
 
@@ -208,7 +210,7 @@ def opened(
         )
     solution = Solution.load(folder / SOLUTION, function)
     plan, certificate = solution.plan, solution.certificate
-    precomputed = _precomputed(folder, solution, gram) if solution.kernel is None else None
+    precomputed = _precomputed(folder, solution, gram, contents) if solution.kernel is None else None
     if not plan.has_factor:
         return _iterating(solution, precomputed, threads, condition)
     file = open_factor(folder / FACTOR, plan, contents, writable=False)
@@ -250,8 +252,11 @@ def opened(
     return solution
 
 
-def _precomputed(folder: Path, solution: Solution, gram: ArrayLike | PanelGram | None) -> GramSource | None:
-    """K of a solution whose kernel is not known, of the rows that it kept; None where nobody has it."""
+def _precomputed(
+    folder: Path, solution: Solution, gram: ArrayLike | PanelGram | None, contents: Contents
+) -> GramSource | None:
+    """K of a solution whose kernel is not known, of the rows that it kept; None where nobody has it. Raises `DataError`
+    where the one that is given is another."""
     precomputed = gram_of(folder, gram)
     if precomputed is None:
         return None
@@ -261,7 +266,19 @@ def _precomputed(folder: Path, solution: Solution, gram: ArrayLike | PanelGram |
         raise DataError(
             f"gram: got {source.n} rows, expected {len(kept)}, those that {folder} was solved with"
         )
+    if gram is not None and _recorded_gram(contents) != gram_digest(source, solution.plan):
+        raise DataError(
+            f"gram: got another matrix than that of {folder}, expected the one it was solved with"
+        )
     return source
+
+
+def _recorded_gram(contents: Contents) -> str | None:
+    """The hash of K that the journal of a run has."""
+    try:
+        return str((contents.header or {})["identity"]["rows"]["gram"])
+    except (LookupError, TypeError):
+        return None
 
 
 def _iterating(

@@ -368,7 +368,6 @@ class Solution:
         certificate has no componentwise backward error, and norms a coarser bound: a product with |K| less.
         """
         factor = self._system_or_raise("solve")
-        self._require_unchanged()
         given = as_array(Y, "Y")
         if given.shape[:1] == (len(self.kept),):
             targets = as_targets(given, len(self.kept))
@@ -433,6 +432,7 @@ class Solution:
         progress, started = as_progress(progress), time.perf_counter()
         if is_primal(self.problem):
             assert self.points is not None
+            self.points.require_unchanged()
             weights = None if self.certificate.consistent else self.problem.weights
             predictions = of_least_squares(self.points, self.targets, weights)
         elif self.convergence is not None:
@@ -506,7 +506,8 @@ class Solution:
 
     def as_data(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """JSON and arrays that a file holds; see `load`."""
-        self._require_unchanged()
+        if self.points is not None:  # a Gram matrix is not stored
+            self.points.require_unchanged()
         held = {each.name: getattr(self, each.name) for each in fields(StoredSolution)}
         return StoredSolution(**held).to_data()
 
@@ -531,13 +532,8 @@ class Solution:
             self.notes.append(message)
             progress.note(message)
 
-    def _require_unchanged(self) -> None:
-        """Raise `InputError` where the user's rows, which are not copied, are no longer those of the factor."""
-        if self.points is not None:
-            self.points.require_unchanged()
-
     def _require_same_gram(self, certificate: Certificate) -> None:
-        """Raise `InputError` where a Gram matrix that was given is no longer that of the factor, as errors tell."""
+        """Raise `InputError` where a K of the user's own making is no longer that of the factor, as errors tell."""
         exact = certificate.factor_precision == "float64" and certificate.jitter == 0
         if self.kernel is None and exact and certificate.backward_error > _NO_ROUNDING:
             raise InputError(
@@ -569,6 +565,8 @@ class Solution:
                 f"{method}: got a solution without its factor, which was given back, or is not in a copy or a file; an "
                 f"estimator keeps it with keep_factor=True, {reads} reads that of a run_dir, else solve again"
             )
+        # Rows and matrices of the user's are not copied.
+        self.problem.source.require_unchanged()
         return self.factor
 
 

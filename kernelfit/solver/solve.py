@@ -272,6 +272,7 @@ def _require_several(device: str | Device | Sequence[Device], folder: Path | Non
 def left_out_again(solution: Solution, resources: Resources, progress: ProgressLike = None) -> Float:
     """`leave_one_out(distinct=True)` of a solution without its factor, which is made anew and given back: 2/3 n^3 flops
     for each ridge, one factor at a time. Of a Gram matrix K has to be at hand."""
+    solution.problem.source.require_unchanged()
     problem, notes = replace(solution.problem, condition=False), Notes(progress)
     resources = _beside_sparse_rows(problem, resources, notes)
     with CpuBackend(resources.threads) as backend:

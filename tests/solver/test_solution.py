@@ -372,22 +372,32 @@ def test_rows_that_were_changed_are_neither_solved_with_nor_stored(rng, tmp_path
     solution = kernelfit.solve(x, y, gamma=1e-3)
     before = x.copy()
     x += 1.0
-    for use in (lambda: solution.solve(2 * y), lambda: solution.save(tmp_path / "s.h5")):
-        with pytest.raises(
-            InputError, match=r"^X: the array that the solution is of was changed since the solve"
-        ):
-            use()
+    uses = (
+        lambda: solution.solve(2 * y),
+        lambda: solution.save(tmp_path / "s.h5"),
+        lambda: solution.predict(before[:70]),
+        lambda: solution.predict(before[:2], return_std=True),
+    )
+    for changed in (x + 0.0, np.vstack([before[:1], x[1:2], before[2:]])):  # all rows, and one
+        x[...] = changed
+        for use in uses:
+            with pytest.raises(
+                InputError, match=r"^X: the array that the solution is of was changed since the solve"
+            ):
+                use()
     assert not (tmp_path / "s.h5").exists()
     x[...] = before
     assert solution.solve(2 * y).certificate.interpolates
 
 
+@pytest.mark.parametrize("options", [{}, {"precision": "float32"}, {"precision": "mixed"}, {"jitter": 1e-3}])
 @pytest.mark.parametrize("n", [40, 1100])
-def test_a_matrix_that_was_changed_is_not_solved_with(rng, n):
-    """Other targets were solved for by the factor of the old matrix and certified by the new one, without a word."""
+def test_a_matrix_that_was_changed_is_not_solved_with(rng, n, options):
+    """Other targets were solved for by the factor of the old matrix and certified by the new one, without a word, or
+    for the new one, by a factor of another."""
     gram, y = np.eye(n) + np.ones((n, n)), rng.standard_normal(n)
-    solution = kernelfit.solve(gram, y, kernel="precomputed", ridge=0.1)
-    assert solution.solve(2 * y).certificate.backward_error < 1e-15
+    solution = kernelfit.solve(gram, y, kernel="precomputed", ridge=0.1, **options)
+    assert solution.solve(2 * y).certificate.backward_error < 1e-6
     gram[1, 0] += 0.1
     with pytest.raises(
         InputError, match=r"^gram: the matrix that the solution is of was changed since the solve"
