@@ -109,7 +109,7 @@ class BlasThreads:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._users = 0
+        self._users: set[object] = set()
         self._pools: list[Pool] = []
         self._before: dict[Pool, int] = {}
         #: whether any has a number for every thread
@@ -117,13 +117,14 @@ class BlasThreads:
         self._thread = threading.local()
         renew_in_children(self)
 
-    def cap(self) -> None:
+    def cap(self, user: object) -> None:
+        """Cap the pools until `user`, who may ask once at a time, gives them back."""
         with self._lock:
-            if self._users == 0:
+            if not self._users:
                 self._pools, self._before, self._any_per_thread = pools(), {}, False
                 for pool in self._pools:
                     self._any_per_thread |= pool.per_thread
-            self._users += 1
+            self._users.add(user)
             self._press()
         self.cap_thread()
 
@@ -154,11 +155,11 @@ class BlasThreads:
         with self._lock:
             self._press()
 
-    def give_back(self) -> None:
+    def give_back(self, user: object) -> None:
+        """`user` needs them capped no longer; more often than once does no harm."""
         with self._lock:
-            if self._users > 0:
-                self._users -= 1
-            if self._users == 0:
+            self._users.discard(user)
+            if not self._users:
                 try:
                     self._restore()
                 finally:  # a signal may have ended that at any line
@@ -181,7 +182,7 @@ class BlasThreads:
     def renew(self) -> None:
         """The threads that asked are not in a forked child."""
         self._lock = threading.Lock()
-        self._users = 0
+        self._users = set()
         self._restore()
 
     def _press(self) -> None:

@@ -73,12 +73,18 @@ class CpuBackend:
     def __enter__(self) -> CpuBackend:
         if self._forks != FORKS[0]:
             self._renew_in_child()
-        with self._lock:
-            if self._depth == 0:
-                keep_some()
-                BLAS_THREADS.cap()
-            self._depth += 1
-        return self
+        entered = False
+        try:
+            with self._lock:
+                if self._depth == 0:
+                    keep_some()
+                    BLAS_THREADS.cap(self)
+                self._depth, entered = self._depth + 1, True
+            return self
+        except BaseException:  # a signal, at any line: nobody will leave
+            with self._lock:
+                self._leave(entered)
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -88,10 +94,14 @@ class CpuBackend:
         with self._lock:
             if self._depth == 0:
                 return  # in a child that was forked while it was open
-            self._depth -= 1
-            if self._depth == 0:
-                self._scratch = threading.local()
-                BLAS_THREADS.give_back()
+            self._leave(True)
+
+    def _leave(self, entered: bool) -> None:
+        """Undo one entry, or what there is of one."""
+        self._depth -= entered
+        if self._depth == 0:
+            self._scratch = threading.local()
+            BLAS_THREADS.give_back(self)
 
     def run(self, task: Callable[[Item], None], items: Iterable[Item], work: float = math.inf) -> None:
         """Call `task` on every item, in order of start; the first error stops the rest and is raised.

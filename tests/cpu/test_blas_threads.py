@@ -76,15 +76,15 @@ def test_bits_do_not_depend_on_the_calling_thread(options):
 @pytest.mark.parametrize("ends_first", ["limit", "solve"])
 def test_somebody_elses_limit_ends_when_it_wants(ends_first):
     guard, limit = BlasThreads(), threadpool_limits(1)
-    guard.cap()
+    guard.cap(guard)
     if ends_first == "limit":
         limit.restore_original_limits()
         assert set(counts()) == {2}
         guard.hold()
         assert set(counts()) == {1}
-        guard.give_back()
+        guard.give_back(guard)
     else:
-        guard.give_back()
+        guard.give_back(guard)
         assert set(counts()) == {1}
         limit.restore_original_limits()
     assert set(counts()) == {2}
@@ -92,17 +92,17 @@ def test_somebody_elses_limit_ends_when_it_wants(ends_first):
 
 def test_a_limit_set_meanwhile_stands():
     guard = BlasThreads()
-    guard.cap()
+    guard.cap(guard)
     for pool in pools():
         pool.set(3)
-    guard.give_back()
+    guard.give_back(guard)
     assert set(counts()) == {3}
 
 
 def test_a_signal_while_they_are_given_back_leaves_none_at_one_thread():
     """After Ctrl-C at the end of a solve NumPy multiplied with one thread as long as the process lived."""
     guard = BlasThreads()
-    guard.cap()
+    guard.cap(guard)
     pool = guard._pools[0]
     setter = pool.set
 
@@ -112,7 +112,7 @@ def test_a_signal_while_they_are_given_back_leaves_none_at_one_thread():
 
     pool.set = interrupted
     with pytest.raises(KeyboardInterrupt):
-        guard.give_back()
+        guard.give_back(guard)
     assert set(counts()) == {2}
 
 
@@ -201,14 +201,14 @@ def test_of_two_solves_in_threads_each_gives_its_own_number_back(monkeypatch):
     library = blas_threads.Pool(Mkl())
     monkeypatch.setattr(blas_threads, "pools", lambda: [library])
     threads = BlasThreads()
-    threads.cap()
+    threads.cap("here")
 
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(threads.cap).result()
+        pool.submit(threads.cap, "there").result()
         assert pool.submit(library.get).result() == 1
-        threads.give_back()
+        threads.give_back("here")
         assert library.get() == 4
-        pool.submit(threads.give_back).result()
+        pool.submit(threads.give_back, "there").result()
         assert pool.submit(library.get).result() == 4
     assert (library.get(), threads.limit()) == (4, 4)
 
@@ -222,8 +222,8 @@ def test_after_a_solve_a_thread_of_mkl_has_a_number_of_its_own_only_where_it_had
     threads = BlasThreads()
     mkl.set_own(own)
     mkl.of_process = 2
-    threads.cap()
+    threads.cap(mkl)
     assert (library.get(), threads.limit()) == (1, own or 2)
-    threads.give_back()
+    threads.give_back(mkl)
     mkl.of_process = 7
     assert (library.get(), threads.limit()) == (after, after)

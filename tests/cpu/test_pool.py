@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
 import scipy.linalg.cython_blas  # noqa: F401 - loads the pool that is to be capped
 from threadpoolctl import threadpool_info
 
+from kernelfit.cpu import blas_threads as blas_threads_module
+from kernelfit.cpu import pool
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
 
@@ -84,6 +89,36 @@ def test_pools_are_restored_whatever_the_order_of_closing():
     assert set(blas_threads()) == {1}  # the second still works
     second.__exit__(None, None, None)
     assert blas_threads() == before
+
+
+def test_a_signal_at_any_moment_of_the_entry_leaves_none_at_one_thread():
+    """A signal while the pools were looked for left NumPy with one thread as long as the process lived."""
+    before, files = blas_threads(), (pool.__file__, blas_threads_module.__file__)
+
+    def interrupted(at: int) -> bool:
+        """Whether entry has that moment: Python handles signals where functions begin, and where calls end."""
+        moments = itertools.count(1)
+
+        def profile(frame: Any, event: str, _: Any) -> None:
+            if event != "c_call" and frame.f_code.co_filename in files and next(moments) == at:
+                raise KeyboardInterrupt
+
+        backend = CpuBackend(1)
+        try:
+            sys.setprofile(profile)
+            backend.__enter__()
+        except KeyboardInterrupt:
+            return True
+        finally:
+            sys.setprofile(None)
+        backend.__exit__(None, None, None)
+        return False
+
+    at = 1
+    while interrupted(at):
+        assert blas_threads() == before
+        at += 1
+    assert at > 10
 
 
 def test_pools_are_restored_after_an_error():
