@@ -31,7 +31,7 @@ from kernelfit.solver.method import CHOLESKY
 from kernelfit.solver.place_iterations import decided, place_iterations
 from kernelfit.solver.problem import Problem
 from kernelfit.solver.problem_record import fallen_back, record_of
-from kernelfit.solver.resources import Resources, memory_here
+from kernelfit.solver.resources import Resources, memory_here, remark_scratch
 from kernelfit.solver.sketch_system import SketchSystem, place_blocks
 from kernelfit.solver.system import System
 from kernelfit.solver.tile_system import TileSystem, is_one_tile
@@ -54,6 +54,7 @@ def place(
         release_pinned()
         place_it = place_blocks if problem.method.solver == "askotch" else place_iterations
         system = place_it(problem, resources, backend, notes)
+        remark_scratch(resources, "an iteration stores none", notes)
         if run_dir is not None:
             record = record_of(problem, system.plan, notes.lines)
             system.run = open_run_folder(run_dir, record, resume, notes.progress)
@@ -246,9 +247,12 @@ def _on_cpu(
     )
     run = None
     if run_dir is not None:
+        remark_scratch(resources, "those of a run are in its folder", notes)
         run = open_run_folder(run_dir, record_of(problem, plan, notes.lines), resume, notes.progress)
-    elif is_one_tile(problem, plan):
-        return TileSystem(problem, plan, backend, None)
+    elif plan.tier == "ram":
+        remark_scratch(resources, "the factor is in memory", notes)
+        if is_one_tile(problem, plan):
+            return TileSystem(problem, plan, backend, None)
     on_disk = run is None and plan.tier == "disk"
     folder = scratch_folder(resources.scratch, notes.add) if on_disk else resources.scratch
     return CpuSystem(problem, plan, backend, folder, run)

@@ -13,6 +13,7 @@ from kernelfit.device.choose import check_device
 from kernelfit.device.protocol import Device
 from kernelfit.frozen import frozen
 from kernelfit.gram.plan import Plan
+from kernelfit.progress import Notes
 from kernelfit.typing import Tier
 
 
@@ -71,6 +72,12 @@ class Resources:
     def memory_limit(self) -> int:
         """Bytes to stay within: those given, or what is available now."""
         return available_memory() if self.memory is None else self.memory
+
+
+def remark_scratch(resources: Resources, why: str, notes: Notes) -> None:
+    """Say so where a folder was named for panels that do not go there."""
+    if resources.scratch is not None:
+        notes.add(f"scratch: holds no panels, as {why}")
 
 
 def memory_here(plan: Plan) -> int:

@@ -39,7 +39,7 @@ from kernelfit.solver.primal import solve_primal
 from kernelfit.solver.problem import Problem, is_primal
 from kernelfit.solver.problem_record import begun_with, of_another_system
 from kernelfit.solver.request import Request
-from kernelfit.solver.resources import Resources
+from kernelfit.solver.resources import Resources, remark_scratch
 from kernelfit.solver.solution import Solution
 from kernelfit.storage.folders import make_folder
 from kernelfit.typing import (
@@ -305,6 +305,7 @@ def _primal(
     resume: bool = False,
 ) -> Solution:
     resources = ignoring_device(resources, problem.source, OF_WEIGHTS, notes)
+    remark_scratch(resources, "weights of least norm are computed in memory", notes)
     if resources.engine.is_cluster:
         notes.add("engine: ignored, as weights of least norm are computed in this process")
     if folder is None:

@@ -183,3 +183,22 @@ def test_a_signal_after_the_last_panel_stops_a_run_before_its_solution(
             kernelfit.solve(rows, targets, gamma=GAMMA, run_dir=tmp_path / "run")
     assert not (tmp_path / "run" / "solution.h5").exists()
     assert np.array_equal(kernelfit.resume(tmp_path / "run").alpha, whole.alpha)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"tier": "ram"}, "the factor is in memory"),
+        ({"tier": "disk", "run_dir": "run"}, "those of a run are in its folder"),
+        ({"solver": "pcg"}, "an iteration stores none"),
+        ({"kernel": "linear"}, "weights of least norm are computed in memory"),
+        ({"tier": "disk"}, ""),
+    ],
+)
+def test_a_folder_for_panels_that_holds_none_is_remarked(rng, tmp_path, monkeypatch, options, why):
+    """It was ignored without a word."""
+    monkeypatch.chdir(tmp_path)
+    x = rng.standard_normal((40, 3))
+    solution = kernelfit.solve(x, x[:, 0], scratch=tmp_path, device="cpu", **options)
+    said = [note for note in solution.notes if note.startswith("scratch")]
+    assert said == ([f"scratch: holds no panels, as {why}"] if why else [])
