@@ -112,12 +112,12 @@ def _what_fits(tier: str, costs: Costs, limits: Limits, in_memory: int, on_disk:
     smallest = min(in_memory, on_disk)
     largest = max_order(costs, limits.memory, below=costs.n)
     if largest < 1:
-        return f"nothing of this width fits; give memory='{smallest:,}' bytes or more"
-    return f"n = {largest:,} rows fit in memory in {precision}, or give memory='{smallest:,}' bytes"
+        return f"nothing of this width fits; give memory='{smallest:,}' or more"
+    return f"n = {largest:,} rows fit in memory in {precision}, or give memory='{smallest:,}'"
 
 
 def _too_little_disk(costs: Costs, limits: Limits, in_memory: int, stored: bool) -> PlanError:
-    remedy = "choose another folder" if stored else f"give memory='{in_memory:,}' bytes"
+    remedy = "choose another folder" if stored else f"give memory='{in_memory:,}'"
     return PlanError(
         f"disk: {costs.bytes_factor:,} bytes needed for the factor of n = {costs.n:,}, {limits.disk:,} free: "
         f"{costs.bytes_factor - limits.disk:,} missing; free some, {remedy}, or take "

@@ -82,7 +82,7 @@ def plan_iterations(costs: Costs, memory: int, *, generated: bool) -> Plan:
     least += bytes_of_rows(costs) if generated else stored
     raise PlanError(
         f"memory: {least:,} bytes needed for conjugate gradients on n = {n:,}, got {memory:,}: {least - memory:,} "
-        f"missing; give memory='{least:,}' bytes, or fewer rows or right-hand sides"
+        f"missing; give memory='{least:,}', or fewer rows or right-hand sides"
     )
 
 

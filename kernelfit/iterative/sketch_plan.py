@@ -38,7 +38,7 @@ def plan_blocks(costs: Costs, memory: int) -> Plan:
     if least > memory:
         raise PlanError(
             f"memory: {least:,} bytes needed for sketch-and-project on n = {n:,}, got {memory:,}: {least - memory:,} "
-            f"missing; give memory='{least:,}' bytes, or fewer rows or right-hand sides"
+            f"missing; give memory='{least:,}', or fewer rows or right-hand sides"
         )
     size = _largest(min(n, _LEAST), wanted, costs, memory - fixed)
     held = bytes_of_block(size, costs)

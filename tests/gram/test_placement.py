@@ -180,7 +180,7 @@ def test_a_refused_plan_reads_well():
         plan_of(60_000, memory=8 * GB, tier="ram")
     with pytest.raises(
         PlanError,
-        match=r"^disk: [\d,]+ bytes needed .* 5 free: [\d,]+ missing; .*memory='[\d,]+' bytes, or take solver='pcg'",
+        match=r"^disk: [\d,]+ bytes needed .* 5 free: [\d,]+ missing; .*memory='[\d,]+', or take solver='pcg'",
     ):
         plan_of(60_000, memory=8 * GB, disk=5)
 
