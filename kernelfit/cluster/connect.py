@@ -20,6 +20,7 @@ from kernelfit.cluster.tasks import WorkerState, gpu_of_worker, rate_of_worker, 
 from kernelfit.cpu.memory import INTERPRETER
 from kernelfit.errors import ClusterError, InputError, PlanError
 from kernelfit.frozen import frozen
+from kernelfit.kernels.base import Kernel
 from kernelfit.typing import EngineName
 
 # Packages whose versions decide the bits, or whether one can read what the other has sent.
@@ -96,9 +97,13 @@ class Cluster:
         beside = Counter(state.host for state in states.values())
         return {address: state.one_of(beside[state.host]) for address, state in states.items()}
 
-    def gpus(self) -> dict[str, Gpu | str]:
-        """The GPU of each worker there is now, or why it has none; those that share one have equal parts of it."""
-        found: dict[str, Gpu | str] = self.on_each(gpu_of_worker)
+    def gpus(self, kernel: Kernel | None = None) -> dict[str, Gpu | str]:
+        """The GPU of each worker there is now, or why it has none; those that share one have equal parts of it.
+
+        With a kernel of functions of the user's, none that these do not compile for.
+        """
+        own = kernel if kernel is not None and kernel.functions() else None
+        found: dict[str, Gpu | str] = self.on_each(gpu_of_worker, own)
         beside = Counter(gpu.identity for gpu in found.values() if isinstance(gpu, Gpu))
         return {
             address: gpu if isinstance(gpu, str) else gpu.one_of(beside[gpu.identity])

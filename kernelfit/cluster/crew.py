@@ -354,7 +354,8 @@ class Crew:
             if not alive:
                 raise ClusterError(f"scheduler: {next(iter(unlike.values()))}")
         states = self._guarded(self.cluster.workers) if lost else {}
-        gpus = self._guarded(self.cluster.gpus) if lost and any(self.gpu) else {}
+        kernel = getattr(self._source, "kernel", None)
+        gpus = self._guarded(lambda: self.cluster.gpus(kernel)) if lost and any(self.gpu) else {}
         before = [self.addresses[p] for p in lost]
         for p in lost:
             self.addresses[p] = ""

@@ -15,8 +15,11 @@ from kernelfit.device.cuda import SPARE, CudaDevice
 from kernelfit.device.cuda_libraries import gpu_memory
 from kernelfit.device.gram import put
 from kernelfit.device.protocol import Device
-from kernelfit.errors import DeviceError
+from kernelfit.errors import DeviceError, InputError
+from kernelfit.kernels.base import Kernel
 
+# Bytes of the slab of a device that compiles and computes nothing.
+_NOTHING = 2**20
 # The order of a product that the rate is measured by, and how many: some milliseconds each.
 _ORDER, _PRODUCTS = 4_096, 5
 
@@ -46,6 +49,19 @@ def look() -> Gpu | str:
         Exception
     ) as error:  # CuPy and what it loads may fail in any way, of which the worker's user is told
         return f"{type(error).__name__}: {error}"
+
+
+def refusal(kernel: Kernel) -> str | None:
+    """Why that GPU cannot have the user's functions of k; None where they compile for it."""
+    try:
+        device = open_gpu(_NOTHING)
+        try:
+            device.compile(kernel)
+        finally:
+            device.close()
+    except (DeviceError, InputError) as error:
+        return str(error)
+    return None
 
 
 def open_gpu(capacity: int | None = None, compute: str = "float32") -> Device:

@@ -14,6 +14,10 @@ from kernelfit.errors import ClusterError, DeviceError, InputError
 from kernelfit.gram.costs import Costs
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.precision import precision_of
+from kernelfit.kernels.base import Kernel
+
+# How a device begins to say that it cannot compile the user's functions.
+_UNCOMPILED = "(kernel: "
 
 
 @dataclass(frozen=True)
@@ -37,12 +41,14 @@ class GpuRequest:
     memory : bytes of each to stay within; None: what is free
     row_bytes : of a training row on a device, with its vectors
     refusal : why K cannot be formed on a device; None where it can
+    kernel : of K, where it is formed there; the user's functions are to compile for each GPU
     """
 
     device: str = "cpu"
     memory: int | None = None
     row_bytes: int = 0
     refusal: str | None = None
+    kernel: Kernel | None = None
 
     def beside(self, costs: Costs) -> int:
         """Bytes of a GPU beside rows of L."""
@@ -65,6 +71,9 @@ class GpuRequest:
                 f"device: got cuda, but the worker {address} {reason}, expected a GPU on every worker; take "
                 "device='auto', by which workers without one compute on their CPUs"
             )
+        uncompiled = next((reason for reason in lacking.values() if _UNCOMPILED in reason), None)
+        if uncompiled is not None:
+            note(f"device auto: the CPUs of some workers, one of which {uncompiled}")
         if usable and self.device == "auto":
             note(f"device auto: the GPUs of {len(usable)} of {len(usable) + len(lacking)} workers")
         return usable
@@ -77,7 +86,7 @@ class GpuRequest:
         if self.device == "cpu" or (self.device == "auto" and costs.n < MIN_ROWS):
             return usable, lacking
         needed = self.beside(costs)
-        for address, gpu in sorted(cluster.gpus().items()):
+        for address, gpu in sorted(cluster.gpus(self.kernel).items()):
             if isinstance(gpu, str):
                 lacking[address] = f"has no GPU that can be used ({gpu})"
                 continue

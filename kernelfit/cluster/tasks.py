@@ -33,6 +33,7 @@ from kernelfit.device.pinned import release as release_pinned
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.points import Points
 from kernelfit.gram.protocol import GramSource
+from kernelfit.kernels.base import Kernel
 from kernelfit.linalg.product import Product, symmetric_product
 from kernelfit.storage.panel_file import PanelFile
 from kernelfit.typing import Float, Span
@@ -105,8 +106,11 @@ def state_of_worker(dask_worker: Any = None) -> WorkerState:
     )
 
 
-def gpu_of_worker() -> Gpu | str:
-    return gpu.look()
+def gpu_of_worker(kernel: Kernel | None = None) -> Gpu | str:
+    """The GPU of a worker, or why it has none; with a kernel, none that its functions do not compile for."""
+    found = gpu.look()
+    refusal = None if kernel is None or isinstance(found, str) else gpu.refusal(kernel)
+    return refusal or found
 
 
 def rate_of_worker(dtype: np.dtype[Any], gpus: Mapping[str, int], dask_worker: Any = None) -> float:

@@ -389,7 +389,7 @@ def _gpu_request(problem: Problem, resources: Resources) -> GpuRequest:
         except InputError as error:
             refusal = str(error)
     row_bytes = gram_row_bytes(problem.source)
-    return GpuRequest(device, resources.device_memory, row_bytes, refusal)
+    return GpuRequest(device, resources.device_memory, row_bytes, refusal, kernel)
 
 
 def require_room(n: int, n_rhs: int, precision: str, tier: str, cluster: Cluster, held: int) -> None:

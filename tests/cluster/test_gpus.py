@@ -226,6 +226,35 @@ def test_what_gpus_cannot_do_is_told_before_anything_is_sent(
     there.close()
 
 
+@pytest.mark.parametrize("refusing", [1, 3])
+def test_a_function_that_does_not_compile_for_a_gpu_is_computed_on_the_cpu(
+    rng: np.random.Generator, client: Any, gpus: Gpus, monkeypatch: pytest.MonkeyPatch, refusing: int
+) -> None:
+    """The solve ended with the first tile, whose error asked for device='cpu'."""
+    compile_it, numbers = HostDevice.compile, itertools.count()
+
+    def refused(device: HostDevice, kernel: Any) -> None:
+        if device.slab.capacity < ROOM and next(numbers) < refusing:
+            raise InputError("kernel: got mine, which Numba CUDA cannot compile")
+        compile_it(device, kernel)
+
+    def mine(x: Any, y: Any) -> float:
+        return 1.0 / (1.0 + np.sum((x - y) ** 2))
+
+    monkeypatch.setattr(HostDevice, "compile", refused)
+    X, Y = problem(rng, 101)
+    where = {"engine": "dask", "scheduler": client, "panel_width": WIDTH, "kernel": mine, "ridge": 0.1}
+    there = kernelfit.solve(X, Y, **where)
+    said = next(line for line in there.notes if line.startswith("device auto: the CPUs of some workers"))
+    assert "has no GPU that can be used (kernel: got mine, which Numba CUDA cannot compile)" in said
+    assert there.device == ("dask, 3 workers" if refusing == 3 else "dask, 3 workers, 2 on GPUs")
+    assert difference(there.alpha, kernelfit.solve(X, Y, kernel=mine, ridge=0.1).alpha) <= 1e-12
+    there.close()
+    numbers = itertools.count()
+    with pytest.raises(DeviceError, match=r"device: got cuda, but the worker .* \(kernel: got mine, which"):
+        kernelfit.solve(X, Y, device="cuda", **where)
+
+
 def test_workers_of_this_machine_are_started_by_dask_cuda(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
