@@ -178,8 +178,13 @@ def sweep_command(
         return
     runs = [results[recipe.key] for recipe in recipes if recipe.key in results]
     if json_target is not None:
-        unfinished = [recipe.key for recipe in recipes if recipe.key not in results]
-        content = {"runs": runs, "unfinished": unfinished, "command": command_line(context)}
+        left = [recipe for recipe in recipes if recipe.key not in results]
+        content = {
+            "runs": runs,
+            "unfinished": [recipe.key for recipe in left],
+            "unfinished_recipes": [recipe.to_json() for recipe in left],
+            "command": command_line(context),
+        }
         json_output.write(content, json_target)
     if json_target != json_output.STDOUT:
         _print_runs(runs, recipes, out)

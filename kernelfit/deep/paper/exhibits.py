@@ -15,6 +15,7 @@ from kernelfit.deep.analysis.tables import tables as analysis_tables
 from kernelfit.deep.options import TARGETS
 from kernelfit.deep.paper import figures, tables
 from kernelfit.deep.recipe import Recipe, default_fields
+from kernelfit.deep.recipe import names as names_among
 from kernelfit.deep.training import tables as run_tables
 from kernelfit.report.chart import Axis, Chart, Rule, Series, values_of
 from kernelfit.report.exhibit import Exhibit, Part, checked
@@ -160,7 +161,10 @@ def _choices(choices: list[Record]) -> Part:
 
 def _sweep(runs: list[Record], record: Record) -> Exhibit:
     parts = []
-    names = tuple(run_tables.names_of(runs))
+    # Which older records lack: their runs are told apart from each other alone.
+    left = [Recipe.from_json(recipe) for recipe in record.get("unfinished_recipes", [])]
+    recipes = [*(Recipe.from_json(run["recipe"]) for run in runs), *left]
+    names = tuple(run_tables.names_of(runs, recipes))
     curves = tuple(
         Series(
             name,
@@ -189,11 +193,11 @@ def _sweep(runs: list[Record], record: Record) -> Exhibit:
         ),
     )
     parts.append(Part("What came out", charts=charts))
-    table: list[RenderableType] = [run_tables.runs(runs)]
-    learned = run_tables.memorisation(runs)
+    table: list[RenderableType] = [run_tables.runs(runs, recipes)]
+    learned = run_tables.memorisation(runs, recipes)
     if learned is not None:
         table.append(learned)
-    unfinished = record.get("unfinished") or []
+    unfinished = names_among(recipes)[len(runs) :] if left else record.get("unfinished") or []
     if unfinished:
         table.append(Text(f"not finished: {', '.join(unfinished)}"))
     parts.append(Part("Numbers", table=Group(*table)))

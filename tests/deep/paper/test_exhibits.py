@@ -119,6 +119,17 @@ def test_runs_of_a_sweep_that_differ_in_other_fields_are_told_apart() -> None:
     assert loss.title == "Training loss"
 
 
+def test_runs_of_a_sweep_are_told_apart_from_those_that_are_not_finished() -> None:
+    left = Recipe("mlp-1x512", dataset="digits", epochs=2, rates=(0.01,), weight_decay=4e-5)
+    record = {"runs": [run_record(weight_decay=5e-4)], "unfinished": [left.key]}
+    record["unfinished_recipes"] = [left.to_json()]
+    sweep = exhibits.of_record(record, "sweep.json")
+    assert sweep is not None
+    assert sweep.parts[0].charts[0].series[0].name == "mlp-1x512 true wd seed0 weight-decay 0.0005"
+    shown = " ".join(page([sweep]).split())
+    assert "not finished: mlp-1x512 true wd seed0 weight-decay 4e-05" in shown
+
+
 def test_losses_that_are_not_drawn_are_counted() -> None:
     (sweep,) = [exhibits.of_record({"runs": [run_record(seed=seed) for seed in range(9)]}, "sweep.json")]
     assert sweep is not None
