@@ -23,13 +23,20 @@ from .cells import THOUSANDS_MARKS, Kind, classified, is_missing
 MAX_CATEGORIES = 100
 # Up to so many are categories, however few the rows.
 _FEW = 10
+_MONTH = (
+    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
+    r"|nov(?:ember)?|dec(?:ember)?)\.?"
+)
 _DATE = re.compile(
     r"(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})(?:[T ].*)?"
     r"|\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: ?[AaPp]\.?[Mm]\.?)?"
     r"|-?\d+ days?,? [+-]?\d{1,2}:\d{2}:\d{2}(?:\.\d+)?"  # of Python and pandas, as 1 day, 0:00:00
+    # 1 Jan 2020, 01JAN2020, Jan 1, 2020
+    rf"|(?:\d{{1,2}}[-/. ]*{_MONTH}[-/. ]*|{_MONTH}[-/ ]+\d{{1,2}}(?:,|[-/ ])[-/ ]*)\d{{2,4}}(?:[T: ].*)?",
+    re.IGNORECASE,
 )
 _DIGITS = rf"(?:0[xXbBoO][\da-fA-F]+|\d[\d_{THOUSANDS_MARKS}]*)"
-_SIGN = r"[(+\-−–]?[$€£¥₹]?\s*[+\-−–]?"
+_SIGN = r"'?[(+\-−–]?[$€£¥₹]?\s*[+\-−–]?"
 _NUMBER = re.compile(rf"{_SIGN}{_DIGITS}\s*[$€£¥₹%]?\)?")
 _MEASURE = re.compile(rf"{_SIGN}{_DIGITS}[^\d]{{0,8}}")
 # Categories and cells that a line lists.

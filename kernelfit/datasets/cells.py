@@ -27,7 +27,26 @@ _INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
 THOUSANDS_MARKS = ",.'\u2019 \u00a0\u2009\u202f"
 _GROUPED = re.compile(rf"[+-]?\d{{1,3}}(?:[{THOUSANDS_MARKS}]\d{{3}})+(?:[.,]\d*)?")
 _MISSING = frozenset(
-    ("", "?", "-", ".", "na", "n/a", "#n/a", "<na>", "nan", "-nan", "null", "none", "nil", "nat", "missing")
+    (
+        *(
+            "",
+            "?",
+            "-",
+            ".",
+            "na",
+            "n/a",
+            "#n/a",
+            "#na",
+            "#n/a n/a",
+            "<na>",
+            "nan",
+            "-nan",
+            "null",
+            "none",
+            "nil",
+        ),
+        *("nat", "missing", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"),
+    )
 )
 _BOOLEANS = {"true": 1.0, "false": 0.0}
 _INFINITE = frozenset(

@@ -441,6 +441,7 @@ def _by_name(table: Table, like: TableColumns) -> tuple[list[int], int | None]:
             table.path,
             f"the columns that were trained on, {listed_names(columns)}",
             f"no {listed_names(missing)}",
+            f"its columns are {listed_names(names)}",
         )
     known = set(columns)
     wanted = [column for column in others if names[column] in known]

@@ -28,6 +28,10 @@ _OPENING = re.compile(r'(?:^|[,;\t| ])"')
 _ESCAPED = re.compile(r'\\""(?=[,;\t| ]|\s*$)')
 # Excel takes the delimiter from a first line such as sep=; - here it is found from the rows.
 _EXCEL_DELIMITER = re.compile(r'"?sep=.?"?', re.IGNORECASE)
+# What Excel writes for a value that it cannot compute is a cell, and no comment.
+_EXCEL_ERROR = re.compile(
+    r"#(?:N/?A|DIV/0!|REF!|VALUE!|NUM!|NULL!|NAME\?|SPILL!|CALC!)(?=[,;\t| ]|$)", re.IGNORECASE
+)
 # A table of 100,000 columns has lines of some 2 MB; what is longer is no table, or a bomb.
 _LONGEST_LINE = 1 << 26
 # The mark of UTF-32 begins as that of UTF-16 does.
@@ -91,7 +95,7 @@ class TextFile:
                     continue
                 if not pending:
                     stripped = line.strip()
-                    if stripped.startswith("#"):
+                    if stripped.startswith("#") and not _EXCEL_ERROR.match(stripped):
                         self.comments.append(stripped)
                         continue
                     if not stripped.strip(",;\t| "):

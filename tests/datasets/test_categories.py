@@ -135,6 +135,9 @@ def test_what_numpy_alone_takes_for_numbers_is_refused_in_a_frame(
         ({"weight": ["$5", "$6", "$7"] * 4}, "found '.5' in line 2 and 11 more; write numbers alone"),
         ({"sold": ["2021-05-01", "2021-06-01"] * 6}, "dates or times in column 'sold'"),
         ({"sold": ["2021-05-01", "NA", "2021-06-01"] * 4}, "dates or times in column 'sold'"),
+        ({"sold": ["1 Jan 2020", "02-Feb-2020", "03MAR2020:10:00"] * 4}, "dates or times in column 'sold'"),
+        ({"sold": ["Jan 1, 2020", "March 12 2020"] * 6}, "dates or times in column 'sold'"),
+        ({"weight": ["'5'", "'6'", "'7'"] * 4}, "found .'5'. in line 2 and 11 more; write numbers alone"),
         ({"cost": ["$5", "$7", "NA"] * 4}, "found '.5' in line 2 and 7 more; write numbers alone"),
     ],
 )
@@ -230,3 +233,9 @@ def test_a_table_of_words_without_a_header_keeps_its_first_row(tmp_path: Path) -
     assert "votes.data: the first line is taken as a row, as its words stand below it as well" in rows.notes
     path.write_text("party,a,b\nrep,n,y\ndem,y,n\n")
     assert len(read_table(path, FileOptions.of("party")).X) == 2
+
+
+def test_names_that_begin_as_months_are_no_dates() -> None:
+    assert not are_dates(["Maruti 800"])
+    assert not are_dates(["mar 2020"])
+    assert not are_dates(["december12"])

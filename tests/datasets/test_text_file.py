@@ -132,3 +132,13 @@ def test_backslashes_are_letters(tmp_path: Path, cell: str) -> None:
     path = tmp_path / "a.csv"
     path.write_text("a,y\n" + f"{cell},1\n" * 4)
     assert len(read_table(path).X) == 4
+
+
+def test_what_excel_could_not_compute_is_a_cell_and_no_comment(tmp_path: Path) -> None:
+    """Rows that began so were left out, as comments."""
+    path = tmp_path / "a.csv"
+    path.write_text("a,b,y\n1,2,0.5\n#DIV/0!,2,1\n3,4,2\n#N/A,5,1\n5,1,2\n6,1,3\n")
+    with pytest.raises(DataError, match=r"found '#DIV/0!' in line 3.*found '#N/A' in line 5"):
+        read_table(path)
+    path.write_text("a,b,y\n1,2,0.5\n#REF is a comment\n3,4,2\n")
+    assert len(read_table(path).X) == 2
