@@ -95,7 +95,7 @@ def resume(
         give_back(device, solution.problem.source)
         progress.note(f"{folder}: this run is finished already")
         return solution
-    lock = FolderLock(folder / LOCK)
+    lock = _locked(folder)
     try:
         if run_folder.is_finished(folder):
             finished = _finished(folder, function, gram, threads, progress)
@@ -128,6 +128,16 @@ def resume(
         elif sparse:
             resources = ignoring_device(resources, problem.source, of_sparse_rows(device), notes)
         return _completed(run, problem, resources, opened, backend, notes)
+
+
+def _locked(folder: Path) -> FolderLock:
+    """Raises `StorageError`, which names for a finished run what takes no lock."""
+    try:
+        return FolderLock(folder / LOCK)
+    except StorageError as error:
+        if not run_folder.is_finished(folder):
+            raise
+        raise StorageError(f"{error}, or {run_folder.remedy(folder)}") from None
 
 
 def _completed(

@@ -436,6 +436,20 @@ def test_a_lock_is_exclusive_and_goes_with_its_holder(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_finished_run_that_is_locked_or_read_only_names_what_takes_no_lock(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    kernelfit.solve(**problem(), run_dir=folder).close()
+    lock = FolderLock(folder / "lock")
+    with pytest.raises(StorageError, match=r"name another folder, or use its factor with kernelfit.open$"):
+        kernelfit.resume(folder)
+    lock.release()
+    (folder / "solution.h5").unlink()
+    lock = FolderLock(folder / "lock")
+    with pytest.raises(StorageError, match=r"wait until it ends, or name another folder$"):
+        kernelfit.resume(folder)
+    lock.release()
+
+
 def test_a_run_of_another_processor_is_refused_and_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
