@@ -21,5 +21,5 @@ axes.loglog(
 axes.loglog(gammas, [each.backward_error for each in certificates], "^-", label="backward error")
 axes.axhline(2**-53, color="k", linestyle=":", linewidth=1, label="unit roundoff")
 axes.set(xlabel="gamma", title="400 digits: what a certificate says")
-axes.legend()
+axes.legend(loc=(0.02, 0.56))
 figure.savefig("certificate.png", dpi=110)

@@ -16,5 +16,5 @@ for gamma in (3.0, 30.0, 300.0):
     axes.plot(grid, solution.predict(grid), label=f"gamma = {gamma:g}, norm {solution.rkhs_norm:.3g}")
 axes.plot(x, y, "ko", label="training points")
 axes.set(xlabel="x", ylabel="f(x)", ylim=(-1.6, 1.6), title="Interpolants of least norm")
-axes.legend()
+axes.legend(loc=(0.15, 0.68))
 figure.savefig("widths.png", dpi=110)
