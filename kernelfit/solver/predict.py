@@ -20,28 +20,33 @@ from kernelfit.typing import Float, Span
 # Training rows that a strip of test points meets at a time; entries of a tile, 2 MB that a core's second level of cache
 # holds for the passes over it; and rows of a strip at most.
 _COLUMNS, _ENTRIES, _STRIP = 1_024, 2**18, 1_024
+# So many rows meet as many training rows as fill a tile, of 32 MB at most: the calls of a block, 0.1 ms, take longer
+# than their arithmetic.
+_FEW, _NUMBERS = 16, 2**22
 # Bytes of converted training rows that are kept from one prediction to the next.
 _KEPT = 2**28
 
 
 class Prepared:
-    """Training rows as predictions multiply them: n d numbers, or bytes where those are multiplied, made once and kept
-    up to 256 MiB, so that a single row costs no conversion of all others."""
+    """Training rows as predictions multiply them: n d numbers, or bytes where those are multiplied, made once for many
+    rows and once for few, each kept up to 256 MiB, so that a single row costs no conversion of all others."""
 
     def __init__(self) -> None:
-        # One attribute, since several threads may predict at once, of exact rows and of others.
-        self._made: tuple[tuple[Points, bool, Needs] | None, tuple[ColumnBlock, ...]] = None, ()
+        # By their width; one entry each, since several threads may predict at once, of exact rows and of others.
+        self._made: dict[int, tuple[tuple[Points, bool, Needs], tuple[ColumnBlock, ...]]] = {}
 
-    def columns(self, points: Points, exact: bool, needs: Needs) -> Iterable[ColumnBlock]:
-        """Blocks of training rows, in order."""
-        key, blocks = self._made
+    def columns(
+        self, points: Points, exact: bool, needs: Needs, width: int = _COLUMNS
+    ) -> Iterable[ColumnBlock]:
+        """Blocks of `width` training rows, in order."""
+        key, blocks = self._made.get(width, (None, ()))
         if key is None or key[0] is not points or key[1:] != (exact, needs):
             n, d = points.shape
-            made = (ColumnBlock(points, a, min(a + _COLUMNS, n), exact, needs) for a in range(0, n, _COLUMNS))
+            made = (ColumnBlock(points, a, min(a + width, n), exact, needs) for a in range(0, n, width))
             if n * d * (1 if exact and points.multiplies_bytes else 8) > _KEPT:
                 return made
             blocks = tuple(made)
-            self._made = (points, exact, needs), blocks
+            self._made[width] = (points, exact, needs), blocks
         return blocks
 
 
@@ -70,8 +75,9 @@ def predict(
     values = np.zeros((m, alpha.shape[1]))
     exact = rows.exact and points.exact
     kernel.compile()
+    width = _width_for_few(points.shape[1]) if m <= _FEW and n > _COLUMNS else _COLUMNS
     with progress.phase("predict", float(m) * n, "entries") as advance:
-        for columns in (prepared or Prepared()).columns(points, exact, kernel.needs):
+        for columns in (prepared or Prepared()).columns(points, exact, kernel.needs, width):
 
             def accumulate(strip: Span, columns: ColumnBlock = columns) -> None:
                 start, stop = strip
@@ -87,6 +93,12 @@ def predict(
                 entries * (2.0 * points.shape[1] + EPILOGUE),
             )
     return values
+
+
+def _width_for_few(features: int) -> int:
+    """Training rows that few rows meet at a time: whole multiples of those that many rows meet."""
+    most = min(_ENTRIES // _FEW, _NUMBERS // max(features, 1))
+    return max(1, most // _COLUMNS) * _COLUMNS
 
 
 def cross_gram(

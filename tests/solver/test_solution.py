@@ -361,7 +361,7 @@ def test_training_rows_are_prepared_once_and_not_pickled(rng, monkeypatch):
     assert np.array_equal(solution.predict(x[:4]), expected)
     assert solution.points not in made
     copy = pickle.loads(pickle.dumps(solution))
-    assert copy.prepared._made == (None, ())
+    assert not copy.prepared._made
     assert np.array_equal(copy.predict(x[:4]), expected)
     assert copy.points in made
 
