@@ -21,13 +21,14 @@ from kernelfit.gram.precision import precision_of
 from kernelfit.iterative.convergence import Convergence
 from kernelfit.iterative.inverse_diagonal import MAX_PROBES, PROBES, InverseDiagonal
 from kernelfit.iterative.log_determinant import LogDeterminant
-from kernelfit.kernels.base import Kernel
+from kernelfit.kernels.base import Kernel, Needs
 from kernelfit.linalg.leave_one_out import leave_one_out_predictions
 from kernelfit.progress import Notes, Progress, ProgressLike, Silent, as_progress
 from kernelfit.runs import solution_file
 from kernelfit.solver import stored_solution
 from kernelfit.solver.answer import answer
 from kernelfit.solver.certificate import Certificate
+from kernelfit.solver.consistency import reproduces
 from kernelfit.solver.inputs import Duplicates, as_targets, refuse_conflicts
 from kernelfit.solver.interpolant import Interpolant, new_rows
 from kernelfit.solver.iterative_system import IterativeSystem
@@ -526,6 +527,18 @@ class Solution:
             "prepared": Prepared(),
             "problem": self.problem.without_gram(),
         }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Raise `InputError` where the user's own kernel, which pickle takes by its name, is another one here."""
+        self.__dict__.update(state)
+        if self.kernel is None or Needs.FUNCTION not in self.kernel.needs:
+            return
+        held = self.problem, self.certificate, self.alpha, self.fitted, self.weights
+        if not reproduces(*held, self._interpolant.at_rows):
+            raise InputError(
+                f"kernel: {self.kernel!r} gives other values here than where the solution was pickled, expected the "
+                "same; restore its code and what that reads, or solve again"
+            )
 
     def _note(self, message: str, progress: Progress) -> None:
         if message not in self.notes:

@@ -111,6 +111,29 @@ def test_solutions_of_own_kernels_are_stored_and_pickled(problem, tmp_path):
             kernelfit.load(tmp_path / "solution.h5", Matern(0.8, nu=1.5) if kernel is not bell else bell)
 
 
+WIDTH = 0.7
+
+
+def of_width(x, y):
+    return np.exp(-np.abs(x - y).sum() / WIDTH)
+
+
+@pytest.mark.parametrize(
+    "kernel", [of_width, Pairwise(of_width) + kernelfit.kernels.Gaussian(1.0)], ids=["alone", "in a sum"]
+)
+def test_a_pickled_solution_refuses_a_kernel_that_reads_something_else_by_now(problem, monkeypatch, kernel):
+    """It predicted with alpha of one kernel and the values of another."""
+    x, y, new = problem
+    solution = kernelfit.solve(x, y, kernel=kernel, ridge=0.1)
+    taken = pickle.dumps(solution)
+    expected = solution.predict(new)
+    assert_allclose(pickle.loads(taken).predict(new), expected, rtol=1e-12)
+    monkeypatch.setitem(globals(), "WIDTH", 1.4)
+    with pytest.raises(InputError, match="gives other values here than where the solution was pickled"):
+        pickle.loads(taken)
+    assert np.array_equal(copy.deepcopy(solution).predict(new), expected)
+
+
 def test_noise_of_scikit_learns_stands_on_the_diagonal(problem):
     x, y, new = problem
     kernel = ConstantKernel(2.0) * RBF(0.9) + WhiteKernel(0.3)
