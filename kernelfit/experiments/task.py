@@ -129,7 +129,8 @@ class Task:
             solution.close()  # the memory of its factor is wanted
         record |= {} if width is None else records.gamma_record(width)
         without, remarks = None, list(self.prepared.notes if self.prepared.streamed is not None else ())
-        if choice is not None:
+        earlier = self._earlier_choices(run_dir, solution)
+        if choice is not None and not earlier:
             without = record
             if solution.ridge > 0:
                 begun = time.perf_counter()
@@ -138,8 +139,7 @@ class Task:
                 remarks += [reason] if reason else []
             record = record | records.ridge_record(choice, without)
             record["seconds"]["total"] = time.perf_counter() - started
-        if run_dir is not None and self.resumed:
-            record = self._with_choices(record, run_dir, solution)
+        record |= {**earlier, "seconds": {**record["seconds"], **earlier.get("seconds", {})}}
         streamed = self.prepared.streamed is not None
         standardisation, target_mean = self.prepared.standardisation, self.prepared.target_mean
         if run_dir is not None:
@@ -179,17 +179,19 @@ class Task:
         """Give back a device or a file that holds a Gram."""
         self.prepared.close()
 
-    def _with_choices(self, record: dict[str, Any], run_dir: Path, solution: Solution) -> dict[str, Any]:
-        """With what an earlier report of this solution on the same test rows says of the choice of gamma and ridge."""
+    def _earlier_choices(self, run_dir: Path | None, solution: Solution) -> dict[str, Any]:
+        """What an earlier report of this solution on the same test rows says of the choice of gamma and ridge, with
+        their seconds; nothing where there is none."""
+        if run_dir is None or not self.resumed:
+            return {}
         try:
             earlier = result_file.read(run_dir, solution.alpha)
         except (DataError, StorageError):  # there is none, or it is of another solution
-            return record
-        chosen = {key: earlier[key] for key in records.OF_CHOICES if key in earlier and key not in record}
+            return {}
+        chosen = {key: earlier[key] for key in records.OF_CHOICES if key in earlier}
         if not chosen or earlier.get("test_digest") != test_digest(self.dataset):
-            return record
-        seconds = {name: earlier["seconds"][name] for name in records.SECONDS_OF_CHOICES}
-        return {**record, **chosen, "seconds": {**record["seconds"], **seconds}}
+            return {}
+        return {**chosen, "seconds": {name: earlier["seconds"][name] for name in records.SECONDS_OF_CHOICES}}
 
     def _record(
         self, solution: Solution, started: float, progress: Progress

@@ -46,7 +46,7 @@ class Problem:
     column_names : of X, where it was a frame
     remembered : JSON that a run carries for whoever resumes it
     ridge_choice, gamma_choice : how ridge="auto", and gamma="auto" or length_scale="auto", were decided, for these
-        targets; files store only their lines in the notes
+        targets
     conflict : which equal rows carry different targets, where no ridge was given; such rows were kept
     further_ridges : multiples of the mean diagonal of |K| that are tried in turn where K + ridge I has no factor
     ridge_per_target : (c,) where targets have ridges of their own, each solved apart; `ridge` is the largest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
@@ -24,8 +24,12 @@ from kernelfit.kernels import Kernel, from_description
 from kernelfit.runs import run_file
 from kernelfit.runs.identity import identity
 from kernelfit.runs.run_file import Record
+from kernelfit.solver import choice_record
+from kernelfit.solver.choice_record import Choice
 from kernelfit.solver.method import ITERATIVE, Method
 from kernelfit.solver.problem import Problem, of_products
+from kernelfit.solver.ridge import RidgeChoice
+from kernelfit.solver.search import GammaChoice
 from kernelfit.storage import schema
 from kernelfit.typing import Array
 
@@ -68,12 +72,24 @@ def meta_of(problem: Problem) -> dict[str, Any]:
         "condition": problem.condition,
         "column_names": None if problem.column_names is None else list(problem.column_names),
         "remembered": problem.remembered,
+        **{name: choice_record.to_data(choice) for name, choice in _choices(problem)},
         **(
             {"sparse_columns": problem.n_features}
             if problem.points is not None and problem.points.sparse
             else {}
         ),
     }
+
+
+def _choices(problem: Problem) -> Iterator[tuple[str, RidgeChoice | GammaChoice]]:
+    if problem.ridge_choice is not None:
+        yield "ridge_choice", problem.ridge_choice
+    if problem.gamma_choice is not None:
+        yield "gamma_choice", problem.gamma_choice
+
+
+def _choice(path: Path, meta: dict[str, Any], made: type[Choice], name: str) -> Choice | None:
+    return choice_record.of_data(path, made, meta[name], name) if name in meta else None
 
 
 def arrays_of(problem: Problem) -> dict[str, Array]:
@@ -149,6 +165,8 @@ def problem_of(
         condition=meta["condition"],
         column_names=_column_names(path, meta["column_names"], source),
         remembered=dict(meta["remembered"]),
+        ridge_choice=_choice(path, meta, RidgeChoice, "ridge_choice"),
+        gamma_choice=_choice(path, meta, GammaChoice, "gamma_choice"),
         ridge_per_target=None if per_target is None else tuple(float(each) for each in per_target),
         weights=None if weights is None else np.ascontiguousarray(weights, np.float64),
         method=_method(path, meta),

@@ -276,3 +276,15 @@ def test_conflicting_copies_have_no_part_in_the_choice_of_a_width():
     assert found.kernel.gamma == pytest.approx(alone.kernel.gamma, rel=0.1)
     assert found.ridge > 0
     assert any(note.startswith("singular: equal rows carry different targets") for note in found.notes)
+
+
+def test_choices_are_stored_with_a_run_and_a_solution(rng, tmp_path):
+    """A run that was killed and resumed, and a solution from a file, knew no more of them than a line in the notes."""
+    x = rng.standard_normal((60, 2))
+    solution = kernelfit.solve(x, x[:, 0], gamma="auto", ridge="auto", run_dir=tmp_path / "run")
+    (tmp_path / "run" / "solution.h5").unlink()
+    resumed = kernelfit.resume(tmp_path / "run")
+    for again in (resumed, kernelfit.load(tmp_path / "run" / "solution.h5")):
+        assert again.ridge_choice == solution.ridge_choice is not None
+        assert again.gamma_choice == solution.gamma_choice is not None
+    assert resumed.solve(x[:, 1]).ridge_choice is None
