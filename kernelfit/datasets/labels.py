@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from kernelfit.errors import InputError
 from kernelfit.typing import Array, TaskName
 
+from .categories import listed
 from .faults import damaged
 from .rows import Rows, refuse_rounding
 
@@ -227,7 +228,7 @@ def _encode_named(parts: list[Rows]) -> tuple[list[Array], tuple[str, ...], tupl
             raise damaged(
                 part.path,
                 f"the classes of {parts[0].path}",
-                f"the further class {strange[0]!r}",
+                f"the further class{_called(strange)}",
                 "leave such rows out, or add some to the training rows",
             )
         codes.append(np.array([names.index(name) for name in own], dtype=np.int64)[part.y])
@@ -255,4 +256,10 @@ def _recode(y: NDArray[np.generic], lookup: dict[int, int]) -> NDArray[np.int64]
 
 def _unseen(codes: list[Array], classes: tuple[str, ...]) -> tuple[str, ...]:
     unseen = sorted(set(np.unique(codes[-1]).tolist()) - set(np.unique(codes[0]).tolist()))
-    return (f"test rows hold the class {classes[unseen[0]]!r}, which no training row has",) if unseen else ()
+    called = _called([classes[code] for code in unseen])
+    return (f"test rows hold the class{called}, which no training row has",) if unseen else ()
+
+
+def _called(names: Sequence[str]) -> str:
+    """How a class is called, or several, behind that word."""
+    return f" {names[0]!r}" if len(names) == 1 else f"es {listed(names)}"

@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from kernelfit.cli import root
+from kernelfit.cli.network_options import weight_decay
 
 
 @pytest.mark.parametrize(
@@ -33,3 +34,8 @@ def test_aliases_are_names_of_kernels():
     result = CliRunner().invoke(root, words.split())
     assert result.exit_code == 0, result.output
     assert '"gaussian"' in result.output
+
+
+def test_blanks_after_commas_are_no_part_of_words():
+    assert weight_decay(" default") is True
+    assert weight_decay(" off") is False

@@ -232,3 +232,11 @@ def test_classes_and_codes_give_the_labels_back(values: list[int]) -> None:
     assert classes is not None
     assert [int(classes[code]) for code in train] == values
     assert int(classes[test[0]]) == values[0]
+
+
+def test_all_classes_that_no_training_row_has_are_named() -> None:
+    """The first alone was: the next call told the next one."""
+    with pytest.raises(DataError, match=r"found the further classes c, d; leave such rows out"):
+        encode_labels([rows([0, 1], ("a", "b")), rows([0, 1, 2], ("a", "c", "d"))])
+    *_, notes = encode_labels([rows([0, 1, 0, 1]), rows([0, 2, 3])], "classification")
+    assert "test rows hold the classes 2, 3, which no training row has" in notes
