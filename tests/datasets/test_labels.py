@@ -51,7 +51,7 @@ def test_booleans_are_called_as_they_stand() -> None:
     for names in (("False", "True"), ("FALSE", "TRUE")):
         (train, test), classes, _ = encode_labels([rows([0, 1], names), flags])
         assert (train.tolist(), test.tolist(), classes) == ([0, 1], [1, 0, 1, 0], names)
-    with pytest.raises(DataError, match="the further class 'False'"):
+    with pytest.raises(DataError, match="the further classes False, True"):
         encode_labels([rows([0, 1], ("no", "yes")), flags])
 
 
