@@ -19,8 +19,9 @@ def weight_norms(
     """|w_c| (c,) of w = (Z^T Z + ridge I)^-1 Z^T y, and a bound of its error (c,), infinite where w is not known.
 
     `features(start, stop)` are rows of Z (n, D), the longest of length `largest`; targets (n, c). Z = Q R strip
-    by strip of its rows, with Q^T Y beside it, then R = U S V^T. Without a ridge singular values below n u |Z| count as
-    zero. A change dZ of Z moves w by |dZ| (|y - Z w| / (s_min^2 + ridge) + |w| max_j s_j / (s_j^2 + ridge)).
+    by strip of its rows, with Q^T Y beside it, then R = U S V^T. A change dZ of Z moves w by
+    |dZ| (|y - Z w| / (s_min^2 + ridge) + |w| max_j s_j / (s_j^2 + ridge)). Without a ridge singular values below
+    n u |Z| are rounding: what they divide of y is not known, and w neither, unless y has nothing there.
     """
     n, c = targets.shape
     power = int(np.frexp(largest)[1])
@@ -32,9 +33,10 @@ def weight_norms(
     d = triangle.shape[1] - c
     left, values, _ = np.linalg.svd(triangle[:d, :d], full_matrices=False)
     used = values > (0.0 if ridge > 0 else n * 2 * _ROUNDOFF * values.max(initial=0.0))
+    unknown = (left[:, ~used].T @ triangle[:d, d:]).any(axis=0)
     left, values = left[:, used], values[used]
     if not values.size:
-        return np.zeros(c), np.zeros(c)
+        return np.zeros(c), np.where(unknown, np.inf, 0.0)
     shrunk = values**2 + ridge
     weights = (values / shrunk)[:, None] * (left.T @ triangle[:d, d:])
     rest = triangle[:, d:].copy()
@@ -43,7 +45,8 @@ def weight_norms(
     moved = (8.0 + np.sqrt(n)) * 2 * _ROUNDOFF * values[0]
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         errors = moved * (residuals / shrunk.min() + sizes * (values / shrunk).max())
-        return np.ldexp(sizes, -power), np.nan_to_num(np.ldexp(errors, -power), nan=np.inf, posinf=np.inf)
+        errors = np.nan_to_num(np.ldexp(errors, -power), nan=np.inf, posinf=np.inf)
+        return np.ldexp(sizes, -power), np.where(unknown, np.inf, errors)
 
 
 def _triangle(features: Callable[[int, int], Float], power: int, targets: Float) -> Float:

@@ -65,7 +65,7 @@ class Certificate:
     consistent : whether an interpolant exists (always, once a factor does)
     rkhs_norm, rkhs_norm_per_column : |f| and |f_c| with |f_c|^2 = alpha_c^T K alpha_c; NaN where no digit of it is
         resolved (see `kernelfit.solver.norms`)
-    rkhs_norm_error : a bound of the relative rounding error of the norms, the worst column's
+    rkhs_norm_error : a bound of the rounding error of a norm beside that norm, the worst column's
     by_ridge : where targets have ridges of their own, the certificate of each ridge with its `ridge`, the columns of
         its `targets` and, of an iteration, its `convergence`; the fields above are then the worst of them, and log_det
         None

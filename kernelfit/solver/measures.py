@@ -167,8 +167,8 @@ def relative(error: float, square: float) -> float:
 @njit(cache=True, nogil=True, error_model="numpy")
 def resolved(square: float, error: float) -> tuple[float, float]:
     """The root of a square, NaN where no digit holds, and its relative error, from that of the square."""
-    # A relative error e of the square is one of e / 2 of the norm, where e is small.
-    error = 0.5 * error if np.isfinite(square) else np.inf
+    # The true square is 1 - e of this one or more, and its root sqrt(1 - e): e / 2 less, where e is small.
+    error = error / (1.0 + np.sqrt(max(1.0 - error, 0.0))) if np.isfinite(square) else np.inf
     return (np.sqrt(max(square, 0.0)) if error < UNRESOLVED else np.nan), error
 
 

@@ -70,7 +70,8 @@ def function_norms(
         lengths, moved = weight_norms(features, largest, *_least_squares(problem, targets))
         others = np.empty(len(lengths))
         _relative(moved, lengths, others)
-        others *= 2.0
+        # That of the square, of which `resolved` makes that of the length again.
+        others *= np.maximum(2.0 - others, 1.0)
         with np.errstate(over="ignore", under="ignore"):
             squares = np.where(others < errors, lengths**2, squares)
         errors = np.minimum(others, errors)

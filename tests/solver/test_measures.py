@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kernelfit.linalg.conjugate_gradients import backward_error
-from kernelfit.solver.measures import measure, rounding
+from kernelfit.solver.measures import measure, resolved, rounding
 
 _N, _C = 40, 3
 
@@ -40,9 +40,10 @@ def test_of_every_shape_of_ridges(rng, system, shape):
     plain = (np.abs(alpha) * (unit * spread + 2.0 * residual)).sum(axis=0)
     formed = (np.abs(alpha) * unit * absolute).sum(axis=0)
     lengths = np.linalg.norm(fitted, axis=0) * np.linalg.norm(residual + unit * spread, axis=0)
-    np.testing.assert_array_equal(made.errors, 0.5 * made.lost / made.squares)
+    relative = made.lost / made.squares
+    np.testing.assert_array_equal(made.errors, relative / (1.0 + np.sqrt(1.0 - relative)))
     np.testing.assert_array_equal(made.norms, np.sqrt(made.squares))
-    assert made.uncertain == 2.0 * made.errors.max()
+    assert made.uncertain == relative.max()
     np.testing.assert_allclose(
         made.lost, np.minimum(plain, formed + 2 * lengths / np.min(ridges)), rtol=1e-13
     )
@@ -79,3 +80,18 @@ def test_every_column_must_be_met():
     assert met([0.0, 0.0], [2.0, 0.0])
     off = np.array([[2.0, 1e-9]])
     assert not measure(off * [1, 0], 0.0 * off, off, None, 0.0, 1.0, np.zeros(2, np.int32)).met
+
+
+@pytest.mark.parametrize("error", [1e-12, 0.1, 0.5, 0.7])
+def test_a_norm_is_as_far_off_as_the_least_square_says(error):
+    """Half of the square's relative error is less than what the root may be off by."""
+    norm, bound = resolved(4.0, error)
+    assert norm == 2.0
+    assert bound == pytest.approx(-np.expm1(0.5 * np.log1p(-error)), rel=1e-12)
+
+
+@pytest.mark.parametrize("error", [0.8, 1.0, 3.0, np.inf])
+def test_a_square_without_digits_has_no_norm(error):
+    norm, bound = resolved(4.0, error)
+    assert np.isnan(norm)
+    assert bound > 0.5
