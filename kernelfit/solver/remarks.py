@@ -52,6 +52,7 @@ def remark(problem: Problem, answered: Answer, notes: Notes) -> tuple[str, ...]:
             "the kernel's noise stands on the diagonal of K only (or what a Matern kernel of scikit-learn's with nu "
             "below 0.19 loses beside it): predictions at training rows do not meet their targets"
         )
+    _remark_single(problem, answered, notes)
     _remark_rounding(answered, notes)
     _remark_identity(problem, answered, notes)
     return tuple(notes.lines[before:])
@@ -59,10 +60,27 @@ def remark(problem: Problem, answered: Answer, notes: Notes) -> tuple[str, ...]:
 
 def _met(problem: Problem, answered: Answer) -> bool:
     """Whether A alpha = Y holds to rounding."""
+    residuals, targets = _sizes(problem, answered)
+    return interpolates(answered.certificate.backward_error, bool((residuals <= RESIDUAL * targets).all()))
+
+
+def _sizes(problem: Problem, answered: Answer) -> tuple[Float, Float]:
+    """The largest residual and the largest target of every column (c,)."""
     residual = np.abs(problem.targets - answered.fitted - problem.ridges * answered.alpha)
-    largest = np.abs(problem.targets).max(axis=0)
-    met = bool((residual.max(axis=0) <= RESIDUAL * largest).all())
-    return interpolates(answered.certificate.backward_error, met)
+    return residual.max(axis=0), np.abs(problem.targets).max(axis=0)
+
+
+def _remark_single(problem: Problem, answered: Answer, notes: Notes) -> None:
+    """What a factor in float32 that nothing refines leaves of the targets."""
+    if answered.certificate.factor_precision != "float32" or problem.numbers.refined or problem.jitter > 0:
+        return
+    residuals, targets = _sizes(problem, answered)
+    missed = np.divide(residuals, targets, out=np.zeros_like(targets), where=targets > 0).max()
+    if missed > _VISIBLE:
+        notes.add(
+            f"precision float32: residuals are up to {missed:.1g} of the largest target, as the factor has no more "
+            "digits; take 'mixed' or 'float64', or give a larger ridge"
+        )
 
 
 def _remark_rounding(answered: Answer, notes: Notes) -> None:

@@ -1,0 +1,25 @@
+"""What is said of a solution beside its certificate."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import kernelfit
+
+
+def test_what_a_factor_in_float32_leaves_of_the_targets_is_said(rng):
+    """Residuals of a hundred times the targets stood in the certificate alone."""
+    left = np.linalg.qr(rng.standard_normal((8, 8)))[0]
+    gram = left @ np.diag(np.logspace(0, -9, 8)) @ left.T
+    gram, y = np.tril(gram) + np.tril(gram, -1).T, rng.standard_normal(8)
+
+    def solved(precision, ridge):
+        return kernelfit.solve(gram, y, kernel="precomputed", precision=precision, ridge=ridge)
+
+    solution = solved("float32", 1e-6)
+    missed = np.abs(y - solution.fitted[:, 0] - 1e-6 * solution.alpha[:, 0]).max() / np.abs(y).max()
+    assert missed > 1e-3
+    line = next(note for note in solution.notes if note.startswith("precision float32: residuals are up to"))
+    assert float(line.split()[6]) == float(f"{missed:.1g}")
+    for other in (solved("float32", 1.0), solved("mixed", 1e-6), solved("float64", 1e-6)):
+        assert not any(note.startswith("precision float32: residuals") for note in other.notes)
