@@ -8,6 +8,7 @@ diagonal to its standard deviation, and alpha to A^-1 (y - A alpha), which is so
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -20,7 +21,7 @@ from kernelfit.iterative.inverse_diagonal import InverseDiagonal
 from kernelfit.linalg.leave_one_out import leave_one_out_predictions
 from kernelfit.linalg.minimum_norm import left_out
 from kernelfit.progress import Progress
-from kernelfit.solver.certificate import Certificate
+from kernelfit.solver.certificate import Certificate, forward_error
 from kernelfit.solver.iterative_system import IterativeSystem
 from kernelfit.solver.scaling import exponents, scaled
 from kernelfit.solver.system import System
@@ -71,14 +72,17 @@ def of_diagonal(
     """`of_factor` where diag(A^-1) (n,) is known, as for many targets of one factor."""
     powers = exponents(targets)
     targets, alpha = scaled(targets, -powers), scaled(alpha, -powers)
-    error = certificate.forward_error
+    condition, error = certificate.condition_estimate, certificate.forward_error
+    if math.isnan(condition):  # not asked for: |A^-1|_2 is at most the trace
+        condition = certificate.norm * float(inverse.sum())
+        error = forward_error(condition, certificate.backward_error, 0.0, len(inverse))
     if certificate.jitter > 0:
         note("leave-one-out is that of K + jitter I: the factor holds the jitter")
         alpha = factor.apply_inverse(targets)
-        error = certificate.condition_estimate * np.finfo(np.float64).eps  # the certificate's is of A
+        error = condition * np.finfo(np.float64).eps  # the certificate's is of A
     if certificate.factor_precision == "float32":
         # So far may diag(A^-1) of the factor be off, beside a refined alpha as well.
-        share = min(1.0, certificate.condition_estimate * PRECISIONS["float32"].unit_roundoff)
+        share = min(1.0, condition * PRECISIONS["float32"].unit_roundoff)
         off = f": residuals may be off by {share:.1g} of themselves" if share > _VISIBLE else ""
         note(f"leave-one-out has the precision of the factor, float32{off}")
     lost = error * np.abs(alpha).max(initial=0.0) / inverse.min(initial=np.inf)

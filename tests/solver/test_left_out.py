@@ -319,3 +319,13 @@ def test_what_is_said_of_leave_one_out_is_said_of_its_targets_only(pair: _Pair) 
     assert not any(note.startswith("leave-one-out") for note in second.notes)
     second.leave_one_out()
     assert any(note.startswith("leave-one-out") for note in second.notes)
+
+
+def test_errors_are_told_where_no_condition_number_was_asked_for(rng: np.random.Generator) -> None:
+    """Estimators ask for none: predictions of 4e6 for targets near 1 came without a word."""
+    X, y = rng.standard_normal((30, 1)), rng.standard_normal(30)
+    for gamma, ridge, told in ((3.0, 1e-14, True), (3.0, 1e-2, False)):
+        for condition in (True, False):
+            solution = kernelfit.solve(X, y, gamma=gamma, ridge=ridge, condition=condition)
+            solution.leave_one_out()
+            assert any(note.startswith("leave-one-out may be off") for note in solution.notes) == told
