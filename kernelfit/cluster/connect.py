@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -339,13 +340,33 @@ def _remote(scheduler: str) -> Cluster:
         _require_address(Path(scheduler))
     where: dict[str, Any] = {"scheduler_file": scheduler} if is_file else {"address": scheduler}
     try:
-        client = Client(**where, timeout=_PATIENCE, set_as_default=False)
+        client = _in_time(lambda: Client(**where, timeout=_PATIENCE, set_as_default=False))
     except Exception as error:  # of sockets, of what an address means, and what Dask asserts of one
         raise ClusterError(
             f"scheduler: {scheduler} does not answer ({_cause(error)}), expected a scheduler that runs; start one with "
             "dask scheduler, or leave it out for a cluster on this machine"
         ) from None
     return Cluster(client, (client,), scheduler)
+
+
+def _in_time(make: Callable[[], Any]) -> Any:
+    """What `make` returns, or `TimeoutError`: Dask waits without end for a server that says nothing."""
+    answers: SimpleQueue[tuple[Any, Exception | None]] = SimpleQueue()
+
+    def run() -> None:
+        try:
+            answers.put((make(), None))
+        except Exception as error:
+            answers.put((None, error))
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        made, error = answers.get(timeout=2.0 * _PATIENCE)
+    except Empty:
+        raise TimeoutError("whoever listens there takes the connection and says nothing") from None
+    if error is not None:
+        raise error
+    return made
 
 
 def _require_address(path: Path) -> None:

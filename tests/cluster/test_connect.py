@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 import kernelfit
+from kernelfit.cluster.connect import Engine, connect
 from kernelfit.errors import ClusterError, InputError, PlanError
 
 from .conftest import local_cluster
@@ -96,3 +98,12 @@ def test_workers_that_do_not_start_are_one_line(monkeypatch: pytest.MonkeyPatch)
         ClusterError, match=r"2 workers do not start on this machine \(no process\).*__main__"
     ):
         kernelfit.solve(np.eye(3), np.ones(3), engine="dask", threads=2, gamma=1.0)
+
+
+def test_a_server_that_says_nothing_is_no_scheduler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dask has no time limit for the first words on a connection: it was waited for without end."""
+    monkeypatch.setattr("kernelfit.cluster.connect._PATIENCE", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(ClusterError, match=r"does not answer \(whoever listens there .* says nothing\)"):
+            connect(Engine("dask", address), 1, 10**9, Path(), print)
