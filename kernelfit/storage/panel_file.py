@@ -61,12 +61,12 @@ class PanelFile:
             path.unlink(missing_ok=True)
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
             file = cls(path, layout, dtype, offsets, writable=True)
+            if not named:  # first: a kill is to leave none of its blocks
+                os.unlink(path)
             if reserved:
                 reserve_blocks(file._descriptor, metadata.size)
             file._write_metadata(metadata)
             os.fsync(file._descriptor)
-            if not named:
-                os.unlink(path)
         except OSError as error:
             if file is not None:
                 file.close()

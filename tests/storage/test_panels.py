@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from kernelfit.errors import StorageError
 from kernelfit.gram.layout import PanelLayout
+from kernelfit.storage import panel_file
 from kernelfit.storage.disk import DiskPanels
 from kernelfit.storage.panel_file import PanelFile
 from kernelfit.storage.panels import RamPanels
@@ -203,3 +204,12 @@ def test_blocks_are_written_where_the_file_system_cannot_reserve_them(tmp_path, 
     about = os.stat(tmp_path / "factor.h5")
     assert about.st_blocks * 512 >= about.st_size > 8 * 111 * 37
     file.close()
+
+
+def test_a_file_without_a_name_has_none_while_its_blocks_are_reserved(tmp_path, monkeypatch):
+    """A kill meanwhile left a file as large as the factor in the folder for scratch."""
+    there = []
+    monkeypatch.setattr(panel_file, "reserve_blocks", lambda *_: there.extend(tmp_path.iterdir()))
+    PanelFile.create(tmp_path / "factor.h5", PanelLayout(10, 4), np.float64, named=False).close()
+    assert not there
+    assert not list(tmp_path.iterdir())
