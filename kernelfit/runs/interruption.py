@@ -49,7 +49,13 @@ class Interruption:
         if threading.current_thread() is threading.main_thread():
             # What is ignored stays so: nohup and background jobs ask for it.
             heard = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-            self._before = {number: signal.signal(number, self._handle) for number in heard}
+            try:
+                for number in heard:
+                    self._before[number] = signal.getsignal(number)
+                    signal.signal(number, self._handle)
+            except BaseException:  # the first signal, before all are heard
+                self.__exit__(None, None, None)
+                raise
         return self
 
     def __exit__(

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -90,3 +91,22 @@ def test_what_nohup_and_background_jobs_ignore_stays_ignored(number: signal.Sign
         assert signal.getsignal(number) is signal.SIG_IGN
     finally:
         signal.signal(number, before)
+
+
+def test_a_signal_before_all_are_heard_leaves_handlers_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C was heard as a stop of that run from then on, as long as the process lived."""
+    numbers = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+    before = [signal.getsignal(number) for number in numbers]
+    install = signal.signal
+
+    def interrupted(number: int, handler: Any) -> Any:
+        monkeypatch.setattr(signal, "signal", install)
+        install(number, handler)
+        signal.raise_signal(number)
+
+    monkeypatch.setattr(signal, "signal", interrupted)
+    with pytest.raises(Interrupted), Interruption(tmp_path, Silent()):
+        raise AssertionError("was entered")
+    assert [signal.getsignal(number) for number in numbers] == before
