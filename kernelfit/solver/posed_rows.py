@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from kernelfit.errors import DuplicateRowsError
+from kernelfit.errors import DuplicateRowsError, InputError
 from kernelfit.frozen import frozen
 from kernelfit.gram.points import Points
 from kernelfit.gram.source import KernelGram
@@ -116,7 +116,13 @@ def _without_repeats(
     weights = rows.weights
     if weights is not None:  # a row counts as often as it occurs
         weights = weights.copy()
-        for group in duplicates.groups:
-            weights[group[0]] = weights[list(group)].sum()
+        with np.errstate(over="ignore"):
+            for group in duplicates.groups:
+                weights[group[0]] = weights[list(group)].sum()
+        if not np.isfinite(weights).all():
+            raise InputError(
+                "sample_weight: got weights of equal rows that add up to more than float64 holds, expected smaller "
+                "ones; rescale them"
+            )
     distinct = replace(rows, duplicates=groups, weights=weights)
     return distinct.of(np.setdiff1d(np.arange(len(rows.kept)), duplicates.dropped))

@@ -140,8 +140,9 @@ class DiskPanels:
         self._building = None
 
     def _prepare(self) -> None:
-        if self._before_reading is not None:
-            self._before_reading()
+        prepare = self._before_reading  # which another thread may be done with in a moment
+        if prepare is not None:
+            prepare()
             self._before_reading = None
 
     def _block(self, j: int) -> NDArray[Any]:

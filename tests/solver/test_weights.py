@@ -300,3 +300,12 @@ def test_a_gram_of_another_width_is_one_line(rng):
     np.testing.assert_allclose(solution.predict(gram), solution.predict(gram[:, solution.kept]))
     with pytest.raises(InputError, match=r"X: got shape \(7, 6\), expected \(m, 3\)"):
         solution.predict(gram[:, :6])
+
+
+@pytest.mark.parametrize("ridge", [0.0, "auto"])
+def test_weights_of_equal_rows_that_overflow_together_are_refused(rng, ridge):
+    """One of them counted infinitely often, and the choice of a ridge was among NaN."""
+    x = rng.standard_normal((12, 2))
+    x[1] = x[0]
+    with pytest.raises(InputError, match="sample_weight: got weights of equal rows that add up"):
+        kernelfit.solve(x, x[:, 0], gamma=1.0, ridge=ridge, sample_weight=np.full(12, 1e308))
