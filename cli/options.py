@@ -62,12 +62,16 @@ class Keys(click.ParamType):
 
 
 class Names(click.ParamType):
-    """Names with commas between them."""
+    """Names with commas between them, each of which `known` knows."""
 
     name = "names"
 
+    def __init__(self, known: click.ParamType = click.STRING) -> None:
+        self.known = known
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
-        return [part.strip() for part in value.split(",")] if isinstance(value, str) else list(value)
+        names = [part.strip() for part in value.split(",")] if isinstance(value, str) else list(value)
+        return [self.known.convert(name, param, ctx) for name in names]
 
     def written(self, value: list[str]) -> str:
         return ",".join(value)

@@ -82,7 +82,9 @@ def command(runs: tuple[Path, ...], out: Path, title: str, figures_dir: Path | N
 def check_target(target: Path, argument: str) -> None:
     """Raise InputError before the work where no file can be written after it."""
     folder = target.absolute().parent
-    if target.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+    if not folder.is_dir():
+        raise InputError(f"{argument}: the folder {target.parent} does not exist; make it first")
+    if target.is_dir() or not os.access(folder, os.W_OK):
         raise InputError(f"{argument}: got {target}, expected a file in a folder that can be written to")
 
 

@@ -12,6 +12,7 @@ from kernelfit.errors import InputError
 from kernelfit.experiments.experiment import Experiment
 from kernelfit.experiments.fit import compare_experiment
 from kernelfit.experiments.leaderboard import ROWS
+from kernelfit.kernels import KERNELS
 from kernelfit.report import figures, studies, study_figures
 from kernelfit.report import labels as report
 from kernelfit.report import leaderboard as leaderboard_report
@@ -32,6 +33,8 @@ from kernelfit.study.questions import (
 )
 
 from .options import (
+    FeatureName,
+    KernelName,
     Names,
     command_line,
     comparison_options,
@@ -234,7 +237,7 @@ _RECORD = (
 )
 _MAPS = click.option(
     "--maps",
-    type=Names(),
+    type=Names(FeatureName()),
     metavar="NAME,NAME,...",
     help="Feature maps.  [default: none, and gabor for images]",
 )
@@ -318,7 +321,11 @@ def _inputs(study: Study, seeds: list[int], maps: list[str] | None = None) -> di
 @_question(
     "norms",
     click.option(
-        "--kernels", type=Names(), default="gaussian,laplacian,matern", show_default=True, help="Kernels."
+        "--kernels",
+        type=Names(KernelName(list(KERNELS))),
+        default="gaussian,laplacian,matern",
+        show_default=True,
+        help="Kernels.",
     ),
     _MAPS,
     click.option(

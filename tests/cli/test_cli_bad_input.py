@@ -369,3 +369,10 @@ def test_a_data_set_beside_ones_own_rows_is_refused(run) -> None:  # type: ignor
     assert lines == [
         "kernelfit: --dataset, --train: got mnist and mine.csv, expected one of them; leave the other out"
     ]
+
+
+@pytest.mark.parametrize("option", ["--json", "--report"])
+def test_a_folder_that_does_not_exist_is_named_before_the_solve(option: str, run) -> None:  # type: ignore[no-untyped-def]
+    code, out, lines = run("solve", "--n", "50", option, "none/x.html")
+    assert (code, out) == (2, "")
+    assert lines == [f"kernelfit: {option}: the folder none does not exist; make it first"]

@@ -21,6 +21,8 @@ from kernelfit.cli.network_options import weight_decay
         ("features show gabro", "did you mean 'gabor'?"),
         ("deep train --model mlp-1x51", "did you mean 'mlp-1x512'?"),
         ("features shwo", "Did you mean 'show'?"),
+        ("study norms --kernels gaussian,gausian", "'--kernels': got 'gausian', expected one of gaussian,"),
+        ("study inputs --maps none,gabro", "'--maps': got 'gabro', expected one of none, gabor,"),
     ],
 )
 def test_a_wrong_name_suggests_the_right_one(words, says):
