@@ -107,7 +107,11 @@ def test_features_are_fitted_again_on_the_same_rows(tmp_path: Path) -> None:
     rows = np.zeros((3, 64))
     rows[1, 5] = np.nan
     np.save(tmp_path / "nan.npy", rows)
-    refused(InputError, "rows: got nan at row 1, column 5", str(out), "--rows", str(tmp_path / "nan.npy"))
+    lacking = predict(str(out), "--rows", str(tmp_path / "nan.npy"))
+    assert (lacking["n_not_predicted"], lacking["predictions"][1]) == (1, None)
+    rows[1, 5] = np.inf
+    np.save(tmp_path / "inf.npy", rows)
+    refused(InputError, "rows: got inf at row 1, column 5", str(out), "--rows", str(tmp_path / "inf.npy"))
 
 
 def test_regression_values_and_files(smooth: tuple[Path, np.ndarray, np.ndarray], tmp_path: Path) -> None:
