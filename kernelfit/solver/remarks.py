@@ -24,7 +24,8 @@ NOT_REFINED = "was not refined away"
 _EXACT = 1e-9
 # Rounding errors of fitted values beyond this fraction of the largest target are worth a line.
 _VISIBLE = 1e-3
-# Sums of entries off the diagonal that are below this, beside entries of 1 on it, are none.
+# Sums of entries off the diagonal that are below this, beside entries of 1 on it, are none; entries of a K of ones are
+# off by no more.
 _IDENTITY = 1e-12
 # A ridge beyond this leaves too few digits of them beside it.
 _LARGE_RIDGE = 1e3
@@ -106,7 +107,7 @@ def _unresolved(answered: Answer) -> str:
 
 
 def _remark_identity(problem: Problem, answered: Answer, notes: Notes) -> None:
-    """A kernel so narrow that no row sees another."""
+    """A kernel so narrow that no row sees another, or so wide that none differs from another."""
     kernel, points = problem.source.kernel, problem.source.points
     if kernel is None or points is None or problem.source.n < 2:
         return
@@ -114,18 +115,24 @@ def _remark_identity(problem: Problem, answered: Answer, notes: Notes) -> None:
         _remark_diagonal(problem, answered, notes)
     if not kernel.stationary:
         return
-    ridge = problem.ridge
+    ridge, n = problem.ridge, problem.source.n
     if ridge > _LARGE_RIDGE:
         return
     if problem.weights is None or ridge == 0:
-        if answered.certificate.norm - ridge - 1.0 > _IDENTITY * (1.0 + ridge):
-            return
-    elif not _of_diagonal(answered, answered.alpha):
-        return  # the norm of A says nothing of K where rows have ridges of their own
-    notes.add(
-        "kernel too narrow: K is the identity to rounding; predictions away from training rows are 0"
-        + _width(kernel, points)
-    )
+        others, digits = answered.certificate.norm - ridge - 1.0, _IDENTITY * (1.0 + ridge)
+        narrow, wide = others <= digits, others >= n - 1.0 - n * digits
+    else:  # the norm of A says nothing of K where rows have ridges of their own
+        narrow, wide = _of_diagonal(answered, answered.alpha), _of_sums(answered)
+    if narrow:
+        notes.add(
+            "kernel too narrow: K is the identity to rounding; predictions away from training rows are 0"
+            + _width(kernel, points)
+        )
+    elif wide and (width := _width(kernel, points)):  # which equal rows do not have
+        notes.add(
+            "kernel too wide: all of K is 1 to rounding; predictions are the same for all rows about those of training"
+            + width
+        )
 
 
 def _width(kernel: Kernel, points: Points) -> str:
@@ -153,3 +160,10 @@ def _of_diagonal(answered: Answer, alone: Float) -> bool:
     """Whether K alpha is what the diagonal of K gives alone (n, c). alpha = 0 does not tell."""
     largest = float(np.abs(alone).max())
     return largest > 0 and bool(np.abs(answered.fitted - alone).max() <= _IDENTITY * largest)
+
+
+def _of_sums(answered: Answer) -> bool:
+    """Whether K alpha is what a K of ones gives. alpha = 0 does not tell."""
+    largest = float(np.abs(answered.alpha).sum(axis=0).max())
+    missed = np.abs(answered.fitted - answered.alpha.sum(axis=0)).max()
+    return largest > 0 and bool(missed <= _IDENTITY * largest)

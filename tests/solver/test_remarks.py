@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 import kernelfit
 
@@ -23,3 +24,14 @@ def test_what_a_factor_in_float32_leaves_of_the_targets_is_said(rng):
     assert float(line.split()[6]) == float(f"{missed:.1g}")
     for other in (solved("float32", 1.0), solved("mixed", 1e-6), solved("float64", 1e-6)):
         assert not any(note.startswith("precision float32: residuals") for note in other.notes)
+
+
+@pytest.mark.parametrize("weights", [None, np.linspace(0.5, 2.0, 20)])
+@pytest.mark.parametrize("kernel", ["gaussian", "laplacian"])
+def test_a_kernel_that_tells_no_rows_apart_is_said_to_be_too_wide(rng, kernel, weights):
+    X, y = rng.standard_normal((20, 3)), rng.standard_normal(20)
+    for gamma, told in ((1e-20, True), (1e-9, False), (1.0, False)):
+        solution = kernelfit.solve(X, y, kernel=kernel, gamma=gamma, ridge=1e-3, sample_weight=weights)
+        assert any(note.startswith("kernel too wide: all of K is 1") for note in solution.notes) == told
+    equal = kernelfit.solve(np.ones((20, 3)), y, kernel=kernel, gamma=1.0, ridge=1e-3, sample_weight=weights)
+    assert not any("too wide" in note for note in equal.notes)
