@@ -211,7 +211,7 @@ def _read(file: h5py.File, key: str, path: Path, *, labels: bool) -> Array:
     _check_size(dataset, key, path)
     if words:
         require_ends(path)
-        return np.array(dataset.asstr()[()], dtype=np.str_)
+        return np.array(dataset.asstr("utf-8")[()], dtype=np.str_)
     array: Array = dataset[()]
     if matlab == "logical":  # stored as bytes, which are no pixels
         return array.astype(np.bool_)

@@ -55,8 +55,8 @@ def read_image_folder(root: Path) -> tuple[Rows, Rows | None]:
 
     All images must have one size once they are turned upright as their EXIF data say; grey ones give one channel, all
     others red, green and blue. Hidden files are skipped; other files that are no images are, too, and a note counts
-    them, as one counts the images that were turned or converted or have transparency. Rows stand by class, then by file
-    name. Raises DataError.
+    them, as one counts the images that were turned or converted, have transparency or move. Rows stand by class, then
+    by file name. Raises DataError.
     """
     with reading(root, "a folder of images"):
         folders = {path.name.lower(): path for path in _visible(root) if path.is_dir()}
@@ -72,6 +72,9 @@ def read_image_folder(root: Path) -> tuple[Rows, Rows | None]:
         for part in parts
         if part not in tests[:1]
     ]
+    others = [path.name for path in _visible(root) if path.is_dir() and path not in (train, *parts)]
+    if others:
+        notes.append(f"folders beside {train.name} are left aside: {_names(others)}")
     rows = dataclasses.replace(rows, notes=(*rows.notes, *(f"{root}: {note}" for note in notes)))
     return rows, _read_part(tests[0], rows.image_shape) if tests else None
 
@@ -132,19 +135,24 @@ def _pixels(
         width, height = _header(files[0]).size
         expected = (height, width, channels)
     X = np.empty((len(files), expected[0] * expected[1] * expected[2]), dtype=np.uint8)
-    turned = converted = transparent = 0
+    turned = converted = transparent = animated = 0
     for row, path in enumerate(files):
         pixels, header = _decode(path, expected)
         X[row] = pixels
         turned += header.turned
         converted += header.mode != _mode(expected)
         transparent += header.transparent
+        animated += header.animated
     colours = "grey" if expected[2] == 1 else "red, green and blue"
     notes = []
     if converted:
         notes.append(f"{folder}: {converted} of {len(files)} images were turned into {colours}")
     if transparent:
         notes.append(f"{folder}: the transparency of {transparent} of {len(files)} images is left out")
+    if animated:
+        notes.append(
+            f"{folder}: of {animated} of {len(files)} images, which move, the first picture is taken"
+        )
     if turned:
         notes.append(f"{folder}: {turned} of {len(files)} images were turned upright as their EXIF data say")
     if skipped:
@@ -214,13 +222,14 @@ def _holds_images(folder: Path) -> bool:
 
 @dataclass(frozen=True)
 class _Header:
-    """Mode and (width, height) of an image as it stands upright, whether it was stored otherwise, and whether it may be
-    transparent."""
+    """Mode and (width, height) of an image as it stands upright, whether it was stored otherwise, whether it may be
+    transparent, and whether it has several pictures."""
 
     mode: str
     size: tuple[int, int]
     turned: bool
     transparent: bool
+    animated: bool
 
 
 @contextmanager
@@ -277,7 +286,7 @@ def _header(path: Path) -> _Header:
     try:
         with _opened(path) as image:
             mode, size, transparent = image.mode, image.size, image.has_transparency_data
-            bits = _bits(image)
+            bits, animated = _bits(image), getattr(image, "is_animated", False)
             # Pillow decodes a PNG for its EXIF data.
             if size[0] * size[1] <= limit and _has_exif(image, path):
                 orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
@@ -297,7 +306,7 @@ def _header(path: Path) -> _Header:
         raise damaged(path, "8 bits a channel", f"{bits}", "convert it to 8 bits")
     turned = orientation in range(2, 9)
     # From 5 on rows and columns change places.
-    return _Header(mode, size[::-1] if turned and orientation >= 5 else size, turned, transparent)
+    return _Header(mode, size[::-1] if turned and orientation >= 5 else size, turned, transparent, animated)
 
 
 def _mode(shape: ImageShape) -> str:

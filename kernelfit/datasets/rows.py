@@ -65,7 +65,12 @@ def make_rows(path: Path, X: Array, y: Array | None, X_name: str, y_name: str, *
     if X.ndim not in (2, 3, 4) or X.size == 0:
         raise damaged(path, f"{X_name} of shape (n, d), (n, h, w) or (n, h, w, c)", f"shape {X.shape}")
     if y is not None and (y.ndim not in (1, 2) or len(y) != len(X) or y.size == 0):
-        raise damaged(path, f"{y_name} with {len(X)} rows like {X_name}", f"shape {y.shape}")
+        # A column of X, or the last axis of images, for each label.
+        across = y.ndim > 0 and len(y) in X.shape[1:]
+        remedy = (
+            f"{X_name} has shape {X.shape}: turn it, its first axis being that of the rows" if across else ""
+        )
+        raise damaged(path, f"{y_name} with {len(X)} rows like {X_name}", f"shape {y.shape}", remedy)
     class_names, notes = None, tuple[str, ...]()
     if y is not None and y.dtype.kind in "US":
         y, class_names, notes = _text_labels(path, y, y_name)
@@ -116,7 +121,7 @@ def check_type(path: Path, name: str, dtype: np.dtype[np.generic], *, labels: bo
         return
     remedy = "convert it to float64"
     if dtype.kind == "O":
-        text = "text as np.asarray(y, dtype=str), numbers as float64"
+        text = "text as np.asarray(y, dtype=str), numbers as float64, a sparse matrix as X.toarray()"
         remedy = f"such arrays are pickled, which runs code when read; store {text}"
     raise damaged(path, f"numbers in {name}", f"dtype {dtype}", remedy)
 

@@ -8,7 +8,10 @@ from itertools import islice
 from pathlib import Path
 
 #: what to do with one
-REMEDY = "sklearn.datasets.load_svmlight_file reads such files; store what it gives with numpy.savez"
+REMEDY = (
+    "sklearn.datasets.load_svmlight_file reads such files: X, y = load_svmlight_file(FILE), then "
+    "numpy.savez('mine.npz', X=X.toarray(), y=y)"
+)
 _PAIR = re.compile(r"\d+:[+-]?[\d.eE+-]+")
 # Lines that tell, and how much of each.
 _SAMPLE, _LONGEST = 32, 1 << 16

@@ -31,6 +31,15 @@ def test_one_part(tmp_path: Path, options: dict[str, object]) -> None:
     np.testing.assert_array_equal(train.X, X)
 
 
+def test_text_of_one_length_is_utf_8(tmp_path: Path) -> None:
+    names = np.array(["café".encode(), b"tea"])
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["X"], file["y"] = X, names[y]
+    train, _ = read_hdf5(tmp_path / "a.h5")
+    assert train.class_names == ("café", "tea")
+    assert train.y.tolist() == y.tolist()
+
+
 def test_both_parts(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["X_train"], file["y_train"] = np.zeros((4, 2, 2, 3), np.uint8), y

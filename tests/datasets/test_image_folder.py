@@ -162,6 +162,28 @@ def test_a_second_test_part_and_one_without_classes_are_left_aside_with_a_note(t
     assert rows.notes == (f"{tmp_path}: val is left aside",)
 
 
+def test_folders_beside_a_training_part_are_left_aside_with_a_note(tmp_path: Path) -> None:
+    for part in ("train", "Train", "eval"):
+        save(tmp_path / part / "a/1.png", grey(1))
+        save(tmp_path / part / "b/1.png", grey(2))
+    rows, test = read_image_folder(tmp_path)
+    assert test is None
+    (note,) = rows.notes
+    assert note.startswith(f"{tmp_path}: folders beside ")
+    assert note.endswith((" are left aside: Train, eval", " are left aside: eval, train"))
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp"])
+def test_images_that_move_give_their_first_picture_with_a_note(tmp_path: Path, suffix: str) -> None:
+    first, second = (Image.fromarray(grey(value)).convert("RGB") for value in (10, 200))
+    save(tmp_path / "a/1.png", np.zeros((3, 5, 3), np.uint8))
+    (tmp_path / "b").mkdir()
+    first.save(tmp_path / f"b/1.{suffix}", save_all=True, append_images=[second], lossless=True)
+    rows, _ = read_image_folder(tmp_path)
+    assert rows.X[1].tolist() == [10] * 45
+    assert rows.notes == (f"{tmp_path}: of 1 of 2 images, which move, the first picture is taken",)
+
+
 def test_a_training_part_alone_has_no_test_part(tmp_path: Path) -> None:
     save(tmp_path / "train/a/1.png", grey(1))
     save(tmp_path / "train/b/1.png", grey(2))

@@ -87,6 +87,7 @@ def test_every_type_of_number_comes_in_its_working_type(tmp_path: Path, dtype: s
         ),
         ({"X": X, "x": X, "y": y}, "both 'X' and 'x'"),
         ({"X": X, "y": y[:2]}, r"y with 4 rows like X, found shape \(2,\)"),
+        ({"X": X.T, "y": y}, r"y with 3 rows like X, found shape \(4,\); X has shape \(3, 4\): turn it"),
         ({"X": X[0], "y": y}, r"X of shape \(n, d\).*found shape \(3,\)"),
         ({"X": X[:0], "y": y[:0]}, r"found shape \(0, 3\)"),
         ({"X": X, "y": np.array([["a", "b"]] * 4)}, r"one label a row in y, found text of shape \(4, 2\)"),
@@ -95,6 +96,10 @@ def test_every_type_of_number_comes_in_its_working_type(tmp_path: Path, dtype: s
             "up to 2\\^53 in X, .*found 9007199254740993; subtract an offset",
         ),
         ({"X": X.astype("U"), "y": y}, "numbers in X, found dtype"),
+        (
+            {"X": np.array(object()), "y": y},
+            r"numbers in X, found dtype object; .* a sparse matrix as X\.toarray",
+        ),
         ({"X": X.astype(complex), "y": y}, "numbers in X, found dtype complex128"),
         ({"X": np.where(X == 7, np.nan, X), "y": y}, "finite numbers in X, found nan in row 2, column 1"),
         ({"X": X, "y": np.array([0, np.inf, 1, 2])}, "finite numbers in y, found inf in row 1"),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from sklearn.datasets import load_svmlight_file
 
 from kernelfit.datasets import load
 from kernelfit.datasets.svmlight import REMEDY, are_sparse
@@ -23,6 +25,15 @@ def test_rows_of_other_lengths_are_no_lines_to_mend(tmp_path: Path, text: str, n
         load(tmp_path / name)
     assert str(caught.value).endswith(f"; {REMEDY}")
     assert "\n" not in str(caught.value)
+
+
+def test_what_the_remedy_gives_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.svm").write_text(RAGGED)
+    rows, labels = load_svmlight_file(str(tmp_path / "a.svm"))
+    assert "X=X.toarray(), y=y)" in REMEDY
+    np.savez(tmp_path / "mine.npz", X=rows.toarray(), y=labels)
+    dataset = load(tmp_path / "mine.npz", n_test=0)
+    assert dataset.X_train[:, [0, 1, 6]].tolist() == [[0.5, 0, 0], [0, 2, 0], [1, 1e-3, -4]]
 
 
 def test_tables_are_not_taken_for_such_files(tmp_path: Path) -> None:
