@@ -1,14 +1,13 @@
-"""Members of a .tar.gz, read straight from it: nothing is written to disk."""
+"""Members of a .tar.gz, or of what it unzips to, read straight from it: nothing is written to disk."""
 
 from __future__ import annotations
 
-import gzip
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TypeVar, cast
 
-from .compressed import BoundedReader
+from .compressed import BoundedReader, open_plain_or_gzip
 from .faults import damaged, reading
 
 Content = TypeVar("Content")
@@ -51,7 +50,7 @@ def _decode_members(
 ) -> dict[str, Content]:
     members: dict[str, Content] = {}
     # tarfile takes sizes from the archive on trust: the bound stops a bomb.
-    with gzip.open(path) as unzipped:
+    with open_plain_or_gzip(path) as unzipped:
         bounded = cast(IO[bytes], BoundedReader(cast(IO[bytes], unzipped), max_content, path))
         with tarfile.open(fileobj=bounded, mode="r|") as archive:
             for member in archive:

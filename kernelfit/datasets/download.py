@@ -86,6 +86,11 @@ def _remove_if_empty(folder: Path) -> None:
 def _reason(error: Exception) -> str:
     import requests.exceptions
 
+    # Both are errors of connection as well, but of another remedy.
+    if isinstance(error, requests.exceptions.SSLError):
+        return "a certificate that is not trusted; $REQUESTS_CA_BUNDLE names further ones"
+    if isinstance(error, requests.exceptions.ProxyError):
+        return "no connection through the proxy of $HTTPS_PROXY or $HTTP_PROXY"
     if isinstance(error, requests.exceptions.ConnectionError):
         return "no connection"
     if isinstance(error, requests.exceptions.Timeout):

@@ -23,6 +23,12 @@ def test_members_are_read_from_an_archive_in_the_order_asked_for(files: Any) -> 
     assert [len(X) for X, _ in batches] == [1, 2]
 
 
+def test_an_archive_may_be_unzipped_already(files: Any) -> None:
+    packed = files.tar_gz({"folder/one.bin": files.cifar_binary(1)})
+    path = files.bytes("a.tar", gzip.decompress(packed))
+    assert len(read_archive(path, ("one.bin",), decode_binary)[0][0]) == 1
+
+
 def test_a_missing_member_is_named(files: Any) -> None:
     path = files.bytes("a.tar.gz", files.tar_gz({"one.bin": files.cifar_binary(1)}))
     with pytest.raises(DataError, match=r"found no two\.bin"):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import requests.exceptions
 
 from kernelfit.datasets import download, load
 from kernelfit.datasets import locate as locate_module
@@ -200,6 +201,18 @@ def test_no_connection_is_one_line(spec: Spec, server: Server, tmp_path: Path) -
     with pytest.raises(DataError, match="no connection") as caught:
         fetch(dataclasses.replace(spec, downloads=(nowhere,)), tmp_path, retries=0)
     assert "\n" not in str(caught.value)
+
+
+def test_a_proxy_and_a_certificate_are_named(
+    spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    with pytest.raises(DataError, match="no connection through the proxy of"):
+        fetch(spec, tmp_path, retries=0)
+    refused = requests.exceptions.SSLError("certificate verify failed")
+    assert "certificate that is not trusted" in download._reason(refused)
 
 
 def test_a_folder_that_cannot_be_written_is_named(spec: Spec, tmp_path: Path) -> None:
