@@ -14,7 +14,6 @@ Developer's Manual, volume 2, VPDPBUSD.
 from __future__ import annotations
 
 import math
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from kernelfit.cpu.jit import njit
+from kernelfit.cpu.registers import INSTRUCTIONS
 
 #: features up to which every centred inner product of bytes fits int32: 255^2 d < 2^31
 LONGEST = 33_025
@@ -42,13 +42,9 @@ _INDEX = ir.IntType(64)
 _FLIP = np.uint8(128)
 
 
-@cache
 def available() -> bool:
     """Whether the CPU has the instruction and Numba compiles for it."""
-    from numba.core.registry import cpu_target
-
-    _, _, features = cpu_target.target_context.codegen().magic_tuple()
-    return "+avx512vnni" in features.split(",")
+    return "avx512vnni" in INSTRUCTIONS
 
 
 class Packed:

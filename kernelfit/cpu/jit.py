@@ -24,19 +24,6 @@ from kernelfit.errors import InputError
 
 hold_while_forking(global_compiler_lock.acquire, global_compiler_lock.release)
 
-# Instructions on which it depends how sums are added and products rounded.
-_INSTRUCTIONS = ("avx2", "fma", "avx512f", "sve")
-
-
-def compiled_for() -> str:
-    """The processor that is compiled for, by LLVM's name, and which of the wide instructions it has: of these, too, and
-    not of the source alone, it depends what the last bits are."""
-    from numba.core.registry import cpu_target
-
-    _, name, features = cpu_target.target_context.codegen().magic_tuple()
-    there = features.split(",")
-    return " ".join([name, *(each for each in _INSTRUCTIONS if f"+{each}" in there)])
-
 
 def njit(*, cache: bool = False, **options: Any) -> Callable[[Callable[..., Any]], Any]:
     """`numba.njit` with these options; with `cache`, compiled code is stored where there is a folder for it.

@@ -26,7 +26,7 @@ from numba.extending import intrinsic
 
 from kernelfit.cpu.jit import njit
 from kernelfit.cpu.linked_blas import linked_libraries
-from kernelfit.cpu.registers import FILLED, HEIGHT, REGISTER, VECTORS
+from kernelfit.cpu.registers import FILLED, HEIGHT, PROCESSOR, REGISTER, VECTORS
 
 TILE_BYTES = VECTORS * REGISTER  # bytes of a tile's row
 # Products added in registers before they are added to C: a tile's columns then take 36 KiB of the first level, 18 with
@@ -53,13 +53,9 @@ def available() -> bool:
     return FILLED
 
 
-@cache
 def faster_than_blas() -> bool:
     """Whether large products of float64 are faster than those of OpenBLAS."""
-    from numba.core.registry import cpu_target
-
-    _, name, _ = cpu_target.target_context.codegen().magic_tuple()
-    return available() and name in _FASTER
+    return FILLED and PROCESSOR in _FASTER
 
 
 def worth(m: int, n: int, k: int, dtype: Any) -> bool:

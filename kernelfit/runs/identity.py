@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from kernelfit.cpu.jit import compiled_for
 from kernelfit.cpu.linked_blas import accelerate_version, linked_libraries
 from kernelfit.cpu.pool import CpuBackend
+from kernelfit.cpu.registers import compiled_for
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.protocol import GramSource
 from kernelfit.storage.hdf5 import array_digest
