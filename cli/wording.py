@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib
 import re
 import shlex
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import click
 
 from kernelfit.progress import TerminalProgress
+from kernelfit.progress.first_use import announce
 
 # Arguments that remedies name with a value: NAME='text', NAME=['a', 'b'], NAME={'X': 'a'}, NAME=True or NAME=WORD.
 _REMEDIES = (
@@ -39,7 +39,7 @@ def with_options(message: str) -> str:
 def terminal_progress() -> TerminalProgress:
     """Bars and notes on standard error, notes in the words of the command line; and that the first use compiles."""
     progress = TerminalProgress(wording=with_options)
-    importlib.import_module(".first_use", __package__).announce(progress.console)
+    announce(progress)
     return progress
 
 

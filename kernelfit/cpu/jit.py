@@ -6,15 +6,17 @@ Everything compiled for the CPU is decorated with this `njit`.
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numba
 from llvmlite import binding
-from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.caching import FunctionCache, IndexDataCacheFile, NullCache
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.runtime import _nrt_python
 
@@ -23,6 +25,9 @@ from kernelfit.cpu.fork import hold_while_forking
 from kernelfit.errors import InputError
 
 hold_while_forking(global_compiler_lock.acquire, global_compiler_lock.release)
+
+# On a terminal and with `progress=True` it is shown (`kernelfit.progress.first_use`).
+_LOG = logging.getLogger(__name__)
 
 
 def njit(*, cache: bool = False, **options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -42,8 +47,10 @@ def njit(*, cache: bool = False, **options: Any) -> Callable[[Callable[..., Any]
     def decorate(function: Callable[..., Any]) -> Any:
         compiled = numba.njit(**options)(function)
         if cache:
-            with suppress(RuntimeError):  # "cannot cache function ...: no locator available"
+            try:
                 compiled._cache = _Cache(function)
+            except RuntimeError:  # "cannot cache function ...: no locator available"
+                compiled._cache = _Nowhere()
         return compiled
 
     return decorate
@@ -74,11 +81,44 @@ class _Cache(FunctionCache):
         second and 30 MB. Its compiler does the same where there is something to compile.
         """
         _add_allocators()
-        return self._load_overload(sig, target_context)
+        stored = self._load_overload(sig, target_context)
+        if stored is None:
+            _LOG.info(
+                "compiling what is used for the first time, once per installation and kind of CPU; it is stored in %s",
+                _root(Path(self.cache_path)),
+            )
+        return stored
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        with suppress(OSError):
+        try:
             super().save_overload(sig, data)
+        except OSError as error:
+            folder = _root(Path(self.cache_path))
+            _warn(
+                f"what is compiled cannot be stored in {folder} ({error.strerror}), and is compiled again the next "
+                "time; make room there, or set NUMBA_CACHE_DIR"
+            )
+
+
+class _Nowhere(NullCache):
+    """No folder can be written to."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> None:
+        _warn(
+            "compiling, as in every process: no folder to store code in can be written to; set NUMBA_CACHE_DIR"
+        )
+
+
+@cache
+def _warn(message: str) -> None:
+    """Once a process; Python shows warnings that nobody takes on standard error."""
+    _LOG.warning(message)
+
+
+def _root(folder: Path) -> Path:
+    """What holds the folders that Numba has for each folder of the source, or the package, where they lie in it."""
+    package = Path(__file__).parents[1]
+    return package if folder.is_relative_to(package) else folder.parent
 
 
 @cache

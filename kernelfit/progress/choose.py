@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from kernelfit.errors import InputError
+from kernelfit.progress.first_use import announce
 from kernelfit.progress.notebook import NotebookProgress
 from kernelfit.progress.protocol import Progress, Silent
 from kernelfit.progress.terminal import TerminalProgress
@@ -20,7 +21,9 @@ def as_progress(progress: ProgressLike) -> Progress:
     what is neither a flag nor a `Progress`.
     """
     if progress is True:
-        return NotebookProgress() if _in_notebook() else TerminalProgress()
+        shown = NotebookProgress() if _in_notebook() else TerminalProgress()
+        announce(shown)
+        return shown
     if progress is None or progress is False:
         return Silent()
     if not callable(getattr(progress, "phase", None)) or not callable(getattr(progress, "note", None)):

@@ -1,11 +1,13 @@
 """`kernelfit.cli.wording`: what the library says in Python is said in options on the command line."""
 
+import logging
+
 import pytest
 from click import Context
 
 import kernelfit
 from kernelfit.cli import root
-from kernelfit.cli.wording import with_flags, with_options
+from kernelfit.cli.wording import terminal_progress, with_flags, with_options
 from kernelfit.errors import PlanError
 
 
@@ -47,3 +49,9 @@ def test_the_number_of_training_rows_is_called_as_it_was_typed(command):
     for name in command.split():
         found = found.get_command(Context(found), name)
     assert with_flags("n_train: got 9, expected 1 to 5", found) == "--n: got 9, expected 1 to 5"
+
+
+def test_a_command_says_that_it_compiles_where_no_terminal_is(capsys):
+    terminal_progress()
+    logging.getLogger("kernelfit.cpu.jit").info("compiling for %s", "a command")
+    assert capsys.readouterr().err == "note: compiling for a command\n"
