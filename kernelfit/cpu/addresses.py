@@ -12,7 +12,7 @@ import numpy as np
 from kernelfit.cpu.jit import njit
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(inline="always")
 def rows_in(block: Any) -> Any:
     """`kernelfit.cpu.blas.rows_of` a C-ordered block."""
     return np.int64(block.ctypes.data), block.shape[

@@ -32,28 +32,25 @@ _TASK, _TASKS = 96, 8
 _WORTH_HELP = 340
 
 
-# Parts of a thread.
-_ALONE, _LEADER, _HELPER = 0, 1, 2
-
-
 def factor(a: NDArray[Any], backend: CpuBackend | None = None) -> tuple[int, float]:
     """A (n, n), C-ordered, <- L, zeros above its diagonal: 0, or the 1-based order of the first minor that is not
     positive, as LAPACK's `info`, and the pivot there. Threads of `backend` help with large ones."""
     one, n, rows = a.dtype.type(1), len(a), blas.rows_of(a)
     threads = 1 if backend is None else threads_for(n, backend)
     if threads == 1:
-        return factor_alone(rows, n, packed_block(), one)
+        _, info, pivot = work(0, rows, n, packed_block(), one)
+        return info, pivot
     told: list[tuple[int, float]] = []
     claims = new_claims()
     address = claims.ctypes.data
 
-    def work(_thread: int) -> None:
-        led, info, pivot = _part(address, rows, n, packed_block(), one)
+    def take_part(_thread: int) -> None:
+        led, info, pivot = work(address, rows, n, packed_block(), one)
         if led:
             told.append((info, pivot))
 
     assert backend is not None
-    backend.run(work, range(threads))
+    backend.run(take_part, range(threads))
     return told[0]
 
 
@@ -63,27 +60,18 @@ def threads_for(n: int, backend: CpuBackend) -> int:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def factor_alone(a: Any, n: int, packed: Any, one: Any) -> tuple[int, float]:
-    """`factor` by the calling thread, for compiled code: `a` is an address and the numbers from one row to the next."""
-    return _work(_ALONE, 0, a, n, packed, one)
+def work(claims: int, a: Any, n: int, packed: Any, one: Any) -> tuple[bool, int, float]:
+    """The part of one thread: all of it alone, where there are no claims, the leader's, or a helper's; one function,
+    which is compiled once. Whether it led, and then what `factor` gives.
 
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _part(claims: int, a: Any, n: int, packed: Any, one: Any) -> tuple[bool, int, float]:
-    """The part of one of several threads: whether it led, and then what `factor` gives."""
-    led = leads(claims)
-    info, pivot = _work(_LEADER if led else _HELPER, claims, a, n, packed, one)
-    return led, info, pivot
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _work(role: int, claims: int, a: Any, n: int, packed: Any, one: Any) -> tuple[int, float]:
-    """The part of one thread: all of it alone, the leader's, or a helper's; one function, which is compiled once."""
-    last = 0
-    while role == _HELPER:
+    `a` is an address and the numbers from one row to the next.
+    """
+    alone, last = claims == 0, 0
+    led = alone or leads(claims)
+    while not led:
         stage = stage_of(claims)
         if stage == OVER:
-            return 0, 0.0
+            return led, 0, 0.0
         if stage == last:
             pause()
             continue
@@ -94,27 +82,27 @@ def _work(role: int, claims: int, a: Any, n: int, packed: Any, one: Any) -> tupl
     for start in range(0, n, _BLOCK):
         stop = min(start + _BLOCK, n)
         tasks, stage = _tasks(n - stop), start // _BLOCK * 2 + 1
-        if start and role == _LEADER:
+        if start and not alone:
             publish(claims, stage)
         if start:
-            _update(a, start, (start, stop if role == _LEADER else n), packed, one)
+            _update(a, start, (start, n if alone else stop), packed, one)
         info, pivot = _factor_top(a, start, stop, packed, one)
-        if start and role == _LEADER:
+        if start and not alone:
             _take_part(claims, stage, a, n, packed, one)
             total += tasks
             wait(claims, total)
         if info:
             break
-        if role == _ALONE:
+        if alone:
             _solve(a, start, (stop, n), packed, one)
             continue
         publish(claims, stage + 1)
         _take_part(claims, stage + 1, a, n, packed, one)
         total += tasks
         wait(claims, total)
-    if role == _LEADER:
+    if not alone:
         publish(claims, OVER)
-    return info, pivot
+    return led, info, pivot
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -141,19 +129,19 @@ def _take_part(claims: int, stage: int, a: Any, n: int, packed: Any, one: Any) -
         done(claims)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(inline="always")
 def _height(rows: int) -> int:
     """Rows of a task; of their number alone."""
     tasks = min(_TASKS, max(1, rows // _TASK))
     return -(-rows // (tasks * _TASK // 2)) * (_TASK // 2)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(inline="always")
 def _tasks(rows: int) -> int:
     return -(-rows // _height(rows)) if rows else 0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(inline="always")
 def _update(a: Any, start: int, rows: Any, packed: Any, one: Any) -> None:
     """Rows of the columns from `start` on less their products with the columns before."""
     if start == 0:
@@ -175,7 +163,7 @@ def _update(a: Any, start: int, rows: Any, packed: Any, one: Any) -> None:
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(inline="always")
 def _factor_top(a: Any, start: int, stop: int, packed: Any, one: Any) -> tuple[int, float]:
     """`factor_square` of the square at the top, and the pivot where it failed."""
     size = size_of(one)
@@ -190,7 +178,7 @@ def _factor_top(a: Any, start: int, stop: int, packed: Any, one: Any) -> tuple[i
     return 0, 0.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(inline="always")
 def _solve(a: Any, start: int, rows: Any, packed: Any, one: Any) -> None:
     """Rows below a square, whose triangle is packed, times its inverse; zeros in the columns of the same numbers."""
     size = size_of(one)

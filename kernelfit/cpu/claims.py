@@ -32,25 +32,25 @@ def new_claims() -> NDArray[np.int64]:
     return np.zeros(3 * _APART, np.int64)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(inline="always")
 def leads(claims: int) -> bool:
     """Whether the calling thread is the first to ask."""
     return _replace(claims + 2 * _APART * 8, 0, 1)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(inline="always")
 def publish(claims: int, stage: int) -> None:
     """Begin a stage, when all tasks of the one before are done; by the leader alone."""
     _store(claims, stage << 32)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(inline="always")
 def stage_of(claims: int) -> int:
     """The stage that has begun."""
     return _load(claims) >> 32
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(inline="always")
 def claim(claims: int, stage: int, tasks: int) -> int:
     """The number of a task that nobody else has; -1 where none of the stage is left."""
     while True:
@@ -62,13 +62,13 @@ def claim(claims: int, stage: int, tasks: int) -> int:
             return task
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(inline="always")
 def done(claims: int) -> None:
     """Tell that a task that was claimed is done."""
     _add(claims + _APART * 8, 1)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(inline="always")
 def wait(claims: int, total: int) -> None:
     """Wait until so many tasks are done, of all stages so far."""
     while _load(claims + _APART * 8) < total:

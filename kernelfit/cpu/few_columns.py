@@ -157,7 +157,7 @@ def solve_compiled(minus: Any, triangle: Any, x: Any, shape: Any, transposed: bo
             copy_number(packed + i * width + c * size, x[0] + (i * x[1] + c) * size, minus)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(inline="always")
 def _solve_rows(minus: Any, triangle: Any, x: Any, shape: Any, backwards: bool) -> None:
     """Rows of X, from the first on or from the last; the triangle's strides are those down and across."""
     rows, lanes = shape
@@ -175,12 +175,12 @@ def _solve_rows(minus: Any, triangle: Any, x: Any, shape: Any, backwards: bool) 
                 _add_multiple(x[0] + i * x[1] + v * REGISTER, factor, solved + v * REGISTER)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(inline="always")
 def _rows_at_once(line: int) -> int:
     return max(8, _BLOCK // line // 8 * 8)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(inline="always")
 def _pack(x: Any, shape: Any, packed: int, like: Any) -> int:
     """Rows of X, filled with zeros to whole registers; the bytes from one to the next."""
     rows, columns = shape

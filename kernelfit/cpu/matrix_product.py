@@ -127,7 +127,7 @@ def add_product_compiled(alpha: Any, a: Any, b: Any, beta: Any, c: Any, shape: A
                 _add_block(alpha, packed_rows, packed_columns, (rows, columns, depth), (target, line), tile)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(inline="always")
 def _add_block(alpha: Any, packed_rows: int, packed_columns: int, shape: Any, c: Any, tile: int) -> None:
     """A block of C (address, bytes of a line) tile by tile; what does not fill one goes through `tile`."""
     rows, columns, depth = shape
@@ -148,7 +148,7 @@ def _add_block(alpha: Any, packed_rows: int, packed_columns: int, shape: Any, c:
                 _add_line(target + line * c[1], tile + line * TILE_BYTES, min(width, columns - j), alpha)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(inline="always")
 def _pack_part(operand: Any, top: int, first: int, shape: Any, packed: int, width: int, like: Any) -> None:
     """The part of an operand whose rows begin at `top`, and its products at `first`."""
     address, stride, down = operand
@@ -160,7 +160,7 @@ def _pack_part(operand: Any, top: int, first: int, shape: Any, packed: int, widt
         pack(address + (top * stride + first) * size, stride, rows, depth, packed, width, like)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(inline="always")
 def _pack_columns(
     source: int, stride: int, rows: int, depth: int, packed: int, width: int, like: Any
 ) -> None:
@@ -270,7 +270,7 @@ def set_number(_context: Any, target: Any, value: Any) -> Any:
     return types.void(types.intp, value), emit
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(inline="always")
 def _scale(line: int, count: int, beta: Any) -> None:
     """A line of numbers times beta; with 0 they are not read."""
     size = size_of(beta)
@@ -281,7 +281,7 @@ def _scale(line: int, count: int, beta: Any) -> None:
             set_number(line + j * size, get_number(line + j * size, beta) * beta)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(inline="always")
 def _add_line(target: int, line: int, count: int, like: Any) -> None:
     size = size_of(like)
     for j in range(count):

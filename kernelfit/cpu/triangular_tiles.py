@@ -109,7 +109,7 @@ def factor_square(a: Any, width: int, packed: Any, one: Any) -> int:
     return 0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(inline="always")
 def _factor_tile(square: int, triangle: int, tile: int, order: int, one: Any) -> int:
     """L of a square, whose columns are lines of a tile, into `tile` and, its diagonal inverted, into `triangle`; both
     have their columns side by side, and the identity where the square ends.
@@ -148,17 +148,18 @@ def _factor_tile(square: int, triangle: int, tile: int, order: int, one: Any) ->
     return 0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(inline="always")
 def pack_triangle(triangle: Any, width: int, packed: Any, one: Any) -> None:
     """Rows of L in groups of `HEIGHT`, its diagonal inverted; rows that fill the last are the identity's."""
     size = size_of(one)
-    pack(triangle[0], triangle[1], width, width, packed[0], HEIGHT, one)
+    height = HEIGHT * size // size  # no literal: `pack` is compiled once for all
+    pack(triangle[0], triangle[1], width, width, packed[0], height, one)
     for j in range(width):
         place = packed[0] + ((j - j % HEIGHT) * width + j * HEIGHT + j % HEIGHT) * size
         set_number(place, one / get_number(place, one))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(inline="always")
 def _pack_strip(start: int, stride: int, shape: Any, strip: int, like: Any) -> None:
     """Rows side by side for each of their columns, and columns of zeros up to the end of a tile."""
     rows, width = shape
@@ -170,7 +171,7 @@ def _pack_strip(start: int, stride: int, shape: Any, strip: int, like: Any) -> N
             clear_number(strip + j * TILE_BYTES + i * size, like)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(inline="always")
 def _solve_strip(packed: Any, columns: int, width: int, one: Any) -> None:
     """The first columns of a strip times the inverse of that much of a packed triangle of `width` columns."""
     size = size_of(one)
@@ -181,7 +182,7 @@ def _solve_strip(packed: Any, columns: int, width: int, one: Any) -> None:
         _solve_tile(rows + j * HEIGHT * size, target, one)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(inline="always")
 def _unpack(packed: int, start: int, line: int, shape: Any, like: Any) -> None:
     """Packed rows back to where they were."""
     rows, width = shape

@@ -34,14 +34,16 @@ def _multiply_few(gram: Any, vectors: Any, made: Any, sums: Any, packed: int) ->
             factors[i, k], factors[i, c + 1 + k] = vectors[i, k], abs(vectors[i, k])
         factors[i, c] = 1.0
     matrix, (x, line), y = rows_in(gram), rows_in(factors), rows_in(added)[0]
+    no = n - n  # no literal: products are compiled once for all who call them
+    none = (no, no, no, no)
     if any_negative(gram):
-        few_columns.add_compiled(1.0, matrix, (x, line, y, line), (0, 0, 0, 0), (n, n, c), packed)
+        few_columns.add_compiled(1.0, matrix, (x, line, y, line), none, (n, n, c), packed)
         for i in range(n):
             _made_absolute(gram[i])
         x, y, rest = x + c * 8, y + c * 8, c + 1
     else:
         rest = line
-    few_columns.add_compiled(1.0, matrix, (x, line, y, line), (0, 0, 0, 0), (n, n, rest), packed)
+    few_columns.add_compiled(1.0, matrix, (x, line, y, line), none, (n, n, rest), packed)
     hold((factors, added))
     for i in range(n):
         for k in range(c):

@@ -111,9 +111,11 @@ def _shift(gram: Any, shift: Any, out: Any) -> None:
 def _factor(
     gram: Any, diagonal: Any, shift: Any, weak: float, out: Any, packed: Any
 ) -> tuple[int, float, tuple[int, float, int, float]]:
-    """What `factor_alone` and `diagonal_of` give."""
+    """What `cholesky_block.factor` and `diagonal_of` give."""
     _shift(gram, shift, out)
-    info, pivot = cholesky_block.factor_alone((out.ctypes.data, out.shape[1]), len(out), packed, 1.0)
+    n = len(out)
+    alone = n - n  # no literal: it is compiled once for one thread and for several
+    _, info, pivot = cholesky_block.work(alone, rows_in(out), n, packed, 1.0)
     if info:
         return info, pivot, (0, 0.0, 0, 0.0)
     return 0, 0.0, diagonal_of(np.diag(out), weak * np.abs(diagonal))
@@ -121,15 +123,15 @@ def _factor(
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _solve(trsm: int, lower: Any, block: Any) -> None:
-    solve_left_lower(trsm, lower, block, False)
-    solve_left_lower(trsm, lower, block, True)
+    for step in range(2):  # no literal: compiled once for both
+        solve_left_lower(trsm, lower, block, step == 1)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _solve_few(lower: Any, block: Any, packed: int) -> None:
     triangle, x = rows_in(lower), rows_in(block)
-    few_columns.solve_compiled(-1.0, triangle, x, block.shape, False, packed)
-    few_columns.solve_compiled(-1.0, triangle, x, block.shape, True, packed)
+    for step in range(2):  # no literal, likewise
+        few_columns.solve_compiled(-1.0, triangle, x, block.shape, step == 1, packed)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

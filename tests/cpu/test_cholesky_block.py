@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+from numba import float64
 
 from kernelfit.cpu import cholesky_block, claims, matrix_product
 from kernelfit.cpu.pool import CpuBackend
@@ -68,7 +69,7 @@ def test_a_failure_ends_the_help(rng, row):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
 def test_a_thread_that_fails_before_it_begins_leaves_no_other_waiting(rng, monkeypatch, error):
-    helping, part, lock, calls = threading.Event(), cholesky_block._part, threading.Lock(), []
+    helping, part, lock, calls = threading.Event(), cholesky_block.work, threading.Lock(), []
 
     def interrupted(*arguments):
         with lock:
@@ -82,7 +83,7 @@ def test_a_thread_that_fails_before_it_begins_leaves_no_other_waiting(rng, monke
 
     a = positive(rng, 400, np.float64)
     cholesky_block.factor(a.copy(), None)  # compiled
-    monkeypatch.setattr(cholesky_block, "_part", interrupted)
+    monkeypatch.setattr(cholesky_block, "work", interrupted)
     with CpuBackend(2) as backend, pytest.raises(error):
         cholesky_block.factor(a, backend)
 
@@ -90,3 +91,11 @@ def test_a_thread_that_fails_before_it_begins_leaves_no_other_waiting(rng, monke
 def test_one_of_those_who_ask_leads():
     kept = claims.new_claims()
     assert [claims.leads(kept.ctypes.data) for _ in range(3)] == [True, False, False]
+
+
+def test_alone_and_with_help_it_is_compiled_once(rng):
+    a = positive(rng, 400, np.float64)
+    cholesky_block.factor(a.copy())
+    with CpuBackend(2) as backend:
+        cholesky_block.factor(a, backend)
+    assert sum(float64 in signature for signature in cholesky_block.work.signatures) == 1
