@@ -31,6 +31,8 @@ _PATIENCE = 15.0
 # What Dask looks at in workers of our own: not into their calls a hundred times a second, and rarely how late its loop
 # is, which takes 3 % of a core of each.
 _LOOKS = {"distributed.worker.profile.enabled": False, "distributed.admin.tick.interval": "1s"}
+# What they run first: Ctrl-C in a terminal is sent to them as well, and is this process's to answer.
+_UNINTERRUPTED = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
 # Of what a worker of our own is planned to take; the rest of its limit is for Dask, which stops it at 0.8.
 _OF_LIMIT = 0.7
 
@@ -244,6 +246,7 @@ def _local(threads: int, memory: int, folder: Path, note: Callable[[str], None])
         with dask.config.set(_LOOKS):
             local = LocalCluster(
                 n_workers=threads,
+                preload=[_UNINTERRUPTED],
                 threads_per_worker=1,
                 processes=True,
                 dashboard_address=":0",

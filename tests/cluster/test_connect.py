@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -107,3 +108,12 @@ def test_a_server_that_says_nothing_is_no_scheduler(monkeypatch: pytest.MonkeyPa
         address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
         with pytest.raises(ClusterError, match=r"does not answer \(whoever listens there .* says nothing\)"):
             connect(Engine("dask", address), 1, 10**9, Path(), print)
+
+
+def test_workers_of_our_own_leave_an_interrupt_to_this_process(tmp_path: Path) -> None:
+    """A terminal sends Ctrl-C to all: they ended, and a run that was to stop after its panel failed in the midst."""
+    cluster = connect(Engine("dask"), 1, 10**9, tmp_path, lambda line: None)
+    try:
+        assert list(cluster.on_each(signal.getsignal, signal.SIGINT).values()) == [signal.SIG_IGN]
+    finally:
+        cluster.close()
