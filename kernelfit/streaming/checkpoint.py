@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kernelfit.errors import InputError
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.progress import Progress
@@ -31,7 +33,8 @@ def identity(features: FeaturePass, sizes: GramSizes, plan: GramPlan) -> dict[st
         "train": array_digest(features.train),
         "test": array_digest(features.test),
         "filters": [array_digest(array) for array in net.fitted_arrays().values()],
-        "net": {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()},
+        # As JSON gives them back: numbers of NumPy as Python's, and tuples as lists.
+        "net": {key: np.asarray(value).tolist() for key, value in options.items()},
         "layout": [sizes.layout.n, sizes.layout.width],
         "dtype": sizes.dtype.name,
         "per_block": plan.per_block,
@@ -75,7 +78,7 @@ class Checkpoint:
     def record(self, features: FeaturePass, done: int) -> SumsRecord:
         """What is stored with sums over the first `done` filters."""
         seconds = asdict(features.seconds)
-        return SumsRecord(done, features.net.n_filters, self.identity, dict(self.remember), seconds)
+        return SumsRecord(int(done), int(features.net.n_filters), self.identity, dict(self.remember), seconds)
 
     @contextmanager
     def writing(self, features: FeaturePass, sums: Sums) -> Iterator[Callable[[int], None]]:

@@ -244,7 +244,7 @@ def _folder(
 
 def _sizes(features: FeaturePass, dtype: np.dtype[Any], width: int | None) -> GramSizes:
     n = len(features.train)
-    layout = PanelLayout.of_order(n) if width is None else PanelLayout(n, min(width, n))
+    layout = PanelLayout.of_order(n) if width is None else PanelLayout(n, min(int(width), n))
     return GramSizes(n, len(features.test), features.train[:1].nbytes, dtype, layout)
 
 
@@ -298,7 +298,7 @@ class _Job:
             return gram_file.read(self.checkpoint.path).gram()
         handle, name = tempfile.mkstemp(dir=self.folder, prefix="kernelfit-", suffix=".gram.h5")
         os.close(handle)
-        count = features.net.n_filters
+        count = int(features.net.n_filters)
         try:
             record = SumsRecord(count, count, {}, {}, asdict(features.seconds))
             gram_file.write(

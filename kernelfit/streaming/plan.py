@@ -125,7 +125,7 @@ def plan_feature_gram(
     On a device K and the features are not in the host's memory, but for the while that a checkpoint takes.
     """
     n, m = sizes.n, sizes.m
-    per_block = min(per_block or filters_per_block(net, n, m), net.n_filters)
+    per_block = int(min(per_block or filters_per_block(net, n, m), net.n_filters))
     gram, cross = sizes.layout.elements * sizes.dtype.itemsize, 4 * m * n
     stored = checkpoint or (gram > IN_MEMORY and not on_device)
     return GramPlan(

@@ -380,3 +380,14 @@ def test_a_solution_at_new_rows(
         monkeypatch.setattr(new_rows, "available_memory", lambda memory=memory: memory)
         values = new_rows.predict(net, kernel, train, test, solution)
         assert np.allclose(values, expected, rtol=0, atol=1e-12 if quantise else 1e-3)
+
+
+def test_numbers_of_numpy_are_options_like_others(tmp_path: Path) -> None:
+    train, file = images(12), tmp_path / "sums.h5"
+    options = {"n_filters": 8, "threshold": 0.25, "image_shape": (10, 10, 1)}
+    of_numpy = {"n_filters": np.int64(8), "threshold": np.float32(0.25), "image_shape": np.array([10, 10, 1])}
+    for given, one in ((of_numpy, np.int64(1)), (options, 1)):
+        feature_gram(
+            fitted(train, **given), train, train[:2], per_block=4 * one, panel_width=8 * one, checkpoint=file
+        ).close()
+    assert gram_file.read(file).finished
