@@ -22,13 +22,17 @@ class Witness:
     """What tells whether an array (n, ...) is as it was: a checksum of its bytes, and 64 of its rows."""
 
     def __init__(self, array: NDArray[Any]) -> None:
-        self._checksum = checksum(array)
+        # Of so few rows all are remembered, which takes less time than the call that adds them up.
+        self._checksum = checksum(array) if len(array) > _ROWS else None
         self._index = np.unique(np.linspace(0, len(array) - 1, _ROWS).astype(np.intp))
         self._rows = array[self._index]
 
     def require(self, array: NDArray[Any], what: str, *, whole: bool = True) -> None:
         """Raise `InputError` where the array, which is `what`, was changed; not `whole`, by the 64 rows alone."""
-        same = checksum(array) == self._checksum if whole else np.array_equal(array[self._index], self._rows)
+        if whole and self._checksum is not None:
+            same = checksum(array) == self._checksum
+        else:
+            same = np.array_equal(array[self._index], self._rows)
         if not same:
             raise InputError(
                 f"{what} that the solution is of was changed since the solve, expected it as it was; solve again, with "

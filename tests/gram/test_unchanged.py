@@ -46,3 +46,13 @@ def test_one_row_of_many_is_missed_by_the_few_that_are_remembered_and_not_by_the
     witness.require(array, "X: the array", whole=False)
     with pytest.raises(InputError, match=r"^X: the array that the solution is of was changed"):
         witness.require(array, "X: the array")
+
+
+@pytest.mark.parametrize("row", range(0, 64, 9))
+def test_of_few_rows_any_is_seen(rng, row):
+    array = rng.standard_normal((64, 3))
+    witness = Witness(array)
+    witness.require(array.copy(), "X: the array")
+    array[row] += 1.0
+    with pytest.raises(InputError, match=r"^X: the array that the solution is of was changed"):
+        witness.require(array, "X: the array")
