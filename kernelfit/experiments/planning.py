@@ -86,7 +86,7 @@ def shape_of(data: DataSpec, seed: int = 0) -> Shape:
     n = data.n_train
     if n is not None and not 1 <= n <= spec.n_train:
         raise InputError(
-            f"n_train: {data.dataset} has {spec.n_train} rows, got {n}; give n_features (--d) for rows of your own"
+            f"n_train: {data.dataset} has {spec.n_train:,} rows, got {n:,}; give n_features (--d) for rows of your own"
         )
     height, columns, channels = spec.image_shape
     return Shape(n or spec.n_train, height * columns * channels, len(spec.classes), "uint8")

@@ -159,7 +159,9 @@ class Result:
         """Encoded rows as the kernel saw those of training."""
         if self.inputs is not None and self.inputs.features:
             feature, _ = self._features(progress)
-            rows = feature.transform(_as_wide(rows, feature), progress=progress)
+            rows = feature.transform(_as_wide(rows, feature.n_features_in_), progress=progress)
+        else:
+            rows = _as_wide(rows, self.width)
         return rows if self.standardisation is None else self.standardisation.apply(np.asarray(rows))
 
     def _encoded(self, rows: Any, progress: Progress) -> Array:
@@ -251,7 +253,7 @@ class Result:
         feature, training = self._features(progress)
         formula = self.solution.problem.source.formula
         w = self._weights_of(feature, training, progress) if formula is None else None
-        rows = _as_wide(rows, feature)
+        rows = _as_wide(rows, feature.n_features_in_)
         started = time.perf_counter()
         if w is not None:
             scores = feature_weights.predict(streaming(feature), rows, w, progress)
@@ -306,11 +308,10 @@ def _entries(rows: Any) -> Array:
     return entries
 
 
-def _as_wide(rows: Array, feature: ImageFeatures) -> Array:
-    """The rows, or an `InputError` where they are not finite, or as wide as those that the features were fitted on."""
-    width = feature.n_features_in_
-    if np.ndim(rows) == 2 and np.shape(rows)[1] != width:
-        raise InputError(f"rows: got {np.shape(rows)[1]} values a row, expected {width} as trained on")
+def _as_wide(rows: Array, width: int | None) -> Array:
+    """The rows, or an `InputError` where they are not finite, or not as wide as those that were trained on."""
+    if width is not None and np.ndim(rows) == 2 and np.shape(rows)[1] != width:
+        raise InputError(f"rows: got {np.shape(rows)[1]:,} values a row, expected {width:,} as trained on")
     if np.ndim(rows) == 2 and np.asarray(rows).dtype.kind == "f":
         refuse_non_finite(np.asarray(rows), "rows")
     return rows

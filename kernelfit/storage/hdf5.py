@@ -242,7 +242,7 @@ def _require_whole(path: Path, form: str, remedy: str) -> None:
         head = file.read(_HEAD)
     expected = _head(form, "")[:-1]
     if not head.startswith(expected):
-        first = head.split(b"\n")[0][:40]
+        first = head.split(b"\n")[0][:40].decode("utf-8", "replace")
         raise DataError(f"{path}: begins with {first!r}, expected {form!r}; is it another file? {remedy}")
     if not head.startswith(_head(form, _digest_from(path, _HEAD))):
         raise DataError(f"{path}: its contents do not match their checksum, it is damaged; {remedy}")

@@ -193,8 +193,14 @@ def refused(error: type[KernelfitError], match: str, *arguments: str) -> None:
 def test_bad_input_is_named(digits: Path, tmp_path: Path) -> None:
     wide = tmp_path / "wide.npy"
     np.save(wide, np.zeros((3, 7)))
-    refused(InputError, "7 features, expected 64", str(digits), "--rows", str(wide))
+    refused(
+        InputError, "^--rows: got 7 values a row, expected 64 as trained on", str(digits), "--rows", str(wide)
+    )
     refused(InputError, "give one of them", str(digits))
+    (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
+    refused(
+        DataError, r"begins with 'a,b', expected 'kernelfit", str(tmp_path / "rows.csv"), "--rows", str(wide)
+    )
     refused(InputError, "give one of them", str(digits), "--rows", str(wide), "--dataset", "digits")
     refused(InputError, "--n-test", str(digits), "--rows", str(wide), "--n-test", "1")
     refused(InputError, "--data-dir", str(digits), "--rows", str(wide), "--data-dir", str(tmp_path))
