@@ -12,7 +12,7 @@ import numpy as np
 from kernelfit.errors import DataError
 from kernelfit.typing import Float
 
-from .cells import LARGEST_EXACT, Cells, Faults, Kind
+from .cells import LARGEST_EXACT, Cells, Faults, Kind, composed
 from .faults import damaged, reading
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: suffixes of the formats
 ARROW = (".parquet", ".pq", ".feather", ".arrow")
+# What each message of Arrow's format of streams begins with.
+_STREAM = b"\xff\xff\xff\xff"
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class ArrowTable:
 
     def _texts(self, column: int) -> tuple[str, ...]:
         values = self.content.column(column).to_pylist()
-        return tuple("" if value is None else str(value).strip() for value in values)
+        return tuple("" if value is None else composed(str(value).strip()) for value in values)
 
     def _column(self, column: int) -> tuple[Float, Faults]:
         """Values (n,) float64, NaN where there is none."""
@@ -110,7 +112,6 @@ def open_arrow(path: Path) -> ArrowTable:
         if not path.is_file():
             raise FileNotFoundError(path)
         try:
-            import pyarrow.feather
             import pyarrow.parquet
         except ImportError:
             raise DataError(
@@ -119,7 +120,7 @@ def open_arrow(path: Path) -> ArrowTable:
             ) from None
         parquet = path.suffix.lower() in (".parquet", ".pq")
         name = str(path.resolve())
-        content = pyarrow.parquet.ParquetFile(name).read() if parquet else pyarrow.feather.read_table(name)
+        content = pyarrow.parquet.ParquetFile(name).read() if parquet else _read_arrow(name)
         if content.num_rows == 0 or content.num_columns == 0:
             raise damaged(
                 path, "rows of numbers", f"{content.num_rows} rows of {content.num_columns} columns"
@@ -128,7 +129,19 @@ def open_arrow(path: Path) -> ArrowTable:
         notes = (f"{path.name}: the index, {', '.join(index)}, is left out",) if index else ()
         if index:
             content = content.drop_columns(index)
-        return ArrowTable(path, content, tuple(str(name) for name in content.column_names), notes=notes)
+        return ArrowTable(path, content, tuple(map(composed, content.column_names)), notes=notes)
+
+
+def _read_arrow(name: str) -> pyarrow.Table:
+    """A table of Feather, or of Arrow's format of files or that of streams."""
+    import pyarrow.feather
+    import pyarrow.ipc
+
+    with open(name, "rb") as file:
+        if file.read(len(_STREAM)) != _STREAM:
+            return pyarrow.feather.read_table(name)
+    with pyarrow.memory_map(name) as source, pyarrow.ipc.open_stream(source) as stream:
+        return stream.read_all()
 
 
 def _index_columns(content: pyarrow.Table) -> list[str]:

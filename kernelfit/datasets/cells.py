@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -120,6 +121,11 @@ def is_number(cell: str) -> bool:
 def is_missing(cell: str) -> bool:
     """Whether the cell stands for a missing value."""
     return cell.strip().lower() in _MISSING
+
+
+def composed(text: str) -> str:
+    """Accents within their letters (NFC), which some systems write as letters of their own: one word, one spelling."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def looks_grouped(cell: str) -> bool:

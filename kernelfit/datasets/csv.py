@@ -69,10 +69,12 @@ class TextTable:
             notes.append(f"{self.path.name}: commas are decimal commas")
         if self.file.comments[self.notes_of_comments :]:
             count = len(self.file.comments) - self.notes_of_comments
-            notes.append(f"{self.path.name}: {count} comment lines, which start with #, are left out")
+            lines, start, are = ("line", "starts", "is") if count == 1 else ("lines", "start", "are")
+            notes.append(f"{self.path.name}: {count:,} comment {lines}, which {start} with #, {are} left out")
         # In a file of one column an empty line may stand for a missing value.
         if blank := self.file.blank + (self.file.empty if len(self.names) == 1 else 0):
-            notes.append(f"{self.path.name}: {blank} lines without any value are left out")
+            lines, are = ("line", "is") if blank == 1 else ("lines", "are")
+            notes.append(f"{self.path.name}: {blank:,} {lines} without any value {are} left out")
         return replace(cells, notes=(*notes, *cells.notes))
 
     @property

@@ -16,7 +16,7 @@ from .compressed import DEFLATE_RATIO
 from .faults import damaged, reading
 from .hdf5_heaps import require_ends
 from .keys import Purpose, choose
-from .rows import Rows, check_type, make_rows, values_in
+from .rows import Rows, check_type, make_rows, no_text, values_in
 
 if TYPE_CHECKING:
     import h5py
@@ -49,7 +49,9 @@ def read_hdf5(
         if not path.is_file():
             raise FileNotFoundError(path)
         with path.open("rb") as stream:
-            if stream.read(10) == b"MATLAB 5.0":
+            start = stream.read(10)
+            # Those of version 4 begin with a small integer.
+            if start == b"MATLAB 5.0" or (path.suffix.lower() == ".mat" and b"\0" in start[:4]):
                 raise damaged(path, "an HDF5 file", "a MATLAB file of an older format", "save it with -v7.3")
         try:
             with _opened(path) as file:
@@ -211,7 +213,10 @@ def _read(file: h5py.File, key: str, path: Path, *, labels: bool) -> Array:
     _check_size(dataset, key, path)
     if words:
         require_ends(path)
-        return np.array(dataset.asstr("utf-8")[()], dtype=np.str_)
+        try:
+            return np.array(dataset.asstr("utf-8")[()], dtype=np.str_)
+        except UnicodeDecodeError as error:
+            raise no_text(path, key, error) from None
     array: Array = dataset[()]
     if matlab == "logical":  # stored as bytes, which are no pixels
         return array.astype(np.bool_)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from kernelfit.errors import DataError
 
+from .cells import composed
 from .compressed import DEFLATE_RATIO
 from .faults import damaged, reading, refuse_pointer
 from .rows import ImageShape, Rows
@@ -75,6 +76,9 @@ def read_image_folder(root: Path) -> tuple[Rows, Rows | None]:
     others = [path.name for path in _visible(root) if path.is_dir() and path not in (train, *parts)]
     if others:
         notes.append(f"folders beside {train.name} are left aside: {_names(others)}")
+    files = [path.name for path in _visible(root) if not path.is_dir()]
+    if files:
+        notes.append(f"files beside {train.name} are left aside: {_names(files)}")
     rows = dataclasses.replace(rows, notes=(*rows.notes, *(f"{root}: {note}" for note in notes)))
     return rows, _read_part(tests[0], rows.image_shape) if tests else None
 
@@ -109,12 +113,13 @@ def read_images(folder: Path) -> Rows:
 
 def _read_part(folder: Path, expected: ImageShape | None) -> Rows:
     with reading(folder, "a folder of images"):
-        names = tuple(sorted(entry.name for entry in _visible(folder) if _holds_images(entry)))
-        bare = [entry.name for entry in _visible(folder) if entry.is_dir() and entry.name not in names]
-        files = [(code, path) for code, name in enumerate(names) for path in _images(folder / name)]
+        classes = sorted(filter(_holds_images, _visible(folder)), key=lambda entry: composed(entry.name))
+        names = tuple(dict.fromkeys(composed(entry.name) for entry in classes))
+        bare = [entry.name for entry in _visible(folder) if entry.is_dir() and entry not in classes]
+        files = [(names.index(composed(entry.name)), path) for entry in classes for path in _images(entry)]
         if not files:
             raise _not_understood(folder)
-        skipped = [path for name in names for path in _visible(folder / name) if not _is_image(path)]
+        skipped = [path for entry in classes for path in _visible(entry) if not _is_image(path)]
         skipped += _images(folder)  # beside the classes, so of none
     paths = [path for _, path in files]
     X, shape, notes = _pixels(folder, paths, skipped, expected)

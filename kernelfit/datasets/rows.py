@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from kernelfit.errors import DataError
 from kernelfit.typing import Array
 
 from .categories import listed
-from .cells import is_missing
+from .cells import composed, is_missing
 from .faults import damaged
 from .table_columns import TableColumns
 
@@ -56,8 +57,8 @@ def make_rows(path: Path, X: Array, y: Array | None, X_name: str, y_name: str, *
     """Bring arrays from a file into the form of `Rows`, or raise a DataError that names what is wrong.
 
     X may be (n, d), images (n, height, width) or (n, height, width, channels); images with their channels
-    first are turned, with a note. y may be (n,), (n, 1), for several targets (n, k), or None. Without `gaps` a NaN in X
-    is a value that is missing, and no fault.
+    first are turned, with a note. y may be (n,), (n, 1), for several targets (n, k), or None. Without `gaps` a NaN is a
+    value or a label that is missing, and no fault.
     """
     check_type(path, X_name, X.dtype)
     if y is not None:
@@ -73,7 +74,7 @@ def make_rows(path: Path, X: Array, y: Array | None, X_name: str, y_name: str, *
         raise damaged(path, f"{y_name} with {len(X)} rows like {X_name}", f"shape {y.shape}", remedy)
     class_names, notes = None, tuple[str, ...]()
     if y is not None and y.dtype.kind in "US":
-        y, class_names, notes = _text_labels(path, y, y_name)
+        y, class_names, notes = _text_labels(path, y, y_name, gaps=gaps)
     image_shape: ImageShape | None = None
     if X.ndim == 3:
         X = X[..., None]
@@ -88,18 +89,22 @@ def make_rows(path: Path, X: Array, y: Array | None, X_name: str, y_name: str, *
     check_finite(path, X, X_name, gaps=gaps)
     if y is None:
         y = np.empty((len(X), 0))
-    check_finite(path, y.reshape(len(X), -1), y_name)
+    check_finite(path, y.reshape(len(X), -1), y_name, gaps=gaps)
     return Rows(path, X, y, image_shape, class_names, y_name, notes)
 
 
 def _text_labels(
-    path: Path, y: Array, name: str
+    path: Path, y: Array, name: str, *, gaps: bool
 ) -> tuple[NDArray[np.int64], tuple[str, ...], tuple[str, ...]]:
-    """Codes, names, and a note of those that may stand for missing labels, such as NumPy's text of NaN and None."""
+    """Codes, names, and a note of those that may stand for missing labels, such as NumPy's text of NaN and None; an
+    empty one is a fault where `gaps` are."""
     if y.ndim == 2 and y.shape[1] > 1:
         raise damaged(path, f"one label a row in {name}", f"text of shape {y.shape}")
-    codes, names = named_classes(y.reshape(-1))
-    if "" in names:
+    try:
+        codes, names = named_classes(y.reshape(-1))
+    except UnicodeDecodeError as error:
+        raise no_text(path, name, error) from None
+    if gaps and "" in names:
         empty = np.flatnonzero(codes == names.index(""))
         more = f" and {len(empty) - 1} more" if len(empty) > 1 else ""
         raise damaged(
@@ -108,7 +113,7 @@ def _text_labels(
             f"an empty one in row {empty[0]} (counted from 0){more}",
             "fill it, or leave out the row",
         )
-    absent = [called for called in names if is_missing(called)]
+    absent = [called for called in names if called and is_missing(called)]
     note = f"{path.name}: taken as classes, not as missing labels: {listed(absent)}"
     return codes, names, (note,) if absent else ()
 
@@ -126,12 +131,19 @@ def check_type(path: Path, name: str, dtype: np.dtype[np.generic], *, labels: bo
     raise damaged(path, f"numbers in {name}", f"dtype {dtype}", remedy)
 
 
+def no_text(path: Path, name: str, error: UnicodeDecodeError) -> DataError:
+    """The error for labels that are bytes of another encoding than UTF-8."""
+    found = f"the byte 0x{error.object[error.start]:02x} in {error.object.decode('utf-8', 'replace')[:40]!r}"
+    return damaged(path, f"text as UTF-8 in {name}", found, "store it as np.asarray(y, dtype=str)")
+
+
 def named_classes(labels: Array) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """Indices (n,) and names, in the order of the letters, of labels that are text (n,), bytes as UTF-8."""
     if labels.dtype.kind == "S":
         labels = np.char.decode(labels, "utf-8")
-    names, codes = np.unique(np.char.strip(labels), return_inverse=True)
-    return codes.astype(np.int64), tuple(str(name) for name in names)
+    spelt, codes = np.unique(np.char.strip(labels), return_inverse=True)
+    names, alike = np.unique([composed(str(name)) for name in spelt], return_inverse=True)
+    return alike[codes].astype(np.int64), tuple(str(name) for name in names)
 
 
 def refuse_rounding(path: Path, X: Array, name: str) -> None:

@@ -23,7 +23,7 @@ from kernelfit.typing import Array, Float
 
 from .arrow import ARROW, open_arrow
 from .categories import by_case_alone, listed
-from .cells import Cells, Kind, Table, is_missing
+from .cells import Cells, Faults, Kind, Table, composed, is_missing
 from .csv import open_table
 from .faults import damaged, damaged_by, reading
 from .file_options import FileOptions
@@ -132,7 +132,7 @@ def _open(path: Path, like: TableColumns | None = None) -> Table:
 def _read_new(table: Table, options: FileOptions) -> Rows:
     path, names = table.path, table.names
     label, why = _label_column(table, options.target)
-    dropped = {_column(table, name, "drop") for entry in options.drop for name in _entries(entry, names)}
+    dropped = _dropped(table, options.drop)
     if label in dropped:
         raise InputError(
             f"drop: got {names[label]!r}, which is the label of {path.name}; name another with target"
@@ -232,15 +232,18 @@ def _read_like(table: Table, like: TableColumns, *, gaps: bool) -> Rows:
     faults += faults_of_features(
         table, cells.faults, numeric, rows=len(cells.numbers), training=False, gaps=gaps
     )
-    if label is not None and (missing := _missing_labels(cells, label, like)):
+    # Without `gaps` whoever scores the rows leaves those aside that have none: NaN, or no word.
+    told = not gaps and label is not None and (like.text_labels or _is_of_numbers(cells.faults[label]))
+    if label is not None and not told and (missing := _missing_labels(cells, label, like)):
         notes.append(f"{path.name}: rows are not scored, as {missing}")
         label = None
     if label is not None and not like.text_labels:
-        faults += faults_of_label(table, cells, label)
+        faults += faults_of_label(table, cells, label, gaps=gaps)
     if faults:
         raise damaged_by(path, faults)
     signed = [index for index in like.numeric if cells.faults[features[index]].get(Kind.PERCENT)]
-    unsigned = label is not None and cells.faults[label].get(Kind.PERCENT) is None
+    numbers = label is not None and cells.label is not None and bool(np.isfinite(cells.label).any())
+    unsigned = label is not None and numbers and cells.faults[label].get(Kind.PERCENT) is None
     like.note_percents(signed, notes.append, path.name, unsigned_label=unsigned)
     id_name = "" if ids is None or _is_unnamed(names[ids]) else names[ids]
     texts = None if ids is None else cells.texts[ids]
@@ -253,9 +256,16 @@ def _missing_labels(cells: Cells, label: int, like: TableColumns) -> str:
     """How many labels are missing, and where the first of them; nothing where all are there."""
     if like.text_labels:  # a class may be called none or NA
         empty = rows_without_label(cells)
-        return f"{len(empty)} labels are missing, the first in {cells.where(empty[0])}" if empty else ""
-    missing = cells.faults[label].get(Kind.MISSING)
-    return f"{missing.count} labels are missing, the first in {missing.where}" if missing else ""
+        count, where = len(empty), cells.where(empty[0]) if empty else ""
+    else:
+        missing = cells.faults[label].get(Kind.MISSING)
+        count, where = (missing.count, missing.where) if missing else (0, "")
+    are = "label is" if count == 1 else "labels are"
+    return f"{count:,} {are} missing, the first in {where}" if count else ""
+
+
+def _is_of_numbers(faults: Faults) -> bool:
+    return not faults.get(Kind.TEXT) and not faults.get(Kind.BOOLEAN)
 
 
 def _rows(
@@ -341,9 +351,30 @@ def _entries(entry: str, names: Sequence[str]) -> list[str]:
     return [name.strip() for name in next(csv.reader([entry], skipinitialspace=True), [])]
 
 
+def _dropped(table: Table, drop: Sequence[str]) -> set[int]:
+    """The columns that `drop` names. Raises InputError, for all names that the table has not at once."""
+    wanted = [composed(name) for entry in drop for name in _entries(entry, table.names)]
+    lowered = {name.lower() for name in table.names}
+    unknown = [
+        name for name in wanted if name.lower() not in lowered and not re.fullmatch(r"\s*[+-]?\d+\s*", name)
+    ]
+    if unknown:
+        raise _no_columns(table, unknown, "drop")
+    return {_column(table, name, "drop") for name in wanted}
+
+
+def _no_columns(table: Table, unknown: Sequence[str], argument: str) -> InputError:
+    """The error for names that are no columns."""
+    close = [repr(match) for name in unknown for match in difflib.get_close_matches(name, table.names, n=1)]
+    hint = f"did you mean {listed_names(close)}?" if close else f"its columns are {listed_names(table.names)}"
+    what = "a column" if len(unknown) == 1 else "columns"
+    got = listed_names([repr(name) for name in unknown])
+    return InputError(f"{argument}: got {got}, expected {what} of {table.path.name}; {hint}")
+
+
 def _column(table: Table, wanted: str, argument: str) -> int:
     """The column of that name, whatever its case, or of that index. Raises InputError."""
-    names = table.names
+    names, wanted = table.names, composed(wanted)
     for same in (
         [index for index, name in enumerate(names) if name == wanted],
         [index for index, name in enumerate(names) if name.lower() == wanted.lower()],
@@ -358,11 +389,7 @@ def _column(table: Table, wanted: str, argument: str) -> int:
     try:
         return range(len(names))[int(wanted)]
     except ValueError:
-        close = difflib.get_close_matches(wanted, names, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"its columns are {listed_names(names)}"
-        raise InputError(
-            f"{argument}: got {wanted!r}, expected a column of {table.path.name}; {hint}"
-        ) from None
+        raise _no_columns(table, [wanted], argument) from None
     except IndexError:
         raise InputError(
             f"{argument}: got {wanted}, expected a column of {table.path.name}, 0 to {len(names) - 1}"

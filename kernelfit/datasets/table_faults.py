@@ -61,12 +61,13 @@ def strange_label(table: Table, cells: Cells, label: int, guessed: bool) -> list
     ]
 
 
-def faults_of_label(table: Table, cells: Cells, label: int) -> list[Fault]:
-    """What keeps a label from being classes, where it holds words, or true and false, or else numbers."""
+def faults_of_label(table: Table, cells: Cells, label: int, *, gaps: bool = True) -> list[Fault]:
+    """What keeps a label from being classes, where it holds words, or true and false, or else numbers, of which some
+    may be missing without `gaps`."""
     faults = cells.faults[label]
     if faults.get(Kind.TEXT) or faults.get(Kind.BOOLEAN):
         return _missing_label(table, cells, label)
-    return faults_of_cells(table, faults, label, "the label ", rows=len(cells.label_texts))
+    return faults_of_cells(table, faults, label, "the label ", rows=len(cells.label_texts), gaps=gaps)
 
 
 def _missing_label(table: Table, cells: Cells, label: int) -> list[Fault]:

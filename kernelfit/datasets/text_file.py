@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, cast
 
+from .cells import composed
 from .faults import damaged
 
 _BLOCK = 1 << 20
@@ -91,6 +92,7 @@ class TextFile:
             for number, line in enumerate(iter(lambda: text.readline(_LONGEST_LINE), ""), start=1):
                 if len(line) == _LONGEST_LINE:
                     raise damaged(self.path, f"lines below {_LONGEST_LINE} letters", f"more in line {number}")
+                line = composed(line)
                 if number == 1 and _EXCEL_DELIMITER.fullmatch(line.rstrip()):
                     continue
                 if not pending:

@@ -92,10 +92,12 @@ class Predictions:
 
 
 def predict(result: Result, rows: Rows, progress: Progress) -> Predictions:
-    """Of rows from a file, compared with their labels where they have some; of those that lack a value nothing."""
+    """Of rows from a file, compared with labels where they have some; of those that lack a value nothing."""
     for note in rows.notes:
         progress.note(note)
-    every, complete = rows, _is_complete(rows.X)
+    every, complete, labelled = rows, _is_complete(rows.X), _is_labelled(rows)
+    if rows.labelled and not labelled.all():
+        progress.note(_of_unlabelled(rows, labelled))
     if not complete.all():
         rows = _complete(rows, complete, progress)
     if not result.record:
@@ -103,8 +105,11 @@ def predict(result: Result, rows: Rows, progress: Progress) -> Predictions:
     require_images_alike("rows", rows.path.name, rows.image_shape, result)
     require_units_alike("rows", rows.path.name, rows.X, rows.X.dtype == np.uint8, result, progress)
     X = result.corrupted(rows.X, rows.path.name, progress)
-    predictions = _compared(result, X, _truth(result, rows, progress), progress)
-    if every is not rows:
+    labelled = labelled[complete]
+    if rows.labelled:
+        rows = replace(rows, y=rows.y[labelled])
+    predictions = _compared(result, X, _truth(result, rows, progress), progress, labelled)
+    if not complete.all():
         predictions = _filled(predictions, complete)
     return replace(predictions, ids=every.ids, id_name=every.id_name)
 
@@ -125,16 +130,42 @@ def _complete(rows: Rows, complete: NDArray[np.bool_], progress: Progress) -> Ro
         raise damaged(
             rows.path, "some row without a missing value", f"one in each, columns {columns}", "fill them"
         )
-    numbers = lacking if rows.lines is None else np.asarray(rows.lines)[lacking]
-    where = (
-        f"{'rows (counted from 0)' if rows.lines is None else 'lines'} {_listed(tuple(map(str, numbers)))}"
-    )
+    are = "is" if len(lacking) == 1 else "are"
     progress.note(
-        f"{rows.path.name}: {len(lacking):,} of {len(rows.X):,} rows are not predicted, as values are missing in "
-        f"columns {columns}: {where}"
+        f"{rows.path.name}: {len(lacking):,} of {len(rows.X):,} rows {are} not predicted, as values are missing in "
+        f"columns {columns}: {_where(rows, lacking)}"
     )
     y = rows.y[complete] if rows.labelled else rows.y
     return replace(rows, X=rows.X[complete], y=y)
+
+
+def _where(rows: Rows, numbers: NDArray[np.int64]) -> str:
+    """Where rows of these numbers stand: in a text file their lines."""
+    several = "" if len(numbers) == 1 else "s"
+    if rows.lines is None:
+        return f"row{several} (counted from 0) {_listed(tuple(map(str, numbers)))}"
+    return f"line{several} {_listed(tuple(map(str, np.asarray(rows.lines)[numbers])))}"
+
+
+def _is_labelled(rows: Rows) -> NDArray[np.bool_]:
+    """Which rows (m,) have a label: a number, or a word."""
+    if not rows.labelled:
+        return np.zeros(len(rows.X), dtype=bool)
+    if rows.class_names is not None:
+        return np.array([name != "" for name in rows.class_names])[rows.y.reshape(-1)]
+    return np.asarray(~np.isnan(rows.y.reshape(len(rows.y), -1)).any(axis=1))
+
+
+def _of_unlabelled(rows: Rows, labelled: NDArray[np.bool_]) -> str:
+    """What is said of the rows that have no label."""
+    lacking = np.flatnonzero(~labelled)
+    if len(lacking) == len(labelled):
+        return f"{rows.path.name}: rows are not scored, as all labels are missing"
+    are, labels = ("is", "its label is") if len(lacking) == 1 else ("are", "their labels are")
+    return (
+        f"{rows.path.name}: {len(lacking):,} of {len(labelled):,} rows {are} not scored, as {labels} missing: "
+        f"{_where(rows, lacking)}"
+    )
 
 
 def _filled(predictions: Predictions, complete: NDArray[np.bool_]) -> Predictions:
@@ -231,7 +262,14 @@ def predict_test_rows(result: Result, dataset: Dataset, progress: Progress) -> P
     return _compared(result, dataset.X_test, dataset.y_test, progress)
 
 
-def _compared(result: Result, X: Array, truth: Array | None, progress: Progress) -> Predictions:
+def _compared(
+    result: Result,
+    X: Array,
+    truth: Array | None,
+    progress: Progress,
+    labelled: NDArray[np.bool_] | slice = slice(None),
+) -> Predictions:
+    """Predictions for X (m, d), of which the `labelled` are compared with `truth`."""
     scores = result.scores_alike(X, progress)
     decided = result.decided(scores)
     target = None if result.table is None else result.table.target
@@ -243,7 +281,7 @@ def _compared(result: Result, X: Array, truth: Array | None, progress: Progress)
         raise InputError(
             f"run_dir: the solution has {scores.shape[1]} outputs, the data {columns}; give its own data"
         )
-    return replace(predictions, errors=compare(scores, truth, result.classes is not None))
+    return replace(predictions, errors=compare(scores[labelled], truth, result.classes is not None))
 
 
 def _truth(result: Result, rows: Rows, progress: Progress) -> Array | None:
@@ -261,7 +299,7 @@ def _truth(result: Result, rows: Rows, progress: Progress) -> Array | None:
     if are_one_hot(rows.y) and result.classes == classes_of_columns(rows.y.shape[1]):
         progress.note(f"{rows.path.name}: each row of labels is a single 1 among zeros, taken as its class")
         labels = rows.y.argmax(axis=1)
-    if len(labels) != len(rows.X):
+    if len(labels) != len(rows.y):
         raise InputError(f"rows: got labels of shape {rows.y.shape} in {rows.path}, expected one class a row")
     if rows.class_names is not None:
         names = [rows.class_names[int(code)] for code in labels]

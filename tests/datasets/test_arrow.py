@@ -153,3 +153,20 @@ def test_text_and_columns_give_the_same_rows(tmp_path: Path) -> None:
     assert np.array_equal(one.X, other.X)
     assert np.array_equal(one.y, other.y)
     assert one.columns == other.columns
+
+
+def test_a_stream_of_arrow_is_read_as_its_file(tmp_path: Path) -> None:
+    """It was no Arrow file, without a remedy."""
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.ipc
+
+    table = pa.table({"a": [1.5, 2.5], "y": ["u", "v"]})
+    path = tmp_path / "a.arrow"
+    with pyarrow.ipc.new_stream(str(path), table.schema) as stream:
+        stream.write_table(table)
+        stream.write_table(table)
+    rows = read_table(path)
+    assert (rows.X.tolist(), rows.class_names) == ([[1.5], [2.5]] * 2, ("u", "v"))
+    path.write_bytes(path.read_bytes()[:-60])
+    with pytest.raises(DataError, match=r"a\.arrow: expected a table"):
+        read_table(path)

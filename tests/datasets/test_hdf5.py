@@ -11,6 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import scipy.io
 
 from kernelfit.datasets.hdf5 import read_hdf5
 from kernelfit.errors import DataError
@@ -253,6 +254,17 @@ def test_an_older_matlab_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.mat").write_bytes(b"MATLAB 5.0 MAT-file, Platform: GLNXA64")
     with pytest.raises(DataError, match=r"a MATLAB file of an older format; save it with -v7\.3"):
         read_hdf5(tmp_path / "a.mat")
+    scipy.io.savemat(tmp_path / "4.mat", {"X": X, "y": y}, format="4")
+    with pytest.raises(DataError, match=r"a MATLAB file of an older format; save it with -v7\.3"):
+        read_hdf5(tmp_path / "4.mat")
+
+
+def test_labels_of_another_encoding_are_named(tmp_path: Path) -> None:
+    """They were a file that does not decode."""
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["X"], file["y"] = X, np.array([b"a", b"caf\xe9", b"a", b"b"])
+    with pytest.raises(DataError, match=r"text as UTF-8 in y, found the byte 0xe9 in 'caf.'; store it as np"):
+        read_hdf5(tmp_path / "a.h5")
 
 
 @pytest.mark.parametrize("keep", [0, 100, -200])

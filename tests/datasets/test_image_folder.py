@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import unicodedata
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -357,3 +358,24 @@ def test_formats_that_are_not_read_and_links_that_lead_nowhere_are_named(tmp_pat
     (tmp_path / "cat/2.png").symlink_to("nowhere")
     rows, _ = read_image_folder(tmp_path)
     assert rows.notes == (f"{tmp_path}: files skipped: 2 (.gif 1, link that leads nowhere 1)",)
+
+
+def test_files_beside_a_training_part_are_left_aside_with_a_note(tmp_path: Path) -> None:
+    """A table of labels was passed over without a word."""
+    save(tmp_path / "train/a/1.png", grey(1))
+    save(tmp_path / "train/b/1.png", grey(2))
+    (tmp_path / "labels.csv").write_text("file,label\n")
+    rows, _ = read_image_folder(tmp_path)
+    assert rows.notes == (f"{tmp_path}: files beside train are left aside: labels.csv",)
+
+
+def test_classes_are_one_however_their_accents_are_stored(tmp_path: Path) -> None:
+    """Test images were of a further class of the same looks."""
+    within, behind = (unicodedata.normalize(form, "été") for form in ("NFC", "NFD"))
+    save(tmp_path / "train" / within / "1.png", grey(1))
+    save(tmp_path / "train/zoo/1.png", grey(2))
+    save(tmp_path / "test" / behind / "1.png", grey(3))
+    rows, test = read_image_folder(tmp_path)
+    assert test is not None
+    assert rows.class_names == ("zoo", within)
+    assert test.class_names == (within,)

@@ -103,6 +103,10 @@ def test_every_type_of_number_comes_in_its_working_type(tmp_path: Path, dtype: s
         ({"X": X.astype(complex), "y": y}, "numbers in X, found dtype complex128"),
         ({"X": np.where(X == 7, np.nan, X), "y": y}, "finite numbers in X, found nan in row 2, column 1"),
         ({"X": X, "y": np.array([0, np.inf, 1, 2])}, "finite numbers in y, found inf in row 1"),
+        (
+            {"X": X, "y": np.array([b"a", b"caf\xe9", b"a", b"b"])},
+            r"text as UTF-8 in y, found the byte 0xe9 in 'caf.'; store it as np\.asarray",
+        ),
     ],
 )
 def test_wrong_content_is_named(tmp_path: Path, arrays: dict[str, np.ndarray], message: str) -> None:

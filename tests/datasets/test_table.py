@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -267,6 +268,11 @@ def test_columns_are_left_out(tmp_path: Path) -> None:
         ({"target": 7}, "target: got 7, expected a column of a.csv, 0 to 2"),
         ({"target": "a"}, "2 columns of a.csv are called so; give an index, one of 0, 1"),
         ({"drop": "price"}, "drop: got 'price', which is the label"),
+        (
+            {"drop": ["pric", "a b", 0]},
+            r"drop: got 'pric', 'a b', expected columns of a\.csv; did you mean 'price'\?",
+        ),
+        ({"drop": "xx,zz"}, r"drop: got 'xx', 'zz', expected columns of a\.csv; its columns are a, a, price"),
         ({"keys": {"X": "a", "y": "b"}}, "keys: got X, y, but a.csv is a table"),
     ],
 )
@@ -387,9 +393,12 @@ def test_features_and_a_label_without_names_are_not_read_as_an_id_and_features(
 
 def test_a_label_that_new_rows_leave_empty_is_not_scored(tmp_path: Path) -> None:
     like = read_table(written(tmp_path, "a,y\n1,0.5\n2,1.5\n")).columns
-    new = read_columns(written(tmp_path, "a,y\n1,\n2,?\n", "new.csv"), like)
-    assert (new.X.tolist(), new.labelled) == ([[1], [2]], False)
-    assert new.notes == ("new.csv: rows are not scored, as 2 labels are missing, the first in line 2",)
+    new = read_columns(written(tmp_path, "a,y\n1,\n2,?\n3,4.5\n", "new.csv"), like)
+    np.testing.assert_array_equal(new.y, [np.nan, np.nan, 4.5])
+    assert (new.X.tolist(), new.notes) == ([[1], [2], [3]], ())
+    words = read_columns(written(tmp_path, "a,y\n1,\n2,b\n", "new.csv"), like)
+    assert not words.labelled
+    assert words.notes == ("new.csv: rows are not scored, as 1 label is missing, the first in line 2",)
 
 
 @pytest.mark.parametrize(
@@ -414,8 +423,7 @@ def test_a_class_may_be_called_none(tmp_path: Path) -> None:
     again = read_table(written(tmp_path, "a,y\n1,none\n", "new.csv"), None, rows.columns)
     assert again.class_names == ("none",)
     new = read_columns(written(tmp_path, "a,y\n1,none\n2,\n", "new.csv"), rows.columns)
-    assert (new.labelled, len(new.notes)) == (False, 1)
-    assert "1 labels are missing, the first in line 3" in new.notes[0]
+    assert ([new.class_names[code] for code in new.y], new.notes) == (["none", ""], ())
 
 
 @pytest.mark.parametrize(
@@ -501,7 +509,7 @@ def test_comments_and_empty_lines_are_left_out_and_counted(tmp_path: Path) -> No
     rows = read_table(written(tmp_path, text))
     assert rows.X.tolist() == [[1, 2], [4, 5]]
     assert "a.csv: 2 comment lines, which start with #, are left out" in rows.notes
-    assert "a.csv: 1 lines without any value are left out" in rows.notes
+    assert "a.csv: 1 line without any value is left out" in rows.notes
 
 
 def test_the_header_that_numpy_writes(tmp_path: Path) -> None:
@@ -543,7 +551,7 @@ def test_a_row_that_is_commented_out_leaves_the_names_above_the_first_one(tmp_pa
     rows = read_table(written(tmp_path, "# y,a,b\n1,2.5,3\n#0,9.1,4\n2,3.5,1\n"))
     assert rows.X.tolist() == [[2.5, 3], [3.5, 1]]
     assert rows.y.tolist() == [1, 2]
-    assert "a.csv: 1 comment lines, which start with #, are left out" in rows.notes
+    assert "a.csv: 1 comment line, which starts with #, is left out" in rows.notes
     below = read_table(written(tmp_path, "1,2.5,3\n# y,a,b\n2,3.5,1\n"))
     assert below.X.tolist() == [[1, 2.5], [2, 3.5]]
 
@@ -744,3 +752,13 @@ def test_numbers_that_are_missing_are_a_fault_of_rows_to_test_on_alone(tmp_path:
         DataError, match=r"missing values in 2 columns: a \(1\), b \(1\).*leave out the rows$"
     ):
         read_table(new, None, like)
+
+
+def test_accents_within_letters_and_behind_them_are_one_word(tmp_path: Path) -> None:
+    """Columns, categories and classes were others, of two names that looked equal."""
+    text = "café,n,é\nthé,1,ü\neau,2,b\nthé,3,ü\neau,4,b\n"
+    apart = unicodedata.normalize("NFD", text)
+    rows = read_table(written(tmp_path, text), FileOptions.of(target=apart.split(",")[2][:2]))
+    new = read_columns(written(tmp_path, apart, "new.csv"), rows.columns)
+    np.testing.assert_array_equal(new.X, rows.X)
+    assert new.class_names == rows.class_names == ("b", "ü")

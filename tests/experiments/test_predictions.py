@@ -15,6 +15,7 @@ from kernelfit import Experiment, datasets
 from kernelfit.datasets.new_rows import read_rows
 from kernelfit.errors import DataError, InputError
 from kernelfit.experiments.predictions import Predictions, predict, predict_test_rows, unseen_test_rows
+from kernelfit.metrics import Errors
 from kernelfit.progress import Silent
 
 
@@ -182,9 +183,64 @@ def test_rows_of_arrays_that_lack_a_value_have_no_class(tmp_path: Path, name: st
     np.save(tmp_path / name, X) if name.endswith("npy") else np.savez(tmp_path / name, X=X)
     progress = Silent()
     predictions = predict(result, read_rows(tmp_path / name, None), progress)
-    said = "1 of 3 rows are not predicted, as values are missing in columns '5': rows (counted from 0) 1"
+    said = "1 of 3 rows is not predicted, as values are missing in columns '5': row (counted from 0) 1"
     assert f"{name}: {said}" in progress.notes
     assert predictions.decided[1] is None
     assert None not in predictions.decided[[0, 2]]
     predictions.write(tmp_path / "out.csv")
     assert (tmp_path / "out.csv").read_text().splitlines()[2] == "1" + "," * 11
+
+
+@pytest.mark.parametrize("suffix", ["csv", "npz"])
+def test_rows_that_have_a_label_are_scored_where_others_have_none(
+    tmp_path: Path, rng: np.random.Generator, suffix: str
+) -> None:
+    """One missing label left all of them without a score; of arrays the file was refused."""
+    result = Experiment(train=table(tmp_path / "a.csv", rng, 20), n_test=0, ridge=0.1).run()
+    X, y = rng.uniform(-1, 1, (4, 2)), np.array([0.5, np.nan, 0.25, np.nan])
+    X[3, 0] = np.nan
+
+    def predicted(rows: list[int], y: np.ndarray) -> tuple[Predictions, list[str]]:
+        path, progress = tmp_path / f"new.{suffix}", Silent()
+        if suffix == "npz":
+            np.savez(path, X=X[rows], y=y[rows])
+        else:
+            cells = [
+                ",".join("" if v != v else repr(v) for v in (*X[row].tolist(), float(y[row]))) for row in rows
+            ]
+            path.write_text("\n".join(["a,b,price", *cells]) + "\n")
+        return predict(result, read_rows(path, result.table), progress), progress.notes
+
+    some, notes = predicted([0, 1, 2, 3], y)
+    where = "lines 3, 5" if suffix == "csv" else "rows (counted from 0) 1, 3"
+    assert f"new.{suffix}: 2 of 4 rows are not scored, as their labels are missing: {where}" in notes
+    assert some.errors.rmse == pytest.approx(predicted([0, 2], y)[0].errors.rmse, rel=1e-12)
+    assert some.n_not_predicted == 1
+    none, notes = predicted([0, 1], np.full(4, np.nan))
+    assert f"new.{suffix}: rows are not scored, as all labels are missing" in notes
+    assert none.errors == Errors()
+
+
+@pytest.mark.parametrize("suffix", ["csv", "npz"])
+def test_rows_of_a_class_are_scored_where_others_have_none(tmp_path: Path, suffix: str) -> None:
+    X, y = np.arange(8.0)[:, None], np.array(["u", "v"] * 4)
+    np.savez(tmp_path / "a.npz", X=X, y=y)
+    (tmp_path / "a.csv").write_text(
+        "x,y\n" + "".join(f"{x},{label}\n" for (x,), label in zip(X, y, strict=True))
+    )
+    result = Experiment(train=tmp_path / f"a.{suffix}", n_test=0, gamma=1.0).run()
+    np.savez(tmp_path / "new.npz", X=X[:3], y=np.array(["u", "", "u"]))
+    (tmp_path / "new.csv").write_text("x,y\n0,u\n1,\n2,u\n")
+    progress = Silent()
+    predictions = predict(result, read_rows(tmp_path / f"new.{suffix}", result.table), progress)
+    assert predictions.errors.error == 0
+    assert any("1 of 3 rows is not scored, as its label is missing: " in note for note in progress.notes)
+    assert predictions.decided.tolist() == ["u", "v", "u"]
+
+
+def test_rows_of_another_width_are_named_as_rows(tmp_path: Path) -> None:
+    """The message named X, which no command line has."""
+    result = Experiment("digits", n_train=60, n_test=0, gamma=0.1, threads=1).run()
+    np.save(tmp_path / "p.npy", np.ones((3, 5)))
+    with pytest.raises(InputError, match=r"^rows: got 5 values a row, expected 64 as trained on"):
+        predict(result, read_rows(tmp_path / "p.npy"), Silent())
