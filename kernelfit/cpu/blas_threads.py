@@ -48,15 +48,15 @@ class Pool:
             if self._set_own is not None:
                 self.set, self.per_thread = self._set_own, True
 
-    def cap_thread(self) -> int | None:
-        """Set one thread for the calling thread; what `set` undoes that with."""
+    def own(self) -> int | None:
+        """The number of the calling thread, for `set` to undo another one with."""
         if self._set_own is not None:
             # Not the number that it multiplies with, which may be the process's: as the thread's own that would go
-            # before whatever the process is set to later. The setter returns the thread's own, 0 for none.
-            return self._set_own(1)
-        before = self.get()
-        self.set(1)
-        return before
+            # before whatever the process is set to later. The setter alone returns the thread's own, 0 for none.
+            own = self._set_own(0)
+            self._set_own(own)
+            return own
+        return self.get()
 
     def _take_openblas(self, library: Any) -> None:
         """Getter and setter by address. One that is built with OpenMP multiplies with as many threads as that gives the
@@ -126,29 +126,39 @@ class BlasThreads:
                     self._any_per_thread |= pool.per_thread
             self._users.add(user)
             self._press()
-        self.cap_thread()
+        self.cap_thread(user)
 
-    def cap_thread(self) -> None:
-        """For the calling thread, the pools that have a number for every thread."""
+    def cap_thread(self, user: object) -> None:
+        """For the calling thread, the pools that have a number for every thread, until `user` frees it."""
         if not self._any_per_thread:
             return
-        depth = getattr(self._thread, "depth", 0)
-        self._thread.depth = depth + 1
-        if depth == 0:
-            capped = [pool for pool in self._pools if pool.per_thread]
-            self._thread.before = {pool: pool.get() for pool in capped}
-            self._thread.undo = [(pool, pool.cap_thread()) for pool in capped]
+        here = self._thread
+        users: set[object] = getattr(here, "users", set())
+        first = not users
+        here.users = users | {user}
+        if first:
+            here.before, here.undo = {}, []
+            for pool in self._pools:
+                if pool.per_thread:
+                    # Kept before it is set, as a signal may come at any line.
+                    here.before[pool] = pool.get()
+                    here.undo.append((pool, pool.own()))
+                    pool.set(1)
 
-    def free_thread(self) -> None:
-        """Undo `cap_thread`, as often as it was called."""
-        if not self._any_per_thread:
-            return
-        depth = getattr(self._thread, "depth", 0)
-        self._thread.depth = max(0, depth - 1)
-        if depth == 1:
-            for pool, count in self._thread.undo:
-                pool.set(count)
-            self._thread.before, self._thread.undo = {}, []
+    def free_thread(self, user: object) -> None:
+        """Undo `cap_thread`; more often than once does no harm."""
+        users: set[object] = getattr(self._thread, "users", set())
+        self._thread.users = users - {user}
+        if users and not self._thread.users:
+            try:
+                self._undo()
+            finally:
+                self._undo()
+
+    def _undo(self) -> None:
+        for pool, count in getattr(self._thread, "undo", []):
+            pool.set(count)
+        self._thread.before, self._thread.undo = {}, []
 
     def hold(self) -> None:
         """Cap again what somebody else has set since."""
@@ -164,7 +174,7 @@ class BlasThreads:
                     self._restore()
                 finally:  # a signal may have ended that at any line
                     self._restore()
-        self.free_thread()
+        self.free_thread(user)
 
     def limit(self) -> int | None:
         """The least number of threads that somebody else, or the environment, has set for the pools; None: no limit."""

@@ -63,7 +63,7 @@ class Job:
                 self._left.release()
 
     def _work(self) -> None:
-        BLAS_THREADS.cap_thread()
+        BLAS_THREADS.cap_thread(self)
         try:
             while self._items:
                 try:
@@ -74,7 +74,7 @@ class Job:
         except BaseException as error:
             self._fail(error)
         finally:
-            BLAS_THREADS.free_thread()
+            BLAS_THREADS.free_thread(self)
 
     def _fail(self, error: BaseException) -> None:
         self._items.clear()

@@ -19,15 +19,15 @@ from kernelfit.typing import Span
 _SINGLE = 1_536
 #: order up to which a panel of that width is used. Wide panels keep products near their peak and are waited for less
 #: often, narrow ones take less memory beside n^2/2 numbers; both matter less the larger n is.
-_WIDTHS = ((7_000, 768), (32_000, 1_536))
+_WIDTHS = ((16_000, 768), (32_000, 1_024))
 _MAX_WIDTH = 2_048
 #: order up to which K is one tile: to deal it out takes longer than to form it
 ONE_TILE = 256
 #: rows of a strip at most: products run at their full rate from here on
 MAX_STRIP = 1_024
-# Rows of the last strips, in panels of 1,536 columns and more. BLAS packs the columns anew for each: with 768 of them a
-# core of Intel's Ice Lake does 43 GFLOP/s with 128 rows, 50 with 256, 58 with 512.
-_SHORTEST_STRIP = 512
+# Rows of the last strips. BLAS packs the columns anew for each: with 768 of them a core of Intel's Ice Lake does
+# 43 GFLOP/s with 128 rows, 50 with 256, 58 with 512.
+_SHORTEST_STRIP = 256
 #: rows of a strip inside a diagonal block: short enough that computing whole rectangles wastes little above the
 #: diagonal, tall enough for products
 DIAGONAL_STRIP = 128
@@ -91,7 +91,7 @@ class PanelLayout:
         depend on the number of rows and on the width of panels alone.
         """
         strips = []
-        shortest = min(_SHORTEST_STRIP, max(64, self.width // 3 // 64 * 64))
+        shortest = min(_SHORTEST_STRIP, max(64, self.width // 2 // 64 * 64))
         last = self.n if last is None else last
         while first < last:
             remaining = last - first

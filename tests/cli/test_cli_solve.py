@@ -113,7 +113,6 @@ def test_memory_takes_what_the_error_recommends() -> None:
     with pytest.raises(KernelfitError, match="give --memory ") as refused:
         invoke("--n", "1000", "--memory", "1MB")
     recommended = str(refused.value).split("give --memory ")[1].removesuffix(" or more")
-    assert recommended.endswith(" bytes")
     assert solve("--n", "1000", "--memory", recommended)["n_train"] == 1000
 
 

@@ -274,9 +274,8 @@ def test_a_killed_run_resumes_within_its_sums(killed: Path) -> None:
 def test_the_same_command_resumes_too_and_another_is_refused(killed: Path) -> None:
     begun = gram_file.read(killed / "gram.h5")
     other = failure("solve", *LONG[:-1], "0", "--n-test", "5", "--out", str(killed))
-    assert str(other).startswith(
-        f"--out: {killed} holds sums of a run whose n_test is None, here 5; continue it with"
-    )
+    assert str(other).startswith(f"--out: {killed} holds sums of a run whose n_test is None, here 5")
+    assert f"; continue it with kernelfit resume {killed}, " in str(other)
     before = begun.path.read_bytes()
     (killed / "asked.json").unlink()  # nobody knows what they are for
     unknown = failure("solve", *LONG, "--n-test", "5", "--out", str(killed))

@@ -45,6 +45,7 @@ _ANY = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_prints_what_it_says(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)
     blocks = _BLOCK.findall((DOCS / page).read_text())
     assert blocks
     names: dict[str, object] = {"__name__": "page"}
