@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -24,10 +24,14 @@ from kernelfit.frozen import frozen
 from kernelfit.kernels.base import Kernel
 from kernelfit.typing import EngineName
 
+Result = TypeVar("Result")
+
 # Packages whose versions decide the bits, or whether one can read what the other has sent.
 _PACKAGES = ("kernelfit", "numpy", "scipy", "numba")
 # Seconds to wait for a scheduler and for its first worker.
 _PATIENCE = 15.0
+# Seconds after which a scheduler that says nothing is asked again, and after as many more given up.
+_SILENCE = 60.0
 # What Dask looks at in workers of our own: not into their calls a hundred times a second, and rarely how late its loop
 # is, which takes 3 % of a core of each.
 _LOOKS = {"distributed.worker.profile.enabled": False, "distributed.admin.tick.interval": "1s"}
@@ -121,15 +125,40 @@ class Cluster:
     def on_each(self, function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
         """What it returns on each worker that was looked at: one that comes meanwhile has no part."""
         try:
-            workers = [each for each in self.client.nthreads() if self.alike is None or each in self.alike]
+            there = self.answered(self.client.nthreads)
+            workers = [each for each in there if self.alike is None or each in self.alike]
             if not workers:
                 return {}
-            return dict(self.client.run(function, *arguments, workers=workers, on_error="ignore"))
+            return dict(
+                self.answered(
+                    lambda: self.client.run(function, *arguments, workers=workers, on_error="ignore")
+                )
+            )
         except OSError as error:  # TimeoutError is one, and Dask's of a connection that is gone
             raise ClusterError(
                 f"scheduler: {self.where} does not answer any more ({_cause(error)}), expected it to run until the "
                 "end; start it again"
             ) from None
+
+    def answered(self, action: Callable[[], Result]) -> Result:
+        """What a call to the scheduler returns, for which Dask waits without end where that process is stopped.
+
+        Raises `ClusterError` where it does not say either which workers there are.
+        """
+        answers = _begun(action)
+        while True:
+            try:
+                return _taken(answers, _SILENCE)
+            except Empty:
+                pass
+            try:
+                _taken(_begun(self.client.nthreads), _SILENCE)
+            except Empty:
+                raise ClusterError(
+                    f"scheduler: {self.where} has not answered for {2.0 * _SILENCE:.0f} s, expected one that runs "
+                    "until the end; look whether it is stopped, and continue with kernelfit resume where the run has "
+                    "a folder"
+                ) from None
 
     def unlike(self) -> dict[str, str]:
         """By address why workers cannot take part: no kernelfit, or other versions of what does arithmetic.
@@ -137,7 +166,7 @@ class Cluster:
         The others, `alike`, are those that do from now on.
         """
         ours = {name: version(name) for name in _PACKAGES}
-        there = self.client.get_versions(packages=list(_PACKAGES))
+        there = self.answered(lambda: self.client.get_versions(packages=list(_PACKAGES)))
         python = there["client"]["host"]["python"].split(".")[:2]
         reasons = {}
         for address, found in there["workers"].items():
@@ -343,7 +372,7 @@ def _remote(scheduler: str) -> Cluster:
         _require_address(Path(scheduler))
     where: dict[str, Any] = {"scheduler_file": scheduler} if is_file else {"address": scheduler}
     try:
-        client = _in_time(lambda: Client(**where, timeout=_PATIENCE, set_as_default=False))
+        client = in_time(lambda: Client(**where, timeout=_PATIENCE, set_as_default=False), 2.0 * _PATIENCE)
     except Exception as error:  # of sockets, of what an address means, and what Dask asserts of one
         raise ClusterError(
             f"scheduler: {scheduler} does not answer ({_cause(error)}), expected a scheduler that runs; start one with "
@@ -352,21 +381,31 @@ def _remote(scheduler: str) -> Cluster:
     return Cluster(client, (client,), scheduler)
 
 
-def _in_time(make: Callable[[], Any]) -> Any:
+def in_time(make: Callable[[], Result], seconds: float) -> Result:
     """What `make` returns, or `TimeoutError`: Dask waits without end for a server that says nothing."""
-    answers: SimpleQueue[tuple[Any, Exception | None]] = SimpleQueue()
+    try:
+        return _taken(_begun(make), seconds)
+    except Empty:
+        raise TimeoutError("whoever listens there takes the connection and says nothing") from None
+
+
+def _begun(make: Callable[[], Result]) -> SimpleQueue[tuple[Result | None, BaseException | None]]:
+    """Where a thread of its own will put what `make` returns or raises."""
+    answers: SimpleQueue[tuple[Result | None, BaseException | None]] = SimpleQueue()
 
     def run() -> None:
         try:
             answers.put((make(), None))
-        except Exception as error:
+        except BaseException as error:  # asyncio's of what was cancelled is no Exception
             answers.put((None, error))
 
     threading.Thread(target=run, daemon=True).start()
-    try:
-        made, error = answers.get(timeout=2.0 * _PATIENCE)
-    except Empty:
-        raise TimeoutError("whoever listens there takes the connection and says nothing") from None
+    return answers
+
+
+def _taken(answers: SimpleQueue[Any], seconds: float) -> Any:
+    """What is put there within so many seconds; raises `Empty` where nothing is."""
+    made, error = answers.get(timeout=seconds)
     if error is not None:
         raise error
     return made
@@ -388,7 +427,7 @@ def _require_address(path: Path) -> None:
 
 def _require_workers(cluster: Cluster) -> None:
     try:
-        cluster.client.wait_for_workers(1, timeout=_PATIENCE)
+        cluster.answered(lambda: cluster.client.wait_for_workers(1, timeout=_PATIENCE))
     except TimeoutError:
         raise ClusterError(
             f"scheduler: {cluster.where} has no workers, expected at least one; start some with dask worker ADDRESS"

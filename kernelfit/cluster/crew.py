@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from kernelfit.cluster import tasks
-from kernelfit.cluster.connect import Cluster, at_end
+from kernelfit.cluster.connect import Cluster, at_end, in_time
 from kernelfit.cluster.gpu import Gpu
 from kernelfit.cluster.placement import Placement, slab_bytes
 from kernelfit.cluster.sent_gram import ShareLost, blocks_of
@@ -30,8 +30,12 @@ Result = TypeVar("Result")
 
 # Seconds between looks whether all workers are there, and to wait for one to be started again in place of a lost one.
 _LOOK, _RESTART = 1.0, 15.0
-# Losses after which the cluster counts as one that does not work.
-_MAX_LOSSES = 100
+# Seconds for Dask's client to reach a lost scheduler again: it gives up sooner, unless one takes the connection and says
+# nothing.
+_RECONNECT = 120.0
+# Losses with nothing finished between them after which the cluster counts as one that does not work; where there are
+# more shares, as many.
+_MAX_LOSSES = 10
 
 
 def _or_cancelled(*errors: type[BaseException]) -> tuple[type[BaseException], ...]:
@@ -50,7 +54,7 @@ def _forget_shares(client: Any, run: str) -> None:
     """Have all workers forget their shares of a run; never raises."""
     try:
         if client.status == "running":
-            client.run(tasks.close_shares, run, on_error="ignore")
+            in_time(lambda: client.run(tasks.close_shares, run, on_error="ignore"), _RESTART)
     except Exception:
         return
 
@@ -138,7 +142,7 @@ class Crew:
         """A future of what all workers that take part are to have."""
         workers = self._taking_part()
         try:
-            return self._guarded(
+            return self._asked(
                 lambda: self.client.scatter(
                     data, workers=workers, broadcast=True, hash=False, timeout=_RESTART
                 )
@@ -150,7 +154,7 @@ class Crew:
         """The same for the worker of one share: what is large does not travel with its task through the scheduler."""
         where = [self.addresses[share]]
         try:
-            (sent,) = self._guarded(lambda: self.client.scatter([data], workers=where, hash=False))
+            (sent,) = self._asked(lambda: self.client.scatter([data], workers=where, hash=False))
         except KeyError:  # Dask's, for a worker that it no longer knows
             raise WorkerLost(f"workers: lost {where[0]}") from None
         return sent
@@ -188,7 +192,9 @@ class Crew:
     def _has(self, sent: Any) -> bool:
         """Whether some worker still has what was sent."""
         try:
-            return sent is not None and any(self.client.who_has([sent]).values())
+            return sent is not None and any(
+                self.cluster.answered(lambda: self.client.who_has([sent])).values()
+            )
         except _losses():  # the last worker that had it went
             return False
 
@@ -262,15 +268,22 @@ class Crew:
                 if lost or not self._opened:
                     self._renew()
                     lost = False
-                return action()
+                result = action()
+                self.finished_some()
+                return result
             except (WorkerLost, ShareLost) as loss:
                 self._losses += 1
-                if self._losses > _MAX_LOSSES:
+                if self._losses > max(_MAX_LOSSES, self.setup.deal.shares):
                     raise ClusterError(
-                        f"scheduler: {self.cluster.where} lost workers {self._losses} times, the last time: {loss}; "
-                        "look into the workers' logs"
+                        f"scheduler: {self.cluster.where} lost workers {self._losses} times and finished nothing "
+                        f"between, the last time: {loss}, expected workers that stay; look into their logs, as their "
+                        "memory may not suffice"
                     ) from None
                 lost = True
+
+    def finished_some(self) -> None:
+        """Losses are counted from here: work came forward that none undoes."""
+        self._losses = 0
 
     def close(self) -> None:
         """Have the workers forget their shares; never raises."""
@@ -291,9 +304,13 @@ class Crew:
 
     def _alive(self) -> list[str]:
         try:
-            return list(self._guarded(self.client.nthreads))
+            return list(self._asked(self.client.nthreads))
         except TimeoutError as error:
             raise self._reason(error) from None
+
+    def _asked(self, action: Callable[[], Result]) -> Result:
+        """`_guarded`, of a call that Dask sets no time."""
+        return self._guarded(lambda: self.cluster.answered(action))
 
     def _guarded(self, action: Callable[[], Result]) -> Result:
         """What a call to Dask returns; `WorkerLost` where workers, `ClusterError` where the scheduler did not answer.
@@ -309,7 +326,8 @@ class Crew:
 
     def _reason(self, error: BaseException) -> BaseException:
         """What an error of Dask's means: a lost worker, a lost scheduler, or what it says."""
-        while self.client.status == "connecting":  # which Dask gives up after a while
+        deadline = time.monotonic() + _RECONNECT
+        while self.client.status == "connecting" and time.monotonic() < deadline:
             time.sleep(0.2)
         if self.client.status != "running":
             return ClusterError(

@@ -138,5 +138,6 @@ class Factorisation:
             near = (self._reports.get(j, {}) for j in (panel - 1, panel, panel + 1))
             self._panel(panel, [report for reports in near for report in reports.values()])
             self._recorded += 1
+            self._crew.finished_some()
             if self._crew.setup.factor is not None:
                 self._crew.setup = replace(self._crew.setup, finished=self._recorded)

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit.cpu.memory import available_memory
-from kernelfit.errors import DeviceError
+from kernelfit.errors import DeviceError, PlanError
 
 _PORTABLE = 1
 _PAGE = 4_096
@@ -168,7 +168,7 @@ class PinnedMemory:
             address = int(self._call(self._runtime.hostAlloc, size, _PORTABLE))
         except DeviceError as error:
             self._refuse("allocate", "ordinary memory serves, from and to which copies are slower", error)
-            return _Pinned(np.zeros(size, np.uint8), lambda: None)
+            return _Pinned(_ordinary(size), lambda: None)
         array = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(address))
         return _Pinned(array, lambda: self._runtime.freeHost(address))
 
@@ -187,10 +187,27 @@ def _smallest(blocks: list[_Pinned], nbytes: int) -> _Pinned | None:
 
 def _huge_pages(nbytes: int) -> NDArray[np.uint8]:
     """Memory of this process alone, in huge pages where the system has them, that no child inherits."""
-    # Python's default is shared memory, of which Linux makes huge pages nowhere unless set so for the whole system.
-    pages = mmap.mmap(-1, nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    try:
+        # Python's default is shared memory, of which Linux makes huge pages nowhere unless set so for the whole system.
+        pages = mmap.mmap(-1, nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except OSError as error:
+        raise _too_much(nbytes, error) from None
     # Without the second, a write after a fork could move a page away from where the GPU reads it.
     for advice in ("MADV_HUGEPAGE", "MADV_DONTFORK"):
         with suppress(AttributeError, OSError):
             pages.madvise(getattr(mmap, advice))
     return np.frombuffer(pages, np.uint8)
+
+
+def _ordinary(nbytes: int) -> NDArray[np.uint8]:
+    try:
+        return np.zeros(nbytes, np.uint8)
+    except MemoryError as error:
+        raise _too_much(nbytes, error) from None
+
+
+def _too_much(nbytes: int, error: OSError | MemoryError) -> PlanError:
+    return PlanError(
+        f"memory: the system refused {nbytes:,} bytes of host memory for the device ({error}), expected what "
+        "the plan takes to be there; give less memory, or end what else takes it"
+    )

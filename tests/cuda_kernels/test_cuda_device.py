@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import itertools
 import os
@@ -28,7 +29,7 @@ from kernelfit.device.choose import open_device
 from kernelfit.device.cuda import CudaDevice
 from kernelfit.device.gram import fetch, gram_row_bytes, put
 from kernelfit.device.host import HostDevice
-from kernelfit.errors import DeviceError, InputError, NotPositiveDefiniteError
+from kernelfit.errors import DeviceError, InputError, NotPositiveDefiniteError, PlanError
 from kernelfit.features import RandomConv
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.points import Points
@@ -367,6 +368,26 @@ def test_host_memory_that_cannot_be_pinned_is_ordinary_memory_and_said(rng, fake
         "memory serves, from and to which copies are slower"
     ]
     solution.close()
+
+
+@pytest.mark.parametrize("size", [100_000, 5_000_000])
+def test_host_memory_that_the_system_refuses_is_one_line(fake, monkeypatch, size):
+    def refused(*arguments, **options):
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    def nothing(*arguments):
+        raise MemoryError("Unable to allocate")
+
+    device = CudaDevice(0, 4_000_000)
+    runtime = fake["cupy_backends.cuda.api.runtime"]
+    monkeypatch.setattr(runtime, "hostAlloc", nothing)
+    monkeypatch.setattr(pinned.mmap, "mmap", refused)
+    monkeypatch.setattr(pinned.np, "zeros", nothing)
+    expected = r"memory: the system refused [\d,]+ bytes of host memory .*allocate.*; give less memory"
+    with pytest.raises(PlanError, match=expected):
+        device.host(size)
+    monkeypatch.undo()
+    device.close()
 
 
 def test_registered_memory_is_private_asks_for_huge_pages_and_stays_here_at_a_fork(fake):
