@@ -30,8 +30,8 @@ Result = TypeVar("Result")
 
 # Seconds between looks whether all workers are there, and to wait for one to be started again in place of a lost one.
 _LOOK, _RESTART = 1.0, 15.0
-# Seconds for Dask's client to reach a lost scheduler again: it gives up sooner, unless one takes the connection and says
-# nothing.
+# Seconds for Dask's client to reach a lost scheduler again: it gives up sooner, unless one takes the connection and
+# says nothing.
 _RECONNECT = 120.0
 # Losses with nothing finished between them after which the cluster counts as one that does not work; where there are
 # more shares, as many.

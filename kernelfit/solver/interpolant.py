@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,8 @@ from kernelfit.frozen import frozen
 from kernelfit.gram.arrays import as_array, exact_floats, refuse_non_finite
 from kernelfit.gram.points import Points
 from kernelfit.gram.sparse import points_of
+from kernelfit.gram.tile import PairTile
+from kernelfit.kernels.base import Kernel, Needs
 from kernelfit.progress import Progress, Silent
 from kernelfit.solver.predict import Prepared, predict, strips_of
 from kernelfit.solver.problem import Problem
@@ -25,9 +29,43 @@ _MANY = 64
 
 
 def new_rows(problem: Problem, X: ArrayLike) -> Points:
-    """New rows, like those of training."""
+    """New rows, like those of training. Raises `InputError` for rows whose distances from tiny ones overflow."""
     assert problem.points is not None
-    return points_of(X, problem.input_scale, problem.points)
+    rows = points_of(X, problem.input_scale, problem.points)
+    if rows.length != 1.0 and problem.kernel is not None:
+        _require_near(rows, problem.kernel)
+    return rows
+
+
+def _require_near(rows: Points, kernel: Kernel) -> None:
+    """Raise `InputError` where |x - x'|^2, in units of tiny training rows, overflows before k of it is 0."""
+    with np.errstate(over="ignore"):
+        far = np.flatnonzero(~(4.0 * rows.vectors.sq_norms < np.inf))
+    if not far.size:
+        return
+    for term in chain.from_iterable(kernel.products()):
+        if term.needs is Needs.DISTANCES:
+            value = np.empty((1, 1))
+            term.evaluate(_Farthest(rows.length), value)
+            if not value[0, 0] < np.finfo(float).eps:
+                raise InputError(
+                    f"X: got row {far[0]} more than 1e150 times as large as the training rows, expected nearer ones "
+                    f"where {term!r} is not 0 yet; leave it out, or take a narrower kernel"
+                )
+
+
+class _Farthest(PairTile):
+    """One pair, at the largest distance that has a square in the units of a tile."""
+
+    def __init__(self, length: float) -> None:
+        self.length = length
+
+    def sq_distances(self, out: Float) -> float:
+        out[...] = sys.float_info.max / 4.0
+        return self.length
+
+    def scratch(self, name: str) -> Float:
+        return np.empty((1, 1))
 
 
 @frozen

@@ -7,6 +7,7 @@ import pytest
 
 import kernelfit
 from kernelfit.errors import InputError
+from kernelfit.kernels import Gaussian, Laplacian, Linear, Matern, RationalQuadratic, Sum
 
 
 def test_integers_of_a_matrix_that_float64_rounds_are_refused():
@@ -17,3 +18,34 @@ def test_integers_of_a_matrix_that_float64_rounds_are_refused():
     np.testing.assert_array_equal(solution.predict(gram.astype(np.uint8)), solution.predict(gram))
     with pytest.raises(InputError, match=r"^X: got integers beyond 2\^53"):
         solution.predict(np.array([[2**60 + 1, 0, 0]]))
+
+
+WIDE = [Gaussian(gamma=0.1), Matern(nu=1.5), RationalQuadratic(alpha=0.5), Linear() + Gaussian(gamma=0.1)]
+
+
+@pytest.mark.parametrize(("size", "kernel"), [(1e-170, WIDE[0]), *((1e-155, kernel) for kernel in WIDE)])
+def test_rows_whose_distance_from_tiny_ones_overflows_are_refused(rng, size, kernel):
+    """k was 0, or no number, where it is near 1: |x - x'|^2 is infinite in units of the training rows."""
+    solution = kernelfit.solve(size * rng.standard_normal((5, 3)), np.ones(5), kernel=kernel, ridge=1.0)
+    rows = rng.standard_normal((4, 3))
+    rows[:2] *= size
+    assert np.isfinite(solution.predict(rows[:2])).all()
+    for options in ({}, {"return_std": True}):
+        with pytest.raises(
+            InputError, match=r"X: got row 2 more than 1e150 times as large as the training rows"
+        ):
+            solution.predict(rows, **options)
+
+
+@pytest.mark.parametrize(
+    "kernel", [Matern(0.5, 1e-155), Gaussian(1e300), Linear() + Gaussian(1e308), Laplacian(0.1)], ids=repr
+)
+def test_rows_far_from_tiny_ones_are_predicted_where_k_is_0_or_has_no_squares(rng, kernel):
+    x, far = 1e-155 * rng.standard_normal((5, 3)), rng.standard_normal((4, 3))
+    solution = kernelfit.solve(x, np.ones(5), kernel=kernel, ridge=1.0)
+    got = solution.predict(far)
+    k = {
+        Sum: far @ x.T,
+        Laplacian: np.exp(-0.1 * np.abs(far[:, None] - x).sum(axis=2)),
+    }.get(type(kernel), np.zeros((4, 5)))
+    np.testing.assert_allclose(got, k @ solution.alpha.reshape(-1), rtol=1e-12)
