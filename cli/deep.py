@@ -215,8 +215,8 @@ def _print_run(result: dict[str, Any], folder: str) -> None:
 
 
 def _print_runs(results: list[dict[str, Any]], recipes: list[Recipe], folder: Path) -> None:
-    begun = {recipe: history_so_far(recipe, folder) for recipe in recipes if len(results) < len(recipes)}
-    table = tables.runs(results, recipes, begun)
+    left = recipes if len(results) < len(recipes) else []
+    table = tables.runs(results, recipes, {recipe: history_so_far(recipe, folder) for recipe in left})
     if table.rows:
         show(table)
     learned = tables.memorisation(results, recipes)

@@ -151,17 +151,19 @@ def _pixels(
     colours = "grey" if expected[2] == 1 else "red, green and blue"
     notes = []
     if converted:
-        notes.append(f"{folder}: {converted} of {len(files)} images were turned into {colours}")
+        notes.append(f"{folder}: {converted:,} of {len(files):,} images were turned into {colours}")
     if transparent:
-        notes.append(f"{folder}: the transparency of {transparent} of {len(files)} images is left out")
+        notes.append(f"{folder}: the transparency of {transparent:,} of {len(files):,} images is left out")
     if animated:
         notes.append(
-            f"{folder}: of {animated} of {len(files)} images, which move, the first picture is taken"
+            f"{folder}: of {animated:,} of {len(files):,} images, which move, the first picture is taken"
         )
     if turned:
-        notes.append(f"{folder}: {turned} of {len(files)} images were turned upright as their EXIF data say")
+        notes.append(
+            f"{folder}: {turned:,} of {len(files):,} images were turned upright as their EXIF data say"
+        )
     if skipped:
-        notes.append(f"{folder}: files skipped: {len(skipped)} ({_suffixes(skipped)})")
+        notes.append(f"{folder}: files skipped: {len(skipped):,} ({_suffixes(skipped)})")
     return X, expected, tuple(notes)
 
 

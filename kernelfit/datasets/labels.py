@@ -67,8 +67,8 @@ def encode_labels(
     n = sum(len(y) for y in labels)
     if task is None and not are_classes(values, counts):
         note = (
-            f"{parts[0].path.name}: {parts[0].label_name} holds {len(values)} different integers in {n} rows, taken as "
-            "numbers (regression); task='classification' takes them as classes"
+            f"{parts[0].path.name}: {parts[0].label_name} holds {len(values):,} different integers in {n:,} rows, "
+            "taken as numbers (regression); task='classification' takes them as classes"
         )
         return _as_numbers(parts, labels), None, (note,)
     lookup = {value: code for code, value in enumerate(values)}
@@ -163,7 +163,7 @@ def _are_flags(part: Rows) -> bool:
 
 def _guess_of_classes(part: Rows, count: int, n: int) -> str:
     return (
-        f"{part.path.name}: {part.label_name} holds {count} different integers in {n} rows, taken as classes; "
+        f"{part.path.name}: {part.label_name} holds {count:,} different integers in {n:,} rows, taken as classes; "
         "task='regression' takes them as numbers"
     )
 
@@ -234,7 +234,7 @@ def _encode_named(parts: list[Rows]) -> tuple[list[Array], tuple[str, ...], tupl
         codes.append(np.array([names.index(name) for name in own], dtype=np.int64)[part.y])
     n = sum(len(part.X) for part in parts)
     note = (
-        f"{parts[0].path.name}: {parts[0].label_name} holds {len(names)} different words in {n} rows, taken as "
+        f"{parts[0].path.name}: {parts[0].label_name} holds {len(names):,} different words in {n:,} rows, taken as "
         "classes; target=NAME names another column"
     )
     many = parts[0].columns is not None and 2 * len(names) > n

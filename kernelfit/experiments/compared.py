@@ -249,7 +249,7 @@ def _task(labels: NDArray[Any], task: TaskName | None) -> tuple[TaskName, list[s
     if labels.ndim == 2 or (labels.dtype.kind == "f" and not bool((labels == np.floor(labels)).all())):
         return "regression", []
     values, counts = np.unique(labels, return_counts=True)
-    said = f"y: {len(values)} different integers in {len(labels)} rows, taken as"
+    said = f"y: {len(values):,} different integers in {len(labels):,} rows, taken as"
     if are_classes(values, counts):
         return "classification", [f"{said} classes; task='regression' takes them as numbers"]
     return "regression", [f"{said} numbers (regression); task='classification' takes them as classes"]

@@ -14,6 +14,7 @@ from kernelfit import datasets
 from kernelfit.arguments import at_home
 from kernelfit.cpu import environment
 from kernelfit.datasets import REGISTRY, Dataset
+from kernelfit.datasets.cells import is_missing
 from kernelfit.datasets.faults import damaged
 from kernelfit.datasets.labels import are_one_hot, classes_of_columns, names_of
 from kernelfit.datasets.rows import Rows
@@ -95,7 +96,7 @@ def predict(result: Result, rows: Rows, progress: Progress) -> Predictions:
     """Of rows from a file, compared with labels where they have some; of those that lack a value nothing."""
     for note in rows.notes:
         progress.note(note)
-    every, complete, labelled = rows, _is_complete(rows.X), _is_labelled(rows)
+    every, complete, labelled = rows, _is_complete(rows.X), _is_labelled(rows, result.classes)
     if rows.labelled and not labelled.all():
         progress.note(_of_unlabelled(rows, labelled))
     if not complete.all():
@@ -147,12 +148,13 @@ def _where(rows: Rows, numbers: NDArray[np.int64]) -> str:
     return f"line{several} {_listed(tuple(map(str, np.asarray(rows.lines)[numbers])))}"
 
 
-def _is_labelled(rows: Rows) -> NDArray[np.bool_]:
-    """Which rows (m,) have a label: a number, or a word."""
+def _is_labelled(rows: Rows, classes: tuple[str, ...] | None) -> NDArray[np.bool_]:
+    """Which rows (m,) have a label: a number, or a word that stands for no missing one unless a class is called so."""
     if not rows.labelled:
         return np.zeros(len(rows.X), dtype=bool)
     if rows.class_names is not None:
-        return np.array([name != "" for name in rows.class_names])[rows.y.reshape(-1)]
+        words = [name in (classes or ()) or not is_missing(name) for name in rows.class_names]
+        return np.array(words)[rows.y.reshape(-1)]
     return np.asarray(~np.isnan(rows.y.reshape(len(rows.y), -1)).any(axis=1))
 
 

@@ -104,7 +104,7 @@ def test_a_column_of_labels_is_flattened() -> None:
 def test_integers_are_classes_or_targets_and_the_guess_is_said(y: Any, classes: bool) -> None:
     (train, test), names, notes = encode_labels([rows(y[:-9]), rows(y[-9:])])
     assert (names is not None) == classes
-    assert f"{len(set(y.tolist()))} different integers in {len(y)} rows, taken as " in notes[0]
+    assert f"{len(set(y.tolist()))} different integers in {len(y):,} rows, taken as " in notes[0]
     for task in ("classification", "regression"):
         (train, test), names, notes = encode_labels([rows(y[:-9]), rows(y[-9:])], task)
         assert not any("taken as" in note for note in notes)

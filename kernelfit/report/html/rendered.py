@@ -66,7 +66,7 @@ def _grid(grid: Grid, caption: str) -> Markup:
 def _style_of_row(row: Sequence[str | Text]) -> str:
     """The style that all cells of a row share."""
     shared = [set(str(cell.style).split()) if isinstance(cell, Text) else set() for cell in row]
-    return " ".join(set.intersection(*shared))
+    return " ".join(sorted(set.intersection(*shared)))
 
 
 def _table(table: Table, caption: str) -> Markup:
