@@ -29,6 +29,8 @@ from kernelfit.typing import Array, Float
 
 # Columns that a message lists.
 _LISTED = 8
+# Rows examined at a time for NaN, so that no second array of the size of X is made.
+_BLOCK_ROWS = 4096
 
 
 @dataclass(frozen=True)
@@ -119,14 +121,15 @@ def _is_complete(X: Array) -> NDArray[np.bool_]:
     """Which rows (m,) lack no value."""
     if X.dtype.kind != "f" or X.ndim != 2:
         return np.ones(len(X), dtype=bool)
-    return np.asarray(~np.isnan(X).any(axis=1))
+    blocks = range(0, len(X), _BLOCK_ROWS)
+    return np.concatenate([~np.isnan(X[start : start + _BLOCK_ROWS]).any(axis=1) for start in blocks])
 
 
 def _complete(rows: Rows, complete: NDArray[np.bool_], progress: Progress) -> Rows:
     """The rows that lack no value, and a note of the others. Raises `DataError` where there are none."""
     lacking = np.flatnonzero(~complete)
     called = rows.columns.names if rows.columns is not None else tuple(map(str, range(rows.X.shape[1])))
-    columns = _listed(tuple(repr(called[j]) for j in np.flatnonzero(np.isnan(rows.X).any(axis=0))))
+    columns = _listed(tuple(repr(called[j]) for j in np.flatnonzero(np.isnan(rows.X[lacking]).any(axis=0))))
     if len(lacking) == len(rows.X):
         raise damaged(
             rows.path, "some row without a missing value", f"one in each, columns {columns}", "fill them"

@@ -53,8 +53,9 @@ def checksum(array: NDArray[Any]) -> bytes:
         whole = len(part) // (8 * _LANES) * (8 * _LANES)
         last = np.zeros(8 * _LANES, np.uint8)
         last[: len(part) - whole] = part[whole:]
-        _add(part[:whole].view(np.uint64), lanes)
-        _add(last.view(np.uint64), lanes)
+        for words in (part[:whole].view(np.uint64), last.view(np.uint64)):
+            words.flags.writeable = False  # as those of files are: compiled once for both
+            _add(words, lanes)
     return lanes.tobytes()
 
 

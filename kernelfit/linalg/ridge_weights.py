@@ -21,7 +21,8 @@ def weight_norms(
     `features(start, stop)` are rows of Z (n, D), the longest of length `largest`; targets (n, c). Z = Q R strip
     by strip of its rows, with Q^T Y beside it, then R = U S V^T. A change dZ of Z moves w by
     |dZ| (|y - Z w| / (s_min^2 + ridge) + |w| max_j s_j / (s_j^2 + ridge)). Without a ridge singular values below
-    n u |Z| are rounding: what they divide of y is not known, and w neither, unless y has nothing there.
+    n u |Z| are rounding: what they divide of y is not known, and w neither, unless y has nothing there. Features that
+    are zero in every row have no part in w, and are left out.
     """
     n, c = targets.shape
     power = int(np.frexp(largest)[1])
@@ -31,6 +32,9 @@ def weight_norms(
         return np.zeros(c), np.full(c, np.inf)
     triangle = _triangle(features, power, targets)
     d = triangle.shape[1] - c
+    if not (there := triangle[:, :d].any(axis=0)).all():  # QR leaves zero columns zero
+        triangle = np.linalg.qr(triangle[:, np.append(there, np.ones(c, bool))], mode="r")
+        d = triangle.shape[1] - c
     left, values, _ = np.linalg.svd(triangle[:d, :d], full_matrices=False)
     used = values > (0.0 if ridge > 0 else n * 2 * _ROUNDOFF * values.max(initial=0.0))
     unknown = (left[:, ~used].T @ triangle[:d, d:]).any(axis=0)

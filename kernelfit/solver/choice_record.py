@@ -13,13 +13,13 @@ from kernelfit.storage.schema import Rule
 
 Choice = TypeVar("Choice", RidgeChoice, GammaChoice)
 
-#: annotation of a field -> what JSON gives for it
+#: annotation of a field -> what JSON gives for it; errors of large targets may overflow
 _RULES: dict[str, Rule] = {
     "int": schema.integer(),
     "bool": schema.BOOLEAN,
     "str": schema.TEXT,
     "float": schema.number(),
-    "float | None": schema.optional(schema.number()),
+    "float | None": schema.optional(schema.number(finite=False)),
 }
 _TRIALS = {RidgeChoice: RidgeTrial, GammaChoice: GammaTrial}
 

@@ -49,3 +49,12 @@ def test_rows_far_from_tiny_ones_are_predicted_where_k_is_0_or_has_no_squares(rn
         Laplacian: np.exp(-0.1 * np.abs(far[:, None] - x).sum(axis=2)),
     }.get(type(kernel), np.zeros((4, 5)))
     np.testing.assert_allclose(got, k @ solution.alpha.reshape(-1), rtol=1e-12)
+
+
+def test_predictions_of_weights_do_not_ask_for_the_rows_that_they_do_not_read(rng):
+    """A pass over all rows took longer than the predictions, which were refused where the rows were changed."""
+    x, y = rng.standard_normal((900, 150)), rng.standard_normal(900)
+    solution = kernelfit.solve(x, y, kernel="linear")
+    before, rows = solution.predict(x[:70]), x[:70].copy()
+    x += 1.0
+    np.testing.assert_array_equal(solution.predict(rows), before)
