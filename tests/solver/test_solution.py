@@ -375,7 +375,7 @@ def test_rows_that_were_changed_are_neither_solved_with_nor_stored(rng, tmp_path
     uses = (
         lambda: solution.solve(2 * y),
         lambda: solution.save(tmp_path / "s.h5"),
-        lambda: solution.predict(before[:70]),
+        lambda: solution.predict(np.vstack([before, before])),
         lambda: solution.predict(before[:2], return_std=True),
     )
     for changed in (x + 0.0, np.vstack([before[:1], x[1:2], before[2:]])):  # all rows, and one
