@@ -33,7 +33,7 @@ def weight_norms(
     triangle = _triangle(features, power, targets)
     d = triangle.shape[1] - c
     if not (there := triangle[:, :d].any(axis=0)).all():  # QR leaves zero columns zero
-        triangle = np.linalg.qr(triangle[:, np.append(there, np.ones(c, bool))], mode="r")
+        triangle = np.asarray(np.linalg.qr(triangle[:, np.append(there, np.ones(c, bool))], mode="r"))
         d = triangle.shape[1] - c
     left, values, _ = np.linalg.svd(triangle[:d, :d], full_matrices=False)
     used = values > (0.0 if ridge > 0 else n * 2 * _ROUNDOFF * values.max(initial=0.0))
