@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from kernelfit.report.grid import Pairs
-from kernelfit.report.tables import kernel_formula, number, seconds, size
+from kernelfit.report.tables import alpha_error, kernel_formula, number, seconds, size
 
 
 def certified_table(record: dict[str, Any]) -> RenderableType:
@@ -20,7 +20,7 @@ def certified_table(record: dict[str, Any]) -> RenderableType:
     table.add_row("backward error", number(record["backward_error"], 2))
     table.add_row("of every entry", number(record["componentwise_backward_error"], 2))
     table.add_row("condition estimate", number(record["condition_estimate"], 2))
-    table.add_row("error of alpha", number(record["forward_error"], 2))
+    table.add_row("error of alpha", alpha_error(record["forward_error"], 2))
     table.add_row("log det", number(record["log_det"], 8))
     table.add_row(
         "factor",

@@ -13,6 +13,8 @@ from kernelfit.report import advice
 from kernelfit.report.grid import Filled, Grid
 
 MISSING = "–"
+#: of a bound of 1 of the error of alpha
+NO_DIGIT = "no digit is known"
 
 
 def percent(fraction: float | None) -> str:
@@ -23,6 +25,11 @@ def percent(fraction: float | None) -> str:
 def number(value: float | None, digits: int = 4) -> str:
     """Significant digits, no needless zeros; nothing for what is not known."""
     return MISSING if value is None or value != value else f"{value:.{digits}g}"
+
+
+def alpha_error(value: float | None, digits: int) -> str:
+    """A bound of the error of alpha, and in words what one of 1 says."""
+    return f"{number(value, digits)}: {NO_DIGIT}" if value == 1.0 else number(value, digits)
 
 
 def seconds(value: float | None) -> str:
@@ -179,7 +186,7 @@ def _answers(record: dict[str, Any], row: paper.PaperRow | None) -> Grid:
         "error of alpha",
         number(record["forward_error"], 2),
         "",
-        "at most about condition x rounding",
+        NO_DIGIT if record["forward_error"] == 1.0 else "at most about condition x rounding",
     )
     at = "" if record["min_pivot_row"] is None else f"at training row {record['min_pivot_row']:,}"
     add("smallest pivot", number(record["min_pivot"], 3), "", at)

@@ -34,14 +34,16 @@ class Answer:
     """alpha (n, c), K alpha (n, c) formed afresh, the certificate, and what this solve took.
 
     `lost` estimates the rounding error of the largest fitted value, u max_i (|K| |alpha|)_i, beside the largest target,
-    of the worst column; 0 where it is not known. `seconds` are `solve` and `certify`; `traffic` the bytes of the factor
-    read by each.
+    of the worst column; 0 where it is not known. `away` is likewise what a prediction at any row may be off by, as
+    residuals are not 0; 0 without a factor in float64. `seconds` are `solve` and `certify`; `traffic` the
+    bytes of the factor read by each.
     """
 
     alpha: Float
     fitted: Float
     certificate: Certificate
     lost: float
+    away: float
     seconds: dict[str, float]
     traffic: dict[str, int]
     convergence: Convergence | None = None
@@ -66,6 +68,7 @@ def answer(system: System, targets: Float, progress: Progress, norm: float | Non
             fitted,
             certificate,
             lost,
+            _off_away(system, certificate, measured),
             {
                 "solve": ended - started - solved.seconds,
                 "certify": time.perf_counter() - ended + solved.seconds,
@@ -76,6 +79,24 @@ def answer(system: System, targets: Float, progress: Progress, norm: float | Non
             },
             solved.convergence,
         )
+
+
+def _off_away(system: System, certificate: Certificate, measured: Measures) -> float:
+    """(max_i K_ii)^(1/2) |A^-1|^(1/2) |r|_inf beside |y|_inf, of the worst column.
+
+    Residuals r leave an error f of the function with |f(x)| <= k(x, x)^(1/2) |f| and |f|^2 <= r^T A^-1 r. They are
+    random, and few of their directions weigh as much: |r|_inf stands for |r|_2, which is still a factor of ten or more
+    too large for predictions of a Gaussian kernel, and of hundreds for rougher ones.
+    """
+    residuals, targets = measured.linear[0], measured.linear[1]
+    known = targets > 0
+    if certificate.min_pivot is None or certificate.factor_precision != "float64" or not known.any():
+        return 0.0
+    inverse = certificate.condition_estimate / certificate.norm
+    if math.isnan(inverse):  # not asked for: the trace is about that at most
+        inverse = system.problem.n / certificate.min_pivot
+    largest = float(system.problem.source.diagonal().max())
+    return math.sqrt(largest * inverse) * float((residuals[known] / targets[known]).max())
 
 
 def certify(

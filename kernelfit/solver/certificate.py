@@ -43,10 +43,10 @@ class Certificate:
         y differs by this fraction of itself, which is the stronger statement; None for a K with negative entries on a
         device
     forward_error : e / (1 - e), e the condition number times 2 (backward_error + (8 + sqrt(n)) u), at most 1: how large
-        an error of alpha may be beside its largest entry. Nearly always too large; fitted values are far better than
-        alpha. NaN where the condition number is not known, as from a float32 factor beyond 1e6 or with a jitter. On the
-        primal path that of the weights: e with the condition number of these, of X where all targets are met, and the
-        rank for n
+        an error of alpha may be beside its largest entry; of 1 no digit is known. Nearly always too large; fitted
+        values are far better than alpha. NaN where the condition number is not known, as from a float32 factor beyond
+        1e6 or with a jitter. On the primal path that of the weights: e with the condition number of these, of X where
+        all targets are met, and the rank for n
     residual : max |Y - A alpha|
     norm : |A|_1; on the primal path |X|_F^2, which bounds |A|_2
     condition_estimate : |A|_1 |A^-1|_1; beyond n = 64 the second is estimated: a lower bound, nearly always within a

@@ -24,6 +24,8 @@ NOT_REFINED = "was not refined away"
 _EXACT = 1e-9
 # Rounding errors of fitted values beyond this fraction of the largest target are worth a line.
 _VISIBLE = 1e-3
+# A bound of what predictions may be off by, ten times too large or more, is worth a line from here on.
+_AWAY = 0.1
 # Sums of entries off the diagonal that are below this, beside entries of 1 on it, are none; entries of a K of ones are
 # off by no more.
 _IDENTITY = 1e-12
@@ -94,6 +96,16 @@ def _remark_rounding(answered: Answer, notes: Notes) -> None:
         notes.add(
             f"fitted values and predictions may be off by {answered.lost:.1g} of the largest target, as sums over a "
             "large alpha cancel; give a larger ridge"
+        )
+    if answered.away > _AWAY:
+        off = (
+            "the largest target or more"
+            if answered.away >= 1
+            else f"{answered.away:.1g} of the largest target"
+        )
+        notes.add(
+            f"predictions away from training rows may be off by {off}, as alpha has few correct digits; give a larger "
+            "ridge"
         )
 
 

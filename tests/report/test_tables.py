@@ -60,6 +60,23 @@ def test_the_rate_of_a_small_factor_is_not_rounded_to_nothing(rate: float, text:
     assert f"factor {text}   peak" in text_of(tables.solve_table(solve_record(gflops_factor=rate)))
 
 
+def test_an_error_of_alpha_of_1_reads_as_no_digit() -> None:
+    """It read as "1, at most about condition x rounding"."""
+    (line,) = [
+        each
+        for each in text_of(tables.solve_table(solve_record(forward_error=1.0))).splitlines()
+        if "error of alpha" in each
+    ]
+    assert "no digit is known" in line
+    assert "at most" not in line
+    assert [tables.alpha_error(each, 2) for each in (None, float("nan"), 0.5, 1.0)] == [
+        "–",
+        "–",
+        "0.5",
+        "1: no digit is known",
+    ]
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [

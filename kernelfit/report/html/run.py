@@ -138,7 +138,12 @@ def _certificate(examination: Examination) -> Markup:
         ("smallest pivot", "min_pivot"),
         ("log det", "log_det"),
     )
-    rows = [(name, tables.number(record.get(key), 6)) for name, key in names if record.get(key) is not None]
+    shown = {"forward_error": tables.alpha_error}
+    rows = [
+        (name, shown.get(key, tables.number)(record[key], 6))
+        for name, key in names
+        if record.get(key) is not None
+    ]
     figures = table(("figure", "value"), rows, "The certificate in numbers")
     return section(
         "How exact it is", sentences, element("details", element("summary", "in numbers"), figures)
