@@ -65,6 +65,12 @@ def require_symmetric(source: KernelGram, backend: CpuBackend) -> None:
     values = np.empty((len(rows), len(rows)))
     block = ColumnBlock(sample, 0, len(rows), sample.exact)
     evaluate(source.kernel, sample, 0, len(rows), block, values, backend)
+    if not (finite := np.isfinite(values)).all():
+        i, j = np.argwhere(~finite)[0]
+        raise InputError(
+            f"kernel: k(x, y) is {values[i, j]:g} for the rows {rows[i]} and {rows[j]}, expected a finite number of "
+            "every pair of rows"
+        )
     apart = np.abs(values - values.T)
     i, j = np.unravel_index(int(np.argmax(apart)), apart.shape)
     if not apart[i, j] <= _ROUNDING * np.abs(values).max():

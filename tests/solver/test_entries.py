@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from sklearn.gaussian_process.kernels import RBF
@@ -237,3 +239,12 @@ def test_a_singular_gram_that_float32_factors_has_no_forward_error():
             continue
         assert np.isnan(certificate.forward_error) or certificate.forward_error == 1.0
         assert certificate.condition_estimate > 1e5
+
+
+def test_a_function_that_gives_no_number_for_a_pair_is_not_told_to_be_symmetric():
+    def kernel(x, y):
+        return math.exp(-((x[0] - y[0]) ** 2)) if x[0] * y[0] >= 0 else math.nan
+
+    x = np.linspace(-1.0, 1.0, 8)[:, None]
+    with pytest.raises(InputError, match=r"k\(x, y\) is nan for the rows 0 and 4, expected a finite number"):
+        kernelfit.solve(x, x[:, 0], kernel=kernel, ridge=1.0)
