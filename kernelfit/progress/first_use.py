@@ -33,5 +33,6 @@ def _handler() -> _Shown:
     """The one of the process, which the package's logger holds."""
     handler, logger = _Shown(), logging.getLogger("kernelfit")
     logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    if logger.level == logging.NOTSET:  # else it is the user's
+        logger.setLevel(logging.INFO)
     return handler

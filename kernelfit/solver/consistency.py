@@ -44,9 +44,8 @@ def require_consistent(
             "forged"
         )
     with np.errstate(all="ignore"):
-        parts = problem.targets, fitted, problem.ridges * alpha
-        rounding = _EQUAL * max(float(np.abs(part).max()) for part in parts)
-        residual = float(np.abs(parts[0] - parts[1] - parts[2]).max())
+        rounding = _rounding(problem, alpha, fitted)
+        residual = float(np.abs(problem.targets - fitted - problem.ridges * alpha).max())
         if not abs(residual - certificate.residual) <= rounding + _EQUAL * certificate.residual:
             raise DataError(
                 f"{path}: its residual is {residual:.3g}, the certificate says {certificate.residual:.3g}; it is "
@@ -74,8 +73,6 @@ def reproduces(
         return True
     n = len(alpha)
     with np.errstate(all="ignore"):
-        parts = problem.targets, fitted, problem.ridges * alpha
-        rounding = _EQUAL * max(float(np.abs(part).max()) for part in parts)
         sampled = min(n, max(_MIN_SAMPLED, _SAMPLED_PAIRS // n))
         rows = np.unique(np.linspace(0, n - 1, sampled, dtype=np.int64))
         sample = points.take(rows, like=points)
@@ -87,7 +84,13 @@ def reproduces(
             of_weights = np.sqrt(certificate.norm * points.shape[1]) * np.abs(weights).max()
             # Fitted values of targets with a ridge are K alpha.
             size = of_weights if problem.ridge_per_target is None else max(size, of_weights)
-        return bool(np.abs(again - fitted[rows]).max() <= _ROUNDED * size + rounding)
+        return bool(np.abs(again - fitted[rows]).max() <= _ROUNDED * size + _rounding(problem, alpha, fitted))
+
+
+def _rounding(problem: Problem, alpha: Float, fitted: Float) -> float:
+    """What the sum of targets, fitted values and ridges times alpha loses."""
+    parts = problem.targets, fitted, problem.ridges * alpha
+    return _EQUAL * max(float(np.abs(part).max()) for part in parts)
 
 
 def _beside_diagonal(kernel: Kernel, rows: Points) -> Float:

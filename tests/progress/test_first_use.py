@@ -71,3 +71,8 @@ def test_what_cannot_be_stored_is_said_to_python_as_well(tmp_path: Path) -> None
     assert said(tmp_path, NOWHERE) == f"note: {line}"
     assert said(tmp_path, NOWHERE, progress=False) == line
     assert said(tmp_path, progress=False) == ""
+
+
+def test_a_level_that_the_user_set_stands(tmp_path: Path) -> None:
+    chosen = "import logging\nlogging.getLogger('kernelfit').setLevel(logging.ERROR)\n"
+    assert said(tmp_path, chosen) == ""
