@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit.cpu import matrix_product, scipy_blas, triangular_tiles
+from kernelfit.cpu.registers import PROCESSOR
 
 Matrix = NDArray[Any]
 
@@ -129,10 +130,10 @@ def _gemv(alpha: float, a: Matrix, x: Matrix, beta: float, y: Matrix, transposed
     )
 
 
-# Below this size the triangular solve itself is as fast as the products that a further split would create
-# (measured on AVX-512 with OpenBLAS 0.3.30: 45.6 GFLOP/s a core with 64, 42.7 with 512, at width 2,048). On Zen 5, at
-# width 256, 53 with 64 and 75 with 256.
-_TRSM_BASE, _TRSM_BASE_OF_ZEN_5 = 64, 256
+# Below this size the triangular solve itself is as fast as the products that a further split would create: on Ice Lake
+# with OpenBLAS 0.3.30, at width 768 with 500 columns, 41 GFLOP/s a core with 64 and 28 with 256; on Zen 5, at width
+# 256, 53 with 64 and 75 with 256.
+_TRSM_BASE, _TRSM_BASES = 64, {"znver5": 256}
 # Rows from which on solves in tiles are faster, where there are any.
 _TILED = 16
 # Right-hand sides below which products of the split do not run at their rate.
@@ -175,8 +176,7 @@ def is_one_call(width: int, columns: int) -> bool:
 
 
 def _left_half(width: int, columns: int) -> int:
-    base = _TRSM_BASE_OF_ZEN_5 if matrix_product.faster_than_blas() else _TRSM_BASE
-    return _half(width, base) if columns >= _TRSM_COLUMNS else 0
+    return _half(width, _TRSM_BASES.get(PROCESSOR, _TRSM_BASE)) if columns >= _TRSM_COLUMNS else 0
 
 
 def _half(width: int, base: int) -> int:

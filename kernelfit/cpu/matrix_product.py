@@ -1,10 +1,11 @@
 """C + alpha A B by a micro-kernel of our own, for CPUs with AVX-512 or with AVX2 and fused multiply-adds.
 
 Narrow triangles are solved and diagonal blocks factored in its tiles (`kernelfit.cpu.cholesky_block`). Large products
-are left to BLAS but on AMD's Zen 5: a core adds 2 x 8 products of float64 in a cycle there, 134 GFLOP/s, of which this
-reaches 101 to 107 and OpenBLAS 0.3.30 90 to 98 on its kernel for Skylake, and 60 where `OPENBLAS_CORETYPE=Haswell` has
-it take that for AVX2; in float32 its kernel for Skylake is the faster one. On Intel's Ice Lake OpenBLAS is the faster
-one in either type, also where that CPU is held to AVX2 (`docs/performance.md`).
+are left to BLAS but on two families. On AMD's Zen 5 a core adds 2 x 8 products of float64 in a cycle, 134 GFLOP/s, of
+which this reaches 101 to 107 and OpenBLAS 0.3.30 90 to 98 on its kernel for Skylake, and 60 where
+`OPENBLAS_CORETYPE=Haswell` has it take that for AVX2. On Intel's Ice Lake both reach 60, but BLAS loses more with
+strips of few rows. In float32 the kernel for Skylake is the faster one, and so is BLAS where either CPU is held to AVX2
+(`docs/performance.md`).
 
 The scheme is that of K. Goto and R. van de Geijn (ACM Trans. Math. Softw. 34, 2008) as in BLIS: columns of the product
 in blocks that the third level of cache holds, sums cut into runs of `_DEPTH` products, rows in blocks for the second
@@ -40,7 +41,7 @@ _ROWS, _COLUMNS = 384, 1_056
 #: fewer products than this are left to BLAS
 _WORTH = 96**3
 # CPUs on which it was measured to be faster than OpenBLAS in large products.
-_FASTER = ("znver5",)
+_FASTER = ("znver5", "icelake-server")
 # Kernels of OpenBLAS that use registers of 512 bits.
 _WIDE = ("SkylakeX", "Cooperlake", "SapphireRapids")
 

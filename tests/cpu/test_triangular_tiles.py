@@ -14,6 +14,11 @@ def triangle(rng, width, dtype):
     return (np.tril(rng.standard_normal((width, width))) / width + 2.0 * np.eye(width)).astype(dtype)
 
 
+def test_the_widest_triangle_has_room_where_products_pack_their_rows():
+    rows, columns, _ = matrix_product.packed_block()
+    assert columns - rows >= triangular_tiles.MAX_ORDER**2 * 8
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize(("rows", "width"), [(1, 1), (3, 8), (23, 7), (48, 96), (77, 97), (50, 256)])
 def test_rows_are_solved_and_nothing_else_is_touched(rng, dtype, rows, width):
