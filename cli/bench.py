@@ -23,6 +23,7 @@ from .options import (
     cpu_precision_option,
     data_dir_option,
     json_option,
+    memory_option,
     threads_option,
 )
 from .output import GroupedCommand, emit
@@ -42,7 +43,11 @@ class _Size(Count):
 
 @click.command(name="bench", cls=GroupedCommand)
 @click.option(
-    "--sizes", default="1000,2000,4000,8000", show_default=True, help="Rows to solve, from 1000 upward."
+    "--sizes",
+    default="1000,2000,4000,8000",
+    show_default=True,
+    metavar="ROWS,ROWS,...",
+    help="How many rows to solve, one after the other.",
 )
 @click.option("--n", "ahead", type=_Size(), metavar="ROWS", help="Also predict this size.")
 @click.option(
@@ -53,13 +58,21 @@ class _Size(Count):
     shell_complete=completion.datasets,
 )
 @click.option(
-    "--d", "n_features", type=int, default=784, show_default=True, help="Features of synthetic rows."
+    "--d",
+    "n_features",
+    type=COUNT,
+    metavar="COUNT",
+    default=784,
+    show_default=True,
+    help="Features of synthetic rows.",
 )
 @click.option("--gamma", type=float, help="Of the gaussian kernel; else 1 / median squared distance.")
-@click.option("--rhs", "n_rhs", type=int, default=10, show_default=True, help="Right-hand sides.")
+@click.option(
+    "--rhs", "n_rhs", type=COUNT, metavar="COUNT", default=10, show_default=True, help="Right-hand sides."
+)
 @cpu_precision_option
 @click.option("--repeats", type=int, default=3, show_default=True, help="Solves a size; the median counts.")
-@click.option("--memory", metavar="SIZE", help="Memory to stay within, such as 8GB; else what is available.")
+@memory_option
 @threads_option
 @click.option(
     "--seed",

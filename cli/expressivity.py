@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any, get_args
 
 import click
@@ -18,7 +19,7 @@ from kernelfit.storage import json_output
 from kernelfit.typing import Variant
 
 from . import completion
-from .options import command_line, json_option
+from .options import Count, command_line, data_dir_option, json_option
 from .output import GroupedCommand, show
 from .wording import terminal_progress
 
@@ -52,7 +53,8 @@ def parse_depths(text: str) -> list[int]:
     show_default=True,
     help="How the blocks of deep networks are told apart (docs/expressivity.md).",
 )
-@click.option("--n", type=click.IntRange(min=2), help="First n training rows (default: all).")
+@click.option("--n", type=Count(2), metavar="ROWS", help="Take the first ROWS training rows.  [default: all]")
+@data_dir_option
 @click.option(
     "--crop",
     type=click.IntRange(min=0),
@@ -79,6 +81,7 @@ def command(
     depths: str,
     variant: Variant,
     n: int | None,
+    data_dir: Path | None,
     crop: int,
     theta: float,
     seed: int,
@@ -91,7 +94,7 @@ def command(
     wanted = parse_depths(depths)
     json_output.check_target(json_target)
     progress = terminal_progress()
-    data = load(dataset, n_train=n, progress=progress)
+    data = load(dataset, n_train=n, data_dir=data_dir, progress=progress)
     if crop and data.image_shape is not None:
         data = centre_crop(data, crop)
     X = data.X_train.astype(np.float64) if data.X_train.dtype == np.float32 else data.X_train

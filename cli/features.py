@@ -16,10 +16,11 @@ from kernelfit.report.grid import Grid
 from kernelfit.storage import json_output
 
 from . import completion
-from .options import KnownName, command_line, json_option
+from .options import Count, KnownName, command_line, data_dir_option, json_option
 from .output import CommandGroup, emit
 from .output import show as show_text
 from .output_folder import staged
+from .wording import terminal_progress
 
 FILTERS, MAPS, FEATURES = "filters.png", "maps.png", "features.json"
 
@@ -68,9 +69,9 @@ def list_(json_target: str | None) -> None:
     help="Images to fit and draw: a name or a path.",
     shell_complete=completion.datasets,
 )
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Folder to look in first for the data set.")
+@data_dir_option
 @click.option(
-    "--n", type=click.IntRange(2), default=1000, show_default=True, help="Training images to fit on."
+    "--n", type=Count(2), metavar="ROWS", default=1000, show_default=True, help="Training images to fit on."
 )
 @click.option(
     "--images", type=click.IntRange(1, 16), default=3, show_default=True, help="Images to draw maps of."
@@ -93,7 +94,7 @@ def show(
 ) -> None:
     """Show a feature map: its options, the number of its features on a data set, and pictures of both."""
     json_output.check_target(json_target)
-    data = datasets.load(dataset, data_dir=data_dir)
+    data = datasets.load(dataset, data_dir=data_dir, progress=terminal_progress())
     if data.image_shape is None:
         raise InputError(f"--dataset: {dataset} holds no images; name one that does, such as digits or mnist")
     feature = make(name, image_shape=data.image_shape, scale=data.scale, given=pairs(texts))

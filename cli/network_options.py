@@ -16,7 +16,7 @@ from kernelfit.deep.options import OPTIMIZERS, PRECISIONS
 from kernelfit.errors import InputError
 
 from . import completion
-from .options import data_dir_option, json_option
+from .options import Count, data_dir_option, json_option
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -63,27 +63,31 @@ _HARDWARE = (
 _SIZE = (
     click.option(
         "--dataset",
-        help="Name or path of the data set  [default: cifar10]",
+        help="Name or path of the data set.  [default: cifar10]",
         shell_complete=completion.datasets,
     ),
-    click.option("--n", type=click.IntRange(min=1), help="First n training rows (default: all)."),
-    click.option("--n-test", type=click.IntRange(min=1), help="First test rows (default: all)."),
+    click.option(
+        "--n", type=Count(1), metavar="ROWS", help="Take the first ROWS training rows.  [default: all]"
+    ),
+    click.option(
+        "--n-test", type=Count(1), metavar="ROWS", help="Take the first ROWS test rows.  [default: all]"
+    ),
     click.option("--epochs", type=click.IntRange(min=1), help="Epochs of every run."),
     click.option(
-        "--side", type=click.IntRange(min=1), help="Side of the crop  [default: 28; inception-v3: 299]"
+        "--side", type=click.IntRange(min=1), help="Side of the crop.  [default: 28; inception-v3: 299]"
     ),
 )
 
 _RECIPE = (
     *_SIZE,
-    click.option("--batch", type=click.IntRange(min=1), help="Rows of a step  [default: 128]"),
+    click.option("--batch", type=click.IntRange(min=1), help="Rows of a step.  [default: 128]"),
     click.option("--rate", "rates", help="Learning rate, or a ladder with commas."),
     click.option("--optimizer", type=click.Choice(OPTIMIZERS), help="rmsprop: TensorFlow's.  [default: sgd]"),
     click.option(
-        "--label-smoothing", type=float, help="Share of a label spread over all classes  [default: 0]"
+        "--label-smoothing", type=float, help="Share of a label spread over all classes.  [default: 0]"
     ),
-    click.option("--rate-decay", type=float, help="Factor on the rate each epoch  [default: 0.95]"),
-    click.option("--dropout", type=float, help="Share of units left out  [default: 0]"),
+    click.option("--rate-decay", type=float, help="Factor on the rate each epoch.  [default: 0.95]"),
+    click.option("--dropout", type=float, help="Share of units left out.  [default: 0]"),
     click.option("--crop", is_flag=True, help="Random crops of the full image."),
     click.option(
         "--augment", is_flag=True, help="Flips and rotations (image folders: windows, flips, colour)."
@@ -93,7 +97,12 @@ _RECIPE = (
 )
 
 _SCHEDULE = (
-    click.option("--seeds", default="0", show_default=True, help="With commas; the paper's gate is five."),
+    click.option(
+        "--seeds",
+        default="0",
+        show_default=True,
+        help="With commas; the comparison with the paper asks for five.",
+    ),
     click.option(
         "--stack",
         type=click.IntRange(min=1),

@@ -25,10 +25,13 @@ from . import completion
 
 
 class Count(click.ParamType):
-    """An integer that may be written 100000, 100_000, 100,000, 1e5 or 100k."""
+    """An integer, not below `minimum`, that may be written 100000, 100_000, 100,000, 1e5 or 100k."""
 
     name = "count"
     _UNITS: ClassVar = {"": 1, "k": 10**3, "m": 10**6}
+
+    def __init__(self, minimum: int | None = None) -> None:
+        self.minimum = minimum
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if isinstance(value, int):
@@ -39,9 +42,11 @@ class Count(click.ParamType):
             number = Decimal(without_separators(text.removesuffix(unit))) * self._UNITS[unit]
             if number != int(number):
                 raise ValueError(text)
-            return int(number)
         except (ArithmeticError, ValueError):
             self.fail(f"got {value!r}, expected an integer such as 50000, 5e4 or 50k", param, ctx)
+        if self.minimum is not None and number < self.minimum:
+            self.fail(f"got {value}, expected an integer >= {self.minimum}", param, ctx)
+        return int(number)
 
 
 COUNT = Count()
@@ -128,6 +133,9 @@ cpu_precision_option = click.option(
     help="Of the factor; mixed: float32, refined to float64.",
 )
 
+memory_option = click.option(
+    "--memory", metavar="SIZE", help="Memory to stay within, such as 8GB; else what is available."
+)
 threads_option = click.option(
     "--threads",
     type=int,
@@ -231,9 +239,7 @@ _MACHINE = (
     click.option(
         "--tier", type=click.Choice(TIERS), default="auto", show_default=True, help="Where the factor lives."
     ),
-    click.option(
-        "--memory", metavar="SIZE", help="Memory to stay within, such as 8GB; else what is available."
-    ),
+    memory_option,
     click.option(
         "--scratch",
         type=click.Path(path_type=Path),
@@ -334,6 +340,13 @@ def machine_options(function: Function) -> Function:
     return _apply((*_MACHINE, _seed_option("For every choice drawn at random.")), function)
 
 
+def comparison_machine_options(function: Function) -> Function:
+    """--memory, --threads, --seed: kernels are compared in memory, on the CPU."""
+    return _apply(
+        (memory_option, threads_option, _seed_option("For every choice drawn at random.")), function
+    )
+
+
 def kernel_options(function: Function) -> Function:
     """--kernel, --gamma-factor, and one option for every parameter that some kernel has."""
     decorators = [
@@ -416,7 +429,11 @@ def feature_options(function: Function) -> Function:
             help="What the kernel sees of images (kernelfit features list); none: rows as they are.",
         ),
         click.option(
-            "--filters", "n_filters", type=int, metavar="COUNT", help="Filters, of --features that have them."
+            "--filters",
+            "n_filters",
+            type=COUNT,
+            metavar="COUNT",
+            help="Filters, of --features that have them.",
         ),
         click.option(
             "--option",

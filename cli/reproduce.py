@@ -31,7 +31,16 @@ from kernelfit.storage import atomic, json_output
 from kernelfit.study.section5 import ask_section5
 
 from . import network_options as options
-from .options import COUNT, command_line, cpu_precision_option, data_dir_option, json_option
+from .options import (
+    COUNT,
+    Count,
+    command_line,
+    cpu_precision_option,
+    data_dir_option,
+    json_option,
+    memory_option,
+    threads_option,
+)
 from .output import CommandGroup, emit, show
 from .wording import terminal_progress
 
@@ -79,14 +88,14 @@ def command() -> None:
 @click.option(
     "--n",
     "n_train",
-    type=click.IntRange(2),
+    type=Count(2),
     metavar="ROWS",
     help="Take the first ROWS training rows of each data set; else all.",
 )
-@click.option("--n-test", type=click.IntRange(1), metavar="ROWS", help="Take the first ROWS test rows.")
+@click.option("--n-test", type=Count(1), metavar="ROWS", help="Take the first ROWS test rows.")
 @click.option(
     "--filters",
-    type=click.IntRange(1),
+    type=Count(1),
     default=32_000,
     show_default=True,
     metavar="COUNT",
@@ -110,11 +119,11 @@ def command() -> None:
 @click.option(
     "--tier", type=click.Choice(TIERS), default="auto", show_default=True, help="Where the factor lives."
 )
-@click.option("--memory", metavar="SIZE", help="Memory to stay within, such as 8GB; else what is available.")
+@memory_option
 @click.option(
     "--scratch", type=click.Path(path_type=Path), metavar="DIR", help="Folder for panels of the disk tier."
 )
-@click.option("--threads", type=int, metavar="COUNT", help="Threads to use; else those available.")
+@threads_option
 @click.option("--seed", type=int, default=0, show_default=True, help="For every choice drawn at random.")
 @json_option
 @click.pass_context
@@ -171,7 +180,7 @@ def table3(
     "--gamma", type=float, help="Of the Gaussian kernel.  [default: 0.02 for mnist, else the median rule]"
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="For every choice drawn at random.")
-@click.option("--threads", type=int, metavar="COUNT", help="Threads to use; else those available.")
+@threads_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

@@ -71,6 +71,12 @@ def test_study_kernels_compares_and_solves_nothing(iris: Path) -> None:
     assert not np.isnan(record["winner"]["ridge"])
 
 
+def test_study_kernels_offers_no_option_that_it_does_not_use(iris: Path) -> None:
+    for option in ("--tier", "--scratch", "--device", "--device-memory", "--engine", "--scheduler"):
+        result = CliRunner().invoke(root, ["study", "kernels", "--dataset", str(iris), option, "cpu"])
+        assert f"No such option {option}" in result.output.replace("'", "").replace("option: ", "option ")
+
+
 def test_one_line_for_what_makes_no_sense(iris: Path) -> None:
     for arguments, message in (
         (("--kernels", "gausian"), "--kernels: got 'gausian', expected some of gaussian"),

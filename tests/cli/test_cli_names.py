@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -41,3 +42,25 @@ def test_aliases_are_names_of_kernels():
 def test_blanks_after_commas_are_no_part_of_words():
     assert weight_decay(" default") is True
     assert weight_decay(" off") is False
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("solve", "fit", "plan", "bench", "study labels", "expressivity", "features show"),
+        *("reproduce table1", "reproduce table3", "reproduce section5", "deep train", "deep sweep"),
+    ],
+)
+def test_numbers_of_rows_are_written_alike_in_all_commands(command):
+    found = root.get_command(click.Context(root), command.split()[0])
+    for name in command.split()[1:]:
+        found = found.commands[name]
+    counts = [each for each in found.params if {"--n", "--n-test", "--filters", "--d"} & set(each.opts)]
+    assert counts
+    for option in counts:
+        assert option.type.convert("2k", option, None) == option.type.convert("2_000", option, None) == 2000
+
+
+def test_a_number_of_rows_below_what_is_needed_is_one_line():
+    result = CliRunner().invoke(root, ["reproduce", "table3", "--n", "1"])
+    assert "'--n': got 1, expected an integer >= 2" in result.output
