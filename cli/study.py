@@ -17,6 +17,7 @@ from kernelfit.report import figures, studies, study_figures
 from kernelfit.report import labels as report
 from kernelfit.report import leaderboard as leaderboard_report
 from kernelfit.storage import json_output
+from kernelfit.study import settings
 from kernelfit.study.asked import ask_labels
 from kernelfit.study.descent import PASSES, STEPS
 from kernelfit.study.labels import LEVELS
@@ -326,7 +327,7 @@ def _inputs(study: Study, seeds: list[int], maps: list[str] | None = None) -> di
     click.option(
         "--kernels",
         type=Names(KernelName(list(KERNELS))),
-        default="gaussian,laplacian,matern",
+        default=",".join(settings.KERNELS),
         show_default=True,
         help="Kernels.",
     ),
@@ -334,7 +335,7 @@ def _inputs(study: Study, seeds: list[int], maps: list[str] | None = None) -> di
     click.option(
         "--ridges",
         type=Numbers(float),
-        default="0,0.001,0.1",
+        default=",".join(f"{ridge:g}" for ridge in settings.RIDGES),
         show_default=True,
         help="Ridges; of --features that stream, multiples of the mean diagonal of K.",
     ),

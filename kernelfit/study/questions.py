@@ -44,11 +44,11 @@ class Study:
     experiment : a classification data set with test rows
     out : a folder for every finished row and the record; a row that is there is not computed again
     command : what the record says it came from
-    options : what else the rows depend on
+    options : what was asked, for the record: which rows there are, not what one of them is
 
     Raises
     ------
-    InputError : a folder with rows of other parameters, of data that have changed since, or of another version
+    InputError : a folder with rows of another experiment, of data that have changed since, or of another version
     """
 
     def __init__(
@@ -86,8 +86,8 @@ class Study:
 
     @cached_property
     def _parameters(self) -> dict[str, Any]:
-        """What a row depends on: the settings, the data as they are now, and this version."""
-        about = {**self.experiment.to_dict(), **self.options}
+        """What every row depends on: the experiment, the data as they are now, and this version."""
+        about = self.experiment.to_dict()
         return {
             "study": self.name,
             **{key: about[key] for key in about if key not in _WHERE},
@@ -315,7 +315,7 @@ def ask_inputs(
 
 def ask_norms(
     study: Study,
-    kernels: Sequence[str] = ("gaussian", "laplacian", "matern", "arc-cosine"),
+    kernels: Sequence[str] = settings.KERNELS,
     features: Sequence[str] | None = None,
     ridges: Sequence[float] = settings.RIDGES,
     loo: bool = False,

@@ -30,7 +30,8 @@ MEASURED = (
 )
 #: share of the labels that `corrupt-labels` draws anew among the corruptions; all of them are `random-labels`
 HALF = 0.5
-#: ridges of `norms`, as arguments of an experiment
+#: kernels and ridges of `norms`, as arguments of an experiment
+KERNELS = ("gaussian", "laplacian", "matern")
 RIDGES = (0.0, 1e-3, 1e-1)
 
 
@@ -54,7 +55,7 @@ def corruption_settings(
     draws = list(seeds)
     return [
         Setting(
-            f"{feature}, {corruption}" + (f", seed {seed}" if len(draws) > 1 else ""),
+            f"{feature}, {corruption}" + ("" if corruption == TRUE else f", seed {seed}"),
             {
                 "features": feature,
                 "corruption": corruption,

@@ -315,6 +315,20 @@ def test_what_was_interrupted_gives_the_same_bits(tmp_path, monkeypatch):
     assert len(points) == 6  # none of them twice
 
 
+def test_rows_that_are_there_serve_a_command_that_asks_for_more(tmp_path, monkeypatch):
+    def ask(*more):
+        arguments = ["study", "curve", *SMALL, "--out", str(tmp_path), "--json", "-", *more]
+        result = CliRunner().invoke(root, arguments)
+        assert result.exit_code == 0, (result.output, result.exception)
+        return json.loads(result.stdout)["rows"]
+
+    few, point, made = ask("--sizes", "20,30"), questions._curve_point, []
+    monkeypatch.setattr(questions, "_curve_point", lambda *each: made.append(each[1:3]) or point(*each))
+    more = ask("--sizes", "20,30,40", "--seeds", "2")
+    assert made == [(40, 0), (20, 1), (30, 1), (40, 1)]
+    assert more[:2] == few
+
+
 def test_a_folder_of_other_parameters_is_refused(tmp_path):
     experiment = Experiment("digits", n_train=40, n_test=20, gamma=0.1, threads=1)
     ask_curve(Study("curve", experiment, tmp_path), sizes=[20])
