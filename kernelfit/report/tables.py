@@ -323,12 +323,19 @@ def _beside(other: dict[str, Any]) -> str:
 def bench_table(record: dict[str, Any]) -> RenderableType:
     """Solve times against n, with the share of the GEMM rate and what the fit predicts."""
     beside = list(record["rows"][0].get("beside", {}))  # records of before lack it
-    headings = ("n", "gram", "factor", "solve", "total", "factor rate", "share of GEMM", *beside)
-    table = Grid(headings, right=range(len(headings)), optional=(3, 1, 5))
+    phases = {
+        "gram": "gram",
+        "factor": "factor",
+        "solve": "solve",
+        "certify": "certificate",
+        "total": "total",
+    }
+    headings = ("n", *phases.values(), "factor rate", "share of GEMM", *beside)
+    table = Grid(headings, right=range(len(headings)), optional=(4, 3, 1, 6))
     for row in record["rows"]:
         table.add_row(
             f"{row['n']:,}",
-            *(seconds(row["seconds"][name]) for name in ("gram", "factor", "solve", "total")),
+            *(seconds(row["seconds"].get(name)) for name in phases),
             rate(row["factor_flops_per_second"]),
             percent(row["share_of_gemm"]),
             *(_beside(row["beside"][name]) for name in beside),

@@ -223,6 +223,7 @@ def bench_record() -> dict[str, Any]:
                 "gram": n**2 / 1e8,
                 "factor": n**3 / 1e11,
                 "solve": 0.0,
+                "certify": n / 32_000,
                 "total": n**3 / 1e11 + n**2 / 1e8,
             },
             "factor_flops_per_second": 9.0e10,
@@ -252,6 +253,8 @@ def test_the_bench_table_names_sizes_shares_and_predictions() -> None:
     assert "90.00 %" in text
     assert "n^2.70" in text
     assert "n = 8,000" in text
+    assert text.index("solve") < text.index("certificate") < text.index("total")
+    assert "125 ms" in text
     assert "GEMM 100.0 GFLOP/s (float32, 2 threads)" in text
 
 
