@@ -74,7 +74,11 @@ def list_(json_target: str | None) -> None:
     "--n", type=Count(2), metavar="ROWS", default=1000, show_default=True, help="Training images to fit on."
 )
 @click.option(
-    "--images", type=click.IntRange(1, 16), default=3, show_default=True, help="Images to draw maps of."
+    "--images",
+    type=click.IntRange(1, 16),
+    default=3,
+    show_default=True,
+    help="Images to draw maps of, with --out.",
 )
 @click.option(
     "--out",
