@@ -20,19 +20,22 @@ if TYPE_CHECKING:
 
 #: suffixes of the formats
 ARROW = (".parquet", ".pq", ".feather", ".arrow")
+# Types of words, by name: pyarrow has no test for views of text before its version 16.
+_WORDS = ("string", "large_string", "string_view", "null")
 # What each message of Arrow's format of streams begins with.
 _STREAM = b"\xff\xff\xff\xff"
 
 
 @dataclass(frozen=True)
 class ArrowTable:
-    """Columns that carry their types."""
+    """Columns that carry their types; `row_names` are what an index of pandas is called and holds."""
 
     path: Path
     content: pyarrow.Table
     names: tuple[str, ...]
     named: bool = True
     notes: tuple[str, ...] = ()
+    row_names: tuple[str, tuple[str, ...]] | None = None
 
     def read(self, numeric: Sequence[int], label: int | None = None, texts: Sequence[int] = ()) -> Cells:
         """Columns of numbers (n, k), the label, and columns as they stand."""
@@ -52,8 +55,7 @@ class ArrowTable:
         )
 
     def _texts(self, column: int) -> tuple[str, ...]:
-        values = self.content.column(column).to_pylist()
-        return tuple("" if value is None else composed(str(value).strip()) for value in values)
+        return _texts_of(self.content.column(column))
 
     def _column(self, column: int) -> tuple[Float, Faults]:
         """Values (n,) float64, NaN where there is none."""
@@ -61,20 +63,17 @@ class ArrowTable:
 
         faults, values = Faults(), self.content.column(column)
         kind = values.type.value_type if types.is_dictionary(values.type) else values.type
-        bytes_of_any = (types.is_binary, types.is_large_binary, types.is_fixed_size_binary)
-        if types.is_nested(kind) or any(is_of(kind) for is_of in bytes_of_any):
+        numbers = (types.is_integer, types.is_floating, types.is_boolean, types.is_decimal)
+        # Which are refused as what they are.
+        dates = (types.is_date, types.is_time, types.is_timestamp, types.is_duration)
+        if str(kind) not in _WORDS and not any(is_of(kind) for is_of in (*numbers, *dates)):
             raise damaged(
                 self.path,
                 f"a number in column {self.names[column]!r}",
                 f"values of the type {kind}",
                 "make it a column of numbers or words, or leave it out with drop",
             )
-        if not (
-            types.is_integer(kind)
-            or types.is_floating(kind)
-            or types.is_boolean(kind)
-            or types.is_decimal(kind)
-        ):
+        if not any(is_of(kind) for is_of in numbers):
             for row, value in enumerate(values):
                 if value.is_valid:
                     faults.add(
@@ -86,7 +85,10 @@ class ArrowTable:
             return np.full(self.content.num_rows, np.nan), faults
         plain: Any = values.cast(kind) if types.is_dictionary(values.type) else values
         missing = np.asarray(plain.is_null())
-        result = np.asarray(plain.cast("float64", safe=False).to_numpy(), dtype=np.float64).copy()
+        if types.is_decimal(kind):  # of which Arrow's own cast is off in the last digit
+            result = np.array([np.nan if cell is None else float(cell) for cell in plain.to_pylist()])
+        else:
+            result = np.asarray(plain.cast("float64", safe=False).to_numpy(), dtype=np.float64).copy()
         result[missing] = np.nan
         self._missing(faults, np.isnan(result))
         if types.is_boolean(kind):
@@ -127,9 +129,16 @@ def open_arrow(path: Path) -> ArrowTable:
             )
         index = [name for name in _index_columns(content) if content.column_names.count(name) == 1]
         notes = (f"{path.name}: the index, {', '.join(index)}, is left out",) if index else ()
+        row_names = (composed(index[0]), _texts_of(content.column(index[0]))) if len(index) == 1 else None
         if index:
             content = content.drop_columns(index)
-        return ArrowTable(path, content, tuple(map(composed, content.column_names)), notes=notes)
+        names = tuple(map(composed, content.column_names))
+        return ArrowTable(path, content, names, notes=notes, row_names=row_names)
+
+
+def _texts_of(values: Any) -> tuple[str, ...]:
+    """The values of a column as text, nothing for what is missing."""
+    return tuple("" if value is None else composed(str(value).strip()) for value in values.to_pylist())
 
 
 def _read_arrow(name: str) -> pyarrow.Table:

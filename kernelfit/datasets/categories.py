@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from unicodedata import category
 
 import numpy as np
 
@@ -35,9 +36,11 @@ _DATE = re.compile(
     rf"|(?:\d{{1,2}}[-/. ]*{_MONTH}[-/. ]*|{_MONTH}[-/ ]+\d{{1,2}}(?:,|[-/ ])[-/ ]*)\d{{2,4}}(?:[T: ].*)?",
     re.IGNORECASE,
 )
-_DIGITS = rf"(?:0[xXbBoO][\da-fA-F]+|\d[\d_{THOUSANDS_MARKS}]*)"
+_DIGITS = rf"(?:0[xXbBoO][\da-fA-F]+|[.,]?\d[\d_{THOUSANDS_MARKS}]*)"
 _SIGN = r"'?[(+\-−–]?[$€£¥₹]?\s*[+\-−–]?"
-_NUMBER = re.compile(rf"{_SIGN}{_DIGITS}\s*[$€£¥₹%]?\)?")
+# Of Fortran, 1.5D+03, and of print, 1.5×10^3.
+_EXPONENT = r"(?:[dD][+\-−–]?\d+|\s*[×x*·]\s*10(?:\^[+\-−–]?\d+|[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+))"
+_NUMBER = re.compile(rf"{_SIGN}{_DIGITS}{_EXPONENT}?\s*[$€£¥₹%]?[)\-−–]?")
 _MEASURE = re.compile(rf"{_SIGN}{_DIGITS}[^\d]{{0,8}}")
 # Categories and cells that a line lists.
 _LISTED = 6
@@ -65,15 +68,22 @@ def too_many(categories: Sequence[str], n: int) -> bool:
 
 def are_measures(categories: Sequence[str]) -> bool:
     """Whether all of them, but missing ones, are numbers: text of a table whose columns have types; or written in
-    another way than ours: 0x10, 1_000, $ 5; or, where there are more than a few, numbers with a unit, 12 kg."""
+    another way than ours: 0x10, 1_000, $ 5, 1.5D+03, 5-; or, where there are more than a few, numbers with a unit,
+    12 kg."""
     words = _there(categories)
     pattern = _MEASURE if len(words) > _FEW else _NUMBER
-    return bool(words) and all(pattern.fullmatch(word) or _is_float(word) for word in words)
+    return bool(words) and all(pattern.fullmatch(_visible(word)) or _is_float(word) for word in words)
 
 
 def is_measure(cell: str) -> bool:
     """Whether it is a number written in another way than ours, or with a unit."""
-    return _MEASURE.fullmatch(cell) is not None
+    cell = _visible(cell)
+    return _MEASURE.fullmatch(cell) is not None or _NUMBER.fullmatch(cell) is not None
+
+
+def _visible(word: str) -> str:
+    """Without marks of no width, such as stand where text was copied from a page."""
+    return word if word.isascii() else "".join(letter for letter in word if category(letter) != "Cf")
 
 
 def _is_float(word: str) -> bool:

@@ -27,6 +27,8 @@ _INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
 #: what stands between thousands: marks, apostrophes, and blanks of four widths
 THOUSANDS_MARKS = ",.'\u2019 \u00a0\u2009\u202f"
 _GROUPED = re.compile(rf"[+-]?\d{{1,3}}(?:[{THOUSANDS_MARKS}]\d{{3}})+(?:[.,]\d*)?")
+# 1.234, or 950 without a point
+_POINTED = re.compile(r"[+-]?(?:[1-9]\d{0,2}\.\d{3}|\d{1,3})", re.ASCII)
 _MISSING = frozenset(
     (
         *(
@@ -133,6 +135,11 @@ def looks_grouped(cell: str) -> bool:
     return _GROUPED.fullmatch(cell.strip()) is not None
 
 
+def points_may_group(cell: str) -> bool:
+    """Whether a point, if the number has one, may separate thousands: 1.234 and 950, not 0.123 or 1.5."""
+    return _POINTED.fullmatch(cell.strip()) is not None
+
+
 @dataclass
 class Seen:
     """Cells of one kind in a column: how many, the first of them, and where it stands."""
@@ -190,6 +197,7 @@ class Cells:
     decimal : the decimal point or comma
     notes : what was left out, and how numbers are written
     lines : of a text file the line of each row
+    blank : of a text file rows without any value
     ragged : of a text file, lines that are no rows
     """
 
@@ -201,6 +209,7 @@ class Cells:
     decimal: str = "."
     notes: tuple[str, ...] = ()
     lines: Sequence[int] | None = None
+    blank: Sequence[int] = ()
     ragged: tuple[Fault, ...] = ()
 
     def where(self, row: int) -> str:
@@ -209,7 +218,10 @@ class Cells:
 
 
 class Table(Protocol):
-    """A file of named columns; `named` is whether the names are its own, else they are 0, 1, 2, ..."""
+    """A file of named columns; `named` is whether the names are its own, else they are 0, 1, 2, ...
+
+    `row_names` are what names its rows beside its columns, and what that is called, where something does.
+    """
 
     @property
     def path(self) -> Path: ...
@@ -219,6 +231,9 @@ class Table(Protocol):
 
     @property
     def named(self) -> bool: ...
+
+    @property
+    def row_names(self) -> tuple[str, tuple[str, ...]] | None: ...
 
     def read(self, numeric: Sequence[int], label: int | None = None, texts: Sequence[int] = ()) -> Cells:
         """Columns of numbers, the label, and columns as they stand."""

@@ -20,13 +20,15 @@ import numpy as np
 from kernelfit.typing import Float
 
 from . import svmlight
-from .cells import LARGEST_EXACT, Cells, Faults, Kind, is_missing, is_number, looks_grouped
+from .cells import LARGEST_EXACT, Cells, Faults, Kind, is_missing, is_number, looks_grouped, points_may_group
 from .faults import Fault, damaged, damaged_by, reading
 from .header import holds_names
 from .table_columns import TableColumns
 from .text_file import TextFile, open_text
 
 _DELIMITERS = (",", ";", "\t", "|", " ")
+# One that parts no thousands, as 1\u00a0234 does.
+_BLANKS = re.compile(r"\s+", re.ASCII)
 # Lines that the delimiter and the header are told by.
 _SAMPLE = 32
 # Lines above a table that are looked for, to name them.
@@ -41,7 +43,7 @@ _FIRST_CODE = re.compile(r'[ "]*0[0-9]')
 class TextTable:
     """How a text file is a table: its delimiter, the names of its columns, whether these are a header of `skip` lines.
 
-    `trailing` is whether every line ends in a delimiter.
+    `trailing` is whether every line ends in a delimiter, `blank_rows` whether lines of nothing but delimiters are rows.
     """
 
     file: TextFile
@@ -52,6 +54,7 @@ class TextTable:
     trailing: bool = False
     notes: tuple[str, ...] = ()
     decimal: str = "."
+    blank_rows: bool = False
 
     @property
     def path(self) -> Path:
@@ -78,6 +81,10 @@ class TextTable:
         return replace(cells, notes=(*notes, *cells.notes))
 
     @property
+    def row_names(self) -> None:
+        """None: what names rows in a text is a column."""
+
+    @property
     def notes_of_comments(self) -> int:
         """Comments that are no loss: the one that is the header."""
         return 1 if self.named and not self.skip else 0
@@ -90,7 +97,10 @@ class TextTable:
         plain = self.decimal == "."
         codes: dict[int, str] = {}
         ragged: list[tuple[int, list[str]]] = []
+        blank: list[int] = []
         for number, row, strange, coded in self.rows(ragged):
+            if not any(row):
+                blank.append(len(numbers))
             numbers.append(number)
             picked = pick(row)
             for column, cells in kept.items():
@@ -128,8 +138,12 @@ class TextTable:
             texts={column: tuple(kept[column]) for column in texts},
             decimal=self.decimal,
             lines=numbers,
+            blank=blank,
             ragged=(self._ragged(ragged),) if ragged else (),
-            notes=self._of_codes({c: code for c, code in codes.items() if not faults[c].get(Kind.TEXT)}),
+            notes=(
+                *self._of_codes({c: code for c, code in codes.items() if not faults[c].get(Kind.TEXT)}),
+                *self._of_points(X, numeric, label, kept),
+            ),
         )
 
     def _ragged(self, rows: Sequence[tuple[int, list[str]]]) -> Fault:
@@ -149,6 +163,38 @@ class TextTable:
         more = f" and {len(shown) - _LISTED} more" if len(shown) > _LISTED else ""
         said = f"{self.path.name}: numbers that begin with 0, as codes do, are taken as numbers: "
         return (said + ", ".join(shown[:_LISTED]) + more,) if codes else ()
+
+    def _of_points(
+        self, X: Float, numeric: Sequence[int], label: int | None, kept: dict[int, list[str]]
+    ) -> tuple[str, ...]:
+        """A note of the columns whose points may all separate thousands: 1.234 beside 950, or between semicolons."""
+        if self.decimal != ".":
+            return ()
+        left = {column: "" for index, column in enumerate(numeric) if _are_thousandths(X[:, index])}
+        plain: set[int] = set()
+        if label is not None and all(map(points_may_group, kept[label])):
+            left[label] = next((cell for cell in kept[label] if "." in cell), "")
+            plain = {label} if any("." not in cell for cell in kept[label]) else plain
+        # Left early, it would leave the counts of the file's lines unfinished.
+        again = replace(self, file=replace(self.file))
+        for _, row, _, _ in again.rows([]) if left.keys() - {label} else ():
+            for column in left.keys() - {label}:
+                if not points_may_group(row[column]):
+                    del left[column]
+                elif "." not in row[column]:
+                    plain.add(column)
+                else:
+                    left[column] = left[column] or row[column].strip()
+            if not left.keys() - {label}:
+                break
+        shown = [
+            f"{self.names[column]} ({left[column]})"
+            for column in sorted(left)
+            if left[column] and (column in plain or self.delimiter == ";")
+        ]
+        more = f" and {len(shown) - _LISTED} more" if len(shown) > _LISTED else ""
+        said = f"{self.path.name}: points are decimal points, though they may separate thousands: "
+        return (said + ", ".join(shown[:_LISTED]) + more,) if shown else ()
 
     def _label(self, cells: list[str], numbers: Sequence[int]) -> tuple[Float, Faults]:
         faults = Faults()
@@ -177,8 +223,8 @@ class TextTable:
         """Every row: its line, its cells, whether `float` might read more into them than we do, and whether 0 stands
         before another digit in some.
 
-        Those of more or fewer cells than there are columns are added to `ragged`, with their lines. Raises DataError
-        for one that takes others in.
+        Those of more or fewer cells than there are columns are added to `ragged`, with their lines, unless all are
+        empty. Raises DataError for one that takes others in.
         """
         width = len(self.names)
         strange = coded = False
@@ -187,7 +233,8 @@ class TextTable:
 
         def lines() -> Iterator[str]:
             nonlocal strange, coded, at
-            for number, line in islice(self.file.lines(), self.skip, None):
+            blank = self.delimiter.strip(" ") if self.blank_rows else ""
+            for number, line in islice(self.file.lines(blank), self.skip, None):
                 strange = "_" in line or not line.isascii()
                 at, joined = number, _joined(line, self.delimiter)
                 if _holds_rows(line, self.delimiter, width):
@@ -203,10 +250,19 @@ class TextTable:
         for row in _reader(lines(), self.delimiter):
             if len(row) == width + 1 and self.trailing and not row[-1].strip():
                 row.pop()
+            if len(row) != width and not any(row):
+                row = [""] * width
             if len(row) != width:
                 ragged.append((at, row if len(ragged) < _LISTED else []))
                 continue
             yield at, row, strange, coded
+
+
+def _are_thousandths(values: Float) -> bool:
+    """Whether all are below 1000 and of three decimals at most, and some are no integers."""
+    if not (np.abs(values) < 1000.0).all() or (values == np.floor(values)).all():
+        return False
+    return bool((np.rint(values * 1000.0) / 1000.0 == values).all())
 
 
 def _add_codes(codes: dict[int, str], row: list[str], columns: Sequence[int]) -> None:
@@ -225,7 +281,7 @@ def _picker(columns: Sequence[int]) -> Callable[[list[str]], Sequence[str]]:
 
 def _joined(line: str, delimiter: str) -> str:
     """The line as `csv` takes it: runs of blanks are one."""
-    return " ".join(line.split()) if delimiter == " " else line
+    return _BLANKS.sub(" ", line).strip(" ") if delimiter == " " else line
 
 
 def _holds_rows(text: str, delimiter: str, width: int) -> bool:
@@ -244,8 +300,9 @@ def _reader(lines: Iterator[str], delimiter: str) -> Iterator[list[str]]:
     return csv.reader(lines, delimiter=delimiter, skipinitialspace=delimiter != " ")
 
 
-def open_table(path: Path, like: TableColumns | None = None) -> TextTable:
-    """How the file is a table; `like` are the columns that were trained on.
+def open_table(path: Path, like: TableColumns | None = None, *, blank_rows: bool = False) -> TextTable:
+    """How the file is a table; `like` are the columns that were trained on. With `blank_rows` lines of nothing but
+    delimiters are rows.
 
     Raises DataError where it is empty, a header alone, or no text.
     """
@@ -266,8 +323,10 @@ def open_table(path: Path, like: TableColumns | None = None) -> TextTable:
         rows = _cut(sample, delimiter)
         table = _with_header(file, delimiter, rows, like)
         if len(rows) == table.skip:
-            raise damaged(path, "rows under the header", "none")
-        return table
+            below = len(file.comments) - file.above
+            are = "a comment, as it starts" if below == 1 else f"{below:,} comments, as they start"
+            raise damaged(path, "rows under the header", f"{are} with #" if below else "none")
+        return replace(table, blank_rows=blank_rows)
 
 
 def _cut(sample: list[str], delimiter: str) -> list[list[str]]:

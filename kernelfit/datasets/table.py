@@ -22,8 +22,8 @@ from kernelfit.errors import InputError
 from kernelfit.typing import Array, Float
 
 from .arrow import ARROW, open_arrow
-from .categories import by_case_alone, listed
-from .cells import Cells, Faults, Kind, Table, composed, is_missing
+from .categories import by_case_alone, categories_of, listed
+from .cells import Cells, Kind, Table, composed, is_missing
 from .csv import open_table
 from .faults import damaged, damaged_by, reading
 from .file_options import FileOptions
@@ -33,10 +33,10 @@ from .table_columns import TableColumns
 from .table_faults import (
     faults_of_commas,
     faults_of_features,
+    faults_of_known_label,
     faults_of_label,
     listed_names,
     listed_words,
-    rows_without_label,
     strange_label,
     unsure_label,
     words_of,
@@ -109,11 +109,12 @@ def read_columns(path: Path, like: TableColumns | None, width: int | None = None
     """Rows whose features are those of `like`, found by their names, with y where there is a label column too.
 
     Without a header, columns are taken in their order; without `like`, all of them. Others are left aside, with a
-    note; one that is called id or index names the rows. Numbers that are missing are NaN. Raises DataError where a
+    note; one that is called id or index names the rows. Numbers that are missing are NaN, and so is all of a line of
+    nothing but delimiters. Raises DataError where a
     column is missing, and where without `like` there are not `width` of them.
     """
     with reading(path, "a table"):
-        table = _open(path, like)
+        table = _open(path, like, blank_rows=True)
         if like is None:
             if width is not None and width != len(table.names):
                 wanted = f"{width:,} columns, as many as values in a row that was trained on"
@@ -123,10 +124,10 @@ def read_columns(path: Path, like: TableColumns | None, width: int | None = None
         return _read_like(table, like, gaps=False)
 
 
-def _open(path: Path, like: TableColumns | None = None) -> Table:
+def _open(path: Path, like: TableColumns | None = None, *, blank_rows: bool = False) -> Table:
     if suffix_of(path) in ARROW:
         return open_arrow(path)
-    return open_table(path, like)
+    return open_table(path, like, blank_rows=blank_rows)
 
 
 def _read_new(table: Table, options: FileOptions) -> Rows:
@@ -198,6 +199,7 @@ def _read_new(table: Table, options: FileOptions) -> Rows:
         X = columns.encoded(
             X[:, columns.numeric], [texts[column] for column in words], notes.append, path.name
         )
+    _note_classes(table, cells, label, notes)
     return _rows(table, X, cells, columns, label, notes)
 
 
@@ -232,40 +234,23 @@ def _read_like(table: Table, like: TableColumns, *, gaps: bool) -> Rows:
     faults += faults_of_features(
         table, cells.faults, numeric, rows=len(cells.numbers), training=False, gaps=gaps
     )
-    # Without `gaps` whoever scores the rows leaves those aside that have none: NaN, or no word.
-    told = not gaps and label is not None and (like.text_labels or _is_of_numbers(cells.faults[label]))
-    if label is not None and not told and (missing := _missing_labels(cells, label, like)):
-        notes.append(f"{path.name}: rows are not scored, as {missing}")
-        label = None
-    if label is not None and not like.text_labels:
-        faults += faults_of_label(table, cells, label, gaps=gaps)
+    if label is not None:
+        faults += faults_of_known_label(table, cells, label, words=like.text_labels, gaps=gaps)
     if faults:
         raise damaged_by(path, faults)
     signed = [index for index in like.numeric if cells.faults[features[index]].get(Kind.PERCENT)]
     numbers = label is not None and cells.label is not None and bool(np.isfinite(cells.label).any())
     unsigned = label is not None and numbers and cells.faults[label].get(Kind.PERCENT) is None
     like.note_percents(signed, notes.append, path.name, unsigned_label=unsigned)
-    id_name = "" if ids is None or _is_unnamed(names[ids]) else names[ids]
-    texts = None if ids is None else cells.texts[ids]
+    id_name, texts = table.row_names or ("", None)
+    if ids is not None:
+        id_name, texts = names[ids], cells.texts[ids]
+    id_name = "" if _is_unnamed(id_name) else id_name
     texts_of_words = [cells.texts[column] for column in words]
     X = like.encoded(cells.numbers, texts_of_words, notes.append, path.name, cells.where)
+    if not gaps:
+        X[list(cells.blank)] = np.nan
     return _rows(table, X, cells, like, label, notes, texts, id_name)
-
-
-def _missing_labels(cells: Cells, label: int, like: TableColumns) -> str:
-    """How many labels are missing, and where the first of them; nothing where all are there."""
-    if like.text_labels:  # a class may be called none or NA
-        empty = rows_without_label(cells)
-        count, where = len(empty), cells.where(empty[0]) if empty else ""
-    else:
-        missing = cells.faults[label].get(Kind.MISSING)
-        count, where = (missing.count, missing.where) if missing else (0, "")
-    are = "label is" if count == 1 else "labels are"
-    return f"{count:,} {are} missing, the first in {where}" if count else ""
-
-
-def _is_of_numbers(faults: Faults) -> bool:
-    return not faults.get(Kind.TEXT) and not faults.get(Kind.BOOLEAN)
 
 
 def _rows(
@@ -285,16 +270,6 @@ def _rows(
         faults = cells.faults[label]
         if faults.get(Kind.TEXT) or faults.get(Kind.BOOLEAN) or columns.text_labels:
             y, classes = named_classes(np.array(cells.label_texts))
-            if not columns.text_labels:
-                _note_case(table, label, classes, notes)
-                if absent := [name for name in classes if is_missing(name)]:
-                    notes.append(
-                        f"{table.path.name}: taken as classes, not as missing labels: {listed(absent)}"
-                    )
-            flags = faults.get(Kind.BOOLEAN)
-            numbers = np.count_nonzero(np.isfinite(cells.label)) > (flags.count if flags else 0)
-            if not columns.text_labels and (numbers or (flags and faults.get(Kind.TEXT))):
-                notes.append(f"{table.path.name}: the label holds numbers and words, taken as classes")
         else:
             y = cells.label
     booleans = any(faults.get(Kind.BOOLEAN) for column, faults in cells.faults.items() if column != label)
@@ -315,6 +290,21 @@ def _rows(
         id_name=id_name,
         lines=cells.lines,
     )
+
+
+def _note_classes(table: Table, cells: Cells, label: int, notes: list[str]) -> None:
+    """Notes on a label of training rows that holds words, or true and false."""
+    assert cells.label is not None
+    faults, name = cells.faults[label], table.path.name
+    flags, text = faults.get(Kind.BOOLEAN), faults.get(Kind.TEXT)
+    if not (flags or text):
+        return
+    classes = categories_of(cells.label_texts)
+    _note_case(table, label, classes, notes)
+    if absent := [called for called in classes if is_missing(called)]:
+        notes.append(f"{name}: taken as classes, not as missing labels: {listed(absent)}")
+    if (flags and text) or np.count_nonzero(np.isfinite(cells.label)) > (flags.count if flags else 0):
+        notes.append(f"{name}: the label holds numbers and words, taken as classes")
 
 
 def _note_case(table: Table, column: int, words: Sequence[str], notes: list[str]) -> None:

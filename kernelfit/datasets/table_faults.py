@@ -33,7 +33,7 @@ def strange_label(table: Table, cells: Cells, label: int, guessed: bool) -> list
             Fault(
                 f"numbers or words in the label column {name}",
                 f"{what}, {text.shown} in {text.where}",
-                "write numbers alone, as 12 or 0.5, or take them as they stand with task='classification'",
+                "write numbers alone, as 12, 0.5 or 1e-3, or take them as they stand with task='classification'",
             )
         ]
     if guessed and len(classes) > _FEW_WORDS and 2 * len(classes) > len(cells.label_texts):
@@ -61,31 +61,40 @@ def strange_label(table: Table, cells: Cells, label: int, guessed: bool) -> list
     ]
 
 
-def faults_of_label(table: Table, cells: Cells, label: int, *, gaps: bool = True) -> list[Fault]:
-    """What keeps a label from being classes, where it holds words, or true and false, or else numbers, of which some
-    may be missing without `gaps`."""
+def faults_of_label(table: Table, cells: Cells, label: int) -> list[Fault]:
+    """What keeps a label from being classes, where it holds words, or true and false, or else numbers."""
     faults = cells.faults[label]
-    if faults.get(Kind.TEXT) or faults.get(Kind.BOOLEAN):
-        return _missing_label(table, cells, label)
-    return faults_of_cells(table, faults, label, "the label ", rows=len(cells.label_texts), gaps=gaps)
+    if faults.get(Kind.TEXT):
+        return _missing_label(table, cells, label, rows_without_label(cells))
+    if faults.get(Kind.BOOLEAN):  # of true and false whatever stands for a missing value is one
+        assert cells.label is not None
+        return _missing_label(table, cells, label, np.flatnonzero(np.isnan(cells.label)).tolist())
+    return faults_of_cells(table, faults, label, "the label ", rows=len(cells.label_texts))
 
 
-def _missing_label(table: Table, cells: Cells, label: int) -> list[Fault]:
-    """Where a label of words, or of true and false, is an empty cell: no class is called so."""
-    assert cells.label is not None
-    empty = rows_without_label(cells)
-    missing = cells.faults[label].get(Kind.MISSING)
-    if not cells.faults[label].get(Kind.TEXT) and missing:
-        # Of true and false whatever stands for a missing value is one.
-        empty = np.flatnonzero(np.isnan(cells.label)).tolist()
+def faults_of_known_label(table: Table, cells: Cells, label: int, *, words: bool, gaps: bool) -> list[Fault]:
+    """The same beside training rows whose label holds `words`, or numbers. Without `gaps` labels may be missing, and
+    may be words beside numbers: whoever scores the rows leaves them aside and says so."""
+    faults = cells.faults[label]
+    strange = faults.get(Kind.TEXT) or faults.get(Kind.BOOLEAN)
+    if not words and strange is None:
+        return faults_of_cells(table, faults, label, "the label ", rows=len(cells.label_texts), gaps=gaps)
+    if not gaps:
+        return []
+    if words or strange is None:
+        return _missing_label(table, cells, label, rows_without_label(cells))
+    expected = f"a number in the label column {table.names[label]!r}, as in the training rows"
+    return [Fault(expected, f"{strange.shown} in {strange.where}", "mend it, or leave out the row")]
+
+
+def _missing_label(table: Table, cells: Cells, label: int, empty: Sequence[int]) -> list[Fault]:
+    """Where a label of words, or of true and false, is missing in the rows `empty`: no class is called so."""
     if not empty:
         return []
-    where, shown = cells.where(empty[0]), "an empty cell"
-    if missing is not None and (not missing.cell.strip() or not cells.faults[label].get(Kind.TEXT)):
-        where, shown = missing.where, missing.shown
+    shown = repr(cells.label_texts[empty[0]][:40]) if cells.label_texts[empty[0]] else "an empty cell"
     more = f" and {len(empty) - 1} more" if len(empty) > 1 else ""
     expected = f"a label in every row of column {table.names[label]!r}"
-    return [Fault(expected, f"{shown} in {where}{more}", "fill it, or leave out the row")]
+    return [Fault(expected, f"{shown} in {cells.where(empty[0])}{more}", "fill it, or leave out the row")]
 
 
 def rows_without_label(cells: Cells) -> list[int]:
@@ -264,7 +273,7 @@ def _remedy_of_text(cell: str, column_out: str, row_out: str) -> str:
     if is_number(cell):  # of a table whose columns have types
         return f"it is text: store the column as numbers{column_out}"
     if is_measure(cell.strip()):
-        return f"write numbers alone, as 12 or 0.5{column_out}"
+        return f"write numbers alone, as 12, 0.5 or 1e-3{column_out}"
     return f"mend it{row_out}"
 
 

@@ -33,6 +33,8 @@ _EXCEL_DELIMITER = re.compile(r'"?sep=.?"?', re.IGNORECASE)
 _EXCEL_ERROR = re.compile(
     r"#(?:N/?A|DIV/0!|REF!|VALUE!|NUM!|NULL!|NAME\?|SPILL!|CALC!)(?=[,;\t| ]|$)", re.IGNORECASE
 )
+# Delimiters but blanks: a line of nothing else holds no value.
+_DELIMITERS = ",;\t|"
 # A table of 100,000 columns has lines of some 2 MB; what is longer is no table, or a bomb.
 _LONGEST_LINE = 1 << 26
 # The mark of UTF-32 begins as that of UTF-16 does.
@@ -72,8 +74,8 @@ PACKED = (".gz", ".bz2", ".xz")
 @dataclass
 class TextFile:
     """A text file that is read line by line; `comments` are its comment lines, of which `above` stand above its first
-    line of cells, `blank` counts lines of nothing but delimiters, `empty` those without even these between others, once
-    it was read to its end."""
+    line of cells, `blank` counts lines of nothing but delimiters that were left out, `empty` those without even these
+    between others, once it was read to its end."""
 
     path: Path
     encoding: str
@@ -83,8 +85,9 @@ class TextFile:
     blank: int = 0
     empty: int = 0
 
-    def lines(self) -> Iterator[tuple[int, str]]:
-        """Every line that holds cells, with its number from 1; one whose quoted cell holds line ends is whole."""
+    def lines(self, blank: str = "") -> Iterator[tuple[int, str]]:
+        """Every line that holds cells, with its number from 1; one whose quoted cell holds line ends is whole. With
+        `blank`, the delimiter, those below the first that hold nothing but such are among them."""
         self.comments, self.above, self.blank, self.empty = [], 0, 0, 0
         started, passed = False, 0
         with _opened(self.path) as stream, io.TextIOWrapper(stream, self.encoding, newline="") as text:
@@ -100,9 +103,13 @@ class TextFile:
                     if stripped.startswith("#") and not _EXCEL_ERROR.match(stripped):
                         self.comments.append(stripped)
                         continue
-                    if not stripped.strip(",;\t| "):
-                        self.blank += bool(stripped)
-                        passed += started and not stripped
+                    if not stripped.strip(_DELIMITERS + " "):
+                        marked = not set(_DELIMITERS).isdisjoint(line)
+                        if started and blank and blank in line:
+                            yield number, line
+                            continue
+                        self.blank += marked
+                        passed += started and not marked
                         continue
                     if not started:
                         self.above = len(self.comments)

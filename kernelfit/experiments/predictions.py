@@ -14,7 +14,7 @@ from kernelfit import datasets
 from kernelfit.arguments import at_home
 from kernelfit.cpu import environment
 from kernelfit.datasets import REGISTRY, Dataset
-from kernelfit.datasets.cells import is_missing
+from kernelfit.datasets.cells import is_missing, is_number
 from kernelfit.datasets.faults import damaged
 from kernelfit.datasets.labels import are_one_hot, classes_of_columns, names_of
 from kernelfit.datasets.rows import Rows
@@ -98,6 +98,9 @@ def predict(result: Result, rows: Rows, progress: Progress) -> Predictions:
     """Of rows from a file, compared with labels where they have some; of those that lack a value nothing."""
     for note in rows.notes:
         progress.note(note)
+    if result.classes is None and rows.class_names is not None:
+        progress.note(_of_words(rows, rows.class_names))
+        rows = replace(rows, y=np.empty((len(rows.X), 0)), class_names=None)
     every, complete, labelled = rows, _is_complete(rows.X), _is_labelled(rows, result.classes)
     if rows.labelled and not labelled.all():
         progress.note(_of_unlabelled(rows, labelled))
@@ -293,11 +296,6 @@ def _truth(result: Result, rows: Rows, progress: Progress) -> Array | None:
     """Class codes or targets of labelled rows; a class that the solution does not know is never right."""
     if not rows.labelled:
         return None
-    if result.classes is None and rows.class_names is not None:
-        progress.note(
-            f"{rows.path.name}: rows are not scored, as their labels are words and the solution's numbers"
-        )
-        return None
     if result.classes is None:
         return rows.y
     labels = rows.y.reshape(-1)
@@ -319,6 +317,20 @@ def _truth(result: Result, rows: Rows, progress: Progress) -> Array | None:
             f"{rows.path.name}: classes that were not trained on count as errors: {_listed(tuple(strange))}"
         )
     return np.array([known.get(name, -1) for name in names], dtype=np.int64)
+
+
+def _of_words(rows: Rows, names: tuple[str, ...]) -> str:
+    """What is said of labels (m,) that are text beside a regression: how many are no numbers, and the first of them."""
+    codes = rows.y.reshape(-1)
+    words = np.array([not (is_number(name) or is_missing(name)) for name in names])
+    strange = np.flatnonzero(words[codes])
+    if not len(strange):
+        return f"{rows.path.name}: rows are not scored, as their labels are text and the solution's numbers"
+    are = "is a word" if len(strange) == 1 else "are words"
+    return (
+        f"{rows.path.name}: rows are not scored, as {len(strange):,} of {len(codes):,} labels {are} and the solution's "
+        f"are numbers: {names[int(codes[strange[0]])][:40]!r} in {_where(rows, strange[:1])}"
+    )
 
 
 def check_target(path: Path | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -311,10 +312,20 @@ def test_labels_of_words_do_not_score_numbers(
     table: tuple[Path, np.ndarray, np.ndarray], tmp_path: Path
 ) -> None:
     kept, X, _ = table
-    columns = {"a": X[:, 0], "b": X[:, 1], "c": X[:, 2], "price": ["cheap", "dear"] * 10}
-    result = invoke("predict", str(kept), "--rows", _table(tmp_path / "words.csv", columns), "--json", "-")
-    assert "rows are not scored, as their labels are words" in result.stderr
-    assert json.loads(result.stdout)["test_rmse"] is None
+    for prices, said in (
+        (
+            ["cheap", "dear"] * 10,
+            "20 of 20 labels are words and the solution's are numbers: 'cheap' in line 2",
+        ),
+        (["1.5", "", "NA", "n.d.", *"1234" * 4], "1 of 20 labels is a word and .*: 'n.d.' in line 5"),
+    ):
+        columns = {"a": X[:, 0], "b": X[:, 1], "c": X[:, 2], "price": prices}
+        result = invoke(
+            "predict", str(kept), "--rows", _table(tmp_path / "words.csv", columns), "--json", "-"
+        )
+        assert re.search(f"rows are not scored, as {said}", " ".join(result.stderr.split()))
+        assert "missing" not in result.stderr
+        assert json.loads(result.stdout)["test_rmse"] is None
 
 
 def test_a_frame_is_predicted_by_the_names_of_its_columns(

@@ -62,6 +62,9 @@ def test_the_index_of_pandas_is_no_feature(tmp_path: Path) -> None:
         assert rows.columns.target == "price"
         name = index.index.name or "__index_level_0__"
         assert f"a.parquet: the index, {name}, is left out" in rows.notes
+        # It names new rows, as one that to_csv writes does: they were counted beside other numbers.
+        new = read_columns(tmp_path / "a.parquet", rows.columns)
+        assert (new.ids, new.id_name) == (("9", "2", "4"), index.index.name or "")
 
 
 @pytest.mark.parametrize(
@@ -97,6 +100,20 @@ def test_what_is_no_number_is_named_by_row_and_column(
     assert read_table(path, FileOptions.of(drop="a")).X.tolist() == [[1], [2], [3]]
 
 
+@pytest.mark.parametrize("kind", ["binary_view", "bool8", "month_day_nano_interval"])
+def test_values_that_are_neither_numbers_nor_words_are_named_by_their_type(tmp_path: Path, kind: str) -> None:
+    """They were words: b'a', True, MonthDayNano(...)."""
+    pa = pytest.importorskip("pyarrow", "18")
+    columns = {
+        "binary_view": lambda: pa.array([b"a", b"b"], pa.binary_view()),
+        "bool8": lambda: pa.ExtensionArray.from_storage(pa.bool8(), pa.array([1, 0], pa.int8())),
+        "month_day_nano_interval": lambda: pa.array([(1, 2, 3)] * 2, pa.month_day_nano_interval()),
+    }
+    path = written(tmp_path / "a.feather", a=columns[kind](), y=[0.5, 1.5], b=[1, 2])
+    with pytest.raises(DataError, match=rf"a number in column 'a', found values of the type .*{kind}"):
+        read_table(path)
+
+
 def test_decimals_that_float64_rounds_are_refused(tmp_path: Path) -> None:
     pa = pytest.importorskip("pyarrow")
     digits = "9007199254740993"
@@ -108,6 +125,15 @@ def test_decimals_that_float64_rounds_are_refused(tmp_path: Path) -> None:
         read_table(path)
     exact = pa.array(["0.00", "9007199254740992.00"]).cast(pa.decimal128(38, 2))
     assert read_table(written(tmp_path / "b.parquet", a=exact, y=[0.5, 1.5])).X.tolist() == [[0], [2**53]]
+
+
+def test_a_decimal_is_the_nearest_number_as_in_a_text(tmp_path: Path) -> None:
+    """By Arrow's cast 1/3 was 0.33333333333333337."""
+    pa = pytest.importorskip("pyarrow")
+    values = [f"{value:.25f}" for value in (1 / 3, 2 / 3, 1e-7, 12.675)]
+    column = pa.array(values).cast(pa.decimal128(38, 25))
+    rows = read_table(written(tmp_path / "a.parquet", a=column, y=[0.5, 1.5, 2.5, 3.5]))
+    assert rows.X[:, 0].tolist() == list(map(float, values))
 
 
 def test_words_are_those_of_text_and_frames_whatever_blanks_surround_them(tmp_path: Path) -> None:

@@ -136,6 +136,12 @@ def test_rows_and_labels(tmp_path: Path, text: str, X: list[list[float]], y: lis
             "a,b,y\n" + "".join(f"1,{i} kg,0\n" for i in range(11)),
             "found '0 kg' in line 2 and 10 more; write numbers alone",
         ),
+        *(
+            (f"a,y\n{cell},1\n{cell},2\n", r"line 2 and 1 more; write numbers alone, as 12, 0\.5 or 1e-3")
+            for cell in ("2d0", "1.5D+03", "-.5d-1", "5-", "1.5×10^3", "2 x 10³", "5\u200b", "\ufeff5")
+        ),
+        ("1\u00a0234 5 0.5\n2\u00a0234 6 1.5\n", "line 1 and 1 more; write numbers without separators"),
+        ("a,y\n#1,5\n#2,6\n", "rows under the header, found 2 comments, as they start with #"),
         ("a,b,y\n1,(5),0\n1,−6,0\n", "found '.5.' in line 2 and 1 more; write numbers alone"),
         ("a,b,y\n1,$ 5,0\n1,$ 6,0\n", "found '\\$ 5' in line 2 and 1 more; write numbers alone"),
     ],
@@ -397,8 +403,20 @@ def test_a_label_that_new_rows_leave_empty_is_not_scored(tmp_path: Path) -> None
     np.testing.assert_array_equal(new.y, [np.nan, np.nan, 4.5])
     assert (new.X.tolist(), new.notes) == ([[1], [2], [3]], ())
     words = read_columns(written(tmp_path, "a,y\n1,\n2,b\n", "new.csv"), like)
-    assert not words.labelled
-    assert words.notes == ("new.csv: rows are not scored, as 1 label is missing, the first in line 2",)
+    assert (words.class_names, words.y.tolist(), words.notes) == (("", "b"), [0, 1], ())
+
+
+@pytest.mark.parametrize("label", ["0.5", "x"])
+def test_a_label_that_a_test_table_lacks_is_named(tmp_path: Path, label: str) -> None:
+    """The file was said to have no labels, or to be in another format than the training rows."""
+    like = read_table(written(tmp_path, f"a,y\n1,{label}\n2,{label}\n")).columns
+    for cell, found in (("", "an empty cell in line 3"), ("b", "'b' in line 3")):
+        path = written(tmp_path, f"a,y\n1,{label}\n2,{cell}\n", "new.csv")
+        if (label, cell) == ("x", "b"):
+            assert read_table(path, None, like).class_names == ("b", "x")
+            continue
+        with pytest.raises(DataError, match=f"column 'y'.* found {found}"):
+            read_table(path, None, like)
 
 
 @pytest.mark.parametrize(
@@ -447,6 +465,8 @@ def test_a_class_may_be_called_none(tmp_path: Path) -> None:
         ("a,b,y\n1,2,1\n3,4,3\n", "column 'a' is the label itself in every row; leave it out (drop=['a'])"),
         ('a,b,y\n1,x,1\n3,"x\n\x1bz",2\n', "b (x, x ?z)"),
         ('a,b,y\n1,x,1\n3,"x, z,\nx, z",2\n', "b (x, x, z, x, z)"),
+        ("a,y\n1.234,1\n950,2\n-2.500,2\n", "though they may separate thousands: a (1.234)"),
+        ("a;y\n1.5;1.234\n2;2.500\n3;6.000\n", "though they may separate thousands: y (1.234)"),
         ("a,y\n-999,1\n-999,2\n12,2\n", "column 'a' holds -999 in 2 rows, far from all others"),
     ],
 )
@@ -455,7 +475,10 @@ def test_what_numbers_may_be_is_said(tmp_path: Path, text: str, note: str) -> No
 
 
 def test_nothing_is_said_of_ordinary_numbers(tmp_path: Path) -> None:
-    text = "year,count,big,share,word,y\n2020,20200101,-999,0.5,01,1\n2021,20209901,-999,0,b,2\n1999,5,-500,0.25,b,3\n"
+    text = (
+        "year,count,big,share,word,y\n2020,20200101,-999,0.500,01,1.234\n"
+        "2021,20209901,-999,0,b,2.500\n1999,5,-500,0.25,b,3.000\n"
+    )
     rows = read_table(written(tmp_path, text))
     assert rows.X.shape == (3, 6)
     assert "word (01, b)" in "".join(rows.notes)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from kernelfit.datasets import text_file
@@ -114,6 +115,23 @@ def test_an_empty_line_of_one_column_is_said(tmp_path: Path) -> None:
     assert rows.notes == ("a.csv: 2 lines without any value are left out",)
     path.write_text("x,y\n\n1,2\n\n3,4\n\n")  # nothing is missing from these
     assert read_columns(path, TableColumns(("x", "y"), None, ("x", "y"), named=True)).notes == ()
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
+def test_a_line_of_nothing_but_delimiters_is_a_row_to_predict(tmp_path: Path, mark: str) -> None:
+    """It was left out, of tabs in silence, and predictions stood beside other rows of the user's file."""
+    path, text = tmp_path / "a.csv", "id,a,b,y\n7,1,2,x\n,,,\n9,3,4,z\n,,\n".replace(",", mark)
+    path.write_text(f"{mark}\n{text}")
+    trained = read_table(path)
+    assert trained.X.tolist() == [[7, 1, 2], [9, 3, 4]]
+    assert "a.csv: 3 lines without any value are left out" in trained.notes
+    rows = read_columns(path, TableColumns(("a", "b"), None, ("a", "b"), named=True))
+    np.testing.assert_array_equal(rows.X, [[1, 2], [np.nan] * 2, [3, 4], [np.nan] * 2])
+    assert (rows.ids, list(rows.lines or ())) == (("7", "", "9", ""), [3, 4, 5, 6])
+    # It has no words either: an empty one may be a category.
+    path.write_text("a,b\nu,v\n,\n")
+    words = TableColumns(("a", "b"), None, ("a", "b"), named=True, categories=(("", "u"), ("v",)))
+    np.testing.assert_array_equal(read_columns(path, words).X, [[0, 1, 1], [np.nan] * 3])
 
 
 @pytest.mark.parametrize("line", [r'"5\"",1', r'1,"5\" wide"', r'"5\"","6\""', r'"5\"" ,1'])
