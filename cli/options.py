@@ -177,7 +177,10 @@ _DATA = (
         help="Label column of a table; else label, target, y, ..., or the last.",
     ),
     click.option(
-        "--drop", multiple=True, metavar="NAME,...", help="Columns of a table to leave out; repeatable."
+        "--drop",
+        multiple=True,
+        metavar="NAME,...",
+        help="Columns of a table to leave out, by name or index; repeatable.",
     ),
     click.option(
         "--task",

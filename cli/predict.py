@@ -51,7 +51,7 @@ SHOWN = 10
     "--out",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write scores (NPY), or ids, classes and scores (CSV).",
+    help="Write scores (NPY), or ids, classes and scores (CSV): a line for each row, empty where values are missing.",
 )
 @threads_option
 @json_option

@@ -70,7 +70,7 @@ def choose(
             else _by_shape(shapes, unlabelled)
         )
         if by_shape is None:
-            raise _unknown(path, shapes)
+            raise _unknown(path, shapes, unlabelled)
         labels = f", labels {by_shape.y!r}" if by_shape.y else ""
         return [by_shape], (f"{path.name}: by their shapes, the rows are {by_shape.X!r}{labels}",)
     return [Pair(part["X"], part["y"]) for part in chosen], _said(path, chosen, shapes)
@@ -168,8 +168,9 @@ def _listed(shapes: Shapes) -> str:
     return (", ".join(shown) + more) or "no array"
 
 
-def _unknown(path: Path, shapes: Shapes) -> Exception:
-    remedy = "name them, as keys={'X': 'NAME', 'y': 'NAME'}"
+def _unknown(path: Path, shapes: Shapes, unlabelled: bool) -> Exception:
+    # Of rows to predict nothing is asked but their names in the file itself.
+    remedy = "call the rows X" if unlabelled else "name them, as keys={'X': 'NAME', 'y': 'NAME'}"
     if set(shapes) >= _SPARSE:
         remedy = "store a sparse matrix as numpy.savez(FILE, X=matrix.toarray(), y=y)"
     return damaged(

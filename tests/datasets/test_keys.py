@@ -97,6 +97,9 @@ def test_rows_alone_are_predicted() -> None:
     ]
     assert choose(PATH, {"a": X, "b": X}, {"X": "b", "y": "labels"}, "rows")[0] == [Pair("b", None)]
     assert choose(PATH, {"X_test": X, "y_test": y}, {}, "rows")[0] == [Pair("X_test", "y_test")]
+    # Of kernelfit predict, which has no option for names.
+    with pytest.raises(DataError, match="; call the rows X$"):
+        choose(PATH, {"a": X, "b": X}, {}, "rows")
 
 
 def test_keys_are_taken_at_their_word(tmp_path: Path) -> None:
