@@ -115,12 +115,12 @@ def _read_part(folder: Path, expected: ImageShape | None) -> Rows:
     with reading(folder, "a folder of images"):
         classes = sorted(filter(_holds_images, _visible(folder)), key=lambda entry: composed(entry.name))
         names = tuple(dict.fromkeys(composed(entry.name) for entry in classes))
-        bare = [entry.name for entry in _visible(folder) if entry.is_dir() and entry not in classes]
+        bare = [_with_content(entry) for entry in _visible(folder) if entry.is_dir() and entry not in classes]
         files = [(names.index(composed(entry.name)), path) for entry in classes for path in _images(entry)]
         if not files:
             raise _not_understood(folder)
         skipped = [path for entry in classes for path in _visible(entry) if not _is_image(path)]
-        skipped += _images(folder)  # beside the classes, so of none
+        skipped += [path for path in _visible(folder) if not path.is_dir()]  # beside the classes, so of none
     paths = [path for _, path in files]
     X, shape, notes = _pixels(folder, paths, skipped, expected)
     if bare:
@@ -189,6 +189,12 @@ def _not_understood(folder: Path) -> DataError:
 
 def _is_of_numbers(path: Path) -> bool:
     return path.suffix.lower() in (".csv", ".tsv", ".txt", ".parquet", ".npz", ".h5", ".hdf5", ".mat", ".gz")
+
+
+def _with_content(folder: Path) -> str:
+    """What a folder is called, and what it holds."""
+    content = _visible(folder)
+    return f"{folder.name} ({_suffixes(content)})" if content else folder.name
 
 
 def _names(folders: list[str]) -> str:

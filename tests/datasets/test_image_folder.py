@@ -34,6 +34,9 @@ def test_classes_and_files_stand_in_order(tmp_path: Path) -> None:
     save(tmp_path / "cat/9.png", grey(1))
     (tmp_path / "notes.txt").write_text("not a class")
     (tmp_path / "empty").mkdir()
+    (tmp_path / "hare").mkdir()
+    for number in (1, 2):
+        (tmp_path / f"hare/{number}.tif").write_text("of a format that is not read")
     (tmp_path / "cat" / "readme.md").write_text("not an image")
     rows, test = read_image_folder(tmp_path)
     assert test is None
@@ -42,8 +45,8 @@ def test_classes_and_files_stand_in_order(tmp_path: Path) -> None:
     assert rows.X[:, 0].tolist() == [1, 2, 3]
     assert rows.image_shape == (3, 5, 1)
     assert rows.notes == (
-        f"{tmp_path}: files skipped: 1 (.md 1)",
-        f"{tmp_path}: sub-folders without images are left aside: empty",
+        f"{tmp_path}: files skipped: 2 (.md 1, .txt 1)",
+        f"{tmp_path}: sub-folders without images are left aside: empty, hare (.tif 2)",
     )
 
 
