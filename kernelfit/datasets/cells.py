@@ -48,7 +48,7 @@ _MISSING = frozenset(
             "none",
             "nil",
         ),
-        *("nat", "missing", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"),
+        *("nat", "missing", "\\n", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"),
     )
 )
 _BOOLEANS = {"true": 1.0, "false": 0.0}

@@ -171,6 +171,8 @@ class TextTable:
         if self.decimal != ".":
             return ()
         left = {column: "" for index, column in enumerate(numeric) if _are_thousandths(X[:, index])}
+        # Integers are told from round thousands by the first.
+        whole = {column for index, column in enumerate(numeric) if _are_whole(X[:, index])} & left.keys()
         plain: set[int] = set()
         if label is not None and all(map(points_may_group, kept[label])):
             left[label] = next((cell for cell in kept[label] if "." in cell), "")
@@ -179,12 +181,13 @@ class TextTable:
         again = replace(self, file=replace(self.file))
         for _, row, _, _ in again.rows([]) if left.keys() - {label} else ():
             for column in left.keys() - {label}:
-                if not points_may_group(row[column]):
+                pointed = "." in row[column]
+                if not points_may_group(row[column]) or (column in whole and not pointed):
                     del left[column]
-                elif "." not in row[column]:
-                    plain.add(column)
-                else:
+                elif pointed:
                     left[column] = left[column] or row[column].strip()
+                else:
+                    plain.add(column)
             if not left.keys() - {label}:
                 break
         shown = [
@@ -259,10 +262,12 @@ class TextTable:
 
 
 def _are_thousandths(values: Float) -> bool:
-    """Whether all are below 1000 and of three decimals at most, and some are no integers."""
-    if not (np.abs(values) < 1000.0).all() or (values == np.floor(values)).all():
-        return False
-    return bool((np.rint(values * 1000.0) / 1000.0 == values).all())
+    """Whether all are below 1000 and of three decimals at most."""
+    return bool((np.abs(values) < 1000.0).all() and (np.rint(values * 1000.0) / 1000.0 == values).all())
+
+
+def _are_whole(values: Float) -> bool:
+    return bool((values == np.floor(values)).all())
 
 
 def _add_codes(codes: dict[int, str], row: list[str], columns: Sequence[int]) -> None:

@@ -119,6 +119,13 @@ def names_of(y: Array, classes: Sequence[str], name: str) -> tuple[list[str], tu
     return [_number_name(label, classes) for label in y], ()
 
 
+def flags_as_among(names: Sequence[str], classes: Sequence[str]) -> tuple[str, ...]:
+    """Names of classes, those that say true or false as among `classes`: TRUE of Excel is True of pandas, and 1."""
+    flags = _flags_among(classes) or {flag: str(int(flag)) for flag in (False, True)}
+    called = {str(flag).lower(): name for flag, name in flags.items() if name in classes}
+    return tuple(name if name in classes else called.get(name.lower(), name) for name in names)
+
+
 def _number_name(label: np.generic, classes: Collection[str]) -> str:
     """What a class of that number is called: 1 for 1.0, 0.1 in float32 and float64, or as it is among the classes in
     another type that holds it: 0.1 of float32 is 0.10000000149011612 in float64."""
@@ -222,7 +229,7 @@ def _encode_named(parts: list[Rows]) -> tuple[list[Array], tuple[str, ...], tupl
         )
     codes: list[Array] = []
     for part in parts:
-        own = part.class_names or ()
+        own = flags_as_among(part.class_names or (), names)
         strange = sorted(set(own) - set(names))
         if strange:
             raise damaged(

@@ -243,7 +243,7 @@ def _read_like(table: Table, like: TableColumns, *, gaps: bool) -> Rows:
     unsigned = label is not None and numbers and cells.faults[label].get(Kind.PERCENT) is None
     like.note_percents(signed, notes.append, path.name, unsigned_label=unsigned)
     id_name, texts = table.row_names or ("", None)
-    if ids is not None:
+    if ids is not None and any(cells.texts[ids]):  # no column that trailing delimiters leave
         id_name, texts = names[ids], cells.texts[ids]
     id_name = "" if _is_unnamed(id_name) else id_name
     texts_of_words = [cells.texts[column] for column in words]

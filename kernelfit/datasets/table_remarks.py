@@ -52,14 +52,15 @@ def remarks(table: Table, features: Sequence[int], X: Float, label: int, labels:
 
 
 def _are_dates(values: Float) -> bool:
-    """Whether all are years, months and days in one number, 20200131, and not all of them equal."""
+    """Whether all are years, months and days in one number, 20200131, also with a time behind, 20200131235959, and not
+    all of them equal."""
     smallest, largest = values.min(), values.max()
-    if not (_FIRST_YEAR * 10000 < smallest < largest < (_LAST_YEAR + 1) * 10000):
-        return False  # NaN among them as well
-    months, days = values // 100 % 100, values % 100
-    return bool(
-        np.all((months >= 1) & (months <= 12) & (days >= 1) & (days <= 31) & (days == np.floor(days)))
-    )
+    for unit in (1, 10**4, 10**6):
+        if _FIRST_YEAR * 10000 * unit < smallest < largest < (_LAST_YEAR + 1) * 10000 * unit:
+            months, days = values // (100 * unit) % 100, values // unit % 100
+            in_year = (months >= 1) & (months <= 12) & (days >= 1) & (days <= 31)
+            return bool(np.all(in_year & (values == np.floor(values))))
+    return False  # NaN among them as well
 
 
 def _sentinel(values: Float) -> tuple[float, int] | None:

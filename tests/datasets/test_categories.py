@@ -188,11 +188,11 @@ def test_numbers_dates_and_names_are_told_from_categories() -> None:
     assert not any(map(are_measures, (["1st", "2nd"], ["4WD"], ["<5", ">=5"], ["10-20"], ["3+"], ["M", "F"])))
     assert not are_measures(["1" + "a" * 5000 + "!"] * 11)
     assert are_dates(["2021-05-01 12:30:00", ""])
-    assert are_dates(["1/5/21", "01.05.2021"])
+    assert are_dates(["1/5/21", "01.05.2021", "20200131T235959", "20200131T2359"])
     assert are_dates(["1 day, 0:00:05", "0:00:00", "-2 days +23:59:59.5"])
     # A missing value is neither of them, nor a reason to take the others for words.
     assert are_dates(["1/5/21", "NA", "?"])
-    assert are_measures(["$5", "nan"])
+    assert are_measures(["$5", "nan", "\\N"])
     assert not are_dates(["NA", ""])
     assert not are_measures([""])
     assert not are_dates(["May", "1-2"])

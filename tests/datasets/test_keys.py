@@ -98,7 +98,7 @@ def test_rows_alone_are_predicted() -> None:
     assert choose(PATH, {"a": X, "b": X}, {"X": "b", "y": "labels"}, "rows")[0] == [Pair("b", None)]
     assert choose(PATH, {"X_test": X, "y_test": y}, {}, "rows")[0] == [Pair("X_test", "y_test")]
     # Of kernelfit predict, which has no option for names.
-    with pytest.raises(DataError, match="; call the rows X$"):
+    with pytest.raises(DataError, match=r"; call the rows X$"):
         choose(PATH, {"a": X, "b": X}, {}, "rows")
 
 

@@ -206,6 +206,12 @@ def test_a_column_that_is_an_id_by_its_last_word(tmp_path: Path, name: str) -> N
         read_table(written(tmp_path, f"{name},a,price\nC7,5,0.5\nC7,6,0.25\n"))
 
 
+def test_a_column_that_trailing_delimiters_leave_names_no_rows(tmp_path: Path) -> None:
+    """All predictions had an empty id."""
+    like = read_table(written(tmp_path, "a,y,,\n1,0.5,,\n2,1.5,,\n")).columns
+    assert read_columns(written(tmp_path, "a,,,\n1,,,\n2,,,\n", "new.csv"), like).ids is None
+
+
 @pytest.mark.parametrize("name", ["acid", "Fluid", "t", "paid"])
 def test_a_first_column_of_another_name_is_a_feature(tmp_path: Path, name: str) -> None:
     assert read_table(written(tmp_path, f"{name},a,price\n0,5,0.5\n1,6,0.25\n")).X.tolist() == [
@@ -457,7 +463,13 @@ def test_a_class_may_be_called_none(tmp_path: Path) -> None:
             "numbers that begin with 0, as codes do, are taken as numbers: zip (01234)",
         ),
         ("a;b;y\n" + "1;x;2\n" * 40 + '1;x; "007"\n', "are taken as numbers: y (007)"),
-        ("day,y\n20200131,1\n20200201,2\n", "column 'day' holds numbers that look like dates, 20200131"),
+        *(
+            (
+                f"day,y\n20200131{time},1\n20200201{time},2\n",
+                f"numbers that look like dates, 20200131{time}",
+            )
+            for time in ("", "1230", "235959")
+        ),
         (
             ",,a,y\nu,0,5,1\nu,1,6,2\nv,0,7,3\n",
             "column 1, which has no name, is taken as a feature; leave an index out (drop=['1'])",
@@ -466,6 +478,7 @@ def test_a_class_may_be_called_none(tmp_path: Path) -> None:
         ('a,b,y\n1,x,1\n3,"x\n\x1bz",2\n', "b (x, x ?z)"),
         ('a,b,y\n1,x,1\n3,"x, z,\nx, z",2\n', "b (x, x, z, x, z)"),
         ("a,y\n1.234,1\n950,2\n-2.500,2\n", "though they may separate thousands: a (1.234)"),
+        ("a;y\n250.000;1\n300.000;2\n", "though they may separate thousands: a (250.000)"),
         ("a;y\n1.5;1.234\n2;2.500\n3;6.000\n", "though they may separate thousands: y (1.234)"),
         ("a,y\n-999,1\n-999,2\n12,2\n", "column 'a' holds -999 in 2 rows, far from all others"),
     ],
