@@ -18,6 +18,7 @@ from kernelfit.gram.arrays import refuse_foreign, refuse_masked
 def on_host(values: Any, name: str) -> Any:
     """A torch, CuPy or other array of the array API as NumPy's; anything else as it is. Raises `InputError`."""
     if not _is_foreign(values):
+        refuse_foreign(values, name)
         refuse_masked(values, name)
         return values
     if _library(values) == "torch":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
-from datetime import date, timedelta
+from datetime import date, time, timedelta
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,8 @@ _HELD = ("float64", "float32", "float16", "bool", "int8", "uint8", "int16", "uin
 # Numbers that an array of objects may hold, integers first, and what pandas and Python have where one is missing.
 _NUMBERS = (int, np.bool_, np.integer, float, np.floating)
 _MISSING = ("NAType", "NoneType")
-# Dates and spans of time, of NumPy, pandas and Python; NumPy's spans are integers to it.
-_DATES = (np.datetime64, np.timedelta64, date, timedelta)
+# Dates, times and spans of time, of NumPy, pandas and Python; NumPy's spans are integers to it.
+_DATES = (np.datetime64, np.timedelta64, date, time, timedelta)
 
 
 def is_sparse(values: Any) -> bool:
@@ -42,6 +42,7 @@ def as_array(values: ArrayLike, name: str) -> NDArray[Any]:
     refuse_masked(values, name)
     is_frame = names_in(values) is not None
     if is_frame:
+        refuse_dates(values, name)
         refuse_rounding(values, name)
     try:
         array = np.asarray(values)
@@ -77,7 +78,10 @@ def refuse_masked(values: Any, name: str) -> None:
 
 
 def refuse_foreign(values: Any, name: str) -> None:
-    """Raise `InputError` for a tensor of torch's that NumPy cannot see: with gradients, on a GPU, of bfloat16."""
+    """Raise `InputError` for a tensor of torch's that NumPy cannot see, with gradients, on a GPU, of bfloat16, and
+    for a query of polars."""
+    if type(values).__name__ == "LazyFrame":
+        raise InputError(f"{name}: got a LazyFrame, expected its rows in memory; use {name}.collect()")
     if type(values).__module__.partition(".")[0] != "torch":
         return
     got = remedy = ""
@@ -163,8 +167,8 @@ def _cells(frame: Any, place: int, column: Any) -> Any:
 
 
 def refuse_dates(values: Any, name: str) -> None:
-    """Raise `InputError` for dates and spans of time, in an array or in columns of a frame: NumPy and scikit-learn make
-    numbers of them in silence, in whatever unit each array has."""
+    """Raise `InputError` for dates and spans of time, in an array or in columns of a frame: NumPy, polars and
+    scikit-learn make numbers of them in silence, in whatever unit each array has."""
     names = names_in(values)
     if names is None:
         if not _holds_dates(values):
@@ -174,7 +178,7 @@ def refuse_dates(values: Any, name: str) -> None:
         dates = [column for place, column in enumerate(names) if _holds_dates(_cells(values, place, column))]
         if not dates:
             return
-        whole = f"{name}.to_pandas()" if _is_arrow(values) else name
+        whole = f"{name}.to_pandas()" if hasattr(values, "to_pandas") else name  # whose arithmetic this is
         where = f" in column{'s' if len(dates) > 1 else ''} {', '.join(map(repr, dates))}"
         first = f"{whole}[{dates[0]!r}]"
     raise InputError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import time
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ from scipy.sparse import csr_array
 
 import kernelfit
 from kernelfit.errors import InputError
+from kernelfit.estimators import KernelInterpolator
 from kernelfit.gram.arrays import as_array, exact_floats
 from kernelfit.gram.sparse import SparsePoints
 
@@ -39,6 +42,53 @@ def test_a_missing_value_is_named(frame, missing):
         InputError, match=r"^X: got a missing value at row 3, column 1, expected all to be there"
     ):
         kernelfit.solve(objects, np.ones(20))
+
+
+class PolarsFrame:
+    """What a frame of polars has: names, columns by name, and an array that makes numbers of dates."""
+
+    def __init__(self, **columns):
+        self._columns = {name: np.array(values) for name, values in columns.items()}
+        self.columns = list(columns)
+
+    def __getitem__(self, name):
+        return self._columns[name]
+
+    def to_pandas(self):
+        return pd.DataFrame(self._columns)
+
+    def __array__(self, dtype=None, copy=None):
+        return np.column_stack([values.astype(np.int64) for values in self._columns.values()])
+
+
+@pytest.mark.parametrize(
+    "dates",
+    [
+        pd.date_range("2020-01-01", periods=3).to_numpy(),
+        np.arange(3).astype("timedelta64[us]"),
+        [time(hour) for hour in range(3)],
+    ],
+)
+def test_dates_in_a_frame_of_polars_are_no_numbers(dates):
+    """They were microseconds beside the numbers, in silence: its array has one type for all columns."""
+    frame = PolarsFrame(a=[1, 2, 3], when=dates)
+    with pytest.raises(
+        InputError, match=r"^X: got dates in column 'when'.* \(X\.to_pandas\(\)\['when'\] - X"
+    ):
+        as_array(frame, "X")
+    assert as_array(PolarsFrame(a=[1, 2, 3]), "X").tolist() == [[1], [2], [3]]
+
+
+def test_a_query_of_polars_is_to_be_collected():
+    """It was a TypeError: not subscriptable."""
+    lazy = type("LazyFrame", (), {"columns": property(lambda self: pytest.fail("resolves the query"))})()
+    for call in (
+        lambda: as_array(lazy, "X"),
+        lambda: kernelfit.solve(lazy, np.ones(3)),
+        lambda: KernelInterpolator().fit(lazy, np.ones(3)),
+    ):
+        with pytest.raises(InputError, match=r"^X: got a LazyFrame, .*; use X\.collect\(\)"):
+            call()
 
 
 def test_objects_that_are_no_numbers_stay_objects():
