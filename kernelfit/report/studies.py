@@ -13,6 +13,8 @@ from kernelfit.report.tables import MISSING, kernel_formula, number
 
 Row = dict[str, Any]
 
+#: what the settings of a study are told apart by
+SETTINGS = {"inputs": "features, corruption", "norms": "features, kernel, ridge"}
 # What tells draws apart, and has no mean.
 _SEEDS = ("seed", "corruption_seed")
 
@@ -183,7 +185,7 @@ def _refused(rows: Sequence[Row]) -> list[str]:
 
 def _settings(record: Row) -> RenderableType:
     columns = (
-        ("setting", "name", str),
+        (SETTINGS[record["study"]], "name", str),
         ("train %", "train_error", _percent),
         ("test %", "test_error", _percent),
         ("loo %", "loo_error", _percent),
@@ -260,10 +262,9 @@ def _whole(
 def _below(record: Row, lines: Sequence[str]) -> list[Text]:
     about = record["dataset"]
     if "n_train" in record:
-        about = (
-            f"{record['n_train']:,} training and {record['n_test']:,} test rows of {about}; "
-            f"{kernel_formula(record['kernel'])}"
-        )
+        about = f"{record['n_train']:,} training and {record['n_test']:,} test rows of {about}"
+    if "kernel" in record:
+        about += f"; {kernel_formula(record['kernel'])}"
     return [Text(line, style="dim") for line in (*lines, about)]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from kernelfit.report import plot
 from kernelfit.report.channels import visible
 from kernelfit.report.chart import Axis, Chart, Rule, Series, values_of
-from kernelfit.report.studies import averages, in_order, settings_rows
+from kernelfit.report.studies import SETTINGS, averages, in_order, settings_rows
 from kernelfit.report.style import own_style
 
 if TYPE_CHECKING:
@@ -287,7 +287,7 @@ def _settings(record: Row) -> list[Chart]:
     return [
         _bars(
             f"{record['study']}-error",
-            "Test error of each setting",
+            f"Test error by {SETTINGS[record['study']]}",
             rows,
             "test_error",
             Axis("test error, %", low=0),

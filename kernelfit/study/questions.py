@@ -310,7 +310,7 @@ def ask_inputs(
     if not of_labels:
         notes.append("corruptions of labels are left out, as numeric targets have no classes to draw from")
         study.progress.note(notes[-1])
-    return _settings(study, settings.corruption_settings(maps, study.drawn(seeds), of_labels), notes)
+    return _settings(study, settings.corruption_settings(maps, study.drawn(seeds), of_labels), dataset, notes)
 
 
 def ask_norms(
@@ -331,7 +331,7 @@ def ask_norms(
     default = experiment.inputs.features.default_kernel
     _not_overwritten(study, "kernel", experiment.kernel.name, default, "names its own as kernels")
     _not_overwritten(study, "ridge", experiment.solver.ridge, 0, "names its own as ridges")
-    maps, notes, _ = _maps(study, features)
+    maps, notes, dataset = _maps(study, features)
     wanted = settings.norm_settings(kernels, maps, ridges, loo or study.experiment.loo)
     if sums is not None and not _streams(study, kernels):
         raise InputError(
@@ -339,9 +339,9 @@ def ask_norms(
             "ntk; name them as the experiment's, or leave it out"
         )
     if not study.experiment.inputs.features:
-        return _settings(study, wanted, notes)
+        return _settings(study, wanted, dataset, notes)
     with _sums(study, sums) as file:
-        return _settings(study, wanted, notes, file)
+        return _settings(study, wanted, dataset, notes, file)
 
 
 def _streams(study: Study, kernels: Sequence[str]) -> bool:
@@ -399,7 +399,11 @@ def _random_features(rows: KernelRows, p: int, seed: int, options: dict[str, Any
 
 
 def _settings(
-    study: Study, wanted: Iterable[settings.Setting], notes: list[str], sums: Path | None = None
+    study: Study,
+    wanted: Iterable[settings.Setting],
+    dataset: Dataset,
+    notes: list[str],
+    sums: Path | None = None,
 ) -> dict[str, Any]:
     wanted, base = list(wanted), study.experiment.to_dict()
     inputs = study.experiment.inputs
@@ -422,23 +426,19 @@ def _settings(
             made.append(study.row(name, make, **setting.changes))
             advance(1.0)
     judged = [row for row in made if row.get("loo_error") is not None]
-    correlations = {
-        "every setting": settings.rank_correlation(made, "rkhs_norm", "test_error"),
-        **{
-            f"features {feature}": settings.rank_correlation(
-                [row for row in made if row["features"] == feature], "rkhs_norm", "test_error"
-            )
-            for feature in dict.fromkeys(row["features"] for row in made)
-        },
-    }
-    data = study.experiment.inputs.data
+    groups = {"every setting": made}
+    if len(features := dict.fromkeys(row["features"] for row in made)) > 1:
+        groups |= {f"features {name}": [row for row in made if row["features"] == name] for name in features}
     content = {
         "rows": made,
         "chosen": min(judged, key=lambda row: row["loo_error"])["name"] if judged else None,
-        "norm_against_test_error": correlations,
+        "norm_against_test_error": {
+            name: settings.rank_correlation(rows, "rkhs_norm", "test_error") for name, rows in groups.items()
+        },
         "notes": notes,
     }
-    return study.record(content, {"dataset": data.dataset if data.train is None else data.train.stem})
+    about = {"dataset": dataset.name, "n_train": dataset.n_train, "n_test": dataset.n_test}
+    return study.record(content, about)
 
 
 def _one_width(study: Study, wanted: Sequence[settings.Setting]) -> str:

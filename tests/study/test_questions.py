@@ -315,6 +315,18 @@ def test_what_was_interrupted_gives_the_same_bits(tmp_path, monkeypatch):
     assert len(points) == 6  # none of them twice
 
 
+def test_settings_of_one_feature_map_are_ranked_once_and_say_of_which_rows():
+    record = ask_norms(
+        Study("norms", Experiment("digits", n_train=40, n_test=20, threads=1)),
+        features=["none"],
+        ridges=[0.0, 0.1],
+    )
+    assert list(record["norm_against_test_error"]) == ["every setting"]
+    assert (record["dataset"], record["n_train"], record["n_test"]) == ("digits", 40, 20)
+    [title, *_] = [chart.title for chart in study_figures.charts(record)]
+    assert title == "Test error by features, kernel, ridge"
+
+
 def test_rows_that_are_there_serve_a_command_that_asks_for_more(tmp_path, monkeypatch):
     def ask(*more):
         arguments = ["study", "curve", *SMALL, "--out", str(tmp_path), "--json", "-", *more]
