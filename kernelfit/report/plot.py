@@ -301,7 +301,7 @@ def _legend(axes: Any, chart: Chart) -> None:
         return
     names = [shortened(name, _IN_LEGEND) for name in names]
     if len(handles) > _LEGEND:
-        below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.18), "ncols": 2, "frameon": False}
+        below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.24), "ncols": 2, "frameon": False}
         axes.legend(handles, names, fontsize=7, **below)
     else:
         axes.legend(handles, names, fontsize=7, framealpha=0.6)

@@ -57,7 +57,8 @@ def _bars(name: str, title: str, rows: list[Row], key: str, axis: Axis, unit: fl
 def _interpolants(record: Row) -> list[Chart]:
     short = " that vanishes on the training rows"
     rows = [
-        {**row, "name": row["name"].replace(short, ", 0 on them")} for row in in_order(record["rows"], "name")
+        {**row, "name": row["name"].replace(short, ", 0 on training rows")}
+        for row in in_order(record["rows"], "name")
     ]
     return [
         _bars(
