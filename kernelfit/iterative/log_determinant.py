@@ -114,35 +114,40 @@ def _quadratures(
     observe: Callable[[int], Any],
 ) -> _Quadratures:
     """Of M^1/2 x (n, c), some of all `probes`."""
-    n = len(residual)
+    n, count = residual.shape
     preconditioned = preconditioner(residual)
     energy = _dots(residual, preconditioned)
-    direction, last = preconditioned, None
-    lengths: list[Float] = []
-    ratios: list[Float] = []
+    direction = preconditioned
+    lengths, ratios = np.empty((2, MAX_STEPS, count))
+    values, last, live = np.zeros(count), None, np.arange(count)
     for step in range(1, MAX_STEPS + 1):
         applied = multiply(direction)
         curvature = _dots(direction, applied)
         if not (curvature > 0).all():
             raise _not_positive(step)
-        lengths.append(energy / curvature)
-        residual = residual - lengths[-1] * applied
+        lengths[step - 1, live] = length = energy / curvature
+        residual = residual - length * applied
         preconditioned = preconditioner(residual)
         before, energy = energy, _dots(residual, preconditioned)
-        ratios.append(energy / before)
-        direction = preconditioned + ratios[-1] * direction
+        ratios[step - 1, live] = ratio = energy / before
+        direction = preconditioned + ratio * direction
         observe(step)
-        whole = not (energy > _NOTHING * n).all()
-        if step % _LOOK == 0 or whole or step == MAX_STEPS:
-            values = n * _quadrature(np.array(lengths), np.array(ratios))
+        open_ = energy > _NOTHING * n
+        look = step % _LOOK == 0 or step == MAX_STEPS or not open_.any()
+        if look or not open_.all():
+            values[live] = n * _quadrature(lengths[:step, live], ratios[:step, live])
             if not np.isfinite(values).all():
                 raise _not_positive(step)
-            changes = np.zeros(len(values)) if last is None else values - last
+        if not open_.all():  # those that are solved stand still, the others go on
+            live, energy = live[open_], energy[open_]
+            residual, direction = (np.ascontiguousarray(each[:, open_]) for each in (residual, direction))
+        if look:
+            changes = np.zeros(count) if last is None else values - last
             small = abs(float(changes.mean())) <= _SETTLED * _deviation(values, probes)
-            settled = whole or (last is not None and small)
+            settled = not live.size or (last is not None and small)
             if settled:
                 break
-            last = values
+            last = values.copy()
     return _Quadratures(values, changes, step, settled)
 
 
