@@ -24,6 +24,7 @@ import numpy as np
 from kernelfit.errors import NotPositiveDefiniteError
 from kernelfit.iterative.outcome import Outcome
 from kernelfit.iterative.stopping import (
+    INDEFINITE,
     MAX_ITERATIONS,
     PATIENCE,
     Goal,
@@ -38,6 +39,8 @@ from kernelfit.typing import Float
 
 # A direction of which less than this is new beside the others holds rounding errors of products in float32.
 _DEPENDENT = 1e-6
+# A curvature below minus this many units of roundoff of |A| is no rounding error of a product.
+_NEGATIVE = 10.0
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,8 @@ class State:
     """Where the iteration is; `change` is what it has added to `solution` since the last true residual, all (n, c) but
     directions P and `applied` A P, (n, p). `nearest` is the X whose residual has been the least since then, `least`;
     `best` the one of the least measure among those whose true residual was formed. `exact`: products are with K in
-    float64, where those in float32 led nowhere. `measured` is what the goal measures now."""
+    float64, where those in float32 led nowhere. `curvature` is the least p^T A p / |p|^2 that was seen, where that is
+    negative beyond rounding, else 0. `measured` is what the goal measures now."""
 
     solution: Float
     change: Float
@@ -78,6 +82,7 @@ class State:
     best: Float | None = None
     best_measure: float = float("inf")
     exact: bool = False
+    curvature: float = 0.0
     measured: float = 1.0
 
     @classmethod
@@ -119,11 +124,11 @@ def solve(
                 state.best_measure, state.best, of_best = last.measured, state.solution.copy(), product
             reason = _end(state, goal, max_iterations)
             if reason == "converged":  # whatever a state that was resumed says of its best
-                return Outcome(state.solution, product, reason, "", state)
+                return Outcome(state.solution, product, reason, _indefinite(state), state)
             if reason is not None:
                 if state.best is None:
                     raise NotPositiveDefiniteError(_no_solution(state))
-                detail = _DETAILS[reason] if curved else _NO_CURVATURE
+                detail = _indefinite(state) or (_DETAILS[reason] if curved else _NO_CURVATURE)
                 return Outcome(state.best, of_best or operators.verify(state.best), reason, detail, state)
             if not curved:
                 state.directions = state.directions[:, :0]
@@ -142,11 +147,25 @@ def _end(state: State, goal: Goal, max_iterations: int) -> Reason | None:
 
 
 def _no_solution(state: State) -> str:
+    if state.curvature < 0:
+        return (
+            f"K: got a direction p with p^T A p = {state.curvature:.1e} |p|^2 for A = K + ridge, expected a positive "
+            "definite one; take another kernel, or a ridge larger by more than that"
+        )
     least = min(each.relative_residual for each in state.verified)
     return (
         f"K: too ill-conditioned for conjugate gradients, which ended after {state.iteration:,} iterations at a "
         f"relative residual of {least:.1e}, expected below 1; take solver='cholesky', a kernel that falls off faster, "
         "or a larger ridge"
+    )
+
+
+def _indefinite(state: State) -> str:
+    """That A is indefinite, where that was seen; else empty."""
+    return (
+        f"{INDEFINITE}: p^T A p = {state.curvature:.1e} |p|^2 for a direction p"
+        if state.curvature < 0
+        else ""
     )
 
 
@@ -174,9 +193,15 @@ def step(operators: Operators, state: State, targets: Float) -> bool:
         return False
     applied = operators.product(directions)
     gram = directions.T @ applied
+    gram = 0.5 * (gram + gram.T)
     try:
-        lower = scipy.linalg.cho_factor(0.5 * (gram + gram.T), lower=True)
-    except (np.linalg.LinAlgError, ValueError):
+        lower = scipy.linalg.cho_factor(gram, lower=True)
+    except np.linalg.LinAlgError:
+        least = float(np.linalg.eigvalsh(gram)[0])
+        if least < -_NEGATIVE * operators.roundoff * state.norm:
+            state.curvature = min(state.curvature, least)
+        return False
+    except ValueError:  # not finite
         return False
     step = scipy.linalg.cho_solve(lower, directions.T @ state.residual)
     state.change += directions @ step

@@ -26,7 +26,7 @@ RULES = {
     "history": schema.sequence(_SIZE),
     "verified": schema.sequence(schema.sequence(_SIZE, 4)),
 }
-_NUMBERS = ("norm", "least", "best_measure", "iteration", "history", "exact")
+_NUMBERS = ("norm", "least", "best_measure", "iteration", "history", "exact", "curvature")
 
 
 def described(
@@ -69,7 +69,9 @@ def of_data(
 
     Raises `DataError` where a value breaks its rule.
     """
-    if not belongs(path, meta, {**RULES, "least": _SIZE, "exact": schema.BOOLEAN}, targets, goal):
+    if not belongs(
+        path, meta, {**RULES, "least": _SIZE, "exact": schema.BOOLEAN, "curvature": _SIZE}, targets, goal
+    ):
         return None
     n, c = targets.shape
     for name in _ARRAYS:

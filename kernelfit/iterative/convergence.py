@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
 
-from kernelfit.iterative.stopping import Goal, Verified, relative_residual
+from kernelfit.iterative.stopping import INDEFINITE, Goal, Verified, relative_residual
 from kernelfit.storage import schema
 from kernelfit.typing import Float
 
@@ -109,10 +109,14 @@ class Convergence:
         """One line for the user; empty where the answer is what a factor gives."""
         met = f"relative residual {self.relative_residual:.1e}, backward error {backward_error:.1e}"
         if not self.converged:
+            remedy = (
+                "take a kernel that is positive definite, or a ridge larger by more than that"
+                if self.detail.startswith(INDEFINITE)
+                else "give a larger ridge or a narrower kernel, or take solver='cholesky'"
+            )
             return (
                 f"{self.method}: {self.stopped} after {self.iterations:,} iterations ({self.detail}), at {met}, "
-                f"expected a {self.measure} of {self.target:.1e}; targets are met to that and no better: give a larger "
-                "ridge or a narrower kernel, or take solver='cholesky'"
+                f"expected a {self.measure} of {self.target:.1e}; targets are met to that and no better: {remedy}"
             )
         detail = f" ({self.detail})" if self.detail else ""
         if self.measure == "relative residual":

@@ -17,6 +17,8 @@ Reason = Literal["converged", "stagnated", "diverged", "iteration limit"]
 
 #: backward error of the default: ten units of roundoff, as good as a float64 factor's
 BACKWARD_ERROR = 10.0 * 0.5 * float(np.finfo(np.float64).eps)
+#: how the detail of an end begins, of a matrix that has a direction of negative curvature
+INDEFINITE = "K + ridge is indefinite"
 #: iterations at most
 MAX_ITERATIONS = 4_000
 #: iterations without a residual that is smaller by a tenth after which the true one is formed

@@ -354,7 +354,7 @@ class IterativeSystem:
             targets,
             targets - outcome.product.values - self.problem.ridges * outcome.solution,
             fallback=f"with K {self._where}, as in float32 it is singular to rounding"
-            if outcome.state.exact
+            if outcome.state.exact and not outcome.state.curvature
             else "",
             preconditioner="randomly pivoted Cholesky and neighbours",
             rank=preconditioner.rank,

@@ -94,8 +94,23 @@ def test_stagnation_is_said_and_the_best_is_kept(rng: np.random.Generator) -> No
 
 
 def test_an_indefinite_k_is_refused(rng: np.random.Generator) -> None:
-    with pytest.raises(NotPositiveDefiniteError, match="too ill-conditioned"):
+    with pytest.raises(NotPositiveDefiniteError, match=r"p\^T A p = -1.0e\+00 \|p\|\^2 for A = K \+ ridge"):
         solve(operators(-np.eye(30)), rng.standard_normal((30, 2)), Goal.of(None))
+
+
+@pytest.mark.parametrize("rounded", [False, True])
+def test_an_indefinite_k_that_comes_near_to_targets_is_said_to_be_that(
+    rng: np.random.Generator, rounded: bool
+) -> None:
+    """It read "the true residual gets no smaller"."""
+    basis = np.linalg.qr(rng.standard_normal((60, 60)))[0]
+    sizes = np.linspace(0.1, 1.0, 60)
+    targets = basis @ np.append(np.full(59, 1.0), 0.5)[:, None]
+    for least, told in ((-0.02, True), (1e-9, False)):
+        sizes[-1] = least
+        outcome = solve(operators((basis * sizes) @ basis.T, rounded=rounded), targets, Goal.of(None))
+        assert (outcome.state.curvature < 0) == told
+        assert outcome.detail.startswith("K + ridge is indefinite: p^T A p = -") == told
 
 
 def test_the_iteration_limit_is_said(rng: np.random.Generator) -> None:
