@@ -15,8 +15,9 @@ from kernelfit.iterative.convergence import Convergence
 from kernelfit.linalg.condition import EXACT
 from kernelfit.linalg.product import Product
 from kernelfit.progress import Progress
+from kernelfit.solver.away import Away, off_away
 from kernelfit.solver.certificate import Certificate, forward_error, interpolates
-from kernelfit.solver.measures import Measures, measure, rounding
+from kernelfit.solver.measures import Measures, may_miss, measure, missed, rounding
 from kernelfit.solver.norms import function_norms
 from kernelfit.solver.refinement import refined
 from kernelfit.solver.scaling import Exponents, both_scaled, scaled, unit_sized
@@ -34,16 +35,17 @@ class Answer:
     """alpha (n, c), K alpha (n, c) formed afresh, the certificate, and what this solve took.
 
     `lost` estimates the rounding error of the largest fitted value, u max_i (|K| |alpha|)_i, beside the largest target,
-    of the worst column; 0 where it is not known. `away` is likewise what a prediction at any row may be off by, as
-    residuals are not 0; 0 without a factor in float64. `seconds` are `solve` and `certify`; `traffic` the
-    bytes of the factor read by each.
+    of the worst column; 0 where it is not known. `away` is likewise what predictions at new rows may be off by, as
+    residuals are not 0. `missed` counts small targets without a digit (see `measures.missed`). `seconds` are `solve`
+    and `certify`; `traffic` the bytes of the factor read by each.
     """
 
     alpha: Float
     fitted: Float
     certificate: Certificate
     lost: float
-    away: float
+    away: Away
+    missed: int
     seconds: dict[str, float]
     traffic: dict[str, int]
     convergence: Convergence | None = None
@@ -59,7 +61,8 @@ def answer(system: System, targets: Float, progress: Progress, norm: float | Non
         unit, powers = unit_sized(targets)
         solved = system.solve(unit, progress)
         ended, read_solving = time.perf_counter(), system.bytes_read
-        product, certificate, measured = certify(system, unit, solved, powers, progress, norm)
+        product, certificate, measured, small = certify(system, unit, solved, powers, progress, norm)
+        away = off_away(system, certificate, measured, unit, solved.alpha, product.values)
         alpha, fitted = both_scaled(solved.alpha, product.values, powers)
         _require_representable(system, measured, targets)
         lost = 0.0 if product.absolute is None else rounding(len(alpha)) * measured.visible
@@ -68,7 +71,8 @@ def answer(system: System, targets: Float, progress: Progress, norm: float | Non
             fitted,
             certificate,
             lost,
-            _off_away(system, certificate, measured),
+            away,
+            small,
             {
                 "solve": ended - started - solved.seconds,
                 "certify": time.perf_counter() - ended + solved.seconds,
@@ -81,24 +85,6 @@ def answer(system: System, targets: Float, progress: Progress, norm: float | Non
         )
 
 
-def _off_away(system: System, certificate: Certificate, measured: Measures) -> float:
-    """(max_i K_ii)^(1/2) |A^-1|^(1/2) |r|_inf beside |y|_inf, of the worst column.
-
-    Residuals r leave an error f of the function with |f(x)| <= k(x, x)^(1/2) |f| and |f|^2 <= r^T A^-1 r. They are
-    random, and few of their directions weigh as much: |r|_inf stands for |r|_2, which is still a factor of ten or more
-    too large for predictions of a Gaussian kernel, and of hundreds for rougher ones.
-    """
-    residuals, targets = measured.linear[0], measured.linear[1]
-    known = targets > 0
-    if certificate.min_pivot is None or certificate.factor_precision != "float64" or not known.any():
-        return 0.0
-    inverse = certificate.condition_estimate / certificate.norm
-    if math.isnan(inverse):  # not asked for: the trace is about that at most
-        inverse = system.problem.n / certificate.min_pivot
-    largest = float(system.problem.source.diagonal().max())
-    return math.sqrt(largest * inverse) * float((residuals[known] / targets[known]).max())
-
-
 def certify(
     system: System,
     targets: Float,
@@ -106,8 +92,8 @@ def certify(
     powers: Exponents,
     progress: Progress,
     norm: float | None = None,
-) -> tuple[Product, Certificate, Measures]:
-    """K alpha formed afresh, what can be said of a solution, and what its columns measure.
+) -> tuple[Product, Certificate, Measures, int]:
+    """K alpha formed afresh, what can be said of a solution, what its columns measure, and how many targets are missed.
 
     Raises `RefinementError`. `targets` and alpha are 2^-powers times the user's, and so is the product; all else is of
     the user's. `norm` is |A|_1 where that is known already.
@@ -125,6 +111,13 @@ def certify(
     precision, n = precision_of(system.plan.precision), problem.source.n
     _require_solution(precision, solved, error, targets, powers)
     pivots, (condition, of_a) = system.pivots, _condition(system, precision, norm, progress)
+    met = (
+        problem.ridge == 0
+        and not problem.has_noise
+        and not (solved.convergence and solved.convergence.is_cut_short)
+        and interpolates(error, measured.met)
+    )
+    small = missed(targets - fitted, targets) if met and may_miss(measured) else 0
     known = product.absolute is not None
     norms, norm_errors = function_norms(
         system, targets, alpha, fitted, norm, measured=measured if known else None
@@ -142,10 +135,7 @@ def certify(
         weak_pivots=pivots.weak if pivots else 0,
         log_det=pivots.log_det if pivots else None,
         jitter=problem.jitter,
-        interpolates=problem.ridge == 0
-        and not problem.has_noise
-        and not (solved.convergence and solved.convergence.is_cut_short)
-        and interpolates(error, measured.met),
+        interpolates=met and not small,
         refinements=solved.products if solved.products > 1 else 0,
         factor_precision=precision.factor_name if pivots is not None else "none",
         rank=n,
@@ -154,7 +144,7 @@ def certify(
         rkhs_norm_per_column=tuple(norms),
         rkhs_norm_error=max(norm_errors.tolist()),
     )
-    return product, certificate, measured
+    return product, certificate, measured, small
 
 
 def _condition(system: System, precision: Precision, norm: float, progress: Progress) -> tuple[float, bool]:

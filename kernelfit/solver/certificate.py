@@ -57,7 +57,8 @@ class Certificate:
     log_det : log det (A + jitter I); None on the primal path, where A is singular
     jitter : what was added to the diagonal besides the ridge
     interpolates : ridge = 0, the kernel has no noise, no iteration was to stop at a tolerance, and the equations
-        without the jitter hold to rounding, see `interpolates`
+        without the jitter hold to rounding, see `interpolates`, of which no target without a digit is left (see
+        `kernelfit.solver.measures.missed`)
     refinements : products with K that refinement took; 0 where none was needed
     factor_precision : `float64` or `float32`; min_pivot, log_det and the condition come from that factor; `none` where
         there is none

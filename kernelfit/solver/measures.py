@@ -16,6 +16,8 @@ _TINY = 2.0**-900
 _ROUNDOFF = 0.5 * float(np.finfo(np.float64).eps)
 #: a residual that still counts as rounding, relative to the largest target
 RESIDUAL = 1e-6
+#: targets below this, beside the largest of their column, are rounding of it
+SMALL = 1e-13
 #: a norm whose relative error may be larger has no digit
 UNRESOLVED = 0.5
 # Lines of numbers for each column: those that scale with Y, and others.
@@ -95,6 +97,20 @@ def measure(
         lines[_ERROR],
         lines[:_LINEAR],
     )
+
+
+def may_miss(measured: Measures) -> bool:
+    """Whether a residual is beyond what `missed` takes for rounding."""
+    residuals, targets = measured.linear[:2]
+    return bool((residuals > UNRESOLVED * SMALL * targets).any())
+
+
+def missed(residual: Float, targets: Float) -> int:
+    """How many targets (n, c) have no digit, as residuals are half of them or more, though rounding beside the largest
+    of their column; those below `SMALL` of that are rounding themselves, and 0 among others is as well."""
+    sizes = np.abs(targets)
+    told = sizes > SMALL * sizes.max(axis=0, initial=0.0)
+    return int(np.count_nonzero(told & (np.abs(residual) > UNRESOLVED * sizes)))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -15,6 +15,7 @@ from kernelfit.gram.costs import Costs
 from kernelfit.gram.placement import Limits
 from kernelfit.linalg.minimum_norm import MinimumNorm, minimum_norm
 from kernelfit.progress import Notes
+from kernelfit.solver.away import VISIBLE
 from kernelfit.solver.certificate import Certificate, forward_error
 from kernelfit.solver.norms import rounding
 from kernelfit.solver.problem import Problem
@@ -36,6 +37,23 @@ def _weighted_minimum_norm(
     roots = np.sqrt(weights / weights.max())[:, None]
     result = replace(minimum_norm(rows * roots, targets * roots), consistent=False)
     return result.alpha * roots, result.residual / roots, result, plain.rank - result.rank
+
+
+def _remark_away(problem: Problem, norms: list[float], error: float, notes: Notes) -> None:
+    """Say what predictions may be off by, as weights are by `error` of their lengths: |x| |dw| at rows x as long as the
+    longest training row."""
+    assert problem.points is not None
+    longest, sizes = float(problem.points.lengths.max()), np.abs(problem.targets).max(axis=0).tolist()
+    off = max(
+        (longest * (norm / size) * error for norm, size in zip(norms, sizes, strict=True) if size),
+        default=0.0,
+    )
+    if off > VISIBLE:
+        most = "the largest target or more" if off >= 1 else f"{off:.1g} of the largest target"
+        notes.add(
+            f"predictions at rows that training rows hardly span may be off by up to {most}, as the weights have few "
+            "correct digits; give a ridge"
+        )
 
 
 def solve_primal(problem: Problem, backend: CpuBackend, memory_limit: int, notes: Notes) -> Solution:
@@ -71,6 +89,8 @@ def solve_primal(problem: Problem, backend: CpuBackend, memory_limit: int, notes
             "alone span them: W is 0 there; bring weights nearer to each other"
         )
     norms = [math.hypot(*column) for column in result.weights.T]
+    error = rounding(n) * result.sensitivity
+    _remark_away(problem, norms, error, notes)
     certificate = Certificate(
         backward_error=result.backward_error,
         componentwise_backward_error=None,
@@ -90,7 +110,7 @@ def solve_primal(problem: Problem, backend: CpuBackend, memory_limit: int, notes
         consistent=result.consistent,
         rkhs_norm=math.hypot(*norms),
         rkhs_norm_per_column=tuple(norms),
-        rkhs_norm_error=min(1.0, rounding(n) * result.sensitivity),
+        rkhs_norm_error=min(1.0, error),
     )
     return Solution(
         problem=replace(problem, precision="float64"),

@@ -12,6 +12,7 @@ from kernelfit.kernels import Kernel
 from kernelfit.kernels.base import Needs
 from kernelfit.progress import Notes
 from kernelfit.solver.answer import Answer
+from kernelfit.solver.away import VISIBLE
 from kernelfit.solver.certificate import interpolates
 from kernelfit.solver.gamma import median_distance
 from kernelfit.solver.measures import RESIDUAL
@@ -24,8 +25,6 @@ NOT_REFINED = "was not refined away"
 _EXACT = 1e-9
 # Rounding errors of fitted values beyond this fraction of the largest target are worth a line.
 _VISIBLE = 1e-3
-# A bound of what predictions may be off by, ten times too large or more, is worth a line from here on.
-_AWAY = 0.1
 # Sums of entries off the diagonal that are below this, beside entries of 1 on it, are none; entries of a K of ones are
 # off by no more.
 _IDENTITY = 1e-12
@@ -97,16 +96,35 @@ def _remark_rounding(answered: Answer, notes: Notes) -> None:
             f"fitted values and predictions may be off by {answered.lost:.1g} of the largest target, as sums over a "
             "large alpha cancel; give a larger ridge"
         )
-    if answered.away > _AWAY:
-        off = (
-            "the largest target or more"
-            if answered.away >= 1
-            else f"{answered.away:.1g} of the largest target"
-        )
+    if answered.missed:
         notes.add(
-            f"predictions away from training rows may be off by {off}, as alpha has few correct digits; give a larger "
-            "ridge"
+            f"{answered.missed:,} small targets are missed by half of themselves or more: residuals, of up to "
+            f"{answered.certificate.residual:.1e}, are small beside the largest target of a column only; give such "
+            "targets a column of their own"
         )
+    if answered.away.error > VISIBLE:
+        notes.add(_off_away(answered))
+
+
+def _off_away(answered: Answer) -> str:
+    """By how much predictions at new rows may be off."""
+    away, where = answered.away, "predictions away from training rows may be off"
+    if math.isinf(away.error):
+        return (
+            f"{where} by more than the residuals, by how much is not known without a factor; give a larger ridge, or "
+            "take solver='cholesky'"
+        )
+    least = "the largest target or more" if away.error >= 1 else f"{away.error:.1g} of the largest target"
+    if answered.convergence is not None:
+        return (
+            f"{where} by up to {least}, as residuals are not 0; give a smaller tolerance, a larger ridge, or take "
+            "solver='cholesky'"
+        )
+    if away.at_least and away.error < 1:
+        least += " or more"
+    if away.left_out:
+        where = "predictions at rows like those of training, which were left out, may be off"
+    return f"{where} by {least}, as alpha has few correct digits; give a larger ridge"
 
 
 def _unresolved(answered: Answer) -> str:

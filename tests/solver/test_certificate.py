@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
+import kernelfit
 from kernelfit.solver.certificate import forward_error, interpolates
 
 U32, U64 = 2.0**-24, 2.0**-53
@@ -25,3 +27,18 @@ def test_a_lower_bound_of_the_condition_number_may_be_enough(n):
     assert forward_error(1e12, 1e-17, U64, n) < 0.01
     assert math.isnan(forward_error(2e6, 1e-17, U32, n)) == (n == 100)
     assert math.isnan(forward_error(math.nan, 1e-17, U64, n))
+
+
+@pytest.mark.parametrize(("small", "met"), [(1e-4, True), (1e-9, False)])
+def test_small_targets_that_are_missed_are_no_interpolation(rng, small, met):
+    """Targets of 1e-9 beside others near 1 were missed by a hundred times themselves, and it read yes."""
+    basis = np.linalg.qr(rng.standard_normal((30, 30)))[0]
+    gram = basis @ np.diag(np.logspace(0, -9, 30)) @ basis.T
+    y = rng.choice([-1.0, 1.0], 30)
+    y[10:] *= small
+    solution = kernelfit.solve(np.tril(gram) + np.tril(gram, -1).T, y, kernel="precomputed")
+    missed = int((np.abs(y - solution.fitted[:, 0]) > 0.5 * np.abs(y)).sum())
+    assert solution.certificate.interpolates == met == (missed == 0)
+    notes = [note for note in solution.notes if "small targets are missed" in note]
+    assert len(notes) == (not met)
+    assert met or notes[0].startswith(f"{missed} small targets are missed by half")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kernelfit.linalg.conjugate_gradients import backward_error
-from kernelfit.solver.measures import measure, resolved, rounding
+from kernelfit.solver.measures import measure, missed, resolved, rounding
 
 _N, _C = 40, 3
 
@@ -95,3 +95,10 @@ def test_a_square_without_digits_has_no_norm(error):
     norm, bound = resolved(4.0, error)
     assert np.isnan(norm)
     assert bound > 0.5
+
+
+def test_targets_without_a_digit_are_counted_beside_the_largest_of_their_column():
+    targets = np.array([[1.0, 1e-8], [1e-8, 0.0], [1e-8, 1e-8], [-1e-15, 1e-8], [0.0, 1e-8]])
+    assert missed(np.full((5, 2), 1e-9), targets) == 0
+    assert missed(np.full((5, 2), -9e-9), targets) == 6
+    assert missed(np.zeros((5, 2)), targets) == 0

@@ -31,6 +31,24 @@ def test_bounds_of_weights_hold_beside_residuals(rng, size):
     assert certificate.forward_error < 1e-8 or size > 0
 
 
+@pytest.mark.parametrize(("least", "said"), [(1e-3, False), (1e-13, True)])
+def test_predictions_that_few_digits_of_the_weights_leave_are_said(rng, least, said):
+    """Rows across the least singular vector were predicted 3 for 2, without a note."""
+    n, d = 24, 3
+    left, right = np.linalg.qr(rng.standard_normal((n, n)))[0], np.linalg.qr(rng.standard_normal((d, d)))[0]
+    x = left[:, :d] * np.array([1.0, 0.5, least]) @ right.T
+    y = rng.choice([-1.0, 1.0], n)
+    solution = kernelfit.solve(x, y, kernel="linear")
+    with mpmath.workdps(60):
+        rows, targets = mpmath.matrix(x.tolist()), mpmath.matrix(y.tolist())
+        weights = mpmath.lu_solve(rows.T * rows, rows.T * targets)
+        longest = np.linalg.norm(x, axis=1).max()
+        off = float(longest * mpmath.norm(mpmath.matrix(solution.weights.tolist()) - weights))
+    notes = [note for note in solution.notes if note.startswith("predictions at rows that training rows")]
+    assert bool(notes) == said
+    assert off <= (np.inf if said else 1e-3)
+
+
 def test_weights_of_rows_that_have_no_ratio_are_refused(rng):
     """Residuals of such rows were divided by 0: fitted values, and the certificate's residual, were no numbers."""
     weights = np.ones(10)
