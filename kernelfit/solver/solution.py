@@ -449,7 +449,9 @@ class Solution:
         """Leave-one-out predictions (n, c) from the factor."""
         factor, before = self._factor_or_raise("leave_one_out"), len(self.notes)
         note = partial(self._note, progress=progress)
-        predictions = of_factor(factor, self.targets, self.alpha, self.certificate, note, progress)
+        predictions = of_factor(
+            factor, self.targets, self.alpha, self.fitted, self.certificate, note, progress
+        )
         # They are of these targets, or are said again where others are left out.
         self.remarks = (*self.remarks, *self.notes[before:])
         return predictions
@@ -458,7 +460,7 @@ class Solution:
         """Leave-one-out predictions (n, c) from an estimate of diag(A^-1)."""
         powers, inverse = exponents(self.targets), self.inverse_diagonal(progress)
         assert self.inverse is not None
-        line = left_out_remark(self.inverse, self._missing(), self.targets)
+        line = left_out_remark(self.inverse, self.alpha, self._missing(), self.targets)
         self._note(line, progress)
         self.remarks = (*(each for each in self.remarks if each != line), line)
         targets, alpha = scaled(self.targets, -powers), scaled(self.alpha, -powers)

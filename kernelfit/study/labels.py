@@ -210,7 +210,7 @@ def _fit(
             assert solution.factor is not None
             certificate = fits.solution.certificate
             left_out = of_diagonal(
-                solution.factor, inverse, one_hot(labels, c), fit.alpha, certificate, notes.append
+                solution.factor, inverse, one_hot(labels, c), fit.alpha, fit.fitted, certificate, notes.append
             )
         yield LabelTrial(
             p=p,

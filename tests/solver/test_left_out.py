@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -207,9 +208,9 @@ def test_what_alpha_lacks_is_said_of_targets_of_any_size(size: float) -> None:
     targets = np.array([[size, 1.0], [-size, 0.5]])
     inverse = InverseDiagonal(np.ones(2), np.full(2, 0.01), 32, 10, 1e-3, True)
     whole = "leave-one-out: estimated, from the diag of the inverse to 1 % (32 probes, estimated)"
-    assert left_out.remark(inverse, 1e-9 * targets, targets) == whole
+    assert left_out.remark(inverse, targets, 1e-9 * targets, targets) == whole
     for lacks, largest in (([1e-2, 1e-9], size), ([1e-9, 1e-2], 1.0)):
-        line = left_out.remark(inverse, targets * lacks, targets)
+        line = left_out.remark(inverse, targets, targets * lacks, targets)
         assert line.startswith(f"{whole}; alpha to the tolerance it was solved to is off by")
         assert line.endswith(f"of a residual of up to {largest:.3g}")
 
@@ -329,3 +330,53 @@ def test_errors_are_told_where_no_condition_number_was_asked_for(rng: np.random.
             solution = kernelfit.solve(X, y, gamma=gamma, ridge=ridge, condition=condition)
             solution.leave_one_out()
             assert any(note.startswith("leave-one-out may be off") for note in solution.notes) == told
+
+
+@pytest.mark.parametrize(("ridge", "said"), [(1.0, False), (1e-4, True)])
+def test_the_error_that_is_said_is_that_of_rows_of_any_size(ridge: float, said: bool) -> None:
+    """It read 4e20 of the largest target where predictions were off by 8e-6 of it."""
+    rng = np.random.default_rng(3)
+    n = 24
+    X = rng.standard_normal((n, 2)) * np.logspace(-2, 2, n)[:, None]
+    y = rng.standard_normal(n)
+    options: dict[str, Any] = {
+        "kernel": "polynomial",
+        "gamma": 1.0,
+        "kernel_params": {"degree": 5, "coef0": 1.0},
+    }
+    solution = kernelfit.solve(X, y, ridge=ridge, **options)
+    found = solution.leave_one_out()
+    with mpmath.workdps(60):
+        rows = mpmath.matrix(X.tolist())
+        products = rows * rows.T
+        gram = mpmath.matrix(n, n)
+        for i in range(n):
+            for j in range(n):
+                gram[i, j] = (products[i, j] + 1) ** 5 + (ridge if i == j else 0)
+        inverse = gram**-1
+        alpha = inverse * mpmath.matrix(y.tolist())
+        exact = [y[i] - alpha[i] / inverse[i, i] for i in range(n)]
+        error = float(max(abs(found[i] - exact[i]) for i in range(n)) / np.abs(y).max())
+    notes = [note for note in solution.notes if note.startswith("leave-one-out may be off by")]
+    assert bool(notes) == said
+    assert error <= (float(notes[0].split()[5]) if said else 1e-3)
+
+
+def test_rows_of_an_uneven_diagonal_without_a_digit_are_counted(rng: np.random.Generator) -> None:
+    """Residuals were off by six times their root mean square, and it read "to 64 %"."""
+    X = rng.standard_normal((120, 12)) * 10 ** rng.uniform(-2, 2, (120, 1))
+    options: dict[str, Any] = {
+        "kernel": "polynomial",
+        "gamma": 0.1,
+        "kernel_params": {"degree": 2, "coef0": 1.0},
+        "ridge": 1e-3,
+    }
+    y = rng.standard_normal(120)
+    exact = kernelfit.solve(X, y, **options)
+    found = kernelfit.solve(X, y, solver="pcg", **options)
+    found.leave_one_out()
+    [note] = [note for note in found.notes if note.startswith("leave-one-out: estimated")]
+    wrong = int((np.abs(found.inverse_diagonal() / exact.inverse_diagonal() - 1.0) > 0.5).sum())
+    told = int(note.split("; of ")[1].split()[0])
+    assert 0.5 * wrong < told < 2 * wrong + 20
+    assert "% of their root mean square or more" in note
