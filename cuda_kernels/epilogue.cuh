@@ -57,12 +57,12 @@ __host__ __device__ inline double from_differences(const Pair& pair) {
 }
 
 // |x - x'|^2 / length^2 from `dot`; rounding may carry it below zero, where it is clamped. Infinite squares leave no
-// number, which is not above anything.
+// number, which is neither above nor below anything, and stays none where there are no rows to subtract.
 __host__ __device__ inline double sq_distance_of(const Pair& pair, double dot, double sq_row, double sq_col) {
     const double squares = sq_row + sq_col;
     const double distance = squares - 2.0 * dot;
     if (pair.row != nullptr && !(distance >= CLOSE * squares)) return from_differences(pair);
-    return pair.unit * (distance > 0.0 ? distance : 0.0);
+    return pair.unit * (distance < 0.0 ? 0.0 : distance);
 }
 
 // factor |x - x'|^2.
@@ -188,7 +188,7 @@ __host__ __device__ inline Layer relu_layer(double tangent) {
 
 // (1 + s (u + v s)) exp(-s); order 0, 1, 2 is smoothness 1/2, 3/2, 5/2.
 __host__ __device__ inline double matern(double s, int order) {
-    if (!(s < 1e3)) return 0.0;  // and s^2 may be infinite
+    if (s >= 1e3) return 0.0;  // and s^2 may be infinite
     const double u = order >= 1 ? 1.0 : 0.0;
     const double v = order == 2 ? 1.0 / 3.0 : 0.0;
     return (1.0 + s * (u + v * s)) * exp(-s);

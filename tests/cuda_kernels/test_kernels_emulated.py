@@ -16,6 +16,7 @@ from kernelfit.device.epilogue import program, table
 from kernelfit.device.gram import as_int8, put_rows
 from kernelfit.device.protocol import DeviceRows, Epilogue, PairBlocks, Symmetric
 from kernelfit.gram.points import Points
+from kernelfit.gram.pointwise import Lengths, rectangle_of_products
 from kernelfit.gram.tile import ColumnBlock
 from kernelfit.gram.tile import evaluate as evaluate_on_cpu
 from kernelfit.kernels import (
@@ -27,6 +28,7 @@ from kernelfit.kernels import (
     Matern,
     Needs,
     Pairwise,
+    RationalQuadratic,
 )
 from kernelfit.kernels.base import PRODUCTS
 
@@ -158,6 +160,27 @@ def test_pairs_whose_squares_are_infinite_are_those_of_the_cpu(rng, emulated, ke
     with np.errstate(all="ignore"):
         got = device_tile(emulated(), kernel, points, rows, columns, np.float64)
     assert np.array_equal(got, expected)
+
+
+@pytest.mark.parametrize(
+    "kernel", [Gaussian(gamma=0.1), Matern(nu=0.5), RationalQuadratic(), Linear()], ids=repr
+)
+def test_products_that_are_no_numbers_give_entries_that_are_none(rng, emulated, kernel):
+    """They were those of a pair at distance 0, and of one far apart."""
+    products, memory = rng.random((3, 4)), emulated()
+    products[1, 2] = np.nan
+    with CpuBackend(1) as backend:
+        lengths = (Lengths(np.full(size, 2.0)) for size in products.shape)
+        expected = rectangle_of_products(kernel, products, *lengths, backend)
+    squares, zeros = memory.put(np.full(4, 2.0)), memory.put(np.zeros(4))
+    here, there = (
+        DeviceRows(size, 1.0, 1.0, None, None, None, squares, zeros, squares, None) for size in products.shape
+    )
+    epilogue = Epilogue(kernel, program(kernel), memory.put(table(program(kernel))))
+    out, pairs = memory.empty(3, 4, np.float64), PairBlocks(memory.put(products))
+    memory.launch(launches.evaluate(memory.address, epilogue, pairs, here, there, out, None))
+    assert np.array_equal(np.isnan(memory.view(out)), np.isnan(products))
+    np.testing.assert_allclose(memory.view(out), expected, rtol=1e-14)
 
 
 @pytest.mark.parametrize("both", [False, True])
