@@ -59,8 +59,7 @@ def _seconds(solution: Any) -> float:
 
 @contextmanager
 def _cluster(setting: Setting, count: int) -> Iterator[Any]:
-    """A client of so many workers that see the GPU of the setting: by dask-cuda, or where that is not installed
-    processes of Dask, which is noted; threads of this process with the stand-in."""
+    """A client of so many workers that see the GPU of the setting; threads of this process with the stand-in."""
     from distributed import Client, LocalCluster
 
     with ExitStack() as stack:
@@ -81,18 +80,19 @@ def _cluster(setting: Setting, count: int) -> Iterator[Any]:
 
 
 def _with_gpu(setting: Setting, options: dict[str, Any]) -> Any:
-    """Workers that see one GPU alone."""
+    """Workers that see one GPU alone: one by dask-cuda, or where that is not installed by Dask, which is noted; several
+    by Dask, as dask-cuda starts no second one for a GPU."""
     from distributed import LocalCluster
 
     index = setting.device.partition(":")[2] or "0"
-    try:
-        from dask_cuda import LocalCUDACluster
-    except ImportError as error:
-        setting.notes.append(f"workers of Dask, not of dask-cuda, which cannot be imported: {error}")
-        return LocalCluster(
-            processes=True, threads_per_worker=4, env={"CUDA_VISIBLE_DEVICES": index}, **options
-        )
-    return LocalCUDACluster(CUDA_VISIBLE_DEVICES=index, threads_per_worker=4, **options)
+    if options["n_workers"] == 1:
+        try:
+            from dask_cuda import LocalCUDACluster
+        except ImportError as error:
+            setting.notes.append(f"workers of Dask, not of dask-cuda, which cannot be imported: {error}")
+        else:
+            return LocalCUDACluster(CUDA_VISIBLE_DEVICES=index, threads_per_worker=4, **options)
+    return LocalCluster(processes=True, threads_per_worker=4, env={"CUDA_VISIBLE_DEVICES": index}, **options)
 
 
 @contextmanager

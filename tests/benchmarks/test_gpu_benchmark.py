@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from benchmarks.children import isolated
-from benchmarks.gpu import acceptance, checks, factor, kernels, rows, settings, whole_matrix
+from benchmarks.gpu import acceptance, checks, factor, kernels, rows, settings, whole_matrix, workers
 from benchmarks.gpu.row import BODIES
 from benchmarks.gpu.settings import Setting, shifted
 from kernelfit import datasets
@@ -142,6 +142,24 @@ def test_a_row_in_a_process_of_its_own(name):
     aims = next(row.aims for row in rows.ROWS if row.name == name)
     assert {aim.key for aim in aims} <= set(result), result
     assert "failed" not in result
+
+
+@pytest.mark.parametrize("installed", [True, False])
+@pytest.mark.parametrize("count", [1, 2])
+def test_workers_that_share_a_gpu_are_not_asked_of_dask_cuda(monkeypatch, count, installed):
+    """Which has one for each GPU, and fails where it is asked for more."""
+    distributed = pytest.importorskip("distributed")
+    started = []
+    dask_cuda = SimpleNamespace(LocalCUDACluster=lambda **options: started.append(("dask-cuda", options)))
+    monkeypatch.setitem(sys.modules, "dask_cuda", dask_cuda if installed else None)
+    monkeypatch.setattr(distributed, "LocalCluster", lambda **options: started.append(("Dask", options)))
+    setting = Setting("cuda:3")
+    workers._with_gpu(setting, {"n_workers": count})
+    ((by, options),) = started
+    assert by == ("dask-cuda" if installed and count == 1 else "Dask")
+    assert options["n_workers"] == count
+    assert options.get("env", options)["CUDA_VISIBLE_DEVICES"] == "3"
+    assert len(setting.notes) == (not installed and count == 1)
 
 
 def test_the_device_describes_itself():
