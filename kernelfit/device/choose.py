@@ -9,6 +9,8 @@ from functools import cache
 from importlib.util import find_spec
 from typing import cast
 
+import numpy as np
+
 from kernelfit.arguments import shown
 from kernelfit.device.cuda import CudaDevice
 from kernelfit.device.protocol import Device
@@ -120,10 +122,22 @@ def _choose(device: str, n: int, note: Callable[[str], None], memory: int | None
     if n < MIN_ROWS:
         note(f"device auto: cpu, as {n:,} rows take less time than opening a GPU")
         return None
+    opened: list[Device] = []
     try:
-        opened = CudaDevice(0, memory)
+        opened.append(CudaDevice(0, memory))
+        _try_out(opened[0])
     except DeviceError as error:
+        close_devices(opened)
         note(f"device auto: cpu, as the GPU cannot be used ({error})")
         return None
-    note(f"device auto: {opened.name} with {opened.slab.capacity:,} bytes free, as {n:,} rows pay for it")
-    return opened
+    (gpu,) = opened
+    note(f"device auto: {gpu.name} with {gpu.slab.capacity:,} bytes free, as {n:,} rows pay for it")
+    return gpu
+
+
+def _try_out(device: Device) -> None:
+    """Compile and run a small kernel; raises `DeviceError` where headers of CUDA are missing, or the GPU is too old."""
+    mark = device.slab.mark()
+    device.set_identity(device.stream("main"), device.slab.take(1, 1, np.float64))
+    device.synchronise()
+    device.slab.release(mark)

@@ -12,7 +12,7 @@ from kernelfit.device.choose import open_devices
 from kernelfit.device.pinned import release as release_pinned
 from kernelfit.device.plan import DevicePlan
 from kernelfit.device.protocol import Device
-from kernelfit.errors import InputError, PlanError
+from kernelfit.errors import DeviceError, InputError, PlanError
 from kernelfit.gram import placement
 from kernelfit.gram.costs import Costs
 from kernelfit.gram.layout import ONE_TILE
@@ -286,7 +286,7 @@ def _device_plans(
     except BaseException as error:
         close_all(devices, problem.source)
         automatic = isinstance(resources.device, str) and resources.device == "auto"
-        if not (automatic and isinstance(error, InputError | PlanError)):
+        if not (automatic and isinstance(error, DeviceError | InputError | PlanError)):
             raise
         notes.add(f"device auto: cpu, as {devices[0].name} cannot do it ({error})")
         return None

@@ -7,14 +7,14 @@ from functools import cache
 import pytest
 
 from kernelfit.device import choose
+from kernelfit.device.host import HostDevice
 from kernelfit.errors import DeviceError, InputError
 
 
-class Opened:
-    name = "cuda:0"
-
-    class slab:
-        capacity = 10**9
+class Opened(HostDevice):
+    def __init__(self) -> None:
+        super().__init__(1_000)
+        self.name, self.slab.capacity = "cuda:0", 10**9
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def driver(tmp_path, monkeypatch):
     monkeypatch.setattr(choose, "_DRIVER_FILES", files)
     monkeypatch.setattr(choose, "had_driver", cache(choose.has_driver))
     monkeypatch.setattr(choose, "find_spec", lambda name: object())
-    monkeypatch.setattr(choose, "CudaDevice", lambda index, memory: Opened)
+    monkeypatch.setattr(choose, "CudaDevice", lambda index, memory: Opened())
     return files
 
 
@@ -36,7 +36,9 @@ def test_auto_sees_a_gpu_by_either_file_of_the_driver(driver, which):
     assert choose.open_devices("auto", 10**5, notes.append) == ()
     assert notes == []
     driver[which].touch()  # as the first program that asks for a GPU does
-    assert choose.open_devices("auto", 10**5, notes.append) == (Opened,)
+    (opened,) = choose.open_devices("auto", 10**5, notes.append)
+    assert isinstance(opened, Opened)
+    assert opened.slab.used == 0
     assert notes == ["device auto: cuda:0 with 1,000,000,000 bytes free, as 100,000 rows pay for it"]
 
 
@@ -57,6 +59,24 @@ def test_auto_says_why_it_takes_the_cpu(driver, monkeypatch):
     monkeypatch.setattr(choose, "find_spec", lambda name: None)
     assert choose.open_devices("auto", 10**5, notes.append) == ()
     assert notes[2].startswith("device auto: cpu; there is a GPU, but not CuPy")
+
+
+def test_auto_takes_the_cpu_where_kernels_do_not_compile(driver, monkeypatch):
+    """As without headers of CUDA, or for a GPU that is too old: it opens all the same."""
+    driver[0].touch()
+    notes, opened = [], Opened()
+
+    def fails(stream, block):
+        raise DeviceError("device: cuda:0 failed: panels.cu does not compile")
+
+    monkeypatch.setattr(opened, "set_identity", fails)
+    monkeypatch.setattr(choose, "CudaDevice", lambda index, memory: opened)
+    assert choose.open_devices("auto", 10**5, notes.append) == ()
+    assert notes == [
+        "device auto: cpu, as the GPU cannot be used (device: cuda:0 failed: panels.cu does not compile)"
+    ]
+    assert opened._memory.size == 0
+    assert choose.open_devices("cuda", 10**5, notes.append) == (opened,)
 
 
 def test_several_gpus_may_be_named_with_blanks_between_them():

@@ -295,17 +295,18 @@ def test_auto_takes_the_cpu_for_what_its_gpu_cannot_do(rng, stand_in_gpu, tmp_pa
         kernelfit.solve(X, Y, gamma=0.4, device="cuda", device_memory=50_000)
 
 
+@pytest.mark.parametrize("kind", [InputError, DeviceError])
 def test_auto_takes_the_cpu_for_a_function_that_its_gpu_does_not_compile(
-    rng, stand_in_gpu, monkeypatch, tmp_path
+    rng, stand_in_gpu, monkeypatch, tmp_path, kind
 ):
     X, _, Y, _ = problem(rng, 30)
 
     def compile(device, kernel):
-        raise InputError("kernel: got distance, which needs numba-cuda")
+        raise kind("kernel: got distance, which needs numba-cuda")
 
     monkeypatch.setattr(HostDevice, "compile", compile)
     given = {"kernel": distance, "ridge": 0.1, "run_dir": tmp_path / "run"}
-    with pytest.raises(InputError, match="needs numba-cuda"):
+    with pytest.raises(kind, match="needs numba-cuda"):
         kernelfit.solve(X, Y, device="cuda", **given)
     assert not (tmp_path / "run").exists()
     solution = kernelfit.solve(X, Y, **given)
