@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from kernelfit.device import launches, operands
-from kernelfit.device.cuda_libraries import device_error, first_line, libraries, quietly
+from kernelfit.device.cuda_libraries import device_error, first_line, libraries, quiet, quietly
 from kernelfit.device.cuda_sources import compiled
 from kernelfit.device.launches import Launch
 from kernelfit.device.numba_cuda import compile_pairwise
@@ -94,6 +94,7 @@ class CudaDevice:
         self._memory = 0
         cupy, runtime, cublas, cusolver = libraries(self.name)
         self._cupy: Any = cupy
+        self._stream_class, self._event_class = quiet(cupy.cuda.Stream), quiet(cupy.cuda.Event)
         self.runtime: Any = runtime
         self._pinned = PinnedMemory(runtime, self._call, self.notes.append)
         self.blas: Any = cublas
@@ -104,9 +105,9 @@ class CudaDevice:
         free, _ = self.runtime.memGetInfo()
         wanted = free - SPARE if capacity is None else capacity
         if not 0 < wanted <= free:
-            wanted = max(wanted, 2**20)
+            needed = max(wanted, 1) + (SPARE if capacity is None else 0)
             raise DeviceError(
-                f"device: {wanted:,} bytes wanted on {self.name}, {free:,} free; give a smaller device_memory, or end "
+                f"device: {needed:,} bytes wanted on {self.name}, {free:,} free; give a smaller device_memory, or end "
                 "what else runs on the GPU"
             )
         self._memory = self.runtime.malloc(wanted)
@@ -138,7 +139,7 @@ class CudaDevice:
     def stream(self, name: str, *, urgent: bool = False) -> CudaStream:
         def make() -> CudaStream:
             # The smaller the number the more urgent; 0 is what everything else has.
-            stream = self._cupy.cuda.Stream(non_blocking=True, priority=-1 if urgent else 0)
+            stream = self._stream_class(non_blocking=True, priority=-1 if urgent else 0)
             return CudaStream(
                 name, stream, lambda: self._call(self.blas.create), lambda: self._call(self._solver.create)
             )
@@ -154,7 +155,7 @@ class CudaDevice:
         def make() -> Any:
             # Made where the current GPU is this one: an event belongs to the GPU that is current when it is made, and
             # a stream of another GPU does not take it.
-            event = self._cupy.cuda.Event(block=False, disable_timing=False)
+            event = self._event_class(block=False, disable_timing=False)
             event.record(stream.stream)
             return event
 
@@ -219,6 +220,10 @@ class CudaDevice:
         operands.require_copy(source, target)
         line = source.columns * source.dtype.itemsize
         if source.nbytes == 0:
+            return
+        if source.contiguous and target.contiguous:  # a pitch of 2^31 bytes is refused
+            places = self.address(target), self.address(source)
+            self._call(self.runtime.memcpyAsync, *places, source.nbytes, _ON_DEVICE, stream.stream.ptr)
             return
         self._call(
             self.runtime.memcpy2DAsync,

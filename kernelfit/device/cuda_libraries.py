@@ -7,6 +7,10 @@ from typing import Any
 
 from kernelfit.errors import DeviceError
 
+# What errors of too little memory, and of no GPU that may be used, are called; `alloc_failed` by cuBLAS and cuSOLVER.
+_MEMORY = ("memoryallocation", "out of memory", "alloc_failed")
+_NO_DEVICE = ("nodevice", "insufficientdriver", "invaliddevice", "devicesunavailable")
+
 
 def libraries(name: str) -> tuple[Any, Any, Any, Any]:
     """CuPy, and its modules of the CUDA runtime, of cuBLAS and of cuSOLVER. Raises `DeviceError`."""
@@ -16,10 +20,12 @@ def libraries(name: str) -> tuple[Any, Any, Any, Any]:
 
         # By `from`, which finds and loads the CUDA library first; importing the submodule by name would not.
         from cupy_backends.cuda.libs import cublas, cusolver
-    except ImportError as error:
+    except Exception as error:  # of another NumPy than it was made for CuPy says so by any class of errors
+        # CuPy draws a frame around what it says of its own import, and has the reason as the cause.
         raise DeviceError(
             f"device: {name} needs CuPy and CUDA's libraries, which cannot be imported "
-            f"({first_line(error)}); install kernelfit[cuda12] or kernelfit[cuda13], or use device='cpu'"
+            f"({first_line(error.__cause__ or error)}); install kernelfit[cuda12] or kernelfit[cuda13], or use "
+            "device='cpu'"
         ) from None
     return cupy, runtime, cublas, cusolver
 
@@ -42,10 +48,12 @@ def device_error(name: str, error: BaseException) -> DeviceError:
     """One line that says what the GPU or its libraries said, and what helps."""
     text = first_line(error)
     lowered = text.lower()
-    if isinstance(error, MemoryError) or "memoryallocation" in lowered or "out of memory" in lowered:
+    if isinstance(error, MemoryError) or any(word in lowered for word in _MEMORY):
         remedy = "give fewer rows or narrower panels, or end what else runs on the GPU"
-    elif "nodevice" in lowered or "insufficientdriver" in lowered or "invaliddevice" in lowered:
+    elif any(word in lowered for word in _NO_DEVICE):
         remedy = "check nvidia-smi, name another GPU, or use device='cpu'"
+    elif "cuda headers" in lowered:
+        remedy = "install kernelfit[cuda12] or kernelfit[cuda13], which bring them"
     elif "compil" in lowered or "nvrtc" in lowered:
         remedy = "the CUDA sources do not compile with this CUDA; update cupy or report it"
     else:
@@ -65,3 +73,14 @@ def quietly(call: Callable[..., Any], *arguments: Any) -> None:
         call(*arguments)
     except Exception:
         return
+
+
+def quiet(kind: Any) -> Any:
+    """CuPy's class of streams or of events, for a GPU that may be lost when one of them goes: what CuPy raises then
+    nobody can catch, and Python prints it for each."""
+
+    class Quiet(kind):
+        def __del__(self) -> None:
+            quietly(super().__del__)
+
+    return Quiet

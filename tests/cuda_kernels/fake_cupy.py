@@ -15,6 +15,8 @@ import scipy.linalg
 _TYPES = {0: np.float32, 1: np.float64, 3: np.int8, 10: np.int32}
 #: the device that is current, of two
 CURRENT = [0]
+#: whether it is lost, which CuPy finds out when a stream or an event goes, too
+LOST = [False]
 
 
 def column_major(address: int, rows: int, columns: int, stride: int, dtype: Any) -> np.ndarray:
@@ -94,8 +96,8 @@ class Runtime(ModuleType):
     def memcpy2DAsync(
         self, dst: int, dpitch: int, src: int, spitch: int, width: int, height: int, kind: int, stream: int
     ) -> None:
-        assert width <= dpitch
-        assert width <= spitch
+        assert width <= dpitch < 2**31
+        assert width <= spitch < 2**31
         for line in range(height):
             ctypes.memmove(dst + line * dpitch, src + line * spitch, width)
 
@@ -233,8 +235,14 @@ class Solver(ModuleType):
         self._potrf(np.float32, *arguments)
 
 
-class Stream:
-    def __init__(self, null=False, non_blocking=False, ptds=False, *, priority=None) -> None:
+class Handle:
+    def __del__(self, is_shutting_down=lambda: False) -> None:
+        if LOST[0]:
+            raise RuntimeError("cudaErrorIllegalAddress: an illegal memory access was encountered")
+
+
+class Stream(Handle):
+    def __init__(self, null=False, non_blocking=False, ptds=False, priority=None) -> None:
         self.ptr, self.device_id = id(self), CURRENT[0]
 
     def __enter__(self) -> Stream:
@@ -251,7 +259,7 @@ class Stream:
         pass
 
 
-class Event:
+class Event(Handle):
     def __init__(self, block=False, disable_timing=False, interprocess=False) -> None:
         self.recorded, self.device_id = False, CURRENT[0]
 
@@ -292,6 +300,7 @@ def modules(library: ctypes.CDLL) -> dict[str, ModuleType]:
     cupy.__version__ = "14.2.0"  # type: ignore[attr-defined]
     cupy.cuda = SimpleNamespace(Stream=Stream, Event=Event)  # type: ignore[attr-defined]
     cupy.RawModule = RawModule  # type: ignore[attr-defined]
+    cupy.lost = LOST  # type: ignore[attr-defined]
     libs = ModuleType("cupy_backends.cuda.libs")
     # CuPy loads a library of CUDA when its wrapper is asked for like this, and only then.
     wrappers = {"cublas": Blas(), "cusolver": Solver()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import importlib.util
 import itertools
 import os
@@ -110,6 +111,18 @@ def test_operands_that_are_refused(fake, refused_operands):
     device.close()
 
 
+def test_blocks_without_gaps_are_copied_as_bytes(rng, fake, monkeypatch):
+    """Rows that lie 2^31 bytes apart or more are refused, a single one of them too."""
+    device, values = CudaDevice(0, 1_000_000), rng.standard_normal((3, 4))
+    stream = device.stream("main")
+    source, target = (device.slab.take(3, 4, np.float64) for _ in range(2))
+    put(device, stream, values, source)
+    monkeypatch.setattr(fake["cupy_backends.cuda.api.runtime"], "memcpy2DAsync", None)
+    device.copy(stream, source, target)
+    assert np.array_equal(fetch(device, stream, target), values)
+    device.close()
+
+
 @pytest.mark.parametrize("byte_products", ["cublas", "dp4a", "mma"])
 @pytest.mark.parametrize("data", ["bytes", "floats"])
 def test_a_solve_is_that_of_the_cpu(rng, tolerance, fake, data, byte_products):
@@ -210,6 +223,11 @@ def test_failures_are_one_line_and_give_everything_back(rng, fake, monkeypatch):
         open_device("cuda:3", 10, print)
     with pytest.raises(DeviceError, match=r"bytes wanted on cuda:0, [\d,]+ free"):
         CudaDevice(0, 2**40)
+    with monkeypatch.context() as patched:
+        # Less than what is left to libraries and the driver by default.
+        patched.setattr(runtime, "free_bytes", 10**9)
+        with pytest.raises(DeviceError, match=r"2,147,483,649 bytes wanted on cuda:0, 1,000,000,000 free"):
+            CudaDevice(0)
     X = rng.standard_normal((60, 3))
     X[40] = X[7] + 1e-13
     with pytest.raises(NotPositiveDefiniteError, match="row 40"):
@@ -224,6 +242,22 @@ def test_failures_are_one_line_and_give_everything_back(rng, fake, monkeypatch):
         kernelfit.solve(X[:30], X[:30], kernel="gaussian", gamma=1.0, device=CudaDevice(0, 8_000_000))
     assert "\n" not in str(caught.value)
     assert runtime.blocks == {}
+
+
+def test_what_a_lost_gpu_had_goes_without_a_word(fake, monkeypatch):
+    """Streams and events raise where they are destroyed, which Python prints: one traceback for each."""
+    said = []
+    monkeypatch.setattr(sys, "unraisablehook", said.append)
+    device = CudaDevice(0, 4_000_000)
+    stream = device.stream("main")
+    events = [device.record(stream) for _ in range(3)]
+    lost = fake["cupy"].lost
+    lost[0] = True
+    device.close()
+    del device, stream, events
+    gc.collect()
+    lost[0] = False
+    assert said == []
 
 
 class CudaAPIError(type("CudaDriverError", (Exception,), {})):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from kernelfit.device import cuda_libraries, cuda_sources, launches
 from kernelfit.device.epilogue import formulas
+from kernelfit.errors import DeviceError
 
 NVCC = shutil.which("nvcc") or shutil.which("/usr/local/cuda/bin/nvcc")
 SOURCES = sorted(path.name for path in cuda_sources.sources().glob("*.cu"))
@@ -80,7 +82,17 @@ def test_a_header_that_changes_changes_the_key_of_the_cache(tmp_path: Path) -> N
     [
         (RuntimeError("cudaErrorMemoryAllocation: out of memory\nmore"), "fewer rows"),
         (MemoryError("Out of memory allocating 5 bytes"), "fewer rows"),
-        (RuntimeError("cudaErrorNoDevice: no CUDA-capable device is detected"), "check nvidia-smi"),
+        (RuntimeError("CUBLAS_STATUS_ALLOC_FAILED"), "fewer rows"),
+        (RuntimeError("CUSOLVER_STATUS_ALLOC_FAILED"), "fewer rows"),
+        (
+            RuntimeError("cudaErrorNoDevice: no CUDA-capable device is detected"),
+            "check nvidia-smi, name another",
+        ),
+        (
+            RuntimeError("cudaErrorDevicesUnavailable: CUDA-capable device(s) is/are busy or unavailable"),
+            "check nvidia-smi, name another",
+        ),
+        (RuntimeError("gram.cu does not compile: Failed to find CUDA headers."), "which bring them"),
         (RuntimeError("cudaErrorIllegalAddress: an illegal memory access"), "may be lost"),
         (RuntimeError("nvrtc: error: failed to compile"), "do not compile"),
     ],
@@ -90,3 +102,28 @@ def test_errors_of_the_card_become_one_line(error: BaseException, says: str) -> 
     assert message.startswith("device: cuda:0 failed: ")
     assert says in message
     assert "\n" not in message
+
+
+FRAMED = """
+try:
+    raise ImportError("libcudart.so.13: cannot open shared object file")
+except ImportError as error:
+    raise ImportError("\\n=====\\nFailed to import CuPy.\\n=====\\n") from error
+"""
+OF_ANOTHER_NUMPY = "raise AttributeError('`np.PINF` was removed')"
+
+
+@pytest.mark.parametrize(
+    ("program", "says"),
+    [(FRAMED, r"libcudart\.so\.13: cannot open .*"), (OF_ANOTHER_NUMPY, "`np.PINF` was removed")],
+)
+def test_an_import_that_fails_is_said_by_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, says: str
+) -> None:
+    """CuPy draws a frame around what it says, of which the first line says nothing."""
+    (tmp_path / "cupy").mkdir()
+    (tmp_path / "cupy" / "__init__.py").write_text(program)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "cupy", raising=False)
+    with pytest.raises(DeviceError, match=rf"cannot be imported \({says}\); install kernelfit\[cuda12\]"):
+        cuda_libraries.libraries("cuda:0")
