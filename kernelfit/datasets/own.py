@@ -208,6 +208,11 @@ def _assemble(name: str, train: Rows, test: Rows, notes: list[str], task: TaskNa
         label_notes += (
             f"{count:,} of {len(test.X):,} test rows equal a training row: an interpolant has seen them",
         )
+    if common == np.uint8 and train.image_shape is None:
+        notes.append(
+            f"{train.path.name}: rows of bytes are taken as pixels and scaled by 1/255; store other numbers as int16 "
+            "or floats"
+        )
     return Dataset(
         name=name,
         X_train=train.X.astype(common, copy=False),

@@ -255,6 +255,18 @@ def test_files_that_do_not_fit_each_other_are_refused(npz: Path, tmp_path: Path)
         load("", train=tmp_path / "wide.npz", test=tmp_path / "high.npz")
 
 
+def test_that_bytes_are_scaled_is_said_where_they_may_be_no_pixels(tmp_path: Path) -> None:
+    """Ages that were stored as bytes were divided by 255 without a word, and --gamma meant something else."""
+    rng = np.random.default_rng(0)
+    said = (
+        "a.npz: rows of bytes are taken as pixels and scaled by 1/255; store other numbers as int16 or floats"
+    )
+    for shape, noted in (((9, 4), True), ((9, 2, 2), False)):
+        np.savez(tmp_path / "a.npz", X=rng.integers(0, 99, shape, dtype=np.uint8), y=np.arange(9) / 2)
+        dataset = load(tmp_path / "a.npz")
+        assert (dataset.scale, said in dataset.notes) == (1 / 255, noted)
+
+
 def test_unknown_formats_and_missing_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.xls").write_bytes(b"x")
     with pytest.raises(InputError, match=r"with the suffix \.xls, expected one of \.npz"):
